@@ -1,0 +1,38 @@
+// Which tests run, on what, and what they may expect to find.
+import { defineConfig } from 'vitest/config';
+import { CountReporter } from './test/count-reporter.ts';
+import { missingSuites } from './test/needs.ts';
+
+const missing = missingSuites();
+const exclude = missing.map(({ file }) => file);
+
+export default defineConfig({
+  test: {
+    reporters: ['default', new CountReporter(missing, process.env['CI'] === 'true')],
+    pool: 'forks',
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'source',
+          include: ['test/{unit,build,contracts,simulation}/**/*.test.ts'],
+          exclude,
+          testTimeout: 10_000,
+        },
+      },
+      {
+        // These run dist/ecs-node, which is made first when it is out of date.
+        extends: true,
+        test: {
+          name: 'binary',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/{unit,build,contracts,simulation}/**', ...exclude],
+          globalSetup: './test/binary.ts',
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
