@@ -1,0 +1,89 @@
+/** What can go wrong, told apart by what the reader must do about it. */
+
+/** One thing that is wrong in a configuration: where, what was found, and what to do. */
+export interface Fault {
+  /** Dotted path of the setting, e.g. `disk.fullPercent`, or the file itself. */
+  path: string;
+  /** What is wrong and what is allowed, as one sentence without a full stop. */
+  problem: string;
+  /** The file, tag or flag that the value came from, when known. */
+  source?: string;
+  /** True: nothing is there, so another source may still supply it. */
+  missing?: true;
+}
+
+/** The operator must edit something. Never retried; nothing was changed. Exit code 78 (EX_CONFIG). */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly Fault[];
+
+  constructor(faults: readonly Fault[], options?: ErrorOptions) {
+    super(faults.map(renderFault).join('\n'), options);
+    this.faults = faults;
+  }
+}
+
+/** The command line makes no sense. Exit code 64 (EX_USAGE). */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Something did not answer, or asked to be left alone for a while: time heals. Exit code 75 (EX_TEMPFAIL). */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable';
+}
+
+/** Somebody who was asked said no, and would say no again. Never retried. Exit code 77 (EX_NOPERM). */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  /** The service's own error code (`AccessDenied`, `ValidationException` …), when there is one. */
+  readonly code: string | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { code?: string }) {
+    super(message, options);
+    this.code = options?.code;
+  }
+}
+
+/** True when the refusal is a permission that the node's role lacks: an operator's to mend, and the same for every node of the group. */
+export function isDenied(error: unknown): boolean {
+  return (
+    error instanceof Refused &&
+    /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/.test(
+      error.code ?? '',
+    )
+  );
+}
+
+/** A named step failed; exits as its cause does. */
+export class StepError extends Error {
+  override readonly name = 'StepError';
+  readonly step: string;
+
+  constructor(step: string, cause: unknown) {
+    super(`${step}: ${messageOf(cause)}`, { cause });
+    this.step = step;
+  }
+}
+
+/** The exit code of an error, as in sysexits(3); 70 (EX_SOFTWARE) is a bug of ours. */
+export function exitCode(error: unknown): number {
+  if (error instanceof StepError) return exitCode(error.cause);
+  if (error instanceof UsageError) return 64;
+  if (error instanceof Unavailable) return 75;
+  if (error instanceof Refused) return 77;
+  if (error instanceof ConfigError) return 78;
+  return 70;
+}
+
+/** An error's message for a person, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** One fault as one line: where, what, from which source. */
+export function renderFault(fault: Fault): string {
+  return fault.source === undefined
+    ? `${fault.path}: ${fault.problem}`
+    : `${fault.path}: ${fault.problem} (from ${fault.source})`;
+}

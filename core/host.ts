@@ -1,0 +1,323 @@
+/** Every effect there is, as small interfaces in our verbs. `host/` implements them; tests and simulations bring their own. */
+
+import type { Identity } from './identity.ts';
+import type { Log } from './log.ts';
+import type { Clock } from './patience.ts';
+
+/** What steps and watchers are given: first parameter, always. */
+export interface Host {
+  identity: Identity;
+  metadata: Metadata;
+  machine: Machine;
+  ecsAgent: EcsAgent;
+  cloud: Cloud;
+  clock: Clock;
+  log: Log;
+}
+
+// ---------------------------------------------------------------- the instance metadata service
+
+/** IMDSv2, never v1. Every verb throws `Unavailable` when it does not answer sensibly; expected absence is `undefined`. */
+export interface Metadata {
+  readIdentity(signal: AbortSignal): Promise<Identity>;
+  /** Instance tags; undefined where InstanceMetadataTags is not enabled. */
+  readTags(signal: AbortSignal): Promise<Record<string, string> | undefined>;
+  /** One instance tag, without listing all. */
+  readTag(key: string, signal: AbortSignal): Promise<string | undefined>;
+  readUserData(signal: AbortSignal): Promise<Uint8Array | undefined>;
+  readSpotNotice(signal: AbortSignal): Promise<SpotNotice | undefined>;
+  /** When the rebalance recommendation was given, as AWS wrote it. */
+  readRebalanceNotice(signal: AbortSignal): Promise<string | undefined>;
+  readMaintenance(signal: AbortSignal): Promise<MaintenanceEvent[]>;
+  /** Auto Scaling's target state (`InService`, `Terminated`, `Warmed:Stopped` …), which may run ahead of the group's own state. */
+  readTargetState(signal: AbortSignal): Promise<string | undefined>;
+}
+
+export interface SpotNotice {
+  action: 'terminate' | 'stop' | 'hibernate';
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
+export interface MaintenanceEvent {
+  id: string;
+  /** `instance-reboot`, `system-reboot`, `system-maintenance`, `instance-retirement`, `instance-stop`, or one not known yet. */
+  code: string;
+  state: 'active' | 'completed' | 'canceled';
+  /** Milliseconds since 1970; absent where AWS gave none. */
+  notBefore?: number;
+  description: string;
+}
+
+// ---------------------------------------------------------------- the machine
+
+/** Files, processes and hardware of this machine. Paths are absolute and lie below `--root`. */
+export interface Machine {
+  /** Undefined when there is no such file. Throws ConfigError when it cannot be read or is not UTF-8. */
+  readText(path: string): Promise<string | undefined>;
+  /** Compares, then writes atomically and durably (temporary file, fsync, rename, fsync of the folder). Makes missing folders. */
+  writeText(path: string, text: string, mode?: number): Promise<'changed' | 'unchanged'>;
+  /** True when there was something to remove. */
+  remove(path: string): Promise<boolean>;
+  /** Names in a folder, sorted; empty when there is no such folder. */
+  list(path: string): Promise<string[]>;
+  measureDisk(path: string): Promise<DiskUse>;
+  measureMemory(): Promise<MemoryUse>;
+  /** Changes at each boot. */
+  readBootId(): Promise<string>;
+  /** Runs a program (absolute path) without a shell, with nothing but `environment`; kills its process group when the signal aborts. */
+  run(command: Command, signal: AbortSignal): Promise<Exit>;
+  /** Downloads a .tgz and unpacks it into a new private folder, refusing entries that climb out of it. The caller removes it with `remove`. */
+  unpack(url: string, signal: AbortSignal): Promise<string>;
+  /** GET; the status code. Throws `Unavailable` when nobody answers. */
+  probe(url: string, signal: AbortSignal): Promise<number>;
+  /** Asks systemd to restart a unit without waiting for it. */
+  restartUnit(unit: string, signal: AbortSignal): Promise<void>;
+  powerOff(signal: AbortSignal): Promise<void>;
+  /** Removes every image that no container uses; bytes won. */
+  pruneImages(signal: AbortSignal): Promise<number>;
+  /** One line for whoever looks at the machine's console. Never throws. */
+  say(line: string): Promise<void>;
+  /** sd_notify; does nothing outside systemd. Never throws. */
+  notify(state: string): Promise<void>;
+}
+
+export interface DiskUse {
+  path: string;
+  /** Device and mount point, as `df` names them. */
+  filesystem: string;
+  mountPath: string;
+  totalBytes: number;
+  /** Free for unprivileged programs, as `df` says under Available. */
+  freeBytes: number;
+  totalInodes: number;
+  freeInodes: number;
+}
+
+export interface MemoryUse {
+  totalBytes: number;
+  availableBytes: number;
+  swapTotalBytes: number;
+  swapFreeBytes: number;
+}
+
+export interface Command {
+  file: string;
+  args: readonly string[];
+  environment: Readonly<Record<string, string>>;
+  folder?: string;
+  /** For what it makes: 0o007 for the OpsWorks installer. */
+  umask?: number;
+}
+
+export interface Exit {
+  /** The exit code, or 128 + the signal's number. */
+  code: number;
+  /** The last 4 kB of standard output and standard error together. */
+  tail: string;
+}
+
+// ---------------------------------------------------------------- the ECS agent on this machine
+
+/** The agent's introspection API. Nobody listening means "not registered": undefined. */
+export interface EcsAgent {
+  readAgent(signal: AbortSignal): Promise<LocalAgent | undefined>;
+  /** Tasks as the agent sees them, stopped ones included. */
+  readTasks(signal: AbortSignal): Promise<LocalTask[] | undefined>;
+}
+
+export interface LocalAgent {
+  cluster: string;
+  /** Absent until registration. */
+  containerInstanceArn?: string;
+  version: string;
+}
+
+export interface LocalTask {
+  arn: string;
+  family: string;
+  version: string;
+  desiredStatus: string;
+  knownStatus: string;
+}
+
+// ---------------------------------------------------------------- AWS, for this instance only
+
+/**
+ * AWS in our verbs, opened for one identity: no verb takes an instance id, so none can harm another node.
+ * Every verb throws `Unavailable` (throttled, slow, absent: may heal) or `Refused` (would be refused again), nothing else.
+ * Arguments and results are plain JSON, so that a short-lived child process can speak for a resident one.
+ */
+export interface Cloud
+  extends InstanceCloud, GroupCloud, ClusterCloud, BalancerCloud, OpsWorksCloud, SystemsManagerCloud, MetricsCloud {
+  /** Lets go of connections and helpers. */
+  close(): Promise<void>;
+}
+
+export interface InstanceCloud {
+  /** Sets these tags on the instance. Idempotent. */
+  tagSelf(tags: Record<string, string>, signal: AbortSignal): Promise<void>;
+  readOwnTags(signal: AbortSignal): Promise<Record<string, string>>;
+  readTerminationProtection(signal: AbortSignal): Promise<boolean>;
+  clearTerminationProtection(signal: AbortSignal): Promise<void>;
+  /** EC2 TerminateInstances: runs no hooks first. Use `terminateInGroup` where there is a group. */
+  terminateSelf(signal: AbortSignal): Promise<void>;
+}
+
+export interface GroupCloud {
+  /** Undefined when the instance is in no Auto Scaling group. */
+  readMembership(signal: AbortSignal): Promise<Membership | undefined>;
+  readHooks(group: string, signal: AbortSignal): Promise<LifecycleHook[]>;
+  /** Extends the hook's time. False: there is no active action for it. */
+  heartbeat(group: string, hook: string, signal: AbortSignal): Promise<boolean>;
+  /** False: there is no active action for it (not yet, or no more). */
+  completeHook(group: string, hook: string, result: 'CONTINUE' | 'ABANDON', signal: AbortSignal): Promise<boolean>;
+  /** TerminateInstanceInAutoScalingGroup without decrement: hooks run and the group replaces the node. */
+  terminateInGroup(signal: AbortSignal): Promise<void>;
+  /** SetInstanceHealth Unhealthy, grace period ignored: the group replaces the node in its own time. */
+  reportUnhealthy(signal: AbortSignal): Promise<void>;
+  /** Launches and terminations in the group that began at or after `since` (milliseconds since 1970). */
+  readActivities(group: string, since: number, signal: AbortSignal): Promise<ScalingActivity[]>;
+}
+
+export interface Membership {
+  group: string;
+  /** `Pending:Wait`, `InService`, `Terminating:Wait`, `Warmed:…` or one not known yet. */
+  lifecycleState: string;
+  protectedFromScaleIn: boolean;
+}
+
+export interface LifecycleHook {
+  name: string;
+  transition: 'launch' | 'terminate';
+  heartbeatSeconds: number;
+  globalSeconds: number;
+  defaultResult: 'CONTINUE' | 'ABANDON';
+}
+
+export interface ScalingActivity {
+  kind: 'launch' | 'terminate';
+  instanceId: string;
+  /** Milliseconds since 1970. */
+  at: number;
+  /** False for launches that were abandoned or failed. */
+  succeeded: boolean;
+}
+
+export interface ClusterCloud {
+  /** Undefined when ECS does not know the instance. Without `arn` it is looked up by instance id. */
+  readContainerInstance(
+    cluster: string,
+    arn: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ContainerInstance | undefined>;
+  /** DRAINING: ECS places nothing more here and moves service tasks away. Idempotent. */
+  drain(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
+  /** ACTIVE again. Idempotent. */
+  activate(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
+  /** Tasks on this container instance that are not STOPPED. */
+  readTasks(cluster: string, arn: string, signal: AbortSignal): Promise<CloudTask[]>;
+  stopTask(cluster: string, taskArn: string, reason: string, signal: AbortSignal): Promise<void>;
+  readClusterHealth(cluster: string, signal: AbortSignal): Promise<ClusterHealth>;
+  /** Names of services whose running count is below the desired one. */
+  readUnsteadyServices(cluster: string, signal: AbortSignal): Promise<string[]>;
+  /** Puts this node into the cluster's queue of nodes that want to leave for `reason`. Keeps an earlier place. */
+  queueToLeave(cluster: string, arn: string, reason: string, since: number, signal: AbortSignal): Promise<void>;
+  /** Everybody in that queue, first come first. */
+  readLeaveQueue(cluster: string, reason: string, signal: AbortSignal): Promise<{ arn: string; since: number }[]>;
+  unqueue(cluster: string, arn: string, reason: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface ContainerInstance {
+  arn: string;
+  /** `ACTIVE`, `DRAINING`, `REGISTERING` … or one not known yet. */
+  status: string;
+  agentConnected: boolean;
+  runningTasks: number;
+  pendingTasks: number;
+}
+
+export interface CloudTask {
+  arn: string;
+  /** `service:NAME`, `family:NAME` … as ECS groups tasks. */
+  group: string;
+  lastStatus: string;
+  desiredStatus: string;
+}
+
+export interface ClusterHealth {
+  /** Registered container instances, ACTIVE and DRAINING. */
+  registered: number;
+  draining: number;
+  disconnected: number;
+}
+
+export interface BalancerCloud {
+  /** Idempotent: an absent target is fine. */
+  deregisterTarget(targetGroupArn: string, signal: AbortSignal): Promise<void>;
+  /** True while connections still drain. */
+  isTargetDraining(targetGroupArn: string, signal: AbortSignal): Promise<boolean>;
+  deregisterFromLoadBalancer(name: string, signal: AbortSignal): Promise<void>;
+  isLoadBalancerDraining(name: string, signal: AbortSignal): Promise<boolean>;
+}
+
+export interface OpsWorksCloud {
+  /** By id, or by unique name. Undefined when there is none; Refused when a name is not unique. */
+  readStack(idOrName: string, signal: AbortSignal): Promise<Stack | undefined>;
+  /** By id or short name, of any stack when an id is given: compare `stackId`. */
+  readLayer(stackId: string, idOrShortName: string, signal: AbortSignal): Promise<Layer | undefined>;
+  readProvisioning(stackId: string, signal: AbortSignal): Promise<Provisioning>;
+  suggestHostname(layerId: string, signal: AbortSignal): Promise<string>;
+  /** Lists the whole stack: O(stack). Once per node at most. */
+  findRegistration(stackId: string, signal: AbortSignal): Promise<Registration | undefined>;
+  /** One record by its own id. */
+  readRegistration(registrationId: string, signal: AbortSignal): Promise<Registration | undefined>;
+  assign(registrationId: string, layerId: string, signal: AbortSignal): Promise<void>;
+  unassign(registrationId: string, signal: AbortSignal): Promise<void>;
+  deregister(registrationId: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface Stack {
+  id: string;
+  name: string;
+  region: string;
+}
+
+export interface Layer {
+  id: string;
+  stackId: string;
+  shortName: string;
+}
+
+export interface Provisioning {
+  installerUrl: string;
+  parameters: Record<string, string>;
+}
+
+/** What OpsWorks knows about this instance. */
+export interface Registration {
+  id: string;
+  hostname: string;
+  /** `registering`, `registered`, `running_setup`, `online`, `setup_failed` … or one not known yet. */
+  status: string;
+  layerIds: string[];
+}
+
+export interface SystemsManagerCloud {
+  /** `Online`, `ConnectionLost` …; undefined while Systems Manager does not know the instance. */
+  readPing(signal: AbortSignal): Promise<string | undefined>;
+}
+
+export interface MetricsCloud {
+  /** One PutMetricData call. */
+  publish(namespace: string, metrics: readonly Metric[], signal: AbortSignal): Promise<void>;
+}
+
+export interface Metric {
+  name: string;
+  value: number;
+  unit: 'Percent' | 'Gigabytes' | 'Megabytes' | 'Count' | 'Seconds' | 'None';
+  dimensions: Readonly<Record<string, string>>;
+  /** Milliseconds since 1970. */
+  at: number;
+}

@@ -1,0 +1,119 @@
+/** How long to try, and how long to wait in between: takes a clock and a signal, nothing else. */
+
+import { Refused, ConfigError, Unavailable, UsageError, messageOf } from './errors.ts';
+
+/** Time, injected so that tests and simulations can run hours in milliseconds. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970: for stamps that people and AWS read. Can jump. */
+  now(): number;
+  /** Monotonic milliseconds since an arbitrary start: for every duration and deadline. Never jumps. */
+  uptime(): number;
+  /** Resolves after `ms`; rejects with the signal's reason as soon as it aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface Patience {
+  clock: Clock;
+  signal: AbortSignal;
+  /** Give up after this long, counted from the first try. */
+  withinMs: number;
+  /** Pause after the first failure; doubles up to `maxPauseMs`. Default 1 s. */
+  pauseMs?: number;
+  /** Default 20 s: long enough to be gentle to an API in trouble, short enough to notice its recovery. */
+  maxPauseMs?: number;
+  /** Between 0 and 1, spreads a fleet that failed together. Default Math.random. */
+  random?: () => number;
+  /** Told of every failure that will be retried. */
+  onRetry?: (error: unknown, pauseMs: number) => void;
+}
+
+/** True for what time may heal: everything but a refusal, a configuration or usage error, and our own bugs. */
+export function mayHeal(error: unknown): boolean {
+  if (error instanceof Refused || error instanceof ConfigError || error instanceof UsageError) return false;
+  return error instanceof Unavailable;
+}
+
+/**
+ * Tries until it works, retrying what may heal with exponential backoff and full jitter.
+ * Throws the last failure as `Unavailable` when the patience is used up, anything else at once.
+ */
+export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, patience: Patience): Promise<T> {
+  const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random = Math.random } = patience;
+  const until = clock.uptime() + withinMs;
+  for (let ceiling = pauseMs; ; ceiling = Math.min(ceiling * 2, maxPauseMs)) {
+    signal.throwIfAborted();
+    try {
+      return await within(until - clock.uptime(), attempt, clock, signal);
+    } catch (error) {
+      if (signal.aborted || !mayHeal(error)) throw error;
+      // Half fixed, half random: never a busy loop, never a herd.
+      const pause = Math.min(ceiling / 2 + (ceiling / 2) * random(), maxPauseMs);
+      if (clock.uptime() + pause >= until) throw new Unavailable(messageOf(error), { cause: error });
+      patience.onRetry?.(error, pause);
+      await clock.sleep(pause, signal);
+    }
+  }
+}
+
+/**
+ * Asks until the answer is there (not `undefined`), every `everyMs`; failures that may heal count as "not yet".
+ * Throws `Unavailable` naming `what` when the time is up.
+ */
+export async function until<T>(
+  what: string,
+  ask: (signal: AbortSignal) => Promise<T | undefined>,
+  patience: Patience & { everyMs: number },
+): Promise<T> {
+  const { clock, signal, withinMs, everyMs, random = Math.random } = patience;
+  const end = clock.uptime() + withinMs;
+  for (;;) {
+    let trouble: unknown;
+    try {
+      const answer = await within(end - clock.uptime(), ask, clock, signal);
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      if (signal.aborted || !mayHeal(error)) throw error;
+      trouble = error;
+      patience.onRetry?.(error, everyMs);
+    }
+    // A tenth of jitter keeps nodes that booted together from polling together.
+    const pause = everyMs * (0.9 + 0.2 * random());
+    if (clock.uptime() + pause >= end) {
+      const why = trouble === undefined ? '' : `: ${messageOf(trouble)}`;
+      throw new Unavailable(`${what}: not within ${Math.round(withinMs / 1000)} s${why}`, { cause: trouble });
+    }
+    await clock.sleep(pause, signal);
+  }
+}
+
+/** Runs `work` with a deadline: after `ms` its signal aborts and this throws `Unavailable`, even if `work` ignores the signal. */
+export async function within<T>(
+  ms: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<T> {
+  signal.throwIfAborted();
+  const late = new Unavailable(`no answer within ${Math.max(0, Math.round(ms))} ms`);
+  const ends = new AbortController();
+  const timer = new AbortController();
+  const both = AbortSignal.any([signal, ends.signal]);
+  const deadline = clock.sleep(Math.max(0, ms), AbortSignal.any([signal, timer.signal])).then(
+    () => {
+      ends.abort(late);
+      throw late;
+    },
+    (error: unknown) => {
+      throw error;
+    },
+  );
+  deadline.catch(() => {});
+  try {
+    return await Promise.race([work(both), deadline]);
+  } catch (error) {
+    if (ends.signal.aborted && error !== late) throw new Unavailable(late.message, { cause: error });
+    throw error;
+  } finally {
+    timer.abort();
+  }
+}

@@ -1,0 +1,123 @@
+/** Which AWS actions the node calls, for which feature, and how far IAM lets each be limited. */
+
+import type { Config } from './config.ts';
+
+/** How far an action reaches, from narrow to wide. */
+export type Reach =
+  /** This instance alone, by the ARN of the instance that the credentials come from. */
+  | 'self'
+  /** As `self`, and no other attribute than termination protection. */
+  | 'self-protection'
+  /** The Auto Scaling group: IAM knows no narrower resource. */
+  | 'group'
+  | 'cluster'
+  /** Container instances of the cluster: their ARNs are not known when the policy is written. */
+  | 'container-instances'
+  | 'tasks'
+  | 'services'
+  /** Every resource, but only for the cluster. */
+  | 'any-of-cluster'
+  | 'target-groups'
+  | 'load-balancers'
+  | 'namespace'
+  | 'stack'
+  /** A stack that is configured by name is found by listing all. */
+  | 'stacks'
+  /** IAM knows no resource for it; it reads only. */
+  | 'everything';
+
+export interface Permission {
+  action: string;
+  feature: string;
+  reach: Reach;
+  /** Whether this configuration needs it. */
+  when(config: Config): boolean;
+  /** Called by a program that we start, not by us. */
+  by?: 'installer';
+}
+
+const always = () => true;
+const opsworks = ({ registrar }: Config) => registrar === 'opsworks';
+const clears = ({ terminationProtection }: Config) => terminationProtection === 'clear';
+const hooks = ({ autoScaling }: Config) =>
+  autoScaling.launchHook !== undefined || autoScaling.terminateHook !== undefined;
+/** Causes that a fleet-wide brake holds back. */
+const brakes = ({ disk, ecsAgent }: Config) => disk.leave || ecsAgent.action === 'replace';
+const steady = ({ leave }: Config) => leave.steadyClusterSeconds > 0;
+const balancers = ({ leave }: Config) => leave.targetGroups.length > 0;
+const classicBalancers = ({ leave }: Config) => leave.loadBalancers.length > 0;
+
+function group(feature: string, reach: Reach, when: (config: Config) => boolean, actions: string): Permission[] {
+  return actions.split(' ').map((action) => ({ action, feature, reach, when }));
+}
+
+export const permissions: readonly Permission[] = [
+  ...group('Name tag; the reason of a departure as a tag', 'self', always, 'ec2:CreateTags'),
+  ...group('clearing termination protection', 'everything', clears, 'ec2:DescribeInstanceAttribute'),
+  ...group('clearing termination protection', 'self-protection', clears, 'ec2:ModifyInstanceAttribute'),
+  ...group(
+    'terminating this node through its group, so that it is replaced',
+    'group',
+    always,
+    'autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:SetInstanceHealth',
+  ),
+  ...group('terminating this node where its group does not', 'self', always, 'ec2:TerminateInstances'),
+  ...group('knowing the own group and state', 'everything', always, 'autoscaling:DescribeAutoScalingInstances'),
+  ...group('storm guard', 'everything', always, 'autoscaling:DescribeScalingActivities'),
+  ...group('lifecycle hooks', 'everything', hooks, 'autoscaling:DescribeLifecycleHooks'),
+  ...group(
+    'lifecycle hooks',
+    'group',
+    hooks,
+    'autoscaling:RecordLifecycleActionHeartbeat autoscaling:CompleteLifecycleAction',
+  ),
+  ...group('finding the container instance', 'cluster', always, 'ecs:ListContainerInstances'),
+  ...group(
+    'joining and draining',
+    'container-instances',
+    always,
+    'ecs:DescribeContainerInstances ecs:UpdateContainerInstancesState ecs:ListTasks',
+  ),
+  ...group('waiting until every task has stopped', 'tasks', always, 'ecs:DescribeTasks'),
+  ...group(
+    'stopping tasks at the deadline (leave.atDeadline)',
+    'tasks',
+    ({ leave }) => leave.atDeadline === 'stop-tasks',
+    'ecs:StopTask',
+  ),
+  ...group('fleet-wide brake', 'cluster', brakes, 'ecs:DescribeClusters ecs:ListAttributes'),
+  ...group('fleet-wide brake', 'container-instances', brakes, 'ecs:PutAttributes ecs:DeleteAttributes'),
+  ...group('steady cluster (leave.steadyClusterSeconds)', 'any-of-cluster', steady, 'ecs:ListServices'),
+  ...group('steady cluster (leave.steadyClusterSeconds)', 'services', steady, 'ecs:DescribeServices'),
+  ...group('target groups', 'target-groups', balancers, 'elasticloadbalancing:DeregisterTargets'),
+  ...group('target groups', 'everything', balancers, 'elasticloadbalancing:DescribeTargetHealth'),
+  ...group(
+    'classic load balancers',
+    'load-balancers',
+    classicBalancers,
+    'elasticloadbalancing:DeregisterInstancesFromLoadBalancer',
+  ),
+  ...group('classic load balancers', 'everything', classicBalancers, 'elasticloadbalancing:DescribeInstanceHealth'),
+  ...group('metrics', 'namespace', ({ metrics }) => metrics.enabled, 'cloudwatch:PutMetricData'),
+  ...group('registrar ssm', 'everything', ({ registrar }) => registrar === 'ssm', 'ssm:DescribeInstanceInformation'),
+  ...group('registrar opsworks', 'stacks', opsworks, 'opsworks:DescribeStacks'),
+  ...group(
+    'registrar opsworks',
+    'stack',
+    opsworks,
+    'opsworks:DescribeLayers opsworks:DescribeStackProvisioningParameters opsworks:GetHostnameSuggestion ' +
+      'opsworks:DescribeInstances opsworks:AssignInstance opsworks:UnassignInstance opsworks:DeregisterInstance',
+  ),
+  {
+    action: 'opsworks:RegisterInstance',
+    feature: 'registrar opsworks',
+    reach: 'stack',
+    when: opsworks,
+    by: 'installer',
+  },
+];
+
+/** What a configuration needs, in the order of the table. */
+export function permissionsFor(config: Config): Permission[] {
+  return permissions.filter(({ when }) => when(config));
+}

@@ -1,0 +1,206 @@
+/** Where settings come from: layers of YAML, tags and flags, merged by strength, each value remembering its source. */
+
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { ConfigError, UsageError, messageOf, type Fault } from './errors.ts';
+
+export type Settings = Record<string, unknown>;
+
+/** What one source says. */
+export interface Layer {
+  settings: Settings;
+  /** Names the source of a path, with the line where there are lines. */
+  sourceOf(path: readonly string[]): string;
+}
+
+export interface Merged {
+  settings: Settings;
+  /** Of a dotted path; undefined for what no source set (a default). */
+  sourceOf(path: string): string | undefined;
+}
+
+/** A configuration is some hundred lines; more is a mistake, and must not cost the node its memory. */
+const maxCharacters = 262_144;
+/** An alias may stand for a section; more than this many is the "billion laughs". */
+const maxAliases = 50;
+/** The schema is five deep. */
+const maxDepth = 20;
+/** Leaves room for brackets in comments. */
+const maxOpen = 500;
+
+/** Reads YAML (JSON is YAML). Throws a ConfigError with every fault of the text, each with its line. */
+export function parseLayer(text: string, source: string): Layer {
+  const lines = new LineCounter();
+  const document = readDocument(text, source, lines);
+  const settings = toSettings(document, source);
+  return {
+    settings,
+    sourceOf(path) {
+      const at = offsetOf(document.contents, path);
+      return at === undefined ? source : `${source}:${lines.linePos(at).line}`;
+    },
+  };
+}
+
+/** A layer that sets one path. */
+export function layerOf(path: readonly string[], value: unknown, source: string): Layer {
+  const settings = path.reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), value) as Settings;
+  return { settings, sourceOf: () => source };
+}
+
+/** `key=value` with a dotted key and a YAML value. Throws UsageError. */
+export function parseAssignment(text: string): { path: string[]; value: unknown } {
+  const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  const path = key.split('.');
+  if (!text.includes('=') || !path.every((part) => /^[A-Za-z]\w*$/.test(part))) {
+    throw new UsageError(
+      `--set ${JSON.stringify(text)}: must be KEY=VALUE with a dotted key, such as disk.fullPercent=85`,
+    );
+  }
+  if (value === '') return { path, value: '' };
+  const document = parseDocument(value, { prettyErrors: false });
+  const [error] = [...document.errors, ...document.warnings];
+  if (error !== undefined) throw new UsageError(`--set ${key}: the value is not YAML: ${error.message}`);
+  try {
+    return { path, value: document.toJS({ maxAliasCount: 0 }) as unknown };
+  } catch (cause) {
+    throw new UsageError(`--set ${key}: the value is not YAML: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/**
+ * Merges layers, weakest first: sections are merged, everything else replaces what was there. `isSection` tells which paths
+ * are sections by nature: one that is left empty (`disk:` with all its lines commented out) says nothing.
+ */
+export function mergeLayers(layers: readonly Layer[], isSection: (path: readonly string[]) => boolean): Merged {
+  const settings: Settings = {};
+  const origins = new Map<string, Layer>();
+  for (const layer of layers) mergeSection(settings, layer.settings, [], layer, origins, isSection);
+  return {
+    settings,
+    sourceOf(dotted) {
+      const path = dotted.split('.');
+      for (let depth = path.length; depth > 0; depth--) {
+        const layer = origins.get(path.slice(0, depth).join('.'));
+        if (layer !== undefined) return layer.sourceOf(path);
+      }
+      return undefined;
+    },
+  };
+}
+
+function mergeSection(
+  into: Settings,
+  from: Settings,
+  above: readonly string[],
+  layer: Layer,
+  origins: Map<string, Layer>,
+  isSection: (path: readonly string[]) => boolean,
+): void {
+  for (const [key, value] of Object.entries(from)) {
+    const path = [...above, key];
+    const dotted = path.join('.');
+    const before = Object.hasOwn(into, key) ? into[key] : undefined;
+    if (value === null && isSection(path)) continue;
+    if (isPlain(value) && (isPlain(before) || before === undefined)) {
+      const section = isPlain(before) ? before : {};
+      define(into, key, section);
+      mergeSection(section, value, path, layer, origins, isSection);
+      continue;
+    }
+    for (const known of origins.keys()) if (`${known}.`.startsWith(`${dotted}.`)) origins.delete(known);
+    if (isPlain(value)) {
+      const section: Settings = {};
+      define(into, key, section);
+      mergeSection(section, value, path, layer, origins, isSection);
+    } else {
+      define(into, key, value);
+      origins.set(dotted, layer);
+    }
+  }
+}
+
+/** As a property of its own, whatever the name: `__proto__` is an unknown setting like others. */
+function define(into: Settings, key: string, value: unknown): void {
+  Object.defineProperty(into, key, { value, enumerable: true, writable: true, configurable: true });
+}
+
+export function isPlain(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The YAML document, for whoever edits it. Throws a ConfigError with every fault. */
+export function readDocument(text: string, source: string, lines = new LineCounter()): Document.Parsed {
+  if (text.length > maxCharacters) {
+    throw new ConfigError([{ path: source, problem: `is longer than ${maxCharacters} characters` }]);
+  }
+  // Before it is parsed, which takes quadratic time there.
+  if (opensMoreThan(text, maxOpen)) throw tooDeep(source);
+  let document: Document.Parsed;
+  try {
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  } catch (cause) {
+    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${messageOf(cause)}` }], { cause });
+  }
+  const faults: Fault[] = [...document.errors, ...document.warnings].map(({ message, pos, code }) => ({
+    path: `${source}:${lines.linePos(pos[0]).line}`,
+    problem: code === 'DUPLICATE_KEY' ? 'the same setting twice in one section' : `not YAML: ${message}`,
+  }));
+  if (faults.length > 0) throw new ConfigError(faults);
+  return document;
+}
+
+function toSettings(document: Document.Parsed, source: string): Settings {
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && contents.value === null)) return {};
+  if (!isMap(contents)) {
+    const found = isSeq(contents) ? 'a list' : 'text';
+    throw new ConfigError([{ path: source, problem: `must hold settings such as "cluster: NAME"; found ${found}` }]);
+  }
+  let settings: unknown;
+  try {
+    settings = document.toJS({ maxAliasCount: maxAliases });
+  } catch (cause) {
+    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${messageOf(cause)}` }], { cause });
+  }
+  if (isDeeper(settings, maxDepth)) throw tooDeep(source);
+  return settings as Settings;
+}
+
+function tooDeep(source: string): ConfigError {
+  return new ConfigError([{ path: source, problem: `is nested deeper than ${maxDepth} levels` }]);
+}
+
+/** Counts brackets in comments and texts, too: so many of them open there are no configuration either. */
+function opensMoreThan(text: string, limit: number): boolean {
+  let open = 0;
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    open += bracket === '[' || bracket === '{' ? 1 : -1;
+    if (open > limit) return true;
+  }
+  return false;
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
+}
+
+/** Where the deepest part of a path that the document has begins. */
+function offsetOf(contents: unknown, path: readonly string[]): number | undefined {
+  let node = contents;
+  let offset: number | undefined;
+  for (const key of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String((item.key as { value?: unknown } | null)?.value) === key);
+      if (pair === undefined) return offset;
+      offset = (pair.key as Node).range?.[0] ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(key)];
+      offset = (node as Node | undefined)?.range?.[0] ?? offset;
+    } else {
+      return offset;
+    }
+  }
+  return offset;
+}

@@ -1,0 +1,144 @@
+/** What a node remembers on its disk, so that a crash or a reboot resumes where it stood. One writer per file. */
+
+import type { Identity } from './identity.ts';
+
+/** Folders and files of a node, below `--root`. */
+export const paths = {
+  config: '/etc/ecs-node/config.yaml',
+  dropIns: '/etc/ecs-node/config.d',
+  hooks: '/etc/ecs-node/hooks.d',
+  ecsConfig: '/etc/ecs/ecs.config',
+  ohaiHint: '/etc/chef/ohai/hints/ec2.json',
+  dockerConfig: '/etc/docker/daemon.json',
+  /** Written by bootstrap. */
+  bootstrap: '/var/lib/ecs-node/bootstrap.json',
+  /** Where `Machine.unpack` makes its folders; what a killed bootstrap left there is removed by the next one. */
+  unpacked: '/var/lib/ecs-node/tmp',
+  /** Written by whoever runs the departure: bootstrap when it failed, else the agent. */
+  departure: '/var/lib/ecs-node/departure.json',
+  /** Written by `ecs-node leave` and `ecs-node stay`, consumed by the agent. */
+  request: '/var/lib/ecs-node/request.json',
+  /** Written by the agent; gone after a reboot. */
+  agent: '/run/ecs-node/agent.json',
+} as const;
+
+/** What the registrar knows this node by. */
+export interface Registered {
+  registrar: 'opsworks' | 'ssm' | 'none';
+  /** The registrar's own id, needed to leave it. Absent: registration was begun and may or may not have happened. */
+  id?: string;
+  stackId?: string;
+  layerId?: string;
+}
+
+export interface StepRecord {
+  name: string;
+  state: 'running' | 'changed' | 'unchanged' | 'skipped' | 'failed';
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  ms?: number;
+  error?: string;
+}
+
+/** The bootstrap's own record. */
+export interface BootstrapState {
+  instanceId: string;
+  /** For people who look at the node while the metadata service or the network is away. */
+  identity?: Identity;
+  cluster?: string;
+  /** Of the boot in which the present series of attempts began. */
+  bootId?: string;
+  /** When that series began, milliseconds since 1970: a crash does not buy more time. */
+  startedAt: number;
+  attempts: number;
+  outcome: 'running' | 'done' | 'failed' | 'held';
+  steps: StepRecord[];
+  hostname?: string;
+  registered?: Registered;
+  /** Why it failed, or is held. */
+  reason?: string;
+  /** While held by the storm guard: when it tries again, milliseconds since 1970. */
+  heldUntil?: number;
+}
+
+/** Why a node leaves. */
+export type Cause =
+  | 'bootstrap-failed'
+  | 'join-failed'
+  | 'scale-in'
+  | 'spot'
+  | 'rebalance'
+  | 'maintenance'
+  | 'disk'
+  | 'ecs-agent'
+  | 'operator';
+
+/** The phases of a departure, in order. */
+export const phases = ['announce', 'balancers', 'drain', 'tasks', 'registrar', 'terminate', 'hook', 'done'] as const;
+export type Phase = (typeof phases)[number];
+
+/** A departure under way, or over. */
+export interface DepartureState {
+  instanceId: string;
+  cause: Cause;
+  reason: string;
+  startedAt: number;
+  /** Everything must be done by then, milliseconds since 1970. */
+  deadline: number;
+  /** How it ends: we terminate, somebody else does, or nobody does. */
+  ending: 'terminate' | 'await' | 'remain';
+  phase: Phase;
+  /** When each phase was entered, milliseconds since 1970. */
+  entered: Partial<Record<Phase, number>>;
+  /** Tasks that are still in the way. */
+  blockers: string[];
+  /** What went wrong on the way without stopping it. */
+  troubles: string[];
+  /** Set when it was undone (`ecs-node stay`, a cancelled event, a freed disk). */
+  undoneAt?: number;
+  /** Names the event that was the cause, without a clock: one that was undone is not obeyed again after a reboot. */
+  key?: string;
+  /** Of the boot in which it last ran. */
+  bootId?: string;
+  /** The deadline is somebody else's and will not move (spot, maintenance), not our own patience. */
+  hardDeadline?: true;
+  /** Undone by itself at this time, milliseconds since 1970. */
+  undoAt?: number;
+  /** The machine comes back as the same instance (spot stop, hibernation, warm pool): it stays registered. */
+  returns?: true;
+  /** When ECS confirmed DRAINING, milliseconds since 1970. */
+  drainedAt?: number;
+  /** The last words (tag, metric, hooks.d/left) were begun: they are said once. */
+  farewellAt?: number;
+}
+
+/** What an operator asked of the agent (`ecs-node leave`, `ecs-node stay`). */
+export interface Request {
+  instanceId: string;
+  /** Random: one request is acted upon once. */
+  id: string;
+  action: 'leave' | 'stay';
+  reason: string;
+  /** False: the node drains and stays as it is (`--no-terminate`). */
+  terminate: boolean;
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
+/** Reads a state file of ours: undefined when absent, unreadable as JSON, or written for another instance (a copied image). */
+export function parseState<T extends { instanceId: string }>(
+  text: string | undefined,
+  instanceId: string,
+): T | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const state = JSON.parse(text) as T | null;
+    return state !== null && typeof state === 'object' && state.instanceId === instanceId ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function renderState(state: object): string {
+  return `${JSON.stringify(state, undefined, 2)}\n`;
+}
