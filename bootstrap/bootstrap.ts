@@ -1,0 +1,147 @@
+/** Runs the steps of a bootstrap in order, stops at the first failure, and remembers on disk where it stood. */
+
+import type { Config } from '../core/config.ts';
+import { StepError, Unavailable, messageOf } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { within } from '../core/patience.ts';
+import { parseState, paths, renderState, type BootstrapState, type StepRecord } from '../core/state.ts';
+import { plan } from './plan.ts';
+import type { Step, Trail } from './step.ts';
+
+/**
+ * Brings the node to the point where the ECS agent may start. Resumes what a crash or a reboot interrupted; running it
+ * again changes nothing. Throws a StepError with the step's own failure as its cause, or the signal's reason when stopped.
+ */
+export async function bootstrap(host: Host, config: Config, signal: AbortSignal): Promise<BootstrapState> {
+  const state = await beginAttempt(host, config);
+  await host.machine.remove(paths.unpacked);
+  const timeoutMs = config.bootstrap.timeoutSeconds * 1000;
+  // A wall clock that jumped back must not give more than the whole time.
+  const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
+  const endsAt = host.clock.uptime() + Math.max(0, timeoutMs - elapsedMs);
+  const trail = openTrail(host, state, endsAt);
+
+  host.log.info('bootstrap started', { attempt: state.attempts, leftMs: Math.round(trail.leftMs()) });
+  for (const step of plan(config)) await runStep(step, host, config, state, trail, signal);
+
+  state.outcome = 'done';
+  await writeState(host, state);
+  host.log.info('bootstrap done', { ms: host.clock.now() - state.startedAt });
+  return state;
+}
+
+/** What the last bootstrap of this instance left on disk. */
+export async function readBootstrapState(host: Host): Promise<BootstrapState | undefined> {
+  return parseState<BootstrapState>(await host.machine.readText(paths.bootstrap), host.identity.instanceId);
+}
+
+export async function writeState(host: Host, state: BootstrapState): Promise<void> {
+  await host.machine.writeText(paths.bootstrap, renderState(state));
+}
+
+/** An attempt that was cut off goes on with the time it had; one that ended leaves the next the whole time. */
+async function beginAttempt(host: Host, config: Config): Promise<BootstrapState> {
+  const before = await readBootstrapState(host);
+  const bootId = await host.machine.readBootId();
+  const cutOff = before?.outcome === 'running' && before.bootId === bootId;
+  const state: BootstrapState = {
+    instanceId: host.identity.instanceId,
+    identity: host.identity,
+    cluster: config.cluster,
+    bootId,
+    startedAt: cutOff ? before.startedAt : host.clock.now(),
+    attempts: cutOff ? before.attempts + 1 : 1,
+    outcome: 'running',
+    steps: plan(config).flatMap(({ name }) => before?.steps.find((step) => step.name === name) ?? []),
+  };
+  if (before?.hostname !== undefined) state.hostname = before.hostname;
+  if (before?.registered !== undefined) state.registered = before.registered;
+  return state;
+}
+
+function openTrail(host: Host, state: BootstrapState, endsAt: number): Trail {
+  const trail: Trail = {
+    ...(state.hostname === undefined ? {} : { hostname: state.hostname }),
+    ...(state.registered === undefined ? {} : { registered: state.registered }),
+    leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
+    async keep() {
+      absorb(state, trail);
+      await writeState(host, state);
+    },
+  };
+  return trail;
+}
+
+function absorb(state: BootstrapState, trail: Trail): void {
+  delete state.hostname;
+  delete state.registered;
+  if (trail.hostname !== undefined) state.hostname = trail.hostname;
+  if (trail.registered !== undefined) state.registered = trail.registered;
+}
+
+async function runStep(
+  step: Step,
+  host: Host,
+  config: Config,
+  state: BootstrapState,
+  trail: Trail,
+  signal: AbortSignal,
+): Promise<void> {
+  const began = host.clock.uptime();
+  const log = host.log.with({ step: step.name });
+  const record: StepRecord = { name: step.name, state: 'running', startedAt: host.clock.now() };
+  const known = state.steps.findIndex(({ name }) => name === step.name);
+  if (known === -1) state.steps.push(record);
+  else state.steps[known] = record;
+
+  try {
+    signal.throwIfAborted();
+    await trail.keep();
+    log.info('step started');
+    const work = (until: AbortSignal) => step.run({ ...host, log }, config, trail, until);
+    record.state = await within(trail.leftMs(), work, host.clock, signal);
+  } catch (error) {
+    // Stopped from outside (a shutdown): not a failure; the next run goes on from here.
+    if (signal.aborted) throw error;
+    const failure = new StepError(step.name, trail.leftMs() === 0 ? outOfTime(config, error) : error);
+    record.ms = Math.round(host.clock.uptime() - began);
+    await recordFailure(host, state, record, trail, failure);
+    throw failure;
+  }
+  record.ms = Math.round(host.clock.uptime() - began);
+  await trail.keep();
+  log.info('step done', { outcome: record.state, ms: record.ms });
+  await host.machine.say(`ecs-node: ${step.name}: ${record.state} (${seconds(record.ms)})`);
+}
+
+/** A step that the deadline cut off failed for want of time, whatever it was doing; a refusal stays a refusal. */
+function outOfTime(config: Config, error: unknown): unknown {
+  if (!(error instanceof Unavailable)) return error;
+  const why = `not done within ${config.bootstrap.timeoutSeconds} s (bootstrap.timeoutSeconds)`;
+  return new Unavailable(error.cause === undefined ? why : `${why}: ${messageOf(error.cause)}`, { cause: error });
+}
+
+async function recordFailure(
+  host: Host,
+  state: BootstrapState,
+  record: StepRecord,
+  trail: Trail,
+  failure: StepError,
+): Promise<void> {
+  record.state = 'failed';
+  record.error = messageOf(failure.cause);
+  state.outcome = 'failed';
+  state.reason = failure.message;
+  host.log.error('step failed', { step: record.name, error: record.error, ms: record.ms });
+  await host.machine.say(`ecs-node: ${record.name}: failed: ${record.error}`);
+  try {
+    await trail.keep();
+  } catch (error) {
+    // The disk may be what is broken; the step's own failure is what people must see.
+    host.log.error('state not written', { error: messageOf(error) });
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,100 @@
+/** Edits the text of /etc/ecs/ecs.config, which two programs read: systemd as an EnvironmentFile, ecs-init line by line. */
+
+/** Names the keys that are ours, so that a setting that is gone from the configuration is taken out again. */
+const marker = '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ';
+
+/**
+ * The text with `settings` in it, each key exactly once, in one block below our comment. Every line and comment that others
+ * wrote stays, in its order; other lines of our keys go. Rendering twice changes nothing. Values must have no fault (core/ecs-value.ts); a Config's have none.
+ */
+export function renderEcsConfig(text: string, settings: Readonly<Record<string, string>>): string {
+  const entries = parseEntries(text);
+  const markers = entries.filter(isMarker);
+  // As our block has it already, so that writing it again changes nothing.
+  const eol = /^[^\n]*\r\n/.test(markers[0]?.raw ?? text) ? '\r\n' : '\n';
+  const ours = new Set([...Object.keys(settings), ...markers.flatMap(keysOf)]);
+
+  const stays = (entry: Entry) => !isMarker(entry) && (entry.key === undefined || !ours.has(entry.key));
+  const firstMarker = entries.findIndex(isMarker);
+  // An entry that never ends (an open quote) would swallow what follows it.
+  const end = entries.at(-1)?.open === true && stays(entries.at(-1)!) ? entries.length - 1 : entries.length;
+  const at = firstMarker === -1 ? end : firstMarker;
+
+  const before = entries
+    .slice(0, at)
+    .filter(stays)
+    .map(({ raw }) => raw)
+    .join('');
+  const after = entries
+    .slice(at)
+    .filter(stays)
+    .map(({ raw }) => raw)
+    .join('');
+  const keys = Object.keys(settings);
+  const lines = keys.length === 0 ? [] : [marker + keys.join(' '), ...keys.map((key) => `${key}=${settings[key]}`)];
+  const gap = before === '' || /[\n\r]$/.test(before) ? '' : eol;
+  return before + (lines.length === 0 ? '' : gap) + lines.map((line) => line + eol).join('') + after;
+}
+
+/** One comment, assignment or other line, with everything up to and including its line break. */
+interface Entry {
+  raw: string;
+  /** Of an assignment. */
+  key?: string;
+  /** The text ended within it: in a quote, or after a backslash. */
+  open: boolean;
+}
+
+function isMarker(entry: Entry): boolean {
+  return entry.raw.startsWith(marker);
+}
+
+function keysOf(entry: Entry): string[] {
+  return entry.raw.slice(marker.length).trim().split(/\s+/);
+}
+
+/** Divides the text as systemd does: quoted values and values that end in a backslash go on in the next line. */
+export function parseEntries(text: string): Entry[] {
+  const entries: Entry[] = [];
+  for (let start = 0; start < text.length;) {
+    const { end, open } = endOfEntry(text, start);
+    const raw = text.slice(start, end);
+    const [, key] = /^[ \t]*([^#;=\s][^=\n\r]*?)[ \t]*=/.exec(raw) ?? [];
+    entries.push({ raw, open, ...(key === undefined ? {} : { key }) });
+    start = end;
+  }
+  return entries;
+}
+
+function endOfEntry(text: string, start: number): { end: number; open: boolean } {
+  const line = /[^\n\r]*(?:\r\n|\n|\r|$)/y;
+  line.lastIndex = start;
+  const [first = ''] = line.exec(text) ?? [];
+  const equals = first.indexOf('=');
+  const isComment = /^[ \t]*[#;]/.test(first);
+  if (isComment || equals === -1) return { end: start + first.length, open: false };
+  return endOfValue(text, start + equals + 1);
+}
+
+/** A quote opens only where a value, or what follows a closed quote, begins. */
+function endOfValue(text: string, start: number): { end: number; open: boolean } {
+  let state: 'begin' | 'plain' | '"' | "'" = 'begin';
+  for (let i = start; i < text.length; i++) {
+    const char = text[i]!;
+    if (state === '"' || state === "'") {
+      if (char === '\\' && state === '"') i++;
+      else if (char === state) state = 'begin';
+    } else if (char === '\n' || char === '\r') {
+      return { end: i + (char === '\r' && text[i + 1] === '\n' ? 2 : 1), open: false };
+    } else if (char === '\\') {
+      i++;
+      state = 'plain';
+      if (i >= text.length) return { end: text.length, open: true };
+    } else if (state === 'begin' && (char === '"' || char === "'")) {
+      state = char;
+    } else if (char !== ' ' && char !== '\t') {
+      state = 'plain';
+    }
+  }
+  return { end: text.length, open: state === '"' || state === "'" };
+}

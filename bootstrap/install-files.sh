@@ -1,0 +1,84 @@
+#!/bin/sh
+# Puts an unpacked release in its place: binary, units, drop-in, preset, schema, completions, folders; enables the units.
+#
+#   install-files.sh                      on this machine
+#   DESTDIR=/mnt/image install-files.sh   into another root (an image, a package under construction)
+#   install-files.sh --no-enable          files only: packages enable their units by preset
+#
+# Reads what lies beside it: ecs-node, systemd/, and config.schema.json, completions/, LICENSE where they are. Can be
+# repeated: it is also how one updates. Starts nothing; an agent that runs keeps its old binary until it is restarted.
+set -eu
+
+from=$(cd "$(dirname "$0")" && pwd)
+root=${DESTDIR:-}
+root=${root%/}
+enable=yes
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --no-enable) enable=no ;;
+    --from) from=${2:?--from needs a folder}; shift ;;
+    *) echo "install-files.sh: unknown option $1 (known: --no-enable, --from DIR)" >&2; exit 64 ;;
+  esac
+  shift
+done
+
+fail() {
+  echo "install-files.sh: $1" >&2
+  exit "${2:-1}"
+}
+
+[ -f "$from/ecs-node" ] || fail "there is no $from/ecs-node: run this from an unpacked release" 66
+[ -f "$from/systemd/ecs-node.service" ] || fail "there is no $from/systemd: run this from an unpacked release" 66
+[ -n "$root" ] || [ "$(id -u)" = 0 ] || fail 'must run as root' 77
+
+# Written beside its place and renamed: a running binary cannot be written to, and a crash leaves the old file whole.
+place() {
+  mode=$1 source=$2 target=$root$3
+  mkdir -p "$(dirname "$target")"
+  cp "$source" "$target.new"
+  chmod "$mode" "$target.new"
+  [ "$(id -u)" != 0 ] || chown 0:0 "$target.new"
+  mv -f "$target.new" "$target"
+  placed="$placed $target"
+}
+placed=
+
+place 0755 "$from/ecs-node" /usr/bin/ecs-node
+
+units=/usr/lib/systemd
+for unit in ecs-node-bootstrap.service ecs-node.service ecs.service.d/10-ecs-node.conf; do
+  place 0644 "$from/systemd/$unit" "$units/system/$unit"
+done
+place 0644 "$from/systemd/system-preset/80-ecs-node.preset" "$units/system-preset/80-ecs-node.preset"
+
+optional() {
+  [ ! -f "$from/$1" ] || place 0644 "$from/$1" "$2"
+}
+optional LICENSE /usr/share/licenses/ecs-node/LICENSE
+optional config.schema.json /usr/share/ecs-node/config.schema.json
+optional completions/ecs-node.bash /usr/share/bash-completion/completions/ecs-node
+optional completions/ecs-node.zsh /usr/share/zsh/site-functions/_ecs-node
+optional completions/ecs-node.fish /usr/share/fish/vendor_completions.d/ecs-node.fish
+
+# Root's alone to write: what lies in hooks.d runs as root.
+for folder in config.d hooks.d/joined hooks.d/leaving hooks.d/left; do
+  mkdir -p "$root/etc/ecs-node/$folder"
+done
+chmod 0755 "$root/etc/ecs-node" "$root/etc/ecs-node/config.d" "$root/etc/ecs-node/hooks.d" "$root/etc/ecs-node/hooks.d/"*
+
+# A file renamed into its place keeps the label of where it was written; systemd may not execute a label of user data's.
+if [ -z "$root" ] && command -v restorecon >/dev/null 2>&1; then
+  # shellcheck disable=SC2086 # Our own paths, without spaces when there is no DESTDIR.
+  restorecon -F $placed || echo 'install-files.sh: restorecon failed; SELinux may keep ecs-node from running' >&2
+fi
+
+if [ "$enable" = yes ]; then
+  if [ -n "$root" ]; then
+    systemctl --root="$root" enable ecs-node-bootstrap.service ecs-node.service
+  else
+    systemctl enable ecs-node-bootstrap.service ecs-node.service
+  fi
+fi
+# Only where systemd runs: in a chroot there is none to tell.
+if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi

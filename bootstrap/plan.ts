@@ -1,0 +1,27 @@
+/** What a bootstrap does, read from top to bottom. */
+
+import type { Config } from '../core/config.ts';
+import type { Step } from './step.ts';
+import { assign } from './steps/assign.ts';
+import { ecsConfig } from './steps/ecs-config.ts';
+import { hostname } from './steps/hostname.ts';
+import { nameTag } from './steps/name-tag.ts';
+import { ohaiHint } from './steps/ohai-hint.ts';
+import { preflight } from './steps/preflight.ts';
+import { register } from './steps/register.ts';
+import { unprotect } from './steps/unprotect.ts';
+
+export function plan(config: Config): Step[] {
+  const opsworks = config.registrar === 'opsworks';
+  return [
+    preflight,
+    ecsConfig,
+    ...(opsworks ? [ohaiHint] : []),
+    hostname,
+    nameTag,
+    register,
+    ...(opsworks ? [assign] : []),
+    // Last: registering turns termination protection on.
+    unprotect,
+  ];
+}

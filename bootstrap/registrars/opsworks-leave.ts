@@ -1,0 +1,58 @@
+/** Takes a node's record out of OpsWorks, so that none stays behind as connection_lost. */
+
+import { Refused } from '../../core/errors.ts';
+import type { Host, Registration } from '../../core/host.ts';
+import { retry, until } from '../../core/patience.ts';
+import type { Registered } from '../../core/state.ts';
+
+/** Unassigning runs the layer's shutdown recipes; a node that leaves waits no longer for them than this. */
+const unassignMs = 120_000;
+
+/** Deregistering is one call: longer than this it is OpsWorks that is broken. */
+const callsMs = 60_000;
+
+export async function leaveOpsWorks(host: Host, registered: Registered, signal: AbortSignal): Promise<void> {
+  const record = await find(host, registered, signal);
+  if (record === undefined || record.status === 'deregistering') return;
+  if (record.layerIds.length > 0) await unassign(host, record, signal);
+  await patiently(host, signal, () => gone(host.cloud.deregister(record.id, signal)));
+  host.log.info('deregistered from OpsWorks', { id: record.id });
+}
+
+async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal): Promise<Registration | undefined> {
+  if (id !== undefined) return patiently(host, signal, (inner) => host.cloud.readRegistration(id, inner));
+  // An installer was started and nobody saw its end: only a listing tells.
+  if (stackId !== undefined) return patiently(host, signal, (inner) => host.cloud.findRegistration(stackId, inner));
+  return undefined;
+}
+
+async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
+  try {
+    if (record.status !== 'unassigning') {
+      await patiently(host, signal, (inner) => gone(host.cloud.unassign(record.id, inner)));
+    }
+    const unassigned = async (inner: AbortSignal) => {
+      const now = await host.cloud.readRegistration(record.id, inner);
+      return now === undefined || now.layerIds.length === 0 ? true : undefined;
+    };
+    const patience = { clock: host.clock, signal, withinMs: unassignMs, everyMs: 5_000 };
+    await until(`unassigning ${record.id}`, unassigned, patience);
+  } catch (error) {
+    signal.throwIfAborted();
+    // An agent that is dead never confirms; deregistering is what counts.
+    host.log.warn('not unassigned', { id: record.id, error: String(error) });
+  }
+}
+
+function patiently<T>(host: Host, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return retry(call, { clock: host.clock, signal, withinMs: callsMs });
+}
+
+/** A record that is gone is what was wanted. */
+async function gone(call: Promise<void>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!(error instanceof Refused) || error.code !== 'ResourceNotFoundException') throw error;
+  }
+}

@@ -1,0 +1,27 @@
+/** One step of a bootstrap: compares, then writes; running it twice changes nothing; it can be resumed after a crash. */
+
+import type { Config } from '../core/config.ts';
+import type { Host } from '../core/host.ts';
+import type { Registered } from '../core/state.ts';
+
+export type Outcome = 'changed' | 'unchanged' | 'skipped';
+
+/** What earlier steps found out and later ones need. */
+export interface Trail {
+  /** Kept on disk between runs. */
+  hostname?: string;
+  /** Kept on disk between runs. */
+  registered?: Registered;
+  /** Found by `preflight` on each run, where the registrar is OpsWorks. */
+  place?: { stackId: string; layerId: string };
+  /** Writes down now what must not be lost in a crash, instead of at the end of the step. */
+  keep(): Promise<void>;
+  /** Milliseconds that the bootstrap still has. */
+  leftMs(): number;
+}
+
+export interface Step {
+  name: string;
+  /** May add to the trail. Throws ConfigError, Refused, Unavailable or a plain Error (a bug). */
+  run(host: Host, config: Config, trail: Trail, signal: AbortSignal): Promise<Outcome>;
+}

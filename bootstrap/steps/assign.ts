@@ -1,0 +1,10 @@
+/** Puts the registered node into its layer, which runs the layer's recipes. */
+
+import { registrarOf } from '../registrars/registrar.ts';
+import type { Step } from '../step.ts';
+
+export const assign: Step = {
+  name: 'assign',
+  run: async (host, config, trail, signal) =>
+    (await registrarOf(config).assign?.(host, config, trail, signal)) ?? 'skipped',
+};

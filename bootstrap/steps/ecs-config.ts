@@ -1,0 +1,20 @@
+/** Writes what the configuration says into /etc/ecs/ecs.config, before the ECS agent reads it. */
+
+import type { Config } from '../../core/config.ts';
+import { paths } from '../../core/state.ts';
+import { renderEcsConfig } from '../ecs-config-text.ts';
+import type { Step } from '../step.ts';
+
+export const ecsConfig: Step = {
+  name: 'ecs-config',
+  async run(host, config) {
+    const before = (await host.machine.readText(paths.ecsConfig)) ?? '';
+    const after = renderEcsConfig(before, ecsSettings(config));
+    return before === after ? 'unchanged' : host.machine.writeText(paths.ecsConfig, after);
+  },
+};
+
+/** What is written, `ECS_CLUSTER` first. */
+function ecsSettings(config: Config): Record<string, string> {
+  return { ECS_CLUSTER: config.cluster, ...config.ecs.settings };
+}

@@ -1,0 +1,52 @@
+/** Finds what an operator must mend before anything on the node or in AWS is changed. */
+
+import type { Config } from '../../core/config.ts';
+import { ConfigError, isDenied } from '../../core/errors.ts';
+import type { Host } from '../../core/host.ts';
+import { renderHostname } from '../naming.ts';
+import { resolvePlace } from '../registrars/opsworks-place.ts';
+import type { Step, Trail } from '../step.ts';
+
+export const preflight: Step = {
+  name: 'preflight',
+  async run(host, config, trail, signal) {
+    if (needsAws(config)) await mustHaveCredentials(host, trail, signal);
+    await renderHostname(host, config, trail, signal);
+    if (config.registrar === 'opsworks') trail.place = await resolvePlace(host, config, trail, signal);
+    return 'unchanged';
+  },
+};
+
+function needsAws(config: Config): boolean {
+  return config.registrar !== 'none' || config.name !== '' || config.terminationProtection === 'clear';
+}
+
+/**
+ * Without an instance profile there may still be credentials in the environment: a harmless call tells.
+ * A profile that is attached after the launch shows up in the metadata service within a minute.
+ */
+async function mustHaveCredentials(host: Host, trail: Trail, signal: AbortSignal): Promise<void> {
+  if (host.identity.role !== undefined) return;
+  const profileMs = 60_000;
+  const until = host.clock.uptime() + Math.min(profileMs, trail.leftMs() / 2);
+  for (;;) {
+    try {
+      const { role } = await host.metadata.readIdentity(signal);
+      if (role !== undefined) return;
+      await host.cloud.readTerminationProtection(signal);
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      // Who is told that he may not is somebody.
+      if (isDenied(error)) return;
+      if (host.clock.uptime() >= until) throw noProfile(error);
+      await host.clock.sleep(5_000, signal);
+    }
+  }
+}
+
+function noProfile(cause: unknown): ConfigError {
+  const problem =
+    'the instance has none, so AWS cannot be called; attach one (launch template: IamInstanceProfile) with the policy that "ecs-node policy" prints';
+  return new ConfigError([{ path: 'instance profile', problem }], { cause });
+}

@@ -1,0 +1,45 @@
+/** Clears EC2 termination protection, which OpsWorks turns on and with which the Auto Scaling group cannot end the node. */
+
+import { until, within } from '../../core/patience.ts';
+import { isDenied, messageOf } from '../../core/errors.ts';
+import type { Step } from '../step.ts';
+import { patience } from '../waiting.ts';
+
+/** OpsWorks may turn it on some time after registering; the agent looks again for as long as the node lives. */
+const settleMs = 5_000;
+
+/** Two calls, each of which may be slow. */
+const callsMs = 60_000;
+
+export const unprotect: Step = {
+  name: 'unprotect',
+  async run(host, config, trail, signal) {
+    if (config.terminationProtection === 'keep') return 'skipped';
+    let cleared = false;
+    let quiet = 0;
+    const look = async (inner: AbortSignal) => {
+      if (await host.cloud.readTerminationProtection(inner)) {
+        quiet = 0;
+        await host.cloud.clearTerminationProtection(inner);
+        cleared = true;
+        return undefined;
+      }
+      quiet += 1;
+      // Only OpsWorks turns it on behind our back: until it has, one look is not enough.
+      return quiet >= (config.registrar === 'opsworks' && !cleared ? 2 : 1) ? true : undefined;
+    };
+    // Not a refusal, even if it comes back for ever: whoever wants this node protected does not want it dead.
+    const what =
+      'termination protection does not stay off (see ModifyInstanceAttribute in CloudTrail, or set terminationProtection: keep)';
+    const time = { ...patience(host, trail, signal), withinMs: Math.max(0, trail.leftMs() - 1_000) };
+    try {
+      await until(what, (inner) => within(callsMs, look, host.clock, inner), { ...time, everyMs: settleMs });
+    } catch (error) {
+      // Without OpsWorks nobody is known to have turned it on: a role that may not look is no reason to fail.
+      if (config.registrar === 'opsworks' || !isDenied(error)) throw error;
+      host.log.warn('termination protection not looked at', { error: messageOf(error) });
+      return 'skipped';
+    }
+    return cleared ? 'changed' : 'unchanged';
+  },
+};
