@@ -1,0 +1,164 @@
+/** The rest of the node's life, put together: joins, watches, publishes, leaves; ends when told to, or when the node has left. */
+
+import type { Config } from '../core/config.ts';
+import { Refused, messageOf } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import type { DepartureState } from '../core/state.ts';
+import { join } from './join.ts';
+import { readDeparture, type Deeds } from './leave.ts';
+import { openMemories } from './memories.ts';
+import { publishMetrics } from './publish.ts';
+import { roster } from './roster.ts';
+import { openStatusBook, readStatus, type AgentStatus, type StatusBook } from './status.ts';
+import { openSupervisor, type Supervisor } from './supervisor.ts';
+import type { Desk } from './verdicts.ts';
+import { watch } from './watch.ts';
+
+export interface AgentOptions {
+  /** Takes the node out of its registrar. */
+  deregister: Deeds['deregister'];
+  /** Asked before a node that cannot join dies, e.g. by the storm guard, which may make it wait. False: try to join again. */
+  mayDie?(signal: AbortSignal): Promise<boolean>;
+  /** WATCHDOG_USEC, in milliseconds. */
+  watchdogMs?: number;
+}
+
+/** Between looks at whether it is time to join (again). */
+const joinEveryMs = 5_000;
+
+/**
+ * Runs until the node has left for good, and resolves with how; undefined only when nothing was left to do. Rejects with the
+ * signal's reason when stopped: everything is on disk then, and the next agent goes on.
+ */
+export async function runAgent(
+  host: Host,
+  config: Config,
+  options: AgentOptions,
+  signal: AbortSignal,
+): Promise<DepartureState> {
+  const over = new AbortController();
+  const both = AbortSignal.any([signal, over.signal]);
+  const bootId = await host.machine.readBootId().catch(() => '');
+  const book = openStatusBook(host, await firstStatus(host, bootId));
+  const supervisor = openSupervisor(host, config, { deregister: options.deregister }, both);
+  let isJoined = book.read().join.state === 'joined';
+  const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
+    isJoined = state === 'joined';
+    tellJoin(host, book, state, detail);
+  };
+  const watchers = roster(config, () => isJoined);
+  const desk: Desk = {
+    host,
+    config,
+    watchers,
+    memories: openMemories(watchers, book),
+    supervisor,
+    past: await readDeparture(host),
+    bootId,
+    onReturn: () => setJoined('joining', 'back in the group'),
+  };
+  host.log.info('agent started', { bootId });
+  const parts = [
+    watch({ desk, book, joined: () => isJoined }, both),
+    keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both),
+    publishMetrics(host, config, both).then(() => supervisor.left),
+    tellSystemd(host, book, supervisor, options.watchdogMs, both),
+  ];
+  const keeping = book.keep(both);
+  // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it would end the program.
+  keeping.catch(() => {});
+  try {
+    return await Promise.race([supervisor.left, ...parts]);
+  } finally {
+    over.abort(new Error('the agent ends'));
+    // It may be completing a hook, which a stop does not cut off.
+    await supervisor.stopped();
+    await Promise.allSettled([...parts.filter((_, index) => index !== 2), keeping]);
+  }
+}
+
+async function firstStatus(host: Host, bootId: string): Promise<AgentStatus> {
+  const before = await readStatus(host);
+  const now = host.clock.now();
+  if (before !== undefined && before.bootId === bootId) return { ...before, at: now };
+  const { instanceId } = host.identity;
+  const starting = { state: 'joining' as const, detail: 'starting', since: now };
+  return { instanceId, bootId, at: now, join: starting, watchers: {}, memories: {} };
+}
+
+function tellJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {
+  book.change((status) => {
+    const since = status.join.state === state ? status.join.since : host.clock.now();
+    return { ...status, join: { state, detail, since } };
+  });
+}
+
+interface Joining {
+  desk: Desk;
+  options: AgentOptions;
+  isJoined(): boolean;
+  setJoined(state: AgentStatus['join']['state'], detail: string): void;
+}
+
+/** Joins whenever the node is not in service and is not about to leave. */
+async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never> {
+  const { isJoined, setJoined } = joining;
+  const { host, config, supervisor } = joining.desk;
+  for (;;) {
+    const idle = supervisor.idle();
+    if (!isJoined() && idle !== undefined) {
+      try {
+        await join(host, config, setJoined, AbortSignal.any([signal, idle]));
+        setJoined('joined', `in the cluster ${config.cluster}`);
+        host.log.info('joined', { cluster: config.cluster });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!idle.aborted) await cannotJoin(joining, error, signal);
+      }
+    }
+    await host.clock.sleep(joinEveryMs, signal);
+  }
+}
+
+async function cannotJoin({ desk, options, setJoined }: Joining, error: unknown, signal: AbortSignal): Promise<void> {
+  const { host, config, memories, supervisor } = desk;
+  const reason = messageOf(error);
+  host.log.error('cannot join', { error: reason });
+  setJoined('failed', reason);
+  if (!(error instanceof Refused) || config.bootstrap.onFailure === 'keep') return;
+  if (options.mayDie !== undefined && !(await options.mayDie(signal))) return;
+  const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
+  memories.add(order);
+  await supervisor.follow(memories.wanted() ?? order);
+}
+
+/** READY once, then how the node is, and a sign of life at half the watchdog's time. */
+async function tellSystemd(
+  host: Host,
+  book: StatusBook,
+  supervisor: Supervisor,
+  watchdogMs: number | undefined,
+  signal: AbortSignal,
+): Promise<never> {
+  const { machine, clock } = host;
+  await machine.notify(`READY=1\nSTATUS=${renderSummary(book, supervisor)}`);
+  const everyMs = Math.min(30_000, (watchdogMs ?? 60_000) / 2);
+  for (let last = ''; ;) {
+    const summary = renderSummary(book, supervisor);
+    const words = [
+      ...(watchdogMs === undefined ? [] : ['WATCHDOG=1']),
+      ...(summary === last ? [] : [`STATUS=${summary}`]),
+    ];
+    if (words.length > 0) await machine.notify(words.join('\n'));
+    last = summary;
+    await clock.sleep(everyMs, signal);
+  }
+}
+
+function renderSummary(book: StatusBook, supervisor: Supervisor): string {
+  const departure = supervisor.state();
+  const { join: joined } = book.read();
+  if (departure === undefined || departure.undoneAt !== undefined) return `${joined.state}: ${joined.detail}`;
+  const waiting = departure.blockers.length > 0 ? `, waiting for ${departure.blockers.length} tasks` : '';
+  return `leaving (${departure.cause}): ${departure.phase}${waiting}`;
+}

@@ -1,0 +1,88 @@
+/** Takes the node out of its load balancers before its tasks stop, so that no request meets a closed port. */
+
+import { Refused, messageOf } from '../../core/errors.ts';
+import { until } from '../../core/patience.ts';
+import { ask, askOnce } from '../asking.ts';
+import type { Departure } from './departure.ts';
+import { isUrgent } from './order.ts';
+
+interface Balancer {
+  name: string;
+  deregister(signal: AbortSignal): Promise<void>;
+  isDraining(signal: AbortSignal): Promise<boolean>;
+}
+
+/** Deregistering is one call; what AWS does not manage in this time is left to its health checks. */
+const callsMs = 60_000;
+
+/** Connections drain for minutes: asking more often only costs calls. */
+const everyMs = 5_000;
+
+export function hasBalancers({ config: { leave } }: Pick<Departure, 'config'>): boolean {
+  return leave.targetGroups.length + leave.loadBalancers.length > 0;
+}
+
+/** Waits for the connections unless time is short, in which case they drain beside the tasks. */
+export async function leaveBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
+  const balancers = balancersOf(departure);
+  if (balancers.length === 0) return;
+  const gone = await Promise.all(balancers.map((balancer) => deregister(departure, balancer, signal)));
+  const draining = balancers.filter((_, index) => gone[index]);
+  if (isUrgent(departure.state, departure.config, departure.leftMs())) return;
+  await waitForConnections(departure, draining, signal);
+}
+
+function balancersOf({ host: { cloud }, config: { leave } }: Departure): Balancer[] {
+  return [
+    ...leave.targetGroups.map((arn) => ({
+      name: arn,
+      deregister: (signal: AbortSignal) => cloud.deregisterTarget(arn, signal),
+      isDraining: (signal: AbortSignal) => cloud.isTargetDraining(arn, signal),
+    })),
+    ...leave.loadBalancers.map((name) => ({
+      name,
+      deregister: (signal: AbortSignal) => cloud.deregisterFromLoadBalancer(name, signal),
+      isDraining: (signal: AbortSignal) => cloud.isLoadBalancerDraining(name, signal),
+    })),
+  ];
+}
+
+/** One balancer that refuses must not keep the node in the others. */
+async function deregister(departure: Departure, balancer: Balancer, signal: AbortSignal): Promise<boolean> {
+  try {
+    const ms = Math.min(callsMs, Math.max(departure.leftMs(), 5_000));
+    await ask(departure.host, ms, signal, (inner) => balancer.deregister(inner));
+    departure.host.log.info('deregistered from load balancer', { balancer: balancer.name });
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    await departure.trouble(`deregistering from ${balancer.name}`, error);
+    return false;
+  }
+}
+
+async function waitForConnections(departure: Departure, balancers: Balancer[], signal: AbortSignal): Promise<void> {
+  const { host, config } = departure;
+  const withinMs = Math.min(config.leave.deregistrationSeconds * 1000, departure.leftMs());
+  const pending = new Set(balancers);
+  const look = async (inner: AbortSignal): Promise<true | undefined> => {
+    for (const balancer of pending) {
+      try {
+        const draining = await askOnce(host, inner, (deeper) => balancer.isDraining(deeper));
+        if (!draining) pending.delete(balancer);
+      } catch (error) {
+        // Whoever may not look waits for as long as it could take.
+        if (!(error instanceof Refused)) throw error;
+        host.log.debug('connections not seen', { balancer: balancer.name, error: messageOf(error) });
+      }
+    }
+    return pending.size === 0 ? true : undefined;
+  };
+  if (pending.size === 0 || withinMs === 0) return;
+  try {
+    await until('connection draining', look, { clock: host.clock, signal, withinMs, everyMs });
+  } catch (error) {
+    signal.throwIfAborted();
+    await departure.trouble('waiting for connections', error);
+  }
+}

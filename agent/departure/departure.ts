@@ -1,0 +1,86 @@
+/** A departure in memory: its state on disk, its time, and what its phases have in common. */
+
+import type { Config } from '../../core/config.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Host } from '../../core/host.ts';
+import { within } from '../../core/patience.ts';
+import { parseState, paths, renderState, type DepartureState, type Registered } from '../../core/state.ts';
+import { withTrouble } from './order.ts';
+
+/** What is composed in, since a departure knows no registrar. */
+export interface Deeds {
+  /** Takes the node out of the registrar that it is registered with. Idempotent. */
+  deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void>;
+  /** Told of every change, for `ecs-node status`. */
+  onChange?(state: DepartureState): void;
+}
+
+export interface Departure {
+  host: Host;
+  config: Config;
+  deeds: Deeds;
+  state: DepartureState;
+  /** Milliseconds until everything must be done; never negative. */
+  leftMs(): number;
+  /** Somebody else's limit, in milliseconds since the departure began, became known. */
+  limit(ms: number): void;
+  /** Changes the state and writes it down. */
+  note(change: Partial<DepartureState>): Promise<void>;
+  /** What went wrong without stopping the departure. */
+  trouble(what: string, error: unknown): Promise<void>;
+  /** What runs beside the phases; awaited before the registrar is left. */
+  beside: Promise<void>[];
+}
+
+/** A disk that takes longer than this for a kilobyte must not hold back a departure that it may be the cause of. */
+const writeMs = 2_000;
+
+export async function readDeparture(host: Host): Promise<DepartureState | undefined> {
+  const text = await host.machine.readText(paths.departure).catch(() => undefined);
+  const state = parseState<DepartureState>(text, host.identity.instanceId);
+  return state !== undefined && typeof state.cause === 'string' && Array.isArray(state.troubles) ? state : undefined;
+}
+
+/** The disk may be full or broken, which is no reason to stay: what cannot be written is only logged. */
+export async function writeDeparture(host: Host, state: DepartureState, signal: AbortSignal): Promise<void> {
+  try {
+    await within(writeMs, () => host.machine.writeText(paths.departure, renderState(state)), host.clock, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.error('departure not written', { error: messageOf(error) });
+  }
+}
+
+export function openDeparture(
+  host: Host,
+  config: Config,
+  deeds: Deeds,
+  state: DepartureState,
+  signal: AbortSignal,
+): Departure {
+  // The wall clock may jump while the node leaves; durations do not.
+  let endsAt = host.clock.uptime() + Math.max(0, state.deadline - host.clock.now());
+  const departure: Departure = {
+    host,
+    config,
+    deeds,
+    state,
+    beside: [],
+    leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
+    limit(ms) {
+      const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
+      endsAt = Math.min(endsAt, host.clock.uptime() + Math.max(0, ms - elapsedMs));
+    },
+    async note(change) {
+      departure.state = { ...departure.state, ...change };
+      deeds.onChange?.(departure.state);
+      await writeDeparture(host, departure.state, signal);
+    },
+    async trouble(what, error) {
+      const text = `${what}: ${messageOf(error)}`;
+      host.log.warn('trouble while leaving', { what, error: messageOf(error) });
+      await departure.note({ troubles: withTrouble(departure.state.troubles, text) });
+    },
+  };
+  return departure;
+}

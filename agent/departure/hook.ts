@@ -1,0 +1,76 @@
+/** Lets Auto Scaling go on: waits until it waits for us, and completes our terminate hook. */
+
+import { Refused, messageOf } from '../../core/errors.ts';
+import type { Membership } from '../../core/host.ts';
+import { until } from '../../core/patience.ts';
+import { askOnce } from '../asking.ts';
+import { completeHook } from '../completion.ts';
+import type { Departure } from './departure.ts';
+import { farewell } from './farewell.ts';
+
+/** As users report, "No active Lifecycle Action" may be said for seconds after the hook has begun. */
+const everyMs = 5_000;
+
+/** Auto Scaling begins within seconds; a group busy with another activity may need minutes. */
+const patienceMs = 900_000;
+
+/** Metadata runs ahead of the group: before anything that ACTIVE would not undo, the group itself has to say so. */
+export async function confirmScaleIn(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, state } = departure;
+  if (state.cause !== 'scale-in') return;
+  const look = async (inner: AbortSignal): Promise<true | undefined> => {
+    const membership = await askOnce(host, inner, (deeper) => host.cloud.readMembership(deeper));
+    return membership === undefined || isLeavingGroup(membership) ? true : undefined;
+  };
+  const withinMs = Math.max(departure.leftMs(), 60_000);
+  await until("Auto Scaling's confirmation", look, { clock: host.clock, signal, withinMs, everyMs });
+}
+
+function isLeavingGroup({ lifecycleState }: Membership): boolean {
+  return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
+}
+
+export async function leaveGroup(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, state } = departure;
+  await farewell(departure, signal);
+  const withinMs = Math.max(departure.leftMs(), patienceMs);
+  const step = (inner: AbortSignal) => completeIfAsked(departure, inner);
+  try {
+    const how = await until('the end of the hook', step, { clock: host.clock, signal, withinMs, everyMs });
+    host.log.info('group left', { how, cause: state.cause });
+  } catch (error) {
+    // Told to stop: all is done but this, and without it the group waits until the hook times out.
+    if (signal.aborted) await completeIfAsked(departure, new AbortController().signal).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** What it came to, or undefined when it is not over. */
+async function completeIfAsked(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
+  const { host, config, state } = departure;
+  const membership = await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)).catch(unlessRefused);
+  if (membership === undefined) return 'in no group';
+  const { group, lifecycleState } = membership;
+  if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
+  if (!lifecycleState.endsWith(':Wait')) {
+    return isLeavingGroup(membership) && lifecycleState !== 'Terminating' ? lifecycleState : undefined;
+  }
+  if (!isLeavingGroup(membership)) return undefined;
+  // A node on its way into the pool is held by the launch hook.
+  const { launchHook, terminateHook } = config.autoScaling;
+  const hook = lifecycleState === 'Warmed:Pending:Wait' ? launchHook : terminateHook;
+  if (hook === undefined) return 'no hook of ours';
+  try {
+    return (await completeHook(host, group, hook, 'CONTINUE')) ? `${hook} completed` : undefined;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    await departure.trouble(`completing ${hook}`, error);
+    return messageOf(error);
+  }
+}
+
+/** A role that may not look cannot be waited for; whoever is in no group needs no hook. */
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refused)) throw error;
+  return undefined;
+}

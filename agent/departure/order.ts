@@ -1,0 +1,129 @@
+/** Pure: which of several orders to leave counts, and what a new one changes in a departure under way. */
+
+import type { Config } from '../../core/config.ts';
+import { phases, type DepartureState, type Phase } from '../../core/state.ts';
+import type { Order } from '../watcher.ts';
+
+/** What others have decided outranks what we have; being gone outranks staying. */
+const strength = { remain: 0, terminate: 1, await: 2 };
+
+/** So long the last phases (registrar, farewell, hook) may take beside draining. */
+const lastPhasesMs = 600_000;
+
+export function strictest(orders: readonly Order[]): Order | undefined {
+  const [first, ...others] = orders.toSorted(
+    (a, b) => strength[b.ending] - strength[a.ending] || (a.deadline ?? Infinity) - (b.deadline ?? Infinity),
+  );
+  if (first === undefined) return undefined;
+  // A machine that is to be terminated as well does not come back.
+  const returns =
+    first.returns === true && others.every((other) => other.returns === true || other.ending === 'remain');
+  const deadlines = [first, ...others].flatMap(({ deadline }) => deadline ?? []);
+  const { returns: _returns, ...rest } = first;
+  return {
+    ...rest,
+    ...(deadlines.length > 0 && { deadline: Math.min(...deadlines) }),
+    ...(returns && { returns }),
+  };
+}
+
+/** How long a departure may take when nobody sets a deadline. */
+export function plannedMs({ leave }: Config): number {
+  const balancersMs =
+    leave.targetGroups.length + leave.loadBalancers.length > 0 ? leave.deregistrationSeconds * 1000 : 0;
+  return balancersMs + (leave.drainSeconds + leave.steadyClusterSeconds) * 1000 + lastPhasesMs;
+}
+
+export function beginState(
+  order: Order,
+  config: Config,
+  instanceId: string,
+  bootId: string,
+  now: number,
+): DepartureState {
+  const { cause, reason, key, ending, deadline, undoAfterMs, returns } = order;
+  return {
+    instanceId,
+    bootId,
+    cause,
+    reason,
+    startedAt: now,
+    deadline: Math.min(deadline ?? Infinity, now + plannedMs(config)),
+    ending,
+    phase: 'announce',
+    entered: {},
+    blockers: [],
+    troubles: [],
+    ...(key !== undefined && { key }),
+    ...(deadline !== undefined && { hardDeadline: true as const }),
+    ...(undoAfterMs !== undefined && { undoAt: now + undoAfterMs }),
+    ...(returns && { returns }),
+  };
+}
+
+export function hasReached(state: DepartureState, phase: Phase): boolean {
+  return phases.indexOf(state.phase) >= phases.indexOf(phase);
+}
+
+/** Whether the order is a new one for a departure that is over, or was undone. */
+export function isOver(state: DepartureState): boolean {
+  return state.undoneAt !== undefined || state.phase === 'done';
+}
+
+/** The departure with the order taken into account; the same object when it changes nothing. */
+export function merge(state: DepartureState, order: Order): DepartureState {
+  const deadline = Math.min(order.deadline ?? Infinity, state.deadline);
+  const hardDeadline = state.hardDeadline ?? (order.deadline === undefined ? undefined : (true as const));
+  const stricter = deadline < state.deadline ? { deadline, ...(hardDeadline && { hardDeadline }) } : {};
+  // From then on what Auto Scaling says is the echo of our own call.
+  const ownDoing = state.ending === 'terminate' && hasReached(state, 'terminate');
+  const same = order.cause === state.cause && order.ending === state.ending && order.key === state.key;
+  if (same || ownDoing) return deadline < state.deadline ? { ...state, ...stricter } : state;
+  const { undoAt: _undoAt, returns: _returns, key: _key, ...rest } = state;
+  return {
+    ...rest,
+    ...stricter,
+    cause: order.cause,
+    reason: order.reason,
+    ending: order.ending,
+    ...(order.key !== undefined && { key: order.key }),
+    ...(order.undoAfterMs !== undefined && { undoAt: state.startedAt + order.undoAfterMs }),
+    ...(order.returns && { returns: true as const }),
+    troubles: withTrouble(state.troubles, `${order.cause} took over from ${state.cause} (${state.reason})`),
+    // What is still to be done depends on how it ends: the phases are gone through again, done deeds change nothing.
+    phase: state.ending === order.ending ? state.phase : 'announce',
+  };
+}
+
+/** Of a departure that goes wrong for days, the first troubles and the latest. */
+const maxTroubles = 20;
+
+export function withTrouble(troubles: readonly string[], trouble: string): string[] {
+  const text = trouble.slice(0, 300);
+  const others = troubles.filter((known) => known !== text);
+  return others.length < maxTroubles
+    ? [...others, text]
+    : [...others.slice(0, 5), ...others.slice(5 - maxTroubles + 1), text];
+}
+
+/** So much time is needed for more than doing everything at once. */
+const unhurriedMs = 60_000;
+
+/** Little time is left by a deadline that does not move: everything at once, and as much as goes. */
+export function isUrgent(state: DepartureState, config: Config, leftMs: number): boolean {
+  if (state.cause === 'spot') return true;
+  return state.hardDeadline === true && leftMs < config.leave.deregistrationSeconds * 1000 + unhurriedMs;
+}
+
+/** Causes that a person may overrule: the others are somebody else's decision already. */
+const overrulable: readonly string[] = ['disk', 'ecs-agent', 'maintenance', 'rebalance', 'operator', 'join-failed'];
+
+export function mayOverrule(cause: string): boolean {
+  return overrulable.includes(cause);
+}
+
+/** Until the registrar has been left nothing is done that ACTIVE does not undo. */
+export function isRevocable(state: DepartureState): boolean {
+  if (state.undoneAt !== undefined || state.cause === 'bootstrap-failed') return false;
+  return state.ending === 'remain' || state.returns === true || !hasReached(state, 'registrar');
+}

@@ -1,0 +1,156 @@
+/** The only room that ends the machine. Not knowing never terminates: it asks until it knows. */
+
+import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
+import type { Membership } from '../../core/host.ts';
+import { ask, askOnce } from '../asking.ts';
+import { completeHook } from '../completion.ts';
+import type { Departure } from './departure.ts';
+import { farewell } from './farewell.ts';
+
+interface Way {
+  name: string;
+  /** True when the machine will end by it. */
+  take(signal: AbortSignal): Promise<boolean>;
+}
+
+/** A group that is busy with another activity says so for minutes; a service in trouble recovers in them. */
+const groupMs = 300_000;
+const callsMs = 120_000;
+
+/** An unhealthy instance is replaced within some minutes, unless replacing is suspended. */
+const replacedMs = 600_000;
+
+/** Between rounds when nothing worked: a person has to mend a permission, and sees the log. */
+const roundMs = 60_000;
+
+/** Throws Refused when this state belongs to another machine. */
+export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host } = departure;
+  await farewell(departure, signal);
+  for (;;) {
+    await confirmIdentity(departure, signal);
+    const membership = await knowMembership(departure, signal);
+    if (isTerminating(membership)) return;
+    await clearProtection(departure, signal);
+    for (const way of waysOut(departure, membership)) {
+      if (await tryWay(departure, way, signal)) return;
+    }
+    await host.clock.sleep(roundMs, signal);
+  }
+}
+
+/** A disk that was moved or copied carries this state into another machine, which must not die of it. */
+async function confirmIdentity(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, state } = departure;
+  const { instanceId } = await untilAnswered(departure, 'identity', signal, (inner) =>
+    host.metadata.readIdentity(inner),
+  );
+  if (instanceId !== state.instanceId || instanceId !== host.identity.instanceId) {
+    throw new Refused(`the departure is of ${state.instanceId}, this machine is ${instanceId}: it stays`);
+  }
+}
+
+/** `refused`: this role may not ask. Waits for as long as AWS does not answer. */
+async function knowMembership(departure: Departure, signal: AbortSignal): Promise<Membership | undefined | 'refused'> {
+  const { host } = departure;
+  return untilAnswered(departure, 'membership', signal, async (inner) => {
+    try {
+      return await host.cloud.readMembership(inner);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      await departure.trouble('asking for the Auto Scaling group', error);
+      return 'refused';
+    }
+  });
+}
+
+async function untilAnswered<T>(
+  departure: Departure,
+  what: string,
+  signal: AbortSignal,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await ask(departure.host, callsMs, signal, call);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof Unavailable)) throw error;
+      await departure.trouble(`not terminating without knowing the ${what}`, error);
+    }
+  }
+}
+
+function isTerminating(membership: Membership | undefined | 'refused'): boolean {
+  return typeof membership === 'object' && /^(Warmed:)?Terminat/.test(membership.lifecycleState);
+}
+
+/** Clearing may show late; a group that is told while the protection holds cannot end the node. */
+const protectionTries = 4;
+const protectionMs = 3_000;
+
+/** OpsWorks may have turned it on again since it was last looked at: cleared, and read back. */
+async function clearProtection({ host, config }: Departure, signal: AbortSignal): Promise<void> {
+  if (config.terminationProtection === 'keep' || host.identity.purchase === 'spot') return;
+  try {
+    for (let tries = 1; ; tries++) {
+      if (!(await askOnce(host, signal, (inner) => host.cloud.readTerminationProtection(inner)))) return;
+      if (tries === protectionTries) throw new Unavailable('it does not stay off');
+      await askOnce(host, signal, (inner) => host.cloud.clearTerminationProtection(inner));
+      if (tries > 1) await host.clock.sleep(protectionMs, signal);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('termination protection not cleared', { error: messageOf(error) });
+  }
+}
+
+/** From the most orderly to the last resort. */
+function waysOut(departure: Departure, membership: Membership | undefined | 'refused'): Way[] {
+  const { host, config } = departure;
+  const { cloud, machine } = host;
+  const bounded = (name: string, ms: number, call: (signal: AbortSignal) => Promise<void>): Way => ({
+    name,
+    take: (signal) => ask(host, ms, signal, call).then(() => true),
+  });
+  const alone = [
+    bounded('TerminateInstances', callsMs, (signal) => cloud.terminateSelf(signal)),
+    bounded('power-off', callsMs, (signal) => machine.powerOff(signal)),
+  ];
+  if (membership === undefined) return alone;
+  const { launchHook } = config.autoScaling;
+  const launching = typeof membership === 'object' && membership.lifecycleState === 'Pending:Wait';
+  const abandon: Way[] =
+    launching && launchHook !== undefined
+      ? [{ name: 'ABANDON', take: () => completeHook(host, membership.group, launchHook, 'ABANDON') }]
+      : [];
+  return [
+    ...abandon,
+    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => cloud.terminateInGroup(signal)),
+    { name: 'SetInstanceHealth', take: (signal) => reportUnhealthy(departure, signal) },
+    ...alone,
+  ];
+}
+
+async function reportUnhealthy(departure: Departure, signal: AbortSignal): Promise<boolean> {
+  const { host } = departure;
+  await ask(host, callsMs, signal, (inner) => host.cloud.reportUnhealthy(inner));
+  const end = host.clock.uptime() + replacedMs;
+  while (host.clock.uptime() < end) {
+    await host.clock.sleep(10_000, signal);
+    if (isTerminating(await knowMembership(departure, signal))) return true;
+  }
+  return false;
+}
+
+async function tryWay(departure: Departure, way: Way, signal: AbortSignal): Promise<boolean> {
+  try {
+    const taken = await way.take(signal);
+    departure.host.log.warn('terminating', { by: way.name, taken });
+    return taken;
+  } catch (error) {
+    signal.throwIfAborted();
+    await departure.trouble(way.name, error);
+    return false;
+  }
+}

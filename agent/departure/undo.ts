@@ -1,0 +1,45 @@
+/** Brings a node back that was leaving, as long as nothing irrevocable has been done. */
+
+import type { Config } from '../../core/config.ts';
+import type { Host } from '../../core/host.ts';
+import { findPlace, resumePlacement } from '../container-instance.ts';
+import { hasBalancers } from './balancers.ts';
+import { readDeparture, writeDeparture } from './departure.ts';
+import { isRevocable, withTrouble } from './order.ts';
+
+/** The caller comes again when AWS needs longer. */
+const patienceMs = 60_000;
+
+/** ACTIVE again, unless something else keeps the node out of service. Throws when ECS could not be told; false when it is too late. */
+export async function undoDeparture(
+  host: Host,
+  config: Config,
+  why: string,
+  keepDraining: boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const state = await readDeparture(host);
+  if (state === undefined || state.undoneAt !== undefined) return true;
+  if (!isRevocable(state)) {
+    host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });
+    return false;
+  }
+  const place = keepDraining ? undefined : await findPlace(host, config, patienceMs, signal);
+  if (place !== undefined) await resumePlacement(host, place, patienceMs, signal);
+  const balancersLeft = state.entered.balancers !== undefined && hasBalancers({ config });
+  if (balancersLeft) host.log.error('not in its load balancers any more: register it again', { why });
+  const trouble = 'deregistered from its load balancers, which the undoing does not change';
+  await writeDeparture(
+    host,
+    {
+      ...state,
+      undoneAt: host.clock.now(),
+      blockers: [],
+      troubles: balancersLeft ? withTrouble(state.troubles, trouble) : state.troubles,
+    },
+    signal,
+  );
+  host.log.info('stays', { cause: state.cause, why, active: place !== undefined });
+  await host.machine.say(`ecs-node: stays: ${why}`);
+  return true;
+}

@@ -1,0 +1,84 @@
+/** Keeps a lifecycle hook from timing out while the node is busy with what the hook waits for. */
+
+import { messageOf } from '../core/errors.ts';
+import type { Host, LifecycleHook } from '../core/host.ts';
+import { askOnce } from './asking.ts';
+
+/** Auto Scaling asks for one before the time-out; half of it survives one that is lost. Hooks have 30 s at least. */
+export function heartbeatEveryMs({ heartbeatSeconds }: Pick<LifecycleHook, 'heartbeatSeconds'>): number {
+  return Math.min(300, Math.max(10, heartbeatSeconds / 2)) * 1000;
+}
+
+/** So long before the hook's last moment a node must be done: the end of its time is an ABANDON. */
+export const globalMarginMs = 60_000;
+
+/** AWS in trouble is asked again so soon, since a lost heartbeat ends the node. */
+const retryMs = 10_000;
+
+/** The hook of that name, when this node's group has it. */
+export async function findHook(
+  host: Host,
+  group: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<LifecycleHook | undefined> {
+  const hooks = await askOnce(host, signal, (inner) => host.cloud.readHooks(group, inner));
+  const found = hooks.find((hook) => hook.name === name);
+  if (found === undefined) host.log.error('no such hook in the group', { group, hook: name });
+  return found;
+}
+
+/** Runs until the signal aborts, the group has no such hook, or its global time is nearly over. Never throws. */
+export async function keepHookAlive(
+  host: Host,
+  name: string,
+  onHook: (hook: LifecycleHook) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const found = await findPatiently(host, name, signal);
+    if (found === undefined) return;
+    onHook(found.hook);
+    const everyMs = heartbeatEveryMs(found.hook);
+    const endsAt = host.clock.uptime() + found.hook.globalSeconds * 1000 - globalMarginMs;
+    while (host.clock.uptime() < endsAt) {
+      const beaten = await beat(host, found.group, name, signal);
+      await host.clock.sleep(beaten ? everyMs : Math.min(everyMs, retryMs), signal);
+    }
+    host.log.warn('heartbeats end: the hook has no more time', { hook: name });
+  } catch (error) {
+    if (!signal.aborted) host.log.error('heartbeats failed', { hook: name, error: messageOf(error) });
+  }
+}
+
+async function findPatiently(
+  host: Host,
+  name: string,
+  signal: AbortSignal,
+): Promise<{ group: string; hook: LifecycleHook } | undefined> {
+  for (;;) {
+    try {
+      const membership = await askOnce(host, signal, (inner) => host.cloud.readMembership(inner));
+      if (membership === undefined) return undefined;
+      const hook = await findHook(host, membership.group, name, signal);
+      return hook === undefined ? undefined : { group: membership.group, hook };
+    } catch (error) {
+      signal.throwIfAborted();
+      host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
+      await host.clock.sleep(retryMs, signal);
+    }
+  }
+}
+
+/** False only when AWS gave no answer: a hook that is not active (yet) needs no haste. */
+async function beat(host: Host, group: string, name: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const active = await askOnce(host, signal, (inner) => host.cloud.heartbeat(group, name, inner));
+    host.log.debug('heartbeat', { hook: name, active });
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
+    return false;
+  }
+}

@@ -1,0 +1,148 @@
+/** Waits until ECS has this node in service and the configured checks pass, and completes the launch hook. */
+
+import type { Config } from '../core/config.ts';
+import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { within } from '../core/patience.ts';
+import { askOnce } from './asking.ts';
+import { readLocalAgent } from './container-instance.ts';
+import { keepHookAlive } from './heartbeats.ts';
+import { runHooks } from './hooks.ts';
+import { completeLaunchHook, waitOutOfPool } from './launch.ts';
+
+/** The agent registers within seconds of its start. */
+const everyMs = 3_000;
+
+/** Until the agent has an ARN, ECS is asked this often only to know that it answers. */
+const cloudEveryMs = 30_000;
+
+/** So long what was seen of ECS is good enough to tell Auto Scaling. */
+const freshMs = 45_000;
+
+/** All executables in hooks.d/joined together: the node is in service, so nothing hurries but the log. */
+const hooksMs = 600_000;
+
+export type Tell = (state: 'joining' | 'in warm pool', detail: string) => void;
+
+/**
+ * Resolves when the node is in service. Throws Refused when it cannot be: another cluster, or not within
+ * `join.timeoutSeconds` although ECS answers. While AWS does not answer it goes on waiting.
+ */
+export async function join(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+  const { launchHook } = config.autoScaling;
+  await waitOutOfPool(host, config, tell, signal);
+  const stopped = new AbortController();
+  const both = AbortSignal.any([signal, stopped.signal]);
+  const heartbeats = launchHook === undefined ? Promise.resolve() : keepHookAlive(host, launchHook, () => {}, both);
+  try {
+    const began = host.clock.uptime();
+    do {
+      await waitInService(host, config, tell, signal);
+      host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
+      tell('joining', 'completing the launch hook');
+      // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts for nothing.
+    } while (!(await completeLaunchHook(host, config, signal, freshMs)));
+  } finally {
+    stopped.abort(new Error('the launch is over'));
+    await heartbeats;
+  }
+  await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
+  await runHooks(host, config, 'joined', undefined, hooksMs, signal);
+}
+
+/** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */
+type Look = (signal: AbortSignal) => Promise<string | undefined>;
+
+async function waitInService(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+  const { clock } = host;
+  const timeoutMs = config.join.timeoutSeconds * 1000;
+  const began = clock.uptime();
+  const looks = [openRegistration(host, config), ...config.join.checks.map((check) => openCheck(host, check))];
+  // Time in which AWS answered: only that may count against the node.
+  let heardMs = 0;
+  for (let last = ''; ;) {
+    const asked = clock.uptime();
+    const { missing, heard } = await firstMissing(looks, signal);
+    if (missing === undefined) return;
+    if (missing !== last) host.log.info('not in service yet', { missing });
+    last = missing;
+    tell('joining', missing);
+    await clock.sleep(everyMs, signal);
+    if (heard) heardMs += clock.uptime() - asked;
+    if (clock.uptime() - began >= timeoutMs && heardMs >= timeoutMs) {
+      throw new Refused(`not in service within ${config.join.timeoutSeconds} s (join.timeoutSeconds): ${missing}`);
+    }
+  }
+}
+
+async function firstMissing(
+  looks: readonly Look[],
+  signal: AbortSignal,
+): Promise<{ missing: string | undefined; heard: boolean }> {
+  for (const look of looks) {
+    try {
+      const missing = await look(signal);
+      if (missing !== undefined) return { missing, heard: true };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof Unavailable)) throw error;
+      return { missing: error.message, heard: false };
+    }
+  }
+  return { missing: undefined, heard: true };
+}
+
+function openRegistration(host: Host, config: Config): Look {
+  const { cluster } = config;
+  let lastAsked: number | undefined;
+  let mayAsk = true;
+  let notRegistered = 'the ECS agent has not registered';
+  return async (signal) => {
+    const local = await readLocalAgent(host, signal);
+    if (local !== undefined && local.cluster !== cluster) {
+      const how = 'stop ecs, remove /var/lib/ecs/data and start it again, or configure that cluster';
+      throw new Refused(`the ECS agent is in the cluster ${local.cluster}, not in ${cluster}: ${how}`);
+    }
+    const arn = local?.containerInstanceArn;
+    const now = host.clock.uptime();
+    if (arn === undefined && lastAsked !== undefined && now - lastAsked < cloudEveryMs) return notRegistered;
+    if (!mayAsk) return arn === undefined ? notRegistered : undefined;
+    try {
+      const known = await askOnce(host, signal, (inner) => host.cloud.readContainerInstance(cluster, arn, inner));
+      lastAsked = now;
+      // The introspection port may be closed on a node that works.
+      if (known === undefined) return notRegistered;
+      // A person may have drained it before a reboot: it is where it was.
+      if (known.status !== 'ACTIVE' && known.status !== 'DRAINING') return `container instance is ${known.status}`;
+      return known.agentConnected ? undefined : 'the ECS agent is not connected';
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      // A role that may not look has only the agent's word, and the agent is registered.
+      host.log.error('cannot see the container instance', { error: messageOf(error) });
+      mayAsk = false;
+      // Such as a cluster that does not exist: the reason why the agent cannot register either.
+      notRegistered += `; ${messageOf(error)}`;
+      return arn === undefined ? notRegistered : undefined;
+    }
+  };
+}
+
+function openCheck(host: Host, check: Config['join']['checks'][number]): Look {
+  const ms = check.timeoutSeconds * 1000;
+  return async (signal) => {
+    try {
+      if ('url' in check) {
+        const status = await within(ms, (inner) => host.machine.probe(check.url, inner), host.clock, signal);
+        return status >= 200 && status < 400 ? undefined : `${check.url} answered ${status}`;
+      }
+      const [file = '', ...args] = check.command;
+      const command = { file, args, environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' } };
+      const { code, tail } = await within(ms, (inner) => host.machine.run(command, inner), host.clock, signal);
+      return code === 0 ? undefined : `${file} ended with ${code}: ${tail.trim().slice(-200)}`;
+    } catch (error) {
+      signal.throwIfAborted();
+      // Nobody listening is what the check is there to find: it says nothing about AWS.
+      return `${'url' in check ? check.url : check.command[0]}: ${messageOf(error)}`;
+    }
+  };
+}

@@ -1,0 +1,81 @@
+/** What Auto Scaling waits for while it launches this node: the launch hook, and the warm pool before it. */
+
+import type { Config } from '../core/config.ts';
+import { Refused, messageOf } from '../core/errors.ts';
+import type { Host, Membership } from '../core/host.ts';
+import { askOnce } from './asking.ts';
+import { completeHook } from './completion.ts';
+import { findHook } from './heartbeats.ts';
+import type { Tell } from './join.ts';
+
+/** "No active Lifecycle Action" may be said for seconds after the hook has begun. */
+const everyMs = 5_000;
+
+/** In service, or in a pool, whatever the hook says. */
+const over = /^(InService|Pending:Proceed|Terminat|Detach|Standby|EnteringStandby|Warmed:(Stopped|Running|Hibernated))/;
+
+/** Metadata tells the pool without a call. Not knowing the target counts as being in none. */
+export async function waitOutOfPool(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+  for (let entered = false; ;) {
+    const target = await readTarget(host, signal);
+    if (target?.startsWith('Warmed:') !== true) return;
+    tell('in warm pool', target);
+    // The launch hook holds the node on its way into the pool too.
+    if (!entered) await completeLaunchHook(host, config, signal);
+    entered = true;
+    await host.clock.sleep(everyMs, signal);
+  }
+}
+
+async function readTarget(host: Host, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return await askOnce(host, signal, (inner) => host.metadata.readTargetState(inner), 5_000);
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('target state not read', { error: messageOf(error) });
+    return undefined;
+  }
+}
+
+/** CONTINUE. No hook of ours, no group, or already in service: success. False: not answered within that time; default: waits for as long as it takes. */
+export async function completeLaunchHook(
+  host: Host,
+  config: Config,
+  signal: AbortSignal,
+  withinMs: number = Infinity,
+): Promise<boolean> {
+  const hook = config.autoScaling.launchHook;
+  if (hook === undefined) return true;
+  for (const end = host.clock.uptime() + withinMs; host.clock.uptime() < end;) {
+    try {
+      const membership = await askOnce(host, signal, (inner) => host.cloud.readMembership(inner));
+      if (membership === undefined || over.test(membership.lifecycleState)) return true;
+      if (host.clock.uptime() < end && (await completed(host, membership, hook, signal))) return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      // The node is well; a person must mend the permission before the hook times out.
+      if (error instanceof Refused) {
+        host.log.error('launch hook not completed', { error: error.message });
+        return true;
+      }
+      host.log.warn('launch hook not completed yet', { error: messageOf(error) });
+    }
+    await host.clock.sleep(everyMs, signal);
+  }
+  return false;
+}
+
+async function completed(
+  host: Host,
+  { group, lifecycleState }: Membership,
+  hook: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!lifecycleState.endsWith('Pending:Wait')) return false;
+  if (await completeHook(host, group, hook, 'CONTINUE')) {
+    host.log.info('launch hook completed', { hook });
+    return true;
+  }
+  // The first instances of a group may be launched before their hook exists.
+  return (await findHook(host, group, hook, signal)) === undefined;
+}

@@ -1,0 +1,148 @@
+/** The only way out, whatever the cause: one state machine on disk, resumed after a crash or a reboot. */
+
+import type { Config } from '../core/config.ts';
+import { Refused } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { phases, type DepartureState, type Phase } from '../core/state.ts';
+import { announce } from './departure/announce.ts';
+import { hasBalancers, leaveBalancers } from './departure/balancers.ts';
+import { openDeparture, readDeparture, type Deeds, type Departure } from './departure/departure.ts';
+import { drain } from './departure/drain.ts';
+import { confirmScaleIn, leaveGroup } from './departure/hook.ts';
+import { beginState, hasReached, isOver, isUrgent, merge } from './departure/order.ts';
+import { leaveRegistrar } from './departure/registrar.ts';
+import { waitForSteadyServices } from './departure/steady.ts';
+import { waitForTasks } from './departure/tasks.ts';
+import { terminate } from './departure/terminate.ts';
+import { globalMarginMs, keepHookAlive } from './heartbeats.ts';
+import type { Order } from './watcher.ts';
+
+export { readDeparture, type Deeds } from './departure/departure.ts';
+
+type Room = (departure: Departure, signal: AbortSignal) => Promise<void>;
+
+const rooms: Record<Phase, Room> = {
+  announce,
+  balancers: leaveBalancers,
+  drain: (departure, signal) => drain(departure, signal),
+  async tasks(departure, signal) {
+    await waitForTasks(departure, signal);
+    await waitForSteadyServices(departure, signal);
+  },
+  async registrar(departure, signal) {
+    await Promise.all(departure.beside);
+    await leaveRegistrar(departure, signal);
+  },
+  terminate,
+  hook: leaveGroup,
+  done: async () => {},
+};
+
+/** What a departure does, by how it ends. One that somebody may undo leaves alone what ACTIVE would not bring back. */
+function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly Phase[] {
+  return phases.filter((phase) => {
+    if (phase === 'balancers') return undoAt === undefined;
+    if (phase === 'registrar') return ending !== 'remain' && returns !== true;
+    if (phase === 'terminate') return ending === 'terminate';
+    if (phase === 'hook') return ending !== 'remain';
+    return phase !== 'tasks' || cause !== 'bootstrap-failed';
+  });
+}
+
+/** Long enough for a call in bad times, short enough to go on with what else is urgent. */
+const firstTryMs = 10_000;
+
+/**
+ * Leaves for `order`, or goes on with a departure that is under way, taking the order into account. Resolves when it is over;
+ * rejects with the signal's reason when stopped, and with Refused when this machine is not the one that was to leave.
+ * Call it again to resume.
+ */
+export async function leave(
+  host: Host,
+  config: Config,
+  order: Order,
+  deeds: Deeds,
+  signal: AbortSignal,
+): Promise<DepartureState> {
+  const state = await openState(host, config, order);
+  const departure = openDeparture(host, config, deeds, state, signal);
+  if (isOver(state)) return state;
+  const stopped = new AbortController();
+  const both = AbortSignal.any([signal, stopped.signal]);
+  await departure.note({});
+  await drainAtOnce(departure, signal);
+  const heartbeats = keepTerminateHookAlive(departure, both);
+  try {
+    for (const phase of phasesOf(departure.state)) {
+      if (phases.indexOf(phase) >= phases.indexOf(departure.state.phase)) await enter(departure, phase, signal);
+    }
+  } finally {
+    stopped.abort(new Error('the departure is over'));
+    await heartbeats;
+  }
+  const { cause, ending } = departure.state;
+  host.log.warn('left', { cause, ending, ms: host.clock.now() - state.startedAt });
+  await host.machine.say(`ecs-node: left (${cause})`);
+  return departure.state;
+}
+
+async function openState(host: Host, config: Config, order: Order): Promise<DepartureState> {
+  const before = await readDeparture(host);
+  const bootId = await host.machine.readBootId().catch(() => '');
+  const fresh = () => beginState(order, config, host.identity.instanceId, bootId, host.clock.now());
+  if (before === undefined || before.undoneAt !== undefined) return fresh();
+  if (isOver(before)) {
+    // Called again for what is done already; anything else, or a machine that came back, is a new departure.
+    const same = before.bootId === bootId && before.cause === order.cause && before.key === order.key;
+    return same && before.ending === order.ending ? before : fresh();
+  }
+  const { drainedAt, ...rest } = merge(before, order);
+  // Whoever started the machine again may have made it ACTIVE: draining once more changes nothing else.
+  return { ...rest, bootId, ...(before.bootId === bootId && drainedAt !== undefined && { drainedAt }) };
+}
+
+/**
+ * Placement is stopped before anything is told. Only where load balancers have to let go first, and there is time for it, do the
+ * tasks go on until then.
+ */
+async function drainAtOnce(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { state, config } = departure;
+  const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && state.undoAt === undefined;
+  if (waits || hasReached(state, 'registrar')) return;
+  try {
+    await drain(departure, signal, firstTryMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    await departure.trouble('draining at once', error);
+  }
+}
+
+async function enter(departure: Departure, phase: Phase, signal: AbortSignal): Promise<void> {
+  const { host, state } = departure;
+  signal.throwIfAborted();
+  await departure.note({ phase, entered: { ...state.entered, [phase]: state.entered[phase] ?? host.clock.now() } });
+  host.log.info('phase', { phase });
+  try {
+    if (phase === 'registrar' || (phase === 'hook' && state.returns)) await confirmScaleIn(departure, signal);
+    await rooms[phase](departure, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    // Only this machine's own end may follow what this machine has begun.
+    if (phase === 'terminate' && error instanceof Refused) throw error;
+    // What is to come is right without it, and the node must not be held up for ever.
+    await departure.trouble(phase, error);
+  }
+}
+
+/** Only where Auto Scaling has begun, or is about to; a hook that is not active takes no notice. */
+async function keepTerminateHookAlive(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, config, state } = departure;
+  const hook = config.autoScaling.terminateHook;
+  if (hook === undefined || state.ending !== 'await') return;
+  await keepHookAlive(
+    host,
+    hook,
+    ({ globalSeconds }) => departure.limit(globalSeconds * 1000 - globalMarginMs),
+    signal,
+  );
+}

@@ -1,0 +1,119 @@
+/** Publishes how full this node is, so that alarms see it: disk, inodes, memory, swap; one call for all. */
+
+import type { Config } from '../core/config.ts';
+import { messageOf } from '../core/errors.ts';
+import type { DiskUse, Host, MemoryUse, Metric } from '../core/host.ts';
+import { askOnce } from './asking.ts';
+import { watchedPaths } from './docker-root.ts';
+import { usedInodesPercent, usedPercent } from './watchers/disk.ts';
+
+/**
+ * Every metric of a living node, by name. Dimensions: disks and inodes InstanceId + Filesystem + MountPath, memory and swap
+ * InstanceId, as the old monitoring scripts had them, so that their alarms keep working; beside that each metric once by
+ * AutoScalingGroupName alone and once by ClusterName alone. The scripts' utilization was used ÷ total, df's is
+ * used ÷ (used + available): what is reserved for root counts as used here, which makes the two the same number.
+ */
+const diskMetrics: Record<string, { unit: Metric['unit']; of(use: DiskUse): number }> = {
+  DiskSpaceUtilization: { unit: 'Percent', of: usedPercent },
+  DiskSpaceUsed: { unit: 'Gigabytes', of: ({ totalBytes, freeBytes }) => (totalBytes - freeBytes) / gigabyte },
+  DiskSpaceAvailable: { unit: 'Gigabytes', of: ({ freeBytes }) => freeBytes / gigabyte },
+  DiskInodesUtilization: { unit: 'Percent', of: usedInodesPercent },
+};
+
+const memoryMetrics: Record<string, { unit: Metric['unit']; of(use: MemoryUse): number }> = {
+  MemoryUtilization: {
+    unit: 'Percent',
+    of: ({ totalBytes, availableBytes }) => share(totalBytes - availableBytes, totalBytes),
+  },
+  MemoryUsed: { unit: 'Megabytes', of: ({ totalBytes, availableBytes }) => (totalBytes - availableBytes) / megabyte },
+  MemoryAvailable: { unit: 'Megabytes', of: ({ availableBytes }) => availableBytes / megabyte },
+  SwapUtilization: {
+    unit: 'Percent',
+    of: ({ swapTotalBytes, swapFreeBytes }) => share(swapTotalBytes - swapFreeBytes, swapTotalBytes),
+  },
+  SwapUsed: {
+    unit: 'Megabytes',
+    of: ({ swapTotalBytes, swapFreeBytes }) => (swapTotalBytes - swapFreeBytes) / megabyte,
+  },
+};
+
+/** The scripts counted in powers of two. */
+const gigabyte = 2 ** 30;
+const megabyte = 2 ** 20;
+
+function share(used: number, total: number): number {
+  return total > 0 ? (100 * used) / total : 0;
+}
+
+export interface Sample {
+  instanceId: string;
+  cluster: string;
+  /** Absent where the node is in no Auto Scaling group. */
+  group: string | undefined;
+  disks: readonly DiskUse[];
+  memory: MemoryUse;
+  at: number;
+}
+
+export function metricsOf({ instanceId, cluster, group, disks, memory, at }: Sample): Metric[] {
+  const aggregates = [{ ClusterName: cluster }, ...(group === undefined ? [] : [{ AutoScalingGroupName: group }])];
+  const each = (name: string, value: number, unit: Metric['unit'], own: Record<string, string>): Metric[] =>
+    [own, ...aggregates].map((dimensions) => ({ name, value, unit, dimensions, at }));
+  return [
+    ...disks.flatMap((use) =>
+      Object.entries(diskMetrics).flatMap(([name, { unit, of }]) =>
+        each(name, of(use), unit, {
+          InstanceId: instanceId,
+          Filesystem: use.filesystem,
+          MountPath: use.mountPath,
+        }),
+      ),
+    ),
+    ...Object.entries(memoryMetrics).flatMap(([name, { unit, of }]) =>
+      each(name, of(memory), unit, { InstanceId: instanceId }),
+    ),
+  ].filter(({ value }) => Number.isFinite(value));
+}
+
+/** Soon enough to see a new node on a dashboard, late enough not to be in its boot's way. */
+const firstWithinMs = 30_000;
+
+/** Publishes until the signal aborts. What fails is logged: nobody's life depends on it. */
+export async function publishMetrics(
+  host: Host,
+  config: Config,
+  signal: AbortSignal,
+  random: () => number = Math.random,
+): Promise<void> {
+  if (!config.metrics.enabled) return;
+  let group: { name: string | undefined } | undefined;
+  let failed = false;
+  await host.clock.sleep(random() * Math.min(firstWithinMs, config.metrics.everySeconds * 500), signal);
+  for (;;) {
+    try {
+      // An instance changes its group so seldom that a restart of the agent may learn of it.
+      group ??= { name: (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group };
+      await publishOnce(host, config, group.name, signal);
+      failed = false;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!failed) host.log.warn('metrics not published', { error: messageOf(error) });
+      failed = true;
+      // Without the group's name the rest is still worth publishing.
+      if (group === undefined) await publishOnce(host, config, undefined, signal).catch(() => signal.throwIfAborted());
+    }
+    await host.clock.sleep(config.metrics.everySeconds * 1000 * (0.9 + 0.2 * random()), signal);
+  }
+}
+
+async function publishOnce(host: Host, config: Config, group: string | undefined, signal: AbortSignal): Promise<void> {
+  const measured = await Promise.allSettled(
+    (await watchedPaths(host, config)).map((path) => host.machine.measureDisk(path)),
+  );
+  const uses = measured.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const disks = [...new Map(uses.map((use) => [use.mountPath, use])).values()];
+  const memory = await host.machine.measureMemory();
+  const { instanceId } = host.identity;
+  const metrics = metricsOf({ instanceId, cluster: config.cluster, group, disks, memory, at: host.clock.now() });
+  await askOnce(host, signal, (inner) => host.cloud.publish(config.metrics.namespace, metrics, inner));
+}

@@ -1,0 +1,15 @@
+/** What an operator asks of the agent: written by `ecs-node leave` and `ecs-node stay`, removed by the agent. */
+
+import type { Host } from '../core/host.ts';
+import { parseState, paths, type Request } from '../core/state.ts';
+
+export async function readRequest(host: Host): Promise<Request | undefined> {
+  const request = parseState<Request>(await host.machine.readText(paths.request), host.identity.instanceId);
+  // Nothing but our own commands writes there; what makes no sense is no request.
+  const known = request?.action === 'leave' || request?.action === 'stay';
+  return known && typeof request.id === 'string' ? request : undefined;
+}
+
+export async function removeRequest(host: Host): Promise<void> {
+  await host.machine.remove(paths.request);
+}

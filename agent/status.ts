@@ -1,0 +1,100 @@
+/** What `ecs-node status` shows of the agent: written when it changed, and not more often than every few seconds. */
+
+import { messageOf } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { parseState, paths, renderState } from '../core/state.ts';
+import type { Memory } from './judge.ts';
+
+export interface WatcherStatus {
+  /** The kind of the last finding, or `unknown` when the last check could not tell. */
+  finding: string;
+  reason?: string;
+  facts?: Readonly<Record<string, unknown>>;
+  /** When it was last asked, and since when it says so; milliseconds since 1970. */
+  at: number;
+  since: number;
+  /** Why the last check, treatment or recovery failed. */
+  error?: string;
+}
+
+export interface AgentStatus {
+  instanceId: string;
+  bootId: string;
+  /** When this was written, milliseconds since 1970. */
+  at: number;
+  join: { state: 'joining' | 'joined' | 'in warm pool' | 'failed'; detail: string; since: number };
+  watchers: Record<string, WatcherStatus>;
+  lastError?: { what: string; error: string; at: number };
+  /** For the agent itself, when it is restarted. */
+  memories: Record<string, Memory>;
+}
+
+/** Often enough for a person, seldom enough for a flash disk. */
+const leastPauseMs = 3_000;
+
+/** So old may the times in it become while nothing else changes. */
+const refreshMs = 60_000;
+
+export interface StatusBook {
+  read(): AgentStatus;
+  change(change: (status: AgentStatus) => AgentStatus): void;
+  error(what: string, error: unknown): void;
+  /** Writes until the signal aborts, and once more then. */
+  keep(signal: AbortSignal): Promise<void>;
+  flush(): Promise<void>;
+}
+
+/** The status of the last agent of this boot, if there was one. */
+export async function readStatus(host: Host): Promise<AgentStatus | undefined> {
+  const text = await host.machine.readText(paths.agent).catch(() => undefined);
+  return parseState<AgentStatus>(text, host.identity.instanceId);
+}
+
+export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
+  let status = first;
+  let written = '';
+  let wake = new AbortController();
+  const changed = () => timeless(status) !== written;
+  const flush = async () => {
+    status = { ...status, at: host.clock.now() };
+    written = timeless(status);
+    try {
+      await host.machine.writeText(paths.agent, renderState(status));
+    } catch (error) {
+      host.log.warn('status not written', { error: messageOf(error) });
+    }
+  };
+  return {
+    read: () => status,
+    change(change) {
+      status = change(status);
+      if (changed()) wake.abort(new Error('changed'));
+    },
+    error(what, error) {
+      status = { ...status, lastError: { what, error: messageOf(error).slice(0, 500), at: host.clock.now() } };
+    },
+    flush,
+    async keep(signal) {
+      try {
+        for (;;) {
+          await flush();
+          await host.clock.sleep(leastPauseMs, signal);
+          wake = new AbortController();
+          if (changed()) continue;
+          await host.clock
+            .sleep(refreshMs, AbortSignal.any([signal, wake.signal]))
+            .catch(() => signal.throwIfAborted());
+        }
+      } finally {
+        await flush();
+      }
+    },
+  };
+}
+
+/** Without what changes at every check. */
+function timeless({ watchers, memories, join, instanceId, lastError }: AgentStatus): string {
+  const findings = Object.entries(watchers).map(([name, { at: _at, ...rest }]) => [name, rest]);
+  const begun = Object.entries(memories).map(([name, { streak: _streak, ...rest }]) => [name, rest]);
+  return JSON.stringify([instanceId, findings, begun, join, lastError?.error]);
+}

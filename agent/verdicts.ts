@@ -1,0 +1,223 @@
+/** Carries out what the judge says: treats, recovers, leaves, stays. */
+
+import type { Config } from '../core/config.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { within } from '../core/patience.ts';
+import type { DepartureState } from '../core/state.ts';
+import { mayOverrule } from './departure/order.ts';
+import { undoDeparture } from './departure/undo.ts';
+import { calledOff, ordered, recovered, treated, type Verdict } from './judge.ts';
+import type { Memories } from './memories.ts';
+import type { Supervisor } from './supervisor.ts';
+import type { Order, Watcher, Wish } from './watcher.ts';
+
+/** Removing the images of a full disk takes minutes. */
+const treatMs = 600_000;
+
+/** Looking at a queue, undoing a treatment: some calls. */
+const callsMs = 120_000;
+
+/** Between tries to bring a node back that ECS does not let back. */
+const undoAgainMs = 20_000;
+
+export interface Desk {
+  host: Host;
+  config: Config;
+  watchers: readonly Watcher[];
+  memories: Memories;
+  supervisor: Supervisor;
+  /** The departure that an earlier process or boot has left on disk, until it is dealt with. */
+  past: DepartureState | undefined;
+  bootId: string;
+  /** The node is back from where it was expected to come back from. */
+  onReturn(): void;
+}
+
+/** Throws when it could not be done: the judge says it again after the next check. */
+export async function carryOut(desk: Desk, watcher: Watcher, verdict: Verdict, signal: AbortSignal): Promise<void> {
+  switch (verdict.kind) {
+    case 'stay':
+      return;
+    case 'tell':
+      desk.host.log.warn('noticed', { watcher: watcher.name, reason: verdict.reason });
+      return;
+    case 'treat':
+      return treat(desk, watcher, verdict.attempt, verdict.reason, signal);
+    case 'leave':
+      return orderToLeave(desk, watcher, verdict.wish, signal);
+    case 'recover':
+      return recover(desk, watcher, signal);
+    case 'undo':
+      return undoAll(desk, watcher, verdict.reason, signal);
+  }
+}
+
+async function treat(
+  { host, memories }: Desk,
+  watcher: Watcher,
+  attempt: number,
+  reason: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name } = watcher;
+  host.log.warn('treating', { watcher: name, reason, attempt });
+  const work = async (inner: AbortSignal) => watcher.treat?.(host, attempt, inner) ?? 'done';
+  const outcome = await within(treatMs, work, host.clock, signal);
+  if (outcome === 'done') memories.remember(name, treated(memories.recall(name), host.clock.uptime()));
+  else host.log.info('waits for its turn', { watcher: name, reason });
+}
+
+async function orderToLeave(desk: Desk, watcher: Watcher, wish: Wish, signal: AbortSignal): Promise<void> {
+  const { host, memories, supervisor, past } = desk;
+  const { name } = watcher;
+  if (name === 'termination-protection') throw new TypeError('termination protection is no reason to leave');
+  if (wish.key !== undefined && past?.undoneAt !== undefined && past.key === wish.key) {
+    // Called off before a restart: the event is still listed, the decision stands.
+    memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
+    return;
+  }
+  // Who was doomed by somebody else asks nobody.
+  if (wish.key === undefined && watcher.mayLeave !== undefined) {
+    const ask = async (inner: AbortSignal) => watcher.mayLeave?.(host, inner) ?? 'go';
+    if ((await within(callsMs, ask, host.clock, signal)) === 'wait') {
+      host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
+      return;
+    }
+  }
+  memories.remember(name, ordered(memories.recall(name), wish));
+  await supervisor.follow(memories.wanted() ?? { ...wish, cause: name });
+  scheduleUndo(desk, watcher, wish.undoAfterMs, signal);
+}
+
+/** What this watcher saw is over. */
+async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  const { host, config, memories, supervisor, past } = desk;
+  const { name } = watcher;
+  const before = memories.recall(name);
+  if (before.wish !== undefined) {
+    memories.remember(name, calledOff(before));
+    try {
+      const undone = await reconsider(desk, `${name}: ${before.wish.reason}: over`, name);
+      if (undone) await undoTreatment(desk, watcher, signal);
+      else await endHere(desk, supervisor.state());
+    } catch (error) {
+      memories.remember(name, before);
+      throw error;
+    }
+  } else {
+    const mine = past !== undefined && past.cause === name && past.undoneAt === undefined;
+    if (mine && supervisor.state() === undefined) {
+      const undone = await undoDeparture(host, config, `${name}: over`, memories.isTreatedByOther(name), signal);
+      desk.past = undefined;
+      if (!undone) await endHere(desk, past);
+    }
+    // While the node leaves for something else it must not be made ACTIVE: asked again later.
+    if (watcher.recover !== undefined && memories.wanted() !== undefined) return;
+    await undoTreatment(desk, watcher, signal);
+  }
+  memories.remember(name, recovered(memories.recall(name)));
+}
+
+/** It has left its registrar for an end that never came (a spot stop that took over): nobody else would end it now. */
+async function endHere({ memories, supervisor }: Desk, state: DepartureState | undefined): Promise<void> {
+  if (state?.ending !== 'await') return;
+  const reason = `still here after it had left: ${state.reason}`;
+  const order: Order = { cause: 'join-failed', reason, ending: 'terminate' };
+  memories.add(order);
+  await supervisor.follow(order);
+}
+
+/** Goes on with what is still wanted, or stays. False: too late to stay. */
+async function reconsider(desk: Desk, why: string, except: Watcher['name']): Promise<boolean> {
+  const { memories, supervisor, onReturn } = desk;
+  const next = memories.wanted();
+  if (next !== undefined) {
+    await supervisor.follow(next);
+    return true;
+  }
+  const state = supervisor.state();
+  if (state === undefined) return true;
+  const undone = await supervisor.callOff(why, memories.isTreatedByOther(except));
+  if (undone && state.returns === true) onReturn();
+  return undone;
+}
+
+async function undoTreatment({ host, memories }: Desk, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  if (watcher.recover === undefined || memories.wanted() !== undefined) return;
+  const work = async (inner: AbortSignal) => watcher.recover?.(host, inner);
+  await within(callsMs, work, host.clock, signal);
+}
+
+/** A person wants the node to stay: everything is called off that is not somebody else's decision. */
+async function undoAll(desk: Desk, operator: Watcher, reason: string, signal: AbortSignal): Promise<void> {
+  const { host, watchers, memories } = desk;
+  for (const { name } of watchers) {
+    if (mayOverrule(name)) memories.remember(name, calledOff(memories.recall(name)));
+  }
+  memories.clearAdded();
+  const kept = memories.wanted();
+  if (kept !== undefined) host.log.warn('cannot stay', { cause: kept.cause, reason: kept.reason });
+  await reconsider(desk, `stay: ${reason}`, operator.name);
+  for (const watcher of watchers) if (watcher !== operator) await undoTreatment(desk, watcher, signal);
+  // The request is consumed last, and also when it could not be obeyed: it would be repeated every two seconds.
+  await operator.recover?.(host, signal);
+}
+
+/** A departure that time undoes, when nothing else has followed by then. */
+function scheduleUndo(desk: Desk, watcher: Watcher, ms: number | undefined, signal: AbortSignal): void {
+  if (ms === undefined) return;
+  const { host, memories, supervisor } = desk;
+  const undo = async () => {
+    const undoAt = supervisor.state()?.undoAt;
+    await host.clock.sleep(undoAt === undefined ? ms : Math.max(0, undoAt - host.clock.now()), signal);
+    memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
+    for (;;) {
+      try {
+        await reconsider(desk, `${watcher.name}: nothing followed`, watcher.name);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        host.log.warn('not undone yet', { watcher: watcher.name, error: messageOf(error) });
+        await host.clock.sleep(undoAgainMs, signal);
+      }
+    }
+  };
+  undo().catch((error: unknown) => {
+    if (!signal.aborted) host.log.error('not undone', { watcher: watcher.name, error: messageOf(error) });
+  });
+}
+
+/** Goes on with the departure that an earlier process has begun. */
+export async function resumePast(desk: Desk, signal: AbortSignal): Promise<void> {
+  const { past, watchers, memories, supervisor } = desk;
+  if (past === undefined || past.undoneAt !== undefined || past.cause === 'bootstrap-failed') return;
+  // After a boot the machine may be back from where somebody else had sent it: the watcher looks first.
+  if (past.bootId !== desk.bootId && (past.ending === 'await' || past.phase === 'done')) return;
+  const order = orderOf(past);
+  const watcher = watchers.find(({ name }) => name === order.cause);
+  if (watcher === undefined) memories.add(order);
+  else {
+    const memory = memories.recall(watcher.name);
+    // What was saved knows when it may be revoked.
+    memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
+  }
+  await supervisor.follow(order);
+  if (watcher !== undefined) scheduleUndo(desk, watcher, order.undoAfterMs, signal);
+}
+
+/** The order that a departure on disk was given. */
+function orderOf(state: DepartureState): Order {
+  const { cause, reason, ending, key, hardDeadline, deadline, undoAt, returns, startedAt } = state;
+  return {
+    cause,
+    reason,
+    ending,
+    ...(key !== undefined && { key }),
+    ...(hardDeadline === true && { deadline }),
+    ...(undoAt !== undefined && { undoAfterMs: Math.max(0, undoAt - startedAt) }),
+    ...(returns && { returns }),
+    // An event that is not listed any more when the node comes up again was cancelled.
+    ...(key !== undefined && mayOverrule(cause) && { revocableAfterMs: 0 }),
+  };
+}

@@ -1,0 +1,90 @@
+/** The only loop: asks each watcher on its interval, feeds the judge, has its verdicts carried out. */
+
+import { messageOf } from '../core/errors.ts';
+import { within } from '../core/patience.ts';
+import { judge } from './judge.ts';
+import type { StatusBook, WatcherStatus } from './status.ts';
+import { carryOut, resumePast, type Desk } from './verdicts.ts';
+import type { Finding, Watcher } from './watcher.ts';
+
+/** Questions that are asked seldom are asked first within this time, so that the status is complete soon after the start. */
+const firstWithinMs = 10_000;
+
+/** A check that takes longer than its interval must not become a busy loop. */
+const leastPauseShare = 0.25;
+
+export interface Watching {
+  desk: Desk;
+  book: StatusBook;
+  joined(): boolean;
+  /** Between 0 and 1; default Math.random. */
+  random?: () => number;
+}
+
+/** Each watcher has a loop of its own, so that a slow one delays nobody. Runs until the signal aborts. */
+export async function watch(watching: Watching, signal: AbortSignal): Promise<never> {
+  const { desk } = watching;
+  await resumePast(desk, signal);
+  await Promise.all(desk.watchers.map((watcher) => askAgainAndAgain(watching, watcher, signal)));
+  throw new TypeError('there is nothing to watch');
+}
+
+async function askAgainAndAgain(watching: Watching, watcher: Watcher, signal: AbortSignal): Promise<never> {
+  const { desk, joined, random = Math.random } = watching;
+  const { clock } = desk.host;
+  // What is urgent at once, the rest one after the other.
+  if (watcher.everyMs > firstWithinMs) await clock.sleep(random() * firstWithinMs, signal);
+  for (;;) {
+    const began = clock.uptime();
+    if (watcher.afterJoin !== true || joined()) await askOnceMore(watching, watcher, signal);
+    // Never later than promised, and not in step with the rest of the fleet.
+    const everyMs = watcher.everyMs * (0.8 + 0.2 * random());
+    await clock.sleep(Math.max(everyMs * leastPauseShare, everyMs - (clock.uptime() - began)), signal);
+  }
+}
+
+async function askOnceMore(watching: Watching, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  const { host, memories } = watching.desk;
+  let finding: Finding | undefined;
+  let failure: unknown;
+  try {
+    finding = await within(watcher.deadlineMs, (inner) => watcher.check(host, inner), host.clock, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    failure = error;
+  }
+  const [memory, verdict] = judge(memories.recall(watcher.name), finding, host.clock.uptime());
+  memories.note(watcher.name, memory);
+  try {
+    await carryOut(watching.desk, watcher, verdict, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    failure ??= error;
+  }
+  record(watching, watcher.name, finding, failure);
+}
+
+function record({ desk, book }: Watching, name: string, finding: Finding | undefined, failure: unknown): void {
+  const { clock, log } = desk.host;
+  const before = book.read().watchers[name];
+  const kind = finding?.kind ?? 'unknown';
+  const error = failure === undefined ? undefined : messageOf(failure);
+  // The same trouble every two seconds would fill the journal.
+  if (error !== undefined && error !== before?.error) {
+    log.warn(finding === undefined ? 'could not tell' : 'verdict not carried out', { watcher: name, error });
+    book.error(name, failure);
+  }
+  const reason = finding !== undefined && 'reason' in finding ? finding.reason : undefined;
+  const facts = finding?.facts ?? before?.facts;
+  const now = clock.now();
+  const next: WatcherStatus = {
+    finding: kind,
+    at: now,
+    since: before?.finding === kind ? before.since : now,
+    ...(reason !== undefined && { reason }),
+    ...(facts !== undefined && { facts }),
+    ...(error !== undefined && { error }),
+  };
+  const memories = desk.memories.all();
+  book.change((status) => ({ ...status, memories, watchers: { ...status.watchers, [name]: next } }));
+}

@@ -1,0 +1,26 @@
+/** Has a person asked this node to leave, or to stay? */
+
+import type { Request } from '../../core/state.ts';
+import { readRequest, removeRequest } from '../request.ts';
+import type { Finding, Watcher } from '../watcher.ts';
+
+/** A person who waits notices no difference to at once, and nobody else writes this file. */
+const everyMs = 2_000;
+
+export function judgeRequest(request: Request | undefined): Finding {
+  if (request === undefined) return { kind: 'well' };
+  const { action, id, reason, terminate } = request;
+  if (action === 'stay') return { kind: 'revoked', reason };
+  // Removing the file is as good as `ecs-node stay`.
+  return { kind: 'doomed', key: id, reason, ending: terminate ? 'terminate' : 'remain', revocableAfterMs: 0 };
+}
+
+export const operator: Watcher = {
+  name: 'operator',
+  everyMs,
+  deadlineMs: 2_000,
+  check: async (host) => judgeRequest(await readRequest(host)),
+  async recover(host) {
+    if ((await readRequest(host))?.action === 'stay') await removeRequest(host);
+  },
+};

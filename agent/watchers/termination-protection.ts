@@ -1,0 +1,30 @@
+/** Has somebody (OpsWorks does it late) turned termination protection on, which keeps Auto Scaling from replacing the node? */
+
+import type { Config } from '../../core/config.ts';
+import { askOnce } from '../asking.ts';
+import type { Watcher } from '../watcher.ts';
+
+/** OpsWorks turns it on within minutes of registration; elsewhere it is a person who did. */
+const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
+
+export function watchTerminationProtection(config: Config): Watcher {
+  return {
+    name: 'termination-protection',
+    everyMs: everyMs[config.registrar],
+    deadlineMs: 30_000,
+    async check(host, signal) {
+      // EC2 does not protect spot instances.
+      if (host.identity.purchase === 'spot') return { kind: 'well' };
+      const protectedNow = await askOnce(host, signal, (inner) => host.cloud.readTerminationProtection(inner));
+      if (!protectedNow) return { kind: 'well' };
+      const reason = 'termination protection is on';
+      const treatments = Number.MAX_SAFE_INTEGER;
+      return { kind: 'ailing', reason, patienceMs: 0, checks: 1, treatments, thenLeave: false };
+    },
+    async treat(host, _attempt, signal) {
+      await askOnce(host, signal, (inner) => host.cloud.clearTerminationProtection(inner));
+      host.log.info('termination protection cleared');
+      return 'done';
+    },
+  };
+}
