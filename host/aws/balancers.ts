@@ -1,0 +1,94 @@
+/** Load balancers of both kinds, as far as this instance is one of their targets. */
+
+import {
+  DeregisterInstancesFromLoadBalancerCommand,
+  DescribeInstanceHealthCommand,
+  ElasticLoadBalancingClient,
+} from '@aws-sdk/client-elastic-load-balancing';
+import {
+  DeregisterTargetsCommand,
+  DescribeTargetHealthCommand,
+  ElasticLoadBalancingV2Client,
+  type TargetDescription,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
+import { Refused } from '../../core/errors.ts';
+import type { BalancerCloud } from '../../core/host.ts';
+import type { Session } from './session.ts';
+
+export function openBalancers(session: Session): BalancerCloud & { destroy(): void } {
+  const groups = openTargetGroups(session);
+  const classic = openLoadBalancers(session);
+  return {
+    ...groups,
+    ...classic,
+    destroy() {
+      groups.destroy();
+      classic.destroy();
+    },
+  };
+}
+
+function openTargetGroups({ identity, ask, settings }: Session) {
+  const client = new ElasticLoadBalancingV2Client(settings('ELASTIC_LOAD_BALANCING_V2'));
+  const self = identity.instanceId;
+  /** What is left of this instance in the group, by state. It may be there several times, under different ports. */
+  const find = async (TargetGroupArn: string, signal: AbortSignal) => {
+    const { TargetHealthDescriptions: all = [] } = await ask(
+      'elasticloadbalancing:DescribeTargetHealth',
+      '*',
+      signal,
+      (options) => client.send(new DescribeTargetHealthCommand({ TargetGroupArn }), options),
+    );
+    return all.flatMap(({ Target, TargetHealth }) =>
+      Target?.Id === self ? [{ target: Target, state: TargetHealth?.State ?? '' }] : [],
+    );
+  };
+  const isDraining = (state: string) => state === 'draining' || state === 'unhealthy.draining';
+  return {
+    destroy: () => client.destroy(),
+    async deregisterTarget(TargetGroupArn: string, signal: AbortSignal): Promise<void> {
+      const own = await find(TargetGroupArn, signal);
+      // With its port: AWS ignores a deregistration without it where the target was registered with another than the group's.
+      const Targets: TargetDescription[] = own
+        .filter(({ state }) => !isDraining(state))
+        .map(({ target: { Id, Port } }) => ({ Id, ...(Port !== undefined && { Port }) }));
+      if (Targets.length === 0) return;
+      await ask('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
+        client.send(new DeregisterTargetsCommand({ TargetGroupArn, Targets }), options),
+      );
+    },
+    async isTargetDraining(TargetGroupArn: string, signal: AbortSignal): Promise<boolean> {
+      return (await find(TargetGroupArn, signal)).some(({ state }) => isDraining(state));
+    },
+  };
+}
+
+function openLoadBalancers({ identity, ask, settings }: Session) {
+  const client = new ElasticLoadBalancingClient(settings('ELASTIC_LOAD_BALANCING'));
+  const { instanceId: InstanceId, partition, region, accountId } = identity;
+  const arn = (name: string) => `arn:${partition}:elasticloadbalancing:${region}:${accountId}:loadbalancer/${name}`;
+  return {
+    destroy: () => client.destroy(),
+    async deregisterFromLoadBalancer(LoadBalancerName: string, signal: AbortSignal): Promise<void> {
+      await ask('elasticloadbalancing:DeregisterInstancesFromLoadBalancer', arn(LoadBalancerName), signal, (options) =>
+        client.send(
+          new DeregisterInstancesFromLoadBalancerCommand({ LoadBalancerName, Instances: [{ InstanceId }] }),
+          options,
+        ),
+      ).catch(notRegistered);
+    },
+    async isLoadBalancerDraining(LoadBalancerName: string, signal: AbortSignal): Promise<boolean> {
+      const answer = await ask('elasticloadbalancing:DescribeInstanceHealth', '*', signal, (options) =>
+        client.send(new DescribeInstanceHealthCommand({ LoadBalancerName, Instances: [{ InstanceId }] }), options),
+      ).catch(notRegistered);
+      const own = answer?.InstanceStates?.find((state) => state.InstanceId === InstanceId);
+      return /deregistration currently in progress/i.test(own?.Description ?? '');
+    },
+  };
+}
+
+/** `InvalidInstance`: the load balancer does not know this instance (any more). */
+function notRegistered(error: unknown): undefined {
+  if (error instanceof Refused && /^InvalidInstance|^InvalidEndPoint/.test(error.code ?? '')) return undefined;
+  throw error;
+}

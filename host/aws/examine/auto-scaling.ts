@@ -1,0 +1,62 @@
+/** Auto Scaling's permissions, as far as they can be tried without doing anything. */
+
+import {
+  AutoScalingClient,
+  CompleteLifecycleActionCommand,
+  DescribeAutoScalingInstancesCommand,
+  DescribeLifecycleHooksCommand,
+  DescribeScalingActivitiesCommand,
+  RecordLifecycleActionHeartbeatCommand,
+} from '@aws-sdk/client-auto-scaling';
+import { Unavailable } from '../../../core/errors.ts';
+import { nobody, type OpenProbes } from './subject.ts';
+
+export const openAutoScalingProbes: OpenProbes = ({ identity, ask, settings }) => {
+  const client = new AutoScalingClient(settings('AUTO_SCALING'));
+  const InstanceId = identity.instanceId;
+  const readGroup = async (signal: AbortSignal): Promise<string> => {
+    const { AutoScalingInstances = [] } = await ask(
+      'autoscaling:DescribeAutoScalingInstances',
+      '*',
+      signal,
+      (options) => client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
+    );
+    const group = AutoScalingInstances[0]?.AutoScalingGroupName;
+    if (group === undefined) throw new Unavailable('cannot be tried: this instance is in no Auto Scaling group');
+    return group;
+  };
+  // No action waits for a hook that does not exist, so there is nothing to extend or complete.
+  const noAction = { LifecycleHookName: nobody.hook, InstanceId };
+  return {
+    'autoscaling:DescribeAutoScalingInstances': (signal) =>
+      readGroup(signal).catch((error: unknown) => {
+        // No group is an answer, too.
+        if (!(error instanceof Unavailable) || !error.message.startsWith('cannot be tried')) throw error;
+      }),
+    async 'autoscaling:DescribeLifecycleHooks'(signal) {
+      const AutoScalingGroupName = await readGroup(signal);
+      await ask('autoscaling:DescribeLifecycleHooks', '*', signal, (options) =>
+        client.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName }), options),
+      );
+    },
+    async 'autoscaling:DescribeScalingActivities'(signal) {
+      const AutoScalingGroupName = await readGroup(signal);
+      await ask('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
+        client.send(new DescribeScalingActivitiesCommand({ AutoScalingGroupName, MaxRecords: 1 }), options),
+      );
+    },
+    async 'autoscaling:RecordLifecycleActionHeartbeat'(signal) {
+      const AutoScalingGroupName = await readGroup(signal);
+      await ask('autoscaling:RecordLifecycleActionHeartbeat', AutoScalingGroupName, signal, (options) =>
+        client.send(new RecordLifecycleActionHeartbeatCommand({ ...noAction, AutoScalingGroupName }), options),
+      );
+    },
+    async 'autoscaling:CompleteLifecycleAction'(signal) {
+      const AutoScalingGroupName = await readGroup(signal);
+      const none = { ...noAction, AutoScalingGroupName, LifecycleActionResult: 'CONTINUE' };
+      await ask('autoscaling:CompleteLifecycleAction', AutoScalingGroupName, signal, (options) =>
+        client.send(new CompleteLifecycleActionCommand(none), options),
+      );
+    },
+  };
+};

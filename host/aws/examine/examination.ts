@@ -1,0 +1,93 @@
+/** Finds out what AWS would let this node do, without doing any of it. For `ecs-node doctor`. */
+
+import { isDenied, Refused, messageOf } from '../../../core/errors.ts';
+import type { Identity } from '../../../core/identity.ts';
+import type { Log } from '../../../core/log.ts';
+import type { Environment } from '../../environment.ts';
+import { ask as askHttp } from '../../http.ts';
+import type { Credentials } from '../credentials.ts';
+import { openAsk } from '../fault.ts';
+import { clientSettings, type Session } from '../session.ts';
+import type { MetadataOptions } from './ec2.ts';
+import type { OpenProbes, Subject } from './subject.ts';
+
+export type { MetadataOptions } from './ec2.ts';
+export type { Subject } from './subject.ts';
+
+/** `untried`: there is no way to try it that changes nothing. `unknown`: AWS gave no clear answer. */
+export type Verdict = { kind: 'allowed' | 'untried' } | { kind: 'denied' | 'unknown'; why: string };
+
+export interface Examination {
+  /** Never throws but for the signal. */
+  tryAction(action: string, signal: AbortSignal): Promise<Verdict>;
+  /** Undefined when AWS does not say; throws Refused when the node may not ask. */
+  readMetadataOptions(signal: AbortSignal): Promise<MetadataOptions | undefined>;
+  /** AWS's clock, milliseconds since 1970, as far as its answers have one. Throws Unavailable. */
+  readClock(signal: AbortSignal): Promise<number | undefined>;
+}
+
+const dateTimeoutMs = 5_000;
+
+export function openExamination(identity: Identity, environment: Environment, subject: Subject, log: Log): Examination {
+  const session = openSession(identity, environment, log);
+  return {
+    async tryAction(action, signal) {
+      const open = await openProbesFor(action);
+      const probe = open?.(session, subject)[action];
+      if (probe === undefined) return { kind: 'untried' };
+      try {
+        await probe(signal);
+        return { kind: 'allowed' };
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isDenied(error)) return { kind: 'denied', why: messageOf(error) };
+        // Whoever is told that there is no such thing was allowed to ask for it.
+        return error instanceof Refused ? { kind: 'allowed' } : { kind: 'unknown', why: messageOf(error) };
+      }
+    },
+    async readMetadataOptions(signal) {
+      const { readMetadataOptions } = await import('./ec2.ts');
+      return readMetadataOptions(session, signal);
+    },
+    async readClock(signal) {
+      const endpoint = environment['AWS_ENDPOINT_URL_EC2'] || environment['AWS_ENDPOINT_URL'];
+      const url = new URL(
+        endpoint ||
+          `https://ec2.${identity.region}.amazonaws.com${identity.region.startsWith('cn-') ? '.cn' : ''}/ping`,
+      );
+      const question = { who: 'EC2', url, timeoutMs: dateTimeoutMs, maxBytes: 65_536 };
+      const { headers } = await askHttp(question, signal);
+      const at = Date.parse(headers.date ?? '');
+      return Number.isNaN(at) ? undefined : at;
+    },
+  };
+}
+
+function openSession(identity: Identity, environment: Environment, log: Log): Session {
+  let credentials: Promise<() => Promise<Credentials>> | undefined;
+  const readCredentials = async (): Promise<Credentials> => {
+    credentials ??= import('../credentials.ts').then(({ openCredentials }) => openCredentials(environment, Date.now));
+    const read = await credentials;
+    return await read();
+  };
+  return {
+    identity,
+    ask: openAsk(identity.role, log),
+    settings: (service, region = identity.region) => clientSettings(environment, readCredentials, service, region),
+  };
+}
+
+async function openProbesFor(action: string): Promise<OpenProbes | undefined> {
+  const [service = ''] = action.split(':');
+  return Object.hasOwn(rooms, service) ? rooms[service]?.() : undefined;
+}
+
+const rooms: Record<string, () => Promise<OpenProbes>> = {
+  ec2: async () => (await import('./ec2.ts')).openEc2Probes,
+  autoscaling: async () => (await import('./auto-scaling.ts')).openAutoScalingProbes,
+  ecs: async () => (await import('./ecs.ts')).openEcsProbes,
+  elasticloadbalancing: async () => (await import('./balancers.ts')).openBalancerProbes,
+  opsworks: async () => (await import('./opsworks.ts')).openOpsWorksProbes,
+  cloudwatch: async () => (await import('./others.ts')).openOtherProbes,
+  ssm: async () => (await import('./others.ts')).openOtherProbes,
+};

@@ -1,0 +1,186 @@
+/** EC2 Auto Scaling: this instance's group, its hooks, and the way out of it. */
+
+import {
+  AutoScalingClient,
+  CompleteLifecycleActionCommand,
+  DescribeAutoScalingInstancesCommand,
+  DescribeLifecycleHooksCommand,
+  DescribeScalingActivitiesCommand,
+  RecordLifecycleActionHeartbeatCommand,
+  SetInstanceHealthCommand,
+  TerminateInstanceInAutoScalingGroupCommand,
+  type Activity,
+  type LifecycleHook as AwsHook,
+} from '@aws-sdk/client-auto-scaling';
+import { Refused } from '../../core/errors.ts';
+import type { GroupCloud, LifecycleHook, ScalingActivity } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+import type { Session } from './session.ts';
+
+/** Newest first, 100 each: enough for the storm guard's largest limit (1000 deaths in the window), however large the group is. */
+const maxActivityPages = 20;
+
+export function openGroup(session: Session): GroupCloud & { destroy(): void } {
+  const client = new AutoScalingClient(session.settings('AUTO_SCALING'));
+  return {
+    destroy: () => client.destroy(),
+    ...openMembership(client, session),
+    ...openHooks(client, session),
+    ...openActivities(client, session),
+  };
+}
+
+function openMembership(
+  client: AutoScalingClient,
+  { identity, ask }: Session,
+): Pick<GroupCloud, 'readMembership' | 'terminateInGroup' | 'reportUnhealthy'> {
+  const InstanceId = identity.instanceId;
+  return {
+    async readMembership(signal) {
+      const { AutoScalingInstances = [] } = await ask(
+        'autoscaling:DescribeAutoScalingInstances',
+        '*',
+        signal,
+        (options) => client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
+      );
+      const own = AutoScalingInstances.find((member) => member.InstanceId === InstanceId);
+      if (own?.AutoScalingGroupName === undefined || own.LifecycleState === undefined) return undefined;
+      return {
+        group: own.AutoScalingGroupName,
+        lifecycleState: own.LifecycleState,
+        protectedFromScaleIn: own.ProtectedFromScaleIn === true,
+      };
+    },
+    async terminateInGroup(signal) {
+      await ask('autoscaling:TerminateInstanceInAutoScalingGroup', groupArn(identity, '*'), signal, (options) =>
+        client.send(
+          new TerminateInstanceInAutoScalingGroupCommand({ InstanceId, ShouldDecrementDesiredCapacity: false }),
+          options,
+        ),
+      );
+    },
+    async reportUnhealthy(signal) {
+      await ask('autoscaling:SetInstanceHealth', groupArn(identity, '*'), signal, (options) =>
+        client.send(
+          new SetInstanceHealthCommand({ InstanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false }),
+          options,
+        ),
+      );
+    },
+  };
+}
+
+function openHooks(
+  client: AutoScalingClient,
+  { identity, ask }: Session,
+): Pick<GroupCloud, 'readHooks' | 'heartbeat' | 'completeHook'> {
+  const InstanceId = identity.instanceId;
+  return {
+    async readHooks(group, signal) {
+      const { LifecycleHooks = [] } = await ask('autoscaling:DescribeLifecycleHooks', '*', signal, (options) =>
+        client.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName: group }), options),
+      );
+      return LifecycleHooks.flatMap(parseHook);
+    },
+    heartbeat: (group, hook, signal) =>
+      ifActive(() =>
+        ask('autoscaling:RecordLifecycleActionHeartbeat', groupArn(identity, group), signal, (options) =>
+          client.send(
+            new RecordLifecycleActionHeartbeatCommand({
+              AutoScalingGroupName: group,
+              LifecycleHookName: hook,
+              InstanceId,
+            }),
+            options,
+          ),
+        ),
+      ),
+    completeHook: (group, hook, result, signal) =>
+      ifActive(() =>
+        ask('autoscaling:CompleteLifecycleAction', groupArn(identity, group), signal, (options) =>
+          client.send(
+            new CompleteLifecycleActionCommand({
+              AutoScalingGroupName: group,
+              LifecycleHookName: hook,
+              LifecycleActionResult: result,
+              InstanceId,
+            }),
+            options,
+          ),
+        ),
+      ),
+  };
+}
+
+function openActivities(client: AutoScalingClient, { ask }: Session): Pick<GroupCloud, 'readActivities'> {
+  return {
+    async readActivities(group, since, signal) {
+      const found: ScalingActivity[] = [];
+      let NextToken: string | undefined;
+      for (let page = 0; page < maxActivityPages; page++) {
+        const answer = await ask('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
+          client.send(
+            new DescribeScalingActivitiesCommand({
+              AutoScalingGroupName: group,
+              MaxRecords: 100,
+              ...(NextToken !== undefined && { NextToken }),
+            }),
+            options,
+          ),
+        );
+        const { Activities: activities = [] } = answer;
+        found.push(...activities.flatMap(parseActivity).filter(({ at }) => at >= since));
+        NextToken = answer.NextToken;
+        const oldest = activities.at(-1)?.StartTime?.getTime() ?? 0;
+        if (NextToken === undefined || oldest < since) break;
+      }
+      return found;
+    },
+  };
+}
+
+/** False where Auto Scaling says that there is nothing to extend or complete: not yet, or no more. The caller knows which. */
+async function ifActive(call: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await call();
+    return true;
+  } catch (error) {
+    if (error instanceof Refused && /no active lifecycle action/i.test(error.message)) return false;
+    throw error;
+  }
+}
+
+function parseHook(hook: AwsHook): LifecycleHook[] {
+  const transition = hook.LifecycleTransition?.endsWith('EC2_INSTANCE_LAUNCHING')
+    ? 'launch'
+    : hook.LifecycleTransition?.endsWith('EC2_INSTANCE_TERMINATING')
+      ? 'terminate'
+      : undefined;
+  if (hook.LifecycleHookName === undefined || transition === undefined) return [];
+  // AWS's own defaults, where it leaves them out.
+  const heartbeatSeconds = hook.HeartbeatTimeout ?? 3600;
+  return [
+    {
+      name: hook.LifecycleHookName,
+      transition,
+      heartbeatSeconds,
+      globalSeconds: hook.GlobalTimeout ?? Math.min(172_800, 100 * heartbeatSeconds),
+      defaultResult: hook.DefaultResult === 'CONTINUE' ? 'CONTINUE' : 'ABANDON',
+    },
+  ];
+}
+
+/** Only the description says what was done to which instance: `Launching a new EC2 instance: i-…`, `Terminating EC2 instance: i-…`. */
+export function parseActivity({ Description = '', StatusCode, StartTime }: Activity): ScalingActivity[] {
+  const kind = /^launching/i.test(Description) ? 'launch' : /^terminating/i.test(Description) ? 'terminate' : undefined;
+  const instanceId = /\bi-[0-9a-f]{8,17}\b/.exec(Description)?.[0];
+  if (kind === undefined || instanceId === undefined || StartTime === undefined) return [];
+  return [
+    { kind, instanceId, at: StartTime.getTime(), succeeded: StatusCode !== 'Failed' && StatusCode !== 'Cancelled' },
+  ];
+}
+
+/** The group's id stands between; IAM takes a star for it. */
+function groupArn({ partition, region, accountId }: Identity, group: string): string {
+  return `arn:${partition}:autoscaling:${region}:${accountId}:autoScalingGroup:*:autoScalingGroupName/${group}`;
+}

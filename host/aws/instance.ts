@@ -1,0 +1,58 @@
+/** EC2, as far as this instance is concerned. */
+
+import {
+  CreateTagsCommand,
+  DescribeInstanceAttributeCommand,
+  DescribeTagsCommand,
+  EC2Client,
+  ModifyInstanceAttributeCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
+import type { InstanceCloud } from '../../core/host.ts';
+import { instanceArn } from '../../core/identity.ts';
+import type { Session } from './session.ts';
+
+export function openInstance({ identity, ask, settings }: Session): InstanceCloud & { destroy(): void } {
+  const client = new EC2Client(settings('EC2'));
+  const self = identity.instanceId;
+  const arn = instanceArn(identity);
+  return {
+    destroy: () => client.destroy(),
+    async tagSelf(tags, signal) {
+      const pairs = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+      if (pairs.length === 0) return;
+      await ask('ec2:CreateTags', arn, signal, (options) =>
+        client.send(new CreateTagsCommand({ Resources: [self], Tags: pairs }), options),
+      );
+    },
+    async readOwnTags(signal) {
+      // At most 50 tags: one page.
+      const { Tags = [] } = await ask('ec2:DescribeTags', '*', signal, (options) =>
+        client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
+      );
+      return Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value]));
+    },
+    async readTerminationProtection(signal) {
+      const { DisableApiTermination } = await ask('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
+        client.send(
+          new DescribeInstanceAttributeCommand({ InstanceId: self, Attribute: 'disableApiTermination' }),
+          options,
+        ),
+      );
+      return DisableApiTermination?.Value === true;
+    },
+    async clearTerminationProtection(signal) {
+      await ask('ec2:ModifyInstanceAttribute', arn, signal, (options) =>
+        client.send(
+          new ModifyInstanceAttributeCommand({ InstanceId: self, DisableApiTermination: { Value: false } }),
+          options,
+        ),
+      );
+    },
+    async terminateSelf(signal) {
+      await ask('ec2:TerminateInstances', arn, signal, (options) =>
+        client.send(new TerminateInstancesCommand({ InstanceIds: [self] }), options),
+      );
+    },
+  };
+}

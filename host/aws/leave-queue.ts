@@ -1,0 +1,65 @@
+/** Who wants to leave the cluster, and who was first: an attribute on each container instance, so that no table or lock is needed. */
+
+import {
+  DeleteAttributesCommand,
+  ListAttributesCommand,
+  PutAttributesCommand,
+  type ECSClient,
+} from '@aws-sdk/client-ecs';
+import { Refused } from '../../core/errors.ts';
+import type { ClusterCloud } from '../../core/host.ts';
+import type { Session } from './session.ts';
+
+const targetType = 'container-instance';
+
+const attribute = (reason: string) => `ecs-node.leave.${reason}`;
+
+export function openLeaveQueue(
+  client: ECSClient,
+  { ask }: Session,
+): Pick<ClusterCloud, 'queueToLeave' | 'readLeaveQueue' | 'unqueue'> {
+  const read: ClusterCloud['readLeaveQueue'] = async (cluster, reason, signal) => {
+    const queue: { arn: string; since: number }[] = [];
+    let nextToken: string | undefined;
+    do {
+      const answer = await ask('ecs:ListAttributes', cluster, signal, (options) =>
+        client.send(
+          new ListAttributesCommand({
+            cluster,
+            targetType,
+            attributeName: attribute(reason),
+            ...(nextToken && { nextToken }),
+          }),
+          options,
+        ),
+      );
+      for (const { targetId: arn, value } of answer.attributes ?? []) {
+        const since = Number(value);
+        // Something that nobody of us wrote has no place in the queue.
+        if (arn !== undefined && value && Number.isSafeInteger(since)) queue.push({ arn, since });
+      }
+      nextToken = answer.nextToken;
+    } while (nextToken);
+    return queue.toSorted((a, b) => a.since - b.since || (a.arn < b.arn ? -1 : 1));
+  };
+  return {
+    readLeaveQueue: read,
+    async queueToLeave(cluster, arn, reason, since, signal) {
+      const own = (await read(cluster, reason, signal)).find((entry) => entry.arn === arn);
+      if (own && own.since <= since) return;
+      const attributes = [{ name: attribute(reason), value: String(since), targetType, targetId: arn } as const];
+      await ask('ecs:PutAttributes', arn, signal, (options) =>
+        client.send(new PutAttributesCommand({ cluster, attributes }), options),
+      );
+    },
+    async unqueue(cluster, arn, reason, signal) {
+      const attributes = [{ name: attribute(reason), targetType, targetId: arn } as const];
+      await ask('ecs:DeleteAttributes', arn, signal, (options) =>
+        client.send(new DeleteAttributesCommand({ cluster, attributes }), options),
+      ).catch((error: unknown) => {
+        // The container instance, or the attribute, is gone already.
+        if (!(error instanceof Refused && error.code === 'TargetNotFoundException')) throw error;
+      });
+    },
+  };
+}

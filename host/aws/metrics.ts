@@ -1,0 +1,35 @@
+/** CloudWatch: everything that a node tells in one call. */
+
+import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
+import type { Metric, MetricsCloud } from '../../core/host.ts';
+import type { Session } from './session.ts';
+
+/** What CloudWatch takes in one call. */
+const maxMetrics = 1000;
+
+export function openMetrics({ ask, settings }: Session): MetricsCloud & { destroy(): void } {
+  const client = new CloudWatchClient(settings('CLOUDWATCH'));
+  return {
+    destroy: () => client.destroy(),
+    async publish(namespace, metrics, signal) {
+      // CloudWatch refuses the whole call for one value that is no number.
+      const data = metrics.filter(({ value }) => Number.isFinite(value)).map(renderMetric);
+      if (data.length === 0) return;
+      if (data.length > maxMetrics)
+        throw new RangeError(`${data.length} metrics in one call; CloudWatch takes ${maxMetrics}`);
+      await ask('cloudwatch:PutMetricData', `namespace ${namespace}`, signal, (options) =>
+        client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData: data }), options),
+      );
+    },
+  };
+}
+
+function renderMetric({ name, value, unit, dimensions, at }: Metric) {
+  return {
+    MetricName: name,
+    Value: value,
+    Unit: unit,
+    Timestamp: new Date(at),
+    Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
+  };
+}

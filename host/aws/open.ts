@@ -1,0 +1,66 @@
+/** AWS for this instance, in this process: each service's client is loaded when one of its verbs is first called. */
+
+import type { Cloud } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+import type { Log } from '../../core/log.ts';
+import type { Environment } from '../environment.ts';
+import type { Credentials } from './credentials.ts';
+import { openAsk } from './fault.ts';
+import { clientSettings, type Session } from './session.ts';
+import { cloudOf, serviceOf, type Service } from './verbs.ts';
+
+/** What a service's file opens: its verbs, and a way to let go of its connections. */
+interface Opened {
+  destroy(): void;
+}
+
+/** OpsWorks has its endpoint where the stack was made, which need not be the instance's region. */
+export interface CloudOptions {
+  opsworksRegion?: string | undefined;
+}
+
+export function openCloud(identity: Identity, environment: Environment, log: Log, options: CloudOptions = {}): Cloud {
+  let credentials: Promise<() => Promise<Credentials>> | undefined;
+  const readCredentials = async (): Promise<Credentials> => {
+    credentials ??= import('./credentials.ts').then(({ openCredentials }) => openCredentials(environment, Date.now));
+    return await (
+      await credentials
+    )();
+  };
+  const session: Session = {
+    identity,
+    ask: openAsk(identity.role, log),
+    settings: (service, region = identity.region) => clientSettings(environment, readCredentials, service, region),
+  };
+  const opened = new Map<Service, Promise<Opened>>();
+  const open = async (service: Service): Promise<Opened> => {
+    const loading = opened.get(service) ?? load[service](session, options);
+    opened.set(service, loading);
+    return await loading;
+  };
+  return cloudOf(
+    (verb) =>
+      async (...args) => {
+        const service = (await open(serviceOf[verb])) as unknown as Record<string, (...given: unknown[]) => unknown>;
+        return await service[verb]!(...args);
+      },
+    async () => {
+      for (const service of opened.values()) (await service).destroy();
+      opened.clear();
+    },
+  );
+}
+
+type Load = (session: Session, options: CloudOptions) => Promise<Opened>;
+
+// A file of ours each, that imports its client by name: the bundler could shake nothing out of a client imported as a whole.
+const load: Record<Service, Load> = {
+  instance: async (session) => (await import('./instance.ts')).openInstance(session),
+  group: async (session) => (await import('./group.ts')).openGroup(session),
+  cluster: async (session) => (await import('./cluster.ts')).openCluster(session),
+  balancers: async (session) => (await import('./balancers.ts')).openBalancers(session),
+  opsworks: async (session, { opsworksRegion }) =>
+    (await import('./opsworks.ts')).openOpsWorks(session, opsworksRegion ?? session.identity.region),
+  systemsManager: async (session) => (await import('./systems-manager.ts')).openSystemsManager(session),
+  metrics: async (session) => (await import('./metrics.ts')).openMetrics(session),
+};

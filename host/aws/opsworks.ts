@@ -1,0 +1,130 @@
+/** OpsWorks Stacks: what registering, assigning and leaving need, at a cost that does not grow with the stack. */
+
+import {
+  AssignInstanceCommand,
+  DeregisterInstanceCommand,
+  DescribeInstancesCommand,
+  DescribeLayersCommand,
+  DescribeStackProvisioningParametersCommand,
+  DescribeStacksCommand,
+  GetHostnameSuggestionCommand,
+  OpsWorksClient,
+  UnassignInstanceCommand,
+  type Instance,
+} from '@aws-sdk/client-opsworks';
+import { Refused } from '../../core/errors.ts';
+import type { OpsWorksCloud, Registration } from '../../core/host.ts';
+import type { Session } from './session.ts';
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+export function openOpsWorks(session: Session, region: string): OpsWorksCloud & { destroy(): void } {
+  const client = new OpsWorksClient(session.settings('OPSWORKS', region));
+  return {
+    destroy: () => client.destroy(),
+    ...openStacks(client, session, region),
+    ...openRegistrations(client, session, region),
+  };
+}
+
+type StackVerbs = 'readStack' | 'readLayer' | 'readProvisioning' | 'suggestHostname';
+
+function openStacks(
+  client: OpsWorksClient,
+  { identity, ask }: Session,
+  region: string,
+): Pick<OpsWorksCloud, StackVerbs> {
+  const stackArn = (id: string) => `arn:${identity.partition}:opsworks:${region}:${identity.accountId}:stack/${id}/`;
+  return {
+    async readStack(idOrName, signal) {
+      const isId = uuid.test(idOrName);
+      // By name all stacks must be listed: there is no filter.
+      const answer = await ask('opsworks:DescribeStacks', isId ? stackArn(idOrName) : '*', signal, (options) =>
+        client.send(new DescribeStacksCommand(isId ? { StackIds: [idOrName] } : {}), options),
+      ).catch(notFound);
+      const found = (answer?.Stacks ?? []).filter(({ StackId, Name }) => (isId ? StackId : Name) === idOrName);
+      if (found.length > 1) {
+        const ids = found.map(({ StackId }) => StackId).join(', ');
+        throw new Refused(`${found.length} stacks are called "${idOrName}"; use the id: ${ids}`, { code: 'NotUnique' });
+      }
+      const [stack] = found;
+      if (stack?.StackId === undefined) return undefined;
+      return { id: stack.StackId, name: stack.Name ?? '', region: stack.Region ?? '' };
+    },
+    async readLayer(stackId, idOrShortName, signal) {
+      const isId = uuid.test(idOrShortName);
+      const answer = await ask('opsworks:DescribeLayers', stackArn(stackId), signal, (options) =>
+        client.send(new DescribeLayersCommand(isId ? { LayerIds: [idOrShortName] } : { StackId: stackId }), options),
+      ).catch(notFound);
+      const layer = answer?.Layers?.find(({ LayerId, Shortname }) => (isId ? LayerId : Shortname) === idOrShortName);
+      if (layer?.LayerId === undefined) return undefined;
+      return { id: layer.LayerId, stackId: layer.StackId ?? '', shortName: layer.Shortname ?? '' };
+    },
+    async readProvisioning(stackId, signal) {
+      const { AgentInstallerUrl, Parameters } = await ask(
+        'opsworks:DescribeStackProvisioningParameters',
+        stackArn(stackId),
+        signal,
+        (options) => client.send(new DescribeStackProvisioningParametersCommand({ StackId: stackId }), options),
+      );
+      if (!AgentInstallerUrl)
+        throw new Refused(`OpsWorks names no installer for stack ${stackId}`, { code: 'NoInstaller' });
+      return { installerUrl: AgentInstallerUrl, parameters: { ...Parameters } };
+    },
+    async suggestHostname(layerId, signal) {
+      const { Hostname } = await ask('opsworks:GetHostnameSuggestion', stackArn('*'), signal, (options) =>
+        client.send(new GetHostnameSuggestionCommand({ LayerId: layerId }), options),
+      );
+      if (!Hostname) throw new Refused(`OpsWorks suggests no hostname for layer ${layerId}`, { code: 'NoHostname' });
+      return Hostname;
+    },
+  };
+}
+
+type RegistrationVerbs = 'findRegistration' | 'readRegistration' | 'assign' | 'unassign' | 'deregister';
+
+function openRegistrations(
+  client: OpsWorksClient,
+  { identity, ask }: Session,
+  region: string,
+): Pick<OpsWorksCloud, RegistrationVerbs> {
+  const self = identity.instanceId;
+  const anyStack = `arn:${identity.partition}:opsworks:${region}:${identity.accountId}:stack/*`;
+  const describe = async (which: { StackId: string } | { InstanceIds: string[] }, signal: AbortSignal) =>
+    await ask('opsworks:DescribeInstances', anyStack, signal, (options) =>
+      client.send(new DescribeInstancesCommand(which), options),
+    );
+  /** A record of another instance is none of ours, whoever wrote its id into our state. */
+  const own = (instances: Instance[] = []): Registration | undefined => {
+    const found = instances.find(({ Ec2InstanceId }) => Ec2InstanceId === self);
+    if (found?.InstanceId === undefined) return undefined;
+    const { InstanceId: id, Hostname: hostname = '', Status: status = '', LayerIds: layerIds = [] } = found;
+    return { id, hostname, status, layerIds };
+  };
+  return {
+    findRegistration: async (stackId, signal) => own((await describe({ StackId: stackId }, signal)).Instances),
+    readRegistration: async (id, signal) =>
+      own((await describe({ InstanceIds: [id] }, signal).catch(notFound))?.Instances),
+    async assign(id, layerId, signal) {
+      await ask('opsworks:AssignInstance', anyStack, signal, (options) =>
+        client.send(new AssignInstanceCommand({ InstanceId: id, LayerIds: [layerId] }), options),
+      );
+    },
+    async unassign(id, signal) {
+      await ask('opsworks:UnassignInstance', anyStack, signal, (options) =>
+        client.send(new UnassignInstanceCommand({ InstanceId: id }), options),
+      );
+    },
+    async deregister(id, signal) {
+      await ask('opsworks:DeregisterInstance', anyStack, signal, (options) =>
+        client.send(new DeregisterInstanceCommand({ InstanceId: id }), options),
+      );
+    },
+  };
+}
+
+/** What does not exist is undefined. */
+function notFound(error: unknown): undefined {
+  if (error instanceof Refused && error.code === 'ResourceNotFoundException') return undefined;
+  throw error;
+}

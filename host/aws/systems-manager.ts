@@ -1,0 +1,26 @@
+/** Systems Manager: whether it sees this instance. */
+
+import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
+import type { SystemsManagerCloud } from '../../core/host.ts';
+import type { Session } from './session.ts';
+
+export function openSystemsManager({ identity, ask, settings }: Session): SystemsManagerCloud & { destroy(): void } {
+  const client = new SSMClient(settings('SSM'));
+  const self = identity.instanceId;
+  return {
+    destroy: () => client.destroy(),
+    async readPing(signal) {
+      const { InstanceInformationList: list = [] } = await ask(
+        'ssm:DescribeInstanceInformation',
+        '*',
+        signal,
+        (options) =>
+          client.send(
+            new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [self] }] }),
+            options,
+          ),
+      );
+      return list.find(({ InstanceId }) => InstanceId === self)?.PingStatus;
+    },
+  };
+}

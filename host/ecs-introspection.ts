@@ -1,0 +1,74 @@
+/** What the ECS agent on this machine says about itself and its tasks, without AWS and without permissions. */
+
+import { Agent } from 'node:http';
+import { Unavailable } from '../core/errors.ts';
+import type { EcsAgent, LocalTask } from '../core/host.ts';
+import { ask, codeOf } from './http.ts';
+
+const who = 'ECS agent';
+
+/** It answers from memory; one that takes longer hangs. */
+const requestTimeoutMs = 2_000;
+
+/** A task is about 1 kB here, with some containers; a node runs some hundreds at most, and the agent keeps stopped ones for hours. */
+const maxBytes = 8 * 1024 * 1024;
+
+export function openEcsAgent(endpoint: string): EcsAgent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+  const read = async (path: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> => {
+    const url = new URL(path, endpoint);
+    try {
+      const { status, body } = await ask({ who, url, agent, timeoutMs: requestTimeoutMs, maxBytes }, signal);
+      if (status !== 200) throw new Unavailable(`${who}: ${path} answered ${status}`);
+      return parseObject(body.toString(), path);
+    } catch (error) {
+      // Its server starts only after registration.
+      if (codeOf(error) === 'ECONNREFUSED') return undefined;
+      throw error;
+    }
+  };
+  return {
+    async readAgent(signal) {
+      const answer = await read('/v1/metadata', signal);
+      if (answer === undefined) return undefined;
+      const { Cluster: cluster, ContainerInstanceArn: arn, Version: version } = answer;
+      if (typeof cluster !== 'string') throw new Unavailable(`${who}: /v1/metadata has no Cluster`);
+      return {
+        cluster,
+        version: typeof version === 'string' ? version : '',
+        ...(typeof arn === 'string' && arn !== '' && { containerInstanceArn: arn }),
+      };
+    },
+    async readTasks(signal) {
+      const answer = await read('/v1/tasks', signal);
+      if (answer === undefined) return undefined;
+      const tasks = answer['Tasks'] ?? [];
+      if (!Array.isArray(tasks)) throw new Unavailable(`${who}: /v1/tasks has no list of Tasks`);
+      return tasks.map(parseTask);
+    },
+  };
+}
+
+/** A task without a known status counts as not stopped: the agent leaves it empty until the task has one. */
+function parseTask(task: unknown): LocalTask {
+  const fields = (task ?? {}) as Record<string, unknown>;
+  const text = (key: string) => (typeof fields[key] === 'string' ? fields[key] : '');
+  if (text('Arn') === '') throw new Unavailable(`${who}: /v1/tasks has a task without Arn`);
+  return {
+    arn: text('Arn'),
+    family: text('Family'),
+    version: text('Version'),
+    desiredStatus: text('DesiredStatus'),
+    knownStatus: text('KnownStatus'),
+  };
+}
+
+function parseObject(text: string, path: string): Record<string, unknown> {
+  try {
+    const value = JSON.parse(text) as unknown;
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch (cause) {
+    throw new Unavailable(`${who}: ${path} answered with something that is not JSON`, { cause });
+  }
+  throw new Unavailable(`${who}: ${path} answered with something that is not an object`);
+}

@@ -1,0 +1,193 @@
+/** Files below the root: whole or not at all, never through a symbolic link into somewhere else. */
+
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, readdir, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { kill, pid } from 'node:process';
+import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
+import type { Machine } from '../core/host.ts';
+import { codeOf } from './http.ts';
+
+export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'list'>;
+
+/** Whatever this program reads is written by people or by itself; more is a mistake, and must not fill the memory. */
+const maxBytes = 4 * 1024 * 1024;
+
+/** `.NAME.PID.RANDOM.ecs-node`: our temporary files, which nobody else may mistake for a drop-in. */
+const temporary = /^\.(.+)\.(\d+)\.[0-9a-z]+\.ecs-node$/;
+
+export function openFiles(root: string): Files {
+  const below = openBelow(root);
+  return {
+    async readText(path) {
+      const bytes = await guarded(path, 'read', async () => readBytes(await below(path, { through: true })));
+      return bytes === undefined ? undefined : decode(path, bytes);
+    },
+    writeText: (path, text, mode) =>
+      guarded(path, 'write', async () => writeBytes(await below(path), path, Buffer.from(text), mode)),
+    remove: (path) => guarded(path, 'remove', async () => removeAll(await below(path))),
+    async list(path) {
+      const names = await guarded(path, 'list', async () =>
+        readdir(await below(path, { through: true })).catch(absent),
+      );
+      return (names ?? []).filter((name) => !temporary.test(name)).toSorted();
+    },
+  };
+}
+
+/**
+ * Puts paths below the root. Under another root than / a symbolic link on the way must not lead out of it: a test or an image
+ * under construction would change the machine that it runs on. On the machine itself its own links are as good as any path.
+ */
+export function openBelow(root: string): Below {
+  const top = resolve(root);
+  return async (path, { through } = { through: false }) => {
+    if (!path.startsWith('/') || path.includes('\0')) throw new TypeError(`not an absolute path: ${path}`);
+    const full = resolve(top, `.${normalize(path)}`);
+    if (top === '/') return full;
+    const realTop = await realpath(top).catch(absent);
+    // Nothing of the root exists yet, or it is the root itself.
+    if (realTop === undefined || full === top) return full;
+    const real = await nearestReal(through ? full : dirname(full));
+    if (real === realTop || real.startsWith(`${realTop}/`)) return full;
+    throw new ConfigError([{ path, problem: `lies behind a symbolic link that leads out of ${top}` }]);
+  };
+}
+
+/** `through`: a link at the path itself will be followed too, so it must not lead out either. */
+export type Below = (path: string, how?: { through: boolean }) => Promise<string>;
+
+/** The real path, or that of the nearest folder above that exists. */
+async function nearestReal(path: string): Promise<string> {
+  return (await realpath(path).catch(absent)) ?? (await nearestReal(dirname(path)));
+}
+
+async function readBytes(file: string): Promise<Buffer | undefined> {
+  // Non-blocking, so that a named pipe in the wrong place cannot hold the node up.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch(absent);
+  if (handle === undefined) return undefined;
+  try {
+    if (!(await handle.stat()).isFile()) throw new Mistake('is not a regular file');
+    const buffer = Buffer.alloc(65_536);
+    const chunks: Buffer[] = [];
+    for (let size = 0; ;) {
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return Buffer.concat(chunks);
+      size += bytesRead;
+      if (size > maxBytes) throw new Mistake(`is larger than ${maxBytes} bytes`);
+      chunks.push(Buffer.from(buffer.subarray(0, bytesRead)));
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeBytes(file: string, path: string, bytes: Buffer, mode?: number): Promise<'changed' | 'unchanged'> {
+  const folder = dirname(file);
+  const old = await lstat(file).catch(absent);
+  // Renaming would quietly replace somebody's link, and writing through it would change a file that was not asked for.
+  if (old?.isSymbolicLink()) {
+    throw new ConfigError([{ path, problem: 'is a symbolic link: write to its target yourself, or remove the link' }]);
+  }
+  if (old && !old.isFile()) throw new Mistake('is not a regular file');
+  const wantedMode = mode ?? (old ? old.mode & 0o7777 : 0o644);
+  if (old && (old.mode & 0o7777) === wantedMode && (await readBytes(file))?.equals(bytes)) return 'unchanged';
+
+  await mkdir(folder, { recursive: true });
+  await sweep(folder, basename(file));
+  const random = Math.random().toString(36).slice(2) || '0';
+  const fresh = join(folder, `.${basename(file)}.${pid}.${random}.ecs-node`);
+  try {
+    const handle = await open(fresh, 'wx', 0o600);
+    try {
+      await handle.writeFile(bytes);
+      if (old) await keepOwner(handle, old);
+      await handle.chmod(wantedMode);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(fresh, file);
+  } catch (error) {
+    await unlink(fresh).catch(absent);
+    throw error;
+  }
+  await syncFolder(folder);
+  return 'changed';
+}
+
+/** Only root can give a file away; for everybody else it stays theirs, as it does with any editor. */
+async function keepOwner(handle: FileHandle, old: { uid: number; gid: number }): Promise<void> {
+  const { uid, gid } = await handle.stat();
+  if (uid === old.uid && gid === old.gid) return;
+  await handle.chown(old.uid, old.gid).catch((error: unknown) => {
+    if (codeOf(error) !== 'EPERM') throw error;
+  });
+}
+
+/** Removes what processes that were killed while writing this file left behind. */
+async function sweep(folder: string, name: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    const [, of, writer] = temporary.exec(entry) ?? [];
+    if (of === name && !isAlive(Number(writer))) await unlink(join(folder, entry)).catch(absent);
+  }
+}
+
+function isAlive(process: number): boolean {
+  try {
+    return kill(process, 0);
+  } catch (error) {
+    return codeOf(error) !== 'ESRCH';
+  }
+}
+
+async function removeAll(file: string): Promise<boolean> {
+  if ((await lstat(file).catch(absent)) === undefined) return false;
+  await rm(file, { recursive: true, force: true });
+  await syncFolder(dirname(file));
+  return true;
+}
+
+/** Without it the new name may be lost with the power, though the file's bytes are safe. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function decode(path: string, bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new ConfigError([{ path, problem: `is not UTF-8 text; save it as UTF-8` }], { cause });
+  }
+}
+
+/** Something is there, but not what it must be; becomes a ConfigError with the path. */
+class Mistake extends Error {}
+
+/** Turns what the file system says into what the reader must do: free space and broken disks heal, permissions and links do not. */
+async function guarded<T>(path: string, verb: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Mistake) throw new ConfigError([{ path, problem: error.message }], { cause: error });
+    const code = codeOf(error);
+    if (code === undefined || error instanceof ConfigError || error instanceof TypeError) throw error;
+    const problem = `cannot ${verb} it: ${messageOf(error)}`;
+    if (/^(ENOSPC|EDQUOT|EIO|EMFILE|ENFILE|ENOMEM|EAGAIN|EBUSY|ESTALE)$/.test(code)) {
+      throw new Unavailable(`${path}: ${problem}`, { cause: error });
+    }
+    throw new ConfigError([{ path, problem }], { cause: error });
+  }
+}
+
+/** For `.catch`: what does not exist is undefined. */
+function absent(error: unknown): undefined {
+  const code = codeOf(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+  throw error;
+}

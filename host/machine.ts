@@ -1,0 +1,78 @@
+/** This machine, with everything below one root. */
+
+import { readFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { Unavailable, messageOf } from '../core/errors.ts';
+import type { Machine } from '../core/host.ts';
+import { paths } from '../core/state.ts';
+import { say } from './console.ts';
+import type { Environment } from './environment.ts';
+import { openBelow, openFiles } from './files.ts';
+import { openAnswer } from './http.ts';
+import { run } from './processes.ts';
+import { notify, powerOff, restartUnit } from './systemd.ts';
+
+const bootId = '/proc/sys/kernel/random/boot_id';
+
+/** `root` is / except for tests and images under construction: there the machine's own programs and sockets are never touched. */
+export function openMachine(root: string, environment: Environment): Machine {
+  const top = resolve(root);
+  const below = openBelow(top);
+  const runBelow: Machine['run'] = async (command, signal) =>
+    run(
+      {
+        ...command,
+        file: await below(command.file, { through: true }),
+        ...(command.folder !== undefined && { folder: await below(command.folder) }),
+      },
+      signal,
+    );
+  return {
+    ...openFiles(top),
+    async measureDisk(path) {
+      const { measureDisk } = await import('./disk.ts');
+      return measureDisk(path, await below(path), top);
+    },
+    async measureMemory() {
+      const { measureMemory } = await import('./disk.ts');
+      return measureMemory();
+    },
+    readBootId: async () => (await readBootId(join(top, bootId))) ?? (await readBootId(bootId)) ?? noBootId(),
+    run: runBelow,
+    async unpack(url, signal) {
+      const { unpack } = await import('./unpack.ts');
+      return `/${relative(top, await unpack(url, await below(paths.unpacked), signal))}`;
+    },
+    probe,
+    restartUnit: (unit, signal) => restartUnit(runBelow, unit, signal),
+    powerOff: (signal) => powerOff(runBelow, signal),
+    async pruneImages(signal) {
+      const { pruneImages } = await import('./docker.ts');
+      return pruneImages(await below('/var/run/docker.sock'), signal);
+    },
+    say: (line) => say(join(top, 'dev/console'), line),
+    notify: (state) => notify(runBelow, environment['NOTIFY_SOCKET'], state),
+  };
+}
+
+/** Only the status counts, so the body is not waited for. */
+async function probe(url: string, signal: AbortSignal): Promise<number> {
+  return openAnswer({ who: `GET ${url}`, url: new URL(url) }, signal, async (response) => {
+    response.destroy();
+    return response.statusCode ?? 0;
+  });
+}
+
+/** Another root may bring its own /proc; most do not. */
+async function readBootId(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(file, 'utf8')).trim() || undefined;
+  } catch (error) {
+    if (messageOf(error).startsWith('ENOENT')) return undefined;
+    throw new Unavailable(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function noBootId(): never {
+  throw new Unavailable(`there is no ${bootId}`);
+}

@@ -1,0 +1,118 @@
+/** Runs a program: no shell, no inherited environment, its own process group, and only the end of what it says is kept. */
+
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { kill, umask } from 'node:process';
+import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import type { Command, Exit } from '../core/host.ts';
+import { codeOf } from './http.ts';
+
+const tailBytes = 4096;
+
+/** Between SIGTERM and SIGKILL: an installer may want to take its lock file away. */
+const graceMs = 2_000;
+
+/** After the program has ended: a daemon that it started may hold its output open for ever. */
+const lingerMs = 100;
+
+/** Rejects with the signal's reason, once the whole group has been killed. Refused: there is no such program, or it cannot run. */
+export async function run(command: Command, signal: AbortSignal): Promise<Exit> {
+  signal.throwIfAborted();
+  const { file } = command;
+  const child = start(command);
+  const tail = openTail();
+  child.stdout.on('data', tail.add);
+  child.stderr.on('data', tail.add);
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on('error', (error) => reject(explain(error, file) as Error));
+    child.on('exit', (code, by) => resolve(code ?? 128 + (by ? constants.signals[by] : 0)));
+  });
+  const group = child.pid;
+  let killer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    if (group === undefined) return;
+    killGroup(group, 'SIGTERM');
+    killer = setTimeout(() => killGroup(group, 'SIGKILL'), graceMs);
+  };
+  signal.addEventListener('abort', stop);
+  try {
+    const code = await ended;
+    if (signal.aborted) {
+      // The program itself is gone; its children may not have listened to SIGTERM.
+      if (group !== undefined) killGroup(group, 'SIGKILL');
+      throw signal.reason;
+    }
+    await Promise.race([once(child.stdout, child.stderr), pause(lingerMs)]);
+    return { code, tail: tail.read() };
+  } finally {
+    clearTimeout(killer);
+    signal.removeEventListener('abort', stop);
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }
+}
+
+/** Some failures `spawn` throws and others it emits. */
+function start({ file, args, environment, folder, umask: mask }: Command) {
+  try {
+    return withUmask(mask, () =>
+      spawn(file, args, {
+        env: { ...environment },
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        ...(folder !== undefined && { cwd: folder }),
+      }),
+    );
+  } catch (error) {
+    throw explain(error, file);
+  }
+}
+
+/** The mask belongs to the process, and `spawn` forks before it returns: nothing else of ours can run in between. */
+function withUmask<T>(mask: number | undefined, work: () => T): T {
+  if (mask === undefined) return work();
+  const before = umask(mask);
+  try {
+    return work();
+  } finally {
+    umask(before);
+  }
+}
+
+function killGroup(group: number, by: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    kill(-group, by);
+  } catch {
+    // Nobody left, or nobody that we may end.
+  }
+}
+
+function openTail() {
+  let kept = Buffer.alloc(0);
+  return {
+    add(chunk: Buffer) {
+      kept = Buffer.concat([kept, chunk]).subarray(-tailBytes);
+    },
+    read: () => kept.toString(),
+  };
+}
+
+async function once(...streams: NodeJS.EventEmitter[]): Promise<void> {
+  await Promise.all(streams.map((stream) => new Promise((resolve) => stream.once('close', resolve))));
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function explain(error: unknown, file: string): unknown {
+  const code = codeOf(error);
+  // An argument with a NUL in it, say: a bug of ours.
+  if (error instanceof TypeError) return error;
+  const options = { cause: error, ...(code !== undefined && { code }) };
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new Refused(`there is no program ${file}, or no interpreter for it`, options);
+  if (code === 'EACCES') return new Refused(`${file} may not be executed (its mode, or a noexec file system)`, options);
+  if (code === 'ENOEXEC') return new Refused(`${file} is no program for this machine`, options);
+  return new Unavailable(`cannot run ${file}: ${messageOf(error)}`, { cause: error });
+}

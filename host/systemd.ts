@@ -1,0 +1,45 @@
+/** systemd, through its own tools: restart a unit, power off, say how this service is. */
+
+import { Refused, Unavailable } from '../core/errors.ts';
+import type { Command, Exit } from '../core/host.ts';
+
+/** systemctl and systemd-notify only hand a message over. */
+const toolTimeoutMs = 10_000;
+
+type Run = (command: Command, signal: AbortSignal) => Promise<Exit>;
+
+const systemctl = (...args: string[]): Command => ({ file: '/usr/bin/systemctl', args, environment: {} });
+
+/** Does not wait: a unit that is ordered after us would wait for us in turn. Refused: there is no such unit. */
+export async function restartUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
+  if (!/^[\w@:.\\-]+$/.test(unit) || unit.startsWith('-')) throw new TypeError(`not a unit: ${unit}`);
+  const { code, tail } = await run(systemctl('--no-block', 'restart', unit), signal);
+  if (code === 0) return;
+  const why = `systemctl cannot restart ${unit} (exit ${code}): ${tail.trim()}`;
+  if (code === 5) throw new Refused(why, { code: 'NoSuchUnit' });
+  throw new Unavailable(why);
+}
+
+/** In good order; where systemd itself does not answer, without it. */
+export async function powerOff(run: Run, signal: AbortSignal): Promise<void> {
+  const first = await run(systemctl('--no-block', 'poweroff'), signal);
+  if (first.code === 0) return;
+  const second = await run(systemctl('--force', 'poweroff'), signal);
+  if (second.code === 0) return;
+  throw new Unavailable(`systemctl cannot power the machine off (exit ${second.code}): ${second.tail.trim()}`);
+}
+
+/** Each line of `state` is one assignment. Node has no datagram sockets, hence the tool. Never throws: a missed note must not end the agent. */
+export async function notify(run: Run, socket: string | undefined, state: string): Promise<void> {
+  if (socket === undefined || socket === '') return;
+  const args = ['--', ...state.split('\n').filter((line) => line !== '')];
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(new Unavailable('systemd-notify hangs')), toolTimeoutMs);
+  try {
+    await run({ file: '/usr/bin/systemd-notify', args, environment: { NOTIFY_SOCKET: socket } }, deadline.signal);
+  } catch {
+    // The watchdog of the unit is what notices.
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,124 @@
+/** Downloads an installer and unpacks it where nobody else can reach; an archive that tries to write elsewhere is refused as a whole. */
+
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, rm, unlink } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { extract, list, type ReadEntry } from 'tar';
+import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import { codeOf, openAnswer } from './http.ts';
+
+const who = 'download';
+
+/** The OpsWorks installer is a few MB. Ten times the largest that is known would still fit; a root disk would not fill. */
+const maxDownloadBytes = 128 * 1024 * 1024;
+const maxUnpackedBytes = 512 * 1024 * 1024;
+const maxEntries = 50_000;
+
+/** A mirror may forward once or twice; more is a circle. */
+const maxRedirects = 3;
+
+/** `folder` is made, private; the new folder inside it is returned. Below /var/lib, since /tmp is often mounted noexec. */
+export async function unpack(url: string, folder: string, signal: AbortSignal): Promise<string> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const target = await mkdtemp(join(folder, 'unpack-'));
+  const archive = `${target}.tgz`;
+  try {
+    await download(parseUrl(url), archive, signal, maxRedirects);
+    await inspect(archive);
+    signal.throwIfAborted();
+    // What must not be there was refused above; `strict` is for what changes between two readings, or a mistake of ours.
+    await asArchive(
+      extract({ file: archive, cwd: target, strict: true, preserveOwner: false, dmode: 0o770, onReadEntry: mask }),
+    );
+    return target;
+  } catch (error) {
+    await rm(target, { recursive: true, force: true });
+    throw error;
+  } finally {
+    await unlink(archive).catch(() => {});
+  }
+}
+
+/** What root will run is fetched over TLS, except from this very machine. */
+export function parseUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url?.protocol === 'https:') return url;
+  const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  if (url?.protocol === 'http:' && isLoopback) return url;
+  throw new Refused(`will not download ${text}: only https is trusted (and http from loopback)`, {
+    code: 'InsecureUrl',
+  });
+}
+
+async function download(url: URL, file: string, signal: AbortSignal, redirects: number): Promise<void> {
+  const next = await openAnswer({ who, url }, signal, async (response): Promise<string | undefined> => {
+    const status = response.statusCode ?? 0;
+    const { location } = response.headers;
+    if (status >= 300 && status < 400 && location !== undefined) return location;
+    if (status === 429 || status >= 500) throw new Unavailable(`${who}: ${url.href} answered ${status}`);
+    if (status !== 200) throw new Refused(`${url.href} answered ${status}`, { code: String(status) });
+    await save(response, file, url);
+    return undefined;
+  });
+  if (next === undefined) return;
+  if (redirects === 0) throw new Refused(`${url.href} forwards too often`);
+  await download(parseUrl(new URL(next, url).href), file, signal, redirects - 1);
+}
+
+async function save(response: IncomingMessage, file: string, url: URL): Promise<void> {
+  let size = 0;
+  const bounded = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      size += chunk.length;
+      if (size > maxDownloadBytes) throw new Refused(`${url.href} is larger than ${maxDownloadBytes} bytes`);
+      yield chunk;
+    }
+  };
+  await pipeline(response, bounded, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+}
+
+/** Reads the whole archive before anything of it is written. */
+async function inspect(archive: string): Promise<void> {
+  let [entries, bytes] = [0, 0];
+  let refusal: Refused | undefined;
+  const look = (entry: ReadEntry) => {
+    entries += 1;
+    bytes += entry.size;
+    const fault =
+      entryFault(entry) ??
+      (entries > maxEntries ? `is entry number ${entries}` : undefined) ??
+      (bytes > maxUnpackedBytes ? `makes it larger than ${maxUnpackedBytes} bytes` : undefined);
+    if (fault !== undefined)
+      refusal ??= new Refused(`archive refused: ${JSON.stringify(entry.path)} ${fault}`, { code: 'BadArchive' });
+  };
+  await asArchive(list({ file: archive, strict: true, gzip: true, onReadEntry: look }));
+  if (refusal) throw refusal;
+  if (entries === 0) throw new Refused('archive refused: it is empty', { code: 'BadArchive' });
+}
+
+/** Why an entry must not be unpacked. Links are refused even where they stay inside: no installer needs them, and many attacks do. */
+export function entryFault({ path, type }: Pick<ReadEntry, 'path' | 'type'>): string | undefined {
+  if (path.startsWith('/')) return 'is an absolute path';
+  if (path.split('/').includes('..')) return 'climbs out of its folder';
+  if (type !== 'File' && type !== 'OldFile' && type !== 'ContiguousFile' && type !== 'Directory') return `is a ${type}`;
+  return undefined;
+}
+
+/** As under umask 007, and nothing setuid. The process's own mask would change for whatever else it does meanwhile. */
+function mask(entry: ReadEntry): void {
+  entry.mode = (entry.mode ?? 0o600) & 0o770;
+}
+
+async function asArchive(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (codeOf(error) === 'ENOSPC') throw new Unavailable(`cannot unpack: ${messageOf(error)}`, { cause: error });
+    throw new Refused(`archive refused: not a whole .tgz file (${messageOf(error)})`, {
+      cause: error,
+      code: 'BadArchive',
+    });
+  }
+}
