@@ -1,0 +1,46 @@
+/** One thing that a node depends on: looked at, and told in one line. */
+
+import type { Config } from '../../core/config.ts';
+import type { EcsAgent, Machine, Metadata } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+import type { Clock } from '../../core/patience.ts';
+import type { Examination } from '../../host/aws/examine/examination.ts';
+
+/** What is known about the patient: the later parts only as far as the earlier ones could be read. */
+export interface Patient {
+  machine: Machine;
+  metadata: Metadata;
+  clock: Clock;
+  ecsAgent: EcsAgent;
+  /** Throws Unavailable when Docker does not answer on its socket. */
+  pingDocker(signal: AbortSignal): Promise<void>;
+  identity: Identity | undefined;
+  /** Why there is no identity. */
+  identityTrouble: string | undefined;
+  config: Config | undefined;
+  /** Why there is no configuration. */
+  configTroubles: readonly string[];
+  examination: Examination | undefined;
+}
+
+export interface Diagnosis {
+  /** `unsure`: could not be told, or need not be wrong. */
+  state: 'ok' | 'wrong' | 'unsure';
+  what: string;
+  /** How to mend it, or how to find out. */
+  mend?: string;
+}
+
+export interface Check {
+  name: string;
+  /** A throw becomes `unsure`. */
+  look(patient: Patient, signal: AbortSignal): Promise<Diagnosis | Diagnosis[]>;
+}
+
+export const ok = (what: string): Diagnosis => ({ state: 'ok', what });
+export const wrong = (what: string, mend: string): Diagnosis => ({ state: 'wrong', what, mend });
+export const unsure = (what: string, mend?: string): Diagnosis => ({
+  state: 'unsure',
+  what,
+  ...(mend !== undefined && { mend }),
+});

@@ -1,0 +1,213 @@
+/** Everything that a node depends on, from the ground up. */
+
+import { watchedPaths } from '../../agent/docker-root.ts';
+import { messageOf, Refused } from '../../core/errors.ts';
+import { permissionsFor } from '../../core/permissions.ts';
+import { ok, unsure, wrong, type Check, type Diagnosis, type Patient } from './check.ts';
+
+const configuration: Check = {
+  name: 'configuration',
+  async look({ config, configTroubles }) {
+    if (config !== undefined) return ok(`valid; cluster ${config.cluster}, registrar ${config.registrar}`);
+    return configTroubles.map((trouble) => wrong(trouble, 'ecs-node check shows the whole of it'));
+  },
+};
+
+const metadata: Check = {
+  name: 'instance metadata',
+  async look({ identity, identityTrouble }) {
+    if (identity !== undefined) return ok(`version 2 answers; ${identity.instanceId} in ${identity.zone}`);
+    return wrong(
+      identityTrouble ?? 'does not answer',
+      'is this an EC2 instance, with the metadata option HttpEndpoint enabled? see AWS_EC2_METADATA_SERVICE_ENDPOINT',
+    );
+  },
+};
+
+/** Tasks in containers are one hop further away, and reach the node's own role when the limit lets them. */
+const isolation: Check = {
+  name: 'metadata options',
+  async look({ examination, config }, signal) {
+    if (examination === undefined) return unsure('not looked at without instance metadata');
+    const blocks = config?.ecs.settings['ECS_AWSVPC_BLOCK_IMDS'] === 'true';
+    try {
+      const options = await examination.readMetadataOptions(signal);
+      if (options === undefined) return unsure('EC2 does not tell them');
+      const { hopLimit, tokensRequired } = options;
+      if (!tokensRequired)
+        return wrong(
+          'version 1 is still allowed (HttpTokens optional)',
+          'set HttpTokens: required in the launch template',
+        );
+      if (hopLimit > 1 && !blocks) {
+        const mend =
+          'set HttpPutResponseHopLimit: 1, or ecs.settings.ECS_AWSVPC_BLOCK_IMDS: "true", unless tasks need it';
+        return unsure(`hop limit ${hopLimit}: tasks may reach this node's role`, mend);
+      }
+      return ok(`version 2 required, hop limit ${hopLimit}`);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return unsure(
+        'hop limit not known: the role may not call ec2:DescribeInstances, which the node itself does not need',
+        'look at it elsewhere: aws ec2 describe-instances --query "Reservations[].Instances[].MetadataOptions"',
+      );
+    }
+  },
+};
+
+const profile: Check = {
+  name: 'instance profile',
+  async look({ identity }) {
+    if (identity === undefined) return unsure('not looked at without instance metadata');
+    if (identity.role !== undefined) return ok(`role ${identity.role}`);
+    return wrong(
+      'there is none, so AWS cannot be called',
+      'attach one (IamInstanceProfile in the launch template) with what "ecs-node policy" prints',
+    );
+  },
+};
+
+/** Of AWS's signature check: five minutes. Half of it is worth a look. */
+const skewLimitMs = 300_000;
+
+const clock: Check = {
+  name: 'clock',
+  async look({ examination, clock: own }, signal) {
+    if (examination === undefined) return unsure('not compared without instance metadata');
+    const theirs = await examination.readClock(signal);
+    if (theirs === undefined) return unsure("AWS's answer has no date");
+    const skewMs = own.now() - theirs;
+    const what = `${Math.abs(Math.round(skewMs / 1000))} s ${skewMs < 0 ? 'behind' : 'ahead of'} AWS`;
+    const mend = 'AWS refuses signatures from 300 s on: systemctl restart chronyd; chronyc tracking';
+    if (Math.abs(skewMs) >= skewLimitMs) return wrong(what, mend);
+    return Math.abs(skewMs) >= skewLimitMs / 2 ? unsure(what, mend) : ok(what);
+  },
+};
+
+const permissions: Check = {
+  name: 'permission',
+  async look({ examination, config, identity }, signal) {
+    if (examination === undefined || config === undefined)
+      return unsure('none tried without instance metadata and configuration');
+    const diagnoses: Diagnosis[] = [];
+    const untried: string[] = [];
+    for (const { action, feature, by } of permissionsFor(config)) {
+      const verdict = by === undefined ? await examination.tryAction(action, signal) : { kind: 'untried' as const };
+      if (verdict.kind === 'allowed') diagnoses.push(ok(action));
+      else if (verdict.kind === 'untried') untried.push(action);
+      else if (verdict.kind === 'unknown') diagnoses.push(unsure(`${action}: ${verdict.why}`));
+      else
+        diagnoses.push(
+          wrong(
+            `${action} is denied (needed for ${feature})`,
+            `add it to the role ${identity?.role ?? ''}: see ecs-node policy`,
+          ),
+        );
+    }
+    if (untried.length > 0) {
+      const mend = `from elsewhere: aws iam simulate-principal-policy --policy-source-arn ROLE-ARN --action-names ${untried.join(' ')}`;
+      diagnoses.push(unsure(`${untried.length} cannot be tried without doing them`, mend));
+    }
+    return diagnoses;
+  },
+};
+
+const ecsAgent: Check = {
+  name: 'ECS agent',
+  async look({ ecsAgent: agent, config }, signal) {
+    const found = await agent.readAgent(signal);
+    if (found === undefined)
+      return wrong(
+        'does not listen: it does not run, or has not registered',
+        'systemctl status ecs; journalctl -u ecs -n 50',
+      );
+    const { cluster, version, containerInstanceArn } = found;
+    if (config !== undefined && cluster !== config.cluster) {
+      const mend = 'it was registered before the configuration said so: stop ecs, remove /var/lib/ecs/data, start ecs';
+      return wrong(`is in the cluster ${cluster}, not in ${config.cluster}`, mend);
+    }
+    if (containerInstanceArn === undefined) return wrong('has not registered yet', 'journalctl -u ecs -n 50');
+    return ok(`in the cluster ${cluster}; ${version}`);
+  },
+};
+
+const docker: Check = {
+  name: 'Docker',
+  async look({ pingDocker }, signal) {
+    try {
+      await pingDocker(signal);
+      return ok('answers on its socket');
+    } catch (error) {
+      signal.throwIfAborted();
+      return wrong(messageOf(error), 'systemctl status docker; journalctl -u docker -n 50');
+    }
+  },
+};
+
+const disk: Check = {
+  name: 'disk',
+  async look(patient) {
+    const { machine, config } = patient;
+    const paths = await diskPaths(patient);
+    const full = config?.disk.fullPercent ?? 90;
+    const uses = await Promise.all(paths.map((path) => machine.measureDisk(path)));
+    return [...new Map(uses.map((use) => [use.mountPath, use])).values()].map((use) => {
+      const bytes = share(use.totalBytes, use.freeBytes);
+      const inodes = share(use.totalInodes, use.freeInodes);
+      const what = `${use.mountPath}: ${bytes} % of ${Math.round(use.totalBytes / 2 ** 30)} GiB and ${inodes} % of its inodes are used`;
+      if (Math.max(bytes, inodes) < full) return ok(what);
+      return wrong(
+        what,
+        `it counts as full from ${full} % on (disk.fullPercent): docker system prune --all, or a larger volume`,
+      );
+    });
+  },
+};
+
+async function diskPaths({ machine, config }: Patient): Promise<string[]> {
+  return config === undefined ? ['/'] : watchedPaths({ machine }, config);
+}
+
+function share(total: number, free: number): number {
+  return total > 0 ? Math.round((100 * (total - free)) / total) : 0;
+}
+
+const units: Check = {
+  name: 'unit',
+  async look({ machine }, signal) {
+    const diagnoses: Diagnosis[] = [];
+    for (const unit of ['ecs-node-bootstrap.service', 'ecs-node.service', 'ecs.service']) {
+      const { code, tail } = await machine.run(systemctl('is-enabled', unit), signal);
+      const state = tail.trim().split('\n').at(-1) ?? '';
+      const mend = /not.?found|No such file/i.test(tail)
+        ? `install it: there is no ${unit}`
+        : `systemctl enable ${unit}`;
+      diagnoses.push(code === 0 ? ok(`${unit} is enabled`) : wrong(`${unit} is ${state || 'not enabled'}`, mend));
+    }
+    return diagnoses;
+  },
+};
+
+function systemctl(...args: string[]) {
+  return { file: '/usr/bin/systemctl', args, environment: { LC_ALL: 'C' } };
+}
+
+export const checks: readonly Check[] = [
+  configuration,
+  metadata,
+  isolation,
+  profile,
+  clock,
+  permissions,
+  ecsAgent,
+  docker,
+  disk,
+  units,
+];
+
+/** One call, or a few, each bounded by its own room; permissions are some dozen calls. */
+export const checkMs = 60_000;
+
+export function troubleOf(error: unknown): Diagnosis {
+  return unsure(`could not be looked at: ${messageOf(error)}`);
+}

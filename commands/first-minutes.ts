@@ -1,0 +1,61 @@
+/** The node's first minutes: bootstraps, and decides what a failure means for the node's life. */
+
+import { hasReached, isOver } from '../agent/departure/order.ts';
+import { leave, readDeparture } from '../agent/leave.ts';
+import { bootstrap } from '../bootstrap/bootstrap.ts';
+import { judgeFailure } from '../bootstrap/ending.ts';
+import { hold } from '../bootstrap/holding.ts';
+import { deregister } from '../bootstrap/registrars/registrar.ts';
+import { readStorm } from '../bootstrap/storm-guard.ts';
+import type { Config } from '../core/config.ts';
+import { Refused, messageOf } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { keepingHookAlive } from './keeping-hook-alive.ts';
+
+/** Without a registrar a bootstrap is over by then. The shortest launch hook lasts 30 s, of which the machine's boot has taken some. */
+const quietMs = 10_000;
+
+/**
+ * Resolves when the ECS agent may start. Otherwise throws the bootstrap's failure, whose exit code tells systemd whether to
+ * try again; for a failure for good the node has left before, unless the storm guard let it wait and try once more.
+ */
+export async function liveFirstMinutes(host: Host, config: Config, signal: AbortSignal): Promise<void> {
+  const begun = await readDeparture(host);
+  if (begun !== undefined && !isOver(begun)) {
+    // Cut off while it was leaving: there is no way back for a node that has failed.
+    if (begun.cause === 'bootstrap-failed') {
+      await leaveForGood(host, config, begun.reason, signal);
+      throw new Refused(begun.reason);
+    }
+    if (begun.ending !== 'remain' && begun.returns !== true && hasReached(begun, 'registrar')) {
+      host.log.warn('not bootstrapped: the node is leaving', { cause: begun.cause, reason: begun.reason });
+      return;
+    }
+  }
+  await keepingHookAlive(host, config, quietMs, signal, () => untilItWorks(host, config, signal));
+}
+
+async function untilItWorks(host: Host, config: Config, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await bootstrap(host, config, signal);
+      return;
+    } catch (error) {
+      // A shutdown is no failure.
+      signal.throwIfAborted();
+      const ending = judgeFailure(error, config);
+      host.log.error('bootstrap failed', { error: messageOf(error), ending });
+      if (ending !== 'for-good') throw error;
+      const storm = await readStorm(host, config, signal);
+      if (storm.kind === 'proceed') {
+        await leaveForGood(host, config, messageOf(error), signal);
+        throw error;
+      }
+      await hold(host, config, storm, signal);
+    }
+  }
+}
+
+async function leaveForGood(host: Host, config: Config, reason: string, signal: AbortSignal): Promise<void> {
+  await leave(host, config, { cause: 'bootstrap-failed', reason, ending: 'terminate' }, { deregister }, signal);
+}

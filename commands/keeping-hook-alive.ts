@@ -1,0 +1,29 @@
+/** Sends the launch hook's heartbeats beside some work that may take longer than the hook. */
+
+import { keepHookAlive } from '../agent/heartbeats.ts';
+import type { Config } from '../core/config.ts';
+import type { Host } from '../core/host.ts';
+
+/** A hook that times out ends the node. Most work is over within `quietMs`, and then spares the calls. */
+export async function keepingHookAlive<T>(
+  host: Host,
+  config: Config,
+  quietMs: number,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  const hook = config.autoScaling.launchHook;
+  if (hook === undefined) return work();
+  const done = new AbortController();
+  const both = AbortSignal.any([signal, done.signal]);
+  const heartbeats = host.clock
+    .sleep(quietMs, both)
+    .then(() => keepHookAlive(host, hook, () => {}, both))
+    .catch(() => {});
+  try {
+    return await work();
+  } finally {
+    done.abort(new Error('nothing waits for the hook any more'));
+    await heartbeats;
+  }
+}

@@ -1,0 +1,48 @@
+/** Opens everything that a life of the node needs: the only place where the rooms of host/ are put together. */
+
+import type { Config } from '../core/config.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Cloud, EcsAgent, Host, Machine, Metadata } from '../core/host.ts';
+import type { Identity } from '../core/identity.ts';
+import { retry, type Clock } from '../core/patience.ts';
+import { openClock } from '../host/clock.ts';
+import { openEcsAgent } from '../host/ecs-introspection.ts';
+import { openMetadata } from '../host/imds.ts';
+import { openMachine } from '../host/machine.ts';
+import type { Caller } from './command.ts';
+
+/** What there is before anybody knows who the node is. */
+export interface Ground {
+  machine: Machine;
+  metadata: Metadata;
+  clock: Clock;
+}
+
+export function openGround({ root, environment }: Pick<Caller, 'root' | 'environment'>): Ground {
+  const clock = openClock();
+  return { machine: openMachine(root, environment), metadata: openMetadata(environment, clock), clock };
+}
+
+/** Asks the metadata service, which may be late at boot, until the time is up. Throws Unavailable then. */
+export async function askMetadata<T>(
+  { clock }: Pick<Ground, 'clock'>,
+  caller: Pick<Caller, 'log'>,
+  withinMs: number,
+  signal: AbortSignal,
+  question: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const onRetry = (error: unknown, pauseMs: number) =>
+    caller.log.warn('metadata not available yet', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
+  return retry(question, { clock, signal, withinMs, pauseMs: 500, maxPauseMs: 5_000, onRetry });
+}
+
+export function openHost(
+  ground: Ground,
+  caller: Pick<Caller, 'log'>,
+  identity: Identity,
+  config: Pick<Config, 'ecs'>,
+  cloud: Cloud,
+): Host {
+  const ecsAgent: EcsAgent = openEcsAgent(config.ecs.introspectionEndpoint);
+  return { ...ground, identity, cloud, ecsAgent, log: caller.log };
+}

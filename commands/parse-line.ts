@@ -1,0 +1,126 @@
+/** Reads a command line by the table, and says what is wrong with it in words that lead to the right one. */
+
+import { parseArgs } from 'node:util';
+import { UsageError } from '../core/errors.ts';
+import { nearest } from '../core/nearest.ts';
+import type { Command, Flag, FlagValue, Words } from './command.ts';
+import { commands, globalFlags } from './table.ts';
+
+export interface Line extends Words {
+  /** Absent: no command was named. */
+  command?: Command;
+}
+
+/** Throws UsageError. `--help` and `--version` win over whatever else is wrong. */
+export function parseLine(given: readonly string[]): Line {
+  // "ecs-node help status", as people try it.
+  const args = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
+  const { command, at } = findCommand(args);
+  const known = [...globalFlags, ...(command?.flags ?? [])];
+  const rest = at === undefined ? args : args.filter((_, index) => index !== at);
+  const flags: Record<string, FlagValue> = {};
+  const operands: string[] = [];
+  const faults: string[] = [];
+  for (const token of tokensOf(rest, known)) {
+    if (token.kind === 'positional') operands.push(token.value);
+    if (token.kind !== 'option') continue;
+    const flag = known.find(({ name }) => name === token.name);
+    const fault = flag === undefined ? unknownFlag(token.rawName, command, known) : faultOfFlag(flag, token);
+    if (fault !== undefined) faults.push(fault);
+    else if (flag !== undefined) keep(flags, flag, token.value);
+  }
+  const line = { flags, operands, ...(command !== undefined && { command }) };
+  if (flags['help'] === true || flags['version'] === true) return line;
+  const fault = faults[0] ?? (command === undefined ? 'no command given' : faultOfOperands(command, operands));
+  if (fault !== undefined) throw new UsageError(`${fault} (${seeHelp(command)})`);
+  return line;
+}
+
+export function seeHelp(command?: Command): string {
+  return `see: ecs-node ${command === undefined ? '' : `${command.name} `}--help`;
+}
+
+type Token = NonNullable<ReturnType<typeof parseArgs<{ tokens: true; strict: false }>>['tokens']>[number];
+
+function tokensOf(args: readonly string[], flags: readonly Flag[]): Token[] {
+  const options = Object.fromEntries(
+    flags.map(({ name, value }) => [name, { type: value === undefined ? ('boolean' as const) : ('string' as const) }]),
+  );
+  const short = { help: { type: 'boolean' as const, short: 'h' } };
+  const config = { args: [...args], options: { ...options, ...short }, strict: false, allowPositionals: true } as const;
+  return parseArgs({ ...config, tokens: true }).tokens;
+}
+
+/** The first word that is no flag and no flag's value. */
+function findCommand(args: readonly string[]): { command?: Command; at?: number } {
+  const tokens = tokensOf(args, globalFlags);
+  const first = tokens.find(({ kind }) => kind === 'positional');
+  if (first?.kind !== 'positional') return {};
+  const early = tokens.find(
+    (token) =>
+      token.kind === 'option' && token.index < first.index && !globalFlags.some(({ name }) => name === token.name),
+  );
+  if (early?.kind === 'option') {
+    throw new UsageError(`the command comes first, then ${early.rawName} (${seeHelp()})`);
+  }
+  const command = commands.find(({ name }) => name === first.value);
+  if (command !== undefined) return { command, at: first.index };
+  const visible = commands.filter(({ hidden }) => hidden !== true).map(({ name }) => name);
+  const near = nearest(first.value, visible);
+  const hint = near === undefined ? `there are ${visible.join(', ')}` : `did you mean ${near}?`;
+  throw new UsageError(`unknown command ${JSON.stringify(first.value)}; ${hint} (${seeHelp()})`);
+}
+
+function unknownFlag(raw: string, command: Command | undefined, known: readonly Flag[]): string {
+  const near = nearest(
+    raw.replace(/^-+/, ''),
+    known.map(({ name }) => name),
+  );
+  const owner = commands.find(({ flags }) => flags.some(({ name }) => `--${name}` === raw));
+  const hint =
+    near !== undefined
+      ? `; did you mean --${near}?`
+      : owner !== undefined
+        ? `; it belongs to "ecs-node ${owner.name}"`
+        : '';
+  return `unknown flag ${raw}${command === undefined ? '' : ` for "ecs-node ${command.name}"`}${hint}`;
+}
+
+function faultOfFlag(flag: Flag, token: Extract<Token, { kind: 'option' }>): string | undefined {
+  const { value } = token;
+  if (flag.value === undefined) {
+    return value === undefined ? undefined : `--${flag.name} takes no value; found ${JSON.stringify(value)}`;
+  }
+  if (value === undefined) return `--${flag.name} needs a value: --${flag.name} ${flag.value}`;
+  // A forgotten value must not swallow the next flag.
+  if (!token.inlineValue && value.startsWith('-')) {
+    return `--${flag.name} needs a value before ${value}; one that begins with a dash is written --${flag.name}=${value}`;
+  }
+  if (value === '' && flag.setting === undefined) return `--${flag.name} needs a value that is not empty`;
+  if (flag.choices !== undefined && !flag.choices.includes(value)) {
+    const near = nearest(value, flag.choices);
+    const hint = near === undefined ? '' : `; did you mean ${near}?`;
+    return `--${flag.name} must be one of ${flag.choices.join(', ')}; found ${JSON.stringify(value)}${hint}`;
+  }
+  return undefined;
+}
+
+function keep(flags: Record<string, FlagValue>, flag: Flag, value: string | undefined): void {
+  if (flag.repeated) flags[flag.name] = [...((flags[flag.name] ?? []) as readonly string[]), value ?? ''];
+  else flags[flag.name] = value ?? true;
+}
+
+function faultOfOperands(command: Command, operands: readonly string[]): string | undefined {
+  const { name, operand } = command;
+  const [first] = operands;
+  const surplus = operands[operand === undefined ? 0 : 1];
+  if (surplus !== undefined) return `"ecs-node ${name}" does not take ${JSON.stringify(surplus)}`;
+  if (operand === undefined) return undefined;
+  if (first === undefined) return operand.optional ? undefined : `"ecs-node ${name}" needs ${describe(operand)}`;
+  if (operand.choices === undefined || operand.choices.includes(first)) return undefined;
+  return `"ecs-node ${name}" takes one of ${operand.choices.join(', ')}; found ${JSON.stringify(first)}`;
+}
+
+function describe({ name, choices }: NonNullable<Command['operand']>): string {
+  return choices === undefined ? name : `one of ${choices.join(', ')}`;
+}

@@ -1,0 +1,16 @@
+/** `ecs-node schema`: the JSON Schema of the configuration, for editors; also config.schema.json of the repository. */
+
+import { toJSONSchema } from 'zod';
+import { schema as configSchema } from '../core/config.ts';
+import type { Run } from './command.ts';
+
+export function renderSchema(): string {
+  const { $schema, ...rest } = toJSONSchema(configSchema, { io: 'input' });
+  const title = 'Configuration of ecs-node (/etc/ecs-node/config.yaml)';
+  return `${JSON.stringify({ $schema, title, ...rest }, undefined, 2)}\n`;
+}
+
+export const schema: Run = async (caller) => {
+  caller.print(renderSchema());
+  return 0;
+};

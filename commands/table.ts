@@ -1,0 +1,181 @@
+/** Every command and flag there is: the parser, the help and the shell completions are made from this one table. */
+
+import type { Command, Flag } from './command.ts';
+
+export const globalFlags: readonly Flag[] = [
+  { name: 'root', value: 'DIR', completes: 'folder', help: 'Put every file that is read, written or run under DIR' },
+  { name: 'config', value: 'FILE', completes: 'file', help: 'Use FILE instead of /etc/ecs-node/config.yaml' },
+  {
+    name: 'log-format',
+    value: 'FORMAT',
+    choices: ['json', 'text'],
+    help: 'One line per event on standard error; default: text on a terminal, else json',
+  },
+  { name: 'verbose', help: 'Log every AWS call, too' },
+  { name: 'help', help: 'Say what a command does, with examples' },
+  { name: 'version', help: 'Print the version' },
+];
+
+export const settingFlags: readonly Flag[] = [
+  { name: 'cluster', value: 'NAME', setting: 'cluster', help: 'ECS cluster to join' },
+  {
+    name: 'registrar',
+    value: 'WHERE',
+    choices: ['opsworks', 'ssm', 'none'],
+    setting: 'registrar',
+    help: 'Where to register for team access',
+  },
+  { name: 'opsworks-stack', value: 'ID|NAME', setting: 'opsworks.stack', help: 'Stack, by id or unique name' },
+  { name: 'opsworks-layer', value: 'ID|SHORTNAME', setting: 'opsworks.layer', help: 'Layer, by id or short name' },
+  { name: 'opsworks-region', value: 'REGION', setting: 'opsworks.region', help: 'Region of the OpsWorks endpoint' },
+  { name: 'name', value: 'TEMPLATE', setting: 'name', help: 'Name tag, such as "{cluster} ECS - {hostname}"' },
+  { name: 'set', value: 'KEY=VALUE', repeated: true, help: 'Any setting by its dotted key; the value is YAML' },
+];
+
+export const commands: readonly Command[] = [
+  {
+    name: 'bootstrap',
+    summary: "The node's first minutes, in the foreground, before ECS starts",
+    details:
+      'Writes ecs.config, names and registers the node and clears termination protection. Every step can be repeated; a crash or a\n' +
+      'reboot resumes. Flags are written into the configuration first, as "ecs-node configure" does.',
+    flags: settingFlags,
+    examples: [
+      ['ecs-node bootstrap', 'as systemd runs it: with what is configured'],
+      ['ecs-node bootstrap --cluster prod --registrar ssm', 'configure and bootstrap in one go'],
+    ],
+    load: async () => (await import('./bootstrap.ts')).bootstrap,
+  },
+  {
+    name: 'configure',
+    summary: 'Validate and write the configuration; what user data calls',
+    details:
+      'Changes only what the flags name and keeps comments. All or nothing: a fault anywhere, and nothing is written. Returns at once;\n' +
+      'the units do the rest.',
+    flags: settingFlags,
+    examples: [
+      ['ecs-node configure --cluster prod', 'the whole user data of a baked image'],
+      [
+        "ecs-node configure --cluster prod --registrar opsworks --opsworks-stack 'v2 prod web' --opsworks-layer ecs",
+        'with OpsWorks',
+      ],
+      ['ecs-node configure --set disk.fullPercent=85 --set disk.paths=[/data]', 'any other setting'],
+    ],
+    load: async () => (await import('./configure.ts')).configure,
+  },
+  {
+    name: 'agent',
+    summary: 'The resident service: joins, watches, leaves in good order',
+    flags: [],
+    examples: [['ecs-node agent', 'as systemd runs it']],
+    load: async () => (await import('./agent.ts')).agent,
+  },
+  {
+    name: 'check',
+    summary: 'Validate the configuration offline and print the effective one',
+    details:
+      'Each value is followed by where it came from. Instance tags and user data are asked only with --metadata: without it, nothing is\n' +
+      'asked over the network. Exit code 78 with every fault at once.',
+    operand: { name: 'FILE', optional: true, completes: 'file' },
+    flags: [{ name: 'metadata', help: 'Also ask the instance metadata service for tags and user data' }],
+    examples: [
+      ['ecs-node check', 'what this node would do'],
+      ['ecs-node check ./config.yaml', 'a file before it is deployed'],
+      ['ecs-node check --metadata', 'on a node whose cluster comes from an instance tag'],
+    ],
+    load: async () => (await import('./check.ts')).check,
+  },
+  {
+    name: 'status',
+    summary: 'What this node is and what it is doing; works without the network',
+    flags: [{ name: 'json', help: 'As JSON, for programs' }],
+    examples: [
+      ['ecs-node status', 'for people'],
+      ['ecs-node status --json', 'for programs'],
+    ],
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    name: 'policy',
+    summary: 'The least-privilege IAM policy for what the configuration enables',
+    details:
+      'Actions are limited to the node itself where IAM can: see what --explain says about those where it cannot. On a node, its account\n' +
+      'and region are filled in; elsewhere they are wildcards, and the partition is "aws". The role needs the managed policy\n' +
+      'AmazonEC2ContainerServiceforEC2Role beside it, which is for the ECS agent. "ecs-node doctor" tries the result on a node.',
+    flags: [{ name: 'explain', help: 'One line for each action: which feature needs it, and how far it reaches' }],
+    examples: [
+      ['ecs-node policy > policy.json', 'for the role of the instance profile'],
+      ['ecs-node policy --config ./config.yaml --explain', 'why each action is needed'],
+    ],
+    load: async () => (await import('./policy.ts')).policy,
+  },
+  {
+    name: 'doctor',
+    summary: 'Check everything that this node depends on, and say how to mend it',
+    details: 'Changes nothing. Exit code 1 when something is wrong.',
+    flags: [],
+    examples: [['ecs-node doctor', 'on a node, as root']],
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
+    name: 'leave',
+    summary: 'Retire this node in good order',
+    details:
+      'Asks the agent, which drains the node and terminates it through its Auto Scaling group, and follows what it does.',
+    flags: [
+      { name: 'reason', value: 'TEXT', help: 'Why; shown in logs, status and the instance tag' },
+      { name: 'no-terminate', help: 'Drain and stay: do not terminate the instance' },
+      { name: 'no-wait', help: 'Return as soon as the agent has been asked' },
+    ],
+    examples: [
+      ['ecs-node leave --reason "kernel update"', 'replace this node'],
+      ['ecs-node leave --no-terminate', 'drain it and look at it'],
+    ],
+    load: async () => (await import('./leave.ts')).leave,
+  },
+  {
+    name: 'stay',
+    summary: 'Undo a departure that can still be undone',
+    flags: [
+      { name: 'reason', value: 'TEXT', help: 'Why; shown in logs and status' },
+      { name: 'no-wait', help: 'Return as soon as the agent has been asked' },
+    ],
+    examples: [['ecs-node stay', 'ACTIVE again after "ecs-node leave --no-terminate"']],
+    load: async () => (await import('./leave.ts')).stay,
+  },
+  {
+    name: 'completion',
+    summary: 'Print a script for shell completion',
+    operand: { name: 'SHELL', choices: ['bash', 'zsh', 'fish'] },
+    flags: [],
+    examples: [
+      ['source <(ecs-node completion bash)', 'in this shell'],
+      ['ecs-node completion fish > ~/.config/fish/completions/ecs-node.fish', 'for good'],
+    ],
+    load: async () => (await import('./completion.ts')).completion,
+  },
+  {
+    name: 'schema',
+    summary: 'Print the JSON Schema of the configuration, for editors',
+    flags: [],
+    examples: [['ecs-node schema > config.schema.json', 'then: # yaml-language-server: $schema=config.schema.json']],
+    load: async () => (await import('./schema.ts')).schema,
+  },
+  {
+    name: 'cloud',
+    summary: 'Answer one AWS call per line; started by the agent',
+    hidden: true,
+    operand: { name: 'IDENTITY' },
+    flags: [{ name: 'opsworks-region', value: 'REGION', help: 'Region of the OpsWorks endpoint' }],
+    examples: [],
+    load: async () => (await import('./cloud.ts')).cloud,
+  },
+  {
+    name: 'effective',
+    summary: 'Print the effective configuration as JSON; started by the agent',
+    hidden: true,
+    flags: [],
+    examples: [],
+    load: async () => (await import('./effective.ts')).effective,
+  },
+];

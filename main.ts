@@ -1,0 +1,91 @@
+/** Arguments and environment become a command, a command an exit code; the only home of `process`, signals and the console. */
+
+import type { Caller, Environment } from './commands/command.ts';
+
+declare const __ECS_NODE_VERSION__: string | undefined;
+declare const __ECS_NODE_COMMIT__: string | undefined;
+
+/** Injected by the build; run from its source, the program has no version. */
+const version = typeof __ECS_NODE_VERSION__ === 'string' ? __ECS_NODE_VERSION__ : '0.0.0-source';
+const commit = typeof __ECS_NODE_COMMIT__ === 'string' ? __ECS_NODE_COMMIT__ : '';
+
+const args = process.argv.slice(2);
+
+// Before anything is loaded: what is asked most often must cost no more than Node itself.
+if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) printVersion();
+else void main();
+
+function printVersion(): void {
+  process.stdout.write(`ecs-node ${version}${commit === '' ? '' : ` (${commit})`}\n`);
+}
+
+async function main(): Promise<void> {
+  // `ecs-node schema | head`: nobody reads any more, which is not our failure.
+  process.stdout.on('error', () => process.exit(0));
+  const { openReport } = await import('./commands/report.ts');
+  const report = await openReport(process.stderr, process.env, args);
+  process.on('uncaughtException', (error) => process.exit(report.fail(error)));
+  process.on('unhandledRejection', (error) => process.exit(report.fail(error)));
+  const root = new AbortController();
+  const stopped = watchSignals(root);
+  try {
+    process.exit(await runCommand(root.signal, report));
+  } catch (error) {
+    process.exit(root.signal.aborted && error === root.signal.reason ? stopped.exitCode : report.fail(error));
+  }
+}
+
+async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, 'log' | 'logFlags'>): Promise<number> {
+  const { parseLine } = await import('./commands/parse-line.ts');
+  const line = parseLine(args);
+  if (line.flags['version'] === true) {
+    printVersion();
+    return 0;
+  }
+  if (line.command === undefined || line.flags['help'] === true) {
+    const { renderHelp } = await import('./commands/render-help.ts');
+    process.stdout.write(renderHelp(line.command));
+    return 0;
+  }
+  const { openCaller } = await import('./commands/open-caller.ts');
+  const run = await line.command.load();
+  const caller = openCaller(line, {
+    environment: ownEnvironment(),
+    folder: process.cwd(),
+    // The binary is its own program; from source, Node is given main.ts.
+    self: { file: process.execPath, args: [...process.execArgv, ...sourceFile()] },
+    openInput: () => process.stdin,
+    output: process.stdout,
+    log,
+    logFlags,
+  });
+  return await run(caller, line, signal);
+}
+
+/** Version 1 of the metadata service is never asked, not by the SDK's credential provider either, which reads this variable. */
+function ownEnvironment(): Environment {
+  process.env['AWS_EC2_METADATA_V1_DISABLED'] = 'true';
+  return process.env;
+}
+
+/** As a single executable, Node puts the executable itself where the script would stand. */
+function sourceFile(): string[] {
+  const [, script] = process.argv;
+  return script === undefined || script === process.execPath || !/\.[cm]?[jt]s$/.test(script) ? [] : [script];
+}
+
+/** The first signal ends the command in good order, the second at once. */
+function watchSignals(root: AbortController): { exitCode: number } {
+  const stopped = { exitCode: 0 };
+  for (const [name, number] of [
+    ['SIGTERM', 15],
+    ['SIGINT', 2],
+  ] as const) {
+    process.on(name, () => {
+      if (root.signal.aborted) process.exit(128 + number);
+      stopped.exitCode = 128 + number;
+      root.abort(new Error(`stopped by ${name}`));
+    });
+  }
+  return stopped;
+}
