@@ -1,0 +1,36 @@
+/** Raises the events of the command line on a running simulator. */
+
+import type { Simulator } from '../simulator.ts';
+import type { TimedEvent } from './words.ts';
+
+/** By their order of launching: node 1 stays node 1 when its successors come. */
+export function nodeId(simulator: Simulator, node: number): string {
+  const found = [...simulator.world.instances.values()].find(({ index }) => index === node - 1);
+  if (!found) throw new Error(`there is no node ${node}`);
+  return found.id;
+}
+
+export async function raise(simulator: Simulator, { name, value, node }: TimedEvent, cluster: string): Promise<void> {
+  const { verbs, world } = simulator;
+  if (name === 'scale-in' || name === 'scale-out') {
+    const group = [...world.groups.values()][0]!;
+    return verbs.setDesiredCapacity(group.name, group.desired + (name === 'scale-in' ? -1 : 1));
+  }
+  const id = nodeId(simulator, node);
+  const actions: Record<string, () => unknown> = {
+    spot: () => verbs.noticeSpot(id, value === 'stop' || value === 'hibernate' ? value : 'terminate'),
+    rebalance: () => verbs.recommendRebalance(id),
+    maintenance: () => verbs.scheduleMaintenance(id, { code: value ?? 'instance-retirement' }),
+    terminate: () => verbs.terminate(id),
+    protect: () => verbs.protect(id),
+    unprotect: () => verbs.protect(id, false),
+    'ecs-agent': () => verbs.startEcsAgent(id, value ?? cluster),
+    'stop-ecs-agent': () => verbs.stopEcsAgent(id),
+    disconnect: () => verbs.disconnectEcsAgent(id),
+    reconnect: () => verbs.disconnectEcsAgent(id, false),
+    'target-state': () => verbs.setTargetState(id, value),
+    'imds-down': () => verbs.setMetadata(id, { down: true }),
+    'imds-up': () => verbs.setMetadata(id, { down: false }),
+  };
+  await actions[name]?.();
+}

@@ -1,0 +1,62 @@
+/** IAM's condition operators, as far as policies for nodes use them. */
+
+interface Operator {
+  test(value: string, wanted: string): boolean;
+  /** StringNotEquals and its like: true when none of the wanted fits. */
+  negated: boolean;
+}
+
+const equals = (value: string, wanted: string) => value === wanted;
+const equalsIgnoringCase = (value: string, wanted: string) => value.toLowerCase() === wanted.toLowerCase();
+
+const patterns = new Map<string, RegExp>();
+
+/** `*` and `?`. */
+function like(value: string, pattern: string): boolean {
+  let compiled = patterns.get(pattern);
+  if (!compiled) {
+    const source = pattern
+      .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replaceAll('*', '.*')
+      .replaceAll('?', '.');
+    compiled = new RegExp(`^${source}$`, 's');
+    if (patterns.size > 10_000) patterns.clear();
+    patterns.set(pattern, compiled);
+  }
+  return compiled.test(value);
+}
+
+/** Each of an ARN's six parts for itself: a star does not reach over a colon, but for the last. */
+function arnLike(value: string, pattern: string): boolean {
+  const parts = (arn: string) => {
+    const found = arn.split(':');
+    return [...found.slice(0, 5), found.slice(5).join(':')];
+  };
+  const wanted = parts(pattern);
+  return parts(value).every((part, index) => like(part, wanted[index] ?? ''));
+}
+
+const compare = (test: (a: number, b: number) => boolean) => (value: string, wanted: string) =>
+  test(Number(value), Number(wanted));
+
+const plain = (test: Operator['test']): Operator => ({ test, negated: false });
+const negated = (test: Operator['test']): Operator => ({ test, negated: true });
+
+export const operators: Readonly<Record<string, Operator | undefined>> = {
+  StringEquals: plain(equals),
+  StringNotEquals: negated(equals),
+  StringEqualsIgnoreCase: plain(equalsIgnoringCase),
+  StringNotEqualsIgnoreCase: negated(equalsIgnoringCase),
+  StringLike: plain(like),
+  StringNotLike: negated(like),
+  ArnEquals: plain(arnLike),
+  ArnLike: plain(arnLike),
+  ArnNotEquals: negated(arnLike),
+  ArnNotLike: negated(arnLike),
+  Bool: plain(equalsIgnoringCase),
+  NumericEquals: plain(compare((a, b) => a === b)),
+  NumericLessThan: plain(compare((a, b) => a < b)),
+  NumericLessThanEquals: plain(compare((a, b) => a <= b)),
+  NumericGreaterThan: plain(compare((a, b) => a > b)),
+  NumericGreaterThanEquals: plain(compare((a, b) => a >= b)),
+};

@@ -1,0 +1,223 @@
+/** A machine that stands in for one EC2 instance: a folder as its root, and what systemd, Docker and the disk would do for the binary. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { watch, type FSWatcher } from 'node:fs';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export interface MachineOptions {
+  /** Absolute path of ecs-node. */
+  binary: string;
+  /** Becomes the machine's `/`. Short: Docker's socket below it must fit into 107 characters. */
+  root: string;
+  /** The standard AWS variables for a process on this instance. */
+  environment: Readonly<Record<string, string>>;
+  /** What the user data does: `ecs-node configure` with these flags. */
+  flags: readonly string[];
+  /** The real ECS agent's part: reads the cluster that bootstrap wrote. */
+  startEcsAgent: (cluster: string) => void;
+  stopEcsAgent: () => void;
+  onPowerOff?: () => void;
+  /** Every line that the binary logs, parsed. */
+  onLog?: (line: LogLine) => void;
+}
+
+export interface LogLine {
+  time: string;
+  level: string;
+  message: string;
+  [field: string]: unknown;
+}
+
+export interface Machine {
+  readonly root: string;
+  /** What a boot does: user data on the first one, bootstrap, ECS, agent. Resolves with bootstrap's exit code; the agent runs on. */
+  boot(): Promise<number>;
+  /** Runs one command of the binary and waits for it. */
+  run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Used share of the only disk, in percent, as `df` will tell it. */
+  fillDisk(usedPercent: number): Promise<void>;
+  /** Bytes that the next image prune wins back, as a used share. */
+  prunesTo(usedPercent: number): void;
+  /** `kill -9` of whatever runs. */
+  kill(): void;
+  /** SIGTERM to the agent, as systemd stops it; resolves with its exit code. */
+  stop(): Promise<number>;
+  /** The agent's (or bootstrap's) process, while it runs. */
+  readonly process: ChildProcess | undefined;
+  /** Resolves when the running process ends. */
+  ended(): Promise<number>;
+  close(): Promise<void>;
+}
+
+const diskKilobytes = 31_444_972; // The 30 GB root volume of the ECS-optimized image.
+
+/** Makes the folder and its stand-ins; nothing runs until `boot`. */
+export async function openMachine(options: MachineOptions): Promise<Machine> {
+  const { root, binary } = options;
+  const tools = join(root, '.stand-ins');
+  const used = join(tools, 'disk-used-percent');
+  let pruned: number | undefined;
+  let child: ChildProcess | undefined;
+  let configured = false;
+
+  await layOut(root, tools);
+  await writeFile(used, '20\n');
+  const docker = await serveDocker(join(root, 'var/run/docker.sock'), async () => {
+    if (pruned === undefined) return 0;
+    const before = Number(await readFile(used, 'utf8'));
+    await writeFile(used, `${pruned}\n`);
+    return Math.max(0, Math.round(((before - pruned) / 100) * diskKilobytes * 1024));
+  });
+  const systemd = followSystemctl(join(tools, 'systemctl.log'), (verb) => {
+    if (verb.includes('restart') && verb.includes('ecs')) void restartEcsAgent();
+    if (verb.includes('poweroff')) options.onPowerOff?.();
+  });
+
+  async function restartEcsAgent(): Promise<void> {
+    options.stopEcsAgent();
+    await startEcsAgent();
+  }
+
+  async function startEcsAgent(): Promise<void> {
+    const text = await readFile(join(root, 'etc/ecs/ecs.config'), 'utf8').catch(() => '');
+    options.startEcsAgent(/^ECS_CLUSTER=["']?([^"'\n]+)/m.exec(text)?.[1] ?? 'default');
+  }
+
+  function start(args: readonly string[]): ChildProcess {
+    const started = spawn(binary, ['--root', root, '--log-format', 'json', ...args], {
+      env: { ...options.environment, PATH: '/usr/bin:/bin' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    createInterface({ input: started.stderr }).on('line', (line) => options.onLog?.(parseLine(line)));
+    started.stdout.resume();
+    child = started;
+    return started;
+  }
+
+  return {
+    root,
+    get process() {
+      return child?.exitCode === null && child.signalCode === null ? child : undefined;
+    },
+    async boot() {
+      if (!configured && options.flags.length > 0) {
+        const code = await exitOf(start(['configure', ...options.flags]));
+        if (code !== 0) return code;
+      }
+      configured = true;
+      const code = await exitOf(start(['bootstrap']));
+      if (code !== 0) return code;
+      await startEcsAgent();
+      start(['agent']);
+      return 0;
+    },
+    async run(args) {
+      const started = spawn(binary, ['--root', root, ...args], {
+        env: { ...options.environment, PATH: '/usr/bin:/bin' },
+      });
+      const [stdout, stderr] = [collect(started.stdout), collect(started.stderr)];
+      return { code: await exitOf(started), stdout: stdout(), stderr: stderr() };
+    },
+    fillDisk: (percent) => writeFile(used, `${percent}\n`),
+    prunesTo(percent) {
+      pruned = percent;
+    },
+    kill() {
+      child?.kill('SIGKILL');
+    },
+    async stop() {
+      if (!child) return 0;
+      const code = exitOf(child);
+      child.kill('SIGTERM');
+      return code;
+    },
+    ended: () => (child ? exitOf(child) : Promise.resolve(0)),
+    async close() {
+      child?.kill('SIGKILL');
+      systemd.close();
+      docker.closeAllConnections();
+      docker.close();
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The folders of a machine, and programs which only write down that they were called. */
+async function layOut(root: string, tools: string): Promise<void> {
+  for (const folder of ['etc/ecs', 'etc/docker', 'var/lib/docker', 'var/run', 'run', 'usr/bin', 'dev']) {
+    await mkdir(join(root, folder), { recursive: true });
+  }
+  await mkdir(tools, { recursive: true });
+  await writeFile(join(tools, 'systemctl.log'), '');
+  await program(join(root, 'usr/bin/systemctl'), `echo "$*" >> '${join(tools, 'systemctl.log')}'`);
+  // check-disk-space asks `df -Pk -- PATH`: one disk, as full as the file says.
+  await program(
+    join(root, 'usr/bin/df'),
+    `read -r percent < '${join(tools, 'disk-used-percent')}'
+total=${diskKilobytes}
+used=$(((total * percent + 99) / 100))
+echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
+echo "/dev/nvme0n1p1 $total $used $((total - used)) $percent% /"`,
+  );
+}
+
+async function program(file: string, script: string): Promise<void> {
+  await writeFile(file, `#!/bin/sh\n${script}\n`);
+  await chmod(file, 0o755);
+}
+
+/** Docker's Engine API, as far as a node uses it. */
+async function serveDocker(socket: string, prune: () => Promise<number>): Promise<Server> {
+  await rm(socket, { force: true });
+  const server = createServer((request, response) => {
+    const answer = (status: number, body: object) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    };
+    if (request.method === 'POST' && /^(\/v[\d.]+)?\/images\/prune/.test(request.url ?? '')) {
+      prune().then(
+        (bytes) => answer(200, { ImagesDeleted: bytes > 0 ? [{ Deleted: 'sha256:0' }] : null, SpaceReclaimed: bytes }),
+        () => answer(500, { message: 'prune failed' }),
+      );
+    } else if (request.url === '/_ping') response.end('OK');
+    else answer(404, { message: 'page not found' });
+  });
+  server.listen(socket);
+  await once(server, 'listening');
+  return server;
+}
+
+function followSystemctl(file: string, onVerb: (line: string) => void): FSWatcher {
+  let seen = 0;
+  return watch(file, () => {
+    void readFile(file, 'utf8').then((text) => {
+      const lines = text.split('\n').slice(0, -1);
+      const fresh = lines.slice(seen);
+      seen = lines.length;
+      fresh.forEach(onVerb);
+    });
+  });
+}
+
+async function exitOf(child: ChildProcess): Promise<number> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
+  return child.exitCode ?? 137;
+}
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  let text = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => (text += chunk));
+  return () => text;
+}
+
+function parseLine(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return { time: '', level: 'raw', message: line };
+  }
+}

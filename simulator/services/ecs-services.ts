@@ -1,0 +1,75 @@
+/** ECS's operations on services. */
+
+import { Refusal } from '../refusal.ts';
+import { flag, list, need, oneOf, record, text, whole } from '../wire/shapes.ts';
+import { findCluster } from '../world/clusters.ts';
+import { schedule } from '../world/scheduler.ts';
+import type { Cluster, Service } from '../world/state.ts';
+import { byCluster } from './ecs-access.ts';
+import { renderService } from './ecs-form.ts';
+import { takePage } from './pages.ts';
+import { operation } from './service.ts';
+
+export const services = {
+  ListServices: operation(
+    {
+      cluster: text(),
+      launchType: oneOf('EC2', 'FARGATE', 'EXTERNAL'),
+      schedulingStrategy: oneOf('REPLICA', 'DAEMON'),
+      maxResults: whole({ min: 1, max: 100 }),
+      nextToken: text(),
+    },
+    ({ cluster, schedulingStrategy, maxResults, nextToken }, { world }) => {
+      const arns = [...findCluster(world, cluster).services.values()]
+        .filter(({ daemon }) => schedulingStrategy === undefined || daemon === (schedulingStrategy === 'DAEMON'))
+        .map(({ arn }) => arn);
+      const badToken = () => new Refusal('InvalidParameterException', 'Invalid token');
+      const { page, next } = takePage(arns, maxResults ?? 10, nextToken, badToken);
+      return { serviceArns: page, nextToken: next };
+    },
+    byCluster,
+  ),
+  DescribeServices: operation(
+    { cluster: text(), services: need(list(text(), { min: 1, max: 10 })), include: list(text()) },
+    ({ cluster: name, services: ids }, { world }) => {
+      const cluster = findCluster(world, name);
+      const found = ids.map((id) => ({ id, service: find(cluster, id) }));
+      return {
+        services: found.flatMap(({ service }) => (service ? [renderService(cluster, service)] : [])),
+        failures: found.filter(({ service }) => !service).map(({ id }) => ({ arn: id, reason: 'MISSING' })),
+      };
+    },
+    byCluster,
+  ),
+  UpdateService: operation(
+    {
+      cluster: text(),
+      service: need(text()),
+      desiredCount: whole({ min: 0 }),
+      forceNewDeployment: flag(),
+      deploymentConfiguration: record({ minimumHealthyPercent: whole(), maximumPercent: whole() }),
+    },
+    ({ cluster: name, service: id, desiredCount, deploymentConfiguration }, { world }) => {
+      const cluster = findCluster(world, name);
+      const service = find(cluster, id);
+      if (!service) throw new Refusal('ServiceNotFoundException', 'Service not found.');
+      if (service.status !== 'ACTIVE') throw new Refusal('ServiceNotActiveException', 'Service was not ACTIVE.');
+      if (desiredCount !== undefined && service.daemon) {
+        throw new Refusal(
+          'InvalidParameterException',
+          'The daemon scheduling strategy does not support a desired count.',
+        );
+      }
+      service.desired = desiredCount ?? service.desired;
+      service.minimumHealthyPercent = deploymentConfiguration?.minimumHealthyPercent ?? service.minimumHealthyPercent;
+      service.maximumPercent = deploymentConfiguration?.maximumPercent ?? service.maximumPercent;
+      schedule(world, cluster);
+      return { service: renderService(cluster, service) };
+    },
+    byCluster,
+  ),
+};
+
+function find(cluster: Cluster, id: string): Service | undefined {
+  return cluster.services.get(id.split('/').at(-1)!);
+}

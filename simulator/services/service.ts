@@ -1,0 +1,61 @@
+/** What a simulated service is: a protocol, its way to complain, and a table of operations. */
+
+import type { Refusal } from '../refusal.ts';
+import type { Complaints, Fields, Input } from '../wire/shapes.ts';
+import type { Instance, World } from '../world/state.ts';
+
+export interface Service {
+  /** As in fault rules and the call log. */
+  readonly id: string;
+  /** What a signature is scoped to. */
+  readonly signingName: string;
+  /** Before the colon in IAM's actions. */
+  readonly iam: string;
+  readonly protocol: 'ec2' | 'query' | 'json';
+  /** API version of a query protocol, target prefix of a JSON one. */
+  readonly version: string;
+  readonly namespace?: string;
+  readonly complain: Complaints;
+  readonly throttle: () => Refusal;
+  readonly deny: (message: string) => Refusal;
+  readonly operations: Readonly<Record<string, Operation>>;
+}
+
+export interface Operation {
+  readonly input: Fields;
+  /** What IAM is asked about; by default the action of the same name on `*`. */
+  readonly access?: (input: never, call: CallContext) => Access[];
+  readonly run: (input: never, call: CallContext) => object | void;
+}
+
+/** One question to IAM. */
+export interface Access {
+  action?: string;
+  resource?: string;
+  context?: Record<string, string | string[]>;
+}
+
+export interface CallContext {
+  readonly world: World;
+  /** Undefined for an operator. */
+  readonly caller: Instance | undefined;
+  readonly requestId: string;
+  /** Where the AWS endpoint is reached. */
+  readonly endpoint: string;
+  readonly keys: IdentityKeys;
+}
+
+/** Signs identity documents. */
+export interface IdentityKeys {
+  sign(document: string): string;
+  verify(document: string, signature: string): boolean;
+}
+
+/** Ties the types of an operation's input, its handler and its question to IAM together. */
+export function operation<F extends Fields>(
+  input: F,
+  run: (input: Input<F>, call: CallContext) => object | void,
+  access?: (input: Input<F>, call: CallContext) => Access[],
+): Operation {
+  return { input, run, ...(access && { access }) };
+}

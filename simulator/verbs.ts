@@ -1,0 +1,175 @@
+/** What a harness, the command line and the control API can make happen. */
+
+import type { HookOptions, ServiceOptions, TaskOptions } from './options.ts';
+import { createLoadBalancer, createTargetGroup } from './world/balancers.ts';
+import { createCluster, findByInstance, findCluster, setConnected } from './world/clusters.ts';
+import { findGroup, putHook, setDesiredCapacity, terminateMember } from './world/groups.ts';
+import {
+  endInstance,
+  findInstance,
+  isAlive,
+  launchInstance,
+  powerOff,
+  startInstance,
+  stopInstance,
+} from './world/instances.ts';
+import {
+  endMaintenance,
+  noticeSpot,
+  recommendRebalance,
+  scheduleMaintenance,
+  setTargetState,
+  withdrawSpot,
+} from './world/notices.ts';
+import { parsePolicy } from './iam/policy.ts';
+import { createService } from './world/scheduler.ts';
+import type { Instance, LaunchOptions, MaintenanceEvent, MetadataSwitches, World } from './world/state.ts';
+import { putParameter } from './world/systems-manager.ts';
+import { startTask } from './world/tasks.ts';
+
+export interface Verbs {
+  /** An instance outside any group; resolves when its metadata answer. */
+  launch(options?: LaunchOptions): Promise<Instance>;
+  /** Resolves when so many instances of the group run and their metadata answer. */
+  scaleTo(group: string, desired: number): Promise<Instance[]>;
+  setDesiredCapacity(group: string, desired: number): void;
+  /** Ends one member as an operator would: hooks run. */
+  terminateInGroup(instanceId: string, decrement?: boolean): void;
+  /** Ends it at once, without hooks (the reclaim of a spot instance, a person at the console). */
+  terminate(instanceId: string): void;
+  /** As if the machine had powered itself off. */
+  powerOff(instanceId: string): void;
+  stop(instanceId: string): void;
+  start(instanceId: string): void;
+  protect(instanceId: string, on?: boolean): void;
+  putHook(group: string, hook: HookOptions): void;
+  deleteHook(group: string, name: string): void;
+
+  startEcsAgent(instanceId: string, cluster: string): void;
+  stopEcsAgent(instanceId: string): void;
+  /** It runs but has lost its connection to ECS; false: it has it again. */
+  disconnectEcsAgent(instanceId: string, lost?: boolean): void;
+  createCluster(name: string): void;
+  createService(cluster: string, service: ServiceOptions): void;
+  /** A task that belongs to no service. Returns its ARN. */
+  runTask(cluster: string, instanceId: string, task?: TaskOptions): string;
+
+  /** The notice comes now; the instance is reclaimed when the time (two minutes) is up. */
+  noticeSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
+  withdrawSpot(instanceId: string): void;
+  recommendRebalance(instanceId: string, on?: boolean): void;
+  scheduleMaintenance(instanceId: string, event: Partial<MaintenanceEvent> & { code: string }): string;
+  endMaintenance(instanceId: string, eventId: string, state: 'completed' | 'canceled'): void;
+  setTargetState(instanceId: string, state: string | undefined): void;
+  setMetadata(instanceId: string, switches: Partial<MetadataSwitches>): Promise<void>;
+  setPolicy(instanceId: string, policy: unknown): void;
+
+  createTargetGroup(name: string, options?: { port?: number; deregistrationDelaySeconds?: number }): string;
+  createLoadBalancer(name: string, options?: { drainingSeconds?: number }): void;
+  putParameter(name: string, value: string): void;
+}
+
+/** What the machines of the instances do; the rest is the world's. */
+export interface Machines {
+  /** Resolves when the instance runs and its metadata answer. */
+  booted(instance: Instance): Promise<void>;
+  startEcsAgent(instance: Instance, cluster: string): void;
+  stopEcsAgent(instance: Instance): void;
+  /** Switches the metadata service on or off as the instance says. */
+  refresh(instance: Instance): Promise<void>;
+}
+
+export function openVerbs(world: World, machines: Machines): Verbs {
+  return {
+    ...lifeVerbs(world, machines),
+    ...clusterVerbs(world, machines),
+    ...noticeVerbs(world, machines),
+    createTargetGroup: (name, options) => createTargetGroup(world, name, options).arn,
+    createLoadBalancer: (name, { drainingSeconds } = {}) => void createLoadBalancer(world, name, drainingSeconds),
+    putParameter: (name, value) => void putParameter(world, name, value),
+  };
+}
+
+const byOperator = 'Client.UserInitiatedShutdown: User initiated shutdown';
+
+function lifeVerbs(world: World, machines: Machines) {
+  const find = (id: string) => findInstance(world, id);
+  const scaleTo = async (name: string, desired: number) => {
+    const group = findGroup(world, name);
+    setDesiredCapacity(world, group, desired);
+    for (;;) {
+      const alive = [...group.members.keys()]
+        .map((id) => world.instances.get(id)!)
+        .filter((each) => each && isAlive(each));
+      if (alive.length >= desired) {
+        await Promise.all(alive.map((instance) => machines.booted(instance)));
+        return alive;
+      }
+      await new Promise<void>((resolve) => void world.clock.after(20, resolve));
+    }
+  };
+  return {
+    async launch(options) {
+      const instance = launchInstance(world, options);
+      await machines.booted(instance);
+      return instance;
+    },
+    scaleTo,
+    setDesiredCapacity: (name, desired) => setDesiredCapacity(world, findGroup(world, name), desired),
+    terminateInGroup: (id, decrement = false) => void terminateMember(world, id, decrement),
+    terminate: (id) => endInstance(world, find(id), byOperator),
+    powerOff: (id) => powerOff(world, find(id)),
+    stop: (id) => stopInstance(world, find(id), byOperator),
+    start: (id) => startInstance(world, find(id)),
+    protect(id, on = true) {
+      find(id).disableApiTermination = on;
+    },
+    putHook: (name, hook) => putHook(world, findGroup(world, name), hook),
+    deleteHook: (name, hook) => void findGroup(world, name).hooks.delete(hook),
+  } satisfies Partial<Verbs>;
+}
+
+function clusterVerbs(world: World, machines: Machines) {
+  return {
+    startEcsAgent: (id, cluster) => machines.startEcsAgent(findInstance(world, id), cluster),
+    stopEcsAgent: (id) => machines.stopEcsAgent(findInstance(world, id)),
+    disconnectEcsAgent(id, lost = true) {
+      const place = findByInstance(world, id);
+      if (place) setConnected(world, place.cluster, place.instance, !lost);
+    },
+    createCluster: (name) => void createCluster(world, name),
+    createService: (cluster, service) => void createService(world, findCluster(world, cluster), service),
+    runTask(name, id, { family = 'batch', cpu = 256, memory = 512, stopMs } = {}) {
+      const cluster = findCluster(world, name);
+      const containerInstance = cluster.byInstance.get(id);
+      if (!containerInstance) throw new Error(`${id} is not registered in ${name}`);
+      const taskDefinition = `arn:aws:ecs:${world.region}:${world.accountId}:task-definition/${family}:1`;
+      const request = { containerInstance, taskDefinition, group: `family:${family}`, cpu, memory, stopMs };
+      return startTask(world, cluster, request).arn;
+    },
+  } satisfies Partial<Verbs>;
+}
+
+/** Two minutes on AWS. */
+const spotNoticeMs = 120_000;
+
+function noticeVerbs(world: World, machines: Machines) {
+  const find = (id: string) => findInstance(world, id);
+  return {
+    noticeSpot: (id, action = 'terminate', inMs = spotNoticeMs) => noticeSpot(world, find(id), action, inMs),
+    withdrawSpot: (id) => withdrawSpot(world, find(id)),
+    recommendRebalance: (id, on = true) => recommendRebalance(world, find(id), on),
+    scheduleMaintenance: (id, event) => scheduleMaintenance(world, find(id), event),
+    endMaintenance: (id, eventId, state) => endMaintenance(world, find(id), eventId, state),
+    setTargetState: (id, state) => setTargetState(world, find(id), state),
+    async setMetadata(id, switches) {
+      const instance = find(id);
+      Object.assign(instance.metadata, switches);
+      await machines.refresh(instance);
+    },
+    setPolicy(id, policy) {
+      if (policy !== undefined) parsePolicy(policy);
+      find(id).policy = policy;
+    },
+  } satisfies Partial<Verbs>;
+}

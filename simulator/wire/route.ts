@@ -1,0 +1,67 @@
+/** Which service and operation a request means, and how it wants its answer. */
+
+import { autoscaling } from '../services/autoscaling.ts';
+import { elb, elbv2 } from '../services/balancers.ts';
+import { cloudwatch, sts } from '../services/cloudwatch.ts';
+import { ec2 } from '../services/ec2.ts';
+import { ecs } from '../services/ecs.ts';
+import { opsworks } from '../services/opsworks.ts';
+import type { Service } from '../services/service.ts';
+import { ssm } from '../services/ssm.ts';
+import { parseCbor } from './json.ts';
+import { parseForm } from './query.ts';
+
+export const services: readonly Service[] = [ec2, autoscaling, ecs, opsworks, ssm, elbv2, elb, cloudwatch, sts];
+
+export type Wire = 'ec2' | 'query' | 'json' | 'cbor';
+
+export interface Route {
+  service: Service;
+  operation: string;
+  wire: Wire;
+  /** `application/x-amz-json-1.0` … for the answer. */
+  contentType: string;
+  /** Throws when the body is not what its type says. */
+  parse(): unknown;
+}
+
+/** All that CloudWatch understands beside its query protocol. */
+const graniteTarget = 'GraniteServiceVersion20100801';
+
+export interface Incoming {
+  path: string;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: Uint8Array;
+}
+
+/** Undefined where no service would know itself meant. */
+export function findRoute({ path, headers, body }: Incoming): Route | undefined {
+  const cbor = /^\/service\/(\w+)\/operation\/(\w+)$/.exec(path);
+  if (cbor) {
+    if (cbor[1] !== graniteTarget) return undefined;
+    const parse = () => (body.length === 0 ? {} : parseCbor(body));
+    return { service: cloudwatch, operation: cbor[2]!, wire: 'cbor', contentType: 'application/cbor', parse };
+  }
+  const target = headers['x-amz-target'];
+  if (typeof target === 'string') return findJsonRoute(target, headers, body);
+  const form = new URLSearchParams(Buffer.from(body).toString());
+  const version = form.get('Version') ?? '';
+  const operation = form.get('Action') ?? '';
+  const service = services.find((each) => each.protocol !== 'json' && each.version === version);
+  if (!service) return undefined;
+  const parse = () => parseForm(Buffer.from(body).toString());
+  return { service, operation, wire: service.protocol as Wire, contentType: 'text/xml;charset=UTF-8', parse };
+}
+
+function findJsonRoute(target: string, headers: Incoming['headers'], body: Uint8Array): Route | undefined {
+  const [prefix, operation = ''] = target.split('.');
+  const parse = () => {
+    const value: unknown = JSON.parse(Buffer.from(body).toString() || '{}');
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('not an object');
+    return value;
+  };
+  const contentType = String(headers['content-type'] ?? 'application/x-amz-json-1.1');
+  if (prefix === graniteTarget) return { service: cloudwatch, operation, wire: 'json', contentType, parse };
+  const service = services.find((each) => each.protocol === 'json' && each.version === prefix);
+  return service && { service, operation, wire: 'json', contentType, parse };
+}

@@ -1,0 +1,116 @@
+/** Lifecycle hooks: several at once, each with its heartbeat and its global limit, until all are done or one abandons. */
+
+import { Refusal } from '../refusal.ts';
+import { setMemberState } from './activities.ts';
+import type { Action, Group, Hook, Member, World } from './state.ts';
+
+type Result = 'CONTINUE' | 'ABANDON';
+
+/** How the waiting ended. */
+export interface Verdict {
+  result: Result;
+  /** The token of what was abandoned, and why. */
+  message: string | undefined;
+}
+
+/** Waits for all hooks of the transition, in `${prefix}:Wait`; calls `done` once. Without hooks at once, without a :Wait. */
+export function runHooks(
+  world: World,
+  group: Group,
+  member: Member,
+  transition: Hook['transition'],
+  prefix: string,
+  done: (verdict: Verdict) => void,
+): void {
+  const hooks = [...group.hooks.values()].filter((hook) => hook.transition === transition);
+  if (hooks.length === 0) return done({ result: 'CONTINUE', message: undefined });
+  let ended = false;
+  const settle = (action: Action, result: Result, why: string) => {
+    if (ended || action.result !== undefined) return;
+    action.result = result;
+    action.cancelHeartbeat();
+    action.cancelGlobal();
+    const open = [...member.actions.values()].some((other) => other.result === undefined);
+    if (open && result === 'CONTINUE') return;
+    ended = true;
+    const abandoned = [...member.actions.values()].find((other) => other.result === 'ABANDON');
+    clearActions(member);
+    const message = `Instance failed to complete user's Lifecycle Action: Lifecycle Action with token ${abandoned?.token} was abandoned: ${why}`;
+    done(abandoned ? { result: 'ABANDON', message } : { result: 'CONTINUE', message: undefined });
+  };
+  settlers.set(member, settle);
+  member.activity.status = 'MidLifecycleAction';
+  for (const hook of hooks) member.actions.set(hook.name, openAction(world, hook, settle));
+  setMemberState(world, group, member, `${prefix}:Wait`);
+}
+
+type Settle = (action: Action, result: Result, why: string) => void;
+
+const settlers = new WeakMap<Member, Settle>();
+
+function openAction(world: World, hook: Hook, settle: Settle): Action {
+  const action: Action = {
+    hook,
+    token: world.random.uuid(),
+    startedAt: world.clock.now(),
+    result: undefined,
+    cancelHeartbeat: () => {},
+    cancelGlobal: world.clock.after(hook.globalSeconds * 1000, () =>
+      settle(action, hook.defaultResult, 'Global Timeout'),
+    ),
+  };
+  beat(world, action, settle);
+  return action;
+}
+
+function beat(world: World, action: Action, settle: Settle): void {
+  action.cancelHeartbeat();
+  const { hook } = action;
+  action.cancelHeartbeat = world.clock.after(hook.heartbeatSeconds * 1000, () =>
+    settle(action, hook.defaultResult, 'Heartbeat Timeout'),
+  );
+}
+
+export function clearActions(member: Member): void {
+  for (const { cancelHeartbeat, cancelGlobal } of member.actions.values()) {
+    cancelHeartbeat();
+    cancelGlobal();
+  }
+  member.actions.clear();
+  settlers.delete(member);
+}
+
+export interface WhichAction {
+  hookName: string;
+  instanceId?: string | undefined;
+  token?: string | undefined;
+}
+
+export function completeAction(world: World, group: Group, which: WhichAction, result: Result): void {
+  const { member, action } = findAction(world, group, which);
+  settlers.get(member)?.(action, result, `Lifecycle Action Completed with ${result} Result`);
+}
+
+export function heartbeat(world: World, group: Group, which: WhichAction): void {
+  const { member, action } = findAction(world, group, which);
+  const settle = settlers.get(member);
+  if (settle) beat(world, action, settle);
+}
+
+function findAction(world: World, group: Group, { hookName, instanceId, token }: WhichAction) {
+  const members = instanceId === undefined ? group.members.values() : [group.members.get(instanceId)];
+  for (const member of members) {
+    const action = member?.actions.get(hookName);
+    if (!member || !action || action.result !== undefined) continue;
+    if (token !== undefined && action.token !== token) continue;
+    // What AWS's users report: right after :Wait began it does not know of it yet.
+    if (world.clock.now() - action.startedAt < world.settings.autoscaling.noActiveActionMs) continue;
+    return { member, action };
+  }
+  throw new Refusal(
+    'ValidationError',
+    instanceId === undefined
+      ? `No active Lifecycle Action found with token ${token}`
+      : `No active Lifecycle Action found with instance ID ${instanceId}`,
+  );
+}

@@ -1,0 +1,328 @@
+/** Everything there is in the simulated account: plain data, changed only by the files beside this one. */
+
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import type { Settings } from '../settings.ts';
+
+export interface World {
+  readonly region: string;
+  readonly accountId: string;
+  readonly zones: readonly string[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: Settings;
+  readonly instances: Map<string, Instance>;
+  readonly groups: Map<string, Group>;
+  readonly clusters: Map<string, Cluster>;
+  readonly stacks: Map<string, Stack>;
+  readonly layers: Map<string, Layer>;
+  /** OpsWorks' own records of instances, by its id. */
+  readonly registrations: Map<string, Registration>;
+  readonly parameters: Map<string, Parameter>;
+  readonly managed: Map<string, ManagedInstance>;
+  readonly targetGroups: Map<string, TargetGroup>;
+  readonly loadBalancers: Map<string, LoadBalancer>;
+  readonly metrics: MetricDatum[];
+  readonly listeners: Set<(event: WorldEvent) => void>;
+}
+
+/** What changed, as it changes; the areas of the world hear of each other only through these. */
+export type WorldEvent =
+  | { kind: 'instance'; instance: Instance; state: InstanceState; reason: string }
+  | { kind: 'member'; group: Group; member: Member; state: string }
+  | { kind: 'container-instance'; cluster: Cluster; instance: ContainerInstance; state: string }
+  | { kind: 'task'; cluster: Cluster; task: Task; state: string }
+  | { kind: 'registration'; registration: Registration; state: string }
+  | { kind: 'notice'; instanceId: string; state: string };
+
+export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
+
+export interface Instance {
+  readonly id: string;
+  /** 0, 1, 2 … in the order of launching. */
+  readonly index: number;
+  readonly zone: string;
+  readonly type: string;
+  readonly imageId: string;
+  readonly architecture: 'x86_64' | 'arm64';
+  readonly privateIp: string;
+  readonly purchase: 'on-demand' | 'spot';
+  readonly launchedAt: number;
+  readonly keyName: string | undefined;
+  state: InstanceState;
+  reason: string;
+  tags: Map<string, string>;
+  /** Without one there are no credentials. */
+  role: string | undefined;
+  /** Without one everything is allowed. */
+  policy: unknown;
+  userData: string | undefined;
+  disableApiTermination: boolean;
+  shutdownBehavior: 'stop' | 'terminate';
+  metadata: MetadataSwitches;
+  notices: Notices;
+}
+
+/** How the instance's metadata service misbehaves. */
+export interface MetadataSwitches {
+  /** Refuses connections. */
+  down: boolean;
+  /** 503 until so many ms after the launch. */
+  lateMs: number;
+  slowMs: number;
+  html: boolean;
+  always401: boolean;
+  /** InstanceMetadataTags=enabled */
+  tags: boolean;
+}
+
+export interface Notices {
+  spot?: { action: 'terminate' | 'stop' | 'hibernate'; at: number };
+  rebalance?: number;
+  maintenance: MaintenanceEvent[];
+  targetState?: string;
+}
+
+export interface MaintenanceEvent {
+  id: string;
+  code: string;
+  state: 'active' | 'completed' | 'canceled';
+  description: string;
+  notBefore: number;
+  notAfter?: number;
+}
+
+export interface Group {
+  readonly name: string;
+  readonly arn: string;
+  min: number;
+  max: number;
+  desired: number;
+  /** New members are protected from scale-in. */
+  protectNew: boolean;
+  graceMs: number;
+  readonly hooks: Map<string, Hook>;
+  readonly members: Map<string, Member>;
+  /** Newest last. */
+  readonly activities: Activity[];
+  readonly suspended: Set<string>;
+  readonly tags: Map<string, string>;
+  warmPool: WarmPool | undefined;
+  /** What an abandoned or timed-out terminate hook leads to. */
+  onAbandon: 'terminate' | 'retain';
+  readonly template: LaunchOptions;
+  reconciling: boolean;
+}
+
+export interface WarmPool {
+  size: number;
+  state: 'Stopped' | 'Running' | 'Hibernated';
+}
+
+export interface Hook {
+  name: string;
+  transition: 'launch' | 'terminate';
+  heartbeatSeconds: number;
+  globalSeconds: number;
+  defaultResult: 'CONTINUE' | 'ABANDON';
+}
+
+export interface Member {
+  readonly instanceId: string;
+  state: string;
+  healthy: boolean;
+  protected: boolean;
+  inServiceAt: number | undefined;
+  joinedAt: number;
+  activity: Activity;
+  /** What the members of one …:Wait are waiting for. */
+  actions: Map<string, Action>;
+  removed: boolean;
+}
+
+export interface Action {
+  readonly hook: Hook;
+  readonly token: string;
+  readonly startedAt: number;
+  result: 'CONTINUE' | 'ABANDON' | undefined;
+  cancelHeartbeat: () => void;
+  cancelGlobal: () => void;
+}
+
+export interface Activity {
+  readonly id: string;
+  description: string;
+  cause: string;
+  readonly startedAt: number;
+  endedAt: number | undefined;
+  status: string;
+  message: string | undefined;
+  progress: number;
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly arn: string;
+  readonly containerInstances: Map<string, ContainerInstance>;
+  readonly byInstance: Map<string, ContainerInstance>;
+  readonly services: Map<string, Service>;
+  readonly tasks: Map<string, Task>;
+  scheduling: boolean;
+}
+
+export interface ContainerInstance {
+  readonly arn: string;
+  readonly instanceId: string;
+  readonly registeredAt: number;
+  status: 'REGISTERING' | 'ACTIVE' | 'DRAINING' | 'DEREGISTERING' | 'INACTIVE';
+  agentConnected: boolean;
+  agentVersion: string;
+  /** Of CPU units and MiB. */
+  readonly cpu: number;
+  readonly memory: number;
+  /** Until they have stopped. */
+  readonly tasks: Map<string, Task>;
+  /** As long as the agent and ECS remember them. */
+  readonly stopped: Map<string, Task>;
+  readonly attributes: Map<string, string | undefined>;
+  capacityProvider: string | undefined;
+}
+
+export interface Service {
+  readonly name: string;
+  readonly arn: string;
+  desired: number;
+  readonly daemon: boolean;
+  minimumHealthyPercent: number;
+  maximumPercent: number;
+  taskDefinition: string;
+  readonly cpu: number;
+  readonly memory: number;
+  /** From SIGTERM to the last container's end. */
+  readonly stopMs: number | undefined;
+  status: 'ACTIVE' | 'DRAINING' | 'INACTIVE';
+  readonly tasks: Map<string, Task>;
+}
+
+export interface Task {
+  readonly arn: string;
+  readonly taskDefinition: string;
+  /** `service:NAME`, `family:NAME` */
+  readonly group: string;
+  readonly startedBy: string | undefined;
+  readonly service: Service | undefined;
+  readonly containerInstance: ContainerInstance;
+  readonly cpu: number;
+  readonly memory: number;
+  readonly stopMs: number | undefined;
+  readonly createdAt: number;
+  desiredStatus: 'RUNNING' | 'STOPPED';
+  lastStatus: string;
+  startedAt: number | undefined;
+  stoppingAt: number | undefined;
+  stoppedAt: number | undefined;
+  stoppedReason: string | undefined;
+  stopCode: string | undefined;
+}
+
+export interface Stack {
+  readonly id: string;
+  readonly name: string;
+  readonly arn: string;
+  readonly region: string;
+  readonly parameters: Record<string, string>;
+}
+
+export interface Layer {
+  readonly id: string;
+  readonly stackId: string;
+  readonly name: string;
+  readonly shortName: string;
+}
+
+export interface Registration {
+  readonly id: string;
+  readonly stackId: string;
+  readonly arn: string;
+  readonly instanceId: string;
+  readonly hostname: string;
+  readonly privateIp: string;
+  readonly publicIp: string;
+  readonly createdAt: number;
+  status: string;
+  layerIds: string[];
+  /** Not in lists before. */
+  listedFrom: number;
+}
+
+export interface Parameter {
+  name: string;
+  type: 'String' | 'StringList' | 'SecureString';
+  value: string;
+  version: number;
+  modifiedAt: number;
+}
+
+export interface ManagedInstance {
+  readonly instanceId: string;
+  ping: 'Online' | 'ConnectionLost' | 'Inactive';
+  lastPingAt: number;
+  registeredAt: number;
+}
+
+export interface TargetGroup {
+  readonly arn: string;
+  readonly name: string;
+  readonly port: number;
+  readonly targetType: 'instance' | 'ip';
+  deregistrationDelaySeconds: number;
+  readonly targets: Map<string, Target>;
+}
+
+export interface Target {
+  readonly id: string;
+  readonly port: number;
+  state: 'initial' | 'healthy' | 'unhealthy' | 'draining' | 'unused';
+}
+
+export interface LoadBalancer {
+  readonly name: string;
+  connectionDraining: boolean;
+  drainingSeconds: number;
+  readonly instances: Map<string, 'InService' | 'draining'>;
+}
+
+export interface MetricDatum {
+  at: number;
+  namespace: string;
+  name: string;
+  dimensions: Record<string, string>;
+  value: number | undefined;
+  unit: string | undefined;
+  timestamp: number | undefined;
+  instanceId: string | undefined;
+}
+
+export interface LaunchOptions {
+  type?: string;
+  imageId?: string;
+  architecture?: 'x86_64' | 'arm64';
+  purchase?: 'on-demand' | 'spot';
+  zone?: string;
+  tags?: Record<string, string>;
+  /** null: launched without an instance profile. */
+  role?: string | null;
+  policy?: unknown;
+  userData?: string;
+  disableApiTermination?: boolean;
+  shutdownBehavior?: 'stop' | 'terminate';
+  metadata?: Partial<MetadataSwitches>;
+}
+
+export function emit(world: World, event: WorldEvent): void {
+  for (const listener of world.listeners) listener(event);
+}
+
+export function arnOf(world: World, service: string, resource: string): string {
+  return `arn:aws:${service}:${world.region}:${world.accountId}:${resource}`;
+}

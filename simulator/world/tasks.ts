@@ -1,0 +1,122 @@
+/** ECS tasks: each state on the way up and on the way down, with its time. */
+
+import { arnOf, emit, type Cluster, type ContainerInstance, type Service, type Task, type World } from './state.ts';
+
+export interface TaskRequest {
+  containerInstance: ContainerInstance;
+  service?: Service;
+  taskDefinition: string;
+  group: string;
+  startedBy?: string;
+  cpu: number;
+  memory: number;
+  stopMs?: number | undefined;
+}
+
+/** Called when a place or a count changed. */
+type Changed = (cluster: Cluster) => void;
+
+/** Set by the scheduler; kept here because tasks end by themselves. */
+const observers = new WeakMap<World, Changed>();
+
+export function observeTasks(world: World, changed: Changed): void {
+  observers.set(world, changed);
+}
+
+export function startTask(world: World, cluster: Cluster, request: TaskRequest): Task {
+  const { containerInstance, service } = request;
+  const task: Task = {
+    arn: arnOf(world, 'ecs', `task/${cluster.name}/${world.random.hex(32)}`),
+    taskDefinition: request.taskDefinition,
+    group: request.group,
+    startedBy: request.startedBy,
+    service,
+    containerInstance,
+    cpu: request.cpu,
+    memory: request.memory,
+    stopMs: request.stopMs,
+    createdAt: world.clock.now(),
+    desiredStatus: 'RUNNING',
+    lastStatus: '',
+    startedAt: undefined,
+    stoppingAt: undefined,
+    stoppedAt: undefined,
+    stoppedReason: undefined,
+    stopCode: undefined,
+  };
+  cluster.tasks.set(task.arn, task);
+  containerInstance.tasks.set(task.arn, task);
+  service?.tasks.set(task.arn, task);
+  const { provisioningMs, pendingMs } = world.settings.ecs;
+  become(world, cluster, task, 'PROVISIONING');
+  world.clock.after(provisioningMs, () => advance(world, cluster, task, 'PENDING'));
+  world.clock.after(provisioningMs + pendingMs, () => advance(world, cluster, task, 'RUNNING'));
+  return task;
+}
+
+function advance(world: World, cluster: Cluster, task: Task, status: 'PENDING' | 'RUNNING'): void {
+  if (task.desiredStatus === 'STOPPED' || !task.containerInstance.agentConnected) return;
+  if (status === 'RUNNING') task.startedAt = world.clock.now();
+  become(world, cluster, task, status);
+}
+
+/** Idempotent. What a disconnected agent was told waits until it is back. */
+export function stopTask(world: World, cluster: Cluster, task: Task, reason: string, code: string): void {
+  if (task.desiredStatus === 'STOPPED') return;
+  task.desiredStatus = 'STOPPED';
+  task.stoppedReason = reason;
+  task.stopCode = code;
+  become(world, cluster, task, task.lastStatus);
+  if (task.containerInstance.agentConnected) descend(world, cluster, task);
+}
+
+/** The agent is back: what should stop does so now, what should start does so too. */
+export function resumeStops(world: World, cluster: Cluster, instance: ContainerInstance): void {
+  for (const task of instance.tasks.values()) {
+    if (task.desiredStatus === 'STOPPED' && task.stoppingAt === undefined) descend(world, cluster, task);
+    else if (task.lastStatus === 'PENDING' || task.lastStatus === 'PROVISIONING') {
+      world.clock.after(world.settings.ecs.pendingMs, () => advance(world, cluster, task, 'RUNNING'));
+    }
+  }
+}
+
+function descend(world: World, cluster: Cluster, task: Task): void {
+  const { deactivatingMs, stoppingMs, deprovisioningMs } = world.settings.ecs;
+  task.stoppingAt = world.clock.now();
+  const stoppedAfter = deactivatingMs + (task.stopMs ?? stoppingMs);
+  become(world, cluster, task, 'DEACTIVATING');
+  const later = (ms: number, status: string) =>
+    world.clock.after(ms, () => {
+      if (task.lastStatus !== 'STOPPED') become(world, cluster, task, status);
+    });
+  later(deactivatingMs, 'STOPPING');
+  later(stoppedAfter, 'DEPROVISIONING');
+  world.clock.after(stoppedAfter + deprovisioningMs, () => finish(world, cluster, task));
+}
+
+/** Its machine is gone: no states in between. */
+export function endTask(world: World, cluster: Cluster, task: Task, reason: string): void {
+  task.desiredStatus = 'STOPPED';
+  task.stoppedReason ??= reason;
+  task.stopCode ??= 'TerminationNotice';
+  finish(world, cluster, task);
+}
+
+function finish(world: World, cluster: Cluster, task: Task): void {
+  if (task.lastStatus === 'STOPPED') return;
+  task.stoppedAt = world.clock.now();
+  task.containerInstance.tasks.delete(task.arn);
+  task.containerInstance.stopped.set(task.arn, task);
+  task.service?.tasks.delete(task.arn);
+  become(world, cluster, task, 'STOPPED');
+  world.clock.after(world.settings.ecs.forgetStoppedMs, () => {
+    cluster.tasks.delete(task.arn);
+    task.containerInstance.stopped.delete(task.arn);
+  });
+}
+
+function become(world: World, cluster: Cluster, task: Task, status: string): void {
+  task.lastStatus = status;
+  emit(world, { kind: 'task', cluster, task, state: status });
+  observers.get(world)?.(cluster);
+}
