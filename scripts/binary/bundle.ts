@@ -1,0 +1,112 @@
+// Turns main.ts into one CommonJS file in which every lazily imported part is a function that runs when first needed.
+//
+// esbuild's own single-file output wraps lazy modules in a way that defeats tree shaking (737 kB become 3.9 MB). So it
+// bundles to ES modules with splitting, and each chunk then becomes an entry of a map with a five-line `require`.
+// V8 compiles a chunk only when it is called; the single-executable loader needs exactly one file.
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+import { foldSchemaKeysPlugin } from './fold-schema-keys.ts';
+
+export interface Bundle {
+  code: string;
+  /** The project's own files that went in, relative to the working directory. */
+  sources: string[];
+  metafile: esbuild.Metafile;
+}
+
+const TARGET = 'node24';
+const ENTRY = './main.js';
+
+/** Bundles `entry`. `define` gives the build-time constants as plain strings. Throws where a lazy import cannot be shaken. */
+export async function bundle(entry: string, define: Record<string, string>): Promise<Bundle> {
+  const result = await esbuild.build({
+    entryPoints: { main: entry },
+    outdir: 'dist',
+    write: false,
+    metafile: true,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: TARGET,
+    // The SDK's CommonJS entry defeats tree shaking (4.0 MB instead of 2.4).
+    mainFields: ['module', 'main'],
+    minify: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+    define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
+    plugins: [foldSchemaKeysPlugin],
+    alias: {
+      '@aws-sdk/credential-provider-node': fileURLToPath(new URL('no-default-credentials.ts', import.meta.url)),
+    },
+  });
+  refuseWholeClients(result.metafile);
+  const wanted = reachable(result.metafile);
+  const files = result.outputFiles.filter(({ path }) => wanted.has(basename(path)));
+  const chunks = await Promise.all(
+    files.map(async ({ path, text }) => [`./${basename(path)}`, await toCommonJs(text)]),
+  );
+  const inputs = Object.keys(result.metafile.inputs);
+  return {
+    code: chunkMap(Object.fromEntries(chunks)),
+    sources: inputs.filter((path) => !path.includes('node_modules/')).toSorted(),
+    metafile: result.metafile,
+  };
+}
+
+/** `import('@aws-sdk/client-x')` asks for the whole namespace, so nothing of the client could be dropped. */
+function refuseWholeClients({ inputs }: esbuild.Metafile): void {
+  for (const [file, { imports }] of Object.entries(inputs)) {
+    if (file.includes('node_modules/')) continue;
+    const whole = imports.find(({ kind, path }) => kind === 'dynamic-import' && path.includes('/@aws-sdk/'));
+    if (whole) {
+      throw new Error(`${file} imports ${whole.path} lazily as a whole: import a file of ours that imports it by name`);
+    }
+  }
+}
+
+/** Names of the chunks that main can reach; esbuild also writes those whose only importer was dropped. */
+function reachable({ outputs }: esbuild.Metafile): Set<string> {
+  const byName = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
+  const seen = new Set<string>();
+  const visit = (name: string): void => {
+    const output = byName.get(name);
+    if (!output || seen.has(name)) return;
+    seen.add(name);
+    for (const { path } of output.imports) visit(basename(path));
+  };
+  visit(basename(ENTRY));
+  return seen;
+}
+
+async function toCommonJs(code: string): Promise<string> {
+  const result = await esbuild.transform(code, {
+    format: 'cjs',
+    platform: 'node',
+    target: TARGET,
+    minify: true,
+    // import() becomes require(): an import of a node: module alone would load Node's ES module loader (2 MB).
+    supported: { 'dynamic-import': false },
+  });
+  return result.code.trimEnd();
+}
+
+function chunkMap(chunks: Record<string, string>): string {
+  const lazy = Object.entries(chunks)
+    .filter(([name]) => name !== ENTRY)
+    .map(([name, code]) => `${JSON.stringify(name)}(exports,require,module){${code}}`);
+  return `"use strict";
+const builtin = require, loaded = {}, chunks = {
+${lazy.join(',\n')}
+};
+function load(id) {
+  if (!(id in chunks)) return builtin(id);
+  if (loaded[id]) return loaded[id].exports;
+  const module = loaded[id] = { exports: {} };
+  chunks[id](module.exports, load, module);
+  return module.exports;
+}
+(function (exports, require, module) {${chunks[ENTRY]}})({}, load, {});
+`;
+}

@@ -1,0 +1,147 @@
+// Makes dist/ecs-node when something that goes into it has changed since it was made last.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, lstat, mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { bundle, type Bundle } from './bundle.ts';
+import { hostArchitecture, pinnedNodeVersion, PKG_HOME, provideNode, type Architecture } from './node-binaries.ts';
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAKERS = fileURLToPath(new URL('.', import.meta.url));
+const WORK = join('dist', '.work');
+
+export interface Wish {
+  output: string;
+  architecture: Architecture;
+  /** Without V8's code cache, whose bytes differ from build to build. */
+  reproducible?: boolean;
+}
+
+export interface Built extends Wish {
+  output: string;
+  made: boolean;
+  bundleBytes: number;
+}
+
+interface Stamp {
+  entry: string;
+  architecture: Architecture;
+  reproducible: boolean;
+  bundleBytes: number;
+  sources: string[];
+  digest: string;
+  /** Of the binary, so that one that was replaced by hand is made again. */
+  modifiedMs: number;
+}
+
+/** The path of an up-to-date binary for this machine: what the tests, `npm start` and the benchmarks run. */
+export async function ensureBinary(): Promise<string> {
+  const [built] = await ensureBinaries([{ output: join('dist', 'ecs-node'), architecture: hostArchitecture() }]);
+  return resolve(built!.output);
+}
+
+/** Makes those that are missing or out of date, from one bundle. Paths are relative to the project, its new working directory. */
+export async function ensureBinaries(wishes: Wish[], entry = 'main.ts'): Promise<Built[]> {
+  process.chdir(ROOT);
+  let bundled: Bundle | undefined;
+  const built: Built[] = [];
+  for (const wish of wishes) {
+    const known = await freshStamp(wish, entry);
+    if (!known) bundled ??= await bundle(entry, await constants());
+    const stamp = known ?? (await make(wish, entry, bundled!));
+    built.push({ ...wish, made: !known, bundleBytes: stamp.bundleBytes });
+  }
+  return built;
+}
+
+async function constants(): Promise<Record<string, string>> {
+  const commit = await run('git', ['describe', '--always', '--dirty', '--abbrev=12', '--match='])
+    .then(({ stdout }) => stdout.trim())
+    .catch(() => '');
+  return { __ECS_NODE_VERSION__: await packageVersion(), __ECS_NODE_COMMIT__: commit };
+}
+
+async function packageVersion(): Promise<string> {
+  return (JSON.parse(await readFile('package.json', 'utf8')) as { version: string }).version;
+}
+
+async function make(wish: Wish, entry: string, { code, sources }: Bundle): Promise<Stamp> {
+  const { output, architecture, reproducible = false } = wish;
+  // Digested before the build: a source that changes meanwhile makes the binary out of date, not the other way round.
+  const digest = await digestOf(sources);
+  const work = await workFolder(createHash('sha256').update(code).digest('hex').slice(0, 16), reproducible);
+  const file = resolve(work, 'ecs-node.cjs');
+  const made = resolve(WORK, `ecs-node-${architecture}-${process.pid}`);
+  await writeFile(file, code);
+  await provideNode(architecture);
+  // A code cache is made by running V8 and only holds for the architecture that made it.
+  const codeCache = !reproducible && architecture === process.arch ? 'code-cache' : 'none';
+  await runPkg([file, made, architecture, await pinnedNodeVersion(), codeCache]);
+  await chmod(made, 0o755);
+  // Renamed, not written in place: a node of an earlier test may still be running the old one.
+  await rename(made, output);
+  const { mtimeMs: modifiedMs } = await stat(output);
+  const stamp = {
+    entry,
+    architecture,
+    reproducible,
+    bundleBytes: Buffer.byteLength(code),
+    sources,
+    digest,
+    modifiedMs,
+  };
+  await writeFile(stampFile(wish), JSON.stringify(stamp, undefined, 2));
+  return stamp;
+}
+
+/**
+ * The path of the bundle becomes part of the binary: named by its content it is the same in every build in this folder, and
+ * for a reproducible build in every folder and on every machine.
+ */
+async function workFolder(name: string, reproducible: boolean): Promise<string> {
+  await mkdir(WORK, { recursive: true });
+  const above = reproducible ? '/tmp/ecs-node-build' : WORK;
+  await mkdir(above, { recursive: true, mode: 0o700 });
+  // Another user's folder could have its files exchanged under the build.
+  if ((await lstat(above)).uid !== process.getuid?.()) throw new Error(`${above} belongs to another user: remove it`);
+  const work = join(above, name);
+  await mkdir(work, { recursive: true });
+  return work;
+}
+
+async function runPkg(args: string[]): Promise<void> {
+  const script = join(MAKERS, 'run-pkg.ts');
+  await run(process.execPath, [script, ...args], { env: { ...process.env, HOME: resolve(PKG_HOME) } });
+}
+
+async function freshStamp(wish: Wish, entry: string): Promise<Stamp | undefined> {
+  try {
+    const stamp = JSON.parse(await readFile(stampFile(wish), 'utf8')) as Stamp;
+    const same =
+      stamp.entry === entry &&
+      stamp.architecture === wish.architecture &&
+      stamp.reproducible === (wish.reproducible ?? false) &&
+      stamp.modifiedMs === (await stat(wish.output)).mtimeMs &&
+      stamp.digest === (await digestOf(stamp.sources));
+    return same ? stamp : undefined;
+  } catch {
+    // No stamp, no binary or a source that is gone: each means "make it".
+    return undefined;
+  }
+}
+
+function stampFile({ output }: Wish): string {
+  return join(WORK, `${output.split('/').at(-1)}.json`);
+}
+
+/** Of everything that decides the bytes. A file that is imported for the first time shows as a change in its importer. */
+async function digestOf(sources: string[]): Promise<string> {
+  const makers = (await readdir(MAKERS)).toSorted().map((name) => join(MAKERS, name));
+  const hash = createHash('sha256').update(await packageVersion());
+  for (const file of ['package-lock.json', ...makers, ...sources])
+    hash.update(`\0${file}\0`).update(await readFile(file));
+  return hash.digest('hex');
+}

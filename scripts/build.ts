@@ -1,0 +1,51 @@
+// `npm run build`: makes the binaries and says how large they are and how long it took.
+//
+//   npm run build                        dist/ecs-node (x64) and dist/ecs-node-arm64
+//   npm run build -- --host              dist/ecs-node for this machine only
+//   npm run build -- --reproducible      two builds of a commit have the same bytes
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureBinaries, type Wish } from './binary/ensure-binary.ts';
+import { hostArchitecture } from './binary/node-binaries.ts';
+import { compressedSize } from './compressed-size.ts';
+import { renderTable } from './table.ts';
+
+const { values } = parseArgs({
+  options: {
+    host: { type: 'boolean', default: false },
+    reproducible: { type: 'boolean', default: false },
+    /** Another program than main.ts, to measure the build itself. */
+    entry: { type: 'string', default: 'main.ts' },
+    /** Compressing at the highest level takes a minute of CPU time. */
+    xz: { type: 'boolean', default: !process.argv.includes('--host') },
+  },
+  allowNegative: true,
+});
+
+const { reproducible } = values;
+const wishes: Wish[] = values.host
+  ? [{ output: join('dist', 'ecs-node'), architecture: hostArchitecture(), reproducible }]
+  : [
+      { output: join('dist', 'ecs-node'), architecture: 'x64', reproducible },
+      { output: join('dist', 'ecs-node-arm64'), architecture: 'arm64', reproducible },
+    ];
+
+const start = performance.now();
+const built = await ensureBinaries(wishes, values.entry);
+const seconds = ((performance.now() - start) / 1000).toFixed(1);
+
+const rows = built.map(async ({ output, architecture, made, bundleBytes }) => [
+  output,
+  architecture,
+  made ? 'made' : 'up to date',
+  megabytes(bundleBytes),
+  megabytes((await stat(output)).size),
+  ...(values.xz ? [megabytes(await compressedSize(output))] : []),
+]);
+const head = ['file', 'for', '', 'bundle', 'size', ...(values.xz ? ['xz -9e'] : [])];
+console.log(`${renderTable([head, ...(await Promise.all(rows))])}\n${seconds} s`);
+
+function megabytes(bytes: number | undefined): string {
+  return bytes === undefined ? 'no xz here' : `${(bytes / 1e6).toFixed(2)} MB`;
+}

@@ -1,0 +1,65 @@
+// Puts a release together from binaries: archives, packages, bill of materials, checksums, signature, one-liner.
+import type { KeyObject } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Architecture } from '../binary/node-binaries.ts';
+import { packArchive } from './archive.ts';
+import { packageFile, packRpm } from './rpm.ts';
+import { stageRelease } from './stage.ts';
+import { renderPublicKey, renderSums, signText } from './sums.ts';
+
+export interface Release {
+  /** Where it goes, and where it is put together. */
+  folder: string;
+  work: string;
+  version: string;
+  epochSeconds: number;
+  binaries: ReadonlyMap<Architecture, string>;
+  completions: Readonly<Record<string, string>>;
+  sbom: string;
+  /** Where it will lie, for install.sh; may be empty: then users say so themselves. */
+  baseUrl: string;
+  /** Without one there is no signature and no install.sh, which installs only what is signed. */
+  signingKey?: KeyObject;
+}
+
+/** As install.sh, Packer and EC2 name architectures; and as RPM does. */
+const NAMES = { x64: ['x86_64', 'x86_64'], arm64: ['arm64', 'aarch64'] } as const;
+
+/** The files made, in the order of their names. */
+export async function makeRelease(release: Release): Promise<string[]> {
+  const { folder, version, epochSeconds } = release;
+  await mkdir(folder, { recursive: true });
+  const made: string[] = [];
+  for (const [architecture, binary] of release.binaries) {
+    const [ours, rpms] = NAMES[architecture];
+    const staged = join(release.work, `staged-${ours}`);
+    const names = await stageRelease(staged, { binary, completions: release.completions }, epochSeconds);
+    const archive = join(folder, `ecs-node-linux-${ours}.tar.xz`);
+    await packArchive(archive, staged, names, epochSeconds);
+    const wanted = { version, architecture: rpms, epochSeconds };
+    const rpm = join(folder, packageFile(wanted));
+    await packRpm(rpm, staged, wanted);
+    made.push(archive, rpm);
+  }
+  const sbom = join(folder, 'ecs-node.cdx.json');
+  await writeFile(sbom, release.sbom);
+  made.push(sbom);
+
+  const sums = join(folder, 'SHA256SUMS');
+  const text = await renderSums(made.toSorted());
+  await writeFile(sums, text);
+  made.push(sums);
+  if (release.signingKey !== undefined) {
+    await writeFile(`${sums}.sig`, signText(text, release.signingKey));
+    const script = join(folder, 'install.sh');
+    await writeFile(script, await renderInstaller(release.baseUrl, release.signingKey), { mode: 0o755 });
+    made.push(`${sums}.sig`, script);
+  }
+  return made.toSorted();
+}
+
+async function renderInstaller(baseUrl: string, signingKey: KeyObject): Promise<string> {
+  const script = await readFile(join('bootstrap', 'install.sh'), 'utf8');
+  return script.replace('@BASE_URL@', () => baseUrl).replace('@PUBLIC_KEY@', () => renderPublicKey(signingKey));
+}

@@ -1,0 +1,48 @@
+// Lays out what one archive holds, in a folder: what install-files.sh expects to find beside it.
+import { chmod, copyFile, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+export interface Contents {
+  /** The binary for this archive's architecture. */
+  binary: string;
+  /** Made from the program itself: name → text. */
+  completions: Readonly<Record<string, string>>;
+}
+
+/** Of the project's own files: where they lie there → where in the archive, and whether one runs them. */
+const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
+  ['LICENSE', 'LICENSE', 0o644],
+  ['README.md', 'README.md', 0o644],
+  ['config.schema.json', 'config.schema.json', 0o644],
+  ['bootstrap/install-files.sh', 'install-files.sh', 0o755],
+];
+
+/** Everything with one time and one mode: same contents, same bytes. Returns the files, sorted. */
+export async function stageRelease(folder: string, contents: Contents, epochSeconds: number): Promise<string[]> {
+  await rm(folder, { recursive: true, force: true });
+  const units = (await readdir('systemd', { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  const copies = [
+    ...FILES,
+    ...units.map((file) => [file, file, 0o644] as const),
+    [contents.binary, 'ecs-node', 0o755] as const,
+  ];
+  for (const [from, to, mode] of copies) {
+    const target = await openFolder(folder, to);
+    await copyFile(from, target);
+    await chmod(target, mode);
+  }
+  const made = Object.entries(contents.completions).map(([name, text]) => [`completions/${name}`, text] as const);
+  for (const [to, text] of made) await writeFile(await openFolder(folder, to), text, { mode: 0o644 });
+
+  const names = [...copies.map(([, to]) => to), ...made.map(([to]) => to)].toSorted();
+  for (const name of names) await utimes(join(folder, name), epochSeconds, epochSeconds);
+  return names;
+}
+
+async function openFolder(folder: string, name: string): Promise<string> {
+  const target = join(folder, name);
+  await mkdir(dirname(target), { recursive: true });
+  return target;
+}

@@ -1,0 +1,60 @@
+// npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--year]: lives of nodes under faults, in virtual time.
+//
+// Every choice of a life comes from its seed. The first seed is the time of day unless it is given; a life in which something
+// happens that must never happen is printed with its last events and the command that replays it, and the exit code is 1.
+
+import { parseArgs } from 'node:util';
+import { invariants } from '../test/simulation/invariants/all.ts';
+import { renderLife, renderSummary } from '../test/simulation/report.ts';
+import { addLife, emptySum } from '../test/simulation/sum.ts';
+import { simulate } from '../test/simulation/simulate.ts';
+import { boredom } from '../test/simulation/boredom.ts';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    seed: { type: 'string' },
+    seconds: { type: 'string' },
+    lines: { type: 'string', default: '40' },
+    year: { type: 'boolean', default: false },
+    stop: { type: 'boolean', default: false },
+  },
+});
+
+function number(text: string, name: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} must be a whole number; found "${text}"`);
+  return Number(text);
+}
+
+if (values.year) {
+  const { ok, text } = await boredom(values.seed === undefined ? 1 : number(values.seed, 'seed'), 365);
+  console.log(text);
+  process.exit(ok ? 0 : 1);
+}
+
+// Alone, --seed replays one life.
+const first = values.seed === undefined ? Date.now() % 1_000_000_000 : number(values.seed, 'seed');
+const seeds =
+  values.seeds !== undefined
+    ? number(values.seeds, 'seeds')
+    : values.seconds !== undefined
+      ? Infinity
+      : values.seed === undefined
+        ? 100
+        : 1;
+const until = performance.now() + (values.seconds === undefined ? Infinity : number(values.seconds, 'seconds') * 1000);
+const lines = number(values.lines, 'lines');
+
+const sum = emptySum();
+const began = process.cpuUsage();
+console.log(`seeds from ${first}`);
+for (let seed = first; seed < first + seeds && performance.now() < until; seed++) {
+  const life = await simulate(seed, lines);
+  addLife(sum, life);
+  if (life.violation === undefined) continue;
+  console.log(renderLife(life, invariants));
+  if (values.stop) break;
+}
+const { user, system } = process.cpuUsage(began);
+console.log(renderSummary(sum, invariants, (user + system) / 1e6));
+process.exitCode = sum.failed.length === 0 ? 0 : 1;
