@@ -1,0 +1,41 @@
+#!/bin/sh
+# Writes the images that Packer made to SSM parameters, from which CloudFormation reads them.
+#
+# usage: publish-ami.sh MANIFEST PARAMETER      e.g. dist/release/packer-x86_64.json /ami/ecs/latest
+#
+# In each region that the image was copied to: PARAMETER, and beside it the same under the build's time, which is where
+# one goes back to (/ami/ecs/latest and /ami/ecs/20260102T030405Z). Needs the AWS CLI and ssm:PutParameter.
+set -eu
+
+usage='usage: publish-ami.sh MANIFEST PARAMETER'
+manifest=${1:?$usage}
+parameter=${2:?$usage}
+
+command -v aws >/dev/null || {
+  echo "publish-ami.sh: needs the AWS CLI; the image is made, its id is in $manifest" >&2
+  exit 69
+}
+
+# Packer appends each run to its manifest, one member a line: the last one is this run's.
+last() {
+  sed -n "s/^ *\"$1\": \"*\([^\",]*[^\"]*\)\"*,*\$/\1/p" "$manifest" | tail -n 1
+}
+images=$(last artifact_id)
+built=$(last build_time)
+case $images in
+  *:ami-*) ;;
+  *)
+    echo "publish-ami.sh: $manifest names no image (REGION:ami-…); found \"$images\"" >&2
+    exit 65
+    ;;
+esac
+stamp=$(date -u -d "@${built%,}" +%Y%m%dT%H%M%SZ 2>/dev/null || date -u -r "${built%,}" +%Y%m%dT%H%M%SZ)
+
+echo "$images" | tr ',' '\n' | while IFS=: read -r region ami; do
+  for name in "$parameter" "${parameter%/*}/$stamp"; do
+    # With this data type SSM itself checks that the image exists and may be launched.
+    aws ssm put-parameter --region "$region" --name "$name" --value "$ami" --type String --data-type aws:ec2:image \
+      --overwrite --output text >/dev/null
+    echo "$region $name = $ami"
+  done
+done
