@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { harmedNobody, joins } from '../rig/check.ts';
+import type { Scenario } from '../rig/contract.ts';
+
+export const scenario: Scenario = {
+  aws: { endpoint: 'silent' },
+  async live(world) {
+    const { aws, machine, until } = world;
+    machine.start();
+    // The failed start of ecs is final for systemd; the bootstrap's next start has to ask for it again.
+    await until(
+      'the first bootstrap has failed',
+      async () => (await machine.readJournal('UNIT=ecs-node-bootstrap.service', '--grep=status=75')).length === 1,
+      60,
+    );
+    assert.deepEqual(aws.ecsStarts(), []);
+    aws.openEndpoint();
+    await joins(world, 'prod', 40);
+    harmedNobody(world);
+  },
+};

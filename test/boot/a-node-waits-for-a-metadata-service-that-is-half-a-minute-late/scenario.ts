@@ -1,0 +1,18 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { harmedNobody, joins } from '../rig/check.ts';
+import type { Scenario } from '../rig/contract.ts';
+
+export const scenario: Scenario = {
+  // cloud-init finds its user data on the disk of an image that has booted before; what it does without is not the question here.
+  aws: { metadata: 'late' },
+  async live(world) {
+    const { aws, machine } = world;
+    await machine.writeText('/etc/cloud/cloud-init.disabled', '');
+    await machine.writeText('/etc/ecs-node/config.yaml', 'cluster: prod\n');
+    machine.start();
+    await pause(30_000);
+    harmedNobody(world);
+    await aws.openMetadata();
+    await joins(world);
+  },
+};

@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict';
+import { harmedNobody, staysOut } from '../rig/check.ts';
+import type { Scenario } from '../rig/contract.ts';
+
+export const scenario: Scenario = {
+  aws: { opsworks: true, settings: { opsworks: { installer: 'failing' } } },
+  async live(world) {
+    world.machine.start();
+    await staysOut(world, 77, 60);
+    // Refused is refused: systemd must not try again.
+    assert.equal((await world.machine.readUnit('ecs-node-bootstrap.service'))['NRestarts'], '0');
+    assert.equal((await world.machine.readUnit('ecs-node-bootstrap.service'))['SubState'], 'failed');
+    harmedNobody(world);
+  },
+};

@@ -1,0 +1,15 @@
+import { joins } from '../rig/check.ts';
+import type { Scenario } from '../rig/contract.ts';
+
+export const scenario: Scenario = {
+  aws: { hooks: true, spot: true },
+  async live(world) {
+    const { aws, machine, until } = world;
+    machine.start();
+    await joins(world);
+    await until('it is in service', () => aws.lifecycleState() === 'InService');
+    aws.interruptSpot();
+    await until('it drains', () => aws.containerInstance('prod')?.status === 'DRAINING', 15);
+    await until('the console says why', async () => /ecs-node: .*spot/i.test(await machine.readConsole()));
+  },
+};

@@ -1,0 +1,54 @@
+// Real machines: systemd, cloud-init and the shipped binary, each in namespaces of its own with the simulator behind 169.254.169.254.
+//
+// A folder beside this file is a scenario; its name is the sentence. BOOT=spot npm run test:boot runs those that match.
+// Needs root and the packages in apt-packages; the first run makes a Debian root in ~/.cache/ecs-node/boot. What each machine
+// said is kept in out/boot/.
+import { existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, inject, test } from 'vitest';
+import { ensureBase } from './rig/base.ts';
+import { type Layers, layOut } from './rig/layers.ts';
+import { makeRelease } from './rig/release.ts';
+import { openTurnstile } from './rig/turnstile.ts';
+import { live } from './rig/worlds.ts';
+
+// Boots are mostly waiting, but cloud-init is a second of Python.
+const atOnce = Number(process.env['BOOT_AT_ONCE'] ?? 4);
+const turnstile = openTurnstile(atOnce);
+
+const only = process.env['BOOT'] ?? '';
+const scenarios = globSync('*/scenario.ts', { cwd: import.meta.dirname })
+  .map((file) => dirname(file))
+  .filter((name) => name.includes(only))
+  .toSorted();
+
+// Not /tmp: the layers are folders that an overlay needs on a real file system.
+sweep();
+const folder = mkdtempSync(`/var/tmp/ecs-node-boot-${process.pid}-`);
+let layers: Layers;
+let release: string;
+
+beforeAll(async () => {
+  layers = await layOut(folder, await ensureBase(), inject('binary'));
+  release = join(folder, 'published');
+  await makeRelease(release, layers.release);
+}, 600_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Removes what a run left behind that was killed; its worlds and their mounts went with it. */
+function sweep(): void {
+  for (const name of globSync('ecs-node-boot-*', { cwd: '/var/tmp' })) {
+    const owner = /^ecs-node-boot-(\d+)-/.exec(name)?.[1];
+    if (owner !== undefined && !existsSync(`/proc/${owner}`)) rmSync(join('/var/tmp', name), { recursive: true });
+  }
+}
+
+const sentences = scenarios.map((name) => name.replaceAll('-', ' '));
+
+// The timeout counts waiting for its turn as well; worlds.ts bounds the scenario itself.
+test.concurrent.for(sentences)('%s', { timeout: 600_000 }, async (sentence, { signal, expect }) => {
+  const scenario = join(import.meta.dirname, sentence.replaceAll(' ', '-'));
+  const trouble = await turnstile(() => live({ scenario, layers, release, folder, signal }));
+  expect(trouble).toBe('');
+});

@@ -1,0 +1,148 @@
+/** The AWS behind one machine: the simulator where EC2 puts its metadata, one Auto Scaling group whose first member the machine is. */
+
+import { startSimulator, type Simulator } from '../../../simulator/simulator.ts';
+import type { Call } from '../../../simulator/calls.ts';
+import type { SettingsPatch } from '../../../simulator/settings.ts';
+import { isAlive } from '../../../simulator/world/instances.ts';
+import type { Instance } from '../../../simulator/world/state.ts';
+
+export interface AwsOptions {
+  tags?: Record<string, string>;
+  /** `prod` */
+  clusters?: string[];
+  /** The group has ecs-node-launch and ecs-node-terminate. */
+  hooks?: boolean;
+  spot?: boolean;
+  /** A stack `v2 prod web` with the layer `ecs`. */
+  opsworks?: boolean;
+  /** Tasks that a service wants in `prod`. */
+  tasks?: number;
+  /** `late`: refuses connections until openMetadata. */
+  metadata?: 'late';
+  /** `silent`: takes every call and answers none until openEndpoint. */
+  endpoint?: 'silent';
+  /** AWS's clock is so far ahead of the machine's. */
+  aheadMs?: number;
+  settings?: SettingsPatch;
+}
+
+export interface Aws {
+  simulator: Simulator;
+  /** What AWS was asked, without metadata and introspection. */
+  calls(): Call[];
+  /** The clusters that the ECS agent was started for. */
+  ecsStarts(): string[];
+  /** False: it will not run, as ECS knows no such cluster. */
+  startEcsAgent(cluster: string): boolean;
+  stopEcsAgent(): void;
+  containerInstance(cluster: string): { status: string; connected: boolean; tasks: number } | undefined;
+  tags(): Record<string, string>;
+  isProtected(): boolean;
+  lifecycleState(): string | undefined;
+  /** The group or EC2 is taking the instance down. */
+  isDoomed(): boolean;
+  /** `NAME RESULT` of each hook that the node completed with effect. */
+  completedHooks(): string[];
+  /** Records of this instance, in any state. */
+  opsworksRecords(): number;
+  openMetadata(): Promise<void>;
+  openEndpoint(): void;
+  interruptSpot(): void;
+  scaleIn(): void;
+}
+
+const group = 'prod-nodes';
+
+/** `onTerminate` is EC2 pressing the power button. */
+export async function openAws(
+  options: AwsOptions,
+  userData: string | undefined,
+  onTerminate: () => void,
+): Promise<Aws> {
+  const { clusters = ['prod'], hooks = false, aheadMs = 0 } = options;
+  const starts: string[] = [];
+  let instance: Instance | undefined;
+  const simulator = await startSimulator({
+    port: 4566,
+    clusters,
+    ...(options.settings && { settings: options.settings }),
+    ...(aheadMs !== 0 && { clock: clockAhead(aheadMs) }),
+    stacks: options.opsworks === true ? [{ name: 'v2 prod web', layers: [{ shortName: 'ecs' }] }] : [],
+    groups: [
+      {
+        name: group,
+        max: 2,
+        desired: 0,
+        hooks: hooks
+          ? [
+              { name: 'ecs-node-launch', transition: 'launch', heartbeatSeconds: 300 },
+              { name: 'ecs-node-terminate', transition: 'terminate', heartbeatSeconds: 300 },
+            ]
+          : [],
+        template: {
+          tags: options.tags ?? {},
+          ...(userData !== undefined && { userData }),
+          ...(options.spot === true && { purchase: 'spot' }),
+          ...(options.metadata === 'late' && { metadata: { down: true } }),
+        },
+      },
+    ],
+    // The replacement that the group launches has no machine, and these addresses are taken.
+    addresses: ({ index }) => (index === 0 ? { imds: '169.254.169.254:80', introspection: '127.0.0.1:51678' } : {}),
+    onLaunch: (launched) => (instance ??= launched),
+    onTerminate: (ended) => {
+      if (ended === instance) onTerminate();
+    },
+  });
+  const { verbs, world } = simulator;
+  const reopen = options.endpoint === 'silent' ? simulator.faults.add({ effect: { kind: 'hang' } }) : undefined;
+  for (const cluster of (options.tasks ?? 0) > 0 ? clusters : []) {
+    // 0 %: there is no other instance that could take over before these stop.
+    const service = { name: 'web', desired: options.tasks ?? 0, cpu: 128, memory: 128, minimumHealthyPercent: 0 };
+    verbs.createService(cluster, service);
+  }
+  verbs.setDesiredCapacity(group, 1);
+  while (instance === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  const own = instance;
+  const member = () => world.groups.get(group)?.members.get(own.id);
+
+  return {
+    simulator,
+    calls: () => simulator.calls.list.filter(({ service }) => service !== 'imds' && service !== 'introspection'),
+    ecsStarts: () => [...starts],
+    startEcsAgent(cluster) {
+      starts.push(cluster);
+      if (!world.clusters.has(cluster)) return false;
+      verbs.startEcsAgent(own.id, cluster);
+      return true;
+    },
+    stopEcsAgent: () => verbs.stopEcsAgent(own.id),
+    containerInstance(cluster) {
+      const found = world.clusters.get(cluster)?.byInstance.get(own.id);
+      return found && { status: found.status, connected: found.agentConnected, tasks: found.tasks.size };
+    },
+    tags: () => Object.fromEntries(own.tags),
+    isProtected: () => own.disableApiTermination,
+    lifecycleState: () => member()?.state,
+    isDoomed: () => !isAlive(own) || (member()?.state ?? 'Terminated').startsWith('Terminat'),
+    completedHooks: () =>
+      simulator.calls
+        .find({ operation: 'CompleteLifecycleAction', instanceId: own.id, outcome: 'ok' })
+        .map(({ params }) => `${String(params['LifecycleHookName'])} ${String(params['LifecycleActionResult'])}`),
+    opsworksRecords: () => [...world.registrations.values()].filter(({ instanceId }) => instanceId === own.id).length,
+    openMetadata: () => verbs.setMetadata(own.id, { down: false }),
+    openEndpoint: () => reopen?.(),
+    interruptSpot: () => verbs.noticeSpot(own.id, 'terminate', 120_000),
+    scaleIn: () => verbs.terminateInGroup(own.id, true),
+  };
+}
+
+function clockAhead(ms: number) {
+  return {
+    now: () => Date.now() + ms,
+    after(delayMs: number, run: () => void) {
+      const timer = setTimeout(run, Math.min(delayMs, 2 ** 31 - 1)).unref();
+      return () => clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/** The base of the machine that the boot test boots: a small Debian with systemd and cloud-init, made once and kept outside the repository. */
+
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** systemd 252 and cloud-init 22: the lines that Amazon Linux 2023 has, too. */
+const suite = 'bookworm';
+const packages = [
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'cloud-init',
+  'ca-certificates',
+  'curl',
+  'openssl',
+  'xz-utils',
+  'iproute2',
+  'procps',
+  'e2fsprogs',
+];
+const unread = ['doc', 'man', 'locale', 'info'];
+
+/** A folder with the root's files, not to be written to, with `more` packages. Takes a minute or two the first time. */
+export async function ensureBase(more: readonly string[] = []): Promise<string> {
+  const wanted = [...packages, ...more];
+  const recipe = createHash('sha256')
+    .update(JSON.stringify([suite, wanted, unread]))
+    .digest('hex')
+    .slice(0, 12);
+  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'ecs-node', 'boot');
+  const base = join(cache, recipe);
+  if (await exists(base)) return base;
+  await mkdir(cache, { recursive: true });
+  // Renamed when it is whole, so that an interrupted download is not taken for a root.
+  const unfinished = `${base}.${process.pid}`;
+  const excludes = unread.map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`);
+  try {
+    await promisify(execFile)(
+      'mmdebstrap',
+      ['--quiet', '--variant=apt', `--include=${wanted.join(',')}`, ...excludes, suite, unfinished],
+      { maxBuffer: 2 ** 24 },
+    );
+    await rename(unfinished, base);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw error;
+  }
+  return base;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,54 @@
+/** What lies over the base: a stock image as Amazon's, and one with the binary baked in by the install script that everybody uses. */
+
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+export interface Layers {
+  base: string;
+  stock: string;
+  baked: string;
+  /** An unpacked release: what Packer uploads and what the archives hold. */
+  release: string;
+}
+
+const repository = join(import.meta.dirname, '../../..');
+
+/** Makes the layers below `folder`. */
+export async function layOut(folder: string, base: string, binary: string): Promise<Layers> {
+  const layers: Layers = {
+    base,
+    stock: join(folder, 'stock'),
+    baked: join(folder, 'baked'),
+    release: join(folder, 'release'),
+  };
+  await cp(join(import.meta.dirname, 'root'), layers.stock, { recursive: true, verbatimSymlinks: true });
+  for (const name of ['docker', 'ecs']) await chmod(join(layers.stock, 'usr/local/lib/stand-ins', name), 0o755);
+  await orderAsAmazonLinux(base, layers.stock);
+  // Empty: systemd makes a new one at the first boot, as on an image that was cleaned.
+  await writeFile(join(layers.stock, 'etc/machine-id'), '');
+  await layOutRelease(layers.release, binary);
+  await mkdir(layers.baked);
+  await promisify(execFile)(join(layers.release, 'install-files.sh'), {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DESTDIR: layers.baked },
+  });
+  return layers;
+}
+
+/** Debian orders cloud-init's last stage after multi-user.target, Amazon Linux does not: with Debian's order Amazon's own ecs.service is a cycle. */
+async function orderAsAmazonLinux(base: string, stock: string): Promise<void> {
+  const unit = await readFile(join(base, 'lib/systemd/system/cloud-final.service'), 'utf8');
+  const ordered = unit.replace(/^After=multi-user\.target\n/m, '');
+  if (ordered === unit) throw new Error("Debian's cloud-final.service is no longer ordered after multi-user.target");
+  await writeFile(join(stock, 'etc/systemd/system/cloud-final.service'), ordered);
+}
+
+export async function layOutRelease(folder: string, binary: string): Promise<void> {
+  await mkdir(folder);
+  await copyFile(binary, join(folder, 'ecs-node'));
+  await chmod(join(folder, 'ecs-node'), 0o755);
+  await copyFile(join(repository, 'bootstrap/install-files.sh'), join(folder, 'install-files.sh'));
+  await copyFile(join(repository, 'LICENSE'), join(folder, 'LICENSE'));
+  await cp(join(repository, 'systemd'), join(folder, 'systemd'), { recursive: true });
+}

@@ -1,0 +1,18 @@
+/** Waits for something to become true, and says what was waited for when it does not. */
+
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Asks every tenth of a second; resolves with the first answer that is neither undefined nor false. */
+export async function until<T>(
+  what: string,
+  ask: () => T | undefined | false | Promise<T | undefined | false>,
+  seconds = 30,
+): Promise<T> {
+  const end = performance.now() + seconds * 1000;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer;
+    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain: ${what}`);
+    await pause(100);
+  }
+}

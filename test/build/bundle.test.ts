@@ -1,0 +1,41 @@
+// What the bundler must do for the binary to be small and to start fast.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { bundle } from '../../scripts/binary/bundle.ts';
+
+const CALL = `import { DescribeTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
+export const call = () => [EC2Client.name, DescribeTagsCommand.name].length;`;
+
+test('a lazily imported part works and runs only when it is asked for', async () => {
+  const main = `console.log('main', VERSION); if (process.argv[2]) void import('./part.ts').then((p) => console.log(p.part));`;
+  const folder = project({ 'main.ts': main, 'part.ts': `console.log('loading'); export const part = 'part';` });
+  const file = join(folder, 'out.cjs');
+  writeFileSync(file, (await bundle(join(folder, 'main.ts'), { VERSION: '1.2.3' })).code);
+  const run = (...args: string[]): string => execFileSync(process.execPath, [file, ...args], { encoding: 'utf8' });
+  expect(run()).toBe('main 1.2.3\n');
+  expect(run('all')).toBe('main 1.2.3\nloading\npart\n');
+});
+
+test('of a large client only the calls that are used come along', async () => {
+  const main = `void import('./ec2.ts').then(({ call }) => console.log(call()));`;
+  const { code } = await bundle(join(project({ 'main.ts': main, 'ec2.ts': CALL }), 'main.ts'), {});
+  expect(code).toContain('DescribeTags');
+  expect(code).not.toContain('DescribeTrafficMirrorFilters');
+  expect(code.length).toBeLessThan(300_000);
+});
+
+test('a client that is imported lazily as a whole stops the build', async () => {
+  const folder = project({ 'main.ts': `void import('@aws-sdk/client-ec2');` });
+  await expect(bundle(join(folder, 'main.ts'), {})).rejects.toThrow('import a file of ours that imports it by name');
+});
+
+/** Below the project, so that its packages are found. */
+function project(files: Record<string, string>): string {
+  mkdirSync('out', { recursive: true });
+  const folder = mkdtempSync(join('out', 'bundle-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}

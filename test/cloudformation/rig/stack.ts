@@ -1,0 +1,59 @@
+/** An AWS on loopback (moto) to deploy the template to, and the AWS CLI to do it with. */
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+export interface Account {
+  /** Runs `aws` with these words; its answer, parsed. */
+  aws<T>(...words: string[]): Promise<T>;
+  close(): Promise<void>;
+}
+
+export async function openAccount(): Promise<Account> {
+  const port = await freePort();
+  const server = spawn('moto_server', ['--host', '127.0.0.1', '--port', String(port)], { stdio: 'ignore' });
+  const endpoint = `http://127.0.0.1:${port}`;
+  for (let tries = 0; !(await answers(endpoint)); tries++) {
+    if (server.exitCode !== null || tries > 300) throw new Error('moto_server does not start');
+    await pause(100);
+  }
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_DEFAULT_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
+    AWS_SECRET_ACCESS_KEY: 'example',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_PAGER: '',
+  };
+  return {
+    async aws<T>(...words: string[]) {
+      const { stdout } = await promisify(execFile)('aws', [...words, '--output', 'json'], { env, maxBuffer: 2 ** 24 });
+      return (stdout === '' ? {} : JSON.parse(stdout)) as T;
+    },
+    async close() {
+      server.kill();
+      await once(server, 'exit');
+    },
+  };
+}
+
+async function answers(endpoint: string): Promise<boolean> {
+  return fetch(`${endpoint}/moto-api/`).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}

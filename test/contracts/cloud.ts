@@ -1,0 +1,444 @@
+/** What everybody may rely on from `Cloud`, whoever implements it: in memory, over the simulator, over moto. */
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Refused } from '../../core/errors.ts';
+import type { Cloud, LifecycleHook } from '../../core/host.ts';
+
+/** One instance in an account, and what can be made to happen there. An area that a stage leaves out is not tested on it. */
+export interface CloudStage {
+  cloud: Cloud;
+  /** Lets some time pass. */
+  pause(): Promise<void>;
+  close(): Promise<void>;
+  instance?: {
+    protect(): Promise<void>;
+    isEnding(): Promise<boolean>;
+  };
+  group?: {
+    name: string;
+    putHook(hook: LifecycleHook): Promise<void>;
+    /** Its termination begins and waits for the hooks. */
+    beginTermination?: () => Promise<void>;
+    /** The group has a history of launches and terminations. */
+    hasHistory: boolean;
+  };
+  cluster?: {
+    name: string;
+    /** The ECS agent registers this instance; its ARN. */
+    register(): Promise<string>;
+    /** A task on this instance. Its ARN. */
+    runTask?: () => Promise<string>;
+    /** ECS counts by status and by filter. */
+    counts: boolean;
+  };
+  balancers?: {
+    /** With this instance in it; its ARN. */
+    targetGroup(): Promise<string>;
+    /** With this instance in it; its name. */
+    loadBalancer(): Promise<string>;
+    /** Connections drain for a while. */
+    drains: boolean;
+  };
+  opsworks?: {
+    stack: { id: string; name: string };
+    layer: { id: string; shortName: string };
+    /** This instance registers, as the installer does. */
+    register(): Promise<void>;
+  };
+  systemsManager?: {
+    /** The SSM agent comes up. */
+    start(): Promise<void>;
+  };
+  metrics?: {
+    /** Names of the metrics that CloudWatch has. */
+    names(namespace: string): Promise<string[]>;
+  };
+}
+
+interface How {
+  /** In the Auto Scaling group, and in service there. Else in none. */
+  member?: boolean;
+}
+
+export type OpenCloud = (how: How) => Promise<CloudStage>;
+
+export type Area = Exclude<keyof CloudStage, 'cloud' | 'pause' | 'close'>;
+
+const patient = new AbortController().signal;
+
+/** `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with the reason. */
+export function describeCloud(
+  name: string,
+  open: OpenCloud,
+  areas: readonly Area[],
+  gaps: Readonly<Record<string, string>> = {},
+): void {
+  describe(`cloud: ${name}`, () => {
+    let stage: CloudStage | undefined;
+    beforeEach(({ task, skip }) => skip(task.name in gaps, gaps[task.name]));
+    afterEach(async () => stage?.close());
+    for (const area of areas) {
+      describe(`${area}`, () => {
+        contracts[area](async (how = {}) => (stage = await open(how)));
+      });
+    }
+  });
+}
+
+type Open = (how?: How) => Promise<CloudStage>;
+
+const contracts: Record<Area, (open: Open) => void> = {
+  instance: describeInstance,
+  group: describeGroup,
+  cluster: describeCluster,
+  balancers: describeBalancers,
+  opsworks: describeOpsWorks,
+  systemsManager: describeSystemsManager,
+  metrics: describeMetrics,
+};
+
+/** Asks until it is so; whoever implements it may take time for it. */
+async function eventually(stage: CloudStage, check: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await check();
+    } catch (error) {
+      if (tries === 200) throw error;
+      await stage.pause();
+    }
+  }
+}
+
+function describeInstance(open: Open): void {
+  test('tags are set beside those that are there, and set again without harm', async () => {
+    const { cloud } = await open();
+    await cloud.tagSelf({ Name: 'web 1', color: 'blue' }, patient);
+    await cloud.tagSelf({ Name: 'web 2' }, patient);
+    await cloud.tagSelf({ Name: 'web 2' }, patient);
+    expect(await cloud.readOwnTags(patient)).toMatchObject({ Name: 'web 2', color: 'blue' });
+  });
+
+  test("a tag in AWS's own name is refused", async () => {
+    const { cloud } = await open();
+    await expect(cloud.tagSelf({ 'aws:name': 'x' }, patient)).rejects.toThrow(Refused);
+  });
+
+  test('termination protection is read, cleared, and cleared again without harm', async () => {
+    const { cloud, instance } = await open();
+    expect(await cloud.readTerminationProtection(patient)).toBe(false);
+    await instance!.protect();
+    expect(await cloud.readTerminationProtection(patient)).toBe(true);
+    await cloud.clearTerminationProtection(patient);
+    await cloud.clearTerminationProtection(patient);
+    expect(await cloud.readTerminationProtection(patient)).toBe(false);
+  });
+
+  test('a protected instance cannot end itself; any other can', async () => {
+    const { cloud, instance } = await open();
+    await instance!.protect();
+    await expect(cloud.terminateSelf(patient)).rejects.toMatchObject({
+      name: 'Refused',
+      code: 'OperationNotPermitted',
+    });
+    expect(await instance!.isEnding()).toBe(false);
+    await cloud.clearTerminationProtection(patient);
+    await cloud.terminateSelf(patient);
+    expect(await instance!.isEnding()).toBe(true);
+  });
+}
+
+function describeGroup(open: Open): void {
+  const hook = (name: string, transition: 'launch' | 'terminate'): LifecycleHook => ({
+    name,
+    transition,
+    heartbeatSeconds: 120,
+    globalSeconds: 12_000,
+    defaultResult: 'ABANDON',
+  });
+
+  test('an instance in no group is in none, and cannot end through one', async () => {
+    const { cloud } = await open();
+    expect(await cloud.readMembership(patient)).toBeUndefined();
+    await expect(cloud.terminateInGroup(patient)).rejects.toThrow(Refused);
+  });
+
+  test('a member knows its group and its state in it', async () => {
+    const { cloud, group } = await open({ member: true });
+    expect(await cloud.readMembership(patient)).toEqual({
+      group: group!.name,
+      lifecycleState: 'InService',
+      protectedFromScaleIn: false,
+    });
+  });
+
+  test('hooks are told with their limits', async () => {
+    const { cloud, group } = await open({ member: true });
+    const hooks = [hook('in', 'launch'), hook('out', 'terminate')];
+    for (const one of hooks) await group!.putHook(one);
+    const told = await cloud.readHooks(group!.name, patient);
+    expect(told.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual(hooks);
+  });
+
+  test('a hook that waits for nobody is neither extended nor completed', async (context) => {
+    const { cloud, group } = await open({ member: true });
+    if (!group!.beginTermination) return context.skip();
+    await group!.putHook(hook('out', 'terminate'));
+    expect(await cloud.heartbeat(group!.name, 'out', patient)).toBe(false);
+    expect(await cloud.completeHook(group!.name, 'out', 'CONTINUE', patient)).toBe(false);
+  });
+
+  test('a hook that waits is extended, completed once, and then waits no more', async (context) => {
+    const stage = await open({ member: true });
+    const { cloud, group } = stage;
+    if (!group!.beginTermination) return context.skip();
+    await group!.putHook(hook('out', 'terminate'));
+    await group!.beginTermination();
+    await eventually(stage, async () => expect(await cloud.heartbeat(group!.name, 'out', patient)).toBe(true));
+    expect((await cloud.readMembership(patient))?.lifecycleState).toBe('Terminating:Wait');
+    expect(await cloud.completeHook(group!.name, 'out', 'CONTINUE', patient)).toBe(true);
+    expect(await cloud.completeHook(group!.name, 'out', 'CONTINUE', patient)).toBe(false);
+    expect(await cloud.heartbeat(group!.name, 'out', patient)).toBe(false);
+  });
+
+  test('a member that ends through its group leaves it', async () => {
+    const stage = await open({ member: true });
+    await stage.cloud.terminateInGroup(patient);
+    await eventually(stage, async () => {
+      const membership = await stage.cloud.readMembership(patient);
+      expect(membership?.lifecycleState ?? 'Terminated').toMatch(/^Terminat/);
+    });
+  });
+
+  test('an unhealthy member is replaced in time, or may at least be called so', async () => {
+    const { cloud } = await open({ member: true });
+    await expect(cloud.reportUnhealthy(patient)).resolves.toBeUndefined();
+  });
+
+  test('the history goes back as far as is asked', async (context) => {
+    const stage = await open({ member: true });
+    const { cloud, group } = stage;
+    if (!group!.hasHistory) return context.skip();
+    const before = Date.now() - 60_000;
+    await cloud.terminateInGroup(patient);
+    await eventually(stage, async () => {
+      const kinds = (await cloud.readActivities(group!.name, before, patient)).map(({ kind }) => kind);
+      expect(kinds).toContain('terminate');
+    });
+    expect(await cloud.readActivities(group!.name, Date.now() + 3_600_000, patient)).toEqual([]);
+  });
+}
+
+function describeCluster(open: Open): void {
+  test('ECS does not know an instance whose agent has not registered', async () => {
+    const { cloud, cluster } = await open();
+    expect(await cloud.readContainerInstance(cluster!.name, undefined, patient)).toBeUndefined();
+  });
+
+  test('a cluster that does not exist is refused', async () => {
+    const { cloud } = await open();
+    await expect(cloud.readContainerInstance('nowhere', undefined, patient)).rejects.toMatchObject({
+      name: 'Refused',
+      code: 'ClusterNotFoundException',
+    });
+  });
+
+  test('a registered instance is found without its ARN, and with it', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const found = await cloud.readContainerInstance(cluster!.name, undefined, patient);
+    expect(found).toEqual({ arn, status: 'ACTIVE', agentConnected: true, runningTasks: 0, pendingTasks: 0 });
+    expect(await cloud.readContainerInstance(cluster!.name, arn, patient)).toEqual(found);
+  });
+
+  test('draining and going back are each as good twice as once', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const status = async () => (await cloud.readContainerInstance(cluster!.name, arn, patient))?.status;
+    await cloud.drain(cluster!.name, arn, patient);
+    await cloud.drain(cluster!.name, arn, patient);
+    expect(await status()).toBe('DRAINING');
+    await cloud.activate(cluster!.name, arn, patient);
+    await cloud.activate(cluster!.name, arn, patient);
+    expect(await status()).toBe('ACTIVE');
+  });
+
+  test('draining a container instance that does not exist is refused', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    await expect(cloud.drain(cluster!.name, arn.replace(/.{8}$/, '00000bad'), patient)).rejects.toThrow(Refused);
+  });
+
+  test('a task is there until it has stopped', async (context) => {
+    const stage = await open();
+    const { cloud, cluster } = stage;
+    if (!cluster!.runTask) return context.skip();
+    const arn = await cluster!.register();
+    expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
+    const task = await cluster!.runTask();
+    const [told] = await cloud.readTasks(cluster!.name, arn, patient);
+    expect(told).toMatchObject({ arn: task, desiredStatus: 'RUNNING' });
+    expect(told?.group).toMatch(/^(family|service):/);
+    await eventually(stage, async () => {
+      expect((await cloud.readTasks(cluster!.name, arn, patient))[0]?.lastStatus).toBe('RUNNING');
+    });
+    await cloud.stopTask(cluster!.name, task, 'the node leaves', patient);
+    expect((await cloud.readTasks(cluster!.name, arn, patient))[0]?.desiredStatus).toBe('STOPPED');
+    await eventually(stage, async () => {
+      expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
+    });
+  });
+
+  test('counts those who are registered, who drain, and whose agent is away', async (context) => {
+    const { cloud, cluster } = await open();
+    if (!cluster!.counts) return context.skip();
+    const arn = await cluster!.register();
+    expect(await cloud.readClusterHealth(cluster!.name, patient)).toEqual({
+      registered: 1,
+      draining: 0,
+      disconnected: 0,
+    });
+    await cloud.drain(cluster!.name, arn, patient);
+    expect(await cloud.readClusterHealth(cluster!.name, patient)).toEqual({
+      registered: 1,
+      draining: 1,
+      disconnected: 0,
+    });
+  });
+
+  test('a cluster without services lacks none', async () => {
+    const { cloud, cluster } = await open();
+    expect(await cloud.readUnsteadyServices(cluster!.name, patient)).toEqual([]);
+  });
+
+  test('a place in the queue to leave is taken once, kept, and given back', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const queue = async (reason = 'disk') => cloud.readLeaveQueue(cluster!.name, reason, patient);
+    expect(await queue()).toEqual([]);
+    await cloud.queueToLeave(cluster!.name, arn, 'disk', 1_000, patient);
+    await cloud.queueToLeave(cluster!.name, arn, 'disk', 2_000, patient);
+    expect(await queue()).toEqual([{ arn, since: 1_000 }]);
+    expect(await queue('ecs-agent')).toEqual([]);
+    await cloud.unqueue(cluster!.name, arn, 'disk', patient);
+    expect(await queue()).toEqual([]);
+  });
+}
+
+function describeBalancers(open: Open): void {
+  const kinds = [
+    ['target group', 'targetGroup', 'deregisterTarget', 'isTargetDraining', /:targetgroup\/[^/]+/, ':targetgroup/none'],
+    ['load balancer', 'loadBalancer', 'deregisterFromLoadBalancer', 'isLoadBalancerDraining', /^.*$/, 'none'],
+  ] as const;
+  test.each(kinds)('a %s lets the instance go, after its connections', async (_, make, deregister, isDraining) => {
+    const stage = await open();
+    const { cloud, balancers } = stage;
+    const name = await balancers![make]();
+    expect(await cloud[isDraining](name, patient)).toBe(false);
+    await cloud[deregister](name, patient);
+    expect(await cloud[isDraining](name, patient)).toBe(balancers!.drains);
+    await eventually(stage, async () => expect(await cloud[isDraining](name, patient)).toBe(false));
+    await cloud[deregister](name, patient);
+  });
+
+  test.each(kinds)('a %s that does not exist is refused', async (_, make, deregister, isDraining, pattern, none) => {
+    const { cloud, balancers } = await open();
+    const name = (await balancers![make]()).replace(pattern, none);
+    await expect(cloud[deregister](name, patient)).rejects.toThrow(Refused);
+    await expect(cloud[isDraining](name, patient)).rejects.toThrow(Refused);
+  });
+}
+
+function describeOpsWorks(open: Open): void {
+  const noSuchId = '99999999-9999-4999-8999-999999999999';
+
+  test('a stack is found by id and by name; one that is not there is absent', async () => {
+    const { cloud, opsworks } = await open();
+    const { stack } = opsworks!;
+    expect(await cloud.readStack(stack.id, patient)).toMatchObject(stack);
+    expect(await cloud.readStack(stack.name, patient)).toMatchObject(stack);
+    expect(await cloud.readStack(noSuchId, patient)).toBeUndefined();
+    expect(await cloud.readStack('no such stack', patient)).toBeUndefined();
+  });
+
+  test('a layer is found by id and by short name; one that is not there is absent', async () => {
+    const { cloud, opsworks } = await open();
+    const { stack, layer } = opsworks!;
+    expect(await cloud.readLayer(stack.id, layer.id, patient)).toEqual({ ...layer, stackId: stack.id });
+    expect(await cloud.readLayer(stack.id, layer.shortName, patient)).toEqual({ ...layer, stackId: stack.id });
+    expect(await cloud.readLayer(stack.id, noSuchId, patient)).toBeUndefined();
+    expect(await cloud.readLayer(stack.id, 'nothing', patient)).toBeUndefined();
+  });
+
+  test('a stack names its installer, a layer suggests a hostname', async () => {
+    const { cloud, opsworks } = await open();
+    const { installerUrl, parameters } = await cloud.readProvisioning(opsworks!.stack.id, patient);
+    expect(installerUrl).toMatch(/^https?:/);
+    expect(parameters['assets_download_bucket']).toBeTypeOf('string');
+    expect(await cloud.suggestHostname(opsworks!.layer.id, patient)).toMatch(/^[a-z0-9-]+$/);
+    await expect(cloud.readProvisioning(noSuchId, patient)).rejects.toMatchObject({
+      code: 'ResourceNotFoundException',
+    });
+    await expect(cloud.suggestHostname(noSuchId, patient)).rejects.toMatchObject({ code: 'ResourceNotFoundException' });
+  });
+
+  test('a node that has not registered has no record', async () => {
+    const { cloud, opsworks } = await open();
+    expect(await cloud.findRegistration(opsworks!.stack.id, patient)).toBeUndefined();
+    expect(await cloud.readRegistration(noSuchId, patient)).toBeUndefined();
+  });
+
+  test('a node registers, is assigned, is set up, leaves, and leaves no record', async () => {
+    const stage = await open();
+    const { cloud, opsworks } = stage;
+    const { stack, layer } = opsworks!;
+    await opsworks!.register();
+    let id = '';
+    await eventually(stage, async () => {
+      const found = await cloud.findRegistration(stack.id, patient);
+      expect(found).toMatchObject({ status: 'registered', layerIds: [] });
+      id = found!.id;
+    });
+    const status = async () => (await cloud.readRegistration(id, patient))?.status;
+    await cloud.assign(id, layer.id, patient);
+    await eventually(stage, async () => expect(await status()).toBe('online'));
+    expect(await cloud.readRegistration(id, patient)).toMatchObject({ id, layerIds: [layer.id] });
+    await cloud.unassign(id, patient);
+    await eventually(stage, async () => expect(await status()).toBe('registered'));
+    await cloud.deregister(id, patient);
+    await eventually(stage, async () => expect(await status()).toBeUndefined());
+    await expect(cloud.deregister(id, patient)).rejects.toMatchObject({ code: 'ResourceNotFoundException' });
+  });
+}
+
+function describeSystemsManager(open: Open): void {
+  test('an instance is unknown until its agent comes up, then online', async () => {
+    const stage = await open();
+    expect(await stage.cloud.readPing(patient)).toBeUndefined();
+    await stage.systemsManager!.start();
+    await eventually(stage, async () => expect(await stage.cloud.readPing(patient)).toBe('Online'));
+  });
+}
+
+function describeMetrics(open: Open): void {
+  test('what is published is there', async () => {
+    const stage = await open();
+    const metric = {
+      unit: 'Percent',
+      value: 12.5,
+      at: Date.now(),
+      dimensions: { MountPath: '/', Filesystem: '/dev/x' },
+    } as const;
+    await stage.cloud.publish(
+      'System/Linux',
+      [
+        { ...metric, name: 'DiskSpaceUtilization' },
+        { ...metric, name: 'InodeUtilization' },
+      ],
+      patient,
+    );
+    await eventually(stage, async () => {
+      const names = await stage.metrics!.names('System/Linux');
+      expect(names.toSorted()).toEqual(['DiskSpaceUtilization', 'InodeUtilization']);
+    });
+  });
+}

@@ -1,0 +1,50 @@
+/** What everybody may rely on from `EcsAgent`, whoever implements it. */
+
+import { afterEach, describe, expect, test } from 'vitest';
+import type { EcsAgent } from '../../core/host.ts';
+
+export interface EcsAgentStage {
+  ecsAgent: EcsAgent;
+  cluster: string;
+  /** The agent starts, registers and answers; resolves when it does. */
+  register(): Promise<void>;
+  /** A task runs here; its ARN. Only after `register`. */
+  runTask(): Promise<string>;
+  close(): Promise<void>;
+}
+
+const patient = new AbortController().signal;
+
+export function describeEcsAgent(name: string, open: () => Promise<EcsAgentStage>): void {
+  describe(`ECS agent: ${name}`, () => {
+    let stage: EcsAgentStage | undefined;
+    const node = async () => (stage = await open());
+    afterEach(async () => stage?.close());
+
+    test('before it has registered nobody answers, which is no trouble', async () => {
+      const { ecsAgent } = await node();
+      expect(await ecsAgent.readAgent(patient)).toBeUndefined();
+      expect(await ecsAgent.readTasks(patient)).toBeUndefined();
+    });
+
+    test('a registered agent tells its cluster, its container instance and its version', async () => {
+      const { ecsAgent, cluster, register } = await node();
+      await register();
+      const agent = await ecsAgent.readAgent(patient);
+      expect(agent?.cluster).toBe(cluster);
+      expect(agent?.containerInstanceArn).toMatch(/^arn:aws:ecs:.*:container-instance\//);
+      expect(agent?.version).not.toBe('');
+      expect(await ecsAgent.readTasks(patient)).toEqual([]);
+    });
+
+    test('a task that runs is told with its family and its states', async () => {
+      const { ecsAgent, register, runTask } = await node();
+      await register();
+      const arn = await runTask();
+      const tasks = await ecsAgent.readTasks(patient);
+      expect(tasks).toMatchObject([{ arn, desiredStatus: 'RUNNING' }]);
+      expect(tasks?.[0]?.family).not.toBe('');
+      expect(tasks?.[0]?.knownStatus).not.toBe('STOPPED');
+    });
+  });
+}

@@ -1,0 +1,125 @@
+/** What everybody may rely on from `Metadata`, whoever implements it. */
+
+import { afterEach, describe, expect, test } from 'vitest';
+import { Unavailable } from '../../core/errors.ts';
+import type { MaintenanceEvent, Metadata, SpotNotice } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+
+/** One running instance and what can be made to happen to it. */
+export interface MetadataStage {
+  metadata: Metadata;
+  /** What the instance is, as far as the stage knows. */
+  identity: Partial<Identity>;
+  /** Undefined: switched off. */
+  setTags(tags: Record<string, string> | undefined): void | Promise<void>;
+  /** Undefined where it can only be set at the launch. */
+  setUserData?: (text: string) => void;
+  setSpotNotice(notice: SpotNotice): void;
+  recommendRebalance(): void;
+  schedule(event: Pick<MaintenanceEvent, 'code' | 'description'> & { notBefore: number }): void;
+  setTargetState(state: string): void;
+  /** It stops answering. */
+  fail(): void | Promise<void>;
+  close(): Promise<void>;
+}
+
+const patient = new AbortController().signal;
+
+export function describeMetadata(name: string, open: () => Promise<MetadataStage>): void {
+  describe(`metadata: ${name}`, () => {
+    let stage: MetadataStage | undefined;
+    const node = async () => (stage = await open());
+    afterEach(async () => stage?.close());
+
+    test('knows who the instance is', async () => {
+      const { metadata, identity } = await node();
+      const read = await metadata.readIdentity(patient);
+      expect(read).toMatchObject(identity);
+      expect(read.instanceId).toMatch(/^i-[0-9a-f]{8,17}$/);
+      expect(read.hostname).not.toContain('.');
+    });
+
+    test('an uneventful instance has no notices, no maintenance, no target state', async () => {
+      const { metadata } = await node();
+      expect(await metadata.readSpotNotice(patient)).toBeUndefined();
+      expect(await metadata.readRebalanceNotice(patient)).toBeUndefined();
+      expect(await metadata.readMaintenance(patient)).toEqual([]);
+      expect(await metadata.readTargetState(patient)).toBeUndefined();
+    });
+
+    test('tags are read all or one by one, and are absent where they are switched off', async () => {
+      const { metadata, setTags } = await node();
+      await setTags({ Name: 'web 1', 'ecs-node:cluster': 'demo', empty: '' });
+      expect(await metadata.readTags(patient)).toMatchObject({ Name: 'web 1', 'ecs-node:cluster': 'demo', empty: '' });
+      expect(await metadata.readTag('ecs-node:cluster', patient)).toBe('demo');
+      expect(await metadata.readTag('other', patient)).toBeUndefined();
+      await setTags(undefined);
+      expect(await metadata.readTags(patient)).toBeUndefined();
+      expect(await metadata.readTag('Name', patient)).toBeUndefined();
+    });
+
+    test('user data are bytes, and absent where there are none', async () => {
+      const { metadata, setUserData } = await node();
+      expect(await metadata.readUserData(patient)).toBeUndefined();
+      if (setUserData === undefined) return;
+      setUserData('#!/bin/sh\necho ü\n');
+      expect(new TextDecoder().decode(await metadata.readUserData(patient))).toBe('#!/bin/sh\necho ü\n');
+    });
+
+    test('a spot notice says what will happen and when', async () => {
+      const { metadata, setSpotNotice } = await node();
+      // The service writes whole seconds.
+      const at = Math.floor(Date.now() / 1000) * 1000 + 120_000;
+      setSpotNotice({ action: 'terminate', at });
+      const notice = await metadata.readSpotNotice(patient);
+      expect(notice?.action).toBe('terminate');
+      expect(Math.abs((notice?.at ?? 0) - at)).toBeLessThan(5_000);
+    });
+
+    test('a rebalance recommendation has a time', async () => {
+      const { metadata, recommendRebalance } = await node();
+      recommendRebalance();
+      expect(Date.parse((await metadata.readRebalanceNotice(patient)) ?? '')).not.toBeNaN();
+    });
+
+    test('maintenance says what, when, and whether it still stands', async () => {
+      const { metadata, schedule } = await node();
+      const notBefore = Date.UTC(2030, 0, 21, 9, 0, 43);
+      schedule({ code: 'instance-retirement', description: 'The instance is on degraded hardware', notBefore });
+      const [event, ...more] = await metadata.readMaintenance(patient);
+      expect(more).toEqual([]);
+      expect(event).toMatchObject({ code: 'instance-retirement', state: 'active', notBefore });
+      expect(event?.id).not.toBe('');
+    });
+
+    test('the target state is what Auto Scaling wants', async () => {
+      const { metadata, setTargetState } = await node();
+      setTargetState('Terminated');
+      expect(await metadata.readTargetState(patient)).toBe('Terminated');
+    });
+
+    test('a service that fails is "could not tell", for every question', async () => {
+      const { metadata, fail } = await node();
+      await fail();
+      const {
+        readIdentity,
+        readTags,
+        readUserData,
+        readSpotNotice,
+        readRebalanceNotice,
+        readMaintenance,
+        readTargetState,
+      } = metadata;
+      const questions = [
+        readIdentity,
+        readTags,
+        readUserData,
+        readSpotNotice,
+        readRebalanceNotice,
+        readMaintenance,
+        readTargetState,
+      ];
+      for (const ask of questions) await expect(ask(patient)).rejects.toThrow(Unavailable);
+    });
+  });
+}

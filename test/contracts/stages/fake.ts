@@ -1,0 +1,128 @@
+/** The in-memory world of the unit tests, as a stage for the contracts: what they rely on there must hold here too. */
+
+import { Unavailable, ConfigError } from '../../../core/errors.ts';
+import { someBalancer } from '../../fakes/cloud/balancers.ts';
+import { someHook } from '../../fakes/cloud/group.ts';
+import { openFakeHost } from '../../fakes/host.ts';
+import type { OpenCloud } from '../cloud.ts';
+import type { EcsAgentStage } from '../ecs-agent.ts';
+import type { MachineStage } from '../machine.ts';
+import type { MetadataStage } from '../metadata.ts';
+
+export async function fakeMetadata(): Promise<MetadataStage> {
+  const { host, world } = openFakeHost();
+  const { metadata: state, clock } = world;
+  return {
+    metadata: host.metadata,
+    identity: world.identity,
+    setTags: (tags) => void (state.tags = tags),
+    setUserData: (text) => void (state.userData = new TextEncoder().encode(text)),
+    setSpotNotice: (notice) => void (state.spotNotice = notice),
+    recommendRebalance: () => void (state.rebalanceNotice = new Date(clock.now()).toISOString()),
+    schedule: (event) => void state.maintenance.push({ id: 'instance-event-1', state: 'active', ...event }),
+    setTargetState: (target) => void (state.targetState = target),
+    fail: () => world.calls.fails('metadata.*', new Unavailable('instance metadata: 503')),
+    close: async () => {},
+  };
+}
+
+export async function fakeMachine(): Promise<MachineStage> {
+  const { host, world } = openFakeHost();
+  const { machine: state } = world;
+  let urls = 0;
+  return {
+    machine: host.machine,
+    async addProgram(path, code) {
+      state.programs.set(path, ({ args, environment }) => ({
+        code,
+        tail: `${environment['GREETING']} ${args.join(' ')}\n`,
+      }));
+    },
+    async addBinaryFile(path) {
+      state.files.set(path, new ConfigError([{ path, problem: 'is not UTF-8 text' }]));
+    },
+    async serveArchive(files) {
+      const url = `https://example.com/${++urls}.tgz`;
+      state.archives.set(url, files);
+      return url;
+    },
+    async serveStatus(status) {
+      const url = `http://127.0.0.1/${++urls}`;
+      state.probes.set(url, status);
+      return url;
+    },
+    nowhere: async () => 'http://127.0.0.1/nowhere',
+    close: async () => {},
+  };
+}
+
+export async function fakeEcsAgent(): Promise<EcsAgentStage> {
+  const { host, world } = openFakeHost();
+  return {
+    ecsAgent: host.ecsAgent,
+    cluster: world.cluster.name,
+    register: async () => void world.joinCluster(),
+    runTask: async () => world.cluster.addTask(world.localAgent!.containerInstanceArn!).arn,
+    close: async () => {},
+  };
+}
+
+export const fakeCloud: OpenCloud = async ({ member }) => {
+  const { host, world, clock } = openFakeHost();
+  const { opsworks, instance } = world;
+  const [stack, layer] = [opsworks.stacks[0]!, opsworks.layers[0]!];
+  if (member) world.joinGroup('web');
+  return {
+    cloud: host.cloud,
+    pause: () => clock.run(1_000),
+    close: async () => {},
+    instance: {
+      protect: async () => void (instance.terminationProtection = true),
+      isEnding: async () => instance.state === 'shutting-down',
+    },
+    group: {
+      name: 'web',
+      putHook: async (hook) => void world.group!.hooks.push(someHook(hook.name, hook.transition, hook)),
+      beginTermination: async () => world.group!.begin('terminate'),
+      hasHistory: false,
+    },
+    cluster: {
+      name: world.cluster.name,
+      register: async () => world.joinCluster().arn,
+      runTask: async () => world.cluster.addTask(world.localAgent!.containerInstanceArn!).arn,
+      counts: true,
+    },
+    balancers: {
+      async targetGroup() {
+        const arn = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef';
+        world.balancers.targetGroups.set(arn, someBalancer());
+        return arn;
+      },
+      async loadBalancer() {
+        world.balancers.loadBalancers.set('classic', someBalancer());
+        return 'classic';
+      },
+      drains: true,
+    },
+    opsworks: {
+      stack: { id: stack.id, name: stack.name },
+      layer: { id: layer.id, shortName: layer.shortName },
+      async register() {
+        const preconfig = { assets_download_bucket: 'b', hostname: 'web-1', import: true, stack_id: stack.id };
+        const lines = Object.entries(preconfig).map(([key, value]) => `:${key}: ${JSON.stringify(value)}\n`);
+        await host.machine.writeText('/opsworks-agent-installer/preconfig', lines.join(''));
+        const file = '/opsworks-agent-installer/boot-registration';
+        const environment = { OPSWORKS_ASSETS_DOWNLOAD_BUCKET: 'b' };
+        const command = { file, args: [], environment, umask: 0o007 };
+        await clock.finish(host.machine.run(command, new AbortController().signal));
+      },
+    },
+    systemsManager: { start: async () => void (world.systemsManager.ping = 'Online') },
+    metrics: {
+      names: async (wanted) =>
+        world.published.flatMap(({ namespace, metrics }) =>
+          namespace === wanted ? metrics.map(({ name }) => name) : [],
+        ),
+    },
+  };
+};

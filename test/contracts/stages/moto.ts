@@ -1,0 +1,201 @@
+/** moto, a stand-in for AWS by other people, as far as it implements what a node needs. One server; reset for each stage. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  AutoScalingClient,
+  CreateAutoScalingGroupCommand,
+  AttachInstancesCommand,
+  PutLifecycleHookCommand,
+} from '@aws-sdk/client-auto-scaling';
+import { CloudWatchClient, ListMetricsCommand } from '@aws-sdk/client-cloudwatch';
+import {
+  DescribeInstancesCommand,
+  EC2Client,
+  ModifyInstanceAttributeCommand,
+  RunInstancesCommand,
+  DescribeSubnetsCommand,
+} from '@aws-sdk/client-ec2';
+import { CreateClusterCommand, ECSClient, RegisterContainerInstanceCommand } from '@aws-sdk/client-ecs';
+import {
+  CreateLoadBalancerCommand,
+  ElasticLoadBalancingClient,
+  RegisterInstancesWithLoadBalancerCommand,
+} from '@aws-sdk/client-elastic-load-balancing';
+import {
+  CreateTargetGroupCommand,
+  ElasticLoadBalancingV2Client,
+  RegisterTargetsCommand,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
+import type { Identity } from '../../../core/identity.ts';
+import { openLog } from '../../../core/log.ts';
+import { openCloud } from '../../../host/aws/open.ts';
+import { someIdentity } from '../../fakes/metadata.ts';
+import type { CloudStage, OpenCloud } from '../cloud.ts';
+
+const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' };
+
+export interface Moto {
+  url: string;
+  close(): void;
+}
+
+export async function startMoto(): Promise<Moto> {
+  const port = await freePort();
+  const server = spawn('moto_server', ['--host', '127.0.0.1', '--port', String(port)], {
+    stdio: 'ignore',
+    // Each reset would otherwise make some hundred images.
+    env: { ...process.env, MOTO_EC2_LOAD_DEFAULT_AMIS: 'false' },
+  });
+  const url = `http://127.0.0.1:${port}`;
+  for (let tries = 0; ; tries++) {
+    const answer = await fetch(`${url}/moto-api/`).catch(() => undefined);
+    if (answer) return { url, close: () => void server.kill('SIGKILL') };
+    if (tries > 300 || server.exitCode !== null) throw new Error('moto_server does not come up');
+    await sleep(100);
+  }
+}
+
+export async function motoCloud({ url }: Moto, { member }: Parameters<OpenCloud>[0]): Promise<CloudStage> {
+  await fetch(`${url}/moto-api/reset`, { method: 'POST' });
+  const settings = {
+    region: someIdentity.region,
+    endpoint: url,
+    credentials: { accessKeyId: keys.AWS_ACCESS_KEY_ID, secretAccessKey: keys.AWS_SECRET_ACCESS_KEY },
+  };
+  const ec2 = new EC2Client(settings);
+  const launched = await launch(ec2);
+  const identity: Identity = { ...someIdentity, ...launched };
+  const { instanceId } = identity;
+  const cloud = openCloud(
+    identity,
+    { AWS_ENDPOINT_URL: url, ...keys },
+    openLog(() => {}, Date.now),
+  );
+  return {
+    cloud,
+    pause: () => sleep(20),
+    close: () => cloud.close(),
+    instance: {
+      async protect() {
+        await ec2.send(
+          new ModifyInstanceAttributeCommand({ InstanceId: instanceId, DisableApiTermination: { Value: true } }),
+        );
+      },
+      async isEnding() {
+        const { Reservations = [] } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
+        return /^(shutting-down|terminated)$/.test(Reservations[0]?.Instances?.[0]?.State?.Name ?? '');
+      },
+    },
+    group: await stageGroup(new AutoScalingClient(settings), identity, member === true),
+    cluster: await stageCluster(new ECSClient(settings), identity),
+    balancers: stageBalancers(settings, ec2, identity),
+    metrics: {
+      async names(Namespace) {
+        const { Metrics = [] } = await new CloudWatchClient(settings).send(new ListMetricsCommand({ Namespace }));
+        return Metrics.map(({ MetricName = '' }) => MetricName);
+      },
+    },
+  };
+}
+
+async function launch(ec2: EC2Client): Promise<Pick<Identity, 'instanceId' | 'imageId' | 'zone'>> {
+  const { imageId } = someIdentity;
+  const { Instances = [] } = await ec2.send(
+    new RunInstancesCommand({ ImageId: imageId, InstanceType: 'm6i.large', MinCount: 1, MaxCount: 1 }),
+  );
+  const [instance] = Instances;
+  return { instanceId: instance!.InstanceId!, imageId, zone: instance!.Placement!.AvailabilityZone! };
+}
+
+async function stageGroup(
+  client: AutoScalingClient,
+  { instanceId, zone }: Identity,
+  isMember: boolean,
+): Promise<NonNullable<CloudStage['group']>> {
+  const name = 'web';
+  const limits = { MinSize: 0, MaxSize: 4, DesiredCapacity: 0, AvailabilityZones: [zone], InstanceId: instanceId };
+  await client.send(new CreateAutoScalingGroupCommand({ AutoScalingGroupName: name, ...limits }));
+  if (isMember) {
+    await client.send(new AttachInstancesCommand({ AutoScalingGroupName: name, InstanceIds: [instanceId] }));
+  }
+  return {
+    name,
+    async putHook(hook) {
+      await client.send(
+        new PutLifecycleHookCommand({
+          AutoScalingGroupName: name,
+          LifecycleHookName: hook.name,
+          LifecycleTransition: `autoscaling:EC2_INSTANCE_${hook.transition === 'launch' ? 'LAUNCHING' : 'TERMINATING'}`,
+          HeartbeatTimeout: hook.heartbeatSeconds,
+          DefaultResult: hook.defaultResult,
+        }),
+      );
+    },
+    // moto neither waits for hooks nor keeps a history.
+    hasHistory: false,
+  };
+}
+
+async function stageCluster(client: ECSClient, identity: Identity): Promise<NonNullable<CloudStage['cluster']>> {
+  const name = 'demo';
+  await client.send(new CreateClusterCommand({ clusterName: name }));
+  return {
+    name,
+    async register() {
+      const { region, accountId, instanceId, instanceType, imageId, privateIp, zone } = identity;
+      const document = { region, accountId, instanceId, instanceType, imageId, privateIp, availabilityZone: zone };
+      const { containerInstance } = await client.send(
+        new RegisterContainerInstanceCommand({ cluster: name, instanceIdentityDocument: JSON.stringify(document) }),
+      );
+      return containerInstance!.containerInstanceArn!;
+    },
+    // moto's tasks never run, and it filters container instances by nothing.
+    counts: false,
+  };
+}
+
+function stageBalancers(
+  settings: ConstructorParameters<typeof EC2Client>[0],
+  ec2: EC2Client,
+  { instanceId, zone }: Identity,
+): NonNullable<CloudStage['balancers']> {
+  return {
+    async targetGroup() {
+      const client = new ElasticLoadBalancingV2Client(settings ?? {});
+      const { Subnets = [] } = await ec2.send(new DescribeSubnetsCommand({}));
+      const { TargetGroups = [] } = await client.send(
+        new CreateTargetGroupCommand({ Name: 'web', Protocol: 'HTTP', Port: 8080, VpcId: Subnets[0]!.VpcId! }),
+      );
+      const { TargetGroupArn } = TargetGroups[0]!;
+      await client.send(new RegisterTargetsCommand({ TargetGroupArn, Targets: [{ Id: instanceId }] }));
+      return TargetGroupArn!;
+    },
+    async loadBalancer() {
+      const client = new ElasticLoadBalancingClient(settings ?? {});
+      const Listeners = [{ Protocol: 'HTTP', LoadBalancerPort: 80, InstancePort: 80 }];
+      await client.send(
+        new CreateLoadBalancerCommand({ LoadBalancerName: 'classic', Listeners, AvailabilityZones: [zone] }),
+      );
+      await client.send(
+        new RegisterInstancesWithLoadBalancerCommand({
+          LoadBalancerName: 'classic',
+          Instances: [{ InstanceId: instanceId }],
+        }),
+      );
+      return 'classic';
+    },
+    drains: false,
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

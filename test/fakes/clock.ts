@@ -1,0 +1,102 @@
+/** Time that stands still until a test moves it. */
+
+import type { Clock } from '../../core/patience.ts';
+
+export interface FakeClock extends Clock {
+  /** Calls `act` once time has come that far; call the result to forget it. */
+  schedule(ms: number, act: () => void): () => void;
+  /** Lets everything that needs no time happen. */
+  settle(): Promise<void>;
+  /** Moves time by `ms`, waking sleepers in their order. */
+  run(ms: number): Promise<void>;
+  /** Moves time from sleeper to sleeper until `work` is settled; fails when it waits for nothing that could come. */
+  finish<T>(work: Promise<T>, limitMs?: number): Promise<T>;
+  /** The wall clock jumps (NTP); durations do not. */
+  jump(ms: number): void;
+  /** How many wait for time to pass. */
+  sleeping(): number;
+}
+
+interface Timer {
+  at: number;
+  order: number;
+  act: () => void;
+}
+
+/** A week: what a test does not finish in it never ends. */
+const week = 7 * 24 * 3_600_000;
+
+/** A sleep that any clock with a schedule has: it heeds its signal and leaves nothing behind. */
+export function sleepBy(schedule: FakeClock['schedule']): Clock['sleep'] {
+  return (ms, signal) =>
+    new Promise<void>((resolve, reject) => {
+      if (signal.aborted) return void reject(signal.reason as Error);
+      const stop = () => {
+        forget();
+        reject(signal.reason as Error);
+      };
+      const forget = schedule(ms, () => {
+        signal.removeEventListener('abort', stop);
+        resolve();
+      });
+      signal.addEventListener('abort', stop, { once: true });
+    });
+}
+
+export function openFakeClock(startsAt = Date.UTC(2030, 0, 1)): FakeClock {
+  let uptime = 1_000;
+  let offset = startsAt - uptime;
+  let order = 0;
+  const timers = new Set<Timer>();
+
+  const next = (): Timer | undefined => [...timers].toSorted((a, b) => a.at - b.at || a.order - b.order)[0];
+  const fire = (timer: Timer) => {
+    timers.delete(timer);
+    uptime = Math.max(uptime, timer.at);
+    timer.act();
+  };
+  const schedule = (ms: number, act: () => void) => {
+    const timer = { at: uptime + Math.max(0, ms), order: order++, act };
+    timers.add(timer);
+    return () => void timers.delete(timer);
+  };
+  // Fakes use promises only, so one turn of the event loop drains them; a few more let dynamic imports end.
+  const settle = async () => {
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  return {
+    now: () => uptime + offset,
+    uptime: () => uptime,
+    sleep: sleepBy(schedule),
+    schedule,
+    settle,
+    async run(ms) {
+      const end = uptime + ms;
+      await settle();
+      for (let timer = next(); timer !== undefined && timer.at <= end; timer = next()) {
+        fire(timer);
+        await settle();
+      }
+      uptime = end;
+    },
+    async finish(work, limitMs = week) {
+      let settled = false;
+      void Promise.allSettled([work]).then(() => (settled = true));
+      const end = uptime + limitMs;
+      for (let idle = 0; ;) {
+        await settle();
+        if (settled) return work;
+        const timer = next();
+        if (timer !== undefined && timer.at <= end) fire(timer);
+        else if (++idle > 50) {
+          throw new Error(
+            timer === undefined ? 'stuck: it waits for something that will never come' : 'stuck: time is up',
+          );
+        }
+      }
+    },
+    jump: (ms) => void (offset += ms),
+    sleeping: () => timers.size,
+  };
+}

@@ -1,0 +1,177 @@
+/** An ECS cluster: this node, other nodes, tasks that take their time to stop. */
+
+import { Refused } from '../../../core/errors.ts';
+import type { ClusterCloud, ContainerInstance } from '../../../core/host.ts';
+import type { FakeClock } from '../clock.ts';
+
+export interface FakeContainerInstance extends Omit<ContainerInstance, 'runningTasks' | 'pendingTasks'> {
+  ec2InstanceId: string;
+  attributes: Map<string, string>;
+}
+
+export interface FakeTask {
+  arn: string;
+  family: string;
+  version: string;
+  /** `service:NAME` moves away when its node drains; `family:NAME` stays. */
+  group: string;
+  lastStatus: string;
+  desiredStatus: string;
+  /** Where the agent on the node sees something else than ECS. */
+  knownStatus?: string;
+  /** How long it takes to stop. Infinity: until StopTask, which kills it after 30 s. */
+  stopsAfterMs: number;
+  containerInstanceArn: string;
+}
+
+export interface FakeCluster {
+  name: string;
+  instances: FakeContainerInstance[];
+  tasks: FakeTask[];
+  unsteadyServices: string[];
+  /** Adds an instance that is ACTIVE and connected. */
+  addInstance(more?: Partial<FakeContainerInstance>): FakeContainerInstance;
+  /** Adds a running task. */
+  addTask(containerInstanceArn: string, more?: Partial<FakeTask>): FakeTask;
+}
+
+/** ECS gives a container 30 s between SIGTERM and SIGKILL. */
+const stopTimeoutMs = 30_000;
+
+export function openFakeCluster(name: string): FakeCluster {
+  let count = 0;
+  const arn = (kind: string) =>
+    `arn:aws:ecs:us-east-1:123456789012:${kind}/${name}/${String(++count).padStart(32, '0')}`;
+  const cluster: FakeCluster = {
+    name,
+    instances: [],
+    tasks: [],
+    unsteadyServices: [],
+    addInstance(more = {}) {
+      const instance = {
+        arn: arn('container-instance'),
+        ec2InstanceId: `i-${String(count).padStart(17, '0')}`,
+        status: 'ACTIVE',
+        agentConnected: true,
+        attributes: new Map<string, string>(),
+        ...more,
+      };
+      cluster.instances.push(instance);
+      return instance;
+    },
+    addTask(containerInstanceArn, more = {}) {
+      const task = {
+        arn: arn('task'),
+        family: 'web',
+        version: '1',
+        group: 'service:web',
+        lastStatus: 'RUNNING',
+        desiredStatus: 'RUNNING',
+        stopsAfterMs: stopTimeoutMs,
+        containerInstanceArn,
+        ...more,
+      };
+      cluster.tasks.push(task);
+      return task;
+    },
+  };
+  return cluster;
+}
+
+export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, clock: FakeClock): ClusterCloud {
+  const known = (name: string) => {
+    if (name !== cluster.name) throw new Refused(`Cluster not found: ${name}`, { code: 'ClusterNotFoundException' });
+  };
+  const byArn = (name: string, arn: string): FakeContainerInstance => {
+    known(name);
+    const instance = cluster.instances.find((candidate) => candidate.arn === arn);
+    if (instance === undefined) throw new Refused(`${arn}: MISSING`, { code: 'InvalidParameterException' });
+    return instance;
+  };
+  const onNode = (arn: string) =>
+    cluster.tasks.filter((task) => task.containerInstanceArn === arn && task.lastStatus !== 'STOPPED');
+  const stop = (task: FakeTask, afterMs: number) => {
+    task.desiredStatus = 'STOPPED';
+    if (task.lastStatus === 'RUNNING') task.lastStatus = 'STOPPING';
+    if (afterMs === Infinity) return;
+    clock.schedule(afterMs, () => {
+      task.lastStatus = 'STOPPED';
+      delete task.knownStatus;
+    });
+  };
+  const key = (reason: string) => `ecs-node.leave.${reason}`;
+  const changeable = (instance: FakeContainerInstance) => {
+    if (!['ACTIVE', 'DRAINING'].includes(instance.status)) {
+      throw new Refused(`a container instance that is ${instance.status} cannot change`, {
+        code: 'InvalidParameterException',
+      });
+    }
+    return instance;
+  };
+
+  return {
+    async readContainerInstance(name, arn) {
+      known(name);
+      const instance = cluster.instances.find((candidate) =>
+        arn === undefined ? candidate.ec2InstanceId === ec2InstanceId : candidate.arn === arn,
+      );
+      if (instance === undefined || instance.status === 'INACTIVE') return undefined;
+      const tasks = onNode(instance.arn).filter(({ desiredStatus }) => desiredStatus === 'RUNNING');
+      return {
+        arn: instance.arn,
+        status: instance.status,
+        agentConnected: instance.agentConnected,
+        runningTasks: tasks.filter(({ lastStatus }) => lastStatus === 'RUNNING').length,
+        pendingTasks: tasks.filter(({ lastStatus }) => lastStatus !== 'RUNNING').length,
+      };
+    },
+    async drain(name, arn) {
+      changeable(byArn(name, arn)).status = 'DRAINING';
+      for (const task of onNode(arn)) {
+        if (task.group.startsWith('service:') && task.desiredStatus === 'RUNNING') stop(task, task.stopsAfterMs);
+      }
+    },
+    activate: async (name, arn) => void (changeable(byArn(name, arn)).status = 'ACTIVE'),
+    async readTasks(name, arn) {
+      byArn(name, arn);
+      return onNode(arn).map(({ arn: task, group, lastStatus, desiredStatus }) => ({
+        arn: task,
+        group,
+        lastStatus,
+        desiredStatus,
+      }));
+    },
+    async stopTask(name, arn) {
+      known(name);
+      const task = cluster.tasks.find((candidate) => candidate.arn === arn);
+      if (task === undefined)
+        throw new Refused('The referenced task was not found.', { code: 'InvalidParameterException' });
+      if (task.lastStatus !== 'STOPPED') stop(task, Math.min(task.stopsAfterMs, stopTimeoutMs));
+    },
+    async readClusterHealth(name) {
+      known(name);
+      const there = cluster.instances.filter(({ status }) => status === 'ACTIVE' || status === 'DRAINING');
+      return {
+        registered: there.length,
+        draining: there.filter(({ status }) => status === 'DRAINING').length,
+        disconnected: there.filter(({ agentConnected }) => !agentConnected).length,
+      };
+    },
+    async readUnsteadyServices(name) {
+      known(name);
+      return cluster.unsteadyServices;
+    },
+    async queueToLeave(name, arn, reason, since) {
+      const { attributes } = byArn(name, arn);
+      if (!attributes.has(key(reason))) attributes.set(key(reason), String(since));
+    },
+    async readLeaveQueue(name, reason) {
+      known(name);
+      return cluster.instances
+        .filter(({ attributes }) => attributes.has(key(reason)))
+        .map(({ arn, attributes }) => ({ arn, since: Number(attributes.get(key(reason))) }))
+        .toSorted((a, b) => a.since - b.since || (a.arn < b.arn ? -1 : 1));
+    },
+    unqueue: async (name, arn, reason) => void byArn(name, arn).attributes.delete(key(reason)),
+  };
+}

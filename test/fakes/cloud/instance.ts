@@ -1,0 +1,46 @@
+/** EC2, as far as one instance is concerned. */
+
+import { Refused } from '../../../core/errors.ts';
+import type { InstanceCloud } from '../../../core/host.ts';
+
+export interface FakeInstance {
+  state: 'running' | 'shutting-down';
+  tags: Record<string, string>;
+  terminationProtection: boolean;
+  /** How often clearing has no effect yet, as when the attribute is read from another replica. */
+  clearsIgnored: number;
+}
+
+export function emptyInstance(): FakeInstance {
+  return { state: 'running', tags: {}, terminationProtection: false, clearsIgnored: 0 };
+}
+
+export function openInstanceCloud(instance: FakeInstance): InstanceCloud {
+  return {
+    async tagSelf(tags) {
+      for (const [key, value] of Object.entries(tags)) {
+        if (key.length < 1 || key.length > 128 || key.startsWith('aws:') || value.length > 256) {
+          throw new Refused(`tag ${key}: not a valid tag`, { code: 'InvalidParameterValue' });
+        }
+      }
+      if (new Set([...Object.keys(instance.tags), ...Object.keys(tags)]).size > 50) {
+        throw new Refused('an instance may have 50 tags', { code: 'TagLimitExceeded' });
+      }
+      Object.assign(instance.tags, tags);
+    },
+    readOwnTags: async () => instance.tags,
+    readTerminationProtection: async () => instance.terminationProtection,
+    async clearTerminationProtection() {
+      if (instance.clearsIgnored > 0) instance.clearsIgnored -= 1;
+      else instance.terminationProtection = false;
+    },
+    async terminateSelf() {
+      if (instance.terminationProtection) {
+        throw new Refused("The instance may not be terminated. Modify its 'disableApiTermination' attribute", {
+          code: 'OperationNotPermitted',
+        });
+      }
+      instance.state = 'shutting-down';
+    },
+  };
+}

@@ -1,0 +1,157 @@
+/** A whole world in memory around one node: a Host for unit tests, and the strings to pull behind it. */
+
+import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+import { openLog, type Entry } from '../../core/log.ts';
+import { openCalls, never, type Calls, type Process } from './calls.ts';
+import { openFakeClock, type FakeClock } from './clock.ts';
+import { openBalancerCloud, type FakeBalancers } from './cloud/balancers.ts';
+import { openClusterCloud, openFakeCluster, type FakeCluster, type FakeContainerInstance } from './cloud/cluster.ts';
+import { openFakeGroup, openGroupCloud, type FakeGroup } from './cloud/group.ts';
+import { emptyInstance, openInstanceCloud, type FakeInstance } from './cloud/instance.ts';
+import {
+  installerProgram,
+  installerUrl,
+  openOpsWorksCloud,
+  someOpsWorks,
+  type FakeOpsWorks,
+} from './cloud/opsworks.ts';
+import { emptyMachine, openMachine, type FakeMachine } from './machine.ts';
+import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from './metadata.ts';
+
+export interface World {
+  identity: Identity;
+  clock: FakeClock;
+  calls: Calls;
+  metadata: FakeMetadata;
+  machine: FakeMachine;
+  instance: FakeInstance;
+  /** Undefined: the instance is in no Auto Scaling group. */
+  group: FakeGroup | undefined;
+  cluster: FakeCluster;
+  balancers: FakeBalancers;
+  opsworks: FakeOpsWorks;
+  systemsManager: { ping: string | undefined };
+  published: { namespace: string; metrics: Metric[] }[];
+  /** What the introspection API says; undefined: nobody listens. */
+  localAgent: LocalAgent | undefined;
+  log: Entry[];
+  /** The ECS agent registers: introspection answers, ECS has an ACTIVE, connected container instance. */
+  joinCluster(): FakeContainerInstance;
+  /** Puts the instance into a group, InService. */
+  joinGroup(name?: string): FakeGroup;
+  /** This process is gone (killed); a new one over the same world. */
+  restart(): Host;
+  /** As `restart`, with a new boot id and an empty /run. */
+  reboot(): Host;
+}
+
+export interface Overrides {
+  identity?: Partial<Identity>;
+  cluster?: string;
+  startsAt?: number;
+}
+
+export function openFakeHost(overrides: Overrides = {}): { host: Host; world: World; clock: FakeClock } {
+  const clock = openFakeClock(overrides.startsAt);
+  const calls = openCalls(clock);
+  const identity = { ...someIdentity, ...overrides.identity };
+  const instance = emptyInstance();
+  const machine = emptyMachine();
+  const opsworks = someOpsWorks();
+  machine.archives.set(installerUrl, { 'opsworks-agent-installer/boot-registration': '#!/bin/sh\n' });
+  machine.programs.set(
+    '/opsworks-agent-installer/boot-registration',
+    installerProgram(opsworks, machine, instance, identity.instanceId, clock),
+  );
+  let boots = 1;
+
+  const world: World = {
+    identity,
+    clock,
+    calls,
+    metadata: emptyMetadata(identity),
+    machine,
+    instance,
+    group: undefined,
+    cluster: openFakeCluster(overrides.cluster ?? 'demo'),
+    balancers: { targetGroups: new Map(), loadBalancers: new Map() },
+    opsworks,
+    systemsManager: { ping: undefined },
+    published: [],
+    localAgent: undefined,
+    log: [],
+    joinCluster() {
+      const own = world.cluster.addInstance({ ec2InstanceId: identity.instanceId });
+      world.localAgent = { cluster: world.cluster.name, containerInstanceArn: own.arn, version: '1.106.1' };
+      return own;
+    },
+    joinGroup: (name) => (world.group = openFakeGroup(clock, instance, name)),
+    restart: () => openProcess(world, calls.start(), wrap),
+    reboot() {
+      machine.bootId = `boot-${++boots}`;
+      for (const path of machine.files.keys()) if (path.startsWith('/run/')) machine.files.delete(path);
+      return world.restart();
+    },
+  };
+  const wrap: Wrap = (area, verbs, process) => calls.wrap(area, verbs, process);
+  return { host: openProcess(world, calls.process(), wrap), world, clock };
+}
+
+type Wrap = <T extends object>(area: 'metadata' | 'machine' | 'ecsAgent' | 'cloud', verbs: T, process: Process) => T;
+
+function openProcess(world: World, process: Process, wrap: Wrap): Host {
+  const { clock, identity } = world;
+  return {
+    identity,
+    metadata: wrap('metadata', openMetadata(world.metadata), process),
+    machine: wrap('machine', openMachine(world.machine), process),
+    ecsAgent: wrap('ecsAgent', openEcsAgent(world), process),
+    cloud: wrap('cloud', openCloud(world), process),
+    clock: {
+      now: clock.now,
+      uptime: clock.uptime,
+      // A dead process wakes no more.
+      sleep: (ms, signal) =>
+        clock.sleep(ms, AbortSignal.any([signal, process.death.signal])).catch((error: unknown) => {
+          if (!process.alive) return never<void>();
+          throw error;
+        }),
+    },
+    log: openLog((entry) => void world.log.push(entry), clock.now),
+  };
+}
+
+function openEcsAgent(world: World): Host['ecsAgent'] {
+  return {
+    readAgent: async () => (world.localAgent === undefined ? undefined : { ...world.localAgent }),
+    async readTasks() {
+      const arn = world.localAgent?.containerInstanceArn;
+      if (arn === undefined) return undefined;
+      return world.cluster.tasks
+        .filter(({ containerInstanceArn }) => containerInstanceArn === arn)
+        .map((task): LocalTask => ({
+          arn: task.arn,
+          family: task.family,
+          version: task.version,
+          desiredStatus: task.desiredStatus,
+          // The agent knows RUNNING and STOPPED; what is between, it still runs.
+          knownStatus: task.knownStatus ?? (task.lastStatus === 'STOPPING' ? 'RUNNING' : task.lastStatus),
+        }));
+    },
+  };
+}
+
+function openCloud(world: World): Cloud {
+  const { clock, identity } = world;
+  return {
+    ...openInstanceCloud(world.instance),
+    ...openGroupCloud(() => world.group, world.instance, clock),
+    ...openClusterCloud(world.cluster, identity.instanceId, clock),
+    ...openBalancerCloud(world.balancers, clock),
+    ...openOpsWorksCloud(world.opsworks, identity.instanceId, clock),
+    readPing: async () => world.systemsManager.ping,
+    publish: async (namespace, metrics) => void world.published.push({ namespace, metrics: [...metrics] }),
+    close: async () => {},
+  };
+}

@@ -1,0 +1,55 @@
+/** An instance metadata service in memory: a test sets what it says. */
+
+import type { MaintenanceEvent, Metadata, SpotNotice } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+
+export interface FakeMetadata {
+  identity: Identity;
+  /** Undefined: InstanceMetadataTags is not enabled. */
+  tags: Record<string, string> | undefined;
+  userData: Uint8Array | undefined;
+  spotNotice: SpotNotice | undefined;
+  rebalanceNotice: string | undefined;
+  maintenance: MaintenanceEvent[];
+  targetState: string | undefined;
+}
+
+export const someIdentity: Identity = {
+  instanceId: 'i-0123456789abcdef0',
+  accountId: '123456789012',
+  region: 'us-east-1',
+  partition: 'aws',
+  zone: 'us-east-1a',
+  instanceType: 'm6i.large',
+  imageId: 'ami-0123456789abcdef0',
+  architecture: 'x86_64',
+  privateIp: '10.0.0.7',
+  hostname: 'ip-10-0-0-7',
+  role: 'ecs-node',
+  purchase: 'on-demand',
+};
+
+export function emptyMetadata(identity: Identity): FakeMetadata {
+  return {
+    identity,
+    tags: undefined,
+    userData: undefined,
+    spotNotice: undefined,
+    rebalanceNotice: undefined,
+    maintenance: [],
+    targetState: undefined,
+  };
+}
+
+export function openMetadata(state: FakeMetadata): Metadata {
+  return {
+    readIdentity: async () => ({ ...state.identity }),
+    readTags: async () => (state.tags === undefined ? undefined : { ...state.tags }),
+    readTag: async (key) => state.tags?.[key],
+    readUserData: async () => state.userData,
+    readSpotNotice: async () => state.spotNotice,
+    readRebalanceNotice: async () => state.rebalanceNotice,
+    readMaintenance: async () => state.maintenance.map((event) => ({ ...event })),
+    readTargetState: async () => state.targetState,
+  };
+}

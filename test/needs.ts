@@ -1,0 +1,70 @@
+// What some suites need from the machine beyond Node and npm, told by the file's name: `cloud.moto.test.ts` needs moto.
+//
+// Without it such a suite is left out with one visible line; where CI=true that is a failure (vitest.config.ts).
+import { accessSync, constants, existsSync, globSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+interface Need {
+  isMet(): boolean;
+  remedy: string;
+}
+
+const needs: Record<string, Need> = {
+  moto: { isMet: () => hasCommand('moto_server'), remedy: "pip install 'moto[server]'" },
+  aemm: {
+    isMet: () => hasCommand('amazon-ec2-metadata-mock'),
+    remedy: 'put the folder on PATH that test/peers/get-metadata-mock.sh prints (needs Go)',
+  },
+  nspawn: {
+    isMet: () => process.getuid?.() === 0 && hasCommand('systemd-nspawn') && hasCommand('mmdebstrap'),
+    remedy: 'as root, apt-get install systemd-container mmdebstrap',
+  },
+  rpmbuild: { isMet: () => hasCommand('rpmbuild') && hasCommand('xz'), remedy: 'apt-get install rpm xz-utils' },
+  cfn: {
+    isMet: () => hasCommand('cfn-lint') && hasCommand('moto_server') && hasCommand('aws'),
+    remedy: "pip install cfn-lint awscli 'moto[server,all]'",
+  },
+  packer: {
+    isMet: hasPacker,
+    remedy: 'packer/get-packer.sh (needs Go), or install HashiCorp Packer and run "packer init packer"',
+  },
+  shellcheck: { isMet: () => hasCommand('shellcheck'), remedy: 'apt-get install shellcheck' },
+  image: {
+    isMet: () => ['nspawn', 'packer', 'moto', 'rpmbuild'].every((need) => needs[need]!.isMet()) && hasCommand('aws'),
+    remedy: 'what nspawn, packer, moto and rpmbuild need; pip install awscli',
+  },
+};
+
+export interface MissingSuite {
+  file: string;
+  need: string;
+  remedy: string;
+}
+
+/** The suites that cannot run here. Throws on a file whose name asks for a need that nobody has written down. */
+export function missingSuites(root = process.cwd()): MissingSuite[] {
+  return globSync('test/**/*.*.test.ts', { cwd: root }).flatMap((file) => {
+    const need = file.split('.').at(-3)!;
+    const found = needs[need];
+    if (!found) throw new Error(`${file} needs "${need}", which test/needs.ts does not know`);
+    return found.isMet() ? [] : [{ file, need, remedy: found.remedy }];
+  });
+}
+
+/** packer/get-packer.sh puts it outside PATH. */
+function hasPacker(): boolean {
+  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  return hasCommand('packer') || existsSync(join(cache, 'ecs-node/packer/bin/packer'));
+}
+
+function hasCommand(name: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

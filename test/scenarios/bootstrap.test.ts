@@ -1,0 +1,95 @@
+import { describe } from 'vitest';
+import { scenario, type Scene } from './scenario.ts';
+import { group, opsworks, settings, until, type Node } from './stage.ts';
+
+const registrations = ({ simulator }: Scene) => [...simulator.world.registrations.values()];
+const alive = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)?.state === 'running';
+
+const steps = ['preflight', 'ecs-config', 'ohai-hint', 'hostname', 'name-tag', 'register', 'assign', 'unprotect'];
+
+describe('a bootstrap that is killed (-9) and run again ends as one that was not, at', () => {
+  for (const step of steps) {
+    scenario(step, { flags: opsworks, hooks: false }, async (scene) => {
+      const { expect, simulator } = scene;
+      let killed = false;
+      const node = await scene.launch();
+      const kill = setInterval(() => {
+        if (killed || !node.log.some((line) => line.message === 'step started' && line['step'] === step)) return;
+        killed = true;
+        node.kill();
+      }, 1);
+      await node.booted;
+      clearInterval(kill);
+      expect(killed).toBe(true);
+      expect(await node.boot()).toBe(0);
+      const config = (await node.read('etc/ecs/ecs.config'))!;
+      expect(config.match(/^ECS_CLUSTER=demo$/gm)).toHaveLength(1);
+      expect(registrations(scene)).toHaveLength(1);
+      await until('online', () => registrations(scene)[0]?.status === 'online');
+      expect(simulator.world.instances.get(node.id)!.disableApiTermination).toBe(false);
+    });
+  }
+});
+
+describe('a bootstrap', () => {
+  scenario(
+    'that OpsWorks never registers leaves no record, says why and is replaced',
+    {
+      flags: [...opsworks, ...settings({ 'bootstrap.timeoutSeconds': 30 })],
+      settings: { opsworks: { registersAs: 'never' } },
+    },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const node = await scene.launch();
+      // The machine may end under the process before it has ended itself.
+      expect([77, 137]).toContain(await node.booted);
+      await scene.gone(node);
+      expect(registrations(scene).filter(({ instanceId }) => instanceId === node.id)).toEqual([]);
+      expect(simulator.world.instances.get(node.id)!.tags.get('ecs-node:left')).toMatch(/^bootstrap-failed/);
+      expect(await node.read('var/lib/ecs-node/bootstrap.json')).toContain('"outcome": "failed"');
+      await scene.nth(2);
+    },
+  );
+
+  scenario(
+    'of which AWS knows nothing (throttled, silent) never costs the node its life',
+    {
+      flags: [...opsworks, ...settings({ 'bootstrap.timeoutSeconds': 30 })],
+      boots: false,
+    },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      simulator.faults.add({ service: 'opsworks', effect: { kind: 'throttle' } });
+      const node = await scene.launch();
+      expect(await node.boot()).toBe(75);
+      expect(alive(scene, node)).toBe(true);
+      expect(node.calls().filter((call) => /Terminate|SetInstanceHealth/.test(call))).toEqual([]);
+    },
+  );
+
+  scenario(
+    'in a group whose nodes die young waits instead of dying',
+    {
+      flags: [
+        ...opsworks,
+        ...settings({
+          'bootstrap.timeoutSeconds': 30,
+          'stormGuard.maxFailures': 1,
+          'stormGuard.firstWaitSeconds': 10,
+        }),
+      ],
+      settings: { opsworks: { registersAs: 'setup_failed' } },
+    },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const first = await scene.launch();
+      await first.booted;
+      await scene.gone(first);
+      const second = await scene.nth(2);
+      await scene.logged(second, 'held by the storm guard');
+      expect(alive(scene, second)).toBe(true);
+      const held = () => simulator.world.metrics.filter(({ name }) => name === 'BootstrapHeld');
+      await until('the metric', () => held().some(({ dimensions }) => dimensions['AutoScalingGroupName'] === group));
+    },
+  );
+});

@@ -1,0 +1,256 @@
+/** The shipped binary and its source as people and user data call them: exit codes, words, files. No AWS, and nobody else's machine. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
+import { commands } from '../../commands/table.ts';
+
+interface Ran {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Nobody listens there: whatever asks the network is told so at once. */
+const environment = { PATH: '/usr/bin:/bin', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+
+const programs = {
+  source: () => [process.execPath, 'main.ts'],
+  binary: () => [inject('binary')],
+};
+
+describe.each(Object.entries(programs))('%s', (_, program) => {
+  const run = (...args: string[]): Ran => {
+    const [file = '', ...first] = program();
+    const { status, stdout, stderr } = spawnSync(file, [...first, ...args], { encoding: 'utf8', env: environment });
+    return { code: status, stdout, stderr };
+  };
+
+  function openRoot(files: Record<string, string | Uint8Array> = {}) {
+    const root = mkdtempSync(join(tmpdir(), 'ecs-node-cli-'));
+    onTestFinished(() => rmSync(root, { recursive: true }));
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), content);
+    }
+    return {
+      run: (...args: string[]) => run(...args, '--root', root),
+      text: (path: string) => readFileSync(join(root, path), 'utf8'),
+      has: (path: string) => existsSync(join(root, path)),
+    };
+  }
+
+  const config = 'etc/ecs-node/config.yaml';
+  const faults = ({ stderr }: Ran) =>
+    stderr
+      .trim()
+      .split('\n')
+      .map(
+        (line) =>
+          JSON.parse(line) as { level: string; message: string; path: string; problem: string; source?: string },
+      );
+
+  test('says its version and nothing else', () => {
+    expect(run('--version')).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^ecs-node \S+.*\n$/),
+    });
+    expect(run('status', '--version')).toEqual(run('--version'));
+  });
+
+  test('explains itself, and each command, on standard output', () => {
+    expect(run('--help')).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining('Usage: ecs-node COMMAND'),
+    });
+    for (const { name } of commands.filter(({ hidden }) => hidden !== true)) {
+      expect(run(name, '--help')).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Examples:') });
+    }
+  });
+
+  test.each([
+    [[]],
+    [['chek']],
+    [['configure', '--clustr', 'x']],
+    [['configure', '--set', 'cluster']],
+    [['completion']],
+  ])('wrong usage %j ends with 64 and one line that leads to the help', (args) => {
+    const { run: runHere, has } = openRoot();
+    const ran = runHere(...args);
+    expect(ran).toMatchObject({ code: 64, stdout: '' });
+    expect(faults(ran)).toHaveLength(1);
+    expect(ran.stderr).toMatch(/see: ecs-node .*--help/);
+    expect(has('etc')).toBe(false);
+  });
+
+  test('configures, checks, and changes nothing when it is told the same again', () => {
+    const node = openRoot();
+    const flags = [
+      '--cluster',
+      'prod',
+      '--registrar',
+      'ssm',
+      '--name',
+      '{cluster} {shortId}',
+      '--set',
+      'disk.paths=[/data]',
+    ];
+    expect(node.run('configure', ...flags)).toMatchObject({ code: 0, stdout: '/etc/ecs-node/config.yaml: written\n' });
+    const first = node.text(config);
+    expect(node.run('configure', ...flags)).toMatchObject({
+      code: 0,
+      stdout: '/etc/ecs-node/config.yaml: unchanged\n',
+    });
+    expect(node.text(config)).toBe(first);
+    const checked = node.run('check');
+    expect(checked).toMatchObject({ code: 0, stderr: '' });
+    expect(checked.stdout).toMatch(/^cluster: prod # from \/etc\/ecs-node\/config\.yaml:\d+$/m);
+    expect(checked.stdout).toMatch(/^registrar: ssm # from/m);
+    expect(checked.stdout).toMatch(/^ {2}paths: \[\/data\] # from/m);
+    expect(checked.stdout).toMatch(/^ {2}fullPercent: 90 # default$/m);
+  });
+
+  test('what check prints is itself a configuration with the same effect', () => {
+    const node = openRoot({
+      [config]: 'cluster: prod\njoin:\n  checks:\n    - command: [/bin/true]\n    - url: http://127.0.0.1/\n',
+    });
+    const { stdout } = node.run('check');
+    const again = openRoot({ [config]: stdout }).run('check');
+    expect(again.code).toBe(0);
+    expect(parse(again.stdout)).toEqual(parse(stdout));
+  });
+
+  test('every fault of every file is told at once with its place, exit 78', () => {
+    const node = openRoot({
+      [config]: 'cluster: no such name\nregistrer: ssm\n',
+      'etc/ecs-node/config.d/10-disk.yaml': 'disk:\n  fullPercent: 900\n  checks: many\n',
+    });
+    const ran = node.run('check');
+    expect(ran).toMatchObject({ code: 78, stdout: '' });
+    expect(faults(ran).map(({ path, source }) => [path, source])).toEqual([
+      ['cluster', '/etc/ecs-node/config.yaml:1'],
+      ['disk.fullPercent', '/etc/ecs-node/config.d/10-disk.yaml:2'],
+      ['disk.checks', '/etc/ecs-node/config.d/10-disk.yaml:3'],
+      ['registrer', '/etc/ecs-node/config.yaml:2'],
+    ]);
+    expect(faults(ran).at(-1)?.problem).toBe('unknown setting; did you mean "registrar"?');
+    expect(node.run('check', '--log-format', 'text').stderr.split('\n')[0]).toMatch(
+      /^ecs-node: cluster: must be a cluster name.*\(from \/etc\/ecs-node\/config\.yaml:1\)$/,
+    );
+  });
+
+  test.each<[string, string | Uint8Array, RegExp]>([
+    ['no UTF-8', Buffer.from([0x63, 0x3a, 0x20, 0xff, 0x0a]), /UTF-8/],
+    ['no YAML', 'cluster: [\n', /YAML/],
+    ['two settings of one name', 'cluster: a\ncluster: b\n', /same setting twice/],
+    ['a list', '- cluster\n', /must hold settings/],
+    ['nothing', '', /missing/],
+  ])('a file that is %s is a clear error, and no command changes it', (_name, content, problem) => {
+    const node = openRoot({ [config]: content });
+    for (const args of [['check'], ['configure', '--set', 'disk.prune=false'], ['bootstrap']]) {
+      if (content === '' && args[0] !== 'check') continue;
+      const ran = node.run(...args);
+      expect([args[0], ran.code]).toEqual([args[0], 78]);
+      expect(faults(ran)[0]?.problem).toMatch(problem);
+    }
+    expect(Buffer.from(node.text(config), 'utf8').toString()).toBe(Buffer.from(content).toString('utf8'));
+  });
+
+  test('a folder where the file should be, and a file that is named but not there: 78 each', () => {
+    const folder = openRoot({ [`${config}/x`]: '' });
+    expect(faults(folder.run('check'))[0]).toMatchObject({ path: '/etc/ecs-node/config.yaml' });
+    expect(openRoot().run('check', '--config', '/nowhere.yaml').code).toBe(78);
+    expect(openRoot().run('check', 'nowhere.yaml').code).toBe(78);
+  });
+
+  test('without a cluster from anywhere nothing is written', () => {
+    const node = openRoot();
+    const ran = node.run('configure', '--registrar', 'ssm');
+    expect(ran.code).toBe(78);
+    expect(faults(ran)).toMatchObject([{ path: 'cluster', problem: expect.stringMatching(/^missing/) }]);
+    expect(node.has('etc')).toBe(false);
+  });
+
+  test('bad flags are refused before anything is asked of the network, and nothing is written', () => {
+    const node = openRoot();
+    const ran = node.run('bootstrap', '--cluster', 'no such name', '--set', 'disk.fullPercent=900');
+    expect(ran.code).toBe(78);
+    expect(faults(ran).map(({ path, source }) => [path, source])).toEqual([
+      ['cluster', '--cluster'],
+      ['disk.fullPercent', '--set disk.fullPercent'],
+    ]);
+    expect(ran.stderr).not.toMatch(/metadata/);
+    expect(node.has('etc')).toBe(false);
+  });
+
+  test('a file can be checked before it is deployed', () => {
+    const node = openRoot({ 'new.yaml': 'cluster: next\n', [config]: 'cluster: now\n' });
+    expect(node.run('check', 'new.yaml').stdout).toMatch(/^cluster: next # from \/new\.yaml:1$/m);
+    expect(node.run('check').stdout).toMatch(/^cluster: now /m);
+  });
+
+  test('the policy is JSON without a network, and follows the configuration', () => {
+    const node = openRoot({ [config]: 'cluster: prod\nmetrics: {enabled: false}\n' });
+    const { code, stdout } = node.run('policy');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ Version: '2012-10-17' });
+    expect(stdout).not.toContain('cloudwatch:PutMetricData');
+    expect(node.run('policy', '--explain').stdout).toMatch(/^ec2:TerminateInstances .*this instance only$/m);
+  });
+
+  test('status says plainly that nothing has run yet, and is JSON for programs', () => {
+    const node = openRoot();
+    expect(node.run('status')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Nothing has run on this machine yet'),
+    });
+    expect(JSON.parse(node.run('status', '--json').stdout)).toEqual({ remarks: [] });
+  });
+
+  test('leave and stay say that there is nobody to ask', () => {
+    for (const command of ['leave', 'stay']) {
+      const ran = openRoot().run(command);
+      expect(ran.code).toBe(75);
+      expect(ran.stderr).toMatch(/nobody to ask/);
+    }
+  });
+
+  test('doctor on a machine that is no node says what is wrong in one line each, exit 1', () => {
+    const { code, stdout } = openRoot({ [config]: 'cluster: prod\n' }).run('doctor');
+    expect(code).toBe(1);
+    for (const line of stdout.trimEnd().split('\n')) expect(line).toMatch(/^(ok|WRONG|unsure) +[\w ]+: /);
+    expect(stdout).toMatch(/^WRONG +instance metadata: /m);
+  });
+
+  test('the schema is the one in the repository, and the completion is a script that bash takes', () => {
+    expect(run('schema').stdout).toBe(readFileSync('config.schema.json', 'utf8'));
+    const { stdout } = run('completion', 'bash');
+    expect(spawnSync('bash', ['-n'], { input: stdout }).status).toBe(0);
+  });
+
+  test('a reader that has seen enough is no failure', () => {
+    const [file = '', ...first] = program();
+    const line = [file, ...first, 'schema'].map((word) => `'${word}'`).join(' ');
+    const { status, stderr } = spawnSync('bash', ['-c', `set -o pipefail; ${line} | head -n 1 > /dev/null`], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('a command that waits ends at the first signal', () => {
+    const { run: _, ...node } = openRoot({ [config]: 'cluster: prod\n' });
+    expect(node.has(config)).toBe(true);
+    const [file = '', ...first] = program();
+    const root = mkdtempSync(join(tmpdir(), 'ecs-node-cli-'));
+    onTestFinished(() => rmSync(root, { recursive: true }));
+    const args = [...first, 'bootstrap', '--cluster', 'prod', '--root', root];
+    const { status, signal } = spawnSync(file, args, { env: environment, timeout: 2_000, killSignal: 'SIGTERM' });
+    expect([status, signal]).toEqual([143, null]);
+    expect(existsSync(join(root, 'etc'))).toBe(false);
+  });
+});

@@ -1,0 +1,289 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe } from 'vitest';
+import { paths } from '../../core/state.ts';
+import { scenario, type Scene } from './scenario.ts';
+import { group, launchHook, opsworks, settings, terminateHook, until, type Node } from './stage.ts';
+
+const hooks = [
+  { name: launchHook, transition: 'launch' },
+  { name: terminateHook, transition: 'terminate' },
+] as const;
+
+const completions = ({ simulator }: Scene, node: Node) =>
+  simulator.calls
+    .find({ operation: 'CompleteLifecycleAction', instanceId: node.id, outcome: 'ok' })
+    .map(({ params }) => [params['LifecycleHookName'], params['LifecycleActionResult']]);
+
+const instance = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)!;
+const hasJoined = (node: Node) => node.log.some(({ message }) => message === 'joined');
+const program = (script: string) => `#!/bin/sh\n${script}\n`;
+
+describe.concurrent('a node of a warm pool', () => {
+  for (const state of ['Running', 'Stopped'] as const) {
+    scenario(
+      `that waits there ${state.toLowerCase()} joins when it is taken out, and not before`,
+      { groups: [{ name: group, hooks, warmPool: { size: 1, state } }] },
+      async (scene) => {
+        const { expect, simulator } = scene;
+        const node = await scene.nth(1);
+        await until('in the pool', () => node.state() === `Warmed:${state}`);
+        expect(completions(scene, node)).toEqual([[launchHook, 'CONTINUE']]);
+        if (state === 'Stopped') await until('stopped', () => instance(scene, node).state === 'stopped');
+        else await until('known', async () => (await node.read(paths.agent))?.includes('"state": "in warm pool"'));
+        expect(hasJoined(node)).toBe(false);
+        simulator.verbs.setDesiredCapacity(group, 1);
+        await scene.inService(node);
+        await scene.logged(node, 'joined');
+        expect(completions(scene, node)).toEqual([
+          [launchHook, 'CONTINUE'],
+          [launchHook, 'CONTINUE'],
+        ]);
+        expect(scene.placements(node)).toEqual([]);
+      },
+    );
+  }
+});
+
+describe.concurrent('a launch hook', () => {
+  scenario(
+    'that is not there (yet) holds nothing up; nodes that are launched with it complete it',
+    { groups: [{ name: group }] },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const first = await scene.launch();
+      await scene.logged(first, 'joined');
+      expect(first.state()).toBe('InService');
+      simulator.verbs.putHook(group, hooks[0]);
+      simulator.verbs.setDesiredCapacity(group, 2);
+      const second = await scene.nth(2);
+      await scene.inService(second);
+      expect(completions(scene, first)).toEqual([]);
+      expect(completions(scene, second)).toEqual([[launchHook, 'CONTINUE']]);
+    },
+  );
+
+  scenario(
+    "of somebody else's is waited for and not touched",
+    { groups: [{ name: group, hooks: [{ name: 'theirs', transition: 'launch', completesAfterMs: 20_000 }] }] },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      await scene.logged(node, 'joined');
+      await scene.inService(node);
+      expect(completions(scene, node)).toEqual([]);
+    },
+  );
+
+  scenario(
+    'lives as long as the node needs: a check that fails for longer than the hook would last costs nothing',
+    {
+      // The shortest that Auto Scaling knows.
+      groups: [{ name: group, hooks: [{ ...hooks[0], heartbeatSeconds: 30 }] }],
+      prepare: (node) => checkWith(node, '- command: [/opt/check]'),
+    },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const node = await scene.launch();
+      await until('waiting', () => node.state() === 'Pending:Wait');
+      const beats = () => simulator.calls.find({ operation: 'RecordLifecycleActionHeartbeat', outcome: 'ok' });
+      await until('two heartbeats', () => beats().length >= 2, 60_000);
+      await new Promise((resolve) => setTimeout(resolve, 16_000));
+      expect(node.state()).toBe('Pending:Wait');
+      await node.write('opt/ready', '');
+      await scene.inService(node);
+    },
+  );
+
+  scenario(
+    'lives through a bootstrap that takes longer than it would last',
+    {
+      flags: opsworks,
+      groups: [{ name: group, hooks: [{ ...hooks[0], heartbeatSeconds: 30 }] }],
+      settings: { opsworks: { registeringMs: 40_000 } },
+    },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      expect(await node.booted).toBe(0);
+      await scene.inService(node);
+      expect(completions(scene, node)).toEqual([[launchHook, 'CONTINUE']]);
+    },
+  );
+
+  scenario(
+    'is abandoned when the bootstrap fails for good',
+    { flags: opsworks, settings: { opsworks: { registersAs: 'setup_failed' } } },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      // The machine may end under the process before it has ended itself.
+      expect([77, 137]).toContain(await node.booted);
+      await scene.gone(node);
+      expect(completions(scene, node)).toContainEqual([launchHook, 'ABANDON']);
+      expect(node.calls()).not.toContain('autoscaling:TerminateInstanceInAutoScalingGroup');
+      await scene.nth(2);
+    },
+  );
+});
+
+/** Both kinds of check; the command passes when /opt/ready is there. */
+async function checkWith(node: Node, checks: string): Promise<void> {
+  await node.write('opt/check', program(`test -e '${node.root}/opt/ready'`), 0o755);
+  await node.write(`${paths.dropIns}/50-checks.yaml`, `join:\n  checks:\n    ${checks.replaceAll('\n', '\n    ')}\n`);
+}
+
+describe.concurrent('a join check', () => {
+  let server: Server | undefined;
+  let status = 503;
+
+  scenario(
+    'holds the launch hook back until it passes, a command and an HTTP answer alike',
+    {
+      async prepare(node) {
+        server = createServer((_request, response) => void response.writeHead(status).end());
+        server.listen(0, '127.0.0.1');
+        await once(server, 'listening');
+        const { port } = server.address() as AddressInfo;
+        await checkWith(node, `- command: [/opt/check]\n- url: http://127.0.0.1:${port}/health`);
+      },
+    },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      const missing = (words: string) => () => node.log.some((line) => String(line['missing']).includes(words));
+      try {
+        await until('the command fails', missing('/opt/check ended with 1'));
+        expect(node.state()).toBe('Pending:Wait');
+        await node.write('opt/ready', '');
+        await until('the URL fails', missing('/health answered 503'));
+        expect(node.state()).toBe('Pending:Wait');
+        expect(completions(scene, node)).toEqual([]);
+        status = 200;
+        await scene.inService(node);
+      } finally {
+        server?.close();
+      }
+    },
+  );
+});
+
+scenario(
+  'a node whose ECS agent is in another cluster, of a copied image, is abandoned and says so',
+  { clusters: ['other', 'demo'], boots: false },
+  async (scene) => {
+    const { expect, simulator } = scene;
+    const node = await scene.launch();
+    simulator.verbs.startEcsAgent(node.id, 'other');
+    await until('there', () => simulator.world.clusters.get('other')!.containerInstances.size > 0);
+    await node.boot();
+    await scene.gone(node);
+    expect(instance(scene, node).tags.get('ecs-node:left')).toMatch(
+      /^join-failed: the ECS agent is in the cluster other, not in demo/,
+    );
+    expect(completions(scene, node)).toContainEqual([launchHook, 'ABANDON']);
+  },
+);
+
+const occasions = ['joined', 'leaving', 'left'] as const;
+
+scenario(
+  "people's executables run when the node has joined, leaves and has left, and learn the facts",
+  {
+    async prepare(node) {
+      for (const occasion of occasions) {
+        const folder = `${paths.hooks}/${occasion}`;
+        await node.write(`${folder}/10-fails`, program('echo it is broken; exit 3'), 0o755);
+        await node.write(`${folder}/20-notes.sh`, program(`env > '${node.root}/${occasion}'`), 0o755);
+        await node.write(`${folder}/README.md`, program(`touch '${node.root}/wrong'`), 0o755);
+      }
+    },
+  },
+  async (scene) => {
+    const { expect, simulator } = scene;
+    const node = await scene.launch();
+    await scene.inService(node);
+    await scene.logged(node, 'joined');
+    simulator.verbs.setDesiredCapacity(group, 0);
+    await scene.gone(node);
+    const { zone, privateIp } = instance(scene, node);
+    const facts = {
+      ECS_NODE_CLUSTER: 'demo',
+      ECS_NODE_INSTANCE_ID: node.id,
+      ECS_NODE_REGION: 'us-east-1',
+      ECS_NODE_ZONE: zone,
+      ECS_NODE_PRIVATE_IP: privateIp,
+    };
+    const departure = {
+      ECS_NODE_CAUSE: 'scale-in',
+      ECS_NODE_REASON: 'Auto Scaling terminates this instance',
+      ECS_NODE_ENDING: 'await',
+      ECS_NODE_DEADLINE: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
+    };
+    for (const occasion of occasions) {
+      const about = { ...facts, ECS_NODE_EVENT: occasion, ...(occasion !== 'joined' && departure) };
+      const lines = ((await node.read(occasion)) ?? '').split('\n').filter((line) => line.startsWith('ECS_NODE_'));
+      expect(Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)))).toEqual(about);
+    }
+    const failed = node.log.filter(({ message }) => message === 'hook failed');
+    expect(failed.map((line) => [line['hook'], line['code']])).toEqual(
+      occasions.map((occasion) => [`${occasion}/10-fails`, 3]),
+    );
+    expect(await node.read('wrong')).toBeUndefined();
+  },
+);
+
+describe.concurrent('a scale-in', () => {
+  scenario(
+    'is held back until the services have found room elsewhere, where that is wanted',
+    { flags: settings({ 'leave.steadyClusterSeconds': 600 }) },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const node = await scene.launch();
+      await scene.inService(node);
+      await scene.logged(node, 'joined');
+      simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0 });
+      const cluster = simulator.world.clusters.get('demo')!;
+      const running = () => [...cluster.tasks.values()].filter(({ lastStatus }) => lastStatus === 'RUNNING').length;
+      await until('a task', () => running() === 1);
+      let served = -1;
+      simulator.calls.listen(({ operation, instanceId }) => {
+        if (operation === 'CompleteLifecycleAction' && instanceId === node.id) served = running();
+      });
+      const held = async () => (await node.read(paths.departure))?.includes('service:web below its desired count');
+      simulator.verbs.setDesiredCapacity(group, 0);
+      await until('held back', held);
+      simulator.verbs.setDesiredCapacity(group, 1);
+      await scene.gone(node);
+      expect(served).toBe(1);
+    },
+  );
+
+  scenario(
+    'that a capacity provider forbids does not happen; the node can leave all the same, and is replaced',
+    { groups: [{ name: group, hooks, protectNew: true }] },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const managed = 'ecs-managed-draining-termination-hook';
+      simulator.verbs.putHook(group, { name: managed, transition: 'terminate', completesAfterMs: 1_000 });
+      const node = await scene.launch();
+      await scene.inService(node);
+      await scene.logged(node, 'joined');
+      const activities = simulator.world.groups.get(group)!.activities;
+      simulator.verbs.setDesiredCapacity(group, 0);
+      await until('refused', () => activities.some(({ status }) => status === 'Cancelled'));
+      simulator.verbs.setDesiredCapacity(group, 1);
+      expect(scene.placements(node)).toEqual([]);
+      expect(await node.run(['leave', '--reason', 'kernel update', '--no-wait'])).toMatchObject({ code: 0 });
+      await scene.gone(node);
+      // Whose protection it is: ECS would put it back, and Auto Scaling would take a node with tasks.
+      expect(node.calls()).not.toContain('autoscaling:SetInstanceProtection');
+      expect(completions(scene, node)).toEqual([
+        [launchHook, 'CONTINUE'],
+        [terminateHook, 'CONTINUE'],
+      ]);
+      await scene.nth(2);
+    },
+  );
+});

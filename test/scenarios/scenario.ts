@@ -1,0 +1,38 @@
+/** One scenario: a stage of its own, several at a time, since a node mostly waits. */
+
+import { test, type ExpectStatic } from 'vitest';
+import { openStage, until, type Node, type Stage, type StageOptions } from './stage.ts';
+
+export interface Scene extends Stage {
+  expect: ExpectStatic;
+  inService(node: Node): Promise<void>;
+  /** The instance does not run any more. */
+  gone(node: Node): Promise<void>;
+  /** What this node asked ECS to make of its container instance, in order. */
+  placements(node: Node): string[];
+  /** The message was logged by the node. */
+  logged(node: Node, message: string): Promise<void>;
+}
+
+export function scenario(title: string, options: StageOptions, play: (scene: Scene) => Promise<void>): void {
+  test.concurrent(title, async ({ expect }) => {
+    const stage = await openStage(options);
+    const { simulator } = stage;
+    const scene: Scene = {
+      ...stage,
+      expect,
+      inService: (node) => until('in service', () => node.state() === 'InService'),
+      gone: (node) => until('gone', () => simulator.world.instances.get(node.id)?.state !== 'running'),
+      placements: (node) =>
+        simulator.calls
+          .find({ operation: 'UpdateContainerInstancesState', instanceId: node.id, outcome: 'ok' })
+          .map(({ params }) => String(params['status'])),
+      logged: (node, message) => until(message, () => node.log.some((line) => line.message === message)),
+    };
+    try {
+      await play(scene);
+    } finally {
+      await stage.close();
+    }
+  });
+}

@@ -1,0 +1,82 @@
+/** Virtual time for a whole fleet: a heap of timers, moved from one to the next. */
+
+import { sleepBy, type FakeClock } from '../fakes/clock.ts';
+
+export interface SimulatedClock extends Pick<FakeClock, 'now' | 'uptime' | 'schedule' | 'sleep' | 'sleeping'> {
+  /** Fires the next timer that is due before `end` and lets everything that follows from it happen. False: there was none. */
+  step(end: number): Promise<boolean>;
+  /** Lets everything that needs no time happen. */
+  settle(): Promise<void>;
+}
+
+interface Timer {
+  at: number;
+  order: number;
+  act: (() => void) | undefined;
+}
+
+export function openSimulatedClock(startsAt: number): SimulatedClock {
+  let uptime = 1_000;
+  let order = 0;
+  const heap: Timer[] = [];
+  const schedule = (ms: number, act: () => void) => {
+    const timer: Timer = { at: uptime + Math.max(0, ms), order: order++, act };
+    push(heap, timer);
+    return () => void (timer.act = undefined);
+  };
+  // Simulated effects are promises only: one turn of the event loop drains them all.
+  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  return {
+    now: () => startsAt + uptime,
+    uptime: () => uptime,
+    schedule,
+    settle,
+    sleeping: () => heap.filter(({ act }) => act !== undefined).length,
+    sleep: sleepBy(schedule),
+    async step(end) {
+      for (;;) {
+        const timer = heap[0];
+        if (timer === undefined || timer.at > end) {
+          uptime = Math.max(uptime, end);
+          return false;
+        }
+        pop(heap);
+        if (timer.act === undefined) continue;
+        uptime = timer.at;
+        timer.act();
+        await settle();
+        return true;
+      }
+    },
+  };
+}
+
+function before(a: Timer, b: Timer): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
+
+function push(heap: Timer[], timer: Timer): void {
+  let at = heap.push(timer) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (before(heap[parent]!, timer)) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = timer;
+}
+
+function pop(heap: Timer[]): void {
+  const last = heap.pop()!;
+  if (heap.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
+    if (before(last, heap[child]!)) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = last;
+}

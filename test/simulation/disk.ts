@@ -1,0 +1,57 @@
+/** The disk of a node over time: it fills, images can be removed, it is freed, or not. */
+
+import { someDisk } from '../fakes/machine.ts';
+import { begin, finish } from './causes.ts';
+import type { Node } from './node.ts';
+import { count, note, type Region } from './region.ts';
+
+/** Percent used, and how much of that are images that nobody uses. */
+export interface Disk {
+  used: number;
+  images: number;
+  inodes: boolean;
+}
+
+export function openDisk(region: Region, node: Node): void {
+  node.disk = {
+    used: region.chance.between(20, 60),
+    images: region.chance.between(0, 15),
+    inodes: region.chance.happens(0.3),
+  };
+  node.machine.onPrune = () => {
+    const { disk } = node;
+    setUsed(region, node, disk.used - disk.images);
+    disk.images = 0;
+  };
+  setUsed(region, node, node.disk.used);
+}
+
+/** Keeps the cause in step with the thresholds, as an operator would read them. */
+export function setUsed(region: Region, node: Node, used: number): void {
+  const { fullPercent, clearPercent } = region.scenario.config.disk;
+  const now = region.clock.uptime();
+  const { disk, machine } = node;
+  disk.used = Math.min(100, Math.max(5, used));
+  const [bytes, inodes] = disk.inodes ? [40, disk.used] : [disk.used, 10];
+  for (const path of ['/', '/var/lib/docker']) machine.disks.set(path, { ...someDisk('/', bytes, inodes), path });
+  if (disk.used >= fullPercent) begin(node, 'disk', now);
+  else if (disk.used < clearPercent) finish(node, 'disk', now);
+}
+
+/** Fills within some minutes, and is freed some time later by those who filled it, or not. */
+export function fillUp(region: Region, node: Node): void {
+  const { chance, clock, stats } = region;
+  count(stats.faults, 'disk fills');
+  const to = chance.between(82, 100);
+  const stepMs = chance.around(20_000);
+  note(region, node, `disk fills to ${Math.round(to)} %`);
+  if (chance.happens(0.5)) node.disk.images = chance.between(0, 40);
+  const step = () => {
+    if (node.phase === 'gone' || region.calm) return;
+    setUsed(region, node, node.disk.used + chance.between(1, 12));
+    if (node.disk.used < to) clock.schedule(stepMs, step);
+    else if (chance.happens(0.5))
+      clock.schedule(chance.around(400_000), () => setUsed(region, node, chance.between(20, 78)));
+  };
+  step();
+}

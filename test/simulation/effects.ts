@@ -1,0 +1,164 @@
+/** Puts weather and crashes between a node's program and its fakes. */
+
+import type { Host } from '../../core/host.ts';
+import type { Chance } from './chance.ts';
+import type { SimulatedClock } from './clock.ts';
+import type { Fate, Service, Weather } from './weather.ts';
+
+/** One run of one program of ours, from its start to its end. */
+export interface Process {
+  name: 'bootstrap' | 'agent';
+  node: string;
+  alive: boolean;
+  /** systemd's SIGTERM. */
+  stop: AbortController;
+  /** Dies at its n-th call from now, before or after the effect. */
+  crash: { countdown: number; when: 'before' | 'after' } | undefined;
+  /** How it ended when it was killed. */
+  onDeath: () => void;
+  sleepers: number;
+  calls: number;
+}
+
+export interface Call {
+  process: Process;
+  service: Service;
+  verb: string;
+  args: readonly unknown[];
+}
+
+export interface Witness {
+  /** Just before the effect takes place. */
+  before(call: Call): void;
+  /** Just after it; `error` where the world refused. */
+  after(call: Call, result: unknown, error: unknown): void;
+  /** It went wrong on the way. */
+  fault(call: Call, name: string, fate: Fate): void;
+}
+
+export interface Sky {
+  /** Short sleeps take so many times as long. */
+  slowness: number;
+  clock: SimulatedClock;
+  chance: Chance;
+  weather: Weather;
+  witness: Witness;
+}
+
+/** What a dead process waits for. */
+export function never<T>(): Promise<T> {
+  return new Promise<T>(() => {});
+}
+
+export function kill(process: Process): void {
+  if (!process.alive) return;
+  process.alive = false;
+  process.onDeath();
+}
+
+/** The same verbs, each with its fate. */
+export function expose<T extends object>(verbs: T, service: Service, process: Process, sky: Sky): T {
+  const exposed: Record<string, unknown> = {};
+  for (const [verb, effect] of Object.entries(verbs)) {
+    exposed[verb] = (...all: unknown[]) => {
+      const last = all.at(-1);
+      const signal = last instanceof AbortSignal ? last : undefined;
+      const args = signal === undefined ? all : all.slice(0, -1);
+      return perform(
+        { process, service, verb, args },
+        () => (effect as (...given: unknown[]) => unknown)(...all),
+        signal,
+        sky,
+      );
+    };
+  }
+  return exposed as T;
+}
+
+/** Never fail and are never late, by their contract. */
+const sure = new Set(['say', 'notify', 'close']);
+
+async function perform(call: Call, effect: () => unknown, signal: AbortSignal | undefined, sky: Sky): Promise<unknown> {
+  const { process } = call;
+  const { clock, weather, witness } = sky;
+  if (!process.alive) return never();
+  signal?.throwIfAborted();
+  process.calls += 1;
+  const doomed = process.crash !== undefined && --process.crash.countdown === 0 ? process.crash.when : undefined;
+  if (doomed === 'before') {
+    kill(process);
+    return never();
+  }
+  const fate: Fate = sure.has(call.verb) ? { delayMs: 0 } : weather.decide(process.node, call.service, call.verb);
+  if (fate.fault !== undefined) witness.fault(call, fate.fault, fate);
+  if (fate.hangs === true) return hang(process, signal);
+  if (fate.delayMs > 0) await pause(clock, fate.delayMs, process, signal);
+  if (fate.fails !== undefined) throw fate.fails;
+  const result = await take(call, effect, witness);
+  if (doomed === 'after') kill(process);
+  if (!process.alive) return never();
+  if (fate.lost !== undefined) throw fate.lost;
+  return result;
+}
+
+async function take(call: Call, effect: () => unknown, witness: Witness): Promise<unknown> {
+  if (!call.process.alive) return never();
+  witness.before(call);
+  let result: unknown;
+  try {
+    result = await effect();
+  } catch (error) {
+    witness.after(call, undefined, error);
+    if (!call.process.alive) return never();
+    throw error;
+  }
+  witness.after(call, result, undefined);
+  return result;
+}
+
+function hang(process: Process, signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = () => {
+      if (process.alive) reject(signal!.reason as Error);
+    };
+    if (signal?.aborted === true) end();
+    else signal?.addEventListener('abort', end, { once: true });
+  });
+}
+
+/** A dead process wakes no more. */
+async function pause(
+  clock: SimulatedClock,
+  ms: number,
+  process: Process,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await clock.sleep(ms, signal ?? process.stop.signal);
+  } catch (error) {
+    if (!process.alive) return never();
+    throw error;
+  }
+  if (!process.alive) return never();
+}
+
+/** What programs sleep between two looks; deadlines and patience are longer. */
+const shortMs = 2_000;
+
+/** The clock of one machine: its wall time may jump, its uptime begins with each boot. */
+export function openNodeClock(process: Process, sky: Sky, wallOffset: () => number, bootedAt: number): Host['clock'] {
+  const { clock } = sky;
+  return {
+    now: () => clock.now() + wallOffset(),
+    uptime: () => clock.uptime() - bootedAt,
+    async sleep(ms, signal) {
+      if (!process.alive) return never();
+      process.sleepers += 1;
+      try {
+        await pause(clock, ms <= shortMs ? ms * sky.slowness : ms, process, signal);
+      } finally {
+        process.sleepers -= 1;
+      }
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/** What happens from outside: outages, accidents, notices, and an Auto Scaling group that wants its number. */
+
+import { begin } from './causes.ts';
+import { fillUp, openDisk } from './disk.ts';
+import { kill, type Sky } from './effects.ts';
+import { boot, reboot } from './machine-life.ts';
+import { openNode, type Node } from './node.ts';
+import { giveNotice } from './notices.ts';
+import { count, note, type Region } from './region.ts';
+import { fallIll, loseSight, placeTasks } from './tasks.ts';
+
+/** A group that launches without end would make a simulation without end. */
+const maxLaunches = 12;
+
+export function beginEvents(region: Region, sky: Sky): void {
+  const { scenario, chance } = region;
+  for (let i = 0; i < scenario.nodes; i++) region.clock.schedule(chance.between(0, 20_000), () => launch(region, sky));
+  repeat(region, scenario.troubleEveryMs, () => trouble(region));
+  repeat(region, scenario.accidentEveryMs, () => onOne(region, (node) => accident(region, sky, node)));
+  repeat(region, scenario.noticeEveryMs, () => onOne(region, (node) => giveNotice(region, sky, node)));
+  repeat(region, scenario.ailmentEveryMs, () => onOne(region, (node) => ail(region, node)));
+  placeTasks(region);
+  if (scenario.hasGroup) keepDesired(region, sky);
+}
+
+/** Again and again, as long as it is stormy. */
+function repeat(region: Region, everyMs: number, act: () => void): void {
+  region.clock.schedule(region.chance.around(everyMs), () => {
+    if (region.calm) return;
+    act();
+    repeat(region, everyMs, act);
+  });
+}
+
+function onOne(region: Region, act: (node: Node) => void): void {
+  const nodes = region.nodes.filter(({ phase }) => phase === 'up');
+  if (nodes.length > 0) act(region.chance.pick(nodes));
+}
+
+function launch(region: Region, sky: Sky): void {
+  const { chance, clock } = region;
+  const node = openNode(region, ++region.launched);
+  region.nodes.push(node);
+  openDisk(region, node);
+  if (region.scenario.planted !== undefined) begin(node, 'planted', clock.uptime());
+  if (node.group !== undefined) {
+    region.activities.push({ kind: 'launch', instanceId: node.id, at: clock.now(), succeeded: true });
+    node.group.begin('launch');
+  }
+  note(region, node, 'launched');
+  clock.schedule(chance.between(5_000, 40_000), () => {
+    if (node.phase === 'booting') boot(region, sky, node);
+  });
+}
+
+function keepDesired(region: Region, sky: Sky): void {
+  region.clock.schedule(15_000, () => {
+    const alive = region.nodes.filter(({ phase }) => phase === 'up' || phase === 'booting').length;
+    if (!region.calm && alive < region.desired && region.launched < maxLaunches) launch(region, sky);
+    keepDesired(region, sky);
+  });
+}
+
+function trouble(region: Region): void {
+  const { chance, weather } = region;
+  const node = chance.happens(0.5) ? undefined : chance.pick(region.nodes.map(({ id }) => id).concat(''));
+  const what = weather.brew(chance.around(chance.pick([20_000, 120_000, 900_000])), node === '' ? undefined : node);
+  note(region, undefined, `weather: ${what}`, node);
+}
+
+function accident(region: Region, sky: Sky, node: Node): void {
+  const { chance, stats } = region;
+  const what = chance.pick(['killed', 'killed', 'reboot', 'clock', 'clock', 'protected']);
+  count(stats.faults, `accident: ${what}`);
+  if (what === 'reboot') return reboot(region, sky, node);
+  if (what === 'protected') {
+    if (node.identity.purchase !== 'spot') node.instance.terminationProtection = true;
+    return note(region, node, 'somebody turns termination protection on');
+  }
+  if (what === 'clock') {
+    const ms = chance.pick([-3_600_000, -60_000, -1_000, 1_000, 60_000, 3_600_000]);
+    node.wallOffset += ms;
+    return note(region, node, 'wall clock jumps', ms);
+  }
+  const process = node.agent ?? node.bootstrap;
+  note(region, node, 'kill -9', process?.name ?? 'nothing');
+  if (process !== undefined) kill(process);
+}
+
+function ail(region: Region, node: Node): void {
+  const { chance, nodes } = region;
+  const all = nodes.filter(({ phase }) => phase === 'up');
+  // What fills one disk, or cuts one node off, often does so to all.
+  const many = all.length > 2;
+  if (many && chance.happens(0.2)) for (const each of all) fillUp(region, each);
+  // 0.25 of what is left: as often as the disks of all.
+  else if (many && chance.happens(0.25)) loseSight(region);
+  else if (chance.happens(0.5)) fillUp(region, node);
+  else fallIll(region, node);
+}

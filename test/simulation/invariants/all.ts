@@ -1,0 +1,28 @@
+/** Every sentence that a simulation checks. */
+
+import { brakeHolds } from './brake-holds.ts';
+import { endsInTime } from './ends-in-time.ts';
+import { filesAreWhole } from './files-are-whole.ts';
+import { healthyStays } from './healthy-stays.ts';
+import { hooksInOrder } from './hooks-in-order.ts';
+import { interruptionsDrain } from './interruptions-drain.ts';
+import type { Invariant } from './invariant.ts';
+import { namesOnlyItself } from './names-only-itself.ts';
+import { noRecordStays } from './no-record-stays.ts';
+import { staysSmall } from './stays-small.ts';
+import { stormGuardHolds } from './storm-guard-holds.ts';
+import { unprotected } from './unprotected.ts';
+
+export const invariants: readonly Invariant[] = [
+  healthyStays,
+  stormGuardHolds,
+  noRecordStays,
+  endsInTime,
+  hooksInOrder,
+  brakeHolds,
+  unprotected,
+  interruptionsDrain,
+  filesAreWhole,
+  namesOnlyItself,
+  staysSmall,
+];

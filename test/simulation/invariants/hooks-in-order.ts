@@ -1,0 +1,72 @@
+import { reasons } from '../causes.ts';
+import type { Call } from '../effects.ts';
+import { ownInstance, type Node } from '../node.ts';
+import type { Region } from '../region.ts';
+import { isDeadly } from './healthy-stays.ts';
+import type { Invariant } from './invariant.ts';
+
+/** What the node saw may be so old when its call arrives: one that hung, then a retry. */
+const staleMs = 120_000;
+
+export const hooksInOrder: Invariant = {
+  name: 'hooks in order',
+  sentence:
+    'Each lifecycle action is completed at most once with effect, CONTINUE on launch only in service, none times out under a node that is well, and no node ends while its tasks run and have time.',
+  onCall(region, node, call) {
+    if (call.verb === 'completeHook' && call.args[1] === region.scenario.config.autoScaling.launchHook) {
+      return call.args[2] === 'CONTINUE' ? earlyLaunch(region, node) : undefined;
+    }
+    const ends = isDeadly(call) || call.verb === 'completeHook';
+    return ends && call.process.name === 'agent' ? strandedTasks(region, node, call) : undefined;
+  },
+  afterCall(region, node, { verb, args }, result) {
+    if (verb !== 'completeHook' || result !== true) return undefined;
+    const hook = node.group?.hooks.find(({ name }) => name === args[1]);
+    const action = `${hook?.name} ${hook?.endsAt}`;
+    if (node.truth.completed.has(action)) return `${action} completed twice`;
+    node.truth.completed.add(action);
+    return undefined;
+  },
+  afterEvent(region, node) {
+    const own = ownInstance(region, node);
+    const now = region.clock.uptime();
+    if (own?.agentConnected === true) {
+      node.truth.connectedAt = now;
+      node.truth.connectedSince ??= now;
+    } else node.truth.connectedSince = undefined;
+    return timedOut(region, node);
+  },
+};
+
+function earlyLaunch({ clock }: Region, node: Node): string | undefined {
+  if (node.bootstrapExit !== 0) return 'CONTINUE before the bootstrap was done';
+  const { connectedAt } = node.truth;
+  if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
+  return 'CONTINUE though its ECS agent was not connected';
+}
+
+function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb }: Call): string | undefined {
+  const arn = ownInstance({ cluster } as Region, node)?.arn;
+  const running = cluster.tasks.filter((task) => task.containerInstanceArn === arn && task.lastStatus !== 'STOPPED');
+  if (arn === undefined || running.length === 0) return undefined;
+  const now = clock.uptime();
+  // Others set the time, or nothing could be done about the tasks.
+  if (reasons(node, now, 3_600_000).some((reason) => reason === 'spot' || reason === 'maintenance')) return undefined;
+  const { drainingSince, faultAt } = node.truth;
+  if (now - faultAt < 600_000) return undefined;
+  const drainedMs = drainingSince === undefined ? 0 : now - drainingSince;
+  if (drainedMs >= scenario.config.leave.drainSeconds * 1000 - 5_000) return undefined;
+  return `${verb} after ${Math.round(drainedMs / 1000)} s of draining, with ${running.length} tasks (${running[0]?.lastStatus})`;
+}
+
+/** An hour's hook outlives much; the shortest one here two minutes, of which a boot takes one. */
+const quietMs = 600_000;
+
+/** Nobody kept the launch hook alive, though nothing was in the way. */
+function timedOut({ clock, scenario }: Region, node: Node): string | undefined {
+  const cause = node.truth.causes.get('hook timed out');
+  if (cause === undefined || cause.since !== clock.uptime()) return undefined;
+  if (scenario.planted !== undefined || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
+  const quietSince = Math.max(node.truth.faultAt, node.bootedAt);
+  return cause.since - quietSince > quietMs ? 'a lifecycle hook timed out under a node that was well' : undefined;
+}

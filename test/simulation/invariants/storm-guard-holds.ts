@@ -1,0 +1,49 @@
+import type { Invariant } from './invariant.ts';
+import { isDeadly } from './healthy-stays.ts';
+
+/** Reading the history, leaving OpsWorks and asking for the end take so long in the worst weather. */
+const freshMs = 45 * 60_000;
+
+export const stormGuardHolds: Invariant = {
+  name: 'the storm guard holds',
+  sentence: 'A failed bootstrap ends the node only after it read, in the same group, fewer young deaths than allowed.',
+  onCall(region, node, call) {
+    if (!isDeadly(call) || call.process.name !== 'bootstrap') return undefined;
+    const { config } = region.scenario;
+    if (config.bootstrap.onFailure === 'keep') return `${call.verb} though bootstrap.onFailure is keep`;
+    if (node.group === undefined) return undefined;
+    const seen = node.truth.activitiesSeen;
+    if (seen === undefined || region.clock.uptime() - seen.at > freshMs)
+      return `${call.verb} without the group's history`;
+    return seen.young < config.stormGuard.maxFailures ? undefined : `${call.verb} after ${seen.young} young deaths`;
+  },
+  afterCall(region, node, call, result) {
+    if (call.verb !== 'readActivities') return undefined;
+    node.truth.activitiesSeen = {
+      at: region.clock.uptime(),
+      young: countYoung(region, node.id, node.wallOffset, result),
+    };
+    return undefined;
+  },
+};
+
+/** Counted in another way than the product does. */
+function countYoung(
+  { scenario: { config }, clock }: Parameters<NonNullable<Invariant['onCall']>>[0],
+  own: string,
+  wallOffset: number,
+  result: unknown,
+): number {
+  const all = result as { kind: string; instanceId: string; at: number }[];
+  const began = new Map(all.filter(({ kind }) => kind === 'launch').map(({ instanceId, at }) => [instanceId, at]));
+  const windowBegins = clock.now() + wallOffset - config.stormGuard.windowSeconds * 1000;
+  return all.filter(({ kind, instanceId, at }) => {
+    const age = at - (began.get(instanceId) ?? -Infinity);
+    return (
+      kind === 'terminate' &&
+      instanceId !== own &&
+      at > windowBegins &&
+      age <= (config.bootstrap.timeoutSeconds + 600) * 1000
+    );
+  }).length;
+}

@@ -1,0 +1,39 @@
+import { ownInstance } from '../node.ts';
+import type { Invariant } from './invariant.ts';
+
+/** The watcher's interval, and its call in bad times. */
+const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
+const actMs = 120_000;
+
+export const unprotected: Invariant = {
+  name: 'unprotected',
+  sentence:
+    "Termination protection is off when a node ends itself, and within the watcher's interval when it is in service.",
+  onCall(region, node, { verb }) {
+    const now = region.clock.uptime();
+    const { instance, truth } = node;
+    if (verb !== 'terminateInGroup' || !instance.terminationProtection || isAllowed(region, node)) return undefined;
+    const late = now - (truth.protectedSince ?? now) < 60_000 || now - truth.faultAt < 600_000;
+    return late ? undefined : 'ends itself while protected, which Auto Scaling cannot undo';
+  },
+  afterEvent(region, node) {
+    const { truth, instance } = node;
+    const now = region.clock.uptime();
+    if (!instance.terminationProtection) truth.protectedSince = undefined;
+    else truth.protectedSince ??= now;
+    if (truth.protectedSince === undefined || isAllowed(region, node)) return undefined;
+    if (node.agent === undefined || ownInstance(region, node) === undefined) return undefined;
+    const since = Math.max(truth.protectedSince, node.agentStartedAt, truth.faultAt, truth.connectedSince ?? now);
+    const limit = everyMs[region.scenario.config.registrar] * (1 + truth.stubborn) + actMs;
+    return now - since > limit ? `protected against termination for ${Math.round((now - since) / 1000)} s` : undefined;
+  },
+};
+
+function isAllowed(
+  { scenario }: Parameters<NonNullable<Invariant['atEnd']>>[0],
+  node: Parameters<NonNullable<Invariant['atEnd']>>[1],
+): boolean {
+  return (
+    scenario.config.terminationProtection === 'keep' || scenario.denied.length > 0 || node.identity.purchase === 'spot'
+  );
+}

@@ -1,0 +1,159 @@
+/** What EC2, systemd and the ECS agent do with a machine: boots, restarts of our programs, shutdown. */
+
+import { exitCode } from '../../core/errors.ts';
+import { finish } from './causes.ts';
+import { kill, type Process, type Sky } from './effects.ts';
+import { openHost, ownInstance, type Node } from './node.ts';
+import { checkDeath } from './check.ts';
+import { programs } from './programs.ts';
+import { restartEcs, startEcs, stopEcs } from './tasks.ts';
+import { count, note, type Region } from './region.ts';
+
+/** As systemd/ecs-node-bootstrap.service and ecs-node.service say. */
+const units = {
+  bootstrap: { restartMs: 10_000, final: [64, 77, 78] },
+  agent: { restartMs: 5_000, final: [0, 64, 78] },
+} as const;
+
+type Unit = keyof typeof units;
+
+export function boot(region: Region, sky: Sky, node: Node): void {
+  node.boots += 1;
+  node.phase = 'up';
+  node.bootedAt = region.clock.uptime() - 1_000;
+  node.machine.bootId = `boot-${node.boots}`;
+  node.machine.power = 'on';
+  node.bootstrapExit = undefined;
+  for (const path of node.machine.files.keys()) if (path.startsWith('/run/')) node.machine.files.delete(path);
+  note(region, node, `boots (${node.boots})`);
+  start(region, sky, node, 'bootstrap');
+}
+
+/** A spot stop: the same instance comes back when there is capacity again. */
+export function stopAndStart(region: Region, sky: Sky, node: Node): void {
+  note(region, node, 'is stopped');
+  halt(region, node);
+  node.phase = 'booting';
+  region.clock.schedule(region.chance.between(60_000, 600_000), () => {
+    if (node.phase !== 'booting') return;
+    node.metadata.spotNotice = undefined;
+    finish(node, 'spot', region.clock.uptime());
+    boot(region, sky, node);
+  });
+}
+
+/** Power is lost, or the kernel panics: nobody is told, and the machine comes back. */
+export function reboot(region: Region, sky: Sky, node: Node): void {
+  note(region, node, 'loses power');
+  halt(region, node);
+  node.phase = 'booting';
+  region.clock.schedule(region.chance.between(20_000, 60_000), () => {
+    if (node.phase === 'booting') boot(region, sky, node);
+  });
+}
+
+function halt(region: Region, node: Node): void {
+  for (const process of [node.bootstrap, node.agent]) {
+    if (process === undefined) continue;
+    process.onDeath = () => {};
+    kill(process);
+  }
+  node.bootstrap = undefined;
+  node.agent = undefined;
+  stopEcs(region, node);
+}
+
+function start(region: Region, sky: Sky, node: Node, unit: Unit): void {
+  const { chance } = region;
+  const process: Process = {
+    name: unit,
+    node: node.id,
+    alive: true,
+    stop: new AbortController(),
+    crash: undefined,
+    onDeath: () => ended(region, sky, node, unit, process, 'killed'),
+    sleepers: 0,
+    calls: 0,
+  };
+  // Crash points: any call, before its effect or after it.
+  if (!region.calm && chance.happens(crashShare(region))) {
+    process.crash = { countdown: chance.whole(1, chance.pick([10, 60, 400])), when: chance.pick(['before', 'after']) };
+  }
+  node[unit] = process;
+  if (unit === 'agent') node.agentStartedAt = region.clock.uptime();
+  if (unit === 'bootstrap') node.bootstrapExit = undefined;
+  note(region, node, `${unit} starts`);
+  const host = openHost(region, node, process, sky);
+  void programs[unit](host, region.scenario.config, process.stop.signal)
+    .catch((error: unknown) => {
+      if (process.stop.signal.aborted && error === process.stop.signal.reason) return 143;
+      const code = exitCode(error);
+      note(region, node, `${unit} fails`, String(error));
+      return code;
+    })
+    .then((code) => {
+      if (!process.alive) return;
+      process.alive = false;
+      ended(region, sky, node, unit, process, code);
+    });
+}
+
+/** On a fine day programs do not crash. */
+function crashShare({ scenario }: Region): number {
+  return scenario.accidentEveryMs < 1_200_000 ? 0.3 : 0.05;
+}
+
+function ended(region: Region, sky: Sky, node: Node, unit: Unit, process: Process, code: number | 'killed'): void {
+  if (node[unit] !== process) return;
+  node[unit] = undefined;
+  note(region, node, `${unit} ends`, String(code));
+  if (code === 'killed') count(region.stats.faults, `${unit} killed`);
+  if (unit === 'bootstrap') node.bootstrapExit = code;
+  if (node.phase !== 'up') return;
+  if (unit === 'bootstrap' && code === 0) {
+    startEcs(region, node);
+    if (node.agent === undefined) start(region, sky, node, 'agent');
+    return;
+  }
+  const { restartMs, final } = units[unit];
+  if ((final as readonly unknown[]).includes(code)) return;
+  const { bootedAt } = node;
+  region.clock.schedule(restartMs, () => {
+    if (node.phase === 'up' && node.bootedAt === bootedAt && node[unit] === undefined) start(region, sky, node, unit);
+  });
+}
+
+/** What the program asked of systemd. */
+export function obeySystemd(region: Region, node: Node): void {
+  if (node.machine.restarted.length === 0) return;
+  node.machine.restarted = [];
+  restartEcs(region, node);
+}
+
+/** Somebody ended the instance: systemd stops what runs, EC2 takes the machine away, everybody else notices later. */
+export function shutDown(region: Region, node: Node, why: string): void {
+  if (node.phase === 'stopping' || node.phase === 'gone') return;
+  const { chance, clock } = region;
+  node.phase = 'stopping';
+  node.truth.death ??= why;
+  note(region, node, `shuts down: ${why}`);
+  for (const process of [node.bootstrap, node.agent]) process?.stop.abort(new Error('stopped by SIGTERM'));
+  clock.schedule(chance.between(1_000, 30_000), () => {
+    halt(region, node);
+    clock.schedule(chance.between(1_000, 60_000), () => vanish(region, node));
+  });
+}
+
+function vanish(region: Region, node: Node): void {
+  checkDeath(region, node);
+  node.phase = 'gone';
+  count(region.stats.deaths, node.truth.death ?? 'unknown');
+  note(region, node, 'is gone');
+  region.activities.push({ kind: 'terminate', instanceId: node.id, at: region.clock.now(), succeeded: true });
+  const own = ownInstance(region, node);
+  if (own !== undefined) own.status = 'INACTIVE';
+  for (const task of region.cluster.tasks) if (task.containerInstanceArn === own?.arn) task.lastStatus = 'STOPPED';
+  for (const record of region.scenario.opsworks.records) {
+    if (record.ec2InstanceId === node.id && record.status !== 'deregistering') record.status = 'connection_lost';
+  }
+}

@@ -1,0 +1,120 @@
+/** What others decide about a node: EC2, Auto Scaling, people. */
+
+import { paths, renderState, type Request } from '../../core/state.ts';
+import { begin, finish } from './causes.ts';
+import type { Sky } from './effects.ts';
+import { reboot, shutDown, stopAndStart } from './machine-life.ts';
+import type { Node } from './node.ts';
+import { count, note, type Region } from './region.ts';
+
+export function giveNotice(region: Region, sky: Sky, node: Node): void {
+  const kinds = [
+    ...(region.scenario.spot ? [interrupt, interrupt, rebalance] : []),
+    ...(node.group?.lifecycleState === 'InService' ? [scaleIn] : []),
+    maintain,
+    operate,
+  ];
+  region.chance.pick(kinds)(region, sky, node);
+}
+
+function tell(region: Region, node: Node, what: string): void {
+  count(region.stats.faults, `notice: ${what}`);
+  note(region, node, `notice: ${what}`);
+}
+
+/** Two minutes, then it is over whatever anybody does. */
+function interrupt(region: Region, sky: Sky, node: Node): void {
+  if (node.metadata.spotNotice !== undefined) return;
+  const { clock, chance } = region;
+  const action = chance.pick(['terminate', 'terminate', 'stop'] as const);
+  tell(region, node, `spot ${action}`);
+  begin(node, 'spot', clock.uptime());
+  node.metadata.spotNotice = { action, at: clock.now() + node.wallOffset + 120_000 };
+  clock.schedule(120_000 + chance.between(0, 20_000), () => {
+    if (node.phase === 'stopping' || node.phase === 'gone') return;
+    if (action === 'terminate') shutDown(region, node, 'spot');
+    else stopAndStart(region, sky, node);
+  });
+}
+
+function rebalance(region: Region, _sky: Sky, node: Node): void {
+  const { clock, scenario } = region;
+  if (node.metadata.rebalanceNotice !== undefined) return;
+  tell(region, node, 'rebalance');
+  if (scenario.config.rebalance.action === 'drain') {
+    begin(node, 'rebalance', clock.uptime());
+    clock.schedule(scenario.config.rebalance.undoSeconds * 1000, () => finish(node, 'rebalance', clock.uptime()));
+  }
+  node.metadata.rebalanceNotice = new Date(clock.now()).toISOString();
+}
+
+function scaleIn(region: Region, _sky: Sky, node: Node): void {
+  tell(region, node, 'scale-in');
+  begin(node, 'scale-in', region.clock.uptime());
+  region.desired = Math.max(0, region.desired - 1);
+  node.group?.begin('terminate');
+}
+
+/** Announced for later, or due; taken back now and then. */
+function maintain(region: Region, sky: Sky, node: Node): void {
+  const { chance, clock, scenario } = region;
+  const { action, leadSeconds } = scenario.config.maintenance;
+  const code = chance.pick([
+    'instance-reboot',
+    'system-maintenance',
+    'instance-retirement',
+    'instance-stop',
+    'instance-of-the-future',
+  ]);
+  const inMs = chance.pick([600_000, 3_600_000, 86_400_000]);
+  const id = `instance-event-${node.metadata.maintenance.length}${node.id}`;
+  tell(region, node, `maintenance ${code} in ${inMs / 60_000} min`);
+  const atOnce = code === 'instance-retirement' || code === 'instance-stop';
+  const known = atOnce || code !== 'instance-of-the-future';
+  const notBefore = clock.now() + node.wallOffset + inMs;
+  const event = { id, code, state: 'active' as const, notBefore, description: '' };
+  node.metadata.maintenance.push(event);
+  const dueMs = atOnce ? 0 : Math.max(0, inMs - leadSeconds * 1000);
+  if (action === 'leave' && known) {
+    const due = () => {
+      if (node.metadata.maintenance.includes(event)) begin(node, 'maintenance', clock.uptime());
+    };
+    // Clocks that jump may see it early or late: due is when anybody may say so.
+    if (dueMs < 3_700_000) due();
+    else clock.schedule(dueMs, due);
+  }
+  if (chance.happens(0.4)) clock.schedule(chance.around(300_000), () => cancel(region, node, id));
+  else if (inMs < 1_000_000 && known) {
+    clock.schedule(inMs, () => {
+      if (node.phase !== 'up') return;
+      cancel(region, node, id);
+      if (atOnce) shutDown(region, node, 'retirement');
+      else reboot(region, sky, node);
+    });
+  }
+}
+
+function cancel(region: Region, node: Node, id: string): void {
+  node.metadata.maintenance = node.metadata.maintenance.filter((event) => event.id !== id);
+  if (node.metadata.maintenance.length === 0) finish(node, 'maintenance', region.clock.uptime());
+}
+
+/** `ecs-node leave`, `leave --no-terminate`, `stay`. */
+function operate(region: Region, _sky: Sky, node: Node): void {
+  const { chance, clock } = region;
+  const verb = chance.pick(['leave', 'drain', 'stay', 'stay'] as const);
+  tell(region, node, `operator ${verb}`);
+  const request: Request = {
+    instanceId: node.id,
+    id: String(chance.whole(1, 1e9)),
+    action: verb === 'stay' ? 'stay' : 'leave',
+    reason: 'by hand',
+    terminate: verb === 'leave',
+    at: clock.now(),
+  };
+  const now = clock.uptime();
+  // The last request counts.
+  for (const reason of ['operator', 'drain-only'] as const) finish(node, reason, now);
+  if (verb !== 'stay') begin(node, verb === 'leave' ? 'operator' : 'drain-only', now);
+  node.machine.files.set(paths.request, renderState(request));
+}

@@ -1,0 +1,177 @@
+/** What a seed is about: one configuration, one region, and how bad things get. */
+
+import { parseConfig, type Config } from '../../core/config.ts';
+import { someOpsWorks, type FakeOpsWorks } from '../fakes/cloud/opsworks.ts';
+import type { Chance } from './chance.ts';
+
+export interface Scenario {
+  config: Config;
+  opsworks: FakeOpsWorks;
+  /** Why no node of this region can bootstrap, however often it tries; undefined: they can. */
+  planted: string | undefined;
+  /** Verbs that the role may not use. */
+  denied: string[];
+  nodes: number;
+  /** Systems Manager sees a node so long after its boot. */
+  pingAfterMs: number;
+  spot: boolean;
+  hasGroup: boolean;
+  launchHook: boolean;
+  terminateHook: boolean;
+  /** Share of calls that go wrong on a fine day. */
+  daily: number;
+  /** Between two outages, accidents and notices, on average. */
+  troubleEveryMs: number;
+  accidentEveryMs: number;
+  noticeEveryMs: number;
+  /** A disk fills, or an ECS agent falls ill. */
+  ailmentEveryMs: number;
+  /** Short sleeps take so many times as long: machines that are short of CPU, and simulations that must be quick. */
+  slowness: number;
+  /** How long all that lasts; afterwards it is calm, and everything must come to its end. */
+  stormyMs: number;
+}
+
+const minute = 60_000;
+
+export function drawScenario(chance: Chance): Scenario {
+  const config = drawConfig(chance);
+  const opsworks = drawOpsWorks(chance);
+  const half = config.bootstrap.timeoutSeconds * 500;
+  const pingAfterMs = chance.around(15_000);
+  const planted = chance.happens(0.25) ? plant(config, opsworks, chance) : undefined;
+  // Half of the bootstrap's time may be lost to an outage; a registrar that answers must need less than that.
+  if (planted === undefined) {
+    opsworks.registersAfterMs = Math.min(opsworks.registersAfterMs, half * 0.8);
+    opsworks.setupTakesMs = Math.min(opsworks.setupTakesMs, half * 0.8);
+  }
+  const wild = chance.happens(0.5);
+  const hasGroup = chance.happens(0.9);
+  return {
+    config,
+    opsworks,
+    planted,
+    denied: chance.happens(0.1) ? [chance.pick(deniable)] : [],
+    nodes: chance.happens(0.6) ? 1 : chance.whole(2, 6),
+    pingAfterMs: planted === 'Systems Manager never sees it' ? Infinity : Math.min(pingAfterMs, half * 0.8),
+    spot: chance.happens(0.3),
+    hasGroup,
+    launchHook: hasGroup && config.autoScaling.launchHook !== undefined,
+    terminateHook: hasGroup && config.autoScaling.terminateHook !== undefined,
+    daily: chance.pick(wild ? [0, 0.02, 0.1, 0.3] : [0, 0, 0.01]),
+    troubleEveryMs: wild ? chance.between(1, 10) * minute : 60 * minute,
+    accidentEveryMs: wild ? chance.between(1, 20) * minute : 60 * minute,
+    noticeEveryMs: chance.between(5, 60) * minute,
+    ailmentEveryMs: chance.between(3, 40) * minute,
+    slowness: chance.pick([1, 5, 5, 15, 15]),
+    stormyMs: chance.between(5, 40) * minute,
+  };
+}
+
+const deniable = [
+  'tagSelf',
+  'readTerminationProtection',
+  'clearTerminationProtection',
+  'readMembership',
+  'readActivities',
+  'readStack',
+  'publish',
+];
+
+function plant(config: Config, opsworks: FakeOpsWorks, chance: Chance): string | undefined {
+  if (config.registrar === 'none') return undefined;
+  if (config.registrar === 'ssm') return 'Systems Manager never sees it';
+  const bad = chance.pick(['registersAs', 'setup', 'installer']);
+  if (bad === 'registersAs') {
+    opsworks.registersAs = chance.pick(['registering', 'stopped', 'setup_failed', 'a state of the future']);
+    return `OpsWorks leaves it ${opsworks.registersAs}`;
+  }
+  if (bad === 'setup' && config.opsworks.waitForOnline) {
+    opsworks.setupEndsAs = 'setup_failed';
+    return 'its recipes fail';
+  }
+  return 'the installer fails';
+}
+
+function drawOpsWorks(chance: Chance): FakeOpsWorks {
+  return {
+    ...someOpsWorks(),
+    installerTakesMs: chance.around(15_000),
+    registersAfterMs: chance.around(40_000),
+    setupTakesMs: chance.around(60_000),
+    unassignTakesMs: chance.around(20_000),
+    deregisterTakesMs: chance.around(10_000),
+    protectsAfterMs: chance.around(chance.pick([2_000, 20_000, 200_000])),
+    listingLagMs: chance.pick([0, 0, 5_000, 40_000]),
+  };
+}
+
+const maybe = (chance: Chance, probability: number, settings: object): object =>
+  chance.happens(probability) ? settings : {};
+
+function drawConfig(chance: Chance): Config {
+  const registrar = chance.pick(['opsworks', 'opsworks', 'opsworks', 'ssm', 'none']);
+  const pollSeconds = chance.pick([1, 2, 10, 30]);
+  const firstWaitSeconds = chance.whole(10, 120);
+  return parseConfig({
+    cluster: 'demo',
+    registrar,
+    ...maybe(chance, 0.3, { hostname: '{cluster}-{shortId}' }),
+    ...maybe(chance, 0.2, { name: chance.pick(['', '{cluster} {group} {zone}']) }),
+    ...maybe(chance, 0.5, { ecs: { settings: { ECS_RESERVED_MEMORY: 256, ECS_LOGLEVEL: 'warn' } } }),
+    opsworks: {
+      stack: chance.pick(['demo', '11111111-1111-4111-8111-111111111111']),
+      layer: 'ecs',
+      waitForOnline: chance.happens(0.5),
+    },
+    bootstrap: {
+      timeoutSeconds: chance.pick([180, 300, 600]),
+      ...maybe(chance, 0.2, { onFailure: 'keep' }),
+    },
+    stormGuard: {
+      maxFailures: chance.whole(1, 4),
+      windowSeconds: chance.whole(300, 3600),
+      firstWaitSeconds,
+      maxWaitSeconds: firstWaitSeconds * chance.whole(1, 6),
+    },
+    ...maybe(chance, 0.15, { terminationProtection: 'keep' }),
+    ...maybe(chance, 0.8, {
+      spot: { pollSeconds: pollSeconds },
+      rebalance: {
+        action: chance.pick(['log', 'drain']),
+        pollSeconds: 5 * pollSeconds,
+        undoSeconds: chance.pick([120, 600]),
+      },
+    }),
+    maintenance: {
+      action: chance.pick(['leave', 'leave', 'log']),
+      pollSeconds: 60,
+      leadSeconds: chance.pick([60, 600, 7200]),
+    },
+    disk: {
+      checkSeconds: chance.pick([10, 60]),
+      checks: chance.whole(1, 4),
+      prune: chance.happens(0.7),
+      leave: chance.happens(0.8),
+      maxLeavingPercent: chance.pick([10, 34, 50]),
+    },
+    ecsAgent: {
+      action: chance.pick(['replace', 'replace', 'restart', 'log']),
+      pollSeconds: 30,
+      patienceSeconds: chance.pick([60, 300]),
+      restarts: chance.whole(0, 2),
+      maxDisconnectedPercent: chance.pick([30, 60]),
+    },
+    leave: {
+      drainSeconds: chance.pick([60, 300, 900]),
+      atDeadline: chance.pick(['stop-tasks', 'stop-tasks', 'leave-tasks']),
+    },
+    join: { timeoutSeconds: chance.pick([120, 300]) },
+    metrics: { enabled: chance.happens(0.5), everySeconds: 300 },
+    autoScaling: {
+      pollSeconds,
+      ...maybe(chance, 0.7, { launchHook: 'ecs-node-launch' }),
+      ...maybe(chance, 0.7, { terminateHook: 'ecs-node-terminate' }),
+    },
+  });
+}

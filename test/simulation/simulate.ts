@@ -1,0 +1,143 @@
+/** One seed from its first launch to its last calm minute. */
+
+import { reasons } from './causes.ts';
+import { parseState, paths, type DepartureState } from '../../core/state.ts';
+import { openChance, type Chance } from './chance.ts';
+import { checkEnd, checkEvent, isInOrder, openWitness } from './check.ts';
+import { setUsed } from './disk.ts';
+import type { Sky } from './effects.ts';
+import { beginEvents } from './events.ts';
+import { lightenAborts } from './light-abort.ts';
+import { obeySystemd, shutDown } from './machine-life.ts';
+import type { Node } from './node.ts';
+import { note, openRegion, violate, type Region, type Stats, type Violation } from './region.ts';
+import { drawScenario, type Scenario } from './scenario.ts';
+
+import { heal } from './tasks.ts';
+
+export interface Life {
+  seed: number;
+  scenario: Scenario;
+  /** That were launched. */
+  nodes: number;
+  /** Simulated. */
+  ms: number;
+  stats: Stats;
+  violation: Violation | undefined;
+  /** What happened last, as lines. */
+  trace: string[];
+  /** The same for the same seed. */
+  hash: number;
+}
+
+/** `lines`: how much of its trace is kept. */
+export async function simulate(seed: number, lines = 40): Promise<Life> {
+  const chance = openChance(seed);
+  const restore = takeOver(chance);
+  try {
+    return await live(seed, chance, lines);
+  } finally {
+    restore();
+  }
+}
+
+/** What the product takes from Node without being given it. */
+function takeOver(chance: Chance): () => void {
+  const { random } = Math;
+  const { stackTraceLimit } = Error;
+  const makeHeavy = lightenAborts();
+  // The product's own jitter is part of the seed, too.
+  Math.random = () => chance.next();
+  // Each deadline makes an error that is seldom thrown: their stacks would cost more than all the rest.
+  Error.stackTraceLimit = 0;
+  return () => {
+    Math.random = random;
+    Error.stackTraceLimit = stackTraceLimit;
+    makeHeavy();
+  };
+}
+
+async function live(seed: number, chance: Chance, lines: number): Promise<Life> {
+  const scenario = drawScenario(chance);
+  const region = openRegion(scenario, chance, lines);
+  const { clock: time, weather } = region;
+  const sky: Sky = { clock: time, chance, weather, witness: openWitness(region), slowness: scenario.slowness };
+  const unhandled = (error: unknown) =>
+    violate(region, 'nothing unhandled', undefined, `nobody handled: ${String(error)}`);
+  process.on('unhandledRejection', unhandled);
+  try {
+    beginEvents(region, sky);
+    await play(region, scenario.stormyMs);
+    calmDown(region);
+    await playToTheEnd(region, scenario.stormyMs + calmMs(scenario));
+  } finally {
+    process.off('unhandledRejection', unhandled);
+  }
+  const { stats, violation, trace, clock } = region;
+  return {
+    seed,
+    scenario,
+    nodes: region.launched,
+    ms: clock.uptime(),
+    stats,
+    violation,
+    trace: trace.last(),
+    hash: trace.hash(),
+  };
+}
+
+/** Two whole bootstraps, the longest hold, and a departure that has to be patient. */
+function calmMs({ config }: Scenario): number {
+  const { bootstrap, stormGuard, leave, join } = config;
+  const seconds = 2 * bootstrap.timeoutSeconds + stormGuard.maxWaitSeconds + leave.drainSeconds + join.timeoutSeconds;
+  return seconds * 1000 + 60 * 60_000;
+}
+
+function calmDown(region: Region): void {
+  region.calm = true;
+  region.calmSince = region.clock.uptime();
+  region.weather.clear();
+  for (const node of region.nodes) {
+    setUsed(region, node, 40);
+    heal(region, node);
+  }
+  for (const node of region.nodes) {
+    for (const process of [node.bootstrap, node.agent]) if (process !== undefined) process.crash = undefined;
+  }
+  note(region, undefined, 'calm from here on');
+}
+
+/** Often everything is in order long before the bound; some minutes later it still has to be. */
+async function playToTheEnd(region: Region, end: number): Promise<void> {
+  for (let quiet = 0; region.violation === undefined && quiet < 2;) {
+    await play(region, Math.min(end, region.clock.uptime() + lookEveryMs));
+    if (region.violation !== undefined) return;
+    const inOrder = isInOrder(region);
+    if (region.clock.uptime() >= end) return void checkEnd(region);
+    quiet = inOrder ? quiet + 1 : 0;
+  }
+  if (region.violation === undefined) checkEnd(region);
+}
+
+const lookEveryMs = 240_000;
+
+async function play(region: Region, end: number): Promise<void> {
+  while (region.violation === undefined && (await region.clock.step(end))) {
+    region.stats.events += 1;
+    for (const node of region.nodes) {
+      if (node.phase === 'gone' || node.phase === 'stopping') continue;
+      if (node.machine.power === 'off') shutDown(region, node, 'power-off');
+      else if (node.instance.state === 'shutting-down') shutDown(region, node, whyEnded(region, node));
+      else obeySystemd(region, node);
+    }
+    checkEvent(region);
+  }
+}
+
+/** As the node itself says, or the first that was wrong with it. */
+function whyEnded({ clock }: Region, node: Node): string {
+  const [why = 'somebody else'] = reasons(node, clock.uptime(), 3_600_000);
+  const text = node.machine.files.get(paths.departure);
+  const said = parseState<DepartureState>(typeof text === 'string' ? text : undefined, node.id)?.cause;
+  return node.truth.ended === undefined ? why : `itself: ${said}`;
+}

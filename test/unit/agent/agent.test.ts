@@ -1,0 +1,534 @@
+import { describe, expect, it, vi } from 'vitest';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { paths, renderState, type Request } from '../../../core/state.ts';
+import { configOf, lazily, setStage } from './stage.ts';
+
+// Hours pass in seconds, but not on a machine that does five other things.
+vi.setConfig({ testTimeout: 60_000 });
+
+const minute = 60_000;
+const hour = 60 * minute;
+
+/** A node that is in service and whose agent runs. */
+async function inService(config = configOf(), world: (stage: ReturnType<typeof setStage>) => void = () => {}) {
+  const stage = setStage(config);
+  world(stage);
+  const agent = stage.agent();
+  await stage.world.clock.run(minute);
+  stage.world.calls.list.length = 0;
+  return { stage, agent, run: (ms: number) => stage.world.clock.run(ms) };
+}
+
+const spotAt = (at: number, action: 'terminate' | 'stop' | 'hibernate' = 'terminate') => ({ action, at });
+
+describe('the agent', () => {
+  it('tells systemd that it is ready, how it is, and that it lives', async () => {
+    const stage = setStage();
+    const agent = stage.agent(stage.host, { watchdogMs: 20_000 });
+    await stage.world.clock.run(minute);
+    expect(stage.world.machine.notified[0]).toContain('READY=1');
+    expect(stage.world.machine.notified.filter((word) => word.includes('WATCHDOG=1')).length).toBeGreaterThanOrEqual(6);
+    expect(stage.world.machine.notified.join()).toContain('STATUS=joined');
+    await agent.stop();
+  });
+
+  it('does nothing to a healthy node, and asks AWS next to nothing', async () => {
+    const { stage, run, agent } = await inService();
+    await run(hour);
+    expect(stage.deeds()).toEqual([]);
+    const calls = stage.world.calls.verbs('cloud');
+    expect(calls.length).toBeLessThanOrEqual(10);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('writes its status when something changed, and seldom otherwise', async () => {
+    const { stage, run, agent } = await inService();
+    await run(hour);
+    const writes = stage.world.calls.of('writeText').length;
+    expect(writes).toBeGreaterThan(50);
+    expect(writes).toBeLessThan(75);
+    expect(stage.status()).toMatchObject({
+      join: { state: 'joined' },
+      watchers: { disk: { finding: 'well' }, spot: { finding: 'well' } },
+    });
+    expect(JSON.stringify(stage.status()).length).toBeLessThan(6_000);
+    await agent.stop();
+  });
+
+  it('never leaves because it could not measure, whatever fails for hours', async () => {
+    for (const error of [new Unavailable('silent'), new Refused('AccessDenied'), new TypeError('a bug')]) {
+      const { stage, run, agent } = await inService(lazily());
+      stage.world.calls.fails('*', error);
+      await run(3 * hour);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.world.instance.state).toBe('running');
+      expect(stage.world.machine.power).toBe('on');
+      expect(stage.world.machine.restarted).toEqual([]);
+      await agent.stop();
+    }
+  });
+
+  it('hears a spot notice although every other question hangs, and is DRAINING within two seconds', async () => {
+    const { stage, run, agent } = await inService();
+    for (const verb of ['readTargetState', 'readMaintenance', 'measureDisk', 'readRebalanceNotice'])
+      stage.world.calls.hangs(verb);
+    await run(2 * minute);
+    const noticed = stage.host.clock.uptime();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000);
+    await run(2_100);
+    expect(stage.own.status).toBe('DRAINING');
+    const cloud = stage.world.calls.list.filter(({ area, at }) => area === 'cloud' && at >= noticed);
+    expect(cloud[0]?.verb).toBe('drain');
+    await agent.stop();
+  });
+
+  it('is DRAINING within two seconds when Auto Scaling wants it to go, and ends when it has left', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn);
+    stage.world.metadata.targetState = 'Terminated';
+    stage.world.clock.schedule(10_000, () => stage.group.begin('terminate'));
+    await run(2_000);
+    expect(stage.own.status).toBe('DRAINING');
+    const state = await stage.world.clock.finish(agent.done);
+    expect(state).toMatchObject({ cause: 'scale-in', phase: 'done' });
+    expect(stage.deeds()).toEqual(['drain', 'deregister', 'tagSelf', 'completeHook']);
+  });
+
+  it('hands a scale-in over to a spot notice: the stricter deadline counts, and the hook is completed all the same', async () => {
+    const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    stage.world.metadata.targetState = 'Terminated';
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'tasks' });
+    const interruption = stage.host.clock.now() + 120_000;
+    stage.world.metadata.spotNotice = spotAt(interruption);
+    await run(118_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot', phase: 'done' });
+    expect(stage.departure().deadline).toBeLessThan(interruption);
+    expect(stage.deeds().filter((verb) => verb === 'drain')).toHaveLength(1);
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
+  it('comes back when a stopped spot instance starts again', async () => {
+    const { stage, run } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
+    await run(100_000);
+    expect(stage.departure()).toMatchObject({ phase: 'done', returns: true });
+    expect(stage.deregistered).toEqual([]);
+    const host = stage.world.reboot();
+    stage.world.metadata.spotNotice = undefined;
+    const agent = stage.agent(host);
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.departure().undoneAt).toBeTypeOf('number');
+    await agent.stop();
+  });
+
+  it('comes back from hibernation in the same process', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
+    await run(60_000);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.world.metadata.spotNotice = undefined;
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});
+
+describe('a full disk', () => {
+  it('stops new tasks, prunes, and is back in service when that freed it', async () => {
+    const { stage, run, agent } = await inService();
+    stage.fillDisk(95);
+    stage.world.machine.unusedImageBytes = 1e9;
+    stage.world.machine.onPrune = () => stage.fillDisk(50);
+    await run(4 * minute);
+    expect(stage.deeds()).toEqual(['queueToLeave', 'drain', 'pruneImages']);
+    expect(stage.own.status).toBe('DRAINING');
+    await run(4 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await run(hour);
+    expect(stage.deeds()).toEqual(['queueToLeave', 'drain', 'pruneImages', 'activate', 'unqueue']);
+    await agent.stop();
+  });
+
+  it('that stays full costs the node its life, in good order', async () => {
+    const { stage, agent } = await inService();
+    stage.fillDisk(95);
+    const state = await stage.world.clock.finish(agent.done, hour);
+    expect(state).toMatchObject({ cause: 'disk', phase: 'done' });
+    expect(stage.deeds()).toEqual([
+      'queueToLeave',
+      'drain',
+      'pruneImages',
+      'drain',
+      'deregister',
+      'tagSelf',
+      'terminateInGroup',
+      'completeHook',
+    ]);
+  });
+
+  it('of inodes is a full disk too, and one that is nearly full is none', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.fillDisk(89);
+    await run(hour);
+    expect(stage.deeds()).toEqual([]);
+    for (const [path, disk] of stage.world.machine.disks) {
+      stage.world.machine.disks.set(path, { ...disk, freeInodes: disk.totalInodes * 0.05 });
+    }
+    await run(4 * minute);
+    expect(stage.deeds()).toContain('drain');
+    await agent.stop();
+  });
+
+  it('is treated only for a few nodes of the fleet at the same time; the others tidy up and wait', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    for (let n = 0; n < 29; n++) stage.world.cluster.addInstance();
+    const others = stage.world.cluster.instances.filter((instance) => instance !== stage.own).slice(0, 5);
+    for (const other of others) other.attributes.set('ecs-node.leave.disk', '1');
+    stage.fillDisk(95);
+    await run(2 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.deeds()).toContain('pruneImages');
+    expect(stage.deeds()).not.toContain('drain');
+    // The third place of thirty nodes at 10 % may go.
+    for (const other of others.slice(2)) other.attributes.clear();
+    await run(2 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+  });
+
+  it('gives its place in the queue up when it was freed while it waited', async () => {
+    const { stage, run, agent } = await inService();
+    const other = stage.world.cluster.addInstance();
+    other.attributes.set('ecs-node.leave.disk', '1');
+    stage.fillDisk(95);
+    await run(10 * minute);
+    expect(stage.own.attributes.size).toBe(1);
+    stage.fillDisk(40);
+    await run(10 * minute);
+    expect(stage.own.attributes.size).toBe(0);
+    expect(stage.deeds()).not.toContain('drain');
+    await agent.stop();
+  });
+
+  it('is not left in DRAINING by a crash or a reboot of the agent', async () => {
+    for (const again of ['restart', 'reboot'] as const) {
+      const { stage, run } = await inService();
+      stage.fillDisk(95);
+      await run(4 * minute);
+      expect(stage.own.status).toBe('DRAINING');
+      const host = stage.world[again]();
+      stage.fillDisk(40);
+      const agent = stage.agent(host);
+      await run(10 * minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.own.attributes.size).toBe(0);
+      await agent.stop();
+    }
+  });
+
+  it('that is freed while the node already leaves brings it back, as long as nothing irrevocable was done', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(9 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'tasks' });
+    stage.fillDisk(40);
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.departure().undoneAt).toBeTypeOf('number');
+    await run(hour);
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('that is well does not make a node ACTIVE which a person has drained', async () => {
+    const stage = setStage(lazily());
+    stage.own.status = 'DRAINING';
+    const agent = stage.agent();
+    await stage.world.clock.run(hour);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.status().join.state).toBe('joined');
+    await agent.stop();
+  });
+
+  it('cannot be told from a queue that nobody may read: nothing is drained', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.calls.fails('readLeaveQueue', new Unavailable('throttled'));
+    stage.fillDisk(99);
+    await run(2 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});
+
+describe('an operator', () => {
+  let asked = 0;
+  const ask = (stage: ReturnType<typeof setStage>, action: Request['action'], terminate = true) => {
+    const { instanceId } = stage.world.identity;
+    const reason = 'maintenance of the rack';
+    const request: Request = { instanceId, id: `request-${++asked}`, action, reason, terminate, at: 0 };
+    stage.world.machine.files.set(paths.request, renderState(request));
+  };
+
+  it('makes the node leave, or only drain, and stay again', async () => {
+    const { stage, run, agent } = await inService();
+    ask(stage, 'leave', false);
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain', phase: 'done' });
+    ask(stage, 'stay');
+    await run(10_000);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.world.machine.files.has(paths.request)).toBe(false);
+    ask(stage, 'leave');
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('keeps a node that leaves for a full disk, until the disk was well again', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(9 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'tasks' });
+    ask(stage, 'stay');
+    await run(3 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('who has drained the node too is not overruled by a disk that was freed', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(9 * minute);
+    ask(stage, 'leave', false);
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'tasks' });
+    stage.fillDisk(40);
+    await run(hour);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.world.instance.state).toBe('running');
+    ask(stage, 'stay');
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
+  // The restart counted as if it had drained the node: called off, it was nobody's, and stayed DRAINING for ever.
+  it('is back in service although its ECS agent was restarted meanwhile', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    ask(stage, 'leave');
+    await run(minute);
+    stage.own.agentConnected = false;
+    stage.world.localAgent = undefined;
+    await run(7 * minute);
+    expect(stage.world.machine.restarted).toContain('ecs.service');
+    stage.own.agentConnected = true;
+    stage.world.localAgent = { cluster: 'demo', containerInstanceArn: stage.own.arn, version: '1' };
+    await run(10_000);
+    ask(stage, 'stay');
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('cannot keep a node that Auto Scaling takes', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 2 * minute });
+    stage.group.begin('terminate');
+    stage.world.metadata.targetState = 'Terminated';
+    await run(30_000);
+    ask(stage, 'stay');
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+
+  // It came back after the stop, was DRAINING, in no registrar any more, and nobody ended it.
+  it('to leave is obeyed even where a spot stop took over, and the machine came back', async () => {
+    const { stage, run } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    ask(stage, 'leave');
+    await run(10_000);
+    stage.world.metadata.spotNotice = { action: 'stop', at: stage.host.clock.now() + 120_000 };
+    await run(110_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot', ending: 'await' });
+    expect(stage.departure().returns).toBeUndefined();
+    stage.world.metadata.spotNotice = undefined;
+    stage.world.machine.files.delete(paths.request);
+    const agent = stage.agent(stage.world.reboot());
+    await run(15 * minute);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    expect(stage.deeds()).not.toContain('activate');
+    await agent.stop();
+  });
+
+  it('is obeyed after a reboot too, and a departure called off before it is not begun again', async () => {
+    const { stage, run } = await inService();
+    ask(stage, 'leave', false);
+    await run(minute);
+    const host = stage.world.reboot();
+    const agent = stage.agent(host);
+    await run(2 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});
+
+describe('a notice of EC2', () => {
+  const event = (more: object = {}) => ({
+    id: 'instance-event-1',
+    code: 'system-reboot',
+    state: 'active' as const,
+    description: 'scheduled',
+    ...more,
+  });
+
+  it('of a rebalance is only told, or drains for a time when that is wanted and nothing follows', async () => {
+    const log = await inService(lazily());
+    log.stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await log.run(10 * minute);
+    expect(log.stage.deeds()).toEqual([]);
+    await log.agent.stop();
+
+    const { stage, run, agent } = await inService(
+      lazily({ rebalance: { action: 'drain', undoSeconds: 600, pollSeconds: 30 } }),
+    );
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(9 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await run(3 * hour);
+    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    await agent.stop();
+    const again = stage.agent(stage.world.reboot());
+    await run(hour);
+    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    await again.stop();
+  });
+
+  it('of a rebalance is not undone when a spot interruption followed', async () => {
+    const { stage, run, agent } = await inService(
+      lazily({ rebalance: { action: 'drain', undoSeconds: 600, pollSeconds: 30 } }),
+    );
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(9 * minute);
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000);
+    await run(119_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot' });
+    await run(10 * minute);
+    expect(stage.deeds()).not.toContain('activate');
+    await agent.stop();
+  });
+
+  it('of a reboot waits for its lead time, of a retirement for nothing', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.metadata.maintenance = [event({ notBefore: stage.host.clock.now() + 5 * hour })];
+    await run(2 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    await run(hour + 5 * minute);
+    expect(stage.deeds()[0]).toBe('drain');
+    await stage.world.clock.finish(agent.done, 2 * hour);
+
+    const other = await inService(lazily());
+    other.stage.world.metadata.maintenance = [
+      event({ code: 'instance-retirement', notBefore: other.stage.host.clock.now() + 300 * hour }),
+    ];
+    await other.run(2 * minute);
+    expect(other.stage.own.status).toBe('DRAINING');
+    await other.agent.stop();
+  });
+
+  it('that is canceled brings the node back', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.world.metadata.maintenance = [event({ code: 'instance-stop' })];
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.world.metadata.maintenance = [event({ code: 'instance-stop', state: 'canceled' })];
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});
+
+describe('an ECS agent', () => {
+  const disconnect = (stage: ReturnType<typeof setStage>) => {
+    stage.own.agentConnected = false;
+    stage.world.localAgent = undefined;
+  };
+
+  it('that is gone is restarted twice, and then the node is replaced', async () => {
+    const { stage, run, agent } = await inService();
+    disconnect(stage);
+    await run(4 * minute);
+    expect(stage.world.machine.restarted).toEqual([]);
+    await run(3 * minute);
+    expect(stage.world.machine.restarted).toEqual(['ecs.service']);
+    const state = await stage.world.clock.finish(agent.done, 2 * hour);
+    expect(stage.world.machine.restarted).toEqual(['ecs.service', 'ecs.service']);
+    expect(state.cause).toBe('ecs-agent');
+  });
+
+  it('that came back after a restart costs nobody anything', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    disconnect(stage);
+    await run(7 * minute);
+    stage.own.agentConnected = true;
+    stage.world.localAgent = { cluster: 'demo', containerInstanceArn: stage.own.arn, version: '1' };
+    await run(3 * hour);
+    expect(stage.world.machine.restarted).toHaveLength(1);
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('is left alone when much of the cluster is disconnected: the fault is not this node', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    for (let n = 0; n < 9; n++) stage.world.cluster.addInstance({ agentConnected: n >= 4 });
+    disconnect(stage);
+    await run(2 * hour);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('that answers here but is disconnected there is noticed, with few calls while all is well', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    await run(hour);
+    expect(stage.world.calls.of('readContainerInstance').length).toBeLessThanOrEqual(7);
+    stage.own.agentConnected = false;
+    await run(20 * minute);
+    expect(stage.world.machine.restarted.length).toBeGreaterThan(0);
+    await agent.stop();
+  });
+});
+
+describe('termination protection', () => {
+  it('is cleared whenever it comes back, and costs nobody his life', async () => {
+    const stage = setStage(configOf({ registrar: 'opsworks', opsworks: { stack: 's', layer: 'l' } }));
+    const agent = stage.agent();
+    for (let n = 0; n < 3; n++) {
+      stage.world.instance.terminationProtection = true;
+      await stage.world.clock.run(6 * minute);
+      expect(stage.world.instance.terminationProtection).toBe(false);
+    }
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});

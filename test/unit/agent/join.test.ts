@@ -1,0 +1,233 @@
+import { describe, expect, it } from 'vitest';
+import { join } from '../../../agent/join.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { paths } from '../../../core/state.ts';
+import { someHook } from '../../fakes/cloud/group.ts';
+import { configOf, never, setStage } from './stage.ts';
+
+const minute = 60_000;
+
+/** A node that Auto Scaling has just launched; its ECS agent registers after `afterMs`. */
+function launched(config = configOf(), afterMs = 30_000) {
+  const stage = setStage(config);
+  stage.group.begin('launch');
+  stage.own.status = 'REGISTERING';
+  stage.own.agentConnected = false;
+  const local = stage.world.localAgent;
+  stage.world.localAgent = undefined;
+  stage.world.clock.schedule(afterMs, () => {
+    stage.world.localAgent = local;
+    Object.assign(stage.own, { status: 'ACTIVE', agentConnected: true });
+  });
+  const told: string[] = [];
+  const joins = (signal = never) =>
+    join(stage.host, stage.config, (state, detail) => void told.push(`${state}: ${detail}`), signal);
+  return { ...stage, told, joins, finish: () => stage.world.clock.finish(joins(), 3 * 3_600_000) };
+}
+
+describe('a node that joins', () => {
+  it('completes its launch hook once it is ACTIVE with a connected agent, and not before', async () => {
+    const node = launched();
+    await node.finish();
+    const [completed, ...others] = node.world.calls.of('completeHook');
+    expect(completed!.args).toEqual(['web', 'launch', 'CONTINUE']);
+    expect(completed!.at).toBeGreaterThanOrEqual(30_000);
+    expect(others).toEqual([]);
+    expect(node.group.lifecycleState).toBe('InService');
+    expect(node.told.join()).toContain('has not registered');
+  });
+
+  // The port was filtered on a node that worked: it was replaced again and again.
+  it('takes the word of ECS where the introspection port is closed', async () => {
+    const node = launched();
+    node.world.clock.schedule(30_001, () => (node.world.localAgent = undefined));
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // Auto Scaling was throttled for minutes after the node was seen in service; its ECS agent died in that time.
+  it('is looked at again when Auto Scaling could not be told for a while', async () => {
+    const node = launched();
+    node.world.clock.schedule(29_000, () => node.world.calls.fails('readMembership', new Unavailable('throttled')));
+    node.world.clock.schedule(2 * minute, () => (node.own.agentConnected = false));
+    node.world.clock.schedule(6 * minute, () => node.world.calls.heals());
+    node.world.clock.schedule(9 * minute, () => (node.own.agentConnected = true));
+    await node.finish();
+    expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(9 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('keeps the hook alive meanwhile', async () => {
+    const node = launched(configOf(), 10 * minute);
+    for (const hook of node.group.hooks) hook.active = false;
+    node.group.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 30, globalSeconds: 3000 })];
+    node.group.begin('launch');
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('waits for the configured checks too', async () => {
+    const checks = [{ url: 'http://127.0.0.1:8080/healthz' }, { command: ['/usr/local/bin/smoke', '--fast'] }];
+    const node = launched(configOf({ join: { checks } }));
+    let code = 1;
+    node.world.machine.programs.set('/usr/local/bin/smoke', () => ({ code, tail: 'not yet' }));
+    node.world.clock.schedule(60_000, () => node.world.machine.probes.set('http://127.0.0.1:8080/healthz', 503));
+    node.world.clock.schedule(90_000, () => node.world.machine.probes.set('http://127.0.0.1:8080/healthz', 204));
+    node.world.clock.schedule(120_000, () => (code = 0));
+    await node.finish();
+    expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(120_000);
+    expect(node.told.join()).toContain('answered 503');
+    expect(node.told.join()).toContain('smoke ended with 1');
+  });
+
+  it('asks again when Auto Scaling falsely says that there is no active lifecycle action', async () => {
+    const node = launched();
+    node.group.hookLagMs = 60_000;
+    await node.finish();
+    expect(node.world.calls.of('completeHook').length).toBeGreaterThan(3);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('needs no hook: not configured, not in the group, not in a group, or in service already', async () => {
+    const noHook = launched(configOf({ autoScaling: {} }));
+    await noHook.finish();
+    const notThere = launched();
+    notThere.group.hooks = [someHook('foreign', 'launch')];
+    notThere.group.begin('launch');
+    await notThere.finish();
+    const alone = launched();
+    alone.world.group = undefined;
+    await alone.finish();
+    const already = launched();
+    already.group.lifecycleState = 'InService';
+    await already.finish();
+    for (const node of [noHook, alone, already]) expect(node.deeds()).toEqual([]);
+    // Asked for by our name only: the foreign one still waits.
+    expect(notThere.group.hooks[0]!.active).toBe(true);
+  });
+
+  it('refuses to be in another cluster than the configured one', async () => {
+    const node = launched();
+    node.world.localAgent = { cluster: 'default', version: '1' };
+    await expect(node.finish()).rejects.toThrow(/in the cluster default, not in demo/);
+  });
+
+  it('has failed when it is not in service in time although ECS answers', async () => {
+    for (const config of [configOf(), configOf({ join: { checks: [{ url: 'http://127.0.0.1:1/' }] } })]) {
+      const node = launched(config, config.join.checks.length > 0 ? 1_000 : 1e9);
+      const began = node.host.clock.uptime();
+      await expect(node.finish()).rejects.toThrow(Refused);
+      const tookMs = node.host.clock.uptime() - began;
+      expect(tookMs).toBeGreaterThanOrEqual(900_000);
+      expect(tookMs).toBeLessThan(960_000);
+      expect(node.deeds()).toEqual([]);
+    }
+  });
+
+  it('waits on for as long as AWS does not answer', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.calls.fails('readContainerInstance', new Unavailable('throttled'));
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(3 * 60 * minute);
+    expect(node.told.at(-1)).not.toContain('failed');
+    node.world.calls.heals();
+    Object.assign(node.own, { status: 'ACTIVE', agentConnected: true });
+    node.world.localAgent = { cluster: 'demo', containerInstanceArn: node.own.arn, version: '1' };
+    await node.world.clock.finish(done);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  }, 30_000);
+
+  it("takes the agent's word where its role may not look into ECS", async () => {
+    const node = launched();
+    node.world.calls.fails('readContainerInstance', new Refused('AccessDenied'));
+    await node.finish();
+    expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  it('lets itself into a warm pool and joins only when it leaves it', async () => {
+    const node = launched();
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    node.group.lifecycleState = 'Warmed:Running';
+    await node.world.clock.run(60 * minute);
+    expect(node.told.at(-1)).toBe('in warm pool: Warmed:Running');
+    expect(node.world.calls.of('readContainerInstance')).toEqual([]);
+    node.group.begin('launch');
+    node.world.metadata.targetState = 'InService';
+    await node.world.clock.finish(done);
+    expect(node.world.calls.of('completeHook')).toHaveLength(2);
+    expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  it('runs the executables in hooks.d/joined', async () => {
+    const node = launched();
+    node.world.machine.files.set(`${paths.hooks}/joined/announce.sh`, '#!/bin/sh');
+    node.world.machine.programs.set('joined/announce.sh', () => ({ code: 0, tail: '' }));
+    await node.finish();
+    expect(node.world.calls.of('run')).toHaveLength(1);
+  });
+});
+
+describe('an agent whose node cannot join', () => {
+  const cannot = async (config = configOf({ join: { timeoutSeconds: 60 } }), mayDie?: () => Promise<boolean>) => {
+    const node = launched(config, 1e9);
+    const agent = node.agent(node.host, mayDie === undefined ? {} : { mayDie });
+    await node.world.clock.run(30 * minute);
+    return { node, agent };
+  };
+
+  it('abandons the launch, so that another node takes its place', async () => {
+    const { node, agent } = await cannot();
+    expect(await node.world.clock.finish(agent.done)).toMatchObject({ cause: 'join-failed', phase: 'done' });
+    expect(node.group.hooks[0]!.ended).toBe('ABANDON');
+    expect(node.deregistered).toHaveLength(1);
+  });
+
+  it('stays while the storm guard holds it, or where failed nodes are kept', async () => {
+    for (const { node, agent } of [
+      await cannot(configOf({ join: { timeoutSeconds: 60 } }), () => Promise.resolve(false)),
+      await cannot(configOf({ join: { timeoutSeconds: 60 }, bootstrap: { onFailure: 'keep' } })),
+    ]) {
+      expect(node.deeds()).toEqual([]);
+      expect(node.status().join.state).toMatch(/failed|joining/);
+      await agent.stop();
+    }
+  });
+
+  it('leaves at once when spot takes it while it joins, without completing the launch', async () => {
+    const node = launched(configOf(), 1e9);
+    const agent = node.agent();
+    await node.world.clock.run(minute);
+    node.world.metadata.spotNotice = { action: 'terminate', at: node.host.clock.now() + 120_000 };
+    await node.world.clock.run(2 * minute);
+    expect(node.departure()).toMatchObject({ cause: 'spot' });
+    expect(node.world.calls.of('completeHook')).toEqual([]);
+    await agent.stop();
+  });
+
+  it('of a warm pool goes back into it in good order, stays registered, and joins again', async () => {
+    const stage = setStage();
+    const agent = stage.agent();
+    await stage.world.clock.run(minute);
+    stage.world.metadata.targetState = 'Warmed:Running';
+    stage.group.begin('launch');
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    await stage.world.clock.run(2 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', returns: true, phase: 'done' });
+    expect(stage.deregistered).toEqual([]);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+    stage.group.begin('launch');
+    stage.world.metadata.targetState = 'InService';
+    await stage.world.clock.run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.group.lifecycleState).toBe('InService');
+    expect(stage.status().join.state).toBe('joined');
+    await agent.stop();
+  });
+});

@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest';
+import {
+  blank,
+  calledOff,
+  judge,
+  ordered,
+  recovered,
+  resumed,
+  treated,
+  type Memory,
+  type Verdict,
+} from '../../../agent/judge.ts';
+import type { Finding } from '../../../agent/watcher.ts';
+
+const minute = 60_000;
+const well: Finding = { kind: 'well' };
+const ill = (more: Partial<Finding & { kind: 'ailing' }> = {}): Finding => ({
+  kind: 'ailing',
+  reason: 'full',
+  patienceMs: 0,
+  checks: 3,
+  treatments: 1,
+  thenLeave: true,
+  ...more,
+});
+const doom = (key: string, more: object = {}): Finding => ({
+  kind: 'doomed',
+  key,
+  reason: key,
+  ending: 'await',
+  ...more,
+});
+
+/** Judges findings one minute apart, confirming what is confirmed when it was carried out; the kinds of the verdicts. */
+function live(findings: (Finding | undefined)[], from: Memory = { ...blank, settled: true }, confirm = true) {
+  let memory = from;
+  const kinds: Verdict['kind'][] = [];
+  for (const [index, finding] of findings.entries()) {
+    const now = index * minute;
+    const [next, verdict] = judge(memory, finding, now);
+    memory = next;
+    kinds.push(verdict.kind);
+    if (!confirm) continue;
+    if (verdict.kind === 'treat') memory = treated(memory, now);
+    if (verdict.kind === 'leave') memory = ordered(memory, verdict.wish);
+    if (verdict.kind === 'recover') memory = recovered(memory);
+  }
+  return { memory, kinds };
+}
+const times = <T>(n: number, value: T): T[] => Array.from({ length: n }, () => value);
+
+describe('the judge', () => {
+  it('treats what lasted for as many checks, leaves when it lasts as long again, and says so once', () => {
+    const { kinds } = live(times(8, ill()));
+    expect(kinds).toEqual(['stay', 'stay', 'treat', 'stay', 'stay', 'leave', 'stay', 'stay']);
+  });
+
+  it('waits for patience and checks, whichever is longer, before each treatment and before leaving', () => {
+    const { kinds } = live(times(16, ill({ patienceMs: 5 * minute, treatments: 2 })));
+    expect(kinds.flatMap((kind, at) => (kind === 'stay' ? [] : [`${kind} ${at}`]))).toEqual([
+      'treat 5',
+      'treat 10',
+      'leave 15',
+    ]);
+  });
+
+  it('never treats or leaves because it could not measure', () => {
+    const { kinds, memory } = live([ill(), ill(), ...times<undefined>(10_000, undefined)]);
+    expect(new Set(kinds)).toEqual(new Set(['stay']));
+    expect(memory.streak).toMatchObject({ kind: 'ailing', checks: 2 });
+  });
+
+  it('does not count the time in which nobody could tell', () => {
+    const { kinds } = live(
+      [ill(), ...times<undefined>(100, undefined), ill(), ill()].map(
+        (f) => f && ({ ...f, patienceMs: 2 * minute } as Finding),
+      ),
+    );
+    expect(new Set(kinds)).toEqual(new Set(['stay']));
+  });
+
+  it('begins anew when the trouble was gone in between', () => {
+    expect(new Set(live([ill(), ill(), well, ill(), ill(), well, ill(), ill()]).kinds)).toEqual(new Set(['stay']));
+  });
+
+  it('between the thresholds goes on with what it has begun, and begins nothing', () => {
+    const between = ill({ mild: true });
+    expect(new Set(live(times(9, between)).kinds)).toEqual(new Set(['stay']));
+    expect(live([...times(3, ill()), ...times(3, between)]).kinds.slice(-1)).toEqual(['leave']);
+  });
+
+  it('recovers after as many good checks as the trouble needed bad ones', () => {
+    const { kinds, memory } = live([...times(3, ill()), ...times(4, well)]);
+    expect(kinds).toEqual(['stay', 'stay', 'treat', 'stay', 'stay', 'recover', 'stay']);
+    expect(memory).toMatchObject({ attempts: 0, begun: false, settled: true });
+  });
+
+  it('asks again until treatment, recovery or departure were carried out', () => {
+    expect(live(times(5, ill()), { ...blank, settled: true }, false).kinds.slice(2)).toEqual(times(3, 'treat'));
+    const treatedOnce = live(times(3, ill())).memory;
+    expect(live(times(4, well), treatedOnce, false).kinds.slice(2)).toEqual(['recover', 'recover']);
+    expect(live(times(4, ill()), treatedOnce, false).kinds.slice(2)).toEqual(['leave', 'leave']);
+  });
+
+  it('recovers once when it does not know what an earlier process did', () => {
+    expect(live([undefined, well, well], blank).kinds).toEqual(['stay', 'recover', 'stay']);
+  });
+
+  it('acts on a doom at once, and on one event once', () => {
+    const { kinds } = live([doom('a'), doom('a'), undefined, doom('a'), doom('b'), doom('a')]);
+    expect(kinds).toEqual(['leave', 'stay', 'stay', 'stay', 'leave', 'stay']);
+  });
+
+  it('takes a doom back only when it may be revoked, and only when it has been gone for long enough', () => {
+    const gone = times(5, well);
+    expect(new Set(live([doom('a'), ...gone]).kinds.slice(1))).toEqual(new Set(['stay']));
+    expect(live([doom('a', { revocableAfterMs: 0 }), well]).kinds).toEqual(['leave', 'recover']);
+    expect(live([doom('a', { revocableAfterMs: 3 * minute }), ...gone]).kinds).toEqual([
+      'leave',
+      'stay',
+      'stay',
+      'stay',
+      'recover',
+      'stay',
+    ]);
+    // The same state may come again after it was really gone.
+    expect(live([doom('a', { revocableAfterMs: 0 }), well, doom('a', { revocableAfterMs: 0 })]).kinds[2]).toBe('leave');
+  });
+
+  it('obeys a person: what was called off is not begun again before all was well', () => {
+    const off = calledOff(live(times(6, ill())).memory);
+    expect(off.wish).toBeUndefined();
+    const { kinds, memory } = live(times(50, ill()), off);
+    expect(new Set(kinds)).toEqual(new Set(['stay']));
+    expect(live([...times(3, well), ...times(3, ill())], memory).kinds.at(-1)).toBe('treat');
+    const rebalance = calledOff(ordered(blank, { key: 'r', reason: 'r', ending: 'remain' }));
+    expect(live([doom('r')], rebalance).kinds).toEqual(['stay']);
+  });
+
+  it('tells trouble that nobody acts on, and each notable event, once', () => {
+    expect(
+      live(times(6, ill({ treatments: 0, thenLeave: false }))).kinds.filter((kind) => kind === 'tell'),
+    ).toHaveLength(1);
+    const notable = (key: string): Finding => ({ kind: 'notable', key, reason: key });
+    expect(live([notable('a'), notable('a'), notable('b'), notable('a')]).kinds).toEqual([
+      'tell',
+      'stay',
+      'tell',
+      'stay',
+    ]);
+  });
+
+  it('does not take the uptime of an earlier process for its own', () => {
+    const memory = resumed(live([ill(), ill()]).memory);
+    expect(judge(memory, ill({ patienceMs: 5 * minute }), 1e12)[1].kind).toBe('stay');
+    expect(memory.streak).toEqual({ kind: 'ailing', checks: 0, ms: 0 });
+  });
+
+  it('remembers no more after a year than after a day, and nothing that JSON cannot keep', () => {
+    let memory = blank;
+    for (let n = 0; n < 100_000; n++) {
+      const finding = n % 3 === 0 ? doom(`event-${n}`) : n % 3 === 1 ? ill() : undefined;
+      memory = judge(memory, finding, n * 1000)[0];
+      if (n % 3 === 0) memory = ordered(memory, { key: `event-${n}`, reason: 'x', ending: 'await' });
+    }
+    expect(JSON.stringify(memory).length).toBeLessThan(2_000);
+    expect(JSON.parse(JSON.stringify(memory))).toEqual(memory);
+  });
+});

@@ -1,0 +1,443 @@
+import { describe, expect, it } from 'vitest';
+import { leave, readDeparture } from '../../../agent/leave.ts';
+import type { Order } from '../../../agent/watcher.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { Host } from '../../../core/host.ts';
+import { paths } from '../../../core/state.ts';
+import { someBalancer } from '../../fakes/cloud/balancers.ts';
+import { someHook } from '../../fakes/cloud/group.ts';
+import { configOf, never, setStage, someOrder } from './stage.ts';
+
+const targetGroup = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef';
+const withBalancers = (more: object = {}) =>
+  configOf({ leave: { targetGroups: [targetGroup], loadBalancers: ['classic'], ...more } });
+
+const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
+
+describe('a departure', () => {
+  it('drains, waits for the tasks, leaves the registrar, says why, terminates through the group and completes the hook', async () => {
+    const stage = setStage();
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 20_000 });
+    const state = await stage.leaves();
+    expect(stage.deeds()).toEqual(
+      ['drain', 'deregister', 'tagSelf', 'publish', 'terminateInGroup', 'completeHook'].filter(
+        (verb) => verb !== 'publish',
+      ),
+    );
+    expect(state).toMatchObject({ phase: 'done', cause: 'disk', blockers: [], troubles: [] });
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    expect(stage.world.instance.tags['ecs-node:left']).toMatch(/^disk: disk full: \/ 95 % \(.*tasks 2\d s/);
+  });
+
+  it('deregisters from its load balancers and waits for the connections before it drains', async () => {
+    const stage = setStage(withBalancers());
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(120_000));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(30_000));
+    const state = await stage.leaves();
+    expect(stage.deeds().slice(0, 3)).toEqual(['deregisterTarget', 'deregisterFromLoadBalancer', 'drain']);
+    expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(120_000);
+    expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
+  });
+
+  it('waits no longer for connections than configured, and goes on without a balancer that refuses', async () => {
+    const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(3_600_000));
+    const state = await stage.leaves();
+    expect(state.entered.drain! - state.startedAt).toBeLessThanOrEqual(65_000);
+    expect(state.troubles.join()).toContain('targetgroup/web');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('does everything at once when the deadline is short: DRAINING first, telling after', async () => {
+    const stage = setStage(withBalancers());
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(300_000));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(300_000));
+    const deadline = stage.host.clock.now() + 100_000;
+    const began = stage.host.clock.now();
+    const state = await stage.leaves({ cause: 'spot', key: 'spot:1', deadline, ending: 'await' });
+    const cloud = stage.world.calls.verbs('cloud');
+    expect(cloud[0]).toBe('drain');
+    expect(stage.deeds().slice(0, 3)).toEqual(['drain', 'deregisterTarget', 'deregisterFromLoadBalancer']);
+    expect(state.drainedAt! - began).toBeLessThan(2_000);
+    expect(state.phase).toBe('done');
+    // Whom AWS takes is not terminated, and a group that does not wait is not told anything.
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+    expect(stage.deeds()).not.toContain('completeHook');
+  });
+
+  it('is not over while a task is still stopping, though ECS counts none as running, and names it', async () => {
+    const stage = setStage();
+    const task = stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 200_000 });
+    const done = leave(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
+    stage.group.begin('terminate');
+    await stage.world.clock.run(100_000);
+    expect(stage.departure()).toMatchObject({ phase: 'tasks' });
+    expect(stage.departure().blockers[0]).toContain(task.arn.split('/').at(-1));
+    await stage.world.clock.finish(done);
+    expect(stage.world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
+    const [completed] = stage.world.calls.of('completeHook');
+    expect(completed!.at).toBeGreaterThanOrEqual(200_000);
+  });
+
+  it('believes neither the agent nor ECS alone that all tasks are gone', async () => {
+    for (const lies of ['local', 'cloud'] as const) {
+      const stage = setStage();
+      stage.group.begin('terminate');
+      const task = stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 60_000 });
+      if (lies === 'local') task.knownStatus = 'STOPPED';
+      else {
+        Object.assign(task, { lastStatus: 'STOPPED', knownStatus: 'RUNNING' });
+        stage.world.clock.schedule(60_000, () => (task.knownStatus = 'STOPPED'));
+      }
+      const state = await stage.leaves(scaleIn);
+      expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThanOrEqual(58_000);
+    }
+  });
+
+  it('does not take silence for an answer: while neither agent nor ECS tells, tasks may be there', async () => {
+    const stage = setStage();
+    stage.world.localAgent = undefined;
+    stage.world.calls.fails('cloud.readTasks', new Unavailable('throttled'));
+    stage.world.clock.schedule(120_000, () => stage.world.calls.heals());
+    const state = await stage.leaves();
+    expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThanOrEqual(118_000);
+    expect(state.troubles).toEqual([]);
+  });
+
+  it('ends the same when AWS throttles, or is silent in, any of its calls for minutes', async () => {
+    const whole = setStage(withBalancers());
+    const prepare = (stage: typeof whole) => {
+      stage.world.balancers.targetGroups.set(targetGroup, someBalancer(10_000));
+      stage.world.balancers.loadBalancers.set('classic', someBalancer(10_000));
+      stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 10_000 });
+      return stage;
+    };
+    await prepare(whole).leaves();
+    for (const verb of new Set(whole.world.calls.verbs('cloud'))) {
+      for (const trouble of ['fails', 'hangs'] as const) {
+        const stage = prepare(setStage(withBalancers()));
+        if (trouble === 'fails') stage.world.calls.fails(`cloud.${verb}`, new Unavailable('throttled'));
+        else stage.world.calls.hangs(`cloud.${verb}`);
+        stage.world.clock.schedule(200_000, () => stage.world.calls.heals());
+        const state = await stage.leaves();
+        expect([verb, trouble, state.phase, stage.own.status]).toEqual([verb, trouble, 'done', 'DRAINING']);
+        expect([verb, trouble, stage.group.hooks[1]!.ended]).toEqual([verb, trouble, 'CONTINUE']);
+        expect([verb, trouble, stage.deeds().includes('terminateSelf')]).toEqual([verb, trouble, false]);
+      }
+    }
+  });
+
+  it('stops the tasks that are left at the deadline, or leaves them, as configured', async () => {
+    for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
+      const stage = setStage(configOf({ leave: { drainSeconds: 120, atDeadline } }));
+      stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      const state = await stage.leaves();
+      expect(stage.deeds().includes('stopTask')).toBe(atDeadline === 'stop-tasks');
+      expect(state.troubles.join()).toContain(atDeadline === 'stop-tasks' ? 'tasks stopped' : 'tasks left');
+      expect(state.entered.registrar! - state.entered.tasks!).toBeLessThan(170_000);
+      expect(stage.world.instance.state).toBe('shutting-down');
+    }
+  });
+
+  it('stops tasks early enough that they end before a spot instance is taken', async () => {
+    const stage = setStage();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const deadline = stage.host.clock.now() + 100_000;
+    const began = stage.host.clock.uptime();
+    await stage.leaves({ cause: 'spot', key: 'spot:1', deadline, ending: 'await' });
+    const [stopped] = stage.world.calls.of('stopTask');
+    expect(stopped!.at - began).toBeGreaterThan(60_000);
+    expect(stopped!.at - began).toBeLessThanOrEqual(72_000);
+  });
+
+  it('completes only its own hook beside a foreign one, and beats for nobody else', async () => {
+    const stage = setStage();
+    stage.group.hooks = [someHook('ecs-managed-draining', 'terminate'), someHook('terminate', 'terminate')];
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(stage.world.calls.of('completeHook').map(({ args }) => args)).toEqual([['web', 'terminate', 'CONTINUE']]);
+    expect(new Set(stage.world.calls.of('heartbeat').map(({ args }) => args[1]))).toEqual(new Set(['terminate']));
+    expect(stage.group.hooks[0]!.active).toBe(true);
+    expect(stage.world.instance.state).toBe('running');
+  });
+
+  it('asks again when Auto Scaling falsely says that there is no active lifecycle action', async () => {
+    const stage = setStage();
+    stage.group.hookLagMs = 47_000;
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(stage.world.calls.of('completeHook').length).toBeGreaterThan(5);
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+
+  it('keeps the hook alive for as long as the tasks take', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    stage.group.hooks = [someHook('terminate', 'terminate', { heartbeatSeconds: 30, globalSeconds: 3000 })];
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 1_200_000 });
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(stage.world.calls.of('heartbeat').length).toBeGreaterThan(70);
+  });
+
+  it('is done before the hook has no more time, whatever the heartbeats', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600, atDeadline: 'leave-tasks' } }));
+    stage.group.hooks = [someHook('terminate', 'terminate', { heartbeatSeconds: 30, globalSeconds: 600 })];
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('confirms with Auto Scaling before it leaves the registrar: metadata runs ahead', async () => {
+    const stage = setStage();
+    const done = leave(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
+    await stage.world.clock.run(40_000);
+    expect(stage.deeds()).toEqual(['drain']);
+    stage.group.begin('terminate');
+    await stage.world.clock.finish(done);
+    expect(stage.deeds()).toEqual(['drain', 'deregister', 'tagSelf', 'completeHook']);
+  });
+
+  it('holds a scale-in back until the services are steady, where that is wanted', async () => {
+    const stage = setStage(configOf({ leave: { steadyClusterSeconds: 600 } }));
+    stage.world.cluster.unsteadyServices = ['web'];
+    stage.world.clock.schedule(120_000, () => (stage.world.cluster.unsteadyServices = []));
+    stage.group.begin('terminate');
+    const state = await stage.leaves(scaleIn);
+    expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThan(110_000);
+    expect(state.entered.registrar! - state.entered.tasks!).toBeLessThan(150_000);
+  });
+
+  // The wall clock was set forward by an hour while an agent was restarted: OpsWorks got ten seconds, and kept a record.
+  it("leaves its registrar although a clock that jumped has used up its own time, and not somebody else's", async () => {
+    const leaves = async (order: Partial<Order>) => {
+      const stage = setStage();
+      const slow = async (on: Host, _what: unknown, inner: AbortSignal) => on.clock.sleep(60_000, inner);
+      stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      const cutOff = new AbortController();
+      const begun = leave(stage.host, stage.config, someOrder(order), { deregister: slow }, cutOff.signal);
+      begun.catch(() => {});
+      await stage.world.clock.run(10_000);
+      cutOff.abort(new Error('stopped'));
+      stage.world.clock.jump(3 * 3_600_000);
+      return stage.world.clock.finish(leave(stage.host, stage.config, someOrder(order), { deregister: slow }, never));
+    };
+    expect((await leaves({})).troubles.join()).not.toContain('registrar');
+    const deadline = Date.UTC(2030, 0, 1) + 600_000;
+    expect((await leaves({ deadline })).troubles.join()).toContain('registrar');
+  });
+
+  it('goes on when the registrar, the tag, the metric and the disk fail, and says so', async () => {
+    const stage = setStage(configOf({ metrics: { enabled: true } }));
+    stage.world.calls.fails('tagSelf', new Refused('AccessDenied'));
+    stage.world.calls.fails('publish', new Unavailable('throttled'));
+    stage.world.calls.fails('writeText', new Error('ENOSPC: no space left on device'));
+    const deregister = () => Promise.reject(new Refused('no'));
+    const state = await stage.world.clock.finish(leave(stage.host, stage.config, someOrder(), { deregister }, never));
+    expect(state.troubles.join()).toContain('registrar: no');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('says its last words in metrics: cause, duration, phases', async () => {
+    const stage = setStage(configOf({ metrics: { enabled: true } }));
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 60_000 });
+    await stage.leaves();
+    const metrics = stage.world.published.flatMap((call) => call.metrics);
+    expect(metrics.find(({ name }) => name === 'Departures')).toMatchObject({ value: 1 });
+    expect(metrics.find(({ name }) => name === 'DepartureDuration')).toMatchObject({
+      dimensions: { ClusterName: 'demo', Cause: 'disk' },
+    });
+    const tasks = metrics.find(({ dimensions }) => dimensions['Phase'] === 'tasks')!;
+    expect(tasks.value).toBeGreaterThanOrEqual(58);
+    expect(tasks.value).toBeLessThan(70);
+  });
+
+  it("runs people's executables with the facts, bounded, and whatever they do", async () => {
+    const stage = setStage();
+    const ran: string[] = [];
+    for (const [name, program] of [
+      ['leaving/10-hangs', () => new Promise<never>(() => {})],
+      ['leaving/20-fails', () => Promise.resolve({ code: 1, tail: 'oh' })],
+      ['left/10-ok', () => Promise.resolve({ code: 0, tail: '' })],
+    ] as const) {
+      stage.world.machine.files.set(`${paths.hooks}/${name}`, '#!/bin/sh');
+      stage.world.machine.programs.set(`/${name}`, (command) => {
+        ran.push(`${name} ${command.environment['ECS_NODE_CAUSE']}`);
+        return program();
+      });
+    }
+    stage.world.machine.files.set(`${paths.hooks}/leaving/README.md`, 'not one');
+    const state = await stage.leaves();
+    expect(ran).toEqual(['leaving/10-hangs disk', 'leaving/20-fails disk', 'left/10-ok disk']);
+    expect(state.phase).toBe('done');
+  });
+});
+
+describe('the end of the machine', () => {
+  it('waits for ever rather than terminate without knowing its group or itself', async () => {
+    for (const verb of ['readMembership', 'readIdentity']) {
+      const stage = setStage();
+      stage.world.calls.fails(verb, new Unavailable('silent'));
+      const done = leave(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
+      await stage.world.clock.run(2 * 3_600_000);
+      expect(stage.departure().phase).toBe('terminate');
+      for (const deed of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']) {
+        expect(stage.deeds()).not.toContain(deed);
+      }
+      stage.world.calls.heals();
+      await stage.world.clock.finish(done);
+      expect(stage.world.instance.state).toBe('shutting-down');
+    }
+  });
+
+  it('never ends a machine that carries the departure of another one', async () => {
+    const stage = setStage();
+    stage.world.metadata.identity = { ...stage.world.identity, instanceId: 'i-0aaaaaaaaaaaaaaaa' };
+    await expect(stage.leaves()).rejects.toThrow(/this machine is i-0aaa/);
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.world.machine.power).toBe('on');
+  });
+
+  it('goes from one way to the next only when the one before is refused or stays unavailable', async () => {
+    const refused = new Refused('AccessDenied', { code: 'AccessDenied' });
+    const chain = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
+    for (let n = 0; n < chain.length; n++) {
+      const stage = setStage();
+      stage.group.hooks = [];
+      for (const [i, verb] of chain.slice(0, n).entries()) {
+        stage.world.calls.fails(verb, i % 2 === 0 ? refused : new Unavailable('throttled'));
+      }
+      await stage.leaves();
+      const taken = [...new Set(stage.deeds().filter((verb) => chain.includes(verb)))];
+      expect(taken).toEqual(chain.slice(0, n + 1));
+    }
+  });
+
+  it('does not count on a group that has suspended replacing unhealthy instances', async () => {
+    const stage = setStage();
+    stage.group.replacesAfterMs = 1e9;
+    stage.world.calls.fails('terminateInGroup', new Refused('AccessDenied'));
+    await stage.leaves();
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.deeds()).toContain('terminateSelf');
+  });
+
+  it('ends a node without a group by EC2, clearing the protection that OpsWorks has set', async () => {
+    const stage = setStage();
+    stage.world.group = undefined;
+    stage.world.instance.terminationProtection = true;
+    await stage.leaves();
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+  });
+
+  it('reads back whether the protection is off before it tells its group, which could not end the node', async () => {
+    const stage = setStage();
+    stage.world.instance.terminationProtection = true;
+    stage.world.instance.clearsIgnored = 1;
+    const protectedThen: boolean[] = [];
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'terminateInGroup') protectedThen.push(stage.world.instance.terminationProtection);
+    };
+    await stage.leaves();
+    expect(protectedThen).toEqual([false]);
+    expect(stage.world.calls.of('clearTerminationProtection')).toHaveLength(2);
+  });
+
+  it('abandons its launch when it was never in service', async () => {
+    const stage = setStage();
+    stage.group.begin('launch');
+    await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
+    expect(stage.group.hooks.map(({ ended }) => ended)).toEqual(['ABANDON', 'CONTINUE']);
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+  });
+
+  it('leaves a node that only drains to itself', async () => {
+    const stage = setStage();
+    const state = await stage.leaves({ cause: 'operator', reason: 'look', ending: 'remain', key: 'leave-1' });
+    expect(state.phase).toBe('done');
+    expect(stage.deeds()).toEqual(['drain']);
+  });
+});
+
+describe('a crash', () => {
+  const worldAfter = (stage: ReturnType<typeof setStage>) => ({
+    hooks: stage.group.hooks.map(({ name, ended }) => [name, ended]),
+    state: stage.world.instance.state,
+    own: stage.own.status,
+    left: stage.deregistered,
+    tasks: stage.world.cluster.tasks.map(({ lastStatus }) => lastStatus),
+    phase: stage.departure().phase,
+    cause: stage.departure().cause,
+  });
+  const prepare = (order: object) => {
+    const stage = setStage(withBalancers());
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(10_000));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(10_000));
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 10_000 });
+    if ('ending' in order && order.ending === 'await') stage.group.begin('terminate');
+    return stage;
+  };
+  for (const [name, order] of [
+    ['a disk departure', { cause: 'disk', ending: 'terminate' }],
+    ['a scale-in', scaleIn],
+  ] as const) {
+    for (const when of ['before', 'after'] as const) {
+      it(`${when} any call of ${name} changes nothing in how it ends, and no deed has its effect twice`, async () => {
+        const whole = prepare(order);
+        await whole.leaves(order);
+        const expected = worldAfter(whole);
+        const calls = whole.world.calls.list.length;
+        expect(expected).toMatchObject({ state: 'shutting-down', phase: 'done' });
+        for (let n = 1; n <= calls; n++) {
+          const stage = prepare(order);
+          let terminations = 0;
+          const begin = stage.group.begin.bind(stage.group);
+          stage.group.begin = (transition) => {
+            terminations += 1;
+            begin(transition);
+          };
+          stage.world.calls.crashAt(n, when);
+          void leave(stage.host, stage.config, someOrder(order), { deregister: stage.deregister }, never).catch(
+            () => {},
+          );
+          await stage.world.clock.finish(stage.world.calls.crashed());
+          const host = n % 2 === 0 ? stage.world.restart() : stage.world.reboot();
+          await stage.leaves(order, host);
+          expect(worldAfter(stage), `crash ${when} call ${n}`).toEqual(expected);
+          expect(terminations, `crash ${when} call ${n}`).toBe(order.ending === 'terminate' ? 1 : 0);
+          // What is under way already is not helped along by a harsher way.
+          for (const harsher of ['reportUnhealthy', 'terminateSelf', 'powerOff']) {
+            expect(stage.deeds(), `crash ${when} call ${n}`).not.toContain(harsher);
+          }
+        }
+      }, 60_000);
+    }
+  }
+
+  it('of another machine is not resumed by this one', async () => {
+    const stage = setStage();
+    stage.world.machine.files.set(
+      paths.departure,
+      JSON.stringify({ ...someOrder(), instanceId: 'i-0bbbbbbbbbbbbbbbb', phase: 'terminate', troubles: [] }),
+    );
+    expect(await readDeparture(stage.host)).toBeUndefined();
+  });
+
+  it('during which a stop comes does not keep the group waiting: the hook is completed on the way out', async () => {
+    const stage = setStage();
+    stage.group.hookLagMs = 13_000;
+    stage.group.begin('terminate');
+    const stop = new AbortController();
+    const done = leave(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, stop.signal);
+    done.catch(() => {});
+    await stage.world.clock.run(11_000);
+    expect(stage.departure().phase).toBe('hook');
+    stage.group.hookLagMs = 0;
+    stop.abort(new Error('SIGTERM'));
+    await expect(stage.world.clock.finish(done)).rejects.toThrow('SIGTERM');
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+});

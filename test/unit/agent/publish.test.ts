@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { metricsOf, publishMetrics } from '../../../agent/publish.ts';
+import { Unavailable } from '../../../core/errors.ts';
+import { someDisk } from '../../fakes/machine.ts';
+import { configOf, never, setStage } from './stage.ts';
+
+const gigabyte = 2 ** 30;
+const config = configOf({ metrics: { enabled: true } });
+
+describe('metrics', () => {
+  const sample = {
+    instanceId: 'i-1',
+    cluster: 'demo',
+    group: 'web',
+    disks: [{ ...someDisk('/', 40, 10), filesystem: '/dev/xvda1' }],
+    memory: { totalBytes: 8 * gigabyte, availableBytes: 6 * gigabyte, swapTotalBytes: 0, swapFreeBytes: 0 },
+    at: 1,
+  };
+
+  it('of disks have the names, units and dimensions of the old monitoring scripts', () => {
+    const own = metricsOf(sample).filter(({ dimensions }) => 'MountPath' in dimensions);
+    const dimensions = { InstanceId: 'i-1', Filesystem: '/dev/xvda1', MountPath: '/' };
+    expect(own.map(({ name, unit, value }) => [name, unit, Math.round(value)])).toEqual([
+      ['DiskSpaceUtilization', 'Percent', 40],
+      ['DiskSpaceUsed', 'Gigabytes', 12],
+      ['DiskSpaceAvailable', 'Gigabytes', 18],
+      ['DiskInodesUtilization', 'Percent', 10],
+    ]);
+    for (const metric of own) expect(metric.dimensions).toEqual(dimensions);
+  });
+
+  it('are there once for the node, once for its group and once for its cluster', () => {
+    for (const name of ['DiskSpaceUtilization', 'MemoryUtilization', 'SwapUsed']) {
+      const dimensions = metricsOf(sample)
+        .filter((metric) => metric.name === name)
+        .map((metric) => Object.keys(metric.dimensions).join('+'));
+      expect(dimensions.slice(1)).toEqual(['ClusterName', 'AutoScalingGroupName']);
+    }
+  });
+
+  it('are numbers that CloudWatch takes, even of a disk or a memory of nothing', () => {
+    const nothing = { ...sample.disks[0]!, totalBytes: 0, freeBytes: 0, totalInodes: 0, freeInodes: 0 };
+    const memory = { totalBytes: 0, availableBytes: 0, swapTotalBytes: 0, swapFreeBytes: 0 };
+    for (const { value } of metricsOf({ ...sample, disks: [nothing], memory })) expect(value).toBe(0);
+  });
+});
+
+describe('publishing', () => {
+  it('is one call every five minutes, the first soon after the start, each file system once', async () => {
+    const { host, world } = setStage(config);
+    world.machine.files.set('/etc/docker/daemon.json', '{"data-root": "/data/docker"}');
+    world.machine.disks.set('/data/docker', { ...someDisk('/data/docker'), mountPath: '/data' });
+    void publishMetrics(host, config, never).catch(() => {});
+    await world.clock.run(31_000);
+    expect(world.published).toHaveLength(1);
+    await world.clock.run(3_600_000);
+    expect(world.published.length).toBeGreaterThanOrEqual(11);
+    expect(world.published.length).toBeLessThanOrEqual(14);
+    const mounts = world.published[0]!.metrics.flatMap(({ dimensions }) => dimensions['MountPath'] ?? []);
+    expect(new Set(mounts)).toEqual(new Set(['/', '/data']));
+    expect(world.calls.of('readMembership')).toHaveLength(1);
+  });
+
+  it('goes on after any failure, and without what cannot be measured or known', async () => {
+    const { host, world } = setStage(config);
+    world.calls.fails('publish', new Unavailable('throttled'), 2);
+    world.calls.fails('readMembership', new Unavailable('throttled'), 1);
+    world.calls.fails('measureDisk', new Unavailable('df hangs'));
+    void publishMetrics(host, config, never).catch(() => {});
+    await world.clock.run(3_600_000);
+    expect(world.published.length).toBeGreaterThan(8);
+    expect(world.published.at(-1)!.metrics.map(({ name }) => name)).toContain('MemoryUtilization');
+  });
+});

@@ -1,0 +1,139 @@
+/** A node in service on a fake host, with its agent running or ready to leave. */
+
+import { vi } from 'vitest';
+import { runAgent, type AgentOptions } from '../../../agent/agent.ts';
+import { leave } from '../../../agent/leave.ts';
+import type { AgentStatus } from '../../../agent/status.ts';
+import type { Order } from '../../../agent/watcher.ts';
+import { parseConfig, type Config } from '../../../core/config.ts';
+import type { Host } from '../../../core/host.ts';
+import { paths, renderState, type DepartureState, type Registered } from '../../../core/state.ts';
+import { someHook, type FakeGroup } from '../../fakes/cloud/group.ts';
+import type { FakeContainerInstance } from '../../fakes/cloud/cluster.ts';
+import { openFakeHost, type Overrides, type World } from '../../fakes/host.ts';
+import { someDisk } from '../../fakes/machine.ts';
+import { seeded } from '../../fakes/random.ts';
+
+export const never: AbortSignal = new AbortController().signal;
+
+export const configOf = (more: Record<string, unknown> = {}): Config =>
+  parseConfig({
+    cluster: 'demo',
+    autoScaling: { launchHook: 'launch', terminateHook: 'terminate' },
+    metrics: { enabled: false },
+    ...more,
+  });
+
+/** Asks less often, where it does not matter how soon: tests that last for hours. */
+export const lazily = (more: Record<string, unknown> = {}): Config =>
+  configOf({
+    autoScaling: { launchHook: 'launch', terminateHook: 'terminate', pollSeconds: 30 },
+    spot: { pollSeconds: 30 },
+    rebalance: { pollSeconds: 60 },
+    ...more,
+  });
+
+export const someOrder = (more: Partial<Order> = {}): Order => ({
+  cause: 'disk',
+  reason: 'disk full: / 95 %',
+  ending: 'terminate',
+  ...more,
+});
+
+/** The verbs that change something, in order. */
+const deeds = new Set([
+  'drain',
+  'activate',
+  'stopTask',
+  'queueToLeave',
+  'unqueue',
+  'deregisterTarget',
+  'deregisterFromLoadBalancer',
+  'tagSelf',
+  'completeHook',
+  'terminateInGroup',
+  'reportUnhealthy',
+  'terminateSelf',
+  'powerOff',
+  'publish',
+  'deregister',
+  'pruneImages',
+  'restartUnit',
+  'clearTerminationProtection',
+  'run',
+]);
+
+export interface Stage {
+  host: Host;
+  world: World;
+  config: Config;
+  own: FakeContainerInstance;
+  group: FakeGroup;
+  /** Registrations that were left. */
+  deregistered: Registered[];
+  deregister: AgentOptions['deregister'];
+  deeds(): string[];
+  departure(): DepartureState;
+  status(): AgentStatus;
+  leaves(order?: Partial<Order>, host?: Host, signal?: AbortSignal): Promise<DepartureState>;
+  agent(host?: Host, options?: Partial<AgentOptions>): { done: Promise<DepartureState>; stop(): Promise<void> };
+  fillDisk(percent: number): void;
+}
+
+export function setStage(config: Config = configOf(), overrides: Overrides = {}): Stage {
+  vi.spyOn(Math, 'random').mockImplementation(seeded());
+  const { host, world, clock } = openFakeHost(overrides);
+  const own = world.joinCluster();
+  const group = world.joinGroup('web');
+  group.hooks = [someHook('launch', 'launch'), someHook('terminate', 'terminate')];
+  world.metadata.targetState = 'InService';
+  const registered: Registered = { registrar: 'opsworks', id: 'record-1' };
+  const { instanceId } = world.identity;
+  world.machine.files.set(
+    paths.bootstrap,
+    renderState({ instanceId, startedAt: 0, attempts: 1, outcome: 'done', steps: [], registered }),
+  );
+  const deregistered: Registered[] = [];
+  const deregister: AgentOptions['deregister'] = async (on, what) => {
+    // Stands in the list of calls, between those of the clouds.
+    await on.cloud.close();
+    if (!deregistered.some(({ id }) => id === what.id)) deregistered.push(what);
+  };
+  const parse = <T>(path: string): T => JSON.parse(String(world.machine.files.get(path) ?? 'null')) as T;
+  return {
+    host,
+    world,
+    config,
+    own,
+    group,
+    deregistered,
+    deregister,
+    deeds: () =>
+      world.calls.list.map(({ verb }) => (verb === 'close' ? 'deregister' : verb)).filter((verb) => deeds.has(verb)),
+    departure: () => parse<DepartureState>(paths.departure),
+    status: () => parse<AgentStatus>(paths.agent),
+    leaves: (order = {}, on = host, signal = never) =>
+      clock.finish(leave(on, config, someOrder(order), { deregister }, signal)),
+    agent(on = host, options = {}) {
+      const controller = new AbortController();
+      const done = runAgent(on, config, { deregister, ...options }, controller.signal);
+      done.catch(() => {});
+      return {
+        done,
+        async stop() {
+          controller.abort(new Error('told to stop'));
+          await clock.finish(
+            done.then(
+              () => {},
+              () => {},
+            ),
+            60_000,
+          );
+        },
+      };
+    },
+    fillDisk(percent) {
+      for (const path of ['/', '/var/lib/docker']) world.machine.disks.set(path, someDisk(path, percent));
+    },
+  };
+}

@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import { mayGo, placesAtOnce } from '../../../agent/brake.ts';
+import { isRevocable, isUrgent, merge, strictest, beginState } from '../../../agent/departure/order.ts';
+import { renderLastWords } from '../../../agent/departure/farewell.ts';
+import { heartbeatEveryMs } from '../../../agent/heartbeats.ts';
+import { judgeDisks } from '../../../agent/watchers/disk.ts';
+import { judgeTarget } from '../../../agent/watchers/lifecycle.ts';
+import { judgeMaintenance } from '../../../agent/watchers/maintenance.ts';
+import { judgeSpot } from '../../../agent/watchers/spot.ts';
+import type { Order } from '../../../agent/watcher.ts';
+import { phases, type DepartureState } from '../../../core/state.ts';
+import { openFakeHost } from '../../fakes/host.ts';
+import { someDisk } from '../../fakes/machine.ts';
+import { configOf, never, someOrder } from './stage.ts';
+
+const config = configOf();
+const hour = 3_600_000;
+const now = Date.UTC(2030, 0, 1);
+
+describe('Auto Scaling', () => {
+  it('that wants the instance gone is obeyed, and nothing else it may say, known or not', () => {
+    expect(judgeTarget('Terminated', true)).toMatchObject({ kind: 'doomed', ending: 'await' });
+    for (const target of [undefined, 'InService']) expect(judgeTarget(target, true).kind).toBe('well');
+    for (const target of ['Standby', 'Detached', 'SomethingNew'])
+      expect(judgeTarget(target, true).kind).toBe('notable');
+  });
+
+  it('that takes a node back into its warm pool makes it leave for a while; one that is still in it stays', () => {
+    expect(judgeTarget('Warmed:Stopped', true)).toMatchObject({ kind: 'doomed', returns: true });
+    expect(judgeTarget('Warmed:Terminated', true)).not.toHaveProperty('returns');
+    for (const target of ['Warmed:Stopped', 'Warmed:Running', 'Warmed:Hibernated']) {
+      expect(judgeTarget(target, false).kind).toBe('well');
+    }
+    expect(judgeTarget('Terminated', false).kind).toBe('doomed');
+  });
+});
+
+describe('a spot notice', () => {
+  it('sets a deadline before the interruption, whose machine comes back unless it is terminated', () => {
+    const notice = (action: 'terminate' | 'stop' | 'hibernate') => judgeSpot({ action, at: now }, config);
+    expect(notice('terminate')).toMatchObject({ kind: 'doomed', deadline: now - 20_000, ending: 'await' });
+    expect(notice('terminate')).not.toHaveProperty('returns');
+    expect(notice('stop')).toMatchObject({ returns: true });
+    expect(notice('hibernate')).toMatchObject({ returns: true });
+    expect(judgeSpot({ action: 'stop', at: now }, configOf({ spot: { action: 'log' } })).kind).toBe('notable');
+  });
+});
+
+describe('scheduled maintenance', () => {
+  const event = (
+    code: string,
+    notBefore: number | undefined,
+    state: 'active' | 'canceled' | 'completed' = 'active',
+  ) => ({
+    id: `${code}-1`,
+    code,
+    state,
+    description: '',
+    ...(notBefore !== undefined && { notBefore }),
+  });
+  const kind = (...events: ReturnType<typeof event>[]) => judgeMaintenance(events, config, now).kind;
+
+  it('by its code: failing hardware at once, a reboot within its lead time, what is unknown only told', () => {
+    for (const code of ['instance-retirement', 'instance-stop'])
+      expect(kind(event(code, now + 500 * hour))).toBe('doomed');
+    for (const code of ['instance-reboot', 'system-reboot', 'system-maintenance']) {
+      expect(kind(event(code, now + 3 * hour))).toBe('notable');
+      expect(kind(event(code, now + 2 * hour))).toBe('doomed');
+      expect(kind(event(code, undefined))).toBe('notable');
+    }
+    expect(kind(event('instance-teleport', now))).toBe('notable');
+  });
+
+  it('is over when canceled or completed, but not for another event beside it', () => {
+    expect(kind(event('instance-stop', now, 'canceled'))).toBe('well');
+    expect(kind(event('instance-stop', now, 'completed'))).toBe('well');
+    expect(kind(event('system-reboot', now, 'canceled'), event('instance-stop', now + hour))).toBe('doomed');
+    expect(kind()).toBe('well');
+  });
+
+  it('has the date as its deadline, unless that has passed', () => {
+    expect(judgeMaintenance([event('instance-stop', now + hour)], config, now)).toMatchObject({ deadline: now + hour });
+    expect(judgeMaintenance([event('instance-stop', now - hour)], config, now)).not.toHaveProperty('deadline');
+  });
+});
+
+describe('a disk', () => {
+  it('is full at the first threshold, freed below the second, and neither in between', () => {
+    const judge = (percent: number, inodes = 1) => judgeDisks([someDisk('/', percent, inodes)], config);
+    expect(judge(79.9).kind).toBe('well');
+    expect(judge(80)).toMatchObject({ kind: 'ailing', mild: true });
+    expect(judge(90)).not.toHaveProperty('mild');
+    expect(judge(10, 95)).toMatchObject({ kind: 'ailing', reason: 'disk full: inodes of / 95 %' });
+    expect(judge(95)).toMatchObject({ treatments: 1, thenLeave: true });
+    const keep = judgeDisks([someDisk('/', 95)], configOf({ disk: { leave: false } }));
+    expect(keep).toMatchObject({ thenLeave: false });
+  });
+
+  it('without a fixed number of inodes, or of size nothing, is not full', () => {
+    const odd = { ...someDisk('/'), totalInodes: 0, freeInodes: 0 };
+    expect(judgeDisks([odd, { ...odd, totalBytes: 0, freeBytes: 0 }], config).kind).toBe('well');
+  });
+});
+
+describe('the brake', () => {
+  it('lets a share of the fleet go, and always one', () => {
+    expect([0, 1, 9, 10, 19, 20, 1000].map((nodes) => placesAtOnce(10, nodes))).toEqual([1, 1, 1, 1, 1, 2, 100]);
+  });
+
+  it('lets no two nodes more go than the share when many ask at the same moment, and all of them in the end', async () => {
+    const { host, world } = openFakeHost();
+    for (let n = 0; n < 50; n++) world.cluster.addInstance();
+    const gone: string[] = [];
+    let waiting = world.cluster.instances.slice();
+    while (waiting.length > 0) {
+      const answers = await world.clock.finish(
+        Promise.all(waiting.map(({ arn }) => mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never))),
+      );
+      const going = waiting.filter((_, index) => answers[index]);
+      expect(going.length).toBeLessThanOrEqual(Math.max(1, Math.floor(world.cluster.instances.length / 10)));
+      expect(going.length).toBeGreaterThan(0);
+      gone.push(...going.map(({ arn }) => arn));
+      world.cluster.instances = world.cluster.instances.filter((instance) => !going.includes(instance));
+      waiting = waiting.filter((instance) => !going.includes(instance));
+    }
+    expect(gone).toHaveLength(50);
+  });
+});
+
+describe('a node whose clock is slow', () => {
+  it('does not step in front of one that has gone already', async () => {
+    const { host, world } = openFakeHost();
+    const [first, slow] = [world.cluster.addInstance(), world.cluster.addInstance()];
+    const asks = ({ arn }: { arn: string }) =>
+      world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
+    expect(await asks(first)).toBe(true);
+    world.clock.jump(-hour);
+    expect(await asks(slow)).toBe(false);
+    expect(await asks(first)).toBe(true);
+  });
+});
+
+describe('of several orders', () => {
+  const order = (more: Partial<Order>) => someOrder(more);
+
+  it("what others have decided counts more than the node's own reasons, and the earliest deadline counts for all", () => {
+    const disk = order({});
+    const scaleIn = order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' });
+    const spot = order({ cause: 'spot', ending: 'await', key: 'spot', deadline: now, returns: true });
+    const rebalance = order({ cause: 'rebalance', ending: 'remain', key: 'r', undoAfterMs: 1 });
+    const maintenance = order({ cause: 'maintenance', key: 'm', deadline: now + hour });
+    expect(strictest([disk, rebalance])?.cause).toBe('disk');
+    expect(strictest([disk, maintenance])?.cause).toBe('maintenance');
+    expect(strictest([disk, scaleIn])).toMatchObject({ cause: 'scale-in' });
+    expect(strictest([scaleIn, spot])).toMatchObject({ cause: 'spot', deadline: now });
+    expect(strictest([scaleIn, maintenance])).toMatchObject({ cause: 'scale-in', deadline: now + hour });
+    // A machine that is also terminated does not come back.
+    expect(strictest([scaleIn, spot])).not.toHaveProperty('returns');
+    expect(strictest([spot, rebalance])).toHaveProperty('returns');
+    expect(strictest([])).toBeUndefined();
+  });
+
+  it("one that echoes the node's own termination changes nothing", () => {
+    const own: DepartureState = { ...beginState(order({}), config, 'i-1', 'b', now), phase: 'hook' };
+    expect(merge(own, order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' }))).toBe(own);
+    const early: DepartureState = { ...own, phase: 'tasks' };
+    expect(merge(early, order({ cause: 'scale-in', ending: 'await' }))).toMatchObject({
+      cause: 'scale-in',
+      phase: 'announce',
+    });
+    expect(merge(early, order({}))).toBe(early);
+  });
+
+  it('a short deadline makes a departure urgent, and only one that does not move', () => {
+    const state = beginState(order({ cause: 'maintenance', deadline: now + 60_000 }), config, 'i-1', 'b', now);
+    expect(isUrgent(state, config, 60_000)).toBe(true);
+    expect(isUrgent(state, config, 600_000)).toBe(false);
+    expect(isUrgent(beginState(order({}), config, 'i-1', 'b', now), config, 1_000)).toBe(false);
+  });
+
+  it('none can be taken back once the registrar was left', () => {
+    const state = beginState(order({}), config, 'i-1', 'b', now);
+    const revocable = phases.filter((phase) => isRevocable({ ...state, phase }));
+    expect(revocable).toEqual(['announce', 'balancers', 'drain', 'tasks']);
+    expect(phases.every((phase) => isRevocable({ ...state, ending: 'remain', phase }))).toBe(true);
+  });
+});
+
+describe('words and times', () => {
+  it('fit into a tag, however long the reason', () => {
+    const state = beginState(someOrder({ reason: 'x'.repeat(1000) }), config, 'i-1', 'b', now);
+    expect(renderLastWords(state).length).toBe(256);
+  });
+
+  it('heartbeats come at half the time-out, within sensible limits', () => {
+    expect([30, 10, 300, 7200].map((heartbeatSeconds) => heartbeatEveryMs({ heartbeatSeconds }))).toEqual([
+      15_000, 10_000, 150_000, 300_000,
+    ]);
+  });
+});

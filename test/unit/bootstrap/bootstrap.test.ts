@@ -1,0 +1,252 @@
+import { describe, expect, it } from 'vitest';
+import { bootstrap } from '../../../bootstrap/bootstrap.ts';
+import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
+import { paths } from '../../../core/state.ts';
+import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, traces } from './stage.ts';
+
+describe('a bootstrap', () => {
+  it('registers, assigns, names and unprotects a node with OpsWorks', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    const state = await boot();
+    expect(state).toMatchObject({
+      outcome: 'done',
+      attempts: 1,
+      hostname: 'ecs-1',
+      registered: { registrar: 'opsworks', stackId, layerId },
+    });
+    expect(state.steps.map(({ name, state: outcome }) => `${name} ${outcome}`)).toEqual([
+      'preflight unchanged',
+      'ecs-config changed',
+      'ohai-hint changed',
+      'hostname changed',
+      'name-tag changed',
+      'register changed',
+      'assign changed',
+      'unprotect changed',
+    ]);
+    expect(world.machine.files.get(paths.ecsConfig)).toContain('\nECS_CLUSTER=demo\n');
+    expect(world.machine.files.get(paths.ohaiHint)).toBe('');
+    expect(world.instance).toMatchObject({ tags: { Name: 'demo ECS - ecs-1' }, terminationProtection: false });
+    expect(world.opsworks.records).toMatchObject([{ hostname: 'ecs-1', layerIds: [layerId] }]);
+    expect(world.machine.console).toContain('ecs-node: ecs-config: changed (0.0 s)');
+    // The installer's folder holds a private key's passphrase and the like.
+    expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
+  });
+
+  it('changes nothing when it runs again, and asks little', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    await boot();
+    world.metadata.tags = { Name: 'demo ECS - ecs-1' };
+    const before = traces(world);
+    const calls = world.calls.list.length;
+    const again = await boot(world.reboot());
+    expect(traces(world)).toEqual(before);
+    expect(again.steps.map(({ state }) => state)).toEqual(again.steps.map(() => 'unchanged'));
+    const asked = world.calls.list.slice(calls).filter(({ area }) => area === 'cloud');
+    expect(asked.map(({ verb }) => verb).toSorted()).toEqual([
+      'readLayer',
+      'readRegistration',
+      'readRegistration',
+      'readStack',
+      'readTerminationProtection',
+      'readTerminationProtection',
+    ]);
+  });
+
+  it('lists the stack once, however many nodes it has and however long registering takes', async () => {
+    for (const [others, registersAfterMs] of [
+      [0, 1_000],
+      [2_000, 300_000],
+    ] as const) {
+      const { world, boot } = setStage(opsworksConfig());
+      for (let i = 0; i < others; i++) {
+        const record = { id: `o${i}`, stackId, ec2InstanceId: `i-${i}`, hostname: `other-${i}`, status: 'online' };
+        world.opsworks.records.push({ ...record, layerIds: [layerId] });
+      }
+      world.opsworks.registersAfterMs = registersAfterMs;
+      await boot();
+      expect(world.calls.of('findRegistration')).toHaveLength(1);
+    }
+  });
+
+  it('ends as an undisturbed run does when it is killed at any call, before or after its effect', async () => {
+    const undisturbed = setStage(opsworksConfig());
+    await undisturbed.boot();
+    const expected = traces(undisturbed.world);
+    const count = undisturbed.world.calls.list.length;
+    expect(count).toBeGreaterThan(30);
+    for (let n = 1; n <= count; n++) {
+      for (const when of ['before', 'after'] as const) {
+        const { host, world, config, boot } = setStage(opsworksConfig());
+        world.calls.crashAt(n, when);
+        const cut = Promise.race([bootstrap(host, config, signal), world.calls.crashed()]);
+        expect(await world.clock.finish(cut), `${when} call ${n}`).toBe('crashed');
+        await boot(n % 2 === 0 ? world.restart() : world.reboot());
+        expect(traces(world), `killed ${when} call ${n}`).toEqual(expected);
+        expect(world.calls.of('findRegistration').length).toBeLessThanOrEqual(2);
+      }
+    }
+  });
+
+  it('ends as an undisturbed run does when any one call fails, loses its answer or hangs once', async () => {
+    const undisturbed = setStage(opsworksConfig());
+    await undisturbed.boot();
+    const expected = traces(undisturbed.world);
+    const verbs = new Set(undisturbed.world.calls.verbs('cloud'));
+    for (const verb of verbs) {
+      for (const trouble of ['fails', 'losesAnswer', 'hangs'] as const) {
+        const { world, boot } = setStage(opsworksConfig());
+        if (trouble === 'hangs') world.calls.hangs(verb, 1);
+        else world.calls[trouble](verb, new Unavailable('ThrottlingException'), 1);
+        await boot();
+        expect(traces(world), `${verb} ${trouble}`).toEqual(expected);
+      }
+    }
+  });
+
+  it.each([
+    ['does not gain time by crashing', 'restart', 200_000],
+    ['has its whole time again after a reboot', 'reboot', 600_000],
+  ] as const)('%s', async (_, how, leftMs) => {
+    const { host, world, config, fail } = setStage(opsworksConfig());
+    world.calls.hangs('readStack');
+    bootstrap(host, config, signal).catch(() => {});
+    await world.clock.run(400_000);
+    const began = world.clock.uptime();
+    const error = await fail(world[how]());
+    expect(exitCode(error)).toBe(75);
+    const took = world.clock.uptime() - began;
+    expect(took).toBeLessThanOrEqual(leftMs);
+    expect(took).toBeGreaterThan(leftMs - 60_000);
+  });
+
+  it('takes no more than its time although the clock was set back while it was down', async () => {
+    const { host, world, config, fail } = setStage(opsworksConfig());
+    world.calls.hangs('readStack');
+    bootstrap(host, config, signal).catch(() => {});
+    await world.clock.run(100_000);
+    world.clock.jump(-3_600_000);
+    const began = world.clock.uptime();
+    await fail(world.restart());
+    expect(world.clock.uptime() - began).toBeLessThanOrEqual(600_000);
+  });
+
+  it('has its whole time again when an attempt ended and systemd begins another', async () => {
+    const { world, fail } = setStage(opsworksConfig());
+    world.calls.hangs('readStack');
+    await fail();
+    const began = world.clock.uptime();
+    await fail(world.restart());
+    expect(world.clock.uptime() - began).toBeGreaterThan(540_000);
+  });
+
+  it.each(['hangs', 'fails'] as const)(
+    'ends within its time, with exit code 75, when every AWS call %s',
+    async (trouble) => {
+      const { world, fail, state } = setStage(opsworksConfig({ bootstrap: { timeoutSeconds: 300 } }));
+      if (trouble === 'hangs') world.calls.hangs('cloud.*');
+      else world.calls.fails('cloud.*', new Unavailable('ThrottlingException: Rate exceeded'));
+      const began = world.clock.uptime();
+      const error = await fail();
+      expect(exitCode(error)).toBe(75);
+      expect(world.clock.uptime() - began).toBeLessThanOrEqual(300_000);
+      expect(state()).toMatchObject({ outcome: 'failed', steps: [{ name: 'preflight', state: 'failed' }] });
+      expect(state().reason).toMatch(trouble === 'fails' ? /Rate exceeded/ : /no answer within|not done within/);
+      expect(world.machine.files.has(paths.ecsConfig)).toBe(false);
+    },
+  );
+
+  it('is resumed, not failed, when it is told to stop', async () => {
+    const { host, world, config, boot, state } = setStage(opsworksConfig());
+    const stop = new AbortController();
+    const work = bootstrap(host, config, stop.signal).catch((error: unknown) => error);
+    await world.clock.run(30_000);
+    stop.abort(new Error('SIGTERM'));
+    expect(await world.clock.finish(work)).toMatchObject({ message: 'SIGTERM' });
+    expect(state().outcome).toBe('running');
+    await boot(world.restart());
+    expect(state()).toMatchObject({ outcome: 'done', attempts: 2 });
+  });
+
+  it('stops at the first failure and says why in state, log and console', async () => {
+    const { world, fail, state } = setStage(opsworksConfig());
+    world.calls.fails('tagSelf', new Refused('too many tags', { code: 'TagLimitExceeded' }));
+    const error = await fail();
+    expect(error).toMatchObject({ step: 'name-tag', cause: { code: 'TagLimitExceeded' } });
+    expect(exitCode(error)).toBe(77);
+    expect(state()).toMatchObject({ outcome: 'failed', reason: 'name-tag: too many tags' });
+    expect(world.machine.console.at(-1)).toContain('name-tag: failed: too many tags');
+    expect(world.log.find(({ level }) => level === 'error')).toMatchObject({ message: 'step failed' });
+    expect(world.opsworks.records).toEqual([]);
+  });
+
+  it('shows its own failure even when the disk takes no more', async () => {
+    const { world, fail } = setStage(plainConfig());
+    world.calls.onCall = ({ verb }) => {
+      if (verb !== 'tagSelf') return;
+      world.calls.fails('writeText', new Error('ENOSPC'));
+      throw new Refused('not allowed');
+    };
+    await expect(fail()).resolves.toMatchObject({ message: 'name-tag: not allowed' });
+  });
+
+  it('ignores the state of another instance, as a copied image carries it', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    await boot();
+    const copied = world.machine.files.get(paths.bootstrap)!;
+    const other = setStage(opsworksConfig(), { identity: { instanceId: 'i-0fedcba9876543210' } });
+    other.world.machine.files.set(paths.bootstrap, copied);
+    const state = await other.boot();
+    expect(state).toMatchObject({ instanceId: 'i-0fedcba9876543210', attempts: 1 });
+    expect(other.world.calls.of('readStack')).toHaveLength(1);
+    expect(other.world.opsworks.records).toMatchObject([{ ec2InstanceId: 'i-0fedcba9876543210' }]);
+  });
+
+  it('needs no AWS at all where nothing is asked of it', async () => {
+    const config = plainConfig({ name: '', terminationProtection: 'keep' });
+    const { world, boot } = setStage(config);
+    expect((await boot()).steps.map(({ name, state }) => `${name} ${state}`)).toEqual([
+      'preflight unchanged',
+      'ecs-config changed',
+      'hostname changed',
+      'name-tag skipped',
+      'register skipped',
+      'unprotect skipped',
+    ]);
+    expect(world.calls.verbs('cloud')).toEqual([]);
+  });
+});
+
+describe('a node without an instance profile', () => {
+  const noRole = () => {
+    const { role: _, ...identity } = setStage(plainConfig()).world.identity;
+    return identity;
+  };
+
+  it('is refused before anything is changed, once its profile had time to show up', async () => {
+    const stage = setStage(plainConfig());
+    delete stage.world.identity.role;
+    delete stage.host.identity.role;
+    stage.world.metadata.identity = noRole();
+    stage.world.calls.fails('readTerminationProtection', new Unavailable('no credentials'));
+    const error = await stage.fail();
+    expect(error.cause).toBeInstanceOf(ConfigError);
+    expect(exitCode(error)).toBe(78);
+    expect(error.message).toContain('instance profile');
+    expect([...stage.world.machine.files.keys()]).toEqual([paths.bootstrap]);
+  });
+
+  it('goes on when the profile is attached a little late, or when the environment has credentials', async () => {
+    const late = setStage(plainConfig());
+    delete late.host.identity.role;
+    late.world.calls.fails('readTerminationProtection', new Unavailable('no credentials'), 3);
+    late.world.metadata.identity = noRole();
+    late.world.clock.schedule(12_000, () => void (late.world.metadata.identity.role = 'ecs-node'));
+    expect(await late.boot()).toMatchObject({ outcome: 'done' });
+
+    const environment = setStage(plainConfig());
+    delete environment.host.identity.role;
+    environment.world.metadata.identity = noRole();
+    expect(await environment.boot()).toMatchObject({ outcome: 'done' });
+  });
+});

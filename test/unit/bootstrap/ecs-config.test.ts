@@ -1,0 +1,180 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseEntries, renderEcsConfig } from '../../../bootstrap/ecs-config-text.ts';
+import { faultOfValue } from '../../../core/ecs-value.ts';
+
+/** What systemd 252 makes of an EnvironmentFile: written from its documented grammar, apart from the product's own parser. */
+function systemdReads(text: string): Map<string, string> {
+  const values = new Map<string, string>();
+  let i = 0;
+  const newline = (c: string | undefined) => c === '\n' || c === '\r';
+  const skipComment = () => {
+    while (i < text.length && !newline(text[i])) i += text[i] === '\\' ? 2 : 1;
+  };
+  while (i < text.length) {
+    if (/\s/.test(text[i]!)) {
+      i++;
+      continue;
+    }
+    if (text[i] === '#' || text[i] === ';') {
+      skipComment();
+      continue;
+    }
+    let key = '';
+    while (i < text.length && !newline(text[i]) && text[i] !== '=') key += text[i++];
+    if (text[i] !== '=') continue;
+    i++;
+    let value = '';
+    let kept = 0;
+    let begins = true;
+    for (; i < text.length && !newline(text[i]); i++) {
+      const c = text[i]!;
+      if (begins && (c === '"' || c === "'")) {
+        for (i++; i < text.length && text[i] !== c; i++) {
+          if (c === '"' && text[i] === '\\') {
+            i++;
+            if (i < text.length && text[i] !== '\n') value += '"\\`$'.includes(text[i]!) ? text[i] : `\\${text[i]}`;
+          } else value += text[i];
+        }
+        kept = value.length;
+      } else if (c === '\\') {
+        i++;
+        if (i < text.length && !newline(text[i])) value += text[i];
+        kept = value.length;
+        begins = false;
+      } else if (begins && /[ \t]/.test(c)) {
+        continue;
+      } else {
+        begins = false;
+        value += c;
+        if (!/\s/.test(c)) kept = value.length;
+      }
+    }
+    values.set(key.trim(), value.slice(0, kept));
+  }
+  return values;
+}
+
+/** What ecs-init makes of it: each line, cut at the first equals sign. */
+function ecsInitReads(text: string): Map<string, string> {
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim());
+  return new Map(
+    lines
+      .filter((line) => line.includes('='))
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
+}
+
+const key = fc.constantFrom('ECS_CLUSTER', 'ECS_RESERVED_MEMORY', 'ECS_INSTANCE_ATTRIBUTES', 'ECS_LOGLEVEL');
+const value = fc
+  .oneof(
+    fc.string(),
+    fc.constantFrom('{"stack":"prod"}', "it's", 'a  b', '$HOME `x`', 'a"b', '', '#no comment', 'x;y=z'),
+  )
+  .filter((text) => faultOfValue(text) === undefined);
+const settings = fc.dictionary(key, value, { maxKeys: 4 });
+const otherLine = fc.constantFrom(
+  '# a comment',
+  '; another',
+  '',
+  'no equals sign',
+  'export ECS_CLUSTER=old',
+  'OTHER=1',
+  '  SPACED = x ',
+  'QUOTED="two\nlines"',
+  "SINGLE='two\nECS_CLUSTER=inside\nlines'",
+  'CONTINUED=a\\\nECS_CLUSTER=inside',
+  '# ends in a backslash \\',
+);
+const ownLine = fc.tuple(key, fc.constantFrom('old', '"old"', 'a b')).map(([name, text]) => `${name}=${text}`);
+const file = fc
+  .tuple(
+    fc.array(fc.oneof(otherLine, ownLine), { maxLength: 12 }),
+    fc.constantFrom('\n', '\r\n'),
+    fc.boolean(),
+    fc.constantFrom('', 'OPEN="never closed', 'OPEN=\\'),
+  )
+  .map(([lines, eol, ends, tail]) => {
+    const text = [...lines, ...(tail === '' ? [] : [tail])].join(eol);
+    return ends && tail === '' && text !== '' ? text + eol : text;
+  });
+
+describe('ecs.config', () => {
+  it('begins as one block below a comment that says whose it is', () => {
+    expect(renderEcsConfig('', { ECS_CLUSTER: 'demo', ECS_RESERVED_MEMORY: '256' })).toBe(
+      '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ECS_CLUSTER ECS_RESERVED_MEMORY\n' +
+        'ECS_CLUSTER=demo\nECS_RESERVED_MEMORY=256\n',
+    );
+  });
+
+  it('is written so that systemd and ecs-init read the same, whatever was there before', () => {
+    fc.assert(
+      fc.property(file, settings, (text, wanted) => {
+        const after = renderEcsConfig(text, wanted);
+        for (const [name, expected] of Object.entries(wanted)) {
+          expect(systemdReads(after).get(name)).toBe(expected);
+          expect(ecsInitReads(after).get(name)).toBe(expected);
+        }
+      }),
+      { seed: 1, numRuns: 1000 },
+    );
+  });
+
+  it('keeps what others wrote, byte by byte and in its order, and each of our keys once', () => {
+    fc.assert(
+      fc.property(file, settings, (text, wanted) => {
+        const after = parseEntries(renderEcsConfig(text, wanted));
+        const foreign = (entries: typeof after) =>
+          entries
+            .filter((entry) => entry.key === undefined || !(entry.key in wanted))
+            .map(({ raw }) => raw.replace(/[\r\n]+$/, ''))
+            .filter((raw) => !raw.startsWith('# ecs-node keeps'));
+        expect(foreign(after)).toEqual(foreign(parseEntries(text)));
+        const keys = after.flatMap((entry) => entry.key ?? []).filter((name) => name in wanted);
+        expect(keys.toSorted()).toEqual(Object.keys(wanted).toSorted());
+      }),
+      { seed: 2, numRuns: 1000 },
+    );
+  });
+
+  it('does not change when it is written again', () => {
+    fc.assert(
+      fc.property(file, settings, (text, wanted) => {
+        const once = renderEcsConfig(text, wanted);
+        expect(renderEcsConfig(once, wanted)).toBe(once);
+      }),
+      { seed: 3, numRuns: 1000 },
+    );
+  });
+
+  it('loses a setting that the configuration no longer has, and nothing else', () => {
+    const before = renderEcsConfig('# mine\nOTHER=1\n', { ECS_CLUSTER: 'demo', ECS_RESERVED_MEMORY: '256' });
+    const after = renderEcsConfig(before, { ECS_CLUSTER: 'demo' });
+    expect(after).toBe(renderEcsConfig('# mine\nOTHER=1\n', { ECS_CLUSTER: 'demo' }));
+    expect(renderEcsConfig(after, {})).toBe('# mine\nOTHER=1\n');
+  });
+
+  it('takes over the line that a user-data script appended twice', () => {
+    const text = 'ECS_CLUSTER=old\n# keep me\nECS_CLUSTER=older\n';
+    const after = renderEcsConfig(text, { ECS_CLUSTER: 'demo' });
+    expect(after.match(/^ECS_CLUSTER=/gm)).toHaveLength(1);
+    expect(after.startsWith('# keep me\n')).toBe(true);
+  });
+
+  it('keeps the line ends of a file that was edited on Windows', () => {
+    const after = renderEcsConfig('OTHER=1\r\nLAST=2', { ECS_CLUSTER: 'demo' });
+    expect(after).toMatch(/^OTHER=1\r\nLAST=2\r\n# .*\r\nECS_CLUSTER=demo\r\n$/);
+  });
+
+  it('refuses what the two readers would read differently', () => {
+    for (const text of ['two\nlines', 'a\\b', '"quoted"', "'quoted'", ' padded', 'padded ', 'nul\0', 'bell\u0007']) {
+      expect(faultOfValue(text), JSON.stringify(text)).toBeTypeOf('string');
+    }
+    for (const text of ['', '256', '{"a":"b c"}', "it's", '["json-file","awslogs"]', '$x `y`', 'a=b#c', 'ü']) {
+      expect(faultOfValue(text), JSON.stringify(text)).toBeUndefined();
+    }
+  });
+});

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { Refused } from '../../../core/errors.ts';
+import { opsworksConfig, plainConfig, setStage } from './stage.ts';
+
+// A team that sets nothing but the cluster still has the role of the bash script: it must come up, without a name.
+test('a node whose role may neither tag nor read attributes bootstraps, and says what it left out', async () => {
+  const { world, boot, state } = setStage(plainConfig());
+  const denied = new Refused('ec2:… is not allowed', { code: 'UnauthorizedOperation' });
+  world.calls.fails('tagSelf', denied);
+  world.calls.fails('readTerminationProtection', denied);
+  await boot();
+  expect(state().outcome).toBe('done');
+  const skipped = state().steps.filter((step) => step.state === 'skipped');
+  expect(skipped.map(({ name }) => name)).toEqual(expect.arrayContaining(['name-tag', 'unprotect']));
+  expect(world.log.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
+    'Name tag not set',
+    'termination protection not looked at',
+  ]);
+});
+
+test('a node in OpsWorks that may not clear its termination protection has not bootstrapped', async () => {
+  const { world, fail } = setStage(opsworksConfig());
+  world.calls.fails('clearTerminationProtection', new Refused('no', { code: 'UnauthorizedOperation' }));
+  expect(await fail()).toMatchObject({ name: 'StepError', step: 'unprotect' });
+});

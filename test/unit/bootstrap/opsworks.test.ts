@@ -1,0 +1,413 @@
+import { describe, expect, it } from 'vitest';
+import { bootstrap } from '../../../bootstrap/bootstrap.ts';
+import { judgeTail, renderPreconfig } from '../../../bootstrap/registrars/opsworks-installer.ts';
+import { deregister } from '../../../bootstrap/registrars/registrar.ts';
+import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
+import { paths } from '../../../core/state.ts';
+import { installerUrl } from '../../fakes/cloud/opsworks.ts';
+import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, type Stage } from './stage.ts';
+
+const installer = '/opsworks-agent-installer/boot-registration';
+
+function addRecord({ world }: Stage, more: Record<string, unknown> = {}) {
+  const record = {
+    id: 'r-1',
+    stackId,
+    ec2InstanceId: world.identity.instanceId,
+    hostname: 'ecs-7',
+    status: 'online',
+    layerIds: [layerId],
+    ...more,
+  };
+  world.opsworks.records.push(record);
+  return record;
+}
+
+/** A rerun whose state says that this node is registered as `r-1`. */
+async function bootedBefore(more: Record<string, unknown> = {}, config = opsworksConfig()): Promise<Stage> {
+  const stage = setStage(config);
+  await stage.boot();
+  const record = stage.world.opsworks.records[0]!;
+  Object.assign(record, more);
+  stage.world.calls.list.length = 0;
+  return stage;
+}
+
+describe('the place in OpsWorks', () => {
+  it('is found by name and short name as well as by ids', async () => {
+    for (const [stack, layer] of [
+      [stackId, layerId],
+      ['demo', 'ecs'],
+    ]) {
+      const { boot } = setStage(opsworksConfig({ opsworks: { stack, layer } }));
+      expect(await boot()).toMatchObject({ registered: { stackId, layerId } });
+    }
+  });
+
+  const refused: [string, (stage: Stage) => void, Record<string, string>, string][] = [
+    [
+      'a stack of another region',
+      ({ world }) => void (world.opsworks.stacks[0]!.region = 'eu-west-1'),
+      {},
+      'eu-west-1',
+    ],
+    ['an unknown stack', () => {}, { stack: 'nowhere' }, 'no stack with the id or name "nowhere"'],
+    [
+      'a name that two stacks have',
+      ({ world }) => void world.opsworks.stacks.push({ id: 'other', name: 'demo', region: 'us-east-1' }),
+      { stack: 'demo' },
+      'name the stack by its id',
+    ],
+    ['an unknown layer', () => {}, { layer: 'db' }, 'no layer with the id or short name "db"'],
+    [
+      'a layer of another stack',
+      ({ world }) => void world.opsworks.layers.push({ id: 'foreign', stackId: 'other', shortName: 'ecs' }),
+      { layer: 'foreign' },
+      'belongs to stack other',
+    ],
+  ];
+  for (const [what, arrange, opsworks, words] of refused) {
+    it(`refuses ${what} before anything is changed`, async () => {
+      const stage = setStage(opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', ...opsworks } }));
+      arrange(stage);
+      const error = await stage.fail();
+      expect(error.cause).toBeInstanceOf(ConfigError);
+      expect(exitCode(error)).toBe(78);
+      expect(error.message).toMatch(/opsworks\.(stack|layer): /);
+      expect(error.message).toContain(words);
+      expect([...stage.world.machine.files.keys()]).toEqual([paths.bootstrap]);
+      expect(stage.world.calls.of('tagSelf')).toEqual([]);
+    });
+  }
+
+  it('does not blame the configuration for a missing permission', async () => {
+    const { world, fail } = setStage(opsworksConfig());
+    world.calls.fails('readStack', new Refused('not authorized', { code: 'AccessDeniedException' }));
+    expect(exitCode(await fail())).toBe(77);
+  });
+});
+
+describe('the installer', () => {
+  it('is told everything in sorted lines of JSON', () => {
+    expect(renderPreconfig({ b: 'two "quoted"', assets_download_bucket: 'x' }, 's-1', 'ecs-1')).toBe(
+      ':assets_download_bucket: "x"\n:b: "two \\"quoted\\""\n:hostname: "ecs-1"\n:import: true\n:stack_id: "s-1"\n',
+    );
+  });
+
+  it('is run as the AWS CLI ran it', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    await boot();
+    const [run] = world.calls.of('run');
+    expect(run!.args[0]).toMatchObject({
+      file: expect.stringMatching(/\/opsworks-agent-installer\/boot-registration$/) as string,
+      args: [],
+      umask: 0o007,
+      environment: { OPSWORKS_ASSETS_DOWNLOAD_BUCKET: 'opsworks-assets', HOME: '/root' },
+    });
+  });
+
+  it('gets a new name when another node took the suggested one meanwhile', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
+    stage.world.opsworks.suggestions.push('ecs-1', 'ecs-1');
+    expect(await stage.boot()).toMatchObject({ hostname: 'ecs-2' });
+    expect(stage.world.calls.of('run')).toHaveLength(3);
+    expect(stage.world.instance.tags).toEqual({ Name: 'demo ECS - ecs-2' });
+    expect(stage.world.calls.of('findRegistration')).toHaveLength(1);
+  });
+
+  // Six nodes booted together; each name that OpsWorks suggested went to one of them, and the sixth terminated itself.
+  it('takes a name that nobody else can have when the suggested ones go to others again and again', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
+    stage.world.opsworks.suggestions = Array.from({ length: 20 }, () => 'ecs-1');
+    const own = `ecs-${stage.world.identity.instanceId.slice(-8)}`;
+    expect(await stage.boot()).toMatchObject({ hostname: own });
+    expect(stage.world.calls.of('run')).toHaveLength(4);
+    expect(stage.world.instance.tags).toEqual({ Name: `demo ECS - ${own}` });
+  });
+
+  it('gives up when even its own name is taken', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
+    const own = `ecs-${stage.world.identity.instanceId.slice(-8)}`;
+    addRecord(stage, { id: 'another', ec2InstanceId: 'i-another', hostname: own });
+    stage.world.opsworks.suggestions = Array.from({ length: 20 }, () => 'ecs-1');
+    const error = await stage.fail();
+    expect(exitCode(error)).toBe(77);
+    expect(error.message).toContain('already taken');
+    expect(stage.world.calls.of('run')).toHaveLength(5);
+  });
+
+  it("leaves a template's taken name to the operator", async () => {
+    const stage = setStage(opsworksConfig({ hostname: 'web-{cluster}' }));
+    addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'web-demo' });
+    const error = await stage.fail();
+    expect(exitCode(error)).toBe(78);
+    expect(error.message).toContain('{shortId}');
+  });
+
+  // The setup was over long ago, but the last call hung to the end: the node was given up for good.
+  it('is not given up because a call hung while nobody knows what had become of the setup', async () => {
+    const stage = setStage(
+      opsworksConfig({
+        opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+        bootstrap: { timeoutSeconds: 300 },
+      }),
+    );
+    Object.assign(stage.world.opsworks, { registersAfterMs: 110_000, setupTakesMs: 146_000 });
+    stage.world.clock.schedule(274_000, () => stage.world.calls.hangs('readRegistration'));
+    const error = await stage.fail();
+    expect(exitCode(error)).toBe(75);
+  });
+
+  const failingInstaller = (failures: number): Stage => {
+    const stage = setStage(opsworksConfig());
+    const real = stage.world.machine.programs.get(installer)!;
+    let left = failures;
+    stage.world.machine.programs.set(installer, (command, inner) =>
+      left-- > 0 ? { code: 1, tail: 'downloading\nERROR 403: Forbidden\n' } : real(command, inner),
+    );
+    return stage;
+  };
+
+  it('may fail once', async () => {
+    const { boot } = failingInstaller(1);
+    expect((await boot()).outcome).toBe('done');
+  });
+
+  it('that fails twice is final, with its last words and no folder left', async () => {
+    const { world, fail } = failingInstaller(2);
+    const error = await fail();
+    expect(exitCode(error)).toBe(77);
+    expect(error.message).toContain('ERROR 403: Forbidden');
+    expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
+  });
+
+  it('that never ends is cut off in time and says nothing against the node', async () => {
+    const { world, fail } = setStage(opsworksConfig());
+    world.calls.hangs('run');
+    const began = world.clock.uptime();
+    expect(exitCode(await fail())).toBe(75);
+    expect(world.clock.uptime() - began).toBeLessThanOrEqual(600_000);
+  });
+
+  it('must be an archive with boot-registration in it', async () => {
+    const noArchive = setStage(opsworksConfig());
+    noArchive.world.calls.fails('unpack', new Refused(`${installerUrl}: not a .tgz`));
+    expect(exitCode(await noArchive.fail())).toBe(77);
+
+    const climbing = setStage(opsworksConfig());
+    climbing.world.machine.archives.set(installerUrl, { '../../etc/shadow': 'x' });
+    expect((await climbing.fail()).message).toContain('climbs out');
+
+    const empty = setStage(opsworksConfig());
+    empty.world.machine.archives.set(installerUrl, { 'readme.txt': 'hello' });
+    expect((await empty.fail()).message).toContain('holds no opsworks-agent-installer/boot-registration');
+    for (const { world } of [noArchive, climbing, empty]) expect(world.calls.of('run')).toEqual([]);
+  });
+
+  it('is not run twice by a node that was killed while it ran', async () => {
+    const { host, world, config, boot } = setStage(opsworksConfig());
+    bootstrap(host, config, signal).catch(() => {});
+    await world.clock.run(10_000);
+    const again = world.restart();
+    await boot(again);
+    // The first one went on in the background and won; the second heard "already registered".
+    expect(world.opsworks.records).toHaveLength(1);
+  });
+
+  it('is looked for, not run again, by a node that was killed just after it ended', async () => {
+    const { host, world, config, boot } = setStage(opsworksConfig());
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'run') world.calls.crashAt(1, 'after');
+    };
+    await world.clock.finish(Promise.race([bootstrap(host, config, signal), world.calls.crashed()]));
+    world.calls.onCall = undefined;
+    await boot(world.restart());
+    expect(world.calls.of('run')).toHaveLength(1);
+    expect(world.calls.of('suggestHostname')).toHaveLength(1);
+    expect(world.calls.of('findRegistration')).toHaveLength(1);
+  });
+
+  it("leaves its record's id on disk before the long wait: killed there, the node lists the stack no more", async () => {
+    const { host, world, config, boot, state } = setStage(opsworksConfig());
+    bootstrap(host, config, signal).catch(() => {});
+    await world.clock.run(40_000);
+    expect(state().registered).toMatchObject({ id: world.opsworks.records[0]!.id, stackId, layerId });
+    await boot(world.restart());
+    expect(world.calls.of('findRegistration')).toHaveLength(1);
+  });
+
+  it('is understood by its last words', () => {
+    expect(judgeTail('x\nAws::OpsWorks::Errors::ValidationException: Hostname ecs-1 is already in use')).toBe(
+      'hostname taken',
+    );
+    expect(judgeTail('Instance i-1 is already registered with stack s')).toBe('already registered');
+    expect(judgeTail('setting hostname ecs-1\ncurl: (6) could not resolve host')).toBe('failed');
+    expect(judgeTail('')).toBe('failed');
+  });
+});
+
+describe('a record that OpsWorks already has', () => {
+  it('is taken as it is after a reboot', async () => {
+    const { world, boot } = await bootedBefore();
+    expect((await boot(world.reboot())).steps.find(({ name }) => name === 'register')).toMatchObject({
+      state: 'unchanged',
+    });
+    expect(world.calls.of('run')).toEqual([]);
+    expect(world.calls.of('findRegistration')).toEqual([]);
+  });
+
+  it('is found by the second look when the state on disk was lost', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage);
+    const state = await stage.boot();
+    expect(state).toMatchObject({ hostname: 'ecs-7', registered: { id: 'r-1' } });
+    expect(stage.world.instance.tags['Name']).toBe('demo ECS - ecs-7');
+    expect(stage.world.opsworks.records).toHaveLength(1);
+  });
+
+  it('is waited for while its agent comes back after a reboot', async () => {
+    const { world, boot } = await bootedBefore({ status: 'connection_lost' });
+    world.clock.schedule(100_000, () => void (world.opsworks.records[0]!.status = 'online'));
+    const id = world.opsworks.records[0]!.id;
+    expect(await boot(world.reboot())).toMatchObject({ registered: { id } });
+    expect(world.calls.of('run')).toEqual([]);
+  });
+
+  it('is replaced when its agent never comes back', async () => {
+    const { world, boot } = await bootedBefore({ status: 'connection_lost' });
+    const former = world.opsworks.records[0]!.id;
+    const state = await boot(world.reboot());
+    expect(world.opsworks.records).toMatchObject([{ id: state.registered?.id, layerIds: [layerId] }]);
+    expect(state.registered?.id).not.toBe(former);
+  });
+
+  it('is replaced once it is gone, when it is being deregistered', async () => {
+    const stage = await bootedBefore();
+    const { world } = stage;
+    const former = world.opsworks.records[0]!;
+    former.layerIds = [];
+    await world.clock.finish(stage.host.cloud.deregister(former.id, signal));
+    const state = await stage.boot(world.reboot());
+    expect(state.registered?.id).not.toBe(former.id);
+    expect(world.opsworks.records).toHaveLength(1);
+  });
+
+  it('is moved when the configuration names another layer', async () => {
+    const stage = await bootedBefore({ status: 'online' });
+    stage.world.opsworks.layers.push({ id: 'layer-2', stackId, shortName: 'other' });
+    stage.config = opsworksConfig({ opsworks: { stack: stackId, layer: 'other' } });
+    await stage.boot(stage.world.reboot());
+    expect(stage.world.opsworks.records).toMatchObject([{ layerIds: ['layer-2'] }]);
+    expect(stage.state().registered?.layerId).toBe('layer-2');
+  });
+
+  it('is left when the configuration names another stack or registrar', async () => {
+    const stage = await bootedBefore({ status: 'online' });
+    stage.config = plainConfig();
+    await stage.boot(stage.world.reboot());
+    await stage.world.clock.run(60_000);
+    expect(stage.world.opsworks.records).toEqual([]);
+    expect(stage.state()).toMatchObject({ registered: { registrar: 'none' }, hostname: 'ip-10-0-0-7' });
+  });
+});
+
+describe('registering', () => {
+  it('for good fails when OpsWorks says so, or answers but never gets there', async () => {
+    for (const status of ['setup_failed', 'start_failed', 'registering']) {
+      const { world, fail } = setStage(opsworksConfig());
+      world.opsworks.registersAs = status;
+      const error = await fail();
+      expect(exitCode(error), status).toBe(77);
+      expect(error.message).toContain(status);
+    }
+  });
+
+  it('is tried again later when it was AWS that took the time', async () => {
+    const { world, fail } = setStage(opsworksConfig());
+    world.calls.delays('readProvisioning', 29_000, 1);
+    world.calls.fails('readProvisioning', new Unavailable('ThrottlingException'), 30);
+    world.opsworks.registersAfterMs = 500_000;
+    expect(exitCode(await fail())).toBe(75);
+  });
+
+  it('goes through states that nobody knows yet', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.opsworks.registersAs = 'warming_up_the_quantum';
+    world.clock.schedule(200_000, () => void (world.opsworks.records[0]!.status = 'registered'));
+    expect((await boot()).outcome).toBe('done');
+  });
+
+  it('waits for the recipes where it is asked to, and no longer than they fail', async () => {
+    const online = opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true } });
+    const good = setStage(online);
+    await good.boot();
+    expect(good.world.opsworks.records).toMatchObject([{ status: 'online' }]);
+    const bad = setStage(online);
+    bad.world.opsworks.setupEndsAs = 'setup_failed';
+    const error = await bad.fail();
+    expect(exitCode(error)).toBe(77);
+    expect(error.message).toContain('setup_failed');
+  });
+
+  it('finds its record although the listing is late', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.opsworks.listingLagMs = 40_000;
+    await boot();
+    expect(world.calls.of('findRegistration').length).toBeLessThanOrEqual(3);
+  });
+});
+
+describe('leaving OpsWorks', () => {
+  const leave = async (stage: Stage, registered: object) => {
+    await stage.world.clock.finish(deregister(stage.host, { registrar: 'opsworks', ...registered }, signal));
+    await stage.world.clock.run(60_000);
+    return stage.world.opsworks.records;
+  };
+
+  it('unassigns, then deregisters, and leaves no record', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage);
+    expect(await leave(stage, { id: 'r-1' })).toEqual([]);
+    const deeds = stage.world.calls.verbs('cloud').filter((verb) => !verb.startsWith('read'));
+    expect(deeds).toEqual(['unassign', 'deregister']);
+  });
+
+  it('finds the record of an installer whose end nobody saw', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage, { layerIds: [], status: 'registering' });
+    expect(await leave(stage, { stackId, layerId })).toEqual([]);
+  });
+
+  it('is content with a record that is gone, going, or never was', async () => {
+    for (const arrange of [
+      () => {},
+      (stage: Stage) => void addRecord(stage, { layerIds: [], status: 'deregistering', ec2InstanceId: 'x' }),
+    ]) {
+      const stage = setStage(opsworksConfig());
+      arrange(stage);
+      await leave(stage, { id: 'r-1' });
+      await leave(stage, { stackId });
+      await leave(stage, {});
+      expect(stage.world.calls.of('deregister')).toEqual([]);
+    }
+  });
+
+  it('deregisters a dead agent that never confirms being unassigned', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage, { status: 'connection_lost' });
+    stage.world.opsworks.unassignTakesMs = 10_000_000;
+    // The real service lets a dead instance go; the fake insists, so only the attempt can be seen.
+    await expect(leave(stage, { id: 'r-1' })).rejects.toThrow('unassign it first');
+    expect(stage.world.calls.of('deregister')).toHaveLength(1);
+  });
+
+  it('outlives throttling, and ends when it is told to', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage);
+    stage.world.calls.fails('deregister', new Unavailable('ThrottlingException'), 3);
+    expect(await leave(stage, { id: 'r-1' })).toEqual([]);
+  });
+});

@@ -1,0 +1,198 @@
+import { describe, expect, it } from 'vitest';
+import { renderTemplate } from '../../../bootstrap/naming.ts';
+import { ConfigError, Unavailable, exitCode } from '../../../core/errors.ts';
+import { paths } from '../../../core/state.ts';
+import { opsworksConfig, plainConfig, setStage } from './stage.ts';
+
+describe('ecs.config', () => {
+  it('gets the cluster and the configured settings, and never the checkpoint of ecs-init', async () => {
+    const { world, boot } = setStage(plainConfig({ ecs: { settings: { ECS_RESERVED_MEMORY: 256 } } }));
+    world.machine.files.set(paths.ecsConfig, '# baked\nECS_CLUSTER=default\n');
+    world.machine.modes.set(paths.ecsConfig, 0o600);
+    world.machine.files.set('/var/lib/ecs/ecs.config', 'ECS_GPU=1\n');
+    await boot();
+    // It may hold the password of a registry.
+    expect(world.machine.modes.get(paths.ecsConfig)).toBe(0o600);
+    const text = String(world.machine.files.get(paths.ecsConfig));
+    expect(text).toMatch(/^# baked\n# ecs-node .*\nECS_CLUSTER=demo\nECS_RESERVED_MEMORY=256\n$/);
+    expect(world.machine.files.get('/var/lib/ecs/ecs.config')).toBe('ECS_GPU=1\n');
+    expect(world.calls.list.filter(({ args }) => String(args[0]).startsWith('/var/lib/ecs/'))).toEqual([]);
+  });
+
+  it('is not written again when it is right already, even at another time of its life', async () => {
+    const { world, boot } = setStage(plainConfig());
+    await boot();
+    world.calls.list.length = 0;
+    await boot(world.reboot());
+    expect(world.calls.of('writeText').map(({ args }) => args[0])).not.toContain(paths.ecsConfig);
+  });
+
+  it('is left alone when it cannot be read', async () => {
+    const unreadable = setStage(plainConfig());
+    const fault = new ConfigError([{ path: paths.ecsConfig, problem: 'is not UTF-8' }]);
+    unreadable.world.machine.files.set(paths.ecsConfig, fault);
+    expect(exitCode(await unreadable.fail())).toBe(78);
+    expect(unreadable.world.machine.files.get(paths.ecsConfig)).toBe(fault);
+  });
+});
+
+describe('the host name', () => {
+  it('is the name that EC2 gave, a template, or what OpsWorks suggests', async () => {
+    expect(await setStage(plainConfig()).boot()).toMatchObject({ hostname: 'ip-10-0-0-7' });
+    const template = { hostname: '{cluster}-{shortId}' };
+    expect(await setStage(plainConfig(template)).boot()).toMatchObject({ hostname: 'demo-9abcdef0' });
+    expect(await setStage(opsworksConfig()).boot()).toMatchObject({ hostname: 'ecs-1' });
+    expect(await setStage(opsworksConfig(template)).boot()).toMatchObject({ hostname: 'demo-9abcdef0' });
+  });
+
+  it('that OpsWorks and DNS would refuse is refused before anything is changed', async () => {
+    for (const hostname of ['a_b', '-a', 'a-', '{cluster}.example.com', 'x'.repeat(64)]) {
+      const { world, fail } = setStage(opsworksConfig({ hostname }));
+      const error = await fail();
+      expect(exitCode(error), hostname).toBe(78);
+      expect(error.message).toContain('hostname: ');
+      expect([...world.machine.files.keys()]).toEqual([paths.bootstrap]);
+    }
+  });
+
+  it('follows a template that was changed, as long as OpsWorks does not know the node by the old one', async () => {
+    const stage = setStage(plainConfig({ hostname: 'old' }));
+    await stage.boot();
+    stage.config = plainConfig({ hostname: 'new' });
+    expect(await stage.boot(stage.world.reboot())).toMatchObject({ hostname: 'new' });
+    expect(stage.world.instance.tags['Name']).toBe('demo ECS - new');
+  });
+
+  it('fills every placeholder and leaves braces of others alone', () => {
+    const values = {
+      cluster: 'c',
+      hostname: 'h',
+      instanceId: 'i-1',
+      shortId: '1',
+      zone: 'z',
+      region: 'r',
+      instanceType: 't',
+      group: 'g',
+      privateIp: 'p',
+    };
+    expect(
+      renderTemplate('{cluster}{hostname}{instanceId}{shortId}{zone}{region}{instanceType}{group}{privateIp}', values),
+    ).toBe('chi-11zrtgp');
+    expect(renderTemplate('{other} {cluster}', values)).toBe('{other} c');
+  });
+});
+
+describe('the Name tag', () => {
+  it('asks for the group only when its template names it', async () => {
+    const { world, boot } = setStage(plainConfig({ name: '{group} {zone}' }));
+    world.joinGroup('web');
+    await boot();
+    expect(world.instance.tags).toEqual({ Name: 'web us-east-1a' });
+    const other = setStage(plainConfig());
+    await other.boot();
+    expect(other.world.calls.of('readMembership')).toEqual([]);
+  });
+
+  it('is written although the metadata service cannot say what it is, and not when it says it is right', async () => {
+    const silent = setStage(plainConfig());
+    silent.world.calls.fails('readTag', new Unavailable('IMDS answers HTML'));
+    await silent.boot();
+    expect(silent.world.instance.tags).toEqual({ Name: 'demo ECS - ip-10-0-0-7' });
+    const right = setStage(plainConfig());
+    right.world.metadata.tags = { Name: 'demo ECS - ip-10-0-0-7' };
+    await right.boot();
+    expect(right.world.calls.of('tagSelf')).toEqual([]);
+  });
+
+  it('is cut to what EC2 takes', async () => {
+    const { world, boot } = setStage(plainConfig({ name: `${'x'.repeat(240)}{instanceId}` }));
+    await boot();
+    expect(world.instance.tags['Name']).toHaveLength(256);
+  });
+});
+
+describe('the hint for ohai', () => {
+  it('is left as it is when somebody wrote one', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.machine.files.set(paths.ohaiHint, '{}');
+    await boot();
+    expect(world.machine.files.get(paths.ohaiHint)).toBe('{}');
+  });
+});
+
+describe('termination protection', () => {
+  const protectedNode = (config = plainConfig()) => {
+    const stage = setStage(config);
+    stage.world.instance.terminationProtection = true;
+    return stage;
+  };
+
+  it('is cleared and read back, and again when it was read from another replica', async () => {
+    const { world, boot } = protectedNode();
+    world.instance.clearsIgnored = 2;
+    const state = await boot();
+    expect(state.steps.at(-1)).toMatchObject({ name: 'unprotect', state: 'changed' });
+    expect(world.instance.terminationProtection).toBe(false);
+    expect(world.calls.of('clearTerminationProtection')).toHaveLength(3);
+  });
+
+  it('costs one question where it is off', async () => {
+    const { world, boot } = setStage(plainConfig());
+    expect((await boot()).steps.at(-1)).toMatchObject({ state: 'unchanged' });
+    expect(world.calls.of('readTerminationProtection')).toHaveLength(1);
+    expect(world.calls.of('clearTerminationProtection')).toEqual([]);
+  });
+
+  it('is cleared once more when OpsWorks turns it on between two looks', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.opsworks.protectsAfterMs = world.opsworks.registersAfterMs + 8_000;
+    await boot();
+    expect(world.instance.terminationProtection).toBe(false);
+  });
+
+  it('stays where the configuration says so', async () => {
+    const { world, boot } = protectedNode(plainConfig({ terminationProtection: 'keep' }));
+    await boot();
+    expect(world.instance.terminationProtection).toBe(true);
+  });
+
+  it('that comes back for ever ends the bootstrap in time, with whom to ask, and is no reason to die', async () => {
+    const { world, fail } = protectedNode();
+    world.instance.clearsIgnored = Infinity;
+    const error = await fail();
+    expect(exitCode(error)).toBe(75);
+    expect(error.message).toContain('CloudTrail');
+  });
+});
+
+describe('Systems Manager', () => {
+  const config = () => plainConfig({ registrar: 'ssm' });
+
+  it('is waited for until it sees the node online', async () => {
+    const { world, boot } = setStage(config());
+    world.clock.schedule(45_000, () => void (world.systemsManager.ping = 'ConnectionLost'));
+    world.clock.schedule(90_000, () => void (world.systemsManager.ping = 'Online'));
+    const state = await boot();
+    expect(state.registered).toEqual({ registrar: 'ssm' });
+    expect(state.steps.find(({ name }) => name === 'register')?.ms).toBeGreaterThanOrEqual(90_000);
+  });
+
+  it('that never sees the node names the agent, the endpoints and the policy', async () => {
+    const { fail } = setStage(config());
+    const error = await fail();
+    expect(exitCode(error)).toBe(77);
+    expect(error.message).toMatch(/not registered after .*amazon-ssm-agent.*AmazonSSMManagedInstanceCore/);
+  });
+
+  it('that does not answer costs no node its life', async () => {
+    const { world, fail } = setStage(config());
+    world.calls.fails('readPing', new Unavailable('timed out'));
+    expect(exitCode(await fail())).toBe(75);
+  });
+
+  it('that fell silent near the end is not the same as one that said no all along', async () => {
+    const { world, fail } = setStage(config());
+    world.clock.schedule(400_000, () => world.calls.fails('readPing', new Unavailable('timed out')));
+    expect(exitCode(await fail())).toBe(75);
+  });
+});

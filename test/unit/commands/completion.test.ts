@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { renderBash, renderFish, renderZsh } from '../../../commands/completion.ts';
+import { commands } from '../../../commands/table.ts';
+
+/** What bash would offer after these words. */
+function complete(...words: string[]): string[] {
+  const script = `${renderBash()}
+COMP_WORDS=(ecs-node "$@"); COMP_CWORD=$#; _ecs_node; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout, stderr, status } = spawnSync('bash', ['-c', script, 'bash', ...words], {
+    encoding: 'utf8',
+    cwd: 'core',
+  });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+test('bash takes the script without a word', () => {
+  expect(spawnSync('bash', ['-n'], { input: renderBash(), encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
+});
+
+test('bash offers commands, then their flags, then the values of these', () => {
+  expect(complete('st')).toEqual(['status', 'stay']);
+  expect(complete('status', '--j')).toEqual(['--json']);
+  expect(complete('--root', '/x', 'configure', '--clu')).toEqual(['--cluster']);
+  expect(complete('configure', '--registrar', '')).toEqual(['opsworks', 'ssm', 'none']);
+  expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']));
+  expect(complete('check', 'config')).toContain('config.ts');
+  expect(complete('configure', '--cluster', '')).toEqual([]);
+});
+
+test('what only we start ourselves is offered to nobody', () => {
+  for (const { name } of commands.filter(({ hidden }) => hidden === true)) {
+    expect(complete('')).not.toContain(name);
+    for (const script of [renderZsh(), renderFish()])
+      expect(script).not.toMatch(new RegExp(`\\b${name}\\b.*Answer one AWS|-a ${name} `));
+  }
+});
+
+test('zsh and fish know every command and flag', () => {
+  for (const script of [renderZsh(), renderFish()]) {
+    for (const { name, flags } of commands.filter(({ hidden }) => hidden !== true)) {
+      expect(script).toContain(name);
+      for (const flag of flags) expect(script).toMatch(new RegExp(`(--|-l )${flag.name}\\b`));
+    }
+  }
+});

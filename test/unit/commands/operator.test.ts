@@ -1,0 +1,215 @@
+import { expect, test } from 'vitest';
+import { readRequest, removeRequest } from '../../../agent/request.ts';
+import { followDeparture, followStay } from '../../../commands/follow.ts';
+import { writeRequest } from '../../../commands/leave.ts';
+import { renderStatus } from '../../../commands/render-status.ts';
+import { readStatus } from '../../../commands/status-report.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { paths, renderState, type BootstrapState, type DepartureState, type Phase } from '../../../core/state.ts';
+import { openFakeHost } from '../../fakes/host.ts';
+import { plainConfig, signal } from '../bootstrap/stage.ts';
+import { liveFirstMinutes } from '../../../commands/first-minutes.ts';
+
+async function openNode() {
+  const { host, world, clock } = openFakeHost();
+  await clock.finish(liveFirstMinutes(host, plainConfig(), signal));
+  const put = (path: string, state: object) => void world.machine.files.set(path, renderState(state));
+  const { instanceId } = host.identity;
+  const printed: string[] = [];
+  const departure = (phase: Phase, more: Partial<DepartureState> = {}): void =>
+    put(paths.departure, {
+      instanceId,
+      cause: 'operator',
+      reason: 'kernel',
+      startedAt: clock.now(),
+      deadline: clock.now() + 900_000,
+      ending: 'terminate',
+      phase,
+      entered: { announce: clock.now(), [phase]: clock.now() },
+      blockers: [],
+      troubles: [],
+      ...more,
+    });
+  return {
+    host,
+    world,
+    clock,
+    put,
+    printed,
+    departure,
+    instanceId,
+    onlooker: { machine: host.machine, clock, print: (text: string) => void printed.push(text) },
+    runAgent: () =>
+      put(paths.agent, {
+        instanceId,
+        bootId: 'boot-1',
+        at: clock.now(),
+        join: { state: 'joined', detail: 'in the cluster demo', since: clock.now() },
+        watchers: {
+          disk: {
+            finding: 'well',
+            at: clock.now(),
+            since: clock.now(),
+            facts: { disks: [{ mountPath: '/', usedPercent: 41, usedInodesPercent: 12 }] },
+          },
+          spot: { finding: 'unknown', at: clock.now(), since: clock.now(), error: 'no answer' },
+        },
+        memories: {},
+      }),
+    ask: (action: 'leave' | 'stay', terminate = true) =>
+      writeRequest(host.machine, clock, { action, terminate }, 'kernel'),
+    status: async () => renderStatus(await readStatus(host.machine), clock.now()),
+  };
+}
+
+test('the agent finds exactly what the operator asked for', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const request = await node.ask('leave', false);
+  expect(await readRequest(node.host)).toEqual(request);
+  expect(request).toMatchObject({ action: 'leave', terminate: false, reason: 'kernel', instanceId: node.instanceId });
+});
+
+test('without an agent the operator is told, and the request waits for one', async () => {
+  const node = await openNode();
+  await expect(node.ask('leave')).rejects.toThrow(/no agent runs.*systemctl start ecs-node/);
+  expect(await readRequest(node.host)).toMatchObject({ action: 'leave' });
+  node.runAgent();
+  await node.clock.run(600_000);
+  await expect(node.ask('leave')).rejects.toThrow(/no sign of life/);
+});
+
+test('a machine on which nothing has run yet has nobody to ask, and nothing is written', async () => {
+  const { host, world, clock } = openFakeHost();
+  await expect(writeRequest(host.machine, clock, { action: 'leave', terminate: true }, 'x')).rejects.toThrow(
+    Unavailable,
+  );
+  expect(world.machine.files.size).toBe(0);
+});
+
+test('a node that has left is not asked again', async () => {
+  const node = await openNode();
+  node.runAgent();
+  node.departure('done');
+  await expect(node.ask('leave')).rejects.toThrow(Refused);
+});
+
+test('the operator sees each phase, what is in the way, and the end', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const request = await node.ask('leave');
+  const following = followDeparture(node.onlooker, request, signal);
+  await node.clock.run(2_000);
+  node.departure('tasks', { key: request.id, blockers: ['task web:7'] });
+  await node.clock.run(2_000);
+  node.departure('done', { key: request.id, troubles: ['registrar: refused'] });
+  expect(await node.clock.finish(following)).toBe(0);
+  const lines = node.printed.map((line) => line.slice(9).trimEnd());
+  expect(lines).toEqual([
+    'leaving (operator): kernel',
+    'phase announce',
+    'phase tasks',
+    'waiting for task web:7',
+    'trouble: registrar: refused',
+    'done',
+  ]);
+});
+
+test('a departure that ended before is not taken for the answer', async () => {
+  const node = await openNode();
+  node.runAgent();
+  node.departure('done', { ending: 'remain', key: 'earlier' });
+  const request = await node.ask('leave');
+  await expect(node.clock.finish(followDeparture(node.onlooker, request, signal))).rejects.toThrow(
+    /not taken it up within 30 s/,
+  );
+  expect(node.printed).toEqual([]);
+});
+
+test('a departure that is called off meanwhile ends with 1', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const request = await node.ask('leave');
+  node.departure('drain', { key: request.id, undoneAt: node.clock.now() });
+  expect(await node.clock.finish(followDeparture(node.onlooker, request, signal))).toBe(1);
+});
+
+test('to stay is possible until it is too late, and the operator learns which', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const request = await node.ask('stay', false);
+  const following = followStay(node.onlooker, request, signal);
+  await node.clock.run(1_000);
+  await removeRequest(node.host);
+  expect(await node.clock.finish(following)).toBe(0);
+  const again = await node.ask('stay', false);
+  node.departure('hook', { cause: 'scale-in' });
+  await removeRequest(node.host);
+  await expect(followStay(node.onlooker, again, signal)).rejects.toThrow(/^too late to stay: .*scale-in.*phase hook/);
+});
+
+test('a node on which nothing has run says so and how to begin', async () => {
+  const { host, clock } = openFakeHost();
+  const text = renderStatus(await readStatus(host.machine), clock.now());
+  expect(text).toMatch(/Nothing has run on this machine yet/);
+  expect(text).toMatch(/ecs-node configure --cluster NAME/);
+});
+
+test('the status says who the node is, what it did and what it does, from its files alone', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const already = node.world.calls.list.length;
+  const text = await node.status();
+  expect(text).toMatch(new RegExp(`^Node +${node.instanceId}, `));
+  expect(text).toMatch(/cluster +demo/);
+  expect(text).toMatch(/^Bootstrap +done/m);
+  expect(text).toMatch(/ecs-config +changed +0\.0 s/);
+  expect(text).toMatch(/^Agent +joined/m);
+  expect(text).toMatch(/disk +well .*\/ 41 % \(inodes 12 %\)/);
+  expect(text).toMatch(/spot +unknown .*could not tell: no answer/);
+  expect(text).toMatch(/^Departure +none$/m);
+  expect(text).toMatch(/^Last error none$/m);
+  expect(new Set(node.world.calls.list.slice(already).map(({ area }) => area))).toEqual(new Set(['machine']));
+});
+
+test('a node that is held, leaves or failed says why', async () => {
+  const node = await openNode();
+  const state = JSON.parse(String(node.world.machine.files.get(paths.bootstrap))) as BootstrapState;
+  node.put(paths.bootstrap, { ...state, outcome: 'held', reason: 'assign: no', heldUntil: node.clock.now() + 600_000 });
+  expect(await node.status()).toMatch(/^Bootstrap +held by the storm guard, tries again in 10 min$/m);
+  const failed = { name: 'register', state: 'failed', startedAt: node.clock.now(), error: 'OpsWorks says no' };
+  node.put(paths.bootstrap, { ...state, outcome: 'failed', reason: 'register: OpsWorks says no', steps: [failed] });
+  expect(await node.status()).toMatch(/^Last error register: OpsWorks says no/m);
+  node.departure('tasks', {
+    cause: 'disk',
+    reason: 'disk full: / 97 %',
+    blockers: ['web:7'],
+    troubles: ['balancers: refused'],
+  });
+  const text = await node.status();
+  for (const part of [
+    'Departure  disk: tasks',
+    'reason   disk full: / 97 %',
+    'blocked by web:7',
+    'trouble: balancers: refused',
+  ]) {
+    expect(text).toContain(part);
+  }
+});
+
+test('a state that was copied with an image is named and ignored', async () => {
+  const node = await openNode();
+  node.world.machine.files.set('/sys/devices/virtual/dmi/id/board_asset_tag', 'i-0fffffffffffffff0\n');
+  const text = await node.status();
+  expect(text).toMatch(/about i-\w+, another instance/);
+  expect(text).not.toMatch(/^Bootstrap +done/m);
+});
+
+test('a state that is cut off or cannot be read is a remark, not an end', async () => {
+  const node = await openNode();
+  node.world.machine.files.set(paths.departure, '{"instanceId":');
+  node.world.machine.files.set(paths.agent, new Error('EACCES'));
+  const text = await node.status();
+  expect(text).toMatch(/departure\.json: is not what ecs-node writes/);
+  expect(text).toMatch(/EACCES/);
+});

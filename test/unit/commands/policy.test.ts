@@ -1,0 +1,127 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { parseConfig } from '../../../core/config.ts';
+import { permissions, permissionsFor } from '../../../core/permissions.ts';
+import { explainPolicy, policyFor } from '../../../core/policy.ts';
+
+const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012', group: 'nodes' };
+const stack = '11111111-1111-4111-8111-111111111111';
+const everything = parseConfig({
+  cluster: 'prod',
+  registrar: 'opsworks',
+  opsworks: { stack, layer: 'ecs', region: 'us-east-1' },
+  autoScaling: { launchHook: 'launch', terminateHook: 'terminate' },
+  leave: {
+    targetGroups: ['arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef'],
+    loadBalancers: ['old'],
+    steadyClusterSeconds: 60,
+  },
+});
+const least = parseConfig({
+  cluster: 'prod',
+  terminationProtection: 'keep',
+  disk: { leave: false },
+  ecsAgent: { action: 'log' },
+  leave: { atDeadline: 'leave-tasks' },
+  metrics: { enabled: false },
+});
+
+const byName = parseConfig({ cluster: 'prod', registrar: 'opsworks', opsworks: { stack: 'web', layer: 'ecs' } });
+
+/** Actions that nothing but a sweep of the whole source could miss: each call names its own, for messages. */
+function actionsInSource(): string[] {
+  const files = readdirSync('host/aws').filter((name) => name.endsWith('.ts'));
+  const text = files.map((name) => readFileSync(`host/aws/${name}`, 'utf8')).join('\n');
+  return [...new Set([...text.matchAll(/'([a-z0-9]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!))];
+}
+
+/** Verbs that `Cloud` has and nobody calls yet. */
+const unused = ['ec2:DescribeTags'];
+
+test('the table has every action that host/aws calls, and no other', () => {
+  const called = actionsInSource().filter((action) => !unused.includes(action));
+  expect(called.length).toBeGreaterThan(30);
+  const listed = permissions.filter(({ by }) => by === undefined).map(({ action }) => action);
+  expect(new Set(listed).size).toBe(listed.length);
+  expect(listed.toSorted()).toEqual(called.toSorted());
+});
+
+test('what is listed as never called is never called', () => {
+  for (const folder of ['agent', 'bootstrap']) {
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    for (const name of files) expect(readFileSync(`${folder}/${name}`, 'utf8')).not.toContain('readOwnTags');
+  }
+});
+
+test('each command of the SDK that host/aws sends is asked for under its own name', () => {
+  for (const name of readdirSync('host/aws').filter((file) => file.endsWith('.ts'))) {
+    const text = readFileSync(`host/aws/${name}`, 'utf8');
+    const sent = new Set([...text.matchAll(/new (\w+)Command\(/g)].map(([, command]) => command));
+    const asked = new Set([...text.matchAll(/'[a-z0-9]+:([A-Z]\w+)'/g)].map(([, action]) => action));
+    expect(asked, name).toEqual(sent);
+  }
+});
+
+test('a node is not allowed what its configuration does not need', () => {
+  const actions = permissionsFor(least).map(({ action }) => action);
+  expect(actions).toContain('ec2:TerminateInstances');
+  for (const service of ['opsworks', 'ssm', 'cloudwatch', 'elasticloadbalancing']) {
+    expect(actions.filter((action) => action.startsWith(`${service}:`))).toEqual([]);
+  }
+  for (const action of [
+    'ecs:StopTask',
+    'ecs:PutAttributes',
+    'ec2:ModifyInstanceAttribute',
+    'autoscaling:CompleteLifecycleAction',
+  ]) {
+    expect(actions).not.toContain(action);
+  }
+});
+
+test('what EC2 lets one limit to the node itself is limited to it', () => {
+  const { Statement } = policyFor(everything, place);
+  for (const action of ['ec2:TerminateInstances', 'ec2:CreateTags', 'ec2:ModifyInstanceAttribute']) {
+    const statement = Statement.find(({ Action }) => Action.includes(action));
+    expect(statement?.Resource).toBe('arn:aws:ec2:eu-west-1:123456789012:instance/*');
+    expect(statement?.Condition?.['StringEquals']).toEqual({ 'aws:ARN': '${ec2:SourceInstanceARN}' });
+  }
+});
+
+test('nothing that changes something may be done to everything', () => {
+  for (const config of [everything, least, byName]) {
+    for (const { Action, Resource, Condition } of policyFor(config, place).Statement) {
+      if (Resource !== '*' || Condition !== undefined) continue;
+      for (const action of Action) expect(action).toMatch(/:(Describe|List|Get)/);
+    }
+  }
+});
+
+test('the policy is what IAM takes: each action once, each Sid once and alphanumeric, no empty list', () => {
+  for (const config of [everything, least, byName]) {
+    const { Statement } = policyFor(config, place);
+    const sids = Statement.map(({ Sid }) => Sid);
+    expect(new Set(sids).size).toBe(sids.length);
+    for (const sid of sids) expect(sid).toMatch(/^[A-Za-z0-9]+$/);
+    const actions = Statement.flatMap(({ Action }) => Action);
+    expect(new Set(actions).size).toBe(actions.length);
+    for (const { Action, Resource } of Statement) expect(Math.min(Action.length, Resource.length)).toBeGreaterThan(0);
+    // IAM's limit for a managed policy, white space not counted.
+    expect(JSON.stringify(policyFor(config, place)).length).toBeLessThan(6144);
+  }
+});
+
+test('each action is explained in one line', () => {
+  const lines = explainPolicy(everything);
+  expect(lines).toHaveLength(permissionsFor(everything).length);
+  expect(lines.find((line) => line.startsWith('opsworks:RegisterInstance'))).toMatch(/installer/);
+});
+
+test('a stack by id is limited to; one by name is listed with all, and changed as any', () => {
+  const resourceOf = (config: typeof everything, action: string) =>
+    policyFor(config, place).Statement.find(({ Action }) => Action.includes(action))?.Resource;
+  const own = `arn:aws:opsworks:us-east-1:123456789012:stack/${stack}/`;
+  expect(resourceOf(everything, 'opsworks:DescribeStacks')).toBe(own);
+  expect(resourceOf(everything, 'opsworks:AssignInstance')).toBe(own);
+  expect(resourceOf(byName, 'opsworks:DescribeStacks')).toBe('*');
+  expect(resourceOf(byName, 'opsworks:AssignInstance')).toBe('arn:aws:opsworks:eu-west-1:123456789012:stack/*/');
+});

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { openReport } from '../../../commands/report.ts';
+import { ConfigError, Unavailable, UsageError } from '../../../core/errors.ts';
+
+async function open(isTTY: boolean, ...args: string[]) {
+  const lines: string[] = [];
+  const report = await openReport({ isTTY, write: (text) => lines.push(text) }, {}, args);
+  return { ...report, lines };
+}
+
+const wrong = new ConfigError([
+  { path: 'cluster', problem: 'missing', missing: true },
+  { path: 'disk', problem: 'must be a section', source: '/etc/x:3' },
+]);
+
+test('on a terminal people read text, elsewhere machines read JSON, and the flag decides over both', async () => {
+  for (const [isTTY, args, isJson] of [
+    [true, [], false],
+    [false, [], true],
+    [true, ['--log-format', 'json'], true],
+    [false, ['--log-format=text'], false],
+  ] as const) {
+    const { log, lines } = await open(isTTY, ...args);
+    log.info('step done', { ms: 3 });
+    expect(lines[0]?.startsWith('{')).toBe(isJson);
+    expect(lines[0]?.endsWith('\n')).toBe(true);
+  }
+});
+
+test('each fault is one line, whatever the format', async () => {
+  const text = await open(true);
+  expect(text.fail(wrong)).toBe(78);
+  expect(text.lines).toEqual(['ecs-node: cluster: missing\n', 'ecs-node: disk: must be a section (from /etc/x:3)\n']);
+  const json = await open(false);
+  expect(json.fail(wrong)).toBe(78);
+  expect(json.lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { level: 'error', message: 'wrong configuration', path: 'cluster', problem: 'missing' },
+    { path: 'disk', source: '/etc/x:3' },
+  ]);
+});
+
+test('only a bug of ours shows its stack', async () => {
+  const { fail, lines } = await open(true);
+  expect([
+    fail(new UsageError('no')),
+    fail(new Unavailable('later')),
+    fail(new TypeError('x is not a function')),
+  ]).toEqual([64, 75, 70]);
+  expect(lines[1]).toBe('ecs-node: later\n');
+  expect(lines[2]).toMatch(/a bug in ecs-node: TypeError: x is not a function\n +at /);
+});
+
+test('AWS calls are logged only for who asks for them, and children log alike', async () => {
+  const quiet = await open(false);
+  quiet.log.debug('called AWS');
+  expect(quiet.lines).toEqual([]);
+  const loud = await open(false, '--verbose');
+  loud.log.debug('called AWS');
+  expect(loud.lines).toHaveLength(1);
+  expect(loud.logFlags).toEqual(['--log-format=json', '--verbose']);
+});

@@ -1,0 +1,181 @@
+import { inspect } from 'node:util';
+import { expect, test } from 'vitest';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import type { Cloud } from '../../../../core/host.ts';
+import { translate } from '../../../../host/aws/fault.ts';
+import { nobody } from '../local-server.ts';
+import { keys, openAws, wire } from './aws.ts';
+
+const patient = new AbortController().signal;
+
+/** One verb of each protocol. */
+const ec2 = (cloud: Cloud) => cloud.tagSelf({ Name: 'n' }, patient);
+const autoScaling = (cloud: Cloud) => cloud.terminateInGroup(patient);
+const ecs = (cloud: Cloud) => cloud.drain('demo', 'arn', patient);
+const opsworks = (cloud: Cloud) => cloud.suggestHostname('layer', patient);
+const ssm = (cloud: Cloud) => cloud.readPing(patient);
+const balancers = (cloud: Cloud) => cloud.isTargetDraining('arn', patient);
+const metrics = (cloud: Cloud) =>
+  cloud.publish('N', [{ name: 'n', value: 1, unit: 'None', dimensions: {}, at: Date.now() }], patient);
+
+async function failureOf(verb: (cloud: Cloud) => Promise<unknown>, reply: ReturnType<typeof wire.ec2>) {
+  const { cloud } = await openAws(() => reply);
+  return (await verb(cloud).then(
+    () => expect.fail('it was accepted'),
+    (error: unknown) => error,
+  )) as Refused;
+}
+
+test.each([
+  ['EC2', ec2, wire.ec2('RequestLimitExceeded', 'Request limit exceeded.', 503)],
+  ['EC2', ec2, wire.ec2('Client.RequestLimitExceeded', 'slow down', 400)],
+  ['Auto Scaling', autoScaling, wire.query('Throttling', 'Rate exceeded')],
+  ['ECS', ecs, wire.json('ThrottlingException', 'Rate exceeded')],
+  ['OpsWorks', opsworks, wire.json('ThrottlingException', 'Rate exceeded')],
+  ['Systems Manager', ssm, wire.json('TooManyRequestsException')],
+  ['load balancing', balancers, wire.query('Throttling')],
+  ['CloudWatch', metrics, wire.json('Throttling')],
+])('%s that is asked too fast may be asked again', async (_, verb, reply) => {
+  expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
+});
+
+test.each([
+  [autoScaling, wire.query('ResourceContention', 'You have a pending update')],
+  [autoScaling, wire.query('ScalingActivityInProgress', 'Activity is in progress')],
+  [ecs, wire.json('UpdateInProgressException', 'already an update')],
+  [ecs, wire.json('ServerException', 'server', 500)],
+  [ecs, { status: 502, body: '<html>Bad gateway</html>' }],
+  [ecs, { status: 200, body: '<html>Log in</html>' }],
+  [ec2, { status: 500, body: '' }],
+  [ec2, wire.ec2('InternalError', 'An internal error has occurred')],
+  [ec2, wire.ec2('Unavailable', 'down', 503)],
+  [ec2, wire.ec2('InvalidInstanceID.NotFound', "The instance ID 'i-0' does not exist")],
+])('what is busy, broken or not told yet may heal (case %#)', async (verb, reply) => {
+  expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
+});
+
+test.each([
+  [ec2, wire.ec2('RequestExpired', 'Request has expired.')],
+  [ecs, wire.json('InvalidSignatureException', 'Signature expired: 20300101T000000Z is now earlier than 2031')],
+  [autoScaling, wire.query('RequestTimeTooSkewed', 'too skewed', 403)],
+])('a clock that is wrong is said to be, and never condemns the node (case %#)', async (verb, reply) => {
+  const failure = await failureOf(verb, reply);
+  expect(failure).toBeInstanceOf(Unavailable);
+  expect(failure.message).toContain('clock');
+});
+
+test.each([
+  [ecs, wire.json('ExpiredTokenException')],
+  [autoScaling, wire.query('ExpiredToken', 'expired', 403)],
+  [ec2, wire.ec2('AuthFailure', 'not able to validate the provided access credentials', 401)],
+  [ssm, wire.json('UnrecognizedClientException', 'The security token is invalid')],
+  [balancers, wire.query('InvalidClientTokenId', 'invalid', 403)],
+])('credentials that are late or old may heal (case %#)', async (verb, reply) => {
+  expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
+});
+
+test.each([
+  [
+    ec2,
+    wire.ec2('UnauthorizedOperation', `You are not authorized. ${'x'.repeat(600)}`, 403),
+    'ec2:CreateTags',
+    'instance/i-',
+  ],
+  [
+    autoScaling,
+    wire.query('AccessDenied', 'no', 403),
+    'autoscaling:TerminateInstanceInAutoScalingGroup',
+    'autoScalingGroup',
+  ],
+  [ecs, wire.json('AccessDeniedException'), 'ecs:UpdateContainerInstancesState', 'arn'],
+  [opsworks, wire.json('AccessDeniedException'), 'opsworks:GetHostnameSuggestion', 'stack/'],
+  [metrics, wire.json('AccessDenied', 'no', 403), 'cloudwatch:PutMetricData', 'namespace N'],
+])(
+  'a missing permission is named, with what it is missing on and for whom',
+  async (verb, reply, permission, resource) => {
+    const failure = await failureOf(verb, reply);
+    expect(failure).toBeInstanceOf(Refused);
+    expect(failure.message).toMatch(new RegExp(`^${permission} on .*${resource}.* is not allowed`));
+    expect(failure.message).toContain('the role ecs-node');
+    expect(failure.message.length).toBeLessThan(400);
+  },
+);
+
+test.each([
+  [ec2, wire.ec2('OperationNotPermitted', "Modify its 'disableApiTermination'"), 'OperationNotPermitted'],
+  [ec2, wire.ec2('TagLimitExceeded', 'Maximum of 50 tags'), 'TagLimitExceeded'],
+  [autoScaling, wire.query('ValidationError', 'Instance Id not found'), 'ValidationError'],
+  [ecs, wire.json('ClusterNotFoundException', 'Cluster not found.'), 'ClusterNotFoundException'],
+  [opsworks, wire.json('ValidationException', 'bad layer'), 'ValidationException'],
+  [opsworks, wire.json('ResourceNotFoundException', 'Unable to find layer'), 'ResourceNotFoundException'],
+  [balancers, wire.query('TargetGroupNotFound', 'not found'), 'TargetGroupNotFound'],
+  [ecs, wire.json('LimitExceededException', 'a quota, not a speed'), 'LimitExceededException'],
+])("a refusal keeps AWS's own code and words (case %#)", async (verb, reply, code) => {
+  const failure = await failureOf(verb, reply);
+  expect(failure).toBeInstanceOf(Refused);
+  expect(failure.code).toBe(code);
+  const said = /<Message>(.*)<\/Message>|"message":"(.*?)"/.exec(reply.body)?.slice(1).find(Boolean);
+  expect(failure.message).toContain(said);
+  expect(failure.cause).toBeInstanceOf(Error);
+});
+
+test('AWS that nobody can reach may be reached later', async () => {
+  const { cloud } = await openAws(() => ({}), { AWS_ENDPOINT_URL: await nobody() });
+  await expect(ecs(cloud)).rejects.toThrow(/^ecs:UpdateContainerInstancesState: .*ECONNREFUSED/);
+  const { cloud: unnamed } = await openAws(() => ({}), { AWS_ENDPOINT_URL: 'http://no-such-host.invalid' });
+  await expect(ecs(unnamed)).rejects.toThrow(Unavailable);
+});
+
+test('AWS that hangs up in the middle of its answer may heal', async () => {
+  const { cloud } = await openAws((_, response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('{', () => response.destroy());
+    return undefined;
+  });
+  await expect(ecs(cloud)).rejects.toThrow(Unavailable);
+});
+
+test('whoever stops waiting gets their own reason at once, and the connection is given up', async () => {
+  const { cloud, server } = await openAws(() => undefined);
+  const controller = new AbortController();
+  const reason = new Error('the node stops');
+  const draining = cloud.drain('demo', 'arn', controller.signal);
+  setTimeout(() => controller.abort(reason), 300);
+  await expect(draining).rejects.toBe(reason);
+  expect(server.asked.length).toBeLessThanOrEqual(1);
+  await expect(cloud.drain('demo', 'arn', AbortSignal.abort(reason))).rejects.toBe(reason);
+});
+
+test('a try that fails is tried once more by the SDK and no more: the rest of the patience is ours', async () => {
+  const { cloud, server } = await openAws(() => wire.json('ServerException', 'down', 500));
+  await expect(ecs(cloud)).rejects.toThrow(Unavailable);
+  expect(server.asked).toHaveLength(2);
+});
+
+test('a bug of ours stays a bug, with its stack', () => {
+  const bug = new TypeError("Cannot read properties of undefined (reading 'x')");
+  expect(translate(bug, 'ec2:X', '*')).toBe(bug);
+});
+
+test.each([
+  wire.json('ClusterNotFoundException', 'Cluster not found.'),
+  wire.json(
+    'SignatureDoesNotMatch',
+    `The Canonical String should have been 'POST x-amz-security-token:${keys.AWS_SESSION_TOKEN} x'`,
+  ),
+])('what failed can be printed with everything that hangs on it, and no secret is in it (case %#)', async (reply) => {
+  const failure = await failureOf(ecs, reply);
+  const printed = inspect(failure, { depth: 20, showHidden: true });
+  expect(printed).toContain('[cause]');
+  expect(printed).not.toContain(keys.AWS_SESSION_TOKEN);
+  expect(printed).not.toContain('AWS4-HMAC');
+});
+
+test('no credentials are explained by what is probably missing', () => {
+  const missing = Object.assign(new Error('Could not load credentials from any providers'), {
+    name: 'CredentialsProviderError',
+  });
+  const failure = translate(missing, 'ec2:CreateTags', '*');
+  expect(failure).toBeInstanceOf(Unavailable);
+  expect(failure.message).toContain('instance profile');
+});

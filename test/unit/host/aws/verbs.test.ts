@@ -1,0 +1,323 @@
+import { expect, test } from 'vitest';
+import { Refused } from '../../../../core/errors.ts';
+import { nobody } from '../local-server.ts';
+import { callOf, json, openAws, query, self, wire } from './aws.ts';
+
+const patient = new AbortController().signal;
+const arn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/1';
+const otherArn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/2';
+
+test('each service is asked where its own variable says, else where all are', async () => {
+  const { cloud, server } = await openAws(() => json({ InstanceInformationList: [] }), {
+    AWS_ENDPOINT_URL: await nobody(),
+  });
+  await expect(cloud.readPing(patient)).rejects.toThrow(/ECONNREFUSED/);
+  const { cloud: own } = await openAws(() => json({}), {
+    AWS_ENDPOINT_URL: await nobody(),
+    AWS_ENDPOINT_URL_SSM: server.url,
+  });
+  expect(await own.readPing(patient)).toBeUndefined();
+  expect(server.asked.map(callOf)).toEqual(['DescribeInstanceInformation']);
+});
+
+test('every call is signed, for the region of the instance', async () => {
+  const { cloud, server } = await openAws(() => json({}));
+  await cloud.readPing(patient);
+  expect(server.asked[0]?.headers.authorization).toMatch(/Credential=AKIDEXAMPLE\/\d+\/us-east-1\/ssm\/aws4_request/);
+});
+
+test('terminating names this instance, asks for a replacement, and nothing else', async () => {
+  const { cloud, last } = await openAws(() => query('TerminateInstanceInAutoScalingGroup', ''));
+  await cloud.terminateInGroup(patient);
+  expect(last()).toMatchObject({ InstanceId: self, ShouldDecrementDesiredCapacity: 'false' });
+  await cloud.reportUnhealthy(patient);
+  expect(last()).toMatchObject({ InstanceId: self, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: 'false' });
+  await cloud.terminateSelf(patient).catch(() => {});
+  expect(last()).toMatchObject({ Action: 'TerminateInstances', 'InstanceId.1': self });
+  expect(last()).not.toHaveProperty('InstanceId.2');
+});
+
+test('a hook that nobody waits for is told apart from a refusal', async () => {
+  const { cloud, calls } = await openAws(() =>
+    wire.query('ValidationError', `No active Lifecycle Action found with instance ID ${self}`),
+  );
+  expect(await cloud.completeHook('web', 'launch', 'CONTINUE', patient)).toBe(false);
+  expect(await cloud.heartbeat('web', 'launch', patient)).toBe(false);
+  expect(calls()).toEqual(['CompleteLifecycleAction', 'RecordLifecycleActionHeartbeat']);
+  const { cloud: other } = await openAws(() => wire.query('ValidationError', 'AutoScalingGroup name not found'));
+  await expect(other.completeHook('web', 'launch', 'CONTINUE', patient)).rejects.toThrow(Refused);
+});
+
+test('reads the history of a group only as far back as is asked', async () => {
+  const activity = (what: string, at: string, status = 'Successful') =>
+    `<member><Description>${what}</Description><StartTime>${at}</StartTime><StatusCode>${status}</StatusCode><ActivityId>a</ActivityId><AutoScalingGroupName>web</AutoScalingGroupName><Cause>c</Cause></member>`;
+  const pages = [
+    [
+      activity('Launching a new EC2 instance: i-0000000000000000c', '2030-01-01T03:00:00Z', 'Cancelled'),
+      activity('Updating something else', '2030-01-01T02:30:00Z'),
+      activity('Terminating EC2 instance: i-0000000000000000b', '2030-01-01T02:00:00Z', 'InProgress'),
+    ],
+    [activity('Launching a new EC2 instance: i-0000000000000000a', '2030-01-01T00:00:00Z')],
+  ];
+  const { cloud, calls } = await openAws(() =>
+    query(
+      'DescribeScalingActivities',
+      `<Activities>${pages.shift()?.join('') ?? ''}</Activities><NextToken>more</NextToken>`,
+    ),
+  );
+  expect(await cloud.readActivities('web', Date.UTC(2030, 0, 1, 1), patient)).toEqual([
+    { kind: 'launch', instanceId: 'i-0000000000000000c', at: Date.UTC(2030, 0, 1, 3), succeeded: false },
+    { kind: 'terminate', instanceId: 'i-0000000000000000b', at: Date.UTC(2030, 0, 1, 2), succeeded: true },
+  ]);
+  expect(calls()).toHaveLength(2);
+});
+
+test('hooks come with the limits that AWS has where it leaves them out', async () => {
+  const { cloud } = await openAws(() =>
+    query(
+      'DescribeLifecycleHooks',
+      `<LifecycleHooks><member><LifecycleHookName>in</LifecycleHookName><LifecycleTransition>autoscaling:EC2_INSTANCE_LAUNCHING</LifecycleTransition></member>
+       <member><LifecycleHookName>out</LifecycleHookName><LifecycleTransition>autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition><HeartbeatTimeout>60</HeartbeatTimeout><GlobalTimeout>6000</GlobalTimeout><DefaultResult>CONTINUE</DefaultResult></member></LifecycleHooks>`,
+    ),
+  );
+  expect(await cloud.readHooks('web', patient)).toEqual([
+    { name: 'in', transition: 'launch', heartbeatSeconds: 3600, globalSeconds: 172_800, defaultResult: 'ABANDON' },
+    { name: 'out', transition: 'terminate', heartbeatSeconds: 60, globalSeconds: 6000, defaultResult: 'CONTINUE' },
+  ]);
+});
+
+const own = {
+  containerInstanceArn: arn,
+  ec2InstanceId: self,
+  status: 'ACTIVE',
+  agentConnected: true,
+  runningTasksCount: 2,
+};
+
+test('a container instance whose ARN is known costs one call; looked up, two', async () => {
+  const { cloud, calls } = await openAws((asked) =>
+    json(callOf(asked).startsWith('List') ? { containerInstanceArns: [arn] } : { containerInstances: [own] }),
+  );
+  const expected = { arn, status: 'ACTIVE', agentConnected: true, runningTasks: 2, pendingTasks: 0 };
+  expect(await cloud.readContainerInstance('demo', arn, patient)).toEqual(expected);
+  expect(calls()).toEqual(['DescribeContainerInstances']);
+  expect(await cloud.readContainerInstance('demo', undefined, patient)).toEqual(expected);
+  expect(calls().slice(1)).toEqual(['ListContainerInstances', 'DescribeContainerInstances']);
+});
+
+test('an ARN out of a copied image, which belongs to another machine, is as good as none', async () => {
+  const { cloud } = await openAws(() =>
+    json({ containerInstances: [{ ...own, ec2InstanceId: 'i-00000000000000bad' }] }),
+  );
+  expect(await cloud.readContainerInstance('demo', arn, patient)).toBeUndefined();
+});
+
+test('what ECS says in the body of a good answer is a refusal too', async () => {
+  const { cloud, last } = await openAws(() => json({ failures: [{ arn, reason: 'MISSING' }], containerInstances: [] }));
+  await expect(cloud.drain('demo', arn, patient)).rejects.toMatchObject({ name: 'Refused', code: 'MISSING' });
+  expect(last()).toEqual({ cluster: 'demo', containerInstances: [arn], status: 'DRAINING' });
+});
+
+test('tasks that are told to stop are still there until they have stopped', async () => {
+  const { cloud } = await openAws((asked) => {
+    const { desiredStatus } = JSON.parse(asked.body) as { desiredStatus?: string };
+    if (callOf(asked) === 'ListTasks') return json({ taskArns: desiredStatus === 'RUNNING' ? ['t1'] : ['t2', 't3'] });
+    const task = (taskArn: string, lastStatus: string, wish: string) => ({
+      taskArn,
+      lastStatus,
+      desiredStatus: wish,
+      group: 'service:web',
+    });
+    return json({
+      tasks: [
+        task('t1', 'RUNNING', 'RUNNING'),
+        task('t2', 'DEPROVISIONING', 'STOPPED'),
+        task('t3', 'STOPPED', 'STOPPED'),
+      ],
+    });
+  });
+  expect((await cloud.readTasks('demo', arn, patient)).map((task) => task.arn)).toEqual(['t1', 't2']);
+});
+
+test('the health of a cluster costs three calls, however large it is', async () => {
+  const { cloud, calls, server } = await openAws((asked) =>
+    json(
+      callOf(asked) === 'DescribeClusters'
+        ? { clusters: [{ registeredContainerInstancesCount: 900 }] }
+        : { containerInstanceArns: asked.body.includes('DRAINING') ? [arn] : [arn, otherArn] },
+    ),
+  );
+  expect(await cloud.readClusterHealth('demo', patient)).toEqual({ registered: 900, draining: 1, disconnected: 2 });
+  expect(calls()).toEqual(['DescribeClusters', 'ListContainerInstances', 'ListContainerInstances']);
+  expect(server.asked.map(({ body }) => JSON.parse(body) as object).slice(1)).toEqual([
+    { cluster: 'demo', status: 'DRAINING' },
+    { cluster: 'demo', filter: 'agentConnected == false' },
+  ]);
+});
+
+test('names the services that lack tasks, ten in a call', async () => {
+  const arns = Array.from({ length: 11 }, (_, index) => `s${index}`);
+  const { cloud, calls } = await openAws((asked) => {
+    if (callOf(asked) === 'ListServices') return json({ serviceArns: arns });
+    const { services } = JSON.parse(asked.body) as { services: string[] };
+    return json({
+      services: services.map((serviceName) => ({
+        serviceName,
+        status: 'ACTIVE',
+        desiredCount: 2,
+        runningCount: serviceName === 's10' ? 1 : 2,
+      })),
+    });
+  });
+  expect(await cloud.readUnsteadyServices('demo', patient)).toEqual(['s10']);
+  expect(calls()).toEqual(['ListServices', 'DescribeServices', 'DescribeServices']);
+});
+
+test('a place in the leave queue is kept, and strangers in it do not count', async () => {
+  const attributes = [
+    { name: 'x', value: '2000', targetId: otherArn },
+    { name: 'x', value: '1000', targetId: arn },
+    { name: 'x', value: 'soon', targetId: 'arn:stranger' },
+    { name: 'x', targetId: 'arn:empty' },
+  ];
+  const { cloud, calls, last } = await openAws(() => json({ attributes }));
+  expect(await cloud.readLeaveQueue('demo', 'disk', patient)).toEqual([
+    { arn, since: 1000 },
+    { arn: otherArn, since: 2000 },
+  ]);
+  await cloud.queueToLeave('demo', arn, 'disk', 5000, patient);
+  expect(calls()).toEqual(['ListAttributes', 'ListAttributes']);
+  await cloud.queueToLeave('demo', otherArn, 'disk', 1500, patient);
+  expect(last()).toEqual({
+    cluster: 'demo',
+    attributes: [{ name: 'ecs-node.leave.disk', value: '1500', targetType: 'container-instance', targetId: otherArn }],
+  });
+});
+
+test('leaving the queue of a cluster that has forgotten this node is no trouble', async () => {
+  const { cloud } = await openAws(() => wire.json('TargetNotFoundException', 'gone'));
+  await expect(cloud.unqueue('demo', arn, 'disk', patient)).resolves.toBeUndefined();
+});
+
+const health = (...targets: [id: string, port: number, state: string][]) =>
+  query(
+    'DescribeTargetHealth',
+    `<TargetHealthDescriptions>${targets
+      .map(
+        ([id, port, state]) =>
+          `<member><Target><Id>${id}</Id><Port>${port}</Port></Target><TargetHealth><State>${state}</State></TargetHealth></member>`,
+      )
+      .join('')}</TargetHealthDescriptions>`,
+  );
+
+test('a target is taken out under every port that it was registered with, and no other target with it', async () => {
+  const { cloud, calls, last } = await openAws((asked) =>
+    callOf(asked) === 'DescribeTargetHealth'
+      ? health([self, 8080, 'healthy'], [self, 9090, 'draining'], ['i-00000000000000bad', 8080, 'healthy'])
+      : query('DeregisterTargets', ''),
+  );
+  await cloud.deregisterTarget('group', patient);
+  expect(calls()).toEqual(['DescribeTargetHealth', 'DeregisterTargets']);
+  expect(last()).toMatchObject({ 'Targets.member.1.Id': self, 'Targets.member.1.Port': '8080' });
+  expect(last()).not.toHaveProperty('Targets.member.2.Id');
+  expect(await cloud.isTargetDraining('group', patient)).toBe(true);
+});
+
+test('an absent target is out already', async () => {
+  const { cloud, calls } = await openAws(() => health());
+  await cloud.deregisterTarget('group', patient);
+  expect(await cloud.isTargetDraining('group', patient)).toBe(false);
+  expect(calls()).toEqual(['DescribeTargetHealth', 'DescribeTargetHealth']);
+});
+
+test('a classic load balancer that does not know this instance is left already', async () => {
+  const { cloud } = await openAws(() => wire.query('InvalidInstance', 'Could not find EC2 instance'));
+  await cloud.deregisterFromLoadBalancer('old', patient);
+  expect(await cloud.isLoadBalancerDraining('old', patient)).toBe(false);
+});
+
+test('a classic load balancer tells in words that connections still drain', async () => {
+  const { cloud } = await openAws(() =>
+    query(
+      'DescribeInstanceHealth',
+      `<InstanceStates><member><InstanceId>${self}</InstanceId><State>InService</State><Description>Instance deregistration currently in progress.</Description></member></InstanceStates>`,
+    ),
+  );
+  expect(await cloud.isLoadBalancerDraining('old', patient)).toBe(true);
+});
+
+test('a stack is found by id with one record, by name among all, and never one of two', async () => {
+  const id = '11111111-1111-4111-8111-111111111111';
+  const stacks = [
+    { StackId: id, Name: 'web', Region: 'us-east-1' },
+    { StackId: 'b', Name: 'twin', Region: 'us-east-1' },
+    { StackId: 'c', Name: 'twin', Region: 'us-east-1' },
+  ];
+  const { cloud, last } = await openAws(() => json({ Stacks: stacks }));
+  expect(await cloud.readStack(id, patient)).toEqual({ id, name: 'web', region: 'us-east-1' });
+  expect(last()).toEqual({ StackIds: [id] });
+  expect(await cloud.readStack('web', patient)).toMatchObject({ id });
+  expect(last()).toEqual({});
+  expect(await cloud.readStack('nothing', patient)).toBeUndefined();
+  await expect(cloud.readStack('twin', patient)).rejects.toThrow(/2 stacks are called "twin".*b, c/);
+});
+
+test('what OpsWorks does not know is absent', async () => {
+  const { cloud } = await openAws(() => wire.json('ResourceNotFoundException', 'Unable to find it'));
+  const id = '11111111-1111-4111-8111-111111111111';
+  expect(await cloud.readStack(id, patient)).toBeUndefined();
+  expect(await cloud.readLayer(id, id, patient)).toBeUndefined();
+  expect(await cloud.readRegistration(id, patient)).toBeUndefined();
+  await expect(cloud.deregister(id, patient)).rejects.toMatchObject({ code: 'ResourceNotFoundException' });
+});
+
+test("another instance's record in OpsWorks is never taken for ours", async () => {
+  const record = { InstanceId: 'r', Hostname: 'web-1', Status: 'online', LayerIds: ['l'] };
+  const { cloud, last } = await openAws(() =>
+    json({ Instances: [{ ...record, Ec2InstanceId: 'i-00000000000000bad' }] }),
+  );
+  expect(await cloud.readRegistration('r', patient)).toBeUndefined();
+  expect(last()).toEqual({ InstanceIds: ['r'] });
+  expect(await cloud.findRegistration('s', patient)).toBeUndefined();
+  const { cloud: ours } = await openAws(() => json({ Instances: [{ ...record, Ec2InstanceId: self }] }));
+  expect(await ours.readRegistration('r', patient)).toEqual({
+    id: 'r',
+    hostname: 'web-1',
+    status: 'online',
+    layerIds: ['l'],
+  });
+});
+
+test('one measurement that is no number does not cost all the others', async () => {
+  const { cloud, server } = await openAws(() => ({ body: '' }));
+  const metric = { unit: 'Percent', dimensions: { InstanceId: self }, at: Date.UTC(2030, 0, 1) } as const;
+  await cloud
+    .publish(
+      'System/Linux',
+      [
+        { ...metric, name: 'Bad', value: Number.NaN },
+        { ...metric, name: 'Good', value: 1 },
+      ],
+      patient,
+    )
+    .catch(() => {});
+  expect(server.asked[0]?.body).toContain('Good');
+  expect(server.asked[0]?.body).not.toContain('Bad');
+  await cloud.publish('System/Linux', [{ ...metric, name: 'Bad', value: Infinity }], patient);
+  expect(server.asked.every(({ body }) => body.includes('Good'))).toBe(true);
+});
+
+test('no tags are no call', async () => {
+  const { cloud, calls } = await openAws(() => ({}));
+  await cloud.tagSelf({}, patient);
+  expect(calls()).toEqual([]);
+});
+
+test('what was asked and how long it took is in the log, without any secret', async () => {
+  const { cloud, log } = await openAws(() => json({}));
+  await cloud.readPing(patient);
+  expect(log).toMatchObject([
+    { level: 'debug', message: 'called AWS', fields: { call: 'ssm:DescribeInstanceInformation' } },
+  ]);
+  expect(JSON.stringify(log)).not.toMatch(/secret|AKID|token/);
+});

@@ -1,0 +1,157 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Unavailable } from '../../../core/errors.ts';
+import {
+  parseIdentity,
+  parseMaintenance,
+  parseRebalanceNotice,
+  parseSpotNotice,
+  parseTargetState,
+} from '../../../host/imds-answers.ts';
+
+const document = {
+  accountId: '123456789012',
+  architecture: 'arm64',
+  availabilityZone: 'us-east-1a',
+  billingProducts: null,
+  imageId: 'ami-0abcdef1234567890',
+  instanceId: 'i-0abcdef1234567890',
+  instanceType: 'm7g.large',
+  pendingTime: '2024-01-01T00:00:00Z',
+  privateIp: '10.0.0.7',
+  region: 'us-east-1',
+  version: '2017-09-30',
+};
+const nothing = { partition: undefined, hostname: undefined, role: undefined, purchase: undefined };
+
+test('knows an instance by its identity document and what lies beside it', () => {
+  const beside = {
+    partition: 'aws',
+    hostname: 'ip-10-0-0-7.ec2.internal corp.example',
+    role: 'ecs-node-role',
+    purchase: 'spot',
+  };
+  expect(parseIdentity(JSON.stringify(document), beside)).toEqual({
+    instanceId: 'i-0abcdef1234567890',
+    accountId: '123456789012',
+    region: 'us-east-1',
+    partition: 'aws',
+    zone: 'us-east-1a',
+    instanceType: 'm7g.large',
+    imageId: 'ami-0abcdef1234567890',
+    architecture: 'arm64',
+    privateIp: '10.0.0.7',
+    hostname: 'ip-10-0-0-7',
+    role: 'ecs-node-role',
+    purchase: 'spot',
+  });
+});
+
+test('a service that leaves things out is completed from what is certain', () => {
+  const china = parseIdentity(JSON.stringify({ ...document, region: 'cn-north-1' }), nothing);
+  expect(china).toMatchObject({ partition: 'aws-cn', hostname: 'ip-10-0-0-7' });
+  expect(china).not.toHaveProperty('role');
+  const government = parseIdentity(JSON.stringify({ ...document, region: 'us-gov-west-1' }), nothing);
+  expect(government.partition).toBe('aws-us-gov');
+});
+
+test('names every field of an identity document that is missing or strange', () => {
+  const { region: _, ...rest } = document;
+  const strange = JSON.stringify({ ...rest, instanceId: 'web-1', architecture: 'i386' });
+  expect(() => parseIdentity(strange, nothing)).toThrow(
+    'identity document: region is missing, instanceId is "web-1", architecture is "i386"',
+  );
+});
+
+test.each(['terminate', 'stop', 'hibernate'] as const)('understands a spot notice to %s', (action) => {
+  const text = JSON.stringify({ action, time: '2030-01-01T00:02:00Z' });
+  expect(parseSpotNotice(text)).toEqual({ action, at: Date.UTC(2030, 0, 1, 0, 2) });
+});
+
+test.each([
+  '{}',
+  '[]',
+  'null',
+  '{"action":"explode","time":"2030-01-01T00:02:00Z"}',
+  '{"action":"stop","time":"soon"}',
+])('does not guess what the spot notice %s means', (text) => {
+  expect(() => parseSpotNotice(text)).toThrow(Unavailable);
+});
+
+test('keeps a rebalance notice as AWS wrote it, since it is the key of the event', () => {
+  expect(parseRebalanceNotice('{"noticeTime":"2030-01-01T00:02:00Z"}')).toBe('2030-01-01T00:02:00Z');
+  expect(() => parseRebalanceNotice('{"noticeTime":""}')).toThrow(Unavailable);
+});
+
+test('reads maintenance in the dates that AWS writes', () => {
+  const event = {
+    Code: 'system-reboot',
+    Description: 'scheduled reboot',
+    EventId: 'instance-event-0d59937288b749b32',
+    NotAfter: '21 Jan 2019 09:17:23 GMT',
+    NotBefore: '21 Jan 2019 09:00:43 GMT',
+    State: 'active',
+  };
+  expect(parseMaintenance(JSON.stringify([event]))).toEqual([
+    {
+      id: 'instance-event-0d59937288b749b32',
+      code: 'system-reboot',
+      state: 'active',
+      notBefore: Date.UTC(2019, 0, 21, 9, 0, 43),
+      description: 'scheduled reboot',
+    },
+  ]);
+});
+
+test.each([undefined, '[]', ''])('%j is no maintenance', (text) => {
+  expect(parseMaintenance(text)).toEqual([]);
+});
+
+test('an event without a date is one, and one in a state that nobody knows asks for nothing', () => {
+  const event = { EventId: 'e', Code: 'instance-retirement', Description: 'x', NotBefore: '' };
+  expect(parseMaintenance(JSON.stringify([{ ...event, State: 'active' }]))).toEqual([
+    { id: 'e', code: 'instance-retirement', state: 'active', description: 'x' },
+  ]);
+  expect(parseMaintenance(JSON.stringify([{ ...event, State: 'postponed' }]))).toEqual([]);
+});
+
+test('a maintenance event with a date that is none is not taken for one without', () => {
+  const event = { EventId: 'e', Code: 'instance-stop', State: 'active', NotBefore: 'later' };
+  expect(() => parseMaintenance(JSON.stringify([event]))).toThrow(/NotBefore is "later"/);
+});
+
+test.each(['InService', 'Terminated', 'Warmed:Stopped', 'Something:New'])('passes the target state %s on', (state) => {
+  expect(parseTargetState(`${state}\n`)).toBe(state);
+});
+
+test('whatever the service says, the worst is "could not tell"', () => {
+  const readers = [
+    (text: string) => parseIdentity(text, { partition: text, hostname: text, role: text, purchase: text }),
+    parseSpotNotice,
+    parseRebalanceNotice,
+    parseMaintenance,
+    parseTargetState,
+  ];
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.json(),
+        fc.jsonValue().map((value) => JSON.stringify([value])),
+      ),
+      (text) => {
+        const thrown = readers.flatMap((read) => failureOf(() => read(text)));
+        expect(thrown.filter((error) => !(error instanceof Unavailable))).toEqual([]);
+      },
+    ),
+  );
+});
+
+function failureOf(work: () => unknown): unknown[] {
+  try {
+    work();
+    return [];
+  } catch (error) {
+    return [error];
+  }
+}

@@ -1,0 +1,146 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { openMachine } from '../../../host/machine.ts';
+import { nobody, serve } from './local-server.ts';
+
+const patient = new AbortController().signal;
+
+/** A machine in a folder, whose programs are shell scripts. */
+function node(environment: Record<string, string> = {}) {
+  // Short: a socket's path has at most 107 characters.
+  const root = mkdtempSync(join(tmpdir(), 'm-'));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  for (const folder of ['usr/bin', 'var/run', 'dev']) mkdirSync(join(root, folder), { recursive: true });
+  const program = (name: string, script: string) => {
+    writeFileSync(join(root, 'usr/bin', name), `#!/bin/sh\n${script}\n`);
+    chmodSync(join(root, 'usr/bin', name), 0o755);
+  };
+  const read = (path: string) => readFileSync(join(root, path), 'utf8');
+  return { root, program, read, machine: openMachine(root, environment) };
+}
+
+test('restarts a unit without waiting for it', async () => {
+  const { machine, program, root, read } = node();
+  program('systemctl', `echo "$@" > ${root}/asked`);
+  await machine.restartUnit('ecs.service', patient);
+  expect(read('asked')).toBe('--no-block restart ecs.service\n');
+});
+
+test('a unit that does not exist is refused; a systemd in trouble may heal', async () => {
+  const { machine, program } = node();
+  program('systemctl', 'echo "Unit ecs.service not found." >&2; exit 5');
+  await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(/^(?=.*not found).*$/);
+  await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(Refused);
+  program('systemctl', 'echo "Failed to connect to bus" >&2; exit 1');
+  await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(Unavailable);
+});
+
+test('what is no unit never reaches systemctl', async () => {
+  const { machine } = node();
+  for (const unit of ['--force', 'a b', '', '-x', 'a;b']) {
+    await expect(machine.restartUnit(unit, patient), unit).rejects.toThrow(TypeError);
+  }
+});
+
+test('powers off in good order, and without systemd where that does not answer', async () => {
+  const { machine, program, root, read } = node();
+  program('systemctl', `echo "$@" >> ${root}/asked; [ "$1" = --force ]`);
+  await machine.powerOff(patient);
+  expect(read('asked')).toBe('--no-block poweroff\n--force poweroff\n');
+});
+
+test('under another root the machine that it runs on is never powered off or restarted', async () => {
+  const { machine } = node();
+  await expect(machine.powerOff(patient)).rejects.toThrow(/there is no program .*usr\/bin\/systemctl/);
+  await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(/there is no program/);
+});
+
+test('tells systemd how it is, one assignment a line, and only where systemd listens', async () => {
+  const { machine, program, root, read } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
+  program('systemd-notify', `echo "$NOTIFY_SOCKET $@" >> ${root}/told`);
+  await machine.notify('READY=1\nSTATUS=all is well');
+  expect(read('told')).toBe('/run/systemd/notify -- READY=1 STATUS=all is well\n');
+  await openMachine(root, {}).notify('READY=1');
+  expect(read('told').split('\n')).toHaveLength(2);
+});
+
+test('a missing systemd-notify or console does not stop anybody', async () => {
+  const { machine } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
+  await machine.notify('READY=1');
+  await machine.say('nobody looks');
+  expect(await machine.list('/dev')).toEqual([]);
+});
+
+test('writes one line to the console, and nothing that could steer a terminal', async () => {
+  const { machine, root, read } = node();
+  writeFileSync(join(root, 'dev/console'), '');
+  await machine.say('failed: \u001b[2J\nroot login:');
+  expect(read('dev/console')).toBe('failed:  [2J root login:\r\n');
+});
+
+test('removes every image that no container uses, and tells how much that won', async () => {
+  const { machine, root } = node();
+  const answers = [
+    { body: JSON.stringify({ ImagesDeleted: [{ Deleted: 'sha256:1' }], SpaceReclaimed: 12_345 }) },
+    { body: JSON.stringify({ ImagesDeleted: null, SpaceReclaimed: 0 }) },
+  ];
+  const { asked } = await serve(() => answers.shift(), join(root, 'var/run/docker.sock'));
+  expect(await machine.pruneImages(patient)).toBe(12_345);
+  expect(await machine.pruneImages(patient)).toBe(0);
+  const { method, path } = asked[0]!;
+  expect(method).toBe('POST');
+  expect(decodeURIComponent(path)).toBe('/images/prune?filters={"dangling":["false"]}');
+});
+
+test.each([
+  [
+    'a prune that runs already',
+    { status: 409, body: '{"message":"a prune operation is already running"}' },
+    Unavailable,
+  ],
+  ['a daemon in trouble', { status: 500, body: '{"message":"no space left"}' }, Unavailable],
+  ['something that is not Docker', { status: 200, body: '<html>' }, Unavailable],
+  ['a daemon that forbids it', { status: 403, body: '{"message":"authorization denied"}' }, Refused],
+])('pruning against %s says so', async (_, reply, Kind) => {
+  const { machine, root } = node();
+  await serve(() => reply, join(root, 'var/run/docker.sock'));
+  await expect(machine.pruneImages(patient)).rejects.toThrow(Kind);
+});
+
+test('without Docker pruning may work later', async () => {
+  await expect(node().machine.pruneImages(patient)).rejects.toThrow(/Docker does not listen/);
+});
+
+test('a probe tells the status and waits for no body', async () => {
+  const { machine } = node();
+  const { url } = await serve((_, response) => {
+    response.writeHead(302, { location: '/elsewhere' }).write('never ends');
+    return undefined;
+  });
+  expect(await machine.probe(url, patient)).toBe(302);
+  await expect(machine.probe(await nobody(), patient)).rejects.toThrow(Unavailable);
+});
+
+test('unpacks below its own state, and runs what it unpacked', async () => {
+  const { create } = await import('tar');
+  const { machine, root } = node();
+  mkdirSync(join(root, 'source'));
+  writeFileSync(join(root, 'source/boot'), '#!/bin/sh\npwd; echo $0\n', { mode: 0o755 });
+  const archive = create({ gzip: true, sync: true, cwd: join(root, 'source') }, ['boot']).read();
+  const { url } = await serve(() => ({ body: archive! }));
+  const folder = await machine.unpack(`${url}/a.tgz`, patient);
+  expect(folder).toMatch(/^\/var\/lib\/ecs-node\/tmp\/unpack-\w+$/);
+  const { tail } = await machine.run({ file: `${folder}/boot`, args: [], environment: {}, folder }, patient);
+  expect(tail).toBe(`${root}${folder}\n${root}${folder}/boot\n`);
+  expect(await machine.remove(folder)).toBe(true);
+});
+
+test('knows which boot this is, and another root may have its own', async () => {
+  const { machine } = node();
+  expect(await machine.readBootId()).toBe(readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
+  await machine.writeText('/proc/sys/kernel/random/boot_id', 'another-boot\n');
+  expect(await machine.readBootId()).toBe('another-boot');
+});

@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Refused } from '../../../core/errors.ts';
+import { run } from '../../../host/processes.ts';
+
+const patient = new AbortController().signal;
+const shell = (script: string, environment: Record<string, string> = { PATH: '/usr/bin:/bin' }) => ({
+  file: '/bin/sh',
+  args: ['-c', script],
+  environment,
+});
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'processes-'));
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+test('a program sees nothing of our environment', async () => {
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'canary');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const { tail } = await run({ file: '/usr/bin/env', args: [], environment: { ONLY: 'this' } }, patient);
+  expect(tail).toBe('ONLY=this\n');
+});
+
+test('what a program is given is data, never a shell command', async () => {
+  const { tail } = await run({ file: '/bin/echo', args: ['$(id)', '`id`', '; id'], environment: {} }, patient);
+  expect(tail).toBe('$(id) `id` ; id\n');
+});
+
+test('tells how a program ended, and the last thing that it said', async () => {
+  expect(await run(shell('echo out; echo err >&2; exit 7'), patient)).toEqual({ code: 7, tail: 'out\nerr\n' });
+  expect((await run(shell('kill -9 $$'), patient)).code).toBe(137);
+  const talkative = await run(shell('head -c 1000000 /dev/zero | tr "\\0" x; echo the end'), patient);
+  expect(talkative.tail).toHaveLength(4096);
+  expect(talkative.tail).toMatch(/^x+the end\n$/);
+});
+
+test('makes files with the mask that it was given, and our own mask stays', async () => {
+  const before = process.umask();
+  const at = folder();
+  await run({ ...shell('echo key > private'), folder: at, umask: 0o077 }, patient);
+  expect(statSync(join(at, 'private')).mode & 0o777).toBe(0o600);
+  expect(process.umask()).toBe(before);
+});
+
+test.each([
+  ['a child that does not listen', ''],
+  ['nothing that listens', `trap '' TERM;`],
+])('when time is up the program is gone with everything that it started, also %s', async (_, deaf) => {
+  const at = folder();
+  const controller = new AbortController();
+  const reason = new Error('too late');
+  const stubborn = `${deaf} sh -c 'trap "" TERM; echo $$ > ${at}/child; sleep 60; sleep 60' & sleep 60`;
+  const ended = run(shell(stubborn), controller.signal);
+  await vi.waitFor(() => expect(readFileSync(join(at, 'child'), 'utf8')).toMatch(/\d\n/), 5_000);
+  controller.abort(reason);
+  await expect(ended).rejects.toBe(reason);
+  const child = readFileSync(join(at, 'child'), 'utf8').trim();
+  await vi.waitFor(() => expect(isRunning(child)).toBe(false), 5_000);
+});
+
+test('a daemon that a program leaves behind lives on, and nobody waits for it', async () => {
+  const at = folder();
+  const { code } = await run(shell(`sleep 30 & echo $! > ${at}/daemon; echo started`), patient);
+  expect(code).toBe(0);
+  const daemon = readFileSync(join(at, 'daemon'), 'utf8').trim();
+  expect(isRunning(daemon)).toBe(true);
+  process.kill(Number(daemon));
+});
+
+test('a program that is not there, or is none, is refused by its name', async () => {
+  const at = folder();
+  const file = join(at, 'program');
+  const refusal = async () => await run({ file, args: [], environment: {} }, patient).catch((error: unknown) => error);
+  expect(await refusal()).toMatchObject({ name: 'Refused', code: 'ENOENT', message: expect.stringContaining(file) });
+  writeFileSync(file, '#!/bin/sh\n', { mode: 0o644 });
+  expect(await refusal()).toMatchObject({ name: 'Refused', code: 'EACCES' });
+  const below = run({ file: join(file, 'x'), args: [], environment: {} }, patient);
+  await expect(below).rejects.toMatchObject({ name: 'Refused', code: 'ENOTDIR' });
+});
+
+test('does not start what nobody waits for any more', async () => {
+  const at = folder();
+  const over = AbortSignal.abort(new Refused('over'));
+  await expect(run(shell(`touch ${at}/started`), over)).rejects.toThrow('over');
+  expect(existsSync(join(at, 'started'))).toBe(false);
+});
+
+function isRunning(pid: string): boolean {
+  const state = execFileSync('sh', ['-c', `cut -d' ' -f3 /proc/${pid}/stat 2>/dev/null || true`])
+    .toString()
+    .trim();
+  return state !== '' && state !== 'Z';
+}
