@@ -1,0 +1,274 @@
+// One simulated account in which the binary and the script that it replaces take turns to bootstrap a node. Runs as its
+// own process, where possible in a network namespace, for the script knows only 169.254.169.254. JSON in, JSON lines out.
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { openMachine } from '../simulator/machine.ts';
+import { layerId, stackId, startSimulator, type Simulator } from '../simulator/simulator.ts';
+import { registerInstance } from '../simulator/world/opsworks.ts';
+import { openMetadataFront, type MetadataFront } from './fronts/metadata-front.ts';
+import { makeCertificate, openTlsFront, type Certificate, type Front } from './fronts/tls-front.ts';
+import { timeRun, type Run } from './measure.ts';
+
+export interface Orders {
+  binary: string;
+  /** Absolute path of an AWS CLI that still has `opsworks register`; absent: the script is left out. */
+  cli?: string;
+  rounds: number;
+  /** So many other instances are in the stack. */
+  stackSizes: readonly number[];
+}
+
+/** The installer is the same for both, and stands in for one that takes far longer: it is measured on its own too. */
+export type Who = 'ecs-node' | 'script' | 'installer';
+
+export interface Bootstrap extends Run {
+  who: Who;
+  /** Others in the stack. */
+  stackSize: number;
+  /** Only made to see what the size of the stack costs: times are not those of a whole bootstrap. */
+  hurried: boolean;
+  /** AWS calls by service. */
+  calls: Record<string, number>;
+  metadata: number;
+  connections: number;
+  opsworksBytes: number;
+}
+
+/** OpsWorks takes minutes; this long the script polls four times, as in the measurement that is the baseline. */
+const registeringMs = 16_500;
+const hurriedMs = 500;
+
+const region = 'us-east-1';
+const run = promisify(execFile);
+
+if (import.meta.main) await main(JSON.parse(await text(process.stdin)) as Orders);
+
+async function main({ binary, cli, rounds, stackSizes }: Orders): Promise<void> {
+  // In namespaces of our own /mnt is nobody else's; the script will find an empty /tmp over this one.
+  if (cli !== undefined) await run('mount', ['-t', 'tmpfs', 'tmpfs', '/mnt']);
+  const folder = cli === undefined ? await mkdtemp(join(tmpdir(), 'ecs-node-')) : '/mnt';
+  const certificate = await makeCertificate(folder);
+  let metadata: MetadataFront | undefined;
+  if (cli !== undefined) {
+    await run('ip', ['link', 'set', 'lo', 'up']);
+    await run('ip', ['address', 'add', '169.254.169.254/32', 'dev', 'lo']);
+    metadata = await openMetadataFront('169.254.169.254:80');
+  }
+  const report = (bootstrap: Bootstrap) => process.stdout.write(`${JSON.stringify(bootstrap)}\n`);
+  const sides = (account: Account): (() => Promise<Bootstrap>)[] => [
+    () => bootstrapByBinary(account, binary),
+    ...(metadata && cli !== undefined ? [() => bootstrapByScript(account, metadata, cli)] : []),
+    ...(account.hurried ? [] : [() => runInstaller(account)]),
+  ];
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      await withAccount({ folder, certificate, stackSize: stackSizes[0]!, hurried: false }, async (account) => {
+        for (const side of sides(account)) report(await side());
+      });
+    }
+    for (const stackSize of stackSizes) {
+      await withAccount({ folder, certificate, stackSize, hurried: true }, async (account) => {
+        for (const side of sides(account)) report(await side());
+      });
+    }
+  } finally {
+    metadata?.close();
+    if (cli === undefined) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Circumstances {
+  folder: string;
+  certificate: Certificate;
+  stackSize: number;
+  hurried: boolean;
+}
+
+interface Account extends Circumstances {
+  simulator: Simulator;
+  /** Of OpsWorks alone, so that its bytes can be counted. */
+  opsworks: Front;
+  others: Front;
+}
+
+async function withAccount(circumstances: Circumstances, use: (account: Account) => Promise<void>): Promise<void> {
+  const { certificate, stackSize, hurried } = circumstances;
+  const simulator = await startSimulator({
+    region,
+    // The script looks for the record once, at once, and would poll an empty id for ever.
+    settings: { opsworks: { registeringMs: hurried ? hurriedMs : registeringMs, listingLagMs: 0 } },
+  });
+  const [opsworks, others] = [
+    await openTlsFront(simulator.endpoint, certificate),
+    await openTlsFront(simulator.endpoint, certificate),
+  ];
+  await fillStack(simulator, stackSize);
+  try {
+    await use({ ...circumstances, simulator, opsworks, others });
+  } finally {
+    opsworks.close();
+    others.close();
+    await simulator.close();
+  }
+}
+
+/** Nodes that registered long ago and of which nothing else is of interest. */
+async function fillStack({ verbs, world }: Simulator, size: number): Promise<void> {
+  const model = await verbs.launch();
+  for (let number = 1; number <= size; number += 1) {
+    const instance = { ...model, id: `i-0${number.toString(16).padStart(16, '0')}` };
+    const address = `10.1.${number >> 8}.${number & 255}`;
+    registerInstance(world, {
+      stack: world.stacks.get(stackId)!,
+      instance,
+      hostname: `ecs${number}`,
+      privateIp: address,
+      publicIp: address,
+    });
+  }
+}
+
+async function bootstrapByBinary(account: Account, binary: string): Promise<Bootstrap> {
+  const { simulator, folder, certificate } = account;
+  const id = await launch(simulator);
+  const machine = await openMachine({
+    binary,
+    root: join(folder, id),
+    environment: {},
+    flags: [],
+    startEcsAgent: () => {},
+    stopEcsAgent: () => {},
+  });
+  const settings = ['--cluster', 'demo', '--registrar', 'opsworks', '--opsworks-region', region];
+  const place = ['--opsworks-stack', stackId, '--opsworks-layer', layerId];
+  const env = {
+    PATH: '/usr/bin:/bin',
+    ...simulator.environmentFor(id),
+    AWS_ENDPOINT_URL: account.others.url,
+    AWS_ENDPOINT_URL_OPSWORKS: account.opsworks.url,
+    NODE_EXTRA_CA_CERTS: certificate.file,
+  };
+  try {
+    return await observe(account, 'ecs-node', id, undefined, () =>
+      timed([binary, '--root', machine.root, 'bootstrap', ...settings, ...place], env, folder),
+    );
+  } finally {
+    await machine.close();
+  }
+}
+
+async function bootstrapByScript(account: Account, metadata: MetadataFront, cli: string): Promise<Bootstrap> {
+  const { simulator, folder, certificate } = account;
+  const id = await launch(simulator);
+  metadata.pointAt(simulator.imdsEndpoint(id));
+  const tools = join(folder, 'tools');
+  await mkdir(tools, { recursive: true });
+  // An AWS CLI of that age knows no AWS_ENDPOINT_URL; and the script is root already.
+  const endpoints = `if [ "$1" = opsworks ]; then url=${account.opsworks.url}; else url=${account.others.url}; fi`;
+  await program(join(tools, 'aws'), `${endpoints}\nexec ${cli} "$@" --endpoint-url "$url"`);
+  await program(join(tools, 'sudo'), 'exec "$@"');
+  const env = {
+    PATH: `${tools}:/usr/sbin:/usr/bin:/sbin:/bin`,
+    HOME: folder,
+    AWS_CA_BUNDLE: certificate.file,
+    ECS_CLUSTER: 'demo',
+    OPSWORKS_REGION: region,
+    OPSWORKS_STACK_ID: stackId,
+    OPSWORKS_LAYER_ID: layerId,
+  };
+  const script = join(folder, 'user-data.sh');
+  await copyFile(join(import.meta.dirname, 'script/user-data.sh'), script);
+  return observe(account, 'script', id, metadata, () =>
+    onFreshMachine(folder, () => timed(['bash', script], env, folder)),
+  );
+}
+
+/** What the installer costs by itself, between its download and the registration. */
+async function runInstaller(account: Account): Promise<Bootstrap> {
+  const { simulator, folder } = account;
+  const id = await launch(simulator);
+  const home = join(folder, 'installer');
+  await rm(home, { recursive: true, force: true });
+  await mkdir(home);
+  const archive = await fetch(`${simulator.endpoint}/opsworks/${id}/opsworks-agent-installer.tgz`);
+  await writeFile(join(home, 'installer.tgz'), archive.body!);
+  await run('tar', ['-xzf', join(home, 'installer.tgz'), '-C', home]);
+  const program = join(home, 'opsworks-agent-installer');
+  await writeFile(join(program, 'preconfig'), `:hostname: "installer-${id.slice(-4)}"\n:stack_id: "${stackId}"\n`);
+  return observe(account, 'installer', id, undefined, () =>
+    timed([join(program, 'boot-registration')], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, folder),
+  );
+}
+
+/** The script writes below /etc and /tmp as if the machine were its own. */
+async function onFreshMachine<T>(folder: string, use: () => Promise<T>): Promise<T> {
+  const [upper, work] = [join(folder, 'etc'), join(folder, 'etc-work')];
+  for (const each of [upper, work]) await rm(each, { recursive: true, force: true });
+  for (const each of [join(upper, 'ecs'), work]) await mkdir(each, { recursive: true });
+  await run('mount', ['-t', 'overlay', '-o', `lowerdir=/etc,upperdir=${upper},workdir=${work}`, 'overlay', '/etc']);
+  await run('mount', ['-t', 'tmpfs', 'tmpfs', '/tmp']);
+  try {
+    return await use();
+  } finally {
+    await run('umount', ['--lazy', '/tmp', '/etc']);
+  }
+}
+
+/** What AWS and the metadata service see of a bootstrap; throws when the node is not registered and assigned after it. */
+async function observe(
+  account: Account,
+  who: Who,
+  id: string,
+  metadata: MetadataFront | undefined,
+  bootstrap: () => Promise<Run>,
+): Promise<Bootstrap> {
+  const { simulator, opsworks, others, stackSize, hurried } = account;
+  opsworks.reset();
+  others.reset();
+  metadata?.reset();
+  const ran = await bootstrap();
+  const registration = [...simulator.world.registrations.values()].find(({ instanceId }) => instanceId === id);
+  if (!registration) throw new Error(`${who}: the node is not registered`);
+  if (who !== 'installer' && registration.layerIds[0] !== layerId)
+    throw new Error(`${who}: the node is not in its layer after bootstrap`);
+  const own = simulator.calls.list.filter(
+    ({ instanceId, service }) => instanceId === id && service !== 'introspection',
+  );
+  const calls: Record<string, number> = {};
+  for (const { service } of own) if (service !== 'imds') calls[service] = (calls[service] ?? 0) + 1;
+  return {
+    ...ran,
+    who,
+    stackSize,
+    hurried,
+    calls,
+    metadata: metadata?.count ?? own.filter(({ service }) => service === 'imds').length,
+    connections: opsworks.counts.connections + others.counts.connections,
+    opsworksBytes: opsworks.counts.bytesIn,
+  };
+}
+
+async function launch({ verbs, world }: Simulator): Promise<string> {
+  const group = world.groups.get('ecs-nodes')!;
+  const members = await verbs.scaleTo(group.name, group.desired + 1);
+  return members.at(-1)!.id;
+}
+
+async function timed(command: string[], env: Record<string, string>, folder: string): Promise<Run> {
+  const output = join(folder, 'output');
+  try {
+    return await timeRun(command, { env, peak: true, output });
+  } catch (error) {
+    const last = (await readFile(output, 'utf8').catch(() => '')).split('\n').slice(-20).join('\n');
+    throw new Error(`${command.join(' ')} failed:\n${last}`, { cause: error });
+  }
+}
+
+async function program(file: string, script: string): Promise<void> {
+  await writeFile(file, `#!/bin/sh\n${script}\n`);
+  await chmod(file, 0o755);
+}

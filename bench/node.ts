@@ -1,0 +1,74 @@
+/** A simulated node that lives by the shipped binary: what systemd would do on it, and what the benchmark waits for. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openMachine, type Machine } from '../simulator/machine.ts';
+import { startSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
+import { makeCertificate, openTlsFront } from './fronts/tls-front.ts';
+
+export interface Account {
+  simulator: Simulator;
+  /** A booted machine of which ECS says ACTIVE. It ends with its instance. */
+  openNode(instanceId: string, settings?: Record<string, unknown>): Promise<Machine>;
+  close(): Promise<void>;
+}
+
+export const hooks = [
+  { name: 'ecs-node-launch', transition: 'launch' as const },
+  { name: 'ecs-node-terminate', transition: 'terminate' as const },
+];
+
+/** AWS over TLS, as it is. */
+export async function openAccount(binary: string, options: SimulatorOptions): Promise<Account> {
+  const folder = await mkdtemp(join(tmpdir(), 'ecs-node-'));
+  const machines = new Map<string, Machine>();
+  const simulator = await startSimulator({ ...options, onTerminate: ({ id }) => machines.get(id)?.kill() });
+  const certificate = await makeCertificate(folder);
+  const front = await openTlsFront(simulator.endpoint, certificate);
+  return {
+    simulator,
+    async openNode(id, settings = {}) {
+      const machine = await openMachine({
+        binary,
+        root: join(folder, id.slice(-6)),
+        environment: {
+          ...simulator.environmentFor(id),
+          AWS_ENDPOINT_URL: front.url,
+          NODE_EXTRA_CA_CERTS: certificate.file,
+        },
+        flags: ['--cluster', 'demo', ...flagsFor(simulator, id, settings)],
+        startEcsAgent: (cluster) => simulator.verbs.startEcsAgent(id, cluster),
+        stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
+        onPowerOff: () => simulator.verbs.powerOff(id),
+      });
+      machines.set(id, machine);
+      const code = await machine.boot();
+      if (code !== 0) throw new Error(`bootstrap of ${id} ended with exit code ${code}`);
+      await until(`${id} is ACTIVE`, () => statusOf(simulator, id) === 'ACTIVE');
+      return machine;
+    },
+    async close() {
+      for (const machine of machines.values()) await machine.close();
+      front.close();
+      await simulator.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function flagsFor(simulator: Simulator, id: string, settings: Record<string, unknown>): string[] {
+  const all = { 'ecs.introspectionEndpoint': simulator.introspectionEndpoint(id), ...settings };
+  return Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${JSON.stringify(value)}`]);
+}
+
+export function statusOf({ world }: Simulator, instanceId: string): string | undefined {
+  return world.clusters.get('demo')?.byInstance.get(instanceId)?.status;
+}
+
+export async function until(what: string, isSo: () => boolean, patienceMs = 60_000): Promise<void> {
+  for (const end = performance.now() + patienceMs; !isSo(); await sleep(20)) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${patienceMs / 1000} s`);
+  }
+}

@@ -1,0 +1,19 @@
+/** What a part of the benchmark is given, and what it gives back. */
+
+export interface Circumstances {
+  /** Absolute path of ecs-node. */
+  binary: string;
+  /** How long the agent is watched. */
+  minutes: number;
+  /** How often a bootstrap is repeated on each side. */
+  rounds: number;
+  /** How many spot notices. */
+  notices: number;
+  /** For people who wait. */
+  say(text: string): void;
+}
+
+/** Tables by the name of their section in bench/README.md; the first row is the head. */
+export type Tables = Record<string, string[][]>;
+
+export type Part = (circumstances: Circumstances) => Promise<Tables>;
