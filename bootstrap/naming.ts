@@ -1,6 +1,7 @@
 /** Fills the templates of host name and Name tag. */
 
-import type { Config, Placeholder } from '../core/config.ts';
+import type { Config } from '../core/config.ts';
+import type { Placeholder } from '../core/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { Trail } from './step.ts';

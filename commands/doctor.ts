@@ -1,7 +1,7 @@
 /** `ecs-node doctor`: looks at everything that this node depends on, changes nothing, and says how to mend what is wrong. */
 
 import { join } from 'node:path';
-import { schema } from '../core/config.ts';
+import { schema } from '../core/schema.ts';
 import { ConfigError, messageOf, renderFault } from '../core/errors.ts';
 import { within } from '../core/patience.ts';
 import { openExamination, type Examination } from '../host/aws/examine/examination.ts';

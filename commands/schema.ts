@@ -1,7 +1,7 @@
 /** `ecs-node schema`: the JSON Schema of the configuration, for editors; also config.schema.json of the repository. */
 
 import { toJSONSchema } from 'zod';
-import { schema as configSchema } from '../core/config.ts';
+import { schema as configSchema } from '../core/schema.ts';
 import type { Run } from './command.ts';
 
 export function renderSchema(): string {

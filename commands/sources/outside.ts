@@ -1,6 +1,7 @@
 /** Reads what the instance's tags and its user data say about the configuration. */
 
-import { isSection, tagSettings } from '../../core/config.ts';
+import { isSection } from '../../core/config.ts';
+import { tagSettings } from '../../core/schema.ts';
 import type { Fault } from '../../core/errors.ts';
 import type { Metadata } from '../../core/host.ts';
 import { nearest } from '../../core/nearest.ts';
