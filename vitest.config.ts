@@ -31,6 +31,8 @@ export default defineConfig({
           globalSetup: './test/binary.ts',
           testTimeout: 120_000,
           hookTimeout: 60_000,
+          // They run on real clocks and real processes: a second try, which is printed, tells a machine out of breath from a bug.
+          retry: 1,
         },
       },
     ],

@@ -62,6 +62,8 @@ try {
 async function openNetwork(): Promise<void> {
   await run('ip', 'link', 'set', 'lo', 'up');
   await run('ip', 'address', 'add', '169.254.169.254/32', 'dev', 'lo');
+  // Else the kernel may give one of them to an outgoing connection, and the ECS agent cannot listen there after a reboot.
+  await writeFile('/proc/sys/net/ipv4/ip_local_reserved_ports', '51600,51678');
 }
 
 /** Where the stand-in for ecs.service says that it runs (root/usr/local/lib/stand-ins/ecs). */
