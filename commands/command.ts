@@ -49,6 +49,12 @@ export interface Flag {
   choices?: readonly string[];
   /** What a shell completes its value with. */
   completes?: 'file' | 'folder';
+  /** Its value is a whole number between these. */
+  whole?: { min: number; max: number };
+  /** Its value has this form, told in words after "must be". */
+  form?: { pattern: RegExp; words: string };
+  /** The command makes no sense without it. */
+  required?: true;
   help: string;
   /** The setting that it sets. */
   setting?: string;
@@ -84,6 +90,12 @@ export function textOf(words: Words, flag: string): string | undefined {
 export function listOf(words: Words, flag: string): readonly string[] {
   const value = words.flags[flag];
   return Array.isArray(value) ? (value as readonly string[]) : [];
+}
+
+/** Of a flag that is `whole`. */
+export function numberOf(words: Words, flag: string): number | undefined {
+  const text = textOf(words, flag);
+  return text === undefined ? undefined : Number(text);
 }
 
 export function isSet(words: Words, flag: string): boolean {

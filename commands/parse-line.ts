@@ -31,8 +31,10 @@ export function parseLine(given: readonly string[]): Line {
   }
   const line = { flags, operands, ...(command !== undefined && { command }) };
   if (flags['help'] === true || flags['version'] === true) return line;
-  const fault = faults[0] ?? (command === undefined ? 'no command given' : faultOfOperands(command, operands));
-  if (fault !== undefined) throw new UsageError(`${fault} (${seeHelp(command)})`);
+  faults.push(...missingFlags(command?.flags ?? [], flags, faults));
+  const fault = command === undefined ? 'no command given' : faultOfOperands(command, operands);
+  if (faults.length === 0 && fault !== undefined) faults.push(fault);
+  if (faults.length > 0) throw new UsageError(`${faults.join('; ')} (${seeHelp(command)})`);
   return line;
 }
 
@@ -96,13 +98,42 @@ function faultOfFlag(flag: Flag, token: Extract<Token, { kind: 'option' }>): str
   if (!token.inlineValue && value.startsWith('-')) {
     return `--${flag.name} needs a value before ${value}; one that begins with a dash is written --${flag.name}=${value}`;
   }
+  return faultOfValue(flag, value);
+}
+
+/** What is wrong with a flag's value, wherever it was given. */
+export function faultOfValue(flag: Flag, value: string): string | undefined {
   if (value === '' && flag.setting === undefined) return `--${flag.name} needs a value that is not empty`;
+  if (flag.whole !== undefined && !isWithin(flag.whole, value)) {
+    const { min, max } = flag.whole;
+    return `--${flag.name} must be a whole number from ${min} to ${max}; found ${JSON.stringify(value)}`;
+  }
+  if (flag.form?.pattern.test(value) === false) {
+    return `--${flag.name} must be ${flag.form.words}; found ${JSON.stringify(value)}`;
+  }
   if (flag.choices !== undefined && !flag.choices.includes(value)) {
     const near = nearest(value, flag.choices);
     const hint = near === undefined ? '' : `; did you mean ${near}?`;
     return `--${flag.name} must be one of ${flag.choices.join(', ')}; found ${JSON.stringify(value)}${hint}`;
   }
   return undefined;
+}
+
+/** Digits only: Number would take "1e3", "0x10" and a blank. */
+function isWithin({ min, max }: NonNullable<Flag['whole']>, value: string): boolean {
+  return /^\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max;
+}
+
+/** One that stands there with a wrong value has been told already. */
+export function missingFlags(
+  known: readonly Flag[],
+  given: Readonly<Record<string, FlagValue>>,
+  told: readonly string[] = [],
+): string[] {
+  return known
+    .filter(({ name, required }) => required === true && given[name] === undefined)
+    .filter(({ name }) => !told.some((fault) => fault.startsWith(`--${name} `)))
+    .map(({ name, value }) => `--${name} ${value} is missing`);
 }
 
 function keep(flags: Record<string, FlagValue>, flag: Flag, value: string | undefined): void {

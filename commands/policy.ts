@@ -1,10 +1,12 @@
 /** `ecs-node policy`: prints the IAM policy that this configuration needs. */
 
 import { Unavailable } from '../core/errors.ts';
+import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../core/fleet-policy.ts';
 import type { Identity } from '../core/identity.ts';
 import { within } from '../core/patience.ts';
 import { explainPolicy, policyFor, type Place } from '../core/policy.ts';
-import { isSet, type Caller, type Run } from './command.ts';
+import { serviceSizePermissions } from '../core/service-size-permissions.ts';
+import { isSet, textOf, type Caller, type Run, type Words } from './command.ts';
 import { readFileLayers, settle } from './load-config.ts';
 import { openGround } from './open-host.ts';
 import type { Found } from './sources/files.ts';
@@ -13,7 +15,14 @@ import { readOutside } from './sources/outside.ts';
 /** Elsewhere than on a node nobody answers, and a person waits. */
 const metadataMs = 1_000;
 
+/** Whose policy it may be beside a node's, as in `--for`. */
+const fleetPermissions: Readonly<Record<string, readonly FleetPermission[]>> = {
+  'service-size': serviceSizePermissions,
+};
+
 export const policy: Run = async (caller, words, signal) => {
+  const permissions = fleetPermissions[textOf(words, 'for') ?? ''];
+  if (permissions !== undefined) return printFleetPolicy(permissions, caller, words, signal);
   const ground = openGround(caller);
   const files = await readFileLayers(ground.machine, caller);
   const node = await readNode(caller, signal);
@@ -22,6 +31,26 @@ export const policy: Run = async (caller, words, signal) => {
   else caller.print(`${JSON.stringify(policyFor(config, placeOf(node)), undefined, 2)}\n`);
   return 0;
 };
+
+async function printFleetPolicy(
+  permissions: readonly FleetPermission[],
+  caller: Caller,
+  words: Words,
+  signal: AbortSignal,
+): Promise<number> {
+  if (isSet(words, 'explain')) {
+    caller.print(`${explainFleetPolicy(permissions).join('\n')}\n`);
+    return 0;
+  }
+  const subject = {
+    cluster: textOf(words, 'cluster') ?? '*',
+    service: textOf(words, 'service') ?? '*',
+    apply: isSet(words, 'apply'),
+  };
+  const place = placeOf(await readNode(caller, signal));
+  caller.print(`${JSON.stringify(fleetPolicy(permissions, subject, place), undefined, 2)}\n`);
+  return 0;
+}
 
 /** A partition cannot be a wildcard; elsewhere than on a node it is the one that most are in. */
 function placeOf(node: Node | undefined): Place {

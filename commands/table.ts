@@ -1,6 +1,7 @@
 /** Every command and flag there is: the parser, the help and the shell completions are made from this one table. */
 
 import type { Command, Flag } from './command.ts';
+import { fleetCommands, fleetPolicyFlags } from './table-fleet.ts';
 
 export const globalFlags: readonly Flag[] = [
   { name: 'root', value: 'DIR', completes: 'folder', help: 'Put every file that is read, written or run under DIR' },
@@ -101,11 +102,19 @@ export const commands: readonly Command[] = [
     details:
       'Actions are limited to the node itself where IAM can: see what --explain says about those where it cannot. On a node, its account\n' +
       'and region are filled in; elsewhere they are wildcards, and the partition is "aws". The role needs the managed policy\n' +
-      'AmazonEC2ContainerServiceforEC2Role beside it, which is for the ECS agent. "ecs-node doctor" tries the result on a node.',
-    flags: [{ name: 'explain', help: 'One line for each action: which feature needs it, and how far it reaches' }],
+      'AmazonEC2ContainerServiceforEC2Role beside it, which is for the ECS agent. "ecs-node doctor" tries the result on a node.\n' +
+      'With --for, the policy of whoever runs a command about the whole fleet; the configuration then plays no part.',
+    flags: [
+      { name: 'explain', help: 'One line for each action: which feature needs it, and how far it reaches' },
+      ...fleetPolicyFlags,
+    ],
     examples: [
       ['ecs-node policy > policy.json', 'for the role of the instance profile'],
       ['ecs-node policy --config ./config.yaml --explain', 'why each action is needed'],
+      [
+        'ecs-node policy --for service-size --cluster prod --service web --apply',
+        'for the role of a scheduled function',
+      ],
     ],
     load: async () => (await import('./policy.ts')).policy,
   },
@@ -143,6 +152,7 @@ export const commands: readonly Command[] = [
     examples: [['ecs-node stay', 'ACTIVE again after "ecs-node leave --no-terminate"']],
     load: async () => (await import('./leave.ts')).stay,
   },
+  ...fleetCommands,
   {
     name: 'completion',
     summary: 'Print a script for shell completion',

@@ -51,6 +51,12 @@ test.each([
   ['check a b', /^"ecs-node check" does not take "b"/],
   ['status --json=yes', /^--json takes no value; found "yes"/],
   ['status --root=', /^--root needs a value that is not empty/],
+  [
+    'service-size --spare x --min 0 --service a/b',
+    /^--spare must be a whole number from 0 to 5000; found "x"; --min must be .* from 1 to 5000; found "0"; --service must be a name of .*; found "a\/b"; --cluster NAME is missing \(see: ecs-node service-size --help\)$/,
+  ],
+  ['service-size --cluster a --service b --max 1e3', /^--max must be a whole number from 1 to 5000; found "1e3"/],
+  ['service-size --cluster a --service b --region eu', /^--region must be a region such as eu-west-1; found "eu"/],
   ['completion', /^"ecs-node completion" needs one of bash, zsh, fish/],
   ['completion tcsh', /^"ecs-node completion" takes one of bash, zsh, fish; found "tcsh"/],
   ['status -j', /^unknown flag -j for "ecs-node status"/],

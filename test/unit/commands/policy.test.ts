@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../core/config.ts';
 import { permissions, permissionsFor } from '../../../core/permissions.ts';
+import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../../../core/fleet-policy.ts';
 import { explainPolicy, policyFor } from '../../../core/policy.ts';
+import { serviceSizePermissions } from '../../../core/service-size-permissions.ts';
 
 const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012', group: 'nodes' };
 const stack = '11111111-1111-4111-8111-111111111111';
@@ -28,11 +30,16 @@ const least = parseConfig({
 
 const byName = parseConfig({ cluster: 'prod', registrar: 'opsworks', opsworks: { stack: 'web', layer: 'ecs' } });
 
+/** Rooms that ask for a whole fleet, each with the table of its own. */
+const fleetRooms: Readonly<Record<string, readonly FleetPermission[]>> = {
+  'fleet-services.ts': serviceSizePermissions,
+};
+
 /** Actions that nothing but a sweep of the whole source could miss: each call names its own, for messages. */
-function actionsInSource(): string[] {
-  const files = readdirSync('host/aws').filter((name) => name.endsWith('.ts'));
+function actionsInSource(isOurs: (name: string) => boolean = (name) => !name.startsWith('fleet-')): string[] {
+  const files = readdirSync('host/aws').filter((name) => name.endsWith('.ts') && isOurs(name));
   const text = files.map((name) => readFileSync(`host/aws/${name}`, 'utf8')).join('\n');
-  return [...new Set([...text.matchAll(/'([a-z0-9]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!))];
+  return [...new Set([...text.matchAll(/'([a-z0-9-]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!))];
 }
 
 /** Verbs that `Cloud` has and nobody calls yet. */
@@ -46,6 +53,39 @@ test('the table has every action that host/aws calls, and no other', () => {
   expect(listed.toSorted()).toEqual(called.toSorted());
 });
 
+test('each table of a command about the whole fleet has every action that its room calls, and no other', () => {
+  const rooms = readdirSync('host/aws').filter((name) => actionsInSource((each) => each === name).length > 0);
+  expect(Object.keys(fleetRooms)).toEqual(expect.arrayContaining(rooms.filter((name) => name.startsWith('fleet-'))));
+  for (const [room, table] of Object.entries(fleetRooms)) {
+    const listed = table.map(({ action }) => action);
+    expect(listed.toSorted(), room).toEqual(actionsInSource((name) => name === room).toSorted());
+  }
+});
+
+test("what a fleet's command may change is named, and only where it may act", () => {
+  const at = { cluster: 'prod', service: 'web' };
+  for (const table of Object.values(fleetRooms)) {
+    const changing = (apply: boolean) =>
+      fleetPolicy(table, { ...at, apply }, place).Statement.flatMap(({ Action, Resource }) =>
+        Action.filter((action) => !/:(Describe|List|Get)/.test(action)).map((action) => ({ action, Resource })),
+      );
+    expect(changing(false)).toEqual([]);
+    expect(changing(true).length).toBeGreaterThan(0);
+    for (const { action, Resource } of changing(true)) expect(Resource, action).not.toBe('*');
+    expect(explainFleetPolicy(table)).toHaveLength(table.length);
+  }
+});
+
+test('a sized service is the only one that may be changed', () => {
+  const { Statement } = fleetPolicy(serviceSizePermissions, { cluster: 'prod', service: 'web', apply: true }, place);
+  expect(Statement.find(({ Action }) => Action.includes('ecs:UpdateService'))).toEqual({
+    Sid: 'OnTheService',
+    Effect: 'Allow',
+    Action: ['ecs:DescribeServices', 'ecs:UpdateService'],
+    Resource: 'arn:aws:ecs:eu-west-1:123456789012:service/prod/web',
+  });
+});
+
 test('what is listed as never called is never called', () => {
   for (const folder of ['agent', 'bootstrap']) {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
@@ -57,7 +97,7 @@ test('each command of the SDK that host/aws sends is asked for under its own nam
   for (const name of readdirSync('host/aws').filter((file) => file.endsWith('.ts'))) {
     const text = readFileSync(`host/aws/${name}`, 'utf8');
     const sent = new Set([...text.matchAll(/new (\w+)Command\(/g)].map(([, command]) => command));
-    const asked = new Set([...text.matchAll(/'[a-z0-9]+:([A-Z]\w+)'/g)].map(([, action]) => action));
+    const asked = new Set([...text.matchAll(/'[a-z0-9-]+:([A-Z]\w+)'/g)].map(([, action]) => action));
     expect(asked, name).toEqual(sent);
   }
 });

@@ -1,0 +1,148 @@
+/** ECS and Application Auto Scaling, for whoever sizes a service: counted by ECS, in pages, never instance by instance. */
+
+import {
+  ApplicationAutoScalingClient,
+  DescribeScalableTargetsCommand,
+  type ScalableTarget,
+} from '@aws-sdk/client-application-auto-scaling';
+import {
+  DescribeClustersCommand,
+  DescribeServicesCommand,
+  ECSClient,
+  ListContainerInstancesCommand,
+  UpdateServiceCommand,
+  type Service,
+} from '@aws-sdk/client-ecs';
+import { Refused, Unavailable } from '../../core/errors.ts';
+import type { FleetServices, ServiceView } from '../../core/fleet-services.ts';
+import type { FleetSession } from './fleet-session.ts';
+
+export function openFleetServices({ ask, settings }: FleetSession): FleetServices {
+  const ecs = new ECSClient(settings('ECS'));
+  const scaling = new ApplicationAutoScalingClient(settings('APPLICATION_AUTO_SCALING'));
+  return {
+    ...openClusterCounts(ecs, ask),
+    ...openService(ecs, ask),
+    ...openScaling(scaling, ask),
+    close() {
+      ecs.destroy();
+      scaling.destroy();
+    },
+  };
+}
+
+type Ask = FleetSession['ask'];
+
+function openClusterCounts(client: ECSClient, ask: Ask): Pick<FleetServices, 'countInstances'> {
+  const count = async (
+    cluster: string,
+    which: { status: 'ACTIVE' | 'DRAINING'; filter?: string },
+    signal: AbortSignal,
+  ): Promise<number> => {
+    const arns = new Set<string>();
+    let nextToken: string | undefined;
+    do {
+      const answer = await ask('ecs:ListContainerInstances', cluster, signal, (options) =>
+        client.send(new ListContainerInstancesCommand({ cluster, ...which, ...(nextToken && { nextToken }) }), options),
+      );
+      for (const arn of whole(answer.containerInstanceArns, 'ecs:ListContainerInstances')) arns.add(arn);
+      nextToken = answer.nextToken;
+    } while (nextToken);
+    return arns.size;
+  };
+  return {
+    async countInstances(cluster, signal) {
+      const answer = await ask('ecs:DescribeClusters', cluster, signal, (options) =>
+        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
+      );
+      const found = whole(answer.clusters, 'ecs:DescribeClusters')[0];
+      if (found === undefined) {
+        if (answer.failures?.[0]?.reason === 'MISSING')
+          throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
+        throw halfAnswer('ecs:DescribeClusters');
+      }
+      return {
+        status: whole(found.status, 'ecs:DescribeClusters'),
+        registered: whole(found.registeredContainerInstancesCount, 'ecs:DescribeClusters'),
+        draining: await count(cluster, { status: 'DRAINING' }, signal),
+        active: await count(cluster, { status: 'ACTIVE' }, signal),
+        connected: await count(cluster, { status: 'ACTIVE', filter: 'agentConnected == true' }, signal),
+      };
+    },
+  };
+}
+
+function openService(client: ECSClient, ask: Ask): Pick<FleetServices, 'readService' | 'setDesiredCount'> {
+  return {
+    async readService(cluster, service, signal) {
+      const answer = await ask('ecs:DescribeServices', `${cluster}/${service}`, signal, (options) =>
+        client.send(new DescribeServicesCommand({ cluster, services: [service] }), options),
+      );
+      const found = whole(answer.services, 'ecs:DescribeServices')[0];
+      if (found !== undefined) return viewOf(found);
+      if (answer.failures?.[0]?.reason === 'MISSING') return undefined;
+      throw halfAnswer('ecs:DescribeServices');
+    },
+    async setDesiredCount(cluster, service, desiredCount, signal) {
+      const answer = await ask('ecs:UpdateService', `${cluster}/${service}`, signal, (options) =>
+        // Nothing but the count: everything that is not named stays as it is.
+        client.send(new UpdateServiceCommand({ cluster, service, desiredCount }), options),
+      );
+      return whole(answer.service?.desiredCount, 'ecs:UpdateService');
+    },
+  };
+}
+
+function viewOf(service: Service): ServiceView {
+  const call = 'ecs:DescribeServices';
+  return {
+    status: whole(service.status, call),
+    scheduling: service.schedulingStrategy ?? 'REPLICA',
+    controller: service.deploymentController?.type ?? 'ECS',
+    desired: whole(service.desiredCount, call),
+    running: whole(service.runningCount, call),
+    pending: whole(service.pendingCount, call),
+    deployments: whole(service.deployments, call).map(({ status, rolloutState }) => ({
+      status: whole(status, call),
+      rollout: rolloutState,
+    })),
+  };
+}
+
+function openScaling(client: ApplicationAutoScalingClient, ask: Ask): Pick<FleetServices, 'readScalingTarget'> {
+  return {
+    async readScalingTarget(cluster, service, signal) {
+      const permission = 'application-autoscaling:DescribeScalableTargets';
+      const ResourceId = `service/${cluster}/${service}`;
+      const targets: ScalableTarget[] = [];
+      let NextToken: string | undefined;
+      do {
+        const answer = await ask(permission, ResourceId, signal, (options) =>
+          client.send(
+            new DescribeScalableTargetsCommand({
+              ServiceNamespace: 'ecs',
+              ScalableDimension: 'ecs:service:DesiredCount',
+              ResourceIds: [ResourceId],
+              ...(NextToken && { NextToken }),
+            }),
+            options,
+          ),
+        );
+        targets.push(...whole(answer.ScalableTargets, permission));
+        NextToken = answer.NextToken;
+      } while (NextToken);
+      const own = targets.find((target) => target.ResourceId === ResourceId);
+      return own && { min: whole(own.MinCapacity, permission), max: whole(own.MaxCapacity, permission) };
+    },
+  };
+}
+
+/** A field that AWS always sends: where it is missing, the answer was cut short or came from somebody else. */
+function whole<T>(value: T | undefined, call: string): T {
+  if (value === undefined) throw halfAnswer(call);
+  return value;
+}
+
+function halfAnswer(call: string): Unavailable {
+  return new Unavailable(`${call}: the answer lacks what it must have`);
+}
