@@ -1,7 +1,7 @@
 /** What lies over the base: a stock image as Amazon's, and one with the binary baked in by the install script that everybody uses. */
 
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -12,6 +12,21 @@ export interface Layers {
   /** An unpacked release: what Packer uploads and what the archives hold. */
   release: string;
 }
+
+/** What a machine of four seconds has no use for. */
+const masked = [
+  'apt-daily-upgrade.timer',
+  'apt-daily.timer',
+  'console-getty.service',
+  'dpkg-db-backup.timer',
+  'e2scrub_all.timer',
+  'e2scrub_reap.service',
+  'fstrim.timer',
+  'systemd-logind.service',
+];
+
+/** As on the ECS-optimized image. */
+const enabled = ['docker.service', 'ecs.service'];
 
 const repository = join(import.meta.dirname, '../../..');
 
@@ -25,6 +40,7 @@ export async function layOut(folder: string, base: string, binary: string): Prom
   };
   await cp(join(import.meta.dirname, 'root'), layers.stock, { recursive: true, verbatimSymlinks: true });
   for (const name of ['docker', 'ecs']) await chmod(join(layers.stock, 'usr/local/lib/stand-ins', name), 0o755);
+  await chooseUnits(join(layers.stock, 'etc/systemd/system'));
   await orderAsAmazonLinux(base, layers.stock);
   // Empty: systemd makes a new one at the first boot, as on an image that was cleaned.
   await writeFile(join(layers.stock, 'etc/machine-id'), '');
@@ -34,6 +50,13 @@ export async function layOut(folder: string, base: string, binary: string): Prom
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DESTDIR: layers.baked },
   });
   return layers;
+}
+
+async function chooseUnits(folder: string): Promise<void> {
+  const wants = join(folder, 'multi-user.target.wants');
+  await mkdir(wants, { recursive: true });
+  for (const unit of masked) await symlink('/dev/null', join(folder, unit));
+  for (const unit of enabled) await symlink(`/usr/lib/systemd/system/${unit}`, join(wants, unit));
 }
 
 /** Debian orders cloud-init's last stage after multi-user.target, Amazon Linux does not: with Debian's order Amazon's own ecs.service is a cycle. */
