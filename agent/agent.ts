@@ -4,6 +4,7 @@ import type { Config } from '../core/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { DepartureState } from '../core/state.ts';
+import type { Chore } from '../upkeep/chore.ts';
 import { join } from './join.ts';
 import { readDeparture, type Deeds } from './leave.ts';
 import { openMemories } from './memories.ts';
@@ -11,6 +12,7 @@ import { publishMetrics } from './publish.ts';
 import { roster } from './roster.ts';
 import { openStatusBook, readStatus, type AgentStatus, type StatusBook } from './status.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
+import { keepUp } from './upkeep.ts';
 import type { Desk } from './verdicts.ts';
 import { watch } from './watch.ts';
 
@@ -19,6 +21,8 @@ export interface AgentOptions {
   deregister: Deeds['deregister'];
   /** Asked before a node that cannot join dies, e.g. by the storm guard, which may make it wait. False: try to join again. */
   mayDie?(signal: AbortSignal): Promise<boolean>;
+  /** What the node keeps up to date; none by default. */
+  chores?: readonly Chore[];
   /** WATCHDOG_USEC, in milliseconds. */
   watchdogMs?: number;
 }
@@ -57,12 +61,15 @@ export async function runAgent(
     bootId,
     onReturn: () => setJoined('joining', 'back in the group'),
   };
+  const { chores = [] } = options;
+  const inService = () => (isJoined ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
   const parts = [
     watch({ desk, book, joined: () => isJoined }, both),
     keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both),
     publishMetrics(host, config, both).then(() => supervisor.left),
     tellSystemd(host, book, supervisor, options.watchdogMs, both),
+    ...(chores.length === 0 ? [] : [keepUp({ host, chores, book, inService }, both)]),
   ];
   const keeping = book.keep(both);
   // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it would end the program.
@@ -83,7 +90,7 @@ async function firstStatus(host: Host, bootId: string): Promise<AgentStatus> {
   if (before !== undefined && before.bootId === bootId) return { ...before, at: now };
   const { instanceId } = host.identity;
   const starting = { state: 'joining' as const, detail: 'starting', since: now };
-  return { instanceId, bootId, at: now, join: starting, watchers: {}, memories: {} };
+  return { instanceId, bootId, at: now, join: starting, watchers: {}, chores: {}, memories: {} };
 }
 
 function tellJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {

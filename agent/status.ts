@@ -17,6 +17,17 @@ export interface WatcherStatus {
   error?: string;
 }
 
+export interface ChoreStatus {
+  /** Of the last round. */
+  outcome: 'changed' | 'unchanged' | 'failed';
+  /** When that was, and when something was changed last; milliseconds since 1970. */
+  at: number;
+  changedAt?: number;
+  /** Why the last round failed, and since when rounds fail. */
+  error?: string;
+  failingSince?: number;
+}
+
 export interface AgentStatus {
   instanceId: string;
   bootId: string;
@@ -24,6 +35,8 @@ export interface AgentStatus {
   at: number;
   join: { state: 'joining' | 'joined' | 'in warm pool' | 'failed'; detail: string; since: number };
   watchers: Record<string, WatcherStatus>;
+  /** What the node keeps up to date (`upkeep/`), as far as it is configured. */
+  chores?: Record<string, ChoreStatus>;
   lastError?: { what: string; error: string; at: number };
   /** For the agent itself, when it is restarted. */
   memories: Record<string, Memory>;
@@ -93,8 +106,9 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
 }
 
 /** Without what changes at every check. */
-function timeless({ watchers, memories, join, instanceId, lastError }: AgentStatus): string {
+function timeless({ watchers, chores = {}, memories, join, instanceId, lastError }: AgentStatus): string {
   const findings = Object.entries(watchers).map(([name, { at: _at, ...rest }]) => [name, rest]);
+  const done = Object.entries(chores).map(([name, { at: _at, outcome: _outcome, ...rest }]) => [name, rest]);
   const begun = Object.entries(memories).map(([name, { streak: _streak, ...rest }]) => [name, rest]);
-  return JSON.stringify([instanceId, findings, begun, join, lastError?.error]);
+  return JSON.stringify([instanceId, findings, done, begun, join, lastError?.error]);
 }

@@ -6,6 +6,7 @@ import type { Config } from '../core/config.ts';
 import { openSpokenCloud } from '../host/aws/spoken.ts';
 import { readChildOutput } from '../host/child-output.ts';
 import { collectNowAndThen, doWithoutCompilers } from '../host/small-footprint.ts';
+import { chores } from '../upkeep/chores.ts';
 import { cloudArguments } from './cloud-arguments.ts';
 import type { Caller, Environment, Run } from './command.ts';
 import { mayDie } from './may-die.ts';
@@ -30,6 +31,7 @@ export const agent: Run = async (caller, _words, signal) => {
     const options = {
       deregister,
       mayDie: (inner: AbortSignal) => mayDie(host, config, inner),
+      chores: chores(config),
       ...(watchdogMs !== undefined && { watchdogMs }),
     };
     // Ends with the process at the latest.

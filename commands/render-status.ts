@@ -1,6 +1,6 @@
 /** The status of a node, for people. Pure. */
 
-import type { AgentStatus, WatcherStatus } from '../agent/status.ts';
+import type { AgentStatus, ChoreStatus, WatcherStatus } from '../agent/status.ts';
 import { phases, type BootstrapState, type DepartureState, type StepRecord } from '../core/state.ts';
 import type { Status } from './status-report.ts';
 
@@ -75,7 +75,22 @@ function agentLines(agent: AgentStatus | undefined, now: number): string[] {
     `Agent      ${join.state} (${ago(join.since, now)}): ${join.detail}`,
     `  last sign of life ${ago(at, now)}${isSilent(agent, now) ? ': it does not run; systemctl status ecs-node' : ''}`,
     ...table(rows),
+    ...choreLines(agent.chores ?? {}, now),
   ];
+}
+
+function choreLines(chores: Record<string, ChoreStatus>, now: number): string[] {
+  const rows = Object.entries(chores).map(([name, { outcome, at, changedAt, error, failingSince }]) => [
+    name,
+    outcome,
+    ago(at, now),
+    error === undefined
+      ? changedAt === undefined
+        ? ''
+        : `changed ${ago(changedAt, now)}`
+      : `since ${ago(failingSince ?? at, now)}: ${error}`,
+  ]);
+  return rows.length === 0 ? [] : ['Upkeep', ...table(rows)];
 }
 
 /** It writes at least once a minute. */
