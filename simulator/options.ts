@@ -70,6 +70,8 @@ export interface ServiceOptions {
   daemon?: boolean;
   minimumHealthyPercent?: number;
   maximumPercent?: number;
+  /** Who deploys it, where it is not ECS. */
+  controller?: 'CODE_DEPLOY' | 'EXTERNAL';
   cpu?: number;
   memory?: number;
   stopMs?: number;

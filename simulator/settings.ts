@@ -31,6 +31,8 @@ export interface Settings {
   ecs: {
     registerMs: number;
     schedulerMs: number;
+    /** From UpdateService with forceNewDeployment to the deployment's end. */
+    deploymentMs: number;
     provisioningMs: number;
     pendingMs: number;
     deactivatingMs: number;
@@ -102,6 +104,7 @@ export const defaultSettings: Settings = {
   ecs: {
     registerMs: 300,
     schedulerMs: 100,
+    deploymentMs: 1_000,
     provisioningMs: 50,
     pendingMs: 200,
     deactivatingMs: 150,

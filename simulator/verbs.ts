@@ -22,7 +22,9 @@ import {
   withdrawSpot,
 } from './world/notices.ts';
 import { parsePolicy } from './iam/policy.ts';
-import { createService } from './world/scheduler.ts';
+import { registerScalableTarget } from './services/application-autoscaling.ts';
+import { beginDeployment, endDeployment } from './world/deployments.ts';
+import { createService, schedule } from './world/scheduler.ts';
 import type { Instance, LaunchOptions, MaintenanceEvent, MetadataSwitches, World } from './world/state.ts';
 import { putParameter } from './world/systems-manager.ts';
 import { startTask } from './world/tasks.ts';
@@ -51,6 +53,13 @@ export interface Verbs {
   disconnectEcsAgent(instanceId: string, lost?: boolean): void;
   createCluster(name: string): void;
   createService(cluster: string, service: ServiceOptions): void;
+  /** It is in progress until it is ended. */
+  beginDeployment(cluster: string, service: string): void;
+  endDeployment(cluster: string, service: string, rollout?: 'COMPLETED' | 'FAILED'): void;
+  /** As deleting it does: DRAINING, and its tasks are stopped. */
+  retireService(cluster: string, service: string): void;
+  /** Hands its size over to Application Auto Scaling. */
+  registerScalableTarget(cluster: string, service: string, min: number, max: number): void;
   /** A task that belongs to no service. Returns its ARN. */
   runTask(cluster: string, instanceId: string, task?: TaskOptions): string;
 
@@ -139,6 +148,7 @@ function clusterVerbs(world: World, machines: Machines) {
     },
     createCluster: (name) => void createCluster(world, name),
     createService: (cluster, service) => void createService(world, findCluster(world, cluster), service),
+    ...serviceVerbs(world),
     runTask(name, id, { family = 'batch', cpu = 256, memory = 512, stopMs } = {}) {
       const cluster = findCluster(world, name);
       const containerInstance = cluster.byInstance.get(id);
@@ -147,6 +157,27 @@ function clusterVerbs(world: World, machines: Machines) {
       const request = { containerInstance, taskDefinition, group: `family:${family}`, cpu, memory, stopMs };
       return startTask(world, cluster, request).arn;
     },
+  } satisfies Partial<Verbs>;
+}
+
+function serviceVerbs(world: World) {
+  const find = (clusterName: string, name: string) => {
+    const cluster = findCluster(world, clusterName);
+    const service = cluster.services.get(name);
+    if (!service) throw new Error(`there is no service ${name} in ${clusterName}`);
+    return { cluster, service };
+  };
+  return {
+    beginDeployment: (cluster, name) => beginDeployment(world, find(cluster, name).service),
+    endDeployment: (cluster, name, rollout = 'COMPLETED') => endDeployment(find(cluster, name).service, rollout),
+    retireService(clusterName, name) {
+      const { cluster, service } = find(clusterName, name);
+      service.status = 'DRAINING';
+      service.desired = 0;
+      schedule(world, cluster);
+    },
+    registerScalableTarget: (cluster, name, min, max) =>
+      registerScalableTarget(world, `service/${cluster}/${name}`, min, max),
   } satisfies Partial<Verbs>;
 }
 

@@ -15,7 +15,8 @@ export function parseDuration(text: string): number {
   return Number(found[1]) * units[found[2] ?? 's']!;
 }
 
-const serviceNames = 'ec2 autoscaling ecs opsworks ssm elbv2 elb cloudwatch sts imds introspection'.split(' ');
+const serviceNames =
+  'ec2 autoscaling ecs opsworks ssm elbv2 elb cloudwatch sts application-autoscaling imds introspection'.split(' ');
 
 const faultForm =
   'SERVICE[:OPERATION] EFFECT [xTIMES] [from NTH] [PERCENT%], with SERVICE or "any", and EFFECT one of throttle, error=CODE[/STATUS], latency=500ms, hang, cut, refuse, html';

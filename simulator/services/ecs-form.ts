@@ -1,6 +1,7 @@
 /** The form in which ECS describes things, and its filter language as far as nodes use it. */
 
 import { Refusal } from '../refusal.ts';
+import { renderDeployments } from '../world/deployments.ts';
 import { remaining } from '../world/scheduler.ts';
 import type { Cluster, ContainerInstance, Service, Task, World } from '../world/state.ts';
 
@@ -156,7 +157,8 @@ export function renderService(cluster: Cluster, service: Service): object {
       maximumPercent: service.maximumPercent,
       minimumHealthyPercent: service.minimumHealthyPercent,
     },
-    deployments: [],
+    deploymentController: { type: service.controller },
+    deployments: renderDeployments(service, runningCount),
     events: [],
     loadBalancers: [],
     serviceRegistries: [],

@@ -3,8 +3,9 @@
 import { Refusal } from '../refusal.ts';
 import { flag, list, need, oneOf, record, text, whole } from '../wire/shapes.ts';
 import { findCluster } from '../world/clusters.ts';
+import { beginDeployment, endDeployment } from '../world/deployments.ts';
 import { schedule } from '../world/scheduler.ts';
-import type { Cluster, Service } from '../world/state.ts';
+import type { Cluster, Service, World } from '../world/state.ts';
 import { byCluster } from './ecs-access.ts';
 import { renderService } from './ecs-form.ts';
 import { takePage } from './pages.ts';
@@ -49,7 +50,7 @@ export const services = {
       forceNewDeployment: flag(),
       deploymentConfiguration: record({ minimumHealthyPercent: whole(), maximumPercent: whole() }),
     },
-    ({ cluster: name, service: id, desiredCount, deploymentConfiguration }, { world }) => {
+    ({ cluster: name, service: id, desiredCount, deploymentConfiguration, forceNewDeployment }, { world }) => {
       const cluster = findCluster(world, name);
       const service = find(cluster, id);
       if (!service) throw new Refusal('ServiceNotFoundException', 'Service not found.');
@@ -63,12 +64,26 @@ export const services = {
       service.desired = desiredCount ?? service.desired;
       service.minimumHealthyPercent = deploymentConfiguration?.minimumHealthyPercent ?? service.minimumHealthyPercent;
       service.maximumPercent = deploymentConfiguration?.maximumPercent ?? service.maximumPercent;
+      if (forceNewDeployment === true) deploy(world, service);
       schedule(world, cluster);
       return { service: renderService(cluster, service) };
     },
     byCluster,
   ),
 };
+
+/** ECS alone forces one; a service of CodeDeploy or of somebody else refuses. */
+function deploy(world: World, service: Service): void {
+  if (service.controller !== 'ECS') {
+    const by = service.controller;
+    throw new Refusal(
+      'InvalidParameterException',
+      `Cannot force a new deployment on services with a ${by} deployment controller.`,
+    );
+  }
+  beginDeployment(world, service);
+  world.clock.after(world.settings.ecs.deploymentMs, () => endDeployment(service, 'COMPLETED'));
+}
 
 function find(cluster: Cluster, id: string): Service | undefined {
   return cluster.services.get(id.split('/').at(-1)!);

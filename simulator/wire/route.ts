@@ -1,5 +1,6 @@
 /** Which service and operation a request means, and how it wants its answer. */
 
+import { applicationAutoscaling } from '../services/application-autoscaling.ts';
 import { autoscaling } from '../services/autoscaling.ts';
 import { elb, elbv2 } from '../services/balancers.ts';
 import { cloudwatch, sts } from '../services/cloudwatch.ts';
@@ -11,7 +12,18 @@ import { ssm } from '../services/ssm.ts';
 import { parseCbor } from './json.ts';
 import { parseForm } from './query.ts';
 
-export const services: readonly Service[] = [ec2, autoscaling, ecs, opsworks, ssm, elbv2, elb, cloudwatch, sts];
+export const services: readonly Service[] = [
+  ec2,
+  autoscaling,
+  ecs,
+  opsworks,
+  ssm,
+  elbv2,
+  elb,
+  cloudwatch,
+  sts,
+  applicationAutoscaling,
+];
 
 export type Wire = 'ec2' | 'query' | 'json' | 'cbor';
 

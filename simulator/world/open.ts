@@ -23,6 +23,7 @@ export function openWorld(region: string, clock: Clock, random: Random, settings
     managed: new Map(),
     targetGroups: new Map(),
     loadBalancers: new Map(),
+    scalableTargets: new Map(),
     metrics: [],
     listeners: new Set(),
   };

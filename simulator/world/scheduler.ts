@@ -2,6 +2,7 @@
 
 import { Refusal } from '../refusal.ts';
 import { arnOf, type Cluster, type ContainerInstance, type Service, type Task, type World } from './state.ts';
+import { firstDeployment } from './deployments.ts';
 import { observeTasks, startTask, stopTask } from './tasks.ts';
 import type { ServiceOptions } from '../options.ts';
 
@@ -19,6 +20,8 @@ export function createService(world: World, cluster: Cluster, options: ServiceOp
     memory: options.memory ?? 512,
     stopMs: options.stopMs,
     status: 'ACTIVE',
+    controller: options.controller ?? 'ECS',
+    deployments: options.controller === undefined ? [firstDeployment(world)] : [],
     tasks: new Map(),
   };
   if (service.minimumHealthyPercent > service.maximumPercent) {

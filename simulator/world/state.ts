@@ -22,6 +22,8 @@ export interface World {
   readonly managed: Map<string, ManagedInstance>;
   readonly targetGroups: Map<string, TargetGroup>;
   readonly loadBalancers: Map<string, LoadBalancer>;
+  /** By resource: `service/CLUSTER/SERVICE`. */
+  readonly scalableTargets: Map<string, ScalableTarget>;
   readonly metrics: MetricDatum[];
   readonly listeners: Set<(event: WorldEvent) => void>;
 }
@@ -201,7 +203,25 @@ export interface Service {
   /** From SIGTERM to the last container's end. */
   readonly stopMs: number | undefined;
   status: 'ACTIVE' | 'DRAINING' | 'INACTIVE';
+  readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
+  /** The primary one first; empty where another than ECS deploys. */
+  readonly deployments: Deployment[];
   readonly tasks: Map<string, Task>;
+}
+
+export interface Deployment {
+  readonly id: string;
+  status: 'PRIMARY' | 'ACTIVE';
+  /** Undefined behind a classic load balancer. */
+  rollout: 'COMPLETED' | 'IN_PROGRESS' | 'FAILED' | undefined;
+  readonly createdAt: number;
+}
+
+export interface ScalableTarget {
+  readonly resourceId: string;
+  min: number;
+  max: number;
+  readonly createdAt: number;
 }
 
 export interface Task {
