@@ -1,0 +1,83 @@
+/** A cluster with one service, counted and resized in memory; refuses what ECS refuses. */
+
+import { Refused, Unavailable } from '../../core/errors.ts';
+import type { ClusterCounts, FleetServices, ScalingTarget, ServiceView } from '../../core/fleet-services.ts';
+
+export interface FakeServices extends FleetServices {
+  counts: ClusterCounts;
+  service: ServiceView | undefined;
+  target: ScalingTarget | undefined;
+  /** What was asked and done, in order: `countInstances`, `setDesiredCount 4` … */
+  calls: string[];
+  /** So many of the next calls fail, as a throttled service does. */
+  troubles: number;
+  /** Runs before each call, and may change the world under whoever is deciding. */
+  before: (call: string) => void;
+}
+
+export function steadyService(desired: number, more: Partial<ServiceView> = {}): ServiceView {
+  return {
+    status: 'ACTIVE',
+    scheduling: 'REPLICA',
+    controller: 'ECS',
+    desired,
+    running: desired,
+    pending: 0,
+    deployments: [{ status: 'PRIMARY', rollout: 'COMPLETED' }],
+    ...more,
+  };
+}
+
+/** All of them ACTIVE and connected. */
+export function healthyCluster(instances: number, more: Partial<ClusterCounts> = {}): ClusterCounts {
+  return {
+    status: 'ACTIVE',
+    registered: instances,
+    draining: 0,
+    active: instances,
+    connected: instances,
+    ...more,
+  };
+}
+
+export function fakeServices(instances: number, desired: number): FakeServices {
+  const ask = (call: string, signal: AbortSignal) => {
+    signal.throwIfAborted();
+    fake.calls.push(call);
+    fake.before(call);
+    if (fake.troubles > 0) {
+      fake.troubles--;
+      throw new Unavailable('throttled (ThrottlingException)');
+    }
+  };
+  const fake: FakeServices = {
+    counts: healthyCluster(instances),
+    service: steadyService(desired),
+    target: undefined,
+    calls: [],
+    troubles: 0,
+    before: () => {},
+    async countInstances(_cluster, signal) {
+      ask('countInstances', signal);
+      return fake.counts;
+    },
+    async readService(_cluster, _service, signal) {
+      ask('readService', signal);
+      return fake.service;
+    },
+    async readScalingTarget(_cluster, _service, signal) {
+      ask('readScalingTarget', signal);
+      return fake.target;
+    },
+    async setDesiredCount(_cluster, _service, wanted, signal) {
+      ask(`setDesiredCount ${wanted}`, signal);
+      if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`desired count ${wanted}`);
+      if (fake.service?.status !== 'ACTIVE') throw new Refused('Service was not ACTIVE.');
+      if (fake.service.scheduling === 'DAEMON') throw new Refused('DAEMON services have no desired count.');
+      fake.service = { ...fake.service, desired: wanted, running: wanted };
+      return wanted;
+    },
+    close: () => {},
+  };
+  return fake;
+}

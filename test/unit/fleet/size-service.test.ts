@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { openLog, type Entry } from '../../../core/log.ts';
+import { sizeService, type SizeOrder } from '../../../fleet/size-service.ts';
+import { openFakeClock } from '../../fakes/clock.ts';
+import { fakeServices, steadyService, type FakeServices } from '../../fakes/fleet-services.ts';
+
+const order: SizeOrder = { cluster: 'prod', service: 'web', spare: 1, min: 1, apply: true };
+
+function run(services: FakeServices, more: Partial<SizeOrder> = {}) {
+  const log: Entry[] = [];
+  const clock = openFakeClock();
+  const tools = { services, clock, log: openLog((entry) => void log.push(entry), clock.now) };
+  const report = clock.finish(sizeService({ ...order, ...more }, tools, new AbortController().signal));
+  return { report, log };
+}
+const deeds = ({ calls }: FakeServices) => calls.filter((call) => call.startsWith('set'));
+
+test('looks at the service last, then sets its desired count, once', async () => {
+  const services = fakeServices(5, 2);
+  expect(await run(services).report).toMatchObject({ action: 'resized', desired: 2, wanted: 4 });
+  expect(services.calls).toEqual(['countInstances', 'readScalingTarget', 'readService', 'setDesiredCount 4']);
+});
+
+test('without --apply nothing is changed, and what would be is told', async () => {
+  const services = fakeServices(5, 2);
+  expect(await run(services, { apply: false }).report).toMatchObject({ action: 'would-resize', desired: 2, wanted: 4 });
+  expect(deeds(services)).toEqual([]);
+});
+
+test('a second run has nothing to do', async () => {
+  const services = fakeServices(5, 2);
+  await run(services).report;
+  expect(await run(services).report).toMatchObject({ action: 'kept', desired: 4, wanted: 4 });
+  expect(deeds(services)).toEqual(['setDesiredCount 4']);
+});
+
+test('two at once come to the same count', async () => {
+  const services = fakeServices(5, 2);
+  const reports = await Promise.all([run(services).report, run(services).report]);
+  expect(reports.map(({ wanted }) => wanted)).toEqual([4, 4]);
+  expect(new Set(deeds(services))).toEqual(new Set(['setDesiredCount 4']));
+});
+
+test('throttled, it asks again, all of it from the start', async () => {
+  const services = fakeServices(5, 2);
+  services.before = (call) => {
+    if (call === 'readService' && services.calls.length === 3) services.troubles = 1;
+  };
+  const { report, log } = run(services);
+  expect(await report).toMatchObject({ action: 'resized', wanted: 4 });
+  expect(services.calls.filter((call) => call === 'countInstances')).toHaveLength(2);
+  expect(log.map(({ message }) => message)).toContain('asking AWS again');
+});
+
+test('an answer to the change that was lost is made good by the next try, which finds nothing to do', async () => {
+  const services = fakeServices(5, 2);
+  const set = services.setDesiredCount;
+  services.setDesiredCount = async (...args) => {
+    await set(...args);
+    throw new Unavailable('socket hang up');
+  };
+  expect(await run(services).report).toMatchObject({ action: 'kept', desired: 4 });
+  expect(deeds(services)).toEqual(['setDesiredCount 4']);
+});
+
+test('what AWS does not answer in time is no reason to do anything, and is told as Unavailable', async () => {
+  const services = fakeServices(5, 2);
+  services.troubles = Infinity;
+  await expect(run(services).report).rejects.toThrow(Unavailable);
+  expect(deeds(services)).toEqual([]);
+});
+
+test('a deployment that begins between two looks is seen by the last of them', async () => {
+  const services = fakeServices(5, 2);
+  services.before = (call) => {
+    if (call === 'readService') {
+      services.service = steadyService(2, { deployments: [{ status: 'PRIMARY', rollout: 'IN_PROGRESS' }] });
+    }
+  };
+  expect(await run(services).report).toMatchObject({ action: 'waited', wanted: 2 });
+  expect(deeds(services)).toEqual([]);
+});
+
+test.each([
+  ['sized by Application Auto Scaling', (services: FakeServices) => void (services.target = { min: 1, max: 3 })],
+  ['a DAEMON', (services: FakeServices) => void (services.service = steadyService(5, { scheduling: 'DAEMON' }))],
+  ['gone', (services: FakeServices) => void (services.service = undefined)],
+])('refuses a service that is %s, and names it', async (_title, change) => {
+  const services = fakeServices(9, 2);
+  change(services);
+  await expect(run(services).report).rejects.toThrow(Refused);
+  await expect(run(services).report).rejects.toThrow(/^service web of cluster prod: /);
+  expect(deeds(services)).toEqual([]);
+});
