@@ -3,6 +3,7 @@
 import type { Config } from '../core/config.ts';
 import type { Step } from './step.ts';
 import { assign } from './steps/assign.ts';
+import { containerEnvironment } from './steps/container-environment.ts';
 import { ecsConfig } from './steps/ecs-config.ts';
 import { hostname } from './steps/hostname.ts';
 import { nameTag } from './steps/name-tag.ts';
@@ -19,6 +20,8 @@ export function plan(config: Config): Step[] {
     ...(opsworks ? [ohaiHint] : []),
     hostname,
     nameTag,
+    // The Name is a tag, too.
+    ...(config.containerEnvironment.enabled ? [containerEnvironment] : []),
     register,
     ...(opsworks ? [assign] : []),
     // Last: registering turns termination protection on.

@@ -99,6 +99,12 @@ export const permissions: readonly Permission[] = [
   ),
   ...group('classic load balancers', 'everything', classicBalancers, 'elasticloadbalancing:DescribeInstanceHealth'),
   ...group('metrics', 'namespace', ({ metrics }) => metrics.enabled, 'cloudwatch:PutMetricData'),
+  ...group(
+    'tags for containers where the metadata option InstanceMetadataTags is off',
+    'everything',
+    ({ containerEnvironment }) => containerEnvironment.enabled,
+    'ec2:DescribeTags',
+  ),
   ...group('registrar ssm', 'everything', ({ registrar }) => registrar === 'ssm', 'ssm:DescribeInstanceInformation'),
   ...group('registrar opsworks', 'stacks', opsworks, 'opsworks:DescribeStacks'),
   ...group(

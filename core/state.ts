@@ -10,6 +10,8 @@ export const paths = {
   ecsConfig: '/etc/ecs/ecs.config',
   ohaiHint: '/etc/chef/ohai/hints/ec2.json',
   dockerConfig: '/etc/docker/daemon.json',
+  /** For containers to mount, as a folder. */
+  containerConfig: '/etc/container_config',
   /** Written by bootstrap. */
   bootstrap: '/var/lib/ecs-node/bootstrap.json',
   /** Where `Machine.unpack` makes its folders; what a killed bootstrap left there is removed by the next one. */

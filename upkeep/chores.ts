@@ -2,7 +2,8 @@
 
 import type { Config } from '../core/config.ts';
 import type { Chore } from './chore.ts';
+import { keepContainerEnvironment } from './container-environment.ts';
 
-export function chores(_config: Config): Chore[] {
-  return [];
+export function chores(config: Config): Chore[] {
+  return config.containerEnvironment.enabled ? [keepContainerEnvironment(config)] : [];
 }

@@ -4,6 +4,7 @@ import {
   CreateTagsCommand,
   DescribeInstanceAttributeCommand,
   DescribeInstancesCommand,
+  DescribeTagsCommand,
   EC2Client,
   ModifyInstanceAttributeCommand,
   TerminateInstancesCommand,
@@ -27,6 +28,10 @@ export const openEc2Probes: OpenProbes = ({ identity, ask, settings }) => {
     );
   return {
     'ec2:CreateTags': tagDry,
+    'ec2:DescribeTags': (signal) =>
+      ask('ec2:DescribeTags', '*', signal, (options) =>
+        client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
+      ),
     'ec2:DescribeInstanceAttribute': (signal) =>
       ask('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
         client.send(

@@ -1,0 +1,51 @@
+/** Writes what containers may know of their node (identity, tags) where they can mount it. */
+
+import type { Config } from '../core/config.ts';
+import { messageOf, type Refused } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { paths } from '../core/state.ts';
+import type { Chore } from './chore.ts';
+import { renderJson, renderShell, variablesOf, type NodeFacts } from './container-environment-text.ts';
+
+/** Containers run as anybody, and tags are no secrets. */
+const mode = 0o644;
+
+export function keepContainerEnvironment(config: Config): Chore {
+  return {
+    name: 'container-environment',
+    everyMs: config.containerEnvironment.everySeconds * 1000,
+    // The metadata service is asked once for each of at most 50 tags.
+    deadlineMs: 30_000,
+    async run(host, signal) {
+      return writeContainerEnvironment(host, await readFacts(host, config, signal));
+    },
+  };
+}
+
+/** Throws Unavailable, or Refused where neither the metadata service nor EC2 tells the tags. */
+export async function readFacts(
+  host: Host,
+  { cluster }: Pick<Config, 'cluster'>,
+  signal: AbortSignal,
+): Promise<NodeFacts> {
+  const { identity } = host;
+  const tags = await host.metadata.readTags(signal);
+  if (tags !== undefined) return { identity, cluster, tags, tagsFrom: 'metadata' };
+  return { identity, cluster, tags: await host.cloud.readOwnTags(signal), tagsFrom: 'ec2' };
+}
+
+/** What remains to be said of a node whose tags nobody lets us read. */
+export function withoutTags(host: Host, { cluster }: Pick<Config, 'cluster'>, error: Refused): NodeFacts {
+  host.log.warn('containers are not told the tags', { error: messageOf(error) });
+  return { identity: host.identity, cluster, tags: {}, tagsFrom: 'none' };
+}
+
+/** Compares, then writes each of the two files whole. */
+export async function writeContainerEnvironment(host: Host, facts: NodeFacts): Promise<'changed' | 'unchanged'> {
+  const shell = await host.machine.writeText(`${paths.containerConfig}/node.config`, renderShell(facts), mode);
+  const json = await host.machine.writeText(`${paths.containerConfig}/node.json`, renderJson(facts), mode);
+  if (shell === 'unchanged' && json === 'unchanged') return 'unchanged';
+  if (facts.tagsFrom === 'ec2') host.log.info('tags asked of EC2: the metadata option InstanceMetadataTags is off');
+  for (const { key, why } of variablesOf(facts).leftOut) host.log.warn('tag is no variable', { key, why });
+  return 'changed';
+}
