@@ -3,7 +3,6 @@
 import { Unavailable, UsageError } from '../core/errors.ts';
 import { within } from '../core/patience.ts';
 import { textOf, type Caller, type Words } from './command.ts';
-import { openGround } from './open-host.ts';
 
 /** Elsewhere than on a node nobody answers, and a person waits. */
 const metadataMs = 1_000;
@@ -15,6 +14,8 @@ export async function findRegion(caller: Caller, words: Words, signal: AbortSign
   if (said) return said;
   const nowhere = new UsageError('no region: give --region REGION, or set AWS_REGION');
   if (environment['AWS_EC2_METADATA_DISABLED'] === 'true') throw nowhere;
+  // Loaded here: a function has a region and no metadata service.
+  const { openGround } = await import('./open-host.ts');
   const { metadata, clock } = openGround(caller);
   try {
     const { region } = await within(metadataMs, (inner) => metadata.readIdentity(inner), clock, signal);

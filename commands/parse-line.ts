@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { UsageError } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
 import type { Command, Flag, FlagValue, Words } from './command.ts';
+import { faultOfValue, missingFlags } from './flag-values.ts';
 import { commands, globalFlags } from './table.ts';
 
 export interface Line extends Words {
@@ -31,7 +32,11 @@ export function parseLine(given: readonly string[]): Line {
   }
   const line = { flags, operands, ...(command !== undefined && { command }) };
   if (flags['help'] === true || flags['version'] === true) return line;
-  faults.push(...missingFlags(command?.flags ?? [], flags, faults));
+  // One that stands there with a wrong value has been told already.
+  const missing = missingFlags(command?.flags ?? [], flags).filter(
+    ({ name }) => !faults.some((told) => told.startsWith(`--${name} `)),
+  );
+  faults.push(...missing.map(({ name, value }) => `--${name} ${value} is missing`));
   const fault = command === undefined ? 'no command given' : faultOfOperands(command, operands);
   if (faults.length === 0 && fault !== undefined) faults.push(fault);
   if (faults.length > 0) throw new UsageError(`${faults.join('; ')} (${seeHelp(command)})`);
@@ -99,41 +104,6 @@ function faultOfFlag(flag: Flag, token: Extract<Token, { kind: 'option' }>): str
     return `--${flag.name} needs a value before ${value}; one that begins with a dash is written --${flag.name}=${value}`;
   }
   return faultOfValue(flag, value);
-}
-
-/** What is wrong with a flag's value, wherever it was given. */
-export function faultOfValue(flag: Flag, value: string): string | undefined {
-  if (value === '' && flag.setting === undefined) return `--${flag.name} needs a value that is not empty`;
-  if (flag.whole !== undefined && !isWithin(flag.whole, value)) {
-    const { min, max } = flag.whole;
-    return `--${flag.name} must be a whole number from ${min} to ${max}; found ${JSON.stringify(value)}`;
-  }
-  if (flag.form?.pattern.test(value) === false) {
-    return `--${flag.name} must be ${flag.form.words}; found ${JSON.stringify(value)}`;
-  }
-  if (flag.choices !== undefined && !flag.choices.includes(value)) {
-    const near = nearest(value, flag.choices);
-    const hint = near === undefined ? '' : `; did you mean ${near}?`;
-    return `--${flag.name} must be one of ${flag.choices.join(', ')}; found ${JSON.stringify(value)}${hint}`;
-  }
-  return undefined;
-}
-
-/** Digits only: Number would take "1e3", "0x10" and a blank. */
-function isWithin({ min, max }: NonNullable<Flag['whole']>, value: string): boolean {
-  return /^\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max;
-}
-
-/** One that stands there with a wrong value has been told already. */
-export function missingFlags(
-  known: readonly Flag[],
-  given: Readonly<Record<string, FlagValue>>,
-  told: readonly string[] = [],
-): string[] {
-  return known
-    .filter(({ name, required }) => required === true && given[name] === undefined)
-    .filter(({ name }) => !told.some((fault) => fault.startsWith(`--${name} `)))
-    .map(({ name, value }) => `--${name} ${value} is missing`);
 }
 
 function keep(flags: Record<string, FlagValue>, flag: Flag, value: string | undefined): void {

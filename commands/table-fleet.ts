@@ -57,3 +57,10 @@ export const fleetCommands: readonly Command[] = [
     load: async () => (await import('./service-size.ts')).serviceSize,
   },
 ];
+
+/** Throws where there is none: a name that was written down wrong. */
+export function fleetCommandNamed(name: string): Command {
+  const found = fleetCommands.find((command) => command.name === name);
+  if (found === undefined) throw new Error(`no command ${name} about a whole fleet`);
+  return found;
+}

@@ -3,18 +3,21 @@
 //   npm run build                        dist/ecs-node (x64) and dist/ecs-node-arm64
 //   npm run build -- --host              dist/ecs-node for this machine only
 //   npm run build -- --reproducible      two builds of a commit have the same bytes
-import { stat } from 'node:fs/promises';
+//   npm run build -- --lambda            dist/ecs-node-lambda.zip, the Lambda functions, and nothing else
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBinaries, type Wish } from './binary/ensure-binary.ts';
 import { hostArchitecture } from './binary/node-binaries.ts';
 import { compressedSize } from './compressed-size.ts';
+import { makeLambdaZip } from './lambda/zip.ts';
 import { renderTable } from './table.ts';
 
 const { values } = parseArgs({
   options: {
     host: { type: 'boolean', default: false },
     reproducible: { type: 'boolean', default: false },
+    lambda: { type: 'boolean', default: false },
     /** Another program than main.ts, to measure the build itself. */
     entry: { type: 'string', default: 'main.ts' },
     /** Compressing at the highest level takes a minute of CPU time. */
@@ -22,6 +25,11 @@ const { values } = parseArgs({
   },
   allowNegative: true,
 });
+
+if (values.lambda) {
+  await buildLambda();
+  process.exit(0);
+}
 
 const { reproducible } = values;
 const wishes: Wish[] = values.host
@@ -45,6 +53,15 @@ const rows = built.map(async ({ output, architecture, made, bundleBytes }) => [
 ]);
 const head = ['file', 'for', '', 'bundle', 'size', ...(values.xz ? ['xz -9e'] : [])];
 console.log(`${renderTable([head, ...(await Promise.all(rows))])}\n${seconds} s`);
+
+async function buildLambda(): Promise<void> {
+  const output = join('dist', 'ecs-node-lambda.zip');
+  const { zip, bundleBytes } = await makeLambdaZip();
+  await mkdir('dist', { recursive: true });
+  await writeFile(output, zip);
+  const row = [output, 'Lambda', 'made', megabytes(bundleBytes), megabytes(zip.length)];
+  console.log(renderTable([['file', 'for', '', 'bundle', 'size'], row]));
+}
 
 function megabytes(bytes: number | undefined): string {
   return bytes === undefined ? 'no xz here' : `${(bytes / 1e6).toFixed(2)} MB`;

@@ -18,8 +18,15 @@ export interface Bundle {
 const TARGET = 'node24';
 const ENTRY = './main.js';
 
-/** Bundles `entry`. `define` gives the build-time constants as plain strings. Throws where a lazy import cannot be shaken. */
-export async function bundle(entry: string, define: Record<string, string>): Promise<Bundle> {
+/**
+ * Bundles `entry`. `define` gives the build-time constants as plain strings. `kind`: a program runs, a library is required
+ * for what it exports. Throws where a lazy import cannot be shaken.
+ */
+export async function bundle(
+  entry: string,
+  define: Record<string, string>,
+  kind: 'program' | 'library' = 'program',
+): Promise<Bundle> {
   const result = await esbuild.build({
     entryPoints: { main: entry },
     outdir: 'dist',
@@ -49,7 +56,7 @@ export async function bundle(entry: string, define: Record<string, string>): Pro
   );
   const inputs = Object.keys(result.metafile.inputs);
   return {
-    code: chunkMap(Object.fromEntries(chunks)),
+    code: chunkMap(Object.fromEntries(chunks), kind),
     sources: inputs.filter((path) => !path.includes('node_modules/')).toSorted(),
     metafile: result.metafile,
   };
@@ -92,7 +99,8 @@ async function toCommonJs(code: string): Promise<string> {
   return result.code.trimEnd();
 }
 
-function chunkMap(chunks: Record<string, string>): string {
+function chunkMap(chunks: Record<string, string>, kind: 'program' | 'library'): string {
+  const itself = kind === 'library' ? 'module.exports, load, module' : '{}, load, {}';
   const lazy = Object.entries(chunks)
     .filter(([name]) => name !== ENTRY)
     .map(([name, code]) => `${JSON.stringify(name)}(exports,require,module){${code}}`);
@@ -107,6 +115,6 @@ function load(id) {
   chunks[id](module.exports, load, module);
   return module.exports;
 }
-(function (exports, require, module) {${chunks[ENTRY]}})({}, load, {});
+(function (exports, require, module) {${chunks[ENTRY]}})(${itself});
 `;
 }

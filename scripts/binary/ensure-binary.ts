@@ -57,7 +57,8 @@ export async function ensureBinaries(wishes: Wish[], entry = 'main.ts'): Promise
   return built;
 }
 
-async function constants(): Promise<Record<string, string>> {
+/** What a bundle is told about the commit that it is made from. */
+export async function constants(): Promise<Record<string, string>> {
   const commit = await run('git', ['describe', '--always', '--dirty', '--abbrev=12', '--match='])
     .then(({ stdout }) => stdout.trim())
     .catch(() => '');

@@ -1,0 +1,11 @@
+/** The Lambda functions that look after a whole fleet on a schedule; beside main.ts the only home of `process`. */
+
+import { fleetCommandNamed } from './commands/table-fleet.ts';
+import { openHandler, type Handler } from './commands/lambda.ts';
+
+declare const __ECS_NODE_VERSION__: string | undefined;
+
+const version = typeof __ECS_NODE_VERSION__ === 'string' ? __ECS_NODE_VERSION__ : '0.0.0-source';
+const surroundings = { environment: process.env, output: process.stdout, version };
+
+export const serviceSize: Handler = openHandler(fleetCommandNamed('service-size'), surroundings);
