@@ -22,9 +22,10 @@ export async function makeLambdaZip(entry = 'lambda.ts'): Promise<LambdaZip> {
 }
 
 /** Times in a zip are local ones without a zone: noon of the first day that there is reads the same everywhere. */
-const options: ZipOptions = { mtime: new Date(1980, 0, 1, 12), level: 9, os: 3, attrs: 0o644 << 16 };
+const firstNoon = (): Date => new Date(1980, 0, 1, 12);
 
 export function pack(files: Readonly<Record<string, Uint8Array>>): Uint8Array {
+  const options: ZipOptions = { mtime: firstNoon(), level: 9, os: 3, attrs: 0o644 << 16 };
   const entries = Object.entries(files).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return zipSync(Object.fromEntries(entries.map(([name, bytes]) => [name, [bytes, options]])));
 }

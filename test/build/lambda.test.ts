@@ -1,0 +1,141 @@
+// The Lambda functions as they are uploaded: one small zip, run by a process that has nothing else, against the simulator.
+import { unzipSync } from 'fflate';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { makeLambdaZip, pack } from '../../scripts/lambda/zip.ts';
+import { operatorCredentials, startSimulator, type Simulator } from '../../simulator/simulator.ts';
+import { openFunction, scheduledEvent, type LambdaFunction } from '../lambda/function.ts';
+
+/** A process starts and a cluster of five registers: seconds on a busy machine. */
+const roomy = 60_000;
+
+let zip: Uint8Array;
+beforeAll(async () => {
+  ({ zip } = await makeLambdaZip());
+}, roomy);
+
+const event = scheduledEvent('prod-service-size');
+
+interface Stage {
+  simulator: Simulator;
+  desired(): number;
+  mutations(): string[];
+  open(environment: Record<string, string>): Promise<LambdaFunction>;
+}
+
+async function openStage(nodes: number): Promise<Stage> {
+  const simulator = await startSimulator();
+  onTestFinished(() => simulator.close());
+  for (const { id } of await simulator.verbs.scaleTo('ecs-nodes', nodes)) simulator.verbs.startEcsAgent(id, 'demo');
+  const { containerInstances, services } = simulator.world.clusters.get('demo')!;
+  await expect.poll(() => containerInstances.size, { timeout: roomy }).toBe(nodes);
+  simulator.verbs.createService('demo', { name: 'web', desired: 2 });
+  return {
+    simulator,
+    desired: () => services.get('web')!.desired,
+    mutations: () => simulator.calls.names().filter((call) => !/:(Describe|List)/.test(call)),
+    async open(environment) {
+      const opened = await openFunction({
+        zip,
+        handler: 'lambda.serviceSize',
+        environment: {
+          AWS_REGION: simulator.region,
+          AWS_ENDPOINT_URL: simulator.endpoint,
+          AWS_ACCESS_KEY_ID: operatorCredentials.accessKeyId,
+          AWS_SECRET_ACCESS_KEY: operatorCredentials.secretAccessKey,
+          ...environment,
+        },
+      });
+      onTestFinished(() => opened.close());
+      return opened;
+    },
+  };
+}
+
+const web = { ECS_NODE_CLUSTER: 'demo', ECS_NODE_SERVICE: 'web' };
+
+describe('the zip', () => {
+  test('has the same bytes wherever and whenever it is made', async () => {
+    const zone = process.env['TZ'];
+    onTestFinished(() => {
+      if (zone === undefined) delete process.env['TZ'];
+      else process.env['TZ'] = zone;
+    });
+    const made = ['UTC', 'Asia/Tokyo', 'America/Los_Angeles'].map((name) => {
+      process.env['TZ'] = name;
+      return Buffer.from(pack({ b: Buffer.from('b'), a: Buffer.from('a') })).toString('hex');
+    });
+    expect(new Set(made).size).toBe(1);
+    expect(Buffer.from((await makeLambdaZip()).zip).equals(Buffer.from(zip))).toBe(true);
+  });
+
+  test('is small: it holds the functions, and of the node nothing but what they share', () => {
+    expect(Object.keys(unzipSync(zip))).toEqual(['LICENSE', 'lambda.js']);
+    expect(zip.length).toBeLessThan(400_000);
+  });
+});
+
+describe('the function that sizes a service', () => {
+  test('changes nothing until it is told to', { timeout: roomy }, async () => {
+    const stage = await openStage(5);
+    const sizing = await stage.open(web);
+    const outcome = await sizing.invoke(event);
+    expect(outcome).toMatchObject({ kind: 'response', payload: { action: 'would-resize', desired: 2, wanted: 4 } });
+    expect(stage.mutations()).toEqual([]);
+  });
+
+  test('sets the desired count, and finds nothing to do the next minute', { timeout: roomy }, async () => {
+    const stage = await openStage(5);
+    const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true', ECS_NODE_SPARE: '2', ECS_NODE_MAX: '' });
+    expect(await sizing.invoke(event)).toMatchObject({
+      payload: { action: 'resized', wanted: 3, reason: /2 to spare/ },
+    });
+    expect(await sizing.invoke(event)).toMatchObject({ payload: { action: 'kept', wanted: 3 } });
+    expect(stage.desired()).toBe(3);
+    expect(stage.mutations()).toEqual(['ecs:UpdateService']);
+    const log = sizing.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(log.filter(({ level }) => level === 'info')).toMatchObject([
+      { level: 'info', message: 'invoked', command: 'service-size', requestId: 'request-1' },
+      { level: 'info', message: 'resized', from: 2, to: 3, requestId: 'request-1' },
+      { level: 'info', message: 'invoked', requestId: 'request-2' },
+    ]);
+  });
+
+  test('fails, so that the alarm sees it, where somebody else sizes the service', { timeout: roomy }, async () => {
+    const stage = await openStage(5);
+    stage.simulator.verbs.registerScalableTarget('demo', 'web', 1, 9);
+    const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
+    expect(await sizing.invoke(event)).toMatchObject({ kind: 'error', errorType: 'Refused' });
+    expect(sizing.lines().at(-1)).toContain('"level":"error"');
+    expect(stage.mutations()).toEqual([]);
+  });
+
+  test('fails before its time is up, and says why, where AWS does not answer', { timeout: roomy }, async () => {
+    const stage = await openStage(1);
+    stage.simulator.faults.add({ effect: { kind: 'hang' } });
+    const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
+    expect(await sizing.invoke(event, 4_000)).toMatchObject({ kind: 'error', errorType: 'Unavailable' });
+    stage.simulator.faults.clear();
+    expect(await sizing.invoke(event)).toMatchObject({ kind: 'response', payload: { action: 'resized', wanted: 1 } });
+  });
+
+  test('tells all that is wrong with its environment at once, and asks AWS nothing', { timeout: roomy }, async () => {
+    const stage = await openStage(1);
+    const sizing = await stage.open({
+      ECS_NODE_CLUSTR: 'demo',
+      ECS_NODE_SERVICE: 'a/b',
+      ECS_NODE_SPARE: 'one',
+      ECS_NODE_APPLY: 'yes',
+    });
+    const outcome = await sizing.invoke(event);
+    expect(outcome).toMatchObject({ kind: 'error', errorType: 'ConfigError' });
+    const { errorMessage } = outcome as { errorMessage: string };
+    expect(errorMessage.split('\n')).toEqual([
+      'ECS_NODE_CLUSTR: unknown; did you mean ECS_NODE_CLUSTER?',
+      'ECS_NODE_SERVICE: must be a name of 1 to 255 letters, digits, - or _; found "a/b"',
+      'ECS_NODE_SPARE: must be a whole number from 0 to 5000; found "one"',
+      'ECS_NODE_APPLY: must be true or false; found "yes"',
+      'ECS_NODE_CLUSTER: missing; it is required (ECS cluster, by name)',
+    ]);
+    expect(stage.simulator.calls.names()).toEqual([]);
+  });
+});
