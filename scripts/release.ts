@@ -12,6 +12,7 @@ import { parseArgs, promisify } from 'node:util';
 import { bundle } from './binary/bundle.ts';
 import { ensureBinaries, ensureBinary } from './binary/ensure-binary.ts';
 import type { Architecture } from './binary/node-binaries.ts';
+import { makeLambdaZip } from './lambda/zip.ts';
 import { makeRelease } from './release/make.ts';
 import { readSigningKey } from './release/sums.ts';
 import { renderSbom, type Lockfile } from './release/sbom.ts';
@@ -56,6 +57,7 @@ const wishes = architectures.map((architecture) => ({
 await ensureBinaries(wishes);
 const binaries = new Map(wishes.map(({ architecture, output }) => [architecture, output]));
 
+const lambda = await makeLambdaZip();
 const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
 const epochSeconds = await readEpoch();
 await rm(OUT, { recursive: true, force: true });
@@ -67,6 +69,7 @@ const made = await makeRelease({
   binaries,
   completions: await renderCompletions(await ensureBinary()),
   sbom: await listMaterials(),
+  lambdaZip: lambda.zip,
   baseUrl: values['base-url'],
   ...(signingKey === undefined ? {} : { signingKey }),
 });
@@ -90,7 +93,8 @@ async function renderCompletions(binary: string): Promise<Record<string, string>
 
 async function listMaterials(): Promise<string> {
   const { metafile } = await bundle('main.ts', {});
-  const sources = Object.values(metafile.outputs).flatMap(({ inputs }) =>
+  const outputs = [metafile, lambda.metafile].flatMap((made) => Object.values(made.outputs));
+  const sources = outputs.flatMap(({ inputs }) =>
     Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
   );
   const lock = JSON.parse(await readFile('package-lock.json', 'utf8')) as Lockfile;

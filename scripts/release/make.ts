@@ -1,4 +1,4 @@
-// Puts a release together from binaries: archives, packages, bill of materials, checksums, signature, one-liner.
+// Puts a release together from binaries: archives, packages, Lambda functions, bill of materials, checksums, signature, one-liner.
 import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,6 +17,8 @@ export interface Release {
   binaries: ReadonlyMap<Architecture, string>;
   completions: Readonly<Record<string, string>>;
   sbom: string;
+  /** The Lambda functions, zipped. */
+  lambdaZip: Uint8Array;
   /** Where it will lie, for install.sh; may be empty: then users say so themselves. */
   baseUrl: string;
   /** Without one there is no signature and no install.sh, which installs only what is signed. */
@@ -45,6 +47,9 @@ export async function makeRelease(release: Release): Promise<string[]> {
   const sbom = join(folder, 'ecs-node.cdx.json');
   await writeFile(sbom, release.sbom);
   made.push(sbom);
+  const functions = join(folder, 'ecs-node-lambda.zip');
+  await writeFile(functions, release.lambdaZip);
+  made.push(functions);
 
   const sums = join(folder, 'SHA256SUMS');
   const text = await renderSums(made.toSorted());

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pack } from '../../scripts/lambda/zip.ts';
 import { makeRelease } from '../../scripts/release/make.ts';
 import { readSigningKey } from '../../scripts/release/sums.ts';
 import { renderSbom } from '../../scripts/release/sbom.ts';
@@ -39,6 +40,7 @@ async function release(name: string): Promise<string> {
     binaries,
     completions: { 'ecs-node.bash': 'bash\n', 'ecs-node.zsh': 'zsh\n', 'ecs-node.fish': 'fish\n' },
     sbom: '{}\n',
+    lambdaZip: pack({ 'lambda.js': Buffer.from('exports.sweep = 0;') }),
     baseUrl: 'https://example.com/ecs-node/1.2.3',
     signingKey: await readSigningKey(secret),
   });
@@ -59,6 +61,7 @@ test('two builds have the same bytes, wherever and whenever they are made', asyn
     'SHA256SUMS.sig',
     'ecs-node-1.2.3~rc.1-1.aarch64.rpm',
     'ecs-node-1.2.3~rc.1-1.x86_64.rpm',
+    'ecs-node-lambda.zip',
     'ecs-node-linux-arm64.tar.xz',
     'ecs-node-linux-x86_64.tar.xz',
     'ecs-node.cdx.json',
