@@ -16,7 +16,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'source',
-          include: ['test/{unit,build,contracts,simulation}/**/*.test.ts'],
+          include: ['test/{unit,build,contracts,simulation,fuzz}/**/*.test.ts'],
           exclude,
           testTimeout: 10_000,
         },
@@ -27,7 +27,7 @@ export default defineConfig({
         test: {
           name: 'binary',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{unit,build,contracts,simulation}/**', ...exclude],
+          exclude: ['test/{unit,build,contracts,simulation,fuzz}/**', ...exclude],
           globalSetup: './test/binary.ts',
           testTimeout: 120_000,
           hookTimeout: 60_000,

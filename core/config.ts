@@ -8,6 +8,9 @@ import { schema } from './schema.ts';
 /** A valid configuration. Durations are seconds and shares are percent, as their names say. */
 export type Config = z.output<typeof schema>;
 
+/** More than a person mends in one go; what is left is told by the next check. */
+const maxFaults = 100;
+
 /** zod would compile the schema to JavaScript first, three times as long as the one reading that a process needs takes without. */
 const readOnce = { jitless: true };
 
@@ -23,7 +26,8 @@ export function parseConfig(
   const faults = result.success
     ? crossFaults(result.data)
     : [...faultsOf(result.error.issues, schema, settings), ...crossFaultsBeside(result.error.issues, settings)];
-  if (faults.length > 0 || !result.success) throw new ConfigError(faults.map((fault) => withSource(fault, sourceOf)));
+  if (faults.length > 0 || !result.success)
+    throw new ConfigError(faults.slice(0, maxFaults).map((fault) => withSource(fault, sourceOf)));
   return deepFreeze(result.data);
 }
 

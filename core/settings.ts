@@ -1,6 +1,6 @@
 /** Where settings come from: layers of YAML, tags and flags, merged by strength, each value remembering its source. */
 
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
 import { ConfigError, UsageError, messageOf, type Fault } from './errors.ts';
 
 export type Settings = Record<string, unknown>;
@@ -18,12 +18,14 @@ export interface Merged {
   sourceOf(path: string): string | undefined;
 }
 
-/** A configuration is some hundred lines; more is a mistake, and must not cost the node its memory. */
-const maxCharacters = 262_144;
+/** A configuration is some hundred lines, a few kilobytes; more is a mistake, and the parser's time grows with its square. */
+const maxCharacters = 65_536;
 /** An alias may stand for a section; more than this many is the "billion laughs". */
 const maxAliases = 50;
 /** The schema is five deep. */
 const maxDepth = 20;
+/** As many faults of one text as a person mends in one go; a broken megabyte must not become eleven of complaints. */
+const maxFaults = 50;
 /** Leaves room for brackets in comments. */
 const maxOpen = 500;
 
@@ -57,13 +59,15 @@ export function parseAssignment(text: string): { path: string[]; value: unknown 
     );
   }
   if (value === '') return { path, value: '' };
-  const document = parseDocument(value, { prettyErrors: false });
-  const [error] = [...document.errors, ...document.warnings];
-  if (error !== undefined) throw new UsageError(`--set ${key}: the value is not YAML: ${error.message}`);
   try {
-    return { path, value: document.toJS({ maxAliasCount: 0 }) as unknown };
+    // Read as a file would be, with the same limits; an alias has nothing to stand for.
+    const source = `--set ${key}`;
+    const document = readDocument(value, source);
+    return { path, value: toValue(document, source, 0) };
   } catch (cause) {
-    throw new UsageError(`--set ${key}: the value is not YAML: ${messageOf(cause)}`, { cause });
+    if (!(cause instanceof ConfigError)) throw cause;
+    const problems = cause.faults.map(({ problem }) => problem).join('; ');
+    throw new UsageError(`--set ${key}: ${problems}`, { cause });
   }
 }
 
@@ -107,7 +111,9 @@ function mergeSection(
       mergeSection(section, value, path, layer, origins, isSection);
       continue;
     }
-    for (const known of origins.keys()) if (`${known}.`.startsWith(`${dotted}.`)) origins.delete(known);
+    // Only what was there has origins: looking for each of many settings would take quadratic time.
+    if (before !== undefined)
+      for (const known of origins.keys()) if (`${known}.`.startsWith(`${dotted}.`)) origins.delete(known);
     if (isPlain(value)) {
       const section: Settings = {};
       define(into, key, section);
@@ -137,16 +143,34 @@ export function readDocument(text: string, source: string, lines = new LineCount
   if (opensMoreThan(text, maxOpen)) throw tooDeep(source);
   let document: Document.Parsed;
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+    // Silent: what it thinks of a text is told as a fault, never printed by the library with pieces of the text.
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   } catch (cause) {
     throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${messageOf(cause)}` }], { cause });
   }
-  const faults: Fault[] = [...document.errors, ...document.warnings].map(({ message, pos, code }) => ({
+  const found = [...document.errors, ...document.warnings].slice(0, maxFaults);
+  const faults: Fault[] = found.map(({ message, pos, code }) => ({
     path: `${source}:${lines.linePos(pos[0]).line}`,
     problem: code === 'DUPLICATE_KEY' ? 'the same setting twice in one section' : `not YAML: ${message}`,
   }));
   if (faults.length > 0) throw new ConfigError(faults);
-  return document;
+  const key = keyThatIsNoName(document);
+  if (key === undefined) return document;
+  const line = lines.linePos(key.range?.[0] ?? 0).line;
+  throw new ConfigError([{ path: `${source}:${line}`, problem: 'something that is no name stands before a colon' }]);
+}
+
+/** A list or a section as a key would become one by being printed. */
+function keyThatIsNoName(document: Document.Parsed): Node | undefined {
+  let found: Node | undefined;
+  visit(document, {
+    Pair(_, { key }) {
+      if (isScalar(key) && (typeof key.value !== 'object' || key.value === null)) return undefined;
+      found = key as Node;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 function toSettings(document: Document.Parsed, source: string): Settings {
@@ -156,14 +180,18 @@ function toSettings(document: Document.Parsed, source: string): Settings {
     const found = isSeq(contents) ? 'a list' : 'text';
     throw new ConfigError([{ path: source, problem: `must hold settings such as "cluster: NAME"; found ${found}` }]);
   }
-  let settings: unknown;
+  return toValue(document, source, maxAliases) as Settings;
+}
+
+function toValue(document: Document.Parsed, source: string, aliases: number): unknown {
+  let value: unknown;
   try {
-    settings = document.toJS({ maxAliasCount: maxAliases });
+    value = document.toJS({ maxAliasCount: aliases });
   } catch (cause) {
     throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${messageOf(cause)}` }], { cause });
   }
-  if (isDeeper(settings, maxDepth)) throw tooDeep(source);
-  return settings as Settings;
+  if (isDeeper(value, maxDepth)) throw tooDeep(source);
+  return value;
 }
 
 function tooDeep(source: string): ConfigError {

@@ -47,7 +47,9 @@ test.each([
   ['an open bracket', 'disk: {checks: 5\n', /^file:\d: not YAML/],
   ['an unknown tag', 'cluster: !!js/function "x"\n', /^file:1: not YAML/],
   ['nesting without end', `a: ${'{a: '.repeat(50)}1${'}'.repeat(50)}\n`, /nested deeper/],
-  ['nesting that would cost the stack', `a: ${'['.repeat(100_000)}\n`, /^file: is nested deeper/],
+  ['nesting that would cost the stack', `a: ${'['.repeat(60_000)}\n`, /^file: is nested deeper/],
+  ['a section as the name of a setting', '? {a: b}\n: 1\n', /^file:1: something that is no name/],
+  ['a list as the name of a setting', 'cluster: a\n[a]: 1\n', /^file:2: something that is no name/],
   ['a text of a megabyte', `cluster: ${'a'.repeat(1_000_000)}\n`, /longer than/],
 ])('%s is refused with its place', (_, text, problem) => {
   expect(() => parseLayer(text, 'file')).toThrow(ConfigError);
@@ -143,12 +145,18 @@ test.each([
   expect(parseAssignment(text)).toEqual({ path, value });
 });
 
-test.each(['disk.fullPercent', '=5', 'disk..x=5', 'a b=5', 'disk.paths=[', 'x=*y', '__proto__.x=1'])(
-  '--set %s is wrong usage',
-  (text) => {
-    expect(() => parseAssignment(text)).toThrow(UsageError);
-  },
-);
+test.each([
+  'disk.fullPercent',
+  '=5',
+  'disk..x=5',
+  'a b=5',
+  'disk.paths=[',
+  'x=*y',
+  '__proto__.x=1',
+  `x=${'['.repeat(50_000)}`,
+])('--set %s is wrong usage', (text) => {
+  expect(() => parseAssignment(text)).toThrow(UsageError);
+});
 
 test('tags may name and choose, and nothing else', () => {
   const found = layersOfTags({
@@ -164,6 +172,20 @@ test('tags may name and choose, and nothing else', () => {
     expect.stringMatching(/^tag ecs-node:join\.checks: cannot be set by a tag/),
     'tag ecs-node:registar: unknown setting; did you mean ecs-node:registrar?',
   ]);
+});
+
+test('a text with thousands of mistakes names as many as a person mends in one go', () => {
+  const faultsOf = (work: () => unknown) => {
+    try {
+      work();
+    } catch (error) {
+      return (error as ConfigError).faults;
+    }
+    return [];
+  };
+  const unknown = Array.from({ length: 3_000 }, (_, index) => `a${index}: 1`).join('\n');
+  expect(faultsOf(() => parseConfig(merge(unknown).settings))).toHaveLength(100);
+  expect(faultsOf(() => parseLayer('cluster: a|\n'.repeat(3_000), 'file'))).toHaveLength(50);
 });
 
 test('a layer of one path', () => {
