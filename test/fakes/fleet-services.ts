@@ -40,7 +40,7 @@ export function healthyCluster(instances: number, more: Partial<ClusterCounts> =
   };
 }
 
-export function fakeServices(instances: number, desired: number): FakeServices {
+export function fakeServices(instances: number, desired: number, cluster = 'prod', name = 'web'): FakeServices {
   const ask = (call: string, signal: AbortSignal) => {
     signal.throwIfAborted();
     fake.calls.push(call);
@@ -57,20 +57,22 @@ export function fakeServices(instances: number, desired: number): FakeServices {
     calls: [],
     troubles: 0,
     before: () => {},
-    async countInstances(_cluster, signal) {
+    async countInstances(wanted, signal) {
       ask('countInstances', signal);
+      if (wanted !== cluster) throw new Refused(`there is no cluster ${wanted}`);
       return fake.counts;
     },
-    async readService(_cluster, _service, signal) {
+    async readService(_cluster, wanted, signal) {
       ask('readService', signal);
-      return fake.service;
+      return wanted === name ? fake.service : undefined;
     },
-    async readScalingTarget(_cluster, _service, signal) {
+    async readScalingTarget(_cluster, wanted, signal) {
       ask('readScalingTarget', signal);
-      return fake.target;
+      return wanted === name ? fake.target : undefined;
     },
-    async setDesiredCount(_cluster, _service, wanted, signal) {
+    async setDesiredCount(_cluster, service, wanted, signal) {
       ask(`setDesiredCount ${wanted}`, signal);
+      if (service !== name) throw new Refused('Service not found.');
       if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`desired count ${wanted}`);
       if (fake.service?.status !== 'ACTIVE') throw new Refused('Service was not ACTIVE.');
       if (fake.service.scheduling === 'DAEMON') throw new Refused('DAEMON services have no desired count.');

@@ -1,0 +1,14 @@
+import { afterAll, beforeAll } from 'vitest';
+import { describeFleetServices } from './fleet-services.ts';
+import { motoFleetServices } from './stages/fleet-services.ts';
+import { startMoto, type Moto } from './stages/moto.ts';
+
+let moto: Moto;
+beforeAll(async () => {
+  moto = await startMoto();
+}, 60_000);
+afterAll(() => moto.close());
+
+describeFleetServices('moto', (instances, desired) => motoFleetServices(moto, instances, desired), {
+  'counts container instances by state': 'moto lists all of them, whatever state is asked for',
+});

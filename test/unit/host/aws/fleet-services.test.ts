@@ -1,0 +1,106 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { openLog } from '../../../../core/log.ts';
+import { openFleetServices } from '../../../../host/aws/fleet-services.ts';
+import { openFleetSession } from '../../../../host/aws/fleet-session.ts';
+import { serve, type Answer } from '../local-server.ts';
+import { callOf, json, keys, wire } from './aws.ts';
+
+const patient = new AbortController().signal;
+
+async function open(answer: Answer) {
+  const server = await serve(answer);
+  const log = openLog(() => {}, Date.now);
+  const services = openFleetServices(openFleetSession('eu-west-1', { AWS_ENDPOINT_URL: server.url, ...keys }, log));
+  onTestFinished(() => services.close());
+  return { services, server };
+}
+
+const service = {
+  serviceName: 'web',
+  status: 'ACTIVE',
+  desiredCount: 3,
+  runningCount: 3,
+  pendingCount: 0,
+  deployments: [{ status: 'PRIMARY', rolloutState: 'COMPLETED' }],
+};
+
+test('every page is counted, and one that comes twice is counted once', async () => {
+  const pages = [{ containerInstanceArns: ['a', 'b'], nextToken: 'more' }, { containerInstanceArns: ['b', 'c'] }];
+  const { services, server } = await open((asked) => {
+    if (callOf(asked) === 'DescribeClusters') {
+      return json({ clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }] });
+    }
+    const { nextToken } = JSON.parse(asked.body) as { nextToken?: string };
+    return json(pages[nextToken === undefined ? 0 : 1]!);
+  });
+  expect(await services.countInstances('prod', patient)).toMatchObject({ active: 3, connected: 3, draining: 3 });
+  expect(server.asked[0]?.headers.authorization).toMatch(/\/eu-west-1\/ecs\/aws4_request/);
+});
+
+test.each([
+  ['a cluster without its count', 'countInstances', { clusters: [{ status: 'ACTIVE' }] }],
+  ['no cluster, and no reason', 'countInstances', { clusters: [] }],
+  [
+    'a cluster that could not be read',
+    'countInstances',
+    { clusters: [], failures: [{ arn: 'x', reason: 'INTERNAL' }] },
+  ],
+  ['nothing at all', 'countInstances', {}],
+  ['no service, and no reason', 'readService', { services: [] }],
+  ['a service without its desired count', 'readService', { services: [{ ...service, desiredCount: undefined }] }],
+  ['a service without its deployments', 'readService', { services: [{ ...service, deployments: undefined }] }],
+  ['nothing about scalable targets', 'readScalingTarget', {}],
+  ['a change that names no service', 'setDesiredCount', {}],
+] as const)('%s is half an answer: time may heal it, and nothing is concluded from it', async (_title, verb, body) => {
+  const { services } = await open(() => json(body));
+  const asked: Record<string, () => Promise<unknown>> = {
+    countInstances: () => services.countInstances('prod', patient),
+    readService: () => services.readService('prod', 'web', patient),
+    readScalingTarget: () => services.readScalingTarget('prod', 'web', patient),
+    setDesiredCount: () => services.setDesiredCount('prod', 'web', 2, patient),
+  };
+  await expect(asked[verb]!()).rejects.toThrow(Unavailable);
+});
+
+test('a list of container instances that is missing is no empty cluster', async () => {
+  const { services } = await open((asked) =>
+    json(
+      callOf(asked) === 'DescribeClusters'
+        ? { clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }] }
+        : {},
+    ),
+  );
+  await expect(services.countInstances('prod', patient)).rejects.toThrow(Unavailable);
+});
+
+test('a service that ECS does not know is told apart from one that it could not read', async () => {
+  const { services } = await open(() => json({ services: [], failures: [{ arn: 'web', reason: 'MISSING' }] }));
+  expect(await services.readService('prod', 'web', patient)).toBeUndefined();
+});
+
+test('the desired count is changed and nothing else', async () => {
+  const { services, server } = await open(() => json({ service: { ...service, desiredCount: 2 } }));
+  expect(await services.setDesiredCount('prod', 'web', 2, patient)).toBe(2);
+  expect(JSON.parse(server.asked.at(-1)!.body)).toEqual({ cluster: 'prod', service: 'web', desiredCount: 2 });
+});
+
+test("another service's scalable target is not taken for this one's, whatever the answer holds", async () => {
+  const target = { ResourceId: 'service/prod/web-2', MinCapacity: 1, MaxCapacity: 2 };
+  const { services } = await open(() => json({ ScalableTargets: [target] }));
+  expect(await services.readScalingTarget('prod', 'web', patient)).toBeUndefined();
+});
+
+test('a missing permission says who lacks it and where to look', async () => {
+  const { services } = await open(() => wire.json('AccessDeniedException', 'no'));
+  const refused = services.setDesiredCount('prod', 'web', 2, patient);
+  await expect(refused).rejects.toThrow(Refused);
+  await expect(refused).rejects.toThrow(
+    /ecs:UpdateService on prod\/web is not allowed: add it to the role of whoever runs this/,
+  );
+});
+
+test('a service that asks to be left alone is asked again later', async () => {
+  const { services } = await open(() => wire.json('ThrottlingException', 'Rate exceeded'));
+  await expect(services.readScalingTarget('prod', 'web', patient)).rejects.toThrow(Unavailable);
+});
