@@ -46,7 +46,7 @@ export async function planConfiguration(
   const isRequired = caller.configFileGiven && flags.length === 0;
   const { texts, faults } = await readFiles(machine, caller.configFile, isRequired, caller.log);
   const found = layersOf(texts);
-  const files = { layers: found.layers, faults: [...faults, ...found.faults] };
+  const files = { ...found, faults: [...faults, ...found.faults] };
   const flagLayers = layersOfFlags(flags);
   const lacks = lacksOutside(files, flagLayers);
   return { files, flagLayers, edits: editFiles(texts, caller.configFile, flags), lacksOutside: lacks };

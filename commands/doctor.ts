@@ -61,7 +61,7 @@ async function readPatient(caller: Caller, ground: Ground, signal: AbortSignal):
   };
 }
 
-function subjectOf({ cluster, metrics, leave, opsworks }: NonNullable<Patient['config']>) {
+function subjectOf({ cluster, metrics, leave, opsworks, refresh }: NonNullable<Patient['config']>) {
   return {
     cluster,
     namespace: metrics.namespace,
@@ -69,6 +69,7 @@ function subjectOf({ cluster, metrics, leave, opsworks }: NonNullable<Patient['c
     loadBalancers: leave.loadBalancers,
     opsworksRegion: opsworks.region,
     stack: opsworks.stack,
+    source: refresh.source,
   };
 }
 

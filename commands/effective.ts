@@ -5,7 +5,7 @@ import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import type { Run } from './command.ts';
-import { readFileLayers, settle } from './load-config.ts';
+import { readFileLayers, settleSafely } from './load-config.ts';
 import { readOutside } from './sources/outside.ts';
 
 /** The agent waits for the metadata service itself; this only bridges what is lost on the way. */
@@ -16,6 +16,6 @@ export const effective: Run = async (caller, _words, signal) => {
   const clock = openClock();
   const metadata = openMetadata(caller.environment, clock);
   const outside = await retry((inner) => readOutside(metadata, inner), { clock, signal, withinMs: metadataMs });
-  caller.print(`${JSON.stringify(settle(files, [], outside).config)}\n`);
+  caller.print(`${JSON.stringify(settleSafely(files, [], outside, caller.log).config)}\n`);
   return 0;
 };

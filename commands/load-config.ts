@@ -4,7 +4,8 @@ import { isSection, parseConfig, type Config } from '../core/config.ts';
 import { ConfigError, type Fault } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
-import { mergeLayers, type Layer, type Merged } from '../core/settings.ts';
+import { isPlain, mergeLayers, type Layer, type Merged } from '../core/settings.ts';
+import { faultsOfRemote } from '../core/remote-settings.ts';
 import { layersOf, readFiles, type Found } from './sources/files.ts';
 
 export interface Loaded extends Merged {
@@ -15,8 +16,11 @@ const nothing: Found = { layers: [], faults: [] };
 
 /** `outside` is what tags and user data say; without it, nothing but the node's own files and the flags count. */
 export function settle(files: Found, flags: readonly Layer[], outside: Found = nothing): Loaded {
-  const merged = mergeLayers([...outside.layers, ...files.layers, ...flags], isSection);
-  const broken = [...outside.faults, ...files.faults];
+  const own = [...outside.layers, ...files.layers, ...flags];
+  const remote = remoteOf(files, mergeLayers(own, isSection));
+  const at = outside.layers.length + remote.behind;
+  const merged = mergeLayers([...own.slice(0, at), ...remote.layers, ...own.slice(at)], isSection);
+  const broken = [...outside.faults, ...files.faults, ...remote.faults];
   let faults: readonly Fault[] = [];
   try {
     const config = parseConfig(merged.settings, merged.sourceOf);
@@ -29,10 +33,40 @@ export function settle(files: Found, flags: readonly Layer[], outside: Found = n
   throw new ConfigError([...broken, ...faults]);
 }
 
+/**
+ * As `settle`, for a node that must live: when what was pulled from elsewhere makes no valid configuration with the node's own files
+ * (another version of this program knows other settings), those count alone, since they are whole by themselves.
+ */
+export function settleSafely(files: Found, flags: readonly Layer[], outside: Found, log: Log): Loaded {
+  try {
+    return settle(files, flags, outside);
+  } catch (error) {
+    if (!(error instanceof ConfigError) || files.remote === undefined) throw error;
+    const loaded = settle(ownOnly(files), flags, outside);
+    log.error('pulled configuration not used', { error: error.message });
+    return loaded;
+  }
+}
+
+export function ownOnly({ layers, faults }: Found): Found {
+  return { layers, faults };
+}
+
+/** What was pulled, as far as this node is configured to pull; each setting that it may not carry is a fault. */
+function remoteOf(files: Found, { settings }: Merged): NonNullable<Found['remote']> {
+  const refresh = settings['refresh'];
+  if (files.remote === undefined || !isPlain(refresh) || typeof refresh['source'] !== 'string')
+    return { layers: [], faults: [], behind: 0 };
+  const also = Array.isArray(refresh['also']) ? refresh['also'].filter((each) => typeof each === 'string') : [];
+  const { layers, faults, behind } = files.remote;
+  return { layers, behind, faults: [...faults, ...layers.flatMap((layer) => faultsOfRemote(layer, also))] };
+}
+
 /** Throws what is wrong already; what is merely missing may still come from tags or user data: true then. */
 export function lacksOutside(files: Found, flags: readonly Layer[]): boolean {
   try {
-    settle(files, flags);
+    // Nothing that is required may come from elsewhere.
+    settle(ownOnly(files), flags);
     return false;
   } catch (error) {
     if (error instanceof ConfigError && error.faults.every(({ missing }) => missing === true)) return true;
@@ -52,5 +86,5 @@ interface Place {
 export async function readFileLayers(machine: Machine, { configFile, configFileGiven, log }: Place): Promise<Found> {
   const { texts, faults } = await readFiles(machine, configFile, configFileGiven, log);
   const found = layersOf(texts);
-  return { layers: found.layers, faults: [...faults, ...found.faults] };
+  return { ...found, faults: [...faults, ...found.faults] };
 }

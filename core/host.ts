@@ -149,7 +149,15 @@ export interface LocalTask {
  * Arguments and results are plain JSON, so that a short-lived child process can speak for a resident one.
  */
 export interface Cloud
-  extends InstanceCloud, GroupCloud, ClusterCloud, BalancerCloud, OpsWorksCloud, SystemsManagerCloud, MetricsCloud {
+  extends
+    InstanceCloud,
+    GroupCloud,
+    ClusterCloud,
+    BalancerCloud,
+    OpsWorksCloud,
+    SystemsManagerCloud,
+    MetricsCloud,
+    ConfigurationCloud {
   /** Lets go of connections and helpers. */
   close(): Promise<void>;
 }
@@ -306,6 +314,28 @@ export interface Registration {
 export interface SystemsManagerCloud {
   /** `Online`, `ConnectionLost` …; undefined while Systems Manager does not know the instance. */
   readPing(signal: AbortSignal): Promise<string | undefined>;
+}
+
+/** Documents of the configuration that are kept for many nodes at one place. */
+export interface ConfigurationCloud {
+  /**
+   * What lies directly below `ssm:/PATH` or `s3://BUCKET/PREFIX`, by name; of what is `known` (name → version) no text is fetched.
+   * Refused also when there is more than a configuration can be.
+   */
+  readDocuments(
+    source: string,
+    known: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<RemoteDocument[]>;
+}
+
+export interface RemoteDocument {
+  /** Last part of the parameter's name, or of the object's key. */
+  name: string;
+  /** Changes whenever the text does. */
+  version: string;
+  /** Absent when this version is known. */
+  text?: string;
 }
 
 export interface MetricsCloud {

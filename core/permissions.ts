@@ -20,6 +20,10 @@ export type Reach =
   | 'target-groups'
   | 'load-balancers'
   | 'namespace'
+  | 'parameter-path'
+  | 'parameters'
+  | 'bucket'
+  | 'objects'
   | 'stack'
   /** A stack that is configured by name is found by listing all. */
   | 'stacks'
@@ -45,6 +49,10 @@ const hooks = ({ autoScaling }: Config) =>
 const brakes = ({ disk, ecsAgent }: Config) => disk.leave || ecsAgent.action === 'replace';
 const steady = ({ leave }: Config) => leave.steadyClusterSeconds > 0;
 const balancers = ({ leave }: Config) => leave.targetGroups.length > 0;
+const pulls =
+  (from: 'ssm:' | 's3:') =>
+  ({ refresh }: Config) =>
+    refresh.source?.startsWith(from) === true;
 const classicBalancers = ({ leave }: Config) => leave.loadBalancers.length > 0;
 
 function group(feature: string, reach: Reach, when: (config: Config) => boolean, actions: string): Permission[] {
@@ -105,6 +113,10 @@ export const permissions: readonly Permission[] = [
     ({ containerEnvironment }) => containerEnvironment.enabled,
     'ec2:DescribeTags',
   ),
+  ...group('configuration refresh', 'parameter-path', pulls('ssm:'), 'ssm:GetParametersByPath'),
+  ...group('configuration refresh: parameters of type SecureString', 'parameters', pulls('ssm:'), 'ssm:GetParameters'),
+  ...group('configuration refresh', 'bucket', pulls('s3:'), 's3:ListBucket'),
+  ...group('configuration refresh', 'objects', pulls('s3:'), 's3:GetObject'),
   ...group('registrar ssm', 'everything', ({ registrar }) => registrar === 'ssm', 'ssm:DescribeInstanceInformation'),
   ...group('registrar opsworks', 'stacks', opsworks, 'opsworks:DescribeStacks'),
   ...group(

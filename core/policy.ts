@@ -1,6 +1,7 @@
 /** The least-privilege IAM policy of a node. Pure. */
 
 import type { Config } from './config.ts';
+import { parseSource } from './configuration-source.ts';
 import { permissionsFor, type Permission, type Reach } from './permissions.ts';
 
 /** Where the node is, as far as one knows; `*` where one does not. */
@@ -61,6 +62,16 @@ const limits: Record<Reach, (config: Config, place: Place) => Limit> = {
     Resource: '*',
     Condition: { StringEquals: { 'cloudwatch:namespace': metrics.namespace } },
   }),
+  'parameter-path': (config, place) => ({ Resource: parameterArn(config, place) }),
+  parameters: (config, place) => ({ Resource: `${parameterArn(config, place)}/*` }),
+  bucket: ({ refresh }, { partition }) => {
+    const { bucket, prefix } = parseBucket(refresh.source);
+    return { Resource: `arn:${partition}:s3:::${bucket}`, Condition: { StringEquals: { 's3:prefix': prefix } } };
+  },
+  objects: ({ refresh }, { partition }) => {
+    const { bucket, prefix } = parseBucket(refresh.source);
+    return { Resource: `arn:${partition}:s3:::${bucket}/${prefix}*` };
+  },
   stack: (config, place) => ({ Resource: stackArn(config, place) }),
   stacks: (config, place) => ({ Resource: isStackId(config.opsworks.stack) ? stackArn(config, place) : '*' }),
   everything: () => ({ Resource: '*' }),
@@ -79,6 +90,10 @@ const sids: Record<Reach, string> = {
   'target-groups': 'OnTheConfiguredTargetGroups',
   'load-balancers': 'OnTheConfiguredLoadBalancers',
   namespace: 'MetricsInOneNamespace',
+  'parameter-path': 'ReadingTheConfiguredParameterPath',
+  parameters: 'ReadingTheConfiguredParameters',
+  bucket: 'ListingTheConfiguredPrefix',
+  objects: 'ReadingTheConfiguredObjects',
   stack: 'OnTheOpsWorksStack',
   stacks: 'FindingTheOpsWorksStack',
   everything: 'ReadOnlySinceIamKnowsNoResourceThere',
@@ -120,6 +135,11 @@ function extent({ reach, by }: Permission, { cluster, metrics, opsworks }: Confi
     'target-groups': 'the target groups in leave.targetGroups',
     'load-balancers': 'the load balancers in leave.loadBalancers',
     namespace: `namespace ${metrics.namespace}`,
+    'parameter-path': 'the path in refresh.source',
+    parameters:
+      "what is below the path in refresh.source; a key of KMS that is not AWS's own needs kms:Decrypt beside it",
+    bucket: 'the bucket in refresh.source, and there the prefix',
+    objects: 'what is below the prefix in refresh.source',
     stack: isStackId(opsworks.stack) ? 'the stack' : 'any stack: opsworks.stack is a name, and only an id makes an ARN',
     stacks: isStackId(opsworks.stack) ? 'the stack' : 'everything, read only: a stack is found by name by listing all',
     everything: 'everything, read only: IAM knows no resource for it',
@@ -133,6 +153,16 @@ function instances({ partition, region, account }: Place): string {
 
 function ecs({ partition, region, account }: Place, what: string): string {
   return `arn:${partition}:ecs:${region}:${account}:${what}`;
+}
+
+function parameterArn({ refresh }: Config, { partition, region, account }: Place): string {
+  const source = parseSource(refresh.source ?? '');
+  return `arn:${partition}:ssm:${region}:${account}:parameter${source?.kind === 'ssm' ? source.path : '/*'}`;
+}
+
+function parseBucket(text = ''): { bucket: string; prefix: string } {
+  const source = parseSource(text);
+  return source?.kind === 's3' ? source : { bucket: '*', prefix: '' };
 }
 
 function stackArn({ opsworks }: Config, { partition, region, account }: Place): string {

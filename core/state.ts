@@ -12,6 +12,8 @@ export const paths = {
   dockerConfig: '/etc/docker/daemon.json',
   /** For containers to mount, as a folder. */
   containerConfig: '/etc/container_config',
+  /** What was pulled from `refresh.source`: the last good documents, and those that were refused. */
+  refreshed: '/var/lib/ecs-node/refreshed.json',
   /** Written by bootstrap. */
   bootstrap: '/var/lib/ecs-node/bootstrap.json',
   /** Where `Machine.unpack` makes its folders; what a killed bootstrap left there is removed by the next one. */

@@ -26,6 +26,18 @@ export const upkeepSections = {
         )
         .optional()
         .describe('Where drop-ins of the configuration are pulled from: ssm:/PATH or s3://BUCKET/PREFIX'),
+      also: z
+        .array(
+          z
+            .string()
+            .regex(
+              /^(?!refresh(\.|$))[A-Za-z]\w*(\.\w+)*$/,
+              'must be a setting such as ecs.settings, and none of refresh itself',
+            ),
+        )
+        .max(50)
+        .default([])
+        .describe('Settings, or whole sections, that pulled documents may carry beside the harmless ones'),
       everySeconds: every(),
     })
     .prefault({}),

@@ -62,8 +62,10 @@ function leavesOf(path: string[], value: unknown): Leaf[] {
 }
 
 function mustWin(wanted: readonly Leaf[], files: FileText[]): void {
-  const drops = files.slice(1).toSorted((a, b) => (a.path < b.path ? -1 : 1));
-  const layers = [files[0]!, ...drops].map(({ path, text }) => parseLayer(text, path));
+  const drops = files.slice(1).filter(({ isRemote }) => isRemote !== true);
+  const remote = files.filter(({ isRemote }) => isRemote === true);
+  const sorted = drops.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  const layers = [files[0]!, ...remote, ...sorted].map(({ path, text }) => parseLayer(text, path));
   const merged = mergeLayers(layers, isSection);
   const faults = wanted
     .filter(({ path, value }) => !isDeepStrictEqual(valueAt(merged.settings, path), value))

@@ -5,16 +5,21 @@ import type { Machine } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import { parseLayer, type Layer } from '../../core/settings.ts';
 import { paths } from '../../core/state.ts';
+import { parseRefreshed, type Document } from '../../upkeep/refreshed.ts';
 
 /** What a group of sources says, and what of it cannot be read: told together with all other faults. */
 export interface Found {
   layers: Layer[];
   faults: Fault[];
+  /** What was pulled from elsewhere; it belongs behind so many of the layers. */
+  remote?: { layers: Layer[]; faults: Fault[]; behind: number };
 }
 
 export interface FileText {
   path: string;
   text: string;
+  /** Not of this node: pulled from `refresh.source`. */
+  isRemote?: true;
 }
 
 /** `isRequired`: a file that the command line names must be there. */
@@ -36,6 +41,8 @@ export async function readFiles(
     }
   };
   await read(configFile, isRequired);
+  // Stronger than config.yaml, which the whole fleet has from its image; weaker than what people lay on this very node.
+  texts.push(...(await readRemote(machine, faults)));
   for (const name of await machine.list(paths.dropIns)) {
     // A backup that an editor left behind must not count; one that looks like a drop-in should not be lost silently.
     if (name.endsWith('.yaml') && !name.startsWith('.')) await read(`${paths.dropIns}/${name}`, false);
@@ -45,16 +52,43 @@ export async function readFiles(
   return { texts, faults };
 }
 
+async function readRemote(machine: Machine, faults: Fault[]): Promise<FileText[]> {
+  try {
+    const refreshed = parseRefreshed(await machine.readText(paths.refreshed));
+    return refreshed === undefined ? [] : remoteTexts(refreshed.source, refreshed.good);
+  } catch (error) {
+    faults.push(...faultsIn(error));
+    return [];
+  }
+}
+
+/** Each under the name of where it came from. */
+export function remoteTexts(source: string, documents: readonly Document[]): FileText[] {
+  const folder = source.replace(/\/*$/, '/');
+  return documents.map(({ name, text }) => ({ path: `${folder}${name}`, text, isRemote: true as const }));
+}
+
 export function layersOf(texts: readonly FileText[]): Found {
-  const found: Found = { layers: [], faults: [] };
+  const remote = texts.filter(({ isRemote }) => isRemote === true);
+  const behind = texts.findIndex(({ isRemote }) => isRemote === true);
+  const own = parseAll(texts.filter(({ isRemote }) => isRemote !== true));
+  if (remote.length === 0) return own;
+  // A file that cannot be read has no layer.
+  const before = parseAll(texts.slice(0, behind)).layers.length;
+  return { ...own, remote: { ...parseAll(remote), behind: before } };
+}
+
+function parseAll(texts: readonly FileText[]): { layers: Layer[]; faults: Fault[] } {
+  const layers: Layer[] = [];
+  const faults: Fault[] = [];
   for (const { path, text } of texts) {
     try {
-      found.layers.push(parseLayer(text, path));
+      layers.push(parseLayer(text, path));
     } catch (error) {
-      found.faults.push(...faultsIn(error));
+      faults.push(...faultsIn(error));
     }
   }
-  return found;
+  return { layers, faults };
 }
 
 /** Faults of a ConfigError; everything else is thrown on. */

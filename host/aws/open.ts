@@ -63,4 +63,5 @@ const load: Record<Service, Load> = {
     (await import('./opsworks.ts')).openOpsWorks(session, opsworksRegion ?? session.identity.region),
   systemsManager: async (session) => (await import('./systems-manager.ts')).openSystemsManager(session),
   metrics: async (session) => (await import('./metrics.ts')).openMetrics(session),
+  configuration: async (session) => (await import('./configuration.ts')).openConfiguration(session),
 };

@@ -42,6 +42,7 @@ export const serviceOf = {
   deregister: 'opsworks',
   readPing: 'systemsManager',
   publish: 'metrics',
+  readDocuments: 'configuration',
 } as const satisfies Record<Verb, string>;
 
 export type Service = (typeof serviceOf)[Verb];

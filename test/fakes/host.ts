@@ -6,6 +6,7 @@ import { openLog, type Entry } from '../../core/log.ts';
 import { openCalls, never, type Calls, type Process } from './calls.ts';
 import { openFakeClock, type FakeClock } from './clock.ts';
 import { openBalancerCloud, type FakeBalancers } from './cloud/balancers.ts';
+import { openConfigurationCloud, type FakeShelves } from './cloud/configuration.ts';
 import { openClusterCloud, openFakeCluster, type FakeCluster, type FakeContainerInstance } from './cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, type FakeGroup } from './cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from './cloud/instance.ts';
@@ -33,6 +34,7 @@ export interface World {
   opsworks: FakeOpsWorks;
   systemsManager: { ping: string | undefined };
   published: { namespace: string; metrics: Metric[] }[];
+  shelves: FakeShelves;
   /** What the introspection API says; undefined: nobody listens. */
   localAgent: LocalAgent | undefined;
   log: Entry[];
@@ -79,6 +81,7 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
     opsworks,
     systemsManager: { ping: undefined },
     published: [],
+    shelves: new Map(),
     localAgent: undefined,
     log: [],
     joinCluster() {
@@ -151,6 +154,7 @@ function openCloud(world: World): Cloud {
     ...openBalancerCloud(world.balancers, clock),
     ...openOpsWorksCloud(world.opsworks, identity.instanceId, clock),
     readPing: async () => world.systemsManager.ping,
+    ...openConfigurationCloud(world.shelves),
     publish: async (namespace, metrics) => void world.published.push({ namespace, metrics: [...metrics] }),
     close: async () => {},
   };

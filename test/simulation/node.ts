@@ -208,7 +208,7 @@ export function openHost(region: Region, node: Node, process: Process, sky: Sky)
       ...expose(openClusterCloud(region.cluster, node.id, fakeClock), 'ecs', process, sky),
       ...expose(openBalancerCloud(region.balancers, fakeClock), 'elb', process, sky),
       ...expose(openOpsWorksCloud(region.scenario.opsworks, node.id, fakeClock), 'opsworks', process, sky),
-      ...expose({ readPing: async () => ping(region, node) }, 'ssm', process, sky),
+      ...expose({ readPing: async () => ping(region, node), readDocuments: async () => [] }, 'ssm', process, sky),
       ...expose({ publish: async () => {} }, 'cloudwatch', process, sky),
       close: async () => {},
     },

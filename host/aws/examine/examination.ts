@@ -78,7 +78,8 @@ function openSession(identity: Identity, environment: Environment, log: Log): Se
 }
 
 async function openProbesFor(action: string): Promise<OpenProbes | undefined> {
-  const [service = ''] = action.split(':');
+  const [service = '', name = ''] = action.split(':');
+  if (service === 's3' || name.startsWith('GetParameters')) return (await import('./shelves.ts')).openShelfProbes;
   return Object.hasOwn(rooms, service) ? rooms[service]?.() : undefined;
 }
 

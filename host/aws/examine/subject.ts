@@ -10,6 +10,8 @@ export interface Subject {
   opsworksRegion: string | undefined;
   /** Id or name of the stack. */
   stack: string | undefined;
+  /** Where the configuration is pulled from. */
+  source: string | undefined;
 }
 
 /** Tries one action in a way that changes nothing, whatever the answer. What comes back is told by what it throws. */

@@ -91,11 +91,16 @@ test('what is listed as never called is never called', () => {
   }
 });
 
+/** Where IAM has another word than the API. */
+const otherNames: Readonly<Record<string, string>> = { ListBucket: 'ListObjectsV2' };
+
 test('each command of the SDK that host/aws sends is asked for under its own name', () => {
   for (const name of readdirSync('host/aws').filter((file) => file.endsWith('.ts'))) {
     const text = readFileSync(`host/aws/${name}`, 'utf8');
     const sent = new Set([...text.matchAll(/new (\w+)Command\(/g)].map(([, command]) => command));
-    const asked = new Set([...text.matchAll(/'[a-z0-9-]+:([A-Z]\w+)'/g)].map(([, action]) => action));
+    const asked = new Set(
+      [...text.matchAll(/'[a-z0-9-]+:([A-Z]\w+)'/g)].map(([, action]) => otherNames[action!] ?? action),
+    );
     expect(asked, name).toEqual(sent);
   }
 });
@@ -152,6 +157,25 @@ test('each action is explained in one line', () => {
   const lines = explainPolicy(everything);
   expect(lines).toHaveLength(permissionsFor(everything).length);
   expect(lines.find((line) => line.startsWith('opsworks:RegisterInstance'))).toMatch(/installer/);
+});
+
+test('what is pulled may be read there and nowhere else', () => {
+  const read = (source: string) =>
+    policyFor(parseConfig({ cluster: 'prod', refresh: { source } }), place)
+      .Statement.filter(({ Action }) => Action.some((action) => /^s3:|^ssm:GetParameters/.test(action)))
+      .map(({ Action, Resource, Condition }) => [Action[0], Resource, Condition?.['StringEquals']]);
+  expect(read('ssm:/ecs/web/')).toEqual([
+    ['ssm:GetParametersByPath', 'arn:aws:ssm:eu-west-1:123456789012:parameter/ecs/web', undefined],
+    ['ssm:GetParameters', 'arn:aws:ssm:eu-west-1:123456789012:parameter/ecs/web/*', undefined],
+  ]);
+  expect(read('s3://ours/ecs/web')).toEqual([
+    ['s3:ListBucket', 'arn:aws:s3:::ours', { 's3:prefix': 'ecs/web/' }],
+    ['s3:GetObject', 'arn:aws:s3:::ours/ecs/web/*', undefined],
+  ]);
+  expect(read('s3://ours')).toEqual([
+    ['s3:ListBucket', 'arn:aws:s3:::ours', { 's3:prefix': '' }],
+    ['s3:GetObject', 'arn:aws:s3:::ours/*', undefined],
+  ]);
 });
 
 test('a stack by id is limited to; one by name is listed with all, and changed as any', () => {

@@ -1,0 +1,18 @@
+/** How much a configuration can be: more is somebody else's data, and must not fill the memory of a node. */
+
+import { Refused } from '../../core/errors.ts';
+
+/** People split a configuration by topic or team: some ten documents. */
+export const maxDocuments = 100;
+
+/** As much as a file of the configuration may have (core/settings.ts). */
+export const maxBytes = 262_144;
+
+export function tooMany(source: string): Refused {
+  const message = `${source}: there are more than ${maxDocuments} documents; is it the right place?`;
+  return new Refused(message, { code: 'TooManyDocuments' });
+}
+
+export function tooLarge(source: string, name: string): Refused {
+  return new Refused(`${source}: ${name} is larger than ${maxBytes} bytes`, { code: 'DocumentTooLarge' });
+}

@@ -1,0 +1,44 @@
+/** What was pulled from elsewhere, as it lies on the disk: one file, written whole, so that no crash leaves half a set. Pure. */
+
+export interface Document {
+  name: string;
+  version: string;
+  text: string;
+}
+
+export interface Refreshed {
+  /** As it was configured when this was pulled. */
+  source: string;
+  /** The last set that was valid together with the node's own files. */
+  good: readonly Document[];
+  /** What lies there now, when it is not valid: kept, so that it need not be fetched again. */
+  refused?: { source: string; documents: readonly Document[]; why: string };
+}
+
+/** Undefined for what is not ours: everything is pulled anew then. */
+export function parseRefreshed(text: string | undefined): Refreshed | undefined {
+  try {
+    const value = JSON.parse(text ?? 'null') as Partial<Refreshed> | null;
+    if (typeof value?.source !== 'string' || !areDocuments(value.good)) return undefined;
+    const { source, good, refused } = value;
+    const isWhole =
+      areDocuments(refused?.documents) && typeof refused?.why === 'string' && typeof refused.source === 'string';
+    return { source, good, ...(isWhole && refused !== undefined && { refused }) };
+  } catch {
+    return undefined;
+  }
+}
+
+export function renderRefreshed(refreshed: Refreshed): string {
+  return `${JSON.stringify(refreshed, undefined, 2)}\n`;
+}
+
+function areDocuments(value: unknown): value is readonly Document[] {
+  return (
+    Array.isArray(value) &&
+    value.every((each: unknown) => {
+      const { name, version, text } = (each ?? {}) as Partial<Record<keyof Document, unknown>>;
+      return typeof name === 'string' && typeof version === 'string' && typeof text === 'string';
+    })
+  );
+}
