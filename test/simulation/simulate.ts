@@ -2,6 +2,7 @@
 
 import { reasons } from './causes.ts';
 import { parseState, paths, type DepartureState } from '../../core/state.ts';
+import { isDepartureState } from '../../core/state-shape.ts';
 import { openChance, type Chance } from './chance.ts';
 import { checkEnd, checkEvent, isInOrder, openWitness } from './check.ts';
 import { setUsed } from './disk.ts';
@@ -138,6 +139,6 @@ async function play(region: Region, end: number): Promise<void> {
 function whyEnded({ clock }: Region, node: Node): string {
   const [why = 'somebody else'] = reasons(node, clock.uptime(), 3_600_000);
   const text = node.machine.files.get(paths.departure);
-  const said = parseState<DepartureState>(typeof text === 'string' ? text : undefined, node.id)?.cause;
+  const said = parseState<DepartureState>(typeof text === 'string' ? text : undefined, node.id, isDepartureState)?.cause;
   return node.truth.ended === undefined ? why : `itself: ${said}`;
 }

@@ -42,8 +42,8 @@ describe('a node whose whole life is simulated', () => {
     expect((await simulate(6)).hash).not.toBe(once.hash);
   });
 
-  it('holds and writes no more after days in which nothing happens', { timeout: 60_000 }, async () => {
-    const { ok, text } = await boredom(1, 3);
+  it('holds and writes no more after days in which nothing happens', { timeout: 240_000 }, async () => {
+    const { ok, text } = await boredom(1, 6);
     expect(ok, text).toBe(true);
   });
 });
