@@ -85,13 +85,19 @@ export interface FleetReads {
   readMachines(instanceIds: readonly string[], signal: AbortSignal): Promise<FleetMachine[]>;
   /** Those whose Name has this form; `*` stands for anything. */
   readMachinesNamed(pattern: string, signal: AbortSignal): Promise<FleetMachine[]>;
+  /** False, too, where the instance is gone. */
   readTerminationProtection(instanceId: string, signal: AbortSignal): Promise<boolean>;
   /** The records of EC2 instances in a stack, by id or unique name, which must be of the fleet's own region. */
   readRecords(stack: string, signal: AbortSignal): Promise<FleetRecord[]>;
   /** Right before a deed; undefined when it is gone. */
   readRecord(recordId: string, signal: AbortSignal): Promise<FleetRecord | undefined>;
-  /** Of whoever has reported within the last three hours. */
-  readReports(namespace: string, now: number, signal: AbortSignal): Promise<FleetReport[]>;
+  /** Of those instances that have reported within the last three hours. */
+  readReports(
+    namespace: string,
+    instanceIds: readonly string[],
+    now: number,
+    signal: AbortSignal,
+  ): Promise<FleetReport[]>;
 }
 
 /** Each is idempotent, and acts on one instance. */

@@ -8,13 +8,13 @@ import { clientSettings, type Session } from './session.ts';
 
 export type FleetSession = Pick<Session, 'ask'> & {
   /** For the client of one service: its name as in AWS_ENDPOINT_URL_NAME. */
-  settings(service: string): ReturnType<typeof clientSettings>;
+  settings(service: string, region?: string): ReturnType<typeof clientSettings>;
 };
 
 export function openFleetSession(region: string, environment: Environment, log: Log): FleetSession {
   const credentials = openCredentials(environment, Date.now);
   return {
     ask: openAsk('of whoever runs this', log),
-    settings: (service) => clientSettings(environment, credentials, service, region),
+    settings: (service, other = region) => clientSettings(environment, credentials, service, other),
   };
 }

@@ -1,0 +1,141 @@
+/** ECS's container instances: all of a cluster by the hundred, and what may be done to one. */
+
+import {
+  DeleteAttributesCommand,
+  DeregisterContainerInstanceCommand,
+  DescribeContainerInstancesCommand,
+  ListContainerInstancesCommand,
+  PutAttributesCommand,
+  UpdateContainerInstancesStateCommand,
+  type ContainerInstance,
+  type ECSClient,
+  type Failure,
+} from '@aws-sdk/client-ecs';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { FleetContainerInstance, FleetNodes, Mark } from '../../../core/fleet-nodes.ts';
+import type { Ask } from '../fault.ts';
+import { everyPage, portions, whole } from './room.ts';
+
+/** What both calls take at most. */
+const perCall = 100;
+
+const marks: readonly Mark[] = ['disconnected', 'draining', 'drained'];
+
+const attributeOf = (mark: Mark) => `ecs-node.sweep.${mark}`;
+
+type Reads = Pick<FleetNodes, 'readContainerInstances' | 'readContainerInstancesOf'>;
+
+export function openContainerInstanceReads(client: ECSClient, ask: Ask): Reads {
+  const read = async (cluster: string, filter: string | undefined, signal: AbortSignal) => {
+    const arns = await everyPage(async (nextToken) => {
+      const answer = await ask('ecs:ListContainerInstances', cluster, signal, (options) =>
+        client.send(
+          new ListContainerInstancesCommand({
+            cluster,
+            maxResults: perCall,
+            ...(filter && { filter }),
+            ...(nextToken && { nextToken }),
+          }),
+          options,
+        ),
+      );
+      return { items: whole(answer.containerInstanceArns, 'ecs:ListContainerInstances'), next: answer.nextToken };
+    });
+    const found: FleetContainerInstance[] = [];
+    for (const some of portions([...new Set(arns)], perCall))
+      found.push(...(await describe(client, ask, cluster, some, signal)));
+    return found.filter(({ status }) => status !== 'INACTIVE');
+  };
+  return {
+    readContainerInstances: (cluster, signal) => read(cluster, undefined, signal),
+    readContainerInstancesOf: (cluster, instanceId, signal) => read(cluster, `ec2InstanceId == ${instanceId}`, signal),
+  };
+}
+
+async function describe(
+  client: ECSClient,
+  ask: Ask,
+  cluster: string,
+  containerInstances: string[],
+  signal: AbortSignal,
+): Promise<FleetContainerInstance[]> {
+  const call = 'ecs:DescribeContainerInstances';
+  const answer = await ask(call, cluster, signal, (options) =>
+    client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances }), options),
+  );
+  const found = whole(answer.containerInstances, call);
+  // One that has left between the two calls is MISSING; anything else is no whole answer.
+  const missing = answer.failures?.filter(({ reason }) => reason === 'MISSING') ?? [];
+  if (found.length + missing.length < containerInstances.length) {
+    throw new Unavailable(`${call}: ${containerInstances.length} were asked for, ${found.length} came`);
+  }
+  return found.map(parse);
+}
+
+function parse(instance: ContainerInstance): FleetContainerInstance {
+  const call = 'ecs:DescribeContainerInstances';
+  const { attributes = [] } = instance;
+  const since = marks.flatMap((mark): [Mark, number][] => {
+    const value = Number(attributes.find(({ name }) => name === attributeOf(mark))?.value ?? Number.NaN);
+    return Number.isSafeInteger(value) ? [[mark, value]] : [];
+  });
+  return {
+    arn: whole(instance.containerInstanceArn, call),
+    instanceId: whole(instance.ec2InstanceId, call),
+    status: whole(instance.status, call),
+    agentConnected: whole(instance.agentConnected, call),
+    agentVersion: instance.versionInfo?.agentVersion ?? '',
+    runningTasks: whole(instance.runningTasksCount, call),
+    pendingTasks: whole(instance.pendingTasksCount, call),
+    registeredAt: whole(instance.registeredAt, call).getTime(),
+    marks: Object.fromEntries(since),
+  };
+}
+
+type Deeds = Pick<FleetNodes, 'mark' | 'unmark' | 'drain' | 'activate' | 'deregisterContainerInstance'>;
+
+export function openContainerInstanceDeeds(client: ECSClient, ask: Ask): Deeds {
+  const target = (arn: string, mark: Mark) =>
+    ({ name: attributeOf(mark), targetType: 'container-instance', targetId: arn }) as const;
+  const update = async (cluster: string, arn: string, status: 'ACTIVE' | 'DRAINING', signal: AbortSignal) => {
+    const { failures } = await ask('ecs:UpdateContainerInstancesState', arn, signal, (options) =>
+      client.send(new UpdateContainerInstancesStateCommand({ cluster, containerInstances: [arn], status }), options),
+    );
+    refuseFailures(status, failures);
+  };
+  return {
+    async mark(cluster, arn, mark, since, signal) {
+      const attributes = [{ ...target(arn, mark), value: String(since) }];
+      await ask('ecs:PutAttributes', arn, signal, (options) =>
+        client.send(new PutAttributesCommand({ cluster, attributes }), options),
+      );
+    },
+    async unmark(cluster, arn, which, signal) {
+      const attributes = which.map((mark) => target(arn, mark));
+      await ask('ecs:DeleteAttributes', arn, signal, (options) =>
+        client.send(new DeleteAttributesCommand({ cluster, attributes }), options),
+      ).catch(orGone);
+    },
+    drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),
+    activate: (cluster, arn, signal) => update(cluster, arn, 'ACTIVE', signal),
+    async deregisterContainerInstance(cluster, containerInstance, signal) {
+      await ask('ecs:DeregisterContainerInstance', containerInstance, signal, (options) =>
+        client.send(new DeregisterContainerInstanceCommand({ cluster, containerInstance, force: true }), options),
+      );
+    },
+  };
+}
+
+/** ECS answers 200 and says in the body what it did not do. */
+function refuseFailures(status: string, failures: Failure[] = []): void {
+  const [failure] = failures;
+  if (failure === undefined) return;
+  const { arn = '', reason = 'unknown reason', detail = '' } = failure;
+  const what = `ecs:UpdateContainerInstancesState ${status} ${arn}`;
+  throw new Refused(`${what}: ${[reason, detail].filter(Boolean).join(', ')}`, { code: reason });
+}
+
+/** The container instance, or the attribute, is gone already. */
+function orGone(error: unknown): void {
+  if (!(error instanceof Refused && error.code === 'TargetNotFoundException')) throw error;
+}

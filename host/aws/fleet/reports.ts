@@ -1,0 +1,109 @@
+/** How full the nodes' disks are, as they have told CloudWatch: five hundred nodes a call. */
+
+import {
+  GetMetricDataCommand,
+  ListMetricsCommand,
+  type CloudWatchClient,
+  type Metric,
+  type MetricDataResult,
+} from '@aws-sdk/client-cloudwatch';
+import type { FleetNodes, FleetReport } from '../../../core/fleet-nodes.ts';
+import type { Ask } from '../fault.ts';
+import { everyPage, portions, whole } from './room.ts';
+
+/** The most that one GetMetricData takes. */
+const perCall = 500;
+
+/** ListMetrics knows no other span to limit itself to; it also keeps dead nodes' metrics out. */
+const spanMs = 3 * 3_600_000;
+
+/** As often as nodes publish by default (`metrics.everySeconds`). */
+const periodSeconds = 300;
+
+interface Disk {
+  instanceId: string;
+  metric: Metric;
+}
+
+export function openReports(client: CloudWatchClient, ask: Ask): Pick<FleetNodes, 'readReports'> {
+  return {
+    async readReports(namespace, instanceIds, now, signal) {
+      const wanted = new Set(instanceIds);
+      const disks = (await listDisks(client, ask, namespace, signal)).filter(({ instanceId }) =>
+        wanted.has(instanceId),
+      );
+      const reports = new Map<string, FleetReport>();
+      for (const some of portions(disks, perCall)) {
+        for (const { Id, Values, Timestamps } of await readData(client, ask, some, now, signal)) {
+          const instanceId = some[Number(Id?.slice(1))]?.instanceId;
+          const [usedPercent] = Values ?? [];
+          const [stamp] = Timestamps ?? [];
+          if (instanceId === undefined || usedPercent === undefined || stamp === undefined) continue;
+          keepWorst(reports, { instanceId, usedPercent, at: stamp.getTime() });
+        }
+      }
+      return [...reports.values()];
+    },
+  };
+}
+
+/** The fullest disk tells how full a node is, the latest report how lately it has spoken. */
+function keepWorst(reports: Map<string, FleetReport>, report: FleetReport): void {
+  const { instanceId, usedPercent, at } = report;
+  const before = reports.get(instanceId) ?? report;
+  const worst = { instanceId, usedPercent: Math.max(before.usedPercent, usedPercent), at: Math.max(before.at, at) };
+  reports.set(instanceId, worst);
+}
+
+/** Which disks there are: the name of the device is part of a metric's name, and only CloudWatch knows it. */
+async function listDisks(client: CloudWatchClient, ask: Ask, Namespace: string, signal: AbortSignal): Promise<Disk[]> {
+  const call = 'cloudwatch:ListMetrics';
+  const metrics = await everyPage(async (NextToken) => {
+    const answer = await ask(call, '*', signal, (options) =>
+      client.send(
+        new ListMetricsCommand({
+          Namespace,
+          MetricName: 'DiskSpaceUtilization',
+          Dimensions: [{ Name: 'InstanceId' }],
+          RecentlyActive: 'PT3H',
+          ...(NextToken && { NextToken }),
+        }),
+        options,
+      ),
+    );
+    return { items: whole(answer.Metrics, call), next: answer.NextToken };
+  });
+  return metrics.flatMap((metric) => {
+    const instanceId = metric.Dimensions?.find(({ Name }) => Name === 'InstanceId')?.Value;
+    return instanceId === undefined ? [] : [{ instanceId, metric }];
+  });
+}
+
+async function readData(
+  client: CloudWatchClient,
+  ask: Ask,
+  disks: readonly Disk[],
+  now: number,
+  signal: AbortSignal,
+): Promise<MetricDataResult[]> {
+  const call = 'cloudwatch:GetMetricData';
+  const MetricDataQueries = disks.map(({ metric: Metric }, index) => ({
+    Id: `d${index}`,
+    MetricStat: { Metric, Period: periodSeconds, Stat: 'Maximum' },
+  }));
+  return everyPage(async (NextToken) => {
+    const answer = await ask(call, '*', signal, (options) =>
+      client.send(
+        new GetMetricDataCommand({
+          MetricDataQueries,
+          StartTime: new Date(now - spanMs),
+          EndTime: new Date(now),
+          ScanBy: 'TimestampDescending',
+          ...(NextToken && { NextToken }),
+        }),
+        options,
+      ),
+    );
+    return { items: whole(answer.MetricDataResults, call), next: answer.NextToken };
+  });
+}
