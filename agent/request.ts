@@ -2,12 +2,11 @@
 
 import type { Host } from '../core/host.ts';
 import { parseState, paths, type Request } from '../core/state.ts';
+import { isRequest } from '../core/state-shape.ts';
 
 export async function readRequest(host: Host): Promise<Request | undefined> {
-  const request = parseState<Request>(await host.machine.readText(paths.request), host.identity.instanceId);
   // Nothing but our own commands writes there; what makes no sense is no request.
-  const known = request?.action === 'leave' || request?.action === 'stay';
-  return known && typeof request.id === 'string' ? request : undefined;
+  return parseState<Request>(await host.machine.readText(paths.request), host.identity.instanceId, isRequest);
 }
 
 export async function removeRequest(host: Host): Promise<void> {

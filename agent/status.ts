@@ -3,6 +3,7 @@
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { parseState, paths, renderState } from '../core/state.ts';
+import { isAgentStatus } from '../core/state-shape.ts';
 import type { Memory } from './judge.ts';
 
 export interface WatcherStatus {
@@ -28,6 +29,14 @@ export interface ChoreStatus {
   failingSince?: number;
 }
 
+export interface ConfigurationStatus {
+  /** When a running agent took it over, milliseconds since 1970; and which settings had changed. */
+  takenOverAt?: number;
+  changed: readonly string[];
+  /** Settings that only the next boot brings. */
+  pending: readonly string[];
+}
+
 export interface AgentStatus {
   instanceId: string;
   bootId: string;
@@ -35,6 +44,8 @@ export interface AgentStatus {
   at: number;
   join: { state: 'joining' | 'joined' | 'in warm pool' | 'failed'; detail: string; since: number };
   watchers: Record<string, WatcherStatus>;
+  /** Absent as long as it is the one that the node has booted with. */
+  configuration?: ConfigurationStatus;
   /** What the node keeps up to date (`upkeep/`), as far as it is configured. */
   chores?: Record<string, ChoreStatus>;
   lastError?: { what: string; error: string; at: number };
@@ -60,7 +71,7 @@ export interface StatusBook {
 /** The status of the last agent of this boot, if there was one. */
 export async function readStatus(host: Host): Promise<AgentStatus | undefined> {
   const text = await host.machine.readText(paths.agent).catch(() => undefined);
-  return parseState<AgentStatus>(text, host.identity.instanceId);
+  return parseState<AgentStatus>(text, host.identity.instanceId, isAgentStatus);
 }
 
 export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
@@ -106,9 +117,17 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
 }
 
 /** Without what changes at every check. */
-function timeless({ watchers, chores = {}, memories, join, instanceId, lastError }: AgentStatus): string {
+function timeless({
+  watchers,
+  chores = {},
+  memories,
+  join,
+  instanceId,
+  configuration,
+  lastError,
+}: AgentStatus): string {
   const findings = Object.entries(watchers).map(([name, { at: _at, ...rest }]) => [name, rest]);
   const done = Object.entries(chores).map(([name, { at: _at, outcome: _outcome, ...rest }]) => [name, rest]);
   const begun = Object.entries(memories).map(([name, { streak: _streak, ...rest }]) => [name, rest]);
-  return JSON.stringify([instanceId, findings, done, begun, join, lastError?.error]);
+  return JSON.stringify([instanceId, findings, done, begun, configuration, join, lastError?.error]);
 }

@@ -5,6 +5,7 @@ import { StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
 import { parseState, paths, renderState, type BootstrapState, type StepRecord } from '../core/state.ts';
+import { isBootstrapState } from '../core/state-shape.ts';
 import { plan } from './plan.ts';
 import type { Step, Trail } from './step.ts';
 
@@ -32,7 +33,8 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
 
 /** What the last bootstrap of this instance left on disk. */
 export async function readBootstrapState(host: Host): Promise<BootstrapState | undefined> {
-  return parseState<BootstrapState>(await host.machine.readText(paths.bootstrap), host.identity.instanceId);
+  const text = await host.machine.readText(paths.bootstrap);
+  return parseState<BootstrapState>(text, host.identity.instanceId, isBootstrapState);
 }
 
 export async function writeState(host: Host, state: BootstrapState): Promise<void> {

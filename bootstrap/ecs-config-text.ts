@@ -59,11 +59,24 @@ export function parseEntries(text: string): Entry[] {
   for (let start = 0; start < text.length;) {
     const { end, open } = endOfEntry(text, start);
     const raw = text.slice(start, end);
-    const [, key] = /^[ \t]*([^#;=\s][^=\n\r]*?)[ \t]*=/.exec(raw) ?? [];
+    const key = keyOf(raw);
     entries.push({ raw, open, ...(key === undefined ? {} : { key }) });
     start = end;
   }
   return entries;
+}
+
+/** By hand: a pattern that may give spaces to the key or to what follows it takes quadratic time on a long line of them. */
+function keyOf(raw: string): string | undefined {
+  const equals = raw.indexOf('=');
+  const key = raw.slice(0, Math.max(0, equals)).replace(/^[ \t]+/, '');
+  return /^[^#;\s]/.test(key) && !/[\n\r]/.test(key) ? trimBlanks(key) : undefined;
+}
+
+function trimBlanks(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === ' ' || text[end - 1] === '\t') end -= 1;
+  return text.slice(0, end);
 }
 
 function endOfEntry(text: string, start: number): { end: number; open: boolean } {
@@ -89,7 +102,8 @@ function endOfValue(text: string, start: number): { end: number; open: boolean }
     } else if (char === '\\') {
       i++;
       state = 'plain';
-      if (i >= text.length) return { end: text.length, open: true };
+      // A line that goes on where there is nothing more would take in whatever is written behind it.
+      if (i >= text.length - 1 && /^[\n\r]?$/.test(text[i] ?? '')) return { end: text.length, open: true };
     } else if (state === 'begin' && (char === '"' || char === "'")) {
       state = char;
     } else if (char !== ' ' && char !== '\t') {

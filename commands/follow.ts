@@ -4,6 +4,7 @@ import { Refused, Unavailable } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Clock } from '../core/patience.ts';
 import { parseState, paths, phases, type DepartureState, type Request } from '../core/state.ts';
+import { isDepartureState, isRequest } from '../core/state-shape.ts';
 
 export interface Onlooker {
   machine: Machine;
@@ -46,7 +47,7 @@ export async function followDeparture(onlooker: Onlooker, request: Request, sign
 export async function followStay(onlooker: Onlooker, request: Request, signal: AbortSignal): Promise<number> {
   const { machine, clock, print } = onlooker;
   const until = clock.uptime() + takeUpMs + 60_000;
-  while (parseState<Request>(await machine.readText(paths.request), request.instanceId)?.id === request.id) {
+  while (parseState<Request>(await machine.readText(paths.request), request.instanceId, isRequest)?.id === request.id) {
     if (clock.uptime() > until)
       throw new Unavailable('the agent has not brought the node back yet; see: ecs-node status');
     await clock.sleep(lookMs, signal);
@@ -62,7 +63,7 @@ export async function followStay(onlooker: Onlooker, request: Request, signal: A
 }
 
 async function readDeparture({ machine }: Onlooker, { instanceId }: Request): Promise<DepartureState | undefined> {
-  return parseState<DepartureState>(await machine.readText(paths.departure), instanceId);
+  return parseState<DepartureState>(await machine.readText(paths.departure), instanceId, isDepartureState);
 }
 
 function isUnderWay({ undoneAt, phase }: DepartureState): boolean {

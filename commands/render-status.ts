@@ -75,7 +75,20 @@ function agentLines(agent: AgentStatus | undefined, now: number): string[] {
     `Agent      ${join.state} (${ago(join.since, now)}): ${join.detail}`,
     `  last sign of life ${ago(at, now)}${isSilent(agent, now) ? ': it does not run; systemctl status ecs-node' : ''}`,
     ...table(rows),
+    ...configurationLines(agent, now),
     ...choreLines(agent.chores ?? {}, now),
+  ];
+}
+
+function configurationLines({ configuration }: AgentStatus, now: number): string[] {
+  if (configuration === undefined) return [];
+  const { takenOverAt, changed, pending } = configuration;
+  const taken =
+    takenOverAt === undefined ? [] : [`Settings   taken over ${ago(takenOverAt, now)}: ${changed.join(', ')}`];
+  if (pending.length === 0) return taken;
+  return [
+    ...taken,
+    `Settings   wait for the next boot, or for "systemctl restart ecs-node-bootstrap ecs": ${pending.join(', ')}`,
   ];
 }
 
@@ -109,12 +122,12 @@ function describe({ reason, facts, error }: WatcherStatus): string {
 }
 
 function describeDisk(disk: unknown): string {
-  const { mountPath, usedPercent, usedInodesPercent } = disk as Record<string, unknown>;
+  const { mountPath, usedPercent, usedInodesPercent } = (disk ?? {}) as Record<string, unknown>;
   return `${plain(mountPath)} ${plain(usedPercent)} % (inodes ${plain(usedInodesPercent)} %)`;
 }
 
 function plain(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
 function departureLines(departure: DepartureState | undefined, now: number): string[] {

@@ -4,6 +4,7 @@ import type { AgentStatus } from '../agent/status.ts';
 import type { Machine } from '../core/host.ts';
 import type { Identity } from '../core/identity.ts';
 import { paths, type BootstrapState, type DepartureState, type Request } from '../core/state.ts';
+import { isAgentStatus, isBootstrapState, isDepartureState, isRequest } from '../core/state-shape.ts';
 
 export interface Status {
   instanceId?: string;
@@ -24,20 +25,20 @@ const assetTag = '/sys/devices/virtual/dmi/id/board_asset_tag';
 
 export async function readStatus(machine: Machine): Promise<Status> {
   const remarks: string[] = [];
-  const read = async <T extends { instanceId: string }>(path: string): Promise<T | undefined> => {
+  const read = async <T extends { instanceId: string }>(path: string, isWhole: Shape): Promise<T | undefined> => {
     const text = await machine.readText(path).catch((error: unknown) => {
       remarks.push(error instanceof Error ? error.message : String(error));
       return undefined;
     });
     if (text === undefined) return undefined;
-    const state = parse<T>(text);
+    const state = parse<T>(text, isWhole);
     if (state === undefined) remarks.push(`${path}: is not what ecs-node writes; it will be ignored and written anew`);
     return state;
   };
-  const bootstrap = await read<BootstrapState>(paths.bootstrap);
-  const agent = await read<AgentStatus>(paths.agent);
-  const departure = await read<DepartureState>(paths.departure);
-  const request = await read<Request>(paths.request);
+  const bootstrap = await read<BootstrapState>(paths.bootstrap, isBootstrapState);
+  const agent = await read<AgentStatus>(paths.agent, isAgentStatus);
+  const departure = await read<DepartureState>(paths.departure, isDepartureState);
+  const request = await read<Request>(paths.request, isRequest);
   const own = (await readOwnId(machine)) ?? agent?.instanceId ?? bootstrap?.instanceId ?? departure?.instanceId;
   const ofThisNode = <T extends { instanceId: string }>(path: string, state: T | undefined): T | undefined => {
     if (state === undefined || state.instanceId === own) return state;
@@ -64,10 +65,12 @@ async function readOwnId(machine: Machine): Promise<string | undefined> {
   return /^i-[0-9a-f]{8,17}$/.test(id) ? id : undefined;
 }
 
-function parse<T extends { instanceId: string }>(text: string): T | undefined {
+type Shape = (state: unknown) => boolean;
+
+function parse<T extends { instanceId: string }>(text: string, isWhole: Shape): T | undefined {
   try {
-    const state = JSON.parse(text) as T | null;
-    return typeof state?.instanceId === 'string' ? state : undefined;
+    const state = JSON.parse(text) as T;
+    return isWhole(state) ? state : undefined;
   } catch {
     return undefined;
   }

@@ -129,15 +129,19 @@ export interface Request {
   at: number;
 }
 
-/** Reads a state file of ours: undefined when absent, unreadable as JSON, or written for another instance (a copied image). */
+/**
+ * Reads a state file of ours: undefined when absent, unreadable as JSON, not of its shape (core/state-shape.ts), or written
+ * for another instance (a copied image).
+ */
 export function parseState<T extends { instanceId: string }>(
   text: string | undefined,
   instanceId: string,
+  isWhole: (state: unknown) => boolean,
 ): T | undefined {
   if (text === undefined) return undefined;
   try {
     const state = JSON.parse(text) as T | null;
-    return state !== null && typeof state === 'object' && state.instanceId === instanceId ? state : undefined;
+    return isWhole(state) && state?.instanceId === instanceId ? state : undefined;
   } catch {
     return undefined;
   }

@@ -54,7 +54,8 @@ export async function measureDisk(path: string, measured: string, root: string):
 
 /** The first column of `df -P`, which check-disk-space leaves out; it may itself contain spaces. */
 export function parseFilesystem(df: string): string {
-  const line = df.trim().split('\n').at(1) ?? '';
+  // A path is 4096 bytes at most; on a line of many spaces the pattern would take the square of its length.
+  const line = (df.trim().split('\n').at(1) ?? '').slice(0, 8192);
   const name = /^(.*?)\s+\d+\s+-?\d+\s+-?\d+\s+\S+\s+\//.exec(line)?.[1];
   if (name === undefined) throw new Error(`df printed ${JSON.stringify(df.slice(0, 200))}`);
   return name;

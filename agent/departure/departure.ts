@@ -5,6 +5,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { within } from '../../core/patience.ts';
 import { parseState, paths, renderState, type DepartureState, type Registered } from '../../core/state.ts';
+import { isDepartureState } from '../../core/state-shape.ts';
 import { withTrouble } from './order.ts';
 
 /** What is composed in, since a departure knows no registrar. */
@@ -37,8 +38,7 @@ const writeMs = 2_000;
 
 export async function readDeparture(host: Host): Promise<DepartureState | undefined> {
   const text = await host.machine.readText(paths.departure).catch(() => undefined);
-  const state = parseState<DepartureState>(text, host.identity.instanceId);
-  return state !== undefined && typeof state.cause === 'string' && Array.isArray(state.troubles) ? state : undefined;
+  return parseState<DepartureState>(text, host.identity.instanceId, isDepartureState);
 }
 
 /** The disk may be full or broken, which is no reason to stay: what cannot be written is only logged. */

@@ -2,6 +2,7 @@
 
 import { within } from '../../core/patience.ts';
 import { parseState, paths, type BootstrapState, type Registered } from '../../core/state.ts';
+import { isBootstrapState } from '../../core/state-shape.ts';
 import type { Departure } from './departure.ts';
 
 /** Unassigning runs recipes for up to two minutes, the calls around it take as long at worst. */
@@ -21,5 +22,5 @@ export async function leaveRegistrar(departure: Departure, signal: AbortSignal):
 
 async function readRegistered({ host }: Departure): Promise<Registered | undefined> {
   const text = await host.machine.readText(paths.bootstrap);
-  return parseState<BootstrapState>(text, host.identity.instanceId)?.registered;
+  return parseState<BootstrapState>(text, host.identity.instanceId, isBootstrapState)?.registered;
 }

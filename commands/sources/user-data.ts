@@ -9,7 +9,7 @@ import { parseMultipart } from './mime.ts';
 
 export const partType = 'application/x-ecs-node';
 
-/** EC2 takes 16 kB, which gzip may blow up a thousandfold. */
+/** EC2 takes 16 kB, which gzip may blow up a thousandfold, and each part of a message once more: for all parts together. */
 const maxBytes = 1_048_576;
 
 const source = 'user data';
@@ -21,9 +21,15 @@ export function findConfiguration(userData: Uint8Array): string[] {
   if (isOurs(text)) return [decode(bytes, source)];
   const parts = parseMultipart(text);
   if (parts === undefined) return [];
+  let left = maxBytes;
   const ours = parts
     .map((part, index) => ({ ...part, name: `${source}, part ${index + 1}` }))
-    .map((part) => (part.type === partType ? { ...part, bytes: unpack(part.bytes, part.name) } : part))
+    .map((part) => {
+      if (part.type !== partType) return part;
+      const content = unpack(part.bytes, part.name, left);
+      left -= content.length;
+      return { ...part, bytes: content };
+    })
     .filter(({ type, bytes: content }) => type === partType || (isText(type) && isOurs(content.toString('latin1'))));
   // A broken message must not quietly lose the node's configuration.
   if (ours.length === 0 && text.includes(partType)) {
@@ -43,11 +49,12 @@ function isText(type: string): boolean {
 }
 
 /** Base64 first, then gzip, each at most once. */
-function unpack(bytes: Buffer, name: string): Buffer {
+function unpack(bytes: Buffer, name: string, most = maxBytes): Buffer {
   const plain = fromBase64(bytes) ?? bytes;
   if (plain[0] !== 0x1f || plain[1] !== 0x8b) return plain;
   try {
-    return gunzipSync(plain, { maxOutputLength: maxBytes });
+    // Zero would mean "no limit".
+    return gunzipSync(plain, { maxOutputLength: Math.max(1, most) });
   } catch (cause) {
     throw new ConfigError([{ path: name, problem: `is gzip that cannot be unpacked: ${messageOf(cause)}` }], { cause });
   }

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { test } from 'vitest';
-import { ConfigError, Refused, Unavailable, UsageError } from '../../core/errors.ts';
+import type { ConfigError, Refused, Unavailable, UsageError } from '../../core/errors.ts';
 
 /** `npm test` always tries the same inputs; `npm run fuzz` gives a seed from the clock and more of them. */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);

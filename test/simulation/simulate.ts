@@ -120,7 +120,7 @@ async function playToTheEnd(region: Region, end: number): Promise<void> {
   if (region.violation === undefined) checkEnd(region);
 }
 
-const lookEveryMs = 240_000;
+const lookEveryMs = 120_000;
 
 async function play(region: Region, end: number): Promise<void> {
   while (region.violation === undefined && (await region.clock.step(end))) {
@@ -139,6 +139,10 @@ async function play(region: Region, end: number): Promise<void> {
 function whyEnded({ clock }: Region, node: Node): string {
   const [why = 'somebody else'] = reasons(node, clock.uptime(), 3_600_000);
   const text = node.machine.files.get(paths.departure);
-  const said = parseState<DepartureState>(typeof text === 'string' ? text : undefined, node.id, isDepartureState)?.cause;
+  const said = parseState<DepartureState>(
+    typeof text === 'string' ? text : undefined,
+    node.id,
+    isDepartureState,
+  )?.cause;
   return node.truth.ended === undefined ? why : `itself: ${said}`;
 }

@@ -178,3 +178,11 @@ describe('ecs.config', () => {
     }
   });
 });
+
+it('a file whose last line goes on into nothing does not swallow our lines, nor grow with every boot', () => {
+  const before = 'ECS_A=a\\\n';
+  const once = renderEcsConfig(before, { ECS_CLUSTER: 'demo' });
+  expect(once.endsWith(before)).toBe(true);
+  expect(parseEntries(once).map(({ key }) => key)).toEqual([undefined, 'ECS_CLUSTER', 'ECS_A']);
+  expect(renderEcsConfig(once, { ECS_CLUSTER: 'demo' })).toBe(once);
+});

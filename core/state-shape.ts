@@ -1,0 +1,140 @@
+/** Whether a file of ours still says what its type promises: a torn, forged or older one is as good as none. */
+
+import { phases } from './state.ts';
+
+type Is = (value: unknown) => boolean;
+
+const text: Is = (value) => typeof value === 'string';
+const flag: Is = (value) => typeof value === 'boolean';
+const number: Is = (value) => typeof value === 'number' && Number.isFinite(value);
+/** Milliseconds that a Date can hold. */
+const time: Is = (value) => typeof value === 'number' && Math.abs(value) <= 8.64e15;
+const oneOf =
+  (...allowed: readonly unknown[]): Is =>
+  (value) =>
+    allowed.includes(value);
+const maybe =
+  (is: Is): Is =>
+  (value) =>
+    value === undefined || is(value);
+const listOf =
+  (is: Is): Is =>
+  (value) =>
+    Array.isArray(value) && value.every(is);
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const recordOf =
+  (is: Is): Is =>
+  (value) =>
+    isObject(value) && Object.values(value).every(is);
+
+/** Fields that are not named may be anything: a newer version may have written them. */
+const shaped =
+  (fields: Readonly<Record<string, Is>>): Is =>
+  (value) =>
+    isObject(value) &&
+    Object.entries(fields).every(([key, is]) => is(Object.hasOwn(value, key) ? value[key] : undefined));
+
+const registered = shaped({
+  registrar: oneOf('opsworks', 'ssm', 'none'),
+  id: maybe(text),
+  stackId: maybe(text),
+  layerId: maybe(text),
+});
+
+export const isBootstrapState = shaped({
+  instanceId: text,
+  identity: maybe(recordOf(text)),
+  cluster: maybe(text),
+  bootId: maybe(text),
+  startedAt: time,
+  attempts: number,
+  outcome: oneOf('running', 'done', 'failed', 'held'),
+  steps: listOf(shaped({ name: text, state: text, startedAt: time, ms: maybe(number), error: maybe(text) })),
+  hostname: maybe(text),
+  registered: maybe(registered),
+  reason: maybe(text),
+  heldUntil: maybe(time),
+});
+
+export const isDepartureState = shaped({
+  instanceId: text,
+  cause: text,
+  reason: text,
+  startedAt: time,
+  deadline: time,
+  ending: oneOf('terminate', 'await', 'remain'),
+  phase: oneOf(...phases),
+  entered: recordOf(time),
+  blockers: listOf(text),
+  troubles: listOf(text),
+  undoneAt: maybe(time),
+  key: maybe(text),
+  bootId: maybe(text),
+  hardDeadline: maybe(flag),
+  undoAt: maybe(time),
+  returns: maybe(flag),
+  drainedAt: maybe(time),
+  farewellAt: maybe(time),
+});
+
+export const isRequest = shaped({
+  instanceId: text,
+  id: text,
+  action: oneOf('leave', 'stay'),
+  reason: text,
+  terminate: flag,
+  at: time,
+});
+
+const wish = shaped({
+  reason: text,
+  ending: oneOf('terminate', 'await', 'remain'),
+  deadline: maybe(time),
+  key: maybe(text),
+  undoAfterMs: maybe(number),
+  revocableAfterMs: maybe(number),
+  returns: maybe(flag),
+});
+
+const memory = shaped({
+  streak: shaped({ kind: oneOf('well', 'ailing', 'doomed'), checks: number, ms: number, lastAt: maybe(number) }),
+  checks: number,
+  attempts: number,
+  begun: flag,
+  handled: listOf(text),
+  wish: maybe(wish),
+  excused: maybe(flag),
+  settled: flag,
+});
+
+const watcher = shaped({
+  finding: text,
+  reason: maybe(text),
+  facts: maybe(isObject),
+  at: time,
+  since: time,
+  error: maybe(text),
+});
+
+const chore = shaped({
+  outcome: text,
+  at: time,
+  changedAt: maybe(time),
+  error: maybe(text),
+  failingSince: maybe(time),
+});
+
+export const isAgentStatus = shaped({
+  instanceId: text,
+  bootId: text,
+  at: time,
+  join: shaped({ state: text, detail: text, since: time }),
+  watchers: recordOf(watcher),
+  chores: maybe(recordOf(chore)),
+  lastError: maybe(shaped({ what: text, error: text, at: time })),
+  memories: recordOf(memory),
+});

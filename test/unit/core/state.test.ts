@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { parseState, type BootstrapState } from '../../../core/state.ts';
+import { isBootstrapState } from '../../../core/state-shape.ts';
+
+const whole = { instanceId: 'i-1', startedAt: 1, attempts: 1, outcome: 'running', steps: [] };
+const read = (state: unknown, instanceId = 'i-1') =>
+  parseState<BootstrapState>(JSON.stringify(state), instanceId, isBootstrapState);
+
+test('a state is known again by its own instance only', () => {
+  expect(read(whole)).toEqual(whole);
+  expect(read(whole, 'i-2')).toBeUndefined();
+});
+
+test.each([
+  ['steps that are no list', { ...whole, steps: 5 }],
+  ['a step without a name', { ...whole, steps: [{ state: 'failed', startedAt: 1 }] }],
+  ['a time that no clock shows', { ...whole, startedAt: 9e15 }],
+  ['an outcome that nobody knows', { ...whole, outcome: 'toString' }],
+  ['nothing in it', null],
+])('a state with %s is as good as none: the bootstrap begins anew instead of failing for ever', (_, state) => {
+  expect(read(state)).toBeUndefined();
+});
+
+test('what a newer version wrote beside does not matter', () => {
+  expect(read({ ...whole, more: { of: 'it' } })).toBeDefined();
+});
