@@ -7,7 +7,7 @@ import { retry, type Clock } from '../core/patience.ts';
 import { decideSize, type SizeDecision, type SizeWish } from './service-size.ts';
 
 /** Less than the minute between two runs of the schedule: the next one comes with fresher facts. */
-const withinMs = 45_000;
+export const patienceMs = 45_000;
 
 export interface SizeOrder extends SizeWish {
   cluster: string;
@@ -40,7 +40,7 @@ export async function sizeService(order: SizeOrder, tools: SizeTools, signal: Ab
   const onRetry = (error: unknown, pauseMs: number) =>
     log.warn('asking AWS again', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
   // All of it, not call by call: a decision must not rest on answers of different ages.
-  return retry((inner) => sizeOnce(order, tools, inner), { clock, signal, withinMs, onRetry });
+  return retry((inner) => sizeOnce(order, tools, inner), { clock, signal, withinMs: patienceMs, onRetry });
 }
 
 async function sizeOnce(order: SizeOrder, { services, log }: SizeTools, signal: AbortSignal): Promise<SizeReport> {

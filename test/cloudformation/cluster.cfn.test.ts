@@ -1,7 +1,9 @@
 /** The cluster's template: sound, deployed, updated to a new image, and its nodes allowed what they ask for and no more. */
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { runInThisContext } from 'node:vm';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,13 +11,22 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { departureMetrics } from '../../agent/departure/farewell.ts';
 import { metricsOf } from '../../agent/publish.ts';
 import { parseConfig } from '../../core/config.ts';
+import { readWords } from '../../commands/lambda.ts';
+import { fleetCommandNamed } from '../../commands/table-fleet.ts';
+import { fleetPolicy } from '../../core/fleet-policy.ts';
 import { policyFor } from '../../core/policy.ts';
+import { serviceSizePermissions } from '../../core/service-size-permissions.ts';
 import type { DepartureState } from '../../core/state.ts';
+import { patienceMs } from '../../fleet/size-service.ts';
+import { makeLambdaZip, pack } from '../../scripts/lambda/zip.ts';
+import { unzipSync } from 'fflate';
 import { parse } from 'yaml';
 import { openAccount, type Account } from './rig/stack.ts';
 import { readTemplate } from './rig/template.ts';
 
 const run = promisify(execFile);
+/** The AWS CLI is a second of processor time a call, and moto makes its images when it is first asked. */
+const patient = 240_000;
 const template = readTemplate();
 let account: Account;
 let network: { subnets: string; securityGroup: string };
@@ -37,7 +48,7 @@ beforeAll(async () => {
   const found = await account.aws<{ Images: { ImageId: string }[] }>('ec2', 'describe-images');
   images = found.Images.slice(0, 2).map(({ ImageId }) => ImageId);
   await bake(images[0]!);
-});
+}, patient);
 afterAll(() => account.close());
 
 async function bake(image: string): Promise<void> {
@@ -90,6 +101,22 @@ async function readGroup(stack: string): Promise<Group> {
   return found.AutoScalingGroups.find((group) => group.AutoScalingGroupName.startsWith(`${stack}-NodeGroup-`))!;
 }
 
+/** The names of a role's policies, and what the one for ecs-node allows. */
+async function readRole(prefix: string): Promise<{ names: string[]; allowed: ReturnType<typeof policyFor> }> {
+  const { Roles } = await account.aws<{ Roles: { RoleName: string }[] }>('iam', 'list-roles');
+  const role = ['--role-name', Roles.find(({ RoleName }) => RoleName.startsWith(prefix))!.RoleName];
+  const { PolicyNames: names } = await account.aws<{ PolicyNames: string[] }>('iam', 'list-role-policies', ...role);
+  const { PolicyDocument } = await account.aws<{ PolicyDocument: string }>(
+    'iam',
+    'get-role-policy',
+    ...role,
+    '--policy-name',
+    'ecs-node',
+  );
+  // As text, and Python's way of writing it: near enough to YAML.
+  return { names, allowed: parse(PolicyDocument) as ReturnType<typeof policyFor> };
+}
+
 interface LaunchData {
   ImageId: string;
   InstanceType: string;
@@ -136,7 +163,7 @@ test('the example of a parameter file has parameters that the template knows, an
 });
 
 describe('a new cluster, with the least one can say', () => {
-  beforeAll(() => deploy('create-stack', 'least', { EcsClusterName: 'prod', ClusterSize: '3' }), 60_000);
+  beforeAll(() => deploy('create-stack', 'least', { EcsClusterName: 'prod', ClusterSize: '3' }), patient);
 
   test('stands: all that moto can make is made', async () => {
     const { Stacks } = await account.aws<{
@@ -153,7 +180,10 @@ describe('a new cluster, with the least one can say', () => {
       '--stack-name',
       'least',
     );
-    expect(StackResourceSummaries.map(({ ResourceType }) => ResourceType)).toEqual(
+    const types = StackResourceSummaries.map(({ ResourceType }) => ResourceType);
+    // Functions are there only where somebody asks for them.
+    expect(types.filter((type) => /Lambda|Logs|Events/.test(type ?? ''))).toEqual([]);
+    expect(types).toEqual(
       expect.arrayContaining([
         'AWS::ECS::Cluster',
         'AWS::IAM::Role',
@@ -204,22 +234,10 @@ describe('a new cluster, with the least one can say', () => {
   });
 
   test('gives nodes the permissions that "ecs-node policy" prints, and no other', async () => {
-    const { Roles } = await account.aws<{ Roles: { RoleName: string }[] }>('iam', 'list-roles');
-    const RoleName = Roles.find((role) => role.RoleName.startsWith('least-NodeRole-'))!.RoleName;
-    const role = ['--role-name', RoleName];
-    const { PolicyNames } = await account.aws<{ PolicyNames: string[] }>('iam', 'list-role-policies', ...role);
-    expect(PolicyNames).toEqual(['ecs-node']);
-    const { PolicyDocument } = await account.aws<{ PolicyDocument: string }>(
-      'iam',
-      'get-role-policy',
-      ...role,
-      '--policy-name',
-      'ecs-node',
-    );
+    const { names, allowed } = await readRole('least-NodeRole-');
+    expect(names).toEqual(['ecs-node']);
     const { config } = await configure(userData(await readLaunchData('least')).split('\n')[1]!);
     const place = { partition: 'aws', region: 'us-east-1', account: '123456789012', group: 'least-NodeGroup-*' };
-    // As text, and Python's way of writing it: near enough to YAML.
-    const allowed = parse(PolicyDocument) as ReturnType<typeof policyFor>;
     expect(bySid(allowed)).toEqual(bySid(policyFor(config, place)));
 
     // moto attaches none, so these are read and not asked for.
@@ -261,7 +279,7 @@ describe('a parameter file of ecs-cluster-manager', () => {
     LifecycleTerminateFunctionZip: 'ecs-lifecycle-hook-terminate.zip',
     LambdaFunctionRole: 'LambdaECSScalingRole',
   };
-  beforeAll(() => deploy('create-stack', 'seed', given), 60_000);
+  beforeAll(() => deploy('create-stack', 'seed', given), patient);
 
   test('has only parameters that are still there under their names', () => {
     const names = [...Object.keys(given), 'SubnetIds', 'SecurityGroupIds'];
@@ -292,7 +310,7 @@ describe('spot and several types', () => {
         EcsInstanceType: 'm7i.large',
         NodeFlags: '--set spot.marginSeconds=30',
       }),
-    60_000,
+    patient,
   );
 
   test('are mixed as asked, and further flags reach the node', async () => {
@@ -302,6 +320,124 @@ describe('spot and several types', () => {
     });
     const { config } = await configure(userData(await readLaunchData('spot')).split('\n')[1]!);
     expect(config.spot.marginSeconds).toBe(30);
+  });
+});
+
+describe('a service that is sized by a function', () => {
+  const given = { EcsClusterName: 'sized', FleetCodeBucket: 'code', SizedService: 'web' };
+  const place = { partition: 'aws', region: 'us-east-1', account: '123456789012' };
+  beforeAll(async () => {
+    await account.aws('s3api', 'create-bucket', '--bucket', 'code');
+    const folder = await mkdtemp(join(tmpdir(), 'code-'));
+    const file = join(folder, 'zip');
+    await writeFile(file, pack({ 'lambda.js': Buffer.from('exports.serviceSize = async () => ({});') }));
+    await account.aws('s3api', 'put-object', '--bucket', 'code', '--key', 'ecs-node-lambda.zip', '--body', file);
+    await rm(folder, { recursive: true });
+    await deploy('create-stack', 'sized', given);
+    await deploy('create-stack', 'acting', {
+      ...given,
+      EcsClusterName: 'acting',
+      SizedServiceSpare: '2',
+      SizedServiceMax: '9',
+      ServiceSizeApply: 'true',
+      ServiceSizeRate: 'rate(5 minutes)',
+    });
+  }, patient);
+
+  interface FunctionConfiguration {
+    FunctionName: string;
+    FunctionArn: string;
+    Handler: string;
+    Runtime: string;
+    Timeout: number;
+    Environment: { Variables: Record<string, string> };
+  }
+
+  async function readFunction(stack: string): Promise<FunctionConfiguration> {
+    const found = await account.aws<{ Functions: FunctionConfiguration[] }>('lambda', 'list-functions');
+    return found.Functions.find(({ FunctionName }) => FunctionName.startsWith(`${stack}-`))!;
+  }
+
+  /** Values are strings, which moto does not make of numbers. */
+  async function readEnvironment(stack: string): Promise<Record<string, string>> {
+    const { Variables } = (await readFunction(stack)).Environment;
+    return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, String(value)]));
+  }
+
+  test('gets an environment that the command takes, and changes nothing until it is told to', async () => {
+    const command = fleetCommandNamed('service-size');
+    expect(readWords(command, await readEnvironment('sized')).flags).toEqual({
+      json: true,
+      cluster: 'sized',
+      service: 'web',
+      spare: '1',
+      min: '2',
+      apply: false,
+    });
+    expect(readWords(command, await readEnvironment('acting')).flags).toMatchObject({
+      spare: '2',
+      max: '9',
+      apply: true,
+    });
+  });
+
+  test('may do what "ecs-node policy --for service-size" prints, and change something only where it shall', async () => {
+    for (const [stack, apply] of [
+      ['sized', false],
+      ['acting', true],
+    ] as const) {
+      const { names, allowed } = await readRole(`${stack}-ServiceSizeRole-`);
+      expect(names.toSorted()).toEqual(['ecs-node', 'log']);
+      const subject = { cluster: stack, service: 'web', apply };
+      expect(bySid(allowed)).toEqual(bySid(fleetPolicy(serviceSizePermissions, subject, place)));
+    }
+  });
+
+  test('is run by its schedule, as a handler that the zip has', async () => {
+    const { FunctionArn, Handler, Runtime } = await readFunction('acting');
+    expect(Runtime).toBe('nodejs24.x');
+    const [file, exported] = Handler.split('.');
+    const { zip } = await makeLambdaZip();
+    const loaded: { exports: Record<string, unknown> } = { exports: {} };
+    const code = Buffer.from(unzipSync(zip)[`${file}.js`]!).toString();
+    runInThisContext(`(function (module, require) {${code}\n})`)(loaded, createRequire(import.meta.url));
+    expect(loaded.exports[exported!]).toBeTypeOf('function');
+
+    const { Rules } = await account.aws<{ Rules: { Name: string; ScheduleExpression: string; State: string }[] }>(
+      'events',
+      'list-rules',
+    );
+    const rule = Rules.find(({ Name }) => Name.startsWith('acting-'))!;
+    expect(rule).toMatchObject({ ScheduleExpression: 'rate(5 minutes)', State: 'ENABLED' });
+    const { Targets } = await account.aws<{ Targets: { Arn: string }[] }>(
+      'events',
+      'list-targets-by-rule',
+      '--rule',
+      rule.Name,
+    );
+    expect(Targets.map(({ Arn }) => Arn)).toEqual([FunctionArn]);
+  });
+
+  test('is watched: its log does not grow for ever, and failures raise an alarm', async () => {
+    const { logGroups } = await account.aws<{ logGroups: { logGroupName: string; retentionInDays?: number }[] }>(
+      'logs',
+      'describe-log-groups',
+    );
+    expect(logGroups).toContainEqual(
+      expect.objectContaining({ logGroupName: '/ecs-node/sized/service-size', retentionInDays: 30 }),
+    );
+    const { Namespace, MetricName, Dimensions } = template.Resources['ServiceSizeAlarm']!.Properties;
+    expect({ Namespace, MetricName, Dimensions }).toEqual({
+      Namespace: 'AWS/Lambda',
+      MetricName: 'Errors',
+      Dimensions: [{ Name: 'FunctionName', Value: { Ref: 'ServiceSizeFunction' } }],
+    });
+  });
+
+  test('has time to give up on AWS by itself', () => {
+    expect(Number(template.Resources['ServiceSizeFunction']!.Properties['Timeout']) * 1_000).toBeGreaterThan(
+      patienceMs + 5_000,
+    );
   });
 });
 
