@@ -1,20 +1,17 @@
 /** The commands about a whole fleet, which are run from anywhere; table.ts lists them with the others. */
 
 import type { Command, Flag } from './command.ts';
-
-export const regionFlag: Flag = {
-  name: 'region',
-  value: 'REGION',
-  form: { pattern: /^[a-z]{2}(-[a-z]+)+-\d$/, words: 'a region such as eu-west-1' },
-  help: "AWS region; default: AWS_REGION, AWS_DEFAULT_REGION, or this node's",
-};
-
-/** As ECS names clusters and services. */
-const ecsName = { pattern: /^[A-Za-z0-9_-]{1,255}$/, words: 'a name of 1 to 255 letters, digits, - or _' };
+import { ecsName, regionFlag } from './fleet-flags.ts';
+import { nodeCommands } from './table-nodes.ts';
 
 /** Of `ecs-node policy`. */
 export const fleetPolicyFlags: readonly Flag[] = [
-  { name: 'for', value: 'COMMAND', choices: ['service-size'], help: 'Whoever runs this command, instead of a node' },
+  {
+    name: 'for',
+    value: 'COMMAND',
+    choices: ['service-size', 'sweep', 'fleet'],
+    help: 'Whoever runs this command, instead of a node',
+  },
   { name: 'cluster', value: 'NAME', form: ecsName, help: 'With --for: this cluster; default: any' },
   { name: 'service', value: 'NAME', form: ecsName, help: 'With --for service-size: this service; default: any' },
   { name: 'apply', help: 'With --for: with what only --apply needs' },
@@ -24,6 +21,7 @@ export const fleetPolicyFlags: readonly Flag[] = [
 const maxTasks = 5000;
 
 export const fleetCommands: readonly Command[] = [
+  ...nodeCommands,
   {
     name: 'service-size',
     summary: 'Keep a service at as many tasks as there are container instances, less some to spare',

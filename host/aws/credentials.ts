@@ -16,11 +16,15 @@ const renewMs = 300_000;
 /** As the metadata client's own (host/imds.ts). */
 const timeout = 2_000;
 
-/** One reading for all clients: each would otherwise ask the metadata service three times. */
+/** For a node, whose role is the only one that it should speak for. */
 export function openCredentials(environment: Environment, now: () => number): () => Promise<Credentials> {
   const given = parseCredentials(environment);
   if (given) return async () => given;
-  const provide = fromInstanceMetadata({ timeout, maxRetries: 1, ec2MetadataV1Disabled: true });
+  return keepCredentials(fromInstanceMetadata({ timeout, maxRetries: 1, ec2MetadataV1Disabled: true }), now);
+}
+
+/** One reading for all clients: each would otherwise ask the metadata service three times. */
+export function keepCredentials(provide: () => Promise<Credentials>, now: () => number): () => Promise<Credentials> {
   let kept: Promise<Credentials> | undefined;
   let until = Infinity;
   const read = async (): Promise<Credentials> => {
@@ -43,7 +47,7 @@ export function openCredentials(environment: Environment, now: () => number): ()
 }
 
 /** Undefined where the environment names none. */
-function parseCredentials(environment: Environment): Credentials | undefined {
+export function parseCredentials(environment: Environment): Credentials | undefined {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = environment;
   const sessionToken = environment['AWS_SESSION_TOKEN'];
   if (!accessKeyId || !secretAccessKey) return undefined;

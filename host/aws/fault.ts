@@ -53,6 +53,8 @@ const credentials =
 const maxMessage = 300;
 
 export function translate(error: unknown, permission: string, resource: string, role?: string): Error {
+  // Said by ourselves on the SDK's behalf: who has no credentials.
+  if (error instanceof Refused) return error;
   const code = faultCode(error);
   const message = clean(messageOf(error));
   const cause = slim(error, message);

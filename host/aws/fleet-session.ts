@@ -2,7 +2,7 @@
 
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
-import { openCredentials } from './credentials.ts';
+import { keepCredentials, parseCredentials, type Credentials } from './credentials.ts';
 import { openAsk } from './fault.ts';
 import { clientSettings, type Session } from './session.ts';
 
@@ -12,9 +12,19 @@ export type FleetSession = Pick<Session, 'ask'> & {
 };
 
 export function openFleetSession(region: string, environment: Environment, log: Log): FleetSession {
-  const credentials = openCredentials(environment, Date.now);
+  const credentials = openAnyCredentials(environment);
   return {
     ask: openAsk('of whoever runs this', log),
     settings: (service, other = region) => clientSettings(environment, credentials, service, other),
   };
+}
+
+/** What reads profiles and asks for web identities is loaded only where the environment does not hold the keys themselves. */
+function openAnyCredentials(environment: Environment): () => Promise<Credentials> {
+  const given = parseCredentials(environment);
+  if (given) return async () => given;
+  return keepCredentials(async () => {
+    const { readPersonalCredentials } = await import('./personal-credentials.ts');
+    return readPersonalCredentials(environment);
+  }, Date.now);
 }

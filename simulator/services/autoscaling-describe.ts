@@ -53,6 +53,9 @@ export function describeGroups(
   { AutoScalingGroupNames, MaxRecords = 50, NextToken }: Paged & { AutoScalingGroupNames: string[] | undefined },
   { world }: CallContext,
 ): object {
+  if (AutoScalingGroupNames && AutoScalingGroupNames.length > MaxRecords) {
+    throw new Refusal('ValidationError', `The number of group names exceeds the limit of ${MaxRecords}`);
+  }
   const groups = AutoScalingGroupNames?.length
     ? AutoScalingGroupNames.flatMap((name) => world.groups.get(name) ?? [])
     : [...world.groups.values()];

@@ -1,8 +1,9 @@
-/** CloudWatch's PutMetricData with its limits, and STS's GetCallerIdentity. */
+/** CloudWatch: PutMetricData with its limits; what reads is next door. And STS's GetCallerIdentity. */
 
 import { Refusal } from '../refusal.ts';
 import { flag, list, map, need, number, oneOf, record, text, time, whole } from '../wire/shapes.ts';
 import { cloudwatchComplaints, denied, throttled, validationComplaints } from './dialects.ts';
+import { reading } from './cloudwatch-read.ts';
 import { operation, type Service } from './service.ts';
 
 const units = (
@@ -121,7 +122,7 @@ export const cloudwatch: Service = {
   complain: cloudwatchComplaints,
   throttle: throttled('Throttling', 400),
   deny: denied('AccessDenied', 403),
-  operations: { PutMetricData },
+  operations: { PutMetricData, ...reading },
 };
 
 export const sts: Service = {

@@ -17,6 +17,9 @@ interface Paged {
   NextToken: string | undefined;
 }
 
+/** What EC2 takes. */
+const valuesPerFilter = 200;
+
 const codes = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48, stopping: 64, stopped: 80 };
 
 export const stateOf = (name: Instance['state']) => ({ code: codes[name], name });
@@ -30,6 +33,13 @@ export function describeInstances(
   if (InstanceId && MaxResults !== undefined) {
     const message = 'The parameter instancesSet cannot be used with the parameter maxResults';
     throw new Refusal('InvalidParameterCombination', message);
+  }
+  for (const { Name, Value = [] } of Filter) {
+    if (Value.length <= valuesPerFilter) continue;
+    throw new Refusal(
+      'FilterLimitExceeded',
+      `The maximum number of filter values specified on a single call is ${valuesPerFilter} (${Name})`,
+    );
   }
   const chosen = InstanceId ? InstanceId.map((id) => findInstance(world, id)) : candidates(world, Filter);
   const found = chosen.filter((instance) => Filter.every((filter) => matches(instance, filter)));

@@ -1,6 +1,6 @@
 /** The JSON protocols, and CBOR which only CloudWatch takes: typed values in, typed values out. */
 
-import { decode, encode } from 'cborg';
+import { decode, encode, Token, Type } from 'cborg';
 import type { ReadScalar } from './shapes.ts';
 
 export const readTypedScalar: ReadScalar = (kind, value) => {
@@ -50,5 +50,18 @@ export function parseCbor(body: Uint8Array): unknown {
 }
 
 export function renderCbor(value: unknown): Uint8Array {
-  return encode(value);
+  return encode(withoutGaps(value), { typeEncoders: { Date: encodeDate } });
+}
+
+/** Seconds since 1970, as a CBOR date. */
+function encodeDate(date: Date): Token[] {
+  return [new Token(Type.tag, 1), new Token(Type.float, date.getTime() / 1000)];
+}
+
+/** What is undefined is not there. */
+function withoutGaps(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutGaps);
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  const there = Object.entries(value).filter(([, each]) => each !== undefined);
+  return Object.fromEntries(there.map(([key, each]) => [key, withoutGaps(each)]));
 }
