@@ -58,6 +58,7 @@ async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, '
     output: process.stdout,
     log,
     logFlags,
+    onHangup: (listener) => void process.on('SIGHUP', listener),
   });
   return await run(caller, line, signal);
 }

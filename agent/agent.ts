@@ -10,7 +10,7 @@ import { readDeparture, type Deeds } from './leave.ts';
 import { openMemories } from './memories.ts';
 import { publishMetrics } from './publish.ts';
 import { roster } from './roster.ts';
-import { openStatusBook, readStatus, type AgentStatus, type StatusBook } from './status.ts';
+import { openStatusBook, readStatus, type AgentStatus, type ConfigurationStatus, type StatusBook } from './status.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
 import { keepUp } from './upkeep.ts';
 import type { Desk } from './verdicts.ts';
@@ -23,6 +23,10 @@ export interface AgentOptions {
   mayDie?(signal: AbortSignal): Promise<boolean>;
   /** What the node keeps up to date; none by default. */
   chores?: readonly Chore[];
+  /** Resolves when another agent, with another configuration, is to take over; this one ends as soon as no departure is under way. */
+  handOver?(tell: StatusBook['error'], signal: AbortSignal): Promise<void>;
+  /** What the status says about the configuration. */
+  configuration?: ConfigurationStatus;
   /** WATCHDOG_USEC, in milliseconds. */
   watchdogMs?: number;
 }
@@ -30,8 +34,11 @@ export interface AgentOptions {
 /** Between looks at whether it is time to join (again). */
 const joinEveryMs = 5_000;
 
+/** A departure that is under way ends first: so often it is looked for. */
+const restEveryMs = 1_000;
+
 /**
- * Runs until the node has left for good, and resolves with how; undefined only when nothing was left to do. Rejects with the
+ * Runs until the node has left for good, and resolves with how; undefined when another agent is to take over. Rejects with the
  * signal's reason when stopped: everything is on disk then, and the next agent goes on.
  */
 export async function runAgent(
@@ -39,11 +46,11 @@ export async function runAgent(
   config: Config,
   options: AgentOptions,
   signal: AbortSignal,
-): Promise<DepartureState> {
+): Promise<DepartureState | undefined> {
   const over = new AbortController();
   const both = AbortSignal.any([signal, over.signal]);
   const bootId = await host.machine.readBootId().catch(() => '');
-  const book = openStatusBook(host, await firstStatus(host, bootId));
+  const book = openStatusBook(host, await firstStatus(host, bootId, options.configuration));
   const supervisor = openSupervisor(host, config, { deregister: options.deregister }, both);
   let isJoined = book.read().join.state === 'joined';
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
@@ -69,6 +76,9 @@ export async function runAgent(
     keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both),
     publishMetrics(host, config, both).then(() => supervisor.left),
     tellSystemd(host, book, supervisor, options.watchdogMs, both),
+    ...(options.handOver === undefined
+      ? []
+      : [untilAtRest(host, options.handOver(book.error, both), supervisor, both)]),
     ...(chores.length === 0 ? [] : [keepUp({ host, chores, book, inService }, both)]),
   ];
   const keeping = book.keep(both);
@@ -84,10 +94,24 @@ export async function runAgent(
   }
 }
 
-async function firstStatus(host: Host, bootId: string): Promise<AgentStatus> {
+/** Nothing is awaited between the last look and the end: a departure that begins then is resumed from the disk. */
+async function untilAtRest(
+  { clock }: Host,
+  asked: Promise<void>,
+  supervisor: Supervisor,
+  signal: AbortSignal,
+): Promise<undefined> {
+  await asked;
+  while (!supervisor.isAtRest()) await clock.sleep(restEveryMs, signal);
+}
+
+async function firstStatus(host: Host, bootId: string, configuration?: ConfigurationStatus): Promise<AgentStatus> {
   const before = await readStatus(host);
   const now = host.clock.now();
-  if (before !== undefined && before.bootId === bootId) return { ...before, at: now };
+  if (before !== undefined && before.bootId === bootId) {
+    const { configuration: _old, ...rest } = before;
+    return { ...rest, at: now, ...(configuration !== undefined && { configuration }) };
+  }
   const { instanceId } = host.identity;
   const starting = { state: 'joining' as const, detail: 'starting', since: now };
   return { instanceId, bootId, at: now, join: starting, watchers: {}, chores: {}, memories: {} };

@@ -18,6 +18,8 @@ export interface Supervisor {
   state(): DepartureState | undefined;
   /** Aborts when the next departure begins. */
   idle(): AbortSignal | undefined;
+  /** No departure is under way; one that is over, with the node drained and staying, is none. */
+  isAtRest(): boolean;
   /** Resolves when nothing of a departure runs any more; for the end of the agent. */
   stopped(): Promise<void>;
   /** Resolves when the node has left for good; rejects when it must not. */
@@ -60,6 +62,7 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
   return {
     left,
     state: () => state,
+    isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
     stopped: async () => running?.done,
     idle: () => (running === undefined ? beginning.signal : undefined),
     async follow(order) {

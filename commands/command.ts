@@ -22,6 +22,8 @@ export interface Caller {
   /** Standard output, for what the command was asked for. */
   print(text: string): void;
   log: Log;
+  /** From now on SIGHUP calls this, instead of ending the program. Absent where nobody sends signals. */
+  onHangup?(listener: () => void): void;
   /** Flags that make a child of ours log as we do. */
   logFlags: readonly string[];
   /** A path from the command line: relative to the current folder, or to the root where that is another one. */

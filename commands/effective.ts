@@ -1,21 +1,34 @@
 /** `ecs-node effective`: the configuration of a running node as JSON, for the agent: reading it itself would cost it 6 MB for good. */
 
+import type { Config } from '../core/config.ts';
 import { retry } from '../core/patience.ts';
+import { paths } from '../core/state.ts';
 import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
+import { parseRefreshed, revisionOf } from '../upkeep/refreshed.ts';
 import type { Run } from './command.ts';
 import { readFileLayers, settleSafely } from './load-config.ts';
 import { readOutside } from './sources/outside.ts';
+
+export interface Effective {
+  config: Config;
+  /** Of what was pulled from elsewhere (upkeep/refreshed.ts). */
+  revision: string;
+}
 
 /** The agent waits for the metadata service itself; this only bridges what is lost on the way. */
 const metadataMs = 60_000;
 
 export const effective: Run = async (caller, _words, signal) => {
-  const files = await readFileLayers(openMachine(caller.root, caller.environment), caller);
+  const machine = openMachine(caller.root, caller.environment);
+  // First: what is pulled meanwhile is then found to be newer, and not missed.
+  const revision = revisionOf(parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined)));
+  const files = await readFileLayers(machine, caller);
   const clock = openClock();
   const metadata = openMetadata(caller.environment, clock);
   const outside = await retry((inner) => readOutside(metadata, inner), { clock, signal, withinMs: metadataMs });
-  caller.print(`${JSON.stringify(settleSafely(files, [], outside, caller.log).config)}\n`);
+  const { config } = settleSafely(files, [], outside, caller.log);
+  caller.print(`${JSON.stringify({ config, revision } satisfies Effective)}\n`);
   return 0;
 };

@@ -4,7 +4,9 @@ import { isAbsolute, resolve } from 'node:path';
 import { paths } from '../core/state.ts';
 import { textOf, type Caller, type Words } from './command.ts';
 
-type Known = Pick<Caller, 'environment' | 'self' | 'openInput' | 'output' | 'log' | 'logFlags'> & { folder: string };
+type Known = Pick<Caller, 'environment' | 'self' | 'openInput' | 'output' | 'log' | 'logFlags' | 'onHangup'> & {
+  folder: string;
+};
 
 export function openCaller(words: Words, { folder, ...known }: Known): Caller {
   const root = resolve(folder, textOf(words, 'root') ?? '/');

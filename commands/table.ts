@@ -72,6 +72,16 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./agent.ts')).agent,
   },
   {
+    name: 'refresh',
+    summary: 'Pull the configuration from refresh.source now',
+    details:
+      "As the agent does every few minutes: fetches what has changed, checks it together with the node's own files, and keeps the last\n" +
+      'good documents when that fails (exit code 78). A running agent takes a change over with its next look; at once: systemctl reload ecs-node.',
+    flags: [{ name: 'json', help: 'As JSON' }],
+    examples: [['ecs-node refresh', 'try whether new documents are good']],
+    load: async () => (await import('./refresh.ts')).refresh,
+  },
+  {
     name: 'check',
     summary: 'Validate the configuration offline and print the effective one',
     details:

@@ -3,7 +3,13 @@
 import type { Config } from '../core/config.ts';
 import type { Chore } from './chore.ts';
 import { keepContainerEnvironment } from './container-environment.ts';
+import { keepRefreshed, type PullOnce } from './keep-refreshed.ts';
 
-export function chores(config: Config): Chore[] {
-  return config.containerEnvironment.enabled ? [keepContainerEnvironment(config)] : [];
+/** `pull` has documents of the configuration pulled once. */
+export function chores(config: Config, pull: PullOnce): Chore[] {
+  const { containerEnvironment, refresh } = config;
+  return [
+    ...(containerEnvironment.enabled ? [keepContainerEnvironment(config)] : []),
+    ...(refresh.source === undefined ? [] : [keepRefreshed(config, pull)]),
+  ];
 }

@@ -1,33 +1,16 @@
 /** Pulls documents of the configuration from where many nodes have them, and takes them over only when all is valid together. */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Config } from '../core/config.ts';
 import { ConfigError, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { paths } from '../core/state.ts';
-import type { Chore } from './chore.ts';
 import { parseRefreshed, renderRefreshed, type Document, type Refreshed } from './refreshed.ts';
 
 /** Parameters may be secrets (SecureString). */
 const mode = 0o600;
 
-/** Some pages and some objects, in bad times, and a program to start for it. */
-export const refreshMs = 60_000;
-
 /** Throws a ConfigError when these documents and the node's own files make no valid configuration together. */
 export type Judge = (source: string, documents: readonly Document[]) => Promise<void>;
-
-/** One round, done by somebody else: a child, which may load what a resident process should not hold. */
-export type PullOnce = (signal: AbortSignal) => Promise<'changed' | 'unchanged'>;
-
-export function keepRefreshed({ refresh }: Config, pull: PullOnce): Chore {
-  return {
-    name: 'refresh',
-    everyMs: refresh.everySeconds * 1000,
-    deadlineMs: refreshMs,
-    run: (_host, signal) => pull(signal),
-  };
-}
 
 type Hands = Pick<Host, 'machine' | 'cloud'>;
 

@@ -1,5 +1,7 @@
 /** What was pulled from elsewhere, as it lies on the disk: one file, written whole, so that no crash leaves half a set. Pure. */
 
+import { createHash } from 'node:crypto';
+
 export interface Document {
   name: string;
   version: string;
@@ -27,6 +29,12 @@ export function parseRefreshed(text: string | undefined): Refreshed | undefined 
   } catch {
     return undefined;
   }
+}
+
+/** Names what is in use, so that whoever runs with it can tell that it is not that any more. */
+export function revisionOf(refreshed: Refreshed | undefined): string {
+  const texts = refreshed?.good.map(({ name, text }) => [name, text]) ?? [];
+  return texts.length === 0 ? 'none' : createHash('sha256').update(JSON.stringify(texts)).digest('hex').slice(0, 12);
 }
 
 export function renderRefreshed(refreshed: Refreshed): string {

@@ -68,6 +68,13 @@ export function remoteTexts(source: string, documents: readonly Document[]): Fil
   return documents.map(({ name, text }) => ({ path: `${folder}${name}`, text, isRemote: true as const }));
 }
 
+/** These instead of what was pulled before, at their place: stronger than config.yaml, weaker than its drop-ins. */
+export function withRemote(texts: readonly FileText[], configFile: string, remote: readonly FileText[]): FileText[] {
+  const own = texts.filter(({ isRemote }) => isRemote !== true);
+  const at = own[0]?.path === configFile ? 1 : 0;
+  return [...own.slice(0, at), ...remote, ...own.slice(at)];
+}
+
 export function layersOf(texts: readonly FileText[]): Found {
   const remote = texts.filter(({ isRemote }) => isRemote === true);
   const behind = texts.findIndex(({ isRemote }) => isRemote === true);

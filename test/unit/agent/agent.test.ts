@@ -483,7 +483,7 @@ describe('an ECS agent', () => {
     expect(stage.world.machine.restarted).toEqual(['ecs.service']);
     const state = await stage.world.clock.finish(agent.done, 2 * hour);
     expect(stage.world.machine.restarted).toEqual(['ecs.service', 'ecs.service']);
-    expect(state.cause).toBe('ecs-agent');
+    expect(state?.cause).toBe('ecs-agent');
   });
 
   it('that came back after a restart costs nobody anything', async () => {

@@ -76,7 +76,7 @@ export interface Stage {
   departure(): DepartureState;
   status(): AgentStatus;
   leaves(order?: Partial<Order>, host?: Host, signal?: AbortSignal): Promise<DepartureState>;
-  agent(host?: Host, options?: Partial<AgentOptions>): { done: Promise<DepartureState>; stop(): Promise<void> };
+  agent(host?: Host, options?: Partial<AgentOptions>): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
   fillDisk(percent: number): void;
 }
 

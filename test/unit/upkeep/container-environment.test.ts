@@ -201,7 +201,7 @@ describe('the environment of containers', () => {
     const stage = setAgent(config);
     const { world } = stage;
     world.metadata.tags = { env: 'stage' };
-    const agent = stage.agent(stage.host, { chores: chores(config) });
+    const agent = stage.agent(stage.host, { chores: chores(config, async () => 'unchanged') });
     const writes = () => world.calls.of('writeText').filter(({ args }) => args[0] === shellFile).length;
     const text = () => String(world.machine.files.get(shellFile));
     await world.clock.run(60_000);

@@ -1,0 +1,257 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ownOnly, settle } from '../../../commands/load-config.ts';
+import { pullFor, readSettled, type Sources } from '../../../commands/pull.ts';
+import { layersOf, readFiles } from '../../../commands/sources/files.ts';
+import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
+import type { Host } from '../../../core/host.ts';
+import { remoteSettings } from '../../../core/remote-settings.ts';
+import { paths } from '../../../core/state.ts';
+import { fillShelf } from '../../fakes/cloud/configuration.ts';
+import { openFakeHost } from '../../fakes/host.ts';
+
+const signal = new AbortController().signal;
+
+/** A node that pulls from somewhere, with files of its own. */
+function openNode(source = 'ssm:/ecs/web', files: Record<string, string> = {}) {
+  const { host, world, clock } = openFakeHost();
+  world.machine.files.set(paths.config, `cluster: demo\nrefresh:\n  source: ${source}\n`);
+  for (const [path, text] of Object.entries(files)) world.machine.files.set(path, text);
+  const sources = (on: Host): Sources => ({
+    machine: on.machine,
+    configFile: paths.config,
+    configFileGiven: false,
+    log: on.log,
+    flags: [],
+    outside: { layers: [], faults: [] },
+  });
+  return {
+    host,
+    world,
+    clock,
+    offers: (texts: Record<string, string>) => fillShelf(world.shelves, source, texts),
+    pull: (on = host) => pullFor(sources(on), source, on.cloud, signal),
+    settled: (on = host) => readSettled(sources(on)),
+    fetched: () => {
+      const given = world.calls.of('readDocuments').at(-1)!.args[1] as Record<string, string>;
+      return [...world.shelves.get(source)!]
+        .filter(([name, { version }]) => given[name] !== version)
+        .map(([name]) => name);
+    },
+  };
+}
+
+const fault = async (work: Promise<unknown>): Promise<string> => {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(ConfigError);
+  return (error as ConfigError).message;
+};
+
+describe('documents that are pulled', () => {
+  it('count between config.yaml and its drop-ins, a later name over an earlier one', async () => {
+    const node = openNode('ssm:/ecs/web', {
+      [`${paths.dropIns}/10-here.yaml`]: 'disk: {checks: 7}\n',
+      [paths.config]: 'cluster: demo\nrefresh: {source: "ssm:/ecs/web"}\ndisk: {fullPercent: 99, checkSeconds: 30}\n',
+    });
+    node.offers({
+      '10-all': 'disk: {fullPercent: 85, checks: 5}\nspot: {action: log}\n',
+      '20-web': 'disk: {fullPercent: 86}\n',
+    });
+    expect(await node.pull()).toBe('changed');
+    const config = await node.settled();
+    expect(config).toMatchObject({ disk: { fullPercent: 86, checks: 7, checkSeconds: 30 }, spot: { action: 'log' } });
+    expect(node.world.machine.modes.get(paths.refreshed)).toBe(0o600);
+  });
+
+  it('are fetched only when they changed, and what vanishes there is gone here', async () => {
+    const node = openNode();
+    node.offers({ a: 'disk: {checks: 4}\n', b: 'disk: {checkSeconds: 30}\n' });
+    await node.pull();
+    expect(await node.pull()).toBe('unchanged');
+    expect(node.fetched()).toEqual([]);
+    node.offers({ a: 'disk: {checks: 5}\n', b: 'disk: {checkSeconds: 30}\n' });
+    expect(await node.pull()).toBe('changed');
+    expect((await node.settled()).disk).toMatchObject({ checks: 5, checkSeconds: 30 });
+    node.offers({ b: 'disk: {checkSeconds: 30}\n' });
+    expect(await node.pull()).toBe('changed');
+    expect((await node.settled()).disk).toMatchObject({ checks: 3, checkSeconds: 30 });
+  });
+
+  it('that are bad change nothing, are named with every fault, and are not fetched again until they change', async () => {
+    const node = openNode();
+    node.offers({ good: 'disk: {checks: 4}\n' });
+    await node.pull();
+    node.offers({ good: 'disk: {checks: 9}\n', bad: 'disk: {fullPercent: 85, cheks: 1}\nspot: {action: run}\n' });
+    const said = await fault(node.pull());
+    expect(said).toMatch(/disk\.cheks: unknown setting; did you mean "checks".*from ssm:\/ecs\/web\/bad:1/);
+    expect(said).toMatch(/spot\.action: .*from ssm:\/ecs\/web\/bad:2/);
+    expect((await node.settled()).disk.checks).toBe(4);
+    await fault(node.pull());
+    expect(node.fetched()).toEqual([]);
+    node.offers({ good: 'disk: {checks: 9}\n', bad: 'disk: {fullPercent: 85}\n' });
+    expect(await node.pull()).toBe('changed');
+    // Only what was changed, and not the one that was good all along.
+    expect(node.fetched()).toEqual(['bad']);
+    expect((await node.settled()).disk).toMatchObject({ checks: 9, fullPercent: 85 });
+  });
+
+  it("are judged together with the node's own files: each alone may be fine", async () => {
+    const node = openNode('ssm:/ecs/web', { [`${paths.dropIns}/90-here.yaml`]: 'disk: {clearPercent: 88}\n' });
+    node.offers({ all: 'disk: {fullPercent: 85}\n' });
+    expect(await fault(node.pull())).toMatch(/clearPercent: must be below disk.fullPercent \(85\)/);
+    expect((await node.settled()).disk.fullPercent).toBe(90);
+    node.world.machine.files.set(`${paths.dropIns}/90-here.yaml`, 'disk: {clearPercent: 70}\n');
+    expect(await node.pull()).toBe('changed');
+    expect((await node.settled()).disk.fullPercent).toBe(85);
+  });
+
+  it('may not carry what runs as root, who the node is, or what keeps a fleet from leaving at once', async () => {
+    const forbidden: Record<string, unknown> = {
+      cluster: 'other',
+      registrar: 'ssm',
+      join: { checks: [{ command: ['/bin/sh', '-c', 'id'] }] },
+      ecs: { settings: { ECS_BACKEND_HOST: 'https://evil.example' }, introspectionEndpoint: 'http://127.0.0.1:1' },
+      stormGuard: { maxFailures: 1000 },
+      disk: { maxLeavingPercent: 100 },
+      ecsAgent: { maxDisconnectedPercent: 100 },
+      bootstrap: { onFailure: 'keep' },
+      refresh: { source: 's3://evil/x', also: ['cluster'] },
+    };
+    for (const [section, value] of Object.entries(forbidden)) {
+      const node = openNode();
+      node.offers({ forged: JSON.stringify({ [section]: value }) });
+      expect(await fault(node.pull()), section).toMatch(/may not be set from outside the node/);
+      expect(await node.settled(), section).toMatchObject({
+        cluster: 'demo',
+        refresh: { source: 'ssm:/ecs/web', also: [] },
+      });
+    }
+  });
+
+  it('may carry what the node itself allows beside that, and never what is pulled from where', async () => {
+    const node = openNode();
+    node.world.machine.files.set(
+      paths.config,
+      'cluster: demo\nrefresh: {source: "ssm:/ecs/web", also: [ecs.settings, join]}\n',
+    );
+    node.offers({ all: 'ecs: {settings: {ECS_RESERVED_MEMORY: 256}}\njoin: {checks: [{url: "http://127.0.0.1/"}]}\n' });
+    await node.pull();
+    expect((await node.settled()).ecs.settings).toEqual({ ECS_RESERVED_MEMORY: '256' });
+    node.world.machine.files.set(
+      paths.config,
+      'cluster: demo\nrefresh: {source: "ssm:/ecs/web", also: [refresh.source]}\n',
+    );
+    await expect(node.settled()).rejects.toThrow('none of refresh itself');
+  });
+
+  it('is told of each setting that may be pulled: they all exist', async () => {
+    for (const path of remoteSettings) {
+      const node = openNode();
+      node.offers({
+        all: JSON.stringify(path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), 'nonsense')),
+      });
+      expect(await fault(node.pull()), path).not.toMatch(/unknown setting|may not be set/);
+    }
+  });
+
+  it('that this version does not know cost the node nothing: its own files count alone, and it says so', async () => {
+    const node = openNode();
+    const refreshed = { source: 'ssm:/ecs/web', good: [{ name: 'new', version: '1', text: 'disk: {brandNew: 1}\n' }] };
+    node.world.machine.files.set(paths.refreshed, JSON.stringify(refreshed));
+    expect((await node.settled()).disk.checks).toBe(3);
+    expect(node.world.log.some(({ message }) => message === 'pulled configuration not used')).toBe(true);
+  });
+
+  it('count for nothing on a node that is not configured to pull any more', async () => {
+    const node = openNode();
+    node.offers({ all: 'disk: {checks: 9}\n' });
+    await node.pull();
+    node.world.machine.files.set(paths.config, 'cluster: demo\n');
+    expect((await node.settled()).disk.checks).toBe(3);
+  });
+
+  it('survive an answer that does not come, a bucket that is gone, and a file of ours that was destroyed', async () => {
+    const node = openNode('s3://ours/ecs');
+    node.offers({ 'a.yaml': 'disk: {checks: 9}\n' });
+    await node.pull();
+    node.world.calls.fails('readDocuments', new Unavailable('silent'), 1);
+    await expect(node.pull()).rejects.toThrow(Unavailable);
+    node.world.shelves.clear();
+    await expect(node.pull()).rejects.toThrow(Refused);
+    expect((await node.settled()).disk.checks).toBe(9);
+    for (const text of ['', '{', '[]', 'null', '{"source": 1}', '{"source":"s3://ours/ecs","good":[{}]}']) {
+      node.world.machine.files.set(paths.refreshed, text);
+      expect((await node.settled()).disk.checks).toBe(3);
+      node.offers({ 'a.yaml': 'disk: {checks: 9}\n' });
+      expect(await node.pull()).toBe('changed');
+      expect((await node.settled()).disk.checks).toBe(9);
+    }
+  });
+
+  it('are all the old ones or all the new ones, whenever the process dies', async () => {
+    const deaths = { before: 0, after: 0 };
+    for (const when of ['before', 'after'] as const) {
+      for (let call = 1, isOver = false; !isOver; call++) {
+        const node = openNode();
+        node.offers({ a: 'disk: {checks: 4}\n', b: 'disk: {checkSeconds: 40}\n' });
+        await node.pull();
+        node.offers({ a: 'disk: {checks: 5}\n', b: 'disk: {checkSeconds: 50}\n' });
+        node.world.calls.crashAt(call, when);
+        isOver = (await Promise.race([node.world.calls.crashed(), node.pull()])) !== 'crashed';
+        if (!isOver) deaths[when] += 1;
+        const host = node.world.restart();
+        const { checks, checkSeconds } = (await node.settled(host)).disk;
+        expect([4, 5]).toContain(checks);
+        expect(checkSeconds).toBe(checks * 10);
+        await node.pull(host);
+        expect((await node.settled(host)).disk).toMatchObject({ checks: 5, checkSeconds: 50 });
+      }
+    }
+    expect(Math.min(deaths.before, deaths.after)).toBeGreaterThan(4);
+  });
+
+  it('whatever they contain, leave a configuration that is valid, of the same node, with the same brakes', async () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 80 }),
+      fc.json({ maxDepth: 3 }),
+      fc
+        .record(
+          {
+            cluster: fc.string(),
+            disk: fc.jsonValue({ maxDepth: 2 }),
+            refresh: fc.jsonValue({ maxDepth: 2 }),
+            stormGuard: fc.jsonValue(),
+          },
+          { requiredKeys: [] },
+        )
+        .map((value) => JSON.stringify(value)),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.dictionary(fc.string({ minLength: 1, maxLength: 5 }), text, { maxKeys: 4 }),
+        async (texts) => {
+          const node = openNode();
+          node.offers(texts);
+          const { texts: own } = await readFiles(node.host.machine, paths.config, false, node.host.log);
+          const before = settle(ownOnly(layersOf(own)), []).config;
+          const refusal = await node.pull().then(
+            () => new ConfigError([]),
+            (error: unknown) => error,
+          );
+          expect(refusal).toBeInstanceOf(ConfigError);
+          const { cluster, refresh, stormGuard, join } = await node.settled();
+          expect({ cluster, refresh, stormGuard, checks: join.checks }).toEqual({
+            cluster: before.cluster,
+            refresh: before.refresh,
+            stormGuard: before.stormGuard,
+            checks: before.join.checks,
+          });
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
