@@ -15,6 +15,12 @@ export const globalMarginMs = 60_000;
 /** AWS in trouble is asked again so soon, since a lost heartbeat ends the node. */
 const retryMs = 10_000;
 
+/** A hook whose time is not known yet may have half a minute, or an hour while a thousand nodes ask the same. */
+const maxRetryMs = 60_000;
+
+/** Of the hook's whole time: thirty tries before it ends, and no more of the fleet's calls than that. */
+const retryShare = 1 / 30;
+
 /** The hook of that name, when this node's group has it. */
 export async function findHook(
   host: Host,
@@ -28,22 +34,27 @@ export async function findHook(
   return found;
 }
 
-/** Runs until the signal aborts, the group has no such hook, or its global time is nearly over. Never throws. */
+/**
+ * Runs until the signal aborts, the group has no such hook, or its global time is nearly over. Never throws. `knownGroup` spares
+ * the question where somebody else has asked it.
+ */
 export async function keepHookAlive(
   host: Host,
   name: string,
   onHook: (hook: LifecycleHook) => void,
   signal: AbortSignal,
+  knownGroup: () => string | undefined = () => undefined,
 ): Promise<void> {
   try {
-    const found = await findPatiently(host, name, signal);
+    const found = await findPatiently(host, name, knownGroup, signal);
     if (found === undefined) return;
     onHook(found.hook);
     const everyMs = heartbeatEveryMs(found.hook);
     const endsAt = host.clock.uptime() + found.hook.globalSeconds * 1000 - globalMarginMs;
     while (host.clock.uptime() < endsAt) {
       const beaten = await beat(host, found.group, name, signal);
-      await host.clock.sleep(beaten ? everyMs : Math.min(everyMs, retryMs), signal);
+      const againMs = Math.min(everyMs, Math.max(retryMs, found.hook.heartbeatSeconds * 1000 * retryShare));
+      await host.clock.sleep(beaten ? everyMs : spread(againMs), signal);
     }
     host.log.warn('heartbeats end: the hook has no more time', { hook: name });
   } catch (error) {
@@ -54,20 +65,27 @@ export async function keepHookAlive(
 async function findPatiently(
   host: Host,
   name: string,
+  knownGroup: () => string | undefined,
   signal: AbortSignal,
 ): Promise<{ group: string; hook: LifecycleHook } | undefined> {
-  for (;;) {
+  let group: string | undefined;
+  for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
     try {
-      const membership = await askOnce(host, signal, (inner) => host.cloud.readMembership(inner));
-      if (membership === undefined) return undefined;
-      const hook = await findHook(host, membership.group, name, signal);
-      return hook === undefined ? undefined : { group: membership.group, hook };
+      group ??= knownGroup() ?? (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group;
+      if (group === undefined) return undefined;
+      const hook = await findHook(host, group, name, signal);
+      return hook === undefined ? undefined : { group, hook };
     } catch (error) {
       signal.throwIfAborted();
       host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
-      await host.clock.sleep(retryMs, signal);
+      await host.clock.sleep(spread(pauseMs), signal);
     }
   }
+}
+
+/** Nodes that were refused together must not come again together. */
+function spread(ms: number): number {
+  return ms * (0.5 + 0.5 * Math.random());
 }
 
 /** False only when AWS gave no answer: a hook that is not active (yet) needs no haste. */

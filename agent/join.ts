@@ -8,13 +8,19 @@ import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
 import { keepHookAlive } from './heartbeats.ts';
 import { runHooks } from './hooks.ts';
-import { completeLaunchHook, waitOutOfPool } from './launch.ts';
+import { completeLaunchHook, waitOutOfPool, type Sight } from './launch.ts';
 
 /** The agent registers within seconds of its start. */
 const everyMs = 3_000;
 
+/** While ECS does not answer it is asked less and less often: a cluster that starts at once shares one limit. */
+const maxPauseMs = 30_000;
+
 /** Until the agent has an ARN, ECS is asked this often only to know that it answers. */
 const cloudEveryMs = 30_000;
+
+/** Most nodes have joined by then, and spare the calls. The shortest hook lasts 30 s, of which the boot has taken some. */
+const quietMs = 10_000;
 
 /** So long what was seen of ECS is good enough to tell Auto Scaling. */
 const freshMs = 45_000;
@@ -33,7 +39,8 @@ export async function join(host: Host, config: Config, tell: Tell, signal: Abort
   await waitOutOfPool(host, config, tell, signal);
   const stopped = new AbortController();
   const both = AbortSignal.any([signal, stopped.signal]);
-  const heartbeats = launchHook === undefined ? Promise.resolve() : keepHookAlive(host, launchHook, () => {}, both);
+  const sight: Sight = {};
+  const heartbeats = launchHook === undefined ? Promise.resolve() : beatWhenLate(host, launchHook, sight, both);
   try {
     const began = host.clock.uptime();
     do {
@@ -41,13 +48,28 @@ export async function join(host: Host, config: Config, tell: Tell, signal: Abort
       host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
       tell('joining', 'completing the launch hook');
       // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts for nothing.
-    } while (!(await completeLaunchHook(host, config, signal, freshMs)));
+    } while (!(await completeLaunchHook(host, config, signal, freshMs, sight)));
   } finally {
     stopped.abort(new Error('the launch is over'));
     await heartbeats;
   }
   await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
   await runHooks(host, config, 'joined', undefined, hooksMs, signal);
+}
+
+async function beatWhenLate(host: Host, hook: string, sight: Sight, signal: AbortSignal): Promise<void> {
+  try {
+    await host.clock.sleep(quietMs, signal);
+  } catch {
+    return;
+  }
+  await keepHookAlive(
+    host,
+    hook,
+    () => {},
+    signal,
+    () => sight.membership?.group,
+  );
 }
 
 /** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */
@@ -60,6 +82,7 @@ async function waitInService(host: Host, config: Config, tell: Tell, signal: Abo
   const looks = [openRegistration(host, config), ...config.join.checks.map((check) => openCheck(host, check))];
   // Time in which AWS answered: only that may count against the node.
   let heardMs = 0;
+  let pauseMs = everyMs;
   for (let last = ''; ;) {
     const asked = clock.uptime();
     const { missing, heard } = await firstMissing(looks, signal);
@@ -67,7 +90,8 @@ async function waitInService(host: Host, config: Config, tell: Tell, signal: Abo
     if (missing !== last) host.log.info('not in service yet', { missing });
     last = missing;
     tell('joining', missing);
-    await clock.sleep(everyMs, signal);
+    pauseMs = heard ? everyMs : Math.min(pauseMs * 2, maxPauseMs);
+    await clock.sleep(heard ? pauseMs : pauseMs * (0.5 + 0.5 * Math.random()), signal);
     if (heard) heardMs += clock.uptime() - asked;
     if (clock.uptime() - began >= timeoutMs && heardMs >= timeoutMs) {
       throw new Refused(`not in service within ${config.join.timeoutSeconds} s (join.timeoutSeconds): ${missing}`);
@@ -94,7 +118,7 @@ async function firstMissing(
 
 function openRegistration(host: Host, config: Config): Look {
   const { cluster } = config;
-  let lastAsked: number | undefined;
+  let lastAsked = host.clock.uptime();
   let mayAsk = true;
   let notRegistered = 'the ECS agent has not registered';
   return async (signal) => {
@@ -105,7 +129,7 @@ function openRegistration(host: Host, config: Config): Look {
     }
     const arn = local?.containerInstanceArn;
     const now = host.clock.uptime();
-    if (arn === undefined && lastAsked !== undefined && now - lastAsked < cloudEveryMs) return notRegistered;
+    if (arn === undefined && now - lastAsked < cloudEveryMs) return notRegistered;
     if (!mayAsk) return arn === undefined ? notRegistered : undefined;
     try {
       const known = await askOnce(host, signal, (inner) => host.cloud.readContainerInstance(cluster, arn, inner));

@@ -11,6 +11,9 @@ import type { Tell } from './join.ts';
 /** "No active Lifecycle Action" may be said for seconds after the hook has begun. */
 const everyMs = 5_000;
 
+/** All calls to Auto Scaling share one limit: a group that is launched at once must not keep itself from being heard. */
+const maxPauseMs = 30_000;
+
 /** In service, or in a pool, whatever the hook says. */
 const over = /^(InService|Pending:Proceed|Terminat|Detach|Standby|EnteringStandby|Warmed:(Stopped|Running|Hibernated))/;
 
@@ -37,20 +40,34 @@ async function readTarget(host: Host, signal: AbortSignal): Promise<string | und
   }
 }
 
+/** What is known of Auto Scaling between two tries: it need not say again what it has said only because it was too busy for the next call. */
+export interface Sight {
+  membership?: Membership | undefined;
+  /** Longer and longer while it does not answer. */
+  pauseMs?: number;
+}
+
 /** CONTINUE. No hook of ours, no group, or already in service: success. False: not answered within that time; default: waits for as long as it takes. */
 export async function completeLaunchHook(
   host: Host,
   config: Config,
   signal: AbortSignal,
   withinMs: number = Infinity,
+  sight: Sight = {},
 ): Promise<boolean> {
   const hook = config.autoScaling.launchHook;
   if (hook === undefined) return true;
   for (const end = host.clock.uptime() + withinMs; host.clock.uptime() < end;) {
     try {
-      const membership = await askOnce(host, signal, (inner) => host.cloud.readMembership(inner));
+      const membership = (sight.membership ??= await askOnce(host, signal, (inner) =>
+        host.cloud.readMembership(inner),
+      ));
       if (membership === undefined || over.test(membership.lifecycleState)) return true;
-      if (host.clock.uptime() < end && (await completed(host, membership, hook, signal))) return true;
+      if (host.clock.uptime() < end) {
+        if (await completed(host, membership, hook, signal)) return true;
+        sight.membership = undefined;
+      }
+      sight.pauseMs = everyMs;
     } catch (error) {
       signal.throwIfAborted();
       // The node is well; a person must mend the permission before the hook times out.
@@ -59,8 +76,9 @@ export async function completeLaunchHook(
         return true;
       }
       host.log.warn('launch hook not completed yet', { error: messageOf(error) });
+      sight.pauseMs = Math.min((sight.pauseMs ?? everyMs) * 2, maxPauseMs);
     }
-    await host.clock.sleep(everyMs, signal);
+    await host.clock.sleep((sight.pauseMs ?? everyMs) * (0.5 + 0.5 * Math.random()), signal);
   }
   return false;
 }

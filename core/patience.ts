@@ -55,9 +55,12 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, pat
   }
 }
 
+/** So many times the usual pause at most, while nobody answers: gentle to an API that a whole fleet asks, soon enough to notice its recovery. */
+const maxSlowing = 8;
+
 /**
- * Asks until the answer is there (not `undefined`), every `everyMs`; failures that may heal count as "not yet".
- * Throws `Unavailable` naming `what` when the time is up.
+ * Asks until the answer is there (not `undefined`), every `everyMs`; failures that may heal count as "not yet", and are
+ * followed by longer and longer pauses. Throws `Unavailable` naming `what` when the time is up.
  */
 export async function until<T>(
   what: string,
@@ -66,18 +69,23 @@ export async function until<T>(
 ): Promise<T> {
   const { clock, signal, withinMs, everyMs, random = Math.random } = patience;
   const end = clock.uptime() + withinMs;
-  for (;;) {
+  for (let slowing = 1; ;) {
     let trouble: unknown;
     try {
       const answer = await within(end - clock.uptime(), ask, clock, signal);
       if (answer !== undefined) return answer;
+      slowing = 1;
     } catch (error) {
       if (signal.aborted || !mayHeal(error)) throw error;
       trouble = error;
-      patience.onRetry?.(error, everyMs);
+      slowing = Math.min(slowing * 2, maxSlowing);
+      patience.onRetry?.(error, everyMs * slowing);
     }
-    // A tenth of jitter keeps nodes that booted together from polling together.
-    const pause = everyMs * (0.9 + 0.2 * random());
+    // A tenth of jitter keeps nodes that booted together from polling together, half of it those that are all refused.
+    const spread = slowing === 1 ? 0.9 + 0.2 * random() : 0.5 + 0.5 * random();
+    // However slow it has become, it asks once more before the time is up.
+    const longest = Math.max(everyMs, end - clock.uptime() - everyMs);
+    const pause = Math.min(everyMs * slowing * spread, longest);
     if (clock.uptime() + pause >= end) {
       const why = trouble === undefined ? '' : `: ${messageOf(trouble)}`;
       throw new Unavailable(`${what}: not within ${Math.round(withinMs / 1000)} s${why}`, { cause: trouble });

@@ -57,6 +57,32 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // A thousand nodes that were launched at once asked Auto Scaling 166 times each, and again what they knew already.
+  it('asks Auto Scaling nothing twice, and less and less often, while it is throttled', async () => {
+    const node = launched(configOf(), 1_000);
+    node.world.calls.fails('completeHook', new Unavailable('throttled'), 5);
+    await node.finish();
+    const tries = node.world.calls.of('completeHook').map(({ at }) => at);
+    expect(tries).toHaveLength(6);
+    expect(tries[5]! - tries[4]!).toBeGreaterThanOrEqual(15_000);
+    expect(node.world.calls.of('readMembership')).toHaveLength(1);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('asks ECS less and less often while it is throttled', async () => {
+    const node = launched(configOf(), 1_000);
+    node.world.calls.fails('readContainerInstance', new Unavailable('throttled'), 6);
+    await node.finish();
+    const tries = node.world.calls.of('readContainerInstance').map(({ at }) => at);
+    expect(tries[5]! - tries[4]!).toBeGreaterThanOrEqual(15_000);
+  });
+
+  it('sends no heartbeat where it joins at once', async () => {
+    const node = launched(configOf(), 3_000);
+    await node.finish();
+    expect(node.world.calls.verbs('cloud')).toEqual(['readContainerInstance', 'readMembership', 'completeHook']);
+  });
+
   it('keeps the hook alive meanwhile', async () => {
     const node = launched(configOf(), 10 * minute);
     for (const hook of node.group.hooks) hook.active = false;

@@ -80,6 +80,36 @@ describe('until', () => {
     expect(await p.clock.finish(work)).toBe('online');
   });
 
+  // A thousand nodes that asked every five seconds, whatever the answer, kept each other from being heard.
+  test('asks less and less often while nobody answers, and at its usual pace when somebody does', async () => {
+    const p = patience({ withinMs: 600_000, random: () => 1 });
+    const at: number[] = [];
+    const work = until(
+      'online',
+      async () => {
+        at.push(p.clock.uptime());
+        if (at.length < 6) throw new Unavailable('throttled');
+        return at.length < 8 ? undefined : 'online';
+      },
+      { ...p, everyMs: 5_000 },
+    );
+    expect(await p.clock.finish(work)).toBe('online');
+    const pauses = at.slice(1).map((time, index) => Math.round(time - at[index]!));
+    expect(pauses).toEqual([10_000, 20_000, 40_000, 40_000, 40_000, 5_500, 5_500]);
+  });
+
+  test('asks once more before the time is up, however slow it has become', async () => {
+    const p = patience({ withinMs: 60_000, random: () => 1 });
+    let last = 0;
+    const ask = () => {
+      last = p.clock.uptime();
+      return Promise.reject(new Unavailable('throttled'));
+    };
+    const end = p.clock.uptime() + 60_000;
+    await expect(p.clock.finish(until('online', ask, { ...p, everyMs: 5_000 }))).rejects.toThrow('not within 60 s');
+    expect(end - last).toBeLessThanOrEqual(5_000);
+  });
+
   test('says what it waited for, how long, and what the last trouble was', async () => {
     const p = patience({ withinMs: 3_000 });
     const work = until('the node is registered', () => Promise.reject(new Unavailable('throttled')), {
