@@ -67,6 +67,10 @@ export interface Settings {
     onlineAfterMs: number | undefined;
     connectionLostMs: number;
   };
+  s3: {
+    /** So many keys a page of a list has. */
+    pageKeys: number;
+  };
   elb: {
     initialMs: number;
   };
@@ -128,6 +132,7 @@ export const defaultSettings: Settings = {
     installer: 'good',
   },
   ssm: { onlineAfterMs: 1_000, connectionLostMs: 1_000 },
+  s3: { pageKeys: 1000 },
   elb: { initialMs: 300 },
   credentials: { lifetimeMs: 6 * 3_600_000 },
 };

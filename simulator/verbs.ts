@@ -2,6 +2,7 @@
 
 import type { HookOptions, ServiceOptions, TaskOptions } from './options.ts';
 import { createLoadBalancer, createTargetGroup } from './world/balancers.ts';
+import { createBucket, putObject } from './world/buckets.ts';
 import { createCluster, findByInstance, findCluster, setConnected } from './world/clusters.ts';
 import { findGroup, putHook, setDesiredCapacity, terminateMember } from './world/groups.ts';
 import {
@@ -75,7 +76,13 @@ export interface Verbs {
 
   createTargetGroup(name: string, options?: { port?: number; deregistrationDelaySeconds?: number }): string;
   createLoadBalancer(name: string, options?: { drainingSeconds?: number }): void;
-  putParameter(name: string, value: string): void;
+  putParameter(name: string, value: string, type?: 'String' | 'StringList' | 'SecureString'): void;
+  deleteParameter(name: string): void;
+  createBucket(name: string): void;
+  putObject(bucket: string, key: string, text: string): void;
+  deleteObject(bucket: string, key: string): void;
+  /** As a person at the console does. */
+  setTag(instanceId: string, key: string, value: string): void;
 }
 
 /** What the machines of the instances do; the rest is the world's. */
@@ -95,8 +102,19 @@ export function openVerbs(world: World, machines: Machines): Verbs {
     ...noticeVerbs(world, machines),
     createTargetGroup: (name, options) => createTargetGroup(world, name, options).arn,
     createLoadBalancer: (name, { drainingSeconds } = {}) => void createLoadBalancer(world, name, drainingSeconds),
-    putParameter: (name, value) => void putParameter(world, name, value),
+    ...storeVerbs(world),
   };
+}
+
+function storeVerbs(world: World) {
+  return {
+    putParameter: (name, value, type) => void putParameter(world, name, value, type),
+    deleteParameter: (name) => void world.parameters.delete(name),
+    createBucket: (name) => createBucket(world, name),
+    putObject: (bucket, key, text) => void putObject(world, bucket, key, text),
+    deleteObject: (bucket, key) => void world.buckets.get(bucket)?.delete(key),
+    setTag: (id, key, value) => void findInstance(world, id).tags.set(key, value),
+  } satisfies Partial<Verbs>;
 }
 
 const byOperator = 'Client.UserInitiatedShutdown: User initiated shutdown';

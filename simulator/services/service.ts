@@ -11,7 +11,7 @@ export interface Service {
   readonly signingName: string;
   /** Before the colon in IAM's actions. */
   readonly iam: string;
-  readonly protocol: 'ec2' | 'query' | 'json';
+  readonly protocol: 'ec2' | 'query' | 'json' | 's3';
   /** API version of a query protocol, target prefix of a JSON one. */
   readonly version: string;
   readonly namespace?: string;

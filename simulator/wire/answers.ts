@@ -13,6 +13,10 @@ export interface Answer {
 
 export function renderAnswer(route: Route, output: object | void, requestId: string): Answer {
   const { service, operation, wire, contentType } = route;
+  if (wire === 's3') {
+    const answer = output as Answer;
+    return { ...answer, headers: { ...answer.headers, 'x-amz-request-id': requestId } };
+  }
   const headers: Record<string, string> = { 'content-type': contentType, 'x-amzn-requestid': requestId };
   if (wire === 'cbor') {
     headers['smithy-protocol'] = 'rpc-v2-cbor';
@@ -48,6 +52,10 @@ export function renderRefusal(route: Route, refusal: Refusal, requestId: string)
     return { status, headers, body: renderCbor(body) };
   }
   const error = renderXml({ Code: code, Message: message }, 'item');
+  if (wire === 's3') {
+    const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error>${error}<RequestId>${requestId}</RequestId></Error>`;
+    return { status, headers: { ...headers, 'x-amz-request-id': requestId }, body };
+  }
   if (wire === 'ec2') {
     const body = `<Response><Errors><Error>${error}</Error></Errors><RequestID>${requestId}</RequestID></Response>`;
     return { status, headers, body: `<?xml version="1.0" encoding="UTF-8"?>\n${body}` };

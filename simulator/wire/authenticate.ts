@@ -7,33 +7,38 @@ import { isCovered, isSignatureRight, parseAuthorization, skewMs, type SignedReq
 
 type Reason = 'missing' | 'incomplete' | 'unknown' | 'expired' | 'wrong';
 
-const family = (wire: Wire) => (wire === 'ec2' || wire === 'query' ? wire : 'json');
+const family = (wire: Wire) => (wire === 'ec2' || wire === 'query' || wire === 's3' ? wire : 'json');
 
-const codes: Record<Reason, Record<'ec2' | 'query' | 'json', [string, number]>> = {
+const codes: Record<Reason, Record<'ec2' | 'query' | 'json' | 's3', [string, number]>> = {
   missing: {
     ec2: ['MissingAuthenticationToken', 403],
     query: ['MissingAuthenticationToken', 403],
     json: ['MissingAuthenticationTokenException', 400],
+    s3: ['AccessDenied', 403],
   },
   incomplete: {
     ec2: ['IncompleteSignature', 400],
     query: ['IncompleteSignature', 400],
     json: ['IncompleteSignatureException', 400],
+    s3: ['AuthorizationHeaderMalformed', 400],
   },
   unknown: {
     ec2: ['AuthFailure', 401],
     query: ['InvalidClientTokenId', 403],
     json: ['UnrecognizedClientException', 400],
+    s3: ['InvalidAccessKeyId', 403],
   },
   expired: {
     ec2: ['RequestExpired', 400],
     query: ['ExpiredToken', 403],
     json: ['ExpiredTokenException', 400],
+    s3: ['ExpiredToken', 400],
   },
   wrong: {
     ec2: ['SignatureDoesNotMatch', 403],
     query: ['SignatureDoesNotMatch', 403],
     json: ['InvalidSignatureException', 400],
+    s3: ['SignatureDoesNotMatch', 403],
   },
 };
 

@@ -33,9 +33,8 @@ const html = '<!DOCTYPE html><html><head><title>503</title></head><body><h1>Serv
 /** Answers an AWS request. Never rejects. */
 export async function answerAws(gateway: Gateway, request: IncomingMessage, response: ServerResponse, body: Buffer) {
   const target = request.url ?? '/';
-  const path = target.split('?')[0]!;
   const plain = unpack(request.headers['content-encoding'], body);
-  const route = findRoute({ path, headers: request.headers, body: plain ?? body });
+  const route = findRoute({ method: request.method ?? 'POST', target, headers: request.headers, body: plain ?? body });
   if (!route) return sendUnknown(response);
   const signed = { method: request.method ?? 'POST', target, headers: request.headers, body };
   const exchange: Exchange = { at: gateway.world.clock.now(), route, caller: undefined, params: {}, outcome: 'ok' };
@@ -101,7 +100,8 @@ function perform(gateway: Gateway, exchange: Exchange, requestId: string, parse:
   if (!operation) throw unknownOperation(service, name);
   const raw = parseBody(parse);
   exchange.params = summarize(raw);
-  const readScalar = route.wire === 'ec2' || route.wire === 'query' ? readFormScalar : readTypedScalar;
+  const readScalar =
+    route.wire === 'ec2' || route.wire === 'query' || route.wire === 's3' ? readFormScalar : readTypedScalar;
   if (service.protocol === 'ec2') refuseUnknown(raw, operation.input);
   const input = readInput(raw, operation.input, service.complain, readScalar) as never;
   const call: CallContext = {

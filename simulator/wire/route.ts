@@ -8,6 +8,7 @@ import { ec2 } from '../services/ec2.ts';
 import { ecs } from '../services/ecs.ts';
 import { opsworks } from '../services/opsworks.ts';
 import type { Service } from '../services/service.ts';
+import { parseS3, s3 } from '../services/s3.ts';
 import { ssm } from '../services/ssm.ts';
 import { parseCbor } from './json.ts';
 import { parseForm } from './query.ts';
@@ -18,6 +19,7 @@ export const services: readonly Service[] = [
   ecs,
   opsworks,
   ssm,
+  s3,
   elbv2,
   elb,
   cloudwatch,
@@ -25,7 +27,7 @@ export const services: readonly Service[] = [
   applicationAutoscaling,
 ];
 
-export type Wire = 'ec2' | 'query' | 'json' | 'cbor';
+export type Wire = 'ec2' | 'query' | 'json' | 'cbor' | 's3';
 
 export interface Route {
   service: Service;
@@ -41,13 +43,18 @@ export interface Route {
 const graniteTarget = 'GraniteServiceVersion20100801';
 
 export interface Incoming {
-  path: string;
+  method: string;
+  /** Path and query. */
+  target: string;
   headers: Readonly<Record<string, string | string[] | undefined>>;
   body: Uint8Array;
 }
 
 /** Undefined where no service would know itself meant. */
-export function findRoute({ path, headers, body }: Incoming): Route | undefined {
+export function findRoute({ method, target: line, headers, body }: Incoming): Route | undefined {
+  // S3 has no name of an operation anywhere: a signature that is scoped to it tells.
+  if (/\/s3\/aws4_request/.test(String(headers['authorization']))) return findS3Route(method, line, headers);
+  const path = line.split('?')[0]!;
   const cbor = /^\/service\/(\w+)\/operation\/(\w+)$/.exec(path);
   if (cbor) {
     if (cbor[1] !== graniteTarget) return undefined;
@@ -59,10 +66,18 @@ export function findRoute({ path, headers, body }: Incoming): Route | undefined 
   const form = new URLSearchParams(Buffer.from(body).toString());
   const version = form.get('Version') ?? '';
   const operation = form.get('Action') ?? '';
-  const service = services.find((each) => each.protocol !== 'json' && each.version === version);
+  const service = services.find(
+    (each) => (each.protocol === 'ec2' || each.protocol === 'query') && each.version === version,
+  );
   if (!service) return undefined;
   const parse = () => parseForm(Buffer.from(body).toString());
   return { service, operation, wire: service.protocol as Wire, contentType: 'text/xml;charset=UTF-8', parse };
+}
+
+function findS3Route(method: string, line: string, headers: Incoming['headers']): Route | undefined {
+  const meant = parseS3(method, line, headers);
+  const contentType = 'application/xml';
+  return meant && { service: s3, operation: meant.operation, wire: 's3', contentType, parse: () => meant.input };
 }
 
 function findJsonRoute(target: string, headers: Incoming['headers'], body: Uint8Array): Route | undefined {

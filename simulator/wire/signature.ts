@@ -60,11 +60,17 @@ export function skewMs({ at }: Authorization, now: number): number {
   return now - Date.parse(iso);
 }
 
-function canonicalRequest({ method, target, headers, body }: SignedRequest, { signedHeaders }: Authorization): string {
+function canonicalRequest(
+  { method, target, headers, body }: SignedRequest,
+  { signedHeaders, service }: Authorization,
+): string {
   const [path = '/', query = ''] = target.split('?');
+  const isS3 = service === 's3';
   const lines = signedHeaders.map((name) => `${name}:${(one(headers[name]) ?? '').trim().replace(/\s+/g, ' ')}\n`);
   const hash = one(headers['x-amz-content-sha256']) ?? sha256(body);
-  return [method, encodePath(path), sortQuery(query), lines.join(''), signedHeaders.join(';'), hash].join('\n');
+  return [method, isS3 ? path : encodePath(path), sortQuery(query), lines.join(''), signedHeaders.join(';'), hash].join(
+    '\n',
+  );
 }
 
 /** Every service but S3 encodes the encoded path once more. */

@@ -20,6 +20,7 @@ export function openWorld(region: string, clock: Clock, random: Random, settings
     layers: new Map(),
     registrations: new Map(),
     parameters: new Map(),
+    buckets: new Map(),
     managed: new Map(),
     targetGroups: new Map(),
     loadBalancers: new Map(),

@@ -19,6 +19,8 @@ export interface World {
   /** OpsWorks' own records of instances, by its id. */
   readonly registrations: Map<string, Registration>;
   readonly parameters: Map<string, Parameter>;
+  /** Objects by key, by bucket. */
+  readonly buckets: Map<string, Map<string, StoredObject>>;
   readonly managed: Map<string, ManagedInstance>;
   readonly targetGroups: Map<string, TargetGroup>;
   readonly loadBalancers: Map<string, LoadBalancer>;
@@ -273,6 +275,14 @@ export interface Registration {
   layerIds: string[];
   /** Not in lists before. */
   listedFrom: number;
+}
+
+export interface StoredObject {
+  readonly key: string;
+  readonly bytes: Buffer;
+  /** With its quotes. */
+  readonly etag: string;
+  readonly modifiedAt: number;
 }
 
 export interface Parameter {

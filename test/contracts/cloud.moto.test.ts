@@ -8,11 +8,16 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => moto.close());
 
-describeCloud('moto', (how) => motoCloud(moto, how), ['instance', 'group', 'cluster', 'balancers', 'metrics'], {
-  "a tag in AWS's own name is refused": 'moto takes it',
-  'an instance in no group is in none, and cannot end through one': 'moto answers 500',
-  'hooks are told with their limits': 'moto gives every hook a global time-out of 48 hours',
-  'a cluster that does not exist is refused': 'moto says that it is empty',
-  'a place in the queue to leave is taken once, kept, and given back': 'moto does not know targets by ARN',
-  'a load balancer that does not exist is refused': 'moto answers 500',
-});
+describeCloud(
+  'moto',
+  (how) => motoCloud(moto, how),
+  ['instance', 'group', 'cluster', 'balancers', 'metrics', 'configuration'],
+  {
+    "a tag in AWS's own name is refused": 'moto takes it',
+    'an instance in no group is in none, and cannot end through one': 'moto answers 500',
+    'hooks are told with their limits': 'moto gives every hook a global time-out of 48 hours',
+    'a cluster that does not exist is refused': 'moto says that it is empty',
+    'a place in the queue to leave is taken once, kept, and given back': 'moto does not know targets by ARN',
+    'a load balancer that does not exist is refused': 'moto answers 500',
+  },
+);

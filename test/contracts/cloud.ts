@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
 import type { Cloud, LifecycleHook } from '../../core/host.ts';
+import { describeConfiguration, type ConfigurationStage } from './cloud-configuration.ts';
 
 /** One instance in an account, and what can be made to happen there. An area that a stage leaves out is not tested on it. */
 export interface CloudStage {
@@ -49,6 +50,7 @@ export interface CloudStage {
     /** The SSM agent comes up. */
     start(): Promise<void>;
   };
+  configuration?: ConfigurationStage;
   metrics?: {
     /** Names of the metrics that CloudWatch has. */
     names(namespace: string): Promise<string[]>;
@@ -95,6 +97,7 @@ const contracts: Record<Area, (open: Open) => void> = {
   opsworks: describeOpsWorks,
   systemsManager: describeSystemsManager,
   metrics: describeMetrics,
+  configuration: describeConfiguration,
 };
 
 /** Asks until it is so; whoever implements it may take time for it. */

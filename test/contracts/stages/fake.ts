@@ -2,9 +2,10 @@
 
 import { Unavailable, ConfigError } from '../../../core/errors.ts';
 import { someBalancer } from '../../fakes/cloud/balancers.ts';
+import { fillShelf, type FakeShelves } from '../../fakes/cloud/configuration.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { openFakeHost } from '../../fakes/host.ts';
-import type { OpenCloud } from '../cloud.ts';
+import type { CloudStage, OpenCloud } from '../cloud.ts';
 import type { EcsAgentStage } from '../ecs-agent.ts';
 import type { MachineStage } from '../machine.ts';
 import type { MetadataStage } from '../metadata.ts';
@@ -67,6 +68,25 @@ export async function fakeEcsAgent(): Promise<EcsAgentStage> {
   };
 }
 
+function stageConfiguration(shelves: FakeShelves): NonNullable<CloudStage['configuration']> {
+  const [ssm, s3] = ['ssm:/ecs/web', 's3://ours/ecs/web'];
+  const change = (source: string, name: string, text?: string) => {
+    const texts = [...(shelves.get(source) ?? [])].map(([key, document]) => [key, document.text]);
+    const { [name]: _old, ...others } = Object.fromEntries(texts) as Record<string, string>;
+    fillShelf(shelves, source, { ...others, ...(text !== undefined && { [name]: text }) });
+  };
+  // What lies deeper is on another shelf.
+  const isHere = (name: string) => !name.includes('/');
+  return {
+    ssm,
+    s3,
+    putParameter: async (name, text) => void (isHere(name) && change(ssm, name, text)),
+    deleteParameter: async (name) => change(ssm, name),
+    putObject: async (key, text) => void (isHere(key) && change(s3, key, text)),
+    deleteObject: async (key) => change(s3, key),
+  };
+}
+
 export const fakeCloud: OpenCloud = async ({ member }) => {
   const { host, world, clock } = openFakeHost();
   const { opsworks, instance } = world;
@@ -76,6 +96,7 @@ export const fakeCloud: OpenCloud = async ({ member }) => {
     cloud: host.cloud,
     pause: () => clock.run(1_000),
     close: async () => {},
+    configuration: stageConfiguration(world.shelves),
     instance: {
       protect: async () => void (instance.terminationProtection = true),
       isEnding: async () => instance.state === 'shutting-down',

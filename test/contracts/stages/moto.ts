@@ -29,6 +29,14 @@ import {
   ElasticLoadBalancingV2Client,
   RegisterTargetsCommand,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  type S3ClientConfig,
+} from '@aws-sdk/client-s3';
+import { DeleteParameterCommand, PutParameterCommand, SSMClient, type SSMClientConfig } from '@aws-sdk/client-ssm';
 import type { Identity } from '../../../core/identity.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
@@ -92,6 +100,7 @@ export async function motoCloud({ url }: Moto, { member }: Parameters<OpenCloud>
     group: await stageGroup(new AutoScalingClient(settings), identity, member === true),
     cluster: await stageCluster(new ECSClient(settings), identity),
     balancers: stageBalancers(settings, ec2, identity),
+    configuration: await stageConfiguration(settings),
     metrics: {
       async names(Namespace) {
         const { Metrics = [] } = await new CloudWatchClient(settings).send(new ListMetricsCommand({ Namespace }));
@@ -188,6 +197,26 @@ function stageBalancers(
       return 'classic';
     },
     drains: false,
+  };
+}
+
+async function stageConfiguration(
+  settings: S3ClientConfig & SSMClientConfig,
+): Promise<NonNullable<CloudStage['configuration']>> {
+  const ssm = new SSMClient(settings);
+  const s3 = new S3Client({ ...settings, forcePathStyle: true });
+  const Bucket = 'ours';
+  await s3.send(new CreateBucketCommand({ Bucket }));
+  return {
+    ssm: 'ssm:/ecs/web',
+    s3: `s3://${Bucket}/ecs/web`,
+    async putParameter(name, Value, secret = false) {
+      const Type = secret ? 'SecureString' : 'String';
+      await ssm.send(new PutParameterCommand({ Name: `/ecs/web/${name}`, Value, Type, Overwrite: true }));
+    },
+    deleteParameter: async (name) => void (await ssm.send(new DeleteParameterCommand({ Name: `/ecs/web/${name}` }))),
+    putObject: async (key, Body) => void (await s3.send(new PutObjectCommand({ Bucket, Key: `ecs/web/${key}`, Body }))),
+    deleteObject: async (key) => void (await s3.send(new DeleteObjectCommand({ Bucket, Key: `ecs/web/${key}` }))),
   };
 }
 

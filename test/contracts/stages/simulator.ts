@@ -73,7 +73,7 @@ export async function simulatedEcsAgent(): Promise<EcsAgentStage> {
 }
 
 export const simulatedCloud: OpenCloud = async ({ member }) => {
-  const simulator = await startSimulator({ settings: { ssm: { onlineAfterMs: undefined } } });
+  const simulator = await startSimulator({ settings: { ssm: { onlineAfterMs: undefined }, s3: { pageKeys: 5 } } });
   const { verbs } = simulator;
   const instance = member ? (await verbs.scaleTo(group, 1))[0]! : await verbs.launch();
   const environment = simulator.environmentFor(instance.id);
@@ -121,11 +121,25 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
   };
 };
 
+function stageConfiguration(verbs: Simulator['verbs']): NonNullable<CloudStage['configuration']> {
+  verbs.createBucket('ours');
+  return {
+    ssm: 'ssm:/ecs/web',
+    s3: 's3://ours/ecs/web',
+    putParameter: async (name, text, secret = false) =>
+      verbs.putParameter(`/ecs/web/${name}`, text, secret ? 'SecureString' : 'String'),
+    deleteParameter: async (name) => verbs.deleteParameter(`/ecs/web/${name}`),
+    putObject: async (key, text) => verbs.putObject('ours', `ecs/web/${key}`, text),
+    deleteObject: async (key) => verbs.deleteObject('ours', `ecs/web/${key}`),
+  };
+}
+
 function stagePeriphery(
   { world, verbs }: Simulator,
   instance: Instance,
-): Pick<CloudStage, 'balancers' | 'opsworks' | 'systemsManager' | 'metrics'> {
+): Pick<CloudStage, 'balancers' | 'opsworks' | 'systemsManager' | 'metrics' | 'configuration'> {
   return {
+    configuration: stageConfiguration(verbs),
     balancers: {
       async targetGroup() {
         const arn = verbs.createTargetGroup('web', { port: 8080 });

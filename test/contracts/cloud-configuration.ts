@@ -1,0 +1,114 @@
+/** What everybody may rely on when documents of the configuration are read, whoever keeps them. */
+
+import { expect, test } from 'vitest';
+import { Refused } from '../../core/errors.ts';
+import type { ConfigurationCloud, RemoteDocument } from '../../core/host.ts';
+
+/** A path of parameters and a folder of a bucket, and what can be laid there. */
+export interface ConfigurationStage {
+  ssm: string;
+  s3: string;
+  /** `secret`: a SecureString. */
+  putParameter(name: string, text: string, secret?: boolean): Promise<void>;
+  deleteParameter(name: string): Promise<void>;
+  /** By key within the folder. */
+  putObject(key: string, text: string): Promise<void>;
+  deleteObject(key: string): Promise<void>;
+}
+
+type Open = () => Promise<{ cloud: ConfigurationCloud; configuration?: ConfigurationStage }>;
+
+/** A stand-in loads a service when it is first asked for it, on a machine that does five other things. */
+const slow = { timeout: 60_000 };
+
+const patient = new AbortController().signal;
+
+const versionsOf = (documents: readonly RemoteDocument[]) =>
+  Object.fromEntries(documents.map(({ name, version }) => [name, version]));
+const textsOf = (documents: readonly RemoteDocument[]) => documents.map(({ name, text }) => [name, text]);
+
+export function describeConfiguration(open: Open): void {
+  for (const kind of ['ssm', 's3'] as const) {
+    const where = kind === 'ssm' ? 'parameters' : 'objects';
+    const stand = async () => {
+      const { cloud, configuration } = await open();
+      const stage = configuration!;
+      // Parameters may have any name; of objects only *.yaml are documents.
+      const put = (name: string, text: string) =>
+        kind === 'ssm' ? stage.putParameter(`${name}.yaml`, text) : stage.putObject(`${name}.yaml`, text);
+      const remove = (name: string) =>
+        kind === 'ssm' ? stage.deleteParameter(`${name}.yaml`) : stage.deleteObject(`${name}.yaml`);
+      const read = (known: Record<string, string> = {}) => cloud.readDocuments(stage[kind], known, patient);
+      return { stage, put, remove, read };
+    };
+
+    test(`${where} are read by name, exactly, however many pages they fill`, slow, async () => {
+      const { put, read } = await stand();
+      expect(await read().catch(() => [])).toEqual([]);
+      const texts = Array.from({ length: 23 }, (_, index) => [
+        `doc-${String(index).padStart(2, '0')}.yaml`,
+        `n: ${index}\n`,
+      ]);
+      for (const [name, text] of texts.toReversed()) await put(name!.replace('.yaml', ''), text!);
+      expect(textsOf(await read())).toEqual(texts);
+      await put('doc-99', 'text: "ü 漢 😀 <&> \'"\n\ttab\n');
+      expect(textsOf(await read()).at(-1)).toEqual(['doc-99.yaml', 'text: "ü 漢 😀 <&> \'"\n\ttab\n']);
+    });
+
+    test(
+      `${where} that are known come without a text until they change; those that are gone do not come`,
+      slow,
+      async () => {
+        const { put, remove, read } = await stand();
+        await put('a', 'one: 1\n');
+        await put('b', 'two: 2\n');
+        const first = versionsOf(await read());
+        expect(textsOf(await read(first))).toEqual([
+          ['a.yaml', undefined],
+          ['b.yaml', undefined],
+        ]);
+        await put('a', 'one: 11\n');
+        const second = await read(first);
+        expect(textsOf(second)).toEqual([
+          ['a.yaml', 'one: 11\n'],
+          ['b.yaml', undefined],
+        ]);
+        await remove('b');
+        expect(textsOf(await read(versionsOf(second)))).toEqual([['a.yaml', undefined]]);
+      },
+    );
+  }
+
+  test('what is encrypted is read in clear, once for each version', slow, async () => {
+    const { cloud, configuration: stage } = await open();
+    await stage!.putParameter('secret', 'disk: {checks: 4}\n', true);
+    await stage!.putParameter('plain', 'disk: {checks: 5}\n');
+    const documents = await cloud.readDocuments(stage!.ssm, {}, patient);
+    expect(textsOf(documents)).toEqual([
+      ['plain', 'disk: {checks: 5}\n'],
+      ['secret', 'disk: {checks: 4}\n'],
+    ]);
+    const again = await cloud.readDocuments(stage!.ssm, versionsOf(documents), patient);
+    expect(textsOf(again)).toEqual([
+      ['plain', undefined],
+      ['secret', undefined],
+    ]);
+  });
+
+  test('only what lies directly below, and only documents', slow, async () => {
+    const { cloud, configuration: stage } = await open();
+    await stage!.putObject('a.yaml', 'one: 1\n');
+    await stage!.putObject('README.md', '# notes\n');
+    await stage!.putObject('deeper/b.yaml', 'two: 2\n');
+    expect(textsOf(await cloud.readDocuments(stage!.s3, {}, patient))).toEqual([['a.yaml', 'one: 1\n']]);
+    await stage!.putParameter('c', 'three: 3\n');
+    await stage!.putParameter('deeper/d', 'four: 4\n');
+    expect(textsOf(await cloud.readDocuments(stage!.ssm, {}, patient))).toEqual([['c', 'three: 3\n']]);
+  });
+
+  test('a bucket that is not there is refused; a path without parameters is empty', slow, async () => {
+    const { cloud } = await open();
+    await expect(cloud.readDocuments('s3://ecs-node-there-is-none/x', {}, patient)).rejects.toThrow(Refused);
+    expect(await cloud.readDocuments('ssm:/there/is/none', {}, patient)).toEqual([]);
+  });
+}
