@@ -136,15 +136,16 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   const { isJoined, setJoined } = joining;
   const { host, config, supervisor } = joining.desk;
   for (;;) {
-    const idle = supervisor.idle();
-    if (!isJoined() && idle !== undefined) {
+    // Who is only drained has its launch hook still to complete: unattended it would end the node.
+    const remaining = supervisor.remaining();
+    if (!isJoined() && remaining !== undefined) {
       try {
-        await join(host, config, setJoined, AbortSignal.any([signal, idle]));
+        await join(host, config, setJoined, AbortSignal.any([signal, remaining]));
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
       } catch (error) {
         signal.throwIfAborted();
-        if (!idle.aborted) await cannotJoin(joining, error, signal);
+        if (!remaining.aborted) await cannotJoin(joining, error, signal);
       }
     }
     await host.clock.sleep(joinEveryMs, signal);
@@ -157,6 +158,8 @@ async function cannotJoin({ desk, options, setJoined }: Joining, error: unknown,
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Refused) || config.bootstrap.onFailure === 'keep') return;
+  // Whoever has drained it by hand wants to look at it.
+  if (memories.wanted()?.cause === 'operator') return;
   if (options.mayDie !== undefined && !(await options.mayDie(signal))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);

@@ -18,6 +18,8 @@ export interface Supervisor {
   state(): DepartureState | undefined;
   /** Aborts when the next departure begins. */
   idle(): AbortSignal | undefined;
+  /** As `idle`, but a departure that only drains the node is none. */
+  remaining(): AbortSignal | undefined;
   /** No departure is under way; one that is over, with the node drained and staying, is none. */
   isAtRest(): boolean;
   /** Resolves when nothing of a departure runs any more; for the end of the agent. */
@@ -34,7 +36,7 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
   left.catch(() => {});
   let state: DepartureState | undefined;
   let running: { controller: AbortController; done: Promise<void> } | undefined;
-  let beginning = new AbortController();
+  let [beginning, parting] = [new AbortController(), new AbortController()];
   let undoing: AbortController | undefined;
   const inTurn = openQueue();
   const watched: Deeds = {
@@ -65,6 +67,7 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
     isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
     stopped: async () => running?.done,
     idle: () => (running === undefined ? beginning.signal : undefined),
+    remaining: () => (parting.signal.aborted ? undefined : parting.signal),
     async follow(order) {
       undoing?.abort(new Error('a new order'));
       await inTurn(async () => {
@@ -73,6 +76,7 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
         const controller = new AbortController();
         running = { controller, done: run(order, AbortSignal.any([signal, controller.signal])) };
         beginning.abort(new Error('the node leaves'));
+        if (order.ending !== 'remain') parting.abort(new Error('the node leaves its group'));
       });
     },
     callOff: (why, keepDraining) =>
@@ -84,6 +88,7 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
         const undone = await undoDeparture(host, config, why, keepDraining, both);
         if (undone) state = undefined;
         beginning = new AbortController();
+        if (parting.signal.aborted) parting = new AbortController();
         return undone;
       }),
   };

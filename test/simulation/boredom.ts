@@ -16,7 +16,7 @@ const alike = 3;
 
 /**
  * One slot of a list per check of a single watcher, the smallest leak there is, is 11 kB in a day of a check per minute. Where
- * nothing leaks it is less than 1 kB, in six days as in a year.
+ * nothing leaks it is less than 1 kB, in four days as in a year.
  */
 const maxBytesPerDay = 5_000;
 

@@ -63,7 +63,7 @@ export function drawScenario(chance: Chance): Scenario {
     accidentEveryMs: wild ? chance.between(1, 20) * minute : 60 * minute,
     noticeEveryMs: chance.between(5, 60) * minute,
     ailmentEveryMs: chance.between(3, 40) * minute,
-    slowness: chance.pick([1, 5, 5, 15, 15]),
+    slowness: chance.pick([1, 5, 15, 15, 30, 30]),
     stormyMs: chance.between(5, 40) * minute,
   };
 }
@@ -111,7 +111,7 @@ const maybe = (chance: Chance, probability: number, settings: object): object =>
 
 function drawConfig(chance: Chance): Config {
   const registrar = chance.pick(['opsworks', 'opsworks', 'opsworks', 'ssm', 'none']);
-  const pollSeconds = chance.pick([1, 2, 10, 30]);
+  const pollSeconds = chance.pick([1, 2, 2, 10, 30]);
   const firstWaitSeconds = chance.whole(10, 120);
   return parseConfig({
     cluster: 'demo',

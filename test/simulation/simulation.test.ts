@@ -43,7 +43,7 @@ describe('a node whose whole life is simulated', () => {
   });
 
   it('holds and writes no more after days in which nothing happens', { timeout: 240_000 }, async () => {
-    const { ok, text } = await boredom(1, 6);
+    const { ok, text } = await boredom(1, 4);
     expect(ok, text).toBe(true);
   });
 });

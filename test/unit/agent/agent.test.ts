@@ -292,6 +292,53 @@ describe('an operator', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
+  // Nobody kept the launch hook alive while the node was drained, and the group ended a node that was asked to remain.
+  it('who only drains a node that is still launching does not cost it its launch hook', async () => {
+    const stage = setStage();
+    stage.group.hooks[0]!.heartbeatSeconds = 120;
+    stage.group.begin('launch');
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(10 * minute);
+    expect(stage.group.lifecycleState).toBe('Pending:Wait');
+    stage.own.agentConnected = true;
+    await stage.world.clock.run(minute);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('who has drained a node that cannot join keeps it for as long as he looks at it', async () => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
+    stage.group.begin('launch');
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(2 * hour);
+    expect(stage.status().join.state).not.toBe('joined');
+    expect(stage.group.lifecycleState).toBe('Pending:Wait');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('who lets a node go that was drained while it launched ends its joining, too', async () => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 3600 } }));
+    stage.group.begin('launch');
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(minute);
+    ask(stage, 'leave');
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.group.hooks[0]!.ended).toBe('ABANDON');
+  });
+
   it('keeps a node that leaves for a full disk, until the disk was well again', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
