@@ -19,24 +19,27 @@ interface Stage {
   simulator: Simulator;
   desired(): number;
   mutations(): string[];
-  open(environment: Record<string, string>): Promise<LambdaFunction>;
+  nodes: string[];
+  open(environment: Record<string, string>, handler?: string): Promise<LambdaFunction>;
 }
 
 async function openStage(nodes: number): Promise<Stage> {
   const simulator = await startSimulator();
   onTestFinished(() => simulator.close());
-  for (const { id } of await simulator.verbs.scaleTo('ecs-nodes', nodes)) simulator.verbs.startEcsAgent(id, 'demo');
+  const launched = await simulator.verbs.scaleTo('ecs-nodes', nodes);
+  for (const { id } of launched) simulator.verbs.startEcsAgent(id, 'demo');
   const { containerInstances, services } = simulator.world.clusters.get('demo')!;
   await expect.poll(() => containerInstances.size, { timeout: roomy }).toBe(nodes);
   simulator.verbs.createService('demo', { name: 'web', desired: 2 });
   return {
     simulator,
+    nodes: launched.map(({ id }) => id),
     desired: () => services.get('web')!.desired,
-    mutations: () => simulator.calls.names().filter((call) => !/:(Describe|List)/.test(call)),
-    async open(environment) {
+    mutations: () => simulator.calls.names().filter((call) => !/:(Describe|List|Get)/.test(call)),
+    async open(environment, handler = 'lambda.serviceSize') {
       const opened = await openFunction({
         zip,
-        handler: 'lambda.serviceSize',
+        handler,
         environment: {
           AWS_REGION: simulator.region,
           AWS_ENDPOINT_URL: simulator.endpoint,
@@ -96,7 +99,9 @@ describe('the function that sizes a service', () => {
     expect(log.filter(({ level }) => level === 'info')).toMatchObject([
       { level: 'info', message: 'invoked', command: 'service-size', requestId: 'request-1' },
       { level: 'info', message: 'resized', from: 2, to: 3, requestId: 'request-1' },
+      { level: 'info', message: 'reported', code: 0, report: { action: 'resized' }, requestId: 'request-1' },
       { level: 'info', message: 'invoked', requestId: 'request-2' },
+      { level: 'info', message: 'reported', report: { action: 'kept' } },
     ]);
   });
 
@@ -137,5 +142,37 @@ describe('the function that sizes a service', () => {
       'ECS_NODE_CLUSTER: missing; it is required (ECS cluster, by name)',
     ]);
     expect(stage.simulator.calls.names()).toEqual([]);
+  });
+});
+
+describe('the function that sweeps a fleet', () => {
+  test('reports what it finds, and changes nothing until it is told to', { timeout: roomy }, async () => {
+    const stage = await openStage(3);
+    stage.simulator.verbs.protect(stage.nodes[0]!);
+    const sweeping = await stage.open({ ECS_NODE_CLUSTER: 'demo' }, 'lambda.sweep');
+    const outcome = await sweeping.invoke(event);
+    expect(outcome).toMatchObject({
+      kind: 'response',
+      payload: { cluster: 'demo', applied: false, nodes: 3, unanswered: [] },
+    });
+    const reported = sweeping.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(reported.at(-1)).toMatchObject({ message: 'reported', report: { cluster: 'demo', nodes: 3 } });
+    expect(stage.mutations()).toEqual([]);
+  });
+
+  test('fails where something was not answered, with the report in its log', { timeout: roomy }, async () => {
+    const stage = await openStage(1);
+    stage.simulator.faults.add({
+      service: 'cloudwatch',
+      effect: { kind: 'error', code: 'AccessDenied', status: 403 },
+    });
+    const sweeping = await stage.open({ ECS_NODE_CLUSTER: 'demo', ECS_NODE_APPLY: 'true' }, 'lambda.sweep');
+    expect(await sweeping.invoke(event)).toMatchObject({ kind: 'error', errorType: 'Unavailable' });
+    const log = sweeping.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(log.slice(-2)).toMatchObject([
+      { message: 'reported', code: 75, report: { nodes: 1, unanswered: [{ why: expect.any(String) }] } },
+      { level: 'error', message: 'failed' },
+    ]);
+    expect(stage.mutations()).toEqual([]);
   });
 });

@@ -1,0 +1,150 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { openHandler, readWords } from '../../../commands/lambda.ts';
+import type { Command, Run } from '../../../commands/command.ts';
+import { fleetCommandNamed } from '../../../commands/table-fleet.ts';
+import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
+
+const flags: Command['flags'] = [
+  { name: 'cluster', value: 'NAME', required: true, help: 'ECS cluster' },
+  { name: 'group', value: 'NAME', repeated: true, form: { pattern: /^[a-z]+$/, words: 'lower case' }, help: '' },
+  { name: 'mode', value: 'MODE', choices: ['slow', 'fast'], help: '' },
+  { name: 'max-drop', value: 'N', whole: { min: 1, max: 9 }, help: '' },
+  { name: 'apply', help: '' },
+  { name: 'json', help: '' },
+  { name: 'region', value: 'REGION', help: '' },
+];
+const commandOf = (run: Run): Command => ({
+  name: 'tidy',
+  summary: '',
+  flags,
+  examples: [],
+  load: async () => run,
+});
+const command = commandOf(async () => 0);
+
+function faultsOf(environment: Record<string, string>): string[] {
+  try {
+    readWords(command, environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults.map(({ path, problem }) => `${path} ${problem}`);
+  }
+  return [];
+}
+
+test('variables are flags: values, lists, switches; what is empty is not set, and what is not ours is not looked at', () => {
+  const environment = {
+    PATH: '/bin',
+    AWS_REGION: 'eu-west-1',
+    ECS_NODE_CLUSTER: 'prod',
+    ECS_NODE_GROUP: 'a,b',
+    ECS_NODE_MODE: '',
+    ECS_NODE_MAX_DROP: '3',
+    ECS_NODE_APPLY: 'false',
+    ECS_NODE_VERBOSE: 'true',
+  };
+  expect(readWords(command, environment)).toEqual({
+    flags: { json: true, cluster: 'prod', group: ['a', 'b'], 'max-drop': '3', apply: false },
+    operands: [],
+  });
+});
+
+test('a switch that is false is off for the command', () => {
+  const { flags: given } = readWords(command, { ECS_NODE_CLUSTER: 'prod', ECS_NODE_APPLY: 'false' });
+  expect(given['apply'] === true).toBe(false);
+});
+
+test('all that is wrong is told at once, each with its variable and what is allowed', () => {
+  const wrong = { ECS_NODE_GROUP: 'a,B', ECS_NODE_MODE: 'fats', ECS_NODE_MAX_DROP: '0', ECS_NODE_APPLY: '1' };
+  expect(faultsOf({ ...wrong, ECS_NODE_CLUSTERS: 'x', ECS_NODE_REGION: 'eu-west-1' })).toEqual([
+    'ECS_NODE_GROUP must be lower case; found "B"',
+    'ECS_NODE_MODE must be one of slow, fast; found "fats"; did you mean fast?',
+    'ECS_NODE_MAX_DROP must be a whole number from 1 to 9; found "0"',
+    'ECS_NODE_APPLY must be true or false; found "1"',
+    'ECS_NODE_CLUSTERS unknown; did you mean ECS_NODE_CLUSTER?',
+    'ECS_NODE_REGION unknown; known are ECS_NODE_CLUSTER, ECS_NODE_GROUP, ECS_NODE_MODE, ECS_NODE_MAX_DROP, ECS_NODE_APPLY',
+    'ECS_NODE_CLUSTER missing; it is required (ECS cluster)',
+  ]);
+});
+
+test.each(['sweep', 'service-size'])('%s has a flag for JSON and one for acting: what a function relies on', (name) => {
+  const names = fleetCommandNamed(name).flags.map((flag) => flag.name);
+  expect(names).toEqual(expect.arrayContaining(['json', 'apply', 'cluster']));
+});
+
+async function invoke(
+  run: Run,
+  environment: Record<string, string> = { ECS_NODE_CLUSTER: 'prod' },
+  remainingMs = 60_000,
+) {
+  let written = '';
+  const output = new Writable({
+    write(chunk, _encoding, done) {
+      written += String(chunk);
+      done();
+    },
+  });
+  const handler = openHandler(commandOf(run), { environment, output, version: '1.2.3' });
+  const invocation = { awsRequestId: 'r-1', getRemainingTimeInMillis: () => remainingMs };
+  const answer = handler({ id: 'e-1' }, invocation);
+  const ended = await answer.catch((error: unknown) => error);
+  const lines = written.split('\n').filter((line) => line !== '');
+  return { ended, log: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+test('what a command prints is the answer, and stands in the log, since a schedule throws answers away', async () => {
+  const { ended, log } = await invoke(async (caller) => {
+    caller.print('{"a":');
+    caller.print('1}\n');
+    return 1;
+  });
+  expect(ended).toEqual({ a: 1 });
+  expect(log).toMatchObject([
+    { message: 'invoked', command: 'tidy', version: '1.2.3', requestId: 'r-1', event: 'e-1' },
+    { message: 'reported', code: 1, report: { a: 1 } },
+  ]);
+});
+
+test.each([
+  ['refused', async () => Promise.reject(new Refused('no')), Refused],
+  ['half done', async (caller: { print(text: string): void }) => (caller.print('{}'), 75), Unavailable],
+  ['no report', async () => 0, SyntaxError],
+] as const)('%s, the invocation fails, and the log says so', async (_title, run, kind) => {
+  const { ended, log } = await invoke(run);
+  expect(ended).toBeInstanceOf(kind);
+  expect(log.at(-1)).toMatchObject({ level: 'error' });
+});
+
+test('a command that would outlast the function is ended in time to say so', async () => {
+  let aborted = false;
+  const { ended } = await invoke(
+    async (_caller, _words, signal) =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted = true;
+          reject(signal.reason as Error);
+        });
+      }),
+    undefined,
+    1_010,
+  );
+  expect(ended).toBeInstanceOf(Unavailable);
+  expect(aborted).toBe(true);
+});
+
+test('a wrong environment asks nothing of the command', async () => {
+  let ran = false;
+  const { ended, log } = await invoke(
+    async () => {
+      ran = true;
+      return 0;
+    },
+    { ECS_NODE_CLUSTR: 'prod' },
+  );
+  expect(ended).toBeInstanceOf(ConfigError);
+  expect(ran).toBe(false);
+  expect(log.slice(1)).toMatchObject([
+    { level: 'error', message: 'wrong configuration', path: 'ECS_NODE_CLUSTR' },
+    { level: 'error', message: 'wrong configuration', path: 'ECS_NODE_CLUSTER' },
+  ]);
+});
