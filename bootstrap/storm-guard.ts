@@ -24,18 +24,42 @@ export function judgeStorm(activities: readonly ScalingActivity[], config: Confi
 /** When each instance that died young did so. */
 function youngDeaths(activities: readonly ScalingActivity[], config: Config): number[] {
   const longestMs = config.bootstrap.timeoutSeconds * 1000 + youthMs;
+  const ends = endsOf(activities);
   const deaths = new Map<string, number>();
-  for (const launch of activities) {
-    // A launch without an instance (no capacity) is no death.
-    if (launch.kind !== 'launch' || launch.instanceId === '') continue;
-    const ends = activities.filter(
-      ({ kind, instanceId, at }) => kind === 'terminate' && instanceId === launch.instanceId && at >= launch.at,
-    );
-    const end = ends.map(({ at }) => at).toSorted((a, b) => a - b)[0];
+  for (const launch of launchesIn(activities)) {
+    const end = ends.get(launch.instanceId)?.find((at) => at >= launch.at);
     if (end !== undefined && end - launch.at <= longestMs) deaths.set(launch.instanceId, end);
     else if (end === undefined && !launch.succeeded) deaths.set(launch.instanceId, launch.at);
   }
   return [...deaths.values()];
+}
+
+/** A launch without an instance (no capacity) is no death. */
+function launchesIn(activities: readonly ScalingActivity[]): ScalingActivity[] {
+  return activities.filter(({ kind, instanceId }) => kind === 'launch' && instanceId !== '');
+}
+
+/** When each instance was terminated, earliest first. */
+function endsOf(activities: readonly ScalingActivity[]): Map<string, number[]> {
+  const ends = new Map<string, number[]>();
+  for (const { kind, instanceId, at } of activities) {
+    if (kind !== 'terminate') continue;
+    const known = ends.get(instanceId);
+    if (known === undefined) ends.set(instanceId, [at]);
+    else
+      ends.set(
+        instanceId,
+        [...known, at].toSorted((a, b) => a - b),
+      );
+  }
+  return ends;
+}
+
+/** How many nodes of the group are before this one in the order that all of them see: those that are still there, by their ids. */
+export function turnOf(activities: readonly ScalingActivity[], instanceId: string): number {
+  const ends = endsOf(activities);
+  const there = launchesIn(activities).filter((launch) => launch.succeeded && !ends.has(launch.instanceId));
+  return new Set(there.map((launch) => launch.instanceId).filter((id) => id < instanceId)).size;
 }
 
 function waitMs(doublings: number, config: Config): number {
@@ -46,25 +70,50 @@ function waitMs(doublings: number, config: Config): number {
 /** Half a minute is patient with one call; the guard holds when it does not know. */
 const callMs = 30_000;
 
-/** Asks the group's history. What cannot be read counts as a storm: not knowing is never a reason to terminate. */
+/** A node that dies takes about so long until the group's history shows it to the next one. */
+const turnMs = 10_000;
+
+/** Far enough back to see the launches of those that are held for hours. */
+const historyMs = 12 * 3_600_000;
+
+/**
+ * Asks the group's history. What cannot be read counts as a storm: not knowing is never a reason to terminate. Nodes that
+ * failed together have seen the same history, in which nobody has died yet: each waits for its turn and looks again.
+ */
 export async function readStorm(host: Host, config: Config, signal: AbortSignal): Promise<Storm> {
+  const first = await look(host, config, signal);
+  if (first.storm.kind === 'hold' || first.turn === 0) return first.storm;
+  const pauseMs = Math.min(first.turn * turnMs, config.stormGuard.firstWaitSeconds * 1000);
+  host.log.info('waits for its turn', { before: first.turn, pauseMs });
+  await host.clock.sleep(pauseMs, signal);
+  return (await look(host, config, signal)).storm;
+}
+
+async function look(host: Host, config: Config, signal: AbortSignal): Promise<{ storm: Storm; turn: number }> {
   const now = host.clock.now();
   const { instanceId } = host.identity;
-  // Far enough back to see the launch of whoever died at the beginning of the window.
-  const since = now - config.stormGuard.windowSeconds * 1000 - config.bootstrap.timeoutSeconds * 1000 - youthMs;
   try {
     const membership = await within(callMs, (inner) => host.cloud.readMembership(inner), host.clock, signal);
     // Without a group nobody launches another node.
-    if (membership === undefined) return { kind: 'proceed', failures: 0 };
+    if (membership === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
     const { group } = membership;
+    // And the launch of whoever died at the beginning of the window.
+    const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
+    const since = now - Math.max(historyMs, windowMs);
     const read = (inner: AbortSignal) => host.cloud.readActivities(group, since, inner);
     const activities = await within(callMs, read, host.clock, signal);
     const others = activities.filter((activity) => activity.instanceId !== instanceId);
     const storm = judgeStorm(others, config, now);
-    return storm.kind === 'hold' ? { ...storm, group } : storm;
+    const turn = turnOf(others, instanceId);
+    return { turn, storm: storm.kind === 'hold' ? { ...storm, group, waitMs: spread(storm.waitMs) } : storm };
   } catch (error) {
     signal.throwIfAborted();
     const reason = `the group's history cannot be read: ${messageOf(error)}`;
-    return { kind: 'hold', waitMs: waitMs(0, config), failures: 0, reason };
+    return { turn: 0, storm: { kind: 'hold', waitMs: spread(waitMs(0, config)), failures: 0, reason } };
   }
+}
+
+/** Nodes that were held together must not wake together. */
+function spread(ms: number): number {
+  return ms * (0.5 + 0.5 * Math.random());
 }

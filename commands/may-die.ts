@@ -2,20 +2,28 @@
 
 import { readBootstrapState, writeState } from '../bootstrap/bootstrap.ts';
 import { hold } from '../bootstrap/holding.ts';
-import { readStorm } from '../bootstrap/storm-guard.ts';
+import { readStorm, type Storm } from '../bootstrap/storm-guard.ts';
 import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
 import { keepingHookAlive } from './keeping-hook-alive.ts';
 
+/** The shortest launch hook lasts 30 s; most reads of the history take less than this. */
+const quietMs = 10_000;
+
 /** False after the wait: try once more. */
 export async function mayDie(host: Host, config: Config, signal: AbortSignal): Promise<boolean> {
-  const storm = await readStorm(host, config, signal);
+  const storm = await keepingHookAlive(host, config, quietMs, signal, () => waitOut(host, config, signal));
   if (storm.kind === 'proceed') return true;
-  await keepingHookAlive(host, config, 0, signal, () => hold(host, config, storm, signal));
   const state = await readBootstrapState(host);
   if (state?.outcome === 'held') {
     const { heldUntil: _, ...rest } = state;
     await writeState(host, { ...rest, outcome: 'done' });
   }
   return false;
+}
+
+async function waitOut(host: Host, config: Config, signal: AbortSignal): Promise<Storm> {
+  const storm = await readStorm(host, config, signal);
+  if (storm.kind === 'hold') await hold(host, config, storm, signal);
+  return storm;
 }

@@ -12,6 +12,10 @@ import { placeOf } from './opsworks-place.ts';
 const maxSuggested = 3;
 const maxTries = 5;
 
+/** The installer has tried for some seconds itself; OpsWorks takes about one call per second from all nodes together. */
+const throttledPauseMs = 20_000;
+const maxThrottledPauseMs = 60_000;
+
 /** It installs packages and a Ruby: minutes on a small instance. */
 const installerMs = 300_000;
 
@@ -41,7 +45,7 @@ export function renderPreconfig(
 export async function install(host: Host, config: Config, trail: Trail, signal: AbortSignal): Promise<void> {
   const place = placeOf(trail);
   const provisioning = await ask(host, trail, signal, (inner) => host.cloud.readProvisioning(place.stackId, inner));
-  for (let tries = 1; ; tries++) {
+  for (let tries = 1, pauseMs = throttledPauseMs; ;) {
     // Before the installer runs: after a crash the next run must look before it registers again.
     trail.registered = { registrar: 'opsworks', ...place };
     await trail.keep();
@@ -50,15 +54,22 @@ export async function install(host: Host, config: Config, trail: Trail, signal: 
     const verdict = judgeTail(exit.tail);
     host.log.warn('installer failed', { code: exit.code, verdict, tail: exit.tail.slice(-500) });
     if (verdict === 'already registered') return;
+    if (verdict === 'throttled') {
+      // For as long as the bootstrap has time: a fleet that boots together must not die of it.
+      await host.clock.sleep(pauseMs * (0.5 + 0.5 * Math.random()), signal);
+      pauseMs = Math.min(pauseMs * 2, maxThrottledPauseMs);
+      continue;
+    }
     if (tries >= maxTries) throw installerFailed(exit);
     if (verdict === 'hostname taken') await chooseAnother(host, config, trail, tries, signal);
     else if (tries >= 2) throw installerFailed(exit);
     // Spreads nodes that were given the same name, and lets a download site recover.
     await host.clock.sleep(2_000 + Math.random() * 3_000, signal);
+    tries++;
   }
 }
 
-type Verdict = 'hostname taken' | 'already registered' | 'failed';
+type Verdict = 'hostname taken' | 'already registered' | 'throttled' | 'failed';
 
 /** What the installer's last words mean. It passes on what RegisterInstance answered. */
 export function judgeTail(tail: string): Verdict {
@@ -66,8 +77,9 @@ export function judgeTail(tail: string): Verdict {
   if (lines.some((line) => /host ?name/i.test(line) && /taken|already|in use|exist|unique|different/i.test(line))) {
     return 'hostname taken';
   }
-  return lines.some((line) => /already (been )?(registered|assigned|part of)/i.test(line))
-    ? 'already registered'
+  if (lines.some((line) => /already (been )?(registered|assigned|part of)/i.test(line))) return 'already registered';
+  return lines.some((line) => /throttl|rate exceeded|request ?limit ?exceeded|too many requests/i.test(line))
+    ? 'throttled'
     : 'failed';
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { judgeFailure } from '../../../bootstrap/ending.ts';
 import { hold } from '../../../bootstrap/holding.ts';
-import { judgeStorm, readStorm } from '../../../bootstrap/storm-guard.ts';
+import { judgeStorm, readStorm, turnOf } from '../../../bootstrap/storm-guard.ts';
 import { ConfigError, Refused, StepError, Unavailable, UsageError } from '../../../core/errors.ts';
 import type { ScalingActivity } from '../../../core/host.ts';
 import { paths } from '../../../core/state.ts';
@@ -103,7 +103,37 @@ describe('the storm guard', () => {
     expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 2 });
     group.activities = deaths(3);
     expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3, group: 'web' });
-    expect(world.calls.of('readActivities')[0]!.args).toEqual(['web', host.clock.now() - (3600 + 600 + 600) * 1000]);
+    expect(world.calls.of('readActivities')[0]!.args).toEqual(['web', host.clock.now() - 12 * 60 * minute]);
+    const longWindow = plainConfig({ stormGuard: { windowSeconds: 86_400 } });
+    await readStorm(host, longWindow, signal);
+    expect(world.calls.of('readActivities')[2]!.args[1]).toBe(host.clock.now() - (86_400 + 600 + 600) * 1000);
+  });
+
+  // A thousand nodes of a bad image failed in the same minute: none of them saw another's death, and all of them died.
+  it('lets nodes that failed together die one after another, until enough have died for the rest to wait', async () => {
+    const { host, world } = setStage(config);
+    const group = world.joinGroup('web');
+    const before = ['i-000', 'i-001', 'i-002'];
+    group.activities = before.map((id) => launch(id, host.clock.now() - 5 * minute));
+    const asked = host.clock.uptime();
+    const storm = readStorm(host, config, signal);
+    await world.clock.run(10_000);
+    for (const id of before) group.activities.push(end(id, host.clock.now()));
+    expect(await world.clock.finish(storm)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(host.clock.uptime() - asked).toBeGreaterThanOrEqual(30_000);
+  });
+
+  it('counts before a node those of its group that are still there and have the smaller id', () => {
+    const there = [
+      launch('i-1', now),
+      launch('i-2', now),
+      launch('i-3', now, false),
+      launch('', now),
+      launch('i-9', now),
+    ];
+    expect(turnOf(there, 'i-5')).toBe(2);
+    expect(turnOf([...there, end('i-1', now)], 'i-5')).toBe(1);
+    expect(turnOf([], 'i-5')).toBe(0);
   });
 
   it('holds when it cannot read the history: not knowing is no reason to terminate', async () => {
@@ -112,7 +142,7 @@ describe('the storm guard', () => {
         const { host, world } = setStage(config);
         world.joinGroup();
         world.calls.fails(verb, error);
-        expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', waitMs: 300_000 });
+        expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 0 });
       }
     }
     const { host, world } = setStage(config);

@@ -171,6 +171,23 @@ describe('the installer', () => {
     return stage;
   };
 
+  // Of a thousand nodes that registered at once all but a few died: OpsWorks takes about one call per second.
+  it('that OpsWorks throttles is run again for as long as the bootstrap has time, and never costs the node its life', async () => {
+    const throttled = (times: number) => {
+      const stage = setStage(opsworksConfig());
+      const real = stage.world.machine.programs.get(installer)!;
+      let left = times;
+      stage.world.machine.programs.set(installer, (command, inner) =>
+        left-- > 0
+          ? { code: 1, tail: 'Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded\n' }
+          : real(command, inner),
+      );
+      return stage;
+    };
+    expect((await throttled(4).boot()).outcome).toBe('done');
+    expect(exitCode(await throttled(1_000).fail())).toBe(75);
+  });
+
   it('may fail once', async () => {
     const { boot } = failingInstaller(1);
     expect((await boot()).outcome).toBe('done');
@@ -244,6 +261,9 @@ describe('the installer', () => {
       'hostname taken',
     );
     expect(judgeTail('Instance i-1 is already registered with stack s')).toBe('already registered');
+    for (const words of ['ThrottlingException: Rate exceeded', 'RequestLimitExceeded', 'HTTP 429 Too Many Requests']) {
+      expect(judgeTail(`Aws::OpsWorks::Errors::${words}`)).toBe('throttled');
+    }
     expect(judgeTail('setting hostname ecs-1\ncurl: (6) could not resolve host')).toBe('failed');
     expect(judgeTail('')).toBe('failed');
   });
