@@ -1,6 +1,7 @@
 /** `ecs-node policy`: prints the IAM policy that this configuration needs. */
 
 import { Unavailable } from '../core/errors.ts';
+import { fleetPermissions, sweepPermissions } from '../core/fleet-permissions.ts';
 import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../core/fleet-policy.ts';
 import type { Identity } from '../core/identity.ts';
 import { within } from '../core/patience.ts';
@@ -16,12 +17,14 @@ import { readOutside } from './sources/outside.ts';
 const metadataMs = 1_000;
 
 /** Whose policy it may be beside a node's, as in `--for`. */
-const fleetPermissions: Readonly<Record<string, readonly FleetPermission[]>> = {
+const permissionsOf: Readonly<Record<string, readonly FleetPermission[]>> = {
+  fleet: fleetPermissions,
+  sweep: sweepPermissions,
   'service-size': serviceSizePermissions,
 };
 
 export const policy: Run = async (caller, words, signal) => {
-  const permissions = fleetPermissions[textOf(words, 'for') ?? ''];
+  const permissions = permissionsOf[textOf(words, 'for') ?? ''];
   if (permissions !== undefined) return printFleetPolicy(permissions, caller, words, signal);
   const ground = openGround(caller);
   const files = await readFileLayers(ground.machine, caller);

@@ -51,10 +51,7 @@ const fleet: Command = {
   examples: [
     ['ecs-node fleet --cluster prod', 'what is going on?'],
     ['ecs-node fleet --cluster prod --watch 30', 'on a second screen'],
-    [
-      `ecs-node fleet --cluster prod --json | jq -r '.rows[] | select(.troubles != []) | .instanceId'`,
-      'only what is ill',
-    ],
+    ['ecs-node fleet --cluster prod --json > fleet.json', 'for programs; troubles is empty where a node is well'],
   ],
   load: async () => (await import('./fleet.ts')).fleet,
 };

@@ -6,6 +6,15 @@ import type { Place, Policy, Statement } from './policy.ts';
 export type FleetReach =
   | 'cluster'
   | 'service'
+  /** Of the cluster; their ARNs are not known beforehand. */
+  | 'container-instances'
+  /** The Auto Scaling groups: IAM knows no narrower resource. */
+  | 'groups'
+  /** Any instance, but only the tags that a sweep sets and removes. */
+  | 'own-tags'
+  /** Any instance, but only its termination protection, which may be cleared and not set. */
+  | 'protection'
+  | 'stacks'
   /** IAM knows no resource for it; it reads only. */
   | 'everything';
 
@@ -27,21 +36,48 @@ export interface FleetSubject {
 
 type At = Pick<Place, 'partition' | 'region' | 'account'>;
 
-const limits: Record<FleetReach, (subject: FleetSubject, place: At) => string> = {
-  cluster: ({ cluster }, place) => arn(place, 'ecs', `cluster/${cluster}`),
-  service: ({ cluster, service }, place) => arn(place, 'ecs', `service/${cluster}/${service}`),
-  everything: () => '*',
+type Limit = Pick<Statement, 'Resource' | 'Condition'>;
+
+const limits: Record<FleetReach, (subject: FleetSubject, place: At) => Limit> = {
+  cluster: ({ cluster }, place) => ({ Resource: arn(place, 'ecs', `cluster/${cluster}`) }),
+  service: ({ cluster, service }, place) => ({ Resource: arn(place, 'ecs', `service/${cluster}/${service}`) }),
+  'container-instances': ({ cluster }, place) => ({ Resource: arn(place, 'ecs', `container-instance/${cluster}/*`) }),
+  groups: (_, place) => ({ Resource: arn(place, 'autoscaling', 'autoScalingGroup:*:autoScalingGroupName/*') }),
+  'own-tags': (_, place) => ({
+    Resource: arn(place, 'ec2', 'instance/*'),
+    // "For all of none" is true, and a request to delete tags that names none deletes every one.
+    Condition: {
+      'ForAllValues:StringEquals': { 'aws:TagKeys': ['Name', 'ecs-node:missing-since'] },
+      Null: { 'aws:TagKeys': 'false' },
+    },
+  }),
+  protection: (_, place) => ({
+    Resource: arn(place, 'ec2', 'instance/*'),
+    Condition: { StringEqualsIgnoreCase: { 'ec2:Attribute/DisableApiTermination': 'false' } },
+  }),
+  stacks: (_, place) => ({ Resource: arn(place, 'opsworks', 'stack/*/') }),
+  everything: () => ({ Resource: '*' }),
 };
 
 const sids: Record<FleetReach, string> = {
   cluster: 'OnTheCluster',
   service: 'OnTheService',
+  'container-instances': 'OnContainerInstancesOfTheCluster',
+  groups: 'OnGroupsSinceIamKnowsNoInstanceThere',
+  'own-tags': 'OnNoOtherTags',
+  protection: 'OnlyToClearTerminationProtection',
+  stacks: 'OnOpsWorksStacks',
   everything: 'ReadOnlySinceIamKnowsNoResourceThere',
 };
 
 const words: Record<FleetReach, string> = {
   cluster: 'the cluster',
   service: 'the service',
+  'container-instances': 'container instances of the cluster: their ARNs are not known beforehand',
+  groups: "any instance of a group: IAM's narrowest resource there is the group",
+  'own-tags': 'any instance, and no other tags than Name and ecs-node:missing-since',
+  protection: 'any instance, and only to clear it',
+  stacks: 'OpsWorks stacks',
   everything: 'everything, read only: IAM knows no resource for it',
 };
 
@@ -52,7 +88,7 @@ export function fleetPolicy(permissions: readonly FleetPermission[], subject: Fl
     Sid: sids[reach],
     Effect: 'Allow',
     Action: needed.filter((permission) => permission.reach === reach).map(({ action }) => action),
-    Resource: limits[reach](subject, place),
+    ...limits[reach](subject, place),
   });
   return { Version: '2012-10-17', Statement: reaches.map(statementOf) };
 }

@@ -26,10 +26,8 @@ export function instanceAccess(world: World, instanceId: string, more: Access['c
   return { resource: instanceArn(world, instanceId), context };
 }
 
-const onEach =
-  (field: 'InstanceId' | 'ResourceId') =>
-  (input: { [K in typeof field]?: string[] | undefined }, { world }: CallContext): Access[] =>
-    (input[field] ?? []).map((id) => instanceAccess(world, id));
+const onEach = ({ InstanceId = [] }: { InstanceId?: string[] | undefined }, { world }: CallContext): Access[] =>
+  InstanceId.map((id) => instanceAccess(world, id));
 
 const describe = {
   DescribeInstances: operation(
@@ -96,7 +94,8 @@ const tagging = {
       }
       return { return: true };
     },
-    onEach('ResourceId'),
+    ({ ResourceId, Tag }, { world }) =>
+      ResourceId.map((id) => instanceAccess(world, id, Tag && { 'aws:TagKeys': Tag.map(({ Key = '' }) => Key) })),
   ),
 };
 
@@ -157,7 +156,7 @@ const changes = {
       for (const { instance } of guarded ? [guarded] : before) terminateInstance(world, instance, reason);
       return { instancesSet: before.map(changeOf) };
     },
-    onEach('InstanceId'),
+    onEach,
   ),
   StopInstances: operation(
     { InstanceId: need(ids), Force: flag(), Hibernate: flag(), ...dryRun },
@@ -170,7 +169,7 @@ const changes = {
         stopInstance(world, instance, 'Client.UserInitiatedShutdown: User initiated shutdown');
       return { instancesSet: before.map(changeOf) };
     },
-    onEach('InstanceId'),
+    onEach,
   ),
   StartInstances: operation(
     { InstanceId: need(ids), ...dryRun },
@@ -182,7 +181,7 @@ const changes = {
       for (const { instance } of before) startInstance(world, instance);
       return { instancesSet: before.map(changeOf) };
     },
-    onEach('InstanceId'),
+    onEach,
   ),
 };
 

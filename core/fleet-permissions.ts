@@ -1,0 +1,35 @@
+/** Which AWS actions `ecs-node fleet` and `ecs-node sweep` call, and how far IAM lets each be limited. */
+
+import type { FleetPermission, FleetReach } from './fleet-policy.ts';
+
+function group(feature: string, reach: FleetReach, actions: string, acts?: true): FleetPermission[] {
+  return actions.split(' ').map((action) => ({ action, feature, reach, ...(acts && { acts }) }));
+}
+
+export const fleetPermissions: readonly FleetPermission[] = [
+  ...group('nodes in the cluster', 'cluster', 'ecs:ListContainerInstances'),
+  ...group('nodes in the cluster', 'container-instances', 'ecs:DescribeContainerInstances'),
+  ...group('their instances', 'everything', 'ec2:DescribeInstances'),
+  ...group('their groups', 'everything', 'autoscaling:DescribeAutoScalingGroups'),
+  ...group('how full their disks are', 'everything', 'cloudwatch:ListMetrics cloudwatch:GetMetricData'),
+];
+
+export const sweepPermissions: readonly FleetPermission[] = [
+  ...fleetPermissions,
+  ...group('termination protection', 'everything', 'ec2:DescribeInstanceAttribute'),
+  ...group('OpsWorks records (--opsworks-stack)', 'everything', 'opsworks:DescribeStacks'),
+  ...group('OpsWorks records (--opsworks-stack)', 'stacks', 'opsworks:DescribeInstances'),
+  ...group('looking again before a deed', 'everything', 'autoscaling:DescribeAutoScalingInstances', true),
+  ...group('noting since when', 'container-instances', 'ecs:PutAttributes ecs:DeleteAttributes', true),
+  ...group('draining', 'container-instances', 'ecs:UpdateContainerInstancesState', true),
+  ...group('container instances that are gone', 'cluster', 'ecs:DeregisterContainerInstance', true),
+  ...group('ending a node through its group', 'groups', 'autoscaling:TerminateInstanceInAutoScalingGroup', true),
+  ...group('noting since when; Names of nodes that are none', 'own-tags', 'ec2:CreateTags ec2:DeleteTags', true),
+  ...group('clearing termination protection', 'protection', 'ec2:ModifyInstanceAttribute', true),
+  ...group(
+    'OpsWorks records (--opsworks-stack)',
+    'stacks',
+    'opsworks:UnassignInstance opsworks:DeregisterInstance',
+    true,
+  ),
+];

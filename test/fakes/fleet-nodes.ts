@@ -1,0 +1,215 @@
+/** A cluster, its groups and its stack in memory; refuses what AWS refuses, and remembers what it was asked and made to do. */
+
+import { Refused, Unavailable } from '../../core/errors.ts';
+import type {
+  FleetContainerInstance,
+  FleetMachine,
+  FleetMember,
+  FleetNodes,
+  FleetRecord,
+  FleetReport,
+} from '../../core/fleet-nodes.ts';
+
+export const cluster = 'prod';
+export const group = 'nodes';
+
+export interface FakeFleet extends FleetNodes {
+  instances: Map<string, FleetContainerInstance>;
+  members: Map<string, FleetMember>;
+  machines: Map<string, FleetMachine>;
+  records: Map<string, FleetRecord>;
+  reports: FleetReport[];
+  protectedIds: Set<string>;
+  /** Reads and deeds, in order: `readMember i-1`, `drain i-1` … */
+  calls: string[];
+  /** Deeds alone. */
+  deeds(): string[];
+  /** Runs before each call; may change the world, or throw for it. */
+  before: (call: string) => void | Promise<void>;
+}
+
+export interface NodeWish {
+  instance?: Partial<FleetContainerInstance> | undefined;
+  machine?: Partial<FleetMachine> | undefined;
+  member?: Partial<FleetMember> | undefined;
+}
+
+const dayMs = 86_400_000;
+
+/** A node in good health, a day old. `undefined` takes that side of it away. */
+export function addNode(fleet: FakeFleet, instanceId: string, now: number, wish: NodeWish = {}): void {
+  const wants = (side: keyof NodeWish) => !(side in wish) || wish[side] !== undefined;
+  const machine: FleetMachine = {
+    instanceId,
+    state: 'running',
+    zone: 'eu-west-1a',
+    type: 'm7g.large',
+    launchedAt: now - dayMs,
+    purchase: 'on-demand',
+    tags: { Name: `${cluster} ECS - ${instanceId}`, 'aws:autoscaling:groupName': group },
+  };
+  const instance: FleetContainerInstance = {
+    arn: arnOf(instanceId),
+    instanceId,
+    status: 'ACTIVE',
+    agentConnected: true,
+    agentVersion: '1.106.1',
+    runningTasks: 2,
+    pendingTasks: 0,
+    registeredAt: now - dayMs + 60_000,
+    marks: {},
+  };
+  const member = { instanceId, group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
+  if (wants('machine')) fleet.machines.set(instanceId, { ...machine, ...wish.machine });
+  if (wants('instance')) fleet.instances.set(instanceId, { ...instance, ...wish.instance });
+  if (wants('member')) fleet.members.set(instanceId, { ...member, ...wish.member });
+}
+
+export const arnOf = (instanceId: string) =>
+  `arn:aws:ecs:eu-west-1:123456789012:container-instance/${cluster}/${instanceId}`;
+
+export function addRecord(fleet: FakeFleet, instanceId: string, now: number, wish: Partial<FleetRecord> = {}): void {
+  const id = `record-of-${instanceId}`;
+  const record = {
+    id,
+    hostname: `ecs-${instanceId}`,
+    instanceId,
+    status: 'online',
+    layerIds: ['layer'],
+    createdAt: now - dayMs,
+  };
+  fleet.records.set(id, { ...record, ...wish });
+}
+
+const reading = /^(read)/;
+
+export function fakeFleet(): FakeFleet {
+  const answer = async (call: string, signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted();
+    fleet.calls.push(call);
+    await fleet.before(call);
+  };
+  const own = (arn: string): FleetContainerInstance => {
+    const found = [...fleet.instances.values()].find((each) => each.arn === arn);
+    if (found === undefined) throw new Refused(`no container instance ${arn}`, { code: 'TargetNotFoundException' });
+    return found;
+  };
+  const fleet: FakeFleet = {
+    instances: new Map(),
+    members: new Map(),
+    machines: new Map(),
+    records: new Map(),
+    reports: [],
+    protectedIds: new Set(),
+    calls: [],
+    before: () => {},
+    deeds: () => fleet.calls.filter((call) => !reading.test(call)),
+    ...reads(() => fleet, answer),
+    async mark(_cluster, arn, mark, since, signal) {
+      await answer(`mark ${own(arn).instanceId} ${mark}`, signal);
+      own(arn).marks[mark] = since;
+    },
+    async unmark(_cluster, arn, marks, signal) {
+      await answer(`unmark ${own(arn).instanceId} ${marks.join()}`, signal);
+      for (const mark of marks) delete own(arn).marks[mark];
+    },
+    async drain(_cluster, arn, signal) {
+      await answer(`drain ${own(arn).instanceId}`, signal);
+      own(arn).status = 'DRAINING';
+    },
+    async activate(_cluster, arn, signal) {
+      await answer(`activate ${own(arn).instanceId}`, signal);
+      own(arn).status = 'ACTIVE';
+    },
+    async deregisterContainerInstance(_cluster, arn, signal) {
+      await answer(`deregister ${own(arn).instanceId}`, signal);
+      fleet.instances.delete(own(arn).instanceId);
+    },
+    async tagMachine(id, key, value, signal) {
+      await answer(`tag ${id} ${key}`, signal);
+      fleet.machines.get(id)!.tags[key] = value;
+    },
+    async untagMachine(id, key, value, signal) {
+      await answer(`untag ${id} ${key}`, signal);
+      const { tags } = fleet.machines.get(id)!;
+      if (tags[key] === value) delete tags[key];
+    },
+    async clearTerminationProtection(id, signal) {
+      await answer(`clear ${id}`, signal);
+      fleet.protectedIds.delete(id);
+    },
+    async terminateInGroup(id, signal) {
+      await answer(`terminate ${id}`, signal);
+      const member = fleet.members.get(id);
+      if (member === undefined) throw new Refused(`${id} is in no group`, { code: 'ValidationError' });
+      if (member.lifecycleState.startsWith('Terminating')) throw new Unavailable('ScalingActivityInProgress');
+      member.lifecycleState = 'Terminating:Wait';
+    },
+    async unassignRecord(id, signal) {
+      await answer(`unassign ${id}`, signal);
+      fleet.records.get(id)!.layerIds = [];
+    },
+    async deregisterRecord(id, signal) {
+      await answer(`deregister ${id}`, signal);
+      fleet.records.delete(id);
+    },
+    close() {},
+  };
+  return fleet;
+}
+
+type Reads = Pick<FleetNodes, Extract<keyof FleetNodes, `read${string}`>>;
+
+/** What is read is a copy: nobody may see a later change in what he has read. */
+function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) => Promise<void>): Reads {
+  const copies = <T>(all: Iterable<T>, test: (each: T) => boolean = () => true): T[] =>
+    structuredClone([...all].filter(test));
+  return {
+    async readContainerInstances(name, signal) {
+      await answer('readContainerInstances', signal);
+      if (name !== cluster) throw new Refused(`there is no cluster ${name}`, { code: 'ClusterNotFoundException' });
+      return copies(of().instances.values());
+    },
+    async readContainerInstancesOf(_cluster, id, signal) {
+      await answer(`readContainerInstancesOf ${id}`, signal);
+      return copies(of().instances.values(), ({ instanceId }) => instanceId === id);
+    },
+    async readMembers(groups, signal) {
+      await answer('readMembers', signal);
+      if (groups.some((name) => name !== group)) throw new Refused('there is no such group', { code: 'GroupNotFound' });
+      return copies(of().members.values());
+    },
+    async readMember(id, signal) {
+      await answer(`readMember ${id}`, signal);
+      return structuredClone(of().members.get(id));
+    },
+    async readMachinesOfGroups(groups, signal) {
+      await answer('readMachinesOfGroups', signal);
+      return copies(of().machines.values(), ({ tags }) => groups.includes(tags['aws:autoscaling:groupName'] ?? ''));
+    },
+    async readMachines(ids, signal) {
+      await answer('readMachines', signal);
+      return copies(of().machines.values(), ({ instanceId }) => ids.includes(instanceId));
+    },
+    async readMachinesNamed(pattern, signal) {
+      await answer('readMachinesNamed', signal);
+      return copies(of().machines.values(), ({ tags }) => (tags['Name'] ?? '').startsWith(pattern.replace(/\*$/, '')));
+    },
+    async readTerminationProtection(id, signal) {
+      await answer(`readTerminationProtection ${id}`, signal);
+      return of().protectedIds.has(id);
+    },
+    async readRecords(_stack, signal) {
+      await answer('readRecords', signal);
+      return copies(of().records.values());
+    },
+    async readRecord(id, signal) {
+      await answer(`readRecord ${id}`, signal);
+      return structuredClone(of().records.get(id));
+    },
+    async readReports(_namespace, ids, now, signal) {
+      await answer('readReports', signal);
+      return copies(of().reports, ({ instanceId, at }) => ids.includes(instanceId) && now - at < 3 * 3_600_000);
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { fleetPermissions, sweepPermissions } from '../../../core/fleet-permissions.ts';
+import { fleetPolicy } from '../../../core/fleet-policy.ts';
+
+const room = 'host/aws/fleet';
+
+test('the policy of a sweep has every action that its room calls, and no other', () => {
+  const text = readdirSync(room)
+    .map((name) => readFileSync(`${room}/${name}`, 'utf8'))
+    .join('\n');
+  const called = new Set([...text.matchAll(/'((?!tag:)[a-z0-9-]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!));
+  const listed = sweepPermissions.map(({ action }) => action);
+  expect(new Set(listed).size).toBe(listed.length);
+  expect(listed.toSorted()).toEqual([...called].toSorted());
+});
+
+test('whoever only looks may change nothing', () => {
+  const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012' };
+  const subject = { cluster: 'prod', service: '*', apply: false };
+  for (const permissions of [fleetPermissions, sweepPermissions]) {
+    const actions = fleetPolicy(permissions, subject, place).Statement.flatMap(({ Action }) => Action);
+    expect(actions.filter((action) => !/:(Describe|List|Get)/.test(action))).toEqual([]);
+  }
+});

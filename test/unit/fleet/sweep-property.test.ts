@@ -1,0 +1,233 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { openLog } from '../../../core/log.ts';
+import { placesAtOnce } from '../../../fleet/sweep/plan.ts';
+import { sweep } from '../../../fleet/sweep/sweep.ts';
+import { openFakeClock } from '../../fakes/clock.ts';
+import {
+  addNode,
+  addRecord,
+  cluster,
+  fakeFleet,
+  group,
+  type FakeFleet,
+  type NodeWish,
+} from '../../fakes/fleet-nodes.ts';
+
+const hour = 3_600_000;
+const log = openLog(
+  () => {},
+  () => 0,
+);
+const { signal } = new AbortController();
+
+const age = fc.integer({ min: 0, max: 100 * hour });
+const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+
+interface Drawn {
+  status: string;
+  agentConnected: boolean;
+  runningTasks: number;
+  registered: number;
+  marks: { disconnected?: number | undefined; draining?: number | undefined; drained?: number | undefined };
+  state: string;
+  launched: number;
+  missing: number | undefined;
+  kept: boolean;
+  lifecycleState: string;
+  protectedFromScaleIn: boolean;
+  terminationProtection: boolean;
+  sides: { instance: boolean; machine: boolean; member: boolean };
+  record: { status: string; created: number } | undefined;
+}
+
+const often = <T>(usual: T, ...others: T[]) =>
+  fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, { weight: 2, arbitrary: fc.constantFrom(...others) });
+const mostly = fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) });
+
+const drawnNode: fc.Arbitrary<Drawn> = fc.record({
+  status: often('ACTIVE', 'DRAINING', 'REGISTERING', 'DEREGISTERING', 'NEW-WORD'),
+  agentConnected: mostly,
+  runningTasks: fc.integer({ min: 0, max: 2 }),
+  registered: age,
+  marks: fc.record({ disconnected: optional(age), draining: optional(age), drained: optional(age) }),
+  state: often('running', 'pending', 'shutting-down', 'terminated', 'stopping', 'stopped', 'new-word'),
+  launched: age,
+  missing: optional(age),
+  kept: fc.boolean(),
+  lifecycleState: often('InService', 'Pending:Wait', 'Terminating:Wait', 'Standby', 'Warmed:Stopped', 'NewWord'),
+  protectedFromScaleIn: mostly.map((value) => !value),
+  terminationProtection: mostly.map((value) => !value),
+  sides: fc.record({ instance: mostly, machine: mostly, member: mostly }),
+  record: optional(
+    fc.record({ status: often('online', 'connection_lost', 'deregistering', 'registering'), created: age }),
+  ),
+});
+
+const drawnFleet = fc.array(drawnNode, { minLength: 1, maxLength: 40 });
+
+function build(nodes: readonly Drawn[], now: number): FakeFleet {
+  const fleet = fakeFleet();
+  nodes.forEach((node, index) => addDrawn(fleet, `i-${String(index).padStart(2, '0')}`, node, now));
+  return fleet;
+}
+
+function addDrawn(fleet: FakeFleet, id: string, node: Drawn, now: number): void {
+  const { sides, marks, record } = node;
+  const { status, agentConnected, runningTasks, lifecycleState, protectedFromScaleIn, state } = node;
+  const since = Object.entries(marks).flatMap(([mark, ago]) => (ago === undefined ? [] : [[mark, now - ago]]));
+  const tags: Record<string, string> = { 'aws:autoscaling:groupName': group, Name: `${cluster} ECS - ${id}` };
+  if (node.kept) tags['ecs-node:keep'] = 'yes';
+  if (node.missing !== undefined) tags['ecs-node:missing-since'] = String(now - node.missing);
+  const instance = {
+    status,
+    agentConnected,
+    runningTasks,
+    registeredAt: now - node.registered,
+    marks: Object.fromEntries(since) as object,
+  };
+  const wish: NodeWish = {
+    instance: sides.instance ? instance : undefined,
+    machine: sides.machine ? { state, launchedAt: now - node.launched, tags } : undefined,
+    member: sides.member ? { lifecycleState, protectedFromScaleIn } : undefined,
+  };
+  addNode(fleet, id, now, wish);
+  if (node.terminationProtection) fleet.protectedIds.add(id);
+  if (record) addRecord(fleet, id, now, { status: record.status, createdAt: now - record.created });
+}
+
+const options = (more: object = {}) => ({
+  cluster,
+  groups: [group],
+  stack: 'stack',
+  namePattern: `${cluster} ECS - *`,
+  metricsNamespace: 'System/Linux',
+  olderThanMs: 2 * hour,
+  drainingOlderThanMs: 12 * hour,
+  maxNodes: 1,
+  apply: true,
+  ...more,
+});
+
+const ending = (deeds: string[]) => deeds.filter((deed) => /^(drain|terminate) /.test(deed));
+
+const check = (property: fc.IAsyncProperty<[Drawn[], number]>) => fc.assert(property, { seed: 1, numRuns: 400 });
+
+/** Told by what the world says, and not by how a sweep thinks. */
+function faultsOf(fleet: FakeFleet, deed: string): string[] {
+  const [what = '', id = ''] = deed.split(' ');
+  const instance = fleet.instances.get(id);
+  const machine = fleet.machines.get(id);
+  const member = fleet.members.get(id);
+  const faults: string[] = [];
+  if (what === 'drain' || what === 'terminate') {
+    if (instance?.status === 'ACTIVE' && instance.agentConnected) faults.push('it is well');
+    if (machine?.state !== 'running') faults.push('it does not run');
+    if (member?.lifecycleState !== 'InService') faults.push('it is not in service');
+    if (member?.protectedFromScaleIn || machine?.tags['ecs-node:keep'] !== undefined) faults.push('it is protected');
+  }
+  if (what === 'terminate' && instance !== undefined && instance.status !== 'DRAINING')
+    faults.push('it was not drained');
+  const recordOf = id.replace('record-of-', '');
+  const isGone = (each: string) => ['terminated', undefined].includes(fleet.machines.get(each)?.state);
+  if (what === 'deregister' && !isGone(recordOf)) faults.push('its instance lives');
+  return faults;
+}
+
+test('no sweep acts on a node that is well, protected, or not known to be what it looks like', async () => {
+  await check(
+    fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
+      const clock = openFakeClock();
+      const fleet = build(nodes, clock.now());
+      const faults: string[] = [];
+      fleet.before = (call) => void faults.push(...faultsOf(fleet, call).map((fault) => `${call}: ${fault}`));
+      for (let runs = 0; runs < 4; runs++) {
+        await sweep(fleet, options({ maxNodes }), clock, log, signal);
+        clock.jump(7 * hour);
+      }
+      expect(faults).toEqual([]);
+    }),
+  );
+});
+
+test('no sweep ends more nodes than it may, nor has more than a tenth leave at one time', async () => {
+  await check(
+    fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
+      const clock = openFakeClock();
+      const fleet = build(nodes, clock.now());
+      for (let runs = 0; runs < 4; runs++) {
+        fleet.calls = [];
+        const before = new Set(leaving(fleet));
+        const { nodes: count } = await sweep(fleet, options({ maxNodes }), clock, log, signal);
+        expect(ending(fleet.deeds()).length).toBeLessThanOrEqual(Math.min(maxNodes, placesAtOnce(count)));
+        const added = leaving(fleet).filter((id) => !before.has(id)).length;
+        expect(added === 0 || before.size + added <= placesAtOnce(count)).toBe(true);
+        clock.jump(7 * hour);
+      }
+    }),
+  );
+});
+
+function leaving(fleet: FakeFleet): string[] {
+  const alive = [...fleet.machines.values()].filter(({ state }) => state !== 'terminated');
+  return alive
+    .map(({ instanceId }) => instanceId)
+    .filter(
+      (id) =>
+        ['DRAINING', 'DEREGISTERING'].includes(fleet.instances.get(id)?.status ?? '') ||
+        fleet.members.get(id)?.lifecycleState.startsWith('Terminating') === true,
+    );
+}
+
+test('a sweep without --apply asks and does nothing, whatever it finds', async () => {
+  await check(
+    fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
+      const clock = openFakeClock();
+      const fleet = build(nodes, clock.now());
+      await sweep(fleet, options({ maxNodes, apply: false }), clock, log, signal);
+      expect(fleet.deeds()).toEqual([]);
+    }),
+  );
+});
+
+test('whatever AWS does not answer, nothing follows from it', async () => {
+  await check(
+    fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 12 }), async (nodes, nth) => {
+      const clock = openFakeClock();
+      const [silent, whole] = [build(nodes, clock.now()), build(nodes, clock.now())];
+      let calls = 0;
+      silent.before = (call) => {
+        if (call.startsWith('read') && ++calls % nth === 0) {
+          throw calls % 2 === 0 ? new Unavailable('throttled') : new Refused('no', { code: 'AccessDenied' });
+        }
+      };
+      const run = (fleet: FakeFleet) => sweep(fleet, options({ maxNodes: 10 }), clock, log, signal);
+      await run(whole);
+      const failed = await run(silent).then(
+        () => false,
+        (error: unknown) => {
+          if (error instanceof Unavailable || error instanceof Refused) return true;
+          throw error;
+        },
+      );
+      expect(failed && silent.deeds().length > 0).toBe(false);
+      // Less is known, so nothing may be done that the whole picture does not ask for.
+      const allowed = new Set(whole.deeds());
+      expect(silent.deeds().filter((deed) => !allowed.has(deed))).toEqual([]);
+    }),
+  );
+});
+
+test('sweeping again and again comes to an end: what was done is not done anew', async () => {
+  await check(
+    fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 10 }), async (nodes, maxNodes) => {
+      const clock = openFakeClock();
+      const fleet = build(nodes, clock.now());
+      for (let runs = 0; runs < 60; runs++) await sweep(fleet, options({ maxNodes }), clock, log, signal);
+      fleet.calls = [];
+      await sweep(fleet, options({ maxNodes }), clock, log, signal);
+      expect(fleet.deeds()).toEqual([]);
+    }),
+  );
+});
