@@ -139,6 +139,24 @@ export interface LocalTask {
   version: string;
   desiredStatus: string;
   knownStatus: string;
+  /** Absent where nobody tells. */
+  containers?: readonly LocalContainer[];
+}
+
+export interface LocalContainer {
+  name: string;
+  /** Docker's, 64 characters; empty until Docker has made the container. */
+  dockerId: string;
+  /** As they are bound at the moment; empty until the container has started. */
+  ports: readonly PortBinding[];
+}
+
+export interface PortBinding {
+  protocol: string;
+  containerPort: number;
+  hostPort: number;
+  /** The address on the host that it is bound to, where the agent says so. */
+  hostIp?: string;
 }
 
 // ---------------------------------------------------------------- AWS, for this instance only
@@ -226,6 +244,15 @@ export interface ClusterCloud {
   /** Tasks on this container instance that are not STOPPED. */
   readTasks(cluster: string, arn: string, signal: AbortSignal): Promise<CloudTask[]>;
   stopTask(cluster: string, taskArn: string, reason: string, signal: AbortSignal): Promise<void>;
+  /** Why a task has STOPPED; undefined when it has not, or ECS does not know it (any more). */
+  readStopReason(cluster: string, taskArn: string, signal: AbortSignal): Promise<string | undefined>;
+  /** ARN of an ACTIVE revision, by ARN, FAMILY:REVISION or FAMILY (the newest one); undefined when there is none such. */
+  readTaskDefinition(name: string, signal: AbortSignal): Promise<string | undefined>;
+  /**
+   * Starts one task here, past ECS's scheduler, and gives its ARN. Not idempotent, and ECS has no token for it: after Unavailable
+   * it may have been started all the same. Refused with ECS's reason (`RESOURCE:MEMORY` …) when there is no room for it.
+   */
+  startTask(cluster: string, arn: string, definition: string, startedBy: string, signal: AbortSignal): Promise<string>;
   readClusterHealth(cluster: string, signal: AbortSignal): Promise<ClusterHealth>;
   /** Names of services whose running count is below the desired one. */
   readUnsteadyServices(cluster: string, signal: AbortSignal): Promise<string[]>;
@@ -251,6 +278,12 @@ export interface CloudTask {
   group: string;
   lastStatus: string;
   desiredStatus: string;
+  /** ARN of its task definition, revision and all. */
+  definition: string;
+  /** Whoever started it may have left a word; a service leaves the id of its deployment. */
+  startedBy?: string;
+  /** Milliseconds since 1970. */
+  createdAt?: number;
 }
 
 export interface ClusterHealth {

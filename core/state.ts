@@ -14,6 +14,10 @@ export const paths = {
   containerConfig: '/etc/container_config',
   /** What was pulled from `refresh.source`: the last good documents, and those that were refused. */
   refreshed: '/var/lib/ecs-node/refreshed.json',
+  /** What was last started of `daemonTasks`, and how each of them stands. */
+  daemonTasks: '/var/lib/ecs-node/daemon-tasks.json',
+  /** A file for each container and for each task that publishes ports, for containers to mount as a folder; gone after a reboot. */
+  ports: '/run/ecs-node/ports',
   /** Written by bootstrap. */
   bootstrap: '/var/lib/ecs-node/bootstrap.json',
   /** Where `Machine.unpack` makes its folders; what a killed bootstrap left there is removed by the next one. */

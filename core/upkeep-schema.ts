@@ -1,6 +1,7 @@
 /** Settings of what a node keeps up to date as long as it lives (`upkeep/`): each is off until it is configured. */
 
 import * as z from 'zod';
+import { familyOf } from './task-definition.ts';
 
 const every = () =>
   z.int().min(30).max(86_400).default(300).describe('Seconds between two looks; shortened by up to a fifth at random');
@@ -54,9 +55,23 @@ export const upkeepSections = {
             ),
         )
         .max(20)
-        .default([])
-        .describe('Task definitions of which exactly one task runs on this node'),
-      everySeconds: every().default(60),
+        .refine((names) => new Set(names.map(familyOf)).size === names.length, 'must name each family once')
+        .optional()
+        .describe(
+          'Task definitions of which exactly one task runs on this node; an empty list stops those that ran, none at all leaves them alone',
+        ),
+      everySeconds: z
+        .int()
+        .min(5)
+        .max(3600)
+        .default(30)
+        .describe('Seconds between two looks at what the ECS agent on this node runs'),
+      revisionSeconds: z
+        .int()
+        .min(10)
+        .max(86_400)
+        .default(300)
+        .describe('Seconds between two questions to ECS for newer revisions, while nothing else has changed'),
     })
     .prefault({}),
 

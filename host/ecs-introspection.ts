@@ -2,7 +2,7 @@
 
 import { Agent } from 'node:http';
 import { Unavailable } from '../core/errors.ts';
-import type { EcsAgent, LocalTask } from '../core/host.ts';
+import type { EcsAgent, LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
 import { ask, codeOf } from './http.ts';
 
 const who = 'ECS agent';
@@ -60,7 +60,37 @@ function parseTask(task: unknown): LocalTask {
     version: text('Version'),
     desiredStatus: text('DesiredStatus'),
     knownStatus: text('KnownStatus'),
+    containers: listOf(fields['Containers']).map(parseContainer),
   };
+}
+
+function parseContainer(fields: Fields): LocalContainer {
+  const { Name: name, DockerId: dockerId, Ports: ports } = fields;
+  return {
+    name: typeof name === 'string' ? name : '',
+    dockerId: typeof dockerId === 'string' ? dockerId : '',
+    ports: listOf(ports).flatMap(parsePort),
+  };
+}
+
+/** A port that has no host port (yet) is none. */
+function parsePort(fields: Fields): PortBinding[] {
+  const { ContainerPort: containerPort, HostPort: hostPort, Protocol: protocol, HostIp: hostIp } = fields;
+  if (typeof containerPort !== 'number' || typeof hostPort !== 'number' || hostPort === 0) return [];
+  return [
+    {
+      protocol: typeof protocol === 'string' ? protocol : 'tcp',
+      containerPort,
+      hostPort,
+      ...(typeof hostIp === 'string' && hostIp !== '' && { hostIp }),
+    },
+  ];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function listOf(value: unknown): Fields[] {
+  return Array.isArray(value) ? value.map((each: unknown) => (each ?? {}) as Fields) : [];
 }
 
 function parseObject(text: string, path: string): Record<string, unknown> {

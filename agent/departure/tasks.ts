@@ -1,6 +1,9 @@
-/** Waits until every task on this node has really stopped, and does what is configured when that takes too long. */
+/** Waits until every task on this node has really stopped, the daemon tasks last, and does what is configured when that takes too long. */
 
 import { Refused, messageOf } from '../../core/errors.ts';
+import type { CloudTask } from '../../core/host.ts';
+import { readDaemonTasks } from '../../upkeep/daemon-tasks-memory.ts';
+import { isOurs } from '../../upkeep/daemon-tasks.ts';
 import { ask, askOnce } from '../asking.ts';
 import { findPlace, type Place } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -22,8 +25,12 @@ const longestStopMs = 150_000;
 interface Sight {
   blockers: string[];
   taskArns: string[];
+  /** The node's own (upkeep/daemon-tasks.ts): they hold nothing up, and outlive all others. */
+  daemonArns: string[];
   sure: boolean;
 }
+
+type Look = (signal: AbortSignal) => Promise<Sight>;
 
 export async function waitForTasks(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, config, state } = departure;
@@ -34,14 +41,32 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
     config.leave.drainSeconds * 1000 - Math.max(0, host.clock.now() - (state.entered.tasks ?? host.clock.now()));
   const stopMs = state.hardDeadline === true ? departure.leftMs() - stopGraceMs : departure.leftMs();
   const rest = await waitUntilGone(departure, look, Math.min(patienceMs, stopMs), signal);
-  if (rest.length === 0) return;
+  if (rest.length === 0) return stopDaemonTasks(departure, place, look, signal);
   if (config.leave.atDeadline === 'stop-tasks') {
     await departure.trouble('tasks stopped at the deadline', renderBlockers(departure.state.blockers));
-    await stopTasks(departure, place, rest, signal);
+    await stopTasks(departure, place, rest, `ecs-node: ${state.cause}: the node leaves and its time is up`, signal);
     const graceMs = state.hardDeadline === true ? departure.leftMs() : longestStopMs;
-    if ((await waitUntilGone(departure, look, graceMs, signal)).length === 0) return;
+    if ((await waitUntilGone(departure, look, graceMs, signal)).length === 0)
+      return stopDaemonTasks(departure, place, look, signal);
   }
+  // The daemon tasks stay with them: what ships logs is needed as long as somebody writes some.
   await departure.trouble('tasks left to the end of the instance', renderBlockers(departure.state.blockers));
+}
+
+/** Last of all: whatever they collect, nobody is left to give them any. DRAINING does not stop them, since no service has started them. */
+async function stopDaemonTasks(departure: Departure, place: Place, look: Look, signal: AbortSignal): Promise<void> {
+  const { clock, log } = departure.host;
+  const { daemonArns } = await look(signal);
+  if (daemonArns.length === 0) return;
+  log.info('stopping daemon tasks', { count: daemonArns.length });
+  const why = `ecs-node: ${departure.state.cause}: the node leaves, and all other tasks have stopped`;
+  const end = clock.uptime() + Math.min(longestStopMs, departure.leftMs());
+  for (let left = await stopTasks(departure, place, daemonArns, why, signal); left.length > 0;) {
+    if (clock.uptime() >= end)
+      return departure.trouble('daemon tasks left to the end of the instance', left.map(shortArn).join(', '));
+    await clock.sleep(Math.min(localEveryMs, end - clock.uptime()), signal);
+    left = (await look(signal)).daemonArns.filter((arn) => left.includes(arn));
+  }
 }
 
 function renderBlockers(blockers: readonly string[]): string {
@@ -51,7 +76,7 @@ function renderBlockers(blockers: readonly string[]): string {
 /** ARNs of what is still there when the time is up; empty when all is gone. */
 async function waitUntilGone(
   departure: Departure,
-  look: (signal: AbortSignal) => Promise<Sight>,
+  look: Look,
   withinMs: number,
   signal: AbortSignal,
 ): Promise<string[]> {
@@ -82,12 +107,20 @@ async function drainAgain(departure: Departure, signal: AbortSignal): Promise<vo
   }
 }
 
-function openSight({ host }: Departure, place: Place): (signal: AbortSignal) => Promise<Sight> {
-  let asked: { at: number; tasks: { arn: string; name: string }[] | 'unknown' | 'refused' } | undefined;
+interface SeenTask {
+  arn: string;
+  name: string;
+  isDaemon?: boolean;
+}
+
+function openSight({ host }: Departure, place: Place): Look {
+  let asked: { at: number; tasks: SeenTask[] | 'unknown' | 'refused' } | undefined;
+  // The agent on this node does not know who has started a task, and ECS may not answer.
+  let daemons: Set<string> | undefined;
   const askCloud = async (signal: AbortSignal) => {
     try {
       const tasks = await askOnce(host, signal, (inner) => host.cloud.readTasks(place.cluster, place.arn, inner));
-      return tasks.map(({ arn, group, lastStatus }) => ({ arn, name: `${group} ${shortArn(arn)} ${lastStatus}` }));
+      return tasks.map((task) => ({ arn: task.arn, name: nameOf(task), isDaemon: isOurs(task) }));
     } catch (error) {
       signal.throwIfAborted();
       if (asked?.tasks !== 'refused') host.log.warn('tasks not seen in ECS', { error: messageOf(error) });
@@ -95,9 +128,11 @@ function openSight({ host }: Departure, place: Place): (signal: AbortSignal) => 
     }
   };
   return async (signal) => {
+    daemons ??= await readOwnArns(host);
     const local = await readLocalTasks(host, signal);
     const now = host.clock.uptime();
-    if (asked === undefined || local === undefined || local.length === 0 || now - asked.at >= cloudEveryMs) {
+    const isQuiet = local === undefined || local.every(({ arn }) => daemons!.has(arn));
+    if (asked === undefined || isQuiet || now - asked.at >= cloudEveryMs) {
       if (asked === undefined || now - asked.at >= localEveryMs * 0.9)
         asked = { at: now, tasks: await askCloud(signal) };
     }
@@ -105,15 +140,24 @@ function openSight({ host }: Departure, place: Place): (signal: AbortSignal) => 
     const seen = new Map([...(local ?? []), ...(Array.isArray(cloud) ? cloud : [])].map((task) => [task.arn, task]));
     // A node whose role may not list tasks has only its agent's word; one whose agent is dead only ECS's.
     const sure = cloud === 'unknown' ? false : cloud === 'refused' ? local !== undefined : true;
-    const tasks = [...seen.values()].toSorted((a, b) => (a.arn < b.arn ? -1 : 1));
-    return { blockers: tasks.map(({ name }) => name), taskArns: tasks.map(({ arn }) => arn), sure };
+    for (const { arn, isDaemon } of seen.values()) if (isDaemon === true) daemons.add(arn);
+    const all = [...seen.values()].toSorted((a, b) => (a.arn < b.arn ? -1 : 1));
+    const tasks = all.filter(({ arn }) => !daemons!.has(arn));
+    return {
+      blockers: tasks.map(({ name }) => name),
+      taskArns: tasks.map(({ arn }) => arn),
+      daemonArns: all.filter(({ arn }) => daemons!.has(arn)).map(({ arn }) => arn),
+      sure,
+    };
   };
 }
 
-async function readLocalTasks(
-  host: Departure['host'],
-  signal: AbortSignal,
-): Promise<{ arn: string; name: string }[] | undefined> {
+async function readOwnArns(host: Departure['host']): Promise<Set<string>> {
+  const { families } = await readDaemonTasks(host).catch(() => ({ families: {} }));
+  return new Set(Object.values(families).flatMap(({ past }) => past?.taskArn ?? []));
+}
+
+async function readLocalTasks(host: Departure['host'], signal: AbortSignal): Promise<SeenTask[] | undefined> {
   try {
     const tasks = await askOnce(host, signal, (inner) => host.ecsAgent.readTasks(inner), 3_000);
     return tasks
@@ -125,29 +169,37 @@ async function readLocalTasks(
   }
 }
 
+function nameOf({ arn, group, lastStatus }: CloudTask): string {
+  return `${group} ${shortArn(arn)} ${lastStatus}`;
+}
+
 function shortArn(arn: string): string {
   return arn.split('/').at(-1) ?? arn;
 }
 
+/** Those that ECS was told to stop. */
 async function stopTasks(
   departure: Departure,
   place: Place,
   arns: readonly string[],
+  reason: string,
   signal: AbortSignal,
-): Promise<void> {
-  const { host, state } = departure;
-  const reason = `ecs-node: ${state.cause}: the node leaves and its time is up`;
+): Promise<string[]> {
+  const { host } = departure;
   const known = arns.filter((arn) => arn !== 'unknown');
-  await Promise.all(
+  const told = await Promise.all(
     known.map(async (arn) => {
       try {
         const ms = Math.min(20_000, Math.max(departure.leftMs(), 5_000));
         await ask(host, ms, signal, (inner) => host.cloud.stopTask(place.cluster, arn, reason, inner));
         host.log.warn('task stopped', { task: arn });
+        return [arn];
       } catch (error) {
         signal.throwIfAborted();
         await departure.trouble(`stopping ${shortArn(arn)}`, error);
+        return [];
       }
     }),
   );
+  return told.flat();
 }

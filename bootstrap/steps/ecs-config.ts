@@ -14,7 +14,12 @@ export const ecsConfig: Step = {
   },
 };
 
-/** What is written, `ECS_CLUSTER` first. */
-function ecsSettings(config: Config): Record<string, string> {
-  return { ECS_CLUSTER: config.cluster, ...config.ecs.settings };
+/** What is written, `ECS_CLUSTER` first; what is set by hand counts. */
+function ecsSettings({ cluster, ecs, ports }: Config): Record<string, string> {
+  return {
+    ECS_CLUSTER: cluster,
+    // A container finds out there, too, which task and which container it is.
+    ...(ports.enabled && { ECS_ENABLE_CONTAINER_METADATA: 'true' }),
+    ...ecs.settings,
+  };
 }

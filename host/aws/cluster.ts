@@ -9,12 +9,14 @@ import {
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
   type Failure,
+  type Task,
 } from '@aws-sdk/client-ecs';
 import { Refused } from '../../core/errors.ts';
 import type { CloudTask, ClusterCloud, ContainerInstance } from '../../core/host.ts';
 import { openClusterView } from './cluster-view.ts';
 import { openLeaveQueue } from './leave-queue.ts';
 import type { Session } from './session.ts';
+import { openStarter } from './start-task.ts';
 
 /** What DescribeTasks takes in one call. */
 const tasksPerCall = 100;
@@ -37,9 +39,7 @@ export function openCluster(session: Session): ClusterCloud & { destroy(): void 
         const answer = await ask('ecs:DescribeTasks', cluster, signal, (options) =>
           client.send(new DescribeTasksCommand({ cluster, tasks: some }), options),
         );
-        for (const { taskArn = '', group = '', lastStatus = '', desiredStatus = '' } of answer.tasks ?? []) {
-          if (lastStatus !== 'STOPPED') tasks.push({ arn: taskArn, group, lastStatus, desiredStatus });
-        }
+        tasks.push(...(answer.tasks ?? []).filter(({ lastStatus }) => lastStatus !== 'STOPPED').map(describeTask));
       }
       return tasks;
     },
@@ -49,8 +49,22 @@ export function openCluster(session: Session): ClusterCloud & { destroy(): void 
         client.send(new StopTaskCommand({ cluster, task: taskArn, reason: reason.slice(0, 200) }), options),
       );
     },
+    ...openStarter(client, session),
     ...openClusterView(client, session),
     ...openLeaveQueue(client, session),
+  };
+}
+
+function describeTask(task: Task): CloudTask {
+  const { taskArn = '', group = '', lastStatus = '', desiredStatus = '', startedBy, createdAt } = task;
+  return {
+    arn: taskArn,
+    group,
+    lastStatus,
+    desiredStatus,
+    definition: task.taskDefinitionArn ?? '',
+    ...(startedBy !== undefined && { startedBy }),
+    ...(createdAt !== undefined && { createdAt: createdAt.getTime() }),
   };
 }
 

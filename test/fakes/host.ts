@@ -140,6 +140,7 @@ function openEcsAgent(world: World): Host['ecsAgent'] {
           desiredStatus: task.desiredStatus,
           // The agent knows RUNNING and STOPPED; what is between, it still runs.
           knownStatus: task.knownStatus ?? (task.lastStatus === 'STOPPING' ? 'RUNNING' : task.lastStatus),
+          containers: task.containers ?? [],
         }));
     },
   };

@@ -1,7 +1,7 @@
 /** An ECS cluster: this node, other nodes, tasks that take their time to stop. */
 
-import { Refused } from '../../../core/errors.ts';
-import type { ClusterCloud, ContainerInstance } from '../../../core/host.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { ClusterCloud, ContainerInstance, LocalContainer } from '../../../core/host.ts';
 import type { FakeClock } from '../clock.ts';
 
 export interface FakeContainerInstance extends Omit<ContainerInstance, 'runningTasks' | 'pendingTasks'> {
@@ -22,17 +22,34 @@ export interface FakeTask {
   /** How long it takes to stop. Infinity: until StopTask, which kills it after 30 s. */
   stopsAfterMs: number;
   containerInstanceArn: string;
+  startedBy?: string;
+  createdAt?: number;
+  stoppedReason?: string;
+  containers?: readonly LocalContainer[];
+  /** Not in lists yet: ECS tells of a new task late. */
+  unlisted?: boolean;
+}
+
+export interface FakeTaskDefinition {
+  family: string;
+  revision: number;
+  status: 'ACTIVE' | 'INACTIVE';
+  /** Why a task of it cannot be started here: `RESOURCE:MEMORY` … */
+  failure?: string;
 }
 
 export interface FakeCluster {
   name: string;
   instances: FakeContainerInstance[];
   tasks: FakeTask[];
+  definitions: FakeTaskDefinition[];
   unsteadyServices: string[];
   /** Adds an instance that is ACTIVE and connected. */
   addInstance(more?: Partial<FakeContainerInstance>): FakeContainerInstance;
   /** Adds a running task. */
   addTask(containerInstanceArn: string, more?: Partial<FakeTask>): FakeTask;
+  /** Registers the next revision; its ARN. */
+  addDefinition(family: string, more?: Partial<FakeTaskDefinition>): string;
 }
 
 /** ECS gives a container 30 s between SIGTERM and SIGKILL. */
@@ -46,6 +63,7 @@ export function openFakeCluster(name: string): FakeCluster {
     name,
     instances: [],
     tasks: [],
+    definitions: [],
     unsteadyServices: [],
     addInstance(more = {}) {
       const instance = {
@@ -74,9 +92,17 @@ export function openFakeCluster(name: string): FakeCluster {
       cluster.tasks.push(task);
       return task;
     },
+    addDefinition(family, more = {}) {
+      const revision = cluster.definitions.filter((each) => each.family === family).length + 1;
+      cluster.definitions.push({ family, revision, status: 'ACTIVE', ...more });
+      return definitionArn(family, revision);
+    },
   };
   return cluster;
 }
+
+export const definitionArn = (family: string, revision: number | string) =>
+  `arn:aws:ecs:us-east-1:123456789012:task-definition/${family}:${revision}`;
 
 export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, clock: FakeClock): ClusterCloud {
   const known = (name: string) => {
@@ -134,12 +160,17 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
     activate: async (name, arn) => void (changeable(byArn(name, arn)).status = 'ACTIVE'),
     async readTasks(name, arn) {
       byArn(name, arn);
-      return onNode(arn).map(({ arn: task, group, lastStatus, desiredStatus }) => ({
-        arn: task,
-        group,
-        lastStatus,
-        desiredStatus,
-      }));
+      return onNode(arn)
+        .filter(({ unlisted }) => unlisted !== true)
+        .map(({ arn: task, group, lastStatus, desiredStatus, family, version, startedBy, createdAt }) => ({
+          arn: task,
+          group,
+          lastStatus,
+          desiredStatus,
+          definition: definitionArn(family, version),
+          ...(startedBy !== undefined && { startedBy }),
+          ...(createdAt !== undefined && { createdAt }),
+        }));
     },
     async stopTask(name, arn) {
       known(name);
@@ -148,6 +179,7 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         throw new Refused('The referenced task was not found.', { code: 'InvalidParameterException' });
       if (task.lastStatus !== 'STOPPED') stop(task, Math.min(task.stopsAfterMs, stopTimeoutMs));
     },
+    ...openTaskStarter(cluster, byArn, clock),
     async readClusterHealth(name) {
       known(name);
       const there = cluster.instances.filter(({ status }) => status === 'ACTIVE' || status === 'DRAINING');
@@ -173,5 +205,43 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         .toSorted((a, b) => a.since - b.since || (a.arn < b.arn ? -1 : 1));
     },
     unqueue: async (name, arn, reason) => void byArn(name, arn).attributes.delete(key(reason)),
+  };
+}
+
+function openTaskStarter(
+  cluster: FakeCluster,
+  byArn: (name: string, arn: string) => FakeContainerInstance,
+  clock: FakeClock,
+): Pick<ClusterCloud, 'readStopReason' | 'readTaskDefinition' | 'startTask'> {
+  const find = (name: string): FakeTaskDefinition | undefined => {
+    const [family, revision] = name.replace(/^.*task-definition\//, '').split(':');
+    return cluster.definitions.findLast(
+      (each) =>
+        each.family === family &&
+        (revision === undefined ? each.status === 'ACTIVE' : String(each.revision) === revision),
+    );
+  };
+  return {
+    async readStopReason(_, arn) {
+      const task = cluster.tasks.find((each) => each.arn === arn);
+      return task?.lastStatus === 'STOPPED' ? (task.stoppedReason ?? 'stopped') : undefined;
+    },
+    async readTaskDefinition(name) {
+      const found = find(name);
+      return found?.status === 'ACTIVE' ? definitionArn(found.family, found.revision) : undefined;
+    },
+    async startTask(name, arn, definition, startedBy) {
+      const { agentConnected } = byArn(name, arn);
+      const found = find(definition);
+      if (found?.status !== 'ACTIVE')
+        throw new Refused('TaskDefinition is inactive or not there', { code: 'ClientException' });
+      if (!/^[\w/-]{1,36}$/.test(startedBy))
+        throw new Refused('startedBy is too long', { code: 'InvalidParameterException' });
+      if (!agentConnected) throw new Unavailable('ecs:StartTask: AGENT');
+      if (found.failure !== undefined) throw new Refused(`ecs:StartTask: ${found.failure}`, { code: found.failure });
+      const { family, revision } = found;
+      const more = { family, version: String(revision), group: `family:${family}`, startedBy, createdAt: clock.now() };
+      return cluster.addTask(arn, more).arn;
+    },
   };
 }

@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import type { CloudTask, LocalTask } from '../../../core/host.ts';
+import {
+  decide,
+  pauseMs,
+  settleMs,
+  startedBy,
+  youngMs,
+  type Past,
+  type Sight,
+  type Wish,
+} from '../../../upkeep/daemon-tasks.ts';
+import { definitionArn } from '../../fakes/cloud/cluster.ts';
+
+const now = 1_700_000_000_000;
+const minute = 60_000;
+const wish = (revision: number | undefined = 2): Wish => ({
+  family: 'logspout',
+  revision: revision === undefined ? undefined : definitionArn('logspout', revision),
+});
+const task = (id: string, more: Partial<CloudTask> = {}): CloudTask => ({
+  arn: `arn:aws:ecs:us-east-1:123456789012:task/demo/${id}`,
+  group: 'family:logspout',
+  lastStatus: 'RUNNING',
+  desiredStatus: 'RUNNING',
+  definition: definitionArn('logspout', 2),
+  startedBy,
+  createdAt: now - minute,
+  ...more,
+});
+const local = (id: string, more: Partial<LocalTask> = {}): LocalTask => ({
+  arn: task(id).arn,
+  family: 'logspout',
+  version: '2',
+  desiredStatus: 'RUNNING',
+  knownStatus: 'RUNNING',
+  ...more,
+});
+const sight = (tasks: CloudTask[], more: Partial<Sight> = {}): Sight => ({ tasks, local: [], ...more });
+const past = (more: Partial<Past> = {}): Past => ({
+  revision: definitionArn('logspout', 2),
+  startedAt: now - minute,
+  life: 'answered',
+  taskArn: task('a').arn,
+  misses: 0,
+  ...more,
+});
+const stopped = (decision: ReturnType<typeof decide>) =>
+  decision.deeds.flatMap((deed) => (deed.kind === 'stop' ? [deed.taskArn.split('/').at(-1)] : []));
+const starts = (decision: ReturnType<typeof decide>) => decision.deeds.filter(({ kind }) => kind === 'start').length;
+
+describe('a daemon task', () => {
+  it('is started where none is, and what is about to happen is remembered first', () => {
+    const decision = decide(wish(), sight([]), undefined, now);
+    expect(decision).toMatchObject({
+      standing: 'starts',
+      deeds: [{ kind: 'start', revision: definitionArn('logspout', 2) }],
+      past: { life: 'asked', startedAt: now, misses: 0 },
+    });
+  });
+
+  it('is left alone while it runs', () => {
+    expect(decide(wish(), sight([task('a')]), past(), now)).toMatchObject({ standing: 'runs', deeds: [] });
+    const starting = task('a', { lastStatus: 'PENDING' });
+    expect(decide(wish(), sight([starting]), past(), now)).toMatchObject({ standing: 'starts', deeds: [] });
+  });
+
+  it('is not ours because of its family: what a service or a person has started is told and not touched', () => {
+    for (const other of [
+      { startedBy: 'ecs-svc/1', group: 'service:logs' },
+      { startedBy: '' },
+      { startedBy: 'ecs-node' },
+    ]) {
+      const decision = decide(wish(), sight([task('a', other)]), undefined, now);
+      expect(decision).toMatchObject({ standing: 'not ours', deeds: [] });
+      expect(decision.detail).toContain('somebody else');
+    }
+    const service = task('b', {
+      startedBy: 'ecs-svc/1',
+      group: 'service:logs',
+      definition: definitionArn('logspout', 1),
+    });
+    expect(decide(wish(), sight([task('a'), service]), past(), now)).toMatchObject({ standing: 'runs', deeds: [] });
+  });
+
+  it('that runs twice is stopped once: the older one, which runs, stays, in whatever order ECS tells them', () => {
+    const old = task('z', { createdAt: now - 2 * minute });
+    const young = task('a', { createdAt: now - minute });
+    const pending = task('b', { lastStatus: 'PENDING', createdAt: now - 3 * minute });
+    for (const tasks of [
+      [old, young, pending],
+      [pending, young, old],
+    ]) {
+      const decision = decide(wish(), sight(tasks), past(), now);
+      expect(stopped(decision).toSorted()).toEqual(['a', 'b']);
+      expect(starts(decision)).toBe(0);
+      expect(decision.past?.taskArn).toBe(old.arn);
+    }
+  });
+
+  it('of an old revision is stopped first, and the new one started when it has stopped', () => {
+    const old = task('a', { definition: definitionArn('logspout', 1) });
+    const first = decide(wish(), sight([old]), past({ revision: definitionArn('logspout', 1) }), now);
+    expect(stopped(first)).toEqual(['a']);
+    expect(starts(first)).toBe(0);
+    const stopping = { ...old, desiredStatus: 'STOPPED', lastStatus: 'DEACTIVATING' };
+    expect(decide(wish(), sight([stopping]), first.past, now)).toMatchObject({ standing: 'stops', deeds: [] });
+    const last = decide(wish(), sight([], { ended: 'replaced' }), first.past, now);
+    expect(last.deeds).toEqual([{ kind: 'start', revision: definitionArn('logspout', 2) }]);
+  });
+
+  it('of an old revision goes when the new one runs beside it', () => {
+    const both = [task('a', { definition: definitionArn('logspout', 1) }), task('b')];
+    expect(stopped(decide(wish(), sight(both), past(), now))).toEqual(['a']);
+  });
+
+  it('goes on as it is while nobody can say which revision is wanted, and none is started', () => {
+    const unknown: Wish = { family: 'logspout', revision: undefined, why: 'throttled' };
+    const two = [task('a'), task('b', { definition: definitionArn('logspout', 1) })];
+    expect(decide(unknown, sight(two), past(), now)).toMatchObject({ standing: 'runs', deeds: [] });
+    expect(decide(unknown, sight([]), undefined, now)).toMatchObject({
+      standing: 'unknown',
+      detail: 'throttled',
+      deeds: [],
+    });
+  });
+
+  it('whose start was not answered is waited for, and asked for again only when nothing came of it', () => {
+    const asked = past({ life: 'asked', startedAt: now });
+    const { taskArn: _, ...unanswered } = asked;
+    expect(decide(wish(), sight([]), unanswered, now + settleMs - 1).deeds).toEqual([]);
+    expect(starts(decide(wish(), sight([]), unanswered, now + settleMs))).toBe(1);
+    const found = decide(wish(), sight([task('a', { createdAt: now })]), unanswered, now + 1_000);
+    expect(found).toMatchObject({ deeds: [], past: { life: 'answered', taskArn: task('a').arn } });
+  });
+
+  it('that ECS does not list yet is not started again', () => {
+    expect(decide(wish(), sight([]), past({ startedAt: now }), now + 5_000)).toMatchObject({
+      standing: 'starts',
+      deeds: [],
+    });
+  });
+
+  it('that only the agent on the node knows of may be anybody’s: nothing is started', () => {
+    const decision = decide(wish(), sight([], { local: [local('x')] }), undefined, now);
+    expect(decision).toMatchObject({ standing: 'waits', deeds: [] });
+    expect(starts(decide(wish(), sight([], { local: [local('x', { family: 'web' })] }), undefined, now))).toBe(1);
+  });
+
+  it('that has run for long is started again at once when it is gone', () => {
+    const long = past({ startedAt: now - youngMs });
+    expect(starts(decide(wish(), sight([], { ended: 'exit 1' }), long, now))).toBe(1);
+  });
+
+  it('that keeps dying is started less and less often, never faster, and says why', () => {
+    let known: Past | undefined;
+    const gaps: number[] = [];
+    let last = now;
+    for (let time = now; gaps.length < 10; time += 5_000) {
+      const decision = decide(wish(), sight([], { ended: 'Essential container in task exited' }), known, time);
+      known = decision.past;
+      if (starts(decision) === 0) continue;
+      if (time !== now) gaps.push(time - last);
+      last = time;
+      known = { ...known!, life: 'answered', taskArn: task('a').arn };
+    }
+    expect(gaps.every((gap, index) => gap >= (gaps[index - 1] ?? 0))).toBe(true);
+    expect(gaps.at(-1)).toBe(900_000);
+    expect(gaps[0]).toBeGreaterThanOrEqual(pauseMs(1));
+    const waiting = decide(wish(), sight([], { ended: 'Essential container in task exited' }), known, last + 1_000);
+    expect(waiting).toMatchObject({ standing: 'waits', deeds: [] });
+    expect(waiting.detail).toContain('Essential container in task exited');
+  });
+
+  it('gets a new chance with a new revision, and when it has lived for long', () => {
+    const dying = past({ life: 'ended', misses: 8, startedAt: now - 1_000, why: 'exit 1' });
+    expect(starts(decide(wish(2), sight([]), dying, now))).toBe(0);
+    expect(decide(wish(3), sight([]), dying, now)).toMatchObject({ deeds: [{ kind: 'start' }], past: { misses: 0 } });
+    const alive = task('a', { createdAt: now - youngMs });
+    expect(decide(wish(), sight([alive]), past({ misses: 3, startedAt: now - youngMs }), now).past).toMatchObject({
+      misses: 0,
+    });
+  });
+
+  it('does not wait for a clock that was set back to catch up, nor starts twice because of a small step', () => {
+    const day = 86_400_000;
+    const dying = past({ life: 'ended', misses: 8 });
+    expect(starts(decide(wish(), sight([]), { ...dying, startedAt: now + day }, now))).toBe(1);
+    expect(starts(decide(wish(), sight([]), past({ startedAt: now + 2_000 }), now))).toBe(0);
+  });
+});

@@ -1,0 +1,56 @@
+/** What the node remembers of its daemon tasks: enough to start none twice, whatever dies in between, and to show them. */
+
+import type { Host } from '../core/host.ts';
+import { maybe, number, oneOf, recordOf, shaped, text, time } from '../core/shape.ts';
+import { parseState, paths, renderState } from '../core/state.ts';
+import type { Past, Standing } from './daemon-tasks.ts';
+
+export interface DaemonTask {
+  standing: Standing;
+  detail: string;
+  /** Since when it stands so, milliseconds since 1970. */
+  since: number;
+  past?: Past;
+}
+
+export interface DaemonTasks {
+  instanceId: string;
+  /** By family. */
+  families: Readonly<Record<string, DaemonTask>>;
+}
+
+type Hands = Pick<Host, 'machine' | 'identity'>;
+
+export async function readDaemonTasks({ machine, identity }: Hands): Promise<DaemonTasks> {
+  const found = await machine.readText(paths.daemonTasks);
+  return parseDaemonTasks(found, identity.instanceId) ?? { instanceId: identity.instanceId, families: {} };
+}
+
+export function parseDaemonTasks(found: string | undefined, instanceId: string): DaemonTasks | undefined {
+  return parseState<DaemonTasks>(found, instanceId, isDaemonTasks);
+}
+
+export async function writeDaemonTasks({ machine }: Pick<Host, 'machine'>, tasks: DaemonTasks): Promise<void> {
+  await machine.writeText(paths.daemonTasks, renderState(tasks));
+}
+
+const isDaemonTasks = shaped({
+  instanceId: text,
+  families: recordOf(
+    shaped({
+      standing: oneOf('runs', 'starts', 'stops', 'waits', 'not ours', 'unknown'),
+      detail: text,
+      since: time,
+      past: maybe(
+        shaped({
+          revision: text,
+          startedAt: time,
+          life: oneOf('asked', 'answered', 'ended'),
+          taskArn: maybe(text),
+          misses: number,
+          why: maybe(text),
+        }),
+      ),
+    }),
+  ),
+});

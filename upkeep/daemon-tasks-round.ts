@@ -1,0 +1,149 @@
+/** One look at the daemon tasks of this node, and what follows from it. */
+
+import { messageOf, Refused } from '../core/errors.ts';
+import type { CloudTask, Host, LocalTask } from '../core/host.ts';
+import { familyOf, shortDefinition } from '../core/task-definition.ts';
+import { writeDaemonTasks, type DaemonTask, type DaemonTasks } from './daemon-tasks-memory.ts';
+import { decide, isOurs, startedBy, type Decision, type Deed, type Past, type Wish } from './daemon-tasks.ts';
+
+/** One round, with everything that it needs to know. */
+export interface Round {
+  host: Host;
+  place: { cluster: string; arn: string };
+  names: readonly string[];
+  local: readonly LocalTask[];
+  before: DaemonTasks;
+}
+
+export async function doRound(
+  round: Round,
+  signal: AbortSignal,
+): Promise<{ deeds: number; settled: boolean; error: Error | undefined }> {
+  const { host, place, names } = round;
+  const tasks = await host.cloud.readTasks(place.cluster, place.arn, signal);
+  const families: Record<string, DaemonTask> = {};
+  const errors: Error[] = [];
+  let deeds = await stopOrphans(round, tasks, errors, signal);
+  for (const name of names) {
+    const decision = await decideOn(round, name, tasks, errors, signal);
+    const family = familyOf(name);
+    families[family] = noteFamily(round, family, decision);
+    // Written before anything is done: whoever comes after a crash knows that a start was about to be asked for.
+    await writeDaemonTasks(host, { ...round.before, families: { ...round.before.families, ...families } });
+    for (const deed of decision.deeds) {
+      const note = await carryOut(round, family, families[family], deed, errors, signal);
+      if (note.done) deeds++;
+      families[family] = note.task;
+    }
+  }
+  await writeDaemonTasks(host, { ...round.before, families });
+  const isSettled = Object.values(families).every(({ standing }) => standing === 'runs' || standing === 'not ours');
+  return { deeds, settled: deeds === 0 && errors.length === 0 && isSettled, error: errors[0] };
+}
+
+async function decideOn(
+  round: Round,
+  name: string,
+  tasks: readonly CloudTask[],
+  errors: Error[],
+  signal: AbortSignal,
+): Promise<Decision> {
+  const { host, place, local, before } = round;
+  const family = familyOf(name);
+  const wish: Wish = { family, ...(await readRevision(host, name, errors, signal)) };
+  const past = before.families[family]?.past;
+  const isGone = past?.taskArn !== undefined && tasks.every(({ arn }) => arn !== past.taskArn);
+  const ended = isGone ? await host.cloud.readStopReason(place.cluster, past.taskArn!, signal) : undefined;
+  const decision = decide(wish, { tasks, local, ended }, past, host.clock.now());
+  if (decision.deeds.every(({ kind }) => kind !== 'start')) return decision;
+  const own = await host.cloud.readContainerInstance(place.cluster, place.arn, signal);
+  if (own?.status === 'ACTIVE' && own.agentConnected) return decision;
+  // Whoever drains this node wants it empty; a disconnected agent would start nothing.
+  const state = own === undefined ? 'unknown to ECS' : own.agentConnected ? own.status : 'not connected';
+  return { standing: 'waits', detail: `this container instance is ${state}`, deeds: [], past };
+}
+
+async function readRevision(
+  host: Host,
+  name: string,
+  errors: Error[],
+  signal: AbortSignal,
+): Promise<Pick<Wish, 'revision' | 'why'>> {
+  try {
+    const revision = await host.cloud.readTaskDefinition(name, signal);
+    if (revision !== undefined) return { revision };
+    throw new Refused(`ECS has no ACTIVE task definition ${name}`, { code: 'ClientException' });
+  } catch (error) {
+    signal.throwIfAborted();
+    errors.push(error as Error);
+    return { revision: undefined, why: messageOf(error) };
+  }
+}
+
+function noteFamily({ host, before }: Round, family: string, decision: Decision): DaemonTask {
+  const { standing, detail, past } = decision;
+  const known = before.families[family];
+  const isNews = known?.standing !== standing;
+  if (isNews || known.detail !== detail) {
+    const level = standing === 'not ours' || standing === 'unknown' ? 'warn' : 'info';
+    // A countdown is not news every round.
+    if (isNews || standing === 'runs') host.log[level]('daemon task', { family, standing, detail });
+  }
+  const since = isNews ? host.clock.now() : known.since;
+  return { standing, detail, since, ...(past !== undefined && { past }) };
+}
+
+async function carryOut(
+  { host, place }: Round,
+  family: string,
+  task: DaemonTask,
+  deed: Deed,
+  errors: Error[],
+  signal: AbortSignal,
+): Promise<{ done: boolean; task: DaemonTask }> {
+  try {
+    if (deed.kind === 'stop') {
+      await host.cloud.stopTask(place.cluster, deed.taskArn, `ecs-node: ${deed.why}`, signal);
+      host.log.info('daemon task stopped', { family, task: deed.taskArn, why: deed.why });
+      return { done: true, task };
+    }
+    const taskArn = await host.cloud.startTask(place.cluster, place.arn, deed.revision, startedBy, signal);
+    host.log.info('daemon task started', { family, definition: shortDefinition(deed.revision), task: taskArn });
+    return { done: true, task: { ...task, past: { ...task.past!, life: 'answered', taskArn } } };
+  } catch (error) {
+    signal.throwIfAborted();
+    errors.push(error as Error);
+    // Only a no is sure to have started nothing.
+    if (deed.kind === 'stop' || !(error instanceof Refused)) return { done: false, task };
+    const detail = `could not be started: ${messageOf(error)}`;
+    return { done: false, task: { ...task, standing: 'waits', detail, past: missed(task.past!, error) } };
+  }
+}
+
+function missed({ revision, startedAt, misses }: Past, error: Refused): Past {
+  return { revision, startedAt, life: 'ended', misses: misses + 1, why: messageOf(error) };
+}
+
+/** Ours, and not configured any more. */
+async function stopOrphans(
+  { host, place, names }: Round,
+  tasks: readonly CloudTask[],
+  errors: Error[],
+  signal: AbortSignal,
+): Promise<number> {
+  const families = new Set(names.map(familyOf));
+  const orphans = tasks.filter((task) => isOurs(task) && !families.has(familyOf(task.definition)));
+  let stopped = 0;
+  for (const { arn, definition, desiredStatus } of orphans) {
+    if (desiredStatus === 'STOPPED') continue;
+    try {
+      await host.cloud.stopTask(place.cluster, arn, 'ecs-node: no longer configured', signal);
+      host.log.info('daemon task stopped', { family: familyOf(definition), task: arn, why: 'no longer configured' });
+      stopped++;
+    } catch (error) {
+      signal.throwIfAborted();
+      errors.push(error as Error);
+    }
+  }
+  return stopped;
+}

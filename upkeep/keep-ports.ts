@@ -1,0 +1,49 @@
+/** Keeps a file for each container and each task on this node that says which host ports they have got. */
+
+import type { Config } from '../core/config.ts';
+import type { Host } from '../core/host.ts';
+import { paths } from '../core/state.ts';
+import type { Chore } from './chore.ts';
+import { isPortFile, renderPortFiles } from './ports-text.ts';
+
+/** Containers run as anybody, and what a port is bound to is no secret. */
+const mode = 0o644;
+
+/** The agent answers from memory; the files are small. */
+const deadlineMs = 20_000;
+
+export function keepPorts({ ports }: Config): Chore {
+  const written = new Map<string, string>();
+  return {
+    name: 'ports',
+    everyMs: ports.everySeconds * 1000,
+    deadlineMs,
+    run: (host, signal) => writePorts(host, written, signal),
+  };
+}
+
+/** `written`: what this process knows to be on the disk, so that a quiet round reads one folder and nothing else. */
+export async function writePorts(
+  host: Pick<Host, 'ecsAgent' | 'identity' | 'machine'>,
+  written: Map<string, string>,
+  signal: AbortSignal,
+): Promise<'changed' | 'unchanged'> {
+  const { ecsAgent, identity, machine } = host;
+  const tasks = await ecsAgent.readTasks(signal);
+  // It has not registered yet, or is being restarted: then its containers go on, and their ports with them.
+  if (tasks === undefined) return 'unchanged';
+  const wanted = new Map(renderPortFiles(tasks, identity.privateIp).map(({ name, text }) => [name, text]));
+  const there = new Set(await machine.list(paths.ports));
+  let changes = 0;
+  for (const [name, text] of wanted) {
+    if (there.has(name) && written.get(name) === text) continue;
+    if ((await machine.writeText(`${paths.ports}/${name}`, text, mode)) === 'changed') changes++;
+    written.set(name, text);
+  }
+  for (const name of there) {
+    if (wanted.has(name) || !isPortFile(name)) continue;
+    if (await machine.remove(`${paths.ports}/${name}`)) changes++;
+    written.delete(name);
+  }
+  return changes > 0 ? 'changed' : 'unchanged';
+}

@@ -1,0 +1,111 @@
+/** Which host ports a container got, as text that a shell can source and as JSON; and what the files are called. Pure. */
+
+import type { LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
+
+export interface PortFile {
+  name: string;
+  text: string;
+}
+
+/** Docker's short form, which is a container's host name unless its task says otherwise. */
+const shortIdLength = 12;
+
+/** What we write there, and so may remove. */
+export function isPortFile(name: string): boolean {
+  return /^([0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(env|json)$/.test(name);
+}
+
+/** Two files for each container that publishes a port, and two for its task, by name. */
+export function renderPortFiles(tasks: readonly LocalTask[], privateIp: string): PortFile[] {
+  return tasks
+    .filter(({ knownStatus }) => knownStatus !== 'STOPPED')
+    .flatMap((task) => filesOf(task, privateIp))
+    .filter(({ name }) => isPortFile(name));
+}
+
+function filesOf(task: LocalTask, privateIp: string): PortFile[] {
+  const containers = (task.containers ?? [])
+    .filter(({ ports }) => ports.length > 0)
+    .map((container) => ({ ...container, ports: withoutTwins(container.ports) }));
+  if (containers.length === 0) return [];
+  const both = (name: string, some: readonly LocalContainer[], variables: readonly Variable[]): PortFile[] => [
+    { name: `${name}.json`, text: renderJson(task, some, privateIp) },
+    { name: `${name}.env`, text: renderShell(task, variables, privateIp) },
+  ];
+  return [
+    ...both(idOf(task.arn), containers, namedVariables(containers)),
+    ...containers.flatMap((container) =>
+      both(
+        container.dockerId.slice(0, shortIdLength),
+        [container],
+        [
+          ['ECS_NODE_CONTAINER', container.name],
+          ...container.ports.map((port): Variable => [variableOf(port), String(port.hostPort)]),
+        ],
+      ),
+    ),
+  ];
+}
+
+type Variable = [name: string, value: string];
+
+function variableOf({ protocol, containerPort }: PortBinding, container = ''): string {
+  return `ECS_NODE_PORT_${container}${protocol.toUpperCase()}_${containerPort}`;
+}
+
+/** In a task several containers may publish the same port: there each variable names its container. */
+function namedVariables(containers: readonly LocalContainer[]): Variable[] {
+  const all = containers.flatMap(({ name, ports }) =>
+    ports.map((port): Variable => [variableOf(port, `${name.replaceAll(/\W/g, '_')}_`), String(port.hostPort)]),
+  );
+  const counts = new Map<string, number>();
+  for (const [name] of all) counts.set(name, (counts.get(name) ?? 0) + 1);
+  // `a-b` and `a_b` would be one: the JSON file has both, and here neither is better than the wrong one.
+  return all.filter(([name]) => counts.get(name) === 1);
+}
+
+/** Docker binds a port for IPv4 and for IPv6, as a rule to the same number; the address that is told is an IPv4 one. */
+function withoutTwins(ports: readonly PortBinding[]): PortBinding[] {
+  const seen = new Map<string, PortBinding>();
+  for (const port of ports) {
+    const key = variableOf(port);
+    const known = seen.get(key);
+    if (known === undefined || (isIpv6(known) && !isIpv6(port))) seen.set(key, port);
+  }
+  return [...seen.values()].toSorted((a, b) => a.containerPort - b.containerPort || (a.protocol < b.protocol ? -1 : 1));
+}
+
+function isIpv6({ hostIp = '' }: PortBinding): boolean {
+  return hostIp.includes(':');
+}
+
+const header = `# Written by ecs-node when the container started; changes are lost. The .json file beside it says the same as JSON.
+`;
+
+function renderShell(task: LocalTask, variables: readonly Variable[], privateIp: string): string {
+  const all: Variable[] = [
+    ['ECS_NODE_TASK_ID', idOf(task.arn)],
+    ['ECS_NODE_TASK_FAMILY', task.family],
+    ['ECS_NODE_PRIVATE_IP', privateIp],
+    ...variables,
+  ];
+  // Ids, families, names of containers and numbers: ECS allows nothing in them that a shell would read otherwise.
+  const isPlain = ([name, value]: Variable) => /^[A-Z]\w*$/.test(name) && /^[\w.:-]*$/.test(value);
+  return (
+    header +
+    all
+      .filter(isPlain)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join('')
+  );
+}
+
+function renderJson(task: LocalTask, containers: readonly LocalContainer[], privateIp: string): string {
+  const { arn, family, version: revision } = task;
+  const told = { taskId: idOf(arn), taskArn: arn, family, revision, privateIp, containers };
+  return `${JSON.stringify(told, undefined, 2)}\n`;
+}
+
+function idOf(arn: string): string {
+  return arn.split('/').at(-1) ?? arn;
+}
