@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { familyOf } from './task-definition.ts';
 
 const every = () =>
-  z.int().min(30).max(86_400).default(300).describe('Seconds between two looks; shortened by up to a fifth at random');
+  z.int().min(10).max(86_400).default(300).describe('Seconds between two looks; shortened by up to a fifth at random');
 
 export const upkeepSections = {
   containerEnvironment: z
