@@ -13,6 +13,7 @@ import { measureDepartures } from './departures.ts';
 import { writeFigures } from './figures.ts';
 import { takeOwn } from './measure.ts';
 import type { Part } from './part.ts';
+import { measurePeers } from './peers.ts';
 import { measureSize } from './size.ts';
 import { measureStartUp } from './start-up.ts';
 
@@ -22,6 +23,7 @@ const parts: Record<string, Part> = {
   bootstrap: measureBootstrap,
   agent: measureAgent,
   departures: measureDepartures,
+  peers: measurePeers,
 };
 
 const { values, positionals: asked } = parseArgs({

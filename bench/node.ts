@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openMachine, type Machine } from '../simulator/machine.ts';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
-import { makeCertificate, openTlsFront } from './fronts/tls-front.ts';
+import { makeCertificate, openTlsFront, type Certificate } from './fronts/tls-front.ts';
 
 export interface Account {
   simulator: Simulator;
+  certificate: Certificate;
   /** A booted machine of which ECS says ACTIVE. It ends with its instance. */
-  openNode(instanceId: string, settings?: Record<string, unknown>): Promise<Machine>;
+  openNode(instanceId: string, settings?: Record<string, unknown>, program?: string): Promise<Machine>;
   close(): Promise<void>;
 }
 
@@ -29,9 +30,10 @@ export async function openAccount(binary: string, options: SimulatorOptions): Pr
   const front = await openTlsFront(simulator.endpoint, certificate);
   return {
     simulator,
-    async openNode(id, settings = {}) {
+    certificate,
+    async openNode(id, settings = {}, program = binary) {
       const machine = await openMachine({
-        binary,
+        binary: program,
         root: join(folder, id.slice(-6)),
         environment: {
           ...simulator.environmentFor(id),
