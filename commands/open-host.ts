@@ -9,6 +9,7 @@ import { openClock } from '../host/clock.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
+import { mustBeSafe } from '../host/near.ts';
 import type { Caller } from './command.ts';
 
 /** What there is before anybody knows who the node is. */
@@ -19,6 +20,8 @@ export interface Ground {
 }
 
 export function openGround({ root, environment }: Pick<Caller, 'root' | 'environment'>): Ground {
+  // Before anything is asked or written, though the endpoints are needed only later.
+  mustBeSafe(environment);
   const clock = openClock();
   return { machine: openMachine(root, environment), metadata: openMetadata(environment, clock), clock };
 }

@@ -1,42 +1,7 @@
 /** Whether a file of ours still says what its type promises: a torn, forged or older one is as good as none. */
 
+import { flag, isObject, listOf, maybe, number, oneOf, recordOf, shaped, text, time } from './shape.ts';
 import { phases } from './state.ts';
-
-type Is = (value: unknown) => boolean;
-
-const text: Is = (value) => typeof value === 'string';
-const flag: Is = (value) => typeof value === 'boolean';
-const number: Is = (value) => typeof value === 'number' && Number.isFinite(value);
-/** Milliseconds that a Date can hold. */
-const time: Is = (value) => typeof value === 'number' && Math.abs(value) <= 8.64e15;
-const oneOf =
-  (...allowed: readonly unknown[]): Is =>
-  (value) =>
-    allowed.includes(value);
-const maybe =
-  (is: Is): Is =>
-  (value) =>
-    value === undefined || is(value);
-const listOf =
-  (is: Is): Is =>
-  (value) =>
-    Array.isArray(value) && value.every(is);
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const recordOf =
-  (is: Is): Is =>
-  (value) =>
-    isObject(value) && Object.values(value).every(is);
-
-/** Fields that are not named may be anything: a newer version may have written them. */
-const shaped =
-  (fields: Readonly<Record<string, Is>>): Is =>
-  (value) =>
-    isObject(value) &&
-    Object.entries(fields).every(([key, is]) => is(Object.hasOwn(value, key) ? value[key] : undefined));
 
 const registered = shaped({
   registrar: oneOf('opsworks', 'ssm', 'none'),

@@ -18,7 +18,9 @@ export async function pruneImages(socketPath: string, signal: AbortSignal): Prom
   );
   const answer = parse(body);
   if (status === 200) return typeof answer['SpaceReclaimed'] === 'number' ? answer['SpaceReclaimed'] : 0;
-  const why = `${who}: pruning images answered ${status}: ${JSON.stringify(answer['message'])}`;
+  const { message } = answer;
+  const said = typeof message === 'string' ? JSON.stringify(message.slice(0, 300)) : 'without a message';
+  const why = `${who}: pruning images answered ${status}: ${said}`;
   // 409: another prune is running. 5xx: the daemon is in trouble.
   if (status === 409 || status >= 500) throw new Unavailable(why);
   throw new Refused(why, { code: String(status) });

@@ -19,7 +19,7 @@ export function parseIdentity(document: string, beside: Beside): Identity {
   const take = (key: string, pattern: RegExp): string => {
     const value = fields[key];
     if (typeof value === 'string' && pattern.test(value)) return value;
-    faults.push(value === undefined || value === null ? `${key} is missing` : `${key} is ${JSON.stringify(value)}`);
+    faults.push(value === undefined || value === null ? `${key} is missing` : `${key} is ${show(value)}`);
     return '';
   };
   const region = take('region', /^[a-z]{2,}(-[a-z]+)+-\d+$/);
@@ -51,9 +51,9 @@ export function parseSpotNotice(text: string | undefined): SpotNotice | undefine
   const { action, time } = parseObject(text, 'spot/instance-action');
   const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
   if (action !== 'terminate' && action !== 'stop' && action !== 'hibernate') {
-    throw nonsense(`spot/instance-action: action is ${JSON.stringify(action)}`);
+    throw nonsense(`spot/instance-action: action is ${show(action)}`);
   }
-  if (Number.isNaN(at)) throw nonsense(`spot/instance-action: time is ${JSON.stringify(time)}`);
+  if (Number.isNaN(at)) throw nonsense(`spot/instance-action: time is ${show(time)}`);
   return { action, at };
 }
 
@@ -61,7 +61,7 @@ export function parseRebalanceNotice(text: string | undefined): string | undefin
   if (text === undefined) return undefined;
   const { noticeTime } = parseObject(text, 'events/recommendations/rebalance');
   if (typeof noticeTime === 'string' && !Number.isNaN(Date.parse(noticeTime))) return noticeTime;
-  throw nonsense(`events/recommendations/rebalance: noticeTime is ${JSON.stringify(noticeTime)}`);
+  throw nonsense(`events/recommendations/rebalance: noticeTime is ${show(noticeTime)}`);
 }
 
 /** Events in a state that is not known yet are left out: nobody can say what they ask for. */
@@ -91,16 +91,21 @@ export function parseTargetState(text: string | undefined): string | undefined {
   return word(text, 'autoscaling/target-lifecycle-state', /^[A-Za-z]{1,40}(:[A-Za-z]{1,40})*$/);
 }
 
+/** An instance has 50 at most, and those of AWS itself beside them. Each costs a request. */
+const maxTags = 100;
+
 /** One key a line, as they are. */
 export function parseTagKeys(text: string): string[] {
-  return text.split('\n').filter((line) => line !== '');
+  const keys = text.split('\n').filter((line) => line !== '');
+  if (keys.length > maxTags) throw nonsense(`tags/instance: ${keys.length} of them`);
+  return keys;
 }
 
 /** `21 Jan 2019 09:00:43 GMT`; absent or empty is fine. */
 function parseDate(value: unknown, what: string): number | undefined {
   if (value === undefined || value === null || value === '') return undefined;
   const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(at)) throw nonsense(`${what} is ${JSON.stringify(value)}`);
+  if (Number.isNaN(at)) throw nonsense(`${what} is ${show(value)}`);
   return at;
 }
 
@@ -114,7 +119,7 @@ function partitionOf(region: string): string {
 function word(text: string | undefined, what: string, pattern: RegExp): string | undefined {
   if (text === undefined) return undefined;
   const trimmed = text.trim();
-  if (!pattern.test(trimmed)) throw nonsense(`${what} is ${JSON.stringify(trimmed.slice(0, 80))}`);
+  if (!pattern.test(trimmed)) throw nonsense(`${what} is ${show(trimmed)}`);
   return trimmed;
 }
 
@@ -128,8 +133,14 @@ function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw nonsense(`${what}: not JSON: ${JSON.stringify(text.slice(0, 60))}`, cause);
+    throw nonsense(`${what}: not JSON: ${show(text)}`, cause);
   }
+}
+
+/** Enough of a value to recognise it; a list or an object may be of any size and depth. */
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
+  return typeof value === 'object' && value !== null ? 'a list or an object' : String(value);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

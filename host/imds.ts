@@ -6,6 +6,7 @@ import type { Metadata } from '../core/host.ts';
 import type { Clock } from '../core/patience.ts';
 import type { Environment } from './environment.ts';
 import { ask, type Answer } from './http.ts';
+import { isLinkLocal, isLoopback } from './near.ts';
 import {
   parseIdentity,
   parseMaintenance,
@@ -77,10 +78,9 @@ export function readEndpoint(environment: Environment): URL {
   const text = environment['AWS_EC2_METADATA_SERVICE_ENDPOINT'];
   if (text) {
     const url = URL.parse(text);
-    if (url?.protocol === 'http:') return url;
-    throw new ConfigError([
-      { path: 'AWS_EC2_METADATA_SERVICE_ENDPOINT', problem: `must be an http URL; found ${JSON.stringify(text)}` },
-    ]);
+    if (url?.protocol === 'http:' && (isLoopback(url.hostname) || isLinkLocal(url.hostname))) return url;
+    const problem = `must be an http URL on loopback or a link-local address, as that of EC2; found ${JSON.stringify(text)}`;
+    throw new ConfigError([{ path: 'AWS_EC2_METADATA_SERVICE_ENDPOINT', problem }]);
   }
   const mode = environment['AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE'] || 'IPv4';
   if (/^ipv4$/i.test(mode)) return new URL('http://169.254.169.254');

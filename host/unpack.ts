@@ -1,13 +1,15 @@
 /** Downloads an installer and unpacks it where nobody else can reach; an archive that tries to write elsewhere is refused as a whole. */
 
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, unlink } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { extract, list, type ReadEntry } from 'tar';
+import { createGunzip } from 'node:zlib';
+import { extract, Parser, type ReadEntry } from 'tar';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import { codeOf, openAnswer } from './http.ts';
+import { isLoopback } from './near.ts';
 
 const who = 'download';
 
@@ -15,6 +17,9 @@ const who = 'download';
 const maxDownloadBytes = 128 * 1024 * 1024;
 const maxUnpackedBytes = 512 * 1024 * 1024;
 const maxEntries = 50_000;
+
+/** Tar writes records of 10 kB, some programs of a hundred. */
+const maxBehindBytes = 1024 * 1024;
 
 /** A mirror may forward once or twice; more is a circle. */
 const maxRedirects = 3;
@@ -26,7 +31,7 @@ export async function unpack(url: string, folder: string, signal: AbortSignal): 
   const archive = `${target}.tgz`;
   try {
     await download(parseUrl(url), archive, signal, maxRedirects);
-    await inspect(archive);
+    await inspect(archive, signal);
     signal.throwIfAborted();
     // What must not be there was refused above; `strict` is for what changes between two readings, or a mistake of ours.
     await asArchive(
@@ -45,11 +50,16 @@ export async function unpack(url: string, folder: string, signal: AbortSignal): 
 export function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url?.protocol === 'https:') return url;
-  const isLoopback = url !== null && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
-  if (url?.protocol === 'http:' && isLoopback) return url;
-  throw new Refused(`will not download ${text}: only https is trusted (and http from loopback)`, {
+  if (url?.protocol === 'http:' && isLoopback(url.hostname)) return url;
+  const where = url === null ? 'what is no URL' : place(url);
+  throw new Refused(`will not download ${where}: only https is trusted (and http from loopback)`, {
     code: 'InsecureUrl',
   });
+}
+
+/** Without user, password and query: a signed URL is a key, and messages end up in logs and tags. */
+function place({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`;
 }
 
 async function download(url: URL, file: string, signal: AbortSignal, redirects: number): Promise<void> {
@@ -57,13 +67,13 @@ async function download(url: URL, file: string, signal: AbortSignal, redirects: 
     const status = response.statusCode ?? 0;
     const { location } = response.headers;
     if (status >= 300 && status < 400 && location !== undefined) return location;
-    if (status === 429 || status >= 500) throw new Unavailable(`${who}: ${url.href} answered ${status}`);
-    if (status !== 200) throw new Refused(`${url.href} answered ${status}`, { code: String(status) });
+    if (status === 429 || status >= 500) throw new Unavailable(`${who}: ${place(url)} answered ${status}`);
+    if (status !== 200) throw new Refused(`${place(url)} answered ${status}`, { code: String(status) });
     await save(response, file, url);
     return undefined;
   });
   if (next === undefined) return;
-  if (redirects === 0) throw new Refused(`${url.href} forwards too often`);
+  if (redirects === 0) throw new Refused(`${place(url)} forwards too often`);
   await download(parseUrl(new URL(next, url).href), file, signal, redirects - 1);
 }
 
@@ -72,17 +82,18 @@ async function save(response: IncomingMessage, file: string, url: URL): Promise<
   const bounded = async function* (chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
       size += chunk.length;
-      if (size > maxDownloadBytes) throw new Refused(`${url.href} is larger than ${maxDownloadBytes} bytes`);
+      if (size > maxDownloadBytes) throw new Refused(`${place(url)} is larger than ${maxDownloadBytes} bytes`);
       yield chunk;
     }
   };
   await pipeline(response, bounded, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
 }
 
-/** Reads the whole archive before anything of it is written. */
-async function inspect(archive: string): Promise<void> {
+/** Reads the whole archive before anything of it is written, and no further than to the first fault: the rest may be a bomb. */
+async function inspect(archive: string, signal: AbortSignal): Promise<void> {
   let [entries, bytes] = [0, 0];
   let refusal: Refused | undefined;
+  const refuse = (why: string) => void (refusal ??= new Refused(`archive refused: ${why}`, { code: 'BadArchive' }));
   const look = (entry: ReadEntry) => {
     entries += 1;
     bytes += entry.size;
@@ -90,10 +101,29 @@ async function inspect(archive: string): Promise<void> {
       entryFault(entry) ??
       (entries > maxEntries ? `is entry number ${entries}` : undefined) ??
       (bytes > maxUnpackedBytes ? `makes it larger than ${maxUnpackedBytes} bytes` : undefined);
-    if (fault !== undefined)
-      refusal ??= new Refused(`archive refused: ${JSON.stringify(entry.path)} ${fault}`, { code: 'BadArchive' });
+    if (fault !== undefined) refuse(`${JSON.stringify(entry.path.slice(0, 200))} ${fault}`);
+    entry.resume();
   };
-  await asArchive(list({ file: archive, strict: true, gzip: true, onReadEntry: look }));
+  const parser = new Parser({ strict: true, onReadEntry: look });
+  // What is left out of an archive quietly is refused here: a type that tar does not know, such as a sparse file.
+  parser.on('ignoredEntry', (entry) => refuse(`${JSON.stringify(entry.path.slice(0, 200))} is a ${entry.type}`));
+  let behindBytes = -1;
+  parser.on('eof', () => (behindBytes = 0));
+  const read = async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      if (behindBytes === -1) parser.write(chunk);
+      // Blocks of zeros fill the last record up. The parser would go through any number of them, one by one.
+      else if ((behindBytes += chunk.length) > maxBehindBytes) refuse('it goes on behind its end');
+      if (refusal !== undefined) throw refusal;
+      signal.throwIfAborted();
+    }
+    await new Promise<void>((resolve, reject) => {
+      parser.on('error', reject).on('end', () => resolve());
+      parser.end();
+    });
+  };
+  const failed = new Promise<never>((_, reject) => parser.once('error', reject));
+  await asArchive(Promise.race([pipeline(createReadStream(archive), createGunzip(), read), failed]));
   if (refusal) throw refusal;
   if (entries === 0) throw new Refused('archive refused: it is empty', { code: 'BadArchive' });
 }
@@ -115,6 +145,7 @@ async function asArchive(work: Promise<void>): Promise<void> {
   try {
     await work;
   } catch (error) {
+    if (error instanceof Refused) throw error;
     if (codeOf(error) === 'ENOSPC') throw new Unavailable(`cannot unpack: ${messageOf(error)}`, { cause: error });
     throw new Refused(`archive refused: not a whole .tgz file (${messageOf(error)})`, {
       cause: error,

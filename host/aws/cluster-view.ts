@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused } from '../../core/errors.ts';
 import type { ClusterCloud } from '../../core/host.ts';
+import { nextPage } from './pages.ts';
 import type { Session } from './session.ts';
 
 /** What DescribeServices takes in one call. */
@@ -28,7 +29,7 @@ export function openClusterView(
         client.send(new ListContainerInstancesCommand({ cluster, ...which, ...(nextToken && { nextToken }) }), options),
       );
       total += answer.containerInstanceArns?.length ?? 0;
-      nextToken = answer.nextToken;
+      nextToken = nextPage(answer.nextToken, nextToken);
     } while (nextToken);
     return total;
   };
@@ -73,7 +74,7 @@ async function listServices(
       client.send(new ListServicesCommand({ cluster, maxResults: 100, ...(nextToken && { nextToken }) }), options),
     );
     arns.push(...(answer.serviceArns ?? []));
-    nextToken = answer.nextToken;
+    nextToken = nextPage(answer.nextToken, nextToken);
   } while (nextToken);
   return Array.from({ length: Math.ceil(arns.length / servicesPerCall) }, (_, index) =>
     arns.slice(index * servicesPerCall, (index + 1) * servicesPerCall),

@@ -15,6 +15,7 @@ import { Refused } from '../../core/errors.ts';
 import type { CloudTask, ClusterCloud, ContainerInstance } from '../../core/host.ts';
 import { openClusterView } from './cluster-view.ts';
 import { openLeaveQueue } from './leave-queue.ts';
+import { nextPage } from './pages.ts';
 import type { Session } from './session.ts';
 import { openStarter } from './start-task.ts';
 
@@ -136,7 +137,7 @@ async function listTasks(
       ),
     );
     arns.push(...(answer.taskArns ?? []));
-    nextToken = answer.nextToken;
+    nextToken = nextPage(answer.nextToken, nextToken);
   } while (nextToken);
   return arns;
 }

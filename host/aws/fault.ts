@@ -23,7 +23,7 @@ export function openAsk(role: string | undefined, log: Log): Ask {
       tell();
       return answer;
     } catch (error) {
-      tell(faultCode(error) ?? messageOf(error));
+      tell(faultCode(error) ?? clean(messageOf(error)));
       if (signal.aborted) throw signal.reason;
       throw translate(error, permission, resource, role);
     }

@@ -8,6 +8,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused } from '../../core/errors.ts';
 import type { ClusterCloud } from '../../core/host.ts';
+import { nextPage } from './pages.ts';
 import type { Session } from './session.ts';
 
 const targetType = 'container-instance';
@@ -38,7 +39,7 @@ export function openLeaveQueue(
         // Something that nobody of us wrote has no place in the queue.
         if (arn !== undefined && value && Number.isSafeInteger(since)) queue.push({ arn, since });
       }
-      nextToken = answer.nextToken;
+      nextToken = nextPage(answer.nextToken, nextToken);
     } while (nextToken);
     return queue.toSorted((a, b) => a.since - b.since || (a.arn < b.arn ? -1 : 1));
   };

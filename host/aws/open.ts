@@ -1,13 +1,16 @@
 /** AWS for this instance, in this process: each service's client is loaded when one of its verbs is first called. */
 
+import { Unavailable } from '../../core/errors.ts';
 import type { Cloud } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
+import { mustBeSafe } from '../near.ts';
 import type { Credentials } from './credentials.ts';
+import { kinds } from './answers.ts';
 import { openAsk } from './fault.ts';
 import { clientSettings, type Session } from './session.ts';
-import { cloudOf, serviceOf, type Service } from './verbs.ts';
+import { cloudOf, serviceOf, type Service, type Verb } from './verbs.ts';
 
 /** What a service's file opens: its verbs, and a way to let go of its connections. */
 interface Opened {
@@ -19,7 +22,9 @@ export interface CloudOptions {
   opsworksRegion?: string | undefined;
 }
 
+/** Throws a ConfigError where the environment names an endpoint that cannot be trusted. */
 export function openCloud(identity: Identity, environment: Environment, log: Log, options: CloudOptions = {}): Cloud {
+  mustBeSafe(environment);
   let credentials: Promise<() => Promise<Credentials>> | undefined;
   const readCredentials = async (): Promise<Credentials> => {
     credentials ??= import('./credentials.ts').then(({ openCredentials }) => openCredentials(environment, Date.now));
@@ -42,13 +47,25 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
     (verb) =>
       async (...args) => {
         const service = (await open(serviceOf[verb])) as unknown as Record<string, (...given: unknown[]) => unknown>;
-        return await service[verb]!(...args);
+        return await senseOf(verb, log, async () => await service[verb]!(...args));
       },
     async () => {
       for (const service of opened.values()) (await service).destroy();
       opened.clear();
     },
   );
+}
+
+/** An answer of which we cannot make sense says nothing about the node. Our own mistakes look the same: hence the stack. */
+async function senseOf(verb: Verb, log: Log, work: () => Promise<unknown>): Promise<unknown> {
+  try {
+    const value = await work();
+    if (kinds[verb]?.(value) ?? true) return value;
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    log.error('answer makes no sense', { verb, error: error.stack });
+  }
+  throw new Unavailable(`${verb}: the answer of AWS makes no sense`);
 }
 
 type Load = (session: Session, options: CloudOptions) => Promise<Opened>;

@@ -9,6 +9,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { Cloud } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
+import { mustBeSafe } from '../near.ts';
 import { openCalls, parseReply, type Calls } from './calls.ts';
 import { readLines } from './lines.ts';
 import { cloudOf } from './verbs.ts';
@@ -19,8 +20,9 @@ const idleMs = 10_000;
 /** What the child may know of the environment: AWS's own variables, and which certificates to trust. */
 const passedOn = /^(AWS_.+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/;
 
-/** `execPath args…` must run `serveCloud` on its standard streams. */
+/** Throws a ConfigError as `openCloud` does. `execPath args…` must run `serveCloud` on its standard streams. */
 export function openSpokenCloud(execPath: string, args: readonly string[], environment: Environment, log: Log): Cloud {
+  mustBeSafe(environment);
   let child: Child | undefined;
   const current = (): Child => {
     if (child?.isOpen() !== true) child = startChild(execPath, args, environment, log);

@@ -5,6 +5,7 @@ import type { Identity } from '../../../core/identity.ts';
 import type { Log } from '../../../core/log.ts';
 import type { Environment } from '../../environment.ts';
 import { ask as askHttp } from '../../http.ts';
+import { mustBeSafe } from '../../near.ts';
 import type { Credentials } from '../credentials.ts';
 import { openAsk } from '../fault.ts';
 import { clientSettings, type Session } from '../session.ts';
@@ -29,6 +30,7 @@ export interface Examination {
 const dateTimeoutMs = 5_000;
 
 export function openExamination(identity: Identity, environment: Environment, subject: Subject, log: Log): Examination {
+  mustBeSafe(environment);
   const session = openSession(identity, environment, log);
   return {
     async tryAction(action, signal) {

@@ -147,3 +147,14 @@ test('stops downloading when time is up, and leaves nothing', async () => {
   await expect(unpack(`${url}/a.tgz`, join(folder, 'tmp'), controller.signal)).rejects.toBe(reason);
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
 });
+
+test('a signed address is a key: what is told about it leaves the signature out', async () => {
+  for (const status of [403, 503]) {
+    const { url, folder } = await node(() => ({ status }));
+    const signed = `${url.replace('//', '//user:hunter2@')}/installer.tgz?X-Amz-Signature=canary`;
+    const failure = (await unpack(signed, join(folder, 'tmp'), patient).catch((error: unknown) => error)) as Error;
+    expect(failure.message).toContain('/installer.tgz');
+    expect(failure.message).not.toMatch(/canary|hunter2/);
+  }
+  expect(() => parseUrl('http://example.com/a?X-Amz-Signature=canary')).toThrow(/^(?!.*canary)/);
+});

@@ -4,7 +4,7 @@ import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Cloud } from '../../../../core/host.ts';
 import { translate } from '../../../../host/aws/fault.ts';
 import { nobody } from '../local-server.ts';
-import { keys, openAws, wire } from './aws.ts';
+import { json, keys, openAws, self, wire } from './aws.ts';
 
 const patient = new AbortController().signal;
 
@@ -122,7 +122,7 @@ test.each([
 test('AWS that nobody can reach may be reached later', async () => {
   const { cloud } = await openAws(() => ({}), { AWS_ENDPOINT_URL: await nobody() });
   await expect(ecs(cloud)).rejects.toThrow(/^ecs:UpdateContainerInstancesState: .*ECONNREFUSED/);
-  const { cloud: unnamed } = await openAws(() => ({}), { AWS_ENDPOINT_URL: 'http://no-such-host.invalid' });
+  const { cloud: unnamed } = await openAws(() => ({}), { AWS_ENDPOINT_URL: 'https://no-such-host.invalid' });
   await expect(ecs(unnamed)).rejects.toThrow(Unavailable);
 });
 
@@ -178,4 +178,20 @@ test('no credentials are explained by what is probably missing', () => {
   const failure = translate(missing, 'ec2:CreateTags', '*');
   expect(failure).toBeInstanceOf(Unavailable);
   expect(failure.message).toContain('instance profile');
+});
+
+test('an answer of another kind than asked for is no answer, and no bug that ends the node', async () => {
+  const { cloud, log } = await openAws(() => json({ InstanceInformationList: {} }));
+  await expect(cloud.readPing(patient)).rejects.toThrow(Unavailable);
+  expect(log.find(({ message }) => message === 'answer makes no sense')?.fields['error']).toContain('systems-manager');
+  const { cloud: other } = await openAws(() =>
+    json({ InstanceInformationList: [{ InstanceId: self, PingStatus: { not: 'text' } }] }),
+  );
+  await expect(other.readPing(patient)).rejects.toThrow('makes no sense');
+});
+
+test('a list whose next page is the same page again ends', async () => {
+  const { cloud, calls } = await openAws(() => json({ taskArns: ['a'], nextToken: 'same' }));
+  await expect(cloud.readTasks('demo', 'arn', patient)).rejects.toThrow('goes round in a circle');
+  expect(calls().length).toBeLessThan(6);
 });

@@ -109,7 +109,7 @@ test('a child that cannot even start may start later', async () => {
 
 test('the child knows what AWS needs of the environment, and nothing else', async () => {
   const { ask } = node({
-    AWS_ENDPOINT_URL: 'http://aws',
+    AWS_ENDPOINT_URL: 'https://aws',
     SSL_CERT_FILE: '/ca',
     HOME: '/root',
     SECRET: 'canary',
@@ -117,7 +117,7 @@ test('the child knows what AWS needs of the environment, and nothing else', asyn
   });
   const { pid: _, ...environment } = (await ask('environment')) as Record<string, unknown>;
   expect(environment).toEqual({
-    AWS_ENDPOINT_URL: 'http://aws',
+    AWS_ENDPOINT_URL: 'https://aws',
     SSL_CERT_FILE: '/ca',
     AWS_EC2_METADATA_V1_DISABLED: 'true',
   });

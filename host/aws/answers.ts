@@ -1,0 +1,29 @@
+/** What each verb gives, looked at before anybody relies on it: an SDK passes on whatever stood in the answer. */
+
+import { flag, listOf, maybe, number, recordOf, shaped, text, time, type Is } from '../../core/shape.ts';
+import type { Verb } from './verbs.ts';
+
+const registration = maybe(shaped({ id: text, hostname: text, status: text, layerIds: listOf(text) }));
+
+/** Verbs that are missing here give nothing, or nothing that is relied on. */
+export const kinds: Readonly<Partial<Record<Verb, Is>>> = {
+  readOwnTags: recordOf(text),
+  readTerminationProtection: flag,
+  readMembership: maybe(shaped({ group: text, lifecycleState: text, protectedFromScaleIn: flag })),
+  readHooks: listOf(shaped({ name: text, transition: text, heartbeatSeconds: number, globalSeconds: number })),
+  readActivities: listOf(shaped({ kind: text, instanceId: text, at: time, succeeded: flag })),
+  readContainerInstance: maybe(
+    shaped({ arn: text, status: text, agentConnected: flag, runningTasks: number, pendingTasks: number }),
+  ),
+  readTasks: listOf(shaped({ arn: text, group: text, lastStatus: text, desiredStatus: text })),
+  readClusterHealth: shaped({ registered: number, draining: number, disconnected: number }),
+  readUnsteadyServices: listOf(text),
+  readLeaveQueue: listOf(shaped({ arn: text, since: number })),
+  readStack: maybe(shaped({ id: text, name: text, region: text })),
+  readLayer: maybe(shaped({ id: text, stackId: text, shortName: text })),
+  readProvisioning: shaped({ installerUrl: text, parameters: recordOf(text) }),
+  suggestHostname: text,
+  findRegistration: registration,
+  readRegistration: registration,
+  readPing: maybe(text),
+};

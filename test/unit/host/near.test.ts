@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { ConfigError } from '../../../core/errors.ts';
+import { openLog } from '../../../core/log.ts';
+import { openCloud } from '../../../host/aws/open.ts';
+import { openSpokenCloud } from '../../../host/aws/spoken.ts';
+import { readEndpoint } from '../../../host/imds.ts';
+import { mustBeSafe } from '../../../host/near.ts';
+import { someIdentity } from '../../fakes/metadata.ts';
+
+const log = openLog(() => {}, Date.now);
+
+test.each([
+  ['https://ec2.us-east-1.amazonaws.com'],
+  ['https://vpce-1.ec2.us-east-1.vpce.amazonaws.com'],
+  ['http://127.0.0.1:4566'],
+  ['http://127.9.9.9'],
+  ['http://localhost:4566/path'],
+  ['http://[::1]:4566'],
+  [''],
+])('AWS may be asked at %j', (url) => {
+  expect(() => mustBeSafe({ AWS_ENDPOINT_URL: url })).not.toThrow();
+});
+
+test.each([
+  ['http://ec2.us-east-1.amazonaws.com'],
+  ['http://10.0.0.1'],
+  ['http://169.254.169.254'],
+  ['http://127.0.0.1.example.com'],
+  ['http://localhost.example.com'],
+  ['http://127.0.0.1@example.com'],
+  ['http://2130706433.example.com'],
+  ['file:///tmp/socket'],
+  ['ftp://127.0.0.1'],
+  ['127.0.0.1:4566'],
+])('AWS is never asked without TLS outside this machine: %s', (url) => {
+  expect(() => mustBeSafe({ AWS_ENDPOINT_URL_EC2: url })).toThrow(/AWS_ENDPOINT_URL_EC2: must be an https URL/);
+});
+
+test('every endpoint that cannot be trusted is named at once, without its password', () => {
+  const environment = {
+    AWS_ENDPOINT_URL: 'http://user:hunter2@10.0.0.1/',
+    AWS_ENDPOINT_URL_ECS: 'http://b',
+    AWS_REGION: 'http://c',
+  };
+  for (const open of [
+    () => mustBeSafe(environment),
+    () => openCloud(someIdentity, environment, log),
+    () => openSpokenCloud('/no/such/program', [], environment, log),
+  ]) {
+    try {
+      open();
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError);
+      expect((error as ConfigError).faults.map(({ path }) => path)).toEqual([
+        'AWS_ENDPOINT_URL',
+        'AWS_ENDPOINT_URL_ECS',
+      ]);
+      expect((error as ConfigError).message).not.toContain('hunter2');
+    }
+  }
+});
+
+test('the metadata service is asked on this machine or its link, and nowhere else', () => {
+  const endpoint = (url: string) => readEndpoint({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url });
+  for (const url of [
+    'http://169.254.169.254',
+    'http://[fd00:ec2::254]',
+    'http://127.0.0.1:1338',
+    'http://[::1]:1338',
+  ]) {
+    expect(endpoint(url).href).toBe(`${url}/`);
+  }
+  for (const url of [
+    'http://10.0.0.1',
+    'http://169.254.169.254.example.com',
+    'http://example.com',
+    'https://169.254.169.254',
+  ]) {
+    expect(() => endpoint(url)).toThrow(/must be an http URL on loopback or a link-local address/);
+  }
+});
