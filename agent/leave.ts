@@ -7,7 +7,7 @@ import { phases, type DepartureState, type Phase } from '../core/state.ts';
 import { announce } from './departure/announce.ts';
 import { hasBalancers, leaveBalancers } from './departure/balancers.ts';
 import { openDeparture, readDeparture, type Deeds, type Departure } from './departure/departure.ts';
-import { drain } from './departure/drain.ts';
+import { drain, drainAndRemain } from './departure/drain.ts';
 import { confirmScaleIn, leaveGroup } from './departure/hook.ts';
 import { beginState, hasReached, isOver, isUrgent, merge } from './departure/order.ts';
 import { leaveRegistrar } from './departure/registrar.ts';
@@ -24,7 +24,8 @@ type Room = (departure: Departure, signal: AbortSignal) => Promise<void>;
 const rooms: Record<Phase, Room> = {
   announce,
   balancers: leaveBalancers,
-  drain: (departure, signal) => drain(departure, signal),
+  drain: (departure, signal) =>
+    departure.state.ending === 'remain' ? drainAndRemain(departure, signal) : drain(departure, signal),
   async tasks(departure, signal) {
     await waitForTasks(departure, signal);
     await waitForSteadyServices(departure, signal);

@@ -1,5 +1,6 @@
 /** DRAINING: ECS places nothing more here and moves service tasks away. */
 
+import { Refused } from '../../core/errors.ts';
 import { findPlace, stopPlacement } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
 
@@ -13,10 +14,31 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   const ms = Math.min(withinMs, Math.max(departure.leftMs(), 5_000));
   const place = await findPlace(host, config, ms, signal);
   if (place === undefined) {
-    host.log.info('nothing to drain: ECS does not know this node');
+    if (state.ending !== 'remain') host.log.info('nothing to drain: ECS does not know this node');
     return;
   }
   await stopPlacement(host, place, ms, signal);
   await departure.note({ drainedAt: host.clock.now() });
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
+}
+
+/** The agent on this machine answers without a call as soon as it has registered; until then each look may cost one. */
+const againMs = 15_000;
+
+/** Who remains has nothing else to do and all the time: drained as soon as ECS knows the node, and however long AWS is silent. */
+export async function drainAndRemain(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host } = departure;
+  for (let told = false; ;) {
+    try {
+      await drain(departure, signal);
+      if (departure.state.drainedAt !== undefined) return;
+      if (!told) host.log.info('will be drained as soon as ECS knows this node');
+      told = true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Refused) throw error;
+      await departure.trouble('draining', error);
+    }
+    await host.clock.sleep(againMs, signal);
+  }
 }

@@ -325,6 +325,26 @@ describe('an operator', () => {
     await agent.stop();
   });
 
+  // The departure was over before ECS knew the node, which was ACTIVE and got tasks some seconds later.
+  it('who drains a node before ECS knows it, or while ECS is silent, finds it DRAINING afterwards', async () => {
+    const stage = setStage();
+    const { cluster } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent] = [[], undefined];
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(2 * minute);
+    [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+    stage.world.calls.fails('drain', new Unavailable('throttled'));
+    await stage.world.clock.run(hour);
+    stage.world.calls.heals();
+    await stage.world.clock.run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ ending: 'remain', phase: 'done' });
+    await agent.stop();
+  });
+
   it('who lets a node go that was drained while it launched ends its joining, too', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 3600 } }));
     stage.group.begin('launch');
