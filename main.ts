@@ -29,10 +29,17 @@ async function main(): Promise<void> {
   const root = new AbortController();
   const stopped = watchSignals(root);
   try {
-    process.exit(await runCommand(root.signal, report));
+    const code = await runCommand(root.signal, report);
+    await written(process.stdout);
+    process.exit(code);
   } catch (error) {
     process.exit(root.signal.aborted && error === root.signal.reason ? stopped.exitCode : report.fail(error));
   }
+}
+
+/** A pipe takes 64 kB at a time: exiting would cut off what its reader has not taken yet. */
+async function written(output: NodeJS.WriteStream): Promise<void> {
+  if (output.writableLength > 0) await new Promise<void>((resolve) => void output.write('', () => resolve()));
 }
 
 async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, 'log' | 'logFlags'>): Promise<number> {

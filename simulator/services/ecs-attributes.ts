@@ -4,9 +4,9 @@ import { Refusal } from '../refusal.ts';
 import { list, need, oneOf, record, text, whole } from '../wire/shapes.ts';
 import { findCluster, findContainerInstance } from '../world/clusters.ts';
 import type { Cluster, ContainerInstance } from '../world/state.ts';
-import { byCluster } from './ecs-access.ts';
+import { byCluster, containerInstanceAccess } from './ecs-access.ts';
 import { takePage } from './pages.ts';
-import { operation } from './service.ts';
+import { operation, type Access, type CallContext } from './service.ts';
 
 const namePattern = /^[\w./-]{1,128}$/;
 
@@ -25,6 +25,16 @@ interface Given {
   value: string | undefined;
   targetId: string | undefined;
 }
+
+const onTargets = (
+  { cluster, attributes: given }: { cluster: string | undefined; attributes: Given[] },
+  { world }: CallContext,
+): Access[] =>
+  containerInstanceAccess(
+    world,
+    cluster,
+    given.flatMap(({ targetId }) => targetId ?? []),
+  );
 
 export const attributes = {
   ListAttributes: operation(
@@ -56,7 +66,7 @@ export const attributes = {
       for (const { each, target } of changes) target.attributes.set(each.name, each.value);
       return { attributes: changes.map(render) };
     },
-    byCluster,
+    onTargets,
   ),
   DeleteAttributes: operation(
     { cluster: text(), attributes: need(list(attribute, { min: 1, max: 10 })) },
@@ -65,7 +75,7 @@ export const attributes = {
       for (const { each, target } of changes) target.attributes.delete(each.name);
       return { attributes: changes.map(render) };
     },
-    byCluster,
+    onTargets,
   ),
 };
 

@@ -1,0 +1,122 @@
+/** A fleet of container instances in the simulator, days old, and the shipped binary as a person or a schedule runs it. */
+
+import { execFile } from 'node:child_process';
+import { inject, onTestFinished } from 'vitest';
+import { openRealClock } from '../../simulator/clock.ts';
+import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
+import type { ContainerInstance, Registration } from '../../simulator/world/state.ts';
+import { until } from './stage.ts';
+
+export const cluster = 'demo';
+export const group = 'nodes';
+export { stackId };
+
+export const hour = 3_600_000;
+
+export interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface FleetStage {
+  simulator: Simulator;
+  /** In the order of their launch; two days old, ACTIVE and connected. */
+  nodes: string[];
+  instance(id: string): ContainerInstance;
+  /** Seen so long ago by a sweep, as if that much time had passed since. */
+  mark(id: string, mark: 'disconnected' | 'draining' | 'drained', ago: number): void;
+  /** Known to OpsWorks for two days. */
+  register(id: string, status?: string): Registration;
+  run(environment: Record<string, string>, ...words: string[]): Promise<Ended>;
+  /** With the keys of an operator. */
+  ask(...words: string[]): Promise<Ended>;
+  /** What was called and may change something. */
+  mutations(): string[];
+  /** How often each operation was called. */
+  counts(): Record<string, number>;
+  lifecycle(id: string): string | undefined;
+}
+
+const ageMs = 48 * hour;
+
+/** As the node itself would complete it. */
+const hook = { name: 'leave', transition: 'terminate', completesAfterMs: 50 } as const;
+
+export async function openFleet(count: number, more: SimulatorOptions = {}): Promise<FleetStage> {
+  const real = openRealClock();
+  // The nodes are launched two days ago; then it is today.
+  let shift = -ageMs;
+  const clock = { ...real, now: () => Date.now() + shift };
+  const simulator = await startSimulator({
+    ...more,
+    clock,
+    groups: [{ name: group, max: 2 * count + 10, hooks: [hook] }],
+  });
+  onTestFinished(async () => {
+    real.stop();
+    await simulator.close();
+  });
+  const { world, verbs } = simulator;
+  const { byInstance } = world.clusters.get(cluster)!;
+  const members = world.groups.get(group)!.members;
+  const nodes = (await verbs.scaleTo(group, count)).map(({ id }) => id);
+  for (const id of nodes) {
+    world.instances.get(id)!.tags.set('Name', `${cluster} ECS - ${id.slice(-8)}`);
+    verbs.startEcsAgent(id, cluster);
+  }
+  await until('registered', () => nodes.every((id) => byInstance.get(id)?.agentConnected), 60_000);
+  await until('in service', () => nodes.every((id) => members.get(id)?.state === 'InService'), 60_000);
+  shift = 0;
+  const run: FleetStage['run'] = (environment, ...words) =>
+    new Promise((resolve) => {
+      const env = { PATH: process.env['PATH'], ...environment };
+      const limits = { env, maxBuffer: 64 * 2 ** 20 };
+      execFile(inject('binary'), words, limits, (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
+      );
+    });
+  return {
+    simulator,
+    nodes,
+    instance: (id) => byInstance.get(id)!,
+    mark: (id, mark, ago) =>
+      void byInstance.get(id)!.attributes.set(`ecs-node.sweep.${mark}`, String(Date.now() - ago)),
+    register: (id, status = 'online') => register(simulator, id, status),
+    run,
+    ask: (...words) => run(simulator.operatorEnvironment(), ...words),
+    mutations: () => simulator.calls.names().filter((call) => !/:(Describe|List|Get)/.test(call)),
+    counts() {
+      const names = simulator.calls.names();
+      return Object.fromEntries(
+        [...new Set(names)].map((name) => [name, names.filter((each) => each === name).length]),
+      );
+    },
+    lifecycle: (id) => members.get(id)?.state,
+  };
+}
+
+function register({ world }: Simulator, instanceId: string, status: string): Registration {
+  const id = world.random.uuid();
+  const registration: Registration = {
+    id,
+    stackId,
+    arn: `arn:aws:opsworks:${world.region}:${world.accountId}:instance/${id}`,
+    instanceId,
+    hostname: `ecs-${instanceId.slice(-4)}`,
+    privateIp: '10.0.0.10',
+    publicIp: '',
+    createdAt: Date.now() - ageMs,
+    status,
+    layerIds: [layerId],
+    listedFrom: 0,
+  };
+  world.registrations.set(id, registration);
+  return registration;
+}
+
+/** What a sweep says of each instance: the kind, and what became of it. */
+export function findingsOf({ stdout }: Ended): Record<string, string> {
+  const { findings } = JSON.parse(stdout) as { findings: { kind: string; instanceId: string; outcome: string }[] };
+  return Object.fromEntries(findings.map(({ kind, instanceId, outcome }) => [instanceId, `${kind}: ${outcome}`]));
+}

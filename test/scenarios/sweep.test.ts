@@ -1,0 +1,191 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, inject, test } from 'vitest';
+import { findingsOf, group, hour, openFleet, stackId, type FleetStage } from './fleet-stage.ts';
+import { until } from './stage.ts';
+
+const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--json'];
+
+const gone = 'i-00000000000000bad';
+
+/** One node in each bad state, among ten that are well. */
+async function openTroubled() {
+  const stage = await openFleet(16);
+  const { simulator, nodes } = stage;
+  const { world, verbs } = simulator;
+  const [lost = '', stuck = '', never = '', guarded = '', dead = '', setup = ''] = nodes;
+  verbs.disconnectEcsAgent(lost);
+  stage.mark(lost, 'disconnected', 3 * hour);
+  stage.instance(stuck).status = 'DRAINING';
+  stage.mark(stuck, 'draining', 13 * hour);
+  const missing = stage.instance(never);
+  world.clusters.get('demo')!.containerInstances.delete(missing.arn.split('/').at(-1)!);
+  world.clusters.get('demo')!.byInstance.delete(never);
+  world.instances.get(never)!.tags.set('ecs-node:missing-since', String(Date.now() - hour));
+  verbs.protect(guarded);
+  stage.register(guarded);
+  verbs.disconnectEcsAgent(dead);
+  verbs.terminate(dead);
+  stage.register(dead, 'connection_lost');
+  stage.register(setup, 'setup_failed');
+  stage.register(gone, 'connection_lost');
+  const stray = await verbs.launch({ tags: { Name: 'demo ECS - stray' } });
+  await until('terminated', () => world.instances.get(dead)!.state === 'terminated');
+  simulator.calls.clear();
+  return { ...stage, lost, stuck, never, guarded, dead, setup, stray: stray.id };
+}
+
+describe('a fleet with a node in each bad state', () => {
+  test('is told of each, with nothing changed, by a sweep without --apply', async () => {
+    const stage = await openTroubled();
+    const { lost, stuck, never, guarded, dead, setup, stray } = stage;
+    const told = await stage.ask(...words, '--max', '9');
+    expect({ code: told.code, stderr: told.stderr }).toEqual({ code: 1, stderr: '' });
+    const { findings } = JSON.parse(told.stdout) as { findings: Record<string, unknown>[] };
+    const seen = findings.map(
+      ({ kind, instanceId, outcome }) => `${kind as string} ${instanceId as string} ${outcome as string}`,
+    );
+    // A tenth of sixteen is one node at a time; the stuck one is on its way out already.
+    expect(seen.toSorted()).toEqual(
+      [
+        `disconnected ${lost} nothing`,
+        `stuck-draining ${stuck} would`,
+        `never-joined ${never} nothing`,
+        `termination-protection ${guarded} would`,
+        `orphaned-container-instance ${dead} would`,
+        `opsworks-record ${dead} would`,
+        `opsworks-record ${gone} would`,
+        `opsworks-record ${setup} nothing`,
+        `orphaned-name ${stray} nothing`,
+      ].toSorted(),
+    );
+    expect(findings.every(({ why, evidence }) => why !== '' && evidence !== '')).toBe(true);
+    expect(stage.mutations()).toEqual([]);
+    const table = await stage.ask(...words.filter((word) => word !== '--json'));
+    expect(table.stdout).toMatch(/nothing was changed[^]*FINDING +INSTANCE +SINCE +EVIDENCE +DEED +WHY/);
+  });
+
+  test('is put right by --apply, run by run, and then nothing more is done', async () => {
+    const stage = await openTroubled();
+    const { simulator, lost, stuck, never, guarded, dead } = stage;
+    const { world } = simulator;
+    for (let runs = 0; runs < 3; runs++) {
+      const { code, stderr } = await stage.ask(...words, '--apply');
+      expect(stderr).not.toMatch(/"level":"(warn|error)"/);
+      expect(code).toBe(0);
+      await until('ended', () => isQuiet(stage));
+    }
+    expect(world.instances.get(guarded)!.disableApiTermination).toBe(false);
+    await until('records gone', () => [...world.registrations.values()].every(({ instanceId }) => instanceId !== dead));
+    expect([...world.registrations.values()].some(({ instanceId }) => instanceId === gone)).toBe(false);
+    expect(world.clusters.get('demo')!.byInstance.has(dead)).toBe(false);
+    for (const id of [never, stuck]) expect(world.instances.get(id)!.state).toBe('terminated');
+    const ended = simulator.calls.find({ operation: 'TerminateInstanceInAutoScalingGroup' });
+    expect(ended.map(({ params }) => params['ShouldDecrementDesiredCapacity'])).toEqual(['false', 'false']);
+    expect(stage.instance(lost).status).toBe('DRAINING');
+    stage.mark(lost, 'drained', hour);
+    await stage.ask(...words, '--apply');
+    await until('ended', () => isQuiet(stage) && world.instances.get(lost)!.state === 'terminated');
+    // ECS keeps a container instance that was not connected at its end.
+    expect(findingsOf(await stage.ask(...words, '--apply'))[lost]).toBe('orphaned-container-instance: done');
+    simulator.calls.clear();
+    await stage.ask(...words, '--apply');
+    expect(stage.mutations()).toEqual([]);
+  });
+
+  test('is put right with no more rights than "ecs-node policy --for sweep --apply" gives', async () => {
+    const stage = await openTroubled();
+    const { simulator } = stage;
+    const flags = ['--for', 'sweep', '--cluster', 'demo', '--apply'];
+    const env = { ...simulator.operatorEnvironment(), AWS_EC2_METADATA_DISABLED: 'true' };
+    const policy: unknown = JSON.parse(execFileSync(inject('binary'), ['policy', ...flags], { encoding: 'utf8', env }));
+    const bastion = await simulator.verbs.launch({ policy });
+    const ended = await stage.run(simulator.environmentFor(bastion.id), ...words, '--apply');
+    expect({ code: ended.code, failed: ended.stdout.match(/"failed"/g) }).toEqual({ code: 0, failed: null });
+    expect(simulator.calls.find({ instanceId: bastion.id, outcome: 'ok' }).length).toBeGreaterThan(20);
+  });
+});
+
+/** True when nobody is being ended any more: hooks have run, and the machines are off. */
+function isQuiet({ simulator }: FleetStage): boolean {
+  const members = [...simulator.world.groups.get(group)!.members.values()];
+  return members.every(({ state }) => !state.startsWith('Terminating'));
+}
+
+describe('a sweep in trouble', () => {
+  const drained = ({ simulator }: FleetStage) =>
+    simulator.calls
+      .find({ operation: 'UpdateContainerInstancesState', outcome: 'ok' })
+      .map(({ params }) => params['status']);
+
+  async function openLost(count: number, lost: number): Promise<FleetStage & { lost: string[] }> {
+    const stage = await openFleet(count);
+    const ids = stage.nodes.slice(0, lost);
+    for (const id of ids) {
+      stage.simulator.verbs.disconnectEcsAgent(id);
+      stage.mark(id, 'disconnected', 3 * hour);
+    }
+    stage.simulator.calls.clear();
+    return { ...stage, lost: ids };
+  }
+
+  test('asks again where it is throttled, and does the same', async () => {
+    const stage = await openLost(10, 1);
+    for (const operation of ['DescribeContainerInstances', 'DescribeInstances', 'UpdateContainerInstancesState']) {
+      // The SDK tries twice by itself: the third try is ours.
+      stage.simulator.faults.add({ operation, times: 2, effect: { kind: 'throttle' } });
+    }
+    const ended = await stage.ask('sweep', '--cluster', 'demo', '--apply', '--json');
+    expect({ code: ended.code, ...findingsOf(ended) }).toEqual({ code: 0, [stage.lost[0]!]: 'disconnected: done' });
+  });
+
+  test('touches nothing when EC2 refuses to answer', async () => {
+    const stage = await openLost(10, 1);
+    const effect = { kind: 'error', code: 'UnauthorizedOperation', status: 403 } as const;
+    stage.simulator.faults.add({ service: 'ec2', operation: 'DescribeInstances', effect });
+    const ended = await stage.ask('sweep', '--cluster', 'demo', '--apply');
+    expect({ code: ended.code, stdout: ended.stdout, did: stage.mutations() }).toEqual({
+      code: 77,
+      stdout: '',
+      did: [],
+    });
+    expect(ended.stderr).toContain('ec2:DescribeInstances');
+  });
+
+  test('says what did not answer, concludes nothing from it, and ends with 75', async () => {
+    const stage = await openLost(10, 1);
+    const effect = { kind: 'error', code: 'AccessDeniedException', status: 400 } as const;
+    stage.simulator.faults.add({ service: 'opsworks', effect });
+    const ended = await stage.ask(...words);
+    expect(ended.code).toBe(75);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ unanswered: [{ what: 'OpsWorks records' }] });
+  });
+
+  test('that is run twice at once drains no more than one node', async () => {
+    const stage = await openLost(12, 3);
+    const both = ['sweep', '--cluster', 'demo', '--apply', '--json'];
+    const ended = await Promise.all([stage.ask(...both), stage.ask(...both)]);
+    expect(ended.map(({ code }) => code)).toEqual([0, 0]);
+    const draining = stage.nodes.filter((id) => stage.instance(id).status === 'DRAINING');
+    expect(draining).toEqual([stage.lost.toSorted()[0]]);
+    expect(drained(stage).every((status) => status === 'DRAINING')).toBe(true);
+  });
+
+  test('leaves a whole zone alone: the fault is not of the nodes', async () => {
+    const stage = await openLost(12, 4);
+    const ended = await stage.ask('sweep', '--cluster', 'demo', '--apply');
+    expect(ended.stdout).toContain('no node is touched: 4 of 12 nodes look ill at once');
+    expect(stage.mutations()).toEqual([]);
+  });
+
+  test('does not judge the records of a stack of another region, whose instances EC2 cannot know here', async () => {
+    const stack = { id: stackId, name: 'far', region: 'us-west-2', layers: [] };
+    const stage = await openFleet(3, { stacks: [stack] });
+    stage.register(gone, 'connection_lost');
+    const ended = await stage.ask(...words, '--apply');
+    expect(ended.code).toBe(75);
+    expect(JSON.parse(ended.stdout)).toMatchObject({
+      unanswered: [{ why: expect.stringContaining('is of us-west-2') }],
+    });
+    expect(stage.mutations()).toEqual([]);
+  });
+});
