@@ -12,18 +12,26 @@ export type Storm =
 /** A death this soon after the bootstrap's time was up still has to do with the bootstrap: hooks and shutdown take minutes. */
 const youthMs = 600_000;
 
-/** As many young deaths in the group as the configuration allows, and the node waits: twice as long with each further one. */
-export function judgeStorm(activities: readonly ScalingActivity[], config: Config, now: number): Storm {
+/**
+ * As many young deaths in the group as the configuration allows, and the node waits: twice as long with each further one. To a
+ * node that has waited itself, whoever did not get older than `ownAgeMs` is young: those that waited beside it die late.
+ */
+export function judgeStorm(
+  activities: readonly ScalingActivity[],
+  config: Config,
+  now: number,
+  ownAgeMs: number = 0,
+): Storm {
   const { maxFailures, windowSeconds } = config.stormGuard;
-  const failures = youngDeaths(activities, config).filter((at) => at > now - windowSeconds * 1000).length;
+  const longestMs = Math.max(config.bootstrap.timeoutSeconds * 1000 + youthMs, ownAgeMs);
+  const failures = youngDeaths(activities, longestMs).filter((at) => at > now - windowSeconds * 1000).length;
   if (failures < maxFailures) return { kind: 'proceed', failures };
   const reason = `${failures} nodes of the group died young within ${windowSeconds} s`;
   return { kind: 'hold', waitMs: waitMs(failures - maxFailures, config), failures, reason };
 }
 
 /** When each instance that died young did so. */
-function youngDeaths(activities: readonly ScalingActivity[], config: Config): number[] {
-  const longestMs = config.bootstrap.timeoutSeconds * 1000 + youthMs;
+function youngDeaths(activities: readonly ScalingActivity[], longestMs: number): number[] {
   const ends = endsOf(activities);
   const deaths = new Map<string, number>();
   for (const launch of launchesIn(activities)) {
@@ -103,7 +111,8 @@ async function look(host: Host, config: Config, signal: AbortSignal): Promise<{ 
     const read = (inner: AbortSignal) => host.cloud.readActivities(group, since, inner);
     const activities = await within(callMs, read, host.clock, signal);
     const others = activities.filter((activity) => activity.instanceId !== instanceId);
-    const storm = judgeStorm(others, config, now);
+    const launched = activities.find(({ kind, instanceId: id }) => kind === 'launch' && id === instanceId)?.at ?? now;
+    const storm = judgeStorm(others, config, now, now - launched);
     const turn = turnOf(others, instanceId);
     return { turn, storm: storm.kind === 'hold' ? { ...storm, group, waitMs: spread(storm.waitMs) } : storm };
   } catch (error) {

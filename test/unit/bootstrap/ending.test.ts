@@ -123,6 +123,14 @@ describe('the storm guard', () => {
     expect(host.clock.uptime() - asked).toBeGreaterThanOrEqual(30_000);
   });
 
+  // All nodes that had been held for an hour died in the same minutes: none of them was young any more to the others.
+  it('counts for a node that has waited those too that waited beside it', () => {
+    const late = deaths(3, 90);
+    expect(judgeStorm(late, config, now)).toMatchObject({ kind: 'proceed', failures: 0 });
+    expect(judgeStorm(late, config, now, 95 * minute)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(judgeStorm(late, config, now, 60 * minute)).toMatchObject({ kind: 'proceed', failures: 0 });
+  });
+
   it('counts before a node those of its group that are still there and have the smaller id', () => {
     const there = [
       launch('i-1', now),
