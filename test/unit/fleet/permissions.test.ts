@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { fleetPermissions, sweepPermissions } from '../../../core/fleet-permissions.ts';
 import { fleetPolicy } from '../../../core/fleet-policy.ts';
@@ -22,4 +22,15 @@ test('whoever only looks may change nothing', () => {
     const actions = fleetPolicy(permissions, subject, place).Statement.flatMap(({ Action }) => Action);
     expect(actions.filter((action) => !/:(Describe|List|Get)/.test(action))).toEqual([]);
   }
+});
+
+test('nothing but the two commands about nodes opens the room in which somebody acts on another', () => {
+  const files = globSync('{main,lambda}.ts', { cwd: '.' }).concat(
+    globSync('{commands,bootstrap,agent,upkeep,fleet,core,host}/**/*.ts', { cwd: '.' }),
+  );
+  const openers = files.filter((file) => /from '.*aws\/fleet\//.test(readFileSync(file, 'utf8')));
+  expect(openers.toSorted()).toEqual(['commands/fleet.ts', 'commands/sweep.ts']);
+  const deed = /\.(drain|terminateInGroup|deregisterRecord|untagMachine|deregisterContainerInstance)\(/;
+  const doers = files.filter((file) => file.startsWith('fleet/') && deed.test(readFileSync(file, 'utf8')));
+  expect(doers).toEqual(['fleet/sweep/deeds.ts']);
 });
