@@ -61,7 +61,7 @@ async function readPatient(caller: Caller, ground: Ground, signal: AbortSignal):
   };
 }
 
-function subjectOf({ cluster, metrics, leave, opsworks, refresh }: NonNullable<Patient['config']>) {
+function subjectOf({ cluster, metrics, leave, opsworks, refresh, daemonTasks }: NonNullable<Patient['config']>) {
   return {
     cluster,
     namespace: metrics.namespace,
@@ -69,6 +69,7 @@ function subjectOf({ cluster, metrics, leave, opsworks, refresh }: NonNullable<P
     loadBalancers: leave.loadBalancers,
     opsworksRegion: opsworks.region,
     stack: opsworks.stack,
+    definitions: daemonTasks.definitions ?? [],
     source: refresh.source,
   };
 }

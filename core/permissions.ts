@@ -14,6 +14,8 @@ export type Reach =
   /** Container instances of the cluster: their ARNs are not known when the policy is written. */
   | 'container-instances'
   | 'tasks'
+  /** The configured ones, started in the cluster. */
+  | 'task-definitions'
   | 'services'
   /** Every resource, but only for the cluster. */
   | 'any-of-cluster'
@@ -53,6 +55,7 @@ const pulls =
   (from: 'ssm:' | 's3:') =>
   ({ refresh }: Config) =>
     refresh.source?.startsWith(from) === true;
+const daemons = ({ daemonTasks }: Config) => (daemonTasks.definitions ?? []).length > 0;
 const classicBalancers = ({ leave }: Config) => leave.loadBalancers.length > 0;
 
 function group(feature: string, reach: Reach, when: (config: Config) => boolean, actions: string): Permission[] {
@@ -88,11 +91,13 @@ export const permissions: readonly Permission[] = [
   ),
   ...group('waiting until every task has stopped', 'tasks', always, 'ecs:DescribeTasks'),
   ...group(
-    'stopping tasks at the deadline (leave.atDeadline)',
+    'stopping tasks at the deadline (leave.atDeadline), and daemon tasks',
     'tasks',
-    ({ leave }) => leave.atDeadline === 'stop-tasks',
+    ({ leave, daemonTasks }) => leave.atDeadline === 'stop-tasks' || daemonTasks.definitions !== undefined,
     'ecs:StopTask',
   ),
+  ...group('daemon tasks', 'task-definitions', daemons, 'ecs:StartTask'),
+  ...group('daemon tasks', 'everything', daemons, 'ecs:DescribeTaskDefinition'),
   ...group('fleet-wide brake', 'cluster', brakes, 'ecs:DescribeClusters ecs:ListAttributes'),
   ...group('fleet-wide brake', 'container-instances', brakes, 'ecs:PutAttributes ecs:DeleteAttributes'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'any-of-cluster', steady, 'ecs:ListServices'),

@@ -3,6 +3,7 @@
 import type { Config } from './config.ts';
 import { parseSource } from './configuration-source.ts';
 import { permissionsFor, type Permission, type Reach } from './permissions.ts';
+import { shortDefinition } from './task-definition.ts';
 
 /** Where the node is, as far as one knows; `*` where one does not. */
 export interface Place {
@@ -47,6 +48,10 @@ const limits: Record<Reach, (config: Config, place: Place) => Limit> = {
   cluster: ({ cluster }, place) => ({ Resource: ecs(place, `cluster/${cluster}`) }),
   'container-instances': ({ cluster }, place) => ({ Resource: ecs(place, `container-instance/${cluster}/*`) }),
   tasks: ({ cluster }, place) => ({ Resource: ecs(place, `task/${cluster}/*`) }),
+  'task-definitions': ({ cluster, daemonTasks: { definitions = [] } }, place) => ({
+    Resource: definitions.map((name) => ecs(place, `task-definition/${withRevision(name)}`)),
+    Condition: { ArnLike: { 'ecs:cluster': ecs(place, `cluster/${cluster}`) } },
+  }),
   services: ({ cluster }, place) => ({ Resource: ecs(place, `service/${cluster}/*`) }),
   'any-of-cluster': ({ cluster }, place) => ({
     Resource: '*',
@@ -85,6 +90,7 @@ const sids: Record<Reach, string> = {
   cluster: 'OnTheCluster',
   'container-instances': 'OnContainerInstancesOfTheCluster',
   tasks: 'OnTasksOfTheCluster',
+  'task-definitions': 'StartingTheConfiguredTasksInTheCluster',
   services: 'OnServicesOfTheCluster',
   'any-of-cluster': 'ListsOfTheCluster',
   'target-groups': 'OnTheConfiguredTargetGroups',
@@ -130,6 +136,7 @@ function extent({ reach, by }: Permission, { cluster, metrics, opsworks }: Confi
     cluster: `cluster ${cluster}`,
     'container-instances': `container instances of ${cluster}: their ARNs are not known beforehand`,
     tasks: `tasks of ${cluster}`,
+    'task-definitions': `those in daemonTasks.definitions, in ${cluster}; where they have roles, iam:PassRole on these beside it`,
     services: `services of ${cluster}`,
     'any-of-cluster': `cluster ${cluster}`,
     'target-groups': 'the target groups in leave.targetGroups',
@@ -153,6 +160,12 @@ function instances({ partition, region, account }: Place): string {
 
 function ecs({ partition, region, account }: Place, what: string): string {
   return `arn:${partition}:ecs:${region}:${account}:${what}`;
+}
+
+/** A family stands for its newest revision, whichever that is. */
+function withRevision(name: string): string {
+  const short = shortDefinition(name);
+  return short.includes(':') ? short : `${short}:*`;
 }
 
 function parameterArn({ refresh }: Config, { partition, region, account }: Place): string {

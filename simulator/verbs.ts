@@ -28,7 +28,13 @@ import { beginDeployment, endDeployment } from './world/deployments.ts';
 import { createService, schedule } from './world/scheduler.ts';
 import type { Instance, LaunchOptions, MaintenanceEvent, MetadataSwitches, World } from './world/state.ts';
 import { putParameter } from './world/systems-manager.ts';
-import { startTask } from './world/tasks.ts';
+import {
+  ensureDefinition,
+  findDefinition,
+  registerDefinition,
+  type DefinitionOptions,
+} from './world/task-definitions.ts';
+import { startTask, stopTask } from './world/tasks.ts';
 
 export interface Verbs {
   /** An instance outside any group; resolves when its metadata answer. */
@@ -63,6 +69,10 @@ export interface Verbs {
   registerScalableTarget(cluster: string, service: string, min: number, max: number): void;
   /** A task that belongs to no service. Returns its ARN. */
   runTask(cluster: string, instanceId: string, task?: TaskOptions): string;
+  /** Its container ends by itself. */
+  endTask(cluster: string, taskArn: string, reason?: string): void;
+  /** The family's next revision. Returns its ARN. */
+  registerTaskDefinition(family: string, definition?: DefinitionOptions): string;
 
   /** The notice comes now; the instance is reclaimed when the time (two minutes) is up. */
   noticeSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
@@ -167,14 +177,21 @@ function clusterVerbs(world: World, machines: Machines) {
     createCluster: (name) => void createCluster(world, name),
     createService: (cluster, service) => void createService(world, findCluster(world, cluster), service),
     ...serviceVerbs(world),
-    runTask(name, id, { family = 'batch', cpu = 256, memory = 512, stopMs } = {}) {
+    runTask(name, id, { family = 'batch', stopMs, ...size } = {}) {
       const cluster = findCluster(world, name);
       const containerInstance = cluster.byInstance.get(id);
       if (!containerInstance) throw new Error(`${id} is not registered in ${name}`);
-      const taskDefinition = `arn:aws:ecs:${world.region}:${world.accountId}:task-definition/${family}:1`;
-      const request = { containerInstance, taskDefinition, group: `family:${family}`, cpu, memory, stopMs };
+      const definition = findDefinition(world, family) ?? ensureDefinition(world, family, size);
+      const request = { containerInstance, definition, group: `family:${family}`, ...size, stopMs };
       return startTask(world, cluster, request).arn;
     },
+    endTask(name, arn, reason = 'Essential container in task exited') {
+      const cluster = findCluster(world, name);
+      const task = cluster.tasks.get(arn);
+      if (!task) throw new Error(`there is no task ${arn} in ${name}`);
+      stopTask(world, cluster, task, reason, 'EssentialContainerExited');
+    },
+    registerTaskDefinition: (family, options) => registerDefinition(world, family, options).arn,
   } satisfies Partial<Verbs>;
 }
 

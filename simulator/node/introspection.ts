@@ -1,7 +1,7 @@
 /** What the ECS agent on an instance tells about itself and its tasks. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Cluster, ContainerInstance, Task } from '../world/state.ts';
+import type { Cluster, ContainerInstance, PortMapping, Task } from '../world/state.ts';
 
 export interface AgentView {
   cluster: Cluster;
@@ -49,15 +49,23 @@ function renderTask(task: Task): object {
   const [Family = '', Version = ''] = task.taskDefinition.split('/').at(-1)!.split(':');
   // It keeps its containers until ECS has had time to deactivate them.
   const DesiredStatus = task.lastStatus === 'DEACTIVATING' ? 'RUNNING' : task.desiredStatus;
-  const id = task.arn.split('/').at(-1)!;
+  // Docker binds them when a container starts and lets go when it ends.
+  const isBound = ['RUNNING', 'DEACTIVATING', 'STOPPING'].includes(task.lastStatus);
   return {
     Arn: task.arn,
     DesiredStatus,
     KnownStatus: known[task.lastStatus] ?? 'NONE',
     Family,
     Version,
-    Containers: [
-      { DockerId: id.padEnd(64, '0'), DockerName: `ecs-${Family}-${Version}-${id.slice(0, 20)}`, Name: Family },
-    ],
+    Containers: task.containers.map(({ name, dockerId, ports }) => ({
+      DockerId: dockerId,
+      DockerName: `ecs-${Family}-${Version}-${name}-${dockerId.slice(0, 20)}`,
+      Name: name,
+      ...(isBound && ports.length > 0 && { Ports: ports.map(renderPort) }),
+    })),
   };
+}
+
+function renderPort({ containerPort, hostPort, protocol }: PortMapping): object {
+  return { ContainerPort: containerPort, Protocol: protocol, HostPort: hostPort };
 }

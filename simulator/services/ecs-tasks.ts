@@ -3,10 +3,11 @@
 import { Refusal } from '../refusal.ts';
 import { list, need, oneOf, text, whole } from '../wire/shapes.ts';
 import { findCluster, findContainerInstance } from '../world/clusters.ts';
-import { fits } from '../world/scheduler.ts';
-import type { Cluster, Task, World } from '../world/state.ts';
+import { remaining } from '../world/scheduler.ts';
+import type { Cluster, ContainerInstance, Task, TaskDefinition, World } from '../world/state.ts';
+import { findDefinition, hasFreePorts, needActiveDefinition } from '../world/task-definitions.ts';
 import { startTask, stopTask } from '../world/tasks.ts';
-import { byCluster, clusterAccess } from './ecs-access.ts';
+import { clusterAccess, containerInstanceAccess } from './ecs-access.ts';
 import { renderTask } from './ecs-form.ts';
 import { takePage } from './pages.ts';
 import { operation } from './service.ts';
@@ -82,38 +83,52 @@ export const tasks = {
       cluster: text(),
       containerInstances: need(list(text(), { min: 1, max: 10 })),
       taskDefinition: need(text()),
-      startedBy: text({ max: 128 }),
+      startedBy: text({ pattern: /^[\w/-]{1,36}$/ }),
       group: text(),
     },
     (input, { world }) => {
       const cluster = findCluster(world, input.cluster);
-      const family = input.taskDefinition.replace(/^.*task-definition\//, '').replace(/:\d+$/, '');
-      const size = { cpu: 256, memory: 512 };
+      const definition = needActiveDefinition(world, input.taskDefinition);
       const started: object[] = [];
       const failures: object[] = [];
       for (const id of input.containerInstances) {
         const on = findContainerInstance(cluster, id);
-        const reason = !on ? 'MISSING' : !on.agentConnected ? 'AGENT' : fits(on, size) ? undefined : 'RESOURCE:CPU';
+        const reason = on ? reasonAgainst(on, definition) : 'MISSING';
         if (!on || reason !== undefined) {
           failures.push({ arn: id, reason });
           continue;
         }
-        const taskDefinition = `arn:aws:ecs:${world.region}:${world.accountId}:task-definition/${family}:1`;
-        const { group = `family:${family}`, startedBy } = input;
+        const { group = `family:${definition.family}`, startedBy } = input;
         const request = {
           containerInstance: on,
-          taskDefinition,
+          definition,
           group,
-          ...size,
           ...(startedBy !== undefined && { startedBy }),
         };
         started.push(renderTask(cluster, startTask(world, cluster, request)));
       }
       return { tasks: started, failures };
     },
-    byCluster,
+    ({ cluster, containerInstances, taskDefinition }, { world }) => {
+      const [access] = clusterAccess(world, cluster);
+      const resource = findDefinition(world, taskDefinition)?.arn ?? taskDefinition;
+      const instances = containerInstanceAccess(world, cluster, containerInstances).flatMap(
+        ({ resource: arn }) => arn ?? [],
+      );
+      return [{ resource, context: { ...access?.context, 'ecs:container-instances': instances } }];
+    },
   ),
 };
+
+/** What keeps a task from being started there. DRAINING does not: nobody's scheduler is asked. */
+function reasonAgainst(on: ContainerInstance, definition: TaskDefinition): string | undefined {
+  if (on.status === 'INACTIVE') return 'INACTIVE';
+  if (!on.agentConnected) return 'AGENT';
+  const left = remaining(on);
+  if (left.cpu < definition.cpu) return 'RESOURCE:CPU';
+  if (left.memory < definition.memory) return 'RESOURCE:MEMORY';
+  return hasFreePorts(definition, on) ? undefined : 'RESOURCE:PORTS';
+}
 
 function candidates(
   world: World,

@@ -9,6 +9,7 @@ import { attributes } from './ecs-attributes.ts';
 import { byCluster, clusterAccess, containerInstanceAccess } from './ecs-access.ts';
 import { parseFilter, renderCluster, renderContainerInstance } from './ecs-form.ts';
 import { services } from './ecs-services.ts';
+import { taskDefinitions } from './ecs-task-definitions.ts';
 import { tasks } from './ecs-tasks.ts';
 import { takePage } from './pages.ts';
 import { operation, type Service } from './service.ts';
@@ -119,23 +120,6 @@ const clusters = {
     const { page: clusterArns, next } = takePage(arns, maxResults ?? 100, nextToken, badToken);
     return { clusterArns, nextToken: next };
   }),
-  DescribeTaskDefinition: operation(
-    { taskDefinition: need(text()), include: list(text()) },
-    ({ taskDefinition }, { world }) => {
-      const family = /(?:^|task-definition\/)([\w-]+)(?::\d+)?$/.exec(taskDefinition)?.[1];
-      if (family === undefined) throw new Refusal('ClientException', 'Unable to describe task definition.');
-      return {
-        taskDefinition: {
-          taskDefinitionArn: `arn:aws:ecs:${world.region}:${world.accountId}:task-definition/${family}:1`,
-          family,
-          revision: 1,
-          status: 'ACTIVE',
-          networkMode: 'bridge',
-          containerDefinitions: [{ name: family, image: `${family}:1`, cpu: 256, memory: 512, essential: true }],
-        },
-      };
-    },
-  ),
 };
 
 export const ecs: Service = {
@@ -147,5 +131,5 @@ export const ecs: Service = {
   complain: ecsComplaints,
   throttle: throttled('ThrottlingException', 400),
   deny: denied('AccessDeniedException', 400),
-  operations: { ...containerInstances, ...clusters, ...attributes, ...tasks, ...services },
+  operations: { ...containerInstances, ...clusters, ...attributes, ...tasks, ...taskDefinitions, ...services },
 };

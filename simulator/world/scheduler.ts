@@ -3,6 +3,7 @@
 import { Refusal } from '../refusal.ts';
 import { arnOf, type Cluster, type ContainerInstance, type Service, type Task, type World } from './state.ts';
 import { firstDeployment } from './deployments.ts';
+import { ensureDefinition, findDefinition } from './task-definitions.ts';
 import { observeTasks, startTask, stopTask } from './tasks.ts';
 import type { ServiceOptions } from '../options.ts';
 
@@ -15,7 +16,7 @@ export function createService(world: World, cluster: Cluster, options: ServiceOp
     daemon: options.daemon ?? false,
     minimumHealthyPercent: options.minimumHealthyPercent ?? (options.daemon ? 0 : 100),
     maximumPercent: options.maximumPercent ?? (options.daemon ? 100 : 200),
-    taskDefinition: arnOf(world, 'ecs', `task-definition/${family}:1`),
+    taskDefinition: ensureDefinition(world, family, options).arn,
     cpu: options.cpu ?? 256,
     memory: options.memory ?? 512,
     stopMs: options.stopMs,
@@ -119,8 +120,9 @@ function placeDaemons(world: World, cluster: Cluster, service: Service): void {
   service.desired = count;
 }
 
+/** Replicas; a task that no service has started holds nobody up. */
 const hasOthers = (instance: ContainerInstance) =>
-  [...instance.tasks.values()].some((task) => task.service?.daemon !== true);
+  [...instance.tasks.values()].some((task) => task.service?.daemon === false);
 
 const isOpen = ({ status, agentConnected }: ContainerInstance) => status === 'ACTIVE' && agentConnected;
 
@@ -144,7 +146,7 @@ function startServiceTask(world: World, cluster: Cluster, service: Service, on: 
   startTask(world, cluster, {
     containerInstance: on,
     service,
-    taskDefinition,
+    definition: findDefinition(world, taskDefinition)!,
     group: `service:${name}`,
     startedBy: `ecs-svc/${world.random.hex(19)}`,
     cpu,

@@ -14,6 +14,8 @@ export interface World {
   readonly instances: Map<string, Instance>;
   readonly groups: Map<string, Group>;
   readonly clusters: Map<string, Cluster>;
+  /** Revisions by family, the first one first. */
+  readonly taskDefinitions: Map<string, TaskDefinition[]>;
   readonly stacks: Map<string, Stack>;
   readonly layers: Map<string, Layer>;
   /** OpsWorks' own records of instances, by its id. */
@@ -226,6 +228,35 @@ export interface ScalableTarget {
   readonly createdAt: number;
 }
 
+export interface TaskDefinition {
+  readonly family: string;
+  readonly revision: number;
+  readonly arn: string;
+  status: 'ACTIVE' | 'INACTIVE';
+  readonly cpu: number;
+  readonly memory: number;
+  readonly containers: readonly ContainerDefinition[];
+}
+
+export interface ContainerDefinition {
+  readonly name: string;
+  readonly image: string;
+  /** Host port 0: any that is free when the container starts. */
+  readonly ports: readonly PortMapping[];
+}
+
+export interface PortMapping {
+  readonly containerPort: number;
+  readonly hostPort: number;
+  readonly protocol: 'tcp' | 'udp';
+}
+
+export interface Container {
+  readonly name: string;
+  readonly dockerId: string;
+  readonly ports: readonly PortMapping[];
+}
+
 export interface Task {
   readonly arn: string;
   readonly taskDefinition: string;
@@ -234,6 +265,8 @@ export interface Task {
   readonly startedBy: string | undefined;
   readonly service: Service | undefined;
   readonly containerInstance: ContainerInstance;
+  /** Their ports are bound as long as they run. */
+  readonly containers: readonly Container[];
   readonly cpu: number;
   readonly memory: number;
   readonly stopMs: number | undefined;

@@ -1,15 +1,26 @@
 /** ECS tasks: each state on the way up and on the way down, with its time. */
 
-import { arnOf, emit, type Cluster, type ContainerInstance, type Service, type Task, type World } from './state.ts';
+import {
+  arnOf,
+  emit,
+  type Cluster,
+  type ContainerInstance,
+  type Service,
+  type Task,
+  type TaskDefinition,
+  type World,
+} from './state.ts';
+import { createContainers } from './task-definitions.ts';
 
 export interface TaskRequest {
   containerInstance: ContainerInstance;
   service?: Service;
-  taskDefinition: string;
+  definition: TaskDefinition;
   group: string;
   startedBy?: string;
-  cpu: number;
-  memory: number;
+  /** Where they are not the definition's. */
+  cpu?: number;
+  memory?: number;
   stopMs?: number | undefined;
 }
 
@@ -24,16 +35,18 @@ export function observeTasks(world: World, changed: Changed): void {
 }
 
 export function startTask(world: World, cluster: Cluster, request: TaskRequest): Task {
-  const { containerInstance, service } = request;
+  const { containerInstance, service, definition } = request;
+  const id = world.random.hex(32);
   const task: Task = {
-    arn: arnOf(world, 'ecs', `task/${cluster.name}/${world.random.hex(32)}`),
-    taskDefinition: request.taskDefinition,
+    arn: arnOf(world, 'ecs', `task/${cluster.name}/${id}`),
+    taskDefinition: definition.arn,
     group: request.group,
     startedBy: request.startedBy,
     service,
     containerInstance,
-    cpu: request.cpu,
-    memory: request.memory,
+    containers: createContainers(definition, id, containerInstance),
+    cpu: request.cpu ?? definition.cpu,
+    memory: request.memory ?? definition.memory,
     stopMs: request.stopMs,
     createdAt: world.clock.now(),
     desiredStatus: 'RUNNING',

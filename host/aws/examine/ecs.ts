@@ -5,6 +5,7 @@ import {
   DescribeClustersCommand,
   DescribeContainerInstancesCommand,
   DescribeServicesCommand,
+  DescribeTaskDefinitionCommand,
   DescribeTasksCommand,
   ECSClient,
   ListAttributesCommand,
@@ -12,17 +13,22 @@ import {
   ListServicesCommand,
   ListTasksCommand,
   PutAttributesCommand,
+  StartTaskCommand,
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
 } from '@aws-sdk/client-ecs';
 import type { Session } from '../session.ts';
 import { nobody, type OpenProbes, type Probes } from './subject.ts';
 
-export const openEcsProbes: OpenProbes = (session, { cluster }) => {
+export const openEcsProbes: OpenProbes = (session, { cluster, definitions }) => {
   const { partition, region, accountId } = session.identity;
   const client = new ECSClient(session.settings('ECS'));
   const arn = (kind: string) => `arn:${partition}:ecs:${region}:${accountId}:${kind}/${cluster}/${nobody.hex}`;
-  return { ...nodeProbes(client, session, cluster, arn), ...clusterProbes(client, session, cluster, arn) };
+  return {
+    ...nodeProbes(client, session, cluster, arn),
+    ...clusterProbes(client, session, cluster, arn),
+    ...definitionProbes(client, session, cluster, definitions, arn('container-instance')),
+  };
 };
 
 /** On container instances and tasks. */
@@ -95,6 +101,30 @@ function clusterProbes(client: ECSClient, { ask }: Session, cluster: string, arn
     'ecs:DescribeServices': (signal) =>
       ask('ecs:DescribeServices', cluster, signal, (options) =>
         client.send(new DescribeServicesCommand({ cluster, services: [arn('service')] }), options),
+      ),
+  };
+}
+
+/** On the task definitions that the node would start. */
+function definitionProbes(
+  client: ECSClient,
+  { ask }: Session,
+  cluster: string,
+  [taskDefinition = nobody.hex]: readonly string[],
+  containerInstance: string,
+): Probes {
+  return {
+    'ecs:DescribeTaskDefinition': (signal) =>
+      ask('ecs:DescribeTaskDefinition', taskDefinition, signal, (options) =>
+        client.send(new DescribeTaskDefinitionCommand({ taskDefinition }), options),
+      ),
+    // ECS starts nothing on a container instance that it does not have, and says so in the answer.
+    'ecs:StartTask': (signal) =>
+      ask('ecs:StartTask', taskDefinition, signal, (options) =>
+        client.send(
+          new StartTaskCommand({ cluster, containerInstances: [containerInstance], taskDefinition }),
+          options,
+        ),
       ),
   };
 }

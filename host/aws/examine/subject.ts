@@ -10,6 +10,8 @@ export interface Subject {
   opsworksRegion: string | undefined;
   /** Id or name of the stack. */
   stack: string | undefined;
+  /** Of the daemon tasks. */
+  definitions: readonly string[];
   /** Where the configuration is pulled from. */
   source: string | undefined;
 }

@@ -19,6 +19,7 @@ const everything = parseConfig({
     steadyClusterSeconds: 60,
   },
   containerEnvironment: { enabled: true },
+  daemonTasks: { definitions: ['logspout', 'arn:aws:ecs:eu-west-1:123456789012:task-definition/datadog:3'] },
 });
 const least = parseConfig({
   cluster: 'prod',
@@ -186,4 +187,25 @@ test('a stack by id is limited to; one by name is listed with all, and changed a
   expect(resourceOf(everything, 'opsworks:AssignInstance')).toBe(own);
   expect(resourceOf(byName, 'opsworks:DescribeStacks')).toBe('*');
   expect(resourceOf(byName, 'opsworks:AssignInstance')).toBe('arn:aws:opsworks:eu-west-1:123456789012:stack/*/');
+});
+
+test('daemon tasks are started from the configured definitions only, and only in the cluster', () => {
+  const { Statement } = policyFor(everything, place);
+  expect(Statement.filter(({ Action }) => Action.includes('ecs:StartTask'))).toEqual([
+    {
+      Sid: 'StartingTheConfiguredTasksInTheCluster',
+      Effect: 'Allow',
+      Action: ['ecs:StartTask'],
+      Resource: [
+        'arn:aws:ecs:eu-west-1:123456789012:task-definition/logspout:*',
+        'arn:aws:ecs:eu-west-1:123456789012:task-definition/datadog:3',
+      ],
+      Condition: { ArnLike: { 'ecs:cluster': 'arn:aws:ecs:eu-west-1:123456789012:cluster/prod' } },
+    },
+  ]);
+  expect(explainPolicy(everything).join('\n')).toMatch(/ecs:StartTask .*iam:PassRole/);
+  const none = parseConfig({ cluster: 'prod', leave: { atDeadline: 'leave-tasks' }, daemonTasks: { definitions: [] } });
+  const actions = permissionsFor(none).map(({ action }) => action);
+  expect(actions).toContain('ecs:StopTask');
+  expect(actions).not.toContain('ecs:StartTask');
 });
