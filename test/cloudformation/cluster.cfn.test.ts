@@ -13,6 +13,7 @@ import { metricsOf } from '../../agent/publish.ts';
 import { parseConfig } from '../../core/config.ts';
 import { readWords } from '../../commands/lambda.ts';
 import { fleetCommandNamed } from '../../commands/table-fleet.ts';
+import { sweepPermissions } from '../../core/fleet-permissions.ts';
 import { fleetPolicy } from '../../core/fleet-policy.ts';
 import { policyFor } from '../../core/policy.ts';
 import { serviceSizePermissions } from '../../core/service-size-permissions.ts';
@@ -102,19 +103,23 @@ async function readGroup(stack: string): Promise<Group> {
 }
 
 /** The names of a role's policies, and what the one for ecs-node allows. */
-async function readRole(prefix: string): Promise<{ names: string[]; allowed: ReturnType<typeof policyFor> }> {
+async function readRole(
+  prefix: string,
+  name = 'ecs-node',
+): Promise<{ names: string[]; allowed: ReturnType<typeof policyFor> }> {
   const { Roles } = await account.aws<{ Roles: { RoleName: string }[] }>('iam', 'list-roles');
   const role = ['--role-name', Roles.find(({ RoleName }) => RoleName.startsWith(prefix))!.RoleName];
   const { PolicyNames: names } = await account.aws<{ PolicyNames: string[] }>('iam', 'list-role-policies', ...role);
-  const { PolicyDocument } = await account.aws<{ PolicyDocument: string }>(
+  const { PolicyDocument: document } = await account.aws<{ PolicyDocument: string | ReturnType<typeof policyFor> }>(
     'iam',
     'get-role-policy',
     ...role,
     '--policy-name',
-    'ecs-node',
+    name,
   );
-  // As text, and Python's way of writing it: near enough to YAML.
-  return { names, allowed: parse(PolicyDocument) as ReturnType<typeof policyFor> };
+  // Of a role itself as text, and Python's way of writing it: near enough to YAML.
+  const allowed = typeof document === 'string' ? (parse(document) as ReturnType<typeof policyFor>) : document;
+  return { names, allowed };
 }
 
 interface LaunchData {
@@ -323,8 +328,12 @@ describe('spot and several types', () => {
   });
 });
 
-describe('a service that is sized by a function', () => {
-  const given = { EcsClusterName: 'sized', FleetCodeBucket: 'code', SizedService: 'web' };
+test('the template is small enough to be given as it is, without a bucket', async () => {
+  expect((await readFile('cloudformation/cluster.yaml')).length).toBeLessThan(51_200);
+});
+
+describe('a fleet that functions look after', () => {
+  const given = { EcsClusterName: 'sized', FleetCodeBucket: 'code', SizedService: 'web', SweepRate: 'rate(1 hour)' };
   const place = { partition: 'aws', region: 'us-east-1', account: '123456789012' };
   beforeAll(async () => {
     await account.aws('s3api', 'create-bucket', '--bucket', 'code');
@@ -341,6 +350,7 @@ describe('a service that is sized by a function', () => {
       SizedServiceMax: '9',
       ServiceSizeApply: 'true',
       ServiceSizeRate: 'rate(5 minutes)',
+      SweepApply: 'true',
     });
   }, patient);
 
@@ -353,20 +363,52 @@ describe('a service that is sized by a function', () => {
     Environment: { Variables: Record<string, string> };
   }
 
-  async function readFunction(stack: string): Promise<FunctionConfiguration> {
+  type Which = 'ServiceSize' | 'Sweep';
+
+  async function readFunction(stack: string, which: Which): Promise<FunctionConfiguration> {
     const found = await account.aws<{ Functions: FunctionConfiguration[] }>('lambda', 'list-functions');
-    return found.Functions.find(({ FunctionName }) => FunctionName.startsWith(`${stack}-`))!;
+    return found.Functions.find(({ FunctionName }) => FunctionName.startsWith(`${stack}-${which}Function-`))!;
   }
 
   /** Values are strings, which moto does not make of numbers. */
-  async function readEnvironment(stack: string): Promise<Record<string, string>> {
-    const { Variables } = (await readFunction(stack)).Environment;
+  async function readEnvironment(stack: string, which: Which): Promise<Record<string, string>> {
+    const { Variables } = (await readFunction(stack, which)).Environment;
     return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, String(value)]));
   }
 
-  test('gets an environment that the command takes, and changes nothing until it is told to', async () => {
+  test('is swept with an environment that the command takes, and nothing is changed until it shall be', async () => {
+    const command = fleetCommandNamed('sweep');
+    const { AutoScalingGroupName: group } = await readGroup('sized');
+    expect(readWords(command, await readEnvironment('sized', 'Sweep')).flags).toEqual({
+      json: true,
+      cluster: 'sized',
+      group: [group],
+      apply: false,
+    });
+    expect(readWords(command, await readEnvironment('acting', 'Sweep')).flags).toMatchObject({ apply: true });
+  });
+
+  test('is swept with what "ecs-node policy --for sweep" prints, for its own group and without OpsWorks', async () => {
+    const needed = sweepPermissions.filter(({ action }) => !action.startsWith('opsworks:'));
+    const expected = (stack: string, apply: boolean) => {
+      const policy = fleetPolicy(needed, { cluster: stack, service: '*', apply }, place);
+      return allowances(policy).map(({ Resource, ...rest }) => ({
+        ...rest,
+        Resource: String(Resource).replace('autoScalingGroupName/*', `autoScalingGroupName/${stack}-NodeGroup-*`),
+      }));
+    };
+    const sized = await readRole('sized-SweepRole-');
+    expect(sized.names.toSorted()).toEqual(['ecs-node', 'log']);
+    expect(allowances(sized.allowed)).toEqual(expected('sized', false));
+    const acting = await readRole('acting-SweepRole-');
+    expect(acting.names.toSorted()).toEqual(['ecs-node', 'ecs-node-deeds', 'log']);
+    const deeds = await readRole('acting-SweepRole-', 'ecs-node-deeds');
+    expect(allowances(acting.allowed, deeds.allowed)).toEqual(expected('acting', true));
+  });
+
+  test('gets an environment that the sizing command takes, and changes nothing until it is told to', async () => {
     const command = fleetCommandNamed('service-size');
-    expect(readWords(command, await readEnvironment('sized')).flags).toEqual({
+    expect(readWords(command, await readEnvironment('sized', 'ServiceSize')).flags).toEqual({
       json: true,
       cluster: 'sized',
       service: 'web',
@@ -374,7 +416,7 @@ describe('a service that is sized by a function', () => {
       min: '2',
       apply: false,
     });
-    expect(readWords(command, await readEnvironment('acting')).flags).toMatchObject({
+    expect(readWords(command, await readEnvironment('acting', 'ServiceSize')).flags).toMatchObject({
       spare: '2',
       max: '9',
       apply: true,
@@ -393,8 +435,11 @@ describe('a service that is sized by a function', () => {
     }
   });
 
-  test('is run by its schedule, as a handler that the zip has', async () => {
-    const { FunctionArn, Handler, Runtime } = await readFunction('acting');
+  test.each([
+    ['ServiceSize', 'rate(5 minutes)'],
+    ['Sweep', 'rate(1 hour)'],
+  ] as const)('%s is run by its schedule, as a handler that the zip has', async (which, rate) => {
+    const { FunctionArn, Handler, Runtime } = await readFunction('acting', which);
     expect(Runtime).toBe('nodejs24.x');
     const [file, exported] = Handler.split('.');
     const { zip } = await makeLambdaZip();
@@ -407,8 +452,8 @@ describe('a service that is sized by a function', () => {
       'events',
       'list-rules',
     );
-    const rule = Rules.find(({ Name }) => Name.startsWith('acting-'))!;
-    expect(rule).toMatchObject({ ScheduleExpression: 'rate(5 minutes)', State: 'ENABLED' });
+    const rule = Rules.find(({ Name }) => Name.startsWith(`acting-${which}Schedule-`))!;
+    expect(rule).toMatchObject({ ScheduleExpression: rate, State: 'ENABLED' });
     const { Targets } = await account.aws<{ Targets: { Arn: string }[] }>(
       'events',
       'list-targets-by-rule',
@@ -418,19 +463,22 @@ describe('a service that is sized by a function', () => {
     expect(Targets.map(({ Arn }) => Arn)).toEqual([FunctionArn]);
   });
 
-  test('is watched: its log does not grow for ever, and failures raise an alarm', async () => {
+  test.each([
+    ['ServiceSize', 'service-size'],
+    ['Sweep', 'sweep'],
+  ] as const)('%s is watched: its log does not grow for ever, and failures raise an alarm', async (which, name) => {
     const { logGroups } = await account.aws<{ logGroups: { logGroupName: string; retentionInDays?: number }[] }>(
       'logs',
       'describe-log-groups',
     );
     expect(logGroups).toContainEqual(
-      expect.objectContaining({ logGroupName: '/ecs-node/sized/service-size', retentionInDays: 30 }),
+      expect.objectContaining({ logGroupName: `/ecs-node/sized/${name}`, retentionInDays: 30 }),
     );
-    const { Namespace, MetricName, Dimensions } = template.Resources['ServiceSizeAlarm']!.Properties;
+    const { Namespace, MetricName, Dimensions } = template.Resources[`${which}Alarm`]!.Properties;
     expect({ Namespace, MetricName, Dimensions }).toEqual({
       Namespace: 'AWS/Lambda',
       MetricName: 'Errors',
-      Dimensions: [{ Name: 'FunctionName', Value: { Ref: 'ServiceSizeFunction' } }],
+      Dimensions: [{ Name: 'FunctionName', Value: { Ref: `${which}Function` } }],
     });
   });
 
@@ -492,6 +540,15 @@ async function configure(command: string): Promise<{ config: ReturnType<typeof p
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+}
+
+/** Each action by itself, with how far it reaches: however they were put into statements. */
+function allowances(...policies: ReturnType<typeof policyFor>[]) {
+  return policies
+    .flatMap(({ Statement }) =>
+      Statement.flatMap(({ Action, Sid: _sid, ...rest }) => Action.map((action) => ({ action, ...rest }))),
+    )
+    .toSorted((a, b) => (a.action < b.action ? -1 : 1));
 }
 
 /** The order of statements and of their actions means nothing. */
