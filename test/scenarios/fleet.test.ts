@@ -1,11 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { operatorCredentials, type Simulator } from '../../simulator/simulator.ts';
 import { findingsOf, openFleet, stackId } from './fleet-stage.ts';
+import { scenario } from './scenario.ts';
 import { until } from './stage.ts';
 
 /** As the nodes do, each once; some fuller than others. */
@@ -135,4 +137,24 @@ describe('whoever may look', () => {
     expect(await ended).toBe(0);
     for (const view of printed.trim().split('\n')) expect(JSON.parse(view)).toMatchObject({ summary: { nodes: 3 } });
   });
+});
+
+scenario('a node that has bootstrapped is in the table with its Name and its version', {}, async (scene) => {
+  const { simulator, expect: expectHere } = scene;
+  const node = await scene.launch();
+  await scene.inService(node);
+  const binary = inject('binary');
+  const [, version] = execFileSync(binary, ['--version'], { encoding: 'utf8' }).split(' ');
+  const env = { PATH: process.env['PATH'], ...simulator.operatorEnvironment() };
+  const { stdout } = await promisify(execFile)(binary, ['fleet', '--cluster', 'demo', '--json'], { env });
+  const { rows } = JSON.parse(stdout) as { rows: object[] };
+  const row = {
+    instanceId: node.id,
+    name: expectHere.stringMatching(/^demo ECS - /),
+    version: version!.trim(),
+    troubles: [],
+  };
+  expectHere(rows).toMatchObject([row]);
+  // In the one call that names it.
+  expectHere(node.calls().filter((call) => call === 'ec2:CreateTags')).toHaveLength(1);
 });

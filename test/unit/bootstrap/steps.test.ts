@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { renderTemplate } from '../../../bootstrap/naming.ts';
+import { tagName } from '../../../bootstrap/steps/name-tag.ts';
 import { ConfigError, Unavailable, exitCode } from '../../../core/errors.ts';
 import { paths } from '../../../core/state.ts';
 import { opsworksConfig, plainConfig, setStage } from './stage.ts';
@@ -102,6 +103,19 @@ describe('the Name tag', () => {
     right.world.metadata.tags = { Name: 'demo ECS - ip-10-0-0-7' };
     await right.boot();
     expect(right.world.calls.of('tagSelf')).toEqual([]);
+  });
+
+  it('comes with the version in the same call, which is made again when either has changed', async () => {
+    const { world, host, config } = setStage(plainConfig());
+    const trail = { keep: async () => {}, leftMs: () => 60_000 };
+    const tag = (version: string) => tagName(host, config, trail, new AbortController().signal, version);
+    expect(await tag('1.0.0')).toBe('changed');
+    const tags = { Name: 'demo ECS - ip-10-0-0-7', 'ecs-node:version': '1.0.0' };
+    expect(world.instance.tags).toEqual(tags);
+    world.metadata.tags = tags;
+    expect(await tag('1.0.0')).toBe('unchanged');
+    expect(await tag('1.1.0')).toBe('changed');
+    expect(world.calls.of('tagSelf')).toHaveLength(2);
   });
 
   it('is cut to what EC2 takes', async () => {

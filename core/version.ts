@@ -1,0 +1,6 @@
+/** Which version this program is; undefined when it is run from its source. */
+
+declare const __ECS_NODE_VERSION__: string | undefined;
+
+/** Injected by the build. */
+export const version = typeof __ECS_NODE_VERSION__ === 'string' ? __ECS_NODE_VERSION__ : undefined;
