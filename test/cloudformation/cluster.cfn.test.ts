@@ -342,6 +342,7 @@ describe('a fleet that functions look after', () => {
     await writeFile(file, pack({ 'lambda.js': Buffer.from('exports.serviceSize = async () => ({});') }));
     await account.aws('s3api', 'put-object', '--bucket', 'code', '--key', 'ecs-node-lambda.zip', '--body', file);
     await rm(folder, { recursive: true });
+    ({ zip } = await makeLambdaZip());
     await deploy('create-stack', 'sized', given);
     await deploy('create-stack', 'acting', {
       ...given,
@@ -352,7 +353,15 @@ describe('a fleet that functions look after', () => {
       ServiceSizeRate: 'rate(5 minutes)',
       SweepApply: 'true',
     });
+    ({ Functions: functions } = await account.aws<{ Functions: typeof functions }>('lambda', 'list-functions'));
+    ({ Rules: rules } = await account.aws<{ Rules: typeof rules }>('events', 'list-rules'));
+    ({ logGroups } = await account.aws<{ logGroups: typeof logGroups }>('logs', 'describe-log-groups'));
   }, patient);
+  // Asked for once: each call of the AWS CLI is a second of processor time.
+  let zip: Uint8Array;
+  let functions: FunctionConfiguration[];
+  let rules: { Name: string; ScheduleExpression: string; State: string }[];
+  let logGroups: { logGroupName: string; retentionInDays?: number }[];
 
   interface FunctionConfiguration {
     FunctionName: string;
@@ -365,27 +374,25 @@ describe('a fleet that functions look after', () => {
 
   type Which = 'ServiceSize' | 'Sweep';
 
-  async function readFunction(stack: string, which: Which): Promise<FunctionConfiguration> {
-    const found = await account.aws<{ Functions: FunctionConfiguration[] }>('lambda', 'list-functions');
-    return found.Functions.find(({ FunctionName }) => FunctionName.startsWith(`${stack}-${which}Function-`))!;
-  }
+  const functionOf = (stack: string, which: Which) =>
+    functions.find(({ FunctionName }) => FunctionName.startsWith(`${stack}-${which}Function-`))!;
 
   /** Values are strings, which moto does not make of numbers. */
-  async function readEnvironment(stack: string, which: Which): Promise<Record<string, string>> {
-    const { Variables } = (await readFunction(stack, which)).Environment;
+  function environmentOf(stack: string, which: Which): Record<string, string> {
+    const { Variables } = functionOf(stack, which).Environment;
     return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, String(value)]));
   }
 
   test('is swept with an environment that the command takes, and nothing is changed until it shall be', async () => {
     const command = fleetCommandNamed('sweep');
     const { AutoScalingGroupName: group } = await readGroup('sized');
-    expect(readWords(command, await readEnvironment('sized', 'Sweep')).flags).toEqual({
+    expect(readWords(command, environmentOf('sized', 'Sweep')).flags).toEqual({
       json: true,
       cluster: 'sized',
       group: [group],
       apply: false,
     });
-    expect(readWords(command, await readEnvironment('acting', 'Sweep')).flags).toMatchObject({ apply: true });
+    expect(readWords(command, environmentOf('acting', 'Sweep')).flags).toMatchObject({ apply: true });
   });
 
   test('is swept with what "ecs-node policy --for sweep" prints, for its own group and without OpsWorks', async () => {
@@ -406,9 +413,9 @@ describe('a fleet that functions look after', () => {
     expect(allowances(acting.allowed, deeds.allowed)).toEqual(expected('acting', true));
   });
 
-  test('gets an environment that the sizing command takes, and changes nothing until it is told to', async () => {
+  test('gets an environment that the sizing command takes, and changes nothing until it is told to', () => {
     const command = fleetCommandNamed('service-size');
-    expect(readWords(command, await readEnvironment('sized', 'ServiceSize')).flags).toEqual({
+    expect(readWords(command, environmentOf('sized', 'ServiceSize')).flags).toEqual({
       json: true,
       cluster: 'sized',
       service: 'web',
@@ -416,7 +423,7 @@ describe('a fleet that functions look after', () => {
       min: '2',
       apply: false,
     });
-    expect(readWords(command, await readEnvironment('acting', 'ServiceSize')).flags).toMatchObject({
+    expect(readWords(command, environmentOf('acting', 'ServiceSize')).flags).toMatchObject({
       spare: '2',
       max: '9',
       apply: true,
@@ -439,20 +446,15 @@ describe('a fleet that functions look after', () => {
     ['ServiceSize', 'rate(5 minutes)'],
     ['Sweep', 'rate(1 hour)'],
   ] as const)('%s is run by its schedule, as a handler that the zip has', async (which, rate) => {
-    const { FunctionArn, Handler, Runtime } = await readFunction('acting', which);
+    const { FunctionArn, Handler, Runtime } = functionOf('acting', which);
     expect(Runtime).toBe('nodejs24.x');
     const [file, exported] = Handler.split('.');
-    const { zip } = await makeLambdaZip();
     const loaded: { exports: Record<string, unknown> } = { exports: {} };
     const code = Buffer.from(unzipSync(zip)[`${file}.js`]!).toString();
     runInThisContext(`(function (module, require) {${code}\n})`)(loaded, createRequire(import.meta.url));
     expect(loaded.exports[exported!]).toBeTypeOf('function');
 
-    const { Rules } = await account.aws<{ Rules: { Name: string; ScheduleExpression: string; State: string }[] }>(
-      'events',
-      'list-rules',
-    );
-    const rule = Rules.find(({ Name }) => Name.startsWith(`acting-${which}Schedule-`))!;
+    const rule = rules.find(({ Name }) => Name.startsWith(`acting-${which}Schedule-`))!;
     expect(rule).toMatchObject({ ScheduleExpression: rate, State: 'ENABLED' });
     const { Targets } = await account.aws<{ Targets: { Arn: string }[] }>(
       'events',
@@ -466,11 +468,7 @@ describe('a fleet that functions look after', () => {
   test.each([
     ['ServiceSize', 'service-size'],
     ['Sweep', 'sweep'],
-  ] as const)('%s is watched: its log does not grow for ever, and failures raise an alarm', async (which, name) => {
-    const { logGroups } = await account.aws<{ logGroups: { logGroupName: string; retentionInDays?: number }[] }>(
-      'logs',
-      'describe-log-groups',
-    );
+  ] as const)('%s is watched: its log does not grow for ever, and failures raise an alarm', (which, name) => {
     expect(logGroups).toContainEqual(
       expect.objectContaining({ logGroupName: `/ecs-node/sized/${name}`, retentionInDays: 30 }),
     );
