@@ -12,7 +12,7 @@ import { confirmScaleIn, leaveGroup } from './departure/hook.ts';
 import { beginState, hasReached, isOver, isUrgent, merge } from './departure/order.ts';
 import { leaveRegistrar } from './departure/registrar.ts';
 import { waitForSteadyServices } from './departure/steady.ts';
-import { waitForTasks } from './departure/tasks.ts';
+import { drainLatecomer, waitForTasks } from './departure/tasks.ts';
 import { terminate } from './departure/terminate.ts';
 import { globalMarginMs, keepHookAlive } from './heartbeats.ts';
 import type { Order } from './watcher.ts';
@@ -34,8 +34,14 @@ const rooms: Record<Phase, Room> = {
     await Promise.all(departure.beside);
     await leaveRegistrar(departure, signal);
   },
-  terminate,
-  hook: leaveGroup,
+  async terminate(departure, signal) {
+    if (departure.state.cause !== 'bootstrap-failed') await drainLatecomer(departure, signal);
+    await terminate(departure, signal);
+  },
+  async hook(departure, signal) {
+    if (departure.state.ending === 'await') await drainLatecomer(departure, signal);
+    await leaveGroup(departure, signal);
+  },
   done: async () => {},
 };
 

@@ -27,7 +27,7 @@ function number(text: string, name: string): number {
 }
 
 if (values.year) {
-  const { ok, text } = await boredom(values.seed === undefined ? 1 : number(values.seed, 'seed'), 365);
+  const { ok, text } = await boredom(values.seed === undefined ? 1 : number(values.seed, 'seed'), 365, 'seldom');
   console.log(text);
   process.exit(ok ? 0 : 1);
 }

@@ -16,6 +16,8 @@ import { drawScenario, type Scenario } from './scenario.ts';
 /** What is asked of this thread: its seed as it starts, then the day to live until. */
 export interface Bored {
   seed: number;
+  /** How often questions are asked: as often as it takes to see a leak in days, or so seldom that a year ends in minutes. */
+  pace: 'often' | 'seldom';
 }
 
 /** How the node is. */
@@ -31,26 +33,41 @@ export interface Mood {
 
 const dayMs = 86_400_000;
 
-/** Short sleeps take up to a minute: the same loops, a thirtieth of the turns. */
-const slowness = 30;
+/** Short sleeps take a minute, or ten: the same loops, fewer turns. */
+const slowness = { often: 30, seldom: 300 };
 
-/** The seldom questions, so that a year ends: what leaks, leaks at each of them. */
-const settings = {
+const always = {
   cluster: 'demo',
   registrar: 'opsworks',
   opsworks: { stack: 'demo', layer: 'ecs' },
   spot: { pollSeconds: 60 },
-  rebalance: { pollSeconds: 60 },
   autoScaling: { pollSeconds: 60, launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate' },
-  ecsAgent: { pollSeconds: 60 },
-  metrics: { enabled: true, everySeconds: 900 },
+};
+
+/** The checks of a year are as many as those of a month as it is configured by default. */
+const settings = {
+  often: {
+    ...always,
+    rebalance: { pollSeconds: 60 },
+    ecsAgent: { pollSeconds: 60 },
+    metrics: { enabled: true, everySeconds: 900 },
+  },
+  seldom: {
+    ...always,
+    rebalance: { pollSeconds: 300 },
+    ecsAgent: { pollSeconds: 600 },
+    disk: { checkSeconds: 600 },
+    maintenance: { pollSeconds: 600 },
+    metrics: { enabled: true, everySeconds: 3600 },
+  },
 };
 
 /** With Node's own AbortSignal, whose listeners are what leaks most easily. */
-function begin(seed: number): { region: Region; node: Node } {
+function begin({ seed, pace }: Bored): { region: Region; node: Node } {
   const chance = openChance(seed);
-  const region = openRegion(boring(drawScenario(chance)), chance, 10);
-  const sky: Sky = { clock: region.clock, chance, weather: region.weather, witness: openWitness(region), slowness };
+  const region = openRegion(boring(drawScenario(chance), pace), chance, 10);
+  const { clock, weather } = region;
+  const sky: Sky = { clock, chance, weather, witness: openWitness(region), slowness: slowness[pace] };
   const node = openNode(region, 1);
   region.nodes.push(node);
   openDisk(region, node);
@@ -61,12 +78,12 @@ function begin(seed: number): { region: Region; node: Node } {
 }
 
 /** One healthy node with everything that a node does by itself. */
-function boring(scenario: Scenario): Scenario {
+function boring(scenario: Scenario, pace: Bored['pace']): Scenario {
   Object.assign(scenario.opsworks, { registersAs: 'registered', registersAfterMs: 30_000 });
   Object.assign(scenario.opsworks, { setupEndsAs: 'online', setupTakesMs: 30_000 });
   return {
     ...scenario,
-    config: parseConfig(settings),
+    config: parseConfig(settings[pace]),
     planted: undefined,
     denied: [],
     daily: 0,
@@ -110,11 +127,10 @@ async function collect(gc: () => void): Promise<void> {
   }
 }
 
-const { seed } = workerData as Bored;
 setFlagsFromString('--expose-gc');
 // Made once: each new context is a heap of things itself.
 const gc = runInNewContext('gc') as () => void;
-const { region, node } = begin(seed);
+const { region, node } = begin(workerData as Bored);
 parentPort!.on('message', (day: number) => {
   void liveUntil(region, node, day)
     .then(() => collect(gc))

@@ -84,7 +84,7 @@ export function bytesOf(census: Census): number {
 }
 
 /** What grew most, for whoever looks for a leak. */
-export function growthBetween(before: Census, after: Census, most: number): string[] {
+export function whatGrew(before: Census, after: Census, most: number): string[] {
   return [...after]
     .map(([what, bytes]) => [what, bytes - (before.get(what) ?? 0)] as const)
     .filter(([, bytes]) => bytes > 0)

@@ -105,6 +105,25 @@ describe('a departure', () => {
     expect(state.troubles).toEqual([]);
   });
 
+  // It registered while its registrar was left, got a task, and ended ten seconds later under it.
+  it('drains also a node that ECS comes to know while it leaves, and waits for the tasks it got', async () => {
+    const stage = setStage();
+    const { cluster, clock } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent] = [[], undefined];
+    let stopped = false;
+    const deregister = async () => {
+      [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+      cluster.addTask(stage.own.arn, { stopsAfterMs: 20_000 });
+    };
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'terminateInGroup') stopped = cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED');
+    };
+    await clock.finish(leave(stage.host, stage.config, someOrder(), { deregister }, never));
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stopped).toBe(true);
+  });
+
   it('ends the same when AWS throttles, or is silent in, any of its calls for minutes', async () => {
     const whole = setStage(withBalancers());
     const prepare = (stage: typeof whole) => {
