@@ -11,6 +11,9 @@ const commit = typeof __ECS_NODE_COMMIT__ === 'string' ? __ECS_NODE_COMMIT__ : '
 
 const args = process.argv.slice(2);
 
+// Whoever started us may have any mask: folders that all may write to, or that nobody else may enter, are neither wanted.
+process.umask(0o022);
+
 // Before anything is loaded: what is asked most often must cost no more than Node itself.
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) printVersion();
 else void main();

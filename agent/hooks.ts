@@ -32,7 +32,8 @@ export async function runHooks(
       host.log.warn('hooks cut off', { occasion, next: name });
       return;
     }
-    const command = { file: `${folder}/${name}`, args: [], environment: factsFor(host, config, occasion, departure) };
+    const environment = factsFor(host, config, occasion, departure);
+    const command = { file: `${folder}/${name}`, args: [], environment, guarded: true as const };
     const began = host.clock.uptime();
     try {
       const { code, tail } = await within(ms, (inner) => host.machine.run(command, inner), host.clock, signal);

@@ -4,6 +4,7 @@ import type { Config } from '../core/config.ts';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
+import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
 import { keepHookAlive } from './heartbeats.ts';
@@ -151,13 +152,18 @@ function openRegistration(host: Host, config: Config): Look {
   };
 }
 
+/** What stands behind it may be a key, and what is told is read by many. */
+function withoutQuery(url: string): string {
+  return redact(url.replace(/[?#].*$/s, ''));
+}
+
 function openCheck(host: Host, check: Config['join']['checks'][number]): Look {
   const ms = check.timeoutSeconds * 1000;
   return async (signal) => {
     try {
       if ('url' in check) {
         const status = await within(ms, (inner) => host.machine.probe(check.url, inner), host.clock, signal);
-        return status >= 200 && status < 400 ? undefined : `${check.url} answered ${status}`;
+        return status >= 200 && status < 400 ? undefined : `${withoutQuery(check.url)} answered ${status}`;
       }
       const [file = '', ...args] = check.command;
       const command = { file, args, environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' } };
@@ -166,7 +172,7 @@ function openCheck(host: Host, check: Config['join']['checks'][number]): Look {
     } catch (error) {
       signal.throwIfAborted();
       // Nobody listening is what the check is there to find: it says nothing about AWS.
-      return `${'url' in check ? check.url : check.command[0]}: ${messageOf(error)}`;
+      return `${'url' in check ? withoutQuery(check.url) : check.command[0]}: ${redact(messageOf(error))}`;
     }
   };
 }

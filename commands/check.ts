@@ -1,8 +1,9 @@
 /** `ecs-node check`: the effective configuration as YAML, each value with where it came from; every fault at once. */
 
-import { Document, isMap, isScalar, isSeq, type Node } from 'yaml';
+import { Document, isMap, isScalar, isSeq, visit, type Node } from 'yaml';
 import type { Config } from '../core/config.ts';
 import { retry } from '../core/patience.ts';
+import { tellable } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
@@ -32,7 +33,7 @@ export const check: Run = async (caller, words, signal) => {
   return 0;
 };
 
-/** Valid YAML, so that it may be used as a configuration. */
+/** Valid YAML, so that it may be used as a configuration, once its secrets are filled in again. */
 export function renderEffective(config: Config, sourceOf: (path: string) => string | undefined): string {
   const document = new Document(config);
   annotate(document.contents, [], sourceOf);
@@ -45,7 +46,17 @@ function annotate(node: unknown, path: readonly string[], sourceOf: (path: strin
       annotate(value, [...path, String((key as { value: unknown }).value)], sourceOf);
   } else if (isScalar(node) || isSeq(node) || isMap(node)) {
     const source = sourceOf(path.join('.'));
+    hide(node, path.at(-1) ?? '');
     (node as Node).comment = source === undefined ? ' default' : ` from ${source}`;
     if (isSeq(node) || isMap(node)) node.flow = true;
   }
+}
+
+/** The output of this command is what people paste into a ticket. */
+function hide(node: unknown, name: string): void {
+  visit(node as Node, {
+    Scalar(_, scalar) {
+      if (typeof scalar.value === 'string') scalar.value = tellable(name, scalar.value);
+    },
+  });
 }

@@ -3,6 +3,7 @@
 import { Unavailable } from '../core/errors.ts';
 import type { Machine, Metadata } from '../core/host.ts';
 import { within } from '../core/patience.ts';
+import { holdsSecret } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
@@ -59,7 +60,7 @@ export async function writeEdits(
   const written = [];
   for (const { path, text } of edits) {
     if (text !== undefined) {
-      const outcome = await machine.writeText(path, text);
+      const outcome = await machine.writeText(path, text, holdsSecret(text) ? 0o600 : undefined);
       written.push({ path, what: outcome === 'changed' ? ('written' as const) : outcome });
     } else if (await machine.remove(path)) {
       written.push({ path, what: 'removed' as const });

@@ -3,6 +3,7 @@
 import type * as z from 'zod';
 import type { Fault } from './errors.ts';
 import { nearest } from './nearest.ts';
+import { hidden, isSecretName, redact } from './secrets.ts';
 
 type Issue = z.core.$ZodIssue;
 type Node = z.core.$ZodType;
@@ -19,11 +20,19 @@ export function settingsBelow(schema: Node, path: Path): string[] {
   return node !== undefined && isObject(node) ? Object.keys(node._zod.def.shape) : [];
 }
 
+/** Settings for the ECS agent may be passwords; as a whole they may hold some. */
+function mustHide(path: Path): boolean {
+  const [section, inner, name] = path.map(String);
+  if (section !== 'ecs') return false;
+  return inner === undefined || (inner === 'settings' && (name === undefined || isSecretName(name)));
+}
+
 function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
   const found = valueAt(settings, issue.path);
   const node = nodeAt(schema, issue.path);
   const path = renderPath(issue.path);
-  const mustBe = () => `must be ${node === undefined ? 'something else' : allowed(node)}; found ${renderFound(found)}`;
+  const told = mustHide(issue.path) ? hidden : renderFound(found);
+  const mustBe = () => `must be ${node === undefined ? 'something else' : allowed(node)}; found ${told}`;
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
@@ -31,7 +40,7 @@ function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
         problem: unknownKey(key, settingsBelow(schema, issue.path)),
       }));
     case 'invalid_union':
-      return unionFaults(issue, node, path, found);
+      return unionFaults(issue, node, path, found, told);
     case 'invalid_key':
       return [{ path, problem: issue.issues[0]?.message ?? 'is not a possible name' }];
     case 'invalid_type':
@@ -47,7 +56,7 @@ function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
     case 'invalid_element':
     case 'not_multiple_of':
     case 'custom':
-      return [{ path, problem: `${issue.message}; found ${renderFound(found)}` }];
+      return [{ path, problem: `${issue.message}; found ${told}` }];
   }
 }
 
@@ -57,11 +66,12 @@ function unionFaults(
   node: Node | undefined,
   path: string,
   found: unknown,
+  told: string,
 ): Fault[] {
   const options = node !== undefined && isUnion(node) ? node._zod.def.options : [];
   const objects = options.filter(isObject);
   if (node === undefined || objects.length === 0 || typeof found !== 'object' || found === null) {
-    return [{ path, problem: `must be ${node && allowed(node)}; found ${renderFound(found)}` }];
+    return [{ path, problem: `must be ${node && allowed(node)}; found ${told}` }];
   }
   const meant = options.findIndex((option) => isObject(option) && requiredOf(option).some((key) => key in found));
   if (meant === -1) {
@@ -150,7 +160,7 @@ function renderPath(path: Path): string {
 const longestFound = 100;
 
 function renderFound(value: unknown): string {
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
+  const text = redact(typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value)));
   return text.length > longestFound ? `${text.slice(0, longestFound)}…` : text;
 }
 

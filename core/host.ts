@@ -108,12 +108,14 @@ export interface Command {
   folder?: string;
   /** For what it makes: 0o007 for the OpsWorks installer. */
   umask?: number;
+  /** Refused where anybody but root can change the program, or put another in its place. */
+  guarded?: true;
 }
 
 export interface Exit {
   /** The exit code, or 128 + the signal's number. */
   code: number;
-  /** The last 4 kB of standard output and standard error together. */
+  /** The last 4 kB of standard output and standard error together, without what looks like a secret. */
   tail: string;
 }
 

@@ -55,7 +55,7 @@ export function parseAssignment(text: string): { path: string[]; value: unknown 
   const path = key.split('.');
   if (!text.includes('=') || !path.every((part) => /^[A-Za-z]\w*$/.test(part))) {
     throw new UsageError(
-      `--set ${JSON.stringify(text)}: must be KEY=VALUE with a dotted key, such as disk.fullPercent=85`,
+      `--set ${JSON.stringify(text.replace(/=.*$/s, '=…'))}: must be KEY=VALUE with a dotted key, such as disk.fullPercent=85`,
     );
   }
   if (value === '') return { path, value: '' };
@@ -146,18 +146,25 @@ export function readDocument(text: string, source: string, lines = new LineCount
     // Silent: what it thinks of a text is told as a fault, never printed by the library with pieces of the text.
     document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   } catch (cause) {
-    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${messageOf(cause)}` }], { cause });
+    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${withoutText(messageOf(cause))}` }], {
+      cause,
+    });
   }
   const found = [...document.errors, ...document.warnings].slice(0, maxFaults);
   const faults: Fault[] = found.map(({ message, pos, code }) => ({
     path: `${source}:${lines.linePos(pos[0]).line}`,
-    problem: code === 'DUPLICATE_KEY' ? 'the same setting twice in one section' : `not YAML: ${message}`,
+    problem: code === 'DUPLICATE_KEY' ? 'the same setting twice in one section' : `not YAML: ${withoutText(message)}`,
   }));
   if (faults.length > 0) throw new ConfigError(faults);
   const key = keyThatIsNoName(document);
   if (key === undefined) return document;
   const line = lines.linePos(key.range?.[0] ?? 0).line;
   throw new ConfigError([{ path: `${source}:${line}`, problem: 'something that is no name stands before a colon' }]);
+}
+
+/** Behind the colon the parser quotes the text, which may be a password. */
+function withoutText(message: string): string {
+  return message.replace(/: .*$/s, '');
 }
 
 /** A list or a section as a key would become one by being printed. */
@@ -188,7 +195,9 @@ function toValue(document: Document.Parsed, source: string, aliases: number): un
   try {
     value = document.toJS({ maxAliasCount: aliases });
   } catch (cause) {
-    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${messageOf(cause)}` }], { cause });
+    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${withoutText(messageOf(cause))}` }], {
+      cause,
+    });
   }
   if (isDeeper(value, maxDepth)) throw tooDeep(source);
   return value;

@@ -93,7 +93,8 @@ async function writeBytes(file: string, path: string, bytes: Buffer, mode?: numb
   const wantedMode = mode ?? (old ? old.mode & 0o7777 : 0o644);
   if (old && (old.mode & 0o7777) === wantedMode && (await readBytes(file))?.equals(bytes)) return 'unchanged';
 
-  await mkdir(folder, { recursive: true });
+  // Whatever our own mask is (main.ts sets it): nobody else may put files beside ours.
+  await mkdir(folder, { recursive: true, mode: 0o755 });
   await sweep(folder, basename(file));
   const random = Math.random().toString(36).slice(2) || '0';
   const fresh = join(folder, `.${basename(file)}.${pid}.${random}.ecs-node`);

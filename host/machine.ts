@@ -8,6 +8,7 @@ import { paths } from '../core/state.ts';
 import { say } from './console.ts';
 import type { Environment } from './environment.ts';
 import { openBelow, openFiles } from './files.ts';
+import { mustBeGuarded } from './guarded.ts';
 import { openAnswer } from './http.ts';
 import { run } from './processes.ts';
 import { notify, powerOff, restartUnit } from './systemd.ts';
@@ -18,15 +19,12 @@ const bootId = '/proc/sys/kernel/random/boot_id';
 export function openMachine(root: string, environment: Environment): Machine {
   const top = resolve(root);
   const below = openBelow(top);
-  const runBelow: Machine['run'] = async (command, signal) =>
-    run(
-      {
-        ...command,
-        file: await below(command.file, { through: true }),
-        ...(command.folder !== undefined && { folder: await below(command.folder) }),
-      },
-      signal,
-    );
+  const runBelow: Machine['run'] = async (command, signal) => {
+    const file = await below(command.file, { through: true });
+    if (command.guarded === true) await mustBeGuarded(file, top);
+    const folder = command.folder === undefined ? {} : { folder: await below(command.folder) };
+    return run({ ...command, file, ...folder }, signal);
+  };
   return {
     ...openFiles(top),
     async measureDisk(path) {
@@ -48,16 +46,21 @@ export function openMachine(root: string, environment: Environment): Machine {
     powerOff: (signal) => powerOff(runBelow, signal),
     async pruneImages(signal) {
       const { pruneImages } = await import('./docker.ts');
-      return pruneImages(await below('/var/run/docker.sock'), signal);
+      return pruneImages(await below('/var/run/docker.sock', { through: true }), signal);
     },
-    say: (line) => say(join(top, 'dev/console'), line),
+    // Under another root, a link to the machine's own console must not be followed.
+    say: async (line) =>
+      below('/dev/console', { through: true }).then(
+        (file) => say(file, line),
+        () => {},
+      ),
     notify: (state) => notify(runBelow, environment['NOTIFY_SOCKET'], state),
   };
 }
 
 /** Only the status counts, so the body is not waited for. */
 async function probe(url: string, signal: AbortSignal): Promise<number> {
-  return openAnswer({ who: `GET ${url}`, url: new URL(url) }, signal, async (response) => {
+  return openAnswer({ who: `GET ${new URL(url).origin}`, url: new URL(url) }, signal, async (response) => {
     response.destroy();
     return response.statusCode ?? 0;
   });

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { kill, umask } from 'node:process';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Command, Exit } from '../core/host.ts';
+import { redact } from '../core/secrets.ts';
 import { codeOf } from './http.ts';
 
 const tailBytes = 4096;
@@ -43,7 +44,7 @@ export async function run(command: Command, signal: AbortSignal): Promise<Exit> 
       throw signal.reason;
     }
     await Promise.race([once(child.stdout, child.stderr), pause(lingerMs)]);
-    return { code, tail: tail.read() };
+    return { code, tail: redact(tail.read()) };
   } finally {
     clearTimeout(killer);
     signal.removeEventListener('abort', stop);

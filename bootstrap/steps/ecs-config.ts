@@ -10,7 +10,8 @@ export const ecsConfig: Step = {
   async run(host, config) {
     const before = (await host.machine.readText(paths.ecsConfig)) ?? '';
     const after = renderEcsConfig(before, ecsSettings(config));
-    return before === after ? 'unchanged' : host.machine.writeText(paths.ecsConfig, after);
+    // It may hold passwords of registries (ECS_ENGINE_AUTH_DATA), and both of its readers are root.
+    return before === after ? 'unchanged' : host.machine.writeText(paths.ecsConfig, after, 0o600);
   },
 };
 

@@ -247,8 +247,7 @@ const questions = {
 
 /** Names that the answers really have, so that a spoilt value is read by somebody. */
 const field = fc.constantFrom(
-  ...[
-    'Tags',
+  'Tags',
     'Key',
     'Value',
     'Activities',
@@ -257,17 +256,13 @@ const field = fc.constantFrom(
     'LifecycleHooks',
     'LifecycleHookName',
     'HeartbeatTimeout',
-  ],
-  ...[
-    'AutoScalingInstances',
+  'AutoScalingInstances',
     'InstanceId',
     'LifecycleState',
     'containerInstances',
     'containerInstanceArns',
     'ec2InstanceId',
-  ],
-  ...[
-    'containerInstanceArn',
+  'containerInstanceArn',
     'status',
     'failures',
     'reason',
@@ -276,9 +271,7 @@ const field = fc.constantFrom(
     'lastStatus',
     'clusters',
     'serviceArns',
-  ],
-  ...[
-    'services',
+  'services',
     'desiredCount',
     'attributes',
     'name',
@@ -287,9 +280,7 @@ const field = fc.constantFrom(
     'TargetHealthDescriptions',
     'TargetHealth',
     'State',
-  ],
-  ...[
-    'Stacks',
+  'Stacks',
     'Name',
     'StackId',
     'Layers',
@@ -299,9 +290,7 @@ const field = fc.constantFrom(
     'AgentInstallerUrl',
     'Hostname',
     'Instances',
-  ],
-  ...[
-    'Ec2InstanceId',
+  'Ec2InstanceId',
     'Status',
     'InstanceInformationList',
     'PingStatus',
@@ -310,7 +299,6 @@ const field = fc.constantFrom(
     '__type',
     'nextToken',
     'NextToken',
-  ],
 );
 const own = fc.constantFrom<unknown>(someIdentity.instanceId, 'RUNNING', '2030-01-01T00:00:00Z', arn, 'name', 'ecs');
 
