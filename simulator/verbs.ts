@@ -31,6 +31,7 @@ import { putParameter } from './world/systems-manager.ts';
 import {
   ensureDefinition,
   findDefinition,
+  needActiveDefinition,
   registerDefinition,
   type DefinitionOptions,
 } from './world/task-definitions.ts';
@@ -73,6 +74,8 @@ export interface Verbs {
   endTask(cluster: string, taskArn: string, reason?: string): void;
   /** The family's next revision. Returns its ARN. */
   registerTaskDefinition(family: string, definition?: DefinitionOptions): string;
+  /** One revision: nothing is started from it any more. */
+  deregisterTaskDefinition(name: string): void;
 
   /** The notice comes now; the instance is reclaimed when the time (two minutes) is up. */
   noticeSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
@@ -192,6 +195,7 @@ function clusterVerbs(world: World, machines: Machines) {
       stopTask(world, cluster, task, reason, 'EssentialContainerExited');
     },
     registerTaskDefinition: (family, options) => registerDefinition(world, family, options).arn,
+    deregisterTaskDefinition: (name) => void (needActiveDefinition(world, name).status = 'INACTIVE'),
   } satisfies Partial<Verbs>;
 }
 

@@ -18,6 +18,8 @@ describeCloud(
     'hooks are told with their limits': 'moto gives every hook a global time-out of 48 hours',
     'a cluster that does not exist is refused': 'moto says that it is empty',
     'a place in the queue to leave is taken once, kept, and given back': 'moto does not know targets by ARN',
+    'a revision that was deregistered stands for nothing any more': 'moto finds nothing else by the family then',
+    'a task is not started where there is no room for it': 'moto has room for every task',
     'a load balancer that does not exist is refused': 'moto answers 500',
   },
 );

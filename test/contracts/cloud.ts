@@ -29,6 +29,10 @@ export interface CloudStage {
     register(): Promise<string>;
     /** A task on this instance. Its ARN. */
     runTask?: () => Promise<string>;
+    /** Registers the next revision of a family; its ARN. */
+    define(family: string, memory: number): Promise<string>;
+    /** Nobody may use it any more. */
+    retire(definition: string): Promise<void>;
     /** ECS counts by status and by filter. */
     counts: boolean;
   };
@@ -289,6 +293,67 @@ function describeCluster(open: Open): void {
     await eventually(stage, async () => {
       expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
     });
+  });
+
+  test('a family stands for its newest ACTIVE revision; what is not there is absent', async () => {
+    const { cloud, cluster } = await open();
+    expect(await cloud.readTaskDefinition('logs', patient)).toBeUndefined();
+    const first = await cluster!.define('logs', 64);
+    const second = await cluster!.define('logs', 64);
+    expect(first).toMatch(/:task-definition\/logs:1$/);
+    for (const name of ['logs', 'logs:2', second]) expect(await cloud.readTaskDefinition(name, patient)).toBe(second);
+    for (const name of ['logs:1', first]) expect(await cloud.readTaskDefinition(name, patient)).toBe(first);
+    for (const name of ['log', 'logs:3']) expect(await cloud.readTaskDefinition(name, patient)).toBeUndefined();
+  });
+
+  test('a revision that was deregistered stands for nothing any more', async () => {
+    const { cloud, cluster } = await open();
+    const first = await cluster!.define('logs', 64);
+    const second = await cluster!.define('logs', 64);
+    await cluster!.retire(second);
+    expect(await cloud.readTaskDefinition('logs', patient)).toBe(first);
+    expect(await cloud.readTaskDefinition(second, patient)).toBeUndefined();
+  });
+
+  test('a task that was started here is told with what it is and who started it', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const definition = await cluster!.define('logs', 64);
+    const task = await cloud.startTask(cluster!.name, arn, definition, 'ecs-node/daemon', patient);
+    const told = await cloud.readTasks(cluster!.name, arn, patient);
+    expect(told).toMatchObject([{ arn: task, definition, startedBy: 'ecs-node/daemon', group: 'family:logs' }]);
+    expect(await cloud.readStopReason(cluster!.name, task, patient)).toBeUndefined();
+  });
+
+  test('a task is not started where there is no room for it', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const huge = await cluster!.define('huge', 9_999_999);
+    const start = cloud.startTask(cluster!.name, arn, huge, 'ecs-node/daemon', patient);
+    await expect(start).rejects.toMatchObject({ name: 'Refused', code: 'RESOURCE:MEMORY' });
+    expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
+  });
+
+  test('a task is not started from what is not there', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const start = cloud.startTask(cluster!.name, arn, 'nothing:1', 'ecs-node/daemon', patient);
+    await expect(start).rejects.toThrow(Refused);
+    expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
+  });
+
+  test('a task that has stopped says why', async () => {
+    const stage = await open();
+    const { cloud, cluster } = stage;
+    const arn = await cluster!.register();
+    const definition = await cluster!.define('logs', 64);
+    const task = await cloud.startTask(cluster!.name, arn, definition, 'ecs-node/daemon', patient);
+    await cloud.stopTask(cluster!.name, task, 'one is enough', patient);
+    await eventually(stage, async () => {
+      expect(await cloud.readStopReason(cluster!.name, task, patient)).toContain('one is enough');
+    });
+    const nobody = task.replace(/.{8}$/, '00000bad');
+    expect(await cloud.readStopReason(cluster!.name, nobody, patient)).toBeUndefined();
   });
 
   test('counts those who are registered, who drain, and whose agent is away', async (context) => {

@@ -10,6 +10,10 @@ export interface EcsAgentStage {
   register(): Promise<void>;
   /** A task runs here; its ARN. Only after `register`. */
   runTask(): Promise<string>;
+  /** A task whose one container, `web`, publishes 80/tcp at any host port; its ARN. */
+  publish(): Promise<string>;
+  /** Lets some time pass. */
+  pause(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,6 +49,21 @@ export function describeEcsAgent(name: string, open: () => Promise<EcsAgentStage
       expect(tasks).toMatchObject([{ arn, desiredStatus: 'RUNNING' }]);
       expect(tasks?.[0]?.family).not.toBe('');
       expect(tasks?.[0]?.knownStatus).not.toBe('STOPPED');
+    });
+
+    test('a container is told with its id and the host ports that it has got, once it runs', async () => {
+      const { ecsAgent, register, publish, pause } = await node();
+      await register();
+      await publish();
+      const read = async () => (await ecsAgent.readTasks(patient))?.[0]?.containers?.[0];
+      let web = await read();
+      for (let tries = 0; tries < 200 && web?.ports.length !== 1; tries++) {
+        await pause();
+        web = await read();
+      }
+      expect(web).toMatchObject({ name: 'web', ports: [{ protocol: 'tcp', containerPort: 80 }] });
+      expect(web?.dockerId).toMatch(/^[0-9a-f]{64}$/);
+      expect(web?.ports[0]?.hostPort).toBeGreaterThan(1_023);
     });
   });
 }

@@ -1,14 +1,20 @@
 import {
   DeregisterContainerInstanceCommand,
+  DeregisterTaskDefinitionCommand,
   DescribeContainerInstancesCommand,
   DescribeServicesCommand,
+  DescribeTaskDefinitionCommand,
   DescribeTasksCommand,
   ListAttributesCommand,
   ListContainerInstancesCommand,
   ListTasksCommand,
   PutAttributesCommand,
+  RegisterTaskDefinitionCommand,
+  StartTaskCommand,
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
+  type ContainerDefinition,
+  type StartTaskRequest,
 } from '@aws-sdk/client-ecs';
 import { describe, expect, it } from 'vitest';
 import { ask, clients, codeOf, open, until } from './stage.ts';
@@ -193,5 +199,88 @@ describe('introspection', () => {
     simulator.verbs.stopEcsAgent(id);
     await expect(ask(url)).rejects.toThrow('ECONNREFUSED');
     expect(simulator.world.clusters.get(cluster)!.byInstance.get(id)).toMatchObject({ agentConnected: false });
+  });
+});
+
+describe('task definitions', () => {
+  const register = (ecs: Awaited<ReturnType<typeof stage>>['ecs'], more: Partial<ContainerDefinition> = {}) =>
+    ecs.send(
+      new RegisterTaskDefinitionCommand({
+        family: 'logs',
+        containerDefinitions: [{ name: 'logs', image: 'logs:1', memory: 64, cpu: 32, ...more }],
+      }),
+    );
+  const start = (ecs: Awaited<ReturnType<typeof stage>>['ecs'], arn: string, more: Partial<StartTaskRequest> = {}) =>
+    ecs.send(new StartTaskCommand({ cluster, containerInstances: [arn], taskDefinition: 'logs', ...more }));
+
+  it('are numbered, and a family is its newest ACTIVE revision', async () => {
+    const { ecs } = await stage();
+    await register(ecs);
+    expect((await register(ecs)).taskDefinition).toMatchObject({ revision: 2, status: 'ACTIVE' });
+    const describe = async (taskDefinition: string) =>
+      (await ecs.send(new DescribeTaskDefinitionCommand({ taskDefinition }))).taskDefinition;
+    expect(await describe('logs')).toMatchObject({ revision: 2 });
+    await ecs.send(new DeregisterTaskDefinitionCommand({ taskDefinition: 'logs:2' }));
+    expect(await describe('logs')).toMatchObject({ revision: 1 });
+    expect(await describe('logs:2')).toMatchObject({ status: 'INACTIVE' });
+    expect(await codeOf(describe('web'))).toBe('ClientException');
+  });
+
+  it('start no task where their room or their host port is taken, where the agent is away, or from an INACTIVE one', async () => {
+    const { simulator, ids, ecs, arnOf } = await stage();
+    const arn = arnOf(ids[0]!);
+    const reason = async (more: Partial<StartTaskRequest> = {}) =>
+      (await start(ecs, arn, more)).failures?.map((failure) => failure.reason);
+    await register(ecs, { memory: 9_999 });
+    expect(await reason()).toEqual(['RESOURCE:MEMORY']);
+    await register(ecs, { cpu: 9_999 });
+    expect(await reason()).toEqual(['RESOURCE:CPU']);
+    await register(ecs, { portMappings: [{ containerPort: 80, hostPort: 80 }] });
+    expect(await reason()).toEqual([]);
+    expect(await reason()).toEqual(['RESOURCE:PORTS']);
+    expect(await reason({ containerInstances: ['00000000000000000000000000000000'] })).toEqual(['MISSING']);
+    await register(ecs);
+    simulator.verbs.disconnectEcsAgent(ids[0]!);
+    expect(await reason()).toEqual(['AGENT']);
+    simulator.verbs.deregisterTaskDefinition('logs:4');
+    expect(await codeOf(start(ecs, arn, { taskDefinition: 'logs:4' }))).toBe('ClientException');
+    expect(await codeOf(start(ecs, arn, { startedBy: 'x'.repeat(37) }))).toBe('InvalidParameterException');
+  });
+
+  it('give each container a host port of its own, which introspection tells while it runs', async () => {
+    const { simulator, ids, ecs, arnOf, running } = await stage();
+    await register(ecs, { portMappings: [{ containerPort: 9010 }] });
+    await start(ecs, arnOf(ids[0]!));
+    await start(ecs, arnOf(ids[0]!));
+    await until('both run', () => running(ids[0]!).length === 2);
+    const read = async () => {
+      const answer = await fetch(`${simulator.introspectionEndpoint(ids[0]!)}/v1/tasks`);
+      const { Tasks } = (await answer.json()) as { Tasks: { Arn: string; Containers: { Ports?: object[] }[] }[] };
+      return Tasks;
+    };
+    const ports = (await read()).flatMap(({ Containers }) => Containers.flatMap(({ Ports }) => Ports));
+    expect(ports).toEqual([
+      { ContainerPort: 9010, Protocol: 'tcp', HostPort: 32_768 },
+      { ContainerPort: 9010, Protocol: 'tcp', HostPort: 32_769 },
+    ]);
+    const [task] = await read();
+    simulator.verbs.endTask(cluster, task!.Arn);
+    await until('one is left', () => running(ids[0]!).length === 1);
+    await until('it has let go', async () =>
+      (await read()).some(({ Containers }) => Containers[0]!.Ports === undefined),
+    );
+  });
+});
+
+describe('a daemon service', () => {
+  it('leaves a draining instance after the replicas, and waits for no task that nobody’s service has started', async () => {
+    const { simulator, ids, arnOf, drain, running } = await stage(2);
+    simulator.verbs.createService(cluster, { name: 'logs-daemon', daemon: true });
+    await until('one on each', () => ids.every((id) => running(id).length === 1));
+    const lonely = simulator.verbs.runTask(cluster, ids[0]!);
+    await until('it runs', () => running(ids[0]!).length === 2);
+    await drain(arnOf(ids[0]!));
+    await until('the daemon has gone', () => running(ids[0]!).length === 1);
+    expect(running(ids[0]!)[0]!.arn).toBe(lonely);
   });
 });

@@ -1,6 +1,7 @@
 /** The in-memory world of the unit tests, as a stage for the contracts: what they rely on there must hold here too. */
 
 import { Unavailable, ConfigError } from '../../../core/errors.ts';
+import { shortDefinition } from '../../../core/task-definition.ts';
 import { someBalancer } from '../../fakes/cloud/balancers.ts';
 import { fillShelf, type FakeShelves } from '../../fakes/cloud/configuration.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
@@ -58,12 +59,18 @@ export async function fakeMachine(): Promise<MachineStage> {
 }
 
 export async function fakeEcsAgent(): Promise<EcsAgentStage> {
-  const { host, world } = openFakeHost();
+  const { host, world, clock } = openFakeHost();
   return {
     ecsAgent: host.ecsAgent,
     cluster: world.cluster.name,
     register: async () => void world.joinCluster(),
     runTask: async () => world.cluster.addTask(world.localAgent!.containerInstanceArn!).arn,
+    async publish() {
+      const ports = [{ protocol: 'tcp', containerPort: 80, hostPort: 32_768 }];
+      const containers = [{ name: 'web', dockerId: 'c'.repeat(64), ports }];
+      return world.cluster.addTask(world.localAgent!.containerInstanceArn!, { containers }).arn;
+    },
+    pause: () => clock.run(1_000),
     close: async () => {},
   };
 }
@@ -111,6 +118,15 @@ export const fakeCloud: OpenCloud = async ({ member }) => {
       name: world.cluster.name,
       register: async () => world.joinCluster().arn,
       runTask: async () => world.cluster.addTask(world.localAgent!.containerInstanceArn!).arn,
+      define: async (family, memory) =>
+        world.cluster.addDefinition(family, memory > 8_192 ? { failure: 'RESOURCE:MEMORY' } : {}),
+      async retire(definition) {
+        const [family, revision] = shortDefinition(definition).split(':');
+        const found = world.cluster.definitions.find(
+          (each) => each.family === family && String(each.revision) === revision,
+        );
+        found!.status = 'INACTIVE';
+      },
       counts: true,
     },
     balancers: {

@@ -18,7 +18,13 @@ import {
   RunInstancesCommand,
   DescribeSubnetsCommand,
 } from '@aws-sdk/client-ec2';
-import { CreateClusterCommand, ECSClient, RegisterContainerInstanceCommand } from '@aws-sdk/client-ecs';
+import {
+  CreateClusterCommand,
+  DeregisterTaskDefinitionCommand,
+  ECSClient,
+  RegisterContainerInstanceCommand,
+  RegisterTaskDefinitionCommand,
+} from '@aws-sdk/client-ecs';
 import {
   CreateLoadBalancerCommand,
   ElasticLoadBalancingClient,
@@ -160,6 +166,14 @@ async function stageCluster(client: ECSClient, identity: Identity): Promise<NonN
         new RegisterContainerInstanceCommand({ cluster: name, instanceIdentityDocument: JSON.stringify(document) }),
       );
       return containerInstance!.containerInstanceArn!;
+    },
+    async define(family, memory) {
+      const containerDefinitions = [{ name: family, image: `${family}:1`, memory }];
+      const { taskDefinition } = await client.send(new RegisterTaskDefinitionCommand({ family, containerDefinitions }));
+      return taskDefinition!.taskDefinitionArn!;
+    },
+    async retire(taskDefinition) {
+      await client.send(new DeregisterTaskDefinitionCommand({ taskDefinition }));
     },
     // moto's tasks never run, and it filters container instances by nothing.
     counts: false,

@@ -68,6 +68,12 @@ export async function simulatedEcsAgent(): Promise<EcsAgentStage> {
       await wait(() => ecsAgent.readAgent(patient));
     },
     runTask: async () => simulator.verbs.runTask(cluster, id),
+    async publish() {
+      const ports = [{ containerPort: 80, hostPort: 0, protocol: 'tcp' as const }];
+      simulator.verbs.registerTaskDefinition('web', { containers: [{ name: 'web', image: 'web:1', ports }] });
+      return simulator.verbs.runTask(cluster, id, { family: 'web' });
+    },
+    pause: () => sleep(20),
     close: () => simulator.close(),
   };
 }
@@ -115,6 +121,8 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
         return wait(async () => (await agent.readAgent(patient))?.containerInstanceArn);
       },
       runTask: async () => verbs.runTask(cluster, instance.id),
+      define: async (family, memory) => verbs.registerTaskDefinition(family, { memory }),
+      retire: async (definition) => verbs.deregisterTaskDefinition(definition),
       counts: true,
     },
     ...stagePeriphery(simulator, instance),

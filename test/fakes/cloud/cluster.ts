@@ -172,11 +172,12 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
           ...(createdAt !== undefined && { createdAt }),
         }));
     },
-    async stopTask(name, arn) {
+    async stopTask(name, arn, reason) {
       known(name);
       const task = cluster.tasks.find((candidate) => candidate.arn === arn);
       if (task === undefined)
         throw new Refused('The referenced task was not found.', { code: 'InvalidParameterException' });
+      task.stoppedReason ??= reason;
       if (task.lastStatus !== 'STOPPED') stop(task, Math.min(task.stopsAfterMs, stopTimeoutMs));
     },
     ...openTaskStarter(cluster, byArn, clock),
