@@ -48,7 +48,11 @@ export function openContainerInstanceReads(client: ECSClient, ask: Ask): Reads {
   };
   return {
     readContainerInstances: (cluster, signal) => read(cluster, undefined, signal),
-    readContainerInstancesOf: (cluster, instanceId, signal) => read(cluster, `ec2InstanceId == ${instanceId}`, signal),
+    async readContainerInstancesOf(cluster, instanceId, signal) {
+      const found = await read(cluster, `ec2InstanceId == ${instanceId}`, signal);
+      // A deed follows: what another's filter lets through must not count for this one.
+      return found.filter((each) => each.instanceId === instanceId);
+    },
   };
 }
 

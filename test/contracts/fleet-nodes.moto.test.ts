@@ -1,0 +1,15 @@
+import { afterAll, beforeAll } from 'vitest';
+import { describeFleetNodes } from './fleet-nodes.ts';
+import { motoStage } from './stages/fleet.ts';
+import { startMoto, type Moto } from './stages/moto.ts';
+
+let moto: Moto;
+beforeAll(async () => {
+  moto = await startMoto();
+}, 60_000);
+afterAll(() => moto.close());
+
+describeFleetNodes('moto', () => motoStage(moto), {
+  'a cluster and a group that are not there are refused': 'moto says that the cluster is empty',
+  'a note is kept with its container instance, and forgotten': 'moto does not know targets by ARN',
+});

@@ -1,0 +1,151 @@
+/** What everyone who looks after a fleet relies on, whoever answers. */
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { FleetNodes } from '../../core/fleet-nodes.ts';
+
+/** Three nodes in one group, all of them in the cluster. */
+export interface FleetStage {
+  fleet: FleetNodes;
+  cluster: string;
+  group: string;
+  ids: string[];
+  protect(instanceId: string): Promise<void>;
+  report(instanceId: string, usedPercent: number): Promise<void>;
+  /** Lets things take their course between two looks. */
+  pause(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const { signal } = new AbortController();
+const unknown = 'i-0123456789abcdef0';
+
+/** `leftOut`: titles that this one does not keep, and why. */
+export function describeFleetNodes(
+  name: string,
+  open: () => Promise<FleetStage>,
+  leftOut: Readonly<Record<string, string>> = {},
+): void {
+  describe(name, () => {
+    let stage: FleetStage;
+    beforeEach(async () => {
+      stage = await open();
+    }, 60_000);
+    afterEach(() => stage.close());
+
+    const it = (title: string, check: (stage: FleetStage) => Promise<void>) =>
+      test.skipIf(title in leftOut)(title, () => check(stage));
+
+    it('container instances are read all at once, and one by one', async ({ fleet, cluster, ids }) => {
+      const all = await fleet.readContainerInstances(cluster, signal);
+      expect(all.map(({ instanceId }) => instanceId).toSorted()).toEqual(ids.toSorted());
+      expect(all[0]).toMatchObject({
+        status: 'ACTIVE',
+        agentConnected: true,
+        runningTasks: 0,
+        pendingTasks: 0,
+        marks: {},
+      });
+      expect(all[0]!.registeredAt).toBeGreaterThan(Date.now() - 3_600_000);
+      const [one, ...others] = await fleet.readContainerInstancesOf(cluster, ids[1]!, signal);
+      expect({ one: one!.instanceId, others }).toEqual({ one: ids[1], others: [] });
+      expect(await fleet.readContainerInstancesOf(cluster, unknown, signal)).toEqual([]);
+    });
+
+    it('a cluster and a group that are not there are refused', async ({ fleet }) => {
+      await expect(fleet.readContainerInstances('none', signal)).rejects.toMatchObject({ name: 'Refused' });
+      await expect(fleet.readMembers(['none'], signal)).rejects.toMatchObject({ name: 'Refused' });
+    });
+
+    it('members are read all at once, and one by one', async ({ fleet, group, ids }) => {
+      const all = await fleet.readMembers([group], signal);
+      expect(all.map(({ instanceId }) => instanceId).toSorted()).toEqual(ids.toSorted());
+      const member = { group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
+      expect(all[0]).toMatchObject(member);
+      expect(await fleet.readMember(ids[0]!, signal)).toEqual({ ...member, instanceId: ids[0] });
+      expect(await fleet.readMember(unknown, signal)).toBeUndefined();
+    });
+
+    it('instances are read by group and by id, and one that EC2 does not know is missing', async ({
+      fleet,
+      group,
+      ids,
+    }) => {
+      const byGroup = await fleet.readMachinesOfGroups([group], signal);
+      const byId = await fleet.readMachines([...ids, unknown], signal);
+      for (const found of [byGroup, byId]) {
+        expect(found.map(({ instanceId }) => instanceId).toSorted()).toEqual(ids.toSorted());
+        expect(found[0]).toMatchObject({ state: 'running', purchase: 'on-demand' });
+        expect(found[0]!.tags['aws:autoscaling:groupName']).toBe(group);
+      }
+      expect(byId[0]!.launchedAt).toBeGreaterThan(Date.now() - 3_600_000);
+    });
+
+    it('a tag is set, found by its form, and removed only while it has that value', async ({ fleet, ids }) => {
+      const [id = ''] = ids;
+      await fleet.tagMachine(id, 'Name', 'prod ECS - web*1', signal);
+      const named = () => fleet.readMachinesNamed('prod ECS - *', signal);
+      expect((await named()).map(({ instanceId }) => instanceId)).toEqual([id]);
+      await fleet.untagMachine(id, 'Name', 'another', signal);
+      expect(await named()).toHaveLength(1);
+      await fleet.untagMachine(id, 'Name', 'prod ECS - web*1', signal);
+      expect(await named()).toEqual([]);
+    });
+
+    it('a note is kept with its container instance, and forgotten', async ({ fleet, cluster, ids }) => {
+      const read = async () => (await fleet.readContainerInstancesOf(cluster, ids[0]!, signal))[0]!;
+      const { arn } = await read();
+      await fleet.mark(cluster, arn, 'disconnected', 1_700_000_000_000, signal);
+      await fleet.mark(cluster, arn, 'drained', 1_700_000_000_001, signal);
+      expect((await read()).marks).toEqual({ disconnected: 1_700_000_000_000, drained: 1_700_000_000_001 });
+      await fleet.unmark(cluster, arn, ['disconnected', 'draining', 'drained'], signal);
+      expect((await read()).marks).toEqual({});
+    });
+
+    it('a node is drained, and made ACTIVE again', async ({ fleet, cluster, ids }) => {
+      const read = async () => (await fleet.readContainerInstancesOf(cluster, ids[0]!, signal))[0]!;
+      const { arn } = await read();
+      for (const times of [1, 2]) {
+        await fleet.drain(cluster, arn, signal);
+        expect([times, (await read()).status]).toEqual([times, 'DRAINING']);
+      }
+      await fleet.activate(cluster, arn, signal);
+      expect((await read()).status).toBe('ACTIVE');
+    });
+
+    it('a container instance is deregistered', async ({ fleet, cluster, ids }) => {
+      const [own] = await fleet.readContainerInstancesOf(cluster, ids[0]!, signal);
+      await fleet.deregisterContainerInstance(cluster, own!.arn, signal);
+      const left = (await fleet.readContainerInstances(cluster, signal)).map(({ instanceId }) => instanceId);
+      expect(left.toSorted()).toEqual(ids.slice(1).toSorted());
+    });
+
+    it('termination protection is read and cleared', async ({ fleet, protect, ids }) => {
+      const [id = ''] = ids;
+      expect(await fleet.readTerminationProtection(id, signal)).toBe(false);
+      await protect(id);
+      expect(await fleet.readTerminationProtection(id, signal)).toBe(true);
+      await fleet.clearTerminationProtection(id, signal);
+      expect(await fleet.readTerminationProtection(id, signal)).toBe(false);
+      expect(await fleet.readTerminationProtection(unknown, signal)).toBe(false);
+    });
+
+    it('a node that is ended through its group is in service no more', async ({ fleet, group, ids, pause }) => {
+      await fleet.terminateInGroup(ids[0]!, signal);
+      for (let looks = 0; looks < 500; looks++) {
+        const members = await fleet.readMembers([group], signal);
+        const own = members.find(({ instanceId }) => instanceId === ids[0]);
+        if (own?.lifecycleState !== 'InService') return;
+        await pause();
+      }
+      throw new Error('it is still in service');
+    });
+
+    it('the fullest disk of a node is told, and nothing of others', async ({ fleet, report, ids }) => {
+      await report(ids[0]!, 42);
+      await report(ids[1]!, 91);
+      const [own, ...others] = await fleet.readReports('System/Linux', [ids[1]!, ids[2]!], Date.now() + 1_000, signal);
+      expect({ ...own, at: 0, others }).toEqual({ instanceId: ids[1], usedPercent: 91, at: 0, others: [] });
+      expect(own!.at).toBeGreaterThan(Date.now() - 600_000);
+    });
+  });
+}
