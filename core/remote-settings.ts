@@ -1,4 +1,4 @@
-/** What documents that are pulled from elsewhere may set (docs/decisions/0008). */
+/** What documents that are pulled from elsewhere may set (docs/decisions/0009). */
 
 import type { Fault } from './errors.ts';
 import { isPlain, type Layer } from './settings.ts';
