@@ -13,7 +13,7 @@ export interface KubernetesFront {
   addNode(name: string): void;
   /** Resolves when the node has been marked unschedulable, which is the first step of its drain. */
   cordoned(name: string): Promise<void>;
-  /** `GET /api/v1/…` that nobody here knows: what is measured is then not a whole drain. */
+  /** Requests that are not served: the deed that is waited for may then be another one. */
   unknown: string[];
   close(): void;
 }

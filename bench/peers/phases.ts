@@ -57,17 +57,17 @@ interface Notices {
   say(text: string): void;
 }
 
-/** One instance for each side in every round. Their notices come at moments that have nothing to do with the polling. */
+/** One instance for each side in every round. Each notice comes at a moment that has nothing to do with the polling. */
 export async function noticeAll(stage: Stage, candidates: Candidate[], { rounds, say }: Notices): Promise<number[][]> {
   const latencies: number[][] = candidates.map(() => []);
   for (let round = 0; round < rounds; round += 1) {
     const lives = await launch(stage, `round-${round}`, candidates);
     try {
       for (const [index, { id, life }] of lives.entries()) {
-        await sleep(Math.random() * 2_000);
+        await sleep(Math.random() * candidates[index]!.side.pollSeconds * 1_000);
         const since = performance.now();
         stage.account.simulator.verbs.noticeSpot(id, 'terminate', noticeMs);
-        await life.acted;
+        await Promise.race([life.acted, tooLate(candidates[index]!)]);
         latencies[index]!.push(performance.now() - since);
       }
     } finally {
@@ -77,6 +77,12 @@ export async function noticeAll(stage: Stage, candidates: Candidate[], { rounds,
     say(`round ${round + 1} of ${rounds}: ${latencies.map((each) => `${each.at(-1)!.toFixed(0)} ms`).join(', ')}`);
   }
   return latencies;
+}
+
+/** It keeps nobody: the timer is not waited for when all else has ended. */
+async function tooLate({ side }: Candidate): Promise<never> {
+  await sleep(noticeMs, undefined, { ref: false });
+  throw new Error(`${side.name} did nothing before the interruption`);
 }
 
 interface Placed {
