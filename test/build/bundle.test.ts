@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { bundle } from '../../scripts/binary/bundle.ts';
 
+/** A bundle is a second of processor time, which a busy machine gives slowly. */
+const roomy = { timeout: 60_000 };
+
 const CALL = `import { DescribeTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
 export const call = () => [EC2Client.name, DescribeTagsCommand.name].length;`;
 
-test('a lazily imported part works and runs only when it is asked for', async () => {
+test('a lazily imported part works and runs only when it is asked for', roomy, async () => {
   const main = `console.log('main', VERSION); if (process.argv[2]) void import('./part.ts').then((p) => console.log(p.part));`;
   const folder = project({ 'main.ts': main, 'part.ts': `console.log('loading'); export const part = 'part';` });
   const file = join(folder, 'out.cjs');
@@ -18,7 +21,7 @@ test('a lazily imported part works and runs only when it is asked for', async ()
   expect(run('all')).toBe('main 1.2.3\nloading\npart\n');
 });
 
-test('of a large client only the calls that are used come along', async () => {
+test('of a large client only the calls that are used come along', roomy, async () => {
   const main = `void import('./ec2.ts').then(({ call }) => console.log(call()));`;
   const { code } = await bundle(join(project({ 'main.ts': main, 'ec2.ts': CALL }), 'main.ts'), {});
   expect(code).toContain('DescribeTags');
@@ -26,7 +29,7 @@ test('of a large client only the calls that are used come along', async () => {
   expect(code.length).toBeLessThan(300_000);
 });
 
-test('a client that is imported lazily as a whole stops the build', async () => {
+test('a client that is imported lazily as a whole stops the build', roomy, async () => {
   const folder = project({ 'main.ts': `void import('@aws-sdk/client-ec2');` });
   await expect(bundle(join(folder, 'main.ts'), {})).rejects.toThrow('import a file of ours that imports it by name');
 });

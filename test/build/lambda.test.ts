@@ -54,10 +54,13 @@ async function openStage(nodes: number): Promise<Stage> {
   };
 }
 
+/** What it wrote comes by another way than its answer, and may come later. */
+const logOf = (opened: LambdaFunction) => opened.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+
 const web = { ECS_NODE_CLUSTER: 'demo', ECS_NODE_SERVICE: 'web' };
 
 describe('the zip', () => {
-  test('has the same bytes wherever and whenever it is made', async () => {
+  test('has the same bytes wherever and whenever it is made', { timeout: roomy }, async () => {
     const zone = process.env['TZ'];
     onTestFinished(() => {
       if (zone === undefined) delete process.env['TZ'];
@@ -95,8 +98,8 @@ describe('the function that sizes a service', () => {
     expect(await sizing.invoke(event)).toMatchObject({ payload: { action: 'kept', wanted: 3 } });
     expect(stage.desired()).toBe(3);
     expect(stage.mutations()).toEqual(['ecs:UpdateService']);
-    const log = sizing.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(log.filter(({ level }) => level === 'info')).toMatchObject([
+    const told = () => logOf(sizing).filter(({ level }) => level === 'info');
+    await expect.poll(told, { timeout: roomy }).toMatchObject([
       { level: 'info', message: 'invoked', command: 'service-size', requestId: 'request-1' },
       { level: 'info', message: 'resized', from: 2, to: 3, requestId: 'request-1' },
       { level: 'info', message: 'reported', code: 0, report: { action: 'resized' }, requestId: 'request-1' },
@@ -110,7 +113,7 @@ describe('the function that sizes a service', () => {
     stage.simulator.verbs.registerScalableTarget('demo', 'web', 1, 9);
     const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
     expect(await sizing.invoke(event)).toMatchObject({ kind: 'error', errorType: 'Refused' });
-    expect(sizing.lines().at(-1)).toContain('"level":"error"');
+    await expect.poll(() => logOf(sizing).at(-1), { timeout: roomy }).toMatchObject({ level: 'error' });
     expect(stage.mutations()).toEqual([]);
   });
 
@@ -155,8 +158,9 @@ describe('the function that sweeps a fleet', () => {
       kind: 'response',
       payload: { cluster: 'demo', applied: false, nodes: 3, unanswered: [] },
     });
-    const reported = sweeping.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(reported.at(-1)).toMatchObject({ message: 'reported', report: { cluster: 'demo', nodes: 3 } });
+    await expect
+      .poll(() => logOf(sweeping).at(-1), { timeout: roomy })
+      .toMatchObject({ message: 'reported', report: { cluster: 'demo', nodes: 3 } });
     expect(stage.mutations()).toEqual([]);
   });
 
@@ -168,11 +172,12 @@ describe('the function that sweeps a fleet', () => {
     });
     const sweeping = await stage.open({ ECS_NODE_CLUSTER: 'demo', ECS_NODE_APPLY: 'true' }, 'lambda.sweep');
     expect(await sweeping.invoke(event)).toMatchObject({ kind: 'error', errorType: 'Unavailable' });
-    const log = sweeping.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(log.slice(-2)).toMatchObject([
-      { message: 'reported', code: 75, report: { nodes: 1, unanswered: [{ why: expect.any(String) }] } },
-      { level: 'error', message: 'failed' },
-    ]);
+    await expect
+      .poll(() => logOf(sweeping).slice(-2), { timeout: roomy })
+      .toMatchObject([
+        { message: 'reported', code: 75, report: { nodes: 1, unanswered: [{ why: expect.any(String) }] } },
+        { level: 'error', message: 'failed' },
+      ]);
     expect(stage.mutations()).toEqual([]);
   });
 });

@@ -42,7 +42,7 @@ describe('deployments of a service', () => {
     simulator.verbs.endDeployment(cluster, 'web', 'FAILED');
     expect(await read()).toEqual(['PRIMARY FAILED', 'ACTIVE COMPLETED']);
     await ecs.send(new UpdateServiceCommand({ cluster, service: 'web', forceNewDeployment: true }));
-    await until('complete', async () => (await read()).join() === 'PRIMARY COMPLETED');
+    await until('complete', async () => (await read()).join() === 'PRIMARY COMPLETED', 30_000);
   });
 
   it('are unknown of a service that CodeDeploy deploys, and cannot be forced', async () => {
