@@ -2,6 +2,7 @@
 //
 //   npm run bench -- start-up size                    only these
 //   npm run bench -- agent --minutes 1 --try          a quick look, which README.md is not told of
+//   npm run bench -- storm --nodes 200 --seed 7 --try a storm of another size
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,6 +17,7 @@ import type { Part } from './part.ts';
 import { measurePeers } from './peers.ts';
 import { measureSize } from './size.ts';
 import { measureStartUp } from './start-up.ts';
+import { measureStorm } from './storm/storm.ts';
 
 const parts: Record<string, Part> = {
   'start-up': measureStartUp,
@@ -24,7 +26,11 @@ const parts: Record<string, Part> = {
   agent: measureAgent,
   departures: measureDepartures,
   peers: measurePeers,
+  storm: measureStorm,
 };
+
+/** Runs the product's code in this process. */
+const withoutBinary = new Set(['storm']);
 
 const { values, positionals: asked } = parseArgs({
   allowPositionals: true,
@@ -32,6 +38,9 @@ const { values, positionals: asked } = parseArgs({
     minutes: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '5' },
     notices: { type: 'string', default: '50' },
+    nodes: { type: 'string', multiple: true, default: [] },
+    only: { type: 'string', multiple: true, default: [] },
+    seed: { type: 'string', default: '1' },
     /** Prints only. */
     try: { type: 'boolean', default: false },
   },
@@ -39,12 +48,13 @@ const { values, positionals: asked } = parseArgs({
 const unknown = asked.find((name) => !(name in parts));
 if (unknown !== undefined) throw new Error(`no part "${unknown}"; there are ${Object.keys(parts).join(', ')}`);
 
-const program = await ensureBinary();
+const names = asked.length > 0 ? asked : Object.keys(parts);
+const program = names.every((name) => withoutBinary.has(name)) ? undefined : await ensureBinary();
 await mkdir('out', { recursive: true });
 // Not in /tmp, which may be memory: what lies there cannot be dropped from the page cache.
 const folder = await mkdtemp(join('out', 'bench-'));
 try {
-  for (const name of asked.length > 0 ? asked : Object.keys(parts)) await measure(name);
+  for (const name of names) await measure(name);
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
@@ -52,10 +62,14 @@ try {
 async function measure(name: string): Promise<void> {
   const tables = await parts[name]!({
     // Each part may have read the whole file, which is the state that spoils the next one's memory figures.
-    binary: resolve(await takeOwn(program, folder)),
+    binary: program === undefined ? '' : resolve(await takeOwn(program, folder)),
     minutes: Number(values.minutes),
     rounds: Number(values.rounds),
     notices: Number(values.notices),
+    nodes: values.nodes.map(Number),
+    only: values.only,
+    seed: Number(values.seed),
+    keep: !values.try,
     say: (text: string) => console.error(text),
   });
   for (const [section, rows] of Object.entries(tables)) {

@@ -9,6 +9,14 @@ export interface Circumstances {
   rounds: number;
   /** How many spot notices. */
   notices: number;
+  /** How many nodes a storm has; none: as bench/README.md tells. */
+  nodes: readonly number[];
+  /** Decides a storm. */
+  seed: number;
+  /** Acts of a storm; none: all. */
+  only: readonly string[];
+  /** False for a quick look, of which nothing is written down. */
+  keep: boolean;
   /** For people who wait. */
   say(text: string): void;
 }

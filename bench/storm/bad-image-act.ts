@@ -1,0 +1,47 @@
+/** Act 3: an image whose nodes can never register, in a group that replaces each one that dies. */
+
+import { openChance } from '../../test/simulation/chance.ts';
+import { launch } from './life.ts';
+import { runUntil, underControl } from './run.ts';
+import { stormConfig } from './settings.ts';
+import { copyTraffic, type Traffic } from './traffic.ts';
+import { openWorld, since, type World } from './world.ts';
+
+export interface Census {
+  ms: number;
+  alive: number;
+  waiting: number;
+  dead: number;
+}
+
+export interface BadImage {
+  nodes: number;
+  hours: number;
+  census: Census[];
+  launched: number;
+  traffic: Traffic;
+}
+
+const minute = 60_000;
+
+export async function launchBadImage(nodes: number, seed: number, hours: number): Promise<BadImage> {
+  const chance = openChance(seed);
+  return underControl(chance, async () => {
+    const world = openWorld(stormConfig('none'), chance, 'other cluster');
+    world.replaces = true;
+    for (let i = 0; i < nodes; i++) launch(world);
+    const census: Census[] = [];
+    for (let at = 0; at < hours * 60; at++) {
+      census.push(countNodes(world));
+      await runUntil(world, minute, () => false);
+    }
+    census.push(countNodes(world));
+    return { nodes, hours, census, launched: world.nodes.length, traffic: copyTraffic(world.traffic) };
+  });
+}
+
+function countNodes(world: World): Census {
+  const alive = new Set(world.nodes.filter(({ phase }) => phase === 'booting' || phase === 'up').map(({ id }) => id));
+  const waiting = new Set(world.held.filter(({ id }) => alive.has(id)).map(({ id }) => id)).size;
+  return { ms: since(world), alive: alive.size, waiting, dead: world.deaths.length };
+}

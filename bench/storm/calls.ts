@@ -1,0 +1,93 @@
+/** Which calls each of our verbs makes, in their order: what host/aws sends. */
+
+import type { Cloud, ClusterHealth } from '../../core/host.ts';
+
+export type Verb = Exclude<keyof Cloud, 'close'>;
+
+export interface Calls {
+  /** Made whatever the answer; the last one has the effect. */
+  first: (args: readonly unknown[]) => readonly string[];
+  /** Made because of what the first ones answered: details, further pages. */
+  after?: (result: unknown, args: readonly unknown[]) => readonly string[];
+}
+
+const one = (action: string): Calls => ({ first: () => [action] });
+
+const pageSize = 100;
+
+/** host/aws/group.ts asks for no more. */
+export const maxActivityPages = 20;
+
+/** Of a list with so many entries the pages after the first. */
+const further = (action: string, entries: number): string[] =>
+  Array.from({ length: Math.max(0, Math.ceil(entries / pageSize) - 1) }, () => action);
+
+const list = (action: string, most = Infinity): Calls => ({
+  first: () => [action],
+  after: (result) => further(action, (result as unknown[]).length).slice(0, most - 1),
+});
+
+const ec2 = 'ec2:';
+const ecs = 'ecs:';
+const group = 'autoscaling:';
+const opsworks = 'opsworks:';
+const elb = 'elasticloadbalancing:';
+
+/** Verbs that no storm is about are not here. */
+export const callsOf: Readonly<Partial<Record<Verb, Calls>>> = {
+  tagSelf: one(`${ec2}CreateTags`),
+  readOwnTags: one(`${ec2}DescribeTags`),
+  readTerminationProtection: one(`${ec2}DescribeInstanceAttribute`),
+  clearTerminationProtection: one(`${ec2}ModifyInstanceAttribute`),
+  terminateSelf: one(`${ec2}TerminateInstances`),
+
+  readMembership: one(`${group}DescribeAutoScalingInstances`),
+  readHooks: one(`${group}DescribeLifecycleHooks`),
+  heartbeat: one(`${group}RecordLifecycleActionHeartbeat`),
+  completeHook: one(`${group}CompleteLifecycleAction`),
+  terminateInGroup: one(`${group}TerminateInstanceInAutoScalingGroup`),
+  reportUnhealthy: one(`${group}SetInstanceHealth`),
+  readActivities: list(`${group}DescribeScalingActivities`, maxActivityPages),
+
+  readContainerInstance: {
+    first: ([, arn]) => [`${ecs}${arn === undefined ? 'ListContainerInstances' : 'DescribeContainerInstances'}`],
+    after: (instance, [, arn]) =>
+      instance === undefined || arn !== undefined ? [] : [`${ecs}DescribeContainerInstances`],
+  },
+  drain: one(`${ecs}UpdateContainerInstancesState`),
+  activate: one(`${ecs}UpdateContainerInstancesState`),
+  readTasks: {
+    first: () => [`${ecs}ListTasks`, `${ecs}ListTasks`],
+    after: (tasks) => ((tasks as unknown[]).length > 0 ? [`${ecs}DescribeTasks`] : []),
+  },
+  stopTask: one(`${ecs}StopTask`),
+  readClusterHealth: {
+    first: () => [`${ecs}DescribeClusters`, `${ecs}ListContainerInstances`, `${ecs}ListContainerInstances`],
+    after: (health) => {
+      const { draining, disconnected } = health as ClusterHealth;
+      return [draining, disconnected].flatMap((entries) => further(`${ecs}ListContainerInstances`, entries));
+    },
+  },
+  readUnsteadyServices: one(`${ecs}ListServices`),
+  queueToLeave: { first: () => [`${ecs}ListAttributes`, `${ecs}PutAttributes`] },
+  readLeaveQueue: list(`${ecs}ListAttributes`),
+  unqueue: one(`${ecs}DeleteAttributes`),
+
+  deregisterTarget: one(`${elb}DeregisterTargets`),
+  isTargetDraining: one(`${elb}DescribeTargetHealth`),
+  deregisterFromLoadBalancer: one(`${elb}DeregisterInstancesFromLoadBalancer`),
+  isLoadBalancerDraining: one(`${elb}DescribeInstanceHealth`),
+
+  readStack: one(`${opsworks}DescribeStacks`),
+  readLayer: one(`${opsworks}DescribeLayers`),
+  readProvisioning: one(`${opsworks}DescribeStackProvisioningParameters`),
+  suggestHostname: one(`${opsworks}GetHostnameSuggestion`),
+  findRegistration: one(`${opsworks}DescribeInstances`),
+  readRegistration: one(`${opsworks}DescribeInstances`),
+  assign: one(`${opsworks}AssignInstance`),
+  unassign: one(`${opsworks}UnassignInstance`),
+  deregister: one(`${opsworks}DeregisterInstance`),
+
+  readPing: one('ssm:DescribeInstanceInformation'),
+  publish: one('cloudwatch:PutMetricData'),
+};

@@ -1,0 +1,77 @@
+/** How a client asks AWS: each call takes a token and some time, and a throttled one is repeated as that client does it. */
+
+import { Unavailable } from '../../core/errors.ts';
+import type { Chance } from '../../test/simulation/chance.ts';
+import type { Admission } from './limits.ts';
+import { count, type Traffic } from './traffic.ts';
+
+export interface Client {
+  /** Throws Unavailable when the client gives up. */
+  call(action: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Within a region, with signing and TLS. */
+const latencyMs = 80;
+
+export interface Wire {
+  admit: Admission;
+  traffic: Traffic;
+  chance: Chance;
+  uptime(): number;
+}
+
+export interface Manner {
+  maxAttempts: number;
+  /** Before the n-th repetition, counted from 1. */
+  pauseMs(repetition: number, random: number): number;
+  /** Repetitions that it may have open: the SDK's quota, of which a throttled call costs 5. */
+  quota: number;
+}
+
+/** AWS SDK for JavaScript, standard mode, with the attempts that host/aws/session.ts sets. */
+export const sdk: Manner = {
+  maxAttempts: 2,
+  pauseMs: (repetition, random) => random * 1000 * 2 ** (repetition - 1),
+  quota: 500,
+};
+
+/** botocore's legacy mode, the default of the AWS CLI 1 and of 2.9: five attempts, up to 1, 2, 4, 8 seconds between them. */
+export const cli: Manner = {
+  maxAttempts: 5,
+  pauseMs: (repetition, random) => random * 1000 * 2 ** (repetition - 1),
+  quota: Infinity,
+};
+
+/** The OpsWorks agent's installer is Ruby, whose SDK repeats a throttled call three times. */
+export const ruby: Manner = {
+  maxAttempts: 4,
+  pauseMs: (repetition) => 300 * 2 ** (repetition - 1),
+  quota: Infinity,
+};
+
+const costOfRepetition = 5;
+
+export function openClient(
+  wire: Wire,
+  manner: Manner,
+  sleep: (ms: number, signal: AbortSignal) => Promise<void>,
+): Client {
+  const { admit, traffic, chance } = wire;
+  let quota = manner.quota;
+  return {
+    async call(action, signal) {
+      for (let attempt = 1; ; attempt++) {
+        await sleep(chance.around(latencyMs), signal);
+        count(traffic.sent, action);
+        if (admit(action, wire.uptime())) {
+          quota = Math.min(manner.quota, quota + (attempt > 1 ? costOfRepetition : 1));
+          return;
+        }
+        count(traffic.throttled, action);
+        if (attempt === manner.maxAttempts || quota < costOfRepetition) throw new Unavailable(`${action}: throttled`);
+        quota -= costOfRepetition;
+        await sleep(manner.pauseMs(attempt, chance.next()), signal);
+      }
+    },
+  };
+}

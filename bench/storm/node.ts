@@ -1,0 +1,224 @@
+/** One machine of a storm: its fakes, and what others do with it. */
+
+import type { Cloud, Host, LocalAgent } from '../../core/host.ts';
+import type { Log } from '../../core/log.ts';
+import { openBalancerCloud } from '../../test/fakes/cloud/balancers.ts';
+import { openClusterCloud, type FakeContainerInstance } from '../../test/fakes/cloud/cluster.ts';
+import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../../test/fakes/cloud/group.ts';
+import { emptyInstance, openInstanceCloud, type FakeInstance } from '../../test/fakes/cloud/instance.ts';
+import { installerProgram, installerUrl, openOpsWorksCloud } from '../../test/fakes/cloud/opsworks.ts';
+import { emptyMachine, openMachine, type FakeMachine } from '../../test/fakes/machine.ts';
+import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../../test/fakes/metadata.ts';
+import { callsOf, maxActivityPages, type Verb } from './calls.ts';
+import { openClient, ruby, sdk, type Client } from './client.ts';
+import { since, type World } from './world.ts';
+
+/** One run of one of our programs, from its start to its end. */
+export interface Process {
+  alive: boolean;
+  /** systemd's SIGTERM. */
+  stop: AbortController;
+}
+
+export interface StormNode {
+  id: string;
+  number: number;
+  instance: FakeInstance;
+  machine: FakeMachine;
+  metadata: FakeMetadata;
+  group: FakeGroup;
+  localAgent: LocalAgent | undefined;
+  containerInstance: FakeContainerInstance | undefined;
+  phase: 'booting' | 'up' | 'stopping' | 'gone';
+  process: { bootstrap?: Process | undefined; agent?: Process | undefined };
+  inServiceAt: number | undefined;
+  /** Somebody else has ended it: spot. */
+  doomed: boolean;
+}
+
+/** As cloudformation/cluster.yaml sets them. */
+const hookSeconds = { launch: 1800, terminate: 1200 };
+
+export function openStormNode(world: World, onEnd: (node: StormNode) => void): StormNode {
+  const number = world.nodes.length + 1;
+  const id = `i-${number.toString(16).padStart(17, '0')}`;
+  const identity = {
+    ...someIdentity,
+    instanceId: id,
+    hostname: `ip-10-${number >> 8}-${number & 255}`,
+    purchase: 'spot',
+  };
+  const instance = emptyInstance();
+  const machine = emptyMachine();
+  machine.archives.set(installerUrl, { 'opsworks-agent-installer/boot-registration': '#!/bin/sh\n' });
+  const group = openFakeGroup(world.fakeClock, instance, 'web');
+  const node: StormNode = {
+    id,
+    number,
+    instance,
+    machine,
+    metadata: emptyMetadata(identity),
+    group,
+    localAgent: undefined,
+    containerInstance: undefined,
+    phase: 'booting',
+    process: {},
+    inServiceAt: undefined,
+    doomed: false,
+  };
+  machine.programs.set('/boot-registration', openInstaller(world, node));
+  prepareGroup(world, node);
+  whenSet(instance, 'state', 'shutting-down', () => onEnd(node));
+  whenSet(machine, 'power', 'off', () => onEnd(node));
+  return node;
+}
+
+/** Looking at 10,000 machines after every event would take all the time that there is. */
+export function whenSet<T extends object, K extends keyof T>(target: T, key: K, wanted: T[K], act: () => void): void {
+  let value = target[key];
+  Object.defineProperty(target, key, {
+    get: () => value,
+    set(next: T[K]) {
+      const changed = next !== value;
+      value = next;
+      if (changed && next === wanted) act();
+    },
+  });
+}
+
+function prepareGroup(world: World, node: StormNode): void {
+  const { group, metadata, id } = node;
+  group.activities = world.activities;
+  for (const transition of ['launch', 'terminate'] as const) {
+    const heartbeatSeconds = hookSeconds[transition];
+    group.hooks.push(
+      someHook(`ecs-node-${transition}`, transition, { heartbeatSeconds, globalSeconds: heartbeatSeconds * 100 }),
+    );
+  }
+  const begin = group.begin.bind(group);
+  group.begin = (kind) => {
+    world.activities.push({ kind, instanceId: id, at: world.clock.now(), succeeded: true });
+    begin(kind);
+    const target = kind === 'launch' ? 'InService' : 'Terminated';
+    world.clock.schedule(1_000, () => void (metadata.targetState = target));
+  };
+  whenSet(group, 'lifecycleState', 'InService', () => {
+    node.inServiceAt = since(world);
+    world.inService.push(node.inServiceAt);
+  });
+}
+
+/** RegisterInstance is OpsWorks' API, too. */
+function openInstaller(world: World, node: StormNode) {
+  const { opsworks, clock, fakeClock, wire, flaw } = world;
+  const real = installerProgram(opsworks, node.machine, node.instance, node.id, fakeClock);
+  return async (...given: Parameters<typeof real>) => {
+    const [, signal] = given;
+    if (flaw === 'installer fails') return { code: 1, tail: "Could not find gem 'bundler' in any of the sources" };
+    try {
+      await openClient(wire, ruby, clock.sleep).call('opsworks:RegisterInstance', signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      return { code: 1, tail: `Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded (${String(error)})` };
+    }
+    return real(...given);
+  };
+}
+
+const silence = () => {};
+
+export function openStormHost(world: World, node: StormNode, process: Process): Host {
+  const clock = openClock(world, process);
+  return {
+    identity: node.metadata.identity,
+    metadata: openMetadata(node.metadata),
+    machine: openMachine(node.machine),
+    ecsAgent: {
+      readAgent: async () => node.localAgent,
+      readTasks: async () => readLocalTasks(world, node),
+    },
+    cloud: openCloud(world, node, openClient(world.wire, sdk, openClock({ ...world, slowness: 1 }, process).sleep)),
+    clock,
+    log: openQuietLog(world, node),
+  };
+}
+
+/** The metadata watchers' interval of two seconds with its jitter; nothing else that a storm is about sleeps just so long. */
+const pollMs = [1_600, 2_000] as const;
+
+/** A dead process wakes no more. */
+function openClock(world: World, process: Process): Host['clock'] {
+  const { clock } = world;
+  const never = new Promise<never>(silence);
+  return {
+    now: clock.now,
+    uptime: clock.uptime,
+    async sleep(ms, signal) {
+      const isPoll = ms >= pollMs[0] && ms <= pollMs[1];
+      try {
+        await clock.sleep(isPoll ? ms * world.slowness : ms, signal);
+      } finally {
+        if (!process.alive) await never;
+      }
+    },
+  };
+}
+
+function openQuietLog(world: World, node: StormNode): Log {
+  const log: Log = {
+    debug: silence,
+    info: silence,
+    warn(message) {
+      if (message === 'held by the storm guard') world.held.push({ at: since(world), id: node.id });
+    },
+    error: silence,
+    with: () => log,
+  };
+  return log;
+}
+
+function readLocalTasks({ cluster }: World, { localAgent }: StormNode) {
+  if (localAgent === undefined) return undefined;
+  return cluster.tasks
+    .filter((task) => task.containerInstanceArn === localAgent.containerInstanceArn)
+    .map(({ arn, family, version, desiredStatus, lastStatus }) => ({
+      arn,
+      family,
+      version,
+      desiredStatus,
+      knownStatus: lastStatus === 'STOPPING' ? 'RUNNING' : lastStatus,
+    }));
+}
+
+function openCloud(world: World, node: StormNode, client: Client): Cloud {
+  const { fakeClock, cluster, opsworks } = world;
+  const { instance, group, id } = node;
+  const verbs = {
+    ...openInstanceCloud(instance),
+    ...openGroupCloud(() => group, instance, fakeClock),
+    ...openClusterCloud(cluster, id, fakeClock),
+    ...openBalancerCloud({ targetGroups: new Map(), loadBalancers: new Map() }, fakeClock),
+    ...openOpsWorksCloud(opsworks, id, fakeClock),
+    readPing: async () => (node.phase === 'up' ? 'Online' : undefined),
+    publish: async () => {},
+  };
+  const limited = Object.entries(verbs).map(([verb, effect]) => [
+    verb,
+    limit(verb as Verb, effect as (...given: unknown[]) => Promise<unknown>, client),
+  ]);
+  return { ...Object.fromEntries(limited), close: async () => {} } as Cloud;
+}
+
+function limit(verb: Verb, effect: (...given: unknown[]) => Promise<unknown>, client: Client) {
+  const calls = callsOf[verb];
+  return async (...given: unknown[]) => {
+    if (calls === undefined) throw new Error(`bench/storm/calls.ts does not say what ${verb} calls`);
+    const signal = given.at(-1) as AbortSignal;
+    const args = given.slice(0, -1);
+    for (const action of calls.first(args)) await client.call(action, signal);
+    const result = await effect(...given);
+    for (const action of calls.after?.(result, args) ?? []) await client.call(action, signal);
+    // AWS lists the newest first, and we ask for so many pages.
+    return verb === 'readActivities' ? (result as unknown[]).slice(-100 * maxActivityPages) : result;
+  };
+}

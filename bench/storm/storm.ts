@@ -1,0 +1,120 @@
+/** `npm run bench -- storm`: thousands of nodes at once against the limits of AWS, in virtual time. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { Circumstances, Tables } from '../part.ts';
+import { launchBadImage } from './bad-image-act.ts';
+import { launchAtOnce, type Booting, type Launch } from './launch-act.ts';
+import { drawBadImage, drawLaunches, drawReclaim, type Pictures } from './pictures.ts';
+import { reclaimTenth } from './reclaim-act.ts';
+import { patient } from './settings.ts';
+import { tabulateBadImage, tabulateCalls, tabulateLaunches, tabulateLimits, tabulateReclaim } from './tables.ts';
+
+/** Fleets that bench/README.md tells of. */
+const told = [1_000, 10_000];
+
+const acts = ['launch', 'opsworks', 'reclaim', 'bad-image'] as const;
+type Act = (typeof acts)[number];
+
+/** At one call per second more would take days, and Systems Manager costs one call more than nothing. */
+const mostInRegistrars = 1_000;
+
+/** With a patient configuration all of a thousand are in service by then. */
+const opsworksMs = 4 * 3_600_000;
+
+/** Who has not registered in the first hour never does: the script asks once, and then only polls. */
+const scriptMs = 3_600_000;
+
+/** Three windows of the storm guard and the first wait; of ten thousand nodes one window. */
+const badImageHours = (nodes: number) => (nodes > mostInRegistrars ? 1.5 : 4);
+
+const fleets: readonly Booting[] = [
+  { label: 'registrar none', registrar: 'none' },
+  { label: 'registrar ssm', registrar: 'ssm' },
+];
+
+const inOpsWorks: readonly Booting[] = [
+  { label: 'ecs-node, as by default', registrar: 'opsworks', limitMs: opsworksMs },
+  { label: 'ecs-node, set for it', registrar: 'opsworks', more: patient, limitMs: opsworksMs },
+  { label: 'bash script', registrar: 'opsworks', script: true, limitMs: scriptMs },
+];
+
+interface Result {
+  pictures: Pictures;
+  tables: Tables;
+}
+
+/** Keeps its pictures in bench/results where `keep` says so, else in out/. */
+export async function measureStorm(circumstances: Circumstances): Promise<Tables> {
+  const { seed, keep, say, only } = circumstances;
+  const counts = circumstances.nodes.length > 0 ? circumstances.nodes : told;
+  const odd = counts.filter((count) => !told.includes(count));
+  if (keep && odd.length > 0) throw new Error(`README.md has no place for ${odd.join()} nodes: add --try`);
+  const unknown = only.find((name) => !acts.some((act) => act === name));
+  if (unknown !== undefined) throw new Error(`no act "${unknown}"; there are ${acts.join(', ')}`);
+  say(`seed ${seed}: the same seed gives the same storm`);
+  const tables: Tables = { 'storm-limits': tabulateLimits() };
+  const folder = keep ? new URL('../results/', import.meta.url) : new URL('../../out/', import.meta.url);
+  for (const nodes of counts) {
+    for (const act of acts.filter((each) => only.length === 0 || only.includes(each))) {
+      if (act === 'opsworks' && nodes > mostInRegistrars) continue;
+      const { pictures, tables: more } = await perform[act](nodes, circumstances);
+      for (const [section, rows] of Object.entries(more)) tables[`storm-${section}-${nodes}`] = rows;
+      await keepPictures(pictures, nodes, folder);
+    }
+  }
+  return tables;
+}
+
+const perform: Record<Act, (nodes: number, circumstances: Circumstances) => Promise<Result>> = {
+  async launch(nodes, { seed, say }) {
+    const launches = await launchAll(nodes, seed, nodes > mostInRegistrars ? fleets.slice(0, 1) : fleets, say);
+    return {
+      tables: { launch: tabulateLaunches(launches), calls: tabulateCalls(launches) },
+      pictures: { launch: drawLaunches(launches, `${nodes} nodes boot at once`) },
+    };
+  },
+  async opsworks(nodes, { seed, say }) {
+    const launches = await launchAll(nodes, seed, inOpsWorks, say);
+    return {
+      tables: { opsworks: tabulateLaunches(launches), 'opsworks-calls': tabulateCalls(launches) },
+      pictures: { opsworks: drawLaunches(launches, `${nodes} nodes boot at once and register in OpsWorks`) },
+    };
+  },
+  async reclaim(nodes, { seed, say }) {
+    say(`${nodes} nodes: a tenth is reclaimed`);
+    const { world } = await launchAtOnce(nodes, seed, fleets[0]!);
+    const reclaim = await reclaimTenth(world);
+    return { tables: { reclaim: tabulateReclaim(reclaim) }, pictures: { reclaim: drawReclaim(reclaim, nodes) } };
+  },
+  async 'bad-image'(nodes, { seed, say }) {
+    say(`${nodes} nodes: a bad image`);
+    const bad = await launchBadImage(nodes, seed, badImageHours(nodes));
+    return { tables: { 'bad-image': tabulateBadImage(bad) }, pictures: { 'bad-image': drawBadImage(bad) } };
+  },
+};
+
+async function launchAll(
+  nodes: number,
+  seed: number,
+  bootings: readonly Booting[],
+  say: (text: string) => void,
+): Promise<Launch[]> {
+  const launches: Launch[] = [];
+  for (const booting of bootings) {
+    // The world is large, and over.
+    const { world: _, ...launch } = await launchAtOnce(nodes, seed, booting);
+    launches.push(launch);
+    say(
+      `${nodes} nodes, ${booting.label}: ${launch.inServiceMs.length} in service, ${Math.round(launch.realMs / 1000)} s`,
+    );
+    for (const violation of launch.violations) say(`  wrong: ${violation}`);
+  }
+  return launches;
+}
+
+async function keepPictures(pictures: Pictures, nodes: number, folder: URL): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, text] of Object.entries(pictures)) {
+    await writeFile(new URL(`storm-${name}-${nodes}.svg`, folder), text);
+  }
+}

@@ -1,0 +1,34 @@
+/** What was asked of AWS, by action, and how often the answer was "too fast". */
+
+export interface Traffic {
+  sent: Map<string, number>;
+  throttled: Map<string, number>;
+}
+
+export function emptyTraffic(): Traffic {
+  return { sent: new Map(), throttled: new Map() };
+}
+
+export function count(map: Map<string, number>, key: string, by = 1): void {
+  map.set(key, (map.get(key) ?? 0) + by);
+}
+
+export function total(map: ReadonlyMap<string, number>): number {
+  return [...map.values()].reduce((sum, value) => sum + value, 0);
+}
+
+/** What came through. */
+export function accepted({ sent, throttled }: Traffic): Map<string, number> {
+  return new Map([...sent].map(([action, times]) => [action, times - (throttled.get(action) ?? 0)]));
+}
+
+export function copyTraffic({ sent, throttled }: Traffic): Traffic {
+  return { sent: new Map(sent), throttled: new Map(throttled) };
+}
+
+/** What came on top since `before`. */
+export function trafficSince(before: Traffic, now: Traffic): Traffic {
+  const less = (a: Map<string, number>, b: Map<string, number>) =>
+    new Map([...a].map(([action, times]) => [action, times - (b.get(action) ?? 0)]));
+  return { sent: less(now.sent, before.sent), throttled: less(now.throttled, before.throttled) };
+}
