@@ -21,10 +21,12 @@ export interface Cause {
   until: number | undefined;
 }
 
-export function begin(node: Node, reason: Reason, now: number): void {
+/** A break of at most `unseenMs` was none: whoever looks now and then cannot have seen it. */
+export function begin(node: Node, reason: Reason, now: number, unseenMs = 0): void {
   const before = node.truth.causes.get(reason);
-  if (before === undefined || before.until !== undefined)
-    node.truth.causes.set(reason, { since: now, until: undefined });
+  if (before !== undefined && before.until === undefined) return;
+  const goesOn = before?.until !== undefined && now - before.until <= unseenMs;
+  node.truth.causes.set(reason, { since: goesOn ? before.since : now, until: undefined });
 }
 
 export function finish(node: Node, reason: Reason, now: number): void {

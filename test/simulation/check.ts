@@ -26,6 +26,12 @@ export function openWitness(region: Region): Witness {
       ask(region, node, ({ onCall }) => (onCall === undefined ? null : onCall(region, node, call)));
       if (isDeadly(call)) node.truth.ended ??= call.verb;
     },
+    late(call) {
+      const node = nodeOf(region, call);
+      if (call.verb === 'drain' || call.verb === 'activate') node.truth.overtaken = true;
+      note(region, node, `${call.verb}: takes effect late`, words(call));
+      if (isDeadly(call)) node.truth.ended ??= call.verb;
+    },
     after(call, result, error) {
       const node = nodeOf(region, call);
       region.stats.calls += 1;

@@ -32,6 +32,8 @@ export interface Witness {
   before(call: Call): void;
   /** Just after it; `error` where the world refused. */
   after(call: Call, result: unknown, error: unknown): void;
+  /** Just before an effect that nobody waits for any more. */
+  late(call: Call): void;
   /** It went wrong on the way. */
   fault(call: Call, name: string, fate: Fate): void;
 }
@@ -91,6 +93,7 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
   }
   const fate: Fate = sure.has(call.verb) ? { delayMs: 0 } : weather.decide(process.node, call.service, call.verb);
   if (fate.fault !== undefined) witness.fault(call, fate.fault, fate);
+  if (fate.lateMs !== undefined) clock.schedule(fate.lateMs, () => void takeLate(call, effect, witness));
   if (fate.hangs === true) return hang(process, signal);
   if (fate.delayMs > 0) await pause(clock, fate.delayMs, process, signal);
   if (fate.fails !== undefined) throw fate.fails;
@@ -99,6 +102,16 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
   if (!process.alive) return never();
   if (fate.lost !== undefined) throw fate.lost;
   return result;
+}
+
+/** Whoever asked has given up, or died: AWS does not know. What it refuses then nobody hears. */
+async function takeLate(call: Call, effect: () => unknown, witness: Witness): Promise<void> {
+  witness.late(call);
+  try {
+    witness.after(call, await effect(), undefined);
+  } catch (error) {
+    witness.after(call, undefined, error);
+  }
 }
 
 async function take(call: Call, effect: () => unknown, witness: Witness): Promise<unknown> {

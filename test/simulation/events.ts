@@ -20,7 +20,17 @@ export function beginEvents(region: Region, sky: Sky): void {
   repeat(region, scenario.noticeEveryMs, () => onOne(region, (node) => giveNotice(region, sky, node)));
   repeat(region, scenario.ailmentEveryMs, () => onOne(region, (node) => ail(region, node)));
   placeTasks(region);
+  unsteady(region);
   if (scenario.hasGroup) keepDesired(region, sky);
+}
+
+/** A service is short of tasks for a while, as after each drain. */
+function unsteady(region: Region): void {
+  const { chance, clock, cluster } = region;
+  clock.schedule(chance.around(400_000), () => {
+    cluster.unsteadyServices = region.calm || cluster.unsteadyServices.length > 0 ? [] : ['web'];
+    if (!region.calm) unsteady(region);
+  });
 }
 
 /** Again and again, as long as it is stormy. */

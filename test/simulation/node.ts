@@ -3,7 +3,7 @@
 import type { Host, LocalAgent } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import { openLog } from '../../core/log.ts';
-import { openBalancerCloud } from '../fakes/cloud/balancers.ts';
+import { openBalancerCloud, someBalancer, type FakeBalancers } from '../fakes/cloud/balancers.ts';
 import { openClusterCloud, type FakeContainerInstance } from '../fakes/cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../fakes/cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from '../fakes/cloud/instance.ts';
@@ -22,6 +22,8 @@ export interface Node {
   machine: FakeMachine;
   metadata: FakeMetadata;
   group: FakeGroup | undefined;
+  /** In which it is a target. */
+  balancers: FakeBalancers;
   localAgent: LocalAgent | undefined;
   /** Of EC2. */
   phase: 'booting' | 'up' | 'stopping' | 'gone';
@@ -54,6 +56,8 @@ export interface Truth {
   connectedSince: number | undefined;
   /** When any call of it went wrong last. */
   faultAt: number;
+  /** ECS was told to place tasks, or none, by a call that it had given up long before. */
+  overtaken: boolean;
   /** Since when it is DRAINING, and whether for nothing but its disk. */
   drainingSince: number | undefined;
   drainedForDisk: boolean;
@@ -107,6 +111,7 @@ export function openNode(region: Region, number: number): Node {
     machine,
     metadata: emptyMetadata(identity),
     group: undefined,
+    balancers: openBalancers(region),
     localAgent: undefined,
     phase: 'booting',
     launchedAt: clock.uptime(),
@@ -127,6 +132,7 @@ export function openNode(region: Region, number: number): Node {
       connectedAt: undefined,
       connectedSince: undefined,
       faultAt: -Infinity,
+      overtaken: false,
       drainingSince: undefined,
       drainedForDisk: false,
       pending: new Map(),
@@ -144,6 +150,12 @@ export function openNode(region: Region, number: number): Node {
   machine.programs.set('/boot-registration', openInstaller(region, node));
   if (scenario.hasGroup) node.group = openOwnGroup(region, node);
   return node;
+}
+
+function openBalancers({ scenario, chance }: Region): FakeBalancers {
+  const { targetGroups, loadBalancers } = scenario.config.leave;
+  const open = (name: string) => [name, someBalancer(chance.around(60_000))] as const;
+  return { targetGroups: new Map(targetGroups.map(open)), loadBalancers: new Map(loadBalancers.map(open)) };
 }
 
 /** Fails once now and then, and always where that was planted. */
@@ -206,7 +218,7 @@ export function openHost(region: Region, node: Node, process: Process, sky: Sky)
         sky,
       ),
       ...expose(openClusterCloud(region.cluster, node.id, fakeClock), 'ecs', process, sky),
-      ...expose(openBalancerCloud(region.balancers, fakeClock), 'elb', process, sky),
+      ...expose(openBalancerCloud(node.balancers, fakeClock), 'elb', process, sky),
       ...expose(openOpsWorksCloud(region.scenario.opsworks, node.id, fakeClock), 'opsworks', process, sky),
       ...expose({ readPing: async () => ping(region, node), readDocuments: async () => [] }, 'ssm', process, sky),
       ...expose({ publish: async () => {} }, 'cloudwatch', process, sky),

@@ -2,7 +2,6 @@
 
 import type { ScalingActivity } from '../../core/host.ts';
 import type { FakeClock } from '../fakes/clock.ts';
-import type { FakeBalancers } from '../fakes/cloud/balancers.ts';
 import { openFakeCluster, type FakeCluster } from '../fakes/cloud/cluster.ts';
 import type { Chance } from './chance.ts';
 import { openSimulatedClock, type SimulatedClock } from './clock.ts';
@@ -37,7 +36,6 @@ export interface Region {
   weather: Weather;
   nodes: Node[];
   cluster: FakeCluster;
-  balancers: FakeBalancers;
   activities: ScalingActivity[];
   /** Instances that the group wants. */
   desired: number;
@@ -94,7 +92,6 @@ export function openRegion(scenario: Scenario, chance: Chance, lines: number): R
     weather,
     nodes: [],
     cluster: openFakeCluster(scenario.config.cluster),
-    balancers: { targetGroups: new Map(), loadBalancers: new Map() },
     activities: [],
     desired: scenario.nodes,
     launched: 0,

@@ -106,6 +106,8 @@ function drawOpsWorks(chance: Chance): FakeOpsWorks {
   };
 }
 
+const targetGroup = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef';
+
 const maybe = (chance: Chance, probability: number, settings: object): object =>
   chance.happens(probability) ? settings : {};
 
@@ -165,6 +167,9 @@ function drawConfig(chance: Chance): Config {
     leave: {
       drainSeconds: chance.pick([60, 300, 900]),
       atDeadline: chance.pick(['stop-tasks', 'stop-tasks', 'leave-tasks']),
+      ...maybe(chance, 0.2, { targetGroups: [targetGroup], deregistrationSeconds: chance.pick([30, 300]) }),
+      ...maybe(chance, 0.2, { loadBalancers: ['classic'] }),
+      ...maybe(chance, 0.2, { steadyClusterSeconds: chance.pick([60, 600]) }),
     },
     join: { timeoutSeconds: chance.pick([120, 300]) },
     metrics: { enabled: chance.happens(0.5), everySeconds: 300 },

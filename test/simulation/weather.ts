@@ -23,8 +23,9 @@ export interface Fate {
   delayMs: number;
   /** Instead of its effect. */
   fails?: Error;
-  /** Never answered; `hangs` without effect. */
+  /** Never answered, and without effect, or with one after so long. */
   hangs?: true;
+  lateMs?: number;
   /** The effect takes place, and this is the answer. */
   lost?: Error;
   /** Counted under this name in the summary. */
@@ -84,7 +85,7 @@ export function openWeather(chance: Chance, uptime: () => number, everyDay: numb
       if (kind === undefined) return fate;
       return service === 'machine'
         ? befallMachine(verb, trouble !== undefined, fate, chance)
-        : befall(kind, fate, chance);
+        : befall(kind, fate, chance, awsServices.includes(service));
     },
     brew(ms, node) {
       const service = chance.pick<Service>(['metadata', 'introspection', 'machine', ...awsServices]);
@@ -108,13 +109,16 @@ function latency(chance: Chance, service: Service): number {
   return Math.round(chance.around(80));
 }
 
-function befall(kind: Kind, fate: Fate, chance: Chance): Fate {
+/** `late`: what was given up may still take effect, as in AWS, but not on this machine. */
+function befall(kind: Kind, fate: Fate, chance: Chance, late = false): Fate {
   switch (kind) {
     case 'absent':
       return { ...fate, fails: new Unavailable('connect ECONNREFUSED'), fault: 'absent' };
     case 'throttled':
       return { ...fate, fails: new Unavailable('ThrottlingException: Rate exceeded'), fault: 'throttled' };
     case 'hanging':
+      if (late && chance.happens(0.3))
+        return { ...fate, hangs: true, lateMs: chance.around(chance.pick([2_000, 40_000])), fault: 'late effect' };
       return { ...fate, hangs: true, fault: 'hanging' };
     case 'lossy':
       return chance.happens(0.7)

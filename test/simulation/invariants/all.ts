@@ -7,6 +7,7 @@ import { healthyStays } from './healthy-stays.ts';
 import { hooksInOrder } from './hooks-in-order.ts';
 import { interruptionsDrain } from './interruptions-drain.ts';
 import type { Invariant } from './invariant.ts';
+import { leavesBalancers } from './leaves-balancers.ts';
 import { namesOnlyItself } from './names-only-itself.ts';
 import { noRecordStays } from './no-record-stays.ts';
 import { staysSmall } from './stays-small.ts';
@@ -19,6 +20,7 @@ export const invariants: readonly Invariant[] = [
   noRecordStays,
   endsInTime,
   hooksInOrder,
+  leavesBalancers,
   brakeHolds,
   unprotected,
   interruptionsDrain,

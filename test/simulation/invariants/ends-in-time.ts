@@ -20,12 +20,18 @@ export const endsInTime: Invariant = {
     // People ask the agent, which a node that has not bootstrapped has none of.
     const deaf = (reason: Reason) => reason === 'operator' && node.bootstrapExit !== 0;
     const must = reasons(node, region.clock.uptime(), 0).filter((reason) => ends.includes(reason) && !deaf(reason));
-    if (must.length > 0) return `is still there though ${must.join()}`;
+    if (must.length > 0) return waitsForHook(region, node) ? undefined : `is still there though ${must.join()}`;
     if (node.bootstrap !== undefined) return judgeRunning(region, node);
     if (node.bootstrapExit === 0) return judgeService(region, node);
     return judgeExit(region, node);
   },
 };
+
+/** Whoever may not ask for his group cannot complete its hook, which then lasts for its hour. */
+function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
+  const waits = node.group?.hooks.some(({ active, timesOutAt }) => active && (timesOutAt ?? 0) > clock.uptime());
+  return waits === true && scenario.denied.includes('readMembership');
+}
 
 /** Leave no other end than the node's. */
 const ends: readonly Reason[] = ['spot', 'scale-in', 'operator', 'hook timed out'];
@@ -59,7 +65,7 @@ function judgeService(region: Region, node: Node): string | undefined {
   const state = node.group?.lifecycleState ?? 'InService';
   if (state !== 'InService' && denied.length === 0) return `Auto Scaling has it ${state}`;
   const drained = node.truth.causes.has('drain-only') || node.truth.causes.has('rebalance');
-  return own.status === 'ACTIVE' || drained || node.truth.forgetful
+  return own.status === 'ACTIVE' || drained || node.truth.forgetful || node.truth.overtaken
     ? undefined
     : `${own.status} though nothing is wrong with it`;
 }

@@ -35,7 +35,7 @@ export const interruptionsDrain: Invariant = {
 /** It runs, has for a while, and nothing has gone wrong lately. */
 function isAble(node: Node, now: number): boolean {
   const { truth } = node;
-  if (node.agent === undefined || node.phase !== 'up' || node.localAgent === undefined) return false;
+  if (node.agent === undefined || node.phase !== 'up' || node.localAgent === undefined || truth.overtaken) return false;
   const quietSince = Math.max(
     truth.faultAt + clearedMs,
     node.agentStartedAt + startMs,

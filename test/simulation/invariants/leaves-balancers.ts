@@ -1,0 +1,41 @@
+import { reasons } from '../causes.ts';
+import type { Node } from '../node.ts';
+import type { Region } from '../region.ts';
+import { isDeadly } from './healthy-stays.ts';
+import type { Invariant } from './invariant.ts';
+
+/** Deregistering is tried for a minute and then left to the health checks; a fault before that is none of these. */
+const patienceMs = 300_000;
+
+export const leavesBalancers: Invariant = {
+  name: 'leaves its balancers',
+  sentence:
+    'A node that has time is out of its load balancers, its connections drained, before its tasks are told to go and before it ends.',
+  onCall(region, node, call) {
+    const { verb, process, args } = call;
+    const ends =
+      isDeadly(call) || (verb === 'completeHook' && args[1] === region.scenario.config.autoScaling.terminateHook);
+    if (process.name !== 'agent' || !(ends || verb === 'stopTask')) return undefined;
+    if (hurries(region, node) || region.clock.uptime() - node.truth.faultAt < patienceMs) return undefined;
+    return stillIn(region, node, verb);
+  },
+};
+
+/** The rest goes on beside a departure for which others have set the time, or which never saw the balancers: undone or drained only. */
+function hurries({ clock }: Region, node: Node): boolean {
+  const why = reasons(node, clock.uptime(), 3_600_000);
+  return why.some((reason) => reason === 'spot' || reason === 'maintenance' || reason === 'hook timed out');
+}
+
+function stillIn({ clock, scenario }: Region, node: Node, verb: string): string | undefined {
+  const { targetGroups, loadBalancers } = node.balancers;
+  const now = clock.uptime();
+  for (const [name, balancer] of [...targetGroups, ...loadBalancers]) {
+    if (balancer.registered) return `${verb} while it is a target of ${name}`;
+    const longestMs = scenario.config.leave.deregistrationSeconds * 1000;
+    const began = balancer.drainsUntil - balancer.drainsForMs;
+    if (now < balancer.drainsUntil && now - began < longestMs - 5_000)
+      return `${verb} while connections of ${name} drain`;
+  }
+  return undefined;
+}
