@@ -3,9 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AutoScalingClient, CreateAutoScalingGroupCommand } from '@aws-sdk/client-auto-scaling';
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
-import { EC2Client, ModifyInstanceAttributeCommand } from '@aws-sdk/client-ec2';
+import { CreateLaunchTemplateCommand, EC2Client, ModifyInstanceAttributeCommand } from '@aws-sdk/client-ec2';
 import { CreateClusterCommand, ECSClient, RegisterContainerInstanceCommand } from '@aws-sdk/client-ecs';
-import { CreateLaunchTemplateCommand } from '@aws-sdk/client-ec2';
 import { openLog } from '../../../core/log.ts';
 import { openFleetNodes } from '../../../host/aws/fleet/open.ts';
 import { openFleetSession } from '../../../host/aws/fleet-session.ts';
