@@ -132,7 +132,7 @@ function openEcsAgent(world: World): Host['ecsAgent'] {
       const arn = world.localAgent?.containerInstanceArn;
       if (arn === undefined) return undefined;
       return world.cluster.tasks
-        .filter(({ containerInstanceArn }) => containerInstanceArn === arn)
+        .filter(({ containerInstanceArn, unlisted }) => containerInstanceArn === arn && unlisted !== true)
         .map((task): LocalTask => ({
           arn: task.arn,
           family: task.family,

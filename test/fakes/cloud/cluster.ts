@@ -26,7 +26,7 @@ export interface FakeTask {
   createdAt?: number;
   stoppedReason?: string;
   containers?: readonly LocalContainer[];
-  /** Not in lists yet: ECS tells of a new task late. */
+  /** Not in lists yet: ECS tells of a new task late, the agent on its node too. */
   unlisted?: boolean;
 }
 

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { Refused } from '../../../core/errors.ts';
+import { startedBy } from '../../../upkeep/daemon-tasks.ts';
+import { configOf, setStage } from './stage.ts';
+
+/** A node with an ordinary task and a daemon task, which no service has started: DRAINING does not stop it. */
+function setNode(leave: object = {}, task: object = {}) {
+  const stage = setStage(configOf({ leave }));
+  const { world, own } = stage;
+  const web = world.cluster.addTask(own.arn, { stopsAfterMs: 120_000, ...task });
+  const daemon = world.cluster.addTask(own.arn, {
+    family: 'logspout',
+    group: 'family:logspout',
+    startedBy,
+    stopsAfterMs: 10_000,
+  });
+  const seen: string[] = [];
+  world.calls.onCall = ({ verb, args }) => {
+    if (verb === 'stopTask') seen.push(`${args[1] === daemon.arn ? 'daemon' : 'web'} while web ${web.lastStatus}`);
+    if (['deregister', 'terminateInGroup', 'completeHook'].includes(verb)) seen.push(`${verb}, ${daemon.lastStatus}`);
+  };
+  return { stage, world, web, daemon, seen };
+}
+
+describe('daemon tasks of a node that leaves', () => {
+  it('hold nothing up, are stopped when all other tasks have stopped, and waited for', async () => {
+    const { stage, seen, daemon } = setNode();
+    const state = await stage.leaves();
+    expect(seen).toEqual(['daemon while web STOPPED', 'terminateInGroup, STOPPED', 'completeHook, STOPPED']);
+    expect(daemon.lastStatus).toBe('STOPPED');
+    expect(state).toMatchObject({ troubles: [], blockers: [] });
+  });
+
+  it('are stopped on a node that is only drained, too', async () => {
+    const { stage, daemon } = setNode();
+    await stage.leaves({ ending: 'remain' });
+    expect(daemon.lastStatus).toBe('STOPPED');
+  });
+
+  it('come after tasks that were stopped at the deadline', async () => {
+    const { stage, seen } = setNode({ drainSeconds: 60 }, { stopsAfterMs: Infinity });
+    await stage.leaves();
+    expect(seen.slice(0, 2)).toEqual(['web while web STOPPING', 'daemon while web STOPPED']);
+  });
+
+  it('stay with tasks that are left to the end of the instance', async () => {
+    const { stage, seen, daemon } = setNode(
+      { drainSeconds: 60, atDeadline: 'leave-tasks' },
+      { stopsAfterMs: Infinity },
+    );
+    const state = await stage.leaves();
+    expect(seen.filter((line) => line.includes('while'))).toEqual([]);
+    expect(daemon.lastStatus).toBe('RUNNING');
+    expect(state.troubles.join()).toContain('tasks left to the end of the instance');
+    expect(state.troubles.join()).not.toContain('logspout');
+  });
+
+  it('that cannot be stopped, or do not stop, do not keep the node', async () => {
+    const refused = setNode();
+    refused.world.calls.fails('stopTask', new Refused('no', { code: 'AccessDeniedException' }), 9);
+    const first = await refused.stage.leaves();
+    expect(first.phase).toBe('done');
+    expect(first.troubles.join()).toMatch(/stopping .*: no/);
+    const stuck = setNode();
+    stuck.world.calls.onCall = ({ verb }) => {
+      if (verb === 'readTasks' && stuck.daemon.desiredStatus === 'STOPPED') stuck.daemon.lastStatus = 'STOPPING';
+    };
+    const second = await stuck.stage.leaves();
+    expect(second.troubles.join()).toContain('daemon tasks left to the end of the instance');
+    expect(second.phase).toBe('done');
+  });
+
+  it('are known even where the role may not list tasks, by what the node remembers', async () => {
+    const { stage, world, daemon, seen } = setNode();
+    world.machine.files.set(
+      '/var/lib/ecs-node/daemon-tasks.json',
+      JSON.stringify({
+        instanceId: world.identity.instanceId,
+        families: {
+          logspout: {
+            standing: 'runs',
+            detail: '',
+            since: 1,
+            past: { revision: 'logspout:1', startedAt: 1, life: 'answered', taskArn: daemon.arn, misses: 0 },
+          },
+        },
+      }),
+    );
+    world.calls.fails('cloud.readTasks', new Refused('no', { code: 'AccessDeniedException' }), 999);
+    await stage.leaves();
+    expect(seen[0]).toBe('daemon while web STOPPED');
+    expect(daemon.lastStatus).toBe('STOPPED');
+  });
+
+  it('are stopped last whenever the agent is killed on the way', async () => {
+    for (const verb of ['drain', 'stopTask'] as const) {
+      for (const when of ['before', 'after'] as const) {
+        const probe = setNode();
+        await probe.stage.leaves();
+        const n = probe.world.calls.list.findIndex((call) => call.verb === verb) + 1;
+        const { stage, world, daemon, seen } = setNode();
+        world.calls.crashAt(n, when);
+        // Its clock never finishes what the dead process has begun.
+        stage.leaves().catch(() => {});
+        await world.calls.crashed();
+        const state = await stage.leaves({}, world.restart());
+        expect(state.phase).toBe('done');
+        expect(daemon.lastStatus).toBe('STOPPED');
+        expect(
+          seen.filter((line) => line.startsWith('daemon')).every((line) => line === 'daemon while web STOPPED'),
+        ).toBe(true);
+      }
+    }
+  });
+});

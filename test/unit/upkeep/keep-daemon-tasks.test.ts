@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { Host } from '../../../core/host.ts';
+import { paths } from '../../../core/state.ts';
+import { chores } from '../../../upkeep/chores.ts';
+import { parseDaemonTasks, type DaemonTasks } from '../../../upkeep/daemon-tasks-memory.ts';
+import { startedBy } from '../../../upkeep/daemon-tasks.ts';
+import { lazily, setStage } from '../agent/stage.ts';
+
+const minute = 60_000;
+
+/** A node in service that shall run one task of each of these. */
+function setNode(definitions: string[] = ['logspout'], known: string[] = ['logspout']) {
+  const config = lazily({ daemonTasks: { definitions } });
+  const stage = setStage(config);
+  const { world, own } = stage;
+  for (const family of known) world.cluster.addDefinition(family);
+  const violations: string[] = [];
+  const alive = (family = 'logspout') =>
+    world.cluster.tasks.filter((task) => task.family === family && task.lastStatus !== 'STOPPED');
+  const mine = (family = 'logspout') => alive(family).filter((task) => task.startedBy === startedBy);
+  world.calls.onCall = ({ verb, args }) => {
+    const family = String(args[2]).replace(/^.*\//, '').replace(/:.*$/, '');
+    if (verb === 'startTask' && mine(family).length > 0) violations.push(`a second ${family}`);
+    if (verb === 'startTask' && own.status !== 'ACTIVE') violations.push(`started while ${own.status}`);
+  };
+  const agent = (host: Host = stage.host) => stage.agent(host, { chores: chores(config, async () => 'unchanged') });
+  const memory = () => JSON.parse(String(world.machine.files.get(paths.daemonTasks))) as DaemonTasks;
+  const end = (task: { lastStatus: string; desiredStatus: string; stoppedReason?: string }) =>
+    Object.assign(task, { lastStatus: 'STOPPED', desiredStatus: 'STOPPED', stoppedReason: 'exit 1' });
+  const run = (ms: number) => world.clock.run(ms);
+  /** ECS and the agent tell of a new task so much later. */
+  const tellLate = (ms: number) => {
+    const add = world.cluster.addTask;
+    world.cluster.addTask = (arn, more) => {
+      const task = Object.assign(add(arn, more), { unlisted: true });
+      world.clock.schedule(ms, () => (task.unlisted = false));
+      return task;
+    };
+  };
+  return { stage, world, own, violations, alive, mine, agent, memory, end, run, tellLate };
+}
+
+describe('the daemon tasks of a node', () => {
+  it('are started when it is in service, one of each, and then ECS is left in peace', async () => {
+    const { world, mine, violations, agent, memory, run } = setNode(['logspout', 'datadog:1'], ['logspout', 'datadog']);
+    const running = agent();
+    await run(2 * minute);
+    for (const family of ['logspout', 'datadog']) expect(mine(family)).toHaveLength(1);
+    const before = world.calls.verbs('cloud').filter((verb) => verb === 'readTasks').length;
+    await run(60 * minute);
+    const asked = world.calls.verbs('cloud').filter((verb) => verb === 'readTasks').length - before;
+    // Once in five minutes, though the agent on the node is asked twice a minute.
+    expect(asked).toBeLessThanOrEqual(15);
+    expect(asked).toBeGreaterThanOrEqual(10);
+    expect(world.calls.of('startTask')).toHaveLength(2);
+    expect(violations).toEqual([]);
+    expect(memory().families['logspout']).toMatchObject({ standing: 'runs', past: { life: 'answered', misses: 0 } });
+    await running.stop();
+  });
+
+  it('are restarted when they are gone, and less and less often when they keep dying', async () => {
+    const { world, mine, end, agent, run, memory, violations } = setNode();
+    const running = agent();
+    await run(20 * minute);
+    end(mine()[0]!);
+    await run(minute);
+    expect(mine()).toHaveLength(1);
+    const before = world.calls.of('startTask').length;
+    for (let seconds = 0; seconds < 3_600; seconds += 10) {
+      for (const task of mine()) end(task);
+      await run(10_000);
+    }
+    const starts = world.calls.of('startTask').slice(before);
+    const gaps = starts.slice(1).map(({ at }, index) => at - starts[index]!.at);
+    expect(starts.length).toBeLessThan(12);
+    expect(Math.max(...gaps)).toBeGreaterThan(10 * minute);
+    expect(memory().families['logspout']?.detail).toContain('exit 1');
+    expect(violations).toEqual([]);
+    await running.stop();
+  });
+
+  it('are replaced by a new revision: the old one has stopped before the new one starts', async () => {
+    const { world, alive, mine, agent, run, violations } = setNode();
+    const running = agent();
+    await run(minute);
+    world.cluster.addDefinition('logspout');
+    await run(8 * minute);
+    expect(alive()).toMatchObject([{ version: '2' }]);
+    expect(mine()).toHaveLength(1);
+    expect(world.calls.of('stopTask')).toHaveLength(1);
+    expect(violations).toEqual([]);
+    await running.stop();
+  });
+
+  it('that belong to somebody else are told and left alone; ours comes when they have gone', async () => {
+    const { world, own, alive, mine, end, agent, run, memory } = setNode();
+    const service = world.cluster.addTask(own.arn, {
+      family: 'logspout',
+      group: 'service:logs',
+      startedBy: 'ecs-svc/1',
+    });
+    const running = agent();
+    await run(5 * minute);
+    expect(alive()).toHaveLength(1);
+    expect(world.calls.of('startTask')).toEqual([]);
+    expect(memory().families['logspout']).toMatchObject({ standing: 'not ours' });
+    expect(world.log.filter(({ message }) => message === 'daemon task')).toHaveLength(1);
+    end(service);
+    await run(2 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(world.calls.of('stopTask')).toEqual([]);
+    await running.stop();
+  });
+
+  it('are never two because an answer was lost, a list is late, or the agent was killed at any call', async () => {
+    for (const when of ['before', 'after'] as const) {
+      // The calls around the start: what is before and after them the simulation kills at random.
+      const { world: probe, agent: start, run: live } = setNode();
+      const first = start();
+      await live(2 * minute);
+      const at = probe.calls.list.findIndex(({ verb }) => verb === 'startTask') + 1;
+      await first.stop();
+      for (const n of [at - 3, at - 2, at - 1, at, at + 1, at + 2]) {
+        const { world, mine, agent, run, violations, tellLate } = setNode();
+        tellLate(45_000);
+        world.calls.crashAt(n, when);
+        agent();
+        await run(30_000);
+        const running = agent(world.restart());
+        await run(5 * minute);
+        expect(mine(), `${n} ${when}`).toHaveLength(1);
+        expect(violations, `${n} ${when}`).toEqual([]);
+        await running.stop();
+      }
+    }
+    const { world, mine, agent, run, violations } = setNode();
+    world.calls.losesAnswer('startTask', new Unavailable('cut'));
+    const running = agent();
+    await run(5 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(violations).toEqual([]);
+    await running.stop();
+  });
+
+  it('that ECS lists late are waited for', async () => {
+    const { mine, agent, run, violations, tellLate } = setNode();
+    tellLate(40_000);
+    const running = agent();
+    await run(5 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(violations).toEqual([]);
+    await running.stop();
+  });
+
+  it('are not started while somebody drains the node by hand, nor while its agent is away', async () => {
+    const { world, own, mine, agent, run, memory, violations } = setNode();
+    own.status = 'DRAINING';
+    const running = agent();
+    await run(5 * minute);
+    expect(world.calls.of('startTask')).toEqual([]);
+    expect(memory().families['logspout']?.detail).toContain('DRAINING');
+    own.status = 'ACTIVE';
+    await run(6 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(violations).toEqual([]);
+    await running.stop();
+  });
+
+  it('that nobody configures any more are stopped, and other people’s tasks are not', async () => {
+    const { world, own, mine, agent, run } = setNode([]);
+    const orphan = world.cluster.addTask(own.arn, { family: 'logspout', group: 'family:logspout', startedBy });
+    const batch = world.cluster.addTask(own.arn, { family: 'logspout', group: 'family:logspout' });
+    const running = agent();
+    await run(2 * minute);
+    expect(orphan.desiredStatus).toBe('STOPPED');
+    expect(batch.lastStatus).toBe('RUNNING');
+    expect(mine()).toEqual([]);
+    await running.stop();
+  });
+
+  it('go on as they are when ECS cannot be asked, and one bad definition does not keep the others away', async () => {
+    const { world, mine, agent, run, stage, memory } = setNode(['logspout', 'nothing']);
+    const running = agent();
+    await run(2 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(memory().families['nothing']).toMatchObject({ standing: 'unknown' });
+    expect(stage.status().chores?.['daemon-tasks']).toMatchObject({ outcome: 'failed' });
+    expect(stage.status().chores?.['daemon-tasks']?.error).toContain('no ACTIVE task definition nothing');
+    for (const error of [new Unavailable('throttled'), new Refused('no', { code: 'AccessDeniedException' })]) {
+      world.calls.fails('cloud.readTaskDefinition', error, 50);
+      await run(20 * minute);
+      expect(mine()).toHaveLength(1);
+      world.calls.heals();
+    }
+    expect(world.calls.of('stopTask')).toEqual([]);
+    await running.stop();
+  });
+
+  it('that have no room are asked for again, with patience, and the status says what is missing', async () => {
+    const { world, mine, agent, run, memory } = setNode();
+    world.cluster.definitions[0]!.failure = 'RESOURCE:MEMORY';
+    const running = agent();
+    await run(30 * minute);
+    expect(world.calls.of('startTask').length).toBeLessThan(10);
+    expect(memory().families['logspout']).toMatchObject({ standing: 'waits', past: { life: 'ended' } });
+    expect(memory().families['logspout']?.detail).toContain('RESOURCE:MEMORY');
+    delete world.cluster.definitions[0]!.failure;
+    await run(21 * minute);
+    expect(mine()).toHaveLength(1);
+    await running.stop();
+  });
+});
+
+describe('what is remembered of daemon tasks', () => {
+  it('counts only whole, and only on the instance that wrote it', () => {
+    const families = { a: { standing: 'runs', detail: '', since: 1 } };
+    const text = (more: object) => JSON.stringify({ instanceId: 'i-1', families, ...more });
+    expect(parseDaemonTasks(text({}), 'i-1')).toMatchObject({ families });
+    expect(parseDaemonTasks(text({}), 'i-2')).toBeUndefined();
+    for (const broken of ['', '{', 'null', '[]', text({ families: [] }), text({ families: { a: {} } })])
+      expect(parseDaemonTasks(broken, 'i-1')).toBeUndefined();
+  });
+});
