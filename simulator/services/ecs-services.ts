@@ -6,7 +6,7 @@ import { findCluster } from '../world/clusters.ts';
 import { beginDeployment, endDeployment } from '../world/deployments.ts';
 import { schedule } from '../world/scheduler.ts';
 import type { Cluster, Service, World } from '../world/state.ts';
-import { byCluster } from './ecs-access.ts';
+import { byCluster, serviceAccess } from './ecs-access.ts';
 import { renderService } from './ecs-form.ts';
 import { takePage } from './pages.ts';
 import { operation } from './service.ts';
@@ -40,7 +40,7 @@ export const services = {
         failures: found.filter(({ service }) => !service).map(({ id }) => ({ arn: id, reason: 'MISSING' })),
       };
     },
-    byCluster,
+    ({ cluster, services: ids }, { world }) => serviceAccess(world, cluster, ids),
   ),
   UpdateService: operation(
     {
@@ -68,7 +68,7 @@ export const services = {
       schedule(world, cluster);
       return { service: renderService(cluster, service) };
     },
-    byCluster,
+    ({ cluster, service }, { world }) => serviceAccess(world, cluster, [service]),
   ),
 };
 

@@ -9,12 +9,24 @@ interface Ended {
   stderr: string;
 }
 
+const line = ['service-size', '--cluster', 'demo', '--service', 'web'];
+
+function execute(words: readonly string[], env: Record<string, string | undefined>): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(inject('binary'), words, { env }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
+    );
+  });
+}
+
 interface Stage {
   simulator: Simulator;
   /** In the order of their launch. */
   nodes: string[];
   join(nodes: number): Promise<void>;
   run(...words: string[]): Promise<Ended>;
+  /** With the credentials of a node, which it gets from the metadata service, and its region. */
+  runOn(node: string, ...words: string[]): Promise<Ended>;
   report(...words: string[]): Promise<Record<string, unknown>>;
   desired(): number;
   running(): number;
@@ -39,13 +51,9 @@ async function openStage(nodes: number, service: Partial<ServiceOptions> = {}): 
       }
       await until('registered', () => stage.nodes.every((id) => byInstance.has(id)));
     },
-    run: (...words) =>
-      new Promise((resolve) => {
-        const line = ['service-size', '--cluster', 'demo', '--service', 'web', ...words];
-        execFile(inject('binary'), line, { env }, (error, stdout, stderr) =>
-          resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
-        );
-      }),
+    run: (...words) => execute([...line, ...words], env),
+    runOn: (node, ...words) =>
+      execute([...line, ...words], { PATH: process.env['PATH'], ...simulator.environmentFor(node) }),
     async report(...words) {
       const { code, stdout, stderr } = await stage.run('--json', ...words);
       expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
@@ -148,6 +156,31 @@ test('two at once set the same count', async () => {
   const counts = stage.simulator.calls.find({ operation: 'UpdateService' }).map(({ params }) => params['desiredCount']);
   expect(new Set(counts)).toEqual(new Set([5]));
   expect(stage.desired()).toBe(5);
+});
+
+test('it needs the rights that "ecs-node policy --for service-size" prints, and to look no more than to look', async () => {
+  const stage = await openStage(3);
+  const [node] = stage.nodes as [string];
+  const policy = async (...words: string[]) => {
+    const of = ['policy', '--for', 'service-size', '--cluster', 'demo', '--service', 'web', ...words];
+    const { stdout } = await execute(of, { PATH: process.env['PATH'], AWS_EC2_METADATA_DISABLED: 'true' });
+    return JSON.parse(stdout) as unknown;
+  };
+  stage.simulator.verbs.setPolicy(node, await policy());
+  expect(await stage.runOn(node)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/1 → 2 tasks, with --apply/),
+  });
+  expect(await stage.runOn(node, '--apply')).toMatchObject({
+    code: 77,
+    stderr: expect.stringMatching(/ecs:UpdateService on demo\/web is not allowed/),
+  });
+  expect(stage.desired()).toBe(1);
+  stage.simulator.verbs.setPolicy(node, await policy('--apply'));
+  expect(await stage.runOn(node, '--apply')).toMatchObject({ code: 0 });
+  expect(stage.desired()).toBe(2);
+  stage.simulator.verbs.createService('demo', { name: 'other', desired: 1 });
+  expect(await stage.runOn(node, '--service', 'other')).toMatchObject({ code: 77 });
 });
 
 test('a thousand container instances cost pages and not instances', async () => {
