@@ -38,7 +38,7 @@ export const measurePeers: Part = async ({ binary, minutes, notices, say }) => {
   const programs = await takeOwns(binary, there, found);
   const figures = await live({ programs, minutes, notices, starts }, say);
   return {
-    peers: renderCosts(there, figures),
+    peers: renderCosts(there, figures, minutes),
     'peer-notices': renderNotices(there, figures),
     'peer-commands': renderCommands(there, found, missing),
   };
@@ -90,8 +90,16 @@ async function live(orders: Orders, say: (text: string) => void): Promise<Figure
   return figures;
 }
 
-function renderCosts(there: readonly Side[], { watched, starts: all }: Figures): string[][] {
-  const head = ['', 'asks every', 'RSS MiB', 'PSS MiB', 'anonymous MiB', 'peak PSS MiB', 'CPU s per hour'];
+function renderCosts(there: readonly Side[], { watched, starts: all }: Figures, minutes: number): string[][] {
+  const head = [
+    `watched for ${minutes} minutes`,
+    'asks every',
+    'RSS MiB',
+    'PSS MiB',
+    'anonymous MiB',
+    'peak PSS MiB',
+    'CPU s per hour',
+  ];
   const rows = there.map(({ name, pollSeconds }, index) => {
     const { samples, asked } = watched[index]!;
     const [first, last] = [samples[0]!, samples.at(-1)!];
