@@ -34,6 +34,12 @@ export interface AgentOptions {
 /** Between looks at whether it is time to join (again). */
 const joinEveryMs = 5_000;
 
+/** Undefined where there is nothing to do. */
+function countFailing(chores: readonly Chore[], book: StatusBook): number | undefined {
+  if (chores.length === 0) return undefined;
+  return Object.values(book.read().chores ?? {}).filter(({ outcome }) => outcome === 'failed').length;
+}
+
 /** A departure that is under way ends first: so often it is looked for. */
 const restEveryMs = 1_000;
 
@@ -50,7 +56,7 @@ export async function runAgent(
   const over = new AbortController();
   const both = AbortSignal.any([signal, over.signal]);
   const bootId = await host.machine.readBootId().catch(() => '');
-  const book = openStatusBook(host, await firstStatus(host, bootId, options.configuration));
+  const book = openStatusBook(host, await firstStatus(host, bootId, options));
   const supervisor = openSupervisor(host, config, { deregister: options.deregister }, both);
   let isJoined = book.read().join.state === 'joined';
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
@@ -74,7 +80,7 @@ export async function runAgent(
   const parts = [
     watch({ desk, book, joined: () => isJoined }, both),
     keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both),
-    publishMetrics(host, config, both).then(() => supervisor.left),
+    publishMetrics(host, config, () => countFailing(chores, book), both).then(() => supervisor.left),
     tellSystemd(host, book, supervisor, options.watchdogMs, both),
     ...(options.handOver === undefined
       ? []
@@ -105,12 +111,23 @@ async function untilAtRest(
   while (!supervisor.isAtRest()) await clock.sleep(restEveryMs, signal);
 }
 
-async function firstStatus(host: Host, bootId: string, configuration?: ConfigurationStatus): Promise<AgentStatus> {
+/** What the last agent of this boot knew, without what is not done any more. */
+async function firstStatus(
+  host: Host,
+  bootId: string,
+  { configuration, chores = [] }: Pick<AgentOptions, 'configuration' | 'chores'>,
+): Promise<AgentStatus> {
   const before = await readStatus(host);
   const now = host.clock.now();
   if (before !== undefined && before.bootId === bootId) {
-    const { configuration: _old, ...rest } = before;
-    return { ...rest, at: now, ...(configuration !== undefined && { configuration }) };
+    const { configuration: _old, chores: done = {}, ...rest } = before;
+    const kept = Object.entries(done).filter(([name]) => chores.some((chore) => chore.name === name));
+    return {
+      ...rest,
+      at: now,
+      chores: Object.fromEntries(kept),
+      ...(configuration !== undefined && { configuration }),
+    };
   }
   const { instanceId } = host.identity;
   const starting = { state: 'joining' as const, detail: 'starting', since: now };

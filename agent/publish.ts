@@ -52,10 +52,12 @@ export interface Sample {
   group: string | undefined;
   disks: readonly DiskUse[];
   memory: MemoryUse;
+  /** Chores whose last round failed; absent where there are none to do. */
+  failingChores?: number | undefined;
   at: number;
 }
 
-export function metricsOf({ instanceId, cluster, group, disks, memory, at }: Sample): Metric[] {
+export function metricsOf({ instanceId, cluster, group, disks, memory, failingChores, at }: Sample): Metric[] {
   const aggregates = [{ ClusterName: cluster }, ...(group === undefined ? [] : [{ AutoScalingGroupName: group }])];
   const each = (name: string, value: number, unit: Metric['unit'], own: Record<string, string>): Metric[] =>
     [own, ...aggregates].map((dimensions) => ({ name, value, unit, dimensions, at }));
@@ -72,6 +74,7 @@ export function metricsOf({ instanceId, cluster, group, disks, memory, at }: Sam
     ...Object.entries(memoryMetrics).flatMap(([name, { unit, of }]) =>
       each(name, of(memory), unit, { InstanceId: instanceId }),
     ),
+    ...(failingChores === undefined ? [] : each('UpkeepFailing', failingChores, 'Count', { InstanceId: instanceId })),
   ].filter(({ value }) => Number.isFinite(value));
 }
 
@@ -82,10 +85,12 @@ const firstWithinMs = 30_000;
 export async function publishMetrics(
   host: Host,
   config: Config,
+  countFailing: () => number | undefined,
   signal: AbortSignal,
   random: () => number = Math.random,
 ): Promise<void> {
   if (!config.metrics.enabled) return;
+  const publishOnce = (name: string | undefined) => publishAs(host, config, name, countFailing(), signal);
   let group: { name: string | undefined } | undefined;
   let failed = false;
   await host.clock.sleep(random() * Math.min(firstWithinMs, config.metrics.everySeconds * 500), signal);
@@ -93,20 +98,26 @@ export async function publishMetrics(
     try {
       // An instance changes its group so seldom that a restart of the agent may learn of it.
       group ??= { name: (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group };
-      await publishOnce(host, config, group.name, signal);
+      await publishOnce(group.name);
       failed = false;
     } catch (error) {
       signal.throwIfAborted();
       if (!failed) host.log.warn('metrics not published', { error: messageOf(error) });
       failed = true;
       // Without the group's name the rest is still worth publishing.
-      if (group === undefined) await publishOnce(host, config, undefined, signal).catch(() => signal.throwIfAborted());
+      if (group === undefined) await publishOnce(undefined).catch(() => signal.throwIfAborted());
     }
     await host.clock.sleep(config.metrics.everySeconds * 1000 * (0.9 + 0.2 * random()), signal);
   }
 }
 
-async function publishOnce(host: Host, config: Config, group: string | undefined, signal: AbortSignal): Promise<void> {
+async function publishAs(
+  host: Host,
+  config: Config,
+  group: string | undefined,
+  failingChores: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const measured = await Promise.allSettled(
     (await watchedPaths(host, config)).map((path) => host.machine.measureDisk(path)),
   );
@@ -114,6 +125,7 @@ async function publishOnce(host: Host, config: Config, group: string | undefined
   const disks = [...new Map(uses.map((use) => [use.mountPath, use])).values()];
   const memory = await host.machine.measureMemory();
   const { instanceId } = host.identity;
-  const metrics = metricsOf({ instanceId, cluster: config.cluster, group, disks, memory, at: host.clock.now() });
+  const { cluster } = config;
+  const metrics = metricsOf({ instanceId, cluster, group, disks, memory, failingChores, at: host.clock.now() });
   await askOnce(host, signal, (inner) => host.cloud.publish(config.metrics.namespace, metrics, inner));
 }

@@ -50,7 +50,7 @@ describe('publishing', () => {
     const { host, world } = setStage(config);
     world.machine.files.set('/etc/docker/daemon.json', '{"data-root": "/data/docker"}');
     world.machine.disks.set('/data/docker', { ...someDisk('/data/docker'), mountPath: '/data' });
-    void publishMetrics(host, config, never).catch(() => {});
+    void publishMetrics(host, config, () => undefined, never).catch(() => {});
     await world.clock.run(31_000);
     expect(world.published).toHaveLength(1);
     await world.clock.run(3_600_000);
@@ -66,7 +66,7 @@ describe('publishing', () => {
     world.calls.fails('publish', new Unavailable('throttled'), 2);
     world.calls.fails('readMembership', new Unavailable('throttled'), 1);
     world.calls.fails('measureDisk', new Unavailable('df hangs'));
-    void publishMetrics(host, config, never).catch(() => {});
+    void publishMetrics(host, config, () => undefined, never).catch(() => {});
     await world.clock.run(3_600_000);
     expect(world.published.length).toBeGreaterThan(8);
     expect(world.published.at(-1)!.metrics.map(({ name }) => name)).toContain('MemoryUtilization');

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ownOnly, settle } from '../../../commands/load-config.ts';
 import { pullFor, readSettled, type Sources } from '../../../commands/pull.ts';
 import { layersOf, readFiles } from '../../../commands/sources/files.ts';
@@ -9,6 +9,9 @@ import { remoteSettings } from '../../../core/remote-settings.ts';
 import { paths } from '../../../core/state.ts';
 import { fillShelf } from '../../fakes/cloud/configuration.ts';
 import { openFakeHost } from '../../fakes/host.ts';
+
+// Hours and hundreds of pulls pass in seconds, but not on a machine that does five other things.
+vi.setConfig({ testTimeout: 60_000 });
 
 const signal = new AbortController().signal;
 

@@ -1,8 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
 import { renderStatus } from '../../../commands/render-status.ts';
 import type { Chore } from '../../../upkeep/chore.ts';
 import { lazily, setStage } from '../agent/stage.ts';
+
+// Hours and hundreds of pulls pass in seconds, but not on a machine that does five other things.
+vi.setConfig({ testTimeout: 60_000 });
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -59,6 +62,29 @@ describe('what a node keeps up to date', () => {
       expect(stage.world.log.some(({ message }) => message === 'chore works again')).toBe(true);
       await agent.stop();
     }
+  });
+
+  it('is counted for an alarm while it fails, and by nobody who has nothing to keep up to date', async () => {
+    const counted = (stage: ReturnType<typeof setStage>) =>
+      stage.world.published.map(({ metrics }) => metrics.find(({ name }) => name === 'UpkeepFailing')?.value);
+    let isBroken = true;
+    const chore = choreThat(async () => {
+      if (isBroken) throw new Unavailable('silent');
+      return 'unchanged';
+    });
+    const stage = setStage(lazily({ metrics: { enabled: true, everySeconds: 60 } }));
+    const agent = stage.agent(stage.host, { chores: [chore] });
+    await stage.world.clock.run(10 * minute);
+    isBroken = false;
+    await stage.world.clock.run(10 * minute);
+    expect([counted(stage).at(5), counted(stage).at(-1)]).toEqual([1, 0]);
+    await agent.stop();
+    // What is not configured any more is not shown any more.
+    const idle = stage.agent(stage.world.restart());
+    await stage.world.clock.run(10 * minute);
+    expect(stage.status().chores).toEqual({});
+    expect(counted(stage).at(-1)).toBeUndefined();
+    await idle.stop();
   });
 
   it('holds nothing else up when it hangs', async () => {
