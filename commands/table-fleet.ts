@@ -28,8 +28,8 @@ export const fleetCommands: readonly Command[] = [
     details:
       'Says what it would do; --apply does it, by setting the desired count and nothing else. Grows by container instances that are\n' +
       'ACTIVE with a connected agent; shrinks only by those that are gone or leaving, and by a quarter of the tasks at a time. Waits\n' +
-      'while a deployment is in progress. Refuses services that are sized by Application Auto Scaling or that are DAEMON, deployed by\n' +
-      'CodeDeploy, or deleted (exit code 77). A service with a desired count of 0 is switched off and stays so.',
+      'while a deployment is in progress. Refuses services that are sized by Application Auto Scaling or that are DAEMON, on Fargate,\n' +
+      'deployed by CodeDeploy, or deleted (exit code 77). A service with a desired count of 0 is switched off and stays so.',
     flags: [
       { name: 'cluster', value: 'NAME', required: true, form: ecsName, help: 'ECS cluster, by name' },
       { name: 'service', value: 'NAME', required: true, form: ecsName, help: 'Service, by name' },

@@ -25,6 +25,8 @@ export interface ServiceView {
   scheduling: string;
   /** Who deploys: `ECS`, `CODE_DEPLOY`, `EXTERNAL`. */
   controller: string;
+  /** Its tasks run on Fargate, not on container instances. */
+  fargate: boolean;
   desired: number;
   running: number;
   pending: number;

@@ -41,6 +41,7 @@ function objection(service: ServiceView, target: ScalingTarget | undefined): Siz
   if (service.controller !== 'ECS') {
     return refuse(`the service is deployed by ${service.controller}, whose deployments cannot be seen from here`);
   }
+  if (service.fargate) return refuse('its tasks run on Fargate, so the number of container instances says nothing');
   if (target !== undefined) {
     return refuse(
       `Application Auto Scaling sizes the service, between ${target.min} and ${target.max} tasks, and two would undo each ` +

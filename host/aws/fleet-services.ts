@@ -99,6 +99,7 @@ function viewOf(service: Service): ServiceView {
     status: whole(service.status, call),
     scheduling: service.schedulingStrategy ?? 'REPLICA',
     controller: service.deploymentController?.type ?? 'ECS',
+    fargate: runsOnFargate(service),
     desired: whole(service.desiredCount, call),
     running: whole(service.runningCount, call),
     pending: whole(service.pendingCount, call),
@@ -107,6 +108,13 @@ function viewOf(service: Service): ServiceView {
       rollout: rolloutState,
     })),
   };
+}
+
+/** By its launch type, or by a capacity provider: AWS's own are FARGATE and FARGATE_SPOT. */
+function runsOnFargate({ launchType, capacityProviderStrategy = [] }: Service): boolean {
+  return (
+    launchType === 'FARGATE' || capacityProviderStrategy.some((each) => each.capacityProvider?.startsWith('FARGATE'))
+  );
 }
 
 function openScaling(client: ApplicationAutoScalingClient, ask: Ask): Pick<FleetServices, 'readScalingTarget'> {

@@ -20,6 +20,7 @@ export function steadyService(desired: number, more: Partial<ServiceView> = {}):
     status: 'ACTIVE',
     scheduling: 'REPLICA',
     controller: 'ECS',
+    fargate: false,
     desired,
     running: desired,
     pending: 0,

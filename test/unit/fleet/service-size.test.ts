@@ -76,6 +76,7 @@ describe('left to others', () => {
     ['a service that was deleted', { status: 'INACTIVE' }, /INACTIVE/],
     ['a DAEMON service', { scheduling: 'DAEMON' }, /DAEMON/],
     ['a service that CodeDeploy deploys', { controller: 'CODE_DEPLOY', deployments: [] }, /CODE_DEPLOY/],
+    ['a service on Fargate', { fargate: true }, /Fargate/],
   ] as const)('%s', (_title, more, reason) => {
     expect(decide(healthyCluster(9), steadyService(2, more))).toEqual({
       kind: 'refuse',
@@ -150,6 +151,7 @@ const anyService = fc.record({
   status: fc.constantFrom('ACTIVE', 'DRAINING', 'INACTIVE'),
   scheduling: fc.constantFrom('REPLICA', 'DAEMON'),
   controller: fc.constantFrom('ECS', 'CODE_DEPLOY', 'EXTERNAL'),
+  fargate: fc.boolean(),
   desired: size,
   running: size,
   pending: size,
@@ -196,7 +198,11 @@ describe('whatever AWS answers', () => {
         const live = service.deployments.filter(({ status }) => status !== 'INACTIVE');
         const isSteady =
           live.length === 1 && live[0]?.status === 'PRIMARY' && (live[0].rollout ?? 'COMPLETED') === 'COMPLETED';
-        const isOurs = service.status === 'ACTIVE' && service.scheduling === 'REPLICA' && service.controller === 'ECS';
+        const isOurs =
+          service.status === 'ACTIVE' &&
+          service.scheduling === 'REPLICA' &&
+          service.controller === 'ECS' &&
+          !service.fargate;
         if (isSteady && isOurs && service.desired > 0) return;
         expect(decideSize(some, { counts, service, target: undefined }).kind).not.toBe('resize');
       }),

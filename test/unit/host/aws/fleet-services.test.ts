@@ -79,6 +79,16 @@ test('a service that ECS does not know is told apart from one that it could not 
   expect(await services.readService('prod', 'web', patient)).toBeUndefined();
 });
 
+test.each([
+  ['by its launch type', { launchType: 'FARGATE' }, true],
+  ['by its capacity providers', { capacityProviderStrategy: [{ capacityProvider: 'FARGATE_SPOT', weight: 1 }] }, true],
+  ['not', { launchType: 'EC2' }, false],
+  ['not, but by a group', { capacityProviderStrategy: [{ capacityProvider: 'nodes', weight: 1 }] }, false],
+])('whether a service runs on Fargate is told: %s', async (_title, more, fargate) => {
+  const { services } = await open(() => json({ services: [{ ...service, ...more }] }));
+  expect(await services.readService('prod', 'web', patient)).toMatchObject({ fargate });
+});
+
 test('the desired count is changed and nothing else', async () => {
   const { services, server } = await open(() => json({ service: { ...service, desiredCount: 2 } }));
   expect(await services.setDesiredCount('prod', 'web', 2, patient)).toBe(2);
