@@ -5,14 +5,13 @@ import { isPlain, type Layer } from './settings.ts';
 import { schema } from './schema.ts';
 
 /**
- * How a node watches, tells and behaves when it leaves. Not what runs as root (join.checks, ecs.settings), not who the node is or
+ * How a node watches, tells and behaves when it leaves. Not what runs (join.checks, ecs.settings, daemonTasks), not who the node is or
  * whom it asks (cluster, registrar, endpoints), and not the brakes that keep a fleet from leaving at once: whoever can write one
  * document reaches every node with it, in the same minute. `refresh.also` on the node itself adds to them.
  */
 export const remoteSettings = [
   'autoScaling.pollSeconds',
   'containerEnvironment',
-  'daemonTasks',
   'disk.checkSeconds',
   'disk.checks',
   'disk.clearPercent',

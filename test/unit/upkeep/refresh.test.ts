@@ -117,6 +117,7 @@ describe('documents that are pulled', () => {
       registrar: 'ssm',
       join: { checks: [{ command: ['/bin/sh', '-c', 'id'] }] },
       ecs: { settings: { ECS_BACKEND_HOST: 'https://evil.example' }, introspectionEndpoint: 'http://127.0.0.1:1' },
+      daemonTasks: { definitions: ['anything'] },
       stormGuard: { maxFailures: 1000 },
       disk: { maxLeavingPercent: 100 },
       ecsAgent: { maxDisconnectedPercent: 100 },
@@ -254,7 +255,7 @@ describe('documents that are pulled', () => {
           });
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 });
