@@ -1,4 +1,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +102,27 @@ describe('whoever may look', () => {
     expect(table).toMatchObject({ code: 0, stdout: expect.stringContaining('1 of 1 nodes well') });
     const other = await stage.run({ ...environment, AWS_PROFILE: 'none' }, 'fleet', '--cluster', 'demo');
     expect(other).toMatchObject({ code: 77, stderr: expect.stringContaining('no credentials: set AWS_PROFILE') });
+  });
+
+  test('does so in a container, with the credentials that are served to it', async () => {
+    const stage = await openFleet(1);
+    const { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey } = operatorCredentials;
+    const body = {
+      AccessKeyId,
+      SecretAccessKey,
+      Token: '',
+      Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+    };
+    const server = createServer((_, response) => void response.end(JSON.stringify(body))).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const environment = {
+      AWS_ENDPOINT_URL: stage.simulator.endpoint,
+      AWS_REGION: stage.simulator.region,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    };
+    const table = await stage.run(environment, 'fleet', '--cluster', 'demo');
+    expect(table).toMatchObject({ code: 0, stdout: expect.stringContaining('1 of 1 nodes well') });
   });
 
   test('does so on an instance, with its role and in its region', async () => {

@@ -12,7 +12,7 @@ const withinMs = 60_000;
 export function patiently(ask: Ask, clock: Clock, log: Log): Ask {
   return (permission, resource, signal, send) => {
     const onRetry = (error: unknown, pauseMs: number) =>
-      log.debug('asking AWS again', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
+      log.warn('asking AWS again', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
     const attempt = (inner: AbortSignal) => ask(permission, resource, inner, send);
     return retry(attempt, { clock, signal, withinMs, onRetry });
   };

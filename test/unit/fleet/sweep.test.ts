@@ -279,6 +279,8 @@ describe('what nodes have left behind', () => {
     named('i-lately', 'stopped', 6);
     named('i-running', 'running', 30);
     named('i-ended', 'terminated', 30);
+    named('i-warm', 'stopped', 30);
+    fleet.machines.get('i-warm')!.tags['aws:autoscaling:groupName'] = 'pool';
     expect(await deedsOf()).toEqual(['untag i-stopped Name']);
     const found = (await run()).findings.map(({ instanceId }) => instanceId).toSorted();
     expect(found).toEqual(['i-lately', 'i-running']);
