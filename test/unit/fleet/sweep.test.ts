@@ -383,6 +383,16 @@ describe('what keeps a sweep from doing harm', () => {
     expect(whyOf(report, 'i-lost0')).toMatch(/2 of 20 nodes are leaving already, 2 may at a time/);
   });
 
+  test('no more than a tenth are ended in a run, although they are leaving already', async () => {
+    addHealthy(25);
+    const marks = { draining: clock.now() - 13 * hour };
+    for (let index = 0; index < 5; index++) {
+      addNode(fleet, `i-stuck${index}`, clock.now(), { instance: { status: 'DRAINING', runningTasks: 0, marks } });
+    }
+    const ended = (await deedsOf({ maxNodes: 100 })).filter((deed) => deed.startsWith('terminate '));
+    expect(ended).toHaveLength(3);
+  });
+
   test('none with a cap of 0', async () => {
     addHealthy(9);
     lose(1);
