@@ -14,6 +14,11 @@ const args = process.argv.slice(2);
 // Whoever started us may have any mask: folders that all may write to, or that nobody else may enter, are neither wanted.
 process.umask(0o022);
 
+// Node would trust any certificate, and with it whoever stands between this node and AWS. A company's own authority is
+// trusted by NODE_EXTRA_CA_CERTS.
+const mayTrustAnybody = process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== undefined;
+delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+
 // Before anything is loaded: what is asked most often must cost no more than Node itself.
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) printVersion();
 else void main();
@@ -27,6 +32,7 @@ async function main(): Promise<void> {
   process.stdout.on('error', () => process.exit(0));
   const { openReport } = await import('./commands/report.ts');
   const report = await openReport(process.stderr, process.env, args);
+  if (mayTrustAnybody) report.log.warn('NODE_TLS_REJECT_UNAUTHORIZED is not heeded: certificates are always checked');
   process.on('uncaughtException', (error) => process.exit(report.fail(error)));
   process.on('unhandledRejection', (error) => process.exit(report.fail(error)));
   const root = new AbortController();

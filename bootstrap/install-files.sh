@@ -56,6 +56,7 @@ optional() {
   [ ! -f "$from/$1" ] || place 0644 "$from/$1" "$2"
 }
 optional LICENSE /usr/share/licenses/ecs-node/LICENSE
+optional THIRD_PARTY_LICENSES /usr/share/licenses/ecs-node/THIRD_PARTY_LICENSES
 optional config.schema.json /usr/share/ecs-node/config.schema.json
 optional completions/ecs-node.bash /usr/share/bash-completion/completions/ecs-node
 optional completions/ecs-node.zsh /usr/share/zsh/site-functions/_ecs-node

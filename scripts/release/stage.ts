@@ -12,6 +12,7 @@ export interface Contents {
 /** Of the project's own files: where they lie there → where in the archive, and whether one runs them. */
 const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['LICENSE', 'LICENSE', 0o644],
+  ['THIRD_PARTY_LICENSES', 'THIRD_PARTY_LICENSES', 0o644],
   ['README.md', 'README.md', 0o644],
   ['config.schema.json', 'config.schema.json', 0o644],
   ['bootstrap/install-files.sh', 'install-files.sh', 0o755],

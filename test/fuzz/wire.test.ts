@@ -378,7 +378,7 @@ function isOfItsKind(verb: keyof typeof questions, value: unknown): boolean {
   const texts = (each: object, ...keys: string[]) =>
     keys.every((key) => typeof (each as Record<string, unknown>)[key] === 'string');
   const all = (check: (each: object) => boolean) => Array.isArray(value) && (value as object[]).every(check);
-  switch (verb) {
+  switch (verb as string) {
     case 'readTerminationProtection':
     case 'heartbeat':
     case 'isTargetDraining':

@@ -21,7 +21,7 @@ async function node() {
 }
 
 test('a hook that only root can change is run', async () => {
-  const { run, at } = await node();
+  const { run } = await node();
   expect((await run()).code).toBe(7);
 });
 

@@ -1,0 +1,39 @@
+import { globSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+const product = globSync(['main.ts', '{core,upkeep,bootstrap,agent,fleet,host,commands}/**/*.ts']);
+
+/** The rooms that start programs, each with an array of arguments. */
+const starters = ['host/aws/spoken.ts', 'host/child-output.ts', 'host/disk.ts', 'host/processes.ts'];
+
+const faults = (file: string, text: string): string[] => {
+  const found: string[] = [];
+  if (/node:child_process/.test(text) && !starters.includes(file))
+    found.push('starts programs, which only four rooms do');
+  if (/\b(exec|execSync|spawnSync|fork)\b[^;]*from 'node:child_process'/.test(text))
+    found.push('imports what takes a command line');
+  if (/\bshell: ?(true|['"`]\/)/.test(text)) found.push('asks for a shell');
+  if (/['"`](\/usr)?\/bin\/(ba|da|z)?sh['"`]|['"`](ba|da|z)?sh['"`]\s*,|['"`]-c['"`]/.test(text))
+    found.push('names a shell');
+  if (/\beval\(|new Function\(/.test(text)) found.push('makes code out of text');
+  return found;
+};
+
+/** Names of shells for whom completions are printed. */
+const speakers = ['commands/completion.ts', 'commands/table.ts'];
+
+test('no value ever reaches a shell: the product starts programs with arrays of arguments, and starts no shell', () => {
+  expect(product.length).toBeGreaterThan(100);
+  const all = product
+    .filter((file) => !speakers.includes(file))
+    .flatMap((file) => faults(file, readFileSync(file, 'utf8')).map((fault) => `${file} ${fault}`));
+  expect(all).toEqual([]);
+});
+
+test.each([
+  ["import { exec } from 'node:child_process'", 'host/disk.ts'],
+  ["import { spawn } from 'node:child_process'", 'agent/leave.ts'],
+  ['spawn(file, args, { shell: true })', 'host/disk.ts'],
+  ["run({ file: '/bin/sh', args: ['-c', text] })", 'host/disk.ts'],
+  ['eval(text)', 'core/log.ts'],
+])('%s would be found', (text, file) => expect(faults(file, text).length).toBeGreaterThan(0));
