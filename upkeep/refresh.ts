@@ -12,6 +12,9 @@ const mode = 0o600;
 /** Throws a ConfigError when these documents and the node's own files make no valid configuration together. */
 export type Judge = (source: string, documents: readonly Document[]) => Promise<void>;
 
+/** The file may hold two sets, and no file of more than 4 MB is read (host/files.ts). */
+const maxSetBytes = 1_500_000;
+
 type Hands = Pick<Host, 'machine' | 'cloud'>;
 
 /**
@@ -28,6 +31,10 @@ export async function pullConfiguration(
   const good = before?.source === source ? before.good : [];
   const seen = before?.refused?.source === source ? before.refused.documents : good;
   const documents = await fetchChanged(host, source, seen, signal);
+  if (Buffer.byteLength(JSON.stringify(documents)) > maxSetBytes) {
+    const problem = `the documents are larger than ${maxSetBytes} bytes together, as JSON`;
+    throw new ConfigError([{ path: source, problem }]);
+  }
   try {
     await judge(source, documents);
   } catch (error) {
@@ -47,8 +54,9 @@ export async function forgetRefreshed({ machine }: Pick<Host, 'machine'>): Promi
   return machine.remove(paths.refreshed);
 }
 
+/** What cannot be read is pulled anew. */
 export async function readRefreshed({ machine }: Pick<Host, 'machine'>): Promise<Refreshed | undefined> {
-  return parseRefreshed(await machine.readText(paths.refreshed));
+  return parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined));
 }
 
 async function write({ machine }: Pick<Host, 'machine'>, refreshed: Refreshed): Promise<void> {

@@ -1,6 +1,6 @@
 /** Reads the configuration's files: config.yaml and its drop-ins. */
 
-import { ConfigError, type Fault } from '../../core/errors.ts';
+import { ConfigError, messageOf, type Fault } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import { parseLayer, type Layer } from '../../core/settings.ts';
@@ -42,7 +42,7 @@ export async function readFiles(
   };
   await read(configFile, isRequired);
   // Stronger than config.yaml, which the whole fleet has from its image; weaker than what people lay on this very node.
-  texts.push(...(await readRemote(machine, faults)));
+  texts.push(...(await readRemote(machine, log)));
   for (const name of await machine.list(paths.dropIns)) {
     // A backup that an editor left behind must not count; one that looks like a drop-in should not be lost silently.
     if (name.endsWith('.yaml') && !name.startsWith('.')) await read(`${paths.dropIns}/${name}`, false);
@@ -52,12 +52,13 @@ export async function readFiles(
   return { texts, faults };
 }
 
-async function readRemote(machine: Machine, faults: Fault[]): Promise<FileText[]> {
+/** A file of ours that cannot be read is no fault of the configuration: what it says is pulled anew. */
+async function readRemote(machine: Machine, log: Log): Promise<FileText[]> {
   try {
     const refreshed = parseRefreshed(await machine.readText(paths.refreshed));
     return refreshed === undefined ? [] : remoteTexts(refreshed.source, refreshed.good);
   } catch (error) {
-    faults.push(...faultsIn(error));
+    log.warn('pulled configuration not read', { error: messageOf(error) });
     return [];
   }
 }

@@ -7,11 +7,11 @@ import { Refused, Unavailable } from '../../core/errors.ts';
 import type { RemoteDocument } from '../../core/host.ts';
 import type { Shelf } from './configuration.ts';
 import type { Session } from './session.ts';
-import { maxBytes, maxDocuments, tooLarge, tooMany } from './shelf-limits.ts';
+import { maxBytes, maxDocuments, maxTotalBytes, tooLarge, tooMany, tooMuch } from './shelf-limits.ts';
 
 const none = new Uint8Array();
 
-type Place = Extract<ConfigurationSource, { kind: 's3' }>;
+type Place = Omit<Extract<ConfigurationSource, { kind: 's3' }>, 'kind'>;
 
 export function openS3Client({ identity, settings }: Session, bucket: string): S3Client {
   const shared = settings('S3');
@@ -30,67 +30,70 @@ export function openS3Client({ identity, settings }: Session, bucket: string): S
 }
 
 export function openBucket(session: Session, { bucket, prefix }: Place): Shelf {
-  const { identity, ask } = session;
   const client = openS3Client(session, bucket);
-  const arn = `arn:${identity.partition}:s3:::${bucket}`;
-  const source = `s3://${bucket}/${prefix}`;
-
-  const list = async (signal: AbortSignal): Promise<_Object[]> => {
-    const found: _Object[] = [];
-    for (
-      let ContinuationToken: string | undefined, first = true;
-      first || ContinuationToken !== undefined;
-      first = false
-    ) {
-      const input = {
-        Bucket: bucket,
-        Prefix: prefix,
-        Delimiter: '/',
-        ...(ContinuationToken !== undefined && { ContinuationToken }),
-      };
-      const page = await ask('s3:ListBucket', arn, signal, (options) =>
-        client.send(new ListObjectsV2Command(input), options),
-      );
-      found.push(...(page.Contents ?? []).filter(({ Key = '' }) => isDocument(Key.slice(prefix.length))));
-      if (found.length > maxDocuments) throw tooMany(source);
-      ContinuationToken = page.NextContinuationToken || undefined;
-    }
-    return found;
-  };
-  /** Undefined when it has gone since it was listed. */
-  const fetch = async (key: string, signal: AbortSignal): Promise<RemoteDocument | undefined> => {
-    const name = key.slice(prefix.length);
-    try {
-      const { version, length, bytes } = await ask('s3:GetObject', `${arn}/${key}`, signal, async (options) => {
-        const input = { Bucket: bucket, Key: key };
-        const { ETag = '', ContentLength = 0, Body } = await client.send(new GetObjectCommand(input), options);
-        // It may have grown since it was listed; what is not read would keep the connection.
-        if (ContentLength > maxBytes) (Body as Readable | undefined)?.destroy();
-        const isRead = ContentLength <= maxBytes && Body !== undefined;
-        return { version: ETag, length: ContentLength, bytes: isRead ? await Body.transformToByteArray() : none };
-      });
-      if (length > maxBytes) throw tooLarge(source, name);
-      if (bytes.length !== length) throw new Unavailable(`${source}${name}: the answer was cut off`);
-      return { name, version, text: decode(source, name, bytes) };
-    } catch (error) {
-      if (error instanceof Refused && error.code === 'NoSuchKey') return undefined;
-      throw error;
-    }
-  };
-
+  const arn = `arn:${session.identity.partition}:s3:::${bucket}`;
+  const stand: Stand = { client, ask: session.ask, bucket, prefix, arn, source: `s3://${bucket}/${prefix}` };
   return {
     destroy: () => client.destroy(),
     async read(known, signal) {
       const documents: RemoteDocument[] = [];
-      for (const { Key = '', ETag = '', Size = 0 } of await list(signal)) {
+      for (const { Key = '', ETag = '' } of await listDocuments(stand, signal)) {
         const name = Key.slice(prefix.length);
-        if (Size > maxBytes) throw tooLarge(source, name);
-        const document = known[name] === ETag ? { name, version: ETag } : await fetch(Key, signal);
+        const document = known[name] === ETag ? { name, version: ETag } : await fetchDocument(stand, Key, signal);
         if (document !== undefined) documents.push(document);
       }
       return documents;
     },
   };
+}
+
+interface Stand extends Place {
+  client: S3Client;
+  ask: Session['ask'];
+  arn: string;
+  /** For people. */
+  source: string;
+}
+
+/** Refuses what is too much before any of it is fetched. */
+async function listDocuments(stand: Stand, signal: AbortSignal): Promise<_Object[]> {
+  const { client, ask, bucket: Bucket, prefix: Prefix, arn, source } = stand;
+  const found: _Object[] = [];
+  for (let token: string | undefined, first = true; first || token !== undefined; first = false) {
+    const input = { Bucket, Prefix, Delimiter: '/', ...(token !== undefined && { ContinuationToken: token }) };
+    const page = await ask('s3:ListBucket', arn, signal, (options) =>
+      client.send(new ListObjectsV2Command(input), options),
+    );
+    found.push(...(page.Contents ?? []).filter(({ Key = '' }) => isDocument(Key.slice(Prefix.length))));
+    if (found.length > maxDocuments) throw tooMany(source);
+    token = page.NextContinuationToken || undefined;
+  }
+  const large = found.find(({ Size = 0 }) => Size > maxBytes);
+  if (large !== undefined) throw tooLarge(source, large.Key?.slice(Prefix.length) ?? '');
+  if (found.reduce((sum, { Size = 0 }) => sum + Size, 0) > maxTotalBytes) throw tooMuch(source);
+  return found;
+}
+
+/** Undefined when it has gone since it was listed. */
+async function fetchDocument(stand: Stand, key: string, signal: AbortSignal): Promise<RemoteDocument | undefined> {
+  const { client, ask, bucket, prefix, arn, source } = stand;
+  const name = key.slice(prefix.length);
+  try {
+    const { version, length, bytes } = await ask('s3:GetObject', `${arn}/${key}`, signal, async (options) => {
+      const input = { Bucket: bucket, Key: key };
+      const { ETag = '', ContentLength = 0, Body } = await client.send(new GetObjectCommand(input), options);
+      // It may have grown since it was listed; what is not read would keep the connection.
+      if (ContentLength > maxBytes) (Body as Readable | undefined)?.destroy();
+      const isRead = ContentLength <= maxBytes && Body !== undefined;
+      return { version: ETag, length: ContentLength, bytes: isRead ? await Body.transformToByteArray() : none };
+    });
+    if (length > maxBytes) throw tooLarge(source, name);
+    if (bytes.length !== length) throw new Unavailable(`${source}${name}: the answer was cut off`);
+    return { name, version, text: decode(source, name, bytes) };
+  } catch (error) {
+    if (error instanceof Refused && error.code === 'NoSuchKey') return undefined;
+    throw error;
+  }
 }
 
 /** Notes beside the documents are none, nor is what the console makes to show a folder. */

@@ -8,8 +8,16 @@ export const maxDocuments = 100;
 /** As much as a file of the configuration may have (core/settings.ts). */
 export const maxBytes = 262_144;
 
+/** All together: the node keeps them in one file, beside those that it refused. */
+export const maxTotalBytes = 1_048_576;
+
 export function tooMany(source: string): Refused {
   const message = `${source}: there are more than ${maxDocuments} documents; is it the right place?`;
+  return new Refused(message, { code: 'TooManyDocuments' });
+}
+
+export function tooMuch(source: string): Refused {
+  const message = `${source}: the documents are larger than ${maxTotalBytes} bytes together; is it the right place?`;
   return new Refused(message, { code: 'TooManyDocuments' });
 }
 

@@ -106,6 +106,16 @@ export function describeConfiguration(open: Open): void {
     expect(textsOf(await cloud.readDocuments(stage!.ssm, {}, patient))).toEqual([['c', 'three: 3\n']]);
   });
 
+  test('what is larger than a configuration can be is refused, alone and together', slow, async () => {
+    const { cloud, configuration: stage } = await open();
+    const read = () => cloud.readDocuments(stage!.s3, {}, patient);
+    await stage!.putObject('large.yaml', `# ${'x'.repeat(262_144)}`);
+    await expect(read()).rejects.toMatchObject({ name: 'Refused', code: 'DocumentTooLarge' });
+    await stage!.deleteObject('large.yaml');
+    await stage!.putObject('small.yaml', `# ${'x'.repeat(262_000)}`);
+    expect(await read()).toHaveLength(1);
+  });
+
   test('a bucket that is not there is refused; a path without parameters is empty', slow, async () => {
     const { cloud } = await open();
     await expect(cloud.readDocuments('s3://ecs-node-there-is-none/x', {}, patient)).rejects.toThrow(Refused);

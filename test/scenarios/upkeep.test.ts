@@ -1,9 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { describe } from 'vitest';
+import { describe, vi } from 'vitest';
 import type { AgentStatus } from '../../agent/status.ts';
 import { paths } from '../../core/state.ts';
 import { scenario } from './scenario.ts';
-import { settings, until, type Node } from './stage.ts';
+import { settings, until as untilSoon, type Node } from './stage.ts';
+
+// Rounds come every ten seconds, each with programs to start, on a machine that does five other things.
+vi.setConfig({ testTimeout: 300_000 });
+const until = (what: string, isSo: () => unknown) => untilSoon(what, isSo, 90_000);
 
 const shellFile = `${paths.containerConfig}/node.config`;
 

@@ -32,6 +32,8 @@ export function openConfigurationCloud(shelves: FakeShelves): ConfigurationCloud
       if (shelf === undefined && parsed.kind === 's3') {
         throw new Refused(`s3:ListBucket on ${source}: The specified bucket does not exist`, { code: 'NoSuchBucket' });
       }
+      const large = [...(shelf ?? [])].find(([, { text }]) => Buffer.byteLength(text) > 262_144);
+      if (large !== undefined) throw new Refused(`${source}: ${large[0]} is too large`, { code: 'DocumentTooLarge' });
       return [...(shelf ?? [])]
         .filter(([name]) => parsed.kind === 'ssm' || name.endsWith('.yaml'))
         .map(([name, { version, text }]) => (known[name] === version ? { name, version } : { name, version, text }))

@@ -195,6 +195,28 @@ describe('documents that are pulled', () => {
     }
   });
 
+  it('that cannot be read from the disk any more are no fault of the configuration, and are pulled anew', async () => {
+    const node = openNode();
+    node.offers({ a: 'disk: {checks: 9}\n' });
+    node.world.machine.files.set(
+      paths.refreshed,
+      new ConfigError([{ path: paths.refreshed, problem: 'is not UTF-8 text' }]),
+    );
+    expect((await node.settled()).disk.checks).toBe(3);
+    expect(node.world.log.some(({ message }) => message === 'pulled configuration not read')).toBe(true);
+    // On a disk that lets it be replaced.
+    node.world.machine.files.delete(paths.refreshed);
+    expect(await node.pull()).toBe('changed');
+    expect((await node.settled()).disk.checks).toBe(9);
+  });
+
+  it('that no file of ours could hold are refused', async () => {
+    const node = openNode();
+    const text = `# ${'\u0001'.repeat(200_000)}\n`;
+    node.offers({ a: text, b: text });
+    expect(await fault(node.pull())).toMatch(/larger than 1500000 bytes together/);
+  });
+
   it('are all the old ones or all the new ones, whenever the process dies', async () => {
     const deaths = { before: 0, after: 0 };
     for (const when of ['before', 'after'] as const) {
