@@ -1,0 +1,158 @@
+import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import type { ECSClient } from '@aws-sdk/client-ecs';
+import type { OpsWorksClient } from '@aws-sdk/client-opsworks';
+import { describe, expect, test } from 'vitest';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { openLog } from '../../../../core/log.ts';
+import { openAsk, type Ask } from '../../../../host/aws/fault.ts';
+import { openContainerInstanceReads } from '../../../../host/aws/fleet/container-instances.ts';
+import { openRecords } from '../../../../host/aws/fleet/records.ts';
+import { openReports } from '../../../../host/aws/fleet/reports.ts';
+import { everyPage, patiently, portions } from '../../../../host/aws/fleet/room.ts';
+import { openFakeClock } from '../../../fakes/clock.ts';
+
+const log = openLog(
+  () => {},
+  () => 0,
+);
+const ask = openAsk('of a test', log);
+const { signal } = new AbortController();
+
+/** A client that answers by the name of the command. */
+const clientOf = <T>(answers: Record<string, (input: never) => unknown>): T =>
+  ({
+    send: async (command: object & { input: never }) => answers[command.constructor.name]?.(command.input),
+  }) as T;
+
+const instance = (id: string) => ({
+  containerInstanceArn: `arn:${id}`,
+  ec2InstanceId: id,
+  status: 'ACTIVE',
+  agentConnected: true,
+  runningTasksCount: 0,
+  pendingTasksCount: 0,
+  registeredAt: new Date(0),
+});
+
+describe('container instances', () => {
+  const read = (describeAnswer: object, arns = ['arn:i-a', 'arn:i-b']) => {
+    const client = clientOf<ECSClient>({
+      ListContainerInstancesCommand: () => ({ containerInstanceArns: arns }),
+      DescribeContainerInstancesCommand: () => describeAnswer,
+    });
+    return openContainerInstanceReads(client, ask).readContainerInstances('prod', signal);
+  };
+
+  test('that have left between two calls are no fault of the answer', async () => {
+    const failures = [{ arn: 'arn:i-b', reason: 'MISSING' }];
+    expect(await read({ containerInstances: [instance('i-a')], failures })).toMatchObject([{ instanceId: 'i-a' }]);
+  });
+
+  test.each([
+    ['fewer came than were asked for', { containerInstances: [instance('i-a')], failures: [] }],
+    ['one could not be told', { containerInstances: [instance('i-a')], failures: [{ reason: 'INTERNAL' }] }],
+    ['the list is missing', {}],
+    [
+      'one lacks whether its agent is connected',
+      { containerInstances: [{ ...instance('i-a'), agentConnected: undefined }, instance('i-b')] },
+    ],
+  ])('are not known where %s', async (_title, answer) => {
+    await expect(read(answer)).rejects.toThrow(Unavailable);
+  });
+
+  test('of whom nobody else made sense of the note are read without it', async () => {
+    const attributes = [
+      { name: 'ecs-node.sweep.disconnected', value: 'yesterday' },
+      { name: 'ecs-node.sweep.drained', value: '17' },
+      { name: 'ecs.os-type', value: 'linux' },
+    ];
+    const [own] = await read({ containerInstances: [{ ...instance('i-a'), attributes }] }, ['arn:i-a']);
+    expect(own!.marks).toEqual({ drained: 17 });
+  });
+});
+
+describe('OpsWorks records', () => {
+  const stack = { StackId: '11111111-1111-4111-8111-111111111111', Name: 'web', Region: 'eu-west-1' };
+  const record = {
+    InstanceId: 'r',
+    Ec2InstanceId: 'i-a',
+    InfrastructureClass: 'ec2',
+    CreatedAt: '2020-01-01T00:00:00+00:00',
+  };
+  const read = (name: string, stacks: object[], instances: object[] = [record]) => {
+    const client = clientOf<OpsWorksClient>({
+      DescribeStacksCommand: () => ({ Stacks: stacks }),
+      DescribeInstancesCommand: () => ({ Instances: instances }),
+    });
+    return openRecords(client, ask, 'eu-west-1').readRecords(name, signal);
+  };
+
+  test('are of EC2 instances that have registered: others are not ours to judge', async () => {
+    const others = [
+      { ...record, InfrastructureClass: 'on-premises' },
+      { ...record, InfrastructureClass: undefined },
+      { ...record, Ec2InstanceId: undefined },
+    ];
+    expect(await read('web', [stack], [record, ...others])).toMatchObject([{ id: 'r', instanceId: 'i-a' }]);
+  });
+
+  test.each([
+    ['there is no such stack', []],
+    ['two stacks are called so', [stack, { ...stack, StackId: '2' }]],
+    ['the stack is of another region', [{ ...stack, Region: 'us-east-1' }]],
+  ])('are refused where %s', async (_title, stacks) => {
+    await expect(read('web', stacks)).rejects.toThrow(Refused);
+  });
+});
+
+test('of several disks of a node the fullest is told, with the latest time', async () => {
+  const disk = (MountPath: string) => ({
+    Dimensions: [
+      { Name: 'InstanceId', Value: 'i-a' },
+      { Name: 'MountPath', Value: MountPath },
+    ],
+  });
+  const client = clientOf<CloudWatchClient>({
+    ListMetricsCommand: () => ({ Metrics: [disk('/'), disk('/data')] }),
+    GetMetricDataCommand: () => ({
+      MetricDataResults: [
+        { Id: 'd0', Values: [91, 10], Timestamps: [new Date(1_000), new Date(0)] },
+        { Id: 'd1', Values: [20], Timestamps: [new Date(5_000)] },
+      ],
+    }),
+  });
+  const reports = await openReports(client, ask).readReports('System/Linux', ['i-a'], 10_000, signal);
+  expect(reports).toEqual([{ instanceId: 'i-a', usedPercent: 91, at: 5_000 }]);
+});
+
+describe('pages and patience', () => {
+  test('a list that never ends is not waited for', async () => {
+    await expect(everyPage(async () => ({ items: [1], next: 'again' }))).rejects.toThrow(/does not end/);
+  });
+
+  test('portions lose nothing', () => {
+    expect(portions([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]]);
+    expect(portions([], 2)).toEqual([]);
+  });
+
+  test('a call is asked again for a minute, and no longer; one that is refused is not', async () => {
+    const clock = openFakeClock();
+    let calls = 0;
+    const failing =
+      (error: Error): Ask =>
+      async () => {
+        calls++;
+        throw error;
+      };
+    const send = async () => {};
+    const throttled = patiently(failing(new Unavailable('throttled')), clock, log)('ecs:X', '*', signal, send);
+    const outcome = expect(throttled).rejects.toThrow(Unavailable);
+    await clock.finish(throttled.catch(() => {}));
+    await outcome;
+    expect(calls).toBeGreaterThan(3);
+    calls = 0;
+    const refused = patiently(failing(new Refused('no')), clock, log)('ecs:X', '*', signal, send);
+    await expect(refused).rejects.toThrow(Refused);
+    expect(calls).toBe(1);
+  });
+});
