@@ -17,6 +17,7 @@ export function renderStatus(status: Status, now: number): string {
     identityLines(status),
     bootstrapLines(bootstrap, now),
     agentLines(agent, now),
+    daemonTaskLines(status, now),
     departureLines(departure, now),
     request === undefined || request.id === departure?.key
       ? []
@@ -104,6 +105,16 @@ function choreLines(chores: Record<string, ChoreStatus>, now: number): string[] 
       : `since ${ago(failingSince ?? at, now)}: ${error}`,
   ]);
   return rows.length === 0 ? [] : ['Upkeep', ...table(rows)];
+}
+
+function daemonTaskLines({ daemonTasks }: Status, now: number): string[] {
+  const rows = Object.entries(daemonTasks?.families ?? {}).map(([family, { standing, since, detail }]) => [
+    family,
+    standing,
+    ago(since, now),
+    detail,
+  ]);
+  return rows.length === 0 ? [] : ['Daemon tasks', ...table(rows)];
 }
 
 /** It writes at least once a minute. */

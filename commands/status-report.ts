@@ -5,6 +5,7 @@ import type { Machine } from '../core/host.ts';
 import type { Identity } from '../core/identity.ts';
 import { paths, type BootstrapState, type DepartureState, type Request } from '../core/state.ts';
 import { isAgentStatus, isBootstrapState, isDepartureState, isRequest } from '../core/state-shape.ts';
+import { isDaemonTasks, type DaemonTasks } from '../upkeep/daemon-tasks-memory.ts';
 
 export interface Status {
   instanceId?: string;
@@ -14,6 +15,7 @@ export interface Status {
   /** As the agent wrote it last. */
   agent?: AgentStatus;
   departure?: DepartureState;
+  daemonTasks?: DaemonTasks;
   /** What an operator has asked for and the agent has not taken up yet. */
   request?: Request;
   /** What is odd about the files themselves. */
@@ -39,6 +41,7 @@ export async function readStatus(machine: Machine): Promise<Status> {
   const agent = await read<AgentStatus>(paths.agent, isAgentStatus);
   const departure = await read<DepartureState>(paths.departure, isDepartureState);
   const request = await read<Request>(paths.request, isRequest);
+  const daemonTasks = await read<DaemonTasks>(paths.daemonTasks, isDaemonTasks);
   const own = (await readOwnId(machine)) ?? agent?.instanceId ?? bootstrap?.instanceId ?? departure?.instanceId;
   const ofThisNode = <T extends { instanceId: string }>(path: string, state: T | undefined): T | undefined => {
     if (state === undefined || state.instanceId === own) return state;
@@ -54,6 +57,7 @@ export async function readStatus(machine: Machine): Promise<Status> {
     agent: ofThisNode(paths.agent, agent),
     departure: ofThisNode(paths.departure, departure),
     request: ofThisNode(paths.request, request),
+    daemonTasks: ofThisNode(paths.daemonTasks, daemonTasks),
   };
   const known = Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
   return { ...(known as Omit<Status, 'remarks'>), remarks };

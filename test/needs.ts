@@ -20,6 +20,10 @@ const needs: Record<string, Need> = {
     isMet: () => process.getuid?.() === 0 && hasCommand('systemd-nspawn') && hasCommand('mmdebstrap'),
     remedy: 'as root, apt-get install systemd-container mmdebstrap',
   },
+  overlay: {
+    isMet: () => process.getuid?.() === 0 && ['unshare', 'curl', 'openssl', 'xz', 'bash'].every(hasCommand),
+    remedy: 'as root, apt-get install util-linux curl openssl xz-utils',
+  },
   rpmbuild: { isMet: () => hasCommand('rpmbuild') && hasCommand('xz'), remedy: 'apt-get install rpm xz-utils' },
   cfn: {
     isMet: () => hasCommand('cfn-lint') && hasCommand('moto_server') && hasCommand('aws'),
@@ -30,6 +34,10 @@ const needs: Record<string, Need> = {
     remedy: 'packer/get-packer.sh (needs Go), or install HashiCorp Packer and run "packer init packer"',
   },
   shellcheck: { isMet: () => hasCommand('shellcheck'), remedy: 'apt-get install shellcheck' },
+  java: {
+    isMet: () => ['java', 'javac', 'socat'].every(hasCommand),
+    remedy: 'apt-get install default-jdk-headless socat',
+  },
   image: {
     isMet: () => ['nspawn', 'packer', 'moto', 'rpmbuild'].every((need) => needs[need]!.isMet()) && hasCommand('aws'),
     remedy: 'what nspawn, packer, moto and rpmbuild need; pip install awscli',

@@ -34,7 +34,7 @@ export async function writeDaemonTasks({ machine }: Pick<Host, 'machine'>, tasks
   await machine.writeText(paths.daemonTasks, renderState(tasks));
 }
 
-const isDaemonTasks = shaped({
+export const isDaemonTasks = shaped({
   instanceId: text,
   families: recordOf(
     shaped({

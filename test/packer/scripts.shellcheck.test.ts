@@ -1,11 +1,11 @@
-/** Shell scripts that run as root on every node, or on its image. */
+/** Shell scripts that run as root on every node, or on its image, or that people copy into their containers. */
 
 import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const scripts = globSync(['packer/**/*.sh', 'bootstrap/*.sh', 'test/**/rig/*.sh']);
+const scripts = globSync(['packer/**/*.sh', 'bootstrap/*.sh', 'docs/examples/*.sh', 'test/**/rig/*.sh']);
 
 test.each(scripts)('shellcheck has nothing to say about %s', async (script) => {
   const { stdout } = await promisify(execFile)('shellcheck', [script]).catch((error: { stdout: string }) => error);

@@ -20,6 +20,20 @@ describe('ecs.config', () => {
     expect(world.calls.list.filter(({ args }) => String(args[0]).startsWith('/var/lib/ecs/'))).toEqual([]);
   });
 
+  it('lets containers know themselves where their ports are told, unless somebody has decided otherwise by hand', async () => {
+    const told = setStage(plainConfig({ ports: { enabled: true } }));
+    await told.boot();
+    const text = () => String(told.world.machine.files.get(paths.ecsConfig));
+    expect(text()).toContain('ECS_CLUSTER=demo\nECS_ENABLE_CONTAINER_METADATA=true\n');
+    const settings = { ECS_ENABLE_CONTAINER_METADATA: 'false' };
+    const byHand = setStage(plainConfig({ ports: { enabled: true }, ecs: { settings } }));
+    await byHand.boot();
+    expect(byHand.world.machine.files.get(paths.ecsConfig)).toContain('ECS_ENABLE_CONTAINER_METADATA=false\n');
+    const off = setStage(plainConfig());
+    await off.boot();
+    expect(off.world.machine.files.get(paths.ecsConfig)).not.toContain('METADATA');
+  });
+
   it('is not written again when it is right already, even at another time of its life', async () => {
     const { world, boot } = setStage(plainConfig());
     await boot();

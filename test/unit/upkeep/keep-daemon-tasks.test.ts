@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { renderStatus } from '../../../commands/render-status.ts';
+import { readStatus } from '../../../commands/status-report.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
 import { paths } from '../../../core/state.ts';
@@ -198,13 +200,15 @@ describe('the daemon tasks of a node', () => {
   });
 
   it('that have no room are asked for again, with patience, and the status says what is missing', async () => {
-    const { world, mine, agent, run, memory } = setNode();
+    const { stage, world, mine, agent, run, memory } = setNode();
     world.cluster.definitions[0]!.failure = 'RESOURCE:MEMORY';
     const running = agent();
     await run(30 * minute);
     expect(world.calls.of('startTask').length).toBeLessThan(10);
     expect(memory().families['logspout']).toMatchObject({ standing: 'waits', past: { life: 'ended' } });
     expect(memory().families['logspout']?.detail).toContain('RESOURCE:MEMORY');
+    const status = renderStatus(await readStatus(stage.host.machine), world.clock.now());
+    expect(status).toMatch(/Daemon tasks\n +logspout +waits .*RESOURCE:MEMORY/);
     delete world.cluster.definitions[0]!.failure;
     await run(21 * minute);
     expect(mine()).toHaveLength(1);

@@ -1,0 +1,160 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../core/errors.ts';
+import type { LocalContainer, LocalTask } from '../../../core/host.ts';
+import { paths } from '../../../core/state.ts';
+import { chores } from '../../../upkeep/chores.ts';
+import { isPortFile, renderPortFiles } from '../../../upkeep/ports-text.ts';
+import { lazily, never, setStage } from '../agent/stage.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ports-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const id = (digit: string) => digit.repeat(64);
+const web: LocalContainer = {
+  name: 'web',
+  dockerId: id('a'),
+  ports: [
+    { protocol: 'tcp', containerPort: 9010, hostPort: 32_768, hostIp: '0.0.0.0' },
+    { protocol: 'tcp', containerPort: 9010, hostPort: 32_770, hostIp: '::' },
+    { protocol: 'udp', containerPort: 53, hostPort: 32_769 },
+  ],
+};
+const task = (containers: LocalContainer[], more: Partial<LocalTask> = {}): LocalTask => ({
+  arn: `arn:aws:ecs:us-east-1:123456789012:task/demo/${'1'.repeat(32)}`,
+  family: 'app',
+  version: '3',
+  desiredStatus: 'RUNNING',
+  knownStatus: 'RUNNING',
+  containers,
+  ...more,
+});
+const filesOf = (...tasks: LocalTask[]) =>
+  new Map(renderPortFiles(tasks, '10.0.0.5').map(({ name, text }) => [name, text]));
+
+/** What a real POSIX shell knows after it has sourced the file. */
+function sourced(text: string): Record<string, string> {
+  const file = join(folder, 'ports.env');
+  writeFileSync(file, text);
+  const script = 'set -eu; PATH=/nowhere; . "$1"; set';
+  const lines = execFileSync('/bin/sh', ['-c', script, 'sh', file], { env: {} }).toString().split('\n');
+  const found = lines.filter((line) => line.startsWith('ECS_NODE_')).map((line) => line.split('='));
+  return Object.fromEntries(found.map(([name, value]) => [name!, value!.replaceAll("'", '')]));
+}
+
+describe('the ports of a container', () => {
+  it('are told in a file that the container finds by its own host name, to a shell and as JSON', () => {
+    const files = filesOf(task([web]));
+    expect(sourced(files.get(`${'a'.repeat(12)}.env`)!)).toEqual({
+      ECS_NODE_TASK_ID: '1'.repeat(32),
+      ECS_NODE_TASK_FAMILY: 'app',
+      ECS_NODE_PRIVATE_IP: '10.0.0.5',
+      ECS_NODE_CONTAINER: 'web',
+      ECS_NODE_PORT_TCP_9010: '32768',
+      ECS_NODE_PORT_UDP_53: '32769',
+    });
+    expect(JSON.parse(files.get(`${'a'.repeat(12)}.json`)!)).toMatchObject({
+      taskId: '1'.repeat(32),
+      revision: '3',
+      privateIp: '10.0.0.5',
+      containers: [
+        {
+          name: 'web',
+          ports: [
+            { protocol: 'udp', containerPort: 53, hostPort: 32_769 },
+            { protocol: 'tcp', containerPort: 9010, hostPort: 32_768, hostIp: '0.0.0.0' },
+          ],
+        },
+      ],
+    });
+  });
+
+  it('are told of the whole task, too, each with its container, and never the wrong one of two', () => {
+    const twin = (name: string, digit: string, hostPort: number): LocalContainer => ({
+      name,
+      dockerId: id(digit),
+      ports: [{ protocol: 'tcp', containerPort: 80, hostPort }],
+    });
+    const files = filesOf(task([web, twin('a-b', 'b', 1_080), twin('a_b', 'c', 1_081), twin('c', 'd', 1_082)]));
+    const variables = sourced(files.get(`${'1'.repeat(32)}.env`)!);
+    expect(variables).toMatchObject({ ECS_NODE_PORT_web_TCP_9010: '32768', ECS_NODE_PORT_c_TCP_80: '1082' });
+    expect(Object.keys(variables).filter((name) => name.includes('a_b'))).toEqual([]);
+    const told = JSON.parse(files.get(`${'1'.repeat(32)}.json`)!) as { containers: LocalContainer[] };
+    expect(told.containers.map(({ name }) => name)).toEqual(['web', 'a-b', 'a_b', 'c']);
+  });
+
+  it('are not told before there are any, nor of what has stopped, nor under a name that leads elsewhere', () => {
+    expect(filesOf(task([{ ...web, ports: [] }])).size).toBe(0);
+    expect(filesOf(task([web], { knownStatus: 'STOPPED' })).size).toBe(0);
+    const strange = task([{ ...web, dockerId: '../../etc/x' }], { arn: '../../../etc/passwd' });
+    expect([...filesOf(strange).keys()]).toEqual([]);
+    for (const name of ['agent.json', `${'a'.repeat(12)}.txt`, '../a', `.${'a'.repeat(12)}.env.tmp`])
+      expect(isPortFile(name)).toBe(false);
+  });
+
+  it('can make no shell do anything, whatever a container is called', () => {
+    const files = filesOf(task([{ ...web, name: '$(touch x)' }], { family: 'a; echo b' }));
+    const lines = [...files].flatMap(([name, text]) => (name.endsWith('.env') ? text.trimEnd().split('\n') : []));
+    expect(lines.length).toBeGreaterThan(4);
+    expect(lines.filter((line) => !/^(#.*|[A-Z]\w*=[\w.:-]*)$/.test(line))).toEqual([]);
+  });
+});
+
+describe('the files of the ports', () => {
+  const open = () => {
+    const config = lazily({ ports: { enabled: true } });
+    const stage = setStage(config);
+    const { world, own } = stage;
+    const [chore] = chores(config, async () => 'unchanged');
+    const names = () =>
+      [...world.machine.files.keys()]
+        .filter((path) => path.startsWith(`${paths.ports}/`))
+        .map((path) => path.slice(20));
+    const round = (host = stage.host) => world.clock.finish(chore!.run(host, never));
+    return { stage, world, own, chore: chore!, names, round };
+  };
+
+  it('come with a task and go with it, and a quiet round writes nothing', async () => {
+    const { world, own, names, round } = open();
+    const app = world.cluster.addTask(own.arn, { containers: [web] });
+    expect(await round()).toBe('changed');
+    expect(names()).toHaveLength(4);
+    const before = world.calls.of('writeText').length;
+    expect(await round()).toBe('unchanged');
+    expect(world.calls.of('writeText')).toHaveLength(before);
+    world.machine.files.set(`${paths.ports}/README`, 'somebody else’s');
+    app.lastStatus = 'STOPPED';
+    expect(await round()).toBe('changed');
+    expect(names()).toEqual(['README']);
+  });
+
+  it('stay while the agent is restarted or answers nonsense: containers go on, and their ports with them', async () => {
+    const { world, own, names, round } = open();
+    world.cluster.addTask(own.arn, { containers: [web] });
+    await round();
+    const agent = world.localAgent;
+    world.localAgent = undefined;
+    expect(await round()).toBe('unchanged');
+    expect(names()).toHaveLength(4);
+    world.localAgent = agent;
+    world.calls.fails('ecsAgent.readTasks', new Unavailable('nonsense'));
+    await expect(round()).rejects.toThrow('nonsense');
+    expect(names()).toHaveLength(4);
+  });
+
+  it('are there again after a restart of the agent, after a reboot, and after somebody has removed them', async () => {
+    const { world, own, names, round, stage } = open();
+    world.cluster.addTask(own.arn, { containers: [web] });
+    await round();
+    world.machine.files.delete(`${paths.ports}/${'a'.repeat(12)}.env`);
+    expect(await round()).toBe('changed');
+    expect(names()).toHaveLength(4);
+    const again = chores(stage.config, async () => 'unchanged')[0]!;
+    expect(await world.clock.finish(again.run(world.restart(), never))).toBe('unchanged');
+    expect(await world.clock.finish(again.run(world.reboot(), never))).toBe('changed');
+    expect(names()).toHaveLength(4);
+  });
+});
