@@ -9,6 +9,10 @@
 # repeated: it is also how one updates. Starts nothing; an agent that runs keeps its old binary until it is restarted.
 set -eu
 
+# Folders that are made on the way are everybody's to read and root's to write, whatever the caller's mask.
+unset IFS CDPATH
+umask 022
+
 from=$(cd "$(dirname "$0")" && pwd)
 root=${DESTDIR:-}
 root=${root%/}

@@ -13,6 +13,13 @@
 # Exit codes: 64 usage, 69 cannot download or a tool is missing, 76 not what was signed, 77 not root; else configure's.
 set -eu
 
+# Whoever calls us may have any environment: nothing of it may change what our commands do, or which they are.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+unset IFS CDPATH ENV BASH_ENV TAR_OPTIONS XZ_OPT XZ_DEFAULTS POSIXLY_CORRECT
+unalias -a 2>/dev/null || :
+umask 022
+
 # "npm run release" fills these in.
 base_url=${ECS_NODE_RELEASE:-'@BASE_URL@'}
 public_key='@PUBLIC_KEY@'
