@@ -9,7 +9,7 @@ import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
 import { keepHookAlive } from './heartbeats.ts';
 import { runHooks } from './hooks.ts';
-import { completeLaunchHook, waitOutOfPool, type Sight } from './launch.ts';
+import { completeLaunchHook, confirmOutOfPool, waitOutOfPool, type Sight } from './launch.ts';
 
 /** The agent registers within seconds of its start. */
 const everyMs = 3_000;
@@ -95,6 +95,8 @@ async function waitInService(host: Host, config: Config, tell: Tell, signal: Abo
     await clock.sleep(heard ? pauseMs : pauseMs * (0.5 + 0.5 * Math.random()), signal);
     if (heard) heardMs += clock.uptime() - asked;
     if (clock.uptime() - began >= timeoutMs && heardMs >= timeoutMs) {
+      // One answer of the metadata that was lost sends a node that waits in a pool here.
+      await confirmOutOfPool(host, signal);
       throw new Refused(`not in service within ${config.join.timeoutSeconds} s (join.timeoutSeconds): ${missing}`);
     }
   }

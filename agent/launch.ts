@@ -1,7 +1,7 @@
 /** What Auto Scaling waits for while it launches this node: the launch hook, and the warm pool before it. */
 
 import type { Config } from '../core/config.ts';
-import { Refused, messageOf } from '../core/errors.ts';
+import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
 import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
@@ -17,6 +17,12 @@ const maxPauseMs = 30_000;
 /** In service, or in a pool, whatever the hook says. */
 const over = /^(InService|Pending:Proceed|Terminat|Detach|Standby|EnteringStandby|Warmed:(Stopped|Running|Hibernated))/;
 
+/** Metadata may be late: a node that the group has fetched from the pool already is not through before it is in service. */
+const notEntering = /^(?!Warmed:Pending)/;
+
+/** Metadata answers in milliseconds, or not at all. */
+const targetMs = 5_000;
+
 /** Metadata tells the pool without a call. Not knowing the target counts as being in none. */
 export async function waitOutOfPool(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
   for (let entered = false; ;) {
@@ -24,15 +30,21 @@ export async function waitOutOfPool(host: Host, config: Config, tell: Tell, sign
     if (target?.startsWith('Warmed:') !== true) return;
     tell('in warm pool', target);
     // The launch hook holds the node on its way into the pool too.
-    if (!entered) await completeLaunchHook(host, config, signal);
+    if (!entered) await completeLaunchHook(host, config, signal, Infinity, { over: notEntering });
     entered = true;
     await host.clock.sleep(everyMs, signal);
   }
 }
 
+/** Asked before a node is given up that is not in service: throws Unavailable while it waits in a pool, or while nobody can tell. */
+export async function confirmOutOfPool(host: Host, signal: AbortSignal): Promise<void> {
+  const target = await askOnce(host, signal, (inner) => host.metadata.readTargetState(inner), targetMs);
+  if (target?.startsWith('Warmed:') === true) throw new Unavailable(`in the warm pool (${target})`);
+}
+
 async function readTarget(host: Host, signal: AbortSignal): Promise<string | undefined> {
   try {
-    return await askOnce(host, signal, (inner) => host.metadata.readTargetState(inner), 5_000);
+    return await askOnce(host, signal, (inner) => host.metadata.readTargetState(inner), targetMs);
   } catch (error) {
     signal.throwIfAborted();
     host.log.warn('target state not read', { error: messageOf(error) });
@@ -45,6 +57,8 @@ export interface Sight {
   membership?: Membership | undefined;
   /** Longer and longer while it does not answer. */
   pauseMs?: number;
+  /** Where the node is through, whatever the hook says; default: in service, or in a pool. */
+  over?: RegExp;
 }
 
 /** CONTINUE. No hook of ours, no group, or already in service: success. False: not answered within that time; default: waits for as long as it takes. */
@@ -62,7 +76,7 @@ export async function completeLaunchHook(
       const membership = (sight.membership ??= await askOnce(host, signal, (inner) =>
         host.cloud.readMembership(inner),
       ));
-      if (membership === undefined || over.test(membership.lifecycleState)) return true;
+      if (membership === undefined || (sight.over ?? over).test(membership.lifecycleState)) return true;
       if (host.clock.uptime() < end) {
         if (await completed(host, membership, hook, signal)) return true;
         sight.membership = undefined;

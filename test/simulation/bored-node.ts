@@ -93,6 +93,7 @@ function boring(scenario: Scenario, pace: Bored['pace']): Scenario {
     hasGroup: true,
     launchHook: true,
     terminateHook: true,
+    warmPool: undefined,
     accidentEveryMs: Infinity,
   };
 }

@@ -7,6 +7,7 @@ import { boot, reboot } from './machine-life.ts';
 import { openNode, type Node } from './node.ts';
 import { giveNotice } from './notices.ts';
 import { count, note, type Region } from './region.ts';
+import { poolFirst } from './warm-pool.ts';
 import { fallIll, loseSight, placeTasks } from './tasks.ts';
 
 /** A group that launches without end would make a simulation without end. */
@@ -55,6 +56,7 @@ function launch(region: Region, sky: Sky): void {
   if (region.scenario.planted !== undefined) begin(node, 'planted', clock.uptime());
   if (node.group !== undefined) {
     region.activities.push({ kind: 'launch', instanceId: node.id, at: clock.now(), succeeded: true });
+    if (region.scenario.warmPool !== undefined) poolFirst(region, sky, node, region.scenario.warmPool);
     node.group.begin('launch');
   }
   note(region, node, 'launched');

@@ -32,10 +32,10 @@ export function boot(region: Region, sky: Sky, node: Node): void {
 /** A spot stop: the same instance comes back when there is capacity again. */
 export function stopAndStart(region: Region, sky: Sky, node: Node): void {
   note(region, node, 'is stopped');
-  halt(region, node);
+  const halts = halt(region, node);
   node.phase = 'booting';
   region.clock.schedule(region.chance.between(60_000, 600_000), () => {
-    if (node.phase !== 'booting') return;
+    if (node.phase !== 'booting' || node.halts !== halts) return;
     node.metadata.spotNotice = undefined;
     finish(node, 'spot', region.clock.uptime());
     boot(region, sky, node);
@@ -45,14 +45,15 @@ export function stopAndStart(region: Region, sky: Sky, node: Node): void {
 /** Power is lost, or the kernel panics: nobody is told, and the machine comes back. */
 export function reboot(region: Region, sky: Sky, node: Node): void {
   note(region, node, 'loses power');
-  halt(region, node);
+  const halts = halt(region, node);
   node.phase = 'booting';
   region.clock.schedule(region.chance.between(20_000, 60_000), () => {
-    if (node.phase === 'booting') boot(region, sky, node);
+    if (node.phase === 'booting' && node.halts === halts) boot(region, sky, node);
   });
 }
 
-function halt(region: Region, node: Node): void {
+/** The power is off. Returns which time it is: whoever turns it on again later may have been overtaken. */
+export function halt(region: Region, node: Node): number {
   for (const process of [node.bootstrap, node.agent]) {
     if (process === undefined) continue;
     process.onDeath = () => {};
@@ -61,6 +62,7 @@ function halt(region: Region, node: Node): void {
   node.bootstrap = undefined;
   node.agent = undefined;
   stopEcs(region, node);
+  return ++node.halts;
 }
 
 function start(region: Region, sky: Sky, node: Node, unit: Unit): void {

@@ -22,6 +22,8 @@ export interface Node {
   machine: FakeMachine;
   metadata: FakeMetadata;
   group: FakeGroup | undefined;
+  /** The warm pool that it waits in, or is on its way to. */
+  pool: 'Stopped' | 'Running' | undefined;
   /** In which it is a target. */
   balancers: FakeBalancers;
   localAgent: LocalAgent | undefined;
@@ -30,6 +32,8 @@ export interface Node {
   launchedAt: number;
   bootedAt: number;
   boots: number;
+  /** How often its power went off. */
+  halts: number;
   wallOffset: number;
   bootstrap: Process | undefined;
   agent: Process | undefined;
@@ -111,12 +115,14 @@ export function openNode(region: Region, number: number): Node {
     machine,
     metadata: emptyMetadata(identity),
     group: undefined,
+    pool: undefined,
     balancers: openBalancers(region),
     localAgent: undefined,
     phase: 'booting',
     launchedAt: clock.uptime(),
     bootedAt: clock.uptime(),
     boots: 0,
+    halts: 0,
     wallOffset: chance.happens(0.1) ? chance.between(-3_600_000, 3_600_000) : 0,
     bootstrap: undefined,
     agent: undefined,
@@ -189,7 +195,8 @@ function openOwnGroup(region: Region, node: Node): FakeGroup {
     if (transition === 'terminate' && node.truth.ended === undefined && !node.truth.causes.has('scale-in'))
       begin(node, 'hook timed out', clock.uptime());
     // Metadata may be ahead of the group, or late.
-    const target = transition === 'launch' ? 'InService' : 'Terminated';
+    const launched = node.pool === undefined ? 'InService' : `Warmed:${node.pool}`;
+    const target = transition === 'launch' ? launched : 'Terminated';
     clock.schedule(chance.between(0, 3_000), () => void (node.metadata.targetState = target));
   };
   return group;

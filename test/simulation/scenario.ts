@@ -18,6 +18,8 @@ export interface Scenario {
   hasGroup: boolean;
   launchHook: boolean;
   terminateHook: boolean;
+  /** What its nodes wait in before they are needed. */
+  warmPool: 'Stopped' | 'Running' | undefined;
   /** Share of calls that go wrong on a fine day. */
   daily: number;
   /** Between two outages, accidents and notices, on average. */
@@ -58,6 +60,7 @@ export function drawScenario(chance: Chance): Scenario {
     hasGroup,
     launchHook: hasGroup && config.autoScaling.launchHook !== undefined,
     terminateHook: hasGroup && config.autoScaling.terminateHook !== undefined,
+    warmPool: hasGroup && chance.happens(0.12) ? chance.pick(['Stopped', 'Running'] as const) : undefined,
     daily: chance.pick(wild ? [0, 0.02, 0.1, 0.3] : [0, 0, 0.01]),
     troubleEveryMs: wild ? chance.between(1, 10) * minute : 60 * minute,
     accidentEveryMs: wild ? chance.between(1, 20) * minute : 60 * minute,

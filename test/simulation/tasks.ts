@@ -84,6 +84,8 @@ export function startEcs(region: Region, node: Node): void {
   region.clock.schedule(region.chance.around(5_000), () => {
     if (node.phase !== 'up' || node.bootedAt !== bootedAt || node.localAgent !== undefined) return;
     if (node.illness?.dead === true) return;
+    // As with ECS_WARM_POOLS_CHECK.
+    if (node.pool !== undefined) return startEcs(region, node);
     const text = node.machine.files.get('/etc/ecs/ecs.config');
     const cluster = /^ECS_CLUSTER=(.*?)\r?$/m.exec(typeof text === 'string' ? text : '')?.[1] ?? 'default';
     if (cluster !== region.cluster.name) return;

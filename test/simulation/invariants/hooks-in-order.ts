@@ -40,6 +40,8 @@ export const hooksInOrder: Invariant = {
 
 function earlyLaunch({ clock }: Region, node: Node): string | undefined {
   if (node.bootstrapExit !== 0) return 'CONTINUE before the bootstrap was done';
+  // On its way into a warm pool it need not be in service.
+  if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
   const { connectedAt } = node.truth;
   if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
   return 'CONTINUE though its ECS agent was not connected';

@@ -48,6 +48,9 @@ function boundMs({ scenario }: Region, reason: Reason): number {
   const { config, slowness } = scenario;
   const poll = { spot: config.spot.pollSeconds, 'scale-in': config.autoScaling.pollSeconds, operator: 2 };
   const seconds = poll[reason as keyof typeof poll];
-  const lateMs = reason === 'scale-in' ? 3_000 : 0;
+  // Load balancers let go first where there is time for it.
+  const { targetGroups, loadBalancers, deregistrationSeconds } = config.leave;
+  const letGoMs = targetGroups.length + loadBalancers.length > 0 ? (deregistrationSeconds + 60) * 1000 : 0;
+  const lateMs = (reason === 'scale-in' ? 3_000 : 0) + (reason === 'spot' ? 0 : letGoMs);
   return (seconds <= 2 ? seconds * slowness : seconds) * 1000 + lateMs + actMs + (slowness - 1) * 2_000;
 }

@@ -1,4 +1,4 @@
-import { reasons } from '../causes.ts';
+import { reasons, type Reason } from '../causes.ts';
 import type { Node } from '../node.ts';
 import type { Region } from '../region.ts';
 import { isDeadly } from './healthy-stays.ts';
@@ -21,10 +21,12 @@ export const leavesBalancers: Invariant = {
   },
 };
 
-/** The rest goes on beside a departure for which others have set the time, or which never saw the balancers: undone or drained only. */
+const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'disk', 'ecs-agent'];
+
+/** Others have set the time; or the departure is to be undone, which leaves alone what ACTIVE would not bring back. */
 function hurries({ clock }: Region, node: Node): boolean {
   const why = reasons(node, clock.uptime(), 3_600_000);
-  return why.some((reason) => reason === 'spot' || reason === 'maintenance' || reason === 'hook timed out');
+  return !why.every((reason) => unhurried.includes(reason));
 }
 
 function stillIn({ clock, scenario }: Region, node: Node, verb: string): string | undefined {

@@ -171,6 +171,32 @@ describe('a node that joins', () => {
     expect(node.group.lifecycleState).toBe('InService');
   });
 
+  // Metadata still said "Warmed:" when the group had fetched the node: its hook was completed before ECS knew it.
+  it('is not let into service by metadata that still speak of the warm pool', async () => {
+    const node = launched(configOf(), 5 * minute);
+    node.world.metadata.targetState = 'Warmed:Stopped';
+    node.world.clock.schedule(3_000, () => void (node.world.metadata.targetState = 'InService'));
+    await node.finish();
+    expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(5 * minute);
+  });
+
+  // One lost answer of the metadata was taken for being in no pool: a node that was fine there was terminated.
+  it('is not given up in a warm pool, nor while nobody can tell whether it is in one', async () => {
+    for (const isSilent of [false, true]) {
+      const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
+      stage.world.metadata.targetState = 'Warmed:Running';
+      stage.group.lifecycleState = 'Warmed:Running';
+      stage.world.localAgent = undefined;
+      stage.world.cluster.instances = [];
+      stage.world.calls.fails('readTargetState', new Unavailable('socket hang up'), isSilent ? undefined : 3);
+      const agent = stage.agent();
+      await stage.world.clock.run(20 * minute);
+      expect(stage.status().join.state).not.toBe('joined');
+      expect(stage.deeds()).toEqual([]);
+      await agent.stop();
+    }
+  });
+
   it('lets itself into a warm pool and joins only when it leaves it', async () => {
     const node = launched();
     node.world.metadata.targetState = 'Warmed:Running';
