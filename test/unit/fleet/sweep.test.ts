@@ -104,6 +104,21 @@ describe('a node whose ECS agent is not connected', () => {
     expect((await run()).findings).toEqual([]);
   });
 
+  test.each([
+    ['lost again', () => (fleet.instances.get('i-lost')!.agentConnected = false)],
+    ['made ACTIVE by somebody', () => (fleet.instances.get('i-lost')!.status = 'ACTIVE')],
+    ['sent away by its group', () => (fleet.members.get('i-lost')!.lifecycleState = 'Terminating:Wait')],
+  ])('that comes back is left as it is when it has been %s between the look and the deed', async (_title, change) => {
+    await run();
+    clock.jump(3 * hour);
+    await run();
+    fleet.instances.get('i-lost')!.agentConnected = true;
+    fleet.before = (call) => {
+      if (call === 'readContainerInstancesOf i-lost') change();
+    };
+    expect(await deedsOf()).toEqual([]);
+  });
+
   test('that comes back in between begins anew when it is lost again', async () => {
     await run();
     fleet.instances.get('i-lost')!.agentConnected = true;
@@ -284,6 +299,23 @@ describe('what nodes have left behind', () => {
     expect(await deedsOf()).toEqual(['untag i-stopped Name']);
     const found = (await run()).findings.map(({ instanceId }) => instanceId).toSorted();
     expect(found).toEqual(['i-lately', 'i-running']);
+  });
+
+  test('a Name stays on an instance that is started between the look and the deed', async () => {
+    addHealthy(3);
+    addNode(fleet, 'i-stopped', clock.now(), {
+      instance: undefined,
+      member: undefined,
+      machine: { state: 'stopped', launchedAt: 0, tags: { Name: `${cluster} ECS - old` } },
+    });
+    let looks = 0;
+    fleet.before = (call) => {
+      // The first is the survey's.
+      if (call === 'readMachines' && ++looks === 2) fleet.machines.get('i-stopped')!.state = 'running';
+    };
+    const report = await run();
+    expect(report.findings).toMatchObject([{ kind: 'orphaned-name', outcome: 'changed' }]);
+    expect(fleet.machines.get('i-stopped')!.tags).toHaveProperty('Name');
   });
 
   test('no Name is judged while the stack does not answer, since its records could tell whose it is', async () => {
