@@ -12,9 +12,12 @@ export const missingForMs = 15 * 60_000;
 
 export function findNeverJoined(facts: SweepFacts, ages: Ages): Finding[] {
   const joined = new Set(facts.containerInstances.map(({ instanceId }) => instanceId));
-  const someJoined = facts.members.some(({ instanceId }) => joined.has(instanceId));
+  // Group by group: one that belongs to another cluster may have been named by mistake.
+  const groups = new Set(facts.members.filter(({ instanceId }) => joined.has(instanceId)).map(({ group }) => group));
   return facts.members.flatMap((member) =>
-    joined.has(member.instanceId) ? joinedAfterAll(facts, member) : missing(facts, ages, member, someJoined),
+    joined.has(member.instanceId)
+      ? joinedAfterAll(facts, member)
+      : missing(facts, ages, member, groups.has(member.group)),
   );
 }
 
@@ -37,7 +40,7 @@ function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, 
   const finding = { kind: 'never-joined', instanceId, since: machine.launchedAt, evidence } as const;
   const hands = notEndable(machine, member);
   if (hands !== undefined) return [{ ...finding, why: hands }];
-  if (!someJoined) return [{ ...finding, why: 'no member of the groups is in this cluster: is it the right one?' }];
+  if (!someJoined) return [{ ...finding, why: 'no member of its group is in this cluster: is it the right one?' }];
   const missedSince = Number(machine.tags[missingTag] ?? Number.NaN);
   if (!Number.isSafeInteger(missedSince)) {
     const why = 'noted now, and ended when a later run misses it again';

@@ -193,6 +193,16 @@ describe('a node that never joined', () => {
   });
 });
 
+test('a group of another cluster, named by mistake beside the right one, loses nobody', async () => {
+  addHealthy(9);
+  const machine = { tags: { 'ecs-node:missing-since': '1' } };
+  for (const id of ['i-x', 'i-y'])
+    addNode(fleet, id, clock.now(), { instance: undefined, machine, member: { group: 'other' } });
+  const report = await run();
+  expect(fleet.deeds()).toEqual([]);
+  expect(whyOf(report, 'i-x')).toMatch(/no member of its group is in this cluster/);
+});
+
 describe('a node that is stuck in DRAINING', () => {
   const stuck = (tasks: number) =>
     addNode(fleet, 'i-stuck', clock.now(), { instance: { status: 'DRAINING', runningTasks: tasks } });
