@@ -58,8 +58,10 @@ describe.concurrent('containers', () => {
       simulator.world.instances.get(node.id)!.tags.delete('my env');
       simulator.verbs.setTag(node.id, 'env', 'stage');
       await simulator.verbs.setMetadata(node.id, { tags: true });
-      await until('the tag there', async () => (await node.read(shellFile))?.includes('ECS_NODE_TAG_env=stage\n'));
-      expect(await node.read(shellFile)).not.toContain('InstanceMetadataTags is off');
+      await until('the tag, told by the metadata service', async () => {
+        const text = (await node.read(shellFile)) ?? '';
+        return text.includes('ECS_NODE_TAG_env=stage\n') && !text.includes('InstanceMetadataTags is off');
+      });
     },
   );
 });
@@ -122,8 +124,7 @@ describe.concurrent('a configuration that is pulled', () => {
       await until('refused', () => failed(node).length > 0);
       expect(failed(node)[0]!['error']).toMatch(/fullPercnt: unknown setting; did you mean "fullPercent"/);
       expect(failed(node)[0]!['error']).toMatch(/join\.checks: may not be set from outside the node/);
-      const { stdout: status } = await node.run(['status']);
-      expect(status).toMatch(/refresh +failed .*20-bad\.yaml:1/);
+      await until('shown', async () => /refresh +failed .*20-bad\.yaml:1/.test((await node.run(['status'])).stdout));
       expect(await check(node)).toMatch(/fullPercent: 85 /);
       const readBad = () =>
         simulator.calls
