@@ -36,6 +36,9 @@ const template = () =>
       }
     });
 
+/** Whoever answers elsewhere could tell this node that its agent is gone. */
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
 const absolutePath = () => z.string().regex(/^\/[^\0]*$/, 'must be an absolute path');
 const ecsValue = () =>
   z
@@ -93,7 +96,7 @@ export const schema = z.strictObject({
         .default({})
         .describe('Further lines of /etc/ecs/ecs.config'),
       introspectionEndpoint: z
-        .url({ protocol: /^http$/, error: 'must be an http URL' })
+        .url({ protocol: /^http$/, hostname: loopback, error: 'must be an http URL on loopback' })
         .default('http://127.0.0.1:51678')
         .describe("Where the ECS agent's introspection API listens"),
     })

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseConfig } from '../../../core/config.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
@@ -79,5 +80,18 @@ test('the metadata service is asked on this machine or its link, and nowhere els
     'https://169.254.169.254',
   ]) {
     expect(() => endpoint(url)).toThrow(/must be an http URL on loopback or a link-local address/);
+  }
+});
+
+test('what the ECS agent says is believed from this machine only', () => {
+  const given = (introspectionEndpoint: string) => parseConfig({ cluster: 'demo', ecs: { introspectionEndpoint } });
+  expect(given('http://127.0.0.1:51678').ecs.introspectionEndpoint).toBe('http://127.0.0.1:51678');
+  for (const url of [
+    'http://10.0.0.1:51678',
+    'http://127.0.0.1.example.com',
+    'https://127.0.0.1',
+    'http://127.0.0.1@example.com/',
+  ]) {
+    expect(() => given(url)).toThrow('must be an http URL on loopback');
   }
 });
