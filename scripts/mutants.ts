@@ -1,5 +1,6 @@
 // node scripts/mutants.ts [--only NAME]… [--seeds N]: plants each fault of test/simulation/mutants in a copy of the tree, and
-// tells who finds it: the simulation within a fixed number of lives, or else the unit tests. Exit code 1 when one is not found.
+// tells who finds it: the simulation within a fixed number of lives, or days in which nothing happens, or else the unit tests.
+// Exit code 1 when one is not found.
 
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
@@ -23,6 +24,8 @@ const copied = [
   'core',
   'host',
   'scripts',
+  'fleet',
+  'upkeep',
   'test/unit',
   'test/fakes',
   'test/simulation',
@@ -79,6 +82,8 @@ async function hunt(tree: string): Promise<string | undefined> {
   const [, seed, invariant] = /FAILED {2}seed (\d+): (.*)/.exec(simulation.output) ?? [];
   if (seed !== undefined) return `simulation: seed ${seed}, ${invariant}`;
   if (simulation.code !== 0) return `simulation: ${simulation.output.trim().split('\n').at(-1)}`;
+  const boredom = await run(process.execPath, ['scripts/simulate.ts', '--days', '4'], tree, simulationMs);
+  if (boredom.code !== 0) return `boredom: ${/FAILED: (.*?) \(/.exec(boredom.output)?.[1] ?? 'does not end'}`;
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const unitArgs = [
     vitest,

@@ -1,4 +1,5 @@
-// npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--year]: lives of nodes under faults, in virtual time.
+// npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--year | --days N]: lives of nodes under faults, in
+// virtual time; --year and --days: one node to which nothing happens, and what it holds and writes meanwhile.
 //
 // Every choice of a life comes from its seed. The first seed is the time of day unless it is given; a life in which something
 // happens that must never happen is printed with its last events and the command that replays it, and the exit code is 1.
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     lines: { type: 'string', default: '40' },
     year: { type: 'boolean', default: false },
+    days: { type: 'string' },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -26,8 +28,11 @@ function number(text: string, name: string): number {
   return Number(text);
 }
 
-if (values.year) {
-  const { ok, text } = await boredom(values.seed === undefined ? 1 : number(values.seed, 'seed'), 365, 'seldom');
+if (values.year || values.days !== undefined) {
+  const seed = values.seed === undefined ? 1 : number(values.seed, 'seed');
+  const { ok, text } = values.year
+    ? await boredom(seed, 365, 'seldom')
+    : await boredom(seed, number(values.days ?? '', 'days'), 'often');
   console.log(text);
   process.exit(ok ? 0 : 1);
 }
@@ -56,5 +61,5 @@ for (let seed = first; seed < first + seeds && performance.now() < until; seed++
   if (values.stop) break;
 }
 const { user, system } = process.cpuUsage(began);
-console.log(renderSummary(sum, invariants, (user + system) / 1e6));
+console.log(renderSummary(sum, first, invariants, (user + system) / 1e6));
 process.exitCode = sum.failed.length === 0 ? 0 : 1;

@@ -20,7 +20,7 @@ export function renderLife({ seed, violation, trace, scenario }: Life, invariant
   ].join('\n');
 }
 
-export function renderSummary(sum: Sum, invariants: readonly Invariant[], cpuSeconds: number): string {
+export function renderSummary(sum: Sum, first: number, invariants: readonly Invariant[], cpuSeconds: number): string {
   const hours = sum.ms / 3_600_000;
   return [
     `${sum.seeds} seeds, ${sum.nodes} nodes, ${hours.toFixed(1)} simulated hours, ${sum.events} events, ${sum.calls} calls`,
@@ -35,8 +35,17 @@ export function renderSummary(sum: Sum, invariants: readonly Invariant[], cpuSec
     'invariants, and how often each was checked',
     ...invariants.map(({ name, sentence }) => `  ${renderCount(sum.checked.get(name))}  ${name}: ${sentence}`),
     '',
-    sum.failed.length === 0 ? 'none failed' : `${sum.failed.length} seeds FAILED: ${sum.failed.join(' ')}`,
+    renderVerdict(sum, first),
   ].join('\n');
+}
+
+/** The last line that a person reads, and CI shows. */
+function renderVerdict({ seeds, failed }: Sum, first: number): string {
+  if (failed.length === 0) return `${seeds} seeds from ${first}: all kept every promise`;
+  const replays = failed.map((seed) => `  npm run simulate -- --seed ${seed} --lines 1000`);
+  return [`FAILED: ${failed.length} of ${seeds} seeds from ${first} broke a promise; replay with`, ...replays].join(
+    '\n',
+  );
 }
 
 function renderCounts(counts: ReadonlyMap<string, number>): string[] {
