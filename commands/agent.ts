@@ -18,6 +18,7 @@ import { takeTurns, type Turns } from './turns.ts';
 const forEver = Number.MAX_SAFE_INTEGER;
 
 export const agent: Run = async (caller, _words, signal) => {
+  // Now, when what the agent consists of has been loaded: V8 takes no code cache under these flags.
   doWithoutCompilers();
   const ground = openGround(caller);
   // Before anything takes time: a reload that comes early must not end us.

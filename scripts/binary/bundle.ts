@@ -1,32 +1,26 @@
-// Turns main.ts into one CommonJS file in which every lazily imported part is a function that runs when first needed.
+// Turns main.ts into parts: functions of which each is loaded when it is first needed (loader.cjs).
 //
 // esbuild's own single-file output wraps lazy modules in a way that defeats tree shaking (737 kB become 3.9 MB). So it
-// bundles to ES modules with splitting, and each chunk then becomes an entry of a map with a five-line `require`.
-// V8 compiles a chunk only when it is called; the single-executable loader needs exactly one file.
+// bundles to ES modules with splitting, and each chunk then becomes a CommonJS function.
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 import { foldSchemaKeysPlugin } from './fold-schema-keys.ts';
 
 export interface Bundle {
-  code: string;
+  /** The text of a function of `exports, require, module`, by the name that it is required by; ASCII. */
+  parts: Map<string, string>;
   /** The project's own files that went in, relative to the working directory. */
   sources: string[];
   metafile: esbuild.Metafile;
 }
 
 const TARGET = 'node24';
-const ENTRY = './main.js';
+/** The part that runs first; loader.cjs knows it too. */
+export const ENTRY = './main.js';
 
-/**
- * Bundles `entry`. `define` gives the build-time constants as plain strings. `kind`: a program runs, a library is required
- * for what it exports. Throws where a lazy import cannot be shaken.
- */
-export async function bundle(
-  entry: string,
-  define: Record<string, string>,
-  kind: 'program' | 'library' = 'program',
-): Promise<Bundle> {
+/** Bundles `entry`. `define` gives the build-time constants as plain strings. Throws where a lazy import cannot be shaken. */
+export async function bundle(entry: string, define: Record<string, string>): Promise<Bundle> {
   const result = await esbuild.build({
     entryPoints: { main: entry },
     outdir: 'dist',
@@ -51,12 +45,10 @@ export async function bundle(
   refuseWholeClients(result.metafile);
   const wanted = reachable(result.metafile);
   const files = result.outputFiles.filter(({ path }) => wanted.has(basename(path)));
-  const chunks = await Promise.all(
-    files.map(async ({ path, text }) => [`./${basename(path)}`, await toCommonJs(text)]),
-  );
+  const chunks = files.map(async ({ path, text }) => [`./${basename(path)}`, await toFunction(text)] as const);
   const inputs = Object.keys(result.metafile.inputs);
   return {
-    code: chunkMap(Object.fromEntries(chunks), kind),
+    parts: new Map(await Promise.all(chunks)),
     sources: inputs.filter((path) => !path.includes('node_modules/')).toSorted(),
     metafile: result.metafile,
   };
@@ -87,34 +79,15 @@ function reachable({ outputs }: esbuild.Metafile): Set<string> {
   return seen;
 }
 
-async function toCommonJs(code: string): Promise<string> {
+async function toFunction(code: string): Promise<string> {
   const result = await esbuild.transform(code, {
     format: 'cjs',
     platform: 'node',
     target: TARGET,
     minify: true,
+    charset: 'ascii',
     // import() becomes require(): an import of a node: module alone would load Node's ES module loader (2 MB).
     supported: { 'dynamic-import': false },
   });
-  return result.code.trimEnd();
-}
-
-function chunkMap(chunks: Record<string, string>, kind: 'program' | 'library'): string {
-  const itself = kind === 'library' ? 'module.exports, load, module' : '{}, load, {}';
-  const lazy = Object.entries(chunks)
-    .filter(([name]) => name !== ENTRY)
-    .map(([name, code]) => `${JSON.stringify(name)}(exports,require,module){${code}}`);
-  return `"use strict";
-const builtin = require, loaded = {}, chunks = {
-${lazy.join(',\n')}
-};
-function load(id) {
-  if (!(id in chunks)) return builtin(id);
-  if (loaded[id]) return loaded[id].exports;
-  const module = loaded[id] = { exports: {} };
-  chunks[id](module.exports, load, module);
-  return module.exports;
-}
-(function (exports, require, module) {${chunks[ENTRY]}})(${itself});
-`;
+  return `(function (exports, require, module) {${result.code.trimEnd()}\n})`;
 }

@@ -6,7 +6,9 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { bundle, type Bundle } from './bundle.ts';
+import { layOutParts } from './lay-out-parts.ts';
 import { hostArchitecture, pinnedNodeVersion, PKG_HOME, provideNode, type Architecture } from './node-binaries.ts';
+import { rehearse } from './rehearse.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -69,18 +71,21 @@ async function packageVersion(): Promise<string> {
   return (JSON.parse(await readFile('package.json', 'utf8')) as { version: string }).version;
 }
 
-async function make(wish: Wish, entry: string, { code, sources }: Bundle): Promise<Stamp> {
+async function make(wish: Wish, entry: string, { parts, sources }: Bundle): Promise<Stamp> {
   const { output, architecture, reproducible = false } = wish;
   // Digested before the build: a source that changes meanwhile makes the binary out of date, not the other way round.
   const digest = await digestOf(sources);
-  const work = await workFolder(createHash('sha256').update(code).digest('hex').slice(0, 16), reproducible);
-  const file = resolve(work, 'ecs-node.cjs');
-  const made = resolve(WORK, `ecs-node-${architecture}-${process.pid}`);
-  await writeFile(file, code);
-  await provideNode(architecture);
   // A code cache is made by running V8 and only holds for the architecture that made it.
-  const codeCache = !reproducible && architecture === process.arch ? 'code-cache' : 'none';
-  await runPkg([file, made, architecture, await pinnedNodeVersion(), codeCache]);
+  const caches = !reproducible && architecture === process.arch ? await rehearse(parts) : new Map<string, Buffer>();
+  const { loader, assets } = await layOutParts(parts, caches);
+  const name = createHash('sha256').update(loader).update(assets.code).digest('hex').slice(0, 16);
+  const work = await workFolder(name, reproducible);
+  const made = resolve(WORK, `ecs-node-${architecture}-${process.pid}`);
+  await writeFile(join(work, 'loader.cjs'), loader);
+  await writeFile(join(work, 'code'), assets.code);
+  await writeFile(join(work, 'caches'), assets.caches);
+  await provideNode(architecture);
+  await runPkg([resolve(work), made, architecture, await pinnedNodeVersion()]);
   await chmod(made, 0o755);
   // Renamed, not written in place: a node of an earlier test may still be running the old one.
   await rename(made, output);
@@ -89,7 +94,7 @@ async function make(wish: Wish, entry: string, { code, sources }: Bundle): Promi
     entry,
     architecture,
     reproducible,
-    bundleBytes: Buffer.byteLength(code),
+    bundleBytes: assets.code.length,
     sources,
     digest,
     modifiedMs,
@@ -99,7 +104,7 @@ async function make(wish: Wish, entry: string, { code, sources }: Bundle): Promi
 }
 
 /**
- * The path of the bundle becomes part of the binary: named by its content it is the same in every build in this folder, and
+ * The path of the loader becomes part of the binary: named by its content it is the same in every build in this folder, and
  * for a reproducible build in every folder and on every machine.
  */
 async function workFolder(name: string, reproducible: boolean): Promise<string> {

@@ -4,6 +4,7 @@ import type { Metafile } from 'esbuild';
 import { zipSync, type ZipOptions } from 'fflate';
 import { bundle } from '../binary/bundle.ts';
 import { constants } from '../binary/ensure-binary.ts';
+import { renderOneFile } from '../binary/one-file.ts';
 import { noticeFile } from '../licences.ts';
 
 /** In the zip; a function's handler is `lambda.serviceSize` or `lambda.sweep`. */
@@ -17,7 +18,8 @@ export interface LambdaZip {
 
 /** Without a package.json Node takes the file for CommonJS, which is what the bundle is. */
 export async function makeLambdaZip(entry = 'lambda.ts'): Promise<LambdaZip> {
-  const { code, metafile } = await bundle(entry, await constants(), 'library');
+  const { parts, metafile } = await bundle(entry, await constants());
+  const code = renderOneFile(parts);
   const licences = { LICENSE: await readFile('LICENSE'), [noticeFile]: await readFile(noticeFile) };
   const files = { [LAMBDA_FILE]: Buffer.from(code), ...licences };
   return { zip: pack(files), bundleBytes: Buffer.byteLength(code), metafile };

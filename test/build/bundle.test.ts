@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { bundle } from '../../scripts/binary/bundle.ts';
+import { renderOneFile } from '../../scripts/binary/one-file.ts';
 
 /** A bundle is a second of processor time, which a busy machine gives slowly. */
 const roomy = { timeout: 60_000 };
@@ -15,7 +16,7 @@ test('a lazily imported part works and runs only when it is asked for', roomy, a
   const main = `console.log('main', VERSION); if (process.argv[2]) void import('./part.ts').then((p) => console.log(p.part));`;
   const folder = project({ 'main.ts': main, 'part.ts': `console.log('loading'); export const part = 'part';` });
   const file = join(folder, 'out.cjs');
-  writeFileSync(file, (await bundle(join(folder, 'main.ts'), { VERSION: '1.2.3' })).code);
+  writeFileSync(file, renderOneFile((await bundle(join(folder, 'main.ts'), { VERSION: '1.2.3' })).parts));
   const run = (...args: string[]): string => execFileSync(process.execPath, [file, ...args], { encoding: 'utf8' });
   expect(run()).toBe('main 1.2.3\n');
   expect(run('all')).toBe('main 1.2.3\nloading\npart\n');
@@ -23,7 +24,8 @@ test('a lazily imported part works and runs only when it is asked for', roomy, a
 
 test('of a large client only the calls that are used come along', roomy, async () => {
   const main = `void import('./ec2.ts').then(({ call }) => console.log(call()));`;
-  const { code } = await bundle(join(project({ 'main.ts': main, 'ec2.ts': CALL }), 'main.ts'), {});
+  const { parts } = await bundle(join(project({ 'main.ts': main, 'ec2.ts': CALL }), 'main.ts'), {});
+  const code = renderOneFile(parts);
   expect(code).toContain('DescribeTags');
   expect(code).not.toContain('DescribeTrafficMirrorFilters');
   expect(code.length).toBeLessThan(300_000);
