@@ -26,7 +26,7 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
   for (const step of plan(config)) await runStep(step, host, config, state, trail, signal);
 
   state.outcome = 'done';
-  await writeState(host, state);
+  await trail.keep();
   host.log.info('bootstrap done', { ms: host.clock.now() - state.startedAt });
   return state;
 }
@@ -111,7 +111,7 @@ async function runStep(
     throw failure;
   }
   record.ms = Math.round(host.clock.uptime() - began);
-  await trail.keep();
+  // Written down when the next step begins, before it does anything: a write to disk for each end would double them.
   log.info('step done', { outcome: record.state, ms: record.ms });
   await host.machine.say(`ecs-node: ${step.name}: ${record.state} (${seconds(record.ms)})`);
 }

@@ -20,16 +20,16 @@ export function openMachine(root: string, environment: Environment): Machine {
   const top = resolve(root);
   const below = openBelow(top);
   const runBelow: Machine['run'] = async (command, signal) => {
-    const file = await below(command.file, { through: true });
+    const file = below(command.file, { through: true });
     if (command.guarded === true) await mustBeGuarded(file, top);
-    const folder = command.folder === undefined ? {} : { folder: await below(command.folder) };
+    const folder = command.folder === undefined ? {} : { folder: below(command.folder) };
     return run({ ...command, file, ...folder }, signal);
   };
   return {
     ...openFiles(top),
     async measureDisk(path) {
       const { measureDisk } = await import('./disk.ts');
-      return measureDisk(path, await below(path), top);
+      return measureDisk(path, below(path), top);
     },
     async measureMemory() {
       const { measureMemory } = await import('./disk.ts');
@@ -39,21 +39,23 @@ export function openMachine(root: string, environment: Environment): Machine {
     run: runBelow,
     async unpack(url, signal) {
       const { unpack } = await import('./unpack.ts');
-      return `/${relative(top, await unpack(url, await below(paths.unpacked), signal))}`;
+      return `/${relative(top, await unpack(url, below(paths.unpacked), signal))}`;
     },
     probe,
     restartUnit: (unit, signal) => restartUnit(runBelow, unit, signal),
     powerOff: (signal) => powerOff(runBelow, signal),
     async pruneImages(signal) {
       const { pruneImages } = await import('./docker.ts');
-      return pruneImages(await below('/var/run/docker.sock', { through: true }), signal);
+      return pruneImages(below('/var/run/docker.sock', { through: true }), signal);
     },
     // Under another root, a link to the machine's own console must not be followed.
-    say: async (line) =>
-      below('/dev/console', { through: true }).then(
-        (file) => say(file, line),
-        () => {},
-      ),
+    async say(line) {
+      try {
+        await say(below('/dev/console', { through: true }), line);
+      } catch {
+        // Nobody looks there.
+      }
+    },
     notify: (state) => notify(runBelow, environment['NOTIFY_SOCKET'], state),
   };
 }

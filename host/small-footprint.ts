@@ -16,6 +16,11 @@ export function doWithoutCompilers(): void {
   for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);
 }
 
+/** Whenever V8 thinks that the program idles it collects all garbage, on all cores: no use for one that waits and then ends. */
+export function doWithoutIdleCollections(): void {
+  setFlagsFromString('--no-memory-reducer');
+}
+
 /** Collects garbage from time to time: V8 does so when the process is idle, which one that polls never is. Rejects with the signal's reason. */
 export async function collectNowAndThen(clock: Clock, signal: AbortSignal): Promise<never> {
   setFlagsFromString('--expose-gc');
