@@ -62,6 +62,8 @@ const refreshMs = 60_000;
 export interface StatusBook {
   read(): AgentStatus;
   change(change: (status: AgentStatus) => AgentStatus): void;
+  /** The watcher has said the same again: only the time of its last answer is new, which alone is not worth a write. */
+  again(watcher: string, status: WatcherStatus): void;
   error(what: string, error: unknown): void;
   /** Writes until the signal aborts, and once more then. */
   keep(signal: AbortSignal): Promise<void>;
@@ -93,6 +95,9 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
     change(change) {
       status = change(status);
       if (changed()) wake.abort(new Error('changed'));
+    },
+    again(watcher, same) {
+      status.watchers[watcher] = same;
     },
     error(what, error) {
       status = { ...status, lastError: { what, error: messageOf(error).slice(0, 500), at: host.clock.now() } };
