@@ -77,7 +77,7 @@ export function renderNotices(packages: readonly Package[], node: { version: str
 
 export async function readNotices(): Promise<{ text: string; faults: string[]; packages: Package[] }> {
   const constants = { __ECS_NODE_VERSION__: '', __ECS_NODE_COMMIT__: '' };
-  const bundles = [await bundle('main.ts', constants), await bundle('lambda.ts', constants, 'library')];
+  const bundles = [await bundle('main.ts', constants), await bundle('lambda.ts', constants)];
   // A file that was read and then shaken off altogether does not ship.
   const inputs = bundles
     .flatMap(({ metafile }) => Object.values(metafile.outputs))
