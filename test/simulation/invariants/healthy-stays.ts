@@ -55,7 +55,8 @@ function hasty(region: Region, node: Node, { verb }: Call, why: readonly Reason[
   if (only === 'disk' && ms < diskMs) return `${verb} after ${Math.round(ms / 1000)} s of a full disk`;
   if (only === 'disk' && verb !== 'drain' && !disk.leave) return `${verb} though disk.leave is false`;
   if (only !== 'ecs-agent' || cannotJoin(scenario, node, ms)) return undefined;
-  if (isOutage(region, now)) return `${verb} though ECS has lost sight of the whole cluster`;
+  if (isOutage(region, now) && !leftBefore(region, node))
+    return `${verb} though ECS has lost sight of the whole cluster`;
   if (ecsAgent.action !== 'replace') return `${verb} though ecsAgent.action is ${ecsAgent.action}`;
   const patienceMs = (ecsAgent.restarts + 1) * ecsAgent.patienceSeconds * 1000;
   return ms < patienceMs * early ? `${verb} after ${Math.round(ms / 1000)} s without a connected ECS agent` : undefined;
@@ -66,6 +67,11 @@ function cannotJoin({ config }: Region['scenario'], { machine }: Node, ms: numbe
   const text = machine.files.get(paths.agent);
   const joined = typeof text === 'string' && text.includes('"state": "joined"');
   return !joined && ms >= config.join.timeoutSeconds * 1000 * early;
+}
+
+/** Its own agent had died, and its departure was under way, when ECS lost sight of the others, too. */
+function leftBefore({ outageSince }: Region, { truth }: Node): boolean {
+  return truth.drainingSince !== undefined && outageSince !== undefined && truth.drainingSince < outageSince;
 }
 
 /** Seen by everybody who has asked since. */
