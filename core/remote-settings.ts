@@ -33,13 +33,17 @@ export const remoteSettings = [
   'terminationProtection',
 ] as const;
 
+/** Whether documents may set it, where the node's own files add `also`. */
+export function mayBePulled(path: readonly string[], also: readonly string[]): boolean {
+  return [...remoteSettings, ...also].some((each) => `${path.join('.')}.`.startsWith(`${each}.`));
+}
+
 /** One fault for each setting that the layer may not carry; what is no setting at all is left to the schema. */
 export function faultsOfRemote(layer: Layer, also: readonly string[]): Fault[] {
-  const allowed = [...remoteSettings, ...also];
   const known = Object.entries(layer.settings).filter(([key]) => Object.hasOwn(schema.shape, key));
   return known
     .flatMap(([key, value]) => leavesOf([key], value))
-    .filter((path) => !allowed.some((each) => `${path.join('.')}.`.startsWith(`${each}.`)))
+    .filter((path) => !mayBePulled(path, also))
     .map((path) => ({
       path: path.join('.'),
       problem: `may not be set from outside the node, since one document reaches every node; ${remedyFor(path[0])}`,

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isAlias, isMap, isScalar, type Document, type YAMLMap } from 'yaml';
 import { isSection } from '../../core/config.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { mayBePulled } from '../../core/remote-settings.ts';
 import { isPlain, mergeLayers, parseLayer, readDocument, type Settings } from '../../core/settings.ts';
 import { paths } from '../../core/state.ts';
 import type { FileText } from './files.ts';
@@ -32,7 +33,8 @@ export function editFiles(texts: readonly FileText[], configFile: string, flags:
 
   const others = texts.filter(({ path }) => path !== flagsFile && path !== configFile);
   const without = valuesOf([{ path: configFile, text: config }, ...others]);
-  const isOverridden = ({ path, value }: Leaf) => !isDeepStrictEqual(valueAt(without, path), value);
+  const isOverridden = ({ path, value }: Leaf) =>
+    !isDeepStrictEqual(valueAt(without, path), value) || isPullable(without, path);
   const [overridden, plain] = [wanted.filter(isOverridden), wanted.filter((leaf) => !isOverridden(leaf))];
   const before = textOf(flagsFile);
   const after =
@@ -49,6 +51,13 @@ export function editFiles(texts: readonly FileText[], configFile: string, flags:
   ]);
   const edits = [{ path: configFile, text: config }];
   return before === undefined && flagsText === undefined ? edits : [...edits, { path: flagsFile, text: flagsText }];
+}
+
+/** A document that sets it may be pulled at any time, and would override config.yaml. */
+function isPullable(settings: Settings, path: readonly string[]): boolean {
+  const also = valueAt(settings, ['refresh', 'also']);
+  const opened = Array.isArray(also) ? also.filter((each) => typeof each === 'string') : [];
+  return typeof valueAt(settings, ['refresh', 'source']) === 'string' && mayBePulled(path, opened);
 }
 
 interface Leaf {

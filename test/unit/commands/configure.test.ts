@@ -149,3 +149,21 @@ test('a file in the folder that is no drop-in does not count, and one that looks
     expect.objectContaining({ level: 'warn', fields: { path: `${paths.dropIns}/20.yml` } }),
   );
 });
+
+test('a flag beats what is pulled, now and later', async () => {
+  const pulled = (text: string) =>
+    JSON.stringify({ source: 'ssm:/ecs/web', good: [{ name: 'all', version: '1', text }] });
+  const node = openNode();
+  await node.configure({ cluster: 'prod', set: ['refresh.source=ssm:/ecs/web', 'disk.fullPercent=85', 'name=web'] });
+  // What documents may not set need not be kept from them.
+  expect(node.text(flagsFile)).toContain('fullPercent: 85');
+  expect(node.text(flagsFile)).not.toMatch(/source|name/);
+  node.world.machine.files.set(paths.refreshed, pulled('disk: {fullPercent: 95, checks: 9}\n'));
+  expect((await node.effective()).disk).toMatchObject({ fullPercent: 85, checks: 9 });
+  await node.configure({ set: ['disk.checks=4'] });
+  expect((await node.effective()).disk).toMatchObject({ fullPercent: 85, checks: 4 });
+  expect(await node.configure({ set: ['disk.checks=4', 'disk.fullPercent=85'] })).toEqual([
+    { path: paths.config, what: 'unchanged' },
+    { path: flagsFile, what: 'unchanged' },
+  ]);
+});
