@@ -11,3 +11,5 @@ export const regionFlag: Flag = {
 
 /** As ECS names clusters and services. */
 export const ecsName = { pattern: /^[A-Za-z0-9_-]{1,255}$/, words: 'a name of 1 to 255 letters, digits, - or _' };
+
+export const groupName = { pattern: /^[\x20-\x7e]{1,255}$/, words: 'the name of an Auto Scaling group' };

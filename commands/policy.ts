@@ -48,6 +48,7 @@ async function printFleetPolicy(
   const subject = {
     cluster: textOf(words, 'cluster') ?? '*',
     service: textOf(words, 'service') ?? '*',
+    group: textOf(words, 'group'),
     apply: isSet(words, 'apply'),
   };
   const place = placeOf(await readNode(caller, signal));

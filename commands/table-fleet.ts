@@ -1,7 +1,7 @@
 /** The commands about a whole fleet, which are run from anywhere; table.ts lists them with the others. */
 
 import type { Command, Flag } from './command.ts';
-import { ecsName, regionFlag } from './fleet-flags.ts';
+import { ecsName, groupName, regionFlag } from './fleet-flags.ts';
 import { nodeCommands } from './table-nodes.ts';
 
 /** Of `ecs-node policy`. */
@@ -14,6 +14,7 @@ export const fleetPolicyFlags: readonly Flag[] = [
   },
   { name: 'cluster', value: 'NAME', form: ecsName, help: 'With --for: this cluster; default: any' },
   { name: 'service', value: 'NAME', form: ecsName, help: 'With --for service-size: this service; default: any' },
+  { name: 'group', value: 'NAME', form: groupName, help: 'With --for sweep: this Auto Scaling group; default: any' },
   { name: 'apply', help: 'With --for: with what only --apply needs' },
 ];
 

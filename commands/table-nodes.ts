@@ -1,7 +1,7 @@
 /** The commands about a fleet's nodes; table-fleet.ts lists them with the others about a whole fleet. */
 
 import type { Command, Flag } from './command.ts';
-import { ecsName, regionFlag } from './fleet-flags.ts';
+import { ecsName, groupName, regionFlag } from './fleet-flags.ts';
 
 /** A year: more is a mistake in the unit. */
 const maxMinutes = 527_040;
@@ -18,7 +18,7 @@ const groupFlag: Flag = {
   name: 'group',
   value: 'NAME',
   repeated: true,
-  form: { pattern: /^[\x20-\x7e]{1,255}$/, words: 'the name of an Auto Scaling group' },
+  form: groupName,
   help: "Auto Scaling group; default: those that launched the cluster's instances",
 };
 

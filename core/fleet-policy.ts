@@ -12,7 +12,7 @@ export type FleetReach =
   | 'groups'
   /** Any instance, but only the tags that a sweep sets and removes. */
   | 'own-tags'
-  /** Any instance, but only its termination protection, which may be cleared and not set. */
+  /** Any instance of a group, but only its termination protection, which may be cleared and not set. */
   | 'protection'
   | 'stacks'
   /** IAM knows no resource for it; it reads only. */
@@ -30,6 +30,8 @@ export interface FleetPermission {
 export interface FleetSubject {
   cluster: string;
   service: string;
+  /** Auto Scaling group; any where it is absent. */
+  group?: string | undefined;
   /** Whether it may change something. */
   apply: boolean;
 }
@@ -42,7 +44,9 @@ const limits: Record<FleetReach, (subject: FleetSubject, place: At) => Limit> = 
   cluster: ({ cluster }, place) => ({ Resource: arn(place, 'ecs', `cluster/${cluster}`) }),
   service: ({ cluster, service }, place) => ({ Resource: arn(place, 'ecs', `service/${cluster}/${service}`) }),
   'container-instances': ({ cluster }, place) => ({ Resource: arn(place, 'ecs', `container-instance/${cluster}/*`) }),
-  groups: (_, place) => ({ Resource: arn(place, 'autoscaling', 'autoScalingGroup:*:autoScalingGroupName/*') }),
+  groups: ({ group = '*' }, place) => ({
+    Resource: arn(place, 'autoscaling', `autoScalingGroup:*:autoScalingGroupName/${group}`),
+  }),
   'own-tags': (_, place) => ({
     Resource: arn(place, 'ec2', 'instance/*'),
     // "For all of none" is true, and a request to delete tags that names none deletes every one.
@@ -51,11 +55,16 @@ const limits: Record<FleetReach, (subject: FleetSubject, place: At) => Limit> = 
       Null: { 'aws:TagKeys': 'false' },
     },
   }),
-  protection: (_, place) => ({
+  protection: ({ group = '*' }, place) => ({
     Resource: arn(place, 'ec2', 'instance/*'),
-    Condition: { StringEqualsIgnoreCase: { 'ec2:Attribute/DisableApiTermination': 'false' } },
+    Condition: {
+      StringEqualsIgnoreCase: { 'ec2:Attribute/DisableApiTermination': 'false' },
+      // Also with a star: the tag must be there, and only a group sets it.
+      StringLike: { 'aws:ResourceTag/aws:autoscaling:groupName': group },
+    },
   }),
-  stacks: (_, place) => ({ Resource: arn(place, 'opsworks', 'stack/*/') }),
+  // The endpoint of a stack may be in another region than its instances.
+  stacks: (_, place) => ({ Resource: arn({ ...place, region: '*' }, 'opsworks', 'stack/*/') }),
   everything: () => ({ Resource: '*' }),
 };
 
@@ -76,7 +85,7 @@ const words: Record<FleetReach, string> = {
   'container-instances': 'container instances of the cluster: their ARNs are not known beforehand',
   groups: "any instance of a group: IAM's narrowest resource there is the group",
   'own-tags': 'any instance, and no other tags than Name and ecs-node:missing-since',
-  protection: 'any instance, and only to clear it',
+  protection: 'any instance of a group, and only to clear it',
   stacks: 'OpsWorks stacks',
   everything: 'everything, read only: IAM knows no resource for it',
 };
