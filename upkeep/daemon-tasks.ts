@@ -15,7 +15,7 @@ export const settleMs = 60_000;
 /** What dies younger has not really run: ECS itself gives a service's task about as long. */
 export const youngMs = 600_000;
 
-/** A first failure may be chance; twice as long after each further one. */
+/** A first failure may be chance, and is mended at once; after the second this long, twice as long after each further one. */
 const firstPauseMs = 30_000;
 
 /** Every further start pulls an image and writes logs; a person who mends the task waits no longer than this. */
@@ -157,7 +157,7 @@ function startAnew(wish: Wish, sight: Sight, past: Past | undefined, now: number
 }
 
 export function pauseMs(misses: number): number {
-  return misses === 0 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (misses - 1));
+  return misses < 2 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (misses - 2));
 }
 
 /** A clock that was set back by more than a little must not keep a node waiting for it to catch up. */

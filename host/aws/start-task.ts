@@ -3,8 +3,8 @@
 import {
   DescribeTaskDefinitionCommand,
   DescribeTasksCommand,
+  ECSClient,
   StartTaskCommand,
-  type ECSClient,
   type Task,
 } from '@aws-sdk/client-ecs';
 import { isDenied, messageOf, Refused, Unavailable } from '../../core/errors.ts';
@@ -13,7 +13,7 @@ import type { Session } from './session.ts';
 
 export function openStarter(
   client: ECSClient,
-  { ask }: Session,
+  { ask, settings }: Session,
 ): Pick<ClusterCloud, 'readStopReason' | 'readTaskDefinition' | 'startTask'> {
   return {
     async readStopReason(cluster, task, signal) {
@@ -36,9 +36,13 @@ export function openStarter(
       }
     },
     async startTask(cluster, arn, taskDefinition, startedBy, signal) {
+      // The SDK's second try after a lost answer would be a second task.
+      const once = new ECSClient({ ...settings('ECS'), maxAttempts: 1 });
       const { tasks = [], failures = [] } = await ask('ecs:StartTask', taskDefinition, signal, (options) =>
-        client.send(new StartTaskCommand({ cluster, containerInstances: [arn], taskDefinition, startedBy }), options),
-      ).catch(explain);
+        once.send(new StartTaskCommand({ cluster, containerInstances: [arn], taskDefinition, startedBy }), options),
+      )
+        .catch(explain)
+        .finally(() => once.destroy());
       const started = tasks[0]?.taskArn;
       if (started !== undefined) return started;
       const { reason = 'unknown reason', detail = '' } = failures[0] ?? {};
