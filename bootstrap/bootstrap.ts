@@ -20,7 +20,7 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
   // A wall clock that jumped back must not give more than the whole time.
   const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
   const endsAt = host.clock.uptime() + Math.max(0, timeoutMs - elapsedMs);
-  const trail = openTrail(host, state, endsAt);
+  const trail = openTrail(host, config, state, endsAt);
 
   host.log.info('bootstrap started', { attempt: state.attempts, leftMs: Math.round(trail.leftMs()) });
   for (const step of plan(config)) await runStep(step, host, config, state, trail, signal);
@@ -58,25 +58,37 @@ async function beginAttempt(host: Host, config: Config): Promise<BootstrapState>
   };
   if (before?.hostname !== undefined) state.hostname = before.hostname;
   if (before?.registered !== undefined) state.registered = before.registered;
+  const { stack, layer } = config.opsworks;
+  // Where calls are few an attempt that begins anew never gets further than the one before.
+  const place = before?.bootId === bootId ? before.place : undefined;
+  if (place !== undefined && place.stack === stack && place.layer === layer) state.place = place;
   return state;
 }
 
-function openTrail(host: Host, state: BootstrapState, endsAt: number): Trail {
+function openTrail(host: Host, config: Config, state: BootstrapState, endsAt: number): Trail {
   const trail: Trail = {
     ...(state.hostname === undefined ? {} : { hostname: state.hostname }),
     ...(state.registered === undefined ? {} : { registered: state.registered }),
+    ...(state.place === undefined ? {} : { place: placeOnly(state.place) }),
     leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
     async keep() {
-      absorb(state, trail);
+      absorb(state, trail, config);
       await writeState(host, state);
     },
   };
   return trail;
 }
 
-function absorb(state: BootstrapState, trail: Trail): void {
+function placeOnly({ stackId, layerId, suggested }: NonNullable<BootstrapState['place']>): NonNullable<Trail['place']> {
+  return { stackId, layerId, ...(suggested === undefined ? {} : { suggested }) };
+}
+
+function absorb(state: BootstrapState, trail: Trail, config: Config): void {
+  const { stack = '', layer = '' } = config.opsworks;
   delete state.hostname;
   delete state.registered;
+  delete state.place;
+  if (trail.place !== undefined) state.place = { stack, layer, ...trail.place };
   if (trail.hostname !== undefined) state.hostname = trail.hostname;
   if (trail.registered !== undefined) state.registered = trail.registered;
 }

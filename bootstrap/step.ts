@@ -12,8 +12,8 @@ export interface Trail {
   hostname?: string;
   /** Kept on disk between runs. */
   registered?: Registered;
-  /** Found by `preflight` on each run, where the registrar is OpsWorks. */
-  place?: { stackId: string; layerId: string };
+  /** Found by `preflight`, where the registrar is OpsWorks. Kept on disk until the next boot, with the host name that OpsWorks suggested. */
+  place?: { stackId: string; layerId: string; suggested?: string };
   /** Writes down now what must not be lost in a crash, instead of at the end of the step. */
   keep(): Promise<void>;
   /** Milliseconds that the bootstrap still has. */

@@ -63,6 +63,8 @@ export interface BootstrapState {
   steps: StepRecord[];
   hostname?: string;
   registered?: Registered;
+  /** What OpsWorks said in this boot, for the names in the configuration: a further attempt need not ask again. */
+  place?: { stack: string; layer: string; stackId: string; layerId: string; suggested?: string };
   /** Why it failed, or is held. */
   reason?: string;
   /** While held by the storm guard: when it tries again, milliseconds since 1970. */

@@ -32,7 +32,8 @@ export async function resolvePlace(
 /** Where `preflight` found that this node belongs. */
 export function placeOf(trail: Trail): { stackId: string; layerId: string } {
   if (trail.place === undefined) throw new Error('preflight did not find the stack');
-  return trail.place;
+  const { stackId, layerId } = trail.place;
+  return { stackId, layerId };
 }
 
 async function findStack(host: Host, name: string, trail: Trail, signal: AbortSignal): Promise<Stack> {

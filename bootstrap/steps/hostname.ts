@@ -8,15 +8,16 @@ export const hostname: Step = {
   name: 'hostname',
   async run(host, config, trail, signal) {
     const before = trail.hostname;
-    const layerId = trail.place?.layerId;
+    const { place } = trail;
     // Once registering has begun, OpsWorks may know the node by this name: it stays.
-    const inOpsWorks = layerId !== undefined && trail.registered?.registrar === 'opsworks';
+    const inOpsWorks = place !== undefined && trail.registered?.registrar === 'opsworks';
     if (before !== undefined && inOpsWorks && trail.registered?.id !== undefined) return 'unchanged';
     const wanted = await renderHostname(host, config, trail, signal);
     if (wanted !== undefined) trail.hostname = wanted;
-    else if (layerId === undefined) trail.hostname = host.identity.hostname;
+    else if (place === undefined) trail.hostname = host.identity.hostname;
     else if (before === undefined || !inOpsWorks) {
-      trail.hostname = await ask(host, trail, signal, (inner) => host.cloud.suggestHostname(layerId, inner));
+      const suggest = (inner: AbortSignal) => host.cloud.suggestHostname(place.layerId, inner);
+      trail.hostname = place.suggested ??= await ask(host, trail, signal, suggest);
     }
     return trail.hostname === before ? 'unchanged' : 'changed';
   },

@@ -12,7 +12,7 @@ export const preflight: Step = {
   async run(host, config, trail, signal) {
     if (needsAws(config)) await mustHaveCredentials(host, trail, signal);
     await renderHostname(host, config, trail, signal);
-    if (config.registrar === 'opsworks') trail.place = await resolvePlace(host, config, trail, signal);
+    if (config.registrar === 'opsworks') trail.place ??= await resolvePlace(host, config, trail, signal);
     return 'unchanged';
   },
 };
