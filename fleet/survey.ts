@@ -12,7 +12,8 @@ export interface Survey {
 
 type Reads = Pick<FleetReads, 'readContainerInstances' | 'readMembers' | 'readMachinesOfGroups' | 'readMachines'>;
 
-const groupTag = 'aws:autoscaling:groupName';
+/** Which Auto Scaling group launched it; gone once it has been detached. */
+export const groupTag = 'aws:autoscaling:groupName';
 
 /** Without `groups`: those that launched the cluster's instances. `others` are instances that somebody else has named. */
 export async function surveyFleet(

@@ -36,9 +36,6 @@ export const keepTag = 'ecs-node:keep';
 /** On an instance: since when sweeps have missed it in the cluster, milliseconds since 1970. */
 export const missingTag = 'ecs-node:missing-since';
 
-/** Which Auto Scaling group launched it; gone once it has been detached. */
-export const groupTag = 'aws:autoscaling:groupName';
-
 /** EC2 has said that it does not exist any more: by state, or by not knowing it. A silent EC2 never gets here. */
 export function isGone(facts: Pick<SweepFacts, 'machines'>, instanceId: string): boolean {
   const machine = facts.machines.get(instanceId);

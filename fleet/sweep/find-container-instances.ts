@@ -1,7 +1,8 @@
 /** What does not look right about container instances: orphaned, disconnected, stuck in DRAINING, or well again. Pure. */
 
 import type { FleetContainerInstance, FleetMember } from '../../core/fleet-nodes.ts';
-import { groupTag, isGone, notEndable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
+import { groupTag } from '../survey.ts';
+import { isGone, notEndable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
 import type { Finding } from './findings.ts';
 
 /** Between the draining and the end: service tasks have been started elsewhere by then, and an agent could come back. */

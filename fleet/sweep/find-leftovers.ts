@@ -1,7 +1,8 @@
 /** What nodes have left behind elsewhere: OpsWorks records of instances that are gone, and Names of nodes that are none. Pure. */
 
 import type { FleetMachine, FleetRecord } from '../../core/fleet-nodes.ts';
-import { groupTag, isGone, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
+import { groupTag } from '../survey.ts';
+import { isGone, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
 import type { Finding } from './findings.ts';
 
 /** States in which OpsWorks itself is at work on the record. */
