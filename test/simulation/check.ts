@@ -44,6 +44,7 @@ export function openWitness(region: Region): Witness {
       count(region.stats.faults, name);
       node.truth.faultAt = region.clock.uptime();
       if (call.args[0] === paths.departure) node.truth.forgetful = true;
+      if (call.service === 'elb') node.truth.elbTroubleAt = region.clock.uptime();
       if (call.service === 'opsworks') node.truth.opsworksTroubleAt = region.clock.uptime();
       note(region, node, `${call.verb}: ${name}`, words(call));
     },

@@ -77,6 +77,8 @@ export interface Truth {
   activitiesSeen: { at: number; young: number } | undefined;
   /** When a call to OpsWorks went wrong last. */
   opsworksTroubleAt: number;
+  /** When a call to a load balancer went wrong last. */
+  elbTroubleAt: number;
   /** How often clearing termination protection has no effect. */
   stubborn: number;
   /** Since when termination protection is on. */
@@ -147,6 +149,7 @@ export function openNode(region: Region, number: number): Node {
       heldAt: undefined,
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
+      elbTroubleAt: -Infinity,
       stubborn: instance.clearsIgnored,
       protectedSince: undefined,
       judgedBoot: 0,

@@ -36,9 +36,15 @@ export function fallIll(region: Region, node: Node): void {
   node.illness = { cure, dead };
   count(stats.faults, `ECS agent ${dead ? 'dead' : 'disconnected'}`);
   note(region, node, `ECS agent falls ill (${dead ? 'dead' : 'disconnected'}), cure: ${cure}`);
-  begin(node, 'ecs-agent', clock.uptime());
+  begin(node, 'ecs-agent', clock.uptime(), relapseMs(region, node));
   suffer(region, node);
   if (cure === 'time') clock.schedule(chance.around(chance.pick([60_000, 600_000])), () => heal(region, node));
+}
+
+/** Three good checks end an illness; one that comes back before them, or before the agent has connected, was never over. */
+function relapseMs({ scenario, clock }: Region, { truth }: Node): number {
+  const unheardMs = clock.uptime() - truth.faultAt < 300_000 ? 90_000 : 0;
+  return 3 * scenario.config.ecsAgent.pollSeconds * 1000 + 15_000 + unheardMs;
 }
 
 /** ECS has lost the connection to every node: nobody's fault, and no restart helps. */
@@ -51,7 +57,7 @@ export function loseSight(region: Region): void {
   const hit = region.nodes.filter((node) => node.phase === 'up' && node.illness === undefined);
   for (const node of hit) {
     node.illness = { cure: 'time', dead: false };
-    begin(node, 'ecs-agent', clock.uptime());
+    begin(node, 'ecs-agent', clock.uptime(), relapseMs(region, node));
     suffer(region, node);
   }
   clock.schedule(chance.around(900_000), () => {

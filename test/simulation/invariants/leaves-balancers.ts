@@ -4,8 +4,11 @@ import type { Region } from '../region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
 
-/** Deregistering is tried for a minute and then left to the health checks; a fault before that is none of these. */
+/** A crash, or AWS in trouble: what was begun is gone through again. */
 const patienceMs = 300_000;
+
+/** Deregistering is tried for a minute and then left to the health checks, and a departure takes so long. */
+const departureMs = 3_600_000;
 
 export const leavesBalancers: Invariant = {
   name: 'leaves its balancers',
@@ -16,7 +19,9 @@ export const leavesBalancers: Invariant = {
     const ends =
       isDeadly(call) || (verb === 'completeHook' && args[1] === region.scenario.config.autoScaling.terminateHook);
     if (process.name !== 'agent' || !(ends || verb === 'stopTask')) return undefined;
-    if (hurries(region, node) || region.clock.uptime() - node.truth.faultAt < patienceMs) return undefined;
+    const now = region.clock.uptime();
+    const { faultAt, elbTroubleAt } = node.truth;
+    if (hurries(region, node) || now - faultAt < patienceMs || now - elbTroubleAt < departureMs) return undefined;
     return stillIn(region, node, verb);
   },
 };
