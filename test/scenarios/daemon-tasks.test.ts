@@ -83,11 +83,16 @@ describe('the daemon tasks of a node', () => {
     const node = await launch(scene);
     await scene.inService(node);
     await until('it runs', () => running(scene).length === 1, patienceMs);
+    // With no more than these permissions it is started again, and stopped.
+    const { stdout } = await node.run(['policy']);
+    simulator.verbs.setPolicy(node.id, JSON.parse(stdout));
+    simulator.verbs.endTask('demo', tasksOf(scene)[0]!.arn);
+    await until('it runs again', () => running(scene).length === 1 && tasksOf(scene).length === 2, patienceMs);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 3_000 });
     await until('there is other work', () => tasksOf(scene, 'web')[0]?.lastStatus === 'RUNNING');
     expect(await node.run(['leave', '--reason', 'test'])).toMatchObject({ code: 0 });
     await scene.gone(node);
-    const [logs] = tasksOf(scene);
+    const [, logs] = tasksOf(scene);
     const [web] = tasksOf(scene, 'web');
     expect(logs!.stoppingAt).toBeGreaterThanOrEqual(web!.stoppedAt!);
     const completed = simulator.calls.find({
@@ -96,6 +101,7 @@ describe('the daemon tasks of a node', () => {
       outcome: 'ok',
     });
     expect(completed.at(-1)!.at).toBeGreaterThanOrEqual(logs!.stoppedAt!);
-    expect(tasksOf(scene)).toHaveLength(1);
+    expect(tasksOf(scene)).toHaveLength(2);
+    expect(logs!.stoppedReason).toContain('all other tasks have stopped');
   });
 });

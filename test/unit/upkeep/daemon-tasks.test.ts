@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { messageOf } from '../../../core/errors.ts';
 import type { CloudTask, LocalTask } from '../../../core/host.ts';
 import {
   decide,
@@ -11,6 +12,7 @@ import {
   type Wish,
 } from '../../../upkeep/daemon-tasks.ts';
 import { definitionArn } from '../../fakes/cloud/cluster.ts';
+import { configOf } from '../agent/stage.ts';
 
 const now = 1_700_000_000_000;
 const minute = 60_000;
@@ -188,5 +190,24 @@ describe('a daemon task', () => {
     const dying = past({ life: 'ended', misses: 8 });
     expect(starts(decide(wish(), sight([]), { ...dying, startedAt: now + day }, now))).toBe(1);
     expect(starts(decide(wish(), sight([]), past({ startedAt: now + 2_000 }), now))).toBe(0);
+  });
+});
+
+describe('the list of daemon tasks', () => {
+  const faults = (definitions: unknown) => {
+    try {
+      return configOf({ daemonTasks: { definitions } }).daemonTasks.definitions;
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+
+  it('takes families, revisions and ARNs, each family once', () => {
+    const good = ['logspout', 'datadog:3', definitionArn('agent', 7)];
+    expect(faults(good)).toEqual(good);
+    expect(faults(['logspout', 'logspout:3'])).toMatch(/daemonTasks.definitions: must name each family once/);
+    expect(faults([definitionArn('a', 1), 'a'])).toMatch(/must name each family once/);
+    for (const bad of ['', 'a b', 'a:0', 'a:b', 'arn:aws:ecs:us-east-1:1:service/a', '$(x)'])
+      expect(faults([bad])).toMatch(/must be a task definition/);
   });
 });
