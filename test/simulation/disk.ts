@@ -28,14 +28,14 @@ export function openDisk(region: Region, node: Node): void {
 
 /** Keeps the cause in step with the thresholds, as an operator would read them. */
 export function setUsed(region: Region, node: Node, used: number): void {
-  const { fullPercent, clearPercent, checkSeconds } = region.scenario.config.disk;
+  const { fullPercent, clearPercent, checkSeconds, checks } = region.scenario.config.disk;
   const now = region.clock.uptime();
   const { disk, machine } = node;
   disk.used = Math.min(100, Math.max(5, used));
   const [bytes, inodes] = disk.inodes ? [40, disk.used] : [disk.used, 10];
   for (const path of ['/', '/var/lib/docker']) machine.disks.set(path, { ...someDisk('/', bytes, inodes), path });
-  // A check that hangs costs its deadline of 30 s, and the next one comes an interval later.
-  const unseenMs = (checkSeconds + (now - node.truth.faultAt < 300_000 ? checkSeconds + 30 : 0)) * 1000;
+  // As many good checks as bad ones end it; one that hangs costs its deadline of 30 s, and the next comes an interval later.
+  const unseenMs = (checks * checkSeconds + (now - node.truth.faultAt < 300_000 ? checkSeconds + 30 : 0)) * 1000;
   if (disk.used >= fullPercent) begin(node, 'disk', now, unseenMs);
   else if (disk.used < clearPercent) finish(node, 'disk', now);
 }
