@@ -1,6 +1,9 @@
 // What the resident agent costs: memory between publications, CPU time, and the peak while a child of it speaks to AWS.
-import { watchProcess, median, type Sample } from './measure.ts';
-import { hooks, openAccount } from './node.ts';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Machine } from '../simulator/machine.ts';
+import { median, takeOwn, watchProcess, type Sample } from './measure.ts';
+import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
 const group = 'ecs-nodes';
@@ -8,54 +11,99 @@ const group = 'ecs-nodes';
 /** Joining is over and V8 has settled; a real node is in this state for all but its first minute. */
 const settleMs = 60_000;
 
-/** The hardest that the configuration allows: every notice is asked for each second. */
-const settings = { 'spot.pollSeconds': 1, 'autoScaling.terminateHook': 'ecs-node-terminate' };
+/** By default a node asks 1.2 times a second; beside it one that asks for spot notices each second, the most that can be set. */
+const lives: Record<string, Record<string, string | number>> = {
+  'as by default': {},
+  'spot notices each second': { 'spot.pollSeconds': 1 },
+};
 
+interface Watched {
+  samples: Sample[];
+  /** Of the metadata service. */
+  asked: number;
+  calls: string[];
+}
+
+/** Both at the same time, so that a busy moment of the machine meets both. */
 export const measureAgent: Part = async ({ binary, minutes, say }) => {
   const account = await openAccount(binary, { groups: [{ name: group, hooks: hooks.slice(1) }] });
   try {
-    const { simulator } = account;
-    const [instance] = await simulator.verbs.scaleTo(group, 1);
-    const machine = await account.openNode(instance!.id, settings);
-    const askedBefore = simulator.calls.find({ service: 'imds', instanceId: instance!.id }).length;
-    const calledBefore = simulator.calls.names(instance!.id).length;
-    say(`The agent is watched for ${minutes} minutes.`);
-    const samples = await watchProcess(machine.process!.pid!, { everyMs: 1_000, forMs: minutes * 60_000 });
-    if (!machine.process) throw new Error('the agent has ended while it was watched');
-    const asked = simulator.calls.find({ service: 'imds', instanceId: instance!.id }).length - askedBefore;
-    const calls = simulator.calls.names(instance!.id).slice(calledBefore);
-    return { agent: render(samples, minutes, asked), 'agent-calls': renderCalls(calls) };
+    const instances = await account.simulator.verbs.scaleTo(group, Object.keys(lives).length);
+    say(`${instances.length} agents are watched for ${minutes} minutes.`);
+    const watching = Object.values(lives).map(async (settings, number) => {
+      // A file of its own: of one that two processes map, each would count for half.
+      const folder = join(dirname(binary), String(number));
+      await mkdir(folder);
+      const machine = await account.openNode(
+        instances[number]!.id,
+        { ...settings, 'autoScaling.terminateHook': 'ecs-node-terminate' },
+        await takeOwn(binary, folder),
+      );
+      return watchNode(account, instances[number]!.id, machine, minutes * 60_000);
+    });
+    const watched = await Promise.all(watching);
+    return { agent: render(watched, minutes), 'agent-calls': renderCalls(watched[0]!.calls) };
   } finally {
     await account.close();
   }
 };
 
-function render(samples: Sample[], minutes: number, asked: number): string[][] {
-  const lastMs = samples.at(-1)!.atMs;
-  const steady = samples.filter(({ atMs }) => atMs >= Math.min(settleMs, lastMs / 2));
-  const alone = steady.filter(({ children }) => children === 0);
-  const [first, last] = [steady[0]!, steady.at(-1)!];
-  const percentOf = (pick: (sample: Sample) => number) => ((pick(last) - pick(first)) / (last.atMs - first.atMs)) * 100;
-  const memory = (name: string, pick: (sample: Sample) => number, toReach: string) => [
-    name,
+async function watchNode({ simulator }: Account, id: string, machine: Machine, forMs: number): Promise<Watched> {
+  const asked = () => simulator.calls.find({ service: 'imds', instanceId: id }).length;
+  const [askedBefore, calledBefore] = [asked(), simulator.calls.names(id).length];
+  const samples = await watchProcess(machine.process!.pid!, { everyMs: 1_000, forMs });
+  if (!machine.process) throw new Error('the agent has ended while it was watched');
+  return { samples, asked: asked() - askedBefore, calls: simulator.calls.names(id).slice(calledBefore) };
+}
+
+function render(watched: Watched[], minutes: number): string[][] {
+  const row = (name: string, show: (watched: Watched) => string, toReach = '') => [name, ...watched.map(show), toReach];
+  const memory = (name: string, pick: (sample: Sample) => number, toReach?: string) => [
     // A whole minute: garbage is collected once in it.
-    median(alone.slice(-60).map(pick)).toFixed(1),
-    `${Math.min(...alone.map(pick)).toFixed(1)}–${Math.max(...alone.map(pick)).toFixed(1)}`,
-    toReach,
+    row(`${name}, after ${minutes} minutes`, (each) => median(alone(each).slice(-60).map(pick)).toFixed(1), toReach),
+    row('… from the second minute on', (each) => renderRange(alone(each).map(pick))),
   ];
-  const percent = percentOf(({ cpuMs, childrenCpuMs }) => cpuMs + childrenCpuMs);
+  const cpu = (pick: (sample: Sample) => number) => (each: Watched) => percentOf(steady(each), pick).toFixed(2);
+  const all = ({ cpuMs, childrenCpuMs }: Sample) => cpuMs + childrenCpuMs;
   return [
-    ['', `after ${minutes} minutes`, 'from the second minute on', 'to reach'],
-    memory('PSS MiB', ({ pssMiB }) => pssMiB, '≤ 52'),
-    memory('anonymous MiB', ({ anonymousMiB }) => anonymousMiB, '≤ 14'),
-    memory('RSS MiB', ({ rssMiB }) => rssMiB, ''),
-    ['CPU, % of one core', '', percent.toFixed(2), '≤ 0.25'],
-    ['… of the agent itself', '', percentOf(({ cpuMs }) => cpuMs).toFixed(2), ''],
-    ['… of the children that speak to AWS and ask df', '', percentOf((sample) => sample.childrenCpuMs).toFixed(2), ''],
-    ['CPU s per hour', '', (percent * 36).toFixed(1), ''],
-    ['peak PSS MiB, with the child', '', Math.max(...samples.map((sample) => sample.familyPssMiB)).toFixed(1), ''],
-    ['metadata requests per second', '', (asked / (lastMs / 1000)).toFixed(2), ''],
+    ['', ...Object.keys(lives), 'to reach'],
+    ...memory('PSS MiB', ({ pssMiB }) => pssMiB, '≤ 52'),
+    ...memory('anonymous MiB', ({ anonymousMiB }) => anonymousMiB, '≤ 14'),
+    ...memory('RSS MiB', ({ rssMiB }) => rssMiB),
+    row('peak PSS MiB, with the child', ({ samples }) =>
+      Math.max(...samples.map((sample) => sample.familyPssMiB)).toFixed(1),
+    ),
+    row('CPU, % of one core', cpu(all), '≤ 0.25'),
+    row(
+      '… of the agent itself',
+      cpu(({ cpuMs }) => cpuMs),
+    ),
+    row(
+      '… of the children that speak to AWS and ask df',
+      cpu(({ childrenCpuMs }) => childrenCpuMs),
+    ),
+    row('CPU s per hour', (each) => (percentOf(steady(each), all) * 36).toFixed(1)),
+    row('metadata requests per second', ({ asked, samples }) => (asked / (samples.at(-1)!.atMs / 1000)).toFixed(2)),
   ];
+}
+
+function steady({ samples }: Watched): Sample[] {
+  const lastMs = samples.at(-1)!.atMs;
+  return samples.filter(({ atMs }) => atMs >= Math.min(settleMs, lastMs / 2));
+}
+
+/** While no child speaks to AWS. */
+function alone(watched: Watched): Sample[] {
+  return steady(watched).filter(({ children }) => children === 0);
+}
+
+function percentOf(samples: Sample[], pick: (sample: Sample) => number): number {
+  const [first, last] = [samples[0]!, samples.at(-1)!];
+  return ((pick(last) - pick(first)) / (last.atMs - first.atMs)) * 100;
+}
+
+function renderRange(values: number[]): string {
+  return `${Math.min(...values).toFixed(1)}–${Math.max(...values).toFixed(1)}`;
 }
 
 /** Each group of them starts a child, which costs more than minutes of polling. */
