@@ -27,6 +27,10 @@ const failed = (node: Node) =>
 
 const refreshFrom = (source: string) => settings({ 'refresh.source': source, 'refresh.everySeconds': 10 });
 
+interface NodeJson {
+  tags: Record<string, string>;
+}
+
 describe.concurrent('containers', () => {
   scenario(
     'find identity and tags of their node in a file that a shell sources, and a changed tag within the interval',
@@ -51,9 +55,11 @@ describe.concurrent('containers', () => {
       expect(sourced('ECS_NODE_GROUP')).toBe('nodes');
       await scene.inService(node);
       simulator.verbs.setTag(node.id, 'my env', 'prod');
-      await until('the new tag', async () => (await node.read(shellFile))?.includes('ECS_NODE_TAG_my_env=prod\n'));
-      const json = JSON.parse((await node.read(`${paths.containerConfig}/node.json`))!) as Record<string, unknown>;
-      expect(json).toMatchObject({ instanceId: node.id, cluster: 'demo', tags: { 'my env': 'prod' }, tagsFrom: 'ec2' });
+      // The shell's file is written first.
+      const readJson = async () => JSON.parse((await node.read(`${paths.containerConfig}/node.json`))!) as NodeJson;
+      await until('the new tag', async () => (await readJson()).tags['my env'] === 'prod');
+      expect(await readJson()).toMatchObject({ instanceId: node.id, cluster: 'demo', tagsFrom: 'ec2' });
+      expect(sourced('ECS_NODE_TAG_my_env')).toBe('prod');
       // The metadata service may be made to show them at any time.
       simulator.world.instances.get(node.id)!.tags.delete('my env');
       simulator.verbs.setTag(node.id, 'env', 'stage');
