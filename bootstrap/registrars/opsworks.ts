@@ -157,16 +157,34 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
       outcome = 'changed';
       if (layerIds.length > 0 && !leaving.has(status)) {
         host.log.info('leaving another layer', { layerIds: layerIds.join(' ') });
-        await host.cloud.unassign(id, inner);
+        await unlessMoved(host, record, inner, () => host.cloud.unassign(id, inner));
       } else if (status === 'registered') {
-        await host.cloud.assign(id, layerId, inner);
-        if (!config.opsworks.waitForOnline) return { done: true };
+        const asked = await unlessMoved(host, record, inner, () => host.cloud.assign(id, layerId, inner));
+        if (asked && !config.opsworks.waitForOnline) return { done: true };
       }
       return { now: status };
     },
   };
   await waitUntil(wait, host, config, trail, signal);
   return outcome;
+}
+
+/** False: refused because the record has moved on. A call that was given up may have taken effect just before it was repeated. */
+async function unlessMoved(
+  host: Host,
+  { id, status, layerIds }: Registration,
+  signal: AbortSignal,
+  call: () => Promise<void>,
+): Promise<boolean> {
+  try {
+    await call();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const now = await mustRead(host, id, signal);
+    if (now.status === status && now.layerIds.join() === layerIds.join()) throw error;
+    return false;
+  }
 }
 
 function afterAssign({ id, status }: Registration, config: Config): { done: true } | { now: string } {

@@ -23,7 +23,7 @@ export const interruptionsDrain: Invariant = {
     if (status !== 'ACTIVE' || !isAble(node, now)) return undefined;
     for (const reason of ['spot', 'scale-in', 'operator'] as const) {
       const ms = lasting(node, reason, now);
-      if (ms === undefined) continue;
+      if (ms === undefined || !isAble(node, now - letGoMs(region, reason))) continue;
       const limit = boundMs(region, reason);
       if (ms > limit)
         return `${reason} ${Math.round(ms / 1000)} s ago, and still ACTIVE (bound ${Math.round(limit / 1000)} s)`;
@@ -44,13 +44,17 @@ function isAble(node: Node, now: number): boolean {
   return now > quietSince;
 }
 
+/** Load balancers let go first, where there is time for it; a departure that is resumed begins anew. */
+function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
+  const { targetGroups, loadBalancers, deregistrationSeconds } = config.leave;
+  if (reason === 'spot' || targetGroups.length + loadBalancers.length === 0) return 0;
+  return (deregistrationSeconds + 60) * 1000;
+}
+
 function boundMs({ scenario }: Region, reason: Reason): number {
   const { config, slowness } = scenario;
   const poll = { spot: config.spot.pollSeconds, 'scale-in': config.autoScaling.pollSeconds, operator: 2 };
   const seconds = poll[reason as keyof typeof poll];
-  // Load balancers let go first where there is time for it.
-  const { targetGroups, loadBalancers, deregistrationSeconds } = config.leave;
-  const letGoMs = targetGroups.length + loadBalancers.length > 0 ? (deregistrationSeconds + 60) * 1000 : 0;
-  const lateMs = (reason === 'scale-in' ? 3_000 : 0) + (reason === 'spot' ? 0 : letGoMs);
+  const lateMs = reason === 'scale-in' ? 3_000 : 0;
   return (seconds <= 2 ? seconds * slowness : seconds) * 1000 + lateMs + actMs + (slowness - 1) * 2_000;
 }

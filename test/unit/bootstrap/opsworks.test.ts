@@ -147,6 +147,21 @@ describe('the installer', () => {
     expect(error.message).toContain('{shortId}');
   });
 
+  // An assignment that hung took effect just before it was asked for again; the second one was refused, and the node died of it.
+  it('is not given up because an assignment that nobody waited for any more took effect', async () => {
+    const stage = setStage(opsworksConfig());
+    const { calls, opsworks } = stage.world;
+    calls.hangs('assign', 1);
+    calls.onCall = ({ verb }) => {
+      const [record] = opsworks.records;
+      if (verb !== 'assign' || calls.of('assign').length < 2 || record === undefined) return;
+      Object.assign(record, { layerIds: [layerId], status: 'running_setup' });
+    };
+    await stage.boot();
+    expect(calls.of('assign')).toHaveLength(2);
+    expect(stage.state().outcome).toBe('done');
+  });
+
   // The setup was over long ago, but the last call hung to the end: the node was given up for good.
   it('is not given up because a call hung while nobody knows what had become of the setup', async () => {
     const stage = setStage(
