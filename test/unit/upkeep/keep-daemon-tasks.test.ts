@@ -3,7 +3,7 @@ import { renderStatus } from '../../../commands/render-status.ts';
 import { readStatus } from '../../../commands/status-report.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
-import { paths } from '../../../core/state.ts';
+import { paths, renderState, type Request } from '../../../core/state.ts';
 import { chores } from '../../../upkeep/chores.ts';
 import { parseDaemonTasks, type DaemonTasks } from '../../../upkeep/daemon-tasks-memory.ts';
 import { startedBy } from '../../../upkeep/daemon-tasks.ts';
@@ -164,6 +164,28 @@ describe('the daemon tasks of a node', () => {
     expect(memory().families['logspout']?.detail).toContain('DRAINING');
     own.status = 'ACTIVE';
     await run(6 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(violations).toEqual([]);
+    await running.stop();
+  });
+
+  it('end with a node that drains and come back when it stays', async () => {
+    const { world, own, alive, mine, agent, run, violations } = setNode();
+    const { instanceId } = world.identity;
+    const ask = (action: 'leave' | 'stay') => {
+      const request: Request = { instanceId, id: action, action, reason: 'a look inside', terminate: false, at: 0 };
+      world.machine.files.set(paths.request, renderState(request));
+    };
+    const running = agent();
+    await run(20 * minute);
+    expect(mine()).toHaveLength(1);
+    ask('leave');
+    await run(10 * minute);
+    expect(own.status).toBe('DRAINING');
+    expect(alive()).toEqual([]);
+    ask('stay');
+    await run(10 * minute);
+    expect(own.status).toBe('ACTIVE');
     expect(mine()).toHaveLength(1);
     expect(violations).toEqual([]);
     await running.stop();
