@@ -15,8 +15,8 @@ const identity = ['cluster', 'name', 'hostname', 'registrar', 'opsworks'] as con
 /** Read by bootstrap, or by the ECS agent when it starts. */
 const atBoot: readonly string[] = [...identity, 'bootstrap', 'ecs.settings', 'ports.enabled'];
 
-/** Values that may be passwords of a registry. */
-const secret = 'ecs.settings';
+/** Values that may be passwords: of a registry, or among the arguments of a check. */
+const secret = ['ecs.settings', 'join.checks'];
 
 /** Leaves that differ, in the order of their names; lists count as one. */
 export function changesBetween(before: Config, after: Config): Change[] {
@@ -25,7 +25,9 @@ export function changesBetween(before: Config, after: Config): Change[] {
     .toSorted()
     .filter((path) => JSON.stringify(from.get(path)) !== JSON.stringify(to.get(path)))
     .map((path) =>
-      isBelow(path, secret) ? { path, from: '…', to: '…' } : { path, from: from.get(path), to: to.get(path) },
+      secret.some((each) => isBelow(path, each))
+        ? { path, from: '…', to: '…' }
+        : { path, from: from.get(path), to: to.get(path) },
     );
 }
 

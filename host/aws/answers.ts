@@ -25,5 +25,9 @@ export const kinds: Readonly<Partial<Record<Verb, Is>>> = {
   suggestHostname: text,
   findRegistration: registration,
   readRegistration: registration,
+  readStopReason: maybe(text),
+  readTaskDefinition: maybe(text),
+  startTask: text,
   readPing: maybe(text),
+  readDocuments: listOf(shaped({ name: text, version: text, text: maybe(text) })),
 };

@@ -88,8 +88,8 @@ const settings = fc
   .map((pairs) => JSON.stringify(Object.fromEntries(pairs)));
 
 const text = fc.oneof(
-  { weight: 4, arbitrary: yamlPieces },
-  { weight: 4, arbitrary: settings },
+  { weight: 8, arbitrary: yamlPieces },
+  { weight: 8, arbitrary: settings },
   { weight: 1, arbitrary: bombs },
 );
 
@@ -133,6 +133,7 @@ holds(
     await orSaysNo(() => settle(found, []), ConfigError);
     isClean();
   },
+  { runs: 80 },
 );
 
 const assignment = fc.oneof(
@@ -237,4 +238,5 @@ holds(
     else expect(found).toEqual(flag!.value);
     isClean();
   },
+  { runs: 80 },
 );

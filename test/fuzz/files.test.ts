@@ -95,8 +95,9 @@ holds(
     expect(() => findConfiguration(bomb)).toThrow(ConfigError);
     const part = `--b\nContent-Type: ${partType}\nContent-Transfer-Encoding: base64\n\n${zipped(1_000_000).toString('base64')}\n`;
     const message = Buffer.from(`Content-Type: multipart/mixed; boundary="b"\n\n${part.repeat(count)}--b--\n`);
-    if (count > 2) expect(() => findConfiguration(message)).toThrow(ConfigError);
-    else expect(findConfiguration(message)).toHaveLength(count);
+    // A megabyte is what all of them may become together.
+    if (count > 1) expect(() => findConfiguration(message)).toThrow(ConfigError);
+    else expect(findConfiguration(message)).toHaveLength(1);
   },
   { runs: 10 },
 );

@@ -241,6 +241,10 @@ const questions = {
   readProvisioning: (cloud) => cloud.readProvisioning('s', patient),
   suggestHostname: (cloud) => cloud.suggestHostname('l', patient),
   findRegistration: (cloud) => cloud.findRegistration('s', patient),
+  readStopReason: (cloud) => cloud.readStopReason('demo', 'arn', patient),
+  readTaskDefinition: (cloud) => cloud.readTaskDefinition('web', patient),
+  startTask: (cloud) => cloud.startTask('demo', arn, 'web:1', 'ecs-node', patient),
+  readDocuments: (cloud) => cloud.readDocuments('ssm:/a', {}, patient),
   readPing: (cloud) => cloud.readPing(patient),
   publish: (cloud) => cloud.publish('n', [], patient),
 } satisfies Partial<Record<Verb, (cloud: Cloud) => Promise<unknown>>>;
@@ -248,57 +252,62 @@ const questions = {
 /** Names that the answers really have, so that a spoilt value is read by somebody. */
 const field = fc.constantFrom(
   'Tags',
-    'Key',
-    'Value',
-    'Activities',
-    'StartTime',
-    'Description',
-    'LifecycleHooks',
-    'LifecycleHookName',
-    'HeartbeatTimeout',
+  'Key',
+  'Value',
+  'Activities',
+  'StartTime',
+  'Description',
+  'LifecycleHooks',
+  'LifecycleHookName',
+  'HeartbeatTimeout',
   'AutoScalingInstances',
-    'InstanceId',
-    'LifecycleState',
-    'containerInstances',
-    'containerInstanceArns',
-    'ec2InstanceId',
+  'InstanceId',
+  'LifecycleState',
+  'containerInstances',
+  'containerInstanceArns',
+  'ec2InstanceId',
   'containerInstanceArn',
-    'status',
-    'failures',
-    'reason',
-    'taskArns',
-    'tasks',
-    'lastStatus',
-    'clusters',
-    'serviceArns',
+  'status',
+  'failures',
+  'reason',
+  'taskArns',
+  'tasks',
+  'lastStatus',
+  'clusters',
+  'serviceArns',
   'services',
-    'desiredCount',
-    'attributes',
-    'name',
-    'value',
-    'targetId',
-    'TargetHealthDescriptions',
-    'TargetHealth',
-    'State',
+  'desiredCount',
+  'attributes',
+  'name',
+  'value',
+  'targetId',
+  'TargetHealthDescriptions',
+  'TargetHealth',
+  'State',
   'Stacks',
-    'Name',
-    'StackId',
-    'Layers',
-    'LayerId',
-    'Shortname',
-    'Parameters',
-    'AgentInstallerUrl',
-    'Hostname',
-    'Instances',
+  'Name',
+  'StackId',
+  'Layers',
+  'LayerId',
+  'Shortname',
+  'Parameters',
+  'AgentInstallerUrl',
+  'Hostname',
+  'Instances',
   'Ec2InstanceId',
-    'Status',
-    'InstanceInformationList',
-    'PingStatus',
-    'DisableApiTermination',
-    'InstanceStates',
-    '__type',
-    'nextToken',
-    'NextToken',
+  'Status',
+  'InstanceInformationList',
+  'PingStatus',
+  'DisableApiTermination',
+  'InstanceStates',
+  '__type',
+  'nextToken',
+  'NextToken',
+  'taskDefinition',
+  'taskDefinitionArn',
+  'stoppedReason',
+  'taskArn',
+  'Version',
 );
 const own = fc.constantFrom<unknown>(someIdentity.instanceId, 'RUNNING', '2030-01-01T00:00:00Z', arn, 'name', 'ecs');
 
@@ -369,7 +378,7 @@ holds(
       await cloud.close();
     }
   },
-  { runs: 250 },
+  { runs: 200 },
 );
 
 /** As core/host.ts promises, as far as others rely on it. */
@@ -394,6 +403,8 @@ function isOfItsKind(verb: keyof typeof questions, value: unknown): boolean {
       return all((each) => texts(each, 'kind', 'instanceId') && Number.isFinite((each as { at: number }).at));
     case 'readContainerInstance':
       return texts(value as object, 'arn', 'status');
+    case 'readDocuments':
+      return all((each) => texts(each, 'name', 'version'));
     case 'readTasks':
       return all((each) => texts(each, 'arn', 'group', 'lastStatus', 'desiredStatus'));
     case 'readUnsteadyServices':
@@ -406,6 +417,9 @@ function isOfItsKind(verb: keyof typeof questions, value: unknown): boolean {
       return (
         texts(value as object, 'id', 'hostname', 'status') && Array.isArray((value as { layerIds: unknown }).layerIds)
       );
+    case 'readStopReason':
+    case 'readTaskDefinition':
+    case 'startTask':
     case 'suggestHostname':
     case 'readPing':
       return typeof value === 'string';

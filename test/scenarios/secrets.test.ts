@@ -18,13 +18,19 @@ const planted = settings({
   'ecs.settings.HTTP_PROXY': 'http://me:canary-proxy@127.0.0.1:3128',
   'join.checks': '[{command: [/canary-check, --password=canary-argument]}]',
 });
-const flags = [...opsworks, ...planted.slice(0, -2), ...settings({ 'bootstrap.timeoutSeconds': 30 })];
+const pulled = settings({ 'refresh.source': 'ssm:/canary', 'refresh.also': '[ecs]', 'refresh.everySeconds': 30 });
+const flags = [...opsworks, ...planted.slice(0, -2), ...pulled, ...settings({ 'bootstrap.timeoutSeconds': 30 })];
 
 const userData = '#!/bin/sh\nexport DB_PASSWORD=canary-user-data\n';
 const hook = '#!/bin/sh\necho "password=canary-hook token: x"\nenv\nexit 3\n';
 
 async function prepare({ simulator }: Scene, node: Node): Promise<void> {
   simulator.world.instances.get(node.id)!.userData = userData;
+  simulator.verbs.putParameter(
+    '/canary/secret',
+    'ecs: {settings: {ECS_PASSWORD: canary-secure-string}}',
+    'SecureString',
+  );
   await node.write('etc/ecs-node/hooks.d/joined/tells', hook, 0o755);
   await node.write('etc/ecs-node/hooks.d/left/tells', hook, 0o755);
 }
@@ -66,13 +72,32 @@ async function filesOf(root: string): Promise<Found[]> {
   );
 }
 
-const holders = ['etc/ecs-node/config.yaml', 'etc/ecs/ecs.config'];
+// Flags win over what is pulled, hence the second one.
+const holders = [
+  'etc/ecs-node/config.d/zz-flags.yaml',
+  'etc/ecs-node/config.yaml',
+  'etc/ecs/ecs.config',
+  'var/lib/ecs-node/refreshed.json',
+];
 
 async function expectNoSecret(scene: Scene, node: Node, keys: readonly string[], said: string): Promise<void> {
   const { expect } = scene;
-  const secrets = [...keys, 'canary-auth-data', 'canary-proxy', 'canary-user-data', 'canary-hook'];
+  const secrets = [
+    ...keys,
+    'canary-auth-data',
+    'canary-secure-string',
+    'canary-proxy',
+    'canary-user-data',
+    'canary-hook',
+  ];
   expect(secrets.every((secret) => secret.length > 8)).toBe(true);
   const files = (await filesOf(node.root)).filter(({ path }) => !path.includes('/hooks.d/'));
+  // They were there to be found.
+  for (const secret of ['canary-auth-data', 'canary-secure-string', 'canary-proxy'])
+    expect(
+      files.some(({ text }) => text.includes(secret)),
+      secret,
+    ).toBe(true);
   const sent = JSON.stringify(scene.simulator.calls.find({}).map(({ params }) => params));
   const tags = JSON.stringify([...scene.simulator.world.instances.get(node.id)!.tags]);
   for (const secret of secrets) {
