@@ -191,7 +191,8 @@ function scheduleUndo(desk: Desk, watcher: Watcher, ms: number | undefined, sign
 /** Goes on with the departure that an earlier process has begun. */
 export async function resumePast(desk: Desk, signal: AbortSignal): Promise<void> {
   const { past, watchers, memories, supervisor } = desk;
-  if (past === undefined || past.undoneAt !== undefined || past.cause === 'bootstrap-failed') return;
+  if (past === undefined || past.undoneAt !== undefined) return resumeWish(desk, signal);
+  if (past.cause === 'bootstrap-failed') return;
   // After a boot the machine may be back from where somebody else had sent it: the watcher looks first.
   if (past.bootId !== desk.bootId && (past.ending === 'await' || past.phase === 'done')) return;
   const order = orderOf(past);
@@ -202,8 +203,23 @@ export async function resumePast(desk: Desk, signal: AbortSignal): Promise<void>
     // What was saved knows when it may be revoked.
     memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
   }
-  await supervisor.follow(order);
+  await supervisor.follow(memories.wanted() ?? order);
   if (watcher !== undefined) scheduleUndo(desk, watcher, order.undoAfterMs, signal);
+}
+
+/** An agent that died between its decision and the first line of its departure has marked the event as handled: nobody else would act. */
+async function resumeWish(desk: Desk, signal: AbortSignal): Promise<void> {
+  const { past, watchers, memories, supervisor } = desk;
+  const wanted = memories.wanted();
+  const watcher = watchers.find(({ name }) => name === wanted?.cause);
+  if (wanted === undefined || watcher === undefined) return;
+  if (past !== undefined && past.cause === wanted.cause && past.key === wanted.key) {
+    // Undone after it had been decided.
+    memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
+    return;
+  }
+  await supervisor.follow(wanted);
+  scheduleUndo(desk, watcher, wanted.undoAfterMs, signal);
 }
 
 /** The order that a departure on disk was given. */

@@ -112,6 +112,38 @@ describe('the agent', () => {
     await agent.stop();
   });
 
+  // Killed between the decision and the first line of the departure, it took the event for handled and stayed ACTIVE.
+  it('leaves although it was killed before it had written down that it does', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    stage.world.metadata.targetState = 'Terminated';
+    await run(10_000);
+    await agent.stop();
+    stage.world.machine.files.delete(paths.departure);
+    stage.own.status = 'ACTIVE';
+    const again = stage.agent();
+    await run(10_000);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in' });
+    await again.stop();
+  });
+
+  it('stays where the decision that it had written down was taken back afterwards', async () => {
+    const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
+    await run(10_000);
+    const decided = String(stage.world.machine.files.get(paths.agent));
+    await run(hour);
+    expect(stage.departure().undoneAt).toBeTypeOf('number');
+    await agent.stop();
+    stage.world.machine.files.set(paths.agent, decided);
+    const again = stage.agent();
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await again.stop();
+  });
+
   it('comes back when a stopped spot instance starts again', async () => {
     const { stage, run } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
