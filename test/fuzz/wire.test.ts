@@ -161,9 +161,27 @@ holds(
 // ---------------------------------------------------------------- the ECS agent and Docker on this machine
 
 const agent = spoiltJson({ Cluster: 'demo', ContainerInstanceArn: 'arn:aws:ecs:x', Version: 'v' });
-const tasks = spoiltJson({
-  Tasks: [{ Arn: 'arn', Family: 'f', Version: '1', DesiredStatus: 'RUNNING', KnownStatus: 'RUNNING' }, null],
+const task = spoiltJson({
+  Arn: 'arn',
+  Family: 'f',
+  Version: '1',
+  DesiredStatus: 'RUNNING',
+  KnownStatus: 'RUNNING',
+  Containers: [
+    { Name: 'c', DockerId: 'd', Ports: [{ ContainerPort: 80, HostPort: 32768, Protocol: 'tcp' }, null] },
+    null,
+  ],
 });
+const tasks = fc.oneof(
+  spoiltJson({ Tasks: [{ Arn: 'arn' }] }),
+  fc.array(task, { maxLength: 3 }).map((each) => `{"Tasks":[${each.join(',')}]}`),
+);
+
+/** Of a task or a container: texts and numbers, and lists of the same. */
+function isPlainFact(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((each: object) => Object.values(each).every(isPlainFact));
+  return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
+}
 
 holds(
   'whatever listens at the introspection port, the agent and its tasks are told in whole words, or Unavailable',
@@ -173,8 +191,8 @@ holds(
     const ecsAgent = openEcsAgent(url);
     const found = await orSaysNo(() => ecsAgent.readAgent(patient), Unavailable);
     if (found !== undefined) expect([typeof found.cluster, typeof found.version]).toEqual(['string', 'string']);
-    for (const task of (await orSaysNo(() => ecsAgent.readTasks(patient), Unavailable)) ?? []) {
-      expect(Object.values(task).every((value) => typeof value === 'string')).toBe(true);
+    for (const each of (await orSaysNo(() => ecsAgent.readTasks(patient), Unavailable)) ?? []) {
+      expect(Object.values(each).every(isPlainFact)).toBe(true);
     }
   },
   { runs: 100 },

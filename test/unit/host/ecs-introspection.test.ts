@@ -45,8 +45,8 @@ test('reads the agent and its tasks, as they are spelled on the wire', async () 
   const agent = openEcsAgent(url);
   expect(await agent.readAgent(patient)).toEqual({ cluster: 'demo', containerInstanceArn: arn, version: '1.106.1' });
   expect(await agent.readTasks(patient)).toEqual([
-    { arn: 't1', family: 'web', version: '7', desiredStatus: 'STOPPED', knownStatus: 'RUNNING' },
-    { arn: 't2', family: 'new', version: '1', desiredStatus: 'RUNNING', knownStatus: '' },
+    { arn: 't1', family: 'web', version: '7', desiredStatus: 'STOPPED', knownStatus: 'RUNNING', containers: [] },
+    { arn: 't2', family: 'new', version: '1', desiredStatus: 'RUNNING', knownStatus: '', containers: [] },
   ]);
   expect(asked.map(({ path }) => path)).toEqual(['/v1/metadata', '/v1/tasks']);
 });
