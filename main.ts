@@ -68,8 +68,7 @@ async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, '
   const caller = openCaller(line, {
     environment: ownEnvironment(),
     folder: process.cwd(),
-    // The binary is its own program; from source, Node is given main.ts.
-    self: { file: process.execPath, args: [...process.execArgv, ...sourceFile()] },
+    self: { file: process.execPath, args: sourceArguments() },
     openInput: () => process.stdin,
     output: process.stdout,
     log,
@@ -85,10 +84,11 @@ function ownEnvironment(): Environment {
   return process.env;
 }
 
-/** As a single executable, Node puts the executable itself where the script would stand. */
-function sourceFile(): string[] {
+/** What Node itself must be given to run this program from its source. A single executable brings its own: nothing. */
+function sourceArguments(): string[] {
   const [, script] = process.argv;
-  return script === undefined || script === process.execPath || !/\.[cm]?[jt]s$/.test(script) ? [] : [script];
+  const isSource = script !== undefined && script !== process.execPath && /\.[cm]?[jt]s$/.test(script);
+  return isSource ? [...process.execArgv, script] : [];
 }
 
 /** The first signal ends the command in good order, the second at once. */

@@ -16,6 +16,9 @@ const seaConfig = {
   // The loader is too small for one; the parts bring their own.
   useCodeCache: false,
   assets: { code: join(folder, 'code'), caches: join(folder, 'caches') },
+  // Whenever V8 thinks that a program idles it collects all garbage, for a bootstrap that waits a fifth of its CPU time. The
+  // agent collects on its own (host/small-footprint.ts). Code caches are not refused for this flag, as they are for most.
+  execArgv: ['--no-memory-reducer', '--single-threaded-gc'],
   execArgvExtension: 'none',
 };
 options.default.set({});
