@@ -119,7 +119,9 @@ async function runInstaller(
   try {
     const home = `${folder}/${folderInArchive}`;
     if (!(await host.machine.list(home)).includes('boot-registration')) {
-      throw new Refused(`the installer at ${installerUrl.replace(/\?.*$/s, '')} holds no ${folderInArchive}/boot-registration`);
+      throw new Refused(
+        `the installer at ${installerUrl.replace(/\?.*$/s, '')} holds no ${folderInArchive}/boot-registration`,
+      );
     }
     const preconfig = renderPreconfig(parameters, stackId, trail.hostname ?? host.identity.hostname);
     await host.machine.writeText(`${home}/preconfig`, preconfig, 0o660);
