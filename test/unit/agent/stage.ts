@@ -76,7 +76,10 @@ export interface Stage {
   departure(): DepartureState;
   status(): AgentStatus;
   leaves(order?: Partial<Order>, host?: Host, signal?: AbortSignal): Promise<DepartureState>;
-  agent(host?: Host, options?: Partial<AgentOptions>): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
+  agent(
+    host?: Host,
+    options?: Partial<AgentOptions>,
+  ): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
   fillDisk(percent: number): void;
 }
 
