@@ -24,7 +24,7 @@ export const interruptionsDrain: Invariant = {
     for (const reason of ['spot', 'scale-in', 'operator'] as const) {
       const ms = lasting(node, reason, now);
       if (ms === undefined || !isAble(node, now - letGoMs(region, reason))) continue;
-      const limit = boundMs(region, reason);
+      const limit = boundMs(region, reason) + letGoMs(region, reason);
       if (ms > limit)
         return `${reason} ${Math.round(ms / 1000)} s ago, and still ACTIVE (bound ${Math.round(limit / 1000)} s)`;
     }
