@@ -18,7 +18,8 @@ export default defineConfig({
           name: 'source',
           include: ['test/{unit,build,contracts,simulation,fuzz}/**/*.test.ts'],
           exclude,
-          testTimeout: 10_000,
+          // All of them wait for conditions, none for a time: a limit only ends what hangs, on a busy machine too.
+          testTimeout: 60_000,
         },
       },
       {
