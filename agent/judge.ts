@@ -124,9 +124,12 @@ export function calledOff({ wish: _wish, ...memory }: Memory): Memory {
   return memory.begun ? { ...memory, excused: true } : memory;
 }
 
-/** As a new process finds it: uptimes of the old one mean nothing. */
+/**
+ * As a new process finds it: uptimes of the old one mean nothing, and what that one did after it last wrote is not known: a
+ * full disk may have kept it from writing that it stopped placement for that very disk.
+ */
 export function resumed(memory: Memory): Memory {
-  return { ...memory, streak: { kind: memory.streak.kind, checks: 0, ms: 0 } };
+  return { ...memory, streak: { kind: memory.streak.kind, checks: 0, ms: 0 }, settled: false };
 }
 
 function extend(memory: Memory, kind: Memory['streak']['kind'], now: number): Memory {

@@ -16,6 +16,10 @@ const regressions: readonly (readonly [seed: number, story: string])[] = [
   [5, 'SIGTERM while a departure was completing its hook ended the agent at once (agent)'],
   [31, 'one lost answer of the metadata, and a node that waited in a warm pool was terminated (join)'],
   [480, 'metadata still spoke of the warm pool, and the launch hook was completed too early (launch)'],
+  [
+    35_004_314,
+    'an agent stopped placement for a disk too full to note it, was killed, and nobody began it again (judge)',
+  ],
   [34_000_886, 'an agent that was killed between its decision and its departure never left (verdicts)'],
 ];
 

@@ -156,6 +156,11 @@ describe('the judge', () => {
     expect(memory.streak).toEqual({ kind: 'ailing', checks: 0, ms: 0 });
   });
 
+  it('brings a node back that its predecessor stopped for a disk that was too full to write it down', () => {
+    const stale = resumed({ ...blank, settled: true });
+    expect(live(times(2, well), stale).kinds).toEqual(['recover', 'stay']);
+  });
+
   it('remembers no more after a year than after a day, and nothing that JSON cannot keep', () => {
     let memory = blank;
     for (let n = 0; n < 100_000; n++) {
