@@ -121,7 +121,9 @@ async function firstMissing(
 
 function openRegistration(host: Host, config: Config): Look {
   const { cluster } = config;
-  let lastAsked = host.clock.uptime();
+  // Most nodes have registered by then, and spare the call; but nobody is given up before ECS itself was asked.
+  const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
+  let lastAsked = host.clock.uptime() + firstMs - cloudEveryMs;
   let mayAsk = true;
   let notRegistered = 'the ECS agent has not registered';
   return async (signal) => {

@@ -45,6 +45,14 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // With a patience of half a minute a node that worked was given up before ECS had been asked about it.
+  it('has ECS asked before it is given up, however short its patience', async () => {
+    const node = launched(configOf({ join: { timeoutSeconds: 30 } }), 5_000);
+    node.world.clock.schedule(5_001, () => (node.world.localAgent = undefined));
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   // Auto Scaling was throttled for minutes after the node was seen in service; its ECS agent died in that time.
   it('is looked at again when Auto Scaling could not be told for a while', async () => {
     const node = launched();
