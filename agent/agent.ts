@@ -34,6 +34,9 @@ export interface AgentOptions {
 /** Between looks at whether it is time to join (again). */
 const joinEveryMs = 5_000;
 
+/** So long after a node has left its warm pool the metadata service may still say that it is wanted there: three times what was seen. */
+const staleTargetMs = 10_000;
+
 /** Undefined where there is nothing to do. */
 function countFailing(chores: readonly Chore[], book: StatusBook): number | undefined {
   if (chores.length === 0) return undefined;
@@ -59,11 +62,14 @@ export async function runAgent(
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
   const supervisor = openSupervisor(host, config, { deregister: options.deregister }, both);
   let isJoined = book.read().join.state === 'joined';
+  let joinedAt = host.clock.uptime();
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
+    if (state === 'joined' && !isJoined) joinedAt = host.clock.uptime();
     isJoined = state === 'joined';
     tellJoin(host, book, state, detail);
   };
-  const watchers = roster(config, () => isJoined);
+  const hasSettled = () => isJoined && host.clock.uptime() - joinedAt >= staleTargetMs;
+  const watchers = roster(config, hasSettled);
   const desk: Desk = {
     host,
     config,

@@ -11,7 +11,7 @@ import { watchRebalance } from './watchers/rebalance.ts';
 import { watchSpot } from './watchers/spot.ts';
 import { watchTerminationProtection } from './watchers/termination-protection.ts';
 
-/** `joined`: whether the node is in service, or still on its way, or in a warm pool. */
+/** `joined`: whether the node has been in service for a while, or is on its way still, or in a warm pool. */
 export function roster(config: Config, joined: () => boolean): Watcher[] {
   return [
     watchSpot(config),

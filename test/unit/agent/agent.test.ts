@@ -95,6 +95,22 @@ describe('the agent', () => {
     expect(stage.deeds()).toEqual(['drain', 'deregister', 'tagSelf', 'completeHook']);
   });
 
+  // A node that had just left its warm pool was drained, because the metadata service still spoke of the pool for three seconds.
+  it('does not take an old word of the warm pool, heard right after joining, for the way back there', async () => {
+    const stage = setStage();
+    const agent = stage.agent();
+    while (stage.status()?.join.state !== 'joined') await stage.world.clock.run(100);
+    stage.world.metadata.targetState = 'Warmed:Running';
+    await stage.world.clock.run(3_000);
+    stage.world.metadata.targetState = 'InService';
+    await stage.world.clock.run(minute);
+    expect(stage.deeds()).toEqual([]);
+    stage.world.metadata.targetState = 'Warmed:Stopped';
+    await stage.world.clock.run(3_000);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+  });
+
   it('hands a scale-in over to a spot notice: the stricter deadline counts, and the hook is completed all the same', async () => {
     const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
