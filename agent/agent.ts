@@ -37,12 +37,6 @@ const joinEveryMs = 5_000;
 /** So long after a node has left its warm pool the metadata service may still say that it is wanted there: three times what was seen. */
 const staleTargetMs = 10_000;
 
-/** Undefined where there is nothing to do. */
-function countFailing(chores: readonly Chore[], book: StatusBook): number | undefined {
-  if (chores.length === 0) return undefined;
-  return Object.values(book.read().chores ?? {}).filter(({ outcome }) => outcome === 'failed').length;
-}
-
 /** A departure that is under way ends first: so often it is looked for. */
 const restEveryMs = 1_000;
 
@@ -83,10 +77,13 @@ export async function runAgent(
   const { chores = [] } = options;
   const inService = () => (isJoined ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
+  const watching = watch({ desk, book, joined: () => isJoined }, both);
+  const joining = keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both);
+  // Where nothing is published it is over at once, which ends nobody; and it is not waited for at the end.
+  const publishing = publishMetrics(host, config, () => countFailing(chores, book), both).then(() => supervisor.left);
   const parts = [
-    watch({ desk, book, joined: () => isJoined }, both),
-    keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both),
-    publishMetrics(host, config, () => countFailing(chores, book), both).then(() => supervisor.left),
+    watching,
+    joining,
     tellSystemd(host, book, supervisor, options.watchdogMs, both),
     ...(options.handOver === undefined
       ? []
@@ -97,12 +94,12 @@ export async function runAgent(
   // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it would end the program.
   keeping.catch(() => {});
   try {
-    return await Promise.race([supervisor.left, ...parts]);
+    return await Promise.race([supervisor.left, publishing, ...parts]);
   } finally {
     over.abort(new Error('the agent ends'));
     // It may be completing a hook, which a stop does not cut off.
     await supervisor.stopped();
-    await Promise.allSettled([...parts.filter((_, index) => index !== 2), keeping]);
+    await Promise.allSettled([...parts, keeping]);
   }
 }
 
@@ -187,6 +184,12 @@ async function cannotJoin({ desk, options, setJoined }: Joining, error: unknown,
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);
   await supervisor.follow(memories.wanted() ?? order);
+}
+
+/** Undefined where there is nothing to do. */
+function countFailing(chores: readonly Chore[], book: StatusBook): number | undefined {
+  if (chores.length === 0) return undefined;
+  return Object.values(book.read().chores ?? {}).filter(({ outcome }) => outcome === 'failed').length;
 }
 
 /** READY once, then how the node is, and a sign of life at half the watchdog's time. */

@@ -3,6 +3,7 @@
 import { Unavailable } from '../core/errors.ts';
 import type { MaintenanceEvent, SpotNotice } from '../core/host.ts';
 import type { Identity } from '../core/identity.ts';
+import { isObject } from '../core/shape.ts';
 
 /** What the identity document leaves out; undefined where the service has nothing. */
 export interface Beside {
@@ -141,10 +142,6 @@ function parseJson(text: string, what: string): unknown {
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
   return typeof value === 'object' && value !== null ? 'a list or an object' : String(value);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function nonsense(what: string, cause?: unknown): Unavailable {

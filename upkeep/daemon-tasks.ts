@@ -2,6 +2,7 @@
 
 import type { CloudTask, LocalTask } from '../core/host.ts';
 import { familyOf, shortDefinition } from '../core/task-definition.ts';
+import { shortArn } from '../core/arn.ts';
 
 /** The mark of tasks that are ours. ECS takes 36 characters there. */
 export const startedBy = 'ecs-node/daemon';
@@ -176,8 +177,4 @@ function wait(standing: Standing, detail: string, past: Past | undefined): Decis
 
 function stop(taskArn: string, why: string): Deed {
   return { kind: 'stop', taskArn, why };
-}
-
-function shortArn(arn: string): string {
-  return arn.split('/').at(-1) ?? arn;
 }

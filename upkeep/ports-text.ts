@@ -1,6 +1,7 @@
 /** Which host ports a container got, as text that a shell can source and as JSON; and what the files are called. Pure. */
 
 import type { LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
+import { shortArn } from '../core/arn.ts';
 
 export interface PortFile {
   name: string;
@@ -33,7 +34,7 @@ function filesOf(task: LocalTask, privateIp: string): PortFile[] {
     { name: `${name}.env`, text: renderShell(task, variables, privateIp) },
   ];
   return [
-    ...both(idOf(task.arn), containers, namedVariables(containers)),
+    ...both(shortArn(task.arn), containers, namedVariables(containers)),
     ...containers.flatMap((container) =>
       both(
         container.dockerId.slice(0, shortIdLength),
@@ -84,7 +85,7 @@ const header = `# Written by ecs-node when the container started; changes are lo
 
 function renderShell(task: LocalTask, variables: readonly Variable[], privateIp: string): string {
   const all: Variable[] = [
-    ['ECS_NODE_TASK_ID', idOf(task.arn)],
+    ['ECS_NODE_TASK_ID', shortArn(task.arn)],
     ['ECS_NODE_TASK_FAMILY', task.family],
     ['ECS_NODE_PRIVATE_IP', privateIp],
     ...variables,
@@ -102,10 +103,6 @@ function renderShell(task: LocalTask, variables: readonly Variable[], privateIp:
 
 function renderJson(task: LocalTask, containers: readonly LocalContainer[], privateIp: string): string {
   const { arn, family, version: revision } = task;
-  const told = { taskId: idOf(arn), taskArn: arn, family, revision, privateIp, containers };
+  const told = { taskId: shortArn(arn), taskArn: arn, family, revision, privateIp, containers };
   return `${JSON.stringify(told, undefined, 2)}\n`;
-}
-
-function idOf(arn: string): string {
-  return arn.split('/').at(-1) ?? arn;
 }

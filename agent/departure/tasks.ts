@@ -8,6 +8,7 @@ import { ask, askOnce } from '../asking.ts';
 import { findPlace, type Place } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
 import { drain } from './drain.ts';
+import { shortArn } from '../../core/arn.ts';
 
 /** The agent answers from memory, so a drained node is noticed within two seconds. */
 const localEveryMs = 2_000;
@@ -186,10 +187,6 @@ async function readLocalTasks(host: Departure['host'], signal: AbortSignal): Pro
 
 function nameOf({ arn, group, lastStatus }: CloudTask): string {
   return `${group} ${shortArn(arn)} ${lastStatus}`;
-}
-
-function shortArn(arn: string): string {
-  return arn.split('/').at(-1) ?? arn;
 }
 
 /** Those that ECS was told to stop. */

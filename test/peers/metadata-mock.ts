@@ -3,12 +3,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulator/simulator.ts';
 import { until } from '../scenarios/stage.ts';
+import { freePort } from '../free-port.ts';
 
 export interface MetadataMock {
   /** The standard variables of a process on the instance. */
@@ -104,13 +103,4 @@ async function readCredentials(imds: string): Promise<Record<string, string>> {
     AWS_SECRET_ACCESS_KEY: keys['SecretAccessKey']!,
     AWS_SESSION_TOKEN: keys['Token']!,
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

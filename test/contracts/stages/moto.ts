@@ -1,8 +1,6 @@
 /** moto, a stand-in for AWS by other people, as far as it implements what a node needs. One server; reset for each stage. */
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AutoScalingClient,
@@ -48,6 +46,7 @@ import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
 import type { CloudStage, OpenCloud } from '../cloud.ts';
+import { freePort } from '../../free-port.ts';
 
 const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' };
 
@@ -232,13 +231,4 @@ async function stageConfiguration(
     putObject: async (key, Body) => void (await s3.send(new PutObjectCommand({ Bucket, Key: `ecs/web/${key}`, Body }))),
     deleteObject: async (key) => void (await s3.send(new DeleteObjectCommand({ Bucket, Key: `ecs/web/${key}` }))),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
