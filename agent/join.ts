@@ -9,7 +9,7 @@ import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
 import { keepHookAlive } from './heartbeats.ts';
 import { runHooks } from './hooks.ts';
-import { completeLaunchHook, confirmOutOfPool, waitOutOfPool, type Sight } from './launch.ts';
+import { askPool, completeLaunchHook, freshMs, waitOutOfPool, type Sight } from './launch.ts';
 
 /** The agent registers within seconds of its start. */
 const everyMs = 3_000;
@@ -23,9 +23,6 @@ const cloudEveryMs = 30_000;
 /** Most nodes have joined by then, and spare the calls. The shortest hook lasts 30 s, of which the boot has taken some. */
 const quietMs = 10_000;
 
-/** So long what was seen of ECS is good enough to tell Auto Scaling. */
-const freshMs = 45_000;
-
 /** All executables in hooks.d/joined together: the node is in service, so nothing hurries but the log. */
 const hooksMs = 600_000;
 
@@ -36,8 +33,16 @@ export type Tell = (state: 'joining' | 'in warm pool', detail: string) => void;
  * `join.timeoutSeconds` although ECS answers. While AWS does not answer it goes on waiting.
  */
 export async function join(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+  do {
+    await waitOutOfPool(host, config, tell, signal);
+  } while (!(await joinOutOfPool(host, config, tell, signal)));
+  await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
+  await runHooks(host, config, 'joined', undefined, hooksMs, signal);
+}
+
+/** False: it waits in a warm pool after all. */
+async function joinOutOfPool(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<boolean> {
   const { launchHook } = config.autoScaling;
-  await waitOutOfPool(host, config, tell, signal);
   const stopped = new AbortController();
   const both = AbortSignal.any([signal, stopped.signal]);
   const sight: Sight = {};
@@ -45,17 +50,16 @@ export async function join(host: Host, config: Config, tell: Tell, signal: Abort
   try {
     const began = host.clock.uptime();
     do {
-      await waitInService(host, config, tell, signal);
+      if (!(await waitInService(host, config, tell, signal))) return false;
       host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
       tell('joining', 'completing the launch hook');
       // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts for nothing.
     } while (!(await completeLaunchHook(host, config, signal, freshMs, sight)));
+    return true;
   } finally {
     stopped.abort(new Error('the launch is over'));
     await heartbeats;
   }
-  await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
-  await runHooks(host, config, 'joined', undefined, hooksMs, signal);
 }
 
 async function beatWhenLate(host: Host, hook: string, sight: Sight, signal: AbortSignal): Promise<void> {
@@ -76,27 +80,27 @@ async function beatWhenLate(host: Host, hook: string, sight: Sight, signal: Abor
 /** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */
 type Look = (signal: AbortSignal) => Promise<string | undefined>;
 
-async function waitInService(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+/** False: it waits in a warm pool, which an answer of the metadata that was lost had hidden. */
+async function waitInService(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<boolean> {
   const { clock } = host;
   const timeoutMs = config.join.timeoutSeconds * 1000;
-  const began = clock.uptime();
   const looks = [openRegistration(host, config), ...config.join.checks.map((check) => openCheck(host, check))];
-  // Time in which AWS answered: only that may count against the node.
+  // Time out of any pool in which AWS answered: only that may count against the node.
   let heardMs = 0;
   let pauseMs = everyMs;
   for (let last = ''; ;) {
     const asked = clock.uptime();
     const { missing, heard } = await firstMissing(looks, signal);
-    if (missing === undefined) return;
+    if (missing === undefined) return true;
     if (missing !== last) host.log.info('not in service yet', { missing });
     last = missing;
     tell('joining', missing);
     pauseMs = heard ? everyMs : Math.min(pauseMs * 2, maxPauseMs);
     await clock.sleep(heard ? pauseMs : pauseMs * (0.5 + 0.5 * Math.random()), signal);
-    if (heard) heardMs += clock.uptime() - asked;
-    if (clock.uptime() - began >= timeoutMs && heardMs >= timeoutMs) {
-      // One answer of the metadata that was lost sends a node that waits in a pool here.
-      await confirmOutOfPool(host, signal);
+    const pool = await askPool(host, signal);
+    if (pool === 'in') return false;
+    if (heard && pool === 'out') heardMs += clock.uptime() - asked;
+    if (heardMs >= timeoutMs) {
       throw new Refused(`not in service within ${config.join.timeoutSeconds} s (join.timeoutSeconds): ${missing}`);
     }
   }

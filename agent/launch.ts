@@ -1,7 +1,7 @@
 /** What Auto Scaling waits for while it launches this node: the launch hook, and the warm pool before it. */
 
 import type { Config } from '../core/config.ts';
-import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import { Refused, messageOf } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
 import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
@@ -23,23 +23,31 @@ const notEntering = /^(?!Warmed:Pending)/;
 /** Metadata answers in milliseconds, or not at all. */
 const targetMs = 5_000;
 
+/** So long what was seen of ECS, or of the group, is good enough to tell Auto Scaling. */
+export const freshMs = 45_000;
+
 /** Metadata tells the pool without a call. Not knowing the target counts as being in none. */
 export async function waitOutOfPool(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+  const sight: Sight = { over: notEntering };
   for (let entered = false; ;) {
     const target = await readTarget(host, signal);
     if (target?.startsWith('Warmed:') !== true) return;
     tell('in warm pool', target);
-    // The launch hook holds the node on its way into the pool too.
-    if (!entered) await completeLaunchHook(host, config, signal, Infinity, { over: notEntering });
-    entered = true;
+    // The launch hook holds the node on its way into the pool too. While Auto Scaling does not answer the node may be fetched.
+    entered ||= await completeLaunchHook(host, config, signal, freshMs, sight);
     await host.clock.sleep(everyMs, signal);
   }
 }
 
-/** Asked before a node is given up that is not in service: throws Unavailable while it waits in a pool, or while nobody can tell. */
-export async function confirmOutOfPool(host: Host, signal: AbortSignal): Promise<void> {
-  const target = await askOnce(host, signal, (inner) => host.metadata.readTargetState(inner), targetMs);
-  if (target?.startsWith('Warmed:') === true) throw new Unavailable(`in the warm pool (${target})`);
+/** Asked while a node is not in service: the time that it spends in a pool, or may spend there, is none that it needs to join. */
+export async function askPool(host: Host, signal: AbortSignal): Promise<'in' | 'out' | 'unknown'> {
+  try {
+    const target = await askOnce(host, signal, (inner) => host.metadata.readTargetState(inner), targetMs);
+    return target?.startsWith('Warmed:') === true ? 'in' : 'out';
+  } catch {
+    signal.throwIfAborted();
+    return 'unknown';
+  }
 }
 
 async function readTarget(host: Host, signal: AbortSignal): Promise<string | undefined> {

@@ -205,6 +205,47 @@ describe('a node that joins', () => {
     }
   });
 
+  // Its time to join ran on in the pool: it was terminated as soon as the group fetched it, before its ECS agent could register.
+  it('has all its time to join when it leaves a warm pool that a lost answer of the metadata had hidden', async () => {
+    for (const [lost, leavesAt] of [
+      [1, 119_000],
+      [12, 124_000],
+      [1, 20 * minute],
+    ] as const) {
+      const node = launched(configOf({ join: { timeoutSeconds: 120 } }), leavesAt + minute);
+      node.world.metadata.targetState = 'Warmed:Running';
+      node.group.lifecycleState = 'Warmed:Running';
+      node.world.calls.fails('readTargetState', new Unavailable('socket hang up'), lost);
+      node.world.clock.schedule(leavesAt, () => {
+        node.group.begin('launch');
+        node.world.metadata.targetState = 'InService';
+      });
+      await node.finish();
+      expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    }
+  });
+
+  // Auto Scaling was silent while the node was let into the pool, forgot that launch and began the next one: its hook was completed at once.
+  it('does not take what the group said before the pool for what it says after it', async () => {
+    const node = launched(configOf(), 9 * minute);
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    node.world.calls.fails('completeHook', new Unavailable('throttled'));
+    node.world.clock.schedule(2 * minute, () => {
+      node.group.begin('launch');
+      node.world.metadata.targetState = 'InService';
+    });
+    node.world.clock.schedule(4 * minute, () => node.world.calls.heals());
+    const began = node.host.clock.uptime();
+    let completedAt = 0;
+    node.world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook' && node.host.clock.uptime() - began > 4 * minute)
+        completedAt ||= node.host.clock.uptime() - began;
+    };
+    await node.finish();
+    expect(completedAt).toBeGreaterThanOrEqual(9 * minute);
+  });
+
   it('lets itself into a warm pool and joins only when it leaves it', async () => {
     const node = launched();
     node.world.metadata.targetState = 'Warmed:Running';
