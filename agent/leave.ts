@@ -10,9 +10,10 @@ import { openDeparture, readDeparture, type Deeds, type Departure } from './depa
 import { drain, drainAndRemain } from './departure/drain.ts';
 import { confirmScaleIn, leaveGroup } from './departure/hook.ts';
 import { beginState, hasReached, isOver, isUrgent, merge } from './departure/order.ts';
+import { drainLatecomer, drainUntilTaken } from './departure/latecomer.ts';
 import { leaveRegistrar } from './departure/registrar.ts';
 import { waitForSteadyServices } from './departure/steady.ts';
-import { drainLatecomer, waitForTasks } from './departure/tasks.ts';
+import { waitForTasks } from './departure/tasks.ts';
 import { terminate } from './departure/terminate.ts';
 import { globalMarginMs, keepHookAlive } from './heartbeats.ts';
 import type { Order } from './watcher.ts';
@@ -40,7 +41,9 @@ const rooms: Record<Phase, Room> = {
   },
   async hook(departure, signal) {
     if (departure.state.ending === 'await') await drainLatecomer(departure, signal);
-    await leaveGroup(departure, signal);
+    // Both to their end: a stop does not cut off a hook that is being completed.
+    const [left] = await Promise.allSettled([leaveGroup(departure, signal), drainUntilTaken(departure, signal)]);
+    if (left.status === 'rejected') throw left.reason;
   },
   done: async () => {},
 };

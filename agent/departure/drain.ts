@@ -3,6 +3,7 @@
 import { Refused } from '../../core/errors.ts';
 import { findPlace, stopPlacement } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
+import { hasReached } from './order.ts';
 
 /** Longer than AWS is usually in trouble; the departure goes on without when its own time is shorter. */
 const patienceMs = 300_000;
@@ -14,7 +15,9 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   const ms = Math.min(withinMs, Math.max(departure.leftMs(), 5_000));
   const place = await findPlace(host, config, ms, signal);
   if (place === undefined) {
-    if (state.ending !== 'remain') host.log.info('nothing to drain: ECS does not know this node');
+    // Told once or twice, and not every time that a latecomer is looked for.
+    if (state.ending !== 'remain' && !hasReached(state, 'hook'))
+      host.log.info('nothing to drain: ECS does not know this node');
     return;
   }
   await stopPlacement(host, place, ms, signal);

@@ -97,21 +97,6 @@ async function waitUntilGone(
   }
 }
 
-/** Long enough for a call in bad times: the node is about to end, whatever ECS says. */
-const lastTryMs = 10_000;
-
-/** ECS may not have known the node, or have been silent, when it was time to drain it; since then tasks may have arrived. Never throws. */
-export async function drainLatecomer(departure: Departure, signal: AbortSignal): Promise<void> {
-  if (departure.state.drainedAt !== undefined) return;
-  try {
-    await drain(departure, signal, lastTryMs);
-    if (departure.state.drainedAt !== undefined) await waitForTasks(departure, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    await departure.trouble('draining at last', error);
-  }
-}
-
 /** AWS did not answer when it was time to: as long as it does not, tasks go on arriving. */
 async function drainAgain(departure: Departure, signal: AbortSignal): Promise<void> {
   if (departure.state.drainedAt !== undefined) return;

@@ -124,6 +124,40 @@ describe('a departure', () => {
     expect(stopped).toBe(true);
   });
 
+  /** Reclaimed while ECS does not know it; it registers after so long. */
+  const reclaimed = (registersAfterMs: number) => {
+    const stage = setStage();
+    const { cluster, clock } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent] = [[], undefined];
+    clock.schedule(registersAfterMs, () => {
+      [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+      cluster.addTask(stage.own.arn, { stopsAfterMs: 10_000 });
+    });
+    return { stage, order: { cause: 'spot', key: 'spot:1', ending: 'await' } as const };
+  };
+
+  // Reclaimed in its first minute, or in a warm pool, its departure was over when it registered: tasks were placed on it for the rest.
+  it('of a spot instance goes on until ECS knows the node, which gets no tasks in its last two minutes', async () => {
+    const { stage, order } = reclaimed(40_000);
+    const began = stage.host.clock.now();
+    const state = await stage.leaves({ ...order, deadline: began + 100_000 });
+    expect(state.phase).toBe('done');
+    expect(state.drainedAt! - began).toBeLessThan(60_000);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.world.cluster.tasks.map(({ lastStatus }) => lastStatus)).toEqual(['STOPPED']);
+  });
+
+  it('of a spot instance that ECS never knows asks for two minutes and a half, a call in fifteen seconds, and is over', async () => {
+    const { stage, order } = reclaimed(1e9);
+    const began = stage.host.clock.uptime();
+    expect(await stage.leaves({ ...order, deadline: stage.host.clock.now() + 100_000 })).toMatchObject({
+      phase: 'done',
+    });
+    expect(stage.host.clock.uptime() - began).toBeLessThan(170_000);
+    expect(stage.world.calls.of('readContainerInstance').length).toBeLessThan(16);
+  });
+
   it('ends the same when AWS throttles, or is silent in, any of its calls for minutes', async () => {
     const whole = setStage(withBalancers());
     const prepare = (stage: typeof whole) => {
@@ -446,17 +480,21 @@ describe('a crash', () => {
   });
 
   it('during which a stop comes does not keep the group waiting: the hook is completed on the way out', async () => {
-    const stage = setStage();
-    stage.group.hookLagMs = 13_000;
-    stage.group.begin('terminate');
-    const stop = new AbortController();
-    const done = leave(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, stop.signal);
-    done.catch(() => {});
-    await stage.world.clock.run(11_000);
-    expect(stage.departure().phase).toBe('hook');
-    stage.group.hookLagMs = 0;
-    stop.abort(new Error('SIGTERM'));
-    await expect(stage.world.clock.finish(done)).rejects.toThrow('SIGTERM');
-    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+    for (const order of [scaleIn, { ...scaleIn, cause: 'spot' as const }]) {
+      const stage = setStage();
+      stage.group.hookLagMs = 13_000;
+      stage.group.begin('terminate');
+      if (order.cause === 'spot') [stage.world.cluster.instances, stage.world.localAgent] = [[], undefined];
+      const stop = new AbortController();
+      const done = leave(stage.host, stage.config, someOrder(order), { deregister: stage.deregister }, stop.signal);
+      done.catch(() => {});
+      await stage.world.clock.run(11_000);
+      expect(stage.departure().phase).toBe('hook');
+      stage.group.hookLagMs = 0;
+      stage.world.calls.delays('completeHook', 500);
+      stop.abort(new Error('SIGTERM'));
+      await expect(stage.world.clock.finish(done)).rejects.toThrow('SIGTERM');
+      expect(stage.group.hooks[1]!.ended, order.cause).toBe('CONTINUE');
+    }
   });
 });

@@ -1,0 +1,36 @@
+/** A node that ECS comes to know, or answers for, only while it leaves: drained all the same, and its tasks waited for. */
+
+import type { Departure } from './departure.ts';
+import { drain } from './drain.ts';
+import { waitForTasks } from './tasks.ts';
+
+/** Long enough for a call in bad times: the node is about to end, whatever ECS says. */
+const lastTryMs = 10_000;
+
+/** ECS may not have known the node, or have been silent, when it was time to drain it; since then tasks may have arrived. Never throws. */
+export async function drainLatecomer(departure: Departure, signal: AbortSignal): Promise<void> {
+  if (departure.state.drainedAt !== undefined) return;
+  try {
+    await drain(departure, signal, lastTryMs);
+    if (departure.state.drainedAt !== undefined) await waitForTasks(departure, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    await departure.trouble('draining at last', error);
+  }
+}
+
+/** EC2 takes a machine two minutes after its notice, and half a minute later at most: by the machine's own time, since the wall clock may jump. */
+const noticeMs = 150_000;
+
+/** As seldom as it is bearable for two minutes: until the ECS agent has registered, each look may cost a call. */
+const latecomerEveryMs = 15_000;
+
+/** Spot notices come whenever they like, also before ECS knows the node: as soon as it does it would place tasks on what is about to go. */
+export async function drainUntilTaken(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { clock } = departure.host;
+  if (departure.state.cause !== 'spot') return;
+  for (const end = clock.uptime() + noticeMs; departure.state.drainedAt === undefined && clock.uptime() < end;) {
+    await clock.sleep(latecomerEveryMs, signal);
+    await drainLatecomer(departure, signal);
+  }
+}
