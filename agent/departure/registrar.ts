@@ -5,8 +5,8 @@ import { parseState, paths, type BootstrapState, type Registered } from '../../c
 import { isBootstrapState } from '../../core/state-shape.ts';
 import type { Departure } from './departure.ts';
 
-/** Unassigning runs recipes for up to two minutes, the calls around it take as long at worst. */
-const patienceMs = 240_000;
+/** Unassigning runs recipes for up to five minutes, the calls around it take two more at worst. */
+const patienceMs = 420_000;
 
 export async function leaveRegistrar(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, deeds, state } = departure;

@@ -5,8 +5,8 @@ import type { Host, Registration } from '../../core/host.ts';
 import { retry, until } from '../../core/patience.ts';
 import type { Registered } from '../../core/state.ts';
 
-/** Unassigning runs the layer's shutdown recipes; a node that leaves waits no longer for them than this. */
-const unassignMs = 120_000;
+/** Unassigning runs the layer's shutdown recipes, which have two minutes by default, after the OpsWorks agent has come for them; a node that leaves waits no longer than this. */
+const unassignMs = 300_000;
 
 /** Deregistering is one call: longer than this it is OpsWorks that is broken. */
 const callsMs = 60_000;

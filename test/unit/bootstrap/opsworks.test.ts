@@ -410,6 +410,14 @@ describe('leaving OpsWorks', () => {
     expect(deeds).toEqual(['unassign', 'deregister']);
   });
 
+  // Shutdown recipes that took all their time outlived the node's patience: its record stayed behind as connection_lost.
+  it('leaves no record either where shutdown recipes take their two minutes, and begin late', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage);
+    stage.world.opsworks.unassignTakesMs = 200_000;
+    expect(await leave(stage, { id: 'r-1' })).toEqual([]);
+  });
+
   it('finds the record of an installer whose end nobody saw', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { layerIds: [], status: 'registering' });
