@@ -36,8 +36,15 @@ export function setUsed(region: Region, node: Node, used: number): void {
   for (const path of ['/', '/var/lib/docker']) machine.disks.set(path, { ...someDisk('/', bytes, inodes), path });
   // As many good checks as bad ones end it; one that hangs costs its deadline of 30 s, and the next comes an interval later.
   const unseenMs = (checks * checkSeconds + (now - node.truth.faultAt < 300_000 ? checkSeconds + 30 : 0)) * 1000;
-  if (disk.used >= fullPercent) begin(node, 'disk', now, unseenMs);
+  if (disk.used >= fullPercent || (disk.used >= clearPercent && isBegun(node, now - unseenMs)))
+    begin(node, 'disk', now, unseenMs);
   else if (disk.used < clearPercent) finish(node, 'disk', now);
+}
+
+/** It was full then or later: nearly full is enough to go on with what was begun, though not to begin. */
+function isBegun({ truth }: Node, then: number): boolean {
+  const cause = truth.causes.get('disk');
+  return cause?.until !== undefined && cause.until >= then;
 }
 
 /** Fills within some minutes, and is freed some time later by those who filled it, or not. */

@@ -38,8 +38,11 @@ export const hooksInOrder: Invariant = {
   },
 };
 
-function earlyLaunch({ clock }: Region, node: Node): string | undefined {
+function earlyLaunch({ clock, scenario }: Region, node: Node): string | undefined {
   if (node.bootstrapExit !== 0) return 'CONTINUE before the bootstrap was done';
+  // A call that was under way when the hook timed out: nothing is left that it could complete.
+  const { launchHook } = scenario.config.autoScaling;
+  if (node.group?.hooks.some(({ name, active }) => name === launchHook && active) === false) return undefined;
   // On its way into a warm pool it need not be in service.
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
   const { connectedAt } = node.truth;
