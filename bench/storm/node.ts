@@ -3,7 +3,12 @@
 import type { Cloud, Host, LocalAgent } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import { openBalancerCloud } from '../../test/fakes/cloud/balancers.ts';
-import { openClusterCloud, type FakeContainerInstance } from '../../test/fakes/cloud/cluster.ts';
+import {
+  openClusterCloud,
+  type FakeCluster,
+  type FakeContainerInstance,
+  type FakeTask,
+} from '../../test/fakes/cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../../test/fakes/cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from '../../test/fakes/cloud/instance.ts';
 import { installerProgram, installerUrl, openOpsWorksCloud } from '../../test/fakes/cloud/opsworks.ts';
@@ -29,6 +34,7 @@ export interface StormNode {
   group: FakeGroup;
   localAgent: LocalAgent | undefined;
   containerInstance: FakeContainerInstance | undefined;
+  tasks: FakeTask[];
   phase: 'booting' | 'up' | 'stopping' | 'gone';
   process: { bootstrap?: Process | undefined; agent?: Process | undefined };
   inServiceAt: number | undefined;
@@ -61,6 +67,7 @@ export function openStormNode(world: World, onEnd: (node: StormNode) => void): S
     group,
     localAgent: undefined,
     containerInstance: undefined,
+    tasks: [],
     phase: 'booting',
     process: {},
     inServiceAt: undefined,
@@ -128,16 +135,18 @@ function openInstaller(world: World, node: StormNode) {
 const silence = () => {};
 
 export function openStormHost(world: World, node: StormNode, process: Process): Host {
-  const clock = openClock(world, process);
+  const clock = openClock(world, node, process);
+  const client = openClient(world.wire, sdk, (ms, signal) => world.clock.sleepWhile(() => process.alive, ms, signal));
   return {
     identity: node.metadata.identity,
     metadata: openMetadata(node.metadata),
-    machine: openMachine(node.machine),
+    // What thousands of nodes tell in hours would fill the memory.
+    machine: { ...openMachine(node.machine), say: async () => {}, notify: async () => {} },
     ecsAgent: {
       readAgent: async () => node.localAgent,
-      readTasks: async () => readLocalTasks(world, node),
+      readTasks: async () => readLocalTasks(node),
     },
-    cloud: openCloud(world, node, openClient(world.wire, sdk, openClock({ ...world, slowness: 1 }, process).sleep)),
+    cloud: openCloud(world, node, client),
     clock,
     log: openQuietLog(world, node),
   };
@@ -146,21 +155,19 @@ export function openStormHost(world: World, node: StormNode, process: Process): 
 /** The metadata watchers' interval of two seconds with its jitter; nothing else that a storm is about sleeps just so long. */
 const pollMs = [1_600, 2_000] as const;
 
+/** In service these are the intervals at which the agent looks whether it has to join again, tells systemd that it lives, and refreshes its status. */
+const idleMs: ReadonlySet<number> = new Set([5_000, 30_000, 60_000]);
+
 /** A dead process wakes no more. */
-function openClock(world: World, process: Process): Host['clock'] {
+function openClock(world: World, node: StormNode, process: Process): Host['clock'] {
   const { clock } = world;
-  const never = new Promise<never>(silence);
+  const isAlive = () => process.alive;
+  const waits = (ms: number) =>
+    (ms >= pollMs[0] && ms <= pollMs[1]) || (idleMs.has(ms) && node.inServiceAt !== undefined && !node.doomed);
   return {
     now: clock.now,
     uptime: clock.uptime,
-    async sleep(ms, signal) {
-      const isPoll = ms >= pollMs[0] && ms <= pollMs[1];
-      try {
-        await clock.sleep(isPoll ? ms * world.slowness : ms, signal);
-      } finally {
-        if (!process.alive) await never;
-      }
-    },
+    sleep: (ms, signal) => clock.sleepWhile(isAlive, waits(ms) ? ms * world.slowness : ms, signal),
   };
 }
 
@@ -177,17 +184,15 @@ function openQuietLog(world: World, node: StormNode): Log {
   return log;
 }
 
-function readLocalTasks({ cluster }: World, { localAgent }: StormNode) {
+function readLocalTasks({ localAgent, tasks }: StormNode) {
   if (localAgent === undefined) return undefined;
-  return cluster.tasks
-    .filter((task) => task.containerInstanceArn === localAgent.containerInstanceArn)
-    .map(({ arn, family, version, desiredStatus, lastStatus }) => ({
-      arn,
-      family,
-      version,
-      desiredStatus,
-      knownStatus: lastStatus === 'STOPPING' ? 'RUNNING' : lastStatus,
-    }));
+  return tasks.map(({ arn, family, version, desiredStatus, lastStatus }) => ({
+    arn,
+    family,
+    version,
+    desiredStatus,
+    knownStatus: lastStatus === 'STOPPING' ? 'RUNNING' : lastStatus,
+  }));
 }
 
 function openCloud(world: World, node: StormNode, client: Client): Cloud {
@@ -196,7 +201,9 @@ function openCloud(world: World, node: StormNode, client: Client): Cloud {
   const verbs = {
     ...openInstanceCloud(instance),
     ...openGroupCloud(() => group, instance, fakeClock),
-    ...openClusterCloud(cluster, id, fakeClock),
+    ...openClusterCloud(ownView(world, node), id, fakeClock),
+    readClusterHealth: openClusterCloud(cluster, id, fakeClock).readClusterHealth,
+    ...openQueue(world, node),
     ...openBalancerCloud({ targetGroups: new Map(), loadBalancers: new Map() }, fakeClock),
     ...openOpsWorksCloud(opsworks, id, fakeClock),
     readPing: async () => (node.phase === 'up' ? 'Online' : undefined),
@@ -220,5 +227,37 @@ function limit(verb: Verb, effect: (...given: unknown[]) => Promise<unknown>, cl
     for (const action of calls.after?.(result, args) ?? []) await client.call(action, signal);
     // AWS lists the newest first, and we ask for so many pages.
     return verb === 'readActivities' ? (result as unknown[]).slice(-100 * maxActivityPages) : result;
+  };
+}
+
+/** The cluster as far as a node's own calls reach into it: looking through ten thousand nodes at each call would take all the time that there is. */
+function ownView({ cluster }: World, node: StormNode): FakeCluster {
+  return {
+    ...cluster,
+    get instances() {
+      return node.containerInstance === undefined ? [] : [node.containerInstance];
+    },
+    get tasks() {
+      return node.tasks;
+    },
+  };
+}
+
+/** The queue to leave, of those that have ever stood in it. */
+function openQueue(world: World, node: StormNode): Pick<Cloud, 'readLeaveQueue' | 'queueToLeave'> {
+  const { cluster, queued, fakeClock } = world;
+  const own = openClusterCloud(ownView(world, node), node.id, fakeClock);
+  const inQueue = {
+    ...cluster,
+    get instances() {
+      return [...queued];
+    },
+  };
+  return {
+    readLeaveQueue: openClusterCloud(inQueue, node.id, fakeClock).readLeaveQueue,
+    async queueToLeave(...given) {
+      await own.queueToLeave(...given);
+      queued.add(node.containerInstance!);
+    },
   };
 }

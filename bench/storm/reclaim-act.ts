@@ -34,7 +34,7 @@ export async function reclaimTenth(world: World): Promise<Reclaim> {
     // From here on the watchers look as often as they do on a real node; those that sleep long wake first.
     world.slowness = 1;
     await runUntil(world, lookMs, () => false);
-    for (const { arn } of cluster.instances) cluster.addTask(arn);
+    for (const node of world.nodes) node.tasks.push(cluster.addTask(node.containerInstance!.arn));
     const chosen = pickTenth(world.nodes, chance.next);
     const before = copyTraffic(world.traffic);
     const deaths = world.deaths.length;

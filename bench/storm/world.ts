@@ -3,11 +3,11 @@
 import type { Config } from '../../core/config.ts';
 import type { ScalingActivity } from '../../core/host.ts';
 import type { FakeClock } from '../../test/fakes/clock.ts';
-import { openFakeCluster, type FakeCluster } from '../../test/fakes/cloud/cluster.ts';
+import { openFakeCluster, type FakeCluster, type FakeContainerInstance } from '../../test/fakes/cloud/cluster.ts';
 import { someOpsWorks, type FakeOpsWorks } from '../../test/fakes/cloud/opsworks.ts';
 import type { Chance } from '../../test/simulation/chance.ts';
-import { openSimulatedClock, type SimulatedClock } from '../../test/simulation/clock.ts';
 import type { Wire } from './client.ts';
+import { openStormClock, type StormClock } from './clock.ts';
 import { openAdmission, type Admission } from './limits.ts';
 import type { StormNode } from './node.ts';
 import { emptyTraffic, type Traffic } from './traffic.ts';
@@ -18,12 +18,14 @@ export type Flaw = 'none' | 'other cluster' | 'installer fails';
 export interface World {
   config: Config;
   chance: Chance;
-  clock: SimulatedClock;
+  clock: StormClock;
   /** The same clock, as the fakes call it. */
   fakeClock: FakeClock;
   wire: Wire;
   traffic: Traffic;
   cluster: FakeCluster;
+  /** Those that have stood in the queue to leave: whoever reads it need not look at ten thousand others. */
+  queued: Set<FakeContainerInstance>;
   opsworks: FakeOpsWorks;
   activities: ScalingActivity[];
   nodes: StormNode[];
@@ -55,7 +57,7 @@ export function since(world: World): number {
 }
 
 export function openWorld(config: Config, chance: Chance, flaw: Flaw, admit: Admission = openAdmission()): World {
-  const clock = openSimulatedClock(Date.UTC(2030, 0, 1));
+  const clock = openStormClock(Date.UTC(2030, 0, 1));
   const traffic = emptyTraffic();
   return {
     config,
@@ -65,6 +67,7 @@ export function openWorld(config: Config, chance: Chance, flaw: Flaw, admit: Adm
     wire: { admit, traffic, chance, uptime: clock.uptime },
     traffic,
     cluster: openFakeCluster(config.cluster),
+    queued: new Set(),
     opsworks: someOpsWorks(),
     activities: [],
     nodes: [],

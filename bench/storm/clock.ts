@@ -1,0 +1,99 @@
+/** Virtual time for thousands of nodes: what is due in the same hundredth of a second happens at once. */
+
+import type { SimulatedClock } from '../../test/simulation/clock.ts';
+
+/** Far less than any call takes. Between two ticks Node's event loop turns once, and that is what costs. */
+const tickMs = 10;
+
+interface Timer {
+  act: (() => void) | undefined;
+}
+
+export interface StormClock extends SimulatedClock {
+  /** Rejects as soon as the signal aborts; never settles when nobody is there any more. */
+  sleepWhile(isThere: () => boolean, ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export function openStormClock(startsAt: number): StormClock {
+  let uptime = 1_000;
+  const due = new Map<number, Timer[]>();
+  const ticks: number[] = [];
+  const add = (ms: number, act: () => void): Timer => {
+    const tick = Math.ceil((uptime + Math.max(0, ms)) / tickMs);
+    const timer: Timer = { act };
+    const others = due.get(tick);
+    if (others !== undefined) others.push(timer);
+    else {
+      due.set(tick, [timer]);
+      push(ticks, tick);
+    }
+    return timer;
+  };
+  // Simulated effects are promises only: one turn of the event loop drains them all.
+  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const sleepWhile: StormClock['sleepWhile'] = (isThere, ms, signal) =>
+    new Promise<void>((resolve, reject) => {
+      if (signal.aborted) return isThere() ? void reject(signal.reason as Error) : undefined;
+      const timer = add(ms, () => {
+        signal.removeEventListener('abort', stop);
+        if (isThere()) resolve();
+      });
+      const stop = () => {
+        timer.act = undefined;
+        if (isThere()) reject(signal.reason as Error);
+      };
+      signal.addEventListener('abort', stop, { once: true });
+    });
+  return {
+    now: () => startsAt + uptime,
+    uptime: () => uptime,
+    schedule(ms, act) {
+      const timer = add(ms, act);
+      return () => void (timer.act = undefined);
+    },
+    settle,
+    sleeping: () => [...due.values()].flat().filter(({ act }) => act !== undefined).length,
+    sleepWhile,
+    sleep: (ms, signal) => sleepWhile(always, ms, signal),
+    async step(end) {
+      const tick = ticks[0];
+      if (tick === undefined || tick * tickMs > end) {
+        uptime = Math.max(uptime, end);
+        return false;
+      }
+      pop(ticks);
+      uptime = Math.max(uptime, tick * tickMs);
+      const timers = due.get(tick)!;
+      due.delete(tick);
+      for (const timer of timers) timer.act?.();
+      await settle();
+      return true;
+    },
+  };
+}
+
+const always = () => true;
+
+function push(heap: number[], value: number): void {
+  let at = heap.push(value) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (heap[parent]! <= value) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = value;
+}
+
+function pop(heap: number[]): void {
+  const last = heap.pop()!;
+  if (heap.length === 0) return;
+  let at = 0;
+  for (let child = 1; child < heap.length; child = 2 * at + 1) {
+    if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++;
+    if (last <= heap[child]!) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = last;
+}
