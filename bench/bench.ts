@@ -3,6 +3,7 @@
 //   npm run bench -- start-up size                    only these
 //   npm run bench -- agent --minutes 1 --try          a quick look, which README.md is not told of
 //   npm run bench -- storm --nodes 200 --seed 7 --try a storm of another size
+//   npm run bench -- storm --long                     also what takes minutes of CPU time
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -40,6 +41,7 @@ const { values, positionals: asked } = parseArgs({
     notices: { type: 'string', default: '50' },
     nodes: { type: 'string', multiple: true, default: [] },
     only: { type: 'string', multiple: true, default: [] },
+    long: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     /** Prints only. */
     try: { type: 'boolean', default: false },
@@ -68,6 +70,7 @@ async function measure(name: string): Promise<void> {
     notices: Number(values.notices),
     nodes: values.nodes.map(Number),
     only: values.only,
+    long: values.long,
     seed: Number(values.seed),
     keep: !values.try,
     say: (text: string) => console.error(text),

@@ -15,6 +15,8 @@ export interface Circumstances {
   seed: number;
   /** Acts of a storm; none: all. */
   only: readonly string[];
+  /** Also the acts of a storm that take minutes of CPU time. */
+  long: boolean;
   /** False for a quick look, of which nothing is written down. */
   keep: boolean;
   /** For people who wait. */

@@ -2,7 +2,7 @@
 
 import { openChance } from '../../test/simulation/chance.ts';
 import { launch } from './life.ts';
-import { runUntil, underControl } from './run.ts';
+import { cpuMsSince, runUntil, underControl } from './run.ts';
 import { stormConfig } from './settings.ts';
 import { copyTraffic, type Traffic } from './traffic.ts';
 import { openWorld, since, type World } from './world.ts';
@@ -20,11 +20,14 @@ export interface BadImage {
   census: Census[];
   launched: number;
   traffic: Traffic;
+  /** What it took to simulate. */
+  cpuMs: number;
 }
 
 const minute = 60_000;
 
 export async function launchBadImage(nodes: number, seed: number, hours: number): Promise<BadImage> {
+  const began = process.cpuUsage();
   const chance = openChance(seed);
   return underControl(chance, async () => {
     const world = openWorld(stormConfig('none'), chance, 'other cluster');
@@ -36,7 +39,8 @@ export async function launchBadImage(nodes: number, seed: number, hours: number)
       await runUntil(world, minute, () => false);
     }
     census.push(countNodes(world));
-    return { nodes, hours, census, launched: world.nodes.length, traffic: copyTraffic(world.traffic) };
+    const cpuMs = cpuMsSince(began);
+    return { nodes, hours, census, launched: world.nodes.length, traffic: copyTraffic(world.traffic), cpuMs };
   });
 }
 

@@ -38,7 +38,7 @@ export function renderChart({ title, x, y, series }: Chart): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13" role="img">`,
     `<title>${escape(title)}</title>`,
-    style,
+    pageStyle,
     `<rect class="page" width="${width}" height="${height}"/>`,
     `<text class="ink" x="${plot.left}" y="24" font-size="15" font-weight="600">${escape(title)}</text>`,
     ...ticks(x.max).map((value) => renderXTick(value, toX(value))),
@@ -53,11 +53,11 @@ export function renderChart({ title, x, y, series }: Chart): string {
   ].join('\n');
 }
 
-const style =
+export const pageStyle =
   '<style>.page{fill:#fff}.ink{fill:#1f2328}.axis{stroke:#1f2328;fill:none}.grid{stroke:#d0d7de;stroke-width:1}' +
   '@media(prefers-color-scheme:dark){.page{fill:#0d1117}.ink{fill:#e6edf3}.axis{stroke:#e6edf3}.grid{stroke:#30363d}}</style>';
 
-function colourOf(index: number): string {
+export function colourOf(index: number): string {
   return colours[index % colours.length]!;
 }
 
@@ -92,6 +92,6 @@ function thin(points: Series['points']): Series['points'] {
   return points.filter((_, index) => index % step === 0 || index === points.length - 1);
 }
 
-function escape(text: string): string {
+export function escape(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }

@@ -1,9 +1,11 @@
 /** The pictures of a storm. */
 
 import type { BadImage } from './bad-image-act.ts';
+import { renderBars } from './bars.ts';
 import { renderChart, type Series } from './chart.ts';
 import type { Launch } from './launch-act.ts';
 import type { Reclaim } from './reclaim-act.ts';
+import { actionsOf, perNode, type Side } from './traffic.ts';
 
 const minuteMs = 60_000;
 
@@ -25,6 +27,22 @@ export function drawLaunches(launches: readonly Launch[], title: string): string
     x: { label: 'minutes since the launch', max: xMax },
     y: { label: 'nodes in service', max: nodes },
     series,
+  });
+}
+
+/** Calls per node by API, also those that were throttled. */
+export function drawCalls(sides: readonly Side[], title: string): string {
+  return renderBars({
+    title,
+    axis: 'calls per node: sent (answered)',
+    sides: sides.map(({ label }) => label),
+    rows: actionsOf(sides).map((action) => ({
+      label: action,
+      bars: sides.map((side) => {
+        const { sent, answered } = perNode(side, action);
+        return { all: sent, part: answered };
+      }),
+    })),
   });
 }
 

@@ -2,7 +2,7 @@
 
 import { shutDown } from './life.ts';
 import { whenSet, type StormNode } from './node.ts';
-import { runUntil, underControl } from './run.ts';
+import { cpuMsSince, runUntil, underControl } from './run.ts';
 import { copyTraffic, total, trafficSince, type Traffic } from './traffic.ts';
 import { since, type World } from './world.ts';
 
@@ -14,6 +14,8 @@ export interface Reclaim {
   never: number;
   traffic: Traffic;
   wrongly: number;
+  /** What it took to simulate, without the launch. */
+  cpuMs: number;
 }
 
 const share = 0.1;
@@ -28,6 +30,7 @@ const longestQuietMs = 2 * 3_600_000;
 
 /** Goes on with a world in which all nodes are in service. */
 export async function reclaimTenth(world: World): Promise<Reclaim> {
+  const cpuBefore = process.cpuUsage();
   return underControl(world.chance, async () => {
     await becomeQuiet(world);
     const { clock, chance, cluster } = world;
@@ -53,6 +56,7 @@ export async function reclaimTenth(world: World): Promise<Reclaim> {
       never: chosen.length - drainingMs.length,
       traffic: trafficSince(before, world.traffic),
       wrongly: world.deaths.slice(deaths).filter(({ wrongly }) => wrongly).length,
+      cpuMs: cpuMsSince(cpuBefore),
     };
   });
 }

@@ -27,3 +27,9 @@ export async function runUntil(world: World, ms: number, isOver: () => boolean):
   while (!isOver()) if (!(await world.clock.step(end))) return isOver();
   return true;
 }
+
+/** Of this process, which simulates and does nothing else. */
+export function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}

@@ -4,13 +4,13 @@ import type { BadImage } from './bad-image-act.ts';
 import type { Launch } from './launch-act.ts';
 import { limits } from './limits.ts';
 import type { Reclaim } from './reclaim-act.ts';
-import { total, type Traffic } from './traffic.ts';
+import { actionsOf, perNode, total, type Side, type Traffic } from './traffic.ts';
 
 export function tabulateLaunches(launches: readonly Launch[]): string[][] {
   return [
-    ['', 'in service', 'half', '99 %', 'all', 'ideal', 'calls per node', 'throttled', 'false terminations'],
+    ['', 'in service', 'half', '99 %', 'all', 'ideal', 'calls per node', 'throttled', 'false terminations', 'CPU s'],
     ...launches.map((launch) => {
-      const { label, nodes, inServiceMs, traffic, wrongly, idealMs } = launch;
+      const { label, nodes, inServiceMs, traffic, wrongly, idealMs, cpuMs } = launch;
       const at = (share: number) => {
         const ms = inServiceMs[Math.ceil(share * nodes) - 1];
         return ms === undefined ? 'never' : renderTime(ms);
@@ -25,29 +25,28 @@ export function tabulateLaunches(launches: readonly Launch[]): string[][] {
         (total(traffic.sent) / nodes).toFixed(1),
         renderShare(traffic),
         String(wrongly),
+        renderCpu(cpuMs),
       ];
     }),
   ];
 }
 
 /** Sent per node, and how many of them came through. */
-export function tabulateCalls(launches: readonly Launch[]): string[][] {
-  const actions = [...new Set(launches.flatMap(({ traffic }) => [...traffic.sent.keys()]))].toSorted();
+export function tabulateCalls(sides: readonly Side[]): string[][] {
   return [
-    ['calls per node: sent (answered)', ...launches.map(({ label }) => label)],
-    ...actions.map((action) => [action, ...launches.map(({ traffic, nodes }) => renderCalls(traffic, action, nodes))]),
+    ['calls per node: sent (answered)', ...sides.map(({ label }) => label)],
+    ...actionsOf(sides).map((action) => [action, ...sides.map((side) => renderCalls(side, action))]),
   ];
 }
 
-function renderCalls({ sent, throttled }: Traffic, action: string, nodes: number): string {
-  const all = sent.get(action) ?? 0;
-  if (all === 0) return '';
-  return `${(all / nodes).toFixed(1)} (${((all - (throttled.get(action) ?? 0)) / nodes).toFixed(1)})`;
+function renderCalls(side: Side, action: string): string {
+  const { sent, answered } = perNode(side, action);
+  return sent === 0 ? '' : `${sent.toFixed(1)} (${answered.toFixed(1)})`;
 }
 
-export function tabulateReclaim({ reclaimed, drainingMs, never, traffic, wrongly }: Reclaim): string[][] {
+export function tabulateReclaim({ reclaimed, drainingMs, never, traffic, wrongly, cpuMs }: Reclaim): string[][] {
   const at = (share: number) => renderSeconds(drainingMs[Math.ceil(share * drainingMs.length) - 1] ?? Number.NaN);
-  const others = [...traffic.sent.keys()].filter((action) => (traffic.sent.get(action) ?? 0) > 0).toSorted();
+  const side = { label: '', nodes: reclaimed, traffic };
   return [
     ['', `${reclaimed} nodes at once`],
     ['notice to DRAINING: half', at(0.5)],
@@ -56,11 +55,12 @@ export function tabulateReclaim({ reclaimed, drainingMs, never, traffic, wrongly
     ['not within the two minutes', String(never + drainingMs.filter((ms) => ms > 120_000).length)],
     ['throttled answers', renderShare(traffic)],
     ['false terminations among the others', String(wrongly)],
-    ...others.map((action) => [`${action}, per reclaimed node`, renderCalls(traffic, action, reclaimed)]),
+    ...actionsOf([side]).map((action) => [`${action}, per reclaimed node`, renderCalls(side, action)]),
+    ['simulated in, CPU s', renderCpu(cpuMs)],
   ];
 }
 
-export function tabulateBadImage({ census, launched }: BadImage): string[][] {
+export function tabulateBadImage({ census, launched, cpuMs }: BadImage): string[][] {
   const rows = [1, 5, 15, 60, 120, 180, 240].filter((minutes) => minutes < census.length);
   return [
     ['minutes', 'alive', 'of them held', 'died so far'],
@@ -69,6 +69,7 @@ export function tabulateBadImage({ census, launched }: BadImage): string[][] {
       return [String(minutes), String(alive), String(waiting), String(dead)];
     }),
     ['launched in all', String(launched), '', ''],
+    ['simulated in, CPU s', renderCpu(cpuMs), '', ''],
   ];
 }
 
@@ -88,6 +89,10 @@ function renderTime(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 120) return `${seconds} s`;
   return seconds < 7200 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function renderCpu(ms: number): string {
+  return (ms / 1000).toFixed(0);
 }
 
 function renderSeconds(ms: number): string {

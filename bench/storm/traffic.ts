@@ -32,3 +32,21 @@ export function trafficSince(before: Traffic, now: Traffic): Traffic {
     new Map([...a].map(([action, times]) => [action, times - (b.get(action) ?? 0)]));
   return { sent: less(now.sent, before.sent), throttled: less(now.throttled, before.throttled) };
 }
+
+/** What some nodes have asked together. */
+export interface Side {
+  label: string;
+  nodes: number;
+  traffic: Traffic;
+}
+
+/** All that one of them asked. */
+export function actionsOf(sides: readonly Side[]): string[] {
+  const asked = sides.flatMap(({ traffic }) => [...traffic.sent].filter(([, times]) => times > 0));
+  return [...new Set(asked.map(([action]) => action))].toSorted();
+}
+
+export function perNode({ traffic, nodes }: Side, action: string): { sent: number; answered: number } {
+  const sent = traffic.sent.get(action) ?? 0;
+  return { sent: sent / nodes, answered: (sent - (traffic.throttled.get(action) ?? 0)) / nodes };
+}

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { launchBadImage } from '../../../bench/storm/bad-image-act.ts';
 import { renderChart, ticks } from '../../../bench/storm/chart.ts';
 import { launchAtOnce } from '../../../bench/storm/launch-act.ts';
+import { openStormClock } from '../../../bench/storm/clock.ts';
+import { drawCalls } from '../../../bench/storm/pictures.ts';
 import { admitAll, limitOf, limits, openAdmission } from '../../../bench/storm/limits.ts';
 import { cli, openClient, sdk, type Manner } from '../../../bench/storm/client.ts';
 import { reclaimTenth } from '../../../bench/storm/reclaim-act.ts';
 import { patient, stormConfig } from '../../../bench/storm/settings.ts';
 import { openTokenBucket } from '../../../bench/storm/token-bucket.ts';
-import { emptyTraffic, total } from '../../../bench/storm/traffic.ts';
+import { count, emptyTraffic, total } from '../../../bench/storm/traffic.ts';
 import { openChance } from '../../simulation/chance.ts';
 import { openSimulatedClock } from '../../simulation/clock.ts';
 
@@ -61,18 +63,54 @@ describe('a client of a storm', () => {
 });
 
 describe("the storm's clock", () => {
-  it('wakes thousands in their order, the earlier asked first among equals, and forgets those that were cancelled', async () => {
-    const clock = openSimulatedClock(0);
+  it('wakes thousands never too early and a hundredth of a second late at most, and forgets those that were cancelled', async () => {
+    const clock = openStormClock(0);
     const chance = openChance(3);
-    const woken: [at: number, asked: number][] = [];
-    const cancels = Array.from({ length: 3_000 }, (_, asked) => {
-      const ms = chance.whole(0, 500);
-      return clock.schedule(ms, () => void woken.push([ms, asked]));
+    const began = clock.uptime();
+    const late: number[] = [];
+    const cancels = Array.from({ length: 3_000 }, () => {
+      const ms = chance.between(0, 5_000);
+      return clock.schedule(ms, () => void late.push(clock.uptime() - began - ms));
     });
     for (const cancel of cancels.filter((_, asked) => asked % 3 === 0)) cancel();
+    expect(clock.sleeping()).toBe(2_000);
     while (await clock.step(1e6));
-    expect(woken).toHaveLength(2_000);
-    expect(woken).toEqual(woken.toSorted((a, b) => a[0] - b[0] || a[1] - b[1]));
+    expect(late).toHaveLength(2_000);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...late)).toBeLessThan(10);
+  });
+
+  it('wakes those that are due together in the order in which they fell asleep, and goes on with what follows at once', async () => {
+    const clock = openStormClock(0);
+    const woken: string[] = [];
+    const sleep = async (name: string, ms: number) => {
+      await clock.sleep(ms, never);
+      woken.push(name);
+      if (name === 'first') await sleep('follows', 0);
+    };
+    const all = Promise.all([sleep('first', 12), sleep('second', 11), sleep('soon', 1)]);
+    while (await clock.step(1e6));
+    await all;
+    expect(woken).toEqual(['soon', 'first', 'second', 'follows']);
+  });
+
+  it('wakes nobody who is not there any more, and says the reason to whoever is called', async () => {
+    const clock = openStormClock(0);
+    const stop = new AbortController();
+    const heard: string[] = [];
+    const sleep = (name: string, isThere: boolean) =>
+      void clock
+        .sleepWhile(() => isThere, 50, stop.signal)
+        .then(
+          () => heard.push(`${name} woke`),
+          (error: Error) => heard.push(`${name}: ${error.message}`),
+        );
+    sleep('dead', false);
+    sleep('alive', true);
+    stop.abort(new Error('told to stop'));
+    sleep('late', true);
+    while (await clock.step(1e6));
+    expect(heard.toSorted()).toEqual(['alive: told to stop', 'late: told to stop']);
   });
 });
 
@@ -140,6 +178,19 @@ describe("the storm's pictures", () => {
     expect(svg).toContain('R &amp; D');
     expect(svg).toContain('prefers-color-scheme:dark');
     for (const text of ['minutes', 'nodes', '>60<', '>1000<']) expect(svg).toContain(text);
+  });
+
+  it('show calls per node, and of each what was answered, beside each other', () => {
+    const traffic = emptyTraffic();
+    count(traffic.sent, 'ec2:CreateTags', 40);
+    count(traffic.throttled, 'ec2:CreateTags', 30);
+    count(traffic.sent, 'ssm:Any', 0);
+    const svg = drawCalls([{ label: 'ecs-node', nodes: 10, traffic }], 'calls of 10 nodes');
+    expect(svg).toContain('>ec2:CreateTags<');
+    expect(svg).not.toContain('ssm:Any');
+    expect(svg).toContain('>4.0 (1.0)<');
+    const widths = [...svg.matchAll(/<rect x="290".*? width="([\d.]+)"/g)].map(([, width]) => Number(width));
+    expect(widths).toEqual([350, 87.5]);
   });
 
   it('have round numbers on their axes', () => {
