@@ -94,7 +94,8 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
     read: () => status,
     change(change) {
       status = change(status);
-      if (changed()) wake.abort(new Error('changed'));
+      // Who is awake looks for himself before he sleeps again.
+      if (!wake.signal.aborted && changed()) wake.abort(new Error('changed'));
     },
     again(watcher, same) {
       status.watchers[watcher] = same;

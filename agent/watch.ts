@@ -62,12 +62,30 @@ async function askOnceMore(watching: Watching, watcher: Watcher, signal: AbortSi
     signal.throwIfAborted();
     failure ??= error;
   }
-  record(watching, watcher.name, finding, failure, isCalm(before) && isCalm(memory));
+  record(watching, watcher.name, finding, failure, isSameMemory(before, memory));
 }
 
-/** Nothing is remembered but that all is well. */
-function isCalm({ settled, attempts, begun, excused, wish }: Memory): boolean {
-  return settled && attempts === 0 && !begun && excused === undefined && wish === undefined;
+/** But for how long the same has lasted, which the next process does not go by. */
+function isSameMemory(one: Memory, other: Memory): boolean {
+  return (
+    one.settled === other.settled &&
+    one.begun === other.begun &&
+    one.excused === other.excused &&
+    one.wish === other.wish &&
+    one.handled === other.handled &&
+    one.attempts === other.attempts &&
+    one.checks === other.checks
+  );
+}
+
+/** But for when it was said. */
+function isSameAnswer(one: WatcherStatus, other: WatcherStatus): boolean {
+  return (
+    one.finding === other.finding &&
+    one.reason === other.reason &&
+    one.facts === other.facts &&
+    one.error === other.error
+  );
 }
 
 function record(
@@ -75,7 +93,7 @@ function record(
   name: string,
   finding: Finding | undefined,
   failure: unknown,
-  isCalmStill: boolean,
+  isRememberedAlready: boolean,
 ): void {
   const { clock, log } = desk.host;
   const before = book.read().watchers[name];
@@ -97,9 +115,8 @@ function record(
     ...(facts !== undefined && { facts }),
     ...(error !== undefined && { error }),
   };
-  // By far the most frequent answer, several times a second.
-  if (isCalmStill && before?.finding === 'well' && kind === 'well' && facts === before.facts && !error && !before.error)
-    return book.again(name, next);
+  // By far the most frequent case, several times a second.
+  if (isRememberedAlready && before !== undefined && isSameAnswer(before, next)) return book.again(name, next);
   const memories = desk.memories.all();
   book.change((status) => ({ ...status, memories, watchers: { ...status.watchers, [name]: next } }));
 }
