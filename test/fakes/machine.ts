@@ -72,7 +72,10 @@ export function emptyMachine(): FakeMachine {
 
 export function openMachine(state: FakeMachine): Machine {
   let folders = 0;
-  const below = (path: string) => [...state.files.keys()].filter((file) => file.startsWith(`${path}/`));
+  const below = (path: string) => {
+    const folder = `${path}/`;
+    return [...state.files.keys()].filter((file) => file.startsWith(folder));
+  };
   return {
     async readText(path) {
       absolute(path);

@@ -7,23 +7,45 @@ import { invariants } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
 import { isDeadly } from './invariants/healthy-stays.ts';
 import type { Node } from './node.ts';
-import { count, nodeOf, note, violate, type Region } from './region.ts';
+import { count, nodeOf, note, violate, type Region, type Stats } from './region.ts';
 
-/** `check` gives null where an invariant has nothing to say about the occasion. */
-function ask(region: Region, node: Node, check: (invariant: Invariant) => string | undefined | null): void {
-  for (const invariant of invariants) {
-    const fault = check(invariant);
-    if (fault === null) continue;
-    count(region.stats.checked, invariant.name);
+type Occasion = keyof Stats['asked'];
+
+const whoIsAsked = (occasion: Occasion) => invariants.filter((each) => each[occasion] !== undefined);
+
+/** Chosen once: there are some ten thousand occasions in a life. */
+const asked = {
+  onCall: whoIsAsked('onCall'),
+  afterCall: whoIsAsked('afterCall'),
+  afterEvent: whoIsAsked('afterEvent'),
+  atDeath: whoIsAsked('atDeath'),
+  atEnd: whoIsAsked('atEnd'),
+};
+
+function ask(
+  region: Region,
+  node: Node,
+  occasion: Occasion,
+  question: (invariant: Invariant) => string | undefined,
+): void {
+  region.stats.asked[occasion] += 1;
+  for (const invariant of asked[occasion]) {
+    const fault = question(invariant);
     if (fault !== undefined) violate(region, invariant.name, node, fault);
   }
+}
+
+/** How often each invariant was looked at. */
+export function countChecks({ stats }: Region): void {
+  for (const [occasion, all] of Object.entries(asked))
+    for (const { name } of all) count(stats.checked, name, stats.asked[occasion as Occasion]);
 }
 
 export function openWitness(region: Region): Witness {
   return {
     before(call) {
       const node = nodeOf(region, call);
-      ask(region, node, ({ onCall }) => (onCall === undefined ? null : onCall(region, node, call)));
+      ask(region, node, 'onCall', ({ onCall }) => onCall?.(region, node, call));
       if (isDeadly(call)) node.truth.ended ??= call.verb;
     },
     late(call) {
@@ -37,7 +59,7 @@ export function openWitness(region: Region): Witness {
       region.stats.calls += 1;
       if (isWorthTelling(call)) note(region, node, call.verb, error === undefined ? words(call) : messageOf(error));
       if (error === undefined)
-        ask(region, node, ({ afterCall }) => (afterCall === undefined ? null : afterCall(region, node, call, result)));
+        ask(region, node, 'afterCall', ({ afterCall }) => afterCall?.(region, node, call, result));
     },
     fault(call, name) {
       const node = nodeOf(region, call);
@@ -66,17 +88,16 @@ function words({ verb, args }: Call): unknown {
 
 export function checkEvent(region: Region): void {
   for (const node of region.nodes) {
-    if (node.phase !== 'gone')
-      ask(region, node, ({ afterEvent }) => (afterEvent === undefined ? null : afterEvent(region, node)));
+    if (node.phase !== 'gone') ask(region, node, 'afterEvent', ({ afterEvent }) => afterEvent?.(region, node));
   }
 }
 
 export function checkDeath(region: Region, node: Node): void {
-  ask(region, node, ({ atDeath }) => (atDeath === undefined ? null : atDeath(region, node)));
+  ask(region, node, 'atDeath', ({ atDeath }) => atDeath?.(region, node));
 }
 
 export function checkEnd(region: Region): void {
-  for (const node of region.nodes) ask(region, node, ({ atEnd }) => (atEnd === undefined ? null : atEnd(region, node)));
+  for (const node of region.nodes) ask(region, node, 'atEnd', ({ atEnd }) => atEnd?.(region, node));
 }
 
 /** What `checkEnd` would say, without saying it. */

@@ -24,8 +24,7 @@ export function openSimulatedClock(startsAt: number): SimulatedClock {
     push(heap, timer);
     return () => void (timer.act = undefined);
   };
-  // Simulated effects are promises only: one turn of the event loop drains them all.
-  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const settle = openTurns();
   return {
     now: () => startsAt + uptime,
     uptime: () => uptime,
@@ -48,6 +47,27 @@ export function openSimulatedClock(startsAt: number): SimulatedClock {
         return true;
       }
     },
+  };
+}
+
+/** So many in one round of the event loop, each of which asks the kernel for what is new. */
+const turnsAtOnce = 100;
+
+/**
+ * Simulated effects are promises only: one turn drains them all. After each Node tells of promises that were rejected and that
+ * nobody has handled, as it would in a program that really waits; which is why a mere tick is not enough.
+ */
+function openTurns(): () => Promise<void> {
+  let left = 0;
+  let wake: (() => void) | undefined;
+  const turn = () => {
+    left -= 1;
+    wake?.();
+    wake = undefined;
+  };
+  return () => {
+    if (left === 0) for (; left < turnsAtOnce; left++) setImmediate(turn);
+    return new Promise((resolve) => (wake = resolve));
   };
 }
 

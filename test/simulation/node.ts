@@ -206,9 +206,10 @@ function openOwnGroup(region: Region, node: Node): FakeGroup {
 }
 
 export function ownInstance(region: Region, node: Node): FakeContainerInstance | undefined {
-  return region.cluster.instances.find(
-    ({ ec2InstanceId, status }) => ec2InstanceId === node.id && status !== 'INACTIVE',
-  );
+  // Asked several times after each event: without a closure for each.
+  for (const instance of region.cluster.instances)
+    if (instance.ec2InstanceId === node.id && instance.status !== 'INACTIVE') return instance;
+  return undefined;
 }
 
 /** What a program on this node is given. */

@@ -23,7 +23,9 @@ export interface Stats {
   calls: number;
   faults: Map<string, number>;
   deaths: Map<string, number>;
-  /** How often each invariant was looked at. */
+  /** How often there was an occasion to look at the invariants. */
+  asked: Record<'onCall' | 'afterCall' | 'afterEvent' | 'atDeath' | 'atEnd', number>;
+  /** How often each invariant was looked at; known at the end. */
   checked: Map<string, number>;
 }
 
@@ -99,7 +101,14 @@ export function openRegion(scenario: Scenario, chance: Chance, lines: number): R
     calm: false,
     calmSince: 0,
     trace: openTrace(lines),
-    stats: { events: 0, calls: 0, faults: new Map(), deaths: new Map(), checked: new Map() },
+    stats: {
+      events: 0,
+      calls: 0,
+      faults: new Map(),
+      deaths: new Map(),
+      asked: { onCall: 0, afterCall: 0, afterEvent: 0, atDeath: 0, atEnd: 0 },
+      checked: new Map(),
+    },
     violation: undefined,
   };
 }
@@ -118,5 +127,6 @@ export function violate(region: Region, invariant: string, node: Node | undefine
 }
 
 export function nodeOf(region: Region, call: Call): Node {
-  return region.nodes.find(({ id }) => id === call.process.node)!;
+  for (const node of region.nodes) if (node.id === call.process.node) return node;
+  throw new TypeError(`no node ${call.process.node}`);
 }

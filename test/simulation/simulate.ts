@@ -4,7 +4,7 @@ import { reasons } from './causes.ts';
 import { parseState, paths, type DepartureState } from '../../core/state.ts';
 import { isDepartureState } from '../../core/state-shape.ts';
 import { openChance, type Chance } from './chance.ts';
-import { checkEnd, checkEvent, isInOrder, openWitness } from './check.ts';
+import { checkEnd, checkEvent, countChecks, isInOrder, openWitness } from './check.ts';
 import { setUsed } from './disk.ts';
 import type { Sky } from './effects.ts';
 import { beginEvents } from './events.ts';
@@ -74,6 +74,7 @@ async function live(seed: number, chance: Chance, lines: number): Promise<Life> 
   } finally {
     process.off('unhandledRejection', unhandled);
   }
+  countChecks(region);
   const { stats, violation, trace, clock } = region;
   return {
     seed,
