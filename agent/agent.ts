@@ -168,7 +168,7 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
         if (!remaining.aborted) await cannotJoin(joining, error, signal);
       }
     }
-    await host.clock.sleep(joinEveryMs, signal);
+    await host.clock.sleep(joinEveryMs, signal, joinEveryMs / 2);
   }
 }
 

@@ -10,6 +10,9 @@ import type { Finding, Watcher } from './watcher.ts';
 /** Questions that are asked seldom are asked first within this time, so that the status is complete soon after the start. */
 const firstWithinMs = 10_000;
 
+/** So much of its interval a question waits at least before it is asked together with another one, which spares waking up for it. */
+const leastIntervalShare = 0.7;
+
 /** A check that takes longer than its interval must not become a busy loop. */
 const leastPauseShare = 0.25;
 
@@ -37,9 +40,10 @@ async function askAgainAndAgain(watching: Watching, watcher: Watcher, signal: Ab
   for (;;) {
     const began = clock.uptime();
     if (watcher.afterJoin !== true || joined()) await askOnceMore(watching, watcher, signal);
-    // Never later than promised, and not in step with the rest of the fleet.
+    // Never later than promised, and not in step with the rest of the fleet; but together with other questions.
     const everyMs = watcher.everyMs * (0.8 + 0.2 * random());
-    await clock.sleep(Math.max(everyMs * leastPauseShare, everyMs - (clock.uptime() - began)), signal);
+    const rest = (ms: number) => Math.max(everyMs * leastPauseShare, ms - (clock.uptime() - began));
+    await clock.sleep(rest(everyMs), signal, rest(everyMs) - rest(watcher.everyMs * leastIntervalShare));
   }
 }
 

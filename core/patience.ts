@@ -8,8 +8,13 @@ export interface Clock {
   now(): number;
   /** Monotonic milliseconds since an arbitrary start: for every duration and deadline. Never jumps. */
   uptime(): number;
-  /** Resolves after `ms`; rejects with the signal's reason as soon as it aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves after `ms`; rejects with the signal's reason as soon as it aborts. May resolve up to `slackMs` earlier when somebody
+   * else is woken then: for a program that sleeps nearly always, waking costs more than what it wakes for.
+   */
+  sleep(ms: number, signal: AbortSignal, slackMs?: number): Promise<void>;
+  /** Calls `act` after `ms`; call the result to forget it. */
+  schedule(ms: number, act: () => void): () => void;
 }
 
 export interface Patience {
@@ -94,9 +99,6 @@ export async function until<T>(
   }
 }
 
-/** Ends the wait for a deadline that is no longer needed; one for all, since an error with its stack costs more than what it ends. */
-const done = Object.freeze({ name: 'Done' });
-
 /**
  * Runs `work` with a deadline: after `ms` its signal aborts and this throws `Unavailable`, even if `work` ignores the signal.
  * Used several times a second for years, so it goes without AbortSignal.any, whose bookkeeping costs as much as a request.
@@ -109,26 +111,22 @@ export async function within<T>(
 ): Promise<T> {
   signal.throwIfAborted();
   const ends = new AbortController();
-  const timer = new AbortController();
-  const stop = () => {
-    ends.abort(signal.reason);
-    timer.abort(signal.reason);
-  };
+  const stop = () => ends.abort(signal.reason);
   signal.addEventListener('abort', stop);
+  const end = Promise.withResolvers<never>();
   let late: Unavailable | undefined;
-  const deadline = clock.sleep(Math.max(0, ms), timer.signal).then(() => {
+  const forget = clock.schedule(Math.max(0, ms), () => {
     late = new Unavailable(`no answer within ${Math.max(0, Math.round(ms))} ms`);
     ends.abort(late);
-    throw late;
+    end.reject(late);
   });
-  deadline.catch(() => {});
   try {
-    return await Promise.race([work(ends.signal), deadline]);
+    return await Promise.race([work(ends.signal), end.promise]);
   } catch (error) {
     if (late !== undefined && error !== late) throw new Unavailable(late.message, { cause: error });
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
-    timer.abort(done);
+    forget();
   }
 }

@@ -2,33 +2,51 @@
 
 import type { Clock } from '../core/patience.ts';
 
-/** setTimeout fires at once beyond 2^31 - 1 ms (24.8 days), so longer sleeps go in pieces. */
+/** setTimeout fires at once beyond 2^31 - 1 ms (24.8 days), so longer waits go in pieces. */
 const longestTimerMs = 2 ** 31 - 1;
 
+/** Who may be woken a little earlier, and from when on. */
+interface Drowsy {
+  from: number;
+  wake(): void;
+}
+
 export function openClock(): Clock {
+  const drowsy = new Set<Drowsy>();
   return {
     now: () => Date.now(),
     uptime: () => performance.now(),
-    async sleep(ms, signal) {
-      for (let rest = ms; ; rest -= longestTimerMs) {
-        await sleepOnce(Math.min(rest, longestTimerMs), signal);
-        if (rest <= longestTimerMs) return;
-      }
+    schedule,
+    // Unlike timers/promises it rejects with the signal's own reason, and leaves nothing behind on a signal that lives for years.
+    async sleep(ms, signal, slackMs = 0) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve, reject) => {
+        const wake = () => {
+          forget();
+          drowsy.delete(self);
+          signal.removeEventListener('abort', wake);
+          if (signal.aborted) reject(signal.reason as Error);
+          else resolve();
+        };
+        const self: Drowsy = { from: performance.now() + ms - slackMs, wake };
+        const forget = schedule(ms, () => {
+          wake();
+          const now = performance.now();
+          for (const each of drowsy) if (each.from <= now) each.wake();
+        });
+        if (slackMs > 0) drowsy.add(self);
+        signal.addEventListener('abort', wake);
+      });
     },
   };
 }
 
-/** Unlike timers/promises it rejects with the signal's own reason, and leaves nothing behind on a signal that lives for years. */
-async function sleepOnce(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', wake);
-      if (signal.aborted) reject(signal.reason as Error);
-      else resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener('abort', wake);
-  });
+function schedule(ms: number, act: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const wait = (rest: number) => {
+    const go = () => (rest <= longestTimerMs ? act() : wait(rest - longestTimerMs));
+    timer = setTimeout(go, Math.min(rest, longestTimerMs));
+  };
+  wait(ms);
+  return () => clearTimeout(timer);
 }

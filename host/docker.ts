@@ -1,7 +1,8 @@
 /** Docker's Engine API over its socket: as much of it as freeing the disk needs. */
 
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
-import { ask, codeOf } from './http.ts';
+import { codeOf } from './error-code.ts';
+import { ask } from './http.ts';
 
 const who = 'Docker';
 

@@ -1,9 +1,9 @@
 /** What the ECS agent on this machine says about itself and its tasks, without AWS and without permissions. */
 
-import { Agent } from 'node:http';
 import { Unavailable } from '../core/errors.ts';
 import type { EcsAgent, LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
-import { ask, codeOf } from './http.ts';
+import { codeOf } from './error-code.ts';
+import { openLocalService } from './local-service.ts';
 
 const who = 'ECS agent';
 
@@ -14,11 +14,10 @@ const requestTimeoutMs = 2_000;
 const maxBytes = 8 * 1024 * 1024;
 
 export function openEcsAgent(endpoint: string): EcsAgent {
-  const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+  const service = openLocalService(new URL(endpoint), { who, timeoutMs: requestTimeoutMs, maxBytes });
   const read = async (path: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> => {
-    const url = new URL(path, endpoint);
     try {
-      const { status, body } = await ask({ who, url, agent, timeoutMs: requestTimeoutMs, maxBytes }, signal);
+      const { status, body } = await service.ask({ path }, signal);
       if (status !== 200) throw new Unavailable(`${who}: ${path} answered ${status}`);
       return parseObject(body.toString(), path);
     } catch (error) {

@@ -29,7 +29,7 @@ import { kill, pid } from 'node:process';
 import { promisify } from 'node:util';
 import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
-import { codeOf } from './http.ts';
+import { codeOf } from './error-code.ts';
 
 export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'list'>;
 
@@ -84,8 +84,9 @@ function nearestReal(path: string): string {
 }
 
 function readBytes(file: string): Buffer | undefined {
+  // Looked at first: an error with its stack costs more than a look, and what an operator may ask for is not there for years.
   // Non-blocking, so that a named pipe in the wrong place cannot hold the node up.
-  const handle = present(() => openSync(file, constants.O_RDONLY | constants.O_NONBLOCK));
+  const handle = readStat(file) && present(() => openSync(file, constants.O_RDONLY | constants.O_NONBLOCK));
   if (handle === undefined) return undefined;
   try {
     const stat = fstatSync(handle);

@@ -1,11 +1,11 @@
 /** The instance metadata service, version 2 only: one kept token, short requests, and a clear word about every answer that makes no sense. */
 
-import { Agent } from 'node:http';
 import { ConfigError, Unavailable } from '../core/errors.ts';
 import type { Metadata } from '../core/host.ts';
 import type { Clock } from '../core/patience.ts';
 import type { Environment } from './environment.ts';
-import { ask, type Answer } from './http.ts';
+import type { HttpAnswer } from './http-answer.ts';
+import { openLocalService } from './local-service.ts';
 import { isLinkLocal, isLoopback } from './near.ts';
 import {
   parseIdentity,
@@ -17,6 +17,9 @@ import {
 } from './imds-answers.ts';
 
 const who = 'instance metadata';
+
+/** One for all: a new one for each answer would cost as much as reading it. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** It answers within a few ms; one that needs longer is in trouble, and a spot notice must not wait behind it (the notice is polled every 2 s). */
 const requestTimeoutMs = 2_000;
@@ -92,24 +95,11 @@ export function readEndpoint(environment: Environment): URL {
 
 /** Reads a path below `latest/`: the body, or undefined where there is nothing. */
 function openReader(endpoint: URL, clock: Clock) {
-  // An agent of our own also keeps proxies out: the metadata of a proxy would be another machine's.
-  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  const service = openLocalService(endpoint, { who, timeoutMs: requestTimeoutMs, maxBytes });
   const neverAborted = new AbortController().signal;
   const base = endpoint.pathname.replace(/\/$/, '');
   const send = (method: 'GET' | 'PUT', path: string, headers: Record<string, string>, signal: AbortSignal) =>
-    ask(
-      {
-        who,
-        method,
-        url: endpoint,
-        path: `${base}/latest/${path}`,
-        headers,
-        agent,
-        timeoutMs: requestTimeoutMs,
-        maxBytes,
-      },
-      signal,
-    );
+    service.ask({ method, path: `${base}/latest/${path}`, headers }, signal);
 
   let kept: { token: string; until: number } | undefined;
   const askToken = async (): Promise<string> => {
@@ -119,7 +109,7 @@ function openReader(endpoint: URL, clock: Clock) {
     if (answer.status !== 200) throw refusal(answer, 'api/token');
     const text = answer.body.toString('latin1').trim();
     if (isHtml(answer) || !token.test(text)) throw new Unavailable(`${who}: api/token answered with no token`);
-    const ttl = Number(answer.headers['x-aws-ec2-metadata-token-ttl-seconds'] ?? tokenSeconds);
+    const ttl = Number(answer.header('x-aws-ec2-metadata-token-ttl-seconds') ?? tokenSeconds);
     const lifeMs = (Number.isFinite(ttl) ? ttl : tokenSeconds) * 1000;
     kept = { token: text, until: asked + lifeMs - Math.min(tokenMarginMs, lifeMs / 2) };
     return text;
@@ -163,7 +153,7 @@ async function heed<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-function refusal({ status }: Answer, path: string): Unavailable {
+function refusal({ status }: HttpAnswer, path: string): Unavailable {
   const hint =
     status === 403
       ? '; is it switched off for this instance (metadata option HttpEndpoint)?'
@@ -183,16 +173,16 @@ function hopLimitHint(error: unknown): never {
   });
 }
 
-function isHtml({ headers, body }: Answer): boolean {
+function isHtml({ header, body }: HttpAnswer): boolean {
   return (
-    /^text\/html/i.test(headers['content-type'] ?? '') || /^\s*<(!doctype|html)/i.test(body.toString('latin1', 0, 64))
+    /^text\/html/i.test(header('content-type') ?? '') || /^\s*<(!doctype|html)/i.test(body.toString('latin1', 0, 64))
   );
 }
 
 function decode(body: Uint8Array | undefined, path: string): string | undefined {
   if (body === undefined) return undefined;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+    return utf8.decode(body);
   } catch (cause) {
     throw new Unavailable(`${who}: ${path} answered with something that is not text`, { cause });
   }

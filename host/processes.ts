@@ -6,7 +6,7 @@ import { kill, umask } from 'node:process';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Command, Exit } from '../core/host.ts';
 import { redact } from '../core/secrets.ts';
-import { codeOf } from './http.ts';
+import { codeOf } from './error-code.ts';
 
 const tailBytes = 4096;
 

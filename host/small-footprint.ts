@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from '../core/patience.ts';
 
-/** Garbage gathers at half a megabyte a minute; one collection takes some 15 ms of CPU time, 0.025 % of one core. */
-const everyMs = 60_000;
+/** Garbage gathers at less than half a megabyte a minute; one collection takes some 15 ms of CPU time, 0.013 % of one core. */
+const everyMs = 120_000;
 
 /**
  * No optimizing compilers: their code and its tables are 3 MiB, the parts of the executable that they touch 3 more, for a

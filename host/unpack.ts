@@ -8,7 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract, Parser, type ReadEntry } from 'tar';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
-import { codeOf, openAnswer } from './http.ts';
+import { codeOf } from './error-code.ts';
+import { openAnswer } from './http.ts';
 import { isLoopback } from './near.ts';
 
 const who = 'download';

@@ -168,6 +168,7 @@ function openClock(world: World, node: StormNode, process: Process): Host['clock
     now: clock.now,
     uptime: clock.uptime,
     sleep: (ms, signal) => clock.sleepWhile(isAlive, waits(ms) ? ms * world.slowness : ms, signal),
+    schedule: (ms, act) => clock.schedule(ms, () => void (process.alive && act())),
   };
 }
 

@@ -120,6 +120,7 @@ function openProcess(world: World, process: Process, wrap: Wrap): Host {
           if (!process.alive) return never<void>();
           throw error;
         }),
+      schedule: (ms, act) => clock.schedule(ms, () => void (process.alive && act())),
     },
     log: openLog((entry) => void world.log.push(entry), clock.now),
   };

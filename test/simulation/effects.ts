@@ -161,5 +161,21 @@ export function openNodeClock(process: Process, sky: Sky, wallOffset: () => numb
     sleep(ms, signal) {
       return process.alive ? pause(clock, ms <= shortMs ? ms * sky.slowness : ms, process, signal, 1) : never();
     },
+    schedule(ms, act) {
+      if (!process.alive) return () => {};
+      process.sleepers += 1;
+      let isWaiting = true;
+      const end = () => {
+        if (isWaiting) process.sleepers -= 1;
+        isWaiting = false;
+        forget();
+      };
+      const forget = clock.schedule(ms <= shortMs ? ms * sky.slowness : ms, () => {
+        end();
+        // A dead process wakes no more.
+        if (process.alive) act();
+      });
+      return end;
+    },
   };
 }

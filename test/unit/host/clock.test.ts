@@ -39,3 +39,51 @@ test('durations do not follow the wall clock when it jumps back', () => {
   expect(clock.uptime()).toBeGreaterThanOrEqual(before);
   expect(before).toBeGreaterThan(0);
 });
+
+test('who may be woken earlier wakes together with somebody else, and neither before that nor later than promised', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const signal = new AbortController().signal;
+  const clock = openClock();
+  const awake: string[] = [];
+  const sleep = (name: string, ms: number, slackMs?: number) =>
+    void clock.sleep(ms, signal, slackMs).then(() => awake.push(`${name} at ${clock.uptime() - start}`));
+  const start = clock.uptime();
+  sleep('exact', 1_000);
+  sleep('ready', 1_500, 600);
+  sleep('not yet', 2_000, 900);
+  sleep('alone', 5_000, 100);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(awake).toEqual(['exact at 1000', 'ready at 1000', 'not yet at 2000', 'alone at 5000']);
+});
+
+test('whoever was woken earlier, or gave up, does not wake again', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const controller = new AbortController();
+  const clock = openClock();
+  const gone = clock.sleep(2_000, controller.signal, 1_900).catch((error: unknown) => error);
+  const stays = clock.sleep(2_000, new AbortController().signal, 1_900);
+  const reason = new Error('the node stops');
+  controller.abort(reason);
+  expect(await gone).toBe(reason);
+  void clock.sleep(500, new AbortController().signal);
+  await vi.advanceTimersByTimeAsync(500);
+  await stays;
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('what is forgotten is not done, and a month is waited for in whole', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const month = 30 * 24 * 3_600_000;
+  const done: string[] = [];
+  openClock().schedule(month, () => void done.push('month'));
+  const forget = openClock().schedule(month, () => void done.push('forgotten'));
+  await vi.advanceTimersByTimeAsync(month - 1);
+  forget();
+  expect(done).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(done).toEqual(['month']);
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -1,0 +1,8 @@
+/** What Node calls an error of the operating system. */
+
+/** `ECONNREFUSED`, `ENOENT` …, also through one `cause`. */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return error.cause === undefined ? undefined : codeOf(error.cause);
+}
