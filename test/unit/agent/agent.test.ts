@@ -56,6 +56,29 @@ describe('the agent', () => {
     await agent.stop();
   });
 
+  it('says within seconds what a check says now, and notes what it must not tell again', async () => {
+    const { stage, run, agent } = await inService(
+      configOf({ ecsAgent: { action: 'log', pollSeconds: 10, patienceSeconds: 60 } }),
+    );
+    const spot = () => stage.status().watchers['spot'];
+    stage.world.calls.fails('readSpotNotice', new Unavailable('silent'));
+    await run(8_000);
+    expect(spot()).toMatchObject({ finding: 'unknown', error: 'silent' });
+    stage.world.calls.heals('readSpotNotice');
+    stage.world.calls.fails('readSpotNotice', new Refused('forbidden'));
+    await run(8_000);
+    expect(spot()).toMatchObject({ finding: 'unknown', error: 'forbidden' });
+    stage.world.calls.heals();
+    await run(8_000);
+    expect(spot()?.finding).toBe('well');
+    expect(spot()).not.toHaveProperty('error');
+    [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
+    while (!stage.world.log.some(({ message }) => message === 'noticed')) await run(1_000);
+    await run(4_000);
+    expect(stage.status().memories['ecs-agent']?.handled).toHaveLength(1);
+    await agent.stop();
+  });
+
   it('never leaves because it could not measure, whatever fails for hours', async () => {
     for (const error of [new Unavailable('silent'), new Refused('AccessDenied'), new TypeError('a bug')]) {
       const { stage, run, agent } = await inService(lazily());
