@@ -158,8 +158,10 @@ export function openNodeClock(process: Process, sky: Sky, wallOffset: () => numb
   return {
     now: () => clock.now() + wallOffset(),
     uptime: () => clock.uptime() - bootedAt,
-    sleep(ms, signal) {
-      return process.alive ? pause(clock, ms <= shortMs ? ms * sky.slowness : ms, process, signal, 1) : never();
+    sleep(ms, signal, slackMs = 0) {
+      if (!process.alive) return never();
+      const awakeMs = slackMs === 0 ? ms : ms - sky.chance.between(0, slackMs);
+      return pause(clock, ms <= shortMs ? awakeMs * sky.slowness : awakeMs, process, signal, 1);
     },
     schedule(ms, act) {
       if (!process.alive) return () => {};
