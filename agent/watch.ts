@@ -92,6 +92,11 @@ function isSameAnswer(one: WatcherStatus, other: WatcherStatus): boolean {
   );
 }
 
+/** Measured anew at each check, and mostly the same: then it is the same object, too, which is quicker to tell than the whole status. */
+function sameFacts(before: Finding['facts'], now: Finding['facts']): Finding['facts'] {
+  return now === undefined || JSON.stringify(before) === JSON.stringify(now) ? before : now;
+}
+
 function record(
   { desk, book }: Watching,
   name: string,
@@ -109,7 +114,7 @@ function record(
     book.error(name, failure);
   }
   const reason = finding !== undefined && 'reason' in finding ? finding.reason : undefined;
-  const facts = finding?.facts ?? before?.facts;
+  const facts = sameFacts(before?.facts, finding?.facts);
   const now = clock.now();
   const next: WatcherStatus = {
     finding: kind,

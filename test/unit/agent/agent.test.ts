@@ -72,6 +72,9 @@ describe('the agent', () => {
     await run(8_000);
     expect(spot()?.finding).toBe('well');
     expect(spot()).not.toHaveProperty('error');
+    stage.fillDisk(61);
+    await run(minute + 4_000);
+    expect(JSON.stringify(stage.status().watchers['disk']?.facts)).toContain('"usedPercent":61');
     [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
     while (!stage.world.log.some(({ message }) => message === 'noticed')) await run(1_000);
     await run(4_000);
