@@ -1,6 +1,7 @@
 /** Keeps a fleet from leaving at once: a queue in ECS attributes, of which only the first few may go. */
 
 import type { Host } from '../core/host.ts';
+import { settleMs } from '../core/patience.ts';
 import { askOnce } from './asking.ts';
 import type { Place } from './container-instance.ts';
 
@@ -8,9 +9,6 @@ import type { Place } from './container-instance.ts';
 export function placesAtOnce(sharePercent: number, registered: number): number {
   return Math.max(1, Math.floor((sharePercent / 100) * registered));
 }
-
-/** Until everybody sees what everybody wrote: ECS does not say how soon that is, and answers within a second. */
-const settleMs = 5_000;
 
 /** Takes a place in the queue and reads it back: true when it is near enough to the front. Throws when that cannot be told. */
 export async function mayGo(

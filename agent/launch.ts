@@ -3,6 +3,7 @@
 import type { Config } from '../core/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
+import { settleMs } from '../core/patience.ts';
 import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
 import { findHook } from './heartbeats.ts';
@@ -67,6 +68,8 @@ export interface Sight {
   pauseMs?: number;
   /** Where the node is through, whatever the hook says; default: in service, or in a pool. */
   over?: RegExp;
+  /** Uptime since which the group has said nothing but that the node, which is in service, is in a pool. */
+  warmedSince?: number | undefined;
 }
 
 /** CONTINUE. No hook of ours, no group, or already in service: success. False: not answered within that time; default: waits for as long as it takes. */
@@ -84,7 +87,7 @@ export async function completeLaunchHook(
       const membership = (sight.membership ??= await askOnce(host, signal, (inner) =>
         host.cloud.readMembership(inner),
       ));
-      if (membership === undefined || (sight.over ?? over).test(membership.lifecycleState)) return true;
+      if (membership === undefined || isThrough(membership, sight, host.clock.uptime())) return true;
       if (host.clock.uptime() < end) {
         if (await completed(host, membership, hook, signal)) return true;
         sight.membership = undefined;
@@ -103,6 +106,14 @@ export async function completeLaunchHook(
     await host.clock.sleep((sight.pauseMs ?? everyMs) * (0.5 + 0.5 * Math.random()), signal);
   }
   return false;
+}
+
+/** A node that was fetched from its pool a moment ago may still be called warmed, and would let its hook time out: believed when it lasts. */
+function isThrough({ lifecycleState }: Membership, sight: Sight, now: number): boolean {
+  if (sight.over !== undefined) return sight.over.test(lifecycleState);
+  const isWarmed = lifecycleState.startsWith('Warmed:');
+  sight.warmedSince = isWarmed ? (sight.warmedSince ?? now) : undefined;
+  return over.test(lifecycleState) && now - (sight.warmedSince ?? -Infinity) >= settleMs;
 }
 
 async function completed(

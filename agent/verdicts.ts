@@ -112,8 +112,8 @@ async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promi
       desk.past = undefined;
       if (!undone) await endHere(desk, past);
     }
-    // While the node leaves for something else it must not be made ACTIVE: asked again later.
-    if (watcher.recover !== undefined && memories.wanted() !== undefined) return;
+    // Asked again later.
+    if (watcher.recover !== undefined && isLeaving(desk)) return;
     await undoTreatment(desk, watcher, signal);
   }
   memories.remember(name, recovered(memories.recall(name)));
@@ -143,10 +143,15 @@ async function reconsider(desk: Desk, why: string, except: Watcher['name']): Pro
   return undone;
 }
 
-async function undoTreatment({ host, memories }: Desk, watcher: Watcher, signal: AbortSignal): Promise<void> {
-  if (watcher.recover === undefined || memories.wanted() !== undefined) return;
-  const work = async (inner: AbortSignal) => watcher.recover?.(host, inner);
-  await within(callsMs, work, host.clock, signal);
+async function undoTreatment(desk: Desk, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  if (watcher.recover === undefined || isLeaving(desk)) return;
+  const work = async (inner: AbortSignal) => watcher.recover?.(desk.host, inner);
+  await within(callsMs, work, desk.host.clock, signal);
+}
+
+/** For something else, or for what was called off too late: it must not be made ACTIVE, and given tasks that end with it. */
+function isLeaving({ memories, supervisor }: Desk): boolean {
+  return memories.wanted() !== undefined || !supervisor.isAtRest();
 }
 
 /** A person wants the node to stay: everything is called off that is not somebody else's decision. */

@@ -32,6 +32,9 @@ export interface Patience {
   onRetry?: (error: unknown, pauseMs: number) => void;
 }
 
+/** Until everybody sees what everybody wrote: AWS does not say how soon that is, and answers within a second. */
+export const settleMs = 5_000;
+
 /** True for what time may heal: everything but a refusal, a configuration or usage error, and our own bugs. */
 export function mayHeal(error: unknown): boolean {
   if (error instanceof Refused || error instanceof ConfigError || error instanceof UsageError) return false;

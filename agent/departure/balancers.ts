@@ -1,7 +1,7 @@
 /** Takes the node out of its load balancers before its tasks stop, so that no request meets a closed port. */
 
 import { Refused, messageOf } from '../../core/errors.ts';
-import { until } from '../../core/patience.ts';
+import { settleMs, until } from '../../core/patience.ts';
 import { ask, askOnce } from '../asking.ts';
 import type { Departure } from './departure.ts';
 import { isUrgent } from './order.ts';
@@ -79,8 +79,11 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
     return pending.size === 0 ? true : undefined;
   };
   if (pending.size === 0 || withinMs === 0) return;
+  // Right after deregistration a target may still be called healthy, which is not draining either.
+  await host.clock.sleep(Math.min(settleMs, withinMs), signal);
   try {
-    await until('connection draining', look, { clock: host.clock, signal, withinMs, everyMs });
+    const restMs = Math.max(0, withinMs - settleMs);
+    await until('connection draining', look, { clock: host.clock, signal, withinMs: restMs, everyMs });
   } catch (error) {
     signal.throwIfAborted();
     await departure.trouble('waiting for connections', error);

@@ -56,9 +56,11 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
     return isLeavingGroup(membership) && lifecycleState !== 'Terminating' ? lifecycleState : undefined;
   }
   if (!isLeavingGroup(membership)) return undefined;
-  // A node on its way into the pool is held by the launch hook.
+  // A node on its way into the pool is held by the launch hook. One that was told to end is not: that is what was before.
+  const enters = lifecycleState === 'Warmed:Pending:Wait';
+  if (enters && state.ending === 'terminate') return undefined;
   const { launchHook, terminateHook } = config.autoScaling;
-  const hook = lifecycleState === 'Warmed:Pending:Wait' ? launchHook : terminateHook;
+  const hook = enters ? launchHook : terminateHook;
   if (hook === undefined) return 'no hook of ours';
   try {
     return (await completeHook(host, group, hook, 'CONTINUE')) ? `${hook} completed` : undefined;

@@ -1,7 +1,7 @@
 /** The only room that ends the machine. Not knowing never terminates: it asks until it knows. */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
-import type { Membership } from '../../core/host.ts';
+import type { Cloud, Membership } from '../../core/host.ts';
 import { ask, askOnce } from '../asking.ts';
 import { completeHook } from '../completion.ts';
 import type { Departure } from './departure.ts';
@@ -120,16 +120,33 @@ function waysOut(departure: Departure, membership: Membership | undefined | 'ref
   if (membership === undefined) return alone;
   const { launchHook } = config.autoScaling;
   const launching = typeof membership === 'object' && membership.lifecycleState === 'Pending:Wait';
-  const abandon: Way[] =
+  const first: Way[] =
     launching && launchHook !== undefined
-      ? [{ name: 'ABANDON', take: () => completeHook(host, membership.group, launchHook, 'ABANDON') }]
+      ? [{ name: 'ABANDON', take: (signal) => abandon(departure, membership.group, launchHook, signal) }]
       : [];
   return [
-    ...abandon,
-    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => cloud.terminateInGroup(signal)),
+    ...first,
+    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => endInGroup(cloud, signal)),
     { name: 'SetInstanceHealth', take: (signal) => reportUnhealthy(departure, signal) },
     ...alone,
   ];
+}
+
+/** Heard twice, it is the second time that is answered: there is no action any more. */
+async function abandon(departure: Departure, group: string, hook: string, signal: AbortSignal): Promise<boolean> {
+  if (await completeHook(departure.host, group, hook, 'ABANDON')) return true;
+  return isTerminating(await knowMembership(departure, signal));
+}
+
+/** A group that has begun with this very instance says that it is busy, as it does when it is busy with others. */
+async function endInGroup(cloud: Cloud, signal: AbortSignal): Promise<void> {
+  try {
+    await cloud.terminateInGroup(signal);
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    const membership = await cloud.readMembership(signal).catch(() => undefined);
+    if (!isTerminating(membership)) throw error;
+  }
 }
 
 async function reportUnhealthy(departure: Departure, signal: AbortSignal): Promise<boolean> {

@@ -2,7 +2,7 @@
 
 import { Refused } from '../../core/errors.ts';
 import type { Host, Registration } from '../../core/host.ts';
-import { retry, until } from '../../core/patience.ts';
+import { retry, settleMs, until } from '../../core/patience.ts';
 import type { Registered } from '../../core/state.ts';
 
 /** Unassigning runs the layer's shutdown recipes, which have two minutes by default, after the OpsWorks agent has come for them; a node that leaves waits no longer than this. */
@@ -29,7 +29,7 @@ async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal
 async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
   try {
     if (record.status !== 'unassigning') {
-      await patiently(host, signal, (inner) => gone(host.cloud.unassign(record.id, inner)));
+      await patiently(host, signal, (inner) => unlessMoved(host, record, inner));
     }
     const unassigned = async (inner: AbortSignal) => {
       const now = await host.cloud.readRegistration(record.id, inner);
@@ -41,6 +41,19 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
     signal.throwIfAborted();
     // An agent that is dead never confirms; deregistering is what counts.
     host.log.warn('not unassigned', { id: record.id, error: String(error) });
+  }
+}
+
+/** Heard twice, unassigning is answered for the second time: refused, because it has begun. */
+async function unlessMoved(host: Host, { id, status }: Registration, signal: AbortSignal): Promise<void> {
+  try {
+    await gone(host.cloud.unassign(id, signal));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    // What OpsWorks shows may be older than what it refuses for.
+    await host.clock.sleep(settleMs, signal);
+    const now = await host.cloud.readRegistration(id, signal);
+    if (now?.status === status) throw error;
   }
 }
 

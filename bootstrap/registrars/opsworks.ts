@@ -3,6 +3,7 @@
 import type { Config } from '../../core/config.ts';
 import { Refused } from '../../core/errors.ts';
 import type { Host, Registration } from '../../core/host.ts';
+import { settleMs } from '../../core/patience.ts';
 import type { Registered } from '../../core/state.ts';
 import type { Outcome, Trail } from '../step.ts';
 import { tagName } from '../steps/name-tag.ts';
@@ -129,12 +130,14 @@ function isRegistered({ status, layerIds }: Registration): boolean {
 }
 
 function registered(host: Host, id: string) {
+  const read = openRecord(host, id);
   return {
     what: `OpsWorks registration ${id}`,
     remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
     everyMs: pollMs,
     async look(signal: AbortSignal) {
-      const record = await mustRead(host, id, signal);
+      const record = await read(signal);
+      if (record === undefined) return { now: notFound };
       if (isRegistered(record)) return { done: record };
       if (failed.has(record.status)) throw new Refused(`OpsWorks record ${id} is ${record.status}`);
       return { now: record.status };
@@ -146,20 +149,23 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
   const { layerId } = placeOf(trail);
   const id = idOf(trail.registered);
   let outcome: Outcome = 'unchanged';
+  const read = openRecord(host, id);
+  const unlessMoved = openDeed(host);
   const wait = {
     what: `OpsWorks assignment of ${id}`,
     remedy: "see the layer's setup log in OpsWorks",
     everyMs: pollMs,
     async look(inner: AbortSignal) {
-      const record = await mustRead(host, id, inner);
+      const record = await read(inner);
+      if (record === undefined) return { now: notFound };
       const { status, layerIds } = record;
       if (layerIds.includes(layerId)) return afterAssign(record, config);
       outcome = 'changed';
       if (layerIds.length > 0 && !leaving.has(status)) {
         host.log.info('leaving another layer', { layerIds: layerIds.join(' ') });
-        await unlessMoved(host, record, inner, () => host.cloud.unassign(id, inner));
+        await unlessMoved(record, () => host.cloud.unassign(id, inner));
       } else if (status === 'registered') {
-        const asked = await unlessMoved(host, record, inner, () => host.cloud.assign(id, layerId, inner));
+        const asked = await unlessMoved(record, () => host.cloud.assign(id, layerId, inner));
         if (asked && !config.opsworks.waitForOnline) return { done: true };
       }
       return { now: status };
@@ -169,22 +175,27 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
   return outcome;
 }
 
-/** False: refused because the record has moved on. A call that was given up may have taken effect just before it was repeated. */
-async function unlessMoved(
-  host: Host,
-  { id, status, layerIds }: Registration,
-  signal: AbortSignal,
-  call: () => Promise<void>,
-): Promise<boolean> {
-  try {
-    await call();
-    return true;
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    const now = await mustRead(host, id, signal);
-    if (now.status === status && now.layerIds.join() === layerIds.join()) throw error;
-    return false;
-  }
+/** What OpsWorks shows may be older than what it knows: what costs the node its life is looked at for so long, three polls. */
+const sureMs = 3 * settleMs;
+
+/**
+ * Returns false where it is refused because the record has moved on, which is seen by the next look: a call that was given up
+ * may have taken effect just before it was repeated. Throws what is refused again and again.
+ */
+function openDeed({ clock }: Host): (record: Registration, call: () => Promise<void>) => Promise<boolean> {
+  let refused: { status: string; since: number } | undefined;
+  return async ({ status }, call) => {
+    try {
+      await call();
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      const now = clock.uptime();
+      if (refused?.status !== status) refused = { status, since: now };
+      if (now - refused.since >= sureMs) throw error;
+      return false;
+    }
+  };
 }
 
 function afterAssign({ id, status }: Registration, config: Config): { done: true } | { now: string } {
@@ -195,10 +206,19 @@ function afterAssign({ id, status }: Registration, config: Config): { done: true
   return { now: status };
 }
 
-async function mustRead(host: Host, id: string, signal: AbortSignal): Promise<Registration> {
-  const record = await host.cloud.readRegistration(id, signal);
-  if (record === undefined) throw new Refused(`OpsWorks record ${id} is gone: somebody deregistered this node`);
-  return record;
+const notFound = 'not found';
+
+/** A record that was listed a moment ago may not be known everywhere yet: throws only when it stays away. */
+function openRecord({ cloud, clock }: Host, id: string): (signal: AbortSignal) => Promise<Registration | undefined> {
+  let missingSince: number | undefined;
+  return async (signal) => {
+    const record = await cloud.readRegistration(id, signal);
+    if (record !== undefined) missingSince = undefined;
+    else missingSince ??= clock.uptime();
+    if (missingSince !== undefined && clock.uptime() - missingSince >= sureMs)
+      throw new Refused(`OpsWorks record ${id} is gone: somebody deregistered this node`);
+    return record;
+  };
 }
 
 function idOf(registered: Registered | undefined): string {

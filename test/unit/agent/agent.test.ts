@@ -497,6 +497,21 @@ describe('an operator', () => {
     expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
   });
 
+  // It had left its registrar, but its disk was well: it was made ACTIVE again, and given tasks that ended with it.
+  it('who wants a node back too late, whose disk was full once, does not have it given tasks', async () => {
+    const { stage, run } = await inService();
+    const { calls, instance } = stage.world;
+    calls.delays('close', 30_000, 1);
+    calls.onCall = ({ verb }) => {
+      if (verb === 'close') ask(stage, 'stay');
+    };
+    stage.fillDisk(95);
+    await run(15 * minute);
+    expect(instance.state).toBe('shutting-down');
+    expect(stage.world.machine.files.has(paths.request)).toBe(false);
+    expect(stage.deeds()).not.toContain('activate');
+  });
+
   // It came back after the stop, was DRAINING, in no registrar any more, and nobody ended it.
   it('to leave is obeyed even where a spot stop took over, and the machine came back', async () => {
     const { stage, run } = await inService();

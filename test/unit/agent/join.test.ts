@@ -188,6 +188,15 @@ describe('a node that joins', () => {
     expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(5 * minute);
   });
 
+  // The group had fetched it a second ago and was asked where that was not known yet: the hook was never completed, the node replaced.
+  it('is let into service though the group, asked once, still has it in the warm pool', async () => {
+    const node = launched();
+    node.world.clock.schedule(29_000, () => void (node.group.lifecycleState = 'Warmed:Running'));
+    node.world.clock.schedule(34_000, () => void (node.group.lifecycleState = 'Pending:Wait'));
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   // One lost answer of the metadata was taken for being in no pool: a node that was fine there was terminated.
   it('is not given up in a warm pool, nor while nobody can tell whether it is in one', async () => {
     for (const isSilent of [false, true]) {

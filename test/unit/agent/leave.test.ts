@@ -40,6 +40,23 @@ describe('a departure', () => {
     expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
   });
 
+  // Asked where the deregistration was not known yet, the target was healthy, which is not draining: its connections were cut.
+  it('does not take a target that has only just been deregistered for one without connections', async () => {
+    const stage = setStage(withBalancers({ loadBalancers: [] }));
+    const { clock, balancers } = stage.world;
+    const balancer = someBalancer(60_000);
+    let [until, knownAt] = [0, 0];
+    Object.defineProperty(balancer, 'drainsUntil', {
+      get: () => (clock.uptime() < knownAt ? 0 : until),
+      set(uptime: number) {
+        [until, knownAt] = [uptime, clock.uptime() + 4_000];
+      },
+    });
+    balancers.targetGroups.set(targetGroup, balancer);
+    const state = await stage.leaves();
+    expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
+  });
+
   it('waits no longer for connections than configured, and goes on without a balancer that refuses', async () => {
     const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));
     stage.world.balancers.loadBalancers.set('classic', someBalancer(3_600_000));
@@ -405,6 +422,43 @@ describe('the end of the machine', () => {
     await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
     expect(stage.group.hooks.map(({ ended }) => ended)).toEqual(['ABANDON', 'CONTINUE']);
     expect(stage.deeds()).not.toContain('terminateInGroup');
+  });
+
+  // What was answered was the second of two, for which there was no action any more: the node asked its group for minutes.
+  it('is on its way when its launch was abandoned by a call that was heard twice', async () => {
+    const stage = setStage();
+    stage.group.begin('launch');
+    stage.world.calls.onCall = ({ verb, args }) => {
+      if (verb !== 'completeHook' || args[2] !== 'ABANDON') return;
+      stage.group.hooks[0]!.active = false;
+      stage.group.begin('terminate');
+    };
+    await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+    expect(stage.deeds()).not.toContain('reportUnhealthy');
+  });
+
+  // The answer was lost, and from then on the group was busy: with this very instance, whose hook nobody completed for minutes.
+  it('asks its group once more whether it is the one that the group is busy with', async () => {
+    const stage = setStage();
+    stage.world.calls.losesAnswer('terminateInGroup', new Unavailable('socket hang up'), 1);
+    const state = await stage.leaves();
+    expect(stage.world.calls.of('terminateInGroup')).toHaveLength(1);
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    expect(state.troubles).toEqual([]);
+  });
+
+  // Its group had begun to end it, but was asked once more where it was still about to enter the warm pool: it was let in.
+  it('is not let into its warm pool by what its group said before', async () => {
+    const stage = setStage();
+    const said = ['Terminating:Wait', 'Warmed:Pending:Wait', 'Terminating:Wait'];
+    stage.group.begin('terminate');
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'readMembership') stage.group.lifecycleState = said.shift() ?? 'Terminating:Wait';
+    };
+    await stage.leaves({ cause: 'bootstrap-failed', reason: 'no registrar' });
+    const completed = stage.world.calls.of('completeHook').map(({ args }) => args[1]);
+    expect(completed).toEqual(['terminate']);
   });
 
   it('leaves a node that only drains to itself', async () => {

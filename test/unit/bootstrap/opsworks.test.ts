@@ -162,6 +162,52 @@ describe('the installer', () => {
     expect(stage.state().outcome).toBe('done');
   });
 
+  // An assignment was heard twice, the second time refused, and what OpsWorks showed was older than what it refused for.
+  it('is not given up for what OpsWorks refuses while it still shows what was before', async () => {
+    const stage = setStage(opsworksConfig());
+    const { calls, opsworks, clock } = stage.world;
+    calls.fails('assign', new Refused('instance is running_setup: only a registered one is assigned'));
+    calls.onCall = ({ verb }) => {
+      if (verb !== 'assign' || calls.of('assign').length > 1) return;
+      clock.schedule(9_000, () =>
+        Object.assign(opsworks.records[0]!, { layerIds: [layerId], status: 'running_setup' }),
+      );
+    };
+    await stage.boot();
+    expect(stage.state().outcome).toBe('done');
+  });
+
+  it('is given up when OpsWorks goes on refusing it', async () => {
+    const stage = setStage(opsworksConfig());
+    stage.world.calls.fails('assign', new Refused('not authorized', { code: 'AccessDeniedException' }));
+    expect(exitCode(await stage.fail())).toBe(77);
+  });
+
+  // It had been listed a moment ago, but another of AWS's computers did not know it yet: the node took it for deregistered.
+  it('is not given up because its record, just listed, is not known everywhere yet', async () => {
+    const stage = setStage(opsworksConfig());
+    const { calls, opsworks, clock } = stage.world;
+    calls.onCall = ({ verb }) => {
+      if (verb !== 'readRegistration' || calls.of('readRegistration').length > 1) return;
+      const records = opsworks.records.splice(0);
+      clock.schedule(9_000, () => void opsworks.records.push(...records));
+    };
+    await stage.boot();
+    expect(stage.state().outcome).toBe('done');
+    expect(opsworks.records).toHaveLength(1);
+  });
+
+  it('is given up when somebody has deregistered it', async () => {
+    const stage = setStage(opsworksConfig());
+    const { calls, opsworks } = stage.world;
+    calls.onCall = ({ verb }) => {
+      if (verb === 'readRegistration') opsworks.records.length = 0;
+    };
+    const error = await stage.fail();
+    expect(exitCode(error)).toBe(77);
+    expect(error.message).toContain('is gone');
+  });
+
   // The setup was over long ago, but the last call hung to the end: the node was given up for good.
   it('is not given up because a call hung while nobody knows what had become of the setup', async () => {
     const stage = setStage(
@@ -415,6 +461,19 @@ describe('leaving OpsWorks', () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
     stage.world.opsworks.unassignTakesMs = 200_000;
+    expect(await leave(stage, { id: 'r-1' })).toEqual([]);
+  });
+
+  // The first of two was the one that unassigned; the second was refused, and the record stayed for ever.
+  it('waits for an unassignment that was heard twice, and refused the second time', async () => {
+    const stage = setStage(opsworksConfig());
+    const record = addRecord(stage);
+    const { calls, clock } = stage.world;
+    calls.onCall = ({ verb }) => {
+      if (verb !== 'unassign') return;
+      record.status = 'unassigning';
+      clock.schedule(60_000, () => Object.assign(record, { layerIds: [], status: 'registered' }));
+    };
     expect(await leave(stage, { id: 'r-1' })).toEqual([]);
   });
 

@@ -99,7 +99,7 @@ function youngDeaths(count: number, now: number): ScalingActivity[] {
 test('where nodes die one after another, a node waits and tries again instead of dying', async () => {
   const { live, world, clock, host } = open();
   world.group!.activities.push(...youngDeaths(3, clock.now()));
-  world.calls.fails('assign', refused, 1);
+  world.calls.fails('readProvisioning', refused, 1);
   const before = clock.uptime();
   await live();
   expect(deaths(world)).toEqual([]);
@@ -126,7 +126,7 @@ test('the launch hook does not time out while the node waits', async () => {
   const { live, world, clock } = open(config);
   world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 120 }));
   world.group!.activities.push(...youngDeaths(3, clock.now()));
-  world.calls.fails('assign', refused, 1);
+  world.calls.fails('readProvisioning', refused, 1);
   await live();
   const beats = world.calls.of('heartbeat').map(({ at }) => at);
   expect(beats.length).toBeGreaterThan(3);
