@@ -65,9 +65,10 @@ const settings = {
 /** With Node's own AbortSignal, whose listeners are what leaks most easily. */
 function begin({ seed, pace }: Bored): { region: Region; node: Node } {
   const chance = openChance(seed);
-  const region = openRegion(boring(drawScenario(chance), pace), chance, 10);
+  const region = openRegion(boring(drawScenario(chance), pace), chance, undefined, 10);
   const { clock, weather } = region;
-  const sky: Sky = { clock, chance, weather, witness: openWitness(region), slowness: slowness[pace] };
+  const calm = { unrest: undefined, replicas: undefined };
+  const sky: Sky = { clock, chance, weather, ...calm, witness: openWitness(region), slowness: slowness[pace] };
   const node = openNode(region, 1);
   region.nodes.push(node);
   openDisk(region, node);

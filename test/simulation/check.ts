@@ -70,6 +70,13 @@ export function openWitness(region: Region): Witness {
       if (call.service === 'opsworks') node.truth.opsworksTroubleAt = region.clock.uptime();
       note(region, node, `${call.verb}: ${name}`, words(call));
     },
+    twist(call, { fault }) {
+      const node = nodeOf(region, call);
+      count(region.stats.faults, fault);
+      // As one that is slow.
+      if (fault === 'late answer') node.truth.faultAt = region.clock.uptime();
+      note(region, node, `${call.verb}: ${fault}`, words(call));
+    },
   };
 }
 

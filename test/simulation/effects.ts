@@ -3,6 +3,8 @@
 import type { Host } from '../../core/host.ts';
 import type { Chance } from './chance.ts';
 import type { SimulatedClock } from './clock.ts';
+import type { Replicas } from './replicas.ts';
+import type { Twist, Unrest } from './unrest.ts';
 import type { Fate, Service, Weather } from './weather.ts';
 
 /** One run of one program of ours, from its start to its end. */
@@ -36,6 +38,8 @@ export interface Witness {
   late(call: Call): void;
   /** It went wrong on the way. */
   fault(call: Call, name: string, fate: Fate): void;
+  /** It arrived, but not as if nobody else were there. */
+  twist(call: Call, twist: Twist): void;
 }
 
 export interface Sky {
@@ -44,6 +48,9 @@ export interface Sky {
   clock: SimulatedClock;
   chance: Chance;
   weather: Weather;
+  /** Only in some lives. */
+  unrest: Unrest | undefined;
+  replicas: Replicas | undefined;
   witness: Witness;
 }
 
@@ -94,10 +101,12 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
   if (fate.delayMs > 0) await pause(clock, fate.delayMs, process, signal ?? process.stop.signal);
   if (fate.fails !== undefined) throw fate.fails;
   if (!process.alive) return never();
+  const twist = fate.fault === undefined ? sky.unrest?.decide(call.service, call.verb) : undefined;
+  const twisted = twist === undefined ? effect : twistEffect(call, effect, twist, sky);
   witness.before(call);
   let result: unknown;
   try {
-    result = await effect();
+    result = await twisted();
   } catch (error) {
     witness.after(call, undefined, error);
     if (!process.alive) return never();
@@ -106,8 +115,31 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
   witness.after(call, result, undefined);
   if (doomed === 'after') kill(process);
   if (!process.alive) return never();
+  if (twist?.answerMs !== undefined) await pause(clock, twist.answerMs, process, signal ?? process.stop.signal);
   if (fate.lost !== undefined) throw fate.lost;
   return result;
+}
+
+/** What takes place instead. */
+function twistEffect(call: Call, effect: () => unknown, twist: Twist, sky: Sky): () => unknown {
+  const { witness, clock, replicas } = sky;
+  const { behindMs, againMs } = twist;
+  if (behindMs !== undefined) {
+    const older = replicas?.recall(call.process.node, call.verb, behindMs);
+    if (older === undefined) return effect;
+    witness.twist(call, twist);
+    return () => older(...call.args);
+  }
+  witness.twist(call, twist);
+  if (againMs === undefined) return effect;
+  if (againMs > 0) {
+    clock.schedule(againMs, () => void takeLate(call, effect, witness));
+    return effect;
+  }
+  return async () => {
+    await effect();
+    return effect();
+  };
 }
 
 /** Whoever asked has given up, or died: AWS does not know. What it refuses then nobody hears. */

@@ -9,7 +9,8 @@ import { count, note, type Region } from './region.ts';
 
 export function giveNotice(region: Region, sky: Sky, node: Node): void {
   const kinds = [
-    ...(region.scenario.spot ? [interrupt, interrupt, rebalance] : []),
+    // Auto Scaling keeps no spot instances in warm pools.
+    ...(region.scenario.spot && region.scenario.warmPool === undefined ? [interrupt, interrupt, rebalance] : []),
     ...(node.group?.lifecycleState === 'InService' ? [scaleIn] : []),
     maintain,
     operate,

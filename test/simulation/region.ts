@@ -7,7 +7,9 @@ import type { Chance } from './chance.ts';
 import { openSimulatedClock, type SimulatedClock } from './clock.ts';
 import type { Call } from './effects.ts';
 import type { Node } from './node.ts';
+import { openReplicas, type Replicas } from './replicas.ts';
 import type { Scenario } from './scenario.ts';
+import { longestLagMs, type Unrest } from './unrest.ts';
 import { openWeather, type Weather } from './weather.ts';
 
 /** The first thing that must never happen, but did. */
@@ -36,6 +38,9 @@ export interface Region {
   /** The same clock, as the fakes call it. */
   fakeClock: FakeClock;
   weather: Weather;
+  /** What AWS does on a fine day; only in some lives. */
+  unrest: Unrest | undefined;
+  replicas: Replicas | undefined;
   nodes: Node[];
   cluster: FakeCluster;
   activities: ScalingActivity[];
@@ -82,16 +87,18 @@ function render([at, node, what, detail]: [number, string, string, unknown]): st
   return `${(at / 1000).toFixed(3).padStart(11)} s  ${node.slice(-3)}  ${what}${text.slice(0, 220)}`;
 }
 
-export function openRegion(scenario: Scenario, chance: Chance, lines: number): Region {
+export function openRegion(scenario: Scenario, chance: Chance, unrest: Unrest | undefined, lines: number): Region {
   const clock = openSimulatedClock(Date.UTC(2030, 0, 1));
   const weather = openWeather(chance, clock.uptime, scenario.daily);
   for (const verb of scenario.denied) weather.denied.add(verb);
-  return {
+  const region: Region = {
     scenario,
     chance,
     clock,
     fakeClock: clock as unknown as FakeClock,
     weather,
+    unrest,
+    replicas: undefined,
     nodes: [],
     cluster: openFakeCluster(scenario.config.cluster),
     activities: [],
@@ -111,6 +118,8 @@ export function openRegion(scenario: Scenario, chance: Chance, lines: number): R
     },
     violation: undefined,
   };
+  if (unrest !== undefined) region.replicas = openReplicas(region, longestLagMs);
+  return region;
 }
 
 export function count(map: Map<string, number>, key: string, by = 1): void {

@@ -15,6 +15,7 @@ import { note, openRegion, violate, type Region, type Stats, type Violation } fr
 import { drawScenario, type Scenario } from './scenario.ts';
 
 import { heal } from './tasks.ts';
+import { openUnrest } from './unrest.ts';
 
 export interface Life {
   seed: number;
@@ -60,9 +61,10 @@ function takeOver(chance: Chance): () => void {
 
 async function live(seed: number, chance: Chance, lines: number): Promise<Life> {
   const scenario = drawScenario(chance);
-  const region = openRegion(scenario, chance, lines);
-  const { clock: time, weather } = region;
-  const sky: Sky = { clock: time, chance, weather, witness: openWitness(region), slowness: scenario.slowness };
+  const region = openRegion(scenario, chance, openUnrest(seed), lines);
+  const { clock: time, weather, unrest, replicas } = region;
+  const { slowness } = scenario;
+  const sky: Sky = { clock: time, chance, weather, unrest, replicas, witness: openWitness(region), slowness };
   const unhandled = (error: unknown) =>
     violate(region, 'nothing unhandled', undefined, `nobody handled: ${String(error)}`);
   process.on('unhandledRejection', unhandled);
@@ -99,6 +101,7 @@ function calmDown(region: Region): void {
   region.calm = true;
   region.calmSince = region.clock.uptime();
   region.weather.clear();
+  region.unrest?.clear();
   for (const node of region.nodes) {
     setUsed(region, node, 40);
     heal(region, node);
@@ -133,6 +136,7 @@ async function play(region: Region, end: number): Promise<void> {
       else obeySystemd(region, node);
     }
     checkEvent(region);
+    region.replicas?.look();
   }
 }
 

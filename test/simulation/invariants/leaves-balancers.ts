@@ -1,5 +1,5 @@
 import { reasons, type Reason } from '../causes.ts';
-import type { Node } from '../node.ts';
+import { ownInstance, type Node } from '../node.ts';
 import type { Region } from '../region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
@@ -18,7 +18,8 @@ export const leavesBalancers: Invariant = {
     const { verb, process, args } = call;
     const ends =
       isDeadly(call) || (verb === 'completeHook' && args[1] === region.scenario.config.autoScaling.terminateHook);
-    if (process.name !== 'agent' || !(ends || verb === 'stopTask')) return undefined;
+    const drains = verb === 'drain' && isDrainedLater(region, node);
+    if (process.name !== 'agent' || !(ends || drains || verb === 'stopTask')) return undefined;
     const now = region.clock.uptime();
     const { faultAt, elbTroubleAt } = node.truth;
     if (hurries(region, node) || now - faultAt < patienceMs || now - elbTroubleAt < departureMs) return undefined;
@@ -27,6 +28,12 @@ export const leavesBalancers: Invariant = {
 };
 
 const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'disk', 'ecs-agent'];
+
+/** A full disk is treated by draining; once more changes nothing. */
+function isDrainedLater(region: Region, node: Node): boolean {
+  const why = reasons(node, region.clock.uptime(), 3_600_000);
+  return !why.includes('disk') && ownInstance(region, node)?.status === 'ACTIVE';
+}
 
 /** Others have set the time; or the departure is to be undone, which leaves alone what ACTIVE would not bring back. */
 function hurries({ clock }: Region, node: Node): boolean {
