@@ -1,19 +1,29 @@
-// node scripts/mutants.ts [--only NAME]… [--seeds N]: plants each fault of test/simulation/mutants in a copy of the tree, and
-// tells who finds it: the simulation within a fixed number of lives, or days in which nothing happens, or else the unit tests.
-// Exit code 1 when one is not found.
+// npm run mutants -- [--first] [--lives N] [--write] [NAME…]: plants each fault of test/simulation/mutants, or those that are named,
+// in a copy of the tree, and tells who finds it: the unit tests beside the patched files, and the simulation within N lives; where
+// neither does, all unit tests, and days in which nothing happens.
+//
+// Each result is printed as it is known, all of them as a table at the end, with exit code 1 when a fault is found by nobody.
+// --first: whoever finds it first is enough. --write: keeps the table in test/simulation/mutants/README.md.
 
-import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const { values } = parseArgs({
-  options: { only: { type: 'string', multiple: true }, seeds: { type: 'string', default: '150' } },
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    first: { type: 'boolean', default: false },
+    lives: { type: 'string', default: '150' },
+    write: { type: 'boolean', default: false },
+  },
 });
 
 const root = join(import.meta.dirname, '..');
 const folder = join(root, 'test/simulation/mutants');
+const report = join(folder, 'README.md');
 const firstSeed = 1;
 
 /** What the simulation and the unit tests need. */
@@ -39,102 +49,207 @@ const files = [
   'test/count-reporter.ts',
   'test/binary.ts',
 ];
+const unitFolders = ['agent', 'bootstrap', 'commands', 'core'];
 
-/** An endless loop is found, too. */
+/** Ten times what they take: an endless loop is found, too. */
 const simulationMs = 180_000;
 const unitMs = 240_000;
 
 interface Run {
   code: number;
   output: string;
+  hangs: boolean;
 }
 
-function run(file: string, args: string[], cwd: string, timeout: number): Promise<Run> {
-  return new Promise((resolve) => {
-    const options = {
+/** In a process group of its own: what hangs may have children that hang. */
+function run(file: string, args: string[], cwd: string, timeoutMs: number): Promise<Run> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, {
       cwd,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
-      timeout,
-      killSignal: 'SIGKILL' as const,
-      maxBuffer: 64 * 1024 * 1024,
+    });
+    let output = '';
+    let hangs = false;
+    const kill = () => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     };
-    execFile(file, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-      resolve({ code, output: `${stdout}\n${stderr}` });
+    const timer = setTimeout(() => {
+      hangs = true;
+      kill();
+    }, timeoutMs);
+    process.once('exit', kill);
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => (output += text));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      process.off('exit', kill);
+      resolve({ code: code ?? -1, output, hangs });
     });
   });
 }
 
 /** Once: what others write meanwhile must not be taken for a planted fault. */
 async function copyTree(): Promise<string> {
-  const tree = await mkdtemp(join(tmpdir(), 'ecs-node-mutant-'));
-  await mkdir(join(tree, 'test'));
-  for (const path of [...copied, ...files]) await cp(join(root, path), join(tree, path), { recursive: true });
-  await symlink(join(root, 'node_modules'), join(tree, 'node_modules'));
-  return tree;
+  const copy = await mkdtemp(join(tmpdir(), 'ecs-node-mutant-'));
+  await mkdir(join(copy, 'test'));
+  for (const path of [...copied, ...files]) await cp(join(root, path), join(copy, path), { recursive: true });
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+  return copy;
 }
 
-/** Who found it, and how; undefined: nobody did. */
-async function hunt(tree: string): Promise<string | undefined> {
-  const args = ['scripts/simulate.ts', '--seed', String(firstSeed), '--seeds', values.seeds, '--lines', '1', '--stop'];
-  const simulation = await run(process.execPath, args, tree, simulationMs);
-  if (simulation.code === -1) return 'simulation: does not end';
-  const [, seed, invariant] = /FAILED {2}seed (\d+): (.*)/.exec(simulation.output) ?? [];
-  if (seed !== undefined) return `simulation: seed ${seed}, ${invariant}`;
-  if (simulation.code !== 0) return `simulation: ${simulation.output.trim().split('\n').at(-1)}`;
-  const boredom = await run(process.execPath, ['scripts/simulate.ts', '--days', '4'], tree, simulationMs);
-  if (boredom.code !== 0) return `boredom: ${/FAILED: (.*?) \(/.exec(boredom.output)?.[1] ?? 'does not end'}`;
-  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const unitArgs = [
-    vitest,
-    'run',
-    '--project',
-    'source',
-    '--bail',
-    '1',
-    'test/unit/agent',
-    'test/unit/bootstrap',
-    'test/unit/commands',
-    'test/unit/core',
-  ];
-  const unit = await run(process.execPath, unitArgs, tree, unitMs);
-  if (unit.code === 0) return undefined;
-  const [, title] = /FAIL.*?> (.*)/.exec(unit.output) ?? [];
-  return `unit test: ${title ?? 'does not end'}`;
+/** Looks for the fault in a tree; resolves with how it was found. */
+type Hunter = (tree: string) => Promise<string | undefined>;
+
+const simulated: Hunter = async (tree) => {
+  const args = ['scripts/simulate.ts', '--seed', String(firstSeed), '--seeds', values.lives, '--lines', '1', '--stop'];
+  const { code, output, hangs } = await run(process.execPath, args, tree, simulationMs);
+  if (hangs) return 'a life does not end';
+  const [, seed, invariant] = /FAILED {2}seed (\d+): (.*)/.exec(output) ?? [];
+  if (seed !== undefined) return `life ${Number(seed) - firstSeed + 1}: ${invariant}`;
+  return code === 0 ? undefined : lastLine(output);
+};
+
+const bored: Hunter = async (tree) => {
+  const { code, output, hangs } = await run(
+    process.execPath,
+    ['scripts/simulate.ts', '--days', '4'],
+    tree,
+    simulationMs,
+  );
+  if (hangs) return 'days in which nothing happens do not end';
+  return code === 0
+    ? undefined
+    : `days in which nothing happens: ${/FAILED: (.*?) \(/.exec(output)?.[1] ?? lastLine(output)}`;
+};
+
+const tested =
+  (folders: readonly string[]): Hunter =>
+  async (tree) => {
+    const paths = folders.map((name) => `test/unit/${name}/`);
+    const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'source', '--bail', '1', ...paths];
+    const { code, output, hangs } = await run(process.execPath, args, tree, unitMs);
+    if (code === 0) return undefined;
+    const [, file, title] = /FAIL.*?test\/unit\/(\S+) > (.*)/.exec(output) ?? [];
+    if (file !== undefined) return `${file}: ${title}`;
+    return hangs ? 'the tests do not end' : lastLine(output);
+  };
+
+function lastLine(output: string): string {
+  return output.trim().split('\n').at(-1) ?? '';
 }
 
-async function tryMutant(patch: string, tree: string): Promise<{ isFound: boolean; line: string }> {
+interface Result {
+  name: string;
+  fault: string;
+  /** By hunter. */
+  found: { test?: string; life?: string };
+  /** Why it could not be planted. */
+  unplanted?: string;
+}
+
+/** `near`: the folders of unit tests that are asked first. */
+async function hunt(tree: string, near: readonly string[]): Promise<Result['found']> {
+  const test = await tested(near)(tree);
+  if (test !== undefined && values.first) return { test };
+  const life = await simulated(tree);
+  if (test !== undefined || life !== undefined) return { ...(test && { test }), ...(life && { life }) };
+  const days = await bored(tree);
+  if (days !== undefined) return { life: days };
+  const far = unitFolders.filter((name) => !near.includes(name));
+  const other = far.length === 0 ? undefined : await tested(far)(tree);
+  return other === undefined ? {} : { test: other };
+}
+
+async function tryMutant(patch: string, tree: string): Promise<Result> {
   const input = join(tree, 'test/simulation/mutants', patch);
-  const [why = ''] = (await readFile(input, 'utf8')).split('\n');
-  const name = patch.replace(/\.patch$/, '').padEnd(36);
+  const text = await readFile(input, 'utf8');
+  const [fault = ''] = text.split('\n');
+  const name = patch.replace(/\.patch$/, '');
   const apply = (...how: string[]) => run('patch', ['-p1', '--batch', '--input', input, ...how], tree, 10_000);
   const applied = await apply('--dry-run');
-  if (applied.code !== 0) {
-    return { isFound: false, line: `${name} DOES NOT APPLY: ${applied.output.trim().split('\n').at(-1)}` };
-  }
+  if (applied.code !== 0) return { name, fault, found: {}, unplanted: lastLine(applied.output) };
   await apply();
-  const finder = await hunt(tree);
-  await apply('--reverse');
-  return { isFound: finder !== undefined, line: `${name} ${finder ?? 'NOT FOUND'}\n    ${why}` };
-}
-
-const patches = (await readdir(folder)).filter((name) => name.endsWith('.patch')).toSorted();
-const chosen =
-  values.only === undefined ? patches : patches.filter((name) => values.only?.includes(name.replace(/\.patch$/, '')));
-
-const tree = await copyTree();
-try {
-  // A tree that fails without a planted fault would find every one of them.
-  const early = await hunt(tree);
-  if (early !== undefined) throw new Error(`without a planted fault something is found already: ${early}`);
-  let found = 0;
-  for (const patch of chosen) {
-    const { isFound, line } = await tryMutant(patch, tree);
-    if (isFound) found += 1;
-    console.log(line);
+  try {
+    const touched = [...text.matchAll(/^\+\+\+ b\/(\w+)\//gm)].map(([, top = '']) => top);
+    return {
+      name,
+      fault,
+      found: await hunt(
+        tree,
+        unitFolders.filter((each) => touched.includes(each)),
+      ),
+    };
+  } finally {
+    await apply('--reverse');
   }
-  console.log(`${found} of ${chosen.length} planted faults found`);
-  process.exitCode = found === chosen.length ? 0 : 1;
-} finally {
-  await rm(tree, { recursive: true, force: true });
 }
+
+function isFound({ found }: Result): boolean {
+  return found.test !== undefined || found.life !== undefined;
+}
+
+function renderLine({ name, fault, found, unplanted }: Result): string {
+  const { test, life } = found;
+  const finders = [test && `unit test: ${test}`, life && `simulation: ${life}`].filter((each) => each !== undefined);
+  const what = unplanted === undefined ? finders : [`DOES NOT APPLY: ${unplanted}`];
+  return [`${name}: ${fault}`, ...(what.length === 0 ? ['NOT FOUND'] : what).map((each) => `    ${each}`)].join('\n');
+}
+
+function renderTable(results: readonly Result[]): string {
+  const cell = (text = '–') => text.replaceAll('|', '\\|');
+  return [
+    '| fault | what goes wrong | simulation | unit test |',
+    '|---|---|---|---|',
+    ...results.map(
+      ({ name, fault, found }) => `| ${name} | ${cell(fault)} | ${cell(found.life)} | ${cell(found.test)} |`,
+    ),
+  ].join('\n');
+}
+
+function renderVerdict(results: readonly Result[]): string {
+  const living = results.filter((result) => !isFound(result)).map(({ name }) => name);
+  const lives = results.filter(({ found }) => found.life !== undefined).length;
+  const tests = results.filter(({ found }) => found.test !== undefined).length;
+  const counted = `${results.length - living.length} of ${results.length} planted faults found`;
+  const rest = living.length === 0 ? '' : `; not found: ${living.join(', ')}`;
+  return `${counted}, ${lives} by the simulation, ${tests} by unit tests${rest}`;
+}
+
+/** What stands above the table stays. */
+async function writeReport(results: readonly Result[]): Promise<void> {
+  const [head = ''] = (await readFile(report, 'utf8')).split('\n## ');
+  const body = ['## Who finds them', '', `${renderVerdict(results)}.`, '', renderTable(results), ''].join('\n');
+  await writeFile(report, `${head.trimEnd()}\n\n${body}`);
+}
+
+async function choose(): Promise<string[]> {
+  const patches = (await readdir(folder)).filter((name) => name.endsWith('.patch')).toSorted();
+  const unknown = positionals.filter((name) => !patches.includes(`${name}.patch`));
+  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')} in test/simulation/mutants`);
+  return positionals.length === 0
+    ? patches
+    : patches.filter((name) => positionals.includes(name.replace(/\.patch$/, '')));
+}
+
+const chosen = await choose();
+if (values.write && positionals.length > 0) throw new Error('--write is for the table of all faults');
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+const tree = await copyTree();
+process.once('exit', () => rmSync(tree, { recursive: true, force: true }));
+// A tree that fails without a planted fault would find every one of them.
+const early = await hunt(tree, unitFolders);
+if (early.test !== undefined || early.life !== undefined)
+  throw new Error(`without a planted fault something is found already: ${early.test ?? early.life}`);
+const results: Result[] = [];
+for (const patch of chosen) {
+  const result = await tryMutant(patch, tree);
+  results.push(result);
+  console.log(renderLine(result));
+}
+console.log(`\n${renderTable(results)}\n\n${renderVerdict(results)}`);
+if (values.write) await writeReport(results);
+process.exitCode = results.every(isFound) ? 0 : 1;
