@@ -36,11 +36,11 @@ const rooms: Record<Phase, Room> = {
     await leaveRegistrar(departure, signal);
   },
   async terminate(departure, signal) {
-    if (departure.state.cause !== 'bootstrap-failed') await drainLatecomer(departure, signal);
+    await drainLatecomer(departure, signal);
     await terminate(departure, signal);
   },
   async hook(departure, signal) {
-    if (departure.state.ending === 'await') await drainLatecomer(departure, signal);
+    await drainLatecomer(departure, signal);
     // Both to their end: a stop does not cut off a hook that is being completed.
     const [left] = await Promise.allSettled([leaveGroup(departure, signal), drainUntilTaken(departure, signal)]);
     if (left.status === 'rejected') throw left.reason;

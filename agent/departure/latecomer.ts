@@ -9,7 +9,9 @@ const lastTryMs = 10_000;
 
 /** ECS may not have known the node, or have been silent, when it was time to drain it; since then tasks may have arrived. Never throws. */
 export async function drainLatecomer(departure: Departure, signal: AbortSignal): Promise<void> {
-  if (departure.state.drainedAt !== undefined) return;
+  const { drainedAt, cause } = departure.state;
+  // ECS is not even started before the bootstrap is done.
+  if (drainedAt !== undefined || cause === 'bootstrap-failed') return;
   try {
     await drain(departure, signal, lastTryMs);
     if (departure.state.drainedAt !== undefined) await waitForTasks(departure, signal);

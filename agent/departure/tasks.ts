@@ -38,8 +38,9 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
   const place = await findPlace(host, config, Math.min(30_000, Math.max(departure.leftMs(), 5_000)), signal);
   if (place === undefined) return;
   const look = openSight(departure, place);
-  const patienceMs =
-    config.leave.drainSeconds * 1000 - Math.max(0, host.clock.now() - (state.entered.tasks ?? host.clock.now()));
+  // Who was DRAINING later than it began to wait gives its tasks as much time as any other.
+  const since = Math.max(state.entered.tasks ?? host.clock.now(), state.drainedAt ?? 0);
+  const patienceMs = config.leave.drainSeconds * 1000 - Math.max(0, host.clock.now() - since);
   const stopMs = state.hardDeadline === true ? departure.leftMs() - stopGraceMs : departure.leftMs();
   const rest = await waitUntilGone(departure, look, Math.min(patienceMs, stopMs), signal);
   if (rest.length === 0) return stopDaemonTasks(departure, place, look, signal);

@@ -6,6 +6,7 @@ import { ask, askOnce } from '../asking.ts';
 import { completeHook } from '../completion.ts';
 import type { Departure } from './departure.ts';
 import { farewell } from './farewell.ts';
+import { drainLatecomer } from './latecomer.ts';
 
 interface Way {
   name: string;
@@ -36,6 +37,7 @@ export async function terminate(departure: Departure, signal: AbortSignal): Prom
       if (await tryWay(departure, way, signal)) return;
     }
     await host.clock.sleep(roundMs, signal);
+    await drainLatecomer(departure, signal);
   }
 }
 

@@ -141,6 +141,55 @@ describe('a departure', () => {
     expect(stopped).toBe(true);
   });
 
+  // It was to leave a warm pool, which takes a minute; the group fetched it in that minute, and it ended under the tasks that it got.
+  it('drains also a node that its group fetches from the warm pool while it waits for its end', async () => {
+    for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
+      const stage = setStage(configOf({ leave: { drainSeconds: 60, atDeadline } }));
+      const { cluster, clock, calls } = stage.world;
+      const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+      [cluster.instances, stage.world.localAgent] = [[], undefined];
+      stage.group.lifecycleState = 'Warmed:Running';
+      clock.schedule(25_000, () => {
+        stage.group.begin('launch');
+        [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+        cluster.addTask(stage.own.arn, { stopsAfterMs: 50_000 });
+      });
+      let running: boolean | undefined;
+      calls.onCall = ({ verb }) => {
+        if (verb === 'completeHook') running ??= cluster.tasks.some(({ lastStatus }) => lastStatus !== 'STOPPED');
+      };
+      await stage.leaves({ cause: 'operator' });
+      expect(stage.deeds()).toEqual([
+        'deregister',
+        'tagSelf',
+        'terminateInGroup',
+        'reportUnhealthy',
+        'drain',
+        'completeHook',
+      ]);
+      expect(running).toBe(false);
+    }
+  });
+
+  it('drains also a node that registers while nobody lets it end', async () => {
+    const stage = setStage();
+    const { cluster, clock, calls } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent, stage.world.group] = [[], undefined, undefined];
+    for (const way of ['terminateSelf', 'powerOff']) calls.fails(way, new Refused('AccessDenied'), 1);
+    clock.schedule(30_000, () => {
+      [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+      cluster.addTask(stage.own.arn, { stopsAfterMs: 20_000 });
+    });
+    let running: boolean | undefined;
+    calls.onCall = ({ verb }) => {
+      if (verb === 'terminateSelf') running = cluster.tasks.some(({ lastStatus }) => lastStatus !== 'STOPPED');
+    };
+    await stage.leaves({ cause: 'operator' });
+    expect(stage.deeds().slice(-4)).toEqual(['terminateSelf', 'powerOff', 'drain', 'terminateSelf']);
+    expect(running).toBe(false);
+  });
+
   /** Reclaimed while ECS does not know it; it registers after so long. */
   const reclaimed = (registersAfterMs: number) => {
     const stage = setStage();
