@@ -139,7 +139,10 @@ async function firstStatus(
 
 function tellJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {
   book.change((status) => {
-    const since = status.join.state === state ? status.join.since : host.clock.now();
+    const { join: before } = status;
+    // Said again every few seconds while it waits.
+    if (before.state === state && before.detail === detail) return status;
+    const since = before.state === state ? before.since : host.clock.now();
     return { ...status, join: { state, detail, since } };
   });
 }

@@ -3,7 +3,7 @@
 import type { Config } from '../core/config.ts';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { within } from '../core/patience.ts';
+import { pauseAfter, within } from '../core/patience.ts';
 import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
@@ -85,6 +85,7 @@ async function waitInService(host: Host, config: Config, tell: Tell, signal: Abo
   const { clock } = host;
   const timeoutMs = config.join.timeoutSeconds * 1000;
   const looks = [openRegistration(host, config), ...config.join.checks.map((check) => openCheck(host, check))];
+  const began = clock.uptime();
   // Time out of any pool in which AWS answered: only that may count against the node.
   let heardMs = 0;
   let pauseMs = everyMs;
@@ -95,7 +96,7 @@ async function waitInService(host: Host, config: Config, tell: Tell, signal: Abo
     if (missing !== last) host.log.info('not in service yet', { missing });
     last = missing;
     tell('joining', missing);
-    pauseMs = heard ? everyMs : Math.min(pauseMs * 2, maxPauseMs);
+    pauseMs = heard ? everyMs : Math.min(pauseMs * 2, pauseAfter(asked - began, maxPauseMs));
     await clock.sleep(heard ? pauseMs : pauseMs * (0.5 + 0.5 * Math.random()), signal);
     const pool = await askPool(host, signal);
     if (pool === 'in') return false;

@@ -15,6 +15,9 @@ const everyMs = 5_000;
 /** All calls to Auto Scaling share one limit: a group that is launched at once must not keep itself from being heard. */
 const maxPauseMs = 30_000;
 
+/** What was seen of ECS is good for a while only: with fewer tries in that time most of them would cost another look at ECS. */
+const leastTries = 8;
+
 /** In service, or in a pool, whatever the hook says. */
 const over = /^(InService|Pending:Proceed|Terminat|Detach|Standby|EnteringStandby|Warmed:(Stopped|Running|Hibernated))/;
 
@@ -101,7 +104,8 @@ export async function completeLaunchHook(
         return true;
       }
       host.log.warn('launch hook not completed yet', { error: messageOf(error) });
-      sight.pauseMs = Math.min((sight.pauseMs ?? everyMs) * 2, maxPauseMs);
+      const longestMs = Math.max(everyMs, Math.min(maxPauseMs, withinMs / leastTries));
+      sight.pauseMs = Math.min((sight.pauseMs ?? everyMs) * 2, longestMs);
     }
     await host.clock.sleep((sight.pauseMs ?? everyMs) * (0.5 + 0.5 * Math.random()), signal);
   }

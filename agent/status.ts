@@ -93,9 +93,10 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
   return {
     read: () => status,
     change(change) {
-      status = change(status);
+      const before = status;
+      status = change(before);
       // Who is awake looks for himself before he sleeps again.
-      if (!wake.signal.aborted && changed()) wake.abort(new Error('changed'));
+      if (status !== before && !wake.signal.aborted && changed()) wake.abort(new Error('changed'));
     },
     again(watcher, same) {
       status.watchers[watcher] = same;

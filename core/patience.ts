@@ -22,7 +22,7 @@ export interface Patience {
   signal: AbortSignal;
   /** Give up after this long, counted from the first try. */
   withinMs: number;
-  /** Pause after the first failure; doubles up to `maxPauseMs`. Default 1 s. */
+  /** Pause after the first failure; doubles up to `maxPauseMs`, and beyond in a long wait. Default 1 s. */
   pauseMs?: number;
   /** Default 20 s: long enough to be gentle to an API in trouble, short enough to notice its recovery. */
   maxPauseMs?: number;
@@ -41,21 +41,40 @@ export function mayHeal(error: unknown): boolean {
   return error instanceof Unavailable;
 }
 
+/** Of the time waited so far: so much later at most who asks seldom hears that it is over. */
+const longPauseShare = 0.1;
+
+/** However long it takes, a recovery is noticed within this. */
+const longestPauseMs = 90_000;
+
+/**
+ * The longest pause between two questions of somebody who has waited so long: where thousands share a limit, each that asks at
+ * its usual pace keeps the others from being heard for as long as it takes.
+ */
+export function pauseAfter(waitedMs: number, usualMs: number): number {
+  return Math.max(usualMs, Math.min(waitedMs * longPauseShare, longestPauseMs));
+}
+
 /**
  * Tries until it works, retrying what may heal with exponential backoff and full jitter.
  * Throws the last failure as `Unavailable` when the patience is used up, anything else at once.
  */
 export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, patience: Patience): Promise<T> {
   const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random = Math.random } = patience;
-  const until = clock.uptime() + withinMs;
-  for (let ceiling = pauseMs; ; ceiling = Math.min(ceiling * 2, maxPauseMs)) {
+  const began = clock.uptime();
+  const until = began + withinMs;
+  for (let ceiling = pauseMs; ; ceiling = Math.min(ceiling * 2, pauseAfter(clock.uptime() - began, maxPauseMs))) {
     signal.throwIfAborted();
     try {
       return await within(until - clock.uptime(), attempt, clock, signal);
     } catch (error) {
       if (signal.aborted || !mayHeal(error)) throw error;
       // Half fixed, half random: never a busy loop, never a herd.
-      const pause = Math.min(ceiling / 2 + (ceiling / 2) * random(), maxPauseMs);
+      const pause = Math.min(
+        ceiling / 2 + (ceiling / 2) * random(),
+        // However slow it has become, it asks once more before the time is up.
+        Math.max(maxPauseMs, until - clock.uptime() - maxPauseMs),
+      );
       if (clock.uptime() + pause >= until) throw new Unavailable(messageOf(error), { cause: error });
       patience.onRetry?.(error, pause);
       await clock.sleep(pause, signal);

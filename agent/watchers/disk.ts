@@ -6,6 +6,7 @@ import type { DiskUse, Host } from '../../core/host.ts';
 import { isQueued, leaveQueue, mayGo } from '../brake.ts';
 import { findPlace, resumePlacement, stopPlacement } from '../container-instance.ts';
 import { watchedPaths } from '../docker-root.ts';
+import { openPace } from '../pace.ts';
 import type { Finding, Watcher } from '../watcher.ts';
 
 /** Looking up a place costs a call or two; the next check comes in a minute anyway. */
@@ -55,6 +56,7 @@ function renderUse(use: DiskUse): object {
 
 export function watchDisk(config: Config): Watcher {
   const { checkSeconds, maxLeavingPercent } = config.disk;
+  const lookAtQueue = openPace();
   return {
     name: 'disk',
     everyMs: checkSeconds * 1000,
@@ -86,7 +88,8 @@ export function watchDisk(config: Config): Watcher {
     async recover(host, signal) {
       const place = await findPlace(host, config, placeMs, signal);
       // Only the queue tells, also after a reboot, that it was us who stopped placement, and not a person.
-      if (place === undefined || !(await isQueued(host, place, 'disk', signal))) return;
+      if (place === undefined) return;
+      if (!(await lookAtQueue(host.clock, () => isQueued(host, place, 'disk', signal)))) return;
       await resumePlacement(host, place, placeMs, signal);
       await leaveQueue(host, place, 'disk', signal);
       host.log.info('disk freed, ACTIVE again');

@@ -6,6 +6,7 @@ import type { Host } from '../../core/host.ts';
 import { askOnce } from '../asking.ts';
 import { isQueued, leaveQueue, mayGo } from '../brake.ts';
 import { findPlace, readLocalAgent } from '../container-instance.ts';
+import { openPace } from '../pace.ts';
 import type { Finding, Watcher } from '../watcher.ts';
 
 /** How often ECS is asked although the agent on this machine answers: agents have looked healthy while disconnected. */
@@ -18,6 +19,8 @@ export function watchEcsAgent(config: Config): Watcher {
   const { action, pollSeconds, patienceSeconds, restarts, maxDisconnectedPercent } = config.ecsAgent;
   // Only spares calls: what ECS said last. What follows from it is the judge's business.
   let asked: { at: number; connected: boolean; arn: string | undefined } | undefined;
+  const crossCheck = openPace();
+  const lookAtQueue = openPace();
 
   const ailing = (reason: string): Finding => ({
     kind: 'ailing',
@@ -42,9 +45,13 @@ export function watchEcsAgent(config: Config): Watcher {
       const recent = asked !== undefined && asked.connected && now - asked.at < crossCheckMs;
       if (arn !== undefined && recent) return { kind: 'well' };
       // A second opinion: the introspection port may be closed on a node that works.
-      const known = await askOnce(host, signal, (inner) =>
-        host.cloud.readContainerInstance(local?.cluster ?? config.cluster, arn ?? asked?.arn, inner),
-      );
+      const ask = () =>
+        askOnce(host, signal, (inner) =>
+          host.cloud.readContainerInstance(local?.cluster ?? config.cluster, arn ?? asked?.arn, inner),
+        );
+      // An agent that is silent, or was disconnected, is asked about each time.
+      const isAiling = arn === undefined || asked?.connected === false;
+      const known = await (isAiling ? ask() : crossCheck(host.clock, ask));
       asked = { at: now, connected: known?.agentConnected === true, arn: known?.arn };
       if (known === undefined) return ailing('ECS does not know this node');
       if (!known.agentConnected) {
@@ -69,7 +76,8 @@ export function watchEcsAgent(config: Config): Watcher {
 
     async recover(host, signal) {
       const place = await findPlace(host, config, 20_000, signal);
-      if (place === undefined || !(await isQueued(host, place, 'ecs-agent', signal))) return;
+      if (place === undefined) return;
+      if (!(await lookAtQueue(host.clock, () => isQueued(host, place, 'ecs-agent', signal)))) return;
       await leaveQueue(host, place, 'ecs-agent', signal);
     },
   };

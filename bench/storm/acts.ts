@@ -7,6 +7,7 @@ import { drawBadImage, drawCalls, drawLaunches, drawReclaim, type Pictures } fro
 import { reclaimTenth } from './reclaim-act.ts';
 import { patient } from './settings.ts';
 import { tabulateBadImage, tabulateCalls, tabulateLaunches, tabulateReclaim } from './tables.ts';
+import type { World } from './world.ts';
 
 export const acts = ['launch', 'opsworks', 'reclaim', 'bad-image'] as const;
 export type Act = (typeof acts)[number];
@@ -17,11 +18,11 @@ export interface Result {
   tables: Tables;
 }
 
-/** Systems Manager costs one call more than no registrar: of so many nodes one of the two is enough to look at. */
+/** Systems Manager costs one call more than no registrar: of more nodes one of the two is enough to look at. */
 const mostTwice = 1_000;
 
-/** With a patient configuration a thousand are in service by then. */
-const opsworksMs = 4 * 3_600_000;
+/** One call per second is six calls for each of a thousand nodes by then, of the eight that each needs. */
+const opsworksMs = 6 * 3_600_000;
 
 /** Who has not registered in the first hour never does: the script asks once, and then only polls. */
 const scriptMs = 3_600_000;
@@ -29,10 +30,13 @@ const scriptMs = 3_600_000;
 /** More than two windows of the storm guard; of ten thousand nodes one and a half. */
 const badImageHours = (nodes: number) => (nodes > mostTwice ? 1.5 : 2.5);
 
-const fleets: readonly Booting[] = [
-  { label: 'registrar none', registrar: 'none' },
-  { label: 'registrar ssm', registrar: 'ssm' },
-];
+const fleetsOf = (nodes: number): readonly [Booting, ...Booting[]] =>
+  nodes > mostTwice
+    ? [{ label: 'registrar none, launch hook of 2 h', registrar: 'none', hookSeconds: 7200 }]
+    : [
+        { label: 'registrar none', registrar: 'none' },
+        { label: 'registrar ssm', registrar: 'ssm' },
+      ];
 
 const inOpsWorks: readonly Booting[] = [
   { label: 'ecs-node, as by default', registrar: 'opsworks', limitMs: opsworksMs },
@@ -40,11 +44,28 @@ const inOpsWorks: readonly Booting[] = [
   { label: 'bash script', registrar: 'opsworks', script: true, limitMs: scriptMs },
 ];
 
-type Say = (text: string) => void;
+export interface Stage {
+  nodes: number;
+  seed: number;
+  say(text: string): void;
+  /** A launch that is over, for the act that goes on with its first fleet. */
+  launched?: World;
+}
 
-export const perform: Record<Act, (nodes: number, seed: number, say: Say) => Promise<Result>> = {
-  async launch(nodes, seed, say) {
-    const launches = await launchAll(nodes, seed, nodes > mostTwice ? fleets.slice(0, 1) : fleets, say);
+/** In their order. */
+export async function performAll(asked: readonly Act[], stage: Stage): Promise<Result> {
+  const results: Result[] = [];
+  for (const act of asked) results.push(await perform[act](stage));
+  return {
+    pictures: Object.assign({}, ...results.map(({ pictures }) => pictures)) as Pictures,
+    tables: Object.assign({}, ...results.map(({ tables }) => tables)) as Tables,
+  };
+}
+
+const perform: Record<Act, (stage: Stage) => Promise<Result>> = {
+  async launch(stage) {
+    const { nodes } = stage;
+    const launches = await launchAll(stage, fleetsOf(nodes));
     return {
       tables: { launch: tabulateLaunches(launches), calls: tabulateCalls(launches) },
       pictures: {
@@ -53,8 +74,9 @@ export const perform: Record<Act, (nodes: number, seed: number, say: Say) => Pro
       },
     };
   },
-  async opsworks(nodes, seed, say) {
-    const launches = await launchAll(nodes, seed, inOpsWorks, say);
+  async opsworks(stage) {
+    const { nodes } = stage;
+    const launches = await launchAll(stage, inOpsWorks);
     return {
       tables: { opsworks: tabulateLaunches(launches), 'opsworks-calls': tabulateCalls(launches) },
       pictures: {
@@ -63,9 +85,9 @@ export const perform: Record<Act, (nodes: number, seed: number, say: Say) => Pro
       },
     };
   },
-  async reclaim(nodes, seed, say) {
+  async reclaim({ nodes, seed, say, launched }) {
     say(`${nodes} nodes: a tenth is reclaimed`);
-    const { world } = await launchAtOnce(nodes, seed, fleets[0]!);
+    const world = launched ?? (await launchAtOnce(nodes, seed, fleetsOf(nodes)[0])).world;
     const reclaim = await reclaimTenth(world);
     const side = { label: 'from the notice on', nodes: reclaim.reclaimed, traffic: reclaim.traffic };
     const title = `What all nodes ask, for each of ${reclaim.reclaimed} that are reclaimed`;
@@ -74,18 +96,20 @@ export const perform: Record<Act, (nodes: number, seed: number, say: Say) => Pro
       pictures: { reclaim: drawReclaim(reclaim, nodes), 'reclaim-calls': drawCalls([side], title) },
     };
   },
-  async 'bad-image'(nodes, seed, say) {
+  async 'bad-image'({ nodes, seed, say }) {
     say(`${nodes} nodes: a bad image`);
     const bad = await launchBadImage(nodes, seed, badImageHours(nodes));
     return { tables: { 'bad-image': tabulateBadImage(bad) }, pictures: { 'bad-image': drawBadImage(bad) } };
   },
 };
 
-async function launchAll(nodes: number, seed: number, bootings: readonly Booting[], say: Say): Promise<Launch[]> {
+async function launchAll(stage: Stage, bootings: readonly Booting[]): Promise<Launch[]> {
+  const { nodes, seed, say } = stage;
   const launches: Launch[] = [];
   for (const booting of bootings) {
-    // The world is large, and over.
-    const { world: _, ...launch } = await launchAtOnce(nodes, seed, booting);
+    // The worlds are large, and all but the first are over.
+    const { world, ...launch } = await launchAtOnce(nodes, seed, booting);
+    stage.launched ??= world;
     launches.push(launch);
     say(
       `${nodes} nodes, ${booting.label}: ${launch.inServiceMs.length} in service, ${Math.round(launch.cpuMs / 1000)} CPU s`,

@@ -1,10 +1,10 @@
-/** Each act in a process of its own: it begins with an empty heap, and may fill it. */
+/** Acts that follow one another in a process of their own: it begins with an empty heap, and may fill it. */
 
 import { fork } from 'node:child_process';
 import { z } from 'zod';
 import { acts, type Result } from './acts.ts';
 
-const order = z.object({ act: z.enum(acts), nodes: z.number(), seed: z.number() });
+const order = z.object({ acts: z.array(z.enum(acts)), nodes: z.number(), seed: z.number() });
 
 export type Order = z.infer<typeof order>;
 
@@ -21,6 +21,8 @@ export async function performApart(what: Order, say: (text: string) => void): Pr
   return new Promise((resolve, reject) => {
     child.on('message', (word: Word) => ('said' in word ? say(word.said) : resolve(word.result)));
     child.on('error', reject);
-    child.on('exit', (code, signal) => reject(new Error(`${what.act} of ${what.nodes} ended: ${signal ?? code}`)));
+    child.on('exit', (code, signal) =>
+      reject(new Error(`${what.acts.join(', ')} of ${what.nodes} ended: ${signal ?? code}`)),
+    );
   });
 }

@@ -28,9 +28,12 @@ export interface Manner {
   quota: number;
 }
 
-/** AWS SDK for JavaScript, standard mode, with the attempts that host/aws/session.ts sets. */
-export const sdk: Manner = {
-  maxAttempts: 2,
+/** What a node of ours asks: host/aws/session.ts repeats nothing that was throttled. */
+export const own: Manner = { maxAttempts: 1, pauseMs: () => 0, quota: Infinity };
+
+/** The ECS agent, whose SDK for Go repeats a throttled call twice, with a quota of tokens. */
+export const ecsAgent: Manner = {
+  maxAttempts: 3,
   pauseMs: (repetition, random) => random * 1000 * 2 ** (repetition - 1),
   quota: 500,
 };

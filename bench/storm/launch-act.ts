@@ -35,6 +35,8 @@ export interface Booting {
   /** The bash script instead of ecs-node. */
   script?: true;
   limitMs?: number;
+  /** Of the launch hook; the template's by default. */
+  hookSeconds?: number;
 }
 
 /** With the world as it is then, to go on from there. */
@@ -63,6 +65,7 @@ async function bootAll(nodes: number, seed: number, booting: Booting, undisturbe
   return underControl(chance, async () => {
     const config = stormConfig(booting.registrar, booting.more);
     const world = openWorld(config, chance, 'none', undisturbed ? admitAll : undefined);
+    if (booting.hookSeconds !== undefined) world.hookSeconds.launch = booting.hookSeconds;
     for (let i = 0; i < nodes; i++) {
       if (booting.script) bootByScript(world, `i-${i.toString(16).padStart(17, '0')}`);
       else launch(world);

@@ -2,7 +2,7 @@
 
 import { exitCode } from '../../core/errors.ts';
 import { programs } from '../../test/simulation/programs.ts';
-import { openClient, sdk } from './client.ts';
+import { ecsAgent, openClient } from './client.ts';
 import { openStormHost, openStormNode, type Process, type StormNode } from './node.ts';
 import { since, type World } from './world.ts';
 
@@ -80,7 +80,7 @@ export async function startEcs(
     };
     return;
   }
-  const client = openClient(wire, sdk, clock.sleep);
+  const client = openClient(wire, ecsAgent, clock.sleep);
   for (;;) {
     try {
       await client.call('ecs:RegisterContainerInstance', forEver);

@@ -15,7 +15,7 @@ import { installerProgram, installerUrl, openOpsWorksCloud } from '../../test/fa
 import { emptyMachine, openMachine, type FakeMachine } from '../../test/fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../../test/fakes/metadata.ts';
 import { callsOf, maxActivityPages, type Verb } from './calls.ts';
-import { openClient, ruby, sdk, type Client } from './client.ts';
+import { openClient, own, ruby, type Client } from './client.ts';
 import { since, type World } from './world.ts';
 
 /** One run of one of our programs, from its start to its end. */
@@ -41,9 +41,6 @@ export interface StormNode {
   /** Somebody else has ended it: spot. */
   doomed: boolean;
 }
-
-/** As cloudformation/cluster.yaml sets them. */
-const hookSeconds = { launch: 1800, terminate: 1200 };
 
 export function openStormNode(world: World, onEnd: (node: StormNode) => void): StormNode {
   const number = world.nodes.length + 1;
@@ -97,7 +94,7 @@ function prepareGroup(world: World, node: StormNode): void {
   const { group, metadata, id } = node;
   group.activities = world.activities;
   for (const transition of ['launch', 'terminate'] as const) {
-    const heartbeatSeconds = hookSeconds[transition];
+    const heartbeatSeconds = world.hookSeconds[transition];
     group.hooks.push(
       someHook(`ecs-node-${transition}`, transition, { heartbeatSeconds, globalSeconds: heartbeatSeconds * 100 }),
     );
@@ -136,7 +133,7 @@ const silence = () => {};
 
 export function openStormHost(world: World, node: StormNode, process: Process): Host {
   const clock = openClock(world, node, process);
-  const client = openClient(world.wire, sdk, (ms, signal) => world.clock.sleepWhile(() => process.alive, ms, signal));
+  const client = openClient(world.wire, own, (ms, signal) => world.clock.sleepWhile(() => process.alive, ms, signal));
   return {
     identity: node.metadata.identity,
     metadata: openMetadata(node.metadata),

@@ -16,7 +16,8 @@ export function stormConfig(registrar: Registrar, more: Record<string, unknown> 
     ...(registrar === 'opsworks' && { opsworks: { stack: stacks[0]!.id, layer: layers[0]!.id } }),
     autoScaling: { launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate' },
     // It is only told, and asking for it seldom leaves the simulation time for what matters.
-    rebalance: { pollSeconds: 60 },
+    rebalance: { pollSeconds: 300 },
+    maintenance: { pollSeconds: 600 },
     ...more,
   });
 }

@@ -14,12 +14,14 @@ interface Fleet {
   isLong?: true;
 }
 
-const told: Readonly<Record<Act, readonly Fleet[]>> = {
-  launch: [{ nodes: 1_000 }, { nodes: 10_000, isLong: true }],
-  opsworks: [{ nodes: 200 }, { nodes: 1_000, isLong: true }],
-  reclaim: [{ nodes: 1_000 }, { nodes: 10_000, isLong: true }],
-  'bad-image': [{ nodes: 1_000 }, { nodes: 10_000, isLong: true }],
-};
+const thousands: readonly Fleet[] = [{ nodes: 1_000 }, { nodes: 10_000, isLong: true }];
+
+/** Acts of which the next goes on where the one before has ended. */
+const plays: readonly { acts: readonly Act[]; fleets: readonly Fleet[] }[] = [
+  { acts: ['launch', 'reclaim'], fleets: thousands },
+  { acts: ['opsworks'], fleets: [{ nodes: 200 }, { nodes: 1_000, isLong: true }] },
+  { acts: ['bad-image'], fleets: thousands },
+];
 
 /** Keeps its pictures in bench/results where `keep` says so, else in out/. */
 export async function measureStorm(circumstances: Circumstances): Promise<Tables> {
@@ -29,9 +31,10 @@ export async function measureStorm(circumstances: Circumstances): Promise<Tables
   say(`seed ${seed}: the same seed gives the same storm`);
   const tables: Tables = { 'storm-limits': tabulateLimits() };
   const folder = keep ? new URL('../results/', import.meta.url) : new URL('../../out/', import.meta.url);
-  for (const act of acts.filter((each) => only.length === 0 || only.includes(each))) {
-    for (const nodes of sizesOf(act, circumstances)) {
-      const { pictures, tables: more } = await performApart({ act, nodes, seed }, say);
+  for (const { acts: all, fleets } of plays) {
+    const some = all.filter((act) => only.length === 0 || only.includes(act));
+    for (const nodes of some.length === 0 ? [] : sizesOf(some, fleets, circumstances)) {
+      const { pictures, tables: more } = await performApart({ acts: some, nodes, seed }, say);
       for (const [section, rows] of Object.entries(more)) tables[`storm-${section}-${nodes}`] = rows;
       await keepPictures(pictures, nodes, folder);
     }
@@ -39,13 +42,15 @@ export async function measureStorm(circumstances: Circumstances): Promise<Tables
   return tables;
 }
 
-function sizesOf(act: Act, { nodes: asked, keep, long, say }: Circumstances): number[] {
-  const untold = asked.find((nodes) => !told[act].some((fleet) => fleet.nodes === nodes));
-  if (keep && untold !== undefined) throw new Error(`README.md has no place for ${act} of ${untold}: add --try`);
+function sizesOf(some: readonly Act[], fleets: readonly Fleet[], circumstances: Circumstances): number[] {
+  const { nodes: asked, keep, long, say } = circumstances;
+  const what = some.join(', ');
+  const untold = asked.find((nodes) => !fleets.some((fleet) => fleet.nodes === nodes));
+  if (keep && untold !== undefined) throw new Error(`README.md has no place for ${what} of ${untold}: add --try`);
   if (asked.length > 0) return [...asked];
-  const left = told[act].filter(({ isLong }) => isLong === true && !long);
-  for (const { nodes } of left) say(`${act} of ${nodes}: left out, --long has it`);
-  return told[act].filter((fleet) => !left.includes(fleet)).map(({ nodes }) => nodes);
+  const left = fleets.filter(({ isLong }) => isLong === true && !long);
+  for (const { nodes } of left) say(`${what} of ${nodes}: left out, --long has it`);
+  return fleets.filter((fleet) => !left.includes(fleet)).map(({ nodes }) => nodes);
 }
 
 async function keepPictures(pictures: Pictures, nodes: number, folder: URL): Promise<void> {

@@ -30,6 +30,8 @@ export interface World {
   activities: ScalingActivity[];
   nodes: StormNode[];
   flaw: Flaw;
+  /** Between two heartbeats. */
+  hookSeconds: { launch: number; terminate: number };
   /** How many times as long the watchers of what is on the machine itself sleep while nothing can happen there. */
   slowness: number;
   /** The group launches another node for each that is gone. */
@@ -48,6 +50,9 @@ export interface Death {
   /** Nothing was wrong with it, and nobody had told it to go. */
   wrongly: boolean;
 }
+
+/** As cloudformation/cluster.yaml sets them. */
+const hookSeconds = { launch: 1800, terminate: 1200 };
 
 /** Uptime of the clock at its beginning. */
 export const beginning = 1_000;
@@ -72,6 +77,7 @@ export function openWorld(config: Config, chance: Chance, flaw: Flaw, admit: Adm
     activities: [],
     nodes: [],
     flaw,
+    hookSeconds: { ...hookSeconds },
     slowness: 30,
     replaces: false,
     inService: [],

@@ -9,7 +9,7 @@ import { mustBeSafe } from '../near.ts';
 import type { Credentials } from './credentials.ts';
 import { kinds } from './answers.ts';
 import { openAsk } from './fault.ts';
-import { clientSettings, type Session } from './session.ts';
+import { clientSettings, secondTry, type Session } from './session.ts';
 import { cloudOf, serviceOf, type Service, type Verb } from './verbs.ts';
 
 /** What a service's file opens: its verbs, and a way to let go of its connections. */
@@ -35,7 +35,10 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
   const session: Session = {
     identity,
     ask: openAsk(identity.role, log),
-    settings: (service, region = identity.region) => clientSettings(environment, readCredentials, service, region),
+    settings: (service, region = identity.region) => ({
+      ...clientSettings(environment, readCredentials, service, region),
+      retryStrategy: secondTry,
+    }),
   };
   const opened = new Map<Service, Promise<Opened>>();
   const open = async (service: Service): Promise<Opened> => {

@@ -15,13 +15,40 @@ export interface Session {
 /** A second try at once mends a kept connection that the other side has closed; all further patience is ours, where it is counted and logged. */
 const maxAttempts = 2;
 
+/** Far more than a connection needs to be opened anew, far less than anybody notices. */
+const secondTryWithinMs = 100;
+
+/**
+ * The SDK's second try, for a node: none where AWS says that it is asked too fast. A limit that a whole fleet shares is not there
+ * again a moment later, and each node that asked twice kept another from being heard.
+ */
+export const secondTry = {
+  acquireInitialRetryToken: async () => tryNumber(0),
+  async refreshRetryTokenForRetry({ getRetryCount }: RetryToken, { errorType }: { errorType: string }) {
+    // Thrown away by the SDK, which ends with the call's own error.
+    if (errorType !== 'TRANSIENT' || getRetryCount() + 1 >= maxAttempts) throw new Error('no second try');
+    return tryNumber(1);
+  },
+  recordSuccess() {},
+};
+
+type RetryToken = ReturnType<typeof tryNumber>;
+
+function tryNumber(count: number) {
+  return {
+    getRetryCount: () => count,
+    getRetryCost: () => undefined,
+    getRetryDelay: () => Math.random() * secondTryWithinMs,
+  };
+}
+
 /** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
 const connectionTimeout = 3_000;
 
 /** The slowest call that a node makes (a page of a thousand-node cluster) takes about two. */
 const requestTimeout = 10_000;
 
-export type ClientSettings = ReturnType<typeof clientSettings>;
+export type ClientSettings = ReturnType<typeof clientSettings> & { retryStrategy?: typeof secondTry };
 
 export function clientSettings(
   environment: Environment,

@@ -37,7 +37,8 @@ export function openStarter(
     },
     async startTask(cluster, arn, taskDefinition, startedBy, signal) {
       // The SDK's second try after a lost answer would be a second task.
-      const once = new ECSClient({ ...settings('ECS'), maxAttempts: 1 });
+      const { retryStrategy: _, ...rest } = settings('ECS');
+      const once = new ECSClient({ ...rest, maxAttempts: 1 });
       const { tasks = [], failures = [] } = await ask('ecs:StartTask', taskDefinition, signal, (options) =>
         once.send(new StartTaskCommand({ cluster, containerInstances: [arn], taskDefinition, startedBy }), options),
       )

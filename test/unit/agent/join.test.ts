@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { join } from '../../../agent/join.ts';
+import { completeLaunchHook } from '../../../agent/launch.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths } from '../../../core/state.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { configOf, never, setStage } from './stage.ts';
 
 const minute = 60_000;
+const hour = 60 * minute;
 
 /** A node that Auto Scaling has just launched; its ECS agent registers after `afterMs`. */
 function launched(config = configOf(), afterMs = 30_000) {
@@ -65,16 +67,34 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // A thousand nodes that were launched at once asked Auto Scaling 166 times each, and again what they knew already.
-  it('asks Auto Scaling nothing twice, and less and less often, while it is throttled', async () => {
+  // A thousand nodes that were launched at once asked Auto Scaling 166 times each, and again what they knew already. Of ten
+  // thousand each had to look at ECS again after every second try, which kept ECS from answering those that had not joined.
+  it('asks Auto Scaling nothing twice while it is throttled, and ECS not again after a few tries', async () => {
     const node = launched(configOf(), 1_000);
-    node.world.calls.fails('completeHook', new Unavailable('throttled'), 5);
+    node.world.calls.fails('completeHook', new Unavailable('throttled'), 7);
     await node.finish();
-    const tries = node.world.calls.of('completeHook').map(({ at }) => at);
-    expect(tries).toHaveLength(6);
-    expect(tries[5]! - tries[4]!).toBeGreaterThanOrEqual(15_000);
+    expect(node.world.calls.of('completeHook')).toHaveLength(8);
+    expect(node.world.calls.of('readContainerInstance')).toHaveLength(1);
     expect(node.world.calls.of('readMembership')).toHaveLength(1);
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('asks Auto Scaling less and less often where nothing grows old meanwhile, on its way into a warm pool', async () => {
+    const node = launched(configOf(), 1_000);
+    node.world.calls.fails('completeHook', new Unavailable('throttled'), 5);
+    const done = completeLaunchHook(node.host, node.config, never);
+    await node.world.clock.finish(done, hour);
+    const tries = node.world.calls.of('completeHook').map(({ at }) => at);
+    expect(tries[5]! - tries[4]!).toBeGreaterThanOrEqual(15_000);
+  });
+
+  // Each of ten thousand nodes asked three questions before its first heartbeat; the hooks of many had timed out by then.
+  it('sends its first heartbeat before it asks how often they are needed', async () => {
+    const node = launched(configOf(), 2 * minute);
+    node.world.calls.fails('readHooks', new Unavailable('throttled'), 1);
+    await node.finish();
+    const asked = node.world.calls.verbs('cloud').filter((verb) => ['readHooks', 'heartbeat'].includes(verb));
+    expect(asked).toEqual(['heartbeat', 'readHooks', 'readHooks']);
   });
 
   it('asks ECS less and less often while it is throttled', async () => {

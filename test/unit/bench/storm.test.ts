@@ -5,7 +5,7 @@ import { launchAtOnce } from '../../../bench/storm/launch-act.ts';
 import { openStormClock } from '../../../bench/storm/clock.ts';
 import { drawCalls } from '../../../bench/storm/pictures.ts';
 import { admitAll, limitOf, limits, openAdmission } from '../../../bench/storm/limits.ts';
-import { cli, openClient, sdk, type Manner } from '../../../bench/storm/client.ts';
+import { cli, ecsAgent, openClient, own, type Manner } from '../../../bench/storm/client.ts';
 import { reclaimTenth } from '../../../bench/storm/reclaim-act.ts';
 import { patient, stormConfig } from '../../../bench/storm/settings.ts';
 import { openTokenBucket } from '../../../bench/storm/token-bucket.ts';
@@ -55,8 +55,9 @@ describe('a client of a storm', () => {
   };
 
   it('repeats a throttled call as that client does, and counts each time', async () => {
-    expect(await give(sdk, 1)).toEqual({ outcome: 'answered', sent: 2, throttled: 1 });
-    expect(await give(sdk, 2)).toEqual({ outcome: 'ec2:CreateTags: throttled', sent: 2, throttled: 2 });
+    expect(await give(own, 0)).toEqual({ outcome: 'answered', sent: 1, throttled: 0 });
+    expect(await give(own, 1)).toEqual({ outcome: 'ec2:CreateTags: throttled', sent: 1, throttled: 1 });
+    expect(await give(ecsAgent, 2)).toEqual({ outcome: 'answered', sent: 3, throttled: 2 });
     expect(await give(cli, 4)).toEqual({ outcome: 'answered', sent: 5, throttled: 4 });
     expect((await give(cli, 5)).outcome).toContain('throttled');
   });

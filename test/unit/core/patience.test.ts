@@ -23,6 +23,23 @@ describe('retry', () => {
     expect(at.slice(1).map((time, index) => time - at[index]!)).toEqual([1_000, 2_000, 4_000, 4_000, 4_000]);
   });
 
+  // Ten thousand nodes that asked every twenty seconds kept each other from being heard for an hour.
+  test('asks more seldom in a long wait, a tenth of it later at most, and once more before its time is up', async () => {
+    const p = patience({ withinMs: 1_200_000 });
+    const began = p.clock.uptime();
+    const at: number[] = [];
+    const work = retry(() => {
+      at.push(p.clock.uptime() - began);
+      return Promise.reject(new Unavailable('throttled'));
+    }, p);
+    await expect(p.clock.finish(work)).rejects.toThrow('throttled');
+    const pauses = at.slice(1).map((time, index) => ({ before: at[index]!, ms: time - at[index]! }));
+    for (const { before, ms } of pauses) expect(ms).toBeLessThan(Math.max(20_000, before / 10) + 1);
+    expect(Math.max(...pauses.map(({ ms }) => ms))).toBeGreaterThan(60_000);
+    expect(Math.max(...pauses.map(({ ms }) => ms))).toBeLessThanOrEqual(90_000);
+    expect(1_200_000 - at.at(-1)!).toBeLessThanOrEqual(20_000);
+  });
+
   test.each([new Refused('no', { code: 'AccessDenied' }), new ConfigError([]), new TypeError('our own bug')])(
     'never asks again after %s',
     async (error) => {

@@ -39,6 +39,26 @@ test.each([
   expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
 });
 
+// Limits are a whole fleet's: what was asked twice at once kept others from being heard.
+test('what was throttled is not sent again by the SDK, what got lost on the way is, once', async () => {
+  const busy = await openAws(() => wire.json('ThrottlingException', 'Rate exceeded'));
+  await expect(ecs(busy.cloud)).rejects.toThrow('throttled');
+  expect(busy.calls()).toEqual(['UpdateContainerInstancesState']);
+  const broken = await openAws((_, response) => void response.destroy());
+  await expect(ecs(broken.cloud)).rejects.toBeInstanceOf(Unavailable);
+  expect(broken.calls()).toHaveLength(2);
+  let lost = 1;
+  const shaky = await openAws((_, response) => (lost-- > 0 ? void response.destroy() : json({ failures: [] })));
+  await ecs(shaky.cloud);
+  expect(shaky.calls()).toHaveLength(2);
+});
+
+test('a task is started once, whatever became of the answer', async () => {
+  const { cloud, calls } = await openAws((_, response) => void response.destroy());
+  await expect(cloud.startTask('demo', 'arn', 'web:1', 'ecs-node', patient)).rejects.toBeInstanceOf(Unavailable);
+  expect(calls()).toEqual(['StartTask']);
+});
+
 test.each([
   [autoScaling, wire.query('ResourceContention', 'You have a pending update')],
   [autoScaling, wire.query('ScalingActivityInProgress', 'Activity is in progress')],
