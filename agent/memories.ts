@@ -48,6 +48,10 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
       return strictest([...wishes, ...added.values()]);
     },
     isTreatedByOther: (than) =>
-      watchers.some(({ name, drains }) => name !== than && drains === true && recall(name).attempts > 0),
+      watchers.some(({ name, drains }) => {
+        const { attempts, excused } = recall(name);
+        // Called off, it has been undone already, and its watcher brings nothing back any more.
+        return name !== than && drains === true && attempts > 0 && excused !== true;
+      }),
   };
 }

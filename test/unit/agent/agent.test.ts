@@ -512,6 +512,33 @@ describe('an operator', () => {
     expect(stage.deeds()).not.toContain('activate');
   });
 
+  // The disk had kept it DRAINING until somebody wanted it to stay; a reboot that was announced and taken back then kept it so for ever.
+  it('who wants a node in service in spite of its disk has it back also after a maintenance that was taken back', async () => {
+    const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(10_000);
+    expect(stage.own.status).toBe('ACTIVE');
+    stage.world.metadata.maintenance = [
+      {
+        id: 'event-1',
+        code: 'instance-retirement',
+        state: 'active',
+        notBefore: stage.host.clock.now() + hour,
+        description: '',
+      },
+    ];
+    await run(3 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.world.metadata.maintenance = [];
+    await run(3 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   // It came back after the stop, was DRAINING, in no registrar any more, and nobody ended it.
   it('to leave is obeyed even where a spot stop took over, and the machine came back', async () => {
     const { stage, run } = await inService();
