@@ -49,6 +49,8 @@ export interface Region {
   launched: number;
   /** Since when ECS has lost sight of all nodes. */
   outageSince: number | undefined;
+  /** Since when so many are disconnected in it that everybody who asks sees that the fault is not his. */
+  seenSince: number | undefined;
   /** Nothing happens from outside any more. */
   calm: boolean;
   calmSince: number;
@@ -105,6 +107,7 @@ export function openRegion(scenario: Scenario, chance: Chance, unrest: Unrest | 
     desired: scenario.nodes,
     launched: 0,
     outageSince: undefined,
+    seenSince: undefined,
     calm: false,
     calmSince: 0,
     trace: openTrace(lines),

@@ -38,6 +38,10 @@ export const healthyStays: Invariant = {
     if (why.length === 0) return 'drain though nothing was wrong with it';
     return hasty(region, node, call, why, now);
   },
+  afterEvent(region) {
+    region.seenSince = isSeen(region) ? (region.seenSince ?? region.clock.uptime()) : undefined;
+    return undefined;
+  },
 };
 
 /** Checks come up to a fifth earlier than configured, so as not to be in step with the fleet, or three tenths, together with others. */
@@ -73,14 +77,19 @@ function cannotJoin({ config }: Region['scenario'], { machine }: Node, ms: numbe
   return !joined && ms >= config.join.timeoutSeconds * 1000 * early;
 }
 
-/** Its own agent had died, and its departure was under way, when ECS lost sight of the others, too. */
-function leftBefore({ outageSince }: Region, { truth }: Node): boolean {
-  return truth.drainingSince !== undefined && outageSince !== undefined && truth.drainingSince < outageSince;
+/** Its own agent had died, and its departure was under way, when the others were seen to be lost, too. */
+function leftBefore({ seenSince }: Region, { truth }: Node): boolean {
+  return truth.drainingSince !== undefined && seenSince !== undefined && truth.drainingSince < seenSince;
 }
 
 /** Seen by everybody who has asked since. */
-function isOutage({ outageSince, cluster, scenario }: Region, now: number): boolean {
-  if (outageSince === undefined || now - outageSince < 180_000) return false;
+function isOutage({ seenSince }: Region, now: number): boolean {
+  return seenSince !== undefined && now - seenSince >= 180_000;
+}
+
+/** Nodes come and go while ECS has lost sight of some. */
+function isSeen({ outageSince, cluster, scenario }: Region): boolean {
+  if (outageSince === undefined) return false;
   const there = cluster.instances.filter(({ status }) => status !== 'INACTIVE');
   const lost = there.filter(({ agentConnected }) => !agentConnected).length;
   return lost >= 2 && lost > (scenario.config.ecsAgent.maxDisconnectedPercent / 100) * there.length;
