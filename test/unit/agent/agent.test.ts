@@ -485,6 +485,24 @@ describe('an operator', () => {
     await agent.stop();
   });
 
+  it('or a maintenance that was taken back leaves no node DRAINING because its ECS agent was restarted meanwhile', async () => {
+    const { stage, run, agent } = await inService(configOf({ ecsAgent: { action: 'restart' } }));
+    const { metadata, cluster, machine } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const notBefore = stage.host.clock.now() + hour;
+    metadata.maintenance = [
+      { id: 'event-1', code: 'instance-retirement', state: 'active', notBefore, description: '' },
+    ];
+    [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
+    await run(8 * minute);
+    expect(machine.restarted).toContain('ecs.service');
+    expect(stage.own.status).toBe('DRAINING');
+    metadata.maintenance = [];
+    await run(3 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it('cannot keep a node that Auto Scaling takes', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 2 * minute });
