@@ -168,7 +168,7 @@ async function tryMutant(patch: string, tree: string): Promise<Result> {
   const text = await readFile(input, 'utf8');
   const [fault = ''] = text.split('\n');
   const name = patch.replace(/\.patch$/, '');
-  const apply = (...how: string[]) => run('patch', ['-p1', '--batch', '--input', input, ...how], tree, 10_000);
+  const apply = (...how: string[]) => run('patch', ['-p1', '--batch', '--no-backup-if-mismatch', '--input', input, ...how], tree, 10_000);
   const applied = await apply('--dry-run');
   if (applied.code !== 0) return { name, fault, found: {}, unplanted: lastLine(applied.output) };
   await apply();

@@ -19,6 +19,10 @@ export interface Process {
   /** How it ended when it was killed. */
   onDeath: () => void;
   sleepers: number;
+  /** Hibernates since then; what was due meanwhile happens when it wakes. */
+  asleep: { since: number; due: (() => void)[] } | undefined;
+  /** Its uptime knows nothing of. */
+  sleptMs: number;
   calls: number;
 }
 
@@ -63,6 +67,23 @@ export function kill(process: Process): void {
   if (!process.alive) return;
   process.alive = false;
   process.onDeath();
+}
+
+function whenAwake({ asleep }: Process, act: () => void): void {
+  if (asleep === undefined) act();
+  else asleep.due.push(act);
+}
+
+export function fallAsleep(process: Process, { clock }: Pick<Sky, 'clock'>): void {
+  process.asleep ??= { since: clock.uptime(), due: [] };
+}
+
+export function wakeUp(process: Process, { clock }: Pick<Sky, 'clock'>): void {
+  const { asleep } = process;
+  if (asleep === undefined) return;
+  process.asleep = undefined;
+  process.sleptMs += clock.uptime() - asleep.since;
+  for (const act of asleep.due) act();
 }
 
 /** The same verbs, each with its fate. */
@@ -172,11 +193,12 @@ function pause(clock: SimulatedClock, ms: number, process: Process, signal: Abor
       process.sleepers -= sleepers;
       if (process.alive) reject(signal.reason as Error);
     };
-    const forget = clock.schedule(ms, () => {
+    const wake = () => {
       signal.removeEventListener('abort', stop);
       process.sleepers -= sleepers;
       if (process.alive) resolve();
-    });
+    };
+    const forget = clock.schedule(ms, () => whenAwake(process, wake));
     signal.addEventListener('abort', stop, { once: true });
   });
 }
@@ -189,7 +211,7 @@ export function openNodeClock(process: Process, sky: Sky, wallOffset: () => numb
   const { clock } = sky;
   return {
     now: () => clock.now() + wallOffset(),
-    uptime: () => clock.uptime() - bootedAt,
+    uptime: () => (process.asleep?.since ?? clock.uptime()) - bootedAt - process.sleptMs,
     sleep(ms, signal, slackMs = 0) {
       if (!process.alive) return never();
       const awakeMs = slackMs === 0 ? ms : ms - sky.chance.between(0, slackMs);
@@ -204,11 +226,13 @@ export function openNodeClock(process: Process, sky: Sky, wallOffset: () => numb
         isWaiting = false;
         forget();
       };
-      const forget = clock.schedule(ms <= shortMs ? ms * sky.slowness : ms, () => {
+      const wake = () => {
+        if (!isWaiting) return;
         end();
         // A dead process wakes no more.
         if (process.alive) act();
-      });
+      };
+      const forget = clock.schedule(ms <= shortMs ? ms * sky.slowness : ms, () => whenAwake(process, wake));
       return end;
     },
   };

@@ -60,8 +60,21 @@ function launch(region: Region, sky: Sky): void {
     node.group.begin('launch');
   }
   note(region, node, 'launched');
+  if (region.unrest?.chance.happens(0.15) === true) surprise(region, sky, node);
   clock.schedule(chance.between(5_000, 40_000), () => {
     if (node.phase === 'booting') boot(region, sky, node);
+  });
+}
+
+/** Something comes while it is still joining. */
+function surprise(region: Region, sky: Sky, node: Node): void {
+  const { clock, unrest } = region;
+  clock.schedule(2_000, () => {
+    if (node.phase === 'gone' || region.calm) return;
+    if (node.agent === undefined) return surprise(region, sky, node);
+    clock.schedule(unrest?.chance.between(0, 15_000) ?? 0, () => {
+      if (node.phase === 'up' && !region.calm) giveNotice(region, sky, node);
+    });
   });
 }
 

@@ -2,7 +2,7 @@
 
 import { exitCode } from '../../core/errors.ts';
 import { finish } from './causes.ts';
-import { kill, type Process, type Sky } from './effects.ts';
+import { fallAsleep, kill, wakeUp, type Process, type Sky } from './effects.ts';
 import { openHost, ownInstance, type Node } from './node.ts';
 import { checkDeath } from './check.ts';
 import { programs } from './programs.ts';
@@ -42,6 +42,31 @@ export function stopAndStart(region: Region, sky: Sky, node: Node): void {
   });
 }
 
+/** A spot hibernation: the same processes go on, and have missed everything. */
+export function hibernate(region: Region, node: Node): void {
+  const { clock, chance, cluster } = region;
+  note(region, node, 'hibernates');
+  node.phase = 'booting';
+  node.truth.faultAt = clock.uptime();
+  const asleep = [node.bootstrap, node.agent].filter((process) => process !== undefined);
+  for (const process of asleep) fallAsleep(process, region);
+  const own = ownInstance(region, node);
+  if (own !== undefined) own.agentConnected = false;
+  const { halts } = node;
+  clock.schedule((region.unrest?.chance ?? chance).between(60_000, 600_000), () => {
+    if (node.phase !== 'booting' || node.halts !== halts) return;
+    note(region, node, 'wakes up');
+    node.phase = 'up';
+    node.metadata.spotNotice = undefined;
+    finish(node, 'spot', clock.uptime());
+    node.truth.faultAt = clock.uptime();
+    const known = cluster.instances.find(({ ec2InstanceId }) => ec2InstanceId === node.id);
+    if (known !== undefined && node.localAgent !== undefined && node.illness === undefined) known.agentConnected = true;
+    for (const process of asleep) wakeUp(process, region);
+    if (node.bootstrapExit === 0 && node.localAgent === undefined) startEcs(region, node);
+  });
+}
+
 /** Power is lost, or the kernel panics: nobody is told, and the machine comes back. */
 export function reboot(region: Region, sky: Sky, node: Node): void {
   note(region, node, 'loses power');
@@ -75,6 +100,8 @@ function start(region: Region, sky: Sky, node: Node, unit: Unit): void {
     crash: undefined,
     onDeath: () => ended(region, sky, node, unit, process, 'killed'),
     sleepers: 0,
+    asleep: undefined,
+    sleptMs: 0,
     calls: 0,
   };
   // Crash points: any call, before its effect or after it.
@@ -120,9 +147,13 @@ function ended(region: Region, sky: Sky, node: Node, unit: Unit, process: Proces
   const { restartMs, final } = units[unit];
   if ((final as readonly unknown[]).includes(code)) return;
   const { bootedAt } = node;
-  region.clock.schedule(restartMs, () => {
-    if (node.phase === 'up' && node.bootedAt === bootedAt && node[unit] === undefined) start(region, sky, node, unit);
-  });
+  const again = () => {
+    if (node.bootedAt !== bootedAt || node[unit] !== undefined) return;
+    if (node.phase === 'up') start(region, sky, node, unit);
+    // It hibernates; after a loss of power another boot begins.
+    else if (node.phase === 'booting') region.clock.schedule(restartMs, again);
+  };
+  region.clock.schedule(restartMs, again);
 }
 
 /** What the program asked of systemd. */
@@ -139,7 +170,9 @@ export function shutDown(region: Region, node: Node, why: string): void {
   node.phase = 'stopping';
   node.truth.death ??= why;
   note(region, node, `shuts down: ${why}`);
-  for (const process of [node.bootstrap, node.agent]) process?.stop.abort(new Error('stopped by SIGTERM'));
+  for (const process of [node.bootstrap, node.agent]) {
+    if (process?.asleep === undefined) process?.stop.abort(new Error('stopped by SIGTERM'));
+  }
   clock.schedule(chance.between(1_000, 30_000), () => {
     halt(region, node);
     clock.schedule(chance.between(1_000, 60_000), () => vanish(region, node));

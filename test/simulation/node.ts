@@ -27,6 +27,8 @@ export interface Node {
   /** In which it is a target. */
   balancers: FakeBalancers;
   localAgent: LocalAgent | undefined;
+  /** Nobody reaches its introspection API. */
+  portClosed: boolean;
   /** Of EC2. */
   phase: 'booting' | 'up' | 'stopping' | 'gone';
   launchedAt: number;
@@ -120,6 +122,7 @@ export function openNode(region: Region, number: number): Node {
     pool: undefined,
     balancers: openBalancers(region),
     localAgent: undefined,
+    portClosed: region.unrest?.chance.happens(0.1) === true,
     phase: 'booting',
     launchedAt: clock.uptime(),
     bootedAt: clock.uptime(),
@@ -248,10 +251,14 @@ function ping(region: Region, node: Node): string | undefined {
 }
 
 function openEcsAgent({ cluster }: Region, node: Node): Host['ecsAgent'] {
+  const agentNow = () => (node.portClosed ? undefined : node.localAgent);
   return {
-    readAgent: async () => (node.localAgent === undefined ? undefined : { ...node.localAgent }),
+    async readAgent() {
+      const agent = agentNow();
+      return agent && { ...agent };
+    },
     async readTasks() {
-      const arn = node.localAgent?.containerInstanceArn;
+      const arn = agentNow()?.containerInstanceArn;
       if (arn === undefined) return undefined;
       return cluster.tasks
         .filter((task) => task.containerInstanceArn === arn)

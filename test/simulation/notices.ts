@@ -3,7 +3,7 @@
 import { paths, renderState, type Request } from '../../core/state.ts';
 import { begin, finish } from './causes.ts';
 import type { Sky } from './effects.ts';
-import { reboot, shutDown, stopAndStart } from './machine-life.ts';
+import { hibernate, reboot, shutDown, stopAndStart } from './machine-life.ts';
 import type { Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
@@ -27,13 +27,17 @@ function tell(region: Region, node: Node, what: string): void {
 function interrupt(region: Region, sky: Sky, node: Node): void {
   if (node.metadata.spotNotice !== undefined) return;
   const { clock, chance } = region;
-  const action = chance.pick(['terminate', 'terminate', 'stop'] as const);
+  const drawn = chance.pick(['terminate', 'terminate', 'stop'] as const);
+  const action = region.unrest?.chance.happens(0.4) === true ? 'hibernate' : drawn;
   tell(region, node, `spot ${action}`);
   begin(node, 'spot', clock.uptime());
-  node.metadata.spotNotice = { action, at: clock.now() + node.wallOffset + 120_000 };
-  clock.schedule(120_000 + chance.between(0, 20_000), () => {
+  // Hibernation begins at once.
+  const leadMs = action === 'hibernate' ? 0 : 120_000;
+  node.metadata.spotNotice = { action, at: clock.now() + node.wallOffset + leadMs };
+  clock.schedule(leadMs + chance.between(0, 20_000), () => {
     if (node.phase === 'stopping' || node.phase === 'gone') return;
-    if (action === 'terminate') shutDown(region, node, 'spot');
+    if (action === 'hibernate' && node.phase === 'up') hibernate(region, node);
+    else if (action === 'terminate') shutDown(region, node, 'spot');
     else stopAndStart(region, sky, node);
   });
 }
