@@ -64,5 +64,5 @@ for (let seed = first; seed < first + seeds && performance.now() < until; seed++
   if (values.stop) break;
 }
 const { user, system } = process.cpuUsage(began);
-console.log(renderSummary(sum, first, invariants, (user + system) / 1e6));
+console.log(renderSummary(sum, { first, mayBreak, cpuSeconds: (user + system) / 1e6 }, invariants));
 process.exitCode = sum.failed.length <= mayBreak ? 0 : 1;
