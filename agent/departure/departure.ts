@@ -41,13 +41,25 @@ export async function readDeparture(host: Host): Promise<DepartureState | undefi
   return parseState<DepartureState>(text, host.identity.instanceId, isDepartureState);
 }
 
-/** The disk may be full or broken, which is no reason to stay: what cannot be written is only logged. */
-export async function writeDeparture(host: Host, state: DepartureState, signal: AbortSignal): Promise<void> {
+/** The disk may be full or broken, which is no reason to stay: what cannot be written (false) is only logged. */
+export async function writeDeparture(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
   try {
     await within(writeMs, () => host.machine.writeText(paths.departure, renderState(state)), host.clock, signal);
+    return true;
   } catch (error) {
     signal.throwIfAborted();
     host.log.error('departure not written', { error: messageOf(error) });
+    return false;
+  }
+}
+
+/** A full disk takes no new word, but forgets. */
+export async function forgetDeparture(host: Host, signal: AbortSignal): Promise<void> {
+  try {
+    await within(writeMs, () => host.machine.remove(paths.departure), host.clock, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.error('departure not removed', { error: messageOf(error) });
   }
 }
 

@@ -4,7 +4,7 @@ import type { Config } from '../../core/config.ts';
 import type { Host } from '../../core/host.ts';
 import { findPlace, resumePlacement } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
-import { readDeparture, writeDeparture } from './departure.ts';
+import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { isRevocable, withTrouble } from './order.ts';
 
 /** The caller comes again when AWS needs longer. */
@@ -29,7 +29,7 @@ export async function undoDeparture(
   const balancersLeft = state.entered.balancers !== undefined && hasBalancers({ config });
   if (balancersLeft) host.log.error('not in its load balancers any more: register it again', { why });
   const trouble = 'deregistered from its load balancers, which the undoing does not change';
-  await writeDeparture(
+  const isKept = await writeDeparture(
     host,
     {
       ...state,
@@ -39,6 +39,8 @@ export async function undoDeparture(
     },
     signal,
   );
+  // Otherwise the next agent would go on with it.
+  if (!isKept) await forgetDeparture(host, signal);
   host.log.info('stays', { cause: state.cause, why, active: place !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;

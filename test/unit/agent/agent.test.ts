@@ -322,6 +322,29 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
+  // It took no word of it that the departure was called off, and the next agent went on with that until the machine had ended.
+  it('that is too full to note that it was freed costs nobody his life', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    const task = stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(9 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'tasks' });
+    stage.world.calls.onCall = ({ verb, args }) => {
+      if (verb === 'writeText' && args[0] === paths.departure) throw new Error('ENOSPC: no space left on device');
+    };
+    stage.fillDisk(40);
+    await run(10 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    stage.world.calls.onCall = undefined;
+    task.lastStatus = 'STOPPED';
+    await agent.stop();
+    const next = stage.agent(stage.world.restart());
+    await run(hour);
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.own.status).toBe('ACTIVE');
+    await next.stop();
+  });
+
   it('that is well does not make a node ACTIVE which a person has drained', async () => {
     const stage = setStage(lazily());
     stage.own.status = 'DRAINING';
