@@ -79,6 +79,8 @@ export interface Truth {
   activitiesSeen: { at: number; young: number } | undefined;
   /** When a call to OpsWorks went wrong last. */
   opsworksTroubleAt: number;
+  /** When it began to leave its registrar. */
+  registrarAt: number;
   /** When a call to a load balancer went wrong last. */
   elbTroubleAt: number;
   /** How often clearing termination protection has no effect. */
@@ -152,6 +154,7 @@ export function openNode(region: Region, number: number): Node {
       heldAt: undefined,
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
+      registrarAt: Infinity,
       elbTroubleAt: -Infinity,
       stubborn: instance.clearsIgnored,
       protectedSince: undefined,
