@@ -1,22 +1,33 @@
-// npm run mutants -- [--first] [--lives N] [--write] [NAME…]: plants each fault of test/simulation/mutants, or those that are named,
-// in a copy of the tree, and tells who finds it: the unit tests beside the patched files, and the simulation within N lives; where
-// neither does, all unit tests, and days in which nothing happens.
+// npm run mutants -- [--first] [--lives N] [--write] [--rest] [NAME…]: plants each fault of test/simulation/mutants, or those that
+// are named, in a copy of the tree, and tells who finds it: the unit tests beside the patched files, and the simulation within N
+// lives; where neither does, all unit tests, and days in which nothing happens.
 //
 // Each result is printed as it is known, all of them as a table at the end, with exit code 1 when a fault is found by nobody.
-// --first: whoever finds it first is enough. --write: keeps the table in test/simulation/mutants/README.md.
+// --first: whoever finds it first is enough. --write: keeps each row in test/simulation/mutants/README.md. --rest: only those
+// that have no row there yet.
 
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import {
+  isFound,
+  keepResults,
+  parseTable,
+  renderLine,
+  renderTable,
+  renderVerdict,
+  type Result,
+} from './mutants-report.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     first: { type: 'boolean', default: false },
     lives: { type: 'string', default: '150' },
+    rest: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
 });
@@ -141,15 +152,6 @@ function lastLine(output: string): string {
   return output.trim().split('\n').at(-1) ?? '';
 }
 
-interface Result {
-  name: string;
-  fault: string;
-  /** By hunter. */
-  found: { test?: string; life?: string };
-  /** Why it could not be planted. */
-  unplanted?: string;
-}
-
 /** `near`: the folders of unit tests that are asked first. */
 async function hunt(tree: string, near: readonly string[]): Promise<Result['found']> {
   const test = await tested(near)(tree);
@@ -163,79 +165,31 @@ async function hunt(tree: string, near: readonly string[]): Promise<Result['foun
   return other === undefined ? {} : { test: other };
 }
 
-async function tryMutant(patch: string, tree: string): Promise<Result> {
-  const input = join(tree, 'test/simulation/mutants', patch);
+async function tryMutant(name: string, tree: string): Promise<Result> {
+  const input = join(tree, 'test/simulation/mutants', `${name}.patch`);
   const text = await readFile(input, 'utf8');
   const [fault = ''] = text.split('\n');
-  const name = patch.replace(/\.patch$/, '');
-  const apply = (...how: string[]) => run('patch', ['-p1', '--batch', '--no-backup-if-mismatch', '--input', input, ...how], tree, 10_000);
+  const apply = (...how: string[]) =>
+    run('patch', ['-p1', '--batch', '--no-backup-if-mismatch', '--input', input, ...how], tree, 10_000);
   const applied = await apply('--dry-run');
   if (applied.code !== 0) return { name, fault, found: {}, unplanted: lastLine(applied.output) };
   await apply();
-  try {
-    const touched = [...text.matchAll(/^\+\+\+ b\/(\w+)\//gm)].map(([, top = '']) => top);
-    return {
-      name,
-      fault,
-      found: await hunt(
-        tree,
-        unitFolders.filter((each) => touched.includes(each)),
-      ),
-    };
-  } finally {
-    await apply('--reverse');
-  }
+  const touched = [...text.matchAll(/^\+\+\+ b\/(\w+)\//gm)].map(([, top = '']) => top);
+  const near = unitFolders.filter((each) => touched.includes(each));
+  const found = await hunt(tree, near);
+  await apply('--reverse');
+  return { name, fault, found };
 }
 
-function isFound({ found }: Result): boolean {
-  return found.test !== undefined || found.life !== undefined;
-}
-
-function renderLine({ name, fault, found, unplanted }: Result): string {
-  const { test, life } = found;
-  const finders = [test && `unit test: ${test}`, life && `simulation: ${life}`].filter((each) => each !== undefined);
-  const what = unplanted === undefined ? finders : [`DOES NOT APPLY: ${unplanted}`];
-  return [`${name}: ${fault}`, ...(what.length === 0 ? ['NOT FOUND'] : what).map((each) => `    ${each}`)].join('\n');
-}
-
-function renderTable(results: readonly Result[]): string {
-  const cell = (text = '–') => text.replaceAll('|', '\\|');
-  return [
-    '| fault | what goes wrong | simulation | unit test |',
-    '|---|---|---|---|',
-    ...results.map(
-      ({ name, fault, found }) => `| ${name} | ${cell(fault)} | ${cell(found.life)} | ${cell(found.test)} |`,
-    ),
-  ].join('\n');
-}
-
-function renderVerdict(results: readonly Result[]): string {
-  const living = results.filter((result) => !isFound(result)).map(({ name }) => name);
-  const lives = results.filter(({ found }) => found.life !== undefined).length;
-  const tests = results.filter(({ found }) => found.test !== undefined).length;
-  const counted = `${results.length - living.length} of ${results.length} planted faults found`;
-  const rest = living.length === 0 ? '' : `; not found: ${living.join(', ')}`;
-  return `${counted}, ${lives} by the simulation, ${tests} by unit tests${rest}`;
-}
-
-/** What stands above the table stays. */
-async function writeReport(results: readonly Result[]): Promise<void> {
-  const [head = ''] = (await readFile(report, 'utf8')).split('\n## ');
-  const body = ['## Who finds them', '', `${renderVerdict(results)}.`, '', renderTable(results), ''].join('\n');
-  await writeFile(report, `${head.trimEnd()}\n\n${body}`);
-}
-
-async function choose(): Promise<string[]> {
-  const patches = (await readdir(folder)).filter((name) => name.endsWith('.patch')).toSorted();
-  const unknown = positionals.filter((name) => !patches.includes(`${name}.patch`));
+async function choose(names: readonly string[]): Promise<readonly string[]> {
+  const unknown = positionals.filter((name) => !names.includes(name));
   if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')} in test/simulation/mutants`);
-  return positionals.length === 0
-    ? patches
-    : patches.filter((name) => positionals.includes(name.replace(/\.patch$/, '')));
+  const done = values.rest ? parseTable(await readFile(report, 'utf8')).map(({ name }) => name) : [];
+  return names.filter((name) => !done.includes(name) && (positionals.length === 0 || positionals.includes(name)));
 }
 
-const chosen = await choose();
-if (values.write && positionals.length > 0) throw new Error('--write is for the table of all faults');
+const names = (await readdir(folder)).flatMap((name) => /^(.*)\.patch$/.exec(name)?.[1] ?? []).toSorted();
+const chosen = await choose(names);
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 const tree = await copyTree();
@@ -245,11 +199,11 @@ const early = await hunt(tree, unitFolders);
 if (early.test !== undefined || early.life !== undefined)
   throw new Error(`without a planted fault something is found already: ${early.test ?? early.life}`);
 const results: Result[] = [];
-for (const patch of chosen) {
-  const result = await tryMutant(patch, tree);
+for (const name of chosen) {
+  const result = await tryMutant(name, tree);
   results.push(result);
   console.log(renderLine(result));
+  if (values.write) await keepResults(report, [result], names);
 }
 console.log(`\n${renderTable(results)}\n\n${renderVerdict(results)}`);
-if (values.write) await writeReport(results);
 process.exitCode = results.every(isFound) ? 0 : 1;
