@@ -6,7 +6,6 @@ import type { Identity } from '../core/identity.ts';
 import { retry } from '../core/patience.ts';
 import { openCloud } from '../host/aws/open.ts';
 import { forgetRefreshed } from '../upkeep/refresh.ts';
-import { doWithoutIdleCollections } from '../host/small-footprint.ts';
 import type { Caller, Run, Words } from './command.ts';
 import { planConfiguration, writeEdits, type Plan } from './configure.ts';
 import { liveFirstMinutes } from './first-minutes.ts';
@@ -18,7 +17,6 @@ import { readOutside } from './sources/outside.ts';
 import { settingFlags } from './table.ts';
 
 export const bootstrap: Run = async (caller, words, signal) => {
-  doWithoutIdleCollections();
   const ground = openGround(caller);
   try {
     return await bootstrapOn(ground, caller, words, signal);

@@ -20,8 +20,8 @@ export interface Host {
 /** IMDSv2, never v1. Every verb throws `Unavailable` when it does not answer sensibly; expected absence is `undefined`. */
 export interface Metadata {
   readIdentity(signal: AbortSignal): Promise<Identity>;
-  /** Instance tags; undefined where InstanceMetadataTags is not enabled. */
-  readTags(signal: AbortSignal): Promise<Record<string, string> | undefined>;
+  /** Instance tags whose key begins with `prefix`, by default all; undefined where InstanceMetadataTags is not enabled. */
+  readTags(signal: AbortSignal, prefix?: string): Promise<Record<string, string> | undefined>;
   /** One instance tag, without listing all. */
   readTag(key: string, signal: AbortSignal): Promise<string | undefined>;
   readUserData(signal: AbortSignal): Promise<Uint8Array | undefined>;

@@ -1,21 +1,17 @@
 /** The machine's own console, for whoever looks at the instance's screen or `get-console-output`. */
 
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 
 /** Never throws, never makes the file, never waits for a serial line that nobody reads. */
-export async function say(file: string, line: string): Promise<void> {
+export function say(file: string, line: string): void {
   // Control characters in somebody's error message would otherwise steer the terminal.
   const text = line.replaceAll(/\p{Cc}+/gu, ' ');
   try {
-    const handle = await open(
-      file,
-      constants.O_WRONLY | constants.O_APPEND | constants.O_NOCTTY | constants.O_NONBLOCK,
-    );
+    const handle = openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_NOCTTY | constants.O_NONBLOCK);
     try {
-      await handle.write(`${text}\r\n`);
+      writeSync(handle, `${text}\r\n`);
     } finally {
-      await handle.close();
+      closeSync(handle);
     }
   } catch {
     // No console, or one that is busy: the journal has the line too.

@@ -1,7 +1,7 @@
 /** How full file systems and memory are, in the terms of `df` and `free`. */
 
 import { execFile } from 'node:child_process';
-import { access, readFile, statfs } from 'node:fs/promises';
+import { access, readFileSync, statfs } from 'node:fs';
 import { release } from 'node:os';
 import { join, normalize, sep } from 'node:path';
 import { promisify } from 'node:util';
@@ -22,7 +22,7 @@ export async function measureDisk(path: string, measured: string, root: string):
     const dependencies: Dependencies = {
       platform: 'linux',
       release: release(),
-      fsAccess: access,
+      fsAccess: promisify(access),
       pathNormalize: normalize,
       pathSep: sep,
       async cpExecFile(file, args) {
@@ -36,7 +36,7 @@ export async function measureDisk(path: string, measured: string, root: string):
     // A folder that is not there yet (Docker's, before its first start) will lie on its parent's file system.
     const there = await getFirstExistingParentPath(measured, dependencies);
     const { diskPath, size, free } = await checkDiskSpace(there, dependencies);
-    const { files, ffree } = await statfs(there);
+    const { files, ffree } = await promisify(statfs)(there);
     if (!(size > 0 && free >= 0 && diskPath.startsWith('/'))) throw new Error('df printed something unexpected');
     return {
       path,
@@ -63,7 +63,7 @@ export function parseFilesystem(df: string): string {
 
 export async function measureMemory(): Promise<MemoryUse> {
   try {
-    return parseMemory(await readFile('/proc/meminfo', 'utf8'));
+    return parseMemory(readFileSync('/proc/meminfo', 'utf8'));
   } catch (cause) {
     throw new Unavailable(`cannot measure the memory: ${messageOf(cause)}`, { cause });
   }

@@ -23,7 +23,6 @@ import {
   writeSync,
   type Stats,
 } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
 import { kill, pid } from 'node:process';
 import { promisify } from 'node:util';
@@ -171,6 +170,8 @@ function isAlive(process: number): boolean {
 
 async function removeAll(file: string): Promise<boolean> {
   if (readStat(file) === undefined) return false;
+  // Loaded when first needed, as little is ever removed.
+  const { rm } = await import('node:fs/promises');
   await rm(file, { recursive: true, force: true });
   await flushFolder(dirname(file));
   return true;

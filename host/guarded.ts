@@ -1,16 +1,16 @@
 /** Whether a program can be changed by anybody but root (or by whoever we run as): what others can write must not run as us. */
 
-import { lstat, realpath } from 'node:fs/promises';
+import { lstatSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { getegid, geteuid } from 'node:process';
 import { Refused } from '../core/errors.ts';
 
 /** Throws Refused, naming what is to be mended. `top` is trusted: what lies above it is not looked at. */
-export async function mustBeGuarded(file: string, top: string): Promise<void> {
+export function mustBeGuarded(file: string, top: string): void {
   // The folders that lead to a link count as well as those that lead to what it stands for.
-  for (const way of [`${await realpath(dirname(file))}/.`, await realpath(file)]) {
-    for (const path of above(way, await realpath(top))) {
-      const fault = faultOf(await lstat(path));
+  for (const way of [`${realpath(dirname(file))}/.`, realpath(file)]) {
+    for (const path of above(way, realpath(top))) {
+      const fault = faultOf(lstatSync(path));
       if (fault === undefined) continue;
       throw new Refused(`${file} is not run as root: ${path} ${fault}; chown root:root and chmod go-w mend it`, {
         code: 'Unguarded',
@@ -18,6 +18,8 @@ export async function mustBeGuarded(file: string, top: string): Promise<void> {
     }
   }
 }
+
+const realpath = realpathSync.native;
 
 function above(path: string, top: string): string[] {
   const folder = dirname(path);

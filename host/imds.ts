@@ -56,12 +56,12 @@ export function openMetadata(environment: Environment, clock: Clock): Metadata {
         purchase: await meta('instance-life-cycle', signal),
       });
     },
-    async readTags(signal) {
+    async readTags(signal, prefix = '') {
       const list = await meta('tags/instance/', signal);
       if (list === undefined) return undefined;
       const tags: Record<string, string> = {};
       // One after the other: at most 50, and the service throttles bursts.
-      for (const key of parseTagKeys(list)) {
+      for (const key of parseTagKeys(list).filter((each) => each.startsWith(prefix))) {
         const value = await readTag(key, signal);
         if (value !== undefined) tags[key] = value;
       }

@@ -1,6 +1,6 @@
 /** This machine, with everything below one root. */
 
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
@@ -21,7 +21,7 @@ export function openMachine(root: string, environment: Environment): Machine {
   const below = openBelow(top);
   const runBelow: Machine['run'] = async (command, signal) => {
     const file = below(command.file, { through: true });
-    if (command.guarded === true) await mustBeGuarded(file, top);
+    if (command.guarded === true) mustBeGuarded(file, top);
     const folder = command.folder === undefined ? {} : { folder: below(command.folder) };
     return run({ ...command, file, ...folder }, signal);
   };
@@ -35,7 +35,7 @@ export function openMachine(root: string, environment: Environment): Machine {
       const { measureMemory } = await import('./disk.ts');
       return measureMemory();
     },
-    readBootId: async () => (await readBootId(join(top, bootId))) ?? (await readBootId(bootId)) ?? noBootId(),
+    readBootId: async () => readBootId(join(top, bootId)) ?? readBootId(bootId) ?? noBootId(),
     run: runBelow,
     async unpack(url, signal) {
       const { unpack } = await import('./unpack.ts');
@@ -51,7 +51,7 @@ export function openMachine(root: string, environment: Environment): Machine {
     // Under another root, a link to the machine's own console must not be followed.
     async say(line) {
       try {
-        await say(below('/dev/console', { through: true }), line);
+        say(below('/dev/console', { through: true }), line);
       } catch {
         // Nobody looks there.
       }
@@ -69,9 +69,9 @@ async function probe(url: string, signal: AbortSignal): Promise<number> {
 }
 
 /** Another root may bring its own /proc; most do not. */
-async function readBootId(file: string): Promise<string | undefined> {
+function readBootId(file: string): string | undefined {
   try {
-    return (await readFile(file, 'utf8')).trim() || undefined;
+    return readFileSync(file, 'utf8').trim() || undefined;
   } catch (error) {
     if (messageOf(error).startsWith('ENOENT')) return undefined;
     throw new Unavailable(`cannot read ${file}: ${messageOf(error)}`, { cause: error });

@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from '../core/patience.ts';
 
-/** Garbage gathers at less than half a megabyte a minute; one collection takes some 15 ms of CPU time, 0.013 % of one core. */
-const everyMs = 120_000;
+/** Garbage gathers at some hundred kilobytes a minute; one collection takes some 15 ms of CPU time, 0.025 % of one core. */
+const everyMs = 60_000;
 
 /**
  * No optimizing compilers: their code and its tables are 3 MiB, the parts of the executable that they touch 3 more, for a
@@ -14,11 +14,6 @@ const everyMs = 120_000;
  */
 export function doWithoutCompilers(): void {
   for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);
-}
-
-/** Whenever V8 thinks that the program idles it collects all garbage, on all cores: no use for one that waits and then ends. */
-export function doWithoutIdleCollections(): void {
-  setFlagsFromString('--no-memory-reducer');
 }
 
 /** Collects garbage from time to time: V8 does so when the process is idle, which one that polls never is. Rejects with the signal's reason. */

@@ -1,7 +1,6 @@
 /** Downloads an installer and unpacks it where nobody else can reach; an archive that tries to write elsewhere is refused as a whole. */
 
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm, unlink } from 'node:fs/promises';
+import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -27,8 +26,8 @@ const maxRedirects = 3;
 
 /** `folder` is made, private; the new folder inside it is returned. Below /var/lib, since /tmp is often mounted noexec. */
 export async function unpack(url: string, folder: string, signal: AbortSignal): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const target = await mkdtemp(join(folder, 'unpack-'));
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const target = mkdtempSync(join(folder, 'unpack-'));
   const archive = `${target}.tgz`;
   try {
     await download(parseUrl(url), archive, signal, maxRedirects);
@@ -40,10 +39,10 @@ export async function unpack(url: string, folder: string, signal: AbortSignal): 
     );
     return target;
   } catch (error) {
-    await rm(target, { recursive: true, force: true });
+    rmSync(target, { recursive: true, force: true });
     throw error;
   } finally {
-    await unlink(archive).catch(() => {});
+    rmSync(archive, { force: true });
   }
 }
 

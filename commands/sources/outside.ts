@@ -13,7 +13,7 @@ const prefix = 'ecs-node:';
 
 /** Weakest first: tags, then the user data. Throws Unavailable when the metadata service does not answer. */
 export async function readOutside(metadata: Metadata, signal: AbortSignal): Promise<Found> {
-  const tags = layersOfTags((await metadata.readTags(signal)) ?? {});
+  const tags = layersOfTags((await metadata.readTags(signal, prefix)) ?? {});
   const userData = layersOfUserData(await metadata.readUserData(signal));
   return { layers: [...tags.layers, ...userData.layers], faults: [...tags.faults, ...userData.faults] };
 }

@@ -2,6 +2,7 @@
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
+import { uptime } from '../clock.ts';
 
 /** One call, named by the permission that it needs and what it acts on. */
 export type Ask = <T>(
@@ -15,9 +16,9 @@ export type Ask = <T>(
 export function openAsk(role: string | undefined, log: Log): Ask {
   return async (permission, resource, signal, send) => {
     signal.throwIfAborted();
-    const start = performance.now();
+    const start = uptime();
     const tell = (fault?: string) =>
-      log.debug('called AWS', { call: permission, ms: Math.round(performance.now() - start), fault });
+      log.debug('called AWS', { call: permission, ms: Math.round(uptime() - start), fault });
     try {
       const answer = await send({ abortSignal: signal });
       tell();

@@ -38,6 +38,7 @@ export async function bundle(entry: string, define: Record<string, string>): Pro
     logLevel: 'warning',
     define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
     plugins: [foldSchemaKeysPlugin],
+    inject: [fileURLToPath(new URL('node-crypto.ts', import.meta.url))],
     alias: {
       '@aws-sdk/credential-provider-node': fileURLToPath(new URL('no-default-credentials.ts', import.meta.url)),
     },

@@ -44,7 +44,8 @@ export function emptyMetadata(identity: Identity): FakeMetadata {
 export function openMetadata(state: FakeMetadata): Metadata {
   return {
     readIdentity: async () => ({ ...state.identity }),
-    readTags: async () => (state.tags === undefined ? undefined : { ...state.tags }),
+    readTags: async (_signal, prefix = '') =>
+      state.tags && Object.fromEntries(Object.entries(state.tags).filter(([key]) => key.startsWith(prefix))),
     readTag: async (key) => state.tags?.[key],
     readUserData: async () => state.userData,
     readSpotNotice: async () => state.spotNotice,

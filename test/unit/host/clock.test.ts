@@ -41,7 +41,7 @@ test('durations do not follow the wall clock when it jumps back', () => {
 });
 
 test('who may be woken earlier wakes together with somebody else, and neither before that nor later than promised', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] });
   onTestFinished(() => void vi.useRealTimers());
   const signal = new AbortController().signal;
   const clock = openClock();
@@ -58,7 +58,7 @@ test('who may be woken earlier wakes together with somebody else, and neither be
 });
 
 test('whoever was woken earlier, or gave up, does not wake again', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] });
   onTestFinished(() => void vi.useRealTimers());
   const controller = new AbortController();
   const clock = openClock();

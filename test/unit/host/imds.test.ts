@@ -143,6 +143,14 @@ test('a tag that goes away between the list and its value is left out', async ()
   expect(await metadata.readTags(patient)).toEqual({ Name: 'n' });
 });
 
+test('asks for the values of those tags alone that it was asked about: each is a request', async () => {
+  const { metadata, server } = await imds(({ path }) =>
+    path.endsWith('/instance/') ? { body: 'Name\necs-node:cluster\naws:autoscaling:groupName' } : { body: 'demo' },
+  );
+  expect(await metadata.readTags(patient, 'ecs-node:')).toEqual({ 'ecs-node:cluster': 'demo' });
+  expect(server.asked.filter(({ path }) => path.includes('/tags/'))).toHaveLength(2);
+});
+
 test('user data that is no text arrives byte by byte', async () => {
   const bytes = Uint8Array.from([0x1f, 0x8b, 0, 255, 254]);
   const { metadata } = await imds(() => ({ body: bytes, headers: { 'content-type': 'application/octet-stream' } }));
