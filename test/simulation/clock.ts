@@ -9,13 +9,18 @@ export interface SimulatedClock extends Pick<FakeClock, 'now' | 'uptime' | 'sche
   settle(): Promise<void>;
 }
 
+export interface ForeseeingClock extends SimulatedClock {
+  /** When the next timer is due; Infinity: none is. */
+  next(): number;
+}
+
 interface Timer {
   at: number;
   order: number;
   act: (() => void) | undefined;
 }
 
-export function openSimulatedClock(startsAt: number): SimulatedClock {
+export function openSimulatedClock(startsAt: number): ForeseeingClock {
   let uptime = 1_000;
   let order = 0;
   const heap: Timer[] = [];
@@ -32,20 +37,18 @@ export function openSimulatedClock(startsAt: number): SimulatedClock {
     settle,
     sleeping: () => heap.filter(({ act }) => act !== undefined).length,
     sleep: sleepBy(schedule),
+    next: () => first(heap)?.at ?? Infinity,
     async step(end) {
-      for (;;) {
-        const timer = heap[0];
-        if (timer === undefined || timer.at > end) {
-          uptime = Math.max(uptime, end);
-          return false;
-        }
-        pop(heap);
-        if (timer.act === undefined) continue;
-        uptime = timer.at;
-        timer.act();
-        await settle();
-        return true;
+      const timer = first(heap);
+      if (timer === undefined || timer.at > end) {
+        uptime = Math.max(uptime, end);
+        return false;
       }
+      pop(heap);
+      uptime = timer.at;
+      timer.act?.();
+      await settle();
+      return true;
     },
   };
 }
@@ -69,6 +72,12 @@ function openTurns(): () => Promise<void> {
     if (left === 0) for (; left < turnsAtOnce; left++) setImmediate(turn);
     return new Promise((resolve) => (wake = resolve));
   };
+}
+
+/** Without those that somebody has forgotten. */
+function first(heap: Timer[]): Timer | undefined {
+  while (heap[0] !== undefined && heap[0].act === undefined) pop(heap);
+  return heap[0];
 }
 
 function before(a: Timer, b: Timer): boolean {

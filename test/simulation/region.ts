@@ -4,7 +4,7 @@ import type { ScalingActivity } from '../../core/host.ts';
 import type { FakeClock } from '../fakes/clock.ts';
 import { openFakeCluster, type FakeCluster } from '../fakes/cloud/cluster.ts';
 import type { Chance } from './chance.ts';
-import { openSimulatedClock, type SimulatedClock } from './clock.ts';
+import { openSimulatedClock, type ForeseeingClock } from './clock.ts';
 import type { Call } from './effects.ts';
 import type { Node } from './node.ts';
 import { openReplicas, type Replicas } from './replicas.ts';
@@ -34,7 +34,7 @@ export interface Stats {
 export interface Region {
   scenario: Scenario;
   chance: Chance;
-  clock: SimulatedClock;
+  clock: ForeseeingClock;
   /** The same clock, as the fakes call it. */
   fakeClock: FakeClock;
   weather: Weather;

@@ -28,14 +28,16 @@ const everyMs = 250;
 export function openReplicas(region: Region, longestMs: number): Replicas {
   const { clock, fakeClock } = region;
   let views: View[] = [];
+  let since = clock.uptime();
   return {
     look() {
-      const now = clock.uptime();
-      const last = views.at(-1)?.at ?? -Infinity;
-      if (now - last < everyMs) return void (views[views.length - 1] = copy(region, last));
+      // Copied when the last of them has happened, since copying is dear.
+      const next = clock.next();
+      if (next - since < everyMs) return;
       // The newest one that is old enough is still needed.
-      const needed = views.findLastIndex(({ at }) => at <= now - longestMs);
-      views = [...views.slice(Math.max(0, needed)), copy(region, now)];
+      const needed = views.findLastIndex(({ at }) => at <= clock.uptime() - longestMs);
+      views = [...views.slice(Math.max(0, needed)), copy(region, since)];
+      since = next;
     },
     recall(id, verb, behindMs) {
       const view = views.findLast(({ at }) => at <= clock.uptime() - behindMs);
