@@ -10,7 +10,7 @@ import { openDeparture, readDeparture, type Deeds, type Departure } from './depa
 import { drain, drainAndRemain } from './departure/drain.ts';
 import { confirmScaleIn, leaveGroup } from './departure/hook.ts';
 import { beginState, hasReached, isOver, isUrgent, merge } from './departure/order.ts';
-import { drainLatecomer, drainUntilTaken } from './departure/latecomer.ts';
+import { drainLatecomer, drainMeanwhile, drainUntilTaken } from './departure/latecomer.ts';
 import { leaveRegistrar } from './departure/registrar.ts';
 import { waitForSteadyServices } from './departure/steady.ts';
 import { waitForTasks } from './departure/tasks.ts';
@@ -33,7 +33,7 @@ const rooms: Record<Phase, Room> = {
   },
   async registrar(departure, signal) {
     await Promise.all(departure.beside);
-    await leaveRegistrar(departure, signal);
+    await drainMeanwhile(departure, leaveRegistrar(departure, signal), signal);
   },
   async terminate(departure, signal) {
     await drainLatecomer(departure, signal);

@@ -87,7 +87,7 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
         await stop('called off');
         const undone = await undoDeparture(host, config, why, keepDraining, both);
         if (undone) state = undefined;
-        beginning = new AbortController();
+        if (beginning.signal.aborted) beginning = new AbortController();
         if (parting.signal.aborted) parting = new AbortController();
         return undone;
       }),

@@ -6,7 +6,6 @@ import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
 import type { DepartureState } from '../core/state.ts';
 import { mayOverrule } from './departure/order.ts';
-import { undoDeparture } from './departure/undo.ts';
 import { calledOff, ordered, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -92,7 +91,7 @@ async function orderToLeave(desk: Desk, watcher: Watcher, wish: Wish, signal: Ab
 
 /** What this watcher saw is over. */
 async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promise<void> {
-  const { host, config, memories, supervisor, past } = desk;
+  const { memories, supervisor, past } = desk;
   const { name } = watcher;
   const before = memories.recall(name);
   if (before.wish !== undefined) {
@@ -107,8 +106,9 @@ async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promi
     }
   } else {
     const mine = past !== undefined && past.cause === name && past.undoneAt === undefined;
-    if (mine && supervisor.state() === undefined) {
-      const undone = await undoDeparture(host, config, `${name}: over`, memories.isTreatedByOther(name), signal);
+    // One that has just begun for something else may not have written its state yet; one that begins meanwhile waits its turn.
+    if (mine && supervisor.state() === undefined && !isLeaving(desk)) {
+      const undone = await supervisor.callOff(`${name}: over`, memories.isTreatedByOther(name));
       desk.past = undefined;
       if (!undone) await endHere(desk, past);
     }

@@ -21,11 +21,25 @@ export async function drainLatecomer(departure: Departure, signal: AbortSignal):
   }
 }
 
+/** As seldom as it is bearable for minutes: until the ECS agent has registered, each look may cost a call. */
+const latecomerEveryMs = 15_000;
+
+/** Leaving the registrar takes minutes, in which ECS may come to know the node and place tasks on what is about to go. */
+export async function drainMeanwhile(departure: Departure, work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const end = () => over.abort(new Error('done with what it was beside'));
+  work.then(end, end);
+  while (departure.state.drainedAt === undefined && !over.signal.aborted) {
+    const both = AbortSignal.any([signal, over.signal]);
+    await departure.host.clock.sleep(latecomerEveryMs, both).catch(() => {});
+    signal.throwIfAborted();
+    if (!over.signal.aborted) await drainLatecomer(departure, signal);
+  }
+  await work;
+}
+
 /** EC2 takes a machine two minutes after its notice, and half a minute later at most: by the machine's own time, since the wall clock may jump. */
 const noticeMs = 150_000;
-
-/** As seldom as it is bearable for two minutes: until the ECS agent has registered, each look may cost a call. */
-const latecomerEveryMs = 15_000;
 
 /** Spot notices come whenever they like, also before ECS knows the node: as soon as it does it would place tasks on what is about to go. */
 export async function drainUntilTaken(departure: Departure, signal: AbortSignal): Promise<void> {

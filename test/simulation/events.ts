@@ -100,6 +100,11 @@ function accident(region: Region, sky: Sky, node: Node): void {
   if (what === 'reboot') return reboot(region, sky, node);
   if (what === 'protected') {
     if (node.identity.purchase !== 'spot') node.instance.terminationProtection = true;
+    // Clearing it shows late once more.
+    if (region.unrest?.chance.happens(0.7) === true) {
+      node.instance.clearsIgnored += 1;
+      node.truth.stubborn += 1;
+    }
     return note(region, node, 'somebody turns termination protection on');
   }
   if (what === 'clock') {

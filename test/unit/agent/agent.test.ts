@@ -201,6 +201,27 @@ describe('the agent', () => {
     await agent.stop();
   });
 
+  // What it had left for was over, but its group had begun to end it meanwhile: it was made ACTIVE while it left, and given tasks.
+  it('does not come back from a spot stop when its group ends it meanwhile', async () => {
+    const { stage, run } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
+    await run(100_000);
+    const host = stage.world.reboot();
+    stage.world.metadata.spotNotice = undefined;
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    // The one departure has begun, but not written it down yet, when the other is seen to be over.
+    const { calls } = stage.world;
+    calls.onCall = ({ verb }) => {
+      if (verb === 'readTargetState') calls.delays('readBootId', 1_000, 1);
+    };
+    calls.delays('readSpotNotice', 500, 1);
+    const agent = stage.agent(host);
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
+  });
+
   it('comes back from hibernation in the same process', async () => {
     const { stage, run, agent } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');

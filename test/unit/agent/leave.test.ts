@@ -141,6 +141,23 @@ describe('a departure', () => {
     expect(stopped).toBe(true);
   });
 
+  // Unassigning takes minutes; ECS came to know the node in the first of them, and placed tasks on it until the last.
+  it('is DRAINING soon after ECS comes to know the node, though it still leaves its registrar', async () => {
+    const stage = setStage();
+    const { cluster, clock } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent] = [[], undefined];
+    let statusThen = '';
+    const deregister = async () => {
+      [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+      await clock.sleep(4 * 60_000, never);
+      statusThen = stage.own.status;
+    };
+    await clock.finish(leave(stage.host, stage.config, someOrder(), { deregister }, never));
+    expect(statusThen).toBe('DRAINING');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
   // It was to leave a warm pool, which takes a minute; the group fetched it in that minute, and it ended under the tasks that it got.
   it('drains also a node that its group fetches from the warm pool while it waits for its end', async () => {
     for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
