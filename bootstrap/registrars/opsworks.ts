@@ -151,16 +151,19 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
   let outcome: Outcome = 'unchanged';
   const read = openRecord(host, id);
   const unlessMoved = openDeed(host);
+  // What OpsWorks has said it need not say again only because it was too busy for the next call.
+  let known: Registration | undefined;
   const wait = {
     what: `OpsWorks assignment of ${id}`,
     remedy: "see the layer's setup log in OpsWorks",
     everyMs: pollMs,
     async look(inner: AbortSignal) {
-      const record = await read(inner);
+      const record = known ?? (await read(inner));
       if (record === undefined) return { now: notFound };
       const { status, layerIds } = record;
       if (layerIds.includes(layerId)) return afterAssign(record, config);
       outcome = 'changed';
+      known = record;
       if (layerIds.length > 0 && !leaving.has(status)) {
         host.log.info('leaving another layer', { layerIds: layerIds.join(' ') });
         await unlessMoved(record, () => host.cloud.unassign(id, inner));
@@ -168,6 +171,7 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
         const asked = await unlessMoved(record, () => host.cloud.assign(id, layerId, inner));
         if (asked && !config.opsworks.waitForOnline) return { done: true };
       }
+      known = undefined;
       return { now: status };
     },
   };

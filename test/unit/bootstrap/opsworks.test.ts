@@ -162,6 +162,16 @@ describe('the installer', () => {
     expect(stage.state().outcome).toBe('done');
   });
 
+  // At one call per second the look that came before each try took the token that the try needed: hours for two hundred nodes.
+  it('is asked nothing twice while it is too busy to be told the layer', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.calls.fails('assign', new Unavailable('throttled'), 5);
+    expect(await boot()).toMatchObject({ outcome: 'done' });
+    const verbs = world.calls.verbs('cloud');
+    const tries = verbs.slice(verbs.indexOf('assign'), verbs.lastIndexOf('assign') + 1);
+    expect(tries).toEqual(Array(6).fill('assign'));
+  });
+
   // An assignment was heard twice, the second time refused, and what OpsWorks showed was older than what it refused for.
   it('is not given up for what OpsWorks refuses while it still shows what was before', async () => {
     const stage = setStage(opsworksConfig());
