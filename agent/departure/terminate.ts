@@ -157,6 +157,8 @@ async function reportUnhealthy(departure: Departure, signal: AbortSignal): Promi
   const end = host.clock.uptime() + replacedMs;
   while (host.clock.uptime() < end) {
     await host.clock.sleep(10_000, signal);
+    // A warm pool may let it go meanwhile, and ECS place tasks on it.
+    await drainLatecomer(departure, signal);
     if (isTerminating(await knowMembership(departure, signal))) return true;
   }
   return false;

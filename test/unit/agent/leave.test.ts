@@ -166,7 +166,9 @@ describe('a departure', () => {
       const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
       [cluster.instances, stage.world.localAgent] = [[], undefined];
       stage.group.lifecycleState = 'Warmed:Running';
+      let fetchedAt = 0;
       clock.schedule(25_000, () => {
+        fetchedAt = clock.uptime();
         stage.group.begin('launch');
         [cluster.instances, stage.world.localAgent] = [instances, localAgent];
         cluster.addTask(stage.own.arn, { stopsAfterMs: 50_000 });
@@ -185,6 +187,7 @@ describe('a departure', () => {
         'completeHook',
       ]);
       expect(running).toBe(false);
+      expect(calls.of('drain')[0]!.at - fetchedAt).toBeLessThan(15_000);
     }
   });
 
