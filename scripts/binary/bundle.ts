@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 import { foldSchemaKeysPlugin } from './fold-schema-keys.ts';
+import { nodeCryptoPlugin } from './node-crypto.ts';
 
 export interface Bundle {
   /** The text of a function of `exports, require, module`, by the name that it is required by; ASCII. */
@@ -37,8 +38,7 @@ export async function bundle(entry: string, define: Record<string, string>): Pro
     legalComments: 'none',
     logLevel: 'warning',
     define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
-    plugins: [foldSchemaKeysPlugin],
-    inject: [fileURLToPath(new URL('node-crypto.ts', import.meta.url))],
+    plugins: [foldSchemaKeysPlugin, nodeCryptoPlugin],
     alias: {
       '@aws-sdk/credential-provider-node': fileURLToPath(new URL('no-default-credentials.ts', import.meta.url)),
     },

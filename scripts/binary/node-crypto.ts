@@ -1,4 +1,16 @@
-// What the AWS SDK calls `crypto`: the global of that name loads the whole of Web Crypto, with its streams and workers, for one random number.
-import * as crypto from 'node:crypto';
+// Random numbers for the AWS SDK from node:crypto, which signing needs anyway. The global `crypto` that it would take
+// loads all of Web Crypto, with its streams and workers, for one number.
+import { readFile } from 'node:fs/promises';
+import type { Plugin } from 'esbuild';
 
-export { crypto };
+const UUID_FILE = /@smithy[\\/]core[\\/]dist-es[\\/].*[\\/]uuid[\\/]v4\.js$/;
+
+export const nodeCryptoPlugin: Plugin = {
+  name: 'node-crypto',
+  setup(build) {
+    build.onLoad({ filter: UUID_FILE }, async ({ path }) => ({
+      contents: `import * as crypto from 'node:crypto';\n${await readFile(path, 'utf8')}`,
+      loader: 'js',
+    }));
+  },
+};

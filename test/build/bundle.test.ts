@@ -1,7 +1,7 @@
 // What the bundler must do for the binary to be small and to start fast.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { bundle } from '../../scripts/binary/bundle.ts';
 import { renderOneFile } from '../../scripts/binary/one-file.ts';
@@ -35,6 +35,27 @@ test('a client that is imported lazily as a whole stops the build', roomy, async
   const folder = project({ 'main.ts': `void import('@aws-sdk/client-ec2');` });
   await expect(bundle(join(folder, 'main.ts'), {})).rejects.toThrow('import a file of ours that imports it by name');
 });
+
+test(
+  'the agent, and what comes before any command, load only those modules of Node that they need',
+  roomy,
+  async () => {
+    const { metafile } = await bundle('main.ts', {});
+    const at = (name: string) => Object.keys(metafile.outputs).find((path) => basename(path).startsWith(name))!;
+    const modulesOf = (path: string, seen = new Set<string>()): string[] => {
+      if (seen.has(path)) return [];
+      seen.add(path);
+      const loaded = metafile.outputs[path]!.imports.filter(({ kind }) => kind !== 'dynamic-import');
+      return loaded.flatMap((each) => (each.external ? each.path : modulesOf(each.path, seen)));
+    };
+    expect(modulesOf(at('main.js'))).toEqual([]);
+    const agent = new Set(modulesOf(at('agent-')).map((name) => name.replace(/^node:/, '')));
+    // Each of these costs a resident agent from a third of a megabyte (crypto) to two (http).
+    for (const dear of ['crypto', 'http', 'https', 'tls', 'zlib', 'fs/promises'])
+      expect([...agent]).not.toContain(dear);
+    expect([...agent]).toContain('net');
+  },
+);
 
 /** Below the project, so that its packages are found. */
 function project(files: Record<string, string>): string {
