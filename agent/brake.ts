@@ -24,7 +24,13 @@ export async function mayGo(
   if (!queue.some((entry) => entry.arn === arn)) {
     // Behind everybody who is there: with a clock that is slow it would step in front of one that has gone already.
     const since = Math.max(host.clock.now(), ...queue.map((entry) => entry.since + 1));
+    const asked = host.clock.uptime();
     await askOnce(host, signal, (inner) => host.cloud.queueToLeave(cluster, arn, reason, since, inner));
+    // Others wait so long before they look: who arrives later than that steps in front of one that has gone already.
+    if (host.clock.uptime() - asked > settleMs) {
+      await leaveQueue(host, place, reason, signal);
+      return false;
+    }
     await host.clock.sleep(settleMs, signal);
     queue = await readQueue();
   }

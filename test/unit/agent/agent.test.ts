@@ -298,6 +298,16 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
+  // The call took half a minute: another node had looked meanwhile and gone, and the late one, whose place was the earlier one, went, too.
+  it('does not go from a place in the queue that it was given too late, and takes another one', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.calls.delays('queueToLeave', 24_000, 1);
+    stage.fillDisk(95);
+    await run(5 * minute);
+    expect(stage.deeds().slice(0, 5)).toEqual(['queueToLeave', 'unqueue', 'pruneImages', 'queueToLeave', 'drain']);
+    await agent.stop();
+  });
+
   it('gives its place in the queue up when it was freed while it waited', async () => {
     const { stage, run, agent } = await inService();
     const other = stage.world.cluster.addInstance();
