@@ -79,6 +79,8 @@ export interface Truth {
   activitiesSeen: { at: number; young: number } | undefined;
   /** When a call to OpsWorks went wrong last. */
   opsworksTroubleAt: number;
+  /** Since when it leaves, as it has written down. */
+  leavingSince: number | undefined;
   /** When it began to leave its registrar. */
   registrarAt: number;
   /** When a call to a load balancer went wrong last. */
@@ -154,6 +156,7 @@ export function openNode(region: Region, number: number): Node {
       heldAt: undefined,
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
+      leavingSince: undefined,
       registrarAt: Infinity,
       elbTroubleAt: -Infinity,
       stubborn: instance.clearsIgnored,

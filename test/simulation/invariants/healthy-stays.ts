@@ -38,6 +38,12 @@ export const healthyStays: Invariant = {
     if (why.length === 0) return 'drain though nothing was wrong with it';
     return hasty(region, node, call, why, now);
   },
+  afterCall(region, { truth }, { verb, args }) {
+    if (verb !== 'writeText' || args[0] !== paths.departure) return undefined;
+    const isOver = String(args[1]).includes('"undoneAt"');
+    truth.leavingSince = isOver ? undefined : (truth.leavingSince ?? region.clock.uptime());
+    return undefined;
+  },
   afterEvent(region) {
     region.seenSince = isSeen(region) ? (region.seenSince ?? region.clock.uptime()) : undefined;
     return undefined;
@@ -77,14 +83,18 @@ function cannotJoin({ config }: Region['scenario'], { machine }: Node, ms: numbe
   return !joined && ms >= config.join.timeoutSeconds * 1000 * early;
 }
 
+/** Whoever asks later than this has heard of what has been so since then. */
+const heardMs = 180_000;
+
 /** Its own agent had died, and its departure was under way, when the others were seen to be lost, too. */
 function leftBefore({ seenSince }: Region, { truth }: Node): boolean {
-  return truth.drainingSince !== undefined && seenSince !== undefined && truth.drainingSince < seenSince;
+  const since = truth.leavingSince ?? truth.drainingSince ?? Infinity;
+  return seenSince !== undefined && since < seenSince + heardMs;
 }
 
 /** Seen by everybody who has asked since. */
 function isOutage({ seenSince }: Region, now: number): boolean {
-  return seenSince !== undefined && now - seenSince >= 180_000;
+  return seenSince !== undefined && now - seenSince >= heardMs;
 }
 
 /** Nodes come and go while ECS has lost sight of some. */
