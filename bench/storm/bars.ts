@@ -51,7 +51,7 @@ function renderTick(value: number, x: number, bottom: number): string {
 function renderRow({ label, bars }: Bars['rows'][number], top: number, toX: (value: number) => number): string[] {
   const middle = top + rowGap / 2 + (bars.length * barHeight) / 2 + 4;
   return [
-    `<text class="ink" x="${plot.left - 8}" y="${middle.toFixed(1)}" text-anchor="end">${escape(label)}</text>`,
+    `<text class="ink" x="${plot.left - 8}" y="${middle.toFixed(1)}" text-anchor="end" font-size="12">${escape(label)}</text>`,
     ...bars.map((bar, index) => renderBar(bar, top + rowGap / 2 + index * barHeight, colourOf(index), toX)),
   ];
 }
