@@ -110,6 +110,7 @@ function accident(region: Region, sky: Sky, node: Node): void {
   if (what === 'clock') {
     const ms = chance.pick([-3_600_000, -60_000, -1_000, 1_000, 60_000, 3_600_000]);
     node.wallOffset += ms;
+    node.truth.jumpedAt = region.clock.uptime();
     return note(region, node, 'wall clock jumps', ms);
   }
   const process = node.agent ?? node.bootstrap;

@@ -79,6 +79,8 @@ export interface Truth {
   activitiesSeen: { at: number; young: number } | undefined;
   /** When a call to OpsWorks went wrong last. */
   opsworksTroubleAt: number;
+  /** When its wall clock jumped last. */
+  jumpedAt: number;
   /** Since when it leaves, as it has written down. */
   leavingSince: number | undefined;
   /** When it began to leave its registrar. */
@@ -156,6 +158,7 @@ export function openNode(region: Region, number: number): Node {
       heldAt: undefined,
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
+      jumpedAt: -Infinity,
       leavingSince: undefined,
       registrarAt: Infinity,
       elbTroubleAt: -Infinity,
