@@ -63,7 +63,7 @@ export async function runAgent(
     tellJoin(host, book, state, detail);
   };
   const hasSettled = () => isJoined && host.clock.uptime() - joinedAt >= staleTargetMs;
-  const watchers = roster(config, hasSettled);
+  const watchers = roster(config, host.identity, hasSettled);
   const desk: Desk = {
     host,
     config,

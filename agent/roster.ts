@@ -1,6 +1,7 @@
 /** Which questions are asked of this node. */
 
 import type { Config } from '../core/config.ts';
+import type { Identity } from '../core/identity.ts';
 import type { Watcher } from './watcher.ts';
 import { watchDisk } from './watchers/disk.ts';
 import { watchEcsAgent } from './watchers/ecs-agent.ts';
@@ -11,13 +12,17 @@ import { watchRebalance } from './watchers/rebalance.ts';
 import { watchSpot } from './watchers/spot.ts';
 import { watchTerminationProtection } from './watchers/termination-protection.ts';
 
+/** What EC2 never takes back, and so never announces; whatever else it may say, or not say, is asked about. */
+const onDemand = 'on-demand';
+
 /** `joined`: whether the node has been in service for a while, or is on its way still, or in a warm pool. */
-export function roster(config: Config, joined: () => boolean): Watcher[] {
+export function roster(config: Config, { purchase }: Pick<Identity, 'purchase'>, joined: () => boolean): Watcher[] {
+  const isSpot = purchase !== onDemand;
   return [
-    watchSpot(config),
+    ...(isSpot ? [watchSpot(config)] : []),
     watchLifecycle(config, joined),
     operator,
-    watchRebalance(config),
+    ...(isSpot ? [watchRebalance(config)] : []),
     watchMaintenance(config),
     watchDisk(config),
     watchEcsAgent(config),

@@ -6,15 +6,14 @@ import { median, takeOwn, watchProcess, type Sample } from './measure.ts';
 import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
-const group = 'ecs-nodes';
-
 /** Joining is over and V8 has settled; a real node is in this state for all but its first minute. */
 const settleMs = 60_000;
 
-/** By default a node asks 1.2 times a second; beside it one that asks for spot notices each second, the most that can be set. */
-const lives: Record<string, Record<string, string | number>> = {
-  'as by default': {},
-  'spot notices each second': { 'spot.pollSeconds': 1 },
+/** By default, on demand and on spot, where more is asked; and with spot notices asked for each second, the most that can be set. */
+const lives: Record<string, { purchase: 'on-demand' | 'spot'; settings: Record<string, string | number> }> = {
+  'on demand, as by default': { purchase: 'on-demand', settings: {} },
+  'spot, as by default': { purchase: 'spot', settings: {} },
+  'spot, asked each second': { purchase: 'spot', settings: { 'spot.pollSeconds': 1 } },
 };
 
 interface Watched {
@@ -24,13 +23,21 @@ interface Watched {
   calls: string[];
 }
 
-/** Both at the same time, so that a busy moment of the machine meets both. */
+/** All at the same time, so that a busy moment of the machine meets all. */
 export const measureAgent: Part = async ({ binary, minutes, say }) => {
-  const account = await openAccount(binary, { groups: [{ name: group, hooks: hooks.slice(1) }] });
+  const kinds = Object.values(lives);
+  const groups = kinds.map(({ purchase }, number) => ({
+    name: `${number}`,
+    hooks: hooks.slice(1),
+    template: { purchase },
+  }));
+  const account = await openAccount(binary, { groups });
   try {
-    const instances = await account.simulator.verbs.scaleTo(group, Object.keys(lives).length);
+    const instances = await Promise.all(
+      groups.map(async ({ name }) => (await account.simulator.verbs.scaleTo(name, 1))[0]!),
+    );
     say(`${instances.length} agents are watched for ${minutes} minutes.`);
-    const watching = Object.values(lives).map(async (settings, number) => {
+    const watching = kinds.map(async ({ settings }, number) => {
       // A file of its own: of one that two processes map, each would count for half.
       const folder = join(dirname(binary), String(number));
       await mkdir(folder);

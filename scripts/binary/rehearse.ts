@@ -35,7 +35,7 @@ export async function rehearse(parts: ReadonlyMap<string, string>): Promise<Map<
 /** A node registers in OpsWorks, joins, is watched, is told that it will be interrupted, and leaves. */
 async function live(program: string, root: string): Promise<void> {
   const simulator = await startSimulator({ settings: { opsworks: { registeringMs: 300 } } });
-  const { id } = await simulator.verbs.launch();
+  const { id } = await simulator.verbs.launch({ purchase: 'spot' });
   const binary = `${root}.sh`;
   await writeFile(binary, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, { mode: 0o755 });
   const settings = {

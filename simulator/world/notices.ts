@@ -8,6 +8,7 @@ export type SpotAction = 'terminate' | 'stop' | 'hibernate';
 
 /** A notice, and its reclaim in `inMs`. EC2 asks no hook, and no protection holds it. */
 export function noticeSpot(world: World, instance: Instance, action: SpotAction, inMs: number): void {
+  mustBeSpot(instance);
   const spot = { action, at: world.clock.now() + inMs };
   instance.notices.spot = spot;
   emit(world, { kind: 'notice', instanceId: instance.id, state: `spot ${action}` });
@@ -19,12 +20,18 @@ export function noticeSpot(world: World, instance: Instance, action: SpotAction,
   });
 }
 
+function mustBeSpot({ id, purchase }: Instance): void {
+  if (purchase === 'spot') return;
+  throw new Refusal('UnsupportedOperation', `${id} runs on demand: EC2 announces this to spot instances only.`);
+}
+
 export function withdrawSpot(world: World, instance: Instance): void {
   delete instance.notices.spot;
   emit(world, { kind: 'notice', instanceId: instance.id, state: 'spot withdrawn' });
 }
 
 export function recommendRebalance(world: World, instance: Instance, on: boolean): void {
+  mustBeSpot(instance);
   if (on) instance.notices.rebalance ??= world.clock.now();
   else delete instance.notices.rebalance;
   emit(world, { kind: 'notice', instanceId: instance.id, state: on ? 'rebalance' : 'rebalance withdrawn' });

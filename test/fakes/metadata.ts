@@ -26,7 +26,7 @@ export const someIdentity: Identity = {
   privateIp: '10.0.0.7',
   hostname: 'ip-10-0-0-7',
   role: 'ecs-node',
-  purchase: 'on-demand',
+  // What an older metadata service does not say: neither spot nor on demand is ruled out.
 };
 
 export function emptyMetadata(identity: Identity): FakeMetadata {

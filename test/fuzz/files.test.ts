@@ -294,7 +294,7 @@ holds(
     const status = await readAgentStatus(host);
     if (status !== undefined)
       openMemories(
-        roster(config, () => true),
+        roster(config, host.identity, () => true),
         openStatusBook(host, status),
       ).wanted();
     const left = await readDeparture(host);

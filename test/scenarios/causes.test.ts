@@ -20,7 +20,7 @@ async function inService(scene: Scene): Promise<Node> {
 }
 
 describe('a node leaves when', () => {
-  scenario('EC2 takes its spot instance back: drained at once, terminated by EC2', {}, async (scene) => {
+  scenario('EC2 takes its spot instance back: drained at once, terminated by EC2', { spot: true }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.noticeSpot(node.id, 'terminate', 40_000);
@@ -92,7 +92,7 @@ describe('a node leaves when', () => {
 describe('a node stays when', () => {
   scenario(
     'a rebalance is recommended: it says so once',
-    { flags: settings({ 'rebalance.pollSeconds': 1 }) },
+    { spot: true, flags: settings({ 'rebalance.pollSeconds': 1 }) },
     async (scene) => {
       const { expect, simulator } = scene;
       const node = await inService(scene);
@@ -129,7 +129,7 @@ describe('a node stays when', () => {
 });
 
 describe('a departure', () => {
-  scenario('follows the spot notice that comes in the middle of a scale-in', {}, async (scene) => {
+  scenario('follows the spot notice that comes in the middle of a scale-in', { spot: true }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 60_000 });

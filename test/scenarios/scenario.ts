@@ -6,7 +6,7 @@ import { openStage, until, type Node, type Stage, type StageOptions } from './st
 export interface Scene extends Stage {
   expect: ExpectStatic;
   inService(node: Node): Promise<void>;
-  /** The instance does not run any more. */
+  /** The instance does not run any more: a departure that is throttled again and again takes most of a minute. */
   gone(node: Node): Promise<void>;
   /** What this node asked ECS to make of its container instance, in order. */
   placements(node: Node): string[];
@@ -22,7 +22,7 @@ export function scenario(title: string, options: StageOptions, play: (scene: Sce
       ...stage,
       expect,
       inService: (node) => until('in service', () => node.state() === 'InService'),
-      gone: (node) => until('gone', () => simulator.world.instances.get(node.id)?.state !== 'running'),
+      gone: (node) => until('gone', () => simulator.world.instances.get(node.id)?.state !== 'running', 90_000),
       placements: (node) =>
         simulator.calls
           .find({ operation: 'UpdateContainerInstancesState', instanceId: node.id, outcome: 'ok' })

@@ -44,6 +44,8 @@ export interface StageOptions extends SimulatorOptions {
   /** Beside the cluster and the intervals of a fast life. */
   flags?: readonly string[];
   hooks?: boolean;
+  /** By default the nodes run on demand. */
+  spot?: boolean;
   /** Beside the standard variables of its instance, or instead of them. */
   environment?: (simulator: Simulator, id: string) => Promise<Record<string, string>>;
   /** What happens to a node between its launch and its boot. */
@@ -66,6 +68,7 @@ export const opsworks: readonly string[] = settings({
 export async function openStage({
   flags = [],
   hooks = true,
+  spot = false,
   environment,
   prepare,
   boots = true,
@@ -123,6 +126,7 @@ export async function openStage({
               { name: terminateHook, transition: 'terminate' },
             ]
           : [],
+        template: { purchase: spot ? 'spot' : 'on-demand' },
       },
     ],
     ...options,

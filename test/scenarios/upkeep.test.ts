@@ -76,6 +76,7 @@ describe.concurrent('a configuration that is pulled', () => {
   scenario(
     'from parameters is there before ECS starts, and a change is applied without a restart',
     {
+      spot: true,
       flags: refreshFrom('ssm:/ecs/web'),
       async prepare(node) {
         await node.write(`${paths.dropIns}/90-here.yaml`, 'disk: {clearPercent: 70}\n');

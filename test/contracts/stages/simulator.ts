@@ -31,7 +31,7 @@ async function wait<T>(ask: () => Promise<T | undefined>): Promise<T> {
 export async function simulatedMetadata(): Promise<MetadataStage> {
   const simulator = await startSimulator();
   const { verbs, region } = simulator;
-  const instance = await verbs.launch({ metadata: { tags: true } });
+  const instance = await verbs.launch({ metadata: { tags: true }, purchase: 'spot' });
   return {
     metadata: openMetadata(simulator.environmentFor(instance.id), openClock()),
     identity: {
