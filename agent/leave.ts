@@ -29,7 +29,7 @@ const rooms: Record<Phase, Room> = {
     departure.state.ending === 'remain' ? drainAndRemain(departure, signal) : drain(departure, signal),
   async tasks(departure, signal) {
     await waitForTasks(departure, signal);
-    await waitForSteadyServices(departure, signal);
+    await drainMeanwhile(departure, waitForSteadyServices(departure, signal), signal);
   },
   async registrar(departure, signal) {
     await Promise.all(departure.beside);

@@ -24,7 +24,7 @@ export async function drainLatecomer(departure: Departure, signal: AbortSignal):
 /** As seldom as it is bearable for minutes: until the ECS agent has registered, each look may cost a call. */
 const latecomerEveryMs = 15_000;
 
-/** Leaving the registrar takes minutes, in which ECS may come to know the node and place tasks on what is about to go. */
+/** Leaving the registrar, or waiting for services to be steady, takes minutes, in which ECS may come to know the node and place tasks on what is about to go. */
 export async function drainMeanwhile(departure: Departure, work: Promise<void>, signal: AbortSignal): Promise<void> {
   const over = new AbortController();
   const end = () => over.abort(new Error('done with what it was beside'));

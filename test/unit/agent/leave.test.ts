@@ -191,6 +191,19 @@ describe('a departure', () => {
     }
   });
 
+  it('drains also a node that registers while it waits for the services of others to be steady', async () => {
+    const stage = setStage(configOf({ leave: { steadyClusterSeconds: 600 } }));
+    const { cluster, clock, calls } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent] = [[], undefined];
+    cluster.unsteadyServices = ['web'];
+    const began = clock.uptime();
+    clock.schedule(60_000, () => ([cluster.instances, stage.world.localAgent] = [instances, localAgent]));
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(calls.of('drain')[0]!.at - began).toBeLessThan(80_000);
+  });
+
   it('drains also a node that registers while nobody lets it end', async () => {
     const stage = setStage();
     const { cluster, clock, calls } = stage.world;
