@@ -29,6 +29,8 @@ export async function mayGo(
     // Others wait so long before they look: who arrives later than that steps in front of one that has gone already.
     if (host.clock.uptime() - asked > settleMs) {
       await leaveQueue(host, place, reason, signal);
+      // Looked for sooner it may be seen to stand there still, and would go from a place that nobody else sees.
+      await host.clock.sleep(settleMs, signal);
       return false;
     }
     await host.clock.sleep(settleMs, signal);
