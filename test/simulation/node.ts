@@ -204,15 +204,19 @@ function openOwnGroup(region: Region, node: Node): FakeGroup {
   if (scenario.terminateHook) group.hooks.push(someHook('ecs-node-terminate', 'terminate', seconds));
   group.hookLagMs = chance.pick([0, 0, 3_000]);
   const beginReal = group.begin.bind(group);
+  let transitions = 0;
   group.begin = (transition) => {
     beginReal(transition);
     note(region, node, `Auto Scaling begins: ${transition}`);
     if (transition === 'terminate' && node.truth.ended === undefined && !node.truth.causes.has('scale-in'))
       begin(node, 'hook timed out', clock.uptime());
-    // Metadata may be ahead of the group, or late.
+    const turn = ++transitions;
+    // Metadata may be ahead of the group, or late; but what has been overtaken never shows afterwards.
     const launched = node.pool === undefined ? 'InService' : `Warmed:${node.pool}`;
     const target = transition === 'launch' ? launched : 'Terminated';
-    clock.schedule(chance.between(0, 3_000), () => void (node.metadata.targetState = target));
+    clock.schedule(chance.between(0, 3_000), () => {
+      if (turn === transitions) node.metadata.targetState = target;
+    });
   };
   return group;
 }
