@@ -227,6 +227,9 @@ async function resumeWish(desk: Desk, signal: AbortSignal): Promise<void> {
   scheduleUndo(desk, watcher, wanted.undoAfterMs, signal);
 }
 
+/** As long as any of the watchers that expect the machine back waits. */
+const cameBackMs = 180_000;
+
 /** The order that a departure on disk was given. */
 function orderOf(state: DepartureState): Order {
   const { cause, reason, ending, key, hardDeadline, deadline, undoAt, returns, startedAt } = state;
@@ -240,5 +243,7 @@ function orderOf(state: DepartureState): Order {
     ...(returns && { returns }),
     // An event that is not listed any more when the node comes up again was cancelled.
     ...(key !== undefined && mayOverrule(cause) && { revocableAfterMs: 0 }),
+    // Killed before it had noted how: who was to come back has come back when the event is gone for long.
+    ...(key !== undefined && !mayOverrule(cause) && returns && { revocableAfterMs: cameBackMs }),
   };
 }

@@ -222,6 +222,23 @@ describe('the agent', () => {
     expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
   });
 
+  // Killed before its status said when the order may be revoked, it woke up DRAINING and stayed so for ever.
+  it('comes back from hibernation although it was killed as it left', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
+    await run(60_000);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+    stage.world.machine.files.delete(paths.agent);
+    stage.world.metadata.spotNotice = undefined;
+    const again = stage.agent();
+    const past = String(stage.world.machine.files.get(paths.departure)).replace('"done"', '"hook"');
+    stage.world.machine.files.set(paths.departure, past);
+    await run(6 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await again.stop();
+  });
+
   it('comes back from hibernation in the same process', async () => {
     const { stage, run, agent } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
