@@ -191,7 +191,9 @@ export const schema = z.strictObject({
   rebalance: z
     .strictObject({
       action: z.enum(['log', 'drain']).default('log'),
-      pollSeconds: seconds(1, 300).default(5),
+      pollSeconds: seconds(1, 300)
+        .default(30)
+        .describe('A recommendation sets no deadline; the interruption that may follow is asked about on its own'),
       undoSeconds: seconds(60, 86_400)
         .default(1800)
         .describe('A drain is undone after this long when no interruption followed'),

@@ -61,11 +61,12 @@ export function openFiles(root: string): Files {
  */
 export function openBelow(root: string): Below {
   const top = resolve(root);
+  let knownTop: string | undefined;
   return (path, { through } = { through: false }) => {
     if (!path.startsWith('/') || path.includes('\0')) throw new TypeError(`not an absolute path: ${path}`);
     const full = resolve(top, `.${normalize(path)}`);
     if (top === '/') return full;
-    const realTop = present(() => realpathSync.native(top));
+    const realTop = (knownTop ??= present(() => realpathSync.native(top)));
     // Nothing of the root exists yet, or it is the root itself.
     if (realTop === undefined || full === top) return full;
     const real = nearestReal(through ? full : dirname(full));
