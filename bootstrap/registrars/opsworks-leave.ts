@@ -8,6 +8,9 @@ import type { Registered } from '../../core/state.ts';
 /** Unassigning runs the layer's shutdown recipes, which have two minutes by default, after the OpsWorks agent has come for them; a node that leaves waits no longer than this. */
 const unassignMs = 300_000;
 
+/** What is still shown as assigned so long after it was unassigned is no older answer. */
+const backMs = 3 * settleMs;
+
 /** Deregistering is one call: longer than this it is OpsWorks that is broken. */
 const callsMs = 60_000;
 
@@ -31,9 +34,16 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
     if (record.status !== 'unassigning') {
       await patiently(host, signal, (inner) => unlessMoved(host, record, inner));
     }
+    let askedAt = host.clock.uptime();
     const unassigned = async (inner: AbortSignal) => {
       const now = await host.cloud.readRegistration(record.id, inner);
-      return now === undefined || now.layerIds.length === 0 ? true : undefined;
+      if (now === undefined || now.layerIds.length === 0) return true;
+      // An assignment that was given up, and heard late, has put it back.
+      if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > backMs) {
+        askedAt = host.clock.uptime();
+        await unlessMoved(host, now, inner);
+      }
+      return undefined;
     };
     const patience = { clock: host.clock, signal, withinMs: unassignMs, everyMs: 5_000 };
     await until(`unassigning ${record.id}`, unassigned, patience);

@@ -487,6 +487,20 @@ describe('leaving OpsWorks', () => {
     expect(await leave(stage, { id: 'r-1' })).toEqual([]);
   });
 
+  // The bootstrap had given the assignment up when its time was over; OpsWorks heard it after the node had begun to leave.
+  it('unassigns again what an assignment that was heard late has put back', async () => {
+    const stage = setStage(opsworksConfig());
+    const record = addRecord(stage);
+    const { calls, clock } = stage.world;
+    let isFirst = true;
+    calls.onCall = ({ verb }) => {
+      if (verb === 'unassign' && isFirst) clock.schedule(8_000, () => void (record.status = 'online'));
+      if (verb === 'unassign') isFirst = false;
+    };
+    expect(await leave(stage, { id: 'r-1' })).toEqual([]);
+    expect(calls.of('unassign')).toHaveLength(2);
+  });
+
   it('finds the record of an installer whose end nobody saw', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { layerIds: [], status: 'registering' });
