@@ -27,10 +27,11 @@ export const endsInTime: Invariant = {
   },
 };
 
-/** Whoever may not ask for his group cannot complete its hook, which then lasts for its hour. */
+/** Whoever may not ask for his group, or is kept after a bootstrap that failed, completes no hook, which then lasts for its hour. */
 function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
   const waits = node.group?.hooks.some(({ active, timesOutAt }) => active && (timesOutAt ?? 0) > clock.uptime());
-  return waits === true && scenario.denied.includes('readMembership');
+  const isKept = node.bootstrapExit === 77 && scenario.config.bootstrap.onFailure === 'keep';
+  return waits === true && (isKept || scenario.denied.includes('readMembership'));
 }
 
 /** Leave no other end than the node's. */
