@@ -9,6 +9,9 @@ import type { Part } from './part.ts';
 /** Joining is over and V8 has settled; a real node is in this state for all but its first minute. */
 const settleMs = 60_000;
 
+/** Metrics are published every five minutes: in less than that, after the first minute, no child would be seen to cost anything. */
+const leastMinutes = 6;
+
 /** By default, on demand and on spot, where more is asked; and with spot notices asked for each second, the most that can be set. */
 const lives: Record<string, { purchase: 'on-demand' | 'spot'; settings: Record<string, string | number> }> = {
   'on demand, as by default': { purchase: 'on-demand', settings: {} },
@@ -24,7 +27,8 @@ interface Watched {
 }
 
 /** All at the same time, so that a busy moment of the machine meets all. */
-export const measureAgent: Part = async ({ binary, minutes, say }) => {
+export const measureAgent: Part = async ({ binary, minutes: asked, say }) => {
+  const minutes = Math.max(asked, leastMinutes);
   const kinds = Object.values(lives);
   const groups = kinds.map(({ purchase }, number) => ({
     name: `${number}`,
