@@ -10,7 +10,6 @@ export interface Ask {
   /** `http:` or `https:`; for a socket only the path counts. */
   url: URL;
   socketPath?: string;
-  headers?: Record<string, string>;
   /** From start to end; without it only the signal ends the wait. */
   timeoutMs?: number;
   /** More than this is refused instead of kept in memory. */
@@ -54,7 +53,7 @@ export async function openAnswer<T>(
   signal: AbortSignal,
   use: (response: IncomingMessage) => Promise<T>,
 ): Promise<T> {
-  const { who, method = 'GET', url, socketPath, headers = {}, timeoutMs } = question;
+  const { who, method = 'GET', url, socketPath, timeoutMs } = question;
   signal.throwIfAborted();
   // Loaded when first needed: HTTP is 2 MB, TLS 9.
   const { request: send } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
@@ -64,7 +63,6 @@ export async function openAnswer<T>(
       host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
       port: url.port,
       path: url.pathname + url.search,
-      headers,
       ...(socketPath !== undefined && { socketPath }),
     });
     const fail = (error: unknown) => {

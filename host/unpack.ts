@@ -1,9 +1,10 @@
 /** Downloads an installer and unpacks it where nobody else can reach; an archive that tries to write elsewhere is refused as a whole. */
 
-import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync, unlink } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { extract, Parser, type ReadEntry } from 'tar';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
@@ -42,7 +43,7 @@ export async function unpack(url: string, folder: string, signal: AbortSignal): 
     rmSync(target, { recursive: true, force: true });
     throw error;
   } finally {
-    rmSync(archive, { force: true });
+    await promisify(unlink)(archive).catch(() => {});
   }
 }
 
