@@ -2,6 +2,7 @@
 
 import { messageOf, Refused } from '../core/errors.ts';
 import type { Host, LifecycleHook } from '../core/host.ts';
+import { spread } from '../core/patience.ts';
 import { askOnce } from './asking.ts';
 
 /** Auto Scaling asks for one before the time-out; half of it survives one that is lost. Hooks have 30 s at least. */
@@ -101,11 +102,6 @@ async function beatFirst(host: Host, group: string, name: string, signal: AbortS
     host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
   }
   return now;
-}
-
-/** Nodes that were refused together must not come again together. */
-function spread(ms: number): number {
-  return ms * (0.5 + 0.5 * Math.random());
 }
 
 /** False only when AWS gave no answer: a hook that is not active (yet) needs no haste. */

@@ -3,7 +3,7 @@
 import type { Config } from '../core/config.ts';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { pauseAfter, within } from '../core/patience.ts';
+import { pauseAfter, spread, within } from '../core/patience.ts';
 import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
@@ -97,7 +97,7 @@ async function waitInService(host: Host, config: Config, tell: Tell, signal: Abo
     last = missing;
     tell('joining', missing);
     pauseMs = heard ? everyMs : Math.min(pauseMs * 2, pauseAfter(asked - began, maxPauseMs));
-    await clock.sleep(heard ? pauseMs : pauseMs * (0.5 + 0.5 * Math.random()), signal);
+    await clock.sleep(heard ? pauseMs : spread(pauseMs), signal);
     const pool = await askPool(host, signal);
     if (pool === 'in') return false;
     if (heard && pool === 'out') heardMs += clock.uptime() - asked;

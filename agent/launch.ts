@@ -3,7 +3,7 @@
 import type { Config } from '../core/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
-import { settleMs } from '../core/patience.ts';
+import { settleMs, spread } from '../core/patience.ts';
 import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
 import { findHook } from './heartbeats.ts';
@@ -107,7 +107,7 @@ export async function completeLaunchHook(
       const longestMs = Math.max(everyMs, Math.min(maxPauseMs, withinMs / leastTries));
       sight.pauseMs = Math.min((sight.pauseMs ?? everyMs) * 2, longestMs);
     }
-    await host.clock.sleep((sight.pauseMs ?? everyMs) * (0.5 + 0.5 * Math.random()), signal);
+    await host.clock.sleep(spread(sight.pauseMs ?? everyMs), signal);
   }
   return false;
 }

@@ -1,7 +1,7 @@
 /** What can wait is asked of AWS less and less often while it does not answer, whatever the interval of the watcher that asks. */
 
 import { Unavailable } from '../core/errors.ts';
-import type { Clock } from '../core/patience.ts';
+import { spread, type Clock } from '../core/patience.ts';
 
 /** The call, or what went wrong the last time as long as it is too early for the next one. */
 export type Pace = <T>(clock: Clock, call: () => Promise<T>) => Promise<T>;
@@ -23,8 +23,7 @@ export function openPace(random: () => number = Math.random): Pace {
     } catch (error) {
       if (error instanceof Unavailable) {
         const pauseMs = failed === undefined ? firstPauseMs : Math.min(failed.pauseMs * 2, longestPauseMs);
-        // Nodes that were refused together must not come again together.
-        failed = { error, pauseMs, until: clock.uptime() + pauseMs * (0.5 + 0.5 * random()) };
+        failed = { error, pauseMs, until: clock.uptime() + spread(pauseMs, random) };
       }
       throw error;
     }

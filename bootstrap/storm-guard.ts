@@ -3,7 +3,7 @@
 import type { Config } from '../core/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
-import { within } from '../core/patience.ts';
+import { spread, within } from '../core/patience.ts';
 
 export type Storm =
   | { kind: 'proceed'; failures: number }
@@ -120,9 +120,4 @@ async function look(host: Host, config: Config, signal: AbortSignal): Promise<{ 
     const reason = `the group's history cannot be read: ${messageOf(error)}`;
     return { turn: 0, storm: { kind: 'hold', waitMs: spread(waitMs(0, config)), failures: 0, reason } };
   }
-}
-
-/** Nodes that were held together must not wake together. */
-function spread(ms: number): number {
-  return ms * (0.5 + 0.5 * Math.random());
 }

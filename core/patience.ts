@@ -41,6 +41,11 @@ export function mayHeal(error: unknown): boolean {
   return error instanceof Unavailable;
 }
 
+/** From half of it on: nodes that were refused together, or held, must not come again together. */
+export function spread(ms: number, random: () => number = Math.random): number {
+  return ms * (0.5 + 0.5 * random());
+}
+
 /** Of the time waited so far: so much later at most who asks seldom hears that it is over. */
 const longPauseShare = 0.1;
 
@@ -109,10 +114,10 @@ export async function until<T>(
       patience.onRetry?.(error, everyMs * slowing);
     }
     // A tenth of jitter keeps nodes that booted together from polling together, half of it those that are all refused.
-    const spread = slowing === 1 ? 0.9 + 0.2 * random() : 0.5 + 0.5 * random();
+    const spreadMs = slowing === 1 ? everyMs * (0.9 + 0.2 * random()) : spread(everyMs * slowing, random);
     // However slow it has become, it asks once more before the time is up.
     const longest = Math.max(everyMs, end - clock.uptime() - everyMs);
-    const pause = Math.min(everyMs * slowing * spread, longest);
+    const pause = Math.min(spreadMs, longest);
     if (clock.uptime() + pause >= end) {
       const why = trouble === undefined ? '' : `: ${messageOf(trouble)}`;
       throw new Unavailable(`${what}: not within ${Math.round(withinMs / 1000)} s${why}`, { cause: trouble });

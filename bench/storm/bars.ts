@@ -1,6 +1,6 @@
 /** Draws calls per node as an SVG of its own: one bar for each API and side, of which the light part was throttled. */
 
-import { colourOf, escape, pageStyle, ticks } from './chart.ts';
+import { colourOf, escape, renderPage, ticks } from './chart.ts';
 
 export interface Bars {
   title: string;
@@ -28,20 +28,13 @@ export function renderBars({ title, axis, sides, rows }: Bars): string {
   const height = bottom + 56 + sides.length * 19;
   const max = Math.max(1, ...rows.flatMap(({ bars }) => bars.map(({ all }) => all)));
   const toX = (value: number) => plot.left + (value / max) * (plot.right - plot.left);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13" role="img">`,
-    `<title>${escape(title)}</title>`,
-    pageStyle,
-    `<rect class="page" width="${width}" height="${height}"/>`,
-    `<text class="ink" x="16" y="24" font-size="15" font-weight="600">${escape(title)}</text>`,
+  return renderPage({ width, height, title, titleX: 16 }, [
     ...ticks(max).map((value) => renderTick(value, toX(value), bottom)),
     ...rows.flatMap((row, index) => renderRow(row, plot.top + index * rowHeight, toX)),
     `<path class="axis" d="M${plot.left} ${plot.top}V${bottom}"/>`,
     `<text class="ink" x="${plot.right}" y="${bottom + 36}" text-anchor="end">${escape(axis)}</text>`,
     ...sides.map((side, index) => renderLegend(side, bottom + 52 + index * 19, index)),
-    '</svg>',
-    '',
-  ].join('\n');
+  ]);
 }
 
 function renderTick(value: number, x: number, bottom: number): string {

@@ -35,12 +35,7 @@ export function renderChart({ title, x, y, series }: Chart): string {
     const dash = dashed ? ' stroke-dasharray="6 5"' : '';
     return `<path d="${path.join('')}" fill="none" stroke="${colourOf(index)}" stroke-width="2"${dash}/>`;
   });
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13" role="img">`,
-    `<title>${escape(title)}</title>`,
-    pageStyle,
-    `<rect class="page" width="${width}" height="${height}"/>`,
-    `<text class="ink" x="${plot.left}" y="24" font-size="15" font-weight="600">${escape(title)}</text>`,
+  return renderPage({ width, height, title, titleX: plot.left }, [
     ...ticks(x.max).map((value) => renderXTick(value, toX(value))),
     ...ticks(y.max).map((value) => renderYTick(value, toY(value))),
     `<path class="axis" d="M${plot.left} ${plot.top}V${plot.bottom}H${plot.right}"/>`,
@@ -48,12 +43,34 @@ export function renderChart({ title, x, y, series }: Chart): string {
     `<text class="ink" x="16" y="${plot.top - 6}">${escape(y.label)}</text>`,
     ...lines,
     ...series.map(({ label, dashed }, index) => renderLegend(label, dashed === true, index)),
+  ]);
+}
+
+export interface Page {
+  width: number;
+  height: number;
+  title: string;
+  titleX: number;
+}
+
+/** A whole SVG, with its title above `lines`. */
+export function renderPage(
+  { width: pageWidth, height: pageHeight, title, titleX }: Page,
+  lines: readonly string[],
+): string {
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${pageWidth} ${pageHeight}" font-family="system-ui, sans-serif" font-size="13" role="img">`,
+    `<title>${escape(title)}</title>`,
+    pageStyle,
+    `<rect class="page" width="${pageWidth}" height="${pageHeight}"/>`,
+    `<text class="ink" x="${titleX}" y="24" font-size="15" font-weight="600">${escape(title)}</text>`,
+    ...lines,
     '</svg>',
     '',
   ].join('\n');
 }
 
-export const pageStyle =
+const pageStyle =
   '<style>.page{fill:#fff}.ink{fill:#1f2328}.axis{stroke:#1f2328;fill:none}.grid{stroke:#d0d7de;stroke-width:1}' +
   '@media(prefers-color-scheme:dark){.page{fill:#0d1117}.ink{fill:#e6edf3}.axis{stroke:#e6edf3}.grid{stroke:#30363d}}</style>';
 

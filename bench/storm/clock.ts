@@ -1,6 +1,7 @@
 /** Virtual time for thousands of nodes: what is due in the same hundredth of a second happens at once. */
 
 import type { SimulatedClock } from '../../test/simulation/clock.ts';
+import { pop, push } from '../../test/simulation/heap.ts';
 
 /** Far less than any call takes. Between two ticks Node's event loop turns once, and that is what costs. */
 const tickMs = 10;
@@ -25,7 +26,7 @@ export function openStormClock(startsAt: number): StormClock {
     if (others !== undefined) others.push(timer);
     else {
       due.set(tick, [timer]);
-      push(ticks, tick);
+      push(ticks, tick, sooner);
     }
     return timer;
   };
@@ -61,7 +62,7 @@ export function openStormClock(startsAt: number): StormClock {
         uptime = Math.max(uptime, end);
         return false;
       }
-      pop(ticks);
+      pop(ticks, sooner);
       uptime = Math.max(uptime, tick * tickMs);
       const timers = due.get(tick)!;
       due.delete(tick);
@@ -74,26 +75,4 @@ export function openStormClock(startsAt: number): StormClock {
 
 const always = () => true;
 
-function push(heap: number[], value: number): void {
-  let at = heap.push(value) - 1;
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    if (heap[parent]! <= value) break;
-    heap[at] = heap[parent]!;
-    at = parent;
-  }
-  heap[at] = value;
-}
-
-function pop(heap: number[]): void {
-  const last = heap.pop()!;
-  if (heap.length === 0) return;
-  let at = 0;
-  for (let child = 1; child < heap.length; child = 2 * at + 1) {
-    if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++;
-    if (last <= heap[child]!) break;
-    heap[at] = heap[child]!;
-    at = child;
-  }
-  heap[at] = last;
-}
+const sooner = (one: number, other: number) => one < other;

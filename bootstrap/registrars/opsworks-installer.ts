@@ -3,7 +3,7 @@
 import type { Config } from '../../core/config.ts';
 import { ConfigError, Refused } from '../../core/errors.ts';
 import type { Exit, Host, Provisioning } from '../../core/host.ts';
-import { within } from '../../core/patience.ts';
+import { spread, within } from '../../core/patience.ts';
 import type { Trail } from '../step.ts';
 import { ask } from '../waiting.ts';
 import { placeOf } from './opsworks-place.ts';
@@ -56,7 +56,7 @@ export async function install(host: Host, config: Config, trail: Trail, signal: 
     if (verdict === 'already registered') return;
     if (verdict === 'throttled') {
       // For as long as the bootstrap has time: a fleet that boots together must not die of it.
-      await host.clock.sleep(pauseMs * (0.5 + 0.5 * Math.random()), signal);
+      await host.clock.sleep(spread(pauseMs), signal);
       pauseMs = Math.min(pauseMs * 2, maxThrottledPauseMs);
       continue;
     }

@@ -1,6 +1,7 @@
 /** Virtual time for a whole fleet: a heap of timers, moved from one to the next. */
 
 import { sleepBy, type FakeClock } from '../fakes/clock.ts';
+import { pop, push } from './heap.ts';
 
 export interface SimulatedClock extends Pick<FakeClock, 'now' | 'uptime' | 'schedule' | 'sleep' | 'sleeping'> {
   /** Fires the next timer that is due before `end` and lets everything that follows from it happen. False: there was none. */
@@ -26,7 +27,7 @@ export function openSimulatedClock(startsAt: number): ForeseeingClock {
   const heap: Timer[] = [];
   const schedule = (ms: number, act: () => void) => {
     const timer: Timer = { at: uptime + Math.max(0, ms), order: order++, act };
-    push(heap, timer);
+    push(heap, timer, before);
     return () => void (timer.act = undefined);
   };
   const settle = openTurns();
@@ -44,7 +45,7 @@ export function openSimulatedClock(startsAt: number): ForeseeingClock {
         uptime = Math.max(uptime, end);
         return false;
       }
-      pop(heap);
+      pop(heap, before);
       uptime = timer.at;
       timer.act?.();
       await settle();
@@ -76,36 +77,10 @@ function openTurns(): () => Promise<void> {
 
 /** Without those that somebody has forgotten. */
 function first(heap: Timer[]): Timer | undefined {
-  while (heap[0] !== undefined && heap[0].act === undefined) pop(heap);
+  while (heap[0] !== undefined && heap[0].act === undefined) pop(heap, before);
   return heap[0];
 }
 
 function before(a: Timer, b: Timer): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
-}
-
-function push(heap: Timer[], timer: Timer): void {
-  let at = heap.push(timer) - 1;
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    if (before(heap[parent]!, timer)) break;
-    heap[at] = heap[parent]!;
-    at = parent;
-  }
-  heap[at] = timer;
-}
-
-function pop(heap: Timer[]): void {
-  const last = heap.pop()!;
-  if (heap.length === 0) return;
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= heap.length) break;
-    if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
-    if (before(last, heap[child]!)) break;
-    heap[at] = heap[child]!;
-    at = child;
-  }
-  heap[at] = last;
 }
