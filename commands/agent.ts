@@ -17,6 +17,9 @@ import { takeTurns, type Turns } from './turns.ts';
 /** systemd starts us without a time-out: a node without its watcher waits for as long as it takes. */
 const forEver = Number.MAX_SAFE_INTEGER;
 
+/** Passwords come through the pipe: checks have some among their arguments, and a changed one must be noticed. */
+export const effectiveWords = ['effective', '--with-secrets'] as const;
+
 export const agent: Run = async (caller, _words, signal) => {
   // Now, when what the agent consists of has been loaded: V8 takes no code cache under these flags.
   doWithoutCompilers();
@@ -25,7 +28,7 @@ export const agent: Run = async (caller, _words, signal) => {
   const reloads = openReloads(caller);
   try {
     const identity = await askMetadata(ground, caller, forEver, signal, (inner) => ground.metadata.readIdentity(inner));
-    const { code, text } = await askChild(caller, ['effective'], signal);
+    const { code, text } = await askChild(caller, effectiveWords, signal);
     // The child has said what is wrong.
     if (code !== 0) return code === -1 ? 75 : code;
     // Ends with the process at the latest.
@@ -49,7 +52,7 @@ function openTurns(caller: Caller, ground: Ground, identity: Identity, onReload:
       return openHost(ground, caller, identity, config, cloud);
     },
     async readEffective(signal) {
-      const { code, text } = await askChild(caller, ['effective'], signal);
+      const { code, text } = await askChild(caller, effectiveWords, signal);
       if (code === 0) return JSON.parse(text) as Effective;
       const problem = 'is not valid, or cannot be read: see the log, or "ecs-node check"';
       throw code === 78 ? new ConfigError([{ path: 'configuration', problem }]) : new Unavailable(`exit code ${code}`);

@@ -194,7 +194,7 @@ export const commands: readonly Command[] = [
     name: 'effective',
     summary: 'Print the effective configuration as JSON; started by the agent',
     hidden: true,
-    flags: [],
+    flags: [{ name: 'with-secrets', help: 'Print passwords, too; without it nothing is printed' }],
     examples: [],
     load: async () => (await import('./effective.ts')).effective,
   },

@@ -131,6 +131,7 @@ async function askAll(node: Node): Promise<string> {
       ['status'],
       ['check'],
       ['check', '--metadata'],
+      ['effective'],
       ['doctor'],
       ['policy'],
       ['policy', '--explain'],

@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+import { expect, onTestFinished, test } from 'vitest';
+import { effectiveWords } from '../../../commands/agent.ts';
+import { openCaller } from '../../../commands/open-caller.ts';
+import { parseLine } from '../../../commands/parse-line.ts';
+import { UsageError } from '../../../core/errors.ts';
+import type { Log } from '../../../core/log.ts';
+
+const password = 'canary-password';
+
+const log: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => log };
+
+/** A metadata service that has a token, and knows of neither tags nor user data. */
+async function openMetadataService(): Promise<string> {
+  const server = createServer((request, response) => {
+    response.statusCode = request.method === 'PUT' ? 200 : 404;
+    response.end(request.method === 'PUT' ? 'token' : '');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Runs these words on a node whose configuration holds a password. */
+async function run(words: readonly string[]): Promise<{ printed: string; end: unknown }> {
+  const root = await mkdtemp(join(tmpdir(), 'ecs-node-effective-'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  await mkdir(join(root, 'etc/ecs-node'), { recursive: true });
+  const yaml = `cluster: demo\necs: {settings: {ECS_ENGINE_AUTH_DATA: ${password}}}\n`;
+  await writeFile(join(root, 'etc/ecs-node/config.yaml'), yaml);
+  let printed = '';
+  const output = new Writable({
+    write(chunk: Buffer, _, done) {
+      printed += chunk.toString();
+      done();
+    },
+  });
+  const line = parseLine([...words, '--root', root]);
+  const caller = openCaller(line, {
+    environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService() },
+    folder: '/',
+    self: { file: '/no/such/program', args: [] },
+    openInput: () => new PassThrough(),
+    output,
+    log,
+    logFlags: [],
+  });
+  const command = await line.command!.load();
+  const end = await command(caller, line, new AbortController().signal).catch((error: unknown) => error);
+  return { printed, end };
+}
+
+test('the agent is told the effective configuration with the passwords in it', async () => {
+  const { printed, end } = await run(effectiveWords);
+  expect(end).toBe(0);
+  expect(JSON.parse(printed)).toMatchObject({
+    config: { cluster: 'demo', ecs: { settings: { ECS_ENGINE_AUTH_DATA: password } } },
+    revision: expect.any(String) as string,
+  });
+});
+
+test('whoever types "ecs-node effective" sees no password, and is told what to use instead', async () => {
+  const { printed, end } = await run(['effective']);
+  expect(printed).toBe('');
+  expect(end).toBeInstanceOf(UsageError);
+  expect(String(end)).toMatch(/ecs-node check/);
+});
