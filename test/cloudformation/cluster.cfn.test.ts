@@ -503,23 +503,36 @@ test('alarms look at metrics that nodes publish, with the dimensions that they p
   const published = [
     ...departureMetrics(config, { ...died, cause: 'bootstrap-failed' }, 0),
     ...departureMetrics(config, { ...died, cause: 'join-failed' }, 0),
-    ...metricsOf({ instanceId: 'i-1', cluster: 'prod', group: 'group', disks: [disk], memory, at: 0 }),
+    ...metricsOf({
+      instanceId: 'i-1',
+      cluster: 'prod',
+      group: 'group',
+      disks: [disk],
+      memory,
+      failingChores: 1,
+      at: 0,
+    }),
   ].map(({ name, dimensions }) => ({ name, dimensions }));
   // What the template refers to by { Ref: … }.
   const known: Record<string, string> = { Cluster: 'prod', NodeGroup: 'group' };
 
-  const watched = ['DiskAlarm', 'BootstrapAlarm'].flatMap((alarm) => {
-    const { Metrics } = template.Resources[alarm]!.Properties as { Metrics: { MetricStat?: { Metric: Watched } }[] };
+  const watched = ['DiskAlarm', 'BootstrapAlarm', 'UpkeepAlarm'].flatMap((alarm) => {
+    const own = template.Resources[alarm]!.Properties as Partial<Watched> & {
+      Metrics?: { MetricStat?: { Metric: Watched } }[];
+    };
+    const { Metrics = [{ MetricStat: { Metric: own as Watched } }] } = own;
     return Metrics.flatMap(({ MetricStat }) => (MetricStat ? [MetricStat.Metric] : []));
   });
-  expect(watched).toHaveLength(4);
-  for (const { MetricName, Dimensions } of watched) {
+  expect(watched).toHaveLength(5);
+  for (const { Namespace, MetricName, Dimensions } of watched) {
+    expect(Namespace).toBe(config.metrics.namespace);
     const values = Dimensions.map(({ Name, Value }) => [Name, typeof Value === 'string' ? Value : known[Value.Ref]]);
     expect(published).toContainEqual({ name: MetricName, dimensions: Object.fromEntries(values) });
   }
 });
 
 interface Watched {
+  Namespace: string;
   MetricName: string;
   Dimensions: { Name: string; Value: string | { Ref: string } }[];
 }
