@@ -1,7 +1,9 @@
 /** A node that ECS comes to know, or answers for, only while it leaves: drained all the same, and its tasks waited for. */
 
+import { keepHookAlive } from '../heartbeats.ts';
 import type { Departure } from './departure.ts';
 import { drain } from './drain.ts';
+import { hasReached } from './order.ts';
 import { waitForTasks } from './tasks.ts';
 
 /** Long enough for a call in bad times: the node is about to end, whatever ECS says. */
@@ -14,10 +16,27 @@ export async function drainLatecomer(departure: Departure, signal: AbortSignal):
   if (drainedAt !== undefined || cause === 'bootstrap-failed') return;
   try {
     await drain(departure, signal, lastTryMs);
-    if (departure.state.drainedAt !== undefined) await waitForTasks(departure, signal);
+    if (departure.state.drainedAt !== undefined) await waitForLateTasks(departure, signal);
   } catch (error) {
     signal.throwIfAborted();
     await departure.trouble('draining at last', error);
+  }
+}
+
+/** Who ends itself sends no heartbeats, having nothing left to wait for when its group begins: a hook that times out would end it under these tasks. */
+async function waitForLateTasks(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, config, state } = departure;
+  const hook = config.autoScaling.terminateHook;
+  if (hook === undefined || state.ending !== 'terminate' || !hasReached(state, 'terminate'))
+    return waitForTasks(departure, signal);
+  const over = new AbortController();
+  const both = AbortSignal.any([signal, over.signal]);
+  const heartbeats = keepHookAlive(host, hook, () => {}, both);
+  try {
+    await waitForTasks(departure, signal);
+  } finally {
+    over.abort(new Error('the tasks are gone'));
+    await heartbeats;
   }
 }
 
