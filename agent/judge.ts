@@ -119,6 +119,11 @@ export function recovered({ wish, handled, streak }: Memory): Memory {
   return { ...blank, streak, handled: handled.filter((key) => !forgotten.has(key)), settled: true };
 }
 
+/** All is well again, but what was done waits to be undone until something else is over: what comes now begins anew, and `recover` is said again. */
+export function over(memory: Memory): Memory {
+  return { ...recovered(memory), settled: false };
+}
+
 /** Treatment and departure were called off, but what they were for is not gone: they are not asked for again. */
 export function calledOff({ wish: _wish, ...memory }: Memory): Memory {
   return memory.begun ? { ...memory, excused: true } : memory;

@@ -4,6 +4,7 @@ import type { Config } from '../core/config.ts';
 import { Refused } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { phases, type DepartureState, type Phase } from '../core/state.ts';
+import { ask } from './asking.ts';
 import { announce } from './departure/announce.ts';
 import { hasBalancers, leaveBalancers } from './departure/balancers.ts';
 import { openDeparture, readDeparture, type Deeds, type Departure } from './departure/departure.ts';
@@ -81,7 +82,7 @@ export async function leave(
   const both = AbortSignal.any([signal, stopped.signal]);
   await departure.note({});
   await drainAtOnce(departure, signal);
-  const heartbeats = keepTerminateHookAlive(departure, both);
+  const heartbeats = Promise.all([keepTerminateHookAlive(departure, both), keepLaunchHookAlive(departure, both)]);
   try {
     for (const phase of phasesOf(departure.state)) {
       if (phases.indexOf(phase) >= phases.indexOf(departure.state.phase)) await enter(departure, phase, signal);
@@ -154,5 +155,27 @@ async function keepTerminateHookAlive(departure: Departure, signal: AbortSignal)
     hook,
     ({ globalSeconds }) => departure.limit(globalSeconds * 1000 - globalMarginMs),
     signal,
+  );
+}
+
+/** Not through yet, or about to be fetched from its pool. */
+const isLaunching = /^(Pending|Warmed:(?!Terminat))/;
+
+/** What was told to go while its group still launched it: a hook that times out ends it under the tasks that it waits for. */
+async function keepLaunchHookAlive(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, config, state } = departure;
+  const hook = config.autoScaling.launchHook;
+  // Who remains goes on joining, which keeps the hook alive, as the first minutes do; and whom his group ends it launches no more.
+  const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || state.cause === 'scale-in';
+  if (hook === undefined || isElsewhere) return;
+  const look = (inner: AbortSignal) => host.cloud.readMembership(inner);
+  const membership = await ask(host, departure.leftMs(), signal, look).catch(() => undefined);
+  if (membership === undefined || !isLaunching.test(membership.lifecycleState)) return;
+  await keepHookAlive(
+    host,
+    hook,
+    () => {},
+    signal,
+    () => membership.group,
   );
 }

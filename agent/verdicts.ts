@@ -6,7 +6,7 @@ import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
 import type { DepartureState } from '../core/state.ts';
 import { mayOverrule } from './departure/order.ts';
-import { calledOff, ordered, recovered, treated, type Verdict } from './judge.ts';
+import { calledOff, ordered, over, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { Order, Watcher, Wish } from './watcher.ts';
@@ -94,12 +94,13 @@ async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promi
   const { memories, supervisor, past } = desk;
   const { name } = watcher;
   const before = memories.recall(name);
+  let isUndone: boolean;
   if (before.wish !== undefined) {
     memories.remember(name, calledOff(before));
     try {
-      const undone = await reconsider(desk, `${name}: ${before.wish.reason}: over`, name);
-      if (undone) await undoTreatment(desk, watcher, signal);
-      else await endHere(desk, supervisor.state());
+      const stays = await reconsider(desk, `${name}: ${before.wish.reason}: over`, name);
+      if (!stays) await endHere(desk, supervisor.state());
+      isUndone = stays && (await undoTreatment(desk, watcher, signal));
     } catch (error) {
       memories.remember(name, before);
       throw error;
@@ -112,11 +113,12 @@ async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promi
       desk.past = undefined;
       if (!undone) await endHere(desk, past);
     }
-    // Asked again later.
-    if (watcher.recover !== undefined && isLeaving(desk)) return;
-    await undoTreatment(desk, watcher, signal);
+    isUndone = await undoTreatment(desk, watcher, signal);
   }
-  memories.remember(name, recovered(memories.recall(name)));
+  const memory = { ...memories.recall(name), ...(before.wish !== undefined && { wish: before.wish }) };
+  if (isUndone) memories.remember(name, recovered(memory));
+  // Said at each check for as long as it waits: it is over once.
+  else if (memory.begun) memories.remember(name, over(memory));
 }
 
 /** It has left its registrar for an end that never came (a spot stop that took over): nobody else would end it now. */
@@ -143,10 +145,13 @@ async function reconsider(desk: Desk, why: string, except: Watcher['name']): Pro
   return undone;
 }
 
-async function undoTreatment(desk: Desk, watcher: Watcher, signal: AbortSignal): Promise<void> {
-  if (watcher.recover === undefined || isLeaving(desk)) return;
+/** False: what the treatment did to the node has to stay until something else is over. */
+async function undoTreatment(desk: Desk, watcher: Watcher, signal: AbortSignal): Promise<boolean> {
+  if (watcher.recover === undefined) return true;
+  if (isLeaving(desk)) return false;
   const work = async (inner: AbortSignal) => watcher.recover?.(desk.host, inner);
   await within(callsMs, work, desk.host.clock, signal);
+  return true;
 }
 
 /** For something else, or for what was called off too late: it must not be made ACTIVE, and given tasks that end with it. */

@@ -26,6 +26,9 @@ export async function confirmScaleIn(departure: Departure, signal: AbortSignal):
   await until("Auto Scaling's confirmation", look, { clock: host.clock, signal, withinMs, everyMs });
 }
 
+/** Whether it was in service or waited in a warm pool. */
+const isEnding = /^(Warmed:)?Terminat/;
+
 function isLeavingGroup({ lifecycleState }: Membership): boolean {
   return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
 }
@@ -52,13 +55,12 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
-  if (!lifecycleState.endsWith(':Wait')) {
-    return isLeavingGroup(membership) && lifecycleState !== 'Terminating' ? lifecycleState : undefined;
-  }
   if (!isLeavingGroup(membership)) return undefined;
-  // A node on its way into the pool is held by the launch hook. One that was told to end is not: that is what was before.
+  // One that was told to end neither enters a pool nor stays in it: that is what was before.
+  if (state.ending === 'terminate' && !isEnding.test(lifecycleState)) return undefined;
+  if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
+  // A node on its way into the pool is held by the launch hook.
   const enters = lifecycleState === 'Warmed:Pending:Wait';
-  if (enters && state.ending === 'terminate') return undefined;
   const { launchHook, terminateHook } = config.autoScaling;
   const hook = enters ? launchHook : terminateHook;
   if (hook === undefined) return 'no hook of ours';

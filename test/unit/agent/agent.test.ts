@@ -540,6 +540,27 @@ describe('an operator', () => {
     await agent.stop();
   });
 
+  // Its disk was freed while a person kept it drained: nearly full again, it was ended as if that had never been.
+  it('who keeps a node drained while its disk is freed does not lose it to a disk that is nearly full again', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.fillDisk(94);
+    await run(4 * minute);
+    expect(stage.deeds()).toContain('queueToLeave');
+    ask(stage, 'leave', false);
+    stage.fillDisk(54);
+    await run(10 * minute);
+    stage.fillDisk(82);
+    await run(hour);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
   // The restart counted as if it had drained the node: called off, it was nobody's, and stayed DRAINING for ever.
   it('is back in service although its ECS agent was restarted meanwhile', async () => {
     const { stage, run, agent } = await inService();
@@ -739,6 +760,22 @@ describe('a notice of EC2', () => {
     stage.world.metadata.maintenance = [event({ code: 'instance-stop', state: 'canceled' })];
     await run(2 * minute);
     expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  // The metadata left it out for a minute: listed again, it counted as handled, and the machine was taken from under its tasks.
+  it('that is listed again is obeyed again', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const listed = [event({ code: 'instance-stop' })];
+    stage.world.metadata.maintenance = listed;
+    await run(5 * minute);
+    stage.world.metadata.maintenance = [];
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    stage.world.metadata.maintenance = listed;
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
     await agent.stop();
   });
 });

@@ -333,6 +333,18 @@ describe('a departure', () => {
     expect(stage.world.calls.of('heartbeat').length).toBeGreaterThan(70);
   });
 
+  // Nobody kept the launch hook alive any more: it timed out, and the group ended the machine under its tasks.
+  it('of a node that its group still launches keeps the launch hook alive for as long as the tasks take', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    stage.group.hooks[0]!.heartbeatSeconds = 120;
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 1_200_000 });
+    stage.group.begin('launch');
+    const began = stage.host.clock.uptime();
+    await stage.leaves({ cause: 'operator', reason: 'by hand', key: 'leave-1' });
+    expect(stage.host.clock.uptime() - began).toBeGreaterThanOrEqual(1_200_000);
+    expect(stage.group.hooks[0]!.ended).toBe('ABANDON');
+  });
+
   it('is done before the hook has no more time, whatever the heartbeats', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 3600, atDeadline: 'leave-tasks' } }));
     stage.group.hooks = [someHook('terminate', 'terminate', { heartbeatSeconds: 30, globalSeconds: 600 })];
@@ -541,6 +553,19 @@ describe('the end of the machine', () => {
     await stage.leaves({ cause: 'bootstrap-failed', reason: 'no registrar' });
     const completed = stage.world.calls.of('completeHook').map(({ args }) => args[1]);
     expect(completed).toEqual(['terminate']);
+  });
+
+  // Fetched from its warm pool and told to go, it heard once more that it waited there: it was done, and nobody completed its hook.
+  it('is not over for a node that was in its warm pool before', async () => {
+    const stage = setStage();
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb !== 'readMembership' || stage.group.lifecycleState !== 'Terminating:Wait') return;
+      stage.group.lifecycleState = 'Warmed:Stopped';
+      stage.world.clock.schedule(4_000, () => (stage.group.lifecycleState = 'Terminating:Wait'));
+    };
+    stage.world.clock.schedule(3 * 60_000, () => (stage.world.calls.onCall = undefined));
+    await stage.leaves({ cause: 'operator', reason: 'by hand', key: 'leave-1' });
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
   });
 
   it('leaves a node that only drains to itself', async () => {
