@@ -14,8 +14,8 @@ export interface Process {
   alive: boolean;
   /** systemd's SIGTERM. */
   stop: AbortController;
-  /** Dies at its n-th call from now, before or after the effect. */
-  crash: { countdown: number; when: 'before' | 'after' } | undefined;
+  /** Dies at its n-th call from now, before or after the effect: alone, or with the machine's power. */
+  crash: { countdown: number; when: 'before' | 'after'; strike(): void } | undefined;
   /** How it ended when it was killed. */
   onDeath: () => void;
   sleepers: number;
@@ -110,9 +110,9 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
   if (!process.alive) return never();
   signal?.throwIfAborted();
   process.calls += 1;
-  const doomed = process.crash !== undefined && --process.crash.countdown === 0 ? process.crash.when : undefined;
-  if (doomed === 'before') {
-    kill(process);
+  const crash = process.crash !== undefined && --process.crash.countdown === 0 ? process.crash : undefined;
+  if (crash?.when === 'before') {
+    crash.strike();
     return never();
   }
   const fate: Fate = sure.has(call.verb) ? { delayMs: 0 } : weather.decide(process.node, call.service, call.verb);
@@ -134,7 +134,7 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
     throw error;
   }
   witness.after(call, result, undefined);
-  if (doomed === 'after') kill(process);
+  if (crash?.when === 'after') crash.strike();
   if (!process.alive) return never();
   if (twist?.answerMs !== undefined) await pause(clock, twist.answerMs, process, signal ?? process.stop.signal);
   if (fate.lost !== undefined) throw fate.lost;

@@ -2,6 +2,7 @@
 
 import { exitCode } from '../../core/errors.ts';
 import { finish } from './causes.ts';
+import type { Chance } from './chance.ts';
 import { fallAsleep, kill, wakeUp, type Process, type Sky } from './effects.ts';
 import { openHost, ownInstance, type Node } from './node.ts';
 import { checkDeath } from './check.ts';
@@ -91,7 +92,6 @@ export function halt(region: Region, node: Node): number {
 }
 
 function start(region: Region, sky: Sky, node: Node, unit: Unit): void {
-  const { chance } = region;
   const process: Process = {
     name: unit,
     node: node.id,
@@ -104,10 +104,7 @@ function start(region: Region, sky: Sky, node: Node, unit: Unit): void {
     sleptMs: 0,
     calls: 0,
   };
-  // Crash points: any call, before its effect or after it.
-  if (!region.calm && chance.happens(crashShare(region))) {
-    process.crash = { countdown: chance.whole(1, chance.pick([10, 60, 400])), when: chance.pick(['before', 'after']) };
-  }
+  if (!region.calm) process.crash = drawCrash(region, sky, node, process);
   node[unit] = process;
   if (unit === 'agent') node.agentStartedAt = region.clock.uptime();
   if (unit === 'bootstrap') node.bootstrapExit = undefined;
@@ -126,6 +123,27 @@ function start(region: Region, sky: Sky, node: Node, unit: Unit): void {
       ended(region, sky, node, unit, process, code);
     });
 }
+
+/** Crash points: any call, before its effect or after it; in restless lives the machine may go with the program. */
+function drawCrash(region: Region, sky: Sky, node: Node, process: Process): Process['crash'] {
+  const { chance, unrest, stats } = region;
+  const draw = (from: Chance, strike: () => void): Process['crash'] => ({
+    countdown: from.whole(1, from.pick([10, 60, 400])),
+    when: from.pick(['before', 'after']),
+    strike,
+  });
+  if (chance.happens(crashShare(region))) return draw(chance, () => kill(process));
+  if (unrest?.chance.happens(powerShare) !== true) return undefined;
+  return draw(unrest.chance, () => {
+    // One that shuts down already does not come back.
+    if (node.phase !== 'up') return kill(process);
+    count(stats.faults, 'power lost at a call');
+    reboot(region, sky, node);
+  });
+}
+
+/** Of the starts of a program: as often as programs crash on a day that is neither fine nor bad. */
+const powerShare = 0.15;
 
 /** On a fine day programs do not crash. */
 function crashShare({ scenario }: Region): number {

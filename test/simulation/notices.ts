@@ -34,11 +34,20 @@ function interrupt(region: Region, sky: Sky, node: Node): void {
   // Hibernation begins at once.
   const leadMs = action === 'hibernate' ? 0 : 120_000;
   node.metadata.spotNotice = { action, at: clock.now() + node.wallOffset + leadMs };
+  if (leadMs > 0 && region.unrest?.chance.happens(0.2) === true) repeatLater(region, node, node.metadata.spotNotice);
   clock.schedule(leadMs + chance.between(0, 20_000), () => {
     if (node.phase === 'stopping' || node.phase === 'gone') return;
     if (action === 'hibernate' && node.phase === 'up') hibernate(region, node);
     else if (action === 'terminate') shutDown(region, node, 'spot');
     else stopAndStart(region, sky, node);
+  });
+}
+
+/** The same notice once more, with a time that is some seconds off. */
+function repeatLater({ clock, unrest }: Region, node: Node, notice: NonNullable<Node['metadata']['spotNotice']>): void {
+  const [inMs, offMs] = [unrest?.chance.between(5_000, 60_000) ?? 0, unrest?.chance.between(-5_000, 5_000) ?? 0];
+  clock.schedule(inMs, () => {
+    if (node.metadata.spotNotice === notice) node.metadata.spotNotice = { ...notice, at: notice.at + offMs };
   });
 }
 
@@ -72,7 +81,7 @@ function maintain(region: Region, sky: Sky, node: Node): void {
     'instance-of-the-future',
   ]);
   const inMs = chance.pick([600_000, 3_600_000, 86_400_000]);
-  const id = `instance-event-${node.metadata.maintenance.length}${node.id}`;
+  const id = `instance-event-${region.stats.events}${node.id}`;
   tell(region, node, `maintenance ${code} in ${inMs / 60_000} min`);
   const atOnce = code === 'instance-retirement' || code === 'instance-stop';
   const known = atOnce || code !== 'instance-of-the-future';
@@ -80,14 +89,14 @@ function maintain(region: Region, sky: Sky, node: Node): void {
   const event = { id, code, state: 'active' as const, notBefore, description: '' };
   node.metadata.maintenance.push(event);
   const dueMs = atOnce ? 0 : Math.max(0, inMs - leadSeconds * 1000);
-  if (action === 'leave' && known) {
-    const due = () => {
-      if (node.metadata.maintenance.includes(event)) begin(node, 'maintenance', clock.uptime());
-    };
-    // Clocks that jump may see it early or late: due is when anybody may say so.
-    if (dueMs < 3_700_000) due();
-    else clock.schedule(dueMs, due);
-  }
+  const due = () => {
+    if (action !== 'leave' || !known) return;
+    if (node.metadata.maintenance.includes(event)) begin(node, 'maintenance', clock.uptime());
+  };
+  // Clocks that jump may see it early or late: due is when anybody may say so.
+  if (dueMs < 3_700_000) due();
+  else clock.schedule(dueMs, due);
+  if (region.unrest?.chance.happens(0.3) === true) leaveOut(region, node, event, due);
   if (chance.happens(0.4)) clock.schedule(chance.around(300_000), () => cancel(region, node, id));
   else if (inMs < 1_000_000 && known) {
     clock.schedule(inMs, () => {
@@ -97,6 +106,23 @@ function maintain(region: Region, sky: Sky, node: Node): void {
       else reboot(region, sky, node);
     });
   }
+}
+
+/** The metadata forgets an event, and lists it again some minutes later. */
+function leaveOut(region: Region, node: Node, event: Node['metadata']['maintenance'][number], due: () => void): void {
+  const { clock, unrest } = region;
+  const [inMs, forMs] = [unrest?.chance.around(120_000) ?? 0, unrest?.chance.around(60_000) ?? 0];
+  clock.schedule(inMs, () => {
+    if (!node.metadata.maintenance.includes(event)) return;
+    tell(region, node, 'maintenance is left out for a while');
+    cancel(region, node, event.id);
+    clock.schedule(forMs, () => {
+      // One whose time has come meanwhile is over.
+      if (region.calm || node.phase === 'gone' || (event.notBefore ?? 0) < clock.now() + node.wallOffset) return;
+      node.metadata.maintenance.push(event);
+      due();
+    });
+  });
 }
 
 function cancel(region: Region, node: Node, id: string): void {
