@@ -11,34 +11,60 @@ export function placesAtOnce(sharePercent: number, registered: number): number {
 }
 
 /** Takes a place in the queue and reads it back: true when it is near enough to the front. Throws when that cannot be told. */
-export async function mayGo(
+export type MayGo = (
   host: Host,
   place: Place,
   reason: string,
   sharePercent: number,
   signal: AbortSignal,
-): Promise<boolean> {
-  const { cluster, arn } = place;
-  const readQueue = () => askOnce(host, signal, (inner) => host.cloud.readLeaveQueue(cluster, reason, inner));
-  let queue = await readQueue();
-  if (!queue.some((entry) => entry.arn === arn)) {
-    // Behind everybody who is there: with a clock that is slow it would step in front of one that has gone already.
-    const since = Math.max(host.clock.now(), ...queue.map((entry) => entry.since + 1));
-    const asked = host.clock.uptime();
-    await askOnce(host, signal, (inner) => host.cloud.queueToLeave(cluster, arn, reason, since, inner));
-    // Others wait so long before they look: who arrives later than that steps in front of one that has gone already.
-    if (host.clock.uptime() - asked > settleMs) {
-      await leaveQueue(host, place, reason, signal);
-      // Looked for sooner it may be seen to stand there still, and would go from a place that nobody else sees.
+) => Promise<boolean>;
+
+/** One for each node and reason, since it knows its own place again. */
+export function openBrake(): MayGo {
+  // Others had seen this one before they looked. When one arrived whose call had no answer, or that a process had asked for which
+  // then died, nobody knows: it may stand in front of a node that has gone already.
+  let sure: number | undefined;
+  return async (host, place, reason, sharePercent, signal) => {
+    const { cluster, arn } = place;
+    const readQueue = () => askOnce(host, signal, (inner) => host.cloud.readLeaveQueue(cluster, reason, inner));
+    let queue = await readQueue();
+    if (!queue.some((entry) => entry.arn === arn)) {
+      sure = undefined;
+      sure = await takePlace(host, place, reason, queue, signal);
       await host.clock.sleep(settleMs, signal);
+      queue = await readQueue();
+    }
+    const ahead = queue.findIndex((entry) => entry.arn === arn);
+    if (ahead === -1) return false;
+    // Who has gone stays where it stands: the queue alone tells, after a crash, that it was not a person who stopped placement.
+    if (queue[ahead]?.since !== sure && !(await isDraining(host, place, signal))) {
+      await leaveQueue(host, place, reason, signal);
       return false;
     }
-    await host.clock.sleep(settleMs, signal);
-    queue = await readQueue();
-  }
-  const { registered } = await askOnce(host, signal, (inner) => host.cloud.readClusterHealth(cluster, inner));
-  const ahead = queue.findIndex((entry) => entry.arn === arn);
-  return ahead !== -1 && ahead < placesAtOnce(sharePercent, registered);
+    const { registered } = await askOnce(host, signal, (inner) => host.cloud.readClusterHealth(cluster, inner));
+    return ahead < placesAtOnce(sharePercent, registered);
+  };
+}
+
+/** The place, or undefined when it was given so late that others may have looked before. */
+async function takePlace(
+  host: Host,
+  { cluster, arn }: Place,
+  reason: string,
+  queue: readonly { since: number }[],
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  // Behind everybody who is there: with a clock that is slow it would step in front of one that has gone already.
+  const since = Math.max(host.clock.now(), ...queue.map((entry) => entry.since + 1));
+  const asked = host.clock.uptime();
+  await askOnce(host, signal, (inner) => host.cloud.queueToLeave(cluster, arn, reason, since, inner));
+  // Others wait so long before they look.
+  return host.clock.uptime() - asked > settleMs ? undefined : since;
+}
+
+async function isDraining(host: Host, { cluster, arn }: Place, signal: AbortSignal): Promise<boolean> {
+  const known = await askOnce(host, signal, (inner) => host.cloud.readContainerInstance(cluster, arn, inner));
+  return known?.status === 'DRAINING';
 }
 
 /** Gives the place up. */

@@ -3,7 +3,7 @@
 import type { Config } from '../../core/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { DiskUse, Host } from '../../core/host.ts';
-import { isQueued, leaveQueue, mayGo } from '../brake.ts';
+import { isQueued, leaveQueue, openBrake } from '../brake.ts';
 import { findPlace, resumePlacement, stopPlacement } from '../container-instance.ts';
 import { watchedPaths } from '../docker-root.ts';
 import { openPace } from '../pace.ts';
@@ -57,6 +57,7 @@ function renderUse(use: DiskUse): object {
 export function watchDisk(config: Config): Watcher {
   const { checkSeconds, maxLeavingPercent } = config.disk;
   const lookAtQueue = openPace();
+  const mayGo = openBrake();
   return {
     name: 'disk',
     everyMs: checkSeconds * 1000,

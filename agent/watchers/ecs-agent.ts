@@ -4,7 +4,7 @@ import type { Config } from '../../core/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { askOnce } from '../asking.ts';
-import { isQueued, leaveQueue, mayGo } from '../brake.ts';
+import { isQueued, leaveQueue, openBrake } from '../brake.ts';
 import { findPlace, readLocalAgent } from '../container-instance.ts';
 import { openPace } from '../pace.ts';
 import type { Finding, Watcher } from '../watcher.ts';
@@ -21,6 +21,7 @@ export function watchEcsAgent(config: Config): Watcher {
   let asked: { at: number; connected: boolean; arn: string | undefined } | undefined;
   const crossCheck = openPace();
   const lookAtQueue = openPace();
+  const mayGo = openBrake();
 
   const ailing = (reason: string): Finding => ({
     kind: 'ailing',

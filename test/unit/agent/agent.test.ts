@@ -322,9 +322,6 @@ describe('a full disk', () => {
     stage.fillDisk(95);
     await run(5 * minute);
     expect(stage.deeds().slice(0, 5)).toEqual(['queueToLeave', 'unqueue', 'pruneImages', 'queueToLeave', 'drain']);
-    // Two seconds later the place that it had given up was still to be seen, and it went from there.
-    const [givenUp, lookedAgain] = [stage.world.calls.of('unqueue'), stage.world.calls.of('pruneImages')];
-    expect(lookedAgain[0]!.at - givenUp[0]!.at).toBeGreaterThanOrEqual(5_000);
     await agent.stop();
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mayGo, placesAtOnce } from '../../../agent/brake.ts';
+import { openBrake, placesAtOnce } from '../../../agent/brake.ts';
 import { isRevocable, isUrgent, merge, strictest, beginState } from '../../../agent/departure/order.ts';
 import { renderLastWords } from '../../../agent/departure/farewell.ts';
 import { heartbeatEveryMs } from '../../../agent/heartbeats.ts';
@@ -8,6 +8,7 @@ import { judgeTarget } from '../../../agent/watchers/lifecycle.ts';
 import { judgeMaintenance } from '../../../agent/watchers/maintenance.ts';
 import { judgeSpot } from '../../../agent/watchers/spot.ts';
 import type { Order } from '../../../agent/watcher.ts';
+import { Unavailable } from '../../../core/errors.ts';
 import { phases, type DepartureState } from '../../../core/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import { someDisk } from '../../fakes/machine.ts';
@@ -111,10 +112,11 @@ describe('the brake', () => {
     const { host, world } = openFakeHost();
     for (let n = 0; n < 50; n++) world.cluster.addInstance();
     const gone: string[] = [];
+    const brakes = new Map(world.cluster.instances.map(({ arn }) => [arn, openBrake()]));
     let waiting = world.cluster.instances.slice();
     while (waiting.length > 0) {
       const answers = await world.clock.finish(
-        Promise.all(waiting.map(({ arn }) => mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never))),
+        Promise.all(waiting.map(({ arn }) => brakes.get(arn)!(host, { cluster: 'demo', arn }, 'disk', 10, never))),
       );
       const going = waiting.filter((_, index) => answers[index]);
       expect(going.length).toBeLessThanOrEqual(Math.max(1, Math.floor(world.cluster.instances.length / 10)));
@@ -130,13 +132,79 @@ describe('the brake', () => {
 describe('a node whose clock is slow', () => {
   it('does not step in front of one that has gone already', async () => {
     const { host, world } = openFakeHost();
-    const [first, slow] = [world.cluster.addInstance(), world.cluster.addInstance()];
-    const asks = ({ arn }: { arn: string }) =>
-      world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
-    expect(await asks(first)).toBe(true);
+    const open = ({ arn }: { arn: string }) => {
+      const mayGo = openBrake();
+      return () => world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
+    };
+    const [first, slow] = [open(world.cluster.addInstance()), open(world.cluster.addInstance())];
+    expect(await first()).toBe(true);
     world.clock.jump(-hour);
-    expect(await asks(slow)).toBe(false);
-    expect(await asks(first)).toBe(true);
+    expect(await slow()).toBe(false);
+    expect(await first()).toBe(true);
+  });
+});
+
+describe('a place in the queue that may have come late', () => {
+  /** Two nodes of a small cluster; the call with which the first asks for its place is never answered, and takes effect when told. */
+  async function setQueue() {
+    const { host, world } = openFakeHost();
+    const [late, other] = [world.cluster.addInstance(), world.cluster.addInstance()];
+    const asks = (arn: string, mayGo = openBrake()) => {
+      return () => world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
+    };
+    const brake = openBrake();
+    const asked = world.clock.now();
+    world.calls.hangs('queueToLeave', 1);
+    await expect(asks(late.arn, brake)()).rejects.toThrow(Unavailable);
+    return {
+      world,
+      late,
+      arrives: () => void late.attributes.set('ecs-node.leave.disk', String(asked)),
+      lateAsks: asks(late.arn, brake),
+      /** As by another process. */
+      lateAsksAnew: asks(late.arn),
+      otherAsks: asks(other.arn),
+      otherIsGone: () => void other.attributes.clear(),
+    };
+  }
+
+  it('is none: the node takes another one, behind whoever has gone meanwhile', async () => {
+    for (const who of ['lateAsks', 'lateAsksAnew'] as const) {
+      const queue = await setQueue();
+      expect(await queue.otherAsks()).toBe(true);
+      // In front of the one that has gone.
+      queue.arrives();
+      expect(await queue[who]()).toBe(false);
+      expect(await queue[who]()).toBe(false);
+      expect(await queue.otherAsks()).toBe(true);
+      queue.otherIsGone();
+      expect(await queue[who]()).toBe(true);
+    }
+  });
+
+  it('is none when it arrives in the place of the one that was taken after it', async () => {
+    const queue = await setQueue();
+    expect(await queue.lateAsks()).toBe(true);
+    queue.arrives();
+    expect(await queue.lateAsks()).toBe(false);
+    expect(await queue.lateAsks()).toBe(true);
+  });
+
+  it('is none, though it is still to be seen where it was given up', async () => {
+    const queue = await setQueue();
+    queue.arrives();
+    expect(await queue.lateAsks()).toBe(false);
+    queue.arrives();
+    expect(await queue.lateAsks()).toBe(false);
+    expect(queue.world.calls.of('unqueue')).toHaveLength(2);
+  });
+
+  it('is kept by a node that is DRAINING already: a process that died had gone from it', async () => {
+    const queue = await setQueue();
+    queue.arrives();
+    queue.late.status = 'DRAINING';
+    expect(await queue.lateAsksAnew()).toBe(true);
+    expect(queue.world.calls.verbs()).not.toContain('unqueue');
   });
 });
 
