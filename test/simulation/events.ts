@@ -25,6 +25,9 @@ export function beginEvents(region: Region, sky: Sky): void {
   if (scenario.hasGroup) keepDesired(region, sky);
 }
 
+/** As drawn for a new instance, too. */
+const mostIgnored = 2;
+
 /** A service is short of tasks for a while, as after each drain. */
 function unsteady(region: Region): void {
   const { chance, clock, cluster } = region;
@@ -100,8 +103,8 @@ function accident(region: Region, sky: Sky, node: Node): void {
   if (what === 'reboot') return reboot(region, sky, node);
   if (what === 'protected') {
     if (node.identity.purchase !== 'spot') node.instance.terminationProtection = true;
-    // Clearing it shows late once more.
-    if (region.unrest?.chance.happens(0.7) === true) {
+    // Clearing it shows late once more; but nobody has seen it do so for longer than two tries take.
+    if (region.unrest?.chance.happens(0.7) === true && node.instance.clearsIgnored < mostIgnored) {
       node.instance.clearsIgnored += 1;
       node.truth.stubborn += 1;
     }
