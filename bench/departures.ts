@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '../simulator/machine.ts';
 import { median, percentile } from './measure.ts';
-import { hooks, openAccount, until, type Account } from './node.ts';
+import { until } from '../simulator/until.ts';
+import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
 /** As many nodes are up at once as two cores carry without the nodes' starts getting into each other's way. */

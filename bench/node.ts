@@ -3,9 +3,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openMachine, type Machine } from '../simulator/machine.ts';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
+import { until } from '../simulator/until.ts';
 import { makeCertificate, openTlsFront, type Certificate } from './fronts/tls-front.ts';
 
 export interface Account {
@@ -67,10 +67,4 @@ function flagsFor(simulator: Simulator, id: string, settings: Record<string, unk
 
 export function statusOf({ world }: Simulator, instanceId: string): string | undefined {
   return world.clusters.get('demo')?.byInstance.get(instanceId)?.status;
-}
-
-export async function until(what: string, isSo: () => boolean, patienceMs = 60_000): Promise<void> {
-  for (const end = performance.now() + patienceMs; !isSo(); await sleep(20)) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${patienceMs / 1000} s`);
-  }
 }

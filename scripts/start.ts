@@ -2,15 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openMachine, type LogLine, type Machine } from '../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator } from '../simulator/simulator.ts';
+import { until } from '../simulator/until.ts';
 import { ensureBinary } from './binary/ensure-binary.ts';
 import { openTimeline, type Timeline } from './life/timeline.ts';
 
 const group = 'demo-nodes';
-/** Everything has to be over within a minute. */
-const patienceMs = 50_000;
 
 /** The turns in the first node's life; the second one's are the same. */
 const turns: Record<string, string> = {
@@ -138,10 +136,4 @@ function namesAnother(own: string | undefined, params: unknown): boolean {
 function inService(world: Simulator['world'], id: string | undefined): boolean {
   const members = [...(world.groups.get(group)?.members.values() ?? [])];
   return members.some((member) => member.instanceId === id && member.state === 'InService');
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + patienceMs; !isSo(); await sleep(50)) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${patienceMs / 1000} s`);
-  }
 }

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubernetesFront } from '../fronts/kubernetes-front.ts';
 import type { MetadataFront } from '../fronts/metadata-front.ts';
-import { until, type Account } from '../node.ts';
+import { until } from '../../simulator/until.ts';
+import type { Account } from '../node.ts';
 
 export interface Stage {
   account: Account;

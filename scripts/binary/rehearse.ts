@@ -5,13 +5,10 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openMachine } from '../../simulator/machine.ts';
 import { layerId, stackId, startSimulator } from '../../simulator/simulator.ts';
-
-/** A life takes some six seconds; a build on a busy machine may take longer. */
-const patienceMs = 60_000;
+import { until } from '../../simulator/until.ts';
 
 /** V8's code caches by part. Made for this architecture, this Node and these very parts. */
 export async function rehearse(parts: ReadonlyMap<string, string>): Promise<Map<string, Buffer>> {
@@ -65,13 +62,5 @@ async function live(program: string, root: string): Promise<void> {
   } finally {
     await machine.close();
     await simulator.close();
-  }
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = performance.now() + patienceMs;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`the rehearsal waits in vain for ${what}`);
-    await sleep(50);
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, describe } from 'vitest';
 import { scenario, type Scene } from '../scenarios/scenario.ts';
-import { group, settings, terminateHook, until, type Node, type StageOptions } from '../scenarios/stage.ts';
+import { until } from '../../simulator/until.ts';
+import { group, settings, terminateHook, type Node, type StageOptions } from '../scenarios/stage.ts';
 import { openMetadataMock, type MetadataMock } from './metadata-mock.ts';
 
 /** By endpoint and instance. */

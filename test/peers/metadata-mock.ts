@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulator/simulator.ts';
-import { until } from '../scenarios/stage.ts';
+import { until } from '../../simulator/until.ts';
 import { freePort } from '../free-port.ts';
 
 export interface MetadataMock {

@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { scenario, type Scene } from './scenario.ts';
-import { group, opsworks, settings, until, type Node } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { group, opsworks, settings, type Node } from './stage.ts';
 
 const registrations = ({ simulator }: Scene) => [...simulator.world.registrations.values()];
 const alive = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)?.state === 'running';

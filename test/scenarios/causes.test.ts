@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { scenario, type Scene } from './scenario.ts';
-import { group, opsworks, settings, terminateHook, until, type Node } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { group, opsworks, settings, terminateHook, type Node } from './stage.ts';
 
 const instance = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)!;
 /** What the node told the next one to look: cause and reason, on the instance itself. */

@@ -2,7 +2,8 @@ import { describe } from 'vitest';
 import { paths } from '../../core/state.ts';
 import { startedBy } from '../../upkeep/daemon-tasks.ts';
 import { scenario, type Scene } from './scenario.ts';
-import { until, type Node } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import type { Node } from './stage.ts';
 
 const definitions = 'daemonTasks:\n  definitions: [logs]\n  everySeconds: 5\n  revisionSeconds: 10\n';
 const withLogs = {

@@ -4,7 +4,8 @@ import { describe } from 'vitest';
 import { registerTarget } from '../../simulator/world/balancers.ts';
 import { paths, type DepartureState, type Phase } from '../../core/state.ts';
 import { scenario, type Scene } from './scenario.ts';
-import { group, opsworks, terminateHook, until, type Node } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { group, opsworks, terminateHook, type Node } from './stage.ts';
 
 /** Under a loaded machine two nodes start, leave and start again in this time. */
 const patienceMs = 100_000;

@@ -5,7 +5,7 @@ import { inject, onTestFinished } from 'vitest';
 import { openRealClock } from '../../simulator/clock.ts';
 import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import type { ContainerInstance, Registration } from '../../simulator/world/state.ts';
-import { until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
 
 export const cluster = 'demo';
 export const group = 'nodes';

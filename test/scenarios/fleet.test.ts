@@ -11,7 +11,7 @@ import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { operatorCredentials, type Simulator } from '../../simulator/simulator.ts';
 import { findingsOf, openFleet, stackId } from './fleet-stage.ts';
 import { scenario } from './scenario.ts';
-import { until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
 
 /** As the nodes do, each once; some fuller than others. */
 async function reportDisks({ endpoint, region }: Simulator, ids: readonly string[]): Promise<void> {

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { onTestFinished, test } from 'vitest';
 import { paths } from '../../core/state.ts';
-import { openStage, settings, until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { openStage, settings } from './stage.ts';
 
 /** The node as others reach it. A container has the rest of loopback to itself: there is no Docker here. */
 const nodeAddress = '127.0.0.2';

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { describe } from 'vitest';
 import { paths } from '../../core/state.ts';
 import { scenario, type Scene } from './scenario.ts';
-import { group, launchHook, opsworks, settings, terminateHook, until, type Node } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { group, launchHook, opsworks, settings, terminateHook, type Node } from './stage.ts';
 
 const hooks = [
   { name: launchHook, transition: 'launch' },

@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { scenario, type Scene } from './scenario.ts';
-import { group, opsworks, until, type Node } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { group, opsworks, type Node } from './stage.ts';
 
 const cluster = ({ simulator }: Scene) => simulator.world.clusters.get('demo')!;
 const records = ({ simulator }: Scene, node: Node) =>

@@ -1,7 +1,8 @@
 /** One scenario: a stage of its own, several at a time, since a node mostly waits. */
 
 import { test, type ExpectStatic } from 'vitest';
-import { openStage, until, type Node, type Stage, type StageOptions } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { openStage, type Node, type Stage, type StageOptions } from './stage.ts';
 
 export interface Scene extends Stage {
   expect: ExpectStatic;

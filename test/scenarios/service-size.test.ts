@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { startSimulator, type ServiceOptions, type Simulator } from '../../simulator/simulator.ts';
-import { until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
 
 interface Ended {
   code: number;

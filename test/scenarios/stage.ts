@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { inject } from 'vitest';
 import { openMachine, type LogLine, type Machine } from '../../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
+import { until } from '../../simulator/until.ts';
 
 export const group = 'nodes';
 export const launchHook = 'ecs-node-launch';
@@ -171,11 +171,4 @@ function fast(introspection: string): string[] {
     'disk.checks': 2,
     'metrics.everySeconds': 10,
   });
-}
-
-/** Waits for the world, not for a time: the limit only ends a test that has failed. */
-export async function until(what: string, isSo: () => unknown, withinMs = 30_000): Promise<void> {
-  for (const end = performance.now() + withinMs; !(await isSo()); await sleep(20)) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${withinMs / 1000} s`);
-  }
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, inject, test } from 'vitest';
 import { findingsOf, group, hour, openFleet, stackId, type FleetStage } from './fleet-stage.ts';
-import { until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
 
 const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--json'];
 

@@ -3,7 +3,8 @@ import { describe, vi } from 'vitest';
 import type { AgentStatus } from '../../agent/status.ts';
 import { paths } from '../../core/state.ts';
 import { scenario } from './scenario.ts';
-import { settings, until as untilSoon, type Node } from './stage.ts';
+import { until as untilSoon } from '../../simulator/until.ts';
+import { settings, type Node } from './stage.ts';
 
 // Rounds come every ten seconds, each with programs to start, on a machine that does five other things.
 vi.setConfig({ testTimeout: 300_000 });

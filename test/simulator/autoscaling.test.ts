@@ -11,7 +11,8 @@ import {
 } from '@aws-sdk/client-auto-scaling';
 import { describe, expect, it } from 'vitest';
 import type { HookOptions, Simulator } from '../../simulator/simulator.ts';
-import { clients, codeOf, metadata, open, quick, until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { clients, codeOf, metadata, open, quick } from './stage.ts';
 
 const AutoScalingGroupName = 'ecs-nodes';
 const launch: HookOptions = { name: 'l', transition: 'launch' };

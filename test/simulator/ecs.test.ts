@@ -17,7 +17,8 @@ import {
   type StartTaskRequest,
 } from '@aws-sdk/client-ecs';
 import { describe, expect, it } from 'vitest';
-import { ask, clients, codeOf, open, until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { ask, clients, codeOf, open } from './stage.ts';
 
 const cluster = 'demo';
 

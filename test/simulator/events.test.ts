@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test, type TestContext } from 'vitest';
-import { until } from '../scenarios/stage.ts';
+import { until } from '../../simulator/until.ts';
 
 interface State {
   instances: { index: number; id: string; state: string; disableApiTermination: boolean }[];

@@ -29,7 +29,8 @@ import {
   GetParametersByPathCommand,
 } from '@aws-sdk/client-ssm';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ask, clients, codeOf, imdsToken, metadata, open, roleCredentials, until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { ask, clients, codeOf, imdsToken, metadata, open, roleCredentials } from './stage.ts';
 
 async function stage(options: object = {}) {
   const simulator = await open();

@@ -18,7 +18,8 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { layerId, stackId, type Simulator } from '../../simulator/simulator.ts';
 import { renderInstaller } from '../../simulator/installer/installer.ts';
-import { clients, codeOf, metadata, open, roleCredentials, until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { clients, codeOf, metadata, open, roleCredentials } from './stage.ts';
 
 const run = promisify(execFile);
 

@@ -7,7 +7,8 @@ import {
 import { DescribeServicesCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { operatorCredentials, type Simulator } from '../../simulator/simulator.ts';
-import { clients, codeOf, open, until } from './stage.ts';
+import { until } from '../../simulator/until.ts';
+import { clients, codeOf, open } from './stage.ts';
 
 const cluster = 'demo';
 const dimension = { ServiceNamespace: 'ecs', ScalableDimension: 'ecs:service:DesiredCount' } as const;

@@ -127,11 +127,3 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
   }
   return 'ok';
 }
-
-export async function until(what: string, test: () => boolean | Promise<boolean>, ms = 3_000): Promise<void> {
-  const end = Date.now() + ms;
-  while (!(await test())) {
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
