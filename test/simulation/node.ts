@@ -228,6 +228,11 @@ export function ownInstance(region: Region, node: Node): FakeContainerInstance |
   return undefined;
 }
 
+/** An agent that is started again knows from the disk alone, in wall time, for how long it has waited; and the wall clock has jumped. */
+export function mistakesItsWait({ truth, agentStartedAt }: Node, since: number | undefined): boolean {
+  return since !== undefined && since < truth.jumpedAt && truth.jumpedAt < agentStartedAt;
+}
+
 /** What a program on this node is given. */
 export function openHost(region: Region, node: Node, process: Process, sky: Sky): Host {
   const { fakeClock } = region;

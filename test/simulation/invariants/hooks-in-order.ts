@@ -1,6 +1,6 @@
 import { reasons } from '../causes.ts';
 import type { Call } from '../effects.ts';
-import { ownInstance, type Node } from '../node.ts';
+import { mistakesItsWait, ownInstance, type Node } from '../node.ts';
 import type { Region } from '../region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
@@ -57,10 +57,8 @@ function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb 
   const now = clock.uptime();
   // Others set the time, or nothing could be done about the tasks.
   if (reasons(node, now, 3_600_000).some((reason) => reason === 'spot' || reason === 'maintenance')) return undefined;
-  const { drainingSince, faultAt, jumpedAt } = node.truth;
-  if (now - faultAt < 600_000) return undefined;
-  // An agent that is started again knows from the disk alone, in wall time, for how long it has waited.
-  if (drainingSince !== undefined && drainingSince < jumpedAt && jumpedAt < node.agentStartedAt) return undefined;
+  const { drainingSince, faultAt } = node.truth;
+  if (now - faultAt < 600_000 || mistakesItsWait(node, drainingSince)) return undefined;
   const drainedMs = drainingSince === undefined ? 0 : now - drainingSince;
   if (drainedMs >= scenario.config.leave.drainSeconds * 1000 - 5_000) return undefined;
   return `${verb} after ${Math.round(drainedMs / 1000)} s of draining, with ${running.length} tasks (${running[0]?.lastStatus})`;

@@ -1,5 +1,5 @@
 import { reasons, type Reason } from '../causes.ts';
-import { ownInstance, type Node } from '../node.ts';
+import { mistakesItsWait, ownInstance, type Node } from '../node.ts';
 import type { Region } from '../region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
@@ -21,7 +21,8 @@ export const leavesBalancers: Invariant = {
     const drains = verb === 'drain' && isDrainedLater(region, node);
     if (process.name !== 'agent' || !(ends || drains || verb === 'stopTask')) return undefined;
     const now = region.clock.uptime();
-    const { faultAt, elbTroubleAt } = node.truth;
+    const { faultAt, elbTroubleAt, leavingSince } = node.truth;
+    if (mistakesItsWait(node, leavingSince)) return undefined;
     if (hurries(region, node) || now - faultAt < patienceMs || now - elbTroubleAt < departureMs) return undefined;
     return stillIn(region, node, verb);
   },
