@@ -2,6 +2,7 @@
 
 import type { Config } from './config.ts';
 import { parseSource } from './configuration-source.ts';
+import { parseOpsWorksId } from './opsworks-id.ts';
 import { permissionsFor, type Permission, type Reach } from './permissions.ts';
 import { shortDefinition } from './task-definition.ts';
 
@@ -78,7 +79,7 @@ const limits: Record<Reach, (config: Config, place: Place) => Limit> = {
     return { Resource: `arn:${partition}:s3:::${bucket}/${prefix}*` };
   },
   stack: (config, place) => ({ Resource: stackArn(config, place) }),
-  stacks: (config, place) => ({ Resource: isStackId(config.opsworks.stack) ? stackArn(config, place) : '*' }),
+  stacks: (config, place) => ({ Resource: isById(config) ? stackArn(config, place) : '*' }),
   everything: () => ({ Resource: '*' }),
 };
 
@@ -128,7 +129,8 @@ export function explainPolicy(config: Config): string[] {
   );
 }
 
-function extent({ reach, by }: Permission, { cluster, metrics, opsworks }: Config): string {
+function extent({ reach, by }: Permission, config: Config): string {
+  const { cluster, metrics } = config;
   const words: Record<Reach, string> = {
     self: 'this instance only',
     'self-protection': 'this instance only, and only to clear it',
@@ -147,8 +149,8 @@ function extent({ reach, by }: Permission, { cluster, metrics, opsworks }: Confi
       "what is below the path in refresh.source; a key of KMS that is not AWS's own needs kms:Decrypt beside it",
     bucket: 'the bucket in refresh.source, and there the prefix',
     objects: 'what is below the prefix in refresh.source',
-    stack: isStackId(opsworks.stack) ? 'the stack' : 'any stack: opsworks.stack is a name, and only an id makes an ARN',
-    stacks: isStackId(opsworks.stack) ? 'the stack' : 'everything, read only: a stack is found by name by listing all',
+    stack: isById(config) ? 'the stack' : 'any stack: opsworks.stack is a name, and only an id makes an ARN',
+    stacks: isById(config) ? 'the stack' : 'everything, read only: a stack is found by name by listing all',
     everything: 'everything, read only: IAM knows no resource for it',
   };
   return words[reach] + (by === 'installer' ? " (called by OpsWorks' installer)" : '');
@@ -178,11 +180,11 @@ function parseBucket(text = ''): { bucket: string; prefix: string } {
   return source?.kind === 's3' ? source : { bucket: '*', prefix: '' };
 }
 
-function stackArn({ opsworks }: Config, { partition, region, account }: Place): string {
-  const id = isStackId(opsworks.stack) ? opsworks.stack : '*';
-  return `arn:${partition}:opsworks:${opsworks.region ?? region}:${account}:stack/${id}/`;
+function isById({ opsworks }: Config): boolean {
+  return parseOpsWorksId(opsworks.stack) !== undefined;
 }
 
-function isStackId(stack: string | undefined): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(stack ?? '');
+function stackArn({ opsworks }: Config, { partition, region, account }: Place): string {
+  const id = parseOpsWorksId(opsworks.stack) ?? '*';
+  return `arn:${partition}:opsworks:${opsworks.region ?? region}:${account}:stack/${id}/`;
 }

@@ -6,7 +6,6 @@ import {
   DescribeInstancesCommand,
   DescribeLayersCommand,
   DescribeStackProvisioningParametersCommand,
-  DescribeStacksCommand,
   GetHostnameSuggestionCommand,
   OpsWorksClient,
   UnassignInstanceCommand,
@@ -14,9 +13,9 @@ import {
 } from '@aws-sdk/client-opsworks';
 import { Refused } from '../../core/errors.ts';
 import type { OpsWorksCloud, Registration } from '../../core/host.ts';
+import { parseOpsWorksId } from '../../core/opsworks-id.ts';
+import { findStack, unlessGone } from './opsworks-stack.ts';
 import type { Session } from './session.ts';
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function openOpsWorks(session: Session, region: string): OpsWorksCloud & { destroy(): void } {
   const client = new OpsWorksClient(session.settings('OPSWORKS', region));
@@ -36,27 +35,15 @@ function openStacks(
 ): Pick<OpsWorksCloud, StackVerbs> {
   const stackArn = (id: string) => `arn:${identity.partition}:opsworks:${region}:${identity.accountId}:stack/${id}/`;
   return {
-    async readStack(idOrName, signal) {
-      const isId = uuid.test(idOrName);
-      // By name all stacks must be listed: there is no filter.
-      const answer = await ask('opsworks:DescribeStacks', isId ? stackArn(idOrName) : '*', signal, (options) =>
-        client.send(new DescribeStacksCommand(isId ? { StackIds: [idOrName] } : {}), options),
-      ).catch(notFound);
-      const found = (answer?.Stacks ?? []).filter(({ StackId, Name }) => (isId ? StackId : Name) === idOrName);
-      if (found.length > 1) {
-        const ids = found.map(({ StackId }) => StackId).join(', ');
-        throw new Refused(`${found.length} stacks are called "${idOrName}"; use the id: ${ids}`, { code: 'NotUnique' });
-      }
-      const [stack] = found;
-      if (stack?.StackId === undefined) return undefined;
-      return { id: stack.StackId, name: stack.Name ?? '', region: stack.Region ?? '' };
-    },
+    readStack: (idOrName, signal) => findStack(client, ask, idOrName, stackArn, signal),
     async readLayer(stackId, idOrShortName, signal) {
-      const isId = uuid.test(idOrShortName);
+      const id = parseOpsWorksId(idOrShortName);
       const answer = await ask('opsworks:DescribeLayers', stackArn(stackId), signal, (options) =>
-        client.send(new DescribeLayersCommand(isId ? { LayerIds: [idOrShortName] } : { StackId: stackId }), options),
-      ).catch(notFound);
-      const layer = answer?.Layers?.find(({ LayerId, Shortname }) => (isId ? LayerId : Shortname) === idOrShortName);
+        client.send(new DescribeLayersCommand(id === undefined ? { StackId: stackId } : { LayerIds: [id] }), options),
+      ).catch(unlessGone);
+      const layer = answer?.Layers?.find(({ LayerId, Shortname }) =>
+        id === undefined ? Shortname === idOrShortName : LayerId === id,
+      );
       if (layer?.LayerId === undefined) return undefined;
       return { id: layer.LayerId, stackId: layer.StackId ?? '', shortName: layer.Shortname ?? '' };
     },
@@ -104,7 +91,7 @@ function openRegistrations(
   return {
     findRegistration: async (stackId, signal) => own((await describe({ StackId: stackId }, signal)).Instances),
     readRegistration: async (id, signal) =>
-      own((await describe({ InstanceIds: [id] }, signal).catch(notFound))?.Instances),
+      own((await describe({ InstanceIds: [id] }, signal).catch(unlessGone))?.Instances),
     async assign(id, layerId, signal) {
       await ask('opsworks:AssignInstance', anyStack, signal, (options) =>
         client.send(new AssignInstanceCommand({ InstanceId: id, LayerIds: [layerId] }), options),
@@ -121,10 +108,4 @@ function openRegistrations(
       );
     },
   };
-}
-
-/** What does not exist is undefined. */
-function notFound(error: unknown): undefined {
-  if (error instanceof Refused && error.code === 'ResourceNotFoundException') return undefined;
-  throw error;
 }

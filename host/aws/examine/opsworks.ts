@@ -11,20 +11,21 @@ import {
   OpsWorksClient,
   UnassignInstanceCommand,
 } from '@aws-sdk/client-opsworks';
+import { parseOpsWorksId } from '../../../core/opsworks-id.ts';
 import { nobody, type OpenProbes } from './subject.ts';
 
 const InstanceId = nobody.uuid;
 
 export const openOpsWorksProbes: OpenProbes = ({ identity, ask, settings }, { stack, opsworksRegion }) => {
   const client = new OpsWorksClient(settings('OPSWORKS', opsworksRegion ?? identity.region));
-  const isId = stack !== undefined && /^[0-9a-f-]{36}$/.test(stack);
+  const id = parseOpsWorksId(stack);
   // Permissions may be limited to the stack, so it is the stack that they are tried on where its id is known.
-  const StackId = isId ? stack : nobody.uuid;
+  const StackId = id ?? nobody.uuid;
   const on = `stack ${stack ?? ''}`;
   return {
     'opsworks:DescribeStacks': (signal) =>
       ask('opsworks:DescribeStacks', on, signal, (options) =>
-        client.send(new DescribeStacksCommand(isId ? { StackIds: [StackId] } : {}), options),
+        client.send(new DescribeStacksCommand(id === undefined ? {} : { StackIds: [id] }), options),
       ),
     'opsworks:DescribeLayers': (signal) =>
       ask('opsworks:DescribeLayers', on, signal, (options) =>

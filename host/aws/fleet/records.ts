@@ -3,7 +3,6 @@
 import {
   DeregisterInstanceCommand,
   DescribeInstancesCommand,
-  DescribeStacksCommand,
   UnassignInstanceCommand,
   type Instance,
   type OpsWorksClient,
@@ -11,9 +10,8 @@ import {
 import { Refused } from '../../../core/errors.ts';
 import type { FleetNodes, FleetRecord } from '../../../core/fleet-nodes.ts';
 import type { Ask } from '../fault.ts';
+import { findStack, unlessGone } from '../opsworks-stack.ts';
 import { whole } from './room.ts';
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 type Verbs = Pick<FleetNodes, 'readRecords' | 'readRecord' | 'unassignRecord' | 'deregisterRecord'>;
 
@@ -22,7 +20,7 @@ export function openRecords(client: OpsWorksClient, ask: Ask, fleetRegion: strin
   const call = 'opsworks:DescribeInstances';
   return {
     async readRecords(stack, signal) {
-      const StackId = await findStack(client, ask, stack, fleetRegion, signal);
+      const StackId = await findStackId(client, ask, stack, fleetRegion, signal);
       const answer = await ask(call, StackId, signal, (options) =>
         client.send(new DescribeInstancesCommand({ StackId }), options),
       );
@@ -31,7 +29,7 @@ export function openRecords(client: OpsWorksClient, ask: Ask, fleetRegion: strin
     async readRecord(id, signal) {
       const answer = await ask(call, id, signal, (options) =>
         client.send(new DescribeInstancesCommand({ InstanceIds: [id] }), options),
-      ).catch(orGone);
+      ).catch(unlessGone);
       return answer && whole(answer.Instances, call).flatMap(parse)[0];
     },
     async unassignRecord(InstanceId, signal) {
@@ -42,34 +40,27 @@ export function openRecords(client: OpsWorksClient, ask: Ask, fleetRegion: strin
     async deregisterRecord(InstanceId, signal) {
       await ask('opsworks:DeregisterInstance', InstanceId, signal, (options) =>
         client.send(new DeregisterInstanceCommand({ InstanceId }), options),
-      ).catch(orGone);
+      ).catch(unlessGone);
     },
   };
 }
 
-async function findStack(
+async function findStackId(
   client: OpsWorksClient,
   ask: Ask,
   idOrName: string,
   fleetRegion: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const isId = uuid.test(idOrName);
-  // By name all stacks must be listed: there is no filter.
-  const answer = await ask('opsworks:DescribeStacks', idOrName, signal, (options) =>
-    client.send(new DescribeStacksCommand(isId ? { StackIds: [idOrName] } : {}), options),
-  ).catch(orGone);
-  const [stack, ...more] = (answer?.Stacks ?? []).filter(({ StackId, Name }) => (isId ? StackId : Name) === idOrName);
-  if (stack?.StackId === undefined) throw new Refused(`there is no OpsWorks stack ${idOrName}`, { code: 'NoStack' });
-  if (more.length > 0)
-    throw new Refused(`several OpsWorks stacks are called ${idOrName}: use the id`, { code: 'NotUnique' });
+  const stack = await findStack(client, ask, idOrName, (id) => `stack ${id}`, signal);
+  if (stack === undefined) throw new Refused(`there is no OpsWorks stack ${idOrName}`, { code: 'NoStack' });
   // EC2 of another region knows none of its instances, which would look like their death.
-  if (stack.Region !== fleetRegion) {
-    throw new Refused(`OpsWorks stack ${idOrName} is of ${stack.Region}, the fleet is asked for in ${fleetRegion}`, {
+  if (stack.region !== fleetRegion) {
+    throw new Refused(`OpsWorks stack ${idOrName} is of ${stack.region}, the fleet is asked for in ${fleetRegion}`, {
       code: 'WrongRegion',
     });
   }
-  return stack.StackId;
+  return stack.id;
 }
 
 /** Nothing but EC2 instances that have registered: what stands elsewhere, or what OpsWorks has launched itself, is not ours to judge. */
@@ -88,10 +79,4 @@ function parse(instance: Instance): FleetRecord[] {
   return [
     { id: InstanceId, hostname: Hostname, instanceId: Ec2InstanceId, status: Status, layerIds: LayerIds, createdAt },
   ];
-}
-
-/** A record that is gone is what was wanted. */
-function orGone(error: unknown): undefined {
-  if (error instanceof Refused && error.code === 'ResourceNotFoundException') return undefined;
-  throw error;
 }

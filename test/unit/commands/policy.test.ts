@@ -7,7 +7,7 @@ import { explainPolicy, policyFor } from '../../../core/policy.ts';
 import { serviceSizePermissions } from '../../../core/service-size-permissions.ts';
 
 const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012', group: 'nodes' };
-const stack = '11111111-1111-4111-8111-111111111111';
+const stack = 'abababab-1111-4111-8111-111111111111';
 const everything = parseConfig({
   cluster: 'prod',
   registrar: 'opsworks',
@@ -185,6 +185,8 @@ test('a stack by id is limited to; one by name is listed with all, and changed a
   const own = `arn:aws:opsworks:us-east-1:123456789012:stack/${stack}/`;
   expect(resourceOf(everything, 'opsworks:DescribeStacks')).toBe(own);
   expect(resourceOf(everything, 'opsworks:AssignInstance')).toBe(own);
+  const typed = { ...everything, opsworks: { ...everything.opsworks, stack: stack.toUpperCase() } };
+  expect(resourceOf(typed, 'opsworks:AssignInstance')).toBe(own);
   expect(resourceOf(byName, 'opsworks:DescribeStacks')).toBe('*');
   expect(resourceOf(byName, 'opsworks:AssignInstance')).toBe('arn:aws:opsworks:eu-west-1:123456789012:stack/*/');
 });

@@ -247,7 +247,7 @@ test('a classic load balancer tells in words that connections still drain', asyn
 });
 
 test('a stack is found by id with one record, by name among all, and never one of two', async () => {
-  const id = '11111111-1111-4111-8111-111111111111';
+  const id = 'abababab-1111-4111-8111-111111111111';
   const stacks = [
     { StackId: id, Name: 'web', Region: 'us-east-1' },
     { StackId: 'b', Name: 'twin', Region: 'us-east-1' },
@@ -255,6 +255,8 @@ test('a stack is found by id with one record, by name among all, and never one o
   ];
   const { cloud, last } = await openAws(() => json({ Stacks: stacks }));
   expect(await cloud.readStack(id, patient)).toEqual({ id, name: 'web', region: 'us-east-1' });
+  expect(last()).toEqual({ StackIds: [id] });
+  expect(await cloud.readStack(id.toUpperCase(), patient)).toMatchObject({ id });
   expect(last()).toEqual({ StackIds: [id] });
   expect(await cloud.readStack('web', patient)).toMatchObject({ id });
   expect(last()).toEqual({});
