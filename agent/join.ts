@@ -1,8 +1,8 @@
 /** Waits until ECS has this node in service and the configured checks pass, and completes the launch hook. */
 
 import type { Config } from '../core/config.ts';
-import { Refused, Unavailable, messageOf } from '../core/errors.ts';
-import type { Host } from '../core/host.ts';
+import { Refused, Unavailable, isDenied, messageOf } from '../core/errors.ts';
+import type { Host, LocalAgent } from '../core/host.ts';
 import { pauseAfter, spread, within } from '../core/patience.ts';
 import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
@@ -124,13 +124,14 @@ async function firstMissing(
   return { missing: undefined, heard: true };
 }
 
+const notRegistered = 'the ECS agent has not registered';
+
 function openRegistration(host: Host, config: Config): Look {
   const { cluster } = config;
   // Most nodes have registered by then, and spare the call; but nobody is given up before ECS itself was asked.
   const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
   let lastAsked = host.clock.uptime() + firstMs - cloudEveryMs;
-  let mayAsk = true;
-  let notRegistered = 'the ECS agent has not registered';
+  let refusal: Refused | undefined;
   return async (signal) => {
     const local = await readLocalAgent(host, signal);
     if (local !== undefined && local.cluster !== cluster) {
@@ -139,11 +140,12 @@ function openRegistration(host: Host, config: Config): Look {
     }
     const arn = local?.containerInstanceArn;
     const now = host.clock.uptime();
-    if (arn === undefined && now - lastAsked < cloudEveryMs) return notRegistered;
-    if (!mayAsk) return arn === undefined ? notRegistered : undefined;
+    const isSoon = now - lastAsked < cloudEveryMs;
+    if (refusal !== undefined && (arn !== undefined || isSoon)) return missingUnseen(local, refusal);
+    if (arn === undefined && isSoon) return notRegistered;
     try {
       const known = await askOnce(host, signal, (inner) => host.cloud.readContainerInstance(cluster, arn, inner));
-      lastAsked = now;
+      [lastAsked, refusal] = [now, undefined];
       // The introspection port may be closed on a node that works.
       if (known === undefined) return notRegistered;
       // A person may have drained it before a reboot: it is where it was.
@@ -151,14 +153,21 @@ function openRegistration(host: Host, config: Config): Look {
       return known.agentConnected ? undefined : 'the ECS agent is not connected';
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      // A role that may not look has only the agent's word, and the agent is registered.
-      host.log.error('cannot see the container instance', { error: messageOf(error) });
-      mayAsk = false;
-      // Such as a cluster that does not exist: the reason why the agent cannot register either.
-      notRegistered += `; ${messageOf(error)}`;
-      return arn === undefined ? notRegistered : undefined;
+      if (refusal === undefined) host.log.error('cannot see the container instance', { error: messageOf(error) });
+      [lastAsked, refusal] = [now, error];
+      return missingUnseen(local, refusal);
     }
   };
+}
+
+/** Where ECS does not let this role look there is only the agent's word. */
+function missingUnseen(local: LocalAgent | undefined, refusal: Refused): string | undefined {
+  if (local?.containerInstanceArn !== undefined) return undefined;
+  // Such as a cluster that does not exist: the reason why the agent cannot register either.
+  const missing = `${notRegistered}; ${messageOf(refusal)}`;
+  // An agent that says nothing, and a permission that is missing: nobody knows, and the next node would know no more.
+  if (local === undefined && isDenied(refusal)) throw new Unavailable(missing);
+  return missing;
 }
 
 /** What stands behind it may be a key, and what is told is read by many. */

@@ -3,6 +3,7 @@
 import { parseConfig, type Config } from '../../core/config.ts';
 import { someOpsWorks, type FakeOpsWorks } from '../fakes/cloud/opsworks.ts';
 import type { Chance } from './chance.ts';
+import type { Unrest } from './unrest.ts';
 
 export interface Scenario {
   config: Config;
@@ -70,6 +71,43 @@ export function drawScenario(chance: Chance): Scenario {
     stormyMs: chance.between(5, 40) * minute,
   };
 }
+
+/** In some restless lives one more permission is missing, whichever. */
+export function denyMore({ denied }: Scenario, { chance }: Unrest): void {
+  if (chance.happens(0.15)) denied.push(chance.pick(deniableToo));
+}
+
+const deniableToo = [
+  'readHooks',
+  'heartbeat',
+  'completeHook',
+  'terminateInGroup',
+  'reportUnhealthy',
+  'readContainerInstance',
+  'readClusterHealth',
+  'readTasks',
+  'stopTask',
+  'drain',
+  'activate',
+  'readLeaveQueue',
+  'queueToLeave',
+  'unqueue',
+  'readUnsteadyServices',
+  'deregisterTarget',
+  'isTargetDraining',
+  'deregisterFromLoadBalancer',
+  'isLoadBalancerDraining',
+  'readLayer',
+  'readProvisioning',
+  'suggestHostname',
+  'findRegistration',
+  'readRegistration',
+  'assign',
+  'unassign',
+  'deregister',
+  'readPing',
+  'terminateSelf',
+];
 
 const deniable = [
   'tagSelf',

@@ -12,7 +12,7 @@ import { lightenAborts } from './light-abort.ts';
 import { obeySystemd, shutDown } from './machine-life.ts';
 import type { Node } from './node.ts';
 import { note, openRegion, violate, type Region, type Stats, type Violation } from './region.ts';
-import { drawScenario, type Scenario } from './scenario.ts';
+import { denyMore, drawScenario, type Scenario } from './scenario.ts';
 
 import { heal } from './tasks.ts';
 import { openUnrest } from './unrest.ts';
@@ -61,8 +61,10 @@ function takeOver(chance: Chance): () => void {
 
 async function live(seed: number, chance: Chance, lines: number): Promise<Life> {
   const scenario = drawScenario(chance);
-  const region = openRegion(scenario, chance, openUnrest(seed), lines);
-  const { clock: time, weather, unrest, replicas } = region;
+  const unrest = openUnrest(seed);
+  if (unrest !== undefined) denyMore(scenario, unrest);
+  const region = openRegion(scenario, chance, unrest, lines);
+  const { clock: time, weather, replicas } = region;
   const { slowness } = scenario;
   const sky: Sky = { clock: time, chance, weather, unrest, replicas, witness: openWitness(region), slowness };
   const unhandled = (error: unknown) =>

@@ -27,11 +27,12 @@ export const endsInTime: Invariant = {
   },
 };
 
-/** Whoever may not ask for his group, or is kept after a bootstrap that failed, completes no hook, which then lasts for its hour. */
+/** Whoever may not ask for his group or complete its hooks, or is kept after a bootstrap that failed, completes no hook, which then lasts for its hour. */
 function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
   const waits = node.group?.hooks.some(({ active, timesOutAt }) => active && (timesOutAt ?? 0) > clock.uptime());
   const isKept = node.bootstrapExit === 77 && scenario.config.bootstrap.onFailure === 'keep';
-  return waits === true && (isKept || scenario.denied.includes('readMembership'));
+  const mayNot = scenario.denied.includes('readMembership') || scenario.denied.includes('completeHook');
+  return waits === true && (isKept || mayNot);
 }
 
 /** Leave no other end than the node's. */
@@ -65,7 +66,8 @@ function judgeService(region: Region, node: Node): string | undefined {
   if (!own.agentConnected) return 'its ECS agent is not connected';
   const state = node.group?.lifecycleState ?? 'InService';
   if (state !== 'InService' && denied.length === 0) return `Auto Scaling has it ${state}`;
-  const drained = node.truth.causes.has('drain-only') || node.truth.causes.has('rebalance');
+  const isWanted = node.truth.causes.has('drain-only') || node.truth.causes.has('rebalance');
+  const drained = isWanted || denied.includes('activate');
   return own.status === 'ACTIVE' || drained || node.truth.forgetful || node.truth.overtaken
     ? undefined
     : `${own.status} though nothing is wrong with it`;

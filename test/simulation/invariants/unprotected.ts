@@ -1,4 +1,5 @@
-import { ownInstance } from '../node.ts';
+import { ownInstance, type Node } from '../node.ts';
+import type { Region } from '../region.ts';
 import type { Invariant } from './invariant.ts';
 
 /** The watcher's interval, and its call in bad times. */
@@ -29,11 +30,7 @@ export const unprotected: Invariant = {
   },
 };
 
-function isAllowed(
-  { scenario }: Parameters<NonNullable<Invariant['atEnd']>>[0],
-  node: Parameters<NonNullable<Invariant['atEnd']>>[1],
-): boolean {
-  return (
-    scenario.config.terminationProtection === 'keep' || scenario.denied.length > 0 || node.identity.purchase === 'spot'
-  );
+function isAllowed({ scenario: { config, denied } }: Region, { identity }: Node): boolean {
+  const mayNot = denied.includes('readTerminationProtection') || denied.includes('clearTerminationProtection');
+  return config.terminationProtection === 'keep' || mayNot || identity.purchase === 'spot';
 }

@@ -199,6 +199,21 @@ describe('a node that joins', () => {
     expect(node.group.lifecycleState).toBe('InService');
   });
 
+  // Both at once: healthy nodes were given up one after the other, and the next one lacked the permission, too.
+  it('is not given up where its role may not look into ECS and the introspection port is closed', async () => {
+    const node = launched(configOf(), 1_000);
+    node.world.clock.schedule(1_001, () => (node.world.localAgent = undefined));
+    node.world.calls.fails('readContainerInstance', new Refused('not authorized', { code: 'AccessDeniedException' }));
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(3 * 60 * minute);
+    expect(node.told.at(-1)).toContain('not authorized');
+    expect(node.group.lifecycleState).toBe('Pending:Wait');
+    node.world.calls.heals();
+    await node.world.clock.finish(done);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  }, 30_000);
+
   // Metadata still said "Warmed:" when the group had fetched the node: its hook was completed before ECS knew it.
   it('is not let into service by metadata that still speak of the warm pool', async () => {
     const node = launched(configOf(), 5 * minute);
