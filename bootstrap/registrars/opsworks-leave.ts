@@ -2,14 +2,12 @@
 
 import { Refused } from '../../core/errors.ts';
 import type { Host, Registration } from '../../core/host.ts';
-import { retry, settleMs, until } from '../../core/patience.ts';
+import { retry, until } from '../../core/patience.ts';
 import type { Registered } from '../../core/state.ts';
+import { openDeed, sureMs } from './opsworks-deed.ts';
 
 /** Unassigning runs the layer's shutdown recipes, which have two minutes by default, after the OpsWorks agent has come for them; a node that leaves waits no longer than this. */
 const unassignMs = 300_000;
-
-/** What is still shown as assigned so long after it was unassigned is no older answer. */
-const backMs = 3 * settleMs;
 
 /** Deregistering is one call: longer than this it is OpsWorks that is broken. */
 const callsMs = 60_000;
@@ -30,18 +28,20 @@ async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal
 }
 
 async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
+  const unlessMoved = openDeed(host);
+  // Heard twice, it is refused for the second time, because it has begun.
+  const ask = (now: Registration, inner: AbortSignal) =>
+    unlessMoved(now, () => gone(host.cloud.unassign(now.id, inner)));
   try {
-    if (record.status !== 'unassigning') {
-      await patiently(host, signal, (inner) => unlessMoved(host, record, inner));
-    }
+    if (record.status !== 'unassigning') await patiently(host, signal, (inner) => ask(record, inner));
     let askedAt = host.clock.uptime();
     const unassigned = async (inner: AbortSignal) => {
       const now = await host.cloud.readRegistration(record.id, inner);
       if (now === undefined || now.layerIds.length === 0) return true;
       // An assignment that was given up, and heard late, has put it back.
-      if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > backMs) {
+      if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > sureMs) {
         askedAt = host.clock.uptime();
-        await unlessMoved(host, now, inner);
+        await ask(now, inner);
       }
       return undefined;
     };
@@ -51,19 +51,6 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
     signal.throwIfAborted();
     // An agent that is dead never confirms; deregistering is what counts.
     host.log.warn('not unassigned', { id: record.id, error: String(error) });
-  }
-}
-
-/** Heard twice, unassigning is answered for the second time: refused, because it has begun. */
-async function unlessMoved(host: Host, { id, status }: Registration, signal: AbortSignal): Promise<void> {
-  try {
-    await gone(host.cloud.unassign(id, signal));
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    // What OpsWorks shows may be older than what it refuses for.
-    await host.clock.sleep(settleMs, signal);
-    const now = await host.cloud.readRegistration(id, signal);
-    if (now?.status === status) throw error;
   }
 }
 

@@ -3,11 +3,11 @@
 import type { Config } from '../../core/config.ts';
 import { Refused } from '../../core/errors.ts';
 import type { Host, Registration } from '../../core/host.ts';
-import { settleMs } from '../../core/patience.ts';
 import type { Registered } from '../../core/state.ts';
 import type { Outcome, Trail } from '../step.ts';
 import { tagName } from '../steps/name-tag.ts';
 import { ask, waitUntil } from '../waiting.ts';
+import { openDeed, sureMs } from './opsworks-deed.ts';
 import { install } from './opsworks-installer.ts';
 import { leaveOpsWorks } from './opsworks-leave.ts';
 import { placeOf } from './opsworks-place.ts';
@@ -177,29 +177,6 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
   };
   await waitUntil(wait, host, config, trail, signal);
   return outcome;
-}
-
-/** What OpsWorks shows may be older than what it knows: what costs the node its life is looked at for so long, three polls. */
-const sureMs = 3 * settleMs;
-
-/**
- * Returns false where it is refused because the record has moved on, which is seen by the next look: a call that was given up
- * may have taken effect just before it was repeated. Throws what is refused again and again.
- */
-function openDeed({ clock }: Host): (record: Registration, call: () => Promise<void>) => Promise<boolean> {
-  let refused: { status: string; since: number } | undefined;
-  return async ({ status }, call) => {
-    try {
-      await call();
-      return true;
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      const now = clock.uptime();
-      if (refused?.status !== status) refused = { status, since: now };
-      if (now - refused.since >= sureMs) throw error;
-      return false;
-    }
-  };
 }
 
 function afterAssign({ id, status }: Registration, config: Config): { done: true } | { now: string } {

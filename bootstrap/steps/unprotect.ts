@@ -6,7 +6,7 @@ import type { Step } from '../step.ts';
 import { patience } from '../waiting.ts';
 
 /** OpsWorks may turn it on some time after registering; the agent looks again for as long as the node lives. */
-const settleMs = 5_000;
+const lookAgainMs = 5_000;
 
 /** Two calls, each of which may be slow. */
 const callsMs = 60_000;
@@ -33,7 +33,7 @@ export const unprotect: Step = {
       'termination protection does not stay off (see ModifyInstanceAttribute in CloudTrail, or set terminationProtection: keep)';
     const time = { ...patience(host, trail, signal), withinMs: Math.max(0, trail.leftMs() - 1_000) };
     try {
-      await until(what, (inner) => within(callsMs, look, host.clock, inner), { ...time, everyMs: settleMs });
+      await until(what, (inner) => within(callsMs, look, host.clock, inner), { ...time, everyMs: lookAgainMs });
     } catch (error) {
       // Without OpsWorks nobody is known to have turned it on: a role that may not look is no reason to fail.
       if (config.registrar === 'opsworks' || !isDenied(error)) throw error;

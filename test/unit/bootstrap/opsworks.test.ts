@@ -487,6 +487,15 @@ describe('leaving OpsWorks', () => {
     expect(await leave(stage, { id: 'r-1' })).toEqual([]);
   });
 
+  it('tries to deregister at once where the role may not unassign', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage);
+    stage.world.calls.fails('unassign', new Refused('not authorized', { code: 'AccessDeniedException' }));
+    const began = stage.world.clock.uptime();
+    await expect(leave(stage, { id: 'r-1' })).rejects.toThrow('unassign it first');
+    expect(stage.world.clock.uptime() - began).toBeLessThan(5_000);
+  });
+
   // The bootstrap had given the assignment up when its time was over; OpsWorks heard it after the node had begun to leave.
   it('unassigns again what an assignment that was heard late has put back', async () => {
     const stage = setStage(opsworksConfig());
