@@ -24,7 +24,8 @@ export async function liveFirstMinutes(host: Host, config: Config, signal: Abort
   if (begun !== undefined && !isOver(begun)) {
     // Cut off while it was leaving: there is no way back for a node that has failed.
     if (begun.cause === 'bootstrap-failed') {
-      await leaveForGood(host, config, begun.reason, signal);
+      const goOn = () => leaveForGood(host, config, begun.reason, signal);
+      await keepingHookAlive(host, config, quietMs, signal, goOn);
       throw new Refused(begun.reason);
     }
     if (begun.ending !== 'remain' && begun.returns !== true && hasReached(begun, 'registrar')) {

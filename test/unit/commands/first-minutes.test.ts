@@ -175,6 +175,43 @@ test('a node that was killed while it was leaving goes on leaving, and does not 
   expect(world.calls.list.slice(already).map(({ verb }) => verb)).not.toContain('assign');
 });
 
+// Its launch hook timed out while the shutdown recipes ran: the group ended it, and its record stayed behind.
+test('a node that goes on leaving after a crash keeps its launch hook alive for as long as OpsWorks takes', async () => {
+  const config = opsworksConfig({ autoScaling: { launchHook: 'launch' } });
+  const { fails, world, host } = open(config);
+  world.group!.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 60 })];
+  world.group!.begin('launch');
+  world.opsworks.unassignTakesMs = 200_000;
+  const { instanceId } = host.identity;
+  const record = { id: 'record-1', stackId: 'stack', hostname: 'a', status: 'online', layerIds: ['layer'] };
+  world.opsworks.records.push({ ...record, ec2InstanceId: instanceId });
+  const bootstrapped: BootstrapState = {
+    instanceId,
+    startedAt: 0,
+    attempts: 1,
+    outcome: 'failed',
+    steps: [],
+    registered: { registrar: 'opsworks', id: record.id },
+  };
+  const departure: DepartureState = {
+    instanceId,
+    cause: 'bootstrap-failed',
+    reason: 'OpsWorks says no',
+    startedAt: 0,
+    deadline: 8.64e15,
+    ending: 'terminate',
+    phase: 'registrar',
+    entered: {},
+    blockers: [],
+    troubles: [],
+  };
+  world.machine.files.set(paths.bootstrap, renderState(bootstrapped));
+  world.machine.files.set(paths.departure, renderState(departure));
+  expect(exitCode(await fails())).toBe(77);
+  expect(world.group!.hooks[0]!.ended).toBe('ABANDON');
+  expect(world.opsworks.records.filter(({ status }) => status !== 'deregistering')).toEqual([]);
+});
+
 test('a node that leaves for something else and has left its registrar does not register again after a reboot', async () => {
   const { live, world, host } = open();
   const departure: DepartureState = {
