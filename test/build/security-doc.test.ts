@@ -17,6 +17,11 @@ test('every file that the security page names is there', () => {
   expect(named.filter((path) => !existsSync(path))).toEqual([]);
 });
 
+test('the security page has the number of direct dependencies right', () => {
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
+  expect(page).toContain(`(${Object.keys(dependencies).length} direct)`);
+});
+
 test('every test that the security page names is there', () => {
   const quoted = [...page.matchAll(/"([^"]*)"/g)]
     .map(([, title]) => plain(title!).replaceAll(/^… ?|[,:]? ?…$/g, ''))
