@@ -5,7 +5,9 @@ import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { DepartureState } from '../core/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
+import type { Sighting } from './container-instance.ts';
 import { join } from './join.ts';
+import { setLateTags } from './late-tags.ts';
 import { readDeparture, type Deeds } from './leave.ts';
 import { openMemories } from './memories.ts';
 import { publishMetrics } from './publish.ts';
@@ -63,7 +65,8 @@ export async function runAgent(
     tellJoin(host, book, state, detail);
   };
   const hasSettled = () => isJoined && host.clock.uptime() - joinedAt >= staleTargetMs;
-  const watchers = roster(config, host.identity, hasSettled);
+  const sighting: Sighting = {};
+  const watchers = roster(config, host.identity, hasSettled, sighting);
   const desk: Desk = {
     host,
     config,
@@ -78,9 +81,10 @@ export async function runAgent(
   const inService = () => (isJoined ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
   const watching = watch({ desk, book, joined: () => isJoined }, both);
-  const joining = keepJoined({ desk, options, setJoined, isJoined: () => isJoined }, both);
-  // Where nothing is published it is over at once, which ends nobody; and it is not waited for at the end.
+  const joining = keepJoined({ desk, options, setJoined, isJoined: () => isJoined, sighting }, both);
+  // What is over before the node has left ends nobody, and it is not waited for at the end.
   const publishing = publishMetrics(host, config, () => countFailing(chores, book), both).then(() => supervisor.left);
+  const tagging = setLateTags(host, both).then(() => supervisor.left);
   const parts = [
     watching,
     joining,
@@ -94,7 +98,7 @@ export async function runAgent(
   // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it would end the program.
   keeping.catch(() => {});
   try {
-    return await Promise.race([supervisor.left, publishing, ...parts]);
+    return await Promise.race([supervisor.left, publishing, tagging, ...parts]);
   } finally {
     over.abort(new Error('the agent ends'));
     // It may be completing a hook, which a stop does not cut off.
@@ -150,20 +154,21 @@ function tellJoin(host: Host, book: StatusBook, state: AgentStatus['join']['stat
 interface Joining {
   desk: Desk;
   options: AgentOptions;
+  sighting: Sighting;
   isJoined(): boolean;
   setJoined(state: AgentStatus['join']['state'], detail: string): void;
 }
 
 /** Joins whenever the node is not in service and is not about to leave. */
 async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never> {
-  const { isJoined, setJoined } = joining;
+  const { isJoined, setJoined, sighting } = joining;
   const { host, config, supervisor } = joining.desk;
   for (;;) {
     // Who is only drained has its launch hook still to complete: unattended it would end the node.
     const remaining = supervisor.remaining();
     if (!isJoined() && remaining !== undefined) {
       try {
-        await join(host, config, setJoined, AbortSignal.any([signal, remaining]));
+        await join(host, config, setJoined, AbortSignal.any([signal, remaining]), sighting);
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
       } catch (error) {

@@ -1,9 +1,12 @@
 /** Keeps a lifecycle hook from timing out while the node is busy with what the hook waits for. */
 
+import type { Config } from '../core/config.ts';
 import { messageOf, Refused } from '../core/errors.ts';
 import type { Host, LifecycleHook } from '../core/host.ts';
 import { spread } from '../core/patience.ts';
+import { readGroupTag } from '../upkeep/group-tag.ts';
 import { askOnce } from './asking.ts';
+import { isFirstBoot } from './first-boot.ts';
 
 /** Auto Scaling asks for one before the time-out; half of it survives one that is lost. Hooks have 30 s at least. */
 export function heartbeatEveryMs({ heartbeatSeconds }: Pick<LifecycleHook, 'heartbeatSeconds'>): number {
@@ -25,6 +28,21 @@ const maxRetryMs = 60_000;
 /** Of the hook's whole time: thirty tries before it ends, and no more of the fleet's calls than that. */
 const retryShare = 1 / 30;
 
+/** Auto Scaling's own rule. */
+const globalSecondsOf = (heartbeatSeconds: number) => Math.min(172_800, 100 * heartbeatSeconds);
+
+/**
+ * Until the launch hook may need its first heartbeat: `quietMs`, or much later in the launch's own boot where the configuration
+ * says how long the hook waits. Half of that is left then: of ten thousand nodes each may need minutes to be heard.
+ */
+export async function untilBeatIsDue(host: Host, config: Config, quietMs: number, signal: AbortSignal): Promise<void> {
+  await host.clock.sleep(quietMs, signal);
+  const { launchHookSeconds } = config.autoScaling;
+  if (launchHookSeconds === undefined || !(await isFirstBoot(host))) return;
+  const dueAt = spread(launchHookSeconds * 500);
+  await host.clock.sleep(Math.max(0, dueAt - host.clock.uptime()), signal);
+}
+
 /** The hook of that name, when this node's group has it. */
 export async function findHook(
   host: Host,
@@ -38,19 +56,27 @@ export async function findHook(
   return found;
 }
 
-/**
- * Runs until the signal aborts, the group has no such hook, or its global time is nearly over. Never throws. `knownGroup` spares
- * the question where somebody else has asked it.
- */
+/** How long a hook waits. */
+export type Times = Pick<LifecycleHook, 'heartbeatSeconds' | 'globalSeconds'>;
+
+/** What spares questions. */
+export interface Known {
+  /** The group's name, where somebody else has asked for it. */
+  group?(): string | undefined;
+  /** Between two heartbeats, where the configuration says it. */
+  heartbeatSeconds?: number | undefined;
+}
+
+/** Runs until the signal aborts, the group has no such hook, or its global time is nearly over. Never throws. */
 export async function keepHookAlive(
   host: Host,
   name: string,
-  onHook: (hook: LifecycleHook) => void,
+  onHook: (hook: Times) => void,
   signal: AbortSignal,
-  knownGroup: () => string | undefined = () => undefined,
+  known: Known = {},
 ): Promise<void> {
   try {
-    const found = await findPatiently(host, name, knownGroup, signal);
+    const found = await findPatiently(host, name, known, signal);
     if (found === undefined) return;
     onHook(found.hook);
     const everyMs = heartbeatEveryMs(found.hook);
@@ -67,20 +93,31 @@ export async function keepHookAlive(
   }
 }
 
+/** The tags cost no call. */
+export async function readGroup(host: Host, signal: AbortSignal): Promise<string | undefined> {
+  const tagged = await readGroupTag(host, signal);
+  return tagged ?? (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group;
+}
+
 async function findPatiently(
   host: Host,
   name: string,
-  knownGroup: () => string | undefined,
+  known: Known,
   signal: AbortSignal,
-): Promise<{ group: string; hook: LifecycleHook; beatenAt: number } | undefined> {
+): Promise<{ group: string; hook: Times; beatenAt: number } | undefined> {
+  const { heartbeatSeconds } = known;
   let group: string | undefined;
-  let beatenAt: number | undefined;
+  let beaten: Beat | undefined;
   for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
     try {
-      group ??= knownGroup() ?? (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group;
+      group ??= known.group?.() ?? (await readGroup(host, signal));
       if (group === undefined) return undefined;
       // First what keeps the node alive, whatever its hook's time is: where thousands ask, each answer may take minutes.
-      beatenAt ??= await beatFirst(host, group, name, signal);
+      beaten ??= await beatFirst(host, group, name, signal);
+      const { at: beatenAt, active } = beaten;
+      if (active && heartbeatSeconds !== undefined) {
+        return { group, hook: { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) }, beatenAt };
+      }
       const hook = await findHook(host, group, name, signal);
       return hook === undefined ? undefined : { group, hook, beatenAt };
     } catch (error) {
@@ -91,17 +128,23 @@ async function findPatiently(
   }
 }
 
-/** When that was. A refusal is no reason to try again: the hook, or its absence, is found out next. */
-async function beatFirst(host: Host, group: string, name: string, signal: AbortSignal): Promise<number> {
-  const now = host.clock.uptime();
+interface Beat {
+  at: number;
+  active: boolean;
+}
+
+/** A refusal is no reason to try again: the hook, or its absence, is found out next. */
+async function beatFirst(host: Host, group: string, name: string, signal: AbortSignal): Promise<Beat> {
+  const at = host.clock.uptime();
   try {
     const active = await askOnce(host, signal, (inner) => host.cloud.heartbeat(group, name, inner));
     host.log.debug('heartbeat', { hook: name, active });
+    return { at, active };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
+    return { at, active: false };
   }
-  return now;
 }
 
 /** False only when AWS gave no answer: a hook that is not active (yet) needs no haste. */

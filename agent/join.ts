@@ -6,8 +6,9 @@ import type { Host, LocalAgent } from '../core/host.ts';
 import { pauseAfter, spread, within } from '../core/patience.ts';
 import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
-import { readLocalAgent } from './container-instance.ts';
-import { keepHookAlive } from './heartbeats.ts';
+import { readLocalAgent, type Sighting } from './container-instance.ts';
+import { isFirstBoot } from './first-boot.ts';
+import { keepHookAlive, untilBeatIsDue } from './heartbeats.ts';
 import { runHooks } from './hooks.ts';
 import { askPool, completeLaunchHook, freshMs, waitOutOfPool, type Sight } from './launch.ts';
 
@@ -32,25 +33,37 @@ export type Tell = (state: 'joining' | 'in warm pool', detail: string) => void;
  * Resolves when the node is in service. Throws Refused when it cannot be: another cluster, or not within
  * `join.timeoutSeconds` although ECS answers. While AWS does not answer it goes on waiting.
  */
-export async function join(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {
+export async function join(
+  host: Host,
+  config: Config,
+  tell: Tell,
+  signal: AbortSignal,
+  sighting: Sighting = {},
+): Promise<void> {
   do {
     await waitOutOfPool(host, config, tell, signal);
-  } while (!(await joinOutOfPool(host, config, tell, signal)));
+  } while (!(await joinOutOfPool(host, config, tell, sighting, signal)));
   await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
   await runHooks(host, config, 'joined', undefined, hooksMs, signal);
 }
 
 /** False: it waits in a warm pool after all. */
-async function joinOutOfPool(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<boolean> {
+async function joinOutOfPool(
+  host: Host,
+  config: Config,
+  tell: Tell,
+  sighting: Sighting,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { launchHook } = config.autoScaling;
   const stopped = new AbortController();
   const both = AbortSignal.any([signal, stopped.signal]);
-  const sight: Sight = {};
-  const heartbeats = launchHook === undefined ? Promise.resolve() : beatWhenLate(host, launchHook, sight, both);
+  const sight: Sight = { waits: await isFirstBoot(host) };
+  const heartbeats = launchHook === undefined ? Promise.resolve() : beatWhenLate(host, config, launchHook, sight, both);
   try {
     const began = host.clock.uptime();
     do {
-      if (!(await waitInService(host, config, tell, signal))) return false;
+      if (!(await waitInService(host, config, tell, sighting, signal))) return false;
       host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
       tell('joining', 'completing the launch hook');
       // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts for nothing.
@@ -62,29 +75,41 @@ async function joinOutOfPool(host: Host, config: Config, tell: Tell, signal: Abo
   }
 }
 
-async function beatWhenLate(host: Host, hook: string, sight: Sight, signal: AbortSignal): Promise<void> {
+async function beatWhenLate(
+  host: Host,
+  config: Config,
+  hook: string,
+  sight: Sight,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    await host.clock.sleep(quietMs, signal);
+    await untilBeatIsDue(host, config, quietMs, signal);
   } catch {
     return;
   }
-  await keepHookAlive(
-    host,
-    hook,
-    () => {},
-    signal,
-    () => sight.membership?.group,
-  );
+  await keepHookAlive(host, hook, () => {}, signal, {
+    group: () => sight.membership?.group,
+    heartbeatSeconds: config.autoScaling.launchHookSeconds,
+  });
 }
 
 /** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */
 type Look = (signal: AbortSignal) => Promise<string | undefined>;
 
 /** False: it waits in a warm pool, which an answer of the metadata that was lost had hidden. */
-async function waitInService(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<boolean> {
+async function waitInService(
+  host: Host,
+  config: Config,
+  tell: Tell,
+  sighting: Sighting,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { clock } = host;
   const timeoutMs = config.join.timeoutSeconds * 1000;
-  const looks = [openRegistration(host, config), ...config.join.checks.map((check) => openCheck(host, check))];
+  const looks = [
+    openRegistration(host, config, sighting),
+    ...config.join.checks.map((check) => openCheck(host, check)),
+  ];
   const began = clock.uptime();
   // Time out of any pool in which AWS answered: only that may count against the node.
   let heardMs = 0;
@@ -126,7 +151,7 @@ async function firstMissing(
 
 const notRegistered = 'the ECS agent has not registered';
 
-function openRegistration(host: Host, config: Config): Look {
+function openRegistration(host: Host, config: Config, sighting: Sighting): Look {
   const { cluster } = config;
   // Most nodes have registered by then, and spare the call; but nobody is given up before ECS itself was asked.
   const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
@@ -150,7 +175,9 @@ function openRegistration(host: Host, config: Config): Look {
       if (known === undefined) return notRegistered;
       // A person may have drained it before a reboot: it is where it was.
       if (known.status !== 'ACTIVE' && known.status !== 'DRAINING') return `container instance is ${known.status}`;
-      return known.agentConnected ? undefined : 'the ECS agent is not connected';
+      if (!known.agentConnected) return 'the ECS agent is not connected';
+      sighting.seen = { at: now, instance: known };
+      return undefined;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (refusal === undefined) host.log.error('cannot see the container instance', { error: messageOf(error) });

@@ -1,9 +1,10 @@
 /** What Auto Scaling waits for while it launches this node: the launch hook, and the warm pool before it. */
 
 import type { Config } from '../core/config.ts';
-import { Refused, messageOf } from '../core/errors.ts';
+import { Refused, isDenied, messageOf } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
 import { settleMs, spread } from '../core/patience.ts';
+import { readGroupTag } from '../upkeep/group-tag.ts';
 import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
 import { findHook } from './heartbeats.ts';
@@ -71,6 +72,8 @@ export interface Sight {
   pauseMs?: number;
   /** Where the node is through, whatever the hook says; default: in service, or in a pool. */
   over?: RegExp;
+  /** The hook waits, unless Auto Scaling says otherwise: it need not be asked before it is told. */
+  waits?: boolean;
   /** Uptime since which the group has said nothing but that the node, which is in service, is in a pool. */
   warmedSince?: number | undefined;
 }
@@ -87,6 +90,7 @@ export async function completeLaunchHook(
   if (hook === undefined) return true;
   for (const end = host.clock.uptime() + withinMs; host.clock.uptime() < end;) {
     try {
+      if (sight.waits === true && (await completedAtOnce(host, hook, sight, signal))) return true;
       const membership = (sight.membership ??= await askOnce(host, signal, (inner) =>
         host.cloud.readMembership(inner),
       ));
@@ -118,6 +122,20 @@ function isThrough({ lifecycleState }: Membership, sight: Sight, now: number): b
   const isWarmed = lifecycleState.startsWith('Warmed:');
   sight.warmedSince = isWarmed ? (sight.warmedSince ?? now) : undefined;
   return over.test(lifecycleState) && now - (sight.warmedSince ?? -Infinity) >= settleMs;
+}
+
+/** For a node that is wanted in service, in a group whose name its tags tell. Whatever is not as it should be, the group is asked about first. */
+async function completedAtOnce(host: Host, hook: string, sight: Sight, signal: AbortSignal): Promise<boolean> {
+  const group = await readGroupTag(host, signal);
+  if (group === undefined || (await readTarget(host, signal)) !== 'InService') return false;
+  try {
+    sight.waits = await completeHook(host, group, hook, 'CONTINUE');
+  } catch (error) {
+    if (!(error instanceof Refused) || isDenied(error)) throw error;
+    sight.waits = false;
+  }
+  if (sight.waits) host.log.info('launch hook completed', { hook });
+  return sight.waits;
 }
 
 async function completed(

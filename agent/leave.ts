@@ -171,11 +171,6 @@ async function keepLaunchHookAlive(departure: Departure, signal: AbortSignal): P
   const look = (inner: AbortSignal) => host.cloud.readMembership(inner);
   const membership = await ask(host, departure.leftMs(), signal, look).catch(() => undefined);
   if (membership === undefined || !isLaunching.test(membership.lifecycleState)) return;
-  await keepHookAlive(
-    host,
-    hook,
-    () => {},
-    signal,
-    () => membership.group,
-  );
+  const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
+  await keepHookAlive(host, hook, () => {}, signal, { group: () => membership.group, heartbeatSeconds });
 }

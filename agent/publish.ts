@@ -5,6 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import type { DiskUse, Host, MemoryUse, Metric } from '../core/host.ts';
 import { askOnce } from './asking.ts';
 import { watchedPaths } from './docker-root.ts';
+import { readGroup } from './heartbeats.ts';
 import { usedInodesPercent, usedPercent } from './watchers/disk.ts';
 
 /**
@@ -97,7 +98,7 @@ export async function publishMetrics(
   for (;;) {
     try {
       // An instance changes its group so seldom that a restart of the agent may learn of it.
-      group ??= { name: (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group };
+      group ??= { name: await readGroup(host, signal) };
       await publishOnce(group.name);
       failed = false;
     } catch (error) {

@@ -2,6 +2,7 @@
 
 import type { Config } from '../core/config.ts';
 import type { Identity } from '../core/identity.ts';
+import type { Sighting } from './container-instance.ts';
 import type { Watcher } from './watcher.ts';
 import { watchDisk } from './watchers/disk.ts';
 import { watchEcsAgent } from './watchers/ecs-agent.ts';
@@ -16,7 +17,12 @@ import { watchTerminationProtection } from './watchers/termination-protection.ts
 const onDemand = 'on-demand';
 
 /** `joined`: whether the node has been in service for a while, or is on its way still, or in a warm pool. */
-export function roster(config: Config, { purchase }: Pick<Identity, 'purchase'>, joined: () => boolean): Watcher[] {
+export function roster(
+  config: Config,
+  { purchase }: Pick<Identity, 'purchase'>,
+  joined: () => boolean,
+  sighting: Sighting = {},
+): Watcher[] {
   const isSpot = purchase !== onDemand;
   return [
     ...(isSpot ? [watchSpot(config)] : []),
@@ -24,8 +30,8 @@ export function roster(config: Config, { purchase }: Pick<Identity, 'purchase'>,
     operator,
     ...(isSpot ? [watchRebalance(config)] : []),
     watchMaintenance(config),
-    watchDisk(config),
-    watchEcsAgent(config),
+    watchDisk(config, sighting),
+    watchEcsAgent(config, sighting),
     ...(config.terminationProtection === 'clear' ? [watchTerminationProtection(config)] : []),
   ];
 }

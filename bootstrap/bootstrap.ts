@@ -56,6 +56,8 @@ async function beginAttempt(host: Host, config: Config): Promise<BootstrapState>
     outcome: 'running',
     steps: plan(config).flatMap(({ name }) => before?.steps.find((step) => step.name === name) ?? []),
   };
+  const firstBootId = before === undefined ? bootId : before.firstBootId;
+  if (firstBootId !== undefined) state.firstBootId = firstBootId;
   if (before?.hostname !== undefined) state.hostname = before.hostname;
   if (before?.registered !== undefined) state.registered = before.registered;
   const { stack, layer } = config.opsworks;

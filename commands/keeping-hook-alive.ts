@@ -1,6 +1,6 @@
 /** Sends the launch hook's heartbeats beside some work that may take longer than the hook. */
 
-import { keepHookAlive } from '../agent/heartbeats.ts';
+import { keepHookAlive, untilBeatIsDue } from '../agent/heartbeats.ts';
 import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
 
@@ -12,13 +12,12 @@ export async function keepingHookAlive<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
-  const hook = config.autoScaling.launchHook;
+  const { launchHook: hook, launchHookSeconds: heartbeatSeconds } = config.autoScaling;
   if (hook === undefined) return work();
   const done = new AbortController();
   const both = AbortSignal.any([signal, done.signal]);
-  const heartbeats = host.clock
-    .sleep(quietMs, both)
-    .then(() => keepHookAlive(host, hook, () => {}, both))
+  const heartbeats = untilBeatIsDue(host, config, quietMs, both)
+    .then(() => keepHookAlive(host, hook, () => {}, both, { heartbeatSeconds }))
     .catch(() => {});
   try {
     return await work();

@@ -272,6 +272,8 @@ export interface ContainerInstance {
   agentConnected: boolean;
   runningTasks: number;
   pendingTasks: number;
+  /** For what it stands in the cluster's queue of nodes that want to leave. */
+  queuedFor: readonly string[];
 }
 
 export interface CloudTask {

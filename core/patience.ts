@@ -6,7 +6,7 @@ import { Refused, ConfigError, Unavailable, UsageError, messageOf } from './erro
 export interface Clock {
   /** Wall clock, milliseconds since 1970: for stamps that people and AWS read. Can jump. */
   now(): number;
-  /** Monotonic milliseconds since an arbitrary start: for every duration and deadline. Never jumps. */
+  /** Monotonic milliseconds since the machine's boot: for every duration and deadline. Never jumps. */
   uptime(): number;
   /**
    * Resolves after `ms`; rejects with the signal's reason as soon as it aborts. May resolve up to `slackMs` earlier when somebody

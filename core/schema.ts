@@ -156,6 +156,11 @@ export const schema = z.strictObject({
   autoScaling: z
     .strictObject({
       launchHook: hookName().optional().describe('Name of the launch hook that this node completes'),
+      launchHookSeconds: seconds(30, 7200)
+        .optional()
+        .describe(
+          "The launch hook's HeartbeatTimeout, never more: spares the calls that ask for it, and early heartbeats",
+        ),
       terminateHook: hookName().optional().describe('Name of the terminate hook that this node completes'),
       pollSeconds: seconds(1, 60).default(2).describe('How often the metadata service is asked for the target state'),
     })

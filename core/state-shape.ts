@@ -15,6 +15,7 @@ export const isBootstrapState = shaped({
   identity: maybe(recordOf(text)),
   cluster: maybe(text),
   bootId: maybe(text),
+  firstBootId: maybe(text),
   startedAt: time,
   attempts: number,
   outcome: oneOf('running', 'done', 'failed', 'held'),
@@ -24,6 +25,8 @@ export const isBootstrapState = shaped({
   reason: maybe(text),
   heldUntil: maybe(time),
 });
+
+export const isLateTags = shaped({ instanceId: text, tags: recordOf(text) });
 
 export const isDepartureState = shaped({
   instanceId: text,

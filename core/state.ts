@@ -20,6 +20,8 @@ export const paths = {
   ports: '/run/ecs-node/ports',
   /** Written by bootstrap. */
   bootstrap: '/var/lib/ecs-node/bootstrap.json',
+  /** Written by bootstrap, consumed by the agent: tags that EC2 had no time for. */
+  lateTags: '/var/lib/ecs-node/late-tags.json',
   /** Where `Machine.unpack` makes its folders; what a killed bootstrap left there is removed by the next one. */
   unpacked: '/var/lib/ecs-node/tmp',
   /** Written by whoever runs the departure: bootstrap when it failed, else the agent. */
@@ -56,6 +58,8 @@ export interface BootstrapState {
   cluster?: string;
   /** Of the boot in which the present series of attempts began. */
   bootId?: string;
+  /** Of the boot in which this instance bootstrapped first. */
+  firstBootId?: string;
   /** When that series began, milliseconds since 1970: a crash does not buy more time. */
   startedAt: number;
   attempts: number;
@@ -69,6 +73,12 @@ export interface BootstrapState {
   reason?: string;
   /** While held by the storm guard: when it tries again, milliseconds since 1970. */
   heldUntil?: number;
+}
+
+/** Tags of this instance that are still to be set. */
+export interface LateTags {
+  instanceId: string;
+  tags: Record<string, string>;
 }
 
 /** Why a node leaves. */

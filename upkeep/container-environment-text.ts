@@ -1,6 +1,7 @@
 /** What containers are told of their node, as text that a shell can source and as JSON. Pure. */
 
 import type { Identity } from '../core/identity.ts';
+import { groupTag } from './group-tag.ts';
 
 export interface NodeFacts {
   identity: Identity;
@@ -18,9 +19,6 @@ export interface LeftOut {
 
 /** All begin so: no tag can become PATH, IFS or LD_PRELOAD. */
 const prefix = 'ECS_NODE_';
-
-/** Auto Scaling sets it on each instance of a group. */
-const groupTag = 'aws:autoscaling:groupName';
 
 function standardVariables({ identity, cluster, tags }: NodeFacts): Record<string, string | undefined> {
   return {

@@ -3,10 +3,10 @@
 import type { Config } from '../../core/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { DiskUse, Host } from '../../core/host.ts';
-import { isQueued, leaveQueue, openBrake } from '../brake.ts';
-import { findPlace, resumePlacement, stopPlacement } from '../container-instance.ts';
+import { leaveQueue } from '../brake.ts';
+import { findPlace, resumePlacement, stopPlacement, type Sighting } from '../container-instance.ts';
 import { watchedPaths } from '../docker-root.ts';
-import { openPace } from '../pace.ts';
+import { openStand } from '../stand.ts';
 import type { Finding, Watcher } from '../watcher.ts';
 
 /** Looking up a place costs a call or two; the next check comes in a minute anyway. */
@@ -54,10 +54,9 @@ function renderUse(use: DiskUse): object {
   return { path, filesystem, mountPath, usedPercent: percent, usedInodesPercent: Math.round(usedInodesPercent(use)) };
 }
 
-export function watchDisk(config: Config): Watcher {
+export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
   const { checkSeconds, maxLeavingPercent } = config.disk;
-  const lookAtQueue = openPace();
-  const mayGo = openBrake();
+  const stand = openStand('disk', maxLeavingPercent, sighting);
   return {
     name: 'disk',
     everyMs: checkSeconds * 1000,
@@ -77,7 +76,7 @@ export function watchDisk(config: Config): Watcher {
       try {
         const place = await findPlace(host, config, placeMs, signal);
         if (place === undefined) throw new Unavailable('ECS does not know this node, so nothing can be drained');
-        const go = attempt > 1 || (await mayGo(host, place, 'disk', maxLeavingPercent, signal));
+        const go = attempt > 1 || (await stand.mayGo(host, place, signal));
         if (go) await stopPlacement(host, place, placeMs, signal);
         return go ? 'done' : 'wait';
       } finally {
@@ -90,7 +89,7 @@ export function watchDisk(config: Config): Watcher {
       const place = await findPlace(host, config, placeMs, signal);
       // Only the queue tells, also after a reboot, that it was us who stopped placement, and not a person.
       if (place === undefined) return;
-      if (!(await lookAtQueue(host.clock, () => isQueued(host, place, 'disk', signal)))) return;
+      if (!(await stand.isQueued(host, place, signal))) return;
       await resumePlacement(host, place, placeMs, signal);
       await leaveQueue(host, place, 'disk', signal);
       host.log.info('disk freed, ACTIVE again');

@@ -4,9 +4,10 @@ import type { Config } from '../../core/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { askOnce } from '../asking.ts';
-import { isQueued, leaveQueue, openBrake } from '../brake.ts';
-import { findPlace, readLocalAgent } from '../container-instance.ts';
+import { leaveQueue } from '../brake.ts';
+import { findPlace, readLocalAgent, type Sighting } from '../container-instance.ts';
 import { openPace } from '../pace.ts';
+import { openStand } from '../stand.ts';
 import type { Finding, Watcher } from '../watcher.ts';
 
 /** How often ECS is asked although the agent on this machine answers: agents have looked healthy while disconnected. */
@@ -15,13 +16,18 @@ const crossCheckMs = 600_000;
 /** Fewer than this many disconnected nodes are no outage, however small the cluster is. */
 const fewest = 2;
 
-export function watchEcsAgent(config: Config): Watcher {
+interface Answer {
+  at: number;
+  connected: boolean;
+  arn: string | undefined;
+}
+
+export function watchEcsAgent(config: Config, sighting: Sighting = {}): Watcher {
   const { action, pollSeconds, patienceSeconds, restarts, maxDisconnectedPercent } = config.ecsAgent;
   // Only spares calls: what ECS said last. What follows from it is the judge's business.
-  let asked: { at: number; connected: boolean; arn: string | undefined } | undefined;
+  let asked: Answer | undefined;
   const crossCheck = openPace();
-  const lookAtQueue = openPace();
-  const mayGo = openBrake();
+  const stand = openStand('ecs-agent', config.disk.maxLeavingPercent, sighting);
 
   const ailing = (reason: string): Finding => ({
     kind: 'ailing',
@@ -43,6 +49,7 @@ export function watchEcsAgent(config: Config): Watcher {
       const local = await readLocalAgent(host, signal);
       const arn = local?.containerInstanceArn;
       const now = host.clock.uptime();
+      asked = newer(asked, sighting);
       const recent = asked !== undefined && asked.connected && now - asked.at < crossCheckMs;
       if (arn !== undefined && recent) return { kind: 'well' };
       // A second opinion: the introspection port may be closed on a node that works.
@@ -72,16 +79,22 @@ export function watchEcsAgent(config: Config): Watcher {
       const place = await findPlace(host, config, 20_000, signal);
       // A node that ECS has forgotten stands in nobody's queue; it is no capacity to be saved either.
       if (place === undefined) return 'go';
-      return (await mayGo(host, place, 'ecs-agent', config.disk.maxLeavingPercent, signal)) ? 'go' : 'wait';
+      return (await stand.mayGo(host, place, signal)) ? 'go' : 'wait';
     },
 
     async recover(host, signal) {
       const place = await findPlace(host, config, 20_000, signal);
       if (place === undefined) return;
-      if (!(await lookAtQueue(host.clock, () => isQueued(host, place, 'ecs-agent', signal)))) return;
+      if (!(await stand.isQueued(host, place, signal))) return;
       await leaveQueue(host, place, 'ecs-agent', signal);
     },
   };
+}
+
+/** Joining asks the same. */
+function newer(asked: Answer | undefined, { seen }: Sighting): Answer | undefined {
+  if (seen === undefined || (asked !== undefined && seen.at <= asked.at)) return asked;
+  return { at: seen.at, connected: seen.instance.agentConnected, arn: seen.instance.arn };
 }
 
 /** When much of the cluster is disconnected the fault is not this node's: throws, so that nothing is done. */

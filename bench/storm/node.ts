@@ -14,6 +14,7 @@ import { emptyInstance, openInstanceCloud, type FakeInstance } from '../../test/
 import { installerProgram, installerUrl, openOpsWorksCloud } from '../../test/fakes/cloud/opsworks.ts';
 import { emptyMachine, openMachine, type FakeMachine } from '../../test/fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../../test/fakes/metadata.ts';
+import { groupTag } from '../../upkeep/group-tag.ts';
 import { callsOf, maxActivityPages, type Verb } from './calls.ts';
 import { openClient, own, ruby, type Client } from './client.ts';
 import { since, type World } from './world.ts';
@@ -92,6 +93,7 @@ export function whenSet<T extends object, K extends keyof T>(target: T, key: K, 
 
 function prepareGroup(world: World, node: StormNode): void {
   const { group, metadata, id } = node;
+  metadata.tags = { [groupTag]: group.name };
   group.activities = world.activities;
   for (const transition of ['launch', 'terminate'] as const) {
     const heartbeatSeconds = world.hookSeconds[transition];

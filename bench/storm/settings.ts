@@ -14,7 +14,7 @@ export function stormConfig(registrar: Registrar, more: Record<string, unknown> 
     cluster: 'demo',
     registrar,
     ...(registrar === 'opsworks' && { opsworks: { stack: stacks[0]!.id, layer: layers[0]!.id } }),
-    autoScaling: { launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate' },
+    autoScaling: { launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate', launchHookSeconds: 1800 },
     // It is only told, and asking for it seldom leaves the simulation time for what matters.
     rebalance: { pollSeconds: 300 },
     maintenance: { pollSeconds: 600 },

@@ -1,12 +1,14 @@
 /** Gives the instance its Name, so that people find it in the console, and with the same call the version that looks after it. */
 
 import type { Config } from '../../core/config.ts';
-import { isDenied, messageOf } from '../../core/errors.ts';
+import { Unavailable, isDenied, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { retry } from '../../core/patience.ts';
+import { paths, renderState } from '../../core/state.ts';
 import { version as ownVersion } from '../../core/version.ts';
 import { renderNameTag } from '../naming.ts';
 import type { Outcome, Step, Trail } from '../step.ts';
-import { ask } from '../waiting.ts';
+import { patience } from '../waiting.ts';
 
 export const nameTag: Step = {
   name: 'name-tag',
@@ -15,6 +17,9 @@ export const nameTag: Step = {
 
 /** As `ecs-node fleet` reads it. */
 const versionTag = 'ecs-node:version';
+
+/** Of thousands that are launched at once each would wait for EC2, which takes ten such calls per second: the agent goes on. */
+const briefMs = 5_000;
 
 /** Also for a registrar that had to change the host name. */
 export async function tagName(
@@ -27,16 +32,26 @@ export async function tagName(
   if (config.name === '') return 'skipped';
   const name = await renderNameTag(trail.hostname ?? host.identity.hostname, host, config, trail, signal);
   const tags = { Name: name, ...(version !== undefined && { [versionTag]: version }) };
-  if (await hasTags(host, tags, signal)) return 'unchanged';
+  const outcome = (await hasTags(host, tags, signal)) ? 'unchanged' : await setTags(host, tags, trail, signal);
+  // What an earlier attempt has left to the agent may be another name.
+  if (outcome !== 'skipped') await host.machine.remove(paths.lateTags);
+  return outcome;
+}
+
+async function setTags(host: Host, tags: Record<string, string>, trail: Trail, signal: AbortSignal): Promise<Outcome> {
+  const { instanceId } = host.identity;
   try {
-    await ask(host, trail, signal, (inner) => host.cloud.tagSelf(tags, inner));
+    const brief = { ...patience(host, trail, signal), withinMs: Math.min(briefMs, trail.leftMs()) };
+    await retry((inner) => host.cloud.tagSelf(tags, inner), brief);
+    return 'changed';
   } catch (error) {
     // A name is for people; a node without one works.
-    if (!isDenied(error)) throw error;
+    if (error instanceof Unavailable && !signal.aborted) {
+      await host.machine.writeText(paths.lateTags, renderState({ instanceId, tags }));
+    } else if (!isDenied(error)) throw error;
     host.log.warn('Name tag not set', { error: messageOf(error) });
     return 'skipped';
   }
-  return 'changed';
 }
 
 /** The metadata service costs no AWS call; where it does not show tags, writing twice does no harm. */

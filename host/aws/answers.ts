@@ -13,7 +13,14 @@ export const kinds: Readonly<Partial<Record<Verb, Is>>> = {
   readHooks: listOf(shaped({ name: text, transition: text, heartbeatSeconds: number, globalSeconds: number })),
   readActivities: listOf(shaped({ kind: text, instanceId: text, at: time, succeeded: flag })),
   readContainerInstance: maybe(
-    shaped({ arn: text, status: text, agentConnected: flag, runningTasks: number, pendingTasks: number }),
+    shaped({
+      arn: text,
+      status: text,
+      agentConnected: flag,
+      runningTasks: number,
+      pendingTasks: number,
+      queuedFor: listOf(text),
+    }),
   ),
   readTasks: listOf(shaped({ arn: text, group: text, lastStatus: text, desiredStatus: text })),
   readClusterHealth: shaped({ registered: number, draining: number, disconnected: number }),

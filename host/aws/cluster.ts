@@ -14,7 +14,7 @@ import {
 import { Refused } from '../../core/errors.ts';
 import type { CloudTask, ClusterCloud, ContainerInstance } from '../../core/host.ts';
 import { openClusterView } from './cluster-view.ts';
-import { openLeaveQueue } from './leave-queue.ts';
+import { openLeaveQueue, reasonsIn } from './leave-queue.ts';
 import { nextPage } from './pages.ts';
 import type { Session } from './session.ts';
 import { openStarter } from './start-task.ts';
@@ -104,6 +104,7 @@ function openContainerInstance(
         agentConnected: own.agentConnected === true,
         runningTasks: own.runningTasksCount ?? 0,
         pendingTasks: own.pendingTasksCount ?? 0,
+        queuedFor: reasonsIn(own.attributes),
       };
     },
     drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),

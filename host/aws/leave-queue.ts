@@ -4,6 +4,7 @@ import {
   DeleteAttributesCommand,
   ListAttributesCommand,
   PutAttributesCommand,
+  type Attribute,
   type ECSClient,
 } from '@aws-sdk/client-ecs';
 import { Refused } from '../../core/errors.ts';
@@ -13,7 +14,14 @@ import type { Session } from './session.ts';
 
 const targetType = 'container-instance';
 
-const attribute = (reason: string) => `ecs-node.leave.${reason}`;
+const prefix = 'ecs-node.leave.';
+
+const attribute = (reason: string) => `${prefix}${reason}`;
+
+/** For what a container instance stands in the queue, as its own attributes say. */
+export function reasonsIn(attributes: readonly Attribute[] = []): string[] {
+  return attributes.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : []));
+}
 
 export function openLeaveQueue(
   client: ECSClient,

@@ -253,7 +253,8 @@ function describeCluster(open: Open): void {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const found = await cloud.readContainerInstance(cluster!.name, undefined, patient);
-    expect(found).toEqual({ arn, status: 'ACTIVE', agentConnected: true, runningTasks: 0, pendingTasks: 0 });
+    const nothing = { runningTasks: 0, pendingTasks: 0, queuedFor: [] };
+    expect(found).toEqual({ arn, status: 'ACTIVE', agentConnected: true, ...nothing });
     expect(await cloud.readContainerInstance(cluster!.name, arn, patient)).toEqual(found);
   });
 

@@ -1,5 +1,6 @@
 /** What happens from outside: outages, accidents, notices, and an Auto Scaling group that wants its number. */
 
+import { groupTag } from '../../upkeep/group-tag.ts';
 import { begin } from './causes.ts';
 import { fillUp, openDisk } from './disk.ts';
 import { kill, type Sky } from './effects.ts';
@@ -61,6 +62,7 @@ function launch(region: Region, sky: Sky): void {
     region.activities.push({ kind: 'launch', instanceId: node.id, at: clock.now(), succeeded: true });
     if (region.scenario.warmPool !== undefined) poolFirst(region, sky, node, region.scenario.warmPool);
     node.group.begin('launch');
+    if (region.scenario.showsGroup === true) node.metadata.tags = { [groupTag]: node.group.name };
   }
   note(region, node, 'launched');
   if (region.unrest?.chance.happens(0.15) === true) surprise(region, sky, node);

@@ -2,7 +2,7 @@
 
 import { parseConfig, type Config } from '../../core/config.ts';
 import { someOpsWorks, type FakeOpsWorks } from '../fakes/cloud/opsworks.ts';
-import type { Chance } from './chance.ts';
+import { openChance, type Chance } from './chance.ts';
 import type { Unrest } from './unrest.ts';
 
 export interface Scenario {
@@ -21,6 +21,8 @@ export interface Scenario {
   terminateHook: boolean;
   /** What its nodes wait in before they are needed. */
   warmPool: 'Stopped' | 'Running' | undefined;
+  /** The metadata service tells the group's name. */
+  showsGroup?: boolean;
   /** Share of calls that go wrong on a fine day. */
   daily: number;
   /** Between two outages, accidents and notices, on average. */
@@ -70,6 +72,21 @@ export function drawScenario(chance: Chance): Scenario {
     slowness: chance.pick([1, 5, 15, 15, 30, 30]),
     stormyMs: chance.between(5, 40) * minute,
   };
+}
+
+/** Of no seed of a life or of its unrest. */
+const salt = 0x9120_0f1e;
+
+/** The shortest that a node of this region may have. */
+const shortestHookSeconds = 120;
+
+/** What spares calls to Auto Scaling, drawn aside: without it a seed is the life that it was. */
+export function addKnowledge(scenario: Scenario, seed: number): Scenario {
+  const chance = openChance(seed ^ salt);
+  const { config, launchHook } = scenario;
+  const isTold = chance.happens(0.5) && launchHook;
+  const autoScaling = { ...config.autoScaling, ...(isTold && { launchHookSeconds: shortestHookSeconds }) };
+  return { ...scenario, showsGroup: chance.happens(0.5), config: { ...config, autoScaling } };
 }
 
 /** In some restless lives one more permission is missing, whichever. */

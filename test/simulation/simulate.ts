@@ -12,7 +12,7 @@ import { lightenAborts } from './light-abort.ts';
 import { obeySystemd, shutDown } from './machine-life.ts';
 import type { Node } from './node.ts';
 import { note, openRegion, violate, type Region, type Stats, type Violation } from './region.ts';
-import { denyMore, drawScenario, type Scenario } from './scenario.ts';
+import { addKnowledge, denyMore, drawScenario, type Scenario } from './scenario.ts';
 
 import { heal } from './tasks.ts';
 import { openUnrest } from './unrest.ts';
@@ -60,7 +60,7 @@ function takeOver(chance: Chance): () => void {
 }
 
 async function live(seed: number, chance: Chance, lines: number): Promise<Life> {
-  const scenario = drawScenario(chance);
+  const scenario = addKnowledge(drawScenario(chance), seed);
   const unrest = openUnrest(seed);
   if (unrest !== undefined) denyMore(scenario, unrest);
   const region = openRegion(scenario, chance, unrest, lines);

@@ -4,7 +4,7 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud, ContainerInstance, LocalContainer } from '../../../core/host.ts';
 import type { FakeClock } from '../clock.ts';
 
-export interface FakeContainerInstance extends Omit<ContainerInstance, 'runningTasks' | 'pendingTasks'> {
+export interface FakeContainerInstance extends Omit<ContainerInstance, 'runningTasks' | 'pendingTasks' | 'queuedFor'> {
   ec2InstanceId: string;
   attributes: Map<string, string>;
 }
@@ -149,6 +149,9 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         agentConnected: instance.agentConnected,
         runningTasks: tasks.filter(({ lastStatus }) => lastStatus === 'RUNNING').length,
         pendingTasks: tasks.filter(({ lastStatus }) => lastStatus !== 'RUNNING').length,
+        queuedFor: [...instance.attributes.keys()].flatMap((name) =>
+          name.startsWith(key('')) ? [name.slice(key('').length)] : [],
+        ),
       };
     },
     async drain(name, arn) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { metricsOf, publishMetrics } from '../../../agent/publish.ts';
 import { Unavailable } from '../../../core/errors.ts';
+import { groupTag } from '../../../upkeep/group-tag.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { configOf, never, setStage } from './stage.ts';
 
@@ -46,6 +47,17 @@ describe('metrics', () => {
 });
 
 describe('publishing', () => {
+  it('learns the name of the group from the tags, without a call to Auto Scaling', async () => {
+    const { host, world } = setStage(config);
+    world.metadata.tags = { [groupTag]: 'web' };
+    void publishMetrics(host, config, () => undefined, never).catch(() => {});
+    await world.clock.run(31_000);
+    expect(world.calls.of('readMembership')).toEqual([]);
+    expect(world.published[0]!.metrics).toContainEqual(
+      expect.objectContaining({ dimensions: { AutoScalingGroupName: 'web' } }),
+    );
+  });
+
   it('is one call every five minutes, the first soon after the start, each file system once', async () => {
     const { host, world } = setStage(config);
     world.machine.files.set('/etc/docker/daemon.json', '{"data-root": "/data/docker"}');

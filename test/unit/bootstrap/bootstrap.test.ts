@@ -117,6 +117,8 @@ describe('a bootstrap', () => {
     const verbs = new Set(undisturbed.world.calls.verbs('cloud'));
     for (const verb of verbs) {
       for (const trouble of ['fails', 'losesAnswer', 'hangs'] as const) {
+        // Nobody waits for a name: the agent sets it.
+        if (verb === 'tagSelf' && trouble === 'hangs') continue;
         const { world, boot } = setStage(opsworksConfig());
         if (trouble === 'hangs') world.calls.hangs(verb, 1);
         else world.calls[trouble](verb, new Unavailable('ThrottlingException'), 1);

@@ -132,6 +132,21 @@ describe('the Name tag', () => {
     expect(world.calls.of('tagSelf')).toHaveLength(2);
   });
 
+  // Of ten thousand nodes that booted at once each waited for its name, up to 17 minutes, before it could join.
+  it('holds nobody up: what EC2 has no time for is left to the agent, unless a later attempt has set it', async () => {
+    const { world, boot } = setStage(plainConfig());
+    world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'));
+    const before = world.clock.uptime();
+    expect((await boot()).outcome).toBe('done');
+    expect(world.clock.uptime() - before).toBeLessThan(10_000);
+    const { instanceId } = world.identity;
+    const late = { instanceId, tags: { Name: 'demo ECS - ip-10-0-0-7' } };
+    expect(JSON.parse(String(world.machine.files.get(paths.lateTags)))).toEqual(late);
+    world.calls.heals();
+    await boot(world.restart());
+    expect(world.machine.files.has(paths.lateTags)).toBe(false);
+  });
+
   it('is cut to what EC2 takes', async () => {
     const { world, boot } = setStage(plainConfig({ name: `${'x'.repeat(240)}{instanceId}` }));
     await boot();

@@ -136,7 +136,7 @@ test('the launch hook does not time out while the node waits', async () => {
 test('the shortest launch hook does not time out in a bootstrap that takes longer', async () => {
   const { live, world, clock } = open(opsworksConfig({ autoScaling: { launchHook: 'launch' } }));
   world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 30 }));
-  world.calls.delays('tagSelf', 25_000);
+  world.calls.delays('readTerminationProtection', 25_000);
   const before = clock.uptime();
   await live();
   const beats = world.calls.of('heartbeat').map(({ at }) => at);
@@ -148,7 +148,7 @@ test('the shortest launch hook does not time out in a bootstrap that takes longe
 test('a bootstrap that is over in seconds sends no heartbeats', async () => {
   const { live, world, clock } = open(plainConfig({ autoScaling: { launchHook: 'launch' } }));
   world.group!.hooks.push(someHook('launch', 'launch'));
-  world.calls.delays('tagSelf', 8_000);
+  world.calls.delays('readTerminationProtection', 8_000);
   const before = clock.uptime();
   await live();
   expect(clock.uptime() - before).toBeGreaterThanOrEqual(8_000);

@@ -98,11 +98,17 @@ test('a container instance whose ARN is known costs one call; looked up, two', a
   const { cloud, calls } = await openAws((asked) =>
     json(callOf(asked).startsWith('List') ? { containerInstanceArns: [arn] } : { containerInstances: [own] }),
   );
-  const expected = { arn, status: 'ACTIVE', agentConnected: true, runningTasks: 2, pendingTasks: 0 };
+  const expected = { arn, status: 'ACTIVE', agentConnected: true, runningTasks: 2, pendingTasks: 0, queuedFor: [] };
   expect(await cloud.readContainerInstance('demo', arn, patient)).toEqual(expected);
   expect(calls()).toEqual(['DescribeContainerInstances']);
   expect(await cloud.readContainerInstance('demo', undefined, patient)).toEqual(expected);
   expect(calls().slice(1)).toEqual(['ListContainerInstances', 'DescribeContainerInstances']);
+});
+
+test('a container instance says itself for what it stands in the queue to leave', async () => {
+  const attributes = [{ name: 'ecs.os-type', value: 'linux' }, { name: 'ecs-node.leave.disk', value: '1' }, {}];
+  const { cloud } = await openAws(() => json({ containerInstances: [{ ...own, attributes }] }));
+  expect(await cloud.readContainerInstance('demo', arn, patient)).toMatchObject({ queuedFor: ['disk'] });
 });
 
 test('an ARN out of a copied image, which belongs to another machine, is as good as none', async () => {

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { setLateTags } from '../../../agent/late-tags.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { paths, renderState } from '../../../core/state.ts';
+import { never, setStage } from './stage.ts';
+
+const hour = 3_600_000;
+const tags = { Name: 'demo ECS - ip-10-0-0-7' };
+
+function stageWith(instanceId?: string) {
+  const stage = setStage();
+  const text = renderState({ instanceId: instanceId ?? stage.world.identity.instanceId, tags });
+  stage.world.machine.files.set(paths.lateTags, text);
+  return { ...stage, finish: () => stage.world.clock.finish(setLateTags(stage.host, never), 3 * hour) };
+}
+
+describe('tags that EC2 had no time for', () => {
+  it('are set by the agent, once', async () => {
+    const { world, finish } = stageWith();
+    world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'), 3);
+    await finish();
+    expect(world.instance.tags).toEqual(tags);
+    expect(world.machine.files.has(paths.lateTags)).toBe(false);
+    await finish();
+    expect(world.calls.of('tagSelf')).toHaveLength(4);
+  });
+
+  it('are asked for seldom while EC2 is busy with other nodes', async () => {
+    const { host, world } = stageWith();
+    world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'));
+    void setLateTags(host, never).catch(() => {});
+    await world.clock.run(hour);
+    expect(world.calls.of('tagSelf').length).toBeLessThanOrEqual(16);
+    expect(world.calls.of('tagSelf').length).toBeGreaterThanOrEqual(6);
+  });
+
+  it("are given up when they are refused, and are nobody else's: a file that an image has brought along", async () => {
+    const refused = stageWith();
+    refused.world.calls.fails('tagSelf', new Refused('not allowed', { code: 'UnauthorizedOperation' }));
+    await refused.finish();
+    expect(refused.world.calls.of('tagSelf')).toHaveLength(1);
+    const foreign = stageWith('i-00000000000000bad');
+    await foreign.finish();
+    expect(foreign.world.calls.of('tagSelf')).toEqual([]);
+  });
+});

@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest';
+import { join } from '../../../agent/join.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { paths, renderState } from '../../../core/state.ts';
+import { groupTag } from '../../../upkeep/group-tag.ts';
+import { someHook } from '../../fakes/cloud/group.ts';
+import { configOf, never, setStage, type Stage } from './stage.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+
+const hookOf = (launchHookSeconds?: number) =>
+  configOf({ autoScaling: { launchHook: 'launch', terminateHook: 'terminate', launchHookSeconds } });
+
+/** A node of a group that was launched at once, bootstrapped in its first boot: its tags tell the group, its configuration the hook's time. */
+function launched(registersAfterMs = 5_000, config = hookOf(1800)) {
+  const stage = setStage(config);
+  stage.world.metadata.tags = { [groupTag]: 'web' };
+  stage.group.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 1800, globalSeconds: 180_000 })];
+  stage.group.begin('launch');
+  bootedFirst(stage, stage.world.machine.bootId);
+  const local = stage.world.localAgent;
+  stage.world.localAgent = undefined;
+  stage.own.agentConnected = false;
+  stage.world.clock.schedule(registersAfterMs, () => {
+    stage.world.localAgent = local;
+    stage.own.agentConnected = true;
+  });
+  const joins = (host = stage.host) => join(host, config, () => {}, never);
+  return { ...stage, joins, finish: () => stage.world.clock.finish(joins(), 3 * hour) };
+}
+
+function bootedFirst({ world }: Pick<Stage, 'world'>, firstBootId: string): void {
+  const { instanceId } = world.identity;
+  const state = { instanceId, firstBootId, bootId: world.machine.bootId, startedAt: 0, attempts: 1, steps: [] };
+  world.machine.files.set(paths.bootstrap, renderState({ ...state, outcome: 'done' }));
+}
+
+const toAutoScaling = ({ world }: Pick<Stage, 'world'>) =>
+  world.calls
+    .verbs('cloud')
+    .filter((verb) => ['readMembership', 'readHooks', 'heartbeat', 'completeHook'].includes(verb));
+
+describe('a launch hook among thousands', () => {
+  // Ten thousand nodes asked Auto Scaling five times each, which takes 40 minutes; hooks of half an hour had timed out by then.
+  it('is completed with one call to Auto Scaling, where the tags name the group and the target is to be in service', async () => {
+    const node = launched();
+    await node.finish();
+    expect(toAutoScaling(node)).toEqual(['completeHook']);
+    expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  it('is completed by nobody who is not in service', async () => {
+    const node = launched(20 * minute, configOf({ ...hookOf(1800), join: { timeoutSeconds: 3600 } }));
+    await node.finish();
+    expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(20 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it.each([
+    ['its tags are not shown', ({ world }: Stage) => void (world.metadata.tags = undefined)],
+    ['the metadata service is silent', ({ world }: Stage) => world.calls.fails('readTag', new Unavailable('reset'))],
+    ['its target is not known', ({ world }: Stage) => world.calls.fails('readTargetState', new Unavailable('reset'))],
+    ['its target is another one', ({ world }: Stage) => void (world.metadata.targetState = 'Terminated')],
+    ['the node has booted again', (stage: Stage) => bootedFirst(stage, 'the boot before')],
+    ['nobody knows in which boot it is', ({ world }: Stage) => void world.machine.files.delete(paths.bootstrap)],
+  ])('is asked about first where %s', async (_, prepare) => {
+    const node = launched();
+    prepare(node);
+    await node.finish();
+    expect(toAutoScaling(node).slice(0, 2)).toEqual(['readMembership', 'completeHook']);
+    expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  it.each([
+    ['says that it does not wait', ({ group }: Stage) => void (group.hookLagMs = minute)],
+    [
+      'does not know the group that the tags name',
+      ({ world }: Stage) => void (world.metadata.tags = { [groupTag]: 'old' }),
+    ],
+  ])('is asked about when Auto Scaling %s', async (_, prepare) => {
+    const node = launched();
+    prepare(node);
+    await node.finish();
+    expect(toAutoScaling(node).slice(0, 2)).toEqual(['completeHook', 'readMembership']);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('is left alone by a role that may not complete it', async () => {
+    const node = launched();
+    node.world.calls.fails('completeHook', new Refused('not allowed', { code: 'AccessDenied' }));
+    await node.finish();
+    expect(node.world.calls.of('completeHook')).toHaveLength(1);
+  });
+});
+
+describe('heartbeats among thousands', () => {
+  const late = () => launched(40 * minute, configOf({ ...hookOf(1800), join: { timeoutSeconds: 7200 } }));
+
+  it('begin when up to half of the time that the configuration gives the hook is over, and ask nothing else', async () => {
+    const node = late();
+    await node.finish();
+    const [first] = node.world.calls.of('heartbeat');
+    expect(first!.at).toBeGreaterThanOrEqual(7 * minute);
+    expect(first!.at).toBeLessThanOrEqual(15 * minute);
+    expect(new Set(toAutoScaling(node))).toEqual(new Set(['heartbeat', 'completeHook']));
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // Where that counted from the process's own start, one that was started again and again would never have sent any.
+  it('are not put off by a process that is started again', async () => {
+    const node = late();
+    void node.joins().catch(() => {});
+    for (let restarts = 0; restarts < 10; restarts++) {
+      await node.world.clock.run(3 * minute);
+      void node.joins(node.world.restart()).catch(() => {});
+    }
+    await node.world.clock.run(20 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('begin at once after a reboot, when nobody knows how much of the time is over', async () => {
+    const node = late();
+    const host = node.world.reboot();
+    void node.joins(host).catch(() => {});
+    await node.world.clock.run(minute);
+    expect(node.world.calls.of('heartbeat')).toHaveLength(1);
+  });
+
+  it('ask how often they are needed where the hook is not active, whatever the configuration says', async () => {
+    const node = late();
+    node.group.hookLagMs = 16 * minute;
+    await node.finish();
+    expect(node.world.calls.of('readHooks').length).toBeGreaterThan(0);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+});
+
+describe('a place in the queue to leave', () => {
+  const queue = ({ world }: Pick<Stage, 'world'>) => world.calls.of('readLeaveQueue').length;
+
+  it('is not looked for by a node of which ECS has just said that it has none', async () => {
+    const node = launched();
+    const agent = node.agent();
+    await node.world.clock.run(30 * minute);
+    expect(node.status().join.state).toBe('joined');
+    expect(queue(node)).toBe(0);
+    expect(node.world.calls.of('readContainerInstance').length).toBeLessThanOrEqual(4);
+    await agent.stop();
+  });
+
+  it('is given up after a reboot by a node that ECS still has in it', async () => {
+    const node = launched();
+    node.own.attributes.set('ecs-node.leave.disk', '1');
+    node.own.status = 'DRAINING';
+    const agent = node.agent();
+    await node.world.clock.run(10 * minute);
+    expect(node.own.attributes.size).toBe(0);
+    expect(node.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('is given up by a node that has taken it since it was seen in service', async () => {
+    const node = launched(5_000, configOf({ disk: { leave: false } }));
+    const agent = node.agent();
+    await node.world.clock.run(2 * minute);
+    node.fillDisk(95);
+    await node.world.clock.run(6 * minute);
+    expect(node.world.calls.of('queueToLeave').length).toBeGreaterThan(0);
+    node.fillDisk(10);
+    await node.world.clock.run(10 * minute);
+    expect(node.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+});
