@@ -234,6 +234,7 @@ describe('a new cluster, with the least one can say', () => {
       number
     >[];
     const [launch, terminate] = hooks.map((hook) => hook['HeartbeatTimeout']!);
+    expect(launch).toBe(config.autoScaling.launchHookSeconds);
     expect(launch).toBeGreaterThanOrEqual(config.bootstrap.timeoutSeconds + config.join.timeoutSeconds);
     expect(terminate).toBeGreaterThanOrEqual(config.leave.drainSeconds + config.leave.deregistrationSeconds);
   });
