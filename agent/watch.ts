@@ -10,7 +10,16 @@ import type { Finding, Watcher } from './watcher.ts';
 /** Questions that are asked seldom are asked first within this time, so that the status is complete soon after the start. */
 const firstWithinMs = 10_000;
 
-/** So much of its interval a question waits at least before it is asked together with another one, which spares waking up for it. */
+/**
+ * What is asked so often goes to the machine itself and is asked on a common beat, so that one wake-up does for all of it.
+ * A process that sleeps nearly always pays more for waking than for what it wakes for (docs/decisions/0012).
+ */
+const onTheBeatMs = 10_000;
+
+/** Who is on the beat may be woken so much early with the others, and counts as on time. */
+const beatSlackShare = 0.02;
+
+/** So much of its interval another question waits at least before it is asked together with one of those. */
 const leastIntervalShare = 0.7;
 
 /** A check that takes longer than its interval must not become a busy loop. */
@@ -28,23 +37,50 @@ export interface Watching {
 export async function watch(watching: Watching, signal: AbortSignal): Promise<never> {
   const { desk } = watching;
   await resumePast(desk, signal);
-  await Promise.all(desk.watchers.map((watcher) => askAgainAndAgain(watching, watcher, signal)));
+  const beganAt = desk.host.clock.uptime();
+  await Promise.all(desk.watchers.map((watcher) => askAgainAndAgain(watching, watcher, beganAt, signal)));
   throw new TypeError('there is nothing to watch');
 }
 
-async function askAgainAndAgain(watching: Watching, watcher: Watcher, signal: AbortSignal): Promise<never> {
+async function askAgainAndAgain(
+  watching: Watching,
+  watcher: Watcher,
+  beganAt: number,
+  signal: AbortSignal,
+): Promise<never> {
   const { desk, joined, random = Math.random } = watching;
   const { clock } = desk.host;
+  const isUrgent = watcher.everyMs <= onTheBeatMs;
   // What is urgent at once, the rest one after the other.
-  if (watcher.everyMs > firstWithinMs) await clock.sleep(random() * firstWithinMs, signal);
+  if (!isUrgent) await clock.sleep(random() * firstWithinMs, signal);
   for (;;) {
-    const began = clock.uptime();
+    const askedAt = clock.uptime();
     if (watcher.afterJoin !== true || joined()) await askOnceMore(watching, watcher, signal);
-    // Never later than promised, and not in step with the rest of the fleet; but together with other questions.
-    const everyMs = watcher.everyMs * (0.8 + 0.2 * random());
-    const rest = (ms: number) => Math.max(everyMs * leastPauseShare, ms - (clock.uptime() - began));
-    await clock.sleep(rest(everyMs), signal, rest(everyMs) - rest(watcher.everyMs * leastIntervalShare));
+    const { latestAt, earliestAt } = isUrgent
+      ? nextBeat(watcher, askedAt, beganAt)
+      : nextTurn(watcher, askedAt, random);
+    const soonestAt = clock.uptime() + watcher.everyMs * leastPauseShare;
+    const until = Math.max(latestAt, soonestAt);
+    await clock.sleep(until - clock.uptime(), signal, until - Math.max(earliestAt, soonestAt));
   }
+}
+
+interface Turn {
+  earliestAt: number;
+  latestAt: number;
+}
+
+/** Never later than promised. */
+function nextBeat({ everyMs }: Watcher, askedAt: number, beganAt: number): Turn {
+  const slackMs = everyMs * beatSlackShare;
+  const beats = Math.floor((askedAt + slackMs - beganAt) / everyMs) + 1;
+  const latestAt = beganAt + beats * everyMs;
+  return { latestAt, earliestAt: latestAt - slackMs };
+}
+
+/** Not in step with the rest of the fleet, for some of these ask AWS; but together with other questions. */
+function nextTurn({ everyMs }: Watcher, askedAt: number, random: () => number): Turn {
+  return { latestAt: askedAt + everyMs * (0.8 + 0.2 * random()), earliestAt: askedAt + everyMs * leastIntervalShare };
 }
 
 async function askOnceMore(watching: Watching, watcher: Watcher, signal: AbortSignal): Promise<void> {
