@@ -8,7 +8,7 @@ import { ask } from './asking.ts';
 import { announce } from './departure/announce.ts';
 import { hasBalancers, leaveBalancers } from './departure/balancers.ts';
 import { openDeparture, readDeparture, type Deeds, type Departure } from './departure/departure.ts';
-import { drain, drainAndRemain } from './departure/drain.ts';
+import { drain, drainAndRemain, tryToDrain } from './departure/drain.ts';
 import { confirmScaleIn, leaveGroup } from './departure/hook.ts';
 import { beginState, hasReached, isOver, isUrgent, merge } from './departure/order.ts';
 import { drainLatecomer, drainMeanwhile, drainUntilTaken } from './departure/latecomer.ts';
@@ -59,9 +59,6 @@ function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly 
     return phase !== 'tasks' || cause !== 'bootstrap-failed';
   });
 }
-
-/** Long enough for a call in bad times, short enough to go on with what else is urgent. */
-const firstTryMs = 10_000;
 
 /**
  * Leaves for `order`, or goes on with a departure that is under way, taking the order into account. Resolves when it is over;
@@ -120,12 +117,7 @@ async function drainAtOnce(departure: Departure, signal: AbortSignal): Promise<v
   const { state, config } = departure;
   const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && state.undoAt === undefined;
   if (waits || hasReached(state, 'registrar')) return;
-  try {
-    await drain(departure, signal, firstTryMs);
-  } catch (error) {
-    signal.throwIfAborted();
-    await departure.trouble('draining at once', error);
-  }
+  await tryToDrain(departure, signal);
 }
 
 async function enter(departure: Departure, phase: Phase, signal: AbortSignal): Promise<void> {

@@ -91,7 +91,9 @@ export function openDeparture(
     async trouble(what, error) {
       const text = `${what}: ${messageOf(error)}`;
       host.log.warn('trouble while leaving', { what, error: messageOf(error) });
-      await departure.note({ troubles: withTrouble(departure.state.troubles, text) });
+      const troubles = withTrouble(departure.state.troubles, text);
+      // What goes wrong every two seconds is written once.
+      if (troubles !== departure.state.troubles) await departure.note({ troubles });
     },
   };
   return departure;

@@ -25,6 +25,19 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
 }
 
+/** Long enough for a call in bad times, short enough to go on with what else is urgent. */
+const shortMs = 10_000;
+
+/** One short try: what goes wrong is noted, and holds nothing up. Rejects only when stopped. */
+export async function tryToDrain(departure: Departure, signal: AbortSignal): Promise<void> {
+  try {
+    await drain(departure, signal, shortMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    await departure.trouble('draining', error);
+  }
+}
+
 /** The agent on this machine answers without a call as soon as it has registered; until then each look may cost one. */
 const againMs = 15_000;
 

@@ -2,24 +2,22 @@
 
 import { keepHookAlive } from '../heartbeats.ts';
 import type { Departure } from './departure.ts';
-import { drain } from './drain.ts';
+import { tryToDrain } from './drain.ts';
 import { hasReached } from './order.ts';
 import { waitForTasks } from './tasks.ts';
-
-/** Long enough for a call in bad times: the node is about to end, whatever ECS says. */
-const lastTryMs = 10_000;
 
 /** ECS may not have known the node, or have been silent, when it was time to drain it; since then tasks may have arrived. Never throws. */
 export async function drainLatecomer(departure: Departure, signal: AbortSignal): Promise<void> {
   const { drainedAt, cause } = departure.state;
   // ECS is not even started before the bootstrap is done.
   if (drainedAt !== undefined || cause === 'bootstrap-failed') return;
+  await tryToDrain(departure, signal);
+  if (departure.state.drainedAt === undefined) return;
   try {
-    await drain(departure, signal, lastTryMs);
-    if (departure.state.drainedAt !== undefined) await waitForLateTasks(departure, signal);
+    await waitForLateTasks(departure, signal);
   } catch (error) {
     signal.throwIfAborted();
-    await departure.trouble('draining at last', error);
+    await departure.trouble('waiting for late tasks', error);
   }
 }
 

@@ -98,8 +98,10 @@ export function merge(state: DepartureState, order: Order): DepartureState {
 /** Of a departure that goes wrong for days, the first troubles and the latest. */
 const maxTroubles = 20;
 
-export function withTrouble(troubles: readonly string[], trouble: string): string[] {
+/** The same list when the last trouble is still going on. */
+export function withTrouble(troubles: string[], trouble: string): string[] {
   const text = trouble.slice(0, 300);
+  if (troubles.at(-1) === text) return troubles;
   const others = troubles.filter((known) => known !== text);
   return others.length < maxTroubles
     ? [...others, text]

@@ -7,7 +7,7 @@ import { isOurs } from '../../upkeep/daemon-tasks.ts';
 import { ask, askOnce } from '../asking.ts';
 import { findPlace, type Place } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
-import { drain } from './drain.ts';
+import { tryToDrain } from './drain.ts';
 import { shortArn } from '../../core/arn.ts';
 
 /** The agent answers from memory, so a drained node is noticed within two seconds. */
@@ -85,7 +85,8 @@ async function waitUntilGone(
   const { clock, log } = departure.host;
   const end = clock.uptime() + Math.max(0, withinMs);
   for (;;) {
-    await drainAgain(departure, signal);
+    // As long as AWS had no answer when it was time to, tasks go on arriving.
+    await tryToDrain(departure, signal);
     const { blockers, taskArns, sure } = await look(signal);
     if (blockers.join() !== departure.state.blockers.join()) {
       await departure.note({ blockers });
@@ -95,17 +96,6 @@ async function waitUntilGone(
     // Not knowing whether tasks are there is waited for as if they were.
     if (clock.uptime() >= end) return taskArns.length > 0 ? taskArns : ['unknown'];
     await clock.sleep(Math.min(localEveryMs, end - clock.uptime()), signal);
-  }
-}
-
-/** AWS did not answer when it was time to: as long as it does not, tasks go on arriving. */
-async function drainAgain(departure: Departure, signal: AbortSignal): Promise<void> {
-  if (departure.state.drainedAt !== undefined) return;
-  try {
-    await drain(departure, signal, 10_000);
-  } catch (error) {
-    signal.throwIfAborted();
-    departure.host.log.warn('not DRAINING yet', { error: messageOf(error) });
   }
 }
 
