@@ -83,7 +83,7 @@ function unknownFlag(raw: string, command: Command | undefined, known: readonly 
     raw.replace(/^-+/, ''),
     known.map(({ name }) => name),
   );
-  const owner = commands.find(({ flags }) => flags.some(({ name }) => `--${name}` === raw));
+  const owner = commands.find(({ hidden, flags }) => hidden !== true && flags.some(({ name }) => `--${name}` === raw));
   const hint =
     near !== undefined
       ? `; did you mean --${near}?`

@@ -40,6 +40,7 @@ test.each([
     /^unknown flag --clustr for "ecs-node configure"; did you mean --cluster\? \(see: ecs-node configure --help\)$/,
   ],
   ['status --cluster x', /^unknown flag --cluster for "ecs-node status"; it belongs to "ecs-node bootstrap"/],
+  ['status --with-secrets', /^unknown flag --with-secrets for "ecs-node status" \(see: /],
   ['--cluster x configure', /^the command comes first, then --cluster/],
   ['configure --cluster', /^--cluster needs a value: --cluster NAME/],
   ['configure --cluster --registrar ssm', /^--cluster needs a value before --registrar/],
