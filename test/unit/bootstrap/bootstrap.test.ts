@@ -46,17 +46,17 @@ describe('a bootstrap', () => {
     expect(asked.map(({ verb }) => verb).toSorted()).toEqual([
       'readLayer',
       'readRegistration',
-      'readRegistration',
       'readStack',
       'readTerminationProtection',
       'readTerminationProtection',
     ]);
   });
 
-  it('lists the stack once, however many nodes it has and however long registering takes', async () => {
-    for (const [others, registersAfterMs] of [
-      [0, 1_000],
-      [2_000, 300_000],
+  // OpsWorks answers about once a second, all nodes together: two of twelve calls asked for what it had said milliseconds before.
+  it('lists the stack once, however many nodes it has, and then asks for its own record once a poll', async () => {
+    for (const [others, registersAfterMs, looks] of [
+      [0, 1_000, 0],
+      [2_000, 300_000, 60],
     ] as const) {
       const { world, boot } = setStage(opsworksConfig());
       for (let i = 0; i < others; i++) {
@@ -66,6 +66,8 @@ describe('a bootstrap', () => {
       world.opsworks.registersAfterMs = registersAfterMs;
       await boot();
       expect(world.calls.of('findRegistration')).toHaveLength(1);
+      expect(world.calls.of('readRegistration')).toHaveLength(looks);
+      expect(world.calls.of('assign')).toHaveLength(1);
     }
   });
 
