@@ -71,7 +71,8 @@ const quietMs = 600_000;
 function timedOut({ clock, scenario }: Region, node: Node): string | undefined {
   const cause = node.truth.causes.get('hook timed out');
   if (cause === undefined || cause.since !== clock.uptime()) return undefined;
-  if (scenario.planted !== undefined || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
+  const isKept = scenario.planted !== undefined && scenario.config.bootstrap.onFailure === 'keep';
+  if (isKept || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
   // Nobody sends heartbeats from a machine that is off: a spot stop lasts until there is capacity again.
   if (node.phase !== 'up') return undefined;
   const quietSince = Math.max(node.truth.faultAt, node.bootedAt);
