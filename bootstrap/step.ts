@@ -1,7 +1,7 @@
 /** One step of a bootstrap: compares, then writes; running it twice changes nothing; it can be resumed after a crash. */
 
 import type { Config } from '../core/config.ts';
-import type { Host } from '../core/host.ts';
+import type { Host, Registration } from '../core/host.ts';
 import type { Registered } from '../core/state.ts';
 
 export type Outcome = 'changed' | 'unchanged' | 'skipped';
@@ -14,6 +14,8 @@ export interface Trail {
   registered?: Registered;
   /** Found by `preflight`, where the registrar is OpsWorks. Kept on disk until the next boot, with the host name that OpsWorks suggested. */
   place?: { stackId: string; layerId: string; suggested?: string };
+  /** What OpsWorks said last about this node, and when: what it said a moment ago it need not say again. */
+  heard?: { at: number; record: Registration };
   /** Writes down now what must not be lost in a crash, instead of at the end of the step. */
   keep(): Promise<void>;
   /** Milliseconds that the bootstrap still has. */

@@ -31,7 +31,7 @@ async function register(host: Host, config: Config, trail: Trail, signal: AbortS
     await install(host, config, trail, signal);
     record = await settle(host, config, trail, await findNew(host, config, trail, signal), signal);
   }
-  if (!isRegistered(record)) await waitUntil(registered(host, record.id), host, config, trail, signal);
+  if (!isRegistered(record)) await waitUntil(registered(host, trail, record.id), host, config, trail, signal);
   if (trail.hostname !== before) await tagName(host, config, trail, signal);
   return outcome;
 }
@@ -118,6 +118,7 @@ async function findNew(host: Host, config: Config, trail: Trail, signal: AbortSi
 const listingLagMs = 2_000;
 
 async function remember(host: Host, trail: Trail, record: Registration): Promise<void> {
+  hear(host, trail, record);
   trail.registered = { registrar: 'opsworks', id: record.id, ...placeOf(trail) };
   if (record.hostname !== '') trail.hostname = record.hostname;
   await trail.keep();
@@ -129,8 +130,8 @@ function isRegistered({ status, layerIds }: Registration): boolean {
   return status === 'registered' || layerIds.length > 0;
 }
 
-function registered(host: Host, id: string) {
-  const read = openRecord(host, id);
+function registered(host: Host, trail: Trail, id: string) {
+  const read = openRecord(host, trail, id);
   return {
     what: `OpsWorks registration ${id}`,
     remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
@@ -149,7 +150,7 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
   const { layerId } = placeOf(trail);
   const id = idOf(trail.registered);
   let outcome: Outcome = 'unchanged';
-  const read = openRecord(host, id);
+  const read = openRecord(host, trail, id);
   const unlessMoved = openDeed(host);
   // What OpsWorks has said it need not say again only because it was too busy for the next call.
   let known: Registration | undefined;
@@ -189,13 +190,29 @@ function afterAssign({ id, status }: Registration, config: Config): { done: true
 
 const notFound = 'not found';
 
+function hear({ clock }: Host, trail: Trail, record: Registration): void {
+  trail.heard = { at: clock.uptime(), record };
+}
+
+/** What was heard less than a poll ago is taken for the first answer: OpsWorks answers about once a second, all nodes together. */
+function takeHeard({ clock }: Host, trail: Trail, id: string): Registration | undefined {
+  const { heard } = trail;
+  delete trail.heard;
+  return heard?.record.id === id && clock.uptime() - heard.at < pollMs ? heard.record : undefined;
+}
+
 /** A record that was listed a moment ago may not be known everywhere yet: throws only when it stays away. */
-function openRecord({ cloud, clock }: Host, id: string): (signal: AbortSignal) => Promise<Registration | undefined> {
+function openRecord(host: Host, trail: Trail, id: string): (signal: AbortSignal) => Promise<Registration | undefined> {
+  const { cloud, clock } = host;
   let missingSince: number | undefined;
+  let first = takeHeard(host, trail, id);
   return async (signal) => {
-    const record = await cloud.readRegistration(id, signal);
-    if (record !== undefined) missingSince = undefined;
-    else missingSince ??= clock.uptime();
+    const record = first ?? (await cloud.readRegistration(id, signal));
+    first = undefined;
+    if (record !== undefined) {
+      missingSince = undefined;
+      hear(host, trail, record);
+    } else missingSince ??= clock.uptime();
     if (missingSince !== undefined && clock.uptime() - missingSince >= sureMs)
       throw new Refused(`OpsWorks record ${id} is gone: somebody deregistered this node`);
     return record;
