@@ -57,6 +57,8 @@ export function openWitness(region: Region): Witness {
     after(call, result, error) {
       const node = nodeOf(region, call);
       region.stats.calls += 1;
+      if (call.verb === 'readRebalanceNotice' && result !== undefined)
+        node.truth.rebalanceHeardAt ??= region.clock.uptime();
       if (isWorthTelling(call)) note(region, node, call.verb, error === undefined ? words(call) : messageOf(error));
       if (error === undefined)
         ask(region, node, 'afterCall', ({ afterCall }) => afterCall?.(region, node, call, result));

@@ -79,6 +79,8 @@ export interface Truth {
   activitiesSeen: { at: number; young: number } | undefined;
   /** When a call to OpsWorks went wrong last. */
   opsworksTroubleAt: number;
+  /** When the metadata told it first of its rebalance recommendation. */
+  rebalanceHeardAt: number | undefined;
   /** When its wall clock jumped last. */
   jumpedAt: number;
   /** Since when it leaves, as it has written down. */
@@ -158,6 +160,7 @@ export function openNode(region: Region, number: number): Node {
       heldAt: undefined,
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
+      rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
       leavingSince: undefined,
       registrarAt: Infinity,

@@ -57,9 +57,20 @@ function rebalance(region: Region, _sky: Sky, node: Node): void {
   tell(region, node, 'rebalance');
   if (scenario.config.rebalance.action === 'drain') {
     begin(node, 'rebalance', clock.uptime());
-    clock.schedule(scenario.config.rebalance.undoSeconds * 1000, () => finish(node, 'rebalance', clock.uptime()));
+    isOverWhenUndone(region, node, scenario.config.rebalance.undoSeconds * 1000);
   }
   node.metadata.rebalanceNotice = new Date(clock.now()).toISOString();
+}
+
+/** Counted from when the node has heard of it: its metadata may be away for long. */
+function isOverWhenUndone(region: Region, node: Node, undoMs: number): void {
+  const { clock } = region;
+  clock.schedule(undoMs, () => {
+    if (node.phase === 'gone') return;
+    const { rebalanceHeardAt = Infinity } = node.truth;
+    if (rebalanceHeardAt + undoMs <= clock.uptime()) finish(node, 'rebalance', clock.uptime());
+    else isOverWhenUndone(region, node, undoMs);
+  });
 }
 
 function scaleIn(region: Region, _sky: Sky, node: Node): void {
