@@ -5,7 +5,6 @@ import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { DepartureState } from '../core/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
-import type { Sighting } from './container-instance.ts';
 import { join } from './join.ts';
 import { setLateTags } from './late-tags.ts';
 import { readDeparture, type Deeds } from './leave.ts';
@@ -17,6 +16,7 @@ import { openSupervisor, type Supervisor } from './supervisor.ts';
 import { keepUp } from './upkeep.ts';
 import type { Desk } from './verdicts.ts';
 import { watch } from './watch.ts';
+import type { Sighting } from './sighting.ts';
 
 export interface AgentOptions {
   /** Takes the node out of its registrar. */
@@ -83,7 +83,9 @@ export async function runAgent(
   const watching = watch({ desk, book, joined: () => isJoined }, both);
   const joining = keepJoined({ desk, options, setJoined, isJoined: () => isJoined, sighting }, both);
   // What is over before the node has left ends nobody, and it is not waited for at the end.
-  const publishing = publishMetrics(host, config, () => countFailing(chores, book), both).then(() => supervisor.left);
+  const publishing = publishMetrics(host, config, () => countFailing(chores, book), both, sighting).then(
+    () => supervisor.left,
+  );
   const tagging = setLateTags(host, both).then(() => supervisor.left);
   const parts = [
     watching,

@@ -1,17 +1,12 @@
 /** This node's container instance: where it is registered, and whether ECS places tasks on it. */
 
 import type { Config } from '../core/config.ts';
-import type { ContainerInstance, Host, LocalAgent } from '../core/host.ts';
+import type { Host, LocalAgent } from '../core/host.ts';
 import { ask, askOnce } from './asking.ts';
 
 export interface Place {
   cluster: string;
   arn: string;
-}
-
-/** What ECS said when the node was seen in service, for whoever would ask the same again. */
-export interface Sighting {
-  seen?: { at: number; instance: ContainerInstance };
 }
 
 /** It answers from memory; a notice must not wait for one that hangs. */

@@ -4,9 +4,9 @@ import type { Config } from '../core/config.ts';
 import { messageOf, Refused } from '../core/errors.ts';
 import type { Host, LifecycleHook } from '../core/host.ts';
 import { spread } from '../core/patience.ts';
-import { readGroupTag } from '../upkeep/group-tag.ts';
 import { askOnce } from './asking.ts';
 import { isFirstBoot } from './first-boot.ts';
+import { readGroup, type Sighting } from './sighting.ts';
 
 /** Auto Scaling asks for one before the time-out; half of it survives one that is lost. Hooks have 30 s at least. */
 export function heartbeatEveryMs({ heartbeatSeconds }: Pick<LifecycleHook, 'heartbeatSeconds'>): number {
@@ -61,8 +61,8 @@ export type Times = Pick<LifecycleHook, 'heartbeatSeconds' | 'globalSeconds'>;
 
 /** What spares questions. */
 export interface Known {
-  /** The group's name, where somebody else has asked for it. */
-  group?(): string | undefined;
+  /** Where somebody else may have asked for the group's name. */
+  sighting?: Sighting;
   /** Between two heartbeats, where the configuration says it. */
   heartbeatSeconds?: number | undefined;
 }
@@ -93,24 +93,17 @@ export async function keepHookAlive(
   }
 }
 
-/** The tags cost no call. */
-export async function readGroup(host: Host, signal: AbortSignal): Promise<string | undefined> {
-  const tagged = await readGroupTag(host, signal);
-  return tagged ?? (await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)))?.group;
-}
-
 async function findPatiently(
   host: Host,
   name: string,
   known: Known,
   signal: AbortSignal,
 ): Promise<{ group: string; hook: Times; beatenAt: number } | undefined> {
-  const { heartbeatSeconds } = known;
-  let group: string | undefined;
+  const { heartbeatSeconds, sighting = {} } = known;
   let beaten: Beat | undefined;
   for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
     try {
-      group ??= known.group?.() ?? (await readGroup(host, signal));
+      const group = await readGroup(host, sighting, signal);
       if (group === undefined) return undefined;
       // First what keeps the node alive, whatever its hook's time is: where thousands ask, each answer may take minutes.
       beaten ??= await beatFirst(host, group, name, signal);

@@ -6,11 +6,12 @@ import type { Host, LocalAgent } from '../core/host.ts';
 import { pauseAfter, spread, within } from '../core/patience.ts';
 import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
-import { readLocalAgent, type Sighting } from './container-instance.ts';
+import { readLocalAgent } from './container-instance.ts';
 import { isFirstBoot } from './first-boot.ts';
 import { keepHookAlive, untilBeatIsDue } from './heartbeats.ts';
 import { runHooks } from './hooks.ts';
 import { askPool, completeLaunchHook, freshMs, waitOutOfPool, type Sight } from './launch.ts';
+import type { Sighting } from './sighting.ts';
 
 /** The agent registers within seconds of its start. */
 const everyMs = 3_000;
@@ -58,8 +59,9 @@ async function joinOutOfPool(
   const { launchHook } = config.autoScaling;
   const stopped = new AbortController();
   const both = AbortSignal.any([signal, stopped.signal]);
-  const sight: Sight = { waits: await isFirstBoot(host) };
-  const heartbeats = launchHook === undefined ? Promise.resolve() : beatWhenLate(host, config, launchHook, sight, both);
+  const sight: Sight = { waits: await isFirstBoot(host), sighting };
+  const heartbeats =
+    launchHook === undefined ? Promise.resolve() : beatWhenLate(host, config, launchHook, sighting, both);
   try {
     const began = host.clock.uptime();
     do {
@@ -79,7 +81,7 @@ async function beatWhenLate(
   host: Host,
   config: Config,
   hook: string,
-  sight: Sight,
+  sighting: Sighting,
   signal: AbortSignal,
 ): Promise<void> {
   try {
@@ -87,10 +89,8 @@ async function beatWhenLate(
   } catch {
     return;
   }
-  await keepHookAlive(host, hook, () => {}, signal, {
-    group: () => sight.membership?.group,
-    heartbeatSeconds: config.autoScaling.launchHookSeconds,
-  });
+  const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
+  await keepHookAlive(host, hook, () => {}, signal, { sighting, heartbeatSeconds });
 }
 
 /** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */

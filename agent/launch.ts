@@ -8,6 +8,7 @@ import { readGroupTag } from '../upkeep/group-tag.ts';
 import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
 import { findHook } from './heartbeats.ts';
+import type { Sighting } from './sighting.ts';
 import type { Tell } from './join.ts';
 
 /** "No active Lifecycle Action" may be said for seconds after the hook has begun. */
@@ -74,6 +75,7 @@ export interface Sight {
   over?: RegExp;
   /** The hook waits, unless Auto Scaling says otherwise: it need not be asked before it is told. */
   waits?: boolean;
+  sighting?: Sighting;
   /** Uptime since which the group has said nothing but that the node, which is in service, is in a pool. */
   warmedSince?: number | undefined;
 }
@@ -94,6 +96,7 @@ export async function completeLaunchHook(
       const membership = (sight.membership ??= await askOnce(host, signal, (inner) =>
         host.cloud.readMembership(inner),
       ));
+      if (sight.sighting !== undefined) sight.sighting.group = membership?.group;
       if (membership === undefined || isThrough(membership, sight, host.clock.uptime())) return true;
       if (host.clock.uptime() < end) {
         if (await completed(host, membership, hook, signal)) return true;
@@ -124,9 +127,9 @@ function isThrough({ lifecycleState }: Membership, sight: Sight, now: number): b
   return over.test(lifecycleState) && now - (sight.warmedSince ?? -Infinity) >= settleMs;
 }
 
-/** For a node that is wanted in service, in a group whose name its tags tell. Whatever is not as it should be, the group is asked about first. */
+/** For a node that is wanted in service, in a group whose name is known. Whatever is not as it should be, the group is asked about first. */
 async function completedAtOnce(host: Host, hook: string, sight: Sight, signal: AbortSignal): Promise<boolean> {
-  const group = await readGroupTag(host, signal);
+  const group = sight.sighting?.group ?? (await readGroupTag(host, signal));
   if (group === undefined || (await readTarget(host, signal)) !== 'InService') return false;
   try {
     sight.waits = await completeHook(host, group, hook, 'CONTINUE');

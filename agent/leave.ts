@@ -164,5 +164,5 @@ async function keepLaunchHookAlive(departure: Departure, signal: AbortSignal): P
   const membership = await ask(host, departure.leftMs(), signal, look).catch(() => undefined);
   if (membership === undefined || !isLaunching.test(membership.lifecycleState)) return;
   const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
-  await keepHookAlive(host, hook, () => {}, signal, { group: () => membership.group, heartbeatSeconds });
+  await keepHookAlive(host, hook, () => {}, signal, { sighting: { group: membership.group }, heartbeatSeconds });
 }

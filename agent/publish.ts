@@ -5,7 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import type { DiskUse, Host, MemoryUse, Metric } from '../core/host.ts';
 import { askOnce } from './asking.ts';
 import { watchedPaths } from './docker-root.ts';
-import { readGroup } from './heartbeats.ts';
+import { readGroup, type Sighting } from './sighting.ts';
 import { usedInodesPercent, usedPercent } from './watchers/disk.ts';
 
 /**
@@ -88,6 +88,7 @@ export async function publishMetrics(
   config: Config,
   countFailing: () => number | undefined,
   signal: AbortSignal,
+  sighting: Sighting = {},
   random: () => number = Math.random,
 ): Promise<void> {
   if (!config.metrics.enabled) return;
@@ -97,8 +98,7 @@ export async function publishMetrics(
   await host.clock.sleep(random() * Math.min(firstWithinMs, config.metrics.everySeconds * 500), signal);
   for (;;) {
     try {
-      // An instance changes its group so seldom that a restart of the agent may learn of it.
-      group ??= { name: await readGroup(host, signal) };
+      group ??= { name: await readGroup(host, sighting, signal) };
       await publishOnce(group.name);
       failed = false;
     } catch (error) {

@@ -2,7 +2,6 @@
 
 import type { Config } from '../core/config.ts';
 import type { Identity } from '../core/identity.ts';
-import type { Sighting } from './container-instance.ts';
 import type { Watcher } from './watcher.ts';
 import { watchDisk } from './watchers/disk.ts';
 import { watchEcsAgent } from './watchers/ecs-agent.ts';
@@ -12,6 +11,7 @@ import { operator } from './watchers/operator.ts';
 import { watchRebalance } from './watchers/rebalance.ts';
 import { watchSpot } from './watchers/spot.ts';
 import { watchTerminationProtection } from './watchers/termination-protection.ts';
+import type { Sighting } from './sighting.ts';
 
 /** What EC2 never takes back, and so never announces; whatever else it may say, or not say, is asked about. */
 const onDemand = 'on-demand';

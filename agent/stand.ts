@@ -2,8 +2,9 @@
 
 import type { Host } from '../core/host.ts';
 import { isQueued, openBrake } from './brake.ts';
-import type { Place, Sighting } from './container-instance.ts';
+import type { Place } from './container-instance.ts';
 import { openPace } from './pace.ts';
+import type { Sighting } from './sighting.ts';
 
 export interface Stand {
   /** As the brake says it. */

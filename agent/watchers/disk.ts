@@ -4,10 +4,11 @@ import type { Config } from '../../core/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { DiskUse, Host } from '../../core/host.ts';
 import { leaveQueue } from '../brake.ts';
-import { findPlace, resumePlacement, stopPlacement, type Sighting } from '../container-instance.ts';
+import { findPlace, resumePlacement, stopPlacement } from '../container-instance.ts';
 import { watchedPaths } from '../docker-root.ts';
 import { openStand } from '../stand.ts';
 import type { Finding, Watcher } from '../watcher.ts';
+import type { Sighting } from '../sighting.ts';
 
 /** Looking up a place costs a call or two; the next check comes in a minute anyway. */
 const placeMs = 20_000;

@@ -5,10 +5,11 @@ import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { askOnce } from '../asking.ts';
 import { leaveQueue } from '../brake.ts';
-import { findPlace, readLocalAgent, type Sighting } from '../container-instance.ts';
+import { findPlace, readLocalAgent } from '../container-instance.ts';
 import { openPace } from '../pace.ts';
 import { openStand } from '../stand.ts';
 import type { Finding, Watcher } from '../watcher.ts';
+import type { Sighting } from '../sighting.ts';
 
 /** How often ECS is asked although the agent on this machine answers: agents have looked healthy while disconnected. */
 const crossCheckMs = 600_000;

@@ -32,7 +32,7 @@ const badImageHours = (nodes: number) => (nodes > mostTwice ? 0.25 : 2.5);
 
 const fleetsOf = (nodes: number): readonly [Booting, ...Booting[]] =>
   nodes > mostTwice
-    ? [{ label: 'registrar none, launch hook of 2 h', registrar: 'none', hookSeconds: 7200 }]
+    ? [{ label: 'registrar none', registrar: 'none' }]
     : [
         { label: 'registrar none', registrar: 'none' },
         { label: 'registrar ssm', registrar: 'ssm' },

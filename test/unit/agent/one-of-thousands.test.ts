@@ -173,3 +173,18 @@ describe('a place in the queue to leave', () => {
     await agent.stop();
   });
 });
+
+describe('the name of the group', () => {
+  // Of a thousand nodes whose tags are not shown, and that nobody tells their hook's time, 22 were ended: each asked three times for the same.
+  it('is asked for once in the life of an agent, whoever needs it first', async () => {
+    const node = launched(20 * minute, configOf({ join: { timeoutSeconds: 3600 }, metrics: { enabled: true } }));
+    node.world.metadata.tags = undefined;
+    const agent = node.agent();
+    await node.world.clock.run(30 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(node.world.published[0]!.metrics.some(({ dimensions }) => 'AutoScalingGroupName' in dimensions)).toBe(true);
+    expect(node.world.calls.of('heartbeat').length).toBeGreaterThan(0);
+    expect(node.world.calls.of('readMembership')).toHaveLength(1);
+    await agent.stop();
+  });
+});
