@@ -90,7 +90,8 @@ function boring(scenario: Scenario, pace: Bored['pace']): Scenario {
     daily: 0,
     pingAfterMs: 10_000,
     nodes: 1,
-    spot: false,
+    // It asks two questions more than one on demand.
+    spot: true,
     hasGroup: true,
     launchHook: true,
     terminateHook: true,
