@@ -13,6 +13,7 @@ import { publishMetrics } from './publish.ts';
 import { roster } from './roster.ts';
 import { openStatusBook, readStatus, type AgentStatus, type ConfigurationStatus, type StatusBook } from './status.ts';
 import { openSupervisor, type Supervisor } from './supervisor.ts';
+import { openUnderWay } from './under-way.ts';
 import { keepUp } from './upkeep.ts';
 import type { Desk } from './verdicts.ts';
 import { watch } from './watch.ts';
@@ -73,6 +74,7 @@ export async function runAgent(
     watchers,
     memories: openMemories(watchers, book),
     supervisor,
+    underWay: openUnderWay(),
     past: await readDeparture(host),
     bootId,
     onReturn: () => setJoined('joining', 'back in the group'),

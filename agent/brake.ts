@@ -27,10 +27,11 @@ export function openBrake(): MayGo {
   return async (host, place, reason, sharePercent, signal) => {
     const { cluster, arn } = place;
     const readQueue = () => askOnce(host, signal, (inner) => host.cloud.readLeaveQueue(cluster, reason, inner));
+    const lookedAt = host.clock.uptime();
     let queue = await readQueue();
     if (!queue.some((entry) => entry.arn === arn)) {
       sure = undefined;
-      sure = await takePlace(host, place, reason, queue, signal);
+      sure = await takePlace(host, place, reason, { queue, lookedAt }, signal);
       await host.clock.sleep(settleMs, signal);
       queue = await readQueue();
     }
@@ -51,15 +52,14 @@ async function takePlace(
   host: Host,
   { cluster, arn }: Place,
   reason: string,
-  queue: readonly { since: number }[],
+  { queue, lookedAt }: { queue: readonly { since: number }[]; lookedAt: number },
   signal: AbortSignal,
 ): Promise<number | undefined> {
   // Behind everybody who is there: with a clock that is slow it would step in front of one that has gone already.
   const since = Math.max(host.clock.now(), ...queue.map((entry) => entry.since + 1));
-  const asked = host.clock.uptime();
   await askOnce(host, signal, (inner) => host.cloud.queueToLeave(cluster, arn, reason, since, inner));
-  // Others wait so long before they look.
-  return host.clock.uptime() - asked > settleMs ? undefined : since;
+  // Others wait so long before they look; and those who came after this one had looked are not seen in its queue.
+  return host.clock.uptime() - lookedAt > settleMs ? undefined : since;
 }
 
 async function isDraining(host: Host, { cluster, arn }: Place, signal: AbortSignal): Promise<boolean> {

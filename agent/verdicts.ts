@@ -9,6 +9,7 @@ import { mayOverrule } from './departure/order.ts';
 import { calledOff, ordered, over, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from './supervisor.ts';
+import type { UnderWay } from './under-way.ts';
 import type { Order, Watcher, Wish } from './watcher.ts';
 
 /** Removing the images of a full disk takes minutes. */
@@ -26,6 +27,7 @@ export interface Desk {
   watchers: readonly Watcher[];
   memories: Memories;
   supervisor: Supervisor;
+  underWay: UnderWay;
   /** The departure that an earlier process or boot has left on disk, until it is dealt with. */
   past: DepartureState | undefined;
   bootId: string;
@@ -42,9 +44,17 @@ export async function carryOut(desk: Desk, watcher: Watcher, verdict: Verdict, s
       desk.host.log.warn('noticed', { watcher: watcher.name, reason: verdict.reason });
       return;
     case 'treat':
-      return treat(desk, watcher, verdict.attempt, verdict.reason, signal);
+      return desk.underWay.run(
+        watcher.name,
+        (inner) => treat(desk, watcher, verdict.attempt, verdict.reason, inner),
+        signal,
+      );
     case 'leave':
-      return orderToLeave(desk, watcher, verdict.wish, signal);
+      return desk.underWay.run(
+        watcher.name,
+        (inner) => orderToLeave(desk, watcher, verdict.wish, inner, signal),
+        signal,
+      );
     case 'recover':
       return recover(desk, watcher, signal);
     case 'undo':
@@ -67,7 +77,14 @@ async function treat(
   else host.log.info('waits for its turn', { watcher: name, reason });
 }
 
-async function orderToLeave(desk: Desk, watcher: Watcher, wish: Wish, signal: AbortSignal): Promise<void> {
+/** `signal` lasts until a person takes it back, `lasting` for as long as the agent lives. */
+async function orderToLeave(
+  desk: Desk,
+  watcher: Watcher,
+  wish: Wish,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+): Promise<void> {
   const { host, memories, supervisor, past } = desk;
   const { name } = watcher;
   if (name === 'termination-protection') throw new TypeError('termination protection is no reason to leave');
@@ -86,7 +103,7 @@ async function orderToLeave(desk: Desk, watcher: Watcher, wish: Wish, signal: Ab
   }
   memories.remember(name, ordered(memories.recall(name), wish));
   await supervisor.follow(memories.wanted() ?? { ...wish, cause: name });
-  scheduleUndo(desk, watcher, wish.undoAfterMs, signal);
+  scheduleUndo(desk, watcher, wish.undoAfterMs, lasting);
 }
 
 /** What this watcher saw is over. */
@@ -161,10 +178,13 @@ function isLeaving({ memories, supervisor }: Desk): boolean {
 
 /** A person wants the node to stay: everything is called off that is not somebody else's decision. */
 async function undoAll(desk: Desk, operator: Watcher, reason: string, signal: AbortSignal): Promise<void> {
-  const { host, watchers, memories } = desk;
-  for (const { name } of watchers) {
-    if (mayOverrule(name)) memories.remember(name, calledOff(memories.recall(name)));
-  }
+  const { host, watchers, memories, underWay } = desk;
+  const overruled = watchers.map(({ name }) => name).filter(mayOverrule);
+  const callOff = () => overruled.forEach((name) => memories.remember(name, calledOff(memories.recall(name))));
+  callOff();
+  // A treatment that is just being given would make the node DRAINING again, which nobody would undo any more.
+  await Promise.all(overruled.map((name) => underWay.stop(name)));
+  callOff();
   memories.clearAdded();
   const kept = memories.wanted();
   if (kept !== undefined) host.log.warn('cannot stay', { cause: kept.cause, reason: kept.reason });

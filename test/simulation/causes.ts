@@ -8,6 +8,7 @@ export type Reason =
   | 'scale-in'
   | 'rebalance'
   | 'maintenance'
+  | 'retirement'
   | 'operator'
   | 'drain-only'
   | 'disk'

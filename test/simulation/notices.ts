@@ -94,7 +94,7 @@ function maintain(region: Region, sky: Sky, node: Node): void {
   const inMs = chance.pick([600_000, 3_600_000, 86_400_000]);
   const id = `instance-event-${region.stats.events}${node.id}`;
   tell(region, node, `maintenance ${code} in ${inMs / 60_000} min`);
-  const atOnce = code === 'instance-retirement' || code === 'instance-stop';
+  const atOnce = isAtOnce(code);
   const known = atOnce || code !== 'instance-of-the-future';
   const notBefore = clock.now() + node.wallOffset + inMs;
   const event = { id, code, state: 'active' as const, notBefore, description: '' };
@@ -102,7 +102,9 @@ function maintain(region: Region, sky: Sky, node: Node): void {
   const dueMs = atOnce ? 0 : Math.max(0, inMs - leadSeconds * 1000);
   const due = () => {
     if (action !== 'leave' || !known) return;
-    if (node.metadata.maintenance.includes(event)) begin(node, 'maintenance', clock.uptime());
+    if (!node.metadata.maintenance.includes(event)) return;
+    begin(node, 'maintenance', clock.uptime());
+    if (atOnce) begin(node, 'retirement', clock.uptime());
   };
   // Clocks that jump may see it early or late: due is when anybody may say so.
   if (dueMs < 3_700_000) due();
@@ -117,6 +119,11 @@ function maintain(region: Region, sky: Sky, node: Node): void {
       else reboot(region, sky, node);
     });
   }
+}
+
+/** For these nobody waits until their time has come. */
+function isAtOnce(code: string): boolean {
+  return code === 'instance-retirement' || code === 'instance-stop';
 }
 
 /** The metadata forgets an event, and lists it again some minutes later. */
@@ -137,8 +144,11 @@ function leaveOut(region: Region, node: Node, event: Node['metadata']['maintenan
 }
 
 function cancel(region: Region, node: Node, id: string): void {
-  node.metadata.maintenance = node.metadata.maintenance.filter((event) => event.id !== id);
-  if (node.metadata.maintenance.length === 0) finish(node, 'maintenance', region.clock.uptime());
+  const now = region.clock.uptime();
+  const left = node.metadata.maintenance.filter((event) => event.id !== id);
+  node.metadata.maintenance = left;
+  if (left.length === 0) finish(node, 'maintenance', now);
+  if (!left.some(({ code }) => isAtOnce(code))) finish(node, 'retirement', now);
 }
 
 /** `ecs-node leave`, `leave --no-terminate`, `stay`. */
@@ -157,6 +167,8 @@ function operate(region: Region, _sky: Sky, node: Node): void {
   const now = clock.uptime();
   // The last request counts.
   for (const reason of ['operator', 'drain-only'] as const) finish(node, reason, now);
+  // People may overrule it.
+  if (verb === 'stay') finish(node, 'retirement', now);
   if (verb !== 'stay') begin(node, verb === 'leave' ? 'operator' : 'drain-only', now);
   node.machine.files.set(paths.request, renderState(request));
 }

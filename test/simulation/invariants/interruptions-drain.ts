@@ -21,7 +21,7 @@ export const interruptionsDrain: Invariant = {
     if (status !== 'DRAINING') node.truth.drainingSince = undefined;
     else node.truth.drainingSince ??= now;
     if (status !== 'ACTIVE' || !isAble(node, now)) return undefined;
-    for (const reason of ['spot', 'scale-in', 'operator'] as const) {
+    for (const reason of ['spot', 'scale-in', 'operator', 'retirement'] as const) {
       const ms = lasting(node, reason, now);
       if (ms === undefined || !isAble(node, now - letGoMs(region, reason))) continue;
       const limit = boundMs(region, reason) + letGoMs(region, reason);
@@ -53,7 +53,12 @@ function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
 
 function boundMs({ scenario }: Region, reason: Reason): number {
   const { config, slowness } = scenario;
-  const poll = { spot: config.spot.pollSeconds, 'scale-in': config.autoScaling.pollSeconds, operator: 2 };
+  const poll = {
+    spot: config.spot.pollSeconds,
+    'scale-in': config.autoScaling.pollSeconds,
+    operator: 2,
+    retirement: config.maintenance.pollSeconds,
+  };
   const seconds = poll[reason as keyof typeof poll];
   const lateMs = reason === 'scale-in' ? 3_000 : 0;
   return (seconds <= 2 ? seconds * slowness : seconds) * 1000 + lateMs + actMs + (slowness - 1) * 2_000;

@@ -622,6 +622,34 @@ describe('an operator', () => {
     expect(stage.deeds()).not.toContain('activate');
   });
 
+  // The call that drained it was still under way as it was made ACTIVE: it was DRAINING for ever, and nobody's.
+  it('who wants a node back while its disk is being treated has it back', async () => {
+    const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
+    stage.world.calls.delays('drain', 10_000, 1);
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'drain') ask(stage, 'stay');
+    };
+    stage.fillDisk(95);
+    await run(hour);
+    expect(stage.deeds()).toContain('drain');
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
+  it('who wants a node back while it waits for its turn to leave keeps it', async () => {
+    const { stage, run, agent } = await inService();
+    [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'queueToLeave') ask(stage, 'stay');
+    };
+    await run(hour);
+    expect(stage.deeds()).toContain('queueToLeave');
+    expect(stage.deeds()).not.toContain('drain');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
   // The disk had kept it DRAINING until somebody wanted it to stay; a reboot that was announced and taken back then kept it so for ever.
   it('who wants a node in service in spite of its disk has it back also after a maintenance that was taken back', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));

@@ -144,6 +144,35 @@ describe('a node whose clock is slow', () => {
   });
 });
 
+describe('a node that hears of the queue late', () => {
+  // The answer took a quarter of a minute, in which another one came and went; with a slow clock this one stood in front of it.
+  it('does not step in front of one that came and went meanwhile', async () => {
+    const { host, world } = openFakeHost();
+    const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
+    const [quick, late] = [place(world.cluster.addInstance()), place(world.cluster.addInstance())];
+    const heard = host.cloud.readLeaveQueue;
+    let isFirst = true;
+    const hearsLate: typeof host = {
+      ...host,
+      clock: { ...host.clock, now: () => host.clock.now() - hour },
+      cloud: {
+        ...host.cloud,
+        async readLeaveQueue(...given) {
+          const queue = await heard(...given);
+          if (isFirst) await host.clock.sleep(15_000, never);
+          isFirst = false;
+          return queue;
+        },
+      },
+    };
+    const [lateGoes, quickGoes] = [openBrake(), openBrake()];
+    const asked = lateGoes(hearsLate, late, 'disk', 10, never);
+    expect(await world.clock.finish(quickGoes(host, quick, 'disk', 10, never))).toBe(true);
+    expect(await world.clock.finish(asked)).toBe(false);
+    expect(await world.clock.finish(lateGoes(hearsLate, late, 'disk', 10, never))).toBe(false);
+  });
+});
+
 describe('a place in the queue that may have come late', () => {
   /** Two nodes of a small cluster; the call with which the first asks for its place is never answered, and takes effect when told. */
   async function setQueue() {
