@@ -23,7 +23,7 @@ export interface AgentOptions {
   /** Takes the node out of its registrar. */
   deregister: Deeds['deregister'];
   /** Asked before a node that cannot join dies, e.g. by the storm guard, which may make it wait. False: try to join again. */
-  mayDie?(signal: AbortSignal): Promise<boolean>;
+  mayDie?(signal: AbortSignal, sighting: Sighting): Promise<boolean>;
   /** What the node keeps up to date; none by default. */
   chores?: readonly Chore[];
   /** Resolves when another agent, with another configuration, is to take over; this one ends as soon as no departure is under way. */
@@ -184,7 +184,11 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   }
 }
 
-async function cannotJoin({ desk, options, setJoined }: Joining, error: unknown, signal: AbortSignal): Promise<void> {
+async function cannotJoin(
+  { desk, options, setJoined, sighting }: Joining,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<void> {
   const { host, config, memories, supervisor } = desk;
   const reason = messageOf(error);
   host.log.error('cannot join', { error: reason });
@@ -192,7 +196,7 @@ async function cannotJoin({ desk, options, setJoined }: Joining, error: unknown,
   if (!(error instanceof Refused) || config.bootstrap.onFailure === 'keep') return;
   // Whoever has drained it by hand wants to look at it.
   if (memories.wanted()?.cause === 'operator') return;
-  if (options.mayDie !== undefined && !(await options.mayDie(signal))) return;
+  if (options.mayDie !== undefined && !(await options.mayDie(signal, sighting))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);
   await supervisor.follow(memories.wanted() ?? order);

@@ -62,7 +62,7 @@ export type Times = Pick<LifecycleHook, 'heartbeatSeconds' | 'globalSeconds'>;
 /** What spares questions. */
 export interface Known {
   /** Where somebody else may have asked for the group's name. */
-  sighting?: Sighting;
+  sighting?: Sighting | undefined;
   /** Between two heartbeats, where the configuration says it. */
   heartbeatSeconds?: number | undefined;
 }
@@ -76,14 +76,16 @@ export async function keepHookAlive(
   known: Known = {},
 ): Promise<void> {
   try {
-    const found = await findPatiently(host, name, known, signal);
+    const { heartbeatSeconds, sighting = {} } = known;
+    await untilNextIsDue(host, known, signal);
+    const found = await findPatiently(host, name, { heartbeatSeconds, sighting }, signal);
     if (found === undefined) return;
     onHook(found.hook);
     const everyMs = heartbeatEveryMs(found.hook);
     const endsAt = host.clock.uptime() + found.hook.globalSeconds * 1000 - globalMarginMs;
     await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - found.beatenAt)), signal);
     while (host.clock.uptime() < endsAt) {
-      const beaten = await beat(host, found.group, name, signal);
+      const beaten = await beat(host, found.group, name, sighting, signal);
       const againMs = Math.min(everyMs, Math.max(retryMs, found.hook.heartbeatSeconds * 1000 * retryShare));
       await host.clock.sleep(beaten ? everyMs : spread(againMs), signal);
     }
@@ -93,20 +95,26 @@ export async function keepHookAlive(
   }
 }
 
+/** The last one, of whatever the node did then, still holds: a node that tries to join again and again needs no more of them. */
+async function untilNextIsDue(host: Host, { heartbeatSeconds, sighting }: Known, signal: AbortSignal): Promise<void> {
+  if (heartbeatSeconds === undefined || sighting?.beatenAt === undefined) return;
+  const dueAt = sighting.beatenAt + heartbeatEveryMs({ heartbeatSeconds });
+  await host.clock.sleep(Math.max(0, dueAt - host.clock.uptime()), signal);
+}
+
 async function findPatiently(
   host: Host,
   name: string,
-  known: Known,
+  { heartbeatSeconds, sighting }: Known & { sighting: Sighting },
   signal: AbortSignal,
 ): Promise<{ group: string; hook: Times; beatenAt: number } | undefined> {
-  const { heartbeatSeconds, sighting = {} } = known;
   let beaten: Beat | undefined;
   for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
     try {
       const group = await readGroup(host, sighting, signal);
       if (group === undefined) return undefined;
       // First what keeps the node alive, whatever its hook's time is: where thousands ask, each answer may take minutes.
-      beaten ??= await beatFirst(host, group, name, signal);
+      beaten ??= await beatFirst(host, group, name, sighting, signal);
       const { at: beatenAt, active } = beaten;
       if (active && heartbeatSeconds !== undefined) {
         return { group, hook: { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) }, beatenAt };
@@ -127,24 +135,40 @@ interface Beat {
 }
 
 /** A refusal is no reason to try again: the hook, or its absence, is found out next. */
-async function beatFirst(host: Host, group: string, name: string, signal: AbortSignal): Promise<Beat> {
-  const at = host.clock.uptime();
+async function beatFirst(
+  host: Host,
+  group: string,
+  name: string,
+  sighting: Sighting,
+  signal: AbortSignal,
+): Promise<Beat> {
   try {
-    const active = await askOnce(host, signal, (inner) => host.cloud.heartbeat(group, name, inner));
-    host.log.debug('heartbeat', { hook: name, active });
-    return { at, active };
+    return await send(host, group, name, sighting, signal);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
-    return { at, active: false };
+    return { at: host.clock.uptime(), active: false };
   }
 }
 
+async function send(host: Host, group: string, name: string, sighting: Sighting, signal: AbortSignal): Promise<Beat> {
+  const at = host.clock.uptime();
+  const active = await askOnce(host, signal, (inner) => host.cloud.heartbeat(group, name, inner));
+  host.log.debug('heartbeat', { hook: name, active });
+  if (active) sighting.beatenAt = at;
+  return { at, active };
+}
+
 /** False only when AWS gave no answer: a hook that is not active (yet) needs no haste. */
-async function beat(host: Host, group: string, name: string, signal: AbortSignal): Promise<boolean> {
+async function beat(
+  host: Host,
+  group: string,
+  name: string,
+  sighting: Sighting,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    const active = await askOnce(host, signal, (inner) => host.cloud.heartbeat(group, name, inner));
-    host.log.debug('heartbeat', { hook: name, active });
+    await send(host, group, name, sighting, signal);
     return true;
   } catch (error) {
     signal.throwIfAborted();

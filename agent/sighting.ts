@@ -1,4 +1,4 @@
-/** What AWS has said of this node already: of thousands that are launched at once nobody may ask the same again. */
+/** What AWS has said to this node already: of thousands that are launched at once nobody may ask the same again. */
 
 import type { ContainerInstance, Host } from '../core/host.ts';
 import { readGroupTag } from '../upkeep/group-tag.ts';
@@ -10,6 +10,8 @@ export interface Sighting {
   seen?: { at: number; instance: ContainerInstance };
   /** The name of its Auto Scaling group, which an instance changes so seldom that a restart of the agent may learn of it. */
   group?: string | undefined;
+  /** Uptime at which Auto Scaling was last asked for more time for the launch hook, and gave it. */
+  beatenAt?: number;
 }
 
 /** Undefined where the node is in no group. */

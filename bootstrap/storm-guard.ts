@@ -4,6 +4,7 @@ import type { Config } from '../core/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
 import { spread, within } from '../core/patience.ts';
+import { readGroupTag } from '../upkeep/group-tag.ts';
 
 export type Storm =
   | { kind: 'proceed'; failures: number }
@@ -101,10 +102,11 @@ async function look(host: Host, config: Config, signal: AbortSignal): Promise<{ 
   const now = host.clock.now();
   const { instanceId } = host.identity;
   try {
-    const membership = await within(callMs, (inner) => host.cloud.readMembership(inner), host.clock, signal);
+    const readMembership = (inner: AbortSignal) => host.cloud.readMembership(inner);
+    const tagged = await readGroupTag(host, signal);
+    const group = tagged ?? (await within(callMs, readMembership, host.clock, signal))?.group;
     // Without a group nobody launches another node.
-    if (membership === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
-    const { group } = membership;
+    if (group === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
     // And the launch of whoever died at the beginning of the window.
     const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
     const since = now - Math.max(historyMs, windowMs);

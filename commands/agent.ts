@@ -63,7 +63,7 @@ function openTurns(caller: Caller, ground: Ground, identity: Identity, onReload:
     },
     options: (host, config) => ({
       deregister,
-      mayDie: (inner: AbortSignal) => mayDie(host, config, inner),
+      mayDie: (inner, sighting) => mayDie(host, config, inner, sighting),
       ...(watchdogMs !== undefined && { watchdogMs }),
     }),
   };

@@ -1,6 +1,7 @@
 /** Sends the launch hook's heartbeats beside some work that may take longer than the hook. */
 
 import { keepHookAlive, untilBeatIsDue } from '../agent/heartbeats.ts';
+import type { Sighting } from '../agent/sighting.ts';
 import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
 
@@ -11,13 +12,14 @@ export async function keepingHookAlive<T>(
   quietMs: number,
   signal: AbortSignal,
   work: () => Promise<T>,
+  sighting?: Sighting,
 ): Promise<T> {
   const { launchHook: hook, launchHookSeconds: heartbeatSeconds } = config.autoScaling;
   if (hook === undefined) return work();
   const done = new AbortController();
   const both = AbortSignal.any([signal, done.signal]);
   const heartbeats = untilBeatIsDue(host, config, quietMs, both)
-    .then(() => keepHookAlive(host, hook, () => {}, both, { heartbeatSeconds }))
+    .then(() => keepHookAlive(host, hook, () => {}, both, { heartbeatSeconds, sighting }))
     .catch(() => {});
   try {
     return await work();

@@ -1,5 +1,6 @@
 /** Asks the storm guard before a node dies that could not join; where nodes die one after another, it waits instead. */
 
+import type { Sighting } from '../agent/sighting.ts';
 import { readBootstrapState, writeState } from '../bootstrap/bootstrap.ts';
 import { hold } from '../bootstrap/holding.ts';
 import { readStorm, type Storm } from '../bootstrap/storm-guard.ts';
@@ -11,8 +12,8 @@ import { keepingHookAlive } from './keeping-hook-alive.ts';
 const quietMs = 10_000;
 
 /** False after the wait: try once more. */
-export async function mayDie(host: Host, config: Config, signal: AbortSignal): Promise<boolean> {
-  const storm = await keepingHookAlive(host, config, quietMs, signal, () => waitOut(host, config, signal));
+export async function mayDie(host: Host, config: Config, signal: AbortSignal, sighting?: Sighting): Promise<boolean> {
+  const storm = await keepingHookAlive(host, config, quietMs, signal, () => waitOut(host, config, signal), sighting);
   if (storm.kind === 'proceed') return true;
   const state = await readBootstrapState(host);
   if (state?.outcome === 'held') {

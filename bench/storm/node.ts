@@ -157,12 +157,17 @@ const pollMs = [1_600, 2_000] as const;
 /** In service these are the intervals at which the agent looks whether it has to join again, tells systemd that it lives, and refreshes its status. */
 const idleMs: ReadonlySet<number> = new Set([5_000, 30_000, 60_000]);
 
+/** Of a node that can never join: the signs of life for systemd, and when its status is written again. */
+const heldMs: ReadonlySet<number> = new Set([3_000, 30_000, 60_000]);
+
 /** A dead process wakes no more. */
 function openClock(world: World, node: StormNode, process: Process): Host['clock'] {
   const { clock } = world;
   const isAlive = () => process.alive;
   const waits = (ms: number) =>
-    (ms >= pollMs[0] && ms <= pollMs[1]) || (idleMs.has(ms) && node.inServiceAt !== undefined && !node.doomed);
+    (ms >= pollMs[0] && ms <= pollMs[1]) ||
+    (idleMs.has(ms) && node.inServiceAt !== undefined && !node.doomed) ||
+    (heldMs.has(ms) && world.flaw !== 'none');
   return {
     now: clock.now,
     uptime: clock.uptime,

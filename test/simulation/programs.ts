@@ -17,7 +17,12 @@ export const programs: Readonly<Record<'bootstrap' | 'agent', Program>> = {
   },
   async agent(host, config, signal) {
     const watchdogMs = 60_000;
-    await runAgent(host, config, { deregister, mayDie: (inner) => mayDie(host, config, inner), watchdogMs }, signal);
+    await runAgent(
+      host,
+      config,
+      { deregister, mayDie: (inner, sighting) => mayDie(host, config, inner, sighting), watchdogMs },
+      signal,
+    );
     return 0;
   },
 };

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { AgentOptions } from '../../../agent/agent.ts';
 import { join } from '../../../agent/join.ts';
+import { mayDie } from '../../../commands/may-die.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths, renderState } from '../../../core/state.ts';
 import { groupTag } from '../../../upkeep/group-tag.ts';
@@ -28,6 +30,14 @@ function launched(registersAfterMs = 5_000, config = hookOf(1800)) {
   });
   const joins = (host = stage.host) => join(host, config, () => {}, never);
   return { ...stage, joins, finish: () => stage.world.clock.finish(joins(), 3 * hour) };
+}
+
+/** As many as make the storm guard hold for hours. */
+function youngDeaths(now: number) {
+  return Array.from({ length: 6 }, (_, n) => `i-0000000000000000${n}`).flatMap((instanceId) => [
+    { kind: 'launch' as const, instanceId, at: now - 60_000, succeeded: true },
+    { kind: 'terminate' as const, instanceId, at: now, succeeded: true },
+  ]);
 }
 
 function bootedFirst({ world }: Pick<Stage, 'world'>, firstBootId: string): void {
@@ -133,6 +143,31 @@ describe('heartbeats among thousands', () => {
     await node.finish();
     expect(node.world.calls.of('readHooks').length).toBeGreaterThan(0);
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+});
+
+describe('a node that can never join', () => {
+  // Ten thousand of them, held by the storm guard, tried again every few minutes and sent a heartbeat each time: twice what Auto Scaling takes.
+  it('sends no heartbeat before the last one is half over, however often it tries', async () => {
+    const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
+    const config = configOf({ ...hookOf(1800), stormGuard: often });
+    const node = launched(1e9, config);
+    node.world.localAgent = { cluster: 'other', version: '1' };
+    node.world.group!.activities.push(...youngDeaths(node.world.clock.now()));
+    const mayHold: NonNullable<AgentOptions['mayDie']> = (inner, sighting) =>
+      mayDie(node.host, config, inner, sighting);
+    const agent = node.agent(node.host, { mayDie: mayHold });
+    await node.world.clock.run(100 * minute);
+    const beats = node.world.calls.of('heartbeat').map(({ at }) => at);
+    expect(beats.length).toBeGreaterThanOrEqual(5);
+    for (const [index, at] of beats.slice(1).entries()) {
+      expect(at - beats[index]!).toBeGreaterThanOrEqual(14 * minute);
+      expect(at - beats[index]!).toBeLessThanOrEqual(20 * minute);
+    }
+    expect(node.group.hooks[0]!.active).toBe(true);
+    expect(node.world.calls.of('readActivities').length).toBeGreaterThan(50);
+    expect(node.deeds()).not.toContain('terminateInGroup');
+    await agent.stop();
   });
 });
 
