@@ -5,7 +5,7 @@ import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { DepartureState } from '../core/state.ts';
 import { isOver, isRevocable, merge } from './departure/order.ts';
-import { undoDeparture } from './departure/undo.ts';
+import { undoDeparture, type Undoing } from './departure/undo.ts';
 import { leave, type Deeds } from './leave.ts';
 import type { Order } from './watcher.ts';
 
@@ -13,7 +13,7 @@ export interface Supervisor {
   /** Leaves for `order`; one under way takes it into account. Returns when the new order is being carried out. */
   follow(order: Order): Promise<void>;
   /** Calls the departure off. False: too late, it goes on. Throws when ECS could not be told. */
-  callOff(why: string, keepDraining: boolean): Promise<boolean>;
+  callOff(undoing: Undoing): Promise<boolean>;
   /** The departure under way, or what is left of the last one. */
   state(): DepartureState | undefined;
   /** Aborts when the next departure begins. */
@@ -79,13 +79,13 @@ export function openSupervisor(host: Host, config: Config, deeds: Deeds, signal:
         if (order.ending !== 'remain') parting.abort(new Error('the node leaves its group'));
       });
     },
-    callOff: (why, keepDraining) =>
+    callOff: (how) =>
       inTurn(async () => {
         undoing = new AbortController();
         const both = AbortSignal.any([signal, undoing.signal]);
         if (state !== undefined && state.undoneAt === undefined && !isRevocable(state)) return false;
         await stop('called off');
-        const undone = await undoDeparture(host, config, why, keepDraining, both);
+        const undone = await undoDeparture(host, config, how, both);
         if (undone) state = undefined;
         if (beginning.signal.aborted) beginning = new AbortController();
         if (parting.signal.aborted) parting = new AbortController();

@@ -6,6 +6,7 @@ import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
 import type { DepartureState } from '../core/state.ts';
 import { mayOverrule } from './departure/order.ts';
+import type { Undoing } from './departure/undo.ts';
 import { calledOff, ordered, over, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -88,7 +89,7 @@ async function orderToLeave(
   const { host, memories, supervisor, past } = desk;
   const { name } = watcher;
   if (name === 'termination-protection') throw new TypeError('termination protection is no reason to leave');
-  if (wish.key !== undefined && past?.undoneAt !== undefined && past.key === wish.key) {
+  if (wish.key !== undefined && past?.undoneAt !== undefined && !past.eventGone && past.key === wish.key) {
     // Called off before a restart: the event is still listed, the decision stands.
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;
@@ -115,7 +116,7 @@ async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promi
   if (before.wish !== undefined) {
     memories.remember(name, calledOff(before));
     try {
-      const stays = await reconsider(desk, `${name}: ${before.wish.reason}: over`, name);
+      const stays = await reconsider(desk, `${name}: ${before.wish.reason}: over`, name, true);
       if (!stays) await endHere(desk, supervisor.state());
       isUndone = stays && (await undoTreatment(desk, watcher, signal));
     } catch (error) {
@@ -126,7 +127,7 @@ async function recover(desk: Desk, watcher: Watcher, signal: AbortSignal): Promi
     const mine = past !== undefined && past.cause === name && past.undoneAt === undefined;
     // One that has just begun for something else may not have written its state yet; one that begins meanwhile waits its turn.
     if (mine && supervisor.state() === undefined && !isLeaving(desk)) {
-      const undone = await supervisor.callOff(`${name}: over`, memories.isTreatedByOther(name));
+      const undone = await supervisor.callOff(undoingOf(desk, `${name}: over`, name, true));
       desk.past = undefined;
       if (!undone) await endHere(desk, past);
     }
@@ -147,8 +148,12 @@ async function endHere({ memories, supervisor }: Desk, state: DepartureState | u
   await supervisor.follow(order);
 }
 
+function undoingOf({ memories }: Desk, why: string, except: Watcher['name'], eventGone: boolean): Undoing {
+  return { why, keepDraining: memories.isTreatedByOther(except), eventGone };
+}
+
 /** Goes on with what is still wanted, or stays. False: too late to stay. */
-async function reconsider(desk: Desk, why: string, except: Watcher['name']): Promise<boolean> {
+async function reconsider(desk: Desk, why: string, except: Watcher['name'], eventGone = false): Promise<boolean> {
   const { memories, supervisor, onReturn } = desk;
   const next = memories.wanted();
   if (next !== undefined) {
@@ -157,7 +162,7 @@ async function reconsider(desk: Desk, why: string, except: Watcher['name']): Pro
   }
   const state = supervisor.state();
   if (state === undefined) return true;
-  const undone = await supervisor.callOff(why, memories.isTreatedByOther(except));
+  const undone = await supervisor.callOff(undoingOf(desk, why, except, eventGone));
   if (undone && state.returns === true) onReturn();
   return undone;
 }
@@ -195,7 +200,7 @@ async function undoAll(desk: Desk, operator: Watcher, reason: string, signal: Ab
 }
 
 /** A departure that time undoes, when nothing else has followed by then. */
-function scheduleUndo(desk: Desk, watcher: Watcher, ms: number | undefined, signal: AbortSignal): void {
+export function scheduleUndo(desk: Desk, watcher: Watcher, ms: number | undefined, signal: AbortSignal): void {
   if (ms === undefined) return;
   const { host, memories, supervisor } = desk;
   const undo = async () => {
@@ -216,59 +221,4 @@ function scheduleUndo(desk: Desk, watcher: Watcher, ms: number | undefined, sign
   undo().catch((error: unknown) => {
     if (!signal.aborted) host.log.error('not undone', { watcher: watcher.name, error: messageOf(error) });
   });
-}
-
-/** Goes on with the departure that an earlier process has begun. */
-export async function resumePast(desk: Desk, signal: AbortSignal): Promise<void> {
-  const { past, watchers, memories, supervisor } = desk;
-  if (past === undefined || past.undoneAt !== undefined) return resumeWish(desk, signal);
-  if (past.cause === 'bootstrap-failed') return;
-  // After a boot the machine may be back from where somebody else had sent it: the watcher looks first.
-  if (past.bootId !== desk.bootId && (past.ending === 'await' || past.phase === 'done')) return;
-  const order = orderOf(past);
-  const watcher = watchers.find(({ name }) => name === order.cause);
-  if (watcher === undefined) memories.add(order);
-  else {
-    const memory = memories.recall(watcher.name);
-    // What was saved knows when it may be revoked.
-    memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
-  }
-  await supervisor.follow(memories.wanted() ?? order);
-  if (watcher !== undefined) scheduleUndo(desk, watcher, order.undoAfterMs, signal);
-}
-
-/** An agent that died between its decision and the first line of its departure has marked the event as handled: nobody else would act. */
-async function resumeWish(desk: Desk, signal: AbortSignal): Promise<void> {
-  const { past, watchers, memories, supervisor } = desk;
-  const wanted = memories.wanted();
-  const watcher = watchers.find(({ name }) => name === wanted?.cause);
-  if (wanted === undefined || watcher === undefined) return;
-  if (past !== undefined && past.cause === wanted.cause && past.key === wanted.key) {
-    // Undone after it had been decided.
-    memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
-    return;
-  }
-  await supervisor.follow(wanted);
-  scheduleUndo(desk, watcher, wanted.undoAfterMs, signal);
-}
-
-/** As long as any of the watchers that expect the machine back waits. */
-const cameBackMs = 180_000;
-
-/** The order that a departure on disk was given. */
-function orderOf(state: DepartureState): Order {
-  const { cause, reason, ending, key, hardDeadline, deadline, undoAt, returns, startedAt } = state;
-  return {
-    cause,
-    reason,
-    ending,
-    ...(key !== undefined && { key }),
-    ...(hardDeadline === true && { deadline }),
-    ...(undoAt !== undefined && { undoAfterMs: Math.max(0, undoAt - startedAt) }),
-    ...(returns && { returns }),
-    // An event that is not listed any more when the node comes up again was cancelled.
-    ...(key !== undefined && mayOverrule(cause) && { revocableAfterMs: 0 }),
-    // Killed before it had noted how: who was to come back has come back when the event is gone for long.
-    ...(key !== undefined && !mayOverrule(cause) && returns && { revocableAfterMs: cameBackMs }),
-  };
 }

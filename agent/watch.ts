@@ -4,7 +4,8 @@ import { messageOf } from '../core/errors.ts';
 import { within } from '../core/patience.ts';
 import { judge, type Memory } from './judge.ts';
 import type { StatusBook, WatcherStatus } from './status.ts';
-import { carryOut, resumePast, type Desk } from './verdicts.ts';
+import { resumePast } from './resume.ts';
+import { carryOut, type Desk } from './verdicts.ts';
 import type { Finding, Watcher } from './watcher.ts';
 
 /** Questions that are asked seldom are asked first within this time, so that the status is complete soon after the start. */

@@ -40,6 +40,7 @@ export const isDepartureState = shaped({
   blockers: listOf(text),
   troubles: listOf(text),
   undoneAt: maybe(time),
+  eventGone: maybe(flag),
   key: maybe(text),
   bootId: maybe(text),
   hardDeadline: maybe(flag),

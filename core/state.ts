@@ -116,6 +116,8 @@ export interface DepartureState {
   troubles: string[];
   /** Set when it was undone (`ecs-node stay`, a cancelled event, a freed disk). */
   undoneAt?: number;
+  /** It was undone because its event was gone: listed again, that is a new one. */
+  eventGone?: true;
   /** Names the event that was the cause, without a clock: one that was undone is not obeyed again after a reboot. */
   key?: string;
   /** Of the boot in which it last ran. */

@@ -10,12 +10,19 @@ import { isRevocable, withTrouble } from './order.ts';
 /** The caller comes again when AWS needs longer. */
 const patienceMs = 60_000;
 
+export interface Undoing {
+  why: string;
+  /** Something else keeps it out of service. */
+  keepDraining: boolean;
+  /** Because what it left for is over, and not because somebody wants it to stay in spite of it. */
+  eventGone: boolean;
+}
+
 /** ACTIVE again, unless something else keeps the node out of service. Throws when ECS could not be told; false when it is too late. */
 export async function undoDeparture(
   host: Host,
   config: Config,
-  why: string,
-  keepDraining: boolean,
+  { why, keepDraining, eventGone }: Undoing,
   signal: AbortSignal,
 ): Promise<boolean> {
   const state = await readDeparture(host);
@@ -34,6 +41,7 @@ export async function undoDeparture(
     {
       ...state,
       undoneAt: host.clock.now(),
+      ...(eventGone && { eventGone }),
       blockers: [],
       troubles: balancersLeft ? withTrouble(state.troubles, trouble) : state.troubles,
     },

@@ -789,19 +789,29 @@ describe('a notice of EC2', () => {
   });
 
   // The metadata left it out for a minute: listed again, it counted as handled, and the machine was taken from under its tasks.
-  it('that is listed again is obeyed again', async () => {
-    const { stage, run, agent } = await inService();
-    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
-    const listed = [event({ code: 'instance-stop' })];
-    stage.world.metadata.maintenance = listed;
-    await run(5 * minute);
-    stage.world.metadata.maintenance = [];
-    await run(2 * minute);
-    expect(stage.own.status).toBe('ACTIVE');
-    stage.world.metadata.maintenance = listed;
-    await run(5 * minute);
-    expect(stage.own.status).toBe('DRAINING');
-    await agent.stop();
+  it('that is listed again is obeyed again, also by another agent, and by one whose predecessor was killed meanwhile', async () => {
+    for (const how of ['same', 'stopped', 'killed'] as const) {
+      const { stage, run, agent } = await inService();
+      const { cluster, metadata, calls } = stage.world;
+      cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      const listed = [event({ code: 'instance-stop' })];
+      metadata.maintenance = listed;
+      await run(5 * minute);
+      calls.onCall = ({ verb, args }) => {
+        if (how === 'killed' && verb === 'writeText' && String(args[1]).includes('"undoneAt"'))
+          calls.crashAt(1, 'after');
+      };
+      metadata.maintenance = [];
+      await run(2 * minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      calls.onCall = undefined;
+      if (how === 'stopped') await agent.stop();
+      const next = how === 'same' ? agent : stage.agent(how === 'killed' ? stage.world.restart() : stage.host);
+      metadata.maintenance = listed;
+      await run(5 * minute);
+      expect(stage.own.status).toBe('DRAINING');
+      await next.stop();
+    }
   });
 });
 
