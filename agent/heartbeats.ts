@@ -25,8 +25,10 @@ const retryMs = 10_000;
 /** A hook whose time is not known yet may have half a minute, or an hour while a thousand nodes ask the same. */
 const maxRetryMs = 60_000;
 
-/** Of the hook's whole time: thirty tries before it ends, and no more of the fleet's calls than that. */
-const retryShare = 1 / 30;
+/** Of the time that the hook has left, so that of thousands that ask whoever is nearest to its end is heard first; some fifty tries from half of it on. */
+const retryShare = 1 / 15;
+
+const retryAfterMs = (leftMs: number) => spread(Math.max(retryMs, leftMs * retryShare));
 
 /** Auto Scaling's own rule. */
 const globalSecondsOf = (heartbeatSeconds: number) => Math.min(172_800, 100 * heartbeatSeconds);
@@ -83,11 +85,13 @@ export async function keepHookAlive(
     onHook(found.hook);
     const everyMs = heartbeatEveryMs(found.hook);
     const endsAt = host.clock.uptime() + found.hook.globalSeconds * 1000 - globalMarginMs;
-    await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - found.beatenAt)), signal);
+    let answeredAt = found.beatenAt;
+    await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - answeredAt)), signal);
     while (host.clock.uptime() < endsAt) {
-      const beaten = await beat(host, found.group, name, sighting, signal);
-      const againMs = Math.min(everyMs, Math.max(retryMs, found.hook.heartbeatSeconds * 1000 * retryShare));
-      await host.clock.sleep(beaten ? everyMs : spread(againMs), signal);
+      const answered = await beat(host, found.group, name, sighting, signal);
+      if (answered) answeredAt = host.clock.uptime();
+      const leftMs = answeredAt + found.hook.heartbeatSeconds * 1000 - host.clock.uptime();
+      await host.clock.sleep(answered ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
     }
     host.log.warn('heartbeats end: the hook has no more time', { hook: name });
   } catch (error) {
@@ -108,6 +112,7 @@ async function findPatiently(
   { heartbeatSeconds, sighting }: Known & { sighting: Sighting },
   signal: AbortSignal,
 ): Promise<{ group: string; hook: Times; beatenAt: number } | undefined> {
+  const began = host.clock.uptime();
   let beaten: Beat | undefined;
   for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
     try {
@@ -124,7 +129,10 @@ async function findPatiently(
     } catch (error) {
       signal.throwIfAborted();
       host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
-      await host.clock.sleep(spread(pauseMs), signal);
+      // Begun when half of its time was left, where that is known.
+      const leftMs = began + (heartbeatSeconds ?? 0) * 500 - host.clock.uptime();
+      const isKnown = heartbeatSeconds !== undefined && beaten === undefined;
+      await host.clock.sleep(isKnown ? retryAfterMs(leftMs) : spread(pauseMs), signal);
     }
   }
 }

@@ -117,6 +117,19 @@ describe('heartbeats among thousands', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // Of ten thousand nodes that all asked once a minute some had no luck for half an hour.
+  it('are tried the more often the less time the hook has left', async () => {
+    const node = late();
+    node.world.calls.fails('heartbeat', new Unavailable('throttled'));
+    void node.joins().catch(() => {});
+    await node.world.clock.run(28 * minute);
+    const tries = node.world.calls.of('heartbeat').map(({ at }) => at);
+    const pauses = tries.slice(1).map((at, index) => at - tries[index]!);
+    expect(Math.min(...pauses.slice(0, 5))).toBeGreaterThanOrEqual(20_000);
+    expect(Math.max(...pauses.slice(-5))).toBeLessThanOrEqual(20_000);
+    expect(tries.length).toBeLessThanOrEqual(90);
+  });
+
   // Where that counted from the process's own start, one that was started again and again would never have sent any.
   it('are not put off by a process that is started again', async () => {
     const node = late();
