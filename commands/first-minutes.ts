@@ -10,6 +10,8 @@ import { readStorm } from '../bootstrap/storm-guard.ts';
 import type { Config } from '../core/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { within } from '../core/patience.ts';
+import type { DepartureState } from '../core/state.ts';
 import { keepingHookAlive } from './keeping-hook-alive.ts';
 
 /** Without a registrar a bootstrap is over by then. The shortest launch hook lasts 30 s, of which the machine's boot has taken some. */
@@ -21,6 +23,11 @@ const quietMs = 10_000;
  */
 export async function liveFirstMinutes(host: Host, config: Config, signal: AbortSignal): Promise<void> {
   const begun = await readDeparture(host);
+  if (begun !== undefined && (await isAwaited(host, begun, signal))) {
+    host.log.warn('not bootstrapped: the group ends the node', { cause: begun.cause, reason: begun.reason });
+    if (begun.cause === 'bootstrap-failed') throw new Refused(begun.reason);
+    return;
+  }
   if (begun !== undefined && !isOver(begun)) {
     // Cut off while it was leaving: there is no way back for a node that has failed.
     if (begun.cause === 'bootstrap-failed') {
@@ -34,6 +41,18 @@ export async function liveFirstMinutes(host: Host, config: Config, signal: Abort
     }
   }
   await keepingHookAlive(host, config, quietMs, signal, () => untilItWorks(host, config, signal));
+}
+
+/** One call; a group that says nothing by then costs no bootstrap its time. */
+const askMs = 30_000;
+
+/** It has left, and its group, which another hook may hold up, is about to end it: what it registers now would stay behind. */
+async function isAwaited(host: Host, left: DepartureState, signal: AbortSignal): Promise<boolean> {
+  if (left.phase !== 'done' || left.undoneAt !== undefined || left.ending === 'remain' || left.returns) return false;
+  const look = (inner: AbortSignal) => host.cloud.readMembership(inner);
+  const membership = await within(askMs, look, host.clock, signal).catch(() => undefined);
+  signal.throwIfAborted();
+  return membership !== undefined && /^(Warmed:)?Terminat/.test(membership.lifecycleState);
 }
 
 async function untilItWorks(host: Host, config: Config, signal: AbortSignal): Promise<void> {

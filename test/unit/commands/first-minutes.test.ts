@@ -232,6 +232,35 @@ test('a node that leaves for something else and has left its registrar does not 
   expect(read(world, paths.bootstrap)).toBeNull();
 });
 
+// Somebody else's hook still held it when it lost its power: it registered anew, and that record stayed behind.
+test.each([
+  ['bootstrap-failed', 'Terminating:Wait', 77],
+  ['disk', 'Terminating:Wait', 0],
+  ['disk', 'InService', 0],
+] as const)(
+  'a node that has left for %s, and is %s, registers only when nobody ends it',
+  async (cause, state, code) => {
+    const { world, host, clock } = open();
+    world.group!.lifecycleState = state;
+    const departure: DepartureState = {
+      instanceId: host.identity.instanceId,
+      cause,
+      reason: 'it was time',
+      startedAt: 0,
+      deadline: 0,
+      ending: 'terminate',
+      phase: 'done',
+      entered: {},
+      blockers: [],
+      troubles: [],
+    };
+    world.machine.files.set(paths.departure, renderState(departure));
+    const ended = liveFirstMinutes(host, opsworksConfig(), signal).then(() => 0, exitCode);
+    expect(await clock.finish(ended)).toBe(code);
+    expect(world.calls.verbs('cloud').includes('assign')).toBe(state === 'InService');
+  },
+);
+
 test.each([
   ['was called off', { undoneAt: 5 }],
   ['only drained it', { ending: 'remain' as const }],
