@@ -27,8 +27,8 @@ const opsworksMs = 6 * 3_600_000;
 /** Who has not registered in the first hour never does: the script asks once, and then only polls. */
 const scriptMs = 3_600_000;
 
-/** More than two windows of the storm guard; of ten thousand nodes until all are held. */
-const badImageHours = (nodes: number) => (nodes > mostTwice ? 0.25 : 2.5);
+/** Two windows of the storm guard, and for fewer nodes somewhat more. */
+const badImageHours = (nodes: number) => (nodes > mostTwice ? 2 : 2.5);
 
 const fleetsOf = (nodes: number): readonly [Booting, ...Booting[]] =>
   nodes > mostTwice

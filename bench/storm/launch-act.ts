@@ -35,8 +35,6 @@ export interface Booting {
   /** The bash script instead of ecs-node. */
   script?: true;
   limitMs?: number;
-  /** Of the launch hook; the template's by default. */
-  hookSeconds?: number;
 }
 
 /** With the world as it is then, to go on from there. */
@@ -65,7 +63,6 @@ async function bootAll(nodes: number, seed: number, booting: Booting, undisturbe
   return underControl(chance, async () => {
     const config = stormConfig(booting.registrar, booting.more);
     const world = openWorld(config, chance, 'none', undisturbed ? admitAll : undefined);
-    if (booting.hookSeconds !== undefined) world.hookSeconds.launch = booting.hookSeconds;
     for (let i = 0; i < nodes; i++) {
       if (booting.script) bootByScript(world, `i-${i.toString(16).padStart(17, '0')}`);
       else launch(world);
@@ -75,10 +72,14 @@ async function bootAll(nodes: number, seed: number, booting: Booting, undisturbe
   });
 }
 
+/** Nobody waits for a name: where EC2 has no time for it a node goes on. */
+const unawaited = 'ec2:CreateTags';
+
 /** How long the busiest bucket needs for what so many nodes need of it: calls ÷ rate. */
 function queueMs(ofOne: Traffic, nodes: number): number {
   const perLimit = new Map<Limit, number>();
   for (const [action, times] of accepted(ofOne)) {
+    if (action === unawaited) continue;
     const limit = limitOf(action);
     perLimit.set(limit, (perLimit.get(limit) ?? 0) + times);
   }
