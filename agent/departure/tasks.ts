@@ -40,9 +40,10 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
   const look = openSight(departure, place);
   // Who was DRAINING later than it began to wait gives its tasks as much time as any other.
   const since = Math.max(state.entered.tasks ?? host.clock.now(), state.drainedAt ?? 0);
-  const patienceMs = config.leave.drainSeconds * 1000 - Math.max(0, host.clock.now() - since);
-  const stopMs = state.hardDeadline === true ? departure.leftMs() - stopGraceMs : departure.leftMs();
-  const rest = await waitUntilGone(departure, look, Math.min(patienceMs, stopMs), signal);
+  const drainMs = config.leave.drainSeconds * 1000;
+  const stopMs = () => (state.hardDeadline === true ? departure.leftMs() - stopGraceMs : departure.leftMs());
+  const patienceMs = Math.min(drainMs - Math.max(0, host.clock.now() - since), stopMs());
+  const rest = await waitUntilGone(departure, look, patienceMs, signal, () => Math.min(drainMs, stopMs()));
   if (rest.length === 0) return stopDaemonTasks(departure, place, look, signal);
   if (config.leave.atDeadline === 'stop-tasks') {
     await departure.trouble('tasks stopped at the deadline', renderBlockers(departure.state.blockers));
@@ -75,18 +76,21 @@ function renderBlockers(blockers: readonly string[]): string {
   return blockers.slice(0, 10).join(', ') || 'unknown';
 }
 
-/** ARNs of what is still there when the time is up; empty when all is gone. */
+/** ARNs of what is still there when the time is up; empty when all is gone. `drainedMs`: the time from DRAINING on, when that comes only meanwhile. */
 async function waitUntilGone(
   departure: Departure,
   look: Look,
   withinMs: number,
   signal: AbortSignal,
+  drainedMs: () => number = () => 0,
 ): Promise<string[]> {
   const { clock, log } = departure.host;
-  const end = clock.uptime() + Math.max(0, withinMs);
+  let end = clock.uptime() + Math.max(0, withinMs);
   for (;;) {
     // As long as AWS had no answer when it was time to, tasks go on arriving.
+    const wasDrained = departure.state.drainedAt !== undefined;
     await tryToDrain(departure, signal);
+    if (!wasDrained && departure.state.drainedAt !== undefined) end = Math.max(end, clock.uptime() + drainedMs());
     const { blockers, taskArns, sure } = await look(signal);
     if (blockers.join() !== departure.state.blockers.join()) {
       await departure.note({ blockers });

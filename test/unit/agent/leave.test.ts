@@ -280,6 +280,18 @@ describe('a departure', () => {
     }
   });
 
+  // ECS was silent for minutes as the wait for the tasks began: they were cut off so many minutes early.
+  it('gives its tasks their time from DRAINING on, also when ECS answers only while it waits for them', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 900, atDeadline: 'leave-tasks' } }));
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 850_000 });
+    stage.world.calls.fails('drain', new Unavailable('connect ECONNREFUSED'));
+    stage.world.clock.schedule(500_000, () => stage.world.calls.heals());
+    const state = await stage.leaves();
+    expect(state.entered.tasks! - state.startedAt).toBeLessThan(400_000);
+    expect(state.drainedAt! - state.startedAt).toBeGreaterThanOrEqual(500_000);
+    expect(state.troubles.join()).not.toContain('tasks left');
+  });
+
   it('stops the tasks that are left at the deadline, or leaves them, as configured', async () => {
     for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
       const stage = setStage(configOf({ leave: { drainSeconds: 120, atDeadline } }));
