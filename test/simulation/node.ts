@@ -85,6 +85,8 @@ export interface Truth {
   jumpedAt: number;
   /** Since when it leaves, as it has written down. */
   leavingSince: number | undefined;
+  /** For what, and since when for that. */
+  leavingFor: { cause: string; since: number } | undefined;
   /** When it began to leave its registrar. */
   registrarAt: number;
   /** When a call to a load balancer went wrong last. */
@@ -163,6 +165,7 @@ export function openNode(region: Region, number: number): Node {
       rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
       leavingSince: undefined,
+      leavingFor: undefined,
       registrarAt: Infinity,
       elbTroubleAt: -Infinity,
       stubborn: instance.clearsIgnored,
@@ -231,9 +234,10 @@ export function ownInstance(region: Region, node: Node): FakeContainerInstance |
   return undefined;
 }
 
-/** An agent that is started again knows from the disk alone, in wall time, for how long it has waited; and the wall clock has jumped. */
+/** An agent that is started again, or that another order takes over, knows from the disk alone, in wall time, for how long it has waited; and the wall clock has jumped. */
 export function mistakesItsWait({ truth, agentStartedAt }: Node, since: number | undefined): boolean {
-  return since !== undefined && since < truth.jumpedAt && truth.jumpedAt < agentStartedAt;
+  const readAt = Math.max(agentStartedAt, truth.leavingFor?.since ?? -Infinity);
+  return since !== undefined && since < truth.jumpedAt && truth.jumpedAt < readAt;
 }
 
 /** What a program on this node is given. */

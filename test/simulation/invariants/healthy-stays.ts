@@ -42,6 +42,8 @@ export const healthyStays: Invariant = {
     if (verb !== 'writeText' || args[0] !== paths.departure) return undefined;
     const isOver = String(args[1]).includes('"undoneAt"');
     truth.leavingSince = isOver ? undefined : (truth.leavingSince ?? region.clock.uptime());
+    const [, cause = ''] = /"cause": "([^"]*)"/.exec(String(args[1])) ?? [];
+    if (truth.leavingFor?.cause !== cause) truth.leavingFor = { cause, since: region.clock.uptime() };
     return undefined;
   },
   afterEvent(region) {
