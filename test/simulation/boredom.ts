@@ -43,8 +43,9 @@ export async function boredom(seed: number, days: number, pace: Bored['pace'] = 
     await liveUntil(worker, begins);
     const first = await watchFor(worker, begins, ends);
     if (first.ok) return { ok: true, text: `${days} days of boredom, seed ${seed}: ${first.text}` };
-    // What leaks goes on leaking; what was odd does not happen again.
-    [begins, ends] = [days, 2 * days];
+    // What leaks goes on leaking; what was odd does not happen again. A list takes half of its room more at a time: from the
+    // first measures to the last it must have got so much longer, or its growth falls between them.
+    [begins, ends] = [days, 2.5 * days];
     const again = await watchFor(worker, begins, ends);
     const text = [first, again].map((part) => part.text).join('\n  once more: ');
     return { ok: again.ok, text: `${days} days of boredom, seed ${seed}: ${text}` };
