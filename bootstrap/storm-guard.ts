@@ -40,7 +40,31 @@ function youngDeaths(activities: readonly ScalingActivity[], longestMs: number):
     if (end !== undefined && end - launch.at <= longestMs) deaths.set(launch.instanceId, end);
     else if (end === undefined && !launch.succeeded) deaths.set(launch.instanceId, launch.at);
   }
+  const oldest = oldestAt(activities);
+  for (const [instanceId, at] of unlisted(activities, ends)) if (at - oldest <= longestMs) deaths.set(instanceId, at);
   return [...deaths.values()];
+}
+
+/** So long a history may have been cut off: the newest two thousand launches and terminations are read at most. */
+const maybeCutOff = 1_000;
+
+/** Deaths of nodes whose launch was too long ago, or too many launches ago, to be listed: nobody knows that such a node was old. */
+function unlisted(activities: readonly ScalingActivity[], ends: ReadonlyMap<string, number[]>): [string, number][] {
+  if (activities.length < maybeCutOff) return [];
+  const launched = new Set(launchesIn(activities).map(({ instanceId }) => instanceId));
+  return [...ends].flatMap(([instanceId, [at]]) =>
+    launched.has(instanceId) || at === undefined ? [] : [[instanceId, at]],
+  );
+}
+
+function oldestAt(activities: readonly ScalingActivity[]): number {
+  return activities.reduce((oldest, { at }) => Math.min(oldest, at), Infinity);
+}
+
+/** Not later than this; of a node that the group did not launch, now. */
+function launchedAt(activities: readonly ScalingActivity[], instanceId: string, now: number): number {
+  const own = activities.find(({ kind, instanceId: id }) => kind === 'launch' && id === instanceId);
+  return own?.at ?? (activities.length < maybeCutOff ? now : oldestAt(activities));
 }
 
 /** A launch without an instance (no capacity) is no death. */
@@ -113,8 +137,7 @@ async function look(host: Host, config: Config, signal: AbortSignal): Promise<{ 
     const read = (inner: AbortSignal) => host.cloud.readActivities(group, since, inner);
     const activities = await within(callMs, read, host.clock, signal);
     const others = activities.filter((activity) => activity.instanceId !== instanceId);
-    const launched = activities.find(({ kind, instanceId: id }) => kind === 'launch' && id === instanceId)?.at ?? now;
-    const storm = judgeStorm(others, config, now, now - launched);
+    const storm = judgeStorm(others, config, now, now - launchedAt(activities, instanceId, now));
     const turn = turnOf(others, instanceId);
     return { turn, storm: storm.kind === 'hold' ? { ...storm, group, waitMs: spread(storm.waitMs) } : storm };
   } catch (error) {

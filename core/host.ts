@@ -204,7 +204,7 @@ export interface GroupCloud {
   terminateInGroup(signal: AbortSignal): Promise<void>;
   /** SetInstanceHealth Unhealthy, grace period ignored: the group replaces the node in its own time. */
   reportUnhealthy(signal: AbortSignal): Promise<void>;
-  /** Launches and terminations in the group that began at or after `since` (milliseconds since 1970). */
+  /** Launches and terminations in the group that began at or after `since` (milliseconds since 1970); of a large group the newest two thousand. */
   readActivities(group: string, since: number, signal: AbortSignal): Promise<ScalingActivity[]>;
 }
 

@@ -90,6 +90,27 @@ describe('the storm guard', () => {
     expect(judge([end('i-old-1', now), end('i-old-2', now), end('i-old-3', now)])).toMatchObject({ failures: 0 });
   });
 
+  // Of ten thousand nodes of a bad image 318 died in two hours: the launches of most were too many launches ago to be listed.
+  it('counts deaths whose launch a long history may no longer list, unless they were old for certain', () => {
+    const listed = (count: number, minutesAgo: number) =>
+      Array.from({ length: count }, (_, i) => launch(`i-${i}`, now - minutesAgo * minute));
+    const unlisted = ['x', 'y', 'z'].map((id) => end(id, now - minute));
+    expect(judge([...listed(2_000, 10), ...unlisted])).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(judge([...listed(2_000, 60), ...unlisted])).toMatchObject({ kind: 'proceed', failures: 0 });
+    expect(judge([...listed(100, 10), ...unlisted])).toMatchObject({ kind: 'proceed', failures: 0 });
+    // Who has waited for hours itself: whoever waited beside it is young.
+    const waited = judgeStorm([...listed(2_000, 120), ...unlisted], config, now, 120 * minute);
+    expect(waited).toMatchObject({ kind: 'hold', failures: 3 });
+  });
+
+  it('has waited as long as the oldest that a long history lists, where its own launch is no longer in it', async () => {
+    const { host, world } = setStage(config);
+    const at = host.clock.now();
+    const listed = Array.from({ length: 2_000 }, (_, i) => launch(`i-${i}`, at - 120 * minute));
+    world.joinGroup('web').activities = [...listed, ...['x', 'y', 'z'].map((id) => end(id, at - minute))];
+    expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
+  });
+
   it('counts abandoned launches, but not those for which there was no capacity', () => {
     const abandoned = ['a', 'b', 'c'].map((id) => launch(id, now - minute, false));
     expect(judge(abandoned)).toMatchObject({ kind: 'hold', failures: 3 });
