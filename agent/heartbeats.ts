@@ -112,7 +112,7 @@ async function findPatiently(
   { heartbeatSeconds, sighting }: Known & { sighting: Sighting },
   signal: AbortSignal,
 ): Promise<{ group: string; hook: Times; beatenAt: number } | undefined> {
-  const began = host.clock.uptime();
+  sighting.firstDueAt ??= host.clock.uptime();
   let beaten: Beat | undefined;
   for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
     try {
@@ -129,8 +129,10 @@ async function findPatiently(
     } catch (error) {
       signal.throwIfAborted();
       host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
-      // Begun when half of its time was left, where that is known.
-      const leftMs = began + (heartbeatSeconds ?? 0) * 500 - host.clock.uptime();
+      // Of the hook, not of this try: who is held begins anew every few minutes.
+      const dueAt =
+        sighting.beatenAt === undefined ? sighting.firstDueAt : sighting.beatenAt + (heartbeatSeconds ?? 0) * 500;
+      const leftMs = dueAt + (heartbeatSeconds ?? 0) * 500 - host.clock.uptime();
       const isKnown = heartbeatSeconds !== undefined && beaten === undefined;
       await host.clock.sleep(isKnown ? retryAfterMs(leftMs) : spread(pauseMs), signal);
     }

@@ -12,6 +12,8 @@ export interface Sighting {
   group?: string | undefined;
   /** Uptime at which Auto Scaling was last asked for more time for the launch hook, and gave it. */
   beatenAt?: number;
+  /** Uptime at which the first heartbeat was due: half of the hook's time was left. */
+  firstDueAt?: number;
 }
 
 /** Undefined where the node is in no group. */
