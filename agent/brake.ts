@@ -5,6 +5,12 @@ import { settleMs } from '../core/patience.ts';
 import { askOnce } from './asking.ts';
 import type { Place } from './container-instance.ts';
 
+/**
+ * Who has taken a place waits so long before it looks: whoever came since, and did not see it in an answer that was `settleMs` old, had
+ * as long again to take its own, which takes as long again to be seen everywhere. With a clock that is slow it stands in front.
+ */
+const lookAfterMs = 3 * settleMs;
+
 /** How many may go at the same time: the share, and always one. */
 export function placesAtOnce(sharePercent: number, registered: number): number {
   return Math.max(1, Math.floor((sharePercent / 100) * registered));
@@ -32,7 +38,7 @@ export function openBrake(): MayGo {
     if (!queue.some((entry) => entry.arn === arn)) {
       sure = undefined;
       sure = await takePlace(host, place, reason, { queue, lookedAt }, signal);
-      await host.clock.sleep(settleMs, signal);
+      await host.clock.sleep(lookAfterMs, signal);
       queue = await readQueue();
     }
     const ahead = queue.findIndex((entry) => entry.arn === arn);

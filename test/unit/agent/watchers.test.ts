@@ -145,7 +145,7 @@ describe('a node whose clock is slow', () => {
 });
 
 describe('a node that hears of the queue late', () => {
-  // The answer took a quarter of a minute, in which another one came and went; with a slow clock this one stood in front of it.
+  // The answer took twenty seconds, in which another one came and went; with a slow clock this one stood in front of it.
   it('does not step in front of one that came and went meanwhile', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
@@ -159,7 +159,7 @@ describe('a node that hears of the queue late', () => {
         ...host.cloud,
         async readLeaveQueue(...given) {
           const queue = await heard(...given);
-          if (isFirst) await host.clock.sleep(15_000, never);
+          if (isFirst) await host.clock.sleep(20_000, never);
           isFirst = false;
           return queue;
         },
@@ -170,6 +170,29 @@ describe('a node that hears of the queue late', () => {
     expect(await world.clock.finish(quickGoes(host, quick, 'disk', 10, never))).toBe(true);
     expect(await world.clock.finish(asked)).toBe(false);
     expect(await world.clock.finish(lateGoes(hearsLate, late, 'disk', 10, never))).toBe(false);
+  });
+});
+
+describe('nodes that hear of the queue as it was seconds ago', () => {
+  // The second had not seen the first, whose clock was ten minutes ahead, and stood in front of it when the first had gone already.
+  it('do not both go, whatever their clocks say', async () => {
+    const { host, world } = openFakeHost();
+    const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
+    const [first, second] = [place(world.cluster.addInstance()), place(world.cluster.addInstance())];
+    const seen: { at: number; queue: Awaited<ReturnType<typeof host.cloud.readLeaveQueue>> }[] = [];
+    const record = async () => {
+      seen.push({ at: host.clock.uptime(), queue: await host.cloud.readLeaveQueue('demo', 'disk', never) });
+      world.clock.schedule(500, () => void record());
+    };
+    await record();
+    const readLeaveQueue = async () => seen.findLast(({ at }) => at <= host.clock.uptime() - 4_500)?.queue ?? [];
+    const hearsLate: typeof host = { ...host, cloud: { ...host.cloud, readLeaveQueue } };
+    const isAhead: typeof host = { ...hearsLate, clock: { ...host.clock, now: () => host.clock.now() + hour } };
+    const goes = [
+      openBrake()(isAhead, first, 'disk', 10, never),
+      host.clock.sleep(4_000, never).then(() => openBrake()(hearsLate, second, 'disk', 10, never)),
+    ];
+    expect(await world.clock.finish(Promise.all(goes))).toEqual([false, true]);
   });
 });
 
