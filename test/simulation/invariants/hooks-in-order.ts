@@ -38,13 +38,16 @@ export const hooksInOrder: Invariant = {
   },
 };
 
-function earlyLaunch({ clock, scenario }: Region, node: Node): string | undefined {
+function earlyLaunch(region: Region, node: Node): string | undefined {
+  const { clock, scenario } = region;
   if (node.bootstrapExit !== 0) return 'CONTINUE before the bootstrap was done';
   // A call that was under way when the hook timed out: nothing is left that it could complete.
   const { launchHook } = scenario.config.autoScaling;
   if (node.group?.hooks.some(({ name, active }) => name === launchHook && active) === false) return undefined;
   // On its way into a warm pool it need not be in service.
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
+  // A role that may not look into ECS has only the agent's word, while ECS may have lost sight of the node.
+  if (scenario.denied.includes('readContainerInstance') && ownInstance(region, node) !== undefined) return undefined;
   const { connectedAt } = node.truth;
   if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
   return 'CONTINUE though its ECS agent was not connected';
