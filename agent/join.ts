@@ -8,8 +8,8 @@ import { redact } from '../core/secrets.ts';
 import { askOnce } from './asking.ts';
 import { readLocalAgent } from './container-instance.ts';
 import { isFirstBoot } from './first-boot.ts';
-import { keepHookAlive, untilBeatIsDue } from './heartbeats.ts';
 import { runHooks } from './hooks.ts';
+import { keepingHookAlive } from './keeping-hook-alive.ts';
 import { askPool, completeLaunchHook, freshMs, waitOutOfPool, type Sight } from './launch.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -56,13 +56,8 @@ async function joinOutOfPool(
   sighting: Sighting,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { launchHook } = config.autoScaling;
-  const stopped = new AbortController();
-  const both = AbortSignal.any([signal, stopped.signal]);
   const sight: Sight = { waits: await isFirstBoot(host), sighting };
-  const heartbeats =
-    launchHook === undefined ? Promise.resolve() : beatWhenLate(host, config, launchHook, sighting, both);
-  try {
+  const work = async () => {
     const began = host.clock.uptime();
     do {
       if (!(await waitInService(host, config, tell, sighting, signal))) return false;
@@ -71,26 +66,8 @@ async function joinOutOfPool(
       // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts for nothing.
     } while (!(await completeLaunchHook(host, config, signal, freshMs, sight)));
     return true;
-  } finally {
-    stopped.abort(new Error('the launch is over'));
-    await heartbeats;
-  }
-}
-
-async function beatWhenLate(
-  host: Host,
-  config: Config,
-  hook: string,
-  sighting: Sighting,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await untilBeatIsDue(host, config, quietMs, signal);
-  } catch {
-    return;
-  }
-  const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
-  await keepHookAlive(host, hook, () => {}, signal, { sighting, heartbeatSeconds });
+  };
+  return keepingHookAlive(host, config, quietMs, signal, work, sighting);
 }
 
 /** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */

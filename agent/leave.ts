@@ -5,6 +5,7 @@ import { Refused } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { phases, type DepartureState, type Phase } from '../core/state.ts';
 import { ask } from './asking.ts';
+import { beside } from './beside.ts';
 import { announce } from './departure/announce.ts';
 import { hasBalancers, leaveBalancers } from './departure/balancers.ts';
 import { openDeparture, readDeparture, type Deeds, type Departure } from './departure/departure.ts';
@@ -75,19 +76,15 @@ export async function leave(
   const state = await openState(host, config, order);
   const departure = openDeparture(host, config, deeds, state, signal);
   if (isOver(state)) return state;
-  const stopped = new AbortController();
-  const both = AbortSignal.any([signal, stopped.signal]);
   await departure.note({});
   await drainAtOnce(departure, signal);
-  const heartbeats = Promise.all([keepTerminateHookAlive(departure, both), keepLaunchHookAlive(departure, both)]);
-  try {
+  const beat = (inner: AbortSignal) =>
+    Promise.all([keepTerminateHookAlive(departure, inner), keepLaunchHookAlive(departure, inner)]);
+  await beside(beat, signal, async () => {
     for (const phase of phasesOf(departure.state)) {
       if (phases.indexOf(phase) >= phases.indexOf(departure.state.phase)) await enter(departure, phase, signal);
     }
-  } finally {
-    stopped.abort(new Error('the departure is over'));
-    await heartbeats;
-  }
+  });
   const { cause, ending } = departure.state;
   host.log.warn('left', { cause, ending, ms: host.clock.now() - state.startedAt });
   await host.machine.say(`ecs-node: left (${cause})`);

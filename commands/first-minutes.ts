@@ -1,6 +1,8 @@
 /** The node's first minutes: bootstraps, and decides what a failure means for the node's life. */
 
+import { isEnding } from '../agent/departure/hook.ts';
 import { hasReached, isOver } from '../agent/departure/order.ts';
+import { keepingHookAlive } from '../agent/keeping-hook-alive.ts';
 import { leave, readDeparture } from '../agent/leave.ts';
 import { bootstrap } from '../bootstrap/bootstrap.ts';
 import { judgeFailure } from '../bootstrap/ending.ts';
@@ -12,7 +14,6 @@ import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
 import type { DepartureState } from '../core/state.ts';
-import { keepingHookAlive } from './keeping-hook-alive.ts';
 
 /** Without a registrar a bootstrap is over by then. The shortest launch hook lasts 30 s, of which the machine's boot has taken some. */
 const quietMs = 10_000;
@@ -52,7 +53,7 @@ async function isAwaited(host: Host, left: DepartureState, signal: AbortSignal):
   const look = (inner: AbortSignal) => host.cloud.readMembership(inner);
   const membership = await within(askMs, look, host.clock, signal).catch(() => undefined);
   signal.throwIfAborted();
-  return membership !== undefined && /^(Warmed:)?Terminat/.test(membership.lifecycleState);
+  return membership !== undefined && isEnding(membership);
 }
 
 async function untilItWorks(host: Host, config: Config, signal: AbortSignal): Promise<void> {

@@ -1,12 +1,12 @@
 /** Asks the storm guard before a node dies that could not join; where nodes die one after another, it waits instead. */
 
+import { keepingHookAlive } from '../agent/keeping-hook-alive.ts';
 import type { Sighting } from '../agent/sighting.ts';
 import { readBootstrapState, writeState } from '../bootstrap/bootstrap.ts';
 import { hold } from '../bootstrap/holding.ts';
 import { readStorm, type Storm } from '../bootstrap/storm-guard.ts';
 import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
-import { keepingHookAlive } from './keeping-hook-alive.ts';
 
 /** The shortest launch hook lasts 30 s; most reads of the history take less than this. */
 const quietMs = 10_000;

@@ -26,8 +26,10 @@ export async function confirmScaleIn(departure: Departure, signal: AbortSignal):
   await until("Auto Scaling's confirmation", look, { clock: host.clock, signal, withinMs, everyMs });
 }
 
-/** Whether it was in service or waited in a warm pool. */
-const isEnding = /^(Warmed:)?Terminat/;
+/** Whether its group ends it, from service or from a warm pool. */
+export function isEnding({ lifecycleState }: Membership): boolean {
+  return /^(Warmed:)?Terminat/.test(lifecycleState);
+}
 
 function isLeavingGroup({ lifecycleState }: Membership): boolean {
   return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
@@ -57,7 +59,7 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
   if (!isLeavingGroup(membership)) return undefined;
   // One that was told to end neither enters a pool nor stays in it: that is what was before.
-  if (state.ending === 'terminate' && !isEnding.test(lifecycleState)) return undefined;
+  if (state.ending === 'terminate' && !isEnding(membership)) return undefined;
   if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
   // A node on its way into the pool is held by the launch hook.
   const enters = lifecycleState === 'Warmed:Pending:Wait';

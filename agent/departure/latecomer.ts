@@ -1,5 +1,6 @@
 /** A node that ECS comes to know, or answers for, only while it leaves: drained all the same, and its tasks waited for. */
 
+import { beside } from '../beside.ts';
 import { keepHookAlive } from '../heartbeats.ts';
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
@@ -27,15 +28,8 @@ async function waitForLateTasks(departure: Departure, signal: AbortSignal): Prom
   const hook = config.autoScaling.terminateHook;
   if (hook === undefined || state.ending !== 'terminate' || !hasReached(state, 'terminate'))
     return waitForTasks(departure, signal);
-  const over = new AbortController();
-  const both = AbortSignal.any([signal, over.signal]);
-  const heartbeats = keepHookAlive(host, hook, () => {}, both);
-  try {
-    await waitForTasks(departure, signal);
-  } finally {
-    over.abort(new Error('the tasks are gone'));
-    await heartbeats;
-  }
+  const beat = (inner: AbortSignal) => keepHookAlive(host, hook, () => {}, inner);
+  await beside(beat, signal, () => waitForTasks(departure, signal));
 }
 
 /** As seldom as it is bearable for minutes: until the ECS agent has registered, each look may cost a call. */

@@ -159,17 +159,22 @@ describe('heartbeats among thousands', () => {
   });
 });
 
+/** Of the wrong cluster, in a group in which nodes die one after another: the storm guard holds it, and each minute it tries again. */
+function held() {
+  const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
+  const config = configOf({ ...hookOf(1800), stormGuard: often });
+  const node = launched(1e9, config);
+  node.world.localAgent = { cluster: 'other', version: '1' };
+  node.world.group!.activities.push(...youngDeaths(node.world.clock.now()));
+  const mayHold: NonNullable<AgentOptions['mayDie']> = (inner, sighting) => mayDie(node.host, config, inner, sighting);
+  return { node, starts: () => node.agent(node.host, { mayDie: mayHold }) };
+}
+
 describe('a node that can never join', () => {
   // Ten thousand of them, held by the storm guard, tried again every few minutes and sent a heartbeat each time: twice what Auto Scaling takes.
   it('sends no heartbeat before the last one is half over, however often it tries', async () => {
-    const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
-    const config = configOf({ ...hookOf(1800), stormGuard: often });
-    const node = launched(1e9, config);
-    node.world.localAgent = { cluster: 'other', version: '1' };
-    node.world.group!.activities.push(...youngDeaths(node.world.clock.now()));
-    const mayHold: NonNullable<AgentOptions['mayDie']> = (inner, sighting) =>
-      mayDie(node.host, config, inner, sighting);
-    const agent = node.agent(node.host, { mayDie: mayHold });
+    const { node, starts } = held();
+    const agent = starts();
     await node.world.clock.run(100 * minute);
     const beats = node.world.calls.of('heartbeat').map(({ at }) => at);
     expect(beats.length).toBeGreaterThanOrEqual(5);
@@ -187,15 +192,9 @@ describe('a node that can never join', () => {
 describe('a node that is held and tries again', () => {
   // Of ten thousand 318 were ended in two hours: with each try to join their heartbeats began anew, as seldom as at first.
   it('sends heartbeats the more often the less time its hook has left, however often it begins anew', async () => {
-    const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
-    const config = configOf({ ...hookOf(1800), stormGuard: often });
-    const node = launched(1e9, config);
-    node.world.localAgent = { cluster: 'other', version: '1' };
-    node.world.group!.activities.push(...youngDeaths(node.world.clock.now()));
+    const { node, starts } = held();
     node.world.calls.fails('heartbeat', new Unavailable('throttled'));
-    const mayHold: NonNullable<AgentOptions['mayDie']> = (inner, sighting) =>
-      mayDie(node.host, config, inner, sighting);
-    const agent = node.agent(node.host, { mayDie: mayHold });
+    const agent = starts();
     await node.world.clock.run(28 * minute);
     const at = (from: number, to: number) =>
       node.world.calls.of('heartbeat').filter((call) => call.at >= from * minute && call.at < to * minute).length;

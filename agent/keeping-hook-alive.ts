@@ -1,9 +1,10 @@
 /** Sends the launch hook's heartbeats beside some work that may take longer than the hook. */
 
-import { keepHookAlive, untilBeatIsDue } from '../agent/heartbeats.ts';
-import type { Sighting } from '../agent/sighting.ts';
 import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
+import { beside } from './beside.ts';
+import { keepHookAlive, untilBeatIsDue } from './heartbeats.ts';
+import type { Sighting } from './sighting.ts';
 
 /** A hook that times out ends the node. Most work is over within `quietMs`, and then spares the calls. */
 export async function keepingHookAlive<T>(
@@ -16,15 +17,9 @@ export async function keepingHookAlive<T>(
 ): Promise<T> {
   const { launchHook: hook, launchHookSeconds: heartbeatSeconds } = config.autoScaling;
   if (hook === undefined) return work();
-  const done = new AbortController();
-  const both = AbortSignal.any([signal, done.signal]);
-  const heartbeats = untilBeatIsDue(host, config, quietMs, both)
-    .then(() => keepHookAlive(host, hook, () => {}, both, { heartbeatSeconds, sighting }))
-    .catch(() => {});
-  try {
-    return await work();
-  } finally {
-    done.abort(new Error('nothing waits for the hook any more'));
-    await heartbeats;
-  }
+  const beat = (inner: AbortSignal) =>
+    untilBeatIsDue(host, config, quietMs, inner)
+      .then(() => keepHookAlive(host, hook, () => {}, inner, { heartbeatSeconds, sighting }))
+      .catch(() => {});
+  return beside(beat, signal, work);
 }
