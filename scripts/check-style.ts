@@ -1,0 +1,121 @@
+// npm run check:style: what the linter does not see of CONTRIBUTING.md's rules: comments within 100 columns, words that make a
+// sentence hard to follow, one sentence a line and short table cells in Markdown, and the subjects of this change's commits.
+//
+// Prints each fault as FILE:LINE: what; exit code 1 when there is one.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+interface Fault {
+  place: string;
+  what: string;
+}
+
+/** The last commit before these rules. Commits of an earlier time keep their subjects. */
+const lastBefore = '70cc242';
+
+const maxColumns = 100;
+const maxSubject = 72;
+/** A longer cell no longer fits beside others: such a table becomes headings and lists. */
+const maxCell = 80;
+
+/** Texts that others wrote, or that a program writes. */
+const foreign = /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json)$|^bench\/results\//;
+
+/** The actor has no name in such a sentence, or its verb comes last: a reader has to start again. */
+const riddles = /\b(whoever|whom|who has|who is|what is more)\b/i;
+const opener = /^\s*(?:\/\/|\/?\*+)\s(?:Of|So long|So much|As many|What|That|Nobody|Else|Who)\s/;
+
+/** After these a capital letter does not begin a sentence. */
+const abbreviation = /(?:\b(?:e\.g|i\.e|vs|etc|cf|No|Inc)|\d|\s[A-Z])[.]$/;
+
+function listFiles(): string[] {
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { encoding: 'utf8' });
+  return listed.split('\n').filter((file) => /\.(ts|sh|md)$/.test(file) && !foreign.test(file));
+}
+
+function isComment(line: string, file: string): boolean {
+  return file.endsWith('.sh') ? /^\s*#(?!!)/.test(line) : /^\s*(?:\/\/|\/\*\*?|\*)(?:\s|$)/.test(line);
+}
+
+function faultsOfCode(file: string, lines: readonly string[]): Fault[] {
+  return lines.flatMap((line, index) => {
+    if (!isComment(line, file)) return [];
+    const place = `${file}:${index + 1}`;
+    return [
+      ...(line.length > maxColumns
+        ? [{ place, what: `comment of ${line.length} columns; at most ${maxColumns}` }]
+        : []),
+      ...faultsOfWords(line, place),
+    ];
+  });
+}
+
+function faultsOfWords(line: string, place: string): Fault[] {
+  const riddle = riddles.exec(line)?.[0];
+  if (riddle !== undefined) return [{ place, what: `name the actor instead of "${riddle}"` }];
+  return opener.test(line) ? [{ place, what: `begin with the subject: ${line.trim().slice(0, 40)}` }] : [];
+}
+
+function faultsOfMarkdown(file: string, lines: readonly string[]): Fault[] {
+  let fenced = false;
+  return lines.flatMap((line, index) => {
+    const place = `${file}:${index + 1}`;
+    if (/^\s*(```|~~~)/.test(line)) fenced = !fenced;
+    if (fenced || /^\s*(```|~~~|<)/.test(line)) return [];
+    if (line.startsWith('|')) return faultsOfTable(line, place);
+    return [...faultsOfWords(line, place), ...(sentencesOf(line) > 1 ? [{ place, what: 'one sentence a line' }] : [])];
+  });
+}
+
+function faultsOfTable(line: string, place: string): Fault[] {
+  const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
+  const long = cells.find((cell) => shown(cell).length > maxCell);
+  return long === undefined
+    ? []
+    : [{ place, what: `table cell of ${shown(long).length} characters; at most ${maxCell}` }];
+}
+
+/** A link counts by its text, as a reader sees it. */
+function shown(cell: string): string {
+  return cell.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1');
+}
+
+function sentencesOf(line: string): number {
+  const prose = shown(line).replaceAll(/`[^`]*`/g, 'x');
+  const ends = [...prose.matchAll(/[.!?]["')*_]*\s+(?=["'(*_]*[A-Z])/g)];
+  return 1 + ends.filter(({ index }) => !abbreviation.test(prose.slice(0, index + 1))).length;
+}
+
+/** Undefined: a shallow clone, which does not hold the commit to count from. */
+function subjects(): string[] | undefined {
+  try {
+    const range = `${lastBefore}..HEAD`;
+    return execFileSync('git', ['log', '--no-merges', '--format=%h %s', range], { encoding: 'utf8', stdio: 'pipe' })
+      .split('\n')
+      .filter(Boolean);
+  } catch {
+    return undefined;
+  }
+}
+
+function faultsOfSubject(line: string): Fault[] {
+  const [hash = '', ...words] = line.split(' ');
+  const subject = words.join(' ');
+  if (subject.length > maxSubject)
+    return [{ place: hash, what: `subject of ${subject.length} characters; at most ${maxSubject}` }];
+  return /^[a-z][a-z0-9/ -]*: \S/.test(subject)
+    ? []
+    : [{ place: hash, what: `"${subject}" is not "area: imperative"` }];
+}
+
+const faults = listFiles().flatMap((file) => {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return file.endsWith('.md') ? faultsOfMarkdown(file, lines) : faultsOfCode(file, lines);
+});
+const listed = subjects();
+if (listed === undefined) console.log('NOT CHECKED: commit subjects, because this clone is shallow');
+faults.push(...(listed ?? []).flatMap(faultsOfSubject));
+for (const { place, what } of faults) console.log(`${place}: ${what}`);
+console.log(faults.length === 0 ? 'style: no fault' : `style: ${faults.length} faults`);
+process.exitCode = faults.length === 0 ? 0 : 1;
