@@ -1,11 +1,15 @@
 /** Pure: what was known of one question and what was found now → what is known, and what follows. */
 
+import { flag, listOf, marked, maybe, number, oneOf, shaped, text, time } from '../core/shape.ts';
+import { endings } from '../core/state.ts';
 import type { Finding, Wish } from './watcher.ts';
+
+const streakKinds = ['well', 'ailing', 'doomed'] as const;
 
 /** What is remembered of one watcher; plain JSON, of bounded size. */
 export interface Memory {
   /** The same finding, again and again: how often, and for how long it was seen to last. */
-  streak: { kind: 'well' | 'ailing' | 'doomed'; checks: number; ms: number; lastAt?: number };
+  streak: { kind: (typeof streakKinds)[number]; checks: number; ms: number; lastAt?: number };
   /** Checks in a row that the trouble needed; as many good ones end it. */
   checks: number;
   /** Treatments given. */
@@ -21,6 +25,27 @@ export interface Memory {
   /** False until all was well once: what an earlier process did is not known. */
   settled: boolean;
 }
+
+const isWish = shaped<Wish>({
+  reason: text,
+  ending: oneOf(endings),
+  deadline: maybe(time),
+  key: maybe(text),
+  undoAfterMs: maybe(number),
+  revocableAfterMs: maybe(number),
+  returns: marked,
+});
+
+export const isMemory = shaped<Memory>({
+  streak: shaped<Memory['streak']>({ kind: oneOf(streakKinds), checks: number, ms: number, lastAt: maybe(number) }),
+  checks: number,
+  attempts: number,
+  begun: flag,
+  handled: listOf(text),
+  wish: maybe(isWish),
+  excused: marked,
+  settled: flag,
+});
 
 export type Verdict =
   | { kind: 'stay' }

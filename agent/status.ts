@@ -3,8 +3,8 @@
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { parseState, paths, renderState } from '../core/state.ts';
-import { isAgentStatus } from '../core/state-shape.ts';
-import type { Memory } from './judge.ts';
+import { isObject, listOf, maybe, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
+import { isMemory, type Memory } from './judge.ts';
 
 export interface WatcherStatus {
   /** The kind of the last finding, or `unknown` when the last check could not tell. */
@@ -18,9 +18,11 @@ export interface WatcherStatus {
   error?: string;
 }
 
+const choreOutcomes = ['changed', 'unchanged', 'failed'] as const;
+
 export interface ChoreStatus {
   /** Of the last round. */
-  outcome: 'changed' | 'unchanged' | 'failed';
+  outcome: (typeof choreOutcomes)[number];
   /** When that was, and when something was changed last; milliseconds since 1970. */
   at: number;
   changedAt?: number;
@@ -37,12 +39,14 @@ export interface ConfigurationStatus {
   pending: readonly string[];
 }
 
+const joinStates = ['joining', 'joined', 'in warm pool', 'failed'] as const;
+
 export interface AgentStatus {
   instanceId: string;
   bootId: string;
   /** When this was written, milliseconds since 1970. */
   at: number;
-  join: { state: 'joining' | 'joined' | 'in warm pool' | 'failed'; detail: string; since: number };
+  join: { state: (typeof joinStates)[number]; detail: string; since: number };
   watchers: Record<string, WatcherStatus>;
   /** Absent as long as it is the one that the node has booted with. */
   configuration?: ConfigurationStatus;
@@ -52,6 +56,37 @@ export interface AgentStatus {
   /** For the agent itself, when it is restarted. */
   memories: Record<string, Memory>;
 }
+
+const isWatcherStatus = shaped<WatcherStatus>({
+  finding: text,
+  reason: maybe(text),
+  facts: maybe<Readonly<Record<string, unknown>>>(isObject),
+  at: time,
+  since: time,
+  error: maybe(text),
+});
+
+const isChoreStatus = shaped<ChoreStatus>({
+  outcome: oneOf(choreOutcomes),
+  at: time,
+  changedAt: maybe(time),
+  error: maybe(text),
+  failingSince: maybe(time),
+});
+
+export const isAgentStatus: Is<AgentStatus> = shaped<AgentStatus>({
+  instanceId: text,
+  bootId: text,
+  at: time,
+  join: shaped<AgentStatus['join']>({ state: oneOf(joinStates), detail: text, since: time }),
+  watchers: recordOf(isWatcherStatus),
+  configuration: maybe(
+    shaped<ConfigurationStatus>({ takenOverAt: maybe(time), changed: listOf(text), pending: listOf(text) }),
+  ),
+  chores: maybe(recordOf(isChoreStatus)),
+  lastError: maybe(shaped<NonNullable<AgentStatus['lastError']>>({ what: text, error: text, at: time })),
+  memories: recordOf(isMemory),
+});
 
 /** Often enough for a person, seldom enough for a flash disk. */
 const leastPauseMs = 3_000;

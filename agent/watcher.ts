@@ -1,7 +1,7 @@
 /** A watcher asks one question and decides nothing; the loop owns time, the judge owns memory. */
 
 import type { Host } from '../core/host.ts';
-import type { Cause } from '../core/state.ts';
+import type { Cause, Ending } from '../core/state.ts';
 
 /** What a departure is asked for, whatever the cause. */
 export interface Wish {
@@ -11,7 +11,7 @@ export interface Wish {
   /** Milliseconds since 1970, set by somebody else and immovable. */
   deadline?: number;
   /** How it ends: we terminate, somebody else does, or nobody does. */
-  ending: 'terminate' | 'await' | 'remain';
+  ending: Ending;
   /** Undone by itself after so long when nothing else follows. */
   undoAfterMs?: number;
   /** Undone once the event has been gone for so long; absent: never. */

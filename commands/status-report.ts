@@ -1,10 +1,10 @@
 /** What `ecs-node status` says: gathered from the node's own files, without network, without who wrote them running. */
 
-import type { AgentStatus } from '../agent/status.ts';
+import { isAgentStatus, type AgentStatus } from '../agent/status.ts';
 import type { Machine } from '../core/host.ts';
 import type { Identity } from '../core/identity.ts';
 import { paths, type BootstrapState, type DepartureState, type Request } from '../core/state.ts';
-import { isAgentStatus, isBootstrapState, isDepartureState, isRequest } from '../core/state-shape.ts';
+import { isBootstrapState, isDepartureState, isRequest } from '../core/state-shape.ts';
 import { isDaemonTasks, type DaemonTasks } from '../upkeep/daemon-tasks-memory.ts';
 
 export interface Status {

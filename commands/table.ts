@@ -1,5 +1,6 @@
 /** Every command and flag there is: the parser, the help and the shell completions are made from this one table. */
 
+import { registrarNames } from '../core/state.ts';
 import type { Command, Flag } from './command.ts';
 import { fleetCommands, fleetPolicyFlags } from './table-fleet.ts';
 
@@ -22,7 +23,7 @@ export const settingFlags: readonly Flag[] = [
   {
     name: 'registrar',
     value: 'WHERE',
-    choices: ['opsworks', 'ssm', 'none'],
+    choices: registrarNames,
     setting: 'registrar',
     help: 'Where to register for team access',
   },

@@ -1,5 +1,6 @@
 /** Every setting there is, with its limits, its default and its meaning: the one source of the check, the schema and the docs. */
 
+import { registrarNames } from './state.ts';
 import * as z from 'zod';
 import { faultOfValue } from './ecs-value.ts';
 import { upkeepSections } from './upkeep-schema.ts';
@@ -79,7 +80,7 @@ export const schema = z.strictObject({
     .describe("Template of the host name; empty: OpsWorks' suggestion, or the name that EC2 gave"),
 
   registrar: z
-    .enum(['opsworks', 'ssm', 'none'])
+    .enum(registrarNames)
     .default('none')
     .describe('Where the node registers for team access: Systems Manager, OpsWorks Stacks (legacy) or nowhere'),
 

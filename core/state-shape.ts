@@ -1,109 +1,121 @@
-/** Whether a file of ours still says what its type promises: a torn, forged or older one is as good as none. */
+/**
+ * Whether a file of ours still says what its type promises: a torn, forged or older one is as good as none. The shape of a type
+ * that lives in another room stands beside it (agent/status.ts).
+ */
 
-import { flag, isObject, listOf, maybe, number, oneOf, recordOf, shaped, text, time } from './shape.ts';
-import { phases } from './state.ts';
+import { flag, listOf, marked, maybe, number, oneOf, recordOf, shaped, text, time } from './shape.ts';
+import type { Identity } from './identity.ts';
+import {
+  bootstrapOutcomes,
+  causeNames,
+  endings,
+  phases,
+  registrarNames,
+  requestActions,
+  stepStates,
+  type BootstrapState,
+  type DepartureState,
+  type LateTags,
+  type Registered,
+  type Request,
+  type StepRecord,
+} from './state.ts';
 
-const registered = shaped({
-  registrar: oneOf('opsworks', 'ssm', 'none'),
+const registered = shaped<Registered>({
+  registrar: oneOf(registrarNames),
   id: maybe(text),
   stackId: maybe(text),
   layerId: maybe(text),
 });
 
-export const isBootstrapState = shaped({
+const identity = shaped<Identity>({
   instanceId: text,
-  identity: maybe(recordOf(text)),
+  accountId: text,
+  region: text,
+  partition: text,
+  zone: text,
+  instanceType: text,
+  imageId: text,
+  architecture: oneOf(['x86_64', 'arm64']),
+  privateIp: text,
+  hostname: text,
+  role: maybe(text),
+  purchase: maybe(text),
+});
+
+const step = shaped<StepRecord>({
+  name: text,
+  state: oneOf(stepStates),
+  startedAt: time,
+  ms: maybe(number),
+  error: maybe(text),
+});
+
+export const isBootstrapState = shaped<BootstrapState>({
+  instanceId: text,
+  identity: maybe(identity),
   cluster: maybe(text),
   bootId: maybe(text),
   firstBootId: maybe(text),
   startedAt: time,
   attempts: number,
-  outcome: oneOf('running', 'done', 'failed', 'held'),
-  steps: listOf(shaped({ name: text, state: text, startedAt: time, ms: maybe(number), error: maybe(text) })),
+  outcome: oneOf(bootstrapOutcomes),
+  steps: listOf(step),
   hostname: maybe(text),
   registered: maybe(registered),
+  place: maybe(
+    shaped<NonNullable<BootstrapState['place']>>({
+      stack: text,
+      layer: text,
+      stackId: text,
+      layerId: text,
+      suggested: maybe(text),
+    }),
+  ),
   reason: maybe(text),
   heldUntil: maybe(time),
 });
 
-export const isLateTags = shaped({ instanceId: text, tags: recordOf(text) });
+export const isLateTags = shaped<LateTags>({ instanceId: text, tags: recordOf(text) });
 
-export const isDepartureState = shaped({
+const entered = shaped<DepartureState['entered']>({
+  announce: maybe(time),
+  balancers: maybe(time),
+  drain: maybe(time),
+  tasks: maybe(time),
+  registrar: maybe(time),
+  terminate: maybe(time),
+  hook: maybe(time),
+  done: maybe(time),
+});
+
+export const isDepartureState = shaped<DepartureState>({
   instanceId: text,
-  cause: text,
+  cause: oneOf(causeNames),
   reason: text,
   startedAt: time,
   deadline: time,
-  ending: oneOf('terminate', 'await', 'remain'),
-  phase: oneOf(...phases),
-  entered: recordOf(time),
+  ending: oneOf(endings),
+  phase: oneOf(phases),
+  entered,
   blockers: listOf(text),
   troubles: listOf(text),
   undoneAt: maybe(time),
-  eventGone: maybe(flag),
+  eventGone: marked,
   key: maybe(text),
   bootId: maybe(text),
-  hardDeadline: maybe(flag),
+  hardDeadline: marked,
   undoAt: maybe(time),
-  returns: maybe(flag),
+  returns: marked,
   drainedAt: maybe(time),
   farewellAt: maybe(time),
 });
 
-export const isRequest = shaped({
+export const isRequest = shaped<Request>({
   instanceId: text,
   id: text,
-  action: oneOf('leave', 'stay'),
+  action: oneOf(requestActions),
   reason: text,
   terminate: flag,
   at: time,
-});
-
-const wish = shaped({
-  reason: text,
-  ending: oneOf('terminate', 'await', 'remain'),
-  deadline: maybe(time),
-  key: maybe(text),
-  undoAfterMs: maybe(number),
-  revocableAfterMs: maybe(number),
-  returns: maybe(flag),
-});
-
-const memory = shaped({
-  streak: shaped({ kind: oneOf('well', 'ailing', 'doomed'), checks: number, ms: number, lastAt: maybe(number) }),
-  checks: number,
-  attempts: number,
-  begun: flag,
-  handled: listOf(text),
-  wish: maybe(wish),
-  excused: maybe(flag),
-  settled: flag,
-});
-
-const watcher = shaped({
-  finding: text,
-  reason: maybe(text),
-  facts: maybe(isObject),
-  at: time,
-  since: time,
-  error: maybe(text),
-});
-
-const chore = shaped({
-  outcome: text,
-  at: time,
-  changedAt: maybe(time),
-  error: maybe(text),
-  failingSince: maybe(time),
-});
-
-export const isAgentStatus = shaped({
-  instanceId: text,
-  bootId: text,
-  at: time,
-  join: shaped({ state: text, detail: text, since: time }),
-  watchers: recordOf(watcher),
-  chores: maybe(recordOf(chore)),
-  lastError: maybe(shaped({ what: text, error: text, at: time })),
-  memories: recordOf(memory),
 });

@@ -1,6 +1,7 @@
 /** What a node remembers on its disk, so that a crash or a reboot resumes where it stood. One writer per file. */
 
 import type { Identity } from './identity.ts';
+import type { Is } from './shape.ts';
 
 /** Folders and files of a node, below `--root`. */
 export const paths = {
@@ -32,23 +33,31 @@ export const paths = {
   agent: '/run/ecs-node/agent.json',
 } as const;
 
+/** Where a node can register. The setting, the flag, the state file and the code of each registrar follow from this list. */
+export const registrarNames = ['opsworks', 'ssm', 'none'] as const;
+export type RegistrarName = (typeof registrarNames)[number];
+
 /** What the registrar knows this node by. */
 export interface Registered {
-  registrar: 'opsworks' | 'ssm' | 'none';
+  registrar: RegistrarName;
   /** The registrar's own id, needed to leave it. Absent: registration was begun and may or may not have happened. */
   id?: string;
   stackId?: string;
   layerId?: string;
 }
 
+export const stepStates = ['running', 'changed', 'unchanged', 'skipped', 'failed'] as const;
+
 export interface StepRecord {
   name: string;
-  state: 'running' | 'changed' | 'unchanged' | 'skipped' | 'failed';
+  state: (typeof stepStates)[number];
   /** Milliseconds since 1970. */
   startedAt: number;
   ms?: number;
   error?: string;
 }
+
+export const bootstrapOutcomes = ['running', 'done', 'failed', 'held'] as const;
 
 /** The bootstrap's own record. */
 export interface BootstrapState {
@@ -63,7 +72,7 @@ export interface BootstrapState {
   /** When that series began, milliseconds since 1970: a crash does not buy more time. */
   startedAt: number;
   attempts: number;
-  outcome: 'running' | 'done' | 'failed' | 'held';
+  outcome: (typeof bootstrapOutcomes)[number];
   steps: StepRecord[];
   hostname?: string;
   registered?: Registered;
@@ -81,21 +90,30 @@ export interface LateTags {
   tags: Record<string, string>;
 }
 
-/** Why a node leaves. */
-export type Cause =
-  | 'bootstrap-failed'
-  | 'join-failed'
-  | 'scale-in'
-  | 'spot'
-  | 'rebalance'
-  | 'maintenance'
-  | 'disk'
-  | 'ecs-agent'
-  | 'operator';
+/** Why a node leaves, and whether `ecs-node stay` calls such a departure off: never one that AWS has decided. */
+export const causes = {
+  'bootstrap-failed': { yieldsToStay: false },
+  'join-failed': { yieldsToStay: true },
+  'scale-in': { yieldsToStay: false },
+  spot: { yieldsToStay: false },
+  rebalance: { yieldsToStay: true },
+  maintenance: { yieldsToStay: true },
+  disk: { yieldsToStay: true },
+  'ecs-agent': { yieldsToStay: true },
+  operator: { yieldsToStay: true },
+} as const satisfies Record<string, { yieldsToStay: boolean }>;
+
+export type Cause = keyof typeof causes;
+
+export const causeNames = Object.keys(causes) as Cause[];
 
 /** The phases of a departure, in order. */
 export const phases = ['announce', 'balancers', 'drain', 'tasks', 'registrar', 'terminate', 'hook', 'done'] as const;
 export type Phase = (typeof phases)[number];
+
+/** How a departure ends: the node terminates itself, somebody else terminates it, or it stays. */
+export const endings = ['terminate', 'await', 'remain'] as const;
+export type Ending = (typeof endings)[number];
 
 /** A departure under way, or over. */
 export interface DepartureState {
@@ -105,8 +123,7 @@ export interface DepartureState {
   startedAt: number;
   /** Everything must be done by then, milliseconds since 1970. */
   deadline: number;
-  /** How it ends: we terminate, somebody else does, or nobody does. */
-  ending: 'terminate' | 'await' | 'remain';
+  ending: Ending;
   phase: Phase;
   /** When each phase was entered, milliseconds since 1970. */
   entered: Partial<Record<Phase, number>>;
@@ -134,12 +151,14 @@ export interface DepartureState {
   farewellAt?: number;
 }
 
+export const requestActions = ['leave', 'stay'] as const;
+
 /** What an operator asked of the agent (`ecs-node leave`, `ecs-node stay`). */
 export interface Request {
   instanceId: string;
   /** Random: one request is acted upon once. */
   id: string;
-  action: 'leave' | 'stay';
+  action: (typeof requestActions)[number];
   reason: string;
   /** False: the node drains and stays as it is (`--no-terminate`). */
   terminate: boolean;
@@ -154,7 +173,7 @@ export interface Request {
 export function parseState<T extends { instanceId: string }>(
   text: string | undefined,
   instanceId: string,
-  isWhole: (state: unknown) => boolean,
+  isWhole: Is<T>,
 ): T | undefined {
   if (text === undefined) return undefined;
   try {

@@ -3,7 +3,7 @@
 import type { Host } from '../core/host.ts';
 import { maybe, number, oneOf, recordOf, shaped, text, time } from '../core/shape.ts';
 import { parseState, paths, renderState } from '../core/state.ts';
-import type { Past, Standing } from './daemon-tasks.ts';
+import { lives, standings, type Past, type Standing } from './daemon-tasks.ts';
 
 export interface DaemonTask {
   standing: Standing;
@@ -34,23 +34,15 @@ export async function writeDaemonTasks({ machine }: Pick<Host, 'machine'>, tasks
   await machine.writeText(paths.daemonTasks, renderState(tasks));
 }
 
-export const isDaemonTasks = shaped({
-  instanceId: text,
-  families: recordOf(
-    shaped({
-      standing: oneOf('runs', 'starts', 'stops', 'waits', 'not ours', 'unknown'),
-      detail: text,
-      since: time,
-      past: maybe(
-        shaped({
-          revision: text,
-          startedAt: time,
-          life: oneOf('asked', 'answered', 'ended'),
-          taskArn: maybe(text),
-          misses: number,
-          why: maybe(text),
-        }),
-      ),
-    }),
-  ),
+const isPast = shaped<Past>({
+  revision: text,
+  startedAt: time,
+  life: oneOf(lives),
+  taskArn: maybe(text),
+  misses: number,
+  why: maybe(text),
 });
+
+const isDaemonTask = shaped<DaemonTask>({ standing: oneOf(standings), detail: text, since: time, past: maybe(isPast) });
+
+export const isDaemonTasks = shaped<DaemonTasks>({ instanceId: text, families: recordOf(isDaemonTask) });

@@ -30,13 +30,15 @@ export interface Wish {
   why?: string;
 }
 
+/** `asked`: nobody knows whether it has happened. */
+export const lives = ['asked', 'answered', 'ended'] as const;
+
 /** The last start of a family, as it is remembered on the disk. */
 export interface Past {
   revision: string;
   /** When it was asked for, milliseconds since 1970. */
   startedAt: number;
-  /** `asked`: nobody knows whether it has happened. */
-  life: 'asked' | 'answered' | 'ended';
+  life: (typeof lives)[number];
   taskArn?: string;
   /** Starts in a row that came to nothing or died young. */
   misses: number;
@@ -53,7 +55,8 @@ export interface Sight {
   ended?: string | undefined;
 }
 
-export type Standing = 'runs' | 'starts' | 'stops' | 'waits' | 'not ours' | 'unknown';
+export const standings = ['runs', 'starts', 'stops', 'waits', 'not ours', 'unknown'] as const;
+export type Standing = (typeof standings)[number];
 
 export type Deed = { kind: 'start'; revision: string } | { kind: 'stop'; taskArn: string; why: string };
 

@@ -1,8 +1,8 @@
 /** Pure: which of several orders to leave counts, and what a new one changes in a departure under way. */
 
 import type { Config } from '../../core/config.ts';
-import { phases, type DepartureState, type Phase } from '../../core/state.ts';
-import type { Order } from '../watcher.ts';
+import { causes, phases, type DepartureState, type Phase } from '../../core/state.ts';
+import type { Order, Watcher } from '../watcher.ts';
 
 /** What others have decided outranks what we have; being gone outranks staying. */
 const strength = { remain: 0, terminate: 1, await: 2 };
@@ -117,11 +117,9 @@ export function isUrgent(state: DepartureState, config: Config, leftMs: number):
   return state.hardDeadline === true && leftMs < config.leave.deregistrationSeconds * 1000 + unhurriedMs;
 }
 
-/** Causes that a person may overrule: the others are somebody else's decision already. */
-const overrulable: readonly string[] = ['disk', 'ecs-agent', 'maintenance', 'rebalance', 'operator', 'join-failed'];
-
-export function mayOverrule(cause: string): boolean {
-  return overrulable.includes(cause);
+/** Whether `ecs-node stay` calls off what this watcher, or this cause, wants. */
+export function mayOverrule(cause: Watcher['name']): boolean {
+  return cause !== 'termination-protection' && causes[cause].yieldsToStay;
 }
 
 /** Until the registrar has been left nothing is done that ACTIVE does not undo. */

@@ -1,12 +1,12 @@
 /** What each verb gives, looked at before anybody relies on it: an SDK passes on whatever stood in the answer. */
 
-import { flag, listOf, maybe, number, recordOf, shaped, text, time, type Is } from '../../core/shape.ts';
+import { flag, listOf, maybe, number, recordOf, shaped, text, time } from '../../core/shape.ts';
 import type { Verb } from './verbs.ts';
 
 const registration = maybe(shaped({ id: text, hostname: text, status: text, layerIds: listOf(text) }));
 
 /** Verbs that are missing here give nothing, or nothing that is relied on. */
-export const kinds: Readonly<Partial<Record<Verb, Is>>> = {
+export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>> = {
   readOwnTags: recordOf(text),
   readTerminationProtection: flag,
   readMembership: maybe(shaped({ group: text, lifecycleState: text, protectedFromScaleIn: flag })),
@@ -36,5 +36,7 @@ export const kinds: Readonly<Partial<Record<Verb, Is>>> = {
   readTaskDefinition: maybe(text),
   startTask: text,
   readPing: maybe(text),
-  readDocuments: listOf(shaped({ name: text, version: text, text: maybe(text) })),
+  readDocuments: listOf(
+    shaped<{ name: string; version: string; text?: string }>({ name: text, version: text, text: maybe(text) }),
+  ),
 };

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { isAgentStatus, type AgentStatus } from '../../../agent/status.ts';
 import { parseState, type BootstrapState } from '../../../core/state.ts';
 import { isBootstrapState } from '../../../core/state-shape.ts';
 
@@ -17,10 +18,31 @@ test.each([
   ['a time that no clock shows', { ...whole, startedAt: 9e15 }],
   ['an outcome that nobody knows', { ...whole, outcome: 'toString' }],
   ['nothing in it', null],
+  ['an OpsWorks target of another shape', { ...whole, place: 'web' }],
+  ['an OpsWorks target without its ids', { ...whole, place: { stack: 'a', layer: 'b' } }],
+  ['an identity of another shape', { ...whole, identity: { instanceId: 'i-1' } }],
 ])('a state with %s is as good as none: the bootstrap begins anew instead of failing for ever', (_, state) => {
   expect(read(state)).toBeUndefined();
 });
 
 test('what a newer version wrote beside does not matter', () => {
   expect(read({ ...whole, more: { of: 'it' } })).toBeDefined();
+});
+
+const status: AgentStatus = {
+  instanceId: 'i-1',
+  bootId: 'b',
+  at: 1,
+  join: { state: 'joined', detail: '', since: 1 },
+  watchers: {},
+  memories: {},
+};
+
+test.each([
+  ['configuration that is no object', { ...status, configuration: 'new' }],
+  ['configuration without its lists', { ...status, configuration: { takenOverAt: 1 } }],
+  ['a join state that does not exist', { ...status, join: { ...status.join, state: 'dancing' } }],
+])('an agent status with %s is as good as none, so that `ecs-node status` prints the rest', (_, text) => {
+  expect(isAgentStatus(status)).toBe(true);
+  expect(isAgentStatus(text)).toBe(false);
 });
