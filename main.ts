@@ -53,14 +53,15 @@ async function written(output: NodeJS.WriteStream): Promise<void> {
 
 async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, 'log' | 'logFlags'>): Promise<number> {
   const { parseLine } = await import('./commands/parse-line.ts');
-  const line = parseLine(args);
+  const { commandTable } = await import('./commands/table.ts');
+  const line = parseLine(commandTable, args);
   if (line.flags['version'] === true) {
     printVersion();
     return 0;
   }
   if (line.command === undefined || line.flags['help'] === true) {
     const { renderHelp } = await import('./commands/render-help.ts');
-    process.stdout.write(renderHelp(line.command));
+    process.stdout.write(renderHelp(commandTable, line.command));
     return 0;
   }
   const { openCaller } = await import('./commands/open-caller.ts');
@@ -73,6 +74,7 @@ async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, '
     output: process.stdout,
     log,
     logFlags,
+    table: commandTable,
     onHangup: (listener) => void process.on('SIGHUP', listener),
   });
   return await run(caller, line, signal);

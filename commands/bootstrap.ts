@@ -14,7 +14,7 @@ import { askMetadata, openGround, openHost, type Ground } from './open-host.ts';
 import { pullFor, readSettled, type Sources } from './pull.ts';
 import { settingsOfFlags } from './sources/flags.ts';
 import { readOutside } from './sources/outside.ts';
-import { settingFlags } from './table.ts';
+import { settingFlags } from './flags.ts';
 
 export const bootstrap: Run = async (caller, words, signal) => {
   const ground = openGround(caller);

@@ -24,6 +24,8 @@ export interface Caller {
   log: Log;
   /** From now on SIGHUP calls this, instead of ending the program. Absent where nobody sends signals. */
   onHangup?(listener: () => void): void;
+  /** For commands that print something about all commands. */
+  table: CommandTable;
   /** Flags that make a child of ours log as we do. */
   logFlags: readonly string[];
   /** A path from the command line: relative to the current folder, or to the root where that is another one. */
@@ -82,6 +84,12 @@ export interface Command {
   hidden?: true;
   /** Loads what it needs only when it is asked for. */
   load(): Promise<Run>;
+}
+
+/** Every command there is, and the flags that all of them take: the parser, the help and the completions read it. */
+export interface CommandTable {
+  commands: readonly Command[];
+  globalFlags: readonly Flag[];
 }
 
 export function textOf(words: Words, flag: string): string | undefined {

@@ -13,7 +13,7 @@ import { editFiles, type Edit } from './sources/edit-files.ts';
 import { layersOf, readFiles, type Found } from './sources/files.ts';
 import { layersOfFlags, settingsOfFlags, type FlagSetting } from './sources/flags.ts';
 import { readOutside } from './sources/outside.ts';
-import { settingFlags } from './table.ts';
+import { settingFlags } from './flags.ts';
 
 /** Cloud-init waits for us: a metadata service that has not answered by then will not give us a cluster name in time. */
 const metadataMs = 5_000;

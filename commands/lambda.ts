@@ -119,6 +119,7 @@ function openCaller(
     print: (text) => void (printed += text),
     printed: () => printed,
     logFlags: [],
+    table: { commands: [], globalFlags: [] },
     resolve: (path) => path,
   };
 }

@@ -4,7 +4,10 @@ import { isAbsolute, resolve } from 'node:path';
 import { paths } from '../core/state.ts';
 import { textOf, type Caller, type Words } from './command.ts';
 
-type Known = Pick<Caller, 'environment' | 'self' | 'openInput' | 'output' | 'log' | 'logFlags' | 'onHangup'> & {
+type Known = Pick<
+  Caller,
+  'environment' | 'self' | 'openInput' | 'output' | 'log' | 'logFlags' | 'onHangup' | 'table'
+> & {
   folder: string;
 };
 

@@ -3,9 +3,8 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from '../core/errors.ts';
 import { nearest } from '../core/nearest.ts';
-import type { Command, Flag, FlagValue, Words } from './command.ts';
+import type { Command, CommandTable, Flag, FlagValue, Words } from './command.ts';
 import { faultOfValue, missingFlags } from './flag-values.ts';
-import { commands, globalFlags } from './table.ts';
 
 export interface Line extends Words {
   /** Absent: no command was named. */
@@ -13,11 +12,11 @@ export interface Line extends Words {
 }
 
 /** Throws UsageError. `--help` and `--version` win over whatever else is wrong. */
-export function parseLine(given: readonly string[]): Line {
+export function parseLine(table: CommandTable, given: readonly string[]): Line {
   // "ecs-node help status", as people try it.
   const args = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
-  const { command, at } = findCommand(args);
-  const known = [...globalFlags, ...(command?.flags ?? [])];
+  const { command, at } = findCommand(table, args);
+  const known = [...table.globalFlags, ...(command?.flags ?? [])];
   const rest = at === undefined ? args : args.filter((_, index) => index !== at);
   const flags: Record<string, FlagValue> = {};
   const operands: string[] = [];
@@ -26,7 +25,7 @@ export function parseLine(given: readonly string[]): Line {
     if (token.kind === 'positional') operands.push(token.value);
     if (token.kind !== 'option') continue;
     const flag = known.find(({ name }) => name === token.name);
-    const fault = flag === undefined ? unknownFlag(token.rawName, command, known) : faultOfFlag(flag, token);
+    const fault = flag === undefined ? unknownFlag(table, token.rawName, command, known) : faultOfFlag(flag, token);
     if (fault !== undefined) faults.push(fault);
     else if (flag !== undefined) keep(flags, flag, token.value);
   }
@@ -59,7 +58,10 @@ function tokensOf(args: readonly string[], flags: readonly Flag[]): Token[] {
 }
 
 /** The first word that is no flag and no flag's value. */
-function findCommand(args: readonly string[]): { command?: Command; at?: number } {
+function findCommand(
+  { commands, globalFlags }: CommandTable,
+  args: readonly string[],
+): { command?: Command; at?: number } {
   const tokens = tokensOf(args, globalFlags);
   const first = tokens.find(({ kind }) => kind === 'positional');
   if (first?.kind !== 'positional') return {};
@@ -78,7 +80,12 @@ function findCommand(args: readonly string[]): { command?: Command; at?: number 
   throw new UsageError(`unknown command ${JSON.stringify(first.value)}; ${hint} (${seeHelp()})`);
 }
 
-function unknownFlag(raw: string, command: Command | undefined, known: readonly Flag[]): string {
+function unknownFlag(
+  { commands }: CommandTable,
+  raw: string,
+  command: Command | undefined,
+  known: readonly Flag[],
+): string {
   const near = nearest(
     raw.replace(/^-+/, ''),
     known.map(({ name }) => name),

@@ -1,13 +1,12 @@
 /** The help of the program and of each command, made from the table. */
 
-import type { Command, Flag } from './command.ts';
-import { commands, globalFlags } from './table.ts';
+import type { Command, CommandTable, Flag } from './command.ts';
 
-export function renderHelp(command?: Command): string {
-  return command === undefined ? renderProgram() : renderCommand(command);
+export function renderHelp(table: CommandTable, command?: Command): string {
+  return command === undefined ? renderProgram(table) : renderCommand(table, command);
 }
 
-function renderProgram(): string {
+function renderProgram({ commands, globalFlags }: CommandTable): string {
   const visible = commands.filter(({ hidden }) => hidden !== true);
   return [
     'Starts, watches and retires an Amazon ECS container instance.',
@@ -34,7 +33,7 @@ function renderProgram(): string {
   ].join('\n');
 }
 
-function renderCommand(command: Command): string {
+function renderCommand({ globalFlags }: CommandTable, command: Command): string {
   const { name, summary, details, operand, flags, examples } = command;
   const word = operand === undefined ? '' : ` ${operand.choices?.join('|') ?? operand.name}`;
   const usage = operand?.optional ? ` [${word.trim()}]` : word;

@@ -1,38 +1,8 @@
 /** Every command and flag there is: the parser, the help and the shell completions are made from this one table. */
 
-import { registrarNames } from '../core/state.ts';
-import type { Command, Flag } from './command.ts';
+import type { Command, CommandTable } from './command.ts';
+import { globalFlags, settingFlags } from './flags.ts';
 import { fleetCommands, fleetPolicyFlags } from './table-fleet.ts';
-
-export const globalFlags: readonly Flag[] = [
-  { name: 'root', value: 'DIR', completes: 'folder', help: 'Put every file that is read, written or run under DIR' },
-  { name: 'config', value: 'FILE', completes: 'file', help: 'Use FILE instead of /etc/ecs-node/config.yaml' },
-  {
-    name: 'log-format',
-    value: 'FORMAT',
-    choices: ['json', 'text'],
-    help: 'One line per event on standard error; default: text on a terminal, else json',
-  },
-  { name: 'verbose', help: 'Log every AWS call, too' },
-  { name: 'help', help: 'Say what a command does, with examples' },
-  { name: 'version', help: 'Print the version' },
-];
-
-export const settingFlags: readonly Flag[] = [
-  { name: 'cluster', value: 'NAME', setting: 'cluster', help: 'ECS cluster to join' },
-  {
-    name: 'registrar',
-    value: 'WHERE',
-    choices: registrarNames,
-    setting: 'registrar',
-    help: 'Where to register for team access',
-  },
-  { name: 'opsworks-stack', value: 'ID|NAME', setting: 'opsworks.stack', help: 'Stack, by id or unique name' },
-  { name: 'opsworks-layer', value: 'ID|SHORTNAME', setting: 'opsworks.layer', help: 'Layer, by id or short name' },
-  { name: 'opsworks-region', value: 'REGION', setting: 'opsworks.region', help: 'Region of the OpsWorks endpoint' },
-  { name: 'name', value: 'TEMPLATE', setting: 'name', help: 'Name tag, such as "{cluster} ECS - {hostname}"' },
-  { name: 'set', value: 'KEY=VALUE', repeated: true, help: 'Any setting by its dotted key; the value is YAML' },
-];
 
 export const commands: readonly Command[] = [
   {
@@ -200,3 +170,5 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./effective.ts')).effective,
   },
 ];
+
+export const commandTable: CommandTable = { commands, globalFlags };

@@ -20,7 +20,7 @@ const faults = (file: string, text: string): string[] => {
 };
 
 /** Names of shells for whom completions are printed. */
-const speakers = ['commands/completion.ts', 'commands/table.ts'];
+const speakers = ['commands/render-completion.ts', 'commands/table.ts'];
 
 test('no value ever reaches a shell: the product starts programs with arrays of arguments, and starts no shell', () => {
   expect(product.length).toBeGreaterThan(100);

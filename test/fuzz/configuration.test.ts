@@ -6,7 +6,8 @@ import { layersOfFlags, settingsOfFlags } from '../../commands/sources/flags.ts'
 import { layersOfTags } from '../../commands/sources/outside.ts';
 import { settle } from '../../commands/load-config.ts';
 import { parseLine } from '../../commands/parse-line.ts';
-import { commands, globalFlags, settingFlags } from '../../commands/table.ts';
+import { globalFlags, settingFlags } from '../../commands/flags.ts';
+import { commands, commandTable } from '../../commands/table.ts';
 import { isSection, parseConfig } from '../../core/config.ts';
 import { ConfigError, UsageError } from '../../core/errors.ts';
 import { schema, tagSettings } from '../../core/schema.ts';
@@ -178,7 +179,7 @@ holds(
   'whatever a command line says, it is understood or wrong usage',
   fc.array(word, { maxLength: 6 }),
   async (given) => {
-    const line = await orSaysNo(() => parseLine(given), UsageError);
+    const line = await orSaysNo(() => parseLine(commandTable, given), UsageError);
     if (line?.command !== undefined) expect(commands).toContain(line.command);
     isClean();
   },

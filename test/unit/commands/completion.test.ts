@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { renderBash, renderFish, renderZsh } from '../../../commands/completion.ts';
-import { commands } from '../../../commands/table.ts';
+import { renderBash, renderFish, renderZsh } from '../../../commands/render-completion.ts';
+import { commands, commandTable } from '../../../commands/table.ts';
 
 /** What bash would offer after these words. */
 function complete(...words: string[]): string[] {
-  const script = `${renderBash()}
+  const script = `${renderBash(commandTable)}
 COMP_WORDS=(ecs-node "$@"); COMP_CWORD=$#; _ecs_node; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr, status } = spawnSync('bash', ['-c', script, 'bash', ...words], {
     encoding: 'utf8',
@@ -17,7 +17,10 @@ COMP_WORDS=(ecs-node "$@"); COMP_CWORD=$#; _ecs_node; printf '%s\\n' "\${COMPREP
 }
 
 test('bash takes the script without a word', () => {
-  expect(spawnSync('bash', ['-n'], { input: renderBash(), encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
+  expect(spawnSync('bash', ['-n'], { input: renderBash(commandTable), encoding: 'utf8' })).toMatchObject({
+    status: 0,
+    stderr: '',
+  });
 });
 
 test('bash offers commands, then their flags, then the values of these', () => {
@@ -33,13 +36,13 @@ test('bash offers commands, then their flags, then the values of these', () => {
 test('what only we start ourselves is offered to nobody', () => {
   for (const { name } of commands.filter(({ hidden }) => hidden === true)) {
     expect(complete('')).not.toContain(name);
-    for (const script of [renderZsh(), renderFish()])
+    for (const script of [renderZsh(commandTable), renderFish(commandTable)])
       expect(script).not.toMatch(new RegExp(`\\b${name}\\b.*Answer one AWS|-a ${name} `));
   }
 });
 
 test('zsh and fish know every command and flag', () => {
-  for (const script of [renderZsh(), renderFish()]) {
+  for (const script of [renderZsh(commandTable), renderFish(commandTable)]) {
     for (const { name, flags } of commands.filter(({ hidden }) => hidden !== true)) {
       expect(script).toContain(name);
       for (const flag of flags) expect(script).toMatch(new RegExp(`(--|-l )${flag.name}\\b`));

@@ -3,7 +3,7 @@ import { planConfiguration, writeEdits } from '../../../commands/configure.ts';
 import { settle } from '../../../commands/load-config.ts';
 import { flagsFile } from '../../../commands/sources/edit-files.ts';
 import { settingsOfFlags } from '../../../commands/sources/flags.ts';
-import { settingFlags } from '../../../commands/table.ts';
+import { settingFlags } from '../../../commands/flags.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { paths } from '../../../core/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';

@@ -9,6 +9,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { effectiveWords } from '../../../commands/agent.ts';
 import { openCaller } from '../../../commands/open-caller.ts';
 import { parseLine } from '../../../commands/parse-line.ts';
+import { commandTable } from '../../../commands/table.ts';
 import { UsageError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 
@@ -45,7 +46,7 @@ async function run(words: readonly string[]): Promise<{ printed: string; end: un
       done();
     },
   });
-  const line = parseLine([...words, '--root', root]);
+  const line = parseLine(commandTable, [...words, '--root', root]);
   const caller = openCaller(line, {
     environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService() },
     folder: '/',
@@ -54,6 +55,7 @@ async function run(words: readonly string[]): Promise<{ printed: string; end: un
     output,
     log,
     logFlags: [],
+    table: commandTable,
   });
   const command = await line.command!.load();
   const end = await command(caller, line, new AbortController().signal).catch((error: unknown) => error);

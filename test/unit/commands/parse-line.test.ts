@@ -1,10 +1,15 @@
 import { expect, test } from 'vitest';
 import { parseLine } from '../../../commands/parse-line.ts';
 import { renderHelp } from '../../../commands/render-help.ts';
-import { commands, globalFlags } from '../../../commands/table.ts';
+import { globalFlags } from '../../../commands/flags.ts';
+import { commands, commandTable } from '../../../commands/table.ts';
 import { UsageError } from '../../../core/errors.ts';
 
-const parse = (line: string) => parseLine(line.split(' ').filter((word) => word !== ''));
+const parse = (line: string) =>
+  parseLine(
+    commandTable,
+    line.split(' ').filter((word) => word !== ''),
+  );
 
 test('global flags may stand before and after the command', () => {
   for (const line of [
@@ -77,8 +82,8 @@ test('help wins over whatever else is wrong, in every way that people ask for it
 
 test('every command that people start is explained with examples that this parser takes', () => {
   for (const command of commands.filter(({ hidden }) => hidden !== true)) {
-    const help = renderHelp(command);
-    expect(renderHelp()).toContain(`  ${command.name} `);
+    const help = renderHelp(commandTable, command);
+    expect(renderHelp(commandTable)).toContain(`  ${command.name} `);
     for (const { name } of [...command.flags, ...globalFlags]) expect(help).toContain(`--${name}`);
     expect(command.examples.length).toBeGreaterThan(0);
     for (const [line] of command.examples) expect(parseExample(line)).toBe(command.name);
@@ -98,5 +103,5 @@ function parseExample(line: string): string | undefined {
   const args = [...words.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
     ([, single, double, plain]) => single ?? double ?? plain!,
   );
-  return parseLine(args).command?.name;
+  return parseLine(commandTable, args).command?.name;
 }
