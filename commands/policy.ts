@@ -1,23 +1,28 @@
 /** `ecs-node policy`: prints the IAM policy that this configuration needs. */
 
+import { ecsAgentPermissions, systemsManagerPermissions } from '../core/agent-permissions.ts';
 import { Unavailable } from '../core/errors.ts';
 import { fleetPermissions, sweepPermissions } from '../core/fleet-permissions.ts';
 import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../core/fleet-policy.ts';
-import type { Identity } from '../core/identity.ts';
+import { partitionOf, type Identity } from '../core/identity.ts';
 import { within } from '../core/patience.ts';
 import { explainPolicy, policyFor, type Place } from '../core/policy.ts';
 import { serviceSizePermissions } from '../core/service-size-permissions.ts';
 import { isSet, textOf, type Caller, type Run, type Words } from './command.ts';
+import { settingFlags } from './flags.ts';
 import { readFileLayers, settle } from './load-config.ts';
 import { openGround } from './open-host.ts';
 import type { Found } from './sources/files.ts';
+import { layersOfFlags, settingsOfFlags } from './sources/flags.ts';
 import { readOutside } from './sources/outside.ts';
 
-/** Elsewhere than on a node nobody answers, and a person waits. */
+/** Elsewhere than on a node nothing answers, and a person is waiting. */
 const metadataMs = 1_000;
 
-/** Whose policy it may be beside a node's, as in `--for`. */
+/** The tables behind `--for`. */
 const permissionsOf: Readonly<Record<string, readonly FleetPermission[]>> = {
+  'ecs-agent': ecsAgentPermissions,
+  'systems-manager': systemsManagerPermissions,
   fleet: fleetPermissions,
   sweep: sweepPermissions,
   'service-size': serviceSizePermissions,
@@ -29,9 +34,9 @@ export const policy: Run = async (caller, words, signal) => {
   const ground = openGround(caller);
   const files = await readFileLayers(ground.machine, caller);
   const node = await readNode(caller, signal);
-  const { config } = settle(files, [], node?.outside);
+  const { config } = settle(files, layersOfFlags(settingsOfFlags(settingFlags, words)), node?.outside);
   if (isSet(words, 'explain')) caller.print(`${explainPolicy(config).join('\n')}\n`);
-  else caller.print(`${JSON.stringify(policyFor(config, placeOf(node)), undefined, 2)}\n`);
+  else caller.print(`${JSON.stringify(policyFor(config, placeOf(words, node)), undefined, 2)}\n`);
   return 0;
 };
 
@@ -51,15 +56,20 @@ async function printFleetPolicy(
     group: textOf(words, 'group'),
     apply: isSet(words, 'apply'),
   };
-  const place = placeOf(await readNode(caller, signal));
+  const place = placeOf(words, await readNode(caller, signal));
   caller.print(`${JSON.stringify(fleetPolicy(permissions, subject, place), undefined, 2)}\n`);
   return 0;
 }
 
-/** A partition cannot be a wildcard; elsewhere than on a node it is the one that most are in. */
-function placeOf(node: Node | undefined): Place {
-  const { partition = 'aws', region = '*', accountId: account = '*' } = node?.identity ?? {};
-  return { partition, region, account, group: node?.group ?? '*' };
+/** Flags first, then the node that this runs on, then wildcards. A partition cannot be a wildcard. */
+function placeOf(words: Words, node: Node | undefined): Place {
+  const given = textOf(words, 'region');
+  return {
+    partition: given === undefined ? (node?.identity.partition ?? 'aws') : partitionOf(given),
+    region: given ?? node?.identity.region ?? '*',
+    account: textOf(words, 'account') ?? node?.identity.accountId ?? '*',
+    group: textOf(words, 'group') ?? node?.group ?? '*',
+  };
 }
 
 interface Node {
@@ -68,11 +78,8 @@ interface Node {
   group?: string | undefined;
 }
 
-/** Undefined where this is no node: the policy is then written for any account and region. */
-async function readNode(
-  caller: Caller,
-  signal: AbortSignal,
-): Promise<{ identity: Identity; outside: Found } | undefined> {
+/** Undefined elsewhere than on a node: the policy then covers any account and region. */
+async function readNode(caller: Caller, signal: AbortSignal): Promise<Node | undefined> {
   if (caller.environment['AWS_EC2_METADATA_DISABLED'] === 'true') return undefined;
   const { metadata, clock } = openGround(caller);
   try {

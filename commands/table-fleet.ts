@@ -4,18 +4,24 @@ import type { Command, Flag } from './command.ts';
 import { ecsName, groupName, regionFlag } from './fleet-flags.ts';
 import { nodeCommands } from './table-nodes.ts';
 
-/** Of `ecs-node policy`. */
-export const fleetPolicyFlags: readonly Flag[] = [
+/** Flags of `ecs-node policy`, beside those that set settings. */
+export const policyFlags: readonly Flag[] = [
   {
     name: 'for',
-    value: 'COMMAND',
-    choices: ['service-size', 'sweep', 'fleet'],
-    help: 'Whoever runs this command, instead of a node',
+    value: 'WHAT',
+    choices: ['ecs-agent', 'systems-manager', 'service-size', 'sweep', 'fleet'],
+    help: "The policy for the ECS agent, for Systems Manager's agent or for a fleet command, instead of ecs-node on a node",
   },
-  { name: 'cluster', value: 'NAME', form: ecsName, help: 'With --for: this cluster; default: any' },
+  { name: 'group', value: 'NAME', form: groupName, help: "Auto Scaling group; default: this node's, or any" },
   { name: 'service', value: 'NAME', form: ecsName, help: 'With --for service-size: this service; default: any' },
-  { name: 'group', value: 'NAME', form: groupName, help: 'With --for sweep: this Auto Scaling group; default: any' },
-  { name: 'apply', help: 'With --for: with what only --apply needs' },
+  { name: 'apply', help: 'With --for: include what only --apply needs' },
+  { ...regionFlag, help: "AWS region; default: this node's, or any" },
+  {
+    name: 'account',
+    value: 'ID',
+    form: { pattern: /^\d{12}$/, words: 'an account id of 12 digits' },
+    help: "AWS account; default: this node's, or any",
+  },
 ];
 
 /** ECS runs at most so many tasks for a service. */

@@ -2,7 +2,8 @@
 
 import type { Command, CommandTable } from './command.ts';
 import { globalFlags, settingFlags } from './flags.ts';
-import { fleetCommands, fleetPolicyFlags } from './table-fleet.ts';
+import { ecsName } from './fleet-flags.ts';
+import { fleetCommands, policyFlags } from './table-fleet.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -81,16 +82,19 @@ export const commands: readonly Command[] = [
     name: 'policy',
     summary: 'The least-privilege IAM policy for what the configuration enables',
     details:
-      'Actions are limited to the node itself where IAM can: see what --explain says about those where it cannot. On a node, its account\n' +
-      'and region are filled in; elsewhere they are wildcards, and the partition is "aws". The role needs the managed policy\n' +
-      'AmazonEC2ContainerServiceforEC2Role beside it, which is for the ECS agent. "ecs-node doctor" tries the result on a node.\n' +
-      'With --for, the policy of whoever runs a command about the whole fleet; the configuration then plays no part.',
+      'Limits each action to this node where IAM can; --explain shows the others. On a node, its account, region and group are\n' +
+      'filled in. Elsewhere, flags give them and the configuration: no file is needed. What is not given is a wildcard.\n' +
+      'A node also runs the ECS agent and, for Session Manager, its agent: --for prints a policy for each of them.\n' +
+      '"ecs-node doctor" tries the result on a node.',
     flags: [
-      { name: 'explain', help: 'One line for each action: which feature needs it, and how far it reaches' },
-      ...fleetPolicyFlags,
+      { name: 'explain', help: 'One line for each action: the feature that needs it and the resources that it covers' },
+      ...settingFlags.map((flag) => (flag.name === 'cluster' ? { ...flag, form: ecsName, help: 'ECS cluster' } : flag)),
+      ...policyFlags,
     ],
     examples: [
-      ['ecs-node policy > policy.json', 'for the role of the instance profile'],
+      ['ecs-node policy > policy.json', 'on a node, for the role of its instance profile'],
+      ['ecs-node policy --cluster prod --registrar ssm --region eu-west-1', 'on a laptop, without a file'],
+      ['ecs-node policy --for ecs-agent --cluster prod', 'instead of AmazonEC2ContainerServiceforEC2Role'],
       ['ecs-node policy --config ./config.yaml --explain', 'why each action is needed'],
       [
         'ecs-node policy --for service-size --cluster prod --service web --apply',

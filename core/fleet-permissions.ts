@@ -1,4 +1,4 @@
-/** Which AWS actions `ecs-node fleet` and `ecs-node sweep` call, and how far IAM lets each be limited. */
+/** The AWS actions that `ecs-node fleet` and `ecs-node sweep` call, and the narrowest resource that IAM offers for each. */
 
 import type { FleetPermission, FleetReach } from './fleet-policy.ts';
 
@@ -16,15 +16,20 @@ export const fleetPermissions: readonly FleetPermission[] = [
 
 export const sweepPermissions: readonly FleetPermission[] = [
   ...fleetPermissions,
-  ...group('termination protection', 'everything', 'ec2:DescribeInstanceAttribute'),
+  ...group('termination protection', 'group-instances', 'ec2:DescribeInstanceAttribute'),
   ...group('OpsWorks records (--opsworks-stack)', 'everything', 'opsworks:DescribeStacks'),
   ...group('OpsWorks records (--opsworks-stack)', 'stacks', 'opsworks:DescribeInstances'),
-  ...group('looking again before a deed', 'everything', 'autoscaling:DescribeAutoScalingInstances', true),
-  ...group('noting since when', 'container-instances', 'ecs:PutAttributes ecs:DeleteAttributes', true),
+  ...group('checking once more before a change', 'everything', 'autoscaling:DescribeAutoScalingInstances', true),
+  ...group('remembering since when', 'container-instances', 'ecs:PutAttributes ecs:DeleteAttributes', true),
   ...group('draining', 'container-instances', 'ecs:UpdateContainerInstancesState', true),
-  ...group('container instances that are gone', 'cluster', 'ecs:DeregisterContainerInstance', true),
-  ...group('ending a node through its group', 'groups', 'autoscaling:TerminateInstanceInAutoScalingGroup', true),
-  ...group('noting since when; Names of nodes that are none', 'own-tags', 'ec2:CreateTags ec2:DeleteTags', true),
+  ...group('records of instances that are gone', 'cluster', 'ecs:DeregisterContainerInstance', true),
+  ...group('terminating a node through its group', 'groups', 'autoscaling:TerminateInstanceInAutoScalingGroup', true),
+  ...group(
+    'remembering since when; Name tags of instances that are not nodes',
+    'own-tags',
+    'ec2:CreateTags ec2:DeleteTags',
+    true,
+  ),
   ...group('clearing termination protection', 'protection', 'ec2:ModifyInstanceAttribute', true),
   ...group(
     'OpsWorks records (--opsworks-stack)',

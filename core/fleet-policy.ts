@@ -1,38 +1,49 @@
-/** The least-privilege IAM policy of whoever looks after a fleet: a person or a Lambda function, not a node. Pure. */
+/** Least-privilege IAM policies for anything but ecs-node on a node: fleet commands, the ECS agent, Systems Manager's agent. Pure. */
 
 import type { Place, Policy, Statement } from './policy.ts';
 
-/** How far an action reaches, from narrow to wide. */
+/** The resources that an action covers, from narrow to wide. */
 export type FleetReach =
   | 'cluster'
   | 'service'
-  /** Of the cluster; their ARNs are not known beforehand. */
+  /** Container instances of the cluster: their ARNs are not known in advance. */
   | 'container-instances'
-  /** The Auto Scaling groups: IAM knows no narrower resource. */
+  /** Tags that the ECS agent gives to its container instance when it registers. */
+  | 'registration-tags'
+  /** The Auto Scaling groups: IAM has no narrower resource. */
   | 'groups'
+  /** Instances of the groups. */
+  | 'group-instances'
   /** Any instance, but only the tags that a sweep sets and removes. */
   | 'own-tags'
-  /** Any instance of a group, but only its termination protection, which may be cleared and not set. */
+  /** Instances of the groups, and only to clear termination protection. */
   | 'protection'
   | 'stacks'
-  /** IAM knows no resource for it; it reads only. */
+  /** Image repositories of the region. Repositories of other accounts also need that account's permission. */
+  | 'repositories'
+  | 'log-groups'
+  /** Instances, documents and associations of Systems Manager. */
+  | 'systems-manager'
+  /** Actions that IAM has no resource for, in this region. */
+  | 'region'
+  /** Read-only actions that IAM has no resource for. */
   | 'everything';
 
 export interface FleetPermission {
   action: string;
   feature: string;
   reach: FleetReach;
-  /** Needed only where something may be changed. */
+  /** Needed only with `--apply`. */
   acts?: true;
 }
 
-/** `*` where one does not know. */
+/** A name that is not known is `*`. */
 export interface FleetSubject {
   cluster: string;
   service: string;
-  /** Auto Scaling group; any where it is absent. */
+  /** Auto Scaling group; absent: any. */
   group?: string | undefined;
-  /** Whether it may change something. */
+  /** Whether the command may change something. */
   apply: boolean;
 }
 
@@ -43,13 +54,22 @@ type Limit = Pick<Statement, 'Resource' | 'Condition'>;
 const limits: Record<FleetReach, (subject: FleetSubject, place: At) => Limit> = {
   cluster: ({ cluster }, place) => ({ Resource: arn(place, 'ecs', `cluster/${cluster}`) }),
   service: ({ cluster, service }, place) => ({ Resource: arn(place, 'ecs', `service/${cluster}/${service}`) }),
-  'container-instances': ({ cluster }, place) => ({ Resource: arn(place, 'ecs', `container-instance/${cluster}/*`) }),
+  'container-instances': (subject, place) => ({ Resource: containerInstances(subject, place) }),
+  'registration-tags': (subject, place) => ({
+    Resource: containerInstances(subject, place),
+    Condition: { StringEquals: { 'ecs:CreateAction': 'RegisterContainerInstance' } },
+  }),
   groups: ({ group = '*' }, place) => ({
     Resource: arn(place, 'autoscaling', `autoScalingGroup:*:autoScalingGroupName/${group}`),
   }),
+  'group-instances': ({ group = '*' }, place) => ({
+    Resource: arn(place, 'ec2', 'instance/*'),
+    // Only Auto Scaling sets this tag. With `*` it must still be there.
+    Condition: { StringLike: { 'aws:ResourceTag/aws:autoscaling:groupName': group } },
+  }),
   'own-tags': (_, place) => ({
     Resource: arn(place, 'ec2', 'instance/*'),
-    // "For all of none" is true, and a request to delete tags that names none deletes every one.
+    // ForAllValues is true for a request without tags, and DeleteTags without tags deletes every tag.
     Condition: {
       'ForAllValues:StringEquals': { 'aws:TagKeys': ['Name', 'ecs-node:missing-since'] },
       Null: { 'aws:TagKeys': 'false' },
@@ -59,12 +79,25 @@ const limits: Record<FleetReach, (subject: FleetSubject, place: At) => Limit> = 
     Resource: arn(place, 'ec2', 'instance/*'),
     Condition: {
       StringEqualsIgnoreCase: { 'ec2:Attribute/DisableApiTermination': 'false' },
-      // Also with a star: the tag must be there, and only a group sets it.
       StringLike: { 'aws:ResourceTag/aws:autoscaling:groupName': group },
     },
   }),
   // The endpoint of a stack may be in another region than its instances.
   stacks: (_, place) => ({ Resource: arn({ ...place, region: '*' }, 'opsworks', 'stack/*/') }),
+  repositories: (_, place) => ({ Resource: arn({ ...place, account: '*' }, 'ecr', 'repository/*') }),
+  'log-groups': (_, place) => ({ Resource: arn(place, 'logs', 'log-group:*') }),
+  'systems-manager': (_, place) => ({
+    Resource: [
+      arn(place, 'ec2', 'instance/*'),
+      // Documents of AWS itself have no account in their ARN.
+      arn({ ...place, account: '*' }, 'ssm', 'document/*'),
+      arn(place, 'ssm', 'association/*'),
+    ],
+  }),
+  region: (_, { region }) => ({
+    Resource: '*',
+    Condition: { StringLike: { 'aws:RequestedRegion': region } },
+  }),
   everything: () => ({ Resource: '*' }),
 };
 
@@ -72,22 +105,34 @@ const sids: Record<FleetReach, string> = {
   cluster: 'OnTheCluster',
   service: 'OnTheService',
   'container-instances': 'OnContainerInstancesOfTheCluster',
+  'registration-tags': 'TagsAtRegistration',
   groups: 'OnGroupsSinceIamKnowsNoInstanceThere',
+  'group-instances': 'OnInstancesOfGroups',
   'own-tags': 'OnNoOtherTags',
   protection: 'OnlyToClearTerminationProtection',
   stacks: 'OnOpsWorksStacks',
+  repositories: 'PullingImagesInTheRegion',
+  'log-groups': 'WritingLogsInTheRegion',
+  'systems-manager': 'OnInstancesDocumentsAndAssociations',
+  region: 'InTheRegion',
   everything: 'ReadOnlySinceIamKnowsNoResourceThere',
 };
 
 const words: Record<FleetReach, string> = {
   cluster: 'the cluster',
   service: 'the service',
-  'container-instances': 'container instances of the cluster: their ARNs are not known beforehand',
-  groups: "any instance of a group: IAM's narrowest resource there is the group",
-  'own-tags': 'any instance, and no other tags than Name and ecs-node:missing-since',
+  'container-instances': 'container instances of the cluster, because their ARNs are not known in advance',
+  'registration-tags': 'container instances of the cluster, only while they register',
+  groups: "any instance of a group, because IAM's narrowest resource there is the group",
+  'group-instances': 'any instance of a group',
+  'own-tags': 'any instance, only the tags Name and ecs-node:missing-since',
   protection: 'any instance of a group, and only to clear it',
   stacks: 'OpsWorks stacks',
-  everything: 'everything, read only: IAM knows no resource for it',
+  repositories: 'any repository of the region whose account allows it',
+  'log-groups': 'any log group of the account and region',
+  'systems-manager': 'instances and associations of the account, and documents',
+  region: 'the region; IAM has no resource for it',
+  everything: 'everything, read only: IAM has no resource for it',
 };
 
 export function fleetPolicy(permissions: readonly FleetPermission[], subject: FleetSubject, place: At): Policy {
@@ -102,13 +147,17 @@ export function fleetPolicy(permissions: readonly FleetPermission[], subject: Fl
   return { Version: '2012-10-17', Statement: reaches.map(statementOf) };
 }
 
-/** One line for each action: what for, how far it reaches, and whether only `--apply` needs it. */
+/** One line for each action: the feature that needs it, the resources that it covers, and whether only `--apply` needs it. */
 export function explainFleetPolicy(permissions: readonly FleetPermission[]): string[] {
   const width = Math.max(...permissions.map(({ action }) => action.length));
   return permissions.map(
     ({ action, feature, reach, acts }) =>
       `${action.padEnd(width)}  ${feature}; ${words[reach]}${acts === true ? '; only with --apply' : ''}`,
   );
+}
+
+function containerInstances({ cluster }: FleetSubject, place: At): string {
+  return arn(place, 'ecs', `container-instance/${cluster}/*`);
 }
 
 function arn({ partition, region, account }: At, service: string, resource: string): string {

@@ -27,3 +27,9 @@ export interface Identity {
 export function instanceArn(identity: Identity): string {
   return `arn:${identity.partition}:ec2:${identity.region}:${identity.accountId}:instance/${identity.instanceId}`;
 }
+
+/** The partition of a region, for callers that cannot ask the metadata service or that get no answer from it. */
+export function partitionOf(region: string): string {
+  if (region.startsWith('cn-')) return 'aws-cn';
+  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+}

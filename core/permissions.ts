@@ -1,23 +1,23 @@
-/** Which AWS actions the node calls, for which feature, and how far IAM lets each be limited. */
+/** The AWS actions that the node calls, the feature that needs each, and the narrowest resource that IAM offers. */
 
 import type { Config } from './config.ts';
 
-/** How far an action reaches, from narrow to wide. */
+/** The resources that an action covers, from narrow to wide. */
 export type Reach =
-  /** This instance alone, by the ARN of the instance that the credentials come from. */
+  /** Only the instance that the credentials were issued to. */
   | 'self'
-  /** As `self`, and no other attribute than termination protection. */
+  /** As `self`, and only the attribute for termination protection. */
   | 'self-protection'
-  /** The Auto Scaling group: IAM knows no narrower resource. */
+  /** The Auto Scaling group: IAM has no narrower resource. */
   | 'group'
   | 'cluster'
   /** Container instances of the cluster: their ARNs are not known when the policy is written. */
   | 'container-instances'
   | 'tasks'
-  /** The configured ones, started in the cluster. */
+  /** The configured task definitions, started in the cluster. */
   | 'task-definitions'
   | 'services'
-  /** Every resource, but only for the cluster. */
+  /** Every resource, if the request names the cluster. */
   | 'any-of-cluster'
   | 'target-groups'
   | 'load-balancers'
@@ -27,9 +27,9 @@ export type Reach =
   | 'bucket'
   | 'objects'
   | 'stack'
-  /** A stack that is configured by name is found by listing all. */
+  /** Finding a stack by its name lists all stacks. */
   | 'stacks'
-  /** IAM knows no resource for it; it reads only. */
+  /** Read-only actions that IAM has no resource for. */
   | 'everything';
 
 export interface Permission {
@@ -38,7 +38,7 @@ export interface Permission {
   reach: Reach;
   /** Whether this configuration needs it. */
   when(config: Config): boolean;
-  /** Called by a program that we start, not by us. */
+  /** A program that the node starts calls it. */
   by?: 'installer';
 }
 
@@ -47,8 +47,8 @@ const opsworks = ({ registrar }: Config) => registrar === 'opsworks';
 const clears = ({ terminationProtection }: Config) => terminationProtection === 'clear';
 const hooks = ({ autoScaling }: Config) =>
   autoScaling.launchHook !== undefined || autoScaling.terminateHook !== undefined;
-/** Causes that a fleet-wide brake holds back. */
-const brakes = ({ disk, ecsAgent }: Config) => disk.leave || ecsAgent.action === 'replace';
+/** Nodes that leave for one of these causes wait in the leave queue. */
+const queues = ({ disk, ecsAgent }: Config) => disk.leave || ecsAgent.action === 'replace';
 const steady = ({ leave }: Config) => leave.steadyClusterSeconds > 0;
 const balancers = ({ leave }: Config) => leave.targetGroups.length > 0;
 const pulls =
@@ -64,7 +64,7 @@ function group(feature: string, reach: Reach, when: (config: Config) => boolean,
 
 export const permissions: readonly Permission[] = [
   ...group('Name tag; the reason of a departure as a tag', 'self', always, 'ec2:CreateTags'),
-  ...group('clearing termination protection', 'everything', clears, 'ec2:DescribeInstanceAttribute'),
+  ...group('clearing termination protection', 'self', clears, 'ec2:DescribeInstanceAttribute'),
   ...group('clearing termination protection', 'self-protection', clears, 'ec2:ModifyInstanceAttribute'),
   ...group(
     'terminating this node through its group, so that it is replaced',
@@ -98,8 +98,8 @@ export const permissions: readonly Permission[] = [
   ),
   ...group('daemon tasks', 'task-definitions', daemons, 'ecs:StartTask'),
   ...group('daemon tasks', 'everything', daemons, 'ecs:DescribeTaskDefinition'),
-  ...group('fleet-wide brake', 'cluster', brakes, 'ecs:DescribeClusters ecs:ListAttributes'),
-  ...group('fleet-wide brake', 'container-instances', brakes, 'ecs:PutAttributes ecs:DeleteAttributes'),
+  ...group('leave queue', 'cluster', queues, 'ecs:DescribeClusters ecs:ListAttributes'),
+  ...group('leave queue', 'container-instances', queues, 'ecs:PutAttributes ecs:DeleteAttributes'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'any-of-cluster', steady, 'ecs:ListServices'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'services', steady, 'ecs:DescribeServices'),
   ...group('target groups', 'target-groups', balancers, 'elasticloadbalancing:DeregisterTargets'),
@@ -140,7 +140,7 @@ export const permissions: readonly Permission[] = [
   },
 ];
 
-/** What a configuration needs, in the order of the table. */
+/** The permissions that a configuration needs, in the order of the table. */
 export function permissionsFor(config: Config): Permission[] {
   return permissions.filter(({ when }) => when(config));
 }

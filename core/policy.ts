@@ -6,12 +6,12 @@ import { parseOpsWorksId } from './opsworks-id.ts';
 import { permissionsFor, type Permission, type Reach } from './permissions.ts';
 import { shortDefinition } from './task-definition.ts';
 
-/** Where the node is, as far as one knows; `*` where one does not. */
+/** The node's place in AWS, for ARNs. A part that is not known is `*`. */
 export interface Place {
   partition: string;
   region: string;
   account: string;
-  /** Of the Auto Scaling group. */
+  /** Auto Scaling group. */
   group: string;
 }
 
@@ -28,18 +28,23 @@ export interface Policy {
   Statement: Statement[];
 }
 
-/** The ARN of the resource is compared with that of the instance which the credentials were given to. */
-const onlySelf = { 'aws:ARN': '${ec2:SourceInstanceARN}' };
-
 type Limit = Pick<Statement, 'Resource' | 'Condition'>;
 
+/**
+ * The instance that is acted on must be the instance that the credentials were issued to. IAM documents both keys:
+ * `ec2:SourceInstanceARN` as a global key, `ec2:InstanceID` for EC2's actions on an instance.
+ */
+const onlySelf = ({ partition }: Place) => ({
+  ArnEquals: { 'ec2:SourceInstanceARN': `arn:${partition}:ec2:*:*:instance/\${ec2:InstanceID}` },
+});
+
 const limits: Record<Reach, (config: Config, place: Place) => Limit> = {
-  self: (_, place) => ({ Resource: instances(place), Condition: { StringEquals: onlySelf } }),
+  self: (_, place) => ({ Resource: instances(place), Condition: onlySelf(place) }),
   'self-protection': (_, place) => ({
     Resource: instances(place),
     Condition: {
-      StringEquals: onlySelf,
-      // It may be cleared, not set; and no other attribute.
+      ...onlySelf(place),
+      // The node may clear the protection but not set it, and may change no other attribute.
       StringEqualsIgnoreCase: { 'ec2:Attribute/DisableApiTermination': 'false' },
     },
   }),
@@ -83,7 +88,7 @@ const limits: Record<Reach, (config: Config, place: Place) => Limit> = {
   everything: () => ({ Resource: '*' }),
 };
 
-/** Statements by reach: their Sid says how far they go. */
+/** One statement for each reach. The Sid says how far it goes. */
 const sids: Record<Reach, string> = {
   self: 'OnThisInstanceOnly',
   'self-protection': 'TerminationProtectionOfThisInstanceOnly',
@@ -120,7 +125,7 @@ export function policyFor(config: Config, place: Place): Policy {
   };
 }
 
-/** One line for each action: what for, and how far it reaches. */
+/** One line for each action: the feature that needs it, and the resources that it covers. */
 export function explainPolicy(config: Config): string[] {
   const needed = permissionsFor(config);
   const width = Math.max(...needed.map(({ action }) => action.length));
@@ -134,11 +139,11 @@ function extent({ reach, by }: Permission, config: Config): string {
   const words: Record<Reach, string> = {
     self: 'this instance only',
     'self-protection': 'this instance only, and only to clear it',
-    group: "any instance of the group: IAM's narrowest resource there is the group",
+    group: "any instance of the group, because IAM's narrowest resource there is the group",
     cluster: `cluster ${cluster}`,
-    'container-instances': `container instances of ${cluster}: their ARNs are not known beforehand`,
+    'container-instances': `container instances of ${cluster}, because their ARNs are not known in advance`,
     tasks: `tasks of ${cluster}`,
-    'task-definitions': `those in daemonTasks.definitions, in ${cluster}; where they have roles, iam:PassRole on these beside it`,
+    'task-definitions': `the task definitions in daemonTasks.definitions, in ${cluster}; if they have roles, add iam:PassRole on those roles`,
     services: `services of ${cluster}`,
     'any-of-cluster': `cluster ${cluster}`,
     'target-groups': 'the target groups in leave.targetGroups',
@@ -146,12 +151,12 @@ function extent({ reach, by }: Permission, config: Config): string {
     namespace: `namespace ${metrics.namespace}`,
     'parameter-path': 'the path in refresh.source',
     parameters:
-      "what is below the path in refresh.source; a key of KMS that is not AWS's own needs kms:Decrypt beside it",
-    bucket: 'the bucket in refresh.source, and there the prefix',
-    objects: 'what is below the prefix in refresh.source',
-    stack: isById(config) ? 'the stack' : 'any stack: opsworks.stack is a name, and only an id makes an ARN',
-    stacks: isById(config) ? 'the stack' : 'everything, read only: a stack is found by name by listing all',
-    everything: 'everything, read only: IAM knows no resource for it',
+      'everything below the path in refresh.source; if your own KMS key encrypts it, add kms:Decrypt on that key',
+    bucket: 'the bucket in refresh.source, and only the prefix there',
+    objects: 'everything below the prefix in refresh.source',
+    stack: isById(config) ? 'the stack' : 'any stack: opsworks.stack is a name, and an ARN needs the id',
+    stacks: isById(config) ? 'the stack' : 'everything, read only: finding a stack by name lists all stacks',
+    everything: 'everything, read only: IAM has no resource for it',
   };
   return words[reach] + (by === 'installer' ? " (called by OpsWorks' installer)" : '');
 }
@@ -160,11 +165,11 @@ function instances({ partition, region, account }: Place): string {
   return `arn:${partition}:ec2:${region}:${account}:instance/*`;
 }
 
-function ecs({ partition, region, account }: Place, what: string): string {
-  return `arn:${partition}:ecs:${region}:${account}:${what}`;
+function ecs({ partition, region, account }: Place, resource: string): string {
+  return `arn:${partition}:ecs:${region}:${account}:${resource}`;
 }
 
-/** A family stands for its newest revision, whichever that is. */
+/** A family without a revision stands for its newest revision, so any revision must be allowed. */
 function withRevision(name: string): string {
   const short = shortDefinition(name);
   return short.includes(':') ? short : `${short}:*`;

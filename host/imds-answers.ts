@@ -2,7 +2,7 @@
 
 import { Unavailable } from '../core/errors.ts';
 import type { MaintenanceEvent, SpotNotice } from '../core/host.ts';
-import type { Identity } from '../core/identity.ts';
+import { partitionOf, type Identity } from '../core/identity.ts';
 import { isObject } from '../core/shape.ts';
 
 /** What the identity document leaves out; undefined where the service has nothing. */
@@ -108,12 +108,6 @@ function parseDate(value: unknown, what: string): number | undefined {
   const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   if (Number.isNaN(at)) throw nonsense(`${what} is ${show(value)}`);
   return at;
-}
-
-/** Services older than `services/partition` do not say. */
-function partitionOf(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
 }
 
 /** A plain one-word answer; undefined where there is none. */

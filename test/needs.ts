@@ -29,6 +29,7 @@ const needs: Record<string, Need> = {
     isMet: () => hasCommand('cfn-lint') && hasCommand('moto_server') && hasCommand('aws'),
     remedy: "pip install cfn-lint awscli 'moto[server,all]'",
   },
+  parliament: { isMet: () => hasCommand('parliament'), remedy: 'pip install parliament' },
   packer: {
     isMet: hasPacker,
     remedy: 'packer/get-packer.sh (needs Go), or install HashiCorp Packer and run "packer init packer"',

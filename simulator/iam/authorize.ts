@@ -1,4 +1,4 @@
-/** Whether the caller's role may do what it asks; without a policy it may do everything. */
+/** Whether the caller's role allows a request. A role without a policy allows everything. */
 
 import type { Refusal } from '../refusal.ts';
 import type { Access, Service } from '../services/service.ts';
@@ -37,7 +37,7 @@ function policyOf(value: unknown): Policy {
   return known;
 }
 
-/** What IAM knows about every request of an instance's role. */
+/** The documented condition keys that IAM has for every request of an instance's role. */
 function contextOf(world: World, caller: Instance): Record<string, string> {
   return {
     'aws:userid': `AROASIMULATORROLE0000:${caller.id}`,

@@ -1,8 +1,8 @@
-/** IAM's condition operators, as far as policies for nodes use them. */
+/** The IAM condition operators that policies for nodes use. */
 
 interface Operator {
   test(value: string, wanted: string): boolean;
-  /** StringNotEquals and its like: true when none of the wanted fits. */
+  /** For StringNotEquals and the like: true if no wanted value matches. */
   negated: boolean;
 }
 
@@ -11,7 +11,7 @@ const equalsIgnoringCase = (value: string, wanted: string) => value.toLowerCase(
 
 const patterns = new Map<string, RegExp>();
 
-/** `*` and `?`. */
+/** Understands `*` and `?`. */
 function like(value: string, pattern: string): boolean {
   let compiled = patterns.get(pattern);
   if (!compiled) {
@@ -26,7 +26,7 @@ function like(value: string, pattern: string): boolean {
   return compiled.test(value);
 }
 
-/** Each of an ARN's six parts for itself: a star does not reach over a colon, but for the last. */
+/** Compares each of an ARN's six parts: `*` stops at a colon, except in the last part. */
 function arnLike(value: string, pattern: string): boolean {
   const parts = (arn: string) => {
     const found = arn.split(':');

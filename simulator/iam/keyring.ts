@@ -1,11 +1,11 @@
-/** Whose access keys there are: each instance's role, and the operators'. */
+/** The access keys of each instance's role and of the operator. */
 
 import type { Instance, World } from '../world/state.ts';
 
 export interface Key {
   accessKeyId: string;
   secretAccessKey: string;
-  /** Undefined for the static keys of an operator. */
+  /** Undefined for the operator's static keys. */
   token: string | undefined;
   instanceId: string | undefined;
   issuedAt: number;
@@ -14,11 +14,11 @@ export interface Key {
 
 export interface Keyring {
   find(accessKeyId: string): Key | undefined;
-  /** The current ones of its role, renewed before they end; undefined without a role. */
+  /** The current keys of the instance's role, renewed before they expire. Undefined without a role. */
   keysFor(instance: Instance): Key | undefined;
 }
 
-/** AWS has new ones ready at least five minutes before the old ones end. */
+/** AWS issues new keys at least five minutes before the old keys expire. */
 const renewMs = 300_000;
 
 export function openKeyring(world: World, operator: { accessKeyId: string; secretAccessKey: string }): Keyring {

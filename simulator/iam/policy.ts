@@ -1,11 +1,11 @@
-/** Whether a policy document allows a request: Effect, Action, Resource and Condition, explicit denials first. */
+/** Whether a policy document allows a request, by Effect, Action, Resource and Condition. An explicit denial wins. */
 
 import { operators } from './conditions.ts';
 
 export interface Question {
   action: string;
   resource: string;
-  /** Keys compare without case, as IAM's do. */
+  /** Condition keys. IAM ignores their case. */
   context: Readonly<Record<string, string | readonly string[]>>;
 }
 
@@ -24,7 +24,7 @@ export interface Policy {
   Statement: Statement[];
 }
 
-/** Throws what IAM would refuse to store. */
+/** Throws for a document that IAM would refuse to store. */
 export function parsePolicy(value: unknown): Policy {
   const document = (typeof value === 'string' ? JSON.parse(value) : value) as Partial<Policy> | null;
   const fail = (problem: string): never => {
@@ -42,7 +42,8 @@ export function parsePolicy(value: unknown): Policy {
       if (!/^(\*|[\w-]+:[\w*?]+)$/.test(action)) fail(`Action ${action}`);
     }
     for (const resource of many(Resource ?? NotResource)) {
-      if (!/^(\*|arn:[^:]*:[^:]*:[^:]*:[^:]*:.+|\$\{.+)$/.test(resource)) fail(`Resource ${resource}`);
+      // IAM takes a variable in the last part of an ARN only.
+      if (!/^(\*|arn:[^:$]*:[^:$]*:[^:$]*:[^:$]*:.+)$/.test(resource)) fail(`Resource ${resource}`);
     }
     for (const operator of Object.keys(Condition)) if (!findOperator(operator)) fail(`Condition ${operator}`);
   }
@@ -79,7 +80,7 @@ function contextReader(context: Question['context']): LookUp {
   return (key) => byKey.get(key.toLowerCase());
 }
 
-/** `${ec2:SourceInstanceARN}`; a variable without a value matches nothing. */
+/** Replaces variables such as `${ec2:InstanceID}`. A variable without a value matches nothing. */
 function substitute(pattern: string, lookUp: LookUp): string {
   return pattern.replaceAll(/\$\{([^}]*)\}/g, (_whole, name: string) => {
     if (name === '*' || name === '?' || name === '$') return name;
@@ -93,7 +94,7 @@ function holds(name: string, values: readonly string[] | undefined, wanted: read
   const { quantifier, ifExists, base } = operator;
   if (base === 'Null') return (values === undefined) === (wanted[0] === 'true');
   if (values === undefined || values.length === 0) {
-    // Also true by IAM's own rule: "for all of none".
+    // IAM's own rule: ForAllValues is true for a request without values.
     return ifExists || quantifier === 'ForAllValues' || operators[base]!.negated;
   }
   const { test, negated } = operators[base]!;

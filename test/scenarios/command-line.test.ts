@@ -203,6 +203,20 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(node.run('policy', '--explain').stdout).toMatch(/^ec2:TerminateInstances .*this instance only$/m);
   });
 
+  test('the policy needs no file: flags say what the node will be, and where', () => {
+    const node = openRoot();
+    const where = ['--region', 'cn-north-1', '--account', '210987654321', '--group', 'web nodes'];
+    const { code, stdout } = node.run('policy', '--cluster', 'prod', '--registrar', 'ssm', ...where);
+    expect(code).toBe(0);
+    expect(stdout).toContain('"ssm:DescribeInstanceInformation"');
+    expect(stdout).toContain('"arn:aws-cn:ecs:cn-north-1:210987654321:cluster/prod"');
+    expect(stdout).toContain('autoScalingGroupName/web nodes"');
+    const agent = node.run('policy', '--for', 'ecs-agent', '--cluster', 'prod');
+    expect(agent.stdout).toContain('"ecs:RegisterContainerInstance"');
+    expect(agent.stdout).toContain('"arn:aws:ecs:*:*:cluster/prod"');
+    expect(node.run('policy')).toMatchObject({ code: 78, stderr: expect.stringContaining('cluster') });
+  });
+
   test('status says plainly that nothing has run yet, and is JSON for programs', () => {
     const node = openRoot();
     expect(node.run('status')).toMatchObject({

@@ -31,6 +31,8 @@ import {
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { until } from '../../simulator/until.ts';
 import { ask, clients, codeOf, imdsToken, metadata, open, roleCredentials } from './stage.ts';
+import { parseConfig } from '../../core/config.ts';
+import { policyFor } from '../../core/policy.ts';
 
 async function stage(options: object = {}) {
   const simulator = await open();
@@ -166,6 +168,37 @@ describe('EC2', () => {
 describe('a role’s policy', () => {
   const self = 'arn:aws:ec2:us-east-1:123456789012:instance/*';
 
+  it('that "ecs-node policy" prints lets a node read, tag, unprotect and terminate itself and no other', async () => {
+    const { simulator, id } = await stage();
+    const { id: other } = await simulator.verbs.launch();
+    const place = { partition: 'aws', region: 'us-east-1', account: '123456789012', group: '*' };
+    simulator.verbs.setPolicy(id, policyFor(parseConfig({ cluster: 'demo' }), place));
+    const { ec2 } = clients(simulator, await roleCredentials(simulator, id));
+    const codesFor = async (InstanceId: string) => [
+      await codeOf(ec2.send(new DescribeInstanceAttributeCommand({ InstanceId, Attribute: 'disableApiTermination' }))),
+      await codeOf(ec2.send(new CreateTagsCommand({ Resources: [InstanceId], Tags: [{ Key: 'Name', Value: 'x' }] }))),
+      await codeOf(
+        ec2.send(new ModifyInstanceAttributeCommand({ InstanceId, DisableApiTermination: { Value: false } })),
+      ),
+      await codeOf(ec2.send(new TerminateInstancesCommand({ InstanceIds: [InstanceId], DryRun: true }))),
+    ];
+    expect(await codesFor(id)).toEqual(['ok', 'ok', 'ok', 'DryRunOperation']);
+    expect(await codesFor(other)).toEqual(Array.from({ length: 4 }, () => 'UnauthorizedOperation'));
+  });
+
+  it('with a key that IAM does not document allows nothing, and one with a variable for a whole ARN is refused', async () => {
+    const { simulator, id } = await stage();
+    const allow = (more: object) => ({
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', Action: 'ec2:CreateTags', Resource: self, ...more }],
+    });
+    simulator.verbs.setPolicy(id, allow({ Condition: { StringEquals: { 'aws:ARN': '${ec2:SourceInstanceARN}' } } }));
+    const { ec2 } = clients(simulator, await roleCredentials(simulator, id));
+    const tag = new CreateTagsCommand({ Resources: [id], Tags: [{ Key: 'Name', Value: 'x' }] });
+    expect(await codeOf(ec2.send(tag))).toBe('UnauthorizedOperation');
+    expect(() => simulator.verbs.setPolicy(id, allow({ Resource: '${ec2:SourceInstanceARN}' }))).toThrow(/Malformed/);
+  });
+
   it('limits a node to itself', async () => {
     const { simulator, id } = await stage();
     const { id: other } = await simulator.verbs.launch();
@@ -181,8 +214,11 @@ describe('a role’s policy', () => {
         {
           Effect: 'Allow',
           Action: 'ec2:CreateTags',
-          Resource: '${ec2:SourceInstanceARN}',
-          Condition: { 'ForAllValues:StringEquals': { 'aws:TagKeys': ['Name'] } },
+          Resource: 'arn:aws:ec2:*:*:instance/*',
+          Condition: {
+            ArnEquals: { 'ec2:SourceInstanceARN': 'arn:aws:ec2:*:*:instance/${ec2:InstanceID}' },
+            'ForAllValues:StringEquals': { 'aws:TagKeys': ['Name'] },
+          },
         },
         {
           Effect: 'Allow',

@@ -124,11 +124,16 @@ test('a node is not allowed what its configuration does not need', () => {
 
 test('what EC2 lets one limit to the node itself is limited to it', () => {
   const { Statement } = policyFor(everything, place);
-  for (const action of ['ec2:TerminateInstances', 'ec2:CreateTags', 'ec2:ModifyInstanceAttribute']) {
+  const actions = Statement.flatMap(({ Action }) => Action).filter((action) => action.startsWith('ec2:'));
+  // Describing tags is the one action of ours that EC2 has no resource for.
+  for (const action of actions.filter((each) => each !== 'ec2:DescribeTags')) {
     const statement = Statement.find(({ Action }) => Action.includes(action));
-    expect(statement?.Resource).toBe('arn:aws:ec2:eu-west-1:123456789012:instance/*');
-    expect(statement?.Condition?.['StringEquals']).toEqual({ 'aws:ARN': '${ec2:SourceInstanceARN}' });
+    expect(statement?.Resource, action).toBe('arn:aws:ec2:eu-west-1:123456789012:instance/*');
+    expect(statement?.Condition?.['ArnEquals'], action).toEqual({
+      'ec2:SourceInstanceARN': 'arn:aws:ec2:*:*:instance/${ec2:InstanceID}',
+    });
   }
+  expect(actions).toContain('ec2:DescribeInstanceAttribute');
 });
 
 test('nothing that changes something may be done to everything', () => {
