@@ -5,6 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Cloud, EcsAgent, Host, Machine, Metadata } from '../core/host.ts';
 import type { Identity } from '../core/identity.ts';
 import { retry, type Clock } from '../core/patience.ts';
+import { guardRecords } from '../host/aws/own-records.ts';
 import { openClock } from '../host/clock.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
 import { openMetadata } from '../host/imds.ts';
@@ -47,5 +48,5 @@ export function openHost(
   cloud: Cloud,
 ): Host {
   const ecsAgent: EcsAgent = openEcsAgent(config.ecs.introspectionEndpoint);
-  return { ...ground, identity, cloud, ecsAgent, log: caller.log };
+  return { ...ground, identity, cloud: guardRecords(cloud), ecsAgent, log: caller.log };
 }

@@ -190,6 +190,8 @@ export interface InstanceCloud {
   clearTerminationProtection(signal: AbortSignal): Promise<void>;
   /** EC2 TerminateInstances: runs no hooks first. Use `terminateInGroup` where there is a group. */
   terminateSelf(signal: AbortSignal): Promise<void>;
+  /** Those of these EC2 instances (at most 100) that are pending or running; reads only. */
+  readRunning(instanceIds: readonly string[], signal: AbortSignal): Promise<string[]>;
 }
 
 export interface GroupCloud {
@@ -233,13 +235,23 @@ export interface ScalingActivity {
 }
 
 export interface ClusterCloud {
-  /** Undefined when ECS does not know the instance. Without `arn` it is looked up by instance id. */
+  /**
+   * This instance's record: the connected one, else the one that registered last. Undefined when ECS says that it has none.
+   * `hint` is what the ECS agent says; it spares a call, and leads to no other instance's record.
+   */
   readContainerInstance(
     cluster: string,
-    arn: string | undefined,
+    hint: string | undefined,
     signal: AbortSignal,
   ): Promise<ContainerInstance | undefined>;
-  /** DRAINING: ECS places nothing more here and moves service tasks away. Idempotent. */
+  /** Whether ECS says that this record is of this instance. */
+  ownsContainerInstance(cluster: string, arn: string, signal: AbortSignal): Promise<boolean>;
+  /** Which EC2 instances stand behind these records (at most 100); those that ECS does not have are left out. */
+  readRecords(cluster: string, arns: readonly string[], signal: AbortSignal): Promise<RecordSummary[]>;
+  /**
+   * DRAINING: ECS places nothing more here and moves service tasks away. Idempotent. This verb and all others that take
+   * an ARN are Refused for a record, or a task, that ECS does not say to be this instance's.
+   */
   drain(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
   /** ACTIVE again. Idempotent. */
   activate(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
@@ -272,8 +284,18 @@ export interface ContainerInstance {
   agentConnected: boolean;
   runningTasks: number;
   pendingTasks: number;
-  /** For what it stands in the cluster's queue of nodes that want to leave. */
+  /** The reasons for which it is in the cluster's queue of nodes that want to leave. */
   queuedFor: readonly string[];
+  /** Milliseconds since 1970. */
+  registeredAt: number;
+  /** ARNs of further records of this instance; empty where nobody has looked for them. */
+  others: readonly string[];
+}
+
+export interface RecordSummary {
+  arn: string;
+  ec2InstanceId: string;
+  agentConnected: boolean;
 }
 
 export interface CloudTask {
@@ -295,6 +317,8 @@ export interface ClusterHealth {
   registered: number;
   draining: number;
   disconnected: number;
+  /** ARNs of at most 100 disconnected ones. */
+  disconnectedArns: readonly string[];
 }
 
 export interface BalancerCloud {

@@ -25,7 +25,9 @@ export type FaultEffect =
   | { kind: 'cut' }
   /** The connection ends before anything happens. */
   | { kind: 'refuse' }
-  | { kind: 'html'; status?: number };
+  | { kind: 'html'; status?: number }
+  /** This body instead of the answer, with nothing having happened: half an answer, another shape, a middlebox's word. */
+  | { kind: 'answer'; body: string; status?: number; type?: string };
 
 export interface RateLimit {
   service: string;

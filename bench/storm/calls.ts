@@ -54,6 +54,9 @@ export const callsOf: Readonly<Partial<Record<Verb, Calls>>> = {
     after: (instance, [, arn]) =>
       instance === undefined || arn !== undefined ? [] : [`${ecs}DescribeContainerInstances`],
   },
+  ownsContainerInstance: one(`${ecs}ListContainerInstances`),
+  readRecords: one(`${ecs}DescribeContainerInstances`),
+  readRunning: one(`${ec2}DescribeInstances`),
   drain: one(`${ecs}UpdateContainerInstancesState`),
   activate: one(`${ecs}UpdateContainerInstancesState`),
   readTasks: {

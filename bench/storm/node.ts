@@ -1,5 +1,6 @@
 /** One machine of a storm: its fakes, and what others do with it. */
 
+import { guardRecords } from '../../host/aws/own-records.ts';
 import type { Cloud, Host, LocalAgent } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import { openBalancerCloud } from '../../test/fakes/cloud/balancers.ts';
@@ -218,7 +219,7 @@ function openCloud(world: World, node: StormNode, client: Client): Cloud {
     verb,
     limit(verb as Verb, effect as (...given: unknown[]) => Promise<unknown>, client),
   ]);
-  return { ...Object.fromEntries(limited), close: async () => {} } as Cloud;
+  return guardRecords({ ...Object.fromEntries(limited), close: async () => {} } as Cloud);
 }
 
 function limit(verb: Verb, effect: (...given: unknown[]) => Promise<unknown>, client: Client) {

@@ -1,4 +1,4 @@
-/** The whole cluster in as few calls as it takes: counts and filters are made by ECS, not by reading every node. */
+/** The whole cluster in as few calls as possible: ECS counts and filters, the node does not read every record. */
 
 import {
   DescribeClustersCommand,
@@ -7,12 +7,16 @@ import {
   ListServicesCommand,
   type ECSClient,
 } from '@aws-sdk/client-ecs';
-import { Refused } from '../../core/errors.ts';
+import { Refused, Unavailable } from '../../core/errors.ts';
 import type { ClusterCloud } from '../../core/host.ts';
+import { parseArns, parseList } from './ecs-answers.ts';
 import { nextPage } from './pages.ts';
 import type { Session } from './session.ts';
 
-/** What DescribeServices takes in one call. */
+/** So many disconnected records are named: with more of them it is an outage, whichever they are. */
+const maxNamed = 100;
+
+/** DescribeServices takes so many services in one call. */
 const servicesPerCall = 10;
 
 type Which = { status: 'DRAINING' } | { filter: string };
@@ -21,29 +25,39 @@ export function openClusterView(
   client: ECSClient,
   { ask }: Session,
 ): Pick<ClusterCloud, 'readClusterHealth' | 'readUnsteadyServices'> {
-  const count = async (cluster: string, which: Which, signal: AbortSignal): Promise<number> => {
-    let total = 0;
+  const list = async (cluster: string, which: Which, signal: AbortSignal): Promise<string[]> => {
+    const call = 'ecs:ListContainerInstances';
+    const arns: string[] = [];
     let nextToken: string | undefined;
     do {
-      const answer = await ask('ecs:ListContainerInstances', cluster, signal, (options) =>
+      const answer = await ask(call, cluster, signal, (options) =>
         client.send(new ListContainerInstancesCommand({ cluster, ...which, ...(nextToken && { nextToken }) }), options),
       );
-      total += answer.containerInstanceArns?.length ?? 0;
+      arns.push(...parseArns(call, 'containerInstanceArns', answer.containerInstanceArns));
       nextToken = nextPage(answer.nextToken, nextToken);
     } while (nextToken);
-    return total;
+    return arns;
   };
   return {
     async readClusterHealth(cluster, signal) {
-      const { clusters = [] } = await ask('ecs:DescribeClusters', cluster, signal, (options) =>
+      const call = 'ecs:DescribeClusters';
+      const { clusters, failures } = await ask(call, cluster, signal, (options) =>
         client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
       );
-      const registered = clusters[0]?.registeredContainerInstancesCount;
-      if (registered === undefined)
+      const [found] = parseList(call, 'clusters', clusters);
+      if (found === undefined && failures?.[0]?.reason === 'MISSING')
         throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
-      const draining = await count(cluster, { status: 'DRAINING' }, signal);
-      const disconnected = await count(cluster, { filter: 'agentConnected == false' }, signal);
-      return { registered, draining, disconnected };
+      const registered = found?.registeredContainerInstancesCount;
+      if (typeof registered !== 'number')
+        throw new Unavailable(`${call}: the answer does not say how many instances are registered`);
+      const draining = await list(cluster, { status: 'DRAINING' }, signal);
+      const disconnected = await list(cluster, { filter: 'agentConnected == false' }, signal);
+      return {
+        registered,
+        draining: draining.length,
+        disconnected: disconnected.length,
+        disconnectedArns: disconnected.slice(0, maxNamed),
+      };
     },
     async readUnsteadyServices(cluster, signal) {
       const unsteady: string[] = [];
@@ -51,7 +65,8 @@ export function openClusterView(
         const answer = await ask('ecs:DescribeServices', cluster, signal, (options) =>
           client.send(new DescribeServicesCommand({ cluster, services }), options),
         );
-        for (const { serviceName = '', status, runningCount = 0, desiredCount = 0 } of answer.services ?? []) {
+        const found = parseList('ecs:DescribeServices', 'services', answer.services);
+        for (const { serviceName = '', status, runningCount = 0, desiredCount = 0 } of found) {
           if (status === 'ACTIVE' && runningCount < desiredCount) unsteady.push(serviceName);
         }
       }
@@ -60,7 +75,7 @@ export function openClusterView(
   };
 }
 
-/** In portions that DescribeServices takes. */
+/** In portions of the size that DescribeServices takes. */
 async function listServices(
   client: ECSClient,
   ask: Session['ask'],
@@ -73,7 +88,7 @@ async function listServices(
     const answer = await ask('ecs:ListServices', cluster, signal, (options) =>
       client.send(new ListServicesCommand({ cluster, maxResults: 100, ...(nextToken && { nextToken }) }), options),
     );
-    arns.push(...(answer.serviceArns ?? []));
+    arns.push(...parseArns('ecs:ListServices', 'serviceArns', answer.serviceArns));
     nextToken = nextPage(answer.nextToken, nextToken);
   } while (nextToken);
   return Array.from({ length: Math.ceil(arns.length / servicesPerCall) }, (_, index) =>

@@ -12,7 +12,7 @@ import {
   type Activity,
   type LifecycleHook as AwsHook,
 } from '@aws-sdk/client-auto-scaling';
-import { Refused } from '../../core/errors.ts';
+import { Refused, Unavailable } from '../../core/errors.ts';
 import type { GroupCloud, LifecycleHook, ScalingActivity } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { Session } from './session.ts';
@@ -37,19 +37,18 @@ function openMembership(
   const InstanceId = identity.instanceId;
   return {
     async readMembership(signal) {
-      const { AutoScalingInstances = [] } = await ask(
-        'autoscaling:DescribeAutoScalingInstances',
-        '*',
-        signal,
-        (options) => client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
+      const call = 'autoscaling:DescribeAutoScalingInstances';
+      const { AutoScalingInstances } = await ask(call, '*', signal, (options) =>
+        client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
       );
+      // An answer without the list, or about other instances only, is not the answer "in no group".
+      if (!Array.isArray(AutoScalingInstances)) throw new Unavailable(`${call}: the answer has no list of instances`);
+      if (AutoScalingInstances.length === 0) return undefined;
       const own = AutoScalingInstances.find((member) => member.InstanceId === InstanceId);
-      if (own?.AutoScalingGroupName === undefined || own.LifecycleState === undefined) return undefined;
-      return {
-        group: own.AutoScalingGroupName,
-        lifecycleState: own.LifecycleState,
-        protectedFromScaleIn: own.ProtectedFromScaleIn === true,
-      };
+      const { AutoScalingGroupName: group, LifecycleState: lifecycleState } = own ?? {};
+      if (typeof group !== 'string' || typeof lifecycleState !== 'string' || lifecycleState === '')
+        throw new Unavailable(`${call}: the answer does not say the group and the state of ${InstanceId}`);
+      return { group, lifecycleState, protectedFromScaleIn: own?.ProtectedFromScaleIn === true };
     },
     async terminateInGroup(signal) {
       await ask('autoscaling:TerminateInstanceInAutoScalingGroup', groupArn(identity, '*'), signal, (options) =>
@@ -77,9 +76,11 @@ function openHooks(
   const InstanceId = identity.instanceId;
   return {
     async readHooks(group, signal) {
-      const { LifecycleHooks = [] } = await ask('autoscaling:DescribeLifecycleHooks', '*', signal, (options) =>
+      const call = 'autoscaling:DescribeLifecycleHooks';
+      const { LifecycleHooks } = await ask(call, '*', signal, (options) =>
         client.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName: group }), options),
       );
+      if (!Array.isArray(LifecycleHooks)) throw new Unavailable(`${call}: the answer has no list of hooks`);
       return LifecycleHooks.flatMap(parseHook);
     },
     heartbeat: (group, hook, signal) =>
@@ -128,7 +129,9 @@ function openActivities(client: AutoScalingClient, { ask }: Session): Pick<Group
             options,
           ),
         );
-        const { Activities: activities = [] } = answer;
+        const { Activities: activities } = answer;
+        if (!Array.isArray(activities))
+          throw new Unavailable('autoscaling:DescribeScalingActivities: the answer has no list of activities');
         found.push(...activities.flatMap(parseActivity).filter(({ at }) => at >= since));
         NextToken = answer.NextToken;
         const oldest = activities.at(-1)?.StartTime?.getTime() ?? 0;

@@ -3,11 +3,13 @@
 import {
   CreateTagsCommand,
   DescribeInstanceAttributeCommand,
+  DescribeInstancesCommand,
   DescribeTagsCommand,
   EC2Client,
   ModifyInstanceAttributeCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import { Unavailable } from '../../core/errors.ts';
 import type { InstanceCloud } from '../../core/host.ts';
 import { instanceArn } from '../../core/identity.ts';
 import type { Session } from './session.ts';
@@ -53,6 +55,20 @@ export function openInstance({ identity, ask, settings }: Session): InstanceClou
       await ask('ec2:TerminateInstances', arn, signal, (options) =>
         client.send(new TerminateInstancesCommand({ InstanceIds: [self] }), options),
       );
+    },
+    async readRunning(instanceIds, signal) {
+      const call = 'ec2:DescribeInstances';
+      // This instance runs: an answer that lacks it says nothing about the others either.
+      const asked = [...new Set([self, ...instanceIds])];
+      const { Reservations } = await ask(call, '*', signal, (options) =>
+        client.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: asked }] }), options),
+      );
+      const running = (Reservations ?? [])
+        .flatMap(({ Instances = [] }) => Instances)
+        .filter(({ State }) => State?.Name === 'running' || State?.Name === 'pending')
+        .flatMap(({ InstanceId }) => InstanceId ?? []);
+      if (!running.includes(self)) throw new Unavailable(`${call}: the answer does not have this instance`);
+      return instanceIds.filter((id) => running.includes(id));
     },
   };
 }

@@ -1,27 +1,20 @@
-/** Who wants to leave the cluster, and who was first: an attribute on each container instance, so that no table or lock is needed. */
+/** The queue of nodes that want to leave the cluster: an attribute on each container instance, so that no table or lock is needed. */
 
 import {
   DeleteAttributesCommand,
   ListAttributesCommand,
   PutAttributesCommand,
-  type Attribute,
   type ECSClient,
 } from '@aws-sdk/client-ecs';
 import { Refused } from '../../core/errors.ts';
 import type { ClusterCloud } from '../../core/host.ts';
+import { parseList, queuePrefix } from './ecs-answers.ts';
 import { nextPage } from './pages.ts';
 import type { Session } from './session.ts';
 
 const targetType = 'container-instance';
 
-const prefix = 'ecs-node.leave.';
-
-const attribute = (reason: string) => `${prefix}${reason}`;
-
-/** For what a container instance stands in the queue, as its own attributes say. */
-export function reasonsIn(attributes: readonly Attribute[] = []): string[] {
-  return attributes.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : []));
-}
+const attribute = (reason: string) => `${queuePrefix}${reason}`;
 
 export function openLeaveQueue(
   client: ECSClient,
@@ -42,9 +35,9 @@ export function openLeaveQueue(
           options,
         ),
       );
-      for (const { targetId: arn, value } of answer.attributes ?? []) {
+      for (const { targetId: arn, value } of parseList('ecs:ListAttributes', 'attributes', answer.attributes)) {
         const since = Number(value);
-        // Something that nobody of us wrote has no place in the queue.
+        // A value that no ecs-node wrote is no entry of the queue.
         if (arn !== undefined && value && Number.isSafeInteger(since)) queue.push({ arn, since });
       }
       nextToken = nextPage(answer.nextToken, nextToken);

@@ -70,6 +70,7 @@ export function openImds(options: ImdsOptions): (request: IncomingMessage, respo
 
 function faultAnswer(effect: FaultEffect): Answer {
   if (effect.kind === 'throttle') return { status: 429, body: '' };
+  if (effect.kind === 'answer') return { status: effect.status ?? 200, body: effect.body };
   if (effect.kind === 'html')
     return { status: effect.status ?? 200, body: html, headers: { 'content-type': 'text/html' } };
   return { status: effect.kind === 'error' ? (effect.status ?? 500) : 500, body: '' };

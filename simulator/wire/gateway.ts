@@ -77,6 +77,11 @@ async function handle(
       exchange.outcome = 'html';
       return { status: effect.status ?? 503, headers: { 'content-type': 'text/html' }, body: html };
     }
+    if (effect?.kind === 'answer') {
+      const type = effect.type ?? (effect.body.startsWith('<') ? 'text/xml' : 'application/x-amz-json-1.1');
+      exchange.outcome = 'answer';
+      return { status: effect.status ?? 200, headers: { 'content-type': type }, body: effect.body };
+    }
     if (effect?.kind === 'throttle') throw service.throttle();
     if (effect?.kind === 'error') throw new Refusal(effect.code, effect.message ?? 'Injected fault', effect.status);
     const output = perform(gateway, exchange, requestId, parse);

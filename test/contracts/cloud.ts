@@ -253,8 +253,14 @@ function describeCluster(open: Open): void {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const found = await cloud.readContainerInstance(cluster!.name, undefined, patient);
-    const nothing = { runningTasks: 0, pendingTasks: 0, queuedFor: [] };
-    expect(found).toEqual({ arn, status: 'ACTIVE', agentConnected: true, ...nothing });
+    const nothing = { runningTasks: 0, pendingTasks: 0, queuedFor: [], others: [] };
+    expect(found).toEqual({
+      arn,
+      status: 'ACTIVE',
+      agentConnected: true,
+      ...nothing,
+      registeredAt: expect.any(Number),
+    });
     expect(await cloud.readContainerInstance(cluster!.name, arn, patient)).toEqual(found);
   });
 
@@ -274,6 +280,36 @@ function describeCluster(open: Open): void {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     await expect(cloud.drain(cluster!.name, arn.replace(/.{8}$/, '00000bad'), patient)).rejects.toThrow(Refused);
+  });
+
+  // Any process may answer on the introspection port: it named node B's record to node A, which drained B and stopped B's task.
+  test("what ECS does not say to be this instance's is neither drained nor stopped", async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const other = arn.replace(/.{8}$/, '00000bad');
+    expect(await cloud.ownsContainerInstance(cluster!.name, arn, patient)).toBe(true);
+    expect(await cloud.ownsContainerInstance(cluster!.name, other, patient)).toBe(false);
+    for (const verb of ['drain', 'activate', 'readTasks'] as const)
+      await expect(cloud[verb](cluster!.name, other, patient)).rejects.toMatchObject({ code: 'NotThisInstance' });
+    await expect(cloud.queueToLeave(cluster!.name, other, 'disk', 1, patient)).rejects.toThrow(Refused);
+    const task = other.replace('container-instance', 'task');
+    await expect(cloud.stopTask(cluster!.name, task, 'why', patient)).rejects.toMatchObject({
+      code: 'NotThisInstance',
+    });
+    expect(await cloud.readContainerInstance(cluster!.name, other, patient)).toMatchObject({ arn, status: 'ACTIVE' });
+  });
+
+  test('a record tells which EC2 instance stands behind it, and EC2 whether that one runs', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const [record, ...others] = await cloud.readRecords(
+      cluster!.name,
+      [arn, arn.replace(/.{8}$/, '00000bad')],
+      patient,
+    );
+    expect(others).toEqual([]);
+    expect(record).toMatchObject({ arn, agentConnected: true });
+    expect(await cloud.readRunning([record!.ec2InstanceId], patient)).toEqual([record!.ec2InstanceId]);
   });
 
   test('a task is there until it has stopped', async (context) => {
@@ -365,12 +401,14 @@ function describeCluster(open: Open): void {
       registered: 1,
       draining: 0,
       disconnected: 0,
+      disconnectedArns: [],
     });
     await cloud.drain(cluster!.name, arn, patient);
     expect(await cloud.readClusterHealth(cluster!.name, patient)).toEqual({
       registered: 1,
       draining: 1,
       disconnected: 0,
+      disconnectedArns: [],
     });
   });
 

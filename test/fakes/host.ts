@@ -1,6 +1,7 @@
 /** A whole world in memory around one node: a Host for unit tests, and the strings to pull behind it. */
 
 import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
+import { guardRecords } from '../../host/aws/own-records.ts';
 import type { Identity } from '../../core/identity.ts';
 import { openLog, type Entry } from '../../core/log.ts';
 import { openCalls, never, type Calls, type Process } from './calls.ts';
@@ -110,7 +111,7 @@ function openProcess(world: World, process: Process, wrap: Wrap): Host {
     metadata: wrap('metadata', openMetadata(world.metadata), process),
     machine: wrap('machine', openMachine(world.machine), process),
     ecsAgent: wrap('ecsAgent', openEcsAgent(world), process),
-    cloud: wrap('cloud', openCloud(world), process),
+    cloud: guardRecords(wrap('cloud', openCloud(world), process)),
     clock: {
       now: clock.now,
       uptime: clock.uptime,

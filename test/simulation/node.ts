@@ -3,6 +3,7 @@
 import type { Host, LocalAgent } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import { openLog } from '../../core/log.ts';
+import { guardRecords } from '../../host/aws/own-records.ts';
 import { openBalancerCloud, someBalancer, type FakeBalancers } from '../fakes/cloud/balancers.ts';
 import { openClusterCloud, type FakeContainerInstance } from '../fakes/cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../fakes/cloud/group.ts';
@@ -248,7 +249,7 @@ export function openHost(region: Region, node: Node, process: Process, sky: Sky)
     metadata: expose(openMetadata(node.metadata), 'metadata', process, sky),
     machine: expose(openMachine(node.machine), 'machine', process, sky),
     ecsAgent: expose(openEcsAgent(region, node), 'introspection', process, sky),
-    cloud: {
+    cloud: guardRecords({
       ...expose(openInstanceCloud(node.instance), 'ec2', process, sky),
       ...expose(
         openGroupCloud(() => node.group, node.instance, fakeClock),
@@ -262,7 +263,7 @@ export function openHost(region: Region, node: Node, process: Process, sky: Sky)
       ...expose({ readPing: async () => ping(region, node), readDocuments: async () => [] }, 'ssm', process, sky),
       ...expose({ publish: async () => {} }, 'cloudwatch', process, sky),
       close: async () => {},
-    },
+    }),
     clock: openNodeClock(process, sky, () => node.wallOffset, node.bootedAt),
     log: openLog(({ level, message, fields }) => {
       node.logLines += 1;

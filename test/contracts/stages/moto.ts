@@ -44,6 +44,7 @@ import { DeleteParameterCommand, PutParameterCommand, SSMClient, type SSMClientC
 import type { Identity } from '../../../core/identity.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
+import { guardRecords } from '../../../host/aws/own-records.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
 import type { CloudStage, OpenCloud } from '../cloud.ts';
 import { freePort } from '../../free-port.ts';
@@ -82,10 +83,12 @@ export async function motoCloud({ url }: Moto, { member }: Parameters<OpenCloud>
   const launched = await launch(ec2);
   const identity: Identity = { ...someIdentity, ...launched };
   const { instanceId } = identity;
-  const cloud = openCloud(
-    identity,
-    { AWS_ENDPOINT_URL: url, ...keys },
-    openLog(() => {}, Date.now),
+  const cloud = guardRecords(
+    openCloud(
+      identity,
+      { AWS_ENDPOINT_URL: url, ...keys },
+      openLog(() => {}, Date.now),
+    ),
   );
   return {
     cloud,

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { vi } from 'vitest';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
+import { guardRecords } from '../../../host/aws/own-records.ts';
 import { openClock } from '../../../host/clock.ts';
 import { openEcsAgent } from '../../../host/ecs-introspection.ts';
 import { openMetadata } from '../../../host/imds.ts';
@@ -86,10 +87,12 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
   // The SDK's credential provider looks for the metadata service in the process's own environment.
   vi.stubEnv('AWS_EC2_METADATA_SERVICE_ENDPOINT', environment['AWS_EC2_METADATA_SERVICE_ENDPOINT']);
   const identity = await openMetadata(environment, openClock()).readIdentity(patient);
-  const cloud = openCloud(
-    identity,
-    environment,
-    openLog(() => {}, Date.now),
+  const cloud = guardRecords(
+    openCloud(
+      identity,
+      environment,
+      openLog(() => {}, Date.now),
+    ),
   );
   if (member) {
     const isInService = async () => (await cloud.readMembership(patient))?.lifecycleState === 'InService' || undefined;

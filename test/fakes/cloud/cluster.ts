@@ -4,7 +4,10 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud, ContainerInstance, LocalContainer } from '../../../core/host.ts';
 import type { FakeClock } from '../clock.ts';
 
-export interface FakeContainerInstance extends Omit<ContainerInstance, 'runningTasks' | 'pendingTasks' | 'queuedFor'> {
+export interface FakeContainerInstance extends Omit<
+  ContainerInstance,
+  'runningTasks' | 'pendingTasks' | 'queuedFor' | 'others'
+> {
   ec2InstanceId: string;
   attributes: Map<string, string>;
 }
@@ -72,6 +75,7 @@ export function openFakeCluster(name: string): FakeCluster {
         status: 'ACTIVE',
         agentConnected: true,
         attributes: new Map<string, string>(),
+        registeredAt: count,
         ...more,
       };
       cluster.instances.push(instance);
@@ -125,6 +129,11 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
       delete task.knownStatus;
     });
   };
+  /** This instance's records: the connected one first, then the newest. */
+  const ownRecords = () =>
+    cluster.instances
+      .filter((each) => each.ec2InstanceId === ec2InstanceId && each.status !== 'INACTIVE')
+      .toSorted((a, b) => Number(b.agentConnected) - Number(a.agentConnected) || b.registeredAt - a.registeredAt);
   const key = (reason: string) => `ecs-node.leave.${reason}`;
   const changeable = (instance: FakeContainerInstance) => {
     if (!['ACTIVE', 'DRAINING'].includes(instance.status)) {
@@ -136,12 +145,12 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
   };
 
   return {
-    async readContainerInstance(name, arn) {
+    async readContainerInstance(name, hint) {
       known(name);
-      const instance = cluster.instances.find((candidate) =>
-        arn === undefined ? candidate.ec2InstanceId === ec2InstanceId : candidate.arn === arn,
-      );
-      if (instance === undefined || instance.status === 'INACTIVE') return undefined;
+      const own = ownRecords();
+      const hinted = own.find(({ arn, agentConnected }) => arn === hint && agentConnected);
+      const [instance = hinted, ...others] = hinted === undefined ? own : [];
+      if (instance === undefined) return undefined;
       const tasks = onNode(instance.arn).filter(({ desiredStatus }) => desiredStatus === 'RUNNING');
       return {
         arn: instance.arn,
@@ -152,7 +161,19 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         queuedFor: [...instance.attributes.keys()].flatMap((name) =>
           name.startsWith(key('')) ? [name.slice(key('').length)] : [],
         ),
+        registeredAt: instance.registeredAt,
+        others: others.map(({ arn }) => arn),
       };
+    },
+    async ownsContainerInstance(name, arn) {
+      known(name);
+      return ownRecords().some((own) => own.arn === arn);
+    },
+    async readRecords(name, arns) {
+      known(name);
+      return cluster.instances
+        .filter(({ arn }) => arns.includes(arn))
+        .map(({ arn, ec2InstanceId: id, agentConnected }) => ({ arn, ec2InstanceId: id, agentConnected }));
     },
     async drain(name, arn) {
       changeable(byArn(name, arn)).status = 'DRAINING';
@@ -191,6 +212,7 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         registered: there.length,
         draining: there.filter(({ status }) => status === 'DRAINING').length,
         disconnected: there.filter(({ agentConnected }) => !agentConnected).length,
+        disconnectedArns: there.flatMap(({ arn, agentConnected }) => (agentConnected ? [] : [arn])).slice(0, 100),
       };
     },
     async readUnsteadyServices(name) {

@@ -9,10 +9,12 @@ export interface FakeInstance {
   terminationProtection: boolean;
   /** How often clearing has no effect yet, as when the attribute is read from another replica. */
   clearsIgnored: number;
+  /** Other instances that EC2 does not run (any more). */
+  dead: Set<string>;
 }
 
 export function emptyInstance(): FakeInstance {
-  return { state: 'running', tags: {}, terminationProtection: false, clearsIgnored: 0 };
+  return { state: 'running', tags: {}, terminationProtection: false, clearsIgnored: 0, dead: new Set() };
 }
 
 export function openInstanceCloud(instance: FakeInstance): InstanceCloud {
@@ -29,6 +31,7 @@ export function openInstanceCloud(instance: FakeInstance): InstanceCloud {
       Object.assign(instance.tags, tags);
     },
     readOwnTags: async () => instance.tags,
+    readRunning: async (ids) => ids.filter((id) => !instance.dead.has(id)),
     readTerminationProtection: async () => instance.terminationProtection,
     async clearTerminationProtection() {
       if (instance.clearsIgnored > 0) instance.clearsIgnored -= 1;

@@ -15,8 +15,9 @@ test.each(['with', 'without'])('a node finds its own container instance, %s an E
 test('placement is stopped and resumed for the container instance that was named, and for no other', async () => {
   const { host, world } = setStage();
   const { instances } = world.cluster;
-  world.cluster.addInstance();
-  world.cluster.addInstance();
+  const { instanceId: ec2InstanceId } = world.identity;
+  world.cluster.addInstance({ ec2InstanceId });
+  world.cluster.addInstance({ ec2InstanceId });
   const statuses = () => instances.map(({ status }) => status);
   for (const [index, { arn }] of instances.entries()) {
     await world.clock.finish(stopPlacement(host, { cluster: 'demo', arn }, patienceMs, never));
@@ -24,4 +25,22 @@ test('placement is stopped and resumed for the container instance that was named
     await world.clock.finish(resumePlacement(host, { cluster: 'demo', arn }, patienceMs, never));
     expect(statuses()).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE']);
   }
+});
+
+// The port is not privileged: another process answered there, and the node drained its neighbour.
+test.each([
+  ['another node', {}],
+  ['another cluster', { cluster: 'elsewhere' }],
+])('an introspection port that names the record of %s does not mislead the node', async (_, more) => {
+  const { host, world, config, own } = setStage();
+  const other = world.cluster.addInstance();
+  world.localAgent = { cluster: 'demo', version: '1', containerInstanceArn: other.arn, ...more };
+  expect(await world.clock.finish(findPlace(host, config, patienceMs, never))).toEqual({
+    cluster: 'demo',
+    arn: own.arn,
+  });
+  await expect(
+    world.clock.finish(stopPlacement(host, { cluster: 'demo', arn: other.arn }, patienceMs, never)),
+  ).rejects.toMatchObject({ code: 'NotThisInstance' });
+  expect(other.status).toBe('ACTIVE');
 });

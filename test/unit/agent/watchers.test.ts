@@ -10,12 +10,14 @@ import { judgeSpot } from '../../../agent/watchers/spot.ts';
 import type { Order } from '../../../agent/watcher.ts';
 import { Unavailable } from '../../../core/errors.ts';
 import { phases, type DepartureState } from '../../../core/state.ts';
-import { openFakeHost } from '../../fakes/host.ts';
+import { openFakeHost, type World } from '../../fakes/host.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { configOf, never, someOrder } from './stage.ts';
 
 const config = configOf();
 const hour = 3_600_000;
+/** A host speaks for one instance: many nodes in one queue are played by as many records of it. */
+const ownRecord = ({ cluster, identity }: World) => cluster.addInstance({ ec2InstanceId: identity.instanceId });
 const now = Date.UTC(2030, 0, 1);
 
 describe('Auto Scaling', () => {
@@ -110,7 +112,7 @@ describe('the brake', () => {
 
   it('lets no two nodes more go than the share when many ask at the same moment, and all of them in the end', async () => {
     const { host, world } = openFakeHost();
-    for (let n = 0; n < 50; n++) world.cluster.addInstance();
+    for (let n = 0; n < 50; n++) ownRecord(world);
     const gone: string[] = [];
     const brakes = new Map(world.cluster.instances.map(({ arn }) => [arn, openBrake()]));
     let waiting = world.cluster.instances.slice();
@@ -136,7 +138,7 @@ describe('a node whose clock is slow', () => {
       const mayGo = openBrake();
       return () => world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
     };
-    const [first, slow] = [open(world.cluster.addInstance()), open(world.cluster.addInstance())];
+    const [first, slow] = [open(ownRecord(world)), open(ownRecord(world))];
     expect(await first()).toBe(true);
     world.clock.jump(-hour);
     expect(await slow()).toBe(false);
@@ -149,7 +151,7 @@ describe('a node that hears of the queue late', () => {
   it('does not step in front of one that came and went meanwhile', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
-    const [quick, late] = [place(world.cluster.addInstance()), place(world.cluster.addInstance())];
+    const [quick, late] = [place(ownRecord(world)), place(ownRecord(world))];
     const heard = host.cloud.readLeaveQueue;
     let isFirst = true;
     const hearsLate: typeof host = {
@@ -178,7 +180,7 @@ describe('nodes that hear of the queue as it was seconds ago', () => {
   it('do not both go, whatever their clocks say', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
-    const [first, second] = [place(world.cluster.addInstance()), place(world.cluster.addInstance())];
+    const [first, second] = [place(ownRecord(world)), place(ownRecord(world))];
     const seen: { at: number; queue: Awaited<ReturnType<typeof host.cloud.readLeaveQueue>> }[] = [];
     const record = async () => {
       seen.push({ at: host.clock.uptime(), queue: await host.cloud.readLeaveQueue('demo', 'disk', never) });
@@ -200,7 +202,7 @@ describe('a place in the queue that may have come late', () => {
   /** Two nodes of a small cluster; the call with which the first asks for its place is never answered, and takes effect when told. */
   async function setQueue() {
     const { host, world } = openFakeHost();
-    const [late, other] = [world.cluster.addInstance(), world.cluster.addInstance()];
+    const [late, other] = [ownRecord(world), ownRecord(world)];
     const asks = (arn: string, mayGo = openBrake()) => {
       return () => world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
     };

@@ -48,7 +48,10 @@ test('what was throttled is not sent again by the SDK, what got lost on the way 
   await expect(ecs(broken.cloud)).rejects.toBeInstanceOf(Unavailable);
   expect(broken.calls()).toHaveLength(2);
   let lost = 1;
-  const shaky = await openAws((_, response) => (lost-- > 0 ? void response.destroy() : json({ failures: [] })));
+  const shaky = await openAws((_, response) => {
+    if (lost-- > 0) return void response.destroy();
+    return json({ failures: [], containerInstances: [{ containerInstanceArn: 'arn' }] });
+  });
   await ecs(shaky.cloud);
   expect(shaky.calls()).toHaveLength(2);
 });

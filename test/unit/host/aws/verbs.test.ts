@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { Refused } from '../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import type { Cloud } from '../../../../core/host.ts';
 import { nobody } from '../local-server.ts';
 import { callOf, json, openAws, query, self, wire } from './aws.ts';
 
@@ -98,7 +99,16 @@ test('a container instance whose ARN is known costs one call; looked up, two', a
   const { cloud, calls } = await openAws((asked) =>
     json(callOf(asked).startsWith('List') ? { containerInstanceArns: [arn] } : { containerInstances: [own] }),
   );
-  const expected = { arn, status: 'ACTIVE', agentConnected: true, runningTasks: 2, pendingTasks: 0, queuedFor: [] };
+  const expected = {
+    arn,
+    status: 'ACTIVE',
+    agentConnected: true,
+    runningTasks: 2,
+    pendingTasks: 0,
+    queuedFor: [],
+    registeredAt: 0,
+    others: [],
+  };
   expect(await cloud.readContainerInstance('demo', arn, patient)).toEqual(expected);
   expect(calls()).toEqual(['DescribeContainerInstances']);
   expect(await cloud.readContainerInstance('demo', undefined, patient)).toEqual(expected);
@@ -112,10 +122,110 @@ test('a container instance says itself for what it stands in the queue to leave'
 });
 
 test('an ARN out of a copied image, which belongs to another machine, is as good as none', async () => {
-  const { cloud } = await openAws(() =>
-    json({ containerInstances: [{ ...own, ec2InstanceId: 'i-00000000000000bad' }] }),
+  const { cloud } = await openAws((asked) =>
+    json(
+      callOf(asked).startsWith('List')
+        ? { containerInstanceArns: [] }
+        : { containerInstances: [{ ...own, ec2InstanceId: 'i-00000000000000bad' }] },
+    ),
   );
   expect(await cloud.readContainerInstance('demo', arn, patient)).toBeUndefined();
+});
+
+// Six of six nodes ended within seconds of each other: with closed introspection ports a `200 {}` read as "ECS does not know me".
+test.each([
+  ['nothing', {}],
+  ['nothing about the record', { containerInstances: [], failures: [] }],
+  ['another record', { containerInstances: [{ ...own, containerInstanceArn: otherArn }], failures: [] }],
+  ['a list that is none', { containerInstances: own, failures: [] }],
+  ['a failure that is not about absence', { containerInstances: [], failures: [{ arn, reason: 'INTERNAL' }] }],
+  ['a record without its instance', { containerInstances: [{ ...own, ec2InstanceId: undefined }] }],
+  ['a record whose connection is a word', { containerInstances: [{ ...own, agentConnected: 'false' }] }],
+  ['a record without a status', { containerInstances: [{ ...own, status: null }] }],
+  ['null instead of a record', { containerInstances: [null] }],
+])('an answer of ECS that holds %s does not say that the node is unknown or disconnected', async (_, answer) => {
+  const { cloud } = await openAws((asked) =>
+    json(callOf(asked).startsWith('List') ? { containerInstanceArns: [arn] } : answer),
+  );
+  await expect(cloud.readContainerInstance('demo', arn, patient)).rejects.toBeInstanceOf(Unavailable);
+  await expect(cloud.readContainerInstance('demo', undefined, patient)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test.each([
+  ['readContainerInstance', (cloud: Cloud) => cloud.readContainerInstance('demo', undefined, patient)],
+  ['ownsContainerInstance', (cloud: Cloud) => cloud.ownsContainerInstance('demo', arn, patient)],
+  ['drain', (cloud: Cloud) => cloud.drain('demo', arn, patient)],
+  ['activate', (cloud: Cloud) => cloud.activate('demo', arn, patient)],
+  ['readTasks', (cloud: Cloud) => cloud.readTasks('demo', arn, patient)],
+  ['readClusterHealth', (cloud: Cloud) => cloud.readClusterHealth('demo', patient)],
+  ['readUnsteadyServices', (cloud: Cloud) => cloud.readUnsteadyServices('demo', patient)],
+  ['readLeaveQueue', (cloud: Cloud) => cloud.readLeaveQueue('demo', 'disk', patient)],
+])('an empty answer to %s says nothing', async (_, call) => {
+  const { cloud } = await openAws(() => json({}));
+  await expect(call(cloud)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test('a task that is listed, and then not described, may still be there', async () => {
+  const { cloud } = await openAws((asked) =>
+    json(callOf(asked) === 'ListTasks' ? { taskArns: ['t1'] } : { tasks: [], failures: [] }),
+  );
+  await expect(cloud.readTasks('demo', arn, patient)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test.each([
+  ['no list', ''],
+  ['another instance', '<AutoScalingInstances><member><InstanceId>i-0bad</InstanceId></member></AutoScalingInstances>'],
+  [
+    'no state',
+    `<AutoScalingInstances><member><InstanceId>${self}</InstanceId><AutoScalingGroupName>web</AutoScalingGroupName></member></AutoScalingInstances>`,
+  ],
+])('an answer of Auto Scaling with %s does not say that the node is in no group', async (_, inside) => {
+  const { cloud } = await openAws(() => query('DescribeAutoScalingInstances', inside));
+  await expect(cloud.readMembership(patient)).rejects.toBeInstanceOf(Unavailable);
+  const { cloud: alone } = await openAws(() =>
+    query('DescribeAutoScalingInstances', '<AutoScalingInstances></AutoScalingInstances>'),
+  );
+  expect(await alone.readMembership(patient)).toBeUndefined();
+});
+
+// Its agent had lost its state and registered again: the record that was left behind was drained, and the node got new tasks.
+test('of two records of the instance the connected one counts, else the newest', async () => {
+  const record = (id: string, agentConnected: boolean, registeredAt: number) => ({
+    ...own,
+    containerInstanceArn: `${arn}-${id}`,
+    agentConnected,
+    registeredAt,
+  });
+  const choose = async (records: object[]) => {
+    const { cloud } = await openAws((asked) =>
+      json(
+        callOf(asked).startsWith('List')
+          ? { containerInstanceArns: [`${arn}-old`, `${arn}-new`] }
+          : { containerInstances: records, failures: [] },
+      ),
+    );
+    return cloud.readContainerInstance('demo', undefined, patient);
+  };
+  const stale = record('old', false, 1_000);
+  expect(await choose([stale, record('new', true, 2_000)])).toMatchObject({
+    arn: `${arn}-new`,
+    others: [`${arn}-old`],
+  });
+  expect(await choose([stale, record('new', false, 2_000)])).toMatchObject({ arn: `${arn}-new` });
+  expect(await choose([record('old', true, 1_000), record('new', false, 2_000)])).toMatchObject({ arn: `${arn}-old` });
+});
+
+test('which instances EC2 runs is believed only of an answer that has this one', async () => {
+  const instances = (...ids: string[]) =>
+    `<reservationSet>${ids.map((id) => `<item><instancesSet><item><instanceId>${id}</instanceId><instanceState><code>16</code><name>running</name></instanceState></item></instancesSet></item>`).join('')}</reservationSet>`;
+  const { cloud } = await openAws(() => ({
+    body: `<DescribeInstancesResponse>${instances(self, 'i-1')}</DescribeInstancesResponse>`,
+  }));
+  expect(await cloud.readRunning(['i-1', 'i-2'], patient)).toEqual(['i-1']);
+  const { cloud: empty } = await openAws(() => ({
+    body: '<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>',
+  }));
+  await expect(empty.readRunning(['i-1'], patient)).rejects.toBeInstanceOf(Unavailable);
 });
 
 test('what ECS says in the body of a good answer is a refusal too', async () => {
@@ -153,7 +263,12 @@ test('the health of a cluster costs three calls, however large it is', async () 
         : { containerInstanceArns: asked.body.includes('DRAINING') ? [arn] : [arn, otherArn] },
     ),
   );
-  expect(await cloud.readClusterHealth('demo', patient)).toEqual({ registered: 900, draining: 1, disconnected: 2 });
+  expect(await cloud.readClusterHealth('demo', patient)).toEqual({
+    registered: 900,
+    draining: 1,
+    disconnected: 2,
+    disconnectedArns: [arn, otherArn],
+  });
   expect(calls()).toEqual(['DescribeClusters', 'ListContainerInstances', 'ListContainerInstances']);
   expect(server.asked.map(({ body }) => JSON.parse(body) as object).slice(1)).toEqual([
     { cluster: 'demo', status: 'DRAINING' },

@@ -1,0 +1,107 @@
+/** Checks what ECS answered before anything follows from it: an empty or half answer says nothing about the node. */
+
+import type { Attribute, ContainerInstance as AwsContainerInstance, Failure, Task } from '@aws-sdk/client-ecs';
+import { Unavailable } from '../../core/errors.ts';
+import type { CloudTask, ContainerInstance } from '../../core/host.ts';
+
+/**
+ * A list that ECS always sends, also when nothing is in it. Without this check a `200 {}` from a middlebox reads as
+ * "ECS does not know this node" and "no task runs here".
+ */
+export function parseList<T>(call: string, field: string, value: readonly T[] | undefined): readonly T[] {
+  if (Array.isArray(value)) return value as readonly T[];
+  throw new Unavailable(`${call}: the answer has no list ${field}`);
+}
+
+export function parseArns(call: string, field: string, value: readonly string[] | undefined): string[] {
+  const arns = parseList<unknown>(call, field, value);
+  if (arns.every((arn) => typeof arn === 'string' && arn !== '')) return [...arns] as string[];
+  throw new Unavailable(`${call}: ${field} holds something that is not an ARN`);
+}
+
+/**
+ * The described things, by the ARN that was asked for. ECS names each ARN either there or in `failures` as MISSING; an ARN
+ * that is in neither list, or failed for another reason, makes the whole answer unusable.
+ */
+export function parseDescribed<T extends object>(
+  call: string,
+  asked: readonly string[],
+  found: readonly T[] | undefined,
+  failures: readonly Failure[] | undefined,
+  arnOf: (thing: T) => string | undefined,
+): T[] {
+  const things = parseList(call, 'of what it describes', found);
+  const isNamed = (arn: string | undefined, asked: string) => typeof arn === 'string' && idOf(arn) === idOf(asked);
+  return asked.flatMap((arn) => {
+    const thing = things.find((each) => isNamed(each === null ? undefined : arnOf(each), arn));
+    if (thing !== undefined) return [thing];
+    const failure = (failures ?? []).find((each) => isNamed(each?.arn, arn));
+    if (failure?.reason === 'MISSING') return [];
+    throw new Unavailable(`${call}: ${arn} is ${failure === undefined ? 'not in the answer' : failure.reason}`);
+  });
+}
+
+/** The older form of an ARN lacks the cluster's name: only the last part is the same in both. */
+export function idOf(arn: string): string {
+  return arn.split('/').at(-1) ?? arn;
+}
+
+/** One record of a container instance, with the EC2 instance that it stands for. */
+export interface Record extends Omit<ContainerInstance, 'others'> {
+  ec2InstanceId: string;
+}
+
+export function parseRecord(call: string, record: AwsContainerInstance): Record {
+  const { containerInstanceArn: arn, ec2InstanceId, status, agentConnected, registeredAt } = record;
+  const { runningTasksCount: runningTasks = 0, pendingTasksCount: pendingTasks = 0 } = record;
+  const isWhole =
+    typeof arn === 'string' &&
+    typeof ec2InstanceId === 'string' &&
+    typeof status === 'string' &&
+    typeof agentConnected === 'boolean' &&
+    typeof runningTasks === 'number' &&
+    typeof pendingTasks === 'number';
+  if (!isWhole) throw new Unavailable(`${call}: a container instance lacks a field, or has one of another type`);
+  return {
+    arn,
+    ec2InstanceId,
+    status,
+    agentConnected,
+    runningTasks,
+    pendingTasks,
+    queuedFor: reasonsIn(record.attributes),
+    registeredAt: timeOf(registeredAt) ?? 0,
+  };
+}
+
+export function parseTask(call: string, task: Task): CloudTask {
+  const { taskArn: arn, lastStatus, desiredStatus = '', group = '', startedBy, taskDefinitionArn = '' } = task;
+  const createdAt = timeOf(task.createdAt);
+  if (typeof arn !== 'string' || typeof lastStatus !== 'string')
+    throw new Unavailable(`${call}: a task lacks its ARN or its status`);
+  return {
+    arn,
+    group,
+    lastStatus,
+    desiredStatus,
+    definition: taskDefinitionArn,
+    ...(startedBy !== undefined && { startedBy }),
+    ...(createdAt !== undefined && { createdAt }),
+  };
+}
+
+function timeOf(date: Date | undefined): number | undefined {
+  const at = date instanceof Date ? date.getTime() : Number.NaN;
+  return Number.isNaN(at) ? undefined : at;
+}
+
+/** The names of the attributes by which nodes queue to leave the cluster begin so; what follows is the reason. */
+export const queuePrefix = 'ecs-node.leave.';
+
+/** For which reasons a container instance is queued to leave, as its own attributes say. */
+export function reasonsIn(attributes: readonly Attribute[] | undefined): string[] {
+  if (!Array.isArray(attributes)) return [];
+  return (attributes as readonly Attribute[]).flatMap(({ name }) =>
+    typeof name === 'string' && name.startsWith(queuePrefix) ? [name.slice(queuePrefix.length)] : [],
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * Keeps every verb that takes an ARN to this instance's own records and tasks. The ARN may come from the ECS agent's
+ * introspection port, which is not privileged: any process may answer there when the agent does not.
+ */
+
+import { Refused } from '../../core/errors.ts';
+import type { Cloud } from '../../core/host.ts';
+
+/** The same cloud, whose verbs refuse what ECS has not said to be this instance's. What ECS said once is remembered. */
+export function guardRecords(cloud: Cloud): Cloud {
+  // A record never changes its instance, nor a task its record: what is remembered stays true.
+  const own = new Set<string>();
+  const tasks = new Set<string>();
+
+  const owns: Cloud['ownsContainerInstance'] = async (cluster, arn, signal) => {
+    if (!own.has(arn) && (await cloud.ownsContainerInstance(cluster, arn, signal))) own.add(arn);
+    return own.has(arn);
+  };
+  const mustOwn = async (cluster: string, arn: string, signal: AbortSignal): Promise<void> => {
+    if (await owns(cluster, arn, signal)) return;
+    throw new Refused(`ECS does not say that ${arn} is this instance's`, { code: notOwn });
+  };
+  const readTasks: Cloud['readTasks'] = async (cluster, arn, signal) => {
+    await mustOwn(cluster, arn, signal);
+    const found = await cloud.readTasks(cluster, arn, signal);
+    for (const task of found) tasks.add(task.arn);
+    return found;
+  };
+
+  return {
+    ...cloud,
+    ownsContainerInstance: owns,
+    async readContainerInstance(cluster, hint, signal) {
+      const found = await cloud.readContainerInstance(cluster, hint, signal);
+      if (found !== undefined) for (const arn of [found.arn, ...found.others]) own.add(arn);
+      return found;
+    },
+    readTasks,
+    async drain(cluster, arn, signal) {
+      await mustOwn(cluster, arn, signal);
+      await cloud.drain(cluster, arn, signal);
+    },
+    async activate(cluster, arn, signal) {
+      await mustOwn(cluster, arn, signal);
+      await cloud.activate(cluster, arn, signal);
+    },
+    async stopTask(cluster, taskArn, reason, signal) {
+      // A task that was listed once has been forgotten only after a restart of this process.
+      for (const arn of tasks.has(taskArn) ? [] : own) await readTasks(cluster, arn, signal);
+      if (!tasks.has(taskArn))
+        throw new Refused(`ECS does not list ${taskArn} on this container instance`, { code: notOwn });
+      await cloud.stopTask(cluster, taskArn, reason, signal);
+    },
+    async startTask(cluster, arn, definition, startedBy, signal) {
+      await mustOwn(cluster, arn, signal);
+      const task = await cloud.startTask(cluster, arn, definition, startedBy, signal);
+      tasks.add(task);
+      return task;
+    },
+    async queueToLeave(cluster, arn, reason, since, signal) {
+      await mustOwn(cluster, arn, signal);
+      await cloud.queueToLeave(cluster, arn, reason, since, signal);
+    },
+    async unqueue(cluster, arn, reason, signal) {
+      await mustOwn(cluster, arn, signal);
+      await cloud.unqueue(cluster, arn, reason, signal);
+    },
+  };
+}
+
+const notOwn = 'NotThisInstance';
