@@ -10,7 +10,7 @@ import { readLocalAgent } from './container-instance.ts';
 import { isFirstBoot } from './first-boot.ts';
 import { runHooks } from './hooks.ts';
 import { keepingHookAlive } from './keeping-hook-alive.ts';
-import { askPool, completeLaunchHook, freshMs, waitOutOfPool, type Sight } from './launch.ts';
+import { askPool, completeLaunchHook, freshMs, waitOutOfPool, type Sight, type Tell } from './launch.ts';
 import type { Sighting } from './sighting.ts';
 
 /** The agent registers within seconds of its start. */
@@ -27,8 +27,6 @@ const quietMs = 10_000;
 
 /** All executables in hooks.d/joined together: the node is in service, so nothing hurries but the log. */
 const hooksMs = 600_000;
-
-export type Tell = (state: 'joining' | 'in warm pool', detail: string) => void;
 
 /**
  * Resolves when the node is in service. Throws Refused when it cannot be: another cluster, or not within

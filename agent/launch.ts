@@ -9,7 +9,6 @@ import { askOnce } from './asking.ts';
 import { completeHook } from './completion.ts';
 import { findHook } from './heartbeats.ts';
 import type { Sighting } from './sighting.ts';
-import type { Tell } from './join.ts';
 
 /** "No active Lifecycle Action" may be said for seconds after the hook has begun. */
 const everyMs = 5_000;
@@ -31,6 +30,8 @@ const targetMs = 5_000;
 
 /** So long what was seen of ECS, or of the group, is good enough to tell Auto Scaling. */
 export const freshMs = 45_000;
+
+export type Tell = (state: 'joining' | 'in warm pool', detail: string) => void;
 
 /** Metadata tells the pool without a call. Not knowing the target counts as being in none. */
 export async function waitOutOfPool(host: Host, config: Config, tell: Tell, signal: AbortSignal): Promise<void> {

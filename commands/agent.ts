@@ -1,6 +1,6 @@
 /** `ecs-node agent`: opens the node for the rest of its life. Loads neither the AWS SDK nor the configuration's schema: children do. */
 
-import { deregister } from '../bootstrap/registrars/registrar.ts';
+import { deregister } from '../bootstrap/registrars/registrars.ts';
 import { ConfigError, Unavailable } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
 import { openSpokenCloud } from '../host/aws/spoken.ts';

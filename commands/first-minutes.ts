@@ -7,7 +7,7 @@ import { leave, readDeparture } from '../agent/leave.ts';
 import { bootstrap } from '../bootstrap/bootstrap.ts';
 import { judgeFailure } from '../bootstrap/ending.ts';
 import { hold } from '../bootstrap/holding.ts';
-import { deregister } from '../bootstrap/registrars/registrar.ts';
+import { deregister } from '../bootstrap/registrars/registrars.ts';
 import { readStorm } from '../bootstrap/storm-guard.ts';
 import type { Config } from '../core/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';

@@ -1,6 +1,6 @@
 /** Puts the registered node into its layer, which runs the layer's recipes. */
 
-import { registrarOf } from '../registrars/registrar.ts';
+import { registrarOf } from '../registrars/registrars.ts';
 import type { Step } from '../step.ts';
 
 export const assign: Step = {

@@ -1,6 +1,6 @@
 /** Registers the node where its team reaches it. */
 
-import { deregister, registrarOf } from '../registrars/registrar.ts';
+import { deregister, registrarOf } from '../registrars/registrars.ts';
 import type { Step } from '../step.ts';
 
 export const register: Step = {

@@ -5,7 +5,7 @@ import { GetObjectCommand, ListObjectsV2Command, S3Client, type _Object } from '
 import type { ConfigurationSource } from '../../core/configuration-source.ts';
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { RemoteDocument } from '../../core/host.ts';
-import type { Shelf } from './configuration.ts';
+import type { Shelf } from './shelf.ts';
 import type { Session } from './session.ts';
 import { maxBytes, maxDocuments, maxTotalBytes, tooLarge, tooMany, tooMuch } from './shelf-limits.ts';
 

@@ -1,14 +1,9 @@
 /** Documents of the configuration, from Systems Manager's parameters or from S3: only who asks pays for the client. */
 
 import { parseSource } from '../../core/configuration-source.ts';
-import type { ConfigurationCloud, RemoteDocument } from '../../core/host.ts';
+import type { ConfigurationCloud } from '../../core/host.ts';
 import type { Session } from './session.ts';
-
-/** A place where documents are kept. */
-export interface Shelf {
-  read(known: Readonly<Record<string, string>>, signal: AbortSignal): Promise<RemoteDocument[]>;
-  destroy(): void;
-}
+import type { Shelf } from './shelf.ts';
 
 export function openConfiguration(session: Session): ConfigurationCloud & { destroy(): void } {
   const shelves = new Map<string, Promise<Shelf>>();

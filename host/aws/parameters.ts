@@ -2,7 +2,7 @@
 
 import { GetParametersByPathCommand, GetParametersCommand, SSMClient, type Parameter } from '@aws-sdk/client-ssm';
 import type { RemoteDocument } from '../../core/host.ts';
-import type { Shelf } from './configuration.ts';
+import type { Shelf } from './shelf.ts';
 import type { Session } from './session.ts';
 import { maxDocuments, tooMany } from './shelf-limits.ts';
 

@@ -1,7 +1,7 @@
 /** S3, as far as objects are listed and read: REST, path style, XML. */
 
 import { Refusal } from '../refusal.ts';
-import type { Answer } from '../wire/answers.ts';
+import type { Answer } from '../wire/answer.ts';
 import { renderXml } from '../wire/query.ts';
 import { need, text, whole } from '../wire/shapes.ts';
 import type { StoredObject, World } from '../world/state.ts';

@@ -3,13 +3,8 @@
 import type { Refusal } from '../refusal.ts';
 import { renderCbor, renderJson } from './json.ts';
 import { renderXml } from './query.ts';
+import type { Answer } from './answer.ts';
 import type { Route } from './route.ts';
-
-export interface Answer {
-  status: number;
-  headers: Record<string, string>;
-  body: string | Uint8Array;
-}
 
 export function renderAnswer(route: Route, output: object | void, requestId: string): Answer {
   const { service, operation, wire, contentType } = route;

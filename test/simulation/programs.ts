@@ -1,7 +1,7 @@
 /** The programs that systemd runs, as main.ts composes them, but over simulated effects. */
 
 import { runAgent } from '../../agent/agent.ts';
-import { deregister } from '../../bootstrap/registrars/registrar.ts';
+import { deregister } from '../../bootstrap/registrars/registrars.ts';
 import { liveFirstMinutes } from '../../commands/first-minutes.ts';
 import { mayDie } from '../../commands/may-die.ts';
 import type { Config } from '../../core/config.ts';

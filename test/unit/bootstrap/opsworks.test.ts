@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bootstrap } from '../../../bootstrap/bootstrap.ts';
 import { judgeTail, renderPreconfig } from '../../../bootstrap/registrars/opsworks-installer.ts';
-import { deregister } from '../../../bootstrap/registrars/registrar.ts';
+import { deregister } from '../../../bootstrap/registrars/registrars.ts';
 import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
 import { paths } from '../../../core/state.ts';
 import { installerUrl } from '../../fakes/cloud/opsworks.ts';
