@@ -1,10 +1,10 @@
 # An ECS-optimized Amazon Linux 2023 image with ecs-node in it, for x86_64 and arm64.
 #
-#   npm run release                                     makes what is installed (dist/release/)
+#   npm run release -- --unsigned                       makes the release that is installed (dist/release/)
 #   packer init packer/
 #   packer build -var region=us-east-1 packer/          both architectures; -only='*.x86_64' for one
 #
-# Every variable is described below; give them with -var, or in a *.pkrvars.hcl file with -var-file.
+# Every variable is described below. Give them with -var, or in a *.pkrvars.hcl file with -var-file.
 
 packer {
   required_version = "~> 1.16"
@@ -59,7 +59,7 @@ variable "instance_types" {
     x86_64 = "t3.small"
     arm64  = "t4g.small"
   }
-  description = "What the build runs on."
+  description = "Instance type of the build instance."
 }
 
 variable "volume_size" {
@@ -122,6 +122,45 @@ variable "instance_profile" {
   description = "Instance profile of the build instance. The build itself needs none."
 }
 
+variable "files" {
+  type        = string
+  default     = ""
+  description = "Folder that is laid over / of the image, such as files/ with etc/rsyslog.d/50-fleet.conf and etc/chrony.d/fleet.sources in it. Everything in it then belongs to root."
+}
+
+variable "scripts" {
+  type        = list(string)
+  default     = []
+  description = "Your own scripts, run as root in this order after ecs-node and \"files\" are there. The clean-up comes after them. They must not reboot the machine."
+}
+
+variable "script_environment" {
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+  description = "Environment variables of your scripts, such as an API key. They are not kept in the image."
+}
+
+variable "container_images" {
+  type        = list(string)
+  default     = []
+  description = "Container images to pull into the image, after your scripts, which may log in to a registry. The login is not kept in the image."
+  validation {
+    condition     = alltrue([for name in var.container_images : can(regex("^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", name))])
+    error_message = "Each of container_images must be an image's name, such as public.ecr.aws/docker/library/redis:7."
+  }
+}
+
+variable "keep_running" {
+  type        = list(string)
+  default     = []
+  description = "Units that carry Packer's own connection (a VPN's agent). The clean-up stops all other daemons, so that none of them writes to the image afterwards."
+  validation {
+    condition     = alltrue([for unit in var.keep_running : can(regex("^[A-Za-z0-9_.@-]+[.][a-z]+$", unit))])
+    error_message = "Each of keep_running must be a unit's full name, such as tailscaled.service."
+  }
+}
+
 variable "ami_parameters" {
   type        = map(string)
   default     = {}
@@ -150,6 +189,9 @@ locals {
   release_folder = var.release_folder != "" ? var.release_folder : "${local.here}/../dist/release"
   time           = formatdate("YYYYMMDD'T'hhmmss'Z'", timestamp())
 
+  # Packer would cut its own connection if these stopped.
+  kept = join(" ", concat(var.ssh_interface == "session_manager" ? ["amazon-ssm-agent.service"] : [], var.keep_running))
+
   tags = merge(var.tags, {
     "ecs-node:version" = local.version
     "ecs-node:source"  = "{{ .SourceAMI }}"
@@ -162,7 +204,7 @@ source "amazon-ebs" "node" {
 
   ami_description         = "ECS container instance with ecs-node ${local.version}, from {{ .SourceAMIName }}"
   ami_virtualization_type = "hvm"
-  # Nodes made from this image have no IMDSv1, whatever their launch template forgets.
+  # Nodes made from this image have no IMDSv1, even where their launch template does not forbid it.
   imds_support = "v2.0"
 
   launch_block_device_mappings {
@@ -185,19 +227,19 @@ source "amazon-ebs" "node" {
   ssh_interface        = var.ssh_interface
 
   temporary_security_group_source_cidrs = var.ssh_from
-  # Of the kind that Amazon Linux 2023 takes; its sshd refuses ssh-rsa.
+  # The sshd of Amazon Linux 2023 refuses ssh-rsa.
   temporary_key_pair_type = "ed25519"
   metadata_options {
     http_endpoint = "enabled"
     http_tokens   = "required"
-    # Nothing in a container needs the metadata during the build.
+    # No container needs the metadata service during the build.
     http_put_response_hop_limit = 1
   }
 
   tags          = merge(local.tags, { Name = "${var.image_name}-${local.version}" })
   snapshot_tags = local.tags
   run_tags      = { Name = "packer ${var.image_name} ${local.version}" }
-  # They are the build instance's, not the image's.
+  # Those tags belong to the build instance and not to the image.
   skip_ami_run_tags = true
 }
 
@@ -216,6 +258,12 @@ build {
     ami_name      = "${var.image_name}-${local.version}-arm64-${local.time}"
   }
 
+  # First: an agent that runs during the build joins a cluster and writes its identity.
+  provisioner "shell" {
+    execute_command = "sudo sh {{ .Path }} ${local.kept}"
+    script          = "${local.here}/provision/stop-agents.sh"
+  }
+
   provisioner "file" {
     source      = "${local.release_folder}/ecs-node-linux-${source.name}.tar.xz"
     destination = "/tmp/ecs-node.tar.xz"
@@ -226,9 +274,35 @@ build {
     script          = "${local.here}/provision/install-release.sh"
   }
 
-  # The last two: nothing may be done to the image once it has passed.
+  # An archive, since Packer's user may not write to /etc. It is empty where no folder was given.
+  provisioner "shell-local" {
+    inline = [
+      "COPYFILE_DISABLE=1 tar -cf '${local.release_folder}/packer-files-${source.name}.tar' ${var.files == "" ? "-T /dev/null" : "-C '${var.files}' ."}"
+    ]
+  }
+
+  provisioner "file" {
+    source      = "${local.release_folder}/packer-files-${source.name}.tar"
+    destination = "/tmp/ecs-node-files.tar"
+    generated   = true
+  }
+
   provisioner "shell" {
-    execute_command = "sudo sh {{ .Path }}"
+    # By the interpreter that the script names, since /tmp may be mounted noexec.
+    execute_command = "sudo env {{ .Vars }} $(sed -n '1{s/^#! *//p;t;s/.*/sh/p}' {{ .Path }}) {{ .Path }}"
+    # A list that is never empty, which Packer refuses.
+    scripts          = concat(["${local.here}/provision/lay-files.sh"], var.scripts)
+    environment_vars = [for name, value in var.script_environment : "${name}=${value}"]
+  }
+
+  provisioner "shell" {
+    execute_command = "sudo sh {{ .Path }} ${join(" ", var.container_images)}"
+    script          = "${local.here}/provision/preload-images.sh"
+  }
+
+  # The last two: no step may change the image after it has passed.
+  provisioner "shell" {
+    execute_command = "sudo sh {{ .Path }} ${local.kept}"
     script          = "${local.here}/provision/clean-image.sh"
   }
 
@@ -238,7 +312,7 @@ build {
   }
 
   post-processors {
-    # Beside the archives: a folder that is sure to be there, since the build began with reading from it.
+    # Beside the archives, in a folder that exists: the build began by reading from it.
     post-processor "manifest" {
       output = "${local.release_folder}/packer-${source.name}.json"
     }

@@ -3,7 +3,8 @@
 #
 # usage: packer/get-packer.sh [FOLDER]      (default ~/.cache/ecs-node/packer; prints the folder to put on PATH)
 #
-# For machines that have Go but no HashiCorp package source. Where there is one, install Packer from there and run `packer init packer/`.
+# This is for machines that have Go but no HashiCorp package source.
+# Where there is one, install Packer from it and run `packer init packer/`.
 set -eu
 
 packer_version=v1.16.0
@@ -20,8 +21,8 @@ command -v go >/dev/null || {
   exit 69
 }
 
-# Both modules carry replace directives, with which `go install module@version` refuses to work: so each is built from a small
-# module which requires the one version and repeats its replace lines.
+# Both modules have replace directives, which `go install module@version` refuses. So each is built from a small module that
+# requires the one version and repeats its replace lines.
 build() { # MODULE VERSION
   name=${1##*/}
   mkdir -p "$folder/src/$name"
@@ -42,7 +43,7 @@ build() { # MODULE VERSION
 build github.com/hashicorp/packer "$packer_version" >&2
 build github.com/hashicorp/packer-plugin-amazon "$amazon_version" >&2
 
-# The plugin lies where `packer init` would have put it, below PACKER_PLUGIN_PATH.
+# The plugin is installed where `packer init` would put it, below PACKER_PLUGIN_PATH.
 PACKER_PLUGIN_PATH=$folder/plugins "$folder/bin/packer" plugins install \
   --path "$folder/bin/packer-plugin-amazon" github.com/hashicorp/amazon >&2
 rm -f "$folder/bin/packer-plugin-amazon"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unpacks a release and puts it in its place on this machine.
+# Unpacks a release and installs it on this machine.
 #
 # usage: install-release.sh ARCHIVE [VERSION]      as root; with VERSION the installed binary must say so
 set -eu
@@ -14,11 +14,11 @@ fail() {
 [ "$(id -u)" = 0 ] || fail 'must run as root' 77
 [ -f "$archive" ] || fail "there is no $archive" 66
 
-# On a fresh machine cloud-init may still hold the package manager's lock and rewrite files under our hands. Its exit code
-# says how its own work went (2: with warnings), which is no concern of ours.
+# On a fresh machine cloud-init may still hold the package manager's lock and rewrite files. Its exit code tells how its own
+# work went (2: with warnings), which does not matter here.
 if command -v cloud-init >/dev/null && [ -d /run/cloud-init ]; then cloud-init status --wait >/dev/null || true; fi
 
-# The ECS-optimized image grows from Amazon Linux's minimal one, which does not promise either.
+# The ECS-optimized image is made from Amazon Linux's minimal one, which promises neither tool.
 if ! command -v tar >/dev/null || ! command -v xz >/dev/null; then
   command -v dnf >/dev/null || fail 'needs tar and xz, and there is no dnf to install them with' 69
   dnf install -y --quiet tar xz

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Writes the images that Packer made to SSM parameters, from which CloudFormation reads them.
+# Writes the ids of the images that Packer made to SSM parameters, from which CloudFormation reads them.
 #
 # usage: publish-ami.sh MANIFEST PARAMETER      e.g. dist/release/packer-x86_64.json /ami/ecs/latest
 #
-# In each region that the image was copied to: PARAMETER, and beside it the same under the build's time, which is where
-# one goes back to (/ami/ecs/latest and /ami/ecs/20260102T030405Z). Needs the AWS CLI and ssm:PutParameter.
+# It does so in each region that the image was copied to. A second parameter beside PARAMETER has the build's time as its name,
+# for a roll back (/ami/ecs/latest and /ami/ecs/20260102T030405Z). Needs the AWS CLI and ssm:PutParameter.
 set -eu
 
 usage='usage: publish-ami.sh MANIFEST PARAMETER'
@@ -16,7 +16,7 @@ command -v aws >/dev/null || {
   exit 69
 }
 
-# Packer appends each run to its manifest, one member a line: the last one is this run's.
+# Packer appends each run to its manifest, one member a line. The last one belongs to this run.
 last() {
   sed -n "s/^ *\"$1\": \"*\([^\",]*[^\"]*\)\"*,*\$/\1/p" "$manifest" | tail -n 1
 }
@@ -33,7 +33,7 @@ stamp=$(date -u -d "@${built%,}" +%Y%m%dT%H%M%SZ 2>/dev/null || date -u -r "${bu
 
 echo "$images" | tr ',' '\n' | while IFS=: read -r region ami; do
   for name in "$parameter" "${parameter%/*}/$stamp"; do
-    # With this data type SSM itself checks that the image exists and may be launched.
+    # With this data type SSM checks that the image exists and may be launched.
     aws ssm put-parameter --region "$region" --name "$name" --value "$ami" --type String --data-type aws:ec2:image \
       --overwrite --output text >/dev/null
     echo "$region $name = $ami"

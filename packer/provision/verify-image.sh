@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests the contents of a machine, or a mounted image, of which an image is about to be made. Changes nothing.
+# Checks that a machine, or a mounted image, is fit to be an image. Changes nothing.
 #
 # usage: verify-image.sh [VERSION]             this machine, as root
 #        ROOT=/mnt/image verify-image.sh [VERSION]
@@ -19,13 +19,19 @@ fault() {
 absent() { # PATH WHY
   if [ -e "$root$1" ] || [ -L "$root$1" ]; then fault "$1 is there: $2"; fi
 }
-no_files_in() { # FOLDER WHY
+no_files_in() { # FOLDER WHY [EXCEPT]
   [ -d "$root$1" ] || return 0
-  left=$(find "$root$1" -mindepth 1 ! -type d ! -type s -print -quit)
+  left=$(find "$root$1" -mindepth 1 ! -type d ! -type s ! -path "$root${3:-/no/such}/*" -print -quit)
   [ -z "$left" ] || fault "${left#"$root"} is there: $2"
 }
 
-# What must not be in the image.
+# Packer may be connected through the SSM agent, which then writes until the shutdown. The clean-up deletes that afterwards.
+ssm_logs=
+if [ -z "$root" ] && [ -d /run/systemd/system ] && systemctl is-active --quiet amazon-ssm-agent.service; then
+  if systemctl is-active --quiet ecs-node-image-clean.service; then ssm_logs=/var/log/amazon/ssm; fi
+fi
+
+# State of the build instance.
 no_files_in /var/lib/ecs-node 'state of the build instance'
 no_files_in /var/lib/ecs/data "checkpoint of the build instance's ECS agent; no node made from this image could register"
 absent /var/lib/docker/engine-id "the build instance's Docker identity"
@@ -43,23 +49,26 @@ if [ -f "$root/var/lib/dbus/machine-id" ] && [ ! -L "$root/var/lib/dbus/machine-
   fault "/var/lib/dbus/machine-id is there: the build instance's id"
 fi
 absent /var/lib/systemd/random-seed 'all nodes would begin with the same randomness'
+if [ -z "$root" ] && [ -d /run/systemd/system ] && systemctl is-active --quiet systemd-random-seed.service; then
+  fault 'systemd-random-seed.service is active: it saves a seed when the machine is switched off'
+fi
 for key in "$root"/etc/ssh/ssh_host_*; do
   [ ! -e "$key" ] || fault "${key#"$root"} is there: all nodes would share one SSH identity"
 done
 for home in "$root/root" "$root"/home/*; do
-  for name in .ssh/authorized_keys .ssh/authorized_keys2 .aws/credentials .bash_history .zsh_history; do
-    [ ! -e "$home/$name" ] || fault "${home#"$root"}/$name is there: keys and history of whoever built the image"
+  for name in .ssh/authorized_keys .ssh/authorized_keys2 .aws/credentials .docker/config.json .bash_history .zsh_history; do
+    [ ! -e "$home/$name" ] || fault "${home#"$root"}/$name is there: keys and history of the person who built the image"
   done
 done
-no_files_in /var/log 'logs of the build instance'
+no_files_in /var/log 'logs of the build instance' "$ssm_logs"
 no_files_in /var/tmp 'left behind'
-no_files_in /var/lib/amazon/ssm "the build instance's Systems Manager identity"
+[ -n "$ssm_logs" ] || no_files_in /var/lib/amazon/ssm "the build instance's Systems Manager identity"
 if [ -d "$root/tmp" ]; then
   left=$(find "$root/tmp" -mindepth 1 -maxdepth 1 ! -path "$0" ! -name 'systemd-private-*' ! -type s ! -name '.*-unix' -print -quit)
   [ -z "$left" ] || fault "${left#"$root"} is there: left behind"
 fi
 
-# What must be.
+# What a node needs.
 binary=$root/usr/bin/ecs-node
 if [ ! -x "$binary" ]; then
   fault '/usr/bin/ecs-node is missing or not executable'
@@ -71,6 +80,11 @@ for unit in ecs-node-bootstrap.service ecs-node.service; do
   [ -f "$root/usr/lib/systemd/system/$unit" ] || fault "/usr/lib/systemd/system/$unit is missing"
   state=$(systemctl --root="${root:-/}" is-enabled "$unit" 2>&1) || true
   [ "$state" = enabled ] || fault "$unit is $state, not enabled: run \"systemctl enable $unit\""
+done
+# The bootstrap starts ecs where it is only disabled. A unit that is masked in /etc stays dead on every node.
+for unit in ecs.service docker.service amazon-ssm-agent.service; do
+  [ "$(readlink "$root/etc/systemd/system/$unit" || true)" != /dev/null ] ||
+    fault "$unit is masked: no node made from this image could start it; run \"systemctl unmask $unit\""
 done
 dropin=/usr/lib/systemd/system/ecs.service.d/10-ecs-node.conf
 grep -qs '^Requires=ecs-node-bootstrap.service' "$root$dropin" ||

@@ -61,6 +61,11 @@ test('every variable can be given: keys, further regions, other accounts, a clos
     ssh_interface: 'session_manager',
     ssh_from: ['10.0.0.0/8'],
     instance_profile: 'Builder',
+    files: 'test/packer/rig/own/files',
+    scripts: ['test/packer/rig/own/scripts/install-agent.sh'],
+    script_environment: { FLEET_KEY: 'secret' },
+    container_images: ['public.ecr.aws/docker/library/redis:7', 'redis@sha256:' + 'a'.repeat(64)],
+    keep_running: ['tailscaled.service'],
     ami_parameters: { x86_64: '/ami/ecs/latest', arm64: '/ami/ecs/arm64/latest' },
     tags: { team: 'platform' },
   };
@@ -71,6 +76,21 @@ test('an image that its readers could not decrypt is refused before anything is 
   const refused = await validate({ region: 'us-east-1', share_with: ['123456789013'] });
   expect(refused.code).toBe(1);
   expect(refused.output).toMatch(/default KMS key/i);
+});
+
+test.each([
+  ['container_images', 'redis; reboot', "must be an image's name"],
+  ['keep_running', 'tailscaled', "must be a unit's full name"],
+])('%s refuses "%s", which a shell would run or systemd would not know', async (variable, value, words) => {
+  const refused = await validate({ region: 'us-east-1', [variable]: [value] });
+  expect(refused.code).toBe(1);
+  expect(refused.output.replaceAll(/\s+/g, ' ')).toContain(words);
+});
+
+test('a script that is not there is refused before anything is launched', async () => {
+  const refused = await validate({ region: 'us-east-1', scripts: ['no/such/script.sh'] });
+  expect(refused.code).toBe(1);
+  expect(refused.output).toContain('no/such/script.sh');
 });
 
 test('without a region it says where to give one', async () => {

@@ -1,13 +1,14 @@
 #!/bin/bash
-# What happens between the build instance and AWS (world.sh): the package is tried, then the image is built for real.
+# Runs between the build instance and AWS (world.sh): tries the package, then builds the image for real.
 #
 # usage: build.sh FOLDER RELEASE RPM
 set -euo pipefail
 folder=$1 release=$2 rpm=$3
 root=$folder/root
-repository=$(cd "$(dirname "$0")/../../.." && pwd)
+rig=$(cd "$(dirname "$0")" && pwd)
+repository=$(cd "$rig/../../.." && pwd)
 
-# The package, where systemd does not run: as on an image under construction. Its database must not get into the image.
+# The package on an image under construction, where systemd does not run. Its database must not get into the image.
 units() { systemctl --root="$root" is-enabled ecs-node-bootstrap.service ecs-node.service 2>/dev/null | xargs || true; }
 cp "$rpm" "$root/var/tmp/ecs-node.rpm"
 installed() { chroot "$root" rpm --dbpath /var/tmp/rpm "$@"; }
@@ -19,7 +20,7 @@ units >"$folder/units-updated"
 installed -e --nodeps ecs-node
 find "$root/etc/systemd" "$root/usr/lib/systemd" -name '*ecs-node*' -printf '%P\n' >"$folder/units-removed"
 
-# The image is not fit yet, and says why.
+# The check says why this is not fit to be an image.
 ROOT=$root sh "$repository/packer/provision/verify-image.sh" >"$folder/unclean" 2>&1 || true
 
 key() { aws kms create-key --region "$1" --query KeyMetadata.Arn --output text; }
@@ -30,6 +31,10 @@ cat >"$folder/given.pkrvars.json" <<JSON
   "kms_key_id": "$(key us-east-1)",
   "copy_to": { "eu-west-1": "$(key eu-west-1)" },
   "share_with": ["123456789013"],
+  "files": "$rig/own/files",
+  "scripts": ["$rig/own/scripts/install-agent.sh"],
+  "script_environment": { "FLEET_KEY": "it's secret" },
+  "container_images": ["public.ecr.aws/docker/library/redis:7"],
   "ami_parameters": { "x86_64": "/ami/ecs/latest" }
 }
 JSON
