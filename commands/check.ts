@@ -8,7 +8,7 @@ import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import { isSet, type Run } from './command.ts';
-import { readFileLayers, settle } from './load-config.ts';
+import { logWarnings, readFileLayers, settle } from './load-config.ts';
 import { readOutside } from './sources/outside.ts';
 
 /** A person waits. */
@@ -28,8 +28,9 @@ export const check: Run = async (caller, words, signal) => {
         withinMs: metadataMs,
       })
     : undefined;
-  const { config, sourceOf } = settle(files, [], outside);
-  caller.print(renderEffective(config, sourceOf));
+  const loaded = settle(files, [], outside);
+  logWarnings(loaded, caller.log);
+  caller.print(renderEffective(loaded.config, loaded.sourceOf));
   return 0;
 };
 

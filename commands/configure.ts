@@ -8,21 +8,22 @@ import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import type { Caller, Environment, Run } from './command.ts';
-import { lacksOutside, settle } from './load-config.ts';
+import { lacksOutside, logWarnings, settle } from './load-config.ts';
 import { editFiles, type Edit } from './sources/edit-files.ts';
 import { layersOf, readFiles, type Found } from './sources/files.ts';
 import { layersOfFlags, settingsOfFlags, type FlagSetting } from './sources/flags.ts';
-import { readOutside } from './sources/outside.ts';
+import { readOutside, type Outside } from './sources/outside.ts';
 import { settingFlags } from './flags.ts';
 
-/** Cloud-init waits for us: a metadata service that has not answered by then will not give us a cluster name in time. */
+/** cloud-init waits for this command, and a working metadata service answers within milliseconds. */
 const metadataMs = 5_000;
 
 export const configure: Run = async (caller, words, signal) => {
   const machine = openMachine(caller.root, caller.environment);
   const plan = await planConfiguration(machine, caller, settingsOfFlags(settingFlags, words));
   const ask = async () => readOutsideSoon(caller.environment, signal);
-  settle(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
+  const loaded = settle(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
+  logWarnings(loaded, caller.log);
   const written = await writeEdits(machine, plan.edits);
   for (const { path, what } of written) caller.print(`${path}: ${what}\n`);
   if (written.length === 0) caller.print('The configuration is valid; no flag asked for a change.\n');
@@ -37,7 +38,7 @@ export interface Plan {
   lacksOutside: boolean;
 }
 
-/** Throws ConfigError for what is wrong whatever tags and user data say. Changes nothing. */
+/** Throws ConfigError for every fault that tags and user data cannot mend. Changes nothing. */
 export async function planConfiguration(
   machine: Machine,
   caller: Pick<Caller, 'configFile' | 'configFileGiven' | 'log'>,
@@ -69,8 +70,8 @@ export async function writeEdits(
   return written;
 }
 
-/** Undefined when the metadata service does not answer: then what is missing stays missing. */
-async function readOutsideSoon(environment: Environment, signal: AbortSignal): Promise<Found | undefined> {
+/** Undefined when the metadata service does not answer. A missing setting then stays missing. */
+async function readOutsideSoon(environment: Environment, signal: AbortSignal): Promise<Outside | undefined> {
   if (environment['AWS_EC2_METADATA_DISABLED'] === 'true') return undefined;
   const clock = openClock();
   const metadata: Metadata = openMetadata(environment, clock);

@@ -6,19 +6,82 @@ import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { isPlain, mergeLayers, type Layer, type Merged } from '../core/settings.ts';
 import { faultsOfRemote } from '../core/remote-settings.ts';
+import { powerfulTagSettings } from '../core/schema.ts';
 import { layersOf, readFiles, type Found } from './sources/files.ts';
+import type { Outside, TagLayer } from './sources/outside.ts';
 
 export interface Loaded extends Merged {
   config: Config;
+  /** What was not understood in tags or user data, and is not used. */
+  warnings: Fault[];
 }
 
-const nothing: Found = { layers: [], faults: [] };
+const nothing: Outside = { tags: [], layers: [], faults: [], warnings: [] };
 
-/** `outside` is what tags and user data say; without it, nothing but the node's own files and the flags count. */
-export function settle(files: Found, flags: readonly Layer[], outside: Found = nothing): Loaded {
-  const own = [...outside.layers, ...files.layers, ...flags];
+/**
+ * Without `outside`, only the node's own files and the flags count. Throws ConfigError with every fault. A tag never
+ * causes one where the rest is valid without it: the tag is left out, with a warning.
+ */
+export function settle(files: Found, flags: readonly Layer[], outside: Outside = nothing): Loaded {
+  const { allowed, warnings } = tagsAllowed(files, flags, outside);
+  const told = [...outside.warnings, ...warnings];
+  const settleWith = (tags: readonly Layer[]) => settleLayers(files, flags, { ...outside, tags });
+  try {
+    return { ...settleWith(allowed), warnings: told };
+  } catch (error) {
+    if (!(error instanceof ConfigError) || allowed.length === 0) throw error;
+    const { faults } = error;
+    const isNamed = ({ source }: TagLayer) => faults.some((fault) => fault.source === source);
+    // First without the tags that are named in a fault. A rule across settings may name none of them: then without all.
+    for (const kept of [allowed.filter((tag) => !isNamed(tag)), []]) {
+      try {
+        return { ...settleWith(kept), warnings: [...told, ...ignoredTags(allowed, kept, faults)] };
+      } catch (other) {
+        if (!(other instanceof ConfigError)) throw other;
+      }
+    }
+    throw error;
+  }
+}
+
+function ignoredTags(allowed: readonly TagLayer[], kept: readonly TagLayer[], faults: readonly Fault[]): Fault[] {
+  return allowed
+    .filter((tag) => !kept.includes(tag))
+    .map(({ source }) => {
+      const own = faults.filter((fault) => fault.source === source);
+      const why = (own.length > 0 ? own : faults).map(({ path, problem }) => `${path}: ${problem}`).join('; ');
+      return { path: source, problem: `ignored: ${why}` };
+    });
+}
+
+/** The files decide which tags count (setting `tags`): a tag that runs an installer as root needs their permission. */
+function tagsAllowed(
+  files: Found,
+  flags: readonly Layer[],
+  { tags, layers }: Outside,
+): { allowed: TagLayer[]; warnings: Fault[] } {
+  if (tags.length === 0) return { allowed: [], warnings: [] };
+  const { settings } = mergeLayers([...layers, ...files.layers, ...flags], isSection);
+  const level = settings['tags'];
+  if (level === 'ignore') return { allowed: [], warnings: [] };
+  const isPowerful = ({ setting }: TagLayer) => (powerfulTagSettings as readonly string[]).includes(setting);
+  const refused = level === 'all' ? [] : tags.filter(isPowerful);
+  const problem =
+    'ignored: it decides what runs on this node as root; set "tags: all" in the configuration to accept it from a tag';
+  return {
+    allowed: tags.filter((tag) => !refused.includes(tag)),
+    warnings: refused.map(({ source }) => ({ path: source, problem })),
+  };
+}
+
+function settleLayers(
+  files: Found,
+  flags: readonly Layer[],
+  outside: Pick<Outside, 'layers' | 'faults'> & { tags: readonly Layer[] },
+): Omit<Loaded, 'warnings'> {
+  const own = [...outside.tags, ...outside.layers, ...files.layers, ...flags];
   const remote = remoteOf(files, mergeLayers(own, isSection));
-  const at = outside.layers.length + remote.behind;
+  const at = outside.tags.length + outside.layers.length + remote.behind;
   const merged = mergeLayers([...own.slice(0, at), ...remote.layers, ...own.slice(at)], isSection);
   const broken = [...outside.faults, ...files.faults, ...remote.faults];
   let faults: readonly Fault[] = [];
@@ -27,17 +90,17 @@ export function settle(files: Found, flags: readonly Layer[], outside: Found = n
     if (broken.length === 0) return { ...merged, config };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    // What is missing may stand in the file that cannot be read.
+    // A missing setting may stand in the file that cannot be read.
     faults = broken.length === 0 ? error.faults : error.faults.filter(({ missing }) => missing !== true);
   }
   throw new ConfigError([...broken, ...faults]);
 }
 
 /**
- * As `settle`, for a node that must live: when what was pulled from elsewhere makes no valid configuration with the node's own files
- * (another version of this program knows other settings), those count alone, since they are whole by themselves.
+ * As `settle`, for a node that must live. Pulled documents may be invalid beside the node's own files, for example when
+ * another version of this program knows other settings. Then the node's own files count alone: they are whole by themselves.
  */
-export function settleSafely(files: Found, flags: readonly Layer[], outside: Found, log: Log): Loaded {
+export function settleSafely(files: Found, flags: readonly Layer[], outside: Outside, log: Log): Loaded {
   try {
     return settle(files, flags, outside);
   } catch (error) {
@@ -48,11 +111,16 @@ export function settleSafely(files: Found, flags: readonly Layer[], outside: Fou
   }
 }
 
+/** Once a run: a refresh every few minutes must not repeat it. */
+export function logWarnings({ warnings }: Pick<Loaded, 'warnings'>, log: Log): void {
+  for (const { path, problem } of warnings) log.warn('not used as configuration', { source: path, problem });
+}
+
 export function ownOnly({ layers, faults }: Found): Found {
   return { layers, faults };
 }
 
-/** What was pulled, as far as this node is configured to pull; each setting that it may not carry is a fault. */
+/** The pulled documents, as far as this node is configured to pull. Each setting that they may not carry is a fault. */
 function remoteOf(files: Found, { settings }: Merged): NonNullable<Found['remote']> {
   const refresh = settings['refresh'];
   if (files.remote === undefined || !isPlain(refresh) || typeof refresh['source'] !== 'string')
@@ -62,10 +130,13 @@ function remoteOf(files: Found, { settings }: Merged): NonNullable<Found['remote
   return { layers, behind, faults: [...faults, ...layers.flatMap((layer) => faultsOfRemote(layer, also))] };
 }
 
-/** Throws what is wrong already; what is merely missing may still come from tags or user data: true then. */
+/**
+ * True when required settings are missing here: tags or user data may still supply them. Throws ConfigError for every other
+ * fault.
+ */
 export function lacksOutside(files: Found, flags: readonly Layer[]): boolean {
   try {
-    // Nothing that is required may come from elsewhere.
+    // No required setting may come from a pulled document.
     settle(ownOnly(files), flags);
     return false;
   } catch (error) {
@@ -75,15 +146,18 @@ export function lacksOutside(files: Found, flags: readonly Layer[]): boolean {
   }
 }
 
-/** Where the command line's configuration file lies. */
-interface Place {
+interface FileSource {
   configFile: string;
+  /** True where the command line names the file: then it must exist. */
   configFileGiven: boolean;
   log: Log;
 }
 
-/** What the node's files say, broken ones included. */
-export async function readFileLayers(machine: Machine, { configFile, configFileGiven, log }: Place): Promise<Found> {
+/** The settings in the node's files. Files that cannot be read become faults. */
+export async function readFileLayers(
+  machine: Machine,
+  { configFile, configFileGiven, log }: FileSource,
+): Promise<Found> {
   const { texts, faults } = await readFiles(machine, configFile, configFileGiven, log);
   const found = layersOf(texts);
   return { ...found, faults: [...faults, ...found.faults] };

@@ -12,9 +12,8 @@ import { isSet, textOf, type Caller, type Run, type Words } from './command.ts';
 import { settingFlags } from './flags.ts';
 import { readFileLayers, settle } from './load-config.ts';
 import { openGround } from './open-host.ts';
-import type { Found } from './sources/files.ts';
 import { layersOfFlags, settingsOfFlags } from './sources/flags.ts';
-import { readOutside } from './sources/outside.ts';
+import { readOutside, type Outside } from './sources/outside.ts';
 
 /** Elsewhere than on a node nothing answers, and a person is waiting. */
 const metadataMs = 1_000;
@@ -74,7 +73,7 @@ function placeOf(words: Words, node: Node | undefined): Place {
 
 interface Node {
   identity: Identity;
-  outside: Found;
+  outside: Outside;
   group?: string | undefined;
 }
 

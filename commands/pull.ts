@@ -5,7 +5,8 @@ import type { Cloud, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { pullConfiguration } from '../upkeep/refresh.ts';
 import { settle, settleSafely } from './load-config.ts';
-import { layersOf, readFiles, remoteTexts, withRemote, type Found } from './sources/files.ts';
+import { layersOf, readFiles, remoteTexts, withRemote } from './sources/files.ts';
+import type { Outside } from './sources/outside.ts';
 import type { Layer } from '../core/settings.ts';
 
 export interface Sources {
@@ -14,7 +15,7 @@ export interface Sources {
   configFileGiven: boolean;
   log: Log;
   flags: readonly Layer[];
-  outside: Found;
+  outside: Outside;
 }
 
 /** What counts now; what was pulled is left out where it makes no valid configuration with the rest. */

@@ -1,17 +1,17 @@
-/** Turns merged settings into a frozen configuration, or says everything that is wrong with them at once. */
+/** Turns merged settings into a frozen configuration, or reports every fault in them at once. */
 
 import type * as z from 'zod';
 import { ConfigError, type Fault } from './errors.ts';
-import { faultsOf, settingsBelow } from './faults.ts';
+import { faultsOf, isTextAt, settingsBelow } from './faults.ts';
 import { schema } from './schema.ts';
 
 /** A valid configuration. Durations are seconds and shares are percent, as their names say. */
 export type Config = z.output<typeof schema>;
 
-/** More than a person mends in one go; what is left is told by the next check. */
+/** Nobody mends more in one go. The next check tells the rest. */
 const maxFaults = 100;
 
-/** zod would compile the schema to JavaScript first, three times as long as the one reading that a process needs takes without. */
+/** One process parses once: compiling the schema to JavaScript first takes three times as long as that parse. */
 const readOnce = { jitless: true };
 
 /**
@@ -34,6 +34,14 @@ export function parseConfig(
 /** True for a path at which further settings lie, such as `disk`. */
 export function isSection(path: readonly string[]): boolean {
   return settingsBelow(schema, path).length > 0;
+}
+
+/** True for a path whose value is text: YAML must not turn `012` or `1.10` into another number there. */
+export function isText(path: readonly string[]): boolean {
+  const [section, inner, name] = path;
+  // Also inside of a map or a list, which becomes JSON (ecs-value.ts).
+  if (section === 'ecs' && inner === 'settings') return name !== undefined;
+  return isTextAt(schema, path);
 }
 
 /** A rule that spans several settings, all of them named. */
@@ -62,7 +70,7 @@ function crossFaults(config: Config): CrossFault[] {
   return faults;
 }
 
-/** The same rules beside other faults: broken values are left out, and the rules that speak of them with them. */
+/** The same rules beside other faults. Broken values are left out, and so are the rules that compare them. */
 function crossFaultsBeside(issues: readonly z.core.$ZodIssue[], settings: unknown): CrossFault[] {
   const rest = structuredClone(settings);
   const broken = issues.flatMap((issue) => {

@@ -20,6 +20,11 @@ export function settingsBelow(schema: Node, path: Path): string[] {
   return node !== undefined && isObject(node) ? Object.keys(node._zod.def.shape) : [];
 }
 
+/** True for a path whose value is text. */
+export function isTextAt(schema: Node, path: Path): boolean {
+  return nodeAt(schema, path)?._zod.def.type === 'string';
+}
+
 /** Settings for the ECS agent may be passwords; as a whole they may hold some. */
 function mustHide(path: Path): boolean {
   const [section, inner, name] = path.map(String);

@@ -1,12 +1,13 @@
-/** Every setting there is, with its limits, its default and its meaning: the one source of the check, the schema and the docs. */
+/**
+ * Every setting with its limits, its default and its meaning. Validation, the JSON Schema and docs/configuration.md are
+ * derived from here.
+ */
 
 import { registrarNames } from './state.ts';
 import * as z from 'zod';
-import { faultOfValue } from './ecs-value.ts';
+import { readEcsValue } from './ecs-value.ts';
 import { upkeepSections } from './upkeep-schema.ts';
-
-const seconds = (min: number, max: number) => z.int().min(min).max(max);
-const percent = () => z.number().min(1).max(100);
+import { seconds, watcherSections } from './watcher-schema.ts';
 
 /** Placeholders that the `name` and `hostname` templates may use. */
 export const placeholders = [
@@ -22,46 +23,64 @@ export const placeholders = [
 ] as const;
 export type Placeholder = (typeof placeholders)[number];
 
+/** `{cluster} {hostname} …`, for messages and descriptions. */
+const allPlaceholders = placeholders.map((name) => `{${name}}`).join(' ');
+
 const template = () =>
   z
     .string()
     .max(255)
     .superRefine((text, context) => {
       for (const [, word] of text.matchAll(/\{([^}]*)\}/g)) {
-        if (!placeholders.includes(word as Placeholder)) {
-          context.addIssue({
-            code: 'custom',
-            message: `unknown placeholder {${word}}; allowed are ${placeholders.map((p) => `{${p}}`).join(' ')}`,
-          });
-        }
+        if (placeholders.includes(word as Placeholder)) continue;
+        context.addIssue({
+          code: 'custom',
+          message: `unknown placeholder {${word}}; allowed are ${allPlaceholders}`,
+        });
       }
     });
 
-/** Whoever answers elsewhere could tell this node that its agent is gone. */
+/** A server elsewhere could tell this node that its agent is gone. */
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
-const absolutePath = () => z.string().regex(/^\/[^\0]*$/, 'must be an absolute path');
-const ecsValue = () =>
-  z
-    .union([z.string(), z.number(), z.boolean()])
-    .transform(String)
-    .superRefine((value, context) => {
-      const problem = faultOfValue(value);
-      if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-    });
 const hookName = () => z.string().regex(/^[A-Za-z0-9\-_/]{1,255}$/, 'must be 1 to 255 letters, digits, - _ or /');
 
-/** A check that a node must pass before it counts as healthy: a command's exit code 0, or an HTTP answer of 200 to 399. */
+/** Lists and sections become JSON where the ECS agent expects JSON. */
+const ecsSettings = () =>
+  z
+    .record(
+      z
+        .string()
+        .regex(/^[A-Z][A-Z0-9_]*$/, 'is not the name of an environment variable such as ECS_RESERVED_MEMORY')
+        .refine((key) => key !== 'ECS_CLUSTER', 'is set by the setting "cluster"'),
+      z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown()), z.record(z.string(), z.unknown())]),
+    )
+    .transform((values, context) => {
+      const texts: Record<string, string> = {};
+      for (const [name, value] of Object.entries(values)) {
+        const read = readEcsValue(name, value);
+        if ('text' in read) texts[name] = read.text;
+        else context.addIssue({ code: 'custom', message: read.problem, path: [name] });
+      }
+      return texts;
+    });
+
+/** A check that a node must pass before it counts as healthy. */
 const joinCheck = z.union([
   z.strictObject({
-    command: z.array(z.string().min(1)).min(1).describe('Program (absolute path) and arguments; run without a shell'),
-    timeoutSeconds: seconds(1, 600).default(30),
+    command: z
+      .array(z.string().min(1))
+      .min(1)
+      .describe('Program (absolute path) and its arguments, run as root without a shell. Exit code 0 passes.'),
+    timeoutSeconds: seconds(1, 600)
+      .default(30)
+      .describe('Seconds after which one run of the program counts as failed.'),
   }),
   z.strictObject({
     url: z
       .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-      .describe('Asked with GET; healthy is 200 to 399'),
-    timeoutSeconds: seconds(1, 600).default(5),
+      .describe('URL that the node reads with GET. A status from 200 to 399 passes.'),
+    timeoutSeconds: seconds(1, 600).default(5).describe('Seconds after which one request counts as failed.'),
   }),
 ]);
 
@@ -69,65 +88,90 @@ export const schema = z.strictObject({
   cluster: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,255}$/, 'must be a cluster name: 1 to 255 letters, digits, - or _')
-    .describe('Name of the ECS cluster that this node joins'),
+    .describe('Name of the ECS cluster that this node joins. Required.'),
 
   name: template()
     .default('{cluster} ECS - {hostname}')
-    .describe('Template of the Name tag; an empty string leaves the Name tag alone'),
+    .describe(
+      `Template of the instance's Name tag. An empty text leaves the tag alone. Placeholders: ${allPlaceholders}.`,
+    ),
 
   hostname: template()
     .default('')
-    .describe("Template of the host name; empty: OpsWorks' suggestion, or the name that EC2 gave"),
+    .describe(
+      `Template of the host name. Empty: the name that OpsWorks suggests, or the one that EC2 gave. Placeholders: ${allPlaceholders}.`,
+    ),
 
   registrar: z
     .enum(registrarNames)
     .default('none')
-    .describe('Where the node registers for team access: Systems Manager, OpsWorks Stacks (legacy) or nowhere'),
+    .describe(
+      'Where the node registers, so that the team can log in: Systems Manager (ssm), an OpsWorks-compatible endpoint (opsworks), or nowhere (none).',
+    ),
+
+  tags: z
+    .enum(['names', 'all', 'ignore'])
+    .default('names')
+    .describe(
+      "Which settings may come from the instance's tags ecs-node:SETTING. names: cluster, name, hostname and the names of the lifecycle hooks. all: also registrar and opsworks, which run an installer as root. ignore: none. A tag cannot change this setting.",
+    ),
 
   ecs: z
     .strictObject({
-      settings: z
-        .record(
-          z
-            .string()
-            .regex(/^[A-Z][A-Z0-9_]*$/, 'is not the name of an environment variable such as ECS_RESERVED_MEMORY')
-            .refine((key) => key !== 'ECS_CLUSTER', 'is set by the setting "cluster"'),
-          ecsValue(),
-        )
+      settings: ecsSettings()
         .default({})
-        .describe('Further lines of /etc/ecs/ecs.config'),
+        .describe(
+          'Settings of the ECS agent, by name, for /etc/ecs/ecs.config. Numbers are kept as written. Where the agent expects JSON (such as ECS_INSTANCE_ATTRIBUTES), a section or a list may be written instead.',
+        ),
       introspectionEndpoint: z
         .url({ protocol: /^http$/, hostname: loopback, error: 'must be an http URL on loopback' })
         .default('http://127.0.0.1:51678')
-        .describe("Where the ECS agent's introspection API listens"),
+        .describe("URL of the ECS agent's introspection API, on loopback."),
     })
     .prefault({}),
 
   opsworks: z
     .strictObject({
-      stack: z.string().min(1).max(255).optional().describe('Id, or unique name, of the stack'),
-      layer: z.string().min(1).max(255).optional().describe('Id, or short name, of the layer in that stack'),
+      stack: z
+        .string()
+        .min(1)
+        .max(255)
+        .optional()
+        .describe('Id, or unique name, of the OpsWorks stack. Required where registrar is opsworks.'),
+      layer: z
+        .string()
+        .min(1)
+        .max(255)
+        .optional()
+        .describe('Id, or short name, of the layer in that stack. Required where registrar is opsworks.'),
       region: z
         .string()
         .regex(/^[a-z]{2,}(-[a-z]+)+-\d$/, 'must be a region such as us-east-1')
         .optional()
-        .describe("Region of the OpsWorks endpoint; default: the instance's own"),
-      waitForOnline: z.boolean().default(false).describe("Wait until the layer's recipes have run"),
+        .describe("Region of the OpsWorks endpoint. Without it: the instance's own region."),
+      waitForOnline: z
+        .boolean()
+        .default(false)
+        .describe("Wait until the layer's recipes have run before the ECS agent starts."),
     })
     .prefault({}),
 
   terminationProtection: z
     .enum(['clear', 'keep'])
     .default('clear')
-    .describe('Clear EC2 termination protection, which OpsWorks turns on and which blocks Auto Scaling'),
+    .describe('clear: turn EC2 termination protection off, which OpsWorks turns on. keep: leave it as it is.'),
 
   bootstrap: z
     .strictObject({
-      timeoutSeconds: seconds(30, 7200).default(600).describe('A bootstrap that is not done by then has failed'),
+      timeoutSeconds: seconds(30, 7200)
+        .default(600)
+        .describe('Seconds after which a bootstrap that is not complete has failed.'),
       onFailure: z
         .enum(['terminate', 'keep'])
         .default('terminate')
-        .describe('What to do with a node that failed for good: end it so that it is replaced, or keep it'),
+        .describe(
+          'What happens to a node whose bootstrap has failed for good. terminate: the group replaces it. keep: it stays, without joining the cluster.',
+        ),
     })
     .prefault({}),
 
@@ -138,10 +182,18 @@ export const schema = z.strictObject({
         .min(1)
         .max(1000)
         .default(3)
-        .describe('As many young deaths in the group within the window, and nodes wait instead of dying'),
-      windowSeconds: seconds(60, 86_400).default(3600),
-      firstWaitSeconds: seconds(10, 86_400).default(300).describe('Doubles with every further failure'),
-      maxWaitSeconds: seconds(10, 86_400).default(3600),
+        .describe(
+          'Number of early failures in the group within windowSeconds after which nodes wait instead of terminating.',
+        ),
+      windowSeconds: seconds(60, 86_400)
+        .default(3600)
+        .describe('Seconds for which an early failure of another node counts.'),
+      firstWaitSeconds: seconds(10, 86_400)
+        .default(300)
+        .describe('Seconds of the first wait. Each further failure doubles the wait.'),
+      maxWaitSeconds: seconds(10, 86_400)
+        .default(3600)
+        .describe('Longest wait in seconds. Must not be below firstWaitSeconds.'),
     })
     .prefault({}),
 
@@ -149,133 +201,113 @@ export const schema = z.strictObject({
     .strictObject({
       timeoutSeconds: seconds(30, 7200)
         .default(900)
-        .describe('A node that is not ACTIVE in ECS by then, though ECS answers, has failed'),
-      checks: z.array(joinCheck).max(20).default([]).describe('What else must hold before the node is in service'),
+        .describe(
+          'Seconds within which the node must be ACTIVE in ECS and pass all checks. After them it has failed, if ECS answers.',
+        ),
+      checks: z
+        .array(joinCheck)
+        .max(20)
+        .default([])
+        .describe('Commands and URLs that must succeed before the node counts as in service.'),
     })
     .prefault({}),
 
   autoScaling: z
     .strictObject({
-      launchHook: hookName().optional().describe('Name of the launch hook that this node completes'),
+      launchHook: hookName()
+        .optional()
+        .describe('Name of the launch lifecycle hook that this node completes. Without it, the node completes none.'),
       launchHookSeconds: seconds(30, 7200)
         .optional()
         .describe(
-          "The launch hook's HeartbeatTimeout, never more: spares the calls that ask for it, and early heartbeats",
+          "The launch hook's HeartbeatTimeout in seconds, never more than it. It spares calls to Auto Scaling and early heartbeats.",
         ),
-      terminateHook: hookName().optional().describe('Name of the terminate hook that this node completes'),
-      pollSeconds: seconds(1, 60).default(2).describe('How often the metadata service is asked for the target state'),
+      terminateHook: hookName()
+        .optional()
+        .describe(
+          'Name of the terminate lifecycle hook that this node completes. Without it, the node completes none.',
+        ),
+      pollSeconds: seconds(1, 60)
+        .default(2)
+        .describe("Seconds between two reads of the instance's target state in the metadata service."),
     })
     .prefault({}),
 
-  disk: z
-    .strictObject({
-      paths: z
-        .array(absolutePath())
-        .max(20)
-        .default([])
-        .describe("File systems to watch beside / and Docker's data root"),
-      checkSeconds: seconds(1, 3600).default(60),
-      fullPercent: percent().default(90).describe('Used bytes or inodes at which a file system counts as full'),
-      clearPercent: percent().default(80).describe('Used bytes and inodes below which it counts as freed'),
-      checks: z.int().min(1).max(60).default(3).describe('As many checks in a row before anything is done'),
-      prune: z.boolean().default(true).describe('Remove unused images before giving the node up'),
-      leave: z.boolean().default(true).describe('Leave and terminate when pruning did not help'),
-      maxLeavingPercent: percent()
-        .default(10)
-        .describe('Share of the cluster that may drain for a full disk at the same time; always at least one node'),
-    })
-    .prefault({}),
-
-  spot: z
-    .strictObject({
-      action: z.enum(['leave', 'log']).default('leave'),
-      pollSeconds: seconds(1, 60).default(2),
-      marginSeconds: seconds(0, 110).default(20).describe('So long before the interruption everything must be done'),
-    })
-    .prefault({}),
-
-  rebalance: z
-    .strictObject({
-      action: z.enum(['log', 'drain']).default('log'),
-      pollSeconds: seconds(1, 300)
-        .default(30)
-        .describe('A recommendation sets no deadline; the interruption that may follow is asked about on its own'),
-      undoSeconds: seconds(60, 86_400)
-        .default(1800)
-        .describe('A drain is undone after this long when no interruption followed'),
-    })
-    .prefault({}),
-
-  maintenance: z
-    .strictObject({
-      action: z.enum(['leave', 'log']).default('leave'),
-      pollSeconds: seconds(10, 3600).default(60),
-      leadSeconds: seconds(60, 1_209_600)
-        .default(7200)
-        .describe('So long before a reboot or maintenance window the node leaves; retirement and stop: at once'),
-    })
-    .prefault({}),
-
-  ecsAgent: z
-    .strictObject({
-      action: z.enum(['replace', 'restart', 'log']).default('replace'),
-      pollSeconds: seconds(5, 600).default(30),
-      patienceSeconds: seconds(60, 7200)
-        .default(300)
-        .describe('Disconnected or gone for so long before each restart, and before the node is replaced'),
-      restarts: z.int().min(0).max(5).default(2),
-      maxDisconnectedPercent: percent()
-        .default(30)
-        .describe('When more of the cluster is disconnected the fault is not this node: nothing is done'),
-    })
-    .prefault({}),
+  ...watcherSections,
 
   leave: z
     .strictObject({
       drainSeconds: seconds(10, 172_800)
         .default(900)
-        .describe('Tasks may take so long to stop; an earlier deadline (spot) goes first'),
+        .describe(
+          'Seconds that tasks have to stop while the node drains. An earlier deadline, such as a spot interruption, wins.',
+        ),
       atDeadline: z
         .enum(['stop-tasks', 'leave-tasks'])
         .default('stop-tasks')
-        .describe('What happens to tasks that are still there: StopTask, or leave them to the end of the instance'),
+        .describe(
+          'What happens to tasks that still run then. stop-tasks: ECS StopTask. leave-tasks: they run until the instance ends.',
+        ),
       targetGroups: z
-        .array(z.string().regex(/^arn:[\w-]+:elasticloadbalancing:/))
+        .array(
+          z
+            .string()
+            .regex(
+              /^arn:[\w-]+:elasticloadbalancing:/,
+              'must be the ARN of a target group, such as arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef',
+            ),
+        )
         .max(50)
         .default([])
-        .describe('ARNs of instance-type target groups to deregister from first; ECS itself owns task targets'),
-      loadBalancers: z.array(z.string().min(1).max(32)).max(50).default([]).describe('Classic load balancers'),
-      deregistrationSeconds: seconds(0, 3600).default(300).describe('Longest wait for connection draining'),
+        .describe(
+          'ARNs of instance-type target groups from which a leaving node deregisters itself first. ECS itself manages the targets of its tasks.',
+        ),
+      loadBalancers: z
+        .array(z.string().min(1).max(32))
+        .max(50)
+        .default([])
+        .describe('Names of Classic Load Balancers from which a leaving node deregisters itself first.'),
+      deregistrationSeconds: seconds(0, 3600)
+        .default(300)
+        .describe('Longest wait in seconds until target groups and load balancers have drained their connections.'),
       steadyClusterSeconds: seconds(0, 7200)
         .default(0)
-        .describe('Hold a scale-in back for so long until all services are at their desired count; 0: never'),
-      hookSeconds: seconds(1, 600).default(30).describe('Deadline of each executable in hooks.d'),
+        .describe(
+          'Longest time in seconds for which a scale-in is held back until all services have their desired number of tasks. 0: never held back.',
+        ),
+      hookSeconds: seconds(1, 600)
+        .default(30)
+        .describe('Seconds that each executable in /etc/ecs-node/hooks.d may take.'),
     })
     .prefault({}),
 
   metrics: z
     .strictObject({
-      enabled: z.boolean().default(true),
-      everySeconds: seconds(10, 3600).default(300),
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe('Publish disk and memory use of this node to CloudWatch. Each metric has a price.'),
+      everySeconds: seconds(10, 3600).default(300).describe('Seconds between two publications.'),
       namespace: z
         .string()
         .regex(/^(?!AWS\/)[\w.\-/#: ]{1,255}$/, 'must be 1 to 255 characters and not begin with AWS/')
-        .default('System/Linux'),
+        .default('System/Linux')
+        .describe('CloudWatch namespace of the metrics. Names that begin with AWS/ belong to AWS.'),
     })
     .prefault({}),
 
   ...upkeepSections,
 });
 
-/** Settings that instance tags may carry: names and choices only, nothing that runs or is contacted. */
+/** Settings from tags that decide which program runs as root: they need `tags: all` in the node's own configuration. */
+export const powerfulTagSettings = ['registrar', 'opsworks.stack', 'opsworks.layer', 'opsworks.region'] as const;
+
+/** Settings that an instance tag may carry: names and choices, never a program, a URL or a list. */
 export const tagSettings = [
   'cluster',
   'name',
   'hostname',
-  'registrar',
-  'opsworks.stack',
-  'opsworks.layer',
-  'opsworks.region',
   'autoScaling.launchHook',
   'autoScaling.terminateHook',
+  ...powerfulTagSettings,
 ] as const;

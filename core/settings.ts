@@ -1,6 +1,7 @@
 /** Where settings come from: layers of YAML, tags and flags, merged by strength, each value remembering its source. */
 
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
+import { isText } from './config.ts';
 import { ConfigError, UsageError, messageOf, type Fault } from './errors.ts';
 
 export type Settings = Record<string, unknown>;
@@ -33,6 +34,7 @@ const maxOpen = 500;
 export function parseLayer(text: string, source: string): Layer {
   const lines = new LineCounter();
   const document = readDocument(text, source, lines);
+  keepAsWritten(document, []);
   const settings = toSettings(document, source);
   return {
     settings,
@@ -49,7 +51,10 @@ export function layerOf(path: readonly string[], value: unknown, source: string)
   return { settings, sourceOf: () => source };
 }
 
-/** `key=value` with a dotted key and a YAML value. Throws UsageError. */
+/**
+ * `key=value` with a dotted key. For a setting that is text, the value is taken as it is, unless it is quoted:
+ * `hostname={cluster}-{shortId}`. Other values are YAML. Throws UsageError.
+ */
 export function parseAssignment(text: string): { path: string[]; value: unknown } {
   const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
   const path = key.split('.');
@@ -58,17 +63,24 @@ export function parseAssignment(text: string): { path: string[]; value: unknown 
       `--set ${JSON.stringify(text.replace(/=.*$/s, '=…'))}: must be KEY=VALUE with a dotted key, such as disk.fullPercent=85`,
     );
   }
-  if (value === '') return { path, value: '' };
+  if (value === '' || (isText(path) && !/^\s*["']/.test(value) && !mayBeJson(path, value))) return { path, value };
   try {
-    // Read as a file would be, with the same limits; an alias has nothing to stand for.
+    // With the limits of a file. An alias has no anchor here.
     const source = `--set ${key}`;
     const document = readDocument(value, source);
+    keepAsWritten(document, path);
     return { path, value: toValue(document, source, 0) };
   } catch (cause) {
     if (!(cause instanceof ConfigError)) throw cause;
+    if (isText(path)) return { path, value };
     const problems = cause.faults.map(({ problem }) => problem).join('; ');
     throw new UsageError(`--set ${key}: ${problems}`, { cause });
   }
+}
+
+/** Settings of the ECS agent may be lists and maps. */
+function mayBeJson([section]: readonly string[], value: string): boolean {
+  return section === 'ecs' && /^\s*[[{]/.test(value);
 }
 
 /**
@@ -151,15 +163,28 @@ export function readDocument(text: string, source: string, lines = new LineCount
     });
   }
   const found = [...document.errors, ...document.warnings].slice(0, maxFaults);
-  const faults: Fault[] = found.map(({ message, pos, code }) => ({
-    path: `${source}:${lines.linePos(pos[0]).line}`,
-    problem: code === 'DUPLICATE_KEY' ? 'the same setting twice in one section' : `not YAML: ${withoutText(message)}`,
-  }));
-  if (faults.length > 0) throw new ConfigError(faults);
+  const faults: Fault[] = found.map(({ message, pos, code }) => {
+    const { line } = lines.linePos(pos[0]);
+    return { path: `${source}:${line}`, problem: problemOf(code, message, text.split('\n')[line - 1] ?? '') };
+  });
+  const unique = faults.filter((fault, at) => faults.findIndex((each) => isSameFault(each, fault)) === at);
+  if (unique.length > 0) throw new ConfigError(unique);
   const key = keyThatIsNoName(document);
   if (key === undefined) return document;
   const line = lines.linePos(key.range?.[0] ?? 0).line;
   throw new ConfigError([{ path: `${source}:${line}`, problem: 'something that is no name stands before a colon' }]);
+}
+
+function problemOf(code: string, message: string, line: string): string {
+  if (code === 'DUPLICATE_KEY') return 'the same setting twice in one section';
+  // YAML takes a placeholder at the beginning for a section. These two settings hold no password: the line may be told.
+  const [, key, value] = /^\s*(name|hostname):\s*(\{[^"#]*?)\s*(?:#.*)?$/.exec(line) ?? [];
+  if (key !== undefined) return `text that begins with { needs quotes; write ${key}: "${value}"`;
+  return `not YAML: ${withoutText(message)}`;
+}
+
+function isSameFault(a: Fault, b: Fault): boolean {
+  return a.path === b.path && a.problem === b.problem;
 }
 
 /** Behind the colon the parser quotes the text, which may be a password. */
@@ -178,6 +203,25 @@ function keyThatIsNoName(document: Document.Parsed): Node | undefined {
     },
   });
   return found;
+}
+
+/** Where a setting is text, a number or a boolean becomes the text that stands in the file: `012`, `1.10`, `1e3`, `True`. */
+function keepAsWritten(document: Document.Parsed, above: readonly string[]): void {
+  visit(document, {
+    Scalar(key, node, ancestors) {
+      const isNumberOrBoolean = ['number', 'boolean', 'bigint'].includes(typeof node.value);
+      if (key === 'key' || !isNumberOrBoolean || node.source === undefined) return;
+      if (isText([...above, ...pathOf(node, ancestors)])) node.value = node.source;
+    },
+  });
+}
+
+/** Names and indexes that lead to a node. */
+function pathOf(node: Node, ancestors: readonly unknown[]): string[] {
+  return ancestors.flatMap((ancestor, depth) => {
+    if (isSeq(ancestor)) return [String(ancestor.items.indexOf(ancestors[depth + 1] ?? node))];
+    return isPair(ancestor) ? [String((ancestor.key as { value?: unknown } | null)?.value)] : [];
+  });
 }
 
 function toSettings(document: Document.Parsed, source: string): Settings {

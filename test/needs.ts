@@ -20,6 +20,10 @@ const needs: Record<string, Need> = {
     isMet: () => process.getuid?.() === 0 && hasCommand('systemd-nspawn') && hasCommand('mmdebstrap'),
     remedy: 'as root, apt-get install systemd-container mmdebstrap',
   },
+  cloudinit: {
+    isMet: () => existsSync('/usr/lib/python3/dist-packages/cloudinit/user_data.py'),
+    remedy: 'apt-get install cloud-init',
+  },
   overlay: {
     isMet: () => process.getuid?.() === 0 && ['unshare', 'curl', 'openssl', 'xz', 'bash'].every(hasCommand),
     remedy: 'as root, apt-get install util-linux curl openssl xz-utils',

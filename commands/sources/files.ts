@@ -79,14 +79,15 @@ export function withRemote(texts: readonly FileText[], configFile: string, remot
 export function layersOf(texts: readonly FileText[]): Found {
   const remote = texts.filter(({ isRemote }) => isRemote === true);
   const behind = texts.findIndex(({ isRemote }) => isRemote === true);
-  const own = parseAll(texts.filter(({ isRemote }) => isRemote !== true));
+  const own = parseLayers(texts.filter(({ isRemote }) => isRemote !== true));
   if (remote.length === 0) return own;
   // A file that cannot be read has no layer.
-  const before = parseAll(texts.slice(0, behind)).layers.length;
-  return { ...own, remote: { ...parseAll(remote), behind: before } };
+  const before = parseLayers(texts.slice(0, behind)).layers.length;
+  return { ...own, remote: { ...parseLayers(remote), behind: before } };
 }
 
-function parseAll(texts: readonly FileText[]): { layers: Layer[]; faults: Fault[] } {
+/** A text that cannot be read becomes faults beside the layers of the others. */
+export function parseLayers(texts: readonly FileText[]): { layers: Layer[]; faults: Fault[] } {
   const layers: Layer[] = [];
   const faults: Fault[] = [];
   for (const { path, text } of texts) {

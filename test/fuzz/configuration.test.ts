@@ -201,13 +201,16 @@ const tags = fc
   .map((pairs) => Object.fromEntries(pairs));
 
 holds('whatever the tags say, they set nothing but names and choices', tags, async (given) => {
-  const { layers, faults } = layersOfTags(given);
+  const { tags: layers } = layersOfTags(given);
   const { settings: merged } = mergeLayers(layers, isSection);
   const paths = Object.entries(merged).flatMap(([section, value]) =>
     typeof value === 'object' ? Object.keys(value ?? {}).map((inner) => `${section}.${inner}`) : [section],
   );
   expect(paths.filter((path) => !(tagSettings as readonly string[]).includes(path))).toEqual([]);
-  await orSaysNo(() => settle({ layers, faults }, []), ConfigError);
+  // A file makes a valid configuration; no tag may change that, or choose the program that registers the node.
+  const file = { layers: [parseLayer('cluster: a\n', 'file')], faults: [] };
+  const { config } = settle(file, [], { tags: layers, layers: [], faults: [], warnings: [] });
+  expect(config).toMatchObject({ cluster: 'a', registrar: 'none', opsworks: { waitForOnline: false } });
   isClean();
 });
 

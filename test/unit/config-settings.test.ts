@@ -140,7 +140,13 @@ test.each([
   ['ecs.settings.ECS_A="5"', ['ecs', 'settings', 'ECS_A'], '5'],
   ['hostname=', ['hostname'], ''],
   ['name=a=b', ['name'], 'a=b'],
-  ['name={cluster}', ['name'], { cluster: null }],
+  ['name={cluster}', ['name'], '{cluster}'],
+  ['hostname={cluster}-{shortId}', ['hostname'], '{cluster}-{shortId}'],
+  ['hostname="{cluster}"', ['hostname'], '{cluster}'],
+  ['cluster=012', ['cluster'], '012'],
+  ['ecs.settings.ECS_A=1.10', ['ecs', 'settings', 'ECS_A'], '1.10'],
+  ['ecs.settings.ECS_A={x', ['ecs', 'settings', 'ECS_A'], '{x'],
+  ['ecs.settings.ECS_A={x: 012}', ['ecs', 'settings', 'ECS_A'], { x: '012' }],
 ])('--set %s', (text, path, value) => {
   expect(parseAssignment(text)).toEqual({ path, value });
 });
@@ -167,8 +173,8 @@ test('tags may name and choose, and nothing else', () => {
     'ecs-node:registar': 'ssm',
     'ecs-node:left': 'disk: full',
   });
-  expect(mergeLayers(found.layers, isSection).settings).toEqual({ cluster: 'prod', opsworks: { layer: 'ecs' } });
-  expect(found.faults.map(({ path, problem }) => `${path}: ${problem}`)).toEqual([
+  expect(mergeLayers(found.tags, isSection).settings).toEqual({ cluster: 'prod', opsworks: { layer: 'ecs' } });
+  expect(found.warnings.map(({ path, problem }) => `${path}: ${problem}`)).toEqual([
     expect.stringMatching(/^tag ecs-node:join\.checks: cannot be set by a tag/),
     'tag ecs-node:registar: unknown setting; did you mean ecs-node:registrar?',
   ]);
@@ -191,3 +197,46 @@ test('a text with thousands of mistakes names as many as a person mends in one g
 test('a layer of one path', () => {
   expect(layerOf(['a', 'b'], 1, 'x').settings).toEqual({ a: { b: 1 } });
 });
+
+test('numbers that YAML would change stay as they are written where a setting is text', () => {
+  const text = [
+    'cluster: 012',
+    'name: 1.10',
+    'disk: {fullPercent: 85, paths: [/a]}',
+    'ecs:',
+    '  settings:',
+    '    ECS_A: 012345678901',
+    '    ECS_B: 1e3',
+    '    ECS_C: yes',
+    '    ECS_D: 2024-01-01',
+    '    ECS_E: True',
+    '    ECS_F: 0x10',
+    '    ECS_G: 1.10',
+    '    ECS_H: DOMAIN\\user',
+    '    ECS_INSTANCE_ATTRIBUTES: {rack: 012}',
+    '    ECS_RESERVED_PORTS: [22, 2375]',
+  ].join('\n');
+  const config = parseConfig(merge(text).settings);
+  expect(config.ecs.settings).toEqual({
+    ECS_A: '012345678901',
+    ECS_B: '1e3',
+    ECS_C: 'yes',
+    ECS_D: '2024-01-01',
+    ECS_E: 'True',
+    ECS_F: '0x10',
+    ECS_G: '1.10',
+    ECS_H: 'DOMAIN\\user',
+    ECS_INSTANCE_ATTRIBUTES: '{"rack":"012"}',
+    ECS_RESERVED_PORTS: '[22,2375]',
+  });
+  expect(config).toMatchObject({ cluster: '012', name: '1.10', disk: { fullPercent: 85 } });
+});
+
+test.each(['hostname: {cluster}-{shortId}', '  hostname: {cluster}-{shortId}   # mine'])(
+  'a template without quotes is answered with the line that works: %s',
+  (text) => {
+    expect(() => parseLayer(text, 'file')).toThrow(
+      'file:1: text that begins with { needs quotes; write hostname: "{cluster}-{shortId}"',
+    );
+  },
+);

@@ -1,8 +1,10 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { findConfiguration } from '../../commands/sources/user-data.ts';
+import { findConfiguration as find } from '../../commands/sources/user-data.ts';
 import { ConfigError } from '../../core/errors.ts';
+
+const findConfiguration = (userData: Uint8Array) => find(userData).texts.map(({ text }) => text);
 
 const yaml = 'cluster: prod\nname: "Büro"\n';
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -90,7 +92,7 @@ test.each([
   [
     'a message without its boundary',
     bytes(multipart(ours(yaml)).replace('boundary="=="', '')),
-    /^user data: names a part .* cannot be found/,
+    /^user data: is a multipart message whose Content-Type names no boundary/,
   ],
 ])('%s is told instead of losing the configuration', (_, userData, problem) => {
   expect(() => findConfiguration(userData)).toThrow(ConfigError);
@@ -121,4 +123,67 @@ test('whatever the bytes are, it ends with texts or with a ConfigError', () => {
       }),
     );
   expect(law).not.toThrow();
+});
+
+const told = (userData: Uint8Array) => find(userData).warnings.map(({ path, problem }) => `${path}: ${problem}`);
+
+test.each([
+  ['a message of one part', `MIME-Version: 1.0\nContent-Type: application/x-ecs-node\n\n${yaml}`],
+  ['a mailbox line, and no MIME-Version', `From nobody Thu Jan  1 00:00:00 1970\n${multipart(ours(yaml))}`],
+  ['blank lines in front', `\r\n\n${multipart(ours(yaml))}`],
+  ['a byte order mark in front of the headers', `\uFEFF${multipart(ours(yaml))}`],
+  ['blank lines in front of the marker', `\n  \n#ecs-node\n${yaml}`],
+  ['another word behind the marker', `#ecs-node v1: production\n${yaml}`],
+  [
+    'an entry of a cloud-config archive',
+    `#cloud-config-archive\n- type: application/x-ecs-node\n  content: |\n    cluster: prod\n    name: "Büro"\n`,
+  ],
+  ['a template line without any template', `## template: jinja\n#ecs-node\n${yaml}`],
+])('reads %s', (_, text) => {
+  const [found = '', ...others] = findConfiguration(bytes(text));
+  expect(others).toEqual([]);
+  expect(found.replaceAll(/^[\s\uFEFF]*(#.*\n\s*)*/g, '').trim()).toBe(yaml.trim());
+  expect(told(bytes(text))).toEqual([]);
+});
+
+test('a part in ISO 8859-1 is read by the charset that it names', () => {
+  const text = multipart('Content-Type: application/x-ecs-node; charset="iso-8859-1"\n\nname: B\xfcro');
+  expect(findConfiguration(Buffer.from(text, 'latin1'))).toEqual(['name: Büro']);
+});
+
+test.each([
+  ['settings without their first line', 'cluster: prod\n', /^user data: is not read: its first line must be #ecs-node/],
+  ['a first line with a typing error', '#ecs-nodes\ncluster: prod\n', /^user data: is not read/],
+  ['documents elsewhere', '#include\nhttps://example.com/config\n', /^user data: includes documents by URL/],
+  ['a broken archive', '#cloud-config-archive\n- [\n', /^user data: is a cloud-config archive that cannot be read/],
+  ['a message without a boundary', 'MIME-Version: 1.0\nContent-Type: multipart/mixed\n\nx\n', /names no boundary/],
+  [
+    'a part for one instance only',
+    multipart(ours(yaml, 'Launch-Index: 1\n')).replace('Content-Type', 'MIME-Version: 1.0\nContent-Type'),
+    /^user data: its Launch-Index is not heeded/,
+  ],
+])('%s: what is not understood is told', (_, text, problem) => {
+  expect(told(bytes(text)).join('\n')).toMatch(problem);
+});
+
+test.each(['application/ecs-node', 'text/x-ecs-node', 'application/x-ecs_node'])(
+  'a part of the type %s is refused with the right type, not dropped',
+  (type) => {
+    const text = multipart(`Content-Type: ${type}\n\ncluster: prod`);
+    expect(() => findConfiguration(bytes(text))).toThrow(`a part with settings must have application/x-ecs-node`);
+  },
+);
+
+test('a Jinja template of ours is refused, since its variables would stay as they are', () => {
+  const text = '## template: jinja\n#ecs-node\ncluster: {{ ds.meta_data.tags.cluster }}\n';
+  expect(() => findConfiguration(bytes(text))).toThrow(/is a Jinja template/);
+});
+
+test('user data of others is nothing to tell', () => {
+  const others = multipart(
+    script,
+    'Content-Type: text/cloud-config\n\nruncmd: []',
+    'Content-Type: application/node.eks.aws\n\nx: 1',
+  );
+  for (const text of [others, '#!/bin/sh\n', '#cloud-config\n', '']) expect(told(bytes(text))).toEqual([]);
 });

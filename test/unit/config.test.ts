@@ -86,7 +86,9 @@ test.each([
   ],
   [
     { cluster: 'a', ecs: { settings: { ECS_A: [1] } } },
-    'ecs.settings.ECS_A: must be text or a number or true or false; found [1]',
+    expect.stringMatching(
+      /^ecs\.settings\.ECS_A: must be text, a number, or true or false; .* write ECS_A: '\[1\]'; found \[1\]$/,
+    ),
   ],
   [
     { cluster: 'a', name: '{host}' },
@@ -97,7 +99,7 @@ test.each([
   expect(found).toEqual([problem]);
 });
 
-test.each(['a\nECS_CLUSTER=other', 'a\0', '"quoted', "'quoted", 'back\\slash', ' padded'])(
+test.each(['a\nECS_CLUSTER=other', 'a\0', '"quoted', "'quoted", 'ends in a backslash\\', ' padded'])(
   'a value that ecs.config cannot hold as it is never gets there: %j',
   (value) => {
     expect(problems({ cluster: 'a', ecs: { settings: { ECS_A: value } } })[0]).toMatch(/^ecs\.settings\.ECS_A: must/);
@@ -122,4 +124,56 @@ test.each([null, [], 'text', 5])('%j is no configuration', (settings) => {
 
 test('the schema that editors read is that of this program (npm run schema: node main.ts schema > config.schema.json)', () => {
   expect(readFileSync('config.schema.json', 'utf8')).toBe(renderSchema());
+});
+
+test.each([
+  ['ECS_INSTANCE_ATTRIBUTES', '{stack: prod}', `write ECS_INSTANCE_ATTRIBUTES: '{"stack":"prod"}'`],
+  ['ECS_INSTANCE_ATTRIBUTES', '{"stack":5}', `write ECS_INSTANCE_ATTRIBUTES: '{"stack":"5"}'`],
+  ['ECS_INSTANCE_ATTRIBUTES', 'prod', `write ECS_INSTANCE_ATTRIBUTES: '{"rack":"a"}'`],
+  ['ECS_CONTAINER_INSTANCE_TAGS', '{"a":"x","b":true}', `write ECS_CONTAINER_INSTANCE_TAGS: '{"a":"x","b":"true"}'`],
+  ['ECS_CONTAINER_INSTANCE_TAGS', '["a"]', 'must be a JSON object of texts'],
+  ['ECS_AWSVPC_ADDITIONAL_LOCAL_ROUTES', '10.0.0.0/8', `write ECS_AWSVPC_ADDITIONAL_LOCAL_ROUTES: '["10.0.0.0/8"]'`],
+  ['ECS_AVAILABLE_LOGGING_DRIVERS', '["json"]', 'must be a JSON list of the log drivers json-file, syslog'],
+  ['ECS_RESERVED_PORTS', '22', `write ECS_RESERVED_PORTS: '[22,2375]'`],
+  ['ECS_RESERVED_PORTS', '["22"]', `write ECS_RESERVED_PORTS: '[22]'`],
+  ['ECS_INSTANCE_ATTRIBUTES', { rack: { row: 'a' } }, `such as ECS_INSTANCE_ATTRIBUTES: '{"rack":"a"}'`],
+  ['ECS_RESERVED_MEMORY', { a: 1 }, `write ECS_RESERVED_MEMORY: '{"a":1}'`],
+])(
+  '%s: %j, at which the ECS agent would end or which it would ignore, is refused with the line that works',
+  (name, value, told) => {
+    expect(problems({ cluster: 'a', ecs: { settings: { [name]: value } } }).join('\n')).toContain(told);
+  },
+);
+
+test.each([
+  ['ECS_INSTANCE_ATTRIBUTES', '{"stack":"prod"}', '{"stack":"prod"}'],
+  ['ECS_INSTANCE_ATTRIBUTES', ' { "a" : "b" }'.trim(), '{ "a" : "b" }'],
+  ['ECS_INSTANCE_ATTRIBUTES', '', ''],
+  ['ECS_INSTANCE_ATTRIBUTES', 'null', 'null'],
+  ['ECS_INSTANCE_ATTRIBUTES', '{"a":null}', '{"a":null}'],
+  ['ECS_INSTANCE_ATTRIBUTES', { rack: 'a', row: 5 }, '{"rack":"a","row":"5"}'],
+  ['ECS_AVAILABLE_LOGGING_DRIVERS', ['json-file', 'awslogs'], '["json-file","awslogs"]'],
+  ['ECS_AWSVPC_ADDITIONAL_LOCAL_ROUTES', ['10.0.0.0/8', 'fd00::/8'], '["10.0.0.0/8","fd00::/8"]'],
+  ['ECS_ENGINE_AUTH_DATA', { 'https://r': { auth: 'x' } }, '{"https://r":{"auth":"x"}}'],
+])('%s: %j is what the ECS agent reads', (name, value, text) => {
+  expect(parseConfig({ cluster: 'a', ecs: { settings: { [name]: value } } }).ecs.settings[name]).toBe(text);
+});
+
+interface SchemaNode {
+  description?: string;
+  properties?: Record<string, SchemaNode>;
+  items?: SchemaNode;
+  anyOf?: SchemaNode[];
+}
+
+test('every setting says what it means', () => {
+  const missing: string[] = [];
+  const visit = (path: string, node: SchemaNode) => {
+    const shapes = [node, ...(node.items?.anyOf ?? [])];
+    const below = shapes.flatMap(({ properties }) => Object.entries(properties ?? {}));
+    if (node.properties === undefined && (node.description ?? '').length < 20) missing.push(path);
+    for (const [name, inner] of below) visit(path === '' ? name : `${path}.${name}`, inner);
+  };
+  visit('', JSON.parse(renderSchema()) as SchemaNode);
+  expect(missing).toEqual([]);
 });

@@ -26,7 +26,7 @@ function openNode(source = 'ssm:/ecs/web', files: Record<string, string> = {}) {
     configFileGiven: false,
     log: on.log,
     flags: [],
-    outside: { layers: [], faults: [] },
+    outside: { tags: [], layers: [], faults: [], warnings: [] },
   });
   return {
     host,
