@@ -9,7 +9,7 @@ import { forgetRefreshed } from '../upkeep/refresh.ts';
 import type { Caller, Run, Words } from './command.ts';
 import { planConfiguration, writeEdits, type Plan } from './configure.ts';
 import { liveFirstMinutes } from './first-minutes.ts';
-import { ownOnly, settle, settleSafely } from './load-config.ts';
+import { logWarnings, ownOnly, settle, settleSafely } from './load-config.ts';
 import { askMetadata, openGround, openHost, type Ground } from './open-host.ts';
 import { pullFor, readSettled, type Sources } from './pull.ts';
 import { settingsOfFlags } from './sources/flags.ts';
@@ -34,14 +34,18 @@ async function bootstrapOn(
   words: Words,
   signal: AbortSignal,
 ): Promise<number> {
-  // Whatever is wrong on the node itself is told before anything is asked of the network.
+  // Faults in the node's own files are told before any request leaves the node.
   const plan = await planConfiguration(ground.machine, caller, settingsOfFlags(settingFlags, words));
+  // Flags are written before the metadata service is asked: systemd may end a bootstrap that waits for it, and starts the
+  // next one without flags.
+  for (const { path, what } of await writeEdits(ground.machine, plan.edits))
+    caller.log.info('configuration', { path, what });
   const withinMs = timeoutSecondsOf(plan) * 1000;
   const identity = await askMetadata(ground, caller, withinMs, signal, (inner) => ground.metadata.readIdentity(inner));
   const outside = await askMetadata(ground, caller, withinMs, signal, (inner) => readOutside(ground.metadata, inner));
-  const own = settleSafely(plan.files, plan.flagLayers, outside, caller.log).config;
-  for (const { path, what } of await writeEdits(ground.machine, plan.edits))
-    caller.log.info('configuration', { path, what });
+  const loaded = settleSafely(plan.files, plan.flagLayers, outside, caller.log);
+  logWarnings(loaded, caller.log);
+  const own = loaded.config;
 
   const { configFile, configFileGiven, log } = caller;
   const sources = { machine: ground.machine, configFile, configFileGiven, log, flags: plan.flagLayers, outside };

@@ -72,7 +72,18 @@ const key = fc.constantFrom('ECS_CLUSTER', 'ECS_RESERVED_MEMORY', 'ECS_INSTANCE_
 const value = fc
   .oneof(
     fc.string(),
-    fc.constantFrom('{"stack":"prod"}', "it's", 'a  b', '$HOME `x`', 'a"b', '', '#no comment', 'x;y=z'),
+    fc.constantFrom(
+      '{"stack":"prod"}',
+      "it's",
+      'a  b',
+      'DOMAIN\\user',
+      '{"a":"b\\\\c"}',
+      '$HOME `x`',
+      'a"b',
+      '',
+      '#no comment',
+      'x;y=z',
+    ),
   )
   .filter((text) => faultOfValue(text) === undefined);
 const settings = fc.dictionary(key, value, { maxKeys: 4 });
@@ -110,12 +121,13 @@ describe('ecs.config', () => {
     );
   });
 
-  it('is written so that systemd and ecs-init read the same, whatever was there before', () => {
+  it('is written so that ecs-init reads each value as it is, and systemd without backslashes, whatever was there before', () => {
     fc.assert(
       fc.property(file, settings, (text, wanted) => {
         const after = renderEcsConfig(text, wanted);
         for (const [name, expected] of Object.entries(wanted)) {
-          expect(systemdReads(after).get(name)).toBe(expected);
+          // systemd takes backslashes away; the ECS agent gets its values from ecs-init.
+          expect(systemdReads(after).get(name)).toBe(expected.replaceAll(/\\(.)/g, '$1'));
           expect(ecsInitReads(after).get(name)).toBe(expected);
         }
       }),
@@ -169,11 +181,21 @@ describe('ecs.config', () => {
     expect(after).toMatch(/^OTHER=1\r\nLAST=2\r\n# .*\r\nECS_CLUSTER=demo\r\n$/);
   });
 
-  it('refuses what the two readers would read differently', () => {
-    for (const text of ['two\nlines', 'a\\b', '"quoted"', "'quoted'", ' padded', 'padded ', 'nul\0', 'bell\u0007']) {
+  it('refuses what would damage the file or another line, and keeps DOMAIN\\user', () => {
+    for (const text of ['two\nlines', 'a\\', '"quoted"', "'quoted'", ' padded', 'padded ', 'nul\0', 'bell\u0007']) {
       expect(faultOfValue(text), JSON.stringify(text)).toBeTypeOf('string');
     }
-    for (const text of ['', '256', '{"a":"b c"}', "it's", '["json-file","awslogs"]', '$x `y`', 'a=b#c', 'ü']) {
+    for (const text of [
+      '',
+      'DOMAIN\\user',
+      '256',
+      '{"a":"b c"}',
+      "it's",
+      '["json-file","awslogs"]',
+      '$x `y`',
+      'a=b#c',
+      'ü',
+    ]) {
       expect(faultOfValue(text), JSON.stringify(text)).toBeUndefined();
     }
   });

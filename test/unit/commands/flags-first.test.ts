@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { openStage } from './stage.ts';
+
+/** Nothing listens there. */
+const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+
+test('a bootstrap that is ended while the metadata service is late has written its flags: the next one needs none', async () => {
+  const stage = await openStage();
+  const stop = new AbortController();
+  const ended = stage.run(['bootstrap', '--cluster', 'prod', '--set', 'hostname={cluster}-{shortId}'], {
+    environment,
+    signal: stop.signal,
+  });
+  await expect
+    .poll(async () => (await stage.read('etc/ecs-node/config.yaml')) ?? '', { timeout: 20_000 })
+    .toContain('cluster: prod');
+  stop.abort(new Error('stopped'));
+  await ended;
+  expect(await stage.read('etc/ecs-node/config.yaml')).toContain('hostname: "{cluster}-{shortId}"');
+});
