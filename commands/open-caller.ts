@@ -2,6 +2,7 @@
 
 import { isAbsolute, resolve } from 'node:path';
 import { paths } from '../core/state.ts';
+import { withEnvironmentFile } from '../host/environment.ts';
 import { textOf, type Caller, type Words } from './command.ts';
 
 type Known = Pick<
@@ -17,6 +18,7 @@ export function openCaller(words: Words, { folder, ...known }: Known): Caller {
   const given = textOf(words, 'config');
   return {
     ...known,
+    environment: withEnvironmentFile(known.environment, root),
     root,
     configFile: given === undefined ? paths.config : fromHere(given),
     configFileGiven: given !== undefined,

@@ -11,6 +11,7 @@ import { openEcsAgent } from '../host/ecs-introspection.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import { mustBeSafe } from '../host/near.ts';
+import { parseProxy } from '../host/network/proxy.ts';
 import type { Caller } from './command.ts';
 
 /** What there is before anybody knows who the node is. */
@@ -23,6 +24,7 @@ export interface Ground {
 export function openGround({ root, environment }: Pick<Caller, 'root' | 'environment'>): Ground {
   // Before anything is asked or written, though the endpoints are needed only later.
   mustBeSafe(environment);
+  parseProxy(environment);
   const clock = openClock();
   return { machine: openMachine(root, environment), metadata: openMetadata(environment, clock), clock };
 }

@@ -76,9 +76,18 @@ export function exitCode(error: unknown): number {
   return 70;
 }
 
-/** An error's message for a person, whatever was thrown. */
+/** An error's message for a person, whatever was thrown; never empty. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // Node tries every address of a host, and then throws an error without a text that holds one error for each address.
+  if (error instanceof AggregateError && error.errors.length > 0 && error.message === '') {
+    return [...new Set(error.errors.map(messageOf))].join(', ');
+  }
+  return error.message || codeIn(error) || error.name;
+}
+
+function codeIn(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 /** One fault as one line: where, what, from which source. */

@@ -105,6 +105,8 @@ export interface Command {
   file: string;
   args: readonly string[];
   environment: Readonly<Record<string, string>>;
+  /** Given the variables of the proxy and of the certificates, too: it downloads something. */
+  downloads?: true;
   folder?: string;
   /** For what it makes: 0o007 for the OpsWorks installer. */
   umask?: number;

@@ -1,2 +1,75 @@
-/** The part of an environment that some room was given; `process.env` is one. */
+/** The environment of this process, together with what an operator set for every ecs-node on this machine. */
+
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The part of an environment that somebody was given; `process.env` is one. */
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Read by systemd for both units (EnvironmentFile=), and here for commands that a person runs. */
+export const environmentFile = '/etc/ecs-node/environment';
+
+/** How AWS is reached: the only names that a command takes from the file. */
+const networkName = /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
+
+/** What the process was given wins over the file. Without the file, or the right to read it, nothing is added. */
+export function withEnvironmentFile(environment: Environment, root: string): Environment {
+  const text = readText(join(root, environmentFile));
+  if (text === undefined) return environment;
+  const entries = Object.entries(parseEnvironmentFile(text)).filter(([name]) => networkName.test(name));
+  const said = Object.fromEntries(entries);
+  // Node reads this variable when it starts, which was before the file was read.
+  if (said['NODE_EXTRA_CA_CERTS'] && !environment['NODE_EXTRA_CA_CERTS'])
+    said['AWS_CA_BUNDLE'] ??= said['NODE_EXTRA_CA_CERTS'];
+  return { ...said, ...environment };
+}
+
+/** Which variables a program needs that downloads something on the node's behalf, as the OpsWorks installer does. */
+export function networkVariables(environment: Environment): Record<string, string> {
+  const kept = Object.entries(environment).flatMap(([name, value]) => {
+    if (value === undefined || value === '') return [];
+    if (name === 'AWS_CA_BUNDLE')
+      return [
+        [name, value],
+        ['SSL_CERT_FILE', value],
+        ['CURL_CA_BUNDLE', value],
+      ];
+    return isProxyName.test(name) ? [[name, value]] : [];
+  });
+  return Object.fromEntries(kept) as Record<string, string>;
+}
+
+const isProxyName = /^((https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
+
+/** True where others than its owner may read the file: a proxy's password may stand there. */
+export function isReadableByAll(root: string): boolean {
+  try {
+    return (statSync(join(root, environmentFile)).mode & 0o004) !== 0;
+  } catch {
+    return false;
+  }
+}
+
+/** As systemd reads it: `NAME=value`, quotes around the whole value, `#` or `;` at the beginning of a comment's line. */
+export function parseEnvironmentFile(text: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const line of text.replaceAll('\\\n', ' ').split('\n')) {
+    const [, name, value = ''] = /^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+    if (name !== undefined) found[name] = unquote(value);
+  }
+  return found;
+}
+
+function unquote(value: string): string {
+  const [, single, double] = /^(?:'([^']*)'|"((?:[^"\\]|\\.)*)")$/.exec(value) ?? [];
+  if (single !== undefined) return single;
+  return (double ?? value).replaceAll(/\\(.)/g, '$1');
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

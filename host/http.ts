@@ -1,7 +1,9 @@
 /** One small HTTP request over node:http: `fetch` would cost 13 MB of resident memory and 75 ms of CPU before its first answer. */
 
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, request } from 'node:http';
+import type { Agent } from 'node:https';
 import { Unavailable, messageOf } from '../core/errors.ts';
+import type { Network } from './network/network.ts';
 
 export interface Ask {
   /** For messages: `instance metadata`, `ECS agent` … */
@@ -10,6 +12,8 @@ export interface Ask {
   /** `http:` or `https:`; for a socket only the path counts. */
   url: URL;
   socketPath?: string;
+  /** How the host is reached, for what is not on this machine. */
+  network?: Network;
   /** From start to end; without it only the signal ends the wait. */
   timeoutMs?: number;
   /** More than this is refused instead of kept in memory. */
@@ -53,10 +57,28 @@ export async function openAnswer<T>(
   signal: AbortSignal,
   use: (response: IncomingMessage) => Promise<T>,
 ): Promise<T> {
-  const { who, method = 'GET', url, socketPath, timeoutMs } = question;
+  const { url, network } = question;
   signal.throwIfAborted();
   // Loaded when first needed: HTTP is 2 MB, TLS 9.
-  const { request: send } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
+  const isSecure = url.protocol === 'https:';
+  const { request: send } = isSecure ? await import('node:https') : await import('node:http');
+  const agent = isSecure ? await network?.openAgent() : undefined;
+  try {
+    return await sendOnce(question, send, agent, signal, use);
+  } finally {
+    // Its kept connection serves no second request.
+    agent?.destroy();
+  }
+}
+
+async function sendOnce<T>(
+  question: Omit<Ask, 'maxBytes'>,
+  send: typeof request,
+  agent: Agent | undefined,
+  signal: AbortSignal,
+  use: (response: IncomingMessage) => Promise<T>,
+): Promise<T> {
+  const { who, method = 'GET', url, socketPath, timeoutMs } = question;
   return new Promise<T>((resolve, reject) => {
     const outgoing = send({
       method,
@@ -64,11 +86,13 @@ export async function openAnswer<T>(
       port: url.port,
       path: url.pathname + url.search,
       ...(socketPath !== undefined && { socketPath }),
+      // Never Node's global agent, which obeys HTTP_PROXY where NODE_USE_ENV_PROXY is set: not for Docker, not on loopback.
+      agent: agent ?? false,
     });
     const fail = (error: unknown) => {
       finish();
       outgoing.destroy();
-      reject(explain(error, who, signal));
+      reject(explain(error, question, signal));
     };
     const late = () => fail(new Unavailable(`${who}: no answer within ${(timeoutMs ?? 0) / 1000} s`));
     const abort = () => fail(signal.reason);
@@ -90,9 +114,11 @@ export async function openAnswer<T>(
   });
 }
 
-function explain(error: unknown, who: string, signal: AbortSignal): unknown {
+function explain(error: unknown, { who, url, network }: Omit<Ask, 'maxBytes'>, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
   // Node's own errors carry a code: refused, reset, unknown host, broken TLS. Everything else was thrown by `use`.
   if (!(error instanceof Error) || error.name === 'Unavailable' || !('code' in error)) return error;
-  return error.name === 'Refused' ? error : new Unavailable(`${who}: ${messageOf(error)}`, { cause: error });
+  if (error.name === 'Refused') return error;
+  const text = network === undefined ? messageOf(error) : network.tellTrouble(error, url);
+  return new Unavailable(`${who}: ${text}`, { cause: error });
 }

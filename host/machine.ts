@@ -6,7 +6,7 @@ import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import { paths } from '../core/state.ts';
 import { say } from './console.ts';
-import type { Environment } from './environment.ts';
+import { networkVariables, type Environment } from './environment.ts';
 import { openBelow, openFiles } from './files.ts';
 import { mustBeGuarded } from './guarded.ts';
 import { openAnswer } from './http.ts';
@@ -23,7 +23,8 @@ export function openMachine(root: string, environment: Environment): Machine {
     const file = below(command.file, { through: true });
     if (command.guarded === true) mustBeGuarded(file, top);
     const folder = command.folder === undefined ? {} : { folder: below(command.folder) };
-    return run({ ...command, file, ...folder }, signal);
+    const variables = command.downloads === true ? networkVariables(environment) : {};
+    return run({ ...command, file, ...folder, environment: { ...variables, ...command.environment } }, signal);
   };
   return {
     ...openFiles(top),
@@ -38,8 +39,8 @@ export function openMachine(root: string, environment: Environment): Machine {
     readBootId: async () => readBootId(join(top, bootId)) ?? readBootId(bootId) ?? noBootId(),
     run: runBelow,
     async unpack(url, signal) {
-      const { unpack } = await import('./unpack.ts');
-      return `/${relative(top, await unpack(url, below(paths.unpacked), signal))}`;
+      const [{ unpack }, { openNetwork }] = [await import('./unpack.ts'), await import('./network/network.ts')];
+      return `/${relative(top, await unpack(url, below(paths.unpacked), openNetwork(environment), signal))}`;
     },
     probe,
     restartUnit: (unit, signal) => restartUnit(runBelow, unit, signal),

@@ -11,6 +11,7 @@ import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import { codeOf } from './error-code.ts';
 import { openAnswer } from './http.ts';
 import { isLoopback } from './near.ts';
+import type { Network } from './network/network.ts';
 
 const who = 'download';
 
@@ -26,12 +27,12 @@ const maxBehindBytes = 1024 * 1024;
 const maxRedirects = 3;
 
 /** `folder` is made, private; the new folder inside it is returned. Below /var/lib, since /tmp is often mounted noexec. */
-export async function unpack(url: string, folder: string, signal: AbortSignal): Promise<string> {
+export async function unpack(url: string, folder: string, network: Network, signal: AbortSignal): Promise<string> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const target = mkdtempSync(join(folder, 'unpack-'));
   const archive = `${target}.tgz`;
   try {
-    await download(parseUrl(url), archive, signal, maxRedirects);
+    await download(parseUrl(url), archive, network, signal, maxRedirects);
     await inspect(archive, signal);
     signal.throwIfAborted();
     // What must not be there was refused above; `strict` is for what changes between two readings, or a mistake of ours.
@@ -63,8 +64,14 @@ function place({ protocol, host, pathname }: URL): string {
   return `${protocol}//${host}${pathname}`;
 }
 
-async function download(url: URL, file: string, signal: AbortSignal, redirects: number): Promise<void> {
-  const next = await openAnswer({ who, url }, signal, async (response): Promise<string | undefined> => {
+async function download(
+  url: URL,
+  file: string,
+  network: Network,
+  signal: AbortSignal,
+  redirects: number,
+): Promise<void> {
+  const next = await openAnswer({ who, url, network }, signal, async (response): Promise<string | undefined> => {
     const status = response.statusCode ?? 0;
     const { location } = response.headers;
     if (status >= 300 && status < 400 && location !== undefined) return location;
@@ -75,7 +82,7 @@ async function download(url: URL, file: string, signal: AbortSignal, redirects: 
   });
   if (next === undefined) return;
   if (redirects === 0) throw new Refused(`${place(url)} forwards too often`);
-  await download(parseUrl(new URL(next, url).href), file, signal, redirects - 1);
+  await download(parseUrl(new URL(next, url).href), file, network, signal, redirects - 1);
 }
 
 async function save(response: IncomingMessage, file: string, url: URL): Promise<void> {

@@ -130,6 +130,8 @@ async function runInstaller(
       file: `${home}/boot-registration`,
       args: [],
       environment: { ...environment, ...(bucket === undefined ? {} : { OPSWORKS_ASSETS_DOWNLOAD_BUCKET: bucket }) },
+      // It fetches the agent from S3, and calls OpsWorks itself.
+      downloads: true as const,
       folder,
       umask: 0o007,
     };

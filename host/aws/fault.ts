@@ -56,6 +56,8 @@ const maxMessage = 300;
 export function translate(error: unknown, permission: string, resource: string, role?: string): Error {
   // Said by ourselves on the SDK's behalf: who has no credentials.
   if (error instanceof Refused) return error;
+  // The transport and the credentials have said it in full (host/aws/transport.ts).
+  if (error instanceof Unavailable) return new Unavailable(`${permission}: ${error.message}`, { cause: error.cause });
   const code = faultCode(error);
   const message = clean(messageOf(error));
   const cause = slim(error, message);

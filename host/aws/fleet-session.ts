@@ -2,6 +2,7 @@
 
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
+import { openNetwork } from '../network/network.ts';
 import { keepCredentials, parseCredentials, type Credentials } from './credentials.ts';
 import { openAsk } from './fault.ts';
 import { clientSettings, type Session } from './session.ts';
@@ -12,10 +13,11 @@ export type FleetSession = Pick<Session, 'ask'> & {
 };
 
 export function openFleetSession(region: string, environment: Environment, log: Log): FleetSession {
+  const network = openNetwork(environment);
   const credentials = openAnyCredentials(environment);
   return {
     ask: openAsk('of whoever runs this', log),
-    settings: (service, other = region) => clientSettings(environment, credentials, service, other),
+    settings: (service, other = region) => clientSettings({ network, credentials, service, region: other }),
   };
 }
 

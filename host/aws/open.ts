@@ -6,6 +6,7 @@ import type { Identity } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
 import { mustBeSafe } from '../near.ts';
+import { openNetwork } from '../network/network.ts';
 import type { Credentials } from './credentials.ts';
 import { kinds } from './answers.ts';
 import { openAsk } from './fault.ts';
@@ -25,6 +26,7 @@ export interface CloudOptions {
 /** Throws a ConfigError where the environment names an endpoint that cannot be trusted. */
 export function openCloud(identity: Identity, environment: Environment, log: Log, options: CloudOptions = {}): Cloud {
   mustBeSafe(environment);
+  const network = openNetwork(environment);
   let credentials: Promise<() => Promise<Credentials>> | undefined;
   const readCredentials = async (): Promise<Credentials> => {
     credentials ??= import('./credentials.ts').then(({ openCredentials }) => openCredentials(environment, Date.now));
@@ -36,7 +38,7 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
     identity,
     ask: openAsk(identity.role, log),
     settings: (service, region = identity.region) => ({
-      ...clientSettings(environment, readCredentials, service, region),
+      ...clientSettings({ network, credentials: readCredentials, service, region }),
       retryStrategy: secondTry,
     }),
   };

@@ -1,9 +1,11 @@
 /** What the clients of all services share: who asks, with which credentials, how long, where. */
 
 import type { Identity } from '../../core/identity.ts';
-import type { Environment } from '../environment.ts';
+import type { Network } from '../network/network.ts';
 import type { Credentials } from './credentials.ts';
+import { hostOf } from './endpoints.ts';
 import type { Ask } from './fault.ts';
+import { Transport } from './transport.ts';
 
 export interface Session {
   identity: Identity;
@@ -42,39 +44,33 @@ function tryNumber(count: number) {
   };
 }
 
-/** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
-const connectionTimeout = 3_000;
-
-/** The slowest call that a node makes (a page of a thousand-node cluster) takes about two. */
-const requestTimeout = 10_000;
-
 export type ClientSettings = ReturnType<typeof clientSettings> & { retryStrategy?: typeof secondTry };
 
-export function clientSettings(
-  environment: Environment,
-  credentials: () => Promise<Credentials>,
-  service: string,
-  region: string,
-) {
+export interface ClientWish {
+  network: Network;
+  credentials: () => Promise<Credentials>;
+  /** As in AWS_ENDPOINT_URL_NAME. */
+  service: string;
+  region: string;
+}
+
+/** Throws nothing: a wrong endpoint or proxy was refused when the network was opened. */
+export function clientSettings({ network, credentials, service, region }: ClientWish) {
+  const { environment } = network;
   const endpoint = environment[`AWS_ENDPOINT_URL_${service}`] || environment['AWS_ENDPOINT_URL'];
   return {
     region,
     credentials,
     maxAttempts,
-    requestHandler: {
-      connectionTimeout,
-      requestTimeout,
-      throwOnRequestTimeout: true,
-      // For a body that stops in the middle, which the request's time-out no longer sees.
-      socketTimeout: requestTimeout,
-    },
+    requestHandler: new Transport(network, service),
     // All said here, or the SDK would go and read root's ~/.aws/config for it.
     retryMode: 'standard',
     defaultsMode: 'standard' as const,
-    useFipsEndpoint: environment['AWS_USE_FIPS_ENDPOINT'] === 'true',
-    useDualstackEndpoint: environment['AWS_USE_DUALSTACK_ENDPOINT'] === 'true',
     authSchemePreference: [],
     userAgentAppId: 'ecs-node',
+    // An endpoint that is given is the whole truth: the SDK refuses it together with one of these.
+    useFipsEndpoint: !endpoint && environment['AWS_USE_FIPS_ENDPOINT'] === 'true',
+    useDualstackEndpoint: endpoint ? false : async () => network.needsDualStack(hostOf(service, region)),
     ...(endpoint && { endpoint }),
   };
 }

@@ -10,6 +10,7 @@ import type { Cloud } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
 import { mustBeSafe } from '../near.ts';
+import { parseProxy } from '../network/proxy.ts';
 import { openCalls, parseReply, type Calls } from './calls.ts';
 import { readLines } from './lines.ts';
 import { cloudOf } from './verbs.ts';
@@ -17,12 +18,14 @@ import { cloudOf } from './verbs.ts';
 /** Calls come in groups (a watcher's round, a departure); after such a pause the group is over. */
 const idleMs = 10_000;
 
-/** What the child may know of the environment: AWS's own variables, and which certificates to trust. */
-const passedOn = /^(AWS_.+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR)$/;
+/** What the child may know of the environment: AWS's own variables, the proxy's, and which certificates to trust. */
+const passedOn = /^(AWS_.+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
 /** Throws a ConfigError as `openCloud` does. `execPath args…` must run `serveCloud` on its standard streams. */
 export function openSpokenCloud(execPath: string, args: readonly string[], environment: Environment, log: Log): Cloud {
   mustBeSafe(environment);
+  // The child would refuse a wrong proxy, too, but only at the first call.
+  parseProxy(environment);
   let child: Child | undefined;
   const current = (): Child => {
     if (child?.isOpen() !== true) child = startChild(execPath, args, environment, log);

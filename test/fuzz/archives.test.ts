@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { Header, type HeaderData } from 'tar';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { Refused, Unavailable } from '../../core/errors.ts';
+import { openNetwork } from '../../host/network/network.ts';
 import { unpack } from '../../host/unpack.ts';
 import { bytes, nastyText } from './hostile.ts';
 import { holds, orSaysNo } from './property.ts';
@@ -129,7 +130,7 @@ holds(
     body = given;
     const outer = mkdtempSync(join(folder, 'case-'));
     const inner = join(outer, 'root/var/lib/ecs-node/tmp');
-    const at = await orSaysNo(() => unpack(url, inner, patient), Refused, Unavailable);
+    const at = await orSaysNo(() => unpack(url, inner, openNetwork({}), patient), Refused, Unavailable);
     const found = walk(outer);
     expect(found.filter(({ isPlain }) => !isPlain)).toEqual([]);
     expect(found.filter(({ mode }) => (mode & 0o7007) !== 0 && (mode & 0o100000) !== 0)).toEqual([]);
@@ -166,7 +167,7 @@ holds(
   fc.constantFrom(...(Object.keys(bombs) as (keyof typeof bombs)[])),
   async (kind) => {
     body = bombs[kind];
-    await expect(unpack(url, join(folder, 'tmp'), patient)).rejects.toThrow(Refused);
+    await expect(unpack(url, join(folder, 'tmp'), openNetwork({}), patient)).rejects.toThrow(Refused);
     expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
   },
   { runs: 4 },

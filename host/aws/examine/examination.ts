@@ -6,6 +6,7 @@ import type { Log } from '../../../core/log.ts';
 import type { Environment } from '../../environment.ts';
 import { ask as askHttp } from '../../http.ts';
 import { mustBeSafe } from '../../near.ts';
+import { openNetwork, type Network } from '../../network/network.ts';
 import type { Credentials } from '../credentials.ts';
 import { openAsk } from '../fault.ts';
 import { clientSettings, type Session } from '../session.ts';
@@ -31,7 +32,8 @@ const dateTimeoutMs = 5_000;
 
 export function openExamination(identity: Identity, environment: Environment, subject: Subject, log: Log): Examination {
   mustBeSafe(environment);
-  const session = openSession(identity, environment, log);
+  const network = openNetwork(environment);
+  const session = openSession(identity, network, log);
   return {
     async tryAction(action, signal) {
       const open = await openProbesFor(action);
@@ -57,7 +59,7 @@ export function openExamination(identity: Identity, environment: Environment, su
         endpoint ||
           `https://ec2.${identity.region}.amazonaws.com${identity.region.startsWith('cn-') ? '.cn' : ''}/ping`,
       );
-      const question = { who: 'EC2', url, timeoutMs: dateTimeoutMs, maxBytes: 65_536 };
+      const question = { who: 'EC2', url, network, timeoutMs: dateTimeoutMs, maxBytes: 65_536 };
       const { headers } = await askHttp(question, signal);
       const at = Date.parse(headers.date ?? '');
       return Number.isNaN(at) ? undefined : at;
@@ -65,17 +67,20 @@ export function openExamination(identity: Identity, environment: Environment, su
   };
 }
 
-function openSession(identity: Identity, environment: Environment, log: Log): Session {
+function openSession(identity: Identity, network: Network, log: Log): Session {
   let credentials: Promise<() => Promise<Credentials>> | undefined;
   const readCredentials = async (): Promise<Credentials> => {
-    credentials ??= import('../credentials.ts').then(({ openCredentials }) => openCredentials(environment, Date.now));
+    credentials ??= import('../credentials.ts').then(({ openCredentials }) =>
+      openCredentials(network.environment, Date.now),
+    );
     const read = await credentials;
     return await read();
   };
   return {
     identity,
     ask: openAsk(identity.role, log),
-    settings: (service, region = identity.region) => clientSettings(environment, readCredentials, service, region),
+    settings: (service, region = identity.region) =>
+      clientSettings({ network, credentials: readCredentials, service, region }),
   };
 }
 

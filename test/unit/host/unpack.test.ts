@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { Header, type HeaderData } from 'tar';
 import { expect, onTestFinished, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
+import { openNetwork } from '../../../host/network/network.ts';
 import { parseUrl, unpack } from '../../../host/unpack.ts';
 import { nobody, serve, type Answer } from './local-server.ts';
 
@@ -28,7 +29,12 @@ async function node(answer: Answer | Buffer) {
   const folder = mkdtempSync(join(tmpdir(), 'unpack-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const { url, asked } = await serve(typeof answer === 'function' ? answer : () => ({ body: answer }));
-  return { url, asked, folder, get: () => unpack(`${url}/installer.tgz`, join(folder, 'tmp'), patient) };
+  return {
+    url,
+    asked,
+    folder,
+    get: () => unpack(`${url}/installer.tgz`, join(folder, 'tmp'), openNetwork({}), patient),
+  };
 }
 
 test('unpacks an installer into a folder of its own that nobody else can enter', async () => {
@@ -94,7 +100,7 @@ test('who is not there now may be there later; who says no means it', async () =
   for (const Kind of [Unavailable, Unavailable, Refused, Refused]) await expect(get()).rejects.toThrow(Kind);
   const folder = mkdtempSync(join(tmpdir(), 'unpack-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  await expect(unpack(`${await nobody()}/x.tgz`, folder, patient)).rejects.toThrow(Unavailable);
+  await expect(unpack(`${await nobody()}/x.tgz`, folder, openNetwork({}), patient)).rejects.toThrow(Unavailable);
 });
 
 test('a download that breaks off may work the next time', async () => {
@@ -144,7 +150,7 @@ test('stops downloading when time is up, and leaves nothing', async () => {
   const controller = new AbortController();
   const reason = new Error('too late');
   setTimeout(() => controller.abort(reason), 50);
-  await expect(unpack(`${url}/a.tgz`, join(folder, 'tmp'), controller.signal)).rejects.toBe(reason);
+  await expect(unpack(`${url}/a.tgz`, join(folder, 'tmp'), openNetwork({}), controller.signal)).rejects.toBe(reason);
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
 });
 
@@ -152,7 +158,9 @@ test('a signed address is a key: what is told about it leaves the signature out'
   for (const status of [403, 503]) {
     const { url, folder } = await node(() => ({ status }));
     const signed = `${url.replace('//', '//user:hunter2@')}/installer.tgz?X-Amz-Signature=canary`;
-    const failure = (await unpack(signed, join(folder, 'tmp'), patient).catch((error: unknown) => error)) as Error;
+    const failure = (await unpack(signed, join(folder, 'tmp'), openNetwork({}), patient).catch(
+      (error: unknown) => error,
+    )) as Error;
     expect(failure.message).toContain('/installer.tgz');
     expect(failure.message).not.toMatch(/canary|hunter2/);
   }

@@ -1,0 +1,107 @@
+/** Sends the requests of the AWS clients. Whatever comes back that AWS did not say becomes `Unavailable` here. */
+
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { Unavailable } from '../../core/errors.ts';
+import { codeOf } from '../error-code.ts';
+import type { Network } from '../network/network.ts';
+
+/** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
+const connectionTimeout = 3_000;
+
+/** The slowest call that a node makes (a page of a thousand-node cluster) takes about two. */
+const requestTimeout = 10_000;
+
+const limits = {
+  connectionTimeout,
+  requestTimeout,
+  throwOnRequestTimeout: true,
+  // For a body that stops in the middle, which the request's time-out no longer sees.
+  socketTimeout: requestTimeout,
+};
+
+type Question = Parameters<NodeHttpHandler['handle']>[0];
+type Answer = Awaited<ReturnType<NodeHttpHandler['handle']>>['response'];
+
+/** For the client of one service, which destroys it. */
+export class Transport {
+  readonly metadata = { handlerProtocol: 'http/1.1' };
+  readonly #network: Network;
+  readonly #service: string;
+  #handler: Promise<NodeHttpHandler> | undefined;
+
+  constructor(network: Network, service: string) {
+    this.#network = network;
+    this.#service = service;
+  }
+
+  async handle(
+    question: Question,
+    options?: Parameters<NodeHttpHandler['handle']>[1],
+  ): ReturnType<NodeHttpHandler['handle']> {
+    const handler = await (this.#handler ??= this.#open());
+    try {
+      const answered = await handler.handle(question, options);
+      const doubt = doubtAbout(answered.response, this.#service);
+      if (doubt !== undefined) throw this.#notAws(question, answered.response, doubt);
+      return answered;
+    } catch (error) {
+      if (error instanceof Unavailable || options?.abortSignal?.aborted === true) throw error;
+      throw this.#explain(error, question);
+    }
+  }
+
+  destroy(): void {
+    void this.#handler?.then((handler) => handler.destroy()).catch(() => {});
+  }
+
+  /** The SDK sets its logger by these. */
+  updateHttpClientConfig(): void {}
+
+  httpHandlerConfigs(): object {
+    return {};
+  }
+
+  async #open(): Promise<NodeHttpHandler> {
+    try {
+      const httpsAgent = await this.#network.openAgent();
+      return new NodeHttpHandler({ ...limits, ...(httpsAgent && { httpsAgent }) });
+    } catch (error) {
+      // A file that is missing now may be there at the next call.
+      this.#handler = undefined;
+      throw error;
+    }
+  }
+
+  #notAws({ hostname }: Question, { statusCode, body }: Answer, doubt: string): Unavailable {
+    // Unread, it would hold its connection.
+    (body as { destroy?: () => void } | undefined)?.destroy?.();
+    const { proxy } = this.#network;
+    const by =
+      proxy === undefined
+        ? 'a firewall, a captive portal or a wrong endpoint'
+        : `the proxy ${proxy.origin} or a firewall`;
+    return new Unavailable(
+      `${hostname} answered ${statusCode} with ${doubt}, which is not from AWS: ${by} answered in its place`,
+    );
+  }
+
+  /** Keeps the code, by which the SDK decides on its second try. */
+  #explain(error: unknown, { protocol, hostname, port }: Question): Unavailable {
+    const text = this.#network.tellTrouble(error, { protocol, hostname, port: String(port ?? '') });
+    const isLate = error instanceof Error && error.name === 'TimeoutError';
+    const code = codeOf(error) ?? (isLate ? 'ETIMEDOUT' : undefined);
+    return Object.assign(new Unavailable(text, { cause: error }), code !== undefined && { code });
+  }
+}
+
+/** Undefined for an answer that may be AWS's: each of those carries a request id, and none but a user's own object is a web page. */
+function doubtAbout({ statusCode, headers }: Answer, service: string): string | undefined {
+  const hasRequestId = Object.keys(headers).some((name) => name.startsWith('x-amz'));
+  if (hasRequestId && service === 'S3') return undefined;
+  if (/^text\/html\b/i.test(headers['content-type'] ?? '')) return 'a web page';
+  if (hasRequestId) return undefined;
+  if (statusCode >= 300 && statusCode < 400) return 'a redirect';
+  // Only a stand-in for OpsWorks, which nobody at AWS runs any more, may answer with nothing at all.
+  if (statusCode < 300 && headers['content-length'] === '0' && service !== 'OPSWORKS') return 'an empty page';
+  return undefined;
+}

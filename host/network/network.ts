@@ -1,0 +1,58 @@
+/** How this process reaches AWS: directly or through a proxy, whom it trusts, by IPv4 or by IPv6. */
+
+import type { Agent } from 'node:https';
+import type { Environment } from '../environment.ts';
+import { parseProxy, type Proxy } from './proxy.ts';
+import { isIpv6Only } from './routes.ts';
+import { tellNetworkTrouble } from './trouble.ts';
+
+export interface Network {
+  environment: Environment;
+  proxy: Proxy | undefined;
+  /** A new agent for https; undefined where Node's own does. The caller destroys it. */
+  openAgent(): Promise<Agent | undefined>;
+  /** Why a request failed, and what to do, in one line without secrets. */
+  tellTrouble(error: unknown, url: Pick<URL, 'protocol' | 'hostname' | 'port'>): string;
+  /** Whether a service must be asked at its dual-stack endpoint. `host` is its ordinary one. */
+  needsDualStack(host: string): Promise<boolean>;
+}
+
+/** Throws a ConfigError where HTTPS_PROXY cannot be used. */
+export function openNetwork(environment: Environment): Network {
+  const proxy = parseProxy(environment);
+  const bundle = environment['AWS_CA_BUNDLE'];
+  let isTrusted = false;
+  return {
+    environment,
+    proxy,
+    async openAgent() {
+      if (proxy === undefined && !bundle) return undefined;
+      const { ProxyAgent, trustBundle } = await import('./agent.ts');
+      // Once: parsing the certificates of a whole distribution takes some ms.
+      if (bundle && !isTrusted) trustBundle(bundle);
+      isTrusted = true;
+      return proxy === undefined ? undefined : new ProxyAgent(proxy);
+    },
+    tellTrouble(error, { protocol, hostname, port: given }) {
+      const port = given === '' ? (protocol === 'https:' ? 443 : 80) : Number(given);
+      const isProxied = protocol === 'https:' && proxy?.bypasses(hostname, port) === false;
+      return tellNetworkTrouble(error, { host: hostname, port, proxy: isProxied ? proxy : undefined });
+    },
+    async needsDualStack(host) {
+      const said = environment['AWS_USE_DUALSTACK_ENDPOINT'];
+      if (said) return said === 'true';
+      // A proxy looks names up itself.
+      if (proxy !== undefined || !isIpv6Only()) return false;
+      return !(await hasIpv6Address(host));
+    },
+  };
+}
+
+/** An interface endpoint with IPv6, or DNS64, gives the ordinary name an address that this machine reaches. */
+async function hasIpv6Address(host: string): Promise<boolean> {
+  const { lookup } = await import('node:dns/promises');
+  return lookup(host, { family: 6 }).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,60 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { networkVariables, parseEnvironmentFile, withEnvironmentFile } from '../../../host/environment.ts';
+
+function machine(text: string): string {
+  const root = mkdtempSync(join(tmpdir(), 'ecs-node-'));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  mkdirSync(join(root, 'etc/ecs-node'), { recursive: true });
+  writeFileSync(join(root, 'etc/ecs-node/environment'), text);
+  return root;
+}
+
+test('the file is read as systemd reads it', () => {
+  const text = `# a comment
+; another
+HTTPS_PROXY="http://me:p\\"x@10.0.0.2:3128"
+ NO_PROXY = '.internal, 10.0.0.0/8'
+AWS_CA_BUNDLE=/etc/pki/ca.pem # no comment here
+export X=1
+EMPTY=
+`;
+  expect(parseEnvironmentFile(text)).toEqual({
+    HTTPS_PROXY: 'http://me:p"x@10.0.0.2:3128',
+    NO_PROXY: '.internal, 10.0.0.0/8',
+    AWS_CA_BUNDLE: '/etc/pki/ca.pem # no comment here',
+    EMPTY: '',
+  });
+});
+
+test('a command that a person runs goes the way of the units, unless the person says otherwise', () => {
+  const root = machine('HTTPS_PROXY=http://file:1\nNO_PROXY=a\nPATH=/evil\nLD_PRELOAD=/evil.so\n');
+  const given = { HTTPS_PROXY: 'http://person:1', PATH: '/usr/bin' };
+  expect(withEnvironmentFile(given, root)).toEqual({ ...given, NO_PROXY: 'a' });
+  expect(withEnvironmentFile(given, '/nowhere')).toBe(given);
+});
+
+test('a company authority counts for a command, too, although Node has read its own variables by then', () => {
+  const root = machine('NODE_EXTRA_CA_CERTS=/etc/ca.pem\n');
+  expect(withEnvironmentFile({}, root)).toMatchObject({ AWS_CA_BUNDLE: '/etc/ca.pem' });
+  expect(withEnvironmentFile({ NODE_EXTRA_CA_CERTS: '/mine.pem' }, root)).not.toHaveProperty('AWS_CA_BUNDLE');
+});
+
+test("a program that downloads is given the proxy and the authority, and none of AWS's keys", () => {
+  const given = {
+    HTTPS_PROXY: 'http://p:1',
+    no_proxy: 'a',
+    http_proxy: '',
+    AWS_CA_BUNDLE: '/ca.pem',
+    AWS_SECRET_ACCESS_KEY: 's',
+  };
+  expect(networkVariables(given)).toEqual({
+    HTTPS_PROXY: 'http://p:1',
+    no_proxy: 'a',
+    AWS_CA_BUNDLE: '/ca.pem',
+    SSL_CERT_FILE: '/ca.pem',
+    CURL_CA_BUNDLE: '/ca.pem',
+  });
+});
