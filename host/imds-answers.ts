@@ -7,15 +7,24 @@ import { isObject } from '../core/shape.ts';
 
 /** What the identity document leaves out; undefined where the service has nothing. */
 export interface Beside {
+  /** Read only where the document names no address by IPv4. */
+  ipv6?: string | undefined;
   partition: string | undefined;
   hostname: string | undefined;
   role: string | undefined;
   purchase: string | undefined;
 }
 
+/** False for an instance in an IPv6-only subnet. */
+export function hasPrivateIp(document: string): boolean {
+  const { privateIp } = parseObject(document, 'identity document');
+  return typeof privateIp === 'string' && privateIp !== '';
+}
+
 /** Every field that is missing or strange is named at once. */
 export function parseIdentity(document: string, beside: Beside): Identity {
   const fields = parseObject(document, 'identity document');
+  if (beside.ipv6 !== undefined) fields['privateIp'] = beside.ipv6.trim();
   const faults: string[] = [];
   const take = (key: string, pattern: RegExp): string => {
     const value = fields[key];

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
-import { openMetadata, readEndpoint } from '../../../host/imds.ts';
+import { openMetadata } from '../../../host/imds.ts';
+import { readEndpoints } from '../../../host/imds-reader.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { nobody, serve, type Answer, type Asked } from './local-server.ts';
 
@@ -176,8 +177,13 @@ test('a proxy in the environment is not asked: it would tell about its own machi
 });
 
 test('finds the endpoint as every AWS program does', () => {
-  const endpoint = (environment: Record<string, string>) => readEndpoint(environment).href;
-  expect(endpoint({})).toBe('http://169.254.169.254/');
+  const endpoint = (environment: Record<string, string>) =>
+    readEndpoints(environment)
+      .map(({ href }) => href)
+      .join();
+  // By IPv4 first, unless this machine has a way by IPv6 only.
+  expect(endpoint({}).split(',').toSorted()).toEqual(['http://169.254.169.254/', 'http://[fd00:ec2::254]/']);
+  expect(endpoint({ AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: 'IPv4' })).toBe('http://169.254.169.254/');
   expect(endpoint({ AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: 'IPv6' })).toBe('http://[fd00:ec2::254]/');
   const both = {
     AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: 'IPv6',

@@ -4,7 +4,7 @@ import { ConfigError } from '../../../core/errors.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
 import { openSpokenCloud } from '../../../host/aws/spoken.ts';
-import { readEndpoint } from '../../../host/imds.ts';
+import { readEndpoints } from '../../../host/imds-reader.ts';
 import { mustBeSafe } from '../../../host/near.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
 
@@ -64,7 +64,7 @@ test('every endpoint that cannot be trusted is named at once, without its passwo
 });
 
 test('the metadata service is asked on this machine or its link, and nowhere else', () => {
-  const endpoint = (url: string) => readEndpoint({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url });
+  const endpoint = (url: string) => readEndpoints({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url })[0]!;
   for (const url of [
     'http://169.254.169.254',
     'http://[fd00:ec2::254]',
