@@ -28,6 +28,10 @@ const needs: Record<string, Need> = {
     isMet: () => process.getuid?.() === 0 && ['unshare', 'curl', 'openssl', 'xz', 'bash'].every(hasCommand),
     remedy: 'as root, apt-get install util-linux curl openssl xz-utils',
   },
+  netns: {
+    isMet: () => process.getuid?.() === 0 && ['ip', 'ss', 'socat', 'openssl'].every(hasCommand),
+    remedy: 'as root, apt-get install iproute2 socat openssl',
+  },
   rpmbuild: { isMet: () => hasCommand('rpmbuild') && hasCommand('xz'), remedy: 'apt-get install rpm xz-utils' },
   cfn: {
     isMet: () => hasCommand('cfn-lint') && hasCommand('moto_server') && hasCommand('aws'),

@@ -48,6 +48,8 @@ export interface StageOptions extends SimulatorOptions {
   spot?: boolean;
   /** Beside the standard variables of its instance, or instead of them. */
   environment?: (simulator: Simulator, id: string) => Promise<Record<string, string>>;
+  /** Runs the binary: by default the binary itself. */
+  binary?: (simulator: Simulator, id: string) => Promise<string>;
   /** What happens to a node between its launch and its boot. */
   prepare?: (node: Node) => Promise<void> | void;
   /** False: the scenario boots the node itself. */
@@ -70,6 +72,7 @@ export async function openStage({
   hooks = true,
   spot = false,
   environment,
+  binary = async () => inject('binary'),
   prepare,
   boots = true,
   ...options
@@ -81,7 +84,7 @@ export async function openStage({
   const open = async (id: string): Promise<void> => {
     const log: LogLine[] = [];
     const machine = await openMachine({
-      binary: inject('binary'),
+      binary: await binary(simulator, id),
       root: join(folder, String(nodes.length + opening.length)),
       environment: { ...simulator.environmentFor(id), ...(await environment?.(simulator, id)) },
       flags: [...fast(simulator.introspectionEndpoint(id)), ...(hooks ? hookFlags : []), ...flags],
