@@ -1,26 +1,108 @@
-/** Which file systems matter on a container instance. */
+/** Which file systems matter on a container instance: where Docker keeps its data, and where images lie. */
 
 import type { Config } from '../core/config.ts';
-import type { Host } from '../core/host.ts';
+import type { DockerStore, Host } from '../core/host.ts';
+import { within } from '../core/patience.ts';
 import { paths } from '../core/state.ts';
 
-const standard = '/var/lib/docker';
+const standardRoot = '/var/lib/docker';
+const standardContainerdRoot = '/var/lib/containerd';
 
-/** What Linux takes: 4095 bytes without a zero. */
+/** Linux takes paths of 4095 bytes without a zero byte. */
 const isPath = /^\/[^\0]{0,4000}$/;
 
-/** Docker's data root as its own configuration says; a file that makes no sense would keep Docker from starting, so the default is as good. */
-export async function readDockerRoot(host: Pick<Host, 'machine'>): Promise<string> {
+/** The root changes only when Docker is started anew with other settings, and /info costs Docker more than any other question. */
+const askAgainMs = 600_000;
+
+/** /info is answered from memory. A disk must not go unmeasured because Docker hangs. */
+const storeMs = 5_000;
+
+type Asked = Pick<Host, 'machine' | 'docker' | 'clock'>;
+
+export interface Roots {
+  /** Containers, logs, volumes. */
+  docker: string;
+  /** Of the file system that images fill. */
+  images: string;
+}
+
+export interface WatchedPaths {
+  readRoots(host: Asked, signal: AbortSignal): Promise<Roots>;
+  /** `/`, Docker's root, the images' root and the paths that the configuration adds. */
+  list(host: Asked, signal: AbortSignal): Promise<string[]>;
+}
+
+/** Keeps Docker's last answer: a Docker that has died since does not hide its disk. */
+export function openWatchedPaths({ disk }: Pick<Config, 'disk'>): WatchedPaths {
+  let known: { at: number; roots: Roots } | undefined;
+  const readRoots = async (host: Asked, signal: AbortSignal): Promise<Roots> => {
+    const now = host.clock.uptime();
+    if (known !== undefined && now - known.at < askAgainMs) return known.roots;
+    try {
+      const store = await within(storeMs, (inner) => host.docker.readStore(inner), host.clock, signal);
+      known = { at: now, roots: await rootsOf(host, store) };
+      return known.roots;
+    } catch {
+      signal.throwIfAborted();
+      // Docker does not answer: then its configuration file is the best that there is to go by.
+      return known?.roots ?? rootsOf(host, { root: await readConfiguredRoot(host), imagesInContainerd: false });
+    }
+  };
+  return {
+    readRoots,
+    async list(host, signal) {
+      const { docker, images } = await readRoots(host, signal);
+      return [...new Set(['/', docker, images, ...disk.paths])];
+    },
+  };
+}
+
+async function rootsOf(host: Pick<Host, 'machine'>, store: DockerStore): Promise<Roots> {
+  const docker = isPath.test(store.root) ? store.root : standardRoot;
+  return { docker, images: store.imagesInContainerd ? await readContainerdRoot(host, docker, store) : docker };
+}
+
+/**
+ * Docker's root as daemon.json says. `graph` is its name before Docker 17.05, which later versions still took.
+ * A file that makes no sense keeps Docker from starting, so the standard root is as good then.
+ */
+export async function readConfiguredRoot({ machine }: Pick<Host, 'machine'>): Promise<string> {
   try {
-    const settings = JSON.parse((await host.machine.readText(paths.dockerConfig)) ?? '{}') as unknown;
-    const root = (settings as Record<string, unknown> | null)?.['data-root'];
-    return typeof root === 'string' && isPath.test(root) ? root : standard;
+    const settings = JSON.parse((await machine.readText(paths.dockerConfig)) ?? '{}') as unknown;
+    const { 'data-root': root, graph } = (settings ?? {}) as Record<string, unknown>;
+    return ([root, graph].find((path) => typeof path === 'string' && isPath.test(path)) as string) ?? standardRoot;
   } catch {
-    return standard;
+    return standardRoot;
   }
 }
 
-/** `/`, Docker's data root and what the configuration adds. */
-export async function watchedPaths(host: Pick<Host, 'machine'>, config: Config): Promise<string[]> {
-  return [...new Set(['/', await readDockerRoot(host), ...config.disk.paths])];
+/** A containerd that Docker started itself keeps its data below Docker's root, and has its socket below Docker's own folder. */
+async function readContainerdRoot(
+  { machine }: Pick<Host, 'machine'>,
+  dockerRoot: string,
+  { containerdSocket = '' }: DockerStore,
+): Promise<string> {
+  if (/\/docker\/containerd\/[^/]*$/.test(containerdSocket)) return `${dockerRoot}/containerd/daemon`;
+  try {
+    return parseContainerdRoot((await machine.readText(paths.containerdConfig)) ?? '') ?? standardContainerdRoot;
+  } catch {
+    return standardContainerdRoot;
+  }
+}
+
+/** `root = "/data/containerd"` before the first table of config.toml. */
+export function parseContainerdRoot(toml: string): string | undefined {
+  const [beforeTables = ''] = toml.split(/^[ \t]*\[/m);
+  const [, , root] = /^[ \t]*root[ \t]*=[ \t]*(["'])([^"'\n]*)\1/m.exec(beforeTables) ?? [];
+  return root !== undefined && isPath.test(root) ? root : undefined;
+}
+
+/** One file system under several paths is one disk. */
+export function uniqueDisks<T extends { mountPath: string }>(uses: readonly T[]): T[] {
+  return [...new Map(uses.map((use) => [use.mountPath, use])).values()];
+}
+
+/** For people: which paths gave no answer. */
+export function renderUnmeasured(unmeasured: readonly { path: string; reason: string }[]): string {
+  return unmeasured.map(({ path, reason }) => `${path} could not be measured: ${reason}`).join('; ');
 }

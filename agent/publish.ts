@@ -4,9 +4,9 @@ import type { Config } from '../core/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { DiskUse, Host, MemoryUse, Metric } from '../core/host.ts';
 import { askOnce } from './asking.ts';
-import { watchedPaths } from './docker-root.ts';
+import { openWatchedPaths, uniqueDisks, type WatchedPaths } from './docker-root.ts';
+import { usedInodesPercent, usedPercent } from './fullness.ts';
 import { readGroup, type Sighting } from './sighting.ts';
-import { usedInodesPercent, usedPercent } from './watchers/disk.ts';
 
 /**
  * Every metric of a living node, by name. Dimensions: disks and inodes InstanceId + Filesystem + MountPath, memory and swap
@@ -16,7 +16,7 @@ import { usedInodesPercent, usedPercent } from './watchers/disk.ts';
  */
 const diskMetrics: Record<string, { unit: Metric['unit']; of(use: DiskUse): number }> = {
   DiskSpaceUtilization: { unit: 'Percent', of: usedPercent },
-  DiskSpaceUsed: { unit: 'Gigabytes', of: ({ totalBytes, freeBytes }) => (totalBytes - freeBytes) / gigabyte },
+  DiskSpaceUsed: { unit: 'Gigabytes', of: ({ usedBytes }) => usedBytes / gigabyte },
   DiskSpaceAvailable: { unit: 'Gigabytes', of: ({ freeBytes }) => freeBytes / gigabyte },
   DiskInodesUtilization: { unit: 'Percent', of: usedInodesPercent },
 };
@@ -92,7 +92,9 @@ export async function publishMetrics(
   random: () => number = Math.random,
 ): Promise<void> {
   if (!config.metrics.enabled) return;
-  const publishOnce = (name: string | undefined) => publishAs(host, config, name, countFailing(), signal);
+  const watched = openWatchedPaths(config);
+  const publishOnce = (group: string | undefined) =>
+    publishAs(host, config, { group, failingChores: countFailing(), watched }, signal);
   let group: { name: string | undefined } | undefined;
   let failed = false;
   await host.clock.sleep(random() * Math.min(firstWithinMs, config.metrics.everySeconds * 500), signal);
@@ -112,18 +114,17 @@ export async function publishMetrics(
   }
 }
 
-async function publishAs(
-  host: Host,
-  config: Config,
-  group: string | undefined,
-  failingChores: number | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const measured = await Promise.allSettled(
-    (await watchedPaths(host, config)).map((path) => host.machine.measureDisk(path)),
-  );
-  const uses = measured.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  const disks = [...new Map(uses.map((use) => [use.mountPath, use])).values()];
+interface Known {
+  group: string | undefined;
+  failingChores: number | undefined;
+  watched: WatchedPaths;
+}
+
+async function publishAs(host: Host, config: Config, known: Known, signal: AbortSignal): Promise<void> {
+  const { group, failingChores, watched } = known;
+  // A path that cannot be measured has no data points; the others have theirs.
+  const { uses } = await host.machine.measureDisks(await watched.list(host, signal));
+  const disks = uniqueDisks(uses);
   const memory = await host.machine.measureMemory();
   const { instanceId } = host.identity;
   const { cluster } = config;

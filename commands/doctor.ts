@@ -1,11 +1,9 @@
 /** `ecs-node doctor`: looks at everything that this node depends on, changes nothing, and says how to mend what is wrong. */
 
-import { join } from 'node:path';
 import { schema } from '../core/schema.ts';
 import { ConfigError, messageOf, renderFault } from '../core/errors.ts';
 import { within } from '../core/patience.ts';
 import { openExamination, type Examination } from '../host/aws/examine/examination.ts';
-import { ping } from '../host/docker.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
 import type { Caller, Run } from './command.ts';
 import type { Diagnosis, Patient } from './doctor/check.ts';
@@ -48,11 +46,9 @@ async function readPatient(caller: Caller, ground: Ground, signal: AbortSignal):
   const endpoint = config?.ecs.introspectionEndpoint ?? schema.parse({ cluster: 'any' }).ecs.introspectionEndpoint;
   const examination: Examination | undefined =
     identity && config && openExamination(identity, caller.environment, subjectOf(config), caller.log);
-  const pingDocker = (inner: AbortSignal) => ping(join(caller.root, 'var/run/docker.sock'), inner);
   return {
     ...ground,
     ecsAgent: openEcsAgent(endpoint),
-    pingDocker,
     identity,
     identityTrouble,
     config,

@@ -2,11 +2,12 @@
 
 import type { Config } from '../core/config.ts';
 import { messageOf } from '../core/errors.ts';
-import type { Cloud, EcsAgent, Host, Machine, Metadata } from '../core/host.ts';
+import type { Cloud, Docker, EcsAgent, Host, Machine, Metadata } from '../core/host.ts';
 import type { Identity } from '../core/identity.ts';
 import { retry, type Clock } from '../core/patience.ts';
 import { guardRecords } from '../host/aws/own-records.ts';
 import { openClock } from '../host/clock.ts';
+import { openDocker } from '../host/docker.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
 import { openMetadata } from '../host/imds.ts';
 import { openMachine } from '../host/machine.ts';
@@ -18,6 +19,7 @@ import type { Caller } from './command.ts';
 export interface Ground {
   machine: Machine;
   metadata: Metadata;
+  docker: Docker;
   clock: Clock;
 }
 
@@ -26,7 +28,8 @@ export function openGround({ root, environment }: Pick<Caller, 'root' | 'environ
   mustBeSafe(environment);
   parseProxy(environment);
   const clock = openClock();
-  return { machine: openMachine(root, environment), metadata: openMetadata(environment, clock), clock };
+  const docker = openDocker(root);
+  return { machine: openMachine(root, environment), metadata: openMetadata(environment, clock), docker, clock };
 }
 
 /** Asks the metadata service, which may be late at boot, until the time is up. Throws Unavailable then. */

@@ -10,6 +10,7 @@ export interface Host {
   metadata: Metadata;
   machine: Machine;
   ecsAgent: EcsAgent;
+  docker: Docker;
   cloud: Cloud;
   clock: Clock;
   log: Log;
@@ -61,7 +62,8 @@ export interface Machine {
   remove(path: string): Promise<boolean>;
   /** Names in a folder, sorted; empty when there is no such folder. */
   list(path: string): Promise<string[]>;
-  measureDisk(path: string): Promise<DiskUse>;
+  /** How full the file systems at these paths are. One that cannot be measured does not hide the others. Never throws; takes 20 s at most. */
+  measureDisks(paths: readonly string[]): Promise<DiskMeasurement>;
   measureMemory(): Promise<MemoryUse>;
   /** Changes at each boot. */
   readBootId(): Promise<string>;
@@ -74,12 +76,16 @@ export interface Machine {
   /** Asks systemd to restart a unit without waiting for it. */
   restartUnit(unit: string, signal: AbortSignal): Promise<void>;
   powerOff(signal: AbortSignal): Promise<void>;
-  /** Removes every image that no container uses; bytes won. */
-  pruneImages(signal: AbortSignal): Promise<number>;
   /** One line for whoever looks at the machine's console. Never throws. */
   say(line: string): Promise<void>;
   /** sd_notify; does nothing outside systemd. Never throws. */
   notify(state: string): Promise<void>;
+}
+
+export interface DiskMeasurement {
+  uses: DiskUse[];
+  /** Paths whose file system gave no answer (a hung network file system, a stale handle), and why. */
+  unmeasured: { path: string; reason: string }[];
 }
 
 export interface DiskUse {
@@ -88,8 +94,11 @@ export interface DiskUse {
   filesystem: string;
   mountPath: string;
   totalBytes: number;
-  /** Free for unprivileged programs, as `df` says under Available. */
+  /** As `df` says under Used. */
+  usedBytes: number;
+  /** Free for unprivileged programs, as `df` says under Available: without the blocks that are reserved for root. */
   freeBytes: number;
+  /** 0 where the file system has no fixed number of inodes (btrfs). */
   totalInodes: number;
   freeInodes: number;
 }
@@ -161,6 +170,52 @@ export interface PortBinding {
   hostPort: number;
   /** The address on the host that it is bound to, where the agent says so. */
   hostIp?: string;
+}
+
+// ---------------------------------------------------------------- Docker on this machine
+
+/** Docker's Engine API. Every verb throws `Unavailable` when Docker does not answer in time, `Refused` when it says no. */
+export interface Docker {
+  /** Docker's own health question. It changes nothing. */
+  ping(signal: AbortSignal): Promise<void>;
+  readStore(signal: AbortSignal): Promise<DockerStore>;
+  /** Without the intermediate layers of builds. */
+  readImages(signal: AbortSignal): Promise<DockerImage[]>;
+  /** Running and stopped ones. */
+  readContainers(signal: AbortSignal): Promise<DockerContainer[]>;
+  /**
+   * `reference` is an id or a name. A name that is not the image's last one is only taken away.
+   * Never forced: Docker keeps an image that a container uses, running or stopped.
+   */
+  removeImage(reference: string, signal: AbortSignal): Promise<'removed' | 'in use' | 'absent'>;
+}
+
+/** Where Docker keeps its data. */
+export interface DockerStore {
+  /** Containers, their logs, volumes; images too, unless containerd keeps them. */
+  root: string;
+  /** containerd keeps the images (Docker 29's default), below its own root. */
+  imagesInContainerd: boolean;
+  /** containerd's socket, where Docker tells it. */
+  containerdSocket?: string;
+}
+
+export interface DockerImage {
+  /** `sha256:…` */
+  id: string;
+  /** `app:1`, `registry.example.com/app:1`; empty for an image that has lost its names. */
+  names: readonly string[];
+  /** `app@sha256:…`: as a registry knows it. */
+  digests: readonly string[];
+  /** When it was built, or when it came to this node where the build says nothing sensible. Milliseconds since 1970. */
+  createdAt: number;
+}
+
+export interface DockerContainer {
+  name: string;
+  imageId: string;
+  /** `running`, `exited`, `created` … or one not known yet. */
+  state: string;
 }
 
 // ---------------------------------------------------------------- AWS, for this instance only

@@ -11,6 +11,11 @@ export const paths = {
   ecsConfig: '/etc/ecs/ecs.config',
   ohaiHint: '/etc/chef/ohai/hints/ec2.json',
   dockerConfig: '/etc/docker/daemon.json',
+  containerdConfig: '/etc/containerd/config.toml',
+  /** Names of images that are never removed, written by the image's builder: `*.list`, one a line. */
+  keepImages: '/etc/ecs-node/keep-images.d',
+  /** The ECS agent loads one image for each folder here when it starts. */
+  agentDaemons: '/var/lib/ecs/deps/daemons',
   /** For containers to mount, as a folder. */
   containerConfig: '/etc/container_config',
   /** What was pulled from `refresh.source`: the last good documents, and those that were refused. */

@@ -29,7 +29,21 @@ export const watcherSections = {
         .max(60)
         .default(3)
         .describe('Number of measurements in a row that must find it full before the node acts.'),
-      prune: z.boolean().default(true).describe('Remove unused Docker images when a file system is full.'),
+      prune: z
+        .boolean()
+        .default(true)
+        .describe('Remove unused Docker images, oldest first, when the file system that holds them is full.'),
+      keepImages: z
+        .array(
+          z
+            .string()
+            .regex(/^[\w.\-/:@*]{1,500}$/, 'must be an image such as app, app:1 or registry.example.com/base/*'),
+        )
+        .max(200)
+        .default([])
+        .describe(
+          'Images that are never removed, beside those listed in /etc/ecs-node/keep-images.d: NAME, NAME:TAG, NAME@DIGEST or an id. An asterisk stands for any characters.',
+        ),
       leave: z.boolean().default(true).describe('Drain and replace the node when removing images did not help.'),
       maxLeavingPercent: percent()
         .default(10)

@@ -1,64 +1,199 @@
 /** How full file systems and memory are, in the terms of `df` and `free`. */
 
-import { execFile } from 'node:child_process';
-import { access, readFileSync, statfs } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { join, normalize, sep } from 'node:path';
-import { promisify } from 'node:util';
-import packaged, { getFirstExistingParentPath, type Dependencies } from 'check-disk-space';
+import { dirname, join, normalize, sep } from 'node:path';
+import packaged, { type Dependencies } from 'check-disk-space';
 import { Unavailable, messageOf } from '../core/errors.ts';
-import type { DiskUse, MemoryUse } from '../core/host.ts';
+import type { DiskMeasurement, DiskUse, MemoryUse } from '../core/host.ts';
+import { Hangs, runBounded, type Ended } from './bounded-child.ts';
 
 // The package's types describe its CommonJS half, whose default export is one level deeper than that of the ES module that runs.
 const checkDiskSpace = packaged as unknown as typeof packaged.default;
 
-/** `df` on a network file system whose server is gone hangs for ever. */
-const dfTimeoutMs = 10_000;
+/** `df` answers within milliseconds, on a machine that swaps within a second. A network file system that is slower is as good as gone. */
+const programTimeoutMs = 5_000;
 
-/** `path` is what is told, `measured` where it lies under `root`, whose own `df` goes first. Throws `Unavailable` when it could not be told. */
-export async function measureDisk(path: string, measured: string, root: string): Promise<DiskUse> {
+/** Programs that hang stay in the kernel until their file system answers, with about 1 MB each. */
+const maxHanging = 8;
+
+export interface Disks {
+  /** Measures all paths with one `df` and one `stat`; apart from the others those that gave no answer the last time. Never throws. */
+  measure(paths: readonly string[]): Promise<DiskMeasurement>;
+}
+
+type Measured = { use: DiskUse } | { path: string; reason: string };
+
+interface Probe {
+  below(path: string): string;
+  run(file: string, args: readonly string[]): Promise<Ended>;
+  /** Paths that failed the last time: beside them the others would go without an answer. */
+  apart: Set<string>;
+  /** Paths whose program still hangs. */
+  hanging: Set<string>;
+}
+
+/**
+ * `root`: paths lie below it, and its own `df` goes first. Nothing here touches a measured path in this process: four calls
+ * that hang in the kernel would take all four threads of Node's pool, and every write to the disk waits for such a thread.
+ */
+export function openDisks(root: string): Disks {
+  // POSIX format whatever the language, and no environment that could change what runs.
+  const environment = { PATH: `${join(root, 'usr/bin')}:/usr/bin:/bin`, LC_ALL: 'C' };
+  const probe: Probe = {
+    below: (path) => join(root, path),
+    run: (file, args) => runBounded(file, args, environment, programTimeoutMs),
+    apart: new Set(),
+    hanging: new Set(),
+  };
+  return {
+    async measure(paths) {
+      const { apart } = probe;
+      const [together, each] = await Promise.all([
+        measureTogether(
+          probe,
+          paths.filter((path) => !apart.has(path)),
+        ),
+        measureEach(
+          probe,
+          paths.filter((path) => apart.has(path)),
+        ),
+      ]);
+      const all = [...together, ...each];
+      const inOrder = <T extends { path: string }>(list: T[]) =>
+        list.toSorted((a, b) => paths.indexOf(a.path) - paths.indexOf(b.path));
+      return {
+        uses: inOrder(all.flatMap((result) => ('use' in result ? [result.use] : []))),
+        unmeasured: inOrder(all.flatMap((result) => ('use' in result ? [] : [result]))),
+      };
+    },
+  };
+}
+
+async function measureTogether(probe: Probe, paths: readonly string[]): Promise<Measured[]> {
+  if (paths.length === 0) return [];
   try {
-    let filesystem = '';
-    const dependencies: Dependencies = {
-      platform: 'linux',
-      release: release(),
-      fsAccess: promisify(access),
-      pathNormalize: normalize,
-      pathSep: sep,
-      async cpExecFile(file, args) {
-        // POSIX format whatever the language, and no environment that could change what runs.
-        const env = { PATH: `${join(root, 'usr/bin')}:/usr/bin:/bin`, LC_ALL: 'C' };
-        const output = await promisify(execFile)(file, args, { env, timeout: dfTimeoutMs, killSignal: 'SIGKILL' });
-        filesystem = parseFilesystem(output.stdout);
-        return output;
-      },
-    };
-    // A folder that is not there yet (Docker's, before its first start) will lie on its parent's file system.
-    const there = await getFirstExistingParentPath(measured, dependencies);
-    const { diskPath, size, free } = await checkDiskSpace(there, dependencies);
-    const { files, ffree } = await promisify(statfs)(there);
-    if (!(size > 0 && free >= 0 && diskPath.startsWith('/'))) throw new Error('df printed something unexpected');
-    return {
-      path,
-      filesystem,
-      mountPath: diskPath,
-      totalBytes: size,
-      freeBytes: free,
-      totalInodes: files,
-      freeInodes: ffree,
-    };
-  } catch (cause) {
-    throw new Unavailable(`cannot measure the disk at ${path}: ${messageOf(cause)}`, { cause });
+    const { stdout } = await probe.run('df', ['-Pk', '--', ...paths.map(probe.below)]);
+    const lines = readLines(stdout);
+    // Without a line for each path it is not known which line is whose.
+    if (lines.length !== paths.length) return await measureEach(probe, paths);
+    const inodes = await readInodes(probe, paths.map(probe.below));
+    return await Promise.all(paths.map(async (path, at) => ({ use: await toUse(path, lines[at]!, inodes[at]) })));
+  } catch {
+    return measureEach(probe, paths);
   }
 }
 
-/** The first column of `df -P`, which check-disk-space leaves out; it may itself contain spaces. */
-export function parseFilesystem(df: string): string {
+/** The first paths first: they are `/` and Docker's. */
+async function measureEach(probe: Probe, paths: readonly string[]): Promise<Measured[]> {
+  const { hanging } = probe;
+  const results: Measured[] = [];
+  const left = [...paths];
+  const work = async () => {
+    for (let path = left.shift(); path !== undefined; path = left.shift()) {
+      if (hanging.has(path)) results.push({ path, reason: 'its file system still hangs' });
+      else if (hanging.size >= maxHanging) results.push({ path, reason: `${hanging.size} file systems hang already` });
+      else results.push(await measureAlone(probe, path));
+    }
+  };
+  await Promise.all(Array.from({ length: maxHanging }, work));
+  return results;
+}
+
+async function measureAlone(probe: Probe, path: string): Promise<Measured> {
+  const { apart, hanging, below } = probe;
+  try {
+    const { there, line } = await findLine(probe, below(path));
+    const [inodes] = await readInodes(probe, [there]);
+    const use = await toUse(path, line, inodes);
+    if (there === below(path)) apart.delete(path);
+    else apart.add(path);
+    return { use };
+  } catch (error) {
+    apart.add(path);
+    if (error instanceof Hangs) {
+      hanging.add(path);
+      void error.ended.then(() => hanging.delete(path));
+    }
+    return { path, reason: messageOf(error) };
+  }
+}
+
+/** A folder that is not there yet (Docker's, before its first start) will lie on its parent's file system. */
+async function findLine({ run }: Probe, full: string): Promise<{ there: string; line: string }> {
+  for (let there = full; ; there = dirname(there)) {
+    const { code, stdout, stderr } = await run('df', ['-Pk', '--', there]);
+    const line = readLines(stdout).at(0);
+    if (code === 0 && line !== undefined) return { there, line };
+    if (!/No such file or directory/.test(stderr) || there === '/') {
+      throw new Unavailable(lastLine(stderr) ?? `df printed ${JSON.stringify(stdout.slice(0, 200))}`);
+    }
+  }
+}
+
+/** Total and free inodes, in order. Empty where `stat` cannot say: bytes alone are worth an answer. */
+async function readInodes({ run }: Probe, paths: readonly string[]): Promise<[total: number, free: number][]> {
+  const { code, stdout } = await run('stat', ['-f', '-c', '%c %d', '--', ...paths]).catch((error: unknown) => {
+    if (error instanceof Hangs) throw error;
+    return { code: -1, stdout: '' };
+  });
+  const counts = stdout.split('\n').flatMap((line) => {
+    const [, total, free] = /^(\d+) (\d+)$/.exec(line) ?? [];
+    return total === undefined || free === undefined ? [] : [[Number(total), Number(free)] as [number, number]];
+  });
+  return code === 0 && counts.length === paths.length ? counts : [];
+}
+
+function readLines(df: string): string[] {
+  return df
+    .split('\n')
+    .slice(1)
+    .filter((line) => line.trim() !== '');
+}
+
+function lastLine(text: string): string | undefined {
+  return text.trim().split('\n').at(-1) || undefined;
+}
+
+async function toUse(path: string, line: string, inodes: [number, number] | undefined): Promise<DiskUse> {
+  const { filesystem, mountPath, used, rest } = parseLine(line);
+  const dependencies: Dependencies = {
+    platform: 'linux',
+    release: release(),
+    // The program that ran has found out already, where it may hang.
+    fsAccess: async () => {},
+    pathNormalize: normalize,
+    pathSep: sep,
+    // Columns are told apart by spaces, which a name may contain.
+    cpExecFile: async () => ({ stdout: `${header}\n- ${rest}`, stderr: '' }),
+  };
+  const { size, free } = await checkDiskSpace(path, dependencies);
+  if (!(size > 0 && free >= 0 && used >= 0)) throw new Unavailable('df printed something unexpected');
+  const [totalInodes = 0, freeInodes = 0] = inodes ?? [];
+  return {
+    path,
+    filesystem,
+    mountPath,
+    totalBytes: size,
+    usedBytes: used,
+    freeBytes: free,
+    totalInodes,
+    freeInodes,
+  };
+}
+
+const header = 'Filesystem 1024-blocks Used Available Capacity Mounted on';
+
+/** A line of `df -Pk`, whose first and last columns may contain spaces. `used` is in bytes, `rest` all but the first column. */
+export function parseLine(text: string): { filesystem: string; mountPath: string; used: number; rest: string } {
   // A path is 4096 bytes at most; on a line of many spaces the pattern would take the square of its length.
-  const line = (df.trim().split('\n').at(1) ?? '').slice(0, 8192);
-  const name = /^(.*?)\s+\d+\s+-?\d+\s+-?\d+\s+\S+\s+\//.exec(line)?.[1];
-  if (name === undefined) throw new Error(`df printed ${JSON.stringify(df.slice(0, 200))}`);
-  return name;
+  const line = text.slice(0, 8192);
+  const pattern = /^(.*?)\s+(\d+\s+(-?\d+)\s+-?\d+\s+\S+\s+(\/.*))$/;
+  const [, filesystem, rest, used, mountPath] = pattern.exec(line) ?? [];
+  if (filesystem === undefined || rest === undefined || mountPath === undefined) {
+    throw new Error(`df printed ${JSON.stringify(line.slice(0, 200))}`);
+  }
+  return { filesystem, mountPath, rest, used: Number(used) * 1024 };
 }
 
 export async function measureMemory(): Promise<MemoryUse> {

@@ -1,58 +1,175 @@
-/** Docker's Engine API over its socket: as much of it as freeing the disk needs. */
+/** Docker's Engine API over its socket: whether Docker answers, where its data lies, and its images, one by one. */
 
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import type { Docker, DockerContainer, DockerImage, DockerStore } from '../core/host.ts';
 import { codeOf } from './error-code.ts';
-import { ask } from './http.ts';
+import { openBelow } from './files.ts';
+import { openLocalService, type LocalQuestion } from './local-service.ts';
 
 const who = 'Docker';
 
-/** The answer names every layer that was removed: some 100 bytes for each of perhaps some thousands. */
+/** The only socket that the ECS agent uses unless told otherwise. */
+const socket = '/var/run/docker.sock';
+
+/** `_ping` and `info` are answered from memory. A daemon that needs longer serves no task either. */
+const shortMs = 5_000;
+
+/** Lists are read from the disk's cache, beside everything that a node with a full disk is busy with. */
+const listMs = 30_000;
+
+/** One image of many layers takes minutes to remove from a slow disk. */
+const removeMs = 300_000;
+
+/** A container is some 3 kB in a list, labels included; a node has some hundreds. */
 const maxBytes = 16 * 1024 * 1024;
 
-/** Bytes won. Takes minutes on a full disk, so only the signal ends the wait. */
-export async function pruneImages(socketPath: string, signal: AbortSignal): Promise<number> {
-  // `dangling=false` means "unused ones too", as `docker image prune --all`.
-  const url = new URL('http://docker/images/prune');
-  url.searchParams.set('filters', JSON.stringify({ dangling: ['false'] }));
-  const { status, body } = await ask({ who, method: 'POST', url, socketPath, maxBytes }, signal).catch(
-    explain(socketPath),
-  );
-  const answer = parse(body);
-  if (status === 200) return typeof answer['SpaceReclaimed'] === 'number' ? answer['SpaceReclaimed'] : 0;
-  const { message } = answer;
-  const said = typeof message === 'string' ? JSON.stringify(message.slice(0, 300)) : 'without a message';
-  const why = `${who}: pruning images answered ${status}: ${said}`;
-  // 409: another prune is running. 5xx: the daemon is in trouble.
-  if (status === 409 || status >= 500) throw new Unavailable(why);
-  throw new Refused(why, { code: String(status) });
-}
+/** Docker exists since 2013. Builds that must be reproducible say 1970 or 1980. */
+const firstImageAt = Date.UTC(2013, 0, 1);
 
-/** Changes nothing. Throws Unavailable when the daemon does not answer. */
-export async function ping(socketPath: string, signal: AbortSignal): Promise<void> {
-  const question = { who, url: new URL('http://docker/_ping'), socketPath, maxBytes: 4096 };
-  const { status } = await ask(question, signal).catch(explain(socketPath));
-  if (status !== 200) throw new Unavailable(`${who}: _ping answered ${status}`);
-}
+/** `root`: the socket lies below it. Opens no connection before the first question. */
+export function openDocker(root: string): Docker {
+  const below = openBelow(root);
+  // A link below another root must not lead to the Docker of the machine that a test runs on.
+  const readPath = () => below(socket, { through: true });
+  const service = openLocalService({ readPath }, { who, timeoutMs: listMs, maxBytes });
 
-function explain(socketPath: string): (error: unknown) => never {
-  return (error) => {
-    const code = codeOf(error);
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-      throw new Unavailable(`${who} does not listen at ${socketPath}: is it running?`, { cause: error });
+  async function ask(question: LocalQuestion, signal: AbortSignal): Promise<{ status: number; body: Buffer }> {
+    try {
+      return await service.ask(question, signal);
+    } catch (error) {
+      throw explain(error, readPath);
     }
-    // The kernel's limit for socket paths; only a deep --root reaches it.
-    if (code === 'EINVAL' && socketPath.length > 107) {
-      throw new Refused(`the path ${socketPath} is too long for a socket`, { cause: error });
-    }
-    throw error;
+  }
+
+  async function read(path: string, signal: AbortSignal, timeoutMs?: number): Promise<unknown> {
+    const { status, body } = await ask({ path, ...(timeoutMs !== undefined && { timeoutMs }) }, signal);
+    if (status !== 200) throw refusal(`GET ${path}`, status, body);
+    return parse(body, path);
+  }
+
+  return {
+    async ping(signal) {
+      const { status } = await ask({ path: '/_ping', timeoutMs: shortMs }, signal);
+      if (status !== 200) throw new Unavailable(`${who}: _ping answered ${status}`);
+    },
+    readStore: async (signal) => parseStore(await read('/info', signal, shortMs)),
+    async readImages(signal) {
+      const images = listOf(await read('/images/json', signal)).map(parseImage);
+      return Promise.all(images.map(async (image) => ({ ...image, createdAt: await readAge(image, read, signal) })));
+    },
+    readContainers: async (signal) => listOf(await read('/containers/json?all=1', signal)).map(parseContainer),
+    async removeImage(reference, signal) {
+      // Slashes and colons are part of a name; nothing else of what a URL gives a meaning to can be.
+      const path = `/images/${encodeURIComponent(reference).replaceAll('%2F', '/').replaceAll('%3A', ':')}`;
+      const { status, body } = await ask({ method: 'DELETE', path, timeoutMs: removeMs }, signal);
+      if (status === 200) return 'removed';
+      if (status === 404) return 'absent';
+      if (status === 409) return 'in use';
+      throw refusal(`removing the image ${reference}`, status, body);
+    },
   };
 }
 
-function parse(body: Buffer): Record<string, unknown> {
+/** When it came to this node, where the time of its build is none. */
+async function readAge(
+  { id, createdAt }: DockerImage,
+  read: (path: string, signal: AbortSignal) => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<number> {
+  if (createdAt >= firstImageAt) return createdAt;
   try {
-    const value = JSON.parse(body.toString()) as unknown;
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    const details = fieldsOf(await read(`/images/${id}/json`, signal));
+    const taggedAt = Date.parse(textOf(fieldsOf(details['Metadata'])['LastTagTime']));
+    return taggedAt >= firstImageAt ? taggedAt : createdAt;
+  } catch {
+    signal.throwIfAborted();
+    // It may be gone since the list was made.
+    return createdAt;
+  }
+}
+
+function parseStore(info: unknown): DockerStore {
+  const fields = fieldsOf(info);
+  const root = textOf(fields['DockerRootDir']);
+  if (!root.startsWith('/')) throw new Unavailable(`${who}: info has no DockerRootDir`);
+  const address = textOf(fieldsOf(fields['Containerd'])['Address']);
+  return {
+    root,
+    // [["driver-type", "io.containerd.snapshotter.v1"]]
+    imagesInContainerd: listOf(fields['DriverStatus']).some(
+      (pair) => Array.isArray(pair) && pair[0] === 'driver-type' && String(pair[1]).startsWith('io.containerd.'),
+    ),
+    ...(address !== '' && { containerdSocket: address }),
+  };
+}
+
+function parseImage(image: unknown): DockerImage {
+  const { Id: id, RepoTags: tags, RepoDigests: digests, Created: seconds } = fieldsOf(image);
+  if (typeof id !== 'string') throw new Unavailable(`${who}: images/json has an image without Id`);
+  return {
+    id,
+    names: namesOf(tags),
+    digests: namesOf(digests),
+    createdAt: typeof seconds === 'number' ? seconds * 1000 : 0,
+  };
+}
+
+/** Older daemons write `<none>:<none>` for a name that was taken away. */
+function namesOf(list: unknown): string[] {
+  return listOf(list).flatMap((name) => (typeof name === 'string' && !name.includes('<none>') ? [name] : []));
+}
+
+function parseContainer(container: unknown): DockerContainer {
+  const { Id: id, Names: names, ImageID: imageId, State: state } = fieldsOf(container);
+  // Without it nobody knows which image must stay.
+  if (typeof imageId !== 'string') throw new Unavailable(`${who}: containers/json has a container without ImageID`);
+  const [name = id] = listOf(names);
+  return { name: textOf(name).replace(/^\//, ''), imageId, state: textOf(state) };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function listOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** 5xx: the daemon is in trouble. The rest is a no that stays. */
+function refusal(what: string, status: number, body: Buffer): Unavailable | Refused {
+  let message: unknown;
+  try {
+    ({ message } = fieldsOf(JSON.parse(body.toString()) as unknown));
+  } catch {
+    // Something else listens there.
+  }
+  const said = typeof message === 'string' ? JSON.stringify(message.slice(0, 300)) : 'without a message';
+  const why = `${who}: ${what} answered ${status}: ${said}`;
+  return status >= 500 ? new Unavailable(why) : new Refused(why, { code: String(status) });
+}
+
+function explain(error: unknown, readPath: () => string): unknown {
+  const code = codeOf(error);
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return new Unavailable(`${who} does not listen at ${readPath()}: is it running?`, { cause: error });
+  }
+  // The kernel's limit for socket paths. Only a deep --root reaches it.
+  if (code === 'EINVAL' && readPath().length > 107) {
+    return new Refused(`the path ${readPath()} is too long for a socket`, { cause: error });
+  }
+  return error;
+}
+
+function parse(body: Buffer, path: string): unknown {
+  try {
+    return JSON.parse(body.toString()) as unknown;
   } catch (cause) {
-    throw new Unavailable(`${who} answered with something that is not JSON: ${messageOf(cause)}`, { cause });
+    throw new Unavailable(`${who}: ${path} answered with something that is not JSON: ${messageOf(cause)}`, { cause });
   }
 }

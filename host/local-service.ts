@@ -8,11 +8,13 @@ import { Unavailable, messageOf } from '../core/errors.ts';
 import { openReader, type HttpAnswer } from './http-answer.ts';
 
 export interface LocalQuestion {
-  /** `GET` unless told. Both can be asked twice with the effect of once. */
-  method?: 'GET' | 'PUT';
+  /** `GET` unless told. Each can be asked twice with the effect of once. */
+  method?: 'GET' | 'PUT' | 'DELETE';
   /** From the first slash on; sent as it is. */
   path: string;
   headers?: Readonly<Record<string, string>>;
+  /** For a question that takes longer than others of its service. */
+  timeoutMs?: number;
 }
 
 export interface LocalService {
@@ -47,14 +49,20 @@ interface Exchange {
 /** The service has hung up without a word, as it may at any time between two questions. */
 class HungUp extends Error {}
 
-/** `endpoint` is an `http:` URL; its path is not used. */
-export function openLocalService(endpoint: URL, manners: Manners): LocalService {
+/** A Unix socket, by its path. It is looked up for each connection. */
+export interface LocalSocket {
+  readPath(): string;
+}
+
+/** `endpoint` is an `http:` URL, whose path is not used, or a socket. */
+export function openLocalService(endpoint: URL | LocalSocket, usual: Manners): LocalService {
   const idle: Connection[] = [];
   const open = () => openConnection(endpoint, (gone) => forget(idle, gone));
   return {
     async ask(question, signal) {
       signal.throwIfAborted();
-      const text = render(question, endpoint.host);
+      const manners = { ...usual, timeoutMs: question.timeoutMs ?? usual.timeoutMs };
+      const text = render(question, endpoint instanceof URL ? endpoint.host : 'localhost');
       const kept = idle.pop();
       if (kept === undefined) return exchange(open(), text, idle, manners, signal);
       try {
@@ -67,8 +75,8 @@ export function openLocalService(endpoint: URL, manners: Manners): LocalService 
   };
 }
 
-function openConnection({ hostname, port }: URL, onGone: (connection: Connection) => void): Connection {
-  const socket = connect({ host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 80 : Number(port) });
+function openConnection(endpoint: URL | LocalSocket, onGone: (connection: Connection) => void): Connection {
+  const socket = connect(endpoint instanceof URL ? addressOf(endpoint) : { path: endpoint.readPath() });
   socket.setNoDelay(true);
   const connection: Connection = { socket, exchange: undefined };
   socket.on('data', (bytes: Buffer) => {
@@ -82,6 +90,10 @@ function openConnection({ hostname, port }: URL, onGone: (connection: Connection
     connection.exchange?.end();
   });
   return connection;
+}
+
+function addressOf({ hostname, port }: URL): { host: string; port: number } {
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 80 : Number(port) };
 }
 
 function forget(idle: Connection[], connection: Connection): void {

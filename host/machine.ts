@@ -7,6 +7,7 @@ import type { Machine } from '../core/host.ts';
 import { paths } from '../core/state.ts';
 import { say } from './console.ts';
 import { networkVariables, type Environment } from './environment.ts';
+import type { Disks } from './disk.ts';
 import { openBelow, openFiles } from './files.ts';
 import { mustBeGuarded } from './guarded.ts';
 import { openAnswer } from './http.ts';
@@ -26,11 +27,13 @@ export function openMachine(root: string, environment: Environment): Machine {
     const variables = command.downloads === true ? networkVariables(environment) : {};
     return run({ ...command, file, ...folder, environment: { ...variables, ...command.environment } }, signal);
   };
+  // Kept, because it knows which file systems hang.
+  let disks: Promise<Disks> | undefined;
   return {
     ...openFiles(top),
-    async measureDisk(path) {
-      const { measureDisk } = await import('./disk.ts');
-      return measureDisk(path, below(path), top);
+    async measureDisks(paths) {
+      disks ??= import('./disk.ts').then(({ openDisks }) => openDisks(top));
+      return (await disks).measure(paths);
     },
     async measureMemory() {
       const { measureMemory } = await import('./disk.ts');
@@ -45,10 +48,6 @@ export function openMachine(root: string, environment: Environment): Machine {
     probe,
     restartUnit: (unit, signal) => restartUnit(runBelow, unit, signal),
     powerOff: (signal) => powerOff(runBelow, signal),
-    async pruneImages(signal) {
-      const { pruneImages } = await import('./docker.ts');
-      return pruneImages(below('/var/run/docker.sock', { through: true }), signal);
-    },
     // Under another root, a link to the machine's own console must not be followed.
     async say(line) {
       try {

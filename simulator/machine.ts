@@ -40,8 +40,10 @@ export interface Machine {
   run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Used share of the only disk, in percent, as `df` will tell it. */
   fillDisk(usedPercent: number): Promise<void>;
-  /** Bytes that the next image prune wins back, as a used share. */
+  /** Docker holds an image that no container uses; without it the disk is as full as this. */
   prunesTo(usedPercent: number): void;
+  /** Names of the images that Docker holds. */
+  images(): string[];
   /** `kill -9` of whatever runs. */
   kill(): void;
   /** SIGTERM to the agent, as systemd stops it; resolves with its exit code. */
@@ -60,17 +62,21 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   const { root, binary } = options;
   const tools = join(root, '.stand-ins');
   const used = join(tools, 'disk-used-percent');
-  let pruned: number | undefined;
+  let images = [agentImage];
   let child: ChildProcess | undefined;
   let configured = false;
 
   await layOut(root, tools);
   await writeFile(used, '20\n');
-  const docker = await serveDocker(join(root, 'var/run/docker.sock'), async () => {
-    if (pruned === undefined) return 0;
-    const before = Number(await readFile(used, 'utf8'));
-    await writeFile(used, `${pruned}\n`);
-    return Math.max(0, Math.round(((before - pruned) / 100) * diskKilobytes * 1024));
+  const docker = await serveDocker(join(root, 'var/run/docker.sock'), {
+    list: () => images,
+    async remove(id) {
+      const image = images.find((each) => each.id === id);
+      if (image === undefined) return false;
+      images = images.filter((each) => each !== image);
+      if (image.leaves !== undefined) await writeFile(used, `${image.leaves}\n`);
+      return true;
+    },
   });
   const systemd = followSystemctl(join(tools, 'systemctl.log'), (verb) => {
     if (verb.includes('restart') && verb.includes('ecs')) void restartEcsAgent();
@@ -124,8 +130,12 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     },
     fillDisk: (percent) => writeFile(used, `${percent}\n`),
     prunesTo(percent) {
-      pruned = percent;
+      images = [
+        agentImage,
+        { id: `sha256:${'2'.repeat(64)}`, name: 'app:1', createdAt: 1_700_000_000, leaves: percent },
+      ];
     },
+    images: () => images.map(({ name }) => name),
     kill() {
       child?.kill('SIGKILL');
     },
@@ -154,14 +164,15 @@ async function layOut(root: string, tools: string): Promise<void> {
   await mkdir(tools, { recursive: true });
   await writeFile(join(tools, 'systemctl.log'), '');
   await program(join(root, 'usr/bin/systemctl'), `echo "$*" >> '${join(tools, 'systemctl.log')}'`);
-  // check-disk-space asks `df -Pk -- PATH`: one disk, as full as the file says.
+  // The agent asks `df -Pk -- PATH…`: one disk, as full as the file says, with a line for each path.
   await program(
     join(root, 'usr/bin/df'),
     `read -r percent < '${join(tools, 'disk-used-percent')}'
 total=${diskKilobytes}
 used=$(((total * percent + 99) / 100))
 echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
-echo "/dev/nvme0n1p1 $total $used $((total - used)) $percent% /"`,
+shift 2
+for path; do echo "/dev/nvme0n1p1 $total $used $((total - used)) $percent% /"; done`,
   );
 }
 
@@ -170,24 +181,56 @@ async function program(file: string, script: string): Promise<void> {
   await chmod(file, 0o755);
 }
 
+interface SimulatedImage {
+  id: string;
+  name: string;
+  /** Seconds since 1970, as Docker has it. */
+  createdAt: number;
+  /** How full the disk is without it, in percent. */
+  leaves?: number;
+}
+
+/** The ECS agent loads it from a file when it starts; no registry has it. */
+const agentImage: SimulatedImage = {
+  id: `sha256:${'1'.repeat(64)}`,
+  name: 'amazon/amazon-ecs-pause:0.1.0',
+  createdAt: 1_500_000_000,
+};
+
+interface SimulatedImages {
+  list(): readonly SimulatedImage[];
+  /** False: there is no such image. */
+  remove(id: string): Promise<boolean>;
+}
+
 /** Docker's Engine API, as far as a node uses it. */
-async function serveDocker(socket: string, prune: () => Promise<number>): Promise<Server> {
+async function serveDocker(socket: string, images: SimulatedImages): Promise<Server> {
   await rm(socket, { force: true });
   const server = createServer((request, response) => {
-    const answer = (status: number, body: object) => {
+    const answer = (status: number, body: unknown) => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     };
-    if (request.method === 'POST' && /^(\/v[\d.]+)?\/images\/prune/.test(request.url ?? '')) {
-      prune().then(
-        (bytes) => answer(200, { ImagesDeleted: bytes > 0 ? [{ Deleted: 'sha256:0' }] : null, SpaceReclaimed: bytes }),
-        () => answer(500, { message: 'prune failed' }),
+    const path = (request.url ?? '').replace(/^\/v[\d.]+/, '').replace(/\?.*$/, '');
+    const [, reference] = /^\/images\/(.+)$/.exec(decodeURIComponent(path)) ?? [];
+    if (path === '/_ping') response.end('OK');
+    else if (path === '/info') answer(200, { DockerRootDir: '/var/lib/docker', Driver: 'overlay2', DriverStatus: [] });
+    else if (path === '/containers/json') answer(200, []);
+    else if (path === '/images/json') answer(200, images.list().map(renderImage));
+    else if (request.method === 'DELETE' && reference !== undefined) {
+      const { id } = images.list().find((each) => [each.id, each.name].includes(reference)) ?? { id: reference };
+      images.remove(id).then(
+        (found) => answer(found ? 200 : 404, found ? [{ Deleted: id }] : { message: `No such image: ${reference}` }),
+        () => answer(500, { message: 'the image could not be removed' }),
       );
-    } else if (request.url === '/_ping') response.end('OK');
-    else answer(404, { message: 'page not found' });
+    } else answer(404, { message: 'page not found' });
   });
   server.listen(socket);
   await once(server, 'listening');
   return server;
+}
+
+function renderImage({ id, name, createdAt }: SimulatedImage): object {
+  return { Id: id, RepoTags: [name], RepoDigests: null, Created: createdAt };
 }
 
 function followSystemctl(file: string, onVerb: (line: string) => void): FSWatcher {

@@ -1,37 +1,33 @@
-/** Is a file system full? Stops new tasks, removes unused images, and gives the node up when that did not help. */
+/** Is a file system full? Stops new tasks, removes unused images, and leaves when that did not help. */
 
 import type { Config } from '../../core/config.ts';
-import { Unavailable, messageOf } from '../../core/errors.ts';
-import type { DiskUse, Host } from '../../core/host.ts';
+import { Unavailable } from '../../core/errors.ts';
+import type { DiskMeasurement, DiskUse } from '../../core/host.ts';
 import { leaveQueue } from '../brake.ts';
 import { findPlace, resumePlacement, stopPlacement } from '../container-instance.ts';
-import { watchedPaths } from '../docker-root.ts';
+import { openWatchedPaths, renderUnmeasured, uniqueDisks } from '../docker-root.ts';
+import { freeDisk } from '../free-disk.ts';
+import { isClear, usedInodesPercent, usedPercent, wholePercent } from '../fullness.ts';
 import { openStand } from '../stand.ts';
 import type { Finding, Watcher } from '../watcher.ts';
 import type { Sighting } from '../sighting.ts';
 
-/** Looking up a place costs a call or two; the next check comes in a minute anyway. */
+/** Looking up the container instance takes a call or two, and the next check comes in a minute. */
 const placeMs = 20_000;
 
-/** What never ends: with `disk.leave` off the node stays out of service and goes on tidying up. */
+/** With `disk.leave` off the node stays out of service and goes on removing images for ever. */
 const forEver = Number.MAX_SAFE_INTEGER;
 
-/** As `df` has it: used ÷ (used + available), of bytes and of inodes. What is reserved for root counts as used. */
-export function usedPercent({ totalBytes, freeBytes }: Pick<DiskUse, 'totalBytes' | 'freeBytes'>): number {
-  return totalBytes > 0 ? (100 * (totalBytes - freeBytes)) / totalBytes : 0;
-}
-
-/** File systems without a fixed number of inodes (btrfs) say 0. */
-export function usedInodesPercent({ totalInodes, freeInodes }: Pick<DiskUse, 'totalInodes' | 'freeInodes'>): number {
-  return totalInodes > 0 ? (100 * (totalInodes - freeInodes)) / totalInodes : 0;
-}
-
-export function judgeDisks(disks: readonly DiskUse[], { disk }: Pick<Config, 'disk'>): Finding {
+export function judgeDisks(
+  disks: readonly DiskUse[],
+  { disk }: Pick<Config, 'disk'>,
+  unmeasured: DiskMeasurement['unmeasured'] = [],
+): Finding {
   const uses = disks.flatMap((use) => [
-    { what: use.mountPath, percent: usedPercent(use) },
-    { what: `inodes of ${use.mountPath}`, percent: usedInodesPercent(use) },
+    { what: use.mountPath, percent: wholePercent(usedPercent(use)) },
+    { what: `inodes of ${use.mountPath}`, percent: wholePercent(usedInodesPercent(use)) },
   ]);
-  const facts = { disks: disks.map(renderUse) };
+  const facts = { disks: disks.map(renderUse), ...(unmeasured.length > 0 && { unmeasured }) };
   const above = (limit: number) => uses.filter(({ percent }) => percent >= limit);
   const full = above(disk.fullPercent);
   const notFreed = above(disk.clearPercent);
@@ -39,7 +35,7 @@ export function judgeDisks(disks: readonly DiskUse[], { disk }: Pick<Config, 'di
   const worst = (full.length > 0 ? full : notFreed).toSorted((a, b) => b.percent - a.percent);
   return {
     kind: 'ailing',
-    reason: `disk full: ${worst.map(({ what, percent }) => `${what} ${Math.floor(percent)} %`).join(', ')}`,
+    reason: `disk full: ${worst.map(({ what, percent }) => `${what} ${percent} %`).join(', ')}`,
     patienceMs: 0,
     checks: disk.checks,
     treatments: disk.leave ? 1 : forEver,
@@ -51,26 +47,46 @@ export function judgeDisks(disks: readonly DiskUse[], { disk }: Pick<Config, 'di
 
 function renderUse(use: DiskUse): object {
   const { path, filesystem, mountPath } = use;
-  const percent = Math.round(usedPercent(use));
-  return { path, filesystem, mountPath, usedPercent: percent, usedInodesPercent: Math.round(usedInodesPercent(use)) };
+  return {
+    path,
+    filesystem,
+    mountPath,
+    usedPercent: wholePercent(usedPercent(use)),
+    usedInodesPercent: wholePercent(usedInodesPercent(use)),
+  };
 }
 
 export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
   const { checkSeconds, maxLeavingPercent } = config.disk;
   const stand = openStand('disk', maxLeavingPercent, sighting);
+  const watched = openWatchedPaths(config);
+  // Only for the journal: what gave no answer at the last check.
+  let told = '';
+  /** Paths that were full when they were last measured. */
+  const full = new Set<string>();
   return {
     name: 'disk',
     everyMs: checkSeconds * 1000,
-    // `df` on a network file system may take its 10 s for each path.
+    // Docker's root takes 5 s at most, a file system that hangs 20 s.
     deadlineMs: 30_000,
-    // Before that there is no queue to stand in: a bad image would take its whole group with it.
+    // Before the node has joined there is no leave queue: a bad image would take its whole group with it.
     afterJoin: true,
     drains: true,
 
-    async check(host) {
-      const all = await Promise.all((await watchedPaths(host, config)).map((path) => host.machine.measureDisk(path)));
-      // One file system under several paths is one disk.
-      return judgeDisks([...new Map(all.map((use) => [use.mountPath, use])).values()], config);
+    async check(host, signal) {
+      const paths = await watched.list(host, signal);
+      const { uses, unmeasured } = await host.machine.measureDisks(paths);
+      const trouble = renderUnmeasured(unmeasured);
+      if (trouble !== told && trouble !== '') host.log.warn('disks not measured', { unmeasured });
+      told = trouble;
+      remember(full, uses, config);
+      const finding = judgeDisks(uniqueDisks(uses), config, unmeasured);
+      // "Well" would bring a drained node back. What was full, or matters on every node, must be seen to be well.
+      const { docker, images } = await watched.readRoots(host, signal);
+      const essential = new Set(['/', docker, images, ...full]);
+      const missing = unmeasured.filter(({ path }) => essential.has(path));
+      if (finding.kind === 'well' && missing.length > 0) throw new Unavailable(renderUnmeasured(missing));
+      return finding;
     },
 
     async treat(host, attempt, signal) {
@@ -81,14 +97,14 @@ export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
         if (go) await stopPlacement(host, place, placeMs, signal);
         return go ? 'done' : 'wait';
       } finally {
-        // Whoever waits for its turn, or for AWS, can still tidy up.
-        if (config.disk.prune) await prune(host, signal);
+        // A node that waits for its turn, or for AWS, can still remove images.
+        if (config.disk.prune) await freeDisk(host, config, watched, signal);
       }
     },
 
     async recover(host, signal) {
       const place = await findPlace(host, config, placeMs, signal);
-      // Only the queue tells, also after a reboot, that it was us who stopped placement, and not a person.
+      // Only the queue tells, also after a reboot, that this program stopped placement, and not a person.
       if (place === undefined) return;
       if (!(await stand.isQueued(host, place, signal))) return;
       await resumePlacement(host, place, placeMs, signal);
@@ -98,13 +114,9 @@ export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
   };
 }
 
-async function prune(host: Host, signal: AbortSignal): Promise<void> {
-  try {
-    const bytes = await host.machine.pruneImages(signal);
-    host.log.info('unused images removed', { bytes });
-  } catch (error) {
-    signal.throwIfAborted();
-    // A full disk is what Docker fails on: the node goes on to leave.
-    host.log.warn('images not removed', { error: messageOf(error) });
+function remember(full: Set<string>, uses: readonly DiskUse[], { disk }: Pick<Config, 'disk'>): void {
+  for (const use of uses) {
+    if (isClear(use, disk.clearPercent)) full.delete(use.path);
+    else full.add(use.path);
   }
 }

@@ -13,6 +13,7 @@ import {
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../../test/fakes/cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from '../../test/fakes/cloud/instance.ts';
 import { installerProgram, installerUrl, openOpsWorksCloud } from '../../test/fakes/cloud/opsworks.ts';
+import { openDocker, someDocker, type FakeDocker } from '../../test/fakes/docker.ts';
 import { emptyMachine, openMachine, type FakeMachine } from '../../test/fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../../test/fakes/metadata.ts';
 import { groupTag } from '../../upkeep/group-tag.ts';
@@ -32,6 +33,7 @@ export interface StormNode {
   number: number;
   instance: FakeInstance;
   machine: FakeMachine;
+  docker: FakeDocker;
   metadata: FakeMetadata;
   group: FakeGroup;
   localAgent: LocalAgent | undefined;
@@ -62,6 +64,7 @@ export function openStormNode(world: World, onEnd: (node: StormNode) => void): S
     number,
     instance,
     machine,
+    docker: someDocker(),
     metadata: emptyMetadata(identity),
     group,
     localAgent: undefined,
@@ -146,6 +149,7 @@ export function openStormHost(world: World, node: StormNode, process: Process): 
       readAgent: async () => node.localAgent,
       readTasks: async () => readLocalTasks(node),
     },
+    docker: openDocker(node.docker),
     cloud: openCloud(world, node, client),
     clock,
     log: openQuietLog(world, node),

@@ -1,7 +1,7 @@
 /** One thing that a node depends on: looked at, and told in one line. */
 
 import type { Config } from '../../core/config.ts';
-import type { EcsAgent, Machine, Metadata } from '../../core/host.ts';
+import type { Docker, EcsAgent, Machine, Metadata } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { Clock } from '../../core/patience.ts';
 import type { Examination } from '../../host/aws/examine/examination.ts';
@@ -12,8 +12,7 @@ export interface Patient {
   metadata: Metadata;
   clock: Clock;
   ecsAgent: EcsAgent;
-  /** Throws Unavailable when Docker does not answer on its socket. */
-  pingDocker(signal: AbortSignal): Promise<void>;
+  docker: Docker;
   identity: Identity | undefined;
   /** Why there is no identity. */
   identityTrouble: string | undefined;

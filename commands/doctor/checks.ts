@@ -1,7 +1,9 @@
 /** Everything that a node depends on, from the ground up. */
 
-import { watchedPaths } from '../../agent/docker-root.ts';
+import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
+import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
 import { messageOf, Refused } from '../../core/errors.ts';
+import type { DiskUse } from '../../core/host.ts';
 import { permissionsFor } from '../../core/permissions.ts';
 import { ok, unsure, wrong, type Check, type Diagnosis, type Patient } from './check.ts';
 
@@ -133,9 +135,9 @@ const ecsAgent: Check = {
 
 const docker: Check = {
   name: 'Docker',
-  async look({ pingDocker }, signal) {
+  async look({ docker: engine }, signal) {
     try {
-      await pingDocker(signal);
+      await engine.ping(signal);
       return ok('answers on its socket');
     } catch (error) {
       signal.throwIfAborted();
@@ -146,30 +148,33 @@ const docker: Check = {
 
 const disk: Check = {
   name: 'disk',
-  async look(patient) {
+  async look(patient, signal) {
     const { machine, config } = patient;
-    const paths = await diskPaths(patient);
+    const paths = await diskPaths(patient, signal);
     const full = config?.disk.fullPercent ?? 90;
-    const uses = await Promise.all(paths.map((path) => machine.measureDisk(path)));
-    return [...new Map(uses.map((use) => [use.mountPath, use])).values()].map((use) => {
-      const bytes = share(use.totalBytes, use.freeBytes);
-      const inodes = share(use.totalInodes, use.freeInodes);
-      const what = `${use.mountPath}: ${bytes} % of ${Math.round(use.totalBytes / 2 ** 30)} GiB and ${inodes} % of its inodes are used`;
-      if (Math.max(bytes, inodes) < full) return ok(what);
-      return wrong(
-        what,
-        `it counts as full from ${full} % on (disk.fullPercent): docker system prune --all, or a larger volume`,
-      );
-    });
+    const { uses, unmeasured } = await machine.measureDisks(paths);
+    return [
+      ...uniqueDisks(uses).map((use) => diagnoseDisk(use, full)),
+      ...unmeasured.map(({ path, reason }) =>
+        unsure(`${path} could not be measured: ${reason}`, `is its server up? findmnt --target ${path}`),
+      ),
+    ];
   },
 };
 
-async function diskPaths({ machine, config }: Patient): Promise<string[]> {
-  return config === undefined ? ['/'] : watchedPaths({ machine }, config);
+function diagnoseDisk(use: DiskUse, full: number): Diagnosis {
+  const bytes = wholePercent(usedPercent(use));
+  const inodes = wholePercent(usedInodesPercent(use));
+  const what = `${use.mountPath}: ${bytes} % of ${Math.round(use.totalBytes / 2 ** 30)} GiB and ${inodes} % of its inodes are used`;
+  if (Math.max(bytes, inodes) < full) return ok(what);
+  return wrong(
+    what,
+    `it counts as full from ${full} % on (disk.fullPercent): docker system df; attach a larger volume, or remove images that no task needs`,
+  );
 }
 
-function share(total: number, free: number): number {
-  return total > 0 ? Math.round((100 * (total - free)) / total) : 0;
+async function diskPaths(patient: Patient, signal: AbortSignal): Promise<string[]> {
+  return patient.config === undefined ? ['/'] : openWatchedPaths(patient.config).list(patient, signal);
 }
 
 const units: Check = {

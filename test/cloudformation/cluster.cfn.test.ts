@@ -496,6 +496,7 @@ test('alarms look at metrics that nodes publish, with the dimensions that they p
     filesystem: '/dev/xvda1',
     mountPath: '/',
     totalBytes: 2,
+    usedBytes: 1,
     freeBytes: 1,
     totalInodes: 2,
     freeInodes: 1,

@@ -2,7 +2,7 @@
 
 import type { FakeClock } from './clock.ts';
 
-export type Area = 'metadata' | 'machine' | 'ecsAgent' | 'cloud';
+export type Area = 'metadata' | 'machine' | 'ecsAgent' | 'docker' | 'cloud';
 
 export interface Call {
   area: Area;

@@ -4,7 +4,7 @@ import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host
 import { guardRecords } from '../../host/aws/own-records.ts';
 import type { Identity } from '../../core/identity.ts';
 import { openLog, type Entry } from '../../core/log.ts';
-import { openCalls, never, type Calls, type Process } from './calls.ts';
+import { openCalls, never, type Area, type Calls, type Process } from './calls.ts';
 import { openFakeClock, type FakeClock } from './clock.ts';
 import { openBalancerCloud, type FakeBalancers } from './cloud/balancers.ts';
 import { openConfigurationCloud, type FakeShelves } from './cloud/configuration.ts';
@@ -18,6 +18,7 @@ import {
   someOpsWorks,
   type FakeOpsWorks,
 } from './cloud/opsworks.ts';
+import { openDocker, someDocker, type FakeDocker } from './docker.ts';
 import { emptyMachine, openMachine, type FakeMachine } from './machine.ts';
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from './metadata.ts';
 
@@ -27,6 +28,7 @@ export interface World {
   calls: Calls;
   metadata: FakeMetadata;
   machine: FakeMachine;
+  docker: FakeDocker;
   instance: FakeInstance;
   /** Undefined: the instance is in no Auto Scaling group. */
   group: FakeGroup | undefined;
@@ -75,6 +77,7 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
     calls,
     metadata: emptyMetadata(identity),
     machine,
+    docker: someDocker(),
     instance,
     group: undefined,
     cluster: openFakeCluster(overrides.cluster ?? 'demo'),
@@ -102,7 +105,7 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
   return { host: openProcess(world, calls.process(), wrap), world, clock };
 }
 
-type Wrap = <T extends object>(area: 'metadata' | 'machine' | 'ecsAgent' | 'cloud', verbs: T, process: Process) => T;
+type Wrap = <T extends object>(area: Area, verbs: T, process: Process) => T;
 
 function openProcess(world: World, process: Process, wrap: Wrap): Host {
   const { clock, identity } = world;
@@ -111,6 +114,7 @@ function openProcess(world: World, process: Process, wrap: Wrap): Host {
     metadata: wrap('metadata', openMetadata(world.metadata), process),
     machine: wrap('machine', openMachine(world.machine), process),
     ecsAgent: wrap('ecsAgent', openEcsAgent(world), process),
+    docker: wrap('docker', openDocker(world.docker), process),
     cloud: guardRecords(wrap('cloud', openCloud(world), process)),
     clock: {
       now: clock.now,

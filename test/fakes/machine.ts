@@ -9,8 +9,10 @@ export interface FakeMachine {
   /** Text of each file; an Error is thrown when it is read (not UTF-8, no permission). */
   files: Map<string, string | Error>;
   modes: Map<string, number>;
-  /** By path, as `measureDisk` is asked. */
+  /** By path, as `measureDisks` is asked. */
   disks: Map<string, DiskUse>;
+  /** Why there is no answer, by path: a file system that hangs. */
+  unmeasured: Map<string, string>;
   memory: MemoryUse;
   bootId: string;
   /** By absolute path, or by the end of one. */
@@ -19,9 +21,6 @@ export interface FakeMachine {
   archives: Map<string, Record<string, string>>;
   /** Status code by URL; no entry: nobody answers. */
   probes: Map<string, number>;
-  unusedImageBytes: number;
-  /** What pruning does to the disks; set it to free space. */
-  onPrune: ((freedBytes: number) => void) | undefined;
   restarted: string[];
   power: 'on' | 'off';
   console: string[];
@@ -30,14 +29,16 @@ export interface FakeMachine {
 
 const gigabyte = 2 ** 30;
 
-/** A disk of 30 GiB of which `usedPercent` of bytes and `inodesPercent` of inodes are used. */
+/** A disk of 30 GiB without reserved blocks, of which `usedPercent` of bytes and `inodesPercent` of inodes are used. */
 export function someDisk(path: string, usedPercent = 40, inodesPercent = 10): DiskUse {
+  const freeBytes = Math.round(30 * gigabyte * (1 - usedPercent / 100));
   return {
     path,
     filesystem: '/dev/nvme0n1p1',
     mountPath: '/',
     totalBytes: 30 * gigabyte,
-    freeBytes: Math.round(30 * gigabyte * (1 - usedPercent / 100)),
+    usedBytes: 30 * gigabyte - freeBytes,
+    freeBytes,
     totalInodes: 2_000_000,
     freeInodes: Math.round(2_000_000 * (1 - inodesPercent / 100)),
   };
@@ -61,8 +62,7 @@ export function emptyMachine(): FakeMachine {
     programs: new Map(),
     archives: new Map(),
     probes: new Map(),
-    unusedImageBytes: 0,
-    onPrune: undefined,
+    unmeasured: new Map(),
     restarted: [],
     power: 'on',
     console: [],
@@ -103,10 +103,13 @@ export function openMachine(state: FakeMachine): Machine {
       const names = below(path).map((file) => file.slice(path.length + 1).split('/')[0] ?? '');
       return [...new Set(names)].toSorted();
     },
-    async measureDisk(path) {
-      const disk = state.disks.get(path);
-      if (disk === undefined) throw new Refused(`${path}: no such file or directory`, { code: 'ENOENT' });
-      return { ...disk };
+    async measureDisks(asked) {
+      const unmeasured = asked.flatMap((path) => {
+        const reason = state.unmeasured.get(path) ?? (state.disks.has(path) ? undefined : 'no such file or directory');
+        return reason === undefined ? [] : [{ path, reason }];
+      });
+      const failed = new Set(unmeasured.map(({ path }) => path));
+      return { uses: asked.flatMap((path) => (failed.has(path) ? [] : { ...state.disks.get(path)! })), unmeasured };
     },
     measureMemory: async () => ({ ...state.memory }),
     readBootId: async () => state.bootId,
@@ -133,12 +136,6 @@ export function openMachine(state: FakeMachine): Machine {
     },
     restartUnit: async (unit) => void state.restarted.push(unit),
     powerOff: async () => void (state.power = 'off'),
-    async pruneImages() {
-      const freed = state.unusedImageBytes;
-      state.unusedImageBytes = 0;
-      state.onPrune?.(freed);
-      return freed;
-    },
     say: async (line) => void state.console.push(line),
     notify: async (word) => void state.notified.push(word),
   };

@@ -1,7 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { readDockerRoot } from '../../agent/docker-root.ts';
+import { parseContainerdRoot, readConfiguredRoot } from '../../agent/docker-root.ts';
+import { parseKeepList, readSetting } from '../../agent/kept-images.ts';
+import { removableImages } from '../../agent/images.ts';
 import { readDeparture } from '../../agent/departure/departure.ts';
 import { openMemories } from '../../agent/memories.ts';
 import { readRequest } from '../../agent/request.ts';
@@ -16,7 +18,7 @@ import { parseConfig } from '../../core/config.ts';
 import { faultOfValue } from '../../core/ecs-value.ts';
 import { ConfigError, Refused, StepError, Unavailable } from '../../core/errors.ts';
 import { paths } from '../../core/state.ts';
-import { parseFilesystem, parseMemory } from '../../host/disk.ts';
+import { parseLine, parseMemory } from '../../host/disk.ts';
 import { openFakeHost } from '../fakes/host.ts';
 import { bytes, nastyText, spoiltJson } from './hostile.ts';
 import { holds, orSaysNo } from './property.ts';
@@ -178,7 +180,7 @@ const isPlainError = (error: unknown) => {
 
 holds('whatever df prints, it names a file system or is told to make no sense', df, (printed) => {
   try {
-    expect(parseFilesystem(printed)).toBeTypeOf('string');
+    expect(parseLine(printed.split('\n').at(-1) ?? '').filesystem).toBeTypeOf('string');
   } catch (error) {
     isPlainError(error);
   }
@@ -199,11 +201,24 @@ holds(
   async (text) => {
     const { host } = openFakeHost();
     await host.machine.writeText(paths.dockerConfig, text);
-    const root = await readDockerRoot(host);
+    const root = await readConfiguredRoot(host);
     expect(root).toMatch(/^\/[^\0]*$/);
     expect(root.length).toBeLessThan(4096);
   },
 );
+
+holds("whatever containerd's configuration says, its root is a path or the usual one", nastyText, (text) => {
+  for (const toml of [text, `root = "${text}"`, `root='/x${text}`]) {
+    expect(parseContainerdRoot(toml) ?? '/').toMatch(/^\/[^\0]*$/);
+  }
+});
+
+holds('whatever a list of kept images says, looking for its images ends', nastyText, (text) => {
+  const patterns = [...parseKeepList(text), text, `*${text}*`];
+  const image = { id: 'sha256:1', names: [`app:${text.slice(0, 100)}`], digests: [], createdAt: 0 };
+  expect(removableImages([image], [], { patterns, agentRepositories: [] }).length).toBeLessThanOrEqual(1);
+  expect(typeof (readSetting(text, 'A') ?? '')).toBe('string');
+});
 
 // ---------------------------------------------------------------- our own files
 

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
+import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect } from 'vitest';
@@ -13,7 +14,7 @@ import { openCalls, parseReply } from '../../host/aws/calls.ts';
 import { readLines } from '../../host/aws/lines.ts';
 import { openCloud } from '../../host/aws/open.ts';
 import { verbs, type Verb } from '../../host/aws/verbs.ts';
-import { pruneImages } from '../../host/docker.ts';
+import { openDocker } from '../../host/docker.ts';
 import { openEcsAgent } from '../../host/ecs-introspection.ts';
 import { openMetadata } from '../../host/imds.ts';
 import { openFakeClock } from '../fakes/clock.ts';
@@ -29,7 +30,8 @@ const server = createServer((request, response) => {
   request.resume();
   answer(request, response);
 });
-const socketPath = join(tmpdir(), `ecs-node-fuzz-${process.pid}.sock`);
+const root = join(tmpdir(), `fuzz-${process.pid}`);
+const socketPath = join(root, 'var/run/docker.sock');
 const socketServer = createServer((request, response) => {
   request.resume();
   answer(request, response);
@@ -40,6 +42,7 @@ beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  mkdirSync(dirname(socketPath), { recursive: true });
   socketServer.listen(socketPath);
   await once(socketServer, 'listening');
 });
@@ -48,6 +51,7 @@ afterAll(() => {
     each.closeAllConnections();
     each.close();
   }
+  rmSync(root, { recursive: true, force: true });
 });
 
 interface Reply {
@@ -199,12 +203,34 @@ holds(
 );
 
 holds(
-  "whatever Docker's socket answers, pruning wins a number of bytes, or says no",
-  reply(plain, spoiltJson({ SpaceReclaimed: 5, message: 'no' })),
+  "whatever Docker's socket answers, it is lists of images and containers, or says no",
+  reply(
+    plain,
+    spoiltJson({ Id: 'sha256:1', RepoTags: ['a:1'], ImageID: 'sha256:1', Names: ['/a'], Created: 5 }).map(
+      (text) => `[${text}]`,
+    ),
+  ),
   async (given) => {
     answer = say(given);
-    const won = await orSaysNo(() => pruneImages(socketPath, patient), Unavailable, Refused);
-    if (won !== undefined) expect(won).toBeTypeOf('number');
+    const docker = openDocker(root);
+    for (const { id, names } of (await orSaysNo(() => docker.readImages(patient), Unavailable, Refused)) ?? []) {
+      expect([id, ...names].every((name) => typeof name === 'string')).toBe(true);
+    }
+    for (const { imageId } of (await orSaysNo(() => docker.readContainers(patient), Unavailable, Refused)) ?? []) {
+      expect(imageId).toBeTypeOf('string');
+    }
+    expect(await orSaysNo(() => docker.removeImage('a:1', patient), Unavailable, Refused)).not.toBe('');
+  },
+  { runs: 60 },
+);
+
+holds(
+  'whatever Docker says about itself, its root is a path, or it says no',
+  reply(plain, spoiltJson({ DockerRootDir: '/x', DriverStatus: [['a', 'b']], Containerd: { Address: '/c' } })),
+  async (given) => {
+    answer = say(given);
+    const store = await orSaysNo(() => openDocker(root).readStore(patient), Unavailable, Refused);
+    if (store !== undefined) expect(store.root).toMatch(/^\//);
   },
   { runs: 60 },
 );

@@ -1,11 +1,13 @@
 /** The disk of a node over time: it fills, images can be removed, it is freed, or not. */
 
+import { someImage } from '../fakes/docker.ts';
 import { someDisk } from '../fakes/machine.ts';
+import type { DockerImage } from '../../core/host.ts';
 import { begin, finish } from './causes.ts';
 import type { Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
-/** Percent used, and how much of that are images that nobody uses. */
+/** Percent used, and how much of that are images that no container uses. */
 export interface Disk {
   used: number;
   images: number;
@@ -18,12 +20,30 @@ export function openDisk(region: Region, node: Node): void {
     images: region.chance.between(0, 15),
     inodes: region.chance.happens(0.3),
   };
-  node.machine.onPrune = () => {
-    const { disk } = node;
-    setUsed(region, node, disk.used - disk.images);
-    disk.images = 0;
+  fillWithImages(node, node.disk.images);
+  node.docker.onRemove = ({ names }) => {
+    const { disk, docker } = node;
+    const left = docker.images.filter(isApp).length;
+    const share = names.some((name) => name.startsWith('app:')) ? disk.images / (left + 1) : 0;
+    disk.images -= share;
+    setUsed(region, node, disk.used - share);
   };
   setUsed(region, node, node.disk.used);
+}
+
+/** In how many images the removable part of the disk lies. */
+const apps = 4;
+
+/** Beside the ECS agent's own, which stays. */
+function fillWithImages({ disk, docker }: Node, percent: number): void {
+  disk.images = percent;
+  const others = docker.images.filter((image) => !isApp(image));
+  const removable = Array.from({ length: apps }, (_, at) => someImage(`app:${at}`, 10 + at));
+  docker.images = [...others, ...(percent > 0 ? removable : [])];
+}
+
+function isApp({ names }: DockerImage): boolean {
+  return names.some((name) => name.startsWith('app:'));
 }
 
 /** Keeps the cause in step with the thresholds, as an operator would read them. */
@@ -54,7 +74,7 @@ export function fillUp(region: Region, node: Node): void {
   const to = chance.between(82, 100);
   const stepMs = chance.around(20_000);
   note(region, node, `disk fills to ${Math.round(to)} %`);
-  if (chance.happens(0.5)) node.disk.images = chance.between(0, 40);
+  if (chance.happens(0.5)) fillWithImages(node, chance.between(0, 40));
   const step = () => {
     if (node.phase === 'gone' || region.calm) return;
     setUsed(region, node, node.disk.used + chance.between(1, 12));

@@ -9,6 +9,7 @@ import { openClusterCloud, type FakeContainerInstance } from '../fakes/cloud/clu
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../fakes/cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from '../fakes/cloud/instance.ts';
 import { installerProgram, installerUrl, openOpsWorksCloud } from '../fakes/cloud/opsworks.ts';
+import { openDocker, someDocker, type FakeDocker } from '../fakes/docker.ts';
 import { emptyMachine, openMachine, type FakeMachine } from '../fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../fakes/metadata.ts';
 import { begin, type Cause, type Reason } from './causes.ts';
@@ -21,6 +22,7 @@ export interface Node {
   identity: Identity;
   instance: FakeInstance;
   machine: FakeMachine;
+  docker: FakeDocker;
   metadata: FakeMetadata;
   group: FakeGroup | undefined;
   /** The warm pool that it waits in, or is on its way to. */
@@ -128,6 +130,7 @@ export function openNode(region: Region, number: number): Node {
     identity,
     instance,
     machine,
+    docker: someDocker(),
     metadata: emptyMetadata(identity),
     group: undefined,
     pool: undefined,
@@ -249,6 +252,7 @@ export function openHost(region: Region, node: Node, process: Process, sky: Sky)
     metadata: expose(openMetadata(node.metadata), 'metadata', process, sky),
     machine: expose(openMachine(node.machine), 'machine', process, sky),
     ecsAgent: expose(openEcsAgent(region, node), 'introspection', process, sky),
+    docker: expose(openDocker(node.docker), 'machine', process, sky),
     cloud: guardRecords({
       ...expose(openInstanceCloud(node.instance), 'ec2', process, sky),
       ...expose(

@@ -137,10 +137,13 @@ function befallMachine(verb: string, writesFail: boolean, fate: Fate, chance: Ch
       return { ...fate, fails: new Error('ENOSPC: no space left on device, write'), fault: 'disk refuses' };
     case 'unpack':
     case 'probe':
-    case 'pruneImages':
+    case 'readStore':
+    case 'readImages':
+    case 'readContainers':
+    case 'removeImage':
     case 'restartUnit':
       return befall(chance.pick(['absent', 'hanging', 'slow']), fate, chance);
-    case 'measureDisk':
+    case 'measureDisks':
     case 'run':
       return befall('slow', fate, chance);
     default:

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths, renderState, type Request } from '../../../core/state.ts';
+import { someImage } from '../../fakes/docker.ts';
 import { configOf, lazily, setStage } from './stage.ts';
 
 // Hours pass in seconds, but not on a machine that does five other things.
@@ -97,7 +98,7 @@ describe('the agent', () => {
 
   it('hears a spot notice although every other question hangs, and is DRAINING within two seconds', async () => {
     const { stage, run, agent } = await inService();
-    for (const verb of ['readTargetState', 'readMaintenance', 'measureDisk', 'readRebalanceNotice'])
+    for (const verb of ['readTargetState', 'readMaintenance', 'measureDisks', 'readRebalanceNotice'])
       stage.world.calls.hangs(verb);
     await run(2 * minute);
     const noticed = stage.host.clock.uptime();
@@ -252,19 +253,20 @@ describe('the agent', () => {
 });
 
 describe('a full disk', () => {
-  it('stops new tasks, prunes, and is back in service when that freed it', async () => {
+  it('stops new tasks, removes images, and is back in service when that freed it', async () => {
     const { stage, run, agent } = await inService();
     stage.fillDisk(95);
-    stage.world.machine.unusedImageBytes = 1e9;
-    stage.world.machine.onPrune = () => stage.fillDisk(50);
+    stage.world.docker.images.push(someImage('app:1', 1));
+    stage.world.docker.onRemove = () => stage.fillDisk(50);
     await run(4 * minute);
-    expect(stage.deeds()).toEqual(['queueToLeave', 'drain', 'pruneImages']);
+    expect(stage.deeds()).toEqual(['queueToLeave', 'drain', 'removeImage']);
     expect(stage.own.status).toBe('DRAINING');
     await run(4 * minute);
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.own.attributes.size).toBe(0);
     await run(hour);
-    expect(stage.deeds()).toEqual(['queueToLeave', 'drain', 'pruneImages', 'activate', 'unqueue']);
+    expect(stage.deeds()).toEqual(['queueToLeave', 'drain', 'removeImage', 'activate', 'unqueue']);
+    expect(stage.world.docker.images.flatMap(({ names }) => names)).toEqual(['amazon/amazon-ecs-pause:0.1.0']);
     await agent.stop();
   });
 
@@ -276,7 +278,6 @@ describe('a full disk', () => {
     expect(stage.deeds()).toEqual([
       'queueToLeave',
       'drain',
-      'pruneImages',
       'drain',
       'deregister',
       'tagSelf',
@@ -298,15 +299,16 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('is treated only for a few nodes of the fleet at the same time; the others tidy up and wait', async () => {
+  it('is treated only for a few nodes of the fleet at the same time; the others remove images and wait', async () => {
     const { stage, run, agent } = await inService(lazily());
+    stage.world.docker.images.push(someImage('app:1', 1));
     for (let n = 0; n < 29; n++) stage.world.cluster.addInstance();
     const others = stage.world.cluster.instances.filter((instance) => instance !== stage.own).slice(0, 5);
     for (const other of others) other.attributes.set('ecs-node.leave.disk', '1');
     stage.fillDisk(95);
     await run(2 * hour);
     expect(stage.own.status).toBe('ACTIVE');
-    expect(stage.deeds()).toContain('pruneImages');
+    expect(stage.deeds()).toContain('removeImage');
     expect(stage.deeds()).not.toContain('drain');
     // The third place of thirty nodes at 10 % may go.
     for (const other of others.slice(2)) other.attributes.clear();
@@ -318,10 +320,11 @@ describe('a full disk', () => {
   // The call took half a minute: another node had looked meanwhile and gone, and the late one, whose place was the earlier one, went, too.
   it('does not go from a place in the queue that it was given too late, and takes another one', async () => {
     const { stage, run, agent } = await inService();
+    stage.world.docker.images.push(someImage('app:1', 1));
     stage.world.calls.delays('queueToLeave', 24_000, 1);
     stage.fillDisk(95);
     await run(5 * minute);
-    expect(stage.deeds().slice(0, 5)).toEqual(['queueToLeave', 'unqueue', 'pruneImages', 'queueToLeave', 'drain']);
+    expect(stage.deeds().slice(0, 5)).toEqual(['queueToLeave', 'unqueue', 'removeImage', 'queueToLeave', 'drain']);
     await agent.stop();
   });
 

@@ -40,7 +40,7 @@ describe('metrics', () => {
   });
 
   it('are numbers that CloudWatch takes, even of a disk or a memory of nothing', () => {
-    const nothing = { ...sample.disks[0]!, totalBytes: 0, freeBytes: 0, totalInodes: 0, freeInodes: 0 };
+    const nothing = { ...sample.disks[0]!, totalBytes: 0, usedBytes: 0, freeBytes: 0, totalInodes: 0, freeInodes: 0 };
     const memory = { totalBytes: 0, availableBytes: 0, swapTotalBytes: 0, swapFreeBytes: 0 };
     for (const { value } of metricsOf({ ...sample, disks: [nothing], memory })) expect(value).toBe(0);
   });
@@ -60,7 +60,7 @@ describe('publishing', () => {
 
   it('is one call every five minutes, the first soon after the start, each file system once', async () => {
     const { host, world } = setStage(config);
-    world.machine.files.set('/etc/docker/daemon.json', '{"data-root": "/data/docker"}');
+    world.docker.store = { root: '/data/docker', imagesInContainerd: false };
     world.machine.disks.set('/data/docker', { ...someDisk('/data/docker'), mountPath: '/data' });
     void publishMetrics(host, config, () => undefined, never).catch(() => {});
     await world.clock.run(31_000);
@@ -77,7 +77,8 @@ describe('publishing', () => {
     const { host, world } = setStage(config);
     world.calls.fails('publish', new Unavailable('throttled'), 2);
     world.calls.fails('readMembership', new Unavailable('throttled'), 1);
-    world.calls.fails('measureDisk', new Unavailable('df hangs'));
+    world.calls.fails('measureDisks', new Unavailable('no df'), 1);
+    world.machine.unmeasured.set('/', 'its file system still hangs');
     void publishMetrics(host, config, () => undefined, never).catch(() => {});
     await world.clock.run(3_600_000);
     expect(world.published.length).toBeGreaterThan(8);

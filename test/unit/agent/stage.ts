@@ -57,7 +57,7 @@ const deeds = new Set([
   'powerOff',
   'publish',
   'deregister',
-  'pruneImages',
+  'removeImage',
   'restartUnit',
   'clearTerminationProtection',
   'run',

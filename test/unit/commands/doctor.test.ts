@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { renderDiagnosis } from '../../../commands/doctor.ts';
 import type { Diagnosis, Patient } from '../../../commands/doctor/check.ts';
 import { checks } from '../../../commands/doctor/checks.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { Refused } from '../../../core/errors.ts';
 import type { Examination, Verdict } from '../../../host/aws/examine/examination.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
@@ -18,13 +18,13 @@ function openPatient(change: Partial<Patient> = {}): { patient: Patient; world: 
   const { host, world } = openFakeHost();
   world.joinCluster();
   world.machine.programs.set('/usr/bin/systemctl', () => ({ code: 0, tail: 'enabled\n' }));
-  const { machine, metadata, clock, ecsAgent } = host;
+  const { machine, metadata, clock, ecsAgent, docker } = host;
   const patient = {
     machine,
     metadata,
     clock,
     ecsAgent,
-    pingDocker: async () => {},
+    docker,
     identity: { ...host.identity, role: 'node' },
     identityTrouble: undefined,
     config: plainConfig(),
@@ -134,10 +134,10 @@ test.each<[string, string, (world: World, patient: Patient) => void, RegExp]>([
   [
     'a Docker that does not answer',
     'Docker',
-    (_, patient) => (patient.pingDocker = () => Promise.reject(new Unavailable('Docker does not listen'))),
+    (world) => (world.docker.state = 'dead'),
     /Docker does not listen.*systemctl status docker/,
   ],
-  ['a full disk', 'disk', (world) => fill(world, 95, 10), /95 % of 30 GiB.*docker system prune/],
+  ['a full disk', 'disk', (world) => fill(world, 95, 10), /95 % of 30 GiB.*docker system df/],
   ['a disk without inodes', 'disk', (world) => fill(world, 20, 99), /99 % of its inodes/],
   [
     'a unit that is disabled',

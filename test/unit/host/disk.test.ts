@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { Unavailable } from '../../../core/errors.ts';
-import { parseFilesystem, parseMemory } from '../../../host/disk.ts';
+import type { Machine } from '../../../core/host.ts';
+import { parseLine, parseMemory } from '../../../host/disk.ts';
 import { openMachine } from '../../../host/machine.ts';
 
 /** A machine whose `df` prints what a test says. */
@@ -17,51 +17,110 @@ function nodeWithDf(script: string) {
   return openMachine(root, {});
 }
 
-const df = (line: string) => `echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'; echo '${line}'`;
+const header = 'Filesystem 1024-blocks Used Available Capacity Mounted on';
+const df = (...lines: string[]) => [header, ...lines].map((line) => `echo '${line}'`).join('; ');
 
-test('measures what df says: the name, the mount point and the bytes under Available', async () => {
+async function measureOne(machine: Machine, path: string) {
+  const { uses, unmeasured } = await machine.measureDisks([path]);
+  expect(unmeasured).toEqual([]);
+  return uses[0]!;
+}
+
+test('measures what df says: the name, the mount point, the bytes under Used and Available', async () => {
   const [, line = ''] = execFileSync('df', ['-Pk', tmpdir()], { encoding: 'utf8' }).split('\n');
-  const [filesystem, total, , available, , mountPath] = line.split(/\s+/);
-  const use = await openMachine('/', {}).measureDisk(tmpdir());
+  const [filesystem, total, used, available, , mountPath] = line.split(/\s+/);
+  const use = await measureOne(openMachine('/', {}), tmpdir());
   expect(use).toMatchObject({ path: tmpdir(), filesystem, mountPath, totalBytes: Number(total) * 1024 });
   // Others write to the same disk meanwhile.
   expect(Math.abs(use.freeBytes / 1024 - Number(available))).toBeLessThan(Number(total) / 100);
+  expect(Math.abs(use.usedBytes / 1024 - Number(used))).toBeLessThan(Number(total) / 100);
   expect(use.freeInodes).toBeGreaterThan(0);
   expect(use.freeInodes).toBeLessThan(use.totalInodes);
 });
 
 test('a folder that is not there yet lies on the disk of its parent', async () => {
   const machine = openMachine('/', {});
-  const { mountPath } = await machine.measureDisk(tmpdir());
-  expect(await machine.measureDisk(join(tmpdir(), 'not/there/yet'))).toMatchObject({ mountPath });
+  const { mountPath } = await measureOne(machine, tmpdir());
+  const there = join(tmpdir(), 'not/there/yet');
+  // The second time it is measured apart from the others.
+  for (const _ of [1, 2]) {
+    const { uses } = await machine.measureDisks([tmpdir(), there]);
+    expect(uses.map((use) => [use.path, use.mountPath])).toEqual([
+      [tmpdir(), mountPath],
+      [there, mountPath],
+    ]);
+  }
+});
+
+test('all paths are measured by one df', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'disk-'));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  const machine = nodeWithDf(`echo "$@" >> ${root}/asked; ${df('/dev/a 10 1 9 10% /', '/dev/b 20 1 19 5% /data 1')}`);
+  const { uses } = await machine.measureDisks(['/', '/var']);
+  expect(uses.map(({ filesystem, mountPath }) => [filesystem, mountPath])).toEqual([
+    ['/dev/a', '/'],
+    ['/dev/b', '/data 1'],
+  ]);
+  expect(readFileSync(`${root}/asked`, 'utf8').split('\n')).toHaveLength(2);
 });
 
 test('keeps the blocks reserved for root out of what is free', async () => {
-  const use = await nodeWithDf(df('/dev/nvme0n1p1 1000 400 550 43% /')).measureDisk('/var/lib/docker');
+  const use = await measureOne(nodeWithDf(df('/dev/nvme0n1p1 1000 400 550 43% /')), '/var/lib/docker');
   expect(use).toMatchObject({
     path: '/var/lib/docker',
     filesystem: '/dev/nvme0n1p1',
     mountPath: '/',
     totalBytes: 1_024_000,
+    usedBytes: 409_600,
     freeBytes: 563_200,
   });
 });
 
 test.each([
-  ['fails', 'echo "df: /: Input/output error" >&2; exit 1'],
-  ['prints nothing', 'true'],
-  ['prints something new', df('/dev/x a b c d /')],
-  ['knows no size', df('proc 0 0 0 - /proc')],
-])('a df that %s is "could not tell", and never a full disk', async (_, script) => {
-  await expect(nodeWithDf(script).measureDisk('/')).rejects.toThrow(Unavailable);
+  ['fails', 'echo "df: /: Input/output error" >&2; exit 1', 'df: /: Input/output error'],
+  ['prints nothing', 'true', 'df printed ""'],
+  ['prints something new', df('/dev/x a b c d /'), 'df printed'],
+  ['knows no size', df('proc 0 0 0 - /proc'), 'df printed something unexpected'],
+])('a df that %s is "could not be measured", and never a full disk', async (_, script, reason) => {
+  const { uses, unmeasured } = await nodeWithDf(script).measureDisks(['/']);
+  expect(uses).toEqual([]);
+  expect(unmeasured).toEqual([{ path: '/', reason: expect.stringContaining(reason) as string }]);
 });
 
+// A stale NFS handle: `df` prints the other lines and exits with 1.
+test('a path with a stale handle does not hide the others, the first time and later', async () => {
+  const machine = nodeWithDf(
+    `for path; do case $path in */stale) stale=1; echo "df: $path: Stale file handle" >&2;; esac; done
+     if [ "$#" -gt 3 ] || [ -z "$stale" ]; then ${df('/dev/a 10 1 9 10% /')}; fi
+     exit \${stale:-0}`,
+  );
+  for (const _ of [1, 2]) {
+    const { uses, unmeasured } = await machine.measureDisks(['/', '/mnt/stale']);
+    expect(uses.map(({ path }) => path)).toEqual(['/']);
+    expect(unmeasured).toEqual([{ path: '/mnt/stale', reason: expect.stringMatching(/Stale file handle/) as string }]);
+  }
+});
+
+test('a path whose df hangs does not hide the others, and is not asked again until that df has ended', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'disk-'));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  // A child of its own keeps df's output open, as a program does that not even SIGKILL ends.
+  const machine = nodeWithDf(
+    `case "$*" in */mnt/share*) echo "$@" >> ${root}/hung; sleep 60;; esac; ${df('/dev/a 10 1 9 10% /')}`,
+  );
+  const began = Date.now();
+  const first = await machine.measureDisks(['/', '/mnt/share']);
+  expect(Date.now() - began).toBeLessThan(12_000);
+  expect(first.uses.map(({ path }) => path)).toEqual(['/']);
+  expect(first.unmeasured).toEqual([{ path: '/mnt/share', reason: 'df has not answered within 5 s' }]);
+}, 20_000);
+
 test.each([
-  ['/dev/nvme0n1p1', '/dev/nvme0n1p1     31444972 4611708 26833264      15% /'],
-  ['//server/share 1', '//server/share 1     31444972 4611708 26833264      15% /mnt/share 1'],
-  ['overlay', 'overlay 10 20 -10 200% /var/lib/docker/x'],
-])('finds the name %s in a line of df', (name, line) => {
-  expect(parseFilesystem(`Filesystem 1024-blocks Used Available Capacity Mounted on\n${line}\n`)).toBe(name);
+  ['/dev/nvme0n1p1', '/', '/dev/nvme0n1p1     31444972 4611708 26833264      15% /'],
+  ['//server/share 1', '/mnt/share 1', '//server/share 1     31444972 4611708 26833264      15% /mnt/share 1'],
+  ['overlay', '/var/lib/docker/x', 'overlay 10 20 -10 200% /var/lib/docker/x'],
+])('finds the name %s and the mount point %s in a line of df', (filesystem, mountPath, line) => {
+  expect(parseLine(line)).toMatchObject({ filesystem, mountPath });
 });
 
 test('reads memory and swap, and does not take a missing figure for zero', async () => {

@@ -81,39 +81,6 @@ test('writes one line to the console, and nothing that could steer a terminal', 
   expect(read('dev/console')).toBe('failed:  [2J root login:\r\n');
 });
 
-test('removes every image that no container uses, and tells how much that won', async () => {
-  const { machine, root } = node();
-  const answers = [
-    { body: JSON.stringify({ ImagesDeleted: [{ Deleted: 'sha256:1' }], SpaceReclaimed: 12_345 }) },
-    { body: JSON.stringify({ ImagesDeleted: null, SpaceReclaimed: 0 }) },
-  ];
-  const { asked } = await serve(() => answers.shift(), join(root, 'var/run/docker.sock'));
-  expect(await machine.pruneImages(patient)).toBe(12_345);
-  expect(await machine.pruneImages(patient)).toBe(0);
-  const { method, path } = asked[0]!;
-  expect(method).toBe('POST');
-  expect(decodeURIComponent(path)).toBe('/images/prune?filters={"dangling":["false"]}');
-});
-
-test.each([
-  [
-    'a prune that runs already',
-    { status: 409, body: '{"message":"a prune operation is already running"}' },
-    Unavailable,
-  ],
-  ['a daemon in trouble', { status: 500, body: '{"message":"no space left"}' }, Unavailable],
-  ['something that is not Docker', { status: 200, body: '<html>' }, Unavailable],
-  ['a daemon that forbids it', { status: 403, body: '{"message":"authorization denied"}' }, Refused],
-])('pruning against %s says so', async (_, reply, Kind) => {
-  const { machine, root } = node();
-  await serve(() => reply, join(root, 'var/run/docker.sock'));
-  await expect(machine.pruneImages(patient)).rejects.toThrow(Kind);
-});
-
-test('without Docker pruning may work later', async () => {
-  await expect(node().machine.pruneImages(patient)).rejects.toThrow(/Docker does not listen/);
-});
-
 test('a probe tells the status and waits for no body', async () => {
   const { machine } = node();
   const { url } = await serve((_, response) => {

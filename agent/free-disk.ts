@@ -1,0 +1,112 @@
+/** Frees the disk on which Docker's images lie: removes unused images, one by one, until the disk is clear. */
+
+import type { Config } from '../core/config.ts';
+import { Unavailable, messageOf } from '../core/errors.ts';
+import type { DockerImage, Host } from '../core/host.ts';
+import type { WatchedPaths } from './docker-root.ts';
+import { isClear } from './fullness.ts';
+import { referencesOf, removableImages, stoppedHolders } from './images.ts';
+import { readCachingBehavior, readKept } from './kept-images.ts';
+
+/** XFS gives blocks back in the background: measured at once, the disk would look full and the next image would go too. */
+const settleMs = 1_000;
+
+/** A task that is starting may need an image that no container uses yet. It has its container within seconds, or hangs. */
+const startingMs = 20_000;
+
+/** Between two looks at tasks that are starting. */
+const lookMs = 1_000;
+
+/** As many names as a person reads. */
+const maxTold = 20;
+
+/** Throws nothing but the signal's reason: a full disk is what Docker fails on, and the node goes on to leave. */
+export async function freeDisk(host: Host, config: Config, watched: WatchedPaths, signal: AbortSignal): Promise<void> {
+  const { log } = host;
+  try {
+    const caching = await readCachingBehavior(host, config);
+    if (caching !== undefined) {
+      const reason = `ECS_IMAGE_PULL_BEHAVIOR=${caching}: the ECS agent counts on images that it has pulled before`;
+      log.warn('images not removed', { reason });
+      return;
+    }
+    if (await isStoreClear(host, config, watched, signal)) {
+      log.info('images not removed', { reason: "the disk that is full is not the one with Docker's images" });
+      return;
+    }
+    await waitForStartingTasks(host, signal);
+    await removeUntilClear(host, config, watched, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('images not removed', { error: messageOf(error) });
+  }
+}
+
+async function removeUntilClear(host: Host, config: Config, watched: WatchedPaths, signal: AbortSignal): Promise<void> {
+  const { docker, log, clock } = host;
+  const kept = await readKept(host, config);
+  const tried = new Set<string>();
+  for (;;) {
+    // Anew for each image: a task may have started meanwhile.
+    const containers = await docker.readContainers(signal);
+    const next = removableImages(await docker.readImages(signal), containers, kept).find(({ id }) => !tried.has(id));
+    if (next === undefined) {
+      const holders = stoppedHolders(containers).map(({ name }) => name);
+      log.warn('no image is left to remove', {
+        removed: tried.size,
+        ...(holders.length > 0 && {
+          stoppedContainers: holders.slice(0, maxTold),
+          hint: `${holders.length} stopped containers hold their images; ECS removes them after ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION`,
+        }),
+      });
+      return;
+    }
+    tried.add(next.id);
+    await remove(host, next, signal);
+    await clock.sleep(settleMs, signal);
+    if (await isStoreClear(host, config, watched, signal)) {
+      log.info('the disk is clear', { removed: tried.size });
+      return;
+    }
+  }
+}
+
+async function remove({ docker, log }: Host, image: DockerImage, signal: AbortSignal): Promise<void> {
+  const { id, names } = image;
+  try {
+    const outcomes = [];
+    for (const reference of referencesOf(image)) outcomes.push(await docker.removeImage(reference, signal));
+    const outcome = outcomes.find((word) => word === 'in use') ?? 'removed';
+    log.info(outcome === 'removed' ? 'image removed' : 'image is in use', { id, names });
+  } catch (error) {
+    signal.throwIfAborted();
+    // One image that cannot be removed does not keep the others.
+    log.warn('image not removed', { id, names, error: messageOf(error) });
+  }
+}
+
+/** Throws Unavailable where it cannot be told: no image goes for a disk that may be clear. */
+async function isStoreClear(
+  host: Host,
+  { disk }: Config,
+  watched: WatchedPaths,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { images } = await watched.readRoots(host, signal);
+  const { uses, unmeasured } = await host.machine.measureDisks([images]);
+  const [use] = uses;
+  if (use === undefined) throw new Unavailable(`${images} could not be measured: ${unmeasured[0]?.reason ?? ''}`);
+  return isClear(use, disk.clearPercent);
+}
+
+/** Returns after `startingMs` at the latest: a task that cannot start for want of space would keep the disk full. */
+async function waitForStartingTasks({ ecsAgent, clock }: Host, signal: AbortSignal): Promise<void> {
+  const until = clock.uptime() + startingMs;
+  while (clock.uptime() < until) {
+    const tasks = await ecsAgent.readTasks(signal).catch(() => undefined);
+    signal.throwIfAborted();
+    const isStarting = tasks?.some((task) => task.desiredStatus === 'RUNNING' && task.knownStatus !== 'RUNNING');
+    if (isStarting !== true) return;
+    await clock.sleep(lookMs, signal);
+  }
+}

@@ -1,0 +1,94 @@
+/** Pure: which of Docker's images may be removed to free a disk, and in which order. */
+
+import type { DockerContainer, DockerImage } from '../core/host.ts';
+
+/**
+ * The ECS agent loads these from files when it starts; no registry has them. Without them a task in awsvpc mode, with Service
+ * Connect or with an EBS volume fails until the agent is restarted (amazon-ecs-agent: agent/config/config.go,
+ * agent/engine/serviceconnect/manager_linux.go, ecs-agent/manageddaemon). Compared with the last part of a repository.
+ */
+const agentRepositories: readonly string[] = [
+  'amazon-ecs-agent',
+  'amazon-ecs-pause',
+  'ecs-service-connect-agent',
+  'ebs-csi-driver',
+  'aws-ebs-csi-driver',
+];
+
+/** Names of images that stay. */
+export interface Kept {
+  /** As a person writes them: NAME, NAME:TAG, NAME@DIGEST or an id; `*` stands for any characters. */
+  patterns: readonly string[];
+  /** Further images that the ECS agent loads itself, by the last part of their repository. */
+  agentRepositories: readonly string[];
+}
+
+/**
+ * Oldest first, but images that no registry is known to hold come last: nothing may be able to bring them back.
+ * Images that a container uses, running or stopped, and images that are kept are not among them.
+ */
+export function removableImages(
+  images: readonly DockerImage[],
+  containers: readonly DockerContainer[],
+  kept: Kept,
+): DockerImage[] {
+  const used = new Set(containers.map(({ imageId }) => imageId));
+  const isKept = openKept(kept);
+  return images
+    .filter((image) => !used.has(image.id) && !isKept(image))
+    .toSorted(
+      (a, b) => Number(isLocal(a)) - Number(isLocal(b)) || a.createdAt - b.createdAt || a.id.localeCompare(b.id),
+    );
+}
+
+/** It was loaded or built here. An image that has lost its names is needed by nobody. */
+function isLocal({ names, digests }: DockerImage): boolean {
+  return names.length > 0 && digests.length === 0;
+}
+
+/** Stopped containers whose image no running container needs: they alone hold it on the disk. */
+export function stoppedHolders(containers: readonly DockerContainer[]): DockerContainer[] {
+  const isStopped = ({ state }: DockerContainer) => state === 'exited' || state === 'dead';
+  const needed = new Set(containers.filter((container) => !isStopped(container)).map(({ imageId }) => imageId));
+  return containers.filter((container) => isStopped(container) && !needed.has(container.imageId));
+}
+
+/** By name where it has several: by its id Docker refuses to remove it. */
+export function referencesOf({ id, names }: DockerImage): readonly string[] {
+  return names.length > 1 ? names : [id];
+}
+
+function openKept(kept: Kept): (image: DockerImage) => boolean {
+  const matchers = kept.patterns.map(openPattern);
+  const agents = new Set([...agentRepositories, ...kept.agentRepositories]);
+  return ({ id, names, digests }) => {
+    const own = [...names, ...digests].map(shorten);
+    if (own.some((name) => agents.has(lastPart(splitName(name).repository)))) return true;
+    return matchers.some((matches) => matches(id) || own.some(matches));
+  };
+}
+
+/** A pattern without tag and digest means all of that repository. */
+function openPattern(pattern: string): (name: string) => boolean {
+  const wanted = shorten(pattern);
+  const { tag } = splitName(wanted);
+  const isId = /^sha256:[0-9a-f*]+$/.test(wanted);
+  const text = wanted.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^\\n]*');
+  const expression = new RegExp(isId ? `^${text}` : `^${text}${tag === undefined ? '([:@].*)?' : ''}$`);
+  return (name) => expression.test(name);
+}
+
+/** Docker Hub's own names have a short form, which Docker lists. */
+function shorten(name: string): string {
+  return name.replace(/^(index\.)?docker\.io\//, '').replace(/^library\//, '');
+}
+
+/** A colon before the last slash belongs to a registry's port. */
+function splitName(name: string): { repository: string; tag: string | undefined } {
+  const [, repository = name, tag] = /^(.*?)((?::[^/:@]*)?(?:@.*)?)$/.exec(name) ?? [];
+  return { repository, tag: tag === '' ? undefined : tag };
+}
+
+function lastPart(repository: string): string {
+  return repository.slice(repository.lastIndexOf('/') + 1);
+}

@@ -1,0 +1,64 @@
+/** Which images stay on this node whatever its disk says: by the configuration, the image's builder and the ECS agent. */
+
+import type { Config } from '../core/config.ts';
+import type { Host } from '../core/host.ts';
+import { paths } from '../core/state.ts';
+import type { Kept } from './images.ts';
+
+/** Throws when one of the lists cannot be read: an image that it names must not be removed for that. */
+export async function readKept(
+  { machine }: Pick<Host, 'machine'>,
+  { disk, ecs }: Pick<Config, 'disk' | 'ecs'>,
+): Promise<Kept> {
+  const lists = (await machine.list(paths.keepImages)).filter((name) => name.endsWith('.list'));
+  const texts = await Promise.all(lists.map((name) => machine.readText(`${paths.keepImages}/${name}`)));
+  const agentConfig = (await machine.readText(paths.ecsConfig)) ?? '';
+  // The ECS agent's own list of images that it must not remove, separated by commas.
+  const excluded = [readSetting(agentConfig, exclusions), ecs.settings[exclusions]];
+  return {
+    patterns: [
+      ...disk.keepImages,
+      ...texts.flatMap((text) => parseKeepList(text ?? '')),
+      ...excluded.flatMap((names) => (names ?? '').split(',')).flatMap((name) => name.trim() || []),
+    ],
+    agentRepositories: await machine.list(paths.agentDaemons),
+  };
+}
+
+const exclusions = 'ECS_EXCLUDE_UNTRACKED_IMAGE';
+const pullBehavior = 'ECS_IMAGE_PULL_BEHAVIOR';
+
+/** One name a line; what follows a `#` is a comment. */
+export function parseKeepList(text: string): string[] {
+  return text.split(/\r?\n/).flatMap((line) => line.replace(/#.*/, '').trim() || []);
+}
+
+/**
+ * With `once` the ECS agent does not pull an image again that it has pulled before: without it every later task with that image
+ * fails, also after a restart of the agent. With `prefer-cached` a later pull may bring another image than the one that was
+ * cached on purpose; the ECS agent removes none either. Undefined: images may be removed.
+ */
+export async function readCachingBehavior(
+  { machine }: Pick<Host, 'machine'>,
+  { ecs }: Pick<Config, 'ecs'>,
+): Promise<'once' | 'prefer-cached' | undefined> {
+  const inFile = readSetting((await machine.readText(paths.ecsConfig)) ?? '', pullBehavior);
+  for (const value of [inFile, ecs.settings[pullBehavior]]) {
+    const behavior = value?.trim().toLowerCase();
+    if (behavior === 'once' || behavior === 'prefer-cached') return behavior;
+  }
+  return undefined;
+}
+
+/** The last assignment counts, as for systemd and ecs-init. */
+export function readSetting(ecsConfig: string, name: string): string | undefined {
+  const lines = ecsConfig.split(/\r?\n/).flatMap((line) => {
+    const at = line.indexOf('=');
+    const key = line
+      .slice(0, Math.max(0, at))
+      .replace(/^\s*(export\s+)?/, '')
+      .trim();
+    return key === name ? [line.slice(at + 1).trim()] : [];
+  });
+  return lines.at(-1)?.replace(/^(["'])(.*)\1$/, '$2');
+}

@@ -1,0 +1,113 @@
+import { describe, expect, it, test } from 'vitest';
+import { referencesOf, removableImages, stoppedHolders } from '../../../agent/images.ts';
+import { parseKeepList, readCachingBehavior, readKept, readSetting } from '../../../agent/kept-images.ts';
+import { paths } from '../../../core/state.ts';
+import { someImage } from '../../fakes/docker.ts';
+import { openFakeHost } from '../../fakes/host.ts';
+import { configOf } from './stage.ts';
+
+const nothing = { patterns: [], agentRepositories: [] };
+const names = (images: readonly { names: readonly string[] }[]) => images.map((image) => image.names[0]);
+
+describe('which images may go', () => {
+  it('the oldest first, and none that a container uses, running or stopped', () => {
+    const images = [someImage('app:3', 3), someImage('app:1', 1), someImage('app:2', 2), someImage('run:1', 1)];
+    const containers = [
+      { name: 'a', imageId: images[3]!.id, state: 'running' },
+      { name: 'b', imageId: images[2]!.id, state: 'exited' },
+    ];
+    expect(names(removableImages(images, containers, nothing))).toEqual(['app:1', 'app:3']);
+  });
+
+  it.each([
+    'amazon/amazon-ecs-pause:0.1.0',
+    'amazon/amazon-ecs-pause:0.2.0',
+    'amazon/amazon-ecs-agent:latest',
+    'public.ecr.aws/ecs/amazon-ecs-agent:v1.106.1',
+    'ecs-service-connect-agent:interface-v1',
+    'ebs-csi-driver:latest',
+    'next-daemon:latest',
+  ])('never %s, which the ECS agent loads itself and no registry has', (name) => {
+    const kept = { patterns: [], agentRepositories: ['next-daemon'] };
+    expect(removableImages([someImage(name, 1)], [], kept)).toEqual([]);
+  });
+
+  it('an image that no registry is known to hold goes last, one without a name does not', () => {
+    const local = { ...someImage('loaded:1', 1), digests: [] };
+    const unnamed = { ...someImage('old:1', 2), names: [], digests: [] };
+    expect(removableImages([local, someImage('app:1', 3), unnamed], [], nothing).map(({ id }) => id)).toEqual([
+      unnamed.id,
+      someImage('app:1', 3).id,
+      local.id,
+    ]);
+  });
+
+  it.each([
+    ['app', ['app:1', 'app:2', 'docker.io/library/app:1'], ['app-two:1', 'team/app:1']],
+    ['app:1', ['app:1'], ['app:11', 'app:2']],
+    ['docker.io/library/app:1', ['app:1'], ['app:2']],
+    [
+      'registry.example.com:5000/base/*',
+      ['registry.example.com:5000/base/jre:17'],
+      ['registry.example.com:5000/app:1'],
+    ],
+    ['*/base:*', ['a/base:1', 'b/c/base:2'], ['base2:1']],
+    ['app@sha256:6170', ['app:1'], ['app:2']],
+  ])('the pattern %s keeps what it names and nothing else', (pattern, stay, go) => {
+    const images = [...stay, ...go].map((name) =>
+      pattern.includes('@') && stay.includes(name) ? { ...someImage(name, 1), digests: [pattern] } : someImage(name, 1),
+    );
+    expect(new Set(names(removableImages(images, [], { patterns: [pattern], agentRepositories: [] })))).toEqual(
+      new Set(go),
+    );
+  });
+
+  it('an image that is kept under one of its names is kept under all', () => {
+    const both = { ...someImage('app:1', 1), names: ['app:1', 'base:1'] };
+    expect(removableImages([both], [], { patterns: ['base'], agentRepositories: [] })).toEqual([]);
+    const { id } = someImage('app:1', 1);
+    expect(removableImages([both], [], { patterns: [id.slice(0, 20)], agentRepositories: [] })).toEqual([]);
+  });
+
+  it('one with several names goes name by name, since Docker refuses its id', () => {
+    expect(referencesOf({ ...someImage('app:1', 1), names: ['app:1', 'app:2'] })).toEqual(['app:1', 'app:2']);
+    expect(referencesOf(someImage('app:1', 1))).toEqual([someImage('app:1', 1).id]);
+  });
+
+  it('a stopped container is told when it alone holds its image', () => {
+    const containers = [
+      { name: 'old', imageId: 'a', state: 'exited' },
+      { name: 'busy', imageId: 'b', state: 'exited' },
+      { name: 'runs', imageId: 'b', state: 'running' },
+      { name: 'paused', imageId: 'c', state: 'paused' },
+    ];
+    expect(stoppedHolders(containers).map(({ name }) => name)).toEqual(['old']);
+  });
+});
+
+test("images are kept by the configuration, by the image's builder and by the ECS agent's own exclusions", async () => {
+  const { host, world } = openFakeHost();
+  world.machine.files.set(`${paths.keepImages}/base.list`, '# pulled by Packer\nbase:1 \r\n\nregistry/x # why\n');
+  world.machine.files.set(`${paths.keepImages}/README`, 'not a list');
+  world.machine.files.set(paths.ecsConfig, 'ECS_EXCLUDE_UNTRACKED_IMAGE=a:1, b:2\n');
+  world.machine.files.set(`${paths.agentDaemons}/ebs-csi-driver/ebs-csi-driver.tar`, '');
+  expect(await readKept(host, configOf({ disk: { keepImages: ['mine'] } }))).toEqual({
+    patterns: ['mine', 'base:1', 'registry/x', 'a:1', 'b:2'],
+    agentRepositories: ['ebs-csi-driver'],
+  });
+  expect(parseKeepList('')).toEqual([]);
+});
+
+test.each([
+  ['ECS_IMAGE_PULL_BEHAVIOR=once\n', {}, 'once'],
+  ['A=b\r\n  ECS_IMAGE_PULL_BEHAVIOR = "prefer-cached"\r\n', {}, 'prefer-cached'],
+  ['ECS_IMAGE_PULL_BEHAVIOR=once\nECS_IMAGE_PULL_BEHAVIOR=default\n', {}, undefined],
+  ['# ECS_IMAGE_PULL_BEHAVIOR=once\nECS_IMAGE_PULL_BEHAVIOR=always\n', {}, undefined],
+  ['', { ECS_IMAGE_PULL_BEHAVIOR: 'once' }, 'once'],
+  ['', {}, undefined],
+])('of %j and %j it follows that images are pulled %s', async (text, settings, expected) => {
+  const { host, world } = openFakeHost();
+  if (text !== '') world.machine.files.set(paths.ecsConfig, text);
+  expect(await readCachingBehavior(host, configOf({ ecs: { settings } }))).toBe(expected);
+  expect(readSetting(text, 'NOT_THERE')).toBeUndefined();
+});
