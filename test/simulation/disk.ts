@@ -56,9 +56,11 @@ export function setUsed(region: Region, node: Node, used: number): void {
   for (const path of ['/', '/var/lib/docker']) machine.disks.set(path, { ...someDisk('/', bytes, inodes), path });
   // As many good checks as bad ones end it; one that hangs costs its deadline of 30 s, and the next comes an interval later.
   const unseenMs = (checks * checkSeconds + (now - node.truth.faultAt < 300_000 ? checkSeconds + 30 : 0)) * 1000;
-  if (disk.used >= fullPercent || (disk.used >= clearPercent && isBegun(node, now - unseenMs)))
+  // `df` rounds up, and thresholds are compared with what it says.
+  const shown = Math.ceil(disk.used);
+  if (shown >= fullPercent || (shown >= clearPercent && isBegun(node, now - unseenMs)))
     begin(node, 'disk', now, unseenMs);
-  else if (disk.used < clearPercent) finish(node, 'disk', now);
+  else if (shown < clearPercent) finish(node, 'disk', now);
 }
 
 /** It was full then or later: nearly full is enough to go on with what was begun, though not to begin. */
