@@ -1,7 +1,7 @@
 /** The rest of the node's life, put together: joins, watches, publishes, leaves; ends when told to, or when the node has left. */
 
 import type { Config } from '../core/config.ts';
-import { Refused, messageOf } from '../core/errors.ts';
+import { Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import type { DepartureState } from '../core/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
@@ -193,7 +193,7 @@ async function cannotJoin(
   const reason = messageOf(error);
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
-  if (!(error instanceof Refused) || config.bootstrap.onFailure === 'keep') return;
+  if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
   // Whoever has drained it by hand wants to look at it.
   if (memories.wanted()?.cause === 'operator') return;
   if (options.mayDie !== undefined && !(await options.mayDie(signal, sighting))) return;

@@ -1,7 +1,8 @@
 /** Waits until ECS has this node in service and the configured checks pass, and completes the launch hook. */
 
 import type { Config } from '../core/config.ts';
-import { Refused, Unavailable, isDenied, messageOf } from '../core/errors.ts';
+import { isLethal } from '../core/essentials.ts';
+import { Refused, Unavailable, Unfit, messageOf } from '../core/errors.ts';
 import type { Host, LocalAgent } from '../core/host.ts';
 import { pauseAfter, spread, within } from '../core/patience.ts';
 import { redact } from '../core/secrets.ts';
@@ -29,8 +30,8 @@ const quietMs = 10_000;
 const hooksMs = 600_000;
 
 /**
- * Resolves when the node is in service. Throws Refused when it cannot be: another cluster, or not within
- * `join.timeoutSeconds` although ECS answers. While AWS does not answer it goes on waiting.
+ * Resolves when the node is in service. Throws `Unfit` when it is not within `join.timeoutSeconds` although ECS answers. While AWS
+ * does not answer, or refuses to, it goes on waiting.
  */
 export async function join(
   host: Host,
@@ -68,7 +69,7 @@ async function joinOutOfPool(
   return keepingHookAlive(host, config, quietMs, signal, work, sighting);
 }
 
-/** What is missing, or undefined when nothing is. Throws Unavailable when ECS could not be asked, Refused when it never will. */
+/** What is missing, or undefined when nothing is. Throws Unavailable when ECS gave no answer about this node. */
 type Look = (signal: AbortSignal) => Promise<string | undefined>;
 
 /** False: it waits in a warm pool, which an answer of the metadata that was lost had hidden. */
@@ -102,7 +103,8 @@ async function waitInService(
     if (pool === 'in') return false;
     if (heard && pool === 'out') heardMs += clock.uptime() - asked;
     if (heardMs >= timeoutMs) {
-      throw new Refused(`not in service within ${config.join.timeoutSeconds} s (join.timeoutSeconds): ${missing}`);
+      const within = `${config.join.timeoutSeconds} s (join.timeoutSeconds)`;
+      throw new Unfit('service-in-time', `not in service within ${within}: ${missing}`);
     }
   }
 }
@@ -134,20 +136,19 @@ function openRegistration(host: Host, config: Config, sighting: Sighting): Look 
   let refusal: Refused | undefined;
   return async (signal) => {
     const local = await readLocalAgent(host, signal);
-    if (local !== undefined && local.cluster !== cluster) {
-      const how = 'stop ecs, remove /var/lib/ecs/data and start it again, or configure that cluster';
-      throw new Refused(`the ECS agent is in the cluster ${local.cluster}, not in ${cluster}: ${how}`);
-    }
-    const arn = local?.containerInstanceArn;
+    // Any program on the machine may answer in the agent's place: ECS itself is asked about this cluster.
+    const isElsewhere = local !== undefined && local.cluster !== cluster;
+    const arn = isElsewhere ? undefined : local?.containerInstanceArn;
+    const missing = isElsewhere ? renderElsewhere(local, cluster) : notRegistered;
     const now = host.clock.uptime();
     const isSoon = now - lastAsked < cloudEveryMs;
-    if (refusal !== undefined && (arn !== undefined || isSoon)) return missingUnseen(local, refusal);
-    if (arn === undefined && isSoon) return notRegistered;
+    if (refusal !== undefined && (arn !== undefined || isSoon)) return missingUnseen(arn, missing, refusal);
+    if (arn === undefined && isSoon) return missing;
     try {
       const known = await askOnce(host, signal, (inner) => host.cloud.readContainerInstance(cluster, arn, inner));
       [lastAsked, refusal] = [now, undefined];
       // The introspection port may be closed on a node that works.
-      if (known === undefined) return notRegistered;
+      if (known === undefined) return missing;
       // A person may have drained it before a reboot: it is where it was.
       if (known.status !== 'ACTIVE' && known.status !== 'DRAINING') return `container instance is ${known.status}`;
       if (!known.agentConnected) return 'the ECS agent is not connected';
@@ -157,22 +158,27 @@ function openRegistration(host: Host, config: Config, sighting: Sighting): Look 
       if (!(error instanceof Refused)) throw error;
       if (refusal === undefined) host.log.error('cannot see the container instance', { error: messageOf(error) });
       [lastAsked, refusal] = [now, error];
-      return missingUnseen(local, refusal);
+      return missingUnseen(arn, missing, refusal);
     }
   };
 }
 
-/** Where ECS does not let this role look there is only the agent's word. */
-function missingUnseen(local: LocalAgent | undefined, refusal: Refused): string | undefined {
-  if (local?.containerInstanceArn !== undefined) return undefined;
-  // Such as a cluster that does not exist: the reason why the agent cannot register either.
-  const missing = `${notRegistered}; ${messageOf(refusal)}`;
-  // An agent that says nothing, and a permission that is missing: nobody knows, and the next node would know no more.
-  if (local === undefined && isDenied(refusal)) throw new Unavailable(missing);
-  return missing;
+/** An agent that kept a checkpoint of another cluster. */
+function renderElsewhere({ cluster: other }: LocalAgent, cluster: string): string {
+  const how = 'stop ecs, remove /var/lib/ecs/data and start it again, or configure that cluster';
+  return `the ECS agent is in the cluster ${other}, not in ${cluster}: ${how}`;
 }
 
-/** What stands behind it may be a key, and what is told is read by many. */
+/** Where ECS does not let this role look there is only the agent's word, which may let the node in, and never condemns it. */
+function missingUnseen(arn: string | undefined, missing: string, refusal: Refused): string | undefined {
+  if (arn !== undefined) return undefined;
+  const why = `${missing}; ${messageOf(refusal)}`;
+  // The cluster does not exist: the reason why the agent cannot register either.
+  if (isLethal('readContainerInstance', refusal.code)) return why;
+  throw new Unavailable(why);
+}
+
+/** The query may hold a key, and many people read the status. */
 function withoutQuery(url: string): string {
   return redact(url.replace(/[?#].*$/s, ''));
 }

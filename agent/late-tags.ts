@@ -1,4 +1,4 @@
-/** Sets the tags that EC2 had no time for while the node bootstrapped: nobody waits for a name. */
+/** Sets the tags that EC2 did not take while the node bootstrapped: no node waits for its name. */
 
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
@@ -13,11 +13,15 @@ const firstPauseMs = 60_000;
 /** A person looks for the name some time. */
 const longestPauseMs = 600_000;
 
-/** Until they are set, or refused, or the signal aborts. */
+/** After a refusal a person has to mend something (a permission, a tag policy, a tag too many), which takes hours. */
+const refusedPauseMs = 3_600_000;
+
+/** Until they are set, or the signal aborts. Says what EC2 answers when that changes. */
 export async function setLateTags(host: Host, signal: AbortSignal): Promise<void> {
   const text = await host.machine.readText(paths.lateTags).catch(() => undefined);
   const late = parseState<LateTags>(text, host.identity.instanceId, isLateTags);
   if (late === undefined) return;
+  let told = '';
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     await host.clock.sleep(spread(pauseMs), signal);
     try {
@@ -27,8 +31,10 @@ export async function setLateTags(host: Host, signal: AbortSignal): Promise<void
       return;
     } catch (error) {
       signal.throwIfAborted();
-      host.log.warn('late tags not set', { error: messageOf(error) });
-      if (error instanceof Refused) return;
+      const why = messageOf(error);
+      if (why !== told) host.log.warn('late tags not set', { error: why });
+      told = why;
+      if (error instanceof Refused) await host.clock.sleep(spread(refusedPauseMs), signal);
     }
   }
 }

@@ -1,9 +1,9 @@
-/** A node that failed during a storm waits instead of dying, and says so. */
+/** A node that failed waits and says so: during a storm instead of dying, and for a person who has to mend something. */
 
 import type { Config } from '../core/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { within } from '../core/patience.ts';
+import { spread, within } from '../core/patience.ts';
 import { readBootstrapState, writeState } from './bootstrap.ts';
 import type { Storm } from './storm-guard.ts';
 
@@ -24,6 +24,20 @@ export async function hold(
   await host.machine.say(`ecs-node: waiting ${Math.round(storm.waitMs / 1000)} s instead of dying: ${storm.reason}`);
   await publishHold(host, config, storm, signal);
   await host.clock.sleep(Math.max(0, heldUntil - host.clock.now()), signal);
+}
+
+/** A person who mends something looks at the node soon afterwards; nobody minds one call a quarter of an hour. */
+const firstPauseMs = 60_000;
+const longestPauseMs = 900_000;
+
+/** Records and announces that a person has to act, then sleeps. Longer with each round, counted from 0. Try again afterwards. */
+export async function waitForPerson(host: Host, reason: string, round: number, signal: AbortSignal): Promise<void> {
+  const pauseMs = spread(Math.min(firstPauseMs * 2 ** round, longestPauseMs));
+  const state = await readBootstrapState(host);
+  if (state !== undefined) await writeState(host, { ...state, retryAt: host.clock.now() + pauseMs });
+  host.log.error('waits for a person', { error: reason, pauseMs: Math.round(pauseMs) });
+  await host.machine.say(`ecs-node: a person has to act: ${reason}; tries again in ${Math.round(pauseMs / 1000)} s`);
+  await host.clock.sleep(pauseMs, signal);
 }
 
 async function publishHold(

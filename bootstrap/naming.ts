@@ -4,8 +4,9 @@ import type { Config } from '../core/config.ts';
 import type { Placeholder } from '../core/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { readGroupTag } from '../upkeep/group-tag.ts';
 import type { Trail } from './step.ts';
-import { ask } from './waiting.ts';
+import { ask, askNicely } from './waiting.ts';
 
 /** What OpsWorks takes, and DNS: one label. */
 const hostnameRule = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
@@ -25,10 +26,12 @@ export async function renderHostname(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (config.hostname === '') return undefined;
+  const group = await readGroupFor(config.hostname, host, config, trail, signal);
   // Within its own template, {hostname} can only be the name that EC2 gave.
-  const values = await readValues(config.hostname, host.identity.hostname, host, config, trail, signal);
-  const hostname = renderTemplate(config.hostname, values);
+  const hostname = renderTemplate(config.hostname, valuesOf(host.identity.hostname, group, host, config));
   if (hostnameRule.test(hostname)) return hostname;
+  // Only the group's name is missing: EC2's name will do.
+  if (group === undefined && config.hostname.includes('{group}') && config.registrar !== 'opsworks') return undefined;
   throw new ConfigError([
     {
       path: 'hostname',
@@ -44,22 +47,40 @@ export async function renderNameTag(
   trail: Trail,
   signal: AbortSignal,
 ): Promise<string> {
-  const values = await readValues(config.name, hostname, host, config, trail, signal);
-  return renderTemplate(config.name, values).slice(0, tagValueLength);
+  const read = (inner: AbortSignal) => host.cloud.readMembership(inner);
+  const group = config.name.includes('{group}')
+    ? ((await readGroupTag(host, signal)) ??
+      (await askNicely('name of the group not known', host, trail, signal, read))?.group)
+    : undefined;
+  return renderTemplate(config.name, valuesOf(hostname, group, host, config)).slice(0, tagValueLength);
 }
 
-async function readValues(
+/** OpsWorks keeps a host name for good, so the node waits for the group's name there. Elsewhere a name is a nicety. */
+async function readGroupFor(
   template: string,
-  hostname: string,
   host: Host,
   config: Config,
   trail: Trail,
   signal: AbortSignal,
-): Promise<Record<Placeholder, string>> {
+): Promise<string | undefined> {
+  if (!template.includes('{group}')) return undefined;
+  const read = (inner: AbortSignal) => host.cloud.readMembership(inner);
+  const tagged = await readGroupTag(host, signal);
+  if (tagged !== undefined) return tagged;
+  const membership =
+    config.registrar === 'opsworks'
+      ? await ask(host, trail, signal, read)
+      : await askNicely('name of the group not known', host, trail, signal, read);
+  return membership?.group;
+}
+
+function valuesOf(
+  hostname: string,
+  group: string | undefined,
+  host: Host,
+  config: Config,
+): Record<Placeholder, string> {
   const { instanceId, zone, region, instanceType, privateIp } = host.identity;
-  const membership = template.includes('{group}')
-    ? await ask(host, trail, signal, (inner) => host.cloud.readMembership(inner))
-    : undefined;
   return {
     cluster: config.cluster,
     hostname,
@@ -69,7 +90,7 @@ async function readValues(
     zone,
     region,
     instanceType,
-    group: membership?.group ?? '',
+    group: group ?? '',
     privateIp,
   };
 }

@@ -1,12 +1,12 @@
-/** How a bootstrap waits for others: until its own deadline, and telling "no answer" from "answered, but never did". */
+/** How a bootstrap waits for AWS: until its own deadline, and telling "no answer" from "answered, but never did". */
 
 import type { Config } from '../core/config.ts';
-import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import { Refused, Unavailable, Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { retry, until, within, type Patience } from '../core/patience.ts';
 import type { Trail } from './step.ts';
 
-/** As patient as the bootstrap has time, telling the log of each failure. */
+/** As patient as the bootstrap has time. Logs each failure. */
 export function patience(host: Host, trail: Trail, signal: AbortSignal): Patience {
   return {
     clock: host.clock,
@@ -28,8 +28,38 @@ export function ask<T>(
   return retry((inner) => within(boundMs, call, host.clock, inner), patience(host, trail, signal));
 }
 
+/** What only people look at is worth this wait and no more. The agent, which has time, tries again later. */
+const niceMs = 5_000;
+
+/**
+ * One call for something that the node can do without: a few tries, and undefined for whatever AWS answered then, told as
+ * `what`. Rejects only when stopped, and for a bug.
+ */
+export async function askNicely<T>(
+  what: string,
+  host: Host,
+  trail: Trail,
+  signal: AbortSignal,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const brief = { ...patience(host, trail, signal), withinMs: Math.min(niceMs, trail.leftMs()) };
+  try {
+    return await retry(call, brief);
+  } catch (error) {
+    tellNicety(what, host, error, signal);
+    return undefined;
+  }
+}
+
+/** Logs what went wrong with a nicety; throws on only what is a bug, and the reason of a stop. */
+export function tellNicety(what: string, host: Host, error: unknown, signal: AbortSignal): void {
+  signal.throwIfAborted();
+  if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) throw error;
+  host.log.warn(what, { error: messageOf(error) });
+}
+
 export interface Wait<T> {
-  /** What is waited for, as the beginning of an error: `OpsWorks registration of i-1`. */
+  /** What the node waits for, as the beginning of an error: `OpsWorks registration of i-1`. */
   what: string;
   /** What to look at when it never comes, as a sentence without a full stop. */
   remedy: string;
@@ -39,7 +69,7 @@ export interface Wait<T> {
 }
 
 /**
- * Looks until it is done. At the end of the bootstrap's time it throws `Refused` when the other side answered all along and
+ * Looks until it is done. At the end of the bootstrap's time it throws `Unfit` when the other side answered all along and
  * had at least half of the bootstrap's whole time, else `Unavailable`: slow or absent AWS must never cost a node its life.
  */
 export async function waitUntil<T>(
@@ -54,7 +84,7 @@ export async function waitUntil<T>(
   let last = 'unknown';
   const look = async (inner: AbortSignal) => {
     try {
-      const seen = await within(callMs, (deeper) => wait.look(deeper), host.clock, inner);
+      const seen = await within(callMs, (bounded) => wait.look(bounded), host.clock, inner);
       answeredAt = host.clock.uptime();
       answeringSince ??= answeredAt;
       if ('done' in seen) return seen;
@@ -77,11 +107,42 @@ export async function waitUntil<T>(
     return done;
   } catch (error) {
     if (!(error instanceof Unavailable) || signal.aborted) throw error;
-    // Up to the last answer: what became of it while a call hung, nobody knows.
-    const heardForMs = answeringSince === undefined ? 0 : answeredAt - answeringSince;
-    if (heardForMs < config.bootstrap.timeoutSeconds * 500) throw error;
-    const waited = Math.round(heardForMs / 1000);
-    throw new Refused(`${wait.what}: still ${last} after ${waited} s; ${wait.remedy}`, { cause: error });
+    // Up to the last answer: while a call hung, nobody knows what happened.
+    const answeredForMs = answeringSince === undefined ? 0 : answeredAt - answeringSince;
+    if (answeredForMs < config.bootstrap.timeoutSeconds * 500) throw error;
+    const waited = Math.round(answeredForMs / 1000);
+    const why = `${wait.what}: still ${last} after ${waited} s; ${wait.remedy}`;
+    throw new Unfit('registration-in-time', why, { cause: error });
+  }
+}
+
+/**
+ * As `waitUntil`, for at most `forMs`, and for something that the node can do without. Undefined when it has not come by then, or
+ * cannot be seen: the node says so and goes on.
+ */
+export async function waitAWhile<T>(
+  wait: Wait<T>,
+  forMs: number,
+  host: Host,
+  trail: Trail,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  let last = 'unknown';
+  const look = async (inner: AbortSignal) => {
+    const seen = await within(callMs, (bounded) => wait.look(bounded), host.clock, inner);
+    if ('done' in seen) return seen;
+    last = seen.now;
+    return undefined;
+  };
+  try {
+    const time = { ...patience(host, trail, signal), withinMs: Math.max(0, forMs), everyMs: wait.everyMs };
+    return (await until(wait.what, look, time)).done;
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unavailable || error instanceof Unfit)) throw error;
+    signal.throwIfAborted();
+    host.log.warn('goes on without', { what: wait.what, now: last, error: messageOf(error), remedy: wait.remedy });
+    await host.machine.say(`ecs-node: goes on without ${wait.what} (${messageOf(error)}): ${wait.remedy}`);
+    return undefined;
   }
 }
 

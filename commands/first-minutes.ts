@@ -6,7 +6,7 @@ import { keepingHookAlive } from '../agent/keeping-hook-alive.ts';
 import { leave, readDeparture } from '../agent/leave.ts';
 import { bootstrap } from '../bootstrap/bootstrap.ts';
 import { judgeFailure } from '../bootstrap/ending.ts';
-import { hold } from '../bootstrap/holding.ts';
+import { hold, waitForPerson } from '../bootstrap/holding.ts';
 import { deregister } from '../bootstrap/registrars/registrars.ts';
 import { readStorm } from '../bootstrap/storm-guard.ts';
 import type { Config } from '../core/config.ts';
@@ -15,12 +15,13 @@ import type { Host } from '../core/host.ts';
 import { within } from '../core/patience.ts';
 import type { DepartureState } from '../core/state.ts';
 
-/** Without a registrar a bootstrap is over by then. The shortest launch hook lasts 30 s, of which the machine's boot has taken some. */
+/** Without a registrar a bootstrap is over by then. The shortest launch hook lasts 30 s, and the machine's boot has taken some. */
 const quietMs = 10_000;
 
 /**
- * Resolves when the ECS agent may start. Otherwise throws the bootstrap's failure, whose exit code tells systemd whether to
- * try again; for a failure for good the node has left before, unless the storm guard let it wait and try once more.
+ * Resolves when the ECS agent may start. Waits and tries again for as long as a person has to mend something in AWS. Otherwise
+ * throws the bootstrap's failure, whose exit code tells systemd whether to try again. After a failure for good the node has left
+ * before, unless the storm guard made it wait and try once more.
  */
 export async function liveFirstMinutes(host: Host, config: Config, signal: AbortSignal): Promise<void> {
   const begun = await readDeparture(host);
@@ -44,10 +45,10 @@ export async function liveFirstMinutes(host: Host, config: Config, signal: Abort
   await keepingHookAlive(host, config, quietMs, signal, () => untilItWorks(host, config, signal));
 }
 
-/** One call; a group that says nothing by then costs no bootstrap its time. */
+/** One call. A group that does not answer by then must not delay the bootstrap. */
 const askMs = 30_000;
 
-/** It has left, and its group, which another hook may hold up, is about to end it: what it registers now would stay behind. */
+/** It has left, and its group, which another hook may hold up, will end it: a new registration would stay behind. */
 async function isAwaited(host: Host, left: DepartureState, signal: AbortSignal): Promise<boolean> {
   if (left.phase !== 'done' || left.undoneAt !== undefined || left.ending === 'remain' || left.returns) return false;
   const look = (inner: AbortSignal) => host.cloud.readMembership(inner);
@@ -57,7 +58,7 @@ async function isAwaited(host: Host, left: DepartureState, signal: AbortSignal):
 }
 
 async function untilItWorks(host: Host, config: Config, signal: AbortSignal): Promise<void> {
-  for (;;) {
+  for (let refusals = 0; ;) {
     try {
       await bootstrap(host, config, signal);
       return;
@@ -66,15 +67,19 @@ async function untilItWorks(host: Host, config: Config, signal: AbortSignal): Pr
       signal.throwIfAborted();
       const ending = judgeFailure(error, config);
       host.log.error('bootstrap failed', { error: messageOf(error), ending });
-      if (ending !== 'for-good') throw error;
-      const storm = await readStorm(host, config, signal);
-      if (storm.kind === 'proceed') {
-        await leaveForGood(host, config, messageOf(error), signal);
-        throw error;
-      }
-      await hold(host, config, storm, signal);
+      if (ending === 'retry-slowly') await waitForPerson(host, messageOf(error), refusals++, signal);
+      else if (ending === 'for-good') await leaveOrWait(host, config, error, signal);
+      else throw error;
     }
   }
+}
+
+/** Returns after a wait for which the storm guard asked; otherwise the node leaves, and this throws why. */
+async function leaveOrWait(host: Host, config: Config, error: unknown, signal: AbortSignal): Promise<void> {
+  const storm = await readStorm(host, config, signal);
+  if (storm.kind === 'hold') return hold(host, config, storm, signal);
+  await leaveForGood(host, config, messageOf(error), signal);
+  throw error;
 }
 
 async function leaveForGood(host: Host, config: Config, reason: string, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 /** The status of a node, for people. Pure. */
 
 import type { AgentStatus, ChoreStatus, WatcherStatus } from '../agent/status.ts';
-import { phases, type BootstrapState, type DepartureState, type StepRecord } from '../core/state.ts';
+import { phases, type BootstrapState, type DepartureState, type Registered, type StepRecord } from '../core/state.ts';
 import type { Status } from './status-report.ts';
 
 export function renderStatus(status: Status, now: number): string {
@@ -33,9 +33,7 @@ function identityLines({ instanceId, identity, cluster, bootstrap }: Status): st
     identity === undefined ? [] : [identity.instanceType, identity.zone, identity.privateIp, identity.accountId];
   const registered = bootstrap?.registered;
   const registrar =
-    registered === undefined || registered.registrar === 'none'
-      ? []
-      : [`registrar  ${registered.registrar}${registered.id === undefined ? ', under way' : ` ${registered.id}`}`];
+    registered === undefined || registered.registrar === 'none' ? [] : [`registrar  ${describeRegistered(registered)}`];
   return [
     `Node       ${[instanceId ?? 'unknown', ...where].join(', ')}`,
     ...[
@@ -46,13 +44,18 @@ function identityLines({ instanceId, identity, cluster, bootstrap }: Status): st
   ];
 }
 
+function describeRegistered({ registrar, id, unseen }: Registered): string {
+  if (registrar === 'ssm') return unseen ? 'ssm, not seen by Systems Manager when the node booted' : 'ssm';
+  return `${registrar}${id === undefined ? ', under way' : ` ${id}`}`;
+}
+
 function bootstrapLines(state: BootstrapState | undefined, now: number): string[] {
   if (state === undefined) return ['Bootstrap  has not run yet'];
-  const { outcome, startedAt, attempts, steps, reason, heldUntil } = state;
+  const { outcome, startedAt, attempts, steps, reason, heldUntil, retryAt } = state;
   const words = {
     running: `running since ${ago(startedAt, now)}`,
     done: `done, begun ${ago(startedAt, now)}`,
-    failed: `failed, begun ${ago(startedAt, now)}`,
+    failed: `failed, begun ${ago(startedAt, now)}${retryAt === undefined ? '' : `; a person has to act, tries again ${ahead(retryAt, now)}`}`,
     held: `held by the storm guard, tries again ${heldUntil === undefined ? 'later' : ahead(heldUntil, now)}`,
   }[outcome];
   const rows = steps.map((step) => [step.name, step.state, duration(step), stamp(step.startedAt), step.error ?? '']);

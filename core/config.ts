@@ -5,8 +5,10 @@ import { ConfigError, type Fault } from './errors.ts';
 import { faultsOf, isTextAt, settingsBelow } from './faults.ts';
 import { schema } from './schema.ts';
 
+type Settled = Required<Pick<z.output<typeof schema>, 'terminationProtection'>>;
+
 /** A valid configuration. Durations are seconds and shares are percent, as their names say. */
-export type Config = z.output<typeof schema>;
+export type Config = z.output<typeof schema> & Settled;
 
 /** Nobody mends more in one go. The next check tells the rest. */
 const maxFaults = 100;
@@ -28,7 +30,14 @@ export function parseConfig(
     : [...faultsOf(result.error.issues, schema, settings), ...crossFaultsBeside(result.error.issues, settings)];
   if (faults.length > 0 || !result.success)
     throw new ConfigError(faults.slice(0, maxFaults).map((fault) => withSource(fault, sourceOf)));
-  return deepFreeze(result.data);
+  return deepFreeze(settle(result.data));
+}
+
+/** Defaults that depend on other settings. */
+function settle(data: z.output<typeof schema>): Config {
+  // Only OpsWorks turns it on by itself; on another node a person did, who wants it.
+  const whenUnset = data.registrar === 'opsworks' ? 'clear' : 'keep';
+  return { ...data, terminationProtection: data.terminationProtection ?? whenUnset };
 }
 
 /** True for a path at which further settings lie, such as `disk`. */
@@ -49,7 +58,7 @@ interface CrossFault extends Fault {
   involves: readonly string[];
 }
 
-function crossFaults(config: Config): CrossFault[] {
+function crossFaults(config: z.output<typeof schema>): CrossFault[] {
   const faults: CrossFault[] = [];
   const { registrar, opsworks, disk, stormGuard } = config;
   if (registrar === 'opsworks') {

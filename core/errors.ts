@@ -1,5 +1,7 @@
 /** What can go wrong, told apart by what the reader must do about it. */
 
+import type { Essential } from './essentials.ts';
+
 /** One thing that is wrong in a configuration: where, what was found, and what to do. */
 export interface Fault {
   /** Dotted path of the setting, e.g. `disk.fullPercent`, or the file itself. */
@@ -28,12 +30,12 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Something did not answer, or asked to be left alone for a while: time heals. Exit code 75 (EX_TEMPFAIL). */
+/** Something did not answer, or asked for a pause: time heals. Exit code 75 (EX_TEMPFAIL). */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 
-/** Somebody who was asked said no, and would say no again. Never retried. Exit code 77 (EX_NOPERM). */
+/** AWS, or a program, said no to this request: a person has to mend something. Never costs a node its life. Exit code 77 (EX_NOPERM). */
 export class Refused extends Error {
   override readonly name = 'Refused';
   /** The service's own error code (`AccessDenied`, `ValidationException` …), when there is one. */
@@ -45,14 +47,24 @@ export class Refused extends Error {
   }
 }
 
-/** True when the refusal is a permission that the node's role lacks: an operator's to mend, and the same for every node of the group. */
+/** This node will never be of use: it lacks something essential, for good. The only error that may end a node. Exit code 77. */
+export class Unfit extends Error {
+  override readonly name = 'Unfit';
+  readonly essential: Essential;
+
+  constructor(essential: Essential, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.essential = essential;
+  }
+}
+
+/** The codes with which AWS services say that a permission is missing. */
+export const deniedCodes =
+  /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/;
+
+/** True when the node's role lacks a permission. An operator has to add it, and every node of the group lacks it. */
 export function isDenied(error: unknown): boolean {
-  return (
-    error instanceof Refused &&
-    /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/.test(
-      error.code ?? '',
-    )
-  );
+  return error instanceof Refused && deniedCodes.test(error.code ?? '');
 }
 
 /** A named step failed; exits as its cause does. */
@@ -71,7 +83,7 @@ export function exitCode(error: unknown): number {
   if (error instanceof StepError) return exitCode(error.cause);
   if (error instanceof UsageError) return 64;
   if (error instanceof Unavailable) return 75;
-  if (error instanceof Refused) return 77;
+  if (error instanceof Refused || error instanceof Unfit) return 77;
   if (error instanceof ConfigError) return 78;
   return 70;
 }

@@ -1,6 +1,6 @@
 /** How long to try, and how long to wait in between: takes a clock and a signal, nothing else. */
 
-import { Refused, ConfigError, Unavailable, UsageError, messageOf } from './errors.ts';
+import { Unavailable, messageOf } from './errors.ts';
 
 /** Time, injected so that tests and simulations can run hours in milliseconds. */
 export interface Clock {
@@ -35,9 +35,8 @@ export interface Patience {
 /** Until everybody sees what everybody wrote: AWS does not say how soon that is, and answers within a second. */
 export const settleMs = 5_000;
 
-/** True for what time may heal: everything but a refusal, a configuration or usage error, and our own bugs. */
+/** True for what time may heal: not for a refusal, a configuration error, or a bug of ours. */
 export function mayHeal(error: unknown): boolean {
-  if (error instanceof Refused || error instanceof ConfigError || error instanceof UsageError) return false;
   return error instanceof Unavailable;
 }
 
@@ -87,8 +86,19 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, pat
   }
 }
 
-/** So many times the usual pause at most, while nobody answers: gentle to an API that a whole fleet asks, soon enough to notice its recovery. */
+/** The longest pause between polls while AWS does not answer, in usual pauses: gentle to an API that a whole fleet asks. */
 const maxSlowing = 8;
+
+/** The first pauses after a failure. A single node then loses about a minute to six throttled polls in a row. */
+const leastSlowing = 2;
+
+/** Of the time without an answer: where thousands ask, each asks less and less often. */
+const silenceShare = 0.25;
+
+/** How many usual pauses a poll waits after AWS has not answered for `silentMs`. */
+export function slowingAfter(silentMs: number, everyMs: number): number {
+  return Math.min(Math.max(leastSlowing, (silentMs * silenceShare) / everyMs), maxSlowing);
+}
 
 /**
  * Asks until the answer is there (not `undefined`), every `everyMs`; failures that may heal count as "not yet", and are
@@ -101,16 +111,18 @@ export async function until<T>(
 ): Promise<T> {
   const { clock, signal, withinMs, everyMs, random = Math.random } = patience;
   const end = clock.uptime() + withinMs;
+  let silentSince: number | undefined;
   for (let slowing = 1; ;) {
     let trouble: unknown;
     try {
       const answer = await within(end - clock.uptime(), ask, clock, signal);
       if (answer !== undefined) return answer;
-      slowing = 1;
+      [slowing, silentSince] = [1, undefined];
     } catch (error) {
       if (signal.aborted || !mayHeal(error)) throw error;
       trouble = error;
-      slowing = Math.min(slowing * 2, maxSlowing);
+      silentSince ??= clock.uptime();
+      slowing = slowingAfter(clock.uptime() - silentSince, everyMs);
       patience.onRetry?.(error, everyMs * slowing);
     }
     // A tenth of jitter keeps nodes that booted together from polling together, half of it those that are all refused.
@@ -149,6 +161,33 @@ export async function within<T>(
   });
   try {
     return await Promise.race([work(ends.signal), end.promise]);
+  } catch (error) {
+    if (late !== undefined && error !== late) throw new Unavailable(late.message, { cause: error });
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    forget();
+  }
+}
+
+/** As `within`, but waits until `work` has ended: for a program that must be killed, and cleaned up after, before its user goes on. */
+export async function toItsEnd<T>(
+  ms: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<T> {
+  signal.throwIfAborted();
+  const ends = new AbortController();
+  const stop = () => ends.abort(signal.reason);
+  signal.addEventListener('abort', stop);
+  let late: Unavailable | undefined;
+  const forget = clock.schedule(Math.max(0, ms), () => {
+    late = new Unavailable(`not done within ${Math.max(0, Math.round(ms))} ms`);
+    ends.abort(late);
+  });
+  try {
+    return await work(ends.signal);
   } catch (error) {
     if (late !== undefined && error !== late) throw new Unavailable(late.message, { cause: error });
     throw error;

@@ -99,7 +99,7 @@ export const schema = z.strictObject({
   hostname: template()
     .default('')
     .describe(
-      `Template of the host name. Empty: the name that OpsWorks suggests, or the one that EC2 gave. Placeholders: ${allPlaceholders}.`,
+      `Template of the name that OpsWorks knows the node by, and of {hostname} in the Name tag. The machine keeps its own host name. Empty: the name that OpsWorks suggests, or the one that EC2 gave. Placeholders: ${allPlaceholders}.`,
     ),
 
   registrar: z
@@ -130,6 +130,17 @@ export const schema = z.strictObject({
     })
     .prefault({}),
 
+  registration: z
+    .strictObject({
+      required: z
+        .boolean()
+        .optional()
+        .describe(
+          'true: a node that its registrar does not see in time has failed. false: it joins ECS all the same, and says so. Without it: only being registered in OpsWorks is required, not Systems Manager, and not opsworks.waitForOnline.',
+        ),
+    })
+    .prefault({}),
+
   opsworks: z
     .strictObject({
       stack: z
@@ -152,14 +163,18 @@ export const schema = z.strictObject({
       waitForOnline: z
         .boolean()
         .default(false)
-        .describe("Wait until the layer's recipes have run before the ECS agent starts."),
+        .describe(
+          "Wait until the layer's recipes have run before the ECS agent starts. A node whose recipes fail goes on unless registration.required is true.",
+        ),
     })
     .prefault({}),
 
   terminationProtection: z
     .enum(['clear', 'keep'])
-    .default('clear')
-    .describe('clear: turn EC2 termination protection off, which OpsWorks turns on. keep: leave it as it is.'),
+    .optional()
+    .describe(
+      'clear: turn EC2 termination protection off, which OpsWorks turns on. keep: leave it as it is. Without it: clear where registrar is opsworks, else keep, for then a person has turned it on.',
+    ),
 
   bootstrap: z
     .strictObject({

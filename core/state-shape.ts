@@ -26,6 +26,7 @@ const registered = shaped<Registered>({
   id: maybe(text),
   stackId: maybe(text),
   layerId: maybe(text),
+  unseen: maybe(flag),
 });
 
 const identity = shaped<Identity>({
@@ -74,6 +75,7 @@ export const isBootstrapState = shaped<BootstrapState>({
   ),
   reason: maybe(text),
   heldUntil: maybe(time),
+  retryAt: maybe(time),
 });
 
 export const isLateTags = shaped<LateTags>({ instanceId: text, tags: recordOf(text) });

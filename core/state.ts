@@ -49,6 +49,8 @@ export interface Registered {
   id?: string;
   stackId?: string;
   layerId?: string;
+  /** Systems Manager had not seen the node when its bootstrap went on without it. */
+  unseen?: true;
 }
 
 export const stepStates = ['running', 'changed', 'unchanged', 'skipped', 'failed'] as const;
@@ -87,6 +89,8 @@ export interface BootstrapState {
   reason?: string;
   /** While held by the storm guard: when it tries again, milliseconds since 1970. */
   heldUntil?: number;
+  /** After a failure that a person has to mend: when it tries again by itself, milliseconds since 1970. */
+  retryAt?: number;
 }
 
 /** Tags of this instance that are still to be set. */

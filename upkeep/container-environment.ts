@@ -1,7 +1,6 @@
 /** Writes what containers may know of their node (identity, tags) where they can mount it. */
 
 import type { Config } from '../core/config.ts';
-import { messageOf, type Refused } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { paths } from '../core/state.ts';
 import type { Chore } from './chore.ts';
@@ -34,9 +33,8 @@ export async function readFacts(
   return { identity, cluster, tags: await host.cloud.readOwnTags(signal), tagsFrom: 'ec2' };
 }
 
-/** What remains to be said of a node whose tags nobody lets us read. */
-export function withoutTags(host: Host, { cluster }: Pick<Config, 'cluster'>, error: Refused): NodeFacts {
-  host.log.warn('containers are not told the tags', { error: messageOf(error) });
+/** What is certain about a node whose tags it cannot read. */
+export function withoutTags(host: Host, { cluster }: Pick<Config, 'cluster'>): NodeFacts {
   return { identity: host.identity, cluster, tags: {}, tagsFrom: 'none' };
 }
 

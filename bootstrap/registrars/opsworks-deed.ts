@@ -1,19 +1,28 @@
-/** What is asked of OpsWorks for a record that may have moved on meanwhile: a refusal counts only when it lasts. */
+/** A call to OpsWorks about a record that may have moved on meanwhile: a refusal counts only when it lasts. */
 
-import { Refused, isDenied } from '../../core/errors.ts';
+import type { Essential } from '../../core/essentials.ts';
+import { isLethal } from '../../core/essentials.ts';
+import { Refused, Unfit, isDenied, messageOf } from '../../core/errors.ts';
 import type { Host, Registration } from '../../core/host.ts';
 import { settleMs } from '../../core/patience.ts';
 
-/** What OpsWorks shows may be older than what it knows: what costs the node its life is looked at for so long, three polls. */
+/** OpsWorks may show an older state than it knows. What costs the node its life must last this long: three polls. */
 export const sureMs = 3 * settleMs;
 
+/** What is done to a record, by verb of `Cloud`. */
+export type Deed = 'assign' | 'unassign';
+
+const essential: Essential = 'opsworks-layer';
+
 /**
- * Returns false where it is refused because the record has moved on, which is seen by the next look: a call that was given up
- * may have taken effect just before it was repeated. Throws what is refused again and again.
+ * Returns false where OpsWorks refuses because the record has moved on, which the next look shows: a call that was given up may
+ * have taken effect just before it was repeated. Throws a refusal that lasts, as `Unfit` where it is lethal.
  */
-export function openDeed({ clock }: Host): (record: Registration, call: () => Promise<void>) => Promise<boolean> {
+export function openDeed({
+  clock,
+}: Host): (verb: Deed, record: Registration, call: () => Promise<void>) => Promise<boolean> {
   let refused: { status: string; since: number } | undefined;
-  return async ({ status }, call) => {
+  return async (verb, { status }, call) => {
     try {
       await call();
       return true;
@@ -22,8 +31,8 @@ export function openDeed({ clock }: Host): (record: Registration, call: () => Pr
       if (!(error instanceof Refused) || isDenied(error)) throw error;
       const now = clock.uptime();
       if (refused?.status !== status) refused = { status, since: now };
-      if (now - refused.since >= sureMs) throw error;
-      return false;
+      if (now - refused.since < sureMs) return false;
+      throw isLethal(verb, error.code) ? new Unfit(essential, messageOf(error), { cause: error }) : error;
     }
   };
 }

@@ -1,16 +1,22 @@
 /** Downloads and runs the installer of OpsWorks, which registers this instance and starts the OpsWorks agent. */
 
 import type { Config } from '../../core/config.ts';
-import { ConfigError, Refused } from '../../core/errors.ts';
-import type { Exit, Host, Provisioning } from '../../core/host.ts';
-import { spread, within } from '../../core/patience.ts';
+import { ConfigError, Refused, Unavailable, Unfit, messageOf } from '../../core/errors.ts';
+import type { Exit, Host, Provisioning, Registration } from '../../core/host.ts';
+import { spread, toItsEnd } from '../../core/patience.ts';
 import type { Trail } from '../step.ts';
 import { ask } from '../waiting.ts';
+import { sureMs } from './opsworks-deed.ts';
 import { placeOf } from './opsworks-place.ts';
 
-/** Names that OpsWorks suggests are tried so often, then one that no other node can have; that it is taken too is no accident. */
+/** The node takes so many suggestions of OpsWorks, then a name that no other node can have. */
 const maxSuggested = 3;
-const maxTries = 5;
+/** A name of the node's own that is taken as well is no accident. */
+const maxNames = 5;
+
+/** An installer that fails is run again: as often, and for as long as OpsWorks' own refusals must last. */
+const leastTries = 3;
+const failurePauseMs = 12_000;
 
 /** The installer has tried for some seconds itself; OpsWorks takes about one call per second from all nodes together. */
 const throttledPauseMs = 20_000;
@@ -18,6 +24,16 @@ const maxThrottledPauseMs = 60_000;
 
 /** It installs packages and a Ruby: minutes on a small instance. */
 const installerMs = 300_000;
+
+/** Time to kill an installer that ignores SIGTERM (2 s), and to remove its folder, before the bootstrap's own deadline. */
+const cleanUpMs = 10_000;
+
+/** Some tens of megabytes over a busy NAT gateway. */
+const downloadMs = 120_000;
+
+/** A download site recovers, or a person mends a proxy. */
+const downloadPauseMs = 5_000;
+const maxDownloadPauseMs = 60_000;
 
 const folderInArchive = 'opsworks-agent-installer';
 
@@ -41,32 +57,63 @@ export function renderPreconfig(
     .join('');
 }
 
-/** Registers; a host name that was taken meanwhile is changed in the trail. Returns when the installer says it is done. */
-export async function install(host: Host, config: Config, trail: Trail, signal: AbortSignal): Promise<void> {
+/** What happened in earlier runs of the installer. */
+interface Tries {
+  names: number;
+  failures: number;
+  /** Uptime of the first failure. */
+  failingSince: number | undefined;
+  throttledPauseMs: number;
+}
+
+/**
+ * Registers; a host name that was taken meanwhile is changed in the trail. Returns when the installer says that it is done, with
+ * the record where the node has seen it already. Throws `Unfit` when the installer fails again and again.
+ */
+export async function install(
+  host: Host,
+  config: Config,
+  trail: Trail,
+  signal: AbortSignal,
+): Promise<Registration | undefined> {
   const place = placeOf(trail);
-  const provisioning = await ask(host, trail, signal, (inner) => host.cloud.readProvisioning(place.stackId, inner));
-  for (let tries = 1, pauseMs = throttledPauseMs; ;) {
+  const tries: Tries = { names: 0, failures: 0, failingSince: undefined, throttledPauseMs };
+  for (let isFirst = true; ; isFirst = false) {
+    // The answer to an earlier run's RegisterInstance may be lost: a second record would stay behind.
+    const own = isFirst ? undefined : await findOwn(host, trail, place.stackId, signal);
+    if (own !== undefined) return own;
+    const { folder, provisioning } = await download(host, trail, signal);
     // Before the installer runs: after a crash the next run must look before it registers again.
     trail.registered = { registrar: 'opsworks', ...place };
     await trail.keep();
-    const exit = await runInstaller(host, provisioning, place.stackId, trail, signal);
-    if (exit.code === 0) return;
+    const exit = await runInstaller(host, folder, provisioning, trail, signal);
+    if (exit.code === 0) return undefined;
     const verdict = judgeTail(exit.tail);
     host.log.warn('installer failed', { code: exit.code, verdict, tail: exit.tail.slice(-500) });
-    if (verdict === 'already registered') return;
-    if (verdict === 'throttled') {
-      // For as long as the bootstrap has time: a fleet that boots together must not die of it.
-      await host.clock.sleep(spread(pauseMs), signal);
-      pauseMs = Math.min(pauseMs * 2, maxThrottledPauseMs);
-      continue;
-    }
-    if (tries >= maxTries) throw installerFailed(exit);
-    if (verdict === 'hostname taken') await chooseAnother(host, config, trail, tries, signal);
-    else if (tries >= 2) throw installerFailed(exit);
-    // Spreads nodes that were given the same name, and lets a download site recover.
-    await host.clock.sleep(2_000 + Math.random() * 3_000, signal);
-    tries++;
+    if (verdict === 'already registered') return undefined;
+    if (verdict === 'hostname taken') await chooseAnother(host, config, trail, exit, ++tries.names, signal);
+    await host.clock.sleep(pauseAfter(verdict, exit, tries, host.clock.uptime()), signal);
   }
+}
+
+function findOwn(host: Host, trail: Trail, stackId: string, signal: AbortSignal): Promise<Registration | undefined> {
+  return ask(host, trail, signal, (inner) => host.cloud.findRegistration(stackId, inner));
+}
+
+/** Until the next try. Throws when there is none. */
+function pauseAfter(verdict: Verdict, exit: Exit, tries: Tries, now: number): number {
+  if (verdict === 'throttled') {
+    // For as long as the bootstrap has time: a fleet that boots together must not die of it.
+    const pauseMs = tries.throttledPauseMs;
+    tries.throttledPauseMs = Math.min(pauseMs * 2, maxThrottledPauseMs);
+    return spread(pauseMs);
+  }
+  // Spreads nodes that were given the same name.
+  if (verdict === 'hostname taken') return 2_000 + Math.random() * 3_000;
+  tries.failures += 1;
+  tries.failingSince ??= now;
+  if (tries.failures >= leastTries && now - tries.failingSince >= sureMs) throw installerFailed(exit);
+  return failurePauseMs * (0.8 + 0.4 * Math.random());
 }
 
 type Verdict = 'hostname taken' | 'already registered' | 'throttled' | 'failed';
@@ -83,11 +130,12 @@ export function judgeTail(tail: string): Verdict {
     : 'failed';
 }
 
-/** Of nodes that boot together all get the same suggestion and one gets the name: a fleet must not die of that. */
+/** Nodes that boot together all get the same suggestion, and one of them gets the name: a fleet must not die of that. */
 async function chooseAnother(
   host: Host,
   config: Config,
   trail: Trail,
+  exit: Exit,
   tries: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -96,6 +144,7 @@ async function chooseAnother(
     const problem = `"${trail.hostname}" is taken in the stack; put {shortId} into the template, or remove the record that has the name`;
     throw new ConfigError([{ path: 'hostname', problem }]);
   }
+  if (tries >= maxNames) throw installerFailed(exit);
   const taken = trail.hostname;
   const suggested = await ask(host, trail, signal, (inner) => host.cloud.suggestHostname(layerId, inner));
   trail.hostname = tries < maxSuggested ? suggested : renderOwnName(suggested, host.identity.instanceId);
@@ -108,21 +157,50 @@ function renderOwnName(suggested: string, instanceId: string): string {
   return suggested.replace(/-?\d+$/, '').slice(0, 63 - own.length) + own;
 }
 
+/**
+ * The unpacked installer. A page of a proxy, half an archive and a 403 say nothing about this node: tried again, with a fresh
+ * address, until the bootstrap's time is up.
+ */
+async function download(
+  host: Host,
+  trail: Trail,
+  signal: AbortSignal,
+): Promise<{ folder: string; provisioning: Provisioning }> {
+  const { stackId } = placeOf(trail);
+  for (let pauseMs = downloadPauseMs; ; pauseMs = Math.min(pauseMs * 2, maxDownloadPauseMs)) {
+    // Outside of `try`: what OpsWorks refuses here is not the download site's fault.
+    const provisioning = await ask(host, trail, signal, (inner) => host.cloud.readProvisioning(stackId, inner));
+    try {
+      return { folder: await unpack(host, provisioning, trail, signal), provisioning };
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      host.log.warn('installer not downloaded', { error: messageOf(error), pauseMs });
+      // The bootstrap's deadline then says why.
+      if (trail.leftMs() <= pauseMs)
+        throw new Unavailable(`the installer is not there: ${messageOf(error)}`, { cause: error });
+      await host.clock.sleep(spread(pauseMs), signal);
+    }
+  }
+}
+
+async function unpack(host: Host, { installerUrl }: Provisioning, trail: Trail, signal: AbortSignal): Promise<string> {
+  const folder = await ask(host, trail, signal, (inner) => host.machine.unpack(installerUrl, inner), downloadMs);
+  if ((await host.machine.list(`${folder}/${folderInArchive}`)).includes('boot-registration')) return folder;
+  await host.machine.remove(folder);
+  const where = installerUrl.replace(/\?.*$/s, '');
+  throw new Refused(`the installer at ${where} holds no ${folderInArchive}/boot-registration`);
+}
+
 async function runInstaller(
   host: Host,
-  { installerUrl, parameters }: Provisioning,
-  stackId: string,
+  folder: string,
+  { parameters }: Provisioning,
   trail: Trail,
   signal: AbortSignal,
 ): Promise<Exit> {
-  const folder = await ask(host, trail, signal, (inner) => host.machine.unpack(installerUrl, inner), downloadMs);
+  const { stackId } = placeOf(trail);
   try {
     const home = `${folder}/${folderInArchive}`;
-    if (!(await host.machine.list(home)).includes('boot-registration')) {
-      throw new Refused(
-        `the installer at ${installerUrl.replace(/\?.*$/s, '')} holds no ${folderInArchive}/boot-registration`,
-      );
-    }
     const preconfig = renderPreconfig(parameters, stackId, trail.hostname ?? host.identity.hostname);
     await host.machine.writeText(`${home}/preconfig`, preconfig, 0o660);
     const bucket = parameters['assets_download_bucket'];
@@ -135,17 +213,15 @@ async function runInstaller(
       folder,
       umask: 0o007,
     };
-    const run = (inner: AbortSignal) => host.machine.run(command, inner);
-    return await within(Math.min(installerMs, trail.leftMs()), run, host.clock, signal);
+    const withinMs = Math.min(installerMs, trail.leftMs() - cleanUpMs);
+    return await toItsEnd(withinMs, (inner) => host.machine.run(command, inner), host.clock, signal);
   } finally {
     await host.machine.remove(folder);
   }
 }
 
-/** Some tens of megabytes over a busy NAT gateway. */
-const downloadMs = 120_000;
-
-function installerFailed({ code, tail }: Exit): Refused {
+function installerFailed({ code, tail }: Exit): Unfit {
   const last = tail.trimEnd().split('\n').slice(-3).join(' | ');
-  return new Refused(`the OpsWorks installer ended with exit code ${code}: ${last || 'it said nothing'}`);
+  const why = `the OpsWorks installer ended with exit code ${code}: ${last || 'it said nothing'}`;
+  return new Unfit('opsworks-registration', why);
 }

@@ -22,23 +22,23 @@ export async function leaveOpsWorks(host: Host, registered: Registered, signal: 
 
 async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal): Promise<Registration | undefined> {
   if (id !== undefined) return patiently(host, signal, (inner) => host.cloud.readRegistration(id, inner));
-  // An installer was started and nobody saw its end: only a listing tells.
+  // An installer was started and this program did not see its end: only a listing tells.
   if (stackId !== undefined) return patiently(host, signal, (inner) => host.cloud.findRegistration(stackId, inner));
   return undefined;
 }
 
 async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
   const unlessMoved = openDeed(host);
-  // Heard twice, it is refused for the second time, because it has begun.
+  // A call that OpsWorks received twice is refused the second time, because it has begun.
   const ask = (now: Registration, inner: AbortSignal) =>
-    unlessMoved(now, () => gone(host.cloud.unassign(now.id, inner)));
+    unlessMoved('unassign', now, () => gone(host.cloud.unassign(now.id, inner)));
   try {
     if (record.status !== 'unassigning') await patiently(host, signal, (inner) => ask(record, inner));
     let askedAt = host.clock.uptime();
     const unassigned = async (inner: AbortSignal) => {
       const now = await host.cloud.readRegistration(record.id, inner);
       if (now === undefined || now.layerIds.length === 0) return true;
-      // An assignment that was given up, and heard late, has put it back.
+      // An assignment that the node gave up, and OpsWorks received late, has put it back.
       if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > sureMs) {
         askedAt = host.clock.uptime();
         await ask(now, inner);
@@ -58,7 +58,7 @@ function patiently<T>(host: Host, signal: AbortSignal, call: (signal: AbortSigna
   return retry(call, { clock: host.clock, signal, withinMs: callsMs });
 }
 
-/** A record that is gone is what was wanted. */
+/** The caller wants the record to be gone. */
 async function gone(call: Promise<void>): Promise<void> {
   try {
     await call;

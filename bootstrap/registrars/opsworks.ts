@@ -1,12 +1,12 @@
 /** OpsWorks Stacks: what `aws opsworks register --local --use-instance-profile` and `assign-instance` did. */
 
 import type { Config } from '../../core/config.ts';
-import { Refused } from '../../core/errors.ts';
+import { Unfit } from '../../core/errors.ts';
 import type { Host, Registration } from '../../core/host.ts';
 import type { Registered } from '../../core/state.ts';
 import type { Outcome, Trail } from '../step.ts';
 import { tagName } from '../steps/name-tag.ts';
-import { ask, waitUntil } from '../waiting.ts';
+import { ask, waitAWhile, waitUntil } from '../waiting.ts';
 import { openDeed, sureMs } from './opsworks-deed.ts';
 import { install } from './opsworks-installer.ts';
 import { leaveOpsWorks } from './opsworks-leave.ts';
@@ -27,9 +27,11 @@ async function register(host: Host, config: Config, trail: Trail, signal: AbortS
   const outcome: Outcome = record === undefined ? 'changed' : 'unchanged';
   for (let round = 1; record === undefined; round++) {
     // The second round is for a record of a former installation that had to be given up first.
-    if (round > 2) throw new Refused('OpsWorks keeps giving up the record of this node; deregister it by hand');
-    await install(host, config, trail, signal);
-    record = await settle(host, config, trail, await findNew(host, config, trail, signal), signal);
+    if (round > 2) {
+      throw new Unfit('opsworks-record', 'OpsWorks keeps giving up the record of this node; deregister it by hand');
+    }
+    const own = await install(host, config, trail, signal);
+    record = await settle(host, config, trail, own ?? (await findNew(host, config, trail, signal)), signal);
   }
   if (!isRegistered(record)) await waitUntil(registered(host, trail, record.id), host, config, trail, signal);
   if (trail.hostname !== before) await tagName(host, config, trail, signal);
@@ -140,7 +142,7 @@ function registered(host: Host, trail: Trail, id: string) {
       const record = await read(signal);
       if (record === undefined) return { now: notFound };
       if (isRegistered(record)) return { done: record };
-      if (failed.has(record.status)) throw new Refused(`OpsWorks record ${id} is ${record.status}`);
+      if (failed.has(record.status)) throw new Unfit('opsworks-record', `OpsWorks record ${id} is ${record.status}`);
       return { now: record.status };
     },
   };
@@ -152,7 +154,7 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
   let outcome: Outcome = 'unchanged';
   const read = openRecord(host, trail, id);
   const unlessMoved = openDeed(host);
-  // What OpsWorks has said it need not say again only because it was too busy for the next call.
+  // When OpsWorks was too busy for the next call, it need not repeat what it said before.
   let known: Registration | undefined;
   const wait = {
     what: `OpsWorks assignment of ${id}`,
@@ -162,30 +164,43 @@ async function assign(host: Host, config: Config, trail: Trail, signal: AbortSig
       const record = known ?? (await read(inner));
       if (record === undefined) return { now: notFound };
       const { status, layerIds } = record;
-      if (layerIds.includes(layerId)) return afterAssign(record, config);
+      if (layerIds.includes(layerId)) return { done: true };
       outcome = 'changed';
       known = record;
       if (layerIds.length > 0 && !leaving.has(status)) {
         host.log.info('leaving another layer', { layerIds: layerIds.join(' ') });
-        await unlessMoved(record, () => host.cloud.unassign(id, inner));
+        await unlessMoved('unassign', record, () => host.cloud.unassign(id, inner));
       } else if (status === 'registered') {
-        const asked = await unlessMoved(record, () => host.cloud.assign(id, layerId, inner));
-        if (asked && !config.opsworks.waitForOnline) return { done: true };
+        if (await unlessMoved('assign', record, () => host.cloud.assign(id, layerId, inner))) return { done: true };
       }
       known = undefined;
       return { now: status };
     },
   };
   await waitUntil(wait, host, config, trail, signal);
+  if (config.opsworks.waitForOnline) await waitOnline(host, config, trail, id, signal);
   return outcome;
 }
 
-function afterAssign({ id, status }: Registration, config: Config): { done: true } | { now: string } {
-  if (!config.opsworks.waitForOnline || status === 'online') return { done: true };
-  if (failed.has(status)) {
-    throw new Refused(`OpsWorks instance ${id} is ${status}: see its setup log in OpsWorks for the recipe that failed`);
-  }
-  return { now: status };
+/** For the steps that follow. */
+const restMs = 60_000;
+
+async function waitOnline(host: Host, config: Config, trail: Trail, id: string, signal: AbortSignal): Promise<void> {
+  const read = openRecord(host, trail, id);
+  const wait = {
+    what: `OpsWorks instance ${id} to be online`,
+    remedy: "see the layer's setup log in OpsWorks",
+    everyMs: pollMs,
+    async look(inner: AbortSignal) {
+      const record = await read(inner);
+      if (record?.status === 'online') return { done: true };
+      if (record === undefined || !failed.has(record.status)) return { now: record?.status ?? notFound };
+      const why = `OpsWorks instance ${id} is ${record.status}: see its setup log in OpsWorks for the recipe that failed`;
+      throw new Unfit('opsworks-record', why);
+    },
+  };
+  if (config.registration.required === true) await waitUntil(wait, host, config, trail, signal);
+  else await waitAWhile(wait, trail.leftMs() - restMs, host, trail, signal);
 }
 
 const notFound = 'not found';
@@ -214,7 +229,7 @@ function openRecord(host: Host, trail: Trail, id: string): (signal: AbortSignal)
       hear(host, trail, record);
     } else missingSince ??= clock.uptime();
     if (missingSince !== undefined && clock.uptime() - missingSince >= sureMs)
-      throw new Refused(`OpsWorks record ${id} is gone: somebody deregistered this node`);
+      throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: somebody deregistered this node`);
     return record;
   };
 }

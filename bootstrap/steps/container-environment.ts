@@ -1,24 +1,26 @@
 /** Writes what containers may know of their node before ECS starts any. */
 
-import { Refused } from '../../core/errors.ts';
+import { messageOf } from '../../core/errors.ts';
 import { paths } from '../../core/state.ts';
 import { readFacts, withoutTags, writeContainerEnvironment } from '../../upkeep/container-environment.ts';
 import type { Step } from '../step.ts';
-import { ask } from '../waiting.ts';
+import { askNicely, tellNicety } from '../waiting.ts';
 
+/** Whatever AWS or the disk answers: a node without these files works, and the agent writes them again and again. */
 export const containerEnvironment: Step = {
   name: 'container-environment',
   async run(host, config, trail, signal) {
     try {
-      return await writeContainerEnvironment(
-        host,
-        await ask(host, trail, signal, (inner) => readFacts(host, config, inner)),
-      );
+      const what = 'containers are not told the tags';
+      const facts = await askNicely(what, host, trail, signal, (inner) => readFacts(host, config, inner));
+      if (facts !== undefined) return await writeContainerEnvironment(host, facts);
+      // An earlier boot of this instance knew the tags.
+      if (await isOfThisInstance(host)) return 'unchanged';
+      return await writeContainerEnvironment(host, withoutTags(host, config));
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      // A permission that is missing is no reason to die: what was known of this instance stays, else it is said what is sure.
-      const facts = withoutTags(host, config, error);
-      return (await isOfThisInstance(host)) ? 'unchanged' : writeContainerEnvironment(host, facts);
+      tellNicety('container environment not written', host, error, signal);
+      await host.machine.say(`ecs-node: container environment not written: ${messageOf(error)}`);
+      return 'skipped';
     }
   },
 };

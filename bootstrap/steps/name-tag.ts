@@ -1,14 +1,13 @@
 /** Gives the instance its Name, so that people find it in the console, and with the same call the version that looks after it. */
 
 import type { Config } from '../../core/config.ts';
-import { Unavailable, isDenied, messageOf } from '../../core/errors.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { retry } from '../../core/patience.ts';
 import { paths, renderState } from '../../core/state.ts';
 import { version as ownVersion } from '../../core/version.ts';
 import { renderNameTag } from '../naming.ts';
 import type { Outcome, Step, Trail } from '../step.ts';
-import { patience } from '../waiting.ts';
+import { askNicely, tellNicety } from '../waiting.ts';
 
 export const nameTag: Step = {
   name: 'name-tag',
@@ -18,10 +17,9 @@ export const nameTag: Step = {
 /** As `ecs-node fleet` reads it. */
 const versionTag = 'ecs-node:version';
 
-/** Of thousands that are launched at once each would wait for EC2, which takes ten such calls per second: the agent goes on. */
-const briefMs = 5_000;
+const notSet = 'Name tag not set';
 
-/** Also for a registrar that had to change the host name. */
+/** Also for a registrar that had to change the host name. Whatever EC2 answers, a name is for people: a node without one works. */
 export async function tagName(
   host: Host,
   config: Config,
@@ -32,26 +30,30 @@ export async function tagName(
   if (config.name === '') return 'skipped';
   const name = await renderNameTag(trail.hostname ?? host.identity.hostname, host, config, trail, signal);
   const tags = { Name: name, ...(version !== undefined && { [versionTag]: version }) };
-  const outcome = (await hasTags(host, tags, signal)) ? 'unchanged' : await setTags(host, tags, trail, signal);
-  // What an earlier attempt has left to the agent may be another name.
-  if (outcome !== 'skipped') await host.machine.remove(paths.lateTags);
-  return outcome;
+  if (await hasTags(host, tags, signal)) return forgetLateTags(host, signal, 'unchanged');
+  const isSet = await askNicely(notSet, host, trail, signal, async (inner) => {
+    await host.cloud.tagSelf(tags, inner);
+    return true;
+  });
+  if (isSet) return forgetLateTags(host, signal, 'changed');
+  await leaveToAgent(host, tags, signal);
+  return 'skipped';
 }
 
-async function setTags(host: Host, tags: Record<string, string>, trail: Trail, signal: AbortSignal): Promise<Outcome> {
+/** Of thousands that are launched at once each would wait for EC2, which takes ten such calls per second: the agent goes on. */
+async function leaveToAgent(host: Host, tags: Record<string, string>, signal: AbortSignal): Promise<void> {
   const { instanceId } = host.identity;
-  try {
-    const brief = { ...patience(host, trail, signal), withinMs: Math.min(briefMs, trail.leftMs()) };
-    await retry((inner) => host.cloud.tagSelf(tags, inner), brief);
-    return 'changed';
-  } catch (error) {
-    // A name is for people; a node without one works.
-    if (error instanceof Unavailable && !signal.aborted) {
-      await host.machine.writeText(paths.lateTags, renderState({ instanceId, tags }));
-    } else if (!isDenied(error)) throw error;
-    host.log.warn('Name tag not set', { error: messageOf(error) });
-    return 'skipped';
-  }
+  await host.machine
+    .writeText(paths.lateTags, renderState({ instanceId, tags }))
+    .catch((error: unknown) => tellNicety(notSet, host, error, signal));
+}
+
+/** An earlier attempt may have left another name to the agent. */
+async function forgetLateTags(host: Host, signal: AbortSignal, outcome: Outcome): Promise<Outcome> {
+  await host.machine
+    .remove(paths.lateTags)
+    .catch((error: unknown) => tellNicety('late tags not forgotten', host, error, signal));
+  return outcome;
 }
 
 /** The metadata service costs no AWS call; where it does not show tags, writing twice does no harm. */
@@ -63,7 +65,7 @@ async function hasTags(host: Host, tags: Readonly<Record<string, string>>, signa
     return true;
   } catch (error) {
     signal.throwIfAborted();
-    host.log.debug('tag not readable', { error: String(error) });
+    host.log.debug('tag not readable', { error: messageOf(error) });
     return false;
   }
 }

@@ -2,12 +2,18 @@
 
 import { paths } from '../../core/state.ts';
 import type { Step } from '../step.ts';
+import { tellNicety } from '../waiting.ts';
 
 export const ohaiHint: Step = {
   name: 'ohai-hint',
-  async run(host) {
-    // What is in it does not matter to ohai, so another's text stays.
-    if ((await host.machine.readText(paths.ohaiHint)) !== undefined) return 'unchanged';
-    return host.machine.writeText(paths.ohaiHint, '');
+  async run(host, _config, _trail, signal) {
+    try {
+      // Ohai does not read what is in it, so another program's text stays.
+      if ((await host.machine.readText(paths.ohaiHint)) !== undefined) return 'unchanged';
+      return await host.machine.writeText(paths.ohaiHint, '');
+    } catch (error) {
+      tellNicety('hint for ohai not written', host, error, signal);
+      return 'skipped';
+    }
   },
 };

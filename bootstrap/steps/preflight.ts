@@ -37,7 +37,7 @@ async function mustHaveCredentials(host: Host, trail: Trail, signal: AbortSignal
       return;
     } catch (error) {
       signal.throwIfAborted();
-      // Who is told that he may not is somebody.
+      // "Access denied" proves that there are credentials.
       if (isDenied(error)) return;
       if (host.clock.uptime() >= until) throw noProfile(error);
       await host.clock.sleep(5_000, signal);

@@ -1,12 +1,14 @@
 /** Clears EC2 termination protection, which OpsWorks turns on and with which the Auto Scaling group cannot end the node. */
 
 import { until, within } from '../../core/patience.ts';
-import { isDenied, messageOf } from '../../core/errors.ts';
 import type { Step } from '../step.ts';
-import { patience } from '../waiting.ts';
+import { patience, tellNicety } from '../waiting.ts';
 
 /** OpsWorks may turn it on some time after registering; the agent looks again for as long as the node lives. */
 const lookAgainMs = 5_000;
+
+/** Outside of OpsWorks a node that cannot look starts ECS all the same: the agent looks again. */
+const briefMs = 60_000;
 
 /** Two calls, each of which may be slow. */
 const callsMs = 60_000;
@@ -25,19 +27,20 @@ export const unprotect: Step = {
         return undefined;
       }
       quiet += 1;
-      // Only OpsWorks turns it on behind our back: until it has, one look is not enough.
+      // Only OpsWorks turns it on late: until it has, one look is not enough.
       return quiet >= (config.registrar === 'opsworks' && !cleared ? 2 : 1) ? true : undefined;
     };
-    // Not a refusal, even if it comes back for ever: whoever wants this node protected does not want it dead.
+    // Not a refusal, even if it comes back for ever: a person who wants this node protected does not want it dead.
     const what =
       'termination protection does not stay off (see ModifyInstanceAttribute in CloudTrail, or set terminationProtection: keep)';
-    const time = { ...patience(host, trail, signal), withinMs: Math.max(0, trail.leftMs() - 1_000) };
+    const longestMs = config.registrar === 'opsworks' ? trail.leftMs() - 1_000 : Math.min(briefMs, trail.leftMs());
+    const time = { ...patience(host, trail, signal), withinMs: Math.max(0, longestMs) };
     try {
       await until(what, (inner) => within(callsMs, look, host.clock, inner), { ...time, everyMs: lookAgainMs });
     } catch (error) {
-      // Without OpsWorks nobody is known to have turned it on: a role that may not look is no reason to fail.
-      if (config.registrar === 'opsworks' || !isDenied(error)) throw error;
-      host.log.warn('termination protection not looked at', { error: messageOf(error) });
+      // Outside of OpsWorks it stops nothing that this node does, and its agent looks again.
+      if (config.registrar === 'opsworks') throw error;
+      tellNicety('termination protection not looked at', host, error, signal);
       return 'skipped';
     }
     return cleared ? 'changed' : 'unchanged';

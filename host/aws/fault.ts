@@ -1,8 +1,12 @@
-/** The only place that reads an error of the AWS SDK: it becomes `Unavailable` (time heals) or `Refused` (would be refused again). */
+/**
+ * The only place that reads an error of the AWS SDK. `Refused` is AWS's own documented answer about this request. Everything
+ * else is `Unavailable`: silence, throttling, a proxy's page, a redirect, a code that nobody documents.
+ */
 
-import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
+import { Refused, Unavailable, deniedCodes, messageOf } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { uptime } from '../clock.ts';
+import { documentedRefusals } from './documented-refusals.ts';
 
 /** One call, named by the permission that it needs and what it acts on. */
 export type Ask = <T>(
@@ -31,30 +35,64 @@ export function openAsk(role: string | undefined, log: Log): Ask {
   };
 }
 
-/** Every service has its own word for "too fast". LimitExceededException is not among them: that is a quota. */
+/** Every service has its own code for "too fast". LimitExceededException is not among them: it is a quota. */
 const throttled =
   /^(Throttl(ing|ed)(Exception)?|EC2ThrottledException|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequests(Exception)?|BandwidthLimitExceeded|SlowDown|ProvisionedThroughputExceeded(Exception)?|PriorRequestNotComplete|RateExceeded)$/;
 
-/** Busy with the same thing, or not told yet: a later try finds it done or possible. */
+/** The service is busy with the same thing, or cannot tell yet: a later call finds it done, or possible. */
 const busy =
-  /^(ResourceContention|ScalingActivityInProgress|UpdateInProgress|TransactionInProgress|ConcurrentModification|Conflict|ServiceUnavailable|Unavailable|InternalFailure|InternalError|InternalServerError|InternalServiceError|InternalServiceFault|ServerInternal|Server|RequestTimeout|Timeout)(Fault|Exception|Error)?$/;
+  /^(ResourceContention|ScalingActivityInProgress|UpdateInProgress|TransactionInProgress|ConcurrentModification|ConcurrentUpdate|HealthUnavailable|Conflict|ServiceUnavailable|Unavailable|InternalFailure|InternalError|InternalServerError|InternalServiceError|InternalServiceFault|ServerInternal|Server|RequestTimeout|Timeout)(Fault|Exception|Error)?$/;
 
-/** This instance exists, since we run on it: a service that does not know it has not been told yet. */
+/** This program runs on the instance, so the instance exists: the service has not been told yet. */
 const notYetKnown = /^InvalidInstanceID\.(NotFound|NotYetKnown)$/;
-
-const denied = /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/;
 
 const skewed = /^(RequestTimeTooSkewed|RequestInTheFuture|RequestExpired)$/;
 
-/** Credentials come from the instance's role: when they are not accepted they are late or old, and new ones are under way. */
+/** Credentials come from the instance's role. When AWS does not accept them they are late or old, and new ones will come. */
 const credentials =
   /^(ExpiredToken(Exception)?|InvalidClientTokenId|UnrecognizedClient(Exception)?|InvalidAccessKeyId|InvalidToken|AuthFailure|SignatureDoesNotMatch|InvalidSignature(Exception)?|IncompleteSignature(Exception)?|MissingAuthenticationToken(Exception)?|CredentialsProviderError|ProviderError|TokenProviderError|InstanceMetadataV1FallbackError)$/;
 
-/** Long enough for what happened; EC2 adds 500 characters of encoded context to a denial. */
+/**
+ * Refusals that no service model lists. The query services' come from the "Common Errors" page of their references, those of
+ * EC2, whose model documents no error at all, from "Error codes for the Amazon EC2 API".
+ */
+const furtherRefusals: ReadonlySet<string> = new Set([
+  'DryRunOperation',
+  'IncorrectInstanceState',
+  'IncorrectState',
+  'InvalidAction',
+  'InvalidID',
+  'InvalidInstance',
+  'InvalidInstanceAttributeValue',
+  'InvalidInstanceID.Malformed',
+  'InvalidQueryParameter',
+  'InvalidTagKey.Malformed',
+  'LimitExceeded',
+  'LoadBalancerNotFound',
+  'MalformedQueryString',
+  'MissingAction',
+  'MissingParameter',
+  'OperationNotPermitted',
+  'Serialization',
+  'TagLimitExceeded',
+  'TagPolicyViolation',
+  'UnknownOperation',
+  'UnknownParameter',
+  'UnsupportedInstanceAttribute',
+  'UnsupportedOperation',
+]);
+
+/** True for a code with which AWS says no to this very request. */
+function isRefusal(code: string): boolean {
+  const bare = code.replace(/(Fault|Exception|Error)$/, '');
+  return documentedRefusals.has(bare) || furtherRefusals.has(bare);
+}
+
+/** Long enough to say what happened. EC2 adds 500 characters of encoded context to a denial. */
 const maxMessage = 300;
 
 export function translate(error: unknown, permission: string, resource: string, role?: string): Error {
-  // Said by ourselves on the SDK's behalf: who has no credentials.
+  // The source of the credentials throws it where there are none.
   if (error instanceof Refused) return error;
   // The transport and the credentials have said it in full (host/aws/transport.ts).
   if (error instanceof Unavailable) return new Unavailable(`${permission}: ${error.message}`, { cause: error.cause });
@@ -70,23 +108,24 @@ export function translate(error: unknown, permission: string, resource: string, 
     return unavailable(`this machine's clock differs from AWS's (${code}); check its time service: ${message}`);
   }
   if (credentials.test(code)) return unavailable(credentialsMessage(code, message));
-  if (denied.test(code)) {
-    const who = role === undefined ? "the instance's role" : `the role ${role}`;
-    const why = `${permission} on ${resource} is not allowed: add it to ${who} (ecs-node policy prints what is needed)`;
-    return new Refused(why, { cause, code });
-  }
+  if (deniedCodes.test(code)) return new Refused(deniedMessage(permission, resource, role), { cause, code });
   if (notYetKnown.test(code)) return unavailable(`this instance is not known yet (${code})`);
   if (busy.test(code)) return unavailable(`${code}: ${message}`);
   // Without a status nobody answered: refused, reset, unknown host, broken TLS, time-out.
   if (status === undefined || status === 429 || status >= 500) return unavailable(`${message} (${code})`);
-  // An answer that is no AWS answer (a proxy's page) could not be read.
   if (status < 300 || error instanceof SyntaxError || /deserializ/i.test(message)) {
     return unavailable(`the answer makes no sense: ${message}`);
   }
-  return new Refused(`${permission} on ${resource}: ${message} (${code})`, { cause, code });
+  if (isRefusal(code)) return new Refused(`${permission} on ${resource}: ${message} (${code})`, { cause, code });
+  return unavailable(`${message} (${code}, HTTP ${status}): AWS documents no such answer; look for a proxy on the way`);
 }
 
-/** The SDK's errors hold the whole request, session token and all: none of that may end up in a log, or in memory for long. */
+function deniedMessage(permission: string, resource: string, role: string | undefined): string {
+  const holder = role === undefined ? "the instance's role" : `the role ${role}`;
+  return `${permission} on ${resource} is not allowed: add it to ${holder} (ecs-node policy prints what is needed)`;
+}
+
+/** The SDK's errors hold the whole request, session token included: none of that may reach a log, or stay in memory. */
 function slim(error: unknown, message: string): Error {
   const kept = new Error(message);
   if (!(error instanceof Error)) return kept;
@@ -96,7 +135,7 @@ function slim(error: unknown, message: string): Error {
   return kept;
 }
 
-/** A signature that does not match is answered with the whole request that AWS would have signed, the session token in it. */
+/** AWS answers a signature that does not match with the request that it would have signed, session token included. */
 function clean(message: string): string {
   return message.replaceAll(/(x-amz-security-token\W+)[^\s'"]+/gi, '$1…').slice(0, maxMessage);
 }
@@ -113,7 +152,7 @@ export function faultCode(error: unknown): string | undefined {
   const fields = error as Error & { Code?: unknown; code?: unknown; Error?: { Code?: unknown } | undefined };
   const found = [fields.Code, fields.Error?.Code, fields.name === 'Error' ? fields.code : fields.name];
   const code = found.find((text): text is string => typeof text === 'string' && text !== '' && text !== 'Error');
-  // EC2 sometimes says whose fault it was.
+  // EC2 sometimes puts the side that is at fault in front.
   return code?.replace(/^(Client|Server)\./, '');
 }
 
@@ -124,7 +163,7 @@ export function statusOf(error: unknown): number | undefined {
   );
 }
 
-/** What is neither AWS's nor the network's doing must be seen with its stack. */
+/** A mistake of this program must be seen with its stack. */
 function isBug(error: unknown): error is Error {
   return error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
 }

@@ -115,6 +115,8 @@ export function openNode(region: Region, number: number): Node {
     purchase: scenario.spot ? 'spot' : 'on-demand',
   };
   const instance = emptyInstance();
+  if (region.scenario.fullTags)
+    instance.tags = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`tag-${i}`, '']));
   instance.clearsIgnored = chance.happens(0.2) ? chance.whole(1, 2) : 0;
   const machine = emptyMachine();
   machine.archives.set(installerUrl, { 'opsworks-agent-installer/boot-registration': '#!/bin/sh\n' });

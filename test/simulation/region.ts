@@ -93,6 +93,7 @@ export function openRegion(scenario: Scenario, chance: Chance, unrest: Unrest | 
   const clock = openSimulatedClock(Date.UTC(2030, 0, 1));
   const weather = openWeather(chance, clock.uptime, scenario.daily);
   for (const verb of scenario.denied) weather.denied.add(verb);
+  weather.refusalCode = scenario.refusalCode ?? weather.refusalCode;
   const region: Region = {
     scenario,
     chance,

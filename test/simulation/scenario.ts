@@ -12,6 +12,10 @@ export interface Scenario {
   planted: string | undefined;
   /** Verbs that the role may not use. */
   denied: string[];
+  /** With which AWS refuses those; default: a missing permission. */
+  refusalCode?: string;
+  /** The group has propagated as many tags as an instance may have. */
+  fullTags?: boolean;
   nodes: number;
   /** Systems Manager sees a node so long after its boot. */
   pingAfterMs: number;
@@ -86,8 +90,21 @@ export function addKnowledge(scenario: Scenario, seed: number): Scenario {
   const { config, launchHook } = scenario;
   const isTold = chance.happens(0.5) && launchHook;
   const autoScaling = { ...config.autoScaling, ...(isTold && { launchHookSeconds: shortestHookSeconds }) };
-  return { ...scenario, showsGroup: chance.happens(0.5), config: { ...config, autoScaling } };
+  const showsGroup = chance.happens(0.5);
+  const registration = chance.happens(0.5) ? { required: true } : {};
+  const isOptional = registration.required !== true && optional.includes(scenario.planted ?? '');
+  return {
+    ...scenario,
+    showsGroup,
+    planted: isOptional ? undefined : scenario.planted,
+    refusalCode: chance.pick(['AccessDenied', 'AccessDenied', 'ClientException', 'InvalidParameterException']),
+    fullTags: chance.happens(0.1),
+    config: { ...config, autoScaling, registration },
+  };
 }
+
+/** What is planted, and costs no node its life unless `registration.required`. */
+const optional = ['Systems Manager never sees it', 'its recipes fail'];
 
 /** In some restless lives one more permission is missing, whichever. */
 export function denyMore({ denied }: Scenario, { chance }: Unrest): void {

@@ -52,6 +52,8 @@ export interface Weather {
   brew(ms: number, node: string | undefined): string;
   /** The role may not do this, ever. */
   denied: Set<string>;
+  /** With which they are refused. */
+  refusalCode: string;
   /** Nothing goes wrong any more. */
   clear(): void;
   /** True when nothing is wrong with this service for this node just now, but for single calls. */
@@ -68,12 +70,17 @@ export function openWeather(chance: Chance, uptime: () => number, everyDay: numb
     troubles = troubles.filter(({ until }) => until > now);
     return troubles.find((each) => each.service === service && (each.node ?? node) === node);
   };
-  return {
+  const weather: Weather = {
     denied,
+    refusalCode: 'AccessDenied',
     decide(node, service, verb) {
       const fate: Fate = { delayMs: latency(chance, service) };
       if (denied.has(verb)) {
-        return { ...fate, fails: new Refused(`not authorized to ${verb}`, { code: 'AccessDenied' }), fault: 'denied' };
+        return {
+          ...fate,
+          fails: new Refused(`not authorized to ${verb}`, { code: weather.refusalCode }),
+          fault: 'denied',
+        };
       }
       const trouble = current(node, service);
       const kind =
@@ -100,6 +107,7 @@ export function openWeather(chance: Chance, uptime: () => number, everyDay: numb
     },
     isFair: (node, service) => daily === 0 && current(node, service) === undefined,
   };
+  return weather;
 }
 
 /** Most calls are quick; what is on the machine itself takes no time worth an event. */

@@ -53,7 +53,16 @@ function judgeRunning(region: Region, node: Node): string | undefined {
   const roundMs = (config.stormGuard.maxWaitSeconds + config.bootstrap.timeoutSeconds) * 1000 + 300_000;
   const { heldAt } = node.truth;
   if (planted !== undefined && heldAt !== undefined && region.clock.uptime() - heldAt < roundMs) return undefined;
+  if (region.scenario.denied.length > 0 && waitsForPerson(region, node)) return undefined;
   return 'the bootstrap still runs, and is not held';
+}
+
+/** It tries again by itself, at a slow pace, until a person has mended what AWS refuses. */
+function waitsForPerson({ clock }: Region, { machine, wallOffset }: Node): boolean {
+  const text = machine.files.get(paths.bootstrap);
+  if (typeof text !== 'string') return false;
+  const [, retryAt = '0'] = /"retryAt": ([\d.]+)/.exec(text) ?? [];
+  return text.includes('"outcome": "running"') || Number(retryAt) > clock.now() + wallOffset;
 }
 
 function judgeService(region: Region, node: Node): string | undefined {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { join } from '../../../agent/join.ts';
 import { completeLaunchHook } from '../../../agent/launch.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { Refused, Unavailable, Unfit } from '../../../core/errors.ts';
 import { paths } from '../../../core/state.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { configOf, never, setStage } from './stage.ts';
@@ -160,17 +160,30 @@ describe('a node that joins', () => {
     expect(notThere.group.hooks[0]!.active).toBe(true);
   });
 
-  it('refuses to be in another cluster than the configured one', async () => {
-    const node = launched();
+  // The introspection port needs no privileges: one forged answer ended the node at once.
+  it('believes ECS where an answer on the introspection port names another cluster', async () => {
+    const node = launched(configOf(), 1e9);
     node.world.localAgent = { cluster: 'default', version: '1' };
+    node.world.clock.schedule(10 * minute, () => Object.assign(node.own, { status: 'ACTIVE', agentConnected: true }));
+    await node.finish();
+    expect(node.told.join()).toContain('in the cluster default, not in demo');
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('has failed when ECS does not know it in its time, and its agent says that it is in another cluster', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.localAgent = { cluster: 'default', version: '1' };
+    node.world.cluster.instances = [];
+    const began = node.host.clock.uptime();
     await expect(node.finish()).rejects.toThrow(/in the cluster default, not in demo/);
+    expect(node.host.clock.uptime() - began).toBeGreaterThanOrEqual(15 * minute);
   });
 
   it('has failed when it is not in service in time although ECS answers', async () => {
     for (const config of [configOf(), configOf({ join: { checks: [{ url: 'http://127.0.0.1:1/' }] } })]) {
       const node = launched(config, config.join.checks.length > 0 ? 1_000 : 1e9);
       const began = node.host.clock.uptime();
-      await expect(node.finish()).rejects.toThrow(Refused);
+      await expect(node.finish()).rejects.toThrow(Unfit);
       const tookMs = node.host.clock.uptime() - began;
       expect(tookMs).toBeGreaterThanOrEqual(900_000);
       expect(tookMs).toBeLessThan(960_000);

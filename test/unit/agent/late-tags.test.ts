@@ -34,11 +34,23 @@ describe('tags that EC2 had no time for', () => {
     expect(world.calls.of('tagSelf').length).toBeGreaterThanOrEqual(6);
   });
 
-  it("are given up when they are refused, and are nobody else's: a file that an image has brought along", async () => {
-    const refused = stageWith();
-    refused.world.calls.fails('tagSelf', new Refused('not allowed', { code: 'UnauthorizedOperation' }));
-    await refused.finish();
-    expect(refused.world.calls.of('tagSelf')).toHaveLength(1);
+  // A group had propagated 49 tags. The name was refused once, and never tried again when a tag was free.
+  it.each(['UnauthorizedOperation', 'TagLimitExceeded', 'TagPolicyViolation'])(
+    'that EC2 refuses with %s are set once a person has mended that, at a call an hour',
+    async (code) => {
+      const { host, world } = stageWith();
+      world.calls.fails('tagSelf', new Refused('no', { code }));
+      void setLateTags(host, never).catch(() => {});
+      await world.clock.run(10 * hour);
+      expect(world.calls.of('tagSelf').length).toBeLessThanOrEqual(20);
+      expect(world.log.filter(({ message }) => message === 'late tags not set')).toHaveLength(1);
+      world.calls.heals();
+      await world.clock.run(2 * hour);
+      expect(world.instance.tags).toEqual(tags);
+    },
+  );
+
+  it("are nobody else's: a file that an image has brought along is left alone", async () => {
     const foreign = stageWith('i-00000000000000bad');
     await foreign.finish();
     expect(foreign.world.calls.of('tagSelf')).toEqual([]);

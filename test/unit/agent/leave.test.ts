@@ -502,7 +502,7 @@ describe('the end of the machine', () => {
   });
 
   it('ends a node without a group by EC2, clearing the protection that OpsWorks has set', async () => {
-    const stage = setStage();
+    const stage = setStage(configOf({ terminationProtection: 'clear' }));
     stage.world.group = undefined;
     stage.world.instance.terminationProtection = true;
     await stage.leaves();
@@ -511,7 +511,7 @@ describe('the end of the machine', () => {
   });
 
   it('reads back whether the protection is off before it tells its group, which could not end the node', async () => {
-    const stage = setStage();
+    const stage = setStage(configOf({ terminationProtection: 'clear' }));
     stage.world.instance.terminationProtection = true;
     stage.world.instance.clearsIgnored = 1;
     const protectedThen: boolean[] = [];

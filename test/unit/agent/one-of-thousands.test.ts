@@ -162,7 +162,7 @@ describe('heartbeats among thousands', () => {
 /** Of the wrong cluster, in a group in which nodes die one after another: the storm guard holds it, and each minute it tries again. */
 function held() {
   const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
-  const config = configOf({ ...hookOf(1800), stormGuard: often });
+  const config = configOf({ ...hookOf(1800), stormGuard: often, join: { timeoutSeconds: 30 } });
   const node = launched(1e9, config);
   node.world.localAgent = { cluster: 'other', version: '1' };
   node.world.group!.activities.push(...youngDeaths(node.world.clock.now()));

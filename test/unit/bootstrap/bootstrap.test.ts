@@ -196,24 +196,24 @@ describe('a bootstrap', () => {
 
   it('stops at the first failure and says why in state, log and console', async () => {
     const { world, fail, state } = setStage(opsworksConfig());
-    world.calls.fails('tagSelf', new Refused('too many tags', { code: 'TagLimitExceeded' }));
+    world.calls.fails('suggestHostname', new Refused('no such layer', { code: 'ResourceNotFoundException' }));
     const error = await fail();
-    expect(error).toMatchObject({ step: 'name-tag', cause: { code: 'TagLimitExceeded' } });
+    expect(error).toMatchObject({ step: 'hostname', cause: { code: 'ResourceNotFoundException' } });
     expect(exitCode(error)).toBe(77);
-    expect(state()).toMatchObject({ outcome: 'failed', reason: 'name-tag: too many tags' });
-    expect(world.machine.console.at(-1)).toContain('name-tag: failed: too many tags');
+    expect(state()).toMatchObject({ outcome: 'failed', reason: 'hostname: no such layer' });
+    expect(world.machine.console.at(-1)).toContain('hostname: failed: no such layer');
     expect(world.log.find(({ level }) => level === 'error')).toMatchObject({ message: 'step failed' });
     expect(world.opsworks.records).toEqual([]);
   });
 
   it('shows its own failure even when the disk takes no more', async () => {
-    const { world, fail } = setStage(plainConfig());
+    const { world, fail } = setStage(opsworksConfig());
     world.calls.onCall = ({ verb }) => {
-      if (verb !== 'tagSelf') return;
+      if (verb !== 'suggestHostname') return;
       world.calls.fails('writeText', new Error('ENOSPC'));
       throw new Refused('not allowed');
     };
-    await expect(fail()).resolves.toMatchObject({ message: 'name-tag: not allowed' });
+    await expect(fail()).resolves.toMatchObject({ message: 'hostname: not allowed' });
   });
 
   it('ignores the state of another instance, as a copied image carries it', async () => {

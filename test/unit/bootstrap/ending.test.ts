@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { judgeFailure } from '../../../bootstrap/ending.ts';
 import { hold } from '../../../bootstrap/holding.ts';
 import { judgeStorm, readStorm, turnOf } from '../../../bootstrap/storm-guard.ts';
-import { ConfigError, Refused, StepError, Unavailable, UsageError } from '../../../core/errors.ts';
+import { ConfigError, Refused, StepError, Unavailable, Unfit, UsageError } from '../../../core/errors.ts';
 import type { ScalingActivity } from '../../../core/host.ts';
 import { paths } from '../../../core/state.ts';
 import { plainConfig, setStage, signal } from './stage.ts';
@@ -32,8 +32,9 @@ const deaths = (count: number, minutes = 5): ScalingActivity[] =>
 describe('a failed bootstrap', () => {
   const config = plainConfig();
 
-  it('costs the node its life only when somebody refused', () => {
-    expect(judgeFailure(new StepError('register', new Refused('setup_failed')), config)).toBe('for-good');
+  it('costs the node its life only when it lacks something essential', () => {
+    const unfit = new Unfit('opsworks-record', 'setup_failed');
+    expect(judgeFailure(new StepError('register', unfit), config)).toBe('for-good');
     expect(judgeFailure(new StepError('register', new Unavailable('throttled')), config)).toBe('retry-later');
     for (const error of [
       new ConfigError([]),
@@ -47,15 +48,22 @@ describe('a failed bootstrap', () => {
     }
   });
 
-  it('leaves a missing permission to the operator: the next node would lack it too', () => {
-    for (const code of ['AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation']) {
-      expect(judgeFailure(new StepError('register', new Refused('no', { code })), config)).toBe('operator');
+  it('waits for a person after any refusal: the next node would meet the same', () => {
+    for (const code of [
+      'AccessDenied',
+      'UnauthorizedOperation',
+      'ValidationException',
+      'TagLimitExceeded',
+      undefined,
+    ]) {
+      const refused = new Refused('no', code === undefined ? {} : { code });
+      expect(judgeFailure(new StepError('register', refused), config)).toBe('retry-slowly');
     }
   });
 
   it('keeps the node where the configuration says so', () => {
     const keep = plainConfig({ bootstrap: { onFailure: 'keep' } });
-    expect(judgeFailure(new Refused('no'), keep)).toBe('operator');
+    expect(judgeFailure(new Unfit('opsworks-layer', 'no'), keep)).toBe('operator');
     expect(judgeFailure(new Unavailable('late'), keep)).toBe('retry-later');
   });
 });

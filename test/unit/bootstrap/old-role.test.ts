@@ -4,7 +4,7 @@ import { opsworksConfig, plainConfig, setStage } from './stage.ts';
 
 // A team that sets nothing but the cluster still has the role of the bash script: it must come up, without a name.
 test('a node whose role may neither tag nor read attributes bootstraps, and says what it left out', async () => {
-  const { world, boot, state } = setStage(plainConfig());
+  const { world, boot, state } = setStage(plainConfig({ terminationProtection: 'clear' }));
   const denied = new Refused('ec2:… is not allowed', { code: 'UnauthorizedOperation' });
   world.calls.fails('tagSelf', denied);
   world.calls.fails('readTerminationProtection', denied);

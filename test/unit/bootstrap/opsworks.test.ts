@@ -113,7 +113,8 @@ describe('the installer', () => {
     expect(await stage.boot()).toMatchObject({ hostname: 'ecs-2' });
     expect(stage.world.calls.of('run')).toHaveLength(3);
     expect(stage.world.instance.tags).toEqual({ Name: 'demo ECS - ecs-2' });
-    expect(stage.world.calls.of('findRegistration')).toHaveLength(1);
+    // Before each further run, and to learn the id: its own record may be what has the name.
+    expect(stage.world.calls.of('findRegistration')).toHaveLength(3);
   });
 
   // Six nodes booted together; each name that OpsWorks suggested went to one of them, and the sixth terminated itself.
@@ -223,6 +224,7 @@ describe('the installer', () => {
     const stage = setStage(
       opsworksConfig({
         opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+        registration: { required: true },
         bootstrap: { timeoutSeconds: 300 },
       }),
     );
@@ -264,9 +266,16 @@ describe('the installer', () => {
     expect((await boot()).outcome).toBe('done');
   });
 
-  it('that fails twice is final, with its last words and no folder left', async () => {
-    const { world, fail } = failingInstaller(2);
+  it('may fail twice', async () => {
+    const { boot } = failingInstaller(2);
+    expect((await boot()).outcome).toBe('done');
+  });
+
+  it('that fails three times in a row is final, with its last words and no folder left', async () => {
+    const { world, fail } = failingInstaller(3);
+    const began = world.clock.uptime();
     const error = await fail();
+    expect(world.clock.uptime() - began).toBeGreaterThanOrEqual(15_000);
     expect(exitCode(error)).toBe(77);
     expect(error.message).toContain('ERROR 403: Forbidden');
     expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
@@ -283,7 +292,7 @@ describe('the installer', () => {
   it('must be an archive with boot-registration in it', async () => {
     const noArchive = setStage(opsworksConfig());
     noArchive.world.calls.fails('unpack', new Refused(`${installerUrl}: not a .tgz`));
-    expect(exitCode(await noArchive.fail())).toBe(77);
+    expect(exitCode(await noArchive.fail())).toBe(75);
 
     const climbing = setStage(opsworksConfig());
     climbing.world.machine.archives.set(installerUrl, { '../../etc/shadow': 'x' });
@@ -293,6 +302,49 @@ describe('the installer', () => {
     empty.world.machine.archives.set(installerUrl, { 'readme.txt': 'hello' });
     expect((await empty.fail()).message).toContain('holds no opsworks-agent-installer/boot-registration');
     for (const { world } of [noArchive, climbing, empty]) expect(world.calls.of('run')).toEqual([]);
+  });
+
+  // A download site that answered 403 once, half an archive once and a proxy's page once ended the node within a second.
+  it.each([
+    ['answers 403 once', 'https://opsworks.example answered 403'],
+    ['gives half an archive once', 'archive refused: not a whole .tgz file (unexpected end of file)'],
+    ['gives a web page once', 'archive refused: not a whole .tgz file (incorrect header check)'],
+  ])('whose download %s is downloaded again, with a fresh address', async (_, why) => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.calls.fails('unpack', new Refused(why), 1);
+    expect((await boot()).outcome).toBe('done');
+    expect(world.calls.of('unpack')).toHaveLength(2);
+    expect(world.calls.of('readProvisioning')).toHaveLength(2);
+  });
+
+  // RegisterInstance took effect and its answer was lost. The second run of the installer left a second record behind.
+  it('is not run again where its first run has registered the node without knowing it', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    const real = world.machine.programs.get(installer)!;
+    world.machine.programs.set(installer, async (command, inner) => {
+      await real(command, inner);
+      return { code: 1, tail: 'RegisterInstance: connection reset\n' };
+    });
+    expect((await boot()).outcome).toBe('done');
+    expect(world.calls.of('run')).toHaveLength(1);
+    expect(world.opsworks.records).toHaveLength(1);
+  });
+
+  // The deadline came while an installer ran that ignored SIGTERM: the bootstrap exited and left it alive, with its folder.
+  it('that does not end by the deadline has ended, and its folder is gone, when the bootstrap fails', async () => {
+    const { world, fail } = setStage(opsworksConfig({ bootstrap: { timeoutSeconds: 60 } }));
+    let endedAt = 0;
+    world.machine.programs.set(installer, async (_command, inner) => {
+      await new Promise((resolve) => inner.addEventListener('abort', resolve));
+      await world.clock.sleep(2_000, signal);
+      endedAt = world.clock.uptime();
+      throw inner.reason;
+    });
+    const began = world.clock.uptime();
+    expect(exitCode(await fail())).toBe(75);
+    expect(endedAt).toBeGreaterThan(0);
+    expect(world.clock.uptime() - began).toBeLessThanOrEqual(60_000);
+    expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
   });
 
   it('is not run twice by a node that was killed while it ran', async () => {
@@ -432,7 +484,10 @@ describe('registering', () => {
   });
 
   it('waits for the recipes where it is asked to, and no longer than they fail', async () => {
-    const online = opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true } });
+    const online = opsworksConfig({
+      opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+      registration: { required: true },
+    });
     const good = setStage(online);
     await good.boot();
     expect(good.world.opsworks.records).toMatchObject([{ status: 'online' }]);
@@ -441,6 +496,16 @@ describe('registering', () => {
     const error = await bad.fail();
     expect(exitCode(error)).toBe(77);
     expect(error.message).toContain('setup_failed');
+  });
+
+  it('goes on when its recipes fail, or take too long, where nothing says that they are required', async () => {
+    const online = opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true } });
+    for (const more of [{ setupEndsAs: 'setup_failed' }, { setupTakesMs: 3_600_000 }] as const) {
+      const { world, boot } = setStage(online);
+      Object.assign(world.opsworks, more);
+      expect((await boot()).outcome).toBe('done');
+      expect(world.machine.console.join()).toContain('goes on without');
+    }
   });
 
   it('finds its record although the listing is late', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderTemplate } from '../../../bootstrap/naming.ts';
 import { tagName } from '../../../bootstrap/steps/name-tag.ts';
-import { ConfigError, Unavailable, exitCode } from '../../../core/errors.ts';
+import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
 import { paths } from '../../../core/state.ts';
 import { opsworksConfig, plainConfig, setStage } from './stage.ts';
 
@@ -164,7 +164,7 @@ describe('the hint for ohai', () => {
 });
 
 describe('termination protection', () => {
-  const protectedNode = (config = plainConfig()) => {
+  const protectedNode = (config = plainConfig({ terminationProtection: 'clear' })) => {
     const stage = setStage(config);
     stage.world.instance.terminationProtection = true;
     return stage;
@@ -180,7 +180,7 @@ describe('termination protection', () => {
   });
 
   it('costs one question where it is off', async () => {
-    const { world, boot } = setStage(plainConfig());
+    const { world, boot } = setStage(plainConfig({ terminationProtection: 'clear' }));
     expect((await boot()).steps.at(-1)).toMatchObject({ state: 'unchanged' });
     expect(world.calls.of('readTerminationProtection')).toHaveLength(1);
     expect(world.calls.of('clearTerminationProtection')).toEqual([]);
@@ -193,23 +193,29 @@ describe('termination protection', () => {
     expect(world.instance.terminationProtection).toBe(false);
   });
 
-  it('stays where the configuration says so', async () => {
-    const { world, boot } = protectedNode(plainConfig({ terminationProtection: 'keep' }));
-    await boot();
-    expect(world.instance.terminationProtection).toBe(true);
+  it('stays where the configuration says so, and where only a person can have turned it on', async () => {
+    for (const config of [opsworksConfig({ terminationProtection: 'keep' }), plainConfig()]) {
+      const { world, boot } = protectedNode(config);
+      await boot();
+      expect(world.instance.terminationProtection).toBe(true);
+    }
   });
 
   it('that comes back for ever ends the bootstrap in time, with whom to ask, and is no reason to die', async () => {
-    const { world, fail } = protectedNode();
+    const { world, fail } = protectedNode(opsworksConfig());
     world.instance.clearsIgnored = Infinity;
     const error = await fail();
     expect(exitCode(error)).toBe(75);
     expect(error.message).toContain('CloudTrail');
+    const plain = protectedNode();
+    plain.world.instance.clearsIgnored = Infinity;
+    expect((await plain.boot()).steps.at(-1)).toMatchObject({ state: 'skipped' });
   });
 });
 
 describe('Systems Manager', () => {
   const config = () => plainConfig({ registrar: 'ssm' });
+  const required = () => plainConfig({ registrar: 'ssm', registration: { required: true } });
 
   it('is waited for until it sees the node online', async () => {
     const { world, boot } = setStage(config());
@@ -220,21 +226,39 @@ describe('Systems Manager', () => {
     expect(state.steps.find(({ name }) => name === 'register')?.ms).toBeGreaterThanOrEqual(90_000);
   });
 
+  // A role without Systems Manager's rights: nodes were terminated one after another.
+  it.each([
+    ['never sees the node', undefined],
+    [
+      'may not be asked',
+      new Refused('ssm:DescribeInstanceInformation on * is not allowed', { code: 'AccessDeniedException' }),
+    ],
+    ['does not answer', new Unavailable('timed out')],
+  ])('that %s delays ECS by two minutes at most, and says what to look at', async (_, error) => {
+    const { world, boot } = setStage(config());
+    if (error !== undefined) world.calls.fails('readPing', error);
+    const began = world.clock.uptime();
+    const state = await boot();
+    expect(world.clock.uptime() - began).toBeLessThanOrEqual(121_000);
+    expect(state).toMatchObject({ outcome: 'done', registered: { registrar: 'ssm', unseen: true } });
+    expect(world.machine.console.join()).toMatch(/goes on without Systems Manager.*AmazonSSMManagedInstanceCore/);
+  });
+
   it('that never sees the node names the agent, the endpoints and the policy', async () => {
-    const { fail } = setStage(config());
+    const { fail } = setStage(required());
     const error = await fail();
     expect(exitCode(error)).toBe(77);
     expect(error.message).toMatch(/not registered after .*amazon-ssm-agent.*AmazonSSMManagedInstanceCore/);
   });
 
   it('that does not answer costs no node its life', async () => {
-    const { world, fail } = setStage(config());
+    const { world, fail } = setStage(required());
     world.calls.fails('readPing', new Unavailable('timed out'));
     expect(exitCode(await fail())).toBe(75);
   });
 
   it('that fell silent near the end is not the same as one that said no all along', async () => {
-    const { world, fail } = setStage(config());
+    const { world, fail } = setStage(required());
     world.clock.schedule(400_000, () => world.calls.fails('readPing', new Unavailable('timed out')));
     expect(exitCode(await fail())).toBe(75);
   });

@@ -66,7 +66,6 @@ test('the instance says in a tag why it went', async () => {
 
 test.each([
   ['AWS that stays silent', new Unavailable('throttled'), 75],
-  ['a permission that is missing', new Refused('no', { code: 'AccessDeniedException' }), 77],
   ['a bug of ours', new TypeError('undefined is not a function'), 70],
   ['a configuration error', new ConfigError([{ path: 'cluster', problem: 'bad' }]), 78],
 ])('%s never costs a node its life', async (_, error, code) => {
@@ -77,6 +76,27 @@ test.each([
   expect(read(world, paths.departure)).toBeNull();
 });
 
+// Each node that met a missing permission, a tag policy or a deleted layer ended itself, and so did the next one.
+test.each(['AccessDeniedException', 'ResourceNotFoundException', 'TagPolicyViolation'])(
+  'what a person has to mend (%s) keeps the node, says so, and is tried again at a slow pace until it works',
+  async (code) => {
+    const { host, world, clock } = open();
+    world.calls.fails('assign', new Refused('no', { code }));
+    const living = liveFirstMinutes(host, opsworksConfig(), signal);
+    await clock.run(6 * 3_600_000);
+    expect(deaths(world)).toEqual([]);
+    expect(world.machine.console.join()).toContain('a person has to act: assign: no');
+    expect(read<BootstrapState>(world, paths.bootstrap)).toMatchObject({
+      outcome: 'failed',
+      retryAt: expect.any(Number),
+    });
+    expect(world.calls.of('assign').length).toBeLessThan(200);
+    world.calls.heals();
+    await clock.finish(living);
+    expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
+  },
+);
+
 test('an operator who wants to look at failed nodes keeps them', async () => {
   const { fails, world } = open(opsworksConfig({ bootstrap: { onFailure: 'keep' } }));
   world.calls.fails('assign', refused, 99);
@@ -84,7 +104,12 @@ test('an operator who wants to look at failed nodes keeps them', async () => {
   expect(deaths(world)).toEqual([]);
 });
 
-/** As many nodes of the group as that died within minutes of their launch. */
+/** OpsWorks refuses the assignment for as long as it takes to believe it, and no longer. */
+function refusesForAWhile({ calls }: World): void {
+  calls.fails('assign', refused, 5);
+}
+
+/** So many nodes of the group died within minutes of their launch. */
 function youngDeaths(count: number, now: number): ScalingActivity[] {
   return Array.from({ length: count }, (_, index) => index).flatMap((index): ScalingActivity[] => {
     const instanceId = `i-${String(index).padStart(17, '0')}`;
@@ -99,7 +124,7 @@ function youngDeaths(count: number, now: number): ScalingActivity[] {
 test('where nodes die one after another, a node waits and tries again instead of dying', async () => {
   const { live, world, clock, host } = open();
   world.group!.activities.push(...youngDeaths(3, clock.now()));
-  world.calls.fails('readProvisioning', refused, 1);
+  refusesForAWhile(world);
   const before = clock.uptime();
   await live();
   expect(deaths(world)).toEqual([]);
@@ -126,7 +151,7 @@ test('the launch hook does not time out while the node waits', async () => {
   const { live, world, clock } = open(config);
   world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 120 }));
   world.group!.activities.push(...youngDeaths(3, clock.now()));
-  world.calls.fails('readProvisioning', refused, 1);
+  refusesForAWhile(world);
   await live();
   const beats = world.calls.of('heartbeat').map(({ at }) => at);
   expect(beats.length).toBeGreaterThan(3);
@@ -146,7 +171,8 @@ test('the shortest launch hook does not time out in a bootstrap that takes longe
 });
 
 test('a bootstrap that is over in seconds sends no heartbeats', async () => {
-  const { live, world, clock } = open(plainConfig({ autoScaling: { launchHook: 'launch' } }));
+  const config = plainConfig({ autoScaling: { launchHook: 'launch' }, terminationProtection: 'clear' });
+  const { live, world, clock } = open(config);
   world.group!.hooks.push(someHook('launch', 'launch'));
   world.calls.delays('readTerminationProtection', 8_000);
   const before = clock.uptime();

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { ConfigError, exitCode, Refused, StepError, Unavailable, UsageError } from '../../../core/errors.ts';
+import { ConfigError, exitCode, Refused, StepError, Unavailable, Unfit, UsageError } from '../../../core/errors.ts';
 
 test.each([
   [new UsageError('no such command'), 64],
   [new Unavailable('throttled'), 75],
   [new Refused('AccessDenied'), 77],
+  [new Unfit('opsworks-record', 'setup_failed'), 77],
   [new ConfigError([{ path: 'cluster', problem: 'missing' }]), 78],
   [new TypeError('undefined is not a function'), 70],
   ['thrown by somebody who does not know better', 70],

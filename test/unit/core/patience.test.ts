@@ -112,7 +112,22 @@ describe('until', () => {
     );
     expect(await p.clock.finish(work)).toBe('online');
     const pauses = at.slice(1).map((time, index) => Math.round(time - at[index]!));
-    expect(pauses).toEqual([10_000, 20_000, 40_000, 40_000, 40_000, 5_500, 5_500]);
+    expect(pauses).toEqual([10_000, 10_000, 10_000, 10_000, 10_000, 5_500, 5_500]);
+  });
+
+  // Six throttled polls in a row cost a single node three minutes.
+  test('loses a minute at most to six failures in a row, and asks every 40 s where the silence goes on', async () => {
+    const p = patience({ withinMs: 3_600_000, random: () => 1 });
+    const at: number[] = [];
+    const ask = () => {
+      at.push(p.clock.uptime());
+      return Promise.reject(new Unavailable('throttled'));
+    };
+    await expect(p.clock.finish(until('online', ask, { ...p, everyMs: 5_000 }))).rejects.toThrow(Unavailable);
+    expect(at[6]! - at[0]!).toBeLessThanOrEqual(65_000);
+    const late = at.filter((time) => time - at[0]! > 180_000);
+    expect(late[1]! - late[0]!).toBe(40_000);
+    expect(at.length).toBeLessThanOrEqual(110);
   });
 
   test('asks once more before the time is up, however slow it has become', async () => {

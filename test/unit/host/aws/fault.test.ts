@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Cloud } from '../../../../core/host.ts';
 import { translate } from '../../../../host/aws/fault.ts';
+import { readDocumentedErrors, renderRefusals } from '../../../../scripts/aws-errors.ts';
 import { nobody } from '../local-server.ts';
 import { json, keys, openAws, self, wire } from './aws.ts';
 
@@ -75,6 +77,28 @@ test.each([
   [ec2, wire.ec2('InvalidInstanceID.NotFound', "The instance ID 'i-0' does not exist")],
 ])('what is busy, broken or not told yet may heal (case %#)', async (verb, reply) => {
   expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
+});
+
+// A firewall, a captive portal or a code that nobody had heard of ended healthy nodes: 57 of 132 such answers did.
+const html = '<html><body>Access to this site is blocked</body></html>';
+test.each([
+  ...[301, 302, 400, 403, 404, 407, 408, 410, 429, 451, 511].map((status) => ({ status, body: html })),
+  { status: 403, body: '' },
+  { status: 403, body: '{"message":"Forbidden"}' },
+  { status: 302, headers: { location: 'http://portal.example/login' }, body: '' },
+  wire.json('OptInRequired', 'You are not subscribed to this service'),
+  wire.json('Blocked', 'This account is currently blocked'),
+  wire.query('PendingVerification', 'Your request is pending verification', 403),
+  wire.ec2('SomethingNew', 'No model documents this'),
+])('an answer that is not a documented one of AWS is no refusal (case %#)', async (reply) => {
+  for (const verb of [ec2, autoScaling, ecs, opsworks, ssm, balancers]) {
+    expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
+  }
+});
+
+test('the list of documented refusals is what the service models document (npm run aws-errors)', async () => {
+  const file = new URL('../../../../host/aws/documented-refusals.ts', import.meta.url);
+  expect(renderRefusals(readDocumentedErrors())).toBe(await readFile(file, 'utf8'));
 });
 
 test.each([
