@@ -26,7 +26,7 @@ const registered = shaped<Registered>({
   id: maybe(text),
   stackId: maybe(text),
   layerId: maybe(text),
-  unseen: maybe(flag),
+  unseen: maybe(marked),
 });
 
 const identity = shaped<Identity>({
