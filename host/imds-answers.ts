@@ -1,4 +1,7 @@
-/** What the instance metadata service says, turned into our words. Everything that makes no sense is `Unavailable`, naming the field. */
+/**
+ * Parses the answers of the instance metadata service. An answer without which the node cannot act is `Unavailable` when it
+ * makes no sense, naming the field. A field that is only told further is left out, or kept as it is spelled.
+ */
 
 import { Unavailable } from '../core/errors.ts';
 import type { MaintenanceEvent, SpotNotice } from '../core/host.ts';
@@ -21,7 +24,7 @@ export function hasPrivateIp(document: string): boolean {
   return typeof privateIp === 'string' && privateIp !== '';
 }
 
-/** Every field that is missing or strange is named at once. */
+/** Throws Unavailable that names every missing or malformed field of the document. */
 export function parseIdentity(document: string, beside: Beside): Identity {
   const fields = parseObject(document, 'identity document');
   if (beside.ipv6 !== undefined) fields['privateIp'] = beside.ipv6.trim();
@@ -34,21 +37,20 @@ export function parseIdentity(document: string, beside: Beside): Identity {
   };
   const region = take('region', /^[a-z]{2,}(-[a-z]+)+-\d+$/);
   const privateIp = take('privateIp', /^[0-9a-f.:]{3,45}$/i);
-  // Several names, separated by spaces, where the VPC's DHCP options list several domains.
-  const hostname = word(beside.hostname?.trim().split(/\s/)[0], 'local-hostname', /^[A-Za-z0-9][A-Za-z0-9.-]{0,254}$/);
-  const role = word(beside.role?.split('\n')[0], 'iam/security-credentials', /^[\w+=,.@-]{1,128}$/);
-  const purchase = word(beside.purchase, 'instance-life-cycle', /^[a-z-]{1,32}$/);
+  const role = wordOr(beside.role?.split('\n')[0], /^[\w+=,.@-]{1,128}$/);
+  // EC2 adds values: each is kept as it is spelled.
+  const purchase = wordOr(beside.purchase, /^[\x21-\x7e]{1,64}$/);
   const identity: Identity = {
     instanceId: take('instanceId', /^i-([0-9a-f]{8}|[0-9a-f]{17})$/),
     accountId: take('accountId', /^\d{12}$/),
     region,
-    partition: word(beside.partition, 'services/partition', /^aws[a-z-]{0,20}$/) ?? partitionOf(region),
+    partition: wordOr(beside.partition, /^aws[a-z-]{0,20}$/) ?? partitionOf(region),
     zone: take('availabilityZone', /^[a-z0-9-]{3,64}$/),
     instanceType: take('instanceType', /^[a-z0-9.-]{3,64}$/),
     imageId: take('imageId', /^ami-[0-9a-f]{8,17}$/),
     architecture: take('architecture', /^(x86_64|arm64)$/) === 'arm64' ? 'arm64' : 'x86_64',
     privateIp,
-    hostname: hostname?.split('.')[0] ?? `ip-${privateIp.replaceAll(/[.:]/g, '-')}`,
+    hostname: firstLabel(beside.hostname) ?? `ip-${privateIp.replaceAll(/[.:]/g, '-')}`,
     ...(role !== undefined && { role }),
     ...(purchase !== undefined && { purchase }),
   };
@@ -59,42 +61,65 @@ export function parseIdentity(document: string, beside: Beside): Identity {
 export function parseSpotNotice(text: string | undefined): SpotNotice | undefined {
   if (text === undefined) return undefined;
   const { action, time } = parseObject(text, 'spot/instance-action');
-  const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  const at = typeof time === 'string' ? parseInstant(time) : undefined;
   if (action !== 'terminate' && action !== 'stop' && action !== 'hibernate') {
     throw nonsense(`spot/instance-action: action is ${show(action)}`);
   }
-  if (Number.isNaN(at)) throw nonsense(`spot/instance-action: time is ${show(time)}`);
+  if (at === undefined) throw nonsense(`spot/instance-action: time is ${show(time)}`);
   return { action, at };
 }
 
 export function parseRebalanceNotice(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const { noticeTime } = parseObject(text, 'events/recommendations/rebalance');
-  if (typeof noticeTime === 'string' && !Number.isNaN(Date.parse(noticeTime))) return noticeTime;
+  if (typeof noticeTime === 'string' && parseInstant(noticeTime) !== undefined) return noticeTime;
   throw nonsense(`events/recommendations/rebalance: noticeTime is ${show(noticeTime)}`);
 }
 
-/** Events in a state that is not known yet are left out: nobody can say what they ask for. */
+/**
+ * Each event is judged on its own: a malformed one does not hide the others. Throws Unavailable when only malformed ones are
+ * left. Events in an unknown state are left out, since it is unknown what they ask for.
+ */
 export function parseMaintenance(text: string | undefined): MaintenanceEvent[] {
   const what = 'events/maintenance/scheduled';
   const list = text === undefined || text.trim() === '' ? [] : parseJson(text, what);
   if (!Array.isArray(list)) throw nonsense(`${what}: not a list`);
-  return list.flatMap((entry: unknown) => {
-    const event = isObject(entry) ? entry : {};
-    const { EventId: id, Code: code, State: state, Description: description, NotBefore: start } = event;
-    if (typeof id !== 'string' || typeof code !== 'string') throw nonsense(`${what}: an event without EventId or Code`);
-    if (state !== 'active' && state !== 'completed' && state !== 'canceled') return [];
-    const notBefore = parseDate(start, `${what}: NotBefore`);
-    return [
-      {
-        id,
-        code,
-        state,
-        description: typeof description === 'string' ? description : '',
-        ...(notBefore !== undefined && { notBefore }),
-      },
-    ];
-  });
+  const events: MaintenanceEvent[] = [];
+  const faults: Unavailable[] = [];
+  for (const entry of list as unknown[]) {
+    try {
+      const event = parseEvent(isObject(entry) ? entry : {}, what);
+      if (event !== undefined) events.push(event);
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      faults.push(error);
+    }
+  }
+  if (events.length === 0 && faults.length > 0) throw faults[0]!;
+  return events;
+}
+
+const states = new Map<string, MaintenanceEvent['state']>([
+  ['active', 'active'],
+  ['completed', 'completed'],
+  ['canceled', 'canceled'],
+  ['cancelled', 'canceled'],
+]);
+
+function parseEvent(fields: Record<string, unknown>, what: string): MaintenanceEvent | undefined {
+  const { EventId: id, Code: code, State: stateText, Description: description, NotBefore: start } = fields;
+  if (typeof code !== 'string' || code === '') throw nonsense(`${what}: an event without Code`);
+  const state = typeof stateText === 'string' ? states.get(stateText.toLowerCase()) : undefined;
+  if (state === undefined) return undefined;
+  const notBefore = parseDate(start, `${what}: NotBefore`);
+  return {
+    // The id only tells one event from another: code and date do so, too.
+    id: typeof id === 'string' && id !== '' ? id : `${code} ${typeof start === 'string' ? start : ''}`.trim(),
+    code,
+    state,
+    description: typeof description === 'string' ? description : '',
+    ...(notBefore !== undefined && { notBefore }),
+  };
 }
 
 export function parseTargetState(text: string | undefined): string | undefined {
@@ -111,12 +136,51 @@ export function parseTagKeys(text: string): string[] {
   return keys;
 }
 
-/** `21 Jan 2019 09:00:43 GMT`; absent or empty is fine. */
+/** Absent or empty is fine: AWS may not know the date yet. */
 function parseDate(value: unknown, what: string): number | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(at)) throw nonsense(`${what} is ${show(value)}`);
+  const at = typeof value === 'string' ? parseInstant(value) : undefined;
+  if (at === undefined) throw nonsense(`${what} is ${show(value)}`);
   return at;
+}
+
+const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+
+/**
+ * Milliseconds since 1970 of `2030-01-01T00:02:00Z` or `21 Jan 2019 09:00:43 GMT`, the two forms that EC2 writes. Undefined
+ * for everything else: `Date.parse` takes "soon 1" for a day in 2001, and a node would leave at once.
+ */
+function parseInstant(text: string): number | undefined {
+  const iso = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|\+00:?00)$/.exec(text.trim());
+  if (iso !== null) return instant(iso.slice(1, 7).map(Number));
+  const words = /^(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:GMT|UTC)$/.exec(
+    text.trim(),
+  );
+  if (words === null) return undefined;
+  const [, day, month = '', year, ...time] = words;
+  return instant([year, months.indexOf(month) + 1, day, ...time].map(Number));
+}
+
+/** Undefined for a day that is not in the calendar, such as 31 February. */
+function instant([year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0]: readonly number[]):
+  | number
+  | undefined {
+  const at = Date.UTC(year, month - 1, day, hour, minute, second);
+  const date = new Date(at);
+  const isSameDay = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+  return isSameDay && hour < 24 && minute < 60 && second < 60 ? at : undefined;
+}
+
+/** Of the first name: with several domains in the VPC's DHCP options there are several names. Undefined for no valid label. */
+function firstLabel(hostnames: string | undefined): string | undefined {
+  const label = hostnames?.trim().split(/[\s.]/)[0] ?? '';
+  return /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label) ? label : undefined;
+}
+
+/** Undefined also for an answer of another form: the node can do without it. */
+function wordOr(text: string | undefined, pattern: RegExp): string | undefined {
+  const trimmed = text?.trim() ?? '';
+  return pattern.test(trimmed) ? trimmed : undefined;
 }
 
 /** A plain one-word answer; undefined where there is none. */

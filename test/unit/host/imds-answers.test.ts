@@ -155,3 +155,67 @@ function failureOf(work: () => unknown): unknown[] {
     return [error];
   }
 }
+
+test.each([
+  ['', 'ip-10-0-0-7'],
+  ['  \n', 'ip-10-0-0-7'],
+  ['ip-10-0-1-5.corp_internal.example', 'ip-10-0-1-5'],
+  ['ip-10-0-1-5.a.example ip-10-0-1-5.b.example', 'ip-10-0-1-5'],
+  ['my_host.example', 'ip-10-0-0-7'],
+  ['-x.example', 'ip-10-0-0-7'],
+  ['<html>', 'ip-10-0-0-7'],
+  [`${'a'.repeat(64)}.example`, 'ip-10-0-0-7'],
+])('local-hostname %j: the host name is %s, and the node does not wait for another answer', (hostname, expected) => {
+  expect(parseIdentity(JSON.stringify(document), { ...nothing, hostname }).hostname).toBe(expected);
+});
+
+test('answers of a new spelling beside the document hold no node up', () => {
+  const beside = { ...nothing, purchase: 'Capacity_Block/v2', partition: 'AWS?', role: 'no role, but\na page' };
+  const identity = parseIdentity(JSON.stringify({ ...document, region: 'us-iso-east-1' }), beside);
+  expect(identity).toMatchObject({ purchase: 'Capacity_Block/v2', partition: 'aws-iso' });
+  expect(identity).not.toHaveProperty('role');
+});
+
+test('one malformed maintenance event does not hide the retirement beside it', () => {
+  const retirement = {
+    EventId: 'e',
+    Code: 'instance-retirement',
+    State: 'active',
+    NotBefore: '21 Jan 2030 09:00:43 GMT',
+  };
+  const others = [
+    { Code: 'system-reboot' },
+    'text',
+    null,
+    { EventId: 'f', State: 'active' },
+    { ...retirement, NotBefore: 'soon 1' },
+  ];
+  const events = parseMaintenance(JSON.stringify([...others, retirement]));
+  expect(events.map(({ id, code }) => [id, code])).toEqual([['e', 'instance-retirement']]);
+  expect(() => parseMaintenance(JSON.stringify([{ EventId: 'f', State: 'active' }]))).toThrow(Unavailable);
+});
+
+test('a maintenance event without an id counts, told from others by its code and date', () => {
+  const event = { Code: 'instance-stop', State: 'Active', NotBefore: '2030-01-21T09:00:43Z' };
+  expect(parseMaintenance(JSON.stringify([event]))).toMatchObject([
+    { id: 'instance-stop 2030-01-21T09:00:43Z', state: 'active', notBefore: Date.UTC(2030, 0, 21, 9, 0, 43) },
+  ]);
+});
+
+test.each([
+  'soon 1',
+  '1',
+  '2030',
+  '2030-01-01',
+  '2030-02-31T00:00:00Z',
+  '31 Feb 2030 00:00:00 GMT',
+  '2030-01-01T25:00:00Z',
+  '2030-01-01T00:02:00',
+  '1 Foo 2030 00:00:00 GMT',
+  'Tomorrow 12:00:00 GMT',
+])('a node does not leave for the date %j, which EC2 never writes', (date) => {
+  expect(() => parseSpotNotice(JSON.stringify({ action: 'terminate', time: date }))).toThrow(/time is/);
+  const event = { EventId: 'e', Code: 'instance-reboot', State: 'active', NotBefore: date };
+  expect(() => parseMaintenance(JSON.stringify([event]))).toThrow(/NotBefore is/);
+  expect(() => parseRebalanceNotice(JSON.stringify({ noticeTime: date }))).toThrow(Unavailable);
+});
