@@ -20,6 +20,9 @@ const forEver = Number.MAX_SAFE_INTEGER;
 /** Passwords come through the pipe: checks have some among their arguments, and a changed one must be noticed. */
 export const effectiveWords = ['effective', '--with-secrets'] as const;
 
+/** When the agent starts. A reload tells the operator what is wrong instead. */
+export const firstEffectiveWords = [...effectiveWords, '--or-last-good'] as const;
+
 export const agent: Run = async (caller, _words, signal) => {
   // Now, when what the agent consists of has been loaded: V8 takes no code cache under these flags.
   doWithoutCompilers();
@@ -28,7 +31,7 @@ export const agent: Run = async (caller, _words, signal) => {
   const reloads = openReloads(caller);
   try {
     const identity = await askMetadata(ground, caller, forEver, signal, (inner) => ground.metadata.readIdentity(inner));
-    const { code, text } = await askChild(caller, effectiveWords, signal);
+    const { code, text } = await askChild(caller, firstEffectiveWords, signal);
     // The child has said what is wrong.
     if (code !== 0) return code === -1 ? 75 : code;
     // Ends with the process at the latest.

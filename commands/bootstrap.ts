@@ -9,6 +9,7 @@ import { forgetRefreshed } from '../upkeep/refresh.ts';
 import type { Caller, Run, Words } from './command.ts';
 import { planConfiguration, writeEdits, type Plan } from './configure.ts';
 import { liveFirstMinutes } from './first-minutes.ts';
+import { keepLastGood } from './last-good.ts';
 import { logWarnings, ownOnly, settle, settleSafely } from './load-config.ts';
 import { askMetadata, openGround, openHost, type Ground } from './open-host.ts';
 import { pullFor, readSettled, type Sources } from './pull.ts';
@@ -50,6 +51,7 @@ async function bootstrapOn(
   const { configFile, configFileGiven, log } = caller;
   const sources = { machine: ground.machine, configFile, configFileGiven, log, flags: plan.flagLayers, outside };
   const config = await refreshFirst(ground, caller, identity, own, sources, signal);
+  await keepLastGood(ground.machine, config, caller.log);
   const cloud = openCloud(identity, caller.environment, caller.log, { opsworksRegion: config.opsworks.region });
   try {
     await liveFirstMinutes(openHost(ground, caller, identity, config, cloud), config, signal);

@@ -169,7 +169,13 @@ export const commands: readonly Command[] = [
     name: 'effective',
     summary: 'Print the effective configuration as JSON; started by the agent',
     hidden: true,
-    flags: [{ name: 'with-secrets', help: 'Print passwords, too; without it nothing is printed' }],
+    flags: [
+      { name: 'with-secrets', help: 'Print passwords, too; without it nothing is printed' },
+      {
+        name: 'or-last-good',
+        help: 'Print the last valid configuration of this boot when the present one is not valid',
+      },
+    ],
     examples: [],
     load: async () => (await import('./effective.ts')).effective,
   },

@@ -34,6 +34,8 @@ export const paths = {
   departure: '/var/lib/ecs-node/departure.json',
   /** Written by `ecs-node leave` and `ecs-node stay`, consumed by the agent. */
   request: '/var/lib/ecs-node/request.json',
+  /** The last valid configuration; gone after a reboot. */
+  lastGood: '/run/ecs-node/last-good.json',
   /** Written by the agent; gone after a reboot. */
   agent: '/run/ecs-node/agent.json',
 } as const;

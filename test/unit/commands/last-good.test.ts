@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { effectiveWords, firstEffectiveWords } from '../../../commands/agent.ts';
+import { ConfigError } from '../../../core/errors.ts';
+import { openMetadataService, openStage } from './stage.ts';
+
+const config = 'etc/ecs-node/config.yaml';
+
+async function openNode() {
+  const stage = await openStage();
+  const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService() };
+  return { ...stage, read: async (words: readonly string[]) => stage.run(words, { environment }) };
+}
+
+test('an agent that is started again goes on with its last good configuration, passwords and numbers as they were', async () => {
+  const node = await openNode();
+  await node.write(config, 'cluster: prod\necs: {settings: {ECS_A: 012, ECS_ENGINE_AUTH_DATA: canary}}\n');
+  const good = await node.read(firstEffectiveWords);
+  expect(good.end).toBe(0);
+  await node.write(config, 'cluster: prod\ndisk: {fullPercent: lots}\n');
+  const again = await node.read(firstEffectiveWords);
+  expect(again.end).toBe(0);
+  expect(JSON.parse(again.printed)).toEqual(JSON.parse(good.printed));
+  expect(again.logged.map(({ level, message }) => `${level}: ${message}`)).toContain(
+    'error: configuration not valid: the agent goes on with the last good one',
+  );
+  expect(JSON.stringify(again.logged)).toContain('disk.fullPercent');
+});
+
+test('a reload of a damaged configuration is refused, so that the operator hears of it', async () => {
+  const node = await openNode();
+  await node.write(config, 'cluster: prod\n');
+  expect((await node.read(firstEffectiveWords)).end).toBe(0);
+  await node.write(config, 'cluster: [\n');
+  expect((await node.read(effectiveWords)).end).toBeInstanceOf(ConfigError);
+});
+
+test.each(['', '{"config":{"cluster":5}}', '{"config":', '[]'])(
+  'a node without a last good configuration (%j) says what is wrong with the present one',
+  async (kept) => {
+    const node = await openNode();
+    await node.write(config, 'cluster: "no such name"\n');
+    if (kept !== '') await node.write('run/ecs-node/last-good.json', kept);
+    const { end } = await node.read(firstEffectiveWords);
+    expect(end).toBeInstanceOf(ConfigError);
+    expect(String(end)).toContain('cluster: must be a cluster name');
+  },
+);
