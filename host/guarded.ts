@@ -1,20 +1,23 @@
-/** Whether a program can be changed by anybody but root (or by whoever we run as): what others can write must not run as us. */
+/** Refuses to run a program as root that another user can change. */
 
 import { lstatSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { getegid, geteuid } from 'node:process';
+import { geteuid } from 'node:process';
 import { Refused } from '../core/errors.ts';
 
-/** Throws Refused, naming what is to be mended. `top` is trusted: what lies above it is not looked at. */
+/** Throws Refused that names the file or folder and the remedy. `top` and the folders above it are trusted. */
 export function mustBeGuarded(file: string, top: string): void {
-  // The folders that lead to a link count as well as those that lead to what it stands for.
+  // For a link, the folders that lead to it count as well as those that lead to its target.
   for (const way of [`${realpath(dirname(file))}/.`, realpath(file)]) {
     for (const path of above(way, realpath(top))) {
       const fault = faultOf(lstatSync(path));
       if (fault === undefined) continue;
-      throw new Refused(`${file} is not run as root: ${path} ${fault}; chown root:root and chmod go-w mend it`, {
-        code: 'Unguarded',
-      });
+      throw new Refused(
+        `${file} is not run as root: ${path} ${fault}; chown root:root and chmod go-w mend it, also where an ACL is set`,
+        {
+          code: 'Unguarded',
+        },
+      );
     }
   }
 }
@@ -27,9 +30,13 @@ function above(path: string, top: string): string[] {
   return [...(path.endsWith('/.') ? [] : [path]), ...above(folder, top)];
 }
 
+/**
+ * With a POSIX ACL the group bits are its mask: the most that any user or group in the ACL gets. So a file that its group may
+ * write is refused whatever the group is, and no ACL can add a writer behind our back.
+ */
 function faultOf({ uid, gid, mode }: { uid: number; gid: number; mode: number }): string | undefined {
   if (uid !== 0 && uid !== geteuid?.()) return `belongs to user ${uid}`;
   if ((mode & 0o002) !== 0) return 'can be written by everybody';
-  if ((mode & 0o020) !== 0 && gid !== 0 && gid !== getegid?.()) return `can be written by group ${gid}`;
+  if ((mode & 0o020) !== 0) return `can be written by group ${gid}, or by the users and groups of its ACL`;
   return undefined;
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmod, chown, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,4 +53,23 @@ test.skipIf(geteuid?.() !== 0)('a hook of another user, or of a group that may w
   await chown(at(`${folder}/hook`), 0, 12_345);
   await chmod(at(`${folder}/hook`), 0o775);
   await expect(run()).rejects.toThrow(/written by group 12345/);
+});
+
+/** Gives user 12345 the right to write, as `setfacl -m u:12345:rwx` does, which needs a package of its own. */
+const setAcl = `
+import os, struct, sys
+entry = lambda tag, perm, who=0xFFFFFFFF: struct.pack('<HHI', tag, perm, who)
+acl = struct.pack('<I', 2) + entry(1, 7) + entry(2, 7, 12345) + entry(4, 5) + entry(16, 7) + entry(32, 5)
+os.setxattr(sys.argv[1], 'system.posix_acl_access', acl)
+`;
+
+test.each([
+  ['the hook', `${folder}/hook`],
+  ['its folder', folder],
+])('a hook is not run when an ACL lets a user write %s, though owner and group are root', async (_, path) => {
+  const { run, at } = await node();
+  expect((await run()).code).toBe(7);
+  const { status, stderr } = spawnSync('python3', ['-c', setAcl, at(path)], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  await expect(run()).rejects.toThrow(/can be written by group 0, or by the users and groups of its ACL/);
 });
