@@ -19,6 +19,7 @@ import {
   readdirSync,
   realpathSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
   type Stats,
@@ -118,8 +119,7 @@ async function writeBytes(file: string, path: string, bytes: Buffer, mode?: numb
   const isSame = old && (old.mode & 0o7777) === wantedMode && old.size === bytes.length;
   if (isSame && readBytes(file)?.equals(bytes)) return 'unchanged';
 
-  // Whatever our own mask is (main.ts sets it): nobody else may put files beside ours.
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  makeFolder(folder);
   sweep(folder, basename(file));
   const random = Math.random().toString(36).slice(2) || '0';
   const fresh = join(folder, `.${basename(file)}.${pid}.${random}.ecs-node`);
@@ -140,6 +140,21 @@ async function writeBytes(file: string, path: string, bytes: Buffer, mode?: numb
   }
   await flushFolder(folder);
   return 'changed';
+}
+
+/**
+ * One folder after the other: `mkdirSync` with `recursive` says ENOENT on a read-only file system, and the operator would look
+ * for a missing file. The mode keeps other users from putting files beside ours.
+ */
+function makeFolder(folder: string): void {
+  if (present(() => statSync(folder)) !== undefined) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o755 });
+  } catch (error) {
+    // Another process was faster.
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 /** Only root can give a file away; for everybody else it stays theirs, as it does with any editor. */
@@ -205,7 +220,13 @@ function decode(path: string, bytes: Buffer): string {
 /** Something is there, but not what it must be; becomes a ConfigError with the path. */
 class Mistake extends Error {}
 
-/** Turns what the file system says into what the reader must do: free space and broken disks heal, permissions and links do not. */
+/** For errors whose text does not say what to do. */
+const remedies: Readonly<Record<string, string>> = {
+  EROFS:
+    '; its file system is read-only: remount it ("mount -o remount,rw"), and see "dmesg" for a disk error that made it so',
+};
+
+/** Turns an error of the file system into what the reader must do: free space and broken disks heal, permissions and links do not. */
 async function guarded<T>(path: string, verb: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -213,7 +234,7 @@ async function guarded<T>(path: string, verb: string, work: () => Promise<T>): P
     if (error instanceof Mistake) throw new ConfigError([{ path, problem: error.message }], { cause: error });
     const code = codeOf(error);
     if (code === undefined || error instanceof ConfigError || error instanceof TypeError) throw error;
-    const problem = `cannot ${verb} it: ${messageOf(error)}`;
+    const problem = `cannot ${verb} it: ${messageOf(error)}${remedies[code] ?? ''}`;
     if (/^(ENOSPC|EDQUOT|EIO|EMFILE|ENFILE|ENOMEM|EAGAIN|EBUSY|ESTALE)$/.test(code)) {
       throw new Unavailable(`${path}: ${problem}`, { cause: error });
     }

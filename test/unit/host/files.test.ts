@@ -176,3 +176,18 @@ test('a link that leads out of the root is not read either', async () => {
   symlinkSync('/etc/hostname', at('etc/a'));
   await expect(files.readText('/etc/a')).rejects.toThrow(/symbolic link that leads out/);
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a read-only file system is named as such, with what to do, and not as a missing file',
+  async () => {
+    const { files, at } = node();
+    mkdirSync(at('ro'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro,size=4k', 'none', at('ro')]);
+    onTestFinished(() => void execFileSync('umount', [at('ro')]));
+    for (const path of ['/ro/ecs-node/config.yaml', '/ro/a/b/c', '/ro/config.yaml']) {
+      const error = await files.writeText(path, 'x').catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(ConfigError);
+      expect(String(error)).toMatch(/EROFS.*read-only: remount it/);
+    }
+  },
+);
