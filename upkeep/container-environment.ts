@@ -4,10 +4,8 @@ import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
 import { paths } from '../core/state.ts';
 import type { Chore } from './chore.ts';
+import { writeForContainers } from './write-for-containers.ts';
 import { renderJson, renderShell, variablesOf, type NodeFacts } from './container-environment-text.ts';
-
-/** Containers run as anybody, and tags are no secrets. */
-const mode = 0o644;
 
 export function keepContainerEnvironment(config: Config): Chore {
   return {
@@ -40,8 +38,8 @@ export function withoutTags(host: Host, { cluster }: Pick<Config, 'cluster'>): N
 
 /** Compares, then writes each of the two files whole. */
 export async function writeContainerEnvironment(host: Host, facts: NodeFacts): Promise<'changed' | 'unchanged'> {
-  const shell = await host.machine.writeText(`${paths.containerConfig}/node.config`, renderShell(facts), mode);
-  const json = await host.machine.writeText(`${paths.containerConfig}/node.json`, renderJson(facts), mode);
+  const shell = await writeForContainers(host.machine, `${paths.containerConfig}/node.config`, renderShell(facts));
+  const json = await writeForContainers(host.machine, `${paths.containerConfig}/node.json`, renderJson(facts));
   if (shell === 'unchanged' && json === 'unchanged') return 'unchanged';
   if (facts.tagsFrom === 'ec2') host.log.info('tags asked of EC2: the metadata option InstanceMetadataTags is off');
   for (const { key, why } of variablesOf(facts).leftOut) host.log.warn('tag is no variable', { key, why });

@@ -4,10 +4,8 @@ import type { Config } from '../core/config.ts';
 import type { Host } from '../core/host.ts';
 import { paths } from '../core/state.ts';
 import type { Chore } from './chore.ts';
+import { writeForContainers } from './write-for-containers.ts';
 import { isPortFile, renderPortFiles } from './ports-text.ts';
-
-/** Containers run as anybody, and what a port is bound to is no secret. */
-const mode = 0o644;
 
 /** The agent answers from memory; the files are small. */
 const deadlineMs = 20_000;
@@ -37,7 +35,7 @@ export async function writePorts(
   let changes = 0;
   for (const [name, text] of wanted) {
     if (there.has(name) && written.get(name) === text) continue;
-    if ((await machine.writeText(`${paths.ports}/${name}`, text, mode)) === 'changed') changes++;
+    if ((await writeForContainers(machine, `${paths.ports}/${name}`, text)) === 'changed') changes++;
     written.set(name, text);
   }
   for (const name of there) {
