@@ -1,7 +1,10 @@
-/** The Lambda functions that look after a whole fleet on a schedule; beside main.ts the only home of `process`. */
+/**
+ * The Lambda functions that look after a whole fleet on a schedule; beside main.ts the only home of
+ * `process`.
+ */
 
-import { fleetCommandNamed } from './commands/table-fleet.ts';
-import { openHandler, type Handler } from './commands/lambda.ts';
+import { fleetCommandNamed } from './commands/fleet/table-fleet.ts';
+import { openHandler, type Handler } from './commands/fleet/lambda.ts';
 
 declare const __ECS_NODE_VERSION__: string | undefined;
 

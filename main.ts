@@ -1,6 +1,9 @@
-/** Arguments and environment become a command, a command an exit code; the only home of `process`, signals and the console. */
+/**
+ * Arguments and environment become a command, a command an exit code; the only home of `process`,
+ * signals and the console.
+ */
 
-import type { Caller, Environment } from './commands/command.ts';
+import type { CommandContext, Environment } from './cli/command.ts';
 
 declare const __ECS_NODE_VERSION__: string | undefined;
 declare const __ECS_NODE_COMMIT__: string | undefined;
@@ -11,11 +14,12 @@ const commit = typeof __ECS_NODE_COMMIT__ === 'string' ? __ECS_NODE_COMMIT__ : '
 
 const args = process.argv.slice(2);
 
-// Whoever started us may have any mask: folders that all may write to, or that nobody else may enter, are neither wanted.
+// Whoever started us may have any mask: folders that all may write to, or that nobody else may
+// enter, are neither wanted.
 process.umask(0o022);
 
-// Node would trust any certificate, and with it whoever stands between this node and AWS. A company's own authority is
-// trusted by NODE_EXTRA_CA_CERTS.
+// Node would trust any certificate, and with it whoever stands between this node and AWS. A
+// company's own authority is trusted by NODE_EXTRA_CA_CERTS.
 const mayTrustAnybody = process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== undefined;
 delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
 
@@ -51,8 +55,11 @@ async function written(output: NodeJS.WriteStream): Promise<void> {
   if (output.writableLength > 0) await new Promise<void>((resolve) => void output.write('', () => resolve()));
 }
 
-async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, 'log' | 'logFlags'>): Promise<number> {
-  const { parseLine } = await import('./commands/parse-line.ts');
+async function runCommand(
+  signal: AbortSignal,
+  { log, logFlags }: Pick<CommandContext, 'log' | 'logFlags'>,
+): Promise<number> {
+  const { parseLine } = await import('./cli/parse-line.ts');
   const { commandTable } = await import('./commands/table.ts');
   const line = parseLine(commandTable, args);
   if (line.flags['version'] === true) {
@@ -60,13 +67,13 @@ async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, '
     return 0;
   }
   if (line.command === undefined || line.flags['help'] === true) {
-    const { renderHelp } = await import('./commands/render-help.ts');
+    const { renderHelp } = await import('./cli/render-help.ts');
     process.stdout.write(renderHelp(commandTable, line.command));
     return 0;
   }
-  const { openCaller } = await import('./commands/open-caller.ts');
+  const { openCommandContext: openCaller } = await import('./cli/open-command-context.ts');
   const run = await line.command.load();
-  const caller = openCaller(line, {
+  const context = openCaller(line, {
     environment: ownEnvironment(),
     folder: process.cwd(),
     self: { file: process.execPath, args: sourceArguments() },
@@ -77,16 +84,22 @@ async function runCommand(signal: AbortSignal, { log, logFlags }: Pick<Caller, '
     table: commandTable,
     onHangup: (listener) => void process.on('SIGHUP', listener),
   });
-  return await run(caller, line, signal);
+  return await run(context, line, signal);
 }
 
-/** Version 1 of the metadata service is never asked, not by the SDK's credential provider either, which reads this variable. */
+/**
+ * Version 1 of the metadata service is never asked, not by the SDK's credential provider either,
+ * which reads this variable.
+ */
 function ownEnvironment(): Environment {
   process.env['AWS_EC2_METADATA_V1_DISABLED'] = 'true';
   return process.env;
 }
 
-/** What Node itself must be given to run this program from its source. A single executable brings its own: nothing. */
+/**
+ * What Node itself must be given to run this program from its source. A single executable brings
+ * its own: nothing.
+ */
 function sourceArguments(): string[] {
   const [, script] = process.argv;
   const isSource = script !== undefined && script !== process.execPath && /\.[cm]?[jt]s$/.test(script);

@@ -18,7 +18,8 @@ export default defineConfig({
           name: 'source',
           include: ['test/{unit,build,contracts,simulation,fuzz}/**/*.test.ts'],
           exclude,
-          // All of them wait for conditions, none for a time: a limit only ends what hangs, on a busy machine too.
+          // All of them wait for conditions, none for a time: a limit only ends what hangs, on a
+          // busy machine too.
           testTimeout: 60_000,
         },
       },
@@ -32,7 +33,8 @@ export default defineConfig({
           globalSetup: './test/binary.ts',
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          // They run on real clocks and real processes: a second try, which is printed, tells a machine out of breath from a bug.
+          // They run on real clocks and real processes: a second try, which is printed, tells a
+          // machine out of breath from a bug.
           retry: 1,
         },
       },

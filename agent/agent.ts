@@ -1,33 +1,42 @@
-/** The rest of the node's life, put together: joins, watches, publishes, leaves; ends when told to, or when the node has left. */
+/**
+ * The rest of the node's life, put together: joins, watches, publishes, leaves; ends when told to,
+ * or when the node has left.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import type { DepartureState } from '../core/state.ts';
+import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
-import { join } from './join.ts';
-import { setLateTags } from './late-tags.ts';
-import { readDeparture, type Deeds } from './leave.ts';
-import { openMemories } from './memories.ts';
+import { join } from './joining/join.ts';
+import { setLateTags } from './joining/late-tags.ts';
+import { readDeparture, type DepartureEffects } from './departure/leave.ts';
+import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
-import { roster } from './roster.ts';
+import { roster } from './watching/roster.ts';
 import { openStatusBook, readStatus, type AgentStatus, type ConfigurationStatus, type StatusBook } from './status.ts';
-import { openSupervisor, type Supervisor } from './supervisor.ts';
-import { openUnderWay } from './under-way.ts';
-import { keepUp } from './upkeep.ts';
-import type { Desk } from './verdicts.ts';
-import { watch } from './watch.ts';
-import type { Sighting } from './sighting.ts';
+import { openSupervisor, type Supervisor } from './departure/supervisor.ts';
+import { openRunningActions } from './watching/running-actions.ts';
+import { runChores } from './run-chores.ts';
+import type { AgentContext } from './watching/carry-out.ts';
+import { watch } from './watching/watch.ts';
+import type { KnownFacts } from './known-facts.ts';
 
 export interface AgentOptions {
   /** Takes the node out of its registrar. */
-  deregister: Deeds['deregister'];
-  /** Asked before a node that cannot join dies, e.g. by the storm guard, which may make it wait. False: try to join again. */
-  mayDie?(signal: AbortSignal, sighting: Sighting): Promise<boolean>;
+  deregister: DepartureEffects['deregister'];
+  /**
+   * Asked before a node that cannot join dies, e.g. by the storm guard, which may make it wait.
+   * False: try to join again.
+   */
+  mayTerminate?(signal: AbortSignal, knownFacts: KnownFacts): Promise<boolean>;
   /** What the node keeps up to date; none by default. */
   chores?: readonly Chore[];
-  /** Resolves when another agent, with another configuration, is to take over; this one ends as soon as no departure is under way. */
-  handOver?(tell: StatusBook['error'], signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when another agent, with another configuration, is to take over; this one ends as soon
+   * as no departure is under way.
+   */
+  handOver?(reportError: StatusBook['error'], signal: AbortSignal): Promise<void>;
   /** What the status says about the configuration. */
   configuration?: ConfigurationStatus;
   /** WATCHDOG_USEC, in milliseconds. */
@@ -37,15 +46,19 @@ export interface AgentOptions {
 /** Between looks at whether it is time to join (again). */
 const joinEveryMs = 5_000;
 
-/** So long after a node has left its warm pool the metadata service may still say that it is wanted there: three times what was seen. */
+/**
+ * So long after a node has left its warm pool the metadata service may still say that it is wanted
+ * there: three times what was seen.
+ */
 const staleTargetMs = 10_000;
 
 /** A departure that is under way ends first: so often it is looked for. */
 const restEveryMs = 1_000;
 
 /**
- * Runs until the node has left for good, and resolves with how; undefined when another agent is to take over. Rejects with the
- * signal's reason when stopped: everything is on disk then, and the next agent goes on.
+ * Runs until the node has left for good, and resolves with how; undefined when another agent is to
+ * take over. Rejects with the signal's reason when stopped: everything is on disk then, and the
+ * next agent goes on.
  */
 export async function runAgent(
   host: Host,
@@ -53,28 +66,28 @@ export async function runAgent(
   options: AgentOptions,
   signal: AbortSignal,
 ): Promise<DepartureState | undefined> {
-  const over = new AbortController();
-  const both = AbortSignal.any([signal, over.signal]);
+  const agentEnds = new AbortController();
+  const agentSignal = AbortSignal.any([signal, agentEnds.signal]);
   const bootId = await host.machine.readBootId().catch(() => '');
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
-  const supervisor = openSupervisor(host, config, { deregister: options.deregister }, both);
+  const supervisor = openSupervisor(host, config, { deregister: options.deregister }, agentSignal);
   let isJoined = book.read().join.state === 'joined';
   let joinedAt = host.clock.uptime();
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
     if (state === 'joined' && !isJoined) joinedAt = host.clock.uptime();
     isJoined = state === 'joined';
-    tellJoin(host, book, state, detail);
+    recordJoin(host, book, state, detail);
   };
-  const hasSettled = () => isJoined && host.clock.uptime() - joinedAt >= staleTargetMs;
-  const sighting: Sighting = {};
-  const watchers = roster(config, host.identity, hasSettled, sighting);
-  const desk: Desk = {
+  const isTargetStateCurrent = () => isJoined && host.clock.uptime() - joinedAt >= staleTargetMs;
+  const knownFacts: KnownFacts = {};
+  const watchers = roster(config, host.identity, isTargetStateCurrent, knownFacts);
+  const context: AgentContext = {
     host,
     config,
     watchers,
     memories: openMemories(watchers, book),
     supervisor,
-    underWay: openUnderWay(),
+    runningActions: openRunningActions(),
     past: await readDeparture(host),
     bootId,
     onReturn: () => setJoined('joining', 'back in the group'),
@@ -82,37 +95,41 @@ export async function runAgent(
   const { chores = [] } = options;
   const inService = () => (isJoined ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
-  const watching = watch({ desk, book, joined: () => isJoined }, both);
-  const joining = keepJoined({ desk, options, setJoined, isJoined: () => isJoined, sighting }, both);
+  const watching = watch({ context, book, joined: () => isJoined }, agentSignal);
+  const joining = keepJoined({ context, options, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal);
   // What is over before the node has left ends nobody, and it is not waited for at the end.
-  const publishing = publishMetrics(host, config, () => countFailing(chores, book), both, sighting).then(
+  const publishing = publishMetrics(host, config, () => countFailing(chores, book), agentSignal, knownFacts).then(
     () => supervisor.left,
   );
-  const tagging = setLateTags(host, both).then(() => supervisor.left);
+  const tagging = setLateTags(host, agentSignal).then(() => supervisor.left);
   const parts = [
     watching,
     joining,
-    tellSystemd(host, book, supervisor, options.watchdogMs, both),
+    notifySystemd(host, book, supervisor, options.watchdogMs, agentSignal),
     ...(options.handOver === undefined
       ? []
-      : [untilAtRest(host, options.handOver(book.error, both), supervisor, both)]),
-    ...(chores.length === 0 ? [] : [keepUp({ host, chores, book, inService }, both)]),
+      : [waitUntilAtRest(host, options.handOver(book.error, agentSignal), supervisor, agentSignal)]),
+    ...(chores.length === 0 ? [] : [runChores({ host, chores, book, inService }, agentSignal)]),
   ];
-  const keeping = book.keep(both);
-  // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it would end the program.
+  const keeping = book.keep(agentSignal);
+  // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it
+  // would end the program.
   keeping.catch(() => {});
   try {
     return await Promise.race([supervisor.left, publishing, tagging, ...parts]);
   } finally {
-    over.abort(new Error('the agent ends'));
+    agentEnds.abort(new Error('the agent ends'));
     // It may be completing a hook, which a stop does not cut off.
     await supervisor.stopped();
     await Promise.allSettled([...parts, keeping]);
   }
 }
 
-/** Nothing is awaited between the last look and the end: a departure that begins then is resumed from the disk. */
-async function untilAtRest(
+/**
+ * Nothing is awaited between the last look and the end: a departure that begins then is resumed
+ * from the disk.
+ */
+async function waitUntilAtRest(
   { clock }: Host,
   asked: Promise<void>,
   supervisor: Supervisor,
@@ -145,7 +162,7 @@ async function firstStatus(
   return { instanceId, bootId, at: now, join: starting, watchers: {}, chores: {}, memories: {} };
 }
 
-function tellJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {
+function recordJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {
   book.change((status) => {
     const { join: before } = status;
     // Said again every few seconds while it waits.
@@ -156,47 +173,47 @@ function tellJoin(host: Host, book: StatusBook, state: AgentStatus['join']['stat
 }
 
 interface Joining {
-  desk: Desk;
+  context: AgentContext;
   options: AgentOptions;
-  sighting: Sighting;
+  knownFacts: KnownFacts;
   isJoined(): boolean;
   setJoined(state: AgentStatus['join']['state'], detail: string): void;
 }
 
 /** Joins whenever the node is not in service and is not about to leave. */
 async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never> {
-  const { isJoined, setJoined, sighting } = joining;
-  const { host, config, supervisor } = joining.desk;
+  const { isJoined, setJoined, knownFacts } = joining;
+  const { host, config, supervisor } = joining.context;
   for (;;) {
     // Who is only drained has its launch hook still to complete: unattended it would end the node.
     const remaining = supervisor.remaining();
     if (!isJoined() && remaining !== undefined) {
       try {
-        await join(host, config, setJoined, AbortSignal.any([signal, remaining]), sighting);
+        await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts);
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
       } catch (error) {
         signal.throwIfAborted();
-        if (!remaining.aborted) await cannotJoin(joining, error, signal);
+        if (!remaining.aborted) await handleJoinFailure(joining, error, signal);
       }
     }
     await host.clock.sleep(joinEveryMs, signal, joinEveryMs / 2);
   }
 }
 
-async function cannotJoin(
-  { desk, options, setJoined, sighting }: Joining,
+async function handleJoinFailure(
+  { context, options, setJoined, knownFacts }: Joining,
   error: unknown,
   signal: AbortSignal,
 ): Promise<void> {
-  const { host, config, memories, supervisor } = desk;
+  const { host, config, memories, supervisor } = context;
   const reason = messageOf(error);
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
   // Whoever has drained it by hand wants to look at it.
   if (memories.wanted()?.cause === 'operator') return;
-  if (options.mayDie !== undefined && !(await options.mayDie(signal, sighting))) return;
+  if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);
   await supervisor.follow(memories.wanted() ?? order);
@@ -209,7 +226,7 @@ function countFailing(chores: readonly Chore[], book: StatusBook): number | unde
 }
 
 /** READY once, then how the node is, and a sign of life at half the watchdog's time. */
-async function tellSystemd(
+async function notifySystemd(
   host: Host,
   book: StatusBook,
   supervisor: Supervisor,

@@ -1,11 +1,14 @@
-/** This node's container instance: under which record ECS knows the node, and whether ECS places tasks on it. */
+/**
+ * This node's container instance: under which record ECS knows the node, and whether ECS places
+ * tasks on it.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host, LocalAgent } from '../core/host.ts';
-import { ask, askOnce } from './asking.ts';
+import { callWithRetry, callOnce } from './calls.ts';
 
-export interface Place {
+export interface ContainerInstanceRef {
   cluster: string;
   arn: string;
 }
@@ -16,7 +19,7 @@ const introspectionMs = 1_500;
 /** What the agent on this machine says; undefined when it says nothing. */
 export async function readLocalAgent(host: Host, signal: AbortSignal): Promise<LocalAgent | undefined> {
   try {
-    return await askOnce(host, signal, (inner) => host.ecsAgent.readAgent(inner), introspectionMs);
+    return await callOnce(host, signal, (callSignal) => host.ecsAgent.readAgent(callSignal), introspectionMs);
   } catch (error) {
     signal.throwIfAborted();
     host.log.debug('introspection failed', { error: String(error) });
@@ -25,33 +28,37 @@ export async function readLocalAgent(host: Host, signal: AbortSignal): Promise<L
 }
 
 /**
- * The record of this node; undefined when ECS says that it has none. The agent on this machine is asked first, because that
- * costs no call; its answer counts only when ECS has said that the record is this instance's, since any process may listen
- * on the introspection port.
+ * The record of this node; undefined when ECS says that it has none. The agent on this machine is
+ * asked first, because that costs no call; its answer counts only when ECS has said that the record
+ * is this instance's, since any process may listen on the introspection port.
  */
-export async function findPlace(
+export async function findContainerInstance(
   host: Host,
   config: Config,
   withinMs: number,
   signal: AbortSignal,
-): Promise<Place | undefined> {
+): Promise<ContainerInstanceRef | undefined> {
   const named = await findNamedRecord(host, withinMs, signal);
   if (named !== undefined) return named;
   const { cluster } = config;
-  const instance = await ask(host, withinMs, signal, (inner) =>
-    host.cloud.readContainerInstance(cluster, undefined, inner),
+  const instance = await callWithRetry(host, withinMs, signal, (callSignal) =>
+    host.cloud.readContainerInstance(cluster, undefined, callSignal),
   );
   return instance === undefined ? undefined : { cluster, arn: instance.arn };
 }
 
 /** The record that the agent on this machine names, when it is this instance's. */
-async function findNamedRecord(host: Host, withinMs: number, signal: AbortSignal): Promise<Place | undefined> {
+async function findNamedRecord(
+  host: Host,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<ContainerInstanceRef | undefined> {
   const local = await readLocalAgent(host, signal);
   const { cluster, containerInstanceArn: arn } = local ?? {};
   if (cluster === undefined || arn === undefined) return undefined;
   try {
-    const owns = (inner: AbortSignal) => host.cloud.ownsContainerInstance(cluster, arn, inner);
-    if (await ask(host, withinMs, signal, owns)) return { cluster, arn };
+    const owns = (callSignal: AbortSignal) => host.cloud.ownsContainerInstance(cluster, arn, callSignal);
+    if (await callWithRetry(host, withinMs, signal, owns)) return { cluster, arn };
     host.log.warn('the introspection port names a container instance that ECS does not say is ours', { arn });
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -61,11 +68,25 @@ async function findNamedRecord(host: Host, withinMs: number, signal: AbortSignal
 }
 
 /** The only function that sets DRAINING. */
-export async function stopPlacement(host: Host, place: Place, withinMs: number, signal: AbortSignal): Promise<void> {
-  await ask(host, withinMs, signal, (inner) => host.cloud.drain(place.cluster, place.arn, inner));
+export async function stopPlacement(
+  host: Host,
+  containerInstance: ContainerInstanceRef,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  await callWithRetry(host, withinMs, signal, (callSignal) =>
+    host.cloud.drain(containerInstance.cluster, containerInstance.arn, callSignal),
+  );
 }
 
 /** The only function that sets ACTIVE. */
-export async function resumePlacement(host: Host, place: Place, withinMs: number, signal: AbortSignal): Promise<void> {
-  await ask(host, withinMs, signal, (inner) => host.cloud.activate(place.cluster, place.arn, inner));
+export async function resumePlacement(
+  host: Host,
+  containerInstance: ContainerInstanceRef,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  await callWithRetry(host, withinMs, signal, (callSignal) =>
+    host.cloud.activate(containerInstance.cluster, containerInstance.arn, callSignal),
+  );
 }

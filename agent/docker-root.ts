@@ -1,9 +1,12 @@
-/** Which file systems matter on a container instance: where Docker keeps its data, and where images lie. */
+/**
+ * Which file systems matter on a container instance: where Docker keeps its data, and where images
+ * lie.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { DockerStore, Host } from '../core/host.ts';
-import { within } from '../core/patience.ts';
-import { paths } from '../core/state.ts';
+import { withTimeout } from '../core/retry.ts';
+import { paths } from '../core/state/state.ts';
 
 const standardRoot = '/var/lib/docker';
 const standardContainerdRoot = '/var/lib/containerd';
@@ -11,7 +14,10 @@ const standardContainerdRoot = '/var/lib/containerd';
 /** Linux takes paths of 4095 bytes without a zero byte. */
 const isPath = /^\/[^\0]{0,4000}$/;
 
-/** The root changes only when Docker is started anew with other settings, and /info costs Docker more than any other question. */
+/**
+ * The root changes only when Docker is started anew with other settings, and /info costs Docker
+ * more than any other question.
+ */
 const askAgainMs = 600_000;
 
 /** /info is answered from memory. A disk must not go unmeasured because Docker hangs. */
@@ -39,7 +45,7 @@ export function openWatchedPaths({ disk }: Pick<Config, 'disk'>): WatchedPaths {
     const now = host.clock.uptime();
     if (known !== undefined && now - known.at < askAgainMs) return known.roots;
     try {
-      const store = await within(storeMs, (inner) => host.docker.readStore(inner), host.clock, signal);
+      const store = await withTimeout(storeMs, (callSignal) => host.docker.readStore(callSignal), host.clock, signal);
       known = { at: now, roots: await rootsOf(host, store) };
       return known.roots;
     } catch {
@@ -63,8 +69,9 @@ async function rootsOf(host: Pick<Host, 'machine'>, store: DockerStore): Promise
 }
 
 /**
- * Docker's root as daemon.json says. `graph` is its name before Docker 17.05, which later versions still took.
- * A file that makes no sense keeps Docker from starting, so the standard root is as good then.
+ * Docker's root as daemon.json says. `graph` is its name before Docker 17.05, which later versions
+ * still took. A file that makes no sense keeps Docker from starting, so the standard root is as
+ * good then.
  */
 export async function readConfiguredRoot({ machine }: Pick<Host, 'machine'>): Promise<string> {
   try {
@@ -76,7 +83,10 @@ export async function readConfiguredRoot({ machine }: Pick<Host, 'machine'>): Pr
   }
 }
 
-/** A containerd that Docker started itself keeps its data below Docker's root, and has its socket below Docker's own folder. */
+/**
+ * A containerd that Docker started itself keeps its data below Docker's root, and has its socket
+ * below Docker's own folder.
+ */
 async function readContainerdRoot(
   { machine }: Pick<Host, 'machine'>,
   dockerRoot: string,

@@ -1,6 +1,9 @@
-/** Frees the disk on which Docker's images lie: removes unused images, one by one, until the disk is clear. */
+/**
+ * Frees the disk on which Docker's images lie: removes unused images, one by one, until the disk is
+ * clear.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { DockerImage, Host } from '../core/host.ts';
 import type { WatchedPaths } from './docker-root.ts';
@@ -8,10 +11,16 @@ import { isClear } from './fullness.ts';
 import { referencesOf, removableImages, stoppedHolders } from './images.ts';
 import { readCachingBehavior, readKept } from './kept-images.ts';
 
-/** XFS gives blocks back in the background: measured at once, the disk would look full and the next image would go too. */
+/**
+ * XFS gives blocks back in the background: measured at once, the disk would look full and the next
+ * image would go too.
+ */
 const settleMs = 1_000;
 
-/** A task that is starting may need an image that no container uses yet. It has its container within seconds, or hangs. */
+/**
+ * A task that is starting may need an image that no container uses yet. It has its container within
+ * seconds, or hangs.
+ */
 const startingMs = 20_000;
 
 /** Between two looks at tasks that are starting. */
@@ -20,7 +29,10 @@ const lookMs = 1_000;
 /** As many names as a person reads. */
 const maxTold = 20;
 
-/** Throws nothing but the signal's reason: a full disk is what Docker fails on, and the node goes on to leave. */
+/**
+ * Throws nothing but the signal's reason: a full disk is what Docker fails on, and the node goes on
+ * to leave.
+ */
 export async function freeDisk(host: Host, config: Config, watched: WatchedPaths, signal: AbortSignal): Promise<void> {
   const { log } = host;
   try {
@@ -99,7 +111,10 @@ async function isStoreClear(
   return isClear(use, disk.clearPercent);
 }
 
-/** Returns after `startingMs` at the latest: a task that cannot start for want of space would keep the disk full. */
+/**
+ * Returns after `startingMs` at the latest: a task that cannot start for want of space would keep
+ * the disk full.
+ */
 async function waitForStartingTasks({ ecsAgent, clock }: Host, signal: AbortSignal): Promise<void> {
   const until = clock.uptime() + startingMs;
   while (clock.uptime() < until) {

@@ -1,8 +1,14 @@
-/** How full a file system is. The one definition, for metrics, the watcher, `status` and `doctor`: that of df's Use%. */
+/**
+ * How full a file system is. The one definition, for metrics, the watcher, `status` and `doctor`:
+ * that of df's Use%.
+ */
 
 import type { DiskUse } from '../core/host.ts';
 
-/** Used ÷ (used + available), as `df`: blocks that are reserved for root count neither as used nor as available. */
+/**
+ * Used ÷ (used + available), as `df`: blocks that are reserved for root count neither as used nor
+ * as available.
+ */
 export function usedPercent({ usedBytes, freeBytes }: Pick<DiskUse, 'usedBytes' | 'freeBytes'>): number {
   return share(usedBytes, usedBytes + freeBytes);
 }
@@ -16,7 +22,10 @@ function share(part: number, whole: number): number {
   return whole > 0 ? (100 * part) / whole : 0;
 }
 
-/** `df` rounds up. What is less than a hundredth above a whole percent comes from rounding blocks, not from use. */
+/**
+ * `df` rounds up. What is less than a hundredth above a whole percent comes from rounding blocks,
+ * not from use.
+ */
 export function wholePercent(percent: number): number {
   return Math.ceil(percent - 0.01);
 }

@@ -1,10 +1,13 @@
-/** Hooks for people: runs the executables of /etc/ecs-node/hooks.d. Their failure is told, and stops nothing. */
+/**
+ * Hooks for people: runs the executables of /etc/ecs-node/hooks.d. Their failure is told, and stops
+ * nothing.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { within } from '../core/patience.ts';
-import { paths, type DepartureState } from '../core/state.ts';
+import { withTimeout } from '../core/retry.ts';
+import { paths, type DepartureState } from '../core/state/state.ts';
 
 export type Occasion = 'joined' | 'leaving' | 'left';
 
@@ -33,10 +36,15 @@ export async function runHooks(
       return;
     }
     const environment = factsFor(host, config, occasion, departure);
-    const command = { file: `${folder}/${name}`, args: [], environment, guarded: true as const };
+    const command = { file: `${folder}/${name}`, args: [], environment, rootOwned: true as const };
     const began = host.clock.uptime();
     try {
-      const { code, tail } = await within(ms, (inner) => host.machine.run(command, inner), host.clock, signal);
+      const { code, tail } = await withTimeout(
+        ms,
+        (callSignal) => host.machine.run(command, callSignal),
+        host.clock,
+        signal,
+      );
       const fields = { hook: `${occasion}/${name}`, code, ms: Math.round(host.clock.uptime() - began) };
       if (code === 0) host.log.info('hook ran', fields);
       else host.log.warn('hook failed', { ...fields, tail: tail.slice(-500) });

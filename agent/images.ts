@@ -3,9 +3,10 @@
 import type { DockerContainer, DockerImage } from '../core/host.ts';
 
 /**
- * The ECS agent loads these from files when it starts; no registry has them. Without them a task in awsvpc mode, with Service
- * Connect or with an EBS volume fails until the agent is restarted (amazon-ecs-agent: agent/config/config.go,
- * agent/engine/serviceconnect/manager_linux.go, ecs-agent/manageddaemon). Compared with the last part of a repository.
+ * The ECS agent loads these from files when it starts; no registry has them. Without them a task in
+ * awsvpc mode, with Service Connect or with an EBS volume fails until the agent is restarted
+ * (amazon-ecs-agent: agent/config/config.go, agent/engine/serviceconnect/manager_linux.go,
+ * ecs-agent/manageddaemon). Compared with the last part of a repository.
  */
 const agentRepositories: readonly string[] = [
   'amazon-ecs-agent',
@@ -17,15 +18,18 @@ const agentRepositories: readonly string[] = [
 
 /** Names of images that stay. */
 export interface Kept {
-  /** As a person writes them: NAME, NAME:TAG, NAME@DIGEST or an id; `*` stands for any characters. */
+  /**
+   * As a person writes them: NAME, NAME:TAG, NAME@DIGEST or an id; `*` stands for any characters.
+   */
   patterns: readonly string[];
   /** Further images that the ECS agent loads itself, by the last part of their repository. */
   agentRepositories: readonly string[];
 }
 
 /**
- * Oldest first, but images that no registry is known to hold come last: nothing may be able to bring them back.
- * Images that a container uses, running or stopped, and images that are kept are not among them.
+ * Oldest first, but images that no registry is known to hold come last: nothing may be able to
+ * bring them back. Images that a container uses, running or stopped, and images that are kept are
+ * not among them.
  */
 export function removableImages(
   images: readonly DockerImage[],

@@ -1,11 +1,16 @@
-/** Which images stay on this node whatever its disk says: by the configuration, the image's builder and the ECS agent. */
+/**
+ * Which images stay on this node whatever its disk says: by the configuration, the image's builder
+ * and the ECS agent.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Host } from '../core/host.ts';
-import { paths } from '../core/state.ts';
+import { paths } from '../core/state/state.ts';
 import type { Kept } from './images.ts';
 
-/** Throws when one of the lists cannot be read: an image that it names must not be removed for that. */
+/**
+ * Throws when one of the lists cannot be read: an image that it names must not be removed for that.
+ */
 export async function readKept(
   { machine }: Pick<Host, 'machine'>,
   { disk, ecs }: Pick<Config, 'disk' | 'ecs'>,
@@ -34,9 +39,10 @@ export function parseKeepList(text: string): string[] {
 }
 
 /**
- * With `once` the ECS agent does not pull an image again that it has pulled before: without it every later task with that image
- * fails, also after a restart of the agent. With `prefer-cached` a later pull may bring another image than the one that was
- * cached on purpose; the ECS agent removes none either. Undefined: images may be removed.
+ * With `once` the ECS agent does not pull an image again that it has pulled before: without it
+ * every later task with that image fails, also after a restart of the agent. With `prefer-cached` a
+ * later pull may bring another image than the one that was cached on purpose; the ECS agent removes
+ * none either. Undefined: images may be removed.
  */
 export async function readCachingBehavior(
   { machine }: Pick<Host, 'machine'>,

@@ -1,18 +1,22 @@
-/** Publishes how full this node is, so that alarms see it: disk, inodes, memory, swap; one call for all. */
+/**
+ * Publishes how full this node is, so that alarms see it: disk, inodes, memory, swap; one call for
+ * all.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { DiskUse, Host, MemoryUse, Metric } from '../core/host.ts';
-import { askOnce } from './asking.ts';
+import { callOnce } from './calls.ts';
 import { openWatchedPaths, uniqueDisks, type WatchedPaths } from './docker-root.ts';
 import { usedInodesPercent, usedPercent } from './fullness.ts';
-import { readGroup, type Sighting } from './sighting.ts';
+import { readGroup, type KnownFacts } from './known-facts.ts';
 
 /**
- * Every metric of a living node, by name. Dimensions: disks and inodes InstanceId + Filesystem + MountPath, memory and swap
- * InstanceId, as the old monitoring scripts had them, so that their alarms keep working; beside that each metric once by
- * AutoScalingGroupName alone and once by ClusterName alone. The scripts' utilization was used ÷ total, df's is
- * used ÷ (used + available): what is reserved for root counts as used here, which makes the two the same number.
+ * Every metric of a living node, by name. Dimensions: disks and inodes InstanceId + Filesystem +
+ * MountPath, memory and swap InstanceId, as the old monitoring scripts had them, so that their
+ * alarms keep working; beside that each metric once by AutoScalingGroupName alone and once by
+ * ClusterName alone. The scripts' utilization was used ÷ total, df's is used ÷ (used + available):
+ * what is reserved for root counts as used here, which makes the two the same number.
  */
 const diskMetrics: Record<string, { unit: Metric['unit']; of(use: DiskUse): number }> = {
   DiskSpaceUtilization: { unit: 'Percent', of: usedPercent },
@@ -88,7 +92,7 @@ export async function publishMetrics(
   config: Config,
   countFailing: () => number | undefined,
   signal: AbortSignal,
-  sighting: Sighting = {},
+  knownFacts: KnownFacts = {},
   random: () => number = Math.random,
 ): Promise<void> {
   if (!config.metrics.enabled) return;
@@ -100,7 +104,7 @@ export async function publishMetrics(
   await host.clock.sleep(random() * Math.min(firstWithinMs, config.metrics.everySeconds * 500), signal);
   for (;;) {
     try {
-      group ??= { name: await readGroup(host, sighting, signal) };
+      group ??= { name: await readGroup(host, knownFacts, signal) };
       await publishOnce(group.name);
       failed = false;
     } catch (error) {
@@ -129,5 +133,5 @@ async function publishAs(host: Host, config: Config, known: Known, signal: Abort
   const { instanceId } = host.identity;
   const { cluster } = config;
   const metrics = metricsOf({ instanceId, cluster, group, disks, memory, failingChores, at: host.clock.now() });
-  await askOnce(host, signal, (inner) => host.cloud.publish(config.metrics.namespace, metrics, inner));
+  await callOnce(host, signal, (callSignal) => host.cloud.publish(config.metrics.namespace, metrics, callSignal));
 }

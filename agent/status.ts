@@ -1,10 +1,13 @@
-/** What `ecs-node status` shows of the agent: written when it changed, and not more often than every few seconds. */
+/**
+ * What `ecs-node status` shows of the agent: written when it changed, and not more often than every
+ * few seconds.
+ */
 
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { parseState, paths, renderState } from '../core/state.ts';
+import { parseState, paths, renderState } from '../core/state/state.ts';
 import { isObject, listOf, maybe, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
-import { isMemory, type Memory } from './judge.ts';
+import { isMemory, type Memory } from './watching/judge.ts';
 
 export interface WatcherStatus {
   /** The kind of the last finding, or `unknown` when the last check could not tell. */
@@ -97,8 +100,11 @@ const refreshMs = 60_000;
 export interface StatusBook {
   read(): AgentStatus;
   change(change: (status: AgentStatus) => AgentStatus): void;
-  /** The watcher has said the same again: only the time of its last answer is new, which alone is not worth a write. */
-  again(watcher: string, status: WatcherStatus): void;
+  /**
+   * The watcher has said the same again: only the time of its last answer is new, which alone is
+   * not worth a write.
+   */
+  touch(watcher: string, status: WatcherStatus): void;
   error(what: string, error: unknown): void;
   /** Writes until the signal aborts, and once more then. */
   keep(signal: AbortSignal): Promise<void>;
@@ -115,10 +121,10 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
   let status = first;
   let written = '';
   let wake = new AbortController();
-  const changed = () => timeless(status) !== written;
+  const changed = () => withoutTimes(status) !== written;
   const flush = async () => {
     status = { ...status, at: host.clock.now() };
-    written = timeless(status);
+    written = withoutTimes(status);
     try {
       await host.machine.writeText(paths.agent, renderState(status));
     } catch (error) {
@@ -133,7 +139,7 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
       // Who is awake looks for himself before he sleeps again.
       if (status !== before && !wake.signal.aborted && changed()) wake.abort(new Error('changed'));
     },
-    again(watcher, same) {
+    touch(watcher, same) {
       status.watchers[watcher] = same;
     },
     error(what, error) {
@@ -159,7 +165,7 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
 }
 
 /** Without what changes at every check. */
-function timeless({
+function withoutTimes({
   watchers,
   chores = {},
   memories,

@@ -1,4 +1,5 @@
-// What the resident agent costs: memory between publications, CPU time, and the peak while a child of it speaks to AWS.
+// What the resident agent costs: memory between publications, CPU time, and the peak while a child
+// of it speaks to AWS.
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Machine } from '../simulator/machine.ts';
@@ -6,13 +7,21 @@ import { median, takeOwn, watchProcess, type Sample } from './measure.ts';
 import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
-/** Joining is over and V8 has settled; a real node is in this state for all but its first minute. */
-const settleMs = 60_000;
+/**
+ * Joining is over and V8 has settled; a real node is in this state for all but its first minute.
+ */
+const warmUpMs = 60_000;
 
-/** Metrics are published every five minutes: in less than that, after the first minute, no child would be seen to cost anything. */
+/**
+ * Metrics are published every five minutes: in less than that, after the first minute, no child
+ * would be seen to cost anything.
+ */
 const leastMinutes = 6;
 
-/** By default, on demand and on spot, where more is asked; and with spot notices asked for each second, the most that can be set. */
+/**
+ * By default, on demand and on spot, where more is asked; and with spot notices asked for each
+ * second, the most that can be set.
+ */
 const lives: Record<string, { purchase: 'on-demand' | 'spot'; settings: Record<string, string | number> }> = {
   'on demand, as by default': { purchase: 'on-demand', settings: {} },
   'spot, as by default': { purchase: 'spot', settings: {} },
@@ -100,7 +109,7 @@ function render(watched: Watched[], minutes: number): string[][] {
 
 function steady({ samples }: Watched): Sample[] {
   const lastMs = samples.at(-1)!.atMs;
-  return samples.filter(({ atMs }) => atMs >= Math.min(settleMs, lastMs / 2));
+  return samples.filter(({ atMs }) => atMs >= Math.min(warmUpMs, lastMs / 2));
 }
 
 /** While no child speaks to AWS. */

@@ -1,4 +1,5 @@
-// `npm run bench`: measures the parts that are named, or all, prints them and keeps them in bench/README.md.
+// `npm run bench`: measures the parts that are named, or all, prints them and keeps them in
+// bench/README.md.
 //
 //   npm run bench -- start-up size                    only these
 //   npm run bench -- agent --minutes 1 --try          a quick look, which README.md is not told of
@@ -63,7 +64,8 @@ try {
 
 async function measure(name: string): Promise<void> {
   const tables = await parts[name]!({
-    // Each part may have read the whole file, which is the state that spoils the next one's memory figures.
+    // Each part may have read the whole file, which is the state that spoils the next one's memory
+    // figures.
     binary: program === undefined ? '' : resolve(await takeOwn(program, folder)),
     minutes: Number(values.minutes),
     rounds: Number(values.rounds),

@@ -1,5 +1,6 @@
-// One simulated account in which the binary and the script that it replaces take turns to bootstrap a node. Runs as its
-// own process, where possible in a network namespace, for the script knows only 169.254.169.254. JSON in, JSON lines out.
+// One simulated account in which the binary and the script that it replaces take turns to bootstrap
+// a node. Runs as its own process, where possible in a network namespace, for the script knows only
+// 169.254.169.254. JSON in, JSON lines out.
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,23 +14,30 @@ import { openMetadataFront, type MetadataFront } from './fronts/metadata-front.t
 import { makeCertificate, openTlsFront, type Certificate, type Front } from './fronts/tls-front.ts';
 import { timeRun, type Run } from './measure.ts';
 
-export interface Orders {
+export interface WorldOptions {
   binary: string;
-  /** Absolute path of an AWS CLI that still has `opsworks register`; absent: the script is left out. */
+  /**
+   * Absolute path of an AWS CLI that still has `opsworks register`; absent: the script is left out.
+   */
   cli?: string;
   rounds: number;
   /** So many other instances are in the stack. */
   stackSizes: readonly number[];
 }
 
-/** The installer is the same for both, and stands in for one that takes far longer: it is measured on its own too. */
-export type Who = 'ecs-node' | 'script' | 'installer';
+/**
+ * The installer is the same for both, and stands in for one that takes far longer: it is measured
+ * on its own too.
+ */
+export type Contender = 'ecs-node' | 'script' | 'installer';
 
 export interface Bootstrap extends Run {
-  who: Who;
+  contender: Contender;
   /** Others in the stack. */
   stackSize: number;
-  /** Only made to see what the size of the stack costs: times are not those of a whole bootstrap. */
+  /**
+   * Only made to see what the size of the stack costs: times are not those of a whole bootstrap.
+   */
   hurried: boolean;
   /** AWS calls by service. */
   calls: Record<string, number>;
@@ -38,17 +46,21 @@ export interface Bootstrap extends Run {
   opsworksBytes: number;
 }
 
-/** OpsWorks takes minutes; this long the script polls four times, as in the measurement that is the baseline. */
+/**
+ * OpsWorks takes minutes; this long the script polls four times, as in the measurement that is the
+ * baseline.
+ */
 const registeringMs = 16_500;
 const hurriedMs = 500;
 
 const region = 'us-east-1';
 const run = promisify(execFile);
 
-if (import.meta.main) await main(JSON.parse(await text(process.stdin)) as Orders);
+if (import.meta.main) await main(JSON.parse(await text(process.stdin)) as WorldOptions);
 
-async function main({ binary, cli, rounds, stackSizes }: Orders): Promise<void> {
-  // In namespaces of our own /mnt is nobody else's; the script will find an empty /tmp over this one.
+async function main({ binary, cli, rounds, stackSizes }: WorldOptions): Promise<void> {
+  // In namespaces of our own /mnt is nobody else's; the script will find an empty /tmp over this
+  // one.
   if (cli !== undefined) await run('mount', ['-t', 'tmpfs', 'tmpfs', '/mnt']);
   const folder = cli === undefined ? await mkdtemp(join(tmpdir(), 'ecs-node-')) : '/mnt';
   const certificate = await makeCertificate(folder);
@@ -81,21 +93,21 @@ async function main({ binary, cli, rounds, stackSizes }: Orders): Promise<void> 
   }
 }
 
-interface Circumstances {
+interface AccountOptions {
   folder: string;
   certificate: Certificate;
   stackSize: number;
   hurried: boolean;
 }
 
-interface Account extends Circumstances {
+interface Account extends AccountOptions {
   simulator: Simulator;
   /** Of OpsWorks alone, so that its bytes can be counted. */
   opsworks: Front;
   others: Front;
 }
 
-async function withAccount(circumstances: Circumstances, use: (account: Account) => Promise<void>): Promise<void> {
+async function withAccount(circumstances: AccountOptions, use: (account: Account) => Promise<void>): Promise<void> {
   const { certificate, stackSize, hurried } = circumstances;
   const simulator = await startSimulator({
     region,
@@ -144,7 +156,7 @@ async function bootstrapByBinary(account: Account, binary: string): Promise<Boot
     stopEcsAgent: () => {},
   });
   const settings = ['--cluster', 'demo', '--registrar', 'opsworks', '--opsworks-region', region];
-  const place = ['--opsworks-stack', stackId, '--opsworks-layer', layerId];
+  const stackFlags = ['--opsworks-stack', stackId, '--opsworks-layer', layerId];
   const env = {
     PATH: '/usr/bin:/bin',
     ...simulator.environmentFor(id),
@@ -154,7 +166,7 @@ async function bootstrapByBinary(account: Account, binary: string): Promise<Boot
   };
   try {
     return await observe(account, 'ecs-node', id, undefined, () =>
-      timed([binary, '--root', machine.root, 'bootstrap', ...settings, ...place], env, folder),
+      timed([binary, '--root', machine.root, 'bootstrap', ...settings, ...stackFlags], env, folder),
     );
   } finally {
     await machine.close();
@@ -218,10 +230,13 @@ async function onFreshMachine<T>(folder: string, use: () => Promise<T>): Promise
   }
 }
 
-/** What AWS and the metadata service see of a bootstrap; throws when the node is not registered and assigned after it. */
+/**
+ * What AWS and the metadata service see of a bootstrap; throws when the node is not registered and
+ * assigned after it.
+ */
 async function observe(
   account: Account,
-  who: Who,
+  contender: Contender,
   id: string,
   metadata: MetadataFront | undefined,
   bootstrap: () => Promise<Run>,
@@ -232,9 +247,9 @@ async function observe(
   metadata?.reset();
   const ran = await bootstrap();
   const registration = [...simulator.world.registrations.values()].find(({ instanceId }) => instanceId === id);
-  if (!registration) throw new Error(`${who}: the node is not registered`);
-  if (who !== 'installer' && registration.layerIds[0] !== layerId)
-    throw new Error(`${who}: the node is not in its layer after bootstrap`);
+  if (!registration) throw new Error(`${contender}: the node is not registered`);
+  if (contender !== 'installer' && registration.layerIds[0] !== layerId)
+    throw new Error(`${contender}: the node is not in its layer after bootstrap`);
   const own = simulator.calls.list.filter(
     ({ instanceId, service }) => instanceId === id && service !== 'introspection',
   );
@@ -242,7 +257,7 @@ async function observe(
   for (const { service } of own) if (service !== 'imds') calls[service] = (calls[service] ?? 0) + 1;
   return {
     ...ran,
-    who,
+    contender,
     stackSize,
     hurried,
     calls,

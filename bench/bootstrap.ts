@@ -1,11 +1,12 @@
-// One bootstrap by the binary, beside the bash script that it replaces, on the same simulated AWS over TLS.
+// One bootstrap by the binary, beside the bash script that it replaces, on the same simulated AWS
+// over TLS.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import type { Bootstrap, Orders } from './bootstrap-world.ts';
+import type { Bootstrap, WorldOptions } from './bootstrap-world.ts';
 import { median, renderSpread } from './measure.ts';
 import type { Part } from './part.ts';
 
@@ -17,7 +18,7 @@ const stackSizes = [10, 100, 1000] as const;
 export const measureBootstrap: Part = async ({ binary, rounds, say }) => {
   const found = await findScriptsNeeds();
   if ('missing' in found) say(`The script is left out: ${found.missing}.`);
-  const orders: Orders = { binary, rounds, stackSizes, ...('cli' in found && { cli: found.cli }) };
+  const orders: WorldOptions = { binary, rounds, stackSizes, ...('cli' in found && { cli: found.cli }) };
   const bootstraps = await live(orders, 'cli' in found, say);
   const whole = bootstraps.filter(({ hurried }) => !hurried);
   const hurried = bootstraps.filter((each) => each.hurried);
@@ -39,7 +40,7 @@ async function findScriptsNeeds(): Promise<{ cli: string } | { missing: string }
   return /--stack-id/.test(stderr) ? { cli: '/usr/bin/aws' } : { missing: 'this AWS CLI has no "opsworks register"' };
 }
 
-async function live(orders: Orders, withScript: boolean, say: (text: string) => void): Promise<Bootstrap[]> {
+async function live(orders: WorldOptions, withScript: boolean, say: (text: string) => void): Promise<Bootstrap[]> {
   const program = [process.execPath, join(import.meta.dirname, 'bootstrap-world.ts')];
   const namespaces = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
   const [file, ...args] = withScript ? [...namespaces, ...program] : program;
@@ -50,8 +51,8 @@ async function live(orders: Orders, withScript: boolean, say: (text: string) => 
   for await (const line of createInterface({ input: world.stdout })) {
     const bootstrap = JSON.parse(line) as Bootstrap;
     bootstraps.push(bootstrap);
-    const { who, stackSize, cpuMs, wallMs } = bootstrap;
-    say(`${who}, ${stackSize} others in the stack: ${cpuMs.toFixed(0)} ms CPU, ${(wallMs / 1000).toFixed(1)} s`);
+    const { contender, stackSize, cpuMs, wallMs } = bootstrap;
+    say(`${contender}, ${stackSize} others in the stack: ${cpuMs.toFixed(0)} ms CPU, ${(wallMs / 1000).toFixed(1)} s`);
   }
   const [code] = (await ended) as [number | null];
   if (code !== 0) throw new Error(`the simulated account ended with ${code}`);
@@ -60,10 +61,12 @@ async function live(orders: Orders, withScript: boolean, say: (text: string) => 
 
 function renderBootstraps(bootstraps: Bootstrap[]): string[][] {
   const services = [...new Set(bootstraps.flatMap(({ calls }) => Object.keys(calls)))].toSorted();
-  const sides = (['ecs-node', 'script'] as const).filter((side) => bootstraps.some(({ who }) => who === side));
-  const installerMs = median(bootstraps.filter(({ who }) => who === 'installer').map(({ cpuMs }) => cpuMs));
+  const sides = (['ecs-node', 'script'] as const).filter((side) =>
+    bootstraps.some(({ contender }) => contender === side),
+  );
+  const installerMs = median(bootstraps.filter(({ contender }) => contender === 'installer').map(({ cpuMs }) => cpuMs));
   const row = (name: string, digits: number, pick: (bootstrap: Bootstrap) => number, toReach = '') => {
-    const values = sides.map((side) => bootstraps.filter(({ who }) => who === side).map(pick));
+    const values = sides.map((side) => bootstraps.filter(({ contender }) => contender === side).map(pick));
     const [ours, theirs] = values.map(median);
     const share = ours === undefined || theirs === undefined || ours === 0 ? '' : `1/${(theirs / ours).toFixed(1)}`;
     return [name, ...values.map((each) => renderSpread(each, digits)), ...(sides.length > 1 ? [share] : []), toReach];
@@ -82,13 +85,15 @@ function renderBootstraps(bootstraps: Bootstrap[]): string[][] {
 }
 
 function renderStackSizes(bootstraps: Bootstrap[]): string[][] {
-  const sides = (['ecs-node', 'script'] as const).filter((side) => bootstraps.some(({ who }) => who === side));
+  const sides = (['ecs-node', 'script'] as const).filter((side) =>
+    bootstraps.some(({ contender }) => contender === side),
+  );
   return [
     ['others in the stack', ...sides.flatMap((side) => [`${side}: OpsWorks calls`, 'kB answered'])],
     ...stackSizes.map((size) => [
       String(size),
       ...sides.flatMap((side) => {
-        const own = bootstraps.find(({ who, stackSize }) => who === side && stackSize === size)!;
+        const own = bootstraps.find(({ contender, stackSize }) => contender === side && stackSize === size)!;
         return [String(own.calls['opsworks']), (own.opsworksBytes / 1000).toFixed(0)];
       }),
     ]),

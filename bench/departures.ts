@@ -2,11 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '../simulator/machine.ts';
 import { median, percentile } from './measure.ts';
-import { until } from '../simulator/until.ts';
+import { waitFor } from '../simulator/wait-for.ts';
 import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
-/** As many nodes are up at once as two cores carry without the nodes' starts getting into each other's way. */
+/**
+ * As many nodes are up at once as two cores carry without the nodes' starts getting into each
+ * other's way.
+ */
 const atOnce = 5;
 
 /** The time that EC2 gives. */
@@ -49,7 +52,10 @@ const measureNotices: Part = async ({ binary, notices, say }) => {
   }
 };
 
-/** The nodes get their notices one after the other, each at a moment that has nothing to do with its polling. */
+/**
+ * The nodes get their notices one after the other, each at a moment that has nothing to do with its
+ * polling.
+ */
 async function noticeGroup({ simulator, openNode }: Account, group: string, size: number): Promise<number[]> {
   const { verbs, world } = simulator;
   const instances = await verbs.scaleTo(group, size);
@@ -121,12 +127,12 @@ async function countCalls({ simulator, openNode }: Account, cause: Cause): Promi
   const [instance] = await verbs.scaleTo(cause, 1);
   const { id } = instance!;
   const machine = await openNode(id, hurry);
-  await until(`${id} is in service`, () => world.groups.get(cause)?.members.get(id)?.state === 'InService');
+  await waitFor(`${id} is in service`, () => world.groups.get(cause)?.members.get(id)?.state === 'InService');
   // The last calls of joining.
   await sleep(2_000);
   const before = calls.names(id).length;
   await bringAbout(cause, id, machine, verbs);
-  await until(`${id} is gone`, () => !isRunning(world, id), noticeMs + 60_000);
+  await waitFor(`${id} is gone`, () => !isRunning(world, id), noticeMs + 60_000);
   return calls.names(id).slice(before);
 }
 

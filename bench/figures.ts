@@ -1,10 +1,14 @@
-// Keeps the measured figures in bench/README.md: each part of the benchmark rewrites its own table and no other.
+// Keeps the measured figures in bench/README.md: each part of the benchmark rewrites its own table
+// and no other.
 import { readFile, writeFile } from 'node:fs/promises';
 import { arch, cpus, release, totalmem } from 'node:os';
 
 const README = new URL('README.md', import.meta.url);
 
-/** Replaces what stands between `<!-- figures:NAME -->` and `<!-- end -->`. The first row is the head. */
+/**
+ * Replaces what stands between `<!-- figures:NAME -->` and `<!-- end -->`. The first row is the
+ * head.
+ */
 export async function writeFigures(name: string, command: string, rows: string[][]): Promise<void> {
   const text = await readFile(README, 'utf8');
   const [start, end] = [`<!-- figures:${name} -->`, '<!-- end -->'];

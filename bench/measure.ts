@@ -1,4 +1,5 @@
-// The measuring instruments: CPU time of runs, memory and CPU time of a resident process, and a page cache in a known state.
+// The measuring instruments: CPU time of runs, memory and CPU time of a resident process, and a
+// page cache in a known state.
 import { execFile } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
@@ -24,12 +25,17 @@ export interface Sample {
   /** Since it started, in steps of 10 ms; of the process, and of the children that have ended. */
   cpuMs: number;
   childrenCpuMs: number;
-  /** PSS of the process with all that it has started and that still runs, and how many those are. */
+  /**
+   * PSS of the process with all that it has started and that still runs, and how many those are.
+   */
   familyPssMiB: number;
   children: number;
 }
 
-/** Runs a command once. bash's `time` has milliseconds, /proc only hundredths of a second. Rejects if the command fails. */
+/**
+ * Runs a command once. bash's `time` has milliseconds, /proc only hundredths of a second. Rejects
+ * if the command fails.
+ */
 export async function timeRun(
   command: string[],
   {
@@ -59,13 +65,16 @@ export async function compareRuns(commands: Record<string, string[]>, rounds: nu
   return runs;
 }
 
-/** Follows the high-water marks of all processes below `pid`; the kernel keeps the mark, so what grew between two looks is not lost. */
+/**
+ * Follows the high-water marks of all processes below `pid`; the kernel keeps the mark, so what
+ * grew between two looks is not lost.
+ */
 function watchPeak(pid: number): { stop(): number } {
   let peakKiB = 0;
-  const look = () => {
+  const takeSample = () => {
     for (const each of descendants(pid)) peakKiB = Math.max(peakKiB, readHighWaterKiB(each));
   };
-  const timer = setInterval(look, 10);
+  const timer = setInterval(takeSample, 10);
   return {
     stop() {
       clearInterval(timer);
@@ -94,7 +103,10 @@ export function descendants(pid: number): number[] {
   }
 }
 
-/** Looks at a running process from time to time. Ends early, with what it has, when the signal says so. */
+/**
+ * Looks at a running process from time to time. Ends early, with what it has, when the signal says
+ * so.
+ */
 export async function watchProcess(
   pid: number,
   { everyMs, forMs }: { everyMs: number; forMs: number },
@@ -156,9 +168,10 @@ export function readThreadsMs(pid: number): number {
 }
 
 /**
- * Copies a program and drops the copy from the page cache. A file just written lies there in large folios, of which the
- * kernel maps far more into a process: up to 35 MiB of resident memory that the same file, read back from the disk, does
- * not show. A copy, because nothing is dropped while somebody runs it, and because shared pages count as shared.
+ * Copies a program and drops the copy from the page cache. A file just written lies there in large
+ * folios, of which the kernel maps far more into a process: up to 35 MiB of resident memory that
+ * the same file, read back from the disk, does not show. A copy, because nothing is dropped while
+ * somebody runs it, and because shared pages count as shared.
  */
 export async function takeOwn(program: string, folder: string): Promise<string> {
   const own = join(folder, basename(program));
@@ -174,8 +187,8 @@ export function median(values: number[]): number {
 /** With the mean of the two neighbours where the place lies between them. */
 export function percentile(values: number[], percent: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const place = ((sorted.length - 1) * percent) / 100;
-  return (sorted[Math.floor(place)]! + sorted[Math.ceil(place)]!) / 2;
+  const rank = ((sorted.length - 1) * percent) / 100;
+  return (sorted[Math.floor(rank)]! + sorted[Math.ceil(rank)]!) / 2;
 }
 
 /** `12 (11–15)`: the median, with the least and the most. */

@@ -1,11 +1,14 @@
-/** A simulated node that lives by the shipped binary: what systemd would do on it, and what the benchmark waits for. */
+/**
+ * A simulated node that lives by the shipped binary: what systemd would do on it, and what the
+ * benchmark waits for.
+ */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openMachine, type Machine } from '../simulator/machine.ts';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
-import { until } from '../simulator/until.ts';
+import { waitFor } from '../simulator/wait-for.ts';
 import { makeCertificate, openTlsFront, type Certificate } from './fronts/tls-front.ts';
 
 export interface Account {
@@ -48,7 +51,7 @@ export async function openAccount(binary: string, options: SimulatorOptions): Pr
       machines.set(id, machine);
       const code = await machine.boot();
       if (code !== 0) throw new Error(`bootstrap of ${id} ended with exit code ${code}`);
-      await until(`${id} is ACTIVE`, () => statusOf(simulator, id) === 'ACTIVE');
+      await waitFor(`${id} is ACTIVE`, () => statusOf(simulator, id) === 'ACTIVE');
       return machine;
     },
     async close() {

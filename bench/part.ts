@@ -1,6 +1,6 @@
 /** What a part of the benchmark is given, and what it gives back. */
 
-export interface Circumstances {
+export interface BenchOptions {
   /** Absolute path of ecs-node. */
   binary: string;
   /** How long the agent is watched. */
@@ -26,4 +26,4 @@ export interface Circumstances {
 /** Tables by the name of their section in bench/README.md; the first row is the head. */
 export type Tables = Record<string, string[][]>;
 
-export type Part = (circumstances: Circumstances) => Promise<Tables>;
+export type Part = (circumstances: BenchOptions) => Promise<Tables>;

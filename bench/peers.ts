@@ -1,4 +1,5 @@
-// ecs-node beside the programs that do a part of its work, on the same simulated AWS: what they cost, and how soon they act.
+// ecs-node beside the programs that do a part of its work, on the same simulated AWS: what they
+// cost, and how soon they act.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
@@ -8,7 +9,7 @@ import { promisify } from 'node:util';
 import { median, percentile, renderSpread, takeOwn, type Sample } from './measure.ts';
 import type { Part } from './part.ts';
 import { sides, type Side } from './peers/sides.ts';
-import type { Figures, Message, Orders } from './peers/world.ts';
+import type { Figures, Message, PeerOptions } from './peers/world.ts';
 
 /** As often as ecs-node's own start is measured. */
 const starts = 31;
@@ -73,7 +74,7 @@ async function takeOwns(binary: string, there: readonly Side[], found: Program[]
   return programs;
 }
 
-async function live(orders: Orders, say: (text: string) => void): Promise<Figures> {
+async function live(orders: PeerOptions, say: (text: string) => void): Promise<Figures> {
   const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
   const program = [process.execPath, join(import.meta.dirname, 'peers/world.ts')];
   const world = spawn('unshare', [...namespaces, ...program], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -125,10 +126,10 @@ function renderCosts(there: readonly Side[], { watched, starts: all }: Figures, 
 }
 
 function renderNotices(there: readonly Side[], { notices }: Figures): string[][] {
-  const rows = there.map(({ name, pollSeconds, deed }, index) => {
+  const rows = there.map(({ name, pollSeconds, action }, index) => {
     const all = notices[index]!;
     const cells = [median(all), percentile(all, 99), Math.min(...all), Math.max(...all)].map((ms) => ms.toFixed(0));
-    return [name, `${pollSeconds} s`, deed, String(all.length), ...cells];
+    return [name, `${pollSeconds} s`, action, String(all.length), ...cells];
   });
   return [['', 'asks every', 'until', 'notices', 'median ms', 'p99', 'least', 'most'], ...rows];
 }

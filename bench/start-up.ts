@@ -1,4 +1,5 @@
-// How much CPU time `ecs-node --version` takes, beside a Node that does nothing, and how soon the metadata service is asked.
+// How much CPU time `ecs-node --version` takes, beside a Node that does nothing, and how soon the
+// metadata service is asked.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,17 +1,21 @@
-/** Runs the steps of a bootstrap in order, stops at the first failure, and remembers on disk where it stood. */
+/**
+ * Runs the steps of a bootstrap in order, stops at the first failure, and remembers on disk where
+ * it stood.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { within } from '../core/patience.ts';
-import { parseState, paths, renderState, type BootstrapState, type StepRecord } from '../core/state.ts';
-import { isBootstrapState } from '../core/state-shape.ts';
+import { withTimeout } from '../core/retry.ts';
+import { parseState, paths, renderState, type BootstrapState, type StepRecord } from '../core/state/state.ts';
+import { isBootstrapState } from '../core/state/state-shape.ts';
 import { plan } from './plan.ts';
-import type { Step, Trail } from './step.ts';
+import type { Step, BootstrapContext } from './step.ts';
 
 /**
- * Brings the node to the point where the ECS agent may start. Resumes what a crash or a reboot interrupted; running it
- * again changes nothing. Throws a StepError with the step's own failure as its cause, or the signal's reason when stopped.
+ * Brings the node to the point where the ECS agent may start. Resumes what a crash or a reboot
+ * interrupted; running it again changes nothing. Throws a StepError with the step's own failure as
+ * its cause, or the signal's reason when stopped.
  */
 export async function bootstrap(host: Host, config: Config, signal: AbortSignal): Promise<BootstrapState> {
   const state = await beginAttempt(host, config);
@@ -20,13 +24,13 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
   // A wall clock that jumped back must not give more than the whole time.
   const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
   const endsAt = host.clock.uptime() + Math.max(0, timeoutMs - elapsedMs);
-  const trail = openTrail(host, config, state, endsAt);
+  const context = openBootstrapContext(host, config, state, endsAt);
 
-  host.log.info('bootstrap started', { attempt: state.attempts, leftMs: Math.round(trail.leftMs()) });
-  for (const step of plan(config)) await runStep(step, host, config, state, trail, signal);
+  host.log.info('bootstrap started', { attempt: state.attempts, leftMs: Math.round(context.leftMs()) });
+  for (const step of plan(config)) await runStep(step, host, config, state, context, signal);
 
   state.outcome = 'done';
-  await trail.keep();
+  await context.save();
   host.log.info('bootstrap done', { ms: host.clock.now() - state.startedAt });
   return state;
 }
@@ -41,7 +45,10 @@ export async function writeState(host: Host, state: BootstrapState): Promise<voi
   await host.machine.writeText(paths.bootstrap, renderState(state));
 }
 
-/** An attempt that was cut off goes on with the time it had; one that ended leaves the next the whole time. */
+/**
+ * An attempt that was cut off goes on with the time it had; one that ended leaves the next the
+ * whole time.
+ */
 async function beginAttempt(host: Host, config: Config): Promise<BootstrapState> {
   const before = await readBootstrapState(host);
   const bootId = await host.machine.readBootId();
@@ -62,37 +69,42 @@ async function beginAttempt(host: Host, config: Config): Promise<BootstrapState>
   if (before?.registered !== undefined) state.registered = before.registered;
   const { stack, layer } = config.opsworks;
   // Where calls are few an attempt that begins anew never gets further than the one before.
-  const place = before?.bootId === bootId ? before.place : undefined;
-  if (place !== undefined && place.stack === stack && place.layer === layer) state.place = place;
+  const storedTarget = before?.bootId === bootId ? before.place : undefined;
+  if (storedTarget !== undefined && storedTarget.stack === stack && storedTarget.layer === layer)
+    state.place = storedTarget;
   return state;
 }
 
-function openTrail(host: Host, config: Config, state: BootstrapState, endsAt: number): Trail {
-  const trail: Trail = {
+function openBootstrapContext(host: Host, config: Config, state: BootstrapState, endsAt: number): BootstrapContext {
+  const context: BootstrapContext = {
     ...(state.hostname === undefined ? {} : { hostname: state.hostname }),
     ...(state.registered === undefined ? {} : { registered: state.registered }),
-    ...(state.place === undefined ? {} : { place: placeOnly(state.place) }),
+    ...(state.place === undefined ? {} : { opsworksTarget: opsworksTargetFrom(state.place) }),
     leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
-    async keep() {
-      absorb(state, trail, config);
+    async save() {
+      saveContext(state, context, config);
       await writeState(host, state);
     },
   };
-  return trail;
+  return context;
 }
 
-function placeOnly({ stackId, layerId, suggested }: NonNullable<BootstrapState['place']>): NonNullable<Trail['place']> {
+function opsworksTargetFrom({
+  stackId,
+  layerId,
+  suggested,
+}: NonNullable<BootstrapState['place']>): NonNullable<BootstrapContext['opsworksTarget']> {
   return { stackId, layerId, ...(suggested === undefined ? {} : { suggested }) };
 }
 
-function absorb(state: BootstrapState, trail: Trail, config: Config): void {
+function saveContext(state: BootstrapState, context: BootstrapContext, config: Config): void {
   const { stack = '', layer = '' } = config.opsworks;
   delete state.hostname;
   delete state.registered;
   delete state.place;
-  if (trail.place !== undefined) state.place = { stack, layer, ...trail.place };
-  if (trail.hostname !== undefined) state.hostname = trail.hostname;
-  if (trail.registered !== undefined) state.registered = trail.registered;
+  if (context.opsworksTarget !== undefined) state.place = { stack, layer, ...context.opsworksTarget };
+  if (context.hostname !== undefined) state.hostname = context.hostname;
+  if (context.registered !== undefined) state.registered = context.registered;
 }
 
 async function runStep(
@@ -100,7 +112,7 @@ async function runStep(
   host: Host,
   config: Config,
   state: BootstrapState,
-  trail: Trail,
+  context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<void> {
   const began = host.clock.uptime();
@@ -112,26 +124,30 @@ async function runStep(
 
   try {
     signal.throwIfAborted();
-    await trail.keep();
+    await context.save();
     log.info('step started');
-    const work = (until: AbortSignal) => step.run({ ...host, log }, config, trail, until);
-    record.state = await within(trail.leftMs(), work, host.clock, signal);
+    const work = (until: AbortSignal) => step.run({ ...host, log }, config, context, until);
+    record.state = await withTimeout(context.leftMs(), work, host.clock, signal);
   } catch (error) {
     // Stopped from outside (a shutdown): not a failure; the next run goes on from here.
     if (signal.aborted) throw error;
-    const failure = new StepError(step.name, trail.leftMs() === 0 ? outOfTime(config, error) : error);
+    const failure = new StepError(step.name, context.leftMs() === 0 ? timedOut(config, error) : error);
     record.ms = Math.round(host.clock.uptime() - began);
-    await recordFailure(host, state, record, trail, failure);
+    await recordFailure(host, state, record, context, failure);
     throw failure;
   }
   record.ms = Math.round(host.clock.uptime() - began);
-  // Written down when the next step begins, before it does anything: a write to disk for each end would double them.
+  // Written down when the next step begins, before it does anything: a write to disk for each end
+  // would double them.
   log.info('step done', { outcome: record.state, ms: record.ms });
   await host.machine.say(`ecs-node: ${step.name}: ${record.state} (${seconds(record.ms)})`);
 }
 
-/** A step that the deadline cut off failed for want of time, whatever it was doing; a refusal stays a refusal. */
-function outOfTime(config: Config, error: unknown): unknown {
+/**
+ * A step that the deadline cut off failed for want of time, whatever it was doing; a refusal stays
+ * a refusal.
+ */
+function timedOut(config: Config, error: unknown): unknown {
   if (!(error instanceof Unavailable)) return error;
   const why = `not done within ${config.bootstrap.timeoutSeconds} s (bootstrap.timeoutSeconds)`;
   return new Unavailable(error.cause === undefined ? why : `${why}: ${messageOf(error.cause)}`, { cause: error });
@@ -141,7 +157,7 @@ async function recordFailure(
   host: Host,
   state: BootstrapState,
   record: StepRecord,
-  trail: Trail,
+  context: BootstrapContext,
   failure: StepError,
 ): Promise<void> {
   record.state = 'failed';
@@ -151,7 +167,7 @@ async function recordFailure(
   host.log.error('step failed', { step: record.name, error: record.error, ms: record.ms });
   await host.machine.say(`ecs-node: ${record.name}: failed: ${record.error}`);
   try {
-    await trail.keep();
+    await context.save();
   } catch (error) {
     // The disk may be what is broken; the step's own failure is what people must see.
     host.log.error('state not written', { error: messageOf(error) });

@@ -1,11 +1,18 @@
-/** Edits the text of /etc/ecs/ecs.config, which two programs read: systemd as an EnvironmentFile, ecs-init line by line. */
+/**
+ * Edits the text of /etc/ecs/ecs.config, which two programs read: systemd as an EnvironmentFile,
+ * ecs-init line by line.
+ */
 
-/** Names the keys that are ours, so that a setting that is gone from the configuration is taken out again. */
+/**
+ * Names the keys that are ours, so that a setting that is gone from the configuration is taken out
+ * again.
+ */
 const marker = '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ';
 
 /**
- * The text with `settings` in it, each key exactly once, in one block below our comment. Every line and comment that others
- * wrote stays, in its order; other lines of our keys go. Rendering twice changes nothing. Values must have no fault (core/ecs-value.ts); a Config's have none.
+ * The text with `settings` in it, each key exactly once, in one block below our comment. Every line
+ * and comment that others wrote stays, in its order; other lines of our keys go. Rendering twice
+ * changes nothing. Values must have no fault (config/ecs-value.ts); a Config's have none.
  */
 export function renderEcsConfig(text: string, settings: Readonly<Record<string, string>>): string {
   const entries = parseEntries(text);
@@ -53,7 +60,10 @@ function keysOf(entry: Entry): string[] {
   return entry.raw.slice(marker.length).trim().split(/\s+/);
 }
 
-/** Divides the text as systemd does: quoted values and values that end in a backslash go on in the next line. */
+/**
+ * Divides the text as systemd does: quoted values and values that end in a backslash go on in the
+ * next line.
+ */
 export function parseEntries(text: string): Entry[] {
   const entries: Entry[] = [];
   for (let start = 0; start < text.length;) {
@@ -66,7 +76,10 @@ export function parseEntries(text: string): Entry[] {
   return entries;
 }
 
-/** By hand: a pattern that may give spaces to the key or to what follows it takes quadratic time on a long line of them. */
+/**
+ * By hand: a pattern that may give spaces to the key or to what follows it takes quadratic time on
+ * a long line of them.
+ */
 function keyOf(raw: string): string | undefined {
   const equals = raw.indexOf('=');
   const key = raw.slice(0, Math.max(0, equals)).replace(/^[ \t]+/, '');
@@ -102,7 +115,8 @@ function endOfValue(text: string, start: number): { end: number; open: boolean }
     } else if (char === '\\') {
       i++;
       state = 'plain';
-      // A line that goes on where there is nothing more would take in whatever is written behind it.
+      // A line that goes on where there is nothing more would take in whatever is written behind
+      // it.
       if (i >= text.length - 1 && /^[\n\r]?$/.test(text[i] ?? '')) return { end: text.length, open: true };
     } else if (state === 'begin' && (char === '"' || char === "'")) {
       state = char;

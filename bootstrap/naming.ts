@@ -1,12 +1,12 @@
 /** Fills the templates of host name and Name tag. */
 
-import type { Config } from '../core/config.ts';
-import type { Placeholder } from '../core/schema.ts';
+import type { Config } from '../config/config.ts';
+import type { Placeholder } from '../config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { readGroupTag } from '../upkeep/group-tag.ts';
-import type { Trail } from './step.ts';
-import { ask, askNicely } from './waiting.ts';
+import type { BootstrapContext } from './step.ts';
+import { callWithRetry, askNicely } from './poll.ts';
 
 /** What OpsWorks takes, and DNS: one label. */
 const hostnameRule = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
@@ -18,15 +18,18 @@ export function renderTemplate(template: string, values: Readonly<Record<Placeho
   return template.replace(/\{([^}]*)\}/g, (whole, word: string) => values[word as Placeholder] ?? whole);
 }
 
-/** The host name that the configuration asks for; undefined when it leaves the choice to OpsWorks or EC2. */
+/**
+ * The host name that the configuration asks for; undefined when it leaves the choice to OpsWorks or
+ * EC2.
+ */
 export async function renderHostname(
   host: Host,
   config: Config,
-  trail: Trail,
+  context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (config.hostname === '') return undefined;
-  const group = await readGroupFor(config.hostname, host, config, trail, signal);
+  const group = await readGroupFor(config.hostname, host, config, context, signal);
   // Within its own template, {hostname} can only be the name that EC2 gave.
   const hostname = renderTemplate(config.hostname, valuesOf(host.identity.hostname, group, host, config));
   if (hostnameRule.test(hostname)) return hostname;
@@ -44,33 +47,36 @@ export async function renderNameTag(
   hostname: string,
   host: Host,
   config: Config,
-  trail: Trail,
+  context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<string> {
-  const read = (inner: AbortSignal) => host.cloud.readMembership(inner);
+  const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const group = config.name.includes('{group}')
     ? ((await readGroupTag(host, signal)) ??
-      (await askNicely('name of the group not known', host, trail, signal, read))?.group)
+      (await askNicely('name of the group not known', host, context, signal, read))?.group)
     : undefined;
   return renderTemplate(config.name, valuesOf(hostname, group, host, config)).slice(0, tagValueLength);
 }
 
-/** OpsWorks keeps a host name for good, so the node waits for the group's name there. Elsewhere a name is a nicety. */
+/**
+ * OpsWorks keeps a host name for good, so the node waits for the group's name there. Elsewhere a
+ * name is a nicety.
+ */
 async function readGroupFor(
   template: string,
   host: Host,
   config: Config,
-  trail: Trail,
+  context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (!template.includes('{group}')) return undefined;
-  const read = (inner: AbortSignal) => host.cloud.readMembership(inner);
+  const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const tagged = await readGroupTag(host, signal);
   if (tagged !== undefined) return tagged;
   const membership =
     config.registrar === 'opsworks'
-      ? await ask(host, trail, signal, read)
-      : await askNicely('name of the group not known', host, trail, signal, read);
+      ? await callWithRetry(host, context, signal, read)
+      : await askNicely('name of the group not known', host, context, signal, read);
   return membership?.group;
 }
 
@@ -85,7 +91,8 @@ function valuesOf(
     cluster: config.cluster,
     hostname,
     instanceId,
-    // As many digits as old instance ids had: enough to be unique in a cluster, short enough for a host name.
+    // As many digits as old instance ids had: enough to be unique in a cluster, short enough for a
+    // host name.
     shortId: instanceId.slice(-8),
     zone,
     region,

@@ -1,6 +1,6 @@
 /** What a bootstrap does, read from top to bottom. */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Step } from './step.ts';
 import { assign } from './steps/assign.ts';
 import { containerEnvironment } from './steps/container-environment.ts';

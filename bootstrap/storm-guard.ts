@@ -1,21 +1,27 @@
-/** Keeps a bad image or a registrar's outage from becoming an endless loop of launching and dying. */
+/**
+ * Keeps a bad image or a registrar's outage from becoming an endless loop of launching and dying.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
-import { spread, within } from '../core/patience.ts';
+import { jitter, withTimeout } from '../core/retry.ts';
 import { readGroupTag } from '../upkeep/group-tag.ts';
 
 export type Storm =
   | { kind: 'proceed'; failures: number }
   | { kind: 'hold'; waitMs: number; failures: number; reason: string; group?: string };
 
-/** A death this soon after the bootstrap's time was up still has to do with the bootstrap: hooks and shutdown take minutes. */
+/**
+ * A death this soon after the bootstrap's time was up still has to do with the bootstrap: hooks and
+ * shutdown take minutes.
+ */
 const youthMs = 600_000;
 
 /**
- * As many young deaths in the group as the configuration allows, and the node waits: twice as long with each further one. To a
- * node that has waited itself, whoever did not get older than `ownAgeMs` is young: those that waited beside it die late.
+ * As many young deaths in the group as the configuration allows, and the node waits: twice as long
+ * with each further one. To a node that has waited itself, whoever did not get older than
+ * `ownAgeMs` is young: those that waited beside it die late.
  */
 export function judgeStorm(
   activities: readonly ScalingActivity[],
@@ -45,10 +51,16 @@ function youngDeaths(activities: readonly ScalingActivity[], longestMs: number):
   return [...deaths.values()];
 }
 
-/** So long a history may have been cut off: the newest two thousand launches and terminations are read at most. */
+/**
+ * So long a history may have been cut off: the newest two thousand launches and terminations are
+ * read at most.
+ */
 const maybeCutOff = 1_000;
 
-/** Deaths of nodes whose launch was too long ago, or too many launches ago, to be listed: nobody knows that such a node was old. */
+/**
+ * Deaths of nodes whose launch was too long ago, or too many launches ago, to be listed: nobody
+ * knows that such a node was old.
+ */
 function unlisted(activities: readonly ScalingActivity[], ends: ReadonlyMap<string, number[]>): [string, number][] {
   if (activities.length < maybeCutOff) return [];
   const launched = new Set(launchesIn(activities).map(({ instanceId }) => instanceId));
@@ -88,7 +100,10 @@ function endsOf(activities: readonly ScalingActivity[]): Map<string, number[]> {
   return ends;
 }
 
-/** How many nodes of the group are before this one in the order that all of them see: those that are still there, by their ids. */
+/**
+ * How many nodes of the group are before this one in the order that all of them see: those that are
+ * still there, by their ids.
+ */
 export function turnOf(activities: readonly ScalingActivity[], instanceId: string): number {
   const ends = endsOf(activities);
   const there = launchesIn(activities).filter((launch) => launch.succeeded && !ends.has(launch.instanceId));
@@ -110,39 +125,44 @@ const turnMs = 10_000;
 const historyMs = 12 * 3_600_000;
 
 /**
- * Asks the group's history. What cannot be read counts as a storm: not knowing is never a reason to terminate. Nodes that
- * failed together have seen the same history, in which nobody has died yet: each waits for its turn and looks again.
+ * Asks the group's history. What cannot be read counts as a storm: not knowing is never a reason to
+ * terminate. Nodes that failed together have seen the same history, in which nobody has died yet:
+ * each waits for its turn and looks again.
  */
 export async function readStorm(host: Host, config: Config, signal: AbortSignal): Promise<Storm> {
-  const first = await look(host, config, signal);
+  const first = await readStormAndTurn(host, config, signal);
   if (first.storm.kind === 'hold' || first.turn === 0) return first.storm;
   const pauseMs = Math.min(first.turn * turnMs, config.stormGuard.firstWaitSeconds * 1000);
   host.log.info('waits for its turn', { before: first.turn, pauseMs });
   await host.clock.sleep(pauseMs, signal);
-  return (await look(host, config, signal)).storm;
+  return (await readStormAndTurn(host, config, signal)).storm;
 }
 
-async function look(host: Host, config: Config, signal: AbortSignal): Promise<{ storm: Storm; turn: number }> {
+async function readStormAndTurn(
+  host: Host,
+  config: Config,
+  signal: AbortSignal,
+): Promise<{ storm: Storm; turn: number }> {
   const now = host.clock.now();
   const { instanceId } = host.identity;
   try {
-    const readMembership = (inner: AbortSignal) => host.cloud.readMembership(inner);
+    const readMembership = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
     const tagged = await readGroupTag(host, signal);
-    const group = tagged ?? (await within(callMs, readMembership, host.clock, signal))?.group;
+    const group = tagged ?? (await withTimeout(callMs, readMembership, host.clock, signal))?.group;
     // Without a group nobody launches another node.
     if (group === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
     // And the launch of whoever died at the beginning of the window.
     const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
     const since = now - Math.max(historyMs, windowMs);
-    const read = (inner: AbortSignal) => host.cloud.readActivities(group, since, inner);
-    const activities = await within(callMs, read, host.clock, signal);
+    const read = (callSignal: AbortSignal) => host.cloud.readActivities(group, since, callSignal);
+    const activities = await withTimeout(callMs, read, host.clock, signal);
     const others = activities.filter((activity) => activity.instanceId !== instanceId);
     const storm = judgeStorm(others, config, now, now - launchedAt(activities, instanceId, now));
     const turn = turnOf(others, instanceId);
-    return { turn, storm: storm.kind === 'hold' ? { ...storm, group, waitMs: spread(storm.waitMs) } : storm };
+    return { turn, storm: storm.kind === 'hold' ? { ...storm, group, waitMs: jitter(storm.waitMs) } : storm };
   } catch (error) {
     signal.throwIfAborted();
     const reason = `the group's history cannot be read: ${messageOf(error)}`;
-    return { turn: 0, storm: { kind: 'hold', waitMs: spread(waitMs(0, config)), failures: 0, reason } };
+    return { turn: 0, storm: { kind: 'hold', waitMs: jitter(waitMs(0, config)), failures: 0, reason } };
   }
 }

@@ -1,36 +1,39 @@
-/** `ecs-node check`: the effective configuration as YAML, each value with where it came from; every fault at once. */
+/**
+ * `ecs-node check`: the effective configuration as YAML, each value with where it came from; every
+ * fault at once.
+ */
 
 import { Document, isMap, isScalar, isSeq, visit, type Node } from 'yaml';
-import type { Config } from '../core/config.ts';
-import { retry } from '../core/patience.ts';
+import type { Config } from '../config/config.ts';
+import { retry } from '../core/retry.ts';
 import { tellable } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
-import { openMetadata } from '../host/imds.ts';
+import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
-import { isSet, type Run } from './command.ts';
-import { logWarnings, readFileLayers, settle } from './load-config.ts';
-import { readOutside } from './sources/outside.ts';
+import { isSet, type Run } from '../cli/command.ts';
+import { logWarnings, readFileLayers, resolveConfig } from '../config/load-config.ts';
+import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
 /** A person waits. */
 const metadataMs = 10_000;
 
-export const check: Run = async (caller, words, signal) => {
-  const machine = openMachine(caller.root, caller.environment);
-  const [file] = words.operands;
-  const place =
-    file === undefined ? caller : { configFile: caller.resolve(file), configFileGiven: true, log: caller.log };
-  const files = await readFileLayers(machine, place);
+export const check: Run = async (context, args, signal) => {
+  const machine = openMachine(context.root, context.environment);
+  const [file] = args.operands;
+  const origin =
+    file === undefined ? context : { configFile: context.resolve(file), configFileGiven: true, log: context.log };
+  const files = await readFileLayers(machine, origin);
   const clock = openClock();
-  const outside = isSet(words, 'metadata')
-    ? await retry((inner) => readOutside(openMetadata(caller.environment, clock), inner), {
+  const outside = isSet(args, 'metadata')
+    ? await retry((callSignal) => readOutside(openMetadata(context.environment, clock), callSignal), {
         clock,
         signal,
         withinMs: metadataMs,
       })
     : undefined;
-  const loaded = settle(files, [], outside);
-  logWarnings(loaded, caller.log);
-  caller.print(renderEffective(loaded.config, loaded.sourceOf));
+  const loaded = resolveConfig(files, [], outside);
+  logWarnings(loaded, context.log);
+  context.print(renderEffective(loaded.config, loaded.sourceOf));
   return 0;
 };
 

@@ -1,7 +1,7 @@
 /** `ecs-node completion`: scripts for bash, zsh and fish. */
 
-import type { Run } from './command.ts';
-import { renderBash, renderFish, renderZsh } from './render-completion.ts';
+import type { Run } from '../cli/command.ts';
+import { renderBash, renderFish, renderZsh } from '../cli/render-completion.ts';
 
 const renderers = { bash: renderBash, zsh: renderZsh, fish: renderFish };
 

@@ -1,37 +1,42 @@
-/** `ecs-node configure`: checks everything, then writes what the flags say into the configuration's files. */
+/**
+ * `ecs-node configure`: checks everything, then writes what the flags say into the configuration's
+ * files.
+ */
 
 import { Unavailable } from '../core/errors.ts';
 import type { Machine, Metadata } from '../core/host.ts';
-import { within } from '../core/patience.ts';
+import { withTimeout } from '../core/retry.ts';
 import { holdsSecret } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
-import { openMetadata } from '../host/imds.ts';
+import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
-import type { Caller, Environment, Run } from './command.ts';
-import { lacksOutside, logWarnings, settle } from './load-config.ts';
-import { editFiles, type Edit } from './sources/edit-files.ts';
-import { layersOf, readFiles, type Found } from './sources/files.ts';
-import { layersOfFlags, settingsOfFlags, type FlagSetting } from './sources/flags.ts';
-import { readOutside, type Outside } from './sources/outside.ts';
+import type { CommandContext, Environment, Run } from '../cli/command.ts';
+import { lacksOutside, logWarnings, resolveConfig } from '../config/load-config.ts';
+import { editFiles, type Edit } from '../config/sources/edit-files.ts';
+import { layersOf, readFiles, type LoadedLayers } from '../config/sources/files.ts';
+import { layersOfFlags, settingsOfFlags, type FlagSetting } from '../config/sources/flags.ts';
+import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
 import { settingFlags } from './flags.ts';
 
-/** cloud-init waits for this command, and a working metadata service answers within milliseconds. */
+/**
+ * cloud-init waits for this command, and a working metadata service answers within milliseconds.
+ */
 const metadataMs = 5_000;
 
-export const configure: Run = async (caller, words, signal) => {
-  const machine = openMachine(caller.root, caller.environment);
-  const plan = await planConfiguration(machine, caller, settingsOfFlags(settingFlags, words));
-  const ask = async () => readOutsideSoon(caller.environment, signal);
-  const loaded = settle(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
-  logWarnings(loaded, caller.log);
+export const configure: Run = async (context, args, signal) => {
+  const machine = openMachine(context.root, context.environment);
+  const plan = await planConfiguration(machine, context, settingsOfFlags(settingFlags, args));
+  const ask = async () => readOutsideSoon(context.environment, signal);
+  const loaded = resolveConfig(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
+  logWarnings(loaded, context.log);
   const written = await writeEdits(machine, plan.edits);
-  for (const { path, what } of written) caller.print(`${path}: ${what}\n`);
-  if (written.length === 0) caller.print('The configuration is valid; no flag asked for a change.\n');
+  for (const { path, what } of written) context.print(`${path}: ${what}\n`);
+  if (written.length === 0) context.print('The configuration is valid; no flag asked for a change.\n');
   return 0;
 };
 
-export interface Plan {
-  files: Found;
+export interface ConfigurationPlan {
+  files: LoadedLayers;
   flagLayers: ReturnType<typeof layersOfFlags>;
   edits: Edit[];
   /** True when a required setting stands neither in the files nor in the flags. */
@@ -41,17 +46,17 @@ export interface Plan {
 /** Throws ConfigError for every fault that tags and user data cannot mend. Changes nothing. */
 export async function planConfiguration(
   machine: Machine,
-  caller: Pick<Caller, 'configFile' | 'configFileGiven' | 'log'>,
+  context: Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>,
   flags: readonly FlagSetting[],
-): Promise<Plan> {
+): Promise<ConfigurationPlan> {
   // A file that is about to be written need not be there yet.
-  const isRequired = caller.configFileGiven && flags.length === 0;
-  const { texts, faults } = await readFiles(machine, caller.configFile, isRequired, caller.log);
+  const isRequired = context.configFileGiven && flags.length === 0;
+  const { texts, faults } = await readFiles(machine, context.configFile, isRequired, context.log);
   const found = layersOf(texts);
   const files = { ...found, faults: [...faults, ...found.faults] };
   const flagLayers = layersOfFlags(flags);
   const lacks = lacksOutside(files, flagLayers);
-  return { files, flagLayers, edits: editFiles(texts, caller.configFile, flags), lacksOutside: lacks };
+  return { files, flagLayers, edits: editFiles(texts, context.configFile, flags), lacksOutside: lacks };
 }
 
 export async function writeEdits(
@@ -76,7 +81,7 @@ async function readOutsideSoon(environment: Environment, signal: AbortSignal): P
   const clock = openClock();
   const metadata: Metadata = openMetadata(environment, clock);
   try {
-    return await within(metadataMs, (inner) => readOutside(metadata, inner), clock, signal);
+    return await withTimeout(metadataMs, (callSignal) => readOutside(metadata, callSignal), clock, signal);
   } catch (error) {
     if (error instanceof Unavailable) return undefined;
     throw error;

@@ -1,53 +1,56 @@
-/** `ecs-node doctor`: looks at everything that this node depends on, changes nothing, and says how to mend what is wrong. */
+/**
+ * `ecs-node doctor`: looks at everything that this node depends on, changes nothing, and says how
+ * to mend what is wrong.
+ */
 
-import { schema } from '../core/schema.ts';
+import { schema } from '../config/schema.ts';
 import { ConfigError, messageOf, renderFault } from '../core/errors.ts';
-import { within } from '../core/patience.ts';
+import { withTimeout } from '../core/retry.ts';
 import { openExamination, type Examination } from '../host/aws/examine/examination.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
-import type { Caller, Run } from './command.ts';
-import type { Diagnosis, Patient } from './doctor/check.ts';
+import type { CommandContext, Run } from '../cli/command.ts';
+import type { Diagnosis, ExaminedNode } from './doctor/check.ts';
 import { checkMs, checks, troubleOf } from './doctor/checks.ts';
-import { readFileLayers, settle } from './load-config.ts';
-import { openGround, type Ground } from './open-host.ts';
-import { readOutside } from './sources/outside.ts';
+import { readFileLayers, resolveConfig } from '../config/load-config.ts';
+import { openLocalHost, type LocalHost } from './node/open-host.ts';
+import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
 /** A person waits; what has not answered by then is what is wrong. */
 const metadataMs = 5_000;
 
-export const doctor: Run = async (caller, _words, signal) => {
-  const patient = await readPatient(caller, openGround(caller), signal);
+export const doctor: Run = async (context, _args, signal) => {
+  const node = await readNode(context, openLocalHost(context), signal);
   let isWell = true;
-  for (const { name, look } of checks) {
-    const diagnoses = await within(checkMs, (inner) => look(patient, inner), patient.clock, signal).catch(
+  for (const { name, run } of checks) {
+    const diagnoses = await withTimeout(checkMs, (callSignal) => run(node, callSignal), node.clock, signal).catch(
       (error: unknown) => {
         signal.throwIfAborted();
         return troubleOf(error);
       },
     );
     for (const diagnosis of [diagnoses].flat()) {
-      caller.print(renderDiagnosis(name, diagnosis));
+      context.print(renderDiagnosis(name, diagnosis));
       if (diagnosis.state === 'wrong') isWell = false;
     }
   }
   return isWell ? 0 : 1;
 };
 
-const words = { ok: 'ok     ', wrong: 'WRONG  ', unsure: 'unsure ' };
+const labels = { ok: 'ok     ', wrong: 'WRONG  ', unsure: 'unsure ' };
 
-export function renderDiagnosis(name: string, { state, what, mend }: Diagnosis): string {
-  const remedy = mend === undefined ? '' : state === 'wrong' ? `; to mend: ${mend}` : `; ${mend}`;
-  return `${words[state]} ${name}: ${what}${remedy}\n`;
+export function renderDiagnosis(name: string, { state, what, remedy }: Diagnosis): string {
+  const advice = remedy === undefined ? '' : state === 'wrong' ? `; to mend: ${remedy}` : `; ${remedy}`;
+  return `${labels[state]} ${name}: ${what}${advice}\n`;
 }
 
-async function readPatient(caller: Caller, ground: Ground, signal: AbortSignal): Promise<Patient> {
-  const { identity, trouble: identityTrouble } = await readIdentity(ground, signal);
-  const { config, troubles: configTroubles } = await readConfig(caller, ground, identity !== undefined, signal);
+async function readNode(context: CommandContext, localHost: LocalHost, signal: AbortSignal): Promise<ExaminedNode> {
+  const { identity, trouble: identityTrouble } = await readIdentity(localHost, signal);
+  const { config, troubles: configTroubles } = await readConfig(context, localHost, identity !== undefined, signal);
   const endpoint = config?.ecs.introspectionEndpoint ?? schema.parse({ cluster: 'any' }).ecs.introspectionEndpoint;
   const examination: Examination | undefined =
-    identity && config && openExamination(identity, caller.environment, subjectOf(config), caller.log);
+    identity && config && openExamination(identity, context.environment, subjectOf(config), context.log);
   return {
-    ...ground,
+    ...localHost,
     ecsAgent: openEcsAgent(endpoint),
     identity,
     identityTrouble,
@@ -57,7 +60,7 @@ async function readPatient(caller: Caller, ground: Ground, signal: AbortSignal):
   };
 }
 
-function subjectOf({ cluster, metrics, leave, opsworks, refresh, daemonTasks }: NonNullable<Patient['config']>) {
+function subjectOf({ cluster, metrics, leave, opsworks, refresh, daemonTasks }: NonNullable<ExaminedNode['config']>) {
   return {
     cluster,
     namespace: metrics.namespace,
@@ -71,11 +74,11 @@ function subjectOf({ cluster, metrics, leave, opsworks, refresh, daemonTasks }: 
 }
 
 async function readIdentity(
-  { metadata, clock }: Ground,
+  { metadata, clock }: LocalHost,
   signal: AbortSignal,
-): Promise<{ identity: Patient['identity']; trouble: string | undefined }> {
+): Promise<{ identity: ExaminedNode['identity']; trouble: string | undefined }> {
   try {
-    const identity = await within(metadataMs, (inner) => metadata.readIdentity(inner), clock, signal);
+    const identity = await withTimeout(metadataMs, (callSignal) => metadata.readIdentity(callSignal), clock, signal);
     return { identity, trouble: undefined };
   } catch (error) {
     signal.throwIfAborted();
@@ -84,17 +87,17 @@ async function readIdentity(
 }
 
 async function readConfig(
-  caller: Caller,
-  { machine, metadata, clock }: Ground,
+  context: CommandContext,
+  { machine, metadata, clock }: LocalHost,
   isOnline: boolean,
   signal: AbortSignal,
-): Promise<{ config: Patient['config']; troubles: readonly string[] }> {
+): Promise<{ config: ExaminedNode['config']; troubles: readonly string[] }> {
   try {
-    const files = await readFileLayers(machine, caller);
+    const files = await readFileLayers(machine, context);
     const outside = isOnline
-      ? await within(metadataMs, (inner) => readOutside(metadata, inner), clock, signal)
+      ? await withTimeout(metadataMs, (callSignal) => readOutside(metadata, callSignal), clock, signal)
       : undefined;
-    return { config: settle(files, [], outside).config, troubles: [] };
+    return { config: resolveConfig(files, [], outside).config, troubles: [] };
   } catch (error) {
     signal.throwIfAborted();
     const troubles = error instanceof ConfigError ? error.faults.map(renderFault) : [messageOf(error)];

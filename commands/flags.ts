@@ -1,7 +1,7 @@
 /** The flags that several commands share. */
 
-import { registrarNames } from '../core/state.ts';
-import type { Flag } from './command.ts';
+import { registrarNames } from '../core/state/state.ts';
+import type { Flag } from '../cli/command.ts';
 
 export const globalFlags: readonly Flag[] = [
   { name: 'root', value: 'DIR', completes: 'folder', help: 'Put every file that is read, written or run under DIR' },

@@ -1,14 +1,14 @@
 /**
- * The last valid configuration of this boot. An agent that is started again goes on with it when a file or a tag has been
- * damaged meanwhile: a node without its agent misses spot notices.
+ * The last valid configuration of this boot. An agent that is started again goes on with it when a
+ * file or a tag has been damaged meanwhile: a node without its agent misses spot notices.
  */
 
-import { parseConfig, type Config } from '../core/config.ts';
+import { parseConfig, type Config } from '../config/config.ts';
 import { ConfigError, messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
-import { isPlain } from '../core/settings.ts';
-import { paths } from '../core/state.ts';
+import { isPlain } from '../config/settings.ts';
+import { paths } from '../core/state/state.ts';
 
 /** Registries' passwords may be in it. */
 const mode = 0o600;

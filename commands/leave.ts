@@ -3,47 +3,50 @@
 import { randomUUID } from 'node:crypto';
 import { Refused, Unavailable } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
-import type { Clock } from '../core/patience.ts';
-import { paths, renderState, type Request } from '../core/state.ts';
+import type { Clock } from '../core/retry.ts';
+import { paths, renderState, type OperatorRequest } from '../core/state/state.ts';
 import { openClock } from '../host/clock.ts';
 import { openMachine } from '../host/machine.ts';
-import { isSet, textOf, type Caller, type Run, type Words } from './command.ts';
-import { followDeparture, followStay } from './follow.ts';
-import { isSilent } from './render-status.ts';
-import { readStatus } from './status-report.ts';
+import { isSet, textOf, type CommandContext, type Run, type ParsedArgs } from '../cli/command.ts';
+import { followDeparture, followStay } from './node/follow-departure.ts';
+import { isSilent } from './status/render-status.ts';
+import { readStatus } from './status/status-report.ts';
 
-export const leave: Run = async (caller, words, signal) => {
-  const terminate = !isSet(words, 'no-terminate');
-  return ask({ action: 'leave', terminate }, caller, words, signal);
+export const leave: Run = async (context, args, signal) => {
+  const terminate = !isSet(args, 'no-terminate');
+  return submitRequest({ action: 'leave', terminate }, context, args, signal);
 };
 
-export const stay: Run = async (caller, words, signal) =>
-  ask({ action: 'stay', terminate: false }, caller, words, signal);
+export const stay: Run = async (context, args, signal) =>
+  submitRequest({ action: 'stay', terminate: false }, context, args, signal);
 
-async function ask(
-  wish: Pick<Request, 'action' | 'terminate'>,
-  caller: Caller,
-  words: Words,
+async function submitRequest(
+  action: Pick<OperatorRequest, 'action' | 'terminate'>,
+  context: CommandContext,
+  args: ParsedArgs,
   signal: AbortSignal,
 ): Promise<number> {
-  const machine = openMachine(caller.root, caller.environment);
+  const machine = openMachine(context.root, context.environment);
   const clock = openClock();
-  const request = await writeRequest(machine, clock, wish, reasonOf(caller, words));
-  if (isSet(words, 'no-wait')) {
-    caller.print(`The agent has been asked (${wish.action}: ${request.reason}); see: ecs-node status\n`);
+  const request = await writeRequest(machine, clock, action, reasonOf(context, args));
+  if (isSet(args, 'no-wait')) {
+    context.print(`The agent has been asked (${action.action}: ${request.reason}); see: ecs-node status\n`);
     return 0;
   }
-  const follow = wish.action === 'leave' ? followDeparture : followStay;
-  return follow({ machine, clock, print: caller.print }, request, signal);
+  const follow = action.action === 'leave' ? followDeparture : followStay;
+  return follow({ machine, clock, print: context.print }, request, signal);
 }
 
-/** Throws Unavailable when nobody will read it soon, and says what to do; the request is kept where an agent may still come. */
+/**
+ * Throws Unavailable when nobody will read it soon, and says what to do; the request is kept where
+ * an agent may still come.
+ */
 export async function writeRequest(
   machine: Machine,
   clock: Pick<Clock, 'now'>,
-  wish: Pick<Request, 'action' | 'terminate'>,
+  action: Pick<OperatorRequest, 'action' | 'terminate'>,
   reason: string,
-): Promise<Request> {
+): Promise<OperatorRequest> {
   const { instanceId, agent, departure } = await readStatus(machine);
   if (instanceId === undefined) {
     throw new Unavailable(
@@ -52,14 +55,14 @@ export async function writeRequest(
   }
   const now = clock.now();
   if (
-    wish.action === 'leave' &&
+    action.action === 'leave' &&
     departure?.phase === 'done' &&
     departure.undoneAt === undefined &&
     departure.ending !== 'remain'
   ) {
     throw new Refused(`this node has left already (${departure.cause}: ${departure.reason})`);
   }
-  const request: Request = { instanceId, id: randomUUID(), reason, at: now, ...wish };
+  const request: OperatorRequest = { instanceId, id: randomUUID(), reason, at: now, ...action };
   await machine.writeText(paths.request, renderState(request), 0o600);
   if (agent === undefined || isSilent(agent, now)) {
     const since = agent === undefined ? 'none has run since this boot' : 'it has given no sign of life for minutes';
@@ -71,8 +74,8 @@ export async function writeRequest(
 /** One line, and short enough for a tag. */
 const longestReason = 200;
 
-function reasonOf({ environment }: Caller, words: Words): string {
-  const given = textOf(words, 'reason');
+function reasonOf({ environment }: CommandContext, args: ParsedArgs): string {
+  const given = textOf(args, 'reason');
   const who = environment['SUDO_USER'] || environment['USER'] || 'root';
   return (given ?? `asked for by ${who}`).replaceAll(/\s+/g, ' ').trim().slice(0, longestReason);
 }

@@ -2,18 +2,18 @@
 
 import { ecsAgentPermissions, systemsManagerPermissions } from '../core/agent-permissions.ts';
 import { Unavailable } from '../core/errors.ts';
-import { fleetPermissions, sweepPermissions } from '../core/fleet-permissions.ts';
-import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../core/fleet-policy.ts';
+import { fleetPermissions, sweepPermissions } from '../iam/fleet-permissions.ts';
+import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../iam/fleet-policy.ts';
 import { partitionOf, type Identity } from '../core/identity.ts';
-import { within } from '../core/patience.ts';
-import { explainPolicy, policyFor, type Place } from '../core/policy.ts';
-import { serviceSizePermissions } from '../core/service-size-permissions.ts';
-import { isSet, textOf, type Caller, type Run, type Words } from './command.ts';
+import { withTimeout } from '../core/retry.ts';
+import { explainPolicy, policyFor, type PolicyScope } from '../iam/policy.ts';
+import { serviceSizePermissions } from '../iam/service-size-permissions.ts';
+import { isSet, textOf, type CommandContext, type Run, type ParsedArgs } from '../cli/command.ts';
 import { settingFlags } from './flags.ts';
-import { readFileLayers, settle } from './load-config.ts';
-import { openGround } from './open-host.ts';
-import { layersOfFlags, settingsOfFlags } from './sources/flags.ts';
-import { readOutside, type Outside } from './sources/outside.ts';
+import { readFileLayers, resolveConfig } from '../config/load-config.ts';
+import { openLocalHost } from './node/open-host.ts';
+import { layersOfFlags, settingsOfFlags } from '../config/sources/flags.ts';
+import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
 
 /** Elsewhere than on a node nothing answers, and a person is waiting. */
 const metadataMs = 1_000;
@@ -27,67 +27,69 @@ const permissionsOf: Readonly<Record<string, readonly FleetPermission[]>> = {
   'service-size': serviceSizePermissions,
 };
 
-export const policy: Run = async (caller, words, signal) => {
-  const permissions = permissionsOf[textOf(words, 'for') ?? ''];
-  if (permissions !== undefined) return printFleetPolicy(permissions, caller, words, signal);
-  const ground = openGround(caller);
-  const files = await readFileLayers(ground.machine, caller);
-  const node = await readNode(caller, signal);
-  const { config } = settle(files, layersOfFlags(settingsOfFlags(settingFlags, words)), node?.outside);
-  if (isSet(words, 'explain')) caller.print(`${explainPolicy(config).join('\n')}\n`);
-  else caller.print(`${JSON.stringify(policyFor(config, placeOf(words, node)), undefined, 2)}\n`);
+export const policy: Run = async (context, args, signal) => {
+  const permissions = permissionsOf[textOf(args, 'for') ?? ''];
+  if (permissions !== undefined) return printFleetPolicy(permissions, context, args, signal);
+  const localHost = openLocalHost(context);
+  const files = await readFileLayers(localHost.machine, context);
+  const node = await readNode(context, signal);
+  const { config } = resolveConfig(files, layersOfFlags(settingsOfFlags(settingFlags, args)), node?.outside);
+  if (isSet(args, 'explain')) context.print(`${explainPolicy(config).join('\n')}\n`);
+  else context.print(`${JSON.stringify(policyFor(config, scopeOf(args, node)), undefined, 2)}\n`);
   return 0;
 };
 
 async function printFleetPolicy(
   permissions: readonly FleetPermission[],
-  caller: Caller,
-  words: Words,
+  context: CommandContext,
+  args: ParsedArgs,
   signal: AbortSignal,
 ): Promise<number> {
-  if (isSet(words, 'explain')) {
-    caller.print(`${explainFleetPolicy(permissions).join('\n')}\n`);
+  if (isSet(args, 'explain')) {
+    context.print(`${explainFleetPolicy(permissions).join('\n')}\n`);
     return 0;
   }
   const subject = {
-    cluster: textOf(words, 'cluster') ?? '*',
-    service: textOf(words, 'service') ?? '*',
-    group: textOf(words, 'group'),
-    apply: isSet(words, 'apply'),
+    cluster: textOf(args, 'cluster') ?? '*',
+    service: textOf(args, 'service') ?? '*',
+    group: textOf(args, 'group'),
+    apply: isSet(args, 'apply'),
   };
-  const place = placeOf(words, await readNode(caller, signal));
-  caller.print(`${JSON.stringify(fleetPolicy(permissions, subject, place), undefined, 2)}\n`);
+  const scope = scopeOf(args, await readNode(context, signal));
+  context.print(`${JSON.stringify(fleetPolicy(permissions, subject, scope), undefined, 2)}\n`);
   return 0;
 }
 
-/** Flags first, then the node that this runs on, then wildcards. A partition cannot be a wildcard. */
-function placeOf(words: Words, node: Node | undefined): Place {
-  const given = textOf(words, 'region');
+/**
+ * Flags first, then the node that this runs on, then wildcards. A partition cannot be a wildcard.
+ */
+function scopeOf(args: ParsedArgs, node: PolicyNode | undefined): PolicyScope {
+  const given = textOf(args, 'region');
   return {
     partition: given === undefined ? (node?.identity.partition ?? 'aws') : partitionOf(given),
     region: given ?? node?.identity.region ?? '*',
-    account: textOf(words, 'account') ?? node?.identity.accountId ?? '*',
-    group: textOf(words, 'group') ?? node?.group ?? '*',
+    account: textOf(args, 'account') ?? node?.identity.accountId ?? '*',
+    group: textOf(args, 'group') ?? node?.group ?? '*',
   };
 }
 
-interface Node {
+interface PolicyNode {
   identity: Identity;
   outside: Outside;
   group?: string | undefined;
 }
 
 /** Undefined elsewhere than on a node: the policy then covers any account and region. */
-async function readNode(caller: Caller, signal: AbortSignal): Promise<Node | undefined> {
-  if (caller.environment['AWS_EC2_METADATA_DISABLED'] === 'true') return undefined;
-  const { metadata, clock } = openGround(caller);
+async function readNode(context: CommandContext, signal: AbortSignal): Promise<PolicyNode | undefined> {
+  if (context.environment['AWS_EC2_METADATA_DISABLED'] === 'true') return undefined;
+  const { metadata, clock } = openLocalHost(context);
   try {
-    const read = async (inner: AbortSignal) => ({
-      identity: await metadata.readIdentity(inner),
-      outside: await readOutside(metadata, inner),
-      group: await metadata.readTag('aws:autoscaling:groupName', inner),
+    const read = async (callSignal: AbortSignal) => ({
+      identity: await metadata.readIdentity(callSignal),
+      outside: await readOutside(metadata, callSignal),
+      group: await metadata.readTag('aws:autoscaling:groupName', callSignal),
     });
-    return await within(metadataMs, read, clock, signal);
+    return await withTimeout(metadataMs, read, clock, signal);
   } catch (error) {
     if (error instanceof Unavailable) return undefined;
     throw error;

@@ -1,67 +1,76 @@
 /** `ecs-node refresh`: pulls the configuration once, as the agent has it done every few minutes. */
 
 import { ConfigError, exitCode, messageOf, Refused, Unavailable } from '../core/errors.ts';
-import { within } from '../core/patience.ts';
+import { withTimeout } from '../core/retry.ts';
 import { openCloud } from '../host/aws/open.ts';
 import { refreshMs } from '../upkeep/keep-refreshed.ts';
-import { forgetRefreshed, readRefreshed } from '../upkeep/refresh.ts';
-import { revisionOf } from '../upkeep/refreshed.ts';
-import { isSet, type Caller, type Run } from './command.ts';
-import { askMetadata, openGround, type Ground } from './open-host.ts';
-import { pullFor, readSettled } from './pull.ts';
-import { readOutside } from './sources/outside.ts';
+import { forgetRefreshed, readRefreshed } from '../config/remote/refresh.ts';
+import { revisionOf } from '../config/remote/refreshed.ts';
+import { isSet, type CommandContext, type Run } from '../cli/command.ts';
+import { callMetadata, openLocalHost, type LocalHost } from './node/open-host.ts';
+import { pullFor, readResolvedConfig } from '../config/remote/pull.ts';
+import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
 /** The agent waits for the metadata service itself; this only bridges what is lost on the way. */
 const metadataMs = 20_000;
 
 /** What the agent is told. */
-export interface Round {
+export interface RefreshResult {
   outcome: 'changed' | 'unchanged' | 'failed';
   /** Of what is in use now, whatever became of this round. */
   revision: string;
   error?: string;
 }
 
-export const refresh: Run = async (caller, words, signal) => {
-  const ground = openGround(caller);
-  const revision = async () => revisionOf(await readRefreshed(ground));
+export const refresh: Run = async (context, args, signal) => {
+  const localHost = openLocalHost(context);
+  const revision = async () => revisionOf(await readRefreshed(localHost));
   try {
-    const { outcome, told } = await within(refreshMs, (inner) => pullOnce(caller, ground, inner), ground.clock, signal);
-    const round: Round = { outcome, revision: await revision() };
-    caller.print(isSet(words, 'json') ? `${JSON.stringify(round)}\n` : `${told}\n`);
+    const { outcome, message } = await withTimeout(
+      refreshMs,
+      (callSignal) => pullOnce(context, localHost, callSignal),
+      localHost.clock,
+      signal,
+    );
+    const round: RefreshResult = { outcome, revision: await revision() };
+    context.print(isSet(args, 'json') ? `${JSON.stringify(round)}\n` : `${message}\n`);
     return 0;
   } catch (error) {
     signal.throwIfAborted();
     const isExpected = error instanceof ConfigError || error instanceof Refused || error instanceof Unavailable;
-    if (!isExpected || !isSet(words, 'json')) throw error;
+    if (!isExpected || !isSet(args, 'json')) throw error;
     // The agent tells it, once: a round every few minutes would fill the journal.
-    const round: Round = { outcome: 'failed', revision: await revision().catch(() => ''), error: messageOf(error) };
-    caller.print(`${JSON.stringify(round)}\n`);
+    const round: RefreshResult = {
+      outcome: 'failed',
+      revision: await revision().catch(() => ''),
+      error: messageOf(error),
+    };
+    context.print(`${JSON.stringify(round)}\n`);
     return exitCode(error);
   }
 };
 
 async function pullOnce(
-  caller: Caller,
-  ground: Ground,
+  context: CommandContext,
+  localHost: LocalHost,
   signal: AbortSignal,
-): Promise<{ outcome: 'changed' | 'unchanged'; told: string }> {
-  const ask = <T>(question: (inner: AbortSignal) => Promise<T>) =>
-    askMetadata(ground, caller, metadataMs, signal, question);
-  const outside = await ask((inner) => readOutside(ground.metadata, inner));
-  const { configFile, configFileGiven, log } = caller;
-  const sources = { machine: ground.machine, configFile, configFileGiven, log, flags: [], outside };
-  const { source } = (await readSettled(sources)).refresh;
+): Promise<{ outcome: 'changed' | 'unchanged'; message: string }> {
+  const ask = <T>(question: (callSignal: AbortSignal) => Promise<T>) =>
+    callMetadata(localHost, context, metadataMs, signal, question);
+  const outside = await ask((callSignal) => readOutside(localHost.metadata, callSignal));
+  const { configFile, configFileGiven, log } = context;
+  const sources = { machine: localHost.machine, configFile, configFileGiven, log, flags: [], outside };
+  const { source } = (await readResolvedConfig(sources)).refresh;
   if (source === undefined) {
-    const outcome = (await forgetRefreshed(ground)) ? ('changed' as const) : ('unchanged' as const);
-    return { outcome, told: 'Nothing is pulled: refresh.source is not set.' };
+    const outcome = (await forgetRefreshed(localHost)) ? ('changed' as const) : ('unchanged' as const);
+    return { outcome, message: 'Nothing is pulled: refresh.source is not set.' };
   }
-  const identity = await ask((inner) => ground.metadata.readIdentity(inner));
-  const cloud = openCloud(identity, caller.environment, caller.log);
+  const identity = await ask((callSignal) => localHost.metadata.readIdentity(callSignal));
+  const cloud = openCloud(identity, context.environment, context.log);
   try {
     const outcome = await pullFor(sources, source, cloud, signal);
-    const count = (await readRefreshed(ground))?.good.length ?? 0;
-    return { outcome, told: `${outcome}: ${count} ${count === 1 ? 'document' : 'documents'} from ${source}` };
+    const count = (await readRefreshed(localHost))?.good.length ?? 0;
+    return { outcome, message: `${outcome}: ${count} ${count === 1 ? 'document' : 'documents'} from ${source}` };
   } finally {
     await cloud.close();
   }

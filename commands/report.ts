@@ -1,8 +1,11 @@
-/** What goes to standard error: one line per event, for people or for machines, and the last word about a failure. */
+/**
+ * What goes to standard error: one line per event, for people or for machines, and the last word
+ * about a failure.
+ */
 
 import { ConfigError, UsageError, exitCode, messageOf, renderFault } from '../core/errors.ts';
 import { openLog, renderJson, renderText, type Entry, type Level, type Log } from '../core/log.ts';
-import type { Environment } from './command.ts';
+import type { Environment } from '../cli/command.ts';
 
 export interface Report {
   log: Log;
@@ -20,7 +23,10 @@ interface Output {
 /** As syslog counts them. */
 const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** The format is looked up before the line is parsed: what is wrong with the line must be told in it, too. */
+/**
+ * The format is looked up before the line is parsed: what is wrong with the line must be told in
+ * it, too.
+ */
 export async function openReport(output: Output, environment: Environment, args: readonly string[]): Promise<Report> {
   const isText = (formatOf(args) ?? (output.isTTY === true ? 'text' : 'json')) === 'text';
   const isVerbose = args.includes('--verbose');

@@ -1,8 +1,11 @@
-/** `ecs-node schema`: the JSON Schema of the configuration, for editors; also config.schema.json of the repository. */
+/**
+ * `ecs-node schema`: the JSON Schema of the configuration, for editors; also config.schema.json of
+ * the repository.
+ */
 
 import { toJSONSchema } from 'zod';
-import { schema as configSchema } from '../core/schema.ts';
-import type { Run } from './command.ts';
+import { schema as configSchema } from '../config/schema.ts';
+import type { Run } from '../cli/command.ts';
 
 export function renderSchema(): string {
   const { $schema, ...rest } = toJSONSchema(configSchema, { io: 'input' });
@@ -10,7 +13,7 @@ export function renderSchema(): string {
   return `${JSON.stringify({ $schema, title, ...rest }, undefined, 2)}\n`;
 }
 
-export const schema: Run = async (caller) => {
-  caller.print(renderSchema());
+export const schema: Run = async (context) => {
+  context.print(renderSchema());
   return 0;
 };

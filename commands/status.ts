@@ -1,12 +1,12 @@
 /** `ecs-node status`: what this node is and what it is doing, from its own files alone. */
 
 import { openMachine } from '../host/machine.ts';
-import { isSet, type Run } from './command.ts';
-import { renderStatus } from './render-status.ts';
-import { readStatus } from './status-report.ts';
+import { isSet, type Run } from '../cli/command.ts';
+import { renderStatus } from './status/render-status.ts';
+import { readStatus } from './status/status-report.ts';
 
-export const status: Run = async (caller, words) => {
-  const report = await readStatus(openMachine(caller.root, caller.environment));
-  caller.print(isSet(words, 'json') ? `${JSON.stringify(report, undefined, 2)}\n` : renderStatus(report, Date.now()));
+export const status: Run = async (context, args) => {
+  const report = await readStatus(openMachine(context.root, context.environment));
+  context.print(isSet(args, 'json') ? `${JSON.stringify(report, undefined, 2)}\n` : renderStatus(report, Date.now()));
   return 0;
 };

@@ -1,9 +1,12 @@
-/** Every command and flag there is: the parser, the help and the shell completions are made from this one table. */
+/**
+ * Every command and flag there is: the parser, the help and the shell completions are made from
+ * this one table.
+ */
 
-import type { Command, CommandTable } from './command.ts';
+import type { Command, CommandTable } from '../cli/command.ts';
 import { globalFlags, settingFlags } from './flags.ts';
-import { ecsName } from './fleet-flags.ts';
-import { fleetCommands, policyFlags } from './table-fleet.ts';
+import { ecsName } from './fleet/fleet-flags.ts';
+import { fleetCommands, policyFlags } from './fleet/table-fleet.ts';
 
 export const commands: readonly Command[] = [
   {
@@ -163,7 +166,7 @@ export const commands: readonly Command[] = [
     operand: { name: 'IDENTITY' },
     flags: [{ name: 'opsworks-region', value: 'REGION', help: 'Region of the OpsWorks endpoint' }],
     examples: [],
-    load: async () => (await import('./cloud.ts')).cloud,
+    load: async () => (await import('./node/cloud.ts')).cloud,
   },
   {
     name: 'effective',
@@ -177,7 +180,7 @@ export const commands: readonly Command[] = [
       },
     ],
     examples: [],
-    load: async () => (await import('./effective.ts')).effective,
+    load: async () => (await import('./node/effective.ts')).effective,
   },
 ];
 

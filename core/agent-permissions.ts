@@ -1,9 +1,10 @@
 /**
- * The AWS actions that the ECS agent and Systems Manager's agent use on a node. They replace the managed policies
- * AmazonEC2ContainerServiceforEC2Role and AmazonSSMManagedInstanceCore, which allow more, on every resource of the account.
+ * The AWS actions that the ECS agent and Systems Manager's agent use on a node. They replace the
+ * managed policies AmazonEC2ContainerServiceforEC2Role and AmazonSSMManagedInstanceCore, which
+ * allow more, on every resource of the account.
  */
 
-import type { FleetPermission, FleetReach } from './fleet-policy.ts';
+import type { FleetPermission, FleetReach } from '../iam/fleet-policy.ts';
 
 function group(feature: string, reach: FleetReach, actions: string): FleetPermission[] {
   return actions.split(' ').map((action) => ({ action, feature, reach }));
@@ -28,7 +29,10 @@ export const ecsAgentPermissions: readonly FleetPermission[] = [
   ...group('logs of tasks without an execution role (awslogs)', 'log-groups', 'logs:CreateLogStream logs:PutLogEvents'),
 ];
 
-/** Session Manager, Run Command, State Manager, inventory and patching. Unlike AWS's policy it reads no parameters. */
+/**
+ * Session Manager, Run Command, State Manager, inventory and patching. Unlike AWS's policy it reads
+ * no parameters.
+ */
 export const systemsManagerPermissions: readonly FleetPermission[] = [
   ...group('registering', 'systems-manager', 'ssm:UpdateInstanceInformation'),
   ...group(

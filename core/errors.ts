@@ -14,7 +14,9 @@ export interface Fault {
   missing?: true;
 }
 
-/** The operator must edit something. Never retried; nothing was changed. Exit code 78 (EX_CONFIG). */
+/**
+ * The operator must edit something. Never retried; nothing was changed. Exit code 78 (EX_CONFIG).
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly faults: readonly Fault[];
@@ -35,7 +37,10 @@ export class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 
-/** AWS, or a program, said no to this request: a person has to mend something. Never costs a node its life. Exit code 77 (EX_NOPERM). */
+/**
+ * AWS, or a program, said no to this request: a person has to mend something. Never costs a node
+ * its life. Exit code 77 (EX_NOPERM).
+ */
 export class Refused extends Error {
   override readonly name = 'Refused';
   /** The service's own error code (`AccessDenied`, `ValidationException` …), when there is one. */
@@ -47,7 +52,10 @@ export class Refused extends Error {
   }
 }
 
-/** This node will never be of use: it lacks something essential, for good. The only error that may end a node. Exit code 77. */
+/**
+ * This node will never be of use: it lacks something essential, for good. The only error that may
+ * end a node. Exit code 77.
+ */
 export class Unfit extends Error {
   override readonly name = 'Unfit';
   readonly essential: Essential;
@@ -62,7 +70,10 @@ export class Unfit extends Error {
 export const deniedCodes =
   /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/;
 
-/** True when the node's role lacks a permission. An operator has to add it, and every node of the group lacks it. */
+/**
+ * True when the node's role lacks a permission. An operator has to add it, and every node of the
+ * group lacks it.
+ */
 export function isDenied(error: unknown): boolean {
   return error instanceof Refused && deniedCodes.test(error.code ?? '');
 }
@@ -91,7 +102,8 @@ export function exitCode(error: unknown): number {
 /** An error's message for a person, whatever was thrown; never empty. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // Node tries every address of a host, and then throws an error without a text that holds one error for each address.
+  // Node tries every address of a host, and then throws an error without a text that holds one
+  // error for each address.
   if (error instanceof AggregateError && error.errors.length > 0 && error.message === '') {
     return [...new Set(error.errors.map(messageOf))].join(', ');
   }

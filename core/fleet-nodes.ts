@@ -1,4 +1,7 @@
-/** What looking after a fleet's nodes needs to know and to do, in our verbs: the only room in which one may act on another's instance. */
+/**
+ * What looking after a fleet's nodes needs to know and to do, in our verbs: the only room in which
+ * one may act on another's instance.
+ */
 
 /** A container instance as ECS has it. */
 export interface FleetContainerInstance {
@@ -16,7 +19,10 @@ export interface FleetContainerInstance {
   marks: Partial<Record<Mark, number>>;
 }
 
-/** ECS does not say since when something is so: a sweep notes when it first saw it. `drained`: a sweep has drained it itself. */
+/**
+ * ECS does not say since when something is so: a sweep notes when it first saw it. `drained`: a
+ * sweep has drained it itself.
+ */
 export type Mark = 'disconnected' | 'draining' | 'drained';
 
 /** An instance as EC2 has it. */
@@ -63,10 +69,11 @@ export interface FleetReport {
 }
 
 /**
- * Every read is whole or throws: Unavailable where AWS gave no whole answer, Refused where it said no. Calls are counted in
- * pages; only those that take one id ask for one instance. Arguments and results are plain JSON.
+ * Every read is whole or throws: Unavailable where AWS gave no whole answer, Refused where it said
+ * no. Calls are counted in pages; only those that take one id ask for one instance. Arguments and
+ * results are plain JSON.
  */
-export interface FleetNodes extends FleetReads, FleetDeeds {
+export interface FleetNodes extends FleetReads, FleetActions {
   close(): void;
 }
 
@@ -87,7 +94,10 @@ export interface FleetReads {
   readMachinesNamed(pattern: string, signal: AbortSignal): Promise<FleetMachine[]>;
   /** False, too, where the instance is gone. */
   readTerminationProtection(instanceId: string, signal: AbortSignal): Promise<boolean>;
-  /** The records of EC2 instances in a stack, by id or unique name, which must be of the fleet's own region. */
+  /**
+   * The records of EC2 instances in a stack, by id or unique name, which must be of the fleet's own
+   * region.
+   */
   readRecords(stack: string, signal: AbortSignal): Promise<FleetRecord[]>;
   /** Right before a deed; undefined when it is gone. */
   readRecord(recordId: string, signal: AbortSignal): Promise<FleetRecord | undefined>;
@@ -101,7 +111,7 @@ export interface FleetReads {
 }
 
 /** Each is idempotent, and acts on one instance. */
-export interface FleetDeeds {
+export interface FleetActions {
   mark(cluster: string, arn: string, mark: Mark, since: number, signal: AbortSignal): Promise<void>;
   unmark(cluster: string, arn: string, marks: readonly Mark[], signal: AbortSignal): Promise<void>;
   drain(cluster: string, arn: string, signal: AbortSignal): Promise<void>;

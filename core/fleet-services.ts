@@ -1,4 +1,7 @@
-/** What sizing a service needs to know and to do, in our verbs; each names its cluster and its service. */
+/**
+ * What sizing a service needs to know and to do, in our verbs; each names its cluster and its
+ * service.
+ */
 
 export interface ClusterCounts {
   /** `ACTIVE`, or whatever else a cluster may be. */
@@ -14,7 +17,10 @@ export interface ClusterCounts {
 export interface Deployment {
   /** `PRIMARY`, `ACTIVE` (being replaced), `INACTIVE` (replaced). */
   status: string;
-  /** `COMPLETED`, `IN_PROGRESS`, `FAILED`; undefined behind a classic load balancer, where ECS does not say. */
+  /**
+   * `COMPLETED`, `IN_PROGRESS`, `FAILED`; undefined behind a classic load balancer, where ECS does
+   * not say.
+   */
   rollout: string | undefined;
 }
 
@@ -45,7 +51,10 @@ export interface FleetServices {
   countInstances(cluster: string, signal: AbortSignal): Promise<ClusterCounts>;
   readService(cluster: string, service: string, signal: AbortSignal): Promise<ServiceView | undefined>;
   readScalingTarget(cluster: string, service: string, signal: AbortSignal): Promise<ScalingTarget | undefined>;
-  /** Changes the desired count and nothing else of the service; what ECS then says it is. Idempotent. */
+  /**
+   * Changes the desired count and nothing else of the service; what ECS then says it is.
+   * Idempotent.
+   */
   setDesiredCount(cluster: string, service: string, desired: number, signal: AbortSignal): Promise<number>;
   close(): void;
 }

@@ -1,8 +1,11 @@
-/** Every effect there is, as small interfaces in our verbs. `host/` implements them; tests and simulations bring their own. */
+/**
+ * Every effect there is, as small interfaces in our verbs. `host/` implements them; tests and
+ * simulations bring their own.
+ */
 
 import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
-import type { Clock } from './patience.ts';
+import type { Clock } from './retry.ts';
 
 /** What steps and watchers are given: first parameter, always. */
 export interface Host {
@@ -18,10 +21,16 @@ export interface Host {
 
 // ---------------------------------------------------------------- the instance metadata service
 
-/** IMDSv2, never v1. Every verb throws `Unavailable` when it does not answer sensibly; expected absence is `undefined`. */
+/**
+ * IMDSv2, never v1. Every verb throws `Unavailable` when it does not answer sensibly; expected
+ * absence is `undefined`.
+ */
 export interface Metadata {
   readIdentity(signal: AbortSignal): Promise<Identity>;
-  /** Instance tags whose key begins with `prefix`, by default all; undefined where InstanceMetadataTags is not enabled. */
+  /**
+   * Instance tags whose key begins with `prefix`, by default all; undefined where
+   * InstanceMetadataTags is not enabled.
+   */
   readTags(signal: AbortSignal, prefix?: string): Promise<Record<string, string> | undefined>;
   /** One instance tag, without listing all. */
   readTag(key: string, signal: AbortSignal): Promise<string | undefined>;
@@ -30,7 +39,10 @@ export interface Metadata {
   /** When the rebalance recommendation was given, as AWS wrote it. */
   readRebalanceNotice(signal: AbortSignal): Promise<string | undefined>;
   readMaintenance(signal: AbortSignal): Promise<MaintenanceEvent[]>;
-  /** Auto Scaling's target state (`InService`, `Terminated`, `Warmed:Stopped` …), which may run ahead of the group's own state. */
+  /**
+   * Auto Scaling's target state (`InService`, `Terminated`, `Warmed:Stopped` …), which may run
+   * ahead of the group's own state.
+   */
   readTargetState(signal: AbortSignal): Promise<string | undefined>;
 }
 
@@ -42,7 +54,10 @@ export interface SpotNotice {
 
 export interface MaintenanceEvent {
   id: string;
-  /** `instance-reboot`, `system-reboot`, `system-maintenance`, `instance-retirement`, `instance-stop`, or one not known yet. */
+  /**
+   * `instance-reboot`, `system-reboot`, `system-maintenance`, `instance-retirement`,
+   * `instance-stop`, or one not known yet.
+   */
   code: string;
   state: 'active' | 'completed' | 'canceled';
   /** Milliseconds since 1970; absent where AWS gave none. */
@@ -54,22 +69,37 @@ export interface MaintenanceEvent {
 
 /** Files, processes and hardware of this machine. Paths are absolute and lie below `--root`. */
 export interface Machine {
-  /** Undefined when there is no such file. Throws ConfigError when it cannot be read or is not UTF-8. */
+  /**
+   * Undefined when there is no such file. Throws ConfigError when it cannot be read or is not
+   * UTF-8.
+   */
   readText(path: string): Promise<string | undefined>;
-  /** Compares, then writes atomically and durably (temporary file, fsync, rename, fsync of the folder). Makes missing folders. */
+  /**
+   * Compares, then writes atomically and durably (temporary file, fsync, rename, fsync of the
+   * folder). Makes missing folders.
+   */
   writeText(path: string, text: string, mode?: number): Promise<'changed' | 'unchanged'>;
   /** True when there was something to remove. */
   remove(path: string): Promise<boolean>;
   /** Names in a folder, sorted; empty when there is no such folder. */
   list(path: string): Promise<string[]>;
-  /** How full the file systems at these paths are. One that cannot be measured does not hide the others. Never throws; takes 20 s at most. */
+  /**
+   * How full the file systems at these paths are. One that cannot be measured does not hide the
+   * others. Never throws; takes 20 s at most.
+   */
   measureDisks(paths: readonly string[]): Promise<DiskMeasurement>;
   measureMemory(): Promise<MemoryUse>;
   /** Changes at each boot. */
   readBootId(): Promise<string>;
-  /** Runs a program (absolute path) without a shell, with nothing but `environment`; kills its process group when the signal aborts. */
-  run(command: Command, signal: AbortSignal): Promise<Exit>;
-  /** Downloads a .tgz and unpacks it into a new private folder, refusing entries that climb out of it. The caller removes it with `remove`. */
+  /**
+   * Runs a program (absolute path) without a shell, with nothing but `environment`; kills its
+   * process group when the signal aborts.
+   */
+  run(command: ProcessCommand, signal: AbortSignal): Promise<Exit>;
+  /**
+   * Downloads a .tgz and unpacks it into a new private folder, refusing entries that climb out of
+   * it. The caller removes it with `remove`.
+   */
   unpack(url: string, signal: AbortSignal): Promise<string>;
   /** GET; the status code. Throws `Unavailable` when nobody answers. */
   probe(url: string, signal: AbortSignal): Promise<number>;
@@ -84,7 +114,9 @@ export interface Machine {
 
 export interface DiskMeasurement {
   uses: DiskUse[];
-  /** Paths whose file system gave no answer (a hung network file system, a stale handle), and why. */
+  /**
+   * Paths whose file system gave no answer (a hung network file system, a stale handle), and why.
+   */
   unmeasured: { path: string; reason: string }[];
 }
 
@@ -96,7 +128,10 @@ export interface DiskUse {
   totalBytes: number;
   /** As `df` says under Used. */
   usedBytes: number;
-  /** Free for unprivileged programs, as `df` says under Available: without the blocks that are reserved for root. */
+  /**
+   * Free for unprivileged programs, as `df` says under Available: without the blocks that are
+   * reserved for root.
+   */
   freeBytes: number;
   /** 0 where the file system has no fixed number of inodes (btrfs). */
   totalInodes: number;
@@ -110,7 +145,7 @@ export interface MemoryUse {
   swapFreeBytes: number;
 }
 
-export interface Command {
+export interface ProcessCommand {
   file: string;
   args: readonly string[];
   environment: Readonly<Record<string, string>>;
@@ -120,13 +155,15 @@ export interface Command {
   /** For what it makes: 0o007 for the OpsWorks installer. */
   umask?: number;
   /** Refused where anybody but root can change the program, or put another in its place. */
-  guarded?: true;
+  rootOwned?: true;
 }
 
 export interface Exit {
   /** The exit code, or 128 + the signal's number. */
   code: number;
-  /** The last 4 kB of standard output and standard error together, without what looks like a secret. */
+  /**
+   * The last 4 kB of standard output and standard error together, without what looks like a secret.
+   */
   tail: string;
 }
 
@@ -174,7 +211,10 @@ export interface PortBinding {
 
 // ---------------------------------------------------------------- Docker on this machine
 
-/** Docker's Engine API. Every verb throws `Unavailable` when Docker does not answer in time, `Refused` when it says no. */
+/**
+ * Docker's Engine API. Every verb throws `Unavailable` when Docker does not answer in time,
+ * `Refused` when it says no.
+ */
 export interface Docker {
   /** Docker's own health question. It changes nothing. */
   ping(signal: AbortSignal): Promise<void>;
@@ -207,7 +247,10 @@ export interface DockerImage {
   names: readonly string[];
   /** `app@sha256:…`: as a registry knows it. */
   digests: readonly string[];
-  /** When it was built, or when it came to this node where the build says nothing sensible. Milliseconds since 1970. */
+  /**
+   * When it was built, or when it came to this node where the build says nothing sensible.
+   * Milliseconds since 1970.
+   */
   createdAt: number;
 }
 
@@ -221,9 +264,10 @@ export interface DockerContainer {
 // ---------------------------------------------------------------- AWS, for this instance only
 
 /**
- * AWS in our verbs, opened for one identity: no verb takes an instance id, so none can harm another node.
- * Every verb throws `Unavailable` (throttled, slow, absent: may heal) or `Refused` (would be refused again), nothing else.
- * Arguments and results are plain JSON, so that a short-lived child process can speak for a resident one.
+ * AWS in our verbs, opened for one identity: no verb takes an instance id, so none can harm another
+ * node. Every verb throws `Unavailable` (throttled, slow, absent: may heal) or `Refused` (would be
+ * refused again), nothing else. Arguments and results are plain JSON, so that a short-lived child
+ * process can speak for a resident one.
  */
 export interface Cloud
   extends
@@ -259,11 +303,19 @@ export interface GroupCloud {
   heartbeat(group: string, hook: string, signal: AbortSignal): Promise<boolean>;
   /** False: there is no active action for it (not yet, or no more). */
   completeHook(group: string, hook: string, result: 'CONTINUE' | 'ABANDON', signal: AbortSignal): Promise<boolean>;
-  /** TerminateInstanceInAutoScalingGroup without decrement: hooks run and the group replaces the node. */
+  /**
+   * TerminateInstanceInAutoScalingGroup without decrement: hooks run and the group replaces the
+   * node.
+   */
   terminateInGroup(signal: AbortSignal): Promise<void>;
-  /** SetInstanceHealth Unhealthy, grace period ignored: the group replaces the node in its own time. */
+  /**
+   * SetInstanceHealth Unhealthy, grace period ignored: the group replaces the node in its own time.
+   */
   reportUnhealthy(signal: AbortSignal): Promise<void>;
-  /** Launches and terminations in the group that began at or after `since` (milliseconds since 1970); of a large group the newest two thousand. */
+  /**
+   * Launches and terminations in the group that began at or after `since` (milliseconds since
+   * 1970); of a large group the newest two thousand.
+   */
   readActivities(group: string, since: number, signal: AbortSignal): Promise<ScalingActivity[]>;
 }
 
@@ -293,8 +345,9 @@ export interface ScalingActivity {
 
 export interface ClusterCloud {
   /**
-   * This instance's record: the connected one, else the one that registered last. Undefined when ECS says that it has none.
-   * `hint` is what the ECS agent says; it spares a call, and leads to no other instance's record.
+   * This instance's record: the connected one, else the one that registered last. Undefined when
+   * ECS says that it has none. `hint` is what the ECS agent says; it spares a call, and leads to no
+   * other instance's record.
    */
   readContainerInstance(
     cluster: string,
@@ -303,11 +356,15 @@ export interface ClusterCloud {
   ): Promise<ContainerInstance | undefined>;
   /** Whether ECS says that this record is of this instance. */
   ownsContainerInstance(cluster: string, arn: string, signal: AbortSignal): Promise<boolean>;
-  /** Which EC2 instances stand behind these records (at most 100); those that ECS does not have are left out. */
+  /**
+   * Which EC2 instances stand behind these records (at most 100); those that ECS does not have are
+   * left out.
+   */
   readRecords(cluster: string, arns: readonly string[], signal: AbortSignal): Promise<RecordSummary[]>;
   /**
-   * DRAINING: ECS places nothing more here and moves service tasks away. Idempotent. This verb and all others that take
-   * an ARN are Refused for a record, or a task, that ECS does not say to be this instance's.
+   * DRAINING: ECS places nothing more here and moves service tasks away. Idempotent. This verb and
+   * all others that take an ARN are Refused for a record, or a task, that ECS does not say to be
+   * this instance's.
    */
   drain(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
   /** ACTIVE again. Idempotent. */
@@ -317,17 +374,24 @@ export interface ClusterCloud {
   stopTask(cluster: string, taskArn: string, reason: string, signal: AbortSignal): Promise<void>;
   /** Why a task has STOPPED; undefined when it has not, or ECS does not know it (any more). */
   readStopReason(cluster: string, taskArn: string, signal: AbortSignal): Promise<string | undefined>;
-  /** ARN of an ACTIVE revision, by ARN, FAMILY:REVISION or FAMILY (the newest one); undefined when there is none such. */
+  /**
+   * ARN of an ACTIVE revision, by ARN, FAMILY:REVISION or FAMILY (the newest one); undefined when
+   * there is none such.
+   */
   readTaskDefinition(name: string, signal: AbortSignal): Promise<string | undefined>;
   /**
-   * Starts one task here, past ECS's scheduler, and gives its ARN. Not idempotent, and ECS has no token for it: after Unavailable
-   * it may have been started all the same. Refused with ECS's reason (`RESOURCE:MEMORY` …) when there is no room for it.
+   * Starts one task here, past ECS's scheduler, and gives its ARN. Not idempotent, and ECS has no
+   * token for it: after Unavailable it may have been started all the same. Refused with ECS's
+   * reason (`RESOURCE:MEMORY` …) when there is no room for it.
    */
   startTask(cluster: string, arn: string, definition: string, startedBy: string, signal: AbortSignal): Promise<string>;
   readClusterHealth(cluster: string, signal: AbortSignal): Promise<ClusterHealth>;
   /** Names of services whose running count is below the desired one. */
   readUnsteadyServices(cluster: string, signal: AbortSignal): Promise<string[]>;
-  /** Puts this node into the cluster's queue of nodes that want to leave for `reason`. Keeps an earlier place. */
+  /**
+   * Puts this node into the cluster's queue of nodes that want to leave for `reason`. Keeps an
+   * earlier place.
+   */
   queueToLeave(cluster: string, arn: string, reason: string, since: number, signal: AbortSignal): Promise<void>;
   /** Everybody in that queue, first come first. */
   readLeaveQueue(cluster: string, reason: string, signal: AbortSignal): Promise<{ arn: string; since: number }[]>;
@@ -424,7 +488,9 @@ export interface Provisioning {
 export interface Registration {
   id: string;
   hostname: string;
-  /** `registering`, `registered`, `running_setup`, `online`, `setup_failed` … or one not known yet. */
+  /**
+   * `registering`, `registered`, `running_setup`, `online`, `setup_failed` … or one not known yet.
+   */
   status: string;
   layerIds: string[];
 }
@@ -437,8 +503,8 @@ export interface SystemsManagerCloud {
 /** Documents of the configuration that are kept for many nodes at one place. */
 export interface ConfigurationCloud {
   /**
-   * What lies directly below `ssm:/PATH` or `s3://BUCKET/PREFIX`, by name; of what is `known` (name → version) no text is fetched.
-   * Refused also when there is more than a configuration can be.
+   * What lies directly below `ssm:/PATH` or `s3://BUCKET/PREFIX`, by name; of what is `known` (name
+   * → version) no text is fetched. Refused also when there is more than a configuration can be.
    */
   readDocuments(
     source: string,

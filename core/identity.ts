@@ -39,7 +39,10 @@ const partitions = [
   ['eusc-', 'aws-eusc'],
 ] as const;
 
-/** For metadata services older than `services/partition`, and for policies that are written elsewhere than on a node. */
+/**
+ * For metadata services older than `services/partition`, and for policies that are written
+ * elsewhere than on a node.
+ */
 export function partitionOf(region: string): string {
   return partitions.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';
 }

@@ -1,4 +1,7 @@
-/** What must not be told: by the name of a setting, or by what stands in front of it in somebody's output. */
+/**
+ * What must not be told: by the name of a setting, or by what stands in front of it in somebody's
+ * output.
+ */
 
 /** What is told instead. */
 export const hidden = '(hidden)';
@@ -18,7 +21,10 @@ export function holdsSecret(yaml: string): boolean {
 /** `https://user:password@proxy` */
 const inUrl = /(\/\/)[^/\s:@"']*:[^/\s@"']+@/g;
 
-/** `X-Amz-Security-Token: …`, `"password": "…"`, `AWS_SECRET_ACCESS_KEY=…`, `Authorization: Bearer …` */
+/**
+ * `X-Amz-Security-Token: …`, `"password": "…"`, `AWS_SECRET_ACCESS_KEY=…`, `Authorization: Bearer
+ * …`
+ */
 const named =
   /([\w-]*(?:passw(?:or)?d|passphrase|secret|security-token|session_?token|signature|authorization|auth_?data|private_?key|api_?key)[\w-]*["']?\s*[:=]\s*["']?(?:bearer\s+|basic\s+)?)[^\s"'&,;]+/gi;
 

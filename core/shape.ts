@@ -1,8 +1,10 @@
 /**
- * Checks of values that others may have written: files and answers. Far smaller than zod, for the agent's sake.
+ * Checks of values that others may have written: files and answers. Far smaller than zod, for the
+ * agent's sake.
  *
- * Each check carries the type that it checks for, and carries it invariantly: a check of fewer or of more values than the type
- * allows does not compile. A field that is added to a type, and not to its shape, does not compile either.
+ * Each check carries the type that it checks for, and carries it invariantly: a check of fewer or
+ * of more values than the type allows does not compile. A field that is added to a type, and not to
+ * its shape, does not compile either.
  */
 
 export type Is<T> = ((value: unknown) => boolean) & {
@@ -38,7 +40,9 @@ export function recordOf<T>(is: Is<T>): Is<Record<string, T>> & Is<Readonly<Reco
   return (value) => isObject(value) && Object.values(value).every(is);
 }
 
-/** Every field of `T` with its check; an optional field takes a check that lets `undefined` pass. */
+/**
+ * Every field of `T` with its check; an optional field takes a check that lets `undefined` pass.
+ */
 export type Shape<T> = {
   readonly [K in keyof T]-?: Is<Record<never, never> extends Pick<T, K> ? T[K] | undefined : T[K]>;
 };

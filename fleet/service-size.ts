@@ -1,8 +1,11 @@
-/** How many tasks a service should have: as many as there are container instances, less some to spare. Pure. */
+/**
+ * How many tasks a service should have: as many as there are container instances, less some to
+ * spare. Pure.
+ */
 
 import type { ClusterCounts, ScalingTarget, ServiceView } from '../core/fleet-services.ts';
 
-export interface SizeWish {
+export interface SizeGoal {
   /** So many container instances more than tasks. */
   spare: number;
   min: number;
@@ -21,14 +24,15 @@ export type SizeDecision =
   | { kind: 'resize'; to: number; reason: string };
 
 /**
- * Of the tasks that there are, at most this share is taken away in one run, and always one task: a fleet that looks
- * empty by mistake is cut to a third in four runs and not at once, which leaves minutes for somebody to notice.
+ * Of the tasks that there are, at most this share is taken away in one run, and always one task: a
+ * fleet that looks empty by mistake is cut to a third in four runs and not at once, which leaves
+ * minutes for somebody to notice.
  */
 const largestDropShare = 0.25;
 
-export function decideSize(wish: SizeWish, { counts, service, target }: SizeFacts): SizeDecision {
+export function decideSize(goal: SizeGoal, { counts, service, target }: SizeFacts): SizeDecision {
   if (service === undefined) return { kind: 'refuse', reason: 'the cluster has no such service' };
-  return objection(service, target) ?? hindrance(service, counts) ?? compare(wish, counts, service.desired);
+  return objection(service, target) ?? hindrance(service, counts) ?? compare(goal, counts, service.desired);
 }
 
 /** Somebody else's business, today and tomorrow. */
@@ -76,11 +80,11 @@ function faultOfDeployments({ deployments, running, pending, desired }: ServiceV
 }
 
 /**
- * Grows by what can run a task now: ACTIVE and connected. Shrinks by what is sure to be gone: an agent that is not
- * connected has tasks that go on running, and ECS agents connect anew several times an hour. Of ECS's two counts the
- * larger is believed when it comes to taking tasks away.
+ * Grows by what can run a task now: ACTIVE and connected. Shrinks by what is sure to be gone: an
+ * agent that is not connected has tasks that go on running, and ECS agents connect anew several
+ * times an hour. Of ECS's two counts the larger is believed when it comes to taking tasks away.
  */
-function compare({ spare, min, max = Infinity }: SizeWish, counts: ClusterCounts, desired: number): SizeDecision {
+function compare({ spare, min, max = Infinity }: SizeGoal, counts: ClusterCounts, desired: number): SizeDecision {
   const { registered, draining, active, connected } = counts;
   const within = (count: number) => Math.max(min, Math.min(max, count - spare));
   const least = within(connected);

@@ -1,15 +1,18 @@
-/** Reads what there is to know of a service and its cluster, and sets the desired count where that was decided and allowed. */
+/**
+ * Reads what there is to know of a service and its cluster, and sets the desired count where that
+ * was decided and allowed.
+ */
 
 import { Refused, messageOf } from '../core/errors.ts';
 import type { ClusterCounts, FleetServices } from '../core/fleet-services.ts';
 import type { Log } from '../core/log.ts';
-import { retry, type Clock } from '../core/patience.ts';
-import { decideSize, type SizeDecision, type SizeWish } from './service-size.ts';
+import { retry, type Clock } from '../core/retry.ts';
+import { decideSize, type SizeDecision, type SizeGoal } from './service-size.ts';
 
 /** Less than the minute between two runs of the schedule: the next one comes with fresher facts. */
 export const patienceMs = 45_000;
 
-export interface SizeOrder extends SizeWish {
+export interface SizeRequest extends SizeGoal {
   cluster: string;
   service: string;
   /** Otherwise nothing is changed. */
@@ -35,15 +38,15 @@ export interface SizeTools {
 }
 
 /** Throws Refused where a person has to decide, Unavailable where AWS did not answer in time. */
-export async function sizeService(order: SizeOrder, tools: SizeTools, signal: AbortSignal): Promise<SizeReport> {
+export async function sizeService(order: SizeRequest, tools: SizeTools, signal: AbortSignal): Promise<SizeReport> {
   const { clock, log } = tools;
   const onRetry = (error: unknown, pauseMs: number) =>
     log.warn('asking AWS again', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
   // All of it, not call by call: a decision must not rest on answers of different ages.
-  return retry((inner) => sizeOnce(order, tools, inner), { clock, signal, withinMs: patienceMs, onRetry });
+  return retry((callSignal) => sizeOnce(order, tools, callSignal), { clock, signal, withinMs: patienceMs, onRetry });
 }
 
-async function sizeOnce(order: SizeOrder, { services, log }: SizeTools, signal: AbortSignal): Promise<SizeReport> {
+async function sizeOnce(order: SizeRequest, { services, log }: SizeTools, signal: AbortSignal): Promise<SizeReport> {
   const { cluster, service: name, apply } = order;
   const counts = await services.countInstances(cluster, signal);
   const target = await services.readScalingTarget(cluster, name, signal);

@@ -1,4 +1,7 @@
-/** Reads a fleet in as few calls as it takes: what ECS, EC2 and Auto Scaling know of it, joined by instance id. */
+/**
+ * Reads a fleet in as few calls as it takes: what ECS, EC2 and Auto Scaling know of it, joined by
+ * instance id.
+ */
 
 import type { FleetContainerInstance, FleetMachine, FleetMember, FleetReads } from '../core/fleet-nodes.ts';
 
@@ -6,7 +9,10 @@ export interface Survey {
   groups: string[];
   containerInstances: FleetContainerInstance[];
   members: FleetMember[];
-  /** Of every instance that the others name, and of `others`; one that is missing is not known to EC2. */
+  /**
+   * Of every instance that the others name, and of `others`; one that is missing is not known to
+   * EC2.
+   */
   machines: Map<string, FleetMachine>;
 }
 
@@ -15,7 +21,10 @@ type Reads = Pick<FleetReads, 'readContainerInstances' | 'readMembers' | 'readMa
 /** Which Auto Scaling group launched it; gone once it has been detached. */
 export const groupTag = 'aws:autoscaling:groupName';
 
-/** Without `groups`: those that launched the cluster's instances. `others` are instances that somebody else has named. */
+/**
+ * Without `groups`: those that launched the cluster's instances. `others` are instances that
+ * somebody else has named.
+ */
 export async function surveyFleet(
   fleet: Reads,
   cluster: string,

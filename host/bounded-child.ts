@@ -1,6 +1,7 @@
 /**
- * Runs a small program that may hang in the kernel, on a file system whose server is gone. Not even SIGKILL ends such a
- * program at once, so nobody waits for its end: after the time-out it is killed, given up, and told to the caller.
+ * Runs a small program that may hang in the kernel, on a file system whose server is gone. Not even
+ * SIGKILL ends such a program at once, so nobody waits for its end: after the time-out it is
+ * killed, given up, and told to the caller.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';

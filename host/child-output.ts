@@ -1,4 +1,6 @@
-/** Runs this very program with other words and takes what it prints; what it logs goes where we log. */
+/**
+ * Runs this very program with other words and takes what it prints; what it logs goes where we log.
+ */
 
 import { spawn } from 'node:child_process';
 import { Unavailable, messageOf } from '../core/errors.ts';

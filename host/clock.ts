@@ -1,24 +1,25 @@
 /** Real time, behind the Clock that everything else is given. */
 
 import process from 'node:process';
-import type { Clock } from '../core/patience.ts';
+import type { Clock } from '../core/retry.ts';
 
 /** setTimeout fires at once beyond 2^31 - 1 ms (24.8 days), so longer waits go in pieces. */
 const longestTimerMs = 2 ** 31 - 1;
 
 /** Who may be woken a little earlier, and from when on. */
-interface Drowsy {
+interface FlexibleSleeper {
   from: number;
   wake(): void;
 }
 
 export function openClock(): Clock {
-  const drowsy = new Set<Drowsy>();
+  const drowsy = new Set<FlexibleSleeper>();
   return {
     now: () => Date.now(),
     uptime,
     schedule,
-    // Unlike timers/promises it rejects with the signal's own reason, and leaves nothing behind on a signal that lives for years.
+    // Unlike timers/promises it rejects with the signal's own reason, and leaves nothing behind on
+    // a signal that lives for years.
     async sleep(ms, signal, slackMs = 0) {
       signal.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
@@ -29,7 +30,7 @@ export function openClock(): Clock {
           if (signal.aborted) reject(signal.reason as Error);
           else resolve();
         };
-        const self: Drowsy = { from: uptime() + ms - slackMs, wake };
+        const self: FlexibleSleeper = { from: uptime() + ms - slackMs, wake };
         const forget = schedule(ms, () => {
           wake();
           const now = uptime();
@@ -42,7 +43,10 @@ export function openClock(): Clock {
   };
 }
 
-/** Monotonic milliseconds. Node's `performance` would load eight modules, a hundredth of a bootstrap's CPU time, to say the same. */
+/**
+ * Monotonic milliseconds. Node's `performance` would load eight modules, a hundredth of a
+ * bootstrap's CPU time, to say the same.
+ */
 export function uptime(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000 + nanoseconds / 1e6;

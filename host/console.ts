@@ -1,4 +1,6 @@
-/** The machine's own console, for whoever looks at the instance's screen or `get-console-output`. */
+/**
+ * The machine's own console, for whoever looks at the instance's screen or `get-console-output`.
+ */
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 

@@ -8,17 +8,24 @@ import { Unavailable, messageOf } from '../core/errors.ts';
 import type { DiskMeasurement, DiskUse, MemoryUse } from '../core/host.ts';
 import { Hangs, runBounded, type Ended } from './bounded-child.ts';
 
-// The package's types describe its CommonJS half, whose default export is one level deeper than that of the ES module that runs.
+// The package's types describe its CommonJS half, whose default export is one level deeper than
+// that of the ES module that runs.
 const checkDiskSpace = packaged as unknown as typeof packaged.default;
 
-/** `df` answers within milliseconds, on a machine that swaps within a second. A network file system that is slower is as good as gone. */
+/**
+ * `df` answers within milliseconds, on a machine that swaps within a second. A network file system
+ * that is slower is as good as gone.
+ */
 const programTimeoutMs = 5_000;
 
 /** Programs that hang stay in the kernel until their file system answers, with about 1 MB each. */
 const maxHanging = 8;
 
 export interface Disks {
-  /** Measures all paths with one `df` and one `stat`; apart from the others those that gave no answer the last time. Never throws. */
+  /**
+   * Measures all paths with one `df` and one `stat`; apart from the others those that gave no
+   * answer the last time. Never throws.
+   */
   measure(paths: readonly string[]): Promise<DiskMeasurement>;
 }
 
@@ -34,8 +41,9 @@ interface Probe {
 }
 
 /**
- * `root`: paths lie below it, and its own `df` goes first. Nothing here touches a measured path in this process: four calls
- * that hang in the kernel would take all four threads of Node's pool, and every write to the disk waits for such a thread.
+ * `root`: paths lie below it, and its own `df` goes first. Nothing here touches a measured path in
+ * this process: four calls that hang in the kernel would take all four threads of Node's pool, and
+ * every write to the disk waits for such a thread.
  */
 export function openDisks(root: string): Disks {
   // POSIX format whatever the language, and no environment that could change what runs.
@@ -119,7 +127,10 @@ async function measureAlone(probe: Probe, path: string): Promise<Measured> {
   }
 }
 
-/** A folder that is not there yet (Docker's, before its first start) will lie on its parent's file system. */
+/**
+ * A folder that is not there yet (Docker's, before its first start) will lie on its parent's file
+ * system.
+ */
 async function findLine({ run }: Probe, full: string): Promise<{ there: string; line: string }> {
   for (let there = full; ; there = dirname(there)) {
     const { code, stdout, stderr } = await run('df', ['-Pk', '--', there]);
@@ -131,7 +142,9 @@ async function findLine({ run }: Probe, full: string): Promise<{ there: string; 
   }
 }
 
-/** Total and free inodes, in order. Empty where `stat` cannot say: bytes alone are worth an answer. */
+/**
+ * Total and free inodes, in order. Empty where `stat` cannot say: bytes alone are worth an answer.
+ */
 async function readInodes({ run }: Probe, paths: readonly string[]): Promise<[total: number, free: number][]> {
   const { code, stdout } = await run('stat', ['-f', '-c', '%c %d', '--', ...paths]).catch((error: unknown) => {
     if (error instanceof Hangs) throw error;
@@ -184,9 +197,13 @@ async function toUse(path: string, line: string, inodes: [number, number] | unde
 
 const header = 'Filesystem 1024-blocks Used Available Capacity Mounted on';
 
-/** A line of `df -Pk`, whose first and last columns may contain spaces. `used` is in bytes, `rest` all but the first column. */
+/**
+ * A line of `df -Pk`, whose first and last columns may contain spaces. `used` is in bytes, `rest`
+ * all but the first column.
+ */
 export function parseLine(text: string): { filesystem: string; mountPath: string; used: number; rest: string } {
-  // A path is 4096 bytes at most; on a line of many spaces the pattern would take the square of its length.
+  // A path is 4096 bytes at most; on a line of many spaces the pattern would take the square of its
+  // length.
   const line = text.slice(0, 8192);
   const pattern = /^(.*?)\s+(\d+\s+(-?\d+)\s+-?\d+\s+\S+\s+(\/.*))$/;
   const [, filesystem, rest, used, mountPath] = pattern.exec(line) ?? [];

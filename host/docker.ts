@@ -1,20 +1,28 @@
-/** Docker's Engine API over its socket: whether Docker answers, where its data lies, and its images, one by one. */
+/**
+ * Docker's Engine API over its socket: whether Docker answers, where its data lies, and its images,
+ * one by one.
+ */
 
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Docker, DockerContainer, DockerImage, DockerStore } from '../core/host.ts';
-import { codeOf } from './error-code.ts';
-import { openBelow } from './files.ts';
-import { openLocalService, type LocalQuestion } from './local-service.ts';
+import { codeOf } from './files/error-code.ts';
+import { openBelow } from './files/files.ts';
+import { openLocalService, type LocalRequest } from './http/local-service.ts';
 
-const who = 'Docker';
+const serviceName = 'Docker';
 
 /** The only socket that the ECS agent uses unless told otherwise. */
 const socket = '/var/run/docker.sock';
 
-/** `_ping` and `info` are answered from memory. A daemon that needs longer serves no task either. */
+/**
+ * `_ping` and `info` are answered from memory. A daemon that needs longer serves no task either.
+ */
 const shortMs = 5_000;
 
-/** Lists are read from the disk's cache, beside everything that a node with a full disk is busy with. */
+/**
+ * Lists are read from the disk's cache, beside everything that a node with a full disk is busy
+ * with.
+ */
 const listMs = 30_000;
 
 /** One image of many layers takes minutes to remove from a slow disk. */
@@ -31,11 +39,11 @@ export function openDocker(root: string): Docker {
   const below = openBelow(root);
   // A link below another root must not lead to the Docker of the machine that a test runs on.
   const readPath = () => below(socket, { through: true });
-  const service = openLocalService({ readPath }, { who, timeoutMs: listMs, maxBytes });
+  const service = openLocalService({ readPath }, { serviceName, timeoutMs: listMs, maxBytes });
 
-  async function ask(question: LocalQuestion, signal: AbortSignal): Promise<{ status: number; body: Buffer }> {
+  async function ask(question: LocalRequest, signal: AbortSignal): Promise<{ status: number; body: Buffer }> {
     try {
-      return await service.ask(question, signal);
+      return await service.send(question, signal);
     } catch (error) {
       throw explain(error, readPath);
     }
@@ -50,7 +58,7 @@ export function openDocker(root: string): Docker {
   return {
     async ping(signal) {
       const { status } = await ask({ path: '/_ping', timeoutMs: shortMs }, signal);
-      if (status !== 200) throw new Unavailable(`${who}: _ping answered ${status}`);
+      if (status !== 200) throw new Unavailable(`${serviceName}: _ping answered ${status}`);
     },
     readStore: async (signal) => parseStore(await read('/info', signal, shortMs)),
     async readImages(signal) {
@@ -59,7 +67,8 @@ export function openDocker(root: string): Docker {
     },
     readContainers: async (signal) => listOf(await read('/containers/json?all=1', signal)).map(parseContainer),
     async removeImage(reference, signal) {
-      // Slashes and colons are part of a name; nothing else of what a URL gives a meaning to can be.
+      // Slashes and colons are part of a name; nothing else of what a URL gives a meaning to can
+      // be.
       const path = `/images/${encodeURIComponent(reference).replaceAll('%2F', '/').replaceAll('%3A', ':')}`;
       const { status, body } = await ask({ method: 'DELETE', path, timeoutMs: removeMs }, signal);
       if (status === 200) return 'removed';
@@ -91,7 +100,7 @@ async function readAge(
 function parseStore(info: unknown): DockerStore {
   const fields = fieldsOf(info);
   const root = textOf(fields['DockerRootDir']);
-  if (!root.startsWith('/')) throw new Unavailable(`${who}: info has no DockerRootDir`);
+  if (!root.startsWith('/')) throw new Unavailable(`${serviceName}: info has no DockerRootDir`);
   const address = textOf(fieldsOf(fields['Containerd'])['Address']);
   return {
     root,
@@ -105,7 +114,7 @@ function parseStore(info: unknown): DockerStore {
 
 function parseImage(image: unknown): DockerImage {
   const { Id: id, RepoTags: tags, RepoDigests: digests, Created: seconds } = fieldsOf(image);
-  if (typeof id !== 'string') throw new Unavailable(`${who}: images/json has an image without Id`);
+  if (typeof id !== 'string') throw new Unavailable(`${serviceName}: images/json has an image without Id`);
   return {
     id,
     names: namesOf(tags),
@@ -122,7 +131,8 @@ function namesOf(list: unknown): string[] {
 function parseContainer(container: unknown): DockerContainer {
   const { Id: id, Names: names, ImageID: imageId, State: state } = fieldsOf(container);
   // Without it nobody knows which image must stay.
-  if (typeof imageId !== 'string') throw new Unavailable(`${who}: containers/json has a container without ImageID`);
+  if (typeof imageId !== 'string')
+    throw new Unavailable(`${serviceName}: containers/json has a container without ImageID`);
   const [name = id] = listOf(names);
   return { name: textOf(name).replace(/^\//, ''), imageId, state: textOf(state) };
 }
@@ -150,14 +160,14 @@ function refusal(what: string, status: number, body: Buffer): Unavailable | Refu
     // Something else listens there.
   }
   const said = typeof message === 'string' ? JSON.stringify(message.slice(0, 300)) : 'without a message';
-  const why = `${who}: ${what} answered ${status}: ${said}`;
+  const why = `${serviceName}: ${what} answered ${status}: ${said}`;
   return status >= 500 ? new Unavailable(why) : new Refused(why, { code: String(status) });
 }
 
 function explain(error: unknown, readPath: () => string): unknown {
   const code = codeOf(error);
   if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-    return new Unavailable(`${who} does not listen at ${readPath()}: is it running?`, { cause: error });
+    return new Unavailable(`${serviceName} does not listen at ${readPath()}: is it running?`, { cause: error });
   }
   // The kernel's limit for socket paths. Only a deep --root reaches it.
   if (code === 'EINVAL' && readPath().length > 107) {
@@ -170,6 +180,8 @@ function parse(body: Buffer, path: string): unknown {
   try {
     return JSON.parse(body.toString()) as unknown;
   } catch (cause) {
-    throw new Unavailable(`${who}: ${path} answered with something that is not JSON: ${messageOf(cause)}`, { cause });
+    throw new Unavailable(`${serviceName}: ${path} answered with something that is not JSON: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 }

@@ -1,24 +1,30 @@
-/** What the ECS agent on this machine says about itself and its tasks, without AWS and without permissions. */
+/**
+ * What the ECS agent on this machine says about itself and its tasks, without AWS and without
+ * permissions.
+ */
 
 import { Unavailable } from '../core/errors.ts';
 import type { EcsAgent, LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
-import { codeOf } from './error-code.ts';
-import { openLocalService } from './local-service.ts';
+import { codeOf } from './files/error-code.ts';
+import { openLocalService } from './http/local-service.ts';
 
-const who = 'ECS agent';
+const serviceName = 'ECS agent';
 
 /** It answers from memory; one that takes longer hangs. */
 const requestTimeoutMs = 2_000;
 
-/** A task is about 1 kB here, with some containers; a node runs some hundreds at most, and the agent keeps stopped ones for hours. */
+/**
+ * A task is about 1 kB here, with some containers; a node runs some hundreds at most, and the agent
+ * keeps stopped ones for hours.
+ */
 const maxBytes = 8 * 1024 * 1024;
 
 export function openEcsAgent(endpoint: string): EcsAgent {
-  const service = openLocalService(new URL(endpoint), { who, timeoutMs: requestTimeoutMs, maxBytes });
+  const service = openLocalService(new URL(endpoint), { serviceName, timeoutMs: requestTimeoutMs, maxBytes });
   const read = async (path: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> => {
     try {
-      const { status, body } = await service.ask({ path }, signal);
-      if (status !== 200) throw new Unavailable(`${who}: ${path} answered ${status}`);
+      const { status, body } = await service.send({ path }, signal);
+      if (status !== 200) throw new Unavailable(`${serviceName}: ${path} answered ${status}`);
       return parseObject(body.toString(), path);
     } catch (error) {
       // Its server starts only after registration.
@@ -31,7 +37,7 @@ export function openEcsAgent(endpoint: string): EcsAgent {
       const answer = await read('/v1/metadata', signal);
       if (answer === undefined) return undefined;
       const { Cluster: cluster, ContainerInstanceArn: arn, Version: version } = answer;
-      if (typeof cluster !== 'string') throw new Unavailable(`${who}: /v1/metadata has no Cluster`);
+      if (typeof cluster !== 'string') throw new Unavailable(`${serviceName}: /v1/metadata has no Cluster`);
       return {
         cluster,
         version: typeof version === 'string' ? version : '',
@@ -42,17 +48,20 @@ export function openEcsAgent(endpoint: string): EcsAgent {
       const answer = await read('/v1/tasks', signal);
       if (answer === undefined) return undefined;
       const tasks = answer['Tasks'] ?? [];
-      if (!Array.isArray(tasks)) throw new Unavailable(`${who}: /v1/tasks has no list of Tasks`);
+      if (!Array.isArray(tasks)) throw new Unavailable(`${serviceName}: /v1/tasks has no list of Tasks`);
       return tasks.map(parseTask);
     },
   };
 }
 
-/** A task without a known status counts as not stopped: the agent leaves it empty until the task has one. */
+/**
+ * A task without a known status counts as not stopped: the agent leaves it empty until the task has
+ * one.
+ */
 function parseTask(task: unknown): LocalTask {
   const fields = (task ?? {}) as Record<string, unknown>;
   const text = (key: string) => (typeof fields[key] === 'string' ? fields[key] : '');
-  if (text('Arn') === '') throw new Unavailable(`${who}: /v1/tasks has a task without Arn`);
+  if (text('Arn') === '') throw new Unavailable(`${serviceName}: /v1/tasks has a task without Arn`);
   return {
     arn: text('Arn'),
     family: text('Family'),
@@ -97,7 +106,7 @@ function parseObject(text: string, path: string): Record<string, unknown> {
     const value = JSON.parse(text) as unknown;
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
   } catch (cause) {
-    throw new Unavailable(`${who}: ${path} answered with something that is not JSON`, { cause });
+    throw new Unavailable(`${serviceName}: ${path} answered with something that is not JSON`, { cause });
   }
-  throw new Unavailable(`${who}: ${path} answered with something that is not an object`);
+  throw new Unavailable(`${serviceName}: ${path} answered with something that is not an object`);
 }

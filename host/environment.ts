@@ -1,4 +1,7 @@
-/** The environment of this process, together with what an operator set for every ecs-node on this machine. */
+/**
+ * The environment of this process, together with what an operator set for every ecs-node on this
+ * machine.
+ */
 
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +15,10 @@ export const environmentFile = '/etc/ecs-node/environment';
 /** How AWS is reached: the only names that a command takes from the file. */
 const networkName = /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
-/** What the process was given wins over the file. Without the file, or the right to read it, nothing is added. */
+/**
+ * What the process was given wins over the file. Without the file, or the right to read it, nothing
+ * is added.
+ */
 export function withEnvironmentFile(environment: Environment, root: string): Environment {
   const text = readText(join(root, environmentFile));
   if (text === undefined) return environment;
@@ -24,7 +30,10 @@ export function withEnvironmentFile(environment: Environment, root: string): Env
   return { ...said, ...environment };
 }
 
-/** Which variables a program needs that downloads something on the node's behalf, as the OpsWorks installer does. */
+/**
+ * Which variables a program needs that downloads something on the node's behalf, as the OpsWorks
+ * installer does.
+ */
 export function networkVariables(environment: Environment): Record<string, string> {
   const kept = Object.entries(environment).flatMap(([name, value]) => {
     if (value === undefined || value === '') return [];
@@ -50,7 +59,10 @@ export function isReadableByAll(root: string): boolean {
   }
 }
 
-/** As systemd reads it: `NAME=value`, quotes around the whole value, `#` or `;` at the beginning of a comment's line. */
+/**
+ * As systemd reads it: `NAME=value`, quotes around the whole value, `#` or `;` at the beginning of
+ * a comment's line.
+ */
 export function parseEnvironmentFile(text: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const line of text.replaceAll('\\\n', ' ').split('\n')) {

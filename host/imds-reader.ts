@@ -1,23 +1,32 @@
-/** Asks the instance metadata service, version 2 only: one kept token, short requests, by IPv4 or by IPv6. */
+/**
+ * Asks the instance metadata service, version 2 only: one kept token, short requests, by IPv4 or by
+ * IPv6.
+ */
 
 import { ConfigError, Unavailable } from '../core/errors.ts';
-import type { Clock } from '../core/patience.ts';
+import type { Clock } from '../core/retry.ts';
 import type { Environment } from './environment.ts';
-import { codeOf } from './error-code.ts';
-import type { HttpAnswer } from './http-answer.ts';
-import { openLocalService, type LocalService } from './local-service.ts';
-import { isLinkLocal, isLoopback } from './near.ts';
+import { codeOf } from './files/error-code.ts';
+import type { LocalResponse } from './http/local-response.ts';
+import { openLocalService, type LocalService } from './http/local-service.ts';
+import { isLinkLocal, isLoopback } from './http/endpoint-safety.ts';
 import { isIpv6Only } from './network/routes.ts';
 
 export const metadataService = 'instance metadata';
 
-/** The service answers within a few ms. One that needs longer is in trouble, and a spot notice, read every 2 s, must not wait for it. */
+/**
+ * The service answers within a few ms. One that needs longer is in trouble, and a spot notice, read
+ * every 2 s, must not wait for it.
+ */
 const requestTimeoutMs = 2_000;
 
 /** The longest that AWS grants, so that a node asks for four tokens a day. */
 const tokenSeconds = 21_600;
 
-/** A token is renewed this long before its end, so that no request starts with a token that ends on its way. */
+/**
+ * A token is renewed this long before its end, so that no request starts with a token that ends on
+ * its way.
+ */
 const tokenMarginMs = 300_000;
 
 /** User data is at most 16 kB, every other answer far less. */
@@ -25,7 +34,9 @@ const maxBytes = 65_536;
 
 const token = /^[\x21-\x7e]{1,1024}$/;
 
-/** The body of a path below `latest/`; undefined where there is nothing (404). Throws Unavailable. */
+/**
+ * The body of a path below `latest/`; undefined where there is nothing (404). Throws Unavailable.
+ */
 export type ReadMetadata = (path: string, signal: AbortSignal) => Promise<Uint8Array | undefined>;
 
 /** Throws ConfigError when the environment names an endpoint that is none. */
@@ -54,7 +65,10 @@ function isUnreached(error: unknown): boolean {
   return error instanceof Unavailable && (codeOf(error) !== undefined || error.message.includes('no answer'));
 }
 
-/** What is wrong at the usual address comes first. The other one is worth a word only where it says more than "no route". */
+/**
+ * What is wrong at the usual address comes first. The other one is worth a word only where it says
+ * more than "no route".
+ */
 function nowhere([first, second]: unknown[]): Unavailable {
   const { message } = first as Unavailable;
   const hasNoRoute = ['ENETUNREACH', 'EADDRNOTAVAIL', 'EHOSTUNREACH'].includes(codeOf(second) ?? '');
@@ -68,8 +82,9 @@ const ipv4 = 'http://169.254.169.254';
 const ipv6 = 'http://[fd00:ec2::254]';
 
 /**
- * The addresses to try, in order: that of AWS_EC2_METADATA_SERVICE_ENDPOINT, or of AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE.
- * Without either, both well-known addresses: an instance in an IPv6-only subnet has no way to the first one.
+ * The addresses to try, in order: that of AWS_EC2_METADATA_SERVICE_ENDPOINT, or of
+ * AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE. Without either, both well-known addresses: an instance in
+ * an IPv6-only subnet has no way to the first one.
  */
 export function readEndpoints(environment: Environment): URL[] {
   const text = environment['AWS_EC2_METADATA_SERVICE_ENDPOINT'];
@@ -91,14 +106,15 @@ function parseEndpoint(text: string): URL {
 }
 
 function openAddress(endpoint: URL, clock: Clock): ReadMetadata {
-  const manners = { who: metadataService, timeoutMs: requestTimeoutMs, maxBytes };
+  const manners = { serviceName: metadataService, timeoutMs: requestTimeoutMs, maxBytes };
   const send = openSender(openLocalService(endpoint, manners), endpoint);
   const keeper = openTokens(send, clock);
   return async (path, signal) => {
     const get = async () => send('GET', path, { 'x-aws-ec2-metadata-token': await keeper.read(signal) }, signal);
     let answer = await get();
     if (answer.status === 401) {
-      // The token ended early: the machine slept (hibernation), or the service lost its memory. A second 401 is something else.
+      // The token ended early: the machine slept (hibernation), or the service lost its memory. A
+      // second 401 is something else.
       keeper.forget();
       answer = await get();
     }
@@ -117,18 +133,18 @@ type Send = (
   path: string,
   headers: Record<string, string>,
   signal: AbortSignal,
-) => Promise<HttpAnswer>;
+) => Promise<LocalResponse>;
 
 function openSender(service: LocalService, endpoint: URL): Send {
   const base = endpoint.pathname.replace(/\/$/, '');
   return async (method, path, headers, signal) =>
-    service.ask({ method, path: `${base}/latest/${path}`, headers }, signal);
+    service.send({ method, path: `${base}/latest/${path}`, headers }, signal);
 }
 
 function openTokens(send: Send, clock: Clock) {
   const neverAborted = new AbortController().signal;
   let kept: { token: string; until: number } | undefined;
-  const askToken = async (): Promise<string> => {
+  const requestToken = async (): Promise<string> => {
     const asked = clock.uptime();
     const headers = { 'x-aws-ec2-metadata-token-ttl-seconds': String(tokenSeconds) };
     const answer = await send('PUT', 'api/token', headers, neverAborted).catch(hopLimitHint);
@@ -141,20 +157,21 @@ function openTokens(send: Send, clock: Clock) {
     kept = { token: text, until: asked + lifeMs - Math.min(tokenMarginMs, lifeMs / 2) };
     return text;
   };
-  // All readers share one request for a token, so no reader's signal may end it. Its own time-out does.
+  // All readers share one request for a token, so no reader's signal may end it. Its own time-out
+  // does.
   let pending: Promise<string> | undefined;
   return {
     forget: () => (kept = undefined),
     async read(signal: AbortSignal): Promise<string> {
       if (kept && clock.uptime() < kept.until) return kept.token;
-      pending ??= askToken().finally(() => (pending = undefined));
-      return heed(pending, signal);
+      pending ??= requestToken().finally(() => (pending = undefined));
+      return rejectOnAbort(pending, signal);
     },
   };
 }
 
 /** The promise's result, unless the signal aborts first. */
-async function heed<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+async function rejectOnAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) => {
@@ -168,7 +185,7 @@ async function heed<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-function refusal({ status }: HttpAnswer, path: string): Unavailable {
+function refusal({ status }: LocalResponse, path: string): Unavailable {
   const hint =
     status === 403
       ? '; is it switched off for this instance (metadata option HttpEndpoint)?'
@@ -180,7 +197,10 @@ function refusal({ status }: HttpAnswer, path: string): Unavailable {
   return new Unavailable(`${metadataService}: ${path} answered ${status}${hint}`);
 }
 
-/** The answer with a token may not travel further than the hop limit. Silence while connecting works is the sign of that. */
+/**
+ * The answer with a token may not travel further than the hop limit. Silence while connecting works
+ * is the sign of that.
+ */
 function hopLimitHint(error: unknown): never {
   if (!(error instanceof Unavailable) || !error.message.includes('no answer')) throw error;
   throw new Unavailable(`${error.message}; inside a container the metadata option HttpPutResponseHopLimit must be 2`, {
@@ -188,7 +208,7 @@ function hopLimitHint(error: unknown): never {
   });
 }
 
-function isHtml({ header, body }: HttpAnswer): boolean {
+function isHtml({ header, body }: LocalResponse): boolean {
   return (
     /^text\/html/i.test(header('content-type') ?? '') || /^\s*<(!doctype|html)/i.test(body.toString('latin1', 0, 64))
   );

@@ -4,25 +4,28 @@ import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
-import { paths } from '../core/state.ts';
+import { paths } from '../core/state/state.ts';
 import { say } from './console.ts';
 import { networkVariables, type Environment } from './environment.ts';
 import type { Disks } from './disk.ts';
-import { openBelow, openFiles } from './files.ts';
-import { mustBeGuarded } from './guarded.ts';
-import { openAnswer } from './http.ts';
+import { openBelow, openFiles } from './files/files.ts';
+import { mustBeRootOwned } from './files/root-owned.ts';
+import { openResponse } from './http/http.ts';
 import { run } from './processes.ts';
 import { notify, powerOff, restartUnit } from './systemd.ts';
 
 const bootId = '/proc/sys/kernel/random/boot_id';
 
-/** `root` is / except for tests and images under construction: there the machine's own programs and sockets are never touched. */
+/**
+ * `root` is / except for tests and images under construction: there the machine's own programs and
+ * sockets are never touched.
+ */
 export function openMachine(root: string, environment: Environment): Machine {
   const top = resolve(root);
   const below = openBelow(top);
   const runBelow: Machine['run'] = async (command, signal) => {
     const file = below(command.file, { through: true });
-    if (command.guarded === true) mustBeGuarded(file, top);
+    if (command.rootOwned === true) mustBeRootOwned(file, top);
     const folder = command.folder === undefined ? {} : { folder: below(command.folder) };
     const variables = command.downloads === true ? networkVariables(environment) : {};
     return run({ ...command, file, ...folder, environment: { ...variables, ...command.environment } }, signal);
@@ -42,7 +45,7 @@ export function openMachine(root: string, environment: Environment): Machine {
     readBootId: async () => readBootId(join(top, bootId)) ?? readBootId(bootId) ?? noBootId(),
     run: runBelow,
     async unpack(url, signal) {
-      const [{ unpack }, { openNetwork }] = [await import('./unpack.ts'), await import('./network/network.ts')];
+      const [{ unpack }, { openNetwork }] = [await import('./files/unpack.ts'), await import('./network/network.ts')];
       return `/${relative(top, await unpack(url, below(paths.unpacked), openNetwork(environment), signal))}`;
     },
     probe,
@@ -62,7 +65,7 @@ export function openMachine(root: string, environment: Environment): Machine {
 
 /** Only the status counts, so the body is not waited for. */
 async function probe(url: string, signal: AbortSignal): Promise<number> {
-  return openAnswer({ who: `GET ${new URL(url).origin}`, url: new URL(url) }, signal, async (response) => {
+  return openResponse({ serviceName: `GET ${new URL(url).origin}`, url: new URL(url) }, signal, async (response) => {
     response.destroy();
     return response.statusCode ?? 0;
   });

@@ -1,12 +1,15 @@
-/** Runs a program: no shell, no inherited environment, its own process group, and only the end of what it says is kept. */
+/**
+ * Runs a program: no shell, no inherited environment, its own process group, and only the end of
+ * what it says is kept.
+ */
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { kill, umask } from 'node:process';
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
-import type { Command, Exit } from '../core/host.ts';
+import type { ProcessCommand, Exit } from '../core/host.ts';
 import { redact } from '../core/secrets.ts';
-import { codeOf } from './error-code.ts';
+import { codeOf } from './files/error-code.ts';
 
 const tailBytes = 4096;
 
@@ -16,8 +19,11 @@ const graceMs = 2_000;
 /** After the program has ended: a daemon that it started may hold its output open for ever. */
 const lingerMs = 100;
 
-/** Rejects with the signal's reason, once the whole group has been killed. Refused: there is no such program, or it cannot run. */
-export async function run(command: Command, signal: AbortSignal): Promise<Exit> {
+/**
+ * Rejects with the signal's reason, once the whole group has been killed. Refused: there is no such
+ * program, or it cannot run.
+ */
+export async function run(command: ProcessCommand, signal: AbortSignal): Promise<Exit> {
   signal.throwIfAborted();
   const { file } = command;
   const child = start(command);
@@ -54,7 +60,7 @@ export async function run(command: Command, signal: AbortSignal): Promise<Exit> 
 }
 
 /** Some failures `spawn` throws and others it emits. */
-function start({ file, args, environment, folder, umask: mask }: Command) {
+function start({ file, args, environment, folder, umask: mask }: ProcessCommand) {
   try {
     return withUmask(mask, () =>
       spawn(file, args, {
@@ -69,7 +75,10 @@ function start({ file, args, environment, folder, umask: mask }: Command) {
   }
 }
 
-/** The mask belongs to the process, and `spawn` forks before it returns: nothing else of ours can run in between. */
+/**
+ * The mask belongs to the process, and `spawn` forks before it returns: nothing else of ours can
+ * run in between.
+ */
 function withUmask<T>(mask: number | undefined, work: () => T): T {
   if (mask === undefined) return work();
   const before = umask(mask);

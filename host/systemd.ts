@@ -1,16 +1,19 @@
 /** systemd, through its own tools: restart a unit, power off, say how this service is. */
 
 import { Refused, Unavailable } from '../core/errors.ts';
-import type { Command, Exit } from '../core/host.ts';
+import type { ProcessCommand, Exit } from '../core/host.ts';
 
 /** systemctl and systemd-notify only hand a message over. */
 const toolTimeoutMs = 10_000;
 
-type Run = (command: Command, signal: AbortSignal) => Promise<Exit>;
+type Run = (command: ProcessCommand, signal: AbortSignal) => Promise<Exit>;
 
-const systemctl = (...args: string[]): Command => ({ file: '/usr/bin/systemctl', args, environment: {} });
+const systemctl = (...args: string[]): ProcessCommand => ({ file: '/usr/bin/systemctl', args, environment: {} });
 
-/** Does not wait: a unit that is ordered after us would wait for us in turn. Refused: there is no such unit. */
+/**
+ * Does not wait: a unit that is ordered after us would wait for us in turn. Refused: there is no
+ * such unit.
+ */
 export async function restartUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
   if (!/^[\w@:.\\-]+$/.test(unit) || unit.startsWith('-')) throw new TypeError(`not a unit: ${unit}`);
   const { code, tail } = await run(systemctl('--no-block', 'restart', unit), signal);
@@ -29,7 +32,10 @@ export async function powerOff(run: Run, signal: AbortSignal): Promise<void> {
   throw new Unavailable(`systemctl cannot power the machine off (exit ${second.code}): ${second.tail.trim()}`);
 }
 
-/** Each line of `state` is one assignment. Node has no datagram sockets, hence the tool. Never throws: a missed note must not end the agent. */
+/**
+ * Each line of `state` is one assignment. Node has no datagram sockets, hence the tool. Never
+ * throws: a missed note must not end the agent.
+ */
 export async function notify(run: Run, socket: string | undefined, state: string): Promise<void> {
   if (socket === undefined || socket === '') return;
   const args = ['--', ...state.split('\n').filter((line) => line !== '')];

@@ -1,4 +1,7 @@
-/** `npm run aws-errors`: writes the list of refusals that the AWS service models document for the calls of this program. */
+/**
+ * `npm run aws-errors`: writes the list of refusals that the AWS service models document for the
+ * calls of this program.
+ */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

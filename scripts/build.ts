@@ -7,7 +7,7 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureBinaries, type Wish } from './binary/ensure-binary.ts';
+import { ensureBinaries, type BuildTarget } from './binary/ensure-binary.ts';
 import { hostArchitecture } from './binary/node-binaries.ts';
 import { compressedSize } from './compressed-size.ts';
 import { makeLambdaZip } from './lambda/zip.ts';
@@ -32,7 +32,7 @@ if (values.lambda) {
 }
 
 const { reproducible } = values;
-const wishes: Wish[] = values.host
+const targets: BuildTarget[] = values.host
   ? [{ output: join('dist', 'ecs-node'), architecture: hostArchitecture(), reproducible }]
   : [
       { output: join('dist', 'ecs-node'), architecture: 'x64', reproducible },
@@ -40,7 +40,7 @@ const wishes: Wish[] = values.host
     ];
 
 const start = performance.now();
-const built = await ensureBinaries(wishes, values.entry);
+const built = await ensureBinaries(targets, values.entry);
 const seconds = ((performance.now() - start) / 1000).toFixed(1);
 
 const rows = built.map(async ({ output, architecture, made, bundleBytes }) => [

@@ -1,5 +1,6 @@
-// npm run check:style: what the linter does not see of CONTRIBUTING.md's rules: comments within 100 columns, words that make a
-// sentence hard to follow, one sentence a line and short table cells in Markdown, and the subjects of this change's commits.
+// npm run check:style: what the linter does not see of CONTRIBUTING.md's rules: comments within 100
+// columns, words that make a sentence hard to follow, one sentence a line and short table cells in
+// Markdown, and the subjects of this change's commits.
 //
 // Prints each fault as FILE:LINE: what; exit code 1 when there is one.
 
@@ -22,7 +23,9 @@ const maxCell = 80;
 /** Texts that others wrote, or that a program writes. */
 const foreign = /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json)$|^bench\/results\//;
 
-/** The actor has no name in such a sentence, or its verb comes last: a reader has to start again. */
+/**
+ * The actor has no name in such a sentence, or its verb comes last: a reader has to start again.
+ */
 const riddles = /\b(whoever|whom|who has|who is|what is more)\b/i;
 const opener = /^\s*(?:\/\/|\/?\*+)\s(?:Of|So long|So much|As many|What|That|Nobody|Else|Who)\s/;
 

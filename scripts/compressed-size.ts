@@ -1,4 +1,5 @@
-// Says how many bytes a file has when xz compresses it as well as it can; takes a minute for a binary.
+// Says how many bytes a file has when xz compresses it as well as it can; takes a minute for a
+// binary.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 

@@ -1,7 +1,8 @@
-// node scripts/licences.ts: writes THIRD_PARTY_LICENSES, the texts of every package that is in the binary or in the Lambda functions, and of Node.
+// node scripts/licences.ts: writes THIRD_PARTY_LICENSES, the texts of every package that is in the
+// binary or in the Lambda functions, and of Node.
 //
-// What ships is what the bundler says that it read, not what package.json asks for. A licence that is not in the list below
-// stops it: somebody has to read that licence first.
+// What ships is what the bundler says that it read, not what package.json asks for. A licence that
+// is not in the list below stops it: somebody has to read that licence first.
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -53,7 +54,10 @@ export function faultsOf(packages: readonly Package[]): string[] {
   );
 }
 
-/** `(MIT OR GPL-2.0)`: one that may ship is enough. Whatever else an expression says is for people to read. */
+/**
+ * `(MIT OR GPL-2.0)`: one that may ship is enough. Whatever else an expression says is for people
+ * to read.
+ */
 function isAllowed(license: string): boolean {
   const choices = license.replaceAll(/[()]/g, '').split(' OR ');
   return choices.some((choice) => choice.split(' AND ').every((each) => allowed.includes(each)));

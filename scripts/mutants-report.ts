@@ -1,4 +1,5 @@
-// What became of planted faults (scripts/mutants.ts), as lines and as the table in test/simulation/mutants/README.md.
+// What became of planted faults (scripts/mutants.ts), as lines and as the table in
+// test/simulation/mutants/README.md.
 
 import { readFile, writeFile } from 'node:fs/promises';
 
@@ -22,7 +23,7 @@ export function renderLine({ name, fault, found, unplanted }: Result): string {
   return [`${name}: ${fault}`, ...(what.length === 0 ? ['NOT FOUND'] : what).map((each) => `    ${each}`)].join('\n');
 }
 
-export function renderVerdict(results: readonly Result[]): string {
+export function renderConclusion(results: readonly Result[]): string {
   const living = results.filter((result) => !isFound(result)).map(({ name }) => name);
   const lives = results.filter(({ found }) => found.life !== undefined).length;
   const tests = results.filter(({ found }) => found.test !== undefined).length;
@@ -52,13 +53,16 @@ export function parseTable(text: string): Result[] {
   });
 }
 
-/** Puts these rows in the place of older ones; what stands above the table stays, and so do rows of the other `names`. */
+/**
+ * Puts these rows in the place of older ones; what stands above the table stays, and so do rows of
+ * the other `names`.
+ */
 export async function keepResults(path: string, results: readonly Result[], names: readonly string[]): Promise<void> {
   const text = await readFile(path, 'utf8');
   const [head = ''] = text.split('\n## ');
   const fresh = new Map(results.map((result) => [result.name, result]));
   const rows = new Map([...parseTable(text).map((row) => [row.name, row] as const), ...fresh]);
   const all = names.flatMap((name) => rows.get(name) ?? []);
-  const body = ['## Who finds them', '', `${renderVerdict(all)}.`, '', renderTable(all), ''].join('\n');
+  const body = ['## Who finds them', '', `${renderConclusion(all)}.`, '', renderTable(all), ''].join('\n');
   await writeFile(path, `${head.trimEnd()}\n\n${body}`);
 }

@@ -1,10 +1,12 @@
-// npm run mutants -- [--first] [--lives N] [--write] [--rest] [NAME…]: plants each fault of test/simulation/mutants, or those that
-// are named, in a copy of the tree, and tells who finds it: the unit tests beside the patched files (the file that found it the
-// last time before the others), and the simulation within N lives; where neither does, all unit tests, and days in which nothing happens.
+// npm run mutants -- [--first] [--lives N] [--write] [--rest] [NAME…]: plants each fault of
+// test/simulation/mutants, or those that are named, in a copy of the tree, and tells who finds it:
+// the unit tests beside the patched files (the file that found it the last time before the others),
+// and the simulation within N lives; where neither does, all unit tests, and days in which nothing
+// happens.
 //
-// Each result is printed as it is known, all of them as a table at the end, with exit code 1 when a fault is found by nobody.
-// --first: whoever finds it first is enough. --write: keeps each row in test/simulation/mutants/README.md. --rest: only those
-// that have no row there yet.
+// Each result is printed as it is known, all of them as a table at the end, with exit code 1 when a
+// fault is found by nobody. --first: whoever finds it first is enough. --write: keeps each row in
+// test/simulation/mutants/README.md. --rest: only those that have no row there yet.
 
 import { spawn } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -18,7 +20,7 @@ import {
   parseTable,
   renderLine,
   renderTable,
-  renderVerdict,
+  renderConclusion,
   type Result,
 } from './mutants-report.ts';
 
@@ -123,7 +125,7 @@ const simulated: Hunter = async (tree) => {
   return code === 0 ? undefined : lastLine(output);
 };
 
-const bored: Hunter = async (tree) => {
+const idle: Hunter = async (tree) => {
   const { code, output, hangs } = await run(
     process.execPath,
     ['scripts/simulate.ts', '--days', '4'],
@@ -136,12 +138,12 @@ const bored: Hunter = async (tree) => {
     : `days in which nothing happens: ${/FAILED: (.*?) \(/.exec(output)?.[1] ?? lastLine(output)}`;
 };
 
-/** `places`: folders and files of unit tests. */
+/** `paths`: folders and files of unit tests. */
 const tested =
-  (places: readonly string[]): Hunter =>
+  (paths: readonly string[]): Hunter =>
   async (tree) => {
-    const paths = places.map((name) => `test/unit/${name}`);
-    const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'source', '--bail', '1', ...paths];
+    const testPaths = paths.map((name) => `test/unit/${name}`);
+    const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'source', '--bail', '1', ...testPaths];
     const { code, output, hangs } = await run(process.execPath, args, tree, unitMs);
     if (code === 0) return undefined;
     const [, file, title] = /FAIL.*?test\/unit\/(\S+) > (.*)/.exec(output) ?? [];
@@ -153,14 +155,17 @@ function lastLine(output: string): string {
   return output.trim().split('\n').at(-1) ?? '';
 }
 
-/** `near`: the folders of unit tests that are asked first; before them `last`, the file that found it the last time. */
+/**
+ * `near`: the folders of unit tests that are asked first; before them `last`, the file that found
+ * it the last time.
+ */
 async function hunt(tree: string, near: readonly string[], last?: string): Promise<Result['found']> {
   const again = last === undefined ? undefined : await tested([last])(tree);
   const test = again ?? (await tested(near)(tree));
   if (test !== undefined && values.first) return { test };
   const life = await simulated(tree);
   if (test !== undefined || life !== undefined) return { ...(test && { test }), ...(life && { life }) };
-  const days = await bored(tree);
+  const days = await idle(tree);
   if (days !== undefined) return { life: days };
   const far = unitFolders.filter((name) => !near.includes(name));
   const other = far.length === 0 ? undefined : await tested(far)(tree);
@@ -214,5 +219,5 @@ for (const name of chosen) {
   console.log(renderLine(result));
   if (values.write) await keepResults(report, [result], names);
 }
-console.log(`\n${renderTable(results)}\n\n${renderVerdict(results)}`);
+console.log(`\n${renderTable(results)}\n\n${renderConclusion(results)}`);
 process.exitCode = results.every(isFound) ? 0 : 1;

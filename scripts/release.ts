@@ -1,10 +1,12 @@
-// `npm run release`: makes what users download, in dist/release/. Two builds of a commit have the same bytes.
+// `npm run release`: makes what users download, in dist/release/. Two builds of a commit have the
+// same bytes.
 //
 //   ECS_NODE_SIGNING_KEY=signing-key.pem npm run release [-- --base-url https://example.com/ecs-node/1.2.3]
 //   npm run release -- --unsigned            archives and packages, for an image that one builds oneself
 //   npm run release -- --architecture x64    one architecture only
 //
-// The key is a PEM file's path, or the PEM itself. Needs xz and rpmbuild (Debian and Amazon Linux: rpm-build or rpm).
+// The key is a PEM file's path, or the PEM itself. Needs xz and rpmbuild (Debian and Amazon Linux:
+// rpm-build or rpm).
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,16 +1,18 @@
-// npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--may-break N] [--year | --days N]: lives of
-// nodes under faults, in virtual time; --year and --days: one node to which nothing happens, and what it holds and writes meanwhile.
+// npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--may-break N]
+// [--year | --days N]: lives of nodes under faults, in virtual time; --year and --days: one node to
+// which nothing happens, and what it holds and writes meanwhile.
 //
-// Every choice of a life comes from its seed. The first seed is the time of day unless it is given; a life in which something
-// happens that must never happen is printed with its last events and the command that replays it, and the exit code is 1 when
-// there are more of them than --may-break, by default none.
+// Every choice of a life comes from its seed. The first seed is the time of day unless it is given;
+// a life in which something happens that must never happen is printed with its last events and the
+// command that replays it, and the exit code is 1 when there are more of them than --may-break, by
+// default none.
 
 import { parseArgs } from 'node:util';
 import { invariants } from '../test/simulation/invariants/all.ts';
 import { renderLife, renderSummary } from '../test/simulation/report.ts';
 import { addLife, emptySum } from '../test/simulation/sum.ts';
 import { simulate } from '../test/simulation/simulate.ts';
-import { boredom } from '../test/simulation/boredom.ts';
+import { runIdleDays } from '../test/simulation/idle/idle-days.ts';
 
 const { values } = parseArgs({
   options: {
@@ -33,8 +35,8 @@ function number(text: string, name: string): number {
 if (values.year || values.days !== undefined) {
   const seed = values.seed === undefined ? 1 : number(values.seed, 'seed');
   const { ok, text } = values.year
-    ? await boredom(seed, 365, 'seldom')
-    : await boredom(seed, number(values.days ?? '', 'days'), 'often');
+    ? await runIdleDays(seed, 365, 'seldom')
+    : await runIdleDays(seed, number(values.days ?? '', 'days'), 'often');
   console.log(text);
   process.exit(ok ? 0 : 1);
 }

@@ -1,10 +1,11 @@
-// `npm start`: builds the binary and plays one node's life against the local AWS, from its launch to its replacement.
+// `npm start`: builds the binary and plays one node's life against the local AWS, from its launch
+// to its replacement.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openMachine, type LogLine, type Machine } from '../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator } from '../simulator/simulator.ts';
-import { until } from '../simulator/until.ts';
+import { waitFor } from '../simulator/wait-for.ts';
 import { ensureBinary } from './binary/ensure-binary.ts';
 import { openTimeline, type Timeline } from './life/timeline.ts';
 
@@ -62,16 +63,16 @@ try {
 /** What happens around the node: its disk fills, and its group wants another one. */
 async function playLife({ verbs, world, calls }: Simulator, { add, chapter }: Timeline): Promise<void> {
   verbs.setDesiredCapacity(group, 1);
-  await until('the first node is in service', () => inService(world, order[0]));
-  await until('its first metrics are published', () => calls.find({ operation: 'PutMetricData' }).length > 0);
+  await waitFor('the first node is in service', () => inService(world, order[0]));
+  await waitFor('its first metrics are published', () => calls.find({ operation: 'PutMetricData' }).length > 0);
 
   chapter('Its disk fills, and nothing can be pruned');
   add({ node: 1, tone: 'fact', what: 'the disk is 97 % full' });
   await machines.get(order[0]!)!.fillDisk(97);
-  await until('the node has left', () => world.instances.get(order[0]!)?.state !== 'running');
+  await waitFor('the node has left', () => world.instances.get(order[0]!)?.state !== 'running');
 
   chapter('The group replaces it');
-  await until('its replacement is in service', () => inService(world, order[1]));
+  await waitFor('its replacement is in service', () => inService(world, order[1]));
 
   const aws = calls.list.filter(({ service }) => service !== 'imds' && service !== 'introspection');
   const strangers = aws.filter(({ instanceId, params }) => namesAnother(instanceId, params)).length;

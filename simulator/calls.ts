@@ -18,7 +18,10 @@ export interface CallLog {
   readonly list: readonly Call[];
   /** The calls that have all these fields. */
   find(which: Partial<Pick<Call, 'service' | 'operation' | 'instanceId' | 'outcome'>>): Call[];
-  /** `ecs:UpdateContainerInstancesState` …, without metadata and introspection, for one instance or all. */
+  /**
+   * `ecs:UpdateContainerInstancesState` …, without metadata and introspection, for one instance or
+   * all.
+   */
   names(instanceId?: string): string[];
   clear(): void;
   /** Returns what ends it. */

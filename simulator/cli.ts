@@ -85,7 +85,10 @@ function announceLaunch(simulator: Simulator, id: string, index: number): void {
   printEnvironment(simulator, id);
 }
 
-/** systemd starts ECS when bootstrap has ended; from outside one only sees that its configuration is there. */
+/**
+ * systemd starts ECS when bootstrap has ended; from outside one only sees that its configuration is
+ * there.
+ */
 const bootstrapMs = 10_000;
 
 function startAgents(simulator: Simulator, args: Arguments): void {

@@ -13,7 +13,8 @@ export function openRealClock(): Clock & { stop(): void } {
   return {
     now: Date.now,
     after(ms, run) {
-      // Longer waits (a hook's global timeout of 48 h) fit; what lies beyond 24 days would fire at once.
+      // Longer waits (a hook's global timeout of 48 h) fit; what lies beyond 24 days would fire at
+      // once.
       const timer = setTimeout(
         () => {
           timers.delete(timer);

@@ -1,4 +1,7 @@
-/** The simulator over HTTP, for tests in another process: every verb, the faults, the settings, what happened. */
+/**
+ * The simulator over HTTP, for tests in another process: every verb, the faults, the settings, what
+ * happened.
+ */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CallLog } from './calls.ts';

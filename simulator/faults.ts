@@ -3,7 +3,10 @@
 import type { Random } from './random.ts';
 
 export interface FaultRule {
-  /** `ec2`, `ecs`, `autoscaling`, `opsworks`, `ssm`, `elb`, `elbv2`, `cloudwatch`, `sts`, `application-autoscaling`, `imds`, `introspection`. Absent: every AWS service. */
+  /**
+   * `ec2`, `ecs`, `autoscaling`, `opsworks`, `ssm`, `elb`, `elbv2`, `cloudwatch`, `sts`,
+   * `application-autoscaling`, `imds`, `introspection`. Absent: every AWS service.
+   */
   service?: string;
   operation?: string;
   instanceId?: string;
@@ -26,7 +29,10 @@ export type FaultEffect =
   /** The connection ends before anything happens. */
   | { kind: 'refuse' }
   | { kind: 'html'; status?: number }
-  /** This body instead of the answer, with nothing having happened: half an answer, another shape, a middlebox's word. */
+  /**
+   * This body instead of the answer, with nothing having happened: half an answer, another shape, a
+   * middlebox's word.
+   */
   | { kind: 'answer'; body: string; status?: number; type?: string };
 
 export interface RateLimit {

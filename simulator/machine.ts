@@ -1,4 +1,7 @@
-/** A machine that stands in for one EC2 instance: a folder as its root, and what systemd, Docker and the disk would do for the binary. */
+/**
+ * A machine that stands in for one EC2 instance: a folder as its root, and what systemd, Docker and
+ * the disk would do for the binary.
+ */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,7 +37,10 @@ export interface LogLine {
 
 export interface Machine {
   readonly root: string;
-  /** What a boot does: user data on the first one, bootstrap, ECS, agent. Resolves with bootstrap's exit code; the agent runs on. */
+  /**
+   * What a boot does: user data on the first one, bootstrap, ECS, agent. Resolves with bootstrap's
+   * exit code; the agent runs on.
+   */
   boot(): Promise<number>;
   /** Runs one command of the binary and waits for it. */
   run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
@@ -164,7 +170,8 @@ async function layOut(root: string, tools: string): Promise<void> {
   await mkdir(tools, { recursive: true });
   await writeFile(join(tools, 'systemctl.log'), '');
   await program(join(root, 'usr/bin/systemctl'), `echo "$*" >> '${join(tools, 'systemctl.log')}'`);
-  // The agent asks `df -Pk -- PATH…`: one disk, as full as the file says, with a line for each path.
+  // The agent asks `df -Pk -- PATH…`: one disk, as full as the file says, with a line for each
+  // path.
   await program(
     join(root, 'usr/bin/df'),
     `read -r percent < '${join(tools, 'disk-used-percent')}'

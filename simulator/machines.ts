@@ -1,11 +1,14 @@
-/** The machines of the instances: each has a metadata service and, while its ECS agent runs, introspection. */
+/**
+ * The machines of the instances: each has a metadata service and, while its ECS agent runs,
+ * introspection.
+ */
 
 import type { CallLog } from './calls.ts';
 import type { openFaults } from './faults.ts';
 import type { Keyring } from './iam/keyring.ts';
 import { openImds } from './metadata/imds.ts';
 import { openIntrospection } from './node/introspection.ts';
-import { openOutlet, parseAddress, urlOf, type Address, type Outlet } from './node/station.ts';
+import { openSwitchedServer, parseAddress, urlOf, type Address, type SwitchedServer } from './node/switched-server.ts';
 import type { SimulatorOptions } from './options.ts';
 import type { IdentityKeys } from './services/service.ts';
 import type { Machines } from './verbs.ts';
@@ -13,7 +16,7 @@ import { connectAgent, createCluster, findByInstance, setConnected } from './wor
 import { isAlive } from './world/instances.ts';
 import { emit, type Instance, type World } from './world/state.ts';
 
-export interface Surroundings {
+export interface MachineDeps {
   world: World;
   options: SimulatorOptions;
   keyring: Keyring;
@@ -23,30 +26,30 @@ export interface Surroundings {
   addresses: (index: number) => { imds: Address; introspection: Address };
 }
 
-interface Station {
+interface NodeEndpoints {
   instance: Instance;
-  imds: Outlet;
-  introspection: Outlet;
+  imds: SwitchedServer;
+  introspection: SwitchedServer;
   agentRuns: boolean;
   booted: Promise<void>;
-  settle: (error?: unknown) => void;
+  finishBoot: (error?: unknown) => void;
 }
 
-export interface Park extends Machines {
+export interface MachineEndpoints extends Machines {
   imdsEndpoint(instanceId: string): string;
   introspectionEndpoint(instanceId: string): string;
   close(): void;
 }
 
-export function openMachines(around: Surroundings): Park {
-  const { world } = around;
-  const stations = new Map<string, Station>();
+export function openMachines(deps: MachineDeps): MachineEndpoints {
+  const { world } = deps;
+  const stations = new Map<string, NodeEndpoints>();
   const find = (id: string) => {
-    const station = stations.get(id);
-    if (!station) throw new Error(`no machine for ${id}: it was never launched, or is long terminated`);
-    return station;
+    const endpoints = stations.get(id);
+    if (!endpoints) throw new Error(`no machine for ${id}: it was never launched, or is long terminated`);
+    return endpoints;
   };
-  followWorld(around, stations);
+  followWorld(deps, stations);
   return {
     imdsEndpoint: (id) => urlOf(find(id).imds.address),
     introspectionEndpoint: (id) => urlOf(find(id).introspection.address),
@@ -67,48 +70,48 @@ export function openMachines(around: Surroundings): Park {
   };
 }
 
-function followWorld(around: Surroundings, stations: Map<string, Station>): void {
-  const { world, options } = around;
+function followWorld(deps: MachineDeps, stations: Map<string, NodeEndpoints>): void {
+  const { world, options } = deps;
   world.listeners.add((event) => {
     if (event.kind === 'container-instance') {
-      const station = stations.get(event.instance.instanceId);
+      const endpoints = stations.get(event.instance.instanceId);
       const serves = event.state === 'ACTIVE' || event.state === 'connected';
-      if (station?.agentRuns && serves) void station.introspection.on();
+      if (endpoints?.agentRuns && serves) void endpoints.introspection.on();
     }
     if (event.kind !== 'instance') return;
     const { instance, state } = event;
-    if (state === 'pending' && !stations.has(instance.id)) stations.set(instance.id, openStation(around, instance));
-    const station = stations.get(instance.id);
-    if (!station) return;
-    if (state === 'running') void boot(station, options.onLaunch);
+    if (state === 'pending' && !stations.has(instance.id)) stations.set(instance.id, openNodeEndpoints(deps, instance));
+    const endpoints = stations.get(instance.id);
+    if (!endpoints) return;
+    if (state === 'running') void boot(endpoints, options.onLaunch);
     if (state === 'shutting-down' || state === 'stopping') options.onTerminate?.(instance);
     if (state === 'terminated' || state === 'stopped') {
-      stopAgent(world, station);
-      station.imds.off();
+      stopAgent(world, endpoints);
+      endpoints.imds.off();
     }
     // Those who waited for it will not wait for ever.
     if (state === 'terminated') {
-      station.settle();
+      endpoints.finishBoot();
       world.clock.after(world.settings.ec2.forgetMs, () => stations.delete(instance.id));
     }
   });
 }
 
-async function boot(station: Station, onLaunch: SimulatorOptions['onLaunch']): Promise<void> {
+async function boot(endpoints: NodeEndpoints, onLaunch: SimulatorOptions['onLaunch']): Promise<void> {
   try {
-    if (!station.instance.metadata.down) await station.imds.on();
-    if (!isAlive(station.instance)) return station.imds.off();
-    station.settle();
-    onLaunch?.(station.instance);
+    if (!endpoints.instance.metadata.down) await endpoints.imds.on();
+    if (!isAlive(endpoints.instance)) return endpoints.imds.off();
+    endpoints.finishBoot();
+    onLaunch?.(endpoints.instance);
   } catch (error) {
-    station.settle(error);
+    endpoints.finishBoot(error);
   }
 }
 
-function openStation(around: Surroundings, instance: Instance): Station {
-  const { world, keyring, keys, faults, calls } = around;
-  const given = around.options.addresses?.(instance) ?? {};
-  const own = around.addresses(instance.index);
+function openNodeEndpoints(deps: MachineDeps, instance: Instance): NodeEndpoints {
+  const { world, keyring, keys, faults, calls } = deps;
+  const given = deps.options.addresses?.(instance) ?? {};
+  const own = deps.addresses(instance.index);
   const instanceId = instance.id;
   const choose = (service: string) => (operation: string) => faults.choose({ service, operation, instanceId });
   const log =
@@ -117,42 +120,45 @@ function openStation(around: Surroundings, instance: Instance): Station {
       calls.add({ at, service, operation, instanceId, params: {}, outcome, ms: world.clock.now() - at });
   const imds = openImds({ world, instance, keyring, keys, choose: choose('imds'), log: log('imds') });
   const view = openIntrospection(() => findByInstance(world, instanceId), log('introspection'));
-  let settle: Station['settle'] = () => {};
+  let finishBoot: NodeEndpoints['finishBoot'] = () => {};
   const booted = new Promise<void>((resolve, reject) => {
-    settle = (error) => (error === undefined ? resolve() : reject(error));
+    finishBoot = (error) => (error === undefined ? resolve() : reject(error));
   });
   // Nobody has to wait for it.
   booted.catch(() => {});
   return {
     instance,
-    imds: openOutlet(given.imds === undefined ? own.imds : parseAddress(given.imds), imds),
-    introspection: openOutlet(
+    imds: openSwitchedServer(given.imds === undefined ? own.imds : parseAddress(given.imds), imds),
+    introspection: openSwitchedServer(
       given.introspection === undefined ? own.introspection : parseAddress(given.introspection),
       view,
     ),
     agentRuns: false,
     booted,
-    settle,
+    finishBoot,
   };
 }
 
-/** A cluster that is not there, or no role: the real agent ends with an error, and so this one never registers. */
-function startAgent(world: World, station: Station, clusterName: string): void {
-  const { instance } = station;
+/**
+ * A cluster that is not there, or no role: the real agent ends with an error, and so this one never
+ * registers.
+ */
+function startAgent(world: World, endpoints: NodeEndpoints, clusterName: string): void {
+  const { instance } = endpoints;
   if (clusterName === 'default' && !world.clusters.has('default')) createCluster(world, 'default');
   const cluster = world.clusters.get(clusterName);
   if (!cluster || instance.role === undefined) {
     const state = cluster ? 'ECS agent ended: no credentials' : `ECS agent ended: cluster ${clusterName} not found`;
     return emit(world, { kind: 'notice', instanceId: instance.id, state });
   }
-  station.agentRuns = true;
-  connectAgent(world, cluster, instance, () => station.agentRuns);
+  endpoints.agentRuns = true;
+  connectAgent(world, cluster, instance, () => endpoints.agentRuns);
 }
 
-function stopAgent(world: World, station: Station): void {
-  if (!station.agentRuns) return;
-  station.agentRuns = false;
-  station.introspection.off();
-  const place = findByInstance(world, station.instance.id);
-  if (place) setConnected(world, place.cluster, place.instance, false);
+function stopAgent(world: World, endpoints: NodeEndpoints): void {
+  if (!endpoints.agentRuns) return;
+  endpoints.agentRuns = false;
+  endpoints.introspection.off();
+  const located = findByInstance(world, endpoints.instance.id);
+  if (located) setConnected(world, located.cluster, located.instance, false);
 }

@@ -21,7 +21,10 @@ export interface SimulatorOptions {
   clusters?: readonly string[];
   /** One, `demo`, with the layer `ecs`: stackId and layerId below. */
   stacks?: readonly StackOptions[];
-  /** Where the metadata and the introspection of an instance listen (`169.254.169.254:80`, `127.0.0.1:51678`); any free loopback ports by default. */
+  /**
+   * Where the metadata and the introspection of an instance listen (`169.254.169.254:80`,
+   * `127.0.0.1:51678`); any free loopback ports by default.
+   */
   addresses?: (instance: Instance) => { imds?: string; introspection?: string };
   /** Its metadata answer already. */
   onLaunch?: (instance: Instance) => void;

@@ -1,4 +1,7 @@
-/** The HTTP server behind the AWS endpoint: AWS calls, the OpsWorks installer, and the simulator's own control paths. */
+/**
+ * The HTTP server behind the AWS endpoint: AWS calls, the OpsWorks installer, and the simulator's
+ * own control paths.
+ */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
@@ -62,8 +65,8 @@ async function answer(served: Served, request: IncomingMessage, response: Server
 function download({ gateway, publicKey, imdsEndpoint }: Served, whose: string, response: ServerResponse): void {
   const metadata = gateway.world.instances.has(whose) ? imdsEndpoint(whose) : 'http://169.254.169.254';
   const { installer } = gateway.world.settings.opsworks;
-  const place = { metadata, register: `${gateway.endpoint}/opsworks/${whose}/register`, publicKey };
-  const tarball = renderInstaller(installer, place);
+  const urls = { metadata, register: `${gateway.endpoint}/opsworks/${whose}/register`, publicKey };
+  const tarball = renderInstaller(installer, urls);
   const headers = { 'content-type': 'application/x-gzip' };
   if (tarball) send(response, { status: 200, headers, body: tarball });
   else
@@ -74,7 +77,10 @@ function download({ gateway, publicKey, imdsEndpoint }: Served, whose: string, r
     });
 }
 
-/** The installer has no signer: its proof is the identity document, and RegisterInstance looks at that anyway. */
+/**
+ * The installer has no signer: its proof is the identity document, and RegisterInstance looks at
+ * that anyway.
+ */
 async function register({ gateway }: Served, whose: string, response: ServerResponse, body: Buffer): Promise<void> {
   const authorize = (): Instance | undefined => {
     if (whose === 'any') return undefined;

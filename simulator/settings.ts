@@ -1,4 +1,7 @@
-/** How long everything takes: shaped as in AWS, shortened so that a node's whole life fits into a test. */
+/**
+ * How long everything takes: shaped as in AWS, shortened so that a node's whole life fits into a
+ * test.
+ */
 
 export interface Settings {
   ec2: {
@@ -15,7 +18,10 @@ export interface Settings {
     enterWaitMs: number;
     /** From a completed hook to the state that follows. */
     proceedMs: number;
-    /** When IMDS says Terminated, counted from the decision; below enterWaitMs it says so before the group does. */
+    /**
+     * When IMDS says Terminated, counted from the decision; below enterWaitMs it says so before the
+     * group does.
+     */
     imdsTerminatedMs: number;
     /** When IMDS says InService, counted from the launch. */
     imdsInServiceMs: number;
@@ -52,7 +58,10 @@ export interface Settings {
     setupMs: number;
     unassigningMs: number;
     deregisteringMs: number;
-    /** When registration turns termination protection on, counted from RegisterInstance; undefined: never. */
+    /**
+     * When registration turns termination protection on, counted from RegisterInstance; undefined:
+     * never.
+     */
     protectAfterMs: number | undefined;
     /** From the death of a machine to `connection_lost`. */
     connectionLostMs: number;

@@ -1,4 +1,7 @@
-/** A local AWS for one node or a thousand: start it, launch instances, give their processes the environment, watch what they call. */
+/**
+ * A local AWS for one node or a thousand: start it, launch instances, give their processes the
+ * environment, watch what they call.
+ */
 
 import { openCallLog, type CallLog } from './calls.ts';
 import { openRealClock } from './clock.ts';
@@ -6,7 +9,7 @@ import { openFaults, type Faults } from './faults.ts';
 import { openKeyring } from './iam/keyring.ts';
 import { openMachines } from './machines.ts';
 import { openIdentityKeys } from './metadata/identity.ts';
-import { openAddresses } from './node/station.ts';
+import { openAddresses } from './node/switched-server.ts';
 import type { SimulatorOptions } from './options.ts';
 import { openRandom } from './random.ts';
 import { listen, serve } from './server.ts';
@@ -81,7 +84,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     AWS_EC2_METADATA_V1_DISABLED: 'true',
   });
   const gate = { keyring, region, now: clock.now };
-  const gateway: Gateway = { world, gate, keys, endpoint, choose: faults.choose, log: calls.add };
+  const gateway: Gateway = { world, authContext: gate, keys, endpoint, choose: faults.choose, log: calls.add };
   const controlled = { world, verbs, faults, calls, environmentFor };
   serve(server, { gateway, publicKey: keys.publicKey, imdsEndpoint, controlled });
   populate(world, options);

@@ -174,8 +174,8 @@ function clusterVerbs(world: World, machines: Machines) {
     startEcsAgent: (id, cluster) => machines.startEcsAgent(findInstance(world, id), cluster),
     stopEcsAgent: (id) => machines.stopEcsAgent(findInstance(world, id)),
     disconnectEcsAgent(id, lost = true) {
-      const place = findByInstance(world, id);
-      if (place) setConnected(world, place.cluster, place.instance, !lost);
+      const located = findByInstance(world, id);
+      if (located) setConnected(world, located.cluster, located.instance, !lost);
     },
     createCluster: (name) => void createCluster(world, name),
     createService: (cluster, service) => void createService(world, findCluster(world, cluster), service),

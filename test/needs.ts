@@ -1,6 +1,8 @@
-// What some suites need from the machine beyond Node and npm, told by the file's name: `cloud.moto.test.ts` needs moto.
+// What some suites need from the machine beyond Node and npm, told by the file's name:
+// `cloud.moto.test.ts` needs moto.
 //
-// Without it such a suite is left out with one visible line; where CI=true that is a failure (vitest.config.ts).
+// Without it such a suite is left out with one visible line; where CI=true that is a failure
+// (vitest.config.ts).
 import { accessSync, constants, existsSync, globSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -59,7 +61,10 @@ export interface MissingSuite {
   remedy: string;
 }
 
-/** The suites that cannot run here. Throws on a file whose name asks for a need that nobody has written down. */
+/**
+ * The suites that cannot run here. Throws on a file whose name asks for a need that nobody has
+ * written down.
+ */
 export function missingSuites(root = process.cwd()): MissingSuite[] {
   return globSync('test/**/*.*.test.ts', { cwd: root }).flatMap((file) => {
     const need = file.split('.').at(-3)!;

@@ -1,6 +1,6 @@
 /** What this node keeps up to date: only what is configured. */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Chore } from './chore.ts';
 import { keepContainerEnvironment } from './container-environment.ts';
 import { keepDaemonTasks } from './keep-daemon-tasks.ts';

@@ -50,7 +50,8 @@ export function variablesOf(facts: NodeFacts): { variables: [name: string, value
     const name = nameOf(key);
     const rivals = wishes.get(name)!;
     const value = facts.tags[key]!;
-    // Whose key is a name already keeps it. Between the others any choice would be wrong for somebody.
+    // Whose key is a name already keeps it. Between the others any choice would be wrong for
+    // somebody.
     const isOwner = rivals.length === 1 || isName(key);
     if (!isOwner) leftOut.push({ key, why: `${rivals.length} tags would be ${name}` });
     else if (value.includes('\0')) leftOut.push({ key, why: 'its value has a NUL, which no variable can hold' });
@@ -72,7 +73,10 @@ const header = `# Written by ecs-node and kept up to date; changes are lost. nod
 # knows no quotes: there, quoted values keep them. Mount the folder, not the file: a new version is a new file.
 `;
 
-/** For POSIX sh. One line for each variable whatever it holds, so that no value can pose as another line to who reads lines. */
+/**
+ * For POSIX sh. One line for each variable whatever it holds, so that no value can pose as another
+ * line to who reads lines.
+ */
 export function renderShell(facts: NodeFacts): string {
   const { variables, leftOut } = variablesOf(facts);
   const told = leftOut.map(({ key, why }) => `# Left out: tag ${JSON.stringify(key)}: ${why}.\n`);

@@ -1,8 +1,8 @@
 /** Writes what containers may know of their node (identity, tags) where they can mount it. */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Host } from '../core/host.ts';
-import { paths } from '../core/state.ts';
+import { paths } from '../core/state/state.ts';
 import type { Chore } from './chore.ts';
 import { writeForContainers } from './write-for-containers.ts';
 import { renderJson, renderShell, variablesOf, type NodeFacts } from './container-environment-text.ts';

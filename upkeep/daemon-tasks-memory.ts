@@ -1,8 +1,11 @@
-/** What the node remembers of its daemon tasks: enough to start none twice, whatever dies in between, and to show them. */
+/**
+ * What the node remembers of its daemon tasks: enough to start none twice, whatever dies in
+ * between, and to show them.
+ */
 
 import type { Host } from '../core/host.ts';
 import { maybe, number, oneOf, recordOf, shaped, text, time } from '../core/shape.ts';
-import { parseState, paths, renderState } from '../core/state.ts';
+import { parseState, paths, renderState } from '../core/state/state.ts';
 import { lives, standings, type Past, type Standing } from './daemon-tasks.ts';
 
 export interface DaemonTask {
@@ -19,9 +22,9 @@ export interface DaemonTasks {
   families: Readonly<Record<string, DaemonTask>>;
 }
 
-type Hands = Pick<Host, 'machine' | 'identity'>;
+type Deps = Pick<Host, 'machine' | 'identity'>;
 
-export async function readDaemonTasks({ machine, identity }: Hands): Promise<DaemonTasks> {
+export async function readDaemonTasks({ machine, identity }: Deps): Promise<DaemonTasks> {
   const found = await machine.readText(paths.daemonTasks);
   return parseDaemonTasks(found, identity.instanceId) ?? { instanceId: identity.instanceId, families: {} };
 }

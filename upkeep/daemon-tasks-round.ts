@@ -4,63 +4,72 @@ import { messageOf, Refused } from '../core/errors.ts';
 import type { CloudTask, Host, LocalTask } from '../core/host.ts';
 import { familyOf, shortDefinition } from '../core/task-definition.ts';
 import { writeDaemonTasks, type DaemonTask, type DaemonTasks } from './daemon-tasks-memory.ts';
-import { decide, isOurs, startedBy, type Decision, type Deed, type Past, type Wish } from './daemon-tasks.ts';
+import {
+  decide,
+  isOurs,
+  startedBy,
+  type Decision,
+  type TaskAction,
+  type Past,
+  type DesiredTask,
+} from './daemon-tasks.ts';
 
 /** One round, with everything that it needs to know. */
-export interface Round {
+export interface DaemonTasksRound {
   host: Host;
-  place: { cluster: string; arn: string };
+  containerInstance: { cluster: string; arn: string };
   names: readonly string[];
   local: readonly LocalTask[];
   before: DaemonTasks;
 }
 
 export async function doRound(
-  round: Round,
+  round: DaemonTasksRound,
   signal: AbortSignal,
-): Promise<{ deeds: number; settled: boolean; error: Error | undefined }> {
-  const { host, place, names } = round;
-  const tasks = await host.cloud.readTasks(place.cluster, place.arn, signal);
+): Promise<{ actions: number; complete: boolean; error: Error | undefined }> {
+  const { host, containerInstance, names } = round;
+  const tasks = await host.cloud.readTasks(containerInstance.cluster, containerInstance.arn, signal);
   const families: Record<string, DaemonTask> = {};
   const errors: Error[] = [];
-  let deeds = await stopOrphans(round, tasks, errors, signal);
+  let actions = await stopOrphans(round, tasks, errors, signal);
   for (const name of names) {
     const decision = await decideOn(round, name, tasks, errors, signal);
     const family = familyOf(name);
     families[family] = noteFamily(round, family, decision);
-    // Written before anything is done: whoever comes after a crash knows that a start was about to be asked for.
+    // Written before anything is done: whoever comes after a crash knows that a start was about to
+    // be asked for.
     await writeDaemonTasks(host, { ...round.before, families: { ...round.before.families, ...families } });
-    for (const deed of decision.deeds) {
-      const note = await carryOut(round, family, families[family], deed, errors, signal);
-      if (note.done) deeds++;
+    for (const action of decision.actions) {
+      const note = await carryOut(round, family, families[family], action, errors, signal);
+      if (note.done) actions++;
       families[family] = note.task;
     }
   }
   await writeDaemonTasks(host, { ...round.before, families });
-  const isSettled = Object.values(families).every(({ standing }) => standing === 'runs' || standing === 'not ours');
-  return { deeds, settled: deeds === 0 && errors.length === 0 && isSettled, error: errors[0] };
+  const isComplete = Object.values(families).every(({ standing }) => standing === 'runs' || standing === 'not ours');
+  return { actions, complete: actions === 0 && errors.length === 0 && isComplete, error: errors[0] };
 }
 
 async function decideOn(
-  round: Round,
+  round: DaemonTasksRound,
   name: string,
   tasks: readonly CloudTask[],
   errors: Error[],
   signal: AbortSignal,
 ): Promise<Decision> {
-  const { host, place, local, before } = round;
+  const { host, containerInstance, local, before } = round;
   const family = familyOf(name);
-  const wish: Wish = { family, ...(await readRevision(host, name, errors, signal)) };
+  const desired: DesiredTask = { family, ...(await readRevision(host, name, errors, signal)) };
   const past = before.families[family]?.past;
   const isGone = past?.taskArn !== undefined && tasks.every(({ arn }) => arn !== past.taskArn);
-  const ended = isGone ? await host.cloud.readStopReason(place.cluster, past.taskArn!, signal) : undefined;
-  const decision = decide(wish, { tasks, local, ended }, past, host.clock.now());
-  if (decision.deeds.every(({ kind }) => kind !== 'start')) return decision;
-  const own = await host.cloud.readContainerInstance(place.cluster, place.arn, signal);
+  const ended = isGone ? await host.cloud.readStopReason(containerInstance.cluster, past.taskArn!, signal) : undefined;
+  const decision = decide(desired, { tasks, local, ended }, past, host.clock.now());
+  if (decision.actions.every(({ kind }) => kind !== 'start')) return decision;
+  const own = await host.cloud.readContainerInstance(containerInstance.cluster, containerInstance.arn, signal);
   if (own?.status === 'ACTIVE' && own.agentConnected) return decision;
   // Whoever drains this node wants it empty; a disconnected agent would start nothing.
   const state = own === undefined ? 'unknown to ECS' : own.agentConnected ? own.status : 'not connected';
-  return { standing: 'waits', detail: `this container instance is ${state}`, deeds: [], past };
+  return { standing: 'waits', detail: `this container instance is ${state}`, actions: [], past };
 }
 
 async function readRevision(
@@ -68,7 +77,7 @@ async function readRevision(
   name: string,
   errors: Error[],
   signal: AbortSignal,
-): Promise<Pick<Wish, 'revision' | 'why'>> {
+): Promise<Pick<DesiredTask, 'revision' | 'why'>> {
   try {
     const revision = await host.cloud.readTaskDefinition(name, signal);
     if (revision !== undefined) return { revision };
@@ -80,7 +89,7 @@ async function readRevision(
   }
 }
 
-function noteFamily({ host, before }: Round, family: string, decision: Decision): DaemonTask {
+function noteFamily({ host, before }: DaemonTasksRound, family: string, decision: Decision): DaemonTask {
   const { standing, detail, past } = decision;
   const known = before.families[family];
   const isNews = known?.standing !== standing;
@@ -94,39 +103,45 @@ function noteFamily({ host, before }: Round, family: string, decision: Decision)
 }
 
 async function carryOut(
-  { host, place }: Round,
+  { host, containerInstance }: DaemonTasksRound,
   family: string,
   task: DaemonTask,
-  deed: Deed,
+  action: TaskAction,
   errors: Error[],
   signal: AbortSignal,
 ): Promise<{ done: boolean; task: DaemonTask }> {
   try {
-    if (deed.kind === 'stop') {
-      await host.cloud.stopTask(place.cluster, deed.taskArn, `ecs-node: ${deed.why}`, signal);
-      host.log.info('daemon task stopped', { family, task: deed.taskArn, why: deed.why });
+    if (action.kind === 'stop') {
+      await host.cloud.stopTask(containerInstance.cluster, action.taskArn, `ecs-node: ${action.why}`, signal);
+      host.log.info('daemon task stopped', { family, task: action.taskArn, why: action.why });
       return { done: true, task };
     }
-    const taskArn = await host.cloud.startTask(place.cluster, place.arn, deed.revision, startedBy, signal);
-    host.log.info('daemon task started', { family, definition: shortDefinition(deed.revision), task: taskArn });
+    const taskArn = await host.cloud.startTask(
+      containerInstance.cluster,
+      containerInstance.arn,
+      action.revision,
+      startedBy,
+      signal,
+    );
+    host.log.info('daemon task started', { family, definition: shortDefinition(action.revision), task: taskArn });
     return { done: true, task: { ...task, past: { ...task.past!, life: 'answered', taskArn } } };
   } catch (error) {
     signal.throwIfAborted();
     errors.push(error as Error);
     // Only a no is sure to have started nothing.
-    if (deed.kind === 'stop' || !(error instanceof Refused)) return { done: false, task };
+    if (action.kind === 'stop' || !(error instanceof Refused)) return { done: false, task };
     const detail = `could not be started: ${messageOf(error)}`;
-    return { done: false, task: { ...task, standing: 'waits', detail, past: missed(task.past!, error) } };
+    return { done: false, task: { ...task, standing: 'waits', detail, past: withMiss(task.past!, error) } };
   }
 }
 
-function missed({ revision, startedAt, misses }: Past, error: Refused): Past {
+function withMiss({ revision, startedAt, misses }: Past, error: Refused): Past {
   return { revision, startedAt, life: 'ended', misses: misses + 1, why: messageOf(error) };
 }
 
 /** Ours, and not configured any more. */
 async function stopOrphans(
-  { host, place, names }: Round,
+  { host, containerInstance, names }: DaemonTasksRound,
   tasks: readonly CloudTask[],
   errors: Error[],
   signal: AbortSignal,
@@ -137,7 +152,7 @@ async function stopOrphans(
   for (const { arn, definition, desiredStatus } of orphans) {
     if (desiredStatus === 'STOPPED') continue;
     try {
-      await host.cloud.stopTask(place.cluster, arn, 'ecs-node: no longer configured', signal);
+      await host.cloud.stopTask(containerInstance.cluster, arn, 'ecs-node: no longer configured', signal);
       host.log.info('daemon task stopped', { family: familyOf(definition), task: arn, why: 'no longer configured' });
       stopped++;
     } catch (error) {

@@ -1,36 +1,39 @@
 /** Sees to it that of each configured task definition exactly one task runs on this node. */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import { Unavailable } from '../core/errors.ts';
 import type { Host, LocalTask } from '../core/host.ts';
 import type { Chore } from './chore.ts';
-import { doRound, type Round } from './daemon-tasks-round.ts';
+import { doRound, type DaemonTasksRound } from './daemon-tasks-round.ts';
 import { readDaemonTasks } from './daemon-tasks-memory.ts';
 
 /** Some questions for each of twenty families, in bad times. */
 const deadlineMs = 120_000;
 
-/** When ECS was last asked, and about what: the agent on this node is asked far more often, and it costs no call. */
-interface Asked {
+/**
+ * When ECS was last asked, and about what: the agent on this node is asked far more often, and it
+ * costs no call.
+ */
+interface LastRound {
   at: number;
   about: string;
   /** So long the answer is good enough, while the agent sees the same. */
   restMs: number;
   /** How often in a row something was left to do. */
-  unsettled: number;
+  incompleteRounds: number;
   error?: Error;
 }
 
 export function keepDaemonTasks({ daemonTasks }: Config): Chore {
   const { definitions: names = [], everySeconds, revisionSeconds } = daemonTasks;
-  let last: Asked | undefined;
+  let last: LastRound | undefined;
   return {
     name: 'daemon-tasks',
     everyMs: everySeconds * 1000,
     deadlineMs,
     afterJoin: true,
     async run(host, signal) {
-      const place = await readPlace(host, signal);
+      const containerInstance = await readOwnContainerInstance(host, signal);
       const local = await readLocal(host, signal);
       const about = local.map(({ arn, desiredStatus, knownStatus }) => [arn, desiredStatus, knownStatus]).join();
       const at = host.clock.uptime();
@@ -39,22 +42,26 @@ export function keepDaemonTasks({ daemonTasks }: Config): Chore {
         if (same.error !== undefined) throw same.error;
         return 'unchanged';
       }
-      const unsettled = (same?.unsettled ?? -1) + 1;
-      // What does not come right is asked about less and less often: a thousand nodes may have the same trouble.
+      const unsettled = (same?.incompleteRounds ?? -1) + 1;
+      // What does not come right is asked about less and less often: a thousand nodes may have the
+      // same trouble.
       const restMs = unsettled === 0 ? 0 : Math.min(revisionSeconds, everySeconds * 2 ** (unsettled - 1)) * 1000;
-      last = { at, about, restMs, unsettled };
+      last = { at, about, restMs, incompleteRounds: unsettled };
       const before = await readDaemonTasks(host);
-      const { deeds, settled, error } = await doRound({ host, place, names, local, before }, signal);
-      if (settled) last = { at, about, restMs: revisionSeconds * 1000, unsettled: -1 };
-      else if (deeds > 0) last = undefined;
+      const { actions, complete, error } = await doRound({ host, containerInstance, names, local, before }, signal);
+      if (complete) last = { at, about, restMs: revisionSeconds * 1000, incompleteRounds: -1 };
+      else if (actions > 0) last = undefined;
       else if (error !== undefined) last.error = error;
       if (error !== undefined) throw error;
-      return deeds > 0 ? 'changed' : 'unchanged';
+      return actions > 0 ? 'changed' : 'unchanged';
     },
   };
 }
 
-async function readPlace(host: Host, signal: AbortSignal): Promise<Round['place']> {
+async function readOwnContainerInstance(
+  host: Host,
+  signal: AbortSignal,
+): Promise<DaemonTasksRound['containerInstance']> {
   const agent = await host.ecsAgent.readAgent(signal);
   if (agent?.containerInstanceArn === undefined) throw new Unavailable('the ECS agent on this node does not answer');
   return { cluster: agent.cluster, arn: agent.containerInstanceArn };

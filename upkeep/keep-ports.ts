@@ -1,8 +1,11 @@
-/** Keeps a file for each container and each task on this node that says which host ports they have got. */
+/**
+ * Keeps a file for each container and each task on this node that says which host ports they have
+ * got.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Host } from '../core/host.ts';
-import { paths } from '../core/state.ts';
+import { paths } from '../core/state/state.ts';
 import type { Chore } from './chore.ts';
 import { writeForContainers } from './write-for-containers.ts';
 import { isPortFile, renderPortFiles } from './ports-text.ts';
@@ -20,7 +23,10 @@ export function keepPorts({ ports }: Config): Chore {
   };
 }
 
-/** `written`: what this process knows to be on the disk, so that a quiet round reads one folder and nothing else. */
+/**
+ * `written`: what this process knows to be on the disk, so that a quiet round reads one folder and
+ * nothing else.
+ */
 export async function writePorts(
   host: Pick<Host, 'ecsAgent' | 'identity' | 'machine'>,
   written: Map<string, string>,
@@ -28,7 +34,8 @@ export async function writePorts(
 ): Promise<'changed' | 'unchanged'> {
   const { ecsAgent, identity, machine } = host;
   const tasks = await ecsAgent.readTasks(signal);
-  // It has not registered yet, or is being restarted: then its containers go on, and their ports with them.
+  // It has not registered yet, or is being restarted: then its containers go on, and their ports
+  // with them.
   if (tasks === undefined) return 'unchanged';
   const wanted = new Map(renderPortFiles(tasks, identity.privateIp).map(({ name, text }) => [name, text]));
   const there = new Set(await machine.list(paths.ports));

@@ -1,6 +1,9 @@
-/** Has the configuration pulled again and again. Loads nothing of how: the agent leaves that to a child. */
+/**
+ * Has the configuration pulled again and again. Loads nothing of how: the agent leaves that to a
+ * child.
+ */
 
-import type { Config } from '../core/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Chore } from './chore.ts';
 
 /** Some pages and some objects, in bad times, and a program to start for it. */

@@ -1,4 +1,7 @@
-/** Which host ports a container got, as text that a shell can source and as JSON; and what the files are called. Pure. */
+/**
+ * Which host ports a container got, as text that a shell can source and as JSON; and what the files
+ * are called. Pure.
+ */
 
 import type { LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
 import { shortArn } from '../core/arn.ts';
@@ -54,18 +57,24 @@ function variableOf({ protocol, containerPort }: PortBinding, container = ''): s
   return `ECS_NODE_PORT_${container}${protocol.toUpperCase()}_${containerPort}`;
 }
 
-/** In a task several containers may publish the same port: there each variable names its container. */
+/**
+ * In a task several containers may publish the same port: there each variable names its container.
+ */
 function namedVariables(containers: readonly LocalContainer[]): Variable[] {
   const all = containers.flatMap(({ name, ports }) =>
     ports.map((port): Variable => [variableOf(port, `${name.replaceAll(/\W/g, '_')}_`), String(port.hostPort)]),
   );
   const counts = new Map<string, number>();
   for (const [name] of all) counts.set(name, (counts.get(name) ?? 0) + 1);
-  // `a-b` and `a_b` would be one: the JSON file has both, and here neither is better than the wrong one.
+  // `a-b` and `a_b` would be one: the JSON file has both, and here neither is better than the wrong
+  // one.
   return all.filter(([name]) => counts.get(name) === 1);
 }
 
-/** Docker binds a port for IPv4 and for IPv6, as a rule to the same number; the address that is told is an IPv4 one. */
+/**
+ * Docker binds a port for IPv4 and for IPv6, as a rule to the same number; the address that is told
+ * is an IPv4 one.
+ */
 function withoutTwins(ports: readonly PortBinding[]): PortBinding[] {
   const seen = new Map<string, PortBinding>();
   for (const port of ports) {
@@ -90,7 +99,8 @@ function renderShell(task: LocalTask, variables: readonly Variable[], privateIp:
     ['ECS_NODE_PRIVATE_IP', privateIp],
     ...variables,
   ];
-  // Ids, families, names of containers and numbers: ECS allows nothing in them that a shell would read otherwise.
+  // Ids, families, names of containers and numbers: ECS allows nothing in them that a shell would
+  // read otherwise.
   const isPlain = ([name, value]: Variable) => /^[A-Z]\w*$/.test(name) && /^[\w.:-]*$/.test(value);
   return (
     header +

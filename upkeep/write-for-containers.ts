@@ -7,8 +7,8 @@ import type { Machine } from '../core/host.ts';
 const mode = 0o644;
 
 /**
- * A container that has the folder mounted writable can put a link, a folder or a pipe in the file's place. It is replaced:
- * `writeText` refuses to write through it, and would refuse at each boot.
+ * A container that has the folder mounted writable can put a link, a folder or a pipe in the file's
+ * place. It is replaced: `writeText` refuses to write through it, and would refuse at each boot.
  */
 export async function writeForContainers(
   machine: Machine,

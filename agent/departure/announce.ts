@@ -13,5 +13,7 @@ export async function announce(departure: Departure, signal: AbortSignal): Promi
   // Announced again because another cause took over: people's executables have run.
   if (state.entered.drain !== undefined) return;
   const hooks = runHooks(host, config, 'leaving', state, departure.leftMs(), signal);
-  departure.beside.push(hooks.catch((error: unknown) => host.log.warn('hooks cut off', { error: messageOf(error) })));
+  departure.background.push(
+    hooks.catch((error: unknown) => host.log.warn('hooks cut off', { error: messageOf(error) })),
+  );
 }

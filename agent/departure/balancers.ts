@@ -1,8 +1,11 @@
-/** Takes the node out of its load balancers before its tasks stop, so that no request meets a closed port. */
+/**
+ * Takes the node out of its load balancers before its tasks stop, so that no request meets a closed
+ * port.
+ */
 
 import { Refused, messageOf } from '../../core/errors.ts';
-import { settleMs, until } from '../../core/patience.ts';
-import { ask, askOnce } from '../asking.ts';
+import { propagationMs, poll } from '../../core/retry.ts';
+import { callWithRetry, callOnce } from '../calls.ts';
 import type { Departure } from './departure.ts';
 import { isUrgent } from './order.ts';
 
@@ -12,7 +15,9 @@ interface Balancer {
   isDraining(signal: AbortSignal): Promise<boolean>;
 }
 
-/** Deregistering is one call; what AWS does not manage in this time is left to its health checks. */
+/**
+ * Deregistering is one call; what AWS does not manage in this time is left to its health checks.
+ */
 const callsMs = 60_000;
 
 /** Connections drain for minutes: asking more often only costs calls. */
@@ -23,7 +28,7 @@ export function hasBalancers({ config: { leave } }: Pick<Departure, 'config'>): 
 }
 
 /** Waits for the connections unless time is short, in which case they drain beside the tasks. */
-export async function leaveBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
+export async function deregisterFromBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
   const balancers = balancersOf(departure);
   if (balancers.length === 0) return;
   const gone = await Promise.all(balancers.map((balancer) => deregister(departure, balancer, signal)));
@@ -51,7 +56,7 @@ function balancersOf({ host: { cloud }, config: { leave } }: Departure): Balance
 async function deregister(departure: Departure, balancer: Balancer, signal: AbortSignal): Promise<boolean> {
   try {
     const ms = Math.min(callsMs, Math.max(departure.leftMs(), 5_000));
-    await ask(departure.host, ms, signal, (inner) => balancer.deregister(inner));
+    await callWithRetry(departure.host, ms, signal, (callSignal) => balancer.deregister(callSignal));
     departure.host.log.info('deregistered from load balancer', { balancer: balancer.name });
     return true;
   } catch (error) {
@@ -65,10 +70,10 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
   const { host, config } = departure;
   const withinMs = Math.min(config.leave.deregistrationSeconds * 1000, departure.leftMs());
   const pending = new Set(balancers);
-  const look = async (inner: AbortSignal): Promise<true | undefined> => {
+  const read = async (callSignal: AbortSignal): Promise<true | undefined> => {
     for (const balancer of pending) {
       try {
-        const draining = await askOnce(host, inner, (deeper) => balancer.isDraining(deeper));
+        const draining = await callOnce(host, callSignal, (innerSignal) => balancer.isDraining(innerSignal));
         if (!draining) pending.delete(balancer);
       } catch (error) {
         // Whoever may not look waits for as long as it could take.
@@ -80,10 +85,10 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
   };
   if (pending.size === 0 || withinMs === 0) return;
   // Right after deregistration a target may still be called healthy, which is not draining either.
-  await host.clock.sleep(Math.min(settleMs, withinMs), signal);
+  await host.clock.sleep(Math.min(propagationMs, withinMs), signal);
   try {
-    const restMs = Math.max(0, withinMs - settleMs);
-    await until('connection draining', look, { clock: host.clock, signal, withinMs: restMs, everyMs });
+    const restMs = Math.max(0, withinMs - propagationMs);
+    await poll('connection draining', read, { clock: host.clock, signal, withinMs: restMs, everyMs });
   } catch (error) {
     signal.throwIfAborted();
     await departure.trouble('waiting for connections', error);

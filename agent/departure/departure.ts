@@ -1,15 +1,15 @@
 /** A departure in memory: its state on disk, its time, and what its phases have in common. */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { within } from '../../core/patience.ts';
-import { parseState, paths, renderState, type DepartureState, type Registered } from '../../core/state.ts';
-import { isDepartureState } from '../../core/state-shape.ts';
+import { withTimeout } from '../../core/retry.ts';
+import { parseState, paths, renderState, type DepartureState, type Registered } from '../../core/state/state.ts';
+import { isDepartureState } from '../../core/state/state-shape.ts';
 import { withTrouble } from './order.ts';
 
 /** What is composed in, since a departure knows no registrar. */
-export interface Deeds {
+export interface DepartureEffects {
   /** Takes the node out of the registrar that it is registered with. Idempotent. */
   deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void>;
   /** Told of every change, for `ecs-node status`. */
@@ -19,7 +19,7 @@ export interface Deeds {
 export interface Departure {
   host: Host;
   config: Config;
-  deeds: Deeds;
+  effects: DepartureEffects;
   state: DepartureState;
   /** Milliseconds until everything must be done; never negative. */
   leftMs(): number;
@@ -30,10 +30,13 @@ export interface Departure {
   /** What went wrong without stopping the departure. */
   trouble(what: string, error: unknown): Promise<void>;
   /** What runs beside the phases; awaited before the registrar is left. */
-  beside: Promise<void>[];
+  background: Promise<void>[];
 }
 
-/** A disk that takes longer than this for a kilobyte must not hold back a departure that it may be the cause of. */
+/**
+ * A disk that takes longer than this for a kilobyte must not hold back a departure that it may be
+ * the cause of.
+ */
 const writeMs = 2_000;
 
 export async function readDeparture(host: Host): Promise<DepartureState | undefined> {
@@ -41,10 +44,13 @@ export async function readDeparture(host: Host): Promise<DepartureState | undefi
   return parseState<DepartureState>(text, host.identity.instanceId, isDepartureState);
 }
 
-/** The disk may be full or broken, which is no reason to stay: what cannot be written (false) is only logged. */
+/**
+ * The disk may be full or broken, which is no reason to stay: what cannot be written (false) is
+ * only logged.
+ */
 export async function writeDeparture(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
   try {
-    await within(writeMs, () => host.machine.writeText(paths.departure, renderState(state)), host.clock, signal);
+    await withTimeout(writeMs, () => host.machine.writeText(paths.departure, renderState(state)), host.clock, signal);
     return true;
   } catch (error) {
     signal.throwIfAborted();
@@ -56,7 +62,7 @@ export async function writeDeparture(host: Host, state: DepartureState, signal: 
 /** A full disk takes no new word, but forgets. */
 export async function forgetDeparture(host: Host, signal: AbortSignal): Promise<void> {
   try {
-    await within(writeMs, () => host.machine.remove(paths.departure), host.clock, signal);
+    await withTimeout(writeMs, () => host.machine.remove(paths.departure), host.clock, signal);
   } catch (error) {
     signal.throwIfAborted();
     host.log.error('departure not removed', { error: messageOf(error) });
@@ -66,7 +72,7 @@ export async function forgetDeparture(host: Host, signal: AbortSignal): Promise<
 export function openDeparture(
   host: Host,
   config: Config,
-  deeds: Deeds,
+  effects: DepartureEffects,
   state: DepartureState,
   signal: AbortSignal,
 ): Departure {
@@ -75,9 +81,9 @@ export function openDeparture(
   const departure: Departure = {
     host,
     config,
-    deeds,
+    effects,
     state,
-    beside: [],
+    background: [],
     leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
     limit(ms) {
       const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
@@ -85,7 +91,7 @@ export function openDeparture(
     },
     async note(change) {
       departure.state = { ...departure.state, ...change };
-      deeds.onChange?.(departure.state);
+      effects.onChange?.(departure.state);
       await writeDeparture(host, departure.state, signal);
     },
     async trouble(what, error) {

@@ -2,32 +2,37 @@
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Membership } from '../../core/host.ts';
-import { until } from '../../core/patience.ts';
-import { askOnce } from '../asking.ts';
-import { completeHook } from '../completion.ts';
+import { poll } from '../../core/retry.ts';
+import { callOnce } from '../calls.ts';
+import { completeHook } from '../joining/complete-hook.ts';
 import type { Departure } from './departure.ts';
-import { farewell } from './farewell.ts';
+import { reportDeparture } from './report-departure.ts';
 
-/** As users report, "No active Lifecycle Action" may be said for seconds after the hook has begun. */
+/**
+ * As users report, "No active Lifecycle Action" may be said for seconds after the hook has begun.
+ */
 const everyMs = 5_000;
 
 /** Auto Scaling begins within seconds; a group busy with another activity may need minutes. */
 const patienceMs = 900_000;
 
-/** Metadata runs ahead of the group: before anything that ACTIVE would not undo, the group itself has to say so. */
+/**
+ * Metadata runs ahead of the group: before anything that ACTIVE would not undo, the group itself
+ * has to say so.
+ */
 export async function confirmScaleIn(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
   if (state.cause !== 'scale-in') return;
-  const look = async (inner: AbortSignal): Promise<true | undefined> => {
-    const membership = await askOnce(host, inner, (deeper) => host.cloud.readMembership(deeper));
+  const read = async (callSignal: AbortSignal): Promise<true | undefined> => {
+    const membership = await callOnce(host, callSignal, (innerSignal) => host.cloud.readMembership(innerSignal));
     return membership === undefined || isLeavingGroup(membership) ? true : undefined;
   };
   const withinMs = Math.max(departure.leftMs(), 60_000);
-  await until("Auto Scaling's confirmation", look, { clock: host.clock, signal, withinMs, everyMs });
+  await poll("Auto Scaling's confirmation", read, { clock: host.clock, signal, withinMs, everyMs });
 }
 
 /** Whether its group ends it, from service or from a warm pool. */
-export function isEnding({ lifecycleState }: Membership): boolean {
+export function isTerminating({ lifecycleState }: Membership): boolean {
   return /^(Warmed:)?Terminat/.test(lifecycleState);
 }
 
@@ -35,13 +40,13 @@ function isLeavingGroup({ lifecycleState }: Membership): boolean {
   return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
 }
 
-export async function leaveGroup(departure: Departure, signal: AbortSignal): Promise<void> {
+export async function completeTerminateHook(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
-  await farewell(departure, signal);
+  await reportDeparture(departure, signal);
   const withinMs = Math.max(departure.leftMs(), patienceMs);
-  const step = (inner: AbortSignal) => completeIfAsked(departure, inner);
+  const step = (callSignal: AbortSignal) => completeIfAsked(departure, callSignal);
   try {
-    const how = await until('the end of the hook', step, { clock: host.clock, signal, withinMs, everyMs });
+    const how = await poll('the end of the hook', step, { clock: host.clock, signal, withinMs, everyMs });
     host.log.info('group left', { how, cause: state.cause });
   } catch (error) {
     // Told to stop: all is done but this, and without it the group waits until the hook times out.
@@ -53,13 +58,15 @@ export async function leaveGroup(departure: Departure, signal: AbortSignal): Pro
 /** What it came to, or undefined when it is not over. */
 async function completeIfAsked(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
   const { host, config, state } = departure;
-  const membership = await askOnce(host, signal, (inner) => host.cloud.readMembership(inner)).catch(unlessRefused);
+  const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
+    unlessRefused,
+  );
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
   if (!isLeavingGroup(membership)) return undefined;
   // One that was told to end neither enters a pool nor stays in it: that is what was before.
-  if (state.ending === 'terminate' && !isEnding(membership)) return undefined;
+  if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;
   if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
   // A node on its way into the pool is held by the launch hook.
   const enters = lifecycleState === 'Warmed:Pending:Wait';

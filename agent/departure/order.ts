@@ -1,8 +1,11 @@
-/** Pure: which of several orders to leave counts, and what a new one changes in a departure under way. */
+/**
+ * Pure: which of several orders to leave counts, and what a new one changes in a departure under
+ * way.
+ */
 
-import type { Config } from '../../core/config.ts';
-import { causes, phases, type DepartureState, type Phase } from '../../core/state.ts';
-import type { Order, Watcher } from '../watcher.ts';
+import type { Config } from '../../config/config.ts';
+import { causes, phases, type DepartureState, type Phase } from '../../core/state/state.ts';
+import type { Order, Watcher } from '../watching/watcher.ts';
 
 /** What others have decided outranks what we have; being gone outranks staying. */
 const strength = { remain: 0, terminate: 1, await: 2 };
@@ -90,7 +93,8 @@ export function merge(state: DepartureState, order: Order): DepartureState {
     ...(order.undoAfterMs !== undefined && { undoAt: state.startedAt + order.undoAfterMs }),
     ...(order.returns && { returns: true as const }),
     troubles: withTrouble(state.troubles, `${order.cause} took over from ${state.cause} (${state.reason})`),
-    // What is still to be done depends on how it ends: the phases are gone through again, done deeds change nothing.
+    // What is still to be done depends on how it ends: the phases are gone through again, done
+    // deeds change nothing.
     phase: state.ending === order.ending ? state.phase : 'announce',
   };
 }
@@ -111,7 +115,9 @@ export function withTrouble(troubles: string[], trouble: string): string[] {
 /** So much time is needed for more than doing everything at once. */
 const unhurriedMs = 60_000;
 
-/** Little time is left by a deadline that does not move: everything at once, and as much as goes. */
+/**
+ * Little time is left by a deadline that does not move: everything at once, and as much as goes.
+ */
 export function isUrgent(state: DepartureState, config: Config, leftMs: number): boolean {
   if (state.cause === 'spot') return true;
   return state.hardDeadline === true && leftMs < config.leave.deregistrationSeconds * 1000 + unhurriedMs;

@@ -2,19 +2,22 @@
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Cloud, Membership } from '../../core/host.ts';
-import { ask, askOnce } from '../asking.ts';
-import { completeHook } from '../completion.ts';
+import { callWithRetry, callOnce } from '../calls.ts';
+import { completeHook } from '../joining/complete-hook.ts';
 import type { Departure } from './departure.ts';
-import { farewell } from './farewell.ts';
-import { drainLatecomer } from './latecomer.ts';
+import { reportDeparture } from './report-departure.ts';
+import { drainLateRegistration } from './late-registration.ts';
 
-interface Way {
+interface TerminationMethod {
   name: string;
   /** True when the machine will end by it. */
-  take(signal: AbortSignal): Promise<boolean>;
+  run(signal: AbortSignal): Promise<boolean>;
 }
 
-/** A group that is busy with another activity says so for minutes; a service in trouble recovers in them. */
+/**
+ * A group that is busy with another activity says so for minutes; a service in trouble recovers in
+ * them.
+ */
 const groupMs = 300_000;
 const callsMs = 120_000;
 
@@ -27,25 +30,28 @@ const roundMs = 60_000;
 /** Throws Refused when this state belongs to another machine. */
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host } = departure;
-  await farewell(departure, signal);
+  await reportDeparture(departure, signal);
   for (;;) {
     await confirmIdentity(departure, signal);
-    const membership = await knowMembership(departure, signal);
+    const membership = await waitForMembership(departure, signal);
     if (isTerminating(membership)) return;
     await clearProtection(departure, signal);
-    for (const way of waysOut(departure, membership)) {
-      if (await tryWay(departure, way, signal)) return;
+    for (const method of terminationMethods(departure, membership)) {
+      if (await tryMethod(departure, method, signal)) return;
     }
     await host.clock.sleep(roundMs, signal);
-    await drainLatecomer(departure, signal);
+    await drainLateRegistration(departure, signal);
   }
 }
 
-/** A disk that was moved or copied carries this state into another machine, which must not die of it. */
+/**
+ * A disk that was moved or copied carries this state into another machine, which must not die of
+ * it.
+ */
 async function confirmIdentity(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
-  const { instanceId } = await untilAnswered(departure, 'identity', signal, (inner) =>
-    host.metadata.readIdentity(inner),
+  const { instanceId } = await retryUntilAnswered(departure, 'identity', signal, (callSignal) =>
+    host.metadata.readIdentity(callSignal),
   );
   if (instanceId !== state.instanceId || instanceId !== host.identity.instanceId) {
     throw new Refused(`the departure is of ${state.instanceId}, this machine is ${instanceId}: it stays`);
@@ -53,11 +59,14 @@ async function confirmIdentity(departure: Departure, signal: AbortSignal): Promi
 }
 
 /** `refused`: this role may not ask. Waits for as long as AWS does not answer. */
-async function knowMembership(departure: Departure, signal: AbortSignal): Promise<Membership | undefined | 'refused'> {
+async function waitForMembership(
+  departure: Departure,
+  signal: AbortSignal,
+): Promise<Membership | undefined | 'refused'> {
   const { host } = departure;
-  return untilAnswered(departure, 'membership', signal, async (inner) => {
+  return retryUntilAnswered(departure, 'membership', signal, async (callSignal) => {
     try {
-      return await host.cloud.readMembership(inner);
+      return await host.cloud.readMembership(callSignal);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       await departure.trouble('asking for the Auto Scaling group', error);
@@ -66,7 +75,7 @@ async function knowMembership(departure: Departure, signal: AbortSignal): Promis
   });
 }
 
-async function untilAnswered<T>(
+async function retryUntilAnswered<T>(
   departure: Departure,
   what: string,
   signal: AbortSignal,
@@ -74,7 +83,7 @@ async function untilAnswered<T>(
 ): Promise<T> {
   for (;;) {
     try {
-      return await ask(departure.host, callsMs, signal, call);
+      return await callWithRetry(departure.host, callsMs, signal, call);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof Unavailable)) throw error;
@@ -96,9 +105,9 @@ async function clearProtection({ host, config }: Departure, signal: AbortSignal)
   if (config.terminationProtection === 'keep' || host.identity.purchase === 'spot') return;
   try {
     for (let tries = 1; ; tries++) {
-      if (!(await askOnce(host, signal, (inner) => host.cloud.readTerminationProtection(inner)))) return;
+      if (!(await callOnce(host, signal, (callSignal) => host.cloud.readTerminationProtection(callSignal)))) return;
       if (tries === protectionTries) throw new Unavailable('it does not stay off');
-      await askOnce(host, signal, (inner) => host.cloud.clearTerminationProtection(inner));
+      await callOnce(host, signal, (callSignal) => host.cloud.clearTerminationProtection(callSignal));
       if (tries > 1) await host.clock.sleep(protectionMs, signal);
     }
   } catch (error) {
@@ -108,12 +117,12 @@ async function clearProtection({ host, config }: Departure, signal: AbortSignal)
 }
 
 /** From the most orderly to the last resort. */
-function waysOut(departure: Departure, membership: Membership | undefined | 'refused'): Way[] {
+function terminationMethods(departure: Departure, membership: Membership | undefined | 'refused'): TerminationMethod[] {
   const { host, config } = departure;
   const { cloud, machine } = host;
-  const bounded = (name: string, ms: number, call: (signal: AbortSignal) => Promise<void>): Way => ({
+  const bounded = (name: string, ms: number, call: (signal: AbortSignal) => Promise<void>): TerminationMethod => ({
     name,
-    take: (signal) => ask(host, ms, signal, call).then(() => true),
+    run: (signal) => callWithRetry(host, ms, signal, call).then(() => true),
   });
   const alone = [
     bounded('TerminateInstances', callsMs, (signal) => cloud.terminateSelf(signal)),
@@ -122,14 +131,14 @@ function waysOut(departure: Departure, membership: Membership | undefined | 'ref
   if (membership === undefined) return alone;
   const { launchHook } = config.autoScaling;
   const launching = typeof membership === 'object' && membership.lifecycleState === 'Pending:Wait';
-  const first: Way[] =
+  const first: TerminationMethod[] =
     launching && launchHook !== undefined
-      ? [{ name: 'ABANDON', take: (signal) => abandon(departure, membership.group, launchHook, signal) }]
+      ? [{ name: 'ABANDON', run: (signal) => abandon(departure, membership.group, launchHook, signal) }]
       : [];
   return [
     ...first,
-    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => endInGroup(cloud, signal)),
-    { name: 'SetInstanceHealth', take: (signal) => reportUnhealthy(departure, signal) },
+    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => terminateInGroup(cloud, signal)),
+    { name: 'SetInstanceHealth', run: (signal) => reportUnhealthy(departure, signal) },
     ...alone,
   ];
 }
@@ -137,11 +146,14 @@ function waysOut(departure: Departure, membership: Membership | undefined | 'ref
 /** Heard twice, it is the second time that is answered: there is no action any more. */
 async function abandon(departure: Departure, group: string, hook: string, signal: AbortSignal): Promise<boolean> {
   if (await completeHook(departure.host, group, hook, 'ABANDON')) return true;
-  return isTerminating(await knowMembership(departure, signal));
+  return isTerminating(await waitForMembership(departure, signal));
 }
 
-/** A group that has begun with this very instance says that it is busy, as it does when it is busy with others. */
-async function endInGroup(cloud: Cloud, signal: AbortSignal): Promise<void> {
+/**
+ * A group that has begun with this very instance says that it is busy, as it does when it is busy
+ * with others.
+ */
+async function terminateInGroup(cloud: Cloud, signal: AbortSignal): Promise<void> {
   try {
     await cloud.terminateInGroup(signal);
   } catch (error) {
@@ -153,25 +165,25 @@ async function endInGroup(cloud: Cloud, signal: AbortSignal): Promise<void> {
 
 async function reportUnhealthy(departure: Departure, signal: AbortSignal): Promise<boolean> {
   const { host } = departure;
-  await ask(host, callsMs, signal, (inner) => host.cloud.reportUnhealthy(inner));
+  await callWithRetry(host, callsMs, signal, (callSignal) => host.cloud.reportUnhealthy(callSignal));
   const end = host.clock.uptime() + replacedMs;
   while (host.clock.uptime() < end) {
     await host.clock.sleep(10_000, signal);
     // A warm pool may let it go meanwhile, and ECS place tasks on it.
-    await drainLatecomer(departure, signal);
-    if (isTerminating(await knowMembership(departure, signal))) return true;
+    await drainLateRegistration(departure, signal);
+    if (isTerminating(await waitForMembership(departure, signal))) return true;
   }
   return false;
 }
 
-async function tryWay(departure: Departure, way: Way, signal: AbortSignal): Promise<boolean> {
+async function tryMethod(departure: Departure, method: TerminationMethod, signal: AbortSignal): Promise<boolean> {
   try {
-    const taken = await way.take(signal);
-    departure.host.log.warn('terminating', { by: way.name, taken });
-    return taken;
+    const accepted = await method.run(signal);
+    departure.host.log.warn('terminating', { by: method.name, taken: accepted });
+    return accepted;
   } catch (error) {
     signal.throwIfAborted();
-    await departure.trouble(way.name, error);
+    await departure.trouble(method.name, error);
     return false;
   }
 }

@@ -1,8 +1,8 @@
 /** Brings a node back that was leaving, as long as nothing irrevocable has been done. */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
-import { findPlace, resumePlacement } from '../container-instance.ts';
+import { findContainerInstance, resumePlacement } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { isRevocable, withTrouble } from './order.ts';
@@ -10,7 +10,7 @@ import { isRevocable, withTrouble } from './order.ts';
 /** The caller comes again when AWS needs longer. */
 const patienceMs = 60_000;
 
-export interface Undoing {
+export interface UndoOptions {
   why: string;
   /** Something else keeps it out of service. */
   keepDraining: boolean;
@@ -18,11 +18,14 @@ export interface Undoing {
   eventGone: boolean;
 }
 
-/** ACTIVE again, unless something else keeps the node out of service. Throws when ECS could not be told; false when it is too late. */
+/**
+ * ACTIVE again, unless something else keeps the node out of service. Throws when ECS could not be
+ * told; false when it is too late.
+ */
 export async function undoDeparture(
   host: Host,
   config: Config,
-  { why, keepDraining, eventGone }: Undoing,
+  { why, keepDraining, eventGone }: UndoOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
   const state = await readDeparture(host);
@@ -31,8 +34,8 @@ export async function undoDeparture(
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });
     return false;
   }
-  const place = keepDraining ? undefined : await findPlace(host, config, patienceMs, signal);
-  if (place !== undefined) await resumePlacement(host, place, patienceMs, signal);
+  const containerInstance = keepDraining ? undefined : await findContainerInstance(host, config, patienceMs, signal);
+  if (containerInstance !== undefined) await resumePlacement(host, containerInstance, patienceMs, signal);
   const balancersLeft = state.entered.balancers !== undefined && hasBalancers({ config });
   if (balancersLeft) host.log.error('not in its load balancers any more: register it again', { why });
   const trouble = 'deregistered from its load balancers, which the undoing does not change';
@@ -49,7 +52,7 @@ export async function undoDeparture(
   );
   // Otherwise the next agent would go on with it.
   if (!isKept) await forgetDeparture(host, signal);
-  host.log.info('stays', { cause: state.cause, why, active: place !== undefined });
+  host.log.info('stays', { cause: state.cause, why, active: containerInstance !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;
 }

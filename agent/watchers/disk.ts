@@ -1,22 +1,24 @@
-/** Is a file system full? Stops new tasks, removes unused images, and leaves when that did not help. */
+/**
+ * Is a file system full? Stops new tasks, removes unused images, and leaves when that did not help.
+ */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { DiskMeasurement, DiskUse } from '../../core/host.ts';
-import { leaveQueue } from '../brake.ts';
-import { findPlace, resumePlacement, stopPlacement } from '../container-instance.ts';
+import { removeFromQueue } from '../leave-queue/leave-queue.ts';
+import { findContainerInstance, resumePlacement, stopPlacement } from '../container-instance.ts';
 import { openWatchedPaths, renderUnmeasured, uniqueDisks } from '../docker-root.ts';
 import { freeDisk } from '../free-disk.ts';
 import { isClear, usedInodesPercent, usedPercent, wholePercent } from '../fullness.ts';
-import { openStand } from '../stand.ts';
-import type { Finding, Watcher } from '../watcher.ts';
-import type { Sighting } from '../sighting.ts';
+import { openQueuePosition } from '../leave-queue/queue-position.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
+import type { KnownFacts } from '../known-facts.ts';
 
 /** Looking up the container instance takes a call or two, and the next check comes in a minute. */
-const placeMs = 20_000;
+const lookupMs = 20_000;
 
 /** With `disk.leave` off the node stays out of service and goes on removing images for ever. */
-const forEver = Number.MAX_SAFE_INTEGER;
+const noTimeoutMs = Number.MAX_SAFE_INTEGER;
 
 export function judgeDisks(
   disks: readonly DiskUse[],
@@ -38,7 +40,7 @@ export function judgeDisks(
     reason: `disk full: ${worst.map(({ what, percent }) => `${what} ${percent} %`).join(', ')}`,
     patienceMs: 0,
     checks: disk.checks,
-    treatments: disk.leave ? 1 : forEver,
+    treatments: disk.leave ? 1 : noTimeoutMs,
     thenLeave: disk.leave,
     ...(full.length === 0 && { mild: true as const }),
     facts,
@@ -56,9 +58,9 @@ function renderUse(use: DiskUse): object {
   };
 }
 
-export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
+export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const { checkSeconds, maxLeavingPercent } = config.disk;
-  const stand = openStand('disk', maxLeavingPercent, sighting);
+  const queuePosition = openQueuePosition('disk', maxLeavingPercent, knownFacts);
   const watched = openWatchedPaths(config);
   // Only for the journal: what gave no answer at the last check.
   let told = '';
@@ -69,7 +71,8 @@ export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
     everyMs: checkSeconds * 1000,
     // Docker's root takes 5 s at most, a file system that hangs 20 s.
     deadlineMs: 30_000,
-    // Before the node has joined there is no leave queue: a bad image would take its whole group with it.
+    // Before the node has joined there is no leave queue: a bad image would take its whole group
+    // with it.
     afterJoin: true,
     drains: true,
 
@@ -81,7 +84,8 @@ export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
       told = trouble;
       remember(full, uses, config);
       const finding = judgeDisks(uniqueDisks(uses), config, unmeasured);
-      // "Well" would bring a drained node back. What was full, or matters on every node, must be seen to be well.
+      // "Well" would bring a drained node back. What was full, or matters on every node, must be
+      // seen to be well.
       const { docker, images } = await watched.readRoots(host, signal);
       const essential = new Set(['/', docker, images, ...full]);
       const missing = unmeasured.filter(({ path }) => essential.has(path));
@@ -91,10 +95,11 @@ export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
 
     async treat(host, attempt, signal) {
       try {
-        const place = await findPlace(host, config, placeMs, signal);
-        if (place === undefined) throw new Unavailable('ECS does not know this node, so nothing can be drained');
-        const go = attempt > 1 || (await stand.mayGo(host, place, signal));
-        if (go) await stopPlacement(host, place, placeMs, signal);
+        const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
+        if (containerInstance === undefined)
+          throw new Unavailable('ECS does not know this node, so nothing can be drained');
+        const go = attempt > 1 || (await queuePosition.mayLeave(host, containerInstance, signal));
+        if (go) await stopPlacement(host, containerInstance, lookupMs, signal);
         return go ? 'done' : 'wait';
       } finally {
         // A node that waits for its turn, or for AWS, can still remove images.
@@ -103,12 +108,13 @@ export function watchDisk(config: Config, sighting: Sighting = {}): Watcher {
     },
 
     async recover(host, signal) {
-      const place = await findPlace(host, config, placeMs, signal);
-      // Only the queue tells, also after a reboot, that this program stopped placement, and not a person.
-      if (place === undefined) return;
-      if (!(await stand.isQueued(host, place, signal))) return;
-      await resumePlacement(host, place, placeMs, signal);
-      await leaveQueue(host, place, 'disk', signal);
+      const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
+      // Only the queue tells, also after a reboot, that this program stopped placement, and not a
+      // person.
+      if (containerInstance === undefined) return;
+      if (!(await queuePosition.isQueued(host, containerInstance, signal))) return;
+      await resumePlacement(host, containerInstance, lookupMs, signal);
+      await removeFromQueue(host, containerInstance, 'disk', signal);
       host.log.info('disk freed, ACTIVE again');
     },
   };

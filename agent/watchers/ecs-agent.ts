@@ -1,21 +1,26 @@
-/** Is the ECS agent alive and connected? Restarts it, and gives the node up when that did not help. */
+/**
+ * Is the ECS agent alive and connected? Restarts it, and gives the node up when that did not help.
+ */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { askOnce } from '../asking.ts';
-import { leaveQueue } from '../brake.ts';
-import { findPlace, readLocalAgent } from '../container-instance.ts';
-import { openPace } from '../pace.ts';
-import { openStand } from '../stand.ts';
-import type { Finding, Watcher } from '../watcher.ts';
-import type { Sighting } from '../sighting.ts';
+import { callOnce } from '../calls.ts';
+import { removeFromQueue } from '../leave-queue/leave-queue.ts';
+import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
+import { openBackoff } from '../watching/backoff.ts';
+import { openQueuePosition } from '../leave-queue/queue-position.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
+import type { KnownFacts } from '../known-facts.ts';
 
-/** How often ECS is asked although the agent on this machine answers: agents have looked healthy while disconnected. */
+/**
+ * How often ECS is asked although the agent on this machine answers: agents have looked healthy
+ * while disconnected.
+ */
 const crossCheckMs = 600_000;
 
 /** Fewer than this many disconnected nodes are no outage, however small the cluster is. */
-const fewest = 2;
+const minNodes = 2;
 
 interface Answer {
   at: number;
@@ -23,12 +28,12 @@ interface Answer {
   arn: string | undefined;
 }
 
-export function watchEcsAgent(config: Config, sighting: Sighting = {}): Watcher {
+export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const { action, pollSeconds, patienceSeconds, restarts, maxDisconnectedPercent } = config.ecsAgent;
   // Only spares calls: what ECS said last. What follows from it is the judge's business.
   let asked: Answer | undefined;
-  const crossCheck = openPace();
-  const stand = openStand('ecs-agent', config.disk.maxLeavingPercent, sighting);
+  const crossCheck = openBackoff();
+  const queuePosition = openQueuePosition('ecs-agent', config.disk.maxLeavingPercent, knownFacts);
 
   const ailing = (reason: string): Finding => ({
     kind: 'ailing',
@@ -50,13 +55,13 @@ export function watchEcsAgent(config: Config, sighting: Sighting = {}): Watcher 
       const local = await readLocalAgent(host, signal);
       const arn = local?.containerInstanceArn;
       const now = host.clock.uptime();
-      asked = newer(asked, sighting);
+      asked = newer(asked, knownFacts);
       const recent = asked !== undefined && asked.connected && now - asked.at < crossCheckMs;
       if (arn !== undefined && recent) return { kind: 'well' };
       // A second opinion: the introspection port may be closed on a node that works.
       const ask = () =>
-        askOnce(host, signal, (inner) =>
-          host.cloud.readContainerInstance(local?.cluster ?? config.cluster, arn ?? asked?.arn, inner),
+        callOnce(host, signal, (callSignal) =>
+          host.cloud.readContainerInstance(local?.cluster ?? config.cluster, arn ?? asked?.arn, callSignal),
         );
       // An agent that is silent, or was disconnected, is asked about each time.
       const isAiling = arn === undefined || asked?.connected === false;
@@ -70,40 +75,44 @@ export function watchEcsAgent(config: Config, sighting: Sighting = {}): Watcher 
     },
 
     async treat(host, _attempt, signal) {
-      await refuseOutage(host, config.cluster, maxDisconnectedPercent, signal);
+      await refuseDuringOutage(host, config.cluster, maxDisconnectedPercent, signal);
       await host.machine.restartUnit('ecs.service', signal);
       return 'done';
     },
 
     async mayLeave(host, signal) {
-      await refuseOutage(host, config.cluster, maxDisconnectedPercent, signal);
-      const place = await findPlace(host, config, 20_000, signal);
-      // A node that ECS has forgotten stands in nobody's queue; it is no capacity to be saved either.
-      if (place === undefined) return 'go';
-      return (await stand.mayGo(host, place, signal)) ? 'go' : 'wait';
+      await refuseDuringOutage(host, config.cluster, maxDisconnectedPercent, signal);
+      const containerInstance = await findContainerInstance(host, config, 20_000, signal);
+      // A node that ECS has forgotten stands in nobody's queue; it is no capacity to be saved
+      // either.
+      if (containerInstance === undefined) return 'go';
+      return (await queuePosition.mayLeave(host, containerInstance, signal)) ? 'go' : 'wait';
     },
 
     async recover(host, signal) {
-      const place = await findPlace(host, config, 20_000, signal);
-      if (place === undefined) return;
-      if (!(await stand.isQueued(host, place, signal))) return;
-      await leaveQueue(host, place, 'ecs-agent', signal);
+      const containerInstance = await findContainerInstance(host, config, 20_000, signal);
+      if (containerInstance === undefined) return;
+      if (!(await queuePosition.isQueued(host, containerInstance, signal))) return;
+      await removeFromQueue(host, containerInstance, 'ecs-agent', signal);
     },
   };
 }
 
 /** Joining asks the same. */
-function newer(asked: Answer | undefined, { seen }: Sighting): Answer | undefined {
-  if (seen === undefined || (asked !== undefined && seen.at <= asked.at)) return asked;
-  return { at: seen.at, connected: seen.instance.agentConnected, arn: seen.instance.arn };
+function newer(asked: Answer | undefined, { lastSeen }: KnownFacts): Answer | undefined {
+  if (lastSeen === undefined || (asked !== undefined && lastSeen.at <= asked.at)) return asked;
+  return { at: lastSeen.at, connected: lastSeen.instance.agentConnected, arn: lastSeen.instance.arn };
 }
 
-/** When much of the cluster is disconnected the fault is not this node's: throws, so that nothing is done. */
-async function refuseOutage(host: Host, cluster: string, maxPercent: number, signal: AbortSignal): Promise<void> {
-  const { registered, disconnected } = await askOnce(host, signal, (inner) =>
-    host.cloud.readClusterHealth(cluster, inner),
+/**
+ * When much of the cluster is disconnected the fault is not this node's: throws, so that nothing is
+ * done.
+ */
+async function refuseDuringOutage(host: Host, cluster: string, maxPercent: number, signal: AbortSignal): Promise<void> {
+  const { registered, disconnected } = await callOnce(host, signal, (callSignal) =>
+    host.cloud.readClusterHealth(cluster, callSignal),
   );
-  if (disconnected >= fewest && disconnected > (maxPercent / 100) * registered) {
+  if (disconnected >= minNodes && disconnected > (maxPercent / 100) * registered) {
     throw new Unavailable(`${disconnected} of ${registered} nodes are disconnected: the fault is not this node's`);
   }
 }

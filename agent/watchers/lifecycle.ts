@@ -1,14 +1,15 @@
 /** What has Auto Scaling in mind for this instance? */
 
-import type { Config } from '../../core/config.ts';
-import type { Finding, Watcher } from '../watcher.ts';
+import type { Config } from '../../config/config.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /** A target that is InService again for this long, and not for one odd answer, was taken back. */
 const takenBackAfterMs = 10_000;
 
 /**
- * The target state runs ahead of the group's own: placement is stopped at once, since that can be undone, and the departure
- * confirms with Auto Scaling before it does anything else (departure/hook.ts).
+ * The target state runs ahead of the group's own: placement is stopped at once, since that can be
+ * undone, and the departure confirms with Auto Scaling before it does anything else
+ * (departure/hook.ts).
  */
 export function judgeTarget(target: string | undefined, joined: boolean): Finding {
   const key = `target:${target}`;

@@ -1,8 +1,8 @@
 /** Has EC2 scheduled an event for this instance? */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { MaintenanceEvent } from '../../core/host.ts';
-import type { Finding, Watcher } from '../watcher.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /** The hardware is failing: waiting for the date only adds risk. */
 const atOnce = ['instance-retirement', 'instance-stop'];

@@ -1,13 +1,13 @@
 /** Has a person asked this node to leave, or to stay? */
 
-import type { Request } from '../../core/state.ts';
-import { readRequest, removeRequest } from '../request.ts';
-import type { Finding, Watcher } from '../watcher.ts';
+import type { OperatorRequest } from '../../core/state/state.ts';
+import { readRequest, removeRequest } from '../departure/request.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /** A person who waits notices no difference to at once, and nobody else writes this file. */
 const everyMs = 2_000;
 
-export function judgeRequest(request: Request | undefined): Finding {
+export function judgeRequest(request: OperatorRequest | undefined): Finding {
   if (request === undefined) return { kind: 'well' };
   const { action, id, reason, terminate } = request;
   if (action === 'stay') return { kind: 'revoked', reason };

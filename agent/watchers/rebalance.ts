@@ -1,7 +1,10 @@
-/** Does EC2 recommend to move away from this spot instance? It may, or may not, be interrupted later. */
+/**
+ * Does EC2 recommend to move away from this spot instance? It may, or may not, be interrupted
+ * later.
+ */
 
-import type { Config } from '../../core/config.ts';
-import type { Finding, Watcher } from '../watcher.ts';
+import type { Config } from '../../config/config.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
 
 export function judgeRebalance(notice: string | undefined, { rebalance }: Pick<Config, 'rebalance'>): Finding {
   if (notice === undefined) return { kind: 'well' };

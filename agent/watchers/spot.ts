@@ -1,10 +1,13 @@
 /** Is EC2 about to take this spot instance back? */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { SpotNotice } from '../../core/host.ts';
-import type { Finding, Watcher } from '../watcher.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
 
-/** A notice that is gone for this long while the node still runs is over: it was stopped or hibernated and has come back. */
+/**
+ * A notice that is gone for this long while the node still runs is over: it was stopped or
+ * hibernated and has come back.
+ */
 const overAfterMs = 180_000;
 
 export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config, 'spot'>): Finding {

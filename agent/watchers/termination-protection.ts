@@ -1,8 +1,11 @@
-/** Has somebody (OpsWorks does it late) turned termination protection on, which keeps Auto Scaling from replacing the node? */
+/**
+ * Has somebody (OpsWorks does it late) turned termination protection on, which keeps Auto Scaling
+ * from replacing the node?
+ */
 
-import type { Config } from '../../core/config.ts';
-import { askOnce } from '../asking.ts';
-import type { Watcher } from '../watcher.ts';
+import type { Config } from '../../config/config.ts';
+import { callOnce } from '../calls.ts';
+import type { Watcher } from '../watching/watcher.ts';
 
 /** OpsWorks turns it on within minutes of registration; elsewhere it is a person who did. */
 const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
@@ -15,14 +18,16 @@ export function watchTerminationProtection(config: Config): Watcher {
     async check(host, signal) {
       // EC2 does not protect spot instances.
       if (host.identity.purchase === 'spot') return { kind: 'well' };
-      const protectedNow = await askOnce(host, signal, (inner) => host.cloud.readTerminationProtection(inner));
+      const protectedNow = await callOnce(host, signal, (callSignal) =>
+        host.cloud.readTerminationProtection(callSignal),
+      );
       if (!protectedNow) return { kind: 'well' };
       const reason = 'termination protection is on';
       const treatments = Number.MAX_SAFE_INTEGER;
       return { kind: 'ailing', reason, patienceMs: 0, checks: 1, treatments, thenLeave: false };
     },
     async treat(host, _attempt, signal) {
-      await askOnce(host, signal, (inner) => host.cloud.clearTerminationProtection(inner));
+      await callOnce(host, signal, (callSignal) => host.cloud.clearTerminationProtection(callSignal));
       host.log.info('termination protection cleared');
       return 'done';
     },

@@ -1,4 +1,7 @@
-/** As much of the Kubernetes API as aws-node-termination-handler asks of it: nodes that can be read and cordoned, and no pods. */
+/**
+ * As much of the Kubernetes API as aws-node-termination-handler asks of it: nodes that can be read
+ * and cordoned, and no pods.
+ */
 
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -89,12 +92,15 @@ function change(node: Node, resource: Json): Answer {
   const was = node.resource.spec['unschedulable'];
   node.resource = resource as Node['resource'];
   if (was !== true && node.resource.spec['unschedulable'] === true) {
-    for (const tell of node.onCordon.splice(0)) tell();
+    for (const listener of node.onCordon.splice(0)) listener();
   }
   return { status: 200, body: node.resource };
 }
 
-/** A merge patch: null removes, objects are merged, all else is replaced. Lists of a node are short enough for that here. */
+/**
+ * A merge patch: null removes, objects are merged, all else is replaced. Lists of a node are short
+ * enough for that here.
+ */
 function merge(into: Json, patch: Json): Json {
   const merged = { ...into };
   for (const [key, value] of Object.entries(patch)) {

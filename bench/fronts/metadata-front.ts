@@ -1,4 +1,7 @@
-/** The metadata service at its own address, answering version 1 too, as the script that is replaced needs it. */
+/**
+ * The metadata service at its own address, answering version 1 too, as the script that is replaced
+ * needs it.
+ */
 
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -12,7 +15,10 @@ export interface MetadataFront {
   close(): void;
 }
 
-/** Passes everything on; a request without a token is given one, which is what version 1 comes down to. */
+/**
+ * Passes everything on; a request without a token is given one, which is what version 1 comes down
+ * to.
+ */
 export async function openMetadataFront(address: string): Promise<MetadataFront> {
   let endpoint = '';
   let token: Promise<string> | undefined;

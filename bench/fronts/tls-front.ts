@@ -1,4 +1,7 @@
-/** TLS before a plain endpoint: AWS is https, and TLS costs whoever loads it about 9 MB and a tenth of a second. */
+/**
+ * TLS before a plain endpoint: AWS is https, and TLS costs whoever loads it about 9 MB and a tenth
+ * of a second.
+ */
 
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -33,7 +36,10 @@ export async function makeCertificate(folder: string): Promise<Certificate> {
   return { file, key };
 }
 
-/** Passes bytes on as they are, so that signatures over the host name still hold. `bytesIn` is what the client was answered. */
+/**
+ * Passes bytes on as they are, so that signatures over the host name still hold. `bytesIn` is what
+ * the client was answered.
+ */
 export async function openTlsFront(target: string, { file, key }: Certificate): Promise<Front> {
   const { hostname, port } = new URL(target);
   const front: Front = { url: '', counts: zero(), reset, close };

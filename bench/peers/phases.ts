@@ -1,11 +1,14 @@
-/** The three measurements: what a resident program costs, what its start costs, and how soon it answers a spot notice. */
+/**
+ * The three measurements: what a resident program costs, what its start costs, and how soon it
+ * answers a spot notice.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readThreadsMs, watchProcess, type Sample } from '../measure.ts';
-import type { Life, Side, Stage } from './sides.ts';
+import type { PeerProcess, Side, Stage } from './sides.ts';
 
 export interface Candidate {
   side: Side;
@@ -13,8 +16,11 @@ export interface Candidate {
   program: string;
 }
 
-/** Joining is over and the heap has settled; a real node is in this state for all but its first minute. */
-const settleMs = 60_000;
+/**
+ * Joining is over and the heap has settled; a real node is in this state for all but its first
+ * minute.
+ */
+const warmUpMs = 60_000;
 
 /** The time that EC2 gives. */
 const noticeMs = 120_000;
@@ -31,7 +37,7 @@ export async function watchAll(stage: Stage, candidates: Candidate[], minutes: n
   try {
     const watched = lives.map(async ({ id, life }): Promise<Watched> => {
       const forMs = minutes * 60_000;
-      await Promise.race([sleep(settleMs), life.acted]);
+      await Promise.race([sleep(warmUpMs), life.acted]);
       const before = countMetadata(stage, id);
       const samples = await Promise.race([watchProcess(life.pid, { everyMs: 1_000, forMs }), failWith(life)]);
       return { samples, asked: countMetadata(stage, id) - before };
@@ -47,7 +53,7 @@ function countMetadata({ account }: Stage, instanceId: string): number {
 }
 
 /** Nobody has given it a notice: it can only have ended. */
-async function failWith({ acted }: Life): Promise<never> {
+async function failWith({ acted }: PeerProcess): Promise<never> {
   await acted;
   throw new Error('a program acted upon a spot notice that there was not');
 }
@@ -57,7 +63,10 @@ interface Notices {
   say(text: string): void;
 }
 
-/** One instance for each side in every round. Each notice comes at a moment that has nothing to do with the polling. */
+/**
+ * One instance for each side in every round. Each notice comes at a moment that has nothing to do
+ * with the polling.
+ */
 export async function noticeAll(stage: Stage, candidates: Candidate[], { rounds, say }: Notices): Promise<number[][]> {
   const latencies: number[][] = candidates.map(() => []);
   for (let round = 0; round < rounds; round += 1) {
@@ -85,17 +94,17 @@ async function tooLate({ side }: Candidate): Promise<never> {
   throw new Error(`${side.name} did nothing before the interruption`);
 }
 
-interface Placed {
+interface LaunchedNode {
   id: string;
-  life: Life;
+  life: PeerProcess;
 }
 
-async function launch(stage: Stage, group: string, candidates: Candidate[]): Promise<Placed[]> {
+async function launch(stage: Stage, group: string, candidates: Candidate[]): Promise<LaunchedNode[]> {
   const instances = await stage.account.simulator.verbs.scaleTo(group, candidates.length);
-  const placed: Placed[] = [];
+  const placed: LaunchedNode[] = [];
   for (const [index, { side, program }] of candidates.entries()) {
     const { id } = instances[index]!;
-    placed.push({ id, life: await side.live(stage, program, id) });
+    placed.push({ id, life: await side.start(stage, program, id) });
   }
   return placed;
 }
@@ -112,7 +121,10 @@ export interface Start {
   wallMs: number;
 }
 
-/** To the arrival of the first metadata request, which is never answered: the program has done nothing but start. */
+/**
+ * To the arrival of the first metadata request, which is never answered: the program has done
+ * nothing but start.
+ */
 export async function startAll(
   candidates: Candidate[],
   argsOf: (side: Side) => string[],

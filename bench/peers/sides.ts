@@ -1,4 +1,7 @@
-/** What is measured side by side: how each is started on a simulated instance, and by what deed it answers a spot notice. */
+/**
+ * What is measured side by side: how each is started on a simulated instance, and by what deed it
+ * answers a spot notice.
+ */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,7 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubernetesFront } from '../fronts/kubernetes-front.ts';
 import type { MetadataFront } from '../fronts/metadata-front.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import type { Account } from '../node.ts';
 
 export interface Stage {
@@ -20,7 +23,7 @@ export interface Stage {
 }
 
 /** One program that looks after one instance. */
-export interface Life {
+export interface PeerProcess {
   pid: number;
   /** Resolves with its answer to a spot notice; rejects when the program ends before. */
   acted: Promise<void>;
@@ -34,11 +37,11 @@ export interface Side {
   /** How often it asks for a spot notice. */
   pollSeconds: number;
   /** What counts as its answer to one. */
-  deed: string;
+  action: string;
   /** As in the table; capitals stand for what differs from machine to machine. */
   command: string;
   /** Resolves when it asks for spot notices. */
-  live(stage: Stage, program: string, instanceId: string): Promise<Life>;
+  start(stage: Stage, program: string, instanceId: string): Promise<PeerProcess>;
   /** What is run to see it start, where nothing answers. */
   startArgs(kubernetesPort: number, folder: string): string[];
 }
@@ -53,13 +56,13 @@ function ecsNode(pollSeconds: number): Side {
     name: pollSeconds === 2 ? 'ecs-node' : `ecs-node, every ${pollSeconds} s`,
     program: 'ecs-node',
     pollSeconds,
-    deed: 'DRAINING in ECS',
+    action: 'DRAINING in ECS',
     command: `ecs-node configure --cluster demo${flags.join('')}; ecs-node agent`,
-    async live({ account }, program, id) {
+    async start({ account }, program, id) {
       const machine = await account.openNode(id, settings, program);
       await untilAsked(account, id, 'spot/instance-action');
       const child = machine.process!;
-      return openLife(child, untilDraining(account, id));
+      return openPeerProcess(child, untilDraining(account, id));
     },
     startArgs: (_, folder) => ['--root', folder, 'agent'],
   };
@@ -71,12 +74,12 @@ function lifecycled(): Side {
     name,
     program: name,
     pollSeconds: 5,
-    deed: 'its handler runs',
+    action: 'its handler runs',
     command: 'lifecycled --handler HANDLER',
-    async live({ account, metadata, folder }, program, id) {
+    async start({ account, metadata, folder }, program, id) {
       metadata.pointAt(account.simulator.imdsEndpoint(id));
       const { file, called } = await openHandler(join(folder, id));
-      const life = openLife(start(program, ['--handler', file]), called);
+      const life = openPeerProcess(start(program, ['--handler', file]), called);
       await Promise.race([untilAsked(account, id, 'spot/termination-time'), life.acted]);
       return life;
     },
@@ -91,12 +94,15 @@ function terminationHandler(): Side {
     name: 'aws-node-termination-handler',
     program: 'node-termination-handler',
     pollSeconds: 2,
-    deed: 'the node is cordoned',
+    action: 'the node is cordoned',
     command: ['node-termination-handler', ...args('NODE', 'PORT'), '--metadata-url', 'URL'].join(' '),
-    async live({ account, kubernetes }, program, id) {
+    async start({ account, kubernetes }, program, id) {
       kubernetes.addNode(id);
       const metadata = ['--metadata-url', account.simulator.imdsEndpoint(id)];
-      const life = openLife(start(program, [...args(id, kubernetes.port), ...metadata]), kubernetes.cordoned(id));
+      const life = openPeerProcess(
+        start(program, [...args(id, kubernetes.port), ...metadata]),
+        kubernetes.cordoned(id),
+      );
       await Promise.race([untilAsked(account, id, 'spot/instance-action'), life.acted]);
       return life;
     },
@@ -108,7 +114,7 @@ function start(program: string, args: string[]): ChildProcess {
   return spawn(program, args, { env: { PATH: '/usr/bin:/bin' }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-function openLife(child: ChildProcess, deed: Promise<void>): Life {
+function openPeerProcess(child: ChildProcess, deed: Promise<void>): PeerProcess {
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => void last.splice(0, Math.max(0, last.push(chunk.toString()) - 20)));
@@ -126,7 +132,7 @@ function openLife(child: ChildProcess, deed: Promise<void>): Life {
 
 async function untilAsked({ simulator }: Account, id: string, path: string): Promise<void> {
   const which = { service: 'imds', instanceId: id, operation: `GET ${path}` };
-  await until(`${id} is asked for ${path}`, () => simulator.calls.find(which).length > 0);
+  await waitFor(`${id} is asked for ${path}`, () => simulator.calls.find(which).length > 0);
 }
 
 function untilDraining({ simulator }: Account, id: string): Promise<void> {

@@ -1,5 +1,6 @@
-// The machine on which ecs-node runs beside its peers: network and mounts of its own, where 169.254.169.254 is ours and a
-// Kubernetes service account can lie where programs look for it. JSON in, JSON lines out.
+// The machine on which ecs-node runs beside its peers: network and mounts of its own, where
+// 169.254.169.254 is ours and a Kubernetes service account can lie where programs look for it. JSON
+// in, JSON lines out.
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,7 @@ import { openAccount } from '../node.ts';
 import { noticeAll, startAll, watchAll, type Candidate, type Start, type Watched } from './phases.ts';
 import { sides, type Stage } from './sides.ts';
 
-export interface Orders {
+export interface PeerOptions {
   /** Absolute path of the program by the name of the side; the others are left out. */
   programs: Record<string, string>;
   minutes: number;
@@ -33,9 +34,9 @@ export type Message = { say: string } | { figures: Figures };
 
 const run = promisify(execFile);
 
-if (import.meta.main) await main(JSON.parse(await text(process.stdin)) as Orders);
+if (import.meta.main) await main(JSON.parse(await text(process.stdin)) as PeerOptions);
 
-async function main({ programs, minutes, notices, starts: rounds }: Orders): Promise<void> {
+async function main({ programs, minutes, notices, starts: rounds }: PeerOptions): Promise<void> {
   const candidates = sides.flatMap((side): Candidate[] => {
     const program = programs[side.name];
     return program === undefined ? [] : [{ side, program }];
@@ -82,13 +83,16 @@ async function withMetadata<T>(
   }
 }
 
-/** Where a program in a pod finds whom to trust and who it is. In a mount namespace of our own nobody else sees it. */
+/**
+ * Where a program in a pod finds whom to trust and who it is. In a mount namespace of our own
+ * nobody else sees it.
+ */
 async function layServiceAccount(certificate: string): Promise<void> {
   await run('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
-  const place = '/run/secrets/kubernetes.io/serviceaccount';
-  await mkdir(place, { recursive: true });
-  await copyFile(certificate, join(place, 'ca.crt'));
-  await writeFile(join(place, 'token'), 'bench');
+  const path = '/run/secrets/kubernetes.io/serviceaccount';
+  await mkdir(path, { recursive: true });
+  await copyFile(certificate, join(path, 'ca.crt'));
+  await writeFile(join(path, 'token'), 'bench');
 }
 
 function send(message: Message): void {

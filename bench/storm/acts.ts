@@ -1,12 +1,12 @@
 /** The acts of a storm, each from its seed to its tables and pictures. */
 
 import type { Tables } from '../part.ts';
-import { launchBadImage } from './bad-image-act.ts';
-import { launchAtOnce, type Booting, type Launch } from './launch-act.ts';
-import { drawBadImage, drawCalls, drawLaunches, drawReclaim, type Pictures } from './pictures.ts';
-import { reclaimTenth } from './reclaim-act.ts';
+import { launchBadImage } from './acts/bad-image-act.ts';
+import { launchAtOnce, type LaunchScenario, type Launch } from './acts/launch-act.ts';
+import { drawBadImage, drawCalls, drawLaunches, drawReclaim, type Pictures } from './report/pictures.ts';
+import { reclaimTenth } from './acts/reclaim-act.ts';
 import { patient } from './settings.ts';
-import { tabulateBadImage, tabulateCalls, tabulateLaunches, tabulateReclaim } from './tables.ts';
+import { tabulateBadImage, tabulateCalls, tabulateLaunches, tabulateReclaim } from './report/tables.ts';
 import type { World } from './world.ts';
 
 export const acts = ['launch', 'opsworks', 'reclaim', 'bad-image'] as const;
@@ -18,19 +18,27 @@ export interface Result {
   tables: Tables;
 }
 
-/** Systems Manager costs one call more than no registrar: of more nodes one of the two is enough to look at. */
+/**
+ * Systems Manager costs one call more than no registrar: of more nodes one of the two is enough to
+ * look at.
+ */
 const mostTwice = 1_000;
 
-/** One call per second is six calls for each of a thousand nodes by then, of the eight that each needs. */
+/**
+ * One call per second is six calls for each of a thousand nodes by then, of the eight that each
+ * needs.
+ */
 const opsworksMs = 6 * 3_600_000;
 
-/** Who has not registered in the first hour never does: the script asks once, and then only polls. */
+/**
+ * Who has not registered in the first hour never does: the script asks once, and then only polls.
+ */
 const scriptMs = 3_600_000;
 
 /** Two windows of the storm guard, and for fewer nodes somewhat more. */
 const badImageHours = (nodes: number) => (nodes > mostTwice ? 2 : 2.5);
 
-const fleetsOf = (nodes: number): readonly [Booting, ...Booting[]] =>
+const fleetsOf = (nodes: number): readonly [LaunchScenario, ...LaunchScenario[]] =>
   nodes > mostTwice
     ? [{ label: 'registrar none', registrar: 'none' }]
     : [
@@ -38,7 +46,7 @@ const fleetsOf = (nodes: number): readonly [Booting, ...Booting[]] =>
         { label: 'registrar ssm', registrar: 'ssm' },
       ];
 
-const inOpsWorks: readonly Booting[] = [
+const inOpsWorks: readonly LaunchScenario[] = [
   { label: 'ecs-node, as by default', registrar: 'opsworks', limitMs: opsworksMs },
   { label: 'ecs-node, set for it', registrar: 'opsworks', more: patient, limitMs: opsworksMs },
   { label: 'bash script', registrar: 'opsworks', script: true, limitMs: scriptMs },
@@ -103,16 +111,16 @@ const perform: Record<Act, (stage: Stage) => Promise<Result>> = {
   },
 };
 
-async function launchAll(stage: Stage, bootings: readonly Booting[]): Promise<Launch[]> {
+async function launchAll(stage: Stage, bootings: readonly LaunchScenario[]): Promise<Launch[]> {
   const { nodes, seed, say } = stage;
   const launches: Launch[] = [];
-  for (const booting of bootings) {
+  for (const scenario of bootings) {
     // The worlds are large, and all but the first are over.
-    const { world, ...launch } = await launchAtOnce(nodes, seed, booting);
+    const { world, ...launch } = await launchAtOnce(nodes, seed, scenario);
     stage.launched ??= world;
     launches.push(launch);
     say(
-      `${nodes} nodes, ${booting.label}: ${launch.inServiceMs.length} in service, ${Math.round(launch.cpuMs / 1000)} CPU s`,
+      `${nodes} nodes, ${scenario.label}: ${launch.inServiceMs.length} in service, ${Math.round(launch.cpuMs / 1000)} CPU s`,
     );
     for (const violation of launch.violations) say(`  wrong: ${violation}`);
   }

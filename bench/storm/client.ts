@@ -1,7 +1,10 @@
-/** How a client asks AWS: each call takes a token and some time, and a throttled one is repeated as that client does it. */
+/**
+ * How a client asks AWS: each call takes a token and some time, and a throttled one is repeated as
+ * that client does it.
+ */
 
 import { Unavailable } from '../../core/errors.ts';
-import type { Chance } from '../../test/simulation/chance.ts';
+import type { Chance } from '../../test/simulation/faults/chance.ts';
 import type { Admission } from './limits.ts';
 import { count, type Traffic } from './traffic.ts';
 
@@ -20,7 +23,7 @@ export interface Wire {
   uptime(): number;
 }
 
-export interface Manner {
+export interface RetryPolicy {
   maxAttempts: number;
   /** Before the n-th repetition, counted from 1. */
   pauseMs(repetition: number, random: number): number;
@@ -28,25 +31,28 @@ export interface Manner {
   quota: number;
 }
 
-/** What a node of ours asks: host/aws/session.ts repeats nothing that was throttled. */
-export const own: Manner = { maxAttempts: 1, pauseMs: () => 0, quota: Infinity };
+/** What a node of ours asks: host/aws/session/session.ts repeats nothing that was throttled. */
+export const own: RetryPolicy = { maxAttempts: 1, pauseMs: () => 0, quota: Infinity };
 
 /** The ECS agent, whose SDK for Go repeats a throttled call twice, with a quota of tokens. */
-export const ecsAgent: Manner = {
+export const ecsAgent: RetryPolicy = {
   maxAttempts: 3,
   pauseMs: (repetition, random) => random * 1000 * 2 ** (repetition - 1),
   quota: 500,
 };
 
-/** botocore's legacy mode, the default of the AWS CLI 1 and of 2.9: five attempts, up to 1, 2, 4, 8 seconds between them. */
-export const cli: Manner = {
+/**
+ * botocore's legacy mode, the default of the AWS CLI 1 and of 2.9: five attempts, up to 1, 2, 4, 8
+ * seconds between them.
+ */
+export const cli: RetryPolicy = {
   maxAttempts: 5,
   pauseMs: (repetition, random) => random * 1000 * 2 ** (repetition - 1),
   quota: Infinity,
 };
 
 /** The OpsWorks agent's installer is Ruby, whose SDK repeats a throttled call three times. */
-export const ruby: Manner = {
+export const ruby: RetryPolicy = {
   maxAttempts: 4,
   pauseMs: (repetition) => 300 * 2 ** (repetition - 1),
   quota: Infinity,
@@ -56,24 +62,24 @@ const costOfRepetition = 5;
 
 export function openClient(
   wire: Wire,
-  manner: Manner,
+  policy: RetryPolicy,
   sleep: (ms: number, signal: AbortSignal) => Promise<void>,
 ): Client {
   const { admit, traffic, chance } = wire;
-  let quota = manner.quota;
+  let quota = policy.quota;
   return {
     async call(action, signal) {
       for (let attempt = 1; ; attempt++) {
         await sleep(chance.around(latencyMs), signal);
         count(traffic.sent, action);
         if (admit(action, wire.uptime())) {
-          quota = Math.min(manner.quota, quota + (attempt > 1 ? costOfRepetition : 1));
+          quota = Math.min(policy.quota, quota + (attempt > 1 ? costOfRepetition : 1));
           return;
         }
         count(traffic.throttled, action);
-        if (attempt === manner.maxAttempts || quota < costOfRepetition) throw new Unavailable(`${action}: throttled`);
+        if (attempt === policy.maxAttempts || quota < costOfRepetition) throw new Unavailable(`${action}: throttled`);
         quota -= costOfRepetition;
-        await sleep(manner.pauseMs(attempt, chance.next()), signal);
+        await sleep(policy.pauseMs(attempt, chance.next()), signal);
       }
     },
   };

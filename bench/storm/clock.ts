@@ -1,9 +1,15 @@
-/** Virtual time for thousands of nodes: what is due in the same hundredth of a second happens at once. */
+/**
+ * Virtual time for thousands of nodes: what is due in the same hundredth of a second happens at
+ * once.
+ */
 
 import type { SimulatedClock } from '../../test/simulation/clock.ts';
-import { pop, push } from '../../test/simulation/heap.ts';
+import { pop, push } from '../../test/simulation/idle/heap.ts';
 
-/** Far less than any call takes. Between two ticks Node's event loop turns once, and that is what costs. */
+/**
+ * Far less than any call takes. Between two ticks Node's event loop turns once, and that is what
+ * costs.
+ */
 const tickMs = 10;
 
 interface Timer {
@@ -31,7 +37,7 @@ export function openStormClock(startsAt: number): StormClock {
     return timer;
   };
   // Simulated effects are promises only: one turn of the event loop drains them all.
-  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
   const sleepWhile: StormClock['sleepWhile'] = (isThere, ms, signal) =>
     new Promise<void>((resolve, reject) => {
       if (signal.aborted) return isThere() ? void reject(signal.reason as Error) : undefined;
@@ -52,7 +58,7 @@ export function openStormClock(startsAt: number): StormClock {
       const timer = add(ms, act);
       return () => void (timer.act = undefined);
     },
-    settle,
+    settle: nextTurn,
     sleeping: () => [...due.values()].flat().filter(({ act }) => act !== undefined).length,
     sleepWhile,
     sleep: (ms, signal) => sleepWhile(always, ms, signal),
@@ -67,7 +73,7 @@ export function openStormClock(startsAt: number): StormClock {
       const timers = due.get(tick)!;
       due.delete(tick);
       for (const timer of timers) timer.act?.();
-      await settle();
+      await nextTurn();
       return true;
     },
   };

@@ -1,7 +1,7 @@
 /** What Auto Scaling, EC2, systemd and the ECS agent do with the machines of a storm. */
 
 import { exitCode } from '../../core/errors.ts';
-import { programs } from '../../test/simulation/programs.ts';
+import { programs } from '../../test/simulation/world/programs.ts';
 import { ecsAgent, openClient } from './client.ts';
 import { openStormHost, openStormNode, type Process, type StormNode } from './node.ts';
 import { since, type World } from './world.ts';
@@ -12,7 +12,10 @@ const units = {
   agent: { restartMs: 5_000, final: [0, 64, 78] },
 } as const;
 
-/** From the launch to systemd's start of our unit, on the machines of a group that is launched at once. */
+/**
+ * From the launch to systemd's start of our unit, on the machines of a group that is launched at
+ * once.
+ */
 const bootMs = [15_000, 30_000] as const;
 
 /** From the group's decision to a machine that is gone, and from there to the next launch. */
@@ -95,7 +98,10 @@ export async function startEcs(
   node.localAgent = { cluster: cluster.name, containerInstanceArn: own.arn, version };
 }
 
-/** Auto Scaling, EC2 or the node itself has ended it: systemd stops what runs, and the machine is gone some time later. */
+/**
+ * Auto Scaling, EC2 or the node itself has ended it: systemd stops what runs, and the machine is
+ * gone some time later.
+ */
 export function shutDown(world: World, node: StormNode): void {
   if (node.phase === 'stopping' || node.phase === 'gone') return;
   node.phase = 'stopping';

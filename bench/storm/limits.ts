@@ -1,4 +1,7 @@
-/** Which calls share a bucket, and how large it is: per account and region, as AWS documents it in 2026, or assumed where it does not. */
+/**
+ * Which calls share a bucket, and how large it is: per account and region, as AWS documents it in
+ * 2026, or assumed where it does not.
+ */
 
 import { openTokenBucket, type TokenBucket } from './token-bucket.ts';
 

@@ -156,13 +156,22 @@ export function openStormHost(world: World, node: StormNode, process: Process): 
   };
 }
 
-/** The metadata watchers' interval of two seconds with its jitter; nothing else that a storm is about sleeps just so long. */
+/**
+ * The metadata watchers' interval of two seconds with its jitter; nothing else that a storm is
+ * about sleeps just so long.
+ */
 const pollMs = [1_600, 2_000] as const;
 
-/** In service these are the intervals at which the agent looks whether it has to join again, tells systemd that it lives, and refreshes its status. */
+/**
+ * In service these are the intervals at which the agent looks whether it has to join again, tells
+ * systemd that it lives, and refreshes its status.
+ */
 const idleMs: ReadonlySet<number> = new Set([5_000, 30_000, 60_000]);
 
-/** Of a node that can never join: the signs of life for systemd, and when its status is written again. */
+/**
+ * Of a node that can never join: the signs of life for systemd, and when its status is written
+ * again.
+ */
 const heldMs: ReadonlySet<number> = new Set([3_000, 30_000, 60_000]);
 
 /** A dead process wakes no more. */
@@ -240,7 +249,10 @@ function limit(verb: Verb, effect: (...given: unknown[]) => Promise<unknown>, cl
   };
 }
 
-/** The cluster as far as a node's own calls reach into it: looking through ten thousand nodes at each call would take all the time that there is. */
+/**
+ * The cluster as far as a node's own calls reach into it: looking through ten thousand nodes at
+ * each call would take all the time that there is.
+ */
 function ownView({ cluster }: World, node: StormNode): FakeCluster {
   return {
     ...cluster,

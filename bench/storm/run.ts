@@ -1,7 +1,10 @@
-/** Runs a storm from one seed: takes over what the product takes from Node, and moves the virtual clock. */
+/**
+ * Runs a storm from one seed: takes over what the product takes from Node, and moves the virtual
+ * clock.
+ */
 
 import { lightenAborts } from '../../test/simulation/light-abort.ts';
-import type { Chance } from '../../test/simulation/chance.ts';
+import type { Chance } from '../../test/simulation/faults/chance.ts';
 import type { World } from './world.ts';
 
 /** The product's own jitter is part of the seed, and nobody reads its signals' stack traces. */

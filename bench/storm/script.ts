@@ -1,4 +1,7 @@
-/** The bash script that ecs-node replaces, as a node of the same storm: bench/script/user-data.sh, command by command. */
+/**
+ * The bash script that ecs-node replaces, as a node of the same storm: bench/script/user-data.sh,
+ * command by command.
+ */
 
 import { emptyInstance } from '../../test/fakes/cloud/instance.ts';
 import { emptyMachine, type FakeMachine } from '../../test/fakes/machine.ts';
@@ -62,7 +65,9 @@ function suggestHostname({ opsworks }: World): string {
   return `ecs-${n}`;
 }
 
-/** `aws opsworks register --local`: looks for the name in the stack, then runs the same installer. */
+/**
+ * `aws opsworks register --local`: looks for the name in the stack, then runs the same installer.
+ */
 async function register(
   world: World,
   id: string,

@@ -1,6 +1,8 @@
-/** What the nodes of a storm are told: the defaults, with the hooks of cloudformation/cluster.yaml. */
+/**
+ * What the nodes of a storm are told: the defaults, with the hooks of cloudformation/cluster.yaml.
+ */
 
-import { parseConfig, type Config } from '../../core/config.ts';
+import { parseConfig, type Config } from '../../config/config.ts';
 import { someOpsWorks } from '../../test/fakes/cloud/opsworks.ts';
 
 export type Registrar = Config['registrar'];

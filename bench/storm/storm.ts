@@ -1,11 +1,13 @@
-/** `npm run bench -- storm`: thousands of nodes at once against the limits of AWS, in virtual time. */
+/**
+ * `npm run bench -- storm`: thousands of nodes at once against the limits of AWS, in virtual time.
+ */
 
 import { mkdir, writeFile } from 'node:fs/promises';
-import type { Circumstances, Tables } from '../part.ts';
+import type { BenchOptions, Tables } from '../part.ts';
 import { acts, type Act } from './acts.ts';
-import { performApart } from './apart.ts';
-import type { Pictures } from './pictures.ts';
-import { tabulateLimits } from './tables.ts';
+import { performInChildProcess } from './child-process.ts';
+import type { Pictures } from './report/pictures.ts';
+import { tabulateLimits } from './report/tables.ts';
 
 /** Fleets that bench/README.md tells of. */
 interface Fleet {
@@ -24,7 +26,7 @@ const plays: readonly { acts: readonly Act[]; fleets: readonly Fleet[] }[] = [
 ];
 
 /** Keeps its pictures in bench/results where `keep` says so, else in out/. */
-export async function measureStorm(circumstances: Circumstances): Promise<Tables> {
+export async function measureStorm(circumstances: BenchOptions): Promise<Tables> {
   const { seed, keep, say, only } = circumstances;
   const unknown = only.find((name) => !acts.some((act) => act === name));
   if (unknown !== undefined) throw new Error(`no act "${unknown}"; there are ${acts.join(', ')}`);
@@ -34,7 +36,7 @@ export async function measureStorm(circumstances: Circumstances): Promise<Tables
   for (const { acts: all, fleets } of plays) {
     const some = all.filter((act) => only.length === 0 || only.includes(act));
     for (const nodes of some.length === 0 ? [] : sizesOf(some, fleets, circumstances)) {
-      const { pictures, tables: more } = await performApart({ acts: some, nodes, seed }, say);
+      const { pictures, tables: more } = await performInChildProcess({ acts: some, nodes, seed }, say);
       for (const [section, rows] of Object.entries(more)) tables[`storm-${section}-${nodes}`] = rows;
       await keepPictures(pictures, nodes, folder);
     }
@@ -42,7 +44,7 @@ export async function measureStorm(circumstances: Circumstances): Promise<Tables
   return tables;
 }
 
-function sizesOf(some: readonly Act[], fleets: readonly Fleet[], circumstances: Circumstances): number[] {
+function sizesOf(some: readonly Act[], fleets: readonly Fleet[], circumstances: BenchOptions): number[] {
   const { nodes: asked, keep, long, say } = circumstances;
   const what = some.join(', ');
   const untold = asked.find((nodes) => !fleets.some((fleet) => fleet.nodes === nodes));

@@ -1,4 +1,7 @@
-/** How AWS limits an API: a bucket of tokens that refills evenly; a call that finds none is throttled. */
+/**
+ * How AWS limits an API: a bucket of tokens that refills evenly; a call that finds none is
+ * throttled.
+ */
 
 export interface TokenBucket {
   /** True: the call may go on. A throttled call costs nothing. */

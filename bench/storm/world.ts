@@ -1,11 +1,14 @@
-/** What all nodes of a storm share: one account in one region, one cluster, one Auto Scaling group, one OpsWorks stack. */
+/**
+ * What all nodes of a storm share: one account in one region, one cluster, one Auto Scaling group,
+ * one OpsWorks stack.
+ */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { ScalingActivity } from '../../core/host.ts';
 import type { FakeClock } from '../../test/fakes/clock.ts';
 import { openFakeCluster, type FakeCluster, type FakeContainerInstance } from '../../test/fakes/cloud/cluster.ts';
 import { someOpsWorks, type FakeOpsWorks } from '../../test/fakes/cloud/opsworks.ts';
-import type { Chance } from '../../test/simulation/chance.ts';
+import type { Chance } from '../../test/simulation/faults/chance.ts';
 import type { Wire } from './client.ts';
 import { openStormClock, type StormClock } from './clock.ts';
 import { openAdmission, type Admission } from './limits.ts';
@@ -24,7 +27,10 @@ export interface World {
   wire: Wire;
   traffic: Traffic;
   cluster: FakeCluster;
-  /** Those that have stood in the queue to leave: whoever reads it need not look at ten thousand others. */
+  /**
+   * Those that have stood in the queue to leave: whoever reads it need not look at ten thousand
+   * others.
+   */
   queued: Set<FakeContainerInstance>;
   opsworks: FakeOpsWorks;
   activities: ScalingActivity[];
@@ -32,7 +38,10 @@ export interface World {
   flaw: Flaw;
   /** Between two heartbeats. */
   hookSeconds: { launch: number; terminate: number };
-  /** How many times as long the watchers of what is on the machine itself sleep while nothing can happen there. */
+  /**
+   * How many times as long the watchers of what is on the machine itself sleep while nothing can
+   * happen there.
+   */
   slowness: number;
   /** The group launches another node for each that is gone. */
   replaces: boolean;

@@ -3,9 +3,9 @@
 import type { Registrar } from './registrar.ts';
 
 export const none: Registrar = {
-  async register(_host, _config, trail) {
-    trail.registered = { registrar: 'none' };
+  async register(_host, _config, context) {
+    context.registered = { registrar: 'none' };
     return 'skipped';
   },
-  async leave() {},
+  async deregister() {},
 };

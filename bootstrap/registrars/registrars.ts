@@ -1,9 +1,12 @@
-/** The registrars there are. A name that is added to core/state.ts does not compile until it stands here. */
+/**
+ * The registrars there are. A name that is added to core/state/state.ts does not compile until it
+ * stands here.
+ */
 
 import type { Host } from '../../core/host.ts';
-import type { Registered, RegistrarName } from '../../core/state.ts';
+import type { Registered, RegistrarName } from '../../core/state/state.ts';
 import { none } from './none.ts';
-import { opsworks } from './opsworks.ts';
+import { opsworks } from './opsworks/opsworks.ts';
 import type { Registrar } from './registrar.ts';
 import { ssm } from './ssm.ts';
 
@@ -13,7 +16,10 @@ export function registrarOf({ registrar }: { registrar: RegistrarName }): Regist
   return registrars[registrar];
 }
 
-/** Takes the node out of the registrar that it is registered with; also for a departure, which is given this as a function. */
+/**
+ * Takes the node out of the registrar that it is registered with; also for a departure, which is
+ * given this as a function.
+ */
 export async function deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void> {
-  await registrarOf(registered).leave(host, registered, signal);
+  await registrarOf(registered).deregister(host, registered, signal);
 }

@@ -1,32 +1,38 @@
-/** Systems Manager: its agent registers by itself; the node only looks whether Session Manager will find it. */
+/**
+ * Systems Manager: its agent registers by itself; the node only looks whether Session Manager will
+ * find it.
+ */
 
-import { waitAWhile, waitUntil } from '../waiting.ts';
+import { waitAWhile, waitUntil } from '../poll.ts';
 import type { Registrar } from './registrar.ts';
 
-/** The agent registers within seconds of its start, or of an update of itself. ECS, and its tasks, wait meanwhile. */
+/**
+ * The agent registers within seconds of its start, or of an update of itself. ECS, and its tasks,
+ * wait meanwhile.
+ */
 const optionalMs = 120_000;
 
 export const ssm: Registrar = {
-  async register(host, config, trail, signal) {
+  async register(host, config, context, signal) {
     const wait = {
       what: `Systems Manager's view of ${host.identity.instanceId}`,
       remedy:
         'see that amazon-ssm-agent runs, that it reaches the ssm, ssmmessages and ec2messages endpoints, and that the role has AmazonSSMManagedInstanceCore and ssm:DescribeInstanceInformation',
       // The agent pings every five minutes, but registers within seconds of its start.
       everyMs: 5_000,
-      async look(inner: AbortSignal) {
-        const ping = await host.cloud.readPing(inner);
+      async read(callSignal: AbortSignal) {
+        const ping = await host.cloud.readPing(callSignal);
         return ping === 'Online' ? { done: true } : { now: ping ?? 'not registered' };
       },
     };
-    const before = trail.registered;
+    const before = context.registered;
     const isSeen =
       config.registration.required === true
-        ? await waitUntil(wait, host, config, trail, signal)
-        : await waitAWhile(wait, Math.min(optionalMs, trail.leftMs() / 2), host, trail, signal);
-    trail.registered = { registrar: 'ssm', ...(isSeen === undefined && { unseen: true as const }) };
-    return before?.registrar === 'ssm' && before.unseen === trail.registered.unseen ? 'unchanged' : 'changed';
+        ? await waitUntil(wait, host, config, context, signal)
+        : await waitAWhile(wait, Math.min(optionalMs, context.leftMs() / 2), host, context, signal);
+    context.registered = { registrar: 'ssm', ...(isSeen === undefined && { unseen: true as const }) };
+    return before?.registrar === 'ssm' && before.unseen === context.registered.unseen ? 'unchanged' : 'changed';
   },
   // EC2 instances leave Systems Manager by being terminated; there is no record to remove.
-  async leave() {},
+  async deregister() {},
 };

@@ -5,6 +5,6 @@ import type { Step } from '../step.ts';
 
 export const assign: Step = {
   name: 'assign',
-  run: async (host, config, trail, signal) =>
-    (await registrarOf(config).assign?.(host, config, trail, signal)) ?? 'skipped',
+  run: async (host, config, context, signal) =>
+    (await registrarOf(config).assign?.(host, config, context, signal)) ?? 'skipped',
 };

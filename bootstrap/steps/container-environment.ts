@@ -1,18 +1,21 @@
 /** Writes what containers may know of their node before ECS starts any. */
 
 import { messageOf } from '../../core/errors.ts';
-import { paths } from '../../core/state.ts';
+import { paths } from '../../core/state/state.ts';
 import { readFacts, withoutTags, writeContainerEnvironment } from '../../upkeep/container-environment.ts';
 import type { Step } from '../step.ts';
-import { askNicely, tellNicety } from '../waiting.ts';
+import { askNicely, tellNicety } from '../poll.ts';
 
-/** Whatever AWS or the disk answers: a node without these files works, and the agent writes them again and again. */
+/**
+ * Whatever AWS or the disk answers: a node without these files works, and the agent writes them
+ * again and again.
+ */
 export const containerEnvironment: Step = {
   name: 'container-environment',
-  async run(host, config, trail, signal) {
+  async run(host, config, context, signal) {
     try {
       const what = 'containers are not told the tags';
-      const facts = await askNicely(what, host, trail, signal, (inner) => readFacts(host, config, inner));
+      const facts = await askNicely(what, host, context, signal, (callSignal) => readFacts(host, config, callSignal));
       if (facts !== undefined) return await writeContainerEnvironment(host, facts);
       // An earlier boot of this instance knew the tags.
       if (await isOfThisInstance(host)) return 'unchanged';

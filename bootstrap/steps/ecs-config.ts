@@ -1,7 +1,7 @@
 /** Writes what the configuration says into /etc/ecs/ecs.config, before the ECS agent reads it. */
 
-import type { Config } from '../../core/config.ts';
-import { paths } from '../../core/state.ts';
+import type { Config } from '../../config/config.ts';
+import { paths } from '../../core/state/state.ts';
 import { renderEcsConfig } from '../ecs-config-text.ts';
 import type { Step } from '../step.ts';
 

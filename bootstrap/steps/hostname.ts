@@ -2,23 +2,23 @@
 
 import type { Step } from '../step.ts';
 import { renderHostname } from '../naming.ts';
-import { ask } from '../waiting.ts';
+import { callWithRetry } from '../poll.ts';
 
 export const hostname: Step = {
   name: 'hostname',
-  async run(host, config, trail, signal) {
-    const before = trail.hostname;
-    const { place } = trail;
+  async run(host, config, context, signal) {
+    const before = context.hostname;
+    const { opsworksTarget } = context;
     // Once registering has begun, OpsWorks may know the node by this name: it stays.
-    const inOpsWorks = place !== undefined && trail.registered?.registrar === 'opsworks';
-    if (before !== undefined && inOpsWorks && trail.registered?.id !== undefined) return 'unchanged';
-    const wanted = await renderHostname(host, config, trail, signal);
-    if (wanted !== undefined) trail.hostname = wanted;
-    else if (place === undefined) trail.hostname = host.identity.hostname;
+    const inOpsWorks = opsworksTarget !== undefined && context.registered?.registrar === 'opsworks';
+    if (before !== undefined && inOpsWorks && context.registered?.id !== undefined) return 'unchanged';
+    const wanted = await renderHostname(host, config, context, signal);
+    if (wanted !== undefined) context.hostname = wanted;
+    else if (opsworksTarget === undefined) context.hostname = host.identity.hostname;
     else if (before === undefined || !inOpsWorks) {
-      const suggest = (inner: AbortSignal) => host.cloud.suggestHostname(place.layerId, inner);
-      trail.hostname = place.suggested ??= await ask(host, trail, signal, suggest);
+      const suggest = (callSignal: AbortSignal) => host.cloud.suggestHostname(opsworksTarget.layerId, callSignal);
+      context.hostname = opsworksTarget.suggested ??= await callWithRetry(host, context, signal, suggest);
     }
-    return trail.hostname === before ? 'unchanged' : 'changed';
+    return context.hostname === before ? 'unchanged' : 'changed';
   },
 };

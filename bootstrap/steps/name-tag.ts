@@ -1,17 +1,20 @@
-/** Gives the instance its Name, so that people find it in the console, and with the same call the version that looks after it. */
+/**
+ * Gives the instance its Name, so that people find it in the console, and with the same call the
+ * version that looks after it.
+ */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { paths, renderState } from '../../core/state.ts';
+import { paths, renderState } from '../../core/state/state.ts';
 import { version as ownVersion } from '../../core/version.ts';
 import { renderNameTag } from '../naming.ts';
-import type { Outcome, Step, Trail } from '../step.ts';
-import { askNicely, tellNicety } from '../waiting.ts';
+import type { StepOutcome, Step, BootstrapContext } from '../step.ts';
+import { askNicely, tellNicety } from '../poll.ts';
 
 export const nameTag: Step = {
   name: 'name-tag',
-  run: (host, config, trail, signal) => tagName(host, config, trail, signal),
+  run: (host, config, context, signal) => tagName(host, config, context, signal),
 };
 
 /** As `ecs-node fleet` reads it. */
@@ -19,20 +22,23 @@ const versionTag = 'ecs-node:version';
 
 const notSet = 'Name tag not set';
 
-/** Also for a registrar that had to change the host name. Whatever EC2 answers, a name is for people: a node without one works. */
+/**
+ * Also for a registrar that had to change the host name. Whatever EC2 answers, a name is for
+ * people: a node without one works.
+ */
 export async function tagName(
   host: Host,
   config: Config,
-  trail: Trail,
+  context: BootstrapContext,
   signal: AbortSignal,
   version: string | undefined = ownVersion,
-): Promise<Outcome> {
+): Promise<StepOutcome> {
   if (config.name === '') return 'skipped';
-  const name = await renderNameTag(trail.hostname ?? host.identity.hostname, host, config, trail, signal);
+  const name = await renderNameTag(context.hostname ?? host.identity.hostname, host, config, context, signal);
   const tags = { Name: name, ...(version !== undefined && { [versionTag]: version }) };
   if (await hasTags(host, tags, signal)) return forgetLateTags(host, signal, 'unchanged');
-  const isSet = await askNicely(notSet, host, trail, signal, async (inner) => {
-    await host.cloud.tagSelf(tags, inner);
+  const isSet = await askNicely(notSet, host, context, signal, async (callSignal) => {
+    await host.cloud.tagSelf(tags, callSignal);
     return true;
   });
   if (isSet) return forgetLateTags(host, signal, 'changed');
@@ -40,7 +46,10 @@ export async function tagName(
   return 'skipped';
 }
 
-/** Of thousands that are launched at once each would wait for EC2, which takes ten such calls per second: the agent goes on. */
+/**
+ * Of thousands that are launched at once each would wait for EC2, which takes ten such calls per
+ * second: the agent goes on.
+ */
 async function leaveToAgent(host: Host, tags: Record<string, string>, signal: AbortSignal): Promise<void> {
   const { instanceId } = host.identity;
   await host.machine
@@ -49,14 +58,16 @@ async function leaveToAgent(host: Host, tags: Record<string, string>, signal: Ab
 }
 
 /** An earlier attempt may have left another name to the agent. */
-async function forgetLateTags(host: Host, signal: AbortSignal, outcome: Outcome): Promise<Outcome> {
+async function forgetLateTags(host: Host, signal: AbortSignal, outcome: StepOutcome): Promise<StepOutcome> {
   await host.machine
     .remove(paths.lateTags)
     .catch((error: unknown) => tellNicety('late tags not forgotten', host, error, signal));
   return outcome;
 }
 
-/** The metadata service costs no AWS call; where it does not show tags, writing twice does no harm. */
+/**
+ * The metadata service costs no AWS call; where it does not show tags, writing twice does no harm.
+ */
 async function hasTags(host: Host, tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<boolean> {
   try {
     for (const [key, value] of Object.entries(tags)) {

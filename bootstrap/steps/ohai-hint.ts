@@ -1,8 +1,11 @@
-/** Tells Chef's ohai that this is an EC2 instance, which it cannot see within a VPC: recipes would miss node['ec2']. */
+/**
+ * Tells Chef's ohai that this is an EC2 instance, which it cannot see within a VPC: recipes would
+ * miss node['ec2'].
+ */
 
-import { paths } from '../../core/state.ts';
+import { paths } from '../../core/state/state.ts';
 import type { Step } from '../step.ts';
-import { tellNicety } from '../waiting.ts';
+import { tellNicety } from '../poll.ts';
 
 export const ohaiHint: Step = {
   name: 'ohai-hint',

@@ -1,18 +1,19 @@
 /** Finds what an operator must mend before anything on the node or in AWS is changed. */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import { ConfigError, isDenied } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { renderHostname } from '../naming.ts';
-import { resolvePlace } from '../registrars/opsworks-place.ts';
-import type { Step, Trail } from '../step.ts';
+import { resolveOpsWorksTarget } from '../registrars/opsworks/target.ts';
+import type { Step, BootstrapContext } from '../step.ts';
 
 export const preflight: Step = {
   name: 'preflight',
-  async run(host, config, trail, signal) {
-    if (needsAws(config)) await mustHaveCredentials(host, trail, signal);
-    await renderHostname(host, config, trail, signal);
-    if (config.registrar === 'opsworks') trail.place ??= await resolvePlace(host, config, trail, signal);
+  async run(host, config, context, signal) {
+    if (needsAws(config)) await mustHaveCredentials(host, context, signal);
+    await renderHostname(host, config, context, signal);
+    if (config.registrar === 'opsworks')
+      context.opsworksTarget ??= await resolveOpsWorksTarget(host, config, context, signal);
     return 'unchanged';
   },
 };
@@ -22,13 +23,14 @@ function needsAws(config: Config): boolean {
 }
 
 /**
- * Without an instance profile there may still be credentials in the environment: a harmless call tells.
- * A profile that is attached after the launch shows up in the metadata service within a minute.
+ * Without an instance profile there may still be credentials in the environment: a harmless call
+ * tells. A profile that is attached after the launch shows up in the metadata service within a
+ * minute.
  */
-async function mustHaveCredentials(host: Host, trail: Trail, signal: AbortSignal): Promise<void> {
+async function mustHaveCredentials(host: Host, context: BootstrapContext, signal: AbortSignal): Promise<void> {
   if (host.identity.role !== undefined) return;
   const profileMs = 60_000;
-  const until = host.clock.uptime() + Math.min(profileMs, trail.leftMs() / 2);
+  const until = host.clock.uptime() + Math.min(profileMs, context.leftMs() / 2);
   for (;;) {
     try {
       const { role } = await host.metadata.readIdentity(signal);

@@ -5,18 +5,18 @@ import type { Step } from '../step.ts';
 
 export const register: Step = {
   name: 'register',
-  async run(host, config, trail, signal) {
-    const before = trail.registered;
+  async run(host, config, context, signal) {
+    const before = context.registered;
     const moved =
       before !== undefined &&
       (before.registrar !== config.registrar ||
-        (before.stackId !== undefined && before.stackId !== trail.place?.stackId));
+        (before.stackId !== undefined && before.stackId !== context.opsworksTarget?.stackId));
     if (moved) {
       host.log.info('leaving the former registrar', { ...before });
       await deregister(host, before, signal);
-      delete trail.registered;
-      await trail.keep();
+      delete context.registered;
+      await context.save();
     }
-    return registrarOf(config).register(host, config, trail, signal);
+    return registrarOf(config).register(host, config, context, signal);
   },
 };

@@ -1,13 +1,15 @@
 /** One thing that a node depends on: looked at, and told in one line. */
 
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { Docker, EcsAgent, Machine, Metadata } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
-import type { Clock } from '../../core/patience.ts';
+import type { Clock } from '../../core/retry.ts';
 import type { Examination } from '../../host/aws/examine/examination.ts';
 
-/** What is known about the patient: the later parts only as far as the earlier ones could be read. */
-export interface Patient {
+/**
+ * What is known about the patient: the later parts only as far as the earlier ones could be read.
+ */
+export interface ExaminedNode {
   machine: Machine;
   metadata: Metadata;
   clock: Clock;
@@ -27,19 +29,19 @@ export interface Diagnosis {
   state: 'ok' | 'wrong' | 'unsure';
   what: string;
   /** How to mend it, or how to find out. */
-  mend?: string;
+  remedy?: string;
 }
 
 export interface Check {
   name: string;
   /** A throw becomes `unsure`. */
-  look(patient: Patient, signal: AbortSignal): Promise<Diagnosis | Diagnosis[]>;
+  run(node: ExaminedNode, signal: AbortSignal): Promise<Diagnosis | Diagnosis[]>;
 }
 
 export const ok = (what: string): Diagnosis => ({ state: 'ok', what });
-export const wrong = (what: string, mend: string): Diagnosis => ({ state: 'wrong', what, mend });
-export const unsure = (what: string, mend?: string): Diagnosis => ({
+export const wrong = (what: string, remedy: string): Diagnosis => ({ state: 'wrong', what, remedy });
+export const unsure = (what: string, remedy?: string): Diagnosis => ({
   state: 'unsure',
   what,
-  ...(mend !== undefined && { mend }),
+  ...(remedy !== undefined && { remedy }),
 });

@@ -4,12 +4,12 @@ import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
 import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
 import { messageOf, Refused } from '../../core/errors.ts';
 import type { DiskUse } from '../../core/host.ts';
-import { permissionsFor } from '../../core/permissions.ts';
-import { ok, unsure, wrong, type Check, type Diagnosis, type Patient } from './check.ts';
+import { permissionsFor } from '../../iam/permissions.ts';
+import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
 
 const configuration: Check = {
   name: 'configuration',
-  async look({ config, configTroubles }) {
+  async run({ config, configTroubles }) {
     if (config !== undefined) return ok(`valid; cluster ${config.cluster}, registrar ${config.registrar}`);
     return configTroubles.map((trouble) => wrong(trouble, 'ecs-node check shows the whole of it'));
   },
@@ -17,7 +17,7 @@ const configuration: Check = {
 
 const metadata: Check = {
   name: 'instance metadata',
-  async look({ identity, identityTrouble }) {
+  async run({ identity, identityTrouble }) {
     if (identity !== undefined) return ok(`version 2 answers; ${identity.instanceId} in ${identity.zone}`);
     return wrong(
       identityTrouble ?? 'does not answer',
@@ -26,10 +26,13 @@ const metadata: Check = {
   },
 };
 
-/** Tasks in containers are one hop further away, and reach the node's own role when the limit lets them. */
+/**
+ * Tasks in containers are one hop further away, and reach the node's own role when the limit lets
+ * them.
+ */
 const isolation: Check = {
   name: 'metadata options',
-  async look({ examination, config }, signal) {
+  async run({ examination, config }, signal) {
     if (examination === undefined) return unsure('not looked at without instance metadata');
     const blocks = config?.ecs.settings['ECS_AWSVPC_BLOCK_IMDS'] === 'true';
     try {
@@ -59,7 +62,7 @@ const isolation: Check = {
 
 const profile: Check = {
   name: 'instance profile',
-  async look({ identity }) {
+  async run({ identity }) {
     if (identity === undefined) return unsure('not looked at without instance metadata');
     if (identity.role !== undefined) return ok(`role ${identity.role}`);
     return wrong(
@@ -74,7 +77,7 @@ const skewLimitMs = 300_000;
 
 const clock: Check = {
   name: 'clock',
-  async look({ examination, clock: own }, signal) {
+  async run({ examination, clock: own }, signal) {
     if (examination === undefined) return unsure('not compared without instance metadata');
     const theirs = await examination.readClock(signal);
     if (theirs === undefined) return unsure("AWS's answer has no date");
@@ -88,7 +91,7 @@ const clock: Check = {
 
 const permissions: Check = {
   name: 'permission',
-  async look({ examination, config, identity }, signal) {
+  async run({ examination, config, identity }, signal) {
     if (examination === undefined || config === undefined)
       return unsure('none tried without instance metadata and configuration');
     const diagnoses: Diagnosis[] = [];
@@ -116,7 +119,7 @@ const permissions: Check = {
 
 const ecsAgent: Check = {
   name: 'ECS agent',
-  async look({ ecsAgent: agent, config }, signal) {
+  async run({ ecsAgent: agent, config }, signal) {
     const found = await agent.readAgent(signal);
     if (found === undefined)
       return wrong(
@@ -135,7 +138,7 @@ const ecsAgent: Check = {
 
 const docker: Check = {
   name: 'Docker',
-  async look({ docker: engine }, signal) {
+  async run({ docker: engine }, signal) {
     try {
       await engine.ping(signal);
       return ok('answers on its socket');
@@ -148,9 +151,9 @@ const docker: Check = {
 
 const disk: Check = {
   name: 'disk',
-  async look(patient, signal) {
-    const { machine, config } = patient;
-    const paths = await diskPaths(patient, signal);
+  async run(node, signal) {
+    const { machine, config } = node;
+    const paths = await diskPaths(node, signal);
     const full = config?.disk.fullPercent ?? 90;
     const { uses, unmeasured } = await machine.measureDisks(paths);
     return [
@@ -173,13 +176,13 @@ function diagnoseDisk(use: DiskUse, full: number): Diagnosis {
   );
 }
 
-async function diskPaths(patient: Patient, signal: AbortSignal): Promise<string[]> {
-  return patient.config === undefined ? ['/'] : openWatchedPaths(patient.config).list(patient, signal);
+async function diskPaths(node: ExaminedNode, signal: AbortSignal): Promise<string[]> {
+  return node.config === undefined ? ['/'] : openWatchedPaths(node.config).list(node, signal);
 }
 
 const units: Check = {
   name: 'unit',
-  async look({ machine }, signal) {
+  async run({ machine }, signal) {
     const diagnoses: Diagnosis[] = [];
     for (const unit of ['ecs-node-bootstrap.service', 'ecs-node.service', 'ecs.service']) {
       const { code, tail } = await machine.run(systemctl('is-enabled', unit), signal);

@@ -8,7 +8,10 @@ import type {
   FleetReport,
 } from '../../core/fleet-nodes.ts';
 
-/** `undefined` where something was not asked, or was asked and not answered: nothing is concluded from it. */
+/**
+ * `undefined` where something was not asked, or was asked and not answered: nothing is concluded
+ * from it.
+ */
 export interface SweepFacts {
   /** Milliseconds since 1970. */
   now: number;
@@ -36,7 +39,10 @@ export const keepTag = 'ecs-node:keep';
 /** On an instance: since when sweeps have missed it in the cluster, milliseconds since 1970. */
 export const missingTag = 'ecs-node:missing-since';
 
-/** EC2 has said that it does not exist any more: by state, or by not knowing it. A silent EC2 never gets here. */
+/**
+ * EC2 has said that it does not exist any more: by state, or by not knowing it. A silent EC2 never
+ * gets here.
+ */
 export function isGone(facts: Pick<SweepFacts, 'machines'>, instanceId: string): boolean {
   const machine = facts.machines.get(instanceId);
   return machine === undefined || machine.state === 'terminated';
@@ -50,7 +56,7 @@ export function protectedBy(machine: FleetMachine | undefined, member: FleetMemb
 }
 
 /** Why it is not to be ended through its group; undefined where it is an ordinary member. */
-export function notEndable(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
+export function notTerminable(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
   if (member === undefined) return 'it is in none of the groups: no hook would run, and nobody would replace it';
   if (/^(Warmed:)?Terminat/.test(member.lifecycleState)) return 'its group is ending it already';
   if (member.lifecycleState !== 'InService') return `it is ${member.lifecycleState} in its group, not InService`;

@@ -1,14 +1,20 @@
-/** What does not look right about container instances: orphaned, disconnected, stuck in DRAINING, or well again. Pure. */
+/**
+ * What does not look right about container instances: orphaned, disconnected, stuck in DRAINING, or
+ * well again. Pure.
+ */
 
 import type { FleetContainerInstance, FleetMember } from '../../core/fleet-nodes.ts';
 import { groupTag } from '../survey.ts';
-import { isGone, notEndable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
-import type { Finding } from './findings.ts';
+import { isGone, notTerminable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
+import type { SweepFinding } from './findings.ts';
 
-/** Between the draining and the end: service tasks have been started elsewhere by then, and an agent could come back. */
+/**
+ * Between the draining and the end: service tasks have been started elsewhere by then, and an agent
+ * could come back.
+ */
 export const drainedForMs = 15 * 60_000;
 
-export function findContainerInstances(facts: SweepFacts, ages: Ages): Finding[] {
+export function findContainerInstances(facts: SweepFacts, ages: Ages): SweepFinding[] {
   const members = new Map(facts.members.map((member) => [member.instanceId, member]));
   return facts.containerInstances.flatMap((instance) => {
     if (isGone(facts, instance.instanceId)) return orphaned(facts, ages, instance);
@@ -19,20 +25,20 @@ export function findContainerInstances(facts: SweepFacts, ages: Ages): Finding[]
   });
 }
 
-function orphaned(facts: SweepFacts, { olderThanMs }: Ages, instance: FleetContainerInstance): Finding[] {
+function orphaned(facts: SweepFacts, { olderThanMs }: Ages, instance: FleetContainerInstance): SweepFinding[] {
   const { arn, instanceId, registeredAt, agentConnected, status } = instance;
   const state = facts.machines.get(instanceId)?.state;
   const evidence = `${status} in ECS; ${state === undefined ? 'EC2 knows no such instance' : `EC2 says ${state}`}`;
   const finding = { kind: 'orphaned-container-instance', instanceId, subject: arn, evidence } as const;
-  const told = (why: string): Finding[] => [{ ...finding, why }];
-  if (agentConnected) return told('its agent is connected, so it lives: is this the right region and account?');
+  const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
+  if (agentConnected) return withoutDeed('its agent is connected, so it lives: is this the right region and account?');
   if (facts.now - registeredAt < olderThanMs) {
-    return told(
+    return withoutDeed(
       `registered ${renderAge(facts.now - registeredAt)} ago: EC2 may not tell of it yet, or ECS remove it itself`,
     );
   }
   const known = facts.containerInstances.some((other) => facts.machines.has(other.instanceId));
-  if (!known) return told('EC2 knows none of the cluster: is this the right region and account?');
+  if (!known) return withoutDeed('EC2 knows none of the cluster: is this the right region and account?');
   const deed = { kind: 'deregister-container-instance', arn } as const;
   return [
     {
@@ -44,8 +50,10 @@ function orphaned(facts: SweepFacts, { olderThanMs }: Ages, instance: FleetConta
   ];
 }
 
-/** Marks of a trouble that has passed, or a draining that a sweep began and nobody needs any more. */
-function recovered({ arn, instanceId, marks }: FleetContainerInstance): Finding[] {
+/**
+ * Marks of a trouble that has passed, or a draining that a sweep began and nobody needs any more.
+ */
+function recovered({ arn, instanceId, marks }: FleetContainerInstance): SweepFinding[] {
   const left = (['disconnected', 'draining', 'drained'] as const).filter((mark) => marks[mark] !== undefined);
   if (left.length === 0) return [];
   const deed = { kind: 'unmark', arn, marks: left } as const;
@@ -67,7 +75,7 @@ function disconnected(
   { olderThanMs }: Ages,
   instance: FleetContainerInstance,
   member: FleetMember | undefined,
-): Finding[] {
+): SweepFinding[] {
   const { arn, instanceId, marks, runningTasks } = instance;
   const since = marks.disconnected;
   const evidence = `ACTIVE, but its agent is not connected; ${runningTasks} running tasks`;
@@ -81,7 +89,7 @@ function disconnected(
   const machine = facts.machines.get(instanceId);
   // One that waits, stopped, in its group's warm pool has every right to be silent.
   if (machine?.state === 'stopped' && machine.tags[groupTag] !== undefined) return [];
-  const hands = notEndable(machine, member);
+  const hands = notTerminable(machine, member);
   if (hands !== undefined) return [{ ...finding, why: hands }];
   if (since === undefined) {
     const why = 'ECS does not say since when: noted now, and acted upon when a later run finds it so';
@@ -99,24 +107,24 @@ function draining(
   { drainingOlderThanMs }: Ages,
   instance: FleetContainerInstance,
   member: FleetMember | undefined,
-): Finding[] {
+): SweepFinding[] {
   const { arn, instanceId, marks, runningTasks, pendingTasks, agentConnected } = instance;
   const tasks = runningTasks + pendingTasks;
   const since = marks.drained ?? marks.draining;
   const evidence = `DRAINING with ${tasks} tasks, agent ${agentConnected ? 'connected' : 'not connected'}`;
   const kind = marks.drained !== undefined ? 'disconnected' : 'stuck-draining';
   const finding = { kind, instanceId, subject: arn, evidence, ...(since !== undefined && { since }) } as const;
-  const told = (why: string): Finding[] => [{ ...finding, why }];
+  const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
   const machine = facts.machines.get(instanceId);
   if (marks.drained !== undefined && agentConnected) {
     const hands = protectedBy(machine, undefined);
-    if (hands !== undefined) return told(hands);
+    if (hands !== undefined) return withoutDeed(hands);
     const why = 'an earlier sweep drained it because it was not connected, and it is connected again';
     return [{ ...finding, kind: 'recovered', deed: { kind: 'activate', arn }, why }];
   }
-  const hands = notEndable(machine, member);
+  const hands = notTerminable(machine, member);
   // A node that leaves drains first: while its group ends it, all is as it should be.
-  if (hands !== undefined) return member?.lifecycleState.startsWith('Terminating') ? [] : told(hands);
+  if (hands !== undefined) return member?.lifecycleState.startsWith('Terminating') ? [] : withoutDeed(hands);
   if (since === undefined) {
     const why = 'ECS does not say since when: noted now, and acted upon when a later run finds it so';
     return [{ ...finding, deed: { kind: 'mark', arn, mark: 'draining' }, why }];
@@ -124,9 +132,9 @@ function draining(
   const age = facts.now - since;
   const drainedBySweep = marks.drained !== undefined;
   if (age < (drainedBySweep ? drainedForMs : drainingOlderThanMs))
-    return told(`so for ${renderAge(age)}: not long enough yet`);
+    return withoutDeed(`so for ${renderAge(age)}: not long enough yet`);
   if (!drainedBySweep && tasks > 0)
-    return told(`${tasks} tasks are still on it: a person has to say what becomes of them`);
+    return withoutDeed(`${tasks} tasks are still on it: a person has to say what becomes of them`);
   const why = `so for ${renderAge(age)}: ended through its group, which replaces it; hooks run`;
   return [{ ...finding, deed: { kind: 'terminate' }, why }];
 }

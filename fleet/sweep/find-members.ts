@@ -1,16 +1,20 @@
-/** What does not look right about members of the groups: never joined, protected from termination, silent. Pure. */
+/**
+ * What does not look right about members of the groups: never joined, protected from termination,
+ * silent. Pure.
+ */
 
 import type { FleetMember } from '../../core/fleet-nodes.ts';
-import { missingTag, notEndable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
-import type { Finding } from './findings.ts';
+import { missingTag, notTerminable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
+import type { SweepFinding } from './findings.ts';
 
 /**
- * Between the look that misses a node and the one that ends it. A node that leaves is deregistered some minutes before it is
- * terminated, and one whose agent's data were wiped registers anew within minutes.
+ * Between the look that misses a node and the one that ends it. A node that leaves is deregistered
+ * some minutes before it is terminated, and one whose agent's data were wiped registers anew within
+ * minutes.
  */
 export const missingForMs = 15 * 60_000;
 
-export function findNeverJoined(facts: SweepFacts, ages: Ages): Finding[] {
+export function findNeverJoined(facts: SweepFacts, ages: Ages): SweepFinding[] {
   const joined = new Set(facts.containerInstances.map(({ instanceId }) => instanceId));
   // Group by group: one that belongs to another cluster may have been named by mistake.
   const groups = new Set(facts.members.filter(({ instanceId }) => joined.has(instanceId)).map(({ group }) => group));
@@ -21,7 +25,7 @@ export function findNeverJoined(facts: SweepFacts, ages: Ages): Finding[] {
   );
 }
 
-function joinedAfterAll(facts: SweepFacts, { instanceId }: FleetMember): Finding[] {
+function joinedAfterAll(facts: SweepFacts, { instanceId }: FleetMember): SweepFinding[] {
   const value = facts.machines.get(instanceId)?.tags[missingTag];
   if (value === undefined) return [];
   const deed = { kind: 'untag-missing', value } as const;
@@ -29,16 +33,17 @@ function joinedAfterAll(facts: SweepFacts, { instanceId }: FleetMember): Finding
   return [{ kind: 'recovered', instanceId, evidence: `in the cluster, with the tag ${missingTag}`, deed, why }];
 }
 
-function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, someJoined: boolean): Finding[] {
+function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, someJoined: boolean): SweepFinding[] {
   const { instanceId, lifecycleState, group } = member;
   const machine = facts.machines.get(instanceId);
-  // Pending: its launch hook's time-out ends it. Warmed, Standby, Detaching: not meant to be in the cluster.
+  // Pending: its launch hook's time-out ends it. Warmed, Standby, Detaching: not meant to be in the
+  // cluster.
   if (machine?.state !== 'running' || lifecycleState !== 'InService') return [];
   const age = facts.now - machine.launchedAt;
   if (age < olderThanMs) return [];
   const evidence = `InService in ${group}, launched ${renderAge(age)} ago, not in the cluster`;
   const finding = { kind: 'never-joined', instanceId, since: machine.launchedAt, evidence } as const;
-  const hands = notEndable(machine, member);
+  const hands = notTerminable(machine, member);
   if (hands !== undefined) return [{ ...finding, why: hands }];
   if (!someJoined) return [{ ...finding, why: 'no member of its group is in this cluster: is it the right one?' }];
   const missedSince = Number(machine.tags[missingTag] ?? Number.NaN);
@@ -52,9 +57,9 @@ function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, 
   return [{ ...finding, deed: { kind: 'terminate' }, why }];
 }
 
-export function findProtected(facts: SweepFacts): Finding[] {
+export function findProtected(facts: SweepFacts): SweepFinding[] {
   const registered = new Set(facts.records?.map(({ instanceId }) => instanceId));
-  return facts.members.flatMap((member): Finding[] => {
+  return facts.members.flatMap((member): SweepFinding[] => {
     const { instanceId, lifecycleState, group } = member;
     if (facts.protection.get(instanceId) !== true) return [];
     const machine = facts.machines.get(instanceId);
@@ -76,7 +81,7 @@ export function findProtected(facts: SweepFacts): Finding[] {
 /** As large a share of the nodes must report before the silence of one means anything. */
 const reportingShare = 0.5;
 
-export function findSilent(facts: SweepFacts, { olderThanMs }: Ages): Finding[] {
+export function findSilent(facts: SweepFacts, { olderThanMs }: Ages): SweepFinding[] {
   if (facts.reports === undefined) return [];
   const lastAt = new Map(facts.reports.map(({ instanceId, at }) => [instanceId, at]));
   const nodes = facts.containerInstances.filter(({ instanceId, status, agentConnected, registeredAt }) => {

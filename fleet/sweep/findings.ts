@@ -28,7 +28,7 @@ export type Deed =
   | { kind: 'remove-name'; value: string };
 
 /** Something that does not look right, and what should become of it. */
-export interface Finding {
+export interface SweepFinding {
   kind: FindingKind;
   instanceId: string;
   /** What it is about where that is not the instance: a container instance, a record, a Name. */
@@ -42,7 +42,7 @@ export interface Finding {
   why: string;
 }
 
-export type Outcome =
+export type SweepOutcome =
   /** There is nothing to do about it, or not yet. */
   | 'nothing'
   /** With `apply` it would have been done. */
@@ -52,8 +52,8 @@ export type Outcome =
   | 'changed'
   | 'failed';
 
-export interface Swept extends Finding {
-  outcome: Outcome;
+export interface Swept extends SweepFinding {
+  outcome: SweepOutcome;
   error?: string;
 }
 

@@ -13,8 +13,9 @@ export interface Gathered {
 }
 
 /**
- * EC2 tells of termination protection only one instance at a time. Those that their group is ending come first, the others in
- * turn: hourly runs come around to every one of five hundred nodes within a day.
+ * EC2 tells of termination protection only one instance at a time. Those that their group is ending
+ * come first, the others in turn: hourly runs come around to every one of five hundred nodes within
+ * a day.
  */
 export const protectionsPerRun = 20;
 

@@ -1,21 +1,25 @@
-/** Looks at the whole fleet, decides what does not look right, and does what was decided and allowed. */
+/**
+ * Looks at the whole fleet, decides what does not look right, and does what was decided and
+ * allowed.
+ */
 
 import { messageOf } from '../../core/errors.ts';
 import type { FleetNodes } from '../../core/fleet-nodes.ts';
 import type { Log } from '../../core/log.ts';
-import type { Clock } from '../../core/patience.ts';
-import { act } from './deeds.ts';
+import type { Clock } from '../../core/retry.ts';
+import { carryOut } from './deeds.ts';
 import type { SweepFacts } from './facts.ts';
 import { findContainerInstances } from './find-container-instances.ts';
 import { findNames, findRecords } from './find-leftovers.ts';
 import { findNeverJoined, findProtected, findSilent } from './find-members.ts';
-import type { Deed, Finding, SweepOptions, SweepReport, Swept } from './findings.ts';
+import type { Deed, SweepFinding, SweepOptions, SweepReport, Swept } from './findings.ts';
 import { gatherFacts } from './gather.ts';
 import { nodesOf, planSweep } from './plan.ts';
 
 /**
- * Throws Unavailable or Refused where the cluster, its groups or EC2 cannot be read: nothing is known then, and nothing done.
- * What else cannot be read, and a deed that fails, is told in the report.
+ * Throws Unavailable or Refused where the cluster, its groups or EC2 cannot be read: nothing is
+ * known then, and nothing done. What else cannot be read, and a deed that fails, is told in the
+ * report.
  */
 export async function sweep(
   fleet: FleetNodes,
@@ -29,7 +33,9 @@ export async function sweep(
   const { findings, brake } = planSweep(facts, findAll(facts, options), options.maxNodes);
   const swept: Swept[] = [];
   for (const finding of findings) {
-    swept.push(await deal({ fleet, cluster: options.cluster, clock, log, apply: options.apply }, finding, signal));
+    swept.push(
+      await handleFinding({ fleet, cluster: options.cluster, clock, log, apply: options.apply }, finding, signal),
+    );
   }
   return {
     at: facts.now,
@@ -46,7 +52,7 @@ export async function sweep(
 export function findAll(
   facts: SweepFacts,
   options: Pick<SweepOptions, 'olderThanMs' | 'drainingOlderThanMs'>,
-): Finding[] {
+): SweepFinding[] {
   return [
     ...findContainerInstances(facts, options),
     ...findNeverJoined(facts, options),
@@ -57,7 +63,7 @@ export function findAll(
   ];
 }
 
-interface Dealing {
+interface SweepContext {
   fleet: FleetNodes;
   cluster: string;
   clock: Clock;
@@ -65,20 +71,25 @@ interface Dealing {
   apply: boolean;
 }
 
-async function deal(dealing: Dealing, finding: Finding, signal: AbortSignal): Promise<Swept> {
+async function handleFinding(context: SweepContext, finding: SweepFinding, signal: AbortSignal): Promise<Swept> {
   const { deed } = finding;
   if (deed === undefined) return { ...finding, outcome: 'nothing' };
-  if (!dealing.apply) return { ...finding, outcome: 'would' };
-  return doIt(dealing, finding, deed, signal);
+  if (!context.apply) return { ...finding, outcome: 'would' };
+  return carryOutDeed(context, finding, deed, signal);
 }
 
 /** A deed that fails is no reason to leave the others undone: each stands for itself. */
-async function doIt(dealing: Dealing, finding: Finding, deed: Deed, signal: AbortSignal): Promise<Swept> {
-  const { log } = dealing;
+async function carryOutDeed(
+  context: SweepContext,
+  finding: SweepFinding,
+  deed: Deed,
+  signal: AbortSignal,
+): Promise<Swept> {
+  const { log } = context;
   const { kind, instanceId, subject } = finding;
   const fields = { kind, instanceId, subject, deed: deed.kind };
   try {
-    const done = await act(dealing, finding, deed, signal);
+    const done = await carryOut(context, finding, deed, signal);
     log.info(done ? 'swept' : 'not swept: it has changed', fields);
     return { ...finding, outcome: done ? 'done' : 'changed' };
   } catch (error) {

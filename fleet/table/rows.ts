@@ -44,7 +44,7 @@ export interface FleetView {
 }
 
 export const versionTag = 'ecs-node:version';
-export const wordsTag = 'ecs-node:left';
+export const lastWordsTag = 'ecs-node:left';
 
 /** Full enough that the node itself is about to act (`disk.fullPercent`). */
 const fullPercent = 90;
@@ -89,15 +89,15 @@ export function viewFleet(
   };
 }
 
-interface Sources {
+interface RowSources {
   machine: FleetMachine | undefined;
   member: FleetMember | undefined;
   instance: FleetContainerInstance | undefined;
 }
 
-function rowOf(instanceId: string, sources: Sources, report: FleetReport | undefined, now: number): NodeRow {
+function rowOf(instanceId: string, sources: RowSources, report: FleetReport | undefined, now: number): NodeRow {
   const { machine, member, instance } = sources;
-  const { Name: name, [versionTag]: version, [wordsTag]: lastWords } = machine?.tags ?? {};
+  const { Name: name, [versionTag]: version, [lastWordsTag]: lastWords } = machine?.tags ?? {};
   return {
     instanceId,
     zone: machine?.zone ?? '',
@@ -119,8 +119,8 @@ function rowOf(instanceId: string, sources: Sources, report: FleetReport | undef
   };
 }
 
-/** The worst first, as `gravity` has them. */
-function troublesOf({ machine, member, instance }: Sources, report: FleetReport | undefined, now: number): string[] {
+/** The worst first, as `severity` has them. */
+function troublesOf({ machine, member, instance }: RowSources, report: FleetReport | undefined, now: number): string[] {
   const isWarm = member === undefined ? machine?.state === 'stopped' : /^(Warmed|Standby)/.test(member.lifecycleState);
   const age = now - (machine?.launchedAt ?? now);
   const troubles = [
@@ -138,7 +138,7 @@ function troublesOf({ machine, member, instance }: Sources, report: FleetReport 
   return troubles.filter((trouble) => trouble !== false);
 }
 
-const gravity = [
+const severity = [
   'gone',
   'terminated',
   'disconnected',
@@ -153,8 +153,8 @@ const gravity = [
 /** By the worst trouble, then by how many, then the fuller disk, then by name. */
 function worstFirst(a: NodeRow, b: NodeRow): number {
   const rank = ({ troubles: [first] }: NodeRow) => {
-    const place = first === undefined ? -1 : gravity.indexOf(first);
-    return first === undefined ? gravity.length + 1 : place === -1 ? gravity.length : place;
+    const position = first === undefined ? -1 : severity.indexOf(first);
+    return first === undefined ? severity.length + 1 : position === -1 ? severity.length : position;
   };
   return (
     rank(a) - rank(b) ||

@@ -1,4 +1,7 @@
-/** Reads the fleet for its table, in as few calls as it takes: what CloudWatch knows is worth having, but no more. */
+/**
+ * Reads the fleet for its table, in as few calls as it takes: what CloudWatch knows is worth
+ * having, but no more.
+ */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetReads, FleetReport } from '../../core/fleet-nodes.ts';
@@ -12,7 +15,10 @@ export interface ViewOptions {
   metricsNamespace: string;
 }
 
-/** Nodes report every five minutes, and each reading of a metric is paid for: asking more often shows nothing new. */
+/**
+ * Nodes report every five minutes, and each reading of a metric is paid for: asking more often
+ * shows nothing new.
+ */
 const reportsMs = 300_000;
 
 /** Answers `read(now)` again and again; what changes slowly is kept in between. */

@@ -1,7 +1,10 @@
-/** What each verb gives, looked at before anybody relies on it: an SDK passes on whatever stood in the answer. */
+/**
+ * What each verb gives, looked at before anybody relies on it: an SDK passes on whatever stood in
+ * the answer.
+ */
 
 import { flag, listOf, maybe, number, recordOf, shaped, text, time } from '../../core/shape.ts';
-import type { Verb } from './verbs.ts';
+import type { Verb } from './child/verbs.ts';
 
 const registration = maybe(shaped({ id: text, hostname: text, status: text, layerIds: listOf(text) }));
 

@@ -13,7 +13,7 @@ import {
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { Refused } from '../../core/errors.ts';
 import type { BalancerCloud } from '../../core/host.ts';
-import type { Session } from './session.ts';
+import type { Session } from './session/session.ts';
 
 export function openBalancers(session: Session): BalancerCloud & { destroy(): void } {
   const groups = openTargetGroups(session);
@@ -28,12 +28,15 @@ export function openBalancers(session: Session): BalancerCloud & { destroy(): vo
   };
 }
 
-function openTargetGroups({ identity, ask, settings }: Session) {
+function openTargetGroups({ identity, callAws, settings }: Session) {
   const client = new ElasticLoadBalancingV2Client(settings('ELASTIC_LOAD_BALANCING_V2'));
   const self = identity.instanceId;
-  /** What is left of this instance in the group, by state. It may be there several times, under different ports. */
+  /**
+   * What is left of this instance in the group, by state. It may be there several times, under
+   * different ports.
+   */
   const find = async (TargetGroupArn: string, signal: AbortSignal) => {
-    const { TargetHealthDescriptions: all = [] } = await ask(
+    const { TargetHealthDescriptions: all = [] } = await callAws(
       'elasticloadbalancing:DescribeTargetHealth',
       '*',
       signal,
@@ -48,12 +51,13 @@ function openTargetGroups({ identity, ask, settings }: Session) {
     destroy: () => client.destroy(),
     async deregisterTarget(TargetGroupArn: string, signal: AbortSignal): Promise<void> {
       const own = await find(TargetGroupArn, signal);
-      // With its port: AWS ignores a deregistration without it where the target was registered with another than the group's.
+      // With its port: AWS ignores a deregistration without it where the target was registered with
+      // another than the group's.
       const Targets: TargetDescription[] = own
         .filter(({ state }) => !isDraining(state))
         .map(({ target: { Id, Port } }) => ({ Id, ...(Port !== undefined && { Port }) }));
       if (Targets.length === 0) return;
-      await ask('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
+      await callAws('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
         client.send(new DeregisterTargetsCommand({ TargetGroupArn, Targets }), options),
       );
     },
@@ -63,22 +67,26 @@ function openTargetGroups({ identity, ask, settings }: Session) {
   };
 }
 
-function openLoadBalancers({ identity, ask, settings }: Session) {
+function openLoadBalancers({ identity, callAws, settings }: Session) {
   const client = new ElasticLoadBalancingClient(settings('ELASTIC_LOAD_BALANCING'));
   const { instanceId: InstanceId, partition, region, accountId } = identity;
   const arn = (name: string) => `arn:${partition}:elasticloadbalancing:${region}:${accountId}:loadbalancer/${name}`;
   return {
     destroy: () => client.destroy(),
     async deregisterFromLoadBalancer(LoadBalancerName: string, signal: AbortSignal): Promise<void> {
-      await ask('elasticloadbalancing:DeregisterInstancesFromLoadBalancer', arn(LoadBalancerName), signal, (options) =>
-        client.send(
-          new DeregisterInstancesFromLoadBalancerCommand({ LoadBalancerName, Instances: [{ InstanceId }] }),
-          options,
-        ),
+      await callAws(
+        'elasticloadbalancing:DeregisterInstancesFromLoadBalancer',
+        arn(LoadBalancerName),
+        signal,
+        (options) =>
+          client.send(
+            new DeregisterInstancesFromLoadBalancerCommand({ LoadBalancerName, Instances: [{ InstanceId }] }),
+            options,
+          ),
       ).catch(notRegistered);
     },
     async isLoadBalancerDraining(LoadBalancerName: string, signal: AbortSignal): Promise<boolean> {
-      const answer = await ask('elasticloadbalancing:DescribeInstanceHealth', '*', signal, (options) =>
+      const answer = await callAws('elasticloadbalancing:DescribeInstanceHealth', '*', signal, (options) =>
         client.send(new DescribeInstanceHealthCommand({ LoadBalancerName, Instances: [{ InstanceId }] }), options),
       ).catch(notRegistered);
       const own = answer?.InstanceStates?.find((state) => state.InstanceId === InstanceId);

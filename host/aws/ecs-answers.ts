@@ -1,12 +1,15 @@
-/** Checks what ECS answered before anything follows from it: an empty or half answer says nothing about the node. */
+/**
+ * Checks what ECS answered before anything follows from it: an empty or half answer says nothing
+ * about the node.
+ */
 
 import type { Attribute, ContainerInstance as AwsContainerInstance, Failure, Task } from '@aws-sdk/client-ecs';
 import { Unavailable } from '../../core/errors.ts';
 import type { CloudTask, ContainerInstance } from '../../core/host.ts';
 
 /**
- * A list that ECS always sends, also when nothing is in it. Without this check a `200 {}` from a middlebox reads as
- * "ECS does not know this node" and "no task runs here".
+ * A list that ECS always sends, also when nothing is in it. Without this check a `200 {}` from a
+ * middlebox reads as "ECS does not know this node" and "no task runs here".
  */
 export function parseList<T>(call: string, field: string, value: readonly T[] | undefined): readonly T[] {
   if (Array.isArray(value)) return value as readonly T[];
@@ -20,8 +23,9 @@ export function parseArns(call: string, field: string, value: readonly string[] 
 }
 
 /**
- * The described things, by the ARN that was asked for. ECS names each ARN either there or in `failures` as MISSING; an ARN
- * that is in neither list, or failed for another reason, makes the whole answer unusable.
+ * The described things, by the ARN that was asked for. ECS names each ARN either there or in
+ * `failures` as MISSING; an ARN that is in neither list, or failed for another reason, makes the
+ * whole answer unusable.
  */
 export function parseDescribed<T extends object>(
   call: string,
@@ -95,7 +99,10 @@ function timeOf(date: Date | undefined): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-/** The names of the attributes by which nodes queue to leave the cluster begin so; what follows is the reason. */
+/**
+ * The names of the attributes by which nodes queue to leave the cluster begin so; what follows is
+ * the reason.
+ */
 export const queuePrefix = 'ecs-node.leave.';
 
 /** For which reasons a container instance is queued to leave, as its own attributes say. */

@@ -1,6 +1,7 @@
 /**
- * The only place that reads an error of the AWS SDK. `Refused` is AWS's own documented answer about this request. Everything
- * else is `Unavailable`: silence, throttling, a proxy's page, a redirect, a code that nobody documents.
+ * The only place that reads an error of the AWS SDK. `Refused` is AWS's own documented answer about
+ * this request. Everything else is `Unavailable`: silence, throttling, a proxy's page, a redirect,
+ * a code that nobody documents.
  */
 
 import { Refused, Unavailable, deniedCodes, messageOf } from '../../core/errors.ts';
@@ -9,7 +10,7 @@ import { uptime } from '../clock.ts';
 import { documentedRefusals } from './documented-refusals.ts';
 
 /** One call, named by the permission that it needs and what it acts on. */
-export type Ask = <T>(
+export type AwsCall = <T>(
   permission: string,
   resource: string,
   signal: AbortSignal,
@@ -17,29 +18,35 @@ export type Ask = <T>(
 ) => Promise<T>;
 
 /** `role` is named in the message about a missing permission. */
-export function openAsk(role: string | undefined, log: Log): Ask {
+export function openAwsCall(role: string | undefined, log: Log): AwsCall {
   return async (permission, resource, signal, send) => {
     signal.throwIfAborted();
     const start = uptime();
-    const tell = (fault?: string) =>
+    const logCall = (fault?: string) =>
       log.debug('called AWS', { call: permission, ms: Math.round(uptime() - start), fault });
     try {
       const answer = await send({ abortSignal: signal });
-      tell();
+      logCall();
       return answer;
     } catch (error) {
-      tell(faultCode(error) ?? clean(messageOf(error)));
+      logCall(faultCode(error) ?? clean(messageOf(error)));
       if (signal.aborted) throw signal.reason;
       throw translate(error, permission, resource, role);
     }
   };
 }
 
-/** Every service has its own code for "too fast". LimitExceededException is not among them: it is a quota. */
+/**
+ * Every service has its own code for "too fast". LimitExceededException is not among them: it is a
+ * quota.
+ */
 const throttled =
   /^(Throttl(ing|ed)(Exception)?|EC2ThrottledException|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequests(Exception)?|BandwidthLimitExceeded|SlowDown|ProvisionedThroughputExceeded(Exception)?|PriorRequestNotComplete|RateExceeded)$/;
 
-/** The service is busy with the same thing, or cannot tell yet: a later call finds it done, or possible. */
+/**
+ * The service is busy with the same thing, or cannot tell yet: a later call finds it done, or
+ * possible.
+ */
 const busy =
   /^(ResourceContention|ScalingActivityInProgress|UpdateInProgress|TransactionInProgress|ConcurrentModification|ConcurrentUpdate|HealthUnavailable|Conflict|ServiceUnavailable|Unavailable|InternalFailure|InternalError|InternalServerError|InternalServiceError|InternalServiceFault|ServerInternal|Server|RequestTimeout|Timeout)(Fault|Exception|Error)?$/;
 
@@ -48,13 +55,17 @@ const notYetKnown = /^InvalidInstanceID\.(NotFound|NotYetKnown)$/;
 
 const skewed = /^(RequestTimeTooSkewed|RequestInTheFuture|RequestExpired)$/;
 
-/** Credentials come from the instance's role. When AWS does not accept them they are late or old, and new ones will come. */
+/**
+ * Credentials come from the instance's role. When AWS does not accept them they are late or old,
+ * and new ones will come.
+ */
 const credentials =
   /^(ExpiredToken(Exception)?|InvalidClientTokenId|UnrecognizedClient(Exception)?|InvalidAccessKeyId|InvalidToken|AuthFailure|SignatureDoesNotMatch|InvalidSignature(Exception)?|IncompleteSignature(Exception)?|MissingAuthenticationToken(Exception)?|CredentialsProviderError|ProviderError|TokenProviderError|InstanceMetadataV1FallbackError)$/;
 
 /**
- * Refusals that no service model lists. The query services' come from the "Common Errors" page of their references, those of
- * EC2, whose model documents no error at all, from "Error codes for the Amazon EC2 API".
+ * Refusals that no service model lists. The query services' come from the "Common Errors" page of
+ * their references, those of EC2, whose model documents no error at all, from "Error codes for the
+ * Amazon EC2 API".
  */
 const furtherRefusals: ReadonlySet<string> = new Set([
   'DryRunOperation',
@@ -125,7 +136,10 @@ function deniedMessage(permission: string, resource: string, role: string | unde
   return `${permission} on ${resource} is not allowed: add it to ${holder} (ecs-node policy prints what is needed)`;
 }
 
-/** The SDK's errors hold the whole request, session token included: none of that may reach a log, or stay in memory. */
+/**
+ * The SDK's errors hold the whole request, session token included: none of that may reach a log, or
+ * stay in memory.
+ */
 function slim(error: unknown, message: string): Error {
   const kept = new Error(message);
   if (!(error instanceof Error)) return kept;
@@ -135,7 +149,10 @@ function slim(error: unknown, message: string): Error {
   return kept;
 }
 
-/** AWS answers a signature that does not match with the request that it would have signed, session token included. */
+/**
+ * AWS answers a signature that does not match with the request that it would have signed, session
+ * token included.
+ */
 function clean(message: string): string {
   return message.replaceAll(/(x-amz-security-token\W+)[^\s'"]+/gi, '$1…').slice(0, maxMessage);
 }
@@ -146,7 +163,9 @@ function credentialsMessage(code: string, message: string): string {
     : `the credentials are not accepted (${code}): ${message}`;
 }
 
-/** The service's own code, as it was on the wire where the SDK keeps it, else the SDK's name for it. */
+/**
+ * The service's own code, as it was on the wire where the SDK keeps it, else the SDK's name for it.
+ */
 export function faultCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const fields = error as Error & { Code?: unknown; code?: unknown; Error?: { Code?: unknown } | undefined };

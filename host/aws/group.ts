@@ -15,9 +15,12 @@ import {
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { GroupCloud, LifecycleHook, ScalingActivity } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
-import type { Session } from './session.ts';
+import type { Session } from './session/session.ts';
 
-/** Newest first, 100 each: enough for the storm guard's largest limit (1000 deaths in the window), however large the group is. */
+/**
+ * Newest first, 100 each: enough for the storm guard's largest limit (1000 deaths in the window),
+ * however large the group is.
+ */
 const maxActivityPages = 20;
 
 export function openGroup(session: Session): GroupCloud & { destroy(): void } {
@@ -32,13 +35,13 @@ export function openGroup(session: Session): GroupCloud & { destroy(): void } {
 
 function openMembership(
   client: AutoScalingClient,
-  { identity, ask }: Session,
+  { identity, callAws }: Session,
 ): Pick<GroupCloud, 'readMembership' | 'terminateInGroup' | 'reportUnhealthy'> {
   const InstanceId = identity.instanceId;
   return {
     async readMembership(signal) {
       const call = 'autoscaling:DescribeAutoScalingInstances';
-      const { AutoScalingInstances } = await ask(call, '*', signal, (options) =>
+      const { AutoScalingInstances } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
       );
       // An answer without the list, or about other instances only, is not the answer "in no group".
@@ -51,7 +54,7 @@ function openMembership(
       return { group, lifecycleState, protectedFromScaleIn: own?.ProtectedFromScaleIn === true };
     },
     async terminateInGroup(signal) {
-      await ask('autoscaling:TerminateInstanceInAutoScalingGroup', groupArn(identity, '*'), signal, (options) =>
+      await callAws('autoscaling:TerminateInstanceInAutoScalingGroup', groupArn(identity, '*'), signal, (options) =>
         client.send(
           new TerminateInstanceInAutoScalingGroupCommand({ InstanceId, ShouldDecrementDesiredCapacity: false }),
           options,
@@ -59,7 +62,7 @@ function openMembership(
       );
     },
     async reportUnhealthy(signal) {
-      await ask('autoscaling:SetInstanceHealth', groupArn(identity, '*'), signal, (options) =>
+      await callAws('autoscaling:SetInstanceHealth', groupArn(identity, '*'), signal, (options) =>
         client.send(
           new SetInstanceHealthCommand({ InstanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false }),
           options,
@@ -71,13 +74,13 @@ function openMembership(
 
 function openHooks(
   client: AutoScalingClient,
-  { identity, ask }: Session,
+  { identity, callAws }: Session,
 ): Pick<GroupCloud, 'readHooks' | 'heartbeat' | 'completeHook'> {
   const InstanceId = identity.instanceId;
   return {
     async readHooks(group, signal) {
       const call = 'autoscaling:DescribeLifecycleHooks';
-      const { LifecycleHooks } = await ask(call, '*', signal, (options) =>
+      const { LifecycleHooks } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName: group }), options),
       );
       if (!Array.isArray(LifecycleHooks)) throw new Unavailable(`${call}: the answer has no list of hooks`);
@@ -85,7 +88,7 @@ function openHooks(
     },
     heartbeat: (group, hook, signal) =>
       ifActive(() =>
-        ask('autoscaling:RecordLifecycleActionHeartbeat', groupArn(identity, group), signal, (options) =>
+        callAws('autoscaling:RecordLifecycleActionHeartbeat', groupArn(identity, group), signal, (options) =>
           client.send(
             new RecordLifecycleActionHeartbeatCommand({
               AutoScalingGroupName: group,
@@ -98,7 +101,7 @@ function openHooks(
       ),
     completeHook: (group, hook, result, signal) =>
       ifActive(() =>
-        ask('autoscaling:CompleteLifecycleAction', groupArn(identity, group), signal, (options) =>
+        callAws('autoscaling:CompleteLifecycleAction', groupArn(identity, group), signal, (options) =>
           client.send(
             new CompleteLifecycleActionCommand({
               AutoScalingGroupName: group,
@@ -113,13 +116,13 @@ function openHooks(
   };
 }
 
-function openActivities(client: AutoScalingClient, { ask }: Session): Pick<GroupCloud, 'readActivities'> {
+function openActivities(client: AutoScalingClient, { callAws }: Session): Pick<GroupCloud, 'readActivities'> {
   return {
     async readActivities(group, since, signal) {
       const found: ScalingActivity[] = [];
       let NextToken: string | undefined;
       for (let page = 0; page < maxActivityPages; page++) {
-        const answer = await ask('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
+        const answer = await callAws('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
           client.send(
             new DescribeScalingActivitiesCommand({
               AutoScalingGroupName: group,
@@ -142,7 +145,10 @@ function openActivities(client: AutoScalingClient, { ask }: Session): Pick<Group
   };
 }
 
-/** False where Auto Scaling says that there is nothing to extend or complete: not yet, or no more. The caller knows which. */
+/**
+ * False where Auto Scaling says that there is nothing to extend or complete: not yet, or no more.
+ * The caller knows which.
+ */
 async function ifActive(call: () => Promise<unknown>): Promise<boolean> {
   try {
     await call();
@@ -173,7 +179,10 @@ function parseHook(hook: AwsHook): LifecycleHook[] {
   ];
 }
 
-/** Only the description says what was done to which instance: `Launching a new EC2 instance: i-…`, `Terminating EC2 instance: i-…`. */
+/**
+ * Only the description says what was done to which instance: `Launching a new EC2 instance: i-…`,
+ * `Terminating EC2 instance: i-…`.
+ */
 export function parseActivity({ Description = '', StatusCode, StartTime }: Activity): ScalingActivity[] {
   const kind = /^launching/i.test(Description) ? 'launch' : /^terminating/i.test(Description) ? 'terminate' : undefined;
   const instanceId = /\bi-[0-9a-f]{8,17}\b/.exec(Description)?.[0];

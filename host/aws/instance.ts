@@ -12,9 +12,9 @@ import {
 import { Unavailable } from '../../core/errors.ts';
 import type { InstanceCloud } from '../../core/host.ts';
 import { instanceArn } from '../../core/identity.ts';
-import type { Session } from './session.ts';
+import type { Session } from './session/session.ts';
 
-export function openInstance({ identity, ask, settings }: Session): InstanceCloud & { destroy(): void } {
+export function openInstance({ identity, callAws, settings }: Session): InstanceCloud & { destroy(): void } {
   const client = new EC2Client(settings('EC2'));
   const self = identity.instanceId;
   const arn = instanceArn(identity);
@@ -23,19 +23,19 @@ export function openInstance({ identity, ask, settings }: Session): InstanceClou
     async tagSelf(tags, signal) {
       const pairs = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
       if (pairs.length === 0) return;
-      await ask('ec2:CreateTags', arn, signal, (options) =>
+      await callAws('ec2:CreateTags', arn, signal, (options) =>
         client.send(new CreateTagsCommand({ Resources: [self], Tags: pairs }), options),
       );
     },
     async readOwnTags(signal) {
       // At most 50 tags: one page.
-      const { Tags = [] } = await ask('ec2:DescribeTags', '*', signal, (options) =>
+      const { Tags = [] } = await callAws('ec2:DescribeTags', '*', signal, (options) =>
         client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
       );
       return Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value]));
     },
     async readTerminationProtection(signal) {
-      const { DisableApiTermination } = await ask('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
+      const { DisableApiTermination } = await callAws('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
         client.send(
           new DescribeInstanceAttributeCommand({ InstanceId: self, Attribute: 'disableApiTermination' }),
           options,
@@ -44,7 +44,7 @@ export function openInstance({ identity, ask, settings }: Session): InstanceClou
       return DisableApiTermination?.Value === true;
     },
     async clearTerminationProtection(signal) {
-      await ask('ec2:ModifyInstanceAttribute', arn, signal, (options) =>
+      await callAws('ec2:ModifyInstanceAttribute', arn, signal, (options) =>
         client.send(
           new ModifyInstanceAttributeCommand({ InstanceId: self, DisableApiTermination: { Value: false } }),
           options,
@@ -52,7 +52,7 @@ export function openInstance({ identity, ask, settings }: Session): InstanceClou
       );
     },
     async terminateSelf(signal) {
-      await ask('ec2:TerminateInstances', arn, signal, (options) =>
+      await callAws('ec2:TerminateInstances', arn, signal, (options) =>
         client.send(new TerminateInstancesCommand({ InstanceIds: [self] }), options),
       );
     },
@@ -60,7 +60,7 @@ export function openInstance({ identity, ask, settings }: Session): InstanceClou
       const call = 'ec2:DescribeInstances';
       // This instance runs: an answer that lacks it says nothing about the others either.
       const asked = [...new Set([self, ...instanceIds])];
-      const { Reservations } = await ask(call, '*', signal, (options) =>
+      const { Reservations } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: asked }] }), options),
       );
       const running = (Reservations ?? [])

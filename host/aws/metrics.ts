@@ -2,12 +2,12 @@
 
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import type { Metric, MetricsCloud } from '../../core/host.ts';
-import type { Session } from './session.ts';
+import type { Session } from './session/session.ts';
 
 /** What CloudWatch takes in one call. */
 const maxMetrics = 1000;
 
-export function openMetrics({ ask, settings }: Session): MetricsCloud & { destroy(): void } {
+export function openMetrics({ callAws, settings }: Session): MetricsCloud & { destroy(): void } {
   const client = new CloudWatchClient(settings('CLOUDWATCH'));
   return {
     destroy: () => client.destroy(),
@@ -17,7 +17,7 @@ export function openMetrics({ ask, settings }: Session): MetricsCloud & { destro
       if (data.length === 0) return;
       if (data.length > maxMetrics)
         throw new RangeError(`${data.length} metrics in one call; CloudWatch takes ${maxMetrics}`);
-      await ask('cloudwatch:PutMetricData', `namespace ${namespace}`, signal, (options) =>
+      await callAws('cloudwatch:PutMetricData', `namespace ${namespace}`, signal, (options) =>
         client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData: data }), options),
       );
     },

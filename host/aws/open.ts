@@ -1,17 +1,20 @@
-/** AWS for this instance, in this process: each service's client is loaded when one of its verbs is first called. */
+/**
+ * AWS for this instance, in this process: each service's client is loaded when one of its verbs is
+ * first called.
+ */
 
 import { Unavailable } from '../../core/errors.ts';
 import type { Cloud } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
 import type { Environment } from '../environment.ts';
-import { mustBeSafe } from '../near.ts';
+import { mustBeSafeEndpoints } from '../http/endpoint-safety.ts';
 import { openNetwork } from '../network/network.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from './session/credentials.ts';
 import { kinds } from './answers.ts';
-import { openAsk } from './fault.ts';
-import { clientSettings, secondTry, type Session } from './session.ts';
-import { cloudOf, serviceOf, type Service, type Verb } from './verbs.ts';
+import { openAwsCall } from './fault.ts';
+import { clientSettings, secondTry, type Session } from './session/session.ts';
+import { cloudOf, serviceOf, type Service, type Verb } from './child/verbs.ts';
 
 /** What a service's file opens: its verbs, and a way to let go of its connections. */
 interface Opened {
@@ -25,18 +28,20 @@ export interface CloudOptions {
 
 /** Throws a ConfigError where the environment names an endpoint that cannot be trusted. */
 export function openCloud(identity: Identity, environment: Environment, log: Log, options: CloudOptions = {}): Cloud {
-  mustBeSafe(environment);
+  mustBeSafeEndpoints(environment);
   const network = openNetwork(environment);
   let credentials: Promise<() => Promise<Credentials>> | undefined;
   const readCredentials = async (): Promise<Credentials> => {
-    credentials ??= import('./credentials.ts').then(({ openCredentials }) => openCredentials(environment, Date.now));
+    credentials ??= import('./session/credentials.ts').then(({ openCredentials }) =>
+      openCredentials(environment, Date.now),
+    );
     return await (
       await credentials
     )();
   };
   const session: Session = {
     identity,
-    ask: openAsk(identity.role, log),
+    callAws: openAwsCall(identity.role, log),
     settings: (service, region = identity.region) => ({
       ...clientSettings({ network, credentials: readCredentials, service, region }),
       retryStrategy: secondTry,
@@ -52,7 +57,7 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
     (verb) =>
       async (...args) => {
         const service = (await open(serviceOf[verb])) as unknown as Record<string, (...given: unknown[]) => unknown>;
-        return await senseOf(verb, log, async () => await service[verb]!(...args));
+        return await checkAnswer(verb, log, async () => await service[verb]!(...args));
       },
     async () => {
       for (const service of opened.values()) (await service).destroy();
@@ -61,8 +66,11 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
   );
 }
 
-/** An answer of which we cannot make sense says nothing about the node. Our own mistakes look the same: hence the stack. */
-async function senseOf(verb: Verb, log: Log, work: () => Promise<unknown>): Promise<unknown> {
+/**
+ * An answer of which we cannot make sense says nothing about the node. Our own mistakes look the
+ * same: hence the stack.
+ */
+async function checkAnswer(verb: Verb, log: Log, work: () => Promise<unknown>): Promise<unknown> {
   try {
     const value = await work();
     if (kinds[verb]?.(value) ?? true) return value;
@@ -75,15 +83,16 @@ async function senseOf(verb: Verb, log: Log, work: () => Promise<unknown>): Prom
 
 type Load = (session: Session, options: CloudOptions) => Promise<Opened>;
 
-// A file of ours each, that imports its client by name: the bundler could shake nothing out of a client imported as a whole.
+// A file of ours each, that imports its client by name: the bundler could shake nothing out of a
+// client imported as a whole.
 const load: Record<Service, Load> = {
   instance: async (session) => (await import('./instance.ts')).openInstance(session),
   group: async (session) => (await import('./group.ts')).openGroup(session),
-  cluster: async (session) => (await import('./cluster.ts')).openCluster(session),
+  cluster: async (session) => (await import('./ecs/cluster.ts')).openCluster(session),
   balancers: async (session) => (await import('./balancers.ts')).openBalancers(session),
   opsworks: async (session, { opsworksRegion }) =>
-    (await import('./opsworks.ts')).openOpsWorks(session, opsworksRegion ?? session.identity.region),
+    (await import('./opsworks/opsworks.ts')).openOpsWorks(session, opsworksRegion ?? session.identity.region),
   systemsManager: async (session) => (await import('./systems-manager.ts')).openSystemsManager(session),
   metrics: async (session) => (await import('./metrics.ts')).openMetrics(session),
-  configuration: async (session) => (await import('./configuration.ts')).openConfiguration(session),
+  configuration: async (session) => (await import('./documents/documents.ts')).openConfiguration(session),
 };

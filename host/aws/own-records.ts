@@ -1,12 +1,16 @@
 /**
- * Keeps every verb that takes an ARN to this instance's own records and tasks. The ARN may come from the ECS agent's
- * introspection port, which is not privileged: any process may answer there when the agent does not.
+ * Keeps every verb that takes an ARN to this instance's own records and tasks. The ARN may come
+ * from the ECS agent's introspection port, which is not privileged: any process may answer there
+ * when the agent does not.
  */
 
 import { Refused } from '../../core/errors.ts';
 import type { Cloud } from '../../core/host.ts';
 
-/** The same cloud, whose verbs refuse what ECS has not said to be this instance's. What ECS said once is remembered. */
+/**
+ * The same cloud, whose verbs refuse what ECS has not said to be this instance's. What ECS said
+ * once is remembered.
+ */
 export function guardRecords(cloud: Cloud): Cloud {
   // A record never changes its instance, nor a task its record: what is remembered stays true.
   const own = new Set<string>();

@@ -2,7 +2,10 @@
 
 import { Unavailable } from '../../core/errors.ts';
 
-/** The token of the next page. Throws Unavailable for one that leads back to the page that it stands on: that list never ends. */
+/**
+ * The token of the next page. Throws Unavailable for one that leads back to the page that it stands
+ * on: that list never ends.
+ */
 export function nextPage(found: string | undefined, used: string | undefined): string | undefined {
   if (found && found === used)
     throw new Unavailable('a list of AWS goes round in a circle: its next page is the same again');

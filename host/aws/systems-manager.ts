@@ -2,15 +2,19 @@
 
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { SystemsManagerCloud } from '../../core/host.ts';
-import type { Session } from './session.ts';
+import type { Session } from './session/session.ts';
 
-export function openSystemsManager({ identity, ask, settings }: Session): SystemsManagerCloud & { destroy(): void } {
+export function openSystemsManager({
+  identity,
+  callAws,
+  settings,
+}: Session): SystemsManagerCloud & { destroy(): void } {
   const client = new SSMClient(settings('SSM'));
   const self = identity.instanceId;
   return {
     destroy: () => client.destroy(),
     async readPing(signal) {
-      const { InstanceInformationList: list = [] } = await ask(
+      const { InstanceInformationList: list = [] } = await callAws(
         'ssm:DescribeInstanceInformation',
         '*',
         signal,

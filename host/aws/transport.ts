@@ -1,8 +1,11 @@
-/** Sends the requests of the AWS clients. Whatever comes back that AWS did not say becomes `Unavailable` here. */
+/**
+ * Sends the requests of the AWS clients. Whatever comes back that AWS did not say becomes
+ * `Unavailable` here.
+ */
 
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { Unavailable } from '../../core/errors.ts';
-import { codeOf } from '../error-code.ts';
+import { codeOf } from '../files/error-code.ts';
 import type { Network } from '../network/network.ts';
 
 /** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
@@ -94,14 +97,18 @@ export class Transport {
   }
 }
 
-/** Undefined for an answer that may be AWS's: each of those carries a request id, and none but a user's own object is a web page. */
+/**
+ * Undefined for an answer that may be AWS's: each of those carries a request id, and none but a
+ * user's own object is a web page.
+ */
 function doubtAbout({ statusCode, headers }: Answer, service: string): string | undefined {
   const hasRequestId = Object.keys(headers).some((name) => name.startsWith('x-amz'));
   if (hasRequestId && service === 'S3') return undefined;
   if (/^text\/html\b/i.test(headers['content-type'] ?? '')) return 'a web page';
   if (hasRequestId) return undefined;
   if (statusCode >= 300 && statusCode < 400) return 'a redirect';
-  // Only a stand-in for OpsWorks, which nobody at AWS runs any more, may answer with nothing at all.
+  // Only a stand-in for OpsWorks, which nobody at AWS runs any more, may answer with nothing at
+  // all.
   if (statusCode < 300 && headers['content-length'] === '0' && service !== 'OPSWORKS') return 'an empty page';
   return undefined;
 }

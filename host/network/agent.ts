@@ -1,4 +1,7 @@
-/** The connections to AWS where a proxy or a private certificate authority is set. Loaded only there. */
+/**
+ * The connections to AWS where a proxy or a private certificate authority is set. Loaded only
+ * there.
+ */
 
 import { readFileSync } from 'node:fs';
 import { Agent, type AgentOptions } from 'node:https';
@@ -31,8 +34,9 @@ export class ProxyAgent extends Agent {
 }
 
 /**
- * Adds the certificates of a file to those that this process trusts, for AWS as well as for a proxy. Throws Unavailable: user data
- * may still write the file, and a file that is lost later must not end a node.
+ * Adds the certificates of a file to those that this process trusts, for AWS as well as for a
+ * proxy. Throws Unavailable: user data may still write the file, and a file that is lost later must
+ * not end a node.
  */
 export function trustBundle(file: string): void {
   const wrong = (problem: string, cause?: unknown) => new Unavailable(`AWS_CA_BUNDLE: ${problem}`, { cause });

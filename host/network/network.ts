@@ -1,4 +1,6 @@
-/** How this process reaches AWS: directly or through a proxy, whom it trusts, by IPv4 or by IPv6. */
+/**
+ * How this process reaches AWS: directly or through a proxy, whom it trusts, by IPv4 or by IPv6.
+ */
 
 import type { Agent } from 'node:https';
 import type { Environment } from '../environment.ts';
@@ -48,7 +50,10 @@ export function openNetwork(environment: Environment): Network {
   };
 }
 
-/** An interface endpoint with IPv6, or DNS64, gives the ordinary name an address that this machine reaches. */
+/**
+ * An interface endpoint with IPv6, or DNS64, gives the ordinary name an address that this machine
+ * reaches.
+ */
 async function hasIpv6Address(host: string): Promise<boolean> {
   const { lookup } = await import('node:dns/promises');
   return lookup(host, { family: 6 }).then(

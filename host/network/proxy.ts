@@ -3,7 +3,7 @@
 import { BlockList, isIP } from 'node:net';
 import { ConfigError } from '../../core/errors.ts';
 import type { Environment } from '../environment.ts';
-import { isLinkLocal, isLoopback } from '../near.ts';
+import { isLinkLocal, isLoopback } from '../http/endpoint-safety.ts';
 
 export interface Proxy {
   /** `http:` or `https:`, with user and password where the setting has them: never log it. */
@@ -12,14 +12,20 @@ export interface Proxy {
   origin: string;
   /** The variable that named the proxy. */
   variable: string;
-  /** True where a request to this host must not use the proxy. `hostname` as in a URL or without brackets. */
+  /**
+   * True where a request to this host must not use the proxy. `hostname` as in a URL or without
+   * brackets.
+   */
   bypasses(hostname: string, port: number): boolean;
 }
 
 /** Lower case first: curl, Go and Node agree on that order. */
 const proxyVariables = ['https_proxy', 'HTTPS_PROXY'];
 
-/** Undefined without a proxy. Throws ConfigError for a value that names none; the message never repeats the value, which may hold a password. */
+/**
+ * Undefined without a proxy. Throws ConfigError for a value that names none; the message never
+ * repeats the value, which may hold a password.
+ */
 export function parseProxy(environment: Environment): Proxy | undefined {
   const variable = proxyVariables.find((name) => environment[name]?.trim());
   if (variable === undefined) return undefined;
@@ -57,7 +63,10 @@ function parseProxyUrl(variable: string, text: string): URL {
 
 type Excludes = (host: string, port: number) => boolean;
 
-/** Names with their subdomains, addresses, CIDR blocks, each with an optional port, and `*`; separated by commas or spaces. */
+/**
+ * Names with their subdomains, addresses, CIDR blocks, each with an optional port, and `*`;
+ * separated by commas or spaces.
+ */
 export function parseNoProxy(text: string): Excludes {
   const rules = text
     .toLowerCase()
@@ -87,7 +96,8 @@ function parseHost(text: string): (host: string) => boolean {
   const [address = '', prefix] = text.replace(/^\[([^\]]*)\]/, '$1').split('/');
   const family = isIP(address);
   if (family > 0) return parseBlock(address, family === 6 ? 'ipv6' : 'ipv4', prefix);
-  // `.example.com`, `*.example.com` and `example.com` all mean the name and everything below it, as in curl.
+  // `.example.com`, `*.example.com` and `example.com` all mean the name and everything below it, as
+  // in curl.
   const name = text.replace(/^\*?\./, '').replace(/\.$/, '');
   return (host) => host === name || host.endsWith(`.${name}`);
 }

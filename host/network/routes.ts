@@ -2,7 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 
-/** True on an instance of an IPv6-only subnet. The addresses would not tell: Docker's bridge has an IPv4 address there, too. */
+/**
+ * True on an instance of an IPv6-only subnet. The addresses would not tell: Docker's bridge has an
+ * IPv4 address there, too.
+ */
 export function isIpv6Only(): boolean {
   return hasDefaultRoute6(read('/proc/net/ipv6_route')) && !hasDefaultRoute4(read('/proc/net/route'));
 }
@@ -15,7 +18,10 @@ export function hasDefaultRoute4(table: string): boolean {
   });
 }
 
-/** A line each: destination, its prefix length, source, its prefix length, next hop, metric, two counters, flags, interface. */
+/**
+ * A line each: destination, its prefix length, source, its prefix length, next hop, metric, two
+ * counters, flags, interface.
+ */
 export function hasDefaultRoute6(table: string): boolean {
   return table.split('\n').some((line) => {
     const [destination, prefix, , , , , , , flags, name] = line.trim().split(/\s+/);

@@ -1,7 +1,7 @@
 /** Says in one line why a host was not reached, and what to do about it. */
 
 import { messageOf } from '../../core/errors.ts';
-import { codeOf } from '../error-code.ts';
+import { codeOf } from '../files/error-code.ts';
 import type { Proxy } from './proxy.ts';
 
 export interface Destination {

@@ -1,7 +1,8 @@
 // Turns main.ts into parts: functions of which each is loaded when it is first needed (loader.cjs).
 //
-// esbuild's own single-file output wraps lazy modules in a way that defeats tree shaking (737 kB become 3.9 MB). So it
-// bundles to ES modules with splitting, and each chunk then becomes a CommonJS function.
+// esbuild's own single-file output wraps lazy modules in a way that defeats tree shaking (737 kB
+// become 3.9 MB). So it bundles to ES modules with splitting, and each chunk then becomes a
+// CommonJS function.
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
@@ -9,7 +10,10 @@ import { foldSchemaKeysPlugin } from './fold-schema-keys.ts';
 import { nodeCryptoPlugin } from './node-crypto.ts';
 
 export interface Bundle {
-  /** The text of a function of `exports, require, module`, by the name that it is required by; ASCII. */
+  /**
+   * The text of a function of `exports, require, module`, by the name that it is required by;
+   * ASCII.
+   */
   parts: Map<string, string>;
   /** The project's own files that went in, relative to the working directory. */
   sources: string[];
@@ -20,7 +24,10 @@ const TARGET = 'node24';
 /** The part that runs first; loader.cjs knows it too. */
 export const ENTRY = './main.js';
 
-/** Bundles `entry`. `define` gives the build-time constants as plain strings. Throws where a lazy import cannot be shaken. */
+/**
+ * Bundles `entry`. `define` gives the build-time constants as plain strings. Throws where a lazy
+ * import cannot be shaken.
+ */
 export async function bundle(entry: string, define: Record<string, string>): Promise<Bundle> {
   const result = await esbuild.build({
     entryPoints: { main: entry },
@@ -55,7 +62,10 @@ export async function bundle(entry: string, define: Record<string, string>): Pro
   };
 }
 
-/** `import('@aws-sdk/client-x')` asks for the whole namespace, so nothing of the client could be dropped. */
+/**
+ * `import('@aws-sdk/client-x')` asks for the whole namespace, so nothing of the client could be
+ * dropped.
+ */
 function refuseWholeClients({ inputs }: esbuild.Metafile): void {
   for (const [file, { imports }] of Object.entries(inputs)) {
     if (file.includes('node_modules/')) continue;
@@ -66,7 +76,10 @@ function refuseWholeClients({ inputs }: esbuild.Metafile): void {
   }
 }
 
-/** Names of the chunks that main can reach; esbuild also writes those whose only importer was dropped. */
+/**
+ * Names of the chunks that main can reach; esbuild also writes those whose only importer was
+ * dropped.
+ */
 function reachable({ outputs }: esbuild.Metafile): Set<string> {
   const byName = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
   const seen = new Set<string>();
@@ -87,7 +100,8 @@ async function toFunction(code: string): Promise<string> {
     target: TARGET,
     minify: true,
     charset: 'ascii',
-    // import() becomes require(): an import of a node: module alone would load Node's ES module loader (2 MB).
+    // import() becomes require(): an import of a node: module alone would load Node's ES module
+    // loader (2 MB).
     supported: { 'dynamic-import': false },
   });
   return `(function (exports, require, module) {${result.code.trimEnd()}\n})`;

@@ -15,14 +15,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAKERS = fileURLToPath(new URL('.', import.meta.url));
 const WORK = join('dist', '.work');
 
-export interface Wish {
+export interface BuildTarget {
   output: string;
   architecture: Architecture;
   /** Without V8's code cache, whose bytes differ from build to build. */
   reproducible?: boolean;
 }
 
-export interface Built extends Wish {
+export interface Built extends BuildTarget {
   output: string;
   made: boolean;
   bundleBytes: number;
@@ -39,22 +39,28 @@ interface Stamp {
   modifiedMs: number;
 }
 
-/** The path of an up-to-date binary for this machine: what the tests, `npm start` and the benchmarks run. */
+/**
+ * The path of an up-to-date binary for this machine: what the tests, `npm start` and the benchmarks
+ * run.
+ */
 export async function ensureBinary(): Promise<string> {
   const [built] = await ensureBinaries([{ output: join('dist', 'ecs-node'), architecture: hostArchitecture() }]);
   return resolve(built!.output);
 }
 
-/** Makes those that are missing or out of date, from one bundle. Paths are relative to the project, its new working directory. */
-export async function ensureBinaries(wishes: Wish[], entry = 'main.ts'): Promise<Built[]> {
+/**
+ * Makes those that are missing or out of date, from one bundle. Paths are relative to the project,
+ * its new working directory.
+ */
+export async function ensureBinaries(targets: BuildTarget[], entry = 'main.ts'): Promise<Built[]> {
   process.chdir(ROOT);
   let bundled: Bundle | undefined;
   const built: Built[] = [];
-  for (const wish of wishes) {
-    const known = await freshStamp(wish, entry);
+  for (const target of targets) {
+    const known = await freshStamp(target, entry);
     if (!known) bundled ??= await bundle(entry, await constants());
-    const stamp = known ?? (await make(wish, entry, bundled!));
-    built.push({ ...wish, made: !known, bundleBytes: stamp.bundleBytes });
+    const stamp = known ?? (await make(target, entry, bundled!));
+    built.push({ ...target, made: !known, bundleBytes: stamp.bundleBytes });
   }
   return built;
 }
@@ -71,9 +77,10 @@ async function packageVersion(): Promise<string> {
   return (JSON.parse(await readFile('package.json', 'utf8')) as { version: string }).version;
 }
 
-async function make(wish: Wish, entry: string, { parts, sources }: Bundle): Promise<Stamp> {
-  const { output, architecture, reproducible = false } = wish;
-  // Digested before the build: a source that changes meanwhile makes the binary out of date, not the other way round.
+async function make(target: BuildTarget, entry: string, { parts, sources }: Bundle): Promise<Stamp> {
+  const { output, architecture, reproducible = false } = target;
+  // Digested before the build: a source that changes meanwhile makes the binary out of date, not
+  // the other way round.
   const digest = await digestOf(sources);
   // A code cache is made by running V8 and only holds for the architecture that made it.
   const caches = !reproducible && architecture === process.arch ? await rehearse(parts) : new Map<string, Buffer>();
@@ -99,13 +106,13 @@ async function make(wish: Wish, entry: string, { parts, sources }: Bundle): Prom
     digest,
     modifiedMs,
   };
-  await writeFile(stampFile(wish), JSON.stringify(stamp, undefined, 2));
+  await writeFile(stampFile(target), JSON.stringify(stamp, undefined, 2));
   return stamp;
 }
 
 /**
- * The path of the loader becomes part of the binary: named by its content it is the same in every build in this folder, and
- * for a reproducible build in every folder and on every machine.
+ * The path of the loader becomes part of the binary: named by its content it is the same in every
+ * build in this folder, and for a reproducible build in every folder and on every machine.
  */
 async function workFolder(name: string, reproducible: boolean): Promise<string> {
   await mkdir(WORK, { recursive: true });
@@ -123,14 +130,14 @@ async function runPkg(args: string[]): Promise<void> {
   await run(process.execPath, [script, ...args], { env: { ...process.env, HOME: resolve(PKG_HOME) } });
 }
 
-async function freshStamp(wish: Wish, entry: string): Promise<Stamp | undefined> {
+async function freshStamp(target: BuildTarget, entry: string): Promise<Stamp | undefined> {
   try {
-    const stamp = JSON.parse(await readFile(stampFile(wish), 'utf8')) as Stamp;
+    const stamp = JSON.parse(await readFile(stampFile(target), 'utf8')) as Stamp;
     const same =
       stamp.entry === entry &&
-      stamp.architecture === wish.architecture &&
-      stamp.reproducible === (wish.reproducible ?? false) &&
-      stamp.modifiedMs === (await stat(wish.output)).mtimeMs &&
+      stamp.architecture === target.architecture &&
+      stamp.reproducible === (target.reproducible ?? false) &&
+      stamp.modifiedMs === (await stat(target.output)).mtimeMs &&
       stamp.digest === (await digestOf(stamp.sources));
     return same ? stamp : undefined;
   } catch {
@@ -139,11 +146,14 @@ async function freshStamp(wish: Wish, entry: string): Promise<Stamp | undefined>
   }
 }
 
-function stampFile({ output }: Wish): string {
+function stampFile({ output }: BuildTarget): string {
   return join(WORK, `${output.split('/').at(-1)}.json`);
 }
 
-/** Of everything that decides the bytes. A file that is imported for the first time shows as a change in its importer. */
+/**
+ * Of everything that decides the bytes. A file that is imported for the first time shows as a
+ * change in its importer.
+ */
 async function digestOf(sources: string[]): Promise<string> {
   const makers = (await readdir(MAKERS)).toSorted().map((name) => join(MAKERS, name));
   const hash = createHash('sha256').update(await packageVersion());

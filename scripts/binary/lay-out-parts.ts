@@ -1,4 +1,5 @@
-// Puts the parts and their code caches one after the other, as the executable's assets, and tells the loader where each lies.
+// Puts the parts and their code caches one after the other, as the executable's assets, and tells
+// the loader where each lies.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 

@@ -1,7 +1,9 @@
-// The Node executables that become part of the binary: exactly those that package-lock.json pins, stripped.
+// The Node executables that become part of the binary: exactly those that package-lock.json pins,
+// stripped.
 //
-// npm installs only the package of this machine's architecture. The other one is fetched with `npm pack` (answered from
-// npm's own cache where it can be), checked against the lockfile and kept beside the first.
+// npm installs only the package of this machine's architecture. The other one is fetched with `npm
+// pack` (answered from npm's own cache where it can be), checked against the lockfile and kept
+// beside the first.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -14,7 +16,10 @@ import { stripElf } from './strip-elf.ts';
 export type Architecture = 'x64' | 'arm64';
 
 export const CACHE = join('node_modules', '.cache', 'ecs-node');
-/** pkg looks for Node below its user's home; this one is ours, so that it finds these and never the network. */
+/**
+ * pkg looks for Node below its user's home; this one is ours, so that it finds these and never the
+ * network.
+ */
 export const PKG_HOME = join(CACHE, 'home');
 
 interface Lockfile {
@@ -33,13 +38,17 @@ export async function pinnedNodeVersion(): Promise<string> {
   return x64.version;
 }
 
-/** Puts the stripped executable where pkg takes it for downloaded and unpacked. Does nothing when it is there already. */
+/**
+ * Puts the stripped executable where pkg takes it for downloaded and unpacked. Does nothing when it
+ * is there already.
+ */
 export async function provideNode(architecture: Architecture): Promise<void> {
   const release = `node-v${(await pinned(architecture)).version}-linux-${architecture}`;
   const folder = join(PKG_HOME, '.pkg-cache', 'sea');
   if (existsSync(join(folder, release))) return;
   await mkdir(folder, { recursive: true });
-  // A folder that is renamed when it is complete: an interrupted build must not leave half an executable behind.
+  // A folder that is renamed when it is complete: an interrupted build must not leave half an
+  // executable behind.
   const work = await mkdtemp(join(folder, '.new-'));
   await mkdir(join(work, 'bin'));
   const stripped = stripElf(await readFile(await nodeExecutable(architecture, work)));

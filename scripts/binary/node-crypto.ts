@@ -1,5 +1,5 @@
-// Random numbers for the AWS SDK from node:crypto, which signing needs anyway. The global `crypto` that it would take
-// loads all of Web Crypto, with its streams and workers, for one number.
+// Random numbers for the AWS SDK from node:crypto, which signing needs anyway. The global `crypto`
+// that it would take loads all of Web Crypto, with its streams and workers, for one number.
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'esbuild';
 

@@ -1,7 +1,10 @@
-// The parts as one CommonJS file, for those who take nothing else: Lambda, and plain Node in the tests.
+// The parts as one CommonJS file, for those who take nothing else: Lambda, and plain Node in the
+// tests.
 import { ENTRY } from './bundle.ts';
 
-/** `module.exports` becomes what the first part exports. V8 compiles a part only when it is called. */
+/**
+ * `module.exports` becomes what the first part exports. V8 compiles a part only when it is called.
+ */
 export function renderOneFile(parts: ReadonlyMap<string, string>): string {
   const entries = [...parts].toSorted(([one], [other]) => (one < other ? -1 : 1));
   return `"use strict";

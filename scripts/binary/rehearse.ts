@@ -1,14 +1,15 @@
-// Lives one short life with the parts in plain Node, so that V8's code caches hold the functions that a node's life needs.
+// Lives one short life with the parts in plain Node, so that V8's code caches hold the functions
+// that a node's life needs.
 //
-// A cache that is made before anything has run holds hardly more than the outermost functions: the rest was compiled anew
-// at every start, which was a sixth of a bootstrap's CPU time.
+// A cache that is made before anything has run holds hardly more than the outermost functions: the
+// rest was compiled anew at every start, which was a sixth of a bootstrap's CPU time.
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openMachine } from '../../simulator/machine.ts';
 import { layerId, stackId, startSimulator } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 /** V8's code caches by part. Made for this architecture, this Node and these very parts. */
 export async function rehearse(parts: ReadonlyMap<string, string>): Promise<Map<string, Buffer>> {
@@ -29,7 +30,9 @@ export async function rehearse(parts: ReadonlyMap<string, string>): Promise<Map<
   }
 }
 
-/** A node registers in OpsWorks, joins, is watched, is told that it will be interrupted, and leaves. */
+/**
+ * A node registers in OpsWorks, joins, is watched, is told that it will be interrupted, and leaves.
+ */
 async function live(program: string, root: string): Promise<void> {
   const simulator = await startSimulator({ settings: { opsworks: { registeringMs: 300 } } });
   const { id } = await simulator.verbs.launch({ purchase: 'spot' });
@@ -55,9 +58,12 @@ async function live(program: string, root: string): Promise<void> {
   try {
     const code = await machine.boot();
     if (code !== 0) throw new Error(`the rehearsed bootstrap ended with ${code}`);
-    await until('its first metrics', () => simulator.calls.find({ operation: 'PutMetricData' }).length > 0);
+    await waitFor('its first metrics', () => simulator.calls.find({ operation: 'PutMetricData' }).length > 0);
     simulator.verbs.noticeSpot(id);
-    await until('its departure', () => simulator.calls.find({ operation: 'UpdateContainerInstancesState' }).length > 0);
+    await waitFor(
+      'its departure',
+      () => simulator.calls.find({ operation: 'UpdateContainerInstancesState' }).length > 0,
+    );
     await machine.stop();
   } finally {
     await machine.close();

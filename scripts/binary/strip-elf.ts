@@ -1,13 +1,17 @@
-// Removes symbols and debug data from a 64-bit Linux executable: 32 MB of node that a running program never reads.
+// Removes symbols and debug data from a 64-bit Linux executable: 32 MB of node that a running
+// program never reads.
 //
-// What `strip` does, but for any architecture and on a machine that has Node and nothing else. It must happen before
-// the program is injected: what a linker did not place, a strip throws away.
+// What `strip` does, but for any architecture and on a machine that has Node and nothing else. It
+// must happen before the program is injected: what a linker did not place, a strip throws away.
 
 const ELF64_LITTLE_ENDIAN = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
 const PROGRAM_HEADER_LOAD = 1;
 const SECTION_ALLOCATED = 2;
 
-/** Returns a shorter copy, or throws if the file is not laid out as linkers do: what is loaded first, the rest behind it. */
+/**
+ * Returns a shorter copy, or throws if the file is not laid out as linkers do: what is loaded
+ * first, the rest behind it.
+ */
 export function stripElf(file: Buffer): Buffer {
   if (!file.subarray(0, 6).equals(ELF64_LITTLE_ENDIAN)) throw new Error('not a 64-bit little-endian ELF file');
   const segments = headers(file, { at: 32, size: 54, count: 56 });
@@ -31,7 +35,10 @@ export function stripElf(file: Buffer): Buffer {
   return Buffer.concat([head, file.subarray(namesAt, namesAt + namesSize), padding, ...kept, namesMoved]);
 }
 
-/** The entries of a header table; the arguments say where the ELF header keeps its offset, entry size and count. */
+/**
+ * The entries of a header table; the arguments say where the ELF header keeps its offset, entry
+ * size and count.
+ */
 function headers(file: Buffer, where: { at: number; size: number; count: number }): Buffer[] {
   const at = Number(file.readBigUInt64LE(where.at));
   const size = file.readUInt16LE(where.size);

@@ -1,4 +1,5 @@
-// The Lambda functions as one small zip, with the same bytes for the same code wherever and whenever it is made.
+// The Lambda functions as one small zip, with the same bytes for the same code wherever and
+// whenever it is made.
 import { readFile } from 'node:fs/promises';
 import type { Metafile } from 'esbuild';
 import { zipSync, type ZipOptions } from 'fflate';
@@ -25,7 +26,10 @@ export async function makeLambdaZip(entry = 'lambda.ts'): Promise<LambdaZip> {
   return { zip: pack(files), bundleBytes: Buffer.byteLength(code), metafile };
 }
 
-/** Times in a zip are local ones without a zone: noon of the first day that there is reads the same everywhere. */
+/**
+ * Times in a zip are local ones without a zone: noon of the first day that there is reads the same
+ * everywhere.
+ */
 const firstNoon = (): Date => new Date(1980, 0, 1, 12);
 
 export function pack(files: Readonly<Record<string, Uint8Array>>): Uint8Array {

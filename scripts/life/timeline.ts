@@ -1,9 +1,10 @@
-// A timeline that a person enjoys reading: one line per event, repeated calls folded into one line that counts.
+// A timeline that a person enjoys reading: one line per event, repeated calls folded into one line
+// that counts.
 import { styleText } from 'node:util';
 
 export type Tone = 'deed' | 'fact' | 'call' | 'trouble' | 'end';
 
-export interface Line {
+export interface TimelineEntry {
   /** Milliseconds since the beginning. */
   at: number;
   /** Which node it is about: 0 the world, 1 the first node, 2 its replacement. */
@@ -14,7 +15,7 @@ export interface Line {
 }
 
 export interface Timeline {
-  add(line: Omit<Line, 'at'>): void;
+  add(line: Omit<TimelineEntry, 'at'>): void;
   /** A headline between the chapters of a life. */
   chapter(title: string): void;
 }
@@ -31,7 +32,7 @@ const colours: Record<Tone, Parameters<typeof styleText>[0]> = {
 /** Writes to `out`; `colour` and the rewriting of counted lines are for terminals only. */
 export function openTimeline(out: NodeJS.WritableStream, onTerminal: boolean, now: () => number): Timeline {
   const begun = now();
-  let last: { line: Line; times: number } | undefined;
+  let last: { line: TimelineEntry; times: number } | undefined;
 
   const write = (text: string) => void out.write(text);
   const flush = () => {
@@ -59,16 +60,16 @@ export function openTimeline(out: NodeJS.WritableStream, onTerminal: boolean, no
   };
 }
 
-function isSame(a: Line, b: Line): boolean {
+function isSame(a: TimelineEntry, b: TimelineEntry): boolean {
   return a.node === b.node && a.tone === b.tone && a.what === b.what && a.detail === b.detail;
 }
 
-export function renderLine(line: Line, times: number, colour: boolean): string {
+export function renderLine(line: TimelineEntry, times: number, colour: boolean): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string) => (colour ? styleText(style, text) : text);
   const time = paint('dim', `${(line.at / 1000).toFixed(1).padStart(6)} s`);
-  const who = line.node === 0 ? '        ' : paint(line.node === 1 ? 'blue' : 'magenta', `node ${line.node}  `);
+  const label = line.node === 0 ? '        ' : paint(line.node === 1 ? 'blue' : 'magenta', `node ${line.node}  `);
   const indent = line.tone === 'call' ? '    ' : '';
   const count = times > 1 ? ` ×${times}` : '';
   const detail = line.detail === undefined ? '' : `  ${paint('dim', line.detail)}`;
-  return `${time}  ${who}${indent}${paint(colours[line.tone], `${glyphs[line.tone]} ${line.what}${count}`)}${detail}`;
+  return `${time}  ${label}${indent}${paint(colours[line.tone], `${glyphs[line.tone]} ${line.what}${count}`)}${detail}`;
 }

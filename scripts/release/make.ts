@@ -1,4 +1,5 @@
-// Puts a release together from binaries: archives, packages, Lambda functions, bill of materials, checksums, signature, one-liner.
+// Puts a release together from binaries: archives, packages, Lambda functions, bill of materials,
+// checksums, signature, one-liner.
 import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -50,7 +50,10 @@ async function readUnits(staged: string): Promise<string> {
   return [...preset.matchAll(/^enable (\S+)$/gm)].map(([, unit]) => unit).join(' ');
 }
 
-/** The scriptlets are written out: systemd's macros are not there on every machine that has rpmbuild. */
+/**
+ * The scriptlets are written out: systemd's macros are not there on every machine that has
+ * rpmbuild.
+ */
 function renderSpec({ version, epochSeconds }: Package, staged: string, units: string): string {
   const date = new Date(epochSeconds * 1000);
   const [day, month] = [

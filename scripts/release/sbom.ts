@@ -1,4 +1,5 @@
-// The bill of materials, as CycloneDX: which packages are in the binary, and the Node that runs them.
+// The bill of materials, as CycloneDX: which packages are in the binary, and the Node that runs
+// them.
 import { createHash } from 'node:crypto';
 
 interface Locked {
@@ -21,8 +22,8 @@ export interface Materials {
 }
 
 export function renderSbom({ version, epochSeconds, sources, runtimes, lock }: Materials): string {
-  const places = new Set([...sources.flatMap((source) => placeOf(source) ?? []), ...runtimes]);
-  const components = [...places].toSorted().map((place) => renderComponent(place, lock));
+  const packagePaths = new Set([...sources.flatMap((source) => packagePathOf(source) ?? []), ...runtimes]);
+  const components = [...packagePaths].toSorted().map((packagePath) => renderComponent(packagePath, lock));
   const document = {
     bomFormat: 'CycloneDX',
     specVersion: '1.6',
@@ -45,20 +46,23 @@ export function renderSbom({ version, epochSeconds, sources, runtimes, lock }: M
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
-/** "node_modules/@smithy/core/dist/index.js" → "node_modules/@smithy/core"; our own files belong to no package. */
-function placeOf(source: string): string | undefined {
+/**
+ * "node_modules/@smithy/core/dist/index.js" → "node_modules/@smithy/core"; our own files belong to
+ * no package.
+ */
+function packagePathOf(source: string): string | undefined {
   return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(source)?.[0];
 }
 
-function renderComponent(place: string, lock: Lockfile) {
-  const locked = lock.packages[place];
-  if (locked === undefined) throw new Error(`${place} is in the binary but not in package-lock.json: run npm ci`);
-  const name = place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length);
+function renderComponent(packagePath: string, lock: Lockfile) {
+  const locked = lock.packages[packagePath];
+  if (locked === undefined) throw new Error(`${packagePath} is in the binary but not in package-lock.json: run npm ci`);
+  const name = packagePath.slice(packagePath.lastIndexOf('node_modules/') + 'node_modules/'.length);
   const purl = `pkg:npm/${name.replace('@', '%40')}@${locked.version}`;
   const [algorithm, base64] = (locked.integrity ?? '').split(/-(.*)/s);
   return {
     type: 'library',
-    'bom-ref': `${place.replaceAll('node_modules/', '/').slice(1)}@${locked.version}`,
+    'bom-ref': `${packagePath.replaceAll('node_modules/', '/').slice(1)}@${locked.version}`,
     name,
     version: locked.version,
     purl,
@@ -69,7 +73,10 @@ function renderComponent(place: string, lock: Lockfile) {
   };
 }
 
-/** A UUID of the contents (version 8: made by a rule of one's own), so that the same contents have the same name. */
+/**
+ * A UUID of the contents (version 8: made by a rule of one's own), so that the same contents have
+ * the same name.
+ */
 function uuidOf(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex');
   const variant = ((Number.parseInt(hex[16]!, 16) & 0x3) | 0x8).toString(16);

@@ -9,7 +9,10 @@ export interface Contents {
   completions: Readonly<Record<string, string>>;
 }
 
-/** Of the project's own files: where they lie there → where in the archive, and whether one runs them. */
+/**
+ * Of the project's own files: where they lie there → where in the archive, and whether one runs
+ * them.
+ */
 const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['LICENSE', 'LICENSE', 0o644],
   ['THIRD_PARTY_LICENSES', 'THIRD_PARTY_LICENSES', 0o644],

@@ -20,7 +20,8 @@ async function digest(file: string): Promise<string> {
 export async function readSigningKey(given: string): Promise<KeyObject> {
   const pem = given.includes('-----BEGIN') ? given : await readFile(given, 'utf8');
   const key = createPrivateKey(pem);
-  // An elliptic curve's signature has other bytes each time, and "openssl dgst" cannot verify Ed25519.
+  // An elliptic curve's signature has other bytes each time, and "openssl dgst" cannot verify
+  // Ed25519.
   if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < 3072)
     throw new TypeError(
       'the signing key must be RSA with at least 3072 bits: openssl genrsa -out signing-key.pem 3072',

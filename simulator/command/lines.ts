@@ -4,14 +4,14 @@ import type { Call } from '../calls.ts';
 import type { WorldEvent } from '../world/state.ts';
 
 export function renderCall({ at, service, operation, instanceId, params, outcome, ms }: Call): string {
-  const who = (instanceId ?? 'operator').padEnd(19);
+  const label = (instanceId ?? 'operator').padEnd(19);
   const mark = outcome === 'ok' ? '' : `  → ${outcome}`;
-  return `${time(at)}  ${who}  ${service}:${operation}${mark}${summary(params)}  ${ms} ms`;
+  return `${time(at)}  ${label}  ${service}:${operation}${mark}${summary(params)}  ${ms} ms`;
 }
 
 export function renderEvent(at: number, event: WorldEvent): string | undefined {
-  const [who, what] = describe(event);
-  return what === undefined ? undefined : `${time(at)}  ${who.padEnd(19)}  · ${what}`;
+  const [label, what] = describe(event);
+  return what === undefined ? undefined : `${time(at)}  ${label.padEnd(19)}  · ${what}`;
 }
 
 function describe(event: WorldEvent): [string, string | undefined] {

@@ -1,4 +1,7 @@
-/** Whether a policy document allows a request, by Effect, Action, Resource and Condition. An explicit denial wins. */
+/**
+ * Whether a policy document allows a request, by Effect, Action, Resource and Condition. An
+ * explicit denial wins.
+ */
 
 import { operators } from './conditions.ts';
 

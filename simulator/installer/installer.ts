@@ -1,9 +1,12 @@
-/** The OpsWorks agent's installer as a download: a script that registers the machine it runs on, and bad variants of it. */
+/**
+ * The OpsWorks agent's installer as a download: a script that registers the machine it runs on, and
+ * bad variants of it.
+ */
 
 import type { InstallerVariant } from '../settings.ts';
 import { renderTarball, type Entry } from './tarball.ts';
 
-export interface InstallerPlace {
+export interface InstallerUrls {
   /** Of the node's metadata, without a path. */
   metadata: string;
   /** Where RegisterInstance is asked for. */
@@ -15,14 +18,14 @@ export interface InstallerPlace {
 const folder = 'opsworks-agent-installer';
 
 /** Undefined: the download fails. */
-export function renderInstaller(variant: InstallerVariant, place: InstallerPlace): Buffer | undefined {
+export function renderInstaller(variant: InstallerVariant, urls: InstallerUrls): Buffer | undefined {
   const good = (script: string): Entry[] => [
     { name: `${folder}/`, mode: 0o755 },
     { name: `${folder}/boot-registration`, content: script, mode: 0o755 },
-    { name: `${folder}/instance.pub`, content: place.publicKey },
+    { name: `${folder}/instance.pub`, content: urls.publicKey },
     { name: `${folder}/README`, content: 'Stand-in for the OpsWorks agent installer.\n' },
   ];
-  const script = renderScript(place);
+  const script = renderScript(urls);
   switch (variant) {
     case 'missing':
       return undefined;
@@ -53,10 +56,11 @@ export function renderInstaller(variant: InstallerVariant, place: InstallerPlace
 }
 
 /**
- * What the real one does, as far as it can be seen from outside. It runs with whatever HTTP client the machine has,
- * needs no privileges, and takes nothing from the environment but PATH, for its caller gives it a clean one.
+ * What the real one does, as far as it can be seen from outside. It runs with whatever HTTP client
+ * the machine has, needs no privileges, and takes nothing from the environment but PATH, for its
+ * caller gives it a clean one.
  */
-function renderScript({ metadata, register }: InstallerPlace): string {
+function renderScript({ metadata, register }: InstallerUrls): string {
   return `#!/bin/sh
 # Registers this machine: reads preconfig, proves its identity, asks for RegisterInstance.
 set -eu

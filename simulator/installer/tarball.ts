@@ -1,4 +1,7 @@
-/** Archives in memory: just enough of tar for an installer, and for the ways in which one can be bad. */
+/**
+ * Archives in memory: just enough of tar for an installer, and for the ways in which one can be
+ * bad.
+ */
 
 import { gzipSync } from 'node:zlib';
 

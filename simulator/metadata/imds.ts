@@ -2,9 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FaultEffect } from '../faults.ts';
-import { readPath, type Knowledge } from './paths.ts';
+import { readPath, type MetadataContext } from './paths.ts';
 
-export interface ImdsOptions extends Knowledge {
+export interface ImdsOptions extends MetadataContext {
   choose(operation: string): { latencyMs: number; effect?: FaultEffect };
   log(operation: string, outcome: string, startedAt: number): void;
 }

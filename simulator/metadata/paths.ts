@@ -6,7 +6,7 @@ import type { IdentityKeys } from '../services/service.ts';
 import type { Instance, MaintenanceEvent, World } from '../world/state.ts';
 import { renderDocument } from './identity.ts';
 
-export interface Knowledge {
+export interface MetadataContext {
   world: World;
   instance: Instance;
   keyring: Keyring;
@@ -14,8 +14,8 @@ export interface Knowledge {
 }
 
 /** The body for a path below `latest/`; undefined is a 404. */
-export function readPath(path: string, knowledge: Knowledge): string | undefined {
-  const { world, instance, keys } = knowledge;
+export function readPath(path: string, context: MetadataContext): string | undefined {
+  const { world, instance, keys } = context;
   if (path === 'user-data') return instance.userData;
   if (path === 'dynamic/instance-identity/document') return renderDocument(world, instance);
   if (path === 'dynamic/instance-identity/signature') return keys.sign(renderDocument(world, instance));
@@ -28,9 +28,9 @@ export function readPath(path: string, knowledge: Knowledge): string | undefined
   return (
     readPlain(key, world, instance) ??
     readTag(key, instance) ??
-    readRole(key, knowledge) ??
+    readRole(key, context) ??
     readNotice(key, instance) ??
-    listFolder(key, leavesOf(knowledge))
+    listFolder(key, leavesOf(context))
   );
 }
 
@@ -44,8 +44,8 @@ function listFolder(folder: string, leaves: readonly string[]): string | undefin
 }
 
 /** Of the meta-data; without the tags, which have a list of their own. */
-function leavesOf(knowledge: Knowledge): string[] {
-  const { world, instance } = knowledge;
+function leavesOf(context: MetadataContext): string[] {
+  const { world, instance } = context;
   const { role } = instance;
   return [
     ...Object.keys(plainValues(world, instance)),
@@ -100,7 +100,7 @@ function readTag(key: string, { metadata, tags }: Instance): string | undefined 
   return keys.includes(name) ? tags.get(name) : undefined;
 }
 
-function readRole(key: string, { world, instance, keyring }: Knowledge): string | undefined {
+function readRole(key: string, { world, instance, keyring }: MetadataContext): string | undefined {
   const { role } = instance;
   if (role === undefined || !key.startsWith('iam/')) return undefined;
   if (key === 'iam/security-credentials' || key === 'iam/security-credentials/') return role;

@@ -31,7 +31,10 @@ const named = { ServiceNamespace: need(namespaces), ResourceId: need(resource), 
 
 const invalid = (message: string) => new Refusal('ValidationException', message);
 
-/** Of ECS there is one dimension; of the other namespaces nothing is simulated, so nothing is registered. */
+/**
+ * Of ECS there is one dimension; of the other namespaces nothing is simulated, so nothing is
+ * registered.
+ */
 function checkDimension(namespace: string, wanted: string | undefined): void {
   if (wanted === undefined || (namespace === 'ecs' ? wanted === ecsDimension : wanted.startsWith(namespace))) return;
   throw invalid(`Unsupported service namespace, resource type or scalable dimension: ${namespace}, ${wanted}`);

@@ -1,4 +1,6 @@
-/** CloudWatch: PutMetricData with its limits; what reads is next door. And STS's GetCallerIdentity. */
+/**
+ * CloudWatch: PutMetricData with its limits; what reads is next door. And STS's GetCallerIdentity.
+ */
 
 import { Refusal } from '../refusal.ts';
 import { flag, list, map, need, number, oneOf, record, text, time, whole } from '../wire/shapes.ts';

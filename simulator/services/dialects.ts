@@ -3,7 +3,10 @@
 import { Refusal } from '../refusal.ts';
 import type { Complaints } from '../wire/shapes.ts';
 
-/** "1 validation error detected: …", as most services say it. `code`: ValidationError or ValidationException. */
+/**
+ * "1 validation error detected: …", as most services say it. `code`: ValidationError or
+ * ValidationException.
+ */
 export function validationComplaints(code: string): Complaints {
   const detected = (path: string, value: unknown, constraint: string) => {
     const shown = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);

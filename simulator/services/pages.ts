@@ -13,7 +13,7 @@ export function takePage<T>(
   return { page: all.slice(start, end), next: end < all.length ? pack(end) : undefined };
 }
 
-const pack = (place: number) => Buffer.from(`page:${place}`).toString('base64url');
+const pack = (offset: number) => Buffer.from(`page:${offset}`).toString('base64url');
 
 function unpack(token: string): number | undefined {
   const found = /^page:(\d+)$/.exec(Buffer.from(token, 'base64url').toString());

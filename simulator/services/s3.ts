@@ -113,7 +113,10 @@ export const s3: Service = {
   operations,
 };
 
-/** The operation, and its input, from method, path, query and headers. Undefined for what this stand-in does not know. */
+/**
+ * The operation, and its input, from method, path, query and headers. Undefined for what this
+ * stand-in does not know.
+ */
 export function parseS3(
   method: string,
   target: string,

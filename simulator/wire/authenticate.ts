@@ -45,14 +45,14 @@ const codes: Record<Reason, Record<'ec2' | 'query' | 'json' | 's3', [string, num
 /** What AWS accepts between its clock and the caller's. */
 const maxSkewMs = 300_000;
 
-export interface Gate {
+export interface AuthContext {
   keyring: Keyring;
   region: string;
   /** The machine's time, which the caller shares. */
   now(): number;
 }
 
-export function authenticate(request: SignedRequest, route: Route, { keyring, region, now }: Gate): Key {
+export function authenticate(request: SignedRequest, route: Route, { keyring, region, now }: AuthContext): Key {
   const refuse = (reason: Reason, message: string) => {
     const [code, status] = codes[reason][family(route.wire)];
     return new Refusal(code, message, status);

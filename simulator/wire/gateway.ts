@@ -1,4 +1,7 @@
-/** The one endpoint of all services: finds out what is asked and by whom, lets go wrong what should, and answers. */
+/**
+ * The one endpoint of all services: finds out what is asked and by whom, lets go wrong what should,
+ * and answers.
+ */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gunzipSync } from 'node:zlib';
@@ -11,7 +14,7 @@ import type { CallContext, IdentityKeys, Service } from '../services/service.ts'
 import type { Instance, World } from '../world/state.ts';
 import type { Answer } from './answer.ts';
 import { renderAnswer, renderRefusal } from './answers.ts';
-import { authenticate, type Gate } from './authenticate.ts';
+import { authenticate, type AuthContext } from './authenticate.ts';
 import { readTypedScalar } from './json.ts';
 import { readFormScalar } from './query.ts';
 import { findRoute, type Route } from './route.ts';
@@ -19,7 +22,7 @@ import { readInput } from './shapes.ts';
 
 export interface Gateway {
   world: World;
-  gate: Gate;
+  authContext: AuthContext;
   keys: IdentityKeys;
   endpoint: string;
   choose(subject: { service: string; operation: string; instanceId: string | undefined }): {
@@ -42,7 +45,7 @@ export async function answerAws(gateway: Gateway, request: IncomingMessage, resp
   const authorize = () => {
     if (plain === undefined) throw new Refusal('SerializationException', 'the body is not what content-encoding says');
     if (plain.length > maxBodyBytes) throw new Refusal('RequestEntityTooLarge', 'Request size exceeded', 413);
-    const { instanceId } = authenticate(signed, route, gateway.gate);
+    const { instanceId } = authenticate(signed, route, gateway.authContext);
     return instanceId === undefined ? undefined : gateway.world.instances.get(instanceId);
   };
   const answer = await handle(gateway, exchange, authorize, route.parse);

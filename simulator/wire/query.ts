@@ -1,4 +1,7 @@
-/** The two query protocols: flat form parameters in, XML out; Auto Scaling's dialect with `member`, EC2's without. */
+/**
+ * The two query protocols: flat form parameters in, XML out; Auto Scaling's dialect with `member`,
+ * EC2's without.
+ */
 
 import type { ReadScalar } from './shapes.ts';
 

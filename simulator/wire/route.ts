@@ -5,7 +5,7 @@ import { autoscaling } from '../services/autoscaling.ts';
 import { elb, elbv2 } from '../services/balancers.ts';
 import { cloudwatch, sts } from '../services/cloudwatch.ts';
 import { ec2 } from '../services/ec2.ts';
-import { ecs } from '../services/ecs.ts';
+import { ecs } from '../services/ecs/ecs.ts';
 import { opsworks } from '../services/opsworks.ts';
 import type { Service } from '../services/service.ts';
 import { parseS3, s3 } from '../services/s3.ts';

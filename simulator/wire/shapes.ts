@@ -1,4 +1,7 @@
-/** What an operation takes, written down once: read from any protocol, checked, and typed for its handler. */
+/**
+ * What an operation takes, written down once: read from any protocol, checked, and typed for its
+ * handler.
+ */
 
 import type { Refusal } from '../refusal.ts';
 

@@ -22,7 +22,9 @@ export interface Authorization {
   token: string | undefined;
 }
 
-/** Undefined where the request is not signed; null where what is there is no Signature Version 4. */
+/**
+ * Undefined where the request is not signed; null where what is there is no Signature Version 4.
+ */
 export function parseAuthorization(headers: SignedRequest['headers']): Authorization | null | undefined {
   const value = one(headers['authorization']);
   if (value === undefined) return undefined;

@@ -1,4 +1,6 @@
-/** ECS clusters and their container instances: registered by an agent, drained, deregistered, lost. */
+/**
+ * ECS clusters and their container instances: registered by an agent, drained, deregistered, lost.
+ */
 
 import { Refusal } from '../refusal.ts';
 import { isAlive } from './instances.ts';
@@ -33,7 +35,10 @@ export function findContainerInstance(cluster: Cluster, idOrArn: string): Contai
   return cluster.containerInstances.get(idOrArn.split('/').at(-1)!);
 }
 
-/** What an agent does when it starts: registers, or connects again; unless it was stopped before it got so far. */
+/**
+ * What an agent does when it starts: registers, or connects again; unless it was stopped before it
+ * got so far.
+ */
 export function connectAgent(world: World, cluster: Cluster, instance: Instance, isRunning: () => boolean): void {
   world.clock.after(world.settings.ecs.registerMs, () => {
     if (!isAlive(instance) || !isRunning()) return;
@@ -67,14 +72,14 @@ function register(world: World, cluster: Cluster, instance: Instance): void {
   };
   cluster.containerInstances.set(id, registered);
   cluster.byInstance.set(instance.id, registered);
-  tell(world, cluster, registered, 'ACTIVE');
+  emitState(world, cluster, registered, 'ACTIVE');
   schedule(world, cluster);
 }
 
 export function setConnected(world: World, cluster: Cluster, instance: ContainerInstance, connected: boolean): void {
   if (instance.status === 'INACTIVE' || instance.agentConnected === connected) return;
   instance.agentConnected = connected;
-  tell(world, cluster, instance, connected ? 'connected' : 'disconnected');
+  emitState(world, cluster, instance, connected ? 'connected' : 'disconnected');
   if (connected) resumeStops(world, cluster, instance);
   schedule(world, cluster);
 }
@@ -87,7 +92,7 @@ export function setStatus(
 ): void {
   if (instance.status === status) return;
   instance.status = status;
-  tell(world, cluster, instance, status);
+  emitState(world, cluster, instance, status);
   schedule(world, cluster);
 }
 
@@ -98,18 +103,21 @@ export function deregister(world: World, cluster: Cluster, instance: ContainerIn
   cluster.byInstance.delete(instance.instanceId);
   cluster.containerInstances.delete(instance.arn.split('/').at(-1)!);
   for (const task of instance.tasks.values()) endTask(world, cluster, task, reason);
-  tell(world, cluster, instance, 'INACTIVE');
+  emitState(world, cluster, instance, 'INACTIVE');
   schedule(world, cluster);
 }
 
-/** ECS forgets a terminated instance, unless its agent was disconnected already; a stopped one stays, disconnected. */
+/**
+ * ECS forgets a terminated instance, unless its agent was disconnected already; a stopped one
+ * stays, disconnected.
+ */
 export function watchMachines(world: World): void {
   world.listeners.add((event) => {
     if (event.kind !== 'instance' || isAlive(event.instance)) return;
     const { id, state } = event.instance;
-    const place = findByInstance(world, id);
-    if (!place) return;
-    const { cluster, instance } = place;
+    const located = findByInstance(world, id);
+    if (!located) return;
+    const { cluster, instance } = located;
     if (state === 'shutting-down' || state === 'stopping') {
       const wasConnected = instance.agentConnected;
       setConnected(world, cluster, instance, false);
@@ -135,6 +143,6 @@ export function findByInstance(
   return undefined;
 }
 
-function tell(world: World, cluster: Cluster, instance: ContainerInstance, state: string): void {
+function emitState(world: World, cluster: Cluster, instance: ContainerInstance, state: string): void {
   emit(world, { kind: 'container-instance', cluster, instance, state });
 }

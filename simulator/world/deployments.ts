@@ -1,4 +1,7 @@
-/** What a service is being deployed as: one primary deployment, and those that it replaces until it is complete. */
+/**
+ * What a service is being deployed as: one primary deployment, and those that it replaces until it
+ * is complete.
+ */
 
 import type { Deployment, Service, World } from './state.ts';
 

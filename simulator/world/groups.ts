@@ -1,4 +1,6 @@
-/** Auto Scaling groups: keeps each at its desired capacity, and refuses what Auto Scaling refuses. */
+/**
+ * Auto Scaling groups: keeps each at its desired capacity, and refuses what Auto Scaling refuses.
+ */
 
 import type { GroupOptions, HookOptions } from '../options.ts';
 import { Refusal } from '../refusal.ts';

@@ -1,4 +1,7 @@
-/** Lifecycle hooks: several at once, each with its heartbeat and its global limit, until all are done or one abandons. */
+/**
+ * Lifecycle hooks: several at once, each with its heartbeat and its global limit, until all are
+ * done or one abandons.
+ */
 
 import { Refusal } from '../refusal.ts';
 import { setMemberState } from './activities.ts';
@@ -7,25 +10,28 @@ import type { Action, Group, Hook, Member, World } from './state.ts';
 type Result = 'CONTINUE' | 'ABANDON';
 
 /** How the waiting ended. */
-export interface Verdict {
+export interface HookOutcome {
   result: Result;
   /** The token of what was abandoned, and why. */
   message: string | undefined;
 }
 
-/** Waits for all hooks of the transition, in `${prefix}:Wait`; calls `done` once. Without hooks at once, without a :Wait. */
+/**
+ * Waits for all hooks of the transition, in `${prefix}:Wait`; calls `done` once. Without hooks at
+ * once, without a :Wait.
+ */
 export function runHooks(
   world: World,
   group: Group,
   member: Member,
   transition: Hook['transition'],
   prefix: string,
-  done: (verdict: Verdict) => void,
+  done: (verdict: HookOutcome) => void,
 ): void {
   const hooks = [...group.hooks.values()].filter((hook) => hook.transition === transition);
   if (hooks.length === 0) return done({ result: 'CONTINUE', message: undefined });
   let ended = false;
-  const settle = (action: Action, result: Result, why: string) => {
+  const finishAction = (action: Action, result: Result, why: string) => {
     if (ended || action.result !== undefined) return;
     action.result = result;
     action.cancelHeartbeat();
@@ -38,17 +44,17 @@ export function runHooks(
     const message = `Instance failed to complete user's Lifecycle Action: Lifecycle Action with token ${abandoned?.token} was abandoned: ${why}`;
     done(abandoned ? { result: 'ABANDON', message } : { result: 'CONTINUE', message: undefined });
   };
-  settlers.set(member, settle);
+  finishers.set(member, finishAction);
   member.activity.status = 'MidLifecycleAction';
-  for (const hook of hooks) member.actions.set(hook.name, openAction(world, hook, settle));
+  for (const hook of hooks) member.actions.set(hook.name, openAction(world, hook, finishAction));
   setMemberState(world, group, member, `${prefix}:Wait`);
 }
 
-type Settle = (action: Action, result: Result, why: string) => void;
+type FinishAction = (action: Action, result: Result, why: string) => void;
 
-const settlers = new WeakMap<Member, Settle>();
+const finishers = new WeakMap<Member, FinishAction>();
 
-function openAction(world: World, hook: Hook, settle: Settle): Action {
+function openAction(world: World, hook: Hook, finishAction: FinishAction): Action {
   const action: Action = {
     hook,
     token: world.random.uuid(),
@@ -56,18 +62,18 @@ function openAction(world: World, hook: Hook, settle: Settle): Action {
     result: undefined,
     cancelHeartbeat: () => {},
     cancelGlobal: world.clock.after(hook.globalSeconds * 1000, () =>
-      settle(action, hook.defaultResult, 'Global Timeout'),
+      finishAction(action, hook.defaultResult, 'Global Timeout'),
     ),
   };
-  beat(world, action, settle);
+  startHeartbeatTimer(world, action, finishAction);
   return action;
 }
 
-function beat(world: World, action: Action, settle: Settle): void {
+function startHeartbeatTimer(world: World, action: Action, finishAction: FinishAction): void {
   action.cancelHeartbeat();
   const { hook } = action;
   action.cancelHeartbeat = world.clock.after(hook.heartbeatSeconds * 1000, () =>
-    settle(action, hook.defaultResult, 'Heartbeat Timeout'),
+    finishAction(action, hook.defaultResult, 'Heartbeat Timeout'),
   );
 }
 
@@ -77,7 +83,7 @@ export function clearActions(member: Member): void {
     cancelGlobal();
   }
   member.actions.clear();
-  settlers.delete(member);
+  finishers.delete(member);
 }
 
 export interface WhichAction {
@@ -88,13 +94,13 @@ export interface WhichAction {
 
 export function completeAction(world: World, group: Group, which: WhichAction, result: Result): void {
   const { member, action } = findAction(world, group, which);
-  settlers.get(member)?.(action, result, `Lifecycle Action Completed with ${result} Result`);
+  finishers.get(member)?.(action, result, `Lifecycle Action Completed with ${result} Result`);
 }
 
 export function heartbeat(world: World, group: Group, which: WhichAction): void {
   const { member, action } = findAction(world, group, which);
-  const settle = settlers.get(member);
-  if (settle) beat(world, action, settle);
+  const finishAction = finishers.get(member);
+  if (finishAction) startHeartbeatTimer(world, action, finishAction);
 }
 
 function findAction(world: World, group: Group, { hookName, instanceId, token }: WhichAction) {

@@ -1,7 +1,10 @@
-/** The life of one member of an Auto Scaling group: launched, waiting for its hooks, in service, terminated. */
+/**
+ * The life of one member of an Auto Scaling group: launched, waiting for its hooks, in service,
+ * terminated.
+ */
 
 import { endActivity, launching, recordActivity, setMemberState, terminating } from './activities.ts';
-import { clearActions, runHooks, type Verdict } from './hooks.ts';
+import { clearActions, runHooks, type HookOutcome } from './hooks.ts';
 import { endInstance, haltInstance, launchInstance, startInstance } from './instances.ts';
 import { setTargetState } from './notices.ts';
 import type { Group, Instance, Member, World } from './state.ts';
@@ -84,7 +87,7 @@ function enterService(world: World, group: Group, member: Member, recount: Recou
   recount(group);
 }
 
-function abandonLaunch(world: World, group: Group, member: Member, verdict: Verdict, recount: Recount): void {
+function abandonLaunch(world: World, group: Group, member: Member, verdict: HookOutcome, recount: Recount): void {
   endActivity(world, member.activity, 'Cancelled', verdict.message);
   beginTermination(
     world,

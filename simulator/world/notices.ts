@@ -1,4 +1,7 @@
-/** What EC2 announces to an instance through its metadata: spot interruption, rebalance, maintenance. */
+/**
+ * What EC2 announces to an instance through its metadata: spot interruption, rebalance,
+ * maintenance.
+ */
 
 import { Refusal } from '../refusal.ts';
 import { endInstance, haltInstance, isAlive } from './instances.ts';

@@ -1,4 +1,7 @@
-/** OpsWorks Stacks: stacks and layers, and its own records of instances with states that take their time. */
+/**
+ * OpsWorks Stacks: stacks and layers, and its own records of instances with states that take their
+ * time.
+ */
 
 import { Refusal } from '../refusal.ts';
 import type { StackOptions } from '../options.ts';
@@ -46,7 +49,10 @@ export function suggestHostname(world: World, layer: Layer): string {
   return `${layer.shortName}${number}`;
 }
 
-/** Kept beside the records: a thousand nodes that register together must not each look through all the others. */
+/**
+ * Kept beside the records: a thousand nodes that register together must not each look through all
+ * the others.
+ */
 interface Index {
   /** Host names by stack. */
   names: Map<string, Set<string>>;

@@ -1,4 +1,7 @@
-/** The ECS scheduler: keeps services at their desired count, and empties draining instances without breaking them. */
+/**
+ * The ECS scheduler: keeps services at their desired count, and empties draining instances without
+ * breaking them.
+ */
 
 import { Refusal } from '../refusal.ts';
 import { arnOf, type Cluster, type ContainerInstance, type Service, type Task, type World } from './state.ts';

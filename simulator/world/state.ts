@@ -1,4 +1,7 @@
-/** Everything there is in the simulated account: plain data, changed only by the files beside this one. */
+/**
+ * Everything there is in the simulated account: plain data, changed only by the files beside this
+ * one.
+ */
 
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';

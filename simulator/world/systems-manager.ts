@@ -4,7 +4,10 @@ import { Refusal } from '../refusal.ts';
 import { isAlive } from './instances.ts';
 import { emit, type Instance, type Parameter, type World } from './state.ts';
 
-/** The agent is in the image: an instance shows up by itself, if it has a role, and is lost when it ends. */
+/**
+ * The agent is in the image: an instance shows up by itself, if it has a role, and is lost when it
+ * ends.
+ */
 export function watchManaged(world: World): void {
   world.listeners.add((event) => {
     if (event.kind !== 'instance') return;

@@ -1,4 +1,7 @@
-/** Task definitions: families of numbered revisions, of which the newest ACTIVE one stands for the family. */
+/**
+ * Task definitions: families of numbered revisions, of which the newest ACTIVE one stands for the
+ * family.
+ */
 
 import { Refusal } from '../refusal.ts';
 import {
@@ -59,7 +62,10 @@ export function needActiveDefinition(world: World, name: string): TaskDefinition
 /** Where Docker on Linux gives out ports by itself. */
 const firstDynamicPort = 32_768;
 
-/** Each container gets its id and its ports; dynamic ones are the first that are free on the instance. */
+/**
+ * Each container gets its id and its ports; dynamic ones are the first that are free on the
+ * instance.
+ */
 export function createContainers(
   definition: TaskDefinition,
   taskId: string,

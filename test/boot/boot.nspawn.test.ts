@@ -1,8 +1,9 @@
-// Real machines: systemd, cloud-init and the shipped binary, each in namespaces of its own with the simulator behind 169.254.169.254.
+// Real machines: systemd, cloud-init and the shipped binary, each in namespaces of its own with the
+// simulator behind 169.254.169.254.
 //
-// A folder beside this file is a scenario; its name is the sentence. BOOT=spot npm run test:boot runs those that match.
-// Needs root and the packages in apt-packages; the first run makes a Debian root in ~/.cache/ecs-node/boot. What each machine
-// said is kept in out/boot/.
+// A folder beside this file is a scenario; its name is the sentence. BOOT=spot npm run test:boot
+// runs those that match. Needs root and the packages in apt-packages; the first run makes a Debian
+// root in ~/.cache/ecs-node/boot. What each machine said is kept in out/boot/.
 import { existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, inject, test } from 'vitest';

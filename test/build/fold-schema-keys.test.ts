@@ -1,4 +1,5 @@
-// The build changes one kind of expression in the AWS SDK's schemas; this proves that their values stay what they were.
+// The build changes one kind of expression in the AWS SDK's schemas; this proves that their values
+// stay what they were.
 import { globSync, readFileSync } from 'node:fs';
 import { compileFunction } from 'node:vm';
 import { describe, expect, test } from 'vitest';
@@ -43,7 +44,10 @@ describe('the folded schemas of the AWS SDK', () => {
   });
 });
 
-/** Stands in for what the files import, the error classes and the registry for them: folding touches neither. */
+/**
+ * Stands in for what the files import, the error classes and the registry for them: folding touches
+ * neither.
+ */
 class Untouched {
   static for(): Untouched {
     return new Untouched();
@@ -51,7 +55,10 @@ class Untouched {
   registerError(): void {}
 }
 
-/** Runs a schema file and renders each of its shapes, in which another shape is mentioned by its name. */
+/**
+ * Runs a schema file and renders each of its shapes, in which another shape is mentioned by its
+ * name.
+ */
 function evaluate(source: string): Map<string, string> {
   const imported = [...source.matchAll(/^import \{([^}]*)\} from/gm)].flatMap(
     ([, names]) => names!.match(/\w+/g) ?? [],

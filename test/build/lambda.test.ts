@@ -1,4 +1,5 @@
-// The Lambda functions as they are uploaded: one small zip, run by a process that has nothing else, against the simulator.
+// The Lambda functions as they are uploaded: one small zip, run by a process that has nothing else,
+// against the simulator.
 import { unzipSync } from 'fflate';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeLambdaZip, pack } from '../../scripts/lambda/zip.ts';

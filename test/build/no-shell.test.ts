@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 const product = globSync(['main.ts', '{core,upkeep,bootstrap,agent,fleet,host,commands}/**/*.ts']);
 
 /** The rooms that start programs, each with an array of arguments. */
-const starters = ['host/aws/spoken.ts', 'host/child-output.ts', 'host/disk.ts', 'host/processes.ts'];
+const starters = ['host/aws/child/child-cloud.ts', 'host/child-output.ts', 'host/disk.ts', 'host/processes.ts'];
 
 const faults = (file: string, text: string): string[] => {
   const found: string[] = [];
@@ -20,7 +20,7 @@ const faults = (file: string, text: string): string[] => {
 };
 
 /** Names of shells for whom completions are printed. */
-const speakers = ['commands/render-completion.ts', 'commands/table.ts'];
+const speakers = ['cli/render-completion.ts', 'commands/table.ts'];
 
 test('no value ever reaches a shell: the product starts programs with arrays of arguments, and starts no shell', () => {
   expect(product.length).toBeGreaterThan(100);
@@ -32,7 +32,7 @@ test('no value ever reaches a shell: the product starts programs with arrays of 
 
 test.each([
   ["import { exec } from 'node:child_process'", 'host/disk.ts'],
-  ["import { spawn } from 'node:child_process'", 'agent/leave.ts'],
+  ["import { spawn } from 'node:child_process'", 'agent/departure/leave.ts'],
   ['spawn(file, args, { shell: true })', 'host/disk.ts'],
   ["run({ file: '/bin/sh', args: ['-c', text] })", 'host/disk.ts'],
   ['eval(text)', 'core/log.ts'],

@@ -1,4 +1,5 @@
-// The binary carries a Node whose symbols were removed by our own code, so that code is tried on the real Node.
+// The binary carries a Node whose symbols were removed by our own code, so that code is tried on
+// the real Node.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** The cluster's template: sound, deployed, updated to a new image, and its nodes allowed what they ask for and no more. */
+/**
+ * The cluster's template: sound, deployed, updated to a new image, and its nodes allowed what they
+ * ask for and no more.
+ */
 
 import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -8,16 +11,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { departureMetrics } from '../../agent/departure/farewell.ts';
+import { departureMetrics } from '../../agent/departure/report-departure.ts';
 import { metricsOf } from '../../agent/publish.ts';
-import { parseConfig } from '../../core/config.ts';
-import { readWords } from '../../commands/lambda.ts';
-import { fleetCommandNamed } from '../../commands/table-fleet.ts';
-import { sweepPermissions } from '../../core/fleet-permissions.ts';
-import { fleetPolicy } from '../../core/fleet-policy.ts';
-import { policyFor } from '../../core/policy.ts';
-import { serviceSizePermissions } from '../../core/service-size-permissions.ts';
-import type { DepartureState } from '../../core/state.ts';
+import { parseConfig } from '../../config/config.ts';
+import { readArgs } from '../../commands/fleet/lambda.ts';
+import { fleetCommandNamed } from '../../commands/fleet/table-fleet.ts';
+import { sweepPermissions } from '../../iam/fleet-permissions.ts';
+import { fleetPolicy } from '../../iam/fleet-policy.ts';
+import { policyFor } from '../../iam/policy.ts';
+import { serviceSizePermissions } from '../../iam/service-size-permissions.ts';
+import type { DepartureState } from '../../core/state/state.ts';
 import { patienceMs } from '../../fleet/size-service.ts';
 import { makeLambdaZip, pack } from '../../scripts/lambda/zip.ts';
 import { unzipSync } from 'fflate';
@@ -26,7 +29,10 @@ import { openAccount, type Account } from './rig/stack.ts';
 import { readTemplate } from './rig/template.ts';
 
 const run = promisify(execFile);
-/** The AWS CLI is a second of processor time a call, and moto makes its images when it is first asked. */
+/**
+ * The AWS CLI is a second of processor time a call, and moto makes its images when it is first
+ * asked.
+ */
 const patient = 240_000;
 const template = readTemplate();
 let account: Account;
@@ -243,8 +249,8 @@ describe('a new cluster, with the least one can say', () => {
     const { names, allowed } = await readRole('least-NodeRole-');
     expect(names).toEqual(['ecs-node']);
     const { config } = await configure(userData(await readLaunchData('least')).split('\n')[1]!);
-    const place = { partition: 'aws', region: 'us-east-1', account: '123456789012', group: 'least-NodeGroup-*' };
-    expect(bySid(allowed)).toEqual(bySid(policyFor(config, place)));
+    const scope = { partition: 'aws', region: 'us-east-1', account: '123456789012', group: 'least-NodeGroup-*' };
+    expect(bySid(allowed)).toEqual(bySid(policyFor(config, scope)));
 
     // moto attaches none, so these are read and not asked for.
     const attached = JSON.stringify(template.Resources['NodeRole']!.Properties['ManagedPolicyArns']);
@@ -256,7 +262,8 @@ describe('a new cluster, with the least one can say', () => {
 
   test('a new image in the parameter reaches the next nodes by an update with the same parameters', async () => {
     await bake(images[1]!);
-    // moto compares the texts of two templates and not the values in them: what shall be looked at again must read differently.
+    // moto compares the texts of two templates and not the values in them: what shall be looked at
+    // again must read differently.
     const text = (await readFile('cloudformation/cluster.yaml', 'utf8'))
       .replace('      LaunchTemplateData:\n', '      VersionDescription: next\n      LaunchTemplateData:\n')
       .replace('      HealthCheckType: EC2\n', "      HealthCheckType: EC2\n      Cooldown: '300'\n");
@@ -335,7 +342,7 @@ test('the template is small enough to be given as it is, without a bucket', asyn
 
 describe('a fleet that functions look after', () => {
   const given = { EcsClusterName: 'sized', FleetCodeBucket: 'code', SizedService: 'web', SweepRate: 'rate(1 hour)' };
-  const place = { partition: 'aws', region: 'us-east-1', account: '123456789012' };
+  const scope = { partition: 'aws', region: 'us-east-1', account: '123456789012' };
   beforeAll(async () => {
     await account.aws('s3api', 'create-bucket', '--bucket', 'code');
     const folder = await mkdtemp(join(tmpdir(), 'code-'));
@@ -387,19 +394,19 @@ describe('a fleet that functions look after', () => {
   test('is swept with an environment that the command takes, and nothing is changed until it shall be', async () => {
     const command = fleetCommandNamed('sweep');
     const { AutoScalingGroupName: group } = await readGroup('sized');
-    expect(readWords(command, environmentOf('sized', 'Sweep')).flags).toEqual({
+    expect(readArgs(command, environmentOf('sized', 'Sweep')).flags).toEqual({
       json: true,
       cluster: 'sized',
       group: [group],
       apply: false,
     });
-    expect(readWords(command, environmentOf('acting', 'Sweep')).flags).toMatchObject({ apply: true });
+    expect(readArgs(command, environmentOf('acting', 'Sweep')).flags).toMatchObject({ apply: true });
   });
 
   test('is swept with what "ecs-node policy --for sweep" prints, for its own group and without OpsWorks', async () => {
     const needed = sweepPermissions.filter(({ action }) => !action.startsWith('opsworks:'));
     const expected = (stack: string, apply: boolean) => {
-      const policy = fleetPolicy(needed, { cluster: stack, service: '*', apply }, place);
+      const policy = fleetPolicy(needed, { cluster: stack, service: '*', apply }, scope);
       return allowances(policy).map(({ Resource, ...rest }) => ({
         ...rest,
         Resource: String(Resource).replace('autoScalingGroupName/*', `autoScalingGroupName/${stack}-NodeGroup-*`),
@@ -416,7 +423,7 @@ describe('a fleet that functions look after', () => {
 
   test('gets an environment that the sizing command takes, and changes nothing until it is told to', () => {
     const command = fleetCommandNamed('service-size');
-    expect(readWords(command, environmentOf('sized', 'ServiceSize')).flags).toEqual({
+    expect(readArgs(command, environmentOf('sized', 'ServiceSize')).flags).toEqual({
       json: true,
       cluster: 'sized',
       service: 'web',
@@ -424,7 +431,7 @@ describe('a fleet that functions look after', () => {
       min: '2',
       apply: false,
     });
-    expect(readWords(command, environmentOf('acting', 'ServiceSize')).flags).toMatchObject({
+    expect(readArgs(command, environmentOf('acting', 'ServiceSize')).flags).toMatchObject({
       spare: '2',
       max: '9',
       apply: true,
@@ -439,7 +446,7 @@ describe('a fleet that functions look after', () => {
       const { names, allowed } = await readRole(`${stack}-ServiceSizeRole-`);
       expect(names.toSorted()).toEqual(['ecs-node', 'log']);
       const subject = { cluster: stack, service: 'web', apply };
-      expect(bySid(allowed)).toEqual(bySid(fleetPolicy(serviceSizePermissions, subject, place)));
+      expect(bySid(allowed)).toEqual(bySid(fleetPolicy(serviceSizePermissions, subject, scope)));
     }
   });
 

@@ -18,7 +18,10 @@ export interface ConfigurationStage {
 
 type Open = () => Promise<{ cloud: ConfigurationCloud; configuration?: ConfigurationStage }>;
 
-/** A stand-in loads a service when it is first asked for it, on a machine that does five other things. */
+/**
+ * A stand-in loads a service when it is first asked for it, on a machine that does five other
+ * things.
+ */
 const slow = { timeout: 60_000 };
 
 const patient = new AbortController().signal;
@@ -30,7 +33,7 @@ const textsOf = (documents: readonly RemoteDocument[]) => documents.map(({ name,
 export function describeConfiguration(open: Open): void {
   for (const kind of ['ssm', 's3'] as const) {
     const where = kind === 'ssm' ? 'parameters' : 'objects';
-    const stand = async () => {
+    const setUp = async () => {
       const { cloud, configuration } = await open();
       const stage = configuration!;
       // Parameters may have any name; of objects only *.yaml are documents.
@@ -43,7 +46,7 @@ export function describeConfiguration(open: Open): void {
     };
 
     test(`${where} are read by name, exactly, however many pages they fill`, slow, async () => {
-      const { put, read } = await stand();
+      const { put, read } = await setUp();
       expect(await read().catch(() => [])).toEqual([]);
       const texts = Array.from({ length: 23 }, (_, index) => [
         `doc-${String(index).padStart(2, '0')}.yaml`,
@@ -59,7 +62,7 @@ export function describeConfiguration(open: Open): void {
       `${where} that are known come without a text until they change; those that are gone do not come`,
       slow,
       async () => {
-        const { put, remove, read } = await stand();
+        const { put, remove, read } = await setUp();
         await put('a', 'one: 1\n');
         await put('b', 'two: 2\n');
         const first = versionsOf(await read());

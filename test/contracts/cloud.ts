@@ -1,11 +1,17 @@
-/** What everybody may rely on from `Cloud`, whoever implements it: in memory, over the simulator, over moto. */
+/**
+ * What everybody may rely on from `Cloud`, whoever implements it: in memory, over the simulator,
+ * over moto.
+ */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
 import type { Cloud, LifecycleHook } from '../../core/host.ts';
 import { describeConfiguration, type ConfigurationStage } from './cloud-configuration.ts';
 
-/** One instance in an account, and what can be made to happen there. An area that a stage leaves out is not tested on it. */
+/**
+ * One instance in an account, and what can be made to happen there. An area that a stage leaves out
+ * is not tested on it.
+ */
 export interface CloudStage {
   cloud: Cloud;
   /** Lets some time pass. */
@@ -72,7 +78,10 @@ export type Area = Exclude<keyof CloudStage, 'cloud' | 'pause' | 'close'>;
 
 const patient = new AbortController().signal;
 
-/** `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with the reason. */
+/**
+ * `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with
+ * the reason.
+ */
 export function describeCloud(
   name: string,
   open: OpenCloud,
@@ -182,8 +191,8 @@ function describeGroup(open: Open): void {
     const { cloud, group } = await open({ member: true });
     const hooks = [hook('in', 'launch'), hook('out', 'terminate')];
     for (const one of hooks) await group!.putHook(one);
-    const told = await cloud.readHooks(group!.name, patient);
-    expect(told.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual(hooks);
+    const listed = await cloud.readHooks(group!.name, patient);
+    expect(listed.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual(hooks);
   });
 
   test('a hook that waits for nobody is neither extended nor completed', async (context) => {
@@ -282,7 +291,8 @@ function describeCluster(open: Open): void {
     await expect(cloud.drain(cluster!.name, arn.replace(/.{8}$/, '00000bad'), patient)).rejects.toThrow(Refused);
   });
 
-  // Any process may answer on the introspection port: it named node B's record to node A, which drained B and stopped B's task.
+  // Any process may answer on the introspection port: it named node B's record to node A, which
+  // drained B and stopped B's task.
   test("what ECS does not say to be this instance's is neither drained nor stopped", async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
@@ -319,9 +329,9 @@ function describeCluster(open: Open): void {
     const arn = await cluster!.register();
     expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
     const task = await cluster!.runTask();
-    const [told] = await cloud.readTasks(cluster!.name, arn, patient);
-    expect(told).toMatchObject({ arn: task, desiredStatus: 'RUNNING' });
-    expect(told?.group).toMatch(/^(family|service):/);
+    const [listed] = await cloud.readTasks(cluster!.name, arn, patient);
+    expect(listed).toMatchObject({ arn: task, desiredStatus: 'RUNNING' });
+    expect(listed?.group).toMatch(/^(family|service):/);
     await eventually(stage, async () => {
       expect((await cloud.readTasks(cluster!.name, arn, patient))[0]?.lastStatus).toBe('RUNNING');
     });
@@ -357,8 +367,8 @@ function describeCluster(open: Open): void {
     const arn = await cluster!.register();
     const definition = await cluster!.define('logs', 64);
     const task = await cloud.startTask(cluster!.name, arn, definition, 'ecs-node/daemon', patient);
-    const told = await cloud.readTasks(cluster!.name, arn, patient);
-    expect(told).toMatchObject([{ arn: task, definition, startedBy: 'ecs-node/daemon', group: 'family:logs' }]);
+    const listed = await cloud.readTasks(cluster!.name, arn, patient);
+    expect(listed).toMatchObject([{ arn: task, definition, startedBy: 'ecs-node/daemon', group: 'family:logs' }]);
     expect(await cloud.readStopReason(cluster!.name, task, patient)).toBeUndefined();
   });
 

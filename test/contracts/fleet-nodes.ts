@@ -19,7 +19,10 @@ export interface FleetStage {
 const { signal } = new AbortController();
 const unknown = 'i-0123456789abcdef0';
 
-/** `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with the reason. */
+/**
+ * `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with
+ * the reason.
+ */
 export function describeFleetNodes(
   name: string,
   open: () => Promise<FleetStage>,

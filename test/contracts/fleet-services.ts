@@ -1,10 +1,14 @@
-/** What every FleetServices does alike: the fake, and the real one before the simulator and moto. */
+/**
+ * What every FleetServices does alike: the fake, and the real one before the simulator and moto.
+ */
 
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
 import type { FleetServices } from '../../core/fleet-services.ts';
 
-/** A cluster `demo` with so many ACTIVE container instances and a service `web` that has settled. */
+/**
+ * A cluster `demo` with so many ACTIVE container instances and a service `web` that has settled.
+ */
 export interface FleetServicesStage {
   services: FleetServices;
   registerScalableTarget(min: number, max: number): Promise<void>;

@@ -6,7 +6,9 @@ import type { Machine } from '../../core/host.ts';
 
 export interface MachineStage {
   machine: Machine;
-  /** A program that prints its arguments and its environment's `GREETING`, and exits with `code`. */
+  /**
+   * A program that prints its arguments and its environment's `GREETING`, and exits with `code`.
+   */
   addProgram(path: string, code: number): Promise<void>;
   /** Puts bytes that are no UTF-8 there. */
   addBinaryFile(path: string): Promise<void>;

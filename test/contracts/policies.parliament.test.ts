@@ -1,13 +1,15 @@
-/** Every policy that `ecs-node policy` prints is one that the Service Authorization Reference knows. */
+/**
+ * Every policy that `ecs-node policy` prints is one that the Service Authorization Reference knows.
+ */
 
 import { expect, test } from 'vitest';
 import { ecsAgentPermissions, systemsManagerPermissions } from '../../core/agent-permissions.ts';
-import { parseConfig } from '../../core/config.ts';
-import { fleetPermissions, sweepPermissions } from '../../core/fleet-permissions.ts';
-import { fleetPolicy } from '../../core/fleet-policy.ts';
-import { permissions } from '../../core/permissions.ts';
-import { policyFor } from '../../core/policy.ts';
-import { serviceSizePermissions } from '../../core/service-size-permissions.ts';
+import { parseConfig } from '../../config/config.ts';
+import { fleetPermissions, sweepPermissions } from '../../iam/fleet-permissions.ts';
+import { fleetPolicy } from '../../iam/fleet-policy.ts';
+import { permissions } from '../../iam/permissions.ts';
+import { policyFor } from '../../iam/policy.ts';
+import { serviceSizePermissions } from '../../iam/service-size-permissions.ts';
 import { lintPolicies } from '../cloudformation/rig/parliament.ts';
 
 const targetGroup = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef';

@@ -13,7 +13,10 @@ export interface Call {
   at: number;
 }
 
-/** A verb (`drain`), an area's verb where two share a name (`ecsAgent.readTasks`), an area (`cloud.*`) or all (`*`). */
+/**
+ * A verb (`drain`), an area's verb where two share a name (`ecsAgent.readTasks`), an area
+ * (`cloud.*`) or all (`*`).
+ */
 export type Target = string;
 
 type Fault = { kind: 'fail'; error: Error; lost: boolean } | { kind: 'hang' } | { kind: 'delay'; ms: number };
@@ -36,7 +39,10 @@ export interface Calls {
   heals(target?: Target): void;
   /** Called before each call; what it throws is the call's answer. */
   onCall: ((call: Call) => void) | undefined;
-  /** The process dies at its n-th call from now (counted from 1): before the call has its effect, or after it. */
+  /**
+   * The process dies at its n-th call from now (counted from 1): before the call has its effect, or
+   * after it.
+   */
   crashAt(n: number, when: 'before' | 'after'): void;
   /** Resolves when the process died. */
   crashed(): Promise<'crashed'>;

@@ -1,6 +1,6 @@
 /** Time that stands still until a test moves it. */
 
-import type { Clock } from '../../core/patience.ts';
+import type { Clock } from '../../core/retry.ts';
 
 export interface FakeClock extends Clock {
   /** Calls `act` once time has come that far; call the result to forget it. */
@@ -9,7 +9,10 @@ export interface FakeClock extends Clock {
   settle(): Promise<void>;
   /** Moves time by `ms`, waking sleepers in their order. */
   run(ms: number): Promise<void>;
-  /** Moves time from sleeper to sleeper until `work` is settled; fails when it waits for nothing that could come. */
+  /**
+   * Moves time from sleeper to sleeper until `work` is settled; fails when it waits for nothing
+   * that could come.
+   */
   finish<T>(work: Promise<T>, limitMs?: number): Promise<T>;
   /** The wall clock jumps (NTP); durations do not. */
   jump(ms: number): void;
@@ -60,7 +63,8 @@ export function openFakeClock(startsAt = Date.UTC(2030, 0, 1)): FakeClock {
     timers.add(timer);
     return () => void timers.delete(timer);
   };
-  // Fakes use promises only, so one turn of the event loop drains them; a few more let dynamic imports end.
+  // Fakes use promises only, so one turn of the event loop drains them; a few more let dynamic
+  // imports end.
   const settle = async () => {
     for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
   };

@@ -1,4 +1,7 @@
-/** A cluster, its groups and its stack in memory; refuses what AWS refuses, and remembers what it was asked and made to do. */
+/**
+ * A cluster, its groups and its stack in memory; refuses what AWS refuses, and remembers what it
+ * was asked and made to do.
+ */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type {
@@ -23,12 +26,12 @@ export interface FakeFleet extends FleetNodes {
   /** Reads and deeds, in order: `readMember i-1`, `drain i-1` … */
   calls: string[];
   /** Deeds alone. */
-  deeds(): string[];
+  actions(): string[];
   /** Runs before each call; may change the world, or throw for it. */
   before: (call: string) => void | Promise<void>;
 }
 
-export interface NodeWish {
+export interface NodeOverrides {
   instance?: Partial<FleetContainerInstance> | undefined;
   machine?: Partial<FleetMachine> | undefined;
   member?: Partial<FleetMember> | undefined;
@@ -37,8 +40,8 @@ export interface NodeWish {
 const dayMs = 86_400_000;
 
 /** A node in good health, a day old. `undefined` takes that side of it away. */
-export function addNode(fleet: FakeFleet, instanceId: string, now: number, wish: NodeWish = {}): void {
-  const wants = (side: keyof NodeWish) => !(side in wish) || wish[side] !== undefined;
+export function addNode(fleet: FakeFleet, instanceId: string, now: number, overrides: NodeOverrides = {}): void {
+  const wants = (side: keyof NodeOverrides) => !(side in overrides) || overrides[side] !== undefined;
   const machine: FleetMachine = {
     instanceId,
     state: 'running',
@@ -60,15 +63,20 @@ export function addNode(fleet: FakeFleet, instanceId: string, now: number, wish:
     marks: {},
   };
   const member = { instanceId, group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
-  if (wants('machine')) fleet.machines.set(instanceId, { ...machine, ...wish.machine });
-  if (wants('instance')) fleet.instances.set(instanceId, { ...instance, ...wish.instance });
-  if (wants('member')) fleet.members.set(instanceId, { ...member, ...wish.member });
+  if (wants('machine')) fleet.machines.set(instanceId, { ...machine, ...overrides.machine });
+  if (wants('instance')) fleet.instances.set(instanceId, { ...instance, ...overrides.instance });
+  if (wants('member')) fleet.members.set(instanceId, { ...member, ...overrides.member });
 }
 
 export const arnOf = (instanceId: string) =>
   `arn:aws:ecs:eu-west-1:123456789012:container-instance/${cluster}/${instanceId}`;
 
-export function addRecord(fleet: FakeFleet, instanceId: string, now: number, wish: Partial<FleetRecord> = {}): void {
+export function addRecord(
+  fleet: FakeFleet,
+  instanceId: string,
+  now: number,
+  overrides: Partial<FleetRecord> = {},
+): void {
   const id = `record-of-${instanceId}`;
   const record = {
     id,
@@ -78,7 +86,7 @@ export function addRecord(fleet: FakeFleet, instanceId: string, now: number, wis
     layerIds: ['layer'],
     createdAt: now - dayMs,
   };
-  fleet.records.set(id, { ...record, ...wish });
+  fleet.records.set(id, { ...record, ...overrides });
 }
 
 const reading = /^(read)/;
@@ -103,7 +111,7 @@ export function fakeFleet(): FakeFleet {
     protectedIds: new Set(),
     calls: [],
     before: () => {},
-    deeds: () => fleet.calls.filter((call) => !reading.test(call)),
+    actions: () => fleet.calls.filter((call) => !reading.test(call)),
     ...reads(() => fleet, answer),
     async mark(_cluster, arn, mark, since, signal) {
       await answer(`mark ${own(arn).instanceId} ${mark}`, signal);

@@ -1,4 +1,7 @@
-/** A whole world in memory around one node: a Host for unit tests, and the strings to pull behind it. */
+/**
+ * A whole world in memory around one node: a Host for unit tests, and the strings to pull behind
+ * it.
+ */
 
 import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
 import { guardRecords } from '../../host/aws/own-records.ts';
@@ -7,7 +10,7 @@ import { openLog, type Entry } from '../../core/log.ts';
 import { openCalls, never, type Area, type Calls, type Process } from './calls.ts';
 import { openFakeClock, type FakeClock } from './clock.ts';
 import { openBalancerCloud, type FakeBalancers } from './cloud/balancers.ts';
-import { openConfigurationCloud, type FakeShelves } from './cloud/configuration.ts';
+import { openConfigurationCloud, type FakeDocumentSources } from './cloud/configuration.ts';
 import { openClusterCloud, openFakeCluster, type FakeCluster, type FakeContainerInstance } from './cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, type FakeGroup } from './cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from './cloud/instance.ts';
@@ -37,11 +40,14 @@ export interface World {
   opsworks: FakeOpsWorks;
   systemsManager: { ping: string | undefined };
   published: { namespace: string; metrics: Metric[] }[];
-  shelves: FakeShelves;
+  documentSources: FakeDocumentSources;
   /** What the introspection API says; undefined: nobody listens. */
   localAgent: LocalAgent | undefined;
   log: Entry[];
-  /** The ECS agent registers: introspection answers, ECS has an ACTIVE, connected container instance. */
+  /**
+   * The ECS agent registers: introspection answers, ECS has an ACTIVE, connected container
+   * instance.
+   */
   joinCluster(): FakeContainerInstance;
   /** Puts the instance into a group, InService. */
   joinGroup(name?: string): FakeGroup;
@@ -85,7 +91,7 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
     opsworks,
     systemsManager: { ping: undefined },
     published: [],
-    shelves: new Map(),
+    documentSources: new Map(),
     localAgent: undefined,
     log: [],
     joinCluster() {
@@ -161,7 +167,7 @@ function openCloud(world: World): Cloud {
     ...openBalancerCloud(world.balancers, clock),
     ...openOpsWorksCloud(world.opsworks, identity.instanceId, clock),
     readPing: async () => world.systemsManager.ping,
-    ...openConfigurationCloud(world.shelves),
+    ...openConfigurationCloud(world.documentSources),
     publish: async (namespace, metrics) => void world.published.push({ namespace, metrics: [...metrics] }),
     close: async () => {},
   };

@@ -1,9 +1,12 @@
-/** A machine in memory: files that survive a crash, programs that tests write, hardware that tests set. */
+/**
+ * A machine in memory: files that survive a crash, programs that tests write, hardware that tests
+ * set.
+ */
 
 import { ConfigError, Refused, Unavailable } from '../../core/errors.ts';
-import type { Command, DiskUse, Exit, Machine, MemoryUse } from '../../core/host.ts';
+import type { ProcessCommand, DiskUse, Exit, Machine, MemoryUse } from '../../core/host.ts';
 
-export type Program = (command: Command, signal: AbortSignal) => Exit | Promise<Exit>;
+export type Program = (command: ProcessCommand, signal: AbortSignal) => Exit | Promise<Exit>;
 
 export interface FakeMachine {
   /** Text of each file; an Error is thrown when it is read (not UTF-8, no permission). */
@@ -29,7 +32,10 @@ export interface FakeMachine {
 
 const gigabyte = 2 ** 30;
 
-/** A disk of 30 GiB without reserved blocks, of which `usedPercent` of bytes and `inodesPercent` of inodes are used. */
+/**
+ * A disk of 30 GiB without reserved blocks, of which `usedPercent` of bytes and `inodesPercent` of
+ * inodes are used.
+ */
 export function someDisk(path: string, usedPercent = 40, inodesPercent = 10): DiskUse {
   const freeBytes = Math.round(30 * gigabyte * (1 - usedPercent / 100));
   return {

@@ -10,7 +10,7 @@ import { Header, type HeaderData } from 'tar';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { Refused, Unavailable } from '../../core/errors.ts';
 import { openNetwork } from '../../host/network/network.ts';
-import { unpack } from '../../host/unpack.ts';
+import { unpack } from '../../host/files/unpack.ts';
 import { bytes, nastyText } from './hostile.ts';
 import { holds, orSaysNo } from './property.ts';
 

@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { editFiles } from '../../commands/sources/edit-files.ts';
-import { layersOf } from '../../commands/sources/files.ts';
-import { layersOfFlags, settingsOfFlags } from '../../commands/sources/flags.ts';
-import { layersOfTags } from '../../commands/sources/outside.ts';
-import { settle } from '../../commands/load-config.ts';
-import { parseLine } from '../../commands/parse-line.ts';
+import { editFiles } from '../../config/sources/edit-files.ts';
+import { layersOf } from '../../config/sources/files.ts';
+import { layersOfFlags, settingsOfFlags } from '../../config/sources/flags.ts';
+import { layersOfTags } from '../../config/sources/tags-and-user-data.ts';
+import { resolveConfig } from '../../config/load-config.ts';
+import { parseLine } from '../../cli/parse-line.ts';
 import { globalFlags, settingFlags } from '../../commands/flags.ts';
 import { commands, commandTable } from '../../commands/table.ts';
-import { isSection, parseConfig } from '../../core/config.ts';
+import { isSection, parseConfig } from '../../config/config.ts';
 import { ConfigError, UsageError } from '../../core/errors.ts';
-import { schema, tagSettings } from '../../core/schema.ts';
-import { mergeLayers, parseAssignment, parseLayer } from '../../core/settings.ts';
+import { schema, tagSettings } from '../../config/schema.ts';
+import { mergeLayers, parseAssignment, parseLayer } from '../../config/settings.ts';
 import { json, nastyKey, nastyText } from './hostile.ts';
 import { holds, orSaysNo } from './property.ts';
 
@@ -131,7 +131,7 @@ holds(
   async (texts) => {
     const found = layersOf(texts.map((each, index) => ({ path: `/etc/ecs-node/config.d/${index}.yaml`, text: each })));
     expect(found.layers.length + new Set(found.faults.map(({ path }) => path.split(':')[0])).size).toBe(texts.length);
-    await orSaysNo(() => settle(found, []), ConfigError);
+    await orSaysNo(() => resolveConfig(found, []), ConfigError);
     isClean();
   },
   { runs: 80 },
@@ -159,7 +159,7 @@ holds(
   async (set) => {
     const words = { flags: { set, cluster: 'demo' }, operands: [] };
     await orSaysNo(
-      () => settle({ layers: [], faults: [] }, layersOfFlags(settingsOfFlags(settingFlags, words))),
+      () => resolveConfig({ layers: [], faults: [] }, layersOfFlags(settingsOfFlags(settingFlags, words))),
       ConfigError,
       UsageError,
     );
@@ -207,9 +207,10 @@ holds('whatever the tags say, they set nothing but names and choices', tags, asy
     typeof value === 'object' ? Object.keys(value ?? {}).map((inner) => `${section}.${inner}`) : [section],
   );
   expect(paths.filter((path) => !(tagSettings as readonly string[]).includes(path))).toEqual([]);
-  // A file makes a valid configuration; no tag may change that, or choose the program that registers the node.
+  // A file makes a valid configuration; no tag may change that, or choose the program that
+  // registers the node.
   const file = { layers: [parseLayer('cluster: a\n', 'file')], faults: [] };
-  const { config } = settle(file, [], { tags: layers, layers: [], faults: [], warnings: [] });
+  const { config } = resolveConfig(file, [], { tags: layers, layers: [], faults: [], warnings: [] });
   expect(config).toMatchObject({ cluster: 'a', registrar: 'none', opsworks: { waitForOnline: false } });
   isClean();
 });

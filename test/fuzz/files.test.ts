@@ -5,19 +5,19 @@ import { parseContainerdRoot, readConfiguredRoot } from '../../agent/docker-root
 import { parseKeepList, readSetting } from '../../agent/kept-images.ts';
 import { removableImages } from '../../agent/images.ts';
 import { readDeparture } from '../../agent/departure/departure.ts';
-import { openMemories } from '../../agent/memories.ts';
-import { readRequest } from '../../agent/request.ts';
+import { openMemories } from '../../agent/watching/memories.ts';
+import { readRequest } from '../../agent/departure/request.ts';
 import { openStatusBook, readStatus as readAgentStatus } from '../../agent/status.ts';
-import { roster } from '../../agent/roster.ts';
+import { roster } from '../../agent/watching/roster.ts';
 import { bootstrap, readBootstrapState } from '../../bootstrap/bootstrap.ts';
 import { parseEntries, renderEcsConfig } from '../../bootstrap/ecs-config-text.ts';
-import { renderStatus } from '../../commands/render-status.ts';
-import { findConfiguration, partType } from '../../commands/sources/user-data.ts';
-import { readStatus } from '../../commands/status-report.ts';
-import { parseConfig } from '../../core/config.ts';
-import { faultOfValue } from '../../core/ecs-value.ts';
+import { renderStatus } from '../../commands/status/render-status.ts';
+import { findConfiguration, partType } from '../../config/sources/user-data.ts';
+import { readStatus } from '../../commands/status/status-report.ts';
+import { parseConfig } from '../../config/config.ts';
+import { faultOfValue } from '../../config/ecs-value.ts';
 import { ConfigError, Refused, StepError, Unavailable } from '../../core/errors.ts';
-import { paths } from '../../core/state.ts';
+import { paths } from '../../core/state/state.ts';
 import { parseLine, parseMemory } from '../../host/disk.ts';
 import { openFakeHost } from '../fakes/host.ts';
 import { bytes, nastyText, spoiltJson } from './hostile.ts';
@@ -87,7 +87,10 @@ holds(
   },
 );
 
-/** As much as the metadata service's client lets through (host/imds.ts), 16 times of what EC2 takes. */
+/**
+ * As much as the metadata service's client lets through (host/metadata/imds.ts), 16 times of what
+ * EC2 takes.
+ */
 const zipped = (size: number) => gzipSync(Buffer.alloc(size, '#ecs-node\n'), { level: 9 });
 
 holds(

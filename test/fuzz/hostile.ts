@@ -41,7 +41,10 @@ export const bottomless = fc.constantFrom('[', '{"a":').map((open) => {
   return open.repeat(depth) + '1' + (open === '[' ? ']' : '}').repeat(depth);
 });
 
-/** A document with some of its fields changed into anything, or cut off, or something else altogether. */
+/**
+ * A document with some of its fields changed into anything, or cut off, or something else
+ * altogether.
+ */
 export function spoiltJson(fields: Readonly<Record<string, unknown>>): fc.Arbitrary<string> {
   const keys = Object.keys(fields);
   const change = fc.tuple(fc.constantFrom(...keys), fc.oneof(json, fc.constant(undefined)));

@@ -4,11 +4,17 @@ import fc from 'fast-check';
 import { test } from 'vitest';
 import type { ConfigError, Refused, Unavailable, UsageError } from '../../core/errors.ts';
 
-/** `npm test` always tries the same inputs; `npm run fuzz` gives a seed from the clock and more of them. */
+/**
+ * `npm test` always tries the same inputs; `npm run fuzz` gives a seed from the clock and more of
+ * them.
+ */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const times = Number(process.env['FUZZ_TIMES'] ?? 1);
 
-/** A loaded machine needs long for many inputs; what never ends is ended by this and told with its seed. */
+/**
+ * A loaded machine needs long for many inputs; what never ends is ended by this and told with its
+ * seed.
+ */
 const timeoutMs = 60_000 * times;
 
 interface Size {
@@ -37,7 +43,9 @@ export function holds<T>(
 
 type Expected = typeof ConfigError | typeof Refused | typeof Unavailable | typeof UsageError;
 
-/** What `work` gives, or undefined where it says no with one of these; anything else is thrown on. */
+/**
+ * What `work` gives, or undefined where it says no with one of these; anything else is thrown on.
+ */
 export async function orSaysNo<T>(work: () => T | Promise<T>, ...kinds: Expected[]): Promise<T | undefined> {
   try {
     return await work();

@@ -1,10 +1,13 @@
-/** cloud-init's own parser judges ours: what it finds in user data, ecs-node must find, with the same type and content. */
+/**
+ * cloud-init's own parser judges ours: what it finds in user data, ecs-node must find, with the
+ * same type and content.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { findConfiguration, openUserData, partType } from '../../commands/sources/user-data.ts';
+import { findConfiguration, openUserData, partType } from '../../config/sources/user-data.ts';
 
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const times = Number(process.env['FUZZ_TIMES'] ?? 1);

@@ -10,13 +10,13 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import type { Cloud } from '../../core/host.ts';
 import { Refused, Unavailable } from '../../core/errors.ts';
 import { openLog } from '../../core/log.ts';
-import { openCalls, parseReply } from '../../host/aws/calls.ts';
-import { readLines } from '../../host/aws/lines.ts';
+import { openCalls, parseReply } from '../../host/aws/child/calls.ts';
+import { readLines } from '../../host/aws/child/lines.ts';
 import { openCloud } from '../../host/aws/open.ts';
-import { verbs, type Verb } from '../../host/aws/verbs.ts';
+import { verbs, type Verb } from '../../host/aws/child/verbs.ts';
 import { openDocker } from '../../host/docker.ts';
 import { openEcsAgent } from '../../host/ecs-introspection.ts';
-import { openMetadata } from '../../host/imds.ts';
+import { openMetadata } from '../../host/metadata/imds.ts';
 import { openFakeClock } from '../fakes/clock.ts';
 import { someIdentity } from '../fakes/metadata.ts';
 import { bottomless, bytes, json, nastyText, spoiltJson } from './hostile.ts';
@@ -162,7 +162,8 @@ holds(
   { runs: 60 },
 );
 
-// ---------------------------------------------------------------- the ECS agent and Docker on this machine
+// ---------------------------------------------------------------- the ECS agent and Docker on this
+// machine
 
 const agent = spoiltJson({ Cluster: 'demo', ContainerInstanceArn: 'arn:aws:ecs:x', Version: 'v' });
 const task = spoiltJson({
@@ -497,7 +498,7 @@ holds(
     );
     const read = readLines(input, (text) => {
       const parsed = parseReply(text);
-      if (parsed !== undefined) calls.settle(parsed);
+      if (parsed !== undefined) calls.deliver(parsed);
     });
     input.end(`${lines.join('\n')}\n`);
     await read;

@@ -1,6 +1,8 @@
-// What Lambda's own runtime does for Node: takes one event after the other from the Runtime API and hands it to a handler.
+// What Lambda's own runtime does for Node: takes one event after the other from the Runtime API and
+// hands it to a handler.
 //
-// In the place of AWS's aws-lambda-ric, which is built with CMake and a compiler when it is installed.
+// In the place of AWS's aws-lambda-ric, which is built with CMake and a compiler when it is
+// installed.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 

@@ -1,4 +1,7 @@
-/** A Lambda function on this machine: its zip unpacked, a process of its own, and the Runtime API that feeds it. */
+/**
+ * A Lambda function on this machine: its zip unpacked, a process of its own, and the Runtime API
+ * that feeds it.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -74,7 +77,9 @@ interface Pending {
   settle(outcome: Outcome): void;
 }
 
-/** `next` waits until there is an event; `response` and `error` settle the one that was given out. */
+/**
+ * `next` waits until there is an event; `response` and `error` settle the one that was given out.
+ */
 async function openRuntimeApi() {
   const waiting: Pending[] = [];
   const given = new Map<string, Pending>();

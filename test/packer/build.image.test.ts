@@ -1,4 +1,7 @@
-/** Builds the image for real: the amazon-ebs builder against moto, its provisioners over SSH on a machine that boots, the real dnf. */
+/**
+ * Builds the image for real: the amazon-ebs builder against moto, its provisioners over SSH on a
+ * machine that boots, the real dnf.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,7 +41,10 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The real binary, in a release that is quick to pack. Packer only checks that the other architecture's archive exists. */
+/**
+ * The real binary, in a release that is quick to pack. Packer only checks that the other
+ * architecture's archive exists.
+ */
 async function makeRelease(): Promise<{ release: string; rpm: string }> {
   const release = join(folder, 'release');
   const staged = join(folder, 'staged');

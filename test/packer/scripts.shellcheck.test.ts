@@ -1,4 +1,7 @@
-/** Shell scripts that run as root on every node, or on its image, or that people copy into their containers. */
+/**
+ * Shell scripts that run as root on every node, or on its image, or that people copy into their
+ * containers.
+ */
 
 import { execFile } from 'node:child_process';
 import { globSync } from 'node:fs';

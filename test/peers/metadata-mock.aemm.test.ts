@@ -1,6 +1,6 @@
 import { afterAll, describe } from 'vitest';
 import { scenario, type Scene } from '../scenarios/scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { group, settings, terminateHook, type Node, type StageOptions } from '../scenarios/stage.ts';
 import { openMetadataMock, type MetadataMock } from './metadata-mock.ts';
 
@@ -45,13 +45,14 @@ const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toI
 const aTask = async ({ simulator }: Scene, stopMs: number) => {
   simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs });
   const { tasks } = simulator.world.clusters.get('demo')!;
-  await until('a task runs', () => [...tasks.values()].some(({ lastStatus }) => lastStatus === 'RUNNING'));
+  await waitFor('a task runs', () => [...tasks.values()].some(({ lastStatus }) => lastStatus === 'RUNNING'));
 };
 
 describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => {
   for (const [what, time] of [
     ['that names a time', () => ['--time', inSeconds(60)]],
-    // What the mock says when it is told no time: always two minutes from now. AWS's own does not move.
+    // What the mock says when it is told no time: always two minutes from now. AWS's own does not
+    // move.
     ['whose time moves on with every look', () => []],
   ] as const) {
     scenario(`leaves at a spot interruption ${what}`, withMock(), async (scene) => {
@@ -59,8 +60,8 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
       const [node, mock] = await inService(scene);
       await aTask(scene, 5_000);
       await mock.says('spot', '--action', 'terminate', '--rebalance-delay-sec', '86400', ...time());
-      await until('DRAINING', () => scene.placements(node).length > 0);
-      await until('last words', () => lastWords(scene, node).startsWith('spot: spot interruption: terminate at '));
+      await waitFor('DRAINING', () => scene.placements(node).length > 0);
+      await waitFor('last words', () => lastWords(scene, node).startsWith('spot: spot interruption: terminate at '));
       expect(scene.placements(node)).toEqual(['DRAINING']);
       expect(node.log.filter(({ message }) => message === 'leaving')).toHaveLength(1);
       expect(terminations(node)).toEqual([]);
@@ -73,7 +74,7 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     const notice = inSeconds(0);
     await mock.says('spot', '--mock-delay-sec', '86400', '--rebalance-rec-time', notice);
     const told = () => node.log.filter(({ reason }) => reason === `rebalance recommendation of ${notice}`);
-    await until('told', () => told().length > 0);
+    await waitFor('told', () => told().length > 0);
     await new Promise((resolve) => setTimeout(resolve, 3_000));
     expect(told()).toHaveLength(1);
     expect(scene.placements(node)).toEqual([]);
@@ -82,7 +83,7 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
   scenario('drains for one where that is wanted', withMock({ 'rebalance.action': 'drain' }), async (scene) => {
     const [node, mock] = await inService(scene);
     await mock.says('spot', '--mock-delay-sec', '86400', '--rebalance-rec-time', inSeconds(0));
-    await until('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
+    await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
   });
 
   scenario('that is to be retired leaves through its group', withMock(), async (scene) => {
@@ -101,9 +102,9 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     await aTask(scene, 60_000);
     const reboot = ['events', '--code', 'system-reboot', '--not-before', inSeconds(3_600)];
     await mock.says(...reboot, '--state', 'active');
-    await until('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
+    await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
     await mock.says(...reboot, '--state', 'canceled');
-    await until('ACTIVE', () => scene.placements(node).at(-1) === 'ACTIVE');
+    await waitFor('ACTIVE', () => scene.placements(node).at(-1) === 'ACTIVE');
     expect(node.state()).toBe('InService');
     expect(terminations(node)).toEqual([]);
   });
@@ -115,7 +116,7 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
       const { expect, simulator } = scene;
       const [node, mock] = await inService(scene);
       await mock.says('asglifecycle', '--asg-termination-delay-sec', '0');
-      await until('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
+      await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
       await new Promise((resolve) => setTimeout(resolve, 5_000));
       expect(node.state()).toBe('InService');
       expect(lastWords(scene, node)).toBe('');

@@ -1,4 +1,7 @@
-/** amazon-ec2-metadata-mock as the metadata service of one instance of the simulator: AWS's own idea of what a notice looks like. */
+/**
+ * amazon-ec2-metadata-mock as the metadata service of one instance of the simulator: AWS's own idea
+ * of what a notice looks like.
+ */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +9,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { freePort } from '../free-port.ts';
 
 export interface MetadataMock {
@@ -40,7 +43,7 @@ export async function openMetadataMock(simulator: Simulator, id: string): Promis
     child = spawn('amazon-ec2-metadata-mock', [...args, ...server], { stdio: 'ignore' });
     await once(child, 'spawn');
     const listens = () => fetch(endpoint).then(Boolean, () => false);
-    await until('the mock listens', listens);
+    await waitFor('the mock listens', listens);
   }
 
   await says(...quiet);

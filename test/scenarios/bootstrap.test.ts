@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
 import { scenario, type Scene } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, settings, type Node } from './stage.ts';
 
 const registrations = ({ simulator }: Scene) => [...simulator.world.registrations.values()];
@@ -26,7 +26,7 @@ describe('a bootstrap that is killed (-9) and run again ends as one that was not
       const config = (await node.read('etc/ecs/ecs.config'))!;
       expect(config.match(/^ECS_CLUSTER=demo$/gm)).toHaveLength(1);
       expect(registrations(scene)).toHaveLength(1);
-      await until('online', () => registrations(scene)[0]?.status === 'online');
+      await waitFor('online', () => registrations(scene)[0]?.status === 'online');
       expect(simulator.world.instances.get(node.id)!.disableApiTermination).toBe(false);
     });
   }
@@ -90,7 +90,7 @@ describe('a bootstrap', () => {
       await scene.logged(second, 'held by the storm guard');
       expect(alive(scene, second)).toBe(true);
       const held = () => simulator.world.metrics.filter(({ name }) => name === 'BootstrapHeld');
-      await until('the metric', () => held().some(({ dimensions }) => dimensions['AutoScalingGroupName'] === group));
+      await waitFor('the metric', () => held().some(({ dimensions }) => dimensions['AutoScalingGroupName'] === group));
     },
   );
 });

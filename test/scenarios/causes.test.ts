@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
 import { scenario, type Scene } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, settings, terminateHook, type Node } from './stage.ts';
 
 const instance = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)!;
@@ -25,8 +25,8 @@ describe('a node leaves when', () => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.noticeSpot(node.id, 'terminate', 40_000);
-    await until('DRAINING', () => scene.placements(node)[0] === 'DRAINING');
-    await until('last words', () => lastWords(scene, node).startsWith('spot'));
+    await waitFor('DRAINING', () => scene.placements(node)[0] === 'DRAINING');
+    await waitFor('last words', () => lastWords(scene, node).startsWith('spot'));
     expect(terminations(node)).toEqual([]);
   });
 
@@ -58,14 +58,14 @@ describe('a node leaves when', () => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 20_000 });
-    await until('a task', () => simulator.world.clusters.get('demo')!.tasks.size > 0);
+    await waitFor('a task', () => simulator.world.clusters.get('demo')!.tasks.size > 0);
     expect(await node.run(['leave', '--reason', 'kernel update', '--no-terminate', '--no-wait'])).toMatchObject({
       code: 0,
     });
-    await until('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
-    await until('named', async () => (await node.run(['status'])).stdout.includes('kernel update'));
+    await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
+    await waitFor('named', async () => (await node.run(['status'])).stdout.includes('kernel update'));
     expect(await node.run(['stay', '--no-wait'])).toMatchObject({ code: 0 });
-    await until('ACTIVE', () => scene.placements(node).at(-1) === 'ACTIVE');
+    await waitFor('ACTIVE', () => scene.placements(node).at(-1) === 'ACTIVE');
     expect(node.state()).toBe('InService');
     expect(terminations(node)).toEqual([]);
   });
@@ -79,7 +79,7 @@ describe('a node leaves when', () => {
       const { expect, simulator } = scene;
       const node = await inService(scene);
       simulator.verbs.stopEcsAgent(node.id);
-      await until(
+      await waitFor(
         'leaving',
         () => node.log.some(({ message, cause }) => message === 'leaving' && cause === 'ecs-agent'),
         90_000,
@@ -99,7 +99,7 @@ describe('a node stays when', () => {
       const node = await inService(scene);
       simulator.verbs.recommendRebalance(node.id);
       const told = () => node.log.filter((line) => String(line['reason']).startsWith('rebalance'));
-      await until('told', () => told().length > 0);
+      await waitFor('told', () => told().length > 0);
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       expect(told()).toHaveLength(1);
       expect(scene.placements(node)).toEqual([]);
@@ -110,7 +110,7 @@ describe('a node stays when', () => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.scheduleMaintenance(node.id, { code: 'system-reboot', notBefore: Date.now() + 14 * 86_400_000 });
-    await until('told', () => node.log.some((line) => String(line['reason']).startsWith('system-reboot')));
+    await waitFor('told', () => node.log.some((line) => String(line['reason']).startsWith('system-reboot')));
     expect(scene.placements(node)).toEqual([]);
   });
 
@@ -134,12 +134,13 @@ describe('a departure', () => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 60_000 });
-    await until('a task', () => simulator.world.clusters.get('demo')!.tasks.size > 0);
+    await waitFor('a task', () => simulator.world.clusters.get('demo')!.tasks.size > 0);
     simulator.verbs.setDesiredCapacity(group, 0);
-    await until('waiting', () => node.log.some(({ message }) => message === 'waiting for tasks'));
+    await waitFor('waiting', () => node.log.some(({ message }) => message === 'waiting for tasks'));
     simulator.verbs.noticeSpot(node.id, 'terminate', 30_000);
-    // 30 s less the margin of 20: the task that would take a minute is stopped before the machine is gone.
-    await until('its task is stopped', () => node.calls().includes('ecs:StopTask'));
+    // 30 s less the margin of 20: the task that would take a minute is stopped before the machine
+    // is gone.
+    await waitFor('its task is stopped', () => node.calls().includes('ecs:StopTask'));
     expect(terminations(node)).toEqual([]);
   });
 
@@ -190,7 +191,7 @@ describe('a departure', () => {
       await scene.gone(node);
       const records = () => [...simulator.world.registrations.values()];
       // OpsWorks may still be deregistering it when Auto Scaling is done.
-      await until('no record', () => records().every(({ instanceId }) => instanceId !== node.id));
+      await waitFor('no record', () => records().every(({ instanceId }) => instanceId !== node.id));
     });
   }
 

@@ -1,4 +1,7 @@
-/** The shipped binary and its source as people and user data call them: exit codes, words, files. No AWS, and nobody else's machine. */
+/**
+ * The shipped binary and its source as people and user data call them: exit codes, words, files. No
+ * AWS, and nobody else's machine.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';

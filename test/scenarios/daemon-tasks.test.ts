@@ -1,8 +1,8 @@
 import { describe } from 'vitest';
-import { paths } from '../../core/state.ts';
+import { paths } from '../../core/state/state.ts';
 import { startedBy } from '../../upkeep/daemon-tasks.ts';
 import { scenario, type Scene } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import type { Node } from './stage.ts';
 
 const definitions = 'daemonTasks:\n  definitions: [logs]\n  everySeconds: 5\n  revisionSeconds: 10\n';
@@ -40,23 +40,23 @@ describe('the daemon tasks of a node', () => {
       // An SDK that tried again by itself would have started two.
       simulator.faults.add({ service: 'ecs', operation: 'StartTask', times: 1, effect: { kind: 'cut' } });
       const node = await launch(scene);
-      await until('it runs', () => running(scene).length === 1, patienceMs);
-      await until(
+      await waitFor('it runs', () => running(scene).length === 1, patienceMs);
+      await waitFor(
         'it is known',
         async () => /"standing": "runs"/.test((await node.read(paths.daemonTasks)) ?? ''),
         patienceMs,
       );
       expect(tasksOf(scene)).toMatchObject([{ startedBy, group: 'family:logs' }]);
       simulator.verbs.endTask('demo', tasksOf(scene)[0]!.arn, 'exit 137');
-      await until('it runs again', () => running(scene).length === 1 && tasksOf(scene).length === 2, patienceMs);
+      await waitFor('it runs again', () => running(scene).length === 1 && tasksOf(scene).length === 2, patienceMs);
 
       simulator.verbs.registerTaskDefinition('logs', { cpu: 32, memory: 64 });
-      await until('the new revision runs', () => running(scene, 2).length === 1, patienceMs);
+      await waitFor('the new revision runs', () => running(scene, 2).length === 1, patienceMs);
       const [, second, third] = tasksOf(scene);
       expect(third!.createdAt).toBeGreaterThanOrEqual(second!.stoppedAt!);
       expect(second!.stoppedReason).toBe('ecs-node: replaced by logs:2');
       expect(tasksOf(scene)).toHaveLength(3);
-      await until('the status says so', async () =>
+      await waitFor('the status says so', async () =>
         /Daemon tasks\n +logs +runs .*logs:2, task /.test((await node.run(['status'])).stdout),
       );
     },
@@ -69,11 +69,11 @@ describe('the daemon tasks of a node', () => {
       const { expect, simulator } = scene;
       simulator.faults.add({ service: 'ecs', operation: 'StartTask', times: 1, effect: { kind: 'cut' } });
       const node = await launch(scene);
-      await until('it was asked for', () => node.calls().includes('ecs:StartTask'), patienceMs);
+      await waitFor('it was asked for', () => node.calls().includes('ecs:StartTask'), patienceMs);
       node.kill();
       expect(await node.boot()).toBe(0);
       const memory = async () => (await node.read(paths.daemonTasks)) ?? '';
-      await until('it is known', async () => /"standing": "runs"/.test(await memory()), patienceMs);
+      await waitFor('it is known', async () => /"standing": "runs"/.test(await memory()), patienceMs);
       expect(tasksOf(scene)).toHaveLength(1);
       expect(node.calls().filter((call) => call === 'ecs:StartTask')).toHaveLength(1);
     },
@@ -83,14 +83,14 @@ describe('the daemon tasks of a node', () => {
     const { expect, simulator } = scene;
     const node = await launch(scene);
     await scene.inService(node);
-    await until('it runs', () => running(scene).length === 1, patienceMs);
+    await waitFor('it runs', () => running(scene).length === 1, patienceMs);
     // With no more than these permissions it is started again, and stopped.
     const { stdout } = await node.run(['policy']);
     simulator.verbs.setPolicy(node.id, JSON.parse(stdout));
     simulator.verbs.endTask('demo', tasksOf(scene)[0]!.arn);
-    await until('it runs again', () => running(scene).length === 1 && tasksOf(scene).length === 2, patienceMs);
+    await waitFor('it runs again', () => running(scene).length === 1 && tasksOf(scene).length === 2, patienceMs);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 3_000 });
-    await until('there is other work', () => tasksOf(scene, 'web')[0]?.lastStatus === 'RUNNING');
+    await waitFor('there is other work', () => tasksOf(scene, 'web')[0]?.lastStatus === 'RUNNING');
     expect(await node.run(['leave', '--reason', 'test'])).toMatchObject({ code: 0 });
     await scene.gone(node);
     const [, logs] = tasksOf(scene);

@@ -2,9 +2,9 @@ import { readFileSync, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe } from 'vitest';
 import { registerTarget } from '../../simulator/world/balancers.ts';
-import { paths, type DepartureState, type Phase } from '../../core/state.ts';
+import { paths, type DepartureState, type Phase } from '../../core/state/state.ts';
 import { scenario, type Scene } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, terminateHook, type Node } from './stage.ts';
 
 /** Under a loaded machine two nodes start, leave and start again in this time. */
@@ -19,7 +19,10 @@ const slow: Partial<Record<Phase, string>> = {
 
 const withTwo = { flags: opsworks, boots: false };
 
-/** Two nodes of one group, in service, with a task each; each in a target group and a classic load balancer. */
+/**
+ * Two nodes of one group, in service, with a task each; each in a target group and a classic load
+ * balancer.
+ */
 async function twoInService(scene: Scene): Promise<[Node, Node]> {
   const { simulator } = scene;
   const { world, verbs } = simulator;
@@ -39,7 +42,7 @@ async function twoInService(scene: Scene): Promise<[Node, Node]> {
     }),
   );
   verbs.createService('demo', { name: 'web', desired: 2, minimumHealthyPercent: 0, stopMs: 3_000 });
-  await until('a task on each', () => nodes.every((node) => tasksOf(scene, node).length > 0));
+  await waitFor('a task on each', () => nodes.every((node) => tasksOf(scene, node).length > 0));
   return nodes;
 }
 
@@ -56,7 +59,10 @@ function readDeparture(node: Node): DepartureState | undefined {
   }
 }
 
-/** `kill -9` as soon as the state on disk names the phase; resolves with the state that the disk is left with. */
+/**
+ * `kill -9` as soon as the state on disk names the phase; resolves with the state that the disk is
+ * left with.
+ */
 function killedIn(phase: Phase, node: Node): Promise<DepartureState> {
   return new Promise((resolve, reject) => {
     const watching = watch(dirname(join(node.root, paths.departure)), () => {
@@ -107,8 +113,8 @@ async function comeBackAndEnd(scene: Scene, [crashed, rebooted]: [Node, Node]): 
   const { instances, registrations } = scene.simulator.world;
   await Promise.all([crashed.boot(), rebooted.reboot()]);
   for (const { id } of [crashed, rebooted]) {
-    await until('gone', () => instances.get(id)?.state !== 'running', patienceMs);
-    await until('no OpsWorks record', () => [...registrations.values()].every(({ instanceId }) => instanceId !== id));
+    await waitFor('gone', () => instances.get(id)?.state !== 'running', patienceMs);
+    await waitFor('no OpsWorks record', () => [...registrations.values()].every(({ instanceId }) => instanceId !== id));
   }
 }
 

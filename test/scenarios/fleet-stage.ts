@@ -1,11 +1,14 @@
-/** A fleet of container instances in the simulator, days old, and the shipped binary as a person or a schedule runs it. */
+/**
+ * A fleet of container instances in the simulator, days old, and the shipped binary as a person or
+ * a schedule runs it.
+ */
 
 import { execFile } from 'node:child_process';
 import { inject, onTestFinished } from 'vitest';
 import { openRealClock } from '../../simulator/clock.ts';
 import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import type { ContainerInstance, Registration } from '../../simulator/world/state.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 export const cluster = 'demo';
 export const group = 'nodes';
@@ -65,8 +68,8 @@ export async function openFleet(count: number, more: SimulatorOptions = {}): Pro
     world.instances.get(id)!.tags.set('Name', `${cluster} ECS - ${id.slice(-8)}`);
     verbs.startEcsAgent(id, cluster);
   }
-  await until('registered', () => nodes.every((id) => byInstance.get(id)?.agentConnected), 60_000);
-  await until('in service', () => nodes.every((id) => members.get(id)?.state === 'InService'), 60_000);
+  await waitFor('registered', () => nodes.every((id) => byInstance.get(id)?.agentConnected), 60_000);
+  await waitFor('in service', () => nodes.every((id) => members.get(id)?.state === 'InService'), 60_000);
   shift = 0;
   const run: FleetStage['run'] = (environment, ...words) =>
     new Promise((resolve) => {

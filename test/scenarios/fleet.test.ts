@@ -11,7 +11,7 @@ import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { operatorCredentials, type Simulator } from '../../simulator/simulator.ts';
 import { findingsOf, openFleet, stackId } from './fleet-stage.ts';
 import { scenario } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 /** As the nodes do, each once; some fuller than others. */
 async function reportDisks({ endpoint, region }: Simulator, ids: readonly string[]): Promise<void> {
@@ -151,12 +151,12 @@ describe('whoever may look', () => {
     let printed = '';
     watching.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
     const looks = () => printed.split('\n').length - 1;
-    await until('the first look', () => looks() >= 1);
+    await waitFor('the first look', () => looks() >= 1);
     const remove = simulator.faults.add({ service: 'ecs', effect: { kind: 'throttle' } });
-    await until('throttled', () => simulator.calls.find({ outcome: 'ThrottlingException' }).length >= 3);
+    await waitFor('throttled', () => simulator.calls.find({ outcome: 'ThrottlingException' }).length >= 3);
     remove();
     const before = looks();
-    await until('another look', () => looks() > before);
+    await waitFor('another look', () => looks() > before);
     watching.kill('SIGINT');
     expect(await ended).toBe(0);
     for (const view of printed.trim().split('\n')) expect(JSON.parse(view)).toMatchObject({ summary: { nodes: 3 } });

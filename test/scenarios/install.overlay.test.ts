@@ -1,4 +1,7 @@
-/** The installer in environments that nobody means well: what it leaves behind is the same in each, and nothing else was run. */
+/**
+ * The installer in environments that nobody means well: what it leaves behind is the same in each,
+ * and nothing else was run.
+ */
 
 import { execFile } from 'node:child_process';
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

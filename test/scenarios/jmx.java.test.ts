@@ -1,4 +1,7 @@
-/** The worked example of docs/dynamic-ports.md: a real JVM behind a host port that nobody knew beforehand. */
+/**
+ * The worked example of docs/dynamic-ports.md: a real JVM behind a host port that nobody knew
+ * beforehand.
+ */
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,11 +9,14 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { onTestFinished, test } from 'vitest';
-import { paths } from '../../core/state.ts';
-import { until } from '../../simulator/until.ts';
+import { paths } from '../../core/state/state.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { openStage, settings } from './stage.ts';
 
-/** The node as others reach it. A container has the rest of loopback to itself: there is no Docker here. */
+/**
+ * The node as others reach it. A container has the rest of loopback to itself: there is no Docker
+ * here.
+ */
 const nodeAddress = '127.0.0.2';
 
 async function listen(host: string, port = 0): Promise<Server> {
@@ -31,7 +37,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** What Docker does for a published port: whatever arrives at the node's is led to the container's. */
+/**
+ * What Docker does for a published port: whatever arrives at the node's is led to the container's.
+ */
 async function publish(containerPort: number): Promise<number> {
   const hostPort = await freePort();
   const server = await listen(nodeAddress, hostPort);
@@ -79,7 +87,7 @@ test('a JVM in a container learns its host port from the node, and a JMX client 
   const node = await stage.launch();
   expect(await node.booted).toBe(0);
   const { verbs, world } = stage.simulator;
-  await until('registered', () => world.clusters.get('demo')!.byInstance.has(node.id));
+  await waitFor('registered', () => world.clusters.get('demo')!.byInstance.has(node.id));
 
   const containerPort = await freePort();
   const hostPort = await publish(containerPort);
@@ -96,8 +104,9 @@ test('a JVM in a container learns its host port from the node, and a JMX client 
     },
     ['java', 'test/scenarios/jmx/App.java'],
   );
-  // The JMX server listens before a program's first word. Twice a compiler starts, on a machine that may do much else.
-  await until('the JVM is up', () => /^up$/m.test(container.said()) || container.child.exitCode !== null, 80_000);
+  // The JMX server listens before a program's first word. Twice a compiler starts, on a machine
+  // that may do much else.
+  await waitFor('the JVM is up', () => /^up$/m.test(container.said()) || container.child.exitCode !== null, 80_000);
   expect(container.said()).toMatch(/^up$/m);
   const { stdout } = await promisify(execFile)('java', [
     'test/scenarios/jmx/Client.java',
@@ -107,7 +116,7 @@ test('a JVM in a container learns its host port from the node, and a JMX client 
   expect(stdout).toBe(`pid ${container.child.pid}\n`);
 
   verbs.endTask('demo', task);
-  await until(
+  await waitFor(
     'its file is gone',
     async () => (await node.read(`${paths.ports}/${dockerId.slice(0, 12)}.env`)) === undefined,
   );

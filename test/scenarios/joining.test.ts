@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe } from 'vitest';
-import { paths } from '../../core/state.ts';
+import { paths } from '../../core/state/state.ts';
 import { scenario, type Scene } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { group, launchHook, opsworks, settings, terminateHook, type Node } from './stage.ts';
 
 const hooks = [
@@ -29,10 +29,10 @@ describe.concurrent('a node of a warm pool', () => {
       async (scene) => {
         const { expect, simulator } = scene;
         const node = await scene.nth(1);
-        await until('in the pool', () => node.state() === `Warmed:${state}`);
+        await waitFor('in the pool', () => node.state() === `Warmed:${state}`);
         expect(completions(scene, node)).toEqual([[launchHook, 'CONTINUE']]);
-        if (state === 'Stopped') await until('stopped', () => instance(scene, node).state === 'stopped');
-        else await until('known', async () => (await node.read(paths.agent))?.includes('"state": "in warm pool"'));
+        if (state === 'Stopped') await waitFor('stopped', () => instance(scene, node).state === 'stopped');
+        else await waitFor('known', async () => (await node.read(paths.agent))?.includes('"state": "in warm pool"'));
         expect(hasJoined(node)).toBe(false);
         simulator.verbs.setDesiredCapacity(group, 1);
         await scene.inService(node);
@@ -87,9 +87,9 @@ describe.concurrent('a launch hook', () => {
     async (scene) => {
       const { expect, simulator } = scene;
       const node = await scene.launch();
-      await until('waiting', () => node.state() === 'Pending:Wait');
+      await waitFor('waiting', () => node.state() === 'Pending:Wait');
       const beats = () => simulator.calls.find({ operation: 'RecordLifecycleActionHeartbeat', outcome: 'ok' });
-      await until('two heartbeats', () => beats().length >= 2, 60_000);
+      await waitFor('two heartbeats', () => beats().length >= 2, 60_000);
       await new Promise((resolve) => setTimeout(resolve, 16_000));
       expect(node.state()).toBe('Pending:Wait');
       await node.write('opt/ready', '');
@@ -155,10 +155,10 @@ describe.concurrent('a join check', () => {
       const node = await scene.launch();
       const missing = (words: string) => () => node.log.some((line) => String(line['missing']).includes(words));
       try {
-        await until('the command fails', missing('/opt/check ended with 1'));
+        await waitFor('the command fails', missing('/opt/check ended with 1'));
         expect(node.state()).toBe('Pending:Wait');
         await node.write('opt/ready', '');
-        await until('the URL fails', missing('/health answered 503'));
+        await waitFor('the URL fails', missing('/health answered 503'));
         expect(node.state()).toBe('Pending:Wait');
         expect(completions(scene, node)).toEqual([]);
         status = 200;
@@ -177,7 +177,7 @@ scenario(
     const { expect, simulator } = scene;
     const node = await scene.launch();
     simulator.verbs.startEcsAgent(node.id, 'other');
-    await until('there', () => simulator.world.clusters.get('other')!.containerInstances.size > 0);
+    await waitFor('there', () => simulator.world.clusters.get('other')!.containerInstances.size > 0);
     await node.boot();
     await scene.gone(node);
     expect(instance(scene, node).tags.get('ecs-node:left')).toMatch(
@@ -247,14 +247,14 @@ describe.concurrent('a scale-in', () => {
       simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0 });
       const cluster = simulator.world.clusters.get('demo')!;
       const running = () => [...cluster.tasks.values()].filter(({ lastStatus }) => lastStatus === 'RUNNING').length;
-      await until('a task', () => running() === 1);
+      await waitFor('a task', () => running() === 1);
       let served = -1;
       simulator.calls.listen(({ operation, instanceId }) => {
         if (operation === 'CompleteLifecycleAction' && instanceId === node.id) served = running();
       });
       const held = async () => (await node.read(paths.departure))?.includes('service:web below its desired count');
       simulator.verbs.setDesiredCapacity(group, 0);
-      await until('held back', held);
+      await waitFor('held back', held);
       simulator.verbs.setDesiredCapacity(group, 1);
       await scene.gone(node);
       expect(served).toBe(1);
@@ -273,12 +273,13 @@ describe.concurrent('a scale-in', () => {
       await scene.logged(node, 'joined');
       const activities = simulator.world.groups.get(group)!.activities;
       simulator.verbs.setDesiredCapacity(group, 0);
-      await until('refused', () => activities.some(({ status }) => status === 'Cancelled'));
+      await waitFor('refused', () => activities.some(({ status }) => status === 'Cancelled'));
       simulator.verbs.setDesiredCapacity(group, 1);
       expect(scene.placements(node)).toEqual([]);
       expect(await node.run(['leave', '--reason', 'kernel update', '--no-wait'])).toMatchObject({ code: 0 });
       await scene.gone(node);
-      // Whose protection it is: ECS would put it back, and Auto Scaling would take a node with tasks.
+      // Whose protection it is: ECS would put it back, and Auto Scaling would take a node with
+      // tasks.
       expect(node.calls()).not.toContain('autoscaling:SetInstanceProtection');
       expect(completions(scene, node)).toEqual([
         [launchHook, 'CONTINUE'],

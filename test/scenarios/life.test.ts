@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
 import { scenario, type Scene } from './scenario.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, type Node } from './stage.ts';
 
 const cluster = ({ simulator }: Scene) => simulator.world.clusters.get('demo')!;
@@ -17,8 +17,8 @@ describe('a node', () => {
     expect(await node.read('etc/chef/ohai/hints/ec2.json')).toBe('');
     const instance = simulator.world.instances.get(node.id)!;
     expect(instance.tags.get('Name')).toMatch(/^demo ECS - .+/);
-    await until('assigned', () => records(scene, node)[0]?.status === 'online');
-    await until('unprotected', () => !instance.disableApiTermination);
+    await waitFor('assigned', () => records(scene, node)[0]?.status === 'online');
+    await waitFor('unprotected', () => !instance.disableApiTermination);
   });
 
   scenario('bootstraps twice with the same result', { flags: opsworks }, async (scene) => {
@@ -49,7 +49,7 @@ describe('a node', () => {
     ];
     expect(order.toSorted((a, b) => calls.indexOf(a) - calls.indexOf(b))).toEqual(order);
     expect(node.calls().at(-1)).toBe('autoscaling:CompleteLifecycleAction');
-    await until('no record', () => records(scene, node).length === 0);
+    await waitFor('no record', () => records(scene, node).length === 0);
     expect(simulator.world.instances.get(node.id)!.tags.get('ecs-node:left')).toContain('disk');
     await scene.inService(replacement);
   });
@@ -60,7 +60,7 @@ describe('a node', () => {
     await scene.inService(node);
     node.prunesTo(30);
     await node.fillDisk(97);
-    await until('ACTIVE again', () => scene.placements(node).includes('ACTIVE'));
+    await waitFor('ACTIVE again', () => scene.placements(node).includes('ACTIVE'));
     expect(scene.placements(node)).toEqual(['DRAINING', 'ACTIVE']);
     expect(node.state()).toBe('InService');
   });
@@ -71,7 +71,7 @@ describe('a node', () => {
     await scene.inService(node);
     simulator.verbs.createService('demo', { name: 'web', desired: 2, minimumHealthyPercent: 0, stopMs: 2_000 });
     const tasks = (status: string) => [...cluster(scene).tasks.values()].filter((task) => task.lastStatus === status);
-    await until('tasks run', () => tasks('RUNNING').length === 2);
+    await waitFor('tasks run', () => tasks('RUNNING').length === 2);
     let stopped = -1;
     simulator.calls.listen(({ operation }) => {
       if (operation === 'CompleteLifecycleAction') stopped = tasks('STOPPED').length;
@@ -87,9 +87,9 @@ describe('a node', () => {
     const node = await scene.launch();
     await scene.inService(node);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 4_000 });
-    await until('a task runs', () => cluster(scene).tasks.size > 0);
+    await waitFor('a task runs', () => cluster(scene).tasks.size > 0);
     simulator.verbs.setDesiredCapacity(group, 0);
-    await until('it drains', () => scene.placements(node).length > 0);
+    await waitFor('it drains', () => scene.placements(node).length > 0);
     node.kill();
     await node.ended();
     await node.boot();

@@ -1,11 +1,14 @@
-/** The shipped binary in networks as VPCs have them: a proxy, interface endpoints or IPv6, and nothing else that can be reached. */
+/**
+ * The shipped binary in networks as VPCs have them: a proxy, interface endpoints or IPv6, and
+ * nothing else that can be reached.
+ */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { Simulator } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { openFront, openProxy, type Front, type Proxy } from './network/aws.ts';
 import { openNamespace, pipeTo, type Namespace } from './network/namespace.ts';
 import { openStage, opsworks, settings, type Node, type Stage, type StageOptions } from './stage.ts';
@@ -79,17 +82,17 @@ async function leadTo(namespace: Namespace, url: string, address: string, port: 
 
 async function joins({ stage, node }: Place): Promise<void> {
   expect(await node.boot(), node.log.map((line) => JSON.stringify(line)).join('\n')).toBe(0);
-  await until('in service', () => node.state() === 'InService', 60_000);
-  await until('metrics', () => stage.simulator.calls.find({ operation: 'PutMetricData' }).length > 0, 60_000);
+  await waitFor('in service', () => node.state() === 'InService', 60_000);
+  await waitFor('metrics', () => stage.simulator.calls.find({ operation: 'PutMetricData' }).length > 0, 60_000);
 }
 
 /** Waits until the bootstrap says so, while it goes on trying; the state of its instance. */
-async function stateWhenTold(place: Place, what: RegExp): Promise<string | undefined> {
-  const booting = place.node.boot();
-  await until(String(what), () => what.test(said(place)), 40_000);
-  place.node.kill();
+async function stateWhenTold(scope: Place, what: RegExp): Promise<string | undefined> {
+  const booting = scope.node.boot();
+  await waitFor(String(what), () => what.test(said(scope)), 40_000);
+  scope.node.kill();
   await booting;
-  return place.stage.simulator.world.instances.get(place.node.id)?.state;
+  return scope.stage.simulator.world.instances.get(scope.node.id)?.state;
 }
 
 const said = ({ node }: Place) => node.log.map((line) => JSON.stringify(line)).join('\n');
@@ -98,53 +101,54 @@ const host = (service: string) => `${service}.${region}.amazonaws.com`;
 
 describe('where only a proxy leads to AWS', () => {
   test('a node joins through it, set once in /etc/ecs-node/environment, and its password is told nowhere', async () => {
-    const place = await openPlace({
+    const scope = await openPlace({
       variables: `HTTPS_PROXY="http://node:canary%40proxy@${proxyAddress}:3128"\nNO_PROXY=169.254.169.254\nAWS_CA_BUNDLE=AUTHORITY\n`,
     });
-    await joins(place);
-    const { proxy, node } = place;
+    await joins(scope);
+    const { proxy, node } = scope;
     expect(new Set(proxy.tunnels)).toEqual(
       new Set(['ec2', 'ecs', 'autoscaling', 'monitoring'].map((service) => `${host(service)}:443`)),
     );
     expect(new Set(proxy.keys)).toEqual(new Set([`Basic ${Buffer.from('node:canary@proxy').toString('base64')}`]));
     expect(proxy.others).toEqual([]);
     const doctor = await node.run(['--verbose', 'doctor']);
-    expect(`${said(place)}${doctor.stdout}${doctor.stderr}`).not.toMatch(/canary/);
+    expect(`${said(scope)}${doctor.stdout}${doctor.stderr}`).not.toMatch(/canary/);
   });
 
   test('interface endpoints that NO_PROXY names are asked directly, the rest through the proxy', async () => {
-    const place = await openPlace({
+    const scope = await openPlace({
       variables: `https_proxy=${proxyAddress}:3128\nno_proxy=.internal,ecs.${region}.amazonaws.com:443 10.0.0.0/8\nAWS_CA_BUNDLE=AUTHORITY\n`,
       async build({ namespace, front }) {
         await namespace.lead('10.0.1.1', 443, front.answer);
         await namespace.nameHosts({ [host('ecs')]: '10.0.1.1' });
       },
     });
-    await joins(place);
-    expect(place.front.hosts()).toContain(host('ecs'));
-    expect(new Set(place.proxy.tunnels)).toEqual(
+    await joins(scope);
+    expect(scope.front.hosts()).toContain(host('ecs'));
+    expect(new Set(scope.proxy.tunnels)).toEqual(
       new Set(['ec2', 'autoscaling', 'monitoring'].map((service) => `${host(service)}:443`)),
     );
   });
 
   test('the installer of OpsWorks and the documents in S3 come through it as well', async () => {
-    const place = await openPlace({
+    const scope = await openPlace({
       variables: `${viaProxy}AWS_ENDPOINT_URL_OPSWORKS=https://${host('opsworks')}\n`,
       flags: [...opsworks, ...settings({ 'refresh.source': 's3://our.bucket/nodes/', 'refresh.everySeconds': 30 })],
     });
-    const { node, stage, front, namespace, proxy } = place;
+    const { node, stage, front, namespace, proxy } = scope;
     const { simulator } = stage;
     simulator.verbs.putObject('our.bucket', 'nodes/name.yaml', 'metrics: {namespace: FromBucket}\n');
-    // The simulator tells its own address. The installer itself, a shell script, is led there; the download is not.
+    // The simulator tells its own address. The installer itself, a shell script, is led there; the
+    // download is not.
     const { host: far, hostname, port } = new URL(simulator.endpoint);
     front.rewrite = (text) => text.replaceAll(`http://${far}/`, `https://${host('installer')}/`);
     await leadTo(namespace, simulator.endpoint, hostname, Number(port));
     const own = new URL(simulator.imdsEndpoint(node.id));
     await leadTo(namespace, own.href, own.hostname, Number(own.port));
-    await joins(place);
+    await joins(scope);
     expect(proxy.tunnels).toContain(`${host('installer')}:443`);
     expect(proxy.tunnels).toContain(`${host('opsworks')}:443`);
-    await until('the bucket is read', () => node.log.some(({ message }) => /refresh|pulled/.test(message)), 60_000);
+    await waitFor('the bucket is read', () => node.log.some(({ message }) => /refresh|pulled/.test(message)), 60_000);
     expect(proxy.tunnels).toContain(`${host('s3')}:443`);
   });
 
@@ -156,29 +160,29 @@ describe('where only a proxy leads to AWS', () => {
   });
 
   test('a proxy that inspects TLS with an authority unknown here is told as such', async () => {
-    const place = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3128\n` });
-    expect(await stateWhenTold(place, /certificate is from an unknown authority: .*AWS_CA_BUNDLE/)).toBe('running');
+    const scope = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3128\n` });
+    expect(await stateWhenTold(scope, /certificate is from an unknown authority: .*AWS_CA_BUNDLE/)).toBe('running');
   });
 
   test('a proxy that is not there is told as such', async () => {
-    const place = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3129\nAWS_CA_BUNDLE=AUTHORITY\n` });
+    const scope = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3129\nAWS_CA_BUNDLE=AUTHORITY\n` });
     expect(
       await stateWhenTold(
-        place,
+        scope,
         /the proxy http:\/\/10\.0\.0\.2:3129 \(HTTPS_PROXY\) failed: connect ECONNREFUSED 10\.0\.0\.2:3129/,
       ),
     ).toBe('running');
   });
 
   test('a login page in place of AWS is told as what it is, and ends no node', async () => {
-    const place = await openPlace({ variables: viaProxy, flags: settings({ 'bootstrap.timeoutSeconds': 30 }) });
-    place.front.instead = (_, respond) => {
+    const scope = await openPlace({ variables: viaProxy, flags: settings({ 'bootstrap.timeoutSeconds': 30 }) });
+    scope.front.instead = (_, respond) => {
       respond(403, { 'content-type': 'text/html; charset=utf-8' }, '<!DOCTYPE html><h1>Please log in</h1>');
       return true;
     };
-    expect(await place.node.boot()).toBe(75);
-    expect(said(place)).toMatch(/answered 403 with a web page, which is not from AWS/);
-    expect(place.stage.simulator.world.instances.get(place.node.id)?.state).toBe('running');
+    expect(await scope.node.boot()).toBe(75);
+    expect(said(scope)).toMatch(/answered 403 with a web page, which is not from AWS/);
+    expect(scope.stage.simulator.world.instances.get(scope.node.id)?.state).toBe('running');
   });
 });
 
@@ -201,7 +205,7 @@ describe('in an IPv6-only subnet', () => {
   };
 
   test('a node finds metadata and the dual-stack endpoints by itself, and joins', async () => {
-    const place = await openPlace({
+    const scope = await openPlace({
       metadata: 'fd00:ec2::254',
       variables: 'AWS_CA_BUNDLE=AUTHORITY\n',
       async build({ namespace, front }) {
@@ -211,12 +215,12 @@ describe('in an IPv6-only subnet', () => {
         await namespace.nameHosts(Object.fromEntries(hosts.map((name) => [name, '2001:db8::1'])));
       },
     });
-    await joins(place);
-    expect(place.front.hosts()).toContain(`ecs.${region}.api.aws`);
+    await joins(scope);
+    expect(scope.front.hosts()).toContain(`ecs.${region}.api.aws`);
   });
 
   test('a node asks an interface endpoint that has IPv6 by its ordinary name', async () => {
-    const place = await openPlace({
+    const scope = await openPlace({
       metadata: 'fd00:ec2::254',
       variables: 'AWS_CA_BUNDLE=AUTHORITY\n',
       async build({ namespace, front }) {
@@ -226,7 +230,7 @@ describe('in an IPv6-only subnet', () => {
         await namespace.nameHosts(Object.fromEntries(hosts.map((name) => [name, '2001:db8::1'])));
       },
     });
-    await joins(place);
-    expect(place.front.hosts()).toContain(host('ecs'));
+    await joins(scope);
+    expect(scope.front.hosts()).toContain(host('ecs'));
   });
 });

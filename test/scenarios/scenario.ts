@@ -1,13 +1,16 @@
 /** One scenario: a stage of its own, several at a time, since a node mostly waits. */
 
 import { test, type ExpectStatic } from 'vitest';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { openStage, type Node, type Stage, type StageOptions } from './stage.ts';
 
 export interface Scene extends Stage {
   expect: ExpectStatic;
   inService(node: Node): Promise<void>;
-  /** The instance does not run any more: a departure that is throttled again and again takes most of a minute. */
+  /**
+   * The instance does not run any more: a departure that is throttled again and again takes most of
+   * a minute.
+   */
   gone(node: Node): Promise<void>;
   /** What this node asked ECS to make of its container instance, in order. */
   placements(node: Node): string[];
@@ -22,13 +25,13 @@ export function scenario(title: string, options: StageOptions, play: (scene: Sce
     const scene: Scene = {
       ...stage,
       expect,
-      inService: (node) => until('in service', () => node.state() === 'InService'),
-      gone: (node) => until('gone', () => simulator.world.instances.get(node.id)?.state !== 'running', 90_000),
+      inService: (node) => waitFor('in service', () => node.state() === 'InService'),
+      gone: (node) => waitFor('gone', () => simulator.world.instances.get(node.id)?.state !== 'running', 90_000),
       placements: (node) =>
         simulator.calls
           .find({ operation: 'UpdateContainerInstancesState', instanceId: node.id, outcome: 'ok' })
           .map(({ params }) => String(params['status'])),
-      logged: (node, message) => until(message, () => node.log.some((line) => line.message === message)),
+      logged: (node, message) => waitFor(message, () => node.log.some((line) => line.message === message)),
     };
     try {
       await play(scene);

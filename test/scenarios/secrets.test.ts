@@ -1,4 +1,7 @@
-/** Secrets that are planted in everything a node reads, and looked for in everything that it says, writes and sends. */
+/**
+ * Secrets that are planted in everything a node reads, and looked for in everything that it says,
+ * writes and sends.
+ */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

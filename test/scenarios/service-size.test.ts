@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { startSimulator, type ServiceOptions, type Simulator } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 interface Ended {
   code: number;
@@ -49,7 +49,7 @@ async function openStage(nodes: number, service: Partial<ServiceOptions> = {}): 
         stage.nodes.push(id);
         simulator.verbs.startEcsAgent(id, 'demo');
       }
-      await until('registered', () => stage.nodes.every((id) => byInstance.has(id)));
+      await waitFor('registered', () => stage.nodes.every((id) => byInstance.has(id)));
     },
     run: (...words) => execute([...line, ...words], env),
     runOn: (node, ...words) =>
@@ -74,10 +74,10 @@ test('a service grows with its cluster and shrinks with it, one node to spare, n
   expect(await size()).toMatchObject({ action: 'resized', desired: 1, wanted: 2 });
   await stage.join(5);
   expect(await size()).toMatchObject({ action: 'resized', wanted: 4 });
-  await until('four tasks run', () => stage.running() === 4);
+  await waitFor('four tasks run', () => stage.running() === 4);
   expect(await size()).toMatchObject({ action: 'kept', wanted: 4, instances: { active: 5, connected: 5 } });
   for (const id of stage.nodes.slice(1)) stage.simulator.verbs.terminate(id);
-  await until('ECS has noticed', () => stage.simulator.world.clusters.get('demo')!.containerInstances.size === 1);
+  await waitFor('ECS has noticed', () => stage.simulator.world.clusters.get('demo')!.containerInstances.size === 1);
   // A quarter at a time: 4 → 3 → 2, which is the minimum.
   expect([await size(), await size(), await size()].map(({ wanted }) => wanted)).toEqual([3, 2, 2]);
   expect(stage.mutations()).toEqual(Array.from({ length: 4 }, () => 'ecs:UpdateService'));

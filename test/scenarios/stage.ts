@@ -1,4 +1,7 @@
-/** A group of one, the shipped binary on it, and the simulator behind it: what every scenario begins with. */
+/**
+ * A group of one, the shipped binary on it, and the simulator behind it: what every scenario begins
+ * with.
+ */
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -7,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
 import { openMachine, type LogLine, type Machine } from '../../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 export const group = 'nodes';
 export const launchHook = 'ecs-node-launch';
@@ -142,7 +145,7 @@ export async function openStage({
   });
 
   const nth = async (count: number): Promise<Node> => {
-    await until(`node ${count} is launched`, () => nodes.length >= count);
+    await waitFor(`node ${count} is launched`, () => nodes.length >= count);
     return nodes[count - 1]!;
   };
   return {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, inject, test } from 'vitest';
 import { findingsOf, group, hour, openFleet, stackId, type FleetStage } from './fleet-stage.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--json'];
 
@@ -29,7 +29,7 @@ async function openTroubled() {
   stage.register(setup, 'setup_failed');
   stage.register(gone, 'connection_lost');
   const stray = await verbs.launch({ tags: { Name: 'demo ECS - stray' } });
-  await until('terminated', () => world.instances.get(dead)!.state === 'terminated');
+  await waitFor('terminated', () => world.instances.get(dead)!.state === 'terminated');
   simulator.calls.clear();
   return { ...stage, lost, stuck, never, guarded, dead, setup, stray: stray.id };
 }
@@ -72,10 +72,12 @@ describe('a fleet with a node in each bad state', () => {
       const { code, stderr } = await stage.ask(...words, '--apply');
       expect(stderr).not.toMatch(/"level":"(warn|error)"/);
       expect(code).toBe(0);
-      await until('ended', () => isQuiet(stage));
+      await waitFor('ended', () => isQuiet(stage));
     }
     expect(world.instances.get(guarded)!.disableApiTermination).toBe(false);
-    await until('records gone', () => [...world.registrations.values()].every(({ instanceId }) => instanceId !== dead));
+    await waitFor('records gone', () =>
+      [...world.registrations.values()].every(({ instanceId }) => instanceId !== dead),
+    );
     expect([...world.registrations.values()].some(({ instanceId }) => instanceId === gone)).toBe(false);
     expect(world.clusters.get('demo')!.byInstance.has(dead)).toBe(false);
     for (const id of [never, stuck]) expect(world.instances.get(id)!.state).toBe('terminated');
@@ -84,7 +86,7 @@ describe('a fleet with a node in each bad state', () => {
     expect(stage.instance(lost).status).toBe('DRAINING');
     stage.mark(lost, 'drained', hour);
     await stage.ask(...words, '--apply');
-    await until('ended', () => isQuiet(stage) && world.instances.get(lost)!.state === 'terminated');
+    await waitFor('ended', () => isQuiet(stage) && world.instances.get(lost)!.state === 'terminated');
     // ECS keeps a container instance that was not connected at its end.
     expect(findingsOf(await stage.ask(...words, '--apply'))[lost]).toBe('orphaned-container-instance: done');
     simulator.calls.clear();

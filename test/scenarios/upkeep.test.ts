@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { describe, vi } from 'vitest';
 import type { AgentStatus } from '../../agent/status.ts';
-import { paths } from '../../core/state.ts';
+import { paths } from '../../core/state/state.ts';
 import { scenario } from './scenario.ts';
-import { until as untilSoon } from '../../simulator/until.ts';
+import { waitFor as untilSoon } from '../../simulator/wait-for.ts';
 import { settings, type Node } from './stage.ts';
 
-// Rounds come every ten seconds, each with programs to start, on a machine that does five other things.
+// Rounds come every ten seconds, each with programs to start, on a machine that does five other
+// things.
 vi.setConfig({ testTimeout: 300_000 });
 const until = (what: string, isSo: () => unknown) => untilSoon(what, isSo, 90_000);
 

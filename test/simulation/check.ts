@@ -1,13 +1,13 @@
 /** Asks every invariant at every occasion. */
 
 import { messageOf } from '../../core/errors.ts';
-import { paths } from '../../core/state.ts';
-import type { Call, Witness } from './effects.ts';
+import { paths } from '../../core/state/state.ts';
+import type { Call, CallObserver } from './effects.ts';
 import { invariants } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
 import { isDeadly } from './invariants/healthy-stays.ts';
-import type { Node } from './node.ts';
-import { count, nodeOf, note, violate, type Region, type Stats } from './region.ts';
+import type { Node } from './world/node.ts';
+import { count, nodeOf, note, violate, type Region, type Stats } from './world/region.ts';
 
 type Occasion = keyof Stats['asked'];
 
@@ -41,7 +41,7 @@ export function countChecks({ stats }: Region): void {
     for (const { name } of all) count(stats.checked, name, stats.asked[occasion as Occasion]);
 }
 
-export function openWitness(region: Region): Witness {
+export function openCallObserver(region: Region): CallObserver {
   return {
     before(call) {
       const node = nodeOf(region, call);

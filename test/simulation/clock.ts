@@ -1,10 +1,13 @@
 /** Virtual time for a whole fleet: a heap of timers, moved from one to the next. */
 
 import { sleepBy, type FakeClock } from '../fakes/clock.ts';
-import { pop, push } from './heap.ts';
+import { pop, push } from './idle/heap.ts';
 
 export interface SimulatedClock extends Pick<FakeClock, 'now' | 'uptime' | 'schedule' | 'sleep' | 'sleeping'> {
-  /** Fires the next timer that is due before `end` and lets everything that follows from it happen. False: there was none. */
+  /**
+   * Fires the next timer that is due before `end` and lets everything that follows from it happen.
+   * False: there was none.
+   */
   step(end: number): Promise<boolean>;
   /** Lets everything that needs no time happen. */
   settle(): Promise<void>;
@@ -58,8 +61,9 @@ export function openSimulatedClock(startsAt: number): ForeseeingClock {
 const turnsAtOnce = 100;
 
 /**
- * Simulated effects are promises only: one turn drains them all. After each Node tells of promises that were rejected and that
- * nobody has handled, as it would in a program that really waits; which is why a mere tick is not enough.
+ * Simulated effects are promises only: one turn drains them all. After each Node tells of promises
+ * that were rejected and that nobody has handled, as it would in a program that really waits; which
+ * is why a mere tick is not enough.
  */
 function openTurns(): () => Promise<void> {
   let left = 0;

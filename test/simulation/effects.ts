@@ -1,11 +1,11 @@
 /** Puts weather and crashes between a node's program and its fakes. */
 
 import type { Host } from '../../core/host.ts';
-import type { Chance } from './chance.ts';
+import type { Chance } from './faults/chance.ts';
 import type { SimulatedClock } from './clock.ts';
-import type { Replicas } from './replicas.ts';
-import type { Twist, Unrest } from './unrest.ts';
-import type { Fate, Service, Weather } from './weather.ts';
+import type { Replicas } from './world/replicas.ts';
+import type { Anomaly, Inconsistency } from './faults/inconsistency.ts';
+import type { CallFate, Service, FaultInjector } from './faults/fault-injector.ts';
 
 /** One run of one program of ours, from its start to its end. */
 export interface Process {
@@ -14,7 +14,9 @@ export interface Process {
   alive: boolean;
   /** systemd's SIGTERM. */
   stop: AbortController;
-  /** Dies at its n-th call from now, before or after the effect: alone, or with the machine's power. */
+  /**
+   * Dies at its n-th call from now, before or after the effect: alone, or with the machine's power.
+   */
   crash: { countdown: number; when: 'before' | 'after'; strike(): void } | undefined;
   /** How it ended when it was killed. */
   onDeath: () => void;
@@ -33,7 +35,7 @@ export interface Call {
   args: readonly unknown[];
 }
 
-export interface Witness {
+export interface CallObserver {
   /** Just before the effect takes place. */
   before(call: Call): void;
   /** Just after it; `error` where the world refused. */
@@ -41,21 +43,21 @@ export interface Witness {
   /** Just before an effect that nobody waits for any more. */
   late(call: Call): void;
   /** It went wrong on the way. */
-  fault(call: Call, name: string, fate: Fate): void;
+  fault(call: Call, name: string, fate: CallFate): void;
   /** It arrived, but not as if nobody else were there. */
-  twist(call: Call, twist: Twist): void;
+  twist(call: Call, anomaly: Anomaly): void;
 }
 
-export interface Sky {
+export interface Conditions {
   /** Short sleeps take so many times as long. */
   slowness: number;
   clock: SimulatedClock;
   chance: Chance;
-  weather: Weather;
+  faults: FaultInjector;
   /** Only in some lives. */
-  unrest: Unrest | undefined;
+  inconsistency: Inconsistency | undefined;
   replicas: Replicas | undefined;
-  witness: Witness;
+  observer: CallObserver;
 }
 
 /** What a dead process waits for. */
@@ -74,11 +76,11 @@ function whenAwake({ asleep }: Process, act: () => void): void {
   else asleep.due.push(act);
 }
 
-export function fallAsleep(process: Process, { clock }: Pick<Sky, 'clock'>): void {
+export function fallAsleep(process: Process, { clock }: Pick<Conditions, 'clock'>): void {
   process.asleep ??= { since: clock.uptime(), due: [] };
 }
 
-export function wakeUp(process: Process, { clock }: Pick<Sky, 'clock'>): void {
+export function wakeUp(process: Process, { clock }: Pick<Conditions, 'clock'>): void {
   const { asleep } = process;
   if (asleep === undefined) return;
   process.asleep = undefined;
@@ -87,7 +89,7 @@ export function wakeUp(process: Process, { clock }: Pick<Sky, 'clock'>): void {
 }
 
 /** The same verbs, each with its fate. */
-export function expose<T extends object>(verbs: T, service: Service, process: Process, sky: Sky): T {
+export function expose<T extends object>(verbs: T, service: Service, process: Process, conditions: Conditions): T {
   const exposed: Record<string, unknown> = {};
   for (const [verb, effect] of Object.entries(verbs)) {
     exposed[verb] = (...all: unknown[]) => {
@@ -95,18 +97,23 @@ export function expose<T extends object>(verbs: T, service: Service, process: Pr
       const signal = last instanceof AbortSignal ? last : undefined;
       const args = signal === undefined ? all : all.slice(0, -1);
       const take = () => (effect as (...given: unknown[]) => unknown)(...all);
-      return perform({ process, service, verb, args }, take, signal, sky);
+      return perform({ process, service, verb, args }, take, signal, conditions);
     };
   }
   return exposed as T;
 }
 
 /** Never fail and are never late, by their contract. */
-const sure = new Set(['say', 'notify', 'close']);
+const neverFail = new Set(['say', 'notify', 'close']);
 
-async function perform(call: Call, effect: () => unknown, signal: AbortSignal | undefined, sky: Sky): Promise<unknown> {
+async function perform(
+  call: Call,
+  effect: () => unknown,
+  signal: AbortSignal | undefined,
+  conditions: Conditions,
+): Promise<unknown> {
   const { process } = call;
-  const { clock, weather, witness } = sky;
+  const { clock, faults, observer } = conditions;
   if (!process.alive) return never();
   signal?.throwIfAborted();
   process.calls += 1;
@@ -115,46 +122,48 @@ async function perform(call: Call, effect: () => unknown, signal: AbortSignal | 
     crash.strike();
     return never();
   }
-  const fate: Fate = sure.has(call.verb) ? { delayMs: 0 } : weather.decide(process.node, call.service, call.verb);
-  if (fate.fault !== undefined) witness.fault(call, fate.fault, fate);
-  if (fate.lateMs !== undefined) clock.schedule(fate.lateMs, () => void takeLate(call, effect, witness));
+  const fate: CallFate = neverFail.has(call.verb)
+    ? { delayMs: 0 }
+    : faults.decide(process.node, call.service, call.verb);
+  if (fate.fault !== undefined) observer.fault(call, fate.fault, fate);
+  if (fate.lateMs !== undefined) clock.schedule(fate.lateMs, () => void takeLate(call, effect, observer));
   if (fate.hangs === true) return hang(process, signal);
   if (fate.delayMs > 0) await pause(clock, fate.delayMs, process, signal ?? process.stop.signal);
   if (fate.fails !== undefined) throw fate.fails;
   if (!process.alive) return never();
-  const twist = fate.fault === undefined ? sky.unrest?.decide(call.service, call.verb) : undefined;
-  const twisted = twist === undefined ? effect : twistEffect(call, effect, twist, sky);
-  witness.before(call);
+  const anomaly = fate.fault === undefined ? conditions.inconsistency?.decide(call.service, call.verb) : undefined;
+  const twisted = anomaly === undefined ? effect : twistEffect(call, effect, anomaly, conditions);
+  observer.before(call);
   let result: unknown;
   try {
     result = await twisted();
   } catch (error) {
-    witness.after(call, undefined, error);
+    observer.after(call, undefined, error);
     if (!process.alive) return never();
     throw error;
   }
-  witness.after(call, result, undefined);
+  observer.after(call, result, undefined);
   if (crash?.when === 'after') crash.strike();
   if (!process.alive) return never();
-  if (twist?.answerMs !== undefined) await pause(clock, twist.answerMs, process, signal ?? process.stop.signal);
+  if (anomaly?.answerMs !== undefined) await pause(clock, anomaly.answerMs, process, signal ?? process.stop.signal);
   if (fate.lost !== undefined) throw fate.lost;
   return result;
 }
 
 /** What takes place instead. */
-function twistEffect(call: Call, effect: () => unknown, twist: Twist, sky: Sky): () => unknown {
-  const { witness, clock, replicas } = sky;
-  const { behindMs, againMs } = twist;
+function twistEffect(call: Call, effect: () => unknown, anomaly: Anomaly, conditions: Conditions): () => unknown {
+  const { observer, clock, replicas } = conditions;
+  const { behindMs, againMs } = anomaly;
   if (behindMs !== undefined) {
     const older = replicas?.recall(call.process.node, call.verb, behindMs);
     if (older === undefined) return effect;
-    witness.twist(call, twist);
+    observer.twist(call, anomaly);
     return () => older(...call.args);
   }
-  witness.twist(call, twist);
+  observer.twist(call, anomaly);
   if (againMs === undefined) return effect;
   if (againMs > 0) {
-    clock.schedule(againMs, () => void takeLate(call, effect, witness));
+    clock.schedule(againMs, () => void takeLate(call, effect, observer));
     return effect;
   }
   return async () => {
@@ -164,12 +173,12 @@ function twistEffect(call: Call, effect: () => unknown, twist: Twist, sky: Sky):
 }
 
 /** Whoever asked has given up, or died: AWS does not know. What it refuses then nobody hears. */
-async function takeLate(call: Call, effect: () => unknown, witness: Witness): Promise<void> {
-  witness.late(call);
+async function takeLate(call: Call, effect: () => unknown, observer: CallObserver): Promise<void> {
+  observer.late(call);
   try {
-    witness.after(call, await effect(), undefined);
+    observer.after(call, await effect(), undefined);
   } catch (error) {
-    witness.after(call, undefined, error);
+    observer.after(call, undefined, error);
   }
 }
 
@@ -183,7 +192,10 @@ function hang(process: Process, signal: AbortSignal | undefined): Promise<never>
   });
 }
 
-/** A sleep as in fakes/clock.ts, from which a dead process wakes no more; without its wrappers, since half of what happens is a sleep. */
+/**
+ * A sleep as in fakes/clock.ts, from which a dead process wakes no more; without its wrappers,
+ * since half of what happens is a sleep.
+ */
 function pause(clock: SimulatedClock, ms: number, process: Process, signal: AbortSignal, sleepers = 0): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return void reject(signal.reason as Error);
@@ -207,15 +219,20 @@ function pause(clock: SimulatedClock, ms: number, process: Process, signal: Abor
 const shortMs = 2_000;
 
 /** The clock of one machine: its wall time may jump, its uptime begins with each boot. */
-export function openNodeClock(process: Process, sky: Sky, wallOffset: () => number, bootedAt: number): Host['clock'] {
-  const { clock } = sky;
+export function openNodeClock(
+  process: Process,
+  conditions: Conditions,
+  wallOffset: () => number,
+  bootedAt: number,
+): Host['clock'] {
+  const { clock } = conditions;
   return {
     now: () => clock.now() + wallOffset(),
     uptime: () => (process.asleep?.since ?? clock.uptime()) - bootedAt - process.sleptMs,
     sleep(ms, signal, slackMs = 0) {
       if (!process.alive) return never();
-      const awakeMs = slackMs === 0 ? ms : ms - sky.chance.between(0, slackMs);
-      return pause(clock, ms <= shortMs ? awakeMs * sky.slowness : awakeMs, process, signal, 1);
+      const awakeMs = slackMs === 0 ? ms : ms - conditions.chance.between(0, slackMs);
+      return pause(clock, ms <= shortMs ? awakeMs * conditions.slowness : awakeMs, process, signal, 1);
     },
     schedule(ms, act) {
       if (!process.alive) return () => {};
@@ -232,7 +249,7 @@ export function openNodeClock(process: Process, sky: Sky, wallOffset: () => numb
         // A dead process wakes no more.
         if (process.alive) act();
       };
-      const forget = clock.schedule(ms <= shortMs ? ms * sky.slowness : ms, () => whenAwake(process, wake));
+      const forget = clock.schedule(ms <= shortMs ? ms * conditions.slowness : ms, () => whenAwake(process, wake));
       return end;
     },
   };

@@ -1,29 +1,33 @@
-/** What happens from outside: outages, accidents, notices, and an Auto Scaling group that wants its number. */
+/**
+ * What happens from outside: outages, accidents, notices, and an Auto Scaling group that wants its
+ * number.
+ */
 
 import { groupTag } from '../../upkeep/group-tag.ts';
-import { begin } from './causes.ts';
-import { fillUp, openDisk } from './disk.ts';
-import { kill, type Sky } from './effects.ts';
-import { boot, reboot } from './machine-life.ts';
-import { openNode, type Node } from './node.ts';
-import { giveNotice } from './notices.ts';
-import { count, note, type Region } from './region.ts';
-import { poolFirst } from './warm-pool.ts';
-import { fallIll, loseSight, placeTasks } from './tasks.ts';
+import { begin } from './faults/causes.ts';
+import { fillUp, openDisk } from './world/disk.ts';
+import { kill, type Conditions } from './effects.ts';
+import { boot, reboot } from './world/machine-life.ts';
+import { openNode, type Node } from './world/node.ts';
+import { giveNotice } from './faults/notices.ts';
+import { count, note, type Region } from './world/region.ts';
+import { poolFirst } from './world/warm-pool.ts';
+import { fallIll, loseSight, placeTasks } from './world/tasks.ts';
 
 /** A group that launches without end would make a simulation without end. */
 const maxLaunches = 12;
 
-export function beginEvents(region: Region, sky: Sky): void {
+export function beginEvents(region: Region, conditions: Conditions): void {
   const { scenario, chance } = region;
-  for (let i = 0; i < scenario.nodes; i++) region.clock.schedule(chance.between(0, 20_000), () => launch(region, sky));
+  for (let i = 0; i < scenario.nodes; i++)
+    region.clock.schedule(chance.between(0, 20_000), () => launch(region, conditions));
   repeat(region, scenario.troubleEveryMs, () => trouble(region));
-  repeat(region, scenario.accidentEveryMs, () => onOne(region, (node) => accident(region, sky, node)));
-  repeat(region, scenario.noticeEveryMs, () => onOne(region, (node) => giveNotice(region, sky, node)));
+  repeat(region, scenario.accidentEveryMs, () => onOne(region, (node) => accident(region, conditions, node)));
+  repeat(region, scenario.noticeEveryMs, () => onOne(region, (node) => giveNotice(region, conditions, node)));
   repeat(region, scenario.ailmentEveryMs, () => onOne(region, (node) => ail(region, node)));
   placeTasks(region);
   unsteady(region);
-  if (scenario.hasGroup) keepDesired(region, sky);
+  if (scenario.hasGroup) keepDesired(region, conditions);
 }
 
 /** As drawn for a new instance, too. */
@@ -52,7 +56,7 @@ function onOne(region: Region, act: (node: Node) => void): void {
   if (nodes.length > 0) act(region.chance.pick(nodes));
 }
 
-function launch(region: Region, sky: Sky): void {
+function launch(region: Region, conditions: Conditions): void {
   const { chance, clock } = region;
   const node = openNode(region, ++region.launched);
   region.nodes.push(node);
@@ -60,53 +64,57 @@ function launch(region: Region, sky: Sky): void {
   if (region.scenario.planted !== undefined) begin(node, 'planted', clock.uptime());
   if (node.group !== undefined) {
     region.activities.push({ kind: 'launch', instanceId: node.id, at: clock.now(), succeeded: true });
-    if (region.scenario.warmPool !== undefined) poolFirst(region, sky, node, region.scenario.warmPool);
+    if (region.scenario.warmPool !== undefined) poolFirst(region, conditions, node, region.scenario.warmPool);
     node.group.begin('launch');
     if (region.scenario.showsGroup === true) node.metadata.tags = { [groupTag]: node.group.name };
   }
   note(region, node, 'launched');
-  if (region.unrest?.chance.happens(0.15) === true) surprise(region, sky, node);
+  if (region.inconsistency?.chance.happens(0.15) === true) surprise(region, conditions, node);
   clock.schedule(chance.between(5_000, 40_000), () => {
-    if (node.phase === 'booting') boot(region, sky, node);
+    if (node.phase === 'booting') boot(region, conditions, node);
   });
 }
 
 /** Something comes while it is still joining. */
-function surprise(region: Region, sky: Sky, node: Node): void {
-  const { clock, unrest } = region;
+function surprise(region: Region, conditions: Conditions, node: Node): void {
+  const { clock, inconsistency } = region;
   clock.schedule(2_000, () => {
     if (node.phase === 'gone' || region.calm) return;
-    if (node.agent === undefined) return surprise(region, sky, node);
-    clock.schedule(unrest?.chance.between(0, 15_000) ?? 0, () => {
-      if (node.phase === 'up' && !region.calm) giveNotice(region, sky, node);
+    if (node.agent === undefined) return surprise(region, conditions, node);
+    clock.schedule(inconsistency?.chance.between(0, 15_000) ?? 0, () => {
+      if (node.phase === 'up' && !region.calm) giveNotice(region, conditions, node);
     });
   });
 }
 
-function keepDesired(region: Region, sky: Sky): void {
+function keepDesired(region: Region, conditions: Conditions): void {
   region.clock.schedule(15_000, () => {
     const alive = region.nodes.filter(({ phase }) => phase === 'up' || phase === 'booting').length;
-    if (!region.calm && alive < region.desired && region.launched < maxLaunches) launch(region, sky);
-    keepDesired(region, sky);
+    if (!region.calm && alive < region.desired && region.launched < maxLaunches) launch(region, conditions);
+    keepDesired(region, conditions);
   });
 }
 
 function trouble(region: Region): void {
-  const { chance, weather } = region;
+  const { chance, faults } = region;
   const node = chance.happens(0.5) ? undefined : chance.pick(region.nodes.map(({ id }) => id).concat(''));
-  const what = weather.brew(chance.around(chance.pick([20_000, 120_000, 900_000])), node === '' ? undefined : node);
+  const what = faults.startOutage(
+    chance.around(chance.pick([20_000, 120_000, 900_000])),
+    node === '' ? undefined : node,
+  );
   note(region, undefined, `weather: ${what}`, node);
 }
 
-function accident(region: Region, sky: Sky, node: Node): void {
+function accident(region: Region, conditions: Conditions, node: Node): void {
   const { chance, stats } = region;
   const what = chance.pick(['killed', 'killed', 'reboot', 'clock', 'clock', 'protected']);
   count(stats.faults, `accident: ${what}`);
-  if (what === 'reboot') return reboot(region, sky, node);
+  if (what === 'reboot') return reboot(region, conditions, node);
   if (what === 'protected') {
     if (node.identity.purchase !== 'spot') node.instance.terminationProtection = true;
-    // Clearing it shows late once more; but nobody has seen it do so for longer than two tries take.
-    if (region.unrest?.chance.happens(0.7) === true && node.instance.clearsIgnored < mostIgnored) {
+    // Clearing it shows late once more; but nobody has seen it do so for longer than two tries
+    // take.
+    if (region.inconsistency?.chance.happens(0.7) === true && node.instance.clearsIgnored < mostIgnored) {
       node.instance.clearsIgnored += 1;
       node.truth.stubborn += 1;
     }

@@ -1,7 +1,8 @@
 /**
- * AbortController and AbortSignal, as far as the product uses them, without events, weak references and stack traces: with
- * Node's own, half of a simulation's time goes into them. Composite signals listen to their sources only while somebody
- * listens to them, so nothing piles up on a signal that lives long.
+ * AbortController and AbortSignal, as far as the product uses them, without events, weak references
+ * and stack traces: with Node's own, half of a simulation's time goes into them. Composite signals
+ * listen to their sources only while somebody listens to them, so nothing piles up on a signal that
+ * lives long.
  */
 
 type Listener = () => void;

@@ -43,12 +43,12 @@ export function renderSummary(sum: Sum, run: Run, invariants: readonly Invariant
     'invariants, and how often each was checked',
     ...invariants.map(({ name, sentence }) => `  ${renderCount(sum.checked.get(name))}  ${name}: ${sentence}`),
     '',
-    renderVerdict(sum, run),
+    renderConclusion(sum, run),
   ].join('\n');
 }
 
 /** The last line that a person reads, and CI shows. */
-function renderVerdict({ seeds, failed }: Sum, { first, mayBreak }: Run): string {
+function renderConclusion({ seeds, failed }: Sum, { first, mayBreak }: Run): string {
   if (failed.length === 0) return `${seeds} seeds from ${first}: all kept every promise`;
   const word = failed.length > mayBreak ? 'FAILED' : 'A FINDING, and not yet a failure';
   const replays = failed.map((seed) => `  npm run simulate -- --seed ${seed} --lines 1000`);

@@ -1,9 +1,9 @@
 /** What a seed is about: one configuration, one region, and how bad things get. */
 
-import { parseConfig, type Config } from '../../core/config.ts';
+import { parseConfig, type Config } from '../../config/config.ts';
 import { someOpsWorks, type FakeOpsWorks } from '../fakes/cloud/opsworks.ts';
-import { openChance, type Chance } from './chance.ts';
-import type { Unrest } from './unrest.ts';
+import { openChance, type Chance } from './faults/chance.ts';
+import type { Inconsistency } from './faults/inconsistency.ts';
 
 export interface Scenario {
   config: Config;
@@ -35,7 +35,10 @@ export interface Scenario {
   noticeEveryMs: number;
   /** A disk fills, or an ECS agent falls ill. */
   ailmentEveryMs: number;
-  /** Short sleeps take so many times as long: machines that are short of CPU, and simulations that must be quick. */
+  /**
+   * Short sleeps take so many times as long: machines that are short of CPU, and simulations that
+   * must be quick.
+   */
   slowness: number;
   /** How long all that lasts; afterwards it is calm, and everything must come to its end. */
   stormyMs: number;
@@ -49,7 +52,8 @@ export function drawScenario(chance: Chance): Scenario {
   const half = config.bootstrap.timeoutSeconds * 500;
   const pingAfterMs = chance.around(15_000);
   const planted = chance.happens(0.25) ? plant(config, opsworks, chance) : undefined;
-  // Half of the bootstrap's time may be lost to an outage; a registrar that answers must need less than that.
+  // Half of the bootstrap's time may be lost to an outage; a registrar that answers must need less
+  // than that.
   if (planted === undefined) {
     opsworks.registersAfterMs = Math.min(opsworks.registersAfterMs, half * 0.8);
     opsworks.setupTakesMs = Math.min(opsworks.setupTakesMs, half * 0.8);
@@ -107,7 +111,7 @@ export function addKnowledge(scenario: Scenario, seed: number): Scenario {
 const optional = ['Systems Manager never sees it', 'its recipes fail'];
 
 /** In some restless lives one more permission is missing, whichever. */
-export function denyMore({ denied }: Scenario, { chance }: Unrest): void {
+export function denyMore({ denied }: Scenario, { chance }: Inconsistency): void {
   if (chance.happens(0.15)) denied.push(chance.pick(deniableToo));
 }
 

@@ -1,21 +1,21 @@
 /** One seed from its first launch to its last calm minute. */
 
-import { reasons } from './causes.ts';
-import { parseState, paths, type DepartureState } from '../../core/state.ts';
-import { isDepartureState } from '../../core/state-shape.ts';
-import { openChance, type Chance } from './chance.ts';
-import { checkEnd, checkEvent, countChecks, isInOrder, openWitness } from './check.ts';
-import { setUsed } from './disk.ts';
-import type { Sky } from './effects.ts';
+import { reasons } from './faults/causes.ts';
+import { parseState, paths, type DepartureState } from '../../core/state/state.ts';
+import { isDepartureState } from '../../core/state/state-shape.ts';
+import { openChance, type Chance } from './faults/chance.ts';
+import { checkEnd, checkEvent, countChecks, isInOrder, openCallObserver } from './check.ts';
+import { setUsed } from './world/disk.ts';
+import type { Conditions } from './effects.ts';
 import { beginEvents } from './events.ts';
 import { lightenAborts } from './light-abort.ts';
-import { obeySystemd, shutDown } from './machine-life.ts';
-import type { Node } from './node.ts';
-import { note, openRegion, violate, type Region, type Stats, type Violation } from './region.ts';
+import { obeySystemd, shutDown } from './world/machine-life.ts';
+import type { Node } from './world/node.ts';
+import { note, openRegion, violate, type Region, type Stats, type Violation } from './world/region.ts';
 import { addKnowledge, denyMore, drawScenario, type Scenario } from './scenario.ts';
 
-import { heal } from './tasks.ts';
-import { openUnrest } from './unrest.ts';
+import { heal } from './world/tasks.ts';
+import { openInconsistency } from './faults/inconsistency.ts';
 
 export interface Life {
   seed: number;
@@ -50,7 +50,8 @@ function takeOver(chance: Chance): () => void {
   const makeHeavy = lightenAborts();
   // The product's own jitter is part of the seed, too.
   Math.random = () => chance.next();
-  // Each deadline makes an error that is seldom thrown: their stacks would cost more than all the rest.
+  // Each deadline makes an error that is seldom thrown: their stacks would cost more than all the
+  // rest.
   Error.stackTraceLimit = 0;
   return () => {
     Math.random = random;
@@ -61,17 +62,25 @@ function takeOver(chance: Chance): () => void {
 
 async function live(seed: number, chance: Chance, lines: number): Promise<Life> {
   const scenario = addKnowledge(drawScenario(chance), seed);
-  const unrest = openUnrest(seed);
-  if (unrest !== undefined) denyMore(scenario, unrest);
-  const region = openRegion(scenario, chance, unrest, lines);
-  const { clock: time, weather, replicas } = region;
+  const inconsistency = openInconsistency(seed);
+  if (inconsistency !== undefined) denyMore(scenario, inconsistency);
+  const region = openRegion(scenario, chance, inconsistency, lines);
+  const { clock: time, faults, replicas } = region;
   const { slowness } = scenario;
-  const sky: Sky = { clock: time, chance, weather, unrest, replicas, witness: openWitness(region), slowness };
+  const conditions: Conditions = {
+    clock: time,
+    chance,
+    faults,
+    inconsistency,
+    replicas,
+    observer: openCallObserver(region),
+    slowness,
+  };
   const unhandled = (error: unknown) =>
     violate(region, 'nothing unhandled', undefined, `nobody handled: ${String(error)}`);
   process.on('unhandledRejection', unhandled);
   try {
-    beginEvents(region, sky);
+    beginEvents(region, conditions);
     await play(region, scenario.stormyMs);
     calmDown(region);
     await playToTheEnd(region, scenario.stormyMs + calmMs(scenario));
@@ -102,8 +111,8 @@ function calmMs({ config }: Scenario): number {
 function calmDown(region: Region): void {
   region.calm = true;
   region.calmSince = region.clock.uptime();
-  region.weather.clear();
-  region.unrest?.clear();
+  region.faults.clear();
+  region.inconsistency?.clear();
   for (const node of region.nodes) {
     setUsed(region, node, 40);
     heal(region, node);
@@ -138,7 +147,7 @@ async function play(region: Region, end: number): Promise<void> {
       else obeySystemd(region, node);
     }
     checkEvent(region);
-    region.replicas?.look();
+    region.replicas?.record();
   }
 }
 

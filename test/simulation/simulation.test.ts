@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { boredom } from './boredom.ts';
+import { runIdleDays } from './idle/idle-days.ts';
 import { invariants } from './invariants/all.ts';
 import { renderLife } from './report.ts';
 import { simulate } from './simulate.ts';
 
 /**
- * Each is a life in which something happens that must never happen as soon as the mending is taken out (mutants/): what, and where
- * it was mended. A change of what the model draws makes them mere seeds: `npm run mutants` tells which ones take their place.
+ * Each is a life in which something happens that must never happen as soon as the mending is taken
+ * out (mutants/): what, and where it was mended. A change of what the model draws makes them mere
+ * seeds: `npm run mutants` tells which ones take their place.
  */
 const regressions: readonly (readonly [seed: number, story: string])[] = [
   [
@@ -23,7 +24,10 @@ const regressions: readonly (readonly [seed: number, story: string])[] = [
   [34_000_886, 'an agent that was killed between its decision and its departure never left (verdicts)'],
 ];
 
-/** Always the same ones, so that a change is judged by what it changed; `npm run simulate` lives fresh ones. */
+/**
+ * Always the same ones, so that a change is judged by what it changed; `npm run simulate` lives
+ * fresh ones.
+ */
 const firstSeed = 1_000;
 
 /** What to read when a promise was broken. */
@@ -48,7 +52,7 @@ describe('a node whose whole life is simulated', () => {
   });
 
   it('holds and writes no more after days in which nothing happens', { timeout: 240_000 }, async () => {
-    const { ok, text } = await boredom(1, 4);
+    const { ok, text } = await runIdleDays(1, 4);
     expect(ok, text).toBe(true);
   });
 });

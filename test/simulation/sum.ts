@@ -1,6 +1,6 @@
 /** Many lives, added up. */
 
-import { count } from './region.ts';
+import { count } from './world/region.ts';
 import type { Life } from './simulate.ts';
 
 export interface Sum {

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-auto-scaling';
 import { describe, expect, it } from 'vitest';
 import type { HookOptions, Simulator } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { clients, codeOf, metadata, open, quick } from './stage.ts';
 
 const AutoScalingGroupName = 'ecs-nodes';
@@ -39,7 +39,7 @@ async function stage(hooks: HookOptions[], settings = {}) {
     );
   const activities = async () =>
     (await autoscaling.send(new DescribeScalingActivitiesCommand({ AutoScalingGroupName }))).Activities ?? [];
-  const reaches = (state: string) => until(state, () => stateOf(simulator, InstanceId) === state);
+  const reaches = (state: string) => waitFor(state, () => stateOf(simulator, InstanceId) === state);
   return { simulator, autoscaling, InstanceId, complete, activities, reaches };
 }
 
@@ -62,7 +62,7 @@ describe('lifecycle hooks', () => {
     await complete('l', 'ABANDON');
     await reaches('Terminated');
     const { members } = simulator.world.groups.get(AutoScalingGroupName)!;
-    await until('a replacement', () => [...members.values()].some(({ state }) => state === 'Pending:Wait'));
+    await waitFor('a replacement', () => [...members.values()].some(({ state }) => state === 'Pending:Wait'));
     const list = await activities();
     expect(list.map(({ Description, StatusCode }) => `${StatusCode} ${Description}`)).toEqual([
       expect.stringMatching(/^MidLifecycleAction Launching a new EC2 instance: i-/),
@@ -117,11 +117,11 @@ describe('lifecycle hooks', () => {
       new TerminateInstanceInAutoScalingGroupCommand({ InstanceId, ShouldDecrementDesiredCapacity: false }),
     );
     const target = () => simulator.world.instances.get(InstanceId)!.notices.targetState;
-    await until('Terminated in IMDS', () => target() === 'Terminated');
+    await waitFor('Terminated in IMDS', () => target() === 'Terminated');
     expect(stateOf(simulator, InstanceId)).toBe('Terminating');
     await reaches('Terminating:Wait');
     await expect(complete('t')).rejects.toThrow(`No active Lifecycle Action found with instance ID ${InstanceId}`);
-    await until('accepted', async () => (await codeOf(complete('t'))) === 'ok');
+    await waitFor('accepted', async () => (await codeOf(complete('t'))) === 'ok');
     await reaches('Terminating:Proceed');
   });
 
@@ -152,7 +152,7 @@ describe('a group', () => {
     expect(await end(true)).toBe('ValidationError');
     expect(await end(false)).toBe('ok');
     expect(await end(false)).toBe('ScalingActivityInProgress');
-    await until('replaced', () => [...group.members.values()].some(({ state }) => state === 'InService'));
+    await waitFor('replaced', () => [...group.members.values()].some(({ state }) => state === 'InService'));
     await reaches('Terminated');
     const unknown = { InstanceId: 'i-00000000000000000', ShouldDecrementDesiredCapacity: false };
     expect(await codeOf(autoscaling.send(new TerminateInstanceInAutoScalingGroupCommand(unknown)))).toBe(
@@ -165,7 +165,7 @@ describe('a group', () => {
     await reaches('InService');
     simulator.verbs.protect(InstanceId);
     simulator.verbs.terminateInGroup(InstanceId);
-    await until('a failed activity', async () =>
+    await waitFor('a failed activity', async () =>
       (await activities()).some(({ StatusCode }) => StatusCode === 'Failed'),
     );
     expect(stateOf(simulator, InstanceId)).toBe('Terminating:Proceed');
@@ -180,10 +180,10 @@ describe('a group', () => {
     await reaches('Terminated');
     const { members } = simulator.world.groups.get(AutoScalingGroupName)!;
     const inService = () => [...members.values()].find(({ state }) => state === 'InService')?.instanceId;
-    await until('replaced', () => inService() !== undefined);
+    await waitFor('replaced', () => inService() !== undefined);
     const second = inService()!;
     simulator.verbs.terminate(second);
-    await until('replaced again', () => inService() !== undefined && inService() !== second);
+    await waitFor('replaced again', () => inService() !== undefined && inService() !== second);
     const third = inService()!;
     await autoscaling.send(
       new SetInstanceProtectionCommand({ AutoScalingGroupName, InstanceIds: [third], ProtectedFromScaleIn: true }),
@@ -215,11 +215,11 @@ describe('a group', () => {
   it('keeps a warm pool, and takes from it first', async () => {
     const simulator = await open({ groups: [{ name: AutoScalingGroupName, warmPool: { size: 1 } }] });
     const { members } = simulator.world.groups.get(AutoScalingGroupName)!;
-    await until('a stopped one', () => [...members.values()].some(({ state }) => state === 'Warmed:Stopped'));
+    await waitFor('a stopped one', () => [...members.values()].some(({ state }) => state === 'Warmed:Stopped'));
     const [warm] = [...members.keys()];
-    await until('it is stopped', () => simulator.world.instances.get(warm!)!.state === 'stopped');
+    await waitFor('it is stopped', () => simulator.world.instances.get(warm!)!.state === 'stopped');
     expect(simulator.world.instances.get(warm!)!.notices.targetState).toBe('Warmed:Stopped');
     simulator.verbs.setDesiredCapacity(AutoScalingGroupName, 1);
-    await until('it serves', () => stateOf(simulator, warm!) === 'InService');
+    await waitFor('it serves', () => stateOf(simulator, warm!) === 'InService');
   });
 });

@@ -17,8 +17,8 @@ import {
   type StartTaskRequest,
 } from '@aws-sdk/client-ecs';
 import { describe, expect, it } from 'vitest';
-import { until } from '../../simulator/until.ts';
-import { ask, clients, codeOf, open } from './stage.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
+import { httpRequest, clients, codeOf, open } from './stage.ts';
 
 const cluster = 'demo';
 
@@ -28,7 +28,7 @@ async function stage(nodes = 1) {
   const ids = instances.map(({ id }) => id);
   const { byInstance, tasks } = simulator.world.clusters.get(cluster)!;
   for (const id of ids) simulator.verbs.startEcsAgent(id, cluster);
-  await until('registered', () => byInstance.size === nodes);
+  await waitFor('registered', () => byInstance.size === nodes);
   const { ecs } = clients(simulator);
   const arnOf = (id: string) => byInstance.get(id)!.arn;
   const drain = (arn: string) =>
@@ -87,7 +87,7 @@ describe('container instances', () => {
     simulator.verbs.disconnectEcsAgent(ids[1]!);
     ids.forEach((id) => simulator.verbs.terminate(id));
     const list = async () => (await ecs.send(new ListContainerInstancesCommand({ cluster }))).containerInstanceArns;
-    await until('one left', async () => (await list())?.length === 1);
+    await waitFor('one left', async () => (await list())?.length === 1);
     const left = await ecs.send(new ListContainerInstancesCommand({ cluster, filter: 'agentConnected == false' }));
     expect(left.containerInstanceArns).toHaveLength(1);
   });
@@ -119,12 +119,12 @@ describe('draining', () => {
   it('moves service tasks once they run elsewhere, and leaves standalone tasks', async () => {
     const { simulator, ids, arnOf, drain, running, ecs } = await stage(2);
     simulator.verbs.createService(cluster, { name: 'web', desired: 2 });
-    await until('spread', () => ids.every((id) => running(id).length === 1));
+    await waitFor('spread', () => ids.every((id) => running(id).length === 1));
     simulator.verbs.runTask(cluster, ids[0]!);
-    await until('it runs', () => running(ids[0]!).length === 2);
+    await waitFor('it runs', () => running(ids[0]!).length === 2);
     await drain(arnOf(ids[0]!));
-    await until('moved', () => running(ids[1]!).length === 2);
-    await until('only the standalone task is left', () => running(ids[0]!).length === 1);
+    await waitFor('moved', () => running(ids[1]!).length === 2);
+    await waitFor('only the standalone task is left', () => running(ids[0]!).length === 1);
     expect(running(ids[0]!)[0]!.group).toBe('family:batch');
     const { services } = await ecs.send(new DescribeServicesCommand({ cluster, services: ['web'] }));
     expect(services).toMatchObject([{ desiredCount: 2, runningCount: 2 }]);
@@ -135,7 +135,7 @@ describe('draining', () => {
   it('stops nothing when there is no capacity elsewhere and all must stay healthy', async () => {
     const { simulator, ids, arnOf, drain, running } = await stage();
     simulator.verbs.createService(cluster, { name: 'web', desired: 1 });
-    await until('it runs', () => running(ids[0]!).length === 1);
+    await waitFor('it runs', () => running(ids[0]!).length === 1);
     await drain(arnOf(ids[0]!));
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(running(ids[0]!)).toHaveLength(1);
@@ -145,13 +145,13 @@ describe('draining', () => {
     const { simulator, ids, arnOf, drain, running } = await stage(2);
     simulator.verbs.createService(cluster, { name: 'logs', daemon: true });
     simulator.verbs.createService(cluster, { name: 'web', desired: 2, stopMs: 60 });
-    await until('all run', () => ids.every((id) => running(id).length === 2));
+    await waitFor('all run', () => ids.every((id) => running(id).length === 2));
     const ends: string[] = [];
     simulator.world.listeners.add((event) => {
       if (event.kind === 'task' && event.state === 'STOPPED') ends.push(event.task.group);
     });
     await drain(arnOf(ids[0]!));
-    await until('both ended', () => ends.length === 2);
+    await waitFor('both ended', () => ends.length === 2);
     expect(ends).toEqual(['service:web', 'service:logs']);
   });
 });
@@ -160,13 +160,13 @@ describe('a task that is stopped', () => {
   it('goes through its states and is counted nowhere meanwhile; introspection sees its containers', async () => {
     const { simulator, ids, ecs, arnOf, running } = await stage();
     const task = simulator.verbs.runTask(cluster, ids[0]!, { stopMs: 1_000 });
-    await until('it runs', () => running(ids[0]!).length === 1);
+    await waitFor('it runs', () => running(ids[0]!).length === 1);
     const states: string[] = [];
     simulator.world.listeners.add((event) => {
       if (event.kind === 'task' && states.at(-1) !== event.state) states.push(event.state);
     });
     await ecs.send(new StopTaskCommand({ cluster, task }));
-    await until('stopping', () => states.includes('STOPPING'));
+    await waitFor('stopping', () => states.includes('STOPPING'));
     const containerInstance = arnOf(ids[0]!);
     const { containerInstances } = await ecs.send(
       new DescribeContainerInstancesCommand({ cluster, containerInstances: [containerInstance] }),
@@ -174,11 +174,11 @@ describe('a task that is stopped', () => {
     expect(containerInstances).toMatchObject([{ runningTasksCount: 0, pendingTasksCount: 0 }]);
     const stopped = { cluster, containerInstance, desiredStatus: 'STOPPED' as const };
     expect((await ecs.send(new ListTasksCommand(stopped))).taskArns).toEqual([task]);
-    const { body } = await ask(`${simulator.introspectionEndpoint(ids[0]!)}/v1/tasks`);
+    const { body } = await httpRequest(`${simulator.introspectionEndpoint(ids[0]!)}/v1/tasks`);
     expect(JSON.parse(body)).toMatchObject({
       Tasks: [{ Arn: task, DesiredStatus: 'STOPPED', KnownStatus: 'RUNNING' }],
     });
-    await until('stopped', () => states.includes('STOPPED'));
+    await waitFor('stopped', () => states.includes('STOPPED'));
     expect(states).toEqual(['RUNNING', 'DEACTIVATING', 'STOPPING', 'DEPROVISIONING', 'STOPPED']);
     const { tasks } = await ecs.send(new DescribeTasksCommand({ cluster, tasks: [task] }));
     expect(tasks).toMatchObject([{ lastStatus: 'STOPPED', stopCode: 'UserInitiated' }]);
@@ -190,15 +190,15 @@ describe('introspection', () => {
     const simulator = await open();
     const { id } = await simulator.verbs.launch();
     const url = `${simulator.introspectionEndpoint(id)}/v1/metadata`;
-    await expect(ask(url)).rejects.toThrow('ECONNREFUSED');
+    await expect(httpRequest(url)).rejects.toThrow('ECONNREFUSED');
     simulator.verbs.startEcsAgent(id, 'nowhere');
     await new Promise((resolve) => setTimeout(resolve, 30));
-    await expect(ask(url)).rejects.toThrow('ECONNREFUSED');
+    await expect(httpRequest(url)).rejects.toThrow('ECONNREFUSED');
     simulator.verbs.startEcsAgent(id, cluster);
-    const answers = async () => (await ask(url).catch(() => undefined))?.body ?? '{}';
-    await until('it answers', async () => (JSON.parse(await answers()) as { Cluster?: string }).Cluster === cluster);
+    const answers = async () => (await httpRequest(url).catch(() => undefined))?.body ?? '{}';
+    await waitFor('it answers', async () => (JSON.parse(await answers()) as { Cluster?: string }).Cluster === cluster);
     simulator.verbs.stopEcsAgent(id);
-    await expect(ask(url)).rejects.toThrow('ECONNREFUSED');
+    await expect(httpRequest(url)).rejects.toThrow('ECONNREFUSED');
     expect(simulator.world.clusters.get(cluster)!.byInstance.get(id)).toMatchObject({ agentConnected: false });
   });
 });
@@ -253,7 +253,7 @@ describe('task definitions', () => {
     await register(ecs, { portMappings: [{ containerPort: 9010 }] });
     await start(ecs, arnOf(ids[0]!));
     await start(ecs, arnOf(ids[0]!));
-    await until('both run', () => running(ids[0]!).length === 2);
+    await waitFor('both run', () => running(ids[0]!).length === 2);
     const read = async () => {
       const answer = await fetch(`${simulator.introspectionEndpoint(ids[0]!)}/v1/tasks`);
       const { Tasks } = (await answer.json()) as { Tasks: { Arn: string; Containers: { Ports?: object[] }[] }[] };
@@ -266,8 +266,8 @@ describe('task definitions', () => {
     ]);
     const [task] = await read();
     simulator.verbs.endTask(cluster, task!.Arn);
-    await until('one is left', () => running(ids[0]!).length === 1);
-    await until('it has let go', async () =>
+    await waitFor('one is left', () => running(ids[0]!).length === 1);
+    await waitFor('it has let go', async () =>
       (await read()).some(({ Containers }) => Containers[0]!.Ports === undefined),
     );
   });
@@ -277,11 +277,11 @@ describe('a daemon service', () => {
   it('leaves a draining instance after the replicas, and waits for no task that nobody’s service has started', async () => {
     const { simulator, ids, arnOf, drain, running } = await stage(2);
     simulator.verbs.createService(cluster, { name: 'logs-daemon', daemon: true });
-    await until('one on each', () => ids.every((id) => running(id).length === 1));
+    await waitFor('one on each', () => ids.every((id) => running(id).length === 1));
     const lonely = simulator.verbs.runTask(cluster, ids[0]!);
-    await until('it runs', () => running(ids[0]!).length === 2);
+    await waitFor('it runs', () => running(ids[0]!).length === 2);
     await drain(arnOf(ids[0]!));
-    await until('the daemon has gone', () => running(ids[0]!).length === 1);
+    await waitFor('the daemon has gone', () => running(ids[0]!).length === 1);
     expect(running(ids[0]!)[0]!.arn).toBe(lonely);
   });
 });

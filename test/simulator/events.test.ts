@@ -1,9 +1,12 @@
-/** The command line as people use it: a process of its own, asked from outside what its events have done. */
+/**
+ * The command line as people use it: a process of its own, asked from outside what its events have
+ * done.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test, type TestContext } from 'vitest';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 
 interface State {
   instances: { index: number; id: string; state: string; disableApiTermination: boolean }[];
@@ -22,7 +25,7 @@ async function simulate({ onTestFinished }: TestContext, words: string) {
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  await until('it has started', () => output.includes('AWS_SECRET_ACCESS_KEY'));
+  await waitFor('it has started', () => output.includes('AWS_SECRET_ACCESS_KEY'));
   const endpoint = /^export AWS_ENDPOINT_URL=(.*)$/m.exec(output)![1]!;
   const state = async () => (await (await fetch(`${endpoint}/_simulator/state`)).json()) as State;
   const nodeOf = async (node: number) => (await state()).instances.find(({ index }) => index === node - 1)!;
@@ -56,7 +59,7 @@ test.concurrent('what EC2 announces is in the metadata of the node that was name
       '--at 500ms target-state:Standby@2',
   );
   const said = async (node: number, path: string) => {
-    await until(path, () => simulator.metadata(node, path));
+    await waitFor(path, () => simulator.metadata(node, path));
     return (await simulator.metadata(node, path))!;
   };
   const notice = JSON.parse(await said(1, 'spot/instance-action')) as { action: string; time: string };
@@ -64,11 +67,11 @@ test.concurrent('what EC2 announces is in the metadata of the node that was name
   expect(Date.parse(notice.time) - Date.now()).toBeGreaterThan(60_000);
   expect(JSON.parse(await said(2, 'spot/instance-action'))).toMatchObject({ action: 'stop' });
   expect(JSON.parse(await said(1, 'events/recommendations/rebalance'))).toHaveProperty('noticeTime');
-  await until('maintenance', async () => (await simulator.metadata(2, 'events/maintenance/scheduled')) !== '[]');
+  await waitFor('maintenance', async () => (await simulator.metadata(2, 'events/maintenance/scheduled')) !== '[]');
   const [event, ...more] = JSON.parse(await said(2, 'events/maintenance/scheduled')) as object[];
   expect(event).toMatchObject({ Code: 'system-reboot', State: 'active' });
   expect(more).toEqual([]);
-  await until('standby', async () => (await said(2, 'autoscaling/target-lifecycle-state')) === 'Standby');
+  await waitFor('standby', async () => (await said(2, 'autoscaling/target-lifecycle-state')) === 'Standby');
   expect(await simulator.metadata(2, 'events/recommendations/rebalance')).toBeUndefined();
 });
 
@@ -84,11 +87,11 @@ test.concurrent('what comes and goes does both', async (context) => {
   const speaks = async () => (await simulator.metadata(1, 'instance-id')) !== undefined;
   const are = async (there: boolean, safe: boolean) =>
     (await connected()) === there && (await isProtected()) === safe && (await speaks()) === there;
-  await until('well', () => are(true, false));
-  await until('cut off and protected', () => are(false, true));
-  await until('well again', () => are(true, false));
-  await until('without its agent', async () => !(await connected()));
-  await until('with it again', connected);
+  await waitFor('well', () => are(true, false));
+  await waitFor('cut off and protected', () => are(false, true));
+  await waitFor('well again', () => are(true, false));
+  await waitFor('without its agent', async () => !(await connected()));
+  await waitFor('with it again', connected);
   expect(simulator.output()).toContain('\n# protect\n');
 });
 
@@ -100,18 +103,18 @@ test.concurrent('the group grows, shrinks through its hook, and replaces what a 
       '--at 5s scale-in --at 8s terminate@2',
   );
   const members = async () => (await simulator.state()).groups[0]!.members;
-  await until('three', async () => (await members()).filter(({ state }) => state === 'InService').length === 3);
+  await waitFor('three', async () => (await members()).filter(({ state }) => state === 'InService').length === 3);
   const { id } = await simulator.node(1);
   const waitsFor = async () => (await members()).find(({ instanceId }) => instanceId === id)?.waitingFor ?? [];
-  await until('it waits for ours alone', async () => (await waitsFor()).join() === 'ours');
-  await until('a person has terminated one', async () => (await simulator.node(2)).state === 'terminated');
-  await until('replaced', async () => (await simulator.state()).instances.length > 3);
+  await waitFor('it waits for ours alone', async () => (await waitsFor()).join() === 'ours');
+  await waitFor('a person has terminated one', async () => (await simulator.node(2)).state === 'terminated');
+  await waitFor('replaced', async () => (await simulator.state()).instances.length > 3);
   expect((await simulator.node(4)).state).toMatch(/pending|running/);
 });
 
 test.concurrent('an event for a node that is not there is told, and harms nothing', async (context) => {
   const { expect } = context;
   const simulator = await simulate(context, '--at 100ms spot@9 --at 300ms protect');
-  await until('the next one', async () => (await simulator.node(1)).disableApiTermination);
+  await waitFor('the next one', async () => (await simulator.node(1)).disableApiTermination);
   expect(simulator.output()).toContain('\n# spot: there is no node 9\n');
 });

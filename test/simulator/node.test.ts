@@ -29,10 +29,10 @@ import {
   GetParametersByPathCommand,
 } from '@aws-sdk/client-ssm';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { until } from '../../simulator/until.ts';
-import { ask, clients, codeOf, imdsToken, metadata, open, roleCredentials } from './stage.ts';
-import { parseConfig } from '../../core/config.ts';
-import { policyFor } from '../../core/policy.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
+import { httpRequest, clients, codeOf, imdsToken, metadata, open, roleCredentials } from './stage.ts';
+import { parseConfig } from '../../config/config.ts';
+import { policyFor } from '../../iam/policy.ts';
 
 async function stage(options: object = {}) {
   const simulator = await open();
@@ -44,12 +44,12 @@ describe('instance metadata', () => {
   it('are version 2 only', async () => {
     const { simulator, id } = await stage();
     const base = simulator.imdsEndpoint(id);
-    expect((await ask(`${base}/latest/meta-data/instance-id`)).status).toBe(401);
-    expect((await ask(`${base}/latest/api/token`, 'PUT')).status).toBe(400);
+    expect((await httpRequest(`${base}/latest/meta-data/instance-id`)).status).toBe(401);
+    expect((await httpRequest(`${base}/latest/api/token`, 'PUT')).status).toBe(400);
     expect(await metadata(base, 'meta-data/instance-id')).toEqual({ status: 200, body: id });
     const token = await imdsToken(base);
     const header = { 'x-aws-ec2-metadata-token': `${token}x` };
-    expect((await ask(`${base}/latest/meta-data/instance-id`, 'GET', header)).status).toBe(401);
+    expect((await httpRequest(`${base}/latest/meta-data/instance-id`, 'GET', header)).status).toBe(401);
   });
 
   it('announce what is coming, and 404 before', async () => {
@@ -79,18 +79,18 @@ describe('instance metadata', () => {
     ]);
     expect((await read('tags/instance/')).body).toBe('ecs-node:cluster');
     expect((await read('tags/instance/ecs-node:cluster')).body).toBe('demo');
-    await until('reclaimed', () => simulator.world.instances.get(id)!.state === 'terminated');
+    await waitFor('reclaimed', () => simulator.world.instances.get(id)!.state === 'terminated');
   });
 
   it('misbehave when told to', async () => {
     const { simulator, id } = await stage();
     const base = simulator.imdsEndpoint(id);
     await simulator.verbs.setMetadata(id, { html: true });
-    expect((await ask(`${base}/latest/meta-data/instance-id`)).body).toContain('<html>');
+    expect((await httpRequest(`${base}/latest/meta-data/instance-id`)).body).toContain('<html>');
     await simulator.verbs.setMetadata(id, { html: false, always401: true });
     expect((await metadata(base, 'meta-data/instance-id')).status).toBe(401);
     await simulator.verbs.setMetadata(id, { always401: false, tags: false, down: true });
-    await expect(ask(`${base}/latest/meta-data/`)).rejects.toThrow('ECONNREFUSED');
+    await expect(httpRequest(`${base}/latest/meta-data/`)).rejects.toThrow('ECONNREFUSED');
     await simulator.verbs.setMetadata(id, { down: false });
     expect((await metadata(base, 'meta-data/tags/instance/')).status).toBe(404);
   });
@@ -266,7 +266,7 @@ describe('Systems Manager', () => {
     const list = async () =>
       (await ssm.send(new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [id] }] })))
         .InstanceInformationList!;
-    await until('online', async () => (await list())[0]?.PingStatus === 'Online');
+    await waitFor('online', async () => (await list())[0]?.PingStatus === 'Online');
     const { Status } = await ssm.send(new GetConnectionStatusCommand({ Target: id }));
     expect(Status).toBe('connected');
     const Path = '/aws/service/ecs/optimized-ami/amazon-linux-2023';
@@ -285,10 +285,10 @@ describe('load balancers', () => {
     const state = async () =>
       (await elbv2.send(new DescribeTargetHealthCommand({ TargetGroupArn, Targets }))).TargetHealthDescriptions![0]!
         .TargetHealth;
-    await until('healthy', async () => (await state())?.State === 'healthy');
+    await waitFor('healthy', async () => (await state())?.State === 'healthy');
     await elbv2.send(new DeregisterTargetsCommand({ TargetGroupArn, Targets }));
     expect(await state()).toMatchObject({ State: 'draining', Reason: 'Target.DeregistrationInProgress' });
-    await until('unused', async () => (await state())?.State === 'unused');
+    await waitFor('unused', async () => (await state())?.State === 'unused');
     await elbv2.send(new DeregisterTargetsCommand({ TargetGroupArn, Targets }));
     const { Attributes } = await elbv2.send(new DescribeTargetGroupAttributesCommand({ TargetGroupArn }));
     expect(Attributes).toContainEqual({ Key: 'deregistration_delay.timeout_seconds', Value: '0.1' });
@@ -305,7 +305,7 @@ describe('load balancers', () => {
     await elb.send(new RegisterInstancesWithLoadBalancerCommand(balanced));
     await elb.send(new DeregisterInstancesFromLoadBalancerCommand(balanced));
     expect(await health()).toMatch(/deregistration currently in progress/);
-    await until('gone', async () => /not currently registered/.test((await health()) ?? ''));
+    await waitFor('gone', async () => /not currently registered/.test((await health()) ?? ''));
     expect(await codeOf(elb.send(new DeregisterInstancesFromLoadBalancerCommand(balanced)))).toBe('InvalidInstance');
   });
 });
@@ -346,7 +346,7 @@ describe('faults', () => {
     const { simulator, id, ecs } = await stage();
     simulator.verbs.startEcsAgent(id, 'demo');
     const { byInstance } = simulator.world.clusters.get('demo')!;
-    await until('registered', () => byInstance.has(id));
+    await waitFor('registered', () => byInstance.has(id));
     simulator.faults.add({ operation: 'UpdateContainerInstancesState', effect: { kind: 'cut' } });
     const input = { cluster: 'demo', containerInstances: [byInstance.get(id)!.arn], status: 'DRAINING' as const };
     expect(await codeOf(ecs.send(new UpdateContainerInstancesStateCommand(input)))).toBe('ECONNRESET');
@@ -365,17 +365,17 @@ describe('the control paths', () => {
   it('show the state and take verbs, settings and faults', async () => {
     const { simulator, id } = await stage();
     const url = `${simulator.endpoint}/_simulator`;
-    const verb = await ask(`${url}/verbs/startEcsAgent`, 'POST', {}, JSON.stringify([id, 'demo']));
+    const verb = await httpRequest(`${url}/verbs/startEcsAgent`, 'POST', {}, JSON.stringify([id, 'demo']));
     expect(verb).toEqual({ status: 200, body: '{\n "result": null\n}\n' });
-    expect((await ask(`${url}/verbs/dance`, 'POST')).body).toContain('no verb dance');
-    expect((await ask(`${url}/settings`, 'POST', {}, '{"opsworks":{"nope":1}}')).body).toContain(
+    expect((await httpRequest(`${url}/verbs/dance`, 'POST')).body).toContain('no verb dance');
+    expect((await httpRequest(`${url}/settings`, 'POST', {}, '{"opsworks":{"nope":1}}')).body).toContain(
       'no setting opsworks.nope',
     );
-    await ask(`${url}/settings`, 'POST', {}, '{"opsworks":{"installer":"failing"}}');
+    await httpRequest(`${url}/settings`, 'POST', {}, '{"opsworks":{"installer":"failing"}}');
     expect(simulator.world.settings.opsworks.installer).toBe('failing');
-    const state = JSON.parse((await ask(`${url}/state`)).body) as { instances: { id: string }[] };
+    const state = JSON.parse((await httpRequest(`${url}/state`)).body) as { instances: { id: string }[] };
     expect(state.instances.map((instance) => instance.id)).toEqual([id]);
-    expect((await ask(`${url}/environment/${id}`)).body).toContain('AWS_EC2_METADATA_V1_DISABLED');
-    expect((await ask(`${url}/what`)).body).toContain('/_simulator/verbs/NAME');
+    expect((await httpRequest(`${url}/environment/${id}`)).body).toContain('AWS_EC2_METADATA_V1_DISABLED');
+    expect((await httpRequest(`${url}/what`)).body).toContain('/_simulator/verbs/NAME');
   });
 });

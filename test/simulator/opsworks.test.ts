@@ -18,7 +18,7 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { layerId, stackId, type Simulator } from '../../simulator/simulator.ts';
 import { renderInstaller } from '../../simulator/installer/installer.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { clients, codeOf, metadata, open, roleCredentials } from './stage.ts';
 
 const run = promisify(execFile);
@@ -36,7 +36,10 @@ async function folder(): Promise<string> {
   return made;
 }
 
-/** Downloads, unpacks and runs the installer as `aws opsworks register` did; only `tools` are on the PATH beside the shell's. */
+/**
+ * Downloads, unpacks and runs the installer as `aws opsworks register` did; only `tools` are on the
+ * PATH beside the shell's.
+ */
 async function install(simulator: Simulator, id: string, hostname: string, tools?: string[]): Promise<string> {
   const { opsworks } = clients(simulator, await roleCredentials(simulator, id));
   const { AgentInstallerUrl } = await opsworks.send(
@@ -87,13 +90,13 @@ describe('registration', () => {
     const { simulator, id, opsworks } = await stage();
     await install(simulator, id, 'ecs1');
     const read = async () => (await opsworks.send(new DescribeInstancesCommand({ StackId: stackId }))).Instances![0];
-    const reaches = (status: string) => until(status, async () => (await read())?.Status === status);
+    const reaches = (status: string) => waitFor(status, async () => (await read())?.Status === status);
     const { InstanceId, Ec2InstanceId } = (await read())!;
     expect(Ec2InstanceId).toBe(id);
     const assign = (layer: string) =>
       codeOf(opsworks.send(new AssignInstanceCommand({ InstanceId: InstanceId!, LayerIds: [layer] })));
     await reaches('registered');
-    await until('protected', () => simulator.world.instances.get(id)!.disableApiTermination);
+    await waitFor('protected', () => simulator.world.instances.get(id)!.disableApiTermination);
     expect(await assign('33333333-3333-4333-8333-333333333333')).toBe('ResourceNotFoundException');
     expect(await assign(layerId)).toBe('ok');
     expect(await assign(layerId)).toBe('ValidationException');
@@ -103,7 +106,7 @@ describe('registration', () => {
     await opsworks.send(new UnassignInstanceCommand({ InstanceId: InstanceId! }));
     await reaches('registered');
     await opsworks.send(new DeregisterInstanceCommand({ InstanceId: InstanceId! }));
-    await until('gone', async () => (await read()) === undefined);
+    await waitFor('gone', async () => (await read()) === undefined);
   });
 
   it('with a name that is taken, or twice, fails with the reason on stderr', async () => {
@@ -136,8 +139,8 @@ describe('registration', () => {
     await install(simulator, id, 'ecs1');
     simulator.verbs.terminate(id);
     const [registration] = simulator.world.registrations.values();
-    await until('it is dead', () => simulator.world.instances.get(id)!.state === 'terminated');
-    await until('noticed', () => registration!.status !== 'registered' && registration!.status !== 'registering');
+    await waitFor('it is dead', () => simulator.world.instances.get(id)!.state === 'terminated');
+    await waitFor('noticed', () => registration!.status !== 'registered' && registration!.status !== 'registering');
     expect(registration!.status).toBe('connection_lost');
   });
 });

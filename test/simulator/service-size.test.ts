@@ -7,7 +7,7 @@ import {
 import { DescribeServicesCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { operatorCredentials, type Simulator } from '../../simulator/simulator.ts';
-import { until } from '../../simulator/until.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { clients, codeOf, open } from './stage.ts';
 
 const cluster = 'demo';
@@ -43,7 +43,7 @@ describe('deployments of a service', () => {
     simulator.verbs.endDeployment(cluster, 'web', 'FAILED');
     expect(await read()).toEqual(['PRIMARY FAILED', 'ACTIVE COMPLETED']);
     await ecs.send(new UpdateServiceCommand({ cluster, service: 'web', forceNewDeployment: true }));
-    await until('complete', async () => (await read()).join() === 'PRIMARY COMPLETED', 30_000);
+    await waitFor('complete', async () => (await read()).join() === 'PRIMARY COMPLETED', 30_000);
   });
 
   it('are unknown of a service that CodeDeploy deploys, and cannot be forced', async () => {

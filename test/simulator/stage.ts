@@ -86,7 +86,12 @@ export interface Answer {
   body: string;
 }
 
-export function ask(url: string, method = 'GET', headers: Record<string, string> = {}, body = ''): Promise<Answer> {
+export function httpRequest(
+  url: string,
+  method = 'GET',
+  headers: Record<string, string> = {},
+  body = '',
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { method, headers, agent: false }, (response) => {
       let text = '';
@@ -101,12 +106,12 @@ export function ask(url: string, method = 'GET', headers: Record<string, string>
 
 export async function imdsToken(base: string): Promise<string> {
   const header = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' };
-  return (await ask(`${base}/latest/api/token`, 'PUT', header)).body;
+  return (await httpRequest(`${base}/latest/api/token`, 'PUT', header)).body;
 }
 
 /** With a token of its own. */
 export async function metadata(base: string, path: string): Promise<Answer> {
-  return await ask(`${base}/latest/${path}`, 'GET', { 'x-aws-ec2-metadata-token': await imdsToken(base) });
+  return await httpRequest(`${base}/latest/${path}`, 'GET', { 'x-aws-ec2-metadata-token': await imdsToken(base) });
 }
 
 export async function roleCredentials(simulator: Simulator, instanceId: string): Promise<Credentials> {

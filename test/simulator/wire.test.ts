@@ -10,7 +10,7 @@ import { encode } from 'cborg';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { operatorCredentials } from '../../simulator/simulator.ts';
-import { ask, clients, codeOf, open, roleCredentials } from './stage.ts';
+import { httpRequest, clients, codeOf, open, roleCredentials } from './stage.ts';
 
 const datum = { MetricName: 'DiskSpaceUtilization', Value: 42.5, Unit: 'Percent' as const };
 
@@ -34,10 +34,10 @@ describe('signatures', () => {
   it('are demanded', async () => {
     const { endpoint } = await open();
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
-    const ec2 = await ask(endpoint, 'POST', form, 'Action=DescribeInstances&Version=2016-11-15');
+    const ec2 = await httpRequest(endpoint, 'POST', form, 'Action=DescribeInstances&Version=2016-11-15');
     expect(ec2).toMatchObject({ status: 403, body: expect.stringContaining('MissingAuthenticationToken') });
     const target = { 'x-amz-target': 'AmazonSSM.GetParameter', 'content-type': 'application/x-amz-json-1.1' };
-    const ssm = await ask(endpoint, 'POST', target, '{}');
+    const ssm = await httpRequest(endpoint, 'POST', target, '{}');
     expect(ssm).toMatchObject({ status: 400, body: expect.stringContaining('MissingAuthenticationTokenException') });
   });
 
@@ -173,5 +173,5 @@ async function signed(endpoint: string, path: string, type: string, body: Buffer
     headers: { host, 'content-type': type, ...(encoding && { 'content-encoding': encoding }) },
     body,
   });
-  return ask(endpoint + path, 'POST', headers, body as never);
+  return httpRequest(endpoint + path, 'POST', headers, body as never);
 }

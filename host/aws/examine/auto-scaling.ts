@@ -9,13 +9,13 @@ import {
   RecordLifecycleActionHeartbeatCommand,
 } from '@aws-sdk/client-auto-scaling';
 import { Unavailable } from '../../../core/errors.ts';
-import { nobody, type OpenProbes } from './subject.ts';
+import { absent, type OpenProbes } from './subject.ts';
 
-export const openAutoScalingProbes: OpenProbes = ({ identity, ask, settings }) => {
+export const openAutoScalingProbes: OpenProbes = ({ identity, callAws, settings }) => {
   const client = new AutoScalingClient(settings('AUTO_SCALING'));
   const InstanceId = identity.instanceId;
   const readGroup = async (signal: AbortSignal): Promise<string> => {
-    const { AutoScalingInstances = [] } = await ask(
+    const { AutoScalingInstances = [] } = await callAws(
       'autoscaling:DescribeAutoScalingInstances',
       '*',
       signal,
@@ -26,7 +26,7 @@ export const openAutoScalingProbes: OpenProbes = ({ identity, ask, settings }) =
     return group;
   };
   // No action waits for a hook that does not exist, so there is nothing to extend or complete.
-  const noAction = { LifecycleHookName: nobody.hook, InstanceId };
+  const noAction = { LifecycleHookName: absent.hook, InstanceId };
   return {
     'autoscaling:DescribeAutoScalingInstances': (signal) =>
       readGroup(signal).catch((error: unknown) => {
@@ -35,26 +35,26 @@ export const openAutoScalingProbes: OpenProbes = ({ identity, ask, settings }) =
       }),
     async 'autoscaling:DescribeLifecycleHooks'(signal) {
       const AutoScalingGroupName = await readGroup(signal);
-      await ask('autoscaling:DescribeLifecycleHooks', '*', signal, (options) =>
+      await callAws('autoscaling:DescribeLifecycleHooks', '*', signal, (options) =>
         client.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName }), options),
       );
     },
     async 'autoscaling:DescribeScalingActivities'(signal) {
       const AutoScalingGroupName = await readGroup(signal);
-      await ask('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
+      await callAws('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
         client.send(new DescribeScalingActivitiesCommand({ AutoScalingGroupName, MaxRecords: 1 }), options),
       );
     },
     async 'autoscaling:RecordLifecycleActionHeartbeat'(signal) {
       const AutoScalingGroupName = await readGroup(signal);
-      await ask('autoscaling:RecordLifecycleActionHeartbeat', AutoScalingGroupName, signal, (options) =>
+      await callAws('autoscaling:RecordLifecycleActionHeartbeat', AutoScalingGroupName, signal, (options) =>
         client.send(new RecordLifecycleActionHeartbeatCommand({ ...noAction, AutoScalingGroupName }), options),
       );
     },
     async 'autoscaling:CompleteLifecycleAction'(signal) {
       const AutoScalingGroupName = await readGroup(signal);
       const none = { ...noAction, AutoScalingGroupName, LifecycleActionResult: 'CONTINUE' };
-      await ask('autoscaling:CompleteLifecycleAction', AutoScalingGroupName, signal, (options) =>
+      await callAws('autoscaling:CompleteLifecycleAction', AutoScalingGroupName, signal, (options) =>
         client.send(new CompleteLifecycleActionCommand(none), options),
       );
     },

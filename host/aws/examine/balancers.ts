@@ -10,8 +10,8 @@ import {
   DescribeTargetHealthCommand,
   ElasticLoadBalancingV2Client,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
-import type { Session } from '../session.ts';
-import { nobody, type OpenProbes } from './subject.ts';
+import type { Session } from '../session/session.ts';
+import { absent, type OpenProbes } from './subject.ts';
 
 export const openBalancerProbes: OpenProbes = (session, { targetGroups, loadBalancers }) => ({
   'elasticloadbalancing:DeregisterTargets': (signal) => deregisterTargets(session, targetGroups, signal),
@@ -21,39 +21,39 @@ export const openBalancerProbes: OpenProbes = (session, { targetGroups, loadBala
   'elasticloadbalancing:DescribeInstanceHealth': (signal) => describeInstances(session, loadBalancers, signal),
 });
 
-async function deregisterTargets({ ask, settings }: Session, arns: readonly string[], signal: AbortSignal) {
+async function deregisterTargets({ callAws, settings }: Session, arns: readonly string[], signal: AbortSignal) {
   const client = new ElasticLoadBalancingV2Client(settings('ELASTIC_LOAD_BALANCING_V2'));
   for (const TargetGroupArn of arns) {
-    const input = { TargetGroupArn, Targets: [{ Id: nobody.instance }] };
-    await ask('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
+    const input = { TargetGroupArn, Targets: [{ Id: absent.instance }] };
+    await callAws('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
       client.send(new DeregisterTargetsCommand(input), options),
     );
   }
 }
 
-async function describeTargets({ ask, settings }: Session, arns: readonly string[], signal: AbortSignal) {
+async function describeTargets({ callAws, settings }: Session, arns: readonly string[], signal: AbortSignal) {
   const client = new ElasticLoadBalancingV2Client(settings('ELASTIC_LOAD_BALANCING_V2'));
   for (const TargetGroupArn of arns) {
-    await ask('elasticloadbalancing:DescribeTargetHealth', '*', signal, (options) =>
+    await callAws('elasticloadbalancing:DescribeTargetHealth', '*', signal, (options) =>
       client.send(new DescribeTargetHealthCommand({ TargetGroupArn }), options),
     );
   }
 }
 
-async function deregisterInstances({ ask, settings }: Session, names: readonly string[], signal: AbortSignal) {
+async function deregisterInstances({ callAws, settings }: Session, names: readonly string[], signal: AbortSignal) {
   const client = new ElasticLoadBalancingClient(settings('ELASTIC_LOAD_BALANCING'));
   for (const LoadBalancerName of names) {
-    const input = { LoadBalancerName, Instances: [{ InstanceId: nobody.instance }] };
-    await ask('elasticloadbalancing:DeregisterInstancesFromLoadBalancer', LoadBalancerName, signal, (options) =>
+    const input = { LoadBalancerName, Instances: [{ InstanceId: absent.instance }] };
+    await callAws('elasticloadbalancing:DeregisterInstancesFromLoadBalancer', LoadBalancerName, signal, (options) =>
       client.send(new DeregisterInstancesFromLoadBalancerCommand(input), options),
     );
   }
 }
 
-async function describeInstances({ ask, settings }: Session, names: readonly string[], signal: AbortSignal) {
+async function describeInstances({ callAws, settings }: Session, names: readonly string[], signal: AbortSignal) {
   const client = new ElasticLoadBalancingClient(settings('ELASTIC_LOAD_BALANCING'));
   for (const LoadBalancerName of names) {
-    await ask('elasticloadbalancing:DescribeInstanceHealth', '*', signal, (options) =>
+    await callAws('elasticloadbalancing:DescribeInstanceHealth', '*', signal, (options) =>
       client.send(new DescribeInstanceHealthCommand({ LoadBalancerName }), options),
     );
   }

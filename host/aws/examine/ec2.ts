@@ -11,36 +11,36 @@ import {
 } from '@aws-sdk/client-ec2';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { instanceArn } from '../../../core/identity.ts';
-import type { Session } from '../session.ts';
+import type { Session } from '../session/session.ts';
 import type { OpenProbes } from './subject.ts';
 
 /** EC2 says so, as an error, when a dry run would have worked. */
 const wouldWork = 'DryRunOperation';
 
-export const openEc2Probes: OpenProbes = ({ identity, ask, settings }) => {
+export const openEc2Probes: OpenProbes = ({ identity, callAws, settings }) => {
   const client = new EC2Client(settings('EC2'));
   const self = identity.instanceId;
   const arn = instanceArn(identity);
   const tags = [{ Key: 'ecs-node:doctor', Value: 'dry run' }];
   const tagDry = (signal: AbortSignal) =>
-    ask('ec2:CreateTags', arn, signal, (options) =>
+    callAws('ec2:CreateTags', arn, signal, (options) =>
       client.send(new CreateTagsCommand({ Resources: [self], Tags: tags, DryRun: true }), options),
     );
   return {
     'ec2:CreateTags': tagDry,
     'ec2:DescribeTags': (signal) =>
-      ask('ec2:DescribeTags', '*', signal, (options) =>
+      callAws('ec2:DescribeTags', '*', signal, (options) =>
         client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
       ),
     'ec2:DescribeInstanceAttribute': (signal) =>
-      ask('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
+      callAws('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
         client.send(
           new DescribeInstanceAttributeCommand({ InstanceId: self, Attribute: 'disableApiTermination' }),
           options,
         ),
       ),
     'ec2:ModifyInstanceAttribute': (signal) =>
-      ask('ec2:ModifyInstanceAttribute', arn, signal, (options) =>
+      callAws('ec2:ModifyInstanceAttribute', arn, signal, (options) =>
         client.send(
           new ModifyInstanceAttributeCommand({
             InstanceId: self,
@@ -53,7 +53,7 @@ export const openEc2Probes: OpenProbes = ({ identity, ask, settings }) => {
     async 'ec2:TerminateInstances'(signal) {
       // An endpoint that knows no dry runs (a stand-in for AWS) must not be asked for this one.
       await mustKnowDryRuns(tagDry, signal);
-      await ask('ec2:TerminateInstances', arn, signal, (options) =>
+      await callAws('ec2:TerminateInstances', arn, signal, (options) =>
         client.send(new TerminateInstancesCommand({ InstanceIds: [self], DryRun: true }), options),
       );
     },
@@ -76,13 +76,15 @@ export interface MetadataOptions {
   showsTags: boolean;
 }
 
-/** Needs ec2:DescribeInstances, which the node itself never does: Refused is as good as an answer. */
+/**
+ * Needs ec2:DescribeInstances, which the node itself never does: Refused is as good as an answer.
+ */
 export async function readMetadataOptions(
-  { identity, ask, settings }: Session,
+  { identity, callAws, settings }: Session,
   signal: AbortSignal,
 ): Promise<MetadataOptions | undefined> {
   const client = new EC2Client(settings('EC2'));
-  const { Reservations = [] } = await ask('ec2:DescribeInstances', '*', signal, (options) =>
+  const { Reservations = [] } = await callAws('ec2:DescribeInstances', '*', signal, (options) =>
     client.send(new DescribeInstancesCommand({ InstanceIds: [identity.instanceId] }), options),
   );
   const found = Reservations[0]?.Instances?.[0]?.MetadataOptions;

@@ -4,24 +4,26 @@ import { isDenied, Refused, messageOf } from '../../../core/errors.ts';
 import type { Identity } from '../../../core/identity.ts';
 import type { Log } from '../../../core/log.ts';
 import type { Environment } from '../../environment.ts';
-import { ask as askHttp } from '../../http.ts';
-import { mustBeSafe } from '../../near.ts';
+import { sendRequest } from '../../http/http.ts';
+import { mustBeSafeEndpoints } from '../../http/endpoint-safety.ts';
 import { openNetwork, type Network } from '../../network/network.ts';
-import type { Credentials } from '../credentials.ts';
-import { openAsk } from '../fault.ts';
-import { clientSettings, type Session } from '../session.ts';
+import type { Credentials } from '../session/credentials.ts';
+import { openAwsCall } from '../fault.ts';
+import { clientSettings, type Session } from '../session/session.ts';
 import type { MetadataOptions } from './ec2.ts';
 import type { OpenProbes, Subject } from './subject.ts';
 
 export type { MetadataOptions } from './ec2.ts';
 export type { Subject } from './subject.ts';
 
-/** `untried`: there is no way to try it that changes nothing. `unknown`: AWS gave no clear answer. */
-export type Verdict = { kind: 'allowed' | 'untried' } | { kind: 'denied' | 'unknown'; why: string };
+/**
+ * `untried`: there is no way to try it that changes nothing. `unknown`: AWS gave no clear answer.
+ */
+export type ProbeResult = { kind: 'allowed' | 'untried' } | { kind: 'denied' | 'unknown'; why: string };
 
 export interface Examination {
   /** Never throws but for the signal. */
-  tryAction(action: string, signal: AbortSignal): Promise<Verdict>;
+  tryAction(action: string, signal: AbortSignal): Promise<ProbeResult>;
   /** Undefined when AWS does not say; throws Refused when the node may not ask. */
   readMetadataOptions(signal: AbortSignal): Promise<MetadataOptions | undefined>;
   /** AWS's clock, milliseconds since 1970, as far as its answers have one. Throws Unavailable. */
@@ -31,7 +33,7 @@ export interface Examination {
 const dateTimeoutMs = 5_000;
 
 export function openExamination(identity: Identity, environment: Environment, subject: Subject, log: Log): Examination {
-  mustBeSafe(environment);
+  mustBeSafeEndpoints(environment);
   const network = openNetwork(environment);
   const session = openSession(identity, network, log);
   return {
@@ -59,8 +61,8 @@ export function openExamination(identity: Identity, environment: Environment, su
         endpoint ||
           `https://ec2.${identity.region}.amazonaws.com${identity.region.startsWith('cn-') ? '.cn' : ''}/ping`,
       );
-      const question = { who: 'EC2', url, network, timeoutMs: dateTimeoutMs, maxBytes: 65_536 };
-      const { headers } = await askHttp(question, signal);
+      const question = { serviceName: 'EC2', url, network, timeoutMs: dateTimeoutMs, maxBytes: 65_536 };
+      const { headers } = await sendRequest(question, signal);
       const at = Date.parse(headers.date ?? '');
       return Number.isNaN(at) ? undefined : at;
     },
@@ -70,7 +72,7 @@ export function openExamination(identity: Identity, environment: Environment, su
 function openSession(identity: Identity, network: Network, log: Log): Session {
   let credentials: Promise<() => Promise<Credentials>> | undefined;
   const readCredentials = async (): Promise<Credentials> => {
-    credentials ??= import('../credentials.ts').then(({ openCredentials }) =>
+    credentials ??= import('../session/credentials.ts').then(({ openCredentials }) =>
       openCredentials(network.environment, Date.now),
     );
     const read = await credentials;
@@ -78,7 +80,7 @@ function openSession(identity: Identity, network: Network, log: Log): Session {
   };
   return {
     identity,
-    ask: openAsk(identity.role, log),
+    callAws: openAwsCall(identity.role, log),
     settings: (service, region = identity.region) =>
       clientSettings({ network, credentials: readCredentials, service, region }),
   };
@@ -86,16 +88,17 @@ function openSession(identity: Identity, network: Network, log: Log): Session {
 
 async function openProbesFor(action: string): Promise<OpenProbes | undefined> {
   const [service = '', name = ''] = action.split(':');
-  if (service === 's3' || name.startsWith('GetParameters')) return (await import('./shelves.ts')).openShelfProbes;
-  return Object.hasOwn(rooms, service) ? rooms[service]?.() : undefined;
+  if (service === 's3' || name.startsWith('GetParameters'))
+    return (await import('./document-sources.ts')).openDocumentSourceProbes;
+  return Object.hasOwn(probeModules, service) ? probeModules[service]?.() : undefined;
 }
 
-const rooms: Record<string, () => Promise<OpenProbes>> = {
+const probeModules: Record<string, () => Promise<OpenProbes>> = {
   ec2: async () => (await import('./ec2.ts')).openEc2Probes,
   autoscaling: async () => (await import('./auto-scaling.ts')).openAutoScalingProbes,
   ecs: async () => (await import('./ecs.ts')).openEcsProbes,
   elasticloadbalancing: async () => (await import('./balancers.ts')).openBalancerProbes,
-  opsworks: async () => (await import('./opsworks.ts')).openOpsWorksProbes,
+  opsworks: async () => (await import('../opsworks/examine.ts')).openOpsWorksProbes,
   cloudwatch: async () => (await import('./others.ts')).openOtherProbes,
   ssm: async () => (await import('./others.ts')).openOtherProbes,
 };

@@ -7,7 +7,7 @@ import type { OpenProbes } from './subject.ts';
 /** CloudWatch refuses what is older than two weeks, so nothing is published and nothing costs. */
 const tooOldMs = 30 * 86_400_000;
 
-export const openOtherProbes: OpenProbes = ({ identity, ask, settings }, { namespace }) => ({
+export const openOtherProbes: OpenProbes = ({ identity, callAws, settings }, { namespace }) => ({
   'cloudwatch:PutMetricData': (signal) => {
     const client = new CloudWatchClient(settings('CLOUDWATCH'));
     const Dimensions = [{ Name: 'InstanceId', Value: identity.instanceId }];
@@ -17,14 +17,14 @@ export const openOtherProbes: OpenProbes = ({ identity, ask, settings }, { names
       Timestamp: new Date(Date.now() - tooOldMs),
       Dimensions,
     };
-    return ask('cloudwatch:PutMetricData', `namespace ${namespace}`, signal, (options) =>
+    return callAws('cloudwatch:PutMetricData', `namespace ${namespace}`, signal, (options) =>
       client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData: [datum] }), options),
     );
   },
   'ssm:DescribeInstanceInformation': (signal) => {
     const client = new SSMClient(settings('SSM'));
     const Filters = [{ Key: 'InstanceIds', Values: [identity.instanceId] }];
-    return ask('ssm:DescribeInstanceInformation', '*', signal, (options) =>
+    return callAws('ssm:DescribeInstanceInformation', '*', signal, (options) =>
       client.send(new DescribeInstanceInformationCommand({ Filters }), options),
     );
   },

@@ -1,6 +1,6 @@
 /** What the permissions of a node are tried on. */
 
-import type { Session } from '../session.ts';
+import type { Session } from '../session/session.ts';
 
 export interface Subject {
   cluster: string;
@@ -16,7 +16,10 @@ export interface Subject {
   source: string | undefined;
 }
 
-/** Tries one action in a way that changes nothing, whatever the answer. What comes back is told by what it throws. */
+/**
+ * Tries one action in a way that changes nothing, whatever the answer. What comes back is told by
+ * what it throws.
+ */
 export type Probe = (signal: AbortSignal) => Promise<unknown>;
 
 /** By action, as in IAM. */
@@ -24,8 +27,11 @@ export type Probes = Record<string, Probe>;
 
 export type OpenProbes = (session: Session, subject: Subject) => Probes;
 
-/** Ids of the right form that nothing has: AWS looks at the permission first, and then finds nothing to change. */
-export const nobody = {
+/**
+ * Ids of the right form that nothing has: AWS looks at the permission first, and then finds nothing
+ * to change.
+ */
+export const absent = {
   instance: 'i-00000000000000000',
   hook: 'ecs-node-doctor-no-such-hook',
   hex: '00000000000000000000000000000000',

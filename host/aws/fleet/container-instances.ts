@@ -13,8 +13,8 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { FleetContainerInstance, FleetNodes, Mark } from '../../../core/fleet-nodes.ts';
-import type { Ask } from '../fault.ts';
-import { everyPage, portions, whole } from './room.ts';
+import type { AwsCall } from '../fault.ts';
+import { everyPage, chunks, required } from './paging.ts';
 
 /** What both calls take at most. */
 const perCall = 100;
@@ -25,10 +25,10 @@ const attributeOf = (mark: Mark) => `ecs-node.sweep.${mark}`;
 
 type Reads = Pick<FleetNodes, 'readContainerInstances' | 'readContainerInstancesOf'>;
 
-export function openContainerInstanceReads(client: ECSClient, ask: Ask): Reads {
+export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall): Reads {
   const read = async (cluster: string, filter: string | undefined, signal: AbortSignal) => {
     const arns = await everyPage(async (nextToken) => {
-      const answer = await ask('ecs:ListContainerInstances', cluster, signal, (options) =>
+      const answer = await callAws('ecs:ListContainerInstances', cluster, signal, (options) =>
         client.send(
           new ListContainerInstancesCommand({
             cluster,
@@ -39,11 +39,11 @@ export function openContainerInstanceReads(client: ECSClient, ask: Ask): Reads {
           options,
         ),
       );
-      return { items: whole(answer.containerInstanceArns, 'ecs:ListContainerInstances'), next: answer.nextToken };
+      return { items: required(answer.containerInstanceArns, 'ecs:ListContainerInstances'), next: answer.nextToken };
     });
     const found: FleetContainerInstance[] = [];
-    for (const some of portions([...new Set(arns)], perCall))
-      found.push(...(await describe(client, ask, cluster, some, signal)));
+    for (const some of chunks([...new Set(arns)], perCall))
+      found.push(...(await describe(client, callAws, cluster, some, signal)));
     return found.filter(({ status }) => status !== 'INACTIVE');
   };
   return {
@@ -58,16 +58,16 @@ export function openContainerInstanceReads(client: ECSClient, ask: Ask): Reads {
 
 async function describe(
   client: ECSClient,
-  ask: Ask,
+  callAws: AwsCall,
   cluster: string,
   containerInstances: string[],
   signal: AbortSignal,
 ): Promise<FleetContainerInstance[]> {
   const call = 'ecs:DescribeContainerInstances';
-  const answer = await ask(call, cluster, signal, (options) =>
+  const answer = await callAws(call, cluster, signal, (options) =>
     client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances }), options),
   );
-  const found = whole(answer.containerInstances, call);
+  const found = required(answer.containerInstances, call);
   // One that has left between the two calls is MISSING; anything else is no whole answer.
   const missing = answer.failures?.filter(({ reason }) => reason === 'MISSING') ?? [];
   if (found.length + missing.length < containerInstances.length) {
@@ -84,25 +84,25 @@ function parse(instance: ContainerInstance): FleetContainerInstance {
     return Number.isSafeInteger(value) ? [[mark, value]] : [];
   });
   return {
-    arn: whole(instance.containerInstanceArn, call),
-    instanceId: whole(instance.ec2InstanceId, call),
-    status: whole(instance.status, call),
-    agentConnected: whole(instance.agentConnected, call),
+    arn: required(instance.containerInstanceArn, call),
+    instanceId: required(instance.ec2InstanceId, call),
+    status: required(instance.status, call),
+    agentConnected: required(instance.agentConnected, call),
     agentVersion: instance.versionInfo?.agentVersion ?? '',
-    runningTasks: whole(instance.runningTasksCount, call),
-    pendingTasks: whole(instance.pendingTasksCount, call),
-    registeredAt: whole(instance.registeredAt, call).getTime(),
+    runningTasks: required(instance.runningTasksCount, call),
+    pendingTasks: required(instance.pendingTasksCount, call),
+    registeredAt: required(instance.registeredAt, call).getTime(),
     marks: Object.fromEntries(since),
   };
 }
 
-type Deeds = Pick<FleetNodes, 'mark' | 'unmark' | 'drain' | 'activate' | 'deregisterContainerInstance'>;
+type Actions = Pick<FleetNodes, 'mark' | 'unmark' | 'drain' | 'activate' | 'deregisterContainerInstance'>;
 
-export function openContainerInstanceDeeds(client: ECSClient, ask: Ask): Deeds {
+export function openContainerInstanceActions(client: ECSClient, callAws: AwsCall): Actions {
   const target = (arn: string, mark: Mark) =>
     ({ name: attributeOf(mark), targetType: 'container-instance', targetId: arn }) as const;
   const update = async (cluster: string, arn: string, status: 'ACTIVE' | 'DRAINING', signal: AbortSignal) => {
-    const { failures } = await ask('ecs:UpdateContainerInstancesState', arn, signal, (options) =>
+    const { failures } = await callAws('ecs:UpdateContainerInstancesState', arn, signal, (options) =>
       client.send(new UpdateContainerInstancesStateCommand({ cluster, containerInstances: [arn], status }), options),
     );
     refuseFailures(status, failures);
@@ -110,20 +110,20 @@ export function openContainerInstanceDeeds(client: ECSClient, ask: Ask): Deeds {
   return {
     async mark(cluster, arn, mark, since, signal) {
       const attributes = [{ ...target(arn, mark), value: String(since) }];
-      await ask('ecs:PutAttributes', arn, signal, (options) =>
+      await callAws('ecs:PutAttributes', arn, signal, (options) =>
         client.send(new PutAttributesCommand({ cluster, attributes }), options),
       );
     },
     async unmark(cluster, arn, which, signal) {
       const attributes = which.map((mark) => target(arn, mark));
-      await ask('ecs:DeleteAttributes', arn, signal, (options) =>
+      await callAws('ecs:DeleteAttributes', arn, signal, (options) =>
         client.send(new DeleteAttributesCommand({ cluster, attributes }), options),
-      ).catch(orGone);
+      ).catch(ignoreGone);
     },
     drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),
     activate: (cluster, arn, signal) => update(cluster, arn, 'ACTIVE', signal),
     async deregisterContainerInstance(cluster, containerInstance, signal) {
-      await ask('ecs:DeregisterContainerInstance', containerInstance, signal, (options) =>
+      await callAws('ecs:DeregisterContainerInstance', containerInstance, signal, (options) =>
         client.send(new DeregisterContainerInstanceCommand({ cluster, containerInstance, force: true }), options),
       );
     },
@@ -140,6 +140,6 @@ function refuseFailures(status: string, failures: Failure[] = []): void {
 }
 
 /** The container instance, or the attribute, is gone already. */
-function orGone(error: unknown): void {
+function ignoreGone(error: unknown): void {
   if (!(error instanceof Refused && error.code === 'TargetNotFoundException')) throw error;
 }

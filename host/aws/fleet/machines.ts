@@ -1,4 +1,7 @@
-/** EC2's instances: by the thousand of whole groups, by the two hundred by id, and what may be done to one. */
+/**
+ * EC2's instances: by the thousand of whole groups, by the two hundred by id, and what may be done
+ * to one.
+ */
 
 import {
   CreateTagsCommand,
@@ -11,8 +14,8 @@ import {
   type Instance,
 } from '@aws-sdk/client-ec2';
 import type { FleetMachine, FleetNodes } from '../../../core/fleet-nodes.ts';
-import { faultCode, type Ask } from '../fault.ts';
-import { everyPage, portions, whole } from './room.ts';
+import { faultCode, type AwsCall } from '../fault.ts';
+import { everyPage, chunks, required } from './paging.ts';
 
 /** The largest page. */
 const perPage = 1000;
@@ -22,11 +25,11 @@ const perFilter = 200;
 
 type Reads = Pick<FleetNodes, 'readMachinesOfGroups' | 'readMachines' | 'readMachinesNamed'>;
 
-export function openMachineReads(client: EC2Client, ask: Ask): Reads {
+export function openMachineReads(client: EC2Client, callAws: AwsCall): Reads {
   const read = async (Name: string, values: readonly string[], signal: AbortSignal): Promise<FleetMachine[]> => {
     const found: Instance[] = [];
-    for (const Values of portions([...new Set(values)], perFilter)) {
-      found.push(...(await describe(client, ask, [{ Name, Values }], signal)));
+    for (const Values of chunks([...new Set(values)], perFilter)) {
+      found.push(...(await describe(client, callAws, [{ Name, Values }], signal)));
     }
     return found.map(parse);
   };
@@ -38,10 +41,15 @@ export function openMachineReads(client: EC2Client, ask: Ask): Reads {
   };
 }
 
-async function describe(client: EC2Client, ask: Ask, Filters: Filter[], signal: AbortSignal): Promise<Instance[]> {
+async function describe(
+  client: EC2Client,
+  callAws: AwsCall,
+  Filters: Filter[],
+  signal: AbortSignal,
+): Promise<Instance[]> {
   const call = 'ec2:DescribeInstances';
   return everyPage(async (NextToken) => {
-    const answer = await ask(call, '*', signal, (options) =>
+    const answer = await callAws(call, '*', signal, (options) =>
       client.send(
         new DescribeInstancesCommand({ Filters, MaxResults: perPage, ...(NextToken && { NextToken }) }),
         options,
@@ -49,7 +57,7 @@ async function describe(client: EC2Client, ask: Ask, Filters: Filter[], signal: 
     );
     // EC2's XML leaves nothing out: an empty list is a list.
     const reservations = answer.Reservations ?? [];
-    return { items: reservations.flatMap(({ Instances }) => whole(Instances, call)), next: answer.NextToken };
+    return { items: reservations.flatMap(({ Instances }) => required(Instances, call)), next: answer.NextToken };
   });
 }
 
@@ -64,33 +72,33 @@ function parse({
 }: Instance): FleetMachine {
   const call = 'ec2:DescribeInstances';
   return {
-    instanceId: whole(InstanceId, call),
-    state: whole(State?.Name, call),
+    instanceId: required(InstanceId, call),
+    state: required(State?.Name, call),
     zone: Placement?.AvailabilityZone ?? '',
     type: InstanceType ?? '',
-    launchedAt: whole(LaunchTime, call).getTime(),
+    launchedAt: required(LaunchTime, call).getTime(),
     purchase: InstanceLifecycle === 'spot' ? 'spot' : 'on-demand',
     tags: Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value])),
   };
 }
 
-type Deeds = Pick<
+type Actions = Pick<
   FleetNodes,
   'readTerminationProtection' | 'clearTerminationProtection' | 'tagMachine' | 'untagMachine'
 >;
 
-export function openMachineDeeds(client: EC2Client, ask: Ask): Deeds {
+export function openMachineActions(client: EC2Client, callAws: AwsCall): Actions {
   return {
     async readTerminationProtection(InstanceId, signal) {
-      const answer = await ask('ec2:DescribeInstanceAttribute', '*', signal, (options) =>
+      const answer = await callAws('ec2:DescribeInstanceAttribute', '*', signal, (options) =>
         client
           .send(new DescribeInstanceAttributeCommand({ InstanceId, Attribute: 'disableApiTermination' }), options)
-          .catch(orGone),
+          .catch(ignoreGone),
       );
       return answer?.DisableApiTermination?.Value === true;
     },
     async clearTerminationProtection(InstanceId, signal) {
-      await ask('ec2:ModifyInstanceAttribute', InstanceId, signal, (options) =>
+      await callAws('ec2:ModifyInstanceAttribute', InstanceId, signal, (options) =>
         client.send(
           new ModifyInstanceAttributeCommand({ InstanceId, DisableApiTermination: { Value: false } }),
           options,
@@ -98,12 +106,12 @@ export function openMachineDeeds(client: EC2Client, ask: Ask): Deeds {
       );
     },
     async tagMachine(id, Key, Value, signal) {
-      await ask('ec2:CreateTags', id, signal, (options) =>
+      await callAws('ec2:CreateTags', id, signal, (options) =>
         client.send(new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value }] }), options),
       );
     },
     async untagMachine(id, Key, Value, signal) {
-      await ask('ec2:DeleteTags', id, signal, (options) =>
+      await callAws('ec2:DeleteTags', id, signal, (options) =>
         client.send(new DeleteTagsCommand({ Resources: [id], Tags: [{ Key, Value }] }), options),
       );
     },
@@ -111,7 +119,7 @@ export function openMachineDeeds(client: EC2Client, ask: Ask): Deeds {
 }
 
 /** Of an instance that EC2 does not know any more there is nothing to tell. */
-function orGone(error: unknown): undefined {
+function ignoreGone(error: unknown): undefined {
   if (faultCode(error) === 'InvalidInstanceID.NotFound') return undefined;
   throw error;
 }

@@ -7,36 +7,36 @@ import { ECSClient } from '@aws-sdk/client-ecs';
 import { OpsWorksClient } from '@aws-sdk/client-opsworks';
 import type { FleetNodes } from '../../../core/fleet-nodes.ts';
 import type { Log } from '../../../core/log.ts';
-import type { Clock } from '../../../core/patience.ts';
-import type { FleetSession } from '../fleet-session.ts';
-import { openContainerInstanceDeeds, openContainerInstanceReads } from './container-instances.ts';
+import type { Clock } from '../../../core/retry.ts';
+import type { FleetSession } from '../session/fleet-session.ts';
+import { openContainerInstanceActions, openContainerInstanceReads } from './container-instances.ts';
 import { openGroups } from './groups.ts';
-import { openMachineDeeds, openMachineReads } from './machines.ts';
-import { openRecords } from './records.ts';
+import { openMachineActions, openMachineReads } from './machines.ts';
+import { openRecords } from '../opsworks/fleet-records.ts';
 import { openReports } from './reports.ts';
-import { patiently } from './room.ts';
+import { withRetry } from './paging.ts';
 
-export interface FleetPlace {
+export interface FleetRegions {
   region: string;
   /** Of the OpsWorks endpoint, where it is another one. */
   opsworksRegion?: string | undefined;
 }
 
-export function openFleetNodes(session: FleetSession, place: FleetPlace, clock: Clock, log: Log): FleetNodes {
-  const ask = patiently(session.ask, clock, log);
+export function openFleetNodes(session: FleetSession, regions: FleetRegions, clock: Clock, log: Log): FleetNodes {
+  const callAws = withRetry(session.callAws, clock, log);
   const ecs = new ECSClient(session.settings('ECS'));
   const ec2 = new EC2Client(session.settings('EC2'));
   const autoScaling = new AutoScalingClient(session.settings('AUTO_SCALING'));
   const cloudWatch = new CloudWatchClient(session.settings('CLOUDWATCH'));
-  const opsWorks = new OpsWorksClient(session.settings('OPSWORKS', place.opsworksRegion));
+  const opsWorks = new OpsWorksClient(session.settings('OPSWORKS', regions.opsworksRegion));
   return {
-    ...openContainerInstanceReads(ecs, ask),
-    ...openContainerInstanceDeeds(ecs, ask),
-    ...openMachineReads(ec2, ask),
-    ...openMachineDeeds(ec2, ask),
-    ...openGroups(autoScaling, ask),
-    ...openReports(cloudWatch, ask),
-    ...openRecords(opsWorks, ask, place.region),
+    ...openContainerInstanceReads(ecs, callAws),
+    ...openContainerInstanceActions(ecs, callAws),
+    ...openMachineReads(ec2, callAws),
+    ...openMachineActions(ec2, callAws),
+    ...openGroups(autoScaling, callAws),
+    ...openReports(cloudWatch, callAws),
+    ...openRecords(opsWorks, callAws, regions.region),
     close() {
       for (const client of [ecs, ec2, autoScaling, cloudWatch, opsWorks]) client.destroy();
     },

@@ -8,8 +8,8 @@ import {
   type MetricDataResult,
 } from '@aws-sdk/client-cloudwatch';
 import type { FleetNodes, FleetReport } from '../../../core/fleet-nodes.ts';
-import type { Ask } from '../fault.ts';
-import { everyPage, portions, whole } from './room.ts';
+import type { AwsCall } from '../fault.ts';
+import { everyPage, chunks, required } from './paging.ts';
 
 /** The most that one GetMetricData takes. */
 const perCall = 500;
@@ -25,16 +25,16 @@ interface Disk {
   metric: Metric;
 }
 
-export function openReports(client: CloudWatchClient, ask: Ask): Pick<FleetNodes, 'readReports'> {
+export function openReports(client: CloudWatchClient, callAws: AwsCall): Pick<FleetNodes, 'readReports'> {
   return {
     async readReports(namespace, instanceIds, now, signal) {
       const wanted = new Set(instanceIds);
-      const disks = (await listDisks(client, ask, namespace, signal)).filter(({ instanceId }) =>
+      const disks = (await listDisks(client, callAws, namespace, signal)).filter(({ instanceId }) =>
         wanted.has(instanceId),
       );
       const reports = new Map<string, FleetReport>();
-      for (const some of portions(disks, perCall)) {
-        for (const { Id, Values, Timestamps } of await readData(client, ask, some, now, signal)) {
+      for (const some of chunks(disks, perCall)) {
+        for (const { Id, Values, Timestamps } of await readData(client, callAws, some, now, signal)) {
           const instanceId = some[Number(Id?.slice(1))]?.instanceId;
           const [usedPercent] = Values ?? [];
           const [stamp] = Timestamps ?? [];
@@ -55,11 +55,19 @@ function keepWorst(reports: Map<string, FleetReport>, report: FleetReport): void
   reports.set(instanceId, worst);
 }
 
-/** Which disks there are: the name of the device is part of a metric's name, and only CloudWatch knows it. */
-async function listDisks(client: CloudWatchClient, ask: Ask, Namespace: string, signal: AbortSignal): Promise<Disk[]> {
+/**
+ * Which disks there are: the name of the device is part of a metric's name, and only CloudWatch
+ * knows it.
+ */
+async function listDisks(
+  client: CloudWatchClient,
+  callAws: AwsCall,
+  Namespace: string,
+  signal: AbortSignal,
+): Promise<Disk[]> {
   const call = 'cloudwatch:ListMetrics';
   const metrics = await everyPage(async (NextToken) => {
-    const answer = await ask(call, '*', signal, (options) =>
+    const answer = await callAws(call, '*', signal, (options) =>
       client.send(
         new ListMetricsCommand({
           Namespace,
@@ -71,7 +79,7 @@ async function listDisks(client: CloudWatchClient, ask: Ask, Namespace: string, 
         options,
       ),
     );
-    return { items: whole(answer.Metrics, call), next: answer.NextToken };
+    return { items: required(answer.Metrics, call), next: answer.NextToken };
   });
   return metrics.flatMap((metric) => {
     const instanceId = metric.Dimensions?.find(({ Name }) => Name === 'InstanceId')?.Value;
@@ -81,7 +89,7 @@ async function listDisks(client: CloudWatchClient, ask: Ask, Namespace: string, 
 
 async function readData(
   client: CloudWatchClient,
-  ask: Ask,
+  callAws: AwsCall,
   disks: readonly Disk[],
   now: number,
   signal: AbortSignal,
@@ -92,7 +100,7 @@ async function readData(
     MetricStat: { Metric, Period: periodSeconds, Stat: 'Maximum' },
   }));
   return everyPage(async (NextToken) => {
-    const answer = await ask(call, '*', signal, (options) =>
+    const answer = await callAws(call, '*', signal, (options) =>
       client.send(
         new GetMetricDataCommand({
           MetricDataQueries,
@@ -104,6 +112,6 @@ async function readData(
         options,
       ),
     );
-    return { items: whole(answer.MetricDataResults, call), next: answer.NextToken };
+    return { items: required(answer.MetricDataResults, call), next: answer.NextToken };
   });
 }

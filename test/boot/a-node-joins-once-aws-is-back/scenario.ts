@@ -7,7 +7,8 @@ export const scenario: Scenario = {
   async live(world) {
     const { aws, machine, until } = world;
     machine.start();
-    // The failed start of ecs is final for systemd; the bootstrap's next start has to ask for it again.
+    // The failed start of ecs is final for systemd; the bootstrap's next start has to ask for it
+    // again.
     await until(
       'the first bootstrap has failed',
       async () => (await machine.readJournal('UNIT=ecs-node-bootstrap.service', '--grep=status=75')).length === 1,

@@ -3,7 +3,8 @@ import { harmedNobody, joins } from '../rig/check.ts';
 import type { Scenario } from '../rig/contract.ts';
 
 export const scenario: Scenario = {
-  // cloud-init finds its user data on the disk of an image that has booted before; what it does without is not the question here.
+  // cloud-init finds its user data on the disk of an image that has booted before; what it does
+  // without is not the question here.
   aws: { metadata: 'late' },
   async live(world) {
     const { aws, machine } = world;

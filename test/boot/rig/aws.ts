@@ -1,4 +1,7 @@
-/** The AWS behind one machine: the simulator where EC2 puts its metadata, one Auto Scaling group whose first member the machine is. */
+/**
+ * The AWS behind one machine: the simulator where EC2 puts its metadata, one Auto Scaling group
+ * whose first member the machine is.
+ */
 
 import { startSimulator, type Simulator } from '../../../simulator/simulator.ts';
 import type { Call } from '../../../simulator/calls.ts';

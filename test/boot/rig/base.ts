@@ -1,4 +1,7 @@
-/** The base of the machine that the boot test boots: a small Debian with systemd and cloud-init, made once and kept outside the repository. */
+/**
+ * The base of the machine that the boot test boots: a small Debian with systemd and cloud-init,
+ * made once and kept outside the repository.
+ */
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,7 +27,10 @@ const packages = [
 ];
 const unread = ['doc', 'man', 'locale', 'info'];
 
-/** A folder with the root's files, not to be written to, with `more` packages. Takes a minute or two the first time. */
+/**
+ * A folder with the root's files, not to be written to, with `more` packages. Takes a minute or two
+ * the first time.
+ */
 export async function ensureBase(more: readonly string[] = []): Promise<string> {
   const wanted = [...packages, ...more];
   const recipe = createHash('sha256')

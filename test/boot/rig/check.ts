@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import type { World } from './contract.ts';
 
-/** The cluster of ecs.config, ECS has the node ACTIVE and connected, and the agent watches. Seconds from the power button to there. */
+/**
+ * The cluster of ecs.config, ECS has the node ACTIVE and connected, and the agent watches. Seconds
+ * from the power button to there.
+ */
 export async function joins({ aws, machine, until }: World, cluster = 'prod', seconds = 60): Promise<number> {
   const began = performance.now();
   await until(`the node is ACTIVE in ${cluster}`, () => aws.containerInstance(cluster)?.status === 'ACTIVE', seconds);
@@ -15,7 +18,10 @@ export async function joins({ aws, machine, until }: World, cluster = 'prod', se
   return took;
 }
 
-/** Waits until bootstrap has failed with this exit code, and sees to it that neither ECS nor the agent ever ran. */
+/**
+ * Waits until bootstrap has failed with this exit code, and sees to it that neither ECS nor the
+ * agent ever ran.
+ */
 export async function staysOut({ aws, machine, until }: World, exitCode: number, seconds = 30): Promise<void> {
   await until(
     `bootstrap ends with exit code ${exitCode}`,
@@ -60,7 +66,10 @@ export function firstCalls({ aws }: World, ...operations: string[]): string[] {
     .map(([operation]) => operation);
 }
 
-/** Deeds that end a node's life; none of them may be there when all that happened is that somebody was silent. */
+/**
+ * Deeds that end a node's life; none of them may be there when all that happened is that somebody
+ * was silent.
+ */
 export const deadly = [
   'TerminateInstances',
   'TerminateInstanceInAutoScalingGroup',

@@ -5,7 +5,10 @@ import type { Machine } from './machine.ts';
 import type { until } from './until.ts';
 
 export interface Scenario {
-  /** `baked` has the binary, installed by the script that everybody uses; `stock` has not. Default baked. */
+  /**
+   * `baked` has the binary, installed by the script that everybody uses; `stock` has not. Default
+   * baked.
+   */
   image?: 'baked' | 'stock';
   aws?: AwsOptions;
   /** Throws when something is not as it should be. The machine is off at first. */

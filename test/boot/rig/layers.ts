@@ -1,4 +1,7 @@
-/** What lies over the base: a stock image as Amazon's, and one with the binary baked in by the install script that everybody uses. */
+/**
+ * What lies over the base: a stock image as Amazon's, and one with the binary baked in by the
+ * install script that everybody uses.
+ */
 
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -59,7 +62,10 @@ async function chooseUnits(folder: string): Promise<void> {
   for (const unit of enabled) await symlink(`/usr/lib/systemd/system/${unit}`, join(wants, unit));
 }
 
-/** Debian orders cloud-init's last stage after multi-user.target, Amazon Linux does not: with Debian's order Amazon's own ecs.service is a cycle. */
+/**
+ * Debian orders cloud-init's last stage after multi-user.target, Amazon Linux does not: with
+ * Debian's order Amazon's own ecs.service is a cycle.
+ */
 async function orderAsAmazonLinux(base: string, stock: string): Promise<void> {
   const unit = await readFile(join(base, 'lib/systemd/system/cloud-final.service'), 'utf8');
   const ordered = unit.replace(/^After=multi-user\.target\n/m, '');

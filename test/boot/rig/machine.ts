@@ -1,4 +1,7 @@
-/** One machine that boots: an overlay of the layers, systemd-nspawn over it, and ways to look inside and to pull its plug. */
+/**
+ * One machine that boots: an overlay of the layers, systemd-nspawn over it, and ways to look inside
+ * and to pull its plug.
+ */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
@@ -12,7 +15,10 @@ import { exitOf, run, type Ended } from './tools.ts';
 export interface Machine {
   /** Its `/`, seen from outside. */
   root: string;
-  /** Presses the power button; returns at once. Seconds since are what `until` and the figures count. */
+  /**
+   * Presses the power button; returns at once. Seconds since are what `until` and the figures
+   * count.
+   */
   start(): void;
   readonly isRunning: boolean;
   /** Resolves when the machine has powered itself off, or lost power. */
@@ -29,7 +35,10 @@ export interface Machine {
   writeText(path: string, text: string, mode?: number): Promise<void>;
   /** What stood on the screen. */
   readConsole(): Promise<string>;
-  /** The journal of all boots, oldest first; also of a machine that is off. `matches` as for journalctl. */
+  /**
+   * The journal of all boots, oldest first; also of a machine that is off. `matches` as for
+   * journalctl.
+   */
   readJournal(...matches: string[]): Promise<JournalEntry[]>;
 }
 
@@ -57,7 +66,10 @@ const nspawnOptions = [
   '--console=read-only',
 ];
 
-/** Must run in a mount, process and network namespace of its own (world.ts): all that is made here vanishes with it. */
+/**
+ * Must run in a mount, process and network namespace of its own (world.ts): all that is made here
+ * vanishes with it.
+ */
 export async function openMachine(layers: Layers, image: 'stock' | 'baked', folder: string): Promise<Machine> {
   await run('mount', '-t', 'tmpfs', '-o', 'size=1G', 'tmpfs', folder);
   const [root, upper, work] = ['root', 'upper', 'work'].map((name) => join(folder, name)) as [string, string, string];
@@ -72,7 +84,8 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
     root,
     start() {
       if (machine.isRunning) throw new Error('the machine is on already');
-      // A name of its own: nspawn's runtime folders in /run are shared with machines of other worlds.
+      // A name of its own: nspawn's runtime folders in /run are shared with machines of other
+      // worlds.
       const name = `ecs-node-${process.env['ECS_NODE_WORLD']}`;
       nspawn = spawn('systemd-nspawn', [...nspawnOptions, `--directory=${root}`, `--machine=${name}`, '--boot'], {
         stdio: ['ignore', 'pipe', 'pipe'],

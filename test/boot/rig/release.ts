@@ -1,4 +1,7 @@
-/** A small release as "npm run release" makes them: archive, checksums, signature, and install.sh with the key filled in. */
+/**
+ * A small release as "npm run release" makes them: archive, checksums, signature, and install.sh
+ * with the key filled in.
+ */
 
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

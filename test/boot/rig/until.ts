@@ -2,7 +2,9 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Asks every tenth of a second; resolves with the first answer that is neither undefined nor false. */
+/**
+ * Asks every tenth of a second; resolves with the first answer that is neither undefined nor false.
+ */
 export async function until<T>(
   what: string,
   ask: () => T | undefined | false | Promise<T | undefined | false>,

@@ -1,4 +1,7 @@
-/** The inside of a world: its network, the AWS behind it, one machine. Loads the scenario and lives it; exits 0 when all went as it should. */
+/**
+ * The inside of a world: its network, the AWS behind it, one machine. Loads the scenario and lives
+ * it; exits 0 when all went as it should.
+ */
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -62,7 +65,8 @@ try {
 async function openNetwork(): Promise<void> {
   await run('ip', 'link', 'set', 'lo', 'up');
   await run('ip', 'address', 'add', '169.254.169.254/32', 'dev', 'lo');
-  // Else the kernel may give one of them to an outgoing connection, and the ECS agent cannot listen there after a reboot.
+  // Else the kernel may give one of them to an outgoing connection, and the ECS agent cannot listen
+  // there after a reboot.
   await writeFile('/proc/sys/net/ipv4/ip_local_reserved_ports', '51600,51678');
 }
 

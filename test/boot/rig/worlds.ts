@@ -1,4 +1,7 @@
-/** Opens a world for one scenario: a process in namespaces of its own. When it is gone, so are its network, mounts and machine. */
+/**
+ * Opens a world for one scenario: a process in namespaces of its own. When it is gone, so are its
+ * network, mounts and machine.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +23,10 @@ export interface WorldOptions {
 /** The longest scenario waits for half a minute of silence, twice. */
 const limitMs = 150_000;
 
-/** Empty when all went as it should; else what went wrong, and where the machine's own words are kept. */
+/**
+ * Empty when all went as it should; else what went wrong, and where the machine's own words are
+ * kept.
+ */
 export async function live({ scenario, layers, release, folder, signal }: WorldOptions): Promise<string> {
   const place = mkdtempSync(join(folder, 'world-'));
   // Outlives the world, for people: journal, console, calls.

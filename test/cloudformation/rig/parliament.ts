@@ -1,4 +1,7 @@
-/** Lints IAM policies against the Service Authorization Reference, which the Python package `parliament` carries. */
+/**
+ * Lints IAM policies against the Service Authorization Reference, which the Python package
+ * `parliament` carries.
+ */
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,7 +15,10 @@ interface Finding {
   location: { filepath: string };
 }
 
-/** One line for each finding, as `name: ISSUE detail`. One call lints all policies: parliament loads 10 MB first. */
+/**
+ * One line for each finding, as `name: ISSUE detail`. One call lints all policies: parliament loads
+ * 10 MB first.
+ */
 export async function lintPolicies(policies: Readonly<Record<string, object>>): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'policies-'));
   try {
@@ -37,8 +43,9 @@ export async function lintPolicies(policies: Readonly<Record<string, object>>): 
 }
 
 /**
- * parliament knows the keys of each action and the keys that begin with `aws:`. IAM's page "AWS global condition context
- * keys" also lists ec2:SourceInstanceArn, for every request with a role session of an instance.
+ * parliament knows the keys of each action and the keys that begin with `aws:`. IAM's page "AWS
+ * global condition context keys" also lists ec2:SourceInstanceArn, for every request with a role
+ * session of an instance.
  */
 function isKnown({ issue, detail }: Finding): boolean {
   return (

@@ -1,9 +1,12 @@
-/** The in-memory world of the unit tests, as a stage for the contracts: what they rely on there must hold here too. */
+/**
+ * The in-memory world of the unit tests, as a stage for the contracts: what they rely on there must
+ * hold here too.
+ */
 
 import { Unavailable, ConfigError } from '../../../core/errors.ts';
 import { shortDefinition } from '../../../core/task-definition.ts';
 import { someBalancer } from '../../fakes/cloud/balancers.ts';
-import { fillShelf, type FakeShelves } from '../../fakes/cloud/configuration.ts';
+import { addDocuments, type FakeDocumentSources } from '../../fakes/cloud/configuration.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import type { CloudStage, OpenCloud } from '../cloud.ts';
@@ -75,12 +78,12 @@ export async function fakeEcsAgent(): Promise<EcsAgentStage> {
   };
 }
 
-function stageConfiguration(shelves: FakeShelves): NonNullable<CloudStage['configuration']> {
+function stageConfiguration(documentSources: FakeDocumentSources): NonNullable<CloudStage['configuration']> {
   const [ssm, s3] = ['ssm:/ecs/web', 's3://ours/ecs/web'];
   const change = (source: string, name: string, text?: string) => {
-    const texts = [...(shelves.get(source) ?? [])].map(([key, document]) => [key, document.text]);
+    const texts = [...(documentSources.get(source) ?? [])].map(([key, document]) => [key, document.text]);
     const { [name]: _old, ...others } = Object.fromEntries(texts) as Record<string, string>;
-    fillShelf(shelves, source, { ...others, ...(text !== undefined && { [name]: text }) });
+    addDocuments(documentSources, source, { ...others, ...(text !== undefined && { [name]: text }) });
   };
   // What lies deeper is on another shelf.
   const isHere = (name: string) => !name.includes('/');
@@ -103,7 +106,7 @@ export const fakeCloud: OpenCloud = async ({ member }) => {
     cloud: host.cloud,
     pause: () => clock.run(1_000),
     close: async () => {},
-    configuration: stageConfiguration(world.shelves),
+    configuration: stageConfiguration(world.documentSources),
     instance: {
       protect: async () => void (instance.terminationProtection = true),
       isEnding: async () => instance.state === 'shutting-down',

@@ -11,8 +11,8 @@ import {
 } from '@aws-sdk/client-ecs';
 import { expect } from 'vitest';
 import { openLog } from '../../../core/log.ts';
-import { openFleetServices } from '../../../host/aws/fleet-services.ts';
-import { openFleetSession } from '../../../host/aws/fleet-session.ts';
+import { openFleetServices } from '../../../host/aws/fleet/fleet-services.ts';
+import { openFleetSession } from '../../../host/aws/session/fleet-session.ts';
 import { startSimulator } from '../../../simulator/simulator.ts';
 import { fakeServices } from '../../fakes/fleet-services.ts';
 import type { FleetServicesStage } from '../fleet-services.ts';

@@ -7,7 +7,7 @@ import { CreateLaunchTemplateCommand, EC2Client, ModifyInstanceAttributeCommand 
 import { CreateClusterCommand, ECSClient, RegisterContainerInstanceCommand } from '@aws-sdk/client-ecs';
 import { openLog } from '../../../core/log.ts';
 import { openFleetNodes } from '../../../host/aws/fleet/open.ts';
-import { openFleetSession } from '../../../host/aws/fleet-session.ts';
+import { openFleetSession } from '../../../host/aws/session/fleet-session.ts';
 import { openClock } from '../../../host/clock.ts';
 import { startSimulator } from '../../../simulator/simulator.ts';
 import { addNode, cluster as fakeCluster, fakeFleet, group as fakeGroup } from '../../fakes/fleet-nodes.ts';

@@ -1,4 +1,7 @@
-/** moto, a stand-in for AWS by other people, as far as it implements what a node needs. One server; reset for each stage. */
+/**
+ * moto, a stand-in for AWS by other people, as far as it implements what a node needs. One server;
+ * reset for each stage.
+ */
 
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,7 @@
-/** The project's own simulator with one instance, and the real host/ in front of it: real wire formats, signatures and metadata. */
+/**
+ * The project's own simulator with one instance, and the real host/ in front of it: real wire
+ * formats, signatures and metadata.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { vi } from 'vitest';
@@ -7,7 +10,7 @@ import { openCloud } from '../../../host/aws/open.ts';
 import { guardRecords } from '../../../host/aws/own-records.ts';
 import { openClock } from '../../../host/clock.ts';
 import { openEcsAgent } from '../../../host/ecs-introspection.ts';
-import { openMetadata } from '../../../host/imds.ts';
+import { openMetadata } from '../../../host/metadata/imds.ts';
 import { layerId, stackId, startSimulator, type Simulator } from '../../../simulator/simulator.ts';
 import { registerTarget } from '../../../simulator/world/balancers.ts';
 import { findStack, registerInstance } from '../../../simulator/world/opsworks.ts';

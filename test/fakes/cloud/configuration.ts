@@ -1,7 +1,10 @@
-/** Parameters and buckets in memory: documents by name, each with a version that a test, or every change, sets. */
+/**
+ * Parameters and buckets in memory: documents by name, each with a version that a test, or every
+ * change, sets.
+ */
 
 import { Refused } from '../../../core/errors.ts';
-import { parseSource } from '../../../core/configuration-source.ts';
+import { parseSource } from '../../../config/remote/document-location.ts';
 import type { ConfigurationCloud } from '../../../core/host.ts';
 
 export interface FakeDocument {
@@ -9,32 +12,42 @@ export interface FakeDocument {
   text: string;
 }
 
-/** By source as it is configured. A path without parameters is empty; a bucket that is not there is refused. */
-export type FakeShelves = Map<string, Map<string, FakeDocument>>;
+/**
+ * By source as it is configured. A path without parameters is empty; a bucket that is not there is
+ * refused.
+ */
+export type FakeDocumentSources = Map<string, Map<string, FakeDocument>>;
 
-/** Lays documents on a shelf instead of what was there; one whose text is the same keeps its version. */
-export function fillShelf(shelves: FakeShelves, source: string, texts: Readonly<Record<string, string>>): void {
-  const before = shelves.get(source);
+/**
+ * Lays documents on a shelf instead of what was there; one whose text is the same keeps its
+ * version.
+ */
+export function addDocuments(
+  documentSources: FakeDocumentSources,
+  source: string,
+  texts: Readonly<Record<string, string>>,
+): void {
+  const before = documentSources.get(source);
   const documents = Object.entries(texts).map(([name, text]): [string, FakeDocument] => {
     const known = before?.get(name);
     const version = `v${Number(known?.version.slice(1) ?? 0) + 1}`;
     return [name, known?.text === text ? known : { text, version }];
   });
-  shelves.set(source, new Map(documents));
+  documentSources.set(source, new Map(documents));
 }
 
-export function openConfigurationCloud(shelves: FakeShelves): ConfigurationCloud {
+export function openConfigurationCloud(documentSources: FakeDocumentSources): ConfigurationCloud {
   return {
     async readDocuments(source, known) {
       const parsed = parseSource(source);
       if (parsed === undefined) throw new TypeError(`not a source of documents: ${source}`);
-      const shelf = shelves.get(source);
-      if (shelf === undefined && parsed.kind === 's3') {
+      const documents = documentSources.get(source);
+      if (documents === undefined && parsed.kind === 's3') {
         throw new Refused(`s3:ListBucket on ${source}: The specified bucket does not exist`, { code: 'NoSuchBucket' });
       }
-      const large = [...(shelf ?? [])].find(([, { text }]) => Buffer.byteLength(text) > 262_144);
+      const large = [...(documents ?? [])].find(([, { text }]) => Buffer.byteLength(text) > 262_144);
       if (large !== undefined) throw new Refused(`${source}: ${large[0]} is too large`, { code: 'DocumentTooLarge' });
-      return [...(shelf ?? [])]
+      return [...(documents ?? [])]
         .filter(([name]) => parsed.kind === 'ssm' || name.endsWith('.yaml'))
         .map(([name, { version, text }]) => (known[name] === version ? { name, version } : { name, version, text }))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));

@@ -102,7 +102,10 @@ function proceed(group: FakeGroup, transition: 'launch' | 'terminate', instance:
   if (transition === 'terminate') instance.state = 'shutting-down';
 }
 
-/** `group` is asked on each call, so that a test may put the instance into a group, or take it out, at any time. */
+/**
+ * `group` is asked on each call, so that a test may put the instance into a group, or take it out,
+ * at any time.
+ */
 export function openGroupCloud(
   groupNow: () => FakeGroup | undefined,
   instance: FakeInstance,

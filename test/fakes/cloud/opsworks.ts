@@ -1,4 +1,7 @@
-/** OpsWorks Stacks: stacks, layers, records with states that take time, and the installer that registers a node. */
+/**
+ * OpsWorks Stacks: stacks, layers, records with states that take time, and the installer that
+ * registers a node.
+ */
 
 import { Refused } from '../../../core/errors.ts';
 import type { Layer, OpsWorksCloud, Provisioning, Stack } from '../../../core/host.ts';
@@ -156,10 +159,16 @@ export function openOpsWorksCloud(state: FakeOpsWorks, ec2InstanceId: string, cl
 
 const lagging = new WeakSet<FakeRecord>();
 
-/** Records that each OpsWorks ever made: an id is never given out twice, however many nodes share the stack. */
+/**
+ * Records that each OpsWorks ever made: an id is never given out twice, however many nodes share
+ * the stack.
+ */
 const counts = new WeakMap<FakeOpsWorks, number>();
 
-/** `opsworks-agent-installer/boot-registration`: reads its preconfig as the real one does and registers this instance. */
+/**
+ * `opsworks-agent-installer/boot-registration`: reads its preconfig as the real one does and
+ * registers this instance.
+ */
 export function installerProgram(
   state: FakeOpsWorks,
   machine: FakeMachine,

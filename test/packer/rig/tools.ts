@@ -6,7 +6,10 @@ import { join } from 'node:path';
 
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'ecs-node', 'packer');
 
-/** The environment to run it in: it asks nobody for newer versions, and no AWS but the one that it is given. */
+/**
+ * The environment to run it in: it asks nobody for newer versions, and no AWS but the one that it
+ * is given.
+ */
 export function packerEnvironment(): Record<string, string> {
   const own = existsSync(join(cache, 'bin/packer'));
   return {

@@ -1,4 +1,7 @@
-/** AWS as a network sees it: TLS in front of the simulator, under AWS's own host names, and a proxy that leads there. */
+/**
+ * AWS as a network sees it: TLS in front of the simulator, under AWS's own host names, and a proxy
+ * that leads there.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';

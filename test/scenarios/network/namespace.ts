@@ -1,4 +1,7 @@
-/** A network namespace with nothing in it but what a scenario puts there: addresses on loopback, each led to a server of the test. */
+/**
+ * A network namespace with nothing in it but what a scenario puts there: addresses on loopback,
+ * each led to a server of the test.
+ */
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +13,10 @@ export interface Namespace {
   name: string;
   /** A program that runs another one inside: for `openMachine`. */
   wrap(binary: string): Promise<string>;
-  /** Lets `address:port` inside be answered by `answer` outside. Sockets of the file system lead through the wall. */
+  /**
+   * Lets `address:port` inside be answered by `answer` outside. Sockets of the file system lead
+   * through the wall.
+   */
   lead(address: string, port: number, answer: (socket: Socket) => void): Promise<void>;
   /** What `/etc/hosts` says inside. There is no DNS. */
   nameHosts(hosts: Readonly<Record<string, string>>): Promise<void>;

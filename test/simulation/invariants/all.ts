@@ -1,6 +1,6 @@
 /** Every sentence that a simulation checks. */
 
-import { brakeHolds } from './brake-holds.ts';
+import { leaveQueueHolds } from './leave-queue-holds.ts';
 import { endsInTime } from './ends-in-time.ts';
 import { filesAreWhole } from './files-are-whole.ts';
 import { healthyStays } from './healthy-stays.ts';
@@ -21,7 +21,7 @@ export const invariants: readonly Invariant[] = [
   endsInTime,
   hooksInOrder,
   leavesBalancers,
-  brakeHolds,
+  leaveQueueHolds,
   unprotected,
   interruptionsDrain,
   filesAreWhole,

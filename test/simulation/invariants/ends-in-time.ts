@@ -1,7 +1,7 @@
-import { paths } from '../../../core/state.ts';
-import { reasons, type Reason } from '../causes.ts';
-import { ownInstance, type Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import { paths } from '../../../core/state/state.ts';
+import { reasons, type Reason } from '../faults/causes.ts';
+import { ownInstance, type Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 export const endsInTime: Invariant = {
@@ -27,7 +27,10 @@ export const endsInTime: Invariant = {
   },
 };
 
-/** Whoever may not ask for his group or complete its hooks, or is kept after a bootstrap that failed, completes no hook, which then lasts for its hour. */
+/**
+ * Whoever may not ask for his group or complete its hooks, or is kept after a bootstrap that
+ * failed, completes no hook, which then lasts for its hour.
+ */
 function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
   const waits = node.group?.hooks.some(({ active, timesOutAt }) => active && (timesOutAt ?? 0) > clock.uptime());
   const isKept = node.bootstrapExit === 77 && scenario.config.bootstrap.onFailure === 'keep';
@@ -47,7 +50,10 @@ function judgeExit({ scenario }: Region, node: Node): string | undefined {
   return `kept (exit ${node.bootstrapExit}) though ${why}`;
 }
 
-/** Held nodes try again after each wait; a try takes as long as a bootstrap may, and some minutes to read the history. */
+/**
+ * Held nodes try again after each wait; a try takes as long as a bootstrap may, and some minutes to
+ * read the history.
+ */
 function judgeRunning(region: Region, node: Node): string | undefined {
   const { planted, config } = region.scenario;
   const roundMs = (config.stormGuard.maxWaitSeconds + config.bootstrap.timeoutSeconds) * 1000 + 300_000;

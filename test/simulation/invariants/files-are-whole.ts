@@ -1,4 +1,4 @@
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import type { Invariant } from './invariant.ts';
 
 const states: readonly string[] = [paths.bootstrap, paths.departure, paths.request, paths.agent];

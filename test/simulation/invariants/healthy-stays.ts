@@ -1,8 +1,8 @@
-import { paths } from '../../../core/state.ts';
-import { lasting, reasons, type Reason } from '../causes.ts';
+import { paths } from '../../../core/state/state.ts';
+import { lasting, reasons, type Reason } from '../faults/causes.ts';
 import type { Call } from '../effects.ts';
-import { ownInstance, type Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import { ownInstance, type Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 const deadly = new Set(['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']);
@@ -12,10 +12,15 @@ export function isDeadly({ verb, args }: Call): boolean {
   return deadly.has(verb) || (verb === 'completeHook' && args[2] === 'ABANDON');
 }
 
-/** A departure that has reached the point of no return goes on for so long after its cause is gone. */
+/**
+ * A departure that has reached the point of no return goes on for so long after its cause is gone.
+ */
 const irrevocableMs = 3_600_000;
 
-/** A call that was under way when the cause ended, or a departure that could not be called off while AWS was silent. */
+/**
+ * A call that was under way when the cause ended, or a departure that could not be called off while
+ * AWS was silent.
+ */
 const underWayMs = 900_000;
 
 /** Ask for DRAINING, but never for the end. */
@@ -52,10 +57,16 @@ export const healthyStays: Invariant = {
   },
 };
 
-/** Checks come up to a fifth earlier than configured, so as not to be in step with the fleet, or three tenths, together with others. */
+/**
+ * Checks come up to a fifth earlier than configured, so as not to be in step with the fleet, or
+ * three tenths, together with others.
+ */
 const early = 0.69;
 
-/** A check that is slow has measured late, up to its deadline; the next one comes when it would have come anyway. */
+/**
+ * A check that is slow has measured late, up to its deadline; the next one comes when it would have
+ * come anyway.
+ */
 const slowCheckMs = 30_000;
 
 /** What a node finds out by itself must have lasted. */
@@ -88,7 +99,10 @@ function cannotJoin({ config }: Region['scenario'], { machine }: Node, ms: numbe
 /** Whoever asks later than this has heard of what has been so since then. */
 const heardMs = 180_000;
 
-/** Its own agent had died, and its departure was under way, when the others were seen to be lost, too. */
+/**
+ * Its own agent had died, and its departure was under way, when the others were seen to be lost,
+ * too.
+ */
 function leftBefore({ seenSince }: Region, { truth }: Node): boolean {
   const since = truth.leavingSince ?? truth.drainingSince ?? Infinity;
   return seenSince !== undefined && since < seenSince + heardMs;

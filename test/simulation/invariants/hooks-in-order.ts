@@ -1,7 +1,7 @@
-import { reasons } from '../causes.ts';
+import { reasons } from '../faults/causes.ts';
 import type { Call } from '../effects.ts';
-import { mistakesItsWait, ownInstance, type Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import { mistakesItsWait, ownInstance, type Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
 
@@ -46,7 +46,8 @@ function earlyLaunch(region: Region, node: Node): string | undefined {
   if (node.group?.hooks.some(({ name, active }) => name === launchHook && active) === false) return undefined;
   // On its way into a warm pool it need not be in service.
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
-  // A role that may not look into ECS has only the agent's word, while ECS may have lost sight of the node.
+  // A role that may not look into ECS has only the agent's word, while ECS may have lost sight of
+  // the node.
   if (scenario.denied.includes('readContainerInstance') && ownInstance(region, node) !== undefined) return undefined;
   const { connectedAt } = node.truth;
   if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
@@ -76,7 +77,8 @@ function timedOut({ clock, scenario }: Region, node: Node): string | undefined {
   if (cause === undefined || cause.since !== clock.uptime()) return undefined;
   const isKept = scenario.planted !== undefined && scenario.config.bootstrap.onFailure === 'keep';
   if (isKept || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
-  // Nobody sends heartbeats from a machine that is off: a spot stop lasts until there is capacity again.
+  // Nobody sends heartbeats from a machine that is off: a spot stop lasts until there is capacity
+  // again.
   if (node.phase !== 'up') return undefined;
   const quietSince = Math.max(node.truth.faultAt, node.bootedAt);
   return cause.since - quietSince > quietMs ? 'a lifecycle hook timed out under a node that was well' : undefined;

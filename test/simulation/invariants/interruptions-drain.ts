@@ -1,6 +1,6 @@
-import { lasting, type Reason } from '../causes.ts';
-import { ownInstance, type Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import { lasting, type Reason } from '../faults/causes.ts';
+import { ownInstance, type Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 /** A call that went wrong may still be waited for, and a retry may pause. */
@@ -44,7 +44,9 @@ function isAble(node: Node, now: number): boolean {
   return now > quietSince;
 }
 
-/** Load balancers let go first, where there is time for it; a departure that is resumed begins anew. */
+/**
+ * Load balancers let go first, where there is time for it; a departure that is resumed begins anew.
+ */
 function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
   const { targetGroups, loadBalancers, deregistrationSeconds } = config.leave;
   if (reason === 'spot' || targetGroups.length + loadBalancers.length === 0) return 0;

@@ -1,8 +1,8 @@
 /** A sentence that must be true after every event. */
 
 import type { Call } from '../effects.ts';
-import type { Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import type { Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 
 /** Each function returns what is wrong, or undefined. */
 export interface Invariant {

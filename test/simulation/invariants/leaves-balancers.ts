@@ -1,13 +1,16 @@
-import { reasons, type Reason } from '../causes.ts';
-import { mistakesItsWait, ownInstance, type Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import { reasons, type Reason } from '../faults/causes.ts';
+import { mistakesItsWait, ownInstance, type Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
 
 /** A crash, or AWS in trouble: what was begun is gone through again. */
 const patienceMs = 300_000;
 
-/** Deregistering is tried for a minute and then left to the health checks, and a departure takes so long. */
+/**
+ * Deregistering is tried for a minute and then left to the health checks, and a departure takes so
+ * long.
+ */
 const departureMs = 3_600_000;
 
 export const leavesBalancers: Invariant = {
@@ -36,7 +39,10 @@ function isDrainedLater(region: Region, node: Node): boolean {
   return !why.includes('disk') && ownInstance(region, node)?.status === 'ACTIVE';
 }
 
-/** Others have set the time; or the departure is to be undone, which leaves alone what ACTIVE would not bring back. */
+/**
+ * Others have set the time; or the departure is to be undone, which leaves alone what ACTIVE would
+ * not bring back.
+ */
 function hurries({ clock }: Region, node: Node): boolean {
   const why = reasons(node, clock.uptime(), 3_600_000);
   return !why.every((reason) => unhurried.includes(reason));

@@ -1,6 +1,6 @@
 import type { Call } from '../effects.ts';
-import type { Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import type { Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 export const namesOnlyItself: Invariant = {

@@ -1,8 +1,11 @@
-import { paths } from '../../../core/state.ts';
-import { reasons } from '../causes.ts';
+import { paths } from '../../../core/state/state.ts';
+import { reasons } from '../faults/causes.ts';
 import type { Invariant } from './invariant.ts';
 
-/** A bootstrap waits so long for OpsWorks at most; when it was in trouble in that time, a record may stay. */
+/**
+ * A bootstrap waits so long for OpsWorks at most; when it was in trouble in that time, a record may
+ * stay.
+ */
 const patienceMs = 15 * 60_000;
 
 export const noRecordStays: Invariant = {

@@ -1,7 +1,9 @@
 import type { Invariant } from './invariant.ts';
 import { isDeadly } from './healthy-stays.ts';
 
-/** Reading the history, leaving OpsWorks and asking for the end take so long in the worst weather. */
+/**
+ * Reading the history, leaving OpsWorks and asking for the end take so long in the worst weather.
+ */
 const freshMs = 45 * 60_000;
 
 export const stormGuardHolds: Invariant = {

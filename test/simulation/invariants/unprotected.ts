@@ -1,5 +1,5 @@
-import { ownInstance, type Node } from '../node.ts';
-import type { Region } from '../region.ts';
+import { ownInstance, type Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 /** The watcher's interval, and its call in bad times. */

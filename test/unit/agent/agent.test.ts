@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState, type Request } from '../../../core/state.ts';
+import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { configOf, lazily, setStage } from './stage.ts';
 
@@ -122,7 +122,8 @@ describe('the agent', () => {
     expect(stage.deeds()).toEqual(['drain', 'deregister', 'tagSelf', 'completeHook']);
   });
 
-  // A node that had just left its warm pool was drained, because the metadata service still spoke of the pool for three seconds.
+  // A node that had just left its warm pool was drained, because the metadata service still spoke
+  // of the pool for three seconds.
   it('does not take an old word of the warm pool, heard right after joining, for the way back there', async () => {
     const stage = setStage();
     const agent = stage.agent();
@@ -155,7 +156,8 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  // Killed between the decision and the first line of the departure, it took the event for handled and stayed ACTIVE.
+  // Killed between the decision and the first line of the departure, it took the event for handled
+  // and stayed ACTIVE.
   it('leaves although it was killed before it had written down that it does', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -202,7 +204,8 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  // What it had left for was over, but its group had begun to end it meanwhile: it was made ACTIVE while it left, and given tasks.
+  // What it had left for was over, but its group had begun to end it meanwhile: it was made ACTIVE
+  // while it left, and given tasks.
   it('does not come back from a spot stop when its group ends it meanwhile', async () => {
     const { stage, run } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
@@ -223,7 +226,8 @@ describe('the agent', () => {
     expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
   });
 
-  // Killed before its status said when the order may be revoked, it woke up DRAINING and stayed so for ever.
+  // Killed before its status said when the order may be revoked, it woke up DRAINING and stayed so
+  // for ever.
   it('comes back from hibernation although it was killed as it left', async () => {
     const { stage, run, agent } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
@@ -317,7 +321,8 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  // The call took half a minute: another node had looked meanwhile and gone, and the late one, whose place was the earlier one, went, too.
+  // The call took half a minute: another node had looked meanwhile and gone, and the late one,
+  // whose place was the earlier one, went, too.
   it('does not go from a place in the queue that it was given too late, and takes another one', async () => {
     const { stage, run, agent } = await inService();
     stage.world.docker.images.push(someImage('app:1', 1));
@@ -373,7 +378,8 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  // It took no word of it that the departure was called off, and the next agent went on with that until the machine had ended.
+  // It took no word of it that the departure was called off, and the next agent went on with that
+  // until the machine had ended.
   it('that is too full to note that it was freed costs nobody his life', async () => {
     const { stage, run, agent } = await inService(lazily());
     const task = stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -418,10 +424,10 @@ describe('a full disk', () => {
 
 describe('an operator', () => {
   let asked = 0;
-  const ask = (stage: ReturnType<typeof setStage>, action: Request['action'], terminate = true) => {
+  const ask = (stage: ReturnType<typeof setStage>, action: OperatorRequest['action'], terminate = true) => {
     const { instanceId } = stage.world.identity;
     const reason = 'maintenance of the rack';
-    const request: Request = { instanceId, id: `request-${++asked}`, action, reason, terminate, at: 0 };
+    const request: OperatorRequest = { instanceId, id: `request-${++asked}`, action, reason, terminate, at: 0 };
     stage.world.machine.files.set(paths.request, renderState(request));
   };
 
@@ -440,7 +446,8 @@ describe('an operator', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
-  // Nobody kept the launch hook alive while the node was drained, and the group ended a node that was asked to remain.
+  // Nobody kept the launch hook alive while the node was drained, and the group ended a node that
+  // was asked to remain.
   it('who only drains a node that is still launching does not cost it its launch hook', async () => {
     const stage = setStage();
     stage.group.hooks[0]!.heartbeatSeconds = 120;
@@ -473,7 +480,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // The departure was over before ECS knew the node, which was ACTIVE and got tasks some seconds later.
+  // The departure was over before ECS knew the node, which was ACTIVE and got tasks some seconds
+  // later.
   it('who drains a node before ECS knows it, or while ECS is silent, finds it DRAINING afterwards', async () => {
     const stage = setStage();
     const { cluster } = stage.world;
@@ -540,7 +548,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // Its disk was freed while a person kept it drained: nearly full again, it was ended as if that had never been.
+  // Its disk was freed while a person kept it drained: nearly full again, it was ended as if that
+  // had never been.
   it('who keeps a node drained while its disk is freed does not lose it to a disk that is nearly full again', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.fillDisk(94);
@@ -561,7 +570,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // The restart counted as if it had drained the node: called off, it was nobody's, and stayed DRAINING for ever.
+  // The restart counted as if it had drained the node: called off, it was nobody's, and stayed
+  // DRAINING for ever.
   it('is back in service although its ECS agent was restarted meanwhile', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -610,7 +620,8 @@ describe('an operator', () => {
     expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
   });
 
-  // It had left its registrar, but its disk was well: it was made ACTIVE again, and given tasks that ended with it.
+  // It had left its registrar, but its disk was well: it was made ACTIVE again, and given tasks
+  // that ended with it.
   it('who wants a node back too late, whose disk was full once, does not have it given tasks', async () => {
     const { stage, run } = await inService();
     const { calls, instance } = stage.world;
@@ -625,7 +636,8 @@ describe('an operator', () => {
     expect(stage.deeds()).not.toContain('activate');
   });
 
-  // The call that drained it was still under way as it was made ACTIVE: it was DRAINING for ever, and nobody's.
+  // The call that drained it was still under way as it was made ACTIVE: it was DRAINING for ever,
+  // and nobody's.
   it('who wants a node back while its disk is being treated has it back', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.calls.delays('drain', 10_000, 1);
@@ -653,7 +665,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // The disk had kept it DRAINING until somebody wanted it to stay; a reboot that was announced and taken back then kept it so for ever.
+  // The disk had kept it DRAINING until somebody wanted it to stay; a reboot that was announced and
+  // taken back then kept it so for ever.
   it('who wants a node in service in spite of its disk has it back also after a maintenance that was taken back', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -791,7 +804,8 @@ describe('a notice of EC2', () => {
     await agent.stop();
   });
 
-  // The metadata left it out for a minute: listed again, it counted as handled, and the machine was taken from under its tasks.
+  // The metadata left it out for a minute: listed again, it counted as handled, and the machine was
+  // taken from under its tasks.
   it('that is listed again is obeyed again, also by another agent, and by one whose predecessor was killed meanwhile', async () => {
     for (const how of ['same', 'stopped', 'killed'] as const) {
       const { stage, run, agent } = await inService();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findPlace, resumePlacement, stopPlacement } from '../../../agent/container-instance.ts';
+import { findContainerInstance, resumePlacement, stopPlacement } from '../../../agent/container-instance.ts';
 import { never, setStage } from './stage.ts';
 
 const patienceMs = 10_000;
@@ -8,8 +8,8 @@ test.each(['with', 'without'])('a node finds its own container instance, %s an E
   const { host, world, config, own } = setStage();
   world.cluster.addInstance();
   if (how === 'without') world.localAgent = undefined;
-  const place = await world.clock.finish(findPlace(host, config, patienceMs, never));
-  expect(place).toEqual({ cluster: 'demo', arn: own.arn });
+  const containerInstance = await world.clock.finish(findContainerInstance(host, config, patienceMs, never));
+  expect(containerInstance).toEqual({ cluster: 'demo', arn: own.arn });
 });
 
 test('placement is stopped and resumed for the container instance that was named, and for no other', async () => {
@@ -35,7 +35,7 @@ test.each([
   const { host, world, config, own } = setStage();
   const other = world.cluster.addInstance();
   world.localAgent = { cluster: 'demo', version: '1', containerInstanceArn: other.arn, ...more };
-  expect(await world.clock.finish(findPlace(host, config, patienceMs, never))).toEqual({
+  expect(await world.clock.finish(findContainerInstance(host, config, patienceMs, never))).toEqual({
     cluster: 'demo',
     arn: own.arn,
   });

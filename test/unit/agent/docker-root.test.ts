@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 import { openWatchedPaths, parseContainerdRoot, readConfiguredRoot } from '../../../agent/docker-root.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import { configOf, never } from './stage.ts';
 

@@ -2,13 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { openWatchedPaths } from '../../../agent/docker-root.ts';
 import { freeDisk } from '../../../agent/free-disk.ts';
 import { ConfigError, Unavailable } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { configOf, never } from './stage.ts';
 
-/** A node whose only disk is full, with the ECS agent's pause image and three images of 10 % each. */
+/**
+ * A node whose only disk is full, with the ECS agent's pause image and three images of 10 % each.
+ */
 function fullNode(usedPercent = 95) {
   const { host, world, clock } = openFakeHost();
   let used = usedPercent;
@@ -33,7 +35,8 @@ function fullNode(usedPercent = 95) {
 const pause = 'amazon/amazon-ecs-pause:0.1.0';
 
 describe('freeing a disk', () => {
-  // Everything unused went at once, the pause image too: no task in awsvpc mode started there any more.
+  // Everything unused went at once, the pause image too: no task in awsvpc mode started there any
+  // more.
   it('removes the oldest images, one by one, until the disk is clear, and never those of the ECS agent', async () => {
     const { free, left } = fullNode();
     await free();

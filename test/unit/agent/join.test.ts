@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { join } from '../../../agent/join.ts';
-import { completeLaunchHook } from '../../../agent/launch.ts';
+import { join } from '../../../agent/joining/join.ts';
+import { completeLaunchHook } from '../../../agent/joining/launch.ts';
 import { Refused, Unavailable, Unfit } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { configOf, never, setStage } from './stage.ts';
 
@@ -21,10 +21,10 @@ function launched(config = configOf(), afterMs = 30_000) {
     stage.world.localAgent = local;
     Object.assign(stage.own, { status: 'ACTIVE', agentConnected: true });
   });
-  const told: string[] = [];
+  const reported: string[] = [];
   const joins = (signal = never) =>
-    join(stage.host, stage.config, (state, detail) => void told.push(`${state}: ${detail}`), signal);
-  return { ...stage, told, joins, finish: () => stage.world.clock.finish(joins(), 3 * 3_600_000) };
+    join(stage.host, stage.config, (state, detail) => void reported.push(`${state}: ${detail}`), signal);
+  return { ...stage, told: reported, joins, finish: () => stage.world.clock.finish(joins(), 3 * 3_600_000) };
 }
 
 describe('a node that joins', () => {
@@ -47,7 +47,8 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // With a patience of half a minute a node that worked was given up before ECS had been asked about it.
+  // With a patience of half a minute a node that worked was given up before ECS had been asked
+  // about it.
   it('has ECS asked before it is given up, however short its patience', async () => {
     const node = launched(configOf({ join: { timeoutSeconds: 30 } }), 5_000);
     node.world.clock.schedule(5_001, () => (node.world.localAgent = undefined));
@@ -55,7 +56,8 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // Auto Scaling was throttled for minutes after the node was seen in service; its ECS agent died in that time.
+  // Auto Scaling was throttled for minutes after the node was seen in service; its ECS agent died
+  // in that time.
   it('is looked at again when Auto Scaling could not be told for a while', async () => {
     const node = launched();
     node.world.clock.schedule(29_000, () => node.world.calls.fails('readMembership', new Unavailable('throttled')));
@@ -67,8 +69,9 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // A thousand nodes that were launched at once asked Auto Scaling 166 times each, and again what they knew already. Of ten
-  // thousand each had to look at ECS again after every second try, which kept ECS from answering those that had not joined.
+  // A thousand nodes that were launched at once asked Auto Scaling 166 times each, and again what
+  // they knew already. Of ten thousand each had to look at ECS again after every second try, which
+  // kept ECS from answering those that had not joined.
   it('asks Auto Scaling nothing twice while it is throttled, and ECS not again after a few tries', async () => {
     const node = launched(configOf(), 1_000);
     node.world.calls.fails('completeHook', new Unavailable('throttled'), 7);
@@ -88,7 +91,8 @@ describe('a node that joins', () => {
     expect(tries[5]! - tries[4]!).toBeGreaterThanOrEqual(15_000);
   });
 
-  // Each of ten thousand nodes asked three questions before its first heartbeat; the hooks of many had timed out by then.
+  // Each of ten thousand nodes asked three questions before its first heartbeat; the hooks of many
+  // had timed out by then.
   it('sends its first heartbeat before it asks how often they are needed', async () => {
     const node = launched(configOf(), 2 * minute);
     node.world.calls.fails('readHooks', new Unavailable('throttled'), 1);
@@ -212,7 +216,8 @@ describe('a node that joins', () => {
     expect(node.group.lifecycleState).toBe('InService');
   });
 
-  // Both at once: healthy nodes were given up one after the other, and the next one lacked the permission, too.
+  // Both at once: healthy nodes were given up one after the other, and the next one lacked the
+  // permission, too.
   it('is not given up where its role may not look into ECS and the introspection port is closed', async () => {
     const node = launched(configOf(), 1_000);
     node.world.clock.schedule(1_001, () => (node.world.localAgent = undefined));
@@ -227,7 +232,8 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   }, 30_000);
 
-  // Metadata still said "Warmed:" when the group had fetched the node: its hook was completed before ECS knew it.
+  // Metadata still said "Warmed:" when the group had fetched the node: its hook was completed
+  // before ECS knew it.
   it('is not let into service by metadata that still speak of the warm pool', async () => {
     const node = launched(configOf(), 5 * minute);
     node.world.metadata.targetState = 'Warmed:Stopped';
@@ -236,7 +242,8 @@ describe('a node that joins', () => {
     expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(5 * minute);
   });
 
-  // The group had fetched it a second ago and was asked where that was not known yet: the hook was never completed, the node replaced.
+  // The group had fetched it a second ago and was asked where that was not known yet: the hook was
+  // never completed, the node replaced.
   it('is let into service though the group, asked once, still has it in the warm pool', async () => {
     const node = launched();
     node.world.clock.schedule(29_000, () => void (node.group.lifecycleState = 'Warmed:Running'));
@@ -245,7 +252,8 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // One lost answer of the metadata was taken for being in no pool: a node that was fine there was terminated.
+  // One lost answer of the metadata was taken for being in no pool: a node that was fine there was
+  // terminated.
   it('is not given up in a warm pool, nor while nobody can tell whether it is in one', async () => {
     for (const isSilent of [false, true]) {
       const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
@@ -262,7 +270,8 @@ describe('a node that joins', () => {
     }
   });
 
-  // Its time to join ran on in the pool: it was terminated as soon as the group fetched it, before its ECS agent could register.
+  // Its time to join ran on in the pool: it was terminated as soon as the group fetched it, before
+  // its ECS agent could register.
   it('has all its time to join when it leaves a warm pool that a lost answer of the metadata had hidden', async () => {
     for (const [lost, leavesAt] of [
       [1, 119_000],
@@ -282,7 +291,8 @@ describe('a node that joins', () => {
     }
   });
 
-  // Auto Scaling was silent while the node was let into the pool, forgot that launch and began the next one: its hook was completed at once.
+  // Auto Scaling was silent while the node was let into the pool, forgot that launch and began the
+  // next one: its hook was completed at once.
   it('does not take what the group said before the pool for what it says after it', async () => {
     const node = launched(configOf(), 9 * minute);
     node.world.metadata.targetState = 'Warmed:Running';
@@ -334,7 +344,7 @@ describe('a node that joins', () => {
 describe('an agent whose node cannot join', () => {
   const cannot = async (config = configOf({ join: { timeoutSeconds: 60 } }), mayDie?: () => Promise<boolean>) => {
     const node = launched(config, 1e9);
-    const agent = node.agent(node.host, mayDie === undefined ? {} : { mayDie });
+    const agent = node.agent(node.host, mayDie === undefined ? {} : { mayTerminate: mayDie });
     await node.world.clock.run(30 * minute);
     return { node, agent };
   };

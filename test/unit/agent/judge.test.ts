@@ -9,8 +9,8 @@ import {
   treated,
   type Memory,
   type Verdict,
-} from '../../../agent/judge.ts';
-import type { Finding } from '../../../agent/watcher.ts';
+} from '../../../agent/watching/judge.ts';
+import type { Finding } from '../../../agent/watching/watcher.ts';
 
 const minute = 60_000;
 const well: Finding = { kind: 'well' };
@@ -31,7 +31,10 @@ const doom = (key: string, more: object = {}): Finding => ({
   ...more,
 });
 
-/** Judges findings one minute apart, confirming what is confirmed when it was carried out; the kinds of the verdicts. */
+/**
+ * Judges findings one minute apart, confirming what is confirmed when it was carried out; the kinds
+ * of the verdicts.
+ */
 function live(findings: (Finding | undefined)[], from: Memory = { ...blank, settled: true }, confirm = true) {
   let memory = from;
   const kinds: Verdict['kind'][] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { setLateTags } from '../../../agent/late-tags.ts';
+import { setLateTags } from '../../../agent/joining/late-tags.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState } from '../../../core/state.ts';
+import { paths, renderState } from '../../../core/state/state.ts';
 import { never, setStage } from './stage.ts';
 
 const hour = 3_600_000;
@@ -34,7 +34,8 @@ describe('tags that EC2 had no time for', () => {
     expect(world.calls.of('tagSelf').length).toBeGreaterThanOrEqual(6);
   });
 
-  // A group had propagated 49 tags. The name was refused once, and never tried again when a tag was free.
+  // A group had propagated 49 tags. The name was refused once, and never tried again when a tag was
+  // free.
   it.each(['UnauthorizedOperation', 'TagLimitExceeded', 'TagPolicyViolation'])(
     'that EC2 refuses with %s are set once a person has mended that, at a call an hour',
     async (code) => {

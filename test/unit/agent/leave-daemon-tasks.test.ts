@@ -3,7 +3,10 @@ import { Refused } from '../../../core/errors.ts';
 import { startedBy } from '../../../upkeep/daemon-tasks.ts';
 import { configOf, setStage } from './stage.ts';
 
-/** A node with an ordinary task and a daemon task, which no service has started: DRAINING does not stop it. */
+/**
+ * A node with an ordinary task and a daemon task, which no service has started: DRAINING does not
+ * stop it.
+ */
 function setNode(leave: object = {}, task: object = {}) {
   const stage = setStage(configOf({ leave }));
   const { world, own } = stage;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { leave, readDeparture } from '../../../agent/leave.ts';
-import type { Order } from '../../../agent/watcher.ts';
+import { runDeparture, readDeparture } from '../../../agent/departure/leave.ts';
+import type { Order } from '../../../agent/watching/watcher.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { someBalancer } from '../../fakes/cloud/balancers.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { configOf, never, setStage, someOrder } from './stage.ts';
@@ -40,7 +40,8 @@ describe('a departure', () => {
     expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
   });
 
-  // Asked where the deregistration was not known yet, the target was healthy, which is not draining: its connections were cut.
+  // Asked where the deregistration was not known yet, the target was healthy, which is not
+  // draining: its connections were cut.
   it('does not take a target that has only just been deregistered for one without connections', async () => {
     const stage = setStage(withBalancers({ loadBalancers: [] }));
     const { clock, balancers } = stage.world;
@@ -87,7 +88,7 @@ describe('a departure', () => {
   it('is not over while a task is still stopping, though ECS counts none as running, and names it', async () => {
     const stage = setStage();
     const task = stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 200_000 });
-    const done = leave(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
+    const done = runDeparture(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
     stage.group.begin('terminate');
     await stage.world.clock.run(100_000);
     expect(stage.departure()).toMatchObject({ phase: 'tasks' });
@@ -137,12 +138,13 @@ describe('a departure', () => {
     stage.world.calls.onCall = ({ verb }) => {
       if (verb === 'terminateInGroup') stopped = cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED');
     };
-    await clock.finish(leave(stage.host, stage.config, someOrder(), { deregister }, never));
+    await clock.finish(runDeparture(stage.host, stage.config, someOrder(), { deregister }, never));
     expect(stage.own.status).toBe('DRAINING');
     expect(stopped).toBe(true);
   });
 
-  // Unassigning takes minutes; ECS came to know the node in the first of them, and placed tasks on it until the last.
+  // Unassigning takes minutes; ECS came to know the node in the first of them, and placed tasks on
+  // it until the last.
   it('is DRAINING soon after ECS comes to know the node, though it still leaves its registrar', async () => {
     const stage = setStage();
     const { cluster, clock } = stage.world;
@@ -154,12 +156,13 @@ describe('a departure', () => {
       await clock.sleep(4 * 60_000, never);
       statusThen = stage.own.status;
     };
-    await clock.finish(leave(stage.host, stage.config, someOrder(), { deregister }, never));
+    await clock.finish(runDeparture(stage.host, stage.config, someOrder(), { deregister }, never));
     expect(statusThen).toBe('DRAINING');
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
-  // It was to leave a warm pool, which takes a minute; the group fetched it in that minute, and it ended under the tasks that it got.
+  // It was to leave a warm pool, which takes a minute; the group fetched it in that minute, and it
+  // ended under the tasks that it got.
   it('drains also a node that its group fetches from the warm pool while it waits for its end', async () => {
     for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
       const stage = setStage(configOf({ leave: { drainSeconds: 60, atDeadline } }));
@@ -237,7 +240,8 @@ describe('a departure', () => {
     return { stage, order: { cause: 'spot', key: 'spot:1', ending: 'await' } as const };
   };
 
-  // Reclaimed in its first minute, or in a warm pool, its departure was over when it registered: tasks were placed on it for the rest.
+  // Reclaimed in its first minute, or in a warm pool, its departure was over when it registered:
+  // tasks were placed on it for the rest.
   it('of a spot instance goes on until ECS knows the node, which gets no tasks in its last two minutes', async () => {
     const { stage, order } = reclaimed(40_000);
     const began = stage.host.clock.now();
@@ -281,7 +285,8 @@ describe('a departure', () => {
     }
   });
 
-  // ECS was silent for minutes as the wait for the tasks began: they were cut off so many minutes early.
+  // ECS was silent for minutes as the wait for the tasks began: they were cut off so many minutes
+  // early.
   it('gives its tasks their time from DRAINING on, also when ECS answers only while it waits for them', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 900, atDeadline: 'leave-tasks' } }));
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 850_000 });
@@ -346,7 +351,8 @@ describe('a departure', () => {
     expect(stage.world.calls.of('heartbeat').length).toBeGreaterThan(70);
   });
 
-  // Nobody kept the launch hook alive any more: it timed out, and the group ended the machine under its tasks.
+  // Nobody kept the launch hook alive any more: it timed out, and the group ended the machine under
+  // its tasks.
   it('of a node that its group still launches keeps the launch hook alive for as long as the tasks take', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
     stage.group.hooks[0]!.heartbeatSeconds = 120;
@@ -369,7 +375,7 @@ describe('a departure', () => {
 
   it('confirms with Auto Scaling before it leaves the registrar: metadata runs ahead', async () => {
     const stage = setStage();
-    const done = leave(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
+    const done = runDeparture(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
     await stage.world.clock.run(40_000);
     expect(stage.deeds()).toEqual(['drain']);
     stage.group.begin('terminate');
@@ -387,19 +393,22 @@ describe('a departure', () => {
     expect(state.entered.registrar! - state.entered.tasks!).toBeLessThan(150_000);
   });
 
-  // The wall clock was set forward by an hour while an agent was restarted: OpsWorks got ten seconds, and kept a record.
+  // The wall clock was set forward by an hour while an agent was restarted: OpsWorks got ten
+  // seconds, and kept a record.
   it("leaves its registrar although a clock that jumped has used up its own time, and not somebody else's", async () => {
     const leaves = async (order: Partial<Order>) => {
       const stage = setStage();
-      const slow = async (on: Host, _what: unknown, inner: AbortSignal) => on.clock.sleep(60_000, inner);
+      const slow = async (on: Host, _what: unknown, callSignal: AbortSignal) => on.clock.sleep(60_000, callSignal);
       stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
       const cutOff = new AbortController();
-      const begun = leave(stage.host, stage.config, someOrder(order), { deregister: slow }, cutOff.signal);
+      const begun = runDeparture(stage.host, stage.config, someOrder(order), { deregister: slow }, cutOff.signal);
       begun.catch(() => {});
       await stage.world.clock.run(10_000);
       cutOff.abort(new Error('stopped'));
       stage.world.clock.jump(3 * 3_600_000);
-      return stage.world.clock.finish(leave(stage.host, stage.config, someOrder(order), { deregister: slow }, never));
+      return stage.world.clock.finish(
+        runDeparture(stage.host, stage.config, someOrder(order), { deregister: slow }, never),
+      );
     };
     expect((await leaves({})).troubles.join()).not.toContain('registrar');
     const deadline = Date.UTC(2030, 0, 1) + 600_000;
@@ -412,7 +421,9 @@ describe('a departure', () => {
     stage.world.calls.fails('publish', new Unavailable('throttled'));
     stage.world.calls.fails('writeText', new Error('ENOSPC: no space left on device'));
     const deregister = () => Promise.reject(new Refused('no'));
-    const state = await stage.world.clock.finish(leave(stage.host, stage.config, someOrder(), { deregister }, never));
+    const state = await stage.world.clock.finish(
+      runDeparture(stage.host, stage.config, someOrder(), { deregister }, never),
+    );
     expect(state.troubles.join()).toContain('registrar: no');
     expect(stage.world.instance.state).toBe('shutting-down');
   });
@@ -457,7 +468,7 @@ describe('the end of the machine', () => {
     for (const verb of ['readMembership', 'readIdentity']) {
       const stage = setStage();
       stage.world.calls.fails(verb, new Unavailable('silent'));
-      const done = leave(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
+      const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
       await stage.world.clock.run(2 * 3_600_000);
       expect(stage.departure().phase).toBe('terminate');
       for (const deed of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']) {
@@ -531,7 +542,8 @@ describe('the end of the machine', () => {
     expect(stage.deeds()).not.toContain('terminateInGroup');
   });
 
-  // What was answered was the second of two, for which there was no action any more: the node asked its group for minutes.
+  // What was answered was the second of two, for which there was no action any more: the node asked
+  // its group for minutes.
   it('is on its way when its launch was abandoned by a call that was heard twice', async () => {
     const stage = setStage();
     stage.group.begin('launch');
@@ -545,7 +557,8 @@ describe('the end of the machine', () => {
     expect(stage.deeds()).not.toContain('reportUnhealthy');
   });
 
-  // The answer was lost, and from then on the group was busy: with this very instance, whose hook nobody completed for minutes.
+  // The answer was lost, and from then on the group was busy: with this very instance, whose hook
+  // nobody completed for minutes.
   it('asks its group once more whether it is the one that the group is busy with', async () => {
     const stage = setStage();
     stage.world.calls.losesAnswer('terminateInGroup', new Unavailable('socket hang up'), 1);
@@ -555,7 +568,8 @@ describe('the end of the machine', () => {
     expect(state.troubles).toEqual([]);
   });
 
-  // Its group had begun to end it, but was asked once more where it was still about to enter the warm pool: it was let in.
+  // Its group had begun to end it, but was asked once more where it was still about to enter the
+  // warm pool: it was let in.
   it('is not let into its warm pool by what its group said before', async () => {
     const stage = setStage();
     const said = ['Terminating:Wait', 'Warmed:Pending:Wait', 'Terminating:Wait'];
@@ -568,7 +582,8 @@ describe('the end of the machine', () => {
     expect(completed).toEqual(['terminate']);
   });
 
-  // Fetched from its warm pool and told to go, it heard once more that it waited there: it was done, and nobody completed its hook.
+  // Fetched from its warm pool and told to go, it heard once more that it waited there: it was
+  // done, and nobody completed its hook.
   it('is not over for a node that was in its warm pool before', async () => {
     const stage = setStage();
     stage.world.calls.onCall = ({ verb }) => {
@@ -627,7 +642,7 @@ describe('a crash', () => {
             begin(transition);
           };
           stage.world.calls.crashAt(n, when);
-          void leave(stage.host, stage.config, someOrder(order), { deregister: stage.deregister }, never).catch(
+          void runDeparture(stage.host, stage.config, someOrder(order), { deregister: stage.deregister }, never).catch(
             () => {},
           );
           await stage.world.clock.finish(stage.world.calls.crashed());
@@ -660,7 +675,13 @@ describe('a crash', () => {
       stage.group.begin('terminate');
       if (order.cause === 'spot') [stage.world.cluster.instances, stage.world.localAgent] = [[], undefined];
       const stop = new AbortController();
-      const done = leave(stage.host, stage.config, someOrder(order), { deregister: stage.deregister }, stop.signal);
+      const done = runDeparture(
+        stage.host,
+        stage.config,
+        someOrder(order),
+        { deregister: stage.deregister },
+        stop.signal,
+      );
       done.catch(() => {});
       await stage.world.clock.run(11_000);
       expect(stage.departure().phase).toBe('hook');

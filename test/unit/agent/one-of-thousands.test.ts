@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { AgentOptions } from '../../../agent/agent.ts';
-import { join } from '../../../agent/join.ts';
-import { mayDie } from '../../../commands/may-die.ts';
+import { join } from '../../../agent/joining/join.ts';
+import { mayTerminate } from '../../../commands/node/join-failure.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState } from '../../../core/state.ts';
+import { paths, renderState } from '../../../core/state/state.ts';
 import { groupTag } from '../../../upkeep/group-tag.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { configOf, never, setStage, type Stage } from './stage.ts';
@@ -14,7 +14,10 @@ const hour = 60 * minute;
 const hookOf = (launchHookSeconds?: number) =>
   configOf({ autoScaling: { launchHook: 'launch', terminateHook: 'terminate', launchHookSeconds } });
 
-/** A node of a group that was launched at once, bootstrapped in its first boot: its tags tell the group, its configuration the hook's time. */
+/**
+ * A node of a group that was launched at once, bootstrapped in its first boot: its tags tell the
+ * group, its configuration the hook's time.
+ */
 function launched(registersAfterMs = 5_000, config = hookOf(1800)) {
   const stage = setStage(config);
   stage.world.metadata.tags = { [groupTag]: 'web' };
@@ -52,7 +55,8 @@ const toAutoScaling = ({ world }: Pick<Stage, 'world'>) =>
     .filter((verb) => ['readMembership', 'readHooks', 'heartbeat', 'completeHook'].includes(verb));
 
 describe('a launch hook among thousands', () => {
-  // Ten thousand nodes asked Auto Scaling five times each, which takes 40 minutes; hooks of half an hour had timed out by then.
+  // Ten thousand nodes asked Auto Scaling five times each, which takes 40 minutes; hooks of half an
+  // hour had timed out by then.
   it('is completed with one call to Auto Scaling, where the tags name the group and the target is to be in service', async () => {
     const node = launched();
     await node.finish();
@@ -130,7 +134,8 @@ describe('heartbeats among thousands', () => {
     expect(tries.length).toBeLessThanOrEqual(90);
   });
 
-  // Where that counted from the process's own start, one that was started again and again would never have sent any.
+  // Where that counted from the process's own start, one that was started again and again would
+  // never have sent any.
   it('are not put off by a process that is started again', async () => {
     const node = late();
     void node.joins().catch(() => {});
@@ -159,19 +164,24 @@ describe('heartbeats among thousands', () => {
   });
 });
 
-/** Of the wrong cluster, in a group in which nodes die one after another: the storm guard holds it, and each minute it tries again. */
+/**
+ * Of the wrong cluster, in a group in which nodes die one after another: the storm guard holds it,
+ * and each minute it tries again.
+ */
 function held() {
   const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
   const config = configOf({ ...hookOf(1800), stormGuard: often, join: { timeoutSeconds: 30 } });
   const node = launched(1e9, config);
   node.world.localAgent = { cluster: 'other', version: '1' };
   node.world.group!.activities.push(...youngDeaths(node.world.clock.now()));
-  const mayHold: NonNullable<AgentOptions['mayDie']> = (inner, sighting) => mayDie(node.host, config, inner, sighting);
-  return { node, starts: () => node.agent(node.host, { mayDie: mayHold }) };
+  const mayHold: NonNullable<AgentOptions['mayTerminate']> = (callSignal, knownFacts) =>
+    mayTerminate(node.host, config, callSignal, knownFacts);
+  return { node, starts: () => node.agent(node.host, { mayTerminate: mayHold }) };
 }
 
 describe('a node that can never join', () => {
-  // Ten thousand of them, held by the storm guard, tried again every few minutes and sent a heartbeat each time: twice what Auto Scaling takes.
+  // Ten thousand of them, held by the storm guard, tried again every few minutes and sent a
+  // heartbeat each time: twice what Auto Scaling takes.
   it('sends no heartbeat before the last one is half over, however often it tries', async () => {
     const { node, starts } = held();
     const agent = starts();
@@ -190,7 +200,8 @@ describe('a node that can never join', () => {
 });
 
 describe('a node that is held and tries again', () => {
-  // Of ten thousand 318 were ended in two hours: with each try to join their heartbeats began anew, as seldom as at first.
+  // Of ten thousand 318 were ended in two hours: with each try to join their heartbeats began anew,
+  // as seldom as at first.
   it('sends heartbeats the more often the less time its hook has left, however often it begins anew', async () => {
     const { node, starts } = held();
     node.world.calls.fails('heartbeat', new Unavailable('throttled'));
@@ -242,7 +253,8 @@ describe('a place in the queue to leave', () => {
 });
 
 describe('the name of the group', () => {
-  // Of a thousand nodes whose tags are not shown, and that nobody tells their hook's time, 22 were ended: each asked three times for the same.
+  // Of a thousand nodes whose tags are not shown, and that nobody tells their hook's time, 22 were
+  // ended: each asked three times for the same.
   it('is asked for once in the life of an agent, whoever needs it first', async () => {
     const node = launched(20 * minute, configOf({ join: { timeoutSeconds: 3600 }, metrics: { enabled: true } }));
     node.world.metadata.tags = undefined;

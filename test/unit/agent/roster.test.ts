@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { roster } from '../../../agent/roster.ts';
+import { roster } from '../../../agent/watching/roster.ts';
 import { configOf } from './stage.ts';
 
 const namesOf = (purchase?: string) =>

@@ -2,12 +2,12 @@
 
 import { vi } from 'vitest';
 import { runAgent, type AgentOptions } from '../../../agent/agent.ts';
-import { leave } from '../../../agent/leave.ts';
+import { runDeparture } from '../../../agent/departure/leave.ts';
 import type { AgentStatus } from '../../../agent/status.ts';
-import type { Order } from '../../../agent/watcher.ts';
-import { parseConfig, type Config } from '../../../core/config.ts';
+import type { Order } from '../../../agent/watching/watcher.ts';
+import { parseConfig, type Config } from '../../../config/config.ts';
 import type { Host } from '../../../core/host.ts';
-import { paths, renderState, type DepartureState, type Registered } from '../../../core/state.ts';
+import { paths, renderState, type DepartureState, type Registered } from '../../../core/state/state.ts';
 import { someHook, type FakeGroup } from '../../fakes/cloud/group.ts';
 import type { FakeContainerInstance } from '../../fakes/cloud/cluster.ts';
 import { openFakeHost, type Overrides, type World } from '../../fakes/host.ts';
@@ -116,7 +116,7 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
     departure: () => parse<DepartureState>(paths.departure),
     status: () => parse<AgentStatus>(paths.agent),
     leaves: (order = {}, on = host, signal = never) =>
-      clock.finish(leave(on, config, someOrder(order), { deregister }, signal)),
+      clock.finish(runDeparture(on, config, someOrder(order), { deregister }, signal)),
     agent(on = host, options = {}) {
       const controller = new AbortController();
       const done = runAgent(on, config, { deregister, ...options }, controller.signal);

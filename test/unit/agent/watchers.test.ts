@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { openBrake, placesAtOnce } from '../../../agent/brake.ts';
+import { openQueueCheck, maxLeavingAtOnce } from '../../../agent/leave-queue/leave-queue.ts';
 import { isRevocable, isUrgent, merge, strictest, beginState } from '../../../agent/departure/order.ts';
-import { renderLastWords } from '../../../agent/departure/farewell.ts';
-import { heartbeatEveryMs } from '../../../agent/heartbeats.ts';
+import { renderLastWords } from '../../../agent/departure/report-departure.ts';
+import { heartbeatEveryMs } from '../../../agent/joining/heartbeats.ts';
 import { judgeDisks } from '../../../agent/watchers/disk.ts';
 import { judgeTarget } from '../../../agent/watchers/lifecycle.ts';
 import { judgeMaintenance } from '../../../agent/watchers/maintenance.ts';
 import { judgeSpot } from '../../../agent/watchers/spot.ts';
-import type { Order } from '../../../agent/watcher.ts';
+import type { Order } from '../../../agent/watching/watcher.ts';
 import { Unavailable } from '../../../core/errors.ts';
-import { phases, type DepartureState } from '../../../core/state.ts';
+import { phases, type DepartureState } from '../../../core/state/state.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { configOf, never, someOrder } from './stage.ts';
@@ -108,18 +108,18 @@ describe('a disk', () => {
 
 describe('the brake', () => {
   it('lets a share of the fleet go, and always one', () => {
-    expect([0, 1, 9, 10, 19, 20, 1000].map((nodes) => placesAtOnce(10, nodes))).toEqual([1, 1, 1, 1, 1, 2, 100]);
+    expect([0, 1, 9, 10, 19, 20, 1000].map((nodes) => maxLeavingAtOnce(10, nodes))).toEqual([1, 1, 1, 1, 1, 2, 100]);
   });
 
   it('lets no two nodes more go than the share when many ask at the same moment, and all of them in the end', async () => {
     const { host, world } = openFakeHost();
     for (let n = 0; n < 50; n++) ownRecord(world);
     const gone: string[] = [];
-    const brakes = new Map(world.cluster.instances.map(({ arn }) => [arn, openBrake()]));
+    const queueChecks = new Map(world.cluster.instances.map(({ arn }) => [arn, openQueueCheck()]));
     let waiting = world.cluster.instances.slice();
     while (waiting.length > 0) {
       const answers = await world.clock.finish(
-        Promise.all(waiting.map(({ arn }) => brakes.get(arn)!(host, { cluster: 'demo', arn }, 'disk', 10, never))),
+        Promise.all(waiting.map(({ arn }) => queueChecks.get(arn)!(host, { cluster: 'demo', arn }, 'disk', 10, never))),
       );
       const going = waiting.filter((_, index) => answers[index]);
       expect(going.length).toBeLessThanOrEqual(Math.max(1, Math.floor(world.cluster.instances.length / 10)));
@@ -136,7 +136,7 @@ describe('a node whose clock is slow', () => {
   it('does not step in front of one that has gone already', async () => {
     const { host, world } = openFakeHost();
     const open = ({ arn }: { arn: string }) => {
-      const mayGo = openBrake();
+      const mayGo = openQueueCheck();
       return () => world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
     };
     const [first, slow] = [open(ownRecord(world)), open(ownRecord(world))];
@@ -148,7 +148,8 @@ describe('a node whose clock is slow', () => {
 });
 
 describe('a node that hears of the queue late', () => {
-  // The answer took twenty seconds, in which another one came and went; with a slow clock this one stood in front of it.
+  // The answer took twenty seconds, in which another one came and went; with a slow clock this one
+  // stood in front of it.
   it('does not step in front of one that came and went meanwhile', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
@@ -168,7 +169,7 @@ describe('a node that hears of the queue late', () => {
         },
       },
     };
-    const [lateGoes, quickGoes] = [openBrake(), openBrake()];
+    const [lateGoes, quickGoes] = [openQueueCheck(), openQueueCheck()];
     const asked = lateGoes(hearsLate, late, 'disk', 10, never);
     expect(await world.clock.finish(quickGoes(host, quick, 'disk', 10, never))).toBe(true);
     expect(await world.clock.finish(asked)).toBe(false);
@@ -177,7 +178,8 @@ describe('a node that hears of the queue late', () => {
 });
 
 describe('nodes that hear of the queue as it was seconds ago', () => {
-  // The second had not seen the first, whose clock was ten minutes ahead, and stood in front of it when the first had gone already.
+  // The second had not seen the first, whose clock was ten minutes ahead, and stood in front of it
+  // when the first had gone already.
   it('do not both go, whatever their clocks say', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
@@ -192,22 +194,25 @@ describe('nodes that hear of the queue as it was seconds ago', () => {
     const hearsLate: typeof host = { ...host, cloud: { ...host.cloud, readLeaveQueue } };
     const isAhead: typeof host = { ...hearsLate, clock: { ...host.clock, now: () => host.clock.now() + hour } };
     const goes = [
-      openBrake()(isAhead, first, 'disk', 10, never),
-      host.clock.sleep(4_000, never).then(() => openBrake()(hearsLate, second, 'disk', 10, never)),
+      openQueueCheck()(isAhead, first, 'disk', 10, never),
+      host.clock.sleep(4_000, never).then(() => openQueueCheck()(hearsLate, second, 'disk', 10, never)),
     ];
     expect(await world.clock.finish(Promise.all(goes))).toEqual([false, true]);
   });
 });
 
 describe('a place in the queue that may have come late', () => {
-  /** Two nodes of a small cluster; the call with which the first asks for its place is never answered, and takes effect when told. */
+  /**
+   * Two nodes of a small cluster; the call with which the first asks for its place is never
+   * answered, and takes effect when told.
+   */
   async function setQueue() {
     const { host, world } = openFakeHost();
     const [late, other] = [ownRecord(world), ownRecord(world)];
-    const asks = (arn: string, mayGo = openBrake()) => {
+    const asks = (arn: string, mayGo = openQueueCheck()) => {
       return () => world.clock.finish(mayGo(host, { cluster: 'demo', arn }, 'disk', 10, never));
     };
-    const brake = openBrake();
+    const brake = openQueueCheck();
     const asked = world.clock.now();
     world.calls.hangs('queueToLeave', 1);
     await expect(asks(late.arn, brake)()).rejects.toThrow(Unavailable);

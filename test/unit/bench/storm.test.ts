@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { launchBadImage } from '../../../bench/storm/bad-image-act.ts';
-import { renderChart, ticks } from '../../../bench/storm/chart.ts';
-import { launchAtOnce } from '../../../bench/storm/launch-act.ts';
+import { launchBadImage } from '../../../bench/storm/acts/bad-image-act.ts';
+import { renderChart, ticks } from '../../../bench/storm/report/chart.ts';
+import { launchAtOnce } from '../../../bench/storm/acts/launch-act.ts';
 import { openStormClock } from '../../../bench/storm/clock.ts';
-import { drawCalls } from '../../../bench/storm/pictures.ts';
+import { drawCalls } from '../../../bench/storm/report/pictures.ts';
 import { admitAll, limitOf, limits, openAdmission } from '../../../bench/storm/limits.ts';
-import { cli, ecsAgent, openClient, own, type Manner } from '../../../bench/storm/client.ts';
-import { reclaimTenth } from '../../../bench/storm/reclaim-act.ts';
+import { cli, ecsAgent, openClient, own, type RetryPolicy } from '../../../bench/storm/client.ts';
+import { reclaimTenth } from '../../../bench/storm/acts/reclaim-act.ts';
 import { patient, stormConfig } from '../../../bench/storm/settings.ts';
 import { openTokenBucket } from '../../../bench/storm/token-bucket.ts';
 import { count, emptyTraffic, total } from '../../../bench/storm/traffic.ts';
-import { openChance } from '../../simulation/chance.ts';
+import { openChance } from '../../simulation/faults/chance.ts';
 import { openSimulatedClock } from '../../simulation/clock.ts';
 
 const never = new AbortController().signal;
@@ -39,7 +39,7 @@ describe('a token bucket', () => {
 });
 
 describe('a client of a storm', () => {
-  const give = async (manner: Manner, admitted: number) => {
+  const give = async (manner: RetryPolicy, admitted: number) => {
     const clock = openSimulatedClock(0);
     const traffic = emptyTraffic();
     let left = admitted;
@@ -152,10 +152,10 @@ describe('a small storm', { timeout: 60_000 }, () => {
 
   it('of a bad image ends with a few dead and all others waiting, also when the window is over', async () => {
     const { maxFailures } = stormConfig('none').stormGuard;
-    const { census } = await launchBadImage(15, 1, 1.5);
-    expect(census[59]!.dead).toBeLessThanOrEqual(maxFailures + 2);
-    expect(census[59]).toMatchObject({ alive: 15, waiting: 15 });
-    expect(census[90]!.dead).toBeLessThanOrEqual(4 * maxFailures);
+    const { counts } = await launchBadImage(15, 1, 1.5);
+    expect(counts[59]!.dead).toBeLessThanOrEqual(maxFailures + 2);
+    expect(counts[59]).toMatchObject({ alive: 15, waiting: 15 });
+    expect(counts[90]!.dead).toBeLessThanOrEqual(4 * maxFailures);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bootstrap } from '../../../bootstrap/bootstrap.ts';
 import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, traces } from './stage.ts';
 
 describe('a bootstrap', () => {
@@ -52,7 +52,8 @@ describe('a bootstrap', () => {
     ]);
   });
 
-  // OpsWorks answers about once a second, all nodes together: two of twelve calls asked for what it had said milliseconds before.
+  // OpsWorks answers about once a second, all nodes together: two of twelve calls asked for what it
+  // had said milliseconds before.
   it('lists the stack once, however many nodes it has, and then asks for its own record once a poll', async () => {
     for (const [others, registersAfterMs, looks] of [
       [0, 1_000, 0],
@@ -90,7 +91,8 @@ describe('a bootstrap', () => {
     }
   });
 
-  // Of 200 nodes that booted at once 17 were in service after four hours: each attempt spent its few calls on what the last one knew.
+  // Of 200 nodes that booted at once 17 were in service after four hours: each attempt spent its
+  // few calls on what the last one knew.
   it('that ran out of time asks OpsWorks nothing again that it knows, until the next boot', async () => {
     const { world, boot, fail } = setStage(opsworksConfig());
     world.calls.fails('readProvisioning', new Unavailable('ThrottlingException'));

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseEntries, renderEcsConfig } from '../../../bootstrap/ecs-config-text.ts';
-import { faultOfValue } from '../../../core/ecs-value.ts';
+import { faultOfValue } from '../../../config/ecs-value.ts';
 
-/** What systemd 252 makes of an EnvironmentFile: written from its documented grammar, apart from the product's own parser. */
+/**
+ * What systemd 252 makes of an EnvironmentFile: written from its documented grammar, apart from the
+ * product's own parser.
+ */
 function systemdReads(text: string): Map<string, string> {
   const values = new Map<string, string>();
   let i = 0;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { bootstrap } from '../../../bootstrap/bootstrap.ts';
-import { judgeTail, renderPreconfig } from '../../../bootstrap/registrars/opsworks-installer.ts';
+import { judgeTail, renderPreconfig } from '../../../bootstrap/registrars/opsworks/installer.ts';
 import { deregister } from '../../../bootstrap/registrars/registrars.ts';
 import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { installerUrl } from '../../fakes/cloud/opsworks.ts';
 import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, type Stage } from './stage.ts';
 
@@ -117,7 +117,8 @@ describe('the installer', () => {
     expect(stage.world.calls.of('findRegistration')).toHaveLength(3);
   });
 
-  // Six nodes booted together; each name that OpsWorks suggested went to one of them, and the sixth terminated itself.
+  // Six nodes booted together; each name that OpsWorks suggested went to one of them, and the sixth
+  // terminated itself.
   it('takes a name that nobody else can have when the suggested ones go to others again and again', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
@@ -148,7 +149,8 @@ describe('the installer', () => {
     expect(error.message).toContain('{shortId}');
   });
 
-  // An assignment that hung took effect just before it was asked for again; the second one was refused, and the node died of it.
+  // An assignment that hung took effect just before it was asked for again; the second one was
+  // refused, and the node died of it.
   it('is not given up because an assignment that nobody waited for any more took effect', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks } = stage.world;
@@ -163,7 +165,8 @@ describe('the installer', () => {
     expect(stage.state().outcome).toBe('done');
   });
 
-  // At one call per second the look that came before each try took the token that the try needed: hours for two hundred nodes.
+  // At one call per second the look that came before each try took the token that the try needed:
+  // hours for two hundred nodes.
   it('is asked nothing twice while it is too busy to be told the layer', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.calls.fails('assign', new Unavailable('throttled'), 5);
@@ -173,7 +176,8 @@ describe('the installer', () => {
     expect(tries).toEqual(Array(6).fill('assign'));
   });
 
-  // An assignment was heard twice, the second time refused, and what OpsWorks showed was older than what it refused for.
+  // An assignment was heard twice, the second time refused, and what OpsWorks showed was older than
+  // what it refused for.
   it('is not given up for what OpsWorks refuses while it still shows what was before', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks, clock } = stage.world;
@@ -194,7 +198,8 @@ describe('the installer', () => {
     expect(exitCode(await stage.fail())).toBe(77);
   });
 
-  // It had been listed a moment ago, but another of AWS's computers did not know it yet: the node took it for deregistered.
+  // It had been listed a moment ago, but another of AWS's computers did not know it yet: the node
+  // took it for deregistered.
   it('is not given up because its record, just listed, is not known everywhere yet', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks, clock } = stage.world;
@@ -238,22 +243,23 @@ describe('the installer', () => {
     const stage = setStage(opsworksConfig());
     const real = stage.world.machine.programs.get(installer)!;
     let left = failures;
-    stage.world.machine.programs.set(installer, (command, inner) =>
-      left-- > 0 ? { code: 1, tail: 'downloading\nERROR 403: Forbidden\n' } : real(command, inner),
+    stage.world.machine.programs.set(installer, (command, callSignal) =>
+      left-- > 0 ? { code: 1, tail: 'downloading\nERROR 403: Forbidden\n' } : real(command, callSignal),
     );
     return stage;
   };
 
-  // Of a thousand nodes that registered at once all but a few died: OpsWorks takes about one call per second.
+  // Of a thousand nodes that registered at once all but a few died: OpsWorks takes about one call
+  // per second.
   it('that OpsWorks throttles is run again for as long as the bootstrap has time, and never costs the node its life', async () => {
     const throttled = (times: number) => {
       const stage = setStage(opsworksConfig());
       const real = stage.world.machine.programs.get(installer)!;
       let left = times;
-      stage.world.machine.programs.set(installer, (command, inner) =>
+      stage.world.machine.programs.set(installer, (command, callSignal) =>
         left-- > 0
           ? { code: 1, tail: 'Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded\n' }
-          : real(command, inner),
+          : real(command, callSignal),
       );
       return stage;
     };
@@ -304,7 +310,8 @@ describe('the installer', () => {
     for (const { world } of [noArchive, climbing, empty]) expect(world.calls.of('run')).toEqual([]);
   });
 
-  // A download site that answered 403 once, half an archive once and a proxy's page once ended the node within a second.
+  // A download site that answered 403 once, half an archive once and a proxy's page once ended the
+  // node within a second.
   it.each([
     ['answers 403 once', 'https://opsworks.example answered 403'],
     ['gives half an archive once', 'archive refused: not a whole .tgz file (unexpected end of file)'],
@@ -317,12 +324,13 @@ describe('the installer', () => {
     expect(world.calls.of('readProvisioning')).toHaveLength(2);
   });
 
-  // RegisterInstance took effect and its answer was lost. The second run of the installer left a second record behind.
+  // RegisterInstance took effect and its answer was lost. The second run of the installer left a
+  // second record behind.
   it('is not run again where its first run has registered the node without knowing it', async () => {
     const { world, boot } = setStage(opsworksConfig());
     const real = world.machine.programs.get(installer)!;
-    world.machine.programs.set(installer, async (command, inner) => {
-      await real(command, inner);
+    world.machine.programs.set(installer, async (command, callSignal) => {
+      await real(command, callSignal);
       return { code: 1, tail: 'RegisterInstance: connection reset\n' };
     });
     expect((await boot()).outcome).toBe('done');
@@ -330,15 +338,16 @@ describe('the installer', () => {
     expect(world.opsworks.records).toHaveLength(1);
   });
 
-  // The deadline came while an installer ran that ignored SIGTERM: the bootstrap exited and left it alive, with its folder.
+  // The deadline came while an installer ran that ignored SIGTERM: the bootstrap exited and left it
+  // alive, with its folder.
   it('that does not end by the deadline has ended, and its folder is gone, when the bootstrap fails', async () => {
     const { world, fail } = setStage(opsworksConfig({ bootstrap: { timeoutSeconds: 60 } }));
     let endedAt = 0;
-    world.machine.programs.set(installer, async (_command, inner) => {
-      await new Promise((resolve) => inner.addEventListener('abort', resolve));
+    world.machine.programs.set(installer, async (_command, callSignal) => {
+      await new Promise((resolve) => callSignal.addEventListener('abort', resolve));
       await world.clock.sleep(2_000, signal);
       endedAt = world.clock.uptime();
-      throw inner.reason;
+      throw callSignal.reason;
     });
     const began = world.clock.uptime();
     expect(exitCode(await fail())).toBe(75);
@@ -531,7 +540,8 @@ describe('leaving OpsWorks', () => {
     expect(deeds).toEqual(['unassign', 'deregister']);
   });
 
-  // Shutdown recipes that took all their time outlived the node's patience: its record stayed behind as connection_lost.
+  // Shutdown recipes that took all their time outlived the node's patience: its record stayed
+  // behind as connection_lost.
   it('leaves no record either where shutdown recipes take their two minutes, and begin late', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
@@ -539,7 +549,8 @@ describe('leaving OpsWorks', () => {
     expect(await leave(stage, { id: 'r-1' })).toEqual([]);
   });
 
-  // The first of two was the one that unassigned; the second was refused, and the record stayed for ever.
+  // The first of two was the one that unassigned; the second was refused, and the record stayed for
+  // ever.
   it('waits for an unassignment that was heard twice, and refused the second time', async () => {
     const stage = setStage(opsworksConfig());
     const record = addRecord(stage);
@@ -561,7 +572,8 @@ describe('leaving OpsWorks', () => {
     expect(stage.world.clock.uptime() - began).toBeLessThan(5_000);
   });
 
-  // The bootstrap had given the assignment up when its time was over; OpsWorks heard it after the node had begun to leave.
+  // The bootstrap had given the assignment up when its time was over; OpsWorks heard it after the
+  // node had begun to leave.
   it('unassigns again what an assignment that was heard late has put back', async () => {
     const stage = setStage(opsworksConfig());
     const record = addRecord(stage);

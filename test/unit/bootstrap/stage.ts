@@ -2,9 +2,9 @@
 
 import { vi } from 'vitest';
 import { bootstrap } from '../../../bootstrap/bootstrap.ts';
-import { parseConfig, type Config } from '../../../core/config.ts';
+import { parseConfig, type Config } from '../../../config/config.ts';
 import type { Host } from '../../../core/host.ts';
-import { paths, type BootstrapState } from '../../../core/state.ts';
+import { paths, type BootstrapState } from '../../../core/state/state.ts';
 import { seeded } from '../../fakes/random.ts';
 import { openFakeHost, type Overrides, type World } from '../../fakes/host.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { renderTemplate } from '../../../bootstrap/naming.ts';
 import { tagName } from '../../../bootstrap/steps/name-tag.ts';
 import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { opsworksConfig, plainConfig, setStage } from './stage.ts';
 
 describe('ecs.config', () => {
@@ -121,7 +121,7 @@ describe('the Name tag', () => {
 
   it('comes with the version in the same call, which is made again when either has changed', async () => {
     const { world, host, config } = setStage(plainConfig());
-    const trail = { keep: async () => {}, leftMs: () => 60_000 };
+    const trail = { save: async () => {}, leftMs: () => 60_000 };
     const tag = (version: string) => tagName(host, config, trail, new AbortController().signal, version);
     expect(await tag('1.0.0')).toBe('changed');
     const tags = { Name: 'demo ECS - ip-10-0-0-7', 'ecs-node:version': '1.0.0' };
@@ -132,7 +132,8 @@ describe('the Name tag', () => {
     expect(world.calls.of('tagSelf')).toHaveLength(2);
   });
 
-  // Of ten thousand nodes that booted at once each waited for its name, up to 17 minutes, before it could join.
+  // Of ten thousand nodes that booted at once each waited for its name, up to 17 minutes, before it
+  // could join.
   it('holds nobody up: what EC2 has no time for is left to the agent, unless a later attempt has set it', async () => {
     const { world, boot } = setStage(plainConfig());
     world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'));

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { renderBash, renderFish, renderZsh } from '../../../commands/render-completion.ts';
+import { renderBash, renderFish, renderZsh } from '../../../cli/render-completion.ts';
 import { commands, commandTable } from '../../../commands/table.ts';
 
 /** What bash would offer after these words. */

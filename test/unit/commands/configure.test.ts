@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { planConfiguration, writeEdits } from '../../../commands/configure.ts';
-import { settle } from '../../../commands/load-config.ts';
-import { flagsFile } from '../../../commands/sources/edit-files.ts';
-import { settingsOfFlags } from '../../../commands/sources/flags.ts';
+import { resolveConfig } from '../../../config/load-config.ts';
+import { flagsFile } from '../../../config/sources/edit-files.ts';
+import { settingsOfFlags } from '../../../config/sources/flags.ts';
 import { settingFlags } from '../../../commands/flags.ts';
 import { ConfigError } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 
 const dropIn = `${paths.dropIns}/50-team.yaml`;
@@ -22,12 +22,12 @@ function openNode(files: Record<string, string | Error> = {}) {
     text: (path: string = paths.config) => world.machine.files.get(path),
     async configure(flags: Record<string, string | string[]>) {
       const { files: found, flagLayers, edits } = await plan(flags);
-      settle(found, flagLayers);
+      resolveConfig(found, flagLayers);
       return writeEdits(host.machine, edits);
     },
     async effective() {
       const { files: found } = await plan({});
-      return settle(found, []).config;
+      return resolveConfig(found, []).config;
     },
   };
 }

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { renderDiagnosis } from '../../../commands/doctor.ts';
-import type { Diagnosis, Patient } from '../../../commands/doctor/check.ts';
+import type { Diagnosis, ExaminedNode } from '../../../commands/doctor/check.ts';
 import { checks } from '../../../commands/doctor/checks.ts';
 import { Refused } from '../../../core/errors.ts';
-import type { Examination, Verdict } from '../../../host/aws/examine/examination.ts';
+import type { Examination, ProbeResult } from '../../../host/aws/examine/examination.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
 import { plainConfig, signal } from '../bootstrap/stage.ts';
@@ -14,12 +14,12 @@ const healthy: Examination = {
   readClock: async () => undefined,
 };
 
-function openPatient(change: Partial<Patient> = {}): { patient: Patient; world: World } {
+function openExaminedNode(change: Partial<ExaminedNode> = {}): { patient: ExaminedNode; world: World } {
   const { host, world } = openFakeHost();
   world.joinCluster();
   world.machine.programs.set('/usr/bin/systemctl', () => ({ code: 0, tail: 'enabled\n' }));
   const { machine, metadata, clock, ecsAgent, docker } = host;
-  const patient = {
+  const node = {
     machine,
     metadata,
     clock,
@@ -32,7 +32,7 @@ function openPatient(change: Partial<Patient> = {}): { patient: Patient; world: 
     examination: { ...healthy, readClock: async () => clock.now() - 2_000 },
     ...change,
   };
-  return { patient, world };
+  return { patient: node, world };
 }
 
 /** One volume, as in the ECS-optimized image. */
@@ -40,31 +40,29 @@ function fill(world: World, percent: number, inodesPercent: number): void {
   for (const path of ['/', '/var/lib/docker']) world.machine.disks.set(path, someDisk(path, percent, inodesPercent));
 }
 
-async function look(name: string, patient: Patient): Promise<Diagnosis[]> {
+async function look(name: string, node: ExaminedNode): Promise<Diagnosis[]> {
   const found = checks.find((check) => check.name === name)!;
-  return [await found.look(patient, signal)].flat();
+  return [await found.run(node, signal)].flat();
 }
 
 test('a healthy node has nothing wrong', async () => {
-  const { patient } = openPatient();
+  const { patient: node } = openExaminedNode();
   for (const { name } of checks) {
-    for (const { state, what } of await look(name, patient)) expect([name, state, what]).toEqual([name, 'ok', what]);
+    for (const { state, what } of await look(name, node)) expect([name, state, what]).toEqual([name, 'ok', what]);
   }
 });
 
 test('without anything to go on every check still says something, and nothing throws', async () => {
-  const { patient } = openPatient({
+  const { patient: node } = openExaminedNode({
     identity: undefined,
     identityTrouble: 'no answer',
     config: undefined,
     configTroubles: ['cluster: missing'],
     examination: undefined,
   });
-  const states = await Promise.all(
-    checks.map(async ({ name }) => (await look(name, patient)).map(({ state }) => state)),
-  );
+  const states = await Promise.all(checks.map(async ({ name }) => (await look(name, node)).map(({ state }) => state)));
   expect(states.flat()).toContain('wrong');
-  expect((await look('configuration', patient))[0]).toMatchObject({ state: 'wrong', what: 'cluster: missing' });
+  expect((await look('configuration', node))[0]).toMatchObject({ state: 'wrong', what: 'cluster: missing' });
 });
 
 test.each<[string, string, Partial<Examination>, RegExp]>([
@@ -88,21 +86,21 @@ test.each<[string, string, Partial<Examination>, RegExp]>([
   ],
   ['a clock that is off', 'clock', { readClock: async () => 0 }, /^wrong .*ahead of AWS.*chronyd/],
 ])('finds %s', async (_, name, change, expected) => {
-  const { patient } = openPatient();
-  const [diagnosis] = await look(name, { ...patient, examination: { ...patient.examination!, ...change } });
+  const { patient: node } = openExaminedNode();
+  const [diagnosis] = await look(name, { ...node, examination: { ...node.examination!, ...change } });
   expect(`${diagnosis!.state} ${renderDiagnosis(name, diagnosis!)}`).toMatch(expected);
 });
 
 test('each permission that is missing is named with its feature and the way to mend it', async () => {
-  const verdicts: Record<string, Verdict> = {
+  const verdicts: Record<string, ProbeResult> = {
     'ecs:StopTask': { kind: 'denied', why: 'no' },
     'ec2:CreateTags': { kind: 'unknown', why: 'throttled' },
     'autoscaling:SetInstanceHealth': { kind: 'untried' },
   };
-  const { patient } = openPatient({
+  const { patient: node } = openExaminedNode({
     examination: { ...healthy, tryAction: async (action) => verdicts[action] ?? { kind: 'allowed' } },
   });
-  const lines = (await look('permission', patient)).map((diagnosis) => renderDiagnosis('permission', diagnosis));
+  const lines = (await look('permission', node)).map((diagnosis) => renderDiagnosis('permission', diagnosis));
   expect(lines).toContainEqual(
     expect.stringMatching(
       /^WRONG +permission: ecs:StopTask is denied \(needed for stopping tasks.*; to mend: add it to the role node/,
@@ -112,7 +110,7 @@ test('each permission that is missing is named with its feature and the way to m
   expect(lines.at(-1)).toMatch(/1 cannot be tried.*simulate-principal-policy.*autoscaling:SetInstanceHealth/);
 });
 
-test.each<[string, string, (world: World, patient: Patient) => void, RegExp]>([
+test.each<[string, string, (world: World, node: ExaminedNode) => void, RegExp]>([
   [
     'an ECS agent that is not there',
     'ECS agent',
@@ -148,13 +146,13 @@ test.each<[string, string, (world: World, patient: Patient) => void, RegExp]>([
   [
     'an instance without a profile',
     'instance profile',
-    (_, patient) => delete patient.identity!.role,
+    (_, node) => delete node.identity!.role,
     /there is none.*ecs-node policy/,
   ],
 ])('finds %s', async (_, name, change, expected) => {
-  const { patient, world } = openPatient();
-  change(world, patient);
-  const diagnoses = await look(name, patient);
+  const { patient: node, world } = openExaminedNode();
+  change(world, node);
+  const diagnoses = await look(name, node);
   const lines = diagnoses.filter(({ state }) => state === 'wrong').map((diagnosis) => renderDiagnosis(name, diagnosis));
   expect(lines[0]).toMatch(expected);
 });

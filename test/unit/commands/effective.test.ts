@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
-import { effectiveWords } from '../../../commands/agent.ts';
-import { openCaller } from '../../../commands/open-caller.ts';
-import { parseLine } from '../../../commands/parse-line.ts';
+import { effectiveArgs } from '../../../commands/agent.ts';
+import { openCommandContext } from '../../../cli/open-command-context.ts';
+import { parseLine } from '../../../cli/parse-line.ts';
 import { commandTable } from '../../../commands/table.ts';
 import { UsageError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
@@ -47,7 +47,7 @@ async function run(words: readonly string[]): Promise<{ printed: string; end: un
     },
   });
   const line = parseLine(commandTable, [...words, '--root', root]);
-  const caller = openCaller(line, {
+  const context = openCommandContext(line, {
     environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService() },
     folder: '/',
     self: { file: '/no/such/program', args: [] },
@@ -58,12 +58,12 @@ async function run(words: readonly string[]): Promise<{ printed: string; end: un
     table: commandTable,
   });
   const command = await line.command!.load();
-  const end = await command(caller, line, new AbortController().signal).catch((error: unknown) => error);
+  const end = await command(context, line, new AbortController().signal).catch((error: unknown) => error);
   return { printed, end };
 }
 
 test('the agent is told the effective configuration with the passwords in it', async () => {
-  const { printed, end } = await run(effectiveWords);
+  const { printed, end } = await run(effectiveArgs);
   expect(end).toBe(0);
   expect(JSON.parse(printed)).toMatchObject({
     config: { cluster: 'demo', ecs: { settings: { ECS_ENGINE_AUTH_DATA: password } } },

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { openHandler, readWords } from '../../../commands/lambda.ts';
-import type { Command, Run } from '../../../commands/command.ts';
-import { fleetCommandNamed } from '../../../commands/table-fleet.ts';
+import { openHandler, readArgs } from '../../../commands/fleet/lambda.ts';
+import type { Command, Run } from '../../../cli/command.ts';
+import { fleetCommandNamed } from '../../../commands/fleet/table-fleet.ts';
 import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
 
 const flags: Command['flags'] = [
@@ -25,7 +25,7 @@ const command = commandOf(async () => 0);
 
 function faultsOf(environment: Record<string, string>): string[] {
   try {
-    readWords(command, environment);
+    readArgs(command, environment);
   } catch (error) {
     if (error instanceof ConfigError) return error.faults.map(({ path, problem }) => `${path} ${problem}`);
   }
@@ -43,14 +43,14 @@ test('variables are flags: values, lists, switches; what is empty is not set, an
     ECS_NODE_APPLY: 'false',
     ECS_NODE_VERBOSE: 'true',
   };
-  expect(readWords(command, environment)).toEqual({
+  expect(readArgs(command, environment)).toEqual({
     flags: { json: true, cluster: 'prod', group: ['a', 'b'], 'max-drop': '3', apply: false },
     operands: [],
   });
 });
 
 test('a switch that is false is off for the command', () => {
-  const { flags: given } = readWords(command, { ECS_NODE_CLUSTER: 'prod', ECS_NODE_APPLY: 'false' });
+  const { flags: given } = readArgs(command, { ECS_NODE_CLUSTER: 'prod', ECS_NODE_APPLY: 'false' });
   expect(given['apply'] === true).toBe(false);
 });
 
@@ -93,9 +93,9 @@ async function invoke(
 }
 
 test('what a command prints is the answer, and stands in the log, since a schedule throws answers away', async () => {
-  const { ended, log } = await invoke(async (caller) => {
-    caller.print('{"a":');
-    caller.print('1}\n');
+  const { ended, log } = await invoke(async (context) => {
+    context.print('{"a":');
+    context.print('1}\n');
     return 1;
   });
   expect(ended).toEqual({ a: 1 });

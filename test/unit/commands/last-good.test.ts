@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { effectiveWords, firstEffectiveWords } from '../../../commands/agent.ts';
+import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { openMetadataService, openStage } from './stage.ts';
 
@@ -31,7 +31,7 @@ test('a reload of a damaged configuration is refused, so that the operator hears
   await node.write(config, 'cluster: prod\n');
   expect((await node.read(firstEffectiveWords)).end).toBe(0);
   await node.write(config, 'cluster: [\n');
-  expect((await node.read(effectiveWords)).end).toBeInstanceOf(ConfigError);
+  expect((await node.read(effectiveArgs)).end).toBeInstanceOf(ConfigError);
 });
 
 test.each(['', '{"config":{"cluster":5}}', '{"config":', '[]'])(

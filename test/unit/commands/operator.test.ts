@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest';
-import { readRequest, removeRequest } from '../../../agent/request.ts';
-import { followDeparture, followStay } from '../../../commands/follow.ts';
+import { readRequest, removeRequest } from '../../../agent/departure/request.ts';
+import { followDeparture, followStay } from '../../../commands/node/follow-departure.ts';
 import { writeRequest } from '../../../commands/leave.ts';
-import { renderStatus } from '../../../commands/render-status.ts';
-import { readStatus } from '../../../commands/status-report.ts';
+import { renderStatus } from '../../../commands/status/render-status.ts';
+import { readStatus } from '../../../commands/status/status-report.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState, type BootstrapState, type DepartureState, type Phase } from '../../../core/state.ts';
+import { paths, renderState, type BootstrapState, type DepartureState, type Phase } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import { plainConfig, signal } from '../bootstrap/stage.ts';
-import { liveFirstMinutes } from '../../../commands/first-minutes.ts';
+import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
 
 async function openNode() {
   const { host, world, clock } = openFakeHost();
-  await clock.finish(liveFirstMinutes(host, plainConfig(), signal));
+  await clock.finish(runBootstrap(host, plainConfig(), signal));
   const put = (path: string, state: object) => void world.machine.files.set(path, renderState(state));
   const { instanceId } = host.identity;
   const printed: string[] = [];

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { parseConfig } from '../../../core/config.ts';
-import { permissions, permissionsFor } from '../../../core/permissions.ts';
-import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../../../core/fleet-policy.ts';
-import { explainPolicy, policyFor } from '../../../core/policy.ts';
-import { serviceSizePermissions } from '../../../core/service-size-permissions.ts';
+import { parseConfig } from '../../../config/config.ts';
+import { permissions, permissionsFor } from '../../../iam/permissions.ts';
+import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../../../iam/fleet-policy.ts';
+import { explainPolicy, policyFor } from '../../../iam/policy.ts';
+import { serviceSizePermissions } from '../../../iam/service-size-permissions.ts';
 
 const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012', group: 'nodes' };
 const stack = 'abababab-1111-4111-8111-111111111111';
@@ -37,7 +37,10 @@ const fleetRooms: Readonly<Record<string, readonly FleetPermission[]>> = {
   'fleet-services.ts': serviceSizePermissions,
 };
 
-/** Actions that nothing but a sweep of the whole source could miss: each call names its own, for messages. */
+/**
+ * Actions that nothing but a sweep of the whole source could miss: each call names its own, for
+ * messages.
+ */
 function actionsInSource(isOurs: (name: string) => boolean = (name) => !name.startsWith('fleet-')): string[] {
   const files = readdirSync('host/aws').filter((name) => name.endsWith('.ts') && isOurs(name));
   const text = files.map((name) => readFileSync(`host/aws/${name}`, 'utf8')).join('\n');

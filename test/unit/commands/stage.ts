@@ -1,4 +1,7 @@
-/** Runs a command of the program in this process, below a root of its own, beside a metadata service that a test answers for. */
+/**
+ * Runs a command of the program in this process, below a root of its own, beside a metadata service
+ * that a test answers for.
+ */
 
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,9 +11,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
-import type { Environment } from '../../../commands/command.ts';
-import { openCaller } from '../../../commands/open-caller.ts';
-import { parseLine } from '../../../commands/parse-line.ts';
+import type { Environment } from '../../../cli/command.ts';
+import { openCommandContext } from '../../../cli/open-command-context.ts';
+import { parseLine } from '../../../cli/parse-line.ts';
 import { commandTable } from '../../../commands/table.ts';
 import { openLog, type Entry } from '../../../core/log.ts';
 
@@ -63,7 +66,7 @@ export async function openStage(): Promise<Stage> {
       });
       const logged: Entry[] = [];
       const line = parseLine(commandTable, [...words, '--root', root]);
-      const caller = openCaller(line, {
+      const context = openCommandContext(line, {
         environment,
         folder: '/',
         self: { file: '/no/such/program', args: [] },
@@ -77,7 +80,7 @@ export async function openStage(): Promise<Stage> {
         table: commandTable,
       });
       const command = await line.command!.load();
-      const end = await command(caller, line, signal).catch((error: unknown) => error);
+      const end = await command(context, line, signal).catch((error: unknown) => error);
       return { printed, logged, end };
     },
   };

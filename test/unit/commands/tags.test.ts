@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { settle } from '../../../commands/load-config.ts';
-import { layersOf } from '../../../commands/sources/files.ts';
-import { layersOfTags } from '../../../commands/sources/outside.ts';
+import { resolveConfig } from '../../../config/load-config.ts';
+import { layersOf } from '../../../config/sources/files.ts';
+import { layersOfTags } from '../../../config/sources/tags-and-user-data.ts';
 
 function load(file: string, tags: Record<string, string>) {
   const found = layersOfTags(tags);
   const files = layersOf([{ path: 'config.yaml', text: file }]);
-  const { config, warnings } = settle(files, [], { ...found, layers: [], faults: [] });
+  const { config, warnings } = resolveConfig(files, [], { ...found, layers: [], faults: [] });
   return { config, warnings: warnings.map(({ path, problem }) => `${path}: ${problem}`) };
 }
 

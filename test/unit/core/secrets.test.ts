@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { renderEffective } from '../../../commands/check.ts';
-import { parseConfig } from '../../../core/config.ts';
+import { parseConfig } from '../../../config/config.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { holdsSecret, isSecretName, redact } from '../../../core/secrets.ts';
-import { parseAssignment, parseLayer } from '../../../core/settings.ts';
+import { parseAssignment, parseLayer } from '../../../config/settings.ts';
 
 test.each([
   'ECS_ENGINE_AUTH_DATA',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { isAgentStatus, type AgentStatus } from '../../../agent/status.ts';
-import { parseState, type BootstrapState } from '../../../core/state.ts';
-import { isBootstrapState } from '../../../core/state-shape.ts';
+import { parseState, type BootstrapState } from '../../../core/state/state.ts';
+import { isBootstrapState } from '../../../core/state/state-shape.ts';
 
 const whole = { instanceId: 'i-1', startedAt: 1, attempts: 1, outcome: 'running', steps: [] };
 const read = (state: unknown, instanceId = 'i-1') =>

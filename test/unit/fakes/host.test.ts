@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { until } from '../../../core/patience.ts';
+import { poll } from '../../../core/retry.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 
@@ -10,7 +10,7 @@ describe('the in-memory host', () => {
   it('moves hours of patience in no time', async () => {
     const { host, world, clock } = openFakeHost();
     clock.schedule(3_600_000, () => void world.joinCluster());
-    const seen = until('the agent', (s) => host.ecsAgent.readAgent(s), {
+    const seen = poll('the agent', (s) => host.ecsAgent.readAgent(s), {
       clock: host.clock,
       signal,
       withinMs: 7_200_000,

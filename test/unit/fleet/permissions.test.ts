@@ -1,7 +1,7 @@
 import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { fleetPermissions, sweepPermissions } from '../../../core/fleet-permissions.ts';
-import { fleetPolicy } from '../../../core/fleet-policy.ts';
+import { fleetPermissions, sweepPermissions } from '../../../iam/fleet-permissions.ts';
+import { fleetPolicy } from '../../../iam/fleet-policy.ts';
 
 const room = 'host/aws/fleet';
 
@@ -32,7 +32,7 @@ test('nothing but the two commands about nodes opens the room in which somebody 
     globSync('{commands,bootstrap,agent,upkeep,fleet,core,host}/**/*.ts', { cwd: '.' }),
   );
   const openers = files.filter((file) => /from '.*aws\/fleet\//.test(readFileSync(file, 'utf8')));
-  expect(openers.toSorted()).toEqual(['commands/fleet.ts', 'commands/sweep.ts']);
+  expect(openers.toSorted()).toEqual(['commands/fleet/fleet.ts', 'commands/fleet/sweep.ts']);
   const deed = /\.(drain|terminateInGroup|deregisterRecord|untagMachine|deregisterContainerInstance)\(/;
   const doers = files.filter((file) => file.startsWith('fleet/') && deed.test(readFileSync(file, 'utf8')));
   expect(doers).toEqual(['fleet/sweep/deeds.ts']);

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ClusterCounts, ServiceView } from '../../../core/fleet-services.ts';
-import { decideSize, type SizeWish } from '../../../fleet/service-size.ts';
+import { decideSize, type SizeGoal } from '../../../fleet/service-size.ts';
 import { healthyCluster, steadyService } from '../../fakes/fleet-services.ts';
 
-const wish: SizeWish = { spare: 1, min: 1 };
-const decide = (counts: ClusterCounts, service: ServiceView | undefined, more: Partial<SizeWish> = {}) =>
-  decideSize({ ...wish, ...more }, { counts, service, target: undefined });
+const goal: SizeGoal = { spare: 1, min: 1 };
+const decide = (counts: ClusterCounts, service: ServiceView | undefined, more: Partial<SizeGoal> = {}) =>
+  decideSize({ ...goal, ...more }, { counts, service, target: undefined });
 /** The count that a service ends up with. */
-const sizeOf = (counts: ClusterCounts, desired: number, more: Partial<SizeWish> = {}) => {
+const sizeOf = (counts: ClusterCounts, desired: number, more: Partial<SizeGoal> = {}) => {
   const decision = decide(counts, steadyService(desired), more);
   return decision.kind === 'resize' ? decision.to : desired;
 };
@@ -89,7 +89,7 @@ describe('left to others', () => {
   });
 
   test('a service that Application Auto Scaling sizes', () => {
-    const decision = decideSize(wish, {
+    const decision = decideSize(goal, {
       counts: healthyCluster(9),
       service: steadyService(2),
       target: { min: 1, max: 4 },

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openLog, type Entry } from '../../../core/log.ts';
-import { sizeService, type SizeOrder } from '../../../fleet/size-service.ts';
+import { sizeService, type SizeRequest } from '../../../fleet/size-service.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { fakeServices, steadyService, type FakeServices } from '../../fakes/fleet-services.ts';
 
-const order: SizeOrder = { cluster: 'prod', service: 'web', spare: 1, min: 1, apply: true };
+const order: SizeRequest = { cluster: 'prod', service: 'web', spare: 1, min: 1, apply: true };
 
-function run(services: FakeServices, more: Partial<SizeOrder> = {}) {
+function run(services: FakeServices, more: Partial<SizeRequest> = {}) {
   const log: Entry[] = [];
   const clock = openFakeClock();
   const tools = { services, clock, log: openLog((entry) => void log.push(entry), clock.now) };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openLog } from '../../../core/log.ts';
-import { placesAtOnce } from '../../../fleet/sweep/plan.ts';
+import { maxLeavingAtOnce } from '../../../fleet/sweep/plan.ts';
 import { sweep } from '../../../fleet/sweep/sweep.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import {
@@ -12,7 +12,7 @@ import {
   fakeFleet,
   group,
   type FakeFleet,
-  type NodeWish,
+  type NodeOverrides,
 } from '../../fakes/fleet-nodes.ts';
 
 const hour = 3_600_000;
@@ -87,12 +87,12 @@ function addDrawn(fleet: FakeFleet, id: string, node: Drawn, now: number): void 
     registeredAt: now - node.registered,
     marks: Object.fromEntries(since) as object,
   };
-  const wish: NodeWish = {
+  const overrides: NodeOverrides = {
     instance: sides.instance ? instance : undefined,
     machine: sides.machine ? { state, launchedAt: now - node.launched, tags } : undefined,
     member: sides.member ? { lifecycleState, protectedFromScaleIn } : undefined,
   };
-  addNode(fleet, id, now, wish);
+  addNode(fleet, id, now, overrides);
   if (node.terminationProtection) fleet.protectedIds.add(id);
   if (record) addRecord(fleet, id, now, { status: record.status, createdAt: now - record.created });
 }
@@ -162,9 +162,9 @@ test('no sweep ends more nodes than it may, nor has more than a tenth leave at o
         fleet.calls = [];
         const before = new Set(leaving(fleet));
         const { nodes: count } = await sweep(fleet, options({ maxNodes }), clock, log, signal);
-        expect(ending(fleet.deeds()).length).toBeLessThanOrEqual(Math.min(maxNodes, placesAtOnce(count)));
+        expect(ending(fleet.actions()).length).toBeLessThanOrEqual(Math.min(maxNodes, maxLeavingAtOnce(count)));
         const added = leaving(fleet).filter((id) => !before.has(id)).length;
-        expect(added === 0 || before.size + added <= placesAtOnce(count)).toBe(true);
+        expect(added === 0 || before.size + added <= maxLeavingAtOnce(count)).toBe(true);
         clock.jump(7 * hour);
       }
     }),
@@ -188,7 +188,7 @@ test('a sweep without --apply asks and does nothing, whatever it finds', patienc
       const clock = openFakeClock();
       const fleet = build(nodes, clock.now());
       await sweep(fleet, options({ maxNodes, apply: false }), clock, log, signal);
-      expect(fleet.deeds()).toEqual([]);
+      expect(fleet.actions()).toEqual([]);
     }),
   );
 });
@@ -213,10 +213,10 @@ test('whatever AWS does not answer, nothing follows from it', patience, async ()
           throw error;
         },
       );
-      expect(failed && silent.deeds().length > 0).toBe(false);
+      expect(failed && silent.actions().length > 0).toBe(false);
       // Less is known, so nothing may be done that the whole picture does not ask for.
-      const allowed = new Set(whole.deeds());
-      expect(silent.deeds().filter((deed) => !allowed.has(deed))).toEqual([]);
+      const allowed = new Set(whole.actions());
+      expect(silent.actions().filter((deed) => !allowed.has(deed))).toEqual([]);
     }),
   );
 });
@@ -229,7 +229,7 @@ test('sweeping again and again comes to an end: what was done is not done anew',
       for (let runs = 0; runs < 30; runs++) await sweep(fleet, options({ maxNodes }), clock, log, signal);
       fleet.calls = [];
       await sweep(fleet, options({ maxNodes }), clock, log, signal);
-      expect(fleet.deeds()).toEqual([]);
+      expect(fleet.actions()).toEqual([]);
     }),
   );
 });

@@ -40,7 +40,7 @@ function run(more: Partial<SweepOptions> = {}): Promise<SweepReport> {
 async function deedsOf(more: Partial<SweepOptions> = {}): Promise<string[]> {
   fleet.calls = [];
   await run(more);
-  return fleet.deeds();
+  return fleet.actions();
 }
 
 function addHealthy(count: number): string[] {
@@ -56,7 +56,7 @@ describe('a fleet that is well', () => {
     addHealthy(5);
     const report = await run();
     expect(report).toMatchObject({ findings: [], unanswered: [], nodes: 5, groups: [group] });
-    expect(fleet.deeds()).toEqual([]);
+    expect(fleet.actions()).toEqual([]);
   });
 
   test('may have nodes that are young, warm, in standby, or on their way out', async () => {
@@ -188,7 +188,7 @@ describe('a node that never joined', () => {
     addNode(fleet, 'i-only', clock.now(), { instance: undefined, machine: marked });
     addNode(fleet, 'i-other', clock.now(), { member: undefined });
     const report = await run({ groups: [group] });
-    expect(fleet.deeds()).toEqual([]);
+    expect(fleet.actions()).toEqual([]);
     expect(whyOf(report, 'i-only')).toMatch(/none of|is it the right one/);
   });
 });
@@ -199,7 +199,7 @@ test('a group of another cluster, named by mistake beside the right one, loses n
   for (const id of ['i-x', 'i-y'])
     addNode(fleet, id, clock.now(), { instance: undefined, machine, member: { group: 'other' } });
   const report = await run();
-  expect(fleet.deeds()).toEqual([]);
+  expect(fleet.actions()).toEqual([]);
   expect(whyOf(report, 'i-x')).toMatch(/no member of its group is in this cluster/);
 });
 
@@ -256,7 +256,7 @@ describe('what nodes have left behind', () => {
     addHealthy(3);
     addNode(fleet, 'i-odd', clock.now(), { ...gone, ...wish });
     expect((await run()).findings).toMatchObject([{ outcome: 'nothing' }]);
-    expect(fleet.deeds()).toEqual([]);
+    expect(fleet.actions()).toEqual([]);
   });
 
   test('nothing is deregistered where EC2 knows none of the cluster: it is asked in the wrong place', async () => {
@@ -397,7 +397,7 @@ describe('what keeps a sweep from doing harm', () => {
     lose(1);
     addNode(fleet, 'i-never', clock.now(), { instance: undefined });
     const report = await run({ apply: false });
-    expect(fleet.deeds()).toEqual([]);
+    expect(fleet.actions()).toEqual([]);
     expect(report.findings.map(({ outcome }) => outcome)).toEqual(['would', 'would']);
   });
 
@@ -421,7 +421,7 @@ describe('what keeps a sweep from doing harm', () => {
       fleet.members.get(id)!.lifecycleState = 'Terminating:Wait';
     }
     const report = await run({ maxNodes: 100 });
-    expect(drained(fleet.deeds())).toEqual([]);
+    expect(drained(fleet.actions())).toEqual([]);
     expect(whyOf(report, 'i-lost0')).toMatch(/2 of 20 nodes are leaving already, 2 may at a time/);
   });
 
@@ -449,7 +449,7 @@ describe('what keeps a sweep from doing harm', () => {
     addHealthy(well);
     lose(ill);
     const report = await run({ maxNodes: 100 });
-    expect(fleet.deeds()).toEqual([]);
+    expect(fleet.actions()).toEqual([]);
     expect(report.brake).toMatch(why);
   });
 
@@ -469,7 +469,7 @@ describe('what keeps a sweep from doing harm', () => {
         if (each === call) throw new Unavailable('throttled');
       };
       await expect(run({ stack: 'stack' })).rejects.toThrow(Unavailable);
-      expect(fleet.deeds()).toEqual([]);
+      expect(fleet.actions()).toEqual([]);
     },
   );
 
@@ -487,7 +487,7 @@ describe('what keeps a sweep from doing harm', () => {
     };
     const report = await run();
     expect(report.findings.find(({ instanceId }) => instanceId === 'i-gone')).toMatchObject({ outcome: 'changed' });
-    expect(fleet.deeds()).toEqual([]);
+    expect(fleet.actions()).toEqual([]);
   });
 
   test('goes on after a deed that fails, and tells which', async () => {
@@ -504,7 +504,7 @@ describe('what keeps a sweep from doing harm', () => {
     addHealthy(9);
     lose(2);
     const reports = await Promise.all([run(), run()]);
-    expect(new Set(drained(fleet.deeds()))).toEqual(new Set(['drain i-lost0']));
+    expect(new Set(drained(fleet.actions()))).toEqual(new Set(['drain i-lost0']));
     const others = reports.flatMap(({ findings }) => findings).filter(({ instanceId }) => instanceId === 'i-lost1');
     expect(others.map(({ outcome }) => outcome)).toEqual(['nothing', 'nothing']);
   });
@@ -517,6 +517,6 @@ describe('what keeps a sweep from doing harm', () => {
       if (call === 'drain i-lost0') ends.abort(new Error('stopped'));
     };
     await expect(sweep(fleet, { ...options, maxNodes: 3 }, clock, log, ends.signal)).rejects.toThrow('stopped');
-    expect(drained(fleet.deeds())).toEqual(['drain i-lost0']);
+    expect(drained(fleet.actions())).toEqual(['drain i-lost0']);
   });
 });

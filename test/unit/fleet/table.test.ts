@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
-import { watch } from '../../../commands/fleet.ts';
-import { renderColumns } from '../../../commands/columns.ts';
-import { renderFleet } from '../../../commands/render-fleet.ts';
+import { watch } from '../../../commands/fleet/fleet.ts';
+import { renderColumns } from '../../../cli/columns.ts';
+import { renderFleet } from '../../../commands/fleet/render-fleet.ts';
 import type { FleetView } from '../../../fleet/table/rows.ts';
 import { openView } from '../../../fleet/table/view.ts';
 import { openFakeClock, type FakeClock } from '../../fakes/clock.ts';
@@ -18,7 +18,7 @@ beforeEach(() => {
   clock = openFakeClock();
   fleet = fakeFleet();
   const view = openView(fleet, { cluster, groups: [], metricsNamespace: 'System/Linux' });
-  read = (inner) => view(clock.now(), inner);
+  read = (callSignal) => view(clock.now(), callSignal);
 });
 
 describe('the table of a fleet', () => {
@@ -142,7 +142,7 @@ describe('watching a fleet', () => {
     const watching = {
       caller,
       clock,
-      read: (inner: AbortSignal) => view(clock.now(), inner),
+      read: (callSignal: AbortSignal) => view(clock.now(), callSignal),
       render: () => '',
       everyMs: 1,
       inPlace: true,

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ConfigError } from '../../../core/errors.ts';
-import { openFiles } from '../../../host/files.ts';
+import { openFiles } from '../../../host/files/files.ts';
 
 function node() {
   const root = mkdtempSync(join(tmpdir(), 'files-'));

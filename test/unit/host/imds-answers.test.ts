@@ -7,7 +7,7 @@ import {
   parseRebalanceNotice,
   parseSpotNotice,
   parseTargetState,
-} from '../../../host/imds-answers.ts';
+} from '../../../host/metadata/imds-answers.ts';
 
 const document = {
   accountId: '123456789012',

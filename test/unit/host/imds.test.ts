@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
-import { openMetadata } from '../../../host/imds.ts';
+import { openMetadata } from '../../../host/metadata/imds.ts';
 import { readEndpoints } from '../../../host/imds-reader.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { nobody, serve, type Answer, type Asked } from './local-server.ts';
@@ -11,7 +11,10 @@ const patient = new AbortController().signal;
 
 const tokenPath = '/latest/api/token';
 
-/** A service that gives `token-1`, `token-2` …, accepts only the newest, and answers everything else with `answer`. */
+/**
+ * A service that gives `token-1`, `token-2` …, accepts only the newest, and answers everything else
+ * with `answer`.
+ */
 async function imds(answer: Answer, accepts = (token: string, newest: string) => token === newest) {
   let given = 0;
   const server = await serve((asked, response) => {

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
-import { codeOf } from '../../../host/error-code.ts';
-import { openLocalService } from '../../../host/local-service.ts';
+import { codeOf } from '../../../host/files/error-code.ts';
+import { openLocalService } from '../../../host/http/local-service.ts';
 import { nobody } from './local-server.ts';
 
 const patient = new AbortController().signal;
-const manners = { who: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
+const manners = { serviceName: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
 
 /** Talks bytes: what comes over one connection, and when it is closed, is for the test to say. */
 async function talk(answer: (socket: Socket, question: string, connection: number) => void) {
@@ -29,7 +29,7 @@ async function talk(answer: (socket: Socket, question: string, connection: numbe
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const service = openLocalService(url, manners);
   const read = async (path = '/a', signal = patient) => {
-    const { status, body } = await service.ask({ path }, signal);
+    const { status, body } = await service.send({ path }, signal);
     return `${status} ${body.toString()}`;
   };
   return { url, service, read, questions, sockets };
@@ -136,26 +136,26 @@ test('silence ends with the time, and with the signal; the connection is not use
   });
   const controller = new AbortController();
   const reason = new Error('the node stops');
-  const asking = service.ask({ path: '/silent' }, controller.signal);
+  const asking = service.send({ path: '/silent' }, controller.signal);
   setTimeout(() => controller.abort(reason), 20);
   await expect(asking).rejects.toBe(reason);
-  await expect(service.ask({ path: '/silent' }, controller.signal)).rejects.toBe(reason);
+  await expect(service.send({ path: '/silent' }, controller.signal)).rejects.toBe(reason);
   expect(await read('/well')).toBe('200 ok');
   expect(sockets).toHaveLength(2);
   const hurried = openLocalService(url, { ...manners, timeoutMs: 30 });
-  await expect(hurried.ask({ path: '/silent' }, patient)).rejects.toThrow(/no answer within 0.03 s/);
+  await expect(hurried.send({ path: '/silent' }, patient)).rejects.toThrow(/no answer within 0.03 s/);
 });
 
 test('whoever listens not at all is known by the code of the error', async () => {
   const service = openLocalService(new URL(await nobody()), manners);
-  const failure = await service.ask({ path: '/' }, patient).catch((error: unknown) => error);
+  const failure = await service.send({ path: '/' }, patient).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(Unavailable);
   expect(codeOf(failure)).toBe('ECONNREFUSED');
 });
 
 test('sends its method, host and headers, and nothing that would be a second question', async () => {
   const { service, questions } = await talk((socket) => socket.write(ok));
-  await service.ask({ method: 'PUT', path: '/latest/api/token', headers: { 'x-ttl': '60' } }, patient);
+  await service.send({ method: 'PUT', path: '/latest/api/token', headers: { 'x-ttl': '60' } }, patient);
   expect(questions[0]).toMatch(
     /^PUT \/latest\/api\/token HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\ncontent-length: 0\r\nx-ttl: 60\r\n\r\n$/,
   );
@@ -164,7 +164,7 @@ test('sends its method, host and headers, and nothing that would be a second que
     { path: '/ä' },
     { path: '/', headers: { token: 'a\r\nevil: yes' } },
   ]) {
-    await expect(service.ask(question, patient)).rejects.toThrow(TypeError);
+    await expect(service.send(question, patient)).rejects.toThrow(TypeError);
   }
   expect(questions).toHaveLength(1);
 });
@@ -173,6 +173,6 @@ test('a header is found whatever its case', async () => {
   const { service } = await talk((socket) =>
     socket.write('HTTP/1.1 200 OK\r\nX-Aws-Ttl: 60\r\nContent-Length: 0\r\n\r\n'),
   );
-  const { header } = await service.ask({ path: '/' }, patient);
+  const { header } = await service.send({ path: '/' }, patient);
   expect([header('x-aws-ttl'), header('content-type')]).toEqual(['60', undefined]);
 });

@@ -6,7 +6,7 @@ import { Header, type HeaderData } from 'tar';
 import { expect, onTestFinished, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openNetwork } from '../../../host/network/network.ts';
-import { parseUrl, unpack } from '../../../host/unpack.ts';
+import { parseUrl, unpack } from '../../../host/files/unpack.ts';
 import { nobody, serve, type Answer } from './local-server.ts';
 
 const patient = new AbortController().signal;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { chores } from '../../../upkeep/chores.ts';
 import { renderJson, renderShell, variablesOf, type NodeFacts } from '../../../upkeep/container-environment-text.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
@@ -40,7 +40,10 @@ function sourced(text: string, names: readonly string[]): Record<string, string>
   return Object.fromEntries(names.map((name, index) => [name, values[index]!]));
 }
 
-/** As Docker's command line reads an --env-file: lines, each up to the first = and after it, nothing else. */
+/**
+ * As Docker's command line reads an --env-file: lines, each up to the first = and after it, nothing
+ * else.
+ */
 function asEnvFile(text: string): [string, string][] {
   return text
     .split('\n')

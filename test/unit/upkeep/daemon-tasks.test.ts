@@ -4,19 +4,19 @@ import type { CloudTask, LocalTask } from '../../../core/host.ts';
 import {
   decide,
   pauseMs,
-  settleMs,
+  startVisibleMs,
   startedBy,
   youngMs,
   type Past,
-  type Sight,
-  type Wish,
+  type ObservedTasks,
+  type DesiredTask,
 } from '../../../upkeep/daemon-tasks.ts';
 import { definitionArn } from '../../fakes/cloud/cluster.ts';
 import { configOf } from '../agent/stage.ts';
 
 const now = 1_700_000_000_000;
 const minute = 60_000;
-const wish = (revision: number | undefined = 2): Wish => ({
+const wish = (revision: number | undefined = 2): DesiredTask => ({
   family: 'logspout',
   revision: revision === undefined ? undefined : definitionArn('logspout', revision),
 });
@@ -38,7 +38,7 @@ const local = (id: string, more: Partial<LocalTask> = {}): LocalTask => ({
   knownStatus: 'RUNNING',
   ...more,
 });
-const sight = (tasks: CloudTask[], more: Partial<Sight> = {}): Sight => ({ tasks, local: [], ...more });
+const sight = (tasks: CloudTask[], more: Partial<ObservedTasks> = {}): ObservedTasks => ({ tasks, local: [], ...more });
 const past = (more: Partial<Past> = {}): Past => ({
   revision: definitionArn('logspout', 2),
   startedAt: now - minute,
@@ -48,23 +48,23 @@ const past = (more: Partial<Past> = {}): Past => ({
   ...more,
 });
 const stopped = (decision: ReturnType<typeof decide>) =>
-  decision.deeds.flatMap((deed) => (deed.kind === 'stop' ? [deed.taskArn.split('/').at(-1)] : []));
-const starts = (decision: ReturnType<typeof decide>) => decision.deeds.filter(({ kind }) => kind === 'start').length;
+  decision.actions.flatMap((deed) => (deed.kind === 'stop' ? [deed.taskArn.split('/').at(-1)] : []));
+const starts = (decision: ReturnType<typeof decide>) => decision.actions.filter(({ kind }) => kind === 'start').length;
 
 describe('a daemon task', () => {
   it('is started where none is, and what is about to happen is remembered first', () => {
     const decision = decide(wish(), sight([]), undefined, now);
     expect(decision).toMatchObject({
       standing: 'starts',
-      deeds: [{ kind: 'start', revision: definitionArn('logspout', 2) }],
+      actions: [{ kind: 'start', revision: definitionArn('logspout', 2) }],
       past: { life: 'asked', startedAt: now, misses: 0 },
     });
   });
 
   it('is left alone while it runs', () => {
-    expect(decide(wish(), sight([task('a')]), past(), now)).toMatchObject({ standing: 'runs', deeds: [] });
+    expect(decide(wish(), sight([task('a')]), past(), now)).toMatchObject({ standing: 'runs', actions: [] });
     const starting = task('a', { lastStatus: 'PENDING' });
-    expect(decide(wish(), sight([starting]), past(), now)).toMatchObject({ standing: 'starts', deeds: [] });
+    expect(decide(wish(), sight([starting]), past(), now)).toMatchObject({ standing: 'starts', actions: [] });
   });
 
   it('is not ours because of its family: what a service or a person has started is told and not touched', () => {
@@ -74,7 +74,7 @@ describe('a daemon task', () => {
       { startedBy: 'ecs-node' },
     ]) {
       const decision = decide(wish(), sight([task('a', other)]), undefined, now);
-      expect(decision).toMatchObject({ standing: 'not ours', deeds: [] });
+      expect(decision).toMatchObject({ standing: 'not ours', actions: [] });
       expect(decision.detail).toContain('somebody else');
     }
     const service = task('b', {
@@ -82,7 +82,7 @@ describe('a daemon task', () => {
       group: 'service:logs',
       definition: definitionArn('logspout', 1),
     });
-    expect(decide(wish(), sight([task('a'), service]), past(), now)).toMatchObject({ standing: 'runs', deeds: [] });
+    expect(decide(wish(), sight([task('a'), service]), past(), now)).toMatchObject({ standing: 'runs', actions: [] });
   });
 
   it('that runs twice is stopped once: the older one, which runs, stays, in whatever order ECS tells them', () => {
@@ -106,9 +106,9 @@ describe('a daemon task', () => {
     expect(stopped(first)).toEqual(['a']);
     expect(starts(first)).toBe(0);
     const stopping = { ...old, desiredStatus: 'STOPPED', lastStatus: 'DEACTIVATING' };
-    expect(decide(wish(), sight([stopping]), first.past, now)).toMatchObject({ standing: 'stops', deeds: [] });
+    expect(decide(wish(), sight([stopping]), first.past, now)).toMatchObject({ standing: 'stops', actions: [] });
     const last = decide(wish(), sight([], { ended: 'replaced' }), first.past, now);
-    expect(last.deeds).toEqual([{ kind: 'start', revision: definitionArn('logspout', 2) }]);
+    expect(last.actions).toEqual([{ kind: 'start', revision: definitionArn('logspout', 2) }]);
   });
 
   it('of an old revision goes when the new one runs beside it', () => {
@@ -117,35 +117,35 @@ describe('a daemon task', () => {
   });
 
   it('goes on as it is while nobody can say which revision is wanted, and none is started', () => {
-    const unknown: Wish = { family: 'logspout', revision: undefined, why: 'throttled' };
+    const unknown: DesiredTask = { family: 'logspout', revision: undefined, why: 'throttled' };
     const two = [task('a'), task('b', { definition: definitionArn('logspout', 1) })];
-    expect(decide(unknown, sight(two), past(), now)).toMatchObject({ standing: 'runs', deeds: [] });
+    expect(decide(unknown, sight(two), past(), now)).toMatchObject({ standing: 'runs', actions: [] });
     expect(decide(unknown, sight([]), undefined, now)).toMatchObject({
       standing: 'unknown',
       detail: 'throttled',
-      deeds: [],
+      actions: [],
     });
   });
 
   it('whose start was not answered is waited for, and asked for again only when nothing came of it', () => {
     const asked = past({ life: 'asked', startedAt: now });
     const { taskArn: _, ...unanswered } = asked;
-    expect(decide(wish(), sight([]), unanswered, now + settleMs - 1).deeds).toEqual([]);
-    expect(starts(decide(wish(), sight([]), unanswered, now + settleMs))).toBe(1);
+    expect(decide(wish(), sight([]), unanswered, now + startVisibleMs - 1).actions).toEqual([]);
+    expect(starts(decide(wish(), sight([]), unanswered, now + startVisibleMs))).toBe(1);
     const found = decide(wish(), sight([task('a', { createdAt: now })]), unanswered, now + 1_000);
-    expect(found).toMatchObject({ deeds: [], past: { life: 'answered', taskArn: task('a').arn } });
+    expect(found).toMatchObject({ actions: [], past: { life: 'answered', taskArn: task('a').arn } });
   });
 
   it('that ECS does not list yet is not started again', () => {
     expect(decide(wish(), sight([]), past({ startedAt: now }), now + 5_000)).toMatchObject({
       standing: 'starts',
-      deeds: [],
+      actions: [],
     });
   });
 
   it('that only the agent on the node knows of may be anybody’s: nothing is started', () => {
     const decision = decide(wish(), sight([], { local: [local('x')] }), undefined, now);
-    expect(decision).toMatchObject({ standing: 'waits', deeds: [] });
+    expect(decision).toMatchObject({ standing: 'waits', actions: [] });
     expect(starts(decide(wish(), sight([], { local: [local('x', { family: 'web' })] }), undefined, now))).toBe(1);
   });
 
@@ -171,14 +171,14 @@ describe('a daemon task', () => {
     expect(pauseMs(1)).toBe(0);
     expect(gaps[1]).toBeGreaterThanOrEqual(pauseMs(2));
     const waiting = decide(wish(), sight([], { ended: 'Essential container in task exited' }), known, last + 1_000);
-    expect(waiting).toMatchObject({ standing: 'waits', deeds: [] });
+    expect(waiting).toMatchObject({ standing: 'waits', actions: [] });
     expect(waiting.detail).toContain('Essential container in task exited');
   });
 
   it('gets a new chance with a new revision, and when it has lived for long', () => {
     const dying = past({ life: 'ended', misses: 8, startedAt: now - 1_000, why: 'exit 1' });
     expect(starts(decide(wish(2), sight([]), dying, now))).toBe(0);
-    expect(decide(wish(3), sight([]), dying, now)).toMatchObject({ deeds: [{ kind: 'start' }], past: { misses: 0 } });
+    expect(decide(wish(3), sight([]), dying, now)).toMatchObject({ actions: [{ kind: 'start' }], past: { misses: 0 } });
     const alive = task('a', { createdAt: now - youngMs });
     expect(decide(wish(), sight([alive]), past({ misses: 3, startedAt: now - youngMs }), now).past).toMatchObject({
       misses: 0,

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { renderStatus } from '../../../commands/render-status.ts';
-import { readStatus } from '../../../commands/status-report.ts';
+import { renderStatus } from '../../../commands/status/render-status.ts';
+import { readStatus } from '../../../commands/status/status-report.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
-import { paths, renderState, type Request } from '../../../core/state.ts';
+import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
 import { chores } from '../../../upkeep/chores.ts';
 import { parseDaemonTasks, type DaemonTasks } from '../../../upkeep/daemon-tasks-memory.ts';
 import { startedBy } from '../../../upkeep/daemon-tasks.ts';
@@ -173,7 +173,14 @@ describe('the daemon tasks of a node', () => {
     const { world, own, alive, mine, agent, run, violations } = setNode();
     const { instanceId } = world.identity;
     const ask = (action: 'leave' | 'stay') => {
-      const request: Request = { instanceId, id: action, action, reason: 'a look inside', terminate: false, at: 0 };
+      const request: OperatorRequest = {
+        instanceId,
+        id: action,
+        action,
+        reason: 'a look inside',
+        terminate: false,
+        at: 0,
+      };
       world.machine.files.set(paths.request, renderState(request));
     };
     const running = agent();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import type { LocalContainer, LocalTask } from '../../../core/host.ts';
-import { paths } from '../../../core/state.ts';
+import { paths } from '../../../core/state/state.ts';
 import { chores } from '../../../upkeep/chores.ts';
 import { isPortFile, renderPortFiles } from '../../../upkeep/ports-text.ts';
 import { lazily, never, setStage } from '../agent/stage.ts';

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { ownOnly, settle } from '../../../commands/load-config.ts';
-import { pullFor, readSettled, type Sources } from '../../../commands/pull.ts';
-import { layersOf, readFiles } from '../../../commands/sources/files.ts';
+import { ownLayers, resolveConfig } from '../../../config/load-config.ts';
+import { pullFor, readResolvedConfig, type ConfigSources } from '../../../config/remote/pull.ts';
+import { layersOf, readFiles } from '../../../config/sources/files.ts';
 import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
-import { remoteSettings } from '../../../core/remote-settings.ts';
-import { paths } from '../../../core/state.ts';
-import { fillShelf } from '../../fakes/cloud/configuration.ts';
+import { remoteSettings } from '../../../config/remote/remote-settings.ts';
+import { paths } from '../../../core/state/state.ts';
+import { addDocuments } from '../../fakes/cloud/configuration.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 
 // Hours and hundreds of pulls pass in seconds, but not on a machine that does five other things.
@@ -20,7 +20,7 @@ function openNode(source = 'ssm:/ecs/web', files: Record<string, string> = {}) {
   const { host, world, clock } = openFakeHost();
   world.machine.files.set(paths.config, `cluster: demo\nrefresh:\n  source: ${source}\n`);
   for (const [path, text] of Object.entries(files)) world.machine.files.set(path, text);
-  const sources = (on: Host): Sources => ({
+  const sources = (on: Host): ConfigSources => ({
     machine: on.machine,
     configFile: paths.config,
     configFileGiven: false,
@@ -32,12 +32,12 @@ function openNode(source = 'ssm:/ecs/web', files: Record<string, string> = {}) {
     host,
     world,
     clock,
-    offers: (texts: Record<string, string>) => fillShelf(world.shelves, source, texts),
+    offers: (texts: Record<string, string>) => addDocuments(world.documentSources, source, texts),
     pull: (on = host) => pullFor(sources(on), source, on.cloud, signal),
-    settled: (on = host) => readSettled(sources(on)),
+    settled: (on = host) => readResolvedConfig(sources(on)),
     fetched: () => {
       const given = world.calls.of('readDocuments').at(-1)!.args[1] as Record<string, string>;
-      return [...world.shelves.get(source)!]
+      return [...world.documentSources.get(source)!]
         .filter(([name, { version }]) => given[name] !== version)
         .map(([name]) => name);
     },
@@ -183,7 +183,7 @@ describe('documents that are pulled', () => {
     await node.pull();
     node.world.calls.fails('readDocuments', new Unavailable('silent'), 1);
     await expect(node.pull()).rejects.toThrow(Unavailable);
-    node.world.shelves.clear();
+    node.world.documentSources.clear();
     await expect(node.pull()).rejects.toThrow(Refused);
     expect((await node.settled()).disk.checks).toBe(9);
     for (const text of ['', '{', '[]', 'null', '{"source": 1}', '{"source":"s3://ours/ecs","good":[{}]}']) {
@@ -262,7 +262,7 @@ describe('documents that are pulled', () => {
           const node = openNode();
           node.offers(texts);
           const { texts: own } = await readFiles(node.host.machine, paths.config, false, node.host.log);
-          const before = settle(ownOnly(layersOf(own)), []).config;
+          const before = resolveConfig(ownLayers(layersOf(own)), []).config;
           const refusal = await node.pull().then(
             () => new ConfigError([]),
             (error: unknown) => error,

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
-import { renderStatus } from '../../../commands/render-status.ts';
+import { renderStatus } from '../../../commands/status/render-status.ts';
 import type { Chore } from '../../../upkeep/chore.ts';
 import { lazily, setStage } from '../agent/stage.ts';
 

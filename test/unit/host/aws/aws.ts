@@ -1,4 +1,7 @@
-/** One service that answers whatever a test says, in the service's own wire format, to the real client. */
+/**
+ * One service that answers whatever a test says, in the service's own wire format, to the real
+ * client.
+ */
 
 import type { Cloud } from '../../../../core/host.ts';
 import { openLog, type Entry } from '../../../../core/log.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Unavailable } from '../../../../core/errors.ts';
-import { openCredentials } from '../../../../host/aws/credentials.ts';
+import { openCredentials } from '../../../../host/aws/session/credentials.ts';
 import { serve, type Asked, type Reply } from '../local-server.ts';
 
 const tokenPath = '/latest/api/token';

@@ -79,7 +79,8 @@ test.each([
   expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
 });
 
-// A firewall, a captive portal or a code that nobody had heard of ended healthy nodes: 57 of 132 such answers did.
+// A firewall, a captive portal or a code that nobody had heard of ended healthy nodes: 57 of 132
+// such answers did.
 const html = '<html><body>Access to this site is blocked</body></html>';
 test.each([
   ...[301, 302, 400, 403, 404, 407, 408, 410, 429, 451, 511].map((status) => ({ status, body: html })),

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { openLog } from '../../../../core/log.ts';
-import { openFleetServices } from '../../../../host/aws/fleet-services.ts';
-import { openFleetSession } from '../../../../host/aws/fleet-session.ts';
+import { openFleetServices } from '../../../../host/aws/fleet/fleet-services.ts';
+import { openFleetSession } from '../../../../host/aws/session/fleet-session.ts';
 import { serve, type Answer } from '../local-server.ts';
 import { callOf, json, keys, wire } from './aws.ts';
 

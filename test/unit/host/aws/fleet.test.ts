@@ -4,18 +4,18 @@ import type { OpsWorksClient } from '@aws-sdk/client-opsworks';
 import { describe, expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { openLog } from '../../../../core/log.ts';
-import { openAsk, type Ask } from '../../../../host/aws/fault.ts';
+import { openAwsCall, type AwsCall } from '../../../../host/aws/fault.ts';
 import { openContainerInstanceReads } from '../../../../host/aws/fleet/container-instances.ts';
-import { openRecords } from '../../../../host/aws/fleet/records.ts';
+import { openRecords } from '../../../../host/aws/opsworks/fleet-records.ts';
 import { openReports } from '../../../../host/aws/fleet/reports.ts';
-import { everyPage, patiently, portions } from '../../../../host/aws/fleet/room.ts';
+import { everyPage, withRetry, chunks } from '../../../../host/aws/fleet/paging.ts';
 import { openFakeClock } from '../../../fakes/clock.ts';
 
 const log = openLog(
   () => {},
   () => 0,
 );
-const ask = openAsk('of a test', log);
+const callAws = openAwsCall('of a test', log);
 const { signal } = new AbortController();
 
 /** A client that answers by the name of the command. */
@@ -40,7 +40,7 @@ describe('container instances', () => {
       ListContainerInstancesCommand: () => ({ containerInstanceArns: arns }),
       DescribeContainerInstancesCommand: () => describeAnswer,
     });
-    return openContainerInstanceReads(client, ask).readContainerInstances('prod', signal);
+    return openContainerInstanceReads(client, callAws).readContainerInstances('prod', signal);
   };
 
   test('that have left between two calls are no fault of the answer', async () => {
@@ -84,7 +84,7 @@ describe('OpsWorks records', () => {
       DescribeStacksCommand: () => ({ Stacks: stacks }),
       DescribeInstancesCommand: () => ({ Instances: instances }),
     });
-    return openRecords(client, ask, 'eu-west-1').readRecords(name, signal);
+    return openRecords(client, callAws, 'eu-west-1').readRecords(name, signal);
   };
 
   test('are of EC2 instances that have registered: others are not ours to judge', async () => {
@@ -121,7 +121,7 @@ test('of several disks of a node the fullest is told, with the latest time', asy
       ],
     }),
   });
-  const reports = await openReports(client, ask).readReports('System/Linux', ['i-a'], 10_000, signal);
+  const reports = await openReports(client, callAws).readReports('System/Linux', ['i-a'], 10_000, signal);
   expect(reports).toEqual([{ instanceId: 'i-a', usedPercent: 91, at: 5_000 }]);
 });
 
@@ -131,27 +131,27 @@ describe('pages and patience', () => {
   });
 
   test('portions lose nothing', () => {
-    expect(portions([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]]);
-    expect(portions([], 2)).toEqual([]);
+    expect(chunks([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]]);
+    expect(chunks([], 2)).toEqual([]);
   });
 
   test('a call is asked again for a minute, and no longer; one that is refused is not', async () => {
     const clock = openFakeClock();
     let calls = 0;
     const failing =
-      (error: Error): Ask =>
+      (error: Error): AwsCall =>
       async () => {
         calls++;
         throw error;
       };
     const send = async () => {};
-    const throttled = patiently(failing(new Unavailable('throttled')), clock, log)('ecs:X', '*', signal, send);
+    const throttled = withRetry(failing(new Unavailable('throttled')), clock, log)('ecs:X', '*', signal, send);
     const outcome = expect(throttled).rejects.toThrow(Unavailable);
     await clock.finish(throttled.catch(() => {}));
     await outcome;
     expect(calls).toBeGreaterThan(3);
     calls = 0;
-    const refused = patiently(failing(new Refused('no')), clock, log)('ecs:X', '*', signal, send);
+    const refused = withRetry(failing(new Refused('no')), clock, log)('ecs:X', '*', signal, send);
     await expect(refused).rejects.toThrow(Refused);
     expect(calls).toBe(1);
   });

@@ -132,7 +132,8 @@ test('an ARN out of a copied image, which belongs to another machine, is as good
   expect(await cloud.readContainerInstance('demo', arn, patient)).toBeUndefined();
 });
 
-// Six of six nodes ended within seconds of each other: with closed introspection ports a `200 {}` read as "ECS does not know me".
+// Six of six nodes ended within seconds of each other: with closed introspection ports a `200 {}`
+// read as "ECS does not know me".
 test.each([
   ['nothing', {}],
   ['nothing about the record', { containerInstances: [], failures: [] }],
@@ -188,7 +189,8 @@ test.each([
   expect(await alone.readMembership(patient)).toBeUndefined();
 });
 
-// Its agent had lost its state and registered again: the record that was left behind was drained, and the node got new tasks.
+// Its agent had lost its state and registered again: the record that was left behind was drained,
+// and the node got new tasks.
 test('of two records of the instance the connected one counts, else the newest', async () => {
   const record = (id: string, agentConnected: boolean, registeredAt: number) => ({
     ...own,

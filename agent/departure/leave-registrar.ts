@@ -1,0 +1,26 @@
+/** Leaves the registrar, so that no record of this node stays behind. */
+
+import { withTimeout } from '../../core/retry.ts';
+import { parseState, paths, type BootstrapState, type Registered } from '../../core/state/state.ts';
+import { isBootstrapState } from '../../core/state/state-shape.ts';
+import type { Departure } from './departure.ts';
+
+/** Unassigning runs recipes for up to five minutes, the calls around it take two more at worst. */
+const patienceMs = 420_000;
+
+export async function deregisterFromRegistrar(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, effects, state } = departure;
+  const registered = await readRegistered(departure);
+  if (registered === undefined || registered.registrar === 'none') return;
+  // What is left after somebody else's deadline still deserves one try; our own, which a clock that
+  // jumped may have used up, is no reason to leave a record behind that costs a person time.
+  const leastMs = state.hardDeadline === true ? 10_000 : patienceMs;
+  const ms = Math.min(patienceMs, Math.max(departure.leftMs(), leastMs));
+  await withTimeout(ms, (callSignal) => effects.deregister(host, registered, callSignal), host.clock, signal);
+  host.log.info('registrar left', { registrar: registered.registrar });
+}
+
+async function readRegistered({ host }: Departure): Promise<Registered | undefined> {
+  const text = await host.machine.readText(paths.bootstrap);
+  return parseState<BootstrapState>(text, host.identity.instanceId, isBootstrapState)?.registered;
+}

@@ -1,0 +1,109 @@
+/**
+ * Explains the node's death while it can still speak: journal, console, an instance tag, a metric,
+ * people's executables.
+ */
+
+import type { Config } from '../../config/config.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Host, Metric } from '../../core/host.ts';
+import { phases, type DepartureState } from '../../core/state/state.ts';
+import { callOnce } from '../calls.ts';
+import { runHooks } from '../hooks.ts';
+import type { Departure } from './departure.ts';
+
+/** EC2's limit for the value of a tag. */
+const tagLength = 256;
+
+/** Words are worth this wait and no more. */
+const reportMs = 15_000;
+
+/** Begun once, before the deed that ends the machine. Never throws for what it cannot say. */
+export async function reportDeparture(departure: Departure, signal: AbortSignal): Promise<void> {
+  if (departure.state.farewellAt !== undefined) return;
+  const { host, config } = departure;
+  await departure.note({ farewellAt: host.clock.now() });
+  const { state } = departure;
+  const ms = state.hardDeadline === true ? Math.max(5_000, departure.leftMs()) : config.leave.hookSeconds * 4_000;
+  await Promise.all([sendLastWords(host, config, state, signal), runHooks(host, config, 'left', state, ms, signal)]);
+}
+
+/** Also for a bootstrap that failed without a departure. */
+export async function sendLastWords(
+  host: Host,
+  config: Config,
+  state: DepartureState,
+  signal: AbortSignal,
+): Promise<void> {
+  const text = renderLastWords(state);
+  const { cause, reason, blockers, troubles } = state;
+  host.log.warn('last words', { cause, reason, blockers, troubles, phases: phaseSeconds(state) });
+  await host.machine.say(`ecs-node: last words: ${text}`);
+  const tags = { 'ecs-node:left': text };
+  await Promise.all([
+    tryToReport(host, signal, (callSignal) => host.cloud.tagSelf(tags, callSignal)),
+    config.metrics.enabled &&
+      tryToReport(host, signal, (callSignal) =>
+        host.cloud.publish(config.metrics.namespace, departureMetrics(config, state, host.clock.now()), callSignal),
+      ),
+  ]);
+}
+
+async function tryToReport(
+  host: Host,
+  signal: AbortSignal,
+  report: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  try {
+    await callOnce(host, signal, report, reportMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('last words not heard', { error: messageOf(error) });
+  }
+}
+
+export function renderLastWords(state: DepartureState): string {
+  const { cause, reason, blockers } = state;
+  const took = Object.entries(phaseSeconds(state))
+    .filter(([, seconds]) => seconds > 0)
+    .map(([phase, seconds]) => `${phase} ${seconds} s`);
+  const stuck = blockers.length > 0 ? `; blocked by ${blockers.join(', ')}` : '';
+  const text = `${cause}: ${reason}${took.length > 0 ? ` (${took.join(', ')})` : ''}${stuck}`;
+  return text.length <= tagLength ? text : `${text.slice(0, tagLength - 1)}…`;
+}
+
+/** How long each phase took that is over, in whole seconds. */
+export function phaseSeconds({ entered }: Pick<DepartureState, 'entered'>): Record<string, number> {
+  const seen = phases.filter((phase) => entered[phase] !== undefined);
+  return Object.fromEntries(
+    seen.slice(0, -1).map((phase, index) => {
+      const next = entered[seen[index + 1] ?? phase] ?? 0;
+      return [phase, Math.max(0, Math.round((next - (entered[phase] ?? 0)) / 1000))];
+    }),
+  );
+}
+
+/**
+ * By cluster, not by instance: a metric of its own for each dead node would be paid for and never
+ * looked at.
+ */
+export function departureMetrics(config: Config, state: DepartureState, now: number): Metric[] {
+  const ClusterName = config.cluster;
+  const seconds = Math.max(0, (now - state.startedAt) / 1000);
+  const cause = { ClusterName, Cause: state.cause };
+  const drainMs = state.drainedAt === undefined ? [] : [Math.max(0, state.drainedAt - state.startedAt) / 1000];
+  return [
+    { name: 'Departures', value: 1, unit: 'Count', dimensions: { ClusterName }, at: now },
+    { name: 'Departures', value: 1, unit: 'Count', dimensions: cause, at: now },
+    { name: 'DepartureDuration', value: seconds, unit: 'Seconds', dimensions: cause, at: now },
+    ...drainMs.map((value): Metric => ({
+      name: 'NoticeToDraining',
+      value,
+      unit: 'Seconds',
+      dimensions: cause,
+      at: now,
+    })),
+    ...Object.entries(phaseSeconds(state)).map(([Phase, value]): Metric => {
+      return { name: 'DeparturePhaseDuration', value, unit: 'Seconds', dimensions: { ClusterName, Phase }, at: now };
+    }),
+  ];
+}

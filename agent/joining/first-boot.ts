@@ -1,0 +1,19 @@
+/**
+ * Whether this is the boot of the launch itself: what Auto Scaling waits for has begun shortly
+ * before it.
+ */
+
+import type { Host } from '../../core/host.ts';
+import { parseState, paths, type BootstrapState } from '../../core/state/state.ts';
+import { isBootstrapState } from '../../core/state/state-shape.ts';
+
+/** False where nobody can tell. */
+export async function isFirstBoot({ machine, identity }: Host): Promise<boolean> {
+  try {
+    const text = await machine.readText(paths.bootstrap);
+    const state = parseState<BootstrapState>(text, identity.instanceId, isBootstrapState);
+    return state?.firstBootId !== undefined && state.firstBootId === (await machine.readBootId());
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * Waits until ECS has this node in service and the configured checks pass, and completes the launch
+ * hook.
+ */
+
+import type { Config } from '../../config/config.ts';
+import { isLethal } from '../../core/essentials.ts';
+import { Refused, Unavailable, Unfit, messageOf } from '../../core/errors.ts';
+import type { Host, LocalAgent } from '../../core/host.ts';
+import { longestPauseAfter, jitter, withTimeout } from '../../core/retry.ts';
+import { redact } from '../../core/secrets.ts';
+import { callOnce } from '../calls.ts';
+import { readLocalAgent } from '../container-instance.ts';
+import { isFirstBoot } from './first-boot.ts';
+import { runHooks } from '../hooks.ts';
+import { withLaunchHookHeartbeats } from './launch-hook-heartbeats.ts';
+import {
+  readPoolState,
+  completeLaunchHook,
+  freshMs,
+  waitUntilOutOfPool,
+  type LaunchProgress,
+  type ReportJoin,
+} from './launch.ts';
+import type { KnownFacts } from '../known-facts.ts';
+
+/** The agent registers within seconds of its start. */
+const everyMs = 3_000;
+
+/**
+ * While ECS does not answer it is asked less and less often: a cluster that starts at once shares
+ * one limit.
+ */
+const maxPauseMs = 30_000;
+
+/** Until the agent has an ARN, ECS is asked this often only to know that it answers. */
+const cloudEveryMs = 30_000;
+
+/**
+ * Most nodes have joined by then, and spare the calls. The shortest hook lasts 30 s, of which the
+ * boot has taken some.
+ */
+const quietMs = 10_000;
+
+/**
+ * All executables in hooks.d/joined together: the node is in service, so nothing hurries but the
+ * log.
+ */
+const hooksMs = 600_000;
+
+/**
+ * Resolves when the node is in service. Throws `Unfit` when it is not within `join.timeoutSeconds`
+ * although ECS answers. While AWS does not answer, or refuses to, it goes on waiting.
+ */
+export async function join(
+  host: Host,
+  config: Config,
+  report: ReportJoin,
+  signal: AbortSignal,
+  knownFacts: KnownFacts = {},
+): Promise<void> {
+  do {
+    await waitUntilOutOfPool(host, config, report, signal);
+  } while (!(await joinOutsidePool(host, config, report, knownFacts, signal)));
+  await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
+  await runHooks(host, config, 'joined', undefined, hooksMs, signal);
+}
+
+/** False: it waits in a warm pool after all. */
+async function joinOutsidePool(
+  host: Host,
+  config: Config,
+  report: ReportJoin,
+  knownFacts: KnownFacts,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const progress: LaunchProgress = { hookWaits: await isFirstBoot(host), knownFacts };
+  const work = async () => {
+    const began = host.clock.uptime();
+    do {
+      if (!(await waitInService(host, config, report, knownFacts, signal))) return false;
+      host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
+      report('joining', 'completing the launch hook');
+      // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts
+      // for nothing.
+    } while (!(await completeLaunchHook(host, config, signal, freshMs, progress)));
+    return true;
+  };
+  return withLaunchHookHeartbeats(host, config, quietMs, signal, work, knownFacts);
+}
+
+/**
+ * What is missing, or undefined when nothing is. Throws Unavailable when ECS gave no answer about
+ * this node.
+ */
+type JoinCheck = (signal: AbortSignal) => Promise<string | undefined>;
+
+/** False: it waits in a warm pool, which an answer of the metadata that was lost had hidden. */
+async function waitInService(
+  host: Host,
+  config: Config,
+  report: ReportJoin,
+  knownFacts: KnownFacts,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { clock } = host;
+  const timeoutMs = config.join.timeoutSeconds * 1000;
+  const checks = [
+    openRegistrationCheck(host, config, knownFacts),
+    ...config.join.checks.map((check) => openConfiguredCheck(host, check)),
+  ];
+  const began = clock.uptime();
+  // Time out of any pool in which AWS answered: only that may count against the node.
+  let answeredMs = 0;
+  let pauseMs = everyMs;
+  for (let last = ''; ;) {
+    const checkedAt = clock.uptime();
+    const { missing, answered } = await firstMissing(checks, signal);
+    if (missing === undefined) return true;
+    if (missing !== last) host.log.info('not in service yet', { missing });
+    last = missing;
+    report('joining', missing);
+    pauseMs = answered ? everyMs : Math.min(pauseMs * 2, longestPauseAfter(checkedAt - began, maxPauseMs));
+    await clock.sleep(answered ? pauseMs : jitter(pauseMs), signal);
+    const pool = await readPoolState(host, signal);
+    if (pool === 'in') return false;
+    if (answered && pool === 'out') answeredMs += clock.uptime() - checkedAt;
+    if (answeredMs >= timeoutMs) {
+      const within = `${config.join.timeoutSeconds} s (join.timeoutSeconds)`;
+      throw new Unfit('service-in-time', `not in service within ${within}: ${missing}`);
+    }
+  }
+}
+
+async function firstMissing(
+  checks: readonly JoinCheck[],
+  signal: AbortSignal,
+): Promise<{ missing: string | undefined; answered: boolean }> {
+  for (const check of checks) {
+    try {
+      const missing = await check(signal);
+      if (missing !== undefined) return { missing, answered: true };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof Unavailable)) throw error;
+      return { missing: error.message, answered: false };
+    }
+  }
+  return { missing: undefined, answered: true };
+}
+
+const notRegistered = 'the ECS agent has not registered';
+
+function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFacts): JoinCheck {
+  const { cluster } = config;
+  // Most nodes have registered by then, and spare the call; but nobody is given up before ECS
+  // itself was asked.
+  const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
+  let lastAskedAt = host.clock.uptime() + firstMs - cloudEveryMs;
+  let refusal: Refused | undefined;
+  return async (signal) => {
+    const local = await readLocalAgent(host, signal);
+    // Any program on the machine may answer in the agent's place: ECS itself is asked about this
+    // cluster.
+    const isElsewhere = local !== undefined && local.cluster !== cluster;
+    const arn = isElsewhere ? undefined : local?.containerInstanceArn;
+    const missing = isElsewhere ? renderElsewhere(local, cluster) : notRegistered;
+    const now = host.clock.uptime();
+    const isSoon = now - lastAskedAt < cloudEveryMs;
+    if (refusal !== undefined && (arn !== undefined || isSoon)) return missingWithoutEcs(arn, missing, refusal);
+    if (arn === undefined && isSoon) return missing;
+    try {
+      const known = await callOnce(host, signal, (callSignal) =>
+        host.cloud.readContainerInstance(cluster, arn, callSignal),
+      );
+      [lastAskedAt, refusal] = [now, undefined];
+      // The introspection port may be closed on a node that works.
+      if (known === undefined) return missing;
+      // A person may have drained it before a reboot: it is where it was.
+      if (known.status !== 'ACTIVE' && known.status !== 'DRAINING') return `container instance is ${known.status}`;
+      if (!known.agentConnected) return 'the ECS agent is not connected';
+      knownFacts.lastSeen = { at: now, instance: known };
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (refusal === undefined) host.log.error('cannot see the container instance', { error: messageOf(error) });
+      [lastAskedAt, refusal] = [now, error];
+      return missingWithoutEcs(arn, missing, refusal);
+    }
+  };
+}
+
+/** An agent that kept a checkpoint of another cluster. */
+function renderElsewhere({ cluster: other }: LocalAgent, cluster: string): string {
+  const how = 'stop ecs, remove /var/lib/ecs/data and start it again, or configure that cluster';
+  return `the ECS agent is in the cluster ${other}, not in ${cluster}: ${how}`;
+}
+
+/**
+ * Where ECS does not let this role look there is only the agent's word, which may let the node in,
+ * and never condemns it.
+ */
+function missingWithoutEcs(arn: string | undefined, missing: string, refusal: Refused): string | undefined {
+  if (arn !== undefined) return undefined;
+  const why = `${missing}; ${messageOf(refusal)}`;
+  // The cluster does not exist: the reason why the agent cannot register either.
+  if (isLethal('readContainerInstance', refusal.code)) return why;
+  throw new Unavailable(why);
+}
+
+/** The query may hold a key, and many people read the status. */
+function withoutQuery(url: string): string {
+  return redact(url.replace(/[?#].*$/s, ''));
+}
+
+function openConfiguredCheck(host: Host, check: Config['join']['checks'][number]): JoinCheck {
+  const ms = check.timeoutSeconds * 1000;
+  return async (signal) => {
+    try {
+      if ('url' in check) {
+        const status = await withTimeout(
+          ms,
+          (callSignal) => host.machine.probe(check.url, callSignal),
+          host.clock,
+          signal,
+        );
+        return status >= 200 && status < 400 ? undefined : `${withoutQuery(check.url)} answered ${status}`;
+      }
+      const [file = '', ...args] = check.command;
+      const command = { file, args, environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' } };
+      const { code, tail } = await withTimeout(
+        ms,
+        (callSignal) => host.machine.run(command, callSignal),
+        host.clock,
+        signal,
+      );
+      return code === 0 ? undefined : `${file} ended with ${code}: ${tail.trim().slice(-200)}`;
+    } catch (error) {
+      signal.throwIfAborted();
+      // Nobody listening is what the check is there to find: it says nothing about AWS.
+      return `${'url' in check ? withoutQuery(check.url) : check.command[0]}: ${redact(messageOf(error))}`;
+    }
+  };
+}

@@ -1,0 +1,46 @@
+/** Sets the tags that EC2 did not take while the node bootstrapped: no node waits for its name. */
+
+import { Refused, messageOf } from '../../core/errors.ts';
+import type { Host } from '../../core/host.ts';
+import { jitter } from '../../core/retry.ts';
+import { parseState, paths, type LateTags } from '../../core/state/state.ts';
+import { isLateTags } from '../../core/state/state-shape.ts';
+import { callOnce } from '../calls.ts';
+
+/**
+ * EC2 takes ten such calls per second: of a thousand nodes that were launched at once the last
+ * waits two minutes.
+ */
+const firstPauseMs = 60_000;
+
+/** A person looks for the name some time. */
+const longestPauseMs = 600_000;
+
+/**
+ * After a refusal a person has to mend something (a permission, a tag policy, a tag too many),
+ * which takes hours.
+ */
+const refusedPauseMs = 3_600_000;
+
+/** Until they are set, or the signal aborts. Says what EC2 answers when that changes. */
+export async function setLateTags(host: Host, signal: AbortSignal): Promise<void> {
+  const text = await host.machine.readText(paths.lateTags).catch(() => undefined);
+  const late = parseState<LateTags>(text, host.identity.instanceId, isLateTags);
+  if (late === undefined) return;
+  let told = '';
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    await host.clock.sleep(jitter(pauseMs), signal);
+    try {
+      await callOnce(host, signal, (callSignal) => host.cloud.tagSelf(late.tags, callSignal));
+      await host.machine.remove(paths.lateTags);
+      host.log.info('late tags set', { tags: late.tags });
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      const why = messageOf(error);
+      if (why !== told) host.log.warn('late tags not set', { error: why });
+      told = why;
+      if (error instanceof Refused) await host.clock.sleep(jitter(refusedPauseMs), signal);
+    }
+  }
+}

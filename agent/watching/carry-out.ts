@@ -1,0 +1,258 @@
+/** Carries out what the judge says: treats, recovers, leaves, stays. */
+
+import type { Config } from '../../config/config.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Host } from '../../core/host.ts';
+import { withTimeout } from '../../core/retry.ts';
+import type { DepartureState } from '../../core/state/state.ts';
+import { mayOverrule } from '../departure/order.ts';
+import type { UndoOptions } from '../departure/undo.ts';
+import { calledOff, ordered, allClear, recovered, treated, type Verdict } from './judge.ts';
+import type { Memories } from './memories.ts';
+import type { Supervisor } from '../departure/supervisor.ts';
+import type { RunningActions } from './running-actions.ts';
+import type { Order, Watcher, Wish } from './watcher.ts';
+
+/** Removing the images of a full disk takes minutes. */
+const treatMs = 600_000;
+
+/** Looking at a queue, undoing a treatment: some calls. */
+const callsMs = 120_000;
+
+/** Between tries to bring a node back that ECS does not let back. */
+const undoAgainMs = 20_000;
+
+export interface AgentContext {
+  host: Host;
+  config: Config;
+  watchers: readonly Watcher[];
+  memories: Memories;
+  supervisor: Supervisor;
+  runningActions: RunningActions;
+  /** The departure that an earlier process or boot has left on disk, until it is dealt with. */
+  past: DepartureState | undefined;
+  bootId: string;
+  /** The node is back from where it was expected to come back from. */
+  onReturn(): void;
+}
+
+/** Throws when it could not be done: the judge says it again after the next check. */
+export async function carryOut(
+  context: AgentContext,
+  watcher: Watcher,
+  verdict: Verdict,
+  signal: AbortSignal,
+): Promise<void> {
+  switch (verdict.kind) {
+    case 'stay':
+      return;
+    case 'tell':
+      context.host.log.warn('noticed', { watcher: watcher.name, reason: verdict.reason });
+      return;
+    case 'treat':
+      return context.runningActions.run(
+        watcher.name,
+        (callSignal) => treat(context, watcher, verdict.attempt, verdict.reason, callSignal),
+        signal,
+      );
+    case 'leave':
+      return context.runningActions.run(
+        watcher.name,
+        (callSignal) => orderToLeave(context, watcher, verdict.wish, callSignal, signal),
+        signal,
+      );
+    case 'recover':
+      return recover(context, watcher, signal);
+    case 'undo':
+      return undoAll(context, watcher, verdict.reason, signal);
+  }
+}
+
+async function treat(
+  { host, memories }: AgentContext,
+  watcher: Watcher,
+  attempt: number,
+  reason: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name } = watcher;
+  host.log.warn('treating', { watcher: name, reason, attempt });
+  const work = async (callSignal: AbortSignal) => watcher.treat?.(host, attempt, callSignal) ?? 'done';
+  const outcome = await withTimeout(treatMs, work, host.clock, signal);
+  if (outcome === 'done') memories.remember(name, treated(memories.recall(name), host.clock.uptime()));
+  else host.log.info('waits for its turn', { watcher: name, reason });
+}
+
+/** `signal` lasts until a person takes it back, `lasting` for as long as the agent lives. */
+async function orderToLeave(
+  context: AgentContext,
+  watcher: Watcher,
+  wish: Wish,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+): Promise<void> {
+  const { host, memories, supervisor, past } = context;
+  const { name } = watcher;
+  if (name === 'termination-protection') throw new TypeError('termination protection is no reason to leave');
+  if (wish.key !== undefined && past?.undoneAt !== undefined && !past.eventGone && past.key === wish.key) {
+    // Called off before a restart: the event is still listed, the decision stands.
+    memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
+    return;
+  }
+  // Who was doomed by somebody else asks nobody.
+  if (wish.key === undefined && watcher.mayLeave !== undefined) {
+    const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal) ?? 'go';
+    if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
+      host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
+      return;
+    }
+  }
+  memories.remember(name, ordered(memories.recall(name), wish));
+  await supervisor.follow(memories.wanted() ?? { ...wish, cause: name });
+  scheduleUndo(context, watcher, wish.undoAfterMs, lasting);
+}
+
+/** What this watcher saw is over. */
+async function recover(context: AgentContext, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  const { memories, supervisor, past } = context;
+  const { name } = watcher;
+  const before = memories.recall(name);
+  let isUndone: boolean;
+  if (before.wish !== undefined) {
+    memories.remember(name, calledOff(before));
+    try {
+      const stays = await reconsider(context, `${name}: ${before.wish.reason}: over`, name, true);
+      if (!stays) await terminateAfterAll(context, supervisor.state());
+      isUndone = stays && (await undoTreatment(context, watcher, signal));
+    } catch (error) {
+      memories.remember(name, before);
+      throw error;
+    }
+  } else {
+    const mine = past !== undefined && past.cause === name && past.undoneAt === undefined;
+    // One that has just begun for something else may not have written its state yet; one that
+    // begins meanwhile waits its turn.
+    if (mine && supervisor.state() === undefined && !isLeaving(context)) {
+      const undone = await supervisor.callOff(undoOptionsOf(context, `${name}: over`, name, true));
+      context.past = undefined;
+      if (!undone) await terminateAfterAll(context, past);
+    }
+    isUndone = await undoTreatment(context, watcher, signal);
+  }
+  const memory = { ...memories.recall(name), ...(before.wish !== undefined && { wish: before.wish }) };
+  if (isUndone) memories.remember(name, recovered(memory));
+  // Said at each check for as long as it waits: it is over once.
+  else if (memory.begun) memories.remember(name, allClear(memory));
+}
+
+/**
+ * It has left its registrar for an end that never came (a spot stop that took over): nobody else
+ * would end it now.
+ */
+async function terminateAfterAll(
+  { memories, supervisor }: AgentContext,
+  state: DepartureState | undefined,
+): Promise<void> {
+  if (state?.ending !== 'await') return;
+  const reason = `still here after it had left: ${state.reason}`;
+  const order: Order = { cause: 'join-failed', reason, ending: 'terminate' };
+  memories.add(order);
+  await supervisor.follow(order);
+}
+
+function undoOptionsOf(
+  { memories }: AgentContext,
+  why: string,
+  except: Watcher['name'],
+  eventGone: boolean,
+): UndoOptions {
+  return { why, keepDraining: memories.isTreatedByOther(except), eventGone };
+}
+
+/** Goes on with what is still wanted, or stays. False: too late to stay. */
+async function reconsider(
+  context: AgentContext,
+  why: string,
+  except: Watcher['name'],
+  eventGone = false,
+): Promise<boolean> {
+  const { memories, supervisor, onReturn } = context;
+  const next = memories.wanted();
+  if (next !== undefined) {
+    await supervisor.follow(next);
+    return true;
+  }
+  const state = supervisor.state();
+  if (state === undefined) return true;
+  const undone = await supervisor.callOff(undoOptionsOf(context, why, except, eventGone));
+  if (undone && state.returns === true) onReturn();
+  return undone;
+}
+
+/** False: what the treatment did to the node has to stay until something else is over. */
+async function undoTreatment(context: AgentContext, watcher: Watcher, signal: AbortSignal): Promise<boolean> {
+  if (watcher.recover === undefined) return true;
+  if (isLeaving(context)) return false;
+  const work = async (callSignal: AbortSignal) => watcher.recover?.(context.host, callSignal);
+  await withTimeout(callsMs, work, context.host.clock, signal);
+  return true;
+}
+
+/**
+ * For something else, or for what was called off too late: it must not be made ACTIVE, and given
+ * tasks that end with it.
+ */
+function isLeaving({ memories, supervisor }: AgentContext): boolean {
+  return memories.wanted() !== undefined || !supervisor.isAtRest();
+}
+
+/**
+ * A person wants the node to stay: everything is called off that is not somebody else's decision.
+ */
+async function undoAll(context: AgentContext, operator: Watcher, reason: string, signal: AbortSignal): Promise<void> {
+  const { host, watchers, memories, runningActions } = context;
+  const overruled = watchers.map(({ name }) => name).filter(mayOverrule);
+  const callOff = () => overruled.forEach((name) => memories.remember(name, calledOff(memories.recall(name))));
+  callOff();
+  // A treatment that is just being given would make the node DRAINING again, which nobody would
+  // undo any more.
+  await Promise.all(overruled.map((name) => runningActions.stop(name)));
+  callOff();
+  memories.clearAdded();
+  const kept = memories.wanted();
+  if (kept !== undefined) host.log.warn('cannot stay', { cause: kept.cause, reason: kept.reason });
+  await reconsider(context, `stay: ${reason}`, operator.name);
+  for (const watcher of watchers) if (watcher !== operator) await undoTreatment(context, watcher, signal);
+  // The request is consumed last, and also when it could not be obeyed: it would be repeated every
+  // two seconds.
+  await operator.recover?.(host, signal);
+}
+
+/** A departure that time undoes, when nothing else has followed by then. */
+export function scheduleUndo(
+  context: AgentContext,
+  watcher: Watcher,
+  ms: number | undefined,
+  signal: AbortSignal,
+): void {
+  if (ms === undefined) return;
+  const { host, memories, supervisor } = context;
+  const undo = async () => {
+    const undoAt = supervisor.state()?.undoAt;
+    await host.clock.sleep(undoAt === undefined ? ms : Math.max(0, undoAt - host.clock.now()), signal);
+    memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
+    for (;;) {
+      try {
+        await reconsider(context, `${watcher.name}: nothing followed`, watcher.name);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        host.log.warn('not undone yet', { watcher: watcher.name, error: messageOf(error) });
+        await host.clock.sleep(undoAgainMs, signal);
+      }
+    }
+  };
+  undo().catch((error: unknown) => {
+    if (!signal.aborted) host.log.error('not undone', { watcher: watcher.name, error: messageOf(error) });
+  });
+}

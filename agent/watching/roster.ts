@@ -1,0 +1,43 @@
+/** Which questions are asked of this node. */
+
+import type { Config } from '../../config/config.ts';
+import type { Identity } from '../../core/identity.ts';
+import type { Watcher } from './watcher.ts';
+import { watchDisk } from '../watchers/disk.ts';
+import { watchEcsAgent } from '../watchers/ecs-agent.ts';
+import { watchLifecycle } from '../watchers/lifecycle.ts';
+import { watchMaintenance } from '../watchers/maintenance.ts';
+import { operator } from '../watchers/operator.ts';
+import { watchRebalance } from '../watchers/rebalance.ts';
+import { watchSpot } from '../watchers/spot.ts';
+import { watchTerminationProtection } from '../watchers/termination-protection.ts';
+import type { KnownFacts } from '../known-facts.ts';
+
+/**
+ * What EC2 never takes back, and so never announces; whatever else it may say, or not say, is asked
+ * about.
+ */
+const onDemand = 'on-demand';
+
+/**
+ * `joined`: whether the node has been in service for a while, or is on its way still, or in a warm
+ * pool.
+ */
+export function roster(
+  config: Config,
+  { purchase }: Pick<Identity, 'purchase'>,
+  joined: () => boolean,
+  knownFacts: KnownFacts = {},
+): Watcher[] {
+  const isSpot = purchase !== onDemand;
+  return [
+    ...(isSpot ? [watchSpot(config)] : []),
+    watchLifecycle(config, joined),
+    operator,
+    ...(isSpot ? [watchRebalance(config)] : []),
+    watchMaintenance(config),
+    watchDisk(config, knownFacts),
+    watchEcsAgent(config, knownFacts),
+    ...(config.terminationProtection === 'clear' ? [watchTerminationProtection(config)] : []),
+  ];
+}

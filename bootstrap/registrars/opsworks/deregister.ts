@@ -1,0 +1,72 @@
+/** Takes a node's record out of OpsWorks, so that none stays behind as connection_lost. */
+
+import { Refused } from '../../../core/errors.ts';
+import type { Host, Registration } from '../../../core/host.ts';
+import { retry, poll } from '../../../core/retry.ts';
+import type { Registered } from '../../../core/state/state.ts';
+import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
+
+/**
+ * Unassigning runs the layer's shutdown recipes, which have two minutes by default, after the
+ * OpsWorks agent has come for them; a node that leaves waits no longer than this.
+ */
+const unassignMs = 300_000;
+
+/** Deregistering is one call: longer than this it is OpsWorks that is broken. */
+const callsMs = 60_000;
+
+export async function deregisterFromOpsWorks(host: Host, registered: Registered, signal: AbortSignal): Promise<void> {
+  const record = await find(host, registered, signal);
+  if (record === undefined || record.status === 'deregistering') return;
+  if (record.layerIds.length > 0) await unassign(host, record, signal);
+  await callWithRetry(host, signal, () => ignoreGone(host.cloud.deregister(record.id, signal)));
+  host.log.info('deregistered from OpsWorks', { id: record.id });
+}
+
+async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal): Promise<Registration | undefined> {
+  if (id !== undefined) return callWithRetry(host, signal, (callSignal) => host.cloud.readRegistration(id, callSignal));
+  // An installer was started and this program did not see its end: only a listing tells.
+  if (stackId !== undefined)
+    return callWithRetry(host, signal, (callSignal) => host.cloud.findRegistration(stackId, callSignal));
+  return undefined;
+}
+
+async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
+  const unlessMoved = openUnlessMoved(host);
+  // A call that OpsWorks received twice is refused the second time, because it has begun.
+  const ask = (now: Registration, callSignal: AbortSignal) =>
+    unlessMoved('unassign', now, () => ignoreGone(host.cloud.unassign(now.id, callSignal)));
+  try {
+    if (record.status !== 'unassigning') await callWithRetry(host, signal, (callSignal) => ask(record, callSignal));
+    let askedAt = host.clock.uptime();
+    const unassigned = async (callSignal: AbortSignal) => {
+      const now = await host.cloud.readRegistration(record.id, callSignal);
+      if (now === undefined || now.layerIds.length === 0) return true;
+      // An assignment that the node gave up, and OpsWorks received late, has put it back.
+      if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > refusalLastsMs) {
+        askedAt = host.clock.uptime();
+        await ask(now, callSignal);
+      }
+      return undefined;
+    };
+    const patience = { clock: host.clock, signal, withinMs: unassignMs, everyMs: 5_000 };
+    await poll(`unassigning ${record.id}`, unassigned, patience);
+  } catch (error) {
+    signal.throwIfAborted();
+    // An agent that is dead never confirms; deregistering is what counts.
+    host.log.warn('not unassigned', { id: record.id, error: String(error) });
+  }
+}
+
+function callWithRetry<T>(host: Host, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return retry(call, { clock: host.clock, signal, withinMs: callsMs });
+}
+
+/** The caller wants the record to be gone. */
+async function ignoreGone(call: Promise<void>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!(error instanceof Refused) || error.code !== 'ResourceNotFoundException') throw error;
+  }
+}

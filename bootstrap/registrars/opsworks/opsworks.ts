@@ -1,0 +1,287 @@
+/**
+ * OpsWorks Stacks: what `aws opsworks register --local --use-instance-profile` and
+ * `assign-instance` did.
+ */
+
+import type { Config } from '../../../config/config.ts';
+import { Unfit } from '../../../core/errors.ts';
+import type { Host, Registration } from '../../../core/host.ts';
+import type { Registered } from '../../../core/state/state.ts';
+import type { StepOutcome, BootstrapContext } from '../../step.ts';
+import { tagName } from '../../steps/name-tag.ts';
+import { callWithRetry, waitAWhile, waitUntil } from '../../poll.ts';
+import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
+import { install } from './installer.ts';
+import { deregisterFromOpsWorks } from './deregister.ts';
+import { opsworksTargetOf } from './target.ts';
+import type { Registrar } from '../registrar.ts';
+
+/** Slow enough for a fleet that boots together, fast against the minutes that OpsWorks takes. */
+const pollMs = 5_000;
+
+/** The OpsWorks agent pings every minute; after a reboot it needs a few to be heard again. */
+const reconnectMs = 180_000;
+
+export const opsworks: Registrar = { register, assign, deregister: deregisterFromOpsWorks };
+
+async function register(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const before = context.hostname;
+  let record = await findUsable(host, config, context, signal);
+  const outcome: StepOutcome = record === undefined ? 'changed' : 'unchanged';
+  for (let round = 1; record === undefined; round++) {
+    // The second round is for a record of a former installation that had to be given up first.
+    if (round > 2) {
+      throw new Unfit('opsworks-record', 'OpsWorks keeps giving up the record of this node; deregister it by hand');
+    }
+    const own = await install(host, config, context, signal);
+    record = await waitUntilUsable(
+      host,
+      config,
+      context,
+      own ?? (await findNew(host, config, context, signal)),
+      signal,
+    );
+  }
+  if (!isRegistered(record)) await waitUntil(registrationPoll(host, context, record.id), host, config, context, signal);
+  if (context.hostname !== before) await tagName(host, config, context, signal);
+  return outcome;
+}
+
+/**
+ * This instance's record, where an earlier run or boot left a usable one. Asks by id where that is
+ * known, and lists the stack only when an installer was started whose end nobody saw.
+ */
+async function findUsable(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  signal: AbortSignal,
+): Promise<Registration | undefined> {
+  const known = context.registered;
+  if (known?.registrar !== 'opsworks') return undefined;
+  const { stackId } = opsworksTargetOf(context);
+  const { id } = known;
+  const record = await callWithRetry(host, context, signal, (callSignal) =>
+    id === undefined ? host.cloud.findRegistration(stackId, callSignal) : host.cloud.readRegistration(id, callSignal),
+  );
+  return record === undefined ? undefined : waitUntilUsable(host, config, context, record, signal);
+}
+
+/**
+ * Remembers a record and waits for what is about to pass; undefined when it is gone, or had to be
+ * given up.
+ */
+async function waitUntilUsable(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  record: Registration,
+  signal: AbortSignal,
+): Promise<Registration | undefined> {
+  await remember(host, context, record);
+  if (!leaving.has(record.status) && record.status !== 'connection_lost') return record;
+  const since = host.clock.uptime();
+  const wait = {
+    what: `OpsWorks record ${record.id}`,
+    remedy: 'deregister the instance in OpsWorks by hand',
+    everyMs: pollMs,
+    async read(callSignal: AbortSignal): Promise<{ done: Registration | 'gone' | 'lost' } | { now: string }> {
+      const now = await host.cloud.readRegistration(record.id, callSignal);
+      if (now === undefined) return { done: 'gone' };
+      if (leaving.has(now.status)) return { now: now.status };
+      if (now.status !== 'connection_lost') return { done: now };
+      return host.clock.uptime() - since < reconnectMs ? { now: now.status } : { done: 'lost' };
+    },
+  };
+  const outcome = await waitUntil(wait, host, config, context, signal);
+  if (typeof outcome !== 'string') return outcome;
+  if (outcome === 'lost') {
+    // Its agent does not come back: the record belongs to an installation that is gone.
+    host.log.warn('giving up a lost OpsWorks record', { id: record.id });
+    await deregisterFromOpsWorks(host, { registrar: 'opsworks', id: record.id }, signal);
+  }
+  delete context.registered;
+  await context.save();
+  return undefined;
+}
+
+/** On their way out: nothing can be done with such a record but to wait for its end. */
+const leaving = new Set(['deregistering', 'unassigning', 'shutting_down', 'stopping', 'terminating']);
+
+/** A record that got stuck for good. */
+const failed = new Set(['setup_failed', 'start_failed', 'stop_failed', 'stopped', 'terminated']);
+
+/**
+ * The record that the installer made. The one time that the whole stack is listed: its id is known
+ * from then on.
+ */
+async function findNew(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  signal: AbortSignal,
+): Promise<Registration> {
+  const { stackId } = opsworksTargetOf(context);
+  const wait = {
+    what: `OpsWorks record of ${host.identity.instanceId}`,
+    remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
+    // Each look costs O(stack), so a late record is looked for seldom.
+    everyMs: 30_000,
+    async read(callSignal: AbortSignal) {
+      const record = await host.cloud.findRegistration(stackId, callSignal);
+      return record === undefined ? { now: 'absent' } : { done: record };
+    },
+  };
+  // Lists lag behind: these seconds cost less than a second listing.
+  await host.clock.sleep(listingLagMs, signal);
+  return waitUntil(wait, host, config, context, signal);
+}
+
+const listingLagMs = 2_000;
+
+async function remember(host: Host, context: BootstrapContext, record: Registration): Promise<void> {
+  rememberRecord(host, context, record);
+  context.registered = { registrar: 'opsworks', id: record.id, ...opsworksTargetOf(context) };
+  if (record.hostname !== '') context.hostname = record.hostname;
+  await context.save();
+  host.log.info('OpsWorks knows this node', { id: record.id, hostname: record.hostname, status: record.status });
+}
+
+/** Or already beyond that. */
+function isRegistered({ status, layerIds }: Registration): boolean {
+  return status === 'registered' || layerIds.length > 0;
+}
+
+function registrationPoll(host: Host, context: BootstrapContext, id: string) {
+  const read = openRecordReader(host, context, id);
+  return {
+    what: `OpsWorks registration ${id}`,
+    remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
+    everyMs: pollMs,
+    async read(signal: AbortSignal) {
+      const record = await read(signal);
+      if (record === undefined) return { now: notFound };
+      if (isRegistered(record)) return { done: record };
+      if (failed.has(record.status)) throw new Unfit('opsworks-record', `OpsWorks record ${id} is ${record.status}`);
+      return { now: record.status };
+    },
+  };
+}
+
+async function assign(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const { layerId } = opsworksTargetOf(context);
+  const id = idOf(context.registered);
+  let outcome: StepOutcome = 'unchanged';
+  const read = openRecordReader(host, context, id);
+  const unlessMoved = openUnlessMoved(host);
+  // When OpsWorks was too busy for the next call, it need not repeat what it said before.
+  let known: Registration | undefined;
+  const wait = {
+    what: `OpsWorks assignment of ${id}`,
+    remedy: "see the layer's setup log in OpsWorks",
+    everyMs: pollMs,
+    async read(callSignal: AbortSignal) {
+      const record = known ?? (await read(callSignal));
+      if (record === undefined) return { now: notFound };
+      const { status, layerIds } = record;
+      if (layerIds.includes(layerId)) return { done: true };
+      outcome = 'changed';
+      known = record;
+      if (layerIds.length > 0 && !leaving.has(status)) {
+        host.log.info('leaving another layer', { layerIds: layerIds.join(' ') });
+        await unlessMoved('unassign', record, () => host.cloud.unassign(id, callSignal));
+      } else if (status === 'registered') {
+        if (await unlessMoved('assign', record, () => host.cloud.assign(id, layerId, callSignal)))
+          return { done: true };
+      }
+      known = undefined;
+      return { now: status };
+    },
+  };
+  await waitUntil(wait, host, config, context, signal);
+  if (config.opsworks.waitForOnline) await waitOnline(host, config, context, id, signal);
+  return outcome;
+}
+
+/** For the steps that follow. */
+const restMs = 60_000;
+
+async function waitOnline(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const read = openRecordReader(host, context, id);
+  const wait = {
+    what: `OpsWorks instance ${id} to be online`,
+    remedy: "see the layer's setup log in OpsWorks",
+    everyMs: pollMs,
+    async read(callSignal: AbortSignal) {
+      const record = await read(callSignal);
+      if (record?.status === 'online') return { done: true };
+      if (record === undefined || !failed.has(record.status)) return { now: record?.status ?? notFound };
+      const why = `OpsWorks instance ${id} is ${record.status}: see its setup log in OpsWorks for the recipe that failed`;
+      throw new Unfit('opsworks-record', why);
+    },
+  };
+  if (config.registration.required === true) await waitUntil(wait, host, config, context, signal);
+  else await waitAWhile(wait, context.leftMs() - restMs, host, context, signal);
+}
+
+const notFound = 'not found';
+
+function rememberRecord({ clock }: Host, context: BootstrapContext, record: Registration): void {
+  context.lastRecord = { at: clock.uptime(), record };
+}
+
+/**
+ * What was heard less than a poll ago is taken for the first answer: OpsWorks answers about once a
+ * second, all nodes together.
+ */
+function takeRecentRecord({ clock }: Host, context: BootstrapContext, id: string): Registration | undefined {
+  const { lastRecord } = context;
+  delete context.lastRecord;
+  return lastRecord?.record.id === id && clock.uptime() - lastRecord.at < pollMs ? lastRecord.record : undefined;
+}
+
+/**
+ * A record that was listed a moment ago may not be known everywhere yet: throws only when it stays
+ * away.
+ */
+function openRecordReader(
+  host: Host,
+  context: BootstrapContext,
+  id: string,
+): (signal: AbortSignal) => Promise<Registration | undefined> {
+  const { cloud, clock } = host;
+  let missingSince: number | undefined;
+  let first = takeRecentRecord(host, context, id);
+  return async (signal) => {
+    const record = first ?? (await cloud.readRegistration(id, signal));
+    first = undefined;
+    if (record !== undefined) {
+      missingSince = undefined;
+      rememberRecord(host, context, record);
+    } else missingSince ??= clock.uptime();
+    if (missingSince !== undefined && clock.uptime() - missingSince >= refusalLastsMs)
+      throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: somebody deregistered this node`);
+    return record;
+  };
+}
+
+function idOf(registered: Registered | undefined): string {
+  if (registered?.id === undefined) throw new Error('register did not keep its id');
+  return registered.id;
+}

@@ -1,0 +1,68 @@
+/**
+ * Finds the stack and the layer that the configuration names, and sees that this instance may be in
+ * them.
+ */
+
+import type { Config } from '../../../config/config.ts';
+import { ConfigError, Refused, isDenied, messageOf } from '../../../core/errors.ts';
+import type { Host, Layer, Stack } from '../../../core/host.ts';
+import type { BootstrapContext } from '../../step.ts';
+import { callWithRetry } from '../../poll.ts';
+
+export async function resolveOpsWorksTarget(
+  host: Host,
+  config: Config,
+  context: BootstrapContext,
+  signal: AbortSignal,
+): Promise<{ stackId: string; layerId: string }> {
+  const { stack: stackName = '', layer: layerName = '' } = config.opsworks;
+  const stack = await findStack(host, stackName, context, signal);
+  const { region } = host.identity;
+  if (stack.region !== region) {
+    throw fault(
+      'stack',
+      `stack "${stack.name}" (${stack.id}) is for ${stack.region}, this instance runs in ${region}; name a stack of ${region}, or launch the node in ${stack.region}`,
+    );
+  }
+  const layer = await callWithRetry(host, context, signal, (callSignal) =>
+    host.cloud.readLayer(stack.id, layerName, callSignal),
+  );
+  if (layer === undefined) {
+    throw fault('layer', `stack "${stack.name}" has no layer with the id or short name "${layerName}"`);
+  }
+  if (layer.stackId !== stack.id) throw foreignLayer(layer, stack);
+  return { stackId: stack.id, layerId: layer.id };
+}
+
+/** Where `preflight` found that this node belongs. */
+export function opsworksTargetOf(context: BootstrapContext): { stackId: string; layerId: string } {
+  if (context.opsworksTarget === undefined) throw new Error('preflight did not find the stack');
+  const { stackId, layerId } = context.opsworksTarget;
+  return { stackId, layerId };
+}
+
+async function findStack(host: Host, name: string, context: BootstrapContext, signal: AbortSignal): Promise<Stack> {
+  let stack: Stack | undefined;
+  try {
+    stack = await callWithRetry(host, context, signal, (callSignal) => host.cloud.readStack(name, callSignal));
+  } catch (error) {
+    // A missing permission is not the name's fault.
+    if (!(error instanceof Refused) || isDenied(error)) throw error;
+    throw fault('stack', `"${name}" cannot be used: ${messageOf(error)}; name the stack by its id`, error);
+  }
+  if (stack === undefined) {
+    throw fault('stack', `there is no stack with the id or name "${name}" that OpsWorks shows to this node`);
+  }
+  return stack;
+}
+
+function foreignLayer(layer: Layer, stack: Stack): ConfigError {
+  return fault(
+    'layer',
+    `layer "${layer.shortName}" (${layer.id}) belongs to stack ${layer.stackId}, not to "${stack.name}" (${stack.id}); name a layer of that stack`,
+  );
+}
+
+function fault(setting: 'stack' | 'layer', problem: string, cause?: unknown): ConfigError {
+  return new ConfigError([{ path: `opsworks.${setting}`, problem: `${problem} (--opsworks-${setting})` }], { cause });
+}

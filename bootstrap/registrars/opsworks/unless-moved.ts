@@ -1,0 +1,45 @@
+/**
+ * A call to OpsWorks about a record that may have moved on meanwhile: a refusal counts only when it
+ * lasts.
+ */
+
+import type { Essential } from '../../../core/essentials.ts';
+import { isLethal } from '../../../core/essentials.ts';
+import { Refused, Unfit, isDenied, messageOf } from '../../../core/errors.ts';
+import type { Host, Registration } from '../../../core/host.ts';
+import { propagationMs } from '../../../core/retry.ts';
+
+/**
+ * OpsWorks may show an older state than it knows. What costs the node its life must last this long:
+ * three polls.
+ */
+export const refusalLastsMs = 3 * propagationMs;
+
+/** What is done to a record, by verb of `Cloud`. */
+export type Deed = 'assign' | 'unassign';
+
+const essential: Essential = 'opsworks-layer';
+
+/**
+ * Returns false where OpsWorks refuses because the record has moved on, which the next look shows:
+ * a call that was given up may have taken effect just before it was repeated. Throws a refusal that
+ * lasts, as `Unfit` where it is lethal.
+ */
+export function openUnlessMoved({
+  clock,
+}: Host): (verb: Deed, record: Registration, call: () => Promise<void>) => Promise<boolean> {
+  let refused: { status: string; since: number } | undefined;
+  return async (verb, { status }, call) => {
+    try {
+      await call();
+      return true;
+    } catch (error) {
+      // A missing permission has nothing to do with the record.
+      if (!(error instanceof Refused) || isDenied(error)) throw error;
+      const now = clock.uptime();
+      if (refused?.status !== status) refused = { status, since: now };
+      if (now - refused.since < refusalLastsMs) return false;
+      throw isLethal(verb, error.code) ? new Unfit(essential, messageOf(error), { cause: error }) : error;
+    }
+  };
+}

@@ -1,0 +1,53 @@
+/** What a sweep found and did, for people. Pure. */
+
+import type { Deed, SweepOutcome, SweepReport, Swept } from '../../fleet/sweep/findings.ts';
+import { renderColumns, renderSpan, type Column } from '../../cli/columns.ts';
+
+const deeds: Record<Deed['kind'], string> = {
+  mark: 'note it',
+  unmark: 'forget the note',
+  activate: 'make it ACTIVE',
+  drain: 'drain it',
+  terminate: 'end it through its group',
+  'deregister-container-instance': 'deregister it from ECS',
+  'tag-missing': 'note it',
+  'untag-missing': 'forget the note',
+  'clear-protection': 'clear the protection',
+  'deregister-record': 'deregister the record',
+  'remove-name': 'remove the Name',
+};
+
+const outcomes: Record<SweepOutcome, string> = {
+  nothing: 'nothing',
+  would: 'would',
+  done: 'done:',
+  changed: 'not done, it has changed:',
+  failed: 'failed:',
+};
+
+export function renderSweep(report: SweepReport): string {
+  const { findings, brake, unanswered, applied, nodes, cluster, at } = report;
+  const would = findings.filter(({ outcome }) => outcome === 'would').length;
+  const lines = [
+    `${cluster}: ${nodes} nodes, ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}${applied ? '' : '; nothing was changed'}`,
+    ...(brake === undefined ? [] : [`no node is touched: ${brake}`]),
+    ...unanswered.map(({ what, why }) => `${what} not known, so nothing concluded from them: ${why}`),
+    ...(findings.length === 0 ? [] : ['', ...renderColumns(columnsAt(at), findings)]),
+    ...(would > 0 ? ['', `--apply does what it says here (${would})`] : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function columnsAt(now: number): Column<Swept>[] {
+  return [
+    { title: 'FINDING', of: ({ kind }) => kind.replaceAll('-', ' ') },
+    { title: 'INSTANCE', of: ({ instanceId }) => instanceId },
+    { title: 'SINCE', right: true, of: ({ since }) => (since === undefined ? '?' : renderSpan(now - since)) },
+    { title: 'EVIDENCE', of: ({ evidence }) => evidence },
+    {
+      title: 'DEED',
+      of: ({ deed, outcome }) => [outcomes[outcome], deed && deeds[deed.kind]].filter(Boolean).join(' '),
+    },
+    { title: 'WHY', of: ({ why, error }) => (error === undefined ? why : `${error} (${why})`) },
+  ];
+}

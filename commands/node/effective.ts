@@ -1,0 +1,68 @@
+/**
+ * `ecs-node effective`: the configuration of a running node as JSON, for the agent. Reading it
+ * itself would cost the agent 6 MB.
+ */
+
+import type { Config } from '../../config/config.ts';
+import { ConfigError, Unavailable, UsageError } from '../../core/errors.ts';
+import type { Machine } from '../../core/host.ts';
+import { retry } from '../../core/retry.ts';
+import { paths } from '../../core/state/state.ts';
+import { openClock } from '../../host/clock.ts';
+import { openMetadata } from '../../host/metadata/imds.ts';
+import { openMachine } from '../../host/machine.ts';
+import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
+import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
+import { keepLastGood, readLastGood } from '../last-good.ts';
+import { logWarnings, readFileLayers, resolveConfigOrOwn } from '../../config/load-config.ts';
+import { readOutside } from '../../config/sources/tags-and-user-data.ts';
+
+export interface Effective {
+  config: Config;
+  /** Of the pulled documents (config/remote/refreshed.ts). */
+  revision: string;
+}
+
+/** The agent waits for the metadata service itself. This only bridges a lost answer. */
+const metadataMs = 60_000;
+
+export const effective: Run = async (context, args, signal) => {
+  // A person who types it may paste the output into a ticket.
+  if (!isSet(args, 'with-secrets'))
+    throw new UsageError('this is for the agent, and prints passwords: use "ecs-node check", which does not');
+  const machine = openMachine(context.root, context.environment);
+  // First: documents that are pulled meanwhile are then found to be newer, and not missed.
+  const revision = revisionOf(parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined)));
+  const config = isSet(args, 'or-last-good')
+    ? await readConfigOrLastGood(machine, context, signal)
+    : await readConfig(machine, context, signal);
+  context.print(`${JSON.stringify({ config, revision } satisfies Effective)}\n`);
+  return 0;
+};
+
+async function readConfig(machine: Machine, context: CommandContext, signal: AbortSignal): Promise<Config> {
+  const files = await readFileLayers(machine, context);
+  const clock = openClock();
+  const metadata = openMetadata(context.environment, clock);
+  const outside = await retry((callSignal) => readOutside(metadata, callSignal), {
+    clock,
+    signal,
+    withinMs: metadataMs,
+  });
+  const loaded = resolveConfigOrOwn(files, [], outside, context.log);
+  logWarnings(loaded, context.log);
+  await keepLastGood(machine, loaded.config, context.log);
+  return loaded.config;
+}
+
+async function readConfigOrLastGood(machine: Machine, context: CommandContext, signal: AbortSignal): Promise<Config> {
+  try {
+    return await readConfig(machine, context, signal);
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof Unavailable)) throw error;
+    const config = await readLastGood(machine);
+    if (config === undefined) throw error;
+    context.log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
+    return config;
+  }
+}

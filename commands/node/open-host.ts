@@ -1,0 +1,63 @@
+/**
+ * Opens everything that a life of the node needs: the only place where the rooms of host/ are put
+ * together.
+ */
+
+import type { Config } from '../../config/config.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Cloud, Docker, EcsAgent, Host, Machine, Metadata } from '../../core/host.ts';
+import type { Identity } from '../../core/identity.ts';
+import { retry, type Clock } from '../../core/retry.ts';
+import { guardRecords } from '../../host/aws/own-records.ts';
+import { openClock } from '../../host/clock.ts';
+import { openDocker } from '../../host/docker.ts';
+import { openEcsAgent } from '../../host/ecs-introspection.ts';
+import { openMetadata } from '../../host/metadata/imds.ts';
+import { openMachine } from '../../host/machine.ts';
+import { mustBeSafeEndpoints } from '../../host/http/endpoint-safety.ts';
+import { parseProxy } from '../../host/network/proxy.ts';
+import type { CommandContext } from '../../cli/command.ts';
+
+/** What there is before anybody knows who the node is. */
+export interface LocalHost {
+  machine: Machine;
+  metadata: Metadata;
+  docker: Docker;
+  clock: Clock;
+}
+
+export function openLocalHost({ root, environment }: Pick<CommandContext, 'root' | 'environment'>): LocalHost {
+  // Before anything is asked or written, though the endpoints are needed only later.
+  mustBeSafeEndpoints(environment);
+  parseProxy(environment);
+  const clock = openClock();
+  const docker = openDocker(root);
+  return { machine: openMachine(root, environment), metadata: openMetadata(environment, clock), docker, clock };
+}
+
+/**
+ * Asks the metadata service, which may be late at boot, until the time is up. Throws Unavailable
+ * then.
+ */
+export async function callMetadata<T>(
+  { clock }: Pick<LocalHost, 'clock'>,
+  context: Pick<CommandContext, 'log'>,
+  withinMs: number,
+  signal: AbortSignal,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const onRetry = (error: unknown, pauseMs: number) =>
+    context.log.warn('metadata not available yet', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
+  return retry(call, { clock, signal, withinMs, pauseMs: 500, maxPauseMs: 5_000, onRetry });
+}
+
+export function openHost(
+  localHost: LocalHost,
+  context: Pick<CommandContext, 'log'>,
+  identity: Identity,
+  config: Pick<Config, 'ecs'>,
+  cloud: Cloud,
+): Host {
+  const ecsAgent: EcsAgent = openEcsAgent(config.ecs.introspectionEndpoint);
+  return { ...localHost, identity, cloud: guardRecords(cloud), ecsAgent, log: context.log };
+}

@@ -1,0 +1,66 @@
+/** What differs between two configurations, and what of it a running node takes over. Pure. */
+
+import type { Config } from './config.ts';
+
+export interface Change {
+  /** Dotted. */
+  path: string;
+  from: unknown;
+  to: unknown;
+}
+
+/** Who the node is: ECS, its registrar and people know it by that until it boots again. */
+const identity = ['cluster', 'name', 'hostname', 'registrar', 'opsworks'] as const;
+
+/** Read by bootstrap, or by the ECS agent when it starts. */
+const atBoot: readonly string[] = [...identity, 'bootstrap', 'ecs.settings', 'ports.enabled'];
+
+/** Values that may be passwords: of a registry, or among the arguments of a check. */
+const secret = ['ecs.settings', 'join.checks'];
+
+/** Leaves that differ, in the order of their names; lists count as one. */
+export function changesBetween(before: Config, after: Config): Change[] {
+  const [from, to] = [leavesOf(before), leavesOf(after)];
+  return [...new Set([...from.keys(), ...to.keys()])]
+    .toSorted()
+    .filter((path) => JSON.stringify(from.get(path)) !== JSON.stringify(to.get(path)))
+    .map((path) =>
+      secret.some((each) => isBelow(path, each))
+        ? { path, from: '…', to: '…' }
+        : { path, from: from.get(path), to: to.get(path) },
+    );
+}
+
+/** Paths of what only the next boot brings. */
+export function pendingOf(booted: Config, wanted: Config): string[] {
+  const paths = changesBetween(booted, wanted).map(({ path }) => path);
+  return paths.filter((path) => atBoot.some((each) => isBelow(path, each)));
+}
+
+/** What a node that has booted with one goes on with when another is wanted. */
+export function takeOver(booted: Config, wanted: Config): Config {
+  const kept = Object.fromEntries(identity.map((key) => [key, booted[key]]));
+  return { ...wanted, ...kept };
+}
+
+/**
+ * Not that of config/settings.ts: who loads it loads the YAML parser, and the agent is to stay
+ * small.
+ */
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isBelow(path: string, section: string): boolean {
+  return `${path}.`.startsWith(`${section}.`);
+}
+
+function leavesOf(config: Config): Map<string, unknown> {
+  const leaves = new Map<string, unknown>();
+  const visit = (path: readonly string[], value: unknown) => {
+    if (!isSection(value)) leaves.set(path.join('.'), value);
+    else for (const [key, inner] of Object.entries(value)) visit([...path, key], inner);
+  };
+  visit([], config);
+  return leaves;
+}

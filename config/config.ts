@@ -1,0 +1,142 @@
+/** Turns merged settings into a frozen configuration, or reports every fault in them at once. */
+
+import type * as z from 'zod';
+import { ConfigError, type Fault } from '../core/errors.ts';
+import { faultsOf, isTextAt, settingsBelow } from './faults.ts';
+import { schema } from './schema.ts';
+
+type Settled = Required<Pick<z.output<typeof schema>, 'terminationProtection'>>;
+
+/** A valid configuration. Durations are seconds and shares are percent, as their names say. */
+export type Config = z.output<typeof schema> & Settled;
+
+/** Nobody mends more in one go. The next check tells the rest. */
+const maxFaults = 100;
+
+/**
+ * One process parses once: compiling the schema to JavaScript first takes three times as long as
+ * that parse.
+ */
+const readOnce = { jitless: true };
+
+/**
+ * Turns merged settings into a frozen Config, or throws a ConfigError with every fault at once.
+ * `sourceOf` names the file, tag or flag a dotted path came from.
+ */
+export function parseConfig(
+  settings: unknown,
+  sourceOf: (path: string) => string | undefined = () => undefined,
+): Config {
+  const result = schema.safeParse(settings, readOnce);
+  const faults = result.success
+    ? crossFaults(result.data)
+    : [...faultsOf(result.error.issues, schema, settings), ...crossFaultsDespite(result.error.issues, settings)];
+  if (faults.length > 0 || !result.success)
+    throw new ConfigError(faults.slice(0, maxFaults).map((fault) => withSource(fault, sourceOf)));
+  return deepFreeze(settle(result.data));
+}
+
+/** Defaults that depend on other settings. */
+function settle(data: z.output<typeof schema>): Config {
+  // Only OpsWorks turns it on by itself; on another node a person did, who wants it.
+  const whenUnset = data.registrar === 'opsworks' ? 'clear' : 'keep';
+  return { ...data, terminationProtection: data.terminationProtection ?? whenUnset };
+}
+
+/** True for a path at which further settings lie, such as `disk`. */
+export function isSection(path: readonly string[]): boolean {
+  return settingsBelow(schema, path).length > 0;
+}
+
+/**
+ * True for a path whose value is text: YAML must not turn `012` or `1.10` into another number
+ * there.
+ */
+export function isText(path: readonly string[]): boolean {
+  const [section, inner, name] = path;
+  // Also inside of a map or a list, which becomes JSON (ecs-value.ts).
+  if (section === 'ecs' && inner === 'settings') return name !== undefined;
+  return isTextAt(schema, path);
+}
+
+/** A rule that spans several settings, all of them named. */
+interface CrossFault extends Fault {
+  involves: readonly string[];
+}
+
+function crossFaults(config: z.output<typeof schema>): CrossFault[] {
+  const faults: CrossFault[] = [];
+  const { registrar, opsworks, disk, stormGuard } = config;
+  if (registrar === 'opsworks') {
+    for (const key of ['stack', 'layer'] as const) {
+      const path = `opsworks.${key}`;
+      const problem = `missing; registrar "opsworks" needs it (--opsworks-${key})`;
+      if (opsworks[key] === undefined) faults.push({ path, problem, missing: true, involves: ['registrar', path] });
+    }
+  }
+  const mustBeBelow = (path: string, value: number, limit: string, limitValue: number, orSame: boolean) => {
+    if (value < limitValue || (orSame && value === limitValue)) return;
+    const problem = `must ${orSame ? 'not be above' : 'be below'} ${limit} (${limitValue}); it is ${value}`;
+    faults.push({ path, problem, involves: [path, limit] });
+  };
+  mustBeBelow('disk.clearPercent', disk.clearPercent, 'disk.fullPercent', disk.fullPercent, false);
+  const { firstWaitSeconds, maxWaitSeconds } = stormGuard;
+  mustBeBelow('stormGuard.firstWaitSeconds', firstWaitSeconds, 'stormGuard.maxWaitSeconds', maxWaitSeconds, true);
+  return faults;
+}
+
+/**
+ * The same rules beside other faults. Broken values are left out, and so are the rules that compare
+ * them.
+ */
+function crossFaultsDespite(issues: readonly z.core.$ZodIssue[], settings: unknown): CrossFault[] {
+  const rest = structuredClone(settings);
+  const broken = issues.flatMap((issue) => {
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+    return keys.map((path) => cut(rest, path.map(String)));
+  });
+  const result = schema.safeParse(
+    typeof rest === 'object' && rest !== null && !('cluster' in rest) ? { ...rest, cluster: 'any' } : rest,
+    readOnce,
+  );
+  if (!result.success) return [];
+  return crossFaults(result.data).filter(
+    ({ involves }) => !involves.some((path) => broken.some((cutOff) => `${path}.`.startsWith(`${cutOff}.`))),
+  );
+}
+
+/**
+ * Removes the setting at a path, or the whole list that it lies in; the path of what was removed.
+ */
+function cut(settings: unknown, path: readonly string[]): string {
+  let section = settings;
+  for (const [depth, key] of path.entries()) {
+    if (typeof section !== 'object' || section === null) break;
+    const inner = (section as Record<string, unknown>)[key];
+    if (depth === path.length - 1 || Array.isArray(inner)) {
+      delete (section as Record<string, unknown>)[key];
+      return path.slice(0, depth + 1).join('.');
+    }
+    section = inner;
+  }
+  return path.join('.');
+}
+
+/**
+ * Where the faulty value came from; for a value that is a default, where the other one came from.
+ */
+function withSource(
+  { path, problem, missing, source, involves = [] }: Fault & Partial<CrossFault>,
+  sourceOf: (path: string) => string | undefined,
+): Fault {
+  const from = missing ? undefined : (source ?? [path, ...involves].map(sourceOf).find((each) => each !== undefined));
+  return { path, problem, ...(missing && { missing }), ...(from !== undefined && { source: from }) };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,54 @@
+/**
+ * Pulls the configuration for whoever is about to use it, and judges it together with all that this
+ * node says itself.
+ */
+
+import type { Config } from '../config.ts';
+import type { Cloud, Machine } from '../../core/host.ts';
+import type { Log } from '../../core/log.ts';
+import { pullConfiguration } from './refresh.ts';
+import { resolveConfig, resolveConfigOrOwn } from '../load-config.ts';
+import { layersOf, readFiles, remoteTexts, withRemote } from '../sources/files.ts';
+import type { Outside } from '../sources/tags-and-user-data.ts';
+import type { SettingsLayer } from '../settings.ts';
+
+export interface ConfigSources {
+  machine: Machine;
+  configFile: string;
+  configFileGiven: boolean;
+  log: Log;
+  flags: readonly SettingsLayer[];
+  outside: Outside;
+}
+
+/**
+ * What counts now; what was pulled is left out where it makes no valid configuration with the rest.
+ */
+export async function readResolvedConfig({ flags, outside, log, ...files }: ConfigSources): Promise<Config> {
+  const { texts, faults } = await readFiles(files.machine, files.configFile, files.configFileGiven, log);
+  const found = layersOf(texts);
+  return resolveConfigOrOwn({ ...found, faults: [...faults, ...found.faults] }, flags, outside, log).config;
+}
+
+/**
+ * Throws ConfigError for documents that are not valid together with the node's own files: nothing
+ * has changed then.
+ */
+export async function pullFor(
+  sources: ConfigSources,
+  source: string,
+  cloud: Cloud,
+  signal: AbortSignal,
+): Promise<'changed' | 'unchanged'> {
+  const { machine, configFile, configFileGiven, log, flags, outside } = sources;
+  const { texts, faults } = await readFiles(machine, configFile, configFileGiven, log);
+  return pullConfiguration(
+    { machine, cloud },
+    source,
+    async (from, documents) => {
+      const found = layersOf(withRemote(texts, configFile, remoteTexts(from, documents)));
+      resolveConfig({ ...found, faults: [...faults, ...found.faults] }, flags, outside);
+    },
+    signal,
+  );
+}

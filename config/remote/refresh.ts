@@ -1,0 +1,87 @@
+/**
+ * Pulls documents of the configuration from where many nodes have them, and takes them over only
+ * when all is valid together.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import { ConfigError, messageOf } from '../../core/errors.ts';
+import type { Host } from '../../core/host.ts';
+import { paths } from '../../core/state/state.ts';
+import { parseRefreshed, renderRefreshed, type PulledDocument, type Refreshed } from './refreshed.ts';
+
+/** Parameters may be secrets (SecureString). */
+const mode = 0o600;
+
+/**
+ * Throws a ConfigError when these documents and the node's own files make no valid configuration
+ * together.
+ */
+export type CheckDocuments = (source: string, documents: readonly PulledDocument[]) => Promise<void>;
+
+/** The file may hold two sets, and no file of more than 4 MB is read (host/files/files.ts). */
+const maxSetBytes = 1_500_000;
+
+type Deps = Pick<Host, 'machine' | 'cloud'>;
+
+/**
+ * Fetches what has changed, has the whole judged, and writes the good set in one file. Throws what
+ * the judge throws: the last good set stays then, and what was refused is not fetched again until
+ * it changes.
+ */
+export async function pullConfiguration(
+  host: Deps,
+  source: string,
+  judge: CheckDocuments,
+  signal: AbortSignal,
+): Promise<'changed' | 'unchanged'> {
+  const before = await readRefreshed(host);
+  const good = before?.source === source ? before.good : [];
+  const seen = before?.refused?.source === source ? before.refused.documents : good;
+  const documents = await fetchChanged(host, source, seen, signal);
+  if (Buffer.byteLength(JSON.stringify(documents)) > maxSetBytes) {
+    const problem = `the documents are larger than ${maxSetBytes} bytes together, as JSON`;
+    throw new ConfigError([{ path: source, problem }]);
+  }
+  try {
+    await judge(source, documents);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    // Of the set that is in use nothing has changed: then it is the node's own files that have, and
+    // they are named.
+    const refused = isDeepStrictEqual(documents, good) ? undefined : { source, documents, why: messageOf(error) };
+    await write(host, { source, good: [], ...before, ...(refused !== undefined && { refused }) });
+    throw error;
+  }
+  const isNew = before?.source !== source || !isDeepStrictEqual(documents, good);
+  await write(host, { source, good: documents });
+  return isNew ? 'changed' : 'unchanged';
+}
+
+/** No source any more: what came from it goes. True when there was something. */
+export async function forgetRefreshed({ machine }: Pick<Host, 'machine'>): Promise<boolean> {
+  return machine.remove(paths.refreshed);
+}
+
+/** What cannot be read is pulled anew. */
+export async function readRefreshed({ machine }: Pick<Host, 'machine'>): Promise<Refreshed | undefined> {
+  return parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined));
+}
+
+async function write({ machine }: Pick<Host, 'machine'>, refreshed: Refreshed): Promise<void> {
+  await machine.writeText(paths.refreshed, renderRefreshed(refreshed), mode);
+}
+
+async function fetchChanged(
+  { cloud }: Pick<Host, 'cloud'>,
+  source: string,
+  seen: readonly PulledDocument[],
+  signal: AbortSignal,
+): Promise<PulledDocument[]> {
+  const known = Object.fromEntries(seen.map(({ name, version }) => [name, version]));
+  const found = await cloud.readDocuments(source, known, signal);
+  return found.map(({ name, version, text }) => {
+    const kept = text ?? seen.find((each) => each.name === name && each.version === version)?.text;
+    if (kept === undefined) throw new TypeError(`${source}: ${name} came without a text`);
+    return { name, version, text: kept };
+  });
+}

@@ -1,0 +1,307 @@
+/**
+ * Where settings come from: layers of YAML, tags and flags, merged by strength, each value
+ * remembering its source.
+ */
+
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
+import { isText } from './config.ts';
+import { ConfigError, UsageError, messageOf, type Fault } from '../core/errors.ts';
+
+export type Settings = Record<string, unknown>;
+
+/** What one source says. */
+export interface SettingsLayer {
+  settings: Settings;
+  /** Names the source of a path, with the line where there are lines. */
+  sourceOf(path: readonly string[]): string;
+}
+
+export interface Merged {
+  settings: Settings;
+  /** Of a dotted path; undefined for what no source set (a default). */
+  sourceOf(path: string): string | undefined;
+}
+
+/**
+ * A configuration is some hundred lines, a few kilobytes; more is a mistake, and the parser's time
+ * grows with its square.
+ */
+const maxCharacters = 65_536;
+/** An alias may stand for a section; more than this many is the "billion laughs". */
+const maxAliases = 50;
+/** The schema is five deep. */
+const maxDepth = 20;
+/**
+ * As many faults of one text as a person mends in one go; a broken megabyte must not become eleven
+ * of complaints.
+ */
+const maxFaults = 50;
+/** Leaves room for brackets in comments. */
+const maxOpen = 500;
+
+/**
+ * Reads YAML (JSON is YAML). Throws a ConfigError with every fault of the text, each with its line.
+ */
+export function parseLayer(text: string, source: string): SettingsLayer {
+  const lines = new LineCounter();
+  const document = readDocument(text, source, lines);
+  keepAsWritten(document, []);
+  const settings = toSettings(document, source);
+  return {
+    settings,
+    sourceOf(path) {
+      const at = offsetOf(document.contents, path);
+      return at === undefined ? source : `${source}:${lines.linePos(at).line}`;
+    },
+  };
+}
+
+/** A layer that sets one path. */
+export function layerOf(path: readonly string[], value: unknown, source: string): SettingsLayer {
+  const settings = path.reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), value) as Settings;
+  return { settings, sourceOf: () => source };
+}
+
+/**
+ * `key=value` with a dotted key. For a setting that is text, the value is taken as it is, unless it
+ * is quoted: `hostname={cluster}-{shortId}`. Other values are YAML. Throws UsageError.
+ */
+export function parseAssignment(text: string): { path: string[]; value: unknown } {
+  const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  const path = key.split('.');
+  if (!text.includes('=') || !path.every((part) => /^[A-Za-z]\w*$/.test(part))) {
+    throw new UsageError(
+      `--set ${JSON.stringify(text.replace(/=.*$/s, '=…'))}: must be KEY=VALUE with a dotted key, such as disk.fullPercent=85`,
+    );
+  }
+  if (value === '' || (isText(path) && !/^\s*["']/.test(value) && !mayBeJson(path, value))) return { path, value };
+  try {
+    // With the limits of a file. An alias has no anchor here.
+    const source = `--set ${key}`;
+    const document = readDocument(value, source);
+    keepAsWritten(document, path);
+    return { path, value: toValue(document, source, 0) };
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    if (isText(path)) return { path, value };
+    const problems = cause.faults.map(({ problem }) => problem).join('; ');
+    throw new UsageError(`--set ${key}: ${problems}`, { cause });
+  }
+}
+
+/** Settings of the ECS agent may be lists and maps. */
+function mayBeJson([section]: readonly string[], value: string): boolean {
+  return section === 'ecs' && /^\s*[[{]/.test(value);
+}
+
+/**
+ * Merges layers, weakest first: sections are merged, everything else replaces what was there.
+ * `isSection` tells which paths are sections by nature: one that is left empty (`disk:` with all
+ * its lines commented out) says nothing.
+ */
+export function mergeLayers(layers: readonly SettingsLayer[], isSection: (path: readonly string[]) => boolean): Merged {
+  const settings: Settings = {};
+  const origins = new Map<string, SettingsLayer>();
+  for (const layer of layers) mergeSection(settings, layer.settings, [], layer, origins, isSection);
+  return {
+    settings,
+    sourceOf(dotted) {
+      const path = dotted.split('.');
+      for (let depth = path.length; depth > 0; depth--) {
+        const layer = origins.get(path.slice(0, depth).join('.'));
+        if (layer !== undefined) return layer.sourceOf(path);
+      }
+      return undefined;
+    },
+  };
+}
+
+function mergeSection(
+  into: Settings,
+  from: Settings,
+  above: readonly string[],
+  layer: SettingsLayer,
+  origins: Map<string, SettingsLayer>,
+  isSection: (path: readonly string[]) => boolean,
+): void {
+  for (const [key, value] of Object.entries(from)) {
+    const path = [...above, key];
+    const dotted = path.join('.');
+    const before = Object.hasOwn(into, key) ? into[key] : undefined;
+    if (value === null && isSection(path)) continue;
+    if (isPlain(value) && (isPlain(before) || before === undefined)) {
+      const section = isPlain(before) ? before : {};
+      define(into, key, section);
+      mergeSection(section, value, path, layer, origins, isSection);
+      continue;
+    }
+    // Only what was there has origins: looking for each of many settings would take quadratic time.
+    if (before !== undefined)
+      for (const known of origins.keys()) if (`${known}.`.startsWith(`${dotted}.`)) origins.delete(known);
+    if (isPlain(value)) {
+      const section: Settings = {};
+      define(into, key, section);
+      mergeSection(section, value, path, layer, origins, isSection);
+    } else {
+      define(into, key, value);
+      origins.set(dotted, layer);
+    }
+  }
+}
+
+/** As a property of its own, whatever the name: `__proto__` is an unknown setting like others. */
+function define(into: Settings, key: string, value: unknown): void {
+  Object.defineProperty(into, key, { value, enumerable: true, writable: true, configurable: true });
+}
+
+export function isPlain(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The YAML document, for whoever edits it. Throws a ConfigError with every fault. */
+export function readDocument(text: string, source: string, lines = new LineCounter()): Document.Parsed {
+  if (text.length > maxCharacters) {
+    throw new ConfigError([{ path: source, problem: `is longer than ${maxCharacters} characters` }]);
+  }
+  // Before it is parsed, which takes quadratic time there.
+  if (opensMoreThan(text, maxOpen)) throw tooDeep(source);
+  let document: Document.Parsed;
+  try {
+    // Silent: what it thinks of a text is told as a fault, never printed by the library with pieces
+    // of the text.
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  } catch (cause) {
+    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${withoutText(messageOf(cause))}` }], {
+      cause,
+    });
+  }
+  const found = [...document.errors, ...document.warnings].slice(0, maxFaults);
+  const faults: Fault[] = found.map(({ message, pos, code }) => {
+    const { line } = lines.linePos(pos[0]);
+    return { path: `${source}:${line}`, problem: problemOf(code, message, text.split('\n')[line - 1] ?? '') };
+  });
+  const unique = faults.filter((fault, at) => faults.findIndex((each) => isSameFault(each, fault)) === at);
+  if (unique.length > 0) throw new ConfigError(unique);
+  const key = keyThatIsNoName(document);
+  if (key === undefined) return document;
+  const line = lines.linePos(key.range?.[0] ?? 0).line;
+  throw new ConfigError([{ path: `${source}:${line}`, problem: 'something that is no name stands before a colon' }]);
+}
+
+function problemOf(code: string, message: string, line: string): string {
+  if (code === 'DUPLICATE_KEY') return 'the same setting twice in one section';
+  // YAML takes a placeholder at the beginning for a section. These two settings hold no password:
+  // the line may be told.
+  const [, key, value] = /^\s*(name|hostname):\s*(\{[^"#]*?)\s*(?:#.*)?$/.exec(line) ?? [];
+  if (key !== undefined) return `text that begins with { needs quotes; write ${key}: "${value}"`;
+  return `not YAML: ${withoutText(message)}`;
+}
+
+function isSameFault(a: Fault, b: Fault): boolean {
+  return a.path === b.path && a.problem === b.problem;
+}
+
+/** Behind the colon the parser quotes the text, which may be a password. */
+function withoutText(message: string): string {
+  return message.replace(/: .*$/s, '');
+}
+
+/** A list or a section as a key would become one by being printed. */
+function keyThatIsNoName(document: Document.Parsed): Node | undefined {
+  let found: Node | undefined;
+  visit(document, {
+    Pair(_, { key }) {
+      if (isScalar(key) && (typeof key.value !== 'object' || key.value === null)) return undefined;
+      found = key as Node;
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/**
+ * Where a setting is text, a number or a boolean becomes the text that stands in the file: `012`,
+ * `1.10`, `1e3`, `True`.
+ */
+function keepAsWritten(document: Document.Parsed, above: readonly string[]): void {
+  visit(document, {
+    Scalar(key, node, ancestors) {
+      const isNumberOrBoolean = ['number', 'boolean', 'bigint'].includes(typeof node.value);
+      if (key === 'key' || !isNumberOrBoolean || node.source === undefined) return;
+      if (isText([...above, ...pathOf(node, ancestors)])) node.value = node.source;
+    },
+  });
+}
+
+/** Names and indexes that lead to a node. */
+function pathOf(node: Node, ancestors: readonly unknown[]): string[] {
+  return ancestors.flatMap((ancestor, depth) => {
+    if (isSeq(ancestor)) return [String(ancestor.items.indexOf(ancestors[depth + 1] ?? node))];
+    return isPair(ancestor) ? [String((ancestor.key as { value?: unknown } | null)?.value)] : [];
+  });
+}
+
+function toSettings(document: Document.Parsed, source: string): Settings {
+  const { contents } = document;
+  if (contents === null || (isScalar(contents) && contents.value === null)) return {};
+  if (!isMap(contents)) {
+    const found = isSeq(contents) ? 'a list' : 'text';
+    throw new ConfigError([{ path: source, problem: `must hold settings such as "cluster: NAME"; found ${found}` }]);
+  }
+  return toValue(document, source, maxAliases) as Settings;
+}
+
+function toValue(document: Document.Parsed, source: string, aliases: number): unknown {
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: aliases });
+  } catch (cause) {
+    throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${withoutText(messageOf(cause))}` }], {
+      cause,
+    });
+  }
+  if (isDeeper(value, maxDepth)) throw tooDeep(source);
+  return value;
+}
+
+function tooDeep(source: string): ConfigError {
+  return new ConfigError([{ path: source, problem: `is nested deeper than ${maxDepth} levels` }]);
+}
+
+/**
+ * Counts brackets in comments and texts, too: so many of them open there are no configuration
+ * either.
+ */
+function opensMoreThan(text: string, limit: number): boolean {
+  let open = 0;
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    open += bracket === '[' || bracket === '{' ? 1 : -1;
+    if (open > limit) return true;
+  }
+  return false;
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
+}
+
+/** Where the deepest part of a path that the document has begins. */
+function offsetOf(contents: unknown, path: readonly string[]): number | undefined {
+  let node = contents;
+  let offset: number | undefined;
+  for (const key of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String((item.key as { value?: unknown } | null)?.value) === key);
+      if (pair === undefined) return offset;
+      offset = (pair.key as Node).range?.[0] ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(key)];
+      offset = (node as Node | undefined)?.range?.[0] ?? offset;
+    } else {
+      return offset;
+    }
+  }
+  return offset;
+}

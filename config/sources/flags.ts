@@ -1,0 +1,39 @@
+/** What the flags of `bootstrap` and `configure` say about the configuration. */
+
+import { UsageError } from '../../core/errors.ts';
+import { layerOf, parseAssignment, type SettingsLayer } from '../settings.ts';
+import { listOf, textOf, type Flag, type ParsedArgs } from '../../cli/command.ts';
+
+/** One setting that a flag sets. */
+export interface FlagSetting {
+  path: string[];
+  value: unknown;
+  /** For messages: `--cluster`, `--set disk.fullPercent`. */
+  flag: string;
+}
+
+/** In the order of the table, then `--set` in the order given. Throws UsageError. */
+export function settingsOfFlags(flags: readonly Flag[], args: ParsedArgs): FlagSetting[] {
+  const named = flags.flatMap(({ name, setting }) => {
+    const value = setting === undefined ? undefined : textOf(args, name);
+    return setting === undefined || value === undefined ? [] : [{ path: setting.split('.'), value, flag: `--${name}` }];
+  });
+  const assigned = listOf(args, 'set').map((text) => {
+    const { path, value } = readAssignment(text);
+    return { path, value, flag: `--set ${path.join('.')}` };
+  });
+  return [...named, ...assigned];
+}
+
+function readAssignment(text: string): ReturnType<typeof parseAssignment> {
+  try {
+    return parseAssignment(text);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new UsageError(`${cause.message} (see: ecs-node configure --help)`, { cause });
+  }
+}
+
+export function layersOfFlags(settings: readonly FlagSetting[]): SettingsLayer[] {
+  return settings.map(({ path, value, flag }) => layerOf(path, value, flag));
+}

@@ -1,0 +1,123 @@
+/**
+ * Whether a file of ours still says what its type promises: a torn, forged or older one is as good
+ * as none. The shape of a type that lives in another room stands beside it (agent/status.ts).
+ */
+
+import { flag, listOf, marked, maybe, number, oneOf, recordOf, shaped, text, time } from '../shape.ts';
+import type { Identity } from '../identity.ts';
+import {
+  bootstrapOutcomes,
+  causeNames,
+  endings,
+  phases,
+  registrarNames,
+  requestActions,
+  stepStates,
+  type BootstrapState,
+  type DepartureState,
+  type LateTags,
+  type Registered,
+  type OperatorRequest,
+  type StepRecord,
+} from './state.ts';
+
+const registered = shaped<Registered>({
+  registrar: oneOf(registrarNames),
+  id: maybe(text),
+  stackId: maybe(text),
+  layerId: maybe(text),
+  unseen: maybe(marked),
+});
+
+const identity = shaped<Identity>({
+  instanceId: text,
+  accountId: text,
+  region: text,
+  partition: text,
+  zone: text,
+  instanceType: text,
+  imageId: text,
+  architecture: oneOf(['x86_64', 'arm64']),
+  privateIp: text,
+  hostname: text,
+  role: maybe(text),
+  purchase: maybe(text),
+});
+
+const step = shaped<StepRecord>({
+  name: text,
+  state: oneOf(stepStates),
+  startedAt: time,
+  ms: maybe(number),
+  error: maybe(text),
+});
+
+export const isBootstrapState = shaped<BootstrapState>({
+  instanceId: text,
+  identity: maybe(identity),
+  cluster: maybe(text),
+  bootId: maybe(text),
+  firstBootId: maybe(text),
+  startedAt: time,
+  attempts: number,
+  outcome: oneOf(bootstrapOutcomes),
+  steps: listOf(step),
+  hostname: maybe(text),
+  registered: maybe(registered),
+  place: maybe(
+    shaped<NonNullable<BootstrapState['place']>>({
+      stack: text,
+      layer: text,
+      stackId: text,
+      layerId: text,
+      suggested: maybe(text),
+    }),
+  ),
+  reason: maybe(text),
+  heldUntil: maybe(time),
+  retryAt: maybe(time),
+});
+
+export const isLateTags = shaped<LateTags>({ instanceId: text, tags: recordOf(text) });
+
+const entered = shaped<DepartureState['entered']>({
+  announce: maybe(time),
+  balancers: maybe(time),
+  drain: maybe(time),
+  tasks: maybe(time),
+  registrar: maybe(time),
+  terminate: maybe(time),
+  hook: maybe(time),
+  done: maybe(time),
+});
+
+export const isDepartureState = shaped<DepartureState>({
+  instanceId: text,
+  cause: oneOf(causeNames),
+  reason: text,
+  startedAt: time,
+  deadline: time,
+  ending: oneOf(endings),
+  phase: oneOf(phases),
+  entered,
+  blockers: listOf(text),
+  troubles: listOf(text),
+  undoneAt: maybe(time),
+  eventGone: marked,
+  key: maybe(text),
+  bootId: maybe(text),
+  hardDeadline: marked,
+  undoAt: maybe(time),
+  returns: marked,
+  drainedAt: maybe(time),
+  farewellAt: maybe(time),
+});
+
+export const isRequest = shaped<OperatorRequest>({
+  instanceId: text,
+  id: text,
+  action: oneOf(requestActions),
+  reason: text,
+  terminate: flag,
+  at: time,
+});

@@ -1,0 +1,67 @@
+/**
+ * Which service answers which verb of `Cloud`: the list that both the opener and the child's proxy
+ * are made from.
+ */
+
+import type { Cloud } from '../../../core/host.ts';
+
+export type Verb = Exclude<keyof Cloud, 'close'>;
+
+export const serviceOf = {
+  tagSelf: 'instance',
+  readOwnTags: 'instance',
+  readTerminationProtection: 'instance',
+  clearTerminationProtection: 'instance',
+  terminateSelf: 'instance',
+  readRunning: 'instance',
+  readMembership: 'group',
+  readHooks: 'group',
+  heartbeat: 'group',
+  completeHook: 'group',
+  terminateInGroup: 'group',
+  reportUnhealthy: 'group',
+  readActivities: 'group',
+  readContainerInstance: 'cluster',
+  ownsContainerInstance: 'cluster',
+  readRecords: 'cluster',
+  drain: 'cluster',
+  activate: 'cluster',
+  readTasks: 'cluster',
+  stopTask: 'cluster',
+  readStopReason: 'cluster',
+  readTaskDefinition: 'cluster',
+  startTask: 'cluster',
+  readClusterHealth: 'cluster',
+  readUnsteadyServices: 'cluster',
+  queueToLeave: 'cluster',
+  readLeaveQueue: 'cluster',
+  unqueue: 'cluster',
+  deregisterTarget: 'balancers',
+  isTargetDraining: 'balancers',
+  deregisterFromLoadBalancer: 'balancers',
+  isLoadBalancerDraining: 'balancers',
+  readStack: 'opsworks',
+  readLayer: 'opsworks',
+  readProvisioning: 'opsworks',
+  suggestHostname: 'opsworks',
+  findRegistration: 'opsworks',
+  readRegistration: 'opsworks',
+  assign: 'opsworks',
+  unassign: 'opsworks',
+  deregister: 'opsworks',
+  readPing: 'systemsManager',
+  publish: 'metrics',
+  readDocuments: 'configuration',
+} as const satisfies Record<Verb, string>;
+
+export type Service = (typeof serviceOf)[Verb];
+
+export const verbs = Object.keys(serviceOf) as Verb[];
+
+/** A Cloud of which every verb is made by `answer`. */
+export function cloudOf(
+  answer: (verb: Verb) => (...args: unknown[]) => Promise<unknown>,
+  close: Cloud['close'],
+): Cloud {
+  return { ...Object.fromEntries(verbs.map((verb) => [verb, answer(verb)])), close } as unknown as Cloud;
+}

@@ -1,0 +1,122 @@
+/** Documents as objects in S3: each `*.yaml` directly below one prefix is one. */
+
+import type { Readable } from 'node:stream';
+import { GetObjectCommand, ListObjectsV2Command, S3Client, type _Object } from '@aws-sdk/client-s3';
+import type { ConfigurationSource } from '../../../config/remote/document-location.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { RemoteDocument } from '../../../core/host.ts';
+import type { DocumentSource } from './document-source.ts';
+import type { Session } from '../session/session.ts';
+import { maxBytes, maxDocuments, maxTotalBytes, tooLarge, tooMany, tooMuch } from './document-limits.ts';
+
+const none = new Uint8Array();
+
+type BucketLocation = Omit<Extract<ConfigurationSource, { kind: 's3' }>, 'kind'>;
+
+export function openS3Client({ identity, settings }: Session, bucket: string): S3Client {
+  const shared = settings('S3');
+  return new S3Client({
+    ...shared,
+    // Another endpoint has no host name for each bucket, and AWS's certificate none for a name with
+    // dots.
+    forcePathStyle: 'endpoint' in shared || bucket.includes('.'),
+    followRegionRedirects: true,
+    // All said here, or the SDK would go and read root's ~/.aws/config for it.
+    useArnRegion: false,
+    disableS3ExpressSessionAuth: true,
+    sigv4aSigningRegionSet: [identity.region],
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+}
+
+export function openBucket(session: Session, { bucket, prefix }: BucketLocation): DocumentSource {
+  const client = openS3Client(session, bucket);
+  const arn = `arn:${session.identity.partition}:s3:::${bucket}`;
+  const reader: BucketReader = {
+    client,
+    ask: session.callAws,
+    bucket,
+    prefix,
+    arn,
+    source: `s3://${bucket}/${prefix}`,
+  };
+  return {
+    destroy: () => client.destroy(),
+    async read(known, signal) {
+      const documents: RemoteDocument[] = [];
+      for (const { Key = '', ETag = '' } of await listDocuments(reader, signal)) {
+        const name = Key.slice(prefix.length);
+        const document = known[name] === ETag ? { name, version: ETag } : await fetchDocument(reader, Key, signal);
+        if (document !== undefined) documents.push(document);
+      }
+      return documents;
+    },
+  };
+}
+
+interface BucketReader extends BucketLocation {
+  client: S3Client;
+  ask: Session['callAws'];
+  arn: string;
+  /** For people. */
+  source: string;
+}
+
+/** Refuses what is too much before any of it is fetched. */
+async function listDocuments(reader: BucketReader, signal: AbortSignal): Promise<_Object[]> {
+  const { client, ask: callAws, bucket: Bucket, prefix: Prefix, arn, source } = reader;
+  const found: _Object[] = [];
+  for (let token: string | undefined, first = true; first || token !== undefined; first = false) {
+    const input = { Bucket, Prefix, Delimiter: '/', ...(token !== undefined && { ContinuationToken: token }) };
+    const page = await callAws('s3:ListBucket', arn, signal, (options) =>
+      client.send(new ListObjectsV2Command(input), options),
+    );
+    found.push(...(page.Contents ?? []).filter(({ Key = '' }) => isDocument(Key.slice(Prefix.length))));
+    if (found.length > maxDocuments) throw tooMany(source);
+    token = page.NextContinuationToken || undefined;
+  }
+  const large = found.find(({ Size = 0 }) => Size > maxBytes);
+  if (large !== undefined) throw tooLarge(source, large.Key?.slice(Prefix.length) ?? '');
+  if (found.reduce((sum, { Size = 0 }) => sum + Size, 0) > maxTotalBytes) throw tooMuch(source);
+  return found;
+}
+
+/** Undefined when it has gone since it was listed. */
+async function fetchDocument(
+  reader: BucketReader,
+  key: string,
+  signal: AbortSignal,
+): Promise<RemoteDocument | undefined> {
+  const { client, ask: callAws, bucket, prefix, arn, source } = reader;
+  const name = key.slice(prefix.length);
+  try {
+    const { version, length, bytes } = await callAws('s3:GetObject', `${arn}/${key}`, signal, async (options) => {
+      const input = { Bucket: bucket, Key: key };
+      const { ETag = '', ContentLength = 0, Body } = await client.send(new GetObjectCommand(input), options);
+      // It may have grown since it was listed; what is not read would keep the connection.
+      if (ContentLength > maxBytes) (Body as Readable | undefined)?.destroy();
+      const isRead = ContentLength <= maxBytes && Body !== undefined;
+      return { version: ETag, length: ContentLength, bytes: isRead ? await Body.transformToByteArray() : none };
+    });
+    if (length > maxBytes) throw tooLarge(source, name);
+    if (bytes.length !== length) throw new Unavailable(`${source}${name}: the answer was cut off`);
+    return { name, version, text: decode(source, name, bytes) };
+  } catch (error) {
+    if (error instanceof Refused && error.code === 'NoSuchKey') return undefined;
+    throw error;
+  }
+}
+
+/** Notes beside the documents are none, nor is what the console makes to show a folder. */
+function isDocument(name: string): boolean {
+  return name.endsWith('.yaml') && !name.startsWith('.');
+}
+
+function decode(source: string, name: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Refused(`${source}${name} is not UTF-8 text`, { cause, code: 'NotText' });
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * ECS: this instance's container instance, its tasks, and what a node must know of its cluster
+ * before it leaves.
+ */
+
+import {
+  DescribeContainerInstancesCommand,
+  DescribeTasksCommand,
+  ECSClient,
+  ListContainerInstancesCommand,
+  ListTasksCommand,
+  StopTaskCommand,
+  UpdateContainerInstancesStateCommand,
+  type Failure,
+} from '@aws-sdk/client-ecs';
+import { Refused, Unavailable, isDenied } from '../../../core/errors.ts';
+import type { CloudTask, ClusterCloud } from '../../../core/host.ts';
+import { openClusterView } from './cluster-view.ts';
+import { idOf, parseArns, parseDescribed, parseList, parseRecord, parseTask, type Record } from '../ecs-answers.ts';
+import { openLeaveQueue } from './leave-queue.ts';
+import { nextPage } from '../pages.ts';
+import type { Session } from '../session/session.ts';
+import { openStarter } from './start-task.ts';
+
+/** DescribeTasks and DescribeContainerInstances take so many ARNs in one call. */
+const perCall = 100;
+
+export function openCluster(session: Session): ClusterCloud & { destroy(): void } {
+  const { callAws, settings } = session;
+  const client = new ECSClient(settings('ECS'));
+  return {
+    destroy: () => client.destroy(),
+    ...openContainerInstance(client, session),
+    async readTasks(cluster, arn, signal) {
+      // ECS lists a task that shall stop but has not under STOPPED: deactivating and stopping tasks
+      // still serve.
+      const lists = await Promise.all(
+        (['RUNNING', 'STOPPED'] as const).map((wish) => listTasks(client, session, cluster, arn, wish, signal)),
+      );
+      const arns = lists.flat();
+      const tasks: CloudTask[] = [];
+      for (let start = 0; start < arns.length; start += perCall) {
+        const some = arns.slice(start, start + perCall);
+        const call = 'ecs:DescribeTasks';
+        const answer = await callAws(call, cluster, signal, (options) =>
+          client.send(new DescribeTasksCommand({ cluster, tasks: some }), options),
+        );
+        const described = parseDescribed(call, some, answer.tasks, answer.failures, ({ taskArn }) => taskArn);
+        tasks.push(...described.map((task) => parseTask(call, task)));
+      }
+      return tasks.filter(({ lastStatus }) => lastStatus !== 'STOPPED');
+    },
+    async stopTask(cluster, taskArn, reason, signal) {
+      await callAws('ecs:StopTask', taskArn, signal, (options) =>
+        // ECS takes 255 characters, some of which it may need itself.
+        client.send(new StopTaskCommand({ cluster, task: taskArn, reason: reason.slice(0, 200) }), options),
+      );
+    },
+    ...openStarter(client, session),
+    ...openClusterView(client, session),
+    ...openLeaveQueue(client, session),
+  };
+}
+
+type Verbs = Pick<
+  ClusterCloud,
+  'readContainerInstance' | 'ownsContainerInstance' | 'readRecords' | 'drain' | 'activate'
+>;
+
+function openContainerInstance(client: ECSClient, { identity, callAws }: Session): Verbs {
+  const self = identity.instanceId;
+  const list = async (cluster: string, signal: AbortSignal): Promise<string[]> => {
+    const call = 'ecs:ListContainerInstances';
+    const { containerInstanceArns } = await callAws(call, cluster, signal, (options) =>
+      client.send(new ListContainerInstancesCommand({ cluster, filter: `ec2InstanceId == ${self}` }), options),
+    );
+    return parseArns(call, 'containerInstanceArns', containerInstanceArns);
+  };
+  const describe = async (cluster: string, arns: readonly string[], signal: AbortSignal): Promise<Record[]> => {
+    if (arns.length === 0) return [];
+    const call = 'ecs:DescribeContainerInstances';
+    const asked = arns.slice(0, perCall);
+    const answer = await callAws(call, asked.join(), signal, (options) =>
+      client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances: asked }), options),
+    );
+    const { containerInstances, failures } = answer;
+    const found = parseDescribed(call, asked, containerInstances, failures, (each) => each.containerInstanceArn);
+    return found.map((each) => parseRecord(call, each));
+  };
+  const readOwn = async (cluster: string, arns: readonly string[], signal: AbortSignal): Promise<Record[]> => {
+    const records = await describe(cluster, arns, signal);
+    return records.filter(({ ec2InstanceId, status }) => ec2InstanceId === self && status !== 'INACTIVE');
+  };
+  const update = async (cluster: string, arn: string, status: 'ACTIVE' | 'DRAINING', signal: AbortSignal) => {
+    const call = 'ecs:UpdateContainerInstancesState';
+    const answer = await callAws(call, arn, signal, (options) =>
+      client.send(new UpdateContainerInstancesStateCommand({ cluster, containerInstances: [arn], status }), options),
+    );
+    refuseFailures(`${call} ${status}`, answer.failures);
+    const changed = parseList(call, 'containerInstances', answer.containerInstances);
+    if (!changed.some(({ containerInstanceArn = '' }) => idOf(containerInstanceArn) === idOf(arn)))
+      throw new Unavailable(`${call}: the answer does not name ${arn}`);
+  };
+  return {
+    async readContainerInstance(cluster, hint, signal) {
+      // The record that the ECS agent names answers in one call as long as its agent is connected.
+      const [hinted] = hint === undefined ? [] : await readOwn(cluster, [hint], signal);
+      if (hinted?.agentConnected === true) return withOthers([hinted]);
+      const arns = await list(cluster, signal);
+      const isOnly = hinted !== undefined && arns.every((arn) => idOf(arn) === idOf(hinted.arn));
+      return withOthers(isOnly ? [hinted] : await readOwn(cluster, arns, signal));
+    },
+    async ownsContainerInstance(cluster, arn, signal) {
+      try {
+        return (await list(cluster, signal)).some((own) => idOf(own) === idOf(arn));
+      } catch (error) {
+        // A role may be allowed to describe without being allowed to list.
+        if (!isDenied(error)) throw error;
+        return (await readOwn(cluster, [arn], signal)).length > 0;
+      }
+    },
+    async readRecords(cluster, arns, signal) {
+      const records = await describe(cluster, arns, signal);
+      return records.map(({ arn, ec2InstanceId, agentConnected }) => ({ arn, ec2InstanceId, agentConnected }));
+    },
+    drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),
+    activate: (cluster, arn, signal) => update(cluster, arn, 'ACTIVE', signal),
+  };
+}
+
+/**
+ * An instance has two records when its agent lost its state and registered again: the connected one
+ * is real, and while none is connected the newest one is.
+ */
+function withOthers(records: readonly Record[]) {
+  const [first, ...others] = records.toSorted(
+    (a, b) => Number(b.agentConnected) - Number(a.agentConnected) || b.registeredAt - a.registeredAt,
+  );
+  if (first === undefined) return undefined;
+  const { ec2InstanceId: _, ...record } = first;
+  return { ...record, others: others.map(({ arn }) => arn) };
+}
+
+/** ECS answers 200 and says in the body what it did not do. */
+function refuseFailures(what: string, failures: Failure[] = []): void {
+  const [failure] = failures;
+  if (failure === undefined) return;
+  const { arn = '', reason = 'unknown reason', detail = '' } = failure;
+  throw new Refused(`${what} ${arn}: ${[reason, detail].filter(Boolean).join(', ')}`, { code: reason });
+}
+
+async function listTasks(
+  client: ECSClient,
+  { callAws }: Session,
+  cluster: string,
+  containerInstance: string,
+  desiredStatus: 'RUNNING' | 'STOPPED',
+  signal: AbortSignal,
+): Promise<string[]> {
+  const call = 'ecs:ListTasks';
+  const arns: string[] = [];
+  let nextToken: string | undefined;
+  do {
+    const answer = await callAws(call, containerInstance, signal, (options) =>
+      client.send(
+        new ListTasksCommand({ cluster, containerInstance, desiredStatus, ...(nextToken && { nextToken }) }),
+        options,
+      ),
+    );
+    arns.push(...parseArns(call, 'taskArns', answer.taskArns));
+    nextToken = nextPage(answer.nextToken, nextToken);
+  } while (nextToken);
+  return arns;
+}

@@ -1,0 +1,70 @@
+/**
+ * The queue of nodes that want to leave the cluster: an attribute on each container instance, so
+ * that no table or lock is needed.
+ */
+
+import {
+  DeleteAttributesCommand,
+  ListAttributesCommand,
+  PutAttributesCommand,
+  type ECSClient,
+} from '@aws-sdk/client-ecs';
+import { Refused } from '../../../core/errors.ts';
+import type { ClusterCloud } from '../../../core/host.ts';
+import { parseList, queuePrefix } from '../ecs-answers.ts';
+import { nextPage } from '../pages.ts';
+import type { Session } from '../session/session.ts';
+
+const targetType = 'container-instance';
+
+const attribute = (reason: string) => `${queuePrefix}${reason}`;
+
+export function openLeaveQueue(
+  client: ECSClient,
+  { callAws }: Session,
+): Pick<ClusterCloud, 'queueToLeave' | 'readLeaveQueue' | 'unqueue'> {
+  const read: ClusterCloud['readLeaveQueue'] = async (cluster, reason, signal) => {
+    const queue: { arn: string; since: number }[] = [];
+    let nextToken: string | undefined;
+    do {
+      const answer = await callAws('ecs:ListAttributes', cluster, signal, (options) =>
+        client.send(
+          new ListAttributesCommand({
+            cluster,
+            targetType,
+            attributeName: attribute(reason),
+            ...(nextToken && { nextToken }),
+          }),
+          options,
+        ),
+      );
+      for (const { targetId: arn, value } of parseList('ecs:ListAttributes', 'attributes', answer.attributes)) {
+        const since = Number(value);
+        // A value that no ecs-node wrote is no entry of the queue.
+        if (arn !== undefined && value && Number.isSafeInteger(since)) queue.push({ arn, since });
+      }
+      nextToken = nextPage(answer.nextToken, nextToken);
+    } while (nextToken);
+    return queue.toSorted((a, b) => a.since - b.since || (a.arn < b.arn ? -1 : 1));
+  };
+  return {
+    readLeaveQueue: read,
+    async queueToLeave(cluster, arn, reason, since, signal) {
+      const own = (await read(cluster, reason, signal)).find((entry) => entry.arn === arn);
+      if (own && own.since <= since) return;
+      const attributes = [{ name: attribute(reason), value: String(since), targetType, targetId: arn } as const];
+      await callAws('ecs:PutAttributes', arn, signal, (options) =>
+        client.send(new PutAttributesCommand({ cluster, attributes }), options),
+      );
+    },
+    async unqueue(cluster, arn, reason, signal) {
+      const attributes = [{ name: attribute(reason), targetType, targetId: arn } as const];
+      await callAws('ecs:DeleteAttributes', arn, signal, (options) =>
+        client.send(new DeleteAttributesCommand({ cluster, attributes }), options),
+      ).catch((error: unknown) => {
+        // The container instance, or the attribute, is gone already.
+        if (!(error instanceof Refused && error.code === 'TargetNotFoundException')) throw error;
+      });
+    },
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * ECS and Application Auto Scaling, for whoever sizes a service: counted by ECS, in pages, never
+ * instance by instance.
+ */
+
+import {
+  ApplicationAutoScalingClient,
+  DescribeScalableTargetsCommand,
+  type ScalableTarget,
+} from '@aws-sdk/client-application-auto-scaling';
+import {
+  DescribeClustersCommand,
+  DescribeServicesCommand,
+  ECSClient,
+  ListContainerInstancesCommand,
+  UpdateServiceCommand,
+  type Service,
+} from '@aws-sdk/client-ecs';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { FleetServices, ServiceView } from '../../../core/fleet-services.ts';
+import type { FleetSession } from '../session/fleet-session.ts';
+
+export function openFleetServices({ callAws, settings }: FleetSession): FleetServices {
+  const ecs = new ECSClient(settings('ECS'));
+  const scaling = new ApplicationAutoScalingClient(settings('APPLICATION_AUTO_SCALING'));
+  return {
+    ...openClusterCounts(ecs, callAws),
+    ...openService(ecs, callAws),
+    ...openScaling(scaling, callAws),
+    close() {
+      ecs.destroy();
+      scaling.destroy();
+    },
+  };
+}
+
+type AwsCall = FleetSession['callAws'];
+
+function openClusterCounts(client: ECSClient, callAws: AwsCall): Pick<FleetServices, 'countInstances'> {
+  const count = async (
+    cluster: string,
+    which: { status: 'ACTIVE' | 'DRAINING'; filter?: string },
+    signal: AbortSignal,
+  ): Promise<number> => {
+    const arns = new Set<string>();
+    let nextToken: string | undefined;
+    do {
+      const answer = await callAws('ecs:ListContainerInstances', cluster, signal, (options) =>
+        client.send(new ListContainerInstancesCommand({ cluster, ...which, ...(nextToken && { nextToken }) }), options),
+      );
+      for (const arn of required(answer.containerInstanceArns, 'ecs:ListContainerInstances')) arns.add(arn);
+      nextToken = answer.nextToken;
+    } while (nextToken);
+    return arns.size;
+  };
+  return {
+    async countInstances(cluster, signal) {
+      const answer = await callAws('ecs:DescribeClusters', cluster, signal, (options) =>
+        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
+      );
+      const found = required(answer.clusters, 'ecs:DescribeClusters')[0];
+      if (found === undefined) {
+        if (answer.failures?.[0]?.reason === 'MISSING')
+          throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
+        throw incompleteAnswer('ecs:DescribeClusters');
+      }
+      return {
+        status: required(found.status, 'ecs:DescribeClusters'),
+        registered: required(found.registeredContainerInstancesCount, 'ecs:DescribeClusters'),
+        draining: await count(cluster, { status: 'DRAINING' }, signal),
+        active: await count(cluster, { status: 'ACTIVE' }, signal),
+        connected: await count(cluster, { status: 'ACTIVE', filter: 'agentConnected == true' }, signal),
+      };
+    },
+  };
+}
+
+function openService(client: ECSClient, callAws: AwsCall): Pick<FleetServices, 'readService' | 'setDesiredCount'> {
+  return {
+    async readService(cluster, service, signal) {
+      const answer = await callAws('ecs:DescribeServices', `${cluster}/${service}`, signal, (options) =>
+        client.send(new DescribeServicesCommand({ cluster, services: [service] }), options),
+      );
+      const found = required(answer.services, 'ecs:DescribeServices')[0];
+      if (found !== undefined) return viewOf(found);
+      if (answer.failures?.[0]?.reason === 'MISSING') return undefined;
+      throw incompleteAnswer('ecs:DescribeServices');
+    },
+    async setDesiredCount(cluster, service, desiredCount, signal) {
+      const answer = await callAws('ecs:UpdateService', `${cluster}/${service}`, signal, (options) =>
+        // Nothing but the count: everything that is not named stays as it is.
+        client.send(new UpdateServiceCommand({ cluster, service, desiredCount }), options),
+      );
+      return required(answer.service?.desiredCount, 'ecs:UpdateService');
+    },
+  };
+}
+
+function viewOf(service: Service): ServiceView {
+  const call = 'ecs:DescribeServices';
+  return {
+    status: required(service.status, call),
+    scheduling: service.schedulingStrategy ?? 'REPLICA',
+    controller: service.deploymentController?.type ?? 'ECS',
+    fargate: runsOnFargate(service),
+    desired: required(service.desiredCount, call),
+    running: required(service.runningCount, call),
+    pending: required(service.pendingCount, call),
+    deployments: required(service.deployments, call).map(({ status, rolloutState }) => ({
+      status: required(status, call),
+      rollout: rolloutState,
+    })),
+  };
+}
+
+/** By its launch type, or by a capacity provider: AWS's own are FARGATE and FARGATE_SPOT. */
+function runsOnFargate({ launchType, capacityProviderStrategy = [] }: Service): boolean {
+  return (
+    launchType === 'FARGATE' || capacityProviderStrategy.some((each) => each.capacityProvider?.startsWith('FARGATE'))
+  );
+}
+
+function openScaling(client: ApplicationAutoScalingClient, callAws: AwsCall): Pick<FleetServices, 'readScalingTarget'> {
+  return {
+    async readScalingTarget(cluster, service, signal) {
+      const permission = 'application-autoscaling:DescribeScalableTargets';
+      const ResourceId = `service/${cluster}/${service}`;
+      const targets: ScalableTarget[] = [];
+      let NextToken: string | undefined;
+      do {
+        const answer = await callAws(permission, ResourceId, signal, (options) =>
+          client.send(
+            new DescribeScalableTargetsCommand({
+              ServiceNamespace: 'ecs',
+              ScalableDimension: 'ecs:service:DesiredCount',
+              ResourceIds: [ResourceId],
+              ...(NextToken && { NextToken }),
+            }),
+            options,
+          ),
+        );
+        targets.push(...required(answer.ScalableTargets, permission));
+        NextToken = answer.NextToken;
+      } while (NextToken);
+      const own = targets.find((target) => target.ResourceId === ResourceId);
+      return own && { min: required(own.MinCapacity, permission), max: required(own.MaxCapacity, permission) };
+    },
+  };
+}
+
+/**
+ * A field that AWS always sends: where it is missing, the answer was cut short or came from
+ * somebody else.
+ */
+function required<T>(value: T | undefined, call: string): T {
+  if (value === undefined) throw incompleteAnswer(call);
+  return value;
+}
+
+function incompleteAnswer(call: string): Unavailable {
+  return new Unavailable(`${call}: the answer lacks what it must have`);
+}

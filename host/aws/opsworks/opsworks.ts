@@ -1,0 +1,114 @@
+/**
+ * OpsWorks Stacks: what registering, assigning and leaving need, at a cost that does not grow with
+ * the stack.
+ */
+
+import {
+  AssignInstanceCommand,
+  DeregisterInstanceCommand,
+  DescribeInstancesCommand,
+  DescribeLayersCommand,
+  DescribeStackProvisioningParametersCommand,
+  GetHostnameSuggestionCommand,
+  OpsWorksClient,
+  UnassignInstanceCommand,
+  type Instance,
+} from '@aws-sdk/client-opsworks';
+import { Refused } from '../../../core/errors.ts';
+import type { OpsWorksCloud, Registration } from '../../../core/host.ts';
+import { parseOpsWorksId } from '../../../core/opsworks/opsworks-id.ts';
+import { findStack, unlessGone } from './opsworks-stack.ts';
+import type { Session } from '../session/session.ts';
+
+export function openOpsWorks(session: Session, region: string): OpsWorksCloud & { destroy(): void } {
+  const client = new OpsWorksClient(session.settings('OPSWORKS', region));
+  return {
+    destroy: () => client.destroy(),
+    ...openStacks(client, session, region),
+    ...openRegistrations(client, session, region),
+  };
+}
+
+type StackVerbs = 'readStack' | 'readLayer' | 'readProvisioning' | 'suggestHostname';
+
+function openStacks(
+  client: OpsWorksClient,
+  { identity, callAws }: Session,
+  region: string,
+): Pick<OpsWorksCloud, StackVerbs> {
+  const stackArn = (id: string) => `arn:${identity.partition}:opsworks:${region}:${identity.accountId}:stack/${id}/`;
+  return {
+    readStack: (idOrName, signal) => findStack(client, callAws, idOrName, stackArn, signal),
+    async readLayer(stackId, idOrShortName, signal) {
+      const id = parseOpsWorksId(idOrShortName);
+      const answer = await callAws('opsworks:DescribeLayers', stackArn(stackId), signal, (options) =>
+        client.send(new DescribeLayersCommand(id === undefined ? { StackId: stackId } : { LayerIds: [id] }), options),
+      ).catch(unlessGone);
+      const layer = answer?.Layers?.find(({ LayerId, Shortname }) =>
+        id === undefined ? Shortname === idOrShortName : LayerId === id,
+      );
+      if (layer?.LayerId === undefined) return undefined;
+      return { id: layer.LayerId, stackId: layer.StackId ?? '', shortName: layer.Shortname ?? '' };
+    },
+    async readProvisioning(stackId, signal) {
+      const { AgentInstallerUrl, Parameters } = await callAws(
+        'opsworks:DescribeStackProvisioningParameters',
+        stackArn(stackId),
+        signal,
+        (options) => client.send(new DescribeStackProvisioningParametersCommand({ StackId: stackId }), options),
+      );
+      if (!AgentInstallerUrl)
+        throw new Refused(`OpsWorks names no installer for stack ${stackId}`, { code: 'NoInstaller' });
+      return { installerUrl: AgentInstallerUrl, parameters: { ...Parameters } };
+    },
+    async suggestHostname(layerId, signal) {
+      const { Hostname } = await callAws('opsworks:GetHostnameSuggestion', stackArn('*'), signal, (options) =>
+        client.send(new GetHostnameSuggestionCommand({ LayerId: layerId }), options),
+      );
+      if (!Hostname) throw new Refused(`OpsWorks suggests no hostname for layer ${layerId}`, { code: 'NoHostname' });
+      return Hostname;
+    },
+  };
+}
+
+type RegistrationVerbs = 'findRegistration' | 'readRegistration' | 'assign' | 'unassign' | 'deregister';
+
+function openRegistrations(
+  client: OpsWorksClient,
+  { identity, callAws }: Session,
+  region: string,
+): Pick<OpsWorksCloud, RegistrationVerbs> {
+  const self = identity.instanceId;
+  const anyStack = `arn:${identity.partition}:opsworks:${region}:${identity.accountId}:stack/*`;
+  const describe = async (which: { StackId: string } | { InstanceIds: string[] }, signal: AbortSignal) =>
+    await callAws('opsworks:DescribeInstances', anyStack, signal, (options) =>
+      client.send(new DescribeInstancesCommand(which), options),
+    );
+  /** A record of another instance is none of ours, whoever wrote its id into our state. */
+  const own = (instances: Instance[] = []): Registration | undefined => {
+    const found = instances.find(({ Ec2InstanceId }) => Ec2InstanceId === self);
+    if (found?.InstanceId === undefined) return undefined;
+    const { InstanceId: id, Hostname: hostname = '', Status: status = '', LayerIds: layerIds = [] } = found;
+    return { id, hostname, status, layerIds };
+  };
+  return {
+    findRegistration: async (stackId, signal) => own((await describe({ StackId: stackId }, signal)).Instances),
+    readRegistration: async (id, signal) =>
+      own((await describe({ InstanceIds: [id] }, signal).catch(unlessGone))?.Instances),
+    async assign(id, layerId, signal) {
+      await callAws('opsworks:AssignInstance', anyStack, signal, (options) =>
+        client.send(new AssignInstanceCommand({ InstanceId: id, LayerIds: [layerId] }), options),
+      );
+    },
+    async unassign(id, signal) {
+      await callAws('opsworks:UnassignInstance', anyStack, signal, (options) =>
+        client.send(new UnassignInstanceCommand({ InstanceId: id }), options),
+      );
+    },
+    async deregister(id, signal) {
+      await callAws('opsworks:DeregisterInstance', anyStack, signal, (options) =>
+        client.send(new DeregisterInstanceCommand({ InstanceId: id }), options),
+      );
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/**
+ * AWS for a whole fleet, asked from anywhere: by a person, a node or a Lambda function. No instance
+ * is named by it.
+ */
+
+import type { Log } from '../../../core/log.ts';
+import type { Environment } from '../../environment.ts';
+import { openNetwork } from '../../network/network.ts';
+import { keepCredentials, parseCredentials, type Credentials } from './credentials.ts';
+import { openAwsCall } from '../fault.ts';
+import { clientSettings, type Session } from './session.ts';
+
+export type FleetSession = Pick<Session, 'callAws'> & {
+  /** For the client of one service: its name as in AWS_ENDPOINT_URL_NAME. */
+  settings(service: string, region?: string): ReturnType<typeof clientSettings>;
+};
+
+export function openFleetSession(region: string, environment: Environment, log: Log): FleetSession {
+  const network = openNetwork(environment);
+  const credentials = openAnyCredentials(environment);
+  return {
+    callAws: openAwsCall('of whoever runs this', log),
+    settings: (service, other = region) => clientSettings({ network, credentials, service, region: other }),
+  };
+}
+
+/**
+ * What reads profiles and asks for web identities is loaded only where the environment does not
+ * hold the keys themselves.
+ */
+function openAnyCredentials(environment: Environment): () => Promise<Credentials> {
+  const given = parseCredentials(environment);
+  if (given) return async () => given;
+  return keepCredentials(async () => {
+    const { readPersonalCredentials } = await import('./personal-credentials.ts');
+    return readPersonalCredentials(environment);
+  }, Date.now);
+}

@@ -1,0 +1,271 @@
+/**
+ * Files below the root: whole or not at all, never through a symbolic link into somewhere else.
+ *
+ * Small files and folders are read and written at once: each operation that goes to another thread
+ * costs ten times as much CPU as the operation. Only what waits for the disk by its nature, fsync,
+ * is waited for beside everything else.
+ */
+
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+  type Stats,
+} from 'node:fs';
+import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { kill, pid } from 'node:process';
+import { promisify } from 'node:util';
+import { ConfigError, Unavailable, messageOf } from '../../core/errors.ts';
+import type { Machine } from '../../core/host.ts';
+import { codeOf } from './error-code.ts';
+
+export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'list'>;
+
+/**
+ * Whatever this program reads is written by people or by itself; more is a mistake, and must not
+ * fill the memory.
+ */
+const maxBytes = 4 * 1024 * 1024;
+
+/**
+ * `.NAME.PID.RANDOM.ecs-node`: our temporary files, which nobody else may mistake for a drop-in.
+ */
+const temporary = /^\.(.+)\.(\d+)\.[0-9a-z]+\.ecs-node$/;
+
+export function openFiles(root: string): Files {
+  const below = openBelow(root);
+  return {
+    async readText(path) {
+      const bytes = await withPathInErrors(path, 'read', async () => readBytes(below(path, { through: true })));
+      return bytes === undefined ? undefined : decode(path, bytes);
+    },
+    writeText: (path, text, mode) =>
+      withPathInErrors(path, 'write', async () => writeBytes(below(path), path, Buffer.from(text), mode)),
+    remove: (path) => withPathInErrors(path, 'remove', async () => removeAll(below(path))),
+    async list(path) {
+      const names = await withPathInErrors(path, 'list', async () =>
+        unlessAbsent(() => readdirSync(below(path, { through: true }))),
+      );
+      return (names ?? []).filter((name) => !temporary.test(name)).toSorted();
+    },
+  };
+}
+
+/**
+ * Puts paths below the root. Under another root than / a symbolic link on the way must not lead out
+ * of it: a test or an image under construction would change the machine that it runs on. On the
+ * machine itself its own links are as good as any path.
+ */
+export function openBelow(root: string): PathBelow {
+  const top = resolve(root);
+  let knownTop: string | undefined;
+  return (path, { through } = { through: false }) => {
+    if (!path.startsWith('/') || path.includes('\0')) throw new TypeError(`not an absolute path: ${path}`);
+    const full = resolve(top, `.${normalize(path)}`);
+    if (top === '/') return full;
+    const realTop = (knownTop ??= unlessAbsent(() => realpathSync.native(top)));
+    // Nothing of the root exists yet, or it is the root itself.
+    if (realTop === undefined || full === top) return full;
+    const real = nearestReal(through ? full : dirname(full));
+    if (real === realTop || real.startsWith(`${realTop}/`)) return full;
+    throw new ConfigError([{ path, problem: `lies behind a symbolic link that leads out of ${top}` }]);
+  };
+}
+
+/** `through`: a link at the path itself will be followed too, so it must not lead out either. */
+export type PathBelow = (path: string, how?: { through: boolean }) => string;
+
+/** The real path, or that of the nearest folder above that exists. */
+function nearestReal(path: string): string {
+  return unlessAbsent(() => realpathSync.native(path)) ?? nearestReal(dirname(path));
+}
+
+function readBytes(file: string): Buffer | undefined {
+  // Looked at first: an error with its stack costs more than a look, and what an operator may ask
+  // for is not there for years. Non-blocking, so that a named pipe in the wrong place cannot hold
+  // the node up.
+  const handle = readStat(file) && unlessAbsent(() => openSync(file, constants.O_RDONLY | constants.O_NONBLOCK));
+  if (handle === undefined) return undefined;
+  try {
+    const stat = fstatSync(handle);
+    if (!stat.isFile()) throw new Mistake('is not a regular file');
+    // What the kernel makes up as it is read (/proc) says that it is empty.
+    const buffer = Buffer.allocUnsafe(Math.min(maxBytes, Math.max(stat.size, 4_095)) + 1);
+    const chunks: Buffer[] = [];
+    for (let size = 0; ;) {
+      const bytesRead = readSync(handle, buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return Buffer.concat(chunks);
+      size += bytesRead;
+      if (size > maxBytes) throw new Mistake(`is larger than ${maxBytes} bytes`);
+      chunks.push(Buffer.from(buffer.subarray(0, bytesRead)));
+    }
+  } finally {
+    closeSync(handle);
+  }
+}
+
+async function writeBytes(file: string, path: string, bytes: Buffer, mode?: number): Promise<'changed' | 'unchanged'> {
+  const folder = dirname(file);
+  const old = readStat(file);
+  // Renaming would quietly replace somebody's link, and writing through it would change a file that
+  // was not asked for.
+  if (old?.isSymbolicLink()) {
+    throw new ConfigError([{ path, problem: 'is a symbolic link: write to its target yourself, or remove the link' }]);
+  }
+  if (old && !old.isFile()) throw new Mistake('is not a regular file');
+  const wantedMode = mode ?? (old ? old.mode & 0o7777 : 0o644);
+  const isSame = old && (old.mode & 0o7777) === wantedMode && old.size === bytes.length;
+  if (isSame && readBytes(file)?.equals(bytes)) return 'unchanged';
+
+  makeFolder(folder);
+  sweep(folder, basename(file));
+  const random = Math.random().toString(36).slice(2) || '0';
+  const fresh = join(folder, `.${basename(file)}.${pid}.${random}.ecs-node`);
+  try {
+    const handle = openSync(fresh, 'wx', 0o600);
+    try {
+      for (let at = 0; at < bytes.length;) at += writeSync(handle, bytes, at);
+      if (old) keepOwner(handle, old);
+      fchmodSync(handle, wantedMode);
+      await flush(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(fresh, file);
+  } catch (error) {
+    unlessAbsent(() => unlinkSync(fresh));
+    throw error;
+  }
+  await flushFolder(folder);
+  return 'changed';
+}
+
+/**
+ * One folder after the other: `mkdirSync` with `recursive` says ENOENT on a read-only file system,
+ * and the operator would look for a missing file. The mode keeps other users from putting files
+ * beside ours.
+ */
+function makeFolder(folder: string): void {
+  if (unlessAbsent(() => statSync(folder)) !== undefined) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o755 });
+  } catch (error) {
+    // Another process was faster.
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+/**
+ * Only root can give a file away; for everybody else it stays theirs, as it does with any editor.
+ */
+function keepOwner(handle: number, old: { uid: number; gid: number }): void {
+  const { uid, gid } = fstatSync(handle);
+  if (uid === old.uid && gid === old.gid) return;
+  try {
+    fchownSync(handle, old.uid, old.gid);
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM') throw error;
+  }
+}
+
+/** Removes what processes that were killed while writing this file left behind. */
+function sweep(folder: string, name: string): void {
+  for (const entry of readdirSync(folder)) {
+    const [, of, writer] = temporary.exec(entry) ?? [];
+    if (of === name && !isAlive(Number(writer))) unlessAbsent(() => unlinkSync(join(folder, entry)));
+  }
+}
+
+function isAlive(process: number): boolean {
+  try {
+    return kill(process, 0);
+  } catch (error) {
+    return codeOf(error) !== 'ESRCH';
+  }
+}
+
+async function removeAll(file: string): Promise<boolean> {
+  if (readStat(file) === undefined) return false;
+  // Loaded when first needed, as little is ever removed.
+  const { rm } = await import('node:fs/promises');
+  await rm(file, { recursive: true, force: true });
+  await flushFolder(dirname(file));
+  return true;
+}
+
+const flush = promisify(fsync);
+
+/** Without it the new name may be lost with the power, though the file's bytes are safe. */
+async function flushFolder(folder: string): Promise<void> {
+  const handle = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await flush(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function readStat(file: string): Stats | undefined {
+  return unlessAbsent(() => lstatSync(file, { throwIfNoEntry: false }));
+}
+
+function decode(path: string, bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new ConfigError([{ path, problem: `is not UTF-8 text; save it as UTF-8` }], { cause });
+  }
+}
+
+/** Something is there, but not what it must be; becomes a ConfigError with the path. */
+class Mistake extends Error {}
+
+/** For errors whose text does not say what to do. */
+const remedies: Readonly<Record<string, string>> = {
+  EROFS:
+    '; its file system is read-only: remount it ("mount -o remount,rw"), and see "dmesg" for a disk error that made it so',
+};
+
+/**
+ * Turns an error of the file system into what the reader must do: free space and broken disks heal,
+ * permissions and links do not.
+ */
+async function withPathInErrors<T>(path: string, verb: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Mistake) throw new ConfigError([{ path, problem: error.message }], { cause: error });
+    const code = codeOf(error);
+    if (code === undefined || error instanceof ConfigError || error instanceof TypeError) throw error;
+    const problem = `cannot ${verb} it: ${messageOf(error)}${remedies[code] ?? ''}`;
+    if (/^(ENOSPC|EDQUOT|EIO|EMFILE|ENFILE|ENOMEM|EAGAIN|EBUSY|ESTALE)$/.test(code)) {
+      throw new Unavailable(`${path}: ${problem}`, { cause: error });
+    }
+    throw new ConfigError([{ path, problem }], { cause: error });
+  }
+}
+
+/** What `read` finds; undefined where there is nothing. */
+function unlessAbsent<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+/** Refuses to run a program as root that another user can change. */
+
+import { lstatSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { geteuid } from 'node:process';
+import { Refused } from '../../core/errors.ts';
+
+/**
+ * Throws Refused that names the file or folder and the remedy. `top` and the folders above it are
+ * trusted.
+ */
+export function mustBeRootOwned(file: string, top: string): void {
+  // For a link, the folders that lead to it count as well as those that lead to its target.
+  for (const way of [`${realpath(dirname(file))}/.`, realpath(file)]) {
+    for (const path of above(way, realpath(top))) {
+      const fault = faultOf(lstatSync(path));
+      if (fault === undefined) continue;
+      throw new Refused(
+        `${file} is not run as root: ${path} ${fault}; chown root:root and chmod go-w mend it, also where an ACL is set`,
+        {
+          code: 'Unguarded',
+        },
+      );
+    }
+  }
+}
+
+const realpath = realpathSync.native;
+
+function above(path: string, top: string): string[] {
+  const folder = dirname(path);
+  if (path === top || folder === path) return [];
+  return [...(path.endsWith('/.') ? [] : [path]), ...above(folder, top)];
+}
+
+/**
+ * With a POSIX ACL the group bits are its mask: the most that any user or group in the ACL gets. So
+ * a file that its group may write is refused whatever the group is, and no ACL can add a writer
+ * behind our back.
+ */
+function faultOf({ uid, gid, mode }: { uid: number; gid: number; mode: number }): string | undefined {
+  if (uid !== 0 && uid !== geteuid?.()) return `belongs to user ${uid}`;
+  if ((mode & 0o002) !== 0) return 'can be written by everybody';
+  if ((mode & 0o020) !== 0) return `can be written by group ${gid}, or by the users and groups of its ACL`;
+  return undefined;
+}

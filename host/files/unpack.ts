@@ -1,0 +1,191 @@
+/**
+ * Downloads an installer and unpacks it where nobody else can reach; an archive that tries to write
+ * elsewhere is refused as a whole.
+ */
+
+import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync, unlink } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { createGunzip } from 'node:zlib';
+import { extract, Parser, type ReadEntry } from 'tar';
+import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
+import { codeOf } from './error-code.ts';
+import { openResponse } from '../http/http.ts';
+import { isLoopback } from '../http/endpoint-safety.ts';
+import type { Network } from '../network/network.ts';
+
+const serviceName = 'download';
+
+/**
+ * The OpsWorks installer is a few MB. Ten times the largest that is known would still fit; a root
+ * disk would not fill.
+ */
+const maxDownloadBytes = 128 * 1024 * 1024;
+const maxUnpackedBytes = 512 * 1024 * 1024;
+const maxEntries = 50_000;
+
+/** Tar writes records of 10 kB, some programs of a hundred. */
+const maxBehindBytes = 1024 * 1024;
+
+/** A mirror may forward once or twice; more is a circle. */
+const maxRedirects = 3;
+
+/**
+ * `folder` is made, private; the new folder inside it is returned. Below /var/lib, since /tmp is
+ * often mounted noexec.
+ */
+export async function unpack(url: string, folder: string, network: Network, signal: AbortSignal): Promise<string> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const target = mkdtempSync(join(folder, 'unpack-'));
+  const archive = `${target}.tgz`;
+  try {
+    await download(parseUrl(url), archive, network, signal, maxRedirects);
+    await inspect(archive, signal);
+    signal.throwIfAborted();
+    // What must not be there was refused above; `strict` is for what changes between two readings,
+    // or a mistake of ours.
+    await asArchive(
+      extract({ file: archive, cwd: target, strict: true, preserveOwner: false, dmode: 0o770, onReadEntry: mask }),
+    );
+    return target;
+  } catch (error) {
+    rmSync(target, { recursive: true, force: true });
+    throw error;
+  } finally {
+    await promisify(unlink)(archive).catch(() => {});
+  }
+}
+
+/** What root will run is fetched over TLS, except from this very machine. */
+export function parseUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url?.protocol === 'https:') return url;
+  if (url?.protocol === 'http:' && isLoopback(url.hostname)) return url;
+  const where = url === null ? 'what is no URL' : renderUrl(url);
+  throw new Refused(`will not download ${where}: only https is trusted (and http from loopback)`, {
+    code: 'InsecureUrl',
+  });
+}
+
+/**
+ * Without user, password and query: a signed URL is a key, and messages end up in logs and tags.
+ */
+function renderUrl({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`;
+}
+
+async function download(
+  url: URL,
+  file: string,
+  network: Network,
+  signal: AbortSignal,
+  redirects: number,
+): Promise<void> {
+  const next = await openResponse(
+    { serviceName, url, network },
+    signal,
+    async (response): Promise<string | undefined> => {
+      const status = response.statusCode ?? 0;
+      const { location } = response.headers;
+      if (status >= 300 && status < 400 && location !== undefined) return location;
+      if (status === 429 || status >= 500)
+        throw new Unavailable(`${serviceName}: ${renderUrl(url)} answered ${status}`);
+      if (status !== 200) throw new Refused(`${renderUrl(url)} answered ${status}`, { code: String(status) });
+      await save(response, file, url);
+      return undefined;
+    },
+  );
+  if (next === undefined) return;
+  if (redirects === 0) throw new Refused(`${renderUrl(url)} forwards too often`);
+  await download(parseUrl(new URL(next, url).href), file, network, signal, redirects - 1);
+}
+
+async function save(response: IncomingMessage, file: string, url: URL): Promise<void> {
+  let size = 0;
+  const bounded = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      size += chunk.length;
+      if (size > maxDownloadBytes) throw new Refused(`${renderUrl(url)} is larger than ${maxDownloadBytes} bytes`);
+      yield chunk;
+    }
+  };
+  await pipeline(response, bounded, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+}
+
+/**
+ * Reads the whole archive before anything of it is written, and no further than to the first fault:
+ * the rest may be a bomb.
+ */
+async function inspect(archive: string, signal: AbortSignal): Promise<void> {
+  let [entries, bytes] = [0, 0];
+  let refusal: Refused | undefined;
+  const refuse = (why: string) => void (refusal ??= new Refused(`archive refused: ${why}`, { code: 'BadArchive' }));
+  const checkEntry = (entry: ReadEntry) => {
+    entries += 1;
+    bytes += entry.size;
+    const fault =
+      entryFault(entry) ??
+      (entries > maxEntries ? `is entry number ${entries}` : undefined) ??
+      (bytes > maxUnpackedBytes ? `makes it larger than ${maxUnpackedBytes} bytes` : undefined);
+    if (fault !== undefined) refuse(`${JSON.stringify(entry.path.slice(0, 200))} ${fault}`);
+    entry.resume();
+  };
+  const parser = new Parser({ strict: true, onReadEntry: checkEntry });
+  // What is left out of an archive quietly is refused here: a type that tar does not know, such as
+  // a sparse file.
+  parser.on('ignoredEntry', (entry) => refuse(`${JSON.stringify(entry.path.slice(0, 200))} is a ${entry.type}`));
+  let behindBytes = -1;
+  parser.on('eof', () => (behindBytes = 0));
+  const read = async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      if (behindBytes === -1) parser.write(chunk);
+      // Blocks of zeros fill the last record up. The parser would go through any number of them,
+      // one by one.
+      else if ((behindBytes += chunk.length) > maxBehindBytes) refuse('it goes on behind its end');
+      if (refusal !== undefined) throw refusal;
+      signal.throwIfAborted();
+    }
+    await new Promise<void>((resolve, reject) => {
+      parser.on('error', reject).on('end', () => resolve());
+      parser.end();
+    });
+  };
+  const failed = new Promise<never>((_, reject) => parser.once('error', reject));
+  await asArchive(Promise.race([pipeline(createReadStream(archive), createGunzip(), read), failed]));
+  if (refusal) throw refusal;
+  if (entries === 0) throw new Refused('archive refused: it is empty', { code: 'BadArchive' });
+}
+
+/**
+ * Why an entry must not be unpacked. Links are refused even where they stay inside: no installer
+ * needs them, and many attacks do.
+ */
+export function entryFault({ path, type }: Pick<ReadEntry, 'path' | 'type'>): string | undefined {
+  if (path.startsWith('/')) return 'is an absolute path';
+  if (path.split('/').includes('..')) return 'climbs out of its folder';
+  if (type !== 'File' && type !== 'OldFile' && type !== 'ContiguousFile' && type !== 'Directory') return `is a ${type}`;
+  return undefined;
+}
+
+/**
+ * As under umask 007, and nothing setuid. The process's own mask would change for whatever else it
+ * does meanwhile.
+ */
+function mask(entry: ReadEntry): void {
+  entry.mode = (entry.mode ?? 0o600) & 0o770;
+}
+
+async function asArchive(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof Refused) throw error;
+    if (codeOf(error) === 'ENOSPC') throw new Unavailable(`cannot unpack: ${messageOf(error)}`, { cause: error });
+    throw new Refused(`archive refused: not a whole .tgz file (${messageOf(error)})`, {
+      cause: error,
+      code: 'BadArchive',
+    });
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The AWS actions that `ecs-node fleet` and `ecs-node sweep` call, and the narrowest resource that
+ * IAM offers for each.
+ */
+
+import type { FleetPermission, FleetReach } from './fleet-policy.ts';
+
+function group(feature: string, reach: FleetReach, actions: string, acts?: true): FleetPermission[] {
+  return actions.split(' ').map((action) => ({ action, feature, reach, ...(acts && { acts }) }));
+}
+
+export const fleetPermissions: readonly FleetPermission[] = [
+  ...group('nodes in the cluster', 'cluster', 'ecs:ListContainerInstances'),
+  ...group('nodes in the cluster', 'container-instances', 'ecs:DescribeContainerInstances'),
+  ...group('their instances', 'everything', 'ec2:DescribeInstances'),
+  ...group('their groups', 'everything', 'autoscaling:DescribeAutoScalingGroups'),
+  ...group('how full their disks are', 'everything', 'cloudwatch:ListMetrics cloudwatch:GetMetricData'),
+];
+
+export const sweepPermissions: readonly FleetPermission[] = [
+  ...fleetPermissions,
+  ...group('termination protection', 'group-instances', 'ec2:DescribeInstanceAttribute'),
+  ...group('OpsWorks records (--opsworks-stack)', 'everything', 'opsworks:DescribeStacks'),
+  ...group('OpsWorks records (--opsworks-stack)', 'stacks', 'opsworks:DescribeInstances'),
+  ...group('checking once more before a change', 'everything', 'autoscaling:DescribeAutoScalingInstances', true),
+  ...group('remembering since when', 'container-instances', 'ecs:PutAttributes ecs:DeleteAttributes', true),
+  ...group('draining', 'container-instances', 'ecs:UpdateContainerInstancesState', true),
+  ...group('records of instances that are gone', 'cluster', 'ecs:DeregisterContainerInstance', true),
+  ...group('terminating a node through its group', 'groups', 'autoscaling:TerminateInstanceInAutoScalingGroup', true),
+  ...group(
+    'remembering since when; Name tags of instances that are not nodes',
+    'own-tags',
+    'ec2:CreateTags ec2:DeleteTags',
+    true,
+  ),
+  ...group('clearing termination protection', 'protection', 'ec2:ModifyInstanceAttribute', true),
+  ...group(
+    'OpsWorks records (--opsworks-stack)',
+    'stacks',
+    'opsworks:UnassignInstance opsworks:DeregisterInstance',
+    true,
+  ),
+];

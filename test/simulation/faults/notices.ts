@@ -1,0 +1,182 @@
+/** What others decide about a node: EC2, Auto Scaling, people. */
+
+import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
+import { begin, finish } from './causes.ts';
+import type { Conditions } from '../effects.ts';
+import { hibernate, reboot, shutDown, stopAndStart } from '../world/machine-life.ts';
+import type { Node } from '../world/node.ts';
+import { count, note, type Region } from '../world/region.ts';
+
+export function giveNotice(region: Region, conditions: Conditions, node: Node): void {
+  const kinds = [
+    // Auto Scaling keeps no spot instances in warm pools.
+    ...(region.scenario.spot && region.scenario.warmPool === undefined ? [interrupt, interrupt, rebalance] : []),
+    ...(node.group?.lifecycleState === 'InService' ? [scaleIn] : []),
+    maintain,
+    operate,
+  ];
+  region.chance.pick(kinds)(region, conditions, node);
+}
+
+function logNotice(region: Region, node: Node, what: string): void {
+  count(region.stats.faults, `notice: ${what}`);
+  note(region, node, `notice: ${what}`);
+}
+
+/** Two minutes, then it is over whatever anybody does. */
+function interrupt(region: Region, conditions: Conditions, node: Node): void {
+  if (node.metadata.spotNotice !== undefined) return;
+  const { clock, chance } = region;
+  const drawn = chance.pick(['terminate', 'terminate', 'stop'] as const);
+  const action = region.inconsistency?.chance.happens(0.4) === true ? 'hibernate' : drawn;
+  logNotice(region, node, `spot ${action}`);
+  begin(node, 'spot', clock.uptime());
+  // Hibernation begins at once.
+  const leadMs = action === 'hibernate' ? 0 : 120_000;
+  node.metadata.spotNotice = { action, at: clock.now() + node.wallOffset + leadMs };
+  if (leadMs > 0 && region.inconsistency?.chance.happens(0.2) === true)
+    repeatLater(region, node, node.metadata.spotNotice);
+  clock.schedule(leadMs + chance.between(0, 20_000), () => {
+    if (node.phase === 'stopping' || node.phase === 'gone') return;
+    if (action === 'hibernate' && node.phase === 'up') hibernate(region, node);
+    else if (action === 'terminate') shutDown(region, node, 'spot');
+    else stopAndStart(region, conditions, node);
+  });
+}
+
+/** The same notice once more, with a time that is some seconds off. */
+function repeatLater(
+  { clock, inconsistency }: Region,
+  node: Node,
+  notice: NonNullable<Node['metadata']['spotNotice']>,
+): void {
+  const [inMs, offMs] = [
+    inconsistency?.chance.between(5_000, 60_000) ?? 0,
+    inconsistency?.chance.between(-5_000, 5_000) ?? 0,
+  ];
+  clock.schedule(inMs, () => {
+    if (node.metadata.spotNotice === notice) node.metadata.spotNotice = { ...notice, at: notice.at + offMs };
+  });
+}
+
+function rebalance(region: Region, _sky: Conditions, node: Node): void {
+  const { clock, scenario } = region;
+  if (node.metadata.rebalanceNotice !== undefined) return;
+  logNotice(region, node, 'rebalance');
+  if (scenario.config.rebalance.action === 'drain') {
+    begin(node, 'rebalance', clock.uptime());
+    isOverWhenUndone(region, node, scenario.config.rebalance.undoSeconds * 1000);
+  }
+  node.metadata.rebalanceNotice = new Date(clock.now()).toISOString();
+}
+
+/** Counted from when the node has heard of it: its metadata may be away for long. */
+function isOverWhenUndone(region: Region, node: Node, undoMs: number): void {
+  const { clock } = region;
+  clock.schedule(undoMs, () => {
+    if (node.phase === 'gone') return;
+    const { rebalanceHeardAt = Infinity } = node.truth;
+    if (rebalanceHeardAt + undoMs <= clock.uptime()) finish(node, 'rebalance', clock.uptime());
+    else isOverWhenUndone(region, node, undoMs);
+  });
+}
+
+function scaleIn(region: Region, _sky: Conditions, node: Node): void {
+  logNotice(region, node, 'scale-in');
+  begin(node, 'scale-in', region.clock.uptime());
+  region.desired = Math.max(0, region.desired - 1);
+  node.group?.begin('terminate');
+}
+
+/** Announced for later, or due; taken back now and then. */
+function maintain(region: Region, conditions: Conditions, node: Node): void {
+  const { chance, clock, scenario } = region;
+  const { action, leadSeconds } = scenario.config.maintenance;
+  const code = chance.pick([
+    'instance-reboot',
+    'system-maintenance',
+    'instance-retirement',
+    'instance-stop',
+    'instance-of-the-future',
+  ]);
+  const inMs = chance.pick([600_000, 3_600_000, 86_400_000]);
+  const id = `instance-event-${region.stats.events}${node.id}`;
+  logNotice(region, node, `maintenance ${code} in ${inMs / 60_000} min`);
+  const atOnce = isAtOnce(code);
+  const known = atOnce || code !== 'instance-of-the-future';
+  const notBefore = clock.now() + node.wallOffset + inMs;
+  const event = { id, code, state: 'active' as const, notBefore, description: '' };
+  node.metadata.maintenance.push(event);
+  const dueMs = atOnce ? 0 : Math.max(0, inMs - leadSeconds * 1000);
+  const due = () => {
+    if (action !== 'leave' || !known) return;
+    if (!node.metadata.maintenance.includes(event)) return;
+    begin(node, 'maintenance', clock.uptime());
+    if (atOnce) begin(node, 'retirement', clock.uptime());
+  };
+  // Clocks that jump may see it early or late: due is when anybody may say so.
+  if (dueMs < 3_700_000) due();
+  else clock.schedule(dueMs, due);
+  if (region.inconsistency?.chance.happens(0.3) === true) leaveOut(region, node, event, due);
+  if (chance.happens(0.4)) clock.schedule(chance.around(300_000), () => cancel(region, node, id));
+  else if (inMs < 1_000_000 && known) {
+    clock.schedule(inMs, () => {
+      if (node.phase !== 'up') return;
+      cancel(region, node, id);
+      if (atOnce) shutDown(region, node, 'retirement');
+      else reboot(region, conditions, node);
+    });
+  }
+}
+
+/** For these nobody waits until their time has come. */
+function isAtOnce(code: string): boolean {
+  return code === 'instance-retirement' || code === 'instance-stop';
+}
+
+/** The metadata forgets an event, and lists it again some minutes later. */
+function leaveOut(region: Region, node: Node, event: Node['metadata']['maintenance'][number], due: () => void): void {
+  const { clock, inconsistency } = region;
+  const [inMs, forMs] = [inconsistency?.chance.around(120_000) ?? 0, inconsistency?.chance.around(60_000) ?? 0];
+  clock.schedule(inMs, () => {
+    if (!node.metadata.maintenance.includes(event)) return;
+    logNotice(region, node, 'maintenance is left out for a while');
+    cancel(region, node, event.id);
+    clock.schedule(forMs, () => {
+      // One whose time has come meanwhile is over.
+      if (region.calm || node.phase === 'gone' || (event.notBefore ?? 0) < clock.now() + node.wallOffset) return;
+      node.metadata.maintenance.push(event);
+      due();
+    });
+  });
+}
+
+function cancel(region: Region, node: Node, id: string): void {
+  const now = region.clock.uptime();
+  const left = node.metadata.maintenance.filter((event) => event.id !== id);
+  node.metadata.maintenance = left;
+  if (left.length === 0) finish(node, 'maintenance', now);
+  if (!left.some(({ code }) => isAtOnce(code))) finish(node, 'retirement', now);
+}
+
+/** `ecs-node leave`, `leave --no-terminate`, `stay`. */
+function operate(region: Region, _sky: Conditions, node: Node): void {
+  const { chance, clock } = region;
+  const verb = chance.pick(['leave', 'drain', 'stay', 'stay'] as const);
+  logNotice(region, node, `operator ${verb}`);
+  const request: OperatorRequest = {
+    instanceId: node.id,
+    id: String(chance.whole(1, 1e9)),
+    action: verb === 'stay' ? 'stay' : 'leave',
+    reason: 'by hand',
+    terminate: verb === 'leave',
+    at: clock.now(),
+  };
+  const now = clock.uptime();
+  // The last request counts.
+  for (const reason of ['operator', 'drain-only'] as const) finish(node, reason, now);
+  // People may overrule it.
+  if (verb === 'stay') finish(node, 'retirement', now);
+  if (verb !== 'stay') begin(node, verb === 'leave' ? 'operator' : 'drain-only', now);
+  node.machine.files.set(paths.request, renderState(request));
+}

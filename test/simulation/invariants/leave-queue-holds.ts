@@ -1,0 +1,26 @@
+import { reasons } from '../faults/causes.ts';
+import type { Region } from '../world/region.ts';
+import type { Invariant } from './invariant.ts';
+
+/** Between counting the cluster and DRAINING a node may be slow; others may have left meanwhile. */
+const stale = 1;
+
+export const leaveQueueHolds: Invariant = {
+  name: 'the brake holds',
+  sentence:
+    'No more than the configured share of the cluster, and always one, drains for a full disk at the same time.',
+  onCall(region, node, { verb }) {
+    if (verb === 'activate') node.truth.drainedForDisk = false;
+    if (verb !== 'drain' || node.truth.drainedForDisk) return undefined;
+    if (reasons(node, region.clock.uptime(), 900_000).join() !== 'disk') return undefined;
+    node.truth.drainedForDisk = true;
+    const draining = region.nodes.filter(({ truth, phase }) => truth.drainedForDisk && phase !== 'gone').length;
+    const limit = placesIn(region);
+    return draining > limit ? `${draining} nodes drain for their disks, ${limit} may` : undefined;
+  },
+};
+
+function placesIn({ scenario, cluster }: Region): number {
+  const registered = cluster.instances.filter(({ status }) => status !== 'INACTIVE').length + stale;
+  return Math.max(1, Math.floor((scenario.config.disk.maxLeavingPercent / 100) * registered));
+}

@@ -1,0 +1,230 @@
+/**
+ * What EC2, systemd and the ECS agent do with a machine: boots, restarts of our programs, shutdown.
+ */
+
+import { exitCode } from '../../../core/errors.ts';
+import { finish } from '../faults/causes.ts';
+import type { Chance } from '../faults/chance.ts';
+import { fallAsleep, kill, wakeUp, type Process, type Conditions } from '../effects.ts';
+import { openHost, ownInstance, type Node } from './node.ts';
+import { checkDeath } from '../check.ts';
+import { programs } from './programs.ts';
+import { restartEcs, startEcs, stopEcs } from './tasks.ts';
+import { count, note, type Region } from './region.ts';
+
+/** As systemd/ecs-node-bootstrap.service and ecs-node.service say. */
+const units = {
+  bootstrap: { restartMs: 10_000, final: [64, 77, 78] },
+  agent: { restartMs: 5_000, final: [0, 64, 78] },
+} as const;
+
+type Unit = keyof typeof units;
+
+export function boot(region: Region, conditions: Conditions, node: Node): void {
+  node.boots += 1;
+  node.phase = 'up';
+  node.bootedAt = region.clock.uptime() - 1_000;
+  node.machine.bootId = `boot-${node.boots}`;
+  node.machine.power = 'on';
+  node.bootstrapExit = undefined;
+  for (const path of node.machine.files.keys()) if (path.startsWith('/run/')) node.machine.files.delete(path);
+  note(region, node, `boots (${node.boots})`);
+  start(region, conditions, node, 'bootstrap');
+}
+
+/** A spot stop: the same instance comes back when there is capacity again. */
+export function stopAndStart(region: Region, conditions: Conditions, node: Node): void {
+  note(region, node, 'is stopped');
+  const halts = halt(region, node);
+  node.phase = 'booting';
+  region.clock.schedule(region.chance.between(60_000, 600_000), () => {
+    if (node.phase !== 'booting' || node.halts !== halts) return;
+    node.metadata.spotNotice = undefined;
+    finish(node, 'spot', region.clock.uptime());
+    boot(region, conditions, node);
+  });
+}
+
+/** A spot hibernation: the same processes go on, and have missed everything. */
+export function hibernate(region: Region, node: Node): void {
+  const { clock, chance, cluster } = region;
+  note(region, node, 'hibernates');
+  node.phase = 'booting';
+  node.truth.faultAt = clock.uptime();
+  const asleep = [node.bootstrap, node.agent].filter((process) => process !== undefined);
+  for (const process of asleep) fallAsleep(process, region);
+  const own = ownInstance(region, node);
+  if (own !== undefined) own.agentConnected = false;
+  const { halts } = node;
+  clock.schedule((region.inconsistency?.chance ?? chance).between(60_000, 600_000), () => {
+    if (node.phase !== 'booting' || node.halts !== halts) return;
+    note(region, node, 'wakes up');
+    node.phase = 'up';
+    node.metadata.spotNotice = undefined;
+    finish(node, 'spot', clock.uptime());
+    node.truth.faultAt = clock.uptime();
+    const known = cluster.instances.find(({ ec2InstanceId }) => ec2InstanceId === node.id);
+    if (known !== undefined && node.localAgent !== undefined && node.illness === undefined) known.agentConnected = true;
+    for (const process of asleep) wakeUp(process, region);
+    if (node.bootstrapExit === 0 && node.localAgent === undefined) startEcs(region, node);
+  });
+}
+
+/** Power is lost, or the kernel panics: nobody is told, and the machine comes back. */
+export function reboot(region: Region, conditions: Conditions, node: Node): void {
+  note(region, node, 'loses power');
+  const halts = halt(region, node);
+  node.phase = 'booting';
+  region.clock.schedule(region.chance.between(20_000, 60_000), () => {
+    if (node.phase === 'booting' && node.halts === halts) boot(region, conditions, node);
+  });
+}
+
+/**
+ * The power is off. Returns which time it is: whoever turns it on again later may have been
+ * overtaken.
+ */
+export function halt(region: Region, node: Node): number {
+  for (const process of [node.bootstrap, node.agent]) {
+    if (process === undefined) continue;
+    process.onDeath = () => {};
+    kill(process);
+  }
+  node.bootstrap = undefined;
+  node.agent = undefined;
+  stopEcs(region, node);
+  return ++node.halts;
+}
+
+function start(region: Region, conditions: Conditions, node: Node, unit: Unit): void {
+  const process: Process = {
+    name: unit,
+    node: node.id,
+    alive: true,
+    stop: new AbortController(),
+    crash: undefined,
+    onDeath: () => ended(region, conditions, node, unit, process, 'killed'),
+    sleepers: 0,
+    asleep: undefined,
+    sleptMs: 0,
+    calls: 0,
+  };
+  if (!region.calm) process.crash = drawCrash(region, conditions, node, process);
+  node[unit] = process;
+  if (unit === 'agent') node.agentStartedAt = region.clock.uptime();
+  if (unit === 'bootstrap') node.bootstrapExit = undefined;
+  note(region, node, `${unit} starts`);
+  const host = openHost(region, node, process, conditions);
+  void programs[unit](host, region.scenario.config, process.stop.signal)
+    .catch((error: unknown) => {
+      if (process.stop.signal.aborted && error === process.stop.signal.reason) return 143;
+      const code = exitCode(error);
+      note(region, node, `${unit} fails`, String(error));
+      return code;
+    })
+    .then((code) => {
+      if (!process.alive) return;
+      process.alive = false;
+      ended(region, conditions, node, unit, process, code);
+    });
+}
+
+/**
+ * Crash points: any call, before its effect or after it; in restless lives the machine may go with
+ * the program.
+ */
+function drawCrash(region: Region, conditions: Conditions, node: Node, process: Process): Process['crash'] {
+  const { chance, inconsistency, stats } = region;
+  const draw = (from: Chance, strike: () => void): Process['crash'] => ({
+    countdown: from.whole(1, from.pick([10, 60, 400])),
+    when: from.pick(['before', 'after']),
+    strike,
+  });
+  if (chance.happens(crashShare(region))) return draw(chance, () => kill(process));
+  if (inconsistency?.chance.happens(powerShare) !== true) return undefined;
+  return draw(inconsistency.chance, () => {
+    // One that shuts down already does not come back.
+    if (node.phase !== 'up') return kill(process);
+    count(stats.faults, 'power lost at a call');
+    reboot(region, conditions, node);
+  });
+}
+
+/** Of the starts of a program: as often as programs crash on a day that is neither fine nor bad. */
+const powerShare = 0.15;
+
+/** On a fine day programs do not crash. */
+function crashShare({ scenario }: Region): number {
+  return scenario.accidentEveryMs < 1_200_000 ? 0.3 : 0.05;
+}
+
+function ended(
+  region: Region,
+  conditions: Conditions,
+  node: Node,
+  unit: Unit,
+  process: Process,
+  code: number | 'killed',
+): void {
+  if (node[unit] !== process) return;
+  node[unit] = undefined;
+  note(region, node, `${unit} ends`, String(code));
+  if (code === 'killed') count(region.stats.faults, `${unit} killed`);
+  if (unit === 'bootstrap') node.bootstrapExit = code;
+  if (node.phase !== 'up') return;
+  if (unit === 'bootstrap' && code === 0) {
+    startEcs(region, node);
+    if (node.agent === undefined) start(region, conditions, node, 'agent');
+    return;
+  }
+  const { restartMs, final } = units[unit];
+  if ((final as readonly unknown[]).includes(code)) return;
+  const { bootedAt } = node;
+  const again = () => {
+    if (node.bootedAt !== bootedAt || node[unit] !== undefined) return;
+    if (node.phase === 'up') start(region, conditions, node, unit);
+    // It hibernates; after a loss of power another boot begins.
+    else if (node.phase === 'booting') region.clock.schedule(restartMs, again);
+  };
+  region.clock.schedule(restartMs, again);
+}
+
+/** What the program asked of systemd. */
+export function obeySystemd(region: Region, node: Node): void {
+  if (node.machine.restarted.length === 0) return;
+  node.machine.restarted = [];
+  restartEcs(region, node);
+}
+
+/**
+ * Somebody ended the instance: systemd stops what runs, EC2 takes the machine away, everybody else
+ * notices later.
+ */
+export function shutDown(region: Region, node: Node, why: string): void {
+  if (node.phase === 'stopping' || node.phase === 'gone') return;
+  const { chance, clock } = region;
+  node.phase = 'stopping';
+  node.truth.death ??= why;
+  note(region, node, `shuts down: ${why}`);
+  for (const process of [node.bootstrap, node.agent]) {
+    if (process?.asleep === undefined) process?.stop.abort(new Error('stopped by SIGTERM'));
+  }
+  clock.schedule(chance.between(1_000, 30_000), () => {
+    halt(region, node);
+    clock.schedule(chance.between(1_000, 60_000), () => vanish(region, node));
+  });
+}
+
+function vanish(region: Region, node: Node): void {
+  checkDeath(region, node);
+  node.phase = 'gone';
+  count(region.stats.deaths, node.truth.death ?? 'unknown');
+  note(region, node, 'is gone');
+  region.activities.push({ kind: 'terminate', instanceId: node.id, at: region.clock.now(), succeeded: true });
+  const own = ownInstance(region, node);
+  if (own !== undefined) own.status = 'INACTIVE';
+  for (const task of region.cluster.tasks) if (task.containerInstanceArn === own?.arn) task.lastStatus = 'STOPPED';
+  for (const record of region.scenario.opsworks.records) {
+    if (record.ec2InstanceId === node.id && record.status !== 'deregistering') record.status = 'connection_lost';
+  }
+}

@@ -1,0 +1,32 @@
+/** The programs that systemd runs, as main.ts composes them, but over simulated effects. */
+
+import { runAgent } from '../../../agent/agent.ts';
+import { deregister } from '../../../bootstrap/registrars/registrars.ts';
+import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
+import { mayTerminate } from '../../../commands/node/join-failure.ts';
+import type { Config } from '../../../config/config.ts';
+import type { Host } from '../../../core/host.ts';
+
+/** Resolves with the exit code, or throws what main.ts turns into one. */
+type Program = (host: Host, config: Config, signal: AbortSignal) => Promise<number>;
+
+export const programs: Readonly<Record<'bootstrap' | 'agent', Program>> = {
+  async bootstrap(host, config, signal) {
+    await runBootstrap(host, config, signal);
+    return 0;
+  },
+  async agent(host, config, signal) {
+    const watchdogMs = 60_000;
+    await runAgent(
+      host,
+      config,
+      {
+        deregister,
+        mayTerminate: (callSignal, knownFacts) => mayTerminate(host, config, callSignal, knownFacts),
+        watchdogMs,
+      },
+      signal,
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,90 @@
+/**
+ * AWS as it was some seconds ago: what a replica that is behind knows, asked through the same
+ * fakes.
+ */
+
+import { openBalancerCloud, type FakeBalancer, type FakeBalancers } from '../../fakes/cloud/balancers.ts';
+import { openClusterCloud, type FakeCluster } from '../../fakes/cloud/cluster.ts';
+import { openGroupCloud, type FakeGroup } from '../../fakes/cloud/group.ts';
+import { openInstanceCloud, type FakeInstance } from '../../fakes/cloud/instance.ts';
+import { openOpsWorksCloud, type FakeOpsWorks } from '../../fakes/cloud/opsworks.ts';
+import type { Node } from './node.ts';
+import type { Region } from './region.ts';
+
+export interface Replicas {
+  /** Remembers what is true now; after each event. */
+  record(): void;
+  /** The verb, as it answers `behindMs` ago; undefined where nobody has looked so early. */
+  recall(node: string, verb: string, behindMs: number): ((...given: unknown[]) => unknown) | undefined;
+}
+
+interface View {
+  at: number;
+  cluster: FakeCluster;
+  opsworks: FakeOpsWorks;
+  nodes: Map<string, { instance: FakeInstance; group: FakeGroup | undefined; balancers: FakeBalancers }>;
+}
+
+/**
+ * Changes that follow each other more quickly are one, seen from when the first of them was: no
+ * view is older than it says.
+ */
+const everyMs = 250;
+
+export function openReplicas(region: Region, longestMs: number): Replicas {
+  const { clock, fakeClock } = region;
+  let views: View[] = [];
+  let since = clock.uptime();
+  return {
+    record() {
+      // Copied when the last of them has happened, since copying is dear.
+      const next = clock.next();
+      if (next - since < everyMs) return;
+      // The newest one that is old enough is still needed.
+      const needed = views.findLastIndex(({ at }) => at <= clock.uptime() - longestMs);
+      views = [...views.slice(Math.max(0, needed)), copy(region, since)];
+      since = next;
+    },
+    recall(id, verb, behindMs) {
+      const view = views.findLast(({ at }) => at <= clock.uptime() - behindMs);
+      const node = view?.nodes.get(id);
+      if (view === undefined || node === undefined) return undefined;
+      const verbs: Record<string, unknown> = {
+        ...openInstanceCloud(node.instance),
+        ...openGroupCloud(() => node.group, node.instance, fakeClock),
+        ...openClusterCloud(view.cluster, id, fakeClock),
+        ...openBalancerCloud(node.balancers, fakeClock),
+        ...openOpsWorksCloud(view.opsworks, id, fakeClock),
+      };
+      return verbs[verb] as (...given: unknown[]) => unknown;
+    },
+  };
+}
+
+function copy({ cluster, scenario: { opsworks }, nodes, activities }: Region, at: number): View {
+  return {
+    at,
+    cluster: {
+      ...cluster,
+      instances: cluster.instances.map((each) => ({ ...each, attributes: new Map(each.attributes) })),
+      tasks: cluster.tasks.filter(({ lastStatus }) => lastStatus !== 'STOPPED').map((each) => ({ ...each })),
+    },
+    opsworks: { ...opsworks, records: opsworks.records.map((each) => ({ ...each })) },
+    nodes: new Map(nodes.map((node) => [node.id, copyNode(node, [...activities])])),
+  };
+}
+
+function copyNode({ instance, group, balancers }: Node, activities: FakeGroup['activities']) {
+  return {
+    instance: { ...instance },
+    group: group && { ...group, activities },
+    balancers: {
+      targetGroups: copyBalancers(balancers.targetGroups),
+      loadBalancers: copyBalancers(balancers.loadBalancers),
+    },
+  };
+}
+
+function copyBalancers(balancers: ReadonlyMap<string, FakeBalancer>): Map<string, FakeBalancer> {
+  return new Map([...balancers].map(([name, balancer]) => [name, { ...balancer }]));
+}

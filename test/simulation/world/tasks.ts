@@ -1,0 +1,126 @@
+/** What ECS does with a cluster: places tasks where it may, and an agent now and then falls ill. */
+
+import { begin, finish } from '../faults/causes.ts';
+import { ownInstance, type Node } from './node.ts';
+import { count, note, type Region } from './region.ts';
+
+/** Tasks on one node at a time. */
+const most = 4;
+
+export function placeTasks(region: Region): void {
+  const { chance, cluster, clock } = region;
+  clock.schedule(chance.around(45_000), () => {
+    const open = cluster.instances.filter(({ status, agentConnected }) => status === 'ACTIVE' && agentConnected);
+    const target = open.length === 0 ? undefined : chance.pick(open);
+    const there = cluster.tasks.filter(
+      ({ containerInstanceArn, lastStatus }) => containerInstanceArn === target?.arn && lastStatus !== 'STOPPED',
+    );
+    if (target !== undefined && there.length < most) {
+      cluster.addTask(target.arn, {
+        group: chance.happens(0.9) ? 'service:web' : 'family:batch',
+        stopsAfterMs: chance.happens(0.05) ? Infinity : chance.around(30_000),
+      });
+    }
+    if (cluster.tasks.length > 200) cluster.tasks = cluster.tasks.filter(({ lastStatus }) => lastStatus !== 'STOPPED');
+    placeTasks(region);
+  });
+}
+
+/** Disconnected, or dead; a restart helps, or does not, or it passes by itself. */
+export function fallIll(region: Region, node: Node): void {
+  const { chance, clock, stats } = region;
+  const own = ownInstance(region, node);
+  if (own === undefined || node.illness !== undefined) return;
+  const cure = chance.pick(['restart', 'restart', 'time', 'never'] as const);
+  const dead = chance.happens(0.5);
+  node.illness = { cure, dead };
+  count(stats.faults, `ECS agent ${dead ? 'dead' : 'disconnected'}`);
+  note(region, node, `ECS agent falls ill (${dead ? 'dead' : 'disconnected'}), cure: ${cure}`);
+  begin(node, 'ecs-agent', clock.uptime(), relapseMs(region, node));
+  suffer(region, node);
+  if (cure === 'time') clock.schedule(chance.around(chance.pick([60_000, 600_000])), () => heal(region, node));
+}
+
+/**
+ * Three good checks end an illness; one that comes back before them, or before the agent has
+ * connected, was never over.
+ */
+function relapseMs({ scenario, clock }: Region, { truth }: Node): number {
+  const unheardMs = clock.uptime() - truth.faultAt < 300_000 ? 90_000 : 0;
+  return 3 * scenario.config.ecsAgent.pollSeconds * 1000 + 15_000 + unheardMs;
+}
+
+/** ECS has lost the connection to every node: nobody's fault, and no restart helps. */
+export function loseSight(region: Region): void {
+  const { chance, clock, stats } = region;
+  if (region.outageSince !== undefined) return;
+  region.outageSince = clock.uptime();
+  count(stats.faults, 'ECS loses sight of all nodes');
+  note(region, undefined, 'ECS loses sight of all nodes');
+  const hit = region.nodes.filter((node) => node.phase === 'up' && node.illness === undefined);
+  for (const node of hit) {
+    node.illness = { cure: 'time', dead: false };
+    begin(node, 'ecs-agent', clock.uptime(), relapseMs(region, node));
+    suffer(region, node);
+  }
+  clock.schedule(chance.around(900_000), () => {
+    region.outageSince = undefined;
+    for (const node of hit) heal(region, node);
+  });
+}
+
+/** Also after a restart that did not help. */
+export function suffer(region: Region, node: Node): void {
+  const own = ownInstance(region, node);
+  if (own !== undefined) own.agentConnected = false;
+  if (node.illness?.dead === true) node.localAgent = undefined;
+}
+
+export function heal(region: Region, node: Node): void {
+  if (node.illness === undefined) return;
+  node.illness = undefined;
+  finish(node, 'ecs-agent', region.clock.uptime());
+  if (node.phase !== 'up' || node.bootstrapExit !== 0) return;
+  const own = ownInstance(region, node);
+  if (node.localAgent !== undefined && own !== undefined) own.agentConnected = true;
+  else startEcs(region, node);
+  note(region, node, 'ECS agent heals');
+}
+
+/**
+ * The ECS agent registers some seconds after its start; after a reboot it is the same container
+ * instance.
+ */
+export function startEcs(region: Region, node: Node): void {
+  const { bootedAt } = node;
+  region.clock.schedule(region.chance.around(5_000), () => {
+    if (node.phase !== 'up' || node.bootedAt !== bootedAt || node.localAgent !== undefined) return;
+    if (node.illness?.dead === true) return;
+    // As with ECS_WARM_POOLS_CHECK.
+    if (node.pool !== undefined) return startEcs(region, node);
+    const text = node.machine.files.get('/etc/ecs/ecs.config');
+    const cluster = /^ECS_CLUSTER=(.*?)\r?$/m.exec(typeof text === 'string' ? text : '')?.[1] ?? 'default';
+    if (cluster !== region.cluster.name) return;
+    const own = ownInstance(region, node) ?? region.cluster.addInstance({ ec2InstanceId: node.id });
+    own.agentConnected = true;
+    node.localAgent = { cluster, containerInstanceArn: own.arn, version: '1.106.1' };
+    if (node.illness !== undefined) suffer(region, node);
+    note(region, node, 'ECS agent connected', own.status);
+  });
+}
+
+export function stopEcs(region: Region, node: Node): void {
+  node.localAgent = undefined;
+  const own = ownInstance(region, node);
+  if (own !== undefined) own.agentConnected = false;
+}
+
+/** `systemctl restart ecs`: gone for a while, then as its illness allows. */
+export function restartEcs(region: Region, node: Node): void {
+  if (node.illness?.cure === 'restart' && region.chance.happens(0.7)) {
+    node.illness = undefined;
+    finish(node, 'ecs-agent', region.clock.uptime());
+  }
+  stopEcs(region, node);
+  startEcs(region, node);
+}

@@ -1,0 +1,220 @@
+import { describe, expect, it } from 'vitest';
+import { judgeFailure } from '../../../bootstrap/failure-outcome.ts';
+import { hold } from '../../../bootstrap/hold.ts';
+import { judgeStorm, readStorm, turnOf } from '../../../bootstrap/storm-guard.ts';
+import { ConfigError, Refused, StepError, Unavailable, Unfit, UsageError } from '../../../core/errors.ts';
+import type { ScalingActivity } from '../../../core/host.ts';
+import { paths } from '../../../core/state/state.ts';
+import { plainConfig, setStage, signal } from './stage.ts';
+
+const now = Date.UTC(2030, 0, 1);
+const minute = 60_000;
+
+const launch = (instanceId: string, at: number, succeeded = true): ScalingActivity => ({
+  kind: 'launch',
+  instanceId,
+  at,
+  succeeded,
+});
+const end = (instanceId: string, at: number): ScalingActivity => ({
+  kind: 'terminate',
+  instanceId,
+  at,
+  succeeded: true,
+});
+/** Instances that lived `minutes` and died one after the other, the last one a minute ago. */
+const deaths = (count: number, minutes = 5): ScalingActivity[] =>
+  Array.from({ length: count }, (_, i) => {
+    const died = now - (count - i) * minute;
+    return [launch(`i-${i}`, died - minutes * minute), end(`i-${i}`, died)];
+  }).flat();
+
+describe('a failed bootstrap', () => {
+  const config = plainConfig();
+
+  it('costs the node its life only when it lacks something essential', () => {
+    const unfit = new Unfit('opsworks-record', 'setup_failed');
+    expect(judgeFailure(new StepError('register', unfit), config)).toBe('for-good');
+    expect(judgeFailure(new StepError('register', new Unavailable('throttled')), config)).toBe('retry-later');
+    for (const error of [
+      new ConfigError([]),
+      new UsageError('x'),
+      new TypeError('a bug'),
+      new Error('ENOSPC'),
+      'text',
+    ]) {
+      expect(judgeFailure(new StepError('register', error), config)).toBe('operator');
+      expect(judgeFailure(error, config)).toBe('operator');
+    }
+  });
+
+  it('waits for a person after any refusal: the next node would meet the same', () => {
+    for (const code of [
+      'AccessDenied',
+      'UnauthorizedOperation',
+      'ValidationException',
+      'TagLimitExceeded',
+      undefined,
+    ]) {
+      const refused = new Refused('no', code === undefined ? {} : { code });
+      expect(judgeFailure(new StepError('register', refused), config)).toBe('retry-slowly');
+    }
+  });
+
+  it('keeps the node where the configuration says so', () => {
+    const keep = plainConfig({ bootstrap: { onFailure: 'keep' } });
+    expect(judgeFailure(new Unfit('opsworks-layer', 'no'), keep)).toBe('operator');
+    expect(judgeFailure(new Unavailable('late'), keep)).toBe('retry-later');
+  });
+});
+
+describe('the storm guard', () => {
+  const config = plainConfig({ stormGuard: { maxFailures: 3, firstWaitSeconds: 300, maxWaitSeconds: 3600 } });
+  const judge = (activities: ScalingActivity[]) => judgeStorm(activities, config, now);
+
+  it('lets a node die when few did, and makes it wait twice as long with each further one', () => {
+    expect(judge([])).toEqual({ kind: 'proceed', failures: 0 });
+    expect(judge(deaths(2))).toEqual({ kind: 'proceed', failures: 2 });
+    const waits = [3, 4, 5, 6, 7, 50].map((count) => judge(deaths(count)));
+    expect(waits.map((storm) => (storm.kind === 'hold' ? storm.waitMs / 1000 : 0))).toEqual([
+      300, 600, 1200, 2400, 3600, 3600,
+    ]);
+    expect(waits[0]).toMatchObject({ failures: 3, reason: '3 nodes of the group died young within 3600 s' });
+  });
+
+  it('does not overflow when a thousand nodes died', () => {
+    const many = Array.from({ length: 2_000 }, (_, i) => launch(`i-${i}`, now - minute, false));
+    expect(judge(many)).toMatchObject({ kind: 'hold', waitMs: 3_600_000 });
+  });
+
+  it('counts only those who died young, within the window, and once each', () => {
+    const lived = (minutes: number) =>
+      judge([...deaths(2), ...deaths(1, minutes).map((a) => ({ ...a, instanceId: 'x' }))]);
+    expect(lived(20)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(lived(21)).toMatchObject({ kind: 'proceed', failures: 2 });
+    const old = deaths(3).map((activity) => ({ ...activity, at: activity.at - 3600_000 }));
+    expect(judge(old)).toMatchObject({ kind: 'proceed', failures: 0 });
+    expect(judge([...deaths(2), ...deaths(2)])).toMatchObject({ failures: 2 });
+    expect(judge([end('i-old-1', now), end('i-old-2', now), end('i-old-3', now)])).toMatchObject({ failures: 0 });
+  });
+
+  // Of ten thousand nodes of a bad image 318 died in two hours: the launches of most were too many
+  // launches ago to be listed.
+  it('counts deaths whose launch a long history may no longer list, unless they were old for certain', () => {
+    const listed = (count: number, minutesAgo: number) =>
+      Array.from({ length: count }, (_, i) => launch(`i-${i}`, now - minutesAgo * minute));
+    const unlisted = ['x', 'y', 'z'].map((id) => end(id, now - minute));
+    expect(judge([...listed(2_000, 10), ...unlisted])).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(judge([...listed(2_000, 60), ...unlisted])).toMatchObject({ kind: 'proceed', failures: 0 });
+    expect(judge([...listed(100, 10), ...unlisted])).toMatchObject({ kind: 'proceed', failures: 0 });
+    // Who has waited for hours itself: whoever waited beside it is young.
+    const waited = judgeStorm([...listed(2_000, 120), ...unlisted], config, now, 120 * minute);
+    expect(waited).toMatchObject({ kind: 'hold', failures: 3 });
+  });
+
+  it('has waited as long as the oldest that a long history lists, where its own launch is no longer in it', async () => {
+    const { host, world } = setStage(config);
+    const at = host.clock.now();
+    const listed = Array.from({ length: 2_000 }, (_, i) => launch(`i-${i}`, at - 120 * minute));
+    world.joinGroup('web').activities = [...listed, ...['x', 'y', 'z'].map((id) => end(id, at - minute))];
+    expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
+  });
+
+  it('counts abandoned launches, but not those for which there was no capacity', () => {
+    const abandoned = ['a', 'b', 'c'].map((id) => launch(id, now - minute, false));
+    expect(judge(abandoned)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(judge(abandoned.map((activity) => ({ ...activity, instanceId: '' })))).toMatchObject({ failures: 0 });
+  });
+
+  it("reads the group's history as far back as it needs, without the node itself", async () => {
+    const { host, world } = setStage(config);
+    const group = world.joinGroup('web');
+    group.activities = [...deaths(2), launch(world.identity.instanceId, host.clock.now(), false)];
+    expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 2 });
+    group.activities = deaths(3);
+    expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3, group: 'web' });
+    expect(world.calls.of('readActivities')[0]!.args).toEqual(['web', host.clock.now() - 12 * 60 * minute]);
+    const longWindow = plainConfig({ stormGuard: { windowSeconds: 86_400 } });
+    await readStorm(host, longWindow, signal);
+    expect(world.calls.of('readActivities')[2]!.args[1]).toBe(host.clock.now() - (86_400 + 600 + 600) * 1000);
+  });
+
+  // A thousand nodes of a bad image failed in the same minute: none of them saw another's death,
+  // and all of them died.
+  it('lets nodes that failed together die one after another, until enough have died for the rest to wait', async () => {
+    const { host, world } = setStage(config);
+    const group = world.joinGroup('web');
+    const before = ['i-000', 'i-001', 'i-002'];
+    group.activities = before.map((id) => launch(id, host.clock.now() - 5 * minute));
+    const asked = host.clock.uptime();
+    const storm = readStorm(host, config, signal);
+    await world.clock.run(10_000);
+    for (const id of before) group.activities.push(end(id, host.clock.now()));
+    expect(await world.clock.finish(storm)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(host.clock.uptime() - asked).toBeGreaterThanOrEqual(30_000);
+  });
+
+  // All nodes that had been held for an hour died in the same minutes: none of them was young any
+  // more to the others.
+  it('counts for a node that has waited those too that waited beside it', () => {
+    const late = deaths(3, 90);
+    expect(judgeStorm(late, config, now)).toMatchObject({ kind: 'proceed', failures: 0 });
+    expect(judgeStorm(late, config, now, 95 * minute)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(judgeStorm(late, config, now, 60 * minute)).toMatchObject({ kind: 'proceed', failures: 0 });
+  });
+
+  it('counts before a node those of its group that are still there and have the smaller id', () => {
+    const there = [
+      launch('i-1', now),
+      launch('i-2', now),
+      launch('i-3', now, false),
+      launch('', now),
+      launch('i-9', now),
+    ];
+    expect(turnOf(there, 'i-5')).toBe(2);
+    expect(turnOf([...there, end('i-1', now)], 'i-5')).toBe(1);
+    expect(turnOf([], 'i-5')).toBe(0);
+  });
+
+  it('holds when it cannot read the history: not knowing is no reason to terminate', async () => {
+    for (const error of [new Unavailable('throttled'), new Refused('AccessDenied')]) {
+      for (const verb of ['readMembership', 'readActivities']) {
+        const { host, world } = setStage(config);
+        world.joinGroup();
+        world.calls.fails(verb, error);
+        expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 0 });
+      }
+    }
+    const { host, world } = setStage(config);
+    world.calls.hangs('readMembership');
+    expect(await world.clock.finish(readStorm(host, config, signal))).toMatchObject({ kind: 'hold' });
+  });
+
+  it('has nothing to say without a group: nobody launches another node', async () => {
+    const { host } = setStage(config);
+    expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 0 });
+  });
+
+  it('says in state, console and metrics that the node waits, and until when', async () => {
+    const { host, world, boot, state } = setStage(config);
+    await boot();
+    const storm = { kind: 'hold', waitMs: 300_000, failures: 3, reason: 'three died', group: 'web' } as const;
+    const began = host.clock.now();
+    await world.clock.finish(hold(host, config, storm, signal));
+    expect(host.clock.now()).toBe(began + 300_000);
+    expect(state()).toMatchObject({ outcome: 'held', heldUntil: began + 300_000 });
+    expect(world.machine.console.at(-1)).toContain('waiting 300 s instead of dying: three died');
+    const dimensions = world.published[0]!.metrics.map((metric) => metric.dimensions);
+    expect(dimensions).toEqual([{ InstanceId: world.identity.instanceId }, { AutoScalingGroupName: 'web' }]);
+  });
+
+  it('waits no longer because the metric is not published', async () => {
+    const { host, world } = setStage(config);
+    world.calls.hangs('publish');
+    const began = host.clock.now();
+    const storm = { kind: 'hold', waitMs: 300_000, failures: 3, reason: 'three died' } as const;
+    await world.clock.finish(hold(host, config, storm, signal));
+    expect(host.clock.now()).toBe(began + 300_000);
+    expect(world.machine.files.has(paths.bootstrap)).toBe(false);
+  });
+});

@@ -1,0 +1,340 @@
+import { expect, test } from 'vitest';
+import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
+import { mayTerminate } from '../../../commands/node/join-failure.ts';
+import { ConfigError, exitCode, Refused, StepError, Unavailable } from '../../../core/errors.ts';
+import type { ScalingActivity } from '../../../core/host.ts';
+import { paths, renderState, type BootstrapState, type DepartureState } from '../../../core/state/state.ts';
+import { opsworksConfig, plainConfig, signal } from '../bootstrap/stage.ts';
+import { someHook } from '../../fakes/cloud/group.ts';
+import { openFakeHost, type World } from '../../fakes/host.ts';
+import type { Config } from '../../../config/config.ts';
+
+const refused = new Refused('OpsWorks says no', { code: 'ValidationException' });
+
+function open(config: Config = opsworksConfig(), inGroup = true) {
+  const { host, world, clock } = openFakeHost();
+  if (inGroup) world.joinGroup();
+  return {
+    host,
+    world,
+    clock,
+    live: (on = host) => clock.finish(runBootstrap(on, config, signal)),
+    fails: (on = host) =>
+      clock.finish(runBootstrap(on, config, signal)).then(
+        () => {
+          throw new Error('it should have failed');
+        },
+        (error: unknown) => error,
+      ),
+  };
+}
+
+const read = <T>(world: World, path: string) => JSON.parse(String(world.machine.files.get(path) ?? 'null')) as T | null;
+const ends = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
+const deaths = (world: World) => world.calls.verbs().filter((verb) => ends.includes(verb));
+
+test('a node that bootstraps is left alone', async () => {
+  const { live, world } = open();
+  await live();
+  expect(deaths(world)).toEqual([]);
+  expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
+  expect(read(world, paths.departure)).toBeNull();
+});
+
+test('what the registrar refuses for good costs the node its life, and no trace of it stays behind', async () => {
+  const { fails, world } = open();
+  world.calls.fails('assign', refused, 99);
+  const error = await fails();
+  expect(error).toBeInstanceOf(StepError);
+  expect(exitCode(error)).toBe(77);
+  expect(deaths(world)).toEqual(['terminateInGroup']);
+  const verbs = world.calls.verbs('cloud');
+  expect(verbs.indexOf('deregister')).toBeGreaterThan(-1);
+  expect(verbs.indexOf('deregister')).toBeLessThan(verbs.indexOf('terminateInGroup'));
+  expect(read<DepartureState>(world, paths.departure)).toMatchObject({
+    cause: 'bootstrap-failed',
+    reason: expect.stringContaining('OpsWorks says no'),
+  });
+});
+
+test('the instance says in a tag why it went', async () => {
+  const { fails, world } = open();
+  world.calls.fails('assign', refused, 99);
+  await fails();
+  expect(world.instance.tags['ecs-node:left']).toMatch(/OpsWorks says no/);
+});
+
+test.each([
+  ['AWS that stays silent', new Unavailable('throttled'), 75],
+  ['a bug of ours', new TypeError('undefined is not a function'), 70],
+  ['a configuration error', new ConfigError([{ path: 'cluster', problem: 'bad' }]), 78],
+])('%s never costs a node its life', async (_, error, code) => {
+  const { fails, world } = open();
+  world.calls.fails('assign', error, 9999);
+  expect(exitCode(await fails())).toBe(code);
+  expect(deaths(world)).toEqual([]);
+  expect(read(world, paths.departure)).toBeNull();
+});
+
+// Each node that met a missing permission, a tag policy or a deleted layer ended itself, and so did
+// the next one.
+test.each(['AccessDeniedException', 'ResourceNotFoundException', 'TagPolicyViolation'])(
+  'what a person has to mend (%s) keeps the node, says so, and is tried again at a slow pace until it works',
+  async (code) => {
+    const { host, world, clock } = open();
+    world.calls.fails('assign', new Refused('no', { code }));
+    const living = runBootstrap(host, opsworksConfig(), signal);
+    await clock.run(6 * 3_600_000);
+    expect(deaths(world)).toEqual([]);
+    expect(world.machine.console.join()).toContain('a person has to act: assign: no');
+    expect(read<BootstrapState>(world, paths.bootstrap)).toMatchObject({
+      outcome: 'failed',
+      retryAt: expect.any(Number),
+    });
+    expect(world.calls.of('assign').length).toBeLessThan(200);
+    world.calls.heals();
+    await clock.finish(living);
+    expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
+  },
+);
+
+test('an operator who wants to look at failed nodes keeps them', async () => {
+  const { fails, world } = open(opsworksConfig({ bootstrap: { onFailure: 'keep' } }));
+  world.calls.fails('assign', refused, 99);
+  expect(exitCode(await fails())).toBe(77);
+  expect(deaths(world)).toEqual([]);
+});
+
+/** OpsWorks refuses the assignment for as long as it takes to believe it, and no longer. */
+function refusesForAWhile({ calls }: World): void {
+  calls.fails('assign', refused, 5);
+}
+
+/** So many nodes of the group died within minutes of their launch. */
+function youngDeaths(count: number, now: number): ScalingActivity[] {
+  return Array.from({ length: count }, (_, index) => index).flatMap((index): ScalingActivity[] => {
+    const instanceId = `i-${String(index).padStart(17, '0')}`;
+    const at = now - 900_000 + index;
+    return [
+      { kind: 'launch', instanceId, at, succeeded: true },
+      { kind: 'terminate', instanceId, at: at + 60_000, succeeded: true },
+    ];
+  });
+}
+
+test('where nodes die one after another, a node waits and tries again instead of dying', async () => {
+  const { live, world, clock, host } = open();
+  world.group!.activities.push(...youngDeaths(3, clock.now()));
+  refusesForAWhile(world);
+  const before = clock.uptime();
+  await live();
+  expect(deaths(world)).toEqual([]);
+  expect(clock.uptime() - before).toBeGreaterThan(150_000);
+  expect(world.published.flatMap(({ metrics }) => metrics.map(({ name }) => name))).toContain('BootstrapHeld');
+  expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
+  expect(host.identity.instanceId).toBe(read<BootstrapState>(world, paths.bootstrap)?.instanceId);
+});
+
+test('a group whose history cannot be read is a reason to wait, never to die', async () => {
+  const { world, host, clock } = open();
+  world.calls.fails('assign', refused, 99_999);
+  world.calls.fails('readActivities', new Unavailable('throttled'), 99_999);
+  const stop = new AbortController();
+  const living = runBootstrap(host, opsworksConfig(), stop.signal).catch((error: unknown) => error);
+  await clock.run(4 * 3_600_000);
+  expect(deaths(world)).toEqual([]);
+  stop.abort(new Error('enough'));
+  await clock.finish(living);
+});
+
+test('the launch hook does not time out while the node waits', async () => {
+  const config = opsworksConfig({ autoScaling: { launchHook: 'launch' } });
+  const { live, world, clock } = open(config);
+  world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 120 }));
+  world.group!.activities.push(...youngDeaths(3, clock.now()));
+  refusesForAWhile(world);
+  await live();
+  const beats = world.calls.of('heartbeat').map(({ at }) => at);
+  expect(beats.length).toBeGreaterThan(3);
+  for (const [index, at] of beats.slice(1).entries()) expect(at - beats[index]!).toBeLessThanOrEqual(60_000);
+});
+
+test('the shortest launch hook does not time out in a bootstrap that takes longer', async () => {
+  const { live, world, clock } = open(opsworksConfig({ autoScaling: { launchHook: 'launch' } }));
+  world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 30 }));
+  world.calls.delays('readTerminationProtection', 25_000);
+  const before = clock.uptime();
+  await live();
+  const beats = world.calls.of('heartbeat').map(({ at }) => at);
+  // Two thirds: the machine has booted in the rest.
+  for (const [index, at] of beats.entries()) expect(at - (beats[index - 1] ?? before)).toBeLessThanOrEqual(20_000);
+  expect(beats.length).toBeGreaterThan(0);
+});
+
+test('a bootstrap that is over in seconds sends no heartbeats', async () => {
+  const config = plainConfig({ autoScaling: { launchHook: 'launch' }, terminationProtection: 'clear' });
+  const { live, world, clock } = open(config);
+  world.group!.hooks.push(someHook('launch', 'launch'));
+  world.calls.delays('readTerminationProtection', 8_000);
+  const before = clock.uptime();
+  await live();
+  expect(clock.uptime() - before).toBeGreaterThanOrEqual(8_000);
+  expect(world.calls.of('heartbeat')).toEqual([]);
+  expect(world.calls.of('readHooks')).toEqual([]);
+});
+
+test('a node that was killed while it was leaving goes on leaving, and does not bootstrap again', async () => {
+  const { world, clock, host } = open();
+  world.calls.fails('assign', refused, 99);
+  world.calls.onCall = ({ verb }) => {
+    if (verb === 'deregister') world.calls.crashAt(1, 'before');
+  };
+  void runBootstrap(host, opsworksConfig(), signal).catch(() => {});
+  await clock.run(1_200_000);
+  world.calls.onCall = undefined;
+  expect(deaths(world)).toEqual([]);
+  const already = world.calls.list.length;
+  const error = await clock.finish(
+    runBootstrap(world.restart(), opsworksConfig(), signal).catch((thrown: unknown) => thrown),
+  );
+  expect(exitCode(error)).toBe(77);
+  expect(deaths(world)).toEqual(['terminateInGroup']);
+  expect(world.calls.list.slice(already).map(({ verb }) => verb)).not.toContain('assign');
+});
+
+// Its launch hook timed out while the shutdown recipes ran: the group ended it, and its record
+// stayed behind.
+test('a node that goes on leaving after a crash keeps its launch hook alive for as long as OpsWorks takes', async () => {
+  const config = opsworksConfig({ autoScaling: { launchHook: 'launch' } });
+  const { fails, world, host } = open(config);
+  world.group!.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 60 })];
+  world.group!.begin('launch');
+  world.opsworks.unassignTakesMs = 200_000;
+  const { instanceId } = host.identity;
+  const record = { id: 'record-1', stackId: 'stack', hostname: 'a', status: 'online', layerIds: ['layer'] };
+  world.opsworks.records.push({ ...record, ec2InstanceId: instanceId });
+  const bootstrapped: BootstrapState = {
+    instanceId,
+    startedAt: 0,
+    attempts: 1,
+    outcome: 'failed',
+    steps: [],
+    registered: { registrar: 'opsworks', id: record.id },
+  };
+  const departure: DepartureState = {
+    instanceId,
+    cause: 'bootstrap-failed',
+    reason: 'OpsWorks says no',
+    startedAt: 0,
+    deadline: 8.64e15,
+    ending: 'terminate',
+    phase: 'registrar',
+    entered: {},
+    blockers: [],
+    troubles: [],
+  };
+  world.machine.files.set(paths.bootstrap, renderState(bootstrapped));
+  world.machine.files.set(paths.departure, renderState(departure));
+  expect(exitCode(await fails())).toBe(77);
+  expect(world.group!.hooks[0]!.ended).toBe('ABANDON');
+  expect(world.opsworks.records.filter(({ status }) => status !== 'deregistering')).toEqual([]);
+});
+
+test('a node that leaves for something else and has left its registrar does not register again after a reboot', async () => {
+  const { live, world, host } = open();
+  const departure: DepartureState = {
+    instanceId: host.identity.instanceId,
+    cause: 'scale-in',
+    reason: 'the group shrinks',
+    startedAt: 0,
+    deadline: 8.64e15,
+    ending: 'await',
+    phase: 'hook',
+    entered: {},
+    blockers: [],
+    troubles: [],
+  };
+  world.machine.files.set(paths.departure, renderState(departure));
+  await live();
+  expect(world.calls.verbs('cloud')).not.toContain('assign');
+  expect(read(world, paths.bootstrap)).toBeNull();
+});
+
+// Somebody else's hook still held it when it lost its power: it registered anew, and that record
+// stayed behind.
+test.each([
+  ['bootstrap-failed', 'Terminating:Wait', 77],
+  ['disk', 'Terminating:Wait', 0],
+  ['disk', 'InService', 0],
+] as const)(
+  'a node that has left for %s, and is %s, registers only when nobody ends it',
+  async (cause, state, code) => {
+    const { world, host, clock } = open();
+    world.group!.lifecycleState = state;
+    const departure: DepartureState = {
+      instanceId: host.identity.instanceId,
+      cause,
+      reason: 'it was time',
+      startedAt: 0,
+      deadline: 0,
+      ending: 'terminate',
+      phase: 'done',
+      entered: {},
+      blockers: [],
+      troubles: [],
+    };
+    world.machine.files.set(paths.departure, renderState(departure));
+    const ended = runBootstrap(host, opsworksConfig(), signal).then(() => 0, exitCode);
+    expect(await clock.finish(ended)).toBe(code);
+    expect(world.calls.verbs('cloud').includes('assign')).toBe(state === 'InService');
+  },
+);
+
+test.each([
+  ['was called off', { undoneAt: 5 }],
+  ['only drained it', { ending: 'remain' as const }],
+  ['ends with its return', { returns: true as const }],
+  ['has not left the registrar yet', { phase: 'tasks' as const }],
+])('a departure that %s does not keep the node from bootstrapping', async (_, change) => {
+  const { live, world, host } = open();
+  const departure = {
+    instanceId: host.identity.instanceId,
+    cause: 'scale-in',
+    reason: '',
+    startedAt: 0,
+    deadline: 0,
+    ending: 'await',
+    phase: 'hook',
+    entered: {},
+    blockers: [],
+    troubles: [],
+    ...change,
+  };
+  world.machine.files.set(paths.departure, renderState(departure));
+  await live();
+  expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
+});
+
+test('a shutdown in the middle is no failure: nothing is decided, the next boot goes on', async () => {
+  const { world, clock, host } = open();
+  const stop = new AbortController();
+  world.calls.hangs('assign');
+  const living = runBootstrap(host, opsworksConfig(), stop.signal).catch((error: unknown) => error);
+  await clock.run(60_000);
+  const reason = new Error('stopped by SIGTERM');
+  stop.abort(reason);
+  expect(await clock.finish(living)).toBe(reason);
+  expect(deaths(world)).toEqual([]);
+  expect(world.log.map(({ message }) => message)).not.toContain('bootstrap failed');
+  expect(read(world, paths.departure)).toBeNull();
+});
+
+test('a node that cannot join asks the storm guard, waits out a storm, and is not left marked as held', async () => {
+  const { live, world, clock, host } = open(plainConfig());
+  await live();
+  expect(await clock.finish(mayTerminate(host, plainConfig(), signal))).toBe(true);
+  world.group!.activities.push(...youngDeaths(3, clock.now()));
+  expect(await clock.finish(mayTerminate(host, plainConfig(), signal))).toBe(false);
+  expect(read<BootstrapState>(world, paths.bootstrap)).toMatchObject({ outcome: 'done' });
+  expect(read<BootstrapState>(world, paths.bootstrap)).not.toHaveProperty('heldUntil');
+});

@@ -1,0 +1,161 @@
+import { describe, expect, it, vi } from 'vitest';
+import { runWithReload } from '../../../commands/node/reload-loop.ts';
+import { renderStatus } from '../../../commands/status/render-status.ts';
+import type { Config } from '../../../config/config.ts';
+import { ConfigError } from '../../../core/errors.ts';
+import type { RefreshResult } from '../../../commands/refresh.ts';
+import { configOf, setStage } from '../agent/stage.ts';
+
+// Hours pass in seconds, but not on a machine that does five other things.
+vi.setConfig({ testTimeout: 60_000 });
+
+const minute = 60_000;
+
+/** A node in service whose agent takes over what `wants` says. */
+async function inService(first: Record<string, unknown> = {}) {
+  const stage = setStage(configOf(first));
+  const { world, host } = stage;
+  let effective = { config: stage.config, revision: 'none' };
+  let problem: Error | undefined;
+  let reload = () => {};
+  let round: RefreshResult = { outcome: 'unchanged', revision: 'none' };
+  const opened: Config[] = [];
+  const stop = new AbortController();
+  const done = runWithReload(
+    {
+      open(config) {
+        opened.push(config);
+        // On this stage, closing the cloud stands for leaving the registrar.
+        return { ...host, cloud: { ...host.cloud, close: async () => {} } };
+      },
+      async readEffective() {
+        if (problem !== undefined) throw problem;
+        return effective;
+      },
+      pull: async () => round,
+      onReload: (listener) => void (reload = listener),
+      options: () => ({ deregister: stage.deregister }),
+    },
+    effective,
+    stop.signal,
+  );
+  done.catch(() => {});
+  await world.clock.run(minute);
+  return {
+    stage,
+    opened,
+    done,
+    run: (ms: number) => world.clock.run(ms),
+    logged: (message: string) => world.log.filter((entry) => entry.message === message).map(({ fields }) => fields),
+    reload: () => reload(),
+    wants(more: Record<string, unknown>, revision = 'none') {
+      effective = { config: configOf(more), revision };
+    },
+    breaks: (error: Error | undefined) => (problem = error),
+    pulls: (next: RefreshResult) => (round = next),
+    async stop() {
+      stop.abort(new Error('told to stop'));
+      await world.clock.finish(
+        done.catch(() => {}),
+        minute,
+      );
+    },
+  };
+}
+
+describe('a changed configuration', () => {
+  it('is taken over without a restart, each setting told with what it was', async () => {
+    const node = await inService();
+    node.wants({ disk: { checkSeconds: 600 }, spot: { action: 'log' } });
+    node.reload();
+    await node.run(minute);
+    expect(node.opened.at(-1)).toMatchObject({ disk: { checkSeconds: 600 }, spot: { action: 'log' } });
+    expect(node.logged('setting changed')).toEqual([
+      { setting: 'disk.checkSeconds', from: 60, to: 600 },
+      { setting: 'spot.action', from: 'leave', to: 'log' },
+    ]);
+    const status = { agent: node.stage.status(), remarks: [] };
+    expect(renderStatus(status, node.stage.world.clock.now())).toMatch(
+      /Settings +taken over .*: disk.checkSeconds, spot.action\n/,
+    );
+    // The node was in service all along: nobody joins again, nobody leaves.
+    expect(node.stage.deeds()).toEqual([]);
+    expect(node.logged('joined')).toHaveLength(1);
+    await node.stop();
+  });
+
+  it('that is none is no reason to begin anew', async () => {
+    const node = await inService();
+    node.reload();
+    await node.run(minute);
+    expect(node.opened).toHaveLength(1);
+    expect(node.logged('configuration unchanged')).toHaveLength(1);
+    await node.stop();
+  });
+
+  it('that makes no sense leaves the old one in force, and is told', async () => {
+    const node = await inService();
+    node.breaks(new ConfigError([{ path: 'disk.cheks', problem: 'unknown setting' }]));
+    node.reload();
+    await node.run(minute);
+    expect(node.opened).toHaveLength(1);
+    expect(node.stage.status().lastError).toMatchObject({ what: 'configuration', error: /unknown setting/ });
+    node.breaks(undefined);
+    node.wants({ disk: { checks: 5 } });
+    node.reload();
+    await node.run(minute);
+    expect(node.opened).toHaveLength(2);
+    await node.stop();
+  });
+
+  it('waits until a departure is over, which is not lost', async () => {
+    const node = await inService({ leave: { drainSeconds: 900 } });
+    const { stage } = node;
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 20 * minute });
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await node.run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    node.wants({ leave: { drainSeconds: 30 } });
+    node.reload();
+    await node.run(2 * minute);
+    expect(node.opened).toHaveLength(1);
+    await stage.world.clock.finish(node.done, 60 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
+  });
+
+  it('keeps the name of who the node is until the next boot, and says what waits for it', async () => {
+    const node = await inService();
+    node.wants({ cluster: 'other', ecs: { settings: { ECS_ENGINE_AUTH_DATA: 'secret' } }, disk: { checks: 4 } });
+    node.reload();
+    await node.run(minute);
+    expect(node.opened.at(-1)).toMatchObject({ cluster: 'demo', disk: { checks: 4 } });
+    const status = renderStatus({ agent: node.stage.status(), remarks: [] }, node.stage.world.clock.now());
+    expect(status).toMatch(/wait for the next boot.*: cluster, ecs.settings.ECS_ENGINE_AUTH_DATA\n/);
+    expect(JSON.stringify(node.stage.world.log)).not.toContain('secret');
+    await node.stop();
+  });
+
+  it('that was pulled is taken over as soon as it differs from what runs, also when a crash had hidden the change', async () => {
+    const refresh = { refresh: { source: 'ssm:/ecs/web' } };
+    const node = await inService(refresh);
+    // What an earlier round has written before it was killed: this one finds nothing to change.
+    node.pulls({ outcome: 'unchanged', revision: 'newer' });
+    node.wants({ ...refresh, disk: { checks: 4 } }, 'newer');
+    await node.run(6 * minute);
+    expect(node.opened.at(-1)).toMatchObject({ disk: { checks: 4 } });
+    await node.run(60 * minute);
+    expect(node.opened).toHaveLength(2);
+    await node.stop();
+  });
+
+  it('that was refused is shown as the fault of the refresh, and told once', async () => {
+    const node = await inService({ refresh: { source: 'ssm:/ecs/web' } });
+    node.pulls({ outcome: 'failed', revision: 'none', error: 'disk.cheks: unknown setting (from ssm:/ecs/web/a:1)' });
+    await node.run(60 * minute);
+    expect(node.opened).toHaveLength(1);
+    expect(node.logged('chore failed')).toHaveLength(1);
+    expect(node.stage.status().chores?.['refresh']).toMatchObject({ outcome: 'failed', error: /ssm:\/ecs\/web\/a:1/ });
+    await node.stop();
+  });
+});

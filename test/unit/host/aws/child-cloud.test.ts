@@ -1,0 +1,173 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import * as esbuild from 'esbuild';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { openLog } from '../../../../core/log.ts';
+import { openChildCloud } from '../../../../host/aws/child/child-cloud.ts';
+
+const patient = new AbortController().signal;
+
+/** `ask(cluster)` calls a verb of which the child does what the cluster's name says. */
+function node(environment: Record<string, string> = {}, args: string[] = [childFile]) {
+  const cloud = openChildCloud(
+    process.execPath,
+    args,
+    environment,
+    openLog(() => {}, Date.now),
+  );
+  onTestFinished(() => cloud.close());
+  const callAws = (cluster: string, signal: AbortSignal = patient): Promise<unknown> =>
+    cloud.readContainerInstance(cluster, undefined, signal);
+  const pid = async () => ((await callAws('environment')) as { pid: number }).pid;
+  return { cloud, ask: callAws, pid };
+}
+
+const childFile = fileURLToPath(new URL('./child-cloud-child.ts', import.meta.url));
+
+test('arguments and answers arrive as they were said, also those that are not there', async () => {
+  const { ask: callAws } = node();
+  expect(await callAws('echo')).toEqual({ args: ['echo', null], missing: [false, true] });
+  expect(await callAws('nothing')).toBeUndefined();
+});
+
+test('many calls at once are answered by one child, each with its own answer', async () => {
+  const { ask: callAws, pid, cloud } = node();
+  const pids = await Promise.all([pid(), pid(), pid()]);
+  expect(new Set(pids).size).toBe(1);
+  const answers = await Promise.all(['a', 'b'].map((arn) => cloud.drain('echo', arn, patient) as Promise<unknown>));
+  expect(answers).toMatchObject([{ args: ['echo', 'a'] }, { args: ['echo', 'b'] }]);
+  expect(await callAws('nothing')).toBeUndefined();
+});
+
+test('what AWS refused is refused here too, with its code; what may heal may heal; a bug is a bug', async () => {
+  const { ask: callAws } = node();
+  await expect(callAws('unavailable')).rejects.toThrow(Unavailable);
+  await expect(callAws('unavailable')).rejects.toThrow('ecs:X: throttled');
+  const refusal = await callAws('refused').catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(Refused);
+  expect(refusal).toMatchObject({ message: 'ecs:X is not allowed', code: 'AccessDenied' });
+  const bug = await callAws('bug').catch((error: unknown) => error);
+  expect(bug).not.toBeInstanceOf(Unavailable);
+  expect((bug as Error).message).toMatch(/TypeError: x is undefined\n +at .*spoken-child/);
+});
+
+test('one call that is given up does not end the others, nor the child', async () => {
+  const { ask: callAws, pid } = node();
+  const before = await pid();
+  const [one, other] = [new AbortController(), new AbortController()];
+  const waiting = [callAws('waits', one.signal), callAws('waits', other.signal)] as const;
+  const reason = new Error('the node stops');
+  one.abort(reason);
+  await expect(waiting[0]).rejects.toBe(reason);
+  expect(await pid()).toBe(before);
+  other.abort(reason);
+  await expect(waiting[1]).rejects.toBe(reason);
+  expect(await pid()).toBe(before);
+});
+
+test('a child that dies takes no call with it for good: they may be tried again, by a new child', async () => {
+  const { ask: callAws, pid } = node();
+  const before = await pid();
+  const others = [callAws('waits'), callAws('dies')];
+  for (const call of others) await expect(call).rejects.toThrow(/ended \(SIGKILL\)/);
+  for (const call of others) await expect(call).rejects.toThrow(Unavailable);
+  expect(await pid()).not.toBe(before);
+});
+
+test('a child that hangs is killed when its caller gives up', async () => {
+  const { ask: callAws, pid } = node();
+  const before = await pid();
+  const controller = new AbortController();
+  const hanging = callAws('hangs', controller.signal);
+  controller.abort(new Error('too late'));
+  await expect(hanging).rejects.toThrow('too late');
+  await vi.waitFor(() => expect(isRunning(before)).toBe(false), 5_000);
+  expect(await pid()).not.toBe(before);
+});
+
+test('a child that talks nonsense is replaced', async () => {
+  const { ask: callAws, pid } = node();
+  const before = await pid();
+  await callAws('rubbish').catch(() => {});
+  await vi.waitFor(async () => expect(await pid()).not.toBe(before));
+});
+
+test('a child that cannot even start may start later', async () => {
+  const { ask: callAws } = node({}, ['/no/such/program.ts']);
+  await expect(callAws('echo')).rejects.toThrow(Unavailable);
+  const nowhere = openChildCloud(
+    '/no/such/binary',
+    [],
+    {},
+    openLog(() => {}, Date.now),
+  );
+  await expect(nowhere.readPing(patient)).rejects.toThrow(/cannot run: .*ENOENT/);
+  await expect(nowhere.readPing(patient)).rejects.toThrow(Unavailable);
+});
+
+test('the child knows what AWS needs of the environment, and nothing else', async () => {
+  const { ask: callAws } = node({
+    AWS_ENDPOINT_URL: 'https://aws',
+    SSL_CERT_FILE: '/ca',
+    HOME: '/root',
+    SECRET: 'canary',
+    NODE_OPTIONS: '',
+  });
+  const { pid: _, ...environment } = (await callAws('environment')) as Record<string, unknown>;
+  expect(environment).toEqual({
+    AWS_ENDPOINT_URL: 'https://aws',
+    SSL_CERT_FILE: '/ca',
+    AWS_EC2_METADATA_V1_DISABLED: 'true',
+  });
+});
+
+test('a child that nobody asks for a while ends, and the next call has a new one', async () => {
+  const { pid } = node();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const before = await pid();
+  vi.advanceTimersByTime(9_000);
+  expect(await pid()).toBe(before);
+  vi.advanceTimersByTime(10_001);
+  vi.useRealTimers();
+  await vi.waitFor(() => expect(isRunning(before)).toBe(false), 5_000);
+  expect(await pid()).not.toBe(before);
+});
+
+test('a process that waits for nothing is not kept alive by its child', async () => {
+  const program = `
+    import { openChildCloud } from './host/aws/spoken.ts';
+    import { openLog } from './core/log.ts';
+    const cloud = openChildCloud(process.execPath, [${JSON.stringify(childFile)}], {}, openLog(() => {}, Date.now));
+    await cloud.readContainerInstance('echo', undefined, new AbortController().signal);`;
+  const args = ['--input-type=module-typescript', '-e', program];
+  await expect(promisify(execFile)(process.execPath, args, { timeout: 5_000 })).resolves.toMatchObject({ stdout: '' });
+});
+
+test('the resident side carries nothing of the AWS SDK', async () => {
+  const { metafile } = await esbuild.build({
+    stdin: {
+      contents: `export * from './host/aws/spoken.ts'; export * from './host/imds.ts';`,
+      resolveDir: process.cwd(),
+    },
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'esm',
+  });
+  const inputs = Object.keys(metafile.inputs);
+  expect(inputs).toContain('host/aws/child/child-cloud.ts');
+  const packages = inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
+  expect([...new Set(packages)]).toEqual(['http-parser-js']);
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,78 @@
+import { spawnSync } from 'node:child_process';
+import { chmod, chown, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { geteuid } from 'node:process';
+import { expect, onTestFinished, test } from 'vitest';
+import { Refused } from '../../../core/errors.ts';
+import { openMachine } from '../../../host/machine.ts';
+
+const patient = new AbortController().signal;
+const folder = '/etc/ecs-node/hooks.d/joined';
+
+async function node() {
+  const root = await mkdtemp(join(tmpdir(), 'guarded-'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  const at = (path: string) => join(root, path);
+  await mkdir(at(folder), { recursive: true, mode: 0o755 });
+  await writeFile(at(`${folder}/hook`), '#!/bin/sh\nexit 7\n', { mode: 0o755 });
+  await chmod(at(`${folder}/hook`), 0o755);
+  const { run } = openMachine(root, {});
+  return { at, run: () => run({ file: `${folder}/hook`, args: [], environment: {}, rootOwned: true }, patient) };
+}
+
+test('a hook that only root can change is run', async () => {
+  const { run } = await node();
+  expect((await run()).code).toBe(7);
+});
+
+test.each([
+  ['the hook itself', `${folder}/hook`],
+  ['its folder', folder],
+  ['a folder above', '/etc/ecs-node'],
+])('a hook is not run when everybody can write %s', async (_, path) => {
+  const { run, at } = await node();
+  await chmod(at(path), 0o777);
+  await expect(run()).rejects.toThrow(/not run as root: .* can be written by everybody; chown root:root/);
+});
+
+test('a hook behind a link is not run when others can change what it leads to', async () => {
+  const { run, at } = await node();
+  await mkdir(at('/srv'), { mode: 0o755 });
+  await rename(at(`${folder}/hook`), at('/srv/real'));
+  await symlink('../../../../srv/real', at(`${folder}/hook`));
+  expect((await run()).code).toBe(7);
+  await chmod(at('/srv'), 0o777);
+  await expect(run()).rejects.toThrow(Refused);
+});
+
+test.skipIf(geteuid?.() !== 0)('a hook of another user, or of a group that may write it, is not run', async () => {
+  const { run, at } = await node();
+  await chown(at(`${folder}/hook`), 12_345, 0);
+  await expect(run()).rejects.toThrow(/belongs to user 12345/);
+  await chown(at(`${folder}/hook`), 0, 12_345);
+  await chmod(at(`${folder}/hook`), 0o775);
+  await expect(run()).rejects.toThrow(/written by group 12345/);
+});
+
+/**
+ * Gives user 12345 the right to write, as `setfacl -m u:12345:rwx` does, which needs a package of
+ * its own.
+ */
+const setAcl = `
+import os, struct, sys
+entry = lambda tag, perm, who=0xFFFFFFFF: struct.pack('<HHI', tag, perm, who)
+acl = struct.pack('<I', 2) + entry(1, 7) + entry(2, 7, 12345) + entry(4, 5) + entry(16, 7) + entry(32, 5)
+os.setxattr(sys.argv[1], 'system.posix_acl_access', acl)
+`;
+
+test.each([
+  ['the hook', `${folder}/hook`],
+  ['its folder', folder],
+])('a hook is not run when an ACL lets a user write %s, though owner and group are root', async (_, path) => {
+  const { run, at } = await node();
+  expect((await run()).code).toBe(7);
+  const { status, stderr } = spawnSync('python3', ['-c', setAcl, at(path)], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  await expect(run()).rejects.toThrow(/can be written by group 0, or by the users and groups of its ACL/);
+});
