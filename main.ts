@@ -71,7 +71,7 @@ async function runCommand(
     process.stdout.write(renderHelp(commandTable, line.command));
     return 0;
   }
-  const { openCommandContext: openCaller } = await import('./cli/open-command-context.ts');
+  const { openCommandContext: openCaller } = await import('./commands/open-command-context.ts');
   const run = await line.command.load();
   const context = openCaller(line, {
     environment: ownEnvironment(),

@@ -1,6 +1,6 @@
 /** `ecs-node policy`: prints the IAM policy that this configuration needs. */
 
-import { ecsAgentPermissions, systemsManagerPermissions } from '../core/agent-permissions.ts';
+import { ecsAgentPermissions, systemsManagerPermissions } from '../iam/agent-permissions.ts';
 import { Unavailable } from '../core/errors.ts';
 import { fleetPermissions, sweepPermissions } from '../iam/fleet-permissions.ts';
 import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../iam/fleet-policy.ts';

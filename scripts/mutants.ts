@@ -12,7 +12,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, readdir, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   isFound,
@@ -43,11 +43,14 @@ const firstSeed = 1;
 const copied = [
   'agent',
   'bootstrap',
+  'cli',
   'commands',
+  'config',
   'core',
-  'host',
-  'scripts',
   'fleet',
+  'host',
+  'iam',
+  'scripts',
   'upkeep',
   'test/unit',
   'test/fakes',
@@ -62,7 +65,7 @@ const files = [
   'test/count-reporter.ts',
   'test/binary.ts',
 ];
-const unitFolders = ['agent', 'bootstrap', 'commands', 'core'];
+const unitFolders = ['agent', 'bootstrap', 'cli', 'commands', 'config', 'core', 'fleet', 'host', 'upkeep'];
 
 /** Ten times what they take: an endless loop is found, too. */
 const simulationMs = 180_000;
@@ -173,7 +176,7 @@ async function hunt(tree: string, near: readonly string[], last?: string): Promi
 }
 
 async function tryMutant(name: string, tree: string): Promise<Result> {
-  const input = join(tree, 'test/simulation/mutants', `${name}.patch`);
+  const input = join(tree, 'test/simulation/mutants', patches.get(name) ?? `${name}.patch`);
   const text = await readFile(input, 'utf8');
   const [fault = ''] = text.split('\n');
   const apply = (...how: string[]) =>
@@ -201,7 +204,13 @@ function choose(names: readonly string[]): readonly string[] {
   return names.filter((name) => !done.includes(name) && (positionals.length === 0 || positionals.includes(name)));
 }
 
-const names = (await readdir(folder)).flatMap((name) => /^(.*)\.patch$/.exec(name)?.[1] ?? []).toSorted();
+/** The patches lie in a folder for each room; a fault is named by its file alone. */
+const patches = new Map(
+  (await readdir(folder, { recursive: true })).flatMap((path) =>
+    path.endsWith('.patch') ? [[basename(path, '.patch'), path] as const] : [],
+  ),
+);
+const names = [...patches.keys()].toSorted();
 const known = parseTable(await readFile(report, 'utf8'));
 const chosen = choose(names);
 process.once('SIGINT', () => process.exit(130));

@@ -3,7 +3,7 @@
  */
 
 import { expect, test } from 'vitest';
-import { ecsAgentPermissions, systemsManagerPermissions } from '../../core/agent-permissions.ts';
+import { ecsAgentPermissions, systemsManagerPermissions } from '../../iam/agent-permissions.ts';
 import { parseConfig } from '../../config/config.ts';
 import { fleetPermissions, sweepPermissions } from '../../iam/fleet-permissions.ts';
 import { fleetPolicy } from '../../iam/fleet-policy.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { expect, onTestFinished, test } from 'vitest';
 import { effectiveArgs } from '../../../commands/agent.ts';
-import { openCommandContext } from '../../../cli/open-command-context.ts';
+import { openCommandContext } from '../../../commands/open-command-context.ts';
 import { parseLine } from '../../../cli/parse-line.ts';
 import { commandTable } from '../../../commands/table.ts';
 import { UsageError } from '../../../core/errors.ts';

@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import type { Environment } from '../../../cli/command.ts';
-import { openCommandContext } from '../../../cli/open-command-context.ts';
+import { openCommandContext } from '../../../commands/open-command-context.ts';
 import { parseLine } from '../../../cli/parse-line.ts';
 import { commandTable } from '../../../commands/table.ts';
 import { openLog, type Entry } from '../../../core/log.ts';

@@ -3,7 +3,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { paths } from '../core/state/state.ts';
 import { withEnvironmentFile } from '../host/environment.ts';
-import { textOf, type CommandContext, type ParsedArgs } from './command.ts';
+import { textOf, type CommandContext, type ParsedArgs } from '../cli/command.ts';
 
 type ProcessContext = Pick<
   CommandContext,

@@ -4,7 +4,7 @@
  * allow more, on every resource of the account.
  */
 
-import type { FleetPermission, FleetReach } from '../iam/fleet-policy.ts';
+import type { FleetPermission, FleetReach } from './fleet-policy.ts';
 
 function group(feature: string, reach: FleetReach, actions: string): FleetPermission[] {
   return actions.split(' ').map((action) => ({ action, feature, reach }));
