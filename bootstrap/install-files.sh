@@ -1,15 +1,16 @@
 #!/bin/sh
-# Puts an unpacked release in its place: binary, units, drop-in, preset, schema, completions, folders; enables the units.
+# Installs an unpacked release: binary, units, drop-in, preset, schema, completions, folders. Enables the units.
 #
 #   install-files.sh                      on this machine
 #   DESTDIR=/mnt/image install-files.sh   into another root (an image, a package under construction)
 #   install-files.sh --no-enable          files only: packages enable their units by preset
 #
-# Reads what lies beside it: ecs-node, systemd/, and config.schema.json, completions/, LICENSE where they are. Can be
-# repeated: it is also how one updates. Starts nothing; an agent that runs keeps its old binary until it is restarted.
+# Reads the files beside it: ecs-node, systemd/, and config.schema.json, completions/, LICENSE where they exist.
+# Can be repeated, also to update or to go back. It restarts an agent that runs, which goes on from its state on the disk.
+# It starts nothing else.
 set -eu
 
-# Folders that are made on the way are everybody's to read and root's to write, whatever the caller's mask.
+# Everybody may read the folders that are made, and only root may write to them, whatever the caller's mask.
 unset IFS CDPATH
 umask 022
 
@@ -36,7 +37,7 @@ fail() {
 [ -f "$from/systemd/ecs-node.service" ] || fail "there is no $from/systemd: run this from an unpacked release" 66
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail 'must run as root' 77
 
-# Written beside its place and renamed: a running binary cannot be written to, and a crash leaves the old file whole.
+# Written under another name and renamed: a running binary cannot be written to, and a crash leaves the old file whole.
 place() {
   mode=$1 source=$2 target=$root$3
   mkdir -p "$(dirname "$target")"
@@ -66,13 +67,13 @@ optional completions/ecs-node.bash /usr/share/bash-completion/completions/ecs-no
 optional completions/ecs-node.zsh /usr/share/zsh/site-functions/_ecs-node
 optional completions/ecs-node.fish /usr/share/fish/vendor_completions.d/ecs-node.fish
 
-# Root's alone to write: what lies in hooks.d runs as root.
+# Only root may write here: files in hooks.d run as root.
 for folder in config.d hooks.d/joined hooks.d/leaving hooks.d/left; do
   mkdir -p "$root/etc/ecs-node/$folder"
 done
 chmod 0755 "$root/etc/ecs-node" "$root/etc/ecs-node/config.d" "$root/etc/ecs-node/hooks.d" "$root/etc/ecs-node/hooks.d/"*
 
-# A file renamed into its place keeps the label of where it was written; systemd may not execute a label of user data's.
+# A renamed file keeps the SELinux label of the folder where it was written, and systemd may not execute a label of user data.
 if [ -z "$root" ] && command -v restorecon >/dev/null 2>&1; then
   # shellcheck disable=SC2086 # Our own paths, without spaces when there is no DESTDIR.
   restorecon -F $placed || echo 'install-files.sh: restorecon failed; SELinux may keep ecs-node from running' >&2
@@ -85,5 +86,13 @@ if [ "$enable" = yes ]; then
     systemctl enable ecs-node-bootstrap.service ecs-node.service
   fi
 fi
-# Only where systemd runs: in a chroot there is none to tell.
-if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+# Written by install.sh until the first installation. It would keep ecs from starting once ecs-node is uninstalled.
+rm -f "$root/etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf"
+rmdir "$root/etc/systemd/system/ecs.service.d" 2>/dev/null || :
+
+# Only where systemd runs, which it does not in a chroot.
+if [ -z "$root" ] && [ -d /run/systemd/system ]; then
+  systemctl daemon-reload
+  # Not waited for: the agent is ready only when the metadata service answers.
+  systemctl --no-block try-restart ecs-node.service
+fi

@@ -4,45 +4,53 @@
 #   #!/bin/sh
 #   curl -fsSL https://example.com/ecs-node/install.sh | sh -s -- --cluster prod
 #
-# Downloads the release for this machine's architecture, checks its signature and its SHA-256, installs it and hands over to
-# "ecs-node configure" with the same flags. Waits for nothing else: the units do the rest once cloud-init is done.
+# Downloads the release for this machine's architecture, checks its signature, its SHA-256 and its version, installs it and
+# calls "ecs-node configure" with the same flags. It does not wait for the node: the units go on when cloud-init is done.
 #
-# Own options, before the flags of configure:   --base-url URL   where the release lies; also ECS_NODE_RELEASE
-# Nothing is installed unless the signature is that of the key below.
+# Own options, before the flags of configure:   --base-url URL   where the release is; also ECS_NODE_RELEASE
+# Nothing is installed unless the key below signed it, and unless it is at least as new as this script.
 #
 # Exit codes: 64 usage, 69 cannot download or a tool is missing, 76 not what was signed, 77 not root; else configure's.
+# A caller's environment must not change what our commands do, or which commands run. In POSIX mode bash cannot be given a
+# function in place of "unset", and "unset" then removes the functions that the caller exported.
+POSIXLY_CORRECT=1
 set -eu
-
-# Whoever calls us may have any environment: nothing of it may change what our commands do, or which they are.
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH
+unset -f [ command cd echo printf test trap id uname grep mkdir mktemp rm sed sort head sh env systemctl dnf
 unset IFS CDPATH ENV BASH_ENV TAR_OPTIONS XZ_OPT XZ_DEFAULTS POSIXLY_CORRECT
 unalias -a 2>/dev/null || :
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
 umask 022
 
 # "npm run release" fills these in.
 base_url=${ECS_NODE_RELEASE:-'@BASE_URL@'}
 public_key='@PUBLIC_KEY@'
+version='@VERSION@'
 
 fail() {
   echo "install.sh: $2" >&2
-  # cloud-init's log is read by few, the console by get-console-output.
+  # Few people read cloud-init's log. get-console-output shows the console.
   { echo "ecs-node: install.sh: $2" >/dev/console; } 2>/dev/null || :
   exit "$1"
 }
 
-# Everything in functions, called on the last line: a script of which only half arrived does nothing.
+# Programs get this environment and no other: no exported function, no HOME with a .curlrc, no OPENSSL_CONF.
+# A download may need the caller's proxy and its certificates.
+run() {
+  /usr/bin/env -i PATH="$PATH" LC_ALL=C \
+    ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} ${no_proxy:+"no_proxy=$no_proxy"} \
+    ${HTTPS_PROXY:+"HTTPS_PROXY=$HTTPS_PROXY"} ${NO_PROXY:+"NO_PROXY=$NO_PROXY"} \
+    ${CURL_CA_BUNDLE:+"CURL_CA_BUNDLE=$CURL_CA_BUNDLE"} ${SSL_CERT_FILE:+"SSL_CERT_FILE=$SSL_CERT_FILE"} "$@"
+}
+
+# Everything is in functions that the last line calls: a script of which only half arrived does nothing.
 main() {
   case ${1:-} in
     --base-url) base_url=${2:-}; [ $# -ge 2 ] || fail 64 '--base-url needs a URL'; shift 2 ;;
     --base-url=*) base_url=${1#*=}; shift ;;
   esac
   base_url=${base_url%/}
-  case $base_url in
-    https://* | file:///* | http://127.0.0.1[:/]* | http://169.254.169.254[:/]*) ;;
-    http://*) fail 64 "$base_url: only https is safe to install from" ;;
-    *) fail 64 'no release to install from: give --base-url URL or set ECS_NODE_RELEASE' ;;
-  esac
+  judge_url
   [ "$(id -u)" = 0 ] || fail 77 'must run as root'
   case $(uname -m) in
     x86_64 | amd64) archive=ecs-node-linux-x86_64.tar.xz ;;
@@ -52,59 +60,94 @@ main() {
   hold_ecs
   need curl openssl sha256sum tar xz
 
-  # Not /tmp, which may be small (a tmpfs) or noexec.
-  work=$(mktemp -d /var/tmp/ecs-node.XXXXXX)
+  # Not /tmp, which may be small (a tmpfs).
+  work=$(run mktemp -d /var/tmp/ecs-node.XXXXXX)
   trap 'rm -rf "$work"' EXIT
   trap 'exit 143' TERM INT HUP
   for file in SHA256SUMS SHA256SUMS.sig "$archive"; do download "$file"; done
   verify
   mkdir "$work/release"
-  tar -xJf "$work/$archive" -C "$work/release" --no-same-owner || fail 69 "cannot unpack $archive"
-  "$work/release/install-files.sh"
+  run tar -xJf "$work/$archive" -C "$work/release" --no-same-owner || fail 69 "cannot unpack $archive"
+  refuse_older
+  # By sh, since hardened images mount /var/tmp noexec.
+  run sh "$work/release/install-files.sh"
   status=0
   /usr/bin/ecs-node configure "$@" || status=$?
-  # Not waited for: it is ordered after cloud-init's last stage, in which we run. Also when configure refused the flags: the
-  # start of ecs that waits in systemd's queue is then refused with it.
-  if [ -d /run/systemd/system ]; then systemctl --no-block start ecs-node-bootstrap.service; fi
+  # Not waited for: the unit is ordered after cloud-init's last stage, in which this script runs. Also after configure refused
+  # the flags: systemd then refuses the start of ecs that waits in its queue.
+  if [ -d /run/systemd/system ]; then run systemctl --no-block start ecs-node-bootstrap.service; fi
   exit "$status"
 }
 
-# From here on ecs starts only on a machine that has ecs-node. Otherwise a download that fails would leave a node that joins
-# the cluster "default". Holds across reboots, and for the start that is in systemd's queue already.
+# Plain http only from this machine itself. "http://127.0.0.1:80@example.com/" is a user and a password for example.com.
+judge_url() {
+  # Messages go to the console, where a password must not stand.
+  shown=$base_url
+  case $base_url in https://*@*) shown=https://${base_url##*@} ;; esac
+  case $shown in
+    '') fail 64 'no release to install from: give --base-url URL or set ECS_NODE_RELEASE' ;;
+    *[!A-Za-z0-9._~:/%+,=-]*) fail 64 "$shown: a URL here has a host and a path, and no query or special character" ;;
+    https://[A-Za-z0-9]* | file:///*) ;;
+    http://127.0.0.1 | http://127.0.0.1/* | http://169.254.169.254 | http://169.254.169.254/*) ;;
+    http://127.0.0.1:* | http://169.254.169.254:*)
+      port=${base_url#http://*:}
+      port=${port%%/*}
+      case $port in '' | *[!0-9]*) fail 64 "$shown: \"$port\" is no port" ;; esac
+      ;;
+    http://*) fail 64 "$shown: only https is safe to install from" ;;
+    *) fail 64 'no release to install from: give --base-url URL or set ECS_NODE_RELEASE' ;;
+  esac
+}
+
+# ecs must not start on a machine that has no ecs-node: after a download that failed, the node would join the cluster
+# "default". The condition holds across reboots, and for the start that is in systemd's queue already. install-files.sh removes it.
 hold_ecs() {
   [ ! -x /usr/bin/ecs-node ] || return 0
   mkdir -p /etc/systemd/system/ecs.service.d
   printf '[Unit]\nConditionPathExists=/usr/bin/ecs-node\n' >/etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf
-  if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+  if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
 }
 
-# The ECS-optimized image has all of them; where one was taken out, Amazon's repository has it.
+# The ECS-optimized image has all of them. Where one was removed, Amazon's repository has it.
 need() {
   for tool in "$@"; do
-    command -v "$tool" >/dev/null 2>&1 && continue
+    run sh -c 'command -v "$0"' "$tool" >/dev/null 2>&1 && continue
     package=$tool
     [ "$tool" != sha256sum ] || package=coreutils
-    if command -v dnf >/dev/null 2>&1; then dnf -qy install "$package" >&2 || :; fi
-    command -v "$tool" >/dev/null 2>&1 || fail 69 "$tool is missing and could not be installed"
+    run dnf -qy install "$package" >&2 || :
+    run sh -c 'command -v "$0"' "$tool" >/dev/null 2>&1 || fail 69 "$tool is missing and could not be installed"
   done
 }
 
-# 30 MB. Five tries, a minute and a half in all: a network that is still coming up, a mirror that hiccups.
+# 30 MB. Five tries, a minute and a half in all, for a network that is still coming up or a mirror that fails for a moment.
+# -q: no .curlrc. -g: no pattern in the URL.
 download() {
-  curl -fsSL --proto '=https,http,file' --proto-redir '=https' --connect-timeout 10 --max-time 300 \
+  run curl -q -g -fsSL --proto '=https,http,file' --proto-redir '=https' --connect-timeout 10 --max-time 300 \
     --retry 5 --retry-delay 3 --retry-connrefused -o "$work/$1" "$base_url/$1" ||
-    fail 69 "cannot download $base_url/$1"
+    fail 69 "cannot download $shown/$1"
 }
 
 # The list is signed, and the archive is in the list.
 verify() {
   printf '%s\n' "$public_key" >"$work/key.pem"
-  openssl dgst -sha256 -verify "$work/key.pem" -signature "$work/SHA256SUMS.sig" "$work/SHA256SUMS" >/dev/null 2>&1 ||
-    fail 76 "$base_url/SHA256SUMS is not signed by the key in this script: nothing was installed"
+  run openssl dgst -sha256 -verify "$work/key.pem" -signature "$work/SHA256SUMS.sig" "$work/SHA256SUMS" >/dev/null 2>&1 ||
+    fail 76 "$shown/SHA256SUMS is not signed by the key in this script: nothing was installed"
   (
     cd "$work"
-    grep -E "^[0-9a-f]{64} [ *]$archive\$" SHA256SUMS >expected && sha256sum -c --status expected
+    run grep -E "^[0-9a-f]{64} [ *]$archive\$" SHA256SUMS >expected && run sha256sum -c --status expected
   ) || fail 76 "$archive is not what SHA256SUMS says: nothing was installed"
+}
+
+# A mirror can serve an older release, whose signature is as good and whose faults are known.
+refuse_older() {
+  # A script that somebody filled in without a version cannot tell.
+  case $version in @*) return 0 ;; esac
+  found=$(run sed -n '1s/^\([0-9A-Za-z.+-]*\)$/\1/p' "$work/release/VERSION" 2>/dev/null) || found=
+  [ -n "$found" ] || fail 76 "$archive names no version, so it is older than $version: nothing was installed"
+  # A release candidate sorts before its release as "1.2.3~rc.1".
+  oldest=$(printf '%s\n%s\n' "$version" "$found" | run sed 's/-/~/' | run sort -V | run sed -n '1p;q' | run sed 's/~/-/')
+  [ "$oldest" = "$version" ] ||
+    fail 76 "$shown has version $found, older than this script's $version: nothing was installed. To go back, use the install.sh of $found"
 }
 
 main "$@"

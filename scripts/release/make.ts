@@ -37,7 +37,7 @@ export async function makeRelease(release: Release): Promise<string[]> {
   for (const [architecture, binary] of release.binaries) {
     const [ours, rpms] = NAMES[architecture];
     const staged = join(release.work, `staged-${ours}`);
-    const names = await stageRelease(staged, { binary, completions: release.completions }, epochSeconds);
+    const names = await stageRelease(staged, { binary, version, completions: release.completions }, epochSeconds);
     const archive = join(folder, `ecs-node-linux-${ours}.tar.xz`);
     await packArchive(archive, staged, names, epochSeconds);
     const wanted = { version, architecture: rpms, epochSeconds };
@@ -59,13 +59,16 @@ export async function makeRelease(release: Release): Promise<string[]> {
   if (release.signingKey !== undefined) {
     await writeFile(`${sums}.sig`, signText(text, release.signingKey));
     const script = join(folder, 'install.sh');
-    await writeFile(script, await renderInstaller(release.baseUrl, release.signingKey), { mode: 0o755 });
+    await writeFile(script, await renderInstaller(release, release.signingKey), { mode: 0o755 });
     made.push(`${sums}.sig`, script);
   }
   return made.toSorted();
 }
 
-async function renderInstaller(baseUrl: string, signingKey: KeyObject): Promise<string> {
+async function renderInstaller({ baseUrl, version }: Release, signingKey: KeyObject): Promise<string> {
   const script = await readFile(join('bootstrap', 'install.sh'), 'utf8');
-  return script.replace('@BASE_URL@', () => baseUrl).replace('@PUBLIC_KEY@', () => renderPublicKey(signingKey));
+  return script
+    .replace('@BASE_URL@', () => baseUrl)
+    .replace('@PUBLIC_KEY@', () => renderPublicKey(signingKey))
+    .replace('@VERSION@', () => version);
 }

@@ -88,9 +88,11 @@ DESTDIR=%{buildroot} sh ${staged}/install-files.sh --no-enable
 (cd %{buildroot} && find . -type f | sed 's/^[.]//' | LC_ALL=C sort) >files.list
 
 %post
+# An earlier install.sh left it. It would keep ecs from starting once this package is removed.
+rm -f /etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf || :
 if [ -x /usr/bin/systemctl ]; then
   if [ -d /run/systemd/system ]; then systemctl daemon-reload || :; fi
-  # On the first installation only: an update leaves alone what the operator disabled.
+  # On the first installation only: an update does not enable what the operator disabled.
   if [ "$1" -eq 1 ]; then systemctl --no-reload preset ${units} || :; fi
 fi
 
@@ -103,8 +105,8 @@ fi
 %postun
 if [ -x /usr/bin/systemctl ] && [ -d /run/systemd/system ]; then
   systemctl daemon-reload || :
-  # The new agent resumes from the disk whatever the old one was doing.
-  if [ "$1" -ge 1 ]; then systemctl try-restart ecs-node.service || :; fi
+  # The new agent goes on from the state on the disk. Not waited for: it is ready only when the metadata service answers.
+  if [ "$1" -ge 1 ]; then systemctl --no-block try-restart ecs-node.service || :; fi
 fi
 
 %files -f files.list

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 export interface Contents {
   /** The binary for this archive's architecture. */
   binary: string;
+  /** install.sh refuses an archive that is older than itself. */
+  version: string;
   /** Made from the program itself: name → text. */
   completions: Readonly<Record<string, string>>;
 }
@@ -37,7 +39,10 @@ export async function stageRelease(folder: string, contents: Contents, epochSeco
     await copyFile(from, target);
     await chmod(target, mode);
   }
-  const made = Object.entries(contents.completions).map(([name, text]) => [`completions/${name}`, text] as const);
+  const completions = Object.entries(contents.completions).map(
+    ([name, text]) => [`completions/${name}`, text] as const,
+  );
+  const made = [...completions, ['VERSION', `${contents.version}\n`] as const];
   for (const [to, text] of made) await writeFile(await openFolder(folder, to), text, { mode: 0o644 });
 
   const names = [...copies.map(([, to]) => to), ...made.map(([to]) => to)].toSorted();

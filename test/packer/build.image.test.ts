@@ -50,7 +50,7 @@ async function makeRelease(): Promise<{ release: string; rpm: string }> {
   const staged = join(folder, 'staged');
   await mkdir(release);
   const completions = { 'ecs-node.bash': '', 'ecs-node.zsh': '', 'ecs-node.fish': '' };
-  await stageRelease(staged, { binary: inject('binary'), completions }, 0);
+  await stageRelease(staged, { binary: inject('binary'), version: '1.0.0', completions }, 0);
   const archive = join(release, 'ecs-node-linux-x86_64.tar.xz');
   const pack = spawn('tar', ['-C', staged, '-I', 'xz -0', '-cf', archive, '.'], { stdio: 'inherit' });
   await once(pack, 'close');

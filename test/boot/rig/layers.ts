@@ -79,5 +79,6 @@ export async function layOutRelease(folder: string, binary: string): Promise<voi
   await chmod(join(folder, 'ecs-node'), 0o755);
   await copyFile(join(repository, 'bootstrap/install-files.sh'), join(folder, 'install-files.sh'));
   await copyFile(join(repository, 'LICENSE'), join(folder, 'LICENSE'));
+  await writeFile(join(folder, 'VERSION'), '1.0.0\n');
   await cp(join(repository, 'systemd'), join(folder, 'systemd'), { recursive: true });
 }

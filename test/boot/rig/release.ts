@@ -13,7 +13,10 @@ const repository = join(import.meta.dirname, '../../..');
 /** Where nodes find it; the world serves the folder there. */
 export const releaseUrl = 'http://127.0.0.1:8080';
 
-/** `unpacked` is what layOutRelease made. The key lives as long as this call. */
+/** The version of install.sh. The archive's own is in `unpacked`. */
+const version = '1.0.0';
+
+/** `unpacked` is made by layOutRelease. The key lives as long as this call. */
 export async function makeRelease(folder: string, unpacked: string): Promise<void> {
   await mkdir(folder);
   const archive = `ecs-node-linux-${process.arch === 'arm64' ? 'arm64' : 'x86_64'}.tar.xz`;
@@ -28,6 +31,9 @@ export async function makeRelease(folder: string, unpacked: string): Promise<voi
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString().trim();
   await writeFile(
     join(folder, 'install.sh'),
-    script.replace('@BASE_URL@', () => releaseUrl).replace('@PUBLIC_KEY@', () => pem),
+    script
+      .replace('@BASE_URL@', () => releaseUrl)
+      .replace('@PUBLIC_KEY@', () => pem)
+      .replace('@VERSION@', () => version),
   );
 }
