@@ -23,6 +23,16 @@ process.umask(0o022);
 const mayTrustAnybody = process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== undefined;
 delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
 
+// Node takes SIGUSR1 as "open the debugger", through which any local user could run code as root.
+// The binary's own flag (scripts/binary/run-pkg.ts) closes that from the start; then the signal
+// would end us. This listener closes it for Node, too.
+process.on('SIGUSR1', () => {});
+
+// Before anything is written.
+process.stdout.on('error', (error) => process.exit(outputExitCode(error)));
+// A log that cannot be written must not end the agent.
+process.stderr.on('error', () => {});
+
 // Before anything is loaded: what is asked most often must cost no more than Node itself.
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) printVersion();
 else void main();
@@ -32,8 +42,6 @@ function printVersion(): void {
 }
 
 async function main(): Promise<void> {
-  // `ecs-node schema | head`: nobody reads any more, which is not our failure.
-  process.stdout.on('error', () => process.exit(0));
   const { openReport } = await import('./commands/report.ts');
   const report = await openReport(process.stderr, process.env, args);
   if (mayTrustAnybody) report.log.warn('NODE_TLS_REJECT_UNAUTHORIZED is not heeded: certificates are always checked');
@@ -44,7 +52,9 @@ async function main(): Promise<void> {
   try {
     const code = await runCommand(root.signal, report);
     await written(process.stdout);
-    process.exit(code);
+    // A full disk is known here before the stream's event says so.
+    const failure = process.stdout.errored;
+    process.exit(failure === null ? code : outputExitCode(failure));
   } catch (error) {
     process.exit(root.signal.aborted && error === root.signal.reason ? stopped.exitCode : report.fail(error));
   }
@@ -53,6 +63,22 @@ async function main(): Promise<void> {
 /** A pipe takes 64 kB at a time: exiting would cut off what its reader has not taken yet. */
 async function written(output: NodeJS.WriteStream): Promise<void> {
   if (output.writableLength > 0) await new Promise<void>((resolve) => void output.write('', () => resolve()));
+}
+
+/** `ecs-node schema | head` is no failure. A full disk is one: exit code 74 (EX_IOERR). */
+function outputExitCode(error: Error): number {
+  if ('code' in error && error.code === 'EPIPE') return 0;
+  process.stderr.write(`ecs-node: cannot write to standard output: ${error.message}\n`);
+  return 74;
+}
+
+/** Undefined when the current folder was removed. */
+function currentFolder(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    return undefined;
+  }
 }
 
 async function runCommand(
@@ -75,7 +101,7 @@ async function runCommand(
   const run = await line.command.load();
   const context = openCaller(line, {
     environment: ownEnvironment(),
-    folder: process.cwd(),
+    folder: currentFolder(),
     self: { file: process.execPath, args: sourceArguments() },
     openInput: () => process.stdin,
     output: process.stdout,

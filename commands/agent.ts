@@ -37,26 +37,18 @@ export const agent: Run = async (context, _args, signal) => {
   const localHost = openLocalHost(context);
   // Before anything takes time: a reload that comes early must not end us.
   const reloads = openReloads(context);
-  try {
-    const identity = await callMetadata(localHost, context, noTimeoutMs, signal, (callSignal) =>
-      localHost.metadata.readIdentity(callSignal),
-    );
-    const { code, text } = await runChild(context, firstEffectiveWords, signal);
-    // The child has said what is wrong.
-    if (code !== 0) return code === -1 ? 75 : code;
-    // Ends with the process at the latest.
-    collectNowAndThen(localHost.clock, signal).catch(() => {});
-    await runWithReload(
-      openReloadContext(context, localHost, identity, reloads),
-      JSON.parse(text) as Effective,
-      signal,
-    );
-    return 0;
-  } catch (error) {
-    // systemd's stop is what an agent is meant to end with.
-    if (signal.aborted && error === signal.reason) return 0;
-    throw error;
-  }
+  const identity = await callMetadata(localHost, context, noTimeoutMs, signal, (callSignal) =>
+    localHost.metadata.readIdentity(callSignal),
+  );
+  const { code, text } = await runChild(context, firstEffectiveWords, signal);
+  // The child has said what is wrong.
+  if (code !== 0) return code === -1 ? 75 : code;
+  // Ends with the process at the latest.
+  collectNowAndThen(localHost.clock, signal).catch(() => {});
+  await runWithReload(openReloadContext(context, localHost, identity, reloads), JSON.parse(text) as Effective, signal);
+  // Only a node that has left ends with 0, after which systemd does not start the agent again. A
+  // signal ends it with 143.
+  return 0;
 };
 
 function openReloadContext(

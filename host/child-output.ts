@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Environment } from './environment.ts';
+import { runningFile } from './running-file.ts';
 
 /** Far more than a configuration. */
 const maxBytes = 4 * 1024 * 1024;
@@ -23,7 +24,7 @@ export async function readChildOutput(
   signal: AbortSignal,
 ): Promise<Printed> {
   signal.throwIfAborted();
-  const child = spawn(file, args, { env: { ...environment }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(runningFile(file), args, { env: { ...environment }, stdio: ['ignore', 'pipe', 'inherit'] });
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill);
   try {

@@ -21,8 +21,9 @@ const seaConfig = {
   // Whenever V8 thinks that a program idles it collects all garbage, for a bootstrap that waits a
   // fifth of its CPU time. The agent collects on its own (host/small-footprint.ts). Code caches are
   // not refused for these flags, as they are for most. One thread beside the main one compiles as
-  // well as four, with a tenth of a megabyte less for their stacks.
-  execArgv: ['--no-memory-reducer', '--single-threaded-gc', '--v8-pool-size=1'],
+  // well as four, with a tenth of a megabyte less for their stacks. Without --disable-sigusr1 that
+  // signal opens Node's debugger, through which any local user could run code as root.
+  execArgv: ['--no-memory-reducer', '--single-threaded-gc', '--v8-pool-size=1', '--disable-sigusr1'],
   execArgvExtension: 'none',
 };
 options.default.set({});

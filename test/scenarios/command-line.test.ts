@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '../../commands/table.ts';
@@ -257,6 +257,43 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
       encoding: 'utf8',
     });
     expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test.each(['--version', '--help', 'schema', 'completion bash', 'check --config CONFIG'])(
+    'a result that cannot be written is a failure, told in one line: %s',
+    (words) => {
+      const file = join(mkdtempSync(join(tmpdir(), 'ecs-node-cli-')), 'config.yaml');
+      onTestFinished(() => rmSync(dirname(file), { recursive: true }));
+      writeFileSync(file, 'cluster: prod\n');
+      const line = [...program(), ...words.replace('CONFIG', file).split(' ')].map((word) => `'${word}'`).join(' ');
+      const ended = spawnSync('bash', ['-c', `${line} >/dev/full`], { encoding: 'utf8', env: environment });
+      expect([ended.status, ended.stderr.trim().split('\n').at(-1)]).toEqual([
+        74,
+        expect.stringMatching(/^ecs-node: cannot write to standard output: ENOSPC/),
+      ]);
+      // And a log that cannot be written changes nothing.
+      const quiet = spawnSync('bash', ['-c', `${line} 2>/dev/full`], { encoding: 'utf8', env: environment });
+      expect(quiet.status).toBe(0);
+      expect(quiet.stdout).not.toBe('');
+    },
+  );
+
+  test('in a folder that was removed, commands work with absolute paths and say so of relative ones', () => {
+    const gone = mkdtempSync(join(tmpdir(), 'ecs-node-gone-'));
+    const call = (words: string) => {
+      const [file = '', ...first] = program();
+      const command = [file, ...first.map((path) => resolve(path))].map((word) => `'${word}'`).join(' ');
+      mkdirSync(gone, { recursive: true });
+      return spawnSync('bash', ['-c', `cd '${gone}' && rmdir '${gone}' && exec ${command} ${words}`], {
+        encoding: 'utf8',
+        env: environment,
+      });
+    };
+    expect(call('schema').stdout).toBe(readFileSync('config.schema.json', 'utf8'));
+    expect(call('configure --cluster demo --root relative')).toMatchObject({
+      status: 64,
+      stderr: expect.stringContaining('the current folder was removed'),
+    });
   });
 
   test('a command that waits ends at the first signal', () => {

@@ -12,6 +12,7 @@ import type { Log } from '../../../core/log.ts';
 import type { Environment } from '../../environment.ts';
 import { mustBeSafeEndpoints } from '../../http/endpoint-safety.ts';
 import { parseProxy } from '../../network/proxy.ts';
+import { runningFile } from '../../running-file.ts';
 import { openCalls, parseReply, type Calls } from './calls.ts';
 import { readLines } from './lines.ts';
 import { cloudOf } from './verbs.ts';
@@ -60,7 +61,7 @@ interface Child {
 }
 
 function startChild(execPath: string, args: readonly string[], environment: Environment, log: Log): Child {
-  const child = spawn(execPath, args, {
+  const child = spawn(runningFile(execPath), args, {
     env: childEnvironment(environment),
     stdio: ['pipe', 'pipe', 'inherit'],
     // Away from the terminal's group: Ctrl-C is for us, who may still want to tell AWS something.
