@@ -39,6 +39,8 @@ export function openDocker(root: string): Docker {
   const below = openBelow(root);
   // A link below another root must not lead to the Docker of the machine that a test runs on.
   const readPath = () => below(socket, { through: true });
+  /** By image, of those whose age the list does not tell. */
+  let ages = new Map<string, number>();
   const service = openLocalService({ readPath }, { serviceName, timeoutMs: listMs, maxBytes });
 
   async function ask(question: LocalRequest, signal: AbortSignal): Promise<{ status: number; body: Buffer }> {
@@ -63,7 +65,15 @@ export function openDocker(root: string): Docker {
     readStore: async (signal) => parseStore(await read('/info', signal, shortMs)),
     async readImages(signal) {
       const images = listOf(await read('/images/json', signal)).map(parseImage);
-      return Promise.all(images.map(async (image) => ({ ...image, createdAt: await readAge(image, read, signal) })));
+      const isExact = ({ createdAt }: DockerImage) =>
+        createdAt >= firstImageAt && images.filter((other) => other.createdAt === createdAt).length === 1;
+      const known = ages;
+      ages = new Map();
+      // One after the other: a node may hold hundreds of images of the same age.
+      for (const image of images) {
+        if (!isExact(image)) ages.set(image.id, known.get(image.id) ?? (await readAge(image, read, signal)));
+      }
+      return images.map((image) => ({ ...image, createdAt: ages.get(image.id) ?? image.createdAt }));
     },
     readContainers: async (signal) => listOf(await read('/containers/json?all=1', signal)).map(parseContainer),
     async removeImage(reference, signal) {
@@ -79,17 +89,21 @@ export function openDocker(root: string): Docker {
   };
 }
 
-/** When it came to this node, where the time of its build is none. */
+/**
+ * The list has whole seconds, in which a script makes several images: their own description is more
+ * exact. Where the time of the build is none, the image is as old as its time on this node.
+ */
 async function readAge(
   { id, createdAt }: DockerImage,
   read: (path: string, signal: AbortSignal) => Promise<unknown>,
   signal: AbortSignal,
 ): Promise<number> {
-  if (createdAt >= firstImageAt) return createdAt;
   try {
     const details = fieldsOf(await read(`/images/${id}/json`, signal));
-    const taggedAt = Date.parse(textOf(fieldsOf(details['Metadata'])['LastTagTime']));
-    return taggedAt >= firstImageAt ? taggedAt : createdAt;
+    const ages = [details['Created'], fieldsOf(details['Metadata'])['LastTagTime']].map((age) =>
+      Date.parse(textOf(age)),
+    );
+    return ages.find((age) => age >= firstImageAt) ?? createdAt;
   } catch {
     signal.throwIfAborted();
     // It may be gone since the list was made.

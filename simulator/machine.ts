@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { watch, type FSWatcher } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -24,6 +24,11 @@ export interface MachineOptions {
   startEcsAgent: (cluster: string) => void;
   stopEcsAgent: () => void;
   onPowerOff?: () => void;
+  /**
+   * Puts a real Docker below the root; the disks are the machine's own then. By default Docker and
+   * the disk are simulated.
+   */
+  startDocker?: (root: string) => Promise<{ close(): Promise<void> }>;
   /** Every line that the binary logs, parsed. */
   onLog?: (line: LogLine) => void;
 }
@@ -74,16 +79,20 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
 
   await layOut(root, tools);
   await writeFile(used, '20\n');
-  const docker = await serveDocker(join(root, 'var/run/docker.sock'), {
-    list: () => images,
-    async remove(id) {
-      const image = images.find((each) => each.id === id);
-      if (image === undefined) return false;
-      images = images.filter((each) => each !== image);
-      if (image.leaves !== undefined) await writeFile(used, `${image.leaves}\n`);
-      return true;
-    },
-  });
+  if (options.startDocker === undefined) await simulateDisk(root, tools);
+  const real = await options.startDocker?.(root);
+  const docker =
+    real ??
+    (await serveDocker(join(root, 'var/run/docker.sock'), {
+      list: () => images,
+      async remove(id) {
+        const image = images.find((each) => each.id === id);
+        if (image === undefined) return false;
+        images = images.filter((each) => each !== image);
+        if (image.leaves !== undefined) await writeFile(used, `${image.leaves}\n`);
+        return true;
+      },
+    }));
   const systemd = followSystemctl(join(tools, 'systemctl.log'), (verb) => {
     if (verb.includes('restart') && verb.includes('ecs')) void restartEcsAgent();
     if (verb.includes('poweroff')) options.onPowerOff?.();
@@ -155,8 +164,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     async close() {
       child?.kill('SIGKILL');
       systemd.close();
-      docker.closeAllConnections();
-      docker.close();
+      await docker.close();
       await rm(root, { recursive: true, force: true });
     },
   };
@@ -170,6 +178,10 @@ async function layOut(root: string, tools: string): Promise<void> {
   await mkdir(tools, { recursive: true });
   await writeFile(join(tools, 'systemctl.log'), '');
   await program(join(root, 'usr/bin/systemctl'), `echo "$*" >> '${join(tools, 'systemctl.log')}'`);
+}
+
+/** One disk, as full as a file says. */
+async function simulateDisk(root: string, tools: string): Promise<void> {
   // The agent asks `df -Pk -- PATH…`: one disk, as full as the file says, with a line for each
   // path.
   await program(
@@ -211,7 +223,7 @@ interface SimulatedImages {
 }
 
 /** Docker's Engine API, as far as a node uses it. */
-async function serveDocker(socket: string, images: SimulatedImages): Promise<Server> {
+async function serveDocker(socket: string, images: SimulatedImages): Promise<{ close(): Promise<void> }> {
   await rm(socket, { force: true });
   const server = createServer((request, response) => {
     const answer = (status: number, body: unknown) => {
@@ -233,7 +245,12 @@ async function serveDocker(socket: string, images: SimulatedImages): Promise<Ser
   });
   server.listen(socket);
   await once(server, 'listening');
-  return server;
+  return {
+    async close() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
 }
 
 function renderImage({ id, name, createdAt }: SimulatedImage): object {

@@ -34,6 +34,14 @@ const needs: Record<string, Need> = {
     isMet: () => process.getuid?.() === 0 && ['ip', 'ss', 'socat', 'openssl'].every(hasCommand),
     remedy: 'as root, apt-get install iproute2 socat openssl',
   },
+  docker: {
+    isMet: () => process.getuid?.() === 0 && ['dockerd', 'runc', 'unshare', 'mkfs.ext4', 'tar'].every(hasCommand),
+    remedy: 'as root, apt-get install docker.io e2fsprogs util-linux',
+  },
+  fuse: {
+    isMet: () => process.getuid?.() === 0 && existsSync('/dev/fuse') && hasCommand('python3'),
+    remedy: 'as root, on a kernel with FUSE (modprobe fuse), apt-get install python3',
+  },
   rpmbuild: { isMet: () => hasCommand('rpmbuild') && hasCommand('xz'), remedy: 'apt-get install rpm xz-utils' },
   cfn: {
     isMet: () => hasCommand('cfn-lint') && hasCommand('moto_server') && hasCommand('aws'),

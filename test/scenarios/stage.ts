@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
-import { openMachine, type LogLine, type Machine } from '../../simulator/machine.ts';
+import { openMachine, type LogLine, type Machine, type MachineOptions } from '../../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
 
@@ -57,6 +57,7 @@ export interface StageOptions extends SimulatorOptions {
   prepare?: (node: Node) => Promise<void> | void;
   /** False: the scenario boots the node itself. */
   boots?: boolean;
+  startDocker?: MachineOptions['startDocker'];
 }
 
 /** `--set` for each of them. */
@@ -78,6 +79,7 @@ export async function openStage({
   binary = async () => inject('binary'),
   prepare,
   boots = true,
+  startDocker,
   ...options
 }: StageOptions = {}): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'en-'));
@@ -95,6 +97,7 @@ export async function openStage({
       stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
       onPowerOff: () => simulator.verbs.powerOff(id),
       onLog: (line) => log.push(line),
+      ...(startDocker !== undefined && { startDocker }),
     });
     const more = {
       id,

@@ -42,7 +42,12 @@ test('finds the root of its data whatever set it, and whether containerd keeps t
 
 test('lists images with their names; a build that says 1970 is as old as its time on this node', async () => {
   const { docker } = await node(({ path }) => {
-    if (path === '/images/sha256:b/json') return json({ Metadata: { LastTagTime: '2025-03-01T00:00:00Z' } });
+    if (path === '/images/sha256:b/json') {
+      return json({ Created: '1970-01-01T00:00:00Z', Metadata: { LastTagTime: '2025-03-01T00:00:00Z' } });
+    }
+    const exact = { a: '2023-11-14T22:13:20.25Z', c: '2023-11-14T22:13:20.123456789Z' };
+    const [, id] = /^\/images\/sha256:(.)\/json$/.exec(path) ?? [];
+    if (id !== undefined) return json({ Created: exact[id as 'a' | 'c'] });
     return json([
       { Id: 'sha256:a', RepoTags: ['app:1', 'app:latest'], RepoDigests: ['app@sha256:1'], Created: 1_700_000_000 },
       { Id: 'sha256:b', RepoTags: ['bazel:1'], RepoDigests: null, Created: 0 },
@@ -50,9 +55,9 @@ test('lists images with their names; a build that says 1970 is as old as its tim
     ]);
   });
   expect(await docker.readImages(patient)).toEqual([
-    { id: 'sha256:a', names: ['app:1', 'app:latest'], digests: ['app@sha256:1'], createdAt: 1_700_000_000_000 },
+    { id: 'sha256:a', names: ['app:1', 'app:latest'], digests: ['app@sha256:1'], createdAt: 1_700_000_000_250 },
     { id: 'sha256:b', names: ['bazel:1'], digests: [], createdAt: Date.UTC(2025, 2, 1) },
-    { id: 'sha256:c', names: [], digests: [], createdAt: 1_700_000_000_000 },
+    { id: 'sha256:c', names: [], digests: [], createdAt: 1_700_000_000_123 },
   ]);
 });
 
