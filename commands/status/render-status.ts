@@ -133,8 +133,9 @@ export function isSilent({ at }: Pick<AgentStatus, 'at'>, now: number): boolean 
 
 function describe({ reason, facts, error }: WatcherStatus): string {
   const disks = facts?.['disks'];
+  const unmeasured = facts?.['unmeasured'];
   const diskTexts = Array.isArray(disks)
-    ? disks.map(describeDisk)
+    ? [...disks.map(describeDisk), ...(Array.isArray(unmeasured) ? unmeasured.map(describeUnmeasured) : [])]
     : Object.entries(facts ?? {}).map(([key, value]) => `${key} ${plain(value)}`);
   return [reason, ...diskTexts, error && `could not tell: ${error}`]
     .filter((word) => word !== undefined && word !== '')
@@ -144,6 +145,11 @@ function describe({ reason, facts, error }: WatcherStatus): string {
 function describeDisk(disk: unknown): string {
   const { mountPath, usedPercent, usedInodesPercent } = (disk ?? {}) as Record<string, unknown>;
   return `${plain(mountPath)} ${plain(usedPercent)} % (inodes ${plain(usedInodesPercent)} %)`;
+}
+
+function describeUnmeasured(path: unknown): string {
+  const { path: name, reason } = (path ?? {}) as Record<string, unknown>;
+  return `${plain(name)} could not be measured (${plain(reason)})`;
 }
 
 function plain(value: unknown): string {
