@@ -9,8 +9,9 @@ import { withTimeout } from '../core/retry.ts';
 import { openExamination, type Examination } from '../host/aws/examine/examination.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
 import type { CommandContext, Run } from '../cli/command.ts';
-import type { Diagnosis, ExaminedNode } from './doctor/check.ts';
+import type { Check, Diagnosis, ExaminedNode } from './doctor/check.ts';
 import { checkMs, checks, troubleOf } from './doctor/checks.ts';
+import { servicesFor } from './doctor/reach.ts';
 import { readFileLayers, resolveConfig } from '../config/load-config.ts';
 import { openLocalHost, type LocalHost } from './node/open-host.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
@@ -21,20 +22,28 @@ const metadataMs = 5_000;
 export const doctor: Run = async (context, _args, signal) => {
   const node = await readNode(context, openLocalHost(context), signal);
   let isWell = true;
-  for (const { name, run } of checks) {
-    const diagnoses = await withTimeout(checkMs, (callSignal) => run(node, callSignal), node.clock, signal).catch(
-      (error: unknown) => {
-        signal.throwIfAborted();
-        return troubleOf(error);
-      },
-    );
-    for (const diagnosis of [diagnoses].flat()) {
+  // All at once, and told in order, each as soon as it and those before it are done.
+  for (const { name, diagnoses } of checks.map((check) => runCheck(check, node, signal))) {
+    for (const diagnosis of await diagnoses) {
       context.print(renderDiagnosis(name, diagnosis));
       if (diagnosis.state === 'wrong') isWell = false;
     }
   }
   return isWell ? 0 : 1;
 };
+
+function runCheck({ name, run }: Check, node: ExaminedNode, signal: AbortSignal) {
+  const diagnoses = withTimeout(checkMs, async (callSignal) => run(node, callSignal), node.clock, signal).then(
+    (found) => [found].flat(),
+    (error: unknown) => {
+      signal.throwIfAborted();
+      return [troubleOf(error)];
+    },
+  );
+  // Whoever aborts is told by the first one.
+  diagnoses.catch(() => {});
+  return { name, diagnoses };
+}
 
 const labels = { ok: 'ok     ', wrong: 'WRONG  ', unsure: 'unsure ' };
 
@@ -60,9 +69,11 @@ async function readNode(context: CommandContext, localHost: LocalHost, signal: A
   };
 }
 
-function subjectOf({ cluster, metrics, leave, opsworks, refresh, daemonTasks }: NonNullable<ExaminedNode['config']>) {
+function subjectOf(config: NonNullable<ExaminedNode['config']>) {
+  const { cluster, metrics, leave, opsworks, refresh, daemonTasks } = config;
   return {
     cluster,
+    services: servicesFor(config),
     namespace: metrics.namespace,
     targetGroups: leave.targetGroups,
     loadBalancers: leave.loadBalancers,

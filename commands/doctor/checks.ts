@@ -4,8 +4,11 @@ import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
 import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
 import { messageOf, Refused } from '../../core/errors.ts';
 import type { DiskUse } from '../../core/host.ts';
-import { permissionsFor } from '../../iam/permissions.ts';
+import { withTimeout } from '../../core/retry.ts';
 import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
+import { hooks } from './hooks.ts';
+import { permissions } from './permissions.ts';
+import { reach } from './reach.ts';
 
 const configuration: Check = {
   name: 'configuration',
@@ -62,15 +65,22 @@ const isolation: Check = {
 
 const profile: Check = {
   name: 'instance profile',
-  async run({ identity }) {
+  async run({ identity, examination }) {
     if (identity === undefined) return unsure('not looked at without instance metadata');
+    const trouble = await examination?.readCredentialsTrouble();
+    if (trouble !== undefined) {
+      const remedy = trouble.includes('trust policy')
+        ? 'let ec2.amazonaws.com assume it: sts:AssumeRole for the principal Service ec2.amazonaws.com in the trust policy of the role'
+        : attachProfile;
+      return wrong(trouble, remedy);
+    }
     if (identity.role !== undefined) return ok(`role ${identity.role}`);
-    return wrong(
-      'there is none, so AWS cannot be called',
-      'attach one (IamInstanceProfile in the launch template) with what "ecs-node policy" prints',
-    );
+    return wrong('there is none, so AWS cannot be called', attachProfile);
   },
 };
+
+const attachProfile =
+  'attach one (IamInstanceProfile in the launch template), whose role may do what "ecs-node policy" prints';
 
 /** Of AWS's signature check: five minutes. Half of it is worth a look. */
 const skewLimitMs = 300_000;
@@ -86,34 +96,6 @@ const clock: Check = {
     const mend = 'AWS refuses signatures from 300 s on: systemctl restart chronyd; chronyc tracking';
     if (Math.abs(skewMs) >= skewLimitMs) return wrong(what, mend);
     return Math.abs(skewMs) >= skewLimitMs / 2 ? unsure(what, mend) : ok(what);
-  },
-};
-
-const permissions: Check = {
-  name: 'permission',
-  async run({ examination, config, identity }, signal) {
-    if (examination === undefined || config === undefined)
-      return unsure('none tried without instance metadata and configuration');
-    const diagnoses: Diagnosis[] = [];
-    const untried: string[] = [];
-    for (const { action, feature, by } of permissionsFor(config)) {
-      const verdict = by === undefined ? await examination.tryAction(action, signal) : { kind: 'untried' as const };
-      if (verdict.kind === 'allowed') diagnoses.push(ok(action));
-      else if (verdict.kind === 'untried') untried.push(action);
-      else if (verdict.kind === 'unknown') diagnoses.push(unsure(`${action}: ${verdict.why}`));
-      else
-        diagnoses.push(
-          wrong(
-            `${action} is denied (needed for ${feature})`,
-            `add it to the role ${identity?.role ?? ''}: see ecs-node policy`,
-          ),
-        );
-    }
-    if (untried.length > 0) {
-      const mend = `from elsewhere: aws iam simulate-principal-policy --policy-source-arn ROLE-ARN --action-names ${untried.join(' ')}`;
-      diagnoses.push(unsure(`${untried.length} cannot be tried without doing them`, mend));
-    }
-    return diagnoses;
   },
 };
 
@@ -136,11 +118,14 @@ const ecsAgent: Check = {
   },
 };
 
+/** It answers from memory; one that takes longer hangs. */
+const dockerMs = 5_000;
+
 const docker: Check = {
   name: 'Docker',
-  async run({ docker: engine }, signal) {
+  async run({ docker: engine, clock: time }, signal) {
     try {
-      await engine.ping(signal);
+      await withTimeout(dockerMs, async (callSignal) => engine.ping(callSignal), time, signal);
       return ok('answers on its socket');
     } catch (error) {
       signal.throwIfAborted();
@@ -205,16 +190,18 @@ export const checks: readonly Check[] = [
   metadata,
   isolation,
   profile,
+  reach,
   clock,
   permissions,
+  hooks,
   ecsAgent,
   docker,
   disk,
   units,
 ];
 
-/** One call, or a few, each bounded by its own room; permissions are some dozen calls. */
-export const checkMs = 60_000;
+/** The longest that any check may take; all of them run at once. A person waits. */
+export const checkMs = 20_000;
 
 export function troubleOf(error: unknown): Diagnosis {
   return unsure(`could not be looked at: ${messageOf(error)}`);

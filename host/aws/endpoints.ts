@@ -15,9 +15,26 @@ const prefixes: Readonly<Record<string, string>> = {
 
 /** The ordinary endpoint, by IPv4 or by an interface endpoint. */
 export function hostOf(service: string, region: string): string {
-  return `${prefixes[service] ?? service.toLowerCase()}.${region}.${domainOf(region)}`;
+  return `${prefixOf(service)}.${region}.${domainOf(region)}`;
 }
 
-export function domainOf(region: string): string {
+/**
+ * The name of the service in a host, and in that of its interface endpoint
+ * (com.amazonaws.REGION.NAME).
+ */
+export function prefixOf(service: string): string {
+  return prefixes[service] ?? service.toLowerCase();
+}
+
+function domainOf(region: string): string {
   return region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+}
+
+/** Why AWS's own endpoint of OpsWorks does not resolve, wherever that is told. */
+export const opsworksRetired =
+  'OpsWorks Stacks retired on 26 May 2024: set AWS_ENDPOINT_URL_OPSWORKS to a compatible endpoint, or choose registrar ssm';
+
+/** True for AWS's own host of a service that AWS has switched off. */
+export function isRetired(service: string, host: string): boolean {
+  return service === 'OPSWORKS' && /\.(amazonaws\.com(\.cn)?|api\.aws)$/.test(host);
 }

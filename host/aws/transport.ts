@@ -7,6 +7,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { Unavailable } from '../../core/errors.ts';
 import { codeOf } from '../files/error-code.ts';
 import type { Network } from '../network/network.ts';
+import { isRetired, opsworksRetired } from './endpoints.ts';
 
 /** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
 const connectionTimeout = 3_000;
@@ -14,8 +15,10 @@ const connectionTimeout = 3_000;
 /** The slowest call that a node makes (a page of a thousand-node cluster) takes about two. */
 const requestTimeout = 10_000;
 
+/** Still leaves some seconds for the answer. */
+const tunnelTimeout = 7_000;
+
 const limits = {
-  connectionTimeout,
   requestTimeout,
   throwOnRequestTimeout: true,
   // For a body that stops in the middle, which the request's time-out no longer sees.
@@ -67,7 +70,11 @@ export class Transport {
   async #open(): Promise<NodeHttpHandler> {
     try {
       const httpsAgent = await this.#network.openAgent();
-      return new NodeHttpHandler({ ...limits, ...(httpsAgent && { httpsAgent }) });
+      return new NodeHttpHandler({
+        ...limits,
+        connectionTimeout: this.#connectionTimeout,
+        ...(httpsAgent && { httpsAgent }),
+      });
     } catch (error) {
       // A file that is missing now may be there at the next call.
       this.#handler = undefined;
@@ -90,10 +97,29 @@ export class Transport {
 
   /** Keeps the code, by which the SDK decides on its second try. */
   #explain(error: unknown, { protocol, hostname, port }: Question): Unavailable {
-    const text = this.#network.tellTrouble(error, { protocol, hostname, port: String(port ?? '') });
     const isLate = error instanceof Error && error.name === 'TimeoutError';
+    const cause = isLate ? this.#late(error) : error;
+    const trouble = this.#network.explainTrouble(cause, { protocol, hostname, port: String(port ?? '') });
+    const remedy = isRetired(this.#service, hostname) ? opsworksRetired : trouble.remedy;
+    const text = remedy === undefined ? trouble.what : `${trouble.what}; ${remedy}`;
     const code = codeOf(error) ?? (isLate ? 'ETIMEDOUT' : undefined);
     return Object.assign(new Unavailable(text, { cause: error }), code !== undefined && { code });
+  }
+
+  /**
+   * In place of the SDK's words, which name its own file. Only a connection that was never there is
+   * a matter of routes.
+   */
+  #late({ message }: Error): Error {
+    const connects = message.includes('did not establish a connection');
+    const seconds = (connects ? this.#connectionTimeout : requestTimeout) / 1000;
+    const late = new Error(`no ${connects ? 'connection' : 'answer'} within ${seconds} s`);
+    return connects ? Object.assign(late, { code: 'ETIMEDOUT' }) : late;
+  }
+
+  /** A tunnel is a connection, a question to the proxy, its look-up and another connection. */
+  get #connectionTimeout(): number {
+    return this.#network.proxy === undefined ? connectionTimeout : tunnelTimeout;
   }
 }
 

@@ -6,7 +6,9 @@ import type { Agent } from 'node:https';
 import type { Environment } from '../environment.ts';
 import { parseProxy, type Proxy } from './proxy.ts';
 import { isIpv6Only } from './routes.ts';
-import { tellNetworkTrouble } from './trouble.ts';
+import { explainNetworkTrouble, tellNetworkTrouble, type Destination, type NetworkTrouble } from './trouble.ts';
+
+type Target = Pick<URL, 'protocol' | 'hostname' | 'port'>;
 
 export interface Network {
   environment: Environment;
@@ -14,7 +16,8 @@ export interface Network {
   /** A new agent for https; undefined where Node's own does. The caller destroys it. */
   openAgent(): Promise<Agent | undefined>;
   /** Why a request failed, and what to do, in one line without secrets. */
-  tellTrouble(error: unknown, url: Pick<URL, 'protocol' | 'hostname' | 'port'>): string;
+  tellTrouble(error: unknown, url: Target): string;
+  explainTrouble(error: unknown, url: Target): NetworkTrouble;
   /** Whether a service must be asked at its dual-stack endpoint. `host` is its ordinary one. */
   needsDualStack(host: string): Promise<boolean>;
 }
@@ -35,11 +38,8 @@ export function openNetwork(environment: Environment): Network {
       isTrusted = true;
       return proxy === undefined ? undefined : new ProxyAgent(proxy);
     },
-    tellTrouble(error, { protocol, hostname, port: given }) {
-      const port = given === '' ? (protocol === 'https:' ? 443 : 80) : Number(given);
-      const isProxied = protocol === 'https:' && proxy?.bypasses(hostname, port) === false;
-      return tellNetworkTrouble(error, { host: hostname, port, proxy: isProxied ? proxy : undefined });
-    },
+    tellTrouble: (error, url) => tellNetworkTrouble(error, destinationOf(url, proxy)),
+    explainTrouble: (error, url) => explainNetworkTrouble(error, destinationOf(url, proxy)),
     async needsDualStack(host) {
       const said = environment['AWS_USE_DUALSTACK_ENDPOINT'];
       if (said) return said === 'true';
@@ -48,6 +48,12 @@ export function openNetwork(environment: Environment): Network {
       return !(await hasIpv6Address(host));
     },
   };
+}
+
+function destinationOf({ protocol, hostname: host, port: given }: Target, proxy: Proxy | undefined): Destination {
+  const port = given === '' ? (protocol === 'https:' ? 443 : 80) : Number(given);
+  const isProxied = protocol === 'https:' && proxy?.bypasses(host, port) === false;
+  return { host, port, proxy: isProxied ? proxy : undefined };
 }
 
 /**

@@ -14,13 +14,24 @@ export interface Destination {
 /** Where a node's variables for the network are set. */
 const file = '/etc/ecs-node/environment';
 
+export interface NetworkTrouble {
+  what: string;
+  /** Undefined where there is nothing more to say. */
+  remedy: string | undefined;
+}
+
 /** Without user, password and query: an error's text ends up in logs and tags. */
-export function tellNetworkTrouble(error: unknown, { host, port, proxy }: Destination): string {
+export function explainNetworkTrouble(error: unknown, { host, port, proxy }: Destination): NetworkTrouble {
   const code = codeOf(error) ?? '';
   const where = port === 443 ? host : `${host}:${port}`;
   if (proxy !== undefined && isProxyTrouble(error, code, proxy)) return tellProxyTrouble(error, code, where, proxy);
   const via = proxy === undefined ? '' : ` through the proxy ${proxy.origin}`;
-  return `${where}${via}: ${describe(error)}${remedyFor(code, proxy)}`;
+  return { what: `${where}${via}: ${describe(error)}`, remedy: remedyFor(code, proxy) };
+}
+
+export function tellNetworkTrouble(error: unknown, destination: Destination): string {
+  const { what, remedy } = explainNetworkTrouble(error, destination);
+  return remedy === undefined ? what : `${what}; ${remedy}`;
 }
 
 /** With the code, which is what people search for. */
@@ -38,34 +49,42 @@ function isProxyTrouble(error: unknown, code: string, { url }: Proxy): boolean {
   return url.protocol === 'https:' && code === 'EPROTO';
 }
 
-function tellProxyTrouble(error: unknown, code: string, where: string, { origin, variable }: Proxy): string {
+function tellProxyTrouble(error: unknown, code: string, where: string, { origin, variable }: Proxy): NetworkTrouble {
   const status = (error as { statusCode?: unknown }).statusCode;
   const said = typeof status === 'number' ? `answered ${status}` : `failed: ${describe(error)}`;
-  const text = `${where}: the proxy ${origin} (${variable}) ${said}`;
-  if (status === 407)
-    return `${text}; it wants a user and password: ${variable}=http://USER:PASSWORD@HOST:PORT in ${file}`;
-  if (status === 403) {
-    return `${text}; allow ${where} on the proxy, or exclude it by NO_PROXY where this network reaches it directly`;
+  const what = `${where}: the proxy ${origin} (${variable}) ${said}`;
+  if (status === 407) {
+    return { what, remedy: `it wants a user and password: ${variable}=http://USER:PASSWORD@HOST:PORT in ${file}` };
   }
-  if (code === 'ERR_PROXY_TUNNEL') return `${text}; see the log of the proxy`;
-  return `${text}; is ${variable} right, and may this instance connect to the proxy?`;
+  if (status === 403) {
+    const remedy = `allow ${where} on the proxy, or exclude it by NO_PROXY where this network reaches it directly`;
+    return { what, remedy };
+  }
+  if (code === 'ERR_PROXY_TUNNEL') return { what, remedy: 'see the log of the proxy' };
+  return { what, remedy: `is ${variable} right, and may this instance connect to the proxy?` };
 }
 
-function remedyFor(code: string, proxy: Proxy | undefined): string {
+function remedyFor(code: string, proxy: Proxy | undefined): string | undefined {
   const tls = tlsRemedies.find(([pattern]) => pattern.test(code))?.[1];
-  if (tls !== undefined) return `; ${tls}`;
-  if (proxy !== undefined) return '';
-  if (/^(ENOTFOUND|EAI_)/.test(code)) {
-    return `; does this subnet have DNS and a way to AWS? Set HTTPS_PROXY in ${file}, or create an interface endpoint with private DNS`;
-  }
-  if (/^(ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL)$/.test(code)) {
-    return `; no route: an IPv6-only subnet needs dual-stack endpoints (AWS_USE_DUALSTACK_ENDPOINT=true in ${file}), others a NAT gateway, a proxy or an interface endpoint`;
-  }
-  if (/^(ETIMEDOUT|ECONNREFUSED)$/.test(code)) {
-    return '; look at the route table, the security groups (also those of an interface endpoint), and whether a proxy is needed (HTTPS_PROXY)';
-  }
-  return '';
+  if (tls !== undefined || proxy !== undefined) return tls;
+  return routeRemedies.find(([pattern]) => pattern.test(code))?.[1];
 }
+
+/** By Node's code, where no proxy is set. */
+const routeRemedies: [RegExp, string][] = [
+  [
+    /^(ENOTFOUND|EAI_)/,
+    `does this subnet have DNS and a way to AWS? Set HTTPS_PROXY in ${file}, or create an interface endpoint with private DNS`,
+  ],
+  [
+    /^(ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL)$/,
+    `no route: an IPv6-only subnet needs dual-stack endpoints (AWS_USE_DUALSTACK_ENDPOINT=true in ${file}), others a NAT gateway, a proxy or an interface endpoint`,
+  ],
+  [
+    /^(ETIMEDOUT|ECONNREFUSED)$/,
+    'look at the route table, the security groups (also those of an interface endpoint), and whether a proxy is needed (HTTPS_PROXY)',
+  ],
+];
 
 /** By OpenSSL's code. */
 const tlsRemedies: [RegExp, string][] = [

@@ -11,9 +11,13 @@ import type { Credentials } from '../session/credentials.ts';
 import { openAwsCall } from '../fault.ts';
 import { clientSettings, type Session } from '../session/session.ts';
 import type { MetadataOptions } from './ec2.ts';
+import type { GroupFacts } from './group.ts';
+import type { Reach } from './reach.ts';
 import type { OpenProbes, Subject } from './subject.ts';
 
 export type { MetadataOptions } from './ec2.ts';
+export type { GroupFacts } from './group.ts';
+export type { Reach } from './reach.ts';
 export type { Subject } from './subject.ts';
 
 /**
@@ -24,8 +28,17 @@ export type ProbeResult = { kind: 'allowed' | 'untried' } | { kind: 'denied' | '
 export interface Examination {
   /** Never throws but for the signal. */
   tryAction(action: string, signal: AbortSignal): Promise<ProbeResult>;
+  /** Why there are no credentials; undefined where there are. Asked once. */
+  readCredentialsTrouble(): Promise<string | undefined>;
   /** Undefined when AWS does not say; throws Refused when the node may not ask. */
   readMetadataOptions(signal: AbortSignal): Promise<MetadataOptions | undefined>;
+  /**
+   * Undefined where this instance is in no Auto Scaling group; throws Refused when the node may not
+   * ask.
+   */
+  readGroup(signal: AbortSignal): Promise<GroupFacts | undefined>;
+  /** Never throws but for the signal. Asked once, however often it is called. */
+  readReach(signal: AbortSignal): Promise<readonly Reach[]>;
   /** AWS's clock, milliseconds since 1970, as far as its answers have one. Throws Unavailable. */
   readClock(signal: AbortSignal): Promise<number | undefined>;
 }
@@ -36,6 +49,8 @@ export function openExamination(identity: Identity, environment: Environment, su
   mustBeSafeEndpoints(environment);
   const network = openNetwork(environment);
   const session = openSession(identity, network, log);
+  let reach: Promise<Reach[]> | undefined;
+  let trouble: Promise<string | undefined> | undefined;
   return {
     async tryAction(action, signal) {
       const open = await openProbesFor(action);
@@ -51,9 +66,23 @@ export function openExamination(identity: Identity, environment: Environment, su
         return error instanceof Refused ? { kind: 'allowed' } : { kind: 'unknown', why: messageOf(error) };
       }
     },
+    async readCredentialsTrouble() {
+      trouble ??= session.readCredentials().then(() => undefined, messageOf);
+      return trouble;
+    },
     async readMetadataOptions(signal) {
       const { readMetadataOptions } = await import('./ec2.ts');
       return readMetadataOptions(session, signal);
+    },
+    async readGroup(signal) {
+      const { readGroup } = await import('./group.ts');
+      return readGroup(session, signal);
+    },
+    async readReach(signal) {
+      reach ??= import('./reach.ts').then(async ({ reachServices }) =>
+        reachServices(session, network, subject.services, signal),
+      );
+      return reach;
     },
     async readClock(signal) {
       const endpoint = environment['AWS_ENDPOINT_URL_EC2'] || environment['AWS_ENDPOINT_URL'];
@@ -69,7 +98,11 @@ export function openExamination(identity: Identity, environment: Environment, su
   };
 }
 
-function openSession(identity: Identity, network: Network, log: Log): Session {
+function openSession(
+  identity: Identity,
+  network: Network,
+  log: Log,
+): Session & { readCredentials(): Promise<Credentials> } {
   let credentials: Promise<() => Promise<Credentials>> | undefined;
   const readCredentials = async (): Promise<Credentials> => {
     credentials ??= import('../session/credentials.ts').then(({ openCredentials }) =>
@@ -80,6 +113,7 @@ function openSession(identity: Identity, network: Network, log: Log): Session {
   };
   return {
     identity,
+    readCredentials,
     callAws: openAwsCall(identity.role, log),
     settings: (service, region = identity.region) =>
       clientSettings({ network, credentials: readCredentials, service, region }),

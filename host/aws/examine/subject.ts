@@ -4,6 +4,11 @@ import type { Session } from '../session/session.ts';
 
 export interface Subject {
   cluster: string;
+  /**
+   * The services that the node calls, by the names that AWS_ENDPOINT_URL_NAME uses, and those of
+   * Systems Manager's agent.
+   */
+  services: readonly string[];
   namespace: string;
   targetGroups: readonly string[];
   loadBalancers: readonly string[];

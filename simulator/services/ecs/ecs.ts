@@ -122,6 +122,17 @@ const clusters = {
   }),
 };
 
+/**
+ * AWS names hosts such as ecs-a-12 and ecs-t-12 of the region, which have interface endpoints of
+ * their own.
+ */
+const pollEndpoints = {
+  DiscoverPollEndpoint: operation({ containerInstance: text(), cluster: text() }, (_, { endpoint }) => ({
+    endpoint: `${endpoint}/`,
+    telemetryEndpoint: `${endpoint}/`,
+  })),
+};
+
 export const ecs: Service = {
   id: 'ecs',
   signingName: 'ecs',
@@ -131,5 +142,13 @@ export const ecs: Service = {
   complain: ecsComplaints,
   throttle: throttled('ThrottlingException', 400),
   deny: denied('AccessDeniedException', 400),
-  operations: { ...containerInstances, ...clusters, ...attributes, ...tasks, ...taskDefinitions, ...services },
+  operations: {
+    ...containerInstances,
+    ...clusters,
+    ...pollEndpoints,
+    ...attributes,
+    ...tasks,
+    ...taskDefinitions,
+    ...services,
+  },
 };

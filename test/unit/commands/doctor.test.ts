@@ -1,17 +1,42 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { renderDiagnosis } from '../../../commands/doctor.ts';
 import type { Diagnosis, ExaminedNode } from '../../../commands/doctor/check.ts';
 import { checks } from '../../../commands/doctor/checks.ts';
 import { Refused } from '../../../core/errors.ts';
-import type { Examination, ProbeResult } from '../../../host/aws/examine/examination.ts';
+import type { LifecycleHook } from '../../../core/host.ts';
+import type { Examination, GroupFacts, ProbeResult } from '../../../host/aws/examine/examination.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
 import { plainConfig, signal } from '../bootstrap/stage.ts';
+
+const launchHook: LifecycleHook = {
+  name: 'ecs-node-launch',
+  transition: 'launch',
+  heartbeatSeconds: 1800,
+  globalSeconds: 172_800,
+  defaultResult: 'ABANDON',
+};
+
+const terminateHook: LifecycleHook = {
+  name: 'ecs-node-terminate',
+  transition: 'terminate',
+  heartbeatSeconds: 900,
+  globalSeconds: 90_000,
+  defaultResult: 'CONTINUE',
+};
 
 const healthy: Examination = {
   tryAction: async () => ({ kind: 'allowed' }),
   readMetadataOptions: async () => ({ hopLimit: 1, tokensRequired: true, showsTags: false }),
   readClock: async () => undefined,
+  readCredentialsTrouble: async () => undefined,
+  readGroup: async () => ({
+    name: 'nodes',
+    lifecycleState: 'InService',
+    hooks: [launchHook, terminateHook],
+    hasWarmPool: false,
+  }),
+  readReach: async () => [{ service: 'ecs', origin: 'https://ecs.us-east-1.amazonaws.com', trouble: undefined }],
 };
 
 function openExaminedNode(change: Partial<ExaminedNode> = {}): { patient: ExaminedNode; world: World } {
@@ -27,7 +52,9 @@ function openExaminedNode(change: Partial<ExaminedNode> = {}): { patient: Examin
     docker,
     identity: { ...host.identity, role: 'node' },
     identityTrouble: undefined,
-    config: plainConfig(),
+    config: plainConfig({
+      autoScaling: { launchHook: launchHook.name, launchHookSeconds: 1800, terminateHook: terminateHook.name },
+    }),
     configTroubles: [],
     examination: { ...healthy, readClock: async () => clock.now() - 2_000 },
     ...change,
@@ -155,4 +182,122 @@ test.each<[string, string, (world: World, node: ExaminedNode) => void, RegExp]>(
   const diagnoses = await look(name, node);
   const lines = diagnoses.filter(({ state }) => state === 'wrong').map((diagnosis) => renderDiagnosis(name, diagnosis));
   expect(lines[0]).toMatch(expected);
+});
+
+const trouble = { what: 'monitoring.us-east-1.amazonaws.com: getaddrinfo ENOTFOUND', remedy: 'create the endpoint' };
+
+test('what is not reached is named with the endpoint, and its permissions are not tried one by one', async () => {
+  const tried: string[] = [];
+  const { patient: node } = openExaminedNode({
+    examination: {
+      ...healthy,
+      tryAction: async (action) => ({ kind: tried.push(action) > 0 ? 'allowed' : 'untried' }),
+      readReach: async () => [
+        { service: 'ecs', origin: 'https://ecs.us-east-1.amazonaws.com', trouble: undefined },
+        { service: 'monitoring', origin: 'https://monitoring.us-east-1.amazonaws.com', trouble },
+      ],
+    },
+  });
+  const lines = (await look('network', node)).map((diagnosis) => renderDiagnosis('network', diagnosis));
+  expect(lines).toEqual([
+    'ok      network: reached: ecs\n',
+    `WRONG   network: monitoring is not reached: ${trouble.what}; to mend: create the endpoint\n`,
+  ]);
+  const permissions = await look('permission', node);
+  expect(tried).not.toContain('cloudwatch:PutMetricData');
+  expect(permissions).toContainEqual({
+    state: 'unsure',
+    what: '1 of monitoring were not tried, since it is not reached',
+  });
+});
+
+test('a role that EC2 may not assume is wrong, with the trust policy to write', async () => {
+  const { patient: node } = openExaminedNode({
+    examination: {
+      ...healthy,
+      readCredentialsTrouble: async () => 'no credentials: its trust policy does not let EC2',
+    },
+  });
+  const [profile] = await look('instance profile', node);
+  expect(renderDiagnosis('instance profile', profile!)).toMatch(/^WRONG .*to mend: .*sts:AssumeRole for the principal/);
+  expect(await look('permission', node)).toEqual([{ state: 'unsure', what: 'none tried without credentials' }]);
+});
+
+describe('the hooks of the group', () => {
+  const own = { launchHook: launchHook.name, terminateHook: terminateHook.name };
+  const managed = { ...terminateHook, name: 'ecs-managed-draining-termination-hook' };
+  const other = { ...launchHook, name: 'chef', heartbeatSeconds: 600 };
+
+  test.each<[string, object, Partial<GroupFacts>, RegExp]>([
+    ['none at all', own, { hooks: [] }, /^unsure .*no launch hook.*put-lifecycle-hook .*LAUNCHING/],
+    ['no terminate hook', own, { hooks: [launchHook] }, /^unsure .*no terminate hook: nothing waits for the drain/],
+    ['a misspelt one', { ...own, launchHook: 'lunch' }, {}, /^WRONG .*no launch hook lunch, but ecs-node-launch/],
+    [
+      'one of the other kind',
+      { ...own, launchHook: terminateHook.name },
+      {},
+      /^WRONG .*launchHook names ecs-node-terminate, which is a terminate hook/,
+    ],
+    [
+      'one that nobody completes',
+      own,
+      { hooks: [launchHook, terminateHook, other] },
+      /^unsure .*does not complete the launch hook chef.*waits 600 s.*ends it/,
+    ],
+    [
+      'launchHookSeconds beyond the hook',
+      { ...own, launchHookSeconds: 3600 },
+      {},
+      /^WRONG .*3600, but ecs-node-launch ends after 1800 s.*set autoScaling\.launchHookSeconds: 1800/,
+    ],
+    [
+      'a launch hook that lets anything pass',
+      own,
+      { hooks: [{ ...launchHook, defaultResult: 'CONTINUE' }, terminateHook] },
+      /^unsure .*counts as in service.*ABANDON/,
+    ],
+    [
+      'a drain longer than the hook may last',
+      own,
+      { hooks: [launchHook, { ...terminateHook, globalSeconds: 600 }] },
+      /^WRONG .*draining may take 900 s.*after 600 s/,
+    ],
+    [
+      'a warm pool that the agent does not know of',
+      own,
+      { hasWarmPool: true },
+      /^WRONG .*warm pool.*ECS_WARM_POOLS_CHECK: "true"/,
+    ],
+  ])('%s', async (_, autoScaling, change, expected) => {
+    const { patient: node } = openExaminedNode({
+      config: plainConfig({ autoScaling }),
+      examination: {
+        ...healthy,
+        readGroup: async () => ({ ...(await healthy.readGroup(signal))!, ...change }),
+      },
+    });
+    const lines = (await look('lifecycle hooks', node)).map((each) => renderDiagnosis('lifecycle hooks', each));
+    expect(
+      lines.find((line) => expected.test(line)),
+      lines.join(''),
+    ).toBeDefined();
+  });
+
+  test("that of ECS's managed draining waits for the drain, and is nobody else's to complete", async () => {
+    const { patient: node } = openExaminedNode({
+      config: plainConfig({ autoScaling: { launchHook: launchHook.name } }),
+      examination: {
+        ...healthy,
+        readGroup: async () => ({ ...(await healthy.readGroup(signal))!, hooks: [launchHook, managed] }),
+      },
+    });
+    expect((await look('lifecycle hooks', node)).map(({ state }) => state)).toEqual(['ok']);
+  });
+
+  test('ECS_WARM_POOLS_CHECK without a warm pool delays each start of the agent, and is told', async () => {
+    const { patient: node } = openExaminedNode({
+      config: plainConfig({ autoScaling: own, ecs: { settings: { ECS_WARM_POOLS_CHECK: 'true' } } }),
+    });
+    expect((await look('lifecycle hooks', node))[0]!.what).toMatch(/has no warm pool: at each start/);
+  });
 });
