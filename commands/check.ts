@@ -8,9 +8,10 @@ import type { Config } from '../config/config.ts';
 import { retry } from '../core/retry.ts';
 import { tellable } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
+import { opsworksRetired } from '../host/aws/endpoints.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
-import { isSet, type Run } from '../cli/command.ts';
+import { isSet, type CommandContext, type Run } from '../cli/command.ts';
 import { logWarnings, readFileLayers, resolveConfig } from '../config/load-config.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
@@ -33,9 +34,19 @@ export const check: Run = async (context, args, signal) => {
     : undefined;
   const loaded = resolveConfig(files, [], outside);
   logWarnings(loaded, context.log);
+  warnOfRetired(loaded.config, context);
   context.print(renderEffective(loaded.config, loaded.sourceOf));
   return 0;
 };
+
+/**
+ * Valid, and complete against an endpoint that is compatible; AWS's own does not resolve any more.
+ */
+function warnOfRetired({ registrar }: Config, { environment, log }: Pick<CommandContext, 'environment' | 'log'>): void {
+  const endpoint = environment['AWS_ENDPOINT_URL_OPSWORKS'] || environment['AWS_ENDPOINT_URL'];
+  if (registrar === 'opsworks' && !endpoint)
+    log.warn('registrar opsworks has no endpoint', { remedy: opsworksRetired });
+}
 
 /** Valid YAML, so that it may be used as a configuration, once its secrets are filled in again. */
 export function renderEffective(config: Config, sourceOf: (path: string) => string | undefined): string {

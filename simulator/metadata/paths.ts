@@ -113,6 +113,13 @@ function readRole(key: string, { world, instance, keyring }: MetadataContext): s
       InstanceProfileId: 'AIPASIMULATOR00000000',
     });
   }
+  if (instance.metadata.unassumable && key === `iam/security-credentials/${role}`) {
+    return JSON.stringify({
+      Code: 'AssumeRoleUnauthorizedAccess',
+      Message: `EC2 cannot assume the role ${role}. Please see documentation at https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc.`,
+      LastUpdated: iso(instance.launchedAt),
+    });
+  }
   const keys = key === `iam/security-credentials/${role}` ? keyring.keysFor(instance) : undefined;
   if (!keys) return undefined;
   return JSON.stringify({

@@ -27,7 +27,16 @@ export function launchInstance(world: World, options: LaunchOptions = {}): Insta
     userData: options.userData,
     disableApiTermination: options.disableApiTermination ?? false,
     shutdownBehavior: options.shutdownBehavior ?? 'terminate',
-    metadata: { down: false, lateMs: 0, slowMs: 0, html: false, always401: false, tags: true, ...options.metadata },
+    metadata: {
+      down: false,
+      lateMs: 0,
+      slowMs: 0,
+      html: false,
+      always401: false,
+      tags: true,
+      unassumable: false,
+      ...options.metadata,
+    },
     notices: { maintenance: [] },
   };
   world.instances.set(instance.id, instance);

@@ -83,6 +83,8 @@ export interface MetadataSwitches {
   always401: boolean;
   /** InstanceMetadataTags=enabled */
   tags: boolean;
+  /** EC2 may not assume the role: its trust policy does not say so. */
+  unassumable: boolean;
 }
 
 export interface Notices {

@@ -234,3 +234,78 @@ describe('in an IPv6-only subnet', () => {
     expect(scope.front.hosts()).toContain(host('ecs'));
   });
 });
+
+describe('where interface endpoints are all there is', () => {
+  const reachable = ['ec2', 'ecs', 'autoscaling'];
+  const withEndpoints = (services: readonly string[]) => ({
+    variables: 'AWS_CA_BUNDLE=AUTHORITY\n',
+    async build({ namespace, front }: { namespace: Namespace; front: Front }) {
+      await namespace.lead('10.0.1.1', 443, front.answer);
+      const hosts = Object.fromEntries(services.map((service) => [host(service), '10.0.1.1']));
+      // Of the last one DNS knows, but its security group lets nobody in.
+      await namespace.nameHosts({ ...hosts, [host('ecs-t-1')]: '10.0.1.2' });
+      namespace.ip('address', 'add', '10.0.1.2/32', 'dev', 'lo');
+    },
+  });
+
+  /** As AWS names the agent's hosts. */
+  const nameAgentHosts = ({ front, stage }: Place) => {
+    const own = `${stage.simulator.endpoint}/`;
+    front.rewrite = (text) =>
+      text
+        .replace(`"endpoint":"${own}"`, `"endpoint":"https://${host('ecs-a-1')}/"`)
+        .replace(`"telemetryEndpoint":"${own}"`, `"telemetryEndpoint":"https://${host('ecs-t-1')}/"`);
+  };
+
+  test('doctor names each endpoint that is missing, those of the ECS agent too, within seconds', async () => {
+    const scope = await openPlace({
+      ...withEndpoints([...reachable, 'ssm', 'ec2messages', 'ecs-a-1']),
+      flags: settings({ registrar: 'ssm' }),
+    });
+    nameAgentHosts(scope);
+    const { node } = scope;
+    expect(await node.run(['configure', '--cluster', 'demo', '--registrar', 'ssm'])).toMatchObject({ code: 0 });
+    const began = performance.now();
+    const { code, stdout } = await node.run(['doctor']);
+    expect(performance.now() - began).toBeLessThan(20_000);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^ok +network: reached: ecs, ec2, autoscaling, ssm, ec2messages, ecs-agent$/m);
+    for (const [service, name] of [
+      ['monitoring', 'monitoring'],
+      ['ssmmessages', 'ssmmessages'],
+      ['ecs-telemetry', 'ecs-t-1'],
+    ] as const) {
+      expect(stdout).toMatch(
+        new RegExp(
+          `^WRONG +network: ${service} is not reached: ${name}\\.us-east-1\\.amazonaws\\.com: .*interface endpoint com\\.amazonaws\\.us-east-1\\.${service} with private DNS`,
+          'm',
+        ),
+      );
+    }
+    expect(stdout).toMatch(/^unsure +permission: 1 of monitoring were not tried, since it is not reached$/m);
+  });
+
+  test('a node that wants OpsWorks is told that it retired, by check, doctor and bootstrap', async () => {
+    const scope = await openPlace({ ...withEndpoints(reachable), flags: [...opsworks] });
+    const { node, stage } = scope;
+    const retired = /OpsWorks Stacks retired on 26 May 2024: set AWS_ENDPOINT_URL_OPSWORKS .* or choose registrar ssm/;
+    expect(await stateWhenTold(scope, retired)).toBe('running');
+    expect(stage.simulator.calls.find({ service: 'opsworks' })).toEqual([]);
+    const doctor = await node.run(['doctor']);
+    expect(doctor.stdout.split('\n').find((line) => line.includes('opsworks is not reached'))).toMatch(retired);
+    const check = await node.run(['check']);
+    expect([check.code, check.stderr]).toEqual([0, expect.stringMatching(retired)]);
+  });
+
+  test('a role that EC2 may not assume is told as its trust policy, by bootstrap and doctor, and ends no node', async () => {
+    const scope = await openPlace(withEndpoints(reachable));
+    const { node, stage } = scope;
+    await stage.simulator.verbs.setMetadata(node.id, { unassumable: true });
+    expect(await stateWhenTold(scope, /its trust policy does not let ec2\.amazonaws\.com/)).toBe('running');
+    const { code, stdout } = await node.run(['doctor']);
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/^WRONG +instance profile: .*AssumeRoleUnauthorizedAccess.*sts:AssumeRole/m),
+    ]);
+  });
+});
