@@ -111,7 +111,7 @@ async function reachOne(
 ): Promise<Reach> {
   const { origin } = url;
   try {
-    const question = { who: url.host, url: new URL('/ping', url), network, timeoutMs: reachMs, maxBytes };
+    const question = { serviceName: url.host, url: new URL('/ping', url), network, timeoutMs: reachMs, maxBytes };
     const { status, headers } = await askHttp(question, signal);
     if (!/^text\/html\b/i.test(headers['content-type'] ?? '')) return { service, origin, trouble: undefined };
     const what = `${url.host} answered ${status} with a web page`;
