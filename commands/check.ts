@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import { retry } from '../core/retry.ts';
 import { tellable } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
-import { opsworksRetired } from '../host/aws/endpoints.ts';
+import { opsworksRetired } from '../host/aws/session/endpoints.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import { isSet, type CommandContext, type Run } from '../cli/command.ts';

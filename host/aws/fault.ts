@@ -105,7 +105,7 @@ const maxMessage = 300;
 export function translate(error: unknown, permission: string, resource: string, role?: string): Error {
   // The source of the credentials throws it where there are none.
   if (error instanceof Refused) return error;
-  // The transport and the credentials have said it in full (host/aws/transport.ts).
+  // The transport and the credentials have said it in full (host/aws/session/transport.ts).
   if (error instanceof Unavailable) return new Unavailable(`${permission}: ${error.message}`, { cause: error.cause });
   const code = faultCode(error);
   const message = clean(messageOf(error));

@@ -13,7 +13,7 @@ import {
   parseTagKeys,
   parseTargetState,
 } from './imds-answers.ts';
-import { metadataService, openMetadataReader } from '../imds-reader.ts';
+import { metadataService, openMetadataReader } from './imds-reader.ts';
 
 /** One for all: a new one for each answer would cost as much as reading it. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -7,7 +7,7 @@ import { DiscoverPollEndpointCommand, ECSClient } from '@aws-sdk/client-ecs';
 import { messageOf } from '../../../core/errors.ts';
 import { sendRequest as askHttp } from '../../http/http.ts';
 import type { Network } from '../../network/network.ts';
-import { hostOf, isRetired, opsworksRetired, prefixOf } from '../endpoints.ts';
+import { hostOf, isRetired, opsworksRetired, prefixOf } from '../session/endpoints.ts';
 import type { Session } from '../session/session.ts';
 
 export interface Reach {

@@ -7,7 +7,7 @@ import { Unavailable } from '../../../core/errors.ts';
 import { isObject } from '../../../core/shape.ts';
 import { openClock } from '../../clock.ts';
 import type { Environment } from '../../environment.ts';
-import { openMetadataReader, type ReadMetadata } from '../../imds-reader.ts';
+import { openMetadataReader, type ReadMetadata } from '../../metadata/imds-reader.ts';
 
 export interface Credentials {
   accessKeyId: string;
@@ -22,7 +22,7 @@ export interface Credentials {
  */
 const renewMs = 300_000;
 
-/** All callers share one reading. It ends by its requests' own time-outs (host/imds-reader.ts). */
+/** All callers share one reading. It ends by its requests' own time-outs (host/metadata/imds-reader.ts). */
 const neverAborted = new AbortController().signal;
 
 /** For a node, whose role is the only one that it should speak for. */

@@ -3,9 +3,9 @@
 import type { Identity } from '../../../core/identity.ts';
 import type { Network } from '../../network/network.ts';
 import type { Credentials } from './credentials.ts';
-import { hostOf } from '../endpoints.ts';
+import { hostOf } from './endpoints.ts';
 import type { AwsCall } from '../fault.ts';
-import { Transport } from '../transport.ts';
+import { Transport } from './transport.ts';
 
 export interface Session {
   identity: Identity;

@@ -4,7 +4,7 @@ import { ConfigError } from '../../../core/errors.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
 import { openChildCloud } from '../../../host/aws/child/child-cloud.ts';
-import { readEndpoints } from '../../../host/imds-reader.ts';
+import { readEndpoints } from '../../../host/metadata/imds-reader.ts';
 import { mustBeSafeEndpoints } from '../../../host/http/endpoint-safety.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
 

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { openMetadata } from '../../../host/metadata/imds.ts';
-import { readEndpoints } from '../../../host/imds-reader.ts';
+import { readEndpoints } from '../../../host/metadata/imds-reader.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { nobody, serve, type Answer, type Asked } from './local-server.ts';
 

@@ -3,14 +3,14 @@
  * IPv6.
  */
 
-import { ConfigError, Unavailable } from '../core/errors.ts';
-import type { Clock } from '../core/retry.ts';
-import type { Environment } from './environment.ts';
-import { codeOf } from './files/error-code.ts';
-import type { LocalResponse } from './http/local-response.ts';
-import { openLocalService, type LocalService } from './http/local-service.ts';
-import { isLinkLocal, isLoopback } from './http/endpoint-safety.ts';
-import { isIpv6Only } from './network/routes.ts';
+import { ConfigError, Unavailable } from '../../core/errors.ts';
+import type { Clock } from '../../core/retry.ts';
+import type { Environment } from '../environment.ts';
+import { codeOf } from '../files/error-code.ts';
+import type { LocalResponse } from '../http/local-response.ts';
+import { openLocalService, type LocalService } from '../http/local-service.ts';
+import { isLinkLocal, isLoopback } from '../http/endpoint-safety.ts';
+import { isIpv6Only } from '../network/routes.ts';
 
 export const metadataService = 'instance metadata';
 

@@ -4,9 +4,9 @@
  */
 
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { Unavailable } from '../../core/errors.ts';
-import { codeOf } from '../files/error-code.ts';
-import type { Network } from '../network/network.ts';
+import { Unavailable } from '../../../core/errors.ts';
+import { codeOf } from '../../files/error-code.ts';
+import type { Network } from '../../network/network.ts';
 import { isRetired, opsworksRetired } from './endpoints.ts';
 
 /** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
