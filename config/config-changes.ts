@@ -13,7 +13,7 @@ export interface Change {
 const identity = ['cluster', 'name', 'hostname', 'registrar', 'opsworks'] as const;
 
 /** Read by bootstrap, or by the ECS agent when it starts. */
-const atBoot: readonly string[] = [...identity, 'bootstrap', 'ecs.settings', 'ports.enabled'];
+export const atBoot: readonly string[] = [...identity, 'bootstrap', 'ecs.settings', 'ports.enabled'];
 
 /** Values that may be passwords: of a registry, or among the arguments of a check. */
 const secret = ['ecs.settings', 'join.checks'];

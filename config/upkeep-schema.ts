@@ -1,13 +1,17 @@
-/**
- * Settings of what a node keeps up to date as long as it lives (`upkeep/`): each is off until it is
- * configured.
- */
+/** Settings of the chores (`upkeep/`). Each chore is off until it is configured. */
 
 import * as z from 'zod';
 import { familyOf } from '../core/task-definition.ts';
 
 const every = () =>
-  z.int().min(10).max(86_400).default(300).describe('Seconds between two looks; shortened by up to a fifth at random');
+  z
+    .int()
+    .min(10)
+    .max(86_400)
+    .default(300)
+    .describe(
+      'Seconds between two rounds. Each pause is shortened at random by up to a fifth, so that nodes do not act together.',
+    );
 
 export const upkeepSections = {
   containerEnvironment: z
@@ -15,7 +19,9 @@ export const upkeepSections = {
       enabled: z
         .boolean()
         .default(false)
-        .describe('Write identity and tags to /etc/container_config for containers to mount'),
+        .describe(
+          'Write the identity and the tags of the node to /etc/container_config, a folder for containers to mount.',
+        ),
       everySeconds: every(),
     })
     .prefault({}),
@@ -29,7 +35,9 @@ export const upkeepSections = {
           'must be ssm:/PATH (parameters below it) or s3://BUCKET/PREFIX',
         )
         .optional()
-        .describe('Where drop-ins of the configuration are pulled from: ssm:/PATH or s3://BUCKET/PREFIX'),
+        .describe(
+          'Where drop-ins of the configuration are pulled from: ssm:/PATH (parameters below it) or s3://BUCKET/PREFIX.',
+        ),
       also: z
         .array(
           z
@@ -41,7 +49,9 @@ export const upkeepSections = {
         )
         .max(50)
         .default([])
-        .describe('Settings, or whole sections, that pulled documents may carry beside the harmless ones'),
+        .describe(
+          'Further settings, or whole sections, that pulled documents may carry. Without it they carry harmless ones only.',
+        ),
       everySeconds: every(),
     })
     .prefault({}),
@@ -61,20 +71,20 @@ export const upkeepSections = {
         .refine((names) => new Set(names.map(familyOf)).size === names.length, 'must name each family once')
         .optional()
         .describe(
-          'Task definitions of which exactly one task runs on this node; an empty list stops those that ran, none at all leaves them alone',
+          'Task definitions of which exactly one task runs on this node: FAMILY, FAMILY:REVISION or an ARN. An empty list stops the tasks of earlier definitions; without the setting they are left alone.',
         ),
       everySeconds: z
         .int()
         .min(5)
         .max(3600)
         .default(30)
-        .describe('Seconds between two looks at what the ECS agent on this node runs'),
+        .describe('Seconds between two reads of the tasks that the ECS agent on this node runs.'),
       revisionSeconds: z
         .int()
         .min(10)
         .max(86_400)
         .default(300)
-        .describe('Seconds between two questions to ECS for newer revisions, while nothing else has changed'),
+        .describe('Seconds between two calls to ECS for newer revisions while nothing else has changed.'),
     })
     .prefault({}),
 
@@ -83,8 +93,8 @@ export const upkeepSections = {
       enabled: z
         .boolean()
         .default(false)
-        .describe('Write the host ports of each task to /run/ecs-node/ports and set ECS_ENABLE_CONTAINER_METADATA'),
-      everySeconds: z.int().min(1).max(3600).default(5).describe('Seconds between two looks at the running tasks'),
+        .describe('Write the host ports of each task to /run/ecs-node/ports, and set ECS_ENABLE_CONTAINER_METADATA.'),
+      everySeconds: z.int().min(1).max(3600).default(5).describe('Seconds between two reads of the running tasks.'),
     })
     .prefault({}),
 };

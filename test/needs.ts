@@ -52,6 +52,7 @@ const needs: Record<string, Need> = {
     isMet: hasPacker,
     remedy: 'packer/get-packer.sh (needs Go), or install HashiCorp Packer and run "packer init packer"',
   },
+  groff: { isMet: () => hasCommand('groff'), remedy: 'apt-get install groff-base' },
   shellcheck: { isMet: () => hasCommand('shellcheck'), remedy: 'apt-get install shellcheck' },
   java: {
     isMet: () => ['java', 'javac', 'socat'].every(hasCommand),

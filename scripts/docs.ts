@@ -1,0 +1,12 @@
+// npm run docs: writes docs/configuration.md, docs/commands.md and the manual pages from the schema
+// and the table of commands, so that they cannot say anything else. A test compares them.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { renderAll } from './docs/render-all.ts';
+
+for (const [file, text] of Object.entries(renderAll())) {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+  console.log(`wrote ${file}`);
+}

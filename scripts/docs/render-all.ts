@@ -1,0 +1,14 @@
+// Every document that is made from the schema and the table of commands, by its path.
+
+import { renderCommands } from './commands.ts';
+import { renderConfiguration } from './configuration.ts';
+import { renderCommandsPage, renderConfigurationPage } from './manual.ts';
+
+export function renderAll(): Record<string, string> {
+  return {
+    'docs/configuration.md': renderConfiguration(),
+    'docs/commands.md': renderCommands(),
+    'docs/man/ecs-node.8': renderCommandsPage(),
+    'docs/man/ecs-node.yaml.5': renderConfigurationPage(),
+  };
+}
