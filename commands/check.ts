@@ -3,10 +3,10 @@
  * fault at once.
  */
 
-import { Document, isMap, isScalar, isSeq, visit, type Node } from 'yaml';
+import { Document, isMap, isScalar, isSeq, visit, type Node, type Scalar } from 'yaml';
 import type { Config } from '../config/config.ts';
 import { retry } from '../core/retry.ts';
-import { tellable } from '../core/secrets.ts';
+import { tellable, tellableArguments } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
 import { opsworksRetired } from '../host/aws/session/endpoints.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
@@ -67,11 +67,18 @@ function annotate(node: unknown, path: readonly string[], sourceOf: (path: strin
   }
 }
 
-/** The output of this command is what people paste into a ticket. */
+/** People paste the output of this command into tickets. */
 function hide(node: unknown, name: string): void {
   visit(node as Node, {
     Scalar(_, scalar) {
       if (typeof scalar.value === 'string') scalar.value = tellable(name, scalar.value);
+    },
+    Seq(_, { items }) {
+      const texts = items.filter(
+        (item) => isScalar<string>(item) && typeof item.value === 'string',
+      ) as Scalar<string>[];
+      const told = tellableArguments(texts.map(({ value }) => value));
+      for (const [at, text] of texts.entries()) text.value = told[at]!;
     },
   });
 }

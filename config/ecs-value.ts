@@ -5,6 +5,7 @@
  */
 
 import { parse } from 'yaml';
+import { isSecretName, redact } from '../core/secrets.ts';
 
 /**
  * How the ECS agent's configuration parser reads a setting that holds JSON (agent/config/parse.go
@@ -93,7 +94,7 @@ export function readEcsValue(name: string, value: unknown): { text: string } | {
 
 function renderScalar(name: string, value: unknown): { text: string } | { problem: string } {
   if (isScalar(value) && value !== null) return { text: String(value) };
-  const line = `${name}: ${quote(JSON.stringify(value))}`;
+  const line = `${name}: ${isSecretName(name) ? '…' : quote(redact(JSON.stringify(value)))}`;
   return { problem: `must be text, a number, or true or false; where the ECS agent expects JSON, write ${line}` };
 }
 
@@ -114,7 +115,7 @@ function readJson(name: string, json: JsonSetting, value: unknown): { text: stri
   // What was meant can often be told: keys without quotes, numbers where texts must be.
   const meant = json.read(given ?? attempt(() => parse(value) as unknown));
   const line = meant === undefined ? json.example : JSON.stringify(meant);
-  return { problem: `must be ${json.words}; write ${name}: ${quote(line)}` };
+  return { problem: `must be ${json.words}; write ${name}: ${quote(redact(line))}` };
 }
 
 /** Why a value cannot be written so that the ECS agent gets it as it is; undefined when it can. */

@@ -1,5 +1,7 @@
 /** What can go wrong, told apart by what the reader must do about it. */
 
+import { redact } from './secrets.ts';
+
 import type { Essential } from './essentials.ts';
 
 /** One thing that is wrong in a configuration: where, what was found, and what to do. */
@@ -101,13 +103,13 @@ export function exitCode(error: unknown): number {
 
 /** An error's message for a person, whatever was thrown; never empty. */
 export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return redact(String(error));
   // Node tries every address of a host, and then throws an error without a text that holds one
   // error for each address.
   if (error instanceof AggregateError && error.errors.length > 0 && error.message === '') {
     return [...new Set(error.errors.map(messageOf))].join(', ');
   }
-  return error.message || codeIn(error) || error.name;
+  return redact(error.message) || codeIn(error) || error.name;
 }
 
 function codeIn(error: Error): string {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { renderEffective } from '../../../commands/check.ts';
 import { parseConfig } from '../../../config/config.ts';
-import { ConfigError } from '../../../core/errors.ts';
-import { holdsSecret, isSecretName, redact } from '../../../core/secrets.ts';
+import { ConfigError, messageOf } from '../../../core/errors.ts';
+import { holdsSecret, isSecretName, redact, tellable, tellableArguments } from '../../../core/secrets.ts';
 import { parseAssignment, parseLayer } from '../../../config/settings.ts';
 
 test.each([
@@ -32,9 +32,94 @@ test.each([
   expect(redact(text)).not.toContain('canary');
 });
 
-test('other words stay', () => {
-  const text = 'E: Unable to locate package x (exit 100); see https://example.com/a?b=c and ecs:ListTasks';
+/**
+ * Each form in which a configuration or a program's output may hold a secret; "canary" is the
+ * secret.
+ */
+const forms = [
+  'http://me:canary@proxy:3128',
+  'https://me:can/ary@canary.example@proxy.example:3128/x'.replace('can/ary@canary.example', 'canary/x@canary'),
+  'git clone https://canarycanary@git.example.com/x',
+  'HTTP_PROXY: me:canary@10.0.0.2:3128',
+  'curl -u user:canary https://x',
+  'curl --user user:canary https://x',
+  'command: [/usr/bin/curl, -u, "user:canary"]',
+  'command:\n  - /usr/bin/curl\n  - -u\n  - user:canary\n',
+  '["curl","-u","user:canary"]',
+  'mysql --password canary',
+  '["mysql","--password","canary canary"]',
+  '"password": "canary, canary"',
+  "password: 'canary canary'",
+  String.raw`{\"password\": \"canary canary\"}`,
+  'PGPASSWORD=canary psql',
+  '--api-token canary',
+  '?token=canary&x=1',
+  '"session_token":"canary"',
+  'X-Vault-Token: canary',
+  'Authorization: Token canary',
+  'Authorization: AWS4-HMAC-SHA256 Credential=canary/x, SignedHeaders=host, Signature=canary',
+  'Cookie: session=canary',
+  '{"auths":{"r":{"auth":"canary"}}}',
+  'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.canarycanary',
+  'ghp_canary0123456789canary0123456789abcd',
+  'https://hooks.slack.com/services/T0/B0/canary',
+];
+
+test.each(forms)('%j is recognised by its form, and a file that holds it is private', (text) => {
+  expect(redact(text)).not.toContain('canary');
+  expect(holdsSecret(text)).toBe(true);
+  // Told twice is told the same.
+  expect(redact(redact(text))).toBe(redact(text));
+});
+
+test.each([
+  'E: Unable to locate package x (exit 100); see https://example.com/a?b=c and ecs:ListTasks',
+  'instance metadata: api/token: 403',
+  'api/token answered with no token',
+  'GET http://127.0.0.1:51678/v1/metadata: connect ECONNREFUSED 127.0.0.1:51678',
+  'http://localhost:8080/users/a@example.com',
+  'arn:aws:ecs:us-east-1:123456789012:cluster/prod',
+  'docker run -u 1000:1000 app',
+  'image repo/app:1@sha256:0123',
+  'mail me@example.com',
+  'cluster: prod\nname: "{cluster} ECS - {hostname}"\ndisk: {fullPercent: 85}\n',
+])('%j holds no secret, and stays', (text) => {
   expect(redact(text)).toBe(text);
+});
+
+test('an argument behind a flag for a secret is not told, and what the flag needs is', () => {
+  expect(
+    tellableArguments([
+      '/usr/bin/curl',
+      '-u',
+      'user:canary',
+      '--token',
+      'canary',
+      '-H',
+      'X-Api-Token: canary',
+      'https://x',
+    ]),
+  ).toEqual([
+    '/usr/bin/curl',
+    '-u',
+    'user:(hidden)',
+    '--token',
+    '(hidden)',
+    '-H',
+    'X-Api-Token: (hidden)',
+    'https://x',
+  ]);
+});
+
+test('a proxy without a scheme, as the ECS agent takes it, is told without its password', () => {
+  expect(tellable('HTTP_PROXY', 'me:canary@10.0.0.2:3128')).toBe('(hidden)@10.0.0.2:3128');
+  expect(tellable('HTTP_PROXY', '10.0.0.2:3128')).toBe('10.0.0.2:3128');
+});
+
+test('an error is told without the secret in it', () => {
+  expect(messageOf(new Error('cannot reach http://me:canary@proxy:3128'))).toBe(
+    'cannot reach http://(hidden)@proxy:3128',
+  );
 });
 
 const settings = {
@@ -57,7 +142,7 @@ test('the effective configuration is told without its secrets, and is still vali
 
 test.each([
   ['a password with a backslash', { ecs: { settings: { ECS_ENGINE_AUTH_DATA: 'canary\\' } } }],
-  ['a password of several parts', { ecs: { settings: { ECS_ENGINE_AUTH_DATA: { a: 'canary' } } } }],
+  ['a password of several parts', { ecs: { settings: { DB_PASSWORD: { a: 'canary' } } } }],
   ['a list of assignments', { ecs: { settings: ['ECS_ENGINE_AUTH_DATA=canary'] } }],
   ['a text of assignments', { ecs: 'ECS_ENGINE_AUTH_DATA=canary' }],
 ])('%s is refused without being told', (_, wrong) => {
