@@ -54,13 +54,9 @@ export async function writeRequest(
     );
   }
   const now = clock.now();
-  if (
-    action.action === 'leave' &&
-    departure?.phase === 'done' &&
-    departure.undoneAt === undefined &&
-    departure.ending !== 'remain'
-  ) {
-    throw new Refused(`this node has left already (${departure.cause}: ${departure.reason})`);
+  if (departure?.phase === 'done' && departure.undoneAt === undefined && departure.ending !== 'remain') {
+    const why = `this node has left already (${departure.cause}: ${departure.reason})`;
+    throw new Refused(action.action === 'leave' ? why : `${why}: its instance ends, and nothing can undo that`);
   }
   const request: OperatorRequest = { instanceId, id: randomUUID(), reason, at: now, ...action };
   await machine.writeText(paths.request, renderState(request), 0o600);

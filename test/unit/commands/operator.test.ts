@@ -213,3 +213,16 @@ test('a state that is cut off or cannot be read is a remark, not an end', async 
   expect(text).toMatch(/departure\.json: is not what ecs-node writes/);
   expect(text).toMatch(/EACCES/);
 });
+
+test('"stay" on a node that has left says so at once, instead of asking an agent that cannot do it', async () => {
+  const node = await openNode();
+  node.runAgent();
+  node.departure('done');
+  await expect(node.ask('stay')).rejects.toThrow(
+    'this node has left already (operator: kernel): its instance ends, and nothing can undo that',
+  );
+  expect(await readRequest(node.host)).toBeUndefined();
+  // A node that was only drained, or whose departure was undone, can still be asked.
+  node.departure('done', { ending: 'remain' });
+  await expect(node.ask('stay')).resolves.toMatchObject({ action: 'stay' });
+});
