@@ -7,6 +7,7 @@ import { Document, isMap, isScalar, isSeq, visit, type Node, type Scalar } from 
 import type { Config } from '../config/config.ts';
 import { retry } from '../core/retry.ts';
 import { tellable, tellableArguments } from '../core/secrets.ts';
+import { visible } from '../core/visible.ts';
 import { openClock } from '../host/clock.ts';
 import { opsworksRetired } from '../host/aws/session/endpoints.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
@@ -71,7 +72,10 @@ function annotate(node: unknown, path: readonly string[], sourceOf: (path: strin
 function hide(node: unknown, name: string): void {
   visit(node as Node, {
     Scalar(_, scalar) {
-      if (typeof scalar.value === 'string') scalar.value = tellable(name, scalar.value);
+      if (typeof scalar.value !== 'string') return;
+      scalar.value = tellable(name, scalar.value);
+      // Only in double quotes does an escaped character stay the same character.
+      if (visible(scalar.value as string) !== scalar.value) scalar.type = 'QUOTE_DOUBLE';
     },
     Seq(_, { items }) {
       const texts = items.filter(

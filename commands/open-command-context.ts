@@ -3,6 +3,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { paths } from '../core/state/state.ts';
+import { visible } from '../core/visible.ts';
 import { withEnvironmentFile } from '../host/environment.ts';
 import { textOf, type CommandContext, type ParsedArgs } from '../cli/command.ts';
 
@@ -25,7 +26,8 @@ export function openCommandContext(args: ParsedArgs, { folder, ...known }: Proce
     root,
     configFile: given === undefined ? paths.config : fromHere(given),
     configFileGiven: given !== undefined,
-    print: (text) => void known.output.write(text),
+    // The one place where output is rendered.
+    print: (text) => void known.output.write(visible(text)),
     resolve: fromHere,
   };
 }

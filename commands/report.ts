@@ -5,6 +5,7 @@
 
 import { ConfigError, UsageError, exitCode, messageOf, renderFault } from '../core/errors.ts';
 import { openLog, renderJson, renderText, type Entry, type Level, type Log } from '../core/log.ts';
+import { visible, visibleLine } from '../core/visible.ts';
 import type { Environment } from '../cli/command.ts';
 
 export interface Report {
@@ -34,10 +35,10 @@ export async function openReport(output: Output, environment: Environment, args:
   const render = isText ? renderText : renderJson;
   const write = (entry: Entry) => {
     if (entry.level === 'debug' && !isVerbose) return;
-    output.write(`${inJournal ? `<${priorities[entry.level]}>` : ''}${render(entry)}\n`);
+    output.write(`${inJournal ? `<${priorities[entry.level]}>` : ''}${visibleLine(render(entry))}\n`);
   };
   const log = openLog(write, Date.now);
-  const say = (line: string) => void output.write(`ecs-node: ${line}\n`);
+  const say = (text: string) => void output.write(`ecs-node: ${visible(text)}\n`);
   return {
     log,
     logFlags: [`--log-format=${isText ? 'text' : 'json'}`, ...(isVerbose ? ['--verbose'] : [])],
@@ -57,7 +58,7 @@ function formatOf(args: readonly string[]): string | undefined {
 }
 
 function failInText(error: unknown, say: (line: string) => void): number {
-  if (error instanceof ConfigError) for (const fault of error.faults) say(renderFault(fault));
+  if (error instanceof ConfigError) for (const fault of error.faults) say(visibleLine(renderFault(fault)));
   else say(describe(error));
   return exitCode(error);
 }

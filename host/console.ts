@@ -3,11 +3,11 @@
  */
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { visibleLine } from '../core/visible.ts';
 
 /** Never throws, never makes the file, never waits for a serial line that nobody reads. */
 export function say(file: string, line: string): void {
-  // Control characters in somebody's error message would otherwise steer the terminal.
-  const text = line.replaceAll(/\p{Cc}+/gu, ' ');
+  const text = visibleLine(line.replaceAll(/\s+/g, ' '));
   try {
     const handle = openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_NOCTTY | constants.O_NONBLOCK);
     try {

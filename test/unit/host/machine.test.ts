@@ -78,7 +78,7 @@ test('writes one line to the console, and nothing that could steer a terminal', 
   const { machine, root, read } = node();
   writeFileSync(join(root, 'dev/console'), '');
   await machine.say('failed: \u001b[2J\nroot login:');
-  expect(read('dev/console')).toBe('failed:  [2J root login:\r\n');
+  expect(read('dev/console')).toBe('failed: \\u001b[2J root login:\r\n');
 });
 
 test('a probe tells the status and waits for no body', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
+import { ConfigError, messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import type { Chore } from '../../../upkeep/chore.ts';
 import { lazily, setStage } from '../agent/stage.ts';
@@ -51,7 +51,7 @@ describe('what a node keeps up to date', () => {
       );
       await run(hour);
       expect(warnings()).toHaveLength(1);
-      expect(stage.status().chores).toMatchObject({ ports: { outcome: 'failed', error: error.message } });
+      expect(stage.status().chores).toMatchObject({ ports: { outcome: 'failed', error: messageOf(error) } });
       const status = { agent: stage.status(), remarks: [] };
       expect(renderStatus(status, stage.world.clock.now())).toMatch(/ports +failed .*since \d+ min ago/);
       expect(stage.deeds()).toEqual([]);
