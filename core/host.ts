@@ -3,6 +3,7 @@
  * simulations bring their own.
  */
 
+import type { Confirmed } from './confirmed.ts';
 import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Clock } from './retry.ts';
@@ -44,6 +45,8 @@ export interface Metadata {
    * ahead of the group's own state.
    */
   readTargetState(signal: AbortSignal): Promise<string | undefined>;
+  /** The service's own wall clock, milliseconds since 1970; undefined where it does not tell. */
+  readTime(signal: AbortSignal): Promise<number | undefined>;
 }
 
 export interface SpotNotice {
@@ -62,6 +65,7 @@ export interface MaintenanceEvent {
   state: 'active' | 'completed' | 'canceled';
   /** Milliseconds since 1970; absent where AWS gave none. */
   notBefore?: number;
+  notAfter?: number;
   description: string;
 }
 
@@ -105,7 +109,7 @@ export interface Machine {
   probe(url: string, signal: AbortSignal): Promise<number>;
   /** Asks systemd to restart a unit without waiting for it. */
   restartUnit(unit: string, signal: AbortSignal): Promise<void>;
-  powerOff(signal: AbortSignal): Promise<void>;
+  powerOff(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /** One line for whoever looks at the machine's console. Never throws. */
   say(line: string): Promise<void>;
   /** sd_notify; does nothing outside systemd. Never throws. */
@@ -290,9 +294,23 @@ export interface InstanceCloud {
   readTerminationProtection(signal: AbortSignal): Promise<boolean>;
   clearTerminationProtection(signal: AbortSignal): Promise<void>;
   /** EC2 TerminateInstances: runs no hooks first. Use `terminateInGroup` where there is a group. */
-  terminateSelf(signal: AbortSignal): Promise<void>;
+  terminateSelf(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
+  /**
+   * EC2's word about this instance's spot request (`fulfilled`, `marked-for-termination` …);
+   * undefined where it has none.
+   */
+  readSpotStatus(signal: AbortSignal): Promise<string | undefined>;
+  /**
+   * Events that EC2's API says are scheduled for this instance; those that are over are left out.
+   */
+  readScheduledEvents(signal: AbortSignal): Promise<ScheduledEvent[]>;
   /** Those of these EC2 instances (at most 100) that are pending or running; reads only. */
   readRunning(instanceIds: readonly string[], signal: AbortSignal): Promise<string[]>;
+}
+
+export interface ScheduledEvent {
+  id: string;
+  code: string;
 }
 
 export interface GroupCloud {
@@ -307,11 +325,11 @@ export interface GroupCloud {
    * TerminateInstanceInAutoScalingGroup without decrement: hooks run and the group replaces the
    * node.
    */
-  terminateInGroup(signal: AbortSignal): Promise<void>;
+  terminateInGroup(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /**
    * SetInstanceHealth Unhealthy, grace period ignored: the group replaces the node in its own time.
    */
-  reportUnhealthy(signal: AbortSignal): Promise<void>;
+  reportUnhealthy(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /**
    * Launches and terminations in the group that began at or after `since` (milliseconds since
    * 1970); of a large group the newest two thousand.
@@ -372,6 +390,13 @@ export interface ClusterCloud {
   /** Tasks on this container instance that are not STOPPED. */
   readTasks(cluster: string, arn: string, signal: AbortSignal): Promise<CloudTask[]>;
   stopTask(cluster: string, taskArn: string, reason: string, signal: AbortSignal): Promise<void>;
+  /**
+   * How long the containers of a task definition may take to stop, in milliseconds; `defaultMs` for
+   * those that do not say.
+   */
+  readStopTimeout(definition: string, defaultMs: number, signal: AbortSignal): Promise<number>;
+  /** Those of these tasks (at most 100) that ECS protects from scale-in. */
+  readProtectedTasks(cluster: string, arns: readonly string[], signal: AbortSignal): Promise<string[]>;
   /** Why a task has STOPPED; undefined when it has not, or ECS does not know it (any more). */
   readStopReason(cluster: string, taskArn: string, signal: AbortSignal): Promise<string | undefined>;
   /**

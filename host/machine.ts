@@ -50,7 +50,7 @@ export function openMachine(root: string, environment: Environment): Machine {
     },
     probe,
     restartUnit: (unit, signal) => restartUnit(runBelow, unit, signal),
-    powerOff: (signal) => powerOff(runBelow, signal),
+    powerOff: (_confirmed, signal) => powerOff(runBelow, signal),
     // Under another root, a link to the machine's own console must not be followed.
     async say(line) {
       try {

@@ -52,6 +52,8 @@ const hooks = ({ autoScaling }: Config) =>
   autoScaling.launchHook !== undefined || autoScaling.terminateHook !== undefined;
 /** Nodes that leave for one of these causes wait in the leave queue. */
 const queues = ({ disk, ecsAgent }: Config) => disk.leave || ecsAgent.action === 'replace';
+const stops = ({ leave, daemonTasks }: Config) =>
+  leave.atDeadline === 'stop-tasks' || daemonTasks.definitions !== undefined;
 const steady = ({ leave }: Config) => leave.steadyClusterSeconds > 0;
 const balancers = ({ leave }: Config) => leave.targetGroups.length > 0;
 const pulls =
@@ -77,6 +79,19 @@ export const permissions: readonly Permission[] = [
   ),
   ...group('terminating this node where its group does not', 'self', always, 'ec2:TerminateInstances'),
   ...group('knowing the own group and state', 'everything', always, 'autoscaling:DescribeAutoScalingInstances'),
+  ...group(
+    "a spot interruption is believed when EC2 confirms the metadata service's notice",
+    'everything',
+    ({ spot }) => spot.action === 'leave',
+    'ec2:DescribeSpotInstanceRequests',
+  ),
+  ...group(
+    "a scheduled event is acted upon when EC2 confirms the metadata service's list",
+    'everything',
+    ({ maintenance }) => maintenance.action === 'leave',
+    'ec2:DescribeInstanceStatus',
+  ),
+  ...group('leave queue: entries of dead nodes do not count', 'everything', queues, 'ec2:DescribeInstances'),
   ...group('storm guard', 'everything', always, 'autoscaling:DescribeScalingActivities'),
   ...group('lifecycle hooks', 'everything', hooks, 'autoscaling:DescribeLifecycleHooks'),
   ...group(
@@ -93,14 +108,15 @@ export const permissions: readonly Permission[] = [
     'ecs:DescribeContainerInstances ecs:UpdateContainerInstancesState ecs:ListTasks',
   ),
   ...group('waiting until every task has stopped', 'tasks', always, 'ecs:DescribeTasks'),
-  ...group(
-    'stopping tasks at the deadline (leave.atDeadline), and daemon tasks',
-    'tasks',
-    ({ leave, daemonTasks }) => leave.atDeadline === 'stop-tasks' || daemonTasks.definitions !== undefined,
-    'ecs:StopTask',
-  ),
+  ...group('stopping tasks at the deadline (leave.atDeadline), and daemon tasks', 'tasks', stops, 'ecs:StopTask'),
+  ...group('task protection is respected until the departure must end', 'tasks', stops, 'ecs:GetTaskProtection'),
   ...group('daemon tasks', 'task-definitions', daemons, 'ecs:StartTask'),
-  ...group('daemon tasks', 'everything', daemons, 'ecs:DescribeTaskDefinition'),
+  ...group(
+    'daemon tasks; how long a task may take to stop (stopTimeout)',
+    'everything',
+    (config) => daemons(config) || stops(config),
+    'ecs:DescribeTaskDefinition',
+  ),
   ...group('leave queue', 'cluster', queues, 'ecs:DescribeClusters ecs:ListAttributes'),
   ...group('leave queue', 'container-instances', queues, 'ecs:PutAttributes ecs:DeleteAttributes'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'any-of-cluster', steady, 'ecs:ListServices'),
@@ -116,9 +132,9 @@ export const permissions: readonly Permission[] = [
   ...group('classic load balancers', 'everything', classicBalancers, 'elasticloadbalancing:DescribeInstanceHealth'),
   ...group('metrics', 'namespace', ({ metrics }) => metrics.enabled, 'cloudwatch:PutMetricData'),
   ...group(
-    'tags for containers where the metadata option InstanceMetadataTags is off',
+    'the tag ecs-node:keep, and tags for containers, where the metadata option InstanceMetadataTags is off',
     'everything',
-    ({ containerEnvironment }) => containerEnvironment.enabled,
+    always,
     'ec2:DescribeTags',
   ),
   ...group('configuration refresh', 'parameter-path', pulls('ssm:'), 'ssm:GetParametersByPath'),

@@ -16,6 +16,7 @@ import {
 } from './world/instances.ts';
 import {
   endMaintenance,
+  claimSpot,
   noticeSpot,
   recommendRebalance,
   scheduleMaintenance,
@@ -70,6 +71,8 @@ export interface Verbs {
   registerScalableTarget(cluster: string, service: string, min: number, max: number): void;
   /** A task that belongs to no service. Returns its ARN. */
   runTask(cluster: string, instanceId: string, task?: TaskOptions): string;
+  /** ECS's task protection, for two hours; false: no more. */
+  protectTask(cluster: string, taskArn: string, on?: boolean): void;
   /** Its container ends by itself. */
   endTask(cluster: string, taskArn: string, reason?: string): void;
   /** The family's next revision. Returns its ARN. */
@@ -79,6 +82,8 @@ export interface Verbs {
 
   /** The notice comes now; the instance is reclaimed when the time (two minutes) is up. */
   noticeSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
+  /** Only the metadata service says so, and nothing follows. */
+  claimSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
   withdrawSpot(instanceId: string): void;
   recommendRebalance(instanceId: string, on?: boolean): void;
   scheduleMaintenance(instanceId: string, event: Partial<MaintenanceEvent> & { code: string }): string;
@@ -188,6 +193,10 @@ function clusterVerbs(world: World, machines: Machines) {
       const request = { containerInstance, definition, group: `family:${family}`, ...size, stopMs };
       return startTask(world, cluster, request).arn;
     },
+    protectTask(name, arn, on = true) {
+      const task = findCluster(world, name).tasks.get(arn);
+      if (task) task.protectedUntil = on ? world.clock.now() + 7_200_000 : undefined;
+    },
     endTask(name, arn, reason = 'Essential container in task exited') {
       const cluster = findCluster(world, name);
       const task = cluster.tasks.get(arn);
@@ -227,6 +236,7 @@ function noticeVerbs(world: World, machines: Machines) {
   const find = (id: string) => findInstance(world, id);
   return {
     noticeSpot: (id, action = 'terminate', inMs = spotNoticeMs) => noticeSpot(world, find(id), action, inMs),
+    claimSpot: (id, action = 'terminate', inMs = spotNoticeMs) => claimSpot(world, find(id), action, inMs),
     withdrawSpot: (id) => withdrawSpot(world, find(id)),
     recommendRebalance: (id, on = true) => recommendRebalance(world, find(id), on),
     scheduleMaintenance: (id, event) => scheduleMaintenance(world, find(id), event),

@@ -2,18 +2,29 @@
 
 import { messageOf } from '../../core/errors.ts';
 import { runHooks } from '../hooks.ts';
+import { irrevocableOf } from './order.ts';
 import type { Departure } from './departure.ts';
 
-export async function announce(departure: Departure, signal: AbortSignal): Promise<void> {
-  const { host, config, state } = departure;
+export async function announce({ host, state }: Departure, _signal: AbortSignal): Promise<void> {
   const { cause, reason, ending } = state;
   const deadline = new Date(state.deadline).toISOString();
   host.log.warn('leaving', { cause, reason, ending, deadline });
   await host.machine.say(`ecs-node: leaving (${cause}): ${reason}`);
-  // Announced again because another cause took over: people's executables have run.
-  if (state.entered.drain !== undefined) return;
-  const hooks = runHooks(host, config, 'leaving', state, departure.leftMs(), signal);
+}
+
+/**
+ * The executables in hooks.d/leaving, once a departure and only when it is confirmed: nobody can
+ * take back what they did.
+ */
+export function runLeavingHooks(departure: Departure, signal: AbortSignal): void {
+  const { state } = departure;
+  if (state.confirmedAt === undefined || irrevocableOf(state).ranHooksAt !== undefined) return;
+  const { host, config } = departure;
+  const run = async () => {
+    await departure.noteDeed('ranHooksAt');
+    await runHooks(host, config, 'leaving', departure.state, departure.leftMs(), signal);
+  };
   departure.background.push(
-    hooks.catch((error: unknown) => host.log.warn('hooks cut off', { error: messageOf(error) })),
+    run().catch((error: unknown) => host.log.warn('hooks cut off', { error: messageOf(error) })),
   );
 }

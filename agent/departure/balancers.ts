@@ -16,7 +16,8 @@ interface Balancer {
 }
 
 /**
- * Deregistering is one call; what AWS does not manage in this time is left to its health checks.
+ * Deregistering is one call; a balancer that does not answer in this time is left to its health
+ * checks.
  */
 const callsMs = 60_000;
 
@@ -31,6 +32,7 @@ export function hasBalancers({ config: { leave } }: Pick<Departure, 'config'>): 
 export async function deregisterFromBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
   const balancers = balancersOf(departure);
   if (balancers.length === 0) return;
+  await departure.noteDeed('leftBalancersAt');
   const gone = await Promise.all(balancers.map((balancer) => deregister(departure, balancer, signal)));
   const draining = balancers.filter((_, index) => gone[index]);
   if (isUrgent(departure.state, departure.config, departure.leftMs())) return;
@@ -76,7 +78,7 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
         const draining = await callOnce(host, callSignal, (innerSignal) => balancer.isDraining(innerSignal));
         if (!draining) pending.delete(balancer);
       } catch (error) {
-        // Whoever may not look waits for as long as it could take.
+        // A role that may not look waits for as long as it could take.
         if (!(error instanceof Refused)) throw error;
         host.log.debug('connections not seen', { balancer: balancer.name, error: messageOf(error) });
       }

@@ -5,6 +5,7 @@ import type { Membership } from '../../core/host.ts';
 import { poll } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { completeHook } from '../joining/complete-hook.ts';
+import { findGroupName, isLeavingGroup } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
 
@@ -16,28 +17,9 @@ const everyMs = 5_000;
 /** Auto Scaling begins within seconds; a group busy with another activity may need minutes. */
 const patienceMs = 900_000;
 
-/**
- * Metadata runs ahead of the group: before anything that ACTIVE would not undo, the group itself
- * has to say so.
- */
-export async function confirmScaleIn(departure: Departure, signal: AbortSignal): Promise<void> {
-  const { host, state } = departure;
-  if (state.cause !== 'scale-in') return;
-  const read = async (callSignal: AbortSignal): Promise<true | undefined> => {
-    const membership = await callOnce(host, callSignal, (innerSignal) => host.cloud.readMembership(innerSignal));
-    return membership === undefined || isLeavingGroup(membership) ? true : undefined;
-  };
-  const withinMs = Math.max(departure.leftMs(), 60_000);
-  await poll("Auto Scaling's confirmation", read, { clock: host.clock, signal, withinMs, everyMs });
-}
-
 /** Whether its group ends it, from service or from a warm pool. */
 export function isTerminating({ lifecycleState }: Membership): boolean {
   return /^(Warmed:)?Terminat/.test(lifecycleState);
-}
-
-function isLeavingGroup({ lifecycleState }: Membership): boolean {
-  return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
 }
 
 export async function completeTerminateHook(departure: Departure, signal: AbortSignal): Promise<void> {
@@ -61,11 +43,13 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
     unlessRefused,
   );
+  if (membership === 'refused') return completeUnseen(departure, signal);
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
   if (!isLeavingGroup(membership)) return undefined;
-  // One that was told to end neither enters a pool nor stays in it: that is what was before.
+  // A node that asked for its end neither enters a pool nor stays in it: this is the state from
+  // before its call.
   if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;
   if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
   // A node on its way into the pool is held by the launch hook.
@@ -73,8 +57,9 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   const { launchHook, terminateHook } = config.autoScaling;
   const hook = enters ? launchHook : terminateHook;
   if (hook === undefined) return 'no hook of ours';
+  await departure.noteDeed('askedToEndAt');
   try {
-    return (await completeHook(host, group, hook, 'CONTINUE')) ? `${hook} completed` : undefined;
+    return (await completeHook(host, group, hook)) ? `${hook} completed` : undefined;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     await departure.trouble(`completing ${hook}`, error);
@@ -82,8 +67,20 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   }
 }
 
-/** A role that may not look cannot be waited for; whoever is in no group needs no hook. */
-function unlessRefused(error: unknown): undefined {
+/**
+ * A role that may not ask for the state can still complete the hook that it has seen to be active.
+ */
+async function completeUnseen(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
+  const { host, config, state } = departure;
+  const hook = config.autoScaling.terminateHook;
+  const group = await findGroupName(host, signal).catch(unlessRefused);
+  if (hook === undefined || typeof group !== 'string' || state.cause !== 'scale-in')
+    return 'the group may not be asked for';
+  await departure.noteDeed('askedToEndAt');
+  return (await completeHook(host, group, hook)) ? `${hook} completed` : undefined;
+}
+
+function unlessRefused(error: unknown): 'refused' {
   if (!(error instanceof Refused)) throw error;
-  return undefined;
+  return 'refused';
 }

@@ -12,8 +12,9 @@ export async function deregisterFromRegistrar(departure: Departure, signal: Abor
   const { host, effects, state } = departure;
   const registered = await readRegistered(departure);
   if (registered === undefined || registered.registrar === 'none') return;
-  // What is left after somebody else's deadline still deserves one try; our own, which a clock that
-  // jumped may have used up, is no reason to leave a record behind that costs a person time.
+  await departure.noteDeed('deregisteredAt');
+  // After the deadline of somebody else one try is left. The node's own deadline, which a clock
+  // that jumped may have used up, is no reason to leave a record behind that costs a person time.
   const leastMs = state.hardDeadline === true ? 10_000 : patienceMs;
   const ms = Math.min(patienceMs, Math.max(departure.leftMs(), leastMs));
   await withTimeout(ms, (callSignal) => effects.deregister(host, registered, callSignal), host.clock, signal);

@@ -9,12 +9,13 @@ import type { Host } from '../../core/host.ts';
 import { phases, type DepartureState, type Phase } from '../../core/state/state.ts';
 import { callWithRetry } from '../calls.ts';
 import { runAlongside } from '../run-alongside.ts';
-import { announce } from './announce.ts';
+import { announce, runLeavingHooks } from './announce.ts';
 import { hasBalancers, deregisterFromBalancers } from './balancers.ts';
-import { openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
+import { awaitConfirmation, isLaunching, TakenBack } from './confirm.ts';
+import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
 import { drain, drainAndRemain, tryToDrain } from './drain.ts';
-import { confirmScaleIn, completeTerminateHook } from './hook.ts';
-import { beginState, hasReached, isOver, isUrgent, merge } from './order.ts';
+import { completeTerminateHook } from './hook.ts';
+import { beginState, hasReached, isOver, isUrgent, merge, withUptimes } from './order.ts';
 import { drainLateRegistration, drainDuring, drainUntilTerminated } from './late-registration.ts';
 import { deregisterFromRegistrar } from './leave-registrar.ts';
 import { waitForSteadyServices } from './steady-services.ts';
@@ -57,8 +58,14 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
 };
 
 /**
- * What a departure does, by how it ends. One that somebody may undo leaves alone what ACTIVE would
- * not bring back.
+ * Phases whose deeds ACTIVE undoes: they wait for no second source, since a notice leaves two
+ * minutes.
+ */
+const harmless: readonly Phase[] = ['announce', 'drain', 'done'];
+
+/**
+ * What a departure does, by how it ends. One that time undoes leaves alone what ACTIVE would not
+ * bring back.
  */
 function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly Phase[] {
   return phases.filter((phase) => {
@@ -72,8 +79,9 @@ function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly 
 
 /**
  * Leaves for `order`, or goes on with a departure that is under way, taking the order into account.
- * Resolves when it is over; rejects with the signal's reason when stopped, and with Refused when
- * this machine is not the one that was to leave. Call it again to resume.
+ * Resolves when it is over; rejects with the signal's reason when stopped, with TakenBack when the
+ * cause is denied, and with Refused when this machine is not the one that was to leave. Call it
+ * again to resume.
  */
 export async function runDeparture(
   host: Host,
@@ -89,11 +97,17 @@ export async function runDeparture(
   await drainImmediately(departure, signal);
   const heartbeats = (callSignal: AbortSignal) =>
     Promise.all([sendTerminateHookHeartbeats(departure, callSignal), sendLaunchHookHeartbeats(departure, callSignal)]);
-  await runAlongside(heartbeats, signal, async () => {
-    for (const phase of phasesOf(departure.state)) {
-      if (phases.indexOf(phase) >= phases.indexOf(departure.state.phase)) await runPhase(departure, phase, signal);
-    }
-  });
+  try {
+    await runAlongside(heartbeats, signal, async () => {
+      for (const phase of phasesOf(departure.state)) {
+        if (phases.indexOf(phase) >= phases.indexOf(departure.state.phase)) await runPhase(departure, phase, signal);
+      }
+    });
+  } catch (error) {
+    // Otherwise each further boot would go on with it, and never bootstrap.
+    if (error instanceof TakenBack && departure.state.cause === 'bootstrap-failed') await forgetDeparture(host, signal);
+    throw error;
+  }
   const { cause, ending } = departure.state;
   host.log.warn('left', { cause, ending, ms: host.clock.now() - state.startedAt });
   await host.machine.say(`ecs-node: left (${cause})`);
@@ -103,18 +117,23 @@ export async function runDeparture(
 async function openState(host: Host, config: Config, order: Order): Promise<DepartureState> {
   const before = await readDeparture(host);
   const bootId = await host.machine.readBootId().catch(() => '');
-  const fresh = () => beginState(order, config, host.identity.instanceId, bootId, host.clock.now());
+  const at = { now: host.clock.now(), uptime: host.clock.uptime() };
+  const fresh = () =>
+    withUptimes(beginState(order, config, host.identity.instanceId, bootId, at.now), order, false, at);
   if (before === undefined || before.undoneAt !== undefined) return fresh();
+  const isSameBoot = before.bootId === bootId;
   if (isOver(before)) {
     // Called again for what is done already; anything else, or a machine that came back, is a new
     // departure.
-    const same = before.bootId === bootId && before.cause === order.cause && before.key === order.key;
+    const same = isSameBoot && before.cause === order.cause && before.key === order.key;
     return same && before.ending === order.ending ? before : fresh();
   }
   const { drainedAt, ...rest } = merge(before, order);
+  const isNew = before.cause !== rest.cause || before.key !== rest.key;
+  const timed = withUptimes({ ...rest, bootId }, isNew ? { ...order, cause: rest.cause } : order, isSameBoot, at);
   // Whoever started the machine again may have made it ACTIVE: draining once more changes nothing
   // else.
-  return { ...rest, bootId, ...(before.bootId === bootId && drainedAt !== undefined && { drainedAt }) };
+  return { ...timed, ...(isSameBoot && drainedAt !== undefined && { drainedAt }) };
 }
 
 /**
@@ -131,13 +150,17 @@ async function drainImmediately(departure: Departure, signal: AbortSignal): Prom
 async function runPhase(departure: Departure, phase: Phase, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
   signal.throwIfAborted();
+  if (!harmless.includes(phase)) {
+    await awaitConfirmation(departure, signal);
+    runLeavingHooks(departure, signal);
+  }
   await departure.note({ phase, entered: { ...state.entered, [phase]: state.entered[phase] ?? host.clock.now() } });
   host.log.info('phase', { phase });
   try {
-    if (phase === 'registrar' || (phase === 'hook' && state.returns)) await confirmScaleIn(departure, signal);
     await phaseHandlers[phase](departure, signal);
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof TakenBack) throw error;
     // Only this machine's own end may follow what this machine has begun.
     if (phase === 'terminate' && error instanceof Refused) throw error;
     // What is to come is right without it, and the node must not be held up for ever.
@@ -158,18 +181,15 @@ async function sendTerminateHookHeartbeats(departure: Departure, signal: AbortSi
   );
 }
 
-/** Not through yet, or about to be fetched from its pool. */
-const isLaunching = /^(Pending|Warmed:(?!Terminat))/;
-
 /**
- * What was told to go while its group still launched it: a hook that times out ends it under the
- * tasks that it waits for.
+ * A node that was told to go while its group still launches it: a hook that times out ends it under
+ * the tasks that it waits for.
  */
 async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, config, state } = departure;
   const hook = config.autoScaling.launchHook;
-  // Who remains goes on joining, which keeps the hook alive, as the first minutes do; and whom his
-  // group ends it launches no more.
+  // A node that remains goes on joining, which keeps the hook alive, as the first minutes do; a
+  // group that ends it launches it no more.
   const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || state.cause === 'scale-in';
   if (hook === undefined || isElsewhere) return;
   const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);

@@ -4,6 +4,7 @@ import type { Config } from '../../config/config.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import type { DepartureState } from '../../core/state/state.ts';
+import { TakenBack } from './confirm.ts';
 import { isOver, isRevocable, merge } from './order.ts';
 import { undoDeparture, type UndoOptions } from './undo.ts';
 import { runDeparture, type DepartureEffects } from './leave.ts';
@@ -29,6 +30,8 @@ export interface Supervisor {
   stopped(): Promise<void>;
   /** Resolves when the node has left for good; rejects when it must not. */
   left: Promise<DepartureState>;
+  /** Called when a departure ends because its cause is denied: whoever listens calls it off. */
+  onTakenBack: ((why: string) => void) | undefined;
 }
 
 /** A bug of ours in a departure: resumed from the disk, not in a busy loop. */
@@ -42,20 +45,18 @@ export function openSupervisor(host: Host, config: Config, effects: DepartureEff
   let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
   let undoController: AbortController | undefined;
   const oneAtATime = openQueue();
-  const watched: DepartureEffects = {
-    ...effects,
-    onChange(next) {
-      state = next;
-      effects.onChange?.(next);
-    },
+  const onChange = (next: DepartureState) => {
+    state = next;
+    effects.onChange?.(next);
   };
-
   const run = async (order: Order, callSignal: AbortSignal): Promise<void> => {
     try {
-      state = await runDepartureWithRetry(host, config, order, watched, callSignal);
+      state = await runDepartureWithRetry(host, config, order, { ...effects, onChange }, callSignal);
       if (isForGood(state)) resolve(state);
     } catch (error) {
-      if (!callSignal.aborted) reject(error);
+      if (callSignal.aborted) return;
+      if (!(error instanceof TakenBack)) return reject(error);
+      supervisor.onTakenBack?.(error.message);
     }
   };
   const stop = async (why: string) => {
@@ -64,8 +65,9 @@ export function openSupervisor(host: Host, config: Config, effects: DepartureEff
     running = undefined;
   };
 
-  return {
+  const supervisor: Supervisor = {
     left,
+    onTakenBack: undefined,
     state: () => state,
     isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
     stopped: async () => running?.done,
@@ -86,15 +88,26 @@ export function openSupervisor(host: Host, config: Config, effects: DepartureEff
       oneAtATime(async () => {
         undoController = new AbortController();
         const undoSignal = AbortSignal.any([signal, undoController.signal]);
-        if (state !== undefined && state.undoneAt === undefined && !isRevocable(state)) return false;
+        if (isTooLate(state, undoOptions)) return false;
         await stop('called off');
         const undone = await undoDeparture(host, config, undoOptions, undoSignal);
         if (undone) state = undefined;
-        if (departureBegins.signal.aborted) departureBegins = new AbortController();
-        if (nodeLeaves.signal.aborted) nodeLeaves = new AbortController();
+        [departureBegins, nodeLeaves] = [renewed(departureBegins), renewed(nodeLeaves)];
         return undone;
       }),
   };
+  return supervisor;
+}
+
+function renewed(controller: AbortController): AbortController {
+  return controller.signal.aborted ? new AbortController() : controller;
+}
+
+/**
+ * A person comes too late once the registrar was left; a cause that is denied is never too late.
+ */
+function isTooLate(state: DepartureState | undefined, { isDenied }: UndoOptions): boolean {
+  return state !== undefined && state.undoneAt === undefined && !isRevocable(state) && isDenied !== true;
 }
 
 /** One change at a time; what is waited for in it is short, or aborted by the next one. */
@@ -119,7 +132,7 @@ async function runDepartureWithRetry(
     try {
       return await runDeparture(host, config, order, effects, signal);
     } catch (error) {
-      if (signal.aborted || error instanceof Refused) throw error;
+      if (signal.aborted || error instanceof Refused || error instanceof TakenBack) throw error;
       host.log.error('departure failed, will be resumed', { error: stackOf(error) });
       await host.clock.sleep(againMs, signal);
     }
@@ -127,8 +140,8 @@ async function runDepartureWithRetry(
 }
 
 /**
- * Spot reclaims the machine in its own time, and a scale-in may come on top; who returns goes on
- * afterwards.
+ * EC2 takes a spot instance in its own time, and a scale-in may come on top; a machine that returns
+ * goes on afterwards.
  */
 function isForGood({ ending, cause, returns }: DepartureState): boolean {
   return ending !== 'remain' && cause !== 'spot' && returns !== true;

@@ -1,9 +1,16 @@
-/** The only room that ends the machine. Not knowing never terminates: it asks until it knows. */
+/**
+ * The only file that ends the machine. Each way out takes a `Confirmed` value, which
+ * agent/departure/confirm.ts makes when a second source agrees. Not knowing never terminates: the
+ * node asks until it knows.
+ */
 
+import type { Confirmed } from '../../core/confirmed.ts';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Cloud, Membership } from '../../core/host.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
-import { completeHook } from '../joining/complete-hook.ts';
+import { abandonLaunch } from '../joining/complete-hook.ts';
+import { isHeldState } from '../held.ts';
+import { openConfirmation, TakenBack } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
 import { drainLateRegistration } from './late-registration.ts';
@@ -27,21 +34,51 @@ const replacedMs = 600_000;
 /** Between rounds when nothing worked: a person has to mend a permission, and sees the log. */
 const roundMs = 60_000;
 
-/** Throws Refused when this state belongs to another machine. */
+/** Until the second source is asked again. */
+const confirmAgainMs = 10_000;
+
+/**
+ * Throws Refused when this state belongs to another machine, and TakenBack when the cause is denied
+ * before the end was asked for.
+ */
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
-  const { host } = departure;
-  await reportDeparture(departure, signal);
+  const { host, state } = departure;
+  const confirmEnd = openConfirmation(departure);
   for (;;) {
     await confirmIdentity(departure, signal);
     const membership = await waitForMembership(departure, signal);
-    if (isTerminating(membership)) return;
-    await clearProtection(departure, signal);
-    for (const method of terminationMethods(departure, membership)) {
-      if (await tryMethod(departure, method, signal)) return;
+    if (isTerminating(membership)) return reportDeparture(departure, signal);
+    // A person who asks for the end of a node in Standby holds it no more.
+    if (state.cause !== 'operator' && isHeld(membership))
+      throw new TakenBack(`the node is ${membership.lifecycleState} in its group`);
+    const confirmed = await confirmEnd(signal);
+    if (confirmed !== undefined) {
+      await reportDeparture(departure, signal);
+      if (await endMachine(departure, membership, confirmed, signal)) return;
     }
-    await host.clock.sleep(roundMs, signal);
+    await host.clock.sleep(confirmed === undefined ? confirmAgainMs : roundMs, signal);
     await drainLateRegistration(departure, signal);
   }
+}
+
+async function endMachine(
+  departure: Departure,
+  membership: Membership | undefined | 'refused',
+  confirmed: Confirmed,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { cause, first, second } = confirmed;
+  departure.host.log.warn('ends this machine', { cause, first, second });
+  await clearProtection(departure, signal);
+  await departure.noteDeed('askedToEndAt');
+  for (const method of terminationMethods(departure, membership, confirmed)) {
+    if (await tryMethod(departure, method, signal)) return true;
+  }
+  return false;
+}
+
+function isHeld(membership: Membership | undefined | 'refused'): membership is Membership {
+  return typeof membership === 'object' && isHeldState(membership.lifecycleState);
 }
 
 /**
@@ -117,7 +154,11 @@ async function clearProtection({ host, config }: Departure, signal: AbortSignal)
 }
 
 /** From the most orderly to the last resort. */
-function terminationMethods(departure: Departure, membership: Membership | undefined | 'refused'): TerminationMethod[] {
+function terminationMethods(
+  departure: Departure,
+  membership: Membership | undefined | 'refused',
+  confirmed: Confirmed,
+): TerminationMethod[] {
   const { host, config } = departure;
   const { cloud, machine } = host;
   const bounded = (name: string, ms: number, call: (signal: AbortSignal) => Promise<void>): TerminationMethod => ({
@@ -125,27 +166,35 @@ function terminationMethods(departure: Departure, membership: Membership | undef
     run: (signal) => callWithRetry(host, ms, signal, call).then(() => true),
   });
   const alone = [
-    bounded('TerminateInstances', callsMs, (signal) => cloud.terminateSelf(signal)),
-    bounded('power-off', callsMs, (signal) => machine.powerOff(signal)),
+    bounded('TerminateInstances', callsMs, (signal) => cloud.terminateSelf(confirmed, signal)),
+    bounded('power-off', callsMs, (signal) => machine.powerOff(confirmed, signal)),
   ];
   if (membership === undefined) return alone;
   const { launchHook } = config.autoScaling;
   const launching = typeof membership === 'object' && membership.lifecycleState === 'Pending:Wait';
   const first: TerminationMethod[] =
     launching && launchHook !== undefined
-      ? [{ name: 'ABANDON', run: (signal) => abandon(departure, membership.group, launchHook, signal) }]
+      ? [{ name: 'ABANDON', run: (signal) => abandon(departure, membership.group, launchHook, confirmed, signal) }]
       : [];
   return [
     ...first,
-    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => terminateInGroup(cloud, signal)),
-    { name: 'SetInstanceHealth', run: (signal) => reportUnhealthy(departure, signal) },
+    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => terminateInGroup(cloud, confirmed, signal)),
+    { name: 'SetInstanceHealth', run: (signal) => reportUnhealthy(departure, confirmed, signal) },
     ...alone,
   ];
 }
 
-/** Heard twice, it is the second time that is answered: there is no action any more. */
-async function abandon(departure: Departure, group: string, hook: string, signal: AbortSignal): Promise<boolean> {
-  if (await completeHook(departure.host, group, hook, 'ABANDON')) return true;
+/**
+ * When AWS hears a call twice, the answer is that of the second time: there is no action any more.
+ */
+async function abandon(
+  departure: Departure,
+  group: string,
+  hook: string,
+  confirmed: Confirmed,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (await abandonLaunch(departure.host, group, hook, confirmed)) return true;
   return isTerminating(await waitForMembership(departure, signal));
 }
 
@@ -153,9 +202,9 @@ async function abandon(departure: Departure, group: string, hook: string, signal
  * A group that has begun with this very instance says that it is busy, as it does when it is busy
  * with others.
  */
-async function terminateInGroup(cloud: Cloud, signal: AbortSignal): Promise<void> {
+async function terminateInGroup(cloud: Cloud, confirmed: Confirmed, signal: AbortSignal): Promise<void> {
   try {
-    await cloud.terminateInGroup(signal);
+    await cloud.terminateInGroup(confirmed, signal);
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     const membership = await cloud.readMembership(signal).catch(() => undefined);
@@ -163,9 +212,9 @@ async function terminateInGroup(cloud: Cloud, signal: AbortSignal): Promise<void
   }
 }
 
-async function reportUnhealthy(departure: Departure, signal: AbortSignal): Promise<boolean> {
+async function reportUnhealthy(departure: Departure, confirmed: Confirmed, signal: AbortSignal): Promise<boolean> {
   const { host } = departure;
-  await callWithRetry(host, callsMs, signal, (callSignal) => host.cloud.reportUnhealthy(callSignal));
+  await callWithRetry(host, callsMs, signal, (callSignal) => host.cloud.reportUnhealthy(confirmed, callSignal));
   const end = host.clock.uptime() + replacedMs;
   while (host.clock.uptime() < end) {
     await host.clock.sleep(10_000, signal);

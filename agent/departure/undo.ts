@@ -1,21 +1,27 @@
-/** Brings a node back that was leaving, as long as nothing irrevocable has been done. */
+/** Brings a node back that was leaving, as long as nothing has been done that cannot be undone. */
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
+import type { DepartureState } from '../../core/state/state.ts';
 import { findContainerInstance, resumePlacement } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
-import { isRevocable, withTrouble } from './order.ts';
+import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
 
-/** The caller comes again when AWS needs longer. */
+/** The caller tries again when AWS needs longer. */
 const patienceMs = 60_000;
 
 export interface UndoOptions {
   why: string;
   /** Something else keeps it out of service. */
   keepDraining: boolean;
-  /** Because what it left for is over, and not because somebody wants it to stay in spite of it. */
+  /** The event that it left for is over; false when a person wants it to stay all the same. */
   eventGone: boolean;
+  /**
+   * The cause is denied: undone even where the registrar was left, since a healthy node must not
+   * end for that.
+   */
+  isDenied?: true;
 }
 
 /**
@@ -25,20 +31,19 @@ export interface UndoOptions {
 export async function undoDeparture(
   host: Host,
   config: Config,
-  { why, keepDraining, eventGone }: UndoOptions,
+  { why, keepDraining, eventGone, isDenied }: UndoOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
   const state = await readDeparture(host);
   if (state === undefined || state.undoneAt !== undefined) return true;
-  if (!isRevocable(state)) {
+  if (!isRevocable(state) && isDenied !== true) {
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });
     return false;
   }
   const containerInstance = keepDraining ? undefined : await findContainerInstance(host, config, patienceMs, signal);
   if (containerInstance !== undefined) await resumePlacement(host, containerInstance, patienceMs, signal);
-  const balancersLeft = state.entered.balancers !== undefined && hasBalancers({ config });
-  if (balancersLeft) host.log.error('not in its load balancers any more: register it again', { why });
-  const trouble = 'deregistered from its load balancers, which the undoing does not change';
+  const lost = whatIsLost(state, config);
+  for (const what of lost) host.log.error('not undone', { what, why });
   const isKept = await writeDeparture(
     host,
     {
@@ -46,7 +51,7 @@ export async function undoDeparture(
       undoneAt: host.clock.now(),
       ...(eventGone && { eventGone }),
       blockers: [],
-      troubles: balancersLeft ? withTrouble(state.troubles, trouble) : state.troubles,
+      troubles: lost.reduce(withTrouble, state.troubles),
     },
     signal,
   );
@@ -55,4 +60,17 @@ export async function undoDeparture(
   host.log.info('stays', { cause: state.cause, why, active: containerInstance !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;
+}
+
+/** What ACTIVE does not bring back, with what a person can do about it. */
+function whatIsLost(state: DepartureState, config: Config): string[] {
+  const { leftBalancersAt, deregisteredAt } = irrevocableOf(state);
+  return [
+    ...(leftBalancersAt !== undefined && hasBalancers({ config })
+      ? ['deregistered from its load balancers: register it there again']
+      : []),
+    ...(deregisteredAt !== undefined
+      ? ['left its registrar: "systemctl restart ecs-node-bootstrap" registers it again, or replace the node']
+      : []),
+  ];
 }

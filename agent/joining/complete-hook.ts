@@ -1,5 +1,6 @@
-/** The only place that completes a lifecycle hook: ours by name, never another's. */
+/** The only file that completes a lifecycle hook: ours by name, never another's. */
 
+import type { Confirmed } from '../../core/confirmed.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 
@@ -9,13 +10,20 @@ import { withTimeout } from '../../core/retry.ts';
  */
 const callMs = 20_000;
 
-/** False: no active action for it, not yet or no more. Goes on when the agent is told to stop. */
-export function completeHook(
-  host: Host,
-  group: string,
-  hook: string,
-  result: 'CONTINUE' | 'ABANDON',
-): Promise<boolean> {
+/**
+ * CONTINUE. False: no active action for it, not yet or no more. Goes on when the agent is told to
+ * stop.
+ */
+export function completeHook(host: Host, group: string, hook: string): Promise<boolean> {
+  return complete(host, group, hook, 'CONTINUE');
+}
+
+/** ABANDON of the launch hook, which ends the instance and replaces it. */
+export function abandonLaunch(host: Host, group: string, hook: string, _confirmed: Confirmed): Promise<boolean> {
+  return complete(host, group, hook, 'ABANDON');
+}
+
+function complete(host: Host, group: string, hook: string, result: 'CONTINUE' | 'ABANDON'): Promise<boolean> {
   const fresh = new AbortController().signal;
   return withTimeout(
     callMs,

@@ -175,7 +175,7 @@ async function completeWithoutLookup(
   const group = progress.knownFacts?.group ?? (await readGroupTag(host, signal));
   if (group === undefined || (await readTarget(host, signal)) !== 'InService') return false;
   try {
-    progress.hookWaits = await completeHook(host, group, hook, 'CONTINUE');
+    progress.hookWaits = await completeHook(host, group, hook);
   } catch (error) {
     if (!(error instanceof Refused) || isDenied(error)) throw error;
     progress.hookWaits = false;
@@ -191,7 +191,7 @@ async function completeWaitingHook(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!lifecycleState.endsWith('Pending:Wait')) return false;
-  if (await completeHook(host, group, hook, 'CONTINUE')) {
+  if (await completeHook(host, group, hook)) {
     host.log.info('launch hook completed', { hook });
     return true;
   }

@@ -1,7 +1,10 @@
 /** Has EC2 scheduled an event for this instance? */
 
 import type { Config } from '../../config/config.ts';
+import { Unavailable } from '../../core/errors.ts';
 import type { MaintenanceEvent } from '../../core/host.ts';
+import { callOnce } from '../calls.ts';
+import { isSameEvent } from '../departure/confirm.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /** The hardware is failing: waiting for the date only adds risk. */
@@ -10,10 +13,18 @@ const atOnce = ['instance-retirement', 'instance-stop'];
 /** Announced weeks ahead and over in minutes: leaving too early would empty a healthy node. */
 const inTime = ['instance-reboot', 'system-reboot', 'system-maintenance'];
 
+/** What the clocks say: the true time, since 1970, and the uptime, both in milliseconds. */
+export interface Times {
+  now: number;
+  uptime: number;
+}
+
 /** What one event asks for now: nothing to do any more, to be told, or to leave. */
-function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'maintenance'>, now: number): Finding {
-  const { id, code, state, notBefore, description } = event;
-  if (state !== 'active') return { kind: 'well' };
+function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'maintenance'>, times: Times): Finding {
+  const { id, code, state, notBefore, notAfter, description } = event;
+  const { now, uptime } = times;
+  // An event whose time is over does not come any more, whether or not the list has forgotten it.
+  if (state !== 'active' || (notAfter !== undefined && notAfter < now)) return { kind: 'well' };
   const key = `maintenance:${id}`;
   const when = notBefore === undefined ? '' : ` not before ${new Date(notBefore).toISOString()}`;
   const reason = `${code}${when}${description === '' ? '' : `: ${description}`}`;
@@ -22,30 +33,52 @@ function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'main
     (inTime.includes(code) && notBefore !== undefined && now >= notBefore - maintenance.leadSeconds * 1000);
   if (maintenance.action === 'log' || !due) return { kind: 'notable', key: `${key}:seen`, reason };
   // A retirement's date may have passed, and no longer binds anybody.
-  const deadline = notBefore !== undefined && notBefore > now ? { deadline: notBefore } : {};
+  const deadline =
+    notBefore !== undefined && notBefore > now
+      ? { deadline: notBefore, deadlineUptime: uptime + (notBefore - now) }
+      : {};
   return { kind: 'doomed', key, reason, ending: 'terminate', revocableAfterMs: 0, ...deadline };
 }
 
 export function judgeMaintenance(
   events: readonly MaintenanceEvent[],
   config: Pick<Config, 'maintenance'>,
-  now: number,
+  times: Times,
 ): Finding {
   const findings = events
     .toSorted((a, b) => (a.notBefore ?? 0) - (b.notBefore ?? 0) || (a.id < b.id ? -1 : 1))
-    .map((event) => judgeEvent(event, config, now));
+    .map((event) => judgeEvent(event, config, times));
   return (
     findings.find(({ kind }) => kind === 'doomed') ??
     findings.find(({ kind }) => kind === 'notable') ?? { kind: 'well' }
   );
 }
 
+/**
+ * A clock that is off by more than this is told; what is due is judged by the metadata service's
+ * clock alone.
+ */
+const skewMs = 60_000;
+
 export function watchMaintenance(config: Config): Watcher {
   return {
     name: 'maintenance',
     everyMs: config.maintenance.pollSeconds * 1000,
     deadlineMs: 5_000,
-    check: async (host, signal) =>
-      judgeMaintenance(await host.metadata.readMaintenance(signal), config, host.clock.now()),
+    async check(host, signal) {
+      const { metadata, clock, log } = host;
+      const events = await metadata.readMaintenance(signal);
+      if (events.length === 0) return { kind: 'well' };
+      // A wall clock that jumped by two weeks must not make an event due that is two weeks away.
+      const served = await metadata.readTime(signal);
+      if (served === undefined) throw new Unavailable('the metadata service does not tell the time');
+      if (Math.abs(served - clock.now()) > skewMs)
+        log.debug('this clock differs from that of the metadata service', { ms: Math.round(clock.now() - served) });
+      return judgeMaintenance(events, config, { now: served, uptime: clock.uptime() });
+    },
+    async mayLeave(host, signal, { key }) {
+      const events = await callOnce(host, signal, (callSignal) => host.cloud.readScheduledEvents(callSignal));
+      return events.some((event) => isSameEvent(event, key)) ? 'go' : 'wait';
+    },
   };
 }

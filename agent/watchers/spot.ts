@@ -1,37 +1,79 @@
 /** Is EC2 about to take this spot instance back? */
 
 import type { Config } from '../../config/config.ts';
-import type { SpotNotice } from '../../core/host.ts';
+import type { Host, SpotNotice } from '../../core/host.ts';
+import { withTimeout } from '../../core/retry.ts';
+import { spotNoticeMs } from '../departure/order.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /**
- * A notice that is gone for this long while the node still runs is over: it was stopped or
- * hibernated and has come back.
+ * A notice that is gone for this long while the node still runs was withdrawn, or the machine was
+ * stopped or hibernated and has come back. Long enough for one odd answer; short enough that a
+ * withdrawn notice is undone within a minute.
  */
-const overAfterMs = 180_000;
+const overAfterMs = 20_000;
 
-export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config, 'spot'>): Finding {
+/**
+ * What the clocks say, in milliseconds: the metadata service's and this machine's since 1970, and
+ * the uptime.
+ */
+export interface Times {
+  served: number | undefined;
+  now: number;
+  uptime: number;
+}
+
+/**
+ * How long the instance has still to live. Two minutes at most, because EC2 gives no more; and two
+ * minutes for a time that is past already, because a wrong clock is likelier than a machine that
+ * outlives its end.
+ */
+export function leftMsOf({ at }: SpotNotice, { served, now }: Times): number {
+  const left = at - (served ?? now);
+  return left <= 0 ? spotNoticeMs : Math.min(left, spotNoticeMs);
+}
+
+export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config, 'spot'>, times: Times): Finding {
   if (notice === undefined) return { kind: 'well' };
   const { action, at } = notice;
   const key = `spot:${action}:${at}`;
   const reason = `spot interruption: ${action} at ${new Date(at).toISOString()}`;
   if (spot.action === 'log') return { kind: 'notable', key, reason };
+  const ms = leftMsOf(notice, times) - spot.marginSeconds * 1000;
   return {
     kind: 'doomed',
     key,
     reason,
-    deadline: at - spot.marginSeconds * 1000,
+    deadline: Math.round(times.now + ms),
+    deadlineUptime: times.uptime + ms,
     ending: 'await',
     revocableAfterMs: overAfterMs,
     ...(action !== 'terminate' && { returns: true as const }),
   };
 }
 
+/** Metadata answers in milliseconds; a notice must not wait for its clock. */
+const timeMs = 1_000;
+
 export function watchSpot(config: Config): Watcher {
   return {
     name: 'spot',
     everyMs: config.spot.pollSeconds * 1000,
     deadlineMs: 5_000,
-    check: async (host, signal) => judgeSpot(await host.metadata.readSpotNotice(signal), config),
+    async check(host, signal) {
+      const notice = await host.metadata.readSpotNotice(signal);
+      if (notice === undefined) return { kind: 'well' };
+      const served = await readServedTime(host, signal);
+      return judgeSpot(notice, config, { served, now: host.clock.now(), uptime: host.clock.uptime() });
+    },
   };
+}
+
+async function readServedTime(host: Host, signal: AbortSignal): Promise<number | undefined> {
+  try {
+    return await withTimeout(timeMs, (callSignal) => host.metadata.readTime(callSignal), host.clock, signal);
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
 }

@@ -1,17 +1,19 @@
 /** Carries out what the judge says: treats, recovers, leaves, stays. */
 
 import type { Config } from '../../config/config.ts';
-import { messageOf } from '../../core/errors.ts';
+import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 import type { DepartureState } from '../../core/state/state.ts';
+import { stillAgrees } from '../departure/confirm.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
+import { findHolder } from '../held.ts';
 import { calledOff, ordered, allClear, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
-import type { Order, Watcher, Wish } from './watcher.ts';
+import type { Watcher, Wish } from './watcher.ts';
 
 /** Removing the images of a full disk takes minutes. */
 const treatMs = 600_000;
@@ -68,14 +70,42 @@ export async function carryOut(
   }
 }
 
+/**
+ * Watchers whose finding is nobody's business but the node's: they leave a node alone that a person
+ * holds.
+ */
+function isOwnBusiness(name: Watcher['name'], ending: Wish['ending']): boolean {
+  return name !== 'operator' && name !== 'termination-protection' && ending !== 'await';
+}
+
+/**
+ * A node in Standby, in Detached or with the tag `ecs-node:keep` belongs to a person: nothing is
+ * drained, restarted or ended there, and the journal says so. Throws when nobody could be asked,
+ * since not knowing is no reason to leave.
+ */
+async function isLeftAlone(
+  { host }: AgentContext,
+  watcher: Watcher,
+  wish: Wish,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!isOwnBusiness(watcher.name, wish.ending)) return false;
+  const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, callSignal), host.clock, signal);
+  if (holder === undefined) return false;
+  host.log.warn('left alone: a person holds this node', { watcher: watcher.name, holder, reason: wish.reason });
+  return true;
+}
+
 async function treat(
-  { host, memories }: AgentContext,
+  context: AgentContext,
   watcher: Watcher,
   attempt: number,
   reason: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const { host, memories } = context;
   const { name } = watcher;
+  if (await isLeftAlone(context, watcher, { reason, ending: 'terminate' }, signal)) return;
   host.log.warn('treating', { watcher: name, reason, attempt });
   const work = async (callSignal: AbortSignal) => watcher.treat?.(host, attempt, callSignal) ?? 'done';
   const outcome = await withTimeout(treatMs, work, host.clock, signal);
@@ -99,9 +129,9 @@ async function orderToLeave(
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;
   }
-  // Who was doomed by somebody else asks nobody.
-  if (wish.key === undefined && watcher.mayLeave !== undefined) {
-    const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal) ?? 'go';
+  if (await isLeftAlone(context, watcher, wish, signal)) return;
+  if (watcher.mayLeave !== undefined) {
+    const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
     if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
       host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
       return;
@@ -119,10 +149,10 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
   const before = memories.recall(name);
   let isUndone: boolean;
   if (before.wish !== undefined) {
+    await mustBeDenied(context, name, signal);
     memories.remember(name, calledOff(before));
     try {
       const stays = await reconsider(context, `${name}: ${before.wish.reason}: over`, name, true);
-      if (!stays) await terminateAfterAll(context, supervisor.state());
       isUndone = stays && (await undoTreatment(context, watcher, signal));
     } catch (error) {
       memories.remember(name, before);
@@ -133,9 +163,8 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
     // One that has just begun for something else may not have written its state yet; one that
     // begins meanwhile waits its turn.
     if (mine && supervisor.state() === undefined && !isLeaving(context)) {
-      const undone = await supervisor.callOff(undoOptionsOf(context, `${name}: over`, name, true));
+      await supervisor.callOff({ ...undoOptionsOf(context, `${name}: over`, name, true), ...isOverFor(past) });
       context.past = undefined;
-      if (!undone) await terminateAfterAll(context, past);
     }
     isUndone = await undoTreatment(context, watcher, signal);
   }
@@ -146,18 +175,58 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
 }
 
 /**
- * It has left its registrar for an end that never came (a spot stop that took over): nobody else
- * would end it now.
+ * What the second source has confirmed is not undone because the first one does not say it any
+ * more: a metadata service that flips back while the group goes on would bring tasks onto a node
+ * that ends. Throws while the second source stands by it.
  */
-async function terminateAfterAll(
-  { memories, supervisor }: AgentContext,
-  state: DepartureState | undefined,
-): Promise<void> {
-  if (state?.ending !== 'await') return;
-  const reason = `still here after it had left: ${state.reason}`;
-  const order: Order = { cause: 'join-failed', reason, ending: 'terminate' };
-  memories.add(order);
-  await supervisor.follow(order);
+async function mustBeDenied({ host, supervisor }: AgentContext, name: Watcher['name'], signal: AbortSignal) {
+  const state = supervisor.state();
+  if (state?.cause !== name || state.confirmedAt === undefined || state.ending !== 'await' || state.returns) return;
+  const agrees = await withTimeout(callsMs, (callSignal) => stillAgrees(host, state, callSignal), host.clock, signal);
+  if (agrees) throw new Unavailable(`it is over, but not for everybody: ${state.confirmedBy ?? state.cause}`);
+}
+
+/**
+ * The end that somebody else was to bring never came: the node is well, and stays, whatever it has
+ * left already.
+ */
+function isOverFor({ ending }: Pick<DepartureState, 'ending'>): Pick<UndoOptions, 'isDenied'> {
+  return ending === 'await' ? { isDenied: true } : {};
+}
+
+/** Undoes each departure whose cause the second source denies. */
+export function listenForDenials(context: AgentContext, signal: AbortSignal): void {
+  context.supervisor.onTakenBack = (why) => {
+    context.host.log.warn('taken back', { why });
+    takeBack(context, why, signal).catch((error: unknown) => {
+      if (!signal.aborted) context.host.log.error('not taken back', { error: messageOf(error) });
+    });
+  };
+}
+
+/**
+ * A departure whose cause the second source denies is undone; its watcher asks for it again only
+ * when all was well in between.
+ */
+async function takeBack(context: AgentContext, why: string, signal: AbortSignal): Promise<void> {
+  const { host, memories, supervisor, watchers } = context;
+  const cause = supervisor.state()?.cause;
+  const watcher = watchers.find(({ name }) => name === cause);
+  if (watcher !== undefined) memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
+  memories.clearAdded();
+  for (;;) {
+    try {
+      const next = memories.wanted();
+      if (next !== undefined) return await supervisor.follow(next);
+      const except = watcher?.name ?? 'operator';
+      await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), isDenied: true });
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      host.log.warn('not undone yet', { why, error: messageOf(error) });
+      await host.clock.sleep(undoAgainMs, signal);
+    }
+  }
 }
 
 function undoOptionsOf(
@@ -184,7 +253,10 @@ async function reconsider(
   }
   const state = supervisor.state();
   if (state === undefined) return true;
-  const undone = await supervisor.callOff(undoOptionsOf(context, why, except, eventGone));
+  const undone = await supervisor.callOff({
+    ...undoOptionsOf(context, why, except, eventGone),
+    ...(eventGone && isOverFor(state)),
+  });
   if (undone && state.returns === true) onReturn();
   return undone;
 }

@@ -32,6 +32,7 @@ const isWish = shaped<Wish>({
   reason: text,
   ending: oneOf(endings),
   deadline: maybe(time),
+  deadlineUptime: maybe(number),
   key: maybe(text),
   undoAfterMs: maybe(number),
   revocableAfterMs: maybe(number),

@@ -7,7 +7,7 @@ import { withTimeout } from '../../core/retry.ts';
 import { judge, type Memory } from './judge.ts';
 import type { StatusBook, WatcherStatus } from '../status.ts';
 import { resumePast } from './resume.ts';
-import { carryOut, type AgentContext } from './carry-out.ts';
+import { carryOut, listenForDenials, type AgentContext } from './carry-out.ts';
 import type { Finding, Watcher } from './watcher.ts';
 
 /**
@@ -49,6 +49,7 @@ export interface WatchContext {
  */
 export async function watch(watching: WatchContext, signal: AbortSignal): Promise<never> {
   const { context } = watching;
+  listenForDenials(context, signal);
   await resumePast(context, signal);
   const beganAt = context.host.clock.uptime();
   await Promise.all(context.watchers.map((watcher) => checkRepeatedly(watching, watcher, beganAt, signal)));

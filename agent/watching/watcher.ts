@@ -13,6 +13,10 @@ export interface Wish {
   key?: string;
   /** Milliseconds since 1970, set by somebody else and immovable. */
   deadline?: number;
+  /**
+   * The same by uptime, from when the node first saw it: the wall clock may be wrong, and may jump.
+   */
+  deadlineUptime?: number;
   /** How it ends: we terminate, somebody else does, or nobody does. */
   ending: Ending;
   /** Undone by itself after so long when nothing else follows. */
@@ -71,8 +75,11 @@ export interface Watcher {
    * done, it is asked again after the next check.
    */
   treat?(host: Host, attempt: number, signal: AbortSignal): Promise<'done' | 'wait'>;
-  /** Asked before the node leaves for what this watcher found. `wait`, or a throw: not now. */
-  mayLeave?(host: Host, signal: AbortSignal): Promise<'go' | 'wait'>;
+  /**
+   * Asked before the node leaves for what this watcher found. `wait`, or a throw: not now; asked
+   * again after the next check.
+   */
+  mayLeave?(host: Host, signal: AbortSignal, wish: Wish): Promise<'go' | 'wait'>;
   /**
    * All is well again: undoes what a treatment did to the node, in this process or an earlier one.
    * Idempotent.

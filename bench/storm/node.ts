@@ -218,7 +218,7 @@ function openCloud(world: World, node: StormNode, client: Client): Cloud {
   const { fakeClock, cluster, opsworks } = world;
   const { instance, group, id } = node;
   const verbs = {
-    ...openInstanceCloud(instance),
+    ...openInstanceCloud(instance, () => ({ spotNotice: undefined, maintenance: [] })),
     ...openGroupCloud(() => group, instance, fakeClock),
     ...openClusterCloud(ownView(world, node), id, fakeClock),
     readClusterHealth: openClusterCloud(cluster, id, fakeClock).readClusterHealth,

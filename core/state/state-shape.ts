@@ -15,6 +15,8 @@ import {
   stepStates,
   type BootstrapState,
   type DepartureState,
+  type DepartureUptimes,
+  type Irrevocable,
   type LateTags,
   type Registered,
   type OperatorRequest,
@@ -110,6 +112,18 @@ export const isDepartureState = shaped<DepartureState>({
   undoAt: maybe(time),
   returns: marked,
   drainedAt: maybe(time),
+  confirmedAt: maybe(time),
+  confirmedBy: maybe(text),
+  irrevocable: maybe(
+    shaped<Irrevocable>({
+      ranHooksAt: maybe(time),
+      leftBalancersAt: maybe(time),
+      stoppedTasksAt: maybe(time),
+      deregisteredAt: maybe(time),
+      askedToEndAt: maybe(time),
+    }),
+  ),
+  uptimes: maybe(shaped<DepartureUptimes>({ started: number, cause: number, deadline: number, tasks: maybe(number) })),
   farewellAt: maybe(time),
 });
 

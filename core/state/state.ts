@@ -194,8 +194,46 @@ export interface DepartureState {
   returns?: true;
   /** When ECS confirmed DRAINING, milliseconds since 1970. */
   drainedAt?: number;
+  /**
+   * When a second, independent source agreed with the cause, milliseconds since 1970
+   * (agent/departure/confirm.ts).
+   */
+  confirmedAt?: number;
+  /** What that source said, for people. */
+  confirmedBy?: string;
+  /** What was done that ACTIVE does not undo. Absent in files of version 0.1.0. */
+  irrevocable?: Irrevocable;
+  /**
+   * By the uptime of the boot `bootId`, in milliseconds: the wall clock may jump while the node
+   * leaves.
+   */
+  uptimes?: DepartureUptimes;
   /** The last words (tag, metric, hooks.d/left) were begun: they are said once. */
   farewellAt?: number;
+}
+
+/** Deeds that ACTIVE does not undo: when each was begun, milliseconds since 1970. */
+export interface Irrevocable {
+  /** The executables in hooks.d/leaving ran. */
+  ranHooksAt?: number;
+  leftBalancersAt?: number;
+  stoppedTasksAt?: number;
+  /** The registrar was left. */
+  deregisteredAt?: number;
+  /**
+   * Auto Scaling, EC2 or the machine itself was asked to end the instance, or to go on ending it.
+   */
+  askedToEndAt?: number;
+}
+
+export interface DepartureUptimes {
+  /** When the departure began. */
+  started: number;
+  /** When the node first heard of the cause that counts now. */
+  cause: number;
+  deadline: number;
+  /** From then on the tasks have `leave.drainSeconds`. */
+  tasks?: number;
 }
 
 export const requestActions = ['leave', 'stay'] as const;

@@ -30,6 +30,8 @@ export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>>
   ownsContainerInstance: flag,
   readRecords: listOf(shaped({ arn: text, ec2InstanceId: text, agentConnected: flag })),
   readRunning: listOf(text),
+  readSpotStatus: maybe(text),
+  readScheduledEvents: listOf(shaped({ id: text, code: text })),
   readTasks: listOf(shaped({ arn: text, group: text, lastStatus: text, desiredStatus: text })),
   readClusterHealth: shaped({
     registered: number,
@@ -46,6 +48,8 @@ export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>>
   findRegistration: registration,
   readRegistration: registration,
   readStopReason: maybe(text),
+  readStopTimeout: number,
+  readProtectedTasks: listOf(text),
   readTaskDefinition: maybe(text),
   startTask: text,
   readPing: maybe(text),

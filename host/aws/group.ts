@@ -53,7 +53,7 @@ function openMembership(
         throw new Unavailable(`${call}: the answer does not say the group and the state of ${InstanceId}`);
       return { group, lifecycleState, protectedFromScaleIn: own?.ProtectedFromScaleIn === true };
     },
-    async terminateInGroup(signal) {
+    async terminateInGroup(_confirmed, signal) {
       await callAws('autoscaling:TerminateInstanceInAutoScalingGroup', groupArn(identity, '*'), signal, (options) =>
         client.send(
           new TerminateInstanceInAutoScalingGroupCommand({ InstanceId, ShouldDecrementDesiredCapacity: false }),
@@ -61,7 +61,7 @@ function openMembership(
         ),
       );
     },
-    async reportUnhealthy(signal) {
+    async reportUnhealthy(_confirmed, signal) {
       await callAws('autoscaling:SetInstanceHealth', groupArn(identity, '*'), signal, (options) =>
         client.send(
           new SetInstanceHealthCommand({ InstanceId, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: false }),

@@ -4,6 +4,8 @@ import {
   CreateTagsCommand,
   DescribeInstanceAttributeCommand,
   DescribeInstancesCommand,
+  DescribeInstanceStatusCommand,
+  DescribeSpotInstanceRequestsCommand,
   DescribeTagsCommand,
   EC2Client,
   ModifyInstanceAttributeCommand,
@@ -14,7 +16,8 @@ import type { InstanceCloud } from '../../core/host.ts';
 import { instanceArn } from '../../core/identity.ts';
 import type { Session } from './session/session.ts';
 
-export function openInstance({ identity, callAws, settings }: Session): InstanceCloud & { destroy(): void } {
+export function openInstance(session: Session): InstanceCloud & { destroy(): void } {
+  const { identity, callAws, settings } = session;
   const client = new EC2Client(settings('EC2'));
   const self = identity.instanceId;
   const arn = instanceArn(identity);
@@ -51,9 +54,46 @@ export function openInstance({ identity, callAws, settings }: Session): Instance
         ),
       );
     },
-    async terminateSelf(signal) {
+    async terminateSelf(_confirmed, signal) {
       await callAws('ec2:TerminateInstances', arn, signal, (options) =>
         client.send(new TerminateInstancesCommand({ InstanceIds: [self] }), options),
+      );
+    },
+    ...openQuestions(client, session),
+  };
+}
+
+/**
+ * What EC2's API says: the second source beside the metadata service (agent/departure/confirm.ts).
+ */
+function openQuestions(
+  client: EC2Client,
+  { identity, callAws }: Session,
+): Pick<InstanceCloud, 'readSpotStatus' | 'readScheduledEvents' | 'readRunning'> {
+  const self = identity.instanceId;
+  return {
+    async readSpotStatus(signal) {
+      const call = 'ec2:DescribeSpotInstanceRequests';
+      const { SpotInstanceRequests } = await callAws(call, '*', signal, (options) =>
+        client.send(
+          new DescribeSpotInstanceRequestsCommand({ Filters: [{ Name: 'instance-id', Values: [self] }] }),
+          options,
+        ),
+      );
+      if (!Array.isArray(SpotInstanceRequests)) throw new Unavailable(`${call}: the answer has no list of requests`);
+      return SpotInstanceRequests.find(({ InstanceId }) => InstanceId === self)?.Status?.Code;
+    },
+    async readScheduledEvents(signal) {
+      const call = 'ec2:DescribeInstanceStatus';
+      const { InstanceStatuses } = await callAws(call, '*', signal, (options) =>
+        client.send(new DescribeInstanceStatusCommand({ InstanceIds: [self], IncludeAllInstances: true }), options),
+      );
+      const own = InstanceStatuses?.find(({ InstanceId }) => InstanceId === self);
+      if (own === undefined) throw new Unavailable(`${call}: the answer does not have this instance`);
+      // EC2 goes on listing an event that is over, and says so at the beginning of its description.
+      const isOver = (description: string) => /^\[(Completed|Canceled)\]/.test(description);
+      return (own.Events ?? []).flatMap(({ InstanceEventId: id, Code: code, Description = '' }) =>
+        id === undefined || code === undefined || isOver(Description) ? [] : [{ id, code }],
       );
     },
     async readRunning(instanceIds, signal) {

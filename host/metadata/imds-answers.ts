@@ -110,6 +110,7 @@ const states = new Map<string, MaintenanceEvent['state']>([
 
 function parseEvent(fields: Record<string, unknown>, what: string): MaintenanceEvent | undefined {
   const { EventId: id, Code: code, State: stateText, Description: description, NotBefore: start } = fields;
+  const notAfter = parseDate(fields['NotAfter'], `${what}: NotAfter`);
   if (typeof code !== 'string' || code === '') throw invalidAnswer(`${what}: an event without Code`);
   const state = typeof stateText === 'string' ? states.get(stateText.toLowerCase()) : undefined;
   if (state === undefined) return undefined;
@@ -121,6 +122,7 @@ function parseEvent(fields: Record<string, unknown>, what: string): MaintenanceE
     state,
     description: typeof description === 'string' ? description : '',
     ...(notBefore !== undefined && { notBefore }),
+    ...(notAfter !== undefined && { notAfter }),
   };
 }
 

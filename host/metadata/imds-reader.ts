@@ -35,20 +35,25 @@ const maxBytes = 65_536;
 const token = /^[\x21-\x7e]{1,1024}$/;
 
 /**
- * The body of a path below `latest/`; undefined where there is nothing (404). Throws Unavailable.
+ * The body of a path below `latest/`; undefined where there is nothing (404). `onAnswer` sees the
+ * headers. Throws Unavailable.
  */
-export type ReadMetadata = (path: string, signal: AbortSignal) => Promise<Uint8Array | undefined>;
+export type ReadMetadata = (
+  path: string,
+  signal: AbortSignal,
+  onAnswer?: (answer: LocalResponse) => void,
+) => Promise<Uint8Array | undefined>;
 
 /** Throws ConfigError when the environment names an endpoint that is none. */
 export function openMetadataReader(environment: Environment, clock: Clock): ReadMetadata {
   const addresses = readEndpoints(environment).map((endpoint) => openAddress(endpoint, clock));
   let chosen = addresses.length === 1 ? addresses[0] : undefined;
-  return async (path, signal) => {
-    if (chosen !== undefined) return chosen(path, signal);
+  return async (path, signal, onAnswer) => {
+    if (chosen !== undefined) return chosen(path, signal, onAnswer);
     const troubles: unknown[] = [];
     for (const read of addresses) {
       try {
-        const body = await read(path, signal);
+        const body = await read(path, signal, onAnswer);
         chosen = read;
         return body;
       } catch (error) {
@@ -109,7 +114,7 @@ function openAddress(endpoint: URL, clock: Clock): ReadMetadata {
   const manners = { serviceName: metadataService, timeoutMs: requestTimeoutMs, maxBytes };
   const send = openSender(openLocalService(endpoint, manners), endpoint);
   const keeper = openTokens(send, clock);
-  return async (path, signal) => {
+  return async (path, signal, onAnswer) => {
     const get = async () => send('GET', path, { 'x-aws-ec2-metadata-token': await keeper.read(signal) }, signal);
     let answer = await get();
     if (answer.status === 401) {
@@ -124,6 +129,7 @@ function openAddress(endpoint: URL, clock: Clock): ReadMetadata {
       const what = `${path} answered with a web page; something else listens at ${endpoint.host}`;
       throw new Unavailable(`${metadataService}: ${what}`);
     }
+    onAnswer?.(answer);
     return answer.body;
   };
 }

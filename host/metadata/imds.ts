@@ -60,6 +60,12 @@ export function openMetadata(environment: Environment, clock: Clock): Metadata {
     readRebalanceNotice: async (signal) => parseRebalanceNotice(await meta('events/recommendations/rebalance', signal)),
     readMaintenance: async (signal) => parseMaintenance(await meta('events/maintenance/scheduled', signal)),
     readTargetState: async (signal) => parseTargetState(await meta('autoscaling/target-lifecycle-state', signal)),
+    async readTime(signal) {
+      let date = '';
+      await read('meta-data/instance-id', signal, ({ header }) => void (date = header('date') ?? ''));
+      const at = Date.parse(date);
+      return Number.isNaN(at) ? undefined : at;
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import { findInstance, startInstance, stopInstance, tagInstance, terminateInstan
 import { arnOf, type Instance, type World } from '../world/state.ts';
 import { denied, ec2Complaints, throttled } from './dialects.ts';
 import { describeInstances, describeTags, stateOf } from './ec2-describe.ts';
+import { describeInstanceStatus, describeSpotInstanceRequests } from './ec2-notices.ts';
 import { operation, type Access, type CallContext, type Service } from './service.ts';
 
 const ids = list(text(), { max: 1000 });
@@ -37,6 +38,14 @@ const describe = {
   DescribeTags: operation(
     { Filter: filters, MaxResults: whole({ min: 5, max: 1000 }), NextToken: text(), ...dryRun },
     describeTags,
+  ),
+  DescribeInstanceStatus: operation(
+    { InstanceId: ids, Filter: filters, IncludeAllInstances: flag(), ...dryRun },
+    describeInstanceStatus,
+  ),
+  DescribeSpotInstanceRequests: operation(
+    { SpotInstanceRequestId: ids, Filter: filters, ...dryRun },
+    describeSpotInstanceRequests,
   ),
   DescribeInstanceAttribute: operation(
     { InstanceId: need(text()), Attribute: need(text()), ...dryRun },

@@ -23,6 +23,13 @@ export function noticeSpot(world: World, instance: Instance, action: SpotAction,
   });
 }
 
+/** A notice that only the metadata service knows: nothing follows from it. */
+export function claimSpot(world: World, instance: Instance, action: SpotAction, inMs: number): void {
+  mustBeSpot(instance);
+  instance.notices.spot = { action, at: world.clock.now() + inMs, isClaimed: true };
+  emit(world, { kind: 'notice', instanceId: instance.id, state: `spot ${action}, as the metadata has it` });
+}
+
 function mustBeSpot({ id, purchase }: Instance): void {
   if (purchase === 'spot') return;
   throw new Refusal('UnsupportedOperation', `${id} runs on demand: EC2 announces this to spot instances only.`);

@@ -58,6 +58,8 @@ const wanted = (task: Task) => task.desiredStatus === 'RUNNING';
 const healthy = (task: Task) => wanted(task) && task.lastStatus === 'RUNNING';
 const isLeavingTask = ({ containerInstance }: Task) => containerInstance.status === 'DRAINING';
 
+const isProtected = ({ clock }: World, { protectedUntil }: Task) => (protectedUntil ?? 0) > clock.now();
+
 function placeReplicas(world: World, cluster: Cluster, service: Service): void {
   const lower = Math.ceil((service.desired * service.minimumHealthyPercent) / 100);
   const upper = Math.max(1, Math.floor((service.desired * service.maximumPercent) / 100));
@@ -74,7 +76,7 @@ function placeReplicas(world: World, cluster: Cluster, service: Service): void {
     total++;
   }
   let serving = tasks.filter(healthy).length;
-  for (const task of leaving) {
+  for (const task of leaving.filter((each) => !isProtected(world, each))) {
     if (serving <= lower) break;
     retire(world, cluster, task);
     serving--;

@@ -88,7 +88,7 @@ export interface MetadataSwitches {
 }
 
 export interface Notices {
-  spot?: { action: 'terminate' | 'stop' | 'hibernate'; at: number };
+  spot?: { action: 'terminate' | 'stop' | 'hibernate'; at: number; isClaimed?: true };
   rebalance?: number;
   maintenance: MaintenanceEvent[];
   targetState?: string;
@@ -101,6 +101,8 @@ export interface MaintenanceEvent {
   description: string;
   notBefore: number;
   notAfter?: number;
+  /** Only the metadata service says so: EC2's API does not know it. */
+  isClaimed?: true;
 }
 
 export interface Group {
@@ -248,6 +250,8 @@ export interface ContainerDefinition {
   readonly image: string;
   /** Host port 0: any that is free when the container starts. */
   readonly ports: readonly PortMapping[];
+  /** Seconds between SIGTERM and SIGKILL. */
+  readonly stopTimeout?: number;
 }
 
 export interface PortMapping {
@@ -275,6 +279,8 @@ export interface Task {
   readonly cpu: number;
   readonly memory: number;
   readonly stopMs: number | undefined;
+  /** ECS protects it from scale-in until then. */
+  protectedUntil: number | undefined;
   readonly createdAt: number;
   desiredStatus: 'RUNNING' | 'STOPPED';
   lastStatus: string;

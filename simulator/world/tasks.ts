@@ -48,6 +48,7 @@ export function startTask(world: World, cluster: Cluster, request: TaskRequest):
     cpu: request.cpu ?? definition.cpu,
     memory: request.memory ?? definition.memory,
     stopMs: request.stopMs,
+    protectedUntil: undefined,
     createdAt: world.clock.now(),
     desiredStatus: 'RUNNING',
     lastStatus: '',

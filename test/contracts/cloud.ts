@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
 import type { Cloud, LifecycleHook } from '../../core/host.ts';
 import { describeConfiguration, type ConfigurationStage } from './cloud-configuration.ts';
+import { someConfirmed } from '../fakes/confirmed.ts';
 
 /**
  * One instance in an account, and what can be made to happen there. An area that a stage leaves out
@@ -152,13 +153,13 @@ function describeInstance(open: Open): void {
   test('a protected instance cannot end itself; any other can', async () => {
     const { cloud, instance } = await open();
     await instance!.protect();
-    await expect(cloud.terminateSelf(patient)).rejects.toMatchObject({
+    await expect(cloud.terminateSelf(someConfirmed, patient)).rejects.toMatchObject({
       name: 'Refused',
       code: 'OperationNotPermitted',
     });
     expect(await instance!.isEnding()).toBe(false);
     await cloud.clearTerminationProtection(patient);
-    await cloud.terminateSelf(patient);
+    await cloud.terminateSelf(someConfirmed, patient);
     expect(await instance!.isEnding()).toBe(true);
   });
 }
@@ -175,7 +176,7 @@ function describeGroup(open: Open): void {
   test('an instance in no group is in none, and cannot end through one', async () => {
     const { cloud } = await open();
     expect(await cloud.readMembership(patient)).toBeUndefined();
-    await expect(cloud.terminateInGroup(patient)).rejects.toThrow(Refused);
+    await expect(cloud.terminateInGroup(someConfirmed, patient)).rejects.toThrow(Refused);
   });
 
   test('a member knows its group and its state in it', async () => {
@@ -218,7 +219,7 @@ function describeGroup(open: Open): void {
 
   test('a member that ends through its group leaves it', async () => {
     const stage = await open({ member: true });
-    await stage.cloud.terminateInGroup(patient);
+    await stage.cloud.terminateInGroup(someConfirmed, patient);
     await eventually(stage, async () => {
       const membership = await stage.cloud.readMembership(patient);
       expect(membership?.lifecycleState ?? 'Terminated').toMatch(/^Terminat/);
@@ -227,7 +228,7 @@ function describeGroup(open: Open): void {
 
   test('an unhealthy member is replaced in time, or may at least be called so', async () => {
     const { cloud } = await open({ member: true });
-    await expect(cloud.reportUnhealthy(patient)).resolves.toBeUndefined();
+    await expect(cloud.reportUnhealthy(someConfirmed, patient)).resolves.toBeUndefined();
   });
 
   test('the history goes back as far as is asked', async (context) => {
@@ -235,7 +236,7 @@ function describeGroup(open: Open): void {
     const { cloud, group } = stage;
     if (!group!.hasHistory) return context.skip();
     const before = Date.now() - 60_000;
-    await cloud.terminateInGroup(patient);
+    await cloud.terminateInGroup(someConfirmed, patient);
     await eventually(stage, async () => {
       const kinds = (await cloud.readActivities(group!.name, before, patient)).map(({ kind }) => kind);
       expect(kinds).toContain('terminate');

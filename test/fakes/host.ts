@@ -65,6 +65,8 @@ export interface Overrides {
 
 export function openFakeHost(overrides: Overrides = {}): { host: Host; world: World; clock: FakeClock } {
   const clock = openFakeClock(overrides.startsAt);
+  // The metadata service's clock does not jump with the node's.
+  const trueOffset = clock.now() - clock.uptime();
   const calls = openCalls(clock);
   const identity = { ...someIdentity, ...overrides.identity };
   const instance = emptyInstance();
@@ -81,7 +83,7 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
     identity,
     clock,
     calls,
-    metadata: emptyMetadata(identity),
+    metadata: { ...emptyMetadata(identity), now: () => clock.uptime() + trueOffset },
     machine,
     docker: someDocker(),
     instance,
@@ -161,7 +163,7 @@ function openEcsAgent(world: World): Host['ecsAgent'] {
 function openCloud(world: World): Cloud {
   const { clock, identity } = world;
   return {
-    ...openInstanceCloud(world.instance),
+    ...openInstanceCloud(world.instance, () => world.metadata),
     ...openGroupCloud(() => world.group, world.instance, clock),
     ...openClusterCloud(world.cluster, identity.instanceId, clock),
     ...openBalancerCloud(world.balancers, clock),

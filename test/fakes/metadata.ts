@@ -12,6 +12,8 @@ export interface FakeMetadata {
   rebalanceNotice: string | undefined;
   maintenance: MaintenanceEvent[];
   targetState: string | undefined;
+  /** The service's own wall clock. */
+  now: (() => number) | undefined;
 }
 
 export const someIdentity: Identity = {
@@ -38,6 +40,7 @@ export function emptyMetadata(identity: Identity): FakeMetadata {
     rebalanceNotice: undefined,
     maintenance: [],
     targetState: undefined,
+    now: undefined,
   };
 }
 
@@ -52,5 +55,6 @@ export function openMetadata(state: FakeMetadata): Metadata {
     readRebalanceNotice: async () => state.rebalanceNotice,
     readMaintenance: async () => state.maintenance.map((event) => ({ ...event })),
     readTargetState: async () => state.targetState,
+    readTime: async () => state.now?.(),
   };
 }

@@ -1,23 +1,28 @@
 /**
- * ECS: which revision of a task definition shall run here, starting a task of it, and why one has
- * ended.
+ * ECS: task definitions, starting a task of one, what a task needs to stop, and why it has ended.
  */
 
 import {
   DescribeTaskDefinitionCommand,
   DescribeTasksCommand,
   ECSClient,
+  GetTaskProtectionCommand,
   StartTaskCommand,
   type Task,
 } from '@aws-sdk/client-ecs';
 import { isDenied, messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
+import { parseList } from '../ecs-answers.ts';
 import type { Session } from '../session/session.ts';
 
 export function openStarter(
   client: ECSClient,
-  { callAws, settings }: Session,
-): Pick<ClusterCloud, 'readStopReason' | 'readTaskDefinition' | 'startTask'> {
+  session: Session,
+): Pick<
+  ClusterCloud,
+  'readStopReason' | 'readTaskDefinition' | 'readStopTimeout' | 'readProtectedTasks' | 'startTask'
+> {
+  const { callAws, settings } = session;
   return {
     async readStopReason(cluster, task, signal) {
       const { tasks = [] } = await callAws('ecs:DescribeTasks', task, signal, (options) =>
@@ -38,6 +43,7 @@ export function openStarter(
         throw error;
       }
     },
+    ...openStopQuestions(client, session),
     async startTask(cluster, arn, taskDefinition, startedBy, signal) {
       // The SDK's second try after a lost answer would be a second task.
       const { retryStrategy: _, ...rest } = settings('ECS');
@@ -74,4 +80,33 @@ function explain(error: unknown): never {
   if (role === undefined) throw error;
   const why = `iam:PassRole on ${role} is not allowed: the task has this role, and the instance's role must be allowed to pass it`;
   throw new Refused(why, { cause: error, code: 'AccessDeniedException' });
+}
+
+function openStopQuestions(
+  client: ECSClient,
+  { callAws }: Session,
+): Pick<ClusterCloud, 'readStopTimeout' | 'readProtectedTasks'> {
+  return {
+    async readStopTimeout(definition, defaultMs, signal) {
+      const call = 'ecs:DescribeTaskDefinition';
+      const { taskDefinition } = await callAws(call, definition, signal, (options) =>
+        client.send(new DescribeTaskDefinitionCommand({ taskDefinition: definition }), options),
+      );
+      const containers = parseList(call, 'containerDefinitions', taskDefinition?.containerDefinitions);
+      const times = containers.map(({ stopTimeout }) => (stopTimeout === undefined ? defaultMs : stopTimeout * 1000));
+      // Containers that depend on each other stop one after the other.
+      const isChain = containers.some(({ dependsOn = [] }) => dependsOn.length > 0);
+      return isChain ? times.reduce((sum, ms) => sum + ms, 0) : Math.max(0, ...times);
+    },
+    async readProtectedTasks(cluster, arns, signal) {
+      const call = 'ecs:GetTaskProtection';
+      const { protectedTasks } = await callAws(call, cluster, signal, (options) =>
+        client.send(new GetTaskProtectionCommand({ cluster, tasks: arns.slice(0, 100) }), options),
+      );
+      // A task that has stopped meanwhile is in `failures`, and protected no more.
+      return parseList(call, 'protectedTasks', protectedTasks).flatMap(({ taskArn, protectionEnabled }) =>
+        taskArn !== undefined && protectionEnabled === true ? [taskArn] : [],
+      );
+    },
+  };
 }

@@ -4,6 +4,8 @@ import {
   CreateTagsCommand,
   DescribeInstanceAttributeCommand,
   DescribeInstancesCommand,
+  DescribeInstanceStatusCommand,
+  DescribeSpotInstanceRequestsCommand,
   DescribeTagsCommand,
   EC2Client,
   ModifyInstanceAttributeCommand,
@@ -31,6 +33,21 @@ export const openEc2Probes: OpenProbes = ({ identity, callAws, settings }) => {
     'ec2:DescribeTags': (signal) =>
       callAws('ec2:DescribeTags', '*', signal, (options) =>
         client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
+      ),
+    'ec2:DescribeInstances': (signal) =>
+      callAws('ec2:DescribeInstances', '*', signal, (options) =>
+        client.send(new DescribeInstancesCommand({ InstanceIds: [self] }), options),
+      ),
+    'ec2:DescribeInstanceStatus': (signal) =>
+      callAws('ec2:DescribeInstanceStatus', '*', signal, (options) =>
+        client.send(new DescribeInstanceStatusCommand({ InstanceIds: [self] }), options),
+      ),
+    'ec2:DescribeSpotInstanceRequests': (signal) =>
+      callAws('ec2:DescribeSpotInstanceRequests', '*', signal, (options) =>
+        client.send(
+          new DescribeSpotInstanceRequestsCommand({ Filters: [{ Name: 'instance-id', Values: [self] }] }),
+          options,
+        ),
       ),
     'ec2:DescribeInstanceAttribute': (signal) =>
       callAws('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
@@ -77,7 +94,8 @@ export interface MetadataOptions {
 }
 
 /**
- * Needs ec2:DescribeInstances, which the node itself never does: Refused is as good as an answer.
+ * Needs ec2:DescribeInstances, which not every configuration needs: Refused is as good as an
+ * answer.
  */
 export async function readMetadataOptions(
   { identity, callAws, settings }: Session,

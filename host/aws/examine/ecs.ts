@@ -8,6 +8,7 @@ import {
   DescribeTaskDefinitionCommand,
   DescribeTasksCommand,
   ECSClient,
+  GetTaskProtectionCommand,
   ListAttributesCommand,
   ListContainerInstancesCommand,
   ListServicesCommand,
@@ -65,6 +66,10 @@ function nodeProbes(client: ECSClient, { callAws }: Session, cluster: string, ar
     'ecs:DescribeTasks': (signal) =>
       callAws('ecs:DescribeTasks', cluster, signal, (options) =>
         client.send(new DescribeTasksCommand({ cluster, tasks: [task] }), options),
+      ),
+    'ecs:GetTaskProtection': (signal) =>
+      callAws('ecs:GetTaskProtection', cluster, signal, (options) =>
+        client.send(new GetTaskProtectionCommand({ cluster, tasks: [task] }), options),
       ),
     'ecs:StopTask': (signal) =>
       callAws('ecs:StopTask', cluster, signal, (options) =>

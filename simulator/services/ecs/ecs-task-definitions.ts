@@ -19,6 +19,7 @@ const containerDefinition = record({
   memory: whole({ min: 4 }),
   memoryReservation: whole({ min: 4 }),
   portMappings: list(portMapping),
+  stopTimeout: whole({ min: 0 }),
 });
 
 export const taskDefinitions = {
@@ -36,7 +37,7 @@ export const taskDefinitions = {
       const definition = registerDefinition(world, family, {
         cpu: Number(cpu ?? sum((one) => one.cpu)),
         memory: Number(memory ?? sum((one) => one.memory ?? one.memoryReservation)),
-        containers: given.map(({ name, image, portMappings = [] }) => ({
+        containers: given.map(({ name, image, portMappings = [], stopTimeout }) => ({
           name,
           image,
           ports: portMappings.map(({ containerPort, hostPort = 0, protocol = 'tcp' }) => ({
@@ -44,6 +45,7 @@ export const taskDefinitions = {
             hostPort,
             protocol,
           })),
+          ...(stopTimeout !== undefined && { stopTimeout }),
         })),
       });
       return { taskDefinition: render(definition) };
@@ -78,11 +80,12 @@ function render({ family, revision, arn, status, cpu, memory, containers }: Task
     networkMode: 'bridge',
     cpu: String(cpu),
     memory: String(memory),
-    containerDefinitions: containers.map(({ name, image, ports }) => ({
+    containerDefinitions: containers.map(({ name, image, ports, stopTimeout }) => ({
       name,
       image,
       essential: true,
       portMappings: ports,
+      ...(stopTimeout !== undefined && { stopTimeout }),
     })),
   };
 }

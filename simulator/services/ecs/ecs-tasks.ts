@@ -78,6 +78,24 @@ export const tasks = {
       return [{ ...access, resource: cluster ? arnFor(world, cluster, id) : id }];
     },
   ),
+  GetTaskProtection: operation(
+    { cluster: text(), tasks: need(list(text(), { min: 1, max: 100 })) },
+    ({ cluster: name, tasks: ids }, { world }) => {
+      const cluster = findCluster(world, name);
+      const found = ids.map((id) => ({ id, task: findTask(world, cluster, id) }));
+      return {
+        protectedTasks: found.flatMap(({ task }) => (task ? [renderProtection(world, task)] : [])),
+        failures: found
+          .filter(({ task }) => !task)
+          .map(({ id }) => ({ arn: arnFor(world, cluster, id), reason: 'TASK_NOT_FOUND' })),
+      };
+    },
+    ({ cluster: name, tasks: ids }, { world }) => {
+      const [access] = clusterAccess(world, name);
+      const cluster = world.clusters.get((name ?? 'default').split('/').at(-1)!);
+      return ids.map((id) => ({ ...access, resource: cluster ? arnFor(world, cluster, id) : id }));
+    },
+  ),
   StartTask: operation(
     {
       cluster: text(),
@@ -119,6 +137,15 @@ export const tasks = {
     },
   ),
 };
+
+function renderProtection(world: World, { arn, protectedUntil }: Task): object {
+  const isProtected = protectedUntil !== undefined && protectedUntil > world.clock.now();
+  return {
+    taskArn: arn,
+    protectionEnabled: isProtected,
+    ...(isProtected && { expirationDate: new Date(protectedUntil) }),
+  };
+}
 
 /** What keeps a task from being started there. DRAINING does not: nobody's scheduler is asked. */
 function reasonAgainst(on: ContainerInstance, definition: TaskDefinition): string | undefined {

@@ -29,6 +29,10 @@ export interface FakeTask {
   createdAt?: number;
   stoppedReason?: string;
   containers?: readonly LocalContainer[];
+  /** ECS protects it from scale-in. */
+  protected?: boolean;
+  /** Its own stop time-out. */
+  stopTimeoutMs?: number;
   /** Not in lists yet: ECS tells of a new task late, the agent on its node too. */
   unlisted?: boolean;
 }
@@ -178,7 +182,9 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
     async drain(name, arn) {
       changeable(byArn(name, arn)).status = 'DRAINING';
       for (const task of onNode(arn)) {
-        if (task.group.startsWith('service:') && task.desiredStatus === 'RUNNING') stop(task, task.stopsAfterMs);
+        const isMoved =
+          task.group.startsWith('service:') && task.desiredStatus === 'RUNNING' && task.protected !== true;
+        if (isMoved) stop(task, task.stopsAfterMs);
       }
     },
     activate: async (name, arn) => void (changeable(byArn(name, arn)).status = 'ACTIVE'),
@@ -196,13 +202,21 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
           ...(createdAt !== undefined && { createdAt }),
         }));
     },
+    async readStopTimeout(definition, defaultMs) {
+      const [task] = cluster.tasks.filter(({ family, version }) => definitionArn(family, version) === definition);
+      return task?.stopTimeoutMs ?? defaultMs;
+    },
+    async readProtectedTasks(name, arns) {
+      known(name);
+      return cluster.tasks.filter((task) => arns.includes(task.arn) && task.protected === true).map(({ arn }) => arn);
+    },
     async stopTask(name, arn, reason) {
       known(name);
       const task = cluster.tasks.find((candidate) => candidate.arn === arn);
       if (task === undefined)
         throw new Refused('The referenced task was not found.', { code: 'InvalidParameterException' });
       task.stoppedReason ??= reason;
-      if (task.lastStatus !== 'STOPPED') stop(task, Math.min(task.stopsAfterMs, stopTimeoutMs));
+      if (task.lastStatus !== 'STOPPED') stop(task, Math.min(task.stopsAfterMs, task.stopTimeoutMs ?? stopTimeoutMs));
     },
     ...openTaskStarter(cluster, byArn, clock),
     async readClusterHealth(name) {

@@ -1,7 +1,8 @@
 /** EC2, as far as one instance is concerned. */
 
 import { Refused } from '../../../core/errors.ts';
-import type { InstanceCloud } from '../../../core/host.ts';
+import type { InstanceCloud, ScheduledEvent } from '../../../core/host.ts';
+import type { FakeMetadata } from '../metadata.ts';
 
 export interface FakeInstance {
   state: 'running' | 'shutting-down';
@@ -11,17 +12,31 @@ export interface FakeInstance {
   clearsIgnored: number;
   /** Other instances that EC2 does not run (any more). */
   dead: Set<string>;
+  /** What EC2's API says; undefined: the same as the metadata service, which is then no liar. */
+  spotStatus: string | undefined;
+  events: ScheduledEvent[] | undefined;
 }
 
 export function emptyInstance(): FakeInstance {
-  return { state: 'running', tags: {}, terminationProtection: false, clearsIgnored: 0, dead: new Set() };
+  return {
+    state: 'running',
+    tags: {},
+    terminationProtection: false,
+    clearsIgnored: 0,
+    dead: new Set(),
+    spotStatus: undefined,
+    events: undefined,
+  };
 }
 
-export function openInstanceCloud(instance: FakeInstance): InstanceCloud {
+/** What the metadata service announces to the same instance. */
+type Notices = Pick<FakeMetadata, 'spotNotice' | 'maintenance'>;
+
+export function openInstanceCloud(instance: FakeInstance, notices: () => Notices): InstanceCloud {
   return {
     async tagSelf(tags) {
       for (const [key, value] of Object.entries(tags)) {
-        if (key.length < 1 || key.length > 128 || key.startsWith('aws:') || value.length > 256) {
+        if (key.length < 1 || key.length > 128 || key.startsWith('aws:') || value.length > 255) {
           throw new Refused(`tag ${key}: not a valid tag`, { code: 'InvalidParameterValue' });
         }
       }
@@ -31,6 +46,15 @@ export function openInstanceCloud(instance: FakeInstance): InstanceCloud {
       Object.assign(instance.tags, tags);
     },
     readOwnTags: async () => instance.tags,
+    async readSpotStatus() {
+      const { spotNotice } = notices();
+      if (instance.spotStatus !== undefined || spotNotice === undefined) return instance.spotStatus ?? 'fulfilled';
+      return spotNotice.action === 'terminate' ? 'marked-for-termination' : 'marked-for-stop';
+    },
+    async readScheduledEvents() {
+      const listed = notices().maintenance.filter(({ state }) => state === 'active');
+      return instance.events ?? listed.map(({ id, code }) => ({ id, code }));
+    },
     readRunning: async (ids) => ids.filter((id) => !instance.dead.has(id)),
     readTerminationProtection: async () => instance.terminationProtection,
     async clearTerminationProtection() {

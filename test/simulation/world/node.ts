@@ -136,7 +136,7 @@ export function openNode(region: Region, number: number): Node {
     instance,
     machine,
     docker: someDocker(),
-    metadata: emptyMetadata(identity),
+    metadata: { ...emptyMetadata(identity), now: clock.now },
     group: undefined,
     pool: undefined,
     balancers: openBalancers(region),
@@ -263,7 +263,12 @@ export function openHost(region: Region, node: Node, process: Process, condition
     ecsAgent: expose(openEcsAgent(region, node), 'introspection', process, conditions),
     docker: expose(openDocker(node.docker), 'machine', process, conditions),
     cloud: guardRecords({
-      ...expose(openInstanceCloud(node.instance), 'ec2', process, conditions),
+      ...expose(
+        openInstanceCloud(node.instance, () => node.metadata),
+        'ec2',
+        process,
+        conditions,
+      ),
       ...expose(
         openGroupCloud(() => node.group, node.instance, fakeClock),
         'autoscaling',

@@ -3,10 +3,10 @@
  * fakes.
  */
 
-import { openBalancerCloud, type FakeBalancer, type FakeBalancers } from '../../fakes/cloud/balancers.ts';
+import { openBalancerCloud, type FakeBalancer } from '../../fakes/cloud/balancers.ts';
 import { openClusterCloud, type FakeCluster } from '../../fakes/cloud/cluster.ts';
 import { openGroupCloud, type FakeGroup } from '../../fakes/cloud/group.ts';
-import { openInstanceCloud, type FakeInstance } from '../../fakes/cloud/instance.ts';
+import { openInstanceCloud } from '../../fakes/cloud/instance.ts';
 import { openOpsWorksCloud, type FakeOpsWorks } from '../../fakes/cloud/opsworks.ts';
 import type { Node } from './node.ts';
 import type { Region } from './region.ts';
@@ -22,7 +22,7 @@ interface View {
   at: number;
   cluster: FakeCluster;
   opsworks: FakeOpsWorks;
-  nodes: Map<string, { instance: FakeInstance; group: FakeGroup | undefined; balancers: FakeBalancers }>;
+  nodes: Map<string, ReturnType<typeof copyNode>>;
 }
 
 /**
@@ -50,7 +50,7 @@ export function openReplicas(region: Region, longestMs: number): Replicas {
       const node = view?.nodes.get(id);
       if (view === undefined || node === undefined) return undefined;
       const verbs: Record<string, unknown> = {
-        ...openInstanceCloud(node.instance),
+        ...openInstanceCloud(node.instance, () => node.metadata),
         ...openGroupCloud(() => node.group, node.instance, fakeClock),
         ...openClusterCloud(view.cluster, id, fakeClock),
         ...openBalancerCloud(node.balancers, fakeClock),
@@ -74,9 +74,10 @@ function copy({ cluster, scenario: { opsworks }, nodes, activities }: Region, at
   };
 }
 
-function copyNode({ instance, group, balancers }: Node, activities: FakeGroup['activities']) {
+function copyNode({ instance, group, balancers, metadata }: Node, activities: FakeGroup['activities']) {
   return {
     instance: { ...instance },
+    metadata: { spotNotice: metadata.spotNotice, maintenance: [...metadata.maintenance] },
     group: group && { ...group, activities },
     balancers: {
       targetGroups: copyBalancers(balancers.targetGroups),

@@ -693,24 +693,28 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // It came back after the stop, was DRAINING, in no registrar any more, and nobody ended it.
-  it('to leave is obeyed even where a spot stop took over, and the machine came back', async () => {
-    const { stage, run } = await inService();
-    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
-    ask(stage, 'leave');
-    await run(10_000);
-    stage.world.metadata.spotNotice = { action: 'stop', at: stage.host.clock.now() + 120_000 };
-    await run(110_000);
-    expect(stage.departure()).toMatchObject({ cause: 'spot', ending: 'await' });
-    expect(stage.departure().returns).toBeUndefined();
-    stage.world.metadata.spotNotice = undefined;
-    stage.world.machine.files.delete(paths.request);
-    const agent = stage.agent(stage.world.reboot());
-    await run(15 * minute);
-    expect(stage.deeds()).toContain('terminateInGroup');
-    expect(stage.deeds()).not.toContain('activate');
-    await agent.stop();
-  });
+  // It came back after the stop, was DRAINING, in no registrar any more, and nobody ended it, or
+  // brought it back.
+  it.each([true, false])(
+    'to leave is obeyed where a spot stop took over and the machine came back, as long as the request stands: %s',
+    async (stands) => {
+      const { stage, run } = await inService();
+      stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      ask(stage, 'leave');
+      await run(10_000);
+      stage.world.metadata.spotNotice = { action: 'stop', at: stage.host.clock.now() + 120_000 };
+      await run(110_000);
+      expect(stage.departure()).toMatchObject({ cause: 'spot', ending: 'await' });
+      expect(stage.departure().returns).toBeUndefined();
+      stage.world.metadata.spotNotice = undefined;
+      if (!stands) stage.world.machine.files.delete(paths.request);
+      const agent = stage.agent(stage.world.reboot());
+      await run(15 * minute);
+      expect(stage.deeds().includes('terminateInGroup')).toBe(stands);
+      expect(stage.deeds().includes('activate')).toBe(!stands);
+      await agent.stop();
+    },
+  );
 
   it('is obeyed after a reboot too, and a departure called off before it is not begun again', async () => {
     const { stage, run } = await inService();

@@ -36,7 +36,7 @@ describe('daemon tasks of a node that leaves', () => {
 
   it('are stopped on a node that is only drained, too', async () => {
     const { stage, daemon } = setNode();
-    await stage.leaves({ ending: 'remain' });
+    await stage.leaves({ cause: 'operator', ending: 'remain' });
     expect(daemon.lastStatus).toBe('STOPPED');
   });
 

@@ -12,6 +12,7 @@ const targetGroup = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetg
 const withBalancers = (more: object = {}) =>
   configOf({ leave: { targetGroups: [targetGroup], loadBalancers: ['classic'], ...more } });
 
+const byHand = { cause: 'operator', reason: 'by hand', key: 'leave-1' } as const;
 const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
 
 describe('a departure', () => {
@@ -138,7 +139,8 @@ describe('a departure', () => {
     stage.world.calls.onCall = ({ verb }) => {
       if (verb === 'terminateInGroup') stopped = cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED');
     };
-    await clock.finish(runDeparture(stage.host, stage.config, someOrder(), { deregister }, never));
+    stage.agrees(byHand);
+    await clock.finish(runDeparture(stage.host, stage.config, someOrder(byHand), { deregister }, never));
     expect(stage.own.status).toBe('DRAINING');
     expect(stopped).toBe(true);
   });
@@ -156,7 +158,8 @@ describe('a departure', () => {
       await clock.sleep(4 * 60_000, never);
       statusThen = stage.own.status;
     };
-    await clock.finish(runDeparture(stage.host, stage.config, someOrder(), { deregister }, never));
+    stage.agrees(byHand);
+    await clock.finish(runDeparture(stage.host, stage.config, someOrder(byHand), { deregister }, never));
     expect(statusThen).toBe('DRAINING');
     expect(stage.world.instance.state).toBe('shutting-down');
   });
@@ -400,6 +403,7 @@ describe('a departure', () => {
       const stage = setStage();
       const slow = async (on: Host, _what: unknown, callSignal: AbortSignal) => on.clock.sleep(60_000, callSignal);
       stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      stage.agrees(order);
       const cutOff = new AbortController();
       const begun = runDeparture(stage.host, stage.config, someOrder(order), { deregister: slow }, cutOff.signal);
       begun.catch(() => {});
@@ -421,6 +425,7 @@ describe('a departure', () => {
     stage.world.calls.fails('publish', new Unavailable('throttled'));
     stage.world.calls.fails('writeText', new Error('ENOSPC: no space left on device'));
     const deregister = () => Promise.reject(new Refused('no'));
+    stage.agrees();
     const state = await stage.world.clock.finish(
       runDeparture(stage.host, stage.config, someOrder(), { deregister }, never),
     );
@@ -468,6 +473,7 @@ describe('the end of the machine', () => {
     for (const verb of ['readMembership', 'readIdentity']) {
       const stage = setStage();
       stage.world.calls.fails(verb, new Unavailable('silent'));
+      stage.agrees();
       const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
       await stage.world.clock.run(2 * 3_600_000);
       expect(stage.departure().phase).toBe('terminate');
@@ -620,6 +626,7 @@ describe('a crash', () => {
     stage.world.balancers.loadBalancers.set('classic', someBalancer(10_000));
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 10_000 });
     if ('ending' in order && order.ending === 'await') stage.group.begin('terminate');
+    stage.agrees(order);
     return stage;
   };
   for (const [name, order] of [
@@ -671,8 +678,9 @@ describe('a crash', () => {
   it('during which a stop comes does not keep the group waiting: the hook is completed on the way out', async () => {
     for (const order of [scaleIn, { ...scaleIn, cause: 'spot' as const }]) {
       const stage = setStage();
-      stage.group.hookLagMs = 13_000;
+      stage.group.hookLagMs = 25_000;
       stage.group.begin('terminate');
+      stage.agrees(order);
       if (order.cause === 'spot') [stage.world.cluster.instances, stage.world.localAgent] = [[], undefined];
       const stop = new AbortController();
       const done = runDeparture(
@@ -683,7 +691,7 @@ describe('a crash', () => {
         stop.signal,
       );
       done.catch(() => {});
-      await stage.world.clock.run(11_000);
+      await stage.world.clock.run(18_000);
       expect(stage.departure().phase).toBe('hook');
       stage.group.hookLagMs = 0;
       stage.world.calls.delays('completeHook', 500);

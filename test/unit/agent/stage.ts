@@ -7,7 +7,13 @@ import type { AgentStatus } from '../../../agent/status.ts';
 import type { Order } from '../../../agent/watching/watcher.ts';
 import { parseConfig, type Config } from '../../../config/config.ts';
 import type { Host } from '../../../core/host.ts';
-import { paths, renderState, type DepartureState, type Registered } from '../../../core/state/state.ts';
+import {
+  paths,
+  renderState,
+  type DepartureState,
+  type Registered,
+  type OperatorRequest,
+} from '../../../core/state/state.ts';
 import { someHook, type FakeGroup } from '../../fakes/cloud/group.ts';
 import type { FakeContainerInstance } from '../../fakes/cloud/cluster.ts';
 import { openFakeHost, type Overrides, type World } from '../../fakes/host.ts';
@@ -76,6 +82,8 @@ export interface Stage {
   departure(): DepartureState;
   status(): AgentStatus;
   leaves(order?: Partial<Order>, host?: Host, signal?: AbortSignal): Promise<DepartureState>;
+  /** The second source of such a departure agrees with it (agent/departure/confirm.ts). */
+  agrees(order?: Partial<Order>): void;
   agent(
     host?: Host,
     options?: Partial<AgentOptions>,
@@ -103,7 +111,7 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
     if (!deregistered.some(({ id }) => id === what.id)) deregistered.push(what);
   };
   const parse = <T>(path: string): T => JSON.parse(String(world.machine.files.get(path) ?? 'null')) as T;
-  return {
+  const stage: Stage = {
     host,
     world,
     config,
@@ -115,8 +123,24 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
       world.calls.list.map(({ verb }) => (verb === 'close' ? 'deregister' : verb)).filter((verb) => deeds.has(verb)),
     departure: () => parse<DepartureState>(paths.departure),
     status: () => parse<AgentStatus>(paths.agent),
-    leaves: (order = {}, on = host, signal = never) =>
-      clock.finish(runDeparture(on, config, someOrder(order), { deregister }, signal)),
+    leaves(order = {}, on = host, signal = never) {
+      stage.agrees(order);
+      return clock.finish(runDeparture(on, config, someOrder(order), { deregister }, signal));
+    },
+    agrees(order = {}) {
+      const { cause, key, reason } = someOrder(order);
+      if (cause === 'disk') own.attributes.set('ecs-node.leave.disk', '1');
+      if (cause === 'spot') world.metadata.spotNotice ??= { action: 'terminate', at: clock.now() + 120_000 };
+      const request: OperatorRequest = {
+        instanceId,
+        id: key ?? 'any',
+        action: 'leave',
+        reason,
+        terminate: true,
+        at: 0,
+      };
+      if (cause === 'operator') world.machine.files.set(paths.request, renderState(request));
+    },
     agent(on = host, options = {}) {
       const controller = new AbortController();
       const done = runAgent(on, config, { deregister, ...options }, controller.signal);
@@ -139,4 +163,5 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
       for (const path of ['/', '/var/lib/docker']) world.machine.disks.set(path, someDisk(path, percent));
     },
   };
+  return stage;
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { openQueueCheck, maxLeavingAtOnce } from '../../../agent/leave-queue/leave-queue.ts';
-import { isRevocable, isUrgent, merge, strictest, beginState } from '../../../agent/departure/order.ts';
+import { beginState, irrevocableOf, isRevocable, isUrgent, merge, strictest } from '../../../agent/departure/order.ts';
 import { renderLastWords } from '../../../agent/departure/report-departure.ts';
 import { heartbeatEveryMs } from '../../../agent/joining/heartbeats.ts';
 import { judgeDisks } from '../../../agent/watchers/disk.ts';
 import { judgeTarget } from '../../../agent/watchers/lifecycle.ts';
 import { judgeMaintenance } from '../../../agent/watchers/maintenance.ts';
-import { judgeSpot } from '../../../agent/watchers/spot.ts';
+import { judgeSpot, leftMsOf } from '../../../agent/watchers/spot.ts';
 import type { Order } from '../../../agent/watching/watcher.ts';
 import { Unavailable } from '../../../core/errors.ts';
 import { phases, type DepartureState } from '../../../core/state/state.ts';
@@ -39,13 +39,33 @@ describe('Auto Scaling', () => {
 });
 
 describe('a spot notice', () => {
+  const times = { served: undefined, now, uptime: 5_000 };
+
   it('sets a deadline before the interruption, whose machine comes back unless it is terminated', () => {
-    const notice = (action: 'terminate' | 'stop' | 'hibernate') => judgeSpot({ action, at: now }, config);
-    expect(notice('terminate')).toMatchObject({ kind: 'doomed', deadline: now - 20_000, ending: 'await' });
+    const notice = (action: 'terminate' | 'stop' | 'hibernate') =>
+      judgeSpot({ action, at: now + 120_000 }, config, times);
+    expect(notice('terminate')).toMatchObject({
+      kind: 'doomed',
+      deadline: now + 100_000,
+      deadlineUptime: 105_000,
+      ending: 'await',
+    });
     expect(notice('terminate')).not.toHaveProperty('returns');
     expect(notice('stop')).toMatchObject({ returns: true });
     expect(notice('hibernate')).toMatchObject({ returns: true });
-    expect(judgeSpot({ action: 'stop', at: now }, configOf({ spot: { action: 'log' } })).kind).toBe('notable');
+    expect(judgeSpot({ action: 'stop', at: now }, configOf({ spot: { action: 'log' } }), times).kind).toBe('notable');
+  });
+
+  // A clock four minutes slow: no StopTask, and the task was killed. Four minutes fast: StopTask at
+  // once, gone after 0.1 s.
+  it('gives two minutes at most from when it is first seen, whatever the wall clock says', () => {
+    const left = (ms: number, served?: number) => leftMsOf({ action: 'terminate', at: now + ms }, { ...times, served });
+    expect(left(360_000)).toBe(120_000);
+    expect(left(-120_000)).toBe(120_000);
+    expect(left(70_000)).toBe(70_000);
+    // The metadata service's own clock counts, where it tells it.
+    expect(left(360_000, now + 250_000)).toBe(110_000);
+    expect(left(-120_000, now - 210_000)).toBe(90_000);
   });
 });
 
@@ -61,7 +81,8 @@ describe('scheduled maintenance', () => {
     description: '',
     ...(notBefore !== undefined && { notBefore }),
   });
-  const kind = (...events: ReturnType<typeof event>[]) => judgeMaintenance(events, config, now).kind;
+  const times = { now, uptime: 5 };
+  const kind = (...events: ReturnType<typeof event>[]) => judgeMaintenance(events, config, { now, uptime: 0 }).kind;
 
   it('by its code: failing hardware at once, a reboot within its lead time, what is unknown only told', () => {
     for (const code of ['instance-retirement', 'instance-stop'])
@@ -82,8 +103,17 @@ describe('scheduled maintenance', () => {
   });
 
   it('has the date as its deadline, unless that has passed', () => {
-    expect(judgeMaintenance([event('instance-stop', now + hour)], config, now)).toMatchObject({ deadline: now + hour });
-    expect(judgeMaintenance([event('instance-stop', now - hour)], config, now)).not.toHaveProperty('deadline');
+    expect(judgeMaintenance([event('instance-stop', now + hour)], config, times)).toMatchObject({
+      deadline: now + hour,
+      deadlineUptime: hour + 5,
+    });
+    expect(judgeMaintenance([event('instance-stop', now - hour)], config, times)).not.toHaveProperty('deadline');
+  });
+
+  it('is over when its last moment has passed, also where the list has not forgotten it', () => {
+    const late = { ...event('instance-stop', now - 2 * hour), notAfter: now - hour };
+    expect(judgeMaintenance([late], config, times).kind).toBe('well');
+    expect(judgeMaintenance([{ ...late, notAfter: now + hour }], config, times).kind).toBe('doomed');
   });
 });
 
@@ -289,9 +319,14 @@ describe('of several orders', () => {
   });
 
   it("one that echoes the node's own termination changes nothing", () => {
-    const own: DepartureState = { ...beginState(order({}), config, 'i-1', 'b', now), phase: 'hook' };
+    const asked = { askedToEndAt: now };
+    const own: DepartureState = {
+      ...beginState(order({}), config, 'i-1', 'b', now),
+      phase: 'hook',
+      irrevocable: asked,
+    };
     expect(merge(own, order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' }))).toBe(own);
-    const early: DepartureState = { ...own, phase: 'tasks' };
+    const early: DepartureState = { ...own, phase: 'tasks', irrevocable: {} };
     expect(merge(early, order({ cause: 'scale-in', ending: 'await' }))).toMatchObject({
       cause: 'scale-in',
       phase: 'announce',
@@ -306,18 +341,31 @@ describe('of several orders', () => {
     expect(isUrgent(beginState(order({}), config, 'i-1', 'b', now), config, 1_000)).toBe(false);
   });
 
-  it('none can be taken back once the registrar was left', () => {
+  it('none can be taken back once the registrar was left, or the end was asked for: by its deeds, not by its phase', () => {
     const state = beginState(order({}), config, 'i-1', 'b', now);
-    const revocable = phases.filter((phase) => isRevocable({ ...state, phase }));
-    expect(revocable).toEqual(['announce', 'balancers', 'drain', 'tasks']);
-    expect(phases.every((phase) => isRevocable({ ...state, ending: 'remain', phase }))).toBe(true);
+    expect(phases.every((phase) => isRevocable({ ...state, phase }))).toBe(true);
+    for (const irrevocable of [{ deregisteredAt: now }, { askedToEndAt: now }]) {
+      expect(isRevocable({ ...state, irrevocable })).toBe(false);
+      expect(isRevocable({ ...state, ending: 'remain', irrevocable })).toBe(true);
+    }
+    expect(isRevocable({ ...state, irrevocable: { leftBalancersAt: now, ranHooksAt: now, stoppedTasksAt: now } })).toBe(
+      true,
+    );
+  });
+
+  it('one that version 0.1.0 has begun has done what its phases may have done', () => {
+    const { irrevocable: _, ...old } = beginState(order({}), config, 'i-1', 'b', now);
+    const entered = { announce: 1, balancers: 2, drain: 3, tasks: 4 };
+    expect(isRevocable({ ...old, phase: 'tasks', entered })).toBe(true);
+    expect(isRevocable({ ...old, phase: 'registrar', entered: { ...entered, registrar: 5 } })).toBe(false);
+    expect(irrevocableOf({ ...old, phase: 'tasks', entered })).toEqual({ ranHooksAt: 1, leftBalancersAt: 2 });
   });
 });
 
 describe('words and times', () => {
   it('fit into a tag, however long the reason', () => {
     const state = beginState(someOrder({ reason: 'x'.repeat(1000) }), config, 'i-1', 'b', now);
-    expect(renderLastWords(state).length).toBe(256);
+    expect(renderLastWords(state).length).toBe(255);
   });
 
   it('heartbeats come at half the time-out, within sensible limits', () => {

@@ -3,6 +3,7 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import { poll } from '../../../core/retry.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { openFakeHost } from '../../fakes/host.ts';
+import { someConfirmed } from '../../fakes/confirmed.ts';
 
 const signal = new AbortController().signal;
 
@@ -33,8 +34,8 @@ describe('the in-memory host', () => {
     await expect(cloud.drain('other', 'arn:unknown', signal)).rejects.toMatchObject({
       code: 'ClusterNotFoundException',
     });
-    await expect(cloud.terminateSelf(signal)).rejects.toMatchObject({ code: 'OperationNotPermitted' });
-    await expect(cloud.terminateInGroup(signal)).rejects.toMatchObject({ code: 'ValidationError' });
+    await expect(cloud.terminateSelf(someConfirmed, signal)).rejects.toMatchObject({ code: 'OperationNotPermitted' });
+    await expect(cloud.terminateInGroup(someConfirmed, signal)).rejects.toMatchObject({ code: 'ValidationError' });
     const record = {
       id: 'r',
       stackId: world.opsworks.stacks[0]!.id,

@@ -98,6 +98,7 @@ test('reads maintenance in the dates that AWS writes', () => {
       code: 'system-reboot',
       state: 'active',
       notBefore: Date.UTC(2019, 0, 21, 9, 0, 43),
+      notAfter: Date.UTC(2019, 0, 21, 9, 17, 23),
       description: 'scheduled reboot',
     },
   ]);

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openMachine } from '../../../host/machine.ts';
 import { nobody, serve } from './local-server.ts';
+import { someConfirmed } from '../../fakes/confirmed.ts';
 
 const patient = new AbortController().signal;
 
@@ -48,13 +49,13 @@ test('what is no unit never reaches systemctl', async () => {
 test('powers off in good order, and without systemd where that does not answer', async () => {
   const { machine, program, root, read } = node();
   program('systemctl', `echo "$@" >> ${root}/asked; [ "$1" = --force ]`);
-  await machine.powerOff(patient);
+  await machine.powerOff(someConfirmed, patient);
   expect(read('asked')).toBe('--no-block poweroff\n--force poweroff\n');
 });
 
 test('under another root the machine that it runs on is never powered off or restarted', async () => {
   const { machine } = node();
-  await expect(machine.powerOff(patient)).rejects.toThrow(/there is no program .*usr\/bin\/systemctl/);
+  await expect(machine.powerOff(someConfirmed, patient)).rejects.toThrow(/there is no program .*usr\/bin\/systemctl/);
   await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(/there is no program/);
 });
 

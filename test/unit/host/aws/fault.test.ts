@@ -7,12 +7,13 @@ import { translate } from '../../../../host/aws/fault.ts';
 import { readDocumentedErrors, renderRefusals } from '../../../../scripts/aws-errors.ts';
 import { nobody } from '../local-server.ts';
 import { json, keys, openAws, self, wire } from './aws.ts';
+import { someConfirmed } from '../../../fakes/confirmed.ts';
 
 const patient = new AbortController().signal;
 
 /** One verb of each protocol. */
 const ec2 = (cloud: Cloud) => cloud.tagSelf({ Name: 'n' }, patient);
-const autoScaling = (cloud: Cloud) => cloud.terminateInGroup(patient);
+const autoScaling = (cloud: Cloud) => cloud.terminateInGroup(someConfirmed, patient);
 const ecs = (cloud: Cloud) => cloud.drain('demo', 'arn', patient);
 const opsworks = (cloud: Cloud) => cloud.suggestHostname('layer', patient);
 const ssm = (cloud: Cloud) => cloud.readPing(patient);

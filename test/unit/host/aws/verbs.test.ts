@@ -3,6 +3,7 @@ import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Cloud } from '../../../../core/host.ts';
 import { nobody } from '../local-server.ts';
 import { callOf, json, openAws, query, self, wire } from './aws.ts';
+import { someConfirmed } from '../../../fakes/confirmed.ts';
 
 const patient = new AbortController().signal;
 const arn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/1';
@@ -29,11 +30,11 @@ test('every call is signed, for the region of the instance', async () => {
 
 test('terminating names this instance, asks for a replacement, and nothing else', async () => {
   const { cloud, last } = await openAws(() => query('TerminateInstanceInAutoScalingGroup', ''));
-  await cloud.terminateInGroup(patient);
+  await cloud.terminateInGroup(someConfirmed, patient);
   expect(last()).toMatchObject({ InstanceId: self, ShouldDecrementDesiredCapacity: 'false' });
-  await cloud.reportUnhealthy(patient);
+  await cloud.reportUnhealthy(someConfirmed, patient);
   expect(last()).toMatchObject({ InstanceId: self, HealthStatus: 'Unhealthy', ShouldRespectGracePeriod: 'false' });
-  await cloud.terminateSelf(patient).catch(() => {});
+  await cloud.terminateSelf(someConfirmed, patient).catch(() => {});
   expect(last()).toMatchObject({ Action: 'TerminateInstances', 'InstanceId.1': self });
   expect(last()).not.toHaveProperty('InstanceId.2');
 });

@@ -1,0 +1,96 @@
+/** How long the tasks of this node may need to stop, and which of them ECS protects. */
+
+import { isDenied, messageOf } from '../../core/errors.ts';
+import type { CloudTask, Host } from '../../core/host.ts';
+import { paths } from '../../core/state/state.ts';
+import { callOnce } from '../calls.ts';
+
+/** The ECS agent's default between SIGTERM and SIGKILL. */
+const defaultStopMs = 30_000;
+
+/**
+ * A killed task is STOPPED for the agent, and then for ECS, some seconds later: five of six needed
+ * 0.4 s more than the time-out.
+ */
+const reportMs = 5_000;
+
+export interface StopTimes {
+  /**
+   * The longest that one of these tasks may take from StopTask on. Asks ECS once for each task
+   * definition.
+   */
+  longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal): Promise<number>;
+  /**
+   * Those of these tasks that ECS protects from being stopped, or whose protection nobody could
+   * tell.
+   */
+  protectedOf(tasks: readonly CloudTask[], signal: AbortSignal): Promise<Set<string>>;
+}
+
+export function openStopTimes(host: Host, cluster: string): StopTimes {
+  const known = new Map<string, number>();
+  let agentMs: number | undefined;
+  let mayAskProtection = true;
+
+  const readOne = async (definition: string, fallbackMs: number, signal: AbortSignal): Promise<number> => {
+    const found = known.get(definition);
+    if (found !== undefined) return found;
+    try {
+      const ms = await callOnce(host, signal, (callSignal) =>
+        host.cloud.readStopTimeout(definition, fallbackMs, callSignal),
+      );
+      known.set(definition, ms);
+      return ms;
+    } catch (error) {
+      signal.throwIfAborted();
+      // A role that may not ask gets the agent's default for good; a silent ECS is asked again at
+      // the next look.
+      if (isDenied(error)) known.set(definition, fallbackMs);
+      host.log.warn('stop time-out not known', { definition, error: messageOf(error) });
+      return fallbackMs;
+    }
+  };
+
+  return {
+    async longestMs(tasks, signal) {
+      agentMs ??= await readAgentStopMs(host);
+      const definitions = [...new Set(tasks.map(({ definition }) => definition))].filter(Boolean);
+      const all = await Promise.all(definitions.map((each) => readOne(each, agentMs ?? defaultStopMs, signal)));
+      return Math.max(agentMs, ...all) + reportMs;
+    },
+    async protectedOf(tasks, signal) {
+      // ECS protects tasks of services only.
+      const arns = tasks.filter(({ group }) => group.startsWith('service:')).map(({ arn }) => arn);
+      if (arns.length === 0 || !mayAskProtection) return new Set();
+      try {
+        const found = await callOnce(host, signal, (callSignal) =>
+          host.cloud.readProtectedTasks(cluster, arns, callSignal),
+        );
+        return new Set(found);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isDenied(error)) return new Set(arns);
+        mayAskProtection = false;
+        host.log.warn('task protection not seen: tasks are stopped as if there were none', { error: messageOf(error) });
+        return new Set();
+      }
+    },
+  };
+}
+
+/**
+ * `ECS_CONTAINER_STOP_TIMEOUT`, a duration as Go writes it (`10m`, `1h30m`); the agent takes a
+ * second at least.
+ */
+export function parseStopTimeout(ecsConfig: string | undefined): number {
+  const value = /^\s*ECS_CONTAINER_STOP_TIMEOUT\s*=\s*["']?([^"'\s]*)/m.exec(ecsConfig ?? '')?.[1] ?? '';
+  if (!/^(\d+(\.\d+)?(h|m|s|ms))+$/.test(value)) return defaultStopMs;
+  const unit: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+  const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)];
+  const ms = parts.reduce((sum, [, count, name = 's']) => sum + Number(count) * (unit[name] ?? 0), 0);
+  return Math.max(1_000, ms);
+}
+
+async function readAgentStopMs({ machine }: Host): Promise<number> {
+  return parseStopTimeout(await machine.readText(paths.ecsConfig).catch(() => undefined));
+}

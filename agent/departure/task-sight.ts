@@ -1,0 +1,102 @@
+/** Which tasks are still on this node: what its agent and ECS say together. */
+
+import { shortArn } from '../../core/arn.ts';
+import { Refused, messageOf } from '../../core/errors.ts';
+import type { CloudTask, Host } from '../../core/host.ts';
+import { readDaemonTasks } from '../../upkeep/daemon-tasks-memory.ts';
+import { isOurs } from '../../upkeep/daemon-tasks.ts';
+import { callOnce } from '../calls.ts';
+import type { ContainerInstanceRef } from '../container-instance.ts';
+import type { StopTimes } from './stop-time.ts';
+
+/** The agent answers from memory, so a drained node is noticed within two seconds. */
+export const localEveryMs = 2_000;
+
+/** ECS is asked when the agent sees nothing any more, and now and then to name what blocks. */
+const cloudEveryMs = 15_000;
+
+/** What is in the way. */
+export interface TaskSight {
+  /** Names for people. */
+  blockers: string[];
+  /** Those that ECS lists on this container instance: no other task may be stopped. */
+  listed: CloudTask[];
+  /** Those of `listed` that ECS protects from scale-in. */
+  protectedArns: ReadonlySet<string>;
+  /** The node's own (upkeep/daemon-tasks.ts): they hold nothing up, and outlive all others. */
+  daemonArns: string[];
+  /** Both the agent and ECS have looked, as far as they can. */
+  sure: boolean;
+}
+
+export type LookAtTasks = (signal: AbortSignal) => Promise<TaskSight>;
+
+interface Answer {
+  at: number;
+  tasks: readonly CloudTask[] | 'unknown' | 'refused';
+  protectedArns: ReadonlySet<string>;
+}
+
+export function openTaskSight(host: Host, containerInstance: ContainerInstanceRef, stopTimes: StopTimes): LookAtTasks {
+  let asked: Answer | undefined;
+  // The agent on this node does not know who has started a task, and ECS may not answer.
+  let daemons: Set<string> | undefined;
+  const askCloud = async (at: number, signal: AbortSignal): Promise<Answer> => {
+    try {
+      const tasks = await callOnce(host, signal, (callSignal) =>
+        host.cloud.readTasks(containerInstance.cluster, containerInstance.arn, callSignal),
+      );
+      const protectedArns = await stopTimes.protectedOf(tasks, signal);
+      return { at, tasks, protectedArns };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (asked?.tasks !== 'refused') host.log.warn('tasks not seen in ECS', { error: messageOf(error) });
+      return { at, tasks: error instanceof Refused ? 'refused' : 'unknown', protectedArns: new Set() };
+    }
+  };
+  return async (signal) => {
+    daemons ??= await readOwnArns(host);
+    const local = await readLocalTasks(host, signal);
+    const now = host.clock.uptime();
+    const isQuiet = local === undefined || local.every(({ arn }) => daemons!.has(arn));
+    const isDue = asked === undefined || isQuiet || now - asked.at >= cloudEveryMs;
+    if (isDue && (asked === undefined || now - asked.at >= localEveryMs * 0.9)) asked = await askCloud(now, signal);
+    const { tasks: cloud = 'unknown', protectedArns = new Set<string>() } = asked ?? {};
+    const listed = typeof cloud === 'string' ? [] : cloud;
+    for (const task of listed) if (isOurs(task)) daemons.add(task.arn);
+    const names = new Map((local ?? []).map(({ arn, name }) => [arn, name]));
+    for (const task of listed) names.set(task.arn, nameOf(task, protectedArns));
+    const arns = [...names.keys()].toSorted();
+    const isOrdinary = (arn: string) => !daemons!.has(arn);
+    return {
+      blockers: arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)),
+      listed: listed.filter(({ arn }) => isOrdinary(arn)),
+      protectedArns,
+      daemonArns: arns.filter((arn) => !isOrdinary(arn)),
+      // A node whose role may not list tasks has only its agent's word; one whose agent is dead
+      // only ECS's.
+      sure: cloud === 'unknown' ? false : cloud === 'refused' ? local !== undefined : true,
+    };
+  };
+}
+
+async function readOwnArns(host: Host): Promise<Set<string>> {
+  const { families } = await readDaemonTasks(host).catch(() => ({ families: {} }));
+  return new Set(Object.values(families).flatMap(({ past }) => past?.taskArn ?? []));
+}
+
+async function readLocalTasks(host: Host, signal: AbortSignal): Promise<{ arn: string; name: string }[] | undefined> {
+  try {
+    const tasks = await callOnce(host, signal, (callSignal) => host.ecsAgent.readTasks(callSignal), 3_000);
+    return tasks
+      ?.filter(({ knownStatus }) => knownStatus !== 'STOPPED')
+      .map(({ arn, family, knownStatus }) => ({ arn, name: `family:${family} ${shortArn(arn)} ${knownStatus}` }));
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
+function nameOf({ arn, group, lastStatus }: CloudTask, protectedArns: ReadonlySet<string>): string {
+  return `${group} ${shortArn(arn)} ${lastStatus}${protectedArns.has(arn) ? ' (protected)' : ''}`;
+}
