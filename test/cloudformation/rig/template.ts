@@ -1,17 +1,17 @@
-/** The template as data: `!Ref X` becomes { Ref: 'X' }, as CloudFormation's own long form. */
+/** A template as data: `!Ref X` becomes { Ref: 'X' }, CloudFormation's own long form. */
 
 import { readFileSync } from 'node:fs';
 import { parse, type ScalarTag, type CollectionTag } from 'yaml';
 
 export interface Template {
   Parameters: Record<string, { Type: string; Default?: string | number }>;
-  Mappings: { Twice: Record<string, { Nodes: string }> };
+  Metadata: { 'AWS::CloudFormation::Interface': { ParameterGroups: { Parameters: string[] }[] } };
   Resources: Record<string, { Type: string; Condition?: string; Properties: Record<string, unknown> }>;
 }
 
-const functions = ['Ref', 'Sub', 'GetAtt', 'If', 'Equals', 'Not', 'And', 'Or', 'FindInMap', 'Condition'];
+const functions = ['Ref', 'Sub', 'GetAtt', 'If', 'Equals', 'Not', 'And', 'Or', 'Join', 'Split', 'Select', 'Condition'];
 
-export function readTemplate(): Template {
+export function readTemplate(file = 'cluster.yaml'): Template {
   const name = (tag: string) => (tag === 'Ref' || tag === 'Condition' ? tag : `Fn::${tag}`);
   const scalars = functions.map((tag): ScalarTag => ({ tag: `!${tag}`, resolve: (text) => ({ [name(tag)]: text }) }));
   const lists = functions.map((tag): CollectionTag => ({
@@ -19,5 +19,5 @@ export function readTemplate(): Template {
     collection: 'seq',
     resolve: (items) => items,
   }));
-  return parse(readFileSync('cloudformation/cluster.yaml', 'utf8'), { customTags: [...scalars, ...lists] }) as Template;
+  return parse(readFileSync(`cloudformation/${file}`, 'utf8'), { customTags: [...scalars, ...lists] }) as Template;
 }
