@@ -60,9 +60,7 @@ async function printFleetPolicy(
   return 0;
 }
 
-/**
- * Flags first, then the node that this runs on, then wildcards. A partition cannot be a wildcard.
- */
+/** Flags first, then this node, then wildcards. A partition cannot be a wildcard. */
 function scopeOf(args: ParsedArgs, node: PolicyNode | undefined): PolicyScope {
   const given = textOf(args, 'region');
   return {

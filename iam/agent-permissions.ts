@@ -1,7 +1,7 @@
 /**
- * The AWS actions that the ECS agent and Systems Manager's agent use on a node. They replace the
- * managed policies AmazonEC2ContainerServiceforEC2Role and AmazonSSMManagedInstanceCore, which
- * allow more, on every resource of the account.
+ * The AWS actions that the ECS agent and Systems Manager's agent use on a node. They replace
+ * AmazonEC2ContainerServiceforEC2Role and AmazonSSMManagedInstanceCore, managed policies that allow
+ * more, and on every resource of the account.
  */
 
 import type { FleetPermission, FleetReach } from './fleet-policy.ts';
@@ -29,10 +29,7 @@ export const ecsAgentPermissions: readonly FleetPermission[] = [
   ...group('logs of tasks without an execution role (awslogs)', 'log-groups', 'logs:CreateLogStream logs:PutLogEvents'),
 ];
 
-/**
- * Session Manager, Run Command, State Manager, inventory and patching. Unlike AWS's policy it reads
- * no parameters.
- */
+/** For Session Manager, Run Command, State Manager and patching. Reads no parameters. */
 export const systemsManagerPermissions: readonly FleetPermission[] = [
   ...group('registering', 'systems-manager', 'ssm:UpdateInstanceInformation'),
   ...group(

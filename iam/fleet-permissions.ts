@@ -1,7 +1,4 @@
-/**
- * The AWS actions that `ecs-node fleet` and `ecs-node sweep` call, and the narrowest resource that
- * IAM offers for each.
- */
+/** The AWS actions of `ecs-node fleet` and `sweep`, with IAM's narrowest resource for each. */
 
 import type { FleetPermission, FleetReach } from './fleet-policy.ts';
 

@@ -1,6 +1,5 @@
 /**
- * Least-privilege IAM policies for anything but ecs-node on a node: fleet commands, the ECS agent,
- * Systems Manager's agent. Pure.
+ * Least-privilege IAM policies for fleet commands, the ECS agent and Systems Manager's agent. Pure.
  */
 
 import type { PolicyScope, Policy, Statement } from './policy.ts';
@@ -22,10 +21,7 @@ export type FleetReach =
   /** Instances of the groups, and only to clear termination protection. */
   | 'protection'
   | 'stacks'
-  /**
-   * Image repositories of the region. Repositories of other accounts also need that account's
-   * permission.
-   */
+  /** Image repositories of the region. Another account must also allow the pull. */
   | 'repositories'
   | 'log-groups'
   /** Instances, documents and associations of Systems Manager. */
@@ -75,8 +71,7 @@ const limits: Record<FleetReach, (subject: FleetSubject, scope: FleetScope) => L
   }),
   'own-tags': (_, scope) => ({
     Resource: arn(scope, 'ec2', 'instance/*'),
-    // ForAllValues is true for a request without tags, and DeleteTags without tags deletes every
-    // tag.
+    // ForAllValues is true without tags, and DeleteTags without tags deletes every tag.
     Condition: {
       'ForAllValues:StringEquals': { 'aws:TagKeys': ['Name', 'ecs-node:missing-since'] },
       Null: { 'aws:TagKeys': 'false' },
@@ -154,10 +149,7 @@ export function fleetPolicy(permissions: readonly FleetPermission[], subject: Fl
   return { Version: '2012-10-17', Statement: reaches.map(statementOf) };
 }
 
-/**
- * One line for each action: the feature that needs it, the resources that it covers, and whether
- * only `--apply` needs it.
- */
+/** One line for each action: its feature, its resources, and whether only `--apply` needs it. */
 export function explainFleetPolicy(permissions: readonly FleetPermission[]): string[] {
   const width = Math.max(...permissions.map(({ action }) => action.length));
   return permissions.map(

@@ -1,7 +1,4 @@
-/**
- * The AWS actions that the node calls, the feature that needs each, and the narrowest resource that
- * IAM offers.
- */
+/** The AWS actions that the node calls, with the feature and IAM's narrowest resource for each. */
 
 import type { Config } from '../config/config.ts';
 

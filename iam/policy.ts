@@ -32,8 +32,7 @@ type Limit = Pick<Statement, 'Resource' | 'Condition'>;
 
 /**
  * The instance that is acted on must be the instance that the credentials were issued to. IAM
- * documents both keys: `ec2:SourceInstanceARN` as a global key, `ec2:InstanceID` for EC2's actions
- * on an instance.
+ * documents `ec2:SourceInstanceARN` as a global key and `ec2:InstanceID` for actions on instances.
  */
 const onlySelf = ({ partition }: PolicyScope) => ({
   ArnEquals: { 'ec2:SourceInstanceARN': `arn:${partition}:ec2:*:*:instance/\${ec2:InstanceID}` },

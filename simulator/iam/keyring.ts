@@ -14,9 +14,7 @@ export interface Key {
 
 export interface Keyring {
   find(accessKeyId: string): Key | undefined;
-  /**
-   * The current keys of the instance's role, renewed before they expire. Undefined without a role.
-   */
+  /** The keys of the instance's role, renewed before they expire. Undefined without a role. */
   keysFor(instance: Instance): Key | undefined;
 }
 

@@ -1,7 +1,4 @@
-/**
- * Whether a policy document allows a request, by Effect, Action, Resource and Condition. An
- * explicit denial wins.
- */
+/** Whether a policy document allows a request. An explicit denial wins. */
 
 import { operators } from './conditions.ts';
 

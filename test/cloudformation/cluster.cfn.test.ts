@@ -1,7 +1,4 @@
-/**
- * The cluster's template: sound, deployed, updated to a new image, and its nodes allowed what they
- * need and no more.
- */
+/** The cluster's template: linted, deployed to moto, and each parameter held to its meaning. */
 
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -22,10 +19,7 @@ import { deploy, readGroup, readLaunchData, readRole } from './rig/stacks.ts';
 import { readTemplate } from './rig/template.ts';
 import { bootWith } from './rig/user-data.ts';
 
-/**
- * The AWS CLI is a second of processor time a call, and moto makes its images when it is first
- * asked.
- */
+/** A call of the AWS CLI takes a second, and moto makes its images at the first one. */
 const patient = 240_000;
 const template = readTemplate();
 const files = ['cluster.yaml', 'sweep.yaml', 'service-size.yaml'];
@@ -125,8 +119,7 @@ describe('a stack called ecs-prod', () => {
 
   test('takes a new image from the parameter by an update with the same parameters', async () => {
     await bake(images[1]!);
-    // moto compares the texts of two templates and not the values in them, so the text must differ
-    // where it should look.
+    // moto compares the templates' texts and not the values in them, so the text must differ.
     const text = (await readFile('cloudformation/cluster.yaml', 'utf8'))
       .replace('      LaunchTemplateData:\n', '      VersionDescription: next\n      LaunchTemplateData:\n')
       .replace('      HealthCheckType: !', "      Cooldown: '300'\n      HealthCheckType: !");

@@ -1,7 +1,4 @@
-/**
- * The templates of the functions that look after a fleet: deployed on moto, run by their schedule,
- * allowed what they need.
- */
+/** The templates of the functions that look after a fleet, deployed to moto. */
 
 import { createRequire } from 'node:module';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

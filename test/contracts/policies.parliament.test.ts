@@ -1,6 +1,4 @@
-/**
- * Every policy that `ecs-node policy` prints is one that the Service Authorization Reference knows.
- */
+/** The Service Authorization Reference knows every policy that `ecs-node policy` prints. */
 
 import { expect, test } from 'vitest';
 import { ecsAgentPermissions, systemsManagerPermissions } from '../../iam/agent-permissions.ts';

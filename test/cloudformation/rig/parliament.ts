@@ -1,7 +1,4 @@
-/**
- * Lints IAM policies against the Service Authorization Reference, which the Python package
- * `parliament` carries.
- */
+/** Lints IAM policies with `parliament`, which carries the Service Authorization Reference. */
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -15,10 +12,7 @@ interface Finding {
   location: { filepath: string };
 }
 
-/**
- * One line for each finding, as `name: ISSUE detail`. One call lints all policies: parliament loads
- * 10 MB first.
- */
+/** One line for each finding, `name: ISSUE detail`. Each call loads 10 MB first. */
 export async function lintPolicies(policies: Readonly<Record<string, object>>): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'policies-'));
   try {
@@ -43,9 +37,8 @@ export async function lintPolicies(policies: Readonly<Record<string, object>>): 
 }
 
 /**
- * parliament knows the keys of each action and the keys that begin with `aws:`. IAM's page "AWS
- * global condition context keys" also lists ec2:SourceInstanceArn, for every request with a role
- * session of an instance.
+ * parliament knows each action's keys and the global ones that begin with `aws:`. IAM's page "AWS
+ * global condition context keys" also lists ec2:SourceInstanceArn.
  */
 function isKnown({ issue, detail }: Finding): boolean {
   return (

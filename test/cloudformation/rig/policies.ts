@@ -2,10 +2,7 @@
 
 import type { Policy } from '../../../iam/policy.ts';
 
-/**
- * Each action by itself, with the resources and conditions of its statement, whatever statement it
- * stands in.
- */
+/** Each action by itself, with the resources and conditions of its statement. */
 export function allowances(...policies: Policy[]) {
   return policies
     .flatMap(({ Statement }) =>

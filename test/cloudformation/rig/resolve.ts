@@ -1,7 +1,4 @@
-/**
- * A template's resources for given parameters, as moto resolves them (resolve.py). Creates nothing,
- * so it is cheap to ask often.
- */
+/** A template's resources for given parameters, resolved by moto (resolve.py), not created. */
 
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';

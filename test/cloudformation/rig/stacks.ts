@@ -53,7 +53,7 @@ export async function readGroup(account: Account, stack: string): Promise<Group 
   return found.AutoScalingGroups.find((group) => group.AutoScalingGroupName.startsWith(`${stack}-NodeGroup-`));
 }
 
-/** What a node that the group launches now is made from. */
+/** The launch template's data for the group's next node. */
 export async function readLaunchData(account: Account, stack: string): Promise<LaunchData> {
   const group = (await readGroup(account, stack))!;
   const { LaunchTemplateId, Version } =

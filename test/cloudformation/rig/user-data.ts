@@ -1,7 +1,4 @@
-/**
- * Runs user data as cloud-init would, below a folder of its own, and reads the configuration that
- * ecs-node then has.
- */
+/** Runs user data in a folder of its own, and reads the configuration that ecs-node then has. */
 
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,7 +13,7 @@ const run = promisify(execFile);
 
 export interface Booted {
   config: ReturnType<typeof parseConfig>;
-  /** What `curl` was asked for; its answer is run by `sh`. */
+  /** The arguments of `curl`, one line a call. */
   downloads: string[];
   readText(path: string): Promise<string>;
 }
