@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { departureMetrics } from '../../agent/departure/report-departure.ts';
 import { metricsOf } from '../../agent/publish.ts';
-import { ecsAgentPermissions, systemsManagerPermissions } from '../../core/agent-permissions.ts';
+import { ecsAgentPermissions, systemsManagerPermissions } from '../../iam/agent-permissions.ts';
 import { parseConfig } from '../../config/config.ts';
 import { fleetPolicy } from '../../iam/fleet-policy.ts';
 import { policyFor, type Policy } from '../../iam/policy.ts';
