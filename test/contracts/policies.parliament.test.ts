@@ -16,6 +16,7 @@ const stack = 'abababab-1111-4111-8111-111111111111';
 /** Each enables or changes something that a policy depends on. */
 const configurations: Readonly<Record<string, Record<string, unknown>>> = {
   defaults: {},
+  'no protection': { terminationProtection: 'clear' },
   hooks: { autoScaling: { launchHook: 'launch', terminateHook: 'terminate' } },
   'systems manager': { registrar: 'ssm' },
   'OpsWorks by id': { registrar: 'opsworks', opsworks: { stack, layer: 'ecs', region: 'us-east-1' } },

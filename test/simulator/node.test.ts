@@ -172,7 +172,7 @@ describe('a role’s policy', () => {
     const { simulator, id } = await stage();
     const { id: other } = await simulator.verbs.launch();
     const place = { partition: 'aws', region: 'us-east-1', account: '123456789012', group: '*' };
-    simulator.verbs.setPolicy(id, policyFor(parseConfig({ cluster: 'demo' }), place));
+    simulator.verbs.setPolicy(id, policyFor(parseConfig({ cluster: 'demo', terminationProtection: 'clear' }), place));
     const { ec2 } = clients(simulator, await roleCredentials(simulator, id));
     const codesFor = async (InstanceId: string) => [
       await codeOf(ec2.send(new DescribeInstanceAttributeCommand({ InstanceId, Attribute: 'disableApiTermination' }))),

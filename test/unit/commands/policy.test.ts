@@ -32,23 +32,25 @@ const least = parseConfig({
 
 const byName = parseConfig({ cluster: 'prod', registrar: 'opsworks', opsworks: { stack: 'web', layer: 'ecs' } });
 
-/** Rooms that ask for a whole fleet, each with the table of its own. */
+/** Files that ask about a whole fleet, each with its table. `test/unit/fleet` has those of a sweep. */
 const fleetRooms: Readonly<Record<string, readonly FleetPermission[]>> = {
-  'fleet-services.ts': serviceSizePermissions,
+  'fleet/fleet-services.ts': serviceSizePermissions,
 };
 
-/**
- * Actions that nothing but a sweep of the whole source could miss: each call names its own, for
- * messages.
- */
-function actionsInSource(isOurs: (name: string) => boolean = (name) => !name.startsWith('fleet-')): string[] {
-  const files = readdirSync('host/aws').filter((name) => name.endsWith('.ts') && isOurs(name));
+/** Files that serve one node. Probes of doctor try actions of the same table. */
+function filesOfNode(): string[] {
+  const all = readdirSync('host/aws', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  return all.filter((name) => !/^(fleet|examine)\/|(^|\/)(fleet-\w+|examine)\.ts$/.test(name));
+}
+
+/** Each call names its own action, for messages. */
+function actionsIn(files: readonly string[]): string[] {
   const text = files.map((name) => readFileSync(`host/aws/${name}`, 'utf8')).join('\n');
-  return [...new Set([...text.matchAll(/'([a-z0-9-]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!))];
+  return [...new Set([...text.matchAll(/'((?!tag:)[a-z0-9-]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!))];
 }
 
 test('the table has every action that host/aws calls, and no other', () => {
-  const called = actionsInSource();
+  const called = actionsIn(filesOfNode());
   expect(called.length).toBeGreaterThan(30);
   const listed = permissions.filter(({ by }) => by === undefined).map(({ action }) => action);
   expect(new Set(listed).size).toBe(listed.length);
@@ -56,11 +58,9 @@ test('the table has every action that host/aws calls, and no other', () => {
 });
 
 test('each table of a command about the whole fleet has every action that its room calls, and no other', () => {
-  const rooms = readdirSync('host/aws').filter((name) => actionsInSource((each) => each === name).length > 0);
-  expect(Object.keys(fleetRooms)).toEqual(expect.arrayContaining(rooms.filter((name) => name.startsWith('fleet-'))));
   for (const [room, table] of Object.entries(fleetRooms)) {
     const listed = table.map(({ action }) => action);
-    expect(listed.toSorted(), room).toEqual(actionsInSource((name) => name === room).toSorted());
+    expect(listed.toSorted(), room).toEqual(actionsIn([room]).toSorted());
   }
 });
 
@@ -92,11 +92,11 @@ test('a sized service is the only one that may be changed', () => {
 const otherNames: Readonly<Record<string, string>> = { ListBucket: 'ListObjectsV2' };
 
 test('each command of the SDK that host/aws sends is asked for under its own name', () => {
-  for (const name of readdirSync('host/aws').filter((file) => file.endsWith('.ts'))) {
+  for (const name of filesOfNode()) {
     const text = readFileSync(`host/aws/${name}`, 'utf8');
     const sent = new Set([...text.matchAll(/new (\w+)Command\(/g)].map(([, command]) => command));
     const asked = new Set(
-      [...text.matchAll(/'[a-z0-9-]+:([A-Z]\w+)'/g)].map(([, action]) => otherNames[action!] ?? action),
+      [...text.matchAll(/'(?!tag:)[a-z0-9-]+:([A-Z]\w+)'/g)].map(([, action]) => otherNames[action!] ?? action),
     );
     expect(asked, name).toEqual(sent);
   }
