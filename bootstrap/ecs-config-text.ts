@@ -1,29 +1,29 @@
 /**
- * Edits the text of /etc/ecs/ecs.config, which two programs read: systemd as an EnvironmentFile,
+ * Edits the text of /etc/ecs/ecs.config. Two programs read it: systemd as an EnvironmentFile, and
  * ecs-init line by line.
  */
 
 /**
- * Names the keys that are ours, so that a setting that is gone from the configuration is taken out
- * again.
+ * The comment names the keys that we wrote. So a setting that is removed from the configuration is
+ * removed from ecs.config, too.
  */
 const marker = '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ';
 
 /**
- * The text with `settings` in it, each key exactly once, in one block below our comment. Every line
- * and comment that others wrote stays, in its order; other lines of our keys go. Rendering twice
- * changes nothing. Values must have no fault (config/ecs-value.ts); a Config's have none.
+ * Returns the text with `settings`, each key once, in one block below our comment. Lines and
+ * comments of others stay in their order; other lines with our keys are removed. Rendering twice
+ * changes nothing. Values must have no fault (config/ecs-value.ts), as those of a Config.
  */
 export function renderEcsConfig(text: string, settings: Readonly<Record<string, string>>): string {
   const entries = parseEntries(text);
   const markers = entries.filter(isMarker);
-  // As our block has it already, so that writing it again changes nothing.
+  // Keep the line end of our own block, so that writing it again changes nothing.
   const eol = /^[^\n]*\r\n/.test(markers[0]?.raw ?? text) ? '\r\n' : '\n';
   const ours = new Set([...Object.keys(settings), ...markers.flatMap(keysOf)]);
 
   const stays = (entry: Entry) => !isMarker(entry) && (entry.key === undefined || !ours.has(entry.key));
   const firstMarker = entries.findIndex(isMarker);
-  // An entry that never ends (an open quote) would swallow what follows it.
+  // An entry with an open quote never ends, and would swallow our block: put the block before it.
   const end = entries.at(-1)?.open === true && stays(entries.at(-1)!) ? entries.length - 1 : entries.length;
   const at = firstMarker === -1 ? end : firstMarker;
 
@@ -43,12 +43,12 @@ export function renderEcsConfig(text: string, settings: Readonly<Record<string, 
   return before + (lines.length === 0 ? '' : gap) + lines.map((line) => line + eol).join('') + after;
 }
 
-/** One comment, assignment or other line, with everything up to and including its line break. */
+/** One comment, assignment or other line, with its line break. */
 interface Entry {
   raw: string;
-  /** Of an assignment. */
+  /** The key of an assignment. */
   key?: string;
-  /** The text ended within it: in a quote, or after a backslash. */
+  /** True when the text ended inside a quote or after a backslash. */
   open: boolean;
 }
 
@@ -61,8 +61,8 @@ function keysOf(entry: Entry): string[] {
 }
 
 /**
- * Divides the text as systemd does: quoted values and values that end in a backslash go on in the
- * next line.
+ * Divides the text as systemd does: quoted values, and values that end with a backslash, continue
+ * on the next line.
  */
 export function parseEntries(text: string): Entry[] {
   const entries: Entry[] = [];
@@ -77,8 +77,8 @@ export function parseEntries(text: string): Entry[] {
 }
 
 /**
- * By hand: a pattern that may give spaces to the key or to what follows it takes quadratic time on
- * a long line of them.
+ * Without a pattern: one that may match spaces both in the key and behind it takes quadratic time
+ * on a long line of spaces.
  */
 function keyOf(raw: string): string | undefined {
   const equals = raw.indexOf('=');
@@ -102,7 +102,7 @@ function endOfEntry(text: string, start: number): { end: number; open: boolean }
   return endOfValue(text, start + equals + 1);
 }
 
-/** A quote opens only where a value, or what follows a closed quote, begins. */
+/** A quote opens only at the beginning of the value, or behind a closed quote. */
 function endOfValue(text: string, start: number): { end: number; open: boolean } {
   let state: 'begin' | 'plain' | '"' | "'" = 'begin';
   for (let i = start; i < text.length; i++) {
@@ -115,8 +115,7 @@ function endOfValue(text: string, start: number): { end: number; open: boolean }
     } else if (char === '\\') {
       i++;
       state = 'plain';
-      // A line that goes on where there is nothing more would take in whatever is written behind
-      // it.
+      // A continued line at the end of the text would swallow the lines that are written after it.
       if (i >= text.length - 1 && /^[\n\r]?$/.test(text[i] ?? '')) return { end: text.length, open: true };
     } else if (state === 'begin' && (char === '"' || char === "'")) {
       state = char;

@@ -68,12 +68,15 @@ async function bootstrapOn(
   }
 }
 
-/** Long enough for AWS in bad times; ECS, and the shortest launch hook of 30 s, wait meanwhile. */
+/**
+ * AWS answers within it in bad times, too. ECS and the launch hook, of 30 s at least, wait
+ * meanwhile.
+ */
 const refreshMs = 20_000;
 
 /**
- * What was pulled last, by an earlier boot or into the image, is as good as its absence: nobody
- * waits longer for a newer one.
+ * Documents from an earlier boot or from the image are good enough: the node does not wait longer
+ * for newer ones.
  */
 async function refreshFirst(
   { clock, machine }: LocalHost,
@@ -103,7 +106,7 @@ async function refreshFirst(
   return readResolvedConfig(sources);
 }
 
-/** As far as it is known before the metadata service has been asked. */
+/** The time-out, as far as it is known before the metadata service answers. */
 function timeoutSecondsOf({ files, flagLayers }: ConfigurationPlan): Config['bootstrap']['timeoutSeconds'] {
   // The cluster's name does not matter here, and may not be known yet.
   const assumed = { settings: { cluster: 'any', registrar: 'none' }, sourceOf: () => 'assumption' };

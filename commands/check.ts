@@ -1,6 +1,6 @@
 /**
- * `ecs-node check`: the effective configuration as YAML, each value with where it came from; every
- * fault at once.
+ * `ecs-node check`: prints the effective configuration as YAML with the source of each value, or
+ * every fault.
  */
 
 import { Document, isMap, isScalar, isSeq, visit, type Node, type Scalar } from 'yaml';
@@ -16,7 +16,7 @@ import { isSet, type CommandContext, type Run } from '../cli/command.ts';
 import { logWarnings, readFileLayers, resolveConfig } from '../config/load-config.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
-/** A person waits. */
+/** A person waits for the command. */
 const metadataMs = 10_000;
 
 export const check: Run = async (context, args, signal) => {
@@ -49,7 +49,7 @@ function warnOfRetired({ registrar }: Config, { environment, log }: Pick<Command
     log.warn('registrar opsworks has no endpoint', { remedy: opsworksRetired });
 }
 
-/** Valid YAML, so that it may be used as a configuration, once its secrets are filled in again. */
+/** The text is valid YAML, and a configuration once its secrets are filled in again. */
 export function renderEffective(config: Config, sourceOf: (path: string) => string | undefined): string {
   const document = new Document(config);
   annotate(document.contents, [], sourceOf);

@@ -1,6 +1,5 @@
 /**
- * `ecs-node configure`: checks everything, then writes what the flags say into the configuration's
- * files.
+ * `ecs-node configure`: checks everything, then writes the flags into the configuration's files.
  */
 
 import { Unavailable } from '../core/errors.ts';
@@ -49,7 +48,7 @@ export async function planConfiguration(
   context: Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>,
   flags: readonly FlagSetting[],
 ): Promise<ConfigurationPlan> {
-  // A file that is about to be written need not be there yet.
+  // With flags the file is about to be written, so it need not exist yet.
   const isRequired = context.configFileGiven && flags.length === 0;
   const { texts, faults } = await readFiles(machine, context.configFile, isRequired, context.log);
   const found = layersOf(texts);

@@ -1,4 +1,4 @@
-/** `ecs-node refresh`: pulls the configuration once, as the agent has it done every few minutes. */
+/** `ecs-node refresh`: pulls the configuration once. The agent starts it every few minutes. */
 
 import { ConfigError, exitCode, messageOf, Refused, Unavailable } from '../core/errors.ts';
 import { withTimeout } from '../core/retry.ts';
@@ -11,13 +11,13 @@ import { callMetadata, openLocalHost, type LocalHost } from './node/open-host.ts
 import { pullFor, readResolvedConfig } from '../config/remote/pull.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
-/** The agent waits for the metadata service itself; this only bridges what is lost on the way. */
+/** The agent waits for the metadata service itself. This only bridges a lost answer. */
 const metadataMs = 20_000;
 
-/** What the agent is told. */
+/** The answer to the agent. */
 export interface RefreshResult {
   outcome: 'changed' | 'unchanged' | 'failed';
-  /** Of what is in use now, whatever became of this round. */
+  /** The revision that is in use after this round. */
   revision: string;
   error?: string;
 }
@@ -39,7 +39,7 @@ export const refresh: Run = async (context, args, signal) => {
     signal.throwIfAborted();
     const isExpected = error instanceof ConfigError || error instanceof Refused || error instanceof Unavailable;
     if (!isExpected || !isSet(args, 'json')) throw error;
-    // The agent tells it, once: a round every few minutes would fill the journal.
+    // The agent logs it once. A line at each round would fill the journal.
     const round: RefreshResult = {
       outcome: 'failed',
       revision: await revision().catch(() => ''),

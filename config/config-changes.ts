@@ -1,4 +1,4 @@
-/** What differs between two configurations, and what of it a running node takes over. Pure. */
+/** Compares two configurations, and decides which changes a running node takes over. Pure. */
 
 import type { Config } from './config.ts';
 
@@ -9,7 +9,9 @@ export interface Change {
   to: unknown;
 }
 
-/** Who the node is: ECS, its registrar and people know it by that until it boots again. */
+/**
+ * Settings that name the node: ECS, its registrar and people know it by them until it boots again.
+ */
 const identity = ['cluster', 'name', 'hostname', 'registrar', 'opsworks'] as const;
 
 /** Read by bootstrap, or by the ECS agent when it starts. */
@@ -31,13 +33,16 @@ export function changesBetween(before: Config, after: Config): Change[] {
     );
 }
 
-/** Paths of what only the next boot brings. */
+/** Paths of changes that only the next boot applies. */
 export function pendingOf(booted: Config, wanted: Config): string[] {
   const paths = changesBetween(booted, wanted).map(({ path }) => path);
   return paths.filter((path) => atBoot.some((each) => isBelow(path, each)));
 }
 
-/** What a node that has booted with one goes on with when another is wanted. */
+/**
+ * The configuration with which a running node goes on: the wanted one, without changes of its
+ * identity.
+ */
 export function takeOver(booted: Config, wanted: Config): Config {
   const kept = Object.fromEntries(identity.map((key) => [key, booted[key]]));
   return { ...wanted, ...kept };

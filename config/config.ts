@@ -10,7 +10,7 @@ type Settled = Required<Pick<z.output<typeof schema>, 'terminationProtection'>>;
 /** A valid configuration. Durations are seconds and shares are percent, as their names say. */
 export type Config = z.output<typeof schema> & Settled;
 
-/** Nobody mends more in one go. The next check tells the rest. */
+/** A person mends no more in one go. The next check tells the rest. */
 const maxFaults = 100;
 
 /**
@@ -59,7 +59,7 @@ export function isText(path: readonly string[]): boolean {
   return isTextAt(schema, path);
 }
 
-/** A rule that spans several settings, all of them named. */
+/** The fault of a rule that compares several settings. `involves` names them all. */
 interface CrossFault extends Fault {
   involves: readonly string[];
 }
@@ -105,9 +105,7 @@ function crossFaultsDespite(issues: readonly z.core.$ZodIssue[], settings: unkno
   );
 }
 
-/**
- * Removes the setting at a path, or the whole list that it lies in; the path of what was removed.
- */
+/** Removes the setting at a path, or the whole list that contains it. Returns the removed path. */
 function cut(settings: unknown, path: readonly string[]): string {
   let section = settings;
   for (const [depth, key] of path.entries()) {
@@ -122,9 +120,7 @@ function cut(settings: unknown, path: readonly string[]): string {
   return path.join('.');
 }
 
-/**
- * Where the faulty value came from; for a value that is a default, where the other one came from.
- */
+/** Adds the source of the faulty value. For a default, it is the source of the other value. */
 function withSource(
   { path, problem, missing, source, involves = [] }: Fault & Partial<CrossFault>,
   sourceOf: (path: string) => string | undefined,

@@ -112,7 +112,7 @@ function readJson(name: string, json: JsonSetting, value: unknown): { text: stri
   if (json === credentials) return { text: value };
   const given = attempt(() => JSON.parse(value) as unknown);
   if (given === null || (given !== undefined && isSame(json.read(given), given))) return { text: value };
-  // What was meant can often be told: keys without quotes, numbers where texts must be.
+  // YAML often shows the intention: keys without quotes, numbers where texts must be.
   const meant = json.read(given ?? attempt(() => parse(value) as unknown));
   const line = meant === undefined ? json.example : JSON.stringify(meant);
   return { problem: `must be ${json.words}; write ${name}: ${quote(redact(line))}` };

@@ -1,4 +1,7 @@
-/** Turns what a schema found wrong into sentences that say what is allowed, each with its place. */
+/**
+ * Turns the schema's issues into sentences that say which setting is wrong and which values are
+ * allowed.
+ */
 
 import type * as z from 'zod';
 import type { Fault } from '../core/errors.ts';
@@ -14,7 +17,7 @@ export function faultsOf(issues: readonly Issue[], schema: Node, settings: unkno
   return issues.flatMap((issue) => faultsOfIssue(issue, schema, settings));
 }
 
-/** Names of the settings of the section at a path; empty where there is none. */
+/** The names of the settings in the section at a path; empty where there is no section. */
 export function settingsBelow(schema: Node, path: Path): string[] {
   const node = nodeAt(schema, path);
   return node !== undefined && isObject(node) ? Object.keys(node._zod.def.shape) : [];
@@ -25,7 +28,7 @@ export function isTextAt(schema: Node, path: Path): boolean {
   return nodeAt(schema, path)?._zod.def.type === 'string';
 }
 
-/** Settings for the ECS agent may be passwords; as a whole they may hold some. */
+/** A setting of the ECS agent may be a password, and the whole section may contain one. */
 function mustHide(path: Path): boolean {
   const [section, inner, name] = path.map(String);
   if (section !== 'ecs') return false;
@@ -65,7 +68,7 @@ function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
   }
 }
 
-/** None of several shapes fits: speaks about the one that was meant, as far as one can tell. */
+/** No shape of a union fits. Tells the faults of the shape whose required setting is present. */
 function unionFaults(
   issue: z.core.$ZodIssueInvalidUnion,
   node: Node | undefined,
@@ -96,7 +99,7 @@ function requiredOf(node: ObjectNode): string[] {
     .map(([key]) => key);
 }
 
-/** What is allowed there, for "must be …". */
+/** The allowed values in words, for "must be …". */
 function allowed(node: Node): string {
   const inner = unwrap(node);
   if (isUnion(inner)) return [...new Set(inner._zod.def.options.map(allowed))].join(' or ');
@@ -118,7 +121,7 @@ function allowedNumber(node: z.ZodNumber): string {
   return `${kind} from ${node.minValue} to ${node.maxValue}`;
 }
 
-/** For lengths; numbers are told with their whole range. */
+/** For lengths only. Numbers are told with their whole range. */
 function sizeProblem(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, found: unknown): string | undefined {
   const [units, size] =
     issue.origin === 'string'
@@ -161,7 +164,7 @@ function renderPath(path: Path): string {
   return path.map(String).join('.') || '(top level)';
 }
 
-/** Enough of a value to recognise it. */
+/** Characters of a value that are told: enough to recognise it. */
 const longestFound = 100;
 
 function renderFound(value: unknown): string {
@@ -207,7 +210,7 @@ function childOf(node: Node, key: PropertyKey): Node | undefined {
   return def.element ?? def.valueType;
 }
 
-/** Without defaults, optionality and transformations. */
+/** The inner type, below defaults, optionality and transformations. */
 function unwrap(node: Node): Node {
   const { innerType, in: input } = node._zod.def as unknown as { innerType?: Node; in?: Node };
   const inner = innerType ?? input;

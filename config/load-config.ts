@@ -15,7 +15,7 @@ import type { Outside, TagLayer } from './sources/tags-and-user-data.ts';
 
 export interface Loaded extends Merged {
   config: Config;
-  /** What was not understood in tags or user data, and is not used. */
+  /** Parts of tags and user data that were not understood, and are not used. */
   warnings: Fault[];
 }
 
@@ -129,7 +129,7 @@ export function resolveConfigOrOwn(
   }
 }
 
-/** Once a run: a refresh every few minutes must not repeat it. */
+/** Call it once a run: a refresh every few minutes must not repeat the warnings. */
 export function logWarnings({ warnings }: Pick<Loaded, 'warnings'>, log: Log): void {
   for (const { path, problem } of warnings) log.warn('not used as configuration', { source: path, problem });
 }

@@ -7,7 +7,7 @@ import { registrarNames } from '../core/state/state.ts';
 import * as z from 'zod';
 import { readEcsValue } from './ecs-value.ts';
 import { upkeepSections } from './upkeep-schema.ts';
-import { seconds, watcherSections } from '../core/watcher-schema.ts';
+import { seconds, watcherSections } from './watcher-schema.ts';
 
 /** Placeholders that the `name` and `hostname` templates may use. */
 export const placeholders = [

@@ -1,6 +1,6 @@
 /**
- * Where settings come from: layers of YAML, tags and flags, merged by strength, each value
- * remembering its source.
+ * Reads settings from YAML, tags and flags, and merges them by strength. Each value remembers its
+ * source.
  */
 
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
@@ -9,34 +9,34 @@ import { ConfigError, UsageError, messageOf, type Fault } from '../core/errors.t
 
 export type Settings = Record<string, unknown>;
 
-/** What one source says. */
+/** The settings of one source. */
 export interface SettingsLayer {
   settings: Settings;
-  /** Names the source of a path, with the line where there are lines. */
+  /** The name of the source, with the line of the path where the source has lines. */
   sourceOf(path: readonly string[]): string;
 }
 
 export interface Merged {
   settings: Settings;
-  /** Of a dotted path; undefined for what no source set (a default). */
+  /** The source of a dotted path; undefined for a default. */
   sourceOf(path: string): string | undefined;
 }
 
 /**
- * A configuration is some hundred lines, a few kilobytes; more is a mistake, and the parser's time
- * grows with its square.
+ * A configuration has some hundred lines, a few kilobytes. A longer text is a mistake, and the
+ * parser's time grows with the square of its length.
  */
 const maxCharacters = 65_536;
-/** An alias may stand for a section; more than this many is the "billion laughs". */
+/** Aliases may stand for sections. More of them than this are the "billion laughs" attack. */
 const maxAliases = 50;
-/** The schema is five deep. */
+/** The schema has five levels. */
 const maxDepth = 20;
 /**
- * As many faults of one text as a person mends in one go; a broken megabyte must not become eleven
- * of complaints.
+ * A person mends no more in one go, and a broken text of a megabyte would become eleven megabytes
+ * of faults.
  */
 const maxFaults = 50;
-/** Leaves room for brackets in comments. */
+/** Comments may hold brackets, too. */
 const maxOpen = 500;
 
 /**
@@ -76,7 +76,7 @@ export function parseAssignment(text: string): { path: string[]; value: unknown 
   }
   if (value === '' || (isText(path) && !/^\s*["']/.test(value) && !mayBeJson(path, value))) return { path, value };
   try {
-    // With the limits of a file. An alias has no anchor here.
+    // The limits of a file hold here, too. No alias is allowed, since there is no anchor.
     const source = `--set ${key}`;
     const document = readDocument(value, source);
     keepAsWritten(document, path);
@@ -95,9 +95,9 @@ function mayBeJson([section]: readonly string[], value: string): boolean {
 }
 
 /**
- * Merges layers, weakest first: sections are merged, everything else replaces what was there.
- * `isSection` tells which paths are sections by nature: one that is left empty (`disk:` with all
- * its lines commented out) says nothing.
+ * Merges layers, weakest first. Sections are merged; every other value replaces the weaker one.
+ * `isSection` tells which paths are sections in the schema: an empty one (`disk:` with all its
+ * lines commented out) changes nothing.
  */
 export function mergeLayers(layers: readonly SettingsLayer[], isSection: (path: readonly string[]) => boolean): Merged {
   const settings: Settings = {};
@@ -135,7 +135,8 @@ function mergeSection(
       mergeSection(section, value, path, layer, origins, isSection);
       continue;
     }
-    // Only what was there has origins: looking for each of many settings would take quadratic time.
+    // Only an earlier value has origins. Without this check, many settings would take quadratic
+    // time.
     if (before !== undefined)
       for (const known of origins.keys()) if (`${known}.`.startsWith(`${dotted}.`)) origins.delete(known);
     if (isPlain(value)) {
@@ -149,7 +150,9 @@ function mergeSection(
   }
 }
 
-/** As a property of its own, whatever the name: `__proto__` is an unknown setting like others. */
+/**
+ * Defines an own property for every name, so that `__proto__` is an unknown setting like others.
+ */
 function define(into: Settings, key: string, value: unknown): void {
   Object.defineProperty(into, key, { value, enumerable: true, writable: true, configurable: true });
 }
@@ -158,17 +161,17 @@ export function isPlain(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The YAML document, for whoever edits it. Throws a ConfigError with every fault. */
+/** The YAML document, for code that edits it. Throws a ConfigError with every fault. */
 export function readDocument(text: string, source: string, lines = new LineCounter()): Document.Parsed {
   if (text.length > maxCharacters) {
     throw new ConfigError([{ path: source, problem: `is longer than ${maxCharacters} characters` }]);
   }
-  // Before it is parsed, which takes quadratic time there.
+  // Check this before parsing, which takes quadratic time for such a text.
   if (opensMoreThan(text, maxOpen)) throw tooDeep(source);
   let document: Document.Parsed;
   try {
-    // Silent: what it thinks of a text is told as a fault, never printed by the library with pieces
-    // of the text.
+    // The library must not print warnings itself: they contain pieces of the text, which may be
+    // secret. They become faults below.
     document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   } catch (cause) {
     throw new ConfigError([{ path: source, problem: `cannot be read as YAML: ${withoutText(messageOf(cause))}` }], {
@@ -201,12 +204,12 @@ function isSameFault(a: Fault, b: Fault): boolean {
   return a.path === b.path && a.problem === b.problem;
 }
 
-/** Behind the colon the parser quotes the text, which may be a password. */
+/** Cuts a message at its colon: the parser quotes the text behind it, which may be a password. */
 function withoutText(message: string): string {
   return message.replace(/: .*$/s, '');
 }
 
-/** A list or a section as a key would become one by being printed. */
+/** A key that is a list or a section; JavaScript would print it and use the result as a name. */
 function keyThatIsNoName(document: Document.Parsed): Node | undefined {
   let found: Node | undefined;
   visit(document, {
@@ -269,8 +272,7 @@ function tooDeep(source: string): ConfigError {
 }
 
 /**
- * Counts brackets in comments and texts, too: so many of them open there are no configuration
- * either.
+ * Also counts brackets in comments and texts: no configuration leaves that many open there either.
  */
 function opensMoreThan(text: string, limit: number): boolean {
   let open = 0;
@@ -286,7 +288,7 @@ function isDeeper(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
-/** Where the deepest part of a path that the document has begins. */
+/** The offset of the deepest part of the path that the document has. */
 function offsetOf(contents: unknown, path: readonly string[]): number | undefined {
   let node = contents;
   let offset: number | undefined;

@@ -19,7 +19,7 @@ import { readOutside } from '../../config/sources/tags-and-user-data.ts';
 
 export interface Effective {
   config: Config;
-  /** Of the pulled documents (config/remote/refreshed.ts). */
+  /** The revision of the pulled documents (config/remote/refreshed.ts). */
   revision: string;
 }
 

@@ -1,4 +1,4 @@
-/** Where documents of the configuration are pulled from, as `refresh.source` names it. */
+/** Parses `refresh.source`: the place from which documents of the configuration are pulled. */
 
 export type ConfigurationSource =
   /** The path without a slash at its end. */
@@ -6,7 +6,7 @@ export type ConfigurationSource =
   /** The prefix is empty, or ends in a slash: a folder. */
   | { kind: 's3'; bucket: string; prefix: string };
 
-/** Undefined for what `refresh.source` may not be. */
+/** Undefined for a text that `refresh.source` does not allow. */
 export function parseSource(text: string): ConfigurationSource | undefined {
   const path = /^ssm:(\/.*?)\/*$/.exec(text)?.[1];
   if (path !== undefined && path !== '/') return { kind: 'ssm', path };

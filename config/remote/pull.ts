@@ -1,6 +1,6 @@
 /**
- * Pulls the configuration for whoever is about to use it, and judges it together with all that this
- * node says itself.
+ * Pulls documents of the configuration, and checks them together with the node's own settings. Used
+ * by `bootstrap` and `refresh`.
  */
 
 import type { Config } from '../config.ts';
@@ -22,7 +22,8 @@ export interface ConfigSources {
 }
 
 /**
- * What counts now; what was pulled is left out where it makes no valid configuration with the rest.
+ * The configuration that counts now. Pulled documents are left out when they make no valid
+ * configuration with the rest.
  */
 export async function readResolvedConfig({ flags, outside, log, ...files }: ConfigSources): Promise<Config> {
   const { texts, faults } = await readFiles(files.machine, files.configFile, files.configFileGiven, log);
@@ -31,8 +32,8 @@ export async function readResolvedConfig({ flags, outside, log, ...files }: Conf
 }
 
 /**
- * Throws ConfigError for documents that are not valid together with the node's own files: nothing
- * has changed then.
+ * Throws ConfigError, and changes nothing, for documents that are not valid together with the
+ * node's own files.
  */
 export async function pullFor(
   sources: ConfigSources,

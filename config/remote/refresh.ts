@@ -1,6 +1,6 @@
 /**
- * Pulls documents of the configuration from where many nodes have them, and takes them over only
- * when all is valid together.
+ * Pulls documents of the configuration from a place that many nodes share. They are used only when
+ * all of them are valid together with the node's own files.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -9,7 +9,7 @@ import type { Host } from '../../core/host.ts';
 import { paths } from '../../core/state/state.ts';
 import { parseRefreshed, renderRefreshed, type PulledDocument, type Refreshed } from './refreshed.ts';
 
-/** Parameters may be secrets (SecureString). */
+/** Parameters may be secrets (SecureString): only root may read the file. */
 const mode = 0o600;
 
 /**
@@ -24,9 +24,9 @@ const maxSetBytes = 1_500_000;
 type Deps = Pick<Host, 'machine' | 'cloud'>;
 
 /**
- * Fetches what has changed, has the whole judged, and writes the good set in one file. Throws what
- * the judge throws: the last good set stays then, and what was refused is not fetched again until
- * it changes.
+ * Fetches changed documents, lets `judge` check the whole set, and writes a good set in one file.
+ * Throws the error of `judge`: the last good set then stays, and the refused documents are not
+ * fetched again until they change.
  */
 export async function pullConfiguration(
   host: Deps,
@@ -46,8 +46,8 @@ export async function pullConfiguration(
     await judge(source, documents);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    // Of the set that is in use nothing has changed: then it is the node's own files that have, and
-    // they are named.
+    // When the documents did not change, the node's own files did, and the error names them. The
+    // set in use is then not noted as refused.
     const refused = isDeepStrictEqual(documents, good) ? undefined : { source, documents, why: messageOf(error) };
     await write(host, { source, good: [], ...before, ...(refused !== undefined && { refused }) });
     throw error;
@@ -57,12 +57,15 @@ export async function pullConfiguration(
   return isNew ? 'changed' : 'unchanged';
 }
 
-/** No source any more: what came from it goes. True when there was something. */
+/**
+ * Call it when no source is configured any more. Removes the pulled documents; true when there were
+ * some.
+ */
 export async function forgetRefreshed({ machine }: Pick<Host, 'machine'>): Promise<boolean> {
   return machine.remove(paths.refreshed);
 }
 
-/** What cannot be read is pulled anew. */
+/** Undefined for a file that cannot be read: everything is then pulled again. */
 export async function readRefreshed({ machine }: Pick<Host, 'machine'>): Promise<Refreshed | undefined> {
   return parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined));
 }

@@ -1,5 +1,5 @@
 /**
- * What was pulled from elsewhere, as it lies on the disk: one file, written whole, so that no crash
+ * Parses and renders the file of pulled documents. It is one file, written whole, so that no crash
  * leaves half a set. Pure.
  */
 
@@ -12,15 +12,15 @@ export interface PulledDocument {
 }
 
 export interface Refreshed {
-  /** As it was configured when this was pulled. */
+  /** The value of `refresh.source` when these documents were pulled. */
   source: string;
-  /** The last set that was valid together with the node's own files. */
+  /** The last set that was valid together with the node's own files. It is in use. */
   good: readonly PulledDocument[];
-  /** What lies there now, when it is not valid: kept, so that it need not be fetched again. */
+  /** The present set at the source, when it is not valid. Keeping it spares fetching it again. */
   refused?: { source: string; documents: readonly PulledDocument[]; why: string };
 }
 
-/** Undefined for what is not ours: everything is pulled anew then. */
+/** Undefined for another text than ours: everything is then pulled again. */
 export function parseRefreshed(text: string | undefined): Refreshed | undefined {
   try {
     const value = JSON.parse(text ?? 'null') as Partial<Refreshed> | null;
@@ -34,7 +34,7 @@ export function parseRefreshed(text: string | undefined): Refreshed | undefined 
   }
 }
 
-/** Names what is in use, so that whoever runs with it can tell that it is not that any more. */
+/** A name of the set in use. A running agent compares it to see that a newer set is there. */
 export function revisionOf(refreshed: Refreshed | undefined): string {
   const texts = refreshed?.good.map(({ name, text }) => [name, text]) ?? [];
   return texts.length === 0 ? 'none' : createHash('sha256').update(JSON.stringify(texts)).digest('hex').slice(0, 12);

@@ -1,14 +1,14 @@
-/** What documents that are pulled from elsewhere may set (docs/decisions/0009). */
+/** Limits the settings that pulled documents may carry (docs/decisions/0009). */
 
 import type { Fault } from '../../core/errors.ts';
 import { isPlain, type SettingsLayer } from '../settings.ts';
 import { schema } from '../schema.ts';
 
 /**
- * How a node watches, tells and behaves when it leaves. Not what runs (join.checks, ecs.settings,
- * daemonTasks), not who the node is or whom it asks (cluster, registrar, endpoints), and not the
- * brakes that keep a fleet from leaving at once: whoever can write one document reaches every node
- * with it, in the same minute. `refresh.also` on the node itself adds to them.
+ * Allowed: how a node watches, reports and leaves. Not allowed: programs that run (join.checks,
+ * ecs.settings, daemonTasks), the node's identity and endpoints (cluster, registrar), and the
+ * limits that keep a fleet from leaving all at once. One document reaches every node in the same
+ * minute. `refresh.also` on the node itself adds to this list.
  */
 export const remoteSettings = [
   'autoScaling.pollSeconds',
@@ -34,14 +34,14 @@ export const remoteSettings = [
   'terminationProtection',
 ] as const;
 
-/** Whether documents may set it, where the node's own files add `also`. */
+/** True when a document may set the path. `also` comes from the node's own files. */
 export function mayBePulled(path: readonly string[], also: readonly string[]): boolean {
   return [...remoteSettings, ...also].some((each) => `${path.join('.')}.`.startsWith(`${each}.`));
 }
 
 /**
- * One fault for each setting that the layer may not carry; what is no setting at all is left to the
- * schema.
+ * One fault for each setting that the layer may not carry. Names that are no settings are left to
+ * the schema.
  */
 export function faultsOfRemote(layer: SettingsLayer, also: readonly string[]): Fault[] {
   const known = Object.entries(layer.settings).filter(([key]) => Object.hasOwn(schema.shape, key));

@@ -1,6 +1,6 @@
 /**
- * Works out what the configuration's files must say so that the flags win, now and after a reboot;
- * comments and order stay.
+ * Edits the configuration's files so that the flags win, now and after a reboot. Comments and order
+ * stay.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -13,7 +13,7 @@ import { paths } from '../../core/state/state.ts';
 import type { FileText } from './files.ts';
 import type { FlagSetting } from './flags.ts';
 
-/** Sorted late, so that it wins over other drop-ins. */
+/** Its name sorts last, so that it wins over other drop-ins. */
 export const flagsFile = `${paths.dropIns}/zz-flags.yaml`;
 
 const header = `# Settings of this ECS node. "ecs-node check" shows the effective ones and where each comes from.
@@ -21,13 +21,13 @@ const header = `# Settings of this ECS node. "ecs-node check" shows the effectiv
 `;
 const flagsHeader = '# Written by ecs-node: flags that another file in this folder would otherwise override.\n';
 
-/** A file as it must become; no text: it must go. */
+/** The new content of a file. Without a text the file is removed. */
 export interface Edit {
   path: string;
   text: string | undefined;
 }
 
-/** Throws ConfigError when a file sorts behind ours and overrides a flag. */
+/** Throws ConfigError when a file that sorts after ours overrides a flag. */
 export function editFiles(texts: readonly FileText[], configFile: string, flags: readonly FlagSetting[]): Edit[] {
   const wanted = flags.flatMap(({ path, value }) => leavesOf(path, value));
   if (wanted.length === 0) return [];
@@ -56,7 +56,7 @@ export function editFiles(texts: readonly FileText[], configFile: string, flags:
   return before === undefined && flagsText === undefined ? edits : [...edits, { path: flagsFile, text: flagsText }];
 }
 
-/** A document that sets it may be pulled at any time, and would override config.yaml. */
+/** True when a pulled document may set it at any time, and would then override config.yaml. */
 function isPullable(settings: Settings, path: readonly string[]): boolean {
   const also = valueAt(settings, ['refresh', 'also']);
   const opened = Array.isArray(also) ? also.filter((each) => typeof each === 'string') : [];
@@ -105,7 +105,7 @@ function valueAt(settings: unknown, path: readonly string[]): unknown {
   );
 }
 
-/** The same text when it says all that already. */
+/** Returns the same text when it already has all these values. */
 function editText(
   text: string | undefined,
   path: string,
@@ -121,7 +121,7 @@ function editText(
   const document = readDocument(before.trim() === '' ? head : before, path);
   for (const leaf of toSet) setValue(document, leaf);
   for (const leaf of toUnset) removeValue(document, leaf.path);
-  // Lines are never folded: a value stays on its line, as people wrote it.
+  // The line width is unlimited, so that a value stays on the line where people wrote it.
   return document.toString({ lineWidth: 0 });
 }
 
@@ -131,7 +131,8 @@ function setValue(document: Document, { path, value }: Leaf): void {
   for (const key of path.slice(0, -1)) {
     const inner: unknown = section.get(key, true);
     if (!isMap(inner)) {
-      // Another place's section, by alias: a copy, so that the edit stays here.
+      // An alias stands for the section of another place: edit a copy, so that only this place
+      // changes.
       const copy = document.createNode(isAlias(inner) ? inner.toJS(document) : {}) as YAMLMap;
       if (isScalar(inner)) Object.assign(copy, { comment: inner.comment, commentBefore: inner.commentBefore });
       section.set(key, copy);
@@ -140,12 +141,12 @@ function setValue(document: Document, { path, value }: Leaf): void {
   }
   const last = path.at(-1)!;
   const before: unknown = section.get(last, true);
-  // The node itself stays, and the comment beside it.
+  // Keep the node itself, and with it the comment beside the value.
   if (isScalar(before) && !Array.isArray(value)) before.value = value;
   else section.set(last, document.createNode(value));
 }
 
-/** Sections that are empty then go, too. */
+/** Also removes the sections that are empty afterwards. */
 function removeValue(document: Document, path: readonly string[]): void {
   document.deleteIn(path);
   for (let depth = path.length - 1; depth > 0; depth--) {

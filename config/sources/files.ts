@@ -7,24 +7,25 @@ import { parseLayer, type SettingsLayer } from '../settings.ts';
 import { paths } from '../../core/state/state.ts';
 import { parseRefreshed, type PulledDocument } from '../remote/refreshed.ts';
 
-/**
- * What a group of sources says, and what of it cannot be read: told together with all other faults.
- */
+/** The settings in a group of sources. Sources that cannot be read become faults. */
 export interface LoadedLayers {
   layers: SettingsLayer[];
   faults: Fault[];
-  /** What was pulled from elsewhere; it belongs behind so many of the layers. */
+  /**
+   * From pulled documents. They are stronger than the first `behind` layers, and weaker than the
+   * rest.
+   */
   remote?: { layers: SettingsLayer[]; faults: Fault[]; behind: number };
 }
 
 export interface FileText {
   path: string;
   text: string;
-  /** Not of this node: pulled from `refresh.source`. */
+  /** True for a document that was pulled from `refresh.source`. */
   isRemote?: true;
 }
 
-/** `isRequired`: a file that the command line names must be there. */
+/** `isRequired`: the command line names the file, so it must exist. */
 export async function readFiles(
   machine: Machine,
   configFile: string,
@@ -43,12 +44,11 @@ export async function readFiles(
     }
   };
   await read(configFile, isRequired);
-  // Stronger than config.yaml, which the whole fleet has from its image; weaker than what people
-  // lay on this very node.
+  // Pulled documents are stronger than config.yaml, which the whole fleet has from its image, and
+  // weaker than the drop-ins that people put on this one node.
   texts.push(...(await readRemote(machine, log)));
   for (const name of await machine.list(paths.dropIns)) {
-    // A backup that an editor left behind must not count; one that looks like a drop-in should not
-    // be lost silently.
+    // An editor's backup must not count. A file that looks like a drop-in is told, not lost.
     if (name.endsWith('.yaml') && !name.startsWith('.')) await read(`${paths.dropIns}/${name}`, false);
     else if (/\.(yml|json)$/.test(name))
       log.warn('file ignored: its name must end in .yaml', { path: `${paths.dropIns}/${name}` });
@@ -57,7 +57,7 @@ export async function readFiles(
 }
 
 /**
- * A file of ours that cannot be read is no fault of the configuration: what it says is pulled anew.
+ * When our own file cannot be read, its documents are pulled again: no fault of the configuration.
  */
 async function readRemote(machine: Machine, log: Log): Promise<FileText[]> {
   try {
@@ -69,16 +69,13 @@ async function readRemote(machine: Machine, log: Log): Promise<FileText[]> {
   }
 }
 
-/** Each under the name of where it came from. */
+/** Each document under its full name at the source. */
 export function remoteTexts(source: string, documents: readonly PulledDocument[]): FileText[] {
   const folder = source.replace(/\/*$/, '/');
   return documents.map(({ name, text }) => ({ path: `${folder}${name}`, text, isRemote: true as const }));
 }
 
-/**
- * These instead of what was pulled before, at their place: stronger than config.yaml, weaker than
- * its drop-ins.
- */
+/** The texts with `remote` in the place of the documents that were pulled before. */
 export function withRemote(texts: readonly FileText[], configFile: string, remote: readonly FileText[]): FileText[] {
   const own = texts.filter(({ isRemote }) => isRemote !== true);
   const at = own[0]?.path === configFile ? 1 : 0;
@@ -109,7 +106,7 @@ export function parseLayers(texts: readonly FileText[]): { layers: SettingsLayer
   return { layers, faults };
 }
 
-/** Faults of a ConfigError; everything else is thrown on. */
+/** The faults of a ConfigError. Every other error is thrown again. */
 export function faultsIn(error: unknown): readonly Fault[] {
   if (error instanceof ConfigError) return error.faults;
   throw error;

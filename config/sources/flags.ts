@@ -1,4 +1,4 @@
-/** What the flags of `bootstrap` and `configure` say about the configuration. */
+/** Turns the flags of `bootstrap` and `configure` into settings. */
 
 import { UsageError } from '../../core/errors.ts';
 import { layerOf, parseAssignment, type SettingsLayer } from '../settings.ts';

@@ -17,7 +17,7 @@ export interface Outside {
   tags: TagLayer[];
   layers: SettingsLayer[];
   faults: Fault[];
-  /** What was not understood, and keeps no node from booting. */
+  /** Parts that were not understood. They keep no node from booting. */
   warnings: Fault[];
 }
 
@@ -35,8 +35,9 @@ export async function readOutside(metadata: Metadata, signal: AbortSignal): Prom
 }
 
 /**
- * Whoever may tag an instance must not be able to stop it from booting: a tag with a fault is a
- * warning. Tags that resemble no setting are people's own, or were written by a node about itself.
+ * A person who may tag an instance must not be able to stop it from booting: a tag with a fault is
+ * a warning. Tags that resemble no setting are people's own, or were written by a node about
+ * itself.
  */
 export function layersOfTags(tags: Readonly<Record<string, string>>): Pick<Outside, 'tags' | 'warnings'> {
   const found: Pick<Outside, 'tags' | 'warnings'> = { tags: [], warnings: [] };

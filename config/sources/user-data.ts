@@ -30,7 +30,7 @@ export interface Content {
 
 export interface UserData {
   contents: Content[];
-  /** What could not be opened or is in no form that anybody reads. */
+  /** Parts that could not be opened, or that no program on the node reads. */
   warnings: Fault[];
 }
 
