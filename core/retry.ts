@@ -80,6 +80,7 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
   const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random = Math.random } = options;
   const began = clock.uptime();
   const end = began + withinMs;
+  let last: unknown;
   for (
     let ceiling = pauseMs;
     ;
@@ -96,7 +97,10 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
         // However slow it has become, it asks once more before the time is up.
         Math.max(maxPauseMs, end - clock.uptime() - maxPauseMs),
       );
-      if (clock.uptime() + pause >= end) throw new Unavailable(messageOf(error), { cause: error });
+      // What cut the last try short says nothing: the failure before it does.
+      const cause = clock.uptime() >= end ? (last ?? error) : error;
+      if (clock.uptime() + pause >= end) throw new Unavailable(messageOf(cause), { cause });
+      last = error;
       options.onRetry?.(error, pause);
       await clock.sleep(pause, signal);
     }
@@ -136,15 +140,17 @@ export async function poll<T>(
   const { clock, signal, withinMs, everyMs, random = Math.random } = options;
   const end = clock.uptime() + withinMs;
   let silentSince: number | undefined;
+  let last: unknown;
   for (let slowdown = 1; ;) {
     let trouble: unknown;
     try {
       const answer = await withTimeout(end - clock.uptime(), read, clock, signal);
       if (answer !== undefined) return answer;
-      [slowdown, silentSince] = [1, undefined];
+      [slowdown, silentSince, last] = [1, undefined, undefined];
     } catch (error) {
       if (signal.aborted || !isRetryable(error)) throw error;
-      trouble = error;
+      trouble = clock.uptime() >= end ? (last ?? error) : error;
+      last = trouble;
       silentSince ??= clock.uptime();
       slowdown = slowingAfter(clock.uptime() - silentSince, everyMs);
       options.onRetry?.(error, everyMs * slowdown);
@@ -181,7 +187,7 @@ export async function withTimeout<T>(
   const timeout = Promise.withResolvers<never>();
   let late: Unavailable | undefined;
   const cancelTimer = clock.schedule(Math.max(0, ms), () => {
-    late = new Unavailable(`no answer within ${Math.max(0, Math.round(ms))} ms`);
+    late = new Unavailable(`no answer within ${renderSeconds(ms)}`);
     controller.abort(late);
     timeout.reject(late);
   });
@@ -212,7 +218,7 @@ export async function toItsEnd<T>(
   signal.addEventListener('abort', stop);
   let late: Unavailable | undefined;
   const forget = clock.schedule(Math.max(0, ms), () => {
-    late = new Unavailable(`not done within ${Math.max(0, Math.round(ms))} ms`);
+    late = new Unavailable(`not done within ${renderSeconds(ms)}`);
     ends.abort(late);
   });
   try {
@@ -224,4 +230,10 @@ export async function toItsEnd<T>(
     signal.removeEventListener('abort', stop);
     forget();
   }
+}
+
+/** In tenths below ten seconds: `1.5 s`, `120 s`. */
+function renderSeconds(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  return `${seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds)} s`;
 }

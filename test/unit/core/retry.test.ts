@@ -55,6 +55,30 @@ describe('retry', () => {
     },
   );
 
+  // The log of a node without DNS ended with "no answer within 1991 ms", of nobody knew what.
+  test('tells the last failure that says something, and not that the last try was cut short', async () => {
+    const p = patience({ withinMs: 10_000, pauseMs: 1_000 });
+    let tries = 0;
+    const work = retry(async () => {
+      tries += 1;
+      if (tries === 1) throw new Unavailable('ecs.us-east-1.amazonaws.com: getaddrinfo EAI_AGAIN');
+      return new Promise<never>(() => {});
+    }, p);
+    await expect(p.clock.finish(work)).rejects.toThrow(/EAI_AGAIN/);
+    const q = patience({ withinMs: 10_000 });
+    tries = 0;
+    const polled = poll(
+      'registration',
+      async () => {
+        tries += 1;
+        if (tries === 1) throw new Unavailable('opsworks: getaddrinfo EAI_AGAIN');
+        return new Promise<never>(() => {});
+      },
+      { ...q, everyMs: 1_000 },
+    );
+    await expect(q.clock.finish(polled)).rejects.toThrow(/^registration: not within 10 s: opsworks: .*EAI_AGAIN/);
+  });
+
   test('gives up within its time, as Unavailable with the last failure as its cause', async () => {
     const p = patience({ withinMs: 10_000 });
     const begun = p.clock.uptime();
