@@ -57,6 +57,7 @@ main() {
     aarch64 | arm64) archive=ecs-node-linux-arm64.tar.xz ;;
     *) fail 69 "no release for $(uname -m): there are x86_64 and arm64" ;;
   esac
+  read_network
   hold_ecs
   need curl openssl sha256sum tar xz
 
@@ -71,12 +72,40 @@ main() {
   refuse_older
   # By sh, since hardened images mount /var/tmp noexec.
   run sh "$work/release/install-files.sh"
+  keep_network
   status=0
   /usr/bin/ecs-node configure "$@" || status=$?
   # Not waited for: the unit is ordered after cloud-init's last stage, in which this script runs. Also after configure refused
   # the flags: systemd then refuses the start of ecs that waits in its queue.
   if [ -d /run/systemd/system ]; then run systemctl --no-block start ecs-node-bootstrap.service; fi
   exit "$status"
+}
+
+# /etc/ecs-node/environment says once how this network reaches AWS, for this script and for the units.
+# The caller's variables win.
+network_file=/etc/ecs-node/environment
+network_names='HTTPS_PROXY https_proxy NO_PROXY no_proxy AWS_CA_BUNDLE'
+
+read_network() {
+  for name in $network_names; do
+    eval "value=\${$name:-}"
+    if [ -n "$value" ] || [ ! -r "$network_file" ]; then continue; fi
+    value=$(run sed -n "s/^[[:space:]]*${name}[[:space:]]*=[[:space:]]*\(.*[^[:space:]]\)[[:space:]]*\$/\1/p" "$network_file" | run sed -n '$p')
+    case $value in \"*\" | \'*\') value=${value#?} value=${value%?} ;; esac
+    eval "$name=\$value"
+  done
+  [ -n "${CURL_CA_BUNDLE:-}" ] || CURL_CA_BUNDLE=${AWS_CA_BUNDLE:-}
+}
+
+# Only root may read it: the URL of a proxy may hold a password.
+keep_network() {
+  [ ! -e "$network_file" ] || return 0
+  for name in $network_names; do
+    eval "value=\${$name:-}"
+    case $value in '' | *[!' '-~]* | *[\'\\]*) continue ;; esac
+    mkdir -p "${network_file%/*}"
+    (umask 077 && printf "%s='%s'\n" "$name" "$value" >>"$network_file")
+  done
 }
 
 # Plain http only from this machine itself. "http://127.0.0.1:80@example.com/" is a user and a password for example.com.

@@ -27,8 +27,9 @@ const needs: Record<string, Need> = {
     remedy: 'apt-get install cloud-init',
   },
   overlay: {
-    isMet: () => process.getuid?.() === 0 && ['unshare', 'curl', 'openssl', 'xz', 'bash'].every(hasCommand),
-    remedy: 'as root, apt-get install util-linux curl openssl xz-utils',
+    isMet: () =>
+      process.getuid?.() === 0 && ['unshare', 'curl', 'openssl', 'xz', 'bash', 'ip', 'ss', 'socat'].every(hasCommand),
+    remedy: 'as root, apt-get install util-linux curl openssl xz-utils iproute2 socat',
   },
   netns: {
     isMet: () => process.getuid?.() === 0 && ['ip', 'ss', 'socat', 'openssl'].every(hasCommand),

@@ -210,6 +210,50 @@ test('a newer release is installed', async () => {
   expect(await install({ prepare: `mount --bind ${at('served')} ${at('release')}` })).toMatchObject({ said });
 });
 
+/** A proxy that writes down what it is asked, and refuses: the namespace has nothing behind it. */
+const proxy = String.raw`ip link set lo up
+printf '#!/bin/sh\nhead -n 4 >>%s/asked\nprintf "HTTP/1.1 403 No\\r\\n\\r\\n"\n' "$FOLDER" >"$FOLDER/answer"
+chmod 755 "$FOLDER/answer"
+timeout 60 socat TCP-LISTEN:3128,bind=127.0.0.1,fork,reuseaddr EXEC:"$FOLDER/answer" </dev/null >/dev/null 2>&1 &
+for i in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn | grep -q 3128 && break; sleep 0.1; done
+`;
+
+test.each([
+  ['its caller set', ['HTTPS_PROXY=http://me:canary-proxy@127.0.0.1:3128'], ''],
+  [
+    'the file of the machine names',
+    [],
+    `mkdir -p /etc/ecs-node; echo 'HTTPS_PROXY="http://me:canary-proxy@127.0.0.1:3128"' >/etc/ecs-node/environment`,
+  ],
+])('it downloads through the proxy that %s, and never shows its password', async (_, environment, prepare) => {
+  await rm(at('asked'), { force: true });
+  const { said: heard, told } = await install({
+    url: 'https://releases.example/1.2.3',
+    environment,
+    prepare: `${proxy}${prepare}`,
+  });
+  expect(heard).toMatch(/^status 69/);
+  expect(told).not.toContain('canary');
+  expect(await readFile(at('asked'), 'utf8')).toMatch(
+    /^CONNECT releases\.example:443 [\s\S]*Proxy-Authorization: Basic/,
+  );
+});
+
+test('what its caller set for the network counts for the units, too, and only root may read it', async () => {
+  const environment = [
+    'https_proxy=http://me:canary@10.0.0.2:3128',
+    'NO_PROXY=.internal, 10.0.0.0/8',
+    'AWS_CA_BUNDLE=/x.pem',
+  ];
+  const kept = await install({ environment, prepare: 'trap "cat /etc/ecs-node/environment >&2" EXIT' });
+  expect(kept.modes).toContain('600 f etc/ecs-node/environment');
+  expect(kept.told).toContain("https_proxy='http://me:canary@10.0.0.2:3128'");
+  expect(kept.told).toContain("NO_PROXY='.internal, 10.0.0.0/8'");
+  expect(kept.told).toContain("AWS_CA_BUNDLE='/x.pem'");
+  const without = await install();
+  expect(without.modes.filter((line) => line.endsWith('etc/ecs-node/environment'))).toEqual([]);
+});
+
 test('once it is installed, nothing of the installer keeps ecs from starting after ecs-node is removed', async () => {
   const { modes } = await install({
     prepare:
