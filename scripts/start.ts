@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { openMachine, type LogLine, type Machine } from '../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator } from '../simulator/simulator.ts';
 import { waitFor } from '../simulator/wait-for.ts';
@@ -16,6 +17,9 @@ const turns: Record<string, string> = {
   'agent started': 'It joins the cluster and goes to work',
   leaving: 'It leaves in good order',
 };
+
+const registrars = ['ssm', 'opsworks'] as const;
+const registrar = readRegistrar(process.argv.slice(2));
 
 const onTerminal = process.stdout.isTTY;
 console.log('Building the binary for this machine …');
@@ -103,9 +107,8 @@ async function live(id: string): Promise<void> {
 function flagsFor(introspection: string): string[] {
   const settings = {
     cluster: 'demo',
-    registrar: 'opsworks',
-    'opsworks.stack': stackId,
-    'opsworks.layer': layerId,
+    registrar,
+    ...(registrar === 'opsworks' && { 'opsworks.stack': stackId, 'opsworks.layer': layerId }),
     'ecs.introspectionEndpoint': introspection,
     'autoScaling.launchHook': 'ecs-node-launch',
     'autoScaling.terminateHook': 'ecs-node-terminate',
@@ -137,4 +140,13 @@ function namesAnother(own: string | undefined, params: unknown): boolean {
 function inService(world: Simulator['world'], id: string | undefined): boolean {
   const members = [...(world.groups.get(group)?.members.values() ?? [])];
   return members.some((member) => member.instanceId === id && member.state === 'InService');
+}
+
+/** `--registrar opsworks` plays the node as OpsWorks Stacks had it, which AWS switched off in 2024. */
+function readRegistrar(args: readonly string[]): (typeof registrars)[number] {
+  const { values } = parseArgs({ args: [...args], options: { registrar: { type: 'string', default: 'ssm' } } });
+  const found = registrars.find((each) => each === values.registrar);
+  if (found !== undefined) return found;
+  console.error(`--registrar must be one of ${registrars.join(', ')}; found ${values.registrar}`);
+  process.exit(64);
 }
