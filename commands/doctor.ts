@@ -7,6 +7,7 @@ import { schema } from '../config/schema.ts';
 import { ConfigError, messageOf, renderFault } from '../core/errors.ts';
 import { withTimeout } from '../core/retry.ts';
 import { openExamination, type Examination } from '../host/aws/examine/examination.ts';
+import { readNetworkSettings } from '../host/environment.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
 import type { CommandContext, Run } from '../cli/command.ts';
 import type { Check, Diagnosis, ExaminedNode } from './doctor/check.ts';
@@ -40,7 +41,7 @@ function runCheck({ name, run }: Check, node: ExaminedNode, signal: AbortSignal)
       return [troubleOf(error)];
     },
   );
-  // Whoever aborts is told by the first one.
+  // An abort is reported by the first check that the command waits for.
   diagnoses.catch(() => {});
   return { name, diagnoses };
 }
@@ -66,6 +67,7 @@ async function readNode(context: CommandContext, localHost: LocalHost, signal: A
     config,
     configTroubles,
     examination,
+    network: readNetworkSettings(context.environment, context.root),
   };
 }
 

@@ -16,8 +16,8 @@ export const environmentFile = '/etc/ecs-node/environment';
 const networkName = /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
 /**
- * What the process was given wins over the file. Without the file, or the right to read it, nothing
- * is added.
+ * Adds the file's variables to those that the process was given, which win. Adds nothing without
+ * the file, or without the right to read it.
  */
 export function withEnvironmentFile(environment: Environment, root: string): Environment {
   const text = readText(join(root, environmentFile));
@@ -50,10 +50,28 @@ export function networkVariables(environment: Environment): Record<string, strin
 
 const isProxyName = /^((https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
-/** True where others than its owner may read the file: a proxy's password may stand there. */
-export function isReadableByAll(root: string): boolean {
+/** The settings for the network that can be wrong without an error. */
+export interface NetworkSettings {
+  usesProxy: boolean;
+  /** HTTP_PROXY without HTTPS_PROXY: AWS is asked by https alone. */
+  hasOnlyHttpProxy: boolean;
+  /** Everybody on this machine can read the password of the proxy. */
+  exposesPassword: boolean;
+}
+
+export function readNetworkSettings(environment: Environment, root: string): NetworkSettings {
+  const usesProxy = Boolean(environment['https_proxy'] || environment['HTTPS_PROXY']);
+  const file = join(root, environmentFile);
+  return {
+    usesProxy,
+    hasOnlyHttpProxy: !usesProxy && Boolean(environment['http_proxy'] || environment['HTTP_PROXY']),
+    exposesPassword: isReadableByAll(file) && /_proxy\s*=.*:[^/\s]+@/i.test(readText(file) ?? ''),
+  };
+}
+
+function isReadableByAll(file: string): boolean {
   try {
-    return (statSync(join(root, environmentFile)).mode & 0o004) !== 0;
+    return (statSync(file).mode & 0o004) !== 0;
   } catch {
     return false;
   }

@@ -4,11 +4,10 @@ import type { Config } from '../../config/config.ts';
 import type { Docker, EcsAgent, Machine, Metadata } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { Clock } from '../../core/retry.ts';
+import type { NetworkSettings } from '../../host/environment.ts';
 import type { Examination } from '../../host/aws/examine/examination.ts';
 
-/**
- * What is known about the patient: the later parts only as far as the earlier ones could be read.
- */
+/** The facts that the checks judge. A later one is there only if the earlier ones were read. */
 export interface ExaminedNode {
   machine: Machine;
   metadata: Metadata;
@@ -22,6 +21,7 @@ export interface ExaminedNode {
   /** Why there is no configuration. */
   configTroubles: readonly string[];
   examination: Examination | undefined;
+  network: NetworkSettings;
 }
 
 export interface Diagnosis {

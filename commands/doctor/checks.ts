@@ -82,7 +82,7 @@ const profile: Check = {
 const attachProfile =
   'attach one (IamInstanceProfile in the launch template), whose role may do what "ecs-node policy" prints';
 
-/** Of AWS's signature check: five minutes. Half of it is worth a look. */
+/** AWS refuses signatures that are five minutes off. Half of that deserves a look. */
 const skewLimitMs = 300_000;
 
 const clock: Check = {

@@ -108,8 +108,7 @@ function judgeTerminate({ name: group, hooks: all }: GroupFacts, { autoScaling, 
 function judgeOthers({ name: group, hooks: all }: GroupFacts, { autoScaling }: Config): Diagnosis[] {
   const own = [autoScaling.launchHook, autoScaling.terminateHook];
   const names = all.map(({ name }) => name);
-  // Of a configured hook that the group does not have, `missing` has told, with the names of the
-  // others.
+  // `missing` has told of a configured hook that the group lacks, and named the others.
   const isTold = (hook: string | undefined) => hook !== undefined && !names.includes(hook);
   return all
     .filter(({ name }) => !own.includes(name) && !managedDraining.test(name))

@@ -30,7 +30,7 @@ export const permissions: Check = {
 
 const by = ({ by: program }: Permission) => program !== undefined;
 
-/** What would only time out is not tried, one permission after the other. */
+/** Calls to a service that is not reached would only time out, one after the other. */
 async function readUnreached(
   examination: NonNullable<ExaminedNode['examination']>,
   signal: AbortSignal,

@@ -1,7 +1,7 @@
 /** Which of AWS's endpoints this configuration needs, and whether this node reaches them. */
 
 import type { Config } from '../../config/config.ts';
-import { ok, unsure, wrong, type Check } from './check.ts';
+import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
 
 /** By the names that AWS_ENDPOINT_URL_NAME uses. */
 export function servicesFor({ registrar, metrics, leave, refresh }: Config): string[] {
@@ -24,7 +24,7 @@ export function servicesFor({ registrar, metrics, leave, refresh }: Config): str
 
 export const reach: Check = {
   name: 'network',
-  async run({ examination }, signal) {
+  async run({ examination, network, config }, signal) {
     if (examination === undefined) return unsure('not tried without instance metadata and configuration');
     const all = await examination.readReach(signal);
     const unreached = all.filter(({ trouble }) => trouble !== undefined);
@@ -32,6 +32,31 @@ export const reach: Check = {
     return [
       ...(reached.length === 0 ? [] : [ok(`reached: ${reached.join(', ')}`)]),
       ...unreached.map(({ service, trouble }) => wrong(`${service} is not reached: ${trouble!.what}`, trouble!.remedy)),
+      ...judgeSettings(network, unreached.length > 0, config?.ecs.settings ?? {}),
     ];
   },
 };
+
+function judgeSettings(
+  { usesProxy, hasOnlyHttpProxy, exposesPassword }: ExaminedNode['network'],
+  isStuck: boolean,
+  agent: Readonly<Record<string, string>>,
+): Diagnosis[] {
+  const found: Diagnosis[] = [];
+  if (exposesPassword) {
+    const what = '/etc/ecs-node/environment holds the password of a proxy, and everybody on this machine can read it';
+    found.push(wrong(what, 'chmod 600 /etc/ecs-node/environment'));
+  }
+  if (isStuck && hasOnlyHttpProxy) {
+    found.push(unsure('HTTP_PROXY is set, but AWS is asked by https', 'set HTTPS_PROXY in /etc/ecs-node/environment'));
+  }
+  if (usesProxy && !Object.keys(agent).some((name) => /^https?_proxy$/i.test(name))) {
+    found.push(
+      unsure(
+        'the ECS agent does not use the proxy of ecs-node',
+        'set ecs.settings.HTTPS_PROXY and NO_PROXY unless the agent has interface endpoints (docs/network.md)',
+      ),
+    );
+  }
+  return found;
+}

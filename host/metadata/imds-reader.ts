@@ -65,14 +65,14 @@ export function openMetadataReader(environment: Environment, clock: Clock): Read
   };
 }
 
-/** Nobody answered at this address. An answer of any kind means that the service is there. */
+/** True if no service answered at this address; an answer of any kind shows that it is there. */
 function isUnreached(error: unknown): boolean {
   return error instanceof Unavailable && (codeOf(error) !== undefined || error.message.includes('no answer'));
 }
 
 /**
- * What is wrong at the usual address comes first. The other one is worth a word only where it says
- * more than "no route".
+ * The trouble at the usual address comes first. The trouble at the other address is told only if it
+ * says more than "no route".
  */
 function nowhere([first, second]: unknown[]): Unavailable {
   const { message } = first as Unavailable;

@@ -1,6 +1,4 @@
-/**
- * How this process reaches AWS: directly or through a proxy, whom it trusts, by IPv4 or by IPv6.
- */
+/** How this process reaches AWS: by a proxy or not, by IPv4 or IPv6, with which authorities. */
 
 import type { Agent } from 'node:https';
 import type { Environment } from '../environment.ts';

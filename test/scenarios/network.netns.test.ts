@@ -24,10 +24,10 @@ interface Place {
 interface PlaceOptions extends StageOptions {
   /** /etc/ecs-node/environment, where AUTHORITY stands for the file of the authority. */
   variables?: string;
-  /** What can be reached beside the machine itself. */
+  /** Adds hosts that the node can reach. */
   build?: (around: { namespace: Namespace; front: Front; proxy: Proxy }) => Promise<void>;
   metadata?: string;
-  /** What the proxy answers to each CONNECT. */
+  /** The proxy's answer to each CONNECT. */
   proxyStatus?: number;
 }
 
@@ -242,7 +242,7 @@ describe('where interface endpoints are all there is', () => {
     async build({ namespace, front }: { namespace: Namespace; front: Front }) {
       await namespace.lead('10.0.1.1', 443, front.answer);
       const hosts = Object.fromEntries(services.map((service) => [host(service), '10.0.1.1']));
-      // Of the last one DNS knows, but its security group lets nobody in.
+      // DNS knows the last one, but its security group lets nobody in.
       await namespace.nameHosts({ ...hosts, [host('ecs-t-1')]: '10.0.1.2' });
       namespace.ip('address', 'add', '10.0.1.2/32', 'dev', 'lo');
     },

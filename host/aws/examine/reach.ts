@@ -13,7 +13,7 @@ import type { Session } from '../session/session.ts';
 export interface Reach {
   /** As in the name of an interface endpoint: `ecs`, `ecs-agent`, `monitoring`. */
   service: string;
-  /** What was asked, without a path. */
+  /** The URL without a path. */
   origin: string;
   /** Undefined where it was reached. */
   trouble: { what: string; remedy: string } | undefined;
@@ -120,7 +120,7 @@ async function reachOne(
     signal.throwIfAborted();
     const cause = error instanceof Error ? error.cause : undefined;
     const trouble = cause === undefined ? undefined : network.explainTrouble(cause, url);
-    // What is wrong with a proxy or with TLS is mended there. All else is a way that is missing.
+    // A fault of a proxy or of TLS is mended there. All else is a way that is missing.
     const isWay = trouble?.remedy === undefined || /interface endpoint|security groups/.test(trouble.remedy);
     return {
       service,

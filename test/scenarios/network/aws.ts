@@ -26,7 +26,7 @@ export interface Front {
     request: IncomingMessage,
     respond: (status: number, headers: Record<string, string>, body: string) => void,
   ) => boolean;
-  /** Of the JSON that comes back. */
+  /** Changes the JSON that comes back. */
   rewrite?: (text: string) => string;
   close(): void;
 }

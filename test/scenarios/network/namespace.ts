@@ -18,7 +18,7 @@ export interface Namespace {
    * through the wall.
    */
   lead(address: string, port: number, answer: (socket: Socket) => void): Promise<void>;
-  /** What `/etc/hosts` says inside. There is no DNS. */
+  /** Writes the `/etc/hosts` of the namespace, which has no DNS. */
   nameHosts(hosts: Readonly<Record<string, string>>): Promise<void>;
   /** Runs `ip` inside. */
   ip(...args: string[]): void;

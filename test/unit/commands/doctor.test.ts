@@ -56,6 +56,7 @@ function openExaminedNode(change: Partial<ExaminedNode> = {}): { patient: Examin
       autoScaling: { launchHook: launchHook.name, launchHookSeconds: 1800, terminateHook: terminateHook.name },
     }),
     configTroubles: [],
+    network: { usesProxy: false, hasOnlyHttpProxy: false, exposesPassword: false },
     examination: { ...healthy, readClock: async () => clock.now() - 2_000 },
     ...change,
   };
@@ -209,6 +210,19 @@ test('what is not reached is named with the endpoint, and its permissions are no
     state: 'unsure',
     what: '1 of monitoring were not tried, since it is not reached',
   });
+});
+
+test.each([
+  [{ exposesPassword: true }, /^WRONG .*everybody on this machine can read it; to mend: chmod 600/],
+  [{ usesProxy: true }, /^unsure .*the ECS agent does not use the proxy/],
+  [{ hasOnlyHttpProxy: true }, /^unsure .*HTTP_PROXY is set, but AWS is asked by https/],
+])('what is set wrong for the network is told: %j', async (change, told) => {
+  const { patient } = openExaminedNode({
+    network: { usesProxy: false, hasOnlyHttpProxy: false, exposesPassword: false, ...change },
+    examination: { ...healthy, readReach: async () => [{ service: 'monitoring', origin: '', trouble }] },
+  });
+  const lines = (await look('network', patient)).map((diagnosis) => renderDiagnosis('network', diagnosis));
+  expect(lines.at(-1)).toMatch(told);
 });
 
 test('a role that EC2 may not assume is wrong, with the trust policy to write', async () => {

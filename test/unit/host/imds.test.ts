@@ -164,7 +164,7 @@ test('user data that is no text arrives byte by byte', async () => {
 test('a proxy in the environment is not asked: it would tell about its own machine', async () => {
   const { server } = await imds(() => ({ body: 'InService' }));
   const program = `
-    import { openMetadata } from './host/imds.ts';
+    import { openMetadata } from './host/metadata/imds.ts';
     import { openClock } from './host/clock.ts';
     console.log(await openMetadata(process.env, openClock()).readTargetState(new AbortController().signal));`;
   const proxy = await nobody();
