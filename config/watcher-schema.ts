@@ -133,4 +133,22 @@ export const watcherSections = {
         ),
     })
     .prefault({}),
+
+  docker: z
+    .strictObject({
+      action: z
+        .enum(['replace', 'restart', 'log'])
+        .default('replace')
+        .describe(
+          'What to do when Docker does not answer. replace: restart it, then replace the node if ECS also says that it is impaired. restart: only restart it. log: only log it.',
+        ),
+      pollSeconds: seconds(5, 600).default(30).describe('Seconds between two health questions to Docker.'),
+      patienceSeconds: seconds(60, 7200)
+        .default(300)
+        .describe(
+          'Seconds for which Docker must not answer before each restart, and before the node is replaced. A restart ends the tasks unless live-restore is on.',
+        ),
+      restarts: z.int().min(0).max(5).default(2).describe('Number of restarts of Docker before the node is replaced.'),
+    })
+    .prefault({}),
 };

@@ -428,6 +428,11 @@ export interface ContainerInstance {
   /** `ACTIVE`, `DRAINING`, `REGISTERING` … or one not known yet. */
   status: string;
   agentConnected: boolean;
+  /**
+   * What the ECS agent last said of Docker: `OK`, `IMPAIRED`, `INITIALIZING`, `INSUFFICIENT_DATA` or
+   * one not known yet. Absent where ECS does not tell.
+   */
+  runtimeHealth?: string;
   runningTasks: number;
   pendingTasks: number;
   /** The reasons for which it is in the cluster's queue of nodes that want to leave. */

@@ -58,6 +58,8 @@ export interface Verbs {
 
   startEcsAgent(instanceId: string, cluster: string): void;
   stopEcsAgent(instanceId: string): void;
+  /** What the ECS agent, which stays connected, says of Docker. */
+  setRuntimeHealth(instanceId: string, health: 'OK' | 'IMPAIRED'): void;
   /** It runs but has lost its connection to ECS; false: it has it again. */
   disconnectEcsAgent(instanceId: string, lost?: boolean): void;
   createCluster(name: string): void;
@@ -181,6 +183,10 @@ function clusterVerbs(world: World, machines: Machines) {
     disconnectEcsAgent(id, lost = true) {
       const located = findByInstance(world, id);
       if (located) setConnected(world, located.cluster, located.instance, !lost);
+    },
+    setRuntimeHealth(id, health) {
+      const located = findByInstance(world, id);
+      if (located) located.instance.runtimeHealth = health;
     },
     createCluster: (name) => void createCluster(world, name),
     createService: (cluster, service) => void createService(world, findCluster(world, cluster), service),

@@ -3,6 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import type { Identity } from '../../core/identity.ts';
 import type { Watcher } from './watcher.ts';
+import { watchDocker } from '../watchers/docker.ts';
 import { watchDisk } from '../watchers/disk.ts';
 import { watchEcsAgent } from '../watchers/ecs-agent.ts';
 import { watchLifecycle } from '../watchers/lifecycle.ts';
@@ -38,6 +39,7 @@ export function roster(
     watchMaintenance(config),
     watchDisk(config, knownFacts),
     watchEcsAgent(config, knownFacts),
+    watchDocker(config, knownFacts),
     ...(config.terminationProtection === 'clear' ? [watchTerminationProtection(config)] : []),
   ];
 }

@@ -139,6 +139,7 @@ export const causes = {
   maintenance: { yieldsToStay: true },
   disk: { yieldsToStay: true },
   'ecs-agent': { yieldsToStay: true },
+  docker: { yieldsToStay: true },
   operator: { yieldsToStay: true },
 } as const satisfies Record<string, { yieldsToStay: boolean }>;
 

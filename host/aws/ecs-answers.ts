@@ -3,7 +3,13 @@
  * about the node.
  */
 
-import type { Attribute, ContainerInstance as AwsContainerInstance, Failure, Task } from '@aws-sdk/client-ecs';
+import type {
+  Attribute,
+  ContainerInstance as AwsContainerInstance,
+  Failure,
+  InstanceHealthCheckResult,
+  Task,
+} from '@aws-sdk/client-ecs';
 import { Unavailable } from '../../core/errors.ts';
 import type { CloudTask, ContainerInstance } from '../../core/host.ts';
 
@@ -73,9 +79,18 @@ export function parseRecord(call: string, record: AwsContainerInstance): Record 
     agentConnected,
     runningTasks,
     pendingTasks,
+    ...runtimeHealthIn(record),
     queuedFor: reasonsIn(record.attributes),
     registeredAt: timeOf(registeredAt) ?? 0,
   };
+}
+
+/** A nicety: what is not as expected counts as not told. */
+function runtimeHealthIn({ healthStatus }: AwsContainerInstance): Pick<Record, 'runtimeHealth'> {
+  const details: unknown = healthStatus?.details;
+  if (!Array.isArray(details)) return {};
+  const runtime = (details as (InstanceHealthCheckResult | null)[]).find((each) => each?.type === 'CONTAINER_RUNTIME');
+  return typeof runtime?.status === 'string' ? { runtimeHealth: runtime.status } : {};
 }
 
 export function parseTask(call: string, task: Task): CloudTask {

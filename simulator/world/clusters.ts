@@ -56,6 +56,7 @@ function register(world: World, cluster: Cluster, instance: Instance): void {
     registeredAt: world.clock.now(),
     status: 'ACTIVE',
     agentConnected: true,
+    runtimeHealth: 'OK',
     agentVersion: world.settings.ecs.agentVersion,
     cpu: 2048,
     memory: 7680,

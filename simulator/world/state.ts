@@ -189,6 +189,8 @@ export interface ContainerInstance {
   readonly registeredAt: number;
   status: 'REGISTERING' | 'ACTIVE' | 'DRAINING' | 'DEREGISTERING' | 'INACTIVE';
   agentConnected: boolean;
+  /** What the ECS agent says of Docker. */
+  runtimeHealth: 'OK' | 'IMPAIRED';
   agentVersion: string;
   /** Of CPU units and MiB. */
   readonly cpu: number;

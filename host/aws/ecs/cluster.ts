@@ -81,7 +81,14 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
     const call = 'ecs:DescribeContainerInstances';
     const asked = arns.slice(0, perCall);
     const answer = await callAws(call, asked.join(), signal, (options) =>
-      client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances: asked }), options),
+      client.send(
+        new DescribeContainerInstancesCommand({
+          cluster,
+          containerInstances: asked,
+          include: ['CONTAINER_INSTANCE_HEALTH'],
+        }),
+        options,
+      ),
     );
     const { containerInstances, failures } = answer;
     const found = parseDescribed(call, asked, containerInstances, failures, (each) => each.containerInstanceArn);

@@ -86,8 +86,17 @@ export function renderContainerInstance(world: World, instance: ContainerInstanc
     attachments: [],
     tags: include.has('TAGS') ? [...tags].map(([key, value]) => ({ key, value })) : [],
     ...(include.has('CONTAINER_INSTANCE_HEALTH') && {
-      healthStatus: { overallStatus: instance.agentConnected ? 'OK' : 'INSUFFICIENT_DATA', details: [] },
+      healthStatus: renderHealth(instance),
     }),
+  };
+}
+
+function renderHealth({ agentConnected, runtimeHealth, registeredAt }: ContainerInstance): object {
+  const status = agentConnected ? runtimeHealth : 'INSUFFICIENT_DATA';
+  const at = new Date(registeredAt);
+  return {
+    overallStatus: status,
+    details: [{ type: 'CONTAINER_RUNTIME', status, lastUpdated: at, lastStatusChange: at }],
   };
 }
 

@@ -78,6 +78,7 @@ export function openFakeCluster(name: string): FakeCluster {
         ec2InstanceId: `i-${String(count).padStart(17, '0')}`,
         status: 'ACTIVE',
         agentConnected: true,
+        runtimeHealth: 'OK',
         attributes: new Map<string, string>(),
         registeredAt: count,
         ...more,
@@ -160,6 +161,7 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         arn: instance.arn,
         status: instance.status,
         agentConnected: instance.agentConnected,
+        ...(instance.runtimeHealth !== undefined && { runtimeHealth: instance.runtimeHealth }),
         runningTasks: tasks.filter(({ lastStatus }) => lastStatus === 'RUNNING').length,
         pendingTasks: tasks.filter(({ lastStatus }) => lastStatus !== 'RUNNING').length,
         queuedFor: [...instance.attributes.keys()].flatMap((name) =>

@@ -900,3 +900,69 @@ describe('termination protection', () => {
     await agent.stop();
   });
 });
+
+describe('a Docker that does not answer while the ECS agent stays connected', () => {
+  it('is restarted twice, and the node is replaced when ECS says, too, that its Docker is impaired', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.docker.state = 'hung';
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(4 * minute);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.status().watchers['docker']).toMatchObject({ finding: 'ailing', reason: 'Docker does not answer' });
+    await run(3 * minute);
+    expect(stage.world.machine.restarted).toEqual(['docker.service']);
+    const state = await stage.world.clock.finish(agent.done, 2 * hour);
+    expect(stage.world.machine.restarted).toEqual(['docker.service', 'docker.service']);
+    expect(state?.cause).toBe('docker');
+  });
+
+  it.each(['OK', undefined, 'INSUFFICIENT_DATA'])(
+    'costs the node nothing but restarts while ECS says %s: one source alone ends no node',
+    async (runtimeHealth) => {
+      const { stage, run, agent } = await inService(lazily());
+      stage.world.docker.state = 'dead';
+      if (runtimeHealth === undefined) delete stage.own.runtimeHealth;
+      else stage.own.runtimeHealth = runtimeHealth;
+      await run(3 * hour);
+      expect(stage.world.instance.state).toBe('running');
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.status().watchers['docker']?.error).toMatch(
+        /ECS says that the container runtime is .*: the node stays/,
+      );
+      await agent.stop();
+    },
+  );
+
+  it('and never has since the agent started may listen elsewhere: nothing is restarted, unless ECS says that it is impaired', async () => {
+    const { stage, run, agent } = await inService(lazily(), ({ world }) => (world.docker.state = 'dead'));
+    await run(hour);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.status().watchers['docker']).toMatchObject({ finding: 'unknown' });
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(30 * minute);
+    expect(stage.world.machine.restarted).toContain('docker.service');
+    await agent.stop();
+  });
+
+  it('that came back after a restart costs nobody anything', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.docker.state = 'hung';
+    await run(7 * minute);
+    expect(stage.world.machine.restarted).toEqual(['docker.service']);
+    stage.world.docker.state = 'well';
+    await run(3 * hour);
+    expect(stage.world.machine.restarted).toHaveLength(1);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('is only told with docker.action: log', async () => {
+    const { stage, run, agent } = await inService(lazily({ docker: { action: 'log' } }));
+    stage.world.docker.state = 'dead';
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(hour);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.world.log.filter(({ message }) => message === 'noticed')).toHaveLength(1);
+    await agent.stop();
+  });
+});

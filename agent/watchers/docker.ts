@@ -1,0 +1,110 @@
+/**
+ * Does Docker answer? The ECS agent may stay connected while Docker is dead or hangs: ECS then places
+ * tasks that cannot start. Restarts Docker, and leaves when that did not help and ECS says so, too.
+ */
+
+import type { Config } from '../../config/config.ts';
+import { Unavailable, messageOf } from '../../core/errors.ts';
+import type { ContainerInstance, Host } from '../../core/host.ts';
+import { withTimeout } from '../../core/retry.ts';
+import { callOnce } from '../calls.ts';
+import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
+import { removeFromQueue } from '../leave-queue/leave-queue.ts';
+import { openQueuePosition } from '../leave-queue/queue-position.ts';
+import { openBackoff } from '../watching/backoff.ts';
+import type { Finding, Watcher } from '../watching/watcher.ts';
+import type { KnownFacts } from '../known-facts.ts';
+
+/** Docker answers its health question from memory. 10 s leave it time on a machine that swaps. */
+const pingMs = 10_000;
+
+/** Looking up the container instance takes a call or two. */
+const lookUpMs = 20_000;
+
+export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watcher {
+  const { action, pollSeconds, patienceSeconds, restarts } = config.docker;
+  const queuePosition = openQueuePosition('docker', config.disk.maxLeavingPercent, knownFacts);
+  const backoff = openBackoff();
+  // Where it has never answered, it may listen elsewhere: this process alone cannot call it dead.
+  let hasAnswered = false;
+
+  const ping = async (host: Host, signal: AbortSignal): Promise<string | undefined> => {
+    try {
+      await withTimeout(pingMs, (callSignal) => host.docker.ping(callSignal), host.clock, signal);
+      hasAnswered = true;
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      return messageOf(error);
+    }
+  };
+
+  return {
+    name: 'docker',
+    everyMs: pollSeconds * 1000,
+    // The question, and a call to ECS.
+    deadlineMs: 45_000,
+    // Docker may start after this agent.
+    afterJoin: true,
+
+    async check(host, signal): Promise<Finding> {
+      const trouble = await ping(host, signal);
+      if (trouble === undefined) return { kind: 'well' };
+      if (!hasAnswered) {
+        const instance = await backoff(host.clock, () => readInstance(host, config, signal));
+        if (!isImpaired(instance)) throw new Unavailable(`${trouble}; it has not answered since this agent started`);
+      }
+      return {
+        kind: 'ailing',
+        reason: 'Docker does not answer',
+        patienceMs: patienceSeconds * 1000,
+        checks: 3,
+        treatments: action === 'log' ? 0 : restarts,
+        thenLeave: action === 'replace',
+        facts: { trouble },
+      };
+    },
+
+    async treat(host, _attempt, signal) {
+      await host.machine.restartUnit('docker.service', signal);
+      return 'done';
+    },
+
+    async mayLeave(host, signal) {
+      if ((await ping(host, signal)) === undefined) return 'wait';
+      // One source alone ends no node. Without a connected ECS agent that agent's watcher decides.
+      const instance = await readInstance(host, config, signal);
+      if (!isImpaired(instance)) {
+        throw new Unavailable(
+          `ECS says that the container runtime is ${instance?.runtimeHealth ?? 'of unknown health'}: the node stays`,
+        );
+      }
+      const ref = await findContainerInstance(host, config, lookUpMs, signal);
+      if (ref === undefined) return 'wait';
+      return (await queuePosition.mayLeave(host, ref, signal)) ? 'go' : 'wait';
+    },
+
+    async recover(host, signal) {
+      const ref = await findContainerInstance(host, config, lookUpMs, signal);
+      if (ref === undefined) return;
+      if (!(await queuePosition.isQueued(host, ref, signal))) return;
+      await removeFromQueue(host, ref, 'docker', signal);
+    },
+  };
+}
+
+/** What the ECS agent has told ECS: it pings Docker itself. */
+function isImpaired(instance: ContainerInstance | undefined): boolean {
+  return instance?.runtimeHealth === 'IMPAIRED';
+}
+
+async function readInstance(
+  host: Host,
+  { cluster }: Config,
+  signal: AbortSignal,
+): Promise<ContainerInstance | undefined> {
+  const local = await readLocalAgent(host, signal);
+  return callOnce(host, signal, (callSignal) =>
+    host.cloud.readContainerInstance(local?.cluster ?? cluster, local?.containerInstanceArn, callSignal),
+  );
+}
