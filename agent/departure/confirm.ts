@@ -61,6 +61,12 @@ const sources: Record<Cause, Sources> = {
     second: 'ECS: this instance has no record, or one that is not connected',
     ask: askConnection,
   },
+  docker: {
+    first:
+      "Docker's own health question on this machine, without an answer for `docker.patienceSeconds` and after each restart",
+    second: 'ECS: the agent on this node says, too, that its container runtime is IMPAIRED',
+    ask: askRuntimeHealth,
+  },
   'join-failed': {
     first: 'this node, which was not in service within `join.timeoutSeconds`',
     second: 'ECS: no connected record; or Auto Scaling: the group still launches this instance',
@@ -318,6 +324,18 @@ async function askConnection({ host, config }: Departure, signal: AbortSignal): 
   );
   if (record?.agentConnected === true) return { agrees: false, words: 'ECS: the agent is connected' };
   return { agrees: true, words: `ECS: ${record === undefined ? 'no record of this instance' : 'not connected'}` };
+}
+
+async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
+  const { cluster } = config;
+  const record = await callOnce(host, signal, (callSignal) =>
+    host.cloud.readContainerInstance(cluster, undefined, callSignal),
+  );
+  const health = record?.runtimeHealth ?? 'of unknown health';
+  const words = `ECS: the container runtime is ${health}`;
+  if (health === 'IMPAIRED') return { agrees: true, words };
+  // Without word from its agent ECS can neither agree nor deny.
+  return { agrees: health === 'OK' ? false : undefined, words };
 }
 
 /** Not through yet, or about to be fetched from its pool. */

@@ -60,6 +60,7 @@ const meanings: Record<keyof Config, string> = {
   rebalance: 'Rebalance recommendations for spot instances.',
   maintenance: 'Events that EC2 schedules for the instance.',
   ecsAgent: 'An ECS agent that is dead or disconnected.',
+  docker: 'A Docker that does not answer.',
   leave: 'How a node leaves: load balancers, tasks, deadlines.',
   metrics: 'What the node publishes.',
   containerEnvironment: 'Identity and tags for containers, as files.',
