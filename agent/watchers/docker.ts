@@ -22,7 +22,6 @@ const pingMs = 10_000;
 const lookUpMs = 20_000;
 
 export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watcher {
-  const { action, pollSeconds, patienceSeconds, restarts } = config.docker;
   const queuePosition = openQueuePosition('docker', config.disk.maxLeavingPercent, knownFacts);
   const backoff = openBackoff();
   // Where it has never answered, it may listen elsewhere: this process alone cannot call it dead.
@@ -41,7 +40,7 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
 
   return {
     name: 'docker',
-    everyMs: pollSeconds * 1000,
+    everyMs: config.docker.pollSeconds * 1000,
     // The question, and a call to ECS.
     deadlineMs: 45_000,
     // Docker may start after this agent.
@@ -54,15 +53,7 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
         const instance = await backoff(host.clock, () => readInstance(host, config, signal));
         if (!isImpaired(instance)) throw new Unavailable(`${trouble}; it has not answered since this agent started`);
       }
-      return {
-        kind: 'ailing',
-        reason: 'Docker does not answer',
-        patienceMs: patienceSeconds * 1000,
-        checks: 3,
-        treatments: action === 'log' ? 0 : restarts,
-        thenLeave: action === 'replace',
-        facts: { trouble },
-      };
+      return ailing(config, trouble);
     },
 
     async treat(host, _attempt, signal) {
@@ -90,6 +81,18 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
       if (!(await queuePosition.isQueued(host, ref, signal))) return;
       await removeFromQueue(host, ref, 'docker', signal);
     },
+  };
+}
+
+function ailing({ docker: { action, patienceSeconds, restarts } }: Config, trouble: string): Finding {
+  return {
+    kind: 'ailing',
+    reason: 'Docker does not answer',
+    patienceMs: patienceSeconds * 1000,
+    checks: 3,
+    treatments: action === 'log' ? 0 : restarts,
+    thenLeave: action === 'replace',
+    facts: { trouble },
   };
 }
 

@@ -11,6 +11,7 @@ import {
   ListTasksCommand,
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
+  type ContainerInstanceField,
   type Failure,
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable, isDenied } from '../../../core/errors.ts';
@@ -67,6 +68,9 @@ type Verbs = Pick<
   'readContainerInstance' | 'ownsContainerInstance' | 'readRecords' | 'drain' | 'activate'
 >;
 
+/** With what the ECS agent last said of Docker. */
+const include: ContainerInstanceField[] = ['CONTAINER_INSTANCE_HEALTH'];
+
 function openContainerInstance(client: ECSClient, { identity, callAws }: Session): Verbs {
   const self = identity.instanceId;
   const list = async (cluster: string, signal: AbortSignal): Promise<string[]> => {
@@ -81,14 +85,7 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
     const call = 'ecs:DescribeContainerInstances';
     const asked = arns.slice(0, perCall);
     const answer = await callAws(call, asked.join(), signal, (options) =>
-      client.send(
-        new DescribeContainerInstancesCommand({
-          cluster,
-          containerInstances: asked,
-          include: ['CONTAINER_INSTANCE_HEALTH'],
-        }),
-        options,
-      ),
+      client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances: asked, include }), options),
     );
     const { containerInstances, failures } = answer;
     const found = parseDescribed(call, asked, containerInstances, failures, (each) => each.containerInstanceArn);
