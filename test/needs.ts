@@ -45,8 +45,8 @@ const needs: Record<string, Need> = {
   },
   rpmbuild: { isMet: () => hasCommand('rpmbuild') && hasCommand('xz'), remedy: 'apt-get install rpm xz-utils' },
   cfn: {
-    isMet: () => hasCommand('cfn-lint') && hasCommand('moto_server') && hasCommand('aws'),
-    remedy: "pip install cfn-lint awscli 'moto[server,all]'",
+    isMet: () => ['cfn-lint', 'moto_server', 'aws', 'parliament'].every(hasCommand),
+    remedy: 'pip install -r .ci/requirements.txt',
   },
   parliament: { isMet: () => hasCommand('parliament'), remedy: 'pip install parliament' },
   packer: {

@@ -166,7 +166,7 @@ const cases = {
     TargetGroupArns: [1, 2]
       .map((n) => `arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/w/${n}`)
       .join(','),
-    LoadBalancerName: 'old',
+    LoadBalancerName: '1234',
     SecondLoadBalancerName: 'older',
     HealthCheckType: 'ELB',
     HealthCheckGracePeriod: '90',
@@ -312,14 +312,14 @@ test('spot and several types are mixed as asked', () => {
 test('load balancers are those of the group, and nodes leave them first', async () => {
   expect(groupOf('balanced').Properties).toMatchObject({
     TargetGroupARNs: cases.balanced.TargetGroupArns.split(','),
-    LoadBalancerNames: ['old', 'older'],
+    LoadBalancerNames: ['1234', 'older'],
     HealthCheckType: 'ELB',
     HealthCheckGracePeriod: '90',
     DefaultInstanceWarmup: '90',
   });
   expect((await configOf('balanced')).leave).toMatchObject({
     targetGroups: cases.balanced.TargetGroupArns.split(','),
-    loadBalancers: ['old', 'older'],
+    loadBalancers: ['1234', 'older'],
   });
   expect((await configOf('least')).leave).toMatchObject({ targetGroups: [], loadBalancers: [] });
 });
