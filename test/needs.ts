@@ -19,8 +19,8 @@ const needs: Record<string, Need> = {
     remedy: 'put the folder on PATH that test/peers/get-metadata-mock.sh prints (needs Go)',
   },
   nspawn: {
-    isMet: () => process.getuid?.() === 0 && hasCommand('systemd-nspawn') && hasCommand('mmdebstrap'),
-    remedy: 'as root, apt-get install systemd-container mmdebstrap',
+    isMet: () => process.getuid?.() === 0 && ['systemd-nspawn', 'mmdebstrap', 'rpmbuild'].every(hasCommand),
+    remedy: 'as root, apt-get install systemd-container mmdebstrap rpm',
   },
   cloudinit: {
     isMet: () => existsSync('/usr/lib/python3/dist-packages/cloudinit/user_data.py'),

@@ -74,7 +74,7 @@ export interface Registered {
   unseen?: true;
 }
 
-export const stepStates = ['running', 'changed', 'unchanged', 'skipped', 'failed'] as const;
+const stepStates = ['running', 'changed', 'unchanged', 'skipped', 'failed'] as const;
 
 export interface StepRecord {
   name: string;

@@ -12,6 +12,8 @@ export interface Package {
   /** As RPM names it. */
   architecture: 'x86_64' | 'aarch64';
   epochSeconds: number;
+  /** How its contents are compressed, as RPM writes it. Default: as small as xz makes it at its level 6. */
+  payload?: string;
 }
 
 export function packageFile({ version, architecture }: Package): string {
@@ -54,7 +56,7 @@ async function readUnits(staged: string): Promise<string> {
  * The scriptlets are written out: systemd's macros are not there on every machine that has
  * rpmbuild.
  */
-function renderSpec({ version, epochSeconds }: Package, staged: string, units: string): string {
+function renderSpec({ version, epochSeconds, payload = 'w6.xzdio' }: Package, staged: string, units: string): string {
   const date = new Date(epochSeconds * 1000);
   const [day, month] = [
     date.toLocaleString('en', { weekday: 'short', timeZone: 'UTC' }),
@@ -65,7 +67,7 @@ function renderSpec({ version, epochSeconds }: Package, staged: string, units: s
 %global __os_install_post %{nil}
 %global debug_package %{nil}
 %global _build_id_links none
-%global _binary_payload w6.xzdio
+%global _binary_payload ${payload}
 %global use_source_date_epoch_as_buildtime 1
 %global clamp_mtime_to_source_date_epoch 1
 %global source_date_epoch_from_changelog 0
@@ -93,7 +95,11 @@ rm -f /etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf || :
 if [ -x /usr/bin/systemctl ]; then
   if [ -d /run/systemd/system ]; then systemctl daemon-reload || :; fi
   # On the first installation only: an update does not enable what the operator disabled.
-  if [ "$1" -eq 1 ]; then systemctl --no-reload preset ${units} || :; fi
+  if [ "$1" -eq 1 ]; then
+    systemctl --no-reload preset ${units} || :
+    # An agent that an archive had installed runs already.
+    if [ -d /run/systemd/system ]; then systemctl --no-block try-restart ecs-node.service || :; fi
+  fi
 fi
 
 %preun

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, inject, test } from 'vitest';
 import { ensureBase } from './rig/base.ts';
 import { type Layers, layOut } from './rig/layers.ts';
-import { makeRelease } from './rig/release.ts';
+import { makePackages, makeRelease } from './rig/release.ts';
 import { openTurnstile } from './rig/turnstile.ts';
 import { live } from './rig/worlds.ts';
 
@@ -30,9 +30,10 @@ let layers: Layers;
 let release: string;
 
 beforeAll(async () => {
-  layers = await layOut(folder, await ensureBase(), inject('binary'));
+  layers = await layOut(folder, await ensureBase(['rpm']), inject('binary'));
   release = join(folder, 'published');
   await makeRelease(release, layers.release);
+  await makePackages(release, layers.release);
 }, 600_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

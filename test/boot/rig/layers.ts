@@ -78,7 +78,7 @@ export async function layOutRelease(folder: string, binary: string): Promise<voi
   await copyFile(binary, join(folder, 'ecs-node'));
   await chmod(join(folder, 'ecs-node'), 0o755);
   await copyFile(join(repository, 'bootstrap/install-files.sh'), join(folder, 'install-files.sh'));
-  await copyFile(join(repository, 'LICENSE'), join(folder, 'LICENSE'));
+  for (const name of ['LICENSE', 'config.schema.json']) await copyFile(join(repository, name), join(folder, name));
   await writeFile(join(folder, 'VERSION'), '1.0.0\n');
   await cp(join(repository, 'systemd'), join(folder, 'systemd'), { recursive: true });
 }

@@ -6,6 +6,7 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { packageFile, packRpm, type Package } from '../../../scripts/release/rpm.ts';
 import { run } from './tools.ts';
 
 const repository = join(import.meta.dirname, '../../..');
@@ -36,4 +37,20 @@ export async function makeRelease(folder: string, unpacked: string): Promise<voi
       .replace('@PUBLIC_KEY@', () => pem)
       .replace('@VERSION@', () => version),
   );
+}
+
+const packed = (version: string): Package => ({
+  version,
+  architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+  epochSeconds: 0,
+  // Soon rather than small.
+  payload: 'w1.gzdio',
+});
+
+/** Packages of the same program, of two versions. */
+export const packages = { older: packageFile(packed('1.0.0')), newer: packageFile(packed('1.1.0')) };
+
+export async function makePackages(folder: string, unpacked: string): Promise<void> {
+  for (const version of ['1.0.0', '1.1.0'])
+    await packRpm(join(folder, packageFile(packed(version))), unpacked, packed(version));
 }

@@ -29,6 +29,12 @@ test('what a newer version wrote beside does not matter', () => {
   expect(read({ ...whole, more: { of: 'it' } })).toBeDefined();
 });
 
+test('after a roll back a step that only the newer version has costs the node nothing that it knows of itself', () => {
+  const registered = { registrar: 'opsworks', id: 'x' };
+  const steps = [{ name: 'a-step-of-tomorrow', state: 'postponed', startedAt: 1 }];
+  expect(read({ ...whole, registered, hostname: 'ecs1', steps })).toMatchObject({ registered, hostname: 'ecs1' });
+});
+
 const status: AgentStatus = {
   instanceId: 'i-1',
   bootId: 'b',
