@@ -1,8 +1,8 @@
-// `npm run release`: makes what users download, in dist/release/. Two builds of a commit have the
-// same bytes.
+// `npm run release` makes the files that users download, in dist/release/. Two builds of a commit
+// have the same bytes.
 //
 //   ECS_NODE_SIGNING_KEY=signing-key.pem npm run release [-- --base-url https://example.com/ecs-node/1.2.3]
-//   npm run release -- --unsigned            archives and packages, for an image that one builds oneself
+//   npm run release -- --unsigned            archives and packages, for an image of your own
 //   npm run release -- --architecture x64    one architecture only
 //
 // The key is a PEM file's path, or the PEM itself. Needs xz and rpmbuild (Debian and Amazon Linux:
@@ -34,7 +34,7 @@ const architectures = values.architecture.map((name): Architecture => {
   return name;
 });
 
-// Before the minutes that the rest takes.
+// Checked first, since the rest takes minutes.
 const given = process.env['ECS_NODE_SIGNING_KEY'] ?? '';
 if (given === '' && !values.unsigned)
   fail(
@@ -77,7 +77,7 @@ const made = await makeRelease({
 });
 console.log(made.join('\n'));
 
-/** The commit's time, so that a build of tomorrow has today's bytes. */
+/** The commit's time, so that a later build has the same bytes. */
 async function readEpoch(): Promise<number> {
   const wanted = process.env['SOURCE_DATE_EPOCH'];
   if (wanted !== undefined) return Number(wanted);
@@ -85,7 +85,7 @@ async function readEpoch(): Promise<number> {
   return Number(stdout);
 }
 
-/** By the program itself, which alone knows its commands. */
+/** Made by the program itself, which knows its commands. */
 async function renderCompletions(binary: string): Promise<Record<string, string>> {
   const texts: Record<string, string> = {};
   for (const shell of ['bash', 'zsh', 'fish'])

@@ -1,5 +1,5 @@
-// Puts a release together from binaries: archives, packages, Lambda functions, bill of materials,
-// checksums, signature, one-liner.
+// Makes a release from binaries: archives, packages, Lambda functions, bill of materials, checksums,
+// signature and install.sh.
 import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { stageRelease } from './stage.ts';
 import { renderPublicKey, renderSums, signText } from './sums.ts';
 
 export interface Release {
-  /** Where it goes, and where it is put together. */
+  /** The release's folder, and a folder for work in progress. */
   folder: string;
   work: string;
   version: string;
@@ -20,13 +20,13 @@ export interface Release {
   sbom: string;
   /** The Lambda functions, zipped. */
   lambdaZip: Uint8Array;
-  /** Where it will lie, for install.sh; may be empty: then users say so themselves. */
+  /** The URL of the release, for install.sh. Empty: users give it by --base-url. */
   baseUrl: string;
-  /** Without one there is no signature and no install.sh, which installs only what is signed. */
+  /** Without a key there is no signature and no install.sh, which installs only signed releases. */
   signingKey?: KeyObject;
 }
 
-/** As install.sh, Packer and EC2 name architectures; and as RPM does. */
+/** Names of the architectures: for install.sh, Packer and EC2, and for RPM. */
 const NAMES = { x64: ['x86_64', 'x86_64'], arm64: ['arm64', 'aarch64'] } as const;
 
 /** The files made, in the order of their names. */

@@ -1,4 +1,4 @@
-// Makes an RPM of a staged folder: what users of Amazon Linux install.
+// Makes an RPM of a staged folder, for users of Amazon Linux.
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ export interface Package {
   /** As RPM names it. */
   architecture: 'x86_64' | 'aarch64';
   epochSeconds: number;
-  /** How its contents are compressed, as RPM writes it. Default: as small as xz makes it at its level 6. */
+  /** RPM's name of the compression. Default: xz at its level 6. */
   payload?: string;
 }
 
@@ -20,14 +20,14 @@ export function packageFile({ version, architecture }: Package): string {
   return `ecs-node-${rpmVersion(version)}-1.${architecture}.rpm`;
 }
 
-/** Runs the same install-files.sh that everybody else runs. Needs rpmbuild, of any distribution. */
+/** Runs install-files.sh, as every other installation does. Needs rpmbuild, of any distribution. */
 export async function packRpm(output: string, staged: string, wanted: Package): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), 'ecs-node-rpm-'));
   try {
     await writeFile(join(work, 'ecs-node.spec'), renderSpec(wanted, resolve(staged), await readUnits(staged)));
     const defines = { _topdir: work, _rpmdir: work, _rpmfilename: 'made.rpm', _buildhost: 'reproducible' };
     const flags = Object.entries(defines).flatMap(([name, value]) => ['--define', `${name} ${value}`]);
-    // --target: neither architecture is compiled for, both can be packed anywhere.
+    // --target: nothing is compiled, so both architectures can be packed on any machine.
     await run(
       'rpmbuild',
       ['-bb', '--quiet', '--target', `${wanted.architecture}-linux`, ...flags, join(work, 'ecs-node.spec')],
@@ -41,20 +41,19 @@ export async function packRpm(output: string, staged: string, wanted: Package): 
   }
 }
 
-/** "1.2.3-rc.1" sorts before "1.2.3" as "1.2.3~rc.1" only; a dash separates the release. */
+/** For RPM a dash separates the release number, and only "1.2.3~rc.1" sorts before "1.2.3". */
 function rpmVersion(version: string): string {
   return version.replaceAll('-', '~');
 }
 
-/** Those that the preset enables. */
+/** The units that the preset enables. */
 async function readUnits(staged: string): Promise<string> {
   const preset = await readFile(join(staged, 'systemd/system-preset/80-ecs-node.preset'), 'utf8');
   return [...preset.matchAll(/^enable (\S+)$/gm)].map(([, unit]) => unit).join(' ');
 }
 
 /**
- * The scriptlets are written out: systemd's macros are not there on every machine that has
- * rpmbuild.
+ * The scriptlets use no macros of systemd, since not every machine with rpmbuild has them.
  */
 function renderSpec({ version, epochSeconds, payload = 'w6.xzdio' }: Package, staged: string, units: string): string {
   const date = new Date(epochSeconds * 1000);
@@ -63,7 +62,7 @@ function renderSpec({ version, epochSeconds, payload = 'w6.xzdio' }: Package, st
     date.toLocaleString('en', { month: 'short', timeZone: 'UTC' }),
   ];
   return `\
-# Stripping would cut off what pkg appended to the binary; there is nothing to debug in it either.
+# Stripping would cut off what pkg appended to the binary.
 %global __os_install_post %{nil}
 %global debug_package %{nil}
 %global _build_id_links none
@@ -86,7 +85,7 @@ User data then is one line: exec ecs-node configure --cluster NAME
 
 %install
 DESTDIR=%{buildroot} sh ${staged}/install-files.sh --no-enable
-# What it placed is what the package holds.
+# The package holds exactly the files that it installed.
 (cd %{buildroot} && find . -type f | sed 's/^[.]//' | LC_ALL=C sort) >files.list
 
 %post

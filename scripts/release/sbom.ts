@@ -1,5 +1,4 @@
-// The bill of materials, as CycloneDX: which packages are in the binary, and the Node that runs
-// them.
+// The bill of materials, as CycloneDX: the packages in the binary, and the Node that runs them.
 import { createHash } from 'node:crypto';
 
 interface Locked {
@@ -16,7 +15,7 @@ export interface Materials {
   epochSeconds: number;
   /** Files that the bundler put into the binary. */
   sources: readonly string[];
-  /** Places in the lockfile of what goes in beside the bundle: the Node binaries. */
+  /** Entries of the lockfile that are not in the bundle: the Node binaries. */
   runtimes: readonly string[];
   lock: Lockfile;
 }
@@ -47,8 +46,8 @@ export function renderSbom({ version, epochSeconds, sources, runtimes, lock }: M
 }
 
 /**
- * "node_modules/@smithy/core/dist/index.js" → "node_modules/@smithy/core"; our own files belong to
- * no package.
+ * "node_modules/@smithy/core/dist/index.js" → "node_modules/@smithy/core". Own files belong to no
+ * package.
  */
 function packagePathOf(source: string): string | undefined {
   return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(source)?.[0];
@@ -74,8 +73,7 @@ function renderComponent(packagePath: string, lock: Lockfile) {
 }
 
 /**
- * A UUID of the contents (version 8: made by a rule of one's own), so that the same contents have
- * the same name.
+ * A UUID of the contents (version 8, for own rules): the same contents have the same name.
  */
 function uuidOf(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex');

@@ -1,4 +1,4 @@
-// Lays out what one archive holds, in a folder: what install-files.sh expects to find beside it.
+// Lays out the files of one archive in a folder, as install-files.sh expects them beside it.
 import { chmod, copyFile, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -12,8 +12,7 @@ export interface Contents {
 }
 
 /**
- * Of the project's own files: where they lie there → where in the archive, and whether one runs
- * them.
+ * The project's own files: path in the repository, path in the archive, mode.
  */
 const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['LICENSE', 'LICENSE', 0o644],
@@ -23,7 +22,7 @@ const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['bootstrap/install-files.sh', 'install-files.sh', 0o755],
 ];
 
-/** Everything with one time and one mode: same contents, same bytes. Returns the files, sorted. */
+/** All files get one time and a fixed mode: same contents, same bytes. Returns the files, sorted. */
 export async function stageRelease(folder: string, contents: Contents, epochSeconds: number): Promise<string[]> {
   await rm(folder, { recursive: true, force: true });
   const units = (await readdir('systemd', { recursive: true, withFileTypes: true }))

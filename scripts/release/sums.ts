@@ -1,4 +1,4 @@
-// Checksums and their signature: what install.sh verifies before it installs anything.
+// Checksums and their signature, which install.sh verifies before it installs.
 import { createHash, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -16,12 +16,11 @@ async function digest(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** `given` is a PEM file's path, or the PEM itself (what a CI secret holds). */
+/** `given` is a PEM file's path, or the PEM itself, as in a CI secret. */
 export async function readSigningKey(given: string): Promise<KeyObject> {
   const pem = given.includes('-----BEGIN') ? given : await readFile(given, 'utf8');
   const key = createPrivateKey(pem);
-  // An elliptic curve's signature has other bytes each time, and "openssl dgst" cannot verify
-  // Ed25519.
+  // A signature by an elliptic curve differs each time, and "openssl dgst" cannot verify Ed25519.
   if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < 3072)
     throw new TypeError(
       'the signing key must be RSA with at least 3072 bits: openssl genrsa -out signing-key.pem 3072',
@@ -29,7 +28,7 @@ export async function readSigningKey(given: string): Promise<KeyObject> {
   return key;
 }
 
-/** What `openssl dgst -sha256 -verify` takes. */
+/** For `openssl dgst -sha256 -verify`. */
 export function signText(text: string, key: KeyObject): Buffer {
   return sign('sha256', Buffer.from(text), key);
 }

@@ -1,9 +1,9 @@
-// Real machines: systemd, cloud-init and the shipped binary, each in namespaces of its own with the
-// simulator behind 169.254.169.254.
+// Boots real machines: systemd, cloud-init and the shipped binary. Each has its own namespaces, with
+// the simulator behind 169.254.169.254.
 //
-// A folder beside this file is a scenario; its name is the sentence. BOOT=spot npm run test:boot
-// runs those that match. Needs root and the packages in apt-packages; the first run makes a Debian
-// root in ~/.cache/ecs-node/boot. What each machine said is kept in out/boot/.
+// Each folder beside this file is a scenario, and its name is the test's title. BOOT=spot npm run
+// test:boot runs those that match. Needs root and the packages in apt-packages. The first run makes
+// a Debian root in ~/.cache/ecs-node/boot. out/boot/ keeps each machine's journal and console.
 import { existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, inject, test } from 'vitest';
@@ -13,7 +13,7 @@ import { makePackages, makeRelease } from './rig/release.ts';
 import { openTurnstile } from './rig/turnstile.ts';
 import { live } from './rig/worlds.ts';
 
-// Boots are mostly waiting, but cloud-init is a second of Python.
+// A boot mostly waits, but cloud-init takes a second of CPU time.
 const atOnce = Number(process.env['BOOT_AT_ONCE'] ?? 4);
 const turnstile = openTurnstile(atOnce);
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Removes what a run left behind that was killed; its worlds and their mounts went with it. */
+/** Removes the folders of runs that were killed. Their mounts ended with them. */
 function sweep(): void {
   for (const name of globSync('ecs-node-boot-*', { cwd: '/var/tmp' })) {
     const owner = /^ecs-node-boot-(\d+)-/.exec(name)?.[1];
@@ -48,7 +48,7 @@ function sweep(): void {
 
 const sentences = scenarios.map((name) => name.replaceAll('-', ' '));
 
-// The timeout counts waiting for its turn as well; worlds.ts bounds the scenario itself.
+// The timeout includes the wait for a turn. worlds.ts limits the scenario itself.
 test.concurrent.for(sentences)('%s', { timeout: 600_000 }, async (sentence, { signal, expect }) => {
   const scenario = join(import.meta.dirname, sentence.replaceAll(' ', '-'));
   const trouble = await turnstile(() => live({ scenario, layers, release, folder, signal }));

@@ -1,5 +1,5 @@
 /**
- * Shell scripts that run as root on every node, or on its image, or that people copy into their
+ * Checks the shell scripts that run as root on every node or image, or that people copy into their
  * containers.
  */
 

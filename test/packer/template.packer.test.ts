@@ -1,4 +1,4 @@
-/** The image template, as the real Packer and the real plugin judge it. */
+/** Checks the image template with the real Packer and the real plugin. */
 
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

@@ -11,7 +11,7 @@ export const scenario: Scenario = {
     assert.equal(await machine.readText('/etc/ecs/ecs.config'), undefined);
     assert.equal(await machine.readText('/etc/ecs-node/config.yaml'), undefined);
     assert.deepEqual(aws.calls(), []);
-    // Every fault at once, where a person looks: cloud-init's log, which is on the console, too.
+    // cloud-init's log, which is also on the console, shows every fault at once.
     await isOnConsole(world, /no such name[\s\S]*disk\.fullPercent/);
     const { NRestarts, SubState } = await machine.readUnit('ecs-node-bootstrap.service');
     assert.deepEqual([NRestarts, SubState], ['0', 'failed']);

@@ -10,7 +10,7 @@ export const scenario: Scenario = {
     machine.start();
     await joins(world);
     await until('it is in service', () => aws.lifecycleState() === 'InService');
-    // Until ENOSPC: what the node's own files do on such a disk is part of the question.
+    // Until ENOSPC: the node's own files are on this disk, too.
     await machine.run('/usr/bin/dd', 'if=/dev/zero', 'of=/var/lib/docker/used', 'bs=1M');
     await until('the group is told to replace it', () => aws.isDoomed(), 60);
     assert.deepEqual(firstCalls(world, 'TerminateInstanceInAutoScalingGroup', 'UpdateContainerInstancesState'), [

@@ -8,7 +8,7 @@ export const scenario: Scenario = {
     await machine.attachDisk('/var/lib/docker', 64);
     machine.start();
     await joins(world);
-    // 40 MB of images that nobody uses, and 20 MB that somebody does, on 64 MB.
+    // 40 MB of unused images and 20 MB of used ones, on 64 MB.
     await machine.run('/usr/bin/mkdir', '-p', '/var/lib/docker/unused-images');
     await machine.run('/usr/bin/dd', 'if=/dev/zero', 'of=/var/lib/docker/unused-images/a', 'bs=1M', 'count=40');
     await machine.run('/usr/bin/dd', 'if=/dev/zero', 'of=/var/lib/docker/used', 'bs=1M', 'count=40');

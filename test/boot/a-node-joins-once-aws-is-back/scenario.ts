@@ -7,8 +7,7 @@ export const scenario: Scenario = {
   async live(world) {
     const { aws, machine, until } = world;
     machine.start();
-    // The failed start of ecs is final for systemd; the bootstrap's next start has to ask for it
-    // again.
+    // systemd does not repeat the failed start of ecs. The bootstrap's next start must ask for it.
     await until(
       'the first bootstrap has failed',
       async () => (await machine.readJournal('UNIT=ecs-node-bootstrap.service', '--grep=status=75')).length === 1,

@@ -8,7 +8,7 @@ export const scenario: Scenario = {
     machine.start();
     await joins(world);
     assert.match((await machine.readText('/etc/ecs/ecs.config')) ?? '', /^ECS_RESERVED_MEMORY=256$/m);
-    // Other parts are cloud-init's, and it takes no offence at ours.
+    // cloud-init reads the other parts and ignores ours.
     assert.equal(await machine.readText('/var/tmp/somebody-else'), 'somebody else ran\n');
     assert.equal((await machine.readUnit('cloud-final.service'))['Result'], 'success');
   },

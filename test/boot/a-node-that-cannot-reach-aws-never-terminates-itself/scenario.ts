@@ -3,7 +3,7 @@ import { harmedNobody } from '../rig/check.ts';
 import type { Scenario } from '../rig/contract.ts';
 
 export const scenario: Scenario = {
-  // Connections are accepted and nothing ever comes back, as behind a security group that drops.
+  // Connections are accepted and never answered, as behind a firewall that drops packets.
   aws: { endpoint: 'silent' },
   async live(world) {
     const { machine, until } = world;

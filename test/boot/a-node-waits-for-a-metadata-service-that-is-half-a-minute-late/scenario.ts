@@ -3,8 +3,7 @@ import { harmedNobody, joins } from '../rig/check.ts';
 import type { Scenario } from '../rig/contract.ts';
 
 export const scenario: Scenario = {
-  // cloud-init finds its user data on the disk of an image that has booted before; what it does
-  // without is not the question here.
+  // Without metadata cloud-init has no user data. So the image already has a configuration.
   aws: { metadata: 'late' },
   async live(world) {
     const { aws, machine } = world;

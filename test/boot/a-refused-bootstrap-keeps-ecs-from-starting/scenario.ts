@@ -7,7 +7,7 @@ export const scenario: Scenario = {
   async live(world) {
     world.machine.start();
     await staysOut(world, 77, 60);
-    // Refused is refused: systemd must not try again.
+    // systemd must not retry after a refusal.
     assert.equal((await world.machine.readUnit('ecs-node-bootstrap.service'))['NRestarts'], '0');
     assert.equal((await world.machine.readUnit('ecs-node-bootstrap.service'))['SubState'], 'failed');
     harmedNobody(world);

@@ -8,7 +8,7 @@ import type { Scenario } from '../rig/contract.ts';
 export const scenario: Scenario = {
   image: 'stock',
   async live({ aws, machine, release, tamper, until }) {
-    // All sums are right: whoever took over the mirror can compute them, but has another key.
+    // All checksums are right: an attacker on the mirror can compute them, but has another key.
     const sums = await readFile(join(release, 'SHA256SUMS'));
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 3072 });
     await tamper('SHA256SUMS.sig', () => sign('sha256', sums, privateKey));

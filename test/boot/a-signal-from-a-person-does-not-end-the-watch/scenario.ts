@@ -5,7 +5,7 @@ import type { Scenario, World } from '../rig/contract.ts';
 const unit = 'ecs-node.service';
 
 /**
- * `killall ecs-node`, a logrotate that sends SIGHUP, a tool for dumps: what ends a process, or may.
+ * Signals that people and tools send: `killall ecs-node`, a logrotate, a tool for dumps.
  */
 const signals = ['TERM', 'INT', 'QUIT', 'USR2', 'HUP', 'USR1'];
 
@@ -19,19 +19,19 @@ export const scenario: Scenario = {
       await machine.run('/usr/bin/kill', `-${signal}`, before);
       await runsWell(world, signal === 'HUP' || signal === 'USR1' ? before : undefined, before, signal);
     }
-    // SIGHUP to an agent that has only begun and does not listen yet.
+    // SIGHUP to an agent that has just started and does not listen yet.
     await machine.run('/usr/bin/kill', '-9', await pidOf(world));
     await until('another one begins', async () => !['', '0'].includes(await pidOf(world)));
     const early = await pidOf(world);
     await machine.run('/usr/bin/kill', '-HUP', early);
     await until('an agent runs', async () => (await machine.readUnit(unit))['SubState'] === 'running');
 
-    // The operator's own stop holds, and is no failure.
+    // A stop by the operator lasts, and is no failure.
     assert.equal((await machine.run('/usr/bin/systemctl', 'stop', unit)).code, 0);
     const { ActiveState, Result } = await machine.readUnit(unit);
     assert.deepEqual([ActiveState, Result], ['inactive', 'success']);
 
-    // A node that has left ends its agent with 0, after which systemd starts no other.
+    // The agent of a node that has left ends with 0. systemd then starts no other one.
     const { RestartPreventExitStatus, Restart } = await machine.readUnit(unit);
     assert.deepEqual([Restart, RestartPreventExitStatus], ['always', '0 64 78']);
     const rule = ['Restart=always', 'RestartPreventExitStatus=0 64 78', 'RestartSec=100ms'].map(

@@ -14,7 +14,7 @@ export const scenario: Scenario = {
       [],
       'the download is still there',
     );
-    // And again without a download: the units are enabled.
+    // The next boot needs no download: the units are enabled.
     await machine.run('/usr/bin/systemctl', 'reboot');
     await world.until('ECS starts again', () => world.aws.ecsStarts().length === 2);
   },

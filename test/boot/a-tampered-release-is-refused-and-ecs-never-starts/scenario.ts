@@ -17,7 +17,7 @@ export const scenario: Scenario = {
     assert.deepEqual(aws.ecsStarts(), []);
     assert.equal(await machine.readText('/usr/bin/ecs-node'), undefined);
     await isOnConsole({ machine }, /is not what SHA256SUMS says: nothing was installed/);
-    // Nor after a reboot, when cloud-init does not run user data again.
+    // The same after a reboot, when cloud-init does not run user data again.
     await machine.run('/usr/bin/systemctl', 'reboot');
     await until('ecs is skipped again', async () => (await skippedEcs(machine)) === 2);
     assert.deepEqual(aws.ecsStarts(), []);

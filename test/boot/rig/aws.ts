@@ -1,6 +1,6 @@
 /**
- * The AWS behind one machine: the simulator where EC2 puts its metadata, one Auto Scaling group
- * whose first member the machine is.
+ * The AWS behind one machine: the simulator at EC2's metadata address, and one Auto Scaling group
+ * with the machine as its first member.
  */
 
 import { startSimulator, type Simulator } from '../../../simulator/simulator.ts';
@@ -24,18 +24,18 @@ export interface AwsOptions {
   metadata?: 'late';
   /** `silent`: takes every call and answers none until openEndpoint. */
   endpoint?: 'silent';
-  /** AWS's clock is so far ahead of the machine's. */
+  /** How far AWS's clock is ahead of the machine's. */
   aheadMs?: number;
   settings?: SettingsPatch;
 }
 
 export interface Aws {
   simulator: Simulator;
-  /** What AWS was asked, without metadata and introspection. */
+  /** Calls to AWS, without those to metadata and introspection. */
   calls(): Call[];
   /** The clusters that the ECS agent was started for. */
   ecsStarts(): string[];
-  /** False: it will not run, as ECS knows no such cluster. */
+  /** False: the agent does not run, since ECS knows no such cluster. */
   startEcsAgent(cluster: string): boolean;
   stopEcsAgent(): void;
   containerInstance(cluster: string): { status: string; connected: boolean; tasks: number } | undefined;
@@ -56,7 +56,7 @@ export interface Aws {
 
 const group = 'prod-nodes';
 
-/** `onTerminate` is EC2 pressing the power button. */
+/** EC2 calls `onTerminate` to press the power button. */
 export async function openAws(
   options: AwsOptions,
   userData: string | undefined,
@@ -90,7 +90,7 @@ export async function openAws(
         },
       },
     ],
-    // The replacement that the group launches has no machine, and these addresses are taken.
+    // The group also launches a replacement. It has no machine, and these addresses are taken.
     addresses: ({ index }) => (index === 0 ? { imds: '169.254.169.254:80', introspection: '127.0.0.1:51678' } : {}),
     onLaunch: (launched) => (instance ??= launched),
     onTerminate: (ended) => {
@@ -100,7 +100,7 @@ export async function openAws(
   const { verbs, world } = simulator;
   const reopen = options.endpoint === 'silent' ? simulator.faults.add({ effect: { kind: 'hang' } }) : undefined;
   for (const cluster of (options.tasks ?? 0) > 0 ? clusters : []) {
-    // 0 %: there is no other instance that could take over before these stop.
+    // 0 %: no other instance can take the tasks over before these stop.
     const service = { name: 'web', desired: options.tasks ?? 0, cpu: 128, memory: 128, minimumHealthyPercent: 0 };
     verbs.createService(cluster, service);
   }

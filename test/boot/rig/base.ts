@@ -1,6 +1,6 @@
 /**
- * The base of the machine that the boot test boots: a small Debian with systemd and cloud-init,
- * made once and kept outside the repository.
+ * Makes the base of the boot tests' machine: a small Debian with systemd and cloud-init. It is made
+ * once and kept outside the repository.
  */
 
 import { execFile } from 'node:child_process';
@@ -10,7 +10,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** systemd 252 and cloud-init 22: the lines that Amazon Linux 2023 has, too. */
+/** It has systemd 252 and cloud-init 22, as Amazon Linux 2023 has. */
 const suite = 'bookworm';
 const packages = [
   'systemd',
@@ -28,8 +28,8 @@ const packages = [
 const unread = ['doc', 'man', 'locale', 'info'];
 
 /**
- * A folder with the root's files, not to be written to, with `more` packages. Takes a minute or two
- * the first time.
+ * A folder with the root's files, including `more` packages. Callers must not write to it. The first
+ * call takes a minute or two.
  */
 export async function ensureBase(more: readonly string[] = []): Promise<string> {
   const wanted = [...packages, ...more];
@@ -41,7 +41,7 @@ export async function ensureBase(more: readonly string[] = []): Promise<string> 
   const base = join(cache, recipe);
   if (await exists(base)) return base;
   await mkdir(cache, { recursive: true });
-  // Renamed when it is whole, so that an interrupted download is not taken for a root.
+  // Renamed when it is complete, so that no later run uses an interrupted download.
   const unfinished = `${base}.${process.pid}`;
   const excludes = unread.map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`);
   try {

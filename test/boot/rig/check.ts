@@ -1,11 +1,11 @@
-/** What scenarios look at again and again. */
+/** Checks that several scenarios share. */
 
 import assert from 'node:assert/strict';
 import type { World } from './contract.ts';
 
 /**
- * The cluster of ecs.config, ECS has the node ACTIVE and connected, and the agent watches. Seconds
- * from the power button to there.
+ * Waits until ECS has the node ACTIVE and the agent says that it has joined. Returns the seconds
+ * until ACTIVE.
  */
 export async function joins({ aws, machine, until }: World, cluster = 'prod', seconds = 60): Promise<number> {
   const began = performance.now();
@@ -19,8 +19,7 @@ export async function joins({ aws, machine, until }: World, cluster = 'prod', se
 }
 
 /**
- * Waits until bootstrap has failed with this exit code, and sees to it that neither ECS nor the
- * agent ever ran.
+ * Waits until the bootstrap has failed with this exit code. Fails when ECS or the agent ever ran.
  */
 export async function staysOut({ aws, machine, until }: World, exitCode: number, seconds = 30): Promise<void> {
   await until(
@@ -42,7 +41,7 @@ export async function neverStartedEcs({ aws, machine }: Pick<World, 'aws' | 'mac
   }
 }
 
-/** Fails with the lines of ours on the console, not with the whole of it. */
+/** The failure shows only ecs-node's lines of the console. */
 export async function isOnConsole({ machine }: Pick<World, 'machine'>, words: RegExp): Promise<void> {
   const console = await machine.readConsole();
   if (words.test(console)) return;
@@ -50,12 +49,12 @@ export async function isOnConsole({ machine }: Pick<World, 'machine'>, words: Re
   throw new Error(`nothing on the console like ${words}; ecs-node said:\n${ours.join('\n')}`);
 }
 
-/** How often systemd found that ecs.service has no ecs-node to wait for. */
+/** How often systemd skipped the start of ecs.service because there is no ecs-node. */
 export async function skippedEcs(machine: World['machine']): Promise<number> {
   return (await machine.readJournal('UNIT=ecs.service', '--grep=skipped because of an unmet condition')).length;
 }
 
-/** Order in which AWS saw these operations first; those that it never saw are missing. */
+/** These operations in the order of their first call. An operation that was never called is left out. */
 export function firstCalls({ aws }: World, ...operations: string[]): string[] {
   const firsts = operations.map(
     (operation) => [operation, aws.calls().findIndex((call) => call.operation === operation)] as const,
@@ -67,8 +66,7 @@ export function firstCalls({ aws }: World, ...operations: string[]): string[] {
 }
 
 /**
- * Deeds that end a node's life; none of them may be there when all that happened is that somebody
- * was silent.
+ * Calls that end a node. None of them may be made only because a service did not answer.
  */
 export const deadly = [
   'TerminateInstances',

@@ -1,4 +1,4 @@
-/** What a scenario is, and what it is given. */
+/** The types of a scenario and of its world. */
 
 import type { Aws, AwsOptions } from './aws.ts';
 import type { Machine } from './machine.ts';
@@ -6,21 +6,20 @@ import type { until } from './until.ts';
 
 export interface Scenario {
   /**
-   * `baked` has the binary, installed by the script that everybody uses; `stock` has not. Default
-   * baked.
+   * `baked` (default) has the binary, installed by install-files.sh. `stock` has none.
    */
   image?: 'baked' | 'stock';
   aws?: AwsOptions;
-  /** Throws when something is not as it should be. The machine is off at first. */
+  /** Throws when a check fails. The machine is off at first. */
   live(world: World): Promise<void>;
 }
 
 export interface World {
   aws: Aws;
   machine: Machine;
-  /** Folder of what http://127.0.0.1:8080 serves; shared by all worlds, not to be changed. */
+  /** The folder that http://127.0.0.1:8080 serves. All worlds share it: never change it. */
   release: string;
-  /** From now on the mirror of this world serves `name` as `change` leaves or returns it. */
+  /** From now on this world's mirror serves `name` as changed by `change`, in place or by its result. */
   tamper(name: string, change: (bytes: Buffer) => Buffer | void): Promise<void>;
   until: typeof until;
 }

@@ -1,6 +1,6 @@
 /**
- * What lies over the base: a stock image as Amazon's, and one with the binary baked in by the
- * install script that everybody uses.
+ * The layers over the base: a stock image like Amazon's, and one with the binary, which
+ * install-files.sh installed.
  */
 
 import { execFile } from 'node:child_process';
@@ -12,11 +12,11 @@ export interface Layers {
   base: string;
   stock: string;
   baked: string;
-  /** An unpacked release: what Packer uploads and what the archives hold. */
+  /** An unpacked release, with the files of the archives that Packer uploads. */
   release: string;
 }
 
-/** What a machine of four seconds has no use for. */
+/** A machine that runs for seconds does not need these. */
 const masked = [
   'apt-daily-upgrade.timer',
   'apt-daily.timer',
@@ -45,7 +45,7 @@ export async function layOut(folder: string, base: string, binary: string): Prom
   for (const name of ['docker', 'ecs']) await chmod(join(layers.stock, 'usr/local/lib/stand-ins', name), 0o755);
   await chooseUnits(join(layers.stock, 'etc/systemd/system'));
   await orderAsAmazonLinux(base, layers.stock);
-  // Empty: systemd makes a new one at the first boot, as on an image that was cleaned.
+  // Empty, as in an image after clean-image.sh: systemd makes a new id at the first boot.
   await writeFile(join(layers.stock, 'etc/machine-id'), '');
   await layOutRelease(layers.release, binary);
   await mkdir(layers.baked);
@@ -63,8 +63,8 @@ async function chooseUnits(folder: string): Promise<void> {
 }
 
 /**
- * Debian orders cloud-init's last stage after multi-user.target, Amazon Linux does not: with
- * Debian's order Amazon's own ecs.service is a cycle.
+ * Debian orders cloud-init's last stage after multi-user.target, and Amazon Linux does not. With
+ * Debian's order Amazon's own ecs.service would be part of a cycle.
  */
 async function orderAsAmazonLinux(base: string, stock: string): Promise<void> {
   const unit = await readFile(join(base, 'lib/systemd/system/cloud-final.service'), 'utf8');

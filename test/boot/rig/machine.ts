@@ -1,6 +1,6 @@
 /**
- * One machine that boots: an overlay of the layers, systemd-nspawn over it, and ways to look inside
- * and to pull its plug.
+ * One machine that boots: systemd-nspawn on an overlay of the layers, with functions to look inside
+ * and to cut its power.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -16,28 +16,26 @@ export interface Machine {
   /** Its `/`, seen from outside. */
   root: string;
   /**
-   * Presses the power button; returns at once. Seconds since are what `until` and the figures
-   * count.
+   * Presses the power button, and returns at once.
    */
   start(): void;
   readonly isRunning: boolean;
   /** Resolves when the machine has powered itself off, or lost power. */
   stopped(): Promise<void>;
-  /** Power lost: nothing is flushed, nobody is asked. */
+  /** Cuts the power: the machine cannot write its buffers or stop its services. */
   cutPower(): Promise<void>;
   /** Runs a program inside, as root. */
   run(file: string, ...args: string[]): Promise<Ended>;
   /** `systemctl show`: ActiveState, Result, NRestarts … */
   readUnit(unit: string): Promise<Record<string, string>>;
-  /** A file system of so many megabytes of its own, mounted on `path`. While the machine is off. */
+  /** Mounts an own file system of this size on `path`. Only while the machine is off. */
   attachDisk(path: string, megabytes: number): Promise<void>;
   readText(path: string): Promise<string | undefined>;
   writeText(path: string, text: string, mode?: number): Promise<void>;
-  /** What stood on the screen. */
+  /** The text of the console. */
   readConsole(): Promise<string>;
   /**
-   * The journal of all boots, oldest first; also of a machine that is off. `matches` as for
-   * journalctl.
+   * The journal of all boots, oldest first. The machine may be off. `matches` as for journalctl.
    */
   readJournal(...matches: string[]): Promise<JournalEntry[]>;
 }
@@ -50,25 +48,25 @@ export interface JournalEntry {
   [field: string]: string | undefined;
 }
 
-/** What nspawn ends with for whoever keeps it running: the machine wants to come up again. */
+/** nspawn's exit code when the machine reboots and must be started again. */
 const rebooted = 133;
 
 const nspawnOptions = [
   '--quiet',
-  // There may be no systemd outside.
+  // The host may have no systemd.
   '--register=no',
   '--keep-unit',
   '--network-namespace-path=/proc/self/ns/net',
   '--link-journal=no',
   '--resolv-conf=off',
   '--timezone=off',
-  // A screen without a keyboard.
+  // A console without input.
   '--console=read-only',
 ];
 
 /**
- * Must run in a mount, process and network namespace of its own (world.ts): all that is made here
- * vanishes with it.
+ * Must run in its own mount, process and network namespace (world.ts), which takes everything with
+ * it that is made here.
  */
 export async function openMachine(layers: Layers, image: 'stock' | 'baked', folder: string): Promise<Machine> {
   await run('mount', '-t', 'tmpfs', '-o', 'size=1G', 'tmpfs', folder);
@@ -84,8 +82,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
     root,
     start() {
       if (machine.isRunning) throw new Error('the machine is on already');
-      // A name of its own: nspawn's runtime folders in /run are shared with machines of other
-      // worlds.
+      // A unique name, since machines of other worlds share nspawn's runtime folders in /run.
       const name = `ecs-node-${process.env['ECS_NODE_WORLD']}`;
       nspawn = spawn('systemd-nspawn', [...nspawnOptions, `--directory=${root}`, `--machine=${name}`, '--boot'], {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -104,7 +101,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
     },
     async cutPower() {
       if (!machine.isRunning) return;
-      // Its init goes first: nspawn's own death would be noticed by it.
+      // The init first: it would notice the death of nspawn and shut down in order.
       const init = await readLeader(nspawn!.pid!);
       process.kill(init, 'SIGKILL');
       nspawn!.kill('SIGKILL');
@@ -137,7 +134,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
       await run('truncate', `--size=${megabytes}M`, image);
       await run('mkfs.ext4', '-q', '-F', image);
       await mkdir(join(root, path), { recursive: true });
-      // Detaches itself from the loop device when the mount goes with its namespace.
+      // The loop device is released when the mount ends with its namespace.
       await run('mount', '-o', 'loop', image, join(root, path));
     },
     readText: (path) => readFile(join(root, path), 'utf8').catch(() => undefined),
@@ -164,7 +161,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
   return machine;
 }
 
-/** The machine's init, as we number it: the child of nspawn. */
+/** The machine's init, a child of nspawn, by its process id outside. */
 async function readLeader(nspawn: number): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
     const children = await readFile(`/proc/${nspawn}/task/${nspawn}/children`, 'utf8').catch(() => '');

@@ -1,6 +1,6 @@
 /**
- * A small release as "npm run release" makes them: archive, checksums, signature, and install.sh
- * with the key filled in.
+ * Makes a small release like "npm run release": archive, checksums, signature, and install.sh with
+ * the key filled in.
  */
 
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
@@ -11,7 +11,7 @@ import { run } from './tools.ts';
 
 const repository = join(import.meta.dirname, '../../..');
 
-/** Where nodes find it; the world serves the folder there. */
+/** The world serves the folder here. */
 export const releaseUrl = 'http://127.0.0.1:8080';
 
 /** The version of install.sh. The archive's own is in `unpacked`. */
@@ -21,7 +21,7 @@ const version = '1.0.0';
 export async function makeRelease(folder: string, unpacked: string): Promise<void> {
   await mkdir(folder);
   const archive = `ecs-node-linux-${process.arch === 'arm64' ? 'arm64' : 'x86_64'}.tar.xz`;
-  // -0: a test's archive needs to be small less than it needs to be soon.
+  // -0: a test needs the archive soon rather than small.
   await run('tar', `--directory=${unpacked}`, '--use-compress-program=xz -0 -T2', '-cf', join(folder, archive), '.');
   const sha256 = createHash('sha256').update(await readFile(join(folder, archive)));
   const sums = `${sha256.digest('hex')}  ${archive}\n`;
@@ -47,7 +47,7 @@ const packed = (version: string): Package => ({
   payload: 'w1.gzdio',
 });
 
-/** Packages of the same program, of two versions. */
+/** Two packages of the same program, with different versions. */
 export const packages = { older: packageFile(packed('1.0.0')), newer: packageFile(packed('1.1.0')) };
 
 export async function makePackages(folder: string, unpacked: string): Promise<void> {

@@ -1,4 +1,4 @@
-/** Lets so many in at a time. */
+/** Limits how many pieces of work run at the same time. */
 
 export function openTurnstile(atOnce: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];

@@ -1,9 +1,9 @@
-/** Waits for something to become true, and says what was waited for when it does not. */
+/** Waits until a condition holds, and names it when it does not hold in time. */
 
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * Asks every tenth of a second; resolves with the first answer that is neither undefined nor false.
+ * Asks every 0.1 s. Resolves with the first answer that is neither undefined nor false.
  */
 export async function until<T>(
   what: string,

@@ -1,4 +1,4 @@
-/** An update in place and the way back, on a node that is in service: by archive and by package. */
+/** Updates a node in place while it is in service, and rolls it back, by archive or by package. */
 
 import assert from 'node:assert/strict';
 import { harmedNobody, joins } from './check.ts';
@@ -20,7 +20,7 @@ export async function liveThroughUpdate(world: World, install: Install): Promise
   await install(world, 'newer');
   const second = await runsInstalled(world, first);
 
-  // The newer version writes what this one does not know: fields, phases, steps, watchers.
+  // The newer version writes fields, phases, steps and watchers that this one does not know.
   await machine.run('/usr/bin/systemctl', 'stop', unit);
   await writeAsNewer(world);
   await machine.run('/usr/bin/systemctl', 'start', '--no-block', unit);
@@ -30,7 +30,7 @@ export async function liveThroughUpdate(world: World, install: Install): Promise
   await isJoined(world);
   staysInService(world, before);
 
-  // A boot reads the other files.
+  // The bootstrap reads its files at the next boot.
   await machine.run('/usr/bin/systemctl', 'reboot');
   await until('ECS starts again', () => aws.ecsStarts().length === 2, 60);
   await until('the ECS agent is connected again', () => aws.containerInstance('prod')?.connected === true, 60);
@@ -67,7 +67,7 @@ async function pidOf({ machine }: World): Promise<string> {
   return (await machine.readUnit(unit))['MainPID'] ?? '';
 }
 
-/** The agent is another process than `before`, and runs the file that is installed now. */
+/** Waits until another process than `before` runs the file that is installed now. */
 async function runsInstalled(world: World, before: string): Promise<string> {
   const { aws, machine, until } = world;
   await until('the installed agent runs', async () => {
@@ -80,7 +80,7 @@ async function runsInstalled(world: World, before: string): Promise<string> {
   return pidOf(world);
 }
 
-/** Fields that are new, and values that are new in fields that this version knows. */
+/** Writes new fields, and new values in fields that this version knows. */
 async function writeAsNewer({ machine }: World): Promise<void> {
   const bootstrap = await read(machine, '/var/lib/ecs-node/bootstrap.json');
   const step = { name: 'a-step-of-tomorrow', state: 'postponed', startedAt: Date.now(), because: { of: 'tomorrow' } };
@@ -96,7 +96,7 @@ async function writeAsNewer({ machine }: World): Promise<void> {
     watchers: { ...(agent['watchers'] as object), tomorrow: watcher },
     memories: { ...(agent['memories'] as object), tomorrow: { kind: 'new' } },
   });
-  // Over, and of a kind that only the newer version has.
+  // A departure of a kind that only the newer version has.
   await write(machine, '/var/lib/ecs-node/departure.json', {
     instanceId: bootstrap['instanceId'],
     cause: 'tomorrow',
@@ -116,7 +116,7 @@ async function read(machine: World['machine'], path: string): Promise<Record<str
   return JSON.parse(text.stdout) as Record<string, unknown>;
 }
 
-/** From inside: /run is a file system that only the machine sees. */
+/** Writes from inside, since only the machine sees its /run. */
 async function write(machine: World['machine'], path: string, value: object): Promise<void> {
   const { code, stderr } = await machine.run(
     '/bin/sh',

@@ -1,6 +1,6 @@
 /**
- * The inside of a world: its network, the AWS behind it, one machine. Loads the scenario and lives
- * it; exits 0 when all went as it should.
+ * Runs inside a world: makes its network, its AWS and one machine, and runs the scenario. Exits with
+ * 0 when every check passed.
  */
 
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ interface Orders {
 
 const [line] = (await once(createInterface(process.stdin), 'line')) as [string];
 const orders = JSON.parse(line) as Orders;
-// Whoever wanted this world is gone.
+// The test that asked for this world has ended.
 process.stdin.on('end', () => process.exit(1)).resume();
 const { scenario } = (await import(join(orders.scenario, 'scenario.ts'))) as { scenario: Scenario };
 const began = performance.now();
@@ -35,7 +35,7 @@ const began = performance.now();
 await openNetwork();
 const userData = await readFile(join(orders.scenario, 'user-data'), 'utf8').catch(() => undefined);
 const machine = await openMachine(orders.layers, scenario.image ?? 'baked', orders.place);
-// As EC2 does it: the power button, and everything in order.
+// EC2 presses the power button, and the machine shuts down in order.
 const aws = await openAws(scenario.aws ?? {}, userData, () => {
   if (machine.isRunning) void machine.run('/usr/bin/systemctl', 'poweroff');
 });
@@ -61,16 +61,16 @@ try {
   await end(error);
 }
 
-/** The metadata service's address, on a loopback that nobody else has. */
+/** Adds the metadata service's address to this namespace's own loopback. */
 async function openNetwork(): Promise<void> {
   await run('ip', 'link', 'set', 'lo', 'up');
   await run('ip', 'address', 'add', '169.254.169.254/32', 'dev', 'lo');
-  // Else the kernel may give one of them to an outgoing connection, and the ECS agent cannot listen
-  // there after a reboot.
+  // Otherwise the kernel may use one of them for an outgoing connection, and the ECS agent cannot
+  // listen there after a reboot.
   await writeFile('/proc/sys/net/ipv4/ip_local_reserved_ports', '51600,51678');
 }
 
-/** Where the stand-in for ecs.service says that it runs (root/usr/local/lib/stand-ins/ecs). */
+/** The stand-in for ecs.service (root/usr/local/lib/stand-ins/ecs) reports here that it runs. */
 async function serveEcsAgent(behind: Aws): Promise<void> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://127.0.0.1');
@@ -98,11 +98,11 @@ async function end(error?: unknown): Promise<never> {
   clearTimeout(late);
   await keepWords(machine, aws).catch((trouble: unknown) => console.error(trouble));
   if (error !== undefined) console.error(error instanceof Error ? (error.stack ?? error.message) : error);
-  // The machine, its network and its mounts end with this process, the first of its namespace.
+  // This is the first process of its namespace, so the machine, network and mounts end with it.
   process.exit(error === undefined ? 0 : 1);
 }
 
-/** The journal, the console and the calls, for people. */
+/** Writes journal, console and calls to files, for people. */
 async function keepWords(box: Machine, behind: Aws): Promise<void> {
   const journal = (await box.readJournal()).map(
     (entry) =>

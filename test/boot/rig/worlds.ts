@@ -1,6 +1,6 @@
 /**
- * Opens a world for one scenario: a process in namespaces of its own. When it is gone, so are its
- * network, mounts and machine.
+ * Opens a world for one scenario: a process in its own namespaces. Its network, mounts and machine
+ * end with it.
  */
 
 import { spawn } from 'node:child_process';
@@ -10,26 +10,25 @@ import { basename, join } from 'node:path';
 import type { Layers } from './layers.ts';
 
 export interface WorldOptions {
-  /** Folder with scenario.ts and, mostly, user-data. */
+  /** Folder with scenario.ts and, in most cases, user-data. */
   scenario: string;
   layers: Layers;
   /** Folder of the published release. */
   release: string;
-  /** Below which the world gets a folder. */
+  /** The world makes its own folder in it. */
   folder: string;
   signal: AbortSignal;
 }
 
-/** The longest scenario waits for half a minute of silence, twice. */
+/** The longest scenarios boot twice, on a busy machine. */
 const limitMs = 150_000;
 
 /**
- * Empty when all went as it should; else what went wrong, and where the machine's own words are
- * kept.
+ * Returns an empty text on success. Otherwise it says what failed and where journal and console are.
  */
 export async function live({ scenario, layers, release, folder, signal }: WorldOptions): Promise<string> {
   const place = mkdtempSync(join(folder, 'world-'));
-  // Outlives the world, for people: journal, console, calls.
+  // Stays when the world has ended: journal, console and calls, for people.
   const words = join(import.meta.dirname, '../../../out/boot', basename(scenario));
   rmSync(words, { recursive: true, force: true });
   mkdirSync(words, { recursive: true });
@@ -47,11 +46,11 @@ export async function live({ scenario, layers, release, folder, signal }: WorldO
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', ECS_NODE_WORLD: basename(place) },
   });
-  // Left open: when we are gone, however that came, the world sees its end and goes as well.
+  // Left open: when this process ends for any reason, the world reads the end of the pipe and exits.
   world.stdin.write(`${JSON.stringify({ scenario, layers, release, place, words, limitMs })}\n`);
   let said = '';
   for (const stream of [world.stdout, world.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  // The world ends by itself first, and writes down what the machine said.
+  // The world normally ends before this limit, and writes down journal and console.
   const limit = setTimeout(() => world.kill('SIGKILL'), limitMs + 20_000);
   const give = () => world.kill('SIGKILL');
   signal.addEventListener('abort', give);

@@ -11,10 +11,10 @@ export const scenario: Scenario = {
     await joins(world);
     const verified = await machine.run('/usr/bin/systemd-analyze', 'verify', '--man=no', ...units);
     assert.deepEqual(verified, { code: 0, stdout: '', stderr: '' });
-    // Exposure at most 3.0.
+    // The exposure level must not exceed 3.0.
     const secure = await machine.run('/usr/bin/systemd-analyze', 'security', '--threshold=30', 'ecs-node.service');
     assert.equal(secure.code, 0, secure.stdout);
-    // A cycle is broken by dropping somebody's job at random.
+    // systemd breaks a cycle by dropping one of its jobs.
     assert.deepEqual(await machine.readJournal('--grep=ordering cycle'), []);
     const failed = await machine.run('/usr/bin/systemctl', '--failed', '--plain', '--no-legend');
     assert.equal(failed.stdout, '');

@@ -5,7 +5,7 @@ import type { Scenario } from '../rig/contract.ts';
 export const scenario: Scenario = {
   async live(world) {
     world.machine.start();
-    // No cluster: without ecs-node this machine would have joined the one called "default".
+    // Without ecs-node this machine would have joined the cluster "default".
     await staysOut(world, 78);
     harmedNobody(world);
     assert.equal(await world.machine.readText('/var/tmp/somebody-else'), '');

@@ -15,8 +15,7 @@ export const scenario: Scenario = {
     const settings = async () => (await machine.run('/usr/bin/ecs-node', 'check')).stdout;
     assert.match(await settings(), /fullPercent: 85 # from ssm:\/ecs\/prod\/10-all:1/);
 
-    // What nobody wanted at the boot is written all the same: the unit lets the agent write there
-    // and nowhere else.
+    // The file was not configured at boot. The agent can write it, since the unit opens this folder.
     const { MainPID } = await machine.readUnit('ecs-node.service');
     verbs.putParameter('/ecs/prod/20-containers', 'containerEnvironment: {enabled: true}\n');
     await until('the tag is there', async () => (await machine.readText(file))?.includes('ECS_NODE_TAG_env=stage\n'));

@@ -1,4 +1,4 @@
-/** Packer and its plugin, wherever they are: on PATH, or where packer/get-packer.sh puts them. */
+/** Finds Packer and its plugin: on PATH, or in the folder of packer/get-packer.sh. */
 
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -7,8 +7,7 @@ import { join } from 'node:path';
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'ecs-node', 'packer');
 
 /**
- * The environment to run it in: it asks nobody for newer versions, and no AWS but the one that it
- * is given.
+ * The environment for Packer: it does not look for newer versions, and calls only the given AWS.
  */
 export function packerEnvironment(): Record<string, string> {
   const own = existsSync(join(cache, 'bin/packer'));

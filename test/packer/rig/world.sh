@@ -110,18 +110,19 @@ export AWS_DEFAULT_REGION=us-east-1 AWS_PAGER="" AWS_EC2_METADATA_DISABLED=true
 status=0
 "$@" || status=$?
 
-# What an outsider finds in the image, once the machine is off.
+# Check the image from outside, once the machine is off.
 power_off
 ROOT=$root sh "$provision/verify-image.sh" >"$folder/verified" 2>&1 || true
 [ "$status" = 0 ] || exit "$status"
 
-# A node of that image: its agents are back.
+# Boot a node from that image: its agents run again.
 boot
 wait_for "the node's agents run" inside systemctl --quiet is-active amazon-ssm-agent.service fleet-agent.service auditd.service
 inside systemctl is-enabled ecs.service amazon-ssm-agent.service fleet-agent.service auditd.service | xargs >"$folder/node-enabled"
 inside systemctl show --property=DropInPaths ecs.service >"$folder/node-drop-ins"
 
-# An image of that node, as where one's own image is the source, by a Packer that is connected through the SSM agent.
+# Make an image of that node, as where the source image already has ecs-node, by a Packer that is connected through the SSM
+# agent.
 again() { # SCRIPT [ARGUMENT…]
   local script=$1
   shift
