@@ -1,13 +1,14 @@
 /**
- * What looking after a fleet's nodes needs to know and to do, in our verbs: the only room in which
- * one may act on another's instance.
+ * Reads and actions of the commands about a whole fleet. Only here may one machine act on another
+ * machine's instance.
  */
 
-/** A container instance as ECS has it. */
+/** A container instance in ECS. */
 export interface FleetContainerInstance {
   arn: string;
+  /** `i-…`, or the id of an external instance (`mi-…`). */
   instanceId: string;
-  /** `ACTIVE`, `DRAINING`, `REGISTERING` … or one not known yet. */
+  /** `ACTIVE`, `DRAINING`, `REGISTERING` or another word of ECS. */
   status: string;
   agentConnected: boolean;
   agentVersion: string;
@@ -15,24 +16,21 @@ export interface FleetContainerInstance {
   pendingTasks: number;
   /** Milliseconds since 1970. */
   registeredAt: number;
-  /** What earlier sweeps have seen or done: since when, milliseconds since 1970. */
-  marks: Partial<Record<Mark, number>>;
+  /**
+   * Attributes in which sweeps up to 0.1.0 kept their notes. Every node's role can write them, so
+   * nothing follows from their values.
+   */
+  oldNotes: readonly string[];
 }
 
-/**
- * ECS does not say since when something is so: a sweep notes when it first saw it. `drained`: a
- * sweep has drained it itself.
- */
-export type Mark = 'disconnected' | 'draining' | 'drained';
-
-/** An instance as EC2 has it. */
+/** An instance in EC2. */
 export interface FleetMachine {
   instanceId: string;
   /** `pending`, `running`, `shutting-down`, `terminated`, `stopping`, `stopped`. */
   state: string;
   zone: string;
   type: string;
-  /** Of its last start, milliseconds since 1970. */
+  /** Time of the last start, milliseconds since 1970. */
   launchedAt: number;
   purchase: 'on-demand' | 'spot';
   tags: Record<string, string>;
@@ -42,66 +40,91 @@ export interface FleetMachine {
 export interface FleetMember {
   instanceId: string;
   group: string;
-  /** `InService`, `Terminating:Wait` … or one not known yet. */
+  /** `InService`, `Terminating:Wait` or another word of Auto Scaling. */
   lifecycleState: string;
   healthy: boolean;
   protectedFromScaleIn: boolean;
 }
 
-/** What OpsWorks keeps of an instance that has registered with it. */
+/** ECS does not say since when a node is in a state. So a sweep notes when it first saw it. */
+export const noteKinds = ['missing', 'disconnected', 'draining', 'drained'] as const;
+
+/** `drained`: the sweep itself set the node to DRAINING. The others are what the sweep saw. */
+export type NoteKind = (typeof noteKinds)[number];
+
+/** An instance has one note at most. Its Auto Scaling group keeps it as a tag. */
+export interface FleetNote {
+  instanceId: string;
+  group: string;
+  kind: NoteKind;
+  /** Milliseconds since 1970. */
+  since: number;
+}
+
+export interface FleetGroup {
+  name: string;
+  members: FleetMember[];
+  /** Also of instances that are no longer members. */
+  notes: FleetNote[];
+}
+
+/** A registration in OpsWorks. */
 export interface FleetRecord {
   id: string;
   hostname: string;
   instanceId: string;
-  /** `online`, `connection_lost`, `setup_failed` … or one not known yet. */
+  /** `online`, `connection_lost`, `setup_failed` or another word of OpsWorks. */
   status: string;
   layerIds: string[];
   /** Milliseconds since 1970. */
   createdAt: number;
 }
 
-/** The fullest disk that a node has reported of late. */
+/** The fullest disk that a node reported to CloudWatch. */
 export interface FleetReport {
   instanceId: string;
   usedPercent: number;
-  /** Of the report, milliseconds since 1970. */
+  /** Time of the report, milliseconds since 1970. */
   at: number;
 }
 
 /**
- * Every read is whole or throws: Unavailable where AWS gave no whole answer, Refused where it said
- * no. Calls are counted in pages; only those that take one id ask for one instance. Arguments and
- * results are plain JSON.
+ * Every read is complete or throws: Unavailable if AWS gave no complete answer, Refused if it
+ * refused. Arguments and results are plain JSON.
  */
 export interface FleetNodes extends FleetReads, FleetActions {
   close(): void;
 }
 
 export interface FleetReads {
-  /** All that are not INACTIVE. Throws Refused where there is no such cluster. */
+  /** All that are not INACTIVE. Throws Refused if the cluster does not exist. */
   readContainerInstances(cluster: string, signal: AbortSignal): Promise<FleetContainerInstance[]>;
-  /** Those of one instance, right before a deed. */
+  /** The container instances of one instance, read right before an action. */
   readContainerInstancesOf(cluster: string, instanceId: string, signal: AbortSignal): Promise<FleetContainerInstance[]>;
-  /** Throws Refused where one of the groups does not exist. */
-  readMembers(groups: readonly string[], signal: AbortSignal): Promise<FleetMember[]>;
-  /** Right before a deed; undefined when it is in no group. */
+  /** ECS's own count of the cluster's container instances, to check the list against. */
+  readContainerInstanceCount(cluster: string, signal: AbortSignal): Promise<number>;
+  /** Throws Refused if one of the groups does not exist. */
+  readGroups(names: readonly string[], signal: AbortSignal): Promise<FleetGroup[]>;
+  /** Read right before an action. Undefined if the instance is in no group. */
   readMember(instanceId: string, signal: AbortSignal): Promise<FleetMember | undefined>;
-  /** Everything that the groups have launched and EC2 still remembers. */
+  /** Every instance that the groups launched and that EC2 still lists. */
   readMachinesOfGroups(groups: readonly string[], signal: AbortSignal): Promise<FleetMachine[]>;
-  /** One that is missing in the answer is not known to EC2. */
+  /** An instance that is missing in the answer may exist: EC2's list may be incomplete. */
   readMachines(instanceIds: readonly string[], signal: AbortSignal): Promise<FleetMachine[]>;
-  /** Those whose Name has this form; `*` stands for anything. */
+  /** Undefined only if EC2 says that this instance does not exist. */
+  readMachine(instanceId: string, signal: AbortSignal): Promise<FleetMachine | undefined>;
+  /** Instances whose `Name` matches the pattern. `*` stands for any text. */
   readMachinesNamed(pattern: string, signal: AbortSignal): Promise<FleetMachine[]>;
-  /** False, too, where the instance is gone. */
+  /** Also false if the instance does not exist. */
   readTerminationProtection(instanceId: string, signal: AbortSignal): Promise<boolean>;
   /**
-   * The records of EC2 instances in a stack, by id or unique name, which must be of the fleet's own
-   * region.
+   * The records of EC2 instances in a stack, by the stack's id or unique name. Throws Refused if the
+   * stack is in another region than the fleet.
    */
   readRecords(stack: string, signal: AbortSignal): Promise<FleetRecord[]>;
-  /** Right before a deed; undefined when it is gone. */
+  /** Read right before an action. Undefined if the record does not exist. */
   readRecord(recordId: string, signal: AbortSignal): Promise<FleetRecord | undefined>;
-  /** Of those instances that have reported within the last three hours. */
+  /** Reports of the last three hours. */
   readReports(
     namespace: string,
     instanceIds: readonly string[],
@@ -110,19 +133,21 @@ export interface FleetReads {
   ): Promise<FleetReport[]>;
 }
 
-/** Each is idempotent, and acts on one instance. */
+/** Every action is idempotent and changes one thing. */
 export interface FleetActions {
-  mark(cluster: string, arn: string, mark: Mark, since: number, signal: AbortSignal): Promise<void>;
-  unmark(cluster: string, arn: string, marks: readonly Mark[], signal: AbortSignal): Promise<void>;
+  /** Replaces the instance's note. */
+  writeNote(note: FleetNote, signal: AbortSignal): Promise<void>;
+  removeNote(group: string, instanceId: string, signal: AbortSignal): Promise<void>;
+  /** Removes attributes of `oldNotes` from a container instance. */
+  removeOldNotes(cluster: string, arn: string, names: readonly string[], signal: AbortSignal): Promise<void>;
   drain(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
   activate(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
-  /** For an instance that is gone: tasks that ECS still sees on it are given up. */
+  /** With `force`: ECS also forgets the tasks that it still counts there. */
   deregisterContainerInstance(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
-  tagMachine(instanceId: string, key: string, value: string, signal: AbortSignal): Promise<void>;
   /** Removes the tag only while it has this value. */
   untagMachine(instanceId: string, key: string, value: string, signal: AbortSignal): Promise<void>;
   clearTerminationProtection(instanceId: string, signal: AbortSignal): Promise<void>;
-  /** Without decrement: hooks run, and the group replaces it. */
+  /** Without decrement: hooks run, and the group replaces the instance. */
   terminateInGroup(instanceId: string, signal: AbortSignal): Promise<void>;
   unassignRecord(recordId: string, signal: AbortSignal): Promise<void>;
   deregisterRecord(recordId: string, signal: AbortSignal): Promise<void>;

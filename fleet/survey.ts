@@ -1,29 +1,33 @@
-/**
- * Reads a fleet in as few calls as it takes: what ECS, EC2 and Auto Scaling know of it, joined by
- * instance id.
- */
+/** Reads a fleet in few calls: what ECS, EC2 and Auto Scaling know, joined by instance id. */
 
-import type { FleetContainerInstance, FleetMachine, FleetMember, FleetReads } from '../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNote, FleetReads } from '../core/fleet-nodes.ts';
 
 export interface Survey {
   groups: string[];
+  /** One for each EC2 instance: the record that its ECS agent uses. */
   containerInstances: FleetContainerInstance[];
+  /** Further records of the same instances. */
+  staleRecords: FleetContainerInstance[];
+  /** Instances that EC2 does not know (ECS Anywhere). */
+  external: FleetContainerInstance[];
   members: FleetMember[];
-  /**
-   * Of every instance that the others name, and of `others`; one that is missing is not known to
-   * EC2.
-   */
+  /** By instance id. */
+  notes: Map<string, FleetNote>;
+  /** By instance id. An instance that is missing here may exist: EC2's list may be incomplete. */
   machines: Map<string, FleetMachine>;
 }
 
-type Reads = Pick<FleetReads, 'readContainerInstances' | 'readMembers' | 'readMachinesOfGroups' | 'readMachines'>;
+type Reads = Pick<FleetReads, 'readContainerInstances' | 'readGroups' | 'readMachinesOfGroups' | 'readMachines'>;
 
-/** Which Auto Scaling group launched it; gone once it has been detached. */
+/** Names the Auto Scaling group that launched the instance. Detaching the instance removes it. */
 export const groupTag = 'aws:autoscaling:groupName';
 
+/** EC2 knows only these. All other ids in a cluster are external instances (`mi-…`). */
+const isEc2Id = (id: string) => id.startsWith('i-');
+
 /**
- * Without `groups`: those that launched the cluster's instances. `others` are instances that
- * somebody else has named.
+ * `groups` may be empty: then the groups that launched the cluster's instances. `others` are further
+ * instances to read from EC2.
  */
 export async function surveyFleet(
   fleet: Reads,
@@ -32,23 +36,58 @@ export async function surveyFleet(
   others: readonly string[],
   signal: AbortSignal,
 ): Promise<Survey> {
-  const containerInstances = await fleet.readContainerInstances(cluster, signal);
+  const records = await fleet.readContainerInstances(cluster, signal);
+  const external = records.filter(({ instanceId }) => !isEc2Id(instanceId));
+  const { real, stale } = separateRecords(records.filter(({ instanceId }) => isEc2Id(instanceId)));
   const machines = new Map<string, FleetMachine>();
   const keep = (found: readonly FleetMachine[]) => {
     for (const machine of found) machines.set(machine.instanceId, machine);
   };
   const readRest = async (ids: readonly string[]) => {
-    const rest = [...new Set(ids)].filter((id) => !machines.has(id));
+    const rest = [...new Set(ids)].filter((id) => isEc2Id(id) && !machines.has(id));
     if (rest.length > 0) keep(await fleet.readMachines(rest, signal));
   };
-  const inCluster = containerInstances.map(({ instanceId }) => instanceId);
-  // By group it is a thousand instances a call, by id far fewer.
+  const inCluster = real.map(({ instanceId }) => instanceId);
+  // One call by group returns a thousand instances, one call by id two hundred.
   if (groups.length > 0) keep(await fleet.readMachinesOfGroups(groups, signal));
   await readRest(inCluster);
-  const all = groups.length > 0 ? [...groups] : groupsOf(inCluster, machines);
-  const members = all.length > 0 ? await fleet.readMembers(all, signal) : [];
+  const names = groups.length > 0 ? [...groups] : groupsOf(inCluster, machines);
+  const found = names.length > 0 ? await fleet.readGroups(names, signal) : [];
+  const members = found.flatMap((group) => group.members);
   await readRest([...members.map(({ instanceId }) => instanceId), ...others]);
-  return { groups: all, containerInstances, members, machines };
+  const notes = found.flatMap((group) => group.notes).map((note) => [note.instanceId, note] as const);
+  return {
+    groups: names,
+    containerInstances: real,
+    staleRecords: stale,
+    external,
+    members,
+    notes: new Map(notes),
+    machines,
+  };
+}
+
+/**
+ * An instance has a second record after its ECS agent lost its data and registered anew. The agent
+ * uses the connected record. If none is connected, it uses the newest: it never returns to an older.
+ */
+export function separateRecords(records: readonly FleetContainerInstance[]): {
+  real: FleetContainerInstance[];
+  stale: FleetContainerInstance[];
+} {
+  const real = new Map<string, FleetContainerInstance>();
+  const stale: FleetContainerInstance[] = [];
+  for (const record of records.toSorted(likelierFirst)) {
+    if (real.has(record.instanceId)) stale.push(record);
+    else real.set(record.instanceId, record);
+  }
+  return { real: [...real.values()], stale };
+}
+
+function likelierFirst(a: FleetContainerInstance, b: FleetContainerInstance): number {
+  return (
+    Number(b.agentConnected) - Number(a.agentConnected) || b.registeredAt - a.registeredAt || (a.arn < b.arn ? -1 : 1)
+  );
 }
 
 function groupsOf(ids: readonly string[], machines: ReadonlyMap<string, FleetMachine>): string[] {

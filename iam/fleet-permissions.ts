@@ -16,18 +16,20 @@ export const fleetPermissions: readonly FleetPermission[] = [
 
 export const sweepPermissions: readonly FleetPermission[] = [
   ...fleetPermissions,
+  ...group("checking that ECS's list is complete", 'cluster', 'ecs:DescribeClusters'),
   ...group('termination protection', 'group-instances', 'ec2:DescribeInstanceAttribute'),
   ...group('OpsWorks records (--opsworks-stack)', 'everything', 'opsworks:DescribeStacks'),
   ...group('OpsWorks records (--opsworks-stack)', 'stacks', 'opsworks:DescribeInstances'),
   ...group('checking once more before a change', 'everything', 'autoscaling:DescribeAutoScalingInstances', true),
-  ...group('remembering since when', 'container-instances', 'ecs:PutAttributes ecs:DeleteAttributes', true),
+  ...group('notes: since when', 'note-tags', 'autoscaling:CreateOrUpdateTags autoscaling:DeleteTags', true),
+  ...group('removing notes of version 0.1.0', 'container-instances', 'ecs:DeleteAttributes', true),
   ...group('draining', 'container-instances', 'ecs:UpdateContainerInstancesState', true),
   ...group('records of instances that are gone', 'cluster', 'ecs:DeregisterContainerInstance', true),
   ...group('terminating a node through its group', 'groups', 'autoscaling:TerminateInstanceInAutoScalingGroup', true),
   ...group(
-    'remembering since when; Name tags of instances that are not nodes',
+    'Name tags of instances that are not nodes; removing notes of version 0.1.0',
     'own-tags',
-    'ec2:CreateTags ec2:DeleteTags',
+    'ec2:DeleteTags',
     true,
   ),
   ...group('clearing termination protection', 'protection', 'ec2:ModifyInstanceAttribute', true),

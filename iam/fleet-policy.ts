@@ -2,6 +2,7 @@
  * Least-privilege IAM policies for fleet commands, the ECS agent and Systems Manager's agent. Pure.
  */
 
+import { noteTagPrefix } from '../core/fleet-notes.ts';
 import type { PolicyScope, Policy, Statement } from './policy.ts';
 
 /** The resources that an action covers, from narrow to wide. */
@@ -16,8 +17,10 @@ export type FleetReach =
   | 'groups'
   /** Instances of the groups. */
   | 'group-instances'
-  /** Any instance, but only the tags that a sweep sets and removes. */
+  /** Any instance, but only the tags that a sweep removes. */
   | 'own-tags'
+  /** The Auto Scaling groups, but only the tags that a sweep sets and removes. */
+  | 'note-tags'
   /** Instances of the groups, and only to clear termination protection. */
   | 'protection'
   | 'stacks'
@@ -77,6 +80,13 @@ const limits: Record<FleetReach, (subject: FleetSubject, scope: FleetScope) => L
       Null: { 'aws:TagKeys': 'false' },
     },
   }),
+  'note-tags': ({ group = '*' }, scope) => ({
+    Resource: arn(scope, 'autoscaling', `autoScalingGroup:*:autoScalingGroupName/${group}`),
+    Condition: {
+      'ForAllValues:StringLike': { 'aws:TagKeys': [`${noteTagPrefix}*`] },
+      Null: { 'aws:TagKeys': 'false' },
+    },
+  }),
   protection: ({ group = '*' }, scope) => ({
     Resource: arn(scope, 'ec2', 'instance/*'),
     Condition: {
@@ -111,6 +121,7 @@ const sids: Record<FleetReach, string> = {
   groups: 'OnGroupsSinceIamKnowsNoInstanceThere',
   'group-instances': 'OnInstancesOfGroups',
   'own-tags': 'OnNoOtherTags',
+  'note-tags': 'OnlyNotesInTagsOfGroups',
   protection: 'OnlyToClearTerminationProtection',
   stacks: 'OnOpsWorksStacks',
   repositories: 'PullingImagesInTheRegion',
@@ -128,6 +139,7 @@ const words: Record<FleetReach, string> = {
   groups: "any instance of a group, because IAM's narrowest resource there is the group",
   'group-instances': 'any instance of a group',
   'own-tags': 'any instance, only the tags Name and ecs-node:missing-since',
+  'note-tags': `any group, only tags that begin with ${noteTagPrefix}`,
   protection: 'any instance of a group, and only to clear it',
   stacks: 'OpsWorks stacks',
   repositories: 'any repository of the region whose account allows it',

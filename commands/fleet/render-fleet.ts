@@ -13,13 +13,14 @@ export function renderFleet(view: FleetView, width?: number): string[] {
 }
 
 function renderSummary({ cluster, groups, summary, at }: FleetView): string {
-  const { nodes, well, draining, disconnected, missing, tasks } = summary;
+  const { nodes, well, draining, disconnected, missing, tasks, external = 0 } = summary;
   const parts = [
     `${well} of ${nodes} nodes well`,
     ...(draining > 0 ? [`${draining} draining`] : []),
     ...(disconnected > 0 ? [`${disconnected} disconnected`] : []),
     ...(missing > 0 ? [`${missing} not in the cluster`] : []),
     `${tasks} tasks`,
+    ...(external > 0 ? [`${external} external not counted`] : []),
   ];
   const where = groups.length === 0 ? '' : ` (${groups.join(', ')})`;
   return `${cluster}${where}: ${parts.join(', ')}; ${new Date(at).toISOString().slice(0, 19)}Z`;

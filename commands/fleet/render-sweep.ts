@@ -1,17 +1,18 @@
-/** What a sweep found and did, for people. Pure. */
+/** The report of a sweep as text. Pure. */
 
 import type { Deed, SweepOutcome, SweepReport, Swept } from '../../fleet/sweep/findings.ts';
 import { renderColumns, renderSpan, type Column } from '../../cli/columns.ts';
 
 const deeds: Record<Deed['kind'], string> = {
-  mark: 'note it',
-  unmark: 'forget the note',
+  note: 'note it',
+  forget: 'remove the note',
+  'remove-old-notes': 'remove the note',
+  'remove-old-tag': 'remove the note',
   activate: 'make it ACTIVE',
   drain: 'drain it',
-  terminate: 'end it through its group',
+  terminate: 'terminate it through its group',
   'deregister-container-instance': 'deregister it from ECS',
-  'tag-missing': 'note it',
-  'untag-missing': 'forget the note',
+  'deregister-stale': 'deregister the record from ECS',
   'clear-protection': 'clear the protection',
   'deregister-record': 'deregister the record',
   'remove-name': 'remove the Name',
@@ -26,14 +27,15 @@ const outcomes: Record<SweepOutcome, string> = {
 };
 
 export function renderSweep(report: SweepReport): string {
-  const { findings, brake, unanswered, applied, nodes, cluster, at } = report;
+  const { findings, brake, unanswered, applied, nodes, external, cluster, at } = report;
+  const others = external > 0 ? ` and ${external} external` : '';
   const would = findings.filter(({ outcome }) => outcome === 'would').length;
   const lines = [
-    `${cluster}: ${nodes} nodes, ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}${applied ? '' : '; nothing was changed'}`,
+    `${cluster}: ${nodes} nodes${others}, ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}${applied ? '' : '; nothing was changed'}`,
     ...(brake === undefined ? [] : [`no node is touched: ${brake}`]),
-    ...unanswered.map(({ what, why }) => `${what} not known, so nothing concluded from them: ${why}`),
+    ...unanswered.map(({ what, why }) => `${what} not known, so nothing follows from them: ${why}`),
     ...(findings.length === 0 ? [] : ['', ...renderColumns(columnsAt(at), findings)]),
-    ...(would > 0 ? ['', `--apply does what it says here (${would})`] : []),
+    ...(would > 0 ? ['', `--apply does what is said here (${would})`] : []),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -1,12 +1,13 @@
 /**
- * Looks again, right before each deed, and does it only where it is still so: two sweeps at once,
- * or a node that came back, change nothing.
+ * Reads again right before each deed, and acts only if it is still so. So two sweeps at once, or a
+ * node that came back, do no harm.
  */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
-import type { FleetContainerInstance, FleetNodes } from '../../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNodes } from '../../core/fleet-nodes.ts';
 import type { Clock } from '../../core/retry.ts';
-import { missingTag, notTerminable, protectedBy } from './facts.ts';
+import { separateRecords } from '../survey.ts';
+import { notTerminable, oldMissingTag, otherClusterOf, protectedBy } from './facts.ts';
 import type { Deed, SweepFinding } from './findings.ts';
 
 export interface DeedContext {
@@ -18,34 +19,37 @@ export interface DeedContext {
 /** False: it is no longer so, and nothing was done. Throws Unavailable or Refused. */
 export async function carryOut(
   context: DeedContext,
-  { kind, instanceId }: SweepFinding,
+  finding: SweepFinding,
   deed: Deed,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { fleet, cluster, clock } = context;
+  const { instanceId } = finding;
   switch (deed.kind) {
-    case 'mark':
-      await fleet.mark(cluster, deed.arn, deed.mark, clock.now(), signal);
+    case 'note':
+      await fleet.writeNote({ instanceId, group: deed.group, kind: deed.note, since: clock.now() }, signal);
       return true;
-    case 'unmark':
-      await fleet.unmark(cluster, deed.arn, deed.marks, signal);
+    case 'forget':
+      await fleet.removeNote(deed.group, instanceId, signal);
       return true;
-    case 'tag-missing':
-      await fleet.tagMachine(instanceId, missingTag, String(clock.now()), signal);
+    case 'remove-old-notes':
+      await fleet.removeOldNotes(cluster, deed.arn, deed.names, signal);
       return true;
-    case 'untag-missing':
-      await fleet.untagMachine(instanceId, missingTag, deed.value, signal);
+    case 'remove-old-tag':
+      await fleet.untagMachine(instanceId, oldMissingTag, deed.value, signal);
       return true;
     case 'activate':
-      return activate(context, instanceId, deed.arn, signal);
+      return activate(context, instanceId, deed, signal);
     case 'drain':
-      return drain(context, instanceId, deed.arn, signal);
+      return drain(context, instanceId, deed, signal);
     case 'terminate':
-      return terminate(context, instanceId, kind, signal);
+      return terminate(context, finding, signal);
     case 'clear-protection':
       return clearProtection(context, instanceId, signal);
     case 'deregister-container-instance':
-      return deregisterContainerInstance(context, instanceId, deed.arn, signal);
+      return deregisterOrphan(context, instanceId, deed.arn, signal);
+    case 'deregister-stale':
+      return deregisterStale(context, instanceId, deed.arn, signal);
     case 'deregister-record':
       return deregisterRecord(context, instanceId, deed.recordId, signal);
     case 'remove-name':
@@ -53,63 +57,78 @@ export async function carryOut(
   }
 }
 
-type DeedFunction<T> = (context: DeedContext, instanceId: string, what: string, signal: AbortSignal) => Promise<T>;
+interface Fresh {
+  machine: FleetMachine | undefined;
+  member: FleetMember | undefined;
+  /** The record that the instance's ECS agent uses. */
+  real: FleetContainerInstance | undefined;
+  stale: FleetContainerInstance[];
+}
 
-const find: DeedFunction<FleetContainerInstance | undefined> = async ({ fleet, cluster }, instanceId, arn, signal) => {
-  const found = await fleet.readContainerInstancesOf(cluster, instanceId, signal);
-  return found.find((each) => each.arn === arn);
-};
+async function readAgain({ fleet, cluster }: DeedContext, id: string, signal: AbortSignal): Promise<Fresh> {
+  const machine = await fleet.readMachine(id, signal);
+  const member = await fleet.readMember(id, signal);
+  // Last: what ECS says about the connection is the most likely to change.
+  const { real, stale } = separateRecords(await fleet.readContainerInstancesOf(cluster, id, signal));
+  return { machine, member, real: real[0], stale };
+}
 
-const drain: DeedFunction<boolean> = async (context, instanceId, arn, signal) => {
+interface OnNode {
+  arn: string;
+  group: string;
+}
+
+async function drain(context: DeedContext, id: string, { arn, group }: OnNode, signal: AbortSignal): Promise<boolean> {
   const { fleet, cluster, clock } = context;
-  if ((await whyNotTerminable(context, instanceId, signal)) !== undefined) return false;
-  const now = await find(context, instanceId, arn, signal);
-  if (now === undefined || now.status !== 'ACTIVE' || now.agentConnected) return false;
-  // The note first: a node that is found draining without it would be taken for one that somebody
-  // else drains.
-  await fleet.mark(cluster, arn, 'drained', clock.now(), signal);
+  const { machine, member, real } = await readAgain(context, id, signal);
+  if (notTerminable(machine, member) !== undefined) return false;
+  if (real?.arn !== arn || real.status !== 'ACTIVE' || real.agentConnected) return false;
+  // The note first. Without it, a later sweep would believe that somebody else drained the node.
+  await fleet.writeNote({ instanceId: id, group, kind: 'drained', since: clock.now() }, signal);
   await fleet.drain(cluster, arn, signal);
   return true;
-};
+}
 
-const activate: DeedFunction<boolean> = async (context, instanceId, arn, signal) => {
+async function activate(
+  context: DeedContext,
+  id: string,
+  { arn, group }: OnNode,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { fleet, cluster } = context;
-  const now = await find(context, instanceId, arn, signal);
-  const member = await fleet.readMember(instanceId, signal);
-  if (now?.status !== 'DRAINING' || !now.agentConnected || now.marks.drained === undefined) return false;
-  if (member?.lifecycleState !== 'InService') return false;
+  const { machine, real } = await readAgain(context, id, signal);
+  if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected) return false;
+  // Last: a node that its group is terminating must not get new tasks.
+  const member = await fleet.readMember(id, signal);
+  if (member?.lifecycleState !== 'InService' || protectedBy(machine, undefined) !== undefined) return false;
   await fleet.activate(cluster, arn, signal);
-  await fleet.unmark(cluster, arn, ['disconnected', 'draining', 'drained'], signal);
+  await fleet.removeNote(group, id, signal);
   return true;
-};
+}
 
 /**
- * Of a node that ECS still does not know; or one that is DRAINING, and either forsaken by its agent
- * or without a task.
+ * Either ECS still has no record of the node; or it is DRAINING and, depending on who drained it,
+ * its ECS agent is not connected or it has no task.
  */
-const terminate: DeedFunction<boolean> = async (context, instanceId, kind, signal) => {
-  const { fleet, cluster } = context;
-  if ((await whyNotTerminable(context, instanceId, signal)) !== undefined) return false;
-  const instances = await fleet.readContainerInstancesOf(cluster, instanceId, signal);
-  const idle = ({ status, agentConnected, marks, runningTasks, pendingTasks }: FleetContainerInstance) =>
-    status === 'DRAINING' && (marks.drained === undefined ? runningTasks + pendingTasks === 0 : !agentConnected);
-  const isStillSo = kind === 'never-joined' ? instances.length === 0 : instances.length > 0 && instances.every(idle);
-  if (!isStillSo) return false;
-  await fleet.terminateInGroup(instanceId, signal);
-  return true;
-};
-
-async function whyNotTerminable(
-  { fleet }: DeedContext,
-  instanceId: string,
+async function terminate(
+  context: DeedContext,
+  { kind, instanceId }: SweepFinding,
   signal: AbortSignal,
-): Promise<string | undefined> {
-  const [machine] = await fleet.readMachines([instanceId], signal);
-  return notTerminable(machine, await fleet.readMember(instanceId, signal));
+): Promise<boolean> {
+  const { machine, member, real } = await readAgain(context, instanceId, signal);
+  if (notTerminable(machine, member) !== undefined) return false;
+  const isStillSo =
+    kind === 'never-joined'
+      ? real === undefined && otherClusterOf(machine, context.cluster) === undefined
+      : real?.status === 'DRAINING' &&
+        (kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0);
+  if (!isStillSo) return false;
+  await context.fleet.terminateInGroup(instanceId, signal);
+  return true;
 }
 
 async function clearProtection({ fleet }: DeedContext, instanceId: string, signal: AbortSignal): Promise<boolean> {
-  const [machine] = await fleet.readMachines([instanceId], signal);
+  const machine = await fleet.readMachine(instanceId, signal);
   const member = await fleet.readMember(instanceId, signal);
   if (machine === undefined || member === undefined || protectedBy(machine, member) !== undefined) return false;
   if (!(await fleet.readTerminationProtection(instanceId, signal))) return false;
@@ -117,42 +136,74 @@ async function clearProtection({ fleet }: DeedContext, instanceId: string, signa
   return true;
 }
 
-const deregisterContainerInstance: DeedFunction<boolean> = async (context, instanceId, arn, signal) => {
-  if (!(await isStillGone(context, instanceId, signal))) return false;
-  const now = await find(context, instanceId, arn, signal);
-  if (now === undefined || now.agentConnected) return false;
-  await context.fleet.deregisterContainerInstance(context.cluster, arn, signal);
-  return true;
-};
+/** EC2 says of this instance alone that it is terminated or does not exist. */
+async function isGone({ fleet }: DeedContext, instanceId: string, signal: AbortSignal): Promise<boolean> {
+  const machine = await fleet.readMachine(instanceId, signal);
+  return machine === undefined || machine.state === 'terminated';
+}
 
-const deregisterRecord: DeedFunction<boolean> = async (context, instanceId, recordId, signal) => {
+async function deregisterOrphan(
+  context: DeedContext,
+  instanceId: string,
+  arn: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { fleet, cluster } = context;
+  if (!(await isGone(context, instanceId, signal))) return false;
+  const found = await fleet.readContainerInstancesOf(cluster, instanceId, signal);
+  const record = found.find((each) => each.arn === arn);
+  // A connected record of the same instance says that the instance runs, whatever EC2 says.
+  if (record === undefined || found.some(({ agentConnected }) => agentConnected)) return false;
+  await fleet.deregisterContainerInstance(cluster, arn, signal);
+  return true;
+}
+
+async function deregisterStale(
+  context: DeedContext,
+  instanceId: string,
+  arn: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { fleet, cluster } = context;
+  const { stale } = separateRecords(await fleet.readContainerInstancesOf(cluster, instanceId, signal));
+  const record = stale.find((each) => each.arn === arn);
+  if (record === undefined || record.agentConnected) return false;
+  await fleet.deregisterContainerInstance(cluster, arn, signal);
+  return true;
+}
+
+async function deregisterRecord(
+  context: DeedContext,
+  instanceId: string,
+  recordId: string,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { fleet } = context;
-  if (!(await isStillGone(context, instanceId, signal))) return false;
+  if (!(await isGone(context, instanceId, signal))) return false;
   const record = await fleet.readRecord(recordId, signal);
   if (record?.instanceId !== instanceId || record.status === 'deregistering') return false;
   try {
     await fleet.deregisterRecord(recordId, signal);
   } catch (error) {
-    // OpsWorks may want it out of its layers first. Nobody is there to confirm that: a later run
-    // does the rest.
+    // OpsWorks may require that the record leaves its layers first. A later run does the rest.
     if (!(error instanceof Refused) || error.code !== 'ValidationException' || record.layerIds.length === 0)
       throw error;
     await fleet.unassignRecord(recordId, signal);
     throw new Unavailable('OpsWorks takes it out of its layers first; a later run deregisters it', { cause: error });
   }
   return true;
-};
-
-async function isStillGone({ fleet }: DeedContext, instanceId: string, signal: AbortSignal): Promise<boolean> {
-  const [machine] = await fleet.readMachines([instanceId], signal);
-  return machine === undefined || machine.state === 'terminated';
 }
 
-const removeName: DeedFunction<boolean> = async ({ fleet }, instanceId, name, signal) => {
-  const [machine] = await fleet.readMachines([instanceId], signal);
+async function removeName(
+  { fleet }: DeedContext,
+  instanceId: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const machine = await fleet.readMachine(instanceId, signal);
   if (machine?.state !== 'stopped' || machine.tags['Name'] !== name) return false;
-  if (protectedBy(machine, undefined) !== undefined || (await fleet.readMember(instanceId, signal)) !== undefined)
-    return false;
+  if (protectedBy(machine, undefined) !== undefined) return false;
+  if ((await fleet.readMember(instanceId, signal)) !== undefined) return false;
   await fleet.untagMachine(instanceId, 'Name', name, signal);
   return true;
-};
+}

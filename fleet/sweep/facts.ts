@@ -1,67 +1,133 @@
-/** Everything that a sweep knows when it decides: read once, whole, and changed by nobody. */
+/** What a sweep knows when it decides. It is read once and not changed. */
 
 import type {
   FleetContainerInstance,
   FleetMachine,
   FleetMember,
+  FleetNote,
   FleetRecord,
   FleetReport,
+  NoteKind,
 } from '../../core/fleet-nodes.ts';
+import { groupTag } from '../survey.ts';
 
-/**
- * `undefined` where something was not asked, or was asked and not answered: nothing is concluded
- * from it.
- */
+/** A field is `undefined` if it was not read or not answered. Then nothing follows from it. */
 export interface SweepFacts {
   /** Milliseconds since 1970. */
   now: number;
+  cluster: string;
+  /** One for each EC2 instance. */
   containerInstances: readonly FleetContainerInstance[];
+  /** Further records of the same instances. */
+  staleRecords: readonly FleetContainerInstance[];
+  /** ECS's own count of the cluster's container instances, and the number that it listed. */
+  counts: { registered: number; listed: number } | undefined;
   members: readonly FleetMember[];
-  /** Of every instance id that the others name; one that is missing is not known to EC2. */
+  /** By instance id. */
+  notes: ReadonlyMap<string, FleetNote>;
+  /** By instance id. An instance that is missing here may exist: EC2's list may be incomplete. */
   machines: ReadonlyMap<string, FleetMachine>;
-  /** Those that bear a node's Name. */
+  /** Instances with a node's `Name`. */
   named: readonly FleetMachine[] | undefined;
   records: readonly FleetRecord[] | undefined;
   reports: readonly FleetReport[] | undefined;
-  /** Only of those that were asked: EC2 tells it of one instance at a time. */
+  /** By instance id. EC2 answers for one instance at a time, so a run asks about some. */
   protection: ReadonlyMap<string, boolean>;
 }
 
-/** How old something must be before it counts. */
+/** Minimum ages before a sweep acts. */
 export interface Ages {
   olderThanMs: number;
   drainingOlderThanMs: number;
 }
 
-/** On an instance: no sweep touches it. */
+/** A person sets this tag on an instance to keep sweeps away. */
 export const keepTag = 'ecs-node:keep';
 
-/** On an instance: since when sweeps have missed it in the cluster, milliseconds since 1970. */
-export const missingTag = 'ecs-node:missing-since';
+/** A setting of the node: the cluster that it joins. */
+export const clusterTag = 'ecs-node:cluster';
+
+/** Sweeps up to 0.1.0 kept a note in this tag. The node's own role can write it. */
+export const oldMissingTag = 'ecs-node:missing-since';
+
+const endedStates = new Set(['shutting-down', 'terminated', 'stopping', 'stopped']);
+
+/** An unknown state counts as running, so that a sweep does not take the node for dead. */
+export function isRunning({ machines }: Pick<SweepFacts, 'machines'>, instanceId: string): boolean {
+  const machine = machines.get(instanceId);
+  return machine !== undefined && !endedStates.has(machine.state);
+}
 
 /**
- * EC2 has said that it does not exist any more: by state, or by not knowing it. A silent EC2 never
- * gets here.
+ * The record of a container instance that is not connected and whose instance EC2 does not run. It
+ * is no sign of an outage, and it leaves no capacity.
  */
-export function isGone(facts: Pick<SweepFacts, 'machines'>, instanceId: string): boolean {
-  const machine = facts.machines.get(instanceId);
+export function isDead(facts: Pick<SweepFacts, 'machines'>, instance: FleetContainerInstance): boolean {
+  return !instance.agentConnected && !isRunning(facts, instance.instanceId);
+}
+
+/**
+ * EC2 lists it as terminated or does not list it. Before a sweep acts on a missing instance, it asks
+ * EC2 for this instance alone: only "does not exist" counts.
+ */
+export function seemsGone({ machines }: Pick<SweepFacts, 'machines'>, instanceId: string): boolean {
+  const machine = machines.get(instanceId);
   return machine === undefined || machine.state === 'terminated';
 }
 
-/** Something that keeps a sweep's hands off a node, in words. */
-export function protectedBy(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
-  if (machine?.tags[keepTag] !== undefined) return `it bears the tag ${keepTag}`;
-  if (member?.protectedFromScaleIn) return 'it is protected from scale-in';
+export function describeGone({ machines }: Pick<SweepFacts, 'machines'>, instanceId: string): string {
+  const state = machines.get(instanceId)?.state;
+  return state === undefined ? 'EC2 does not list the instance' : `EC2 says ${state}`;
+}
+
+/** Why the node belongs to a person, or undefined. Sweeps leave such a node alone. */
+export function ownedByPerson(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
+  if (machine?.tags[keepTag] !== undefined) return `it has the tag ${keepTag}`;
+  const state = member?.lifecycleState ?? '';
+  if (/^(Entering)?Standby$|^Detach(ing|ed)$/.test(state)) return `it is ${state} in its group: a person did that`;
   return undefined;
 }
 
-/** Why it is not to be ended through its group; undefined where it is an ordinary member. */
+/** Also true for an instance that was detached from its group, or never was in one. */
+export function isPersonal(facts: Pick<SweepFacts, 'machines' | 'members'>, instanceId: string): boolean {
+  const machine = facts.machines.get(instanceId);
+  const member = facts.members.find((each) => each.instanceId === instanceId);
+  if (ownedByPerson(machine, member) !== undefined) return true;
+  return member === undefined && machine !== undefined && machine.tags[groupTag] === undefined;
+}
+
+/** Why a sweep must not change the node, or undefined. */
+export function protectedBy(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
+  const reason = ownedByPerson(machine, member);
+  if (reason !== undefined) return reason;
+  return member?.protectedFromScaleIn ? 'it is protected from scale-in' : undefined;
+}
+
+/** Why a sweep must not terminate the node through its group. Undefined for an ordinary member. */
 export function notTerminable(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
-  if (member === undefined) return 'it is in none of the groups: no hook would run, and nobody would replace it';
-  if (/^(Warmed:)?Terminat/.test(member.lifecycleState)) return 'its group is ending it already';
+  if (member === undefined) return 'it is in none of the groups: no hook would run, and no group would replace it';
+  if (/^(Warmed:)?Terminat/.test(member.lifecycleState)) return 'its group is terminating it already';
+  const owned = ownedByPerson(machine, member);
+  if (owned !== undefined) return owned;
   if (member.lifecycleState !== 'InService') return `it is ${member.lifecycleState} in its group, not InService`;
-  if (machine?.state !== 'running') return `EC2 says that it is ${machine?.state ?? 'unknown'}, not running`;
+  if (machine?.state !== 'running') return `EC2 says ${machine?.state ?? 'nothing about it'}, not running`;
   return protectedBy(machine, member);
+}
+
+/** The cluster that the node's own tag names, if it is another one than the sweep's. */
+export function otherClusterOf(machine: FleetMachine | undefined, cluster: string): string | undefined {
+  const name = machine?.tags[clusterTag]?.split('/').at(-1)?.trim();
+  return name === undefined || name === '' || name === cluster ? undefined : name;
+}
+
+/**
+ * Since when a sweep has seen this. A restart of the instance begins anew, because its ECS agent needs
+ * time to connect. A note from the future counts as none: a clock was wrong.
+ */
+export function sinceOf(facts: SweepFacts, instanceId: string, kind: NoteKind): number | undefined {
+  const note = facts.notes.get(instanceId);
+  if (note?.kind !== kind || note.since > facts.now) return undefined;
+  return Math.max(note.since, facts.machines.get(instanceId)?.launchedAt ?? 0);
 }
 
 export function renderAge(ms: number): string {

@@ -1,74 +1,89 @@
-/**
- * What does not look right about container instances: orphaned, disconnected, stuck in DRAINING, or
- * well again. Pure.
- */
+/** Findings about container instances: orphaned, stale, disconnected, stuck in DRAINING, recovered. Pure. */
 
 import type { FleetContainerInstance, FleetMember } from '../../core/fleet-nodes.ts';
 import { groupTag } from '../survey.ts';
-import { isGone, notTerminable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
+import {
+  describeGone,
+  notTerminable,
+  ownedByPerson,
+  renderAge,
+  seemsGone,
+  sinceOf,
+  type Ages,
+  type SweepFacts,
+} from './facts.ts';
 import type { SweepFinding } from './findings.ts';
 
 /**
- * Between the draining and the end: service tasks have been started elsewhere by then, and an agent
- * could come back.
+ * Time from draining a node to terminating it. ECS has started the service's tasks elsewhere by
+ * then, and an ECS agent that lost its connection has had time to come back.
  */
 export const drainedForMs = 15 * 60_000;
 
 export function findContainerInstances(facts: SweepFacts, ages: Ages): SweepFinding[] {
   const members = new Map(facts.members.map((member) => [member.instanceId, member]));
-  return facts.containerInstances.flatMap((instance) => {
-    if (isGone(facts, instance.instanceId)) return orphaned(facts, ages, instance);
+  const found = facts.containerInstances.flatMap((instance) => {
+    if (seemsGone(facts, instance.instanceId)) return orphaned(facts, ages, instance);
     const member = members.get(instance.instanceId);
     if (instance.status === 'DRAINING') return draining(facts, ages, instance, member);
     if (instance.status !== 'ACTIVE') return [];
-    return instance.agentConnected ? recovered(instance) : disconnected(facts, ages, instance, member);
+    return instance.agentConnected ? recovered(facts, instance) : disconnected(facts, ages, instance, member);
   });
+  return [...found, ...facts.staleRecords.flatMap((record) => stale(facts, ages, record))];
 }
 
 function orphaned(facts: SweepFacts, { olderThanMs }: Ages, instance: FleetContainerInstance): SweepFinding[] {
   const { arn, instanceId, registeredAt, agentConnected, status } = instance;
-  const state = facts.machines.get(instanceId)?.state;
-  const evidence = `${status} in ECS; ${state === undefined ? 'EC2 knows no such instance' : `EC2 says ${state}`}`;
+  const evidence = `${status} in ECS; ${describeGone(facts, instanceId)}`;
   const finding = { kind: 'orphaned-container-instance', instanceId, subject: arn, evidence } as const;
   const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
-  if (agentConnected) return withoutDeed('its agent is connected, so it lives: is this the right region and account?');
-  if (facts.now - registeredAt < olderThanMs) {
-    return withoutDeed(
-      `registered ${renderAge(facts.now - registeredAt)} ago: EC2 may not tell of it yet, or ECS remove it itself`,
-    );
+  if (agentConnected) {
+    return withoutDeed('its ECS agent is connected, so the instance runs: check the region and the account');
+  }
+  const age = facts.now - registeredAt;
+  if (age < olderThanMs) {
+    return withoutDeed(`registered ${renderAge(age)} ago: EC2 may not list it yet, or ECS removes it by itself`);
   }
   const known = facts.containerInstances.some((other) => facts.machines.has(other.instanceId));
-  if (!known) return withoutDeed('EC2 knows none of the cluster: is this the right region and account?');
+  if (!known) return withoutDeed('EC2 lists no instance of the cluster: check the region and the account');
   const deed = { kind: 'deregister-container-instance', arn } as const;
-  return [
-    {
-      ...finding,
-      since: registeredAt,
-      deed,
-      why: 'the instance is gone, and ECS keeps what was not connected at its end',
-    },
-  ];
+  const why = 'the instance is gone; ECS keeps the record of an instance that was not connected when it ended';
+  return [{ ...finding, since: registeredAt, deed, why }];
 }
 
-/**
- * Marks of a trouble that has passed, or a draining that a sweep began and nobody needs any more.
- */
-function recovered({ arn, instanceId, marks }: FleetContainerInstance): SweepFinding[] {
-  const left = (['disconnected', 'draining', 'drained'] as const).filter((mark) => marks[mark] !== undefined);
-  if (left.length === 0) return [];
-  const deed = { kind: 'unmark', arn, marks: left } as const;
-  const evidence = `ACTIVE with a connected agent, marked ${left.join(', ')} by an earlier sweep`;
-  return [
-    {
-      kind: 'recovered',
-      instanceId,
-      subject: arn,
-      evidence,
-      deed,
-      why: 'it is well again: an old mark must not count later',
-    },
-  ];
+/** An older record of an instance that has a real one. The ECS agent never uses it again. */
+function stale(facts: SweepFacts, ages: Ages, record: FleetContainerInstance): SweepFinding[] {
+  const { arn, instanceId, registeredAt, agentConnected, status } = record;
+  if (seemsGone(facts, instanceId)) return orphaned(facts, ages, record);
+  const evidence = `${status} in ECS, not connected; the instance has another record, which its ECS agent uses`;
+  const finding = { kind: 'stale-container-instance', instanceId, subject: arn, evidence } as const;
+  if (agentConnected) {
+    return [
+      {
+        ...finding,
+        evidence: `${status} in ECS; the instance has two connected records`,
+        why: 'ECS has to say which is right',
+      },
+    ];
+  }
+  const age = facts.now - registeredAt;
+  if (age < ages.olderThanMs)
+    return [{ ...finding, why: `registered ${renderAge(age)} ago: ECS may remove it by itself` }];
+  const deed = { kind: 'deregister-stale', arn } as const;
+  const why = 'the ECS agent registered anew and never returns to this record';
+  return [{ ...finding, since: registeredAt, deed, why }];
 }
+
+/** Removes notes of a trouble that has passed, which would otherwise count at the next one. */
+function recovered({ notes }: SweepFacts, { arn, instanceId }: FleetContainerInstance): SweepFinding[] {
+  const note = notes.get(instanceId);
+  if (note === undefined) return [];
+  const evidence = `ACTIVE with a connected ECS agent; an earlier sweep noted it as ${note.kind}`;
+  const deed = { kind: 'forget', group: note.group } as const;
+  return [{ kind: 'recovered', instanceId, subject: arn, evidence, deed, why: 'it is well again' }];
+}
+
+const noteWhy = 'ECS does not say since when: this run notes it, and a later run acts if it is still so';
 
 function disconnected(
   facts: SweepFacts,
@@ -76,9 +91,12 @@ function disconnected(
   instance: FleetContainerInstance,
   member: FleetMember | undefined,
 ): SweepFinding[] {
-  const { arn, instanceId, marks, runningTasks } = instance;
-  const since = marks.disconnected;
-  const evidence = `ACTIVE, but its agent is not connected; ${runningTasks} running tasks`;
+  const { arn, instanceId, runningTasks } = instance;
+  const machine = facts.machines.get(instanceId);
+  // A stopped instance of a warm pool has no reason to be connected.
+  if (machine?.state === 'stopped' && machine.tags[groupTag] !== undefined) return [];
+  const since = sinceOf(facts, instanceId, 'disconnected');
+  const evidence = `ACTIVE, but its ECS agent is not connected; ${runningTasks} running tasks`;
   const finding = {
     kind: 'disconnected',
     instanceId,
@@ -86,55 +104,53 @@ function disconnected(
     evidence,
     ...(since !== undefined && { since }),
   } as const;
-  const machine = facts.machines.get(instanceId);
-  // One that waits, stopped, in its group's warm pool has every right to be silent.
-  if (machine?.state === 'stopped' && machine.tags[groupTag] !== undefined) return [];
-  const hands = notTerminable(machine, member);
-  if (hands !== undefined) return [{ ...finding, why: hands }];
-  if (since === undefined) {
-    const why = 'ECS does not say since when: noted now, and acted upon when a later run finds it so';
-    return [{ ...finding, deed: { kind: 'mark', arn, mark: 'disconnected' }, why }];
-  }
+  const obstacle = notTerminable(machine, member);
+  if (obstacle !== undefined || member === undefined) return [{ ...finding, why: obstacle ?? '' }];
+  const { group } = member;
+  if (since === undefined) return [{ ...finding, deed: { kind: 'note', group, note: 'disconnected' }, why: noteWhy }];
   const age = facts.now - since;
-  if (age < olderThanMs)
-    return [{ ...finding, why: `seen so for ${renderAge(age)}: the node restarts its agent itself first` }];
-  const why = `seen so for ${renderAge(age)}: drained now, so that its tasks start elsewhere; ended by a later run`;
-  return [{ ...finding, deed: { kind: 'drain', arn }, why }];
+  if (age < olderThanMs) {
+    return [{ ...finding, why: `seen so for ${renderAge(age)}: the node restarts its ECS agent by itself first` }];
+  }
+  const why = `seen so for ${renderAge(age)}: ECS starts its tasks elsewhere now; a later run terminates the node`;
+  return [{ ...finding, deed: { kind: 'drain', arn, group }, why }];
 }
 
 function draining(
   facts: SweepFacts,
-  { drainingOlderThanMs }: Ages,
+  ages: Ages,
   instance: FleetContainerInstance,
   member: FleetMember | undefined,
 ): SweepFinding[] {
-  const { arn, instanceId, marks, runningTasks, pendingTasks, agentConnected } = instance;
+  const { arn, instanceId, runningTasks, pendingTasks, agentConnected } = instance;
   const tasks = runningTasks + pendingTasks;
-  const since = marks.drained ?? marks.draining;
-  const evidence = `DRAINING with ${tasks} tasks, agent ${agentConnected ? 'connected' : 'not connected'}`;
-  const kind = marks.drained !== undefined ? 'disconnected' : 'stuck-draining';
+  const drainedAt = sinceOf(facts, instanceId, 'drained');
+  const since = drainedAt ?? sinceOf(facts, instanceId, 'draining');
+  const evidence = `DRAINING with ${tasks} tasks, ECS agent ${agentConnected ? 'connected' : 'not connected'}`;
+  const kind = drainedAt === undefined ? 'stuck-draining' : 'disconnected';
   const finding = { kind, instanceId, subject: arn, evidence, ...(since !== undefined && { since }) } as const;
   const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
   const machine = facts.machines.get(instanceId);
-  if (marks.drained !== undefined && agentConnected) {
-    const hands = protectedBy(machine, undefined);
-    if (hands !== undefined) return withoutDeed(hands);
+  if (drainedAt !== undefined && agentConnected && member !== undefined) {
+    const owner = ownedByPerson(machine, member);
+    if (owner !== undefined) return withoutDeed(owner);
     const why = 'an earlier sweep drained it because it was not connected, and it is connected again';
-    return [{ ...finding, kind: 'recovered', deed: { kind: 'activate', arn }, why }];
+    return [{ ...finding, kind: 'recovered', deed: { kind: 'activate', arn, group: member.group }, why }];
   }
-  const hands = notTerminable(machine, member);
-  // A node that leaves drains first: while its group ends it, all is as it should be.
-  if (hands !== undefined) return member?.lifecycleState.startsWith('Terminating') ? [] : withoutDeed(hands);
+  const obstacle = notTerminable(machine, member);
+  // A node that leaves drains first: while its group terminates it, all is as it should be.
+  if (member?.lifecycleState.startsWith('Terminating')) return [];
+  if (obstacle !== undefined || member === undefined) return withoutDeed(obstacle ?? '');
   if (since === undefined) {
-    const why = 'ECS does not say since when: noted now, and acted upon when a later run finds it so';
-    return [{ ...finding, deed: { kind: 'mark', arn, mark: 'draining' }, why }];
+    return [{ ...finding, deed: { kind: 'note', group: member.group, note: 'draining' }, why: noteWhy }];
   }
   const age = facts.now - since;
-  const drainedBySweep = marks.drained !== undefined;
-  if (age < (drainedBySweep ? drainedForMs : drainingOlderThanMs))
+  if (age < (drainedAt === undefined ? ages.drainingOlderThanMs : drainedForMs)) {
     return withoutDeed(`so for ${renderAge(age)}: not long enough yet`);
-  if (!drainedBySweep && tasks > 0)
-    return withoutDeed(`${tasks} tasks are still on it: a person has to say what becomes of them`);
-  const why = `so for ${renderAge(age)}: ended through its group, which replaces it; hooks run`;
+  }
+  if (drainedAt === undefined && tasks > 0) {
+    return withoutDeed(`${tasks} tasks are still on it: a person has to decide about them`);
+  }
+  const why = `so for ${renderAge(age)}: its group terminates it, with its hooks, and replaces it`;
   return [{ ...finding, deed: { kind: 'terminate' }, why }];
 }

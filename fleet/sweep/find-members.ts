@@ -1,60 +1,57 @@
-/**
- * What does not look right about members of the groups: never joined, protected from termination,
- * silent. Pure.
- */
+/** Findings about members of the groups: never joined, protected from termination, silent. Pure. */
 
 import type { FleetMember } from '../../core/fleet-nodes.ts';
-import { missingTag, notTerminable, protectedBy, renderAge, type Ages, type SweepFacts } from './facts.ts';
+import { notTerminable, otherClusterOf, protectedBy, renderAge, sinceOf, type Ages, type SweepFacts } from './facts.ts';
 import type { SweepFinding } from './findings.ts';
 
 /**
- * Between the look that misses a node and the one that ends it. A node that leaves is deregistered
- * some minutes before it is terminated, and one whose agent's data were wiped registers anew within
- * minutes.
+ * Time from the run that misses a node to the run that terminates it. A node that leaves is
+ * deregistered some minutes before it is terminated. An ECS agent that lost its data registers anew
+ * within minutes.
  */
 export const missingForMs = 15 * 60_000;
 
 export function findNeverJoined(facts: SweepFacts, ages: Ages): SweepFinding[] {
   const joined = new Set(facts.containerInstances.map(({ instanceId }) => instanceId));
-  // Group by group: one that belongs to another cluster may have been named by mistake.
+  // Group by group: a group of another cluster may have been named by mistake.
   const groups = new Set(facts.members.filter(({ instanceId }) => joined.has(instanceId)).map(({ group }) => group));
-  return facts.members.flatMap((member) =>
-    joined.has(member.instanceId)
-      ? joinedAfterAll(facts, member)
-      : missing(facts, ages, member, groups.has(member.group)),
-  );
-}
-
-function joinedAfterAll(facts: SweepFacts, { instanceId }: FleetMember): SweepFinding[] {
-  const value = facts.machines.get(instanceId)?.tags[missingTag];
-  if (value === undefined) return [];
-  const deed = { kind: 'untag-missing', value } as const;
-  const why = 'it has joined: an old mark must not count later';
-  return [{ kind: 'recovered', instanceId, evidence: `in the cluster, with the tag ${missingTag}`, deed, why }];
+  return facts.members
+    .filter(({ instanceId }) => !joined.has(instanceId))
+    .flatMap((member) => missing(facts, ages, member, groups.has(member.group)));
 }
 
 function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, someJoined: boolean): SweepFinding[] {
   const { instanceId, lifecycleState, group } = member;
   const machine = facts.machines.get(instanceId);
-  // Pending: its launch hook's time-out ends it. Warmed, Standby, Detaching: not meant to be in the
-  // cluster.
+  // Pending: the launch hook's timeout ends it. Warmed, Standby, Detaching: not meant to be in the cluster.
   if (machine?.state !== 'running' || lifecycleState !== 'InService') return [];
+  // One group may feed two clusters.
+  if (otherClusterOf(machine, facts.cluster) !== undefined) return [];
   const age = facts.now - machine.launchedAt;
   if (age < olderThanMs) return [];
   const evidence = `InService in ${group}, launched ${renderAge(age)} ago, not in the cluster`;
   const finding = { kind: 'never-joined', instanceId, since: machine.launchedAt, evidence } as const;
-  const hands = notTerminable(machine, member);
-  if (hands !== undefined) return [{ ...finding, why: hands }];
-  if (!someJoined) return [{ ...finding, why: 'no member of its group is in this cluster: is it the right one?' }];
-  const missedSince = Number(machine.tags[missingTag] ?? Number.NaN);
-  if (!Number.isSafeInteger(missedSince)) {
-    const why = 'noted now, and ended when a later run misses it again';
-    return [{ ...finding, deed: { kind: 'tag-missing' }, why }];
+  const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
+  const obstacle = notTerminable(machine, member) ?? incompleteList(facts);
+  if (obstacle !== undefined) return withoutDeed(obstacle);
+  if (!someJoined) return withoutDeed('no member of its group is in this cluster: is it the right one?');
+  const missedSince = sinceOf(facts, instanceId, 'missing');
+  if (missedSince === undefined) {
+    const why = 'this run notes it, and a later run terminates it if it is still missing';
+    return [{ ...finding, deed: { kind: 'note', group, note: 'missing' }, why }];
   }
   const missedMs = facts.now - missedSince;
-  if (missedMs < missingForMs) return [{ ...finding, why: `missed for ${renderAge(missedMs)}: not long enough yet` }];
-  const why = `missed for ${renderAge(missedMs)}: ended through its group, which replaces it; hooks run`;
+  if (missedMs < missingForMs) return withoutDeed(`missing for ${renderAge(missedMs)}: not long enough yet`);
+  const why = `missing for ${renderAge(missedMs)}: its group terminates it, with its hooks, and replaces it`;
   return [{ ...finding, deed: { kind: 'terminate' }, why }];
+}
+
+/** "Not in the list" means something only if the list is complete, by ECS's own count. */
+function incompleteList({ counts }: SweepFacts): string | undefined {
+  if (counts === undefined)
+    return 'ECS did not say how many container instances there are, so its list may be incomplete';
+  const { registered, listed } = counts;
+  return listed < registered ? `ECS counts ${registered} container instances and lists ${listed}` : undefined;
 }
 
 export function findProtected(facts: SweepFacts): SweepFinding[] {
@@ -62,23 +59,23 @@ export function findProtected(facts: SweepFacts): SweepFinding[] {
   return facts.members.flatMap((member): SweepFinding[] => {
     const { instanceId, lifecycleState, group } = member;
     if (facts.protection.get(instanceId) !== true) return [];
-    const machine = facts.machines.get(instanceId);
     const evidence = `${lifecycleState} in ${group}, with EC2 termination protection on`;
     const finding = { kind: 'termination-protection', instanceId, evidence } as const;
-    const hands = protectedBy(machine, member);
-    if (hands !== undefined) return [{ ...finding, why: hands }];
+    const obstacle = protectedBy(facts.machines.get(instanceId), member);
+    if (obstacle !== undefined) return [{ ...finding, why: obstacle }];
     const deed = { kind: 'clear-protection' } as const;
-    if (lifecycleState.startsWith('Terminating')) {
-      return [{ ...finding, deed, why: 'its group is ending it and cannot' }];
-    }
     if (registered.has(instanceId)) {
-      return [{ ...finding, deed, why: 'OpsWorks turns it on when an instance registers; it blocks the group' }];
+      return [{ ...finding, deed, why: 'OpsWorks turns it on when an instance registers' }];
     }
-    return [{ ...finding, why: 'not turned on by OpsWorks, as far as one can see: somebody may want it' }];
+    // OpsWorks may have turned it on, and the node has deregistered already.
+    if (facts.records !== undefined && lifecycleState.startsWith('Terminating')) {
+      return [{ ...finding, deed, why: 'its group is terminating it, so the protection has no use' }];
+    }
+    return [{ ...finding, why: 'OpsWorks has no record of the instance: a person may have turned it on' }];
   });
 }
 
-/** As large a share of the nodes must report before the silence of one means anything. */
+/** Minimum share of nodes that report. Below it, metrics are off or CloudWatch has an outage. */
 const reportingShare = 0.5;
 
 export function findSilent(facts: SweepFacts, { olderThanMs }: Ages): SweepFinding[] {
@@ -88,17 +85,16 @@ export function findSilent(facts: SweepFacts, { olderThanMs }: Ages): SweepFindi
     const running = facts.machines.get(instanceId)?.state === 'running';
     return running && status === 'ACTIVE' && agentConnected && facts.now - registeredAt >= olderThanMs;
   });
-  const isHeard = (instanceId: string) => facts.now - (lastAt.get(instanceId) ?? 0) < olderThanMs;
-  const heard = nodes.filter(({ instanceId }) => isHeard(instanceId)).length;
-  // Where few report, metrics are switched off, or it is CloudWatch that is silent.
-  if (heard < nodes.length * reportingShare) return [];
+  const isReporting = (instanceId: string) => facts.now - (lastAt.get(instanceId) ?? 0) < olderThanMs;
+  const reporting = nodes.filter(({ instanceId }) => isReporting(instanceId)).length;
+  if (reporting < nodes.length * reportingShare) return [];
   return nodes
-    .filter(({ instanceId }) => !isHeard(instanceId))
+    .filter(({ instanceId }) => !isReporting(instanceId))
     .map(({ instanceId }) => {
       const since = lastAt.get(instanceId);
       const evidence =
         since === undefined ? 'no metric for three hours' : `last metric ${renderAge(facts.now - since)} ago`;
-      const why = 'ECS has it connected and its tasks run, so only the watch is lost: look at "ecs-node doctor" on it';
+      const why = 'its tasks run, but ecs-node may not: run "ecs-node doctor" on it';
       return { kind: 'silent', instanceId, evidence, why, ...(since !== undefined && { since }) };
     });
 }

@@ -1,54 +1,58 @@
 /** What a sweep can find, what it may do about it, and what it reports. */
 
-import type { Mark } from '../../core/fleet-nodes.ts';
+import type { NoteKind } from '../../core/fleet-nodes.ts';
 
 export type FindingKind =
   | 'orphaned-container-instance'
+  | 'stale-container-instance'
   | 'disconnected'
   | 'stuck-draining'
   | 'never-joined'
   | 'recovered'
+  | 'stale-note'
   | 'termination-protection'
   | 'silent'
   | 'opsworks-record'
+  | 'not-in-opsworks'
   | 'orphaned-name';
 
-/** One act on one thing. */
+/** One action on one thing. */
 export type Deed =
-  | { kind: 'mark'; arn: string; mark: Mark }
-  | { kind: 'unmark'; arn: string; marks: Mark[] }
-  | { kind: 'activate'; arn: string }
-  | { kind: 'drain'; arn: string }
+  | { kind: 'note'; group: string; note: NoteKind }
+  | { kind: 'forget'; group: string }
+  | { kind: 'remove-old-notes'; arn: string; names: readonly string[] }
+  | { kind: 'remove-old-tag'; value: string }
+  | { kind: 'activate'; arn: string; group: string }
+  | { kind: 'drain'; arn: string; group: string }
   | { kind: 'terminate' }
   | { kind: 'deregister-container-instance'; arn: string }
-  | { kind: 'tag-missing' }
-  | { kind: 'untag-missing'; value: string }
+  | { kind: 'deregister-stale'; arn: string }
   | { kind: 'clear-protection' }
   | { kind: 'deregister-record'; recordId: string }
   | { kind: 'remove-name'; value: string };
 
-/** Something that does not look right, and what should become of it. */
+/** Something that does not look right, and what to do about it. */
 export interface SweepFinding {
   kind: FindingKind;
   instanceId: string;
-  /** What it is about where that is not the instance: a container instance, a record, a Name. */
+  /** What it is about, if not the instance: a container instance, a record, a Name. */
   subject?: string;
-  /** Milliseconds since 1970; absent where nobody knows. */
+  /** Milliseconds since 1970. Absent if not known. */
   since?: number;
   evidence: string;
-  /** Absent: it is told and no more. */
+  /** Absent: the sweep only reports it. */
   deed?: Deed;
-  /** Why that, or why nothing. */
+  /** The reason for the deed, or for doing nothing. */
   why: string;
 }
 
 export type SweepOutcome =
-  /** There is nothing to do about it, or not yet. */
+  /** Nothing to do, or not yet. */
   | 'nothing'
-  /** With `apply` it would have been done. */
+  /** With `apply` the sweep does it. */
   | 'would'
   | 'done'
-  /** It was no longer so when it was looked at again. */
+  /** Right before the deed it was no longer so. */
   | 'changed'
   | 'failed';
 
@@ -59,20 +63,20 @@ export interface Swept extends SweepFinding {
 
 export interface SweepOptions {
   cluster: string;
-  /** Auto Scaling groups; empty: those that launched the cluster's instances. */
+  /** Auto Scaling groups. Empty: those that launched the cluster's instances. */
   groups: readonly string[];
   /** OpsWorks stack, by id or name. */
   stack?: string | undefined;
-  /** The form of the nodes' Name tags; `*` stands for anything. */
+  /** Pattern of the nodes' Name tags. `*` stands for any text. */
   namePattern: string;
   metricsNamespace: string;
-  /** What is not older may be on its way. */
+  /** Whatever is younger may still be in progress. */
   olderThanMs: number;
-  /** How long a node may be DRAINING. */
+  /** Maximum time that a node may be DRAINING. */
   drainingOlderThanMs: number;
-  /** At most so many nodes are drained or terminated in one run. */
+  /** Maximum number of nodes that one run drains or terminates. */
   maxNodes: number;
-  /** Otherwise nothing is changed, whatever is found. */
+  /** Without it, the sweep changes nothing. */
   apply: boolean;
 }
 
@@ -81,11 +85,13 @@ export interface SweepReport {
   cluster: string;
   groups: string[];
   applied: boolean;
-  /** How many nodes were looked at. */
+  /** Number of living nodes. */
   nodes: number;
+  /** Number of external instances (`mi-…`), which a sweep does not look at. */
+  external: number;
   findings: Swept[];
-  /** Why nothing was done to any node, where much of the fleet looked ill at once. */
+  /** Why the sweep changed no node: much of the fleet looks ill at once. */
   brake?: string;
-  /** What could not be looked at, and why: nothing was concluded from it. */
+  /** What could not be read, and why. Nothing follows from it. */
   unanswered: { what: string; why: string }[];
 }

@@ -1,4 +1,4 @@
-/** Reads what a sweep decides upon: the nodes, or nothing at all; beside them whatever answers. */
+/** Reads the facts of a sweep. The nodes must be read completely; whatever else answers is added. */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetMember, FleetNodes } from '../../core/fleet-nodes.ts';
@@ -9,13 +9,14 @@ import type { SweepOptions } from './findings.ts';
 export interface Gathered {
   facts: SweepFacts;
   groups: string[];
+  /** Number of external instances. */
+  external: number;
   unanswered: { what: string; why: string }[];
 }
 
 /**
- * EC2 tells of termination protection only one instance at a time. Those that their group is ending
- * come first, the others in turn: hourly runs come around to every one of five hundred nodes within
- * a day.
+ * EC2 answers about termination protection for one instance at a time. Instances that their group is
+ * terminating come first, then the others in turn: hourly runs cover 480 nodes in a day.
  */
 export const protectionsPerRun = 20;
 
@@ -33,7 +34,7 @@ export async function gatherFacts(
       return await read();
     } catch (error) {
       signal.throwIfAborted();
-      // Anything else is a bug of ours, and must be seen.
+      // Anything else is a bug in ecs-node.
       if (!(error instanceof Unavailable || error instanceof Refused)) throw error;
       unanswered.push({ what, why: messageOf(error) });
       return undefined;
@@ -42,19 +43,26 @@ export async function gatherFacts(
   const { cluster, stack, namePattern, metricsNamespace } = options;
   const records =
     stack === undefined ? undefined : await tryTo('OpsWorks records', () => fleet.readRecords(stack, signal));
-  const registered = records?.map(({ instanceId }) => instanceId) ?? [];
-  const survey = await surveyFleet(fleet, cluster, options.groups, registered, signal);
-  const { groups, containerInstances, members, machines } = survey;
-  // Whoever has a record is no stranger: without the records nobody can be called one.
-  const known = stack === undefined || records !== undefined;
-  const named = known ? await tryTo('Name tags', () => fleet.readMachinesNamed(namePattern, signal)) : undefined;
-  const ids = containerInstances.map(({ instanceId }) => instanceId);
+  const others = records?.map(({ instanceId }) => instanceId) ?? [];
+  // Before the list: a node that joins between the two must not look like a gap in the list.
+  const registered = await tryTo("ECS's count of container instances", () =>
+    fleet.readContainerInstanceCount(cluster, signal),
+  );
+  const survey = await surveyFleet(fleet, cluster, options.groups, others, signal);
+  const { groups, external, ...known } = survey;
+  const listed = known.containerInstances.length + known.staleRecords.length + external.length;
+  // An instance with a record is no stranger. So no Name is orphaned while the records are not known.
+  const strangers = stack === undefined || records !== undefined;
+  const named = strangers ? await tryTo('Name tags', () => fleet.readMachinesNamed(namePattern, signal)) : undefined;
+  const ids = known.containerInstances.map(({ instanceId }) => instanceId);
   const reports = await tryTo('metrics', () => fleet.readReports(metricsNamespace, ids, now, signal));
-  const chosen = choose(members, now);
+  const chosen = choose(known.members, now);
   const protection = (await tryTo('termination protection', () => readProtection(fleet, chosen, signal))) ?? new Map();
+  const counts = registered === undefined ? undefined : { registered, listed };
   return {
-    facts: { now, containerInstances, members, machines, named, records, reports, protection },
+    facts: { now, cluster, ...known, counts, named, records, reports, protection },
     groups,
+    external: external.length,
     unanswered,
   };
 }
@@ -69,7 +77,7 @@ async function readProtection(
   return found;
 }
 
-/** Pure: the same in the same hour, so that two sweeps look at the same. */
+/** Pure. The same within an hour, so that two sweeps choose the same. */
 export function choose(members: readonly FleetMember[], now: number, most = protectionsPerRun): string[] {
   const isEnding = ({ lifecycleState }: FleetMember) => lifecycleState.startsWith('Terminating');
   const ids = (of: readonly FleetMember[]) => of.map(({ instanceId }) => instanceId).toSorted();

@@ -1,127 +1,142 @@
-/**
- * Which of the findings are acted upon in this run: brake, cap, and the share that may leave at one
- * time. Pure.
- */
+/** Decides which findings this run acts on: order, brake, cap, and the share of nodes that may leave. Pure. */
 
-import { isGone, type SweepFacts } from './facts.ts';
-import type { Deed, SweepFinding, FindingKind } from './findings.ts';
-
-export interface SweepPlan {
-  /** The most urgent first; without a deed where it is held back, which `why` then tells. */
-  findings: SweepFinding[];
-  brake?: string;
-}
+import { isDead, isPersonal, isRunning, type SweepFacts } from './facts.ts';
+import type { FindingKind, SweepFinding } from './findings.ts';
 
 /**
- * As `ecsAgent.maxDisconnectedPercent` of a node: when more is ill, a zone or a network is, and new
- * nodes would be no better.
+ * As the node's `ecsAgent.maxDisconnectedPercent`. If more nodes are ill, a zone or a network is
+ * down, and new nodes would be ill as well.
  */
 const illShare = 0.3;
 
-/** As `disk.maxLeavingPercent` of a node: of ten nodes one may leave at a time, and always one. */
+/** As the node's `disk.maxLeavingPercent`: one of ten nodes may leave at a time, and always one. */
 const leavingShare = 0.1;
 
-/**
- * Deeds that touch no machine: one or two calls each, so that a run ends well within a Lambda
- * function's quarter of an hour.
- */
+/** These deeds take one or two calls. A run must end well within a Lambda function's 15 minutes. */
 const maxMinorDeeds = 100;
+
+/**
+ * A group has 50 tags at most, and its owner needs some. One run terminates few nodes, so the first
+ * twenty are noted and the others wait for their turn.
+ */
+export const maxNotesPerGroup = 20;
 
 const illKinds = new Set<FindingKind>(['disconnected', 'never-joined', 'stuck-draining']);
 
-export function planSweep(facts: SweepFacts, found: readonly SweepFinding[], maxNodes: number): SweepPlan {
-  const nodes = nodesOf(facts);
-  const brake = brakeOf(facts, found, nodes.size);
-  const budget = openBudget(facts, nodes.size, maxNodes);
-  const findings = found.toSorted(byUrgency).map((finding) => {
-    if (finding.deed === undefined) return finding;
-    const why = (brake !== undefined && isOfNode(finding) ? brake : undefined) ?? budget(finding, finding.deed);
-    return why === undefined ? finding : held(finding, why);
-  });
-  return { findings, ...(brake !== undefined && { brake }) };
-}
-
-/** How many nodes may be leaving at one time. */
+/** Maximum number of nodes that may be leaving at one time. */
 export function maxLeavingAtOnce(nodes: number): number {
   return Math.max(1, Math.floor(nodes * leavingShare));
 }
 
-/** All that live, by id. */
+/** The ids of all nodes that live: EC2 runs the instance, or its ECS agent is connected. */
 export function nodesOf(facts: SweepFacts): Set<string> {
-  const ids = [...facts.members, ...facts.containerInstances].map(({ instanceId }) => instanceId);
-  return new Set(ids.filter((id) => !isGone(facts, id)));
+  const members = facts.members.filter(({ instanceId }) => isRunning(facts, instanceId));
+  const records = facts.containerInstances.filter((instance) => !isDead(facts, instance));
+  return new Set([...members, ...records].map(({ instanceId }) => instanceId));
 }
 
-function brakeOf(facts: SweepFacts, found: readonly SweepFinding[], nodes: number): string | undefined {
-  const ill = new Set(found.filter(({ kind }) => illKinds.has(kind)).map(({ instanceId }) => instanceId)).size;
+/** Why no node may be changed, or undefined. */
+export function brakeOf(facts: SweepFacts, found: readonly SweepFinding[]): string | undefined {
+  const nodes = nodesOf(facts);
+  const ids = found.filter(({ kind }) => illKinds.has(kind)).map(({ instanceId }) => instanceId);
+  const ill = new Set(ids.filter((id) => nodes.has(id) && !isPersonal(facts, id))).size;
   if (ill === 0) return undefined;
   const healthy = facts.containerInstances.filter(
     ({ instanceId, status, agentConnected }) =>
       status === 'ACTIVE' && agentConnected && facts.machines.get(instanceId)?.state === 'running',
   );
-  if (healthy.length === 0) return `none of ${nodes} nodes is well: the fault is not theirs`;
-  if (ill <= Math.max(1, Math.floor(nodes * illShare))) return undefined;
-  return `${ill} of ${nodes} nodes look ill at once: the fault is not theirs`;
+  if (healthy.length === 0) return `none of ${nodes.size} nodes is well: the nodes are not the cause`;
+  if (ill <= Math.max(1, Math.floor(nodes.size * illShare))) return undefined;
+  return `${ill} of ${nodes.size} nodes look ill at once: the nodes are not the cause`;
 }
 
-/**
- * What would begin, go on with or finish the end of a node; the brake holds even the notes that
- * start its clock.
- */
-function isOfNode({ deed }: SweepFinding): boolean {
-  return deed !== undefined && ['mark', 'tag-missing', 'drain', 'terminate'].includes(deed.kind);
+/** Steps towards the end of a node. The brake also stops the notes, which start a node's clock. */
+export function isBraked({ deed }: SweepFinding): boolean {
+  return deed !== undefined && ['note', 'drain', 'terminate'].includes(deed.kind);
 }
 
-function held(finding: SweepFinding, reason: string): SweepFinding {
-  const { deed: _, ...rest } = finding;
-  return { ...rest, why: `held back: ${reason}` };
+export interface Budget {
+  /** Why the deed has to wait, or undefined: then it counts. */
+  take(finding: SweepFinding): string | undefined;
+  /** AWS refused the deed: the next node may have its place. */
+  giveBack(finding: SweepFinding): void;
 }
 
-/** Says why not, or nothing and counts. */
-function openBudget(facts: SweepFacts, nodes: number, maxNodes: number) {
+export function openBudget(facts: SweepFacts, maxNodes: number): Budget {
+  const nodes = nodesOf(facts).size;
   const leaving = leavingNow(facts);
   const maxLeaving = maxLeavingAtOnce(nodes);
   const most = Math.min(maxNodes, maxLeaving);
+  const notes = new Map<string, Set<string>>();
+  for (const { group, instanceId } of facts.notes.values()) notesOf(notes, group).add(instanceId);
+  const added = new Set<string>();
   let ended = 0;
   let minorDeeds = 0;
-  return ({ instanceId }: SweepFinding, deed: Deed): string | undefined => {
-    if (deed.kind !== 'drain' && deed.kind !== 'terminate') {
-      return ++minorDeeds > maxMinorDeeds ? `not more than ${maxMinorDeeds} in one run` : undefined;
-    }
-    if (ended >= most) return `not more than ${most} ${most === 1 ? 'node' : 'nodes'} in one run`;
-    // One that is leaving anyway does not make it more.
-    if (!leaving.has(instanceId) && leaving.size >= maxLeaving) {
-      return `${leaving.size} of ${nodes} nodes are leaving already, ${maxLeaving} may at a time`;
-    }
-    leaving.add(instanceId);
-    ended++;
-    return undefined;
+  return {
+    take({ deed, instanceId }) {
+      if (deed?.kind === 'note') {
+        const noted = notesOf(notes, deed.group);
+        if (!noted.has(instanceId) && noted.size >= maxNotesPerGroup) {
+          return `${maxNotesPerGroup} nodes of its group are noted already`;
+        }
+        noted.add(instanceId);
+      }
+      if (deed?.kind !== 'drain' && deed?.kind !== 'terminate') {
+        return ++minorDeeds > maxMinorDeeds ? `at most ${maxMinorDeeds} in one run` : undefined;
+      }
+      if (ended >= most) return `at most ${most} ${most === 1 ? 'node' : 'nodes'} in one run`;
+      if (!leaving.has(instanceId)) {
+        if (leaving.size >= maxLeaving) {
+          return `${leaving.size} of ${nodes} nodes are leaving already, ${maxLeaving} may at a time`;
+        }
+        leaving.add(instanceId);
+        added.add(instanceId);
+      }
+      ended++;
+      return undefined;
+    },
+    giveBack({ deed, instanceId }) {
+      if (deed?.kind !== 'drain' && deed?.kind !== 'terminate') return;
+      ended--;
+      if (added.delete(instanceId)) leaving.delete(instanceId);
+    },
   };
 }
 
-function leavingNow(facts: SweepFacts): Set<string> {
-  const drained = facts.containerInstances.filter(({ status }) => status === 'DRAINING' || status === 'DEREGISTERING');
-  const ending = facts.members.filter(({ lifecycleState }) => lifecycleState.startsWith('Terminating'));
-  return new Set([...drained, ...ending].map(({ instanceId }) => instanceId).filter((id) => !isGone(facts, id)));
+function notesOf(notes: Map<string, Set<string>>, group: string): Set<string> {
+  const found = notes.get(group) ?? new Set<string>();
+  notes.set(group, found);
+  return found;
 }
 
+function leavingNow(facts: SweepFacts): Set<string> {
+  const nodes = nodesOf(facts);
+  const draining = facts.containerInstances.filter(({ status }) => status === 'DRAINING' || status === 'DEREGISTERING');
+  const ending = facts.members.filter(({ lifecycleState }) => lifecycleState.startsWith('Terminating'));
+  return new Set([...draining, ...ending].map(({ instanceId }) => instanceId).filter((id) => nodes.has(id)));
+}
+
+/** The most urgent first. */
 const order: readonly FindingKind[] = [
   'disconnected',
   'never-joined',
   'stuck-draining',
   'termination-protection',
   'recovered',
+  'stale-container-instance',
   'orphaned-container-instance',
   'opsworks-record',
+  'not-in-opsworks',
+  'stale-note',
   'silent',
   'orphaned-name',
 ];
 
 /**
- * Ended before drained, so that what was begun is finished first; then by id, so that two sweeps
- * choose the same.
+ * Terminating comes before draining, so that a node that was begun is finished first. Then by id, so
+ * that two sweeps choose the same.
  */
-function byUrgency(a: SweepFinding, b: SweepFinding): number {
+export function byUrgency(a: SweepFinding, b: SweepFinding): number {
   const rank = ({ kind, deed }: SweepFinding) =>
     (deed?.kind === 'terminate' ? 0 : 1) * order.length + order.indexOf(kind);
   const key = ({ instanceId, subject = '' }: SweepFinding) => `${instanceId} ${subject}`;

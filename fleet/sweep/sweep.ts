@@ -1,25 +1,21 @@
-/**
- * Looks at the whole fleet, decides what does not look right, and does what was decided and
- * allowed.
- */
+/** Reads the whole fleet, decides what does not look right, and does what is allowed. */
 
-import { messageOf } from '../../core/errors.ts';
+import { Refused, messageOf } from '../../core/errors.ts';
 import type { FleetNodes } from '../../core/fleet-nodes.ts';
 import type { Log } from '../../core/log.ts';
 import type { Clock } from '../../core/retry.ts';
 import { carryOut } from './deeds.ts';
 import type { SweepFacts } from './facts.ts';
 import { findContainerInstances } from './find-container-instances.ts';
-import { findNames, findRecords } from './find-leftovers.ts';
+import { findNames, findOldNotes, findRecords, findStaleNotes, findUnregistered } from './find-leftovers.ts';
 import { findNeverJoined, findProtected, findSilent } from './find-members.ts';
 import type { Deed, SweepFinding, SweepOptions, SweepReport, Swept } from './findings.ts';
 import { gatherFacts } from './gather.ts';
-import { nodesOf, planSweep } from './plan.ts';
+import { brakeOf, byUrgency, isBraked, nodesOf, openBudget, type Budget } from './plan.ts';
 
 /**
- * Throws Unavailable or Refused where the cluster, its groups or EC2 cannot be read: nothing is
- * known then, and nothing done. What else cannot be read, and a deed that fails, is told in the
- * report.
+ * Throws Unavailable or Refused if the cluster, its groups or EC2 cannot be read. Then nothing is
+ * done. The report names everything else that could not be read, and every deed that failed.
  */
 export async function sweep(
   fleet: FleetNodes,
@@ -28,22 +24,23 @@ export async function sweep(
   log: Log,
   signal: AbortSignal,
 ): Promise<SweepReport> {
-  const { facts, groups, unanswered } = await gatherFacts(fleet, options, clock.now(), signal);
-  if (groups.length === 0) log.info('no Auto Scaling group', { cluster: options.cluster });
-  const { findings, brake } = planSweep(facts, findAll(facts, options), options.maxNodes);
-  const swept: Swept[] = [];
-  for (const finding of findings) {
-    swept.push(
-      await handleFinding({ fleet, cluster: options.cluster, clock, log, apply: options.apply }, finding, signal),
-    );
-  }
+  const { facts, groups, external, unanswered } = await gatherFacts(fleet, options, clock.now(), signal);
+  const { cluster, apply } = options;
+  if (groups.length === 0) log.info('no Auto Scaling group', { cluster });
+  const found = findAll(facts, options);
+  const brake = brakeOf(facts, found);
+  const budget = openBudget(facts, options.maxNodes);
+  const context: SweepContext = { fleet, cluster, clock, log, apply, budget, brake };
+  const findings: Swept[] = [];
+  for (const finding of found.toSorted(byUrgency)) findings.push(await handleFinding(context, finding, signal));
   return {
     at: facts.now,
-    cluster: options.cluster,
+    cluster,
     groups,
-    applied: options.apply,
+    applied: apply,
     nodes: nodesOf(facts).size,
-    findings: swept,
+    external,
+    findings,
     ...(brake !== undefined && { brake }),
     unanswered,
   };
@@ -59,7 +56,10 @@ export function findAll(
     ...findProtected(facts),
     ...findSilent(facts, options),
     ...findRecords(facts, options),
+    ...findUnregistered(facts, options),
     ...findNames(facts),
+    ...findStaleNotes(facts),
+    ...findOldNotes(facts),
   ];
 }
 
@@ -69,23 +69,28 @@ interface SweepContext {
   clock: Clock;
   log: Log;
   apply: boolean;
+  budget: Budget;
+  brake: string | undefined;
 }
 
 async function handleFinding(context: SweepContext, finding: SweepFinding, signal: AbortSignal): Promise<Swept> {
-  const { deed } = finding;
-  if (deed === undefined) return { ...finding, outcome: 'nothing' };
-  if (!context.apply) return { ...finding, outcome: 'would' };
+  const { deed, ...told } = finding;
+  const { brake, budget, apply } = context;
+  if (deed === undefined) return { ...told, outcome: 'nothing' };
+  const held = (isBraked(finding) ? brake : undefined) ?? budget.take(finding);
+  if (held !== undefined) return { ...told, why: `held back: ${held}`, outcome: 'nothing' };
+  if (!apply) return { ...finding, outcome: 'would' };
   return carryOutDeed(context, finding, deed, signal);
 }
 
-/** A deed that fails is no reason to leave the others undone: each stands for itself. */
+/** A deed that fails does not keep the sweep from the others. */
 async function carryOutDeed(
   context: SweepContext,
   finding: SweepFinding,
   deed: Deed,
   signal: AbortSignal,
 ): Promise<Swept> {
-  const { log } = context;
+  const { log, budget } = context;
   const { kind, instanceId, subject } = finding;
   const fields = { kind, instanceId, subject, deed: deed.kind };
   try {
@@ -94,12 +99,14 @@ async function carryOutDeed(
     return { ...finding, outcome: done ? 'done' : 'changed' };
   } catch (error) {
     signal.throwIfAborted();
+    // AWS refused, so nothing happened. A node that is refused in each run must not hold up the others.
+    if (error instanceof Refused) budget.giveBack(finding);
     log.warn('not swept', { ...fields, error: messageOf(error) });
     return { ...finding, outcome: 'failed', error: messageOf(error) };
   }
 }
 
-/** True where something that was found is still to be done, or could not be looked at. */
+/** Something is still to do, or could not be read. */
 export function isUnfinished({ findings, unanswered }: Pick<SweepReport, 'findings' | 'unanswered'>): boolean {
   return unanswered.length > 0 || findings.some(({ outcome }) => outcome !== 'done');
 }

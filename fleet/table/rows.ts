@@ -1,35 +1,38 @@
-/** One row for each node of a fleet, the worst first: what a person on call wants to see. Pure. */
+/** One row for each node of a fleet, the worst first. Pure. */
 
 import type { FleetContainerInstance, FleetMachine, FleetMember, FleetReport } from '../../core/fleet-nodes.ts';
 import type { Survey } from '../survey.ts';
 
 export interface NodeRow {
   instanceId: string;
+  /** An external instance (ECS Anywhere): EC2 and Auto Scaling do not know it. */
+  external?: true;
   name?: string;
   zone: string;
   type: string;
-  /** Of its last start, milliseconds since 1970; absent where EC2 does not know it. */
+  /** Time of the last start, milliseconds since 1970. Absent if EC2 does not list the instance. */
   launchedAt?: number;
-  /** EC2's word for it; absent where EC2 does not know it. */
+  /** Its state in EC2. Absent if EC2 does not list the instance. */
   machine?: string;
   group?: string;
-  /** In its group. */
+  /** Its state in the group. */
   lifecycle?: string;
-  /** In ECS; absent where ECS does not know it. */
+  /** Its status in ECS. Absent if ECS has no record. */
   ecs?: string;
   connected?: boolean;
   running?: number;
   pending?: number;
-  /** Of the fullest disk that it has reported. */
+  /** Usage of the fullest disk that it reported. */
   diskPercent?: number;
   /** Milliseconds since 1970. */
   reportedAt?: number;
-  /** Of ecs-node, and of the ECS agent. */
+  /** Version of ecs-node. */
   version?: string;
+  /** Version of the ECS agent. */
   agentVersion?: string;
-  /** Why it left, in its own words. */
+  /** Why it left, as the node wrote it. */
   lastWords?: string;
-  /** What is wrong with it, the worst first; empty where all is well. */
+  /** The worst first. Empty for a node without trouble. */
   troubles: string[];
 }
 
@@ -37,25 +40,35 @@ export interface FleetView {
   at: number;
   cluster: string;
   groups: string[];
+  /** External instances come last. */
   rows: NodeRow[];
-  summary: { nodes: number; well: number; draining: number; disconnected: number; missing: number; tasks: number };
-  /** What could not be looked at, and why. */
+  /** Without external instances. `external` is absent if there are none. */
+  summary: {
+    nodes: number;
+    well: number;
+    draining: number;
+    disconnected: number;
+    missing: number;
+    tasks: number;
+    external?: number;
+  };
+  /** What could not be read, and why. */
   unanswered: { what: string; why: string }[];
 }
 
 export const versionTag = 'ecs-node:version';
 export const lastWordsTag = 'ecs-node:left';
 
-/** Full enough that the node itself is about to act (`disk.fullPercent`). */
+/** The node itself acts soon (`disk.fullPercent`). */
 const fullPercent = 90;
 
-/** A node is in ECS some minutes after its launch: bootstrap and joining time out after 25. */
+/** Bootstrap and joining time out after this time. */
 const youngMs = 25 * 60_000;
 
-/** `reports` is undefined where CloudWatch did not answer. */
+/** `reports` is undefined if CloudWatch did not answer. */
 export function viewFleet(
   cluster: string,
-  { groups, containerInstances, members, machines }: Survey,
+  { groups, containerInstances, staleRecords, external, members, machines }: Survey,
   reports: readonly FleetReport[] | undefined,
   now: number,
   unanswered: FleetView['unanswered'] = [],
@@ -63,10 +76,11 @@ export function viewFleet(
   const inCluster = new Map(containerInstances.map((instance) => [instance.instanceId, instance]));
   const inGroup = new Map(members.map((member) => [member.instanceId, member]));
   const reported = new Map(reports?.map((report) => [report.instanceId, report]));
+  const stale = new Set(staleRecords.map(({ instanceId }) => instanceId));
   const rows = [...new Set([...inGroup.keys(), ...inCluster.keys()])].map((id) =>
     rowOf(
       id,
-      { machine: machines.get(id), member: inGroup.get(id), instance: inCluster.get(id) },
+      { machine: machines.get(id), member: inGroup.get(id), instance: inCluster.get(id), isDouble: stale.has(id) },
       reported.get(id),
       now,
     ),
@@ -76,7 +90,7 @@ export function viewFleet(
     at: now,
     cluster,
     groups,
-    rows: rows.toSorted(worstFirst),
+    rows: [...rows.toSorted(worstFirst), ...external.map(externalRow)],
     summary: {
       nodes: rows.length,
       well: count(({ troubles }) => troubles.length === 0),
@@ -84,6 +98,7 @@ export function viewFleet(
       disconnected: count(({ connected }) => connected === false),
       missing: count(({ ecs }) => ecs === undefined),
       tasks: rows.reduce((sum, { running = 0 }) => sum + running, 0),
+      ...(external.length > 0 && { external: external.length }),
     },
     unanswered,
   };
@@ -93,6 +108,8 @@ interface RowSources {
   machine: FleetMachine | undefined;
   member: FleetMember | undefined;
   instance: FleetContainerInstance | undefined;
+  /** It has a second record in ECS. */
+  isDouble: boolean;
 }
 
 function rowOf(instanceId: string, sources: RowSources, report: FleetReport | undefined, now: number): NodeRow {
@@ -104,13 +121,7 @@ function rowOf(instanceId: string, sources: RowSources, report: FleetReport | un
     type: machine?.type ?? '',
     ...(machine && { launchedAt: machine.launchedAt, machine: machine.state }),
     ...(member && { group: member.group, lifecycle: member.lifecycleState }),
-    ...(instance && {
-      ecs: instance.status,
-      connected: instance.agentConnected,
-      running: instance.runningTasks,
-      pending: instance.pendingTasks,
-      agentVersion: instance.agentVersion,
-    }),
+    ...(instance && ecsFieldsOf(instance)),
     ...(report && { diskPercent: report.usedPercent, reportedAt: report.at }),
     ...(name !== undefined && { name }),
     ...(version !== undefined && { version }),
@@ -119,8 +130,22 @@ function rowOf(instanceId: string, sources: RowSources, report: FleetReport | un
   };
 }
 
-/** The worst first, as `severity` has them. */
-function troublesOf({ machine, member, instance }: RowSources, report: FleetReport | undefined, now: number): string[] {
+function ecsFieldsOf({ status, agentConnected, runningTasks, pendingTasks, agentVersion }: FleetContainerInstance) {
+  return { ecs: status, connected: agentConnected, running: runningTasks, pending: pendingTasks, agentVersion };
+}
+
+/** Its troubles are not for this table: its owner looks after it elsewhere. */
+function externalRow(instance: FleetContainerInstance): NodeRow {
+  const { instanceId } = instance;
+  return { instanceId, external: true, zone: '', type: 'external', ...ecsFieldsOf(instance), troubles: [] };
+}
+
+/** In the order of `severity`. */
+function troublesOf(
+  { machine, member, instance, isDouble }: RowSources,
+  report: FleetReport | undefined,
+  now: number,
+): string[] {
   const isWarm = member === undefined ? machine?.state === 'stopped' : /^(Warmed|Standby)/.test(member.lifecycleState);
   const age = now - (machine?.launchedAt ?? now);
   const troubles = [
@@ -130,6 +155,7 @@ function troublesOf({ machine, member, instance }: RowSources, report: FleetRepo
     instance === undefined && !isWarm && age >= youngMs && 'not in the cluster',
     report !== undefined && report.usedPercent >= fullPercent && 'disk full',
     member?.healthy === false && 'unhealthy',
+    isDouble && 'two records in ECS',
     instance?.status === 'DRAINING' && 'draining',
     member?.lifecycleState.startsWith('Terminating') === true && 'terminating',
     instance === undefined && !isWarm && age < youngMs && 'starting',
@@ -145,12 +171,13 @@ const severity = [
   'not in the cluster',
   'disk full',
   'unhealthy',
+  'two records in ECS',
   'draining',
   'terminating',
   'starting',
 ];
 
-/** By the worst trouble, then by how many, then the fuller disk, then by name. */
+/** By the worst trouble, the number of troubles, the fullest disk, the id. */
 function worstFirst(a: NodeRow, b: NodeRow): number {
   const rank = ({ troubles: [first] }: NodeRow) => {
     const position = first === undefined ? -1 : severity.indexOf(first);

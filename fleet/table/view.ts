@@ -1,7 +1,4 @@
-/**
- * Reads the fleet for its table, in as few calls as it takes: what CloudWatch knows is worth
- * having, but no more.
- */
+/** Reads the fleet for its table, in few calls. Without CloudWatch, the table lacks the disks. */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetReads, FleetReport } from '../../core/fleet-nodes.ts';
@@ -15,13 +12,10 @@ export interface ViewOptions {
   metricsNamespace: string;
 }
 
-/**
- * Nodes report every five minutes, and each reading of a metric is paid for: asking more often
- * shows nothing new.
- */
+/** Nodes report every five minutes, and CloudWatch costs money for each metric that it returns. */
 const reportsMs = 300_000;
 
-/** Answers `read(now)` again and again; what changes slowly is kept in between. */
+/** Returns `read(now)`, which keeps the disks' usage from one call to the next. */
 export function openView(
   fleet: FleetReads,
   options: ViewOptions,

@@ -84,18 +84,17 @@ function renderGroup(world: World, group: Group): object {
       ProcessName,
       SuspensionReason: 'User suspended',
     })),
-    Tags: [...group.tags].map(([Key, Value]) => ({
-      ResourceId: name,
-      ResourceType: 'auto-scaling-group',
-      Key,
-      Value,
-      PropagateAtLaunch: true,
-    })),
+    Tags: [...renderTags(name, group.tags, true), ...renderTags(name, group.ownTags, false)],
     TerminationPolicies: ['Default'],
     NewInstancesProtectedFromScaleIn: group.protectNew,
     WarmPoolConfiguration: warmPool && { MinSize: warmPool.size, PoolState: warmPool.state },
     WarmPoolSize: warmPool?.size,
   };
+}
+
+function renderTags(ResourceId: string, tags: ReadonlyMap<string, string>, PropagateAtLaunch: boolean): object[] {
+  const ResourceType = 'auto-scaling-group';
+  return [...tags].map(([Key, Value]) => ({ ResourceId, ResourceType, Key, Value, PropagateAtLaunch }));
 }
 
 export function describeHooks(

@@ -1,7 +1,7 @@
 /** EC2 Auto Scaling's API. */
 
 import { Refusal } from '../refusal.ts';
-import { flag, list, need, oneOf, text, whole } from '../wire/shapes.ts';
+import { flag, list, need, oneOf, record, text, whole } from '../wire/shapes.ts';
 import {
   findGroup,
   findMember,
@@ -30,7 +30,7 @@ const page = { MaxRecords: whole({ min: 1, max: 100 }), NextToken: text() };
 function groupAccess(group: Group | undefined): Access[] {
   if (!group) return [{ resource: 'arn:aws:autoscaling:::unknown' }];
   const context: Record<string, string> = {};
-  for (const [key, value] of group.tags) {
+  for (const [key, value] of [...group.tags, ...group.ownTags]) {
     context[`autoscaling:ResourceTag/${key}`] = value;
     context[`aws:ResourceTag/${key}`] = value;
   }
@@ -183,6 +183,68 @@ const members = {
   ),
 };
 
+const groupTags = list(
+  record({
+    ResourceId: text(),
+    ResourceType: oneOf('auto-scaling-group'),
+    Key: need(text({ min: 1, max: 128 })),
+    Value: text({ max: 256 }),
+    PropagateAtLaunch: flag(),
+  }),
+);
+
+interface GroupTag {
+  ResourceId: string | undefined;
+  Key: string;
+  Value: string | undefined;
+  PropagateAtLaunch: boolean | undefined;
+}
+
+/** AWS's limit for one group. */
+const maxGroupTags = 50;
+
+function tagAccess({ Tags }: { Tags: GroupTag[] }, { world }: CallContext): Access[] {
+  const keys = { 'aws:TagKeys': Tags.map(({ Key }) => Key) };
+  return Tags.flatMap(({ ResourceId = '' }) => groupAccess(world.groups.get(ResourceId))).map(
+    ({ resource, context }): Access => ({
+      ...(resource !== undefined && { resource }),
+      context: { ...context, ...keys },
+    }),
+  );
+}
+
+const tagging = {
+  CreateOrUpdateTags: operation(
+    { Tags: need(groupTags) },
+    ({ Tags }, { world }) => {
+      for (const { ResourceId = '', Key, Value = '', PropagateAtLaunch = false } of Tags) {
+        const { tags, ownTags } = findGroup(world, ResourceId);
+        if (Key.startsWith('aws:')) throw new Refusal('ValidationError', 'Tag keys may not start with aws:');
+        if (new Set([...tags.keys(), ...ownTags.keys(), Key]).size > maxGroupTags) {
+          throw new Refusal('LimitExceeded', `You have already reached the limit of ${maxGroupTags} tags per group.`);
+        }
+        tags.delete(Key);
+        ownTags.delete(Key);
+        (PropagateAtLaunch ? tags : ownTags).set(Key, Value);
+      }
+      return {};
+    },
+    tagAccess,
+  ),
+  DeleteTags: operation(
+    { Tags: need(groupTags) },
+    ({ Tags }, { world }) => {
+      for (const { ResourceId = '', Key } of Tags) {
+        const { tags, ownTags } = findGroup(world, ResourceId);
+        tags.delete(Key);
+        ownTags.delete(Key);
+      }
+      return {};
+    },
+    tagAccess,
+  ),
+};
+
 const capacity = {
   SetDesiredCapacity: operation(
     { AutoScalingGroupName: need(name), DesiredCapacity: need(whole({ min: 0 })), HonorCooldown: flag() },
@@ -256,5 +318,5 @@ export const autoscaling: Service = {
   complain: validationComplaints('ValidationError'),
   throttle: throttled('Throttling', 400),
   deny: denied('AccessDenied', 403),
-  operations: { ...describe, ...hooks, ...members, ...capacity },
+  operations: { ...describe, ...hooks, ...members, ...tagging, ...capacity },
 };

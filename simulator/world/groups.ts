@@ -40,6 +40,7 @@ export function createGroup(world: World, options: GroupOptions): Group {
     activities: [],
     suspended: new Set(),
     tags: new Map(Object.entries(options.tags ?? {})),
+    ownTags: new Map(),
     warmPool: options.warmPool && { size: options.warmPool.size, state: options.warmPool.state ?? 'Stopped' },
     onAbandon: options.onAbandon ?? 'terminate',
     template: options.template ?? {},

@@ -119,7 +119,10 @@ export interface Group {
   /** Newest last. */
   readonly activities: Activity[];
   readonly suspended: Set<string>;
+  /** Each instance that the group launches gets them. */
   readonly tags: Map<string, string>;
+  /** Tags of the group alone (`PropagateAtLaunch: false`). */
+  readonly ownTags: Map<string, string>;
   warmPool: WarmPool | undefined;
   /** What an abandoned or timed-out terminate hook leads to. */
   onAbandon: 'terminate' | 'retain';

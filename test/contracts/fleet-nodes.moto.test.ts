@@ -11,5 +11,4 @@ afterAll(() => moto.close());
 
 describeFleetNodes('moto', () => motoStage(moto), {
   'a cluster and a group that are not there are refused': 'moto says that the cluster is empty',
-  'a note is kept with its container instance, and forgotten': 'moto does not know targets by ARN',
 });

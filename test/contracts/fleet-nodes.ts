@@ -1,4 +1,4 @@
-/** What everyone who looks after a fleet relies on, whoever answers. */
+/** What the commands about a fleet's nodes rely on, whatever stands for AWS. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FleetNodes } from '../../core/fleet-nodes.ts';
@@ -10,8 +10,9 @@ export interface FleetStage {
   group: string;
   ids: string[];
   protect(instanceId: string): Promise<void>;
+  tag(instanceId: string, key: string, value: string): Promise<void>;
   report(instanceId: string, usedPercent: number): Promise<void>;
-  /** Lets things take their course between two looks. */
+  /** Time for something to happen between two reads. */
   pause(): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,8 +46,9 @@ export function describeFleetNodes(
         agentConnected: true,
         runningTasks: 0,
         pendingTasks: 0,
-        marks: {},
+        oldNotes: [],
       });
+      expect(await fleet.readContainerInstanceCount(cluster, signal)).toBe(ids.length);
       expect(all[0]!.registeredAt).toBeGreaterThan(Date.now() - 3_600_000);
       const [one, ...others] = await fleet.readContainerInstancesOf(cluster, ids[1]!, signal);
       expect({ one: one!.instanceId, others }).toEqual({ one: ids[1], others: [] });
@@ -56,12 +58,15 @@ export function describeFleetNodes(
     test('a cluster and a group that are not there are refused', async () => {
       const { fleet } = stage;
       await expect(fleet.readContainerInstances('none', signal)).rejects.toMatchObject({ name: 'Refused' });
-      await expect(fleet.readMembers(['none'], signal)).rejects.toMatchObject({ name: 'Refused' });
+      await expect(fleet.readContainerInstanceCount('none', signal)).rejects.toMatchObject({ name: 'Refused' });
+      await expect(fleet.readGroups(['none'], signal)).rejects.toMatchObject({ name: 'Refused' });
     });
 
     test('members are read all at once, and one by one', async () => {
       const { fleet, group, ids } = stage;
-      const all = await fleet.readMembers([group], signal);
+      const [found] = await fleet.readGroups([group], signal);
+      const all = found!.members;
+      expect(found).toMatchObject({ name: group, notes: [] });
       expect(all.map(({ instanceId }) => instanceId).toSorted()).toEqual(ids.toSorted());
       const member = { group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
       expect(all[0]).toMatchObject(member);
@@ -81,10 +86,16 @@ export function describeFleetNodes(
       expect(byId[0]!.launchedAt).toBeGreaterThan(Date.now() - 3_600_000);
     });
 
-    test('a tag is set, found by its form, and removed only while it has that value', async () => {
+    test('one instance is read by its id, and only "does not exist" counts as gone', async () => {
       const { fleet, ids } = stage;
+      expect(await fleet.readMachine(ids[0]!, signal)).toMatchObject({ instanceId: ids[0], state: 'running' });
+      expect(await fleet.readMachine(unknown, signal)).toBeUndefined();
+    });
+
+    test('an instance is found by the pattern of its Name, which is removed only while it has that value', async () => {
+      const { fleet, ids, tag } = stage;
       const [id = ''] = ids;
-      await fleet.tagMachine(id, 'Name', 'prod ECS - web*1', signal);
+      await tag(id, 'Name', 'prod ECS - web*1');
       const named = () => fleet.readMachinesNamed('prod ECS - *', signal);
       expect((await named()).map(({ instanceId }) => instanceId)).toEqual([id]);
       await fleet.untagMachine(id, 'Name', 'another', signal);
@@ -93,15 +104,19 @@ export function describeFleetNodes(
       expect(await named()).toEqual([]);
     });
 
-    test('a note is kept with its container instance, and forgotten', async () => {
-      const { fleet, cluster, ids } = stage;
-      const read = async () => (await fleet.readContainerInstancesOf(cluster, ids[0]!, signal))[0]!;
-      const { arn } = await read();
-      await fleet.mark(cluster, arn, 'disconnected', 1_700_000_000_000, signal);
-      await fleet.mark(cluster, arn, 'drained', 1_700_000_000_001, signal);
-      expect((await read()).marks).toEqual({ disconnected: 1_700_000_000_000, drained: 1_700_000_000_001 });
-      await fleet.unmark(cluster, arn, ['disconnected', 'draining', 'drained'], signal);
-      expect((await read()).marks).toEqual({});
+    test('a note is kept by the group, replaced and removed', async () => {
+      const { fleet, group, ids } = stage;
+      const read = async () => (await fleet.readGroups([group], signal))[0]!.notes;
+      const note = { instanceId: ids[0]!, group, kind: 'disconnected', since: 1_700_000_000_000 } as const;
+      await fleet.writeNote(note, signal);
+      expect(await read()).toEqual([note]);
+      const drained = { ...note, kind: 'drained', since: 1_700_000_000_001 } as const;
+      await fleet.writeNote(drained, signal);
+      expect(await read()).toEqual([drained]);
+      for (const times of [1, 2]) {
+        await fleet.removeNote(group, ids[0]!, signal);
+        expect([times, await read()]).toEqual([times, []]);
+      }
     });
 
     test('a node is drained, and made ACTIVE again', async () => {
@@ -139,8 +154,8 @@ export function describeFleetNodes(
       const { fleet, group, ids, pause } = stage;
       await fleet.terminateInGroup(ids[0]!, signal);
       const isInService = async () => {
-        const members = await fleet.readMembers([group], signal);
-        return members.some(
+        const [found] = await fleet.readGroups([group], signal);
+        return found!.members.some(
           ({ instanceId, lifecycleState }) => instanceId === ids[0] && lifecycleState === 'InService',
         );
       };

@@ -1,6 +1,6 @@
 /**
- * A cluster, its groups and its stack in memory; refuses what AWS refuses, and remembers what it
- * was asked and made to do.
+ * A cluster, its groups and its stack in memory. It refuses what AWS refuses and remembers every
+ * call.
  */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
@@ -9,6 +9,7 @@ import type {
   FleetMachine,
   FleetMember,
   FleetNodes,
+  FleetNote,
   FleetRecord,
   FleetReport,
 } from '../../core/fleet-nodes.ts';
@@ -17,17 +18,24 @@ export const cluster = 'prod';
 export const group = 'nodes';
 
 export interface FakeFleet extends FleetNodes {
+  /** By instance id. */
   instances: Map<string, FleetContainerInstance>;
+  /** Further records of the same instances. */
+  secondRecords: FleetContainerInstance[];
+  /** How many container instances ECS counts but does not list. */
+  unlisted: number;
+  /** By instance id. */
+  notes: Map<string, FleetNote>;
   members: Map<string, FleetMember>;
   machines: Map<string, FleetMachine>;
   records: Map<string, FleetRecord>;
   reports: FleetReport[];
   protectedIds: Set<string>;
-  /** Reads and deeds, in order: `readMember i-1`, `drain i-1` … */
+  /** Reads and actions, in order: `readMember i-1`, `drain i-1` … */
   calls: string[];
-  /** Deeds alone. */
+  /** Actions alone. */
   actions(): string[];
-  /** Runs before each call; may change the world, or throw for it. */
+  /** Runs before each call. It may change the world, or throw. */
   before: (call: string) => void | Promise<void>;
 }
 
@@ -39,7 +47,7 @@ export interface NodeOverrides {
 
 const dayMs = 86_400_000;
 
-/** A node in good health, a day old. `undefined` takes that side of it away. */
+/** A node in good health, a day old. `undefined` removes that side of it. */
 export function addNode(fleet: FakeFleet, instanceId: string, now: number, overrides: NodeOverrides = {}): void {
   const wants = (side: keyof NodeOverrides) => !(side in overrides) || overrides[side] !== undefined;
   const machine: FleetMachine = {
@@ -60,7 +68,7 @@ export function addNode(fleet: FakeFleet, instanceId: string, now: number, overr
     runningTasks: 2,
     pendingTasks: 0,
     registeredAt: now - dayMs + 60_000,
-    marks: {},
+    oldNotes: [],
   };
   const member = { instanceId, group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
   if (wants('machine')) fleet.machines.set(instanceId, { ...machine, ...overrides.machine });
@@ -70,6 +78,28 @@ export function addNode(fleet: FakeFleet, instanceId: string, now: number, overr
 
 export const arnOf = (instanceId: string) =>
   `arn:aws:ecs:eu-west-1:123456789012:container-instance/${cluster}/${instanceId}`;
+
+/** The instance's own record as it would be if its ECS agent had registered a second time. */
+export function addSecondRecord(
+  fleet: FakeFleet,
+  instanceId: string,
+  overrides: Partial<FleetContainerInstance> = {},
+): FleetContainerInstance {
+  const first = fleet.instances.get(instanceId)!;
+  const second = {
+    ...first,
+    arn: `${first.arn}-${fleet.secondRecords.length + 2}`,
+    agentConnected: false,
+    registeredAt: first.registeredAt - 60_000,
+    ...overrides,
+  };
+  fleet.secondRecords.push(second);
+  return second;
+}
+
+export function addNote(fleet: FakeFleet, instanceId: string, kind: FleetNote['kind'], since: number): void {
+  fleet.notes.set(instanceId, { instanceId, group, kind, since });
+}
 
 export function addRecord(
   fleet: FakeFleet,
@@ -98,12 +128,15 @@ export function fakeFleet(): FakeFleet {
     await fleet.before(call);
   };
   const own = (arn: string): FleetContainerInstance => {
-    const found = [...fleet.instances.values()].find((each) => each.arn === arn);
+    const found = recordsOf(fleet).find((each) => each.arn === arn);
     if (found === undefined) throw new Refused(`no container instance ${arn}`, { code: 'TargetNotFoundException' });
     return found;
   };
   const fleet: FakeFleet = {
     instances: new Map(),
+    secondRecords: [],
+    unlisted: 0,
+    notes: new Map(),
     members: new Map(),
     machines: new Map(),
     records: new Map(),
@@ -113,13 +146,17 @@ export function fakeFleet(): FakeFleet {
     before: () => {},
     actions: () => fleet.calls.filter((call) => !reading.test(call)),
     ...reads(() => fleet, answer),
-    async mark(_cluster, arn, mark, since, signal) {
-      await answer(`mark ${own(arn).instanceId} ${mark}`, signal);
-      own(arn).marks[mark] = since;
+    async writeNote(note, signal) {
+      await answer(`note ${note.instanceId} ${note.kind}`, signal);
+      fleet.notes.set(note.instanceId, note);
     },
-    async unmark(_cluster, arn, marks, signal) {
-      await answer(`unmark ${own(arn).instanceId} ${marks.join()}`, signal);
-      for (const mark of marks) delete own(arn).marks[mark];
+    async removeNote(_group, id, signal) {
+      await answer(`forget ${id}`, signal);
+      fleet.notes.delete(id);
+    },
+    async removeOldNotes(_cluster, arn, names, signal) {
+      await answer(`remove-old ${own(arn).instanceId} ${names.join()}`, signal);
+      own(arn).oldNotes = [];
     },
     async drain(_cluster, arn, signal) {
       await answer(`drain ${own(arn).instanceId}`, signal);
@@ -130,12 +167,11 @@ export function fakeFleet(): FakeFleet {
       own(arn).status = 'ACTIVE';
     },
     async deregisterContainerInstance(_cluster, arn, signal) {
-      await answer(`deregister ${own(arn).instanceId}`, signal);
-      fleet.instances.delete(own(arn).instanceId);
-    },
-    async tagMachine(id, key, value, signal) {
-      await answer(`tag ${id} ${key}`, signal);
-      fleet.machines.get(id)!.tags[key] = value;
+      const record = own(arn);
+      const isSecond = fleet.secondRecords.includes(record);
+      await answer(`deregister ${record.instanceId}${isSecond ? ' second' : ''}`, signal);
+      if (isSecond) fleet.secondRecords.splice(fleet.secondRecords.indexOf(record), 1);
+      else fleet.instances.delete(record.instanceId);
     },
     async untagMachine(id, key, value, signal) {
       await answer(`untag ${id} ${key}`, signal);
@@ -166,9 +202,11 @@ export function fakeFleet(): FakeFleet {
   return fleet;
 }
 
+const recordsOf = (fleet: FakeFleet) => [...fleet.instances.values(), ...fleet.secondRecords];
+
 type Reads = Pick<FleetNodes, Extract<keyof FleetNodes, `read${string}`>>;
 
-/** What is read is a copy: nobody may see a later change in what he has read. */
+/** Reads return copies, so that a later change does not reach an earlier answer. */
 function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) => Promise<void>): Reads {
   const copies = <T>(all: Iterable<T>, test: (each: T) => boolean = () => true): T[] =>
     structuredClone([...all].filter(test));
@@ -176,16 +214,20 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     async readContainerInstances(name, signal) {
       await answer('readContainerInstances', signal);
       if (name !== cluster) throw new Refused(`there is no cluster ${name}`, { code: 'ClusterNotFoundException' });
-      return copies(of().instances.values());
+      return copies(recordsOf(of()));
     },
     async readContainerInstancesOf(_cluster, id, signal) {
       await answer(`readContainerInstancesOf ${id}`, signal);
-      return copies(of().instances.values(), ({ instanceId }) => instanceId === id);
+      return copies(recordsOf(of()), ({ instanceId }) => instanceId === id);
     },
-    async readMembers(groups, signal) {
-      await answer('readMembers', signal);
+    async readContainerInstanceCount(_cluster, signal) {
+      await answer('readContainerInstanceCount', signal);
+      return recordsOf(of()).length + of().unlisted;
+    },
+    async readGroups(groups, signal) {
+      await answer('readGroups', signal);
       if (groups.some((name) => name !== group)) throw new Refused('there is no such group', { code: 'GroupNotFound' });
-      return copies(of().members.values());
+      return [{ name: group, members: copies(of().members.values()), notes: copies(of().notes.values()) }];
     },
     async readMember(id, signal) {
       await answer(`readMember ${id}`, signal);
@@ -198,6 +240,10 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     async readMachines(ids, signal) {
       await answer('readMachines', signal);
       return copies(of().machines.values(), ({ instanceId }) => ids.includes(instanceId));
+    },
+    async readMachine(id, signal) {
+      await answer(`readMachine ${id}`, signal);
+      return structuredClone(of().machines.get(id));
     },
     async readMachinesNamed(pattern, signal) {
       await answer('readMachinesNamed', signal);

@@ -1,10 +1,9 @@
-/**
- * A fleet of container instances in the simulator, days old, and the shipped binary as a person or
- * a schedule runs it.
- */
+/** A fleet in the simulator, two days old, and the shipped binary as a person or a schedule runs it. */
 
 import { execFile } from 'node:child_process';
 import { inject, onTestFinished } from 'vitest';
+import type { NoteKind } from '../../core/fleet-nodes.ts';
+import { renderNote } from '../../core/fleet-notes.ts';
 import { openRealClock } from '../../simulator/clock.ts';
 import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import type { ContainerInstance, Registration } from '../../simulator/world/state.ts';
@@ -27,8 +26,11 @@ export interface FleetStage {
   /** In the order of their launch; two days old, ACTIVE and connected. */
   nodes: string[];
   instance(id: string): ContainerInstance;
-  /** Seen so long ago by a sweep, as if that much time had passed since. */
-  mark(id: string, mark: 'disconnected' | 'draining' | 'drained', ago: number): void;
+  /** A sweep's note, as if it had been made so long ago. */
+  note(id: string, kind: NoteKind, ago: number): void;
+  noteOf(id: string): string | undefined;
+  /** A second record of the instance, or one of an external instance; not connected. */
+  addRecord(instanceId: string): ContainerInstance;
   /** Known to OpsWorks for two days. */
   register(id: string, status?: string): Registration;
   run(environment: Record<string, string>, ...words: string[]): Promise<Ended>;
@@ -83,8 +85,12 @@ export async function openFleet(count: number, more: SimulatorOptions = {}): Pro
     simulator,
     nodes,
     instance: (id) => byInstance.get(id)!,
-    mark: (id, mark, ago) =>
-      void byInstance.get(id)!.attributes.set(`ecs-node.sweep.${mark}`, String(Date.now() - ago)),
+    note(id, kind, ago) {
+      const { key, value } = renderNote({ instanceId: id, group, kind, since: Date.now() - ago });
+      world.groups.get(group)!.ownTags.set(key, value);
+    },
+    noteOf: (id) => world.groups.get(group)!.ownTags.get(`ecs-node:sweep:${id}`),
+    addRecord: (id) => addRecord(simulator, id),
     register: (id, status = 'online') => register(simulator, id, status),
     run,
     ask: (...words) => run(simulator.operatorEnvironment(), ...words),
@@ -97,6 +103,24 @@ export async function openFleet(count: number, more: SimulatorOptions = {}): Pro
     },
     lifecycle: (id) => members.get(id)?.state,
   };
+}
+
+function addRecord({ world }: Simulator, instanceId: string): ContainerInstance {
+  const { containerInstances, byInstance } = world.clusters.get(cluster)!;
+  const like = [...byInstance.values()][0]!;
+  const id = world.random.uuid().replaceAll('-', '');
+  const record: ContainerInstance = {
+    ...like,
+    arn: like.arn.replace(/[^/]+$/, id),
+    instanceId,
+    registeredAt: like.registeredAt - hour,
+    agentConnected: false,
+    tasks: new Map(),
+    stopped: new Map(),
+    attributes: new Map(like.attributes),
+  };
+  containerInstances.set(id, record);
+  return record;
 }
 
 function register({ world }: Simulator, instanceId: string, status: string): Registration {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, inject, test } from 'vitest';
+import type { SweepReport } from '../../fleet/sweep/findings.ts';
 import { findingsOf, group, hour, openFleet, stackId, type FleetStage } from './fleet-stage.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
 
@@ -7,20 +8,20 @@ const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--jso
 
 const gone = 'i-00000000000000bad';
 
-/** One node in each bad state, among ten that are well. */
+/** One node in each bad state, among nine that are well. */
 async function openTroubled() {
   const stage = await openFleet(16);
   const { simulator, nodes } = stage;
   const { world, verbs } = simulator;
   const [lost = '', stuck = '', never = '', guarded = '', dead = '', setup = ''] = nodes;
   verbs.disconnectEcsAgent(lost);
-  stage.mark(lost, 'disconnected', 3 * hour);
+  stage.note(lost, 'disconnected', 3 * hour);
   stage.instance(stuck).status = 'DRAINING';
-  stage.mark(stuck, 'draining', 13 * hour);
+  stage.note(stuck, 'draining', 13 * hour);
   const missing = stage.instance(never);
   world.clusters.get('demo')!.containerInstances.delete(missing.arn.split('/').at(-1)!);
   world.clusters.get('demo')!.byInstance.delete(never);
-  world.instances.get(never)!.tags.set('ecs-node:missing-since', String(Date.now() - hour));
+  stage.note(never, 'missing', hour);
   verbs.protect(guarded);
   stage.register(guarded);
   verbs.disconnectEcsAgent(dead);
@@ -28,16 +29,21 @@ async function openTroubled() {
   stage.register(dead, 'connection_lost');
   stage.register(setup, 'setup_failed');
   stage.register(gone, 'connection_lost');
+  const outside = nodes.at(-1)!;
+  const online = nodes.filter((id) => ![guarded, dead, setup, outside].includes(id));
+  for (const id of online) stage.register(id);
+  const second = stage.addRecord(online.at(-1)!);
+  stage.addRecord('mi-0123456789abcdef0');
   const stray = await verbs.launch({ tags: { Name: 'demo ECS - stray' } });
   await waitFor('terminated', () => world.instances.get(dead)!.state === 'terminated');
   simulator.calls.clear();
-  return { ...stage, lost, stuck, never, guarded, dead, setup, stray: stray.id };
+  return { ...stage, lost, stuck, never, guarded, dead, setup, outside, second, stray: stray.id };
 }
 
 describe('a fleet with a node in each bad state', () => {
   test('is told of each, with nothing changed, by a sweep without --apply', async () => {
     const stage = await openTroubled();
-    const { lost, stuck, never, guarded, dead, setup, stray } = stage;
+    const { lost, stuck, never, guarded, dead, setup, outside, second, stray } = stage;
     const told = await stage.ask(...words, '--max', '9');
     expect({ code: told.code, stderr: told.stderr }).toEqual({ code: 1, stderr: '' });
     const { findings } = JSON.parse(told.stdout) as { findings: Record<string, unknown>[] };
@@ -56,6 +62,8 @@ describe('a fleet with a node in each bad state', () => {
         `opsworks-record ${gone} would`,
         `opsworks-record ${setup} nothing`,
         `orphaned-name ${stray} nothing`,
+        `stale-container-instance ${second.instanceId} would`,
+        `not-in-opsworks ${outside} nothing`,
       ].toSorted(),
     );
     expect(findings.every(({ why, evidence }) => why !== '' && evidence !== '')).toBe(true);
@@ -66,8 +74,9 @@ describe('a fleet with a node in each bad state', () => {
 
   test('is put right by --apply, run by run, and then nothing more is done', async () => {
     const stage = await openTroubled();
-    const { simulator, lost, stuck, never, guarded, dead } = stage;
+    const { simulator, lost, stuck, never, guarded, dead, second } = stage;
     const { world } = simulator;
+    const { containerInstances } = world.clusters.get('demo')!;
     for (let runs = 0; runs < 3; runs++) {
       const { code, stderr } = await stage.ask(...words, '--apply');
       expect(stderr).not.toMatch(/"level":"(warn|error)"/);
@@ -75,6 +84,9 @@ describe('a fleet with a node in each bad state', () => {
       await waitFor('ended', () => isQuiet(stage));
     }
     expect(world.instances.get(guarded)!.disableApiTermination).toBe(false);
+    const records = [...containerInstances.values()];
+    expect(records.filter(({ instanceId }) => instanceId === second.instanceId)).toHaveLength(1);
+    expect(records.some(({ instanceId }) => instanceId.startsWith('mi-'))).toBe(true);
     await waitFor('records gone', () =>
       [...world.registrations.values()].every(({ instanceId }) => instanceId !== dead),
     );
@@ -84,11 +96,13 @@ describe('a fleet with a node in each bad state', () => {
     const ended = simulator.calls.find({ operation: 'TerminateInstanceInAutoScalingGroup' });
     expect(ended.map(({ params }) => params['ShouldDecrementDesiredCapacity'])).toEqual(['false', 'false']);
     expect(stage.instance(lost).status).toBe('DRAINING');
-    stage.mark(lost, 'drained', hour);
+    stage.note(lost, 'drained', hour);
     await stage.ask(...words, '--apply');
     await waitFor('ended', () => isQuiet(stage) && world.instances.get(lost)!.state === 'terminated');
     // ECS keeps a container instance that was not connected at its end.
-    expect(findingsOf(await stage.ask(...words, '--apply'))[lost]).toBe('orphaned-container-instance: done');
+    const last = await stage.ask(...words, '--apply');
+    const orphaned = { kind: 'orphaned-container-instance', instanceId: lost, outcome: 'done' };
+    expect((JSON.parse(last.stdout) as SweepReport).findings).toContainEqual(expect.objectContaining(orphaned));
     simulator.calls.clear();
     await stage.ask(...words, '--apply');
     expect(stage.mutations()).toEqual([]);
@@ -124,7 +138,7 @@ describe('a sweep in trouble', () => {
     const ids = stage.nodes.slice(0, lost);
     for (const id of ids) {
       stage.simulator.verbs.disconnectEcsAgent(id);
-      stage.mark(id, 'disconnected', 3 * hour);
+      stage.note(id, 'disconnected', 3 * hour);
     }
     stage.simulator.calls.clear();
     return { ...stage, lost: ids };

@@ -1,29 +1,28 @@
-/** ECS's container instances: all of a cluster by the hundred, and what may be done to one. */
+/** ECS's container instances: all of a cluster, a hundred a call, and the actions on one. */
 
 import {
   DeleteAttributesCommand,
   DeregisterContainerInstanceCommand,
+  DescribeClustersCommand,
   DescribeContainerInstancesCommand,
   ListContainerInstancesCommand,
-  PutAttributesCommand,
   UpdateContainerInstancesStateCommand,
   type ContainerInstance,
   type ECSClient,
   type Failure,
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import type { FleetContainerInstance, FleetNodes, Mark } from '../../../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 
-/** What both calls take at most. */
+/** The maximum of both calls. */
 const perCall = 100;
 
-const marks: readonly Mark[] = ['disconnected', 'draining', 'drained'];
+/** Attributes in which sweeps up to 0.1.0 kept their notes. */
+const oldNotePrefix = 'ecs-node.sweep.';
 
-const attributeOf = (mark: Mark) => `ecs-node.sweep.${mark}`;
-
-type Reads = Pick<FleetNodes, 'readContainerInstances' | 'readContainerInstancesOf'>;
+type Reads = Pick<FleetNodes, 'readContainerInstances' | 'readContainerInstancesOf' | 'readContainerInstanceCount'>;
 
 export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall): Reads {
   const read = async (cluster: string, filter: string | undefined, signal: AbortSignal) => {
@@ -50,8 +49,19 @@ export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall):
     readContainerInstances: (cluster, signal) => read(cluster, undefined, signal),
     async readContainerInstancesOf(cluster, instanceId, signal) {
       const found = await read(cluster, `ec2InstanceId == ${instanceId}`, signal);
-      // A deed follows: what another's filter lets through must not count for this one.
+      // An action follows, so do not rely on the filter alone.
       return found.filter((each) => each.instanceId === instanceId);
+    },
+    async readContainerInstanceCount(cluster, signal) {
+      const call = 'ecs:DescribeClusters';
+      const answer = await callAws(call, cluster, signal, (options) =>
+        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
+      );
+      const [found] = required(answer.clusters, call);
+      if (found === undefined && answer.failures?.[0]?.reason === 'MISSING') {
+        throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
+      }
+      return required(found?.registeredContainerInstancesCount, call);
     },
   };
 }
@@ -67,22 +77,26 @@ async function describe(
   const answer = await callAws(call, cluster, signal, (options) =>
     client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances }), options),
   );
-  const found = required(answer.containerInstances, call);
-  // One that has left between the two calls is MISSING; anything else is no whole answer.
-  const missing = answer.failures?.filter(({ reason }) => reason === 'MISSING') ?? [];
-  if (found.length + missing.length < containerInstances.length) {
-    throw new Unavailable(`${call}: ${containerInstances.length} were asked for, ${found.length} came`);
+  const found = required(answer.containerInstances, call).map(parse);
+  // MISSING: it was deregistered between the two calls. Any other gap makes the answer incomplete.
+  const missing = answer.failures?.filter(({ reason }) => reason === 'MISSING').map(({ arn }) => arn ?? '') ?? [];
+  const named = new Set([...found.map(({ arn }) => arn), ...missing].map(idOfArn));
+  if (!containerInstances.every((arn) => named.has(idOfArn(arn)))) {
+    throw new Unavailable(
+      `${call}: ECS did not answer for all of the ${containerInstances.length} container instances`,
+    );
   }
-  return found.map(parse);
+  return found;
+}
+
+/** ECS names a failure by its ARN or by its id alone. */
+function idOfArn(arn: string): string {
+  return arn.split('/').at(-1) ?? arn;
 }
 
 function parse(instance: ContainerInstance): FleetContainerInstance {
   const call = 'ecs:DescribeContainerInstances';
-  const { attributes = [] } = instance;
-  const since = marks.flatMap((mark): [Mark, number][] => {
-    const value = Number(attributes.find(({ name }) => name === attributeOf(mark))?.value ?? Number.NaN);
-    return Number.isSafeInteger(value) ? [[mark, value]] : [];
-  });
+  const names = instance.attributes?.map(({ name = '' }) => name) ?? [];
   return {
     arn: required(instance.containerInstanceArn, call),
     instanceId: required(instance.ec2InstanceId, call),
@@ -92,15 +106,13 @@ function parse(instance: ContainerInstance): FleetContainerInstance {
     runningTasks: required(instance.runningTasksCount, call),
     pendingTasks: required(instance.pendingTasksCount, call),
     registeredAt: required(instance.registeredAt, call).getTime(),
-    marks: Object.fromEntries(since),
+    oldNotes: names.filter((name) => name.startsWith(oldNotePrefix)),
   };
 }
 
-type Actions = Pick<FleetNodes, 'mark' | 'unmark' | 'drain' | 'activate' | 'deregisterContainerInstance'>;
+type Actions = Pick<FleetNodes, 'removeOldNotes' | 'drain' | 'activate' | 'deregisterContainerInstance'>;
 
 export function openContainerInstanceActions(client: ECSClient, callAws: AwsCall): Actions {
-  const target = (arn: string, mark: Mark) =>
-    ({ name: attributeOf(mark), targetType: 'container-instance', targetId: arn }) as const;
   const update = async (cluster: string, arn: string, status: 'ACTIVE' | 'DRAINING', signal: AbortSignal) => {
     const { failures } = await callAws('ecs:UpdateContainerInstancesState', arn, signal, (options) =>
       client.send(new UpdateContainerInstancesStateCommand({ cluster, containerInstances: [arn], status }), options),
@@ -108,15 +120,9 @@ export function openContainerInstanceActions(client: ECSClient, callAws: AwsCall
     refuseFailures(status, failures);
   };
   return {
-    async mark(cluster, arn, mark, since, signal) {
-      const attributes = [{ ...target(arn, mark), value: String(since) }];
-      await callAws('ecs:PutAttributes', arn, signal, (options) =>
-        client.send(new PutAttributesCommand({ cluster, attributes }), options),
-      );
-    },
-    async unmark(cluster, arn, which, signal) {
-      const attributes = which.map((mark) => target(arn, mark));
-      await callAws('ecs:DeleteAttributes', arn, signal, (options) =>
+    async removeOldNotes(cluster, targetId, names, signal) {
+      const attributes = names.map((name) => ({ name, targetType: 'container-instance', targetId }) as const);
+      await callAws('ecs:DeleteAttributes', targetId, signal, (options) =>
         client.send(new DeleteAttributesCommand({ cluster, attributes }), options),
       ).catch(ignoreGone);
     },
@@ -130,7 +136,7 @@ export function openContainerInstanceActions(client: ECSClient, callAws: AwsCall
   };
 }
 
-/** ECS answers 200 and says in the body what it did not do. */
+/** ECS answers 200 and lists in the body what it did not do. */
 function refuseFailures(status: string, failures: Failure[] = []): void {
   const [failure] = failures;
   if (failure === undefined) return;
@@ -139,7 +145,7 @@ function refuseFailures(status: string, failures: Failure[] = []): void {
   throw new Refused(`${what}: ${[reason, detail].filter(Boolean).join(', ')}`, { code: reason });
 }
 
-/** The container instance, or the attribute, is gone already. */
+/** The container instance or the attribute does not exist any more. */
 function ignoreGone(error: unknown): void {
   if (!(error instanceof Refused && error.code === 'TargetNotFoundException')) throw error;
 }

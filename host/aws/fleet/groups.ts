@@ -1,6 +1,8 @@
-/** Auto Scaling's groups: all members in one answer a group, and the way out of it for one. */
+/** Auto Scaling groups: their members, the sweep's notes in their tags, and the end of one member. */
 
 import {
+  CreateOrUpdateTagsCommand,
+  DeleteTagsCommand,
   DescribeAutoScalingGroupsCommand,
   DescribeAutoScalingInstancesCommand,
   TerminateInstanceInAutoScalingGroupCommand,
@@ -8,18 +10,19 @@ import {
   type AutoScalingGroup,
 } from '@aws-sdk/client-auto-scaling';
 import { Refused } from '../../../core/errors.ts';
-import type { FleetMember, FleetNodes } from '../../../core/fleet-nodes.ts';
+import { parseNote, renderNote } from '../../../core/fleet-notes.ts';
+import type { FleetGroup, FleetMember, FleetNodes } from '../../../core/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 
-/** What one call takes and gives. */
+/** Maximum number of names in one call. */
 const namesPerCall = 50;
 
-type Verbs = Pick<FleetNodes, 'readMembers' | 'readMember' | 'terminateInGroup'>;
+type Verbs = Pick<FleetNodes, 'readGroups' | 'readMember' | 'terminateInGroup' | 'writeNote' | 'removeNote'>;
 
 export function openGroups(client: AutoScalingClient, callAws: AwsCall): Verbs {
   return {
-    async readMembers(names, signal) {
+    async readGroups(names, signal) {
       const found: AutoScalingGroup[] = [];
       for (const some of chunks([...new Set(names)], namesPerCall))
         found.push(...(await describe(client, callAws, some, signal)));
@@ -27,14 +30,14 @@ export function openGroups(client: AutoScalingClient, callAws: AwsCall): Verbs {
       if (missing.length > 0) {
         throw new Refused(`there is no Auto Scaling group ${missing.join(', ')}`, { code: 'GroupNotFound' });
       }
-      return found.flatMap(parseMembers);
+      return found.map(parseGroup);
     },
     async readMember(instanceId, signal) {
       const call = 'autoscaling:DescribeAutoScalingInstances';
       const answer = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] }), options),
       );
-      const own = (answer.AutoScalingInstances ?? []).find(({ InstanceId }) => InstanceId === instanceId);
+      const own = required(answer.AutoScalingInstances, call).find(({ InstanceId }) => InstanceId === instanceId);
       if (own === undefined) return undefined;
       return {
         instanceId,
@@ -48,6 +51,22 @@ export function openGroups(client: AutoScalingClient, callAws: AwsCall): Verbs {
       await callAws('autoscaling:TerminateInstanceInAutoScalingGroup', InstanceId, signal, (options) =>
         client.send(
           new TerminateInstanceInAutoScalingGroupCommand({ InstanceId, ShouldDecrementDesiredCapacity: false }),
+          options,
+        ),
+      );
+    },
+    async writeNote(note, signal) {
+      const { key: Key, value: Value } = renderNote(note);
+      const tag = { ResourceType: 'auto-scaling-group', ResourceId: note.group, Key, Value, PropagateAtLaunch: false };
+      await callAws('autoscaling:CreateOrUpdateTags', note.group, signal, (options) =>
+        client.send(new CreateOrUpdateTagsCommand({ Tags: [tag] }), options),
+      );
+    },
+    async removeNote(ResourceId, instanceId, signal) {
+      const { key: Key } = renderNote({ instanceId, group: ResourceId, kind: 'missing', since: 0 });
+      await callAws('autoscaling:DeleteTags', ResourceId, signal, (options) =>
+        client.send(
+          new DeleteTagsCommand({ Tags: [{ ResourceType: 'auto-scaling-group', ResourceId, Key }] }),
           options,
         ),
       );
@@ -72,17 +91,27 @@ async function describe(
         options,
       ),
     );
-    return { items: answer.AutoScalingGroups ?? [], next: answer.NextToken };
+    return {
+      items: required(answer.AutoScalingGroups, 'autoscaling:DescribeAutoScalingGroups'),
+      next: answer.NextToken,
+    };
   });
 }
 
-function parseMembers({ AutoScalingGroupName, Instances = [] }: AutoScalingGroup): FleetMember[] {
+function parseGroup({ AutoScalingGroupName, Instances, Tags = [] }: AutoScalingGroup): FleetGroup {
   const call = 'autoscaling:DescribeAutoScalingGroups';
-  return Instances.map(({ InstanceId, LifecycleState, HealthStatus, ProtectedFromScaleIn }) => ({
-    instanceId: required(InstanceId, call),
-    group: required(AutoScalingGroupName, call),
-    lifecycleState: required(LifecycleState, call),
-    healthy: HealthStatus?.toLowerCase() !== 'unhealthy',
-    protectedFromScaleIn: ProtectedFromScaleIn === true,
-  }));
+  const name = required(AutoScalingGroupName, call);
+  const members = required(Instances, call).map(
+    ({ InstanceId, LifecycleState, HealthStatus, ProtectedFromScaleIn }): FleetMember => ({
+      instanceId: required(InstanceId, call),
+      group: name,
+      lifecycleState: required(LifecycleState, call),
+      healthy: HealthStatus?.toLowerCase() !== 'unhealthy',
+      protectedFromScaleIn: ProtectedFromScaleIn === true,
+    }),
+  );
+  const notes = Tags.map(({ Key = '', Value = '' }) => parseNote(name, Key, Value)).filter(
+    (note) => note !== undefined,
+  );
+  return { name, members, notes };
 }

@@ -1,10 +1,6 @@
-/**
- * EC2's instances: by the thousand of whole groups, by the two hundred by id, and what may be done
- * to one.
- */
+/** EC2's instances: a thousand a call by group, two hundred by id, and the actions on one. */
 
 import {
-  CreateTagsCommand,
   DeleteTagsCommand,
   DescribeInstanceAttributeCommand,
   DescribeInstancesCommand,
@@ -13,6 +9,7 @@ import {
   type Filter,
   type Instance,
 } from '@aws-sdk/client-ec2';
+import { Unavailable } from '../../../core/errors.ts';
 import type { FleetMachine, FleetNodes } from '../../../core/fleet-nodes.ts';
 import { faultCode, type AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
@@ -20,10 +17,10 @@ import { everyPage, chunks, required } from './paging.ts';
 /** The largest page. */
 const perPage = 1000;
 
-/** The most values that a filter takes. */
+/** Maximum number of values in a filter. */
 const perFilter = 200;
 
-type Reads = Pick<FleetNodes, 'readMachinesOfGroups' | 'readMachines' | 'readMachinesNamed'>;
+type Reads = Pick<FleetNodes, 'readMachinesOfGroups' | 'readMachines' | 'readMachine' | 'readMachinesNamed'>;
 
 export function openMachineReads(client: EC2Client, callAws: AwsCall): Reads {
   const read = async (Name: string, values: readonly string[], signal: AbortSignal): Promise<FleetMachine[]> => {
@@ -35,8 +32,9 @@ export function openMachineReads(client: EC2Client, callAws: AwsCall): Reads {
   };
   return {
     readMachinesOfGroups: (groups, signal) => read('tag:aws:autoscaling:groupName', groups, signal),
-    // By filter and not by name: a name that EC2 does not know would hide all others.
+    // By filter: in a list of ids, one unknown id makes EC2 refuse the others as well.
     readMachines: (ids, signal) => read('instance-id', ids, signal),
+    readMachine: (id, signal) => describeOne(client, callAws, id, signal),
     readMachinesNamed: (pattern, signal) => read('tag:Name', [pattern], signal),
   };
 }
@@ -55,10 +53,31 @@ async function describe(
         options,
       ),
     );
-    // EC2's XML leaves nothing out: an empty list is a list.
-    const reservations = answer.Reservations ?? [];
+    // EC2's XML has an element also for an empty list. Without it, the answer is not EC2's.
+    const reservations = required(answer.Reservations, call);
     return { items: reservations.flatMap(({ Instances }) => required(Instances, call)), next: answer.NextToken };
   });
+}
+
+/**
+ * Asks for the one instance by its id. Only then does EC2 say that an instance does not exist; a
+ * filtered list just leaves it out, as an incomplete answer would.
+ */
+async function describeOne(
+  client: EC2Client,
+  callAws: AwsCall,
+  id: string,
+  signal: AbortSignal,
+): Promise<FleetMachine | undefined> {
+  const call = 'ec2:DescribeInstances';
+  const answer = await callAws(call, id, signal, (options) =>
+    client.send(new DescribeInstancesCommand({ InstanceIds: [id] }), options).catch((error) => ignoreGone(error, id)),
+  );
+  if (answer === undefined) return undefined;
+  const found = required(answer.Reservations, call).flatMap(({ Instances }) => required(Instances, call));
+  const machine = found.map(parse).find(({ instanceId }) => instanceId === id);
+  if (machine === undefined) throw new Unavailable(`${call}: EC2 did not answer for ${id}`);
+  return machine;
 }
 
 function parse({
@@ -82,10 +101,7 @@ function parse({
   };
 }
 
-type Actions = Pick<
-  FleetNodes,
-  'readTerminationProtection' | 'clearTerminationProtection' | 'tagMachine' | 'untagMachine'
->;
+type Actions = Pick<FleetNodes, 'readTerminationProtection' | 'clearTerminationProtection' | 'untagMachine'>;
 
 export function openMachineActions(client: EC2Client, callAws: AwsCall): Actions {
   return {
@@ -93,9 +109,10 @@ export function openMachineActions(client: EC2Client, callAws: AwsCall): Actions
       const answer = await callAws('ec2:DescribeInstanceAttribute', '*', signal, (options) =>
         client
           .send(new DescribeInstanceAttributeCommand({ InstanceId, Attribute: 'disableApiTermination' }), options)
-          .catch(ignoreGone),
+          .catch((error) => ignoreGone(error, InstanceId)),
       );
-      return answer?.DisableApiTermination?.Value === true;
+      if (answer === undefined) return false;
+      return required(answer.DisableApiTermination?.Value, 'ec2:DescribeInstanceAttribute');
     },
     async clearTerminationProtection(InstanceId, signal) {
       await callAws('ec2:ModifyInstanceAttribute', InstanceId, signal, (options) =>
@@ -103,11 +120,6 @@ export function openMachineActions(client: EC2Client, callAws: AwsCall): Actions
           new ModifyInstanceAttributeCommand({ InstanceId, DisableApiTermination: { Value: false } }),
           options,
         ),
-      );
-    },
-    async tagMachine(id, Key, Value, signal) {
-      await callAws('ec2:CreateTags', id, signal, (options) =>
-        client.send(new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value }] }), options),
       );
     },
     async untagMachine(id, Key, Value, signal) {
@@ -118,8 +130,10 @@ export function openMachineActions(client: EC2Client, callAws: AwsCall): Actions
   };
 }
 
-/** Of an instance that EC2 does not know any more there is nothing to tell. */
-function ignoreGone(error: unknown): undefined {
-  if (faultCode(error) === 'InvalidInstanceID.NotFound') return undefined;
+/** EC2 says that this instance does not exist. Its message names the id. */
+function ignoreGone(error: unknown, id: string): undefined {
+  if (faultCode(error) === 'InvalidInstanceID.NotFound' && String((error as Error).message).includes(id)) {
+    return undefined;
+  }
   throw error;
 }

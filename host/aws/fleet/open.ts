@@ -1,4 +1,4 @@
-/** AWS for whoever looks after a fleet's nodes; a client that is never used connects nowhere. */
+/** AWS for the commands about a fleet's nodes. A client that is not used opens no connection. */
 
 import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';

@@ -1,21 +1,16 @@
-/**
- * What the fleet's files share: clients that ask patiently, pages that end, answers that are whole.
- */
+/** Shared by the fleet's files: retries, pages, and the check that an answer is complete. */
 
 import { Unavailable, messageOf } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 import { retry, type Clock } from '../../../core/retry.ts';
 import type { AwsCall } from '../fault.ts';
 
-/**
- * A burst that AWS throttles is over within seconds; what does not answer for a minute is an
- * outage, and for the next run.
- */
+/** Throttling ends within seconds. A minute without an answer is an outage, and for the next run. */
 const withinMs = 60_000;
 
 /**
- * Call by call: at a thousand nodes one throttled page must not cost the forty before it. Every
- * call may be made twice.
+ * Retries each call by itself: one throttled page must not repeat the forty pages before it. So each
+ * call must be safe to repeat.
  */
 export function withRetry(callAws: AwsCall, clock: Clock, log: Log): AwsCall {
   return (permission, resource, signal, send) => {
@@ -26,10 +21,7 @@ export function withRetry(callAws: AwsCall, clock: Clock, log: Log): AwsCall {
   };
 }
 
-/**
- * No fleet has so many pages (a thousand nodes are ten of the smallest): a token that never ends
- * must not hold us for ever.
- */
+/** A thousand nodes are ten pages. The limit ends a list whose tokens never end. */
 const maxPages = 500;
 
 /** Every page of a list, in order. */
@@ -47,18 +39,15 @@ export async function everyPage<T>(
   throw new Unavailable(`more than ${maxPages} pages: the list does not end`);
 }
 
-/** In portions of at most `size`. */
+/** Parts of at most `size` items. */
 export function chunks<T>(all: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(all.length / size) }, (_, index) =>
     all.slice(index * size, (index + 1) * size),
   );
 }
 
-/**
- * A field that AWS always sends: where it is missing, the answer was cut short or came from
- * somebody else.
- */
+/** For a field that AWS always sends. Without it, the answer is incomplete or not from AWS. */
 export function required<T>(value: T | undefined, call: string): T {
-  if (value === undefined) throw new Unavailable(`${call}: the answer lacks what it must have`);
+  if (value === undefined) throw new Unavailable(`${call}: the answer is incomplete`);
   return value;
 }

@@ -1,4 +1,4 @@
-/** How full the nodes' disks are, as they have told CloudWatch: five hundred nodes a call. */
+/** Disk usage that the nodes reported to CloudWatch, five hundred disks a call. */
 
 import {
   GetMetricDataCommand,
@@ -11,10 +11,10 @@ import type { FleetNodes, FleetReport } from '../../../core/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 
-/** The most that one GetMetricData takes. */
+/** Maximum of GetMetricData. */
 const perCall = 500;
 
-/** ListMetrics knows no other span to limit itself to; it also keeps dead nodes' metrics out. */
+/** The only span that ListMetrics offers. It leaves out the metrics of nodes that ended earlier. */
 const spanMs = 3 * 3_600_000;
 
 /** As often as nodes publish by default (`metrics.everySeconds`). */
@@ -47,7 +47,7 @@ export function openReports(client: CloudWatchClient, callAws: AwsCall): Pick<Fl
   };
 }
 
-/** The fullest disk tells how full a node is, the latest report how lately it has spoken. */
+/** The usage of the fullest disk, and the time of the latest report. */
 function keepWorst(reports: Map<string, FleetReport>, report: FleetReport): void {
   const { instanceId, usedPercent, at } = report;
   const before = reports.get(instanceId) ?? report;
@@ -55,10 +55,7 @@ function keepWorst(reports: Map<string, FleetReport>, report: FleetReport): void
   reports.set(instanceId, worst);
 }
 
-/**
- * Which disks there are: the name of the device is part of a metric's name, and only CloudWatch
- * knows it.
- */
+/** Lists the disks: the device is one of a metric's dimensions, and only CloudWatch knows it. */
 async function listDisks(
   client: CloudWatchClient,
   callAws: AwsCall,

@@ -19,7 +19,7 @@ export function parseFilter(filter: string | undefined): { test: Test; ids?: str
 }
 
 function parseTerm(term: string): { test: Test; ids?: string[] } {
-  const found = /^\s*([\w.:-]+)\s*(==|!=|in|exists)\s*(.*?)\s*$/.exec(term);
+  const found = /^\s*([\w.:-]+)\s*(==|!=|in|exists|!exists)\s*(.*?)\s*$/.exec(term);
   if (!found) throw new Refusal('InvalidParameterException', `Invalid filter: ${term}`);
   const [, subject = '', operator, rest = ''] = found;
   const values = rest
@@ -27,6 +27,7 @@ function parseTerm(term: string): { test: Test; ids?: string[] } {
     .split(',')
     .map((value) => value.trim().replace(/^["'](.*)["']$/, '$1'));
   const read = readSubject(subject);
+  if (operator === '!exists') return { test: (instance) => read(instance) === undefined };
   if (operator === 'exists') return { test: (instance) => read(instance) !== undefined };
   if (operator === '!=') return { test: (instance) => read(instance) !== values[0] };
   const test = (instance: ContainerInstance) => values.includes(read(instance) ?? '');

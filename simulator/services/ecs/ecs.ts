@@ -29,9 +29,12 @@ const containerInstances = {
     (input, { world }) => {
       const cluster = findCluster(world, input.cluster);
       const { test, ids } = parseFilter(input.filter);
-      const candidates = ids
-        ? ids.flatMap((id) => cluster.byInstance.get(id) ?? [])
-        : [...cluster.containerInstances.values()];
+      // The index holds one record for each instance, and an instance may have two.
+      const isIndexed = cluster.byInstance.size === cluster.containerInstances.size;
+      const candidates =
+        ids && isIndexed
+          ? ids.flatMap((id) => cluster.byInstance.get(id) ?? [])
+          : [...cluster.containerInstances.values()];
       const wanted = (instance: ContainerInstance) =>
         input.status ? instance.status === input.status : instance.status !== 'INACTIVE';
       const arns = candidates.filter((each) => wanted(each) && test(each)).map(({ arn }) => arn);

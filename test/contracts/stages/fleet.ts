@@ -3,7 +3,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AutoScalingClient, CreateAutoScalingGroupCommand } from '@aws-sdk/client-auto-scaling';
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
-import { CreateLaunchTemplateCommand, EC2Client, ModifyInstanceAttributeCommand } from '@aws-sdk/client-ec2';
+import {
+  CreateLaunchTemplateCommand,
+  CreateTagsCommand,
+  EC2Client,
+  ModifyInstanceAttributeCommand,
+} from '@aws-sdk/client-ec2';
 import { CreateClusterCommand, ECSClient, RegisterContainerInstanceCommand } from '@aws-sdk/client-ecs';
 import { openLog } from '../../../core/log.ts';
 import { openFleetNodes } from '../../../host/aws/fleet/open.ts';
@@ -34,6 +39,7 @@ export async function fakeStage(): Promise<FleetStage> {
     group: fakeGroup,
     ids,
     protect: async (id) => void fleet.protectedIds.add(id),
+    tag: async (id, key, value) => void (fleet.machines.get(id)!.tags[key] = value),
     report: async (instanceId, usedPercent) => void fleet.reports.push({ instanceId, usedPercent, at: Date.now() }),
     pause: () => Promise.resolve(),
     close: () => Promise.resolve(),
@@ -77,7 +83,9 @@ export async function motoStage({ url }: Moto): Promise<FleetStage> {
   );
   const aws = openAws(url);
   const { signal } = new AbortController();
-  const ids = (await aws.fleet.readMembers(['nodes'], signal)).map(({ instanceId }) => instanceId);
+  const ids = (await aws.fleet.readGroups(['nodes'], signal))
+    .flatMap(({ members }) => members)
+    .map(({ instanceId }) => instanceId);
   const ecs = new ECSClient(settings);
   await ecs.send(new CreateClusterCommand({ clusterName: 'demo' }));
   for (const instanceId of ids) {
@@ -111,12 +119,16 @@ const settingsFor = (endpoint: string) => ({
   credentials: { accessKeyId: keys.AWS_ACCESS_KEY_ID, secretAccessKey: keys.AWS_SECRET_ACCESS_KEY },
 });
 
-function openAws(url: string): Pick<FleetStage, 'fleet' | 'report' | 'pause' | 'close'> {
+function openAws(url: string): Pick<FleetStage, 'fleet' | 'tag' | 'report' | 'pause' | 'close'> {
   const session = openFleetSession(region, { AWS_ENDPOINT_URL: url, ...keys }, log);
   const fleet = openFleetNodes(session, { region }, openClock(), log);
   const cloudWatch = new CloudWatchClient(settingsFor(url));
+  const ec2 = new EC2Client(settingsFor(url));
   return {
     fleet,
+    async tag(id, Key, Value) {
+      await ec2.send(new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value }] }));
+    },
     async report(id, Value) {
       const Dimensions = Object.entries({ InstanceId: id, Filesystem: '/dev/xvda1', MountPath: '/' });
       const MetricData = [
@@ -133,6 +145,7 @@ function openAws(url: string): Pick<FleetStage, 'fleet' | 'report' | 'pause' | '
     async close() {
       fleet.close();
       cloudWatch.destroy();
+      ec2.destroy();
     },
   };
 }

@@ -1,13 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
+import { noteKinds, type NoteKind } from '../../../core/fleet-nodes.ts';
 import { openLog } from '../../../core/log.ts';
 import { maxLeavingAtOnce } from '../../../fleet/sweep/plan.ts';
 import { sweep } from '../../../fleet/sweep/sweep.ts';
+import { separateRecords } from '../../../fleet/survey.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import {
   addNode,
+  addNote,
   addRecord,
+  addSecondRecord,
   cluster,
   fakeFleet,
   group,
@@ -30,10 +34,13 @@ interface Drawn {
   agentConnected: boolean;
   runningTasks: number;
   registered: number;
-  marks: { disconnected?: number | undefined; draining?: number | undefined; drained?: number | undefined };
+  note: { kind: NoteKind; ago: number } | undefined;
+  forged: number | undefined;
+  second: { agentConnected: boolean; registered: number } | undefined;
+  cluster: string | undefined;
+  external: boolean;
   state: string;
   launched: number;
-  missing: number | undefined;
   kept: boolean;
   lifecycleState: string;
   protectedFromScaleIn: boolean;
@@ -46,17 +53,31 @@ const often = <T>(usual: T, ...others: T[]) =>
   fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, { weight: 2, arbitrary: fc.constantFrom(...others) });
 const mostly = fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) });
 
+const rarely = <T>(value: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
+
 const drawnNode: fc.Arbitrary<Drawn> = fc.record({
   status: often('ACTIVE', 'DRAINING', 'REGISTERING', 'DEREGISTERING', 'NEW-WORD'),
   agentConnected: mostly,
   runningTasks: fc.integer({ min: 0, max: 2 }),
   registered: age,
-  marks: fc.record({ disconnected: optional(age), draining: optional(age), drained: optional(age) }),
+  note: optional(fc.record({ kind: fc.constantFrom(...noteKinds), ago: age })),
+  forged: optional(age),
+  second: rarely(fc.record({ agentConnected: mostly.map((value) => !value), registered: age })),
+  cluster: fc.constantFrom(undefined, undefined, cluster, 'other'),
+  external: mostly.map((value) => !value),
   state: often('running', 'pending', 'shutting-down', 'terminated', 'stopping', 'stopped', 'new-word'),
   launched: age,
-  missing: optional(age),
   kept: fc.boolean(),
-  lifecycleState: often('InService', 'Pending:Wait', 'Terminating:Wait', 'Standby', 'Warmed:Stopped', 'NewWord'),
+  lifecycleState: often(
+    'InService',
+    'Pending:Wait',
+    'Terminating:Wait',
+    'Standby',
+    'Detached',
+    'Warmed:Stopped',
+    'NewWord',
+  ),
   protectedFromScaleIn: mostly.map((value) => !value),
   terminationProtection: mostly.map((value) => !value),
   sides: fc.record({ instance: mostly, machine: mostly, member: mostly }),
@@ -69,32 +90,39 @@ const drawnFleet = fc.array(drawnNode, { minLength: 1, maxLength: 40 });
 
 function build(nodes: readonly Drawn[], now: number): FakeFleet {
   const fleet = fakeFleet();
-  nodes.forEach((node, index) => addDrawn(fleet, `i-${String(index).padStart(2, '0')}`, node, now));
+  nodes.forEach((node, index) =>
+    addDrawn(fleet, `${node.external ? 'mi' : 'i'}-${String(index).padStart(2, '0')}`, node, now),
+  );
   return fleet;
 }
 
 function addDrawn(fleet: FakeFleet, id: string, node: Drawn, now: number): void {
-  const { sides, marks, record } = node;
+  const { sides, note, record, second } = node;
   const { status, agentConnected, runningTasks, lifecycleState, protectedFromScaleIn, state } = node;
-  const since = Object.entries(marks).flatMap(([mark, ago]) => (ago === undefined ? [] : [[mark, now - ago]]));
   const tags: Record<string, string> = { 'aws:autoscaling:groupName': group, Name: `${cluster} ECS - ${id}` };
   if (node.kept) tags['ecs-node:keep'] = 'yes';
-  if (node.missing !== undefined) tags['ecs-node:missing-since'] = String(now - node.missing);
+  if (node.cluster !== undefined) tags['ecs-node:cluster'] = node.cluster;
+  if (node.forged !== undefined) tags['ecs-node:missing-since'] = String(now - node.forged);
   const instance = {
     status,
     agentConnected,
     runningTasks,
     registeredAt: now - node.registered,
-    marks: Object.fromEntries(since) as object,
+    oldNotes: node.forged === undefined ? [] : ['ecs-node.sweep.disconnected', 'ecs-node.sweep.drained'],
   };
   const overrides: NodeOverrides = {
     instance: sides.instance ? instance : undefined,
-    machine: sides.machine ? { state, launchedAt: now - node.launched, tags } : undefined,
-    member: sides.member ? { lifecycleState, protectedFromScaleIn } : undefined,
+    machine: sides.machine && !node.external ? { state, launchedAt: now - node.launched, tags } : undefined,
+    member: sides.member && !node.external ? { lifecycleState, protectedFromScaleIn } : undefined,
   };
   addNode(fleet, id, now, overrides);
+  if (second && sides.instance) {
+    const { registered } = second;
+    addSecondRecord(fleet, id, { agentConnected: second.agentConnected, registeredAt: now - registered });
+  }
+  if (note && !node.external) addNote(fleet, id, note.kind, now - note.ago);
   if (node.terminationProtection) fleet.protectedIds.add(id);
-  if (record) addRecord(fleet, id, now, { status: record.status, createdAt: now - record.created });
+  if (record && !node.external) addRecord(fleet, id, now, { status: record.status, createdAt: now - record.created });
 }
 
 const options = (more: object = {}) => ({
@@ -116,24 +144,37 @@ const ending = (deeds: string[]) => deeds.filter((deed) => /^(drain|terminate) /
 const check = (property: fc.IAsyncProperty<[Drawn[], number]>) => fc.assert(property, { seed: 1, numRuns: 200 });
 const patience = { timeout: 60_000 };
 
-/** Told by what the world says, and not by how a sweep thinks. */
+/** Judged by the world alone, not by the sweep's own reasoning. */
 function faultsOf(fleet: FakeFleet, deed: string): string[] {
-  const [what = '', id = ''] = deed.split(' ');
-  const instance = fleet.instances.get(id);
+  const [what = '', id = '', which] = deed.split(' ');
+  if (what.startsWith('read')) return [];
   const machine = fleet.machines.get(id);
   const member = fleet.members.get(id);
+  const records = [...fleet.instances.values(), ...fleet.secondRecords].filter(({ instanceId }) => instanceId === id);
   const faults: string[] = [];
+  if (id.startsWith('mi-')) faults.push('it is external');
   if (what === 'drain' || what === 'terminate') {
-    if (instance?.status === 'ACTIVE' && instance.agentConnected) faults.push('it is well');
+    if (records.some(({ status, agentConnected }) => status === 'ACTIVE' && agentConnected)) faults.push('it is well');
     if (machine?.state !== 'running') faults.push('it does not run');
     if (member?.lifecycleState !== 'InService') faults.push('it is not in service');
     if (member?.protectedFromScaleIn || machine?.tags['ecs-node:keep'] !== undefined) faults.push('it is protected');
   }
-  if (what === 'terminate' && instance !== undefined && instance.status !== 'DRAINING')
-    faults.push('it was not drained');
-  const recordOf = id.replace('record-of-', '');
+  if (what === 'terminate') {
+    if (records.length > 0 && !records.some(({ status }) => status === 'DRAINING')) faults.push('it was not drained');
+    if (records.length === 0 && machine?.tags['ecs-node:cluster'] === 'other') faults.push('it is in another cluster');
+    if (!fleet.notes.has(id)) faults.push('it was not noted');
+  }
+  if (what === 'clear' && (machine?.tags['ecs-node:keep'] !== undefined || member?.lifecycleState === 'Standby')) {
+    faults.push('it belongs to a person');
+  }
   const isGone = (each: string) => ['terminated', undefined].includes(fleet.machines.get(each)?.state);
-  if (what === 'deregister' && !isGone(recordOf)) faults.push('its instance lives');
+  if (what === 'deregister') {
+    const isStale = records.length > 1 && !id.startsWith('record-of-');
+    const record =
+      which === 'second' ? fleet.secondRecords.find(({ instanceId }) => instanceId === id) : fleet.instances.get(id);
+    if (isStale && record?.agentConnected) faults.push('it is connected');
+    if (!isStale && !isGone(id.replace('record-of-', ''))) faults.push('its instance lives');
+  }
   return faults;
 }
 
@@ -172,14 +213,18 @@ test('no sweep ends more nodes than it may, nor has more than a tenth leave at o
 });
 
 function leaving(fleet: FakeFleet): string[] {
-  const alive = [...fleet.machines.values()].filter(({ state }) => state !== 'terminated');
+  const ended = ['terminated', 'shutting-down', 'stopping', 'stopped'];
+  const alive = [...fleet.machines.values()].filter(({ state }) => !ended.includes(state));
   return alive
     .map(({ instanceId }) => instanceId)
-    .filter(
-      (id) =>
-        ['DRAINING', 'DEREGISTERING'].includes(fleet.instances.get(id)?.status ?? '') ||
-        fleet.members.get(id)?.lifecycleState.startsWith('Terminating') === true,
-    );
+    .filter((id) => {
+      const records = [...fleet.instances.values(), ...fleet.secondRecords].filter((each) => each.instanceId === id);
+      const { real } = separateRecords(records);
+      return (
+        ['DRAINING', 'DEREGISTERING'].includes(real[0]?.status ?? '') ||
+        fleet.members.get(id)?.lifecycleState.startsWith('Terminating') === true
+      );
+    });
 }
 
 test('a sweep without --apply asks and does nothing, whatever it finds', patience, async () => {

@@ -60,14 +60,13 @@ describe('container instances', () => {
     await expect(read(answer)).rejects.toThrow(Unavailable);
   });
 
-  test('of whom nobody else made sense of the note are read without it', async () => {
+  test('name the notes of version 0.1.0, without their values', async () => {
     const attributes = [
-      { name: 'ecs-node.sweep.disconnected', value: 'yesterday' },
-      { name: 'ecs-node.sweep.drained', value: '17' },
+      { name: 'ecs-node.sweep.disconnected', value: '17' },
       { name: 'ecs.os-type', value: 'linux' },
     ];
     const [own] = await read({ containerInstances: [{ ...instance('i-a'), attributes }] }, ['arn:i-a']);
-    expect(own!.marks).toEqual({ drained: 17 });
+    expect(own!.oldNotes).toEqual(['ecs-node.sweep.disconnected']);
   });
 });
 
