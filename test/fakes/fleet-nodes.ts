@@ -220,8 +220,9 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
       await answer(`readContainerInstancesOf ${id}`, signal);
       return copies(recordsOf(of()), ({ instanceId }) => instanceId === id);
     },
-    async readContainerInstanceCount(_cluster, signal) {
+    async readContainerInstanceCount(name, signal) {
       await answer('readContainerInstanceCount', signal);
+      if (name !== cluster) throw new Refused(`there is no cluster ${name}`, { code: 'ClusterNotFoundException' });
       return recordsOf(of()).length + of().unlisted;
     },
     async readGroups(groups, signal) {
