@@ -90,3 +90,22 @@ export async function resumePlacement(
     host.cloud.activate(containerInstance.cluster, containerInstance.arn, callSignal),
   );
 }
+
+/** Further records of this instance, which an agent that lost its state left behind; none where ECS does not say. */
+export async function findOtherRecords(
+  host: Host,
+  { cluster, arn }: ContainerInstanceRef,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<ContainerInstanceRef[]> {
+  const read = (callSignal: AbortSignal) => host.cloud.readContainerInstance(cluster, undefined, callSignal);
+  try {
+    const found = await callWithRetry(host, withinMs, signal, read);
+    const arns = found === undefined ? [] : [found.arn, ...found.others];
+    return arns.filter((each) => each !== arn).map((each) => ({ cluster, arn: each }));
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('other records of this instance not seen', { error: messageOf(error) });
+    return [];
+  }
+}

@@ -46,6 +46,8 @@ export interface Departure {
   trouble(what: string, error: unknown): Promise<void>;
   /** What runs beside the phases; awaited before the registrar is left. */
   background: Promise<void>[];
+  /** Records that this process has set DRAINING. */
+  drainedArns: Set<string>;
 }
 
 /**
@@ -103,6 +105,7 @@ export function openDeparture(
     effects,
     state,
     background: [],
+    drainedArns: new Set(),
     leftMs: () => Math.max(0, Math.min(endsAt, lastEnd) - clock.uptime()),
     elapsedMs: () => Math.max(0, clock.uptime() - (departure.state.uptimes?.cause ?? startedUptime)),
     limit: (ms) => void (lastEnd = Math.min(lastEnd, startedUptime + Math.max(0, ms))),

@@ -3,7 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 import type { DepartureState } from '../../core/state/state.ts';
-import { findContainerInstance, resumePlacement } from '../container-instance.ts';
+import { findContainerInstance, findOtherRecords, resumePlacement } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
@@ -41,7 +41,12 @@ export async function undoDeparture(
     return false;
   }
   const containerInstance = keepDraining ? undefined : await findContainerInstance(host, config, patienceMs, signal);
-  if (containerInstance !== undefined) await resumePlacement(host, containerInstance, patienceMs, signal);
+  if (containerInstance !== undefined) {
+    await resumePlacement(host, containerInstance, patienceMs, signal);
+    // They were drained along: the agent may come back under any of them.
+    for (const other of await findOtherRecords(host, containerInstance, patienceMs, signal))
+      await resumePlacement(host, other, patienceMs, signal);
+  }
   const lost = whatIsLost(state, config);
   for (const what of lost) host.log.error('not undone', { what, why });
   const isKept = await writeDeparture(

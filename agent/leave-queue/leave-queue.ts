@@ -1,17 +1,18 @@
 /**
- * Keeps a fleet from leaving at once: a queue in ECS attributes, of which only the first few may
- * go.
+ * Keeps a fleet from leaving at once: a queue in ECS attributes, of which only the first few nodes
+ * may go.
  */
 
 import type { Host } from '../../core/host.ts';
 import { propagationMs } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
+import { countDead } from './dead-records.ts';
 
 /**
- * Who has taken a place waits so long before it looks: whoever came since, and did not see it in an
- * answer that was `propagationMs` old, had as long again to take its own, which takes as long again
- * to be seen everywhere. With a clock that is slow it stands in front.
+ * After queueing, wait 3 × `propagationMs`: one for others to see this entry, one for a node that
+ * missed it to write its own, one for this node to see that entry. A node whose clock is slow
+ * stands in front.
  */
 const visibleAfterMs = 3 * propagationMs;
 
@@ -21,7 +22,7 @@ export function maxLeavingAtOnce(sharePercent: number, registered: number): numb
 }
 
 /**
- * Takes a place in the queue and reads it back: true when it is near enough to the front. Throws
+ * Queues this node, and reads the queue: true when the node is near enough to the front. Throws
  * when that cannot be told.
  */
 export type QueueCheck = (
@@ -32,11 +33,11 @@ export type QueueCheck = (
   signal: AbortSignal,
 ) => Promise<boolean>;
 
-/** One for each node and reason, since it knows its own place again. */
+/** One for each node and reason, since it recognises its own entry. */
 export function openQueueCheck(): QueueCheck {
-  // Others had seen this one before they looked. When one arrived whose call had no answer, or that
-  // a process had asked for which then died, nobody knows: it may stand in front of a node that has
-  // gone already.
+  // The entry that others had seen before they looked. An entry may also come from a call without an
+  // answer, or from a process that died: then nobody knows whether it stands in front of a node that
+  // has gone already.
   let visibleSince: number | undefined;
   return async (host, containerInstance, reason, sharePercent, signal) => {
     const { cluster, arn } = containerInstance;
@@ -50,22 +51,26 @@ export function openQueueCheck(): QueueCheck {
       await host.clock.sleep(visibleAfterMs, signal);
       queue = await readQueue();
     }
-    const ahead = queue.findIndex((entry) => entry.arn === arn);
-    if (ahead === -1) return false;
-    // Who has gone stays where it stands: the queue alone tells, after a crash, that it was not a
-    // person who stopped placement.
-    if (queue[ahead]?.since !== visibleSince && !(await isDraining(host, containerInstance, signal))) {
+    const position = queue.findIndex((entry) => entry.arn === arn);
+    if (position === -1) return false;
+    // A node that has gone keeps its entry: after a crash only the queue tells that it was not a person
+    // who stopped placement.
+    if (queue[position]?.since !== visibleSince && !(await isDraining(host, containerInstance, signal))) {
       await removeFromQueue(host, containerInstance, reason, signal);
       return false;
     }
     const { registered } = await callOnce(host, signal, (callSignal) =>
       host.cloud.readClusterHealth(cluster, callSignal),
     );
-    return ahead < maxLeavingAtOnce(sharePercent, registered);
+    const most = maxLeavingAtOnce(sharePercent, registered);
+    if (position < most) return true;
+    // A node that died in the queue, and whose record ECS kept, would hold its place for ever.
+    const ahead = queue.slice(0, position).map((entry) => entry.arn);
+    return position - (await countDead(host, cluster, ahead, signal)) < most;
   };
 }
 
-/** The place, or undefined when it was given so late that others may have looked before. */
+/** The entry's time, or undefined when it was written so late that others may have looked before. */
 async function joinQueue(
   host: Host,
   { cluster, arn }: ContainerInstanceRef,
@@ -73,12 +78,12 @@ async function joinQueue(
   { queue, lookedAt }: { queue: readonly { since: number }[]; lookedAt: number },
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  // Behind everybody who is there: with a clock that is slow it would step in front of one that has
-  // gone already.
+  // Behind every node that is there: with a slow clock this one would step in front of a node that
+  // has gone already.
   const since = Math.max(host.clock.now(), ...queue.map((entry) => entry.since + 1));
   await callOnce(host, signal, (callSignal) => host.cloud.queueToLeave(cluster, arn, reason, since, callSignal));
-  // Others wait so long before they look; and those who came after this one had looked are not seen
-  // in its queue.
+  // Others wait this long before they look. A node that queued after this one had looked is not in
+  // the answer.
   return host.clock.uptime() - lookedAt > propagationMs ? undefined : since;
 }
 
@@ -89,7 +94,7 @@ async function isDraining(host: Host, { cluster, arn }: ContainerInstanceRef, si
   return known?.status === 'DRAINING';
 }
 
-/** Gives the place up. */
+/** Gives the place in the queue up. */
 export async function removeFromQueue(
   host: Host,
   containerInstance: ContainerInstanceRef,

@@ -1,6 +1,4 @@
-/**
- * What a watcher knows of this node's own place in the cluster's queue of nodes that want to leave.
- */
+/** What a watcher knows of this node's own position in the cluster's queue of nodes that want to leave. */
 
 import type { Host } from '../../core/host.ts';
 import { isQueued, openQueueCheck } from './leave-queue.ts';
@@ -9,17 +7,15 @@ import { openBackoff } from '../watching/backoff.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
 export interface QueuePosition {
-  /** As the brake says it. */
+  /** As the leave queue says it. */
   mayLeave(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
-  /**
-   * Asks only where the node may stand there, and less and less often while ECS does not answer.
-   */
+  /** Asks only where the node may be queued, and less and less often while ECS does not answer. */
   isQueued(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
 }
 
 /**
- * ECS says of each node that joins whether it stands there: thousands that ask again would keep
- * others from joining.
+ * ECS says of each node that joins whether it is queued: thousands that ask again would keep others
+ * from joining.
  */
 export function openQueuePosition(reason: string, sharePercent: number, knownFacts: KnownFacts): QueuePosition {
   const backoff = openBackoff();

@@ -6,7 +6,9 @@ import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
+import { readLivingHealth } from '../leave-queue/dead-records.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
+import { mayLeaveWithoutRecord } from '../leave-queue/without-record.ts';
 import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
 import { openBackoff } from '../watching/backoff.ts';
 import { openQueuePosition } from '../leave-queue/queue-position.ts';
@@ -75,7 +77,7 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
     },
 
     async treat(host, _attempt, signal) {
-      await refuseDuringOutage(host, config.cluster, maxDisconnectedPercent, signal);
+      // A restart harms no task, and helps also in an outage of the whole cluster: it waits for nobody.
       await host.machine.restartUnit('ecs.service', signal);
       return 'done';
     },
@@ -83,9 +85,8 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
     async mayLeave(host, signal) {
       await refuseDuringOutage(host, config.cluster, maxDisconnectedPercent, signal);
       const containerInstance = await findContainerInstance(host, config, 20_000, signal);
-      // A node that ECS has forgotten stands in nobody's queue; it is no capacity to be saved
-      // either.
-      if (containerInstance === undefined) return 'go';
+      if (containerInstance === undefined)
+        return (await mayLeaveWithoutRecord(host, config.cluster, knownFacts, signal)) ? 'go' : 'wait';
       return (await queuePosition.mayLeave(host, containerInstance, signal)) ? 'go' : 'wait';
     },
 
@@ -109,9 +110,7 @@ function newer(asked: Answer | undefined, { lastSeen }: KnownFacts): Answer | un
  * done.
  */
 async function refuseDuringOutage(host: Host, cluster: string, maxPercent: number, signal: AbortSignal): Promise<void> {
-  const { registered, disconnected } = await callOnce(host, signal, (callSignal) =>
-    host.cloud.readClusterHealth(cluster, callSignal),
-  );
+  const { registered, disconnected } = await readLivingHealth(host, cluster, signal);
   if (disconnected >= minNodes && disconnected > (maxPercent / 100) * registered) {
     throw new Unavailable(`${disconnected} of ${registered} nodes are disconnected: the fault is not this node's`);
   }

@@ -1,6 +1,6 @@
 /** One machine of a storm: its fakes, and what others do with it. */
 
-import { guardRecords } from '../../host/aws/own-records.ts';
+import { guardRecords } from '../../host/aws/ecs/own-records.ts';
 import type { Cloud, Host, LocalAgent } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import { openBalancerCloud } from '../../test/fakes/cloud/balancers.ts';

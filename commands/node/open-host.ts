@@ -8,7 +8,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { Cloud, Docker, EcsAgent, Host, Machine, Metadata } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 import { retry, type Clock } from '../../core/retry.ts';
-import { guardRecords } from '../../host/aws/own-records.ts';
+import { guardRecords } from '../../host/aws/ecs/own-records.ts';
 import { openClock } from '../../host/clock.ts';
 import { openDocker } from '../../host/docker.ts';
 import { openEcsAgent } from '../../host/ecs-introspection.ts';

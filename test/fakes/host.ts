@@ -4,7 +4,7 @@
  */
 
 import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
-import { guardRecords } from '../../host/aws/own-records.ts';
+import { guardRecords } from '../../host/aws/ecs/own-records.ts';
 import type { Identity } from '../../core/identity.ts';
 import { openLog, type Entry } from '../../core/log.ts';
 import { openCalls, never, type Area, type Calls, type Process } from './calls.ts';

@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
-import { parseArns, parseList } from '../ecs-answers.ts';
+import { parseArns, parseList } from './ecs-answers.ts';
 import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 

@@ -17,7 +17,7 @@ import {
 import { Refused, Unavailable, isDenied } from '../../../core/errors.ts';
 import type { CloudTask, ClusterCloud } from '../../../core/host.ts';
 import { openClusterView } from './cluster-view.ts';
-import { idOf, parseArns, parseDescribed, parseList, parseRecord, parseTask, type Record } from '../ecs-answers.ts';
+import { idOf, parseArns, parseDescribed, parseList, parseRecord, parseTask, type Record } from './ecs-answers.ts';
 import { openLeaveQueue } from './leave-queue.ts';
 import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';

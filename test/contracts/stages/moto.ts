@@ -47,7 +47,7 @@ import { DeleteParameterCommand, PutParameterCommand, SSMClient, type SSMClientC
 import type { Identity } from '../../../core/identity.ts';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
-import { guardRecords } from '../../../host/aws/own-records.ts';
+import { guardRecords } from '../../../host/aws/ecs/own-records.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
 import type { CloudStage, OpenCloud } from '../cloud.ts';
 import { freePort } from '../../free-port.ts';

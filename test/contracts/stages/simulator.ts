@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { vi } from 'vitest';
 import { openLog } from '../../../core/log.ts';
 import { openCloud } from '../../../host/aws/open.ts';
-import { guardRecords } from '../../../host/aws/own-records.ts';
+import { guardRecords } from '../../../host/aws/ecs/own-records.ts';
 import { openClock } from '../../../host/clock.ts';
 import { openEcsAgent } from '../../../host/ecs-introspection.ts';
 import { openMetadata } from '../../../host/metadata/imds.ts';

@@ -6,7 +6,7 @@
 import type { Host, LocalAgent } from '../../../core/host.ts';
 import type { Identity } from '../../../core/identity.ts';
 import { openLog } from '../../../core/log.ts';
-import { guardRecords } from '../../../host/aws/own-records.ts';
+import { guardRecords } from '../../../host/aws/ecs/own-records.ts';
 import { openBalancerCloud, someBalancer, type FakeBalancers } from '../../fakes/cloud/balancers.ts';
 import { openClusterCloud, type FakeContainerInstance } from '../../fakes/cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../../fakes/cloud/group.ts';

@@ -866,13 +866,14 @@ describe('an ECS agent', () => {
     await agent.stop();
   });
 
-  it('is left alone when much of the cluster is disconnected: the fault is not this node', async () => {
+  it('is restarted when much of the cluster is disconnected, but the node stays: the fault is not its own', async () => {
     const { stage, run, agent } = await inService(lazily());
     for (let n = 0; n < 9; n++) stage.world.cluster.addInstance({ agentConnected: n >= 4 });
     disconnect(stage);
     await run(2 * hour);
-    expect(stage.world.machine.restarted).toEqual([]);
+    expect(new Set(stage.world.machine.restarted)).toEqual(new Set(['ecs.service']));
     expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.world.instance.state).toBe('running');
     await agent.stop();
   });
 

@@ -10,8 +10,8 @@ import type {
   InstanceHealthCheckResult,
   Task,
 } from '@aws-sdk/client-ecs';
-import { Unavailable } from '../../core/errors.ts';
-import type { CloudTask, ContainerInstance } from '../../core/host.ts';
+import { Unavailable } from '../../../core/errors.ts';
+import type { CloudTask, ContainerInstance } from '../../../core/host.ts';
 
 /**
  * A list that ECS always sends, also when nothing is in it. Without this check a `200 {}` from a

@@ -4,8 +4,8 @@
  * when the agent does not.
  */
 
-import { Refused } from '../../core/errors.ts';
-import type { Cloud } from '../../core/host.ts';
+import { Refused } from '../../../core/errors.ts';
+import type { Cloud } from '../../../core/host.ts';
 
 /**
  * The same cloud, whose verbs refuse what ECS has not said to be this instance's. What ECS said

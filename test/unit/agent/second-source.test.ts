@@ -1,0 +1,490 @@
+/**
+ * One source alone lies, flips, is stale or is silent: the node lives, and nothing is done to it
+ * that ACTIVE does not undo. Two sources that agree still end it.
+ */
+
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, it, vi } from 'vitest';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import { paths, renderState } from '../../../core/state/state.ts';
+import { someBalancer } from '../../fakes/cloud/balancers.ts';
+import { configOf, lazily, setStage, type Stage } from './stage.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const minute = 60_000;
+const hour = 60 * minute;
+const targetGroup = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef';
+const denied = new Refused('not authorized', { code: 'AccessDenied' });
+
+const deadly = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff', 'completeHook'];
+const undoable = ['drain', 'activate', 'queueToLeave', 'unqueue'];
+
+/** In service with balancers, a leaving hook, and a drain so short that tasks would be stopped at once. */
+async function inService(more: Record<string, unknown> = {}, prepare: (stage: Stage) => void = () => {}) {
+  const leave = { targetGroups: [targetGroup], drainSeconds: 10, ...(more['leave'] as object) };
+  const stage = setStage(configOf({ ...more, leave }));
+  stage.world.balancers.targetGroups.set(targetGroup, someBalancer(1_000));
+  const hooks: string[] = [];
+  for (const occasion of ['leaving', 'left']) {
+    const path = `/etc/ecs-node/hooks.d/${occasion}/10-tell`;
+    stage.world.machine.files.set(path, '#!/bin/sh\n');
+    stage.world.machine.programs.set(path, async () => {
+      hooks.push(occasion);
+      return { code: 0, tail: '' };
+    });
+  }
+  prepare(stage);
+  const agent = stage.agent();
+  const run = (ms: number) => stage.world.clock.run(ms);
+  await run(minute);
+  stage.world.calls.list.length = 0;
+  /** What was done to the node that ACTIVE does not undo, or has not undone. */
+  const harm = () => [
+    ...(stage.world.instance.state === 'running' ? [] : ['ended']),
+    ...(stage.own.status === 'ACTIVE' ? [] : [stage.own.status]),
+    ...stage.deeds().filter((deed) => !undoable.includes(deed)),
+    ...hooks,
+  ];
+  return { stage, world: stage.world, agent, run, hooks, harm };
+}
+
+const busy = ({ world, own }: Stage) =>
+  void world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+
+describe('a target state that only the metadata service tells', () => {
+  // Terminated for two seconds, then InService; Auto Scaling said InService all the time: the idle node ended itself.
+  it.each([
+    ['idle', 2_000],
+    ['busy', 2_000],
+    ['idle', 40_000],
+    ['busy', 40_000],
+    ['busy', 2 * hour],
+  ])('costs an %s node nothing when it is taken back after %d ms', async (how, ms) => {
+    const { stage, world, run, agent, harm } = await inService();
+    if (how === 'busy') busy(stage);
+    world.metadata.targetState = 'Terminated';
+    await run(ms);
+    world.metadata.targetState = 'InService';
+    await run(minute);
+    expect(harm()).toEqual([]);
+    await run(2 * hour);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  it('is followed as soon as the group says so, also when Auto Scaling is silent for half an hour', async () => {
+    const { stage, world, run } = await inService();
+    for (const verb of ['readMembership', 'heartbeat', 'readHooks', 'completeHook'])
+      world.calls.fails(verb, new Unavailable('throttled'));
+    world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await run(4 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    world.calls.heals();
+    await run(5 * minute);
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    expect(stage.deeds()).toContain('deregisterTarget');
+  });
+
+  it('is followed by a role that may not ask for the state, because its terminate hook waits', async () => {
+    const { stage, world, run } = await inService();
+    world.metadata.tags = { 'aws:autoscaling:groupName': 'web' };
+    world.calls.fails('readMembership', denied);
+    world.metadata.targetState = 'Terminated';
+    await run(2 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    stage.group.begin('terminate');
+    await run(5 * minute);
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+  });
+
+  it('that flips back while the group goes on brings no tasks onto a node that ends', async () => {
+    const { stage, world, run } = await inService();
+    busy(stage);
+    world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await run(5_000);
+    world.metadata.targetState = 'InService';
+    await run(5 * minute);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+  });
+});
+
+describe('a spot notice', () => {
+  const notice = (stage: Stage) =>
+    void (stage.world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 120_000 });
+
+  it.each([
+    ['idle', 2_000],
+    ['busy', 2_000],
+    ['busy', 40_000],
+  ])('that EC2 does not know, and that is withdrawn, costs an %s node nothing after %d ms', async (how, ms) => {
+    const { stage, world, run, agent, harm } = await inService();
+    if (how === 'busy') busy(stage);
+    world.instance.spotStatus = 'fulfilled';
+    notice(stage);
+    await run(ms);
+    world.metadata.spotNotice = undefined;
+    await run(minute);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  it('that flips for two seconds costs nothing, although EC2 confirms it meanwhile', async () => {
+    const { stage, world, run, agent, harm } = await inService();
+    notice(stage);
+    await run(2_000);
+    world.metadata.spotNotice = undefined;
+    await run(minute);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  it('that EC2 confirms takes the node out of its load balancers within fifteen seconds', async () => {
+    const { stage, world, run, agent, hooks } = await inService();
+    notice(stage);
+    const began = stage.host.clock.uptime();
+    await run(100_000);
+    expect(world.calls.of('drain')[0]!.at - began).toBeLessThan(3_000);
+    expect(world.calls.of('deregisterTarget')[0]!.at - began).toBeLessThan(15_000);
+    expect(hooks).toContain('leaving');
+    await agent.stop();
+  });
+
+  it.each([denied, new Unavailable('throttled')])(
+    'that nobody can confirm (%s) still gives the tasks their time to stop before the end',
+    async (error) => {
+      const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+      busy(stage);
+      world.calls.fails('readSpotStatus', error);
+      notice(stage);
+      const began = stage.host.clock.uptime();
+      await run(45_000);
+      expect(stage.deeds()).toEqual(['drain']);
+      await run(60_000);
+      const [stopped] = world.calls.of('stopTask');
+      expect(stopped!.at - began).toBeGreaterThan(45_000);
+      expect(stopped!.at - began).toBeLessThanOrEqual(70_000);
+      expect(world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
+      await agent.stop();
+    },
+  );
+
+  // Four minutes slow: no StopTask, killed. Four minutes fast: StopTask at once, gone after 0.1 s.
+  it.each([-240_000, 240_000])('is obeyed by uptime, although the wall clock is %d ms off', async (ms) => {
+    for (const told of [true, false]) {
+      const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+      busy(stage);
+      if (!told) world.metadata.now = undefined;
+      world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 120_000 };
+      world.clock.jump(ms);
+      const began = stage.host.clock.uptime();
+      await run(120_000);
+      const [stopped] = world.calls.of('stopTask');
+      expect(stopped!.at - began).toBeGreaterThan(50_000);
+      expect(stopped!.at - began).toBeLessThan(80_000);
+      expect(world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
+      await agent.stop();
+    }
+  });
+});
+
+describe('scheduled maintenance', () => {
+  const event = (code: string, notBefore: number) => ({
+    id: 'instance-event-1',
+    code,
+    state: 'active' as const,
+    notBefore,
+    description: '',
+  });
+
+  it('that EC2 does not list drains and ends nobody', async () => {
+    const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
+    world.instance.events = [];
+    world.metadata.maintenance = [event('instance-retirement', stage.host.clock.now() + hour)];
+    await run(hour);
+    expect(harm()).toEqual([]);
+    world.instance.events = [{ id: 'instance-event-1', code: 'instance-retirement' }];
+    await run(5 * minute);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    await agent.stop();
+  });
+
+  it('two weeks away ends nobody because this clock jumps by fifteen days', async () => {
+    const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
+    const day = 24 * hour;
+    world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 14 * day)];
+    world.clock.jump(15 * day);
+    await run(hour);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+});
+
+describe('a node that a person holds', () => {
+  const troubles: [string, (stage: Stage) => void][] = [
+    ['disk', (stage) => stage.fillDisk(97)],
+    [
+      'ecs-agent',
+      (stage) => {
+        stage.own.agentConnected = false;
+        stage.world.localAgent = undefined;
+      },
+    ],
+    [
+      'maintenance',
+      (stage) =>
+        void (stage.world.metadata.maintenance = [
+          { id: 'e-1', code: 'instance-retirement', state: 'active', description: '' },
+        ]),
+    ],
+  ];
+  const holds: [string, (stage: Stage) => void][] = [
+    [
+      'Standby',
+      ({ world, group }) => {
+        world.metadata.targetState = 'Standby';
+        group.lifecycleState = 'Standby';
+      },
+    ],
+    [
+      'Detached',
+      ({ world }) => {
+        world.metadata.targetState = 'Detached';
+        world.group = undefined;
+      },
+    ],
+    ['a shown tag', ({ world }) => void (world.metadata.tags = { 'ecs-node:keep': '' })],
+    ['a tag', ({ world }) => void (world.instance.tags['ecs-node:keep'] = 'yes')],
+  ];
+  // A person stopped ecs to look: the node was ended after five minutes.
+  it.each(troubles.flatMap(([cause, harm]) => holds.map(([how, hold]) => [how, cause, hold, harm] as const)))(
+    'by %s is neither drained, restarted nor ended for: %s',
+    async (_how, _cause, hold, harm) => {
+      const stage = setStage(lazily());
+      const agent = stage.agent();
+      await stage.world.clock.run(minute);
+      stage.world.calls.list.length = 0;
+      hold(stage);
+      harm(stage);
+      await stage.world.clock.run(2 * hour);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.deeds()).toEqual([]);
+      expect(stage.world.log.some(({ message }) => message.startsWith('left alone'))).toBe(true);
+      await agent.stop();
+    },
+  );
+});
+
+describe('a departure that is denied', () => {
+  it('because the ECS agent is connected again is undone', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 1800 } });
+    busy(stage);
+    const local = world.localAgent;
+    stage.own.agentConnected = false;
+    world.localAgent = undefined;
+    await run(25 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'ecs-agent' });
+    stage.own.agentConnected = true;
+    world.localAgent = local;
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+    await agent.stop();
+  });
+
+  // Any process may answer on port 51678: this one named another cluster.
+  it('because only the introspection port says that the node is in another cluster ends nobody', async () => {
+    const stage = setStage(configOf());
+    stage.world.localAgent = { cluster: 'elsewhere', containerInstanceArn: 'arn:x/elsewhere/1', version: '1' };
+    const agent = stage.agent();
+    await stage.world.clock.run(10 * minute);
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.deeds().filter((deed) => deadly.includes(deed) && deed !== 'completeHook')).toEqual([]);
+    await agent.stop();
+  });
+
+  it('and that version 0.1.0 began is undone after an update in place', async () => {
+    const stage = setStage();
+    const now = stage.host.clock.now();
+    const bootId = stage.world.machine.bootId;
+    stage.own.status = 'DRAINING';
+    stage.world.machine.files.set(
+      paths.departure,
+      renderState({
+        instanceId: stage.world.identity.instanceId,
+        cause: 'scale-in',
+        reason: 'Auto Scaling terminates this instance',
+        key: 'target:Terminated',
+        startedAt: now - 5_000,
+        deadline: now + hour,
+        ending: 'await',
+        phase: 'tasks',
+        entered: { announce: now - 5_000, drain: now - 4_000, tasks: now - 3_000 },
+        drainedAt: now - 4_000,
+        blockers: [],
+        troubles: [],
+        bootId,
+      }),
+    );
+    const agent = stage.agent();
+    await stage.world.clock.run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.departure().undoneAt).toBeDefined();
+    expect(stage.deregistered).toEqual([]);
+    await agent.stop();
+  });
+});
+
+describe('the dead', () => {
+  it('hold no place in the leave queue', async () => {
+    const { stage, world, run } = await inService(
+      { disk: { checkSeconds: 10 } },
+      ({ world: { cluster, instance } }) => {
+        const dead = cluster.addInstance({ agentConnected: false, ec2InstanceId: 'i-0dead' });
+        dead.attributes.set('ecs-node.leave.disk', '1000');
+        instance.dead.add('i-0dead');
+      },
+    );
+    stage.fillDisk(97);
+    await run(10 * minute);
+    expect(stage.own.attributes.has('ecs-node.leave.disk')).toBe(true);
+    expect(world.calls.of('drain').length).toBeGreaterThan(0);
+  });
+
+  it('hold one as long as EC2 does not say that they are dead', async () => {
+    const { stage, world, run, agent } = await inService({ disk: { checkSeconds: 10 } }, ({ world: { cluster } }) => {
+      cluster
+        .addInstance({ agentConnected: false, ec2InstanceId: 'i-0ill' })
+        .attributes.set('ecs-node.leave.disk', '9');
+    });
+    world.calls.fails('readRunning', denied, 3);
+    stage.fillDisk(97);
+    await run(10 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('are no outage: a node whose own agent died is replaced', async () => {
+    const { stage, world, run } = await inService({}, ({ world: { cluster, instance } }) => {
+      for (const id of ['i-0dead1', 'i-0dead2']) {
+        cluster.addInstance({ agentConnected: false, ec2InstanceId: id });
+        instance.dead.add(id);
+      }
+    });
+    stage.own.agentConnected = false;
+    world.localAgent = undefined;
+    await run(3 * minute);
+    await run(40 * minute);
+    expect(world.machine.restarted.length).toBeGreaterThan(0);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+});
+
+describe('two records of one instance', () => {
+  it('are both drained, and the real one stays so when its agent is back', async () => {
+    const { stage, world, run, agent } = await inService({}, (set) => {
+      const stale = set.world.cluster.addInstance({
+        ec2InstanceId: set.world.identity.instanceId,
+        agentConnected: false,
+        registeredAt: 99,
+      });
+      stale.attributes.set('stale', 'yes');
+    });
+    const local = world.localAgent;
+    stage.own.agentConnected = false;
+    world.localAgent = undefined;
+    stage.agrees({ cause: 'operator', key: 'leave-1' });
+    await run(10_000);
+    world.localAgent = local;
+    stage.own.agentConnected = true;
+    await run(30_000);
+    expect(world.cluster.instances.map(({ status }) => status)).toEqual(['DRAINING', 'DRAINING']);
+    await agent.stop();
+  });
+});
+
+describe('tasks', () => {
+  const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
+
+  // A batch task with stopTimeout 600 needs 300 s to stop; the hook was completed 150 s after StopTask.
+  it('have their own stop time-out, also after the planned time', async () => {
+    for (const stopsAfterMs of [300_000, 1_500_000]) {
+      const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+      const task = stage.world.cluster.addTask(stage.own.arn, {
+        group: 'family:batch',
+        stopsAfterMs,
+        stopTimeoutMs: 1_800_000,
+      });
+      stage.group.begin('terminate');
+      let statusThen = '';
+      stage.world.calls.onCall = ({ verb }) => {
+        if (verb === 'completeHook') statusThen ||= task.lastStatus;
+      };
+      await stage.leaves(scaleIn);
+      expect(statusThen).toBe('STOPPED');
+    }
+  });
+
+  it('have the time-out of the ECS agent where they set none', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    stage.world.machine.files.set(paths.ecsConfig, 'ECS_CLUSTER=demo\nECS_CONTAINER_STOP_TIMEOUT=20m\n');
+    const task = stage.world.cluster.addTask(stage.own.arn, {
+      group: 'family:batch',
+      stopsAfterMs: 1_100_000,
+      stopTimeoutMs: undefined,
+    } as object);
+    Object.assign(task, { stopTimeoutMs: undefined });
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'stopTask') task.stopTimeoutMs = 1_200_000;
+    };
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(task.lastStatus).toBe('STOPPED');
+  });
+
+  it('that ECS protects are named, and waited for until the deadline of the departure', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    stage.world.cluster.addTask(stage.own.arn, { protected: true, stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    const began = stage.host.clock.uptime();
+    const done = stage.leaves(scaleIn);
+    await stage.world.clock.run(2 * minute);
+    expect(stage.departure().blockers.join()).toContain('(protected)');
+    await done;
+    const [stopped] = stage.world.calls.of('stopTask');
+    expect(stopped!.at - began).toBeGreaterThan(500_000);
+    expect(stopped!.at - began).toBeLessThan(610_000);
+  });
+
+  it('that ECS does not list here are not stopped, whatever the introspection port says', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    const neighbour = stage.world.cluster.addInstance();
+    const foreign = stage.world.cluster.addTask(neighbour.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.host.ecsAgent.readTasks = async () => [
+      { arn: foreign.arn, family: 'web', version: '1', desiredStatus: 'RUNNING', knownStatus: 'RUNNING' },
+    ];
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(foreign.lastStatus).toBe('RUNNING');
+    expect(stage.world.calls.of('stopTask')).toEqual([]);
+  });
+});
+
+describe('the rule in the types', () => {
+  const product = globSync('{agent,bootstrap,commands,config,core,fleet,host,upkeep}/**/*.ts');
+  const having = (pattern: RegExp) => product.filter((file) => pattern.test(readFileSync(file, 'utf8'))).toSorted();
+
+  it('lets one file make the proof that two sources agree', () => {
+    expect(having(/as (unknown as )?Confirmed\b/)).toEqual(['agent/departure/confirm.ts']);
+  });
+
+  it('lets one file end the machine', () => {
+    const calls = /(cloud|machine)\.(terminateInGroup|reportUnhealthy|terminateSelf|powerOff)\(/;
+    expect(having(calls)).toEqual(['agent/departure/terminate.ts']);
+    expect(having(/abandonLaunch\(/)).toEqual(['agent/departure/terminate.ts', 'agent/joining/complete-hook.ts']);
+    expect(having(/cloud\.completeHook\(/)).toEqual(['agent/joining/complete-hook.ts']);
+  });
+});
