@@ -178,7 +178,12 @@ const cases = {
     OpsWorksRegion: 'eu-west-1',
     OpsWorksEndpoint: 'https://opsworks.example.com/path?a=b&c=d',
   },
-  stock: { InstallUrl: 'https://example.com/ecs-node/0.1.0/install.sh', Registrar: 'none', EventBusName: '' },
+  stock: {
+    InstallUrl: 'https://example.com/ecs-node/0.1.0/install.sh',
+    Registrar: 'none',
+    EventBusName: '',
+    NodeEnvironment: 'HTTPS_PROXY=http://10.0.0.2:3128\nNO_PROXY=".internal, 10.0.0.0/8"',
+  },
   settings: {
     EcsClusterName: '123',
     NodeSettings: `{disk: {paths: [/data, "/srv/it's $HOME \`id\`"]}, name: "{cluster} #1", spot: {marginSeconds: 30}}`,
@@ -336,7 +341,10 @@ test('settings of any shape reach the node as they were given, and win', async (
 
 test('a stock image installs ecs-node and cannot join another cluster without it', async () => {
   await bootWith(userDataOf('stock'), async ({ config, downloads, readText }) => {
-    expect(downloads).toEqual(['-fsSL --retry 5 --retry-connrefused https://example.com/ecs-node/0.1.0/install.sh']);
+    expect(downloads).toEqual([
+      '-fsSL --retry 5 --retry-connrefused https://example.com/ecs-node/0.1.0/install.sh via http://10.0.0.2:3128',
+    ]);
+    expect(await readText('etc/ecs-node/environment')).toBe(`${cases.stock.NodeEnvironment}\n`);
     expect(config).toMatchObject({ cluster: 'prod', registrar: 'none' });
     expect(await readText('etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf')).toBe(
       '[Unit]\nConditionPathExists=/usr/bin/ecs-node\n',
@@ -354,11 +362,9 @@ test('with OpsWorks, nodes know their stack, layer and region, and the endpoint'
         region: 'eu-west-1',
       },
     });
-    for (const unit of ['ecs-node-bootstrap', 'ecs-node']) {
-      expect(await readText(`etc/systemd/system/${unit}.service.d/50-stack.conf`)).toBe(
-        `[Service]\nEnvironment=AWS_ENDPOINT_URL_OPSWORKS=${cases.opsworks.OpsWorksEndpoint}\n`,
-      );
-    }
+    expect(await readText('etc/ecs-node/environment')).toBe(
+      `AWS_ENDPOINT_URL_OPSWORKS=${cases.opsworks.OpsWorksEndpoint}\n`,
+    );
   });
 });
 
