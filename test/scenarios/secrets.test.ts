@@ -19,7 +19,7 @@ const planted = settings({
   'ecs.settings.ECS_ENGINE_AUTH_TYPE': 'docker',
   'ecs.settings.ECS_ENGINE_AUTH_DATA': `'${authData}'`,
   'ecs.settings.HTTP_PROXY': 'http://me:canary-proxy@127.0.0.1:3128',
-  'join.checks': '[{command: [/canary-check, --password=canary-argument]}]',
+  'join.checks': '[{command: [/canary-check, --password=canary-argument, -u, "user:canary-user"]}]',
 });
 const pulled = settings({ 'refresh.source': 'ssm:/canary', 'refresh.also': '[ecs]', 'refresh.everySeconds': 30 });
 const flags = [...opsworks, ...planted.slice(0, -2), ...pulled, ...settings({ 'bootstrap.timeoutSeconds': 30 })];
@@ -80,6 +80,7 @@ const holders = [
   'etc/ecs-node/config.d/zz-flags.yaml',
   'etc/ecs-node/config.yaml',
   'etc/ecs/ecs.config',
+  'run/ecs-node/last-good.json',
   'var/lib/ecs-node/refreshed.json',
 ];
 
