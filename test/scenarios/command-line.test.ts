@@ -306,7 +306,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     const { status, signal } = spawnSync(file, args, { env: environment, timeout: 2_000, killSignal: 'SIGTERM' });
     expect([status, signal]).toEqual([143, null]);
     // The flags are kept for the next start, and nothing else has been done yet.
-    expect(readdirSync(root, { recursive: true }).toSorted()).toEqual([
+    expect(readdirSync(root, { recursive: true, encoding: 'utf8' }).toSorted()).toEqual([
       'etc',
       'etc/ecs-node',
       'etc/ecs-node/config.yaml',
