@@ -77,7 +77,7 @@ test('a writer killed in the middle leaves the old file, and its rest is swept b
     import { syncBuiltinESMExports } from 'node:module';
     fs.fsync = () => process.kill(process.pid, 'SIGKILL');
     syncBuiltinESMExports();
-    const { openFiles } = await import('./host/files.ts');
+    const { openFiles } = await import('./host/files/files.ts');
     await openFiles(${JSON.stringify(root)}).writeText('/etc/ecs.config', 'other\\n');`;
   expect(spawnSync(process.execPath, ['--input-type=module-typescript', '-e', program]).signal).toBe('SIGKILL');
   expect(readFileSync(at('etc/ecs.config'), 'utf8')).toBe('whole\n');

@@ -50,7 +50,7 @@ test('what AWS refused is refused here too, with its code; what may heal may hea
   expect(refusal).toMatchObject({ message: 'ecs:X is not allowed', code: 'AccessDenied' });
   const bug = await callAws('bug').catch((error: unknown) => error);
   expect(bug).not.toBeInstanceOf(Unavailable);
-  expect((bug as Error).message).toMatch(/TypeError: x is undefined\n +at .*spoken-child/);
+  expect((bug as Error).message).toMatch(/TypeError: x is undefined\n +at .*child-cloud-child/);
 });
 
 test('one call that is given up does not end the others, nor the child', async () => {
@@ -138,7 +138,7 @@ test('a child that nobody asks for a while ends, and the next call has a new one
 
 test('a process that waits for nothing is not kept alive by its child', async () => {
   const program = `
-    import { openChildCloud } from './host/aws/spoken.ts';
+    import { openChildCloud } from './host/aws/child/child-cloud.ts';
     import { openLog } from './core/log.ts';
     const cloud = openChildCloud(process.execPath, [${JSON.stringify(childFile)}], {}, openLog(() => {}, Date.now));
     await cloud.readContainerInstance('echo', undefined, new AbortController().signal);`;
@@ -149,7 +149,7 @@ test('a process that waits for nothing is not kept alive by its child', async ()
 test('the resident side carries nothing of the AWS SDK', async () => {
   const { metafile } = await esbuild.build({
     stdin: {
-      contents: `export * from './host/aws/spoken.ts'; export * from './host/imds.ts';`,
+      contents: `export * from './host/aws/child/child-cloud.ts'; export * from './host/metadata/imds.ts';`,
       resolveDir: process.cwd(),
     },
     bundle: true,
