@@ -124,17 +124,16 @@ export class Transport {
 }
 
 /**
- * Undefined for an answer that may be AWS's: each of those carries a request id, and none but a
- * user's own object is a web page.
+ * Undefined for an answer that may be AWS's. AWS gives each of its answers a request id; nobody else
+ * sends one. Without it, what an answer is not can still be seen.
  */
 function doubtAbout({ statusCode, headers }: Answer, service: string): string | undefined {
-  const hasRequestId = Object.keys(headers).some((name) => name.startsWith('x-amz'));
-  if (hasRequestId && service === 'S3') return undefined;
-  if (/^text\/html\b/i.test(headers['content-type'] ?? '')) return 'a web page';
-  if (hasRequestId) return undefined;
+  if (Object.keys(headers).some((name) => name.startsWith('x-amz'))) return undefined;
+  const type = headers['content-type'] ?? '';
+  if (/^text\/html\b/i.test(type)) return 'a web page';
   if (statusCode >= 300 && statusCode < 400) return 'a redirect';
-  // Only a stand-in for OpsWorks, which nobody at AWS runs any more, may answer with nothing at
-  // all.
-  if (statusCode < 300 && headers['content-length'] === '0' && service !== 'OPSWORKS') return 'an empty page';
-  return undefined;
+  if (statusCode >= 300) return undefined;
+  if (type !== '' && !/json|xml|cbor|octet-stream/i.test(type)) return `a text of the type ${type.slice(0, 40)}`;
+  // A stand-in for OpsWorks, which AWS does not run any more, may answer with nothing at all.
+  return headers['content-length'] === '0' && service !== 'OPSWORKS' ? 'an empty page' : undefined;
 }

@@ -12,6 +12,11 @@ const strangers: [string, Reply, RegExp][] = [
   ['a block page', { status: 403, headers: page, body: '<html>blocked' }, /answered 403 with a web page/],
   ['a page that nobody finds', { status: 404, headers: page, body: '<html>' }, /answered 404 with a web page/],
   ['a redirect to a portal', { status: 302, headers: { location: 'http://portal/' } }, /answered 302 with a redirect/],
+  [
+    'a text of somebody else',
+    { headers: { 'content-type': 'text/plain' }, body: 'OK' },
+    /a text of the type text\/plain/,
+  ],
   ['an empty page', { status: 200, headers: { 'content-length': '0' } }, /answered 200 with an empty page/],
 ];
 
