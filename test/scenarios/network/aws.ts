@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile } from 'node:fs/promises';
-import { createServer as createProxy, request as ask, type IncomingMessage } from 'node:http';
+import { createServer as createProxy, request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
@@ -28,6 +28,8 @@ export interface Front {
   ) => boolean;
   /** Changes the JSON that comes back. */
   rewrite?: (text: string) => string;
+  /** For a proxy that speaks TLS itself. */
+  identity: { key: Buffer; cert: Buffer };
   close(): void;
 }
 
@@ -44,6 +46,7 @@ export async function openFront(folder: string, backend: () => string): Promise<
   const { key, cert, authority } = await makeCertificate(await mkdtemp(join(folder, 'tls-')));
   const asked = new Set<string>();
   const front: Omit<Front, 'port' | 'close' | 'answer'> = {
+    identity: { key, cert },
     authority,
     hosts: () => [...asked].toSorted(),
     instead: () => false,
@@ -101,14 +104,21 @@ export interface Proxy {
   close(): void;
 }
 
-/** Leads every tunnel to AWS's port 443 to `front`. `status` other than 200 refuses them all. */
-export async function openProxy(front: Front, status = 200): Promise<Proxy> {
+export interface ProxyOptions {
+  /** Other than 200 refuses every tunnel. */
+  status?: number | undefined;
+  speaksTls?: boolean | undefined;
+}
+
+/** Leads every tunnel to AWS's port 443 to `front`. */
+export async function openProxy(front: Front, { status = 200, speaksTls = false }: ProxyOptions = {}): Promise<Proxy> {
   const proxy = { tunnels: [] as string[], keys: [] as (string | undefined)[], others: [] as string[] };
   const sockets = new Set<Socket>();
-  const server = createProxy((request, response) => {
+  const other = (request: IncomingMessage, response: ServerResponse) => {
     proxy.others.push(request.url ?? '');
     response.writeHead(502).end();
-  });
+  };
+  const server = speaksTls ? createServer(front.identity, other) : createProxy(other);
   server.on('connection', (socket: Socket) => void sockets.add(socket.on('close', () => sockets.delete(socket))));
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     proxy.tunnels.push(request.url ?? '');
