@@ -38,6 +38,8 @@ interface Probe {
   apart: Set<string>;
   /** Paths whose program still hangs. */
   hanging: Set<string>;
+  /** Paths that are being measured alone: who asks meanwhile shares the answer, and its programs. */
+  running: Map<string, Promise<Measured>>;
 }
 
 /**
@@ -53,6 +55,7 @@ export function openDisks(root: string): Disks {
     run: (file, args) => runBounded(file, args, environment, programTimeoutMs),
     apart: new Set(),
     hanging: new Set(),
+    running: new Map(),
   };
   return {
     async measure(paths) {
@@ -65,6 +68,7 @@ export function openDisks(root: string): Disks {
         measureEach(
           probe,
           paths.filter((path) => apart.has(path)),
+          0,
         ),
       ]);
       const all = [...together, ...each];
@@ -84,28 +88,42 @@ async function measureTogether(probe: Probe, paths: readonly string[]): Promise<
     const { stdout } = await probe.run('df', ['-Pk', '--', ...paths.map(probe.below)]);
     const lines = readLines(stdout);
     // Without a line for each path it is not known which line is whose.
-    if (lines.length !== paths.length) return await measureEach(probe, paths);
+    if (lines.length !== paths.length) return await measureEach(probe, paths, 1);
     const inodes = await readInodes(probe, paths.map(probe.below));
     return await Promise.all(paths.map(async (path, at) => ({ use: await toUse(path, lines[at]!, inodes[at]) })));
   } catch {
-    return measureEach(probe, paths);
+    return measureEach(probe, paths, 1);
   }
 }
 
-/** The first paths first: they are `/` and Docker's. */
-async function measureEach(probe: Probe, paths: readonly string[]): Promise<Measured[]> {
-  const { hanging } = probe;
-  const results: Measured[] = [];
-  const left = [...paths];
+/**
+ * The first paths first: they are `/` and Docker's. A program that hangs is not replaced by another one. `least`: programs that
+ * may run although so many hang already.
+ */
+async function measureEach(probe: Probe, paths: readonly string[], least: 0 | 1): Promise<Measured[]> {
+  const { apart, hanging } = probe;
+  const left = paths.filter((path) => !hanging.has(path));
+  const results: Measured[] = paths
+    .filter((path) => hanging.has(path))
+    .map((path) => ({ path, reason: 'its file system still hangs' }));
   const work = async () => {
     for (let path = left.shift(); path !== undefined; path = left.shift()) {
-      if (hanging.has(path)) results.push({ path, reason: 'its file system still hangs' });
-      else if (hanging.size >= maxHanging) results.push({ path, reason: `${hanging.size} file systems hang already` });
-      else results.push(await measureAlone(probe, path));
+      results.push(await shareMeasurement(probe, path));
+      if (hanging.has(path)) return;
     }
   };
-  await Promise.all(Array.from({ length: maxHanging }, work));
-  return results;
+  await Promise.all(Array.from({ length: Math.max(least, maxHanging - hanging.size) }, work));
+  for (const path of left) apart.add(path);
+  return [...results, ...left.map((path) => ({ path, reason: `${hanging.size} file systems hang already` }))];
+}
+
+async function shareMeasurement(probe: Probe, path: string): Promise<Measured> {
+  const { running } = probe;
+  const shared = running.get(path);
+  if (shared !== undefined) return shared;
+  const own = measureAlone(probe, path).finally(() => running.delete(path));
+  running.set(path, own);
+  return own;
 }
 
 async function measureAlone(probe: Probe, path: string): Promise<Measured> {

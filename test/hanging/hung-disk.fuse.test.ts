@@ -114,4 +114,19 @@ describe('a node with a file system that hangs', () => {
     await release(node);
     await waitFor('measured', async () => !/could not be measured/.test((await node.run(['status'])).stdout));
   });
+
+  const many = Array.from({ length: 12 }, (_, at) => `/mnt/share/${at}`);
+  hanging(
+    'below a dozen paths asks about no more than eight of them at a time, and measures the others',
+    { flags: settings({ 'disk.paths': JSON.stringify(many) }) },
+    async (scene, node) => {
+      const { expect } = scene;
+      await scene.inService(node);
+      await scene.logged(node, 'disks not measured');
+      await node.fillDisk(97);
+      await waitFor('DRAINING for the disk', () => scene.placements(node).at(-1) === 'DRAINING');
+      // Eight alone, and the first ones with all the others: of the watcher and of the metrics.
+      expect(await countAsking(node, '/mnt/share')).toBeLessThanOrEqual(10);
+    },
+  );
 });
