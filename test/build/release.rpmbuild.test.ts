@@ -21,7 +21,7 @@ let folder: string;
 let first: string;
 let second: string;
 
-/** Each time in other folders and at another time: neither may show. */
+/** Each call uses other folders and another time. Neither may show in the result. */
 async function release(name: string): Promise<string> {
   const work = join(folder, name, 'work');
   await mkdir(work, { recursive: true });
@@ -78,6 +78,10 @@ test('the archive installs, and the package holds the same files', async () => {
   await run('tar', ['-xJf', join(first, 'ecs-node-linux-arm64.tar.xz'), '-C', unpacked]);
   await run(join(unpacked, 'install-files.sh'), ['--no-enable'], { env: { ...process.env, DESTDIR: root } });
   expect(await readFile(join(root, 'usr/bin/ecs-node'), 'utf8')).toContain('echo arm64');
+
+  // install.sh compares the two.
+  expect(await readFile(join(unpacked, 'VERSION'), 'utf8')).toBe('1.2.3-rc.1\n');
+  expect(await readFile(join(first, 'install.sh'), 'utf8')).toContain("\nversion='1.2.3-rc.1'\n");
 
   const listed = await run('rpm', ['-qpl', join(first, 'ecs-node-1.2.3~rc.1-1.aarch64.rpm')]);
   const installed = (await readdir(root, { recursive: true, withFileTypes: true }))
