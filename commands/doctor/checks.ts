@@ -1,4 +1,4 @@
-/** Everything that a node depends on, from the ground up. */
+/** Lists the checks of everything that a node depends on, from the ground up. */
 
 import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
 import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
@@ -30,8 +30,7 @@ const metadata: Check = {
 };
 
 /**
- * Tasks in containers are one hop further away, and reach the node's own role when the limit lets
- * them.
+ * Tasks in containers are one hop further away. A hop limit above 1 lets them use the node's role.
  */
 const isolation: Check = {
   name: 'metadata options',
@@ -118,7 +117,7 @@ const ecsAgent: Check = {
   },
 };
 
-/** It answers from memory; one that takes longer hangs. */
+/** Docker answers a ping from memory; one that takes longer hangs. */
 const dockerMs = 5_000;
 
 const docker: Check = {
@@ -200,7 +199,7 @@ export const checks: readonly Check[] = [
   units,
 ];
 
-/** The longest that any check may take; all of them run at once. A person waits. */
+/** Bounds every check. All of them run at the same time, while a person waits. */
 export const checkMs = 20_000;
 
 export function troubleOf(error: unknown): Diagnosis {

@@ -1,6 +1,6 @@
 /**
- * AWS for this instance, in this process: each service's client is loaded when one of its verbs is
- * first called.
+ * Opens AWS for this instance, in this process. The first call of a verb loads the client of its
+ * service.
  */
 
 import { Unavailable } from '../../core/errors.ts';
@@ -16,12 +16,12 @@ import { openAwsCall } from './fault.ts';
 import { clientSettings, secondTry, type Session } from './session/session.ts';
 import { cloudOf, serviceOf, type Service, type Verb } from './child/verbs.ts';
 
-/** What a service's file opens: its verbs, and a way to let go of its connections. */
+/** One service: its verbs, and a way to close its connections. */
 interface Opened {
   destroy(): void;
 }
 
-/** OpsWorks has its endpoint where the stack was made, which need not be the instance's region. */
+/** OpsWorks is asked in the region of the stack, which may differ from that of the instance. */
 export interface CloudOptions {
   opsworksRegion?: string | undefined;
 }
@@ -67,8 +67,8 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
 }
 
 /**
- * An answer of which we cannot make sense says nothing about the node. Our own mistakes look the
- * same: hence the stack.
+ * An answer of the wrong shape says nothing about the node. A bug of ours looks the same, so the
+ * stack is logged.
  */
 async function checkAnswer(verb: Verb, log: Log, work: () => Promise<unknown>): Promise<unknown> {
   try {
@@ -83,8 +83,8 @@ async function checkAnswer(verb: Verb, log: Log, work: () => Promise<unknown>): 
 
 type Load = (session: Session, options: CloudOptions) => Promise<Opened>;
 
-// A file of ours each, that imports its client by name: the bundler could shake nothing out of a
-// client imported as a whole.
+// Each service has a file that imports its client by name. The bundler can drop nothing from a
+// client that is imported as a whole.
 const load: Record<Service, Load> = {
   instance: async (session) => (await import('./instance.ts')).openInstance(session),
   group: async (session) => (await import('./group.ts')).openGroup(session),

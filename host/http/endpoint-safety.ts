@@ -1,7 +1,4 @@
-/**
- * Hosts that are reached without leaving the machine, or its link: the only ones that may be asked
- * without TLS.
- */
+/** Tells hosts on this machine or its link from all others. Only they may be asked without TLS. */
 
 import { ConfigError, type Fault } from '../../core/errors.ts';
 import type { Environment } from '../environment.ts';
@@ -11,16 +8,14 @@ export function isLoopback(hostname: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
 }
 
-/**
- * Where EC2 puts what belongs to one instance: its metadata service, and nothing that is routed.
- */
+/** True for the addresses of EC2's services for one instance, such as metadata. None is routed. */
 export function isLinkLocal(hostname: string): boolean {
   return /^(169\.254(\.\d{1,3}){2}|\[fe[89ab][0-9a-f]:[0-9a-f:]*\]|\[fd00:ec2::[0-9a-f:]+\])$/.test(hostname);
 }
 
 /**
- * Throws a ConfigError for every AWS_ENDPOINT_URL… that would send signed requests, and trust
- * answers, without TLS.
+ * Throws a ConfigError that names every AWS_ENDPOINT_URL… without TLS. Anybody on the way could
+ * read the signed requests, and answer in AWS's name.
  */
 export function mustBeSafeEndpoints(environment: Environment): void {
   const faults = Object.entries(environment).flatMap(([name, text]): Fault[] => {

@@ -1,6 +1,6 @@
 /**
- * One small HTTP request over node:http: `fetch` would cost 13 MB of resident memory and 75 ms of
- * CPU before its first answer.
+ * Sends one small HTTP request over node:http. `fetch` would cost 13 MB of resident memory and 75
+ * ms of CPU before its first answer.
  */
 
 import type { IncomingHttpHeaders, IncomingMessage, request } from 'node:http';
@@ -15,11 +15,11 @@ export interface HttpRequest {
   /** `http:` or `https:`; for a socket only the path counts. */
   url: URL;
   socketPath?: string;
-  /** How the host is reached, for what is not on this machine. */
+  /** Needed for hosts outside this machine: a proxy, certificate authorities. */
   network?: Network;
-  /** From start to end; without it only the signal ends the wait. */
+  /** Bounds the whole request. Without it only the signal ends the wait. */
   timeoutMs?: number;
-  /** More than this is refused instead of kept in memory. */
+  /** A larger answer is refused, and not kept in memory. */
   maxBytes: number;
 }
 
@@ -30,8 +30,8 @@ export interface HttpResponse {
 }
 
 /**
- * Throws `Unavailable` whenever there is no whole answer; its cause is Node's error. Redirects are
- * answers like others.
+ * Throws `Unavailable` without a whole answer; its cause is Node's error. Does not follow
+ * redirects.
  */
 export async function sendRequest(options: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
   const { serviceName, maxBytes } = options;
@@ -42,7 +42,7 @@ export async function sendRequest(options: HttpRequest, signal: AbortSignal): Pr
   }));
 }
 
-/** By events: asynchronous iteration costs a resident process half a megabyte of memory. */
+/** Uses events: asynchronous iteration costs a resident process half a megabyte of memory. */
 async function collect(response: IncomingMessage, maxBytes: number, serviceName: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -58,8 +58,8 @@ async function collect(response: IncomingMessage, maxBytes: number, serviceName:
 }
 
 /**
- * Sends the request and hands the response to `use`, under one deadline and one signal; the
- * connection is gone when `use` throws.
+ * Sends the request and hands the response to `use`, under one deadline and one signal. If `use`
+ * throws, the connection is closed.
  */
 export async function openResponse<T>(
   options: Omit<HttpRequest, 'maxBytes'>,
@@ -75,7 +75,7 @@ export async function openResponse<T>(
   try {
     return await sendOnce(options, startRequest, agent, signal, use);
   } finally {
-    // Its kept connection serves no second request.
+    // The agent serves this request only.
     agent?.destroy();
   }
 }
@@ -130,8 +130,8 @@ function explain(
   signal: AbortSignal,
 ): unknown {
   if (signal.aborted) return signal.reason;
-  // Node's own errors carry a code: refused, reset, unknown host, broken TLS. Everything else was
-  // thrown by `use`.
+  // Node's own errors carry a code: refused, reset, unknown host, broken TLS. `use` threw all
+  // others.
   if (!(error instanceof Error) || error.name === 'Unavailable' || !('code' in error)) return error;
   if (error.name === 'Refused') return error;
   const text = network === undefined ? messageOf(error) : network.tellTrouble(error, url);

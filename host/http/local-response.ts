@@ -16,8 +16,8 @@ export interface Reader {
 }
 
 /**
- * Reads one answer, and hands it on with whether its connection may be kept. A body of more than
- * `maxBytes` is refused, and not kept in memory.
+ * Reads one answer, and tells whether its connection may be kept. Refuses a body of more than
+ * `maxBytes`, and does not keep it in memory.
  */
 export function openReader(maxBytes: number, onAnswer: (answer: LocalResponse, mayStay: boolean) => void): Reader {
   const parser = new HTTPParser(HTTPParser.RESPONSE);
@@ -26,7 +26,7 @@ export function openReader(maxBytes: number, onAnswer: (answer: LocalResponse, m
   let head = { statusCode: 0, headers: [] as string[], shouldKeepAlive: false };
   let isWhole = false;
   parser[HTTPParser.kOnHeadersComplete] = (info) => {
-    // A second answer to one question: this connection cannot be trusted with another.
+    // After a second answer to one request, the connection cannot be trusted with another request.
     head = isWhole ? { ...head, shouldKeepAlive: false } : info;
   };
   parser[HTTPParser.kOnBody] = (chunk) => {
@@ -34,7 +34,7 @@ export function openReader(maxBytes: number, onAnswer: (answer: LocalResponse, m
     if (!isWhole && size <= maxBytes) chunks.push(chunk);
   };
   parser[HTTPParser.kOnMessageComplete] = () => {
-    // What comes before the answer (100 Continue) is none.
+    // An interim response (100 Continue) is not the answer.
     isWhole ||= head.statusCode >= 200;
   };
   const check = (result: unknown): Error | undefined => {
@@ -52,7 +52,7 @@ export function openReader(maxBytes: number, onAnswer: (answer: LocalResponse, m
   };
 }
 
-/** In a list of names and values. */
+/** The list alternates names and values. */
 function find(headers: readonly string[], name: string): string | undefined {
   for (let at = 0; at < headers.length; at += 2) if (headers[at]!.toLowerCase() === name) return headers[at + 1];
   return undefined;

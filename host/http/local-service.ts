@@ -1,7 +1,7 @@
 /**
- * Short questions to a service on this machine, several times a second for years: over kept
- * connections, and without node:http, which costs a resident agent two megabytes and two thirds of
- * the CPU time of a question (bench/README.md).
+ * Sends short requests to a service on this machine, several times a second for years. Connections
+ * are kept. node:http would cost a resident agent two megabytes and two thirds of the CPU time of a
+ * request (bench/README.md).
  */
 
 import { connect, type Socket } from 'node:net';
@@ -9,19 +9,19 @@ import { Unavailable, messageOf } from '../../core/errors.ts';
 import { openReader, type LocalResponse } from './local-response.ts';
 
 export interface LocalRequest {
-  /** `GET` unless told. Each can be asked twice with the effect of once. */
+  /** Default `GET`. Each of them can be sent twice with the effect of once. */
   method?: 'GET' | 'PUT' | 'DELETE';
-  /** From the first slash on; sent as it is. */
+  /** Begins with a slash; sent as it is. */
   path: string;
   headers?: Readonly<Record<string, string>>;
-  /** For a question that takes longer than others of its service. */
+  /** For a request that takes longer than others to its service. */
   timeoutMs?: number;
 }
 
 export interface LocalService {
   /**
-   * Throws `Unavailable` whenever there is no whole answer; its cause is Node's error. Redirects
-   * are answers like others.
+   * Throws `Unavailable` without a whole answer; its cause is Node's error. Does not follow
+   * redirects.
    */
   send(question: LocalRequest, signal: AbortSignal): Promise<LocalResponse>;
 }
@@ -29,28 +29,28 @@ export interface LocalService {
 export interface LocalServiceOptions {
   /** For messages: `instance metadata`, `ECS agent`. */
   serviceName: string;
-  /** From start to end of a question. */
+  /** Bounds a whole request. */
   timeoutMs: number;
-  /** An answer of more is refused instead of kept in memory. */
+  /** A larger answer is refused, and not kept in memory. */
   maxBytes: number;
 }
 
-/** Who asks one thing after the other needs one; more are kept only as long as they are used. */
+/** Sequential requests need one connection. One more is kept for a request beside them. */
 const maxIdle = 2;
 
 interface Connection {
   socket: Socket;
-  /** Absent while nobody waits for an answer. */
+  /** Undefined while the connection is idle. */
   exchange: Exchange | undefined;
 }
 
-/** What the socket tells whoever waits for an answer on it. */
+/** Receives what the socket delivers while a request waits for its answer. */
 interface Exchange {
   take(bytes: Buffer): void;
   end(error?: Error): void;
 }
 
-/** The service has hung up without a word, as it may at any time between two questions. */
+/** The service closed an idle connection, as it may at any time between two requests. */
 class ConnectionClosed extends Error {}
 
 /** A Unix socket, by its path. It is looked up for each connection. */
@@ -84,7 +84,7 @@ function openConnection(endpoint: URL | LocalSocket, onGone: (connection: Connec
   socket.setNoDelay(true);
   const connection: Connection = { socket, exchange: undefined };
   socket.on('data', (bytes: Buffer) => {
-    // Nobody has asked: whatever this is, it must not become the answer to the next question.
+    // Bytes on an idle connection must not become the answer to the next request.
     if (connection.exchange === undefined) socket.destroy();
     else connection.exchange.take(bytes);
   });
@@ -155,14 +155,13 @@ async function exchange(
 }
 
 /**
- * Throws TypeError where a path or a header would end its line: callers check what comes from
- * elsewhere.
+ * Throws TypeError if a path or a header would end its line. Callers check values from elsewhere.
  */
 function render({ method = 'GET', path, headers = {} }: LocalRequest, host: string): string {
   const lines = [`${method} ${path} HTTP/1.1`, `host: ${host}`];
   if (method === 'PUT') lines.push('content-length: 0');
   for (const name in headers) lines.push(`${name}: ${headers[name]}`);
-  // One space on each side of the path, and nothing that is not printable.
+  // The path must hold printable characters only, since a space ends it.
   if (/[^!-~]/.test(path) || lines.some((line) => /[^ -~]/.test(line))) throw new TypeError(`not a question: ${path}`);
   return `${lines.join('\r\n')}\r\n\r\n`;
 }

@@ -1,6 +1,6 @@
 /**
- * The child's side of host/aws/child/child-cloud.ts: answers one JSON line per call until nobody
- * asks any more.
+ * The child's side of host/aws/child/child-cloud.ts: answers one JSON line per call until its input
+ * ends.
  */
 
 import type { Readable, Writable } from 'node:stream';
@@ -20,7 +20,7 @@ interface ChildRequest {
 export async function serveCloud(cloud: Cloud, input: Readable, output: Writable): Promise<void> {
   const running = new Map<number, { controller: AbortController; done: Promise<void> }>();
   const say = (message: object) => output.write(`${JSON.stringify(message)}\n`);
-  // A parent that is gone: the end of `input` says the same.
+  // The parent is gone. The end of `input` ends this process.
   output.on('error', () => {});
 
   await readLines(input, (line) => {
@@ -42,7 +42,7 @@ async function answer(cloud: Cloud, verb: string | undefined, args: unknown[], s
   try {
     if (verb === undefined || !Object.hasOwn(serviceOf, verb)) throw new TypeError(`no such verb: ${verb}`);
     const call = cloud[verb as Verb] as (...given: unknown[]) => Promise<unknown>;
-    // JSON has no `undefined`: an argument that is left out arrives as null.
+    // JSON has no `undefined`: an omitted argument arrives as null.
     return { value: await call(...args.map((arg) => arg ?? undefined), signal) };
   } catch (error) {
     if (error instanceof Unavailable) return { error: { name: 'Unavailable', message: error.message } };

@@ -62,7 +62,7 @@ export function openExamination(identity: Identity, environment: Environment, su
       } catch (error) {
         signal.throwIfAborted();
         if (isDenied(error)) return { kind: 'denied', why: messageOf(error) };
-        // Whoever is told that there is no such thing was allowed to ask for it.
+        // "There is no such thing" proves that the permission exists.
         return error instanceof Refused ? { kind: 'allowed' } : { kind: 'unknown', why: messageOf(error) };
       }
     },

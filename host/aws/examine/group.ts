@@ -7,7 +7,7 @@ import type { Session } from '../session/session.ts';
 
 export interface GroupFacts {
   name: string;
-  /** Of this instance. */
+  /** The state of this instance. */
   lifecycleState: string;
   hooks: LifecycleHook[];
   /** Undefined: the role may not ask. */

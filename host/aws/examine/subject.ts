@@ -1,4 +1,4 @@
-/** What the permissions of a node are tried on. */
+/** Names the resources on which the node's permissions are tried. */
 
 import type { Session } from '../session/session.ts';
 
@@ -15,15 +15,14 @@ export interface Subject {
   opsworksRegion: string | undefined;
   /** Id or name of the stack. */
   stack: string | undefined;
-  /** Of the daemon tasks. */
+  /** The task definitions of the daemon tasks. */
   definitions: readonly string[];
   /** Where the configuration is pulled from. */
   source: string | undefined;
 }
 
 /**
- * Tries one action in a way that changes nothing, whatever the answer. What comes back is told by
- * what it throws.
+ * Tries one action in a way that changes nothing, whatever the answer. The error tells the result.
  */
 export type Probe = (signal: AbortSignal) => Promise<unknown>;
 
@@ -33,7 +32,7 @@ export type Probes = Record<string, Probe>;
 export type OpenProbes = (session: Session, subject: Subject) => Probes;
 
 /**
- * Ids of the right form that nothing has: AWS looks at the permission first, and then finds nothing
+ * Valid ids of resources that do not exist. AWS checks the permission first, and then finds nothing
  * to change.
  */
 export const absent = {

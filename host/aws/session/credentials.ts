@@ -22,7 +22,7 @@ export interface Credentials {
  */
 const renewMs = 300_000;
 
-/** All callers share one reading. It ends by its requests' own time-outs (host/metadata/imds-reader.ts). */
+/** All callers share one reading, which the time-outs of its requests end (imds-reader.ts). */
 const neverAborted = new AbortController().signal;
 
 /** For a node, whose role is the only one that it should speak for. */

@@ -1,6 +1,6 @@
 /**
- * AWS for a whole fleet, asked from anywhere: by a person, a node or a Lambda function. No instance
- * is named by it.
+ * Opens AWS for a whole fleet, from anywhere: for a person, a node or a Lambda function. It is
+ * bound to no instance.
  */
 
 import type { Log } from '../../../core/log.ts';
@@ -24,10 +24,7 @@ export function openFleetSession(region: string, environment: Environment, log: 
   };
 }
 
-/**
- * What reads profiles and asks for web identities is loaded only where the environment does not
- * hold the keys themselves.
- */
+/** Loads the code for profiles and web identities only if the environment holds no keys. */
 function openAnyCredentials(environment: Environment): () => Promise<Credentials> {
   const given = parseCredentials(environment);
   if (given) return async () => given;

@@ -1,6 +1,6 @@
 /**
- * Credentials of whoever runs a command about a fleet: a person at a laptop, a build job, a
- * container or an instance.
+ * Finds credentials for a command about a fleet: of a person at a laptop, a build job, a container
+ * or an instance.
  */
 
 import { fromHttp, fromIni, fromInstanceMetadata, fromTokenFile } from '@aws-sdk/credential-providers';
@@ -8,12 +8,12 @@ import { Refused, messageOf } from '../../../core/errors.ts';
 import type { Environment } from '../../environment.ts';
 import type { Credentials } from './credentials.ts';
 
-/** Elsewhere than on an instance nobody answers there, and a person waits. */
+/** Outside EC2 no metadata service answers, and a person waits. */
 const metadata = { timeout: 1_000, maxRetries: 1, ec2MetadataV1Disabled: true };
 
 interface Source {
   name: string;
-  /** Said by name in the environment: then it must be this one, and no other takes its place. */
+  /** The environment names this source: no other may take its place. */
   isSaid: boolean;
   open(): () => Promise<Credentials>;
 }

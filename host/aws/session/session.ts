@@ -1,4 +1,4 @@
-/** What the clients of all services share: who asks, with which credentials, how long, where. */
+/** Holds what the clients of all services share: identity, credentials, retries, endpoints. */
 
 import type { Identity } from '../../../core/identity.ts';
 import type { Network } from '../../network/network.ts';
@@ -11,30 +11,29 @@ export interface Session {
   identity: Identity;
   callAws: AwsCall;
   /**
-   * For the client of one service: its name as in AWS_ENDPOINT_URL_NAME, its region where it is not
+   * Settings for the client of one service, by its name in AWS_ENDPOINT_URL_NAME. Default region:
    * the instance's.
    */
   settings(service: string, region?: string): ClientSettings;
 }
 
 /**
- * A second try at once mends a kept connection that the other side has closed; all further patience
- * is ours, where it is counted and logged.
+ * A second try at once covers a kept connection that AWS has closed. core/retry.ts does all further
+ * retries, and counts and logs them.
  */
 const maxAttempts = 2;
 
-/** Far more than a connection needs to be opened anew, far less than anybody notices. */
+/** Opening a connection takes some ms. */
 const secondTryWithinMs = 100;
 
 /**
- * The SDK's second try, for a node: none where AWS says that it is asked too fast. A limit that a
- * whole fleet shares is not there again a moment later, and each node that asked twice kept another
- * from being heard.
+ * The SDK's second try, for a node. A throttled call gets none: a whole fleet shares the limit, so
+ * each second try would take another node's turn.
  */
 export const secondTry = {
   acquireInitialRetryToken: async () => tryNumber(0),
   async refreshRetryTokenForRetry({ getRetryCount }: RetryToken, { errorType }: { errorType: string }) {
-    // Thrown away by the SDK, which ends with the call's own error.
+    // The SDK drops this error and throws that of the call.
     if (errorType !== 'TRANSIENT' || getRetryCount() + 1 >= maxAttempts) throw new Error('no second try');
     return tryNumber(1);
   },
@@ -70,12 +69,12 @@ export function clientSettings({ network, credentials, service, region }: Client
     credentials,
     maxAttempts,
     requestHandler: new Transport(network, service),
-    // All said here, or the SDK would go and read root's ~/.aws/config for it.
+    // Without these the SDK reads root's ~/.aws/config.
     retryMode: 'standard',
     defaultsMode: 'standard' as const,
     authSchemePreference: [],
     userAgentAppId: 'ecs-node',
-    // An endpoint that is given is the whole truth: the SDK refuses it together with one of these.
+    // The SDK refuses either of them together with an endpoint.
     useFipsEndpoint: !endpoint && environment['AWS_USE_FIPS_ENDPOINT'] === 'true',
     useDualstackEndpoint: endpoint ? false : async () => network.needsDualStack(hostOf(service, region)),
     ...(endpoint && { endpoint }),

@@ -124,8 +124,8 @@ export class Transport {
 }
 
 /**
- * Undefined for an answer that may be AWS's. AWS gives each of its answers a request id; nobody else
- * sends one. Without it, what an answer is not can still be seen.
+ * Undefined for an answer that may be AWS's. Each answer of AWS has a request id, and no other
+ * answer has one. A stand-in for AWS may leave it out, so its kind of answer passes as well.
  */
 function doubtAbout({ statusCode, headers }: Answer, service: string): string | undefined {
   if (Object.keys(headers).some((name) => name.startsWith('x-amz'))) return undefined;
