@@ -201,8 +201,10 @@ export interface LocalContainer {
   name: string;
   /** Docker's, 64 characters; empty until Docker has made the container. */
   dockerId: string;
-  /** As they are bound at the moment; empty until the container has started. */
+  /** Host ports. Empty until every port of the container is bound. */
   ports: readonly PortBinding[];
+  /** The task's own address, in awsvpc mode. Absent: the ports are bound at the node's address. */
+  address?: string;
 }
 
 export interface PortBinding {

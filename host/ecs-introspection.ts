@@ -68,31 +68,48 @@ function parseTask(task: unknown): LocalTask {
     version: text('Version'),
     desiredStatus: text('DesiredStatus'),
     knownStatus: text('KnownStatus'),
-    containers: listOf(fields['Containers']).map(parseContainer),
+    containers: listOf(fields['Containers']).map((container) =>
+      parseContainer(container, text('KnownStatus') === 'RUNNING'),
+    ),
   };
 }
 
-function parseContainer(fields: Fields): LocalContainer {
-  const { Name: name, DockerId: dockerId, Ports: ports } = fields;
+/**
+ * The agent lists static ports before the container starts, and dynamic ones without a host port. A
+ * list that is complete only in part would be taken for the whole, so there is none until then. A
+ * task is RUNNING only after all its containers have started.
+ */
+function parseContainer(fields: Fields, taskRuns: boolean): LocalContainer {
+  const { Name: name, DockerId: dockerId, StartedAt: startedAt } = fields;
+  const ports = listOf(fields['Ports']).map(parsePort);
+  const hasStarted = taskRuns || (typeof startedAt === 'string' && startedAt !== '');
+  const bound = ports.filter((port) => port !== undefined);
+  const address = parseTaskAddress(fields['Networks']);
   return {
     name: typeof name === 'string' ? name : '',
     dockerId: typeof dockerId === 'string' ? dockerId : '',
-    ports: listOf(ports).flatMap(parsePort),
+    ports: hasStarted && bound.length === ports.length ? bound : [],
+    ...(address !== undefined && { address }),
   };
 }
 
-/** A port that has no host port (yet) is none. */
-function parsePort(fields: Fields): PortBinding[] {
+/** Undefined: the port has no host port yet. */
+function parsePort(fields: Fields): PortBinding | undefined {
   const { ContainerPort: containerPort, HostPort: hostPort, Protocol: protocol, HostIp: hostIp } = fields;
-  if (typeof containerPort !== 'number' || typeof hostPort !== 'number' || hostPort === 0) return [];
-  return [
-    {
-      protocol: typeof protocol === 'string' ? protocol : 'tcp',
-      containerPort,
-      hostPort,
-      ...(typeof hostIp === 'string' && hostIp !== '' && { hostIp }),
-    },
-  ];
+  if (typeof containerPort !== 'number' || typeof hostPort !== 'number' || hostPort === 0) return undefined;
+  return {
+    protocol: typeof protocol === 'string' ? protocol : 'tcp',
+    containerPort,
+    hostPort,
+    ...(typeof hostIp === 'string' && hostIp !== '' && { hostIp }),
+  };
+}
+
+/** The agent names a network only where a task has an interface of its own (awsvpc). */
+function parseTaskAddress(networks: unknown): string | undefined {
+  const [network] = listOf(networks);
+  const addresses = [network?.['IPv4Addresses'], network?.['IPv6Addresses']].flat();
+  return addresses.find((address): address is string => typeof address === 'string' && address !== '');
 }
 
 type Fields = Readonly<Record<string, unknown>>;

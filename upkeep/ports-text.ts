@@ -32,12 +32,16 @@ function filesOf(task: LocalTask, privateIp: string): PortFile[] {
     .filter(({ ports }) => ports.length > 0)
     .map((container) => ({ ...container, ports: withoutTwins(container.ports) }));
   if (containers.length === 0) return [];
+  // The containers of an awsvpc task share one interface, which is not the node's.
+  const address = containers.find((container) => container.address !== undefined)?.address ?? privateIp;
   const both = (name: string, some: readonly LocalContainer[], variables: readonly Variable[]): PortFile[] => [
-    { name: `${name}.json`, text: renderJson(task, some, privateIp) },
-    { name: `${name}.env`, text: renderShell(task, variables, privateIp) },
+    { name: `${name}.json`, text: renderJson(task, some, address) },
+    { name: `${name}.env`, text: renderShell(task, variables, address) },
   ];
   return [
-    ...both(shortArn(task.arn), containers, namedVariables(containers)),
+    // While a task starts, further containers may still get their ports. Each container's own file
+    // must not wait for that: others may start only after it is healthy.
+    ...(task.knownStatus === 'PENDING' ? [] : both(shortArn(task.arn), containers, namedVariables(containers))),
     ...containers.flatMap((container) =>
       both(
         container.dockerId.slice(0, shortIdLength),
@@ -113,6 +117,7 @@ function renderShell(task: LocalTask, variables: readonly Variable[], privateIp:
 
 function renderJson(task: LocalTask, containers: readonly LocalContainer[], privateIp: string): string {
   const { arn, family, version: revision } = task;
-  const told = { taskId: shortArn(arn), taskArn: arn, family, revision, privateIp, containers };
+  const named = containers.map(({ name, dockerId, ports }) => ({ name, dockerId, ports }));
+  const told = { taskId: shortArn(arn), taskArn: arn, family, revision, privateIp, containers: named };
   return `${JSON.stringify(told, undefined, 2)}\n`;
 }

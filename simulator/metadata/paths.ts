@@ -79,6 +79,9 @@ function plainValues(world: World, instance: Instance): Record<string, string> {
     [`network/interfaces/macs/${mac(instance)}/mac`]: mac(instance),
     [`network/interfaces/macs/${mac(instance)}/device-number`]: '0',
     [`network/interfaces/macs/${mac(instance)}/local-ipv4s`]: instance.privateIp,
+    // A real ECS agent does not start without these two.
+    [`network/interfaces/macs/${mac(instance)}/subnet-id`]: 'subnet-0123456789abcdef0',
+    [`network/interfaces/macs/${mac(instance)}/vpc-id`]: 'vpc-0123456789abcdef0',
     'placement/availability-zone': instance.zone,
     'placement/region': world.region,
     'reservation-id': `r-${instance.id.slice(2)}`,

@@ -18,8 +18,9 @@ export function openIntrospection(
     const view = find();
     const body = view && render(path, view);
     log(`GET ${path}`, body ? 'ok' : '404');
-    response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' });
-    response.end(body ? JSON.stringify(body) : '404 page not found');
+    // The real server answers any other path with the list of its commands.
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(body ?? { AvailableCommands: ['/v1/metadata', '/v1/tasks', '/license'] }));
   };
 }
 
@@ -29,15 +30,16 @@ function render(path: string, { cluster, instance }: AgentView): object | undefi
     return { Cluster: cluster.name, ContainerInstanceArn: instance.arn, Version };
   }
   if (path === '/v1/tasks')
-    return { Tasks: [...instance.tasks.values(), ...instance.stopped.values()].map(renderTask) };
-  if (path === '/') return { AvailableCommands: ['/v1/metadata', '/v1/tasks', '/license'] };
+    return { Tasks: [...instance.tasks.values(), ...instance.stopped.values()].filter(isSent).map(renderTask) };
   return undefined;
 }
 
-/** The agent knows of containers: what ECS does before and after them it does not see. */
-const known: Record<string, string | undefined> = {
-  PROVISIONING: 'NONE',
-  PENDING: 'CREATED',
+/**
+ * A real agent says PENDING, RUNNING or STOPPED only (test/samples/ecs-agent), and knows nothing of
+ * a task before ECS has sent it.
+ */
+const known: Record<string, 'PENDING' | 'RUNNING' | 'STOPPED' | undefined> = {
+  PENDING: 'PENDING',
   RUNNING: 'RUNNING',
   DEACTIVATING: 'RUNNING',
   STOPPING: 'RUNNING',
@@ -45,27 +47,45 @@ const known: Record<string, string | undefined> = {
   STOPPED: 'STOPPED',
 };
 
+function isSent({ lastStatus }: Task): boolean {
+  return known[lastStatus] !== undefined;
+}
+
 function renderTask(task: Task): object {
   const [Family = '', Version = ''] = task.taskDefinition.split('/').at(-1)!.split(':');
-  // It keeps its containers until ECS has had time to deactivate them.
+  // The agent keeps the containers until ECS has had time to deactivate them.
   const DesiredStatus = task.lastStatus === 'DEACTIVATING' ? 'RUNNING' : task.desiredStatus;
-  // Docker binds them when a container starts and lets go when it ends.
-  const isBound = ['RUNNING', 'DEACTIVATING', 'STOPPING'].includes(task.lastStatus);
+  const { startedAt } = task;
   return {
     Arn: task.arn,
     DesiredStatus,
-    KnownStatus: known[task.lastStatus] ?? 'NONE',
+    KnownStatus: known[task.lastStatus],
     Family,
     Version,
     Containers: task.containers.map(({ name, dockerId, ports }) => ({
       DockerId: dockerId,
       DockerName: `ecs-${Family}-${Version}-${name}-${dockerId.slice(0, 20)}`,
       Name: name,
-      ...(isBound && ports.length > 0 && { Ports: ports.map(renderPort) }),
+      CreatedAt: new Date(task.createdAt).toISOString(),
+      ...(startedAt !== undefined && { StartedAt: new Date(startedAt).toISOString() }),
+      ...(ports.length > 0 && { Ports: ports.flatMap((port) => renderPort(port, startedAt !== undefined)) }),
     })),
   };
 }
 
-function renderPort({ containerPort, hostPort, protocol }: PortMapping): object {
-  return { ContainerPort: containerPort, Protocol: protocol, HostPort: hostPort };
+/** Docker's own range for ports that a task definition leaves open. */
+const firstDynamicPort = 32_768;
+
+/**
+ * A dynamic port has no host port until its container runs. From then on each port is listed twice,
+ * for IPv4 and for IPv6. The list stays after the end.
+ */
+function renderPort({ containerPort, hostPort, protocol }: PortMapping, isBound: boolean): object[] {
+  const port = { ContainerPort: containerPort, Protocol: protocol };
+  if (isBound)
+    return [
+      { ...port, HostPort: hostPort },
+      { ...port, HostPort: hostPort },
+    ];
+  return [hostPort >= firstDynamicPort ? port : { ...port, HostPort: hostPort }];
 }

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { openEcsAgent } from '../../../host/ecs-introspection.ts';
 import { nobody, serve } from './local-server.ts';
@@ -65,4 +66,67 @@ test.each([
   const { url } = await serve(() => reply);
   await expect(openEcsAgent(url).readAgent(patient)).rejects.toThrow(Unavailable);
   await expect(openEcsAgent(url).readTasks(patient)).rejects.toThrow(Unavailable);
+});
+
+/** Recorded from a real agent (test/samples/ecs-agent). */
+async function readSample(name: string, change: (task: Record<string, unknown>) => void = () => {}) {
+  const { task } = JSON.parse(readFileSync(`test/samples/ecs-agent/${name}.json`, 'utf8')) as {
+    task: Record<string, unknown>;
+  };
+  change(task);
+  const { url } = await serve(() => ({ body: JSON.stringify({ Tasks: [task] }) }));
+  const tasks = await openEcsAgent(url).readTasks(patient);
+  return tasks?.[0]?.containers ?? [];
+}
+
+const portsOf = (containers: Awaited<ReturnType<typeof readSample>>) =>
+  containers.map(({ name, ports }) => [
+    name,
+    ports.map(({ containerPort, hostPort }) => `${containerPort}:${hostPort}`),
+  ]);
+
+describe('what a real agent says of ports', () => {
+  test('a task without containers yet has none', async () => {
+    expect(await readSample('task-pending-no-container')).toEqual([]);
+  });
+
+  test.each(['task-pending-before-create', 'task-pending-created-static-port-listed'])(
+    '%s: a static port that is listed before the container runs is not told alone',
+    async (sample) => {
+      expect(portsOf(await readSample(sample))).toEqual([['web', []]]);
+    },
+  );
+
+  test('a container that has started is told while its neighbours still start', async () => {
+    expect(portsOf(await readSample('task-pending-some-started'))).toEqual([
+      ['sidecar', ['7002:32773', '7002:32773']],
+      ['slow', []],
+      ['ess', []],
+    ]);
+  });
+
+  test.each([
+    ['task-running-hostnet', [['web', ['8082:8082']]]],
+    ['task-running-mixed0', [['m', ['8081:19000', '8081:19000', '9010:32768', '9010:32768']]]],
+    ['task-running-rp', [['m', ['9010:32808', '9010:32808']]]],
+  ])('%s: every port is told', async (sample, ports) => {
+    expect(portsOf(await readSample(sample))).toEqual(ports);
+  });
+
+  test('an agent too old to say when a container started is believed once the task runs', async () => {
+    const withoutStart = (task: Record<string, unknown>) => {
+      for (const container of task['Containers'] as Record<string, unknown>[]) delete container['StartedAt'];
+    };
+    expect(portsOf(await readSample('task-running-rp', withoutStart))).toEqual([['m', ['9010:32808', '9010:32808']]]);
+    expect(portsOf(await readSample('task-pending-some-started', withoutStart))).toContainEqual(['sidecar', []]);
+  });
+
+  test('a task in awsvpc mode is told with its own address, not the address of the node', async () => {
+    const awsvpc = (task: Record<string, unknown>) => {
+      for (const container of task['Containers'] as Record<string, unknown>[])
+        container['Networks'] = [{ NetworkMode: 'awsvpc', IPv4Addresses: ['10.0.7.9'] }];
+    };
+    expect(await readSample('task-running-web', awsvpc)).toMatchObject([{ address: '10.0.7.9' }]);
+    expect((await readSample('task-running-web'))[0]).not.toHaveProperty('address');
+  });
 });

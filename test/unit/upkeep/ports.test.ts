@@ -46,6 +46,22 @@ function sourced(text: string): Record<string, string> {
 }
 
 describe('the ports of a container', () => {
+  it('are told as soon as it has them, and those of its task only when no container can get further ones', () => {
+    expect([...filesOf(task([web], { knownStatus: 'PENDING' })).keys()]).toEqual([
+      `${'a'.repeat(12)}.json`,
+      `${'a'.repeat(12)}.env`,
+    ]);
+    expect([...filesOf(task([web])).keys()]).toHaveLength(4);
+  });
+
+  it("are told at the task's own address where it has one", () => {
+    const files = filesOf(task([{ ...web, address: '10.0.7.9' }]));
+    for (const name of ['a'.repeat(12), '1'.repeat(32)]) {
+      expect(sourced(files.get(`${name}.env`)!)).toMatchObject({ ECS_NODE_PRIVATE_IP: '10.0.7.9' });
+      expect(JSON.parse(files.get(`${name}.json`)!)).toMatchObject({ privateIp: '10.0.7.9' });
+    }
+  });
+
   it('are told in a file that the container finds by its own host name, to a shell and as JSON', () => {
     const files = filesOf(task([web]));
     expect(sourced(files.get(`${'a'.repeat(12)}.env`)!)).toEqual({
