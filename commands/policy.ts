@@ -8,7 +8,7 @@ import { partitionOf, type Identity } from '../core/identity.ts';
 import { withTimeout } from '../core/retry.ts';
 import { explainPolicy, policyFor, type PolicyScope } from '../iam/policy.ts';
 import { serviceSizePermissions } from '../iam/service-size-permissions.ts';
-import { isSet, textOf, type CommandContext, type Run, type ParsedArgs } from '../cli/command.ts';
+import { isSet, listOf, textOf, type CommandContext, type Run, type ParsedArgs } from '../cli/command.ts';
 import { settingFlags } from './flags.ts';
 import { readFileLayers, resolveConfig } from '../config/load-config.ts';
 import { openLocalHost } from './node/open-host.ts';
@@ -49,9 +49,10 @@ async function printFleetPolicy(
     context.print(`${explainFleetPolicy(permissions).join('\n')}\n`);
     return 0;
   }
+  const services = listOf(args, 'service');
   const subject = {
     cluster: textOf(args, 'cluster') ?? '*',
-    service: textOf(args, 'service') ?? '*',
+    service: services.length > 0 ? services : '*',
     group: textOf(args, 'group'),
     apply: isSet(args, 'apply'),
   };

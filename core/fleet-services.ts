@@ -1,26 +1,21 @@
-/**
- * What sizing a service needs to know and to do, in our verbs; each names its cluster and its
- * service.
- */
+/** Reads and the one change of `service-size`. Each names its cluster and its service. */
 
+/** Without external instances (ECS Anywhere): a service on EC2 does not run there. */
 export interface ClusterCounts {
-  /** `ACTIVE`, or whatever else a cluster may be. */
+  /** `ACTIVE` or another word of ECS. */
   status: string;
-  /** Every container instance that ECS knows, in whatever state. */
+  /** Every container instance that ECS has, in any state. */
   registered: number;
   draining: number;
   active: number;
-  /** Of those that are ACTIVE, those whose agent is connected. */
+  /** ACTIVE with a connected ECS agent. */
   connected: number;
 }
 
 export interface Deployment {
   /** `PRIMARY`, `ACTIVE` (being replaced), `INACTIVE` (replaced). */
   status: string;
-  /**
-   * `COMPLETED`, `IN_PROGRESS`, `FAILED`; undefined behind a classic load balancer, where ECS does
-   * not say.
-   */
+  /** `COMPLETED`, `IN_PROGRESS`, `FAILED`. ECS does not say it for a classic load balancer. */
   rollout: string | undefined;
 }
 
@@ -29,7 +24,7 @@ export interface ServiceView {
   status: string;
   /** `REPLICA`, `DAEMON`. */
   scheduling: string;
-  /** Who deploys: `ECS`, `CODE_DEPLOY`, `EXTERNAL`. */
+  /** Deploys the service: `ECS`, `CODE_DEPLOY`, `EXTERNAL`. */
   controller: string;
   /** Its tasks run on Fargate, not on container instances. */
   fargate: boolean;
@@ -39,22 +34,19 @@ export interface ServiceView {
   deployments: readonly Deployment[];
 }
 
-/** That Application Auto Scaling sizes the service, too. */
+/** Application Auto Scaling sizes the service as well, between these counts. */
 export interface ScalingTarget {
   min: number;
   max: number;
 }
 
-/** Each verb throws Unavailable where AWS gave no whole answer, and Refused where it said no. */
+/** Every call throws Unavailable if AWS gave no complete answer, and Refused if it refused. */
 export interface FleetServices {
-  /** Throws Refused where there is no such cluster. */
+  /** Throws Refused if the cluster does not exist. */
   countInstances(cluster: string, signal: AbortSignal): Promise<ClusterCounts>;
   readService(cluster: string, service: string, signal: AbortSignal): Promise<ServiceView | undefined>;
   readScalingTarget(cluster: string, service: string, signal: AbortSignal): Promise<ScalingTarget | undefined>;
-  /**
-   * Changes the desired count and nothing else of the service; what ECS then says it is.
-   * Idempotent.
-   */
+  /** Changes only the desired count, and returns ECS's word for it afterwards. Idempotent. */
   setDesiredCount(cluster: string, service: string, desired: number, signal: AbortSignal): Promise<number>;
   close(): void;
 }

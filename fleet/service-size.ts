@@ -1,12 +1,9 @@
-/**
- * How many tasks a service should have: as many as there are container instances, less some to
- * spare. Pure.
- */
+/** Decides how many tasks a service has: one for each container instance, less some to spare. Pure. */
 
 import type { ClusterCounts, ScalingTarget, ServiceView } from '../core/fleet-services.ts';
 
 export interface SizeGoal {
-  /** So many container instances more than tasks. */
+  /** Number of container instances without a task. */
   spare: number;
   min: number;
   max?: number | undefined;
@@ -18,15 +15,14 @@ export interface SizeFacts {
   target: ScalingTarget | undefined;
 }
 
-/** `wait`: the next run may tell. `refuse`: a person has to decide. */
+/** `wait`: a later run can decide. `refuse`: a person has to decide. */
 export type SizeDecision =
   | { kind: 'keep' | 'wait' | 'refuse'; reason: string }
   | { kind: 'resize'; to: number; reason: string };
 
 /**
- * Of the tasks that there are, at most this share is taken away in one run, and always one task: a
- * fleet that looks empty by mistake is cut to a third in four runs and not at once, which leaves
- * minutes for somebody to notice.
+ * Maximum share of the tasks that one run takes away, and always one task. A fleet that looks empty
+ * by mistake is cut to a third in four runs, which leaves minutes to notice it.
  */
 const largestDropShare = 0.25;
 
@@ -35,10 +31,10 @@ export function decideSize(goal: SizeGoal, { counts, service, target }: SizeFact
   return objection(service, target) ?? hindrance(service, counts) ?? compare(goal, counts, service.desired);
 }
 
-/** Somebody else's business, today and tomorrow. */
+/** Why this command must not size the service. It lasts. */
 function objection(service: ServiceView, target: ScalingTarget | undefined): SizeDecision | undefined {
   const refuse = (reason: string): SizeDecision => ({ kind: 'refuse', reason });
-  if (service.status !== 'ACTIVE') return refuse(`the service is ${service.status}, which is to say deleted`);
+  if (service.status !== 'ACTIVE') return refuse(`the service is ${service.status}: it is deleted`);
   if (service.scheduling !== 'REPLICA') {
     return refuse(`the service is a ${service.scheduling} service: ECS itself runs one task on each node`);
   }
@@ -55,16 +51,16 @@ function objection(service: ServiceView, target: ScalingTarget | undefined): Siz
   return undefined;
 }
 
-/** What passes, or what one cannot tell just now. */
+/** Why the count stays in this run. It passes. */
 function hindrance(service: ServiceView, counts: ClusterCounts): SizeDecision | undefined {
   const wait = (reason: string): SizeDecision => ({ kind: 'wait', reason });
   if (service.desired === 0) {
-    return { kind: 'keep', reason: 'the service is switched off: somebody has set its desired count to 0' };
+    return { kind: 'keep', reason: 'the service is switched off: its desired count is 0' };
   }
   if (counts.status !== 'ACTIVE') return wait(`the cluster is ${counts.status}`);
   const unsettled = faultOfDeployments(service);
   if (unsettled !== undefined) return wait(unsettled);
-  // Without an instance no task could run, whatever the count: so this is never worth believing.
+  // Without an instance no task could run at any count, and an outage looks the same.
   if (counts.connected === 0) return wait('no container instance is ACTIVE with a connected agent');
   return undefined;
 }
@@ -74,15 +70,15 @@ function faultOfDeployments({ deployments, running, pending, desired }: ServiceV
   if (first === undefined) return 'ECS names no deployment of the service';
   if (others.length > 0 || first.status !== 'PRIMARY') return 'a deployment is in progress';
   if (first.rollout === 'FAILED') return 'the last deployment has failed';
-  // A change of the desired count alone begins no deployment: a rollout that is COMPLETED stays so.
+  // A change of only the desired count begins no deployment, so COMPLETED stays.
   if (first.rollout !== undefined) return first.rollout === 'COMPLETED' ? undefined : 'a deployment is in progress';
   return running === desired && pending === 0 ? undefined : 'its tasks have not settled yet';
 }
 
 /**
- * Grows by what can run a task now: ACTIVE and connected. Shrinks by what is sure to be gone: an
- * agent that is not connected has tasks that go on running, and ECS agents connect anew several
- * times an hour. Of ECS's two counts the larger is believed when it comes to taking tasks away.
+ * Grows by instances that can run a task now: ACTIVE and connected. Does not shrink for an ECS agent
+ * that is not connected: its tasks run on, and agents connect anew several times an hour. Shrinks by
+ * the larger of ECS's two counts.
  */
 function compare({ spare, min, max = Infinity }: SizeGoal, counts: ClusterCounts, desired: number): SizeDecision {
   const { registered, draining, active, connected } = counts;

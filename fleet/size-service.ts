@@ -1,21 +1,18 @@
-/**
- * Reads what there is to know of a service and its cluster, and sets the desired count where that
- * was decided and allowed.
- */
+/** Reads a service and its cluster, and sets the desired count if that was decided and allowed. */
 
-import { Refused, messageOf } from '../core/errors.ts';
+import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { ClusterCounts, FleetServices } from '../core/fleet-services.ts';
 import type { Log } from '../core/log.ts';
 import { retry, type Clock } from '../core/retry.ts';
 import { decideSize, type SizeDecision, type SizeGoal } from './service-size.ts';
 
-/** Less than the minute between two runs of the schedule: the next one comes with fresher facts. */
+/** Less than the minute between two runs of the schedule: the next run has fresher facts. */
 export const patienceMs = 45_000;
 
 export interface SizeRequest extends SizeGoal {
   cluster: string;
   service: string;
-  /** Otherwise nothing is changed. */
+  /** Without it, nothing is changed. */
   apply: boolean;
 }
 
@@ -24,7 +21,7 @@ export interface SizeReport {
   service: string;
   action: 'resized' | 'would-resize' | 'kept' | 'waited';
   reason: string;
-  /** Before, and after: the same where nothing was to change. */
+  /** The count before and after. The same if nothing was to change. */
   desired: number;
   wanted: number;
   running: number;
@@ -37,20 +34,49 @@ export interface SizeTools {
   log: Log;
 }
 
-/** Throws Refused where a person has to decide, Unavailable where AWS did not answer in time. */
+/** Throws Refused if a person has to decide, Unavailable if AWS did not answer in time. */
 export async function sizeService(order: SizeRequest, tools: SizeTools, signal: AbortSignal): Promise<SizeReport> {
   const { clock, log } = tools;
   const onRetry = (error: unknown, pauseMs: number) =>
     log.warn('asking AWS again', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
-  // All of it, not call by call: a decision must not rest on answers of different ages.
+  // All calls again, not only the failed one: a decision must not rest on answers of different ages.
   return retry((callSignal) => sizeOnce(order, tools, callSignal), { clock, signal, withinMs: patienceMs, onRetry });
+}
+
+/**
+ * Sizes one service after the other. One that fails does not keep the others from their size: the
+ * error names all that failed, after `onReport` got the reports of the others.
+ */
+export async function sizeServices(
+  orders: readonly SizeRequest[],
+  tools: SizeTools,
+  onReport: (report: SizeReport) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const failures: Error[] = [];
+  for (const order of orders) {
+    try {
+      onReport(await sizeService(order, tools, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof Refused || error instanceof Unavailable)) throw error;
+      failures.push(error);
+    }
+  }
+  const [first] = failures;
+  if (first === undefined) return;
+  if (failures.length === 1) throw first;
+  const message = failures.map(messageOf).join('; ');
+  // What lasts comes first: a person has to decide, and the next run does not help.
+  if (failures.some((error) => error instanceof Refused)) throw new Refused(message, { cause: first, code: 'NotOurs' });
+  throw new Unavailable(message, { cause: first });
 }
 
 async function sizeOnce(order: SizeRequest, { services, log }: SizeTools, signal: AbortSignal): Promise<SizeReport> {
   const { cluster, service: name, apply } = order;
   const counts = await services.countInstances(cluster, signal);
   const target = await services.readScalingTarget(cluster, name, signal);
-  // Last of all: between this look and the deed a deployment may begin, so little time should pass.
+  // Last: a deployment may begin between this read and the change.
   const service = await services.readService(cluster, name, signal);
   const decision = decideSize(order, { counts, service, target });
   log.debug('decided', { ...decision });

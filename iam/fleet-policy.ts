@@ -45,7 +45,8 @@ export interface FleetPermission {
 /** A name that is not known is `*`. */
 export interface FleetSubject {
   cluster: string;
-  service: string;
+  /** One service or several. */
+  service: string | readonly string[];
   /** Auto Scaling group; absent: any. */
   group?: string | undefined;
   /** Whether the command may change something. */
@@ -58,7 +59,10 @@ type Limit = Pick<Statement, 'Resource' | 'Condition'>;
 
 const limits: Record<FleetReach, (subject: FleetSubject, scope: FleetScope) => Limit> = {
   cluster: ({ cluster }, scope) => ({ Resource: arn(scope, 'ecs', `cluster/${cluster}`) }),
-  service: ({ cluster, service }, scope) => ({ Resource: arn(scope, 'ecs', `service/${cluster}/${service}`) }),
+  service: ({ cluster, service }, scope) => {
+    const [first = '', ...more] = [service].flat().map((name) => arn(scope, 'ecs', `service/${cluster}/${name}`));
+    return { Resource: more.length === 0 ? first : [first, ...more] };
+  },
   'container-instances': (subject, scope) => ({ Resource: containerInstances(subject, scope) }),
   'registration-tags': (subject, scope) => ({
     Resource: containerInstances(subject, scope),

@@ -1,4 +1,4 @@
-/** Flags that the commands about a whole fleet share. */
+/** Flags that the commands about a fleet share. */
 
 import type { Flag } from '../../cli/command.ts';
 
@@ -9,7 +9,7 @@ export const regionFlag: Flag = {
   help: "AWS region; default: AWS_REGION, AWS_DEFAULT_REGION, or this node's",
 };
 
-/** As ECS names clusters and services. */
+/** ECS's rule for names of clusters and services. */
 export const ecsName = { pattern: /^[A-Za-z0-9_-]{1,255}$/, words: 'a name of 1 to 255 letters, digits, - or _' };
 
 export const groupName = { pattern: /^[\x20-\x7e]{1,255}$/, words: 'the name of an Auto Scaling group' };

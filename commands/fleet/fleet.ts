@@ -1,7 +1,4 @@
-/**
- * `ecs-node fleet`: every node of a cluster in one table, the worst first; once, or again and
- * again.
- */
+/** `ecs-node fleet`: every node of a cluster in one table, the worst first; once or repeated. */
 
 import { Unavailable, UsageError, messageOf } from '../../core/errors.ts';
 import type { Clock } from '../../core/retry.ts';
@@ -14,10 +11,10 @@ import { isSet, listOf, textOf, type CommandContext, type Run, type ParsedArgs }
 import { findRegion } from './find-region.ts';
 import { renderFleet } from './render-fleet.ts';
 
-/** Often enough to watch a deployment, seldom enough to leave the team's API limits to the team. */
+/** Short enough to watch a deployment, long enough to spare the account's API limits. */
 const watchSeconds = 15;
 
-/** A look at a thousand nodes takes some seconds itself. */
+/** One table of a thousand nodes takes some seconds by itself. */
 const minSeconds = 1;
 const maxSeconds = 86_400;
 
@@ -50,19 +47,19 @@ export const fleet: Run = async (context, args, signal) => {
   }
 };
 
-/** Undefined where one look is enough. Throws UsageError. */
+/** Undefined without --watch. Throws UsageError. */
 export function readInterval(args: ParsedArgs): number | undefined {
   const [given] = args.operands;
   if (!isSet(args, 'watch')) {
     if (given === undefined) return undefined;
-    throw new UsageError(`${given} seconds of what? --watch ${given} looks again and again`);
+    throw new UsageError(`${given}: only --watch takes seconds, as in --watch ${given}`);
   }
   const seconds = given === undefined ? watchSeconds : Number(/^\d{1,5}$/.exec(given)?.[0]);
   if (seconds >= minSeconds && seconds <= maxSeconds) return seconds * 1000;
   throw new UsageError(`--watch ${given}: must be whole seconds from ${minSeconds} to ${maxSeconds}`);
 }
 
-/** One line for each look, so that programs can read a watch, too. */
+/** One line for each table, so that programs can read a watch as well. */
 function renderJson(view: FleetView): string {
   return JSON.stringify(view);
 }
@@ -73,14 +70,11 @@ interface FleetWatch {
   read(signal: AbortSignal): Promise<FleetView>;
   render(view: FleetView, width?: number): string;
   everyMs: number;
-  /** On a terminal the table takes the place of the one before. */
+  /** On a terminal, each table replaces the one before. */
   inPlace: boolean;
 }
 
-/**
- * Until the signal, by which a watch ends well. What AWS does not answer now it may answer later:
- * the last table stays.
- */
+/** Ends with the signal, which is no failure. While AWS does not answer, the last table stays. */
 export async function watch(watching: FleetWatch, signal: AbortSignal): Promise<void> {
   const { caller: context, clock, read, everyMs, inPlace } = watching;
   const terminal = context.output as { isTTY?: boolean };
@@ -123,7 +117,7 @@ function draw(
     context.print(trouble === undefined && view !== undefined ? `${render(view)}\n` : '');
     return;
   }
-  // The worst come first: what does not fit on the screen are the well ones.
+  // The worst come first, so only nodes that are well do not fit on the screen.
   const lines = view === undefined ? [] : render(view, columns).split('\n');
   context.print(clear + [...note, ...lines].slice(0, (rows ?? lines.length + 2) - 1).join('\n'));
 }

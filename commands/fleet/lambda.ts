@@ -1,7 +1,4 @@
-/**
- * Runs a command about a whole fleet as a Lambda function: its flags come from the environment, its
- * report is the answer.
- */
+/** Runs a command about a fleet as a Lambda function: flags from the environment, the report as answer. */
 
 import { ConfigError, Unavailable, type Fault } from '../../core/errors.ts';
 import { closestMatch } from '../../core/closest-match.ts';
@@ -12,16 +9,13 @@ import type { CommandContext, Command, Environment, Flag, FlagValue, ParsedArgs 
 import { faultOfValue, missingFlags } from '../../cli/flag-values.ts';
 import { openReport } from '../report.ts';
 
-/** What Lambda hands over beside the event. */
+/** Lambda's second argument, beside the event. */
 export interface Invocation {
   awsRequestId: string;
   getRemainingTimeInMillis(): number;
 }
 
-/**
- * Answers one event of a schedule. Rejects where the command fails, so that the invocation counts
- * as failed and alarms see it.
- */
+/** Handles one event of a schedule. Rejects if the command fails, so that alarms see a failed invocation. */
 export type Handler = (event: unknown, invocation: Invocation) => Promise<unknown>;
 
 export interface LambdaContext {
@@ -30,13 +24,10 @@ export interface LambdaContext {
   version: string;
 }
 
-/**
- * Left at the end to say that the time was up, and what for, before Lambda ends the process without
- * a word.
- */
+/** Time left to log the timeout, before Lambda ends the process without a log line. */
 const timeoutReportMs = 1_000;
 
-/** 1: there is something to look at, which is in the report. */
+/** 1: there is something to look at, and the report has it. */
 const successCodes = [0, 1];
 
 const prefix = 'ECS_NODE_';
@@ -55,7 +46,7 @@ export function openHandler(command: Command, { environment, output, version }: 
       const ms = invocation.getRemainingTimeInMillis() - timeoutReportMs;
       const code = await withTimeout(ms, work, openClock(), new AbortController().signal);
       const answer = JSON.parse(context.printed()) as unknown;
-      // Whoever runs it on a schedule throws the answer away.
+      // A schedule throws the answer away.
       log.info('reported', { code, report: answer });
       if (!successCodes.includes(code))
         throw new Unavailable(`${command.name}: not all of it was answered or done (exit code ${code})`);
@@ -68,13 +59,13 @@ export function openHandler(command: Command, { environment, output, version }: 
 }
 
 /**
- * `ECS_NODE_MAX_DROP=3` is `--max-drop 3`; a switch is true or false; empty is not set. Throws
- * ConfigError with every fault.
+ * `ECS_NODE_OLDER_THAN=3` is `--older-than 3`. A switch is true or false, a repeated flag a list with
+ * commas, empty is not set. Throws ConfigError with every fault.
  */
 export function readArgs(command: Command, environment: Environment): ParsedArgs {
   const flags: Record<string, FlagValue> = { json: true };
   const faults: Fault[] = [];
-  // The report is always JSON, and where to look is told by Lambda itself.
+  // The report is always JSON, and Lambda itself sets the region.
   const known = command.flags.filter(({ name }) => name !== 'json' && name !== 'region');
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith(prefix) || variable === `${prefix}VERBOSE` || value === undefined || value === '')
@@ -117,7 +108,7 @@ function unknownVariable(variable: string, known: readonly Flag[]): string {
 
 function openLambdaCommandContext(
   base: Pick<CommandContext, 'environment' | 'output' | 'log'>,
-): CommandContext & { /** What the command has said. */ printed(): string } {
+): CommandContext & { /** What the command printed. */ printed(): string } {
   let printed = '';
   return {
     ...base,
@@ -136,7 +127,7 @@ function openLambdaCommandContext(
   };
 }
 
-/** Of an event of EventBridge; whatever else is sent runs the command, too. */
+/** The id of an EventBridge event. Any other event runs the command as well. */
 function idOf(event: unknown): string | undefined {
   const { id } = (event ?? {}) as { id?: unknown };
   return typeof id === 'string' ? id : undefined;

@@ -1,33 +1,37 @@
-/**
- * `ecs-node service-size`: keeps a service at as many tasks as there are container instances, less
- * some to spare.
- */
+/** `ecs-node service-size`: keeps services at as many tasks as there are nodes, less some to spare. */
 
-import { sizeService, type SizeReport } from '../../fleet/size-service.ts';
+import { sizeServices, type SizeReport, type SizeRequest } from '../../fleet/size-service.ts';
 import { openFleetServices } from '../../host/aws/fleet/fleet-services.ts';
 import { openFleetSession } from '../../host/aws/session/fleet-session.ts';
 import { openClock } from '../../host/clock.ts';
 import { UsageError } from '../../core/errors.ts';
-import { isSet, numberOf, textOf, type Run, type ParsedArgs } from '../../cli/command.ts';
+import { isSet, listOf, numberOf, textOf, type Run, type ParsedArgs } from '../../cli/command.ts';
 import { findRegion } from './find-region.ts';
 
 export const serviceSize: Run = async (context, args, signal) => {
-  const order = readOrder(args);
+  const orders = readOrders(args);
   const region = await findRegion(context, args, signal);
   const services = openFleetServices(openFleetSession(region, context.environment, context.log));
+  const reports: SizeReport[] = [];
   try {
-    const report = await sizeService(order, { services, clock: openClock(), log: context.log }, signal);
-    context.print(isSet(args, 'json') ? `${JSON.stringify(report, undefined, 2)}\n` : renderSize(report));
-    return 0;
+    await sizeServices(
+      orders,
+      { services, clock: openClock(), log: context.log },
+      (report) => reports.push(report),
+      signal,
+    );
   } finally {
     services.close();
+    // Also if another service failed. One service prints an object, as before there could be several.
+    const json = () => `${JSON.stringify(orders.length === 1 ? reports[0] : reports, undefined, 2)}\n`;
+    if (reports.length > 0) context.print(isSet(args, 'json') ? json() : reports.map(renderSize).join(''));
   }
+  return 0;
 };
 
-function readOrder(args: ParsedArgs) {
+function readOrders(args: ParsedArgs): SizeRequest[] {
   const order = {
     cluster: textOf(args, 'cluster') ?? '',
-    service: textOf(args, 'service') ?? '',
     spare: numberOf(args, 'spare') ?? 1,
     min: numberOf(args, 'min') ?? 1,
     max: numberOf(args, 'max'),
@@ -36,16 +40,16 @@ function readOrder(args: ParsedArgs) {
   if (order.max !== undefined && order.max < order.min) {
     throw new UsageError(`--max ${order.max} is less than --min ${order.min}: no count could be both`);
   }
-  return order;
+  return [...new Set(listOf(args, 'service'))].map((service) => ({ ...order, service }));
 }
 
-/** The count, what became of it, and why. */
+/** One line for one service. */
 export function renderSize({ cluster, service, action, reason, desired, wanted }: SizeReport): string {
-  const args: Record<SizeReport['action'], string> = {
+  const actions: Record<SizeReport['action'], string> = {
     resized: `${desired} → ${wanted} tasks`,
     'would-resize': `${desired} → ${wanted} tasks, with --apply; nothing was changed`,
     kept: `stays at ${desired} tasks`,
     waited: `stays at ${desired} tasks for now`,
   };
-  return `${cluster}/${service}: ${args[action]} (${reason})\n`;
+  return `${cluster}/${service}: ${actions[action]} (${reason})\n`;
 }

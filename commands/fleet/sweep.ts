@@ -1,7 +1,4 @@
-/**
- * `ecs-node sweep`: finds what does not look right in a fleet, says what it would do, and with
- * --apply does it.
- */
+/** `ecs-node sweep`: finds what does not look right in a fleet, and with --apply puts it right. */
 
 import { isUnfinished, sweep as sweepFleet } from '../../fleet/sweep/sweep.ts';
 import type { SweepOptions, SweepReport } from '../../fleet/sweep/findings.ts';
@@ -39,16 +36,12 @@ export function exitCodeOf(report: SweepReport): number {
 }
 
 /**
- * Two hours: bootstrap and joining give up after 25 minutes, and the storm guard holds a node back
- * for an hour at most. An agent that has been away for that long has been restarted by its node,
- * and the node has had its own chance to leave.
+ * Bootstrap and joining give up after 25 minutes, and the storm guard holds a node back for an hour
+ * at most. In two hours a node has restarted its own ECS agent, and could leave by itself.
  */
 const olderThanMinutes = 120;
 
-/**
- * Twelve hours: a node drains for minutes, and somebody who has drained one to look at it has had a
- * working day.
- */
+/** A node drains for minutes. A person who drained it to look at it has had a working day. */
 const drainingOlderThanMinutes = 720;
 
 export function readOptions(args: ParsedArgs): SweepOptions {

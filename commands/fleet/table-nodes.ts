@@ -1,12 +1,9 @@
-/**
- * The commands about a fleet's nodes; table-fleet.ts lists them with the others about a whole
- * fleet.
- */
+/** The commands about a fleet's nodes. table-fleet.ts lists them with the others about a fleet. */
 
 import type { Command, Flag } from '../../cli/command.ts';
 import { ecsName, groupName, regionFlag } from './fleet-flags.ts';
 
-/** A year: more is a mistake in the unit. */
+/** A year. More is a mistake in the unit. */
 const maxMinutes = 527_040;
 
 const clusterFlag: Flag = {
@@ -29,32 +26,25 @@ const namespaceFlag: Flag = {
   name: 'metrics-namespace',
   value: 'NAME',
   form: { pattern: /^[\w.\-/#: ]{1,255}$/, words: '1 to 255 characters' },
-  help: 'As metrics.namespace of the nodes; default System/Linux',
+  help: "The nodes' setting metrics.namespace; default System/Linux",
 };
 
-const jsonFlag: Flag = { name: 'json', help: 'As JSON, for programs' };
+const jsonFlag: Flag = { name: 'json', help: 'Print JSON, for programs' };
 
 const fleet: Command = {
   name: 'fleet',
   summary: 'Every node of a cluster in one table, the worst first',
   details:
-    'From ECS, EC2, Auto Scaling and CloudWatch, in a few dozen calls for a thousand nodes; changes nothing. Runs anywhere: with\n' +
-    'credentials from the environment, a shared profile (AWS_PROFILE), a container, or the instance profile. With --watch it looks\n' +
-    'again every SECONDS (default 15) until Ctrl-C; what AWS does not answer now it may answer then. TASKS are running + pending; DISK\n' +
-    'is the fullest one that the node has reported; a dash is what nobody knows.',
+    'Reads ECS, EC2, Auto Scaling and CloudWatch, in a few dozen calls for a thousand nodes, and changes nothing. Runs anywhere: with\n' +
+    'credentials from the environment, a shared profile (AWS_PROFILE), a container, or the instance profile. With --watch it repeats\n' +
+    'every SECONDS (default 15) until Ctrl-C, also while AWS does not answer. TASKS are running + pending. DISK is the fullest one that\n' +
+    'the node reported. A dash is unknown. External instances (ECS Anywhere) come last and are not counted.',
   operand: { name: 'SECONDS', optional: true },
-  flags: [
-    clusterFlag,
-    groupFlag,
-    { name: 'watch', help: 'Again and again, every SECONDS' },
-    namespaceFlag,
-    jsonFlag,
-    regionFlag,
-  ],
+  flags: [clusterFlag, groupFlag, { name: 'watch', help: 'Repeat every SECONDS' }, namespaceFlag, jsonFlag, regionFlag],
   examples: [
     ['ecs-node fleet --cluster prod', 'what is going on?'],
     ['ecs-node fleet --cluster prod --watch 30', 'on a second screen'],
-    ['ecs-node fleet --cluster prod --json > fleet.json', 'for programs; troubles is empty where a node is well'],
+    ['ecs-node fleet --cluster prod --json > fleet.json', 'for programs; troubles is empty for a node that is well'],
   ],
   load: async () => (await import('./fleet.ts')).fleet,
 };
@@ -63,47 +53,48 @@ const sweep: Command = {
   name: 'sweep',
   summary: 'Find what does not look right in a fleet, and with --apply put it right',
   details:
-    'Finds nodes that never joined, are disconnected, or are stuck in DRAINING; termination protection; nodes that have stopped\n' +
-    'reporting; container instances and OpsWorks records of instances that are gone; Names of nodes on instances that are none. Says\n' +
-    'of each since when, on what evidence, what it would do and why, or why nothing. Without --apply it calls nothing that changes\n' +
-    'anything. A node is ended in three runs: noted, drained, ended through its group, whose hooks run; each deed only after another\n' +
-    'look. Nothing is done to nodes when a third of them look ill at once, and nothing is concluded from what AWS did not answer. An\n' +
-    'instance with the tag ecs-node:keep is left alone. Safe to run twice at once, and as often as you like.\n' +
-    'Exit codes: 0 nothing to do, or done (--apply); 1 something to do or to look at, without --apply; 75 something did not answer\n' +
-    'or a deed failed: the next run goes on.',
+    'Finds nodes that never joined, are disconnected, or are stuck in DRAINING; termination protection; nodes that stopped reporting;\n' +
+    'records in ECS and OpsWorks of instances that are gone; second records of one instance; nodes that are not in OpsWorks; Names of\n' +
+    'nodes on other instances. Each finding says since when, the evidence, what the sweep would do, and why. Without --apply it changes\n' +
+    'nothing. It terminates a node in three runs: it notes it, drains it, and lets the group terminate it with its hooks. Before each\n' +
+    'step it reads again. It changes no node while a third of them look ill, and concludes nothing from an answer that is missing or\n' +
+    'incomplete. It leaves alone: instances with the tag ecs-node:keep, in Standby, or protected from scale-in; external instances\n' +
+    '(mi-…); nodes whose tag ecs-node:cluster names another cluster. Two sweeps at once do no harm.\n' +
+    'Exit codes: 0 nothing to do, or done (--apply); 1 something to do or to look at, without --apply; 75 AWS did not answer something,\n' +
+    'or a change failed: the next run goes on.',
   flags: [
     clusterFlag,
     groupFlag,
     {
       name: 'opsworks-stack',
       value: 'ID|NAME',
-      help: 'Stack, by id or unique name: also look at its records; default: no OpsWorks',
+      help: 'Also look at this stack, by id or unique name; default: no OpsWorks',
     },
     { ...regionFlag, name: 'opsworks-region', help: 'Region of the OpsWorks endpoint; default: --region' },
     {
       name: 'name',
       value: 'PATTERN',
-      help: 'Form of the nodes\' Name tags, * for anything; default "CLUSTER ECS - *"',
+      help: 'Pattern of the nodes\' Name tags, * for any text; default "CLUSTER ECS - *"',
     },
     {
       name: 'older-than',
       value: 'MINUTES',
       whole: { min: 1, max: maxMinutes },
-      help: 'What is younger may be on its way; default 120',
+      help: 'Minimum age of what a sweep acts on; default 120',
     },
     {
       name: 'draining-older-than',
       value: 'MINUTES',
       whole: { min: 1, max: maxMinutes },
-      help: 'DRAINING for so long without tasks is stuck; default 720',
+      help: 'Time in DRAINING without tasks after which a node is stuck; default 720',
     },
     {
       name: 'max',
       value: 'N',
       whole: { min: 0, max: 100 },
-      help: 'Nodes to drain or end in one run, and never more than 10 % of them; default 1',
+      help: 'Maximum number of nodes to drain or terminate in one run, and never more than 10 %; default 1',
     },
-    { name: 'apply', help: 'Act; without it nothing is changed' },
+    { name: 'apply', help: 'Change something; without it nothing is changed' },
     namespaceFlag,
     jsonFlag,
     regionFlag,
@@ -111,7 +102,7 @@ const sweep: Command = {
   examples: [
     ['ecs-node sweep --cluster prod', 'what does not look right, and what would be done'],
     ["ecs-node sweep --cluster prod --opsworks-stack 'v2 prod web' --apply", 'once an hour or a day, on a schedule'],
-    ['ecs-node sweep --cluster prod --max 0 --apply', 'records, notes and protection, but no node'],
+    ['ecs-node sweep --cluster prod --max 0 --apply', 'only records, notes and protection, no node'],
   ],
   load: async () => (await import('./sweep.ts')).sweep,
 };

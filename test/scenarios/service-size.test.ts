@@ -93,6 +93,32 @@ test('nothing is changed without --apply, and what would be is told', async () =
   expect(stage.mutations()).toEqual([]);
 });
 
+test('external instances do not count: a service on EC2 cannot run there', async () => {
+  const stage = await openStage(4);
+  const { containerInstances, byInstance } = stage.simulator.world.clusters.get('demo')!;
+  const like = byInstance.get(stage.nodes[0]!)!;
+  for (const id of ['mi-0123456789abcdef0', 'mi-0123456789abcdef1']) {
+    const attributes = new Map([...like.attributes, ['ecs.capability.external', undefined] as const]);
+    containerInstances.set(id, { ...like, arn: like.arn.replace(/[^/]+$/, id), instanceId: id, attributes });
+  }
+  const instances = { registered: 4, active: 4, connected: 4, draining: 0 };
+  expect(await stage.report('--apply')).toMatchObject({ action: 'resized', wanted: 3, instances });
+});
+
+test('several services are sized in one run, also those after one that is refused', async () => {
+  const stage = await openStage(4);
+  const { verbs, world } = stage.simulator;
+  verbs.createService('demo', { name: 'api', desired: 1 });
+  const { code, stdout, stderr } = await stage.run('--service', 'wbe', '--service', 'api', '--apply', '--json');
+  expect({ code, told: stderr.includes('service wbe of cluster demo') }).toEqual({ code: 77, told: true });
+  expect(JSON.parse(stdout)).toMatchObject([
+    { service: 'web', wanted: 3 },
+    { service: 'api', wanted: 3 },
+  ]);
+  const { services } = world.clusters.get('demo')!;
+  expect([services.get('web')!.desired, services.get('api')!.desired]).toEqual([3, 3]);
+});
+
 describe('a service is left alone', () => {
   test('while a deployment is in progress, and sized when it is complete', async () => {
     const stage = await openStage(4);
@@ -198,7 +224,7 @@ test('a thousand container instances cost pages and not instances', async () => 
   expect(Object.fromEntries([...calls].map(([name, { length }]) => [name, length]))).toEqual({
     'ecs:DescribeClusters': 1,
     // DRAINING is one page that is empty, ACTIVE ten, ACTIVE and connected ten.
-    'ecs:ListContainerInstances': 21,
+    'ecs:ListContainerInstances': 22,
     'application-autoscaling:DescribeScalableTargets': 1,
     'ecs:DescribeServices': 1,
   });

@@ -1,7 +1,4 @@
-/**
- * ECS and Application Auto Scaling, for whoever sizes a service: counted by ECS, in pages, never
- * instance by instance.
- */
+/** ECS and Application Auto Scaling for `service-size`. ECS counts, so no instance is read by itself. */
 
 import {
   ApplicationAutoScalingClient,
@@ -39,7 +36,7 @@ type AwsCall = FleetSession['callAws'];
 function openClusterCounts(client: ECSClient, callAws: AwsCall): Pick<FleetServices, 'countInstances'> {
   const count = async (
     cluster: string,
-    which: { status: 'ACTIVE' | 'DRAINING'; filter?: string },
+    which: { status?: 'ACTIVE' | 'DRAINING'; filter?: string },
     signal: AbortSignal,
   ): Promise<number> => {
     const arns = new Set<string>();
@@ -64,16 +61,25 @@ function openClusterCounts(client: ECSClient, callAws: AwsCall): Pick<FleetServi
           throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
         throw incompleteAnswer('ecs:DescribeClusters');
       }
+      const external = await count(cluster, { filter: `${externalAttribute} exists` }, signal);
+      const terms = external > 0 ? [`${externalAttribute} !exists`] : [];
+      const countOf = (status: 'ACTIVE' | 'DRAINING', ...more: string[]) => {
+        const filter = [...more, ...terms].join(' and ');
+        return count(cluster, { status, ...(filter && { filter }) }, signal);
+      };
       return {
         status: required(found.status, 'ecs:DescribeClusters'),
-        registered: required(found.registeredContainerInstancesCount, 'ecs:DescribeClusters'),
-        draining: await count(cluster, { status: 'DRAINING' }, signal),
-        active: await count(cluster, { status: 'ACTIVE' }, signal),
-        connected: await count(cluster, { status: 'ACTIVE', filter: 'agentConnected == true' }, signal),
+        registered: required(found.registeredContainerInstancesCount, 'ecs:DescribeClusters') - external,
+        draining: await countOf('DRAINING'),
+        active: await countOf('ACTIVE'),
+        connected: await countOf('ACTIVE', 'agentConnected == true'),
       };
     },
   };
 }
+
+/** The ECS agent of an external instance (ECS Anywhere) registers with this capability. */
+const externalAttribute = 'attribute:ecs.capability.external';
 
 function openService(client: ECSClient, callAws: AwsCall): Pick<FleetServices, 'readService' | 'setDesiredCount'> {
   return {
@@ -88,7 +94,7 @@ function openService(client: ECSClient, callAws: AwsCall): Pick<FleetServices, '
     },
     async setDesiredCount(cluster, service, desiredCount, signal) {
       const answer = await callAws('ecs:UpdateService', `${cluster}/${service}`, signal, (options) =>
-        // Nothing but the count: everything that is not named stays as it is.
+        // Only the count: a field that is not given stays as it is.
         client.send(new UpdateServiceCommand({ cluster, service, desiredCount }), options),
       );
       return required(answer.service?.desiredCount, 'ecs:UpdateService');
@@ -113,7 +119,7 @@ function viewOf(service: Service): ServiceView {
   };
 }
 
-/** By its launch type, or by a capacity provider: AWS's own are FARGATE and FARGATE_SPOT. */
+/** By its launch type, or by one of AWS's capacity providers, FARGATE and FARGATE_SPOT. */
 function runsOnFargate({ launchType, capacityProviderStrategy = [] }: Service): boolean {
   return (
     launchType === 'FARGATE' || capacityProviderStrategy.some((each) => each.capacityProvider?.startsWith('FARGATE'))
@@ -148,15 +154,12 @@ function openScaling(client: ApplicationAutoScalingClient, callAws: AwsCall): Pi
   };
 }
 
-/**
- * A field that AWS always sends: where it is missing, the answer was cut short or came from
- * somebody else.
- */
+/** For a field that AWS always sends. Without it, the answer is incomplete or not from AWS. */
 function required<T>(value: T | undefined, call: string): T {
   if (value === undefined) throw incompleteAnswer(call);
   return value;
 }
 
 function incompleteAnswer(call: string): Unavailable {
-  return new Unavailable(`${call}: the answer lacks what it must have`);
+  return new Unavailable(`${call}: the answer is incomplete`);
 }

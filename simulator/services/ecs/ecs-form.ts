@@ -36,7 +36,10 @@ function parseTerm(term: string): { test: Test; ids?: string[] } {
 
 function readSubject(subject: string): (instance: ContainerInstance) => string | undefined {
   const attribute = /^attribute:(.+)$/.exec(subject)?.[1];
-  if (attribute !== undefined) return ({ attributes }) => attributes.get(attribute);
+  if (attribute !== undefined) {
+    // An attribute may have no value, as capabilities do.
+    return ({ attributes }) => (attributes.has(attribute) ? (attributes.get(attribute) ?? '') : undefined);
+  }
   switch (subject) {
     case 'ec2InstanceId':
       return ({ instanceId }) => instanceId;

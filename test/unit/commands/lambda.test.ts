@@ -72,6 +72,11 @@ test.each(['sweep', 'service-size'])('%s has a flag for JSON and one for acting:
   expect(names).toEqual(expect.arrayContaining(['json', 'apply', 'cluster']));
 });
 
+test('service-size takes a list of services with commas', () => {
+  const environment = { ECS_NODE_CLUSTER: 'prod', ECS_NODE_SERVICE: 'web,api' };
+  expect(readArgs(fleetCommandNamed('service-size'), environment).flags).toMatchObject({ service: ['web', 'api'] });
+});
+
 async function invoke(
   run: Run,
   environment: Record<string, string> = { ECS_NODE_CLUSTER: 'prod' },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openLog, type Entry } from '../../../core/log.ts';
-import { sizeService, type SizeRequest } from '../../../fleet/size-service.ts';
+import { sizeService, sizeServices, type SizeReport, type SizeRequest } from '../../../fleet/size-service.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { fakeServices, steadyService, type FakeServices } from '../../fakes/fleet-services.ts';
 
@@ -92,4 +92,27 @@ test.each([
   await expect(run(services).report).rejects.toThrow(Refused);
   await expect(run(services).report).rejects.toThrow(/^service web of cluster prod: /);
   expect(deeds(services)).toEqual([]);
+});
+
+test('of several services, one that fails does not keep the others from their size', async () => {
+  const services = fakeServices(5, 2);
+  const clock = openFakeClock();
+  const tools = { services, clock, log: openLog(() => {}, clock.now) };
+  const reports: SizeReport[] = [];
+  const orders = ['wbe', 'web', 'apii'].map((service) => ({ ...order, service }));
+  const all = sizeServices(orders, tools, (report) => reports.push(report), new AbortController().signal);
+  await expect(clock.finish(all)).rejects.toMatchObject({
+    name: 'Refused',
+    message: expect.stringMatching(/service wbe .*; service apii /),
+  });
+  expect(reports).toMatchObject([{ service: 'web', action: 'resized', wanted: 4 }]);
+});
+
+test('the error of one service is that of the run', async () => {
+  const services = fakeServices(5, 2);
+  services.troubles = 1_000;
+  const clock = openFakeClock();
+  const tools = { services, clock, log: openLog(() => {}, clock.now) };
+  const all = sizeServices([order], tools, () => {}, new AbortController().signal);
+  await expect(clock.finish(all)).rejects.toBeInstanceOf(Unavailable);
 });
