@@ -13,7 +13,7 @@ import type { CommandContext, Run } from '../cli/command.ts';
 import type { Check, Diagnosis, ExaminedNode } from './doctor/check.ts';
 import { checkMs, checks, troubleOf } from './doctor/checks.ts';
 import { servicesFor } from './doctor/reach.ts';
-import { readFileLayers, resolveConfig } from '../config/load-config.ts';
+import { logWarnings, readFileLayers, resolveConfig } from '../config/load-config.ts';
 import { openLocalHost, type LocalHost } from './node/open-host.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
@@ -110,7 +110,9 @@ async function readConfig(
     const outside = isOnline
       ? await withTimeout(metadataMs, (callSignal) => readOutside(metadata, callSignal), clock, signal)
       : undefined;
-    return { config: resolveConfig(files, [], outside).config, troubles: [] };
+    const loaded = resolveConfig(files, [], outside);
+    logWarnings(loaded, context.log);
+    return { config: loaded.config, troubles: [] };
   } catch (error) {
     signal.throwIfAborted();
     const troubles = error instanceof ConfigError ? error.faults.map(renderFault) : [messageOf(error)];

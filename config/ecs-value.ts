@@ -113,7 +113,8 @@ function readJson(name: string, json: JsonSetting, value: unknown): { text: stri
   const given = attempt(() => JSON.parse(value) as unknown);
   if (given === null || (given !== undefined && isSame(json.read(given), given))) return { text: value };
   // YAML often shows the intention: keys without quotes, numbers where texts must be.
-  const meant = json.read(given ?? attempt(() => parse(value) as unknown));
+  const parsed = given ?? attempt(() => parse(value) as unknown);
+  const meant = json.read(parsed) ?? json.read([parsed]);
   const line = meant === undefined ? json.example : JSON.stringify(meant);
   return { problem: `must be ${json.words}; write ${name}: ${quote(redact(line))}` };
 }

@@ -111,7 +111,9 @@ export function mergeLayers(layers: readonly SettingsLayer[], isSection: (path: 
         const layer = origins.get(path.slice(0, depth).join('.'));
         if (layer !== undefined) return layer.sourceOf(path);
       }
-      return undefined;
+      // A map or a list that becomes one value: the source of its first part.
+      const part = [...origins].find(([known]) => known.startsWith(`${dotted}.`));
+      return part?.[1].sourceOf(path);
     },
   };
 }

@@ -240,3 +240,9 @@ test.each(['hostname: {cluster}-{shortId}', '  hostname: {cluster}-{shortId}   #
     );
   },
 );
+
+test('a setting that is written as a section is told with the line at which the section begins', () => {
+  const { sourceOf } = merge('cluster: a\necs:\n  settings:\n    ECS_INSTANCE_ATTRIBUTES:\n      rack: a\n');
+  expect(sourceOf('ecs.settings.ECS_INSTANCE_ATTRIBUTES')).toBe('file0:4');
+  expect(sourceOf('ecs.introspectionEndpoint')).toBeUndefined();
+});
