@@ -38,7 +38,8 @@ beforeAll(async () => {
   });
   for (const stream of [build.stdout, build.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   [code] = (await once(build, 'close')) as [number | null];
-}, 300_000);
+  // Ten minutes: the first run also makes the base, and the machine may be busy.
+}, 600_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /**
