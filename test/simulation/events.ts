@@ -12,6 +12,7 @@ import { openNode, type Node } from './world/node.ts';
 import { giveNotice } from './faults/notices.ts';
 import { count, note, type Region } from './world/region.ts';
 import { poolFirst } from './world/warm-pool.ts';
+import { breakDocker } from './world/docker.ts';
 import { fallIll, loseSight, placeTasks } from './world/tasks.ts';
 
 /** A group that launches without end would make a simulation without end. */
@@ -140,5 +141,6 @@ function ail(region: Region, node: Node): void {
   // 0.25 of what is left: as often as the disks of all.
   else if (many && chance.happens(0.25)) loseSight(region);
   else if (chance.happens(0.5)) fillUp(region, node);
+  else if (chance.happens(0.2)) breakDocker(region, node);
   else fallIll(region, node);
 }

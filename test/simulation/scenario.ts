@@ -243,6 +243,12 @@ function drawConfig(chance: Chance): Config {
       restarts: chance.whole(0, 2),
       maxDisconnectedPercent: chance.pick([30, 60]),
     },
+    docker: {
+      action: chance.pick(['replace', 'replace', 'restart'] as const),
+      pollSeconds: chance.pick([10, 30]),
+      patienceSeconds: chance.pick([60, 300]),
+      restarts: chance.pick([0, 1, 2]),
+    },
     leave: {
       drainSeconds: chance.pick([60, 300, 900]),
       atDeadline: chance.pick(['stop-tasks', 'stop-tasks', 'leave-tasks']),

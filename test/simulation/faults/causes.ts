@@ -16,6 +16,7 @@ export type Reason =
   | 'drain-only'
   | 'disk'
   | 'ecs-agent'
+  | 'docker'
   | 'never joins'
   | 'hook timed out';
 

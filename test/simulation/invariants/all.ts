@@ -5,6 +5,7 @@ import { endsInTime } from './ends-in-time.ts';
 import { filesAreWhole } from './files-are-whole.ts';
 import { healthyStays } from './healthy-stays.ts';
 import { hooksInOrder } from './hooks-in-order.ts';
+import { imagesStay } from './images-stay.ts';
 import { interruptionsDrain } from './interruptions-drain.ts';
 import type { Invariant } from './invariant.ts';
 import { leavesBalancers } from './leaves-balancers.ts';
@@ -22,6 +23,7 @@ export const invariants: readonly Invariant[] = [
   hooksInOrder,
   leavesBalancers,
   leaveQueueHolds,
+  imagesStay,
   unprotected,
   interruptionsDrain,
   filesAreWhole,

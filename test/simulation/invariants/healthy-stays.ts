@@ -76,11 +76,16 @@ function hasty(region: Region, node: Node, { verb }: Call, why: readonly Reason[
   if (why.length !== 1 || only === undefined) return undefined;
   const ms = lasting(node, only, now);
   if (ms === undefined) return undefined;
-  const { disk, ecsAgent } = scenario.config;
+  const { disk, docker, ecsAgent } = scenario.config;
   const lateMs = now - node.truth.faultAt < 300_000 ? slowCheckMs : 0;
   const diskMs = (disk.checks - 1) * disk.checkSeconds * 1000 * early - lateMs;
   if (only === 'disk' && ms < diskMs) return `${verb} after ${Math.round(ms / 1000)} s of a full disk`;
   if (only === 'disk' && verb !== 'drain' && !disk.leave) return `${verb} though disk.leave is false`;
+  if (only === 'docker') {
+    if (docker.action !== 'replace') return `${verb} though docker.action is ${docker.action}`;
+    const dockerMs = (docker.restarts + 1) * docker.patienceSeconds * 1000;
+    return ms < dockerMs * early ? `${verb} after ${Math.round(ms / 1000)} s without Docker` : undefined;
+  }
   if (only !== 'ecs-agent' || cannotJoin(scenario, node, ms)) return undefined;
   if (isOutage(region, now) && !leftBefore(region, node))
     return `${verb} though ECS has lost sight of the whole cluster`;

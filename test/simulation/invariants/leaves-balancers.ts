@@ -31,7 +31,7 @@ export const leavesBalancers: Invariant = {
   },
 };
 
-const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'disk', 'ecs-agent'];
+const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'disk', 'ecs-agent', 'docker'];
 
 /** A full disk is treated by draining; once more changes nothing. */
 function isDrainedLater(region: Region, node: Node): boolean {

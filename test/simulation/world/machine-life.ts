@@ -9,6 +9,7 @@ import { fallAsleep, kill, wakeUp, type Process, type Conditions } from '../effe
 import { openHost, ownInstance, type Node } from './node.ts';
 import { checkDeath } from '../check.ts';
 import { programs } from './programs.ts';
+import { restartDocker } from './docker.ts';
 import { restartEcs, startEcs, stopEcs } from './tasks.ts';
 import { count, note, type Region } from './region.ts';
 
@@ -191,8 +192,11 @@ function ended(
 
 /** What the program asked of systemd. */
 export function obeySystemd(region: Region, node: Node): void {
-  if (node.machine.restarted.length === 0) return;
+  const { restarted } = node.machine;
+  if (restarted.length === 0) return;
   node.machine.restarted = [];
+  // ecs.service requires docker.service, and is restarted with it.
+  if (restarted.includes('docker.service')) restartDocker(region, node);
   restartEcs(region, node);
 }
 

@@ -50,6 +50,8 @@ export interface Node {
   agentStartedAt: number;
   logLines: number;
   disk: Disk;
+  /** What brings its Docker back, while that is dead. */
+  dockerCure: 'restart' | 'time' | 'never' | undefined;
   /** Of its ECS agent. */
   illness: { cure: 'restart' | 'time' | 'never'; dead: boolean } | undefined;
   truth: Truth;
@@ -154,6 +156,7 @@ export function openNode(region: Region, number: number): Node {
     agentStartedAt: 0,
     logLines: 0,
     disk: { used: 0, images: 0, inodes: false },
+    dockerCure: undefined,
     illness: undefined,
     truth: {
       causes: new Map(),
