@@ -5,7 +5,7 @@
 
 import type { Log } from '../../../core/log.ts';
 import type { Environment } from '../../environment.ts';
-import { openNetwork } from '../../network/network.ts';
+import { openNetwork, type Network } from '../../network/network.ts';
 import { keepCredentials, parseCredentials, type Credentials } from './credentials.ts';
 import { openAwsCall } from '../fault.ts';
 import { clientSettings, type Session } from './session.ts';
@@ -17,7 +17,7 @@ export type FleetSession = Pick<Session, 'callAws'> & {
 
 export function openFleetSession(region: string, environment: Environment, log: Log): FleetSession {
   const network = openNetwork(environment);
-  const credentials = openAnyCredentials(environment);
+  const credentials = openAnyCredentials(network);
   return {
     callAws: openAwsCall('of whoever runs this', log),
     settings: (service, other = region) => clientSettings({ network, credentials, service, region: other }),
@@ -25,11 +25,11 @@ export function openFleetSession(region: string, environment: Environment, log: 
 }
 
 /** Loads the code for profiles and web identities only if the environment holds no keys. */
-function openAnyCredentials(environment: Environment): () => Promise<Credentials> {
-  const given = parseCredentials(environment);
+function openAnyCredentials(network: Network): () => Promise<Credentials> {
+  const given = parseCredentials(network.environment);
   if (given) return async () => given;
   return keepCredentials(async () => {
     const { readPersonalCredentials } = await import('./personal-credentials.ts');
-    return readPersonalCredentials(environment);
+    return readPersonalCredentials(network);
   }, Date.now);
 }

@@ -5,8 +5,9 @@
 
 import { fromHttp, fromIni, fromInstanceMetadata, fromTokenFile } from '@aws-sdk/credential-providers';
 import { Refused, messageOf } from '../../../core/errors.ts';
-import type { Environment } from '../../environment.ts';
+import type { Network } from '../../network/network.ts';
 import type { Credentials } from './credentials.ts';
+import { Transport } from './transport.ts';
 
 /** Outside EC2 no metadata service answers, and a person waits. */
 const metadata = { timeout: 1_000, maxRetries: 1, ec2MetadataV1Disabled: true };
@@ -19,8 +20,8 @@ interface Source {
 }
 
 /** The first source that gives any. Throws Refused where none does. */
-export async function readPersonalCredentials(environment: Environment): Promise<Credentials> {
-  const sources = sourcesIn(environment);
+export async function readPersonalCredentials(network: Network): Promise<Credentials> {
+  const sources = sourcesIn(network);
   const said = sources.filter(({ isSaid }) => isSaid);
   const troubles: string[] = [];
   for (const { name, open } of said.length > 0 ? said.slice(0, 1) : sources) {
@@ -35,13 +36,20 @@ export async function readPersonalCredentials(environment: Environment): Promise
 }
 
 /** In the order of AWS's own tools. */
-function sourcesIn(environment: Environment): Source[] {
+function sourcesIn(network: Network): Source[] {
+  const { environment } = network;
+  // STS and IAM Identity Center are reached as AWS itself is.
+  const clientConfig = { requestHandler: new Transport(network, 'STS') };
   const { AWS_PROFILE: profile, AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile } = environment;
   const container =
     environment['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'] ?? environment['AWS_CONTAINER_CREDENTIALS_FULL_URI'];
   const all: (Source | false)[] = [
-    { name: 'shared profile', isSaid: Boolean(profile), open: () => fromIni(profile ? { profile } : {}) },
-    tokenFile !== undefined && { name: 'web identity', isSaid: true, open: () => fromTokenFile() },
+    {
+      name: 'shared profile',
+      isSaid: Boolean(profile),
+      open: () => fromIni({ ...(profile && { profile }), clientConfig }),
+    },
+    tokenFile !== undefined && { name: 'web identity', isSaid: true, open: () => fromTokenFile({ clientConfig }) },
     container !== undefined && { name: 'container', isSaid: true, open: () => fromHttp() },
     environment['AWS_EC2_METADATA_DISABLED'] !== 'true' && {
       name: 'instance profile',
