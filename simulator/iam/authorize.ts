@@ -21,8 +21,8 @@ export function refuseUnlessAllowed(
   const principal = `arn:aws:sts::${world.accountId}:assumed-role/${caller.role}/${caller.id}`;
   for (const { action, resource = '*', context = {} } of accesses) {
     const name = action ?? `${service.iam}:${operation}`;
-    const question = { action: name, resource, context: { ...contextOf(world, caller), ...context } };
-    if (isAllowed(policy, question)) continue;
+    const request = { action: name, resource, context: { ...contextOf(world, caller), ...context } };
+    if (isAllowed(policy, request)) continue;
     return service.deny(
       `User: ${principal} is not authorized to perform: ${name} on resource: ${resource} because no identity-based policy allows the ${name} action`,
     );

@@ -2,7 +2,7 @@
 
 import { operators } from './conditions.ts';
 
-export interface Question {
+export interface IamRequest {
   action: string;
   resource: string;
   /** Condition keys. IAM ignores their case. */
@@ -50,12 +50,12 @@ export function parsePolicy(value: unknown): Policy {
   return { Version: '2012-10-17', Statement: list };
 }
 
-export function isAllowed({ Statement }: Policy, question: Question): boolean {
-  const applying = Statement.filter((statement) => applies(statement, question));
+export function isAllowed({ Statement }: Policy, request: IamRequest): boolean {
+  const applying = Statement.filter((statement) => applies(statement, request));
   return applying.some(({ Effect }) => Effect === 'Allow') && !applying.some(({ Effect }) => Effect === 'Deny');
 }
 
-function applies(statement: Statement, { action, resource, context }: Question): boolean {
+function applies(statement: Statement, { action, resource, context }: IamRequest): boolean {
   const { Action, NotAction, Resource, NotResource, Condition = {} } = statement;
   const lookUp = contextReader(context);
   const actionFits = many(Action ?? NotAction).some((pattern) => like(action.toLowerCase(), pattern.toLowerCase()));
@@ -75,7 +75,7 @@ function applies(statement: Statement, { action, resource, context }: Question):
 
 type LookUp = (key: string) => readonly string[] | undefined;
 
-function contextReader(context: Question['context']): LookUp {
+function contextReader(context: IamRequest['context']): LookUp {
   const byKey = new Map(Object.entries(context).map(([key, value]) => [key.toLowerCase(), many(value)]));
   return (key) => byKey.get(key.toLowerCase());
 }
