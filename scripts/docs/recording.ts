@@ -1,0 +1,80 @@
+// npm run docs:recording: runs `npm start` and draws what it printed, line by line at its own pace,
+// as docs/images/npm-start.svg for the README.
+
+import { spawn } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+
+const output = 'docs/images/npm-start.svg';
+
+interface Line {
+  text: string;
+  /** Seconds since the first line. */
+  at: number;
+}
+
+const rowPixels = 19;
+const columnPixels = 8.1;
+/** The end of a long line says little, and a wide picture is shrunk until nobody can read it. */
+const maxColumns = 118;
+/** A reader does not wait for the real minute: each pause is cut to this many seconds. */
+const longestPauseSeconds = 1.2;
+
+async function record(): Promise<Line[]> {
+  const child = spawn(process.execPath, ['scripts/start.ts'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines: Line[] = [];
+  const began = performance.now();
+  for await (const text of createInterface({ input: child.stdout }))
+    lines.push({ text, at: (performance.now() - began) / 1000 });
+  const code = await new Promise((resolve) =>
+    child.exitCode === null ? child.on('close', resolve) : resolve(child.exitCode),
+  );
+  if (code !== 0) throw new Error(`npm start ended with ${String(code)}: nothing is recorded`);
+  return lines;
+}
+
+function colourOf(text: string): string {
+  if (text.startsWith('$')) return '#e6edf3';
+  if (/^\S/.test(text)) return '#ffffff';
+  if (text.includes('✖')) return '#ff7b72';
+  if (text.includes('▲')) return '#e3b341';
+  if (text.includes('●')) return '#7ee787';
+  return text.includes('○') ? '#79c0ff' : '#8b949e';
+}
+
+function escape(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/** The lines appear one after the other and stay; a viewer without animation shows all of them. */
+function render(lines: readonly Line[]): string {
+  const shown = [{ text: '$ npm ci && npm start', at: 0 }, ...lines].map(({ text, at }) => ({
+    text: text.length > maxColumns ? `${text.slice(0, maxColumns - 1)}…` : text,
+    at,
+  }));
+  const width = Math.ceil(columnPixels * maxColumns) + 32;
+  const height = rowPixels * shown.length + 40;
+  let time = 0;
+  const rows = shown.map(({ text, at }, index) => {
+    time += Math.min(longestPauseSeconds, at - (shown[index - 1]?.at ?? 0));
+    const weight = /^\S/.test(text) ? ' font-weight="bold"' : '';
+    return (
+      `<text x="16" y="${32 + index * rowPixels}" fill="${colourOf(text)}"${weight} xml:space="preserve">${escape(text)}` +
+      `<animate attributeName="opacity" from="0" to="0" dur="${time.toFixed(2)}s" fill="remove"/></text>`
+    );
+  });
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="What npm start prints">`,
+    `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
+    '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="13">',
+    ...rows,
+    '</g>',
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+const lines = await record();
+await mkdir('docs/images', { recursive: true });
+await writeFile(output, render(lines));
+console.log(`wrote ${output}: ${lines.length} lines`);
