@@ -21,7 +21,8 @@ const maxSubject = 72;
 const maxCell = 80;
 
 /** Texts that others wrote, or that a program writes. */
-const foreign = /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json|test\/simulation\/mutants\/README\.md)$|^bench\/results\//;
+const foreign =
+  /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json|test\/simulation\/mutants\/README\.md)$|^bench\/results\//;
 
 /**
  * The actor has no name in such a sentence, or its verb comes last: a reader has to start again.
