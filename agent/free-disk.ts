@@ -26,7 +26,7 @@ const startingMs = 20_000;
 /** Between two looks at tasks that are starting. */
 const lookMs = 1_000;
 
-/** As many names as a person reads. */
+/** Names in one line of the journal: more than these hide the rest of the line. */
 const maxTold = 20;
 
 /**

@@ -45,7 +45,7 @@ export function removableImages(
     );
 }
 
-/** It was loaded or built here. An image that has lost its names is needed by nobody. */
+/** It was loaded or built here. No task needs an image that has lost its names. */
 function isLocal({ names, digests }: DockerImage): boolean {
   return names.length > 0 && digests.length === 0;
 }

@@ -86,7 +86,7 @@ export function metricsOf({ instanceId, cluster, group, disks, memory, failingCh
 /** Soon enough to see a new node on a dashboard, late enough not to be in its boot's way. */
 const firstWithinMs = 30_000;
 
-/** Publishes until the signal aborts. What fails is logged: nobody's life depends on it. */
+/** Publishes until the signal aborts. A failure is logged and ends nothing. */
 export async function publishMetrics(
   host: Host,
   config: Config,

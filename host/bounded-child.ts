@@ -1,6 +1,6 @@
 /**
  * Runs a small program that may hang in the kernel, on a file system whose server is gone. Not even
- * SIGKILL ends such a program at once, so nobody waits for its end: after the time-out it is
+ * SIGKILL ends such a program at once, so no caller waits for its end: after the time-out it is
  * killed, given up, and told to the caller.
  */
 

@@ -38,7 +38,9 @@ interface Probe {
   apart: Set<string>;
   /** Paths whose program still hangs. */
   hanging: Set<string>;
-  /** Paths that are being measured alone: who asks meanwhile shares the answer, and its programs. */
+  /**
+   * Paths that are being measured alone: a second caller shares the answer, and its programs.
+   */
   running: Map<string, Promise<Measured>>;
 }
 
@@ -97,8 +99,8 @@ async function measureTogether(probe: Probe, paths: readonly string[]): Promise<
 }
 
 /**
- * The first paths first: they are `/` and Docker's. A program that hangs is not replaced by another one. `least`: programs that
- * may run although so many hang already.
+ * The first paths come first: `/` and Docker's. A program that hangs is not replaced by another
+ * one. `least`: programs that may run although so many hang already.
  */
 async function measureEach(probe: Probe, paths: readonly string[], least: 0 | 1): Promise<Measured[]> {
   const { apart, hanging } = probe;

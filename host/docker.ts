@@ -144,7 +144,7 @@ function namesOf(list: unknown): string[] {
 
 function parseContainer(container: unknown): DockerContainer {
   const { Id: id, Names: names, ImageID: imageId, State: state } = fieldsOf(container);
-  // Without it nobody knows which image must stay.
+  // Without it the image that must stay is not known.
   if (typeof imageId !== 'string')
     throw new Unavailable(`${serviceName}: containers/json has a container without ImageID`);
   const [name = id] = listOf(names);

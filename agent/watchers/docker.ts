@@ -1,6 +1,7 @@
 /**
- * Does Docker answer? The ECS agent may stay connected while Docker is dead or hangs: ECS then places
- * tasks that cannot start. Restarts Docker, and leaves when that did not help and ECS says so, too.
+ * Does Docker answer? The ECS agent may stay connected while Docker is dead or hangs: ECS then
+ * places tasks that cannot start. Restarts Docker, and leaves when that did not help and ECS says
+ * so, too.
  */
 
 import type { Config } from '../../config/config.ts';

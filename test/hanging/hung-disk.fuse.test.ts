@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const hung = new Map<string, { server: ChildProcess; folder: string }>();
 
 /**
- * Whatever waits for it goes on with an error, and the folder is a folder again: nothing else may
+ * Every program that waits for it goes on with an error, and the folder is a folder again: nothing else may
  * touch it before.
  */
 async function release({ root }: Node): Promise<void> {

@@ -4,7 +4,9 @@ import { begin, finish } from '../faults/causes.ts';
 import { ownInstance, type Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
-/** Where ECS does not hear of it, nothing but this node says that its Docker is dead: it must stay. */
+/**
+ * Where ECS does not hear of it, nothing but this node says that its Docker is dead: it must stay.
+ */
 export function breakDocker(region: Region, node: Node): void {
   const { chance, clock, stats, scenario } = region;
   const own = ownInstance(region, node);
