@@ -19,34 +19,41 @@ export function isSecretName(name: string): boolean {
  * root may read that file.
  */
 export function holdsSecret(yaml: string): boolean {
-  const isNamed = [...yaml.matchAll(/([A-Za-z]\w*)["']?:[ \t]*[^\s#]/g)].some(([, name = '']) => isSecretName(name));
+  const isNamed = [...yaml.matchAll(/\b([A-Za-z]\w{0,100})["']?:[ \t]*[^\s#]/g)].some(([, name = '']) =>
+    isSecretName(name),
+  );
   return isNamed || redact(yaml) !== yaml;
 }
 
-/**
- * A quoted text to its closing quote, also where the quotes are escaped themselves; else one word.
- */
+/** A quoted text to its closing quote, also where the quotes are escaped; else one word. */
 const value = String.raw`(?:\\"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'&,;\]}]+)`;
 
-/** Each form of a secret, with what is told instead. The first group stays. */
+/**
+ * Each form of a secret, with the text that takes its place. The first group stays. Repetitions
+ * before the secret are bounded, and begin at a fixed word: without that a line of 60 kB takes a
+ * minute.
+ */
 const forms: readonly (readonly [pattern: RegExp, told: string])[] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, hidden],
+  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, hidden],
 
   // https://user:password@proxy, also where the password holds a slash or an @ that should have
-  // been encoded. A port is none.
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s"'/:@]+:(?!\d{1,5}[/?#])[^\s"']*@(?=[\w.[-])/gi, `$1${hidden}@`],
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s"'/@]+@/gi, `$1${hidden}@`],
+  // been encoded. A port is no password.
+  [/(:\/\/)[^\s"'/:@]{1,200}:(?!\d{1,5}[/?#])[^\s"']{0,500}@(?=[\w.[-])/g, `$1${hidden}@`],
+  [/(:\/\/)[^\s"'/@]{1,500}@/g, `$1${hidden}@`],
   // HTTP_PROXY=user:password@proxy:3128, as the ECS agent takes it.
-  [/(proxy\w*\\?["']?\s*[=:]\s*\\?["']?)(?![a-z]+:\/\/)[^\s"'@/]+:[^\s"'@]+@/gi, `$1${hidden}@`],
+  [
+    /(proxy\w{0,40}\\?["']?\s{0,8}[=:]\s{0,8}\\?["']?)(?![a-z]{1,10}:\/\/)[^\s"'@/:]{1,200}:[^\s"'@]{1,500}@/gi,
+    `$1${hidden}@`,
+  ],
 
   // Authorization: Bearer …, Basic …, Token …
-  [/(authorization\\?["']?\s*[:=][ \t]*)(?![ \t]|\(hidden\))[^"'\n\\]+/gi, `$1${hidden}`],
-  [/(\b(?:set-)?cookie[ \t]*:[ \t]*)(?![ \t]|\(hidden\))[^"'\n\\]+/gi, `$1${hidden}`],
+  [/(authorization\\?["']?\s{0,8}[:=][ \t]{0,8})(?![ \t]|\(hidden\))[^"'\n\\]+/gi, `$1${hidden}`],
+  [/(\b(?:set-)?cookie[ \t]{0,8}:[ \t]{0,8})(?![ \t]|\(hidden\))[^"'\n\\]+/gi, `$1${hidden}`],
 
   // "password": "…", AWS_SECRET_ACCESS_KEY=…, X-Amz-Signature=…
   [
     new RegExp(
-      String.raw`([\w-]*(?:passw(?:or)?d|passphrase|passcode|secret|signature|auth_?data|private_?key|api[_-]?key)[\w-]*\\?["']?\s*[:=]\s*)${value}`,
+      String.raw`((?:passw(?:or)?d|passphrase|passcode|secret|signature|auth_?data|private_?key|api[_-]?key)[\w-]{0,40}\\?["']?\s{0,8}[:=]\s{0,8})${value}`,
       'gi',
     ),
     `$1${hidden}`,
@@ -54,23 +61,23 @@ const forms: readonly (readonly [pattern: RegExp, told: string])[] = [
   // token=…, "token": "…", X-Vault-Token: …; but not "api/token: 403".
   [
     new RegExp(
-      String.raw`((?<![\w/-])(?:[\w-]*token\w*\s*=|\\?["'][\w-]*token\w*\\?["']\s*[:=]|[\w-]+[_-]token\s*:)\s*)${value}`,
+      String.raw`((?:(?<!\/)token\w{0,40}\s{0,8}=|["'][\w-]{0,60}token\w{0,40}\\?["']\s{0,8}[:=]|\w[_-]token\s{0,8}:)\s{0,8})${value}`,
       'gi',
     ),
     `$1${hidden}`,
   ],
   // "auth": "…" of a Docker configuration.
-  [/(\\?["']auth\\?["']\s*:\s*)(?:\\"[^"]*"?|"[^"]*"?|'[^']*'?)/gi, `$1${hidden}`],
+  [/(["']auth\\?["']\s{0,8}:\s{0,8})(?:\\"[^"]*"?|"[^"]*"?|'[^']*'?)/gi, `$1${hidden}`],
 
   // curl -u user:password, in one text or as items of a list; "-u 1000:1000" is a user and a group.
   [
-    /((?:^|[\s"',[(])(?:-u|-U|--user|--proxy-user)\\?["']?[\s,=]+(?:-\s+)?\\?["']?(?!\d+:\d+\b)[^\s"':,]+:)[^\s"',\]]+/g,
+    /((?:^|[\s"',[(])(?:-u|-U|--user|--proxy-user)\\?["']?[\s,=]{1,40}(?:-\s{1,8})?\\?["']?(?!\d{1,10}:\d{1,10}\b)[^\s"':,]{1,200}:)[^\s"',\]]+/g,
     `$1${hidden}`,
   ],
   // --password …, --api-token …
   [
     new RegExp(
-      String.raw`((?:^|[\s"',[(])--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key)[\w-]*\\?["']?[\s,]+(?:-\s+)?)(?!-|\()${value}`,
+      String.raw`((?:^|[\s"',[(])--?[\w-]{0,40}(?:passw(?:or)?d|passphrase|secret|token|api-?key)[\w-]{0,40}\\?["']?[\s,]{1,40}(?:-\s{1,8})?)(?!-|\()${value}`,
       'gi',
     ),
     `$1${hidden}`,
@@ -78,7 +85,7 @@ const forms: readonly (readonly [pattern: RegExp, told: string])[] = [
 
   // Tokens that say themselves what they are: JSON Web Tokens, and those of GitHub, GitLab, Slack,
   // npm and Stripe.
-  [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}/g, hidden],
+  [/\beyJ[\w-]{8,2000}\.[\w-]{8,4000}\.[\w-]{8,}/g, hidden],
   [/\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|npm_|sk_live_|rk_live_)[\w-]{16,}/g, hidden],
   [/(\bhooks\.slack\.com\/services\/)[\w/-]+/g, `$1${hidden}`],
 ];

@@ -164,3 +164,30 @@ test('a file that holds a secret is known', () => {
   expect(holdsSecret('ecs: {settings: {"DB_PASSWORD": x}}')).toBe(true);
   expect(holdsSecret('cluster: demo\n# no password\necs: {}\n')).toBe(false);
 });
+
+const repeated = [
+  'a',
+  '-',
+  '_',
+  ' ',
+  '"',
+  '\\"',
+  '://',
+  'a://b:',
+  'x:y@',
+  'proxy',
+  'password',
+  'password-',
+  'token_',
+  '--token',
+  '-u ',
+];
+
+test.each(repeated)('a long text of %j is looked through in no time', (piece) => {
+  const text = piece.repeat(Math.floor(60_000 / piece.length));
+  const start = performance.now();
+  redact(text);
+  holdsSecret(text);
+  // Milliseconds; a pattern of quadratic time takes ten seconds and more.
+  expect(performance.now() - start).toBeLessThan(3_000);
+});
