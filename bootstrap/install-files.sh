@@ -1,16 +1,18 @@
 #!/bin/sh
-# Installs an unpacked release: binary, units, drop-in, preset, schema, completions, folders. Enables the units.
+# Installs an unpacked release: binary, units, drop-in, preset, schema, completions, folders.
+# Enables the units.
 #
 #   install-files.sh                      on this machine
 #   DESTDIR=/mnt/image install-files.sh   into another root (an image, a package under construction)
 #   install-files.sh --no-enable          files only: packages enable their units by preset
 #
-# Reads the files beside it: ecs-node, systemd/, and config.schema.json, completions/, LICENSE where they exist.
-# Can be repeated, also to update or to go back. It restarts an agent that runs, which goes on from its state on the disk.
-# It starts nothing else.
+# Reads the files beside it: ecs-node, systemd/, and config.schema.json, completions/, LICENSE
+# where they exist. Can be repeated, also to update or to go back. It restarts an agent that runs,
+# which goes on from its state on the disk. It starts nothing else.
 set -eu
 
-# Everybody may read the folders that are made, and only root may write to them, whatever the caller's mask.
+# Everybody may read the folders that are made, and only root may write to them, whatever the
+# caller's mask.
 unset IFS CDPATH
 umask 022
 
@@ -37,7 +39,8 @@ fail() {
 [ -f "$from/systemd/ecs-node.service" ] || fail "there is no $from/systemd: run this from an unpacked release" 66
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail 'must run as root' 77
 
-# Written under another name and renamed: a running binary cannot be written to, and a crash leaves the old file whole.
+# Written under another name and renamed: a running binary cannot be written to, and a crash leaves
+# the old file whole.
 place() {
   mode=$1 source=$2 target=$root$3
   mkdir -p "$(dirname "$target")"
@@ -73,7 +76,8 @@ for folder in config.d hooks.d/joined hooks.d/leaving hooks.d/left; do
 done
 chmod 0755 "$root/etc/ecs-node" "$root/etc/ecs-node/config.d" "$root/etc/ecs-node/hooks.d" "$root/etc/ecs-node/hooks.d/"*
 
-# A renamed file keeps the SELinux label of the folder where it was written, and systemd may not execute a label of user data.
+# A renamed file keeps the SELinux label of the folder where it was written, and systemd may not
+# execute a label of user data.
 if [ -z "$root" ] && command -v restorecon >/dev/null 2>&1; then
   # shellcheck disable=SC2086 # Our own paths, without spaces when there is no DESTDIR.
   restorecon -F $placed || echo 'install-files.sh: restorecon failed; SELinux may keep ecs-node from running' >&2
@@ -86,7 +90,8 @@ if [ "$enable" = yes ]; then
     systemctl enable ecs-node-bootstrap.service ecs-node.service
   fi
 fi
-# Written by install.sh until the first installation. It would keep ecs from starting once ecs-node is uninstalled.
+# Written by install.sh until the first installation. It would keep ecs from starting once ecs-node
+# is uninstalled.
 rm -f "$root/etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf"
 rmdir "$root/etc/systemd/system/ecs.service.d" 2>/dev/null || :
 

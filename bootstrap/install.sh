@@ -4,15 +4,20 @@
 #   #!/bin/sh
 #   curl -fsSL https://example.com/ecs-node/install.sh | sh -s -- --cluster prod
 #
-# Downloads the release for this machine's architecture, checks its signature, its SHA-256 and its version, installs it and
-# calls "ecs-node configure" with the same flags. It does not wait for the node: the units go on when cloud-init is done.
+# Downloads the release for this machine's architecture, checks its signature, its SHA-256 and its
+# version, installs it and calls "ecs-node configure" with the same flags. It does not wait for the
+# node: the units go on when cloud-init is done.
 #
-# Own options, before the flags of configure:   --base-url URL   where the release is; also ECS_NODE_RELEASE
-# Nothing is installed unless the key below signed it, and unless it is at least as new as this script.
+# Own option, before the flags of configure:   --base-url URL   (or ECS_NODE_RELEASE)
+# Nothing is installed unless the key below signed it, and unless it is at least as new as this
+# script.
 #
-# Exit codes: 64 usage, 69 cannot download or a tool is missing, 76 not what was signed, 77 not root; else configure's.
-# A caller's environment must not change what our commands do, or which commands run. In POSIX mode bash cannot be given a
-# function in place of "unset", and "unset" then removes the functions that the caller exported.
+# Exit codes: 64 usage, 69 cannot download or a tool is missing, 76 not what was signed, 77 not
+# root; else configure's.
+
+# A caller's environment must not change what our commands do, or which commands run. In POSIX mode
+# bash cannot be given a function in place of "unset", and "unset" then removes the functions that
+# the caller exported.
 POSIXLY_CORRECT=1
 set -eu
 unset -f [ command cd echo printf test trap id uname grep mkdir mktemp rm sed sort head sh env systemctl dnf
@@ -34,8 +39,8 @@ fail() {
   exit "$1"
 }
 
-# Programs get this environment and no other: no exported function, no HOME with a .curlrc, no OPENSSL_CONF.
-# A download may need the caller's proxy and its certificates.
+# Programs get this environment and no other: no exported function, no HOME with a .curlrc, no
+# OPENSSL_CONF. A download may need the caller's proxy and its certificates.
 run() {
   /usr/bin/env -i PATH="$PATH" LC_ALL=C \
     ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} ${no_proxy:+"no_proxy=$no_proxy"} \
@@ -43,7 +48,8 @@ run() {
     ${CURL_CA_BUNDLE:+"CURL_CA_BUNDLE=$CURL_CA_BUNDLE"} ${SSL_CERT_FILE:+"SSL_CERT_FILE=$SSL_CERT_FILE"} "$@"
 }
 
-# Everything is in functions that the last line calls: a script of which only half arrived does nothing.
+# Everything is in functions that the last line calls: a script of which only half arrived does
+# nothing.
 main() {
   case ${1:-} in
     --base-url) base_url=${2:-}; [ $# -ge 2 ] || fail 64 '--base-url needs a URL'; shift 2 ;;
@@ -75,14 +81,15 @@ main() {
   keep_network
   status=0
   /usr/bin/ecs-node configure "$@" || status=$?
-  # Not waited for: the unit is ordered after cloud-init's last stage, in which this script runs. Also after configure refused
-  # the flags: systemd then refuses the start of ecs that waits in its queue.
+  # Not waited for: the unit is ordered after cloud-init's last stage, in which this script runs.
+  # Also after configure refused the flags: systemd then refuses the start of ecs that waits in its
+  # queue.
   if [ -d /run/systemd/system ]; then run systemctl --no-block start ecs-node-bootstrap.service; fi
   exit "$status"
 }
 
-# /etc/ecs-node/environment says once how this network reaches AWS, for this script and for the units.
-# The caller's variables win.
+# /etc/ecs-node/environment says once how this network reaches AWS, for this script and for the
+# units. The caller's variables win.
 network_file=/etc/ecs-node/environment
 network_names='HTTPS_PROXY https_proxy NO_PROXY no_proxy AWS_CA_BUNDLE'
 
@@ -108,7 +115,8 @@ keep_network() {
   done
 }
 
-# Plain http only from this machine itself. "http://127.0.0.1:80@example.com/" is a user and a password for example.com.
+# Plain http only from this machine itself. "http://127.0.0.1:80@example.com/" is a user and a
+# password for example.com.
 judge_url() {
   # Messages go to the console, where a password must not stand.
   shown=$base_url
@@ -128,8 +136,9 @@ judge_url() {
   esac
 }
 
-# ecs must not start on a machine that has no ecs-node: after a download that failed, the node would join the cluster
-# "default". The condition holds across reboots, and for the start that is in systemd's queue already. install-files.sh removes it.
+# ecs must not start on a machine that has no ecs-node: after a download that failed, the node
+# would join the cluster "default". The condition holds across reboots, and for the start that is
+# in systemd's queue already. install-files.sh removes it.
 hold_ecs() {
   [ ! -x /usr/bin/ecs-node ] || return 0
   mkdir -p /etc/systemd/system/ecs.service.d
@@ -148,8 +157,8 @@ need() {
   done
 }
 
-# 30 MB. Five tries, a minute and a half in all, for a network that is still coming up or a mirror that fails for a moment.
-# -q: no .curlrc. -g: no pattern in the URL.
+# 30 MB. Five tries, a minute and a half in all, for a network that is still coming up or a mirror
+# that fails for a moment. -q: no .curlrc. -g: no pattern in the URL.
 download() {
   run curl -q -g -fsSL --proto '=https,http,file' --proto-redir '=https' --connect-timeout 10 --max-time 300 \
     --retry 5 --retry-delay 3 --retry-connrefused -o "$work/$1" "$base_url/$1" ||

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the Packer and the amazon plugin that the template pins, from the Go module proxy, into a cache folder.
+# Builds the Packer and the amazon plugin that the template pins, from the Go module proxy, into a
+# cache folder.
 #
 # usage: packer/get-packer.sh [FOLDER]      (default ~/.cache/ecs-node/packer; prints the folder to put on PATH)
 #
@@ -21,8 +22,8 @@ command -v go >/dev/null || {
   exit 69
 }
 
-# Both modules have replace directives, which `go install module@version` refuses. So each is built from a small module that
-# requires the one version and repeats its replace lines.
+# Both modules have replace directives, which `go install module@version` refuses. So each is built
+# from a small module that requires the one version and repeats its replace lines.
 build() { # MODULE VERSION
   name=${1##*/}
   mkdir -p "$folder/src/$name"

@@ -4,8 +4,9 @@
 # usage: clean-image.sh [UNIT…]      this machine, as root, just before an image is made of it
 #        ROOT=/mnt/image clean-image.sh
 #
-# UNITs carry Packer's own connection and keep running, for example amazon-ssm-agent.service.
-# After this the machine is not fit to live on: it has no SSH host keys and no authorized keys. Can be repeated.
+# UNITs carry Packer's own connection and keep running, for example amazon-ssm-agent.service. After
+# this the machine is not fit to live on: it has no SSH host keys and no authorized keys. Can be
+# repeated.
 #
 # Three steps, in this order, because a program that runs later writes again what was deleted:
 #   1. the package manager cleans up, which writes its logs
@@ -43,13 +44,14 @@ clean_packages() {
   if command -v docker >/dev/null && docker info >/dev/null 2>&1; then docker container prune --force >/dev/null; fi
 }
 
-# The machine itself, its network and Packer's connection need these. A daemon that a script of the builder installed has a
-# name that we cannot know, so the list says what stays and not what goes.
+# The machine itself, its network and Packer's connection need these. A daemon that a script of the
+# builder installed has a name that we cannot know, so the list says what stays and not what goes.
 is_needed() { # UNIT KEPT…
   needed=$1
   shift
   case $needed in
-    # Both write their state when they stop; the seed is otherwise saved at each shutdown, and all nodes would share it.
+    # Both write their state when they stop; the seed is otherwise saved at each shutdown, and all
+    # nodes would share it.
     systemd-timesyncd.service | systemd-random-seed.service) return 1 ;;
     systemd-* | dbus* | sshd* | ssh.* | ssh@* | user@* | user-runtime-dir@* | getty@* | serial-getty@* | console-getty.*) return 0 ;;
     # The ACPI daemon hears EC2's power button.
@@ -73,7 +75,8 @@ stop_daemons() { # KEPT…
   journalctl --relinquish-var 2>/dev/null || true
 }
 
-# A service that has done its work and "exited" stays: to stop it can undo the work, such as the routes of the network.
+# A service that has done its work and "exited" stays: to stop it can undo the work, such as the
+# routes of the network.
 list_active() { # KINDS
   case $1 in
     service) systemctl list-units --plain --no-legend --type=service --state=running,activating,reloading ;;
@@ -86,7 +89,8 @@ end_stubborn() { # UNIT…
   for unit in "$@"; do
     ! systemctl is-active --quiet "$unit" || systemctl kill "$unit" 2>/dev/null || true
   done
-  # Ten seconds: a daemon that takes longer is stopped by the shutdown, and its files are deleted then.
+  # Ten seconds: a daemon that takes longer is stopped by the shutdown, and its files are deleted
+  # then.
   for unit in "$@"; do
     for _ in 1 2 3 4 5 6 7 8 9 10; do
       systemctl is-active --quiet "$unit" || continue 2
@@ -96,7 +100,8 @@ end_stubborn() { # UNIT…
   done
 }
 
-# Ordered before everything that daemons are ordered after, so it stops after them. Gone with /run when the machine is off.
+# Ordered before everything that daemons are ordered after, so it stops after them. Gone with /run
+# when the machine is off.
 delete_again_at_shutdown() {
   mkdir -p /run/ecs-node-image
   [ "$0" = /run/ecs-node-image/clean-image.sh ] || cp "$0" /run/ecs-node-image/clean-image.sh
@@ -120,7 +125,8 @@ UNIT
   systemctl start ecs-node-image-clean.service
 }
 
-# What is inside a folder, hidden files too; the folder itself keeps its mode, owner and SELinux label.
+# What is inside a folder, hidden files too; the folder itself keeps its mode, owner and SELinux
+# label.
 empty() {
   for folder in "$@"; do
     [ ! -d "$root$folder" ] || find "$root$folder" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
@@ -131,7 +137,8 @@ drop() {
 }
 
 delete_identities() {
-  # ecs-node's state, and that of the ECS agent, which refuses to register with another instance's checkpoint.
+  # ecs-node's state, and that of the ECS agent, which refuses to register with another instance's
+  # checkpoint.
   drop /var/lib/ecs-node /run/ecs-node
   empty /var/lib/ecs/data
   drop /etc/chef/ohai/hints/ec2.json
@@ -139,11 +146,13 @@ delete_identities() {
   # Docker makes a new identity at its next start.
   drop /var/lib/docker/engine-id /etc/docker/key.json
 
-  # cloud-init must take the next boot for the first one. Scripts and seeds that were baked on purpose stay.
+  # cloud-init must take the next boot for the first one. Scripts and seeds that were baked on
+  # purpose stay.
   for name in instance instances data sem handlers; do drop "/var/lib/cloud/$name"; done
   drop /run/cloud-init
 
-  # Empty and not absent: after "absent" systemd applies presets, and undoes what was enabled on purpose.
+  # Empty and not absent: after "absent" systemd applies presets, and undoes what was enabled on
+  # purpose.
   if [ -e "$root/etc/machine-id" ]; then : >"$root/etc/machine-id"; fi
   if [ ! -L "$root/var/lib/dbus/machine-id" ]; then drop /var/lib/dbus/machine-id; fi
   drop /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /var/lib/systemd/timesync/clock
@@ -173,7 +182,8 @@ delete_logs() {
   if [ -d "$root/var/log" ]; then find "$root/var/log" ! -type d ! -type s -exec rm -f {} +; fi
   empty /var/cache/dnf /var/cache/yum
   empty /var/tmp
-  # Packer runs this very file from /tmp and removes it itself. systemd's private folders are in use until the shutdown.
+  # Packer runs this very file from /tmp and removes it itself. systemd's private folders are in
+  # use until the shutdown.
   if [ -d "$root/tmp" ]; then
     find "$root/tmp" -mindepth 1 -maxdepth 1 ! -path "$0" ! -name 'systemd-private-*' -exec rm -rf {} +
   fi

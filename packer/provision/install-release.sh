@@ -14,8 +14,8 @@ fail() {
 [ "$(id -u)" = 0 ] || fail 'must run as root' 77
 [ -f "$archive" ] || fail "there is no $archive" 66
 
-# On a fresh machine cloud-init may still hold the package manager's lock and rewrite files. Its exit code tells how its own
-# work went (2: with warnings), which does not matter here.
+# On a fresh machine cloud-init may still hold the package manager's lock and rewrite files. Its
+# exit code tells how its own work went (2: with warnings), which does not matter here.
 if command -v cloud-init >/dev/null && [ -d /run/cloud-init ]; then cloud-init status --wait >/dev/null || true; fi
 
 # The ECS-optimized image is made from Amazon Linux's minimal one, which promises neither tool.

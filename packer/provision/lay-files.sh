@@ -14,7 +14,8 @@ archive=/tmp/ecs-node-files.tar
 # Folders that exist keep their mode, and a link such as /lib -> /usr/lib stays a link.
 umask 022
 tar --extract --file "$archive" --directory / --no-same-owner --no-same-permissions --no-overwrite-dir --keep-directory-symlink
-# SELinux labels a file by where it was made. A daemon may not read its configuration under a wrong label.
+# SELinux labels a file by where it was made. A daemon may not read its configuration under a wrong
+# label.
 if command -v restorecon >/dev/null; then
   tar --list --file "$archive" | sed -n 's|^\./\(.*[^/]\)$|/\1|p' | while IFS= read -r path; do restorecon -F "$path" || true; done
 fi

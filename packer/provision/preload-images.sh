@@ -3,7 +3,8 @@
 #
 # usage: preload-images.sh [IMAGE…]      as root
 #
-# For a private registry, log in from one of your scripts (variable "scripts"); clean-image.sh removes the credentials.
+# For a private registry, log in from one of your scripts (variable "scripts"); clean-image.sh
+# removes the credentials.
 set -eu
 
 [ $# -gt 0 ] || exit 0

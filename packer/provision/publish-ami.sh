@@ -1,10 +1,12 @@
 #!/bin/sh
-# Writes the ids of the images that Packer made to SSM parameters, from which CloudFormation reads them.
+# Writes the ids of the images that Packer made to SSM parameters, from which CloudFormation reads
+# them.
 #
 # usage: publish-ami.sh MANIFEST PARAMETER      e.g. dist/release/packer-x86_64.json /ami/ecs/latest
 #
-# It does so in each region that the image was copied to. A second parameter beside PARAMETER has the build's time as its name,
-# for a roll back (/ami/ecs/latest and /ami/ecs/20260102T030405Z). Needs the AWS CLI and ssm:PutParameter.
+# It does so in each region that the image was copied to. A second parameter beside PARAMETER has
+# the build's time as its name, for a roll back (/ami/ecs/latest and /ami/ecs/20260102T030405Z).
+# Needs the AWS CLI and ssm:PutParameter.
 set -eu
 
 usage='usage: publish-ami.sh MANIFEST PARAMETER'

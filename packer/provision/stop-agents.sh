@@ -1,5 +1,6 @@
 #!/bin/sh
-# Stops the agents of the build instance, so that it does not join a cluster or write its own identity into the image.
+# Stops the agents of the build instance, so that it does not join a cluster or write its own
+# identity into the image.
 #
 # usage: stop-agents.sh [UNIT…]      as root, before anything else is done to the machine
 #
@@ -23,14 +24,16 @@ ecs-node.service ecs-node-bootstrap.service'
 stopped=
 for unit in $agents; do
   case " $* " in *" $unit "*) continue ;; esac
-  # "systemctl mask --runtime" does not reach a unit file in /etc, where some packages of the SSM agent put theirs.
-  # It would also end a script that calls "systemctl enable --now" for one of these units. A condition skips the start instead.
+  # "systemctl mask --runtime" does not reach a unit file in /etc, where some packages of the SSM
+  # agent put theirs. It would also end a script that calls "systemctl enable --now" for one of
+  # these units. A condition skips the start instead.
   mkdir -p "/run/systemd/system/$unit.d"
   printf '[Unit]\nConditionPathExists=!/run/systemd/system\n' >"/run/systemd/system/$unit.d/90-image-build.conf"
   stopped="$stopped $unit"
 done
 systemctl daemon-reload
-# This also cancels a start that waits in systemd's queue until cloud-init ends. Units that are not installed do not matter.
+# This also cancels a start that waits in systemd's queue until cloud-init ends. Units that are not
+# installed do not matter.
 # shellcheck disable=SC2086 # A list of unit names.
 systemctl stop $stopped 2>/dev/null || true
 

@@ -25,7 +25,8 @@ no_files_in() { # FOLDER WHY [EXCEPT]
   [ -z "$left" ] || fault "${left#"$root"} is there: $2"
 }
 
-# Packer may be connected through the SSM agent, which then writes until the shutdown. The clean-up deletes that afterwards.
+# Packer may be connected through the SSM agent, which then writes until the shutdown. The clean-up
+# deletes that afterwards.
 ssm_logs=
 if [ -z "$root" ] && [ -d /run/systemd/system ] && systemctl is-active --quiet amazon-ssm-agent.service; then
   if systemctl is-active --quiet ecs-node-image-clean.service; then ssm_logs=/var/log/amazon/ssm; fi
@@ -81,7 +82,8 @@ for unit in ecs-node-bootstrap.service ecs-node.service; do
   state=$(systemctl --root="${root:-/}" is-enabled "$unit" 2>&1) || true
   [ "$state" = enabled ] || fault "$unit is $state, not enabled: run \"systemctl enable $unit\""
 done
-# The bootstrap starts ecs where it is only disabled. A unit that is masked in /etc stays dead on every node.
+# The bootstrap starts ecs where it is only disabled. A unit that is masked in /etc stays dead on
+# every node.
 for unit in ecs.service docker.service amazon-ssm-agent.service; do
   [ "$(readlink "$root/etc/systemd/system/$unit" || true)" != /dev/null ] ||
     fault "$unit is masked: no node made from this image could start it; run \"systemctl unmask $unit\""

@@ -1,5 +1,5 @@
-// Makes a release from binaries: archives, packages, Lambda functions, bill of materials, checksums,
-// signature and install.sh.
+// Makes a release from binaries: archives, packages, Lambda functions, bill of materials,
+// checksums, signature and install.sh.
 import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -22,7 +22,9 @@ const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['bootstrap/install-files.sh', 'install-files.sh', 0o755],
 ];
 
-/** All files get one time and a fixed mode: same contents, same bytes. Returns the files, sorted. */
+/**
+ * All files get one time and a fixed mode: same contents, same bytes. Returns the files, sorted.
+ */
 export async function stageRelease(folder: string, contents: Contents, epochSeconds: number): Promise<string[]> {
   await rm(folder, { recursive: true, force: true });
   const units = (await readdir('systemd', { recursive: true, withFileTypes: true }))

@@ -1,4 +1,7 @@
-/** What the build and CI download is fixed by its hash, and runs no code of its own while it is installed. */
+/**
+ * What the build and CI download is fixed by its hash, and runs no code of its own while it is
+ * installed.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

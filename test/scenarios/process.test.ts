@@ -132,8 +132,9 @@ test('after an update in place the old agent starts children of its own version'
   });
   await rename(join(folder, 'new'), binary);
   isOpen = true;
-  // It reads its configuration through a child, which says that there is none.
-  await until('the agent has asked its child', () => child.exitCode !== null).catch((error: Error) => {
+  // It reads its configuration through a child, which says that there is none. Ninety seconds: on a
+  // busy machine the agent has backed off from a metadata service that did not answer.
+  await until('the agent has asked its child', () => child.exitCode !== null, 90).catch((error: Error) => {
     throw new Error(`${error.message}; it said ${child.said()}`, { cause: error });
   });
   expect(child.said()).toContain('"path":"cluster"');

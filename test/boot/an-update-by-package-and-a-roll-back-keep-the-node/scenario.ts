@@ -3,7 +3,10 @@ import type { Scenario } from '../rig/contract.ts';
 import { packages, releaseUrl } from '../rig/release.ts';
 import { liveThroughUpdate } from '../rig/update.ts';
 
-/** Amazon Linux has rpm's database and what ecs-node requires; Debian's rpm knows nothing of its own packages. */
+/**
+ * Amazon Linux has rpm's database and what ecs-node requires; Debian's rpm knows nothing of its
+ * own packages.
+ */
 const install = `set -eu
 curl -fsS -o /root/ecs-node.rpm "$1"
 rpm --nodeps --oldpackage -U /root/ecs-node.rpm
@@ -17,7 +20,8 @@ export const scenario: Scenario = {
       assert.equal(code, 0, stderr);
     };
     await liveThroughUpdate(world, (_, which) => by(packages[which]));
-    // Nothing of ecs-node survives the package's removal, nor does anything then keep ecs from starting.
+    // Nothing of ecs-node survives the package's removal, nor does anything then keep ecs from
+    // starting.
     const { machine } = world;
     await machine.run('/usr/bin/rpm', '-e', '--nodeps', 'ecs-node');
     const left = await machine.run(

@@ -54,7 +54,10 @@ export async function skippedEcs(machine: World['machine']): Promise<number> {
   return (await machine.readJournal('UNIT=ecs.service', '--grep=skipped because of an unmet condition')).length;
 }
 
-/** These operations in the order of their first call. An operation that was never called is left out. */
+/**
+ * These operations in the order of their first call. An operation that was never called is left
+ * out.
+ */
 export function firstCalls({ aws }: World, ...operations: string[]): string[] {
   const firsts = operations.map(
     (operation) => [operation, aws.calls().findIndex((call) => call.operation === operation)] as const,

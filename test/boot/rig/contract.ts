@@ -19,7 +19,10 @@ export interface World {
   machine: Machine;
   /** The folder that http://127.0.0.1:8080 serves. All worlds share it: never change it. */
   release: string;
-  /** From now on this world's mirror serves `name` as changed by `change`, in place or by its result. */
+  /**
+   * From now on this world's mirror serves `name` as changed by `change`, in place or by its
+   * result.
+   */
   tamper(name: string, change: (bytes: Buffer) => Buffer | void): Promise<void>;
   until: typeof until;
 }

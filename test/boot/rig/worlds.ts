@@ -46,7 +46,8 @@ export async function live({ scenario, layers, release, folder, signal }: WorldO
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', ECS_NODE_WORLD: basename(place) },
   });
-  // Left open: when this process ends for any reason, the world reads the end of the pipe and exits.
+  // Left open: when this process ends for any reason, the world reads the end of the pipe and
+  // exits.
   world.stdin.write(`${JSON.stringify({ scenario, layers, release, place, words, limitMs })}\n`);
   let said = '';
   for (const stream of [world.stdout, world.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));

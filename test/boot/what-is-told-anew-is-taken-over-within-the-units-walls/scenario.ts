@@ -15,7 +15,8 @@ export const scenario: Scenario = {
     const settings = async () => (await machine.run('/usr/bin/ecs-node', 'check')).stdout;
     assert.match(await settings(), /fullPercent: 85 # from ssm:\/ecs\/prod\/10-all:1/);
 
-    // The file was not configured at boot. The agent can write it, since the unit opens this folder.
+    // The file was not configured at boot. The agent can write it, since the unit opens this
+    // folder.
     const { MainPID } = await machine.readUnit('ecs-node.service');
     verbs.putParameter('/ecs/prod/20-containers', 'containerEnvironment: {enabled: true}\n');
     await until('the tag is there', async () => (await machine.readText(file))?.includes('ECS_NODE_TAG_env=stage\n'));

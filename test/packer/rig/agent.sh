@@ -1,5 +1,6 @@
 #!/bin/sh
-# Stands for an agent of a build instance. It opens its log for each line, and writes its state late while it stops.
+# Stands for an agent of a build instance. It opens its log for each line, and writes its state
+# late while it stops.
 #
 # usage: agent LOG STATE
 log=$1 state=$2

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs between the build instance and AWS (world.sh): tries the package, then builds the image for real.
+# Runs between the build instance and AWS (world.sh): tries the package, then builds the image for
+# real.
 #
 # usage: build.sh FOLDER RELEASE RPM
 set -euo pipefail
@@ -8,7 +9,8 @@ root=$folder/root
 rig=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$rig/../../.." && pwd)
 
-# The package on an image under construction, where systemd does not run. Its database must not get into the image.
+# The package on an image under construction, where systemd does not run. Its database must not get
+# into the image.
 units() { systemctl --root="$root" is-enabled ecs-node-bootstrap.service ecs-node.service 2>/dev/null | xargs || true; }
 cp "$rpm" "$root/var/tmp/ecs-node.rpm"
 installed() { chroot "$root" rpm --dbpath /var/tmp/rpm "$@"; }

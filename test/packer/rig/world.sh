@@ -1,11 +1,12 @@
 #!/bin/bash
-# A build instance that boots, and an AWS that has it. Runs a command between them and leaves nothing behind.
-# Then boots a node from the image, and makes an image of that machine, too.
+# A build instance that boots, and an AWS that has it. Runs a command between them and leaves
+# nothing behind. Then boots a node from the image, and makes an image of that machine, too.
 #
 # usage: unshare --mount --net --pid --fork --kill-child world.sh BASE FOLDER COMMAND…
 #
-# BASE is a Debian root with an SSH server and dnf. FOLDER is empty and stays, with the console, moto's log and root/.
-# Every address is local to this network namespace, so our machine answers at the one that moto gives to an instance.
+# BASE is a Debian root with an SSH server and dnf. FOLDER is empty and stays, with the console,
+# moto's log and root/. Every address is local to this network namespace, so our machine answers at
+# the one that moto gives to an instance.
 set -euo pipefail
 base=$1 folder=$2
 shift 2
@@ -22,7 +23,8 @@ mkdir -p "$folder"/{upper,work,root}
 mount -t overlay overlay -o "lowerdir=$base,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 root=$folder/root
 
-# Amazon's user. EC2 would put the builder's key in place; this machine accepts the key that Packer made for the build.
+# Amazon's user. EC2 would put the builder's key in place; this machine accepts the key that Packer
+# made for the build.
 chroot "$root" useradd --create-home --shell /bin/bash ec2-user
 echo 'ec2-user ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/ec2-user"
 chmod 0440 "$root/etc/sudoers.d/ec2-user"
@@ -54,7 +56,8 @@ leave /var/tmp/junk
 leave /etc/hostname ip-10-0-0-1
 leave /var/lib/docker/engine-id
 
-# Its daemons. The SSM agent's unit is in /etc, as in the package that AWS offers for download. auditd refuses to be stopped.
+# Its daemons. The SSM agent's unit is in /etc, as in the package that AWS offers for download.
+# auditd refuses to be stopped.
 install -m 0755 "$rig/agent.sh" "$root/usr/local/lib/agent"
 install -m 0755 "$rig/docker.sh" "$root/usr/bin/docker"
 daemon() { # UNIT-FILE COMMAND [LINE…]
@@ -121,8 +124,8 @@ wait_for "the node's agents run" inside systemctl --quiet is-active amazon-ssm-a
 inside systemctl is-enabled ecs.service amazon-ssm-agent.service fleet-agent.service auditd.service | xargs >"$folder/node-enabled"
 inside systemctl show --property=DropInPaths ecs.service >"$folder/node-drop-ins"
 
-# Make an image of that node, as where the source image already has ecs-node, by a Packer that is connected through the SSM
-# agent.
+# Make an image of that node, as where the source image already has ecs-node, by a Packer that is
+# connected through the SSM agent.
 again() { # SCRIPT [ARGUMENT…]
   local script=$1
   shift
