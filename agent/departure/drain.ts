@@ -14,8 +14,9 @@ const patienceMs = 300_000;
  * again. `withinMs` bounds it beside the departure's own time.
  */
 export async function drain(departure: Departure, signal: AbortSignal, withinMs: number = patienceMs): Promise<void> {
-  const { host, config, state } = departure;
-  if (state.drainedAt !== undefined && !(await hasOtherRecord(departure, signal))) return;
+  const { host, config, state, drainedArns } = departure;
+  const named = state.drainedAt === undefined ? undefined : await findOtherName(departure, signal);
+  if (state.drainedAt !== undefined && named === undefined) return;
   const ms = Math.min(withinMs, Math.max(departure.leftMs(), 5_000));
   const containerInstance = await findContainerInstance(host, config, ms, signal);
   if (containerInstance === undefined) {
@@ -24,8 +25,11 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
       host.log.info('nothing to drain: ECS does not know this node');
     return;
   }
+  // A name that ECS does not say to be ours is not asked about every two seconds.
+  if (named !== undefined) drainedArns.add(named);
+  if (drainedArns.has(containerInstance.arn) && containerInstance.arn !== named) return;
   await stopPlacement(host, containerInstance, ms, signal);
-  departure.drainedArns.add(containerInstance.arn);
+  drainedArns.add(containerInstance.arn);
   if (state.drainedAt === undefined) await departure.note({ drainedAt: host.clock.now() });
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
   departure.background.push(drainOthers(departure, containerInstance, ms, signal).catch(() => {}));
@@ -35,11 +39,11 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
  * An agent that was down while the node was drained may be back under another record, on which ECS
  * places tasks again. Only the agent on this machine is asked, which costs no call.
  */
-async function hasOtherRecord({ host, drainedArns }: Departure, signal: AbortSignal): Promise<boolean> {
+async function findOtherName({ host, drainedArns }: Departure, signal: AbortSignal): Promise<string | undefined> {
   // After a restart of this process nobody knows which one was drained: then it is left as it is.
-  if (drainedArns.size === 0) return false;
+  if (drainedArns.size === 0) return undefined;
   const arn = (await readLocalAgent(host, signal))?.containerInstanceArn;
-  return arn !== undefined && !drainedArns.has(arn);
+  return arn !== undefined && drainedArns.has(arn) ? undefined : arn;
 }
 
 /** An instance whose agent lost its state has a second record: it goes along. */
