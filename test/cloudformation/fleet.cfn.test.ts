@@ -146,13 +146,13 @@ describe('sized services', () => {
     expect(readArgs(command, environmentOf('size-web')).flags).toEqual({
       json: true,
       cluster: 'prod',
-      service: 'web',
+      service: ['web'],
       spare: '1',
       min: '2',
       apply: false,
     });
     expect(readArgs(command, environmentOf('size-api')).flags).toMatchObject({
-      service: 'api',
+      service: ['api'],
       spare: '2',
       max: '9',
       apply: true,
