@@ -118,8 +118,8 @@ export interface FleetReads {
   /** Also false if the instance does not exist. */
   readTerminationProtection(instanceId: string, signal: AbortSignal): Promise<boolean>;
   /**
-   * The records of EC2 instances in a stack, by the stack's id or unique name. Throws Refused if the
-   * stack is in another region than the fleet.
+   * The records of EC2 instances in a stack, by the stack's id or unique name. Throws Refused if
+   * the stack is in another region than the fleet.
    */
   readRecords(stack: string, signal: AbortSignal): Promise<FleetRecord[]>;
   /** Read right before an action. Undefined if the record does not exist. */

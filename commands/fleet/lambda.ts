@@ -1,4 +1,4 @@
-/** Runs a command about a fleet as a Lambda function: flags from the environment, the report as answer. */
+/** Runs a command about a fleet as a Lambda function. Its flags come from the environment. */
 
 import { ConfigError, Unavailable, type Fault } from '../../core/errors.ts';
 import { closestMatch } from '../../core/closest-match.ts';
@@ -15,7 +15,7 @@ export interface Invocation {
   getRemainingTimeInMillis(): number;
 }
 
-/** Handles one event of a schedule. Rejects if the command fails, so that alarms see a failed invocation. */
+/** Handles one event of a schedule. Rejects if the command fails, so that alarms see it. */
 export type Handler = (event: unknown, invocation: Invocation) => Promise<unknown>;
 
 export interface LambdaContext {
@@ -59,8 +59,8 @@ export function openHandler(command: Command, { environment, output, version }: 
 }
 
 /**
- * `ECS_NODE_OLDER_THAN=3` is `--older-than 3`. A switch is true or false, a repeated flag a list with
- * commas, empty is not set. Throws ConfigError with every fault.
+ * `ECS_NODE_OLDER_THAN=3` is `--older-than 3`. A switch is true or false, a repeated flag a list
+ * with commas, empty is not set. Throws ConfigError with every fault.
  */
 export function readArgs(command: Command, environment: Environment): ParsedArgs {
   const flags: Record<string, FlagValue> = { json: true };

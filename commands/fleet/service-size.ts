@@ -1,4 +1,4 @@
-/** `ecs-node service-size`: keeps services at as many tasks as there are nodes, less some to spare. */
+/** `ecs-node service-size`: keeps services at a task for each node, less some to spare. */
 
 import { sizeServices, type SizeReport, type SizeRequest } from '../../fleet/size-service.ts';
 import { openFleetServices } from '../../host/aws/fleet/fleet-services.ts';
@@ -22,7 +22,7 @@ export const serviceSize: Run = async (context, args, signal) => {
     );
   } finally {
     services.close();
-    // Also if another service failed. One service prints an object, as before there could be several.
+    // Also if another service failed. One service is an object, several are a list.
     const json = () => `${JSON.stringify(orders.length === 1 ? reports[0] : reports, undefined, 2)}\n`;
     if (reports.length > 0) context.print(isSet(args, 'json') ? json() : reports.map(renderSize).join(''));
   }

@@ -35,6 +35,8 @@ export interface FakeFleet extends FleetNodes {
   calls: string[];
   /** Actions alone. */
   actions(): string[];
+  /** Items that a list of this call lacks, as in an incomplete answer. */
+  lacks: (call: string, instanceId: string) => boolean;
   /** Runs before each call. It may change the world, or throw. */
   before: (call: string) => void | Promise<void>;
 }
@@ -143,6 +145,7 @@ export function fakeFleet(): FakeFleet {
     reports: [],
     protectedIds: new Set(),
     calls: [],
+    lacks: () => false,
     before: () => {},
     actions: () => fleet.calls.filter((call) => !reading.test(call)),
     ...reads(() => fleet, answer),
@@ -214,7 +217,7 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     async readContainerInstances(name, signal) {
       await answer('readContainerInstances', signal);
       if (name !== cluster) throw new Refused(`there is no cluster ${name}`, { code: 'ClusterNotFoundException' });
-      return copies(recordsOf(of()));
+      return copies(recordsOf(of()), ({ instanceId }) => !of().lacks('readContainerInstances', instanceId));
     },
     async readContainerInstancesOf(_cluster, id, signal) {
       await answer(`readContainerInstancesOf ${id}`, signal);
@@ -228,7 +231,13 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     async readGroups(groups, signal) {
       await answer('readGroups', signal);
       if (groups.some((name) => name !== group)) throw new Refused('there is no such group', { code: 'GroupNotFound' });
-      return [{ name: group, members: copies(of().members.values()), notes: copies(of().notes.values()) }];
+      return [
+        {
+          name: group,
+          members: copies(of().members.values(), (each) => !of().lacks('readGroups', each.instanceId)),
+          notes: copies(of().notes.values()),
+        },
+      ];
     },
     async readMember(id, signal) {
       await answer(`readMember ${id}`, signal);
@@ -236,11 +245,18 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     },
     async readMachinesOfGroups(groups, signal) {
       await answer('readMachinesOfGroups', signal);
-      return copies(of().machines.values(), ({ tags }) => groups.includes(tags['aws:autoscaling:groupName'] ?? ''));
+      return copies(
+        of().machines.values(),
+        ({ instanceId, tags }) =>
+          groups.includes(tags['aws:autoscaling:groupName'] ?? '') && !of().lacks('readMachinesOfGroups', instanceId),
+      );
     },
     async readMachines(ids, signal) {
       await answer('readMachines', signal);
-      return copies(of().machines.values(), ({ instanceId }) => ids.includes(instanceId));
+      return copies(
+        of().machines.values(),
+        ({ instanceId }) => ids.includes(instanceId) && !of().lacks('readMachines', instanceId),
+      );
     },
     async readMachine(id, signal) {
       await answer(`readMachine ${id}`, signal);
@@ -256,7 +272,7 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     },
     async readRecords(_stack, signal) {
       await answer('readRecords', signal);
-      return copies(of().records.values());
+      return copies(of().records.values(), ({ instanceId }) => !of().lacks('readRecords', instanceId));
     },
     async readRecord(id, signal) {
       await answer(`readRecord ${id}`, signal);

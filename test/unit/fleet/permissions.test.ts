@@ -1,6 +1,8 @@
 import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { fleetPermissions, sweepPermissions } from '../../../iam/fleet-permissions.ts';
+import { ecsAgentPermissions, systemsManagerPermissions } from '../../../iam/agent-permissions.ts';
+import { permissions } from '../../../iam/permissions.ts';
 import { fleetPolicy } from '../../../iam/fleet-policy.ts';
 
 const room = 'host/aws/fleet';
@@ -24,6 +26,13 @@ test('whoever only looks may change nothing', () => {
     const actions = fleetPolicy(permissions, subject, place).Statement.flatMap(({ Action }) => Action);
     expect(actions.filter((action) => !/:(Describe|List|Get)/.test(action))).toEqual([]);
   }
+});
+
+test("a node's role can write no note of a sweep", () => {
+  const ofNodes = [permissions, ecsAgentPermissions, systemsManagerPermissions].flat().map(({ action }) => action);
+  expect(ofNodes.filter((action) => /^autoscaling:.*Tags$/.test(action))).toEqual([]);
+  const writers = sweepPermissions.filter(({ reach }) => reach === 'note-tags').map(({ action }) => action);
+  expect(writers).toEqual(['autoscaling:CreateOrUpdateTags', 'autoscaling:DeleteTags']);
 });
 
 test('nothing but the two commands about nodes opens the room in which somebody acts on another', () => {

@@ -141,7 +141,7 @@ const options = (more: object = {}) => ({
 const ending = (deeds: string[]) => deeds.filter((deed) => /^(drain|terminate) /.test(deed));
 
 /** Enough to find each of the guards missing; a loaded machine needs some seconds for them. */
-const check = (property: fc.IAsyncProperty<[Drawn[], number]>) => fc.assert(property, { seed: 1, numRuns: 200 });
+const check = <T>(property: fc.IAsyncProperty<T>) => fc.assert(property, { seed: 1, numRuns: 200 });
 const patience = { timeout: 60_000 };
 
 /** Judged by the world alone, not by the sweep's own reasoning. */
@@ -265,6 +265,32 @@ test('whatever AWS does not answer, nothing follows from it', patience, async ()
     }),
   );
 });
+
+test(
+  'no incomplete list costs a node its life or its record, whatever it lacks and however often',
+  patience,
+  async () => {
+    const lists = ['readContainerInstances', 'readGroups', 'readMachinesOfGroups', 'readMachines', 'readRecords'];
+    const lacking = fc.record({
+      lists: fc.subarray(lists, { minLength: 1 }),
+      everyNth: fc.integer({ min: 1, max: 4 }),
+    });
+    await check(
+      fc.asyncProperty(drawnFleet, lacking, async (nodes, { lists: short, everyNth }) => {
+        const clock = openFakeClock();
+        const fleet = build(nodes, clock.now());
+        fleet.lacks = (call, id) => short.includes(call) && Number(id.replace(/\D/g, '')) % everyNth === 0;
+        const faults: string[] = [];
+        fleet.before = (call) => void faults.push(...faultsOf(fleet, call).map((fault) => `${call}: ${fault}`));
+        for (let runs = 0; runs < 4; runs++) {
+          await sweep(fleet, options({ maxNodes: 10 }), clock, log, signal);
+          clock.jump(7 * hour);
+        }
+        expect(faults).toEqual([]);
+      }),
+    );
+  },
+);
 
 test('sweeping again and again comes to an end: what was done is not done anew', patience, async () => {
   await check(
