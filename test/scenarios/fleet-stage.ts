@@ -49,6 +49,16 @@ const ageMs = 48 * hour;
 const hook = { name: 'leave', transition: 'terminate', completesAfterMs: 50 } as const;
 
 export async function openFleet(count: number, more: SimulatorOptions = {}): Promise<FleetStage> {
+  const { stage, close } = await openFleetForSuite(count, more);
+  onTestFinished(close);
+  return stage;
+}
+
+/** For several tests, so the caller has to close it. */
+export async function openFleetForSuite(
+  count: number,
+  more: SimulatorOptions = {},
+): Promise<{ stage: FleetStage; close(): Promise<void> }> {
   const real = openRealClock();
   // The nodes are launched two days ago; then it is today.
   let shift = -ageMs;
@@ -58,10 +68,10 @@ export async function openFleet(count: number, more: SimulatorOptions = {}): Pro
     clock,
     groups: [{ name: group, max: 2 * count + 10, hooks: [hook] }],
   });
-  onTestFinished(async () => {
+  const close = async () => {
     real.stop();
     await simulator.close();
-  });
+  };
   const { world, verbs } = simulator;
   const { byInstance } = world.clusters.get(cluster)!;
   const members = world.groups.get(group)!.members;
@@ -81,7 +91,7 @@ export async function openFleet(count: number, more: SimulatorOptions = {}): Pro
         resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
       );
     });
-  return {
+  const stage: FleetStage = {
     simulator,
     nodes,
     instance: (id) => byInstance.get(id)!,
@@ -103,6 +113,7 @@ export async function openFleet(count: number, more: SimulatorOptions = {}): Pro
     },
     lifecycle: (id) => members.get(id)?.state,
   };
+  return { stage, close };
 }
 
 function addRecord({ world }: Simulator, instanceId: string): ContainerInstance {
