@@ -9,7 +9,9 @@ import type { Host } from '../core/host.ts';
 import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
 import { join } from './joining/join.ts';
+import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
+import { lookForLateView } from './joining/late-view.ts';
 import { readDeparture, type DepartureEffects } from './departure/leave.ts';
 import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
@@ -96,12 +98,12 @@ export async function runAgent(
   const inService = () => (isJoined ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
   const watching = watch({ context, book, joined: () => isJoined }, agentSignal);
-  const joining = keepJoined({ context, options, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal);
+  const joining = keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal);
   // What is over before the node has left ends nobody, and it is not waited for at the end.
   const publishing = publishMetrics(host, config, () => countFailing(chores, book), agentSignal, knownFacts).then(
     () => supervisor.left,
   );
-  const tagging = setLateTags(host, agentSignal).then(() => supervisor.left);
+  const finishing = finishBootstrap(host, agentSignal).then(() => supervisor.left);
   const parts = [
     watching,
     joining,
@@ -116,7 +118,7 @@ export async function runAgent(
   // would end the program.
   keeping.catch(() => {});
   try {
-    return await Promise.race([supervisor.left, publishing, tagging, ...parts]);
+    return await Promise.race([supervisor.left, publishing, finishing, ...parts]);
   } finally {
     agentEnds.abort(new Error('the agent ends'));
     // It may be completing a hook, which a stop does not cut off.
@@ -172,30 +174,39 @@ function recordJoin(host: Host, book: StatusBook, state: AgentStatus['join']['st
   });
 }
 
+/** What the bootstrap went on without. */
+async function finishBootstrap(host: Host, signal: AbortSignal): Promise<void> {
+  await Promise.all([setLateTags(host, signal), lookForLateView(host, signal)]);
+}
+
 interface Joining {
   context: AgentContext;
   options: AgentOptions;
   knownFacts: KnownFacts;
+  book: StatusBook;
   isJoined(): boolean;
   setJoined(state: AgentStatus['join']['state'], detail: string): void;
 }
 
 /** Joins whenever the node is not in service and is not about to leave. */
 async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never> {
-  const { isJoined, setJoined, knownFacts } = joining;
+  const { isJoined, setJoined, knownFacts, book } = joining;
   const { host, config, supervisor } = joining.context;
+  const hooks = openUnfinishedHooks(host, config, book, knownFacts);
   for (;;) {
     // Who is only drained has its launch hook still to complete: unattended it would end the node.
     const remaining = supervisor.remaining();
     if (!isJoined() && remaining !== undefined) {
       try {
-        await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts);
+        hooks.note(await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts));
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
       } catch (error) {
         signal.throwIfAborted();
         if (!remaining.aborted) await handleJoinFailure(joining, error, signal);
       }
+    } else if (remaining !== undefined) {
+      await hooks.tryAgain(AbortSignal.any([signal, remaining])).catch(() => signal.throwIfAborted());
     }
     await host.clock.sleep(joinEveryMs, signal, joinEveryMs / 2);
   }

@@ -50,6 +50,8 @@ export interface AgentStatus {
   /** When this was written, milliseconds since 1970. */
   at: number;
   join: { state: (typeof joinStates)[number]; detail: string; since: number };
+  /** The launch hook that its group may still wait for, and why; absent when there is none. */
+  launchHook?: { why: string; since: number };
   watchers: Record<string, WatcherStatus>;
   /** Absent as long as it is the one that the node has booted with. */
   configuration?: ConfigurationStatus;
@@ -82,6 +84,7 @@ export const isAgentStatus: Is<AgentStatus> = shaped<AgentStatus>({
   bootId: text,
   at: time,
   join: shaped<AgentStatus['join']>({ state: oneOf(joinStates), detail: text, since: time }),
+  launchHook: maybe(shaped<NonNullable<AgentStatus['launchHook']>>({ why: text, since: time })),
   watchers: recordOf(isWatcherStatus),
   configuration: maybe(
     shaped<ConfigurationStatus>({ takenOverAt: maybe(time), changed: listOf(text), pending: listOf(text) }),
@@ -170,6 +173,7 @@ function withoutTimes({
   chores = {},
   memories,
   join,
+  launchHook,
   instanceId,
   configuration,
   lastError,
@@ -177,5 +181,5 @@ function withoutTimes({
   const findings = Object.entries(watchers).map(([name, { at: _at, ...rest }]) => [name, rest]);
   const done = Object.entries(chores).map(([name, { at: _at, outcome: _outcome, ...rest }]) => [name, rest]);
   const begun = Object.entries(memories).map(([name, { streak: _streak, ...rest }]) => [name, rest]);
-  return JSON.stringify([instanceId, findings, done, begun, configuration, join, lastError?.error]);
+  return JSON.stringify([instanceId, findings, done, begun, configuration, join, launchHook, lastError?.error]);
 }

@@ -43,7 +43,9 @@ function youngDeaths(activities: readonly ScalingActivity[], longestMs: number):
   const deaths = new Map<string, number>();
   for (const launch of launchesIn(activities)) {
     const end = ends.get(launch.instanceId)?.find((at) => at >= launch.at);
-    if (end !== undefined && end - launch.at <= longestMs) deaths.set(launch.instanceId, end);
+    // A launch that its group gave up was never in service, however long its hook waited.
+    const isYoung = end !== undefined && (end - launch.at <= longestMs || !launch.succeeded);
+    if (isYoung) deaths.set(launch.instanceId, end);
     else if (end === undefined && !launch.succeeded) deaths.set(launch.instanceId, launch.at);
   }
   const oldest = oldestAt(activities);

@@ -5,10 +5,17 @@ import { ConfigError, type Fault } from '../core/errors.ts';
 import { faultsOf, isTextAt, settingsBelow } from './faults.ts';
 import { schema } from './schema.ts';
 
-type Settled = Required<Pick<z.output<typeof schema>, 'terminationProtection'>>;
+type Output = z.output<typeof schema>;
+type HookNames = Record<'launchHook' | 'terminateHook', string | undefined>;
+
+/** What `settle` turns into something else than the schema gives. */
+interface Settled {
+  terminationProtection: NonNullable<Output['terminationProtection']>;
+  autoScaling: Omit<Output['autoScaling'], keyof HookNames> & HookNames;
+}
 
 /** A valid configuration. Durations are seconds and shares are percent, as their names say. */
-export type Config = z.output<typeof schema> & Settled;
+export type Config = Omit<Output, keyof Settled> & Settled;
 
 /** A person mends no more in one go. The next check tells the rest. */
 const maxFaults = 100;
@@ -40,7 +47,17 @@ export function parseConfig(
 function settle(data: z.output<typeof schema>): Config {
   // Only OpsWorks turns it on by itself; on another node a person did, who wants it.
   const whenUnset = data.registrar === 'opsworks' ? 'clear' : 'keep';
-  return { ...data, terminationProtection: data.terminationProtection ?? whenUnset };
+  const { launchHook, terminateHook } = data.autoScaling;
+  return {
+    ...data,
+    terminationProtection: data.terminationProtection ?? whenUnset,
+    // An empty name is none.
+    autoScaling: {
+      ...data.autoScaling,
+      launchHook: launchHook || undefined,
+      terminateHook: terminateHook || undefined,
+    },
+  };
 }
 
 /** True for a path at which further settings lie, such as `disk`. */

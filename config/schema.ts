@@ -3,6 +3,7 @@
  * docs/configuration.md are derived from here.
  */
 
+import { defaultLaunchHook, defaultTerminateHook } from '../core/hook-names.ts';
 import { registrarNames } from '../core/state/state.ts';
 import * as z from 'zod';
 import { readEcsValue } from './ecs-value.ts';
@@ -43,7 +44,8 @@ const template = () =>
 /** A server elsewhere could tell this node that its agent is gone. */
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
-const hookName = () => z.string().regex(/^[A-Za-z0-9\-_/]{1,255}$/, 'must be 1 to 255 letters, digits, - _ or /');
+const hookName = () =>
+  z.string().regex(/^[A-Za-z0-9\-_/]{0,255}$/, 'must be 1 to 255 letters, digits, - _ or /, or empty');
 
 /** Lists and sections become JSON where the ECS agent expects JSON. */
 const ecsSettings = () =>
@@ -230,17 +232,19 @@ export const schema = z.strictObject({
   autoScaling: z
     .strictObject({
       launchHook: hookName()
-        .optional()
-        .describe('Name of the launch lifecycle hook that this node completes. Without it, the node completes none.'),
+        .default(defaultLaunchHook)
+        .describe(
+          'Name of the launch lifecycle hook that this node completes, where its group has it. Empty: the node completes none.',
+        ),
       launchHookSeconds: seconds(30, 7200)
         .optional()
         .describe(
           "The launch hook's HeartbeatTimeout in seconds, never more than it. It spares calls to Auto Scaling and early heartbeats.",
         ),
       terminateHook: hookName()
-        .optional()
+        .default(defaultTerminateHook)
         .describe(
-          'Name of the terminate lifecycle hook that this node completes. Without it, the node completes none.',
+          'Name of the terminate lifecycle hook that this node completes, where its group has it. Empty: the node completes none.',
         ),
       pollSeconds: seconds(1, 60)
         .default(2)

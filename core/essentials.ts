@@ -7,7 +7,7 @@
  * Each of them takes an answer of AWS about this very node, or about what its launch template
  * names, that lasted. A missing permission, silence and an answer that is not AWS's never count:
  * the next node would meet the same. `docs/operations.md` has this list in words;
- * `test/faults/table.md` shows what follows from each answer.
+ * `test/unit/faults/table.md` shows what follows from each answer.
  */
 export const essentials = {
   'opsworks-registration':
@@ -16,6 +16,7 @@ export const essentials = {
   'opsworks-layer': 'registrar opsworks: OpsWorks refuses to assign this node to its layer, and goes on refusing',
   'registration-in-time':
     'registrar opsworks, or registration.required: the registrar answers, and does not see the node within bootstrap.timeoutSeconds',
+  'right-cluster': 'ECS itself says that this instance is registered in another cluster than the configured one',
   'service-in-time': 'ECS answers, and the node is not in service within join.timeoutSeconds',
 } as const satisfies Record<string, string>;
 

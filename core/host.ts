@@ -109,6 +109,8 @@ export interface Machine {
   probe(url: string, signal: AbortSignal): Promise<number>;
   /** Asks systemd to restart a unit without waiting for it. */
   restartUnit(unit: string, signal: AbortSignal): Promise<void>;
+  /** `active`, `activating`, `failed`, `inactive` … as systemd calls it. */
+  readUnitState(unit: string, signal: AbortSignal): Promise<string>;
   powerOff(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /** One line for whoever looks at the machine's console. Never throws. */
   say(line: string): Promise<void>;

@@ -23,6 +23,14 @@ export async function restartUnit(run: Run, unit: string, signal: AbortSignal): 
   throw new Unavailable(why);
 }
 
+/** `systemctl is-active` says it on its output, whatever its exit code. */
+export async function readUnitState(run: Run, unit: string, signal: AbortSignal): Promise<string> {
+  const { tail } = await run(systemctl('is-active', unit), signal);
+  const state = tail.trim().split('\n').at(-1) ?? '';
+  if (!/^[a-z-]+$/.test(state)) throw new Unavailable(`systemctl does not say how ${unit} is: ${tail.trim()}`);
+  return state;
+}
+
 /** In good order; where systemd itself does not answer, without it. */
 export async function powerOff(run: Run, signal: AbortSignal): Promise<void> {
   const first = await run(systemctl('--no-block', 'poweroff'), signal);

@@ -21,7 +21,8 @@ export interface MachineOptions {
   /** What the user data does: `ecs-node configure` with these flags. */
   flags: readonly string[];
   /** The real ECS agent's part: reads the cluster that bootstrap wrote. */
-  startEcsAgent: (cluster: string) => void;
+  /** False: it has ended at once, as it does without a cluster or credentials (exit code 5). */
+  startEcsAgent: (cluster: string) => boolean | void;
   stopEcsAgent: () => void;
   onPowerOff?: () => void;
   /**
@@ -105,7 +106,8 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
 
   async function startEcsAgent(): Promise<void> {
     const text = await readFile(join(root, 'etc/ecs/ecs.config'), 'utf8').catch(() => '');
-    options.startEcsAgent(/^ECS_CLUSTER=["']?([^"'\n]+)/m.exec(text)?.[1] ?? 'default');
+    const runs = options.startEcsAgent(/^ECS_CLUSTER=["']?([^"'\n]+)/m.exec(text)?.[1] ?? 'default');
+    await writeFile(join(tools, 'ecs-state'), runs === false ? 'failed\n' : 'active\n');
   }
 
   function start(args: readonly string[]): ChildProcess {
@@ -177,7 +179,12 @@ async function layOut(root: string, tools: string): Promise<void> {
   }
   await mkdir(tools, { recursive: true });
   await writeFile(join(tools, 'systemctl.log'), '');
-  await program(join(root, 'usr/bin/systemctl'), `echo "$*" >> '${join(tools, 'systemctl.log')}'`);
+  await writeFile(join(tools, 'ecs-state'), 'inactive\n');
+  await program(
+    join(root, 'usr/bin/systemctl'),
+    `if [ "$1" = is-active ]; then cat '${join(tools, 'ecs-state')}'; exit 0; fi
+echo "$*" >> '${join(tools, 'systemctl.log')}'`,
+  );
 }
 
 /** One disk, as full as a file says. */

@@ -143,16 +143,20 @@ function openNodeEndpoints(deps: MachineDeps, instance: Instance): NodeEndpoints
  * A cluster that is not there, or no role: the real agent ends with an error, and so this one never
  * registers.
  */
-function startAgent(world: World, endpoints: NodeEndpoints, clusterName: string): void {
+function startAgent(world: World, endpoints: NodeEndpoints, clusterName: string): boolean {
   const { instance } = endpoints;
   if (clusterName === 'default' && !world.clusters.has('default')) createCluster(world, 'default');
-  const cluster = world.clusters.get(clusterName);
+  // An agent that has registered elsewhere goes on there: an instance serves one cluster.
+  const before = findByInstance(world, instance.id);
+  const cluster = before === undefined ? world.clusters.get(clusterName) : before.cluster;
   if (!cluster || instance.role === undefined) {
     const state = cluster ? 'ECS agent ended: no credentials' : `ECS agent ended: cluster ${clusterName} not found`;
-    return emit(world, { kind: 'notice', instanceId: instance.id, state });
+    emit(world, { kind: 'notice', instanceId: instance.id, state });
+    return false;
   }
   endpoints.agentRuns = true;
   connectAgent(world, cluster, instance, () => endpoints.agentRuns);
+  return true;
 }
 
 function stopAgent(world: World, endpoints: NodeEndpoints): void {

@@ -56,7 +56,8 @@ export interface Verbs {
   putHook(group: string, hook: HookOptions): void;
   deleteHook(group: string, name: string): void;
 
-  startEcsAgent(instanceId: string, cluster: string): void;
+  /** False: it has ended at once, as it does where there is no such cluster, or no role. */
+  startEcsAgent(instanceId: string, cluster: string): boolean;
   stopEcsAgent(instanceId: string): void;
   /** What the ECS agent, which stays connected, says of Docker. */
   setRuntimeHealth(instanceId: string, health: 'OK' | 'IMPAIRED'): void;
@@ -109,7 +110,7 @@ export interface Verbs {
 export interface Machines {
   /** Resolves when the instance runs and its metadata answer. */
   booted(instance: Instance): Promise<void>;
-  startEcsAgent(instance: Instance, cluster: string): void;
+  startEcsAgent(instance: Instance, cluster: string): boolean;
   stopEcsAgent(instance: Instance): void;
   /** Switches the metadata service on or off as the instance says. */
   refresh(instance: Instance): Promise<void>;

@@ -14,14 +14,9 @@ import { readLocalAgent } from '../container-instance.ts';
 import { isFirstBoot } from './first-boot.ts';
 import { runHooks } from '../hooks.ts';
 import { withLaunchHookHeartbeats } from './launch-hook-heartbeats.ts';
-import {
-  readPoolState,
-  completeLaunchHook,
-  freshMs,
-  waitUntilOutOfPool,
-  type LaunchProgress,
-  type ReportJoin,
-} from './launch.ts';
+import { completeLaunchHook, freshMs, type LaunchProgress, type UnfinishedHook } from './launch-hook.ts';
+import { openAgentRestarter } from './restart-ended-agent.ts';
+import { readPoolState, waitUntilOutOfPool, type ReportJoin } from './warm-pool.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
 /** The agent registers within seconds of its start. */
@@ -48,6 +43,9 @@ const quietMs = 10_000;
  */
 const hooksMs = 600_000;
 
+/** In service; with the launch hook that the group may still wait for. */
+export type Joined = 'joined' | UnfinishedHook;
+
 /**
  * Resolves when the node is in service. Throws `Unfit` when it is not within `join.timeoutSeconds`
  * although ECS answers. While AWS does not answer, or refuses to, it goes on waiting.
@@ -58,33 +56,63 @@ export async function join(
   report: ReportJoin,
   signal: AbortSignal,
   knownFacts: KnownFacts = {},
-): Promise<void> {
+): Promise<Joined> {
+  let joined: Joined | 'in pool';
   do {
     await waitUntilOutOfPool(host, config, report, signal);
-  } while (!(await joinOutsidePool(host, config, report, knownFacts, signal)));
+    joined = await joinOutsidePool(host, config, report, knownFacts, signal);
+  } while (joined === 'in pool');
   await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);
   await runHooks(host, config, 'joined', undefined, hooksMs, signal);
+  return joined;
 }
 
-/** False: it waits in a warm pool after all. */
+/**
+ * Completes the launch hook of a node that has joined, in one round: looks once more whether it is
+ * in service, for a hook that is completed lets tasks and requests in.
+ */
+export async function finishJoining(
+  host: Host,
+  config: Config,
+  knownFacts: KnownFacts,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<Joined> {
+  const { missing } = await firstMissing([openRegistrationCheck(host, config, knownFacts)], signal);
+  if (missing !== undefined) return { unfinished: missing };
+  let why = 'Auto Scaling does not answer';
+  const progress: LaunchProgress = { knownFacts, report: (detail) => (why = detail) };
+  const outcome = await completeLaunchHook(host, config, signal, withinMs, progress);
+  if (outcome === 'over') return 'joined';
+  return outcome === 'later' ? { unfinished: why } : outcome;
+}
+
+/** `in pool`: it waits in a warm pool after all. */
 async function joinOutsidePool(
   host: Host,
   config: Config,
   report: ReportJoin,
   knownFacts: KnownFacts,
   signal: AbortSignal,
-): Promise<boolean> {
-  const progress: LaunchProgress = { hookWaits: await isFirstBoot(host), knownFacts };
+): Promise<Joined | 'in pool'> {
+  const progress: LaunchProgress = {
+    hookWaits: await isFirstBoot(host),
+    knownFacts,
+    report: (detail) => report('joining', detail),
+  };
   const work = async () => {
     const began = host.clock.uptime();
-    do {
-      if (!(await waitInService(host, config, report, knownFacts, signal))) return false;
-      host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
-      report('joining', 'completing the launch hook');
+    for (;;) {
+      if (!(await waitInService(host, config, report, knownFacts, signal))) return 'in pool';
+      if (progress.told === undefined) {
+        host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
+        report('joining', 'completing the launch hook');
+      }
       // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts
       // for nothing.
-    } while (!(await completeLaunchHook(host, config, signal, freshMs, progress)));
-    return true;
+      const outcome = await completeLaunchHook(host, config, signal, freshMs, progress);
+      if (outcome !== 'later') return outcome === 'over' ? 'joined' : outcome;
+    }
   };
   return withLaunchHookHeartbeats(host, config, quietMs, signal, work, knownFacts);
 }
@@ -158,8 +186,10 @@ function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFact
   const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
   let lastAskedAt = host.clock.uptime() + firstMs - cloudEveryMs;
   let refusal: Refused | undefined;
+  const restartEndedAgent = openAgentRestarter(host);
   return async (signal) => {
     const local = await readLocalAgent(host, signal);
+    if (local === undefined) await restartEndedAgent(signal);
     // Any program on the machine may answer in the agent's place: ECS itself is asked about this
     // cluster.
     const isElsewhere = local !== undefined && local.cluster !== cluster;
@@ -174,6 +204,7 @@ function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFact
         host.cloud.readContainerInstance(cluster, arn, callSignal),
       );
       [lastAskedAt, refusal] = [now, undefined];
+      if (known === undefined && isElsewhere) await refuseOtherCluster(host, local, missing, signal);
       // The introspection port may be closed on a node that works.
       if (known === undefined) return missing;
       // A person may have drained it before a reboot: it is where it was.
@@ -194,6 +225,19 @@ function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFact
 function renderElsewhere({ cluster: other }: LocalAgent, cluster: string): string {
   const how = 'stop ecs, remove /var/lib/ecs/data and start it again, or configure that cluster';
   return `the ECS agent is in the cluster ${other}, not in ${cluster}: ${how}`;
+}
+
+/** Throws `Unfit` when ECS itself says that this instance serves the other cluster, for good. */
+async function refuseOtherCluster(
+  host: Host,
+  { cluster: other, containerInstanceArn: arn }: LocalAgent,
+  missing: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const look = (callSignal: AbortSignal) => host.cloud.readContainerInstance(other, arn, callSignal);
+  const there = await callOnce(host, signal, look).catch(() => undefined);
+  signal.throwIfAborted();
+  if (there !== undefined) throw new Unfit('right-cluster', missing);
 }
 
 /**

@@ -25,6 +25,8 @@ export interface FakeMachine {
   /** Status code by URL; no entry: nobody answers. */
   probes: Map<string, number>;
   restarted: string[];
+  /** State of a unit as systemd calls it; default: active. */
+  units: Map<string, string>;
   power: 'on' | 'off';
   console: string[];
   notified: string[];
@@ -70,6 +72,7 @@ export function emptyMachine(): FakeMachine {
     probes: new Map(),
     unmeasured: new Map(),
     restarted: [],
+    units: new Map(),
     power: 'on',
     console: [],
     notified: [],
@@ -141,6 +144,7 @@ export function openMachine(state: FakeMachine): Machine {
       return status;
     },
     restartUnit: async (unit) => void state.restarted.push(unit),
+    readUnitState: async (unit) => state.units.get(unit) ?? 'active',
     powerOff: async () => void (state.power = 'off'),
     say: async (line) => void state.console.push(line),
     notify: async (word) => void state.notified.push(word),

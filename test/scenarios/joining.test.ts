@@ -66,6 +66,71 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
+    'that the role may not complete is said in the status, and completed once the permission is there',
+    {},
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const denied = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
+      const heal = simulator.faults.add({ operation: 'CompleteLifecycleAction', effect: denied });
+      const node = await scene.launch();
+      await scene.logged(node, 'launch hook not completed');
+      const status = async () => (await node.run(['status'])).stdout;
+      await waitFor('said', async () => /joining.*CompleteLifecycleAction.*is not allowed/.test(await status()));
+      expect(node.state()).toBe('Pending:Wait');
+      expect(hasJoined(node)).toBe(false);
+      heal();
+      await waitFor('in service', () => node.state() === 'InService', 90_000);
+      await scene.logged(node, 'joined');
+      expect(completions(scene, node)).toEqual([[launchHook, 'CONTINUE']]);
+    },
+  );
+
+  scenario(
+    'whose name is misspelt on the node is completed once its configuration says it',
+    { hooks: false, groups: [{ name: group, hooks }], flags: settings({ 'autoScaling.launchHook': 'ecs-node-lanch' }) },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      await scene.logged(node, 'launch hook not completed');
+      const status = async () => (await node.run(['status'])).stdout;
+      await waitFor('said', async () => /joining.*has no launch hook ecs-node-lanch/.test(await status()));
+      expect(node.state()).toBe('Pending:Wait');
+      await node.run(['configure', ...settings({ 'autoScaling.launchHook': launchHook })]);
+      node.process?.kill('SIGHUP');
+      await waitFor('in service', () => node.state() === 'InService', 90_000);
+      expect(completions(scene, node)).toEqual([[launchHook, 'CONTINUE']]);
+    },
+  );
+
+  scenario(
+    'that nothing names is shown, and completed once the configuration names it',
+    { hooks: false, groups: [{ name: group, hooks: [{ name: 'our-own-launch', transition: 'launch' }] }] },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      await scene.logged(node, 'joined');
+      const status = async () => (await node.run(['status'])).stdout;
+      await waitFor('said', async () => /launch hook not completed .*waits for our-own-launch/.test(await status()));
+      expect(node.state()).toBe('Pending:Wait');
+      await node.run(['configure', ...settings({ 'autoScaling.launchHook': 'our-own-launch' })]);
+      node.process?.kill('SIGHUP');
+      await waitFor('in service', () => node.state() === 'InService', 90_000);
+      expect(completions(scene, node)).toEqual([['our-own-launch', 'CONTINUE']]);
+    },
+  );
+
+  scenario(
+    'of the documented name is completed where nothing is configured',
+    { hooks: false, groups: [{ name: group, hooks }] },
+    async (scene) => {
+      const { expect } = scene;
+      const node = await scene.launch();
+      await scene.inService(node);
+      expect(completions(scene, node)).toEqual([[launchHook, 'CONTINUE']]);
+    },
+  );
+
+  scenario(
     "of somebody else's is waited for and not touched",
     { groups: [{ name: group, hooks: [{ name: 'theirs', transition: 'launch', completesAfterMs: 20_000 }] }] },
     async (scene) => {
@@ -184,6 +249,18 @@ scenario(
       /^join-failed: the ECS agent is in the cluster other, not in demo/,
     );
     expect(completions(scene, node)).toContainEqual([launchHook, 'ABANDON']);
+  },
+);
+
+scenario(
+  'a node whose cluster is made after its ECS agent has given up joins it',
+  { clusters: ['other'], flags: settings({ 'join.timeoutSeconds': 300 }) },
+  async (scene) => {
+    const { simulator } = scene;
+    const node = await scene.launch();
+    await waitFor('the agent runs', () => node.log.some(({ message }) => message === 'agent started'));
+    simulator.verbs.createCluster('demo');
+    await waitFor('in service', () => node.state() === 'InService', 100_000);
   },
 );
 

@@ -93,7 +93,13 @@ export function addKnowledge(scenario: Scenario, seed: number): Scenario {
   const chance = openChance(seed ^ salt);
   const { config, launchHook } = scenario;
   const isTold = chance.happens(0.5) && launchHook;
-  const autoScaling = { ...config.autoScaling, ...(isTold && { launchHookSeconds: shortestHookSeconds }) };
+  // A group without hooks, which the configuration does not say.
+  const byDefault = chance.happens(0.5);
+  const autoScaling = {
+    ...config.autoScaling,
+    ...(byDefault && { launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate' }),
+    ...(isTold && { launchHookSeconds: shortestHookSeconds }),
+  };
   const showsGroup = chance.happens(0.5);
   const registration = chance.happens(0.5) ? { required: true } : {};
   const isOptional = registration.required !== true && optional.includes(scenario.planted ?? '');
@@ -260,8 +266,8 @@ function drawConfig(chance: Chance): Config {
     metrics: { enabled: chance.happens(0.5), everySeconds: 300 },
     autoScaling: {
       pollSeconds,
-      ...maybe(chance, 0.7, { launchHook: 'ecs-node-launch' }),
-      ...maybe(chance, 0.7, { terminateHook: 'ecs-node-terminate' }),
+      launchHook: chance.happens(0.7) ? 'ecs-node-launch' : '',
+      terminateHook: chance.happens(0.7) ? 'ecs-node-terminate' : '',
     },
   });
 }

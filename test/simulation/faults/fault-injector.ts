@@ -156,6 +156,7 @@ function befallMachine(verb: string, writesFail: boolean, fate: CallFate, chance
     case 'readContainers':
     case 'removeImage':
     case 'restartUnit':
+    case 'readUnitState':
       return befall(chance.pick(['absent', 'hanging', 'slow']), fate, chance);
     case 'measureDisks':
     case 'run':

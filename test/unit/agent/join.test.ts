@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { join } from '../../../agent/joining/join.ts';
-import { completeLaunchHook } from '../../../agent/joining/launch.ts';
+import { completeLaunchHook } from '../../../agent/joining/launch-hook.ts';
 import { Refused, Unavailable, Unfit } from '../../../core/errors.ts';
 import { paths } from '../../../core/state/state.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
@@ -147,9 +147,9 @@ describe('a node that joins', () => {
   });
 
   it('needs no hook: not configured, not in the group, not in a group, or in service already', async () => {
-    const noHook = launched(configOf({ autoScaling: {} }));
+    const noHook = launched(configOf({ autoScaling: { launchHook: '' } }));
     await noHook.finish();
-    const notThere = launched();
+    const notThere = launched(configOf({ autoScaling: {} }));
     notThere.group.hooks = [someHook('foreign', 'launch')];
     notThere.group.begin('launch');
     await notThere.finish();
@@ -164,6 +164,100 @@ describe('a node that joins', () => {
     expect(notThere.group.hooks[0]!.active).toBe(true);
   });
 
+  // It was tried once: the hook timed out, and the group launched and killed nodes for ever.
+  it.each([
+    ['completeHook', 'a missing permission to complete it'],
+    ['readMembership', 'a missing permission to ask for its group'],
+  ])(
+    'waits for its launch hook where AWS refuses %s, says so, counts it, and completes it once mended',
+    async (verb) => {
+      const node = launched(configOf({ metrics: { enabled: true } }), 1_000);
+      node.world.calls.fails(verb, new Refused('not authorized', { code: 'AccessDenied' }));
+      for (const hook of node.group.hooks) hook.active = false;
+      node.group.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 3600 })];
+      node.group.begin('launch');
+      const agent = node.agent();
+      await node.world.clock.run(30 * minute);
+      expect(node.status().join).toMatchObject({ state: 'joining', detail: expect.stringContaining('not authorized') });
+      expect(node.world.calls.of(verb).length).toBeLessThan(180);
+      const names = node.world.published.flatMap(({ metrics }) => metrics.map(({ name }) => name));
+      expect(names.filter((name) => name === 'LaunchHookNotCompleted').length).toBeGreaterThanOrEqual(12);
+      node.world.calls.heals();
+      await node.world.clock.run(3 * minute);
+      expect(node.status().join.state).toBe('joined');
+      expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+      await agent.stop();
+    },
+  );
+
+  it('waits where the configured hook is not in the group, which waits for another, and completes it once configured', async () => {
+    const node = launched(configOf({ autoScaling: { launchHook: 'lanch' } }), 1_000);
+    const agent = node.agent();
+    await node.world.clock.run(3 * minute);
+    expect(node.status().join).toMatchObject({ state: 'joining', detail: expect.stringContaining('waits for launch') });
+    await agent.stop();
+    const mended = node.agentWith(configOf());
+    await node.world.clock.run(2 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    await mended.stop();
+  });
+
+  it('joins where its group has a hook of another name that nothing names, shows it, and completes it once configured', async () => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    const agent = node.agent();
+    await node.world.clock.run(4 * minute);
+    expect(node.status()).toMatchObject({
+      join: { state: 'joined' },
+      launchHook: { why: expect.stringContaining('waits for launch: see autoScaling.launchHook') },
+    });
+    expect(node.group.hooks[0]!.active).toBe(true);
+    await agent.stop();
+    const mended = node.agentWith(configOf());
+    await node.world.clock.run(minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(node.status().launchHook).toBeUndefined();
+    await mended.stop();
+  });
+
+  it('completes the hook that the documents name where nothing is configured', async () => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    node.group.hooks = [someHook('ecs-node-launch', 'launch')];
+    node.group.begin('launch');
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('joins a group without hooks though its role may ask Auto Scaling nothing, as before', async () => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    node.group.hooks = [];
+    node.group.lifecycleState = 'InService';
+    const denied = new Refused('not authorized', { code: 'AccessDenied' });
+    for (const verb of ['readMembership', 'completeHook', 'readHooks', 'heartbeat'])
+      node.world.calls.fails(verb, denied);
+    const agent = node.agent();
+    await node.world.clock.run(6 * hour);
+    expect(node.status().join.state).toBe('joined');
+    expect(node.world.calls.of('readMembership').length).toBeLessThan(60);
+    expect(node.world.calls.of('terminateInGroup')).toEqual([]);
+    await agent.stop();
+  });
+
+  // systemd restarts the ECS agent after every exit but 5, which it gives where its cluster is not there yet.
+  it('starts the ECS agent again that has ended for good, less and less often, and leaves one alone that a person stopped', async () => {
+    const ended = launched(configOf(), 1e9);
+    ended.world.machine.units.set('ecs.service', 'failed');
+    const done = ended.joins();
+    done.catch(() => {});
+    await ended.world.clock.run(10 * minute);
+    expect(ended.world.machine.restarted.length).toBeGreaterThanOrEqual(3);
+    expect(ended.world.machine.restarted.length).toBeLessThanOrEqual(5);
+    const stopped = launched(configOf(), 1e9);
+    stopped.world.machine.units.set('ecs.service', 'inactive');
+    stopped.joins().catch(() => {});
+    await stopped.world.clock.run(10 * minute);
+    expect(stopped.world.machine.restarted).toEqual([]);
+  });
+
   // The introspection port needs no privileges: one forged answer ended the node at once.
   it('believes ECS where an answer on the introspection port names another cluster', async () => {
     const node = launched(configOf(), 1e9);
@@ -172,6 +266,19 @@ describe('a node that joins', () => {
     await node.finish();
     expect(node.told.join()).toContain('in the cluster default, not in demo');
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('is given up as soon as ECS itself says that it is in the other cluster of which its agent speaks', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.localAgent = { cluster: 'default', version: '1', containerInstanceArn: node.own.arn };
+    const own = node.own.ec2InstanceId;
+    node.world.calls.onCall = ({ verb, args }) => {
+      if (verb !== 'readContainerInstance') return;
+      node.world.cluster.name = String(args[0]);
+      node.own.ec2InstanceId = args[0] === 'default' ? own : 'i-other';
+    };
+    await expect(node.finish()).rejects.toThrow(/in the cluster default, not in demo/);
+    expect(node.host.clock.uptime()).toBeLessThan(2 * minute);
   });
 
   it('has failed when ECS does not know it in its time, and its agent says that it is in another cluster', async () => {

@@ -88,6 +88,8 @@ export interface Stage {
     host?: Host,
     options?: Partial<AgentOptions>,
   ): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
+  /** The next agent, with another configuration. */
+  agentWith(config: Config): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
   fillDisk(percent: number): void;
 }
 
@@ -109,6 +111,24 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
     // Stands in the list of calls, between those of the clouds.
     await on.cloud.close();
     if (!deregistered.some(({ id }) => id === what.id)) deregistered.push(what);
+  };
+  const run = (own: Config, on: Host, options: Partial<AgentOptions>) => {
+    const controller = new AbortController();
+    const done = runAgent(on, own, { deregister, ...options }, controller.signal);
+    done.catch(() => {});
+    return {
+      done,
+      async stop() {
+        controller.abort(new Error('told to stop'));
+        await clock.finish(
+          done.then(
+            () => {},
+            () => {},
+          ),
+          60_000,
+        );
+      },
+    };
   };
   const parse = <T>(path: string): T => JSON.parse(String(world.machine.files.get(path) ?? 'null')) as T;
   const stage: Stage = {
@@ -141,24 +161,8 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
       };
       if (cause === 'operator') world.machine.files.set(paths.request, renderState(request));
     },
-    agent(on = host, options = {}) {
-      const controller = new AbortController();
-      const done = runAgent(on, config, { deregister, ...options }, controller.signal);
-      done.catch(() => {});
-      return {
-        done,
-        async stop() {
-          controller.abort(new Error('told to stop'));
-          await clock.finish(
-            done.then(
-              () => {},
-              () => {},
-            ),
-            60_000,
-          );
-        },
-      };
-    },
+    agent: (on = host, options = {}) => run(config, on, options),
+    agentWith: (other) => run(other, host, {}),
     fillDisk(percent) {
       for (const path of ['/', '/var/lib/docker']) world.machine.disks.set(path, someDisk(path, percent));
     },

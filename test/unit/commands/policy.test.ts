@@ -28,6 +28,7 @@ const least = parseConfig({
   ecsAgent: { action: 'log' },
   leave: { atDeadline: 'leave-tasks' },
   metrics: { enabled: false },
+  autoScaling: { launchHook: '', terminateHook: '' },
 });
 
 const byName = parseConfig({ cluster: 'prod', registrar: 'opsworks', opsworks: { stack: 'web', layer: 'ecs' } });

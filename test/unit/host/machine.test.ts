@@ -39,6 +39,14 @@ test('a unit that does not exist is refused; a systemd in trouble may heal', asy
   await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(Unavailable);
 });
 
+test('says how a unit is, and does not guess where systemd does not say', async () => {
+  const { machine, program } = node();
+  program('systemctl', '[ "$*" = "is-active ecs.service" ] && echo failed; exit 3');
+  expect(await machine.readUnitState('ecs.service', patient)).toBe('failed');
+  program('systemctl', 'echo "Failed to connect to bus: No such file" >&2; exit 1');
+  await expect(machine.readUnitState('ecs.service', patient)).rejects.toThrow(Unavailable);
+});
+
 test('what is no unit never reaches systemctl', async () => {
   const { machine } = node();
   for (const unit of ['--force', 'a b', '', '-x', 'a;b']) {
