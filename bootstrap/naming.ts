@@ -11,8 +11,8 @@ import { callWithRetry, askNicely } from './poll.ts';
 /** What OpsWorks takes, and DNS: one label. */
 const hostnameRule = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
 
-/** EC2's limit for the value of a tag. */
-const tagValueLength = 256;
+/** EC2 takes 256 characters by its documents, and has refused 256: one less fits in any case. */
+const tagValueLength = 255;
 
 export function renderTemplate(template: string, values: Readonly<Record<Placeholder, string>>): string {
   return template.replace(/\{([^}]*)\}/g, (whole, word: string) => values[word as Placeholder] ?? whole);

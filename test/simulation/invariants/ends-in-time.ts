@@ -59,7 +59,9 @@ function judgeRunning(region: Region, node: Node): string | undefined {
   const roundMs = (config.stormGuard.maxWaitSeconds + config.bootstrap.timeoutSeconds) * 1000 + 300_000;
   const { heldAt } = node.truth;
   if (planted !== undefined && heldAt !== undefined && region.clock.uptime() - heldAt < roundMs) return undefined;
-  if (region.scenario.denied.length > 0 && waitsForPerson(region, node)) return undefined;
+  // A node that may not ask its group for the second source of its end says so, and waits.
+  const waitsToEnd = region.scenario.denied.includes('readMembership') && node.truth.leavingSince !== undefined;
+  if (waitsToEnd || (region.scenario.denied.length > 0 && waitsForPerson(region, node))) return undefined;
   return 'the bootstrap still runs, and is not held';
 }
 

@@ -151,7 +151,7 @@ describe('the Name tag', () => {
   it('is cut to what EC2 takes', async () => {
     const { world, boot } = setStage(plainConfig({ name: `${'x'.repeat(240)}{instanceId}` }));
     await boot();
-    expect(world.instance.tags['Name']).toHaveLength(256);
+    expect(world.instance.tags['Name']).toHaveLength(255);
   });
 });
 
