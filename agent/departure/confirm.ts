@@ -5,7 +5,7 @@
  * `Confirmed` value (docs/decisions/0014).
  */
 
-import { Refused, Unavailable, isDenied, messageOf } from '../../core/errors.ts';
+import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Host, Membership, ScheduledEvent } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
@@ -137,7 +137,9 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
       log.info('not confirmed', { cause: departure.state.cause, words });
       await departure.note({ blockers: [blocker] });
     }
-    if (clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
+    // ECS is not even started before the bootstrap is done.
+    const isKnown = departure.state.cause !== 'bootstrap-failed';
+    if (isKnown && clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
     // Where the node's own time is short each second counts.
     const most = departure.state.cause === 'spot' ? everyMs : longestMs;
     await clock.sleep(pauseMs, signal);
@@ -179,11 +181,11 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
 export async function stillAgrees(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
   // Only the group says without the metadata's help that it goes on.
   const look = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
-  const membership = await callOnce(host, signal, look).catch(unlessDenied);
+  const membership = await callOnce(host, signal, look).catch(unlessRefused);
   if (membership !== undefined && isLeavingGroup(membership)) return true;
   if (state.cause !== 'spot') return false;
   const status = await callOnce(host, signal, (callSignal) => host.cloud.readSpotStatus(callSignal)).catch(
-    unlessDenied,
+    unlessRefused,
   );
   return status !== undefined && isReclaimed.test(status);
 }
@@ -203,7 +205,9 @@ async function askSecond(departure: Departure, signal: AbortSignal): Promise<Ans
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Refused || error instanceof Unavailable)) throw error;
-    return { agrees: undefined, words: messageOf(error) };
+    // The node's own reason falls where nobody may confirm it: a refusal ends no node.
+    const isHopeless = error instanceof Refused && state.ending === 'terminate';
+    return { agrees: isHopeless ? false : undefined, words: messageOf(error) };
   }
 }
 
@@ -269,7 +273,7 @@ async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answ
   } catch (error) {
     // A role that may not ask for the state may be allowed to extend the hook, which has an action
     // only while the group waits.
-    if (!isDenied(error)) throw error;
+    if (!(error instanceof Refused)) throw error;
     if (await isHookActive(departure, signal)) return { agrees: true, words: 'Auto Scaling: the terminate hook waits' };
     return { agrees: undefined, words: messageOf(error) };
   }
@@ -344,7 +348,7 @@ export const isLaunching = /^(Pending|Warmed:(?!Terminat))/;
 async function askWhetherInService(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host } = departure;
   const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
-    unlessDenied,
+    unlessRefused,
   );
   if (membership !== undefined && isLaunching.test(membership.lifecycleState))
     return { agrees: true, words: `Auto Scaling: ${membership.lifecycleState}` };
@@ -358,8 +362,8 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
   }
 }
 
-function unlessDenied(error: unknown): undefined {
-  if (!isDenied(error)) throw error;
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refused)) throw error;
   return undefined;
 }
 

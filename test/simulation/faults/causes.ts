@@ -18,7 +18,9 @@ export type Reason =
   | 'ecs-agent'
   | 'docker'
   | 'never joins'
-  | 'hook timed out';
+  | 'hook timed out'
+  /** One source says so, and the other one does not: DRAINING may follow, and nothing else. */
+  | 'lie';
 
 export interface Cause {
   since: number;

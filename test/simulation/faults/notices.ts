@@ -16,6 +16,42 @@ export function giveNotice(region: Region, conditions: Conditions, node: Node): 
     operate,
   ];
   region.chance.pick(kinds)(region, conditions, node);
+  if (region.inconsistency?.chance.happens(0.3) === true) lieLater(region, node);
+}
+
+/**
+ * Some time later the metadata service alone says for a while that the node goes: Auto Scaling and
+ * EC2 know nothing of it. It waits until no real notice is under way.
+ */
+function lieLater(region: Region, node: Node): void {
+  const { clock, inconsistency } = region;
+  const chance = inconsistency!.chance;
+  clock.schedule(chance.between(10_000, 120_000), () => {
+    const isQuiet = node.metadata.spotNotice === undefined && node.metadata.targetState === 'InService';
+    if (region.calm || node.phase !== 'up' || node.group?.lifecycleState !== 'InService' || !isQuiet) return;
+    const forMs = chance.pick([2_000, 8_000, 40_000]);
+    const isSpot = region.scenario.spot && chance.happens(0.5);
+    logNotice(region, node, `a lie about ${isSpot ? 'spot' : 'scale-in'} for ${forMs / 1000} s`);
+    begin(node, 'lie', clock.uptime());
+    if (isSpot) {
+      const notice = { action: 'terminate' as const, at: clock.now() + 120_000 };
+      node.metadata.spotNotice = notice;
+      node.instance.spotStatus = 'fulfilled';
+      clock.schedule(forMs, () => {
+        if (node.metadata.spotNotice !== notice) return;
+        node.metadata.spotNotice = undefined;
+        node.instance.spotStatus = undefined;
+        finish(node, 'lie', clock.uptime());
+      });
+    } else {
+      node.metadata.targetState = 'Terminated';
+      clock.schedule(forMs, () => {
+        finish(node, 'lie', clock.uptime());
+        if (node.group?.lifecycleState === 'InService' && node.metadata.targetState === 'Terminated')
+          node.metadata.targetState = 'InService';
+      });
+    }
+  });
 }
 
 function logNotice(region: Region, node: Node, what: string): void {

@@ -13,10 +13,12 @@ import { namesOnlyItself } from './names-only-itself.ts';
 import { noRecordStays } from './no-record-stays.ts';
 import { staysSmall } from './stays-small.ts';
 import { stormGuardHolds } from './storm-guard-holds.ts';
+import { twoSources } from './two-sources.ts';
 import { unprotected } from './unprotected.ts';
 
 export const invariants: readonly Invariant[] = [
   healthyStays,
+  twoSources,
   stormGuardHolds,
   noRecordStays,
   endsInTime,

@@ -24,7 +24,7 @@ const irrevocableMs = 3_600_000;
 const underWayMs = 900_000;
 
 /** Ask for DRAINING, but never for the end. */
-const mild: readonly Reason[] = ['drain-only', 'rebalance'];
+const mild: readonly Reason[] = ['drain-only', 'rebalance', 'lie'];
 
 export const healthyStays: Invariant = {
   name: 'a healthy node stays',

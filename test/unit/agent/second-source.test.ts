@@ -338,6 +338,18 @@ describe('a departure that is denied', () => {
   });
 });
 
+describe('a second source that the role may not ask', () => {
+  it('ends no node that found its reason itself: its bootstrap ends as refused, and nothing is remembered', async () => {
+    const stage = setStage();
+    [stage.world.cluster.instances, stage.world.localAgent, stage.world.group] = [[], undefined, undefined];
+    stage.world.calls.fails('readContainerInstance', denied);
+    await expect(stage.leaves({ cause: 'bootstrap-failed', reason: 'no registrar' })).rejects.toThrow(Refused);
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.world.machine.files.has(paths.departure)).toBe(false);
+    expect(stage.deeds()).toEqual([]);
+  });
+});
+
 describe('the dead', () => {
   it('hold no place in the leave queue', async () => {
     const { stage, world, run } = await inService(
