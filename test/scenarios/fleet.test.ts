@@ -77,6 +77,7 @@ test('a thousand nodes are looked at in pages, by the table and by a sweep', asy
     // One more for the Names.
     'ec2:DescribeInstances': 2,
     'ec2:DescribeInstanceAttribute': 20,
+    'ecs:DescribeClusters': 1,
     'opsworks:DescribeStacks': 1,
     'opsworks:DescribeInstances': 1,
   });

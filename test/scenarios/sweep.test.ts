@@ -129,6 +129,26 @@ function isQuiet({ simulator }: FleetStage): boolean {
   return members.every(({ state }) => !state.startsWith('Terminating'));
 }
 
+test('notes that a node forged for another one do not end it: the sweep begins with its own note', async () => {
+  const stage = await openFleet(10);
+  const { simulator, nodes } = stage;
+  const [lost = '', never = ''] = nodes;
+  const old = String(Date.now() - 9 * hour);
+  simulator.verbs.disconnectEcsAgent(lost);
+  stage.instance(lost).attributes.set('ecs-node.sweep.disconnected', old);
+  stage.instance(lost).attributes.set('ecs-node.sweep.drained', old);
+  const { containerInstances, byInstance } = simulator.world.clusters.get('demo')!;
+  containerInstances.delete(stage.instance(never).arn.split('/').at(-1)!);
+  byInstance.delete(never);
+  simulator.world.instances.get(never)!.tags.set('ecs-node:missing-since', old);
+  const { code } = await stage.ask('sweep', '--cluster', 'demo', '--apply', '--max', '9');
+  expect({ code, status: stage.instance(lost).status }).toEqual({ code: 0, status: 'ACTIVE' });
+  expect(stage.noteOf(lost)).toMatch(/^disconnected since 20/);
+  expect(stage.noteOf(never)).toMatch(/^missing since 20/);
+  expect(stage.lifecycle(never)).toBe('InService');
+  expect([...stage.instance(lost).attributes.keys()].filter((name) => name.startsWith('ecs-node.'))).toEqual([]);
+});
+
 describe('a sweep in trouble', () => {
   const drained = ({ simulator }: FleetStage) =>
     simulator.calls
