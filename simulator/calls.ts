@@ -1,12 +1,12 @@
-/** Every call in the order in which it was answered. */
+/** The log of every call, in the order in which the simulator answered them. */
 
 export interface Call {
-  /** When it came in. */
+  /** When the request arrived, in milliseconds since 1970. */
   at: number;
   /** `ecs`, `ec2`, `imds` … */
   service: string;
   operation: string;
-  /** Whose credentials signed it; undefined for an operator. */
+  /** The instance whose credentials signed the request; undefined for an operator. */
   instanceId: string | undefined;
   params: Record<string, unknown>;
   /** `ok`, an error code, or `cut`, `hang`, `refused`, `html`. */
@@ -16,19 +16,19 @@ export interface Call {
 
 export interface CallLog {
   readonly list: readonly Call[];
-  /** The calls that have all these fields. */
+  /** Returns the calls that have all the given fields. */
   find(which: Partial<Pick<Call, 'service' | 'operation' | 'instanceId' | 'outcome'>>): Call[];
   /**
-   * `ecs:UpdateContainerInstancesState` …, without metadata and introspection, for one instance or
-   * all.
+   * Names such as `ecs:UpdateContainerInstancesState`, without metadata and introspection, for one
+   * instance or for all.
    */
   names(instanceId?: string): string[];
   clear(): void;
-  /** Returns what ends it. */
+  /** Returns a function that removes the listener. */
   listen(listener: (call: Call) => void): () => void;
 }
 
-/** A day of a thousand polling nodes must not fill the memory. */
+/** The log drops its oldest calls: a day of a thousand polling nodes must not fill the memory. */
 const maxCalls = 200_000;
 
 export function openCallLog(): CallLog & { add(call: Call): void } {

@@ -1,4 +1,4 @@
-/** `npm run simulator`: a local AWS on the command line. */
+/** `npm run simulator`: runs a local AWS from the command line. */
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -40,7 +40,10 @@ async function optionsFor(args: Arguments): Promise<SimulatorOptions> {
   };
 }
 
-/** Where processes on a node look for the ECS agent; undefined when somebody is there already. */
+/**
+ * The address where processes on a node look for the ECS agent; undefined if another process
+ * already listens there.
+ */
 async function freeIntrospection(): Promise<string | undefined> {
   const { host, port } = defaultIntrospection;
   const free = await new Promise<boolean>((resolve) => {
@@ -79,15 +82,17 @@ function follow(simulator: Simulator, args: Arguments): void {
   });
 }
 
-/** A replacement's environment is worth knowing, too. */
+/**
+ * Prints the environment of a replacement instance too: the reader may want to run a node there.
+ */
 function announceLaunch(simulator: Simulator, id: string, index: number): void {
   print(`# Node ${index + 1} is ${id}:`);
   printEnvironment(simulator, id);
 }
 
 /**
- * systemd starts ECS when bootstrap has ended; from outside one only sees that its configuration is
- * there.
+ * Systemd starts ECS after bootstrap. From outside, the simulator only sees that ECS's
+ * configuration exists, so it waits this long instead.
  */
 const bootstrapMs = 10_000;
 
@@ -118,7 +123,7 @@ function startAgents(simulator: Simulator, args: Arguments): void {
 async function run(args: Arguments): Promise<void> {
   const started = await startSimulator({
     ...(await optionsFor(args)),
-    // The first ones are launched further down, when `started` is there.
+    // The first instances start before `started` exists; the code below announces them.
     onLaunch: ({ id, index }) => {
       if (index >= args.nodes && !args.json) announceLaunch(started, id, index);
     },
@@ -133,7 +138,8 @@ async function run(args: Arguments): Promise<void> {
   startAgents(started, args);
   for (const event of args.events) {
     setTimeout(() => {
-      // Some change nothing that is printed by itself, such as protection.
+      // Some events, such as protection, change nothing that the simulator prints, so it prints the
+      // event.
       if (!args.json) print(`# ${renderTimed(event)}`);
       raise(started, event, cluster).catch((error: unknown) => print(`# ${event.name}: ${(error as Error).message}`));
     }, event.afterMs);

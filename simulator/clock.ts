@@ -1,20 +1,20 @@
-/** Time, injected: every delay of the simulated world goes through here. */
+/** Injected time: every delay of the simulated world goes through this clock. */
 
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Runs once after so many ms; returns what cancels it. */
+  /** Runs the function once after `ms` milliseconds; returns a function that cancels it. */
   after(ms: number, run: () => void): () => void;
 }
 
-/** The machine's time. Timers do not keep a process alive: its servers do. */
+/** The machine's clock. Its timers do not keep the process alive; the servers do. */
 export function openRealClock(): Clock & { stop(): void } {
   const timers = new Set<NodeJS.Timeout>();
   return {
     now: Date.now,
     after(ms, run) {
-      // Longer waits (a hook's global timeout of 48 h) fit; what lies beyond 24 days would fire at
-      // once.
+      // The longest wait, a hook's global timeout of 48 h, fits. Node.js would fire a timer beyond
+      // 24 days at once.
       const timer = setTimeout(
         () => {
           timers.delete(timer);

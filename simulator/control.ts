@@ -1,6 +1,6 @@
 /**
- * The simulator over HTTP, for tests in another process: every verb, the faults, the settings, what
- * happened.
+ * Controls the simulator over HTTP, for tests in another process: every verb, the faults, the
+ * settings, the calls.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -86,7 +86,7 @@ async function callVerb(verbs: Verbs, name: string, body: string): Promise<unkno
   if (!Array.isArray(args)) throw new Error('the body must be a JSON list of arguments');
   const result = await verb(...(args as unknown[]));
   const ids = Array.isArray(result) ? result : [result];
-  // An instance is told by its id: the rest of it is in the state.
+  // The answer names an instance by its id only; `/state` holds the rest.
   const plain = ids.map((each: unknown) =>
     typeof each === 'object' && each !== null && 'id' in each ? each.id : each,
   );

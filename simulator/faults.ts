@@ -1,4 +1,4 @@
-/** What goes wrong on the way: throttling, errors, slowness, lost answers; by rule or by rate. */
+/** Injects faults into calls, by rule or by rate: throttling, errors, slowness, lost answers. */
 
 import type { Random } from './random.ts';
 
@@ -10,9 +10,9 @@ export interface FaultRule {
   service?: string;
   operation?: string;
   instanceId?: string;
-  /** Only from the nth matching call on (1 is the first). */
+  /** Applies only from the nth matching call on; 1 is the first. */
   nth?: number;
-  /** At most so many times. */
+  /** Applies at most this many times. */
   times?: number;
   probability?: number;
   effect: FaultEffect;
@@ -22,29 +22,29 @@ export type FaultEffect =
   | { kind: 'throttle' }
   | { kind: 'error'; code: string; status?: number; message?: string }
   | { kind: 'latency'; ms: number }
-  /** Never answered. */
+  /** The simulator never answers. */
   | { kind: 'hang' }
-  /** Takes effect, but the answer is lost. */
+  /** The call takes effect, but the answer is lost. */
   | { kind: 'cut' }
-  /** The connection ends before anything happens. */
+  /** The connection ends before the call takes effect. */
   | { kind: 'refuse' }
   | { kind: 'html'; status?: number }
   /**
-   * This body instead of the answer, with nothing having happened: half an answer, another shape, a
-   * middlebox's word.
+   * The call has no effect, and this body is the answer: for instance a truncated answer, another
+   * shape, or a proxy's error page.
    */
   | { kind: 'answer'; body: string; status?: number; type?: string };
 
 export interface RateLimit {
   service: string;
-  /** Absent: all operations of the service share it. */
+  /** Without it, all operations of the service share the limit. */
   operation?: string;
   burst: number;
   perSecond: number;
 }
 
 export interface Faults {
-  /** Returns what removes the rule. */
+  /** Returns a function that removes the rule. */
   add(rule: FaultRule): () => void;
   limit(limit: RateLimit): void;
   clear(): void;
@@ -61,7 +61,7 @@ interface Bucket extends RateLimit {
   filledAt: number;
 }
 
-/** Metadata and introspection are on the node: a rule that names no service means AWS. */
+/** Metadata and introspection run on the node. A rule that names no service means AWS only. */
 const local = new Set(['imds', 'introspection']);
 
 export function openFaults(random: Random, now: () => number) {
@@ -91,7 +91,10 @@ export function openFaults(random: Random, now: () => number) {
       rules.clear();
       buckets.length = 0;
     },
-    /** All that happens to this call: latencies add up, the first other effect ends the search. */
+    /**
+     * Returns all faults of this call: the latencies add up, and the first other effect ends the
+     * search.
+     */
     choose(subject: Subject): { latencyMs: number; effect?: FaultEffect } {
       let latencyMs = 0;
       for (const [rule, count] of rules) {

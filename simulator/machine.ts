@@ -1,6 +1,6 @@
 /**
- * A machine that stands in for one EC2 instance: a folder as its root, and what systemd, Docker and
- * the disk would do for the binary.
+ * A machine that stands for one EC2 instance. A folder is its root, and programs stand in for
+ * systemd, Docker and the disk.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -12,25 +12,30 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export interface MachineOptions {
-  /** Absolute path of ecs-node. */
+  /** The absolute path of ecs-node. */
   binary: string;
-  /** Becomes the machine's `/`. Short: Docker's socket below it must fit into 107 characters. */
+  /**
+   * The folder that becomes the machine's `/`. Keep it short: a path of Docker's socket has at most
+   * 107 characters.
+   */
   root: string;
   /** The standard AWS variables for a process on this instance. */
   environment: Readonly<Record<string, string>>;
-  /** What the user data does: `ecs-node configure` with these flags. */
+  /** The flags with which the user data runs `ecs-node configure`. */
   flags: readonly string[];
-  /** The real ECS agent's part: reads the cluster that bootstrap wrote. */
-  /** False: it has ended at once, as it does without a cluster or credentials (exit code 5). */
+  /**
+   * Plays the real ECS agent, which reads the cluster that bootstrap wrote. Returns false if the
+   * agent exited at once, as it does without a cluster or credentials (exit code 5).
+   */
   startEcsAgent: (cluster: string) => boolean | void;
   stopEcsAgent: () => void;
   onPowerOff?: () => void;
   /**
-   * Puts a real Docker below the root; the disks are the machine's own then. By default Docker and
-   * the disk are simulated.
+   * Starts a real Docker below the root; the disks are then the machine's own. By default the
+   * machine simulates Docker and the disk.
    */
   startDocker?: (root: string) => Promise<{ close(): Promise<void> }>;
-  /** Every line that the binary logs, parsed. */
+  /** Receives every parsed line that the binary logs. */
   onLog?: (line: LogLine) => void;
 }
 
@@ -44,32 +49,34 @@ export interface LogLine {
 export interface Machine {
   readonly root: string;
   /**
-   * What a boot does: user data on the first one, bootstrap, ECS, agent. Resolves with bootstrap's
-   * exit code; the agent runs on.
+   * Boots the machine: user data on the first boot, then bootstrap, ECS and the agent. Resolves
+   * with bootstrap's exit code while the agent runs on.
    */
   boot(): Promise<number>;
   /** Runs one command of the binary and waits for it. */
   run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
-  /** Used share of the only disk, in percent, as `df` will tell it. */
+  /** Sets the used share of the only disk, in percent, as `df` reports it. */
   fillDisk(usedPercent: number): Promise<void>;
-  /** Docker holds an image that no container uses; without it the disk is as full as this. */
+  /**
+   * Adds an image to Docker that no container uses. Removing it brings the disk to `usedPercent`.
+   */
   prunesTo(usedPercent: number): void;
-  /** Names of the images that Docker holds. */
+  /** Returns the names of the images in Docker. */
   images(): string[];
-  /** `kill -9` of whatever runs. */
+  /** Sends SIGKILL to the running process. */
   kill(): void;
-  /** SIGTERM to the agent, as systemd stops it; resolves with its exit code. */
+  /** Sends SIGTERM to the agent, as systemd does; resolves with the agent's exit code. */
   stop(): Promise<number>;
-  /** The agent's (or bootstrap's) process, while it runs. */
+  /** The process of the agent or of bootstrap, while it runs. */
   readonly process: ChildProcess | undefined;
   /** Resolves when the running process ends. */
   ended(): Promise<number>;
   close(): Promise<void>;
 }
 
-const diskKilobytes = 31_444_972; // The 30 GB root volume of the ECS-optimized image.
+const diskKilobytes = 31_444_972; // The 30 GB root volume of the ECS-optimized image
 
-/** Makes the folder and its stand-ins; nothing runs until `boot`. */
+/** Makes the folder and its stand-in programs; nothing runs until `boot`. */
 export async function openMachine(options: MachineOptions): Promise<Machine> {
   const { root, binary } = options;
   const tools = join(root, '.stand-ins');
@@ -172,7 +179,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   };
 }
 
-/** The folders of a machine, and programs which only write down that they were called. */
+/** Makes the folders of a machine, and programs that only record their calls. */
 async function layOut(root: string, tools: string): Promise<void> {
   for (const folder of ['etc/ecs', 'etc/docker', 'var/lib/docker', 'var/run', 'run', 'usr/bin', 'dev']) {
     await mkdir(join(root, folder), { recursive: true });
@@ -187,10 +194,10 @@ echo "$*" >> '${join(tools, 'systemctl.log')}'`,
   );
 }
 
-/** One disk, as full as a file says. */
+/** Simulates one disk; a file holds its usage. */
 async function simulateDisk(root: string, tools: string): Promise<void> {
-  // The agent asks `df -Pk -- PATH…`: one disk, as full as the file says, with a line for each
-  // path.
+  // The agent runs `df -Pk -- PATH…`. The program reports the same disk for each path, with the
+  // usage from the file.
   await program(
     join(root, 'usr/bin/df'),
     `read -r percent < '${join(tools, 'disk-used-percent')}'
@@ -210,13 +217,13 @@ async function program(file: string, script: string): Promise<void> {
 interface SimulatedImage {
   id: string;
   name: string;
-  /** Seconds since 1970, as Docker has it. */
+  /** Seconds since 1970, as Docker reports it. */
   createdAt: number;
-  /** How full the disk is without it, in percent. */
+  /** The disk usage in percent after Docker removes the image. */
   leaves?: number;
 }
 
-/** The ECS agent loads it from a file when it starts; no registry has it. */
+/** The ECS agent loads this image from a file when it starts; no registry has it. */
 const agentImage: SimulatedImage = {
   id: `sha256:${'1'.repeat(64)}`,
   name: 'amazon/amazon-ecs-pause:0.1.0',
@@ -225,11 +232,11 @@ const agentImage: SimulatedImage = {
 
 interface SimulatedImages {
   list(): readonly SimulatedImage[];
-  /** False: there is no such image. */
+  /** Returns false if there is no such image. */
   remove(id: string): Promise<boolean>;
 }
 
-/** Docker's Engine API, as far as a node uses it. */
+/** Serves the part of Docker's Engine API that a node uses. */
 async function serveDocker(socket: string, images: SimulatedImages): Promise<{ close(): Promise<void> }> {
   await rm(socket, { force: true });
   const server = createServer((request, response) => {

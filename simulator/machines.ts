@@ -1,6 +1,6 @@
 /**
- * The machines of the instances: each has a metadata service and, while its ECS agent runs,
- * introspection.
+ * The machines of the instances. Each serves its metadata and, while its ECS agent runs, the
+ * introspection API.
  */
 
 import type { CallLog } from './calls.ts';
@@ -89,7 +89,7 @@ function followWorld(deps: MachineDeps, stations: Map<string, NodeEndpoints>): v
       stopAgent(world, endpoints);
       endpoints.imds.off();
     }
-    // Those who waited for it will not wait for ever.
+    // A caller that waits for this machine's boot must not wait for ever.
     if (state === 'terminated') {
       endpoints.finishBoot();
       world.clock.after(world.settings.ec2.forgetMs, () => stations.delete(instance.id));
@@ -124,7 +124,7 @@ function openNodeEndpoints(deps: MachineDeps, instance: Instance): NodeEndpoints
   const booted = new Promise<void>((resolve, reject) => {
     finishBoot = (error) => (error === undefined ? resolve() : reject(error));
   });
-  // Nobody has to wait for it.
+  // A rejection must not end the process if no caller waits for the boot.
   booted.catch(() => {});
   return {
     instance,
@@ -140,7 +140,7 @@ function openNodeEndpoints(deps: MachineDeps, instance: Instance): NodeEndpoints
 }
 
 /**
- * A cluster that is not there, or no role: the real agent ends with an error, and so this one never
+ * Without the cluster or a role, the real agent exits with an error. This agent then never
  * registers.
  */
 function startAgent(world: World, endpoints: NodeEndpoints, clusterName: string): boolean {

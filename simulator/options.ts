@@ -1,4 +1,4 @@
-/** What a simulator can be started with. */
+/** The options for starting a simulator. */
 
 import type { Clock } from './clock.ts';
 import type { SettingsPatch } from './settings.ts';
@@ -7,28 +7,28 @@ import type { Instance, LaunchOptions } from './world/state.ts';
 export interface SimulatorOptions {
   /** us-east-1 */
   region?: string;
-  /** Of the AWS endpoint; 0, the default, takes any free one. */
+  /** The port of the AWS endpoint; 0, the default, takes any free port. */
   port?: number;
   /** 127.0.0.1 */
   host?: string;
-  /** Same seed, same ids and same faults. */
+  /** The same seed gives the same ids and the same faults. */
   seed?: number;
   clock?: Clock;
   settings?: SettingsPatch;
-  /** `ecs-nodes` with 0 … 100 members and none desired. */
+  /** Default: `ecs-nodes` with 0 … 100 members and a desired capacity of 0. */
   groups?: readonly GroupOptions[];
   /** `demo` */
   clusters?: readonly string[];
-  /** One, `demo`, with the layer `ecs`: stackId and layerId below. */
+  /** Default: one stack, `demo`, with the layer `ecs` (`stackId` and `layerId` in simulator.ts). */
   stacks?: readonly StackOptions[];
   /**
-   * Where the metadata and the introspection of an instance listen (`169.254.169.254:80`,
-   * `127.0.0.1:51678`); any free loopback ports by default.
+   * Where an instance's metadata and introspection listen (`169.254.169.254:80`,
+   * `127.0.0.1:51678`); by default any free loopback ports.
    */
   addresses?: (instance: Instance) => { imds?: string; introspection?: string };
-  /** Its metadata answer already. */
+  /** Called for a new instance when its metadata service answers. */
   onLaunch?: (instance: Instance) => void;
-  /** At `shutting-down`, at `stopping`: the machine's processes are about to end. */
+  /** Called at `shutting-down` or `stopping`, just before the machine's processes end. */
   onTerminate?: (instance: Instance) => void;
 }
 
@@ -43,26 +43,29 @@ export interface GroupOptions {
   tags?: Record<string, string>;
   warmPool?: { size: number; state?: 'Stopped' | 'Running' | 'Hibernated' };
   onAbandon?: 'terminate' | 'retain';
-  /** What its instances are like. */
+  /** The attributes of the group's instances. */
   template?: LaunchOptions;
 }
 
 export interface HookOptions {
   name: string;
   transition: 'launch' | 'terminate';
-  /** 3600. Unlike AWS, anything above 0: tests cannot wait 30 s. */
+  /**
+   * Default 3600. AWS wants at least 30 s; this accepts anything above 0, because tests cannot wait
+   * 30 s.
+   */
   heartbeatSeconds?: number;
   globalSeconds?: number;
   /** ABANDON */
   defaultResult?: 'CONTINUE' | 'ABANDON';
-  /** Somebody else's: completed with CONTINUE by the simulator after so many ms. */
+  /** Makes it a foreign hook: the simulator completes it with CONTINUE after this time. */
   completesAfterMs?: number;
 }
 
 export interface StackOptions {
   id?: string;
   name: string;
-  /** The simulator's region. */
+  /** Default: the simulator's region. */
   region?: string;
   layers: readonly { id?: string; name?: string; shortName: string }[];
 }
@@ -73,7 +76,7 @@ export interface ServiceOptions {
   daemon?: boolean;
   minimumHealthyPercent?: number;
   maximumPercent?: number;
-  /** Who deploys it, where it is not ECS. */
+  /** The deployment controller, if it is not ECS. */
   controller?: 'CODE_DEPLOY' | 'EXTERNAL';
   cpu?: number;
   memory?: number;

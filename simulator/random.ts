@@ -1,15 +1,15 @@
-/** Randomness that can be repeated: same seed, same ids, same faults. */
+/** Repeatable randomness: the same seed gives the same ids and the same faults. */
 
 export interface Random {
   /** 0 ≤ x < 1 */
   next(): number;
-  /** So many lower-case hexadecimal digits. */
+  /** Returns `digits` lower-case hexadecimal digits. */
   hex(digits: number): string;
   /** A version 4 UUID. */
   uuid(): string;
 }
 
-/** mulberry32: small, even enough, not for secrets. */
+/** mulberry32: small and even enough, but not fit for secrets. */
 export function openRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {

@@ -1,4 +1,4 @@
-/** AWS says no: thrown by a service, put on the wire in the form its protocol has for it. */
+/** A refusal by AWS. A service throws it, and the wire renders it in the form of the protocol. */
 
 export class Refusal extends Error {
   readonly code: string;

@@ -1,6 +1,6 @@
 /**
  * The HTTP server behind the AWS endpoint: AWS calls, the OpsWorks installer, and the simulator's
- * own control paths.
+ * control paths.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -77,10 +77,7 @@ function download({ gateway, publicKey, imdsEndpoint }: Served, whose: string, r
     });
 }
 
-/**
- * The installer has no signer: its proof is the identity document, and RegisterInstance looks at
- * that anyway.
- */
+/** The installer does not sign. RegisterInstance checks its proof, the identity document. */
 async function register({ gateway }: Served, whose: string, response: ServerResponse, body: Buffer): Promise<void> {
   const authorize = (): Instance | undefined => {
     if (whose === 'any') return undefined;

@@ -1,5 +1,5 @@
 /**
- * How long everything takes: shaped as in AWS, shortened so that a node's whole life fits into a
+ * Durations and behaviours: shaped as in AWS, but shortened so that a node's whole life fits into a
  * test.
  */
 
@@ -8,7 +8,7 @@ export interface Settings {
     pendingMs: number;
     shuttingDownMs: number;
     stoppingMs: number;
-    /** So long a terminated instance still shows up. */
+    /** How long DescribeInstances still lists a terminated instance. */
     forgetMs: number;
   };
   autoscaling: {
@@ -19,19 +19,21 @@ export interface Settings {
     /** From a completed hook to the state that follows. */
     proceedMs: number;
     /**
-     * When IMDS says Terminated, counted from the decision; below enterWaitMs it says so before the
-     * group does.
+     * When IMDS reports Terminated, counted from the decision. Below enterWaitMs, IMDS reports it
+     * before the group does.
      */
     imdsTerminatedMs: number;
-    /** When IMDS says InService, counted from the launch. */
+    /** When IMDS reports InService, counted from the launch. */
     imdsInServiceMs: number;
-    /** So long after …:Wait began the group still denies that there is a lifecycle action. */
+    /**
+     * How long after …:Wait began the group still answers that there is no active lifecycle action.
+     */
     noActiveActionMs: number;
     /** From a dead or unhealthy instance to its replacement. */
     healthCheckMs: number;
-    /** How often termination is tried again on an instance with termination protection. */
+    /** How often the group tries again to terminate an instance with termination protection. */
     terminateRetryMs: number;
-    /** So long a terminated member still shows up as Terminated. */
+    /** How long the group still lists a terminated member as Terminated. */
     forgetMs: number;
   };
   ecs: {
@@ -44,9 +46,9 @@ export interface Settings {
     deactivatingMs: number;
     stoppingMs: number;
     deprovisioningMs: number;
-    /** So long a stopped task can still be described. */
+    /** How long DescribeTasks still returns a stopped task. */
     forgetStoppedMs: number;
-    /** From the death of a machine to ECS noticing it. */
+    /** From the death of a machine until ECS notices it. */
     noticeDeathMs: number;
     agentVersion: string;
   };
@@ -59,25 +61,25 @@ export interface Settings {
     unassigningMs: number;
     deregisteringMs: number;
     /**
-     * When registration turns termination protection on, counted from RegisterInstance; undefined:
-     * never.
+     * When registration turns on termination protection, counted from RegisterInstance; undefined
+     * means never.
      */
     protectAfterMs: number | undefined;
     /** From the death of a machine to `connection_lost`. */
     connectionLostMs: number;
-    /** So long a new record is missing in lists. */
+    /** How long lists still omit a new record. */
     listingLagMs: number;
     registersAs: 'registered' | 'never' | 'connection_lost' | 'setup_failed';
     setupEndsAs: 'online' | 'setup_failed' | 'never';
     installer: InstallerVariant;
   };
   ssm: {
-    /** From the launch to Online; undefined: the agent never shows up. */
+    /** From the launch to Online; undefined means that the agent never appears. */
     onlineAfterMs: number | undefined;
     connectionLostMs: number;
   };
   s3: {
-    /** So many keys a page of a list has. */
+    /** The number of keys in a page of a list. */
     pageKeys: number;
   };
   elb: {
@@ -88,7 +90,7 @@ export interface Settings {
   };
 }
 
-/** What the download of the OpsWorks installer gives. */
+/** The kinds of OpsWorks installer that the download can return. */
 export type InstallerVariant =
   | 'good'
   | 'no-archive'

@@ -1,6 +1,6 @@
 /**
- * A local AWS for one node or a thousand: start it, launch instances, give their processes the
- * environment, watch what they call.
+ * A local AWS for one node or for thousands. Start it, launch instances, pass their processes the
+ * environment, and watch their calls.
  */
 
 import { openCallLog, type CallLog } from './calls.ts';
@@ -26,21 +26,21 @@ import type { World } from './world/state.ts';
 import { putParameter, watchManaged } from './world/systems-manager.ts';
 
 export interface Simulator {
-  /** Of all AWS services. */
+  /** The endpoint of all AWS services. */
   readonly endpoint: string;
   readonly region: string;
-  /** To look at; to change it use the verbs. */
+  /** Read only; change the world through the verbs. */
   readonly world: World;
   readonly verbs: Verbs;
   readonly calls: CallLog;
   readonly faults: Faults;
-  /** Throws while the instance does not run. */
+  /** Throws while the instance is not running. */
   imdsEndpoint(instanceId: string): string;
-  /** Where the ECS agent's introspection will listen once the agent has registered. */
+  /** The address where the ECS agent's introspection will listen after the agent registers. */
   introspectionEndpoint(instanceId: string): string;
-  /** The standard variables for a process on that instance. */
+  /** The standard AWS variables for a process on that instance. */
   environmentFor(instanceId: string): Record<string, string>;
-  /** The same for a person outside, with static credentials. */
+  /** The standard AWS variables for an operator, with static credentials. */
   operatorEnvironment(): Record<string, string>;
   close(): Promise<void>;
 }
@@ -54,11 +54,11 @@ export type {
   TaskOptions,
 } from './options.ts';
 
-/** Of the stack that is there by default. */
+/** The ids of the stack that exists by default. */
 export const stackId = '11111111-1111-4111-8111-111111111111';
 export const layerId = '22222222-2222-4222-8222-222222222222';
 
-/** For operators and tests that are not on an instance. */
+/** Credentials for operators and tests that are not on an instance. */
 export const operatorCredentials = { accessKeyId: 'AKIDSIMULATOR', secretAccessKey: 'simulator-secret-key' };
 
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
@@ -113,7 +113,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   };
 }
 
-/** What is there before the first call. */
+/** Creates the groups, clusters and stacks of the options, before the first call. */
 function populate(world: World, options: SimulatorOptions): void {
   const { clusters = ['demo'], groups = [{ name: 'ecs-nodes', max: 100 }] } = options;
   const { stacks = [{ id: stackId, name: 'demo', layers: [{ id: layerId, name: 'ECS', shortName: 'ecs' }] }] } =

@@ -1,4 +1,4 @@
-/** What a harness, the command line and the control API can make happen. */
+/** The actions that a test, the command line and the control API can cause. */
 
 import type { HookOptions, ServiceOptions, TaskOptions } from './options.ts';
 import { createLoadBalancer, createTargetGroup } from './world/balancers.ts';
@@ -39,16 +39,16 @@ import {
 import { startTask, stopTask } from './world/tasks.ts';
 
 export interface Verbs {
-  /** An instance outside any group; resolves when its metadata answer. */
+  /** Launches an instance outside any group; resolves when its metadata service answers. */
   launch(options?: LaunchOptions): Promise<Instance>;
-  /** Resolves when so many instances of the group run and their metadata answer. */
+  /** Resolves when `desired` instances of the group run and their metadata services answer. */
   scaleTo(group: string, desired: number): Promise<Instance[]>;
   setDesiredCapacity(group: string, desired: number): void;
-  /** Ends one member as an operator would: hooks run. */
+  /** Terminates one member as an operator would: the hooks run. */
   terminateInGroup(instanceId: string, decrement?: boolean): void;
-  /** Ends it at once, without hooks (the reclaim of a spot instance, a person at the console). */
+  /** Terminates the instance at once, without hooks, as a spot reclaim or the EC2 console does. */
   terminate(instanceId: string): void;
-  /** As if the machine had powered itself off. */
+  /** Behaves as if the machine had powered itself off. */
   powerOff(instanceId: string): void;
   stop(instanceId: string): void;
   start(instanceId: string): void;
@@ -59,33 +59,33 @@ export interface Verbs {
   /** False: it has ended at once, as it does where there is no such cluster, or no role. */
   startEcsAgent(instanceId: string, cluster: string): boolean;
   stopEcsAgent(instanceId: string): void;
-  /** What the ECS agent, which stays connected, says of Docker. */
+  /** Sets the health of Docker that the ECS agent reports; the agent stays connected. */
   setRuntimeHealth(instanceId: string, health: 'OK' | 'IMPAIRED'): void;
-  /** It runs but has lost its connection to ECS; false: it has it again. */
+  /** Cuts the running agent's connection to ECS; `lost: false` restores it. */
   disconnectEcsAgent(instanceId: string, lost?: boolean): void;
   createCluster(name: string): void;
   createService(cluster: string, service: ServiceOptions): void;
-  /** It is in progress until it is ended. */
+  /** Starts a deployment that stays in progress until `endDeployment`. */
   beginDeployment(cluster: string, service: string): void;
   endDeployment(cluster: string, service: string, rollout?: 'COMPLETED' | 'FAILED'): void;
-  /** As deleting it does: DRAINING, and its tasks are stopped. */
+  /** Does the same as deleting the service: it becomes DRAINING, and ECS stops its tasks. */
   retireService(cluster: string, service: string): void;
-  /** Hands its size over to Application Auto Scaling. */
+  /** Lets Application Auto Scaling control the size of the service. */
   registerScalableTarget(cluster: string, service: string, min: number, max: number): void;
-  /** A task that belongs to no service. Returns its ARN. */
+  /** Runs a task that belongs to no service. Returns its ARN. */
   runTask(cluster: string, instanceId: string, task?: TaskOptions): string;
-  /** ECS's task protection, for two hours; false: no more. */
+  /** Turns on ECS's task protection for two hours; `on: false` turns it off. */
   protectTask(cluster: string, taskArn: string, on?: boolean): void;
-  /** Its container ends by itself. */
+  /** Ends the task as if its container had exited. */
   endTask(cluster: string, taskArn: string, reason?: string): void;
-  /** The family's next revision. Returns its ARN. */
+  /** Registers the family's next revision. Returns its ARN. */
   registerTaskDefinition(family: string, definition?: DefinitionOptions): string;
-  /** One revision: nothing is started from it any more. */
+  /** Deregisters one revision: ECS starts no more tasks from it. */
   deregisterTaskDefinition(name: string): void;
 
-  /** The notice comes now; the instance is reclaimed when the time (two minutes) is up. */
+  /** Sends the notice now, and reclaims the instance after two minutes. */
   noticeSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
-  /** Only the metadata service says so, and nothing follows. */
+  /** Announces it in the metadata service only; nothing follows. */
   claimSpot(instanceId: string, action?: 'terminate' | 'stop' | 'hibernate', inMs?: number): void;
   withdrawSpot(instanceId: string): void;
   recommendRebalance(instanceId: string, on?: boolean): void;
@@ -102,17 +102,17 @@ export interface Verbs {
   createBucket(name: string): void;
   putObject(bucket: string, key: string, text: string): void;
   deleteObject(bucket: string, key: string): void;
-  /** As a person at the console does. */
+  /** Sets a tag as a person at the console does. */
   setTag(instanceId: string, key: string, value: string): void;
 }
 
-/** What the machines of the instances do; the rest is the world's. */
+/** The behaviour of the instances' machines; the world holds the rest. */
 export interface Machines {
-  /** Resolves when the instance runs and its metadata answer. */
+  /** Resolves when the instance runs and its metadata service answers. */
   booted(instance: Instance): Promise<void>;
   startEcsAgent(instance: Instance, cluster: string): boolean;
   stopEcsAgent(instance: Instance): void;
-  /** Switches the metadata service on or off as the instance says. */
+  /** Switches the metadata service on or off, as the instance's switches say. */
   refresh(instance: Instance): Promise<void>;
 }
 
@@ -236,7 +236,7 @@ function serviceVerbs(world: World) {
   } satisfies Partial<Verbs>;
 }
 
-/** Two minutes on AWS. */
+/** AWS gives two minutes. */
 const spotNoticeMs = 120_000;
 
 function noticeVerbs(world: World, machines: Machines) {

@@ -1,4 +1,4 @@
-/** The simulator's command line. */
+/** Parses the simulator's command line. */
 
 import type { FaultRule, RateLimit } from '../faults.ts';
 import type { HookOptions } from '../options.ts';
@@ -38,12 +38,12 @@ export interface Arguments {
   json: boolean;
 }
 
-/** How long somebody else's hook takes when nothing else is said. */
+/** How long a foreign hook takes when the flag gives no duration. */
 const foreignHookMs = 5_000;
 
 type Take = (what: string) => string;
 
-/** What each flag does with what follows it. */
+/** How each flag changes the arguments, given the value after it. */
 const flags: Record<string, (args: Arguments, take: Take) => void> = {
   '--help': (args) => void (args.help = true),
   '-h': (args) => void (args.help = true),

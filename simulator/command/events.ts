@@ -3,7 +3,7 @@
 import type { Simulator } from '../simulator.ts';
 import type { TimedEvent } from './words.ts';
 
-/** By their order of launching: node 1 stays node 1 when its successors come. */
+/** Nodes count by launch order, so node 1 stays node 1 when replacements arrive. */
 export function nodeId(simulator: Simulator, node: number): string {
   const found = [...simulator.world.instances.values()].find(({ index }) => index === node - 1);
   if (!found) throw new Error(`there is no node ${node}`);

@@ -1,4 +1,4 @@
-/** What a person reads: one line for each call and for each change of the world. */
+/** Renders one line for a person, for each call and for each change of the world. */
 
 import type { Call } from '../calls.ts';
 import type { WorldEvent } from '../world/state.ts';
@@ -37,7 +37,7 @@ const time = (at: number) => new Date(at).toISOString().slice(11, 23);
 
 const longest = 160;
 
-/** `DisableApiTermination.Value=false` … cut where it gets long. */
+/** Renders `DisableApiTermination.Value=false` …, and cuts a long text. */
 function summary(params: Record<string, unknown>): string {
   const text = flatten('', params).join(' ');
   if (text === '') return '';

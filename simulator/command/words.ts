@@ -1,4 +1,6 @@
-/** The small languages of the command line: durations, faults, rate limits, hooks, events. */
+/**
+ * Parses the small languages of the command line: durations, faults, rate limits, hooks, events.
+ */
 
 import type { FaultEffect, FaultRule, RateLimit } from '../faults.ts';
 import type { HookOptions } from '../options.ts';
@@ -89,9 +91,9 @@ export function parseHook(text: string): HookOptions {
 export interface TimedEvent {
   afterMs: number;
   name: string;
-  /** What follows the colon. */
+  /** The text after the colon. */
   value: string | undefined;
-  /** 1, 2 … */
+  /** The node's number, from 1. */
   node: number;
 }
 
@@ -113,7 +115,10 @@ export const eventNames: Readonly<Record<string, string>> = {
   'imds-up': 'and answers again',
 };
 
-/** What may follow the colon; anything where nothing is listed and the event takes a value. */
+/**
+ * The values allowed after the colon. `any` allows every value; an event without an entry takes
+ * none.
+ */
 const eventValues: Readonly<Record<string, readonly string[] | 'any'>> = {
   spot: ['terminate', 'stop', 'hibernate'],
   maintenance: maintenanceCodes,
@@ -138,7 +143,7 @@ export function parseEvent(after: string, what: string): TimedEvent {
   return { afterMs: parseDuration(after), name: found[1]!, value: found[2], node: Number(found[3] ?? 1) };
 }
 
-/** As it was written: `maintenance:instance-retirement@2` */
+/** Renders the event as the user wrote it: `maintenance:instance-retirement@2`. */
 export function renderTimed({ name, value, node }: TimedEvent): string {
   return `${name}${value === undefined ? '' : `:${value}`}${node === 1 ? '' : `@${node}`}`;
 }

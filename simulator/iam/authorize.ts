@@ -1,4 +1,6 @@
-/** Whether the caller's role allows a request. A role without a policy allows everything. */
+/**
+ * Decides whether the caller's role allows a request. A role without a policy allows everything.
+ */
 
 import type { Refusal } from '../refusal.ts';
 import type { Access, Service } from '../services/service.ts';
@@ -7,7 +9,7 @@ import { isAllowed, parsePolicy, type Policy } from './policy.ts';
 
 const parsed = new WeakMap<object, Policy>();
 
-/** The refusal in the service's own words, or undefined. */
+/** Returns the refusal in the service's own wording; undefined if IAM allows the request. */
 export function refuseUnlessAllowed(
   world: World,
   service: Service,
@@ -37,7 +39,7 @@ function policyOf(value: unknown): Policy {
   return known;
 }
 
-/** The documented condition keys that IAM has for every request of an instance's role. */
+/** Returns the documented condition keys that IAM knows for every request of an instance's role. */
 function contextOf(world: World, caller: Instance): Record<string, string> {
   return {
     'aws:userid': `AROASIMULATORROLE0000:${caller.id}`,

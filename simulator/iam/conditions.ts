@@ -1,8 +1,8 @@
-/** The IAM condition operators that policies for nodes use. */
+/** The IAM condition operators that the policies of nodes use. */
 
 interface Operator {
   test(value: string, wanted: string): boolean;
-  /** For StringNotEquals and the like: true if no wanted value matches. */
+  /** True for StringNotEquals and similar: the condition holds if no wanted value matches. */
   negated: boolean;
 }
 
@@ -11,7 +11,7 @@ const equalsIgnoringCase = (value: string, wanted: string) => value.toLowerCase(
 
 const patterns = new Map<string, RegExp>();
 
-/** Understands `*` and `?`. */
+/** Matches a pattern with `*` and `?`. */
 function like(value: string, pattern: string): boolean {
   let compiled = patterns.get(pattern);
   if (!compiled) {

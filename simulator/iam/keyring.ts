@@ -14,7 +14,9 @@ export interface Key {
 
 export interface Keyring {
   find(accessKeyId: string): Key | undefined;
-  /** The keys of the instance's role, renewed before they expire. Undefined without a role. */
+  /**
+   * Returns the keys of the instance's role, renewed before they expire; undefined without a role.
+   */
   keysFor(instance: Instance): Key | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Whether a policy document allows a request. An explicit denial wins. */
+/** Decides whether a policy document allows a request. An explicit denial wins. */
 
 import { operators } from './conditions.ts';
 
@@ -42,7 +42,7 @@ export function parsePolicy(value: unknown): Policy {
       if (!/^(\*|[\w-]+:[\w*?]+)$/.test(action)) fail(`Action ${action}`);
     }
     for (const resource of many(Resource ?? NotResource)) {
-      // IAM takes a variable in the last part of an ARN only.
+      // IAM accepts a variable only in the last part of an ARN.
       if (!/^(\*|arn:[^:$]*:[^:$]*:[^:$]*:[^:$]*:.+)$/.test(resource)) fail(`Resource ${resource}`);
     }
     for (const operator of Object.keys(Condition)) if (!findOperator(operator)) fail(`Condition ${operator}`);

@@ -1,23 +1,25 @@
 /**
- * The OpsWorks agent's installer as a download: a script that registers the machine it runs on, and
- * bad variants of it.
+ * Serves the OpsWorks agent's installer: a script that registers its machine, and faulty variants
+ * of it.
  */
 
 import type { InstallerVariant } from '../settings.ts';
 import { renderTarball, type Entry } from './tarball.ts';
 
 export interface InstallerUrls {
-  /** Of the node's metadata, without a path. */
+  /** The URL of the node's metadata service, without a path. */
   metadata: string;
-  /** Where RegisterInstance is asked for. */
+  /** The URL for RegisterInstance. */
   register: string;
-  /** PEM. The real installer makes a key pair on the node; machines without openssl could not. */
+  /**
+   * PEM. The real installer makes a key pair on the node, but a machine without openssl could not.
+   */
   publicKey: string;
 }
 
 const folder = 'opsworks-agent-installer';
 
-/** Undefined: the download fails. */
+/** Returns undefined if the download fails. */
 export function renderInstaller(variant: InstallerVariant, urls: InstallerUrls): Buffer | undefined {
   const good = (script: string): Entry[] => [
     { name: `${folder}/`, mode: 0o755 },
@@ -56,9 +58,9 @@ export function renderInstaller(variant: InstallerVariant, urls: InstallerUrls):
 }
 
 /**
- * What the real one does, as far as it can be seen from outside. It runs with whatever HTTP client
- * the machine has, needs no privileges, and takes nothing from the environment but PATH, for its
- * caller gives it a clean one.
+ * Does the same as the real installer, as far as an observer can see. The script uses any HTTP
+ * client of the machine and needs no privileges. It reads only PATH from the environment, because
+ * its caller passes it a clean one.
  */
 function renderScript({ metadata, register }: InstallerUrls): string {
   return `#!/bin/sh
@@ -134,7 +136,7 @@ echo ' registered'
 `;
 }
 
-/** What the script sends, as the input of RegisterInstance. */
+/** Parses the body that the script sends, as the input of RegisterInstance. */
 export function parseRegistration(body: string): Record<string, unknown> {
   const parts: Record<string, string> = {};
   let rest = body;

@@ -1,7 +1,4 @@
-/**
- * Archives in memory: just enough of tar for an installer, and for the ways in which one can be
- * bad.
- */
+/** Builds archives in memory, with as much of tar as the installer and its faulty variants need. */
 
 import { gzipSync } from 'node:zlib';
 
@@ -9,7 +6,7 @@ export interface Entry {
   name: string;
   content?: string;
   mode?: number;
-  /** Makes it a symbolic link. */
+  /** Makes the entry a symbolic link to this path. */
   linkTo?: string;
 }
 

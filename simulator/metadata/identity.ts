@@ -1,4 +1,4 @@
-/** The instance identity document, and the signature that proves it. */
+/** Renders the instance identity document and the signature that proves it. */
 
 import { createSign, createVerify, generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -7,7 +7,7 @@ import type { Instance, World } from '../world/state.ts';
 
 const generate = promisify(generateKeyPair);
 
-/** Made at start: documents of another simulator do not pass. */
+/** Made at start, so a document of another simulator fails verification. */
 export async function openIdentityKeys(): Promise<IdentityKeys & { publicKey: string }> {
   const { publicKey, privateKey } = await generate('rsa', { modulusLength: 2048 });
   return {
@@ -17,7 +17,7 @@ export async function openIdentityKeys(): Promise<IdentityKeys & { publicKey: st
   };
 }
 
-/** The metadata service breaks the lines of a signature, too. */
+/** The metadata service breaks the lines of a signature too. */
 const wrap = (base64: string) => base64.replaceAll(/(.{76})(?=.)/g, '$1\n');
 
 export function renderDocument(world: World, instance: Instance): string {

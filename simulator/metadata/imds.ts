@@ -1,4 +1,4 @@
-/** One instance's metadata service: version 2 only, with the ways in which it can misbehave. */
+/** Serves one instance's metadata, version 2 only, with the failures that the service can show. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FaultEffect } from '../faults.ts';
@@ -20,7 +20,7 @@ interface Answer {
   headers?: Record<string, string>;
 }
 
-/** A listener for `createServer`. */
+/** Returns a listener for `createServer`. */
 export function openImds(options: ImdsOptions): (request: IncomingMessage, response: ServerResponse) => void {
   const { world, instance } = options;
   const tokens = new Map<string, number>();
@@ -38,7 +38,7 @@ export function openImds(options: ImdsOptions): (request: IncomingMessage, respo
     return body === undefined ? { status: 404, body: '' } : { status: 200, body };
   };
   const issueToken = ({ headers }: IncomingMessage): Answer => {
-    // A proxy that forwards must not get a token for somebody else.
+    // A forwarding proxy must not get a token on behalf of another client.
     if (headers['x-forwarded-for'] !== undefined) return { status: 403, body: '' };
     const ttl = Number(headers['x-aws-ec2-metadata-token-ttl-seconds']);
     if (!Number.isInteger(ttl) || ttl < 1 || ttl > maxTtlSeconds) return { status: 400, body: '' };

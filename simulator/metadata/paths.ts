@@ -1,4 +1,4 @@
-/** What the metadata service says under each path. */
+/** Renders the metadata service's answer for each path. */
 
 import type { Keyring } from '../iam/keyring.ts';
 import { dnsName } from '../services/ec2-describe.ts';
@@ -13,7 +13,7 @@ export interface MetadataContext {
   keys: IdentityKeys;
 }
 
-/** The body for a path below `latest/`; undefined is a 404. */
+/** Returns the body for a path below `latest/`; undefined means a 404. */
 export function readPath(path: string, context: MetadataContext): string | undefined {
   const { world, instance, keys } = context;
   if (path === 'user-data') return instance.userData;
@@ -34,7 +34,10 @@ export function readPath(path: string, context: MetadataContext): string | undef
   );
 }
 
-/** What lies in a folder, as cloud-init walks through them: folders end with a slash. */
+/**
+ * Lists a folder for cloud-init, which walks through all of them: the name of a folder ends with a
+ * slash.
+ */
 function listFolder(folder: string, leaves: readonly string[]): string | undefined {
   const prefix = folder === '' ? '' : `${folder.replace(/\/$/, '')}/`;
   const names = leaves
@@ -43,7 +46,7 @@ function listFolder(folder: string, leaves: readonly string[]): string | undefin
   return names.length > 0 ? [...new Set(names)].toSorted().join('\n') : undefined;
 }
 
-/** Of the meta-data; without the tags, which have a list of their own. */
+/** Lists the leaves of the meta-data, without the tags, which have a list of their own. */
 function leavesOf(context: MetadataContext): string[] {
   const { world, instance } = context;
   const { role } = instance;
@@ -79,7 +82,7 @@ function plainValues(world: World, instance: Instance): Record<string, string> {
     [`network/interfaces/macs/${mac(instance)}/mac`]: mac(instance),
     [`network/interfaces/macs/${mac(instance)}/device-number`]: '0',
     [`network/interfaces/macs/${mac(instance)}/local-ipv4s`]: instance.privateIp,
-    // A real ECS agent does not start without these two.
+    // A real ECS agent does not start without these two values.
     [`network/interfaces/macs/${mac(instance)}/subnet-id`]: 'subnet-0123456789abcdef0',
     [`network/interfaces/macs/${mac(instance)}/vpc-id`]: 'vpc-0123456789abcdef0',
     'placement/availability-zone': instance.zone,
@@ -91,7 +94,7 @@ function plainValues(world: World, instance: Instance): Record<string, string> {
   };
 }
 
-/** Keys with other characters do not show up there. */
+/** IMDS hides tags whose keys have other characters. */
 const allowedKey = /^[0-9A-Za-z\-_+=,.@:]{1,128}$/;
 
 function readTag(key: string, { metadata, tags }: Instance): string | undefined {

@@ -1,4 +1,4 @@
-/** What the ECS agent on an instance tells about itself and its tasks. */
+/** Serves the introspection API of an instance's ECS agent: the agent itself and its tasks. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Cluster, ContainerInstance, PortMapping, Task } from '../world/state.ts';
@@ -8,7 +8,7 @@ export interface AgentView {
   instance: ContainerInstance;
 }
 
-/** A listener for `createServer`; `find` says what the agent is registered as. */
+/** Returns a listener for `createServer`; `find` returns the agent's registration. */
 export function openIntrospection(
   find: () => AgentView | undefined,
   log: (operation: string, outcome: string) => void,
@@ -18,7 +18,7 @@ export function openIntrospection(
     const view = find();
     const body = view && render(path, view);
     log(`GET ${path}`, body ? 'ok' : '404');
-    // The real server answers any other path with the list of its commands.
+    // The real server answers any other path with a list of its commands.
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(body ?? { AvailableCommands: ['/v1/metadata', '/v1/tasks', '/license'] }));
   };
@@ -35,8 +35,8 @@ function render(path: string, { cluster, instance }: AgentView): object | undefi
 }
 
 /**
- * A real agent says PENDING, RUNNING or STOPPED only (test/samples/ecs-agent), and knows nothing of
- * a task before ECS has sent it.
+ * A real agent reports only PENDING, RUNNING or STOPPED (test/samples/ecs-agent). It does not know
+ * a task before ECS sends it.
  */
 const known: Record<string, 'PENDING' | 'RUNNING' | 'STOPPED' | undefined> = {
   PENDING: 'PENDING',
@@ -53,7 +53,7 @@ function isSent({ lastStatus }: Task): boolean {
 
 function renderTask(task: Task): object {
   const [Family = '', Version = ''] = task.taskDefinition.split('/').at(-1)!.split(':');
-  // The agent keeps the containers until ECS has had time to deactivate them.
+  // The agent keeps the containers running until ECS has had time to deactivate them.
   const DesiredStatus = task.lastStatus === 'DEACTIVATING' ? 'RUNNING' : task.desiredStatus;
   const { startedAt } = task;
   return {
@@ -73,12 +73,12 @@ function renderTask(task: Task): object {
   };
 }
 
-/** Docker's own range for ports that a task definition leaves open. */
+/** Docker's own range for ports that a task definition does not fix. */
 const firstDynamicPort = 32_768;
 
 /**
- * A dynamic port has no host port until its container runs. From then on each port is listed twice,
- * for IPv4 and for IPv6. The list stays after the end.
+ * A dynamic port has no host port before its container runs. Then the agent lists each port twice,
+ * for IPv4 and for IPv6, and keeps the list after the container ends.
  */
 function renderPort({ containerPort, hostPort, protocol }: PortMapping, isBound: boolean): object[] {
   const port = { ContainerPort: containerPort, Protocol: protocol };

@@ -1,6 +1,6 @@
 /**
- * What an instance has on its own machine: a metadata service, and the introspection of its ECS
- * agent.
+ * The servers on an instance's own machine: a metadata service, and the introspection API of its
+ * ECS agent.
  */
 
 import { once } from 'node:events';
@@ -12,8 +12,8 @@ export interface Address {
 }
 
 /**
- * A server that can be switched off and on again at the same address: while it is off, connections
- * are refused.
+ * A server that can stop and start again at the same address. While it is stopped, the kernel
+ * refuses connections.
  */
 export interface SwitchedServer {
   readonly address: Address;
@@ -27,7 +27,7 @@ export function openSwitchedServer(address: Address, listener: RequestListener):
     address,
     async on() {
       if (server) return;
-      // Idle clients may stay for as long as they like, as with the real ones.
+      // The real servers let idle clients stay, so this server does too.
       server = createServer({ keepAliveTimeout: 60_000 }, listener);
       server.listen(address.port, address.host);
       await once(server, 'listening');
@@ -51,8 +51,8 @@ export const urlOf = ({ host, port }: Address) => `http://${host.includes(':') ?
 let simulators = 0;
 
 /**
- * Addresses that are known before anything listens there: a loopback address that only this process
- * uses, and ports below those which the kernel gives out by itself.
+ * Chooses addresses before a server listens there. The loopback address belongs to this process
+ * alone, and the ports lie below the range that the kernel assigns itself.
  */
 export function openAddresses(pid: number): (index: number) => { imds: Address; introspection: Address } {
   simulators = (simulators % 254) + 1;

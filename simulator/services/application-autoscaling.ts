@@ -1,4 +1,4 @@
-/** Application Auto Scaling's API, for ECS services: who has given their size out of hand. */
+/** Application Auto Scaling's API for ECS services: it tells which services it scales. */
 
 import { Refusal } from '../refusal.ts';
 import { list, need, oneOf, text, whole } from '../wire/shapes.ts';
@@ -32,8 +32,8 @@ const named = { ServiceNamespace: need(namespaces), ResourceId: need(resource), 
 const invalid = (message: string) => new Refusal('ValidationException', message);
 
 /**
- * Of ECS there is one dimension; of the other namespaces nothing is simulated, so nothing is
- * registered.
+ * ECS has one dimension. The simulator registers nothing in the other namespaces, so their
+ * dimensions are not checked.
  */
 function checkDimension(namespace: string, wanted: string | undefined): void {
   if (wanted === undefined || (namespace === 'ecs' ? wanted === ecsDimension : wanted.startsWith(namespace))) return;

@@ -1,4 +1,4 @@
-/** Auto Scaling's descriptions of members, groups, hooks and activities. */
+/** Auto Scaling's API for describing members, groups, hooks and activities. */
 
 import { Refusal } from '../refusal.ts';
 import { findGroup } from '../world/groups.ts';
@@ -111,7 +111,7 @@ export function describeHooks(
       LifecycleHookName: hook.name,
       AutoScalingGroupName,
       LifecycleTransition: `autoscaling:EC2_INSTANCE_${hook.transition === 'launch' ? 'LAUNCHING' : 'TERMINATING'}`,
-      // Whole seconds on the wire, also where a test made it shorter.
+      // AWS sends whole seconds, so the simulator rounds a timeout that a test shortened.
       HeartbeatTimeout: Math.max(1, Math.round(hook.heartbeatSeconds)),
       GlobalTimeout: Math.max(1, Math.round(hook.globalSeconds)),
       DefaultResult: hook.defaultResult,

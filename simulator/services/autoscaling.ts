@@ -200,7 +200,7 @@ interface GroupTag {
   PropagateAtLaunch: boolean | undefined;
 }
 
-/** AWS's limit for one group. */
+/** AWS allows this many tags per group. */
 const maxGroupTags = 50;
 
 function tagAccess({ Tags }: { Tags: GroupTag[] }, { world }: CallContext): Access[] {

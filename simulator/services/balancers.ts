@@ -1,4 +1,4 @@
-/** The two load balancing APIs: target groups, and classic load balancers. */
+/** The two load balancing APIs: target groups and classic load balancers. */
 
 import { Refusal } from '../refusal.ts';
 import { list, need, record, text, whole } from '../wire/shapes.ts';

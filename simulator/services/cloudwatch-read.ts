@@ -1,4 +1,4 @@
-/** CloudWatch's ListMetrics and GetMetricData, over what has been put. */
+/** CloudWatch's ListMetrics and GetMetricData, over the metrics that nodes put. */
 
 import { Refusal } from '../refusal.ts';
 import { flag, list, need, oneOf, record, text, time, whole } from '../wire/shapes.ts';
@@ -8,7 +8,7 @@ import { operation } from './service.ts';
 
 const badToken = () => new Refusal('InvalidParameterValue', 'The parameter NextToken is invalid.');
 
-/** What CloudWatch gives in one page. */
+/** CloudWatch returns this many metrics per page. */
 const metricsPerPage = 500;
 
 const recentMs = 3 * 3_600_000;
@@ -74,10 +74,10 @@ const query = record({
 
 type Query = NonNullable<(typeof query)['type']>;
 
-/** CloudWatch pages as it pleases, also below the 500 that may be asked for. */
+/** CloudWatch chooses its own page size, also below the 500 that a caller may request. */
 const resultsPerPage = 400;
 
-/** Data points in one answer, as long as nobody asks for fewer. */
+/** CloudWatch returns this many data points per answer, unless the caller requests fewer. */
 const maxPoints = 100_800;
 
 const GetMetricData = operation(

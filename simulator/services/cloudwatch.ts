@@ -1,5 +1,6 @@
 /**
- * CloudWatch: PutMetricData with its limits; what reads is next door. And STS's GetCallerIdentity.
+ * CloudWatch's PutMetricData with its limits, and STS's GetCallerIdentity. cloudwatch-read.ts has
+ * the reading operations.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -38,10 +39,10 @@ type Datum = NonNullable<(typeof datum)['type']>;
 
 const day = 86_400_000;
 
-/** The SDK may gzip what it sends, but no more than this, unpacked. */
+/** The SDK may gzip the body, but AWS limits its unpacked size to this. */
 export const maxBodyBytes = 1024 * 1024;
 
-/** As many as a long run needs to look at. */
+/** Enough for the checks after a long run. */
 const keep = 100_000;
 
 const PutMetricData = operation(

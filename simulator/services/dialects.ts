@@ -1,10 +1,10 @@
-/** How each family of services words its refusals. */
+/** The wording of refusals, for each family of services. */
 
 import { Refusal } from '../refusal.ts';
 import type { Complaints } from '../wire/shapes.ts';
 
 /**
- * "1 validation error detected: …", as most services say it. `code`: ValidationError or
+ * The wording of most services: "1 validation error detected: …". `code` is ValidationError or
  * ValidationException.
  */
 export function validationComplaints(code: string): Complaints {
@@ -23,7 +23,7 @@ export function validationComplaints(code: string): Complaints {
   };
 }
 
-/** ECS names no member but the parameter. */
+/** ECS names the parameter without its parents. */
 export const ecsComplaints: Complaints = {
   missing: (path) => new Refusal('InvalidParameterException', `${sentence(path)} cannot be empty.`),
   invalid: (path, value, constraint) =>
@@ -49,7 +49,7 @@ export const cloudwatchComplaints: Complaints = {
   malformed: (path, value, wanted) => new Refusal('MalformedInput', wordsFor(path, value, wanted)),
 };
 
-/** What a JSON service answers when the types do not fit. */
+/** The answer of a JSON service to a value of the wrong type. */
 function unreadable(path: string, value: unknown, wanted: string): Refusal {
   return new Refusal('SerializationException', wordsFor(path, value, wanted));
 }
@@ -63,7 +63,7 @@ function wordsFor(path: string, value: unknown, wanted: string): string {
   return `${kind}_VALUE at ${path} can not be converted to ${wanted}`;
 }
 
-/** containerInstances → Container instances */
+/** Turns containerInstances into "Container instances". */
 function sentence(path: string): string {
   const words = path.replace(/\.\d+/g, '').replaceAll(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
   return words.charAt(0).toUpperCase() + words.slice(1);

@@ -1,4 +1,4 @@
-/** EC2's descriptions of instances and tags: filters, pages, and the form of its answers. */
+/** EC2's API for describing instances and tags: filters, pages, and the form of the answers. */
 
 import { Refusal } from '../refusal.ts';
 import { findInstance } from '../world/instances.ts';
@@ -17,7 +17,7 @@ interface Paged {
   NextToken: string | undefined;
 }
 
-/** What EC2 takes. */
+/** EC2 accepts this many values per filter. */
 const valuesPerFilter = 200;
 
 const codes = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48, stopping: 64, stopped: 80 };
@@ -47,7 +47,7 @@ export function describeInstances(
   return { reservationSet: page.map((instance) => reservation(world, instance)), nextToken: next };
 }
 
-/** A filter by id must not cost a look at every instance. */
+/** Narrows by id first, so that a filter by id does not read every instance. */
 function candidates(world: World, filters: readonly Filter[]): Instance[] {
   const byId = filters.find(({ Name }) => Name === 'instance-id')?.Value;
   if (!byId || byId.some((id) => /[*?]/.test(id))) return [...world.instances.values()];
@@ -82,7 +82,7 @@ function valuesOf(instance: Instance, name: string): string[] {
   }
 }
 
-/** `*` and `?` as in EC2's filters. */
+/** Matches `*` and `?` as EC2's filters do. */
 function like(value: string, pattern: string): boolean {
   if (!/[*?]/.test(pattern)) return value === pattern;
   const source = pattern

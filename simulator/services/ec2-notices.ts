@@ -1,6 +1,5 @@
 /**
- * What EC2's API says about interruptions and scheduled events: the second source beside the
- * metadata service.
+ * EC2's API for interruptions and scheduled events: the second source beside the metadata service.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -30,7 +29,7 @@ export function describeInstanceStatus(
   };
 }
 
-/** EC2 goes on listing an event that is over; its description says so. */
+/** EC2 keeps listing an event that is over; the description then says so. */
 function renderEvent({ id, code, description, notBefore, notAfter }: MaintenanceEvent): object {
   return {
     instanceEventId: id,
@@ -41,7 +40,7 @@ function renderEvent({ id, code, description, notBefore, notAfter }: Maintenance
   };
 }
 
-/** One request for each spot instance, as Auto Scaling makes them. */
+/** Returns one request for each spot instance, as Auto Scaling makes them. */
 export function describeSpotInstanceRequests(
   { SpotInstanceRequestId, Filter = [] }: { SpotInstanceRequestId: string[] | undefined; Filter: Filter[] | undefined },
   { world }: CallContext,

@@ -16,7 +16,7 @@ const tags = list(record({ Key: text(), Value: text() }));
 
 export const instanceArn = (world: World, id: string) => arnOf(world, 'ec2', `instance/${id}`);
 
-/** What IAM may know about an instance that is acted on. */
+/** Returns IAM's condition keys for an instance that the request acts on. */
 export function instanceAccess(world: World, instanceId: string, more: Access['context'] = {}): Access {
   const instance = world.instances.get(instanceId);
   const context: NonNullable<Access['context']> = { 'ec2:InstanceID': instanceId, ...more };
@@ -159,7 +159,7 @@ const changes = {
         instance,
         was: instance.state,
       }));
-      // One that is protected spares them all.
+      // EC2 terminates no instance of the request if one of them is protected.
       const guarded = before.find(({ instance }) => instance.disableApiTermination && instance.state !== 'terminated');
       const reason = 'Client.UserInitiatedShutdown: User initiated shutdown';
       for (const { instance } of guarded ? [guarded] : before) terminateInstance(world, instance, reason);

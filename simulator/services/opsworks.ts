@@ -64,7 +64,7 @@ const describe = {
     { StackId: need(text()) },
     ({ StackId }, { world, caller, endpoint }) => {
       const stack = findStack(world, StackId);
-      // The address names the node, since its installer must find the node's own metadata.
+      // The address names the node, because the installer must reach this node's own metadata.
       const whose = caller?.id ?? 'any';
       return {
         AgentInstallerUrl: `${endpoint}/opsworks/${whose}/opsworks-agent-installer.tgz`,
@@ -110,7 +110,7 @@ function exactlyOne(choices: Record<string, unknown>): void {
   throw new Refusal('ValidationException', `Please provide exactly one of the following parameters: ${names}`);
 }
 
-/** About as long as the real ones: the cost of listing a stack is one of the things to be seen. */
+/** As long as a real record, because tests measure the cost of listing a stack. */
 function renderInstance(registration: Registration): object {
   const { id, stackId, arn, instanceId, hostname, privateIp, publicIp, status, layerIds, createdAt } = registration;
   return {
@@ -211,7 +211,7 @@ function checkKey(pem: string): void {
   try {
     if (createPublicKey(pem).asymmetricKeyType === 'rsa') return;
   } catch {
-    // Said below.
+    // The refusal below covers a key that cannot be parsed.
   }
   throw new Refusal('ValidationException', 'RSA public key is invalid');
 }

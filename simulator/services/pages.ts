@@ -1,6 +1,6 @@
-/** Pages of a list, and the tokens between them. */
+/** Splits a list into pages, with tokens between them. */
 
-/** The token is the place to go on from, packed so that nobody computes with it. */
+/** The token holds the next offset. It is encoded so that no client computes with it. */
 export function takePage<T>(
   all: readonly T[],
   size: number,

@@ -1,4 +1,4 @@
-/** S3, as far as objects are listed and read: REST, path style, XML. */
+/** S3's API for listing and reading objects: REST, path style, XML. */
 
 import { Refusal } from '../refusal.ts';
 import type { Answer } from '../wire/answer.ts';
@@ -114,8 +114,8 @@ export const s3: Service = {
 };
 
 /**
- * The operation, and its input, from method, path, query and headers. Undefined for what this
- * stand-in does not know.
+ * Derives the operation and its input from method, path, query and headers. Returns undefined for
+ * an operation that the simulator lacks.
  */
 export function parseS3(
   method: string,

@@ -1,18 +1,18 @@
-/** What a simulated service is: a protocol, its way to complain, and a table of operations. */
+/** A simulated service: a protocol, its wording of refusals, and a table of operations. */
 
 import type { Refusal } from '../refusal.ts';
 import type { Complaints, Fields, Input } from '../wire/shapes.ts';
 import type { Instance, World } from '../world/state.ts';
 
 export interface Service {
-  /** As in fault rules and the call log. */
+  /** The service's name in fault rules and in the call log. */
   readonly id: string;
-  /** What a signature is scoped to. */
+  /** The service in a signature's scope. */
   readonly signingName: string;
-  /** Before the colon in IAM's actions. */
+  /** The prefix before the colon in IAM's actions. */
   readonly iam: string;
   readonly protocol: 'ec2' | 'query' | 'json' | 's3';
-  /** API version of a query protocol, target prefix of a JSON one. */
+  /** The API version of a query protocol, or the target prefix of a JSON protocol. */
   readonly version: string;
   readonly namespace?: string;
   readonly complain: Complaints;
@@ -23,7 +23,7 @@ export interface Service {
 
 export interface Operation {
   readonly input: Fields;
-  /** What IAM is asked about; by default the action of the same name on `*`. */
+  /** The questions to IAM; by default the action of the same name on `*`. */
   readonly access?: (input: never, call: CallContext) => Access[];
   readonly run: (input: never, call: CallContext) => object | void;
 }
@@ -40,7 +40,7 @@ export interface CallContext {
   /** Undefined for an operator. */
   readonly caller: Instance | undefined;
   readonly requestId: string;
-  /** Where the AWS endpoint is reached. */
+  /** The URL of the AWS endpoint. */
   readonly endpoint: string;
   readonly keys: IdentityKeys;
 }
@@ -51,7 +51,7 @@ export interface IdentityKeys {
   verify(document: string, signature: string): boolean;
 }
 
-/** Ties the types of an operation's input, its handler and its question to IAM together. */
+/** Ties together the types of an operation's input, its handler and its questions to IAM. */
 export function operation<F extends Fields>(
   input: F,
   run: (input: Input<F>, call: CallContext) => object | void,

@@ -1,4 +1,4 @@
-/** Systems Manager's API: is the instance seen, and parameters. */
+/** Systems Manager's API for managed instances and for parameters. */
 
 import { Refusal } from '../refusal.ts';
 import { flag, list, need, oneOf, record, text, whole } from '../wire/shapes.ts';

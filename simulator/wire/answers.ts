@@ -1,4 +1,4 @@
-/** Answers and refusals in the form that each protocol has for them. */
+/** Renders answers and refusals in the form of each protocol. */
 
 import type { Refusal } from '../refusal.ts';
 import { renderCbor, renderJson } from './json.ts';
@@ -38,7 +38,8 @@ export function renderRefusal(route: Route, refusal: Refusal, requestId: string)
   const headers: Record<string, string> = { 'content-type': route.contentType, 'x-amzn-requestid': requestId };
   if (wire === 'json' || wire === 'cbor') {
     const queryCompatible = service.protocol !== 'json';
-    // Its old code travels in a header, since the new protocols name shapes.
+    // The old error code travels in a header, because the new protocols put the shape's name into
+    // the body.
     if (queryCompatible) headers['x-amzn-query-error'] = `${code};${status >= 500 ? 'Receiver' : 'Sender'}`;
     const type = queryCompatible ? `com.amazonaws.cloudwatch.v2010_08_01#${shapes[code] ?? code}` : code;
     const body = { __type: type, message, ...(service.id === 'ssm' && { Message: message }) };

@@ -1,4 +1,4 @@
-/** Who signed a request; refuses in the words of the protocol it came in. */
+/** Finds the signer of a request, and refuses in the wording of the request's protocol. */
 
 import type { Key, Keyring } from '../iam/keyring.ts';
 import { Refusal } from '../refusal.ts';
@@ -42,7 +42,7 @@ const codes: Record<Reason, Record<'ec2' | 'query' | 'json' | 's3', [string, num
   },
 };
 
-/** What AWS accepts between its clock and the caller's. */
+/** AWS accepts this difference between its clock and the caller's. */
 const maxSkewMs = 300_000;
 
 export interface AuthContext {
@@ -71,7 +71,7 @@ export function authenticate(request: SignedRequest, route: Route, { keyring, re
   if (authorization.service !== signingName) {
     throw refuse('wrong', `Credential should be scoped to correct service: '${signingName}'.`);
   }
-  // OpsWorks was only in some regions; a stack's region is not that of its endpoint.
+  // OpsWorks existed only in some regions, so a stack's region can differ from its endpoint's.
   if (authorization.region !== region && id !== 'opsworks' && id !== 'sts') {
     throw refuse('wrong', `Credential should be scoped to a valid region, not '${authorization.region}'.`);
   }

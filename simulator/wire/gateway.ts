@@ -1,6 +1,6 @@
 /**
- * The one endpoint of all services: finds out what is asked and by whom, lets go wrong what should,
- * and answers.
+ * The one endpoint of all services: identifies the request and its sender, injects faults, and
+ * answers.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -137,7 +137,7 @@ function parseBody(parse: () => unknown): unknown {
   }
 }
 
-/** EC2 alone minds what it does not know. */
+/** Only EC2 refuses unknown parameters. */
 function refuseUnknown(raw: unknown, known: object): void {
   for (const name of Object.keys(raw as object)) {
     if (name in known || name === 'Action' || name === 'Version' || name === 'DryRun') continue;
@@ -151,7 +151,7 @@ function unknownOperation(service: Service, name: string): Refusal {
   return new Refusal('InvalidAction', message);
 }
 
-/** For people who read the log: no long texts. */
+/** Shortens long texts for the people who read the log. */
 function summarize(raw: unknown): Record<string, unknown> {
   const shorten = (value: unknown): unknown => {
     if (typeof value === 'string') return value.length > 120 ? `${value.slice(0, 117)}…` : value;
@@ -183,7 +183,7 @@ function sendUnknown(response: ServerResponse): void {
   send(response, { status: 404, headers: { 'content-type': 'text/xml' }, body });
 }
 
-/** Undefined when it is not gzip although it says so. */
+/** Returns undefined if the body claims to be gzip but is not. */
 function unpack(encoding: string | undefined, body: Buffer): Buffer | undefined {
   if (encoding !== 'gzip') return body;
   try {
@@ -193,7 +193,7 @@ function unpack(encoding: string | undefined, body: Buffer): Buffer | undefined 
   }
 }
 
-/** A request that proves its sender by other means than a signature: the installer's. */
+/** Answers a request whose sender proves itself without a signature: the installer's. */
 export async function answerFor(
   gateway: Gateway,
   route: Route,

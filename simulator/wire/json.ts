@@ -1,4 +1,6 @@
-/** The JSON protocols, and CBOR which only CloudWatch takes: typed values in, typed values out. */
+/**
+ * The JSON protocols, and CBOR, which only CloudWatch accepts: typed values in, typed values out.
+ */
 
 import { decode, encode, Token, Type } from 'cborg';
 import type { ReadScalar } from './shapes.ts';
@@ -18,21 +20,21 @@ export const readTypedScalar: ReadScalar = (kind, value) => {
   }
 };
 
-/** JSON has no NaN: the SDK writes it as text. */
+/** JSON has no NaN, so the SDK sends it as text. */
 function readNumber(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   if (value === 'NaN' || value === 'Infinity' || value === '-Infinity') return Number(value);
   return undefined;
 }
 
-/** Seconds since 1970, or a CBOR date. */
+/** Accepts seconds since 1970, or a CBOR date. */
 function readTime(value: unknown): number | undefined {
   if (typeof value === 'number' && Number.isFinite(value)) return value * 1000;
   if (value instanceof Date) return value.getTime();
   return undefined;
 }
 
-/** Times are seconds. */
+/** Renders times as seconds. */
 export function renderJson(value: unknown): string {
   return JSON.stringify(toSeconds(value));
 }
@@ -53,12 +55,12 @@ export function renderCbor(value: unknown): Uint8Array {
   return encode(withoutGaps(value), { typeEncoders: { Date: encodeDate } });
 }
 
-/** Seconds since 1970, as a CBOR date. */
+/** Renders seconds since 1970 as a CBOR date. */
 function encodeDate(date: Date): Token[] {
   return [new Token(Type.tag, 1), new Token(Type.float, date.getTime() / 1000)];
 }
 
-/** What is undefined is not there. */
+/** Removes undefined values, because CBOR would encode them. */
 function withoutGaps(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutGaps);
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;

@@ -1,13 +1,13 @@
 /**
- * The two query protocols: flat form parameters in, XML out; Auto Scaling's dialect with `member`,
- * EC2's without.
+ * The two query protocols: flat form parameters in, XML out. Auto Scaling's dialect has `member`;
+ * EC2's does not.
  */
 
 import type { ReadScalar } from './shapes.ts';
 
 type Tree = { [key: string]: Tree | string };
 
-/** `A.member.1.B=c` → `{ A: [{ B: 'c' }] }`; where a list ends in a number it is a list. */
+/** Parses `A.member.1.B=c` to `{ A: [{ B: 'c' }] }`; a key with a number at its end is a list. */
 export function parseForm(body: string): Record<string, unknown> {
   const root: Tree = Object.create(null) as Tree;
   for (const [key, value] of new URLSearchParams(body)) plant(root, key.split('.'), value);
@@ -33,7 +33,7 @@ function fold(node: Tree | string): unknown {
   return Object.fromEntries(keys.map((key) => [key, fold(node[key]!)]));
 }
 
-/** Everything comes as text. */
+/** In this protocol every value is a text. */
 export const readFormScalar: ReadScalar = (kind, value) => {
   if (typeof value !== 'string') return undefined;
   switch (kind) {
@@ -52,7 +52,7 @@ export const readFormScalar: ReadScalar = (kind, value) => {
   }
 };
 
-/** Arrays become `<key><item>…</item></key>`; undefined is left out. */
+/** Renders an array as `<key><item>…</item></key>`, and omits undefined values. */
 export function renderXml(value: unknown, item: 'member' | 'item'): string {
   if (value === undefined || value === null) return '';
   if (value instanceof Date) return value.toISOString();

@@ -1,4 +1,4 @@
-/** Which service and operation a request means, and how it wants its answer. */
+/** Finds the service and operation of a request, and the form of the answer. */
 
 import { applicationAutoscaling } from '../services/application-autoscaling.ts';
 import { autoscaling } from '../services/autoscaling.ts';
@@ -33,13 +33,13 @@ export interface Route {
   service: Service;
   operation: string;
   wire: Wire;
-  /** `application/x-amz-json-1.0` … for the answer. */
+  /** The answer's type, such as `application/x-amz-json-1.0`. */
   contentType: string;
-  /** Throws when the body is not what its type says. */
+  /** Throws if the body does not match its content type. */
   parse(): unknown;
 }
 
-/** All that CloudWatch understands beside its query protocol. */
+/** The only target that CloudWatch accepts beside its query protocol. */
 const graniteTarget = 'GraniteServiceVersion20100801';
 
 export interface Incoming {
@@ -50,9 +50,9 @@ export interface Incoming {
   body: Uint8Array;
 }
 
-/** Undefined where no service would know itself meant. */
+/** Returns undefined if the request matches no service. */
 export function findRoute({ method, target: line, headers, body }: Incoming): Route | undefined {
-  // S3 has no name of an operation anywhere: a signature that is scoped to it tells.
+  // An S3 request carries no operation name. The scope of its signature identifies it.
   if (/\/s3\/aws4_request/.test(String(headers['authorization']))) return findS3Route(method, line, headers);
   const path = line.split('?')[0]!;
   const cbor = /^\/service\/(\w+)\/operation\/(\w+)$/.exec(path);

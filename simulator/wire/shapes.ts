@@ -1,12 +1,12 @@
 /**
- * What an operation takes, written down once: read from any protocol, checked, and typed for its
- * handler.
+ * Declares an operation's input once: any protocol can read it, the simulator checks it, and the
+ * handler gets its type.
  */
 
 import type { Refusal } from '../refusal.ts';
 
 interface Limits {
-  /** Characters, elements, or the value itself. */
+  /** Limits the characters, the elements, or the value itself. */
   min?: number;
   max?: number;
   oneOf?: readonly string[];
@@ -18,12 +18,12 @@ type Kind =
   | { kind: 'list'; of: Shape<unknown, boolean> }
   | { kind: 'record'; fields: Fields };
 
-/** T is what a handler gets; R whether it is always there. */
+/** T is the type that a handler gets; R says whether the value is always present. */
 export interface Shape<T, R extends boolean = false> {
   readonly what: Kind;
   readonly limits: Limits;
   readonly required: R;
-  /** Never there: carries the type. */
+  /** Never set: it only carries the type. */
   readonly type?: T;
 }
 
@@ -40,22 +40,25 @@ export const whole = (limits?: Limits) => shape<number>({ kind: 'whole' }, limit
 export const number = (limits?: Limits) => shape<number>({ kind: 'number' }, limits);
 export const flag = () => shape<boolean>({ kind: 'flag' });
 export const time = () => shape<number>({ kind: 'time' });
-/** Of strings. */
+/** A map of strings. */
 export const map = () => shape<Record<string, string>>({ kind: 'map' });
 export const list = <T>(of: Shape<T, boolean>, limits?: Limits) => shape<T[]>({ kind: 'list', of }, limits);
 export const record = <F extends Fields>(fields: F) => shape<Input<F>>({ kind: 'record', fields });
 export const oneOf = <const V extends string>(...values: V[]) => shape<V>({ kind: 'text' }, { oneOf: values });
 export const need = <T>(of: Shape<T, boolean>): Shape<T, true> => ({ ...of, required: true });
 
-/** How a service says that an input is no good. */
+/** A service's wording for an invalid input. */
 export interface Complaints {
   missing(path: string): Refusal;
   invalid(path: string, value: unknown, constraint: string): Refusal;
-  /** A wrong type, where the protocol has types. */
+  /** The value has the wrong type; only a typed protocol can notice this. */
   malformed(path: string, value: unknown, wanted: string): Refusal;
 }
 
-/** Reads one scalar as its protocol writes it; undefined when it is none of that kind. */
+/**
+ * Reads one scalar in the notation of its protocol; returns undefined if the value has another
+ * type.
+ */
 export type ReadScalar = (kind: string, value: unknown) => unknown;
 
 export function readInput(raw: unknown, fields: Fields, complain: Complaints, readScalar: ReadScalar): unknown {

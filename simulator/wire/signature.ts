@@ -1,10 +1,10 @@
-/** Signature Version 4, checked for real: a client that signs wrongly must not pass here either. */
+/** Checks Signature Version 4 fully, so that a client that signs wrongly fails here too. */
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
 export interface SignedRequest {
   method: string;
-  /** Path and query as they came. */
+  /** Path and query as received. */
   target: string;
   headers: Readonly<Record<string, string | string[] | undefined>>;
   body: Uint8Array;
@@ -23,7 +23,8 @@ export interface Authorization {
 }
 
 /**
- * Undefined where the request is not signed; null where what is there is no Signature Version 4.
+ * Returns undefined if the request is unsigned, and null if its header is not a Signature Version
+ * 4.
  */
 export function parseAuthorization(headers: SignedRequest['headers']): Authorization | null | undefined {
   const value = one(headers['authorization']);
@@ -50,13 +51,13 @@ export function isSignatureRight(request: SignedRequest, authorization: Authoriz
   return timingSafeEqual(expected, Buffer.from(signature, 'hex'));
 }
 
-/** Headers that must be covered, or somebody on the way could change what is asked. */
+/** The signature must cover these headers; otherwise a proxy could change the request. */
 export function isCovered({ signedHeaders }: Authorization, headers: SignedRequest['headers']): boolean {
   const must = ['host', ...Object.keys(headers).filter((name) => name.startsWith('x-amz-'))];
   return must.every((name) => signedHeaders.includes(name));
 }
 
-/** How far a request's date lies behind the server's. */
+/** Returns how far a request's date lies behind the server's. */
 export function skewMs({ at }: Authorization, now: number): number {
   const iso = at.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
   return now - Date.parse(iso);
@@ -75,7 +76,7 @@ function canonicalRequest(
   );
 }
 
-/** Every service but S3 encodes the encoded path once more. */
+/** Every service but S3 encodes the encoded path a second time. */
 function encodePath(path: string): string {
   return path
     .split('/')
@@ -98,7 +99,7 @@ const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).
 
 const keys = new Map<string, Buffer>();
 
-/** The same for a whole day, so worth keeping; a process sees few secrets. */
+/** Cached: the key stays the same for a whole day, and a process sees few secrets. */
 function signingKey(secret: string, date: string, region: string, service: string): Buffer {
   const name = [secret, date, region, service].join(' ');
   const known = keys.get(name);

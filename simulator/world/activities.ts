@@ -1,8 +1,8 @@
-/** The history of an Auto Scaling group, in the words that AWS uses for it. */
+/** The history of an Auto Scaling group, in AWS's own wording. */
 
 import { emit, type Activity, type Group, type Instance, type Member, type World } from './state.ts';
 
-/** AWS keeps six weeks; a simulated storm of launches must not fill the memory. */
+/** AWS keeps six weeks. This limit keeps a simulated storm of launches from filling the memory. */
 const maxActivities = 5_000;
 
 export function recordActivity(world: World, group: Group, description: string, cause: string): Activity {
@@ -21,7 +21,7 @@ export function recordActivity(world: World, group: Group, description: string, 
   return activity;
 }
 
-/** `Status Reason` is appended to the description, as AWS does. */
+/** Appends `Status Reason` to the description, as AWS does. */
 export function endActivity(world: World, activity: Activity, status: string, message?: string): void {
   if (activity.endedAt !== undefined) return;
   activity.status = status;

@@ -1,4 +1,7 @@
-/** Target groups and classic load balancers: register, deregister with its delay, health. */
+/**
+ * Target groups and classic load balancers: registration, deregistration with its delay, and
+ * health.
+ */
 
 import { Refusal } from '../refusal.ts';
 import { arnOf, type LoadBalancer, type Target, type TargetGroup, type World } from './state.ts';
@@ -41,7 +44,7 @@ export function registerTarget(world: World, group: TargetGroup, id: string, por
   });
 }
 
-/** Idempotent, also for a target that is not there. Without a port: the group's. */
+/** Idempotent, also for an unknown target. Without a port it uses the group's port. */
 export function deregisterTarget(world: World, group: TargetGroup, id: string, port = group.port): void {
   const target = group.targets.get(`${id}:${port}`);
   if (!target || target.state === 'draining') return;

@@ -1,4 +1,4 @@
-/** S3's buckets, as far as somebody reads from them. */
+/** S3's buckets and their objects. */
 
 import { createHash } from 'node:crypto';
 import type { StoredObject, World } from './state.ts';
@@ -7,7 +7,7 @@ export function createBucket(world: World, name: string): void {
   if (!world.buckets.has(name)) world.buckets.set(name, new Map());
 }
 
-/** Makes the bucket where there is none. */
+/** Creates the bucket if it does not exist. */
 export function putObject(world: World, bucket: string, key: string, text: string): StoredObject {
   createBucket(world, bucket);
   const bytes = Buffer.from(text);

@@ -1,5 +1,6 @@
 /**
- * ECS clusters and their container instances: registered by an agent, drained, deregistered, lost.
+ * ECS clusters and their container instances: the agent registers them, then they drain, deregister
+ * or disconnect.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -22,7 +23,7 @@ export function createCluster(world: World, name: string): Cluster {
   return cluster;
 }
 
-/** By name or ARN; nothing means `default`. */
+/** Finds by name or ARN; without either it finds `default`. */
 export function findCluster(world: World, nameOrArn: string | undefined): Cluster {
   const name = (nameOrArn ?? 'default').replace(/^arn:[^/]*cluster\//, '');
   const cluster = world.clusters.get(name);
@@ -30,15 +31,12 @@ export function findCluster(world: World, nameOrArn: string | undefined): Cluste
   return cluster;
 }
 
-/** By ARN or its last part; undefined where the cluster has none such (any more). */
+/** Finds by ARN or its last part; undefined if the cluster has no such instance (any more). */
 export function findContainerInstance(cluster: Cluster, idOrArn: string): ContainerInstance | undefined {
   return cluster.containerInstances.get(idOrArn.split('/').at(-1)!);
 }
 
-/**
- * What an agent does when it starts: registers, or connects again; unless it was stopped before it
- * got so far.
- */
+/** Runs at the start of an agent: it registers or reconnects, unless it was stopped before. */
 export function connectAgent(world: World, cluster: Cluster, instance: Instance, isRunning: () => boolean): void {
   world.clock.after(world.settings.ecs.registerMs, () => {
     if (!isAlive(instance) || !isRunning()) return;
@@ -109,7 +107,7 @@ export function deregister(world: World, cluster: Cluster, instance: ContainerIn
 }
 
 /**
- * ECS forgets a terminated instance, unless its agent was disconnected already; a stopped one
+ * ECS forgets a terminated instance, unless its agent had already disconnected. A stopped instance
  * stays, disconnected.
  */
 export function watchMachines(world: World): void {
@@ -132,7 +130,7 @@ export function watchMachines(world: World): void {
   });
 }
 
-/** A cluster each is few: a handful in an account. */
+/** One index lookup per cluster is cheap: an account has a handful of clusters. */
 export function findByInstance(
   world: World,
   instanceId: string,

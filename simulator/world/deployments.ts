@@ -1,6 +1,6 @@
 /**
- * What a service is being deployed as: one primary deployment, and those that it replaces until it
- * is complete.
+ * A service's deployments: one primary deployment, and the older ones that it replaces until it is
+ * complete.
  */
 
 import type { Deployment, Service, World } from './state.ts';
@@ -9,13 +9,13 @@ export function firstDeployment(world: World, rollout: Deployment['rollout'] = '
   return { id: `ecs-svc/${world.random.hex(19)}`, status: 'PRIMARY', rollout, createdAt: world.clock.now() };
 }
 
-/** The tasks stay the same: what is told of it is all that a deployment is here. */
+/** Changes only the reported deployments; the tasks stay the same. */
 export function beginDeployment(world: World, service: Service): void {
   for (const deployment of service.deployments) deployment.status = 'ACTIVE';
   service.deployments.unshift(firstDeployment(world, 'IN_PROGRESS'));
 }
 
-/** One that failed stays beside those that it did not replace. */
+/** A failed deployment stays beside those that it did not replace. */
 export function endDeployment(service: Service, rollout: 'COMPLETED' | 'FAILED'): void {
   const [primary] = service.deployments;
   if (primary === undefined) return;

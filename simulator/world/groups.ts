@@ -1,5 +1,5 @@
 /**
- * Auto Scaling groups: keeps each at its desired capacity, and refuses what Auto Scaling refuses.
+ * Auto Scaling groups: keeps each group at its desired capacity, and refuses as Auto Scaling does.
  */
 
 import type { GroupOptions, HookOptions } from '../options.ts';
@@ -60,7 +60,7 @@ export function putHook(world: World, group: Group, options: HookOptions): void 
   const globalSeconds = options.globalSeconds ?? Math.min(172_800, 100 * heartbeatSeconds);
   group.hooks.set(name, { name, transition, heartbeatSeconds, globalSeconds, defaultResult });
   if (completesAfterMs === undefined) return;
-  // Somebody else's hook, for instance the managed draining of ECS.
+  // Completes a foreign hook, for instance the managed draining of ECS.
   world.listeners.add((event) => {
     if (event.kind !== 'member' || event.group !== group || !event.member.actions.has(name)) return;
     if (!event.state.endsWith(':Wait')) return;
@@ -71,7 +71,7 @@ export function putHook(world: World, group: Group, options: HookOptions): void 
   });
 }
 
-/** Follows what happens to the members' instances. */
+/** Follows state changes of the members' instances. */
 export function watchInstances(world: World): void {
   world.listeners.add((event) => {
     if (event.kind !== 'instance') return;
@@ -100,7 +100,7 @@ export function markUnhealthy(world: World, group: Group, member: Member, cause:
   });
 }
 
-/** Soon, once for all changes until then. */
+/** Schedules one recount that covers all changes until it runs. */
 export function recount(world: World, group: Group): void {
   if (group.reconciling) return;
   group.reconciling = true;

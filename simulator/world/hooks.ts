@@ -1,6 +1,6 @@
 /**
- * Lifecycle hooks: several at once, each with its heartbeat and its global limit, until all are
- * done or one abandons.
+ * Runs lifecycle hooks, several at once. Each has its heartbeat and its global timeout; the wait
+ * ends when all complete or one abandons.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -9,16 +9,16 @@ import type { Action, Group, Hook, Member, World } from './state.ts';
 
 type Result = 'CONTINUE' | 'ABANDON';
 
-/** How the waiting ended. */
+/** The result of the wait. */
 export interface HookOutcome {
   result: Result;
-  /** The token of what was abandoned, and why. */
+  /** The token of the abandoned action, and the reason. */
   message: string | undefined;
 }
 
 /**
- * Waits for all hooks of the transition, in `${prefix}:Wait`; calls `done` once. Without hooks at
- * once, without a :Wait.
+ * Waits in `${prefix}:Wait` for all hooks of the transition, then calls `done` once. Without hooks
+ * it calls `done` at once and skips :Wait.
  */
 export function runHooks(
   world: World,
@@ -109,7 +109,7 @@ function findAction(world: World, group: Group, { hookName, instanceId, token }:
     const action = member?.actions.get(hookName);
     if (!member || !action || action.result !== undefined) continue;
     if (token !== undefined && action.token !== token) continue;
-    // What AWS's users report: right after :Wait began it does not know of it yet.
+    // AWS's users report this: right after :Wait begins, Auto Scaling does not yet know the action.
     if (world.clock.now() - action.startedAt < world.settings.autoscaling.noActiveActionMs) continue;
     return { member, action };
   }

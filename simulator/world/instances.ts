@@ -47,7 +47,7 @@ export function launchInstance(world: World, options: LaunchOptions = {}): Insta
   return instance;
 }
 
-/** A VPC's first four addresses are taken. */
+/** The VPC reserves the first four addresses. */
 function addressOf(index: number): string {
   const host = index + 10;
   return `10.${(host >> 16) & 255}.${(host >> 8) & 255}.${host & 255}`;
@@ -66,7 +66,7 @@ export function isAlive({ state }: Instance): boolean {
   return state === 'pending' || state === 'running';
 }
 
-/** Refuses a protected one; idempotent for one that is going already. */
+/** Refuses a protected instance; idempotent for an instance that is already terminating. */
 export function terminateInstance(world: World, instance: Instance, reason: string): void {
   if (instance.disableApiTermination && instance.state !== 'terminated') {
     throw new Refusal(
@@ -77,7 +77,7 @@ export function terminateInstance(world: World, instance: Instance, reason: stri
   endInstance(world, instance, reason);
 }
 
-/** Ends it whatever protects it: EC2's own doing, or the machine's. */
+/** Ends the instance despite any protection: EC2 or the machine itself decided so. */
 export function endInstance(world: World, instance: Instance, reason: string): void {
   if (instance.state === 'shutting-down' || instance.state === 'terminated') return;
   become(world, instance, 'shutting-down', reason);

@@ -1,7 +1,4 @@
-/**
- * The life of one member of an Auto Scaling group: launched, waiting for its hooks, in service,
- * terminated.
- */
+/** The life of one group member: launch, launch hooks, in service, termination. */
 
 import { endActivity, launching, recordActivity, setMemberState, terminating } from './activities.ts';
 import { clearActions, runHooks, type HookOutcome } from './hooks.ts';
@@ -9,7 +6,7 @@ import { endInstance, haltInstance, launchInstance, startInstance } from './inst
 import { setTargetState } from './notices.ts';
 import type { Group, Instance, Member, World } from './state.ts';
 
-/** Called when the group should look at its capacity again. */
+/** Called when the group must check its capacity again. */
 type Recount = (group: Group) => void;
 
 export function groupOf(world: World, instanceId: string): Group | undefined {
@@ -50,17 +47,17 @@ export function addMember(world: World, group: Group, cause: string, warm: boole
   return member;
 }
 
-/** What IMDS calls the target state; it says so with a delay of its own. */
+/** Sets the target state in IMDS, which reports it after a delay of its own. */
 function aim(world: World, member: Member, target: string): void {
   const { imdsTerminatedMs, imdsInServiceMs } = world.settings.autoscaling;
   world.clock.after(target === 'Terminated' ? imdsTerminatedMs : imdsInServiceMs, () => {
     const instance = world.instances.get(member.instanceId);
-    // A delayed InService may not overwrite the Terminated that came meanwhile.
+    // A delayed InService must not overwrite a Terminated that arrived meanwhile.
     if (instance && (target === 'Terminated' || !isLeaving(member.state))) setTargetState(world, instance, target);
   });
 }
 
-/** Its instance runs now. */
+/** Called when the member's instance runs. */
 export function enterLaunch(world: World, group: Group, member: Member, recount: Recount): void {
   const warm = member.state === 'Warmed:Pending';
   if (!warm && member.state !== 'Pending') return;
@@ -106,7 +103,7 @@ function restInPool(world: World, group: Group, member: Member): void {
   if (instance && state !== 'Running') haltInstance(world, instance, 'Client.UserInitiatedShutdown: Warm pool');
 }
 
-/** From the pool into the group: hooks run a second time. */
+/** Moves the member from the warm pool into the group; the launch hooks run a second time. */
 export function leavePool(world: World, group: Group, member: Member, cause: string, recount: Recount): void {
   const instance = world.instances.get(member.instanceId);
   if (!instance) return;
@@ -117,7 +114,7 @@ export function leavePool(world: World, group: Group, member: Member, cause: str
   else if (instance.state === 'running') enterLaunch(world, group, member, recount);
 }
 
-/** Ends a member in the regular way: hooks first. Once begun it is not begun again. */
+/** Terminates a member in the regular way, with hooks first. A second call does nothing. */
 export function beginTermination(world: World, group: Group, member: Member, cause: string, recount: Recount): void {
   if (isLeaving(member.state)) return;
   clearActions(member);
@@ -140,14 +137,14 @@ export function beginTermination(world: World, group: Group, member: Member, cau
   });
 }
 
-/** Out of Terminating:Retained. */
+/** Terminates a member that waits in Terminating:Retained. */
 export function endRetained(world: World, group: Group, member: Member, cause: string): void {
   member.activity = recordActivity(world, group, terminating(member.instanceId), cause);
   setMemberState(world, group, member, 'Terminating:Proceed');
   kill(world, group, member);
 }
 
-/** Termination protection stops the group here, again and again, as long as it lasts. */
+/** Termination protection blocks the group here; the group retries until the protection ends. */
 function kill(world: World, group: Group, member: Member): void {
   const instance = world.instances.get(member.instanceId);
   if (!instance || instance.state === 'terminated') return removeMember(world, group, member);
@@ -164,7 +161,7 @@ function kill(world: World, group: Group, member: Member): void {
   });
 }
 
-/** Its instance is gone. */
+/** Called when the member's instance is gone. */
 export function removeMember(world: World, group: Group, member: Member): void {
   if (member.removed) return;
   member.removed = true;
@@ -173,7 +170,7 @@ export function removeMember(world: World, group: Group, member: Member): void {
   world.clock.after(world.settings.autoscaling.forgetMs, () => group.members.delete(member.instanceId));
 }
 
-/** The instance died without the group. */
+/** True if the instance ended without an action of the group. */
 export function isUnexpectedDeath(member: Member, { state }: Instance): boolean {
   const dead = state !== 'pending' && state !== 'running';
   return dead && !isLeaving(member.state) && !member.state.startsWith('Warmed:');

@@ -1,5 +1,5 @@
 /**
- * What EC2 announces to an instance through its metadata: spot interruption, rebalance,
+ * EC2's announcements to an instance through its metadata: spot interruption, rebalance,
  * maintenance.
  */
 
@@ -9,7 +9,10 @@ import { emit, type Instance, type MaintenanceEvent, type World } from './state.
 
 export type SpotAction = 'terminate' | 'stop' | 'hibernate';
 
-/** A notice, and its reclaim in `inMs`. EC2 asks no hook, and no protection holds it. */
+/**
+ * Announces the interruption, and reclaims the instance after `inMs`. EC2 runs no hook and ignores
+ * protection.
+ */
 export function noticeSpot(world: World, instance: Instance, action: SpotAction, inMs: number): void {
   mustBeSpot(instance);
   const spot = { action, at: world.clock.now() + inMs };
@@ -23,7 +26,7 @@ export function noticeSpot(world: World, instance: Instance, action: SpotAction,
   });
 }
 
-/** A notice that only the metadata service knows: nothing follows from it. */
+/** Announces the interruption in the metadata service only; nothing follows. */
 export function claimSpot(world: World, instance: Instance, action: SpotAction, inMs: number): void {
   mustBeSpot(instance);
   instance.notices.spot = { action, at: world.clock.now() + inMs, isClaimed: true };

@@ -1,6 +1,6 @@
 /**
- * OpsWorks Stacks: stacks and layers, and its own records of instances with states that take their
- * time.
+ * OpsWorks Stacks: stacks, layers, and its own records of instances, whose states change after
+ * delays.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -41,7 +41,9 @@ export function findRegistration(world: World, id: string): Registration {
 
 const hostnamePattern = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
 
-/** The lowest free number: two that ask before either has registered get the same. */
+/**
+ * Suggests the lowest free number: two nodes that ask before either registers get the same name.
+ */
 export function suggestHostname(world: World, layer: Layer): string {
   const taken = namesIn(world, layer.stackId);
   let number = 1;
@@ -50,11 +52,11 @@ export function suggestHostname(world: World, layer: Layer): string {
 }
 
 /**
- * Kept beside the records: a thousand nodes that register together must not each look through all
- * the others.
+ * Indexes beside the records: with a thousand nodes that register together, no node may scan all
+ * records.
  */
 interface Index {
-  /** Host names by stack. */
+  /** Maps each stack to its host names. */
   names: Map<string, Set<string>>;
   byInstance: Map<string, Registration>;
 }
@@ -116,7 +118,7 @@ export function registerInstance(world: World, request: RegistrationRequest): Re
 }
 
 function protect(world: World, registration: Registration, instance: Instance): void {
-  // Spot instances cannot be protected, and OpsWorks lets them be.
+  // Spot instances cannot be protected, so OpsWorks skips them.
   if (!world.registrations.has(registration.id) || !isAlive(instance) || instance.purchase === 'spot') return;
   instance.disableApiTermination = true;
   emit(world, { kind: 'notice', instanceId: instance.id, state: 'termination protection on' });
@@ -166,7 +168,7 @@ export function deregisterInstance(world: World, registration: Registration): vo
   });
 }
 
-/** A machine that ends without deregistering leaves a record behind. */
+/** A machine that ends without deregistering leaves its record behind. */
 export function watchAgents(world: World): void {
   world.listeners.add((event) => {
     if (event.kind !== 'instance' || event.state !== 'terminated') return;

@@ -1,6 +1,6 @@
 /**
- * The ECS scheduler: keeps services at their desired count, and empties draining instances without
- * breaking them.
+ * The ECS scheduler: keeps services at their desired count, and moves tasks off draining instances
+ * without breaking services.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -36,12 +36,12 @@ export function createService(world: World, cluster: Cluster, options: ServiceOp
   return service;
 }
 
-/** Tasks end by themselves; the scheduler must hear of it. */
+/** Tasks can end by themselves, so the scheduler observes them. */
 export function watchTasks(world: World): void {
   observeTasks(world, (cluster) => schedule(world, cluster));
 }
 
-/** Soon, once for all changes until then. */
+/** Schedules one run that covers all changes until it starts. */
 export function schedule(world: World, cluster: Cluster): void {
   if (cluster.scheduling || cluster.services.size === 0) return;
   cluster.scheduling = true;
@@ -63,7 +63,7 @@ const isProtected = ({ clock }: World, { protectedUntil }: Task) => (protectedUn
 function placeReplicas(world: World, cluster: Cluster, service: Service): void {
   const lower = Math.ceil((service.desired * service.minimumHealthyPercent) / 100);
   const upper = Math.max(1, Math.floor((service.desired * service.maximumPercent) / 100));
-  // What has not started yet is not worth waiting for.
+  // ECS does not wait for a task that is not yet healthy.
   for (const task of service.tasks.values()) {
     if (isLeavingTask(task) && wanted(task) && !healthy(task)) retire(world, cluster, task);
   }
@@ -118,20 +118,22 @@ function placeDaemons(world: World, cluster: Cluster, service: Service): void {
       count++;
       if (!task && fits(instance, service)) startServiceTask(world, cluster, service, instance);
     } else if (task && instance.status === 'DRAINING' && !hasOthers(instance)) {
-      // Last of all: log shippers must outlive what they ship for.
+      // Daemon tasks stop last: a log shipper must outlive the tasks whose logs it ships.
       retire(world, cluster, task);
     }
   }
   service.desired = count;
 }
 
-/** Replicas; a task that no service has started holds nobody up. */
+/**
+ * True if replicas still run there; a task that belongs to no service does not delay the daemons.
+ */
 const hasOthers = (instance: ContainerInstance) =>
   [...instance.tasks.values()].some((task) => task.service?.daemon === false);
 
 const isOpen = ({ status, agentConnected }: ContainerInstance) => status === 'ACTIVE' && agentConnected;
 
-/** What is left for new tasks. */
+/** Returns the free capacity for new tasks. */
 export function remaining(instance: ContainerInstance): { cpu: number; memory: number } {
   let { cpu, memory } = instance;
   for (const task of instance.tasks.values()) {

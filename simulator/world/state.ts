@@ -1,6 +1,5 @@
 /**
- * Everything there is in the simulated account: plain data, changed only by the files beside this
- * one.
+ * The whole state of the simulated account: plain data that only the files in this folder change.
  */
 
 import type { Clock } from '../clock.ts';
@@ -17,25 +16,28 @@ export interface World {
   readonly instances: Map<string, Instance>;
   readonly groups: Map<string, Group>;
   readonly clusters: Map<string, Cluster>;
-  /** Revisions by family, the first one first. */
+  /** Maps a family to its revisions, oldest first. */
   readonly taskDefinitions: Map<string, TaskDefinition[]>;
   readonly stacks: Map<string, Stack>;
   readonly layers: Map<string, Layer>;
-  /** OpsWorks' own records of instances, by its id. */
+  /** Maps OpsWorks' own instance ids to its records. */
   readonly registrations: Map<string, Registration>;
   readonly parameters: Map<string, Parameter>;
-  /** Objects by key, by bucket. */
+  /** Maps a bucket to its objects by key. */
   readonly buckets: Map<string, Map<string, StoredObject>>;
   readonly managed: Map<string, ManagedInstance>;
   readonly targetGroups: Map<string, TargetGroup>;
   readonly loadBalancers: Map<string, LoadBalancer>;
-  /** By resource: `service/CLUSTER/SERVICE`. */
+  /** Maps a resource such as `service/CLUSTER/SERVICE` to its target. */
   readonly scalableTargets: Map<string, ScalableTarget>;
   readonly metrics: MetricDatum[];
   readonly listeners: Set<(event: WorldEvent) => void>;
 }
 
-/** What changed, as it changes; the areas of the world hear of each other only through these. */
+/**
+ * The changes of the world, sent as they happen. The areas of the world learn of each other only
+ * through these.
+ */
 export type WorldEvent =
   | { kind: 'instance'; instance: Instance; state: InstanceState; reason: string }
   | { kind: 'member'; group: Group; member: Member; state: string }
@@ -48,7 +50,7 @@ export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminate
 
 export interface Instance {
   readonly id: string;
-  /** 0, 1, 2 … in the order of launching. */
+  /** 0, 1, 2 … in launch order. */
   readonly index: number;
   readonly zone: string;
   readonly type: string;
@@ -61,9 +63,9 @@ export interface Instance {
   state: InstanceState;
   reason: string;
   tags: Map<string, string>;
-  /** Without one there are no credentials. */
+  /** Without a role there are no credentials. */
   role: string | undefined;
-  /** Without one everything is allowed. */
+  /** Without a policy IAM allows everything. */
   policy: unknown;
   userData: string | undefined;
   disableApiTermination: boolean;
@@ -72,18 +74,18 @@ export interface Instance {
   notices: Notices;
 }
 
-/** How the instance's metadata service misbehaves. */
+/** The ways in which the instance's metadata service misbehaves. */
 export interface MetadataSwitches {
-  /** Refuses connections. */
+  /** The server refuses connections. */
   down: boolean;
-  /** 503 until so many ms after the launch. */
+  /** The service answers 503 for this long after the launch. */
   lateMs: number;
   slowMs: number;
   html: boolean;
   always401: boolean;
-  /** InstanceMetadataTags=enabled */
+  /** The launch option InstanceMetadataTags=enabled. */
   tags: boolean;
-  /** EC2 may not assume the role: its trust policy does not say so. */
+  /** EC2 cannot assume the role, because the role's trust policy does not allow it. */
   unassumable: boolean;
 }
 
@@ -101,7 +103,7 @@ export interface MaintenanceEvent {
   description: string;
   notBefore: number;
   notAfter?: number;
-  /** Only the metadata service says so: EC2's API does not know it. */
+  /** Only the metadata service announces it; EC2's API does not know it. */
   isClaimed?: true;
 }
 
@@ -119,12 +121,12 @@ export interface Group {
   /** Newest last. */
   readonly activities: Activity[];
   readonly suspended: Set<string>;
-  /** Each instance that the group launches gets them. */
+  /** Tags that each instance of the group gets at launch. */
   readonly tags: Map<string, string>;
   /** Tags of the group alone (`PropagateAtLaunch: false`). */
   readonly ownTags: Map<string, string>;
   warmPool: WarmPool | undefined;
-  /** What an abandoned or timed-out terminate hook leads to. */
+  /** The consequence of a terminate hook that is abandoned or times out. */
   onAbandon: 'terminate' | 'retain';
   readonly template: LaunchOptions;
   reconciling: boolean;
@@ -151,7 +153,7 @@ export interface Member {
   inServiceAt: number | undefined;
   joinedAt: number;
   activity: Activity;
-  /** What the members of one …:Wait are waiting for. */
+  /** The lifecycle actions that the member must complete in its :Wait state. */
   actions: Map<string, Action>;
   removed: boolean;
 }
@@ -192,15 +194,15 @@ export interface ContainerInstance {
   readonly registeredAt: number;
   status: 'REGISTERING' | 'ACTIVE' | 'DRAINING' | 'DEREGISTERING' | 'INACTIVE';
   agentConnected: boolean;
-  /** What the ECS agent says of Docker. */
+  /** The health of Docker that the ECS agent reports. */
   runtimeHealth: 'OK' | 'IMPAIRED';
   agentVersion: string;
-  /** Of CPU units and MiB. */
+  /** The total CPU units, and below the memory in MiB. */
   readonly cpu: number;
   readonly memory: number;
-  /** Until they have stopped. */
+  /** The tasks that have not stopped. */
   readonly tasks: Map<string, Task>;
-  /** As long as the agent and ECS remember them. */
+  /** Stopped tasks that the agent and ECS still remember. */
   readonly stopped: Map<string, Task>;
   readonly attributes: Map<string, string | undefined>;
   capacityProvider: string | undefined;
@@ -216,11 +218,11 @@ export interface Service {
   taskDefinition: string;
   readonly cpu: number;
   readonly memory: number;
-  /** From SIGTERM to the last container's end. */
+  /** From SIGTERM to the end of the last container. */
   readonly stopMs: number | undefined;
   status: 'ACTIVE' | 'DRAINING' | 'INACTIVE';
   readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
-  /** The primary one first; empty where another than ECS deploys. */
+  /** The primary deployment comes first; empty if another controller than ECS deploys. */
   readonly deployments: Deployment[];
   readonly tasks: Map<string, Task>;
 }
@@ -253,7 +255,7 @@ export interface TaskDefinition {
 export interface ContainerDefinition {
   readonly name: string;
   readonly image: string;
-  /** Host port 0: any that is free when the container starts. */
+  /** Host port 0 means any port that is free when the container starts. */
   readonly ports: readonly PortMapping[];
   /** Seconds between SIGTERM and SIGKILL. */
   readonly stopTimeout?: number;
@@ -279,12 +281,12 @@ export interface Task {
   readonly startedBy: string | undefined;
   readonly service: Service | undefined;
   readonly containerInstance: ContainerInstance;
-  /** Their ports are bound as long as they run. */
+  /** The containers bind their ports while they run. */
   readonly containers: readonly Container[];
   readonly cpu: number;
   readonly memory: number;
   readonly stopMs: number | undefined;
-  /** ECS protects it from scale-in until then. */
+  /** ECS protects the task from scale-in until this time. */
   protectedUntil: number | undefined;
   readonly createdAt: number;
   desiredStatus: 'RUNNING' | 'STOPPED';
@@ -322,14 +324,14 @@ export interface Registration {
   readonly createdAt: number;
   status: string;
   layerIds: string[];
-  /** Not in lists before. */
+  /** Lists omit the record before this time. */
   listedFrom: number;
 }
 
 export interface StoredObject {
   readonly key: string;
   readonly bytes: Buffer;
-  /** With its quotes. */
+  /** The value includes its quotes. */
   readonly etag: string;
   readonly modifiedAt: number;
 }
@@ -389,7 +391,7 @@ export interface LaunchOptions {
   purchase?: 'on-demand' | 'spot';
   zone?: string;
   tags?: Record<string, string>;
-  /** null: launched without an instance profile. */
+  /** null launches without an instance profile. */
   role?: string | null;
   policy?: unknown;
   userData?: string;

@@ -1,12 +1,12 @@
-/** Systems Manager: which instances its agent speaks for, and parameters. */
+/** Systems Manager: the managed instances of its agent, and parameters. */
 
 import { Refusal } from '../refusal.ts';
 import { isAlive } from './instances.ts';
 import { emit, type Instance, type Parameter, type World } from './state.ts';
 
 /**
- * The agent is in the image: an instance shows up by itself, if it has a role, and is lost when it
- * ends.
+ * The image contains the agent. An instance with a role appears by itself, and loses its connection
+ * when it ends.
  */
 export function watchManaged(world: World): void {
   world.listeners.add((event) => {

@@ -1,6 +1,6 @@
 /**
- * Task definitions: families of numbered revisions, of which the newest ACTIVE one stands for the
- * family.
+ * Task definitions: families of numbered revisions. A family's name means its newest ACTIVE
+ * revision.
  */
 
 import { Refusal } from '../refusal.ts';
@@ -16,7 +16,7 @@ import {
 export interface DefinitionOptions {
   cpu?: number;
   memory?: number;
-  /** One, named as the family, without ports. */
+  /** Default: one container, named as the family, without ports. */
   containers?: readonly ContainerDefinition[];
 }
 
@@ -36,12 +36,14 @@ export function registerDefinition(world: World, family: string, options: Defini
   return definition;
 }
 
-/** The first revision of what a harness runs without having registered it. */
+/** Registers the first revision for a harness that runs a family without registering it. */
 export function ensureDefinition(world: World, family: string, options: DefinitionOptions = {}): TaskDefinition {
   return world.taskDefinitions.get(family)?.[0] ?? registerDefinition(world, family, options);
 }
 
-/** By FAMILY (its newest ACTIVE revision), FAMILY:REVISION or ARN; undefined when there is none. */
+/**
+ * Finds FAMILY (its newest ACTIVE revision), FAMILY:REVISION or an ARN; undefined if there is none.
+ */
 export function findDefinition(world: World, name: string): TaskDefinition | undefined {
   const found = /^(?:arn:[^/]+:task-definition\/)?([\w-]+)(?::(\d+))?$/.exec(name);
   if (!found) return undefined;
@@ -51,7 +53,7 @@ export function findDefinition(world: World, name: string): TaskDefinition | und
   return revisions[Number(revision) - 1];
 }
 
-/** What can be started. */
+/** Returns the revision if ECS can start tasks from it; refuses otherwise. */
 export function needActiveDefinition(world: World, name: string): TaskDefinition {
   const found = findDefinition(world, name);
   if (!found) throw new Refusal('ClientException', 'TaskDefinition not found.');
@@ -59,12 +61,11 @@ export function needActiveDefinition(world: World, name: string): TaskDefinition
   return found;
 }
 
-/** Where Docker on Linux gives out ports by itself. */
+/** Docker on Linux assigns dynamic ports from here on. */
 const firstDynamicPort = 32_768;
 
 /**
- * Each container gets its id and its ports; dynamic ones are the first that are free on the
- * instance.
+ * Gives each container its id and its ports; a dynamic port is the first free port of the instance.
  */
 export function createContainers(
   definition: TaskDefinition,
@@ -89,7 +90,7 @@ export function createContainers(
   }));
 }
 
-/** A fixed host port that somebody else has. */
+/** True if no other task of the instance holds one of the fixed host ports. */
 export function hasFreePorts({ containers }: TaskDefinition, { tasks }: ContainerInstance): boolean {
   const taken = [...tasks.values()].flatMap((task) =>
     task.containers.flatMap(({ ports }) => ports.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`)),

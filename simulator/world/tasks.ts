@@ -1,4 +1,4 @@
-/** ECS tasks: each state on the way up and on the way down, with its time. */
+/** ECS tasks: each state on the way up and on the way down, with its duration. */
 
 import {
   arnOf,
@@ -18,16 +18,16 @@ export interface TaskRequest {
   definition: TaskDefinition;
   group: string;
   startedBy?: string;
-  /** Where they are not the definition's. */
+  /** The values that override the definition's. */
   cpu?: number;
   memory?: number;
   stopMs?: number | undefined;
 }
 
-/** Called when a place or a count changed. */
+/** Called when a task moves or a count changes. */
 type Changed = (cluster: Cluster) => void;
 
-/** Set by the scheduler; kept here because tasks end by themselves. */
+/** The scheduler sets the observer; it is here because tasks end by themselves. */
 const observers = new WeakMap<World, Changed>();
 
 export function observeTasks(world: World, changed: Changed): void {
@@ -74,7 +74,7 @@ function advance(world: World, cluster: Cluster, task: Task, status: 'PENDING' |
   become(world, cluster, task, status);
 }
 
-/** Idempotent. What a disconnected agent was told waits until it is back. */
+/** Idempotent. A disconnected agent receives the order after it reconnects. */
 export function stopTask(world: World, cluster: Cluster, task: Task, reason: string, code: string): void {
   if (task.desiredStatus === 'STOPPED') return;
   task.desiredStatus = 'STOPPED';
@@ -84,7 +84,7 @@ export function stopTask(world: World, cluster: Cluster, task: Task, reason: str
   if (task.containerInstance.agentConnected) descend(world, cluster, task);
 }
 
-/** The agent is back: what should stop does so now, what should start does so too. */
+/** After a reconnect, the agent stops and starts the tasks that waited. */
 export function resumeStops(world: World, cluster: Cluster, instance: ContainerInstance): void {
   for (const task of instance.tasks.values()) {
     if (task.desiredStatus === 'STOPPED' && task.stoppingAt === undefined) descend(world, cluster, task);
@@ -108,7 +108,7 @@ function descend(world: World, cluster: Cluster, task: Task): void {
   world.clock.after(stoppedAfter + deprovisioningMs, () => finish(world, cluster, task));
 }
 
-/** Its machine is gone: no states in between. */
+/** The instance terminated, so the task skips the intermediate states. */
 export function endTask(world: World, cluster: Cluster, task: Task, reason: string): void {
   task.desiredStatus = 'STOPPED';
   task.stoppedReason ??= reason;

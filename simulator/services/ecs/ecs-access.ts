@@ -1,18 +1,18 @@
-/** What IAM is asked about ECS's clusters, container instances and services. */
+/** The questions to IAM about ECS's clusters, container instances and services. */
 
 import type { World } from '../../world/state.ts';
 import type { Access, CallContext } from '../service.ts';
 
 const nameOf = (cluster: string | undefined) => (cluster ?? 'default').replace(/^arn:[^/]*cluster\//, '');
 
-/** Who acts on container instances is asked about each of them. */
+/** IAM decides about each container instance that the request acts on. */
 export function containerInstanceAccess(world: World, cluster: string | undefined, ids: readonly string[]): Access[] {
   const context = { 'ecs:cluster': world.clusters.get(nameOf(cluster))?.arn ?? '' };
   const base = `arn:aws:ecs:${world.region}:${world.accountId}:container-instance/${nameOf(cluster)}`;
   return ids.map((id) => ({ resource: id.startsWith('arn:') ? id : `${base}/${id}`, context }));
 }
 
-/** Who looks at services or changes them is asked about each of them. */
+/** IAM decides about each service that the request reads or changes. */
 export function serviceAccess(world: World, cluster: string | undefined, ids: readonly string[]): Access[] {
   const context = { 'ecs:cluster': world.clusters.get(nameOf(cluster))?.arn ?? '' };
   const base = `arn:aws:ecs:${world.region}:${world.accountId}:service/${nameOf(cluster)}`;

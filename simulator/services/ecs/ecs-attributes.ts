@@ -17,7 +17,7 @@ const attribute = record({
   targetId: text(),
 });
 
-/** Built in: the agent's, which nobody else changes. */
+/** The agent's built-in attributes; only the agent changes them. */
 const isReserved = (name: string) => name.startsWith('ecs.') || name.startsWith('com.amazonaws.');
 
 interface Given {

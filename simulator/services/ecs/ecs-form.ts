@@ -1,4 +1,4 @@
-/** The form in which ECS describes things, and its filter language as far as nodes use it. */
+/** The form of ECS's descriptions, and the part of its filter language that nodes use. */
 
 import { Refusal } from '../../refusal.ts';
 import { renderDeployments } from '../../world/deployments.ts';
@@ -8,8 +8,8 @@ import type { Cluster, ContainerInstance, Service, Task, World } from '../../wor
 type Test = (instance: ContainerInstance) => boolean;
 
 /**
- * Terms of the cluster query language joined by `and`. `ids`: the instances it is limited to, so
- * that nobody has to look at all.
+ * Parses terms of the cluster query language joined by `and`. `ids` names the instances that can
+ * match, so that the caller need not read all of them.
  */
 export function parseFilter(filter: string | undefined): { test: Test; ids?: string[] } {
   if (filter === undefined || filter.trim() === '') return { test: () => true };
@@ -37,7 +37,7 @@ function parseTerm(term: string): { test: Test; ids?: string[] } {
 function readSubject(subject: string): (instance: ContainerInstance) => string | undefined {
   const attribute = /^attribute:(.+)$/.exec(subject)?.[1];
   if (attribute !== undefined) {
-    // An attribute may have no value, as capabilities do.
+    // An attribute can have no value; capabilities have none.
     return ({ attributes }) => (attributes.has(attribute) ? (attributes.get(attribute) ?? '') : undefined);
   }
   switch (subject) {
@@ -54,7 +54,7 @@ function readSubject(subject: string): (instance: ContainerInstance) => string |
   }
 }
 
-/** A task that shall stop but has not is counted nowhere. */
+/** ECS does not count a task that must stop but still runs. */
 function countTasks({ tasks }: ContainerInstance): { running: number; pending: number } {
   const wanted = [...tasks.values()].filter(({ desiredStatus }) => desiredStatus === 'RUNNING');
   const running = wanted.filter(({ lastStatus }) => lastStatus === 'RUNNING').length;

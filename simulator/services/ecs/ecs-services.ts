@@ -72,7 +72,10 @@ export const services = {
   ),
 };
 
-/** ECS alone forces one; a service of CodeDeploy or of somebody else refuses. */
+/**
+ * Only the ECS controller can force a deployment; a service of CodeDeploy or of a foreign
+ * controller refuses.
+ */
 function deploy(world: World, service: Service): void {
   if (service.controller !== 'ECS') {
     const by = service.controller;

@@ -147,7 +147,10 @@ function renderProtection(world: World, { arn, protectedUntil }: Task): object {
   };
 }
 
-/** What keeps a task from being started there. DRAINING does not: nobody's scheduler is asked. */
+/**
+ * Returns the reason why the instance cannot start the task. DRAINING is none: StartTask asks no
+ * scheduler.
+ */
 function reasonAgainst(on: ContainerInstance, definition: TaskDefinition): string | undefined {
   if (on.status === 'INACTIVE') return 'INACTIVE';
   if (!on.agentConnected) return 'AGENT';

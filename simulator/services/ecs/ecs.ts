@@ -1,4 +1,6 @@
-/** ECS's API: clusters and container instances; tasks and services are next door. */
+/**
+ * ECS's API for clusters and container instances; ecs-tasks.ts and ecs-services.ts have the rest.
+ */
 
 import { Refusal } from '../../refusal.ts';
 import { flag, list, need, oneOf, text, whole } from '../../wire/shapes.ts';
@@ -29,7 +31,7 @@ const containerInstances = {
     (input, { world }) => {
       const cluster = findCluster(world, input.cluster);
       const { test, ids } = parseFilter(input.filter);
-      // The index holds one record for each instance, and an instance may have two.
+      // The index holds one record per instance, but an instance can have two records.
       const isIndexed = cluster.byInstance.size === cluster.containerInstances.size;
       const candidates =
         ids && isIndexed
@@ -126,8 +128,8 @@ const clusters = {
 };
 
 /**
- * AWS names hosts such as ecs-a-12 and ecs-t-12 of the region, which have interface endpoints of
- * their own.
+ * AWS answers with hosts such as ecs-a-12 and ecs-t-12 of the region; they have interface endpoints
+ * of their own.
  */
 const pollEndpoints = {
   DiscoverPollEndpoint: operation({ containerInstance: text(), cluster: text() }, (_, { endpoint }) => ({
