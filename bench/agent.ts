@@ -1,5 +1,5 @@
-// What the resident agent costs: memory between publications, CPU time, and the peak while a child
-// of it speaks to AWS.
+// Measures the cost of the resident agent: memory between publications, CPU time, and the peak
+// while a child of the agent calls AWS.
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Machine } from '../simulator/machine.ts';
@@ -8,19 +8,20 @@ import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
 /**
- * Joining is over and V8 has settled; a real node is in this state for all but its first minute.
+ * After this time the node has joined and V8's memory is steady; a real node spends all but its
+ * first minute in this state.
  */
 const warmUpMs = 60_000;
 
 /**
- * Metrics are published every five minutes: in less than that, after the first minute, no child
- * would be seen to cost anything.
+ * The agent publishes metrics every five minutes. A shorter run, without its first minute, could
+ * miss the cost of the child.
  */
 const leastMinutes = 6;
 
 /**
- * By default, on demand and on spot, where more is asked; and with spot notices asked for each
- * second, the most that can be set.
+ * The default settings on demand and on spot (where the agent polls more), and spot notices polled
+ * every second, the shortest interval that can be set.
  */
 const lives: Record<string, { purchase: 'on-demand' | 'spot'; settings: Record<string, string | number> }> = {
   'on demand, as by default': { purchase: 'on-demand', settings: {} },
@@ -30,12 +31,12 @@ const lives: Record<string, { purchase: 'on-demand' | 'spot'; settings: Record<s
 
 interface Watched {
   samples: Sample[];
-  /** Of the metadata service. */
+  /** The number of requests to the metadata service. */
   asked: number;
   calls: string[];
 }
 
-/** All at the same time, so that a busy moment of the machine meets all. */
+/** All agents run at the same time, so that a busy moment of the machine affects them equally. */
 export const measureAgent: Part = async ({ binary, minutes: asked, say }) => {
   const minutes = Math.max(asked, leastMinutes);
   const kinds = Object.values(lives);
@@ -49,9 +50,10 @@ export const measureAgent: Part = async ({ binary, minutes: asked, say }) => {
     const instances = await Promise.all(
       groups.map(async ({ name }) => (await account.simulator.verbs.scaleTo(name, 1))[0]!),
     );
-    say(`${instances.length} agents are watched for ${minutes} minutes.`);
+    say(`${instances.length} agents run for ${minutes} minutes.`);
     const watching = kinds.map(async ({ settings }, number) => {
-      // A file of its own: of one that two processes map, each would count for half.
+      // Each agent runs its own copy: the kernel counts a page that two processes map as half for
+      // each.
       const folder = join(dirname(binary), String(number));
       await mkdir(folder);
       const machine = await account.openNode(
@@ -72,21 +74,21 @@ async function watchNode({ simulator }: Account, id: string, machine: Machine, f
   const asked = () => simulator.calls.find({ service: 'imds', instanceId: id }).length;
   const [askedBefore, calledBefore] = [asked(), simulator.calls.names(id).length];
   const samples = await watchProcess(machine.process!.pid!, { everyMs: 1_000, forMs });
-  if (!machine.process) throw new Error('the agent has ended while it was watched');
+  if (!machine.process) throw new Error('the agent ended during the measurement');
   return { samples, asked: asked() - askedBefore, calls: simulator.calls.names(id).slice(calledBefore) };
 }
 
 function render(watched: Watched[], minutes: number): string[][] {
   const row = (name: string, show: (watched: Watched) => string, toReach = '') => [name, ...watched.map(show), toReach];
   const memory = (name: string, pick: (sample: Sample) => number, toReach?: string) => [
-    // A whole minute: garbage is collected once in it.
+    // Takes a whole minute of samples, because V8 collects garbage once a minute.
     row(`${name}, after ${minutes} minutes`, (each) => median(alone(each).slice(-60).map(pick)).toFixed(1), toReach),
     row('… from the second minute on', (each) => renderRange(alone(each).map(pick))),
   ];
   const cpu = (pick: (sample: Sample) => number) => (each: Watched) => percentOf(steady(each), pick).toFixed(2);
   const all = ({ cpuMs, childrenCpuMs }: Sample) => cpuMs + childrenCpuMs;
   return [
-    ['', ...Object.keys(lives), 'to reach'],
+    ['', ...Object.keys(lives), 'target'],
     ...memory('PSS MiB', ({ pssMiB }) => pssMiB, '≤ 52'),
     ...memory('anonymous MiB', ({ anonymousMiB }) => anonymousMiB, '≤ 14'),
     ...memory('RSS MiB', ({ rssMiB }) => rssMiB),
@@ -112,7 +114,7 @@ function steady({ samples }: Watched): Sample[] {
   return samples.filter(({ atMs }) => atMs >= Math.min(warmUpMs, lastMs / 2));
 }
 
-/** While no child speaks to AWS. */
+/** The samples taken while no child calls AWS. */
 function alone(watched: Watched): Sample[] {
   return steady(watched).filter(({ children }) => children === 0);
 }
@@ -126,7 +128,7 @@ function renderRange(values: number[]): string {
   return `${Math.min(...values).toFixed(1)}–${Math.max(...values).toFixed(1)}`;
 }
 
-/** Each group of them starts a child, which costs more than minutes of polling. */
+/** Each group of calls starts a child, which costs more than minutes of polling. */
 function renderCalls(calls: string[]): string[][] {
   const names = [...new Set(calls)].toSorted();
   return [['', 'calls'], ...names.map((name) => [name, String(calls.filter((each) => each === name).length)])];

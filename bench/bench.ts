@@ -1,10 +1,10 @@
-// `npm run bench`: measures the parts that are named, or all, prints them and keeps them in
-// bench/README.md.
+// `npm run bench`: measures the named parts, or all of them, prints the figures and writes them
+// into bench/README.md.
 //
-//   npm run bench -- start-up size                    only these
-//   npm run bench -- agent --minutes 1 --try          a quick look, which README.md is not told of
+//   npm run bench -- start-up size                    only these parts
+//   npm run bench -- agent --minutes 1 --try          a quick look that leaves README.md alone
 //   npm run bench -- storm --nodes 200 --seed 7 --try a storm of another size
-//   npm run bench -- storm --long                     also what takes minutes of CPU time
+//   npm run bench -- storm --long                     also the acts that take minutes of CPU time
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -31,7 +31,7 @@ const parts: Record<string, Part> = {
   storm: measureStorm,
 };
 
-/** Runs the product's code in this process. */
+/** These parts run the product's code in this process. */
 const withoutBinary = new Set(['storm']);
 
 const { values, positionals: asked } = parseArgs({
@@ -44,7 +44,7 @@ const { values, positionals: asked } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     long: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
-    /** Prints only. */
+    /** Prints the figures and writes nothing. */
     try: { type: 'boolean', default: false },
   },
 });
@@ -54,7 +54,7 @@ if (unknown !== undefined) throw new Error(`no part "${unknown}"; there are ${Ob
 const names = asked.length > 0 ? asked : Object.keys(parts);
 const program = names.every((name) => withoutBinary.has(name)) ? undefined : await ensureBinary();
 await mkdir('out', { recursive: true });
-// Not in /tmp, which may be memory: what lies there cannot be dropped from the page cache.
+// /tmp can be in memory, and the kernel cannot drop such files from the page cache.
 const folder = await mkdtemp(join('out', 'bench-'));
 try {
   for (const name of names) await measure(name);
@@ -64,8 +64,8 @@ try {
 
 async function measure(name: string): Promise<void> {
   const tables = await parts[name]!({
-    // Each part may have read the whole file, which is the state that spoils the next one's memory
-    // figures.
+    // Each part gets a fresh copy: the part before may have read the whole file, and a cached file
+    // distorts memory figures.
     binary: program === undefined ? '' : resolve(await takeOwn(program, folder)),
     minutes: Number(values.minutes),
     rounds: Number(values.rounds),

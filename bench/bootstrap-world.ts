@@ -1,6 +1,6 @@
-// One simulated account in which the binary and the script that it replaces take turns to bootstrap
-// a node. Runs as its own process, where possible in a network namespace, for the script knows only
-// 169.254.169.254. JSON in, JSON lines out.
+// One simulated account in which the binary and the script that it replaces bootstrap nodes in
+// turn. It runs as its own process, and in a network namespace where possible, because the script
+// only knows 169.254.169.254. It reads JSON and writes JSON lines.
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,29 +17,31 @@ import { timeRun, type Run } from './measure.ts';
 export interface WorldOptions {
   binary: string;
   /**
-   * Absolute path of an AWS CLI that still has `opsworks register`; absent: the script is left out.
+   * The absolute path of an AWS CLI that still has `opsworks register`. Without it the script is
+   * left out.
    */
   cli?: string;
   rounds: number;
-  /** So many other instances are in the stack. */
+  /** The numbers of other instances in the stack to measure with. */
   stackSizes: readonly number[];
 }
 
 /**
- * The installer is the same for both, and stands in for one that takes far longer: it is measured
- * on its own too.
+ * The installer is the same for both contenders and stands for a much slower one, so it is measured
+ * alone too.
  */
 export type Contender = 'ecs-node' | 'script' | 'installer';
 
 export interface Bootstrap extends Run {
   contender: Contender;
-  /** Others in the stack. */
+  /** The number of other instances in the stack. */
   stackSize: number;
   /**
-   * Only made to see what the size of the stack costs: times are not those of a whole bootstrap.
+   * True if the run only measures the cost of the stack's size; its times are not those of a whole
+   * bootstrap.
    */
   hurried: boolean;
-  /** AWS calls by service. */
+  /** The AWS calls by service. */
   calls: Record<string, number>;
   metadata: number;
   connections: number;
@@ -47,8 +49,8 @@ export interface Bootstrap extends Run {
 }
 
 /**
- * OpsWorks takes minutes; this long the script polls four times, as in the measurement that is the
- * baseline.
+ * The real OpsWorks takes minutes. In this time the script polls four times, as in the baseline
+ * measurement.
  */
 const registeringMs = 16_500;
 const hurriedMs = 500;
@@ -59,8 +61,8 @@ const run = promisify(execFile);
 if (import.meta.main) await main(JSON.parse(await text(process.stdin)) as WorldOptions);
 
 async function main({ binary, cli, rounds, stackSizes }: WorldOptions): Promise<void> {
-  // In namespaces of our own /mnt is nobody else's; the script will find an empty /tmp over this
-  // one.
+  // In this process's own namespaces no other process uses /mnt. A second mount hides it under an
+  // empty /tmp for the script.
   if (cli !== undefined) await run('mount', ['-t', 'tmpfs', 'tmpfs', '/mnt']);
   const folder = cli === undefined ? await mkdtemp(join(tmpdir(), 'ecs-node-')) : '/mnt';
   const certificate = await makeCertificate(folder);
@@ -102,7 +104,7 @@ interface AccountOptions {
 
 interface Account extends AccountOptions {
   simulator: Simulator;
-  /** Of OpsWorks alone, so that its bytes can be counted. */
+  /** A front for OpsWorks alone, so that its bytes can be counted. */
   opsworks: Front;
   others: Front;
 }
@@ -111,7 +113,7 @@ async function withAccount(circumstances: AccountOptions, use: (account: Account
   const { certificate, stackSize, hurried } = circumstances;
   const simulator = await startSimulator({
     region,
-    // The script looks for the record once, at once, and would poll an empty id for ever.
+    // The script searches the record once, at once; without it, it would poll an empty id for ever.
     settings: { opsworks: { registeringMs: hurried ? hurriedMs : registeringMs, listingLagMs: 0 } },
   });
   const [opsworks, others] = [
@@ -128,7 +130,7 @@ async function withAccount(circumstances: AccountOptions, use: (account: Account
   }
 }
 
-/** Nodes that registered long ago and of which nothing else is of interest. */
+/** Adds nodes that registered long ago; only their number matters. */
 async function fillStack({ verbs, world }: Simulator, size: number): Promise<void> {
   const model = await verbs.launch();
   for (let number = 1; number <= size; number += 1) {
@@ -179,7 +181,7 @@ async function bootstrapByScript(account: Account, metadata: MetadataFront, cli:
   metadata.pointAt(simulator.imdsEndpoint(id));
   const tools = join(folder, 'tools');
   await mkdir(tools, { recursive: true });
-  // An AWS CLI of that age knows no AWS_ENDPOINT_URL; and the script is root already.
+  // An AWS CLI of that age does not know AWS_ENDPOINT_URL, and the script already runs as root.
   const endpoints = `if [ "$1" = opsworks ]; then url=${account.opsworks.url}; else url=${account.others.url}; fi`;
   await program(join(tools, 'aws'), `${endpoints}\nexec ${cli} "$@" --endpoint-url "$url"`);
   await program(join(tools, 'sudo'), 'exec "$@"');
@@ -199,7 +201,7 @@ async function bootstrapByScript(account: Account, metadata: MetadataFront, cli:
   );
 }
 
-/** What the installer costs by itself, between its download and the registration. */
+/** Measures the installer's own cost, between its download and the registration. */
 async function runInstaller(account: Account): Promise<Bootstrap> {
   const { simulator, folder } = account;
   const id = await launch(simulator);
@@ -216,7 +218,7 @@ async function runInstaller(account: Account): Promise<Bootstrap> {
   );
 }
 
-/** The script writes below /etc and /tmp as if the machine were its own. */
+/** The script writes below /etc and /tmp as if it owned the machine. */
 async function onFreshMachine<T>(folder: string, use: () => Promise<T>): Promise<T> {
   const [upper, work] = [join(folder, 'etc'), join(folder, 'etc-work')];
   for (const each of [upper, work]) await rm(each, { recursive: true, force: true });
@@ -231,8 +233,8 @@ async function onFreshMachine<T>(folder: string, use: () => Promise<T>): Promise
 }
 
 /**
- * What AWS and the metadata service see of a bootstrap; throws when the node is not registered and
- * assigned after it.
+ * Observes a bootstrap from the side of AWS and the metadata service. Throws if the node is not
+ * registered and assigned afterwards.
  */
 async function observe(
   account: Account,

@@ -1,5 +1,5 @@
-// One bootstrap by the binary, beside the bash script that it replaces, on the same simulated AWS
-// over TLS.
+// Measures one bootstrap by the binary beside the bash script that it replaces, on the same
+// simulated AWS over TLS.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import type { Part } from './part.ts';
 
 const run = promisify(execFile);
 
-/** The last size says whether anything grows with the stack. */
+/** The last size shows whether any figure grows with the stack. */
 const stackSizes = [10, 100, 1000] as const;
 
 export const measureBootstrap: Part = async ({ binary, rounds, say }) => {
@@ -25,7 +25,7 @@ export const measureBootstrap: Part = async ({ binary, rounds, say }) => {
   return { bootstrap: renderBootstraps(whole), 'stack-size': renderStackSizes(hurried) };
 };
 
-/** Root for the namespaces, and an AWS CLI from before OpsWorks was removed from it. */
+/** The script needs root for the namespaces, and an AWS CLI older than the removal of OpsWorks. */
 async function findScriptsNeeds(): Promise<{ cli: string } | { missing: string }> {
   if (process.getuid?.() !== 0) return { missing: 'it needs root, to have 169.254.169.254 for itself' };
   for (const tool of ['/usr/bin/unshare', '/usr/bin/jq', '/usr/bin/curl', '/usr/bin/aws']) {
@@ -35,7 +35,7 @@ async function findScriptsNeeds(): Promise<{ cli: string } | { missing: string }
     );
     if (!there) return { missing: `there is no ${tool} (apt-get install awscli jq curl)` };
   }
-  // Without its arguments it complains: of the arguments, or of the command that it does not know.
+  // Without arguments the CLI fails: it names either the missing arguments or an unknown command.
   const { stderr } = await run('/usr/bin/aws', ['opsworks', 'register']).catch((error: { stderr: string }) => error);
   return /--stack-id/.test(stderr) ? { cli: '/usr/bin/aws' } : { missing: 'this AWS CLI has no "opsworks register"' };
 }
@@ -72,7 +72,7 @@ function renderBootstraps(bootstraps: Bootstrap[]): string[][] {
     return [name, ...values.map((each) => renderSpread(each, digits)), ...(sides.length > 1 ? [share] : []), toReach];
   };
   return [
-    ['', ...sides, ...(sides.length > 1 ? ['share'] : []), 'to reach'],
+    ['', ...sides, ...(sides.length > 1 ? ['share'] : []), 'target'],
     row('CPU ms', 0, ({ cpuMs }) => cpuMs, '1/40'),
     row('… without the installer, which both start', 0, ({ cpuMs }) => cpuMs - installerMs),
     row('wall s', 1, ({ wallMs }) => wallMs / 1000),

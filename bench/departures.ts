@@ -1,4 +1,4 @@
-// How soon a spot notice reaches ECS, and how many AWS calls a departure takes, by its cause.
+// Measures how soon a spot notice reaches ECS, and the AWS calls of a departure by its cause.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '../simulator/machine.ts';
 import { median, percentile } from './measure.ts';
@@ -6,13 +6,10 @@ import { waitFor } from '../simulator/wait-for.ts';
 import { hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
-/**
- * As many nodes are up at once as two cores carry without the nodes' starts getting into each
- * other's way.
- */
+/** Two cores run this many nodes at once without their starts delaying each other. */
 const atOnce = 5;
 
-/** The time that EC2 gives. */
+/** EC2 gives this much time. */
 const noticeMs = 120_000;
 
 export const measureDepartures: Part = async (circumstances) => ({
@@ -53,7 +50,7 @@ const measureNotices: Part = async ({ binary, notices, say }) => {
 };
 
 /**
- * The nodes get their notices one after the other, each at a moment that has nothing to do with its
+ * Sends the notices one after the other, each at a moment that is independent of the node's
  * polling.
  */
 async function noticeGroup({ simulator, openNode }: Account, group: string, size: number): Promise<number[]> {
@@ -83,7 +80,10 @@ async function noticeGroup({ simulator, openNode }: Account, group: string, size
 
 type Cause = 'spot' | 'scale-in' | 'disk' | 'operator';
 
-/** The disk is checked often, so that nobody waits for minutes; how often changes no call. */
+/**
+ * The node checks its disk often, so that the run does not wait for minutes. The interval changes
+ * no call.
+ */
 const hurry = {
   'autoScaling.terminateHook': 'ecs-node-terminate',
   'autoScaling.launchHook': 'ecs-node-launch',
@@ -121,14 +121,14 @@ const measureCalls: Part = async ({ binary, say }) => {
   }
 };
 
-/** What the node asks of AWS from the moment of the cause until it is gone. */
+/** Counts the node's AWS calls from the cause until the node is gone. */
 async function countCalls({ simulator, openNode }: Account, cause: Cause): Promise<string[]> {
   const { verbs, world, calls } = simulator;
   const [instance] = await verbs.scaleTo(cause, 1);
   const { id } = instance!;
   const machine = await openNode(id, hurry);
   await waitFor(`${id} is in service`, () => world.groups.get(cause)?.members.get(id)?.state === 'InService');
-  // The last calls of joining.
+  // Waits for the last calls of joining.
   await sleep(2_000);
   const before = calls.names(id).length;
   await bringAbout(cause, id, machine, verbs);

@@ -1,13 +1,13 @@
-// Keeps the measured figures in bench/README.md: each part of the benchmark rewrites its own table
-// and no other.
+// Writes the measured figures into bench/README.md: each part of the benchmark rewrites only its
+// own table.
 import { readFile, writeFile } from 'node:fs/promises';
 import { arch, cpus, release, totalmem } from 'node:os';
 
 const README = new URL('README.md', import.meta.url);
 
 /**
- * Replaces what stands between `<!-- figures:NAME -->` and `<!-- end -->`. The first row is the
- * head.
+ * Replaces the text between `<!-- figures:NAME -->` and `<!-- end -->`. The first row is the
+ * table's head.
  */
 export async function writeFigures(name: string, command: string, rows: string[][]): Promise<void> {
   const text = await readFile(README, 'utf8');

@@ -13,7 +13,7 @@ export interface Run {
   /** User and system time of the process and of the children that it waited for. */
   cpuMs: number;
   wallMs: number;
-  /** Resident memory of the largest of its processes; watched only where asked for. */
+  /** Resident memory of the largest process of the run; measured only on request. */
   peakMiB: number;
 }
 
@@ -22,19 +22,19 @@ export interface Sample {
   pssMiB: number;
   anonymousMiB: number;
   rssMiB: number;
-  /** Since it started, in steps of 10 ms; of the process, and of the children that have ended. */
+  /**
+   * CPU time since the start, in steps of 10 ms: of the process, and below of its ended children.
+   */
   cpuMs: number;
   childrenCpuMs: number;
-  /**
-   * PSS of the process with all that it has started and that still runs, and how many those are.
-   */
+  /** PSS of the process and of all its running descendants, and below their number. */
   familyPssMiB: number;
   children: number;
 }
 
 /**
- * Runs a command once. bash's `time` has milliseconds, /proc only hundredths of a second. Rejects
- * if the command fails.
+ * Runs a command once. It uses bash's `time`, which has milliseconds; /proc only has hundredths of
+ * a second. Rejects if the command fails.
  */
 export async function timeRun(
   command: string[],
@@ -56,7 +56,7 @@ export async function timeRun(
   }
 }
 
-/** Several commands take turns, so that a busy moment of the machine meets all of them. */
+/** The commands take turns, so that a busy moment of the machine affects all of them. */
 export async function compareRuns(commands: Record<string, string[]>, rounds: number): Promise<Record<string, Run[]>> {
   const runs: Record<string, Run[]> = {};
   for (let round = 0; round < rounds; round += 1) {
@@ -66,8 +66,8 @@ export async function compareRuns(commands: Record<string, string[]>, rounds: nu
 }
 
 /**
- * Follows the high-water marks of all processes below `pid`; the kernel keeps the mark, so what
- * grew between two looks is not lost.
+ * Follows the high-water marks of all processes below `pid`. The kernel keeps each mark, so the
+ * sampling misses no growth between two samples.
  */
 function watchPeak(pid: number): { stop(): number } {
   let peakKiB = 0;
@@ -87,11 +87,11 @@ function readHighWaterKiB(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0);
   } catch {
-    return 0; // It has ended.
+    return 0; // The process has ended
   }
 }
 
-/** Of `pid`, without itself. */
+/** Returns the descendants of `pid`, without `pid` itself. */
 export function descendants(pid: number): number[] {
   try {
     const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
@@ -99,13 +99,12 @@ export function descendants(pid: number): number[] {
     );
     return children.flatMap((child) => [child, ...descendants(child)]);
   } catch {
-    return []; // It has ended.
+    return []; // The process has ended
   }
 }
 
 /**
- * Looks at a running process from time to time. Ends early, with what it has, when the signal says
- * so.
+ * Samples a running process at intervals. On an abort of the signal it returns the samples so far.
  */
 export async function watchProcess(
   pid: number,
@@ -117,7 +116,7 @@ export async function watchProcess(
   for (;;) {
     const children = descendants(pid);
     const own = await readMemory(pid);
-    // One that ends while it is looked at counts as gone.
+    // A process that ends while it is being read counts as gone.
     const others = await Promise.all(
       children.map((child) =>
         readMemory(child).then(
@@ -153,12 +152,12 @@ export async function readCpu(pid: number): Promise<{ cpuMs: number; childrenCpu
   return { cpuMs: (user! + system!) * 10, childrenCpuMs: (childrensUser! + childrensSystem!) * 10 };
 }
 
-/** From the third field on: the second, the name, may contain spaces. */
+/** Returns the fields from the third on: the second field, the name, can contain spaces. */
 function fieldsOfStat(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
-/** CPU time so far of a process that has no children yet, exact to the scheduler's clock. */
+/** Reads the CPU time so far of a process without children, exact to the scheduler's clock. */
 export function readThreadsMs(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   const nanoseconds = threads.map((thread) =>
@@ -168,10 +167,10 @@ export function readThreadsMs(pid: number): number {
 }
 
 /**
- * Copies a program and drops the copy from the page cache. A file just written lies there in large
- * folios, of which the kernel maps far more into a process: up to 35 MiB of resident memory that
- * the same file, read back from the disk, does not show. A copy, because nothing is dropped while
- * somebody runs it, and because shared pages count as shared.
+ * Copies a program and drops the copy from the page cache. A newly written file lies there in large
+ * folios, and the kernel then maps far more of it into a process: up to 35 MiB of resident memory
+ * that the same file, read back from the disk, does not show. It must be a copy: the kernel drops
+ * no page of a running program, and pages shared with another process count as shared.
  */
 export async function takeOwn(program: string, folder: string): Promise<string> {
   const own = join(folder, basename(program));
@@ -184,14 +183,14 @@ export function median(values: number[]): number {
   return percentile(values, 50);
 }
 
-/** With the mean of the two neighbours where the place lies between them. */
+/** Interpolates between the two neighbours when the rank lies between them. */
 export function percentile(values: number[], percent: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const rank = ((sorted.length - 1) * percent) / 100;
   return (sorted[Math.floor(rank)]! + sorted[Math.ceil(rank)]!) / 2;
 }
 
-/** `12 (11–15)`: the median, with the least and the most. */
+/** Renders `12 (11–15)`: the median, with the least and the most. */
 export function renderSpread(values: number[], digits = 0): string {
   const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map((value) =>
     value.toFixed(digits),

@@ -1,6 +1,6 @@
 /**
- * A simulated node that lives by the shipped binary: what systemd would do on it, and what the
- * benchmark waits for.
+ * A simulated node that runs the shipped binary. This file plays systemd, and offers the events
+ * that the benchmark waits for.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,7 +14,9 @@ import { makeCertificate, openTlsFront, type Certificate } from './fronts/tls-fr
 export interface Account {
   simulator: Simulator;
   certificate: Certificate;
-  /** A booted machine of which ECS says ACTIVE. It ends with its instance. */
+  /**
+   * Boots a machine and resolves when ECS reports it ACTIVE. The machine ends with its instance.
+   */
   openNode(instanceId: string, settings?: Record<string, unknown>, program?: string): Promise<Machine>;
   close(): Promise<void>;
 }
@@ -24,7 +26,7 @@ export const hooks = [
   { name: 'ecs-node-terminate', transition: 'terminate' as const },
 ];
 
-/** AWS over TLS, as it is. */
+/** Opens an account whose endpoint uses TLS, as AWS does. */
 export async function openAccount(binary: string, options: SimulatorOptions): Promise<Account> {
   const folder = await mkdtemp(join(tmpdir(), 'ecs-node-'));
   const machines = new Map<string, Machine>();

@@ -1,25 +1,25 @@
-/** What a part of the benchmark is given, and what it gives back. */
+/** The input and output of a part of the benchmark. */
 
 export interface BenchOptions {
-  /** Absolute path of ecs-node. */
+  /** The absolute path of ecs-node. */
   binary: string;
-  /** How long the agent is watched. */
+  /** How long the agent is measured. */
   minutes: number;
-  /** How often a bootstrap is repeated on each side. */
+  /** How often each side repeats a bootstrap. */
   rounds: number;
-  /** How many spot notices. */
+  /** The number of spot notices. */
   notices: number;
-  /** How many nodes a storm has; none: as bench/README.md tells. */
+  /** The numbers of nodes of a storm; empty means those in bench/README.md. */
   nodes: readonly number[];
-  /** Decides a storm. */
+  /** The seed of a storm. */
   seed: number;
-  /** Acts of a storm; none: all. */
+  /** The acts of a storm; empty means all. */
   only: readonly string[];
-  /** Also the acts of a storm that take minutes of CPU time. */
+  /** Also runs the acts of a storm that take minutes of CPU time. */
   long: boolean;
-  /** False for a quick look, of which nothing is written down. */
+  /** False for a quick look that writes nothing. */
   keep: boolean;
-  /** For people who wait. */
+  /** Prints progress for the waiting user. */
   say(text: string): void;
 }
 

@@ -1,4 +1,4 @@
-// ecs-node beside the programs that do a part of its work, on the same simulated AWS: what they
+// Measures ecs-node beside programs that do a part of its work, on the same simulated AWS: their
 // cost, and how soon they act.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import type { Part } from './part.ts';
 import { sides, type Side } from './peers/sides.ts';
 import type { Figures, Message, PeerOptions } from './peers/world.ts';
 
-/** As often as ecs-node's own start is measured. */
+/** The same number of starts as for ecs-node's own start-up figure. */
 const starts = 31;
 
 const run = promisify(execFile);
@@ -29,10 +29,10 @@ interface Missing {
 
 export const measurePeers: Part = async ({ binary, minutes, notices, say }) => {
   if (process.getuid?.() !== 0) {
-    say('The peers are left out: it needs root, to have 169.254.169.254 for itself.');
+    say('The peers are left out: to serve 169.254.169.254 itself, the benchmark needs root.');
     return {};
   }
-  say('The peers are built, which takes minutes the first time.');
+  say('Building the peers takes minutes the first time.');
   const { found, missing } = await findPrograms(binary);
   for (const { name, why } of missing) say(`${name} is left out: ${why}`);
   const there = sides.filter(({ program }) => found.some(({ name }) => name === program));
@@ -63,7 +63,7 @@ async function findPrograms(binary: string): Promise<{ found: Program[]; missing
   };
 }
 
-/** One copy for each side: pages that two share would count half for each. */
+/** Makes one copy for each side: a page shared by two processes would count half for each. */
 async function takeOwns(binary: string, there: readonly Side[], found: Program[]): Promise<Record<string, string>> {
   const programs: Record<string, string> = {};
   for (const [index, { name, program }] of there.entries()) {
@@ -94,7 +94,7 @@ async function live(orders: PeerOptions, say: (text: string) => void): Promise<F
 function renderCosts(there: readonly Side[], { watched, starts: all }: Figures, minutes: number): string[][] {
   const head = [
     `watched for ${minutes} minutes`,
-    'asks every',
+    'polls every',
     'RSS MiB',
     'PSS MiB',
     'anonymous MiB',
@@ -105,7 +105,7 @@ function renderCosts(there: readonly Side[], { watched, starts: all }: Figures, 
     const { samples, asked } = watched[index]!;
     const [first, last] = [samples[0]!, samples.at(-1)!];
     const hours = (last.atMs - first.atMs) / 3_600_000;
-    // A child that speaks to AWS lives for a second every few minutes: it is in the peak.
+    // A child that calls AWS lives for a second every few minutes; it appears in the peak.
     const alone = samples.filter(({ children }) => children === 0);
     const memory = (pick: (sample: Sample) => number) => median(alone.map(pick)).toFixed(1);
     const cpuMs = ({ cpuMs: own, childrenCpuMs }: Sample) => own + childrenCpuMs;
@@ -131,7 +131,7 @@ function renderNotices(there: readonly Side[], { notices }: Figures): string[][]
     const cells = [median(all), percentile(all, 99), Math.min(...all), Math.max(...all)].map((ms) => ms.toFixed(0));
     return [name, `${pollSeconds} s`, action, String(all.length), ...cells];
   });
-  return [['', 'asks every', 'until', 'notices', 'median ms', 'p99', 'least', 'most'], ...rows];
+  return [['', 'polls every', 'until', 'notices', 'median ms', 'p99', 'least', 'most'], ...rows];
 }
 
 function renderCommands(there: readonly Side[], found: Program[], missing: Missing[]): string[][] {

@@ -1,4 +1,4 @@
-// How large the binary is, as a file and as a download.
+// Measures the size of the binary, as a file and as a download.
 import { stat } from 'node:fs/promises';
 import { compressedSize } from '../scripts/compressed-size.ts';
 import type { Part } from './part.ts';
@@ -13,7 +13,7 @@ export const measureSize: Part = async ({ binary }) => {
         megabytes((await stat(binary)).size),
         compressed === undefined ? 'no xz here' : megabytes(compressed),
       ],
-      ['to reach', '≤ 120', '≤ 30'],
+      ['target', '≤ 120', '≤ 30'],
     ],
   };
 };

@@ -1,5 +1,5 @@
-// How much CPU time `ecs-node --version` takes, beside a Node that does nothing, and how soon the
-// metadata service is asked.
+// Measures the CPU time of `ecs-node --version` beside a Node.js that does nothing, and the time
+// until the first metadata request.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -28,7 +28,7 @@ export const measureStartUp: Part = async ({ binary }) => {
 
 type Moment = { cpuMs: number; wallMs: number };
 
-/** From the start of the process to the moment when its first metadata request has arrived. */
+/** Measures from the start of the process to the arrival of its first metadata request. */
 async function measureFirstRequests(binary: string): Promise<Record<string, Moment[]>> {
   const folder = await mkdtemp(join(tmpdir(), 'ecs-node-'));
   const moments: Record<string, Moment[]> = {};
@@ -46,7 +46,9 @@ async function measureFirstRequests(binary: string): Promise<Record<string, Mome
   return moments;
 }
 
-/** The request is never answered: the process has done nothing but start when it is ended. */
+/**
+ * The request gets no answer, so the process has done no work beyond its start when it is killed.
+ */
 async function untilFirstRequest(binary: string, args: string[]): Promise<Moment> {
   const server = createServer();
   server.listen(0, '127.0.0.1');

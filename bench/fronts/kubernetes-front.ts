@@ -1,6 +1,6 @@
 /**
- * As much of the Kubernetes API as aws-node-termination-handler asks of it: nodes that can be read
- * and cordoned, and no pods.
+ * Serves the part of the Kubernetes API that aws-node-termination-handler uses: nodes that it can
+ * read and cordon, and no pods.
  */
 
 import { once } from 'node:events';
@@ -14,9 +14,12 @@ import type { Certificate } from './tls-front.ts';
 export interface KubernetesFront {
   port: number;
   addNode(name: string): void;
-  /** Resolves when the node has been marked unschedulable, which is the first step of its drain. */
+  /** Resolves when the node is marked unschedulable, the first step of its drain. */
   cordoned(name: string): Promise<void>;
-  /** Requests that are not served: the deed that is waited for may then be another one. */
+  /**
+   * Requests that this server does not know. They show that the program may react with another call
+   * than the awaited one.
+   */
   unknown: string[];
   close(): void;
 }
@@ -63,7 +66,7 @@ export async function openKubernetesFront({ file, key }: Certificate): Promise<K
   };
 }
 
-/** Undefined is a path, or a form of patch, that is not served. */
+/** Returns undefined for a path, or a form of patch, that this server does not support. */
 async function answer(nodes: Map<string, Node>, request: IncomingMessage): Promise<Answer | undefined> {
   const { pathname, searchParams } = new URL(request.url!, 'https://kubernetes');
   const list = (kind: string, items: object[]) => ({
@@ -98,8 +101,8 @@ function change(node: Node, resource: Json): Answer {
 }
 
 /**
- * A merge patch: null removes, objects are merged, all else is replaced. Lists of a node are short
- * enough for that here.
+ * Applies a merge patch: null removes, objects merge, and any other value replaces. A node's lists
+ * are short enough for this.
  */
 function merge(into: Json, patch: Json): Json {
   const merged = { ...into };

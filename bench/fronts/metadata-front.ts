@@ -1,23 +1,23 @@
 /**
- * The metadata service at its own address, answering version 1 too, as the script that is replaced
- * needs it.
+ * Serves the metadata service at its real address, and answers version 1 too, which the replaced
+ * script uses.
  */
 
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 
 export interface MetadataFront {
-  /** What was asked since the last `reset`, tokens too. */
+  /** The number of requests since the last `reset`, including those for tokens. */
   count: number;
-  /** The instance whose metadata are told from now on. */
+  /** Switches to the metadata of another instance. */
   pointAt(endpoint: string): void;
   reset(): void;
   close(): void;
 }
 
 /**
- * Passes everything on; a request without a token is given one, which is what version 1 comes down
- * to.
+ * Passes every request on. To a request without a token it adds one, which gives the effect of
+ * version 1.
  */
 export async function openMetadataFront(address: string): Promise<MetadataFront> {
   let endpoint = '';

@@ -1,6 +1,6 @@
 /**
- * TLS before a plain endpoint: AWS is https, and TLS costs whoever loads it about 9 MB and a tenth
- * of a second.
+ * Puts TLS before a plain endpoint: AWS uses https, and loading TLS costs a client about 9 MB and a
+ * tenth of a second.
  */
 
 import { execFile } from 'node:child_process';
@@ -14,20 +14,23 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 export interface Certificate {
-  /** The one to trust, and the one that is shown. */
+  /** The certificate, both for trusting and for serving. */
   file: string;
   key: string;
 }
 
 export interface Front {
   url: string;
-  /** Since the beginning or the last `reset`. */
+  /** Counts since the start or the last `reset`. */
   counts: { connections: number; bytesOut: number; bytesIn: number };
   reset(): void;
   close(): void;
 }
 
-/** For 127.0.0.1 and a day. Needs openssl: Node can read certificates, not make them. */
+/**
+ * Makes a certificate for 127.0.0.1, valid for a day. Needs openssl, because Node.js can read
+ * certificates but not make them.
+ */
 export async function makeCertificate(folder: string): Promise<Certificate> {
   const [file, key] = [join(folder, 'front.pem'), join(folder, 'front.key')];
   const subject = ['-subj', '/CN=ecs-node bench', '-addext', 'subjectAltName=IP:127.0.0.1'];
@@ -37,8 +40,8 @@ export async function makeCertificate(folder: string): Promise<Certificate> {
 }
 
 /**
- * Passes bytes on as they are, so that signatures over the host name still hold. `bytesIn` is what
- * the client was answered.
+ * Passes the bytes on unchanged, so that signatures over the host name stay valid. `bytesIn` counts
+ * the answers to the client.
  */
 export async function openTlsFront(target: string, { file, key }: Certificate): Promise<Front> {
   const { hostname, port } = new URL(target);

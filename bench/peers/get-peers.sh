@@ -1,17 +1,19 @@
 #!/bin/sh
-# Builds the programs that ecs-node is measured beside, from their public modules through Go's module proxy, into a cache folder.
+# Builds the peers that the benchmark measures beside ecs-node. It fetches their public modules
+# through Go's module proxy and builds into a cache folder.
 #
 # usage: bench/peers/get-peers.sh [FOLDER]      (default ~/.cache/ecs-node/peers)
 #
-# One line for each on standard output, with tabs between: NAME, VERSION, FILE; or NAME, -, why it is not there. A program
-# that cannot be built is taken from PATH where it is there.
+# Prints one line for each peer, with tabs between: NAME, VERSION, FILE; or NAME, -, and the reason
+# why it is missing. If a peer cannot be built, the script takes it from PATH.
 set -eu
 
 folder=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/ecs-node/peers}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 
-# Prints the folder of a module's source. Its checksum is Go's to verify; what it says on a failure is in the JSON.
+# Prints the folder of a module's source. Go verifies the checksum; on a failure the JSON holds the
+# message.
 download() { # MODULE VERSION
   answer=$(GOFLAGS='' GOWORK=off go mod download -json "$1@$2") || {
     printf '%s\n' "$answer" | sed -n 's/\\n\\t/: /g; s/^\t"Error": "\(.*\)"$/\1/p' >&2
@@ -20,8 +22,8 @@ download() { # MODULE VERSION
   printf '%s\n' "$answer" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
 }
 
-# In a copy of the module, not with `go install`: a module's `replace` lines only count where it is the main module, and its
-# go.sum then says which dependencies its authors meant.
+# Builds in a copy of the module, not with `go install`: Go honours `replace` lines only in the main
+# module, and its go.sum then holds the dependencies that the authors chose.
 build() { # NAME MODULE VERSION PACKAGE TAGS
   source=$(download "$2" "$3")
   work="$folder/source-$1"
@@ -42,7 +44,7 @@ offer() { # NAME MODULE VERSION PACKAGE TAGS
   if [ "$(cat "$folder/$1.version" 2>/dev/null || true)" != "$3" ]; then
     if ! command -v go >/dev/null; then
       echo 'Go is not on PATH' >"$folder/$1.log"
-    # Not as a condition of `if`: there `set -e` does not hold, and a failed step would be passed over.
+    # Not as a condition of `if`: there the shell ignores `set -e` and would skip a failed step.
     else
       set +e
       (set -e && build "$@") >"$folder/$1.log" 2>&1
@@ -58,7 +60,8 @@ offer() { # NAME MODULE VERSION PACKAGE TAGS
   fi
 }
 
-# Says why a program is not measured: its module is not to be had, or it is and nobody has taught the benchmark to run it.
+# Says why a program is not measured: either its module cannot be fetched, or the benchmark does not
+# yet know how to run it.
 consult() { # NAME MODULE VERSION
   if ! command -v go >/dev/null; then
     echo 'Go is not on PATH' >"$folder/$1.log"
@@ -68,12 +71,12 @@ consult() { # NAME MODULE VERSION
   printf '%s\t-\t%s\n' "$1" "$2@$3: $(reason "$1")"
 }
 
-# The last thing that Go said, without the address that it asked.
+# Prints Go's last message, without the address of the proxy.
 reason() { # NAME
   grep -v '^go: downloading' "$folder/$1.log" | tail -n 1 | sed 's/.*https:[^ ]*: //' | tr '\t' ' '
 }
 
-# Of v3 the module path does not tell, so Go knows it only by its commit: this is v3.6.0.
+# Go knows v3 only by its commit, because the module path lacks /v3. This commit is v3.6.0.
 offer lifecycled github.com/buildkite/lifecycled v1.1.4-0.20260611093023-150080566b59 ./cmd/lifecycled ''
 offer node-termination-handler github.com/aws/aws-node-termination-handler v1.25.6 ./cmd nthlinux
 consult amazon-cloudwatch-agent github.com/aws/amazon-cloudwatch-agent v1.300071.0

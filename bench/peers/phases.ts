@@ -1,6 +1,6 @@
 /**
- * The three measurements: what a resident program costs, what its start costs, and how soon it
- * answers a spot notice.
+ * The three measurements: the cost of a resident program, the cost of its start, and its reaction
+ * time to a spot notice.
  */
 
 import { spawn } from 'node:child_process';
@@ -12,26 +12,28 @@ import type { PeerProcess, Side, Stage } from './sides.ts';
 
 export interface Candidate {
   side: Side;
-  /** Absolute path of a copy that nobody else runs. */
+  /** The absolute path of a copy that no other side runs. */
   program: string;
 }
 
 /**
- * Joining is over and the heap has settled; a real node is in this state for all but its first
- * minute.
+ * After this time the node has joined and the heap is steady; a real node spends all but its first
+ * minute in this state.
  */
 const warmUpMs = 60_000;
 
-/** The time that EC2 gives. */
+/** EC2 gives this much time. */
 const noticeMs = 120_000;
 
 export interface Watched {
   samples: Sample[];
-  /** Metadata requests while it was watched. */
+  /** Metadata requests during the measurement. */
   asked: number;
 }
 
-/** All are watched in the same minutes, so that a busy moment of the machine meets all of them. */
+/**
+ * Measures all sides in the same minutes, so that a busy moment of the machine affects all of them.
+ */
 export async function watchAll(stage: Stage, candidates: Candidate[], minutes: number): Promise<Watched[]> {
   const lives = await launch(stage, 'watched', candidates);
   try {
@@ -52,10 +54,10 @@ function countMetadata({ account }: Stage, instanceId: string): number {
   return account.simulator.calls.find({ service: 'imds', instanceId }).length;
 }
 
-/** Nobody has given it a notice: it can only have ended. */
+/** The program received no notice, so it can only have ended. */
 async function failWith({ acted }: PeerProcess): Promise<never> {
   await acted;
-  throw new Error('a program acted upon a spot notice that there was not');
+  throw new Error('a program reacted to a spot notice before one was sent');
 }
 
 interface Notices {
@@ -64,8 +66,8 @@ interface Notices {
 }
 
 /**
- * One instance for each side in every round. Each notice comes at a moment that has nothing to do
- * with the polling.
+ * Gives each side one instance in every round. Each notice comes at a moment that is independent of
+ * the polling.
  */
 export async function noticeAll(stage: Stage, candidates: Candidate[], { rounds, say }: Notices): Promise<number[][]> {
   const latencies: number[][] = candidates.map(() => []);
@@ -88,7 +90,7 @@ export async function noticeAll(stage: Stage, candidates: Candidate[], { rounds,
   return latencies;
 }
 
-/** It keeps nobody: the timer is not waited for when all else has ended. */
+/** The timer does not keep the process alive after the other work has ended. */
 async function tooLate({ side }: Candidate): Promise<never> {
   await sleep(noticeMs, undefined, { ref: false });
   throw new Error(`${side.name} did nothing before the interruption`);
@@ -122,8 +124,8 @@ export interface Start {
 }
 
 /**
- * To the arrival of the first metadata request, which is never answered: the program has done
- * nothing but start.
+ * Measures up to the first metadata request, which is never answered, so that the program does no
+ * work after its start.
  */
 export async function startAll(
   candidates: Candidate[],
@@ -153,7 +155,7 @@ async function untilFirstRequest(program: string, args: string[]): Promise<Start
   try {
     const start = await Promise.race([asked, ended]);
     if ('cpuMs' in start) return start;
-    throw new Error(`${[program, ...args].join(' ')} ended with ${String(start[0])} and asked nothing`);
+    throw new Error(`${[program, ...args].join(' ')} ended with ${String(start[0])} before its first metadata request`);
   } finally {
     child.kill('SIGKILL');
     await ended;

@@ -1,6 +1,6 @@
 /**
- * What is measured side by side: how each is started on a simulated instance, and by what deed it
- * answers a spot notice.
+ * The programs that the benchmark compares: how each starts on a simulated instance, and which
+ * action answers a spot notice.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -16,39 +16,39 @@ import type { Account } from '../node.ts';
 
 export interface Stage {
   account: Account;
-  /** At 169.254.169.254; tells of one instance at a time. */
+  /** The service at 169.254.169.254; it serves one instance at a time. */
   metadata: MetadataFront;
   kubernetes: KubernetesFront;
   folder: string;
 }
 
-/** One program that looks after one instance. */
+/** One program that watches one instance. */
 export interface PeerProcess {
   pid: number;
-  /** Resolves with its answer to a spot notice; rejects when the program ends before. */
+  /** Resolves at the program's reaction to a spot notice; rejects if the program ends before. */
   acted: Promise<void>;
   kill(): void;
 }
 
 export interface Side {
   name: string;
-  /** Of the programs that were found. */
+  /** The name of the program file. */
   program: string;
-  /** How often it asks for a spot notice. */
+  /** The interval at which it polls for a spot notice. */
   pollSeconds: number;
-  /** What counts as its answer to one. */
+  /** The action that counts as its reaction to a notice. */
   action: string;
-  /** As in the table; capitals stand for what differs from machine to machine. */
+  /** The command for the table; capitals stand for values that differ between machines. */
   command: string;
-  /** Resolves when it asks for spot notices. */
+  /** Starts the program; resolves when it polls for spot notices. */
   start(stage: Stage, program: string, instanceId: string): Promise<PeerProcess>;
-  /** What is run to see it start, where nothing answers. */
+  /** The arguments for measuring a start, where no server answers. */
   startArgs(kubernetesPort: number, folder: string): string[];
 }
 
 export const sides: readonly Side[] = [ecsNode(2), ecsNode(5), lifecycled(), terminationHandler()];
 
-/** The intervals of 2 s are the default ones. */
+/** 2 s is the default interval. */
 function ecsNode(pollSeconds: number): Side {
   const settings = pollSeconds === 2 ? {} : { 'spot.pollSeconds': pollSeconds, 'autoScaling.pollSeconds': pollSeconds };
   const flags = Object.entries(settings).map(([key, value]) => ` --set ${key}=${value}`);
@@ -57,7 +57,7 @@ function ecsNode(pollSeconds: number): Side {
     program: 'ecs-node',
     pollSeconds,
     action: 'DRAINING in ECS',
-    command: `ecs-node configure --cluster demo${flags.join('')}; ecs-node agent`,
+    command: `ecs-node configure${flags.join('')}`,
     async start({ account }, program, id) {
       const machine = await account.openNode(id, settings, program);
       await untilAsked(account, id, 'spot/instance-action');
@@ -95,7 +95,7 @@ function terminationHandler(): Side {
     program: 'node-termination-handler',
     pollSeconds: 2,
     action: 'the node is cordoned',
-    command: ['node-termination-handler', ...args('NODE', 'PORT'), '--metadata-url', 'URL'].join(' '),
+    command: 'node-termination-handler --node-name NODE --metadata-url URL',
     async start({ account, kubernetes }, program, id) {
       kubernetes.addNode(id);
       const metadata = ['--metadata-url', account.simulator.imdsEndpoint(id)];
@@ -120,12 +120,13 @@ function openPeerProcess(child: ChildProcess, deed: Promise<void>): PeerProcess 
     stream?.on('data', (chunk: Buffer) => void last.splice(0, Math.max(0, last.push(chunk.toString()) - 20)));
   }
   const ended = once(child, 'close').then(async ([code]) => {
-    // lifecycled ends with its handler, and its end may be seen before its deed.
+    // lifecycled ends together with its handler, and the benchmark may notice the end before the
+    // handler's call.
     await sleep(1_000);
     throw new Error(`${child.spawnfile} ended with ${code}:\n${last.join('')}`);
   });
   const acted = Promise.race([deed, ended]);
-  // Who is killed before it acted has nobody who waits for it.
+  // If the program is killed before it acts, no caller waits for this promise.
   acted.catch(() => {});
   return { pid: child.pid!, acted, kill: () => void child.kill('SIGKILL') };
 }
@@ -144,12 +145,13 @@ function untilDraining({ simulator }: Account, id: string): Promise<void> {
   });
 }
 
-/** A handler that only says that it was called. */
+/** Writes a handler that only reports that it was called. */
 async function openHandler(base: string): Promise<{ file: string; called: Promise<void> }> {
   const socket = createServer((connection) => connection.end());
   socket.listen(0, '127.0.0.1');
   await once(socket, 'listening');
-  // Of one that is only watched the handler never runs: that must not keep this process.
+  // The handler of a program under memory measurement never runs; its socket must not keep this
+  // process alive.
   socket.unref();
   const called = once(socket, 'connection').then(() => void socket.close());
   const { port } = socket.address() as { port: number };

@@ -1,6 +1,6 @@
-// The machine on which ecs-node runs beside its peers: network and mounts of its own, where
-// 169.254.169.254 is ours and a Kubernetes service account can lie where programs look for it. JSON
-// in, JSON lines out.
+// The machine on which ecs-node runs beside its peers. It has its own network and mounts: the
+// benchmark serves 169.254.169.254, and can put a Kubernetes service account at its usual path. It
+// reads JSON and writes JSON lines.
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,14 +15,17 @@ import { noticeAll, startAll, watchAll, type Candidate, type Start, type Watched
 import { sides, type Stage } from './sides.ts';
 
 export interface PeerOptions {
-  /** Absolute path of the program by the name of the side; the others are left out. */
+  /**
+   * The absolute path of each side's program, by the side's name; sides without a path are left
+   * out.
+   */
   programs: Record<string, string>;
   minutes: number;
   notices: number;
   starts: number;
 }
 
-/** One for each side that was asked for, in their order. */
+/** One entry for each requested side, in the requested order. */
 export interface Figures {
   watched: Watched[];
   starts: Start[][];
@@ -60,7 +63,8 @@ async function main({ programs, minutes, notices, starts: rounds }: PeerOptions)
         latencies: await noticeAll(stage, candidates, { rounds: notices, say: (words) => send({ say: words }) }),
       };
     });
-    if (kubernetes.unknown.length > 0) throw new Error(`Kubernetes was asked ${kubernetes.unknown.join(', ')}`);
+    if (kubernetes.unknown.length > 0)
+      throw new Error(`the stand-in does not serve these Kubernetes requests: ${kubernetes.unknown.join(', ')}`);
     const ours = candidates.find(({ side }) => side.program === 'ecs-node')!.program;
     await timeRun([ours, '--root', folder, 'configure', '--cluster', 'demo']);
     const starts = await startAll(candidates, (side) => side.startArgs(kubernetes.port, folder), rounds);
@@ -84,8 +88,8 @@ async function withMetadata<T>(
 }
 
 /**
- * Where a program in a pod finds whom to trust and who it is. In a mount namespace of our own
- * nobody else sees it.
+ * Writes the certificate and the identity that a program in a pod reads. The mount namespace hides
+ * it from every other process.
  */
 async function layServiceAccount(certificate: string): Promise<void> {
   await run('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);

@@ -1,6 +1,7 @@
-# The user-data script that ecs-node replaces (docs: "what it replaces"), as its author published it, without the
-# installation of packages and of the CloudWatch monitoring scripts: those lines download, and are not what is compared.
-# The four settings come from the environment.
+# The user-data script that ecs-node replaces (docs: "what it replaces"), as its author published
+# it. It omits the installation of packages and of the CloudWatch monitoring scripts: those lines
+# download files, and the benchmark does not compare downloads. The four settings come from the
+# environment.
 
 echo "ECS_CLUSTER=$ECS_CLUSTER" >> /etc/ecs/ecs.config
 

@@ -1,4 +1,4 @@
-// Acts of a storm in a process of their own: see apart.ts.
+// Runs acts of a storm in a process of their own; child-process.ts starts it.
 import { performAll } from './acts.ts';
 import { parseStormJob, type ActMessage } from './child-process.ts';
 

@@ -1,4 +1,4 @@
-/** The acts of a storm, each from its seed to its tables and pictures. */
+/** The acts of a storm: each turns a seed into tables and pictures. */
 
 import type { Tables } from '../part.ts';
 import { launchBadImage } from './acts/bad-image-act.ts';
@@ -12,30 +12,31 @@ import type { World } from './world.ts';
 export const acts = ['launch', 'opsworks', 'reclaim', 'bad-image'] as const;
 export type Act = (typeof acts)[number];
 
-/** By the name of their section without the number of nodes. */
+/** Tables by the name of their section, without the number of nodes. */
 export interface Result {
   pictures: Pictures;
   tables: Tables;
 }
 
 /**
- * Systems Manager costs one call more than no registrar: of more nodes one of the two is enough to
- * look at.
+ * Systems Manager costs one call more than no registrar, so above this size one registrar is
+ * enough.
  */
 const mostTwice = 1_000;
 
 /**
- * One call per second is six calls for each of a thousand nodes by then, of the eight that each
- * needs.
+ * At one call per second this time allows six calls for each of a thousand nodes; each node needs
+ * eight.
  */
 const opsworksMs = 6 * 3_600_000;
 
 /**
- * Who has not registered in the first hour never does: the script asks once, and then only polls.
+ * A node of the script that has not registered in the first hour never does: the script tries once,
+ * and then only polls.
  */
 const scriptMs = 3_600_000;
 
-/** Two windows of the storm guard, and for fewer nodes somewhat more. */
+/** Two windows of the storm guard, and a little more for fewer nodes. */
 const badImageHours = (nodes: number) => (nodes > mostTwice ? 2 : 2.5);
 
 const fleetsOf = (nodes: number): readonly [LaunchScenario, ...LaunchScenario[]] =>
@@ -56,11 +57,11 @@ export interface Stage {
   nodes: number;
   seed: number;
   say(text: string): void;
-  /** A launch that is over, for the act that goes on with its first fleet. */
+  /** The world of a finished launch, for the act that continues with its fleet. */
   launched?: World;
 }
 
-/** In their order. */
+/** Performs the acts in their order. */
 export async function performAll(asked: readonly Act[], stage: Stage): Promise<Result> {
   const results: Result[] = [];
   for (const act of asked) results.push(await perform[act](stage));
@@ -94,7 +95,7 @@ const perform: Record<Act, (stage: Stage) => Promise<Result>> = {
     };
   },
   async reclaim({ nodes, seed, say, launched }) {
-    say(`${nodes} nodes: a tenth is reclaimed`);
+    say(`${nodes} nodes: EC2 reclaims a tenth`);
     const world = launched ?? (await launchAtOnce(nodes, seed, fleetsOf(nodes)[0])).world;
     const reclaim = await reclaimTenth(world);
     const side = { label: 'from the notice on', nodes: reclaim.reclaimed, traffic: reclaim.traffic };
@@ -115,7 +116,7 @@ async function launchAll(stage: Stage, bootings: readonly LaunchScenario[]): Pro
   const { nodes, seed, say } = stage;
   const launches: Launch[] = [];
   for (const scenario of bootings) {
-    // The worlds are large, and all but the first are over.
+    // The worlds are large, so only the first one is kept.
     const { world, ...launch } = await launchAtOnce(nodes, seed, scenario);
     stage.launched ??= world;
     launches.push(launch);

@@ -1,13 +1,13 @@
-/** Which calls each of our verbs makes, in their order: what host/aws sends. */
+/** The AWS calls that each method of `Cloud` makes, in the order in which host/aws sends them. */
 
 import type { Cloud, ClusterHealth } from '../../core/host.ts';
 
 export type Verb = Exclude<keyof Cloud, 'close'>;
 
 export interface Calls {
-  /** Made whatever the answer; the last one has the effect. */
+  /** Calls made in any case; the last one has the effect. */
   first: (args: readonly unknown[]) => readonly string[];
-  /** Made because of what the first ones answered: details, further pages. */
+  /** Calls that follow from the first answers: details and further pages. */
   after?: (result: unknown, args: readonly unknown[]) => readonly string[];
 }
 
@@ -15,10 +15,10 @@ const one = (action: string): Calls => ({ first: () => [action] });
 
 const pageSize = 100;
 
-/** host/aws/group.ts asks for no more. */
+/** host/aws/group.ts reads at most this many pages. */
 export const maxActivityPages = 20;
 
-/** Of a list with so many entries the pages after the first. */
+/** The calls for the pages after the first, of a list with this many entries. */
 const further = (action: string, entries: number): string[] =>
   Array.from({ length: Math.max(0, Math.ceil(entries / pageSize) - 1) }, () => action);
 
@@ -33,7 +33,7 @@ const group = 'autoscaling:';
 const opsworks = 'opsworks:';
 const elb = 'elasticloadbalancing:';
 
-/** Verbs that no storm is about are not here. */
+/** Methods that a storm never uses are missing. */
 export const callsOf: Readonly<Partial<Record<Verb, Calls>>> = {
   tagSelf: one(`${ec2}CreateTags`),
   readOwnTags: one(`${ec2}DescribeTags`),

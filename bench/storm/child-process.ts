@@ -1,6 +1,6 @@
 /**
- * Acts that follow one another in a process of their own: it begins with an empty heap, and may
- * fill it.
+ * Runs consecutive acts in a process of their own, which starts with an empty heap that the acts
+ * may fill.
  */
 
 import { fork } from 'node:child_process';
@@ -13,12 +13,12 @@ export type StormJob = z.infer<typeof stormJob>;
 
 export const parseStormJob = (text: string): StormJob => stormJob.parse(JSON.parse(text));
 
-/** What the process tells the one that started it. */
+/** The messages from the child process to its parent. */
 export type ActMessage = { said: string } | { result: Result };
 
 /**
- * Ten thousand nodes are 2 GB. What lives for a few thousand timers must not be copied at each of
- * them.
+ * Ten thousand nodes take 2 GB. The large young generation keeps V8 from copying objects that live
+ * for a few thousand timers.
  */
 const execArgv = ['--max-old-space-size=12288', '--max-semi-space-size=64'];
 

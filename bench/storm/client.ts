@@ -1,6 +1,6 @@
 /**
- * How a client asks AWS: each call takes a token and some time, and a throttled one is repeated as
- * that client does it.
+ * A client of AWS: each call takes a token and some time, and a throttled call is repeated as the
+ * real client does.
  */
 
 import { Unavailable } from '../../core/errors.ts';
@@ -13,7 +13,7 @@ export interface Client {
   call(action: string, signal: AbortSignal): Promise<void>;
 }
 
-/** Within a region, with signing and TLS. */
+/** The latency within a region, with signing and TLS. */
 const latencyMs = 80;
 
 export interface Wire {
@@ -25,16 +25,19 @@ export interface Wire {
 
 export interface RetryPolicy {
   maxAttempts: number;
-  /** Before the n-th repetition, counted from 1. */
+  /** The pause before the n-th repetition, counted from 1. */
   pauseMs(repetition: number, random: number): number;
-  /** Repetitions that it may have open: the SDK's quota, of which a throttled call costs 5. */
+  /** The SDK's retry quota; a throttled call costs 5 of it. */
   quota: number;
 }
 
-/** What a node of ours asks: host/aws/session/session.ts repeats nothing that was throttled. */
+/** The policy of ecs-node: host/aws/session/session.ts repeats no throttled call. */
 export const own: RetryPolicy = { maxAttempts: 1, pauseMs: () => 0, quota: Infinity };
 
-/** The ECS agent, whose SDK for Go repeats a throttled call twice, with a quota of tokens. */
+/**
+ * The policy of the ECS agent: its SDK for Go repeats a throttled call twice, with a quota of
+ * tokens.
+ */
 export const ecsAgent: RetryPolicy = {
   maxAttempts: 3,
   pauseMs: (repetition, random) => random * 1000 * 2 ** (repetition - 1),
@@ -42,8 +45,8 @@ export const ecsAgent: RetryPolicy = {
 };
 
 /**
- * botocore's legacy mode, the default of the AWS CLI 1 and of 2.9: five attempts, up to 1, 2, 4, 8
- * seconds between them.
+ * botocore's legacy mode, the default of the AWS CLI 1 and of 2.9: five attempts, with pauses of up
+ * to 1, 2, 4 and 8 seconds.
  */
 export const cli: RetryPolicy = {
   maxAttempts: 5,
@@ -51,7 +54,10 @@ export const cli: RetryPolicy = {
   quota: Infinity,
 };
 
-/** The OpsWorks agent's installer is Ruby, whose SDK repeats a throttled call three times. */
+/**
+ * The policy of the OpsWorks agent's installer: its SDK for Ruby repeats a throttled call three
+ * times.
+ */
 export const ruby: RetryPolicy = {
   maxAttempts: 4,
   pauseMs: (repetition) => 300 * 2 ** (repetition - 1),

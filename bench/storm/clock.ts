@@ -1,14 +1,14 @@
 /**
- * Virtual time for thousands of nodes: what is due in the same hundredth of a second happens at
- * once.
+ * Virtual time for thousands of nodes: timers that are due in the same hundredth of a second fire
+ * together.
  */
 
 import type { SimulatedClock } from '../../test/simulation/clock.ts';
 import { pop, push } from '../../test/simulation/idle/heap.ts';
 
 /**
- * Far less than any call takes. Between two ticks Node's event loop turns once, and that is what
- * costs.
+ * Far less than the time of any call. Between two ticks Node.js runs its event loop once, which is
+ * the main cost.
  */
 const tickMs = 10;
 
@@ -17,7 +17,7 @@ interface Timer {
 }
 
 export interface StormClock extends SimulatedClock {
-  /** Rejects as soon as the signal aborts; never settles when nobody is there any more. */
+  /** Rejects as soon as the signal aborts; never settles if the sleeper is gone. */
   sleepWhile(isThere: () => boolean, ms: number, signal: AbortSignal): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function openStormClock(startsAt: number): StormClock {
     }
     return timer;
   };
-  // Simulated effects are promises only: one turn of the event loop drains them all.
+  // Simulated effects only use promises, so one turn of the event loop drains them all.
   const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
   const sleepWhile: StormClock['sleepWhile'] = (isThere, ms, signal) =>
     new Promise<void>((resolve, reject) => {

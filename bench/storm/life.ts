@@ -1,4 +1,4 @@
-/** What Auto Scaling, EC2, systemd and the ECS agent do with the machines of a storm. */
+/** Plays Auto Scaling, EC2, systemd and the ECS agent for the machines of a storm. */
 
 import { exitCode } from '../../core/errors.ts';
 import { programs } from '../../test/simulation/world/programs.ts';
@@ -6,19 +6,18 @@ import { ecsAgent, openClient } from './client.ts';
 import { openStormHost, openStormNode, type Process, type StormNode } from './node.ts';
 import { since, type World } from './world.ts';
 
-/** As systemd/ecs-node-bootstrap.service and ecs-node.service say. */
+/** The values of systemd/ecs-node-bootstrap.service and ecs-node.service. */
 const units = {
   bootstrap: { restartMs: 10_000, final: [64, 77, 78] },
   agent: { restartMs: 5_000, final: [0, 64, 78] },
 } as const;
 
 /**
- * From the launch to systemd's start of our unit, on the machines of a group that is launched at
- * once.
+ * From the launch to systemd's start of the unit, on the machines of a group that launches at once.
  */
 const bootMs = [15_000, 30_000] as const;
 
-/** From the group's decision to a machine that is gone, and from there to the next launch. */
+/** From the group's decision until the machine is gone, and from there to the next launch. */
 const shutdownMs = [10_000, 60_000] as const;
 const replaceMs = 30_000;
 
@@ -65,7 +64,7 @@ function ended(world: World, node: StormNode, unit: keyof typeof units, code: nu
   });
 }
 
-/** The ECS agent registers some seconds after its start, and tries until it can. */
+/** The ECS agent registers some seconds after its start, and retries until it succeeds. */
 export async function startEcs(
   world: World,
   node: Pick<StormNode, 'id' | 'phase'> & Partial<StormNode>,
@@ -75,7 +74,8 @@ export async function startEcs(
   await clock.sleep(chance.around(5_000), forEver);
   const version = '1.106.1';
   if (flaw === 'other cluster') {
-    // Its checkpoint was baked into the image, so it believes to be registered there.
+    // The image contains another instance's checkpoint, so the agent believes that it is registered
+    // there.
     node.localAgent = {
       cluster: 'other',
       containerInstanceArn: 'arn:aws:ecs:us-east-1:123456789012:container-instance/other/0',
@@ -99,8 +99,8 @@ export async function startEcs(
 }
 
 /**
- * Auto Scaling, EC2 or the node itself has ended it: systemd stops what runs, and the machine is
- * gone some time later.
+ * Runs after Auto Scaling, EC2 or the node itself terminates the instance: systemd stops the
+ * programs, and the machine is gone some time later.
  */
 export function shutDown(world: World, node: StormNode): void {
   if (node.phase === 'stopping' || node.phase === 'gone') return;

@@ -1,21 +1,21 @@
 /**
- * Which calls share a bucket, and how large it is: per account and region, as AWS documents it in
- * 2026, or assumed where it does not.
+ * The token buckets of AWS: the calls that share a bucket, and its size. The figures are per
+ * account and region, as AWS documents them in 2026, or assumed if AWS documents none.
  */
 
 import { openTokenBucket, type TokenBucket } from './token-bucket.ts';
 
 export interface Limit {
   name: string;
-  /** `service:Action`; a star takes the rest of a service. */
+  /** `service:Action`; a star means the remaining actions of a service. */
   actions: readonly string[];
   burst: number;
   perSecond: number;
-  /** Nobody documents it. */
+  /** AWS does not document this limit. */
   assumed?: true;
 }
 
-/** EC2 documents one bucket per action, its size by the action's kind. */
+/** EC2 documents one bucket per action; the action's kind gives the size. */
 const ec2 = (action: string, burst: number, perSecond: number): Limit => ({
   name: `ec2:${action}`,
   actions: [`ec2:${action}`],
@@ -53,7 +53,7 @@ export const limits: readonly Limit[] = [
   { name: 'ecs: clusters, read', actions: ['ecs:DescribeClusters'], burst: 50, perSecond: 20 },
   { name: 'ecs: services, read', actions: ['ecs:*'], burst: 100, perSecond: 20 },
   { name: 'cloudwatch:PutMetricData', actions: ['cloudwatch:PutMetricData'], burst: 500, perSecond: 500 },
-  // AWS says only that all calls to Auto Scaling share one limit.
+  // AWS only documents that all calls to Auto Scaling share one limit.
   { name: 'autoscaling', actions: ['autoscaling:*'], burst: 100, perSecond: 20, assumed: true },
   { name: 'ssm', actions: ['ssm:*'], burst: 40, perSecond: 20, assumed: true },
   { name: 'opsworks', actions: ['opsworks:*'], burst: 10, perSecond: 1, assumed: true },
@@ -64,13 +64,13 @@ export function limitOf(action: string): Limit {
   const rest = `${action.split(':')[0]}:*`;
   const found =
     limits.find(({ actions }) => actions.includes(action)) ?? limits.find(({ actions }) => actions.includes(rest));
-  if (found === undefined) throw new Error(`no limit is known for ${action}`);
+  if (found === undefined) throw new Error(`bench/storm/limits.ts has no limit for ${action}`);
   return found;
 }
 
 export type Admission = (action: string, nowMs: number) => boolean;
 
-/** Every bucket of one account in one region, full. */
+/** Opens every bucket of one account in one region, full. */
 export function openAdmission(): Admission {
   const buckets = new Map<Limit, TokenBucket>();
   return (action, nowMs) => {
@@ -81,5 +81,5 @@ export function openAdmission(): Admission {
   };
 }
 
-/** For a node that is alone in the world. */
+/** For a node without competitors. */
 export const admitAll: Admission = () => true;

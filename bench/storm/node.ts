@@ -1,4 +1,4 @@
-/** One machine of a storm: its fakes, and what others do with it. */
+/** One machine of a storm: its fakes, and the effects of other programs on it. */
 
 import { guardRecords } from '../../host/aws/ecs/own-records.ts';
 import type { Cloud, Host, LocalAgent } from '../../core/host.ts';
@@ -21,10 +21,10 @@ import { callsOf, maxActivityPages, type Verb } from './calls.ts';
 import { openClient, own, ruby, type Client } from './client.ts';
 import { since, type World } from './world.ts';
 
-/** One run of one of our programs, from its start to its end. */
+/** One run of one of ecs-node's programs, from its start to its end. */
 export interface Process {
   alive: boolean;
-  /** systemd's SIGTERM. */
+  /** Aborts as systemd's SIGTERM does. */
   stop: AbortController;
 }
 
@@ -42,7 +42,7 @@ export interface StormNode {
   phase: 'booting' | 'up' | 'stopping' | 'gone';
   process: { bootstrap?: Process | undefined; agent?: Process | undefined };
   inServiceAt: number | undefined;
-  /** Somebody else has ended it: spot. */
+  /** EC2 terminates it: a spot reclaim. */
   doomed: boolean;
 }
 
@@ -82,7 +82,10 @@ export function openStormNode(world: World, onEnd: (node: StormNode) => void): S
   return node;
 }
 
-/** Looking at 10,000 machines after every event would take all the time that there is. */
+/**
+ * Calls back when a property is set. Checking 10,000 machines after every event would take almost
+ * all the CPU time.
+ */
 export function whenSet<T extends object, K extends keyof T>(target: T, key: K, wanted: T[K], act: () => void): void {
   let value = target[key];
   Object.defineProperty(target, key, {
@@ -118,7 +121,7 @@ function prepareGroup(world: World, node: StormNode): void {
   });
 }
 
-/** RegisterInstance is OpsWorks' API, too. */
+/** The installer's RegisterInstance is a call to OpsWorks too. */
 function openInstaller(world: World, node: StormNode) {
   const { opsworks, clock, fakeClock, wire, flaw } = world;
   const real = installerProgram(opsworks, node.machine, node.instance, node.id, fakeClock);
@@ -143,7 +146,7 @@ export function openStormHost(world: World, node: StormNode, process: Process): 
   return {
     identity: node.metadata.identity,
     metadata: openMetadata(node.metadata),
-    // What thousands of nodes tell in hours would fill the memory.
+    // The output of thousands of nodes over hours would fill the memory, so the fake drops it.
     machine: { ...openMachine(node.machine), say: async () => {}, notify: async () => {} },
     ecsAgent: {
       readAgent: async () => node.localAgent,
@@ -157,24 +160,24 @@ export function openStormHost(world: World, node: StormNode, process: Process): 
 }
 
 /**
- * The metadata watchers' interval of two seconds with its jitter; nothing else that a storm is
- * about sleeps just so long.
+ * The metadata watchers' interval of two seconds with its jitter; no other sleep in a storm has
+ * this length.
  */
 const pollMs = [1_600, 2_000] as const;
 
 /**
- * In service these are the intervals at which the agent looks whether it has to join again, tells
- * systemd that it lives, and refreshes its status.
+ * The intervals at which an agent in service checks whether it must join again, sends systemd its
+ * watchdog signal, and refreshes its status.
  */
 const idleMs: ReadonlySet<number> = new Set([5_000, 30_000, 60_000]);
 
 /**
- * Of a node that can never join: the signs of life for systemd, and when its status is written
- * again.
+ * The same for a node that can never join: the watchdog signal for systemd, and the refresh of its
+ * status.
  */
 const heldMs: ReadonlySet<number> = new Set([3_000, 30_000, 60_000]);
 
-/** A dead process wakes no more. */
+/** A dead process never wakes. */
 function openClock(world: World, node: StormNode, process: Process): Host['clock'] {
   const { clock } = world;
   const isAlive = () => process.alive;
@@ -238,20 +241,20 @@ function openCloud(world: World, node: StormNode, client: Client): Cloud {
 function limit(verb: Verb, effect: (...given: unknown[]) => Promise<unknown>, client: Client) {
   const calls = callsOf[verb];
   return async (...given: unknown[]) => {
-    if (calls === undefined) throw new Error(`bench/storm/calls.ts does not say what ${verb} calls`);
+    if (calls === undefined) throw new Error(`bench/storm/calls.ts does not list the calls of ${verb}`);
     const signal = given.at(-1) as AbortSignal;
     const args = given.slice(0, -1);
     for (const action of calls.first(args)) await client.call(action, signal);
     const result = await effect(...given);
     for (const action of calls.after?.(result, args) ?? []) await client.call(action, signal);
-    // AWS lists the newest first, and we ask for so many pages.
+    // AWS lists the newest activities first, and the product reads only this many pages.
     return verb === 'readActivities' ? (result as unknown[]).slice(-100 * maxActivityPages) : result;
   };
 }
 
 /**
- * The cluster as far as a node's own calls reach into it: looking through ten thousand nodes at
- * each call would take all the time that there is.
+ * Limits the cluster to the node's own entries. Searching ten thousand nodes at each call would
+ * take almost all the CPU time.
  */
 function ownView({ cluster }: World, node: StormNode): FakeCluster {
   return {
@@ -265,7 +268,7 @@ function ownView({ cluster }: World, node: StormNode): FakeCluster {
   };
 }
 
-/** The queue to leave, of those that have ever stood in it. */
+/** The leave queue, limited to nodes that have ever joined it. */
 function openQueue(world: World, node: StormNode): Pick<Cloud, 'readLeaveQueue' | 'queueToLeave'> {
   const { cluster, queued, fakeClock } = world;
   const own = openClusterCloud(ownView(world, node), node.id, fakeClock);

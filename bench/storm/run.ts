@@ -1,13 +1,16 @@
 /**
- * Runs a storm from one seed: takes over what the product takes from Node, and moves the virtual
- * clock.
+ * Runs a storm from one seed: replaces the product's clock and randomness from Node.js, and moves
+ * the virtual clock.
  */
 
 import { lightenAborts } from '../../test/simulation/light-abort.ts';
 import type { Chance } from '../../test/simulation/faults/chance.ts';
 import type { World } from './world.ts';
 
-/** The product's own jitter is part of the seed, and nobody reads its signals' stack traces. */
+/**
+ * The seed also decides the product's own jitter. Abort signals go without stack traces, because no
+ * one reads them here.
+ */
 export async function underControl<T>(chance: Chance, work: () => Promise<T>): Promise<T> {
   const { random } = Math;
   const { stackTraceLimit } = Error;
@@ -23,7 +26,7 @@ export async function underControl<T>(chance: Chance, work: () => Promise<T>): P
   }
 }
 
-/** Until `isOver`, or for `ms` of virtual time. True when it was over. */
+/** Runs until `isOver`, or for `ms` of virtual time. Returns true if `isOver` held. */
 export async function runUntil(world: World, ms: number, isOver: () => boolean): Promise<boolean> {
   const end = world.clock.uptime() + ms;
   await world.clock.settle();
@@ -31,7 +34,7 @@ export async function runUntil(world: World, ms: number, isOver: () => boolean):
   return true;
 }
 
-/** Of this process, which simulates and does nothing else. */
+/** The CPU time of this process, which only simulates. */
 export function cpuMsSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1000;

@@ -1,6 +1,6 @@
 /**
- * The bash script that ecs-node replaces, as a node of the same storm: bench/script/user-data.sh,
- * command by command.
+ * The replaced bash script as a node of the same storm: bench/script/user-data.sh, command by
+ * command.
  */
 
 import { emptyInstance } from '../../test/fakes/cloud/instance.ts';
@@ -10,10 +10,13 @@ import { cli, openClient, ruby } from './client.ts';
 import { startEcs } from './life.ts';
 import { since, type World } from './world.ts';
 
-/** What one `aws` command takes before its first call (shared baseline: 0.60 to 0.76 s of CPU). */
+/**
+ * The time of one `aws` command before its first call (the baseline measurement: 0.60 to 0.76 s of
+ * CPU).
+ */
 const commandMs = 650;
 
-/** As the script sleeps between two looks. */
+/** The script sleeps this long between two polls. */
 const pollMs = 5_000;
 
 const bootMs = [15_000, 30_000] as const;
@@ -28,7 +31,7 @@ async function live(world: World, id: string): Promise<void> {
   const { clock, chance, opsworks } = world;
   const { sleep } = clock;
   const node = { id, phase: 'up' as const };
-  /** One `aws` command: false when it gave up. */
+  /** Runs one `aws` command; returns false if it gave up. */
   const aws = async (...actions: string[]): Promise<boolean> => {
     await sleep(commandMs, forEver);
     const client = openClient(world.wire, cli, sleep);
@@ -42,7 +45,8 @@ async function live(world: World, id: string): Promise<void> {
   await sleep(chance.between(...bootMs), forEver);
   const suggested = (await aws('opsworks:GetHostnameSuggestion')) ? suggestHostname(world) : undefined;
   await aws('ec2:CreateTags');
-  // Without a suggestion the option has no value, and the command line is refused before any call.
+  // Without a suggestion the option has no value, so the CLI refuses the command line before any
+  // call.
   if (suggested !== undefined) await register(world, id, suggested, aws);
   const listed = await aws('opsworks:DescribeInstances');
   const record = listed ? opsworks.records.find(({ ec2InstanceId }) => ec2InstanceId === id) : undefined;
@@ -53,7 +57,7 @@ async function live(world: World, id: string): Promise<void> {
   }
   await aws('opsworks:AssignInstance');
   await aws('ec2:ModifyInstanceAttribute');
-  // The ECS agent's unit is ordered after the end of the user data.
+  // The ECS agent's unit starts after the end of the user data.
   await startEcs(world, node);
   world.inService.push(since(world));
 }
@@ -66,7 +70,8 @@ function suggestHostname({ opsworks }: World): string {
 }
 
 /**
- * `aws opsworks register --local`: looks for the name in the stack, then runs the same installer.
+ * Plays `aws opsworks register --local`: searches the name in the stack, then runs the same
+ * installer.
  */
 async function register(
   world: World,

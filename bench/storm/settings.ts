@@ -1,5 +1,6 @@
 /**
- * What the nodes of a storm are told: the defaults, with the hooks of cloudformation/cluster.yaml.
+ * The configuration of the nodes of a storm: the defaults, with the hooks of
+ * cloudformation/cluster.yaml.
  */
 
 import { parseConfig, type Config } from '../../config/config.ts';
@@ -9,7 +10,7 @@ export type Registrar = Config['registrar'];
 
 export const registrars: readonly Registrar[] = ['none', 'ssm', 'opsworks'];
 
-/** `more`: what an operator sets for a launch of hundreds. */
+/** `more`: the settings that an operator adds for a launch of hundreds of nodes. */
 export function stormConfig(registrar: Registrar, more: Record<string, unknown> = {}): Config {
   const { stacks, layers } = someOpsWorks();
   return parseConfig({
@@ -17,12 +18,13 @@ export function stormConfig(registrar: Registrar, more: Record<string, unknown> 
     registrar,
     ...(registrar === 'opsworks' && { opsworks: { stack: stacks[0]!.id, layer: layers[0]!.id } }),
     autoScaling: { launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate', launchHookSeconds: 1800 },
-    // It is only told, and asking for it seldom leaves the simulation time for what matters.
+    // No such notices come in a storm. Polling for them seldom leaves CPU time for the rest of the
+    // simulation.
     rebalance: { pollSeconds: 300 },
     maintenance: { pollSeconds: 600 },
     ...more,
   });
 }
 
-/** For a fleet that registers in OpsWorks at once: see docs/operations.md. */
+/** The settings for a fleet that registers in OpsWorks at once: see docs/operations.md. */
 export const patient = { hostname: '{cluster}-{shortId}', bootstrap: { timeoutSeconds: 7200 } };

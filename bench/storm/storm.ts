@@ -9,23 +9,23 @@ import { performInChildProcess } from './child-process.ts';
 import type { Pictures } from './report/pictures.ts';
 import { tabulateLimits } from './report/tables.ts';
 
-/** Fleets that bench/README.md tells of. */
+/** The fleets in bench/README.md. */
 interface Fleet {
   nodes: number;
-  /** Takes minutes of CPU time, so that it has to be asked for. */
+  /** Takes minutes of CPU time, so it runs only on request. */
   isLong?: true;
 }
 
 const thousands: readonly Fleet[] = [{ nodes: 1_000 }, { nodes: 10_000, isLong: true }];
 
-/** Acts of which the next goes on where the one before has ended. */
+/** Acts in a row: each continues where the act before ended. */
 const plays: readonly { acts: readonly Act[]; fleets: readonly Fleet[] }[] = [
   { acts: ['launch', 'reclaim'], fleets: thousands },
   { acts: ['opsworks'], fleets: [{ nodes: 200 }, { nodes: 1_000, isLong: true }] },
   { acts: ['bad-image'], fleets: thousands },
 ];
 
-/** Keeps its pictures in bench/results where `keep` says so, else in out/. */
+/** Writes its pictures into bench/results if `keep` is set, and otherwise into out/. */
 export async function measureStorm(circumstances: BenchOptions): Promise<Tables> {
   const { seed, keep, say, only } = circumstances;
   const unknown = only.find((name) => !acts.some((act) => act === name));
@@ -48,10 +48,11 @@ function sizesOf(some: readonly Act[], fleets: readonly Fleet[], circumstances: 
   const { nodes: asked, keep, long, say } = circumstances;
   const what = some.join(', ');
   const untold = asked.find((nodes) => !fleets.some((fleet) => fleet.nodes === nodes));
-  if (keep && untold !== undefined) throw new Error(`README.md has no place for ${what} of ${untold}: add --try`);
+  if (keep && untold !== undefined)
+    throw new Error(`README.md has no table for ${what} with ${untold} nodes: add --try`);
   if (asked.length > 0) return [...asked];
   const left = fleets.filter(({ isLong }) => isLong === true && !long);
-  for (const { nodes } of left) say(`${what} of ${nodes}: left out, --long has it`);
+  for (const { nodes } of left) say(`${what} with ${nodes} nodes is left out; add --long to run it`);
   return fleets.filter((fleet) => !left.includes(fleet)).map(({ nodes }) => nodes);
 }
 

@@ -1,14 +1,14 @@
 /**
- * How AWS limits an API: a bucket of tokens that refills evenly; a call that finds none is
- * throttled.
+ * AWS's limit for an API: a bucket of tokens that refills evenly. AWS throttles a call that finds
+ * no token.
  */
 
 export interface TokenBucket {
-  /** True: the call may go on. A throttled call costs nothing. */
+  /** Returns true if AWS accepts the call. A throttled call takes no token. */
   take(nowMs: number): boolean;
 }
 
-/** Full at first. `nowMs` must never go back. */
+/** The bucket is full at first. `nowMs` must never decrease. */
 export function openTokenBucket(burst: number, perSecond: number): TokenBucket {
   let tokens = burst;
   let filledAt = 0;

@@ -1,4 +1,4 @@
-/** What was asked of AWS, by action, and how often the answer was "too fast". */
+/** Counts the calls to AWS by action, and how many of them AWS throttled. */
 
 export interface Traffic {
   sent: Map<string, number>;
@@ -17,7 +17,7 @@ export function total(map: ReadonlyMap<string, number>): number {
   return [...map.values()].reduce((sum, value) => sum + value, 0);
 }
 
-/** What came through. */
+/** Returns the calls that AWS accepted. */
 export function accepted({ sent, throttled }: Traffic): Map<string, number> {
   return new Map([...sent].map(([action, times]) => [action, times - (throttled.get(action) ?? 0)]));
 }
@@ -26,21 +26,21 @@ export function copyTraffic({ sent, throttled }: Traffic): Traffic {
   return { sent: new Map(sent), throttled: new Map(throttled) };
 }
 
-/** What came on top since `before`. */
+/** Returns the calls since `before`. */
 export function trafficSince(before: Traffic, now: Traffic): Traffic {
   const less = (a: Map<string, number>, b: Map<string, number>) =>
     new Map([...a].map(([action, times]) => [action, times - (b.get(action) ?? 0)]));
   return { sent: less(now.sent, before.sent), throttled: less(now.throttled, before.throttled) };
 }
 
-/** What some nodes have asked together. */
+/** The calls of some nodes together. */
 export interface Side {
   label: string;
   nodes: number;
   traffic: Traffic;
 }
 
-/** All that one of them asked. */
+/** Returns all actions that one of the sides called. */
 export function actionsOf(sides: readonly Side[]): string[] {
   const asked = sides.flatMap(({ traffic }) => [...traffic.sent].filter(([, times]) => times > 0));
   return [...new Set(asked.map(([action]) => action))].toSorted();

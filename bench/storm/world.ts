@@ -1,6 +1,6 @@
 /**
- * What all nodes of a storm share: one account in one region, one cluster, one Auto Scaling group,
- * one OpsWorks stack.
+ * The state that all nodes of a storm share: one account in one region, one cluster, one Auto
+ * Scaling group, one OpsWorks stack.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -15,37 +15,37 @@ import { openAdmission, type Admission } from './limits.ts';
 import type { StormNode } from './node.ts';
 import { emptyTraffic, type Traffic } from './traffic.ts';
 
-/** What is wrong with the image of all nodes. */
+/** The fault in the image of all nodes. */
 export type Flaw = 'none' | 'other cluster' | 'installer fails';
 
 export interface World {
   config: Config;
   chance: Chance;
   clock: StormClock;
-  /** The same clock, as the fakes call it. */
+  /** The same clock, in the form that the fakes take. */
   fakeClock: FakeClock;
   wire: Wire;
   traffic: Traffic;
   cluster: FakeCluster;
   /**
-   * Those that have stood in the queue to leave: whoever reads it need not look at ten thousand
-   * others.
+   * The nodes that have ever joined the leave queue, so that a reader of the queue need not search
+   * ten thousand nodes.
    */
   queued: Set<FakeContainerInstance>;
   opsworks: FakeOpsWorks;
   activities: ScalingActivity[];
   nodes: StormNode[];
   flaw: Flaw;
-  /** Between two heartbeats. */
+  /** The seconds between two heartbeats. */
   hookSeconds: { launch: number; terminate: number };
   /**
-   * How many times as long the watchers of what is on the machine itself sleep while nothing can
-   * happen there.
+   * The factor by which watchers of the machine itself sleep longer while they cannot find
+   * anything.
    */
   slowness: number;
-  /** The group launches another node for each that is gone. */
+  /** True if the group replaces each node that is gone. */
   replaces: boolean;
-  /** What happened and when, in milliseconds since the storm began. */
+  /** The events of the storm, in milliseconds since it began. */
   inService: number[];
   deaths: Death[];
   held: { at: number; id: string }[];
@@ -56,14 +56,14 @@ export interface World {
 export interface Death {
   at: number;
   id: string;
-  /** Nothing was wrong with it, and nobody had told it to go. */
+  /** True if the node was healthy and had no order to leave. */
   wrongly: boolean;
 }
 
-/** As cloudformation/cluster.yaml sets them. */
+/** The values of cloudformation/cluster.yaml. */
 const hookSeconds = { launch: 1800, terminate: 1200 };
 
-/** Uptime of the clock at its beginning. */
+/** The clock's uptime at the start. */
 export const beginning = 1_000;
 
 export function since(world: World): number {

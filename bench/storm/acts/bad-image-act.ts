@@ -1,4 +1,7 @@
-/** Act 3: an image whose nodes can never register, in a group that replaces each one that dies. */
+/**
+ * Act 3: the nodes of an image can never register, and their group replaces each node that
+ * terminates.
+ */
 
 import { openChance } from '../../../test/simulation/faults/chance.ts';
 import { launch } from '../life.ts';
@@ -20,7 +23,7 @@ export interface BadImage {
   counts: NodeCounts[];
   launched: number;
   traffic: Traffic;
-  /** What it took to simulate. */
+  /** The CPU time of the simulation. */
   cpuMs: number;
 }
 

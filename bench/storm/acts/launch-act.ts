@@ -12,32 +12,32 @@ import { openWorld, since, type World } from '../world.ts';
 export interface Launch {
   label: string;
   nodes: number;
-  /** When each came into service, in order; milliseconds since the launch. */
+  /** The time of each node's entry into service, in order; milliseconds since the launch. */
   inServiceMs: number[];
   tookMs: number;
   traffic: Traffic;
   deaths: number;
   wrongly: number;
   violations: string[];
-  /** With nobody in the way, and as many calls as one node needs from each bucket. */
+  /** The time without contention, with as many calls as one node needs from each bucket. */
   idealMs: (nodes: number) => number;
-  /** What it took to simulate. */
+  /** The CPU time of the simulation. */
   cpuMs: number;
 }
 
-/** A day: who is not in service by then never will be. */
+/** A day: a node that is not in service by then never will be. */
 const longestMs = 24 * 3_600_000;
 
 export interface LaunchScenario {
   label: string;
   registrar: Registrar;
   more?: Record<string, unknown>;
-  /** The bash script instead of ecs-node. */
+  /** Runs the bash script instead of ecs-node. */
   script?: true;
   limitMs?: number;
 }
 
-/** With the world as it is then, to go on from there. */
+/** Returns the world too, so that the next act can continue from it. */
 export async function launchAtOnce(
   nodes: number,
   seed: number,
@@ -76,10 +76,10 @@ async function bootAll(nodes: number, seed: number, scenario: LaunchScenario, un
   });
 }
 
-/** Nobody waits for a name: where EC2 has no time for it a node goes on. */
+/** No node waits for its name: if EC2 throttles the tag, the node continues without it. */
 const unawaited = 'ec2:CreateTags';
 
-/** How long the busiest bucket needs for what so many nodes need of it: calls ÷ rate. */
+/** The time that the busiest bucket needs for the calls of all nodes: calls ÷ rate. */
 function queueMs(ofOne: Traffic, nodes: number): number {
   const perLimit = new Map<Limit, number>();
   for (const [action, times] of accepted(ofOne)) {

@@ -1,4 +1,4 @@
-/** Act 2: EC2 takes a tenth of the fleet back at the same moment, with two minutes' notice. */
+/** Act 2: EC2 reclaims a tenth of the fleet at the same moment, with two minutes' notice. */
 
 import { shutDown } from '../life.ts';
 import { whenSet, type StormNode } from '../node.ts';
@@ -10,31 +10,31 @@ export interface Reclaim {
   reclaimed: number;
   /** From the notice to DRAINING, in order. */
   drainingMs: number[];
-  /** That never were DRAINING while they lived. */
+  /** The nodes that were never DRAINING while they lived. */
   never: number;
   traffic: Traffic;
   wrongly: number;
-  /** What it took to simulate, without the launch. */
+  /** The CPU time of the simulation, without the launch. */
   cpuMs: number;
 }
 
 const share = 0.1;
 const noticeMs = 120_000;
 
-/** EC2 is not punctual to the second; what a node does after that counts for nothing. */
+/** EC2 is not punctual to the second. A later action of the node counts for nothing. */
 const takenMs = noticeMs + 1_000;
 
-/** Between two looks at whether the calls that follow a launch are over. */
+/** The interval between two checks whether the calls after a launch have ended. */
 const lookMs = 60_000;
 const longestQuietMs = 2 * 3_600_000;
 
-/** Goes on with a world in which all nodes are in service. */
+/** Continues with a world in which all nodes are in service. */
 export async function reclaimTenth(world: World): Promise<Reclaim> {
   const cpuBefore = process.cpuUsage();
   return underControl(world.chance, async () => {
     await becomeQuiet(world);
     const { clock, chance, cluster } = world;
-    // From here on the watchers look as often as they do on a real node; those that sleep long wake
+    // From here on the watchers poll as often as on a real node; watchers in a long sleep wake
     // first.
     world.slowness = 1;
     await runUntil(world, lookMs, () => false);
@@ -62,7 +62,7 @@ export async function reclaimTenth(world: World): Promise<Reclaim> {
   });
 }
 
-/** Until a minute has passed in which nobody was throttled. */
+/** Waits until a minute has passed without a throttled call. */
 async function becomeQuiet(world: World): Promise<void> {
   const end = world.clock.uptime() + longestQuietMs;
   for (let before = -1; before !== total(world.traffic.throttled) && world.clock.uptime() < end;) {
@@ -71,7 +71,7 @@ async function becomeQuiet(world: World): Promise<void> {
   }
 }
 
-/** Anywhere in the fleet. */
+/** Picks nodes from the whole fleet. */
 function pickTenth(nodes: readonly StormNode[], random: () => number): StormNode[] {
   const mixed = nodes.map((node) => ({ node, at: random() })).toSorted((a, b) => a.at - b.at);
   return mixed.slice(0, Math.ceil(nodes.length * share)).map(({ node }) => node);

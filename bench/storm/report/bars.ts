@@ -1,22 +1,22 @@
 /**
- * Draws calls per node as an SVG of its own: one bar for each API and side, of which the light part
- * was throttled.
+ * Draws calls per node as an SVG: one bar for each API and side. The light part of a bar was
+ * throttled.
  */
 
 import { colourOf, escape, renderPage, ticks } from './chart.ts';
 
 export interface Bars {
   title: string;
-  /** What a bar's length and its light part are. */
+  /** The meaning of a bar's length and of its light part. */
   axis: string;
   sides: readonly string[];
-  /** One entry for each side. */
+  /** One bar for each side. */
   rows: readonly { label: string; bars: readonly Bar[] }[];
 }
 
 export interface Bar {
   all: number;
-  /** The dark part. */
+  /** The length of the dark part. */
   part: number;
 }
 

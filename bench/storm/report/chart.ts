@@ -1,9 +1,9 @@
-/** Draws lines over time as an SVG of its own, readable on light and dark pages. */
+/** Draws lines over time as an SVG that is readable on light and dark pages. */
 
 export interface Series {
   label: string;
   points: readonly (readonly [x: number, y: number])[];
-  /** What would be, not what is. */
+  /** Draws an ideal, not a measurement. */
   dashed?: true;
 }
 
@@ -23,8 +23,8 @@ const [width, height] = [760, 400];
 const plot = { left: 64, right: 744, top: 44, bottom: 300 };
 
 /**
- * Told apart by people who see few colours, on white and on black (Okabe and Ito's, without
- * yellow).
+ * Colours that people with colour blindness can tell apart, on white and on black (Okabe and Ito's,
+ * without yellow).
  */
 const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#8a8a8a'];
 
@@ -56,7 +56,7 @@ export interface Page {
   titleX: number;
 }
 
-/** A whole SVG, with its title above `lines`. */
+/** Renders a whole SVG, with its title above `lines`. */
 export function renderPage(
   { width: pageWidth, height: pageHeight, title, titleX }: Page,
   lines: readonly string[],
@@ -98,7 +98,7 @@ function renderLegend(label: string, dashed: boolean, index: number): string {
   return `<path d="M${x} ${y - 4}h26" stroke="${colourOf(index)}" stroke-width="3"${dash}/><text class="ink" x="${x + 34}" y="${y}">${escape(label)}</text>`;
 }
 
-/** Round numbers from 0 on, some five of them. */
+/** Returns about five round numbers from 0 on. */
 export function ticks(max: number): number[] {
   const rough = max / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -106,7 +106,7 @@ export function ticks(max: number): number[] {
   return Array.from({ length: Math.floor(max / step + 1e-9) + 1 }, (_, index) => Number((index * step).toFixed(6)));
 }
 
-/** More points than the picture has columns show nothing more. */
+/** A picture cannot show more points than it has columns. */
 function thin(points: Series['points']): Series['points'] {
   const step = Math.max(1, Math.floor(points.length / 600));
   return points.filter((_, index) => index % step === 0 || index === points.length - 1);

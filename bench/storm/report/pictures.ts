@@ -9,7 +9,7 @@ import { actionsOf, perNode, type Side } from '../traffic.ts';
 
 const minuteMs = 60_000;
 
-/** By file name. */
+/** SVGs by file name. */
 export type Pictures = Record<string, string>;
 
 export function drawLaunches(launches: readonly Launch[], title: string): string {
@@ -30,7 +30,7 @@ export function drawLaunches(launches: readonly Launch[], title: string): string
   });
 }
 
-/** Calls per node by API, also those that were throttled. */
+/** Draws the calls per node by API, including throttled ones. */
 export function drawCalls(sides: readonly Side[], title: string): string {
   return renderBars({
     title,

@@ -31,7 +31,7 @@ export function tabulateLaunches(launches: readonly Launch[]): string[][] {
   ];
 }
 
-/** Sent per node, and how many of them came through. */
+/** Tabulates the calls sent per node, and those that AWS answered. */
 export function tabulateCalls(sides: readonly Side[]): string[][] {
   return [
     ['calls per node: sent (answered)', ...sides.map(({ label }) => label)],
