@@ -1,6 +1,6 @@
 /**
  * `npm run aws-errors`: writes the list of refusals that the AWS service models document for the
- * calls of this program.
+ * calls of ecs-node.
  */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,10 @@ export interface DocumentedError {
   fault: 'client' | 'server';
 }
 
-/** `ecs:StopTask` → what its model documents, for every command that `host/aws` imports. */
+/**
+ * Maps `ecs:StopTask` to the errors that its model documents, for every command that `host/aws`
+ * imports.
+ */
 export function readDocumentedErrors(): Map<string, DocumentedError[]> {
   const found = new Map<string, DocumentedError[]>();
   for (const file of filesBelow(join(root, 'host/aws'))) {
@@ -31,14 +34,14 @@ export function readDocumentedErrors(): Map<string, DocumentedError[]> {
   return new Map([...found].toSorted(([one], [other]) => one.localeCompare(other)));
 }
 
-/** Bundles of the SDK keep the model's `@throws` lines only in their type declarations. */
+/** The bundles of the SDK keep the model's `@throws` lines only in their type declarations. */
 function errorsOf(client: string, command: string): DocumentedError[] {
   const file = join(root, `node_modules/@aws-sdk/client-${client}/dist-types/commands/${command}Command.d.ts`);
   const lines = readFileSync(file, 'utf8').matchAll(/@throws \{@link (\w+)\} \((client|server) fault\)/g);
   return [...lines].map(([, code = '', fault]) => ({ code, fault: fault as 'client' | 'server' }));
 }
 
-/** Query services say `ResourceContention` where their model says `ResourceContentionFault`. */
+/** Query services send `ResourceContention` for the model's `ResourceContentionFault`. */
 export function wireCode(code: string): string {
   return code.replace(/(Fault|Exception|Error)$/, '');
 }

@@ -1,9 +1,9 @@
-// `npm run build`: makes the binaries and says how large they are and how long it took.
+// `npm run build`: makes the binaries and prints their sizes and the build time.
 //
-//   npm run build                        dist/ecs-node (x64) and dist/ecs-node-arm64
-//   npm run build -- --host              dist/ecs-node for this machine only
-//   npm run build -- --reproducible      two builds of a commit have the same bytes
-//   npm run build -- --lambda            dist/ecs-node-lambda.zip, the Lambda functions, and nothing else
+//   npm run build                     dist/ecs-node (x64) and dist/ecs-node-arm64
+//   npm run build -- --host           dist/ecs-node for this machine only
+//   npm run build -- --reproducible   two builds of a commit have the same bytes
+//   npm run build -- --lambda         only dist/ecs-node-lambda.zip, the Lambda functions
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +18,7 @@ const { values } = parseArgs({
     host: { type: 'boolean', default: false },
     reproducible: { type: 'boolean', default: false },
     lambda: { type: 'boolean', default: false },
-    /** Another program than main.ts, to measure the build itself. */
+    /** Another entry than main.ts serves to measure the build itself. */
     entry: { type: 'string', default: 'main.ts' },
     /** Compressing at the highest level takes a minute of CPU time. */
     xz: { type: 'boolean', default: !process.argv.includes('--host') },

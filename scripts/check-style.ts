@@ -1,8 +1,8 @@
-// npm run check:style: what the linter does not see of CONTRIBUTING.md's rules: comments within 100
-// columns, words that make a sentence hard to follow, one sentence a line and short table cells in
-// Markdown, and the subjects of this change's commits.
+// npm run check:style: checks the rules of CONTRIBUTING.md that the linter does not know. They are
+// comments within 100 columns, words that make a sentence hard to follow, one sentence a line and
+// short table cells in Markdown, and the subjects of this change's commits.
 //
-// Prints each fault as FILE:LINE: what; exit code 1 when there is one.
+// Prints each fault as FILE:LINE and a message; the exit code is 1 if there is one.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,25 +12,23 @@ interface Fault {
   what: string;
 }
 
-/** The last commit before these rules. Commits of an earlier time keep their subjects. */
+/** The last commit before these rules. Earlier commits keep their subjects. */
 const lastBefore = '70cc242';
 
 const maxColumns = 100;
 const maxSubject = 72;
-/** A longer cell no longer fits beside others: such a table becomes headings and lists. */
+/** A longer cell does not fit beside others: such a table must become headings and lists. */
 const maxCell = 80;
 
-/** Texts that others wrote, or that a program writes. */
+/** Texts by other authors, and texts that a program writes. */
 const foreign =
   /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json|test\/simulation\/mutants\/README\.md)$|^bench\/results\//;
 
-/**
- * The actor has no name in such a sentence, or its verb comes last: a reader has to start again.
- */
+/** Such a sentence hides its actor, or its verb comes last, so a reader has to start again. */
 const riddles = /\b(whoever|whom|who has|who is|what is more)\b/i;
 const opener = /^\s*(?:\/\/|\/?\*+)\s(?:Of|So long|So much|As many|What|That|Nobody|Else|Who)\s/;
 
-/** After these a capital letter does not begin a sentence. */
+/** A capital letter after one of these does not begin a sentence. */
 const abbreviation = /(?:\b(?:e\.g|i\.e|vs|etc|cf|No|Inc)|\d|\s[A-Z])[.]$/;
 
 function listFiles(): string[] {
@@ -80,7 +78,7 @@ function faultsOfTable(line: string, place: string): Fault[] {
     : [{ place, what: `table cell of ${shown(long).length} characters; at most ${maxCell}` }];
 }
 
-/** A link counts by its text, as a reader sees it. */
+/** A link counts by its text, because a reader sees only the text. */
 function shown(cell: string): string {
   return cell.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1');
 }
@@ -91,7 +89,7 @@ function sentencesOf(line: string): number {
   return 1 + ends.filter(({ index }) => !abbreviation.test(prose.slice(0, index + 1))).length;
 }
 
-/** Undefined: a shallow clone, which does not hold the commit to count from. */
+/** Returns undefined in a shallow clone, which does not contain the commit to count from. */
 function subjects(): string[] | undefined {
   try {
     const range = `${lastBefore}..HEAD`;

@@ -1,9 +1,8 @@
-// Says how many bytes a file has when xz compresses it as well as it can; takes a minute for a
-// binary.
+// Returns a file's size after xz's best compression; this takes a minute for a binary.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** `undefined` where xz is not installed or fails. */
+/** Returns `undefined` if xz is not installed or fails. */
 export async function compressedSize(file: string): Promise<number | undefined> {
   const xz = spawn('xz', ['-9e', '--threads=1', '--stdout', file], { stdio: ['ignore', 'pipe', 'inherit'] });
   let size = 0;

@@ -1,9 +1,8 @@
-// npm run fuzz -- [--seconds N] [--seed S]: the properties of test/fuzz on inputs that nobody has
-// tried yet.
+// npm run fuzz -- [--seconds N] [--seed S]: runs the properties of test/fuzz on new inputs.
 //
-// The first seed is the time of day, or the one that is given, which then alone is tried. Each
-// round takes the next seed; the first that finds something ends it with exit code 1, after the
-// smallest such input and the command that tries it again.
+// The first seed is the time of day. With --seed, the run tries only that seed. Each round takes
+// the next seed. The first failing seed ends the run with exit code 1, and the output shows the
+// smallest such input and the command that repeats it.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 

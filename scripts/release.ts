@@ -1,7 +1,8 @@
 // `npm run release` makes the files that users download, in dist/release/. Two builds of a commit
 // have the same bytes.
 //
-//   ECS_NODE_SIGNING_KEY=signing-key.pem npm run release [-- --base-url https://example.com/ecs-node/1.2.3]
+//   ECS_NODE_SIGNING_KEY=signing-key.pem npm run release [-- --base-url URL]    URL: the folder of
+//                                            this release, https://example.com/ecs-node/1.2.3
 //   npm run release -- --unsigned            archives and packages, for an image of your own
 //   npm run release -- --architecture x64    one architecture only
 //
@@ -34,7 +35,7 @@ const architectures = values.architecture.map((name): Architecture => {
   return name;
 });
 
-// Checked first, since the rest takes minutes.
+// Checks the key first, because the rest takes minutes.
 const given = process.env['ECS_NODE_SIGNING_KEY'] ?? '';
 if (given === '' && !values.unsigned)
   fail(
@@ -77,7 +78,7 @@ const made = await makeRelease({
 });
 console.log(made.join('\n'));
 
-/** The commit's time, so that a later build has the same bytes. */
+/** Returns the commit's time, so that a later build has the same bytes. */
 async function readEpoch(): Promise<number> {
   const wanted = process.env['SOURCE_DATE_EPOCH'];
   if (wanted !== undefined) return Number(wanted);
@@ -85,7 +86,7 @@ async function readEpoch(): Promise<number> {
   return Number(stdout);
 }
 
-/** Made by the program itself, which knows its commands. */
+/** The program itself renders its completions, because it knows its commands. */
 async function renderCompletions(binary: string): Promise<Record<string, string>> {
   const texts: Record<string, string> = {};
   for (const shell of ['bash', 'zsh', 'fish'])

@@ -1,11 +1,10 @@
 // npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--may-break N]
-// [--year | --days N]: lives of nodes under faults, in virtual time; --year and --days: one node to
-// which nothing happens, and what it holds and writes meanwhile.
+// [--year | --days N]: simulates lives of nodes under faults, in virtual time. --year and --days
+// simulate one node without any event, and measure its memory and its writes.
 //
-// Every choice of a life comes from its seed. The first seed is the time of day unless it is given;
-// a life in which something happens that must never happen is printed with its last events and the
-// command that replays it, and the exit code is 1 when there are more of them than --may-break, by
-// default none.
+// Every choice of a life comes from its seed. Without --seed the first seed is the time of day. If
+// a life breaks an invariant, the command prints its last events and the command that replays it.
+// The exit code is 1 if more lives break one than --may-break allows; the default is none.
 
 import { parseArgs } from 'node:util';
 import { invariants } from '../test/simulation/invariants/all.ts';
@@ -41,7 +40,7 @@ if (values.year || values.days !== undefined) {
   process.exit(ok ? 0 : 1);
 }
 
-// Alone, --seed replays one life.
+// Without --seeds or --seconds, --seed replays one life.
 const first = values.seed === undefined ? Date.now() % 1_000_000_000 : number(values.seed, 'seed');
 const seeds =
   values.seeds !== undefined

@@ -12,7 +12,7 @@ import { openTimeline, type Timeline } from './life/timeline.ts';
 
 const group = 'demo-nodes';
 
-/** The turns in the first node's life; the second one's are the same. */
+/** The chapters of the first node's life; the second node's life is the same. */
 const turns: Record<string, string> = {
   'agent started': 'It joins the cluster and goes to work',
   leaving: 'It leaves in good order',
@@ -64,7 +64,7 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** What happens around the node: its disk fills, and its group wants another one. */
+/** Plays the events around the node: its disk fills, and its group launches a replacement. */
 async function playLife({ verbs, world, calls }: Simulator, { add, chapter }: Timeline): Promise<void> {
   verbs.setDesiredCapacity(group, 1);
   await waitFor('the first node is in service', () => inService(world, order[0]));
@@ -83,7 +83,7 @@ async function playLife({ verbs, world, calls }: Simulator, { add, chapter }: Ti
   chapter(`Two lives, ${aws.length} AWS calls, of which ${strangers} named another instance than their own.`);
 }
 
-/** What systemd does on an instance, from its launch on. */
+/** Plays systemd on an instance, from its launch on. */
 async function live(id: string): Promise<void> {
   order.push(id);
   const node = numberOf(id);
@@ -103,7 +103,7 @@ async function live(id: string): Promise<void> {
   if (code !== 0) timeline.add({ node, tone: 'trouble', what: `bootstrap ended with exit code ${code}` });
 }
 
-/** The configuration of a node that lives fast: what takes minutes takes seconds. */
+/** Configures a fast life: seconds replace minutes. */
 function flagsFor(introspection: string): string[] {
   const settings = {
     cluster: 'demo',
@@ -142,7 +142,7 @@ function inService(world: Simulator['world'], id: string | undefined): boolean {
   return members.some((member) => member.instanceId === id && member.state === 'InService');
 }
 
-/** `--registrar opsworks` plays the node as OpsWorks Stacks had it, which AWS switched off in 2024. */
+/** `--registrar opsworks` plays the node with OpsWorks Stacks, which AWS switched off in 2024. */
 function readRegistrar(args: readonly string[]): (typeof registrars)[number] {
   const { values } = parseArgs({ args: [...args], options: { registrar: { type: 'string', default: 'ssm' } } });
   const found = registrars.find((each) => each === values.registrar);

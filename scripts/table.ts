@@ -1,6 +1,6 @@
 // Renders rows of text as an aligned table for a terminal.
 
-/** First column to the left, the others to the right. */
+/** Aligns the first column to the left and the others to the right. */
 export function renderTable(rows: string[][]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const cell = (text: string, column: number): string =>

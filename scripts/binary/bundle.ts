@@ -1,7 +1,7 @@
-// Turns main.ts into parts: functions of which each is loaded when it is first needed (loader.cjs).
+// Bundles main.ts into parts: functions that loader.cjs loads when the program first needs them.
 //
 // esbuild's own single-file output wraps lazy modules in a way that defeats tree shaking (737 kB
-// become 3.9 MB). So it bundles to ES modules with splitting, and each chunk then becomes a
+// become 3.9 MB). So this bundles to ES modules with splitting, and then turns each chunk into a
 // CommonJS function.
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,21 +11,20 @@ import { nodeCryptoPlugin } from './node-crypto.ts';
 
 export interface Bundle {
   /**
-   * The text of a function of `exports, require, module`, by the name that it is required by;
-   * ASCII.
+   * Maps the name in `require` to the text of a function of `exports, require, module`, in ASCII.
    */
   parts: Map<string, string>;
-  /** The project's own files that went in, relative to the working directory. */
+  /** The project's own files in the bundle, relative to the working directory. */
   sources: string[];
   metafile: esbuild.Metafile;
 }
 
 const TARGET = 'node24';
-/** The part that runs first; loader.cjs knows it too. */
+/** The part that runs first; loader.cjs has the same name. */
 export const ENTRY = './main.js';
 
 /**
- * Bundles `entry`. `define` gives the build-time constants as plain strings. Throws where a lazy
+ * Bundles `entry`. `define` gives the build-time constants as plain strings. Throws if a lazy
  * import cannot be shaken.
  */
 export async function bundle(entry: string, define: Record<string, string>): Promise<Bundle> {
@@ -39,7 +38,7 @@ export async function bundle(entry: string, define: Record<string, string>): Pro
     platform: 'node',
     format: 'esm',
     target: TARGET,
-    // The SDK's CommonJS entry defeats tree shaking (4.0 MB instead of 2.4).
+    // The SDK's CommonJS entry defeats tree shaking: 4.0 MB instead of 2.4.
     mainFields: ['module', 'main'],
     minify: true,
     legalComments: 'none',
@@ -63,8 +62,8 @@ export async function bundle(entry: string, define: Record<string, string>): Pro
 }
 
 /**
- * `import('@aws-sdk/client-x')` asks for the whole namespace, so nothing of the client could be
- * dropped.
+ * `import('@aws-sdk/client-x')` requests the whole namespace, so esbuild could drop nothing of the
+ * client.
  */
 function refuseWholeClients({ inputs }: esbuild.Metafile): void {
   for (const [file, { imports }] of Object.entries(inputs)) {
@@ -77,8 +76,8 @@ function refuseWholeClients({ inputs }: esbuild.Metafile): void {
 }
 
 /**
- * Names of the chunks that main can reach; esbuild also writes those whose only importer was
- * dropped.
+ * Returns the names of the chunks that main can reach. esbuild also writes chunks whose only
+ * importer it dropped.
  */
 function reachable({ outputs }: esbuild.Metafile): Set<string> {
   const byName = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
@@ -100,8 +99,8 @@ async function toFunction(code: string): Promise<string> {
     target: TARGET,
     minify: true,
     charset: 'ascii',
-    // import() becomes require(): an import of a node: module alone would load Node's ES module
-    // loader (2 MB).
+    // esbuild turns import() into require(): an import of a node: module alone would load Node's ES
+    // module loader (2 MB).
     supported: { 'dynamic-import': false },
   });
   return `(function (exports, require, module) {${result.code.trimEnd()}\n})`;

@@ -1,4 +1,4 @@
-// Makes dist/ecs-node when something that goes into it has changed since it was made last.
+// Makes dist/ecs-node if one of its inputs has changed since the last build.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, lstat, mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ const WORK = join('dist', '.work');
 export interface BuildTarget {
   output: string;
   architecture: Architecture;
-  /** Without V8's code cache, whose bytes differ from build to build. */
+  /** Omits V8's code cache, whose bytes differ from build to build. */
   reproducible?: boolean;
 }
 
@@ -35,13 +35,13 @@ interface Stamp {
   bundleBytes: number;
   sources: string[];
   digest: string;
-  /** Of the binary, so that one that was replaced by hand is made again. */
+  /** The time of the binary's last change: a binary that was replaced by hand is built again. */
   modifiedMs: number;
 }
 
 /**
- * The path of an up-to-date binary for this machine: what the tests, `npm start` and the benchmarks
- * run.
+ * Returns the path of an up-to-date binary for this machine. The tests, `npm start` and the
+ * benchmarks run it.
  */
 export async function ensureBinary(): Promise<string> {
   const [built] = await ensureBinaries([{ output: join('dist', 'ecs-node'), architecture: hostArchitecture() }]);
@@ -49,8 +49,8 @@ export async function ensureBinary(): Promise<string> {
 }
 
 /**
- * Makes those that are missing or out of date, from one bundle. Paths are relative to the project,
- * its new working directory.
+ * Makes the missing and outdated binaries from one bundle. Paths are relative to the project, which
+ * becomes the working directory.
  */
 export async function ensureBinaries(targets: BuildTarget[], entry = 'main.ts'): Promise<Built[]> {
   process.chdir(ROOT);
@@ -65,7 +65,7 @@ export async function ensureBinaries(targets: BuildTarget[], entry = 'main.ts'):
   return built;
 }
 
-/** What a bundle is told about the commit that it is made from. */
+/** Returns the build-time constants about the commit. */
 export async function constants(): Promise<Record<string, string>> {
   const commit = await run('git', ['describe', '--always', '--dirty', '--abbrev=12', '--match='])
     .then(({ stdout }) => stdout.trim())
@@ -79,10 +79,10 @@ async function packageVersion(): Promise<string> {
 
 async function make(target: BuildTarget, entry: string, { parts, sources }: Bundle): Promise<Stamp> {
   const { output, architecture, reproducible = false } = target;
-  // Digested before the build: a source that changes meanwhile makes the binary out of date, not
-  // the other way round.
+  // Computes the digest before the build. A source that changes during the build then makes the
+  // binary out of date, not falsely current.
   const digest = await digestOf(sources);
-  // A code cache is made by running V8 and only holds for the architecture that made it.
+  // Only running V8 produces a code cache, and the cache is valid only for that architecture.
   const caches = !reproducible && architecture === process.arch ? await rehearse(parts) : new Map<string, Buffer>();
   const { loader, assets } = await layOutParts(parts, caches);
   const name = createHash('sha256').update(loader).update(assets.code).digest('hex').slice(0, 16);
@@ -94,7 +94,8 @@ async function make(target: BuildTarget, entry: string, { parts, sources }: Bund
   await provideNode(architecture);
   await runPkg([resolve(work), made, architecture, await pinnedNodeVersion()]);
   await chmod(made, 0o755);
-  // Renamed, not written in place: a node of an earlier test may still be running the old one.
+  // Renames the file instead of writing in place: a node of an earlier test may still run the old
+  // binary.
   await rename(made, output);
   const { mtimeMs: modifiedMs } = await stat(output);
   const stamp = {
@@ -111,14 +112,15 @@ async function make(target: BuildTarget, entry: string, { parts, sources }: Bund
 }
 
 /**
- * The path of the loader becomes part of the binary: named by its content it is the same in every
- * build in this folder, and for a reproducible build in every folder and on every machine.
+ * Makes the build's work folder. The path of the loader becomes part of the binary, so the content
+ * names the folder: every build in this project then has the same path. A reproducible build has
+ * the same path on every machine.
  */
 async function workFolder(name: string, reproducible: boolean): Promise<string> {
   await mkdir(WORK, { recursive: true });
   const above = reproducible ? '/tmp/ecs-node-build' : WORK;
   await mkdir(above, { recursive: true, mode: 0o700 });
-  // Another user's folder could have its files exchanged under the build.
+  // Another user could replace files in this folder during the build.
   if ((await lstat(above)).uid !== process.getuid?.()) throw new Error(`${above} belongs to another user: remove it`);
   const work = join(above, name);
   await mkdir(work, { recursive: true });
@@ -141,7 +143,7 @@ async function freshStamp(target: BuildTarget, entry: string): Promise<Stamp | u
       stamp.digest === (await digestOf(stamp.sources));
     return same ? stamp : undefined;
   } catch {
-    // No stamp, no binary or a source that is gone: each means "make it".
+    // A missing stamp, binary or source each means that the binary must be built.
     return undefined;
   }
 }
@@ -151,8 +153,8 @@ function stampFile({ output }: BuildTarget): string {
 }
 
 /**
- * Of everything that decides the bytes. A file that is imported for the first time shows as a
- * change in its importer.
+ * Digests everything that decides the bytes. A newly imported file shows as a change of its
+ * importer.
  */
 async function digestOf(sources: string[]): Promise<string> {
   const makers = (await readdir(MAKERS)).toSorted().map((name) => join(MAKERS, name));

@@ -1,15 +1,15 @@
-// Puts the parts and their code caches one after the other, as the executable's assets, and tells
-// the loader where each lies.
+// Concatenates the parts and their code caches into the executable's assets, and writes their
+// offsets into the loader.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 export interface Layout {
-  /** What the executable runs first. */
+  /** The script that the executable runs first. */
   loader: string;
   assets: { code: Buffer; caches: Buffer };
 }
 
-/** V8 copies a cache that is not aligned before it reads it. */
+/** V8 copies a cache before reading it, unless the cache is aligned. */
 const alignment = 8;
 
 export async function layOutParts(
@@ -22,13 +22,13 @@ export async function layOutParts(
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
     .map(([name, text]) => {
       const bytes = Buffer.from(text);
-      // The loader reads Latin-1, of which V8 keeps one byte for each letter.
+      // The loader reads Latin-1, because V8 then keeps one byte per character.
       if (bytes.length !== text.length) throw new Error(`${name} is not ASCII`);
       return [name, [...code.put(bytes), ...cached.put(caches.get(name) ?? Buffer.alloc(0))]];
     });
   const source = await readFile(fileURLToPath(new URL('loader.cjs', import.meta.url)), 'utf8');
   const loader = source.replace('INDEX', () => JSON.stringify(Object.fromEntries(index)));
-  // An asset must not be empty.
+  // pkg accepts no empty asset.
   return { loader, assets: { code: code.all(), caches: Buffer.concat([cached.all(), Buffer.alloc(alignment)]) } };
 }
 

@@ -1,14 +1,18 @@
-// What the executable runs first: loads each part of the program, and V8's code cache for it, when it is first needed.
+// The script that the executable runs first. It loads each part of the program, and V8's code cache
+// for the part, when the program first needs it.
 //
-// The parts lie in the executable as assets. As one script they would be a megabyte on the heap of an agent that needs an
-// eighth of it, and V8 would keep no more than what runs at once. Where a cache does not fit (another processor), V8
-// compiles the part as if there were none.
+// The parts are assets of the executable. One script with all of them would put a megabyte on the
+// heap of an agent that needs an eighth of it, and V8 would cache only the functions that run at
+// once. If a cache does not fit (another processor), V8 compiles the part as if there were no
+// cache.
 'use strict';
 
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 
-/** For each part where its code lies, and where its cache: offset, length, offset, length. Written by the build. */
+/**
+ * The position of each part's code and cache: offset, length, offset, length. The build writes it.
+ */
 const index = INDEX;
 const code = getRawAsset('code');
 const caches = getRawAsset('caches');

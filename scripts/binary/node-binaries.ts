@@ -1,8 +1,8 @@
-// The Node executables that become part of the binary: exactly those that package-lock.json pins,
+// Provides the Node executables for the binary: exactly those that package-lock.json pins,
 // stripped.
 //
-// npm installs only the package of this machine's architecture. The other one is fetched with `npm
-// pack` (answered from npm's own cache where it can be), checked against the lockfile and kept
+// npm installs only the package for this machine's architecture. This file fetches the other one
+// with `npm pack` (from npm's own cache if possible), checks it against the lockfile, and keeps it
 // beside the first.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -17,8 +17,8 @@ export type Architecture = 'x64' | 'arm64';
 
 export const CACHE = join('node_modules', '.cache', 'ecs-node');
 /**
- * pkg looks for Node below its user's home; this one is ours, so that it finds these and never the
- * network.
+ * pkg searches Node below its user's home. This home belongs to the build, so that pkg finds these
+ * executables and never uses the network.
  */
 export const PKG_HOME = join(CACHE, 'home');
 
@@ -31,7 +31,7 @@ export function hostArchitecture(): Architecture {
   throw new Error(`ecs-node is built on x64 or arm64, this machine is ${process.arch}`);
 }
 
-/** The pinned version, the same for both architectures. */
+/** Returns the pinned version, which is the same for both architectures. */
 export async function pinnedNodeVersion(): Promise<string> {
   const [x64, arm64] = [await pinned('x64'), await pinned('arm64')];
   if (x64.version !== arm64.version) throw new Error(`package-lock.json pins Node ${x64.version} and ${arm64.version}`);
@@ -39,16 +39,16 @@ export async function pinnedNodeVersion(): Promise<string> {
 }
 
 /**
- * Puts the stripped executable where pkg takes it for downloaded and unpacked. Does nothing when it
- * is there already.
+ * Puts the stripped executable where pkg expects a downloaded one. Does nothing if it is there
+ * already.
  */
 export async function provideNode(architecture: Architecture): Promise<void> {
   const release = `node-v${(await pinned(architecture)).version}-linux-${architecture}`;
   const folder = join(PKG_HOME, '.pkg-cache', 'sea');
   if (existsSync(join(folder, release))) return;
   await mkdir(folder, { recursive: true });
-  // A folder that is renamed when it is complete: an interrupted build must not leave half an
-  // executable behind.
+  // The folder gets its final name when it is complete: an interrupted build must not leave half an
+  // executable.
   const work = await mkdtemp(join(folder, '.new-'));
   await mkdir(join(work, 'bin'));
   const stripped = stripElf(await readFile(await nodeExecutable(architecture, work)));

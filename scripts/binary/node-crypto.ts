@@ -1,5 +1,6 @@
-// Random numbers for the AWS SDK from node:crypto, which signing needs anyway. The global `crypto`
-// that it would take loads all of Web Crypto, with its streams and workers, for one number.
+// Takes the AWS SDK's random numbers from node:crypto, which signing needs anyway. The SDK would
+// use the global `crypto`, which loads all of Web Crypto, with its streams and workers, for one
+// number.
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'esbuild';
 

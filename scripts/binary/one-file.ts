@@ -1,9 +1,10 @@
-// The parts as one CommonJS file, for those who take nothing else: Lambda, and plain Node in the
-// tests.
+// Renders the parts as one CommonJS file, for Lambda and for plain Node in the tests, which accept
+// nothing else.
 import { ENTRY } from './bundle.ts';
 
 /**
- * `module.exports` becomes what the first part exports. V8 compiles a part only when it is called.
+ * `module.exports` becomes the exports of the first part. V8 compiles a part only when the program
+ * calls it.
  */
 export function renderOneFile(parts: ReadonlyMap<string, string>): string {
   const entries = [...parts].toSorted(([one], [other]) => (one < other ? -1 : 1));

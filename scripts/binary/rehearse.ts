@@ -1,8 +1,8 @@
-// Lives one short life with the parts in plain Node, so that V8's code caches hold the functions
-// that a node's life needs.
+// Runs one short life of a node with the parts in plain Node, so that V8's code caches hold the
+// functions that a node needs.
 //
-// A cache that is made before anything has run holds hardly more than the outermost functions: the
-// rest was compiled anew at every start, which was a sixth of a bootstrap's CPU time.
+// A cache that is made before any code has run holds hardly more than the outermost functions. V8
+// then compiled the rest at every start, which was a sixth of a bootstrap's CPU time.
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,10 @@ import { openMachine } from '../../simulator/machine.ts';
 import { layerId, stackId, startSimulator } from '../../simulator/simulator.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
 
-/** V8's code caches by part. Made for this architecture, this Node and these very parts. */
+/**
+ * Returns V8's code caches by part. They are valid for this architecture, this Node and exactly
+ * these parts.
+ */
 export async function rehearse(parts: ReadonlyMap<string, string>): Promise<Map<string, Buffer>> {
   const folder = await mkdtemp(join(tmpdir(), 'ecs-node-rehearsal-'));
   try {
@@ -31,7 +34,7 @@ export async function rehearse(parts: ReadonlyMap<string, string>): Promise<Map<
 }
 
 /**
- * A node registers in OpsWorks, joins, is watched, is told that it will be interrupted, and leaves.
+ * A node registers in OpsWorks, joins, runs its watchers, gets an interruption notice, and leaves.
  */
 async function live(program: string, root: string): Promise<void> {
   const simulator = await startSimulator({ settings: { opsworks: { registeringMs: 300 } } });

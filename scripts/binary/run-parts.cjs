@@ -1,7 +1,8 @@
-// Runs the program from a folder of parts, in plain Node: `node FOLDER/run-parts.cjs …`, a copy of this file beside them.
+// Runs the program from a folder of parts, in plain Node: `node FOLDER/run-parts.cjs …`, with a
+// copy of this file in the folder.
 //
-// With ECS_NODE_RECORD=yes it writes down at its end V8's code cache of each part that was loaded, with the functions that
-// have run by then; an earlier cache is taken up first, so that runs add to each other.
+// With ECS_NODE_RECORD=yes it writes at its end V8's code cache of each loaded part, with the
+// functions that have run so far. It first loads an earlier cache, so that runs add to each other.
 'use strict';
 
 const { readFileSync, renameSync, writeFileSync } = require('node:fs');
@@ -35,10 +36,11 @@ function load(id) {
 
 if (process.env['ECS_NODE_RECORD'] === 'yes') {
   process.on('exit', () => {
-    // V8 refuses a cache that was made under other flags than a start has; the agent changes these (host/small-footprint.ts).
+    // V8 refuses a cache that was made under other flags than those at the start. The agent changes
+    // these flags (host/small-footprint.ts).
     for (const flag of ['--opt', '--maglev', '--sparkplug', '--no-expose-gc']) setFlagsFromString(flag);
     for (const [id, script] of scripts) {
-      // Renamed: a child may be reading it.
+      // Renames the file, because a child may be reading the old one.
       const fresh = join(__dirname, `${id}.${process.pid}`);
       writeFileSync(fresh, script.createCachedData());
       renameSync(fresh, join(__dirname, `${id}.cache`));

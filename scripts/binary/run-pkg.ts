@@ -1,10 +1,11 @@
 // Runs pkg's own producer of single executables: `node run-pkg.ts FOLDER OUTPUT ARCHITECTURE
 // VERSION`.
 //
-// A process of its own because pkg reads HOME, changes the working directory and replaces stderr's
-// write. Its command line cannot be used: pkg 6.23 accepts `seaConfig` in its configuration and
-// never hands it on, and without it a start costs 10 ms more and the shipped binary obeys
-// NODE_OPTIONS. Hence one import of an inner file and an exact pin.
+// It runs as its own process, because pkg reads HOME, changes the working directory and replaces
+// stderr's write. pkg's command line does not work here: pkg 6.23 accepts `seaConfig` in its
+// configuration but ignores it. Without `seaConfig`, a start costs 10 ms more and the shipped
+// binary obeys NODE_OPTIONS. Therefore this file imports an inner file of pkg, and package.json
+// pins the exact version.
 import { join } from 'node:path';
 import options from 'pkg/lib-es5/options.js';
 import sea from 'pkg/lib-es5/sea.js';
@@ -15,14 +16,15 @@ if (!folder || !output || !architecture || !version) throw new Error('FOLDER OUT
 const seaConfig = {
   disableExperimentalSEAWarning: true,
   useSnapshot: false,
-  // The loader is too small for one; the parts bring their own.
+  // The loader is too small to need a code cache; the parts have their own.
   useCodeCache: false,
   assets: { code: join(folder, 'code'), caches: join(folder, 'caches') },
-  // Whenever V8 thinks that a program idles it collects all garbage, for a bootstrap that waits a
-  // fifth of its CPU time. The agent collects on its own (host/small-footprint.ts). Code caches are
-  // not refused for these flags, as they are for most. One thread beside the main one compiles as
-  // well as four, with a tenth of a megabyte less for their stacks. Without --disable-sigusr1 that
-  // signal opens Node's debugger, through which any local user could run code as root.
+  // V8 collects all garbage whenever it considers a program idle; for a waiting bootstrap this
+  // takes a fifth of its CPU time. The agent collects by itself (host/small-footprint.ts). Unlike
+  // most flags, these do not invalidate code caches. One compiler thread beside the main thread
+  // does the work as well as four, and saves a tenth of a megabyte for stacks. Without
+  // --disable-sigusr1, that signal opens Node's debugger, through which any local user could run
+  // code as root.
   execArgv: ['--no-memory-reducer', '--single-threaded-gc', '--v8-pool-size=1', '--disable-sigusr1'],
   execArgvExtension: 'none',
 };

@@ -1,16 +1,17 @@
 // Removes symbols and debug data from a 64-bit Linux executable: 32 MB of node that a running
 // program never reads.
 //
-// What `strip` does, but for any architecture and on a machine that has Node and nothing else. It
-// must happen before the program is injected: what a linker did not place, a strip throws away.
+// `strip` does the same, but only for its own architecture, and not every build machine has it.
+// This must run before pkg injects the program, because stripping removes any part that a linker
+// did not place.
 
 const ELF64_LITTLE_ENDIAN = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
 const PROGRAM_HEADER_LOAD = 1;
 const SECTION_ALLOCATED = 2;
 
 /**
- * Returns a shorter copy, or throws if the file is not laid out as linkers do: what is loaded
- * first, the rest behind it.
+ * Returns a shorter copy. Throws if the file does not have a linker's layout: the loaded sections
+ * first, the rest behind them.
  */
 export function stripElf(file: Buffer): Buffer {
   if (!file.subarray(0, 6).equals(ELF64_LITTLE_ENDIAN)) throw new Error('not a 64-bit little-endian ELF file');
@@ -21,7 +22,7 @@ export function stripElf(file: Buffer): Buffer {
   const isAllocated = (section: Buffer, index: number): boolean =>
     index === 0 || (section.readUInt8(8) & SECTION_ALLOCATED) !== 0;
   const kept = sections.filter(isAllocated);
-  // Sections refer to each other by index, so those that stay must not move.
+  // Sections refer to each other by index, so the remaining sections must not move.
   if (!names || !sections.slice(0, kept.length).every(isAllocated)) throw new Error('sections in an unknown order');
 
   const [namesAt, namesSize] = [Number(names.readBigUInt64LE(24)), Number(names.readBigUInt64LE(32))];
@@ -36,8 +37,8 @@ export function stripElf(file: Buffer): Buffer {
 }
 
 /**
- * The entries of a header table; the arguments say where the ELF header keeps its offset, entry
- * size and count.
+ * Returns the entries of a header table. The arguments locate the table's offset, entry size and
+ * count in the ELF header.
  */
 function headers(file: Buffer, where: { at: number; size: number; count: number }): Buffer[] {
   const at = Number(file.readBigUInt64LE(where.at));

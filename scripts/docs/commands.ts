@@ -1,4 +1,4 @@
-// docs/commands.md, from the table of commands.
+// Renders docs/commands.md from the table of commands.
 
 import type { Command, CommandTable } from '../../cli/command.ts';
 import { renderHelp } from '../../cli/render-help.ts';

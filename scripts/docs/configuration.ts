@@ -1,4 +1,4 @@
-// docs/configuration.md, from the schema.
+// Renders docs/configuration.md from the schema.
 
 import { examples, listSections, type Section, type Setting } from './settings.ts';
 
@@ -49,7 +49,7 @@ function renderSetting(setting: Setting): string[] {
   ];
 }
 
-/** One sentence a line, as in every document here. */
+/** Splits a text into one sentence a line, as in every document of this project. */
 export function sentencesOf(text: string): string[] {
   return text.split(/(?<=[.!?]) (?=[A-Z])/);
 }

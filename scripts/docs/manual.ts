@@ -1,4 +1,4 @@
-// The manual pages ecs-node(8) and ecs-node.yaml(5), in roff.
+// Renders the manual pages ecs-node(8) and ecs-node.yaml(5) in roff.
 
 import type { Command, Flag } from '../../cli/command.ts';
 import { commandTable } from '../../commands/table.ts';
@@ -57,7 +57,7 @@ export function renderConfigurationPage(): string {
   ]);
 }
 
-/** As in core/errors.ts and main.ts. */
+/** The exit codes of core/errors.ts and main.ts. */
 const exitCodes = [
   ['0', 'Done.'],
   ['1', 'Something to look at (doctor, sweep).'],
@@ -110,7 +110,7 @@ function renderSetting({ path, meaning, type, standard, limits, atBoot }: Settin
   ];
 }
 
-/** A line that begins with a dot or a quote would be a request. */
+/** In roff, a line that begins with a dot or a quote is a request. */
 function roff(text: string): string {
   return text
     .replaceAll('\\', '\\e')

@@ -1,5 +1,5 @@
-// npm run docs:recording: runs `npm start` and draws what it printed, line by line at its own pace,
-// as docs/images/npm-start.svg for the README.
+// npm run docs:recording: runs `npm start` and draws its output for the README as
+// docs/images/npm-start.svg, line by line at its own pace.
 
 import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -15,9 +15,12 @@ interface Line {
 
 const rowPixels = 19;
 const columnPixels = 8.1;
-/** The end of a long line says little, and a wide picture is shrunk until nobody can read it. */
+/** The end of a long line adds little, and a page shrinks a wide picture until it is unreadable. */
 const maxColumns = 118;
-/** A reader does not wait for the real minute: each pause is cut to this many seconds. */
+/**
+ * A reader does not want to wait for the real minute, so each pause lasts at most this many
+ * seconds.
+ */
 const longestPauseSeconds = 1.2;
 
 async function record(): Promise<Line[]> {
@@ -46,7 +49,7 @@ function escape(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-/** The lines appear one after the other and stay; a viewer without animation shows all of them. */
+/** The lines appear one after the other and stay. A viewer without animation shows all of them. */
 function render(lines: readonly Line[]): string {
   const shown = [{ text: '$ npm ci && npm start', at: 0 }, ...lines].map(({ text, at }) => ({
     text: text.length > maxColumns ? `${text.slice(0, maxColumns - 1)}…` : text,

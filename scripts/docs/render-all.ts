@@ -1,4 +1,4 @@
-// Every document that is made from the schema and the table of commands, by its path.
+// Renders every document that comes from the schema and the table of commands, by its path.
 
 import { renderCommands } from './commands.ts';
 import { renderConfiguration } from './configuration.ts';

@@ -1,11 +1,11 @@
-// The schema as a list of settings, each with what a reader must know about it.
+// Turns the schema into a list of settings, each with the facts that a reader needs.
 
 import { toJSONSchema } from 'zod';
 import { atBoot } from '../../config/config-changes.ts';
 import type { Config } from '../../config/config.ts';
 import { schema } from '../../config/schema.ts';
 
-/** As much of JSON Schema as the configuration uses. */
+/** The part of JSON Schema that the configuration uses. */
 interface Node {
   type?: string;
   description?: string;
@@ -22,15 +22,17 @@ interface Node {
 }
 
 export interface Setting {
-  /** Dotted, as in messages and on the command line. */
+  /** The dotted path, as in messages and on the command line. */
   path: string;
   meaning: string;
   /** `text`, `whole number`, `true or false`, `list of texts` … */
   type: string;
-  /** Undefined: no default, the setting is absent or its meaning says what follows. */
+  /**
+   * Undefined if there is no default: the setting is absent, or its meaning explains the behaviour.
+   */
   standard: string | undefined;
   limits: string | undefined;
-  /** True: the next boot brings a change; else a running agent takes it over. */
+  /** True if a change takes effect at the next boot; otherwise a running agent applies it. */
   atBoot: boolean;
 }
 
@@ -40,7 +42,7 @@ export interface Section {
   settings: Setting[];
 }
 
-/** The purpose of each top-level section. A new one does not compile until it stands here. */
+/** The purpose of each top-level section. The compiler requires an entry for a new section. */
 const meanings: Record<keyof Config, string> = {
   cluster: 'Which cluster the node joins.',
   name: 'What the instance is called in the EC2 console.',
@@ -122,7 +124,7 @@ function limitsOf({ minimum, maximum, maxLength, maxItems }: Node): string | und
   return maxItems === undefined ? undefined : `at most ${maxItems}`;
 }
 
-/** Examples where the shape is not obvious. A test reads each as a configuration. */
+/** Examples for shapes that are not obvious. A test reads each as a configuration. */
 export const examples: Readonly<Record<string, string>> = {
   'ecs.settings': 'ecs:\n  settings:\n    ECS_RESERVED_MEMORY: 256\n    ECS_INSTANCE_ATTRIBUTES: { rack: a }',
   'join.checks':

@@ -1,5 +1,5 @@
-// The Lambda functions as one small zip, with the same bytes for the same code wherever and
-// whenever it is made.
+// Packs the Lambda functions into one small zip; the same code gives the same bytes at any place
+// and time.
 import { readFile } from 'node:fs/promises';
 import type { Metafile } from 'esbuild';
 import { zipSync, type ZipOptions } from 'fflate';
@@ -8,7 +8,7 @@ import { constants } from '../binary/ensure-binary.ts';
 import { renderOneFile } from '../binary/one-file.ts';
 import { noticeFile } from '../licences.ts';
 
-/** In the zip; a function's handler is `lambda.serviceSize` or `lambda.sweep`. */
+/** The file's name in the zip; a function's handler is `lambda.serviceSize` or `lambda.sweep`. */
 export const LAMBDA_FILE = 'lambda.js';
 
 export interface LambdaZip {
@@ -17,7 +17,7 @@ export interface LambdaZip {
   metafile: Metafile;
 }
 
-/** Without a package.json Node takes the file for CommonJS, which is what the bundle is. */
+/** Without a package.json, Node reads the file as CommonJS, which is the format of the bundle. */
 export async function makeLambdaZip(entry = 'lambda.ts'): Promise<LambdaZip> {
   const { parts, metafile } = await bundle(entry, await constants());
   const code = renderOneFile(parts);
@@ -27,8 +27,8 @@ export async function makeLambdaZip(entry = 'lambda.ts'): Promise<LambdaZip> {
 }
 
 /**
- * Times in a zip are local ones without a zone: noon of the first day that there is reads the same
- * everywhere.
+ * A zip holds local times without a zone. Noon of the first possible day reads the same in every
+ * zone.
  */
 const firstNoon = (): Date => new Date(1980, 0, 1, 12);
 

@@ -1,5 +1,5 @@
-// A timeline that a person enjoys reading: one line per event, repeated calls folded into one line
-// that counts.
+// Prints a timeline for people: one line per event, and repeated calls folded into one line with a
+// count.
 import { styleText } from 'node:util';
 
 export type Tone = 'deed' | 'fact' | 'call' | 'trouble' | 'end';
@@ -7,7 +7,7 @@ export type Tone = 'deed' | 'fact' | 'call' | 'trouble' | 'end';
 export interface TimelineEntry {
   /** Milliseconds since the beginning. */
   at: number;
-  /** Which node it is about: 0 the world, 1 the first node, 2 its replacement. */
+  /** The node of the event: 0 is the world, 1 the first node, 2 its replacement. */
   node: number;
   tone: Tone;
   what: string;
@@ -16,7 +16,7 @@ export interface TimelineEntry {
 
 export interface Timeline {
   add(line: Omit<TimelineEntry, 'at'>): void;
-  /** A headline between the chapters of a life. */
+  /** Prints a headline between the chapters of a life. */
   chapter(title: string): void;
 }
 
@@ -29,14 +29,14 @@ const colours: Record<Tone, Parameters<typeof styleText>[0]> = {
   end: 'red',
 };
 
-/** Writes to `out`; `colour` and the rewriting of counted lines are for terminals only. */
+/** Writes to `out`. Colour, and rewriting a counted line, work only on a terminal. */
 export function openTimeline(out: NodeJS.WritableStream, onTerminal: boolean, now: () => number): Timeline {
   const begun = now();
   let last: { line: TimelineEntry; times: number } | undefined;
 
   const write = (text: string) => void out.write(text);
   const flush = () => {
-    // Elsewhere than on a terminal a counted line is written once, when it is complete.
+    // Without a terminal, a counted line is written once, when the count is complete.
     if (last && !onTerminal) write(`${renderLine(last.line, last.times, false)}\n`);
     last = undefined;
   };

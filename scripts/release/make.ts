@@ -10,7 +10,7 @@ import { stageRelease } from './stage.ts';
 import { renderPublicKey, renderSums, signText } from './sums.ts';
 
 export interface Release {
-  /** The release's folder, and a folder for work in progress. */
+  /** The release's folder, and a folder for temporary files. */
   folder: string;
   work: string;
   version: string;
@@ -18,18 +18,21 @@ export interface Release {
   binaries: ReadonlyMap<Architecture, string>;
   completions: Readonly<Record<string, string>>;
   sbom: string;
-  /** The Lambda functions, zipped. */
+  /** The zip with the Lambda functions. */
   lambdaZip: Uint8Array;
-  /** The URL of the release, for install.sh. Empty: users give it by --base-url. */
+  /** The URL of the release, for install.sh. If it is empty, users pass --base-url. */
   baseUrl: string;
-  /** Without a key there is no signature and no install.sh, which installs only signed releases. */
+  /**
+   * Without a key there is no signature and no install.sh, because install.sh installs only signed
+   * releases.
+   */
   signingKey?: KeyObject;
 }
 
-/** Names of the architectures: for install.sh, Packer and EC2, and for RPM. */
+/** The names of the architectures: for install.sh, Packer and EC2, and for RPM. */
 const NAMES = { x64: ['x86_64', 'x86_64'], arm64: ['arm64', 'aarch64'] } as const;
 
-/** The files made, in the order of their names. */
+/** Returns the files made, sorted by name. */
 export async function makeRelease(release: Release): Promise<string[]> {
   const { folder, version, epochSeconds } = release;
   await mkdir(folder, { recursive: true });

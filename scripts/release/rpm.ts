@@ -9,7 +9,7 @@ const run = promisify(execFile);
 
 export interface Package {
   version: string;
-  /** As RPM names it. */
+  /** The architecture in RPM's own name. */
   architecture: 'x86_64' | 'aarch64';
   epochSeconds: number;
   /** RPM's name of the compression. Default: xz at its level 6. */
@@ -20,14 +20,17 @@ export function packageFile({ version, architecture }: Package): string {
   return `ecs-node-${rpmVersion(version)}-1.${architecture}.rpm`;
 }
 
-/** Runs install-files.sh, as every other installation does. Needs rpmbuild, of any distribution. */
+/**
+ * The RPM runs install-files.sh, as every other installation does. Needs rpmbuild, of any
+ * distribution.
+ */
 export async function packRpm(output: string, staged: string, wanted: Package): Promise<void> {
   const work = await mkdtemp(join(tmpdir(), 'ecs-node-rpm-'));
   try {
     await writeFile(join(work, 'ecs-node.spec'), renderSpec(wanted, resolve(staged), await readUnits(staged)));
     const defines = { _topdir: work, _rpmdir: work, _rpmfilename: 'made.rpm', _buildhost: 'reproducible' };
     const flags = Object.entries(defines).flatMap(([name, value]) => ['--define', `${name} ${value}`]);
-    // --target: nothing is compiled, so both architectures can be packed on any machine.
+    // --target lets any machine pack both architectures, because nothing is compiled.
     await run(
       'rpmbuild',
       ['-bb', '--quiet', '--target', `${wanted.architecture}-linux`, ...flags, join(work, 'ecs-node.spec')],
@@ -41,26 +44,25 @@ export async function packRpm(output: string, staged: string, wanted: Package): 
   }
 }
 
-/** For RPM a dash separates the release number, and only "1.2.3~rc.1" sorts before "1.2.3". */
+/** In RPM a dash separates the release number, and only "1.2.3~rc.1" sorts before "1.2.3". */
 function rpmVersion(version: string): string {
   return version.replaceAll('-', '~');
 }
 
-/** The units that the preset enables. */
+/** Returns the units that the preset enables. */
 async function readUnits(staged: string): Promise<string> {
   const preset = await readFile(join(staged, 'systemd/system-preset/80-ecs-node.preset'), 'utf8');
   return [...preset.matchAll(/^enable (\S+)$/gm)].map(([, unit]) => unit).join(' ');
 }
 
-/**
- * The scriptlets use no macros of systemd, since not every machine with rpmbuild has them.
- */
+/** The scriptlets use no systemd macros, because some machines with rpmbuild lack them. */
 function renderSpec({ version, epochSeconds, payload = 'w6.xzdio' }: Package, staged: string, units: string): string {
   const date = new Date(epochSeconds * 1000);
   const [day, month] = [
     date.toLocaleString('en', { weekday: 'short', timeZone: 'UTC' }),
     date.toLocaleString('en', { month: 'short', timeZone: 'UTC' }),
   ];
+  const madeOn = `${day} ${month} ${String(date.getUTCDate()).padStart(2, '0')} ${date.getUTCFullYear()}`;
   return `\
 # Stripping would cut off what pkg appended to the binary.
 %global __os_install_post %{nil}
@@ -125,7 +127,7 @@ fi
 %dir /etc/ecs-node/hooks.d/left
 
 %changelog
-* ${day} ${month} ${String(date.getUTCDate()).padStart(2, '0')} ${date.getUTCFullYear()} ecs-node <ecs-node@localhost> - ${rpmVersion(version)}-1
+* ${madeOn} ecs-node <ecs-node@localhost> - ${rpmVersion(version)}-1
 - See CHANGELOG.md
 `;
 }

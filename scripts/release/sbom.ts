@@ -13,9 +13,9 @@ export interface Lockfile {
 export interface Materials {
   version: string;
   epochSeconds: number;
-  /** Files that the bundler put into the binary. */
+  /** The files that the bundler put into the binary. */
   sources: readonly string[];
-  /** Entries of the lockfile that are not in the bundle: the Node binaries. */
+  /** Lockfile entries outside the bundle: the Node binaries. */
   runtimes: readonly string[];
   lock: Lockfile;
 }
@@ -46,8 +46,8 @@ export function renderSbom({ version, epochSeconds, sources, runtimes, lock }: M
 }
 
 /**
- * "node_modules/@smithy/core/dist/index.js" → "node_modules/@smithy/core". Own files belong to no
- * package.
+ * Turns "node_modules/@smithy/core/dist/index.js" into "node_modules/@smithy/core". The project's
+ * own files belong to no package.
  */
 function packagePathOf(source: string): string | undefined {
   return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(source)?.[0];
@@ -73,7 +73,8 @@ function renderComponent(packagePath: string, lock: Lockfile) {
 }
 
 /**
- * A UUID of the contents (version 8, for own rules): the same contents have the same name.
+ * Returns a UUID of the contents (version 8, for custom rules): the same contents have the same
+ * name.
  */
 function uuidOf(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex');

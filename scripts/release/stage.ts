@@ -1,19 +1,17 @@
-// Lays out the files of one archive in a folder, as install-files.sh expects them beside it.
+// Lays out the files of one archive in a folder, in the layout that install-files.sh expects.
 import { chmod, copyFile, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 export interface Contents {
   /** The binary for this archive's architecture. */
   binary: string;
-  /** install.sh refuses an archive that is older than itself. */
+  /** The version, because install.sh refuses an archive that is older than itself. */
   version: string;
-  /** Made from the program itself: name → text. */
+  /** Rendered by the program itself: name → text. */
   completions: Readonly<Record<string, string>>;
 }
 
-/**
- * The project's own files: path in the repository, path in the archive, mode.
- */
+/** The project's own files: path in the repository, path in the archive, mode. */
 const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['LICENSE', 'LICENSE', 0o644],
   ['THIRD_PARTY_LICENSES', 'THIRD_PARTY_LICENSES', 0o644],
@@ -23,7 +21,8 @@ const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
 ];
 
 /**
- * All files get one time and a fixed mode: same contents, same bytes. Returns the files, sorted.
+ * All files get the same time and a fixed mode: the same contents give the same bytes. Returns the
+ * files, sorted.
  */
 export async function stageRelease(folder: string, contents: Contents, epochSeconds: number): Promise<string[]> {
   await rm(folder, { recursive: true, force: true });

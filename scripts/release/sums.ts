@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
-/** As `sha256sum` writes and checks it. */
+/** Renders the checksums in the format of `sha256sum`. */
 export async function renderSums(files: string[]): Promise<string> {
   const lines = await Promise.all(files.map(async (file) => `${await digest(file)}  ${basename(file)}\n`));
   return lines.join('');
@@ -20,7 +20,7 @@ async function digest(file: string): Promise<string> {
 export async function readSigningKey(given: string): Promise<KeyObject> {
   const pem = given.includes('-----BEGIN') ? given : await readFile(given, 'utf8');
   const key = createPrivateKey(pem);
-  // A signature by an elliptic curve differs each time, and "openssl dgst" cannot verify Ed25519.
+  // An elliptic-curve signature differs each time, and "openssl dgst" cannot verify Ed25519.
   if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < 3072)
     throw new TypeError(
       'the signing key must be RSA with at least 3072 bits: openssl genrsa -out signing-key.pem 3072',
@@ -28,7 +28,7 @@ export async function readSigningKey(given: string): Promise<KeyObject> {
   return key;
 }
 
-/** For `openssl dgst -sha256 -verify`. */
+/** Signs for `openssl dgst -sha256 -verify`. */
 export function signText(text: string, key: KeyObject): Buffer {
   return sign('sha256', Buffer.from(text), key);
 }
