@@ -1,4 +1,4 @@
-/** Asks every invariant at every occasion. */
+/** Evaluates every invariant at each of its occasions. */
 
 import { messageOf } from '../../core/errors.ts';
 import { paths } from '../../core/state/state.ts';
@@ -13,7 +13,7 @@ type Occasion = keyof Stats['asked'];
 
 const whoIsAsked = (occasion: Occasion) => invariants.filter((each) => each[occasion] !== undefined);
 
-/** Chosen once: there are some ten thousand occasions in a life. */
+/** Chosen once, because a life has some ten thousand occasions. */
 const asked = {
   onCall: whoIsAsked('onCall'),
   afterCall: whoIsAsked('afterCall'),
@@ -35,7 +35,7 @@ function ask(
   }
 }
 
-/** How often each invariant was looked at. */
+/** Counts how often each invariant was evaluated. */
 export function countChecks({ stats }: Region): void {
   for (const [occasion, all] of Object.entries(asked))
     for (const { name } of all) count(stats.checked, name, stats.asked[occasion as Occasion]);
@@ -75,21 +75,24 @@ export function openCallObserver(region: Region): CallObserver {
     twist(call, { fault }) {
       const node = nodeOf(region, call);
       count(region.stats.faults, fault);
-      // As one that is slow.
+      // A late answer counts as a fault, as a slow one does.
       if (fault === 'late answer') node.truth.faultAt = region.clock.uptime();
       note(region, node, `${call.verb}: ${fault}`, words(call));
     },
   };
 }
 
-/** Questions that are asked every second would push all else out of the trace. */
+/** Calls that repeat every second would push everything else out of the trace. */
 function isWorthTelling({ service, verb }: Call): boolean {
   return (
     service !== 'metadata' && service !== 'introspection' && verb !== 'readText' && verb !== 'notify' && verb !== 'say'
   );
 }
 
-/** Rendered only when somebody reads it: the path of what is written, not the text. */
+/**
+ * The trace renders the arguments only when a person reads it: the path of a written file, not its
+ * text.
+ */
 function words({ verb, args }: Call): unknown {
   if (verb === 'writeText') return args[0];
   return args.length === 0 ? undefined : args;
@@ -109,7 +112,7 @@ export function checkEnd(region: Region): void {
   for (const node of region.nodes) ask(region, node, 'atEnd', ({ atEnd }) => atEnd?.(region, node));
 }
 
-/** What `checkEnd` would say, without saying it. */
+/** True if `checkEnd` would report nothing. */
 export function isInOrder(region: Region): boolean {
   return region.nodes.every((node) => invariants.every(({ atEnd }) => atEnd?.(region, node) === undefined));
 }

@@ -1,20 +1,20 @@
-/** Virtual time for a whole fleet: a heap of timers, moved from one to the next. */
+/** Virtual time for a whole fleet: a heap of timers; the clock advances from one to the next. */
 
 import { sleepBy, type FakeClock } from '../fakes/clock.ts';
 import { pop, push } from './idle/heap.ts';
 
 export interface SimulatedClock extends Pick<FakeClock, 'now' | 'uptime' | 'schedule' | 'sleep' | 'sleeping'> {
   /**
-   * Fires the next timer that is due before `end` and lets everything that follows from it happen.
-   * False: there was none.
+   * Fires the next timer that is due before `end`, and runs everything that follows from it.
+   * Returns false if there was none.
    */
   step(end: number): Promise<boolean>;
-  /** Lets everything that needs no time happen. */
+  /** Runs everything that needs no time. */
   settle(): Promise<void>;
 }
 
 export interface ForeseeingClock extends SimulatedClock {
-  /** When the next timer is due; Infinity: none is. */
+  /** Returns the time of the next timer; Infinity if there is none. */
   next(): number;
 }
 
@@ -57,13 +57,15 @@ export function openSimulatedClock(startsAt: number): ForeseeingClock {
   };
 }
 
-/** So many in one round of the event loop, each of which asks the kernel for what is new. */
+/**
+ * Turns in one round of the event loop; each round also polls the kernel for events, which costs
+ * time.
+ */
 const turnsAtOnce = 100;
 
 /**
- * Simulated effects are promises only: one turn drains them all. After each Node tells of promises
- * that were rejected and that nobody has handled, as it would in a program that really waits; which
- * is why a mere tick is not enough.
+ * Simulated effects only use promises, so one turn drains them all. After each turn Node.js reports
+ * unhandled rejections, as in a program that really waits. A microtask would skip these reports.
  */
 function openTurns(): () => Promise<void> {
   let left = 0;
@@ -79,7 +81,7 @@ function openTurns(): () => Promise<void> {
   };
 }
 
-/** Without those that somebody has forgotten. */
+/** Returns the first timer that is not cancelled. */
 function first(heap: Timer[]): Timer | undefined {
   while (heap[0] !== undefined && heap[0].act === undefined) pop(heap, before);
   return heap[0];

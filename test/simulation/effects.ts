@@ -1,4 +1,4 @@
-/** Puts weather and crashes between a node's program and its fakes. */
+/** Injects faults and crashes between a node's program and its fakes. */
 
 import type { Host } from '../../core/host.ts';
 import type { Chance } from './faults/chance.ts';
@@ -7,23 +7,27 @@ import type { Replicas } from './world/replicas.ts';
 import type { Anomaly, Inconsistency } from './faults/inconsistency.ts';
 import type { CallFate, Service, FaultInjector } from './faults/fault-injector.ts';
 
-/** One run of one program of ours, from its start to its end. */
+/** One run of one of ecs-node's programs, from its start to its end. */
 export interface Process {
   name: 'bootstrap' | 'agent';
   node: string;
   alive: boolean;
-  /** systemd's SIGTERM. */
+  /** Aborts as systemd's SIGTERM does. */
   stop: AbortController;
   /**
-   * Dies at its n-th call from now, before or after the effect: alone, or with the machine's power.
+   * The program dies at its n-th call from now, before or after the effect: alone, or because the
+   * machine loses power.
    */
   crash: { countdown: number; when: 'before' | 'after'; strike(): void } | undefined;
-  /** How it ended when it was killed. */
+  /** Called when the program is killed. */
   onDeath: () => void;
   sleepers: number;
-  /** Hibernates since then; what was due meanwhile happens when it wakes. */
+  /**
+   * Set while the machine hibernates, with the time since. Timers that came due meanwhile fire when
+   * it wakes.
+   */
   asleep: { since: number; due: (() => void)[] } | undefined;
-  /** Its uptime knows nothing of. */
+  /** The hibernated time, which its uptime does not include. */
   sleptMs: number;
   calls: number;
 }
@@ -36,31 +40,31 @@ export interface Call {
 }
 
 export interface CallObserver {
-  /** Just before the effect takes place. */
+  /** Called just before the effect takes place. */
   before(call: Call): void;
-  /** Just after it; `error` where the world refused. */
+  /** Called just after the effect; `error` is set if the world refused. */
   after(call: Call, result: unknown, error: unknown): void;
-  /** Just before an effect that nobody waits for any more. */
+  /** Called just before an effect for which the caller no longer waits. */
   late(call: Call): void;
-  /** It went wrong on the way. */
+  /** Called when the call fails on its way. */
   fault(call: Call, name: string, fate: CallFate): void;
-  /** It arrived, but not as if nobody else were there. */
+  /** Called when the call succeeds, but with an anomaly of a distributed system. */
   twist(call: Call, anomaly: Anomaly): void;
 }
 
 export interface Conditions {
-  /** Short sleeps take so many times as long. */
+  /** The factor by which short sleeps are longer. */
   slowness: number;
   clock: SimulatedClock;
   chance: Chance;
   faults: FaultInjector;
-  /** Only in some lives. */
+  /** Present only in some lives. */
   inconsistency: Inconsistency | undefined;
   replicas: Replicas | undefined;
   observer: CallObserver;
 }
 
-/** What a dead process waits for. */
+/** The promise on which a dead process waits. */
 export function never<T>(): Promise<T> {
   return new Promise<T>(() => {});
 }
@@ -88,7 +92,7 @@ export function wakeUp(process: Process, { clock }: Pick<Conditions, 'clock'>): 
   for (const act of asleep.due) act();
 }
 
-/** The same verbs, each with its fate. */
+/** Wraps each method so that its calls get a fate. */
 export function expose<T extends object>(verbs: T, service: Service, process: Process, conditions: Conditions): T {
   const exposed: Record<string, unknown> = {};
   for (const [verb, effect] of Object.entries(verbs)) {
@@ -103,7 +107,7 @@ export function expose<T extends object>(verbs: T, service: Service, process: Pr
   return exposed as T;
 }
 
-/** Never fail and are never late, by their contract. */
+/** By their contract these methods never fail and are never late. */
 const neverFail = new Set(['say', 'notify', 'close']);
 
 async function perform(
@@ -150,7 +154,7 @@ async function perform(
   return result;
 }
 
-/** What takes place instead. */
+/** Applies the anomaly to the effect. */
 function twistEffect(call: Call, effect: () => unknown, anomaly: Anomaly, conditions: Conditions): () => unknown {
   const { observer, clock, replicas } = conditions;
   const { behindMs, againMs } = anomaly;
@@ -172,7 +176,10 @@ function twistEffect(call: Call, effect: () => unknown, anomaly: Anomaly, condit
   };
 }
 
-/** Whoever asked has given up, or died: AWS does not know. What it refuses then nobody hears. */
+/**
+ * The caller has given up or died, but AWS does not know this and still applies the call. No
+ * program receives a refusal.
+ */
 async function takeLate(call: Call, effect: () => unknown, observer: CallObserver): Promise<void> {
   observer.late(call);
   try {
@@ -193,8 +200,8 @@ function hang(process: Process, signal: AbortSignal | undefined): Promise<never>
 }
 
 /**
- * A sleep as in fakes/clock.ts, from which a dead process wakes no more; without its wrappers,
- * since half of what happens is a sleep.
+ * Sleeps as fakes/clock.ts does, but a dead process never wakes. It omits those wrappers, because
+ * half of all events are sleeps.
  */
 function pause(clock: SimulatedClock, ms: number, process: Process, signal: AbortSignal, sleepers = 0): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -215,10 +222,10 @@ function pause(clock: SimulatedClock, ms: number, process: Process, signal: Abor
   });
 }
 
-/** What programs sleep between two looks; deadlines and patience are longer. */
+/** Programs sleep at most this long between two polls; deadlines and timeouts are longer. */
 const shortMs = 2_000;
 
-/** The clock of one machine: its wall time may jump, its uptime begins with each boot. */
+/** The clock of one machine: its wall time can jump, and its uptime restarts with each boot. */
 export function openNodeClock(
   process: Process,
   conditions: Conditions,
@@ -246,7 +253,7 @@ export function openNodeClock(
       const wake = () => {
         if (!isWaiting) return;
         end();
-        // A dead process wakes no more.
+        // A dead process never wakes.
         if (process.alive) act();
       };
       const forget = clock.schedule(ms <= shortMs ? ms * conditions.slowness : ms, () => whenAwake(process, wake));

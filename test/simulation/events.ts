@@ -1,6 +1,6 @@
 /**
- * What happens from outside: outages, accidents, notices, and an Auto Scaling group that wants its
- * number.
+ * Events from outside: outages, accidents, notices, and an Auto Scaling group that keeps its
+ * desired capacity.
  */
 
 import { groupTag } from '../../upkeep/group-tag.ts';
@@ -15,7 +15,7 @@ import { poolFirst } from './world/warm-pool.ts';
 import { breakDocker } from './world/docker.ts';
 import { fallIll, loseSight, placeTasks } from './world/tasks.ts';
 
-/** A group that launches without end would make a simulation without end. */
+/** Limits the launches: a group that launched without end would never let the simulation end. */
 const maxLaunches = 12;
 
 export function beginEvents(region: Region, conditions: Conditions): void {
@@ -31,10 +31,10 @@ export function beginEvents(region: Region, conditions: Conditions): void {
   if (scenario.hasGroup) keepDesired(region, conditions);
 }
 
-/** As drawn for a new instance, too. */
+/** The same limit as for a new instance. */
 const mostIgnored = 2;
 
-/** A service is short of tasks for a while, as after each drain. */
+/** Leaves a service short of tasks for a while, as each drain does. */
 function unsteady(region: Region): void {
   const { chance, clock, cluster } = region;
   clock.schedule(chance.around(400_000), () => {
@@ -43,7 +43,7 @@ function unsteady(region: Region): void {
   });
 }
 
-/** Again and again, as long as it is stormy. */
+/** Repeats the event until the life becomes calm. */
 function repeat(region: Region, everyMs: number, act: () => void): void {
   region.clock.schedule(region.chance.around(everyMs), () => {
     if (region.calm) return;
@@ -76,7 +76,7 @@ function launch(region: Region, conditions: Conditions): void {
   });
 }
 
-/** Something comes while it is still joining. */
+/** Sends an event to a node that is still joining. */
 function surprise(region: Region, conditions: Conditions, node: Node): void {
   const { clock, inconsistency } = region;
   clock.schedule(2_000, () => {
@@ -103,7 +103,7 @@ function trouble(region: Region): void {
     chance.around(chance.pick([20_000, 120_000, 900_000])),
     node === '' ? undefined : node,
   );
-  note(region, undefined, `weather: ${what}`, node);
+  note(region, undefined, `outage: ${what}`, node);
 }
 
 function accident(region: Region, conditions: Conditions, node: Node): void {
@@ -113,13 +113,13 @@ function accident(region: Region, conditions: Conditions, node: Node): void {
   if (what === 'reboot') return reboot(region, conditions, node);
   if (what === 'protected') {
     if (node.identity.purchase !== 'spot') node.instance.terminationProtection = true;
-    // Clearing it shows late once more; but nobody has seen it do so for longer than two tries
-    // take.
+    // Clearing the protection shows late once more. No node has ever seen it do so for longer than
+    // two attempts take.
     if (region.inconsistency?.chance.happens(0.7) === true && node.instance.clearsIgnored < mostIgnored) {
       node.instance.clearsIgnored += 1;
       node.truth.stubborn += 1;
     }
-    return note(region, node, 'somebody turns termination protection on');
+    return note(region, node, 'an operator turns termination protection on');
   }
   if (what === 'clock') {
     const ms = chance.pick([-3_600_000, -60_000, -1_000, 1_000, 60_000, 3_600_000]);
@@ -135,10 +135,10 @@ function accident(region: Region, conditions: Conditions, node: Node): void {
 function ail(region: Region, node: Node): void {
   const { chance, nodes } = region;
   const all = nodes.filter(({ phase }) => phase === 'up');
-  // What fills one disk, or cuts one node off, often does so to all.
+  // The cause that fills one disk, or disconnects one node, often affects all nodes.
   const many = all.length > 2;
   if (many && chance.happens(0.2)) for (const each of all) fillUp(region, each);
-  // 0.25 of what is left: as often as the disks of all.
+  // 0.25 of the remaining probability makes this as frequent as the case of all disks.
   else if (many && chance.happens(0.25)) loseSight(region);
   else if (chance.happens(0.5)) fillUp(region, node);
   else if (chance.happens(0.2)) breakDocker(region, node);

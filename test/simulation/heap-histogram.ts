@@ -1,16 +1,16 @@
 /**
- * What a program holds, counted from a snapshot of its heap: things, not the noise of a compiler
- * that gets warm.
+ * Counts a program's objects from a snapshot of its heap. It ignores V8's own data, which changes
+ * while the compiler warms up.
  */
 
 import type { Readable } from 'node:stream';
 
-/** Bytes by kind and name of what is held. */
+/** Bytes by kind and name of the objects. */
 export type HeapHistogram = ReadonlyMap<string, number>;
 
 /**
- * What JavaScript makes when it runs. Code, feedback and object shapes come and go as functions get
- * hot or cold, megabytes of them, and say nothing about a leak.
+ * The kinds that JavaScript creates at run time. Code, feedback and object shapes come and go by
+ * megabytes as functions get hot or cold, and say nothing about a leak.
  */
 const kinds = new Set([
   'object',
@@ -23,10 +23,10 @@ const kinds = new Set([
   'native',
 ]);
 
-/** All strings and numbers are counted as one. */
+/** All strings count as one entry, and so do all numbers. */
 const nameless = new Set(['string', 'concatenated string', 'sliced string', 'number']);
 
-/** Rows of numbers one after the other; `meta` says what each number of a row is. */
+/** A heap snapshot: rows of numbers in one list; `meta` names the numbers of a row. */
 interface Snapshot {
   snapshot: { meta: { node_fields: string[]; node_types: [string[], ...unknown[]]; edge_fields: string[] } };
   nodes: number[];
@@ -52,13 +52,14 @@ export async function readHeapHistogram(heap: Readable): Promise<HeapHistogram> 
 }
 
 /**
- * Keep nothing alive, and their tables grow and shrink with the garbage between two collections.
+ * Weak collections keep nothing alive, and their tables grow and shrink with the garbage between
+ * two collections.
  */
 const weak = new Set(['WeakMap', 'WeakSet', 'FinalizationRegistry']);
 
 /**
- * What lists, maps and sets keep their entries in, and whose they are; not what the engine keeps
- * for itself, such as its cache of numbers as text.
+ * Finds the tables of lists, maps and sets, and their owners. It excludes tables of the engine
+ * itself, such as its cache of numbers as text.
  */
 function ownTables({ snapshot: { meta }, nodes, edges, strings }: Snapshot): Map<number, string> {
   const { node_fields: fields, node_types: types, edge_fields: edgeFields } = meta;
@@ -88,7 +89,7 @@ export function bytesOf(census: HeapHistogram): number {
   return [...census.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** What grew most, for whoever looks for a leak. */
+/** Names the entries that grew most, to help find a leak. */
 export function whatGrew(before: HeapHistogram, after: HeapHistogram, most: number): string[] {
   return [...after]
     .map(([what, bytes]) => [what, bytes - (before.get(what) ?? 0)] as const)

@@ -1,8 +1,7 @@
 /**
- * AbortController and AbortSignal, as far as the product uses them, without events, weak references
- * and stack traces: with Node's own, half of a simulation's time goes into them. Composite signals
- * listen to their sources only while somebody listens to them, so nothing piles up on a signal that
- * lives long.
+ * AbortController and AbortSignal as far as the product uses them, without events, weak references
+ * and stack traces. Node's own take half of a simulation's time. A composite signal listens to its
+ * sources only while it has listeners itself, so nothing accumulates on a long-lived signal.
  */
 
 type Listener = () => void;
@@ -11,7 +10,7 @@ class LightSignal {
   #reason: unknown;
   #aborted = false;
   readonly #sources: readonly LightSignal[];
-  /** Few, mostly one: a list is quicker than a set. */
+  /** A signal has few listeners, mostly one, so a list is quicker than a set. */
   #listeners: Listener[] | undefined;
   readonly #relay = () => this.settle();
 
@@ -48,7 +47,7 @@ class LightSignal {
     else this.#listeners.splice(at, 1);
   }
 
-  /** Takes over what a source has come to. */
+  /** Takes over a source's aborted state. */
   settle(): boolean {
     if (this.#aborted) return true;
     const source = this.#sources.find(({ aborted }) => aborted);
@@ -76,7 +75,7 @@ class LightSignal {
   }
 }
 
-/** As Node names it. */
+/** The same error as Node's. */
 const plainReason = Object.assign(new Error('This operation was aborted'), { name: 'AbortError' });
 
 class LightController {
@@ -87,7 +86,7 @@ class LightController {
   }
 }
 
-/** Puts the light ones in place of Node's; returns what puts those back. */
+/** Replaces Node's classes by the light ones; returns a function that restores Node's. */
 export function lightenAborts(): () => void {
   const heavy = { AbortController: globalThis.AbortController, AbortSignal: globalThis.AbortSignal };
   Object.assign(globalThis, { AbortController: LightController, AbortSignal: LightSignal });

@@ -1,4 +1,4 @@
-/** What a person reads after a simulation. */
+/** Renders the result of a simulation for a person. */
 
 import type { Invariant } from './invariants/invariant.ts';
 import type { Life } from './simulate.ts';
@@ -20,7 +20,7 @@ export function renderLife({ seed, violation, trace, scenario }: Life, invariant
   ].join('\n');
 }
 
-/** What was asked for, and what it took. */
+/** The request, and the CPU time that it took. */
 interface Run {
   first: number;
   mayBreak: number;
@@ -32,12 +32,12 @@ export function renderSummary(sum: Sum, run: Run, invariants: readonly Invariant
   const hours = sum.ms / 3_600_000;
   return [
     `${sum.seeds} seeds, ${sum.nodes} nodes, ${hours.toFixed(1)} simulated hours, ${sum.events} events, ${sum.calls} calls`,
-    `in ${cpuSeconds.toFixed(1)} s of CPU: ${(sum.seeds / cpuSeconds).toFixed(1)} seeds per second, ${Math.round((hours * 3600) / cpuSeconds)} times as fast as time`,
+    `in ${cpuSeconds.toFixed(1)} s of CPU: ${(sum.seeds / cpuSeconds).toFixed(1)} seeds per second, ${Math.round((hours * 3600) / cpuSeconds)} times as fast as real time`,
     '',
     'faults and notices',
     ...renderCounts(sum.faults),
     '',
-    'deaths by cause (of nodes that ended themselves: all that was wrong with them)',
+    'ends by cause (for nodes that terminated themselves: all their faults)',
     ...renderCounts(sum.deaths),
     '',
     'invariants, and how often each was checked',
@@ -47,12 +47,12 @@ export function renderSummary(sum: Sum, run: Run, invariants: readonly Invariant
   ].join('\n');
 }
 
-/** The last line that a person reads, and CI shows. */
+/** The last line, which CI shows. */
 function renderConclusion({ seeds, failed }: Sum, { first, mayBreak }: Run): string {
-  if (failed.length === 0) return `${seeds} seeds from ${first}: all kept every promise`;
-  const word = failed.length > mayBreak ? 'FAILED' : 'A FINDING, and not yet a failure';
+  if (failed.length === 0) return `${seeds} seeds from ${first}: no life broke an invariant`;
+  const word = failed.length > mayBreak ? 'FAILED' : 'A FINDING within --may-break';
   const replays = failed.map((seed) => `  npm run simulate -- --seed ${seed} --lines 1000`);
-  return [`${word}: ${failed.length} of ${seeds} seeds from ${first} broke a promise; replay with`, ...replays].join(
+  return [`${word}: ${failed.length} of ${seeds} seeds from ${first} broke an invariant; replay with`, ...replays].join(
     '\n',
   );
 }

@@ -1,4 +1,4 @@
-/** What a seed is about: one configuration, one region, and how bad things get. */
+/** A seed's life: one configuration, one region, and the severity of its faults. */
 
 import { parseConfig, type Config } from '../../config/config.ts';
 import { someOpsWorks, type FakeOpsWorks } from '../fakes/cloud/opsworks.ts';
@@ -8,39 +8,42 @@ import type { Inconsistency } from './faults/inconsistency.ts';
 export interface Scenario {
   config: Config;
   opsworks: FakeOpsWorks;
-  /** Why no node of this region can bootstrap, however often it tries; undefined: they can. */
+  /** The reason why no node of this region can ever bootstrap; undefined if they can. */
   planted: string | undefined;
-  /** Verbs that the role may not use. */
+  /** The calls that the role does not allow. */
   denied: string[];
-  /** With which AWS refuses those; default: a missing permission. */
+  /** The code with which AWS refuses those calls; default: a missing permission. */
   refusalCode?: string;
-  /** The group has propagated as many tags as an instance may have. */
+  /** True if the group has propagated as many tags as an instance can have. */
   fullTags?: boolean;
   nodes: number;
-  /** Systems Manager sees a node so long after its boot. */
+  /** Systems Manager lists a node this long after its boot. */
   pingAfterMs: number;
   spot: boolean;
   hasGroup: boolean;
   launchHook: boolean;
   terminateHook: boolean;
-  /** What its nodes wait in before they are needed. */
+  /** The warm pool in which nodes wait until the group needs them. */
   warmPool: 'Stopped' | 'Running' | undefined;
-  /** The metadata service tells the group's name. */
+  /** True if the metadata service contains the group's name. */
   showsGroup?: boolean;
-  /** Share of calls that go wrong on a fine day. */
+  /** The share of calls that fail without an outage. */
   daily: number;
-  /** Between two outages, accidents and notices, on average. */
+  /** The average time between two outages; below the same for accidents and notices. */
   troubleEveryMs: number;
   accidentEveryMs: number;
   noticeEveryMs: number;
-  /** A disk fills, or an ECS agent falls ill. */
+  /** The average time until a disk fills or an ECS agent fails. */
   ailmentEveryMs: number;
   /**
-   * Short sleeps take so many times as long: machines that are short of CPU, and simulations that
-   * must be quick.
+   * The factor by which short sleeps are longer, for machines with little CPU, and for quick
+   * simulations.
    */
   slowness: number;
-  /** How long all that lasts; afterwards it is calm, and everything must come to its end. */
+  /**
+   * How long all this lasts. Afterwards the region is calm, and every node must reach its end
+   * state.
+   */
   stormyMs: number;
 }
 
@@ -52,8 +55,8 @@ export function drawScenario(chance: Chance): Scenario {
   const half = config.bootstrap.timeoutSeconds * 500;
   const pingAfterMs = chance.around(15_000);
   const planted = chance.happens(0.25) ? plant(config, opsworks, chance) : undefined;
-  // Half of the bootstrap's time may be lost to an outage; a registrar that answers must need less
-  // than that.
+  // An outage can take half of the bootstrap's time, so an answering registrar must need less than
+  // that.
   if (planted === undefined) {
     opsworks.registersAfterMs = Math.min(opsworks.registersAfterMs, half * 0.8);
     opsworks.setupTakesMs = Math.min(opsworks.setupTakesMs, half * 0.8);
@@ -82,13 +85,16 @@ export function drawScenario(chance: Chance): Scenario {
   };
 }
 
-/** Of no seed of a life or of its unrest. */
+/** Keeps these draws apart from those of the life and of its anomalies. */
 const salt = 0x9120_0f1e;
 
-/** The shortest that a node of this region may have. */
+/** The shortest hook that a node of this region can have. */
 const shortestHookSeconds = 120;
 
-/** What spares calls to Auto Scaling, drawn aside: without it a seed is the life that it was. */
+/**
+ * Adds the knowledge that saves calls to Auto Scaling. It draws from a stream of its own, so that a
+ * seed without it keeps its life.
+ */
 export function addKnowledge(scenario: Scenario, seed: number): Scenario {
   const chance = openChance(seed ^ salt);
   const { config, launchHook } = scenario;
@@ -113,10 +119,10 @@ export function addKnowledge(scenario: Scenario, seed: number): Scenario {
   };
 }
 
-/** What is planted, and costs no node its life unless `registration.required`. */
+/** These planted faults terminate no node, unless `registration.required` is set. */
 const optional = ['Systems Manager never sees it', 'its recipes fail'];
 
-/** In some restless lives one more permission is missing, whichever. */
+/** In some lives with anomalies, any one further permission is missing. */
 export function denyMore({ denied }: Scenario, { chance }: Inconsistency): void {
   if (chance.happens(0.15)) denied.push(chance.pick(deniableToo));
 }

@@ -1,4 +1,4 @@
-/** One seed from its first launch to its last calm minute. */
+/** Simulates one seed, from its first launch to its last calm minute. */
 
 import { reasons } from './faults/causes.ts';
 import { parseState, paths, type DepartureState } from '../../core/state/state.ts';
@@ -20,19 +20,19 @@ import { openInconsistency } from './faults/inconsistency.ts';
 export interface Life {
   seed: number;
   scenario: Scenario;
-  /** That were launched. */
+  /** The number of launched nodes. */
   nodes: number;
-  /** Simulated. */
+  /** The simulated time. */
   ms: number;
   stats: Stats;
   violation: Violation | undefined;
-  /** What happened last, as lines. */
+  /** The last events, as lines. */
   trace: string[];
-  /** The same for the same seed. */
+  /** A digest of all events; equal for the same seed. */
   hash: number;
 }
 
-/** `lines`: how much of its trace is kept. */
+/** `lines`: the number of kept trace lines. */
 export async function simulate(seed: number, lines = 40): Promise<Life> {
   const chance = openChance(seed);
   const restore = takeOver(chance);
@@ -43,15 +43,15 @@ export async function simulate(seed: number, lines = 40): Promise<Life> {
   }
 }
 
-/** What the product takes from Node without being given it. */
+/** Replaces the global functions of Node.js that the product uses. */
 function takeOver(chance: Chance): () => void {
   const { random } = Math;
   const { stackTraceLimit } = Error;
   const makeHeavy = lightenAborts();
-  // The product's own jitter is part of the seed, too.
+  // The seed also decides the product's own jitter.
   Math.random = () => chance.next();
-  // Each deadline makes an error that is seldom thrown: their stacks would cost more than all the
-  // rest.
+  // Each deadline creates an error that is seldom thrown; the stack traces would cost more than
+  // everything else.
   Error.stackTraceLimit = 0;
   return () => {
     Math.random = random;
@@ -101,7 +101,9 @@ async function live(seed: number, chance: Chance, lines: number): Promise<Life> 
   };
 }
 
-/** Two whole bootstraps, the longest hold, and a departure that has to be patient. */
+/**
+ * Covers two whole bootstraps, the longest wait of the storm guard, and a departure with retries.
+ */
 function calmMs({ config }: Scenario): number {
   const { bootstrap, stormGuard, leave, join } = config;
   const seconds = 2 * bootstrap.timeoutSeconds + stormGuard.maxWaitSeconds + leave.drainSeconds + join.timeoutSeconds;
@@ -123,7 +125,10 @@ function calmDown(region: Region): void {
   note(region, undefined, 'calm from here on');
 }
 
-/** Often everything is in order long before the bound; some minutes later it still has to be. */
+/**
+ * Often every node reaches its end state long before the bound. The state must still hold some
+ * minutes later.
+ */
 async function playToTheEnd(region: Region, end: number): Promise<void> {
   for (let quiet = 0; region.violation === undefined && quiet < 2;) {
     await play(region, Math.min(end, region.clock.uptime() + lookEveryMs));
@@ -151,7 +156,7 @@ async function play(region: Region, end: number): Promise<void> {
   }
 }
 
-/** As the node itself says, or the first that was wrong with it. */
+/** The node's own reason, or the first true cause. */
 function whyEnded({ clock }: Region, node: Node): string {
   const [why = 'somebody else'] = reasons(node, clock.uptime(), 3_600_000);
   const text = node.machine.files.get(paths.departure);

@@ -5,43 +5,43 @@ import { renderLife } from './report.ts';
 import { simulate } from './simulate.ts';
 
 /**
- * Each is a life in which something happens that must never happen as soon as the mending is taken
- * out (mutants/): what, and where it was mended. A change of what the model draws makes them mere
- * seeds: `npm run mutants` tells which ones take their place.
+ * Each seed's life breaks an invariant if the named fix is removed (mutants/). The text says how,
+ * and the name in brackets says where the fix is. A change of the model's draws turns these into
+ * ordinary seeds; `npm run mutants` then finds replacements.
  */
 const regressions: readonly (readonly [seed: number, story: string])[] = [
   [
     12,
-    'of six nodes that booted together the last one found every suggested host name taken, and died (opsworks-installer)',
+    'the last of six nodes that booted together found every suggested host name taken and terminated (opsworks-installer)',
   ],
   [5, 'SIGTERM while a departure was completing its hook ended the agent at once (agent)'],
-  [31, 'one lost answer of the metadata, and a node that waited in a warm pool was terminated (join)'],
-  [480, 'metadata still spoke of the warm pool, and the launch hook was completed too early (launch)'],
+  [31, 'a node in a warm pool terminated after one lost answer of the metadata service (join)'],
+  [480, 'the metadata service still named the warm pool, and the agent completed the launch hook too early (launch)'],
   [
     35_004_314,
-    'an agent stopped placement for a disk too full to note it, was killed, and nobody began it again (judge)',
+    'an agent drained for a disk too full to store this, was killed, and no agent set the node ACTIVE again (judge)',
   ],
   [34_000_886, 'an agent that was killed between its decision and its departure never left (verdicts)'],
 ];
 
 /**
- * Always the same ones, so that a change is judged by what it changed; `npm run simulate` lives
- * fresh ones.
+ * The seeds are fixed, so that a result depends only on the change; `npm run simulate` takes fresh
+ * seeds.
  */
 const firstSeed = 1_000;
 
-/** What to read when a promise was broken. */
+/** Returns the report of a broken invariant, if any. */
 async function brokenIn(seed: number): Promise<string | undefined> {
   const life = await simulate(seed);
   return life.violation && renderLife(life, invariants);
 }
 
 describe('a node whose whole life is simulated', () => {
-  it.each(regressions)('lives through seed %i: %s', async (seed) => {
+  it.each(regressions)('breaks no invariant with seed %i: %s', async (seed) => {
     expect(await brokenIn(seed)).toBeUndefined();
   });
 
-  it('keeps every promise in a hundred lives', { timeout: 120_000 }, async () => {
+  it('breaks no invariant in a hundred lives', { timeout: 120_000 }, async () => {
     for (let seed = firstSeed; seed < firstSeed + 100; seed++) expect(await brokenIn(seed)).toBeUndefined();
   });
 
@@ -51,7 +51,7 @@ describe('a node whose whole life is simulated', () => {
     expect((await simulate(6)).hash).not.toBe(once.hash);
   });
 
-  it('holds and writes no more after days in which nothing happens', { timeout: 240_000 }, async () => {
+  it('holds no more memory and writes no more after days without events', { timeout: 240_000 }, async () => {
     const { ok, text } = await runIdleDays(1, 4);
     expect(ok, text).toBe(true);
   });

@@ -1,4 +1,4 @@
-/** Many lives, added up. */
+/** Adds up the results of many lives. */
 
 import { count } from './world/region.ts';
 import type { Life } from './simulate.ts';
@@ -12,7 +12,7 @@ export interface Sum {
   faults: Map<string, number>;
   deaths: Map<string, number>;
   checked: Map<string, number>;
-  /** Seeds in which something happened that must never happen. */
+  /** The seeds whose lives broke an invariant. */
   failed: number[];
 }
 

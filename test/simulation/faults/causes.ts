@@ -1,6 +1,6 @@
 /**
- * Why a node may leave, whatever it believes: written by those who make it so, read by the
- * invariants.
+ * The true reasons why a node may leave, whatever the node believes. The code that creates a reason
+ * records it; the invariants read it.
  */
 
 import type { Node } from '../world/node.ts';
@@ -24,11 +24,14 @@ export type Reason =
 
 export interface Cause {
   since: number;
-  /** Undefined: it lasts. */
+  /** Undefined while the reason still holds. */
   until: number | undefined;
 }
 
-/** A break of at most `unseenMs` was none: whoever looks now and then cannot have seen it. */
+/**
+ * An interruption of at most `unseenMs` does not count, because a node that polls at intervals
+ * cannot have seen it.
+ */
 export function begin(node: Node, reason: Reason, now: number, unseenMs = 0): void {
   const before = node.truth.causes.get(reason);
   if (before !== undefined && before.until === undefined) return;
@@ -41,14 +44,14 @@ export function finish(node: Node, reason: Reason, now: number): void {
   if (cause !== undefined) cause.until ??= now;
 }
 
-/** Those that hold now, or did within the last `graceMs`. */
+/** Returns the reasons that hold now, or held within the last `graceMs`. */
 export function reasons(node: Node, now: number, graceMs: number): Reason[] {
   return [...node.truth.causes]
     .filter(([, { until }]) => until === undefined || now - until <= graceMs)
     .map(([reason]) => reason);
 }
 
-/** How long a cause has lasted without a break; undefined when it does not hold. */
+/** Returns how long a cause has lasted without a break; undefined if it does not hold. */
 export function lasting(node: Node, reason: Reason, now: number): number | undefined {
   const cause = node.truth.causes.get(reason);
   return cause === undefined || cause.until !== undefined ? undefined : now - cause.since;

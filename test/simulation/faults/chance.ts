@@ -1,20 +1,23 @@
-/** Every choice of a simulation, drawn from one seed. */
+/** Draws every choice of a simulation from one seed. */
 
 import { seeded } from '../../fakes/random.ts';
 
 export interface Chance {
-  /** From 0 to 1, without 1. */
+  /** Returns a number from 0 to 1, without 1. */
   next(): number;
   happens(probability: number): boolean;
   between(min: number, max: number): number;
   whole(min: number, max: number): number;
   pick<T>(list: readonly T[]): T;
-  /** Often near `typical`, seldom many times as long: what networks and tasks take. */
+  /**
+   * Returns a value that is often near `typical` and seldom many times as long, like the durations
+   * of networks and tasks.
+   */
   around(typical: number): number;
 }
 
 export function openChance(seed: number): Chance {
-  // Neighbouring seeds begin alike with mulberry32; a spread one does not.
+  // With mulberry32, neighbouring seeds begin alike; spread seeds do not.
   const next = seeded(Math.imul(seed + 1, 0x9e3779b1) ^ (seed >>> 16));
   const between = (min: number, max: number) => min + (max - min) * next();
   const whole = (min: number, max: number) => Math.floor(between(min, max + 1));

@@ -1,6 +1,6 @@
 /**
- * What goes wrong between a node and the world: per call, in outages that come and go, and for
- * good.
+ * Injects faults between a node and the world: in single calls, in outages that come and go, and
+ * for ever.
  */
 
 import { Refused, Unavailable } from '../../../core/errors.ts';
@@ -20,30 +20,30 @@ export type Service =
 
 export const awsServices: readonly Service[] = ['ec2', 'autoscaling', 'ecs', 'elb', 'opsworks', 'ssm', 'cloudwatch'];
 
-/** What happens to one call. */
+/** The fate of one call. */
 export interface CallFate {
-  /** Before it takes effect. */
+  /** The delay before the effect. */
   delayMs: number;
-  /** Instead of its effect. */
+  /** The error that replaces the effect. */
   fails?: Error;
-  /** Never answered, and without effect, or with one after so long. */
+  /** The call gets no answer, and has no effect, or one after `lateMs`. */
   hangs?: true;
   lateMs?: number;
-  /** The effect takes place, and this is the answer. */
+  /** The effect takes place, but this error is the answer. */
   lost?: Error;
-  /** Counted under this name in the summary. */
+  /** The name under which the summary counts it. */
   fault?: string;
 }
 
 type Kind = 'absent' | 'throttled' | 'hanging' | 'lossy' | 'slow';
 const kinds: readonly Kind[] = ['absent', 'throttled', 'hanging', 'lossy', 'slow'];
 
-/** A time in which a share of the calls to one service goes wrong. */
+/** A period in which a share of the calls to one service fails. */
 interface Trouble {
   service: Service;
   kind: Kind;
   share: number;
-  /** The node that it happens to; undefined: all of them. */
+  /** The affected node; undefined means all nodes. */
   node: string | undefined;
   until: number;
 }
@@ -51,15 +51,15 @@ interface Trouble {
 export interface FaultInjector {
   /** Chooses the fate of a call. */
   decide(node: string, service: Service, verb: string): CallFate;
-  /** A new trouble, which lasts `ms`. */
+  /** Starts an outage that lasts `ms`. */
   startOutage(ms: number, node: string | undefined): string;
-  /** The role may not do this, ever. */
+  /** The role never allows these calls. */
   denied: Set<string>;
-  /** With which they are refused. */
+  /** The code of their refusals. */
   refusalCode: string;
-  /** Nothing goes wrong any more. */
+  /** Ends all faults. */
   clear(): void;
-  /** True when nothing is wrong with this service for this node just now, but for single calls. */
+  /** True if this service has no outage for this node now; single calls may still fail. */
   isHealthy(node: string, service: Service): boolean;
 }
 
@@ -113,14 +113,14 @@ export function openFaultInjector(chance: Chance, uptime: () => number, everyDay
   return faults;
 }
 
-/** Most calls are quick; what is on the machine itself takes no time worth an event. */
+/** Most calls are quick. A call to the machine itself takes too little time for an event. */
 function latency(chance: Chance, service: Service): number {
   if (service === 'machine') return 0;
   if (service === 'metadata' || service === 'introspection') return chance.happens(0.9) ? 0 : chance.around(5);
   return Math.round(chance.around(80));
 }
 
-/** `late`: what was given up may still take effect, as in AWS, but not on this machine. */
+/** `late`: an abandoned call can still take effect in AWS, but not on this machine. */
 function befall(kind: Kind, fate: CallFate, chance: Chance, late = false): CallFate {
   switch (kind) {
     case 'absent':
@@ -141,8 +141,8 @@ function befall(kind: Kind, fate: CallFate, chance: Chance, late = false): CallF
 }
 
 /**
- * A disk that is full fails writes; downloads, Docker and systemd fail as networks do. Reading
- * always works.
+ * A full disk fails writes. Downloads, Docker and systemd fail as networks do. Reading always
+ * works.
  */
 function befallMachine(verb: string, writesFail: boolean, fate: CallFate, chance: Chance): CallFate {
   switch (verb) {

@@ -1,54 +1,54 @@
 /**
- * What AWS does on a fine day: a replica that is some seconds behind answers, an answer arrives
- * after newer ones, a call is heard twice. A share of the seeds lives with it, and draws it from a
- * stream of its own: all other seeds mean what they meant without.
+ * The behaviour of AWS without any fault: an outdated replica answers, an answer arrives after
+ * newer ones, a call takes effect twice. A share of the seeds has it, and draws it from a random
+ * stream of its own, so that all other seeds keep their lives.
  */
 
 import { openChance, type Chance } from './chance.ts';
 import { awsServices, type Service } from './fault-injector.ts';
 
 export interface Inconsistency {
-  /** For whatever else only restless lives have. */
+  /** Draws the other events that only these lives have. */
   chance: Chance;
-  /** What happens to one call that nothing else happens to. */
+  /** Decides the anomaly of a call that has no other fault. */
   decide(service: Service, verb: string): Anomaly | undefined;
-  /** Nothing of it happens any more. */
+  /** Ends all anomalies. */
   clear(): void;
 }
 
-/** One of these. */
+/** One anomaly of a call. */
 export interface Anomaly {
   fault: 'older answer' | 'late answer' | 'heard twice';
-  /** Answered by a replica that is so far behind. */
+  /** A replica answers that is this far behind. */
   behindMs?: number;
-  /** From the effect to the answer. */
+  /** The delay from the effect to the answer. */
   answerMs?: number;
   /**
-   * It takes effect once more, so long after the first time; 0: at once, and that is what is
-   * answered.
+   * The call takes effect a second time after this delay. With 0 it does so at once, and the second
+   * result is the answer.
    */
   againMs?: number;
 }
 
-/** Of all seeds. */
+/** The share of all seeds with anomalies. */
 const share = 0.4;
 
 /**
- * Another stream than `openChance` draws from the seed alone; with this one the regressions of
- * simulation.test.ts are as they were.
+ * Gives another stream than `openChance` draws from the seed alone. With this value the regressions
+ * of simulation.test.ts keep their lives.
  */
 const salt = 0x2545f4a3;
 
 /**
- * Where nobody writes down how soon everybody sees a change, the product waits for 5 s before it
- * believes (agent/leave-queue/leave-queue.ts).
+ * AWS does not document how soon a change is visible everywhere. The product waits for 5 s before
+ * it relies on it (agent/leave-queue/leave-queue.ts).
  */
 const lags = [1_000, 2_500, 4_500] as const;
 
 /** No replica is further behind. */
 export const longestLagMs = Math.max(...lags);
 
-/** Questions about what others change, or the node itself. */
+/** Reads of data that other programs, or the node itself, can change. */
 const reads = new Set([
   'readContainerInstance',
   'readTasks',
@@ -83,7 +83,7 @@ export function openInconsistency(seed: number): Inconsistency | undefined {
   };
 }
 
-/** A retry below us, whose first try had arrived; or a request that was held up on its way. */
+/** The SDK retried a call whose first attempt had arrived, or the network delayed a request. */
 function hearTwice(chance: Chance): Anomaly {
   return { fault: 'heard twice', againMs: chance.pick([0, 0, chance.around(2_000), chance.around(20_000)]) };
 }

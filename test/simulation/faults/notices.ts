@@ -1,4 +1,4 @@
-/** What others decide about a node: EC2, Auto Scaling, people. */
+/** The decisions of EC2, Auto Scaling and operators about a node. */
 
 import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
 import { begin, finish } from './causes.ts';
@@ -59,7 +59,7 @@ function logNotice(region: Region, node: Node, what: string): void {
   note(region, node, `notice: ${what}`);
 }
 
-/** Two minutes, then it is over whatever anybody does. */
+/** EC2 takes the instance after two minutes, whatever the node does. */
 function interrupt(region: Region, conditions: Conditions, node: Node): void {
   if (node.metadata.spotNotice !== undefined) return;
   const { clock, chance } = region;
@@ -80,7 +80,7 @@ function interrupt(region: Region, conditions: Conditions, node: Node): void {
   });
 }
 
-/** The same notice once more, with a time that is some seconds off. */
+/** Repeats the notice with a time that differs by some seconds. */
 function repeatLater(
   { clock, inconsistency }: Region,
   node: Node,
@@ -106,7 +106,10 @@ function rebalance(region: Region, _sky: Conditions, node: Node): void {
   node.metadata.rebalanceNotice = new Date(clock.now()).toISOString();
 }
 
-/** Counted from when the node has heard of it: its metadata may be away for long. */
+/**
+ * The time counts from the moment when the node received the notice, because its metadata service
+ * can be down for long.
+ */
 function isOverWhenUndone(region: Region, node: Node, undoMs: number): void {
   const { clock } = region;
   clock.schedule(undoMs, () => {
@@ -124,7 +127,7 @@ function scaleIn(region: Region, _sky: Conditions, node: Node): void {
   node.group?.begin('terminate');
 }
 
-/** Announced for later, or due; taken back now and then. */
+/** Announces maintenance for later or for now, and sometimes cancels it. */
 function maintain(region: Region, conditions: Conditions, node: Node): void {
   const { chance, clock, scenario } = region;
   const { action, leadSeconds } = scenario.config.maintenance;
@@ -150,7 +153,8 @@ function maintain(region: Region, conditions: Conditions, node: Node): void {
     begin(node, 'maintenance', clock.uptime());
     if (atOnce) begin(node, 'retirement', clock.uptime());
   };
-  // Clocks that jump may see it early or late: due is when anybody may say so.
+  // A node whose clock has jumped can consider the event due too early or too late. This counts the
+  // earliest time that any clock allows.
   if (dueMs < 3_700_000) due();
   else clock.schedule(dueMs, due);
   if (region.inconsistency?.chance.happens(0.3) === true) leaveOut(region, node, event, due);
@@ -165,12 +169,12 @@ function maintain(region: Region, conditions: Conditions, node: Node): void {
   }
 }
 
-/** For these nobody waits until their time has come. */
+/** Nodes do not wait for the time of these events. */
 function isAtOnce(code: string): boolean {
   return code === 'instance-retirement' || code === 'instance-stop';
 }
 
-/** The metadata forgets an event, and lists it again some minutes later. */
+/** The metadata service drops an event, and lists it again some minutes later. */
 function leaveOut(region: Region, node: Node, event: Node['metadata']['maintenance'][number], due: () => void): void {
   const { clock, inconsistency } = region;
   const [inMs, forMs] = [inconsistency?.chance.around(120_000) ?? 0, inconsistency?.chance.around(60_000) ?? 0];
@@ -179,7 +183,7 @@ function leaveOut(region: Region, node: Node, event: Node['metadata']['maintenan
     logNotice(region, node, 'maintenance is left out for a while');
     cancel(region, node, event.id);
     clock.schedule(forMs, () => {
-      // One whose time has come meanwhile is over.
+      // An event whose time has passed meanwhile is over.
       if (region.calm || node.phase === 'gone' || (event.notBefore ?? 0) < clock.now() + node.wallOffset) return;
       node.metadata.maintenance.push(event);
       due();
@@ -195,7 +199,7 @@ function cancel(region: Region, node: Node, id: string): void {
   if (!left.some(({ code }) => isAtOnce(code))) finish(node, 'retirement', now);
 }
 
-/** `ecs-node leave`, `leave --no-terminate`, `stay`. */
+/** Plays an operator: `ecs-node leave`, `leave --no-terminate`, `stay`. */
 function operate(region: Region, _sky: Conditions, node: Node): void {
   const { chance, clock } = region;
   const verb = chance.pick(['leave', 'drain', 'stay', 'stay'] as const);
@@ -211,7 +215,7 @@ function operate(region: Region, _sky: Conditions, node: Node): void {
   const now = clock.uptime();
   // The last request counts.
   for (const reason of ['operator', 'drain-only'] as const) finish(node, reason, now);
-  // People may overrule it.
+  // An operator can overrule a retirement.
   if (verb === 'stay') finish(node, 'retirement', now);
   if (verb !== 'stay') begin(node, verb === 'leave' ? 'operator' : 'drain-only', now);
   node.machine.files.set(paths.request, renderState(request));

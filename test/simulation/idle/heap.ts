@@ -1,4 +1,4 @@
-/** A binary heap in an array: the first by `before` is always at its beginning. */
+/** A binary heap in an array: its first element by `before` is always at the beginning. */
 
 export type Before<T> = (one: T, other: T) => boolean;
 
@@ -13,7 +13,7 @@ export function push<T>(heap: T[], value: T, before: Before<T>): void {
   heap[at] = value;
 }
 
-/** Takes the first away. */
+/** Removes and returns the first element. */
 export function pop<T>(heap: T[], before: Before<T>): void {
   const last = heap.pop()!;
   if (heap.length === 0) return;

@@ -1,5 +1,6 @@
 /**
- * A node to which nothing happens for a long time: what it holds and what it writes must not grow.
+ * Runs a node without any event for a long time, and checks that its memory and its writes do not
+ * grow.
  */
 
 import { once } from 'node:events';
@@ -7,26 +8,26 @@ import { Worker } from 'node:worker_threads';
 import type { IdleOptions, IdleSample } from './idle-node.ts';
 import { bytesOf, whatGrew, readHeapHistogram, type HeapHistogram } from '../heap-histogram.ts';
 
-/** The time that counts is cut into these. */
+/** The measured time has this many windows. */
 const windows = 9;
 
-/** All code has run, and what is made once is made, before the first measure that counts. */
+/**
+ * Windows before the first measure that counts: by then all code has run, and all one-time objects
+ * exist.
+ */
 const warmUp = 2;
 
-/**
- * So many of the first measures, and of the last ones, stand for each other's noise: the highest
- * and the lowest count.
- */
+/** The highest and the lowest of this many first and last measures show the noise. */
 const alike = 3;
 
 /**
- * From the first measures to the last. One slot of a list per check of a single watcher, the
- * smallest leak there is, is 30 kB in four days of a check per minute. Where nothing leaks it is
+ * The allowed growth from the first to the last measures. The smallest leak, one list slot per
+ * check of one watcher, is 30 kB in four days with a check per minute. Without a leak the growth is
  * less than 4 kB, in four days as in a year.
  */
 const maxGrowthBytes = 8_000;
 
-/** A healthy node has nothing to tell. */
+/** A healthy node logs almost nothing. */
 const maxLinesPerDay = 4;
 
 export interface IdleResult {
@@ -39,7 +40,7 @@ interface Measure extends IdleSample {
   bytes: number;
 }
 
-/** A life in a thread of its own, since all that the thread holds is measured. */
+/** Runs the life in a thread of its own, because the measure covers everything in the thread. */
 export async function runIdleDays(
   seed: number,
   days: number,
@@ -52,14 +53,14 @@ export async function runIdleDays(
     let [begins, ends] = [(days * warmUp) / (windows + warmUp), days];
     await liveUntil(worker, begins);
     const first = await watchFor(worker, begins, ends);
-    if (first.ok) return { ok: true, text: `${days} days of boredom, seed ${seed}: ${first.text}` };
-    // What leaks goes on leaking; what was odd does not happen again. A list takes half of its room
-    // more at a time: from the first measures to the last it must have got so much longer, or its
-    // growth falls between them.
+    if (first.ok) return { ok: true, text: `${days} days without events, seed ${seed}: ${first.text}` };
+    // A leak continues, but an odd event does not repeat. A list grows its capacity by half each
+    // time, so its growth can fall between two measures; the second run is long enough to contain a
+    // growth step.
     [begins, ends] = [days, 2.5 * days];
     const again = await watchFor(worker, begins, ends);
     const text = [first, again].map((part) => part.text).join('\n  once more: ');
-    return { ok: again.ok, text: `${days} days of boredom, seed ${seed}: ${text}` };
+    return { ok: again.ok, text: `${days} days without events, seed ${seed}: ${text}` };
   } finally {
     await worker.terminate();
   }
@@ -108,7 +109,10 @@ function judge(measures: readonly Measure[], grown: readonly string[]): IdleResu
   return { ok: faults.length === 0, text: text.join('\n') };
 }
 
-/** From the highest of the first to the lowest of the last: what is odd once is no growth. */
+/**
+ * Compares the highest of the first measures with the lowest of the last, so that a single odd
+ * measure is no growth.
+ */
 function growthBetween(measures: readonly Measure[], of: (each: Measure) => number): number {
   return Math.min(...measures.slice(-alike).map(of)) - Math.max(...measures.slice(0, alike).map(of));
 }

@@ -1,6 +1,6 @@
 /**
- * The thread in which nothing happens to a node: lives until it is told to stop, and says at each
- * stop how it is.
+ * The thread of a node without events. It lives until each requested day, and then reports its
+ * state.
  */
 
 import { setFlagsFromString } from 'node:v8';
@@ -16,30 +16,30 @@ import { openDisk } from '../world/disk.ts';
 import { openRegion, type Region } from '../world/region.ts';
 import { drawScenario, type Scenario } from '../scenario.ts';
 
-/** What is asked of this thread: its seed as it starts, then the day to live until. */
+/** The messages to this thread: first its seed, then the day until which it must live. */
 export interface IdleOptions {
   seed: number;
   /**
-   * How often questions are asked: as often as it takes to see a leak in days, or so seldom that a
-   * year ends in minutes.
+   * The polling rate: often enough to show a leak within days, or so seldom that a year ends in
+   * minutes.
    */
   rate: 'often' | 'seldom';
 }
 
-/** How the node is. */
+/** The state of the node. */
 export interface IdleSample {
   fault: string | undefined;
   timers: number;
   handles: number;
   lines: number;
   calls: number;
-  /** What the machine keeps of it. */
+  /** The bytes that the node keeps on the machine's disk. */
   diskBytes: number;
 }
 
 const dayMs = 86_400_000;
 
-/** Short sleeps take a minute, or ten: the same loops, fewer turns. */
+/** Short sleeps take a minute, or ten: the same loops with fewer turns. */
 const slowness = { often: 30, seldom: 300 };
 
 const always = {
@@ -50,7 +50,7 @@ const always = {
   autoScaling: { pollSeconds: 60, launchHook: 'ecs-node-launch', terminateHook: 'ecs-node-terminate' },
 };
 
-/** The checks of a year are as many as those of a month as it is configured by default. */
+/** A year of the seldom rate has as many checks as a month with the default settings. */
 const settings = {
   often: {
     ...always,
@@ -68,7 +68,7 @@ const settings = {
   },
 };
 
-/** With Node's own AbortSignal, whose listeners are what leaks most easily. */
+/** Uses Node's own AbortSignal, because its listeners leak most easily. */
 function begin({ seed, rate }: IdleOptions): { region: Region; node: Node } {
   const chance = openChance(seed);
   const region = openRegion(boring(drawScenario(chance), rate), chance, undefined, 10);
@@ -91,7 +91,7 @@ function begin({ seed, rate }: IdleOptions): { region: Region; node: Node } {
   return { region, node };
 }
 
-/** One healthy node with everything that a node does by itself. */
+/** Configures one healthy node with everything that a node does by itself. */
 function boring(scenario: Scenario, pace: IdleOptions['rate']): Scenario {
   Object.assign(scenario.opsworks, { registersAs: 'registered', registersAfterMs: 30_000 });
   Object.assign(scenario.opsworks, { setupEndsAs: 'online', setupTakesMs: 30_000 });
@@ -103,7 +103,7 @@ function boring(scenario: Scenario, pace: IdleOptions['rate']): Scenario {
     daily: 0,
     pingAfterMs: 10_000,
     nodes: 1,
-    // It asks two questions more than one on demand.
+    // A spot node polls two sources more than an on-demand node.
     spot: true,
     hasGroup: true,
     launchHook: true,
@@ -117,7 +117,7 @@ async function liveUntil(region: Region, node: Node, day: number): Promise<void>
   await region.clock.settle();
   while (region.violation === undefined && (await region.clock.step(day * dayMs))) {
     checkEvent(region);
-    // What the model notes of a node would grow for ever.
+    // The model's own notes about the node would grow for ever.
     node.machine.notified.length = 0;
     node.machine.console.length = 0;
   }
@@ -136,7 +136,8 @@ function moodOf(region: Region, node: Node): IdleSample {
 }
 
 /**
- * What is left afterwards is really held. Weak references to signals are let go in a later turn.
+ * Collects all garbage, so that only held objects remain. V8 frees weak references to signals in a
+ * later turn.
  */
 async function collect(gc: () => void): Promise<void> {
   for (let round = 0; round < 3; round++) {
@@ -146,7 +147,7 @@ async function collect(gc: () => void): Promise<void> {
 }
 
 setFlagsFromString('--expose-gc');
-// Made once: each new context is a heap of things itself.
+// Made once, because each new context is a heap of objects itself.
 const gc = runInNewContext('gc') as () => void;
 const { region, node } = begin(workerData as IdleOptions);
 parentPort!.on('message', (day: number) => {

@@ -1,4 +1,4 @@
-/** Every sentence that a simulation checks. */
+/** All invariants of a simulation. */
 
 import { leaveQueueHolds } from './leave-queue-holds.ts';
 import { endsInTime } from './ends-in-time.ts';

@@ -7,7 +7,7 @@ import type { Invariant } from './invariant.ts';
 export const endsInTime: Invariant = {
   name: 'ends in time',
   sentence:
-    'Once it is calm each node is in service, or gone if it was told to, or held by the storm guard, or waits for an operator with a reason.',
+    'After a calm time, each node is in service, or has followed an order to end, or waits for the storm guard, or has a reason to wait for an operator.',
   afterCall(region, node, { verb, args }) {
     if (verb === 'writeText' && args[0] === paths.bootstrap && String(args[1]).includes('"outcome": "held"')) {
       node.truth.heldAt = region.clock.uptime();
@@ -17,7 +17,7 @@ export const endsInTime: Invariant = {
   atEnd(region, node) {
     if (node.phase === 'gone') return undefined;
     if (node.phase !== 'up') return `is still ${node.phase}`;
-    // People ask the agent, which a node that has not bootstrapped has none of.
+    // An operator's order goes to the agent, and a node before its bootstrap has no agent.
     const deaf = (reason: Reason) => reason === 'operator' && node.bootstrapExit !== 0;
     const must = reasons(node, region.clock.uptime(), 0).filter((reason) => ends.includes(reason) && !deaf(reason));
     if (must.length > 0) return waitsForHook(region, node) ? undefined : `is still there though ${must.join()}`;
@@ -28,8 +28,8 @@ export const endsInTime: Invariant = {
 };
 
 /**
- * Whoever may not ask for his group or complete its hooks, or is kept after a bootstrap that
- * failed, completes no hook, which then lasts for its hour.
+ * A node completes no hook if its role may not read its group or complete hooks, or if it stays
+ * after a failed bootstrap. The hook then lasts for its hour.
  */
 function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
   const waits = node.group?.hooks.some(({ active, timesOutAt }) => active && (timesOutAt ?? 0) > clock.uptime());
@@ -38,7 +38,7 @@ function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
   return waits === true && (isKept || mayNot);
 }
 
-/** Leave no other end than the node's. */
+/** With these reasons the node must end. */
 const ends: readonly Reason[] = ['spot', 'scale-in', 'operator', 'hook timed out'];
 
 function judgeExit({ scenario }: Region, node: Node): string | undefined {
@@ -51,8 +51,8 @@ function judgeExit({ scenario }: Region, node: Node): string | undefined {
 }
 
 /**
- * Held nodes try again after each wait; a try takes as long as a bootstrap may, and some minutes to
- * read the history.
+ * A waiting node retries after each wait. An attempt takes up to a bootstrap's timeout, plus some
+ * minutes for reading the history.
  */
 function judgeRunning(region: Region, node: Node): string | undefined {
   const { planted, config } = region.scenario;
@@ -65,7 +65,7 @@ function judgeRunning(region: Region, node: Node): string | undefined {
   return 'the bootstrap still runs, and is not held';
 }
 
-/** It tries again by itself, at a slow pace, until a person has mended what AWS refuses. */
+/** The agent retries slowly by itself, until an operator corrects the cause of AWS's refusal. */
 function waitsForPerson({ clock }: Region, { machine, wallOffset }: Node): boolean {
   const text = machine.files.get(paths.bootstrap);
   if (typeof text !== 'string') return false;
@@ -76,7 +76,7 @@ function waitsForPerson({ clock }: Region, { machine, wallOffset }: Node): boole
 function judgeService(region: Region, node: Node): string | undefined {
   const { planted, denied } = region.scenario;
   if (planted !== undefined) return 'bootstrapped though it could not';
-  // Whoever may not ask for his group cannot know whether it has let him go.
+  // A node that may not read its group cannot know whether the group has released it.
   if (node.agent === undefined) return denied.length > 0 ? undefined : 'no agent runs';
   const own = ownInstance(region, node);
   if (own === undefined) return 'ECS does not know it';

@@ -3,13 +3,13 @@ import type { Invariant } from './invariant.ts';
 
 const states: readonly string[] = [paths.bootstrap, paths.departure, paths.request, paths.agent];
 
-/** Of anything that the program keeps; a state that grows without end is a leak. */
+/** The limit for any file that the program keeps. A state that grows without end is a leak. */
 const maxBytes = 64 * 1024;
 
 export const filesAreWhole: Invariant = {
   name: 'files are whole',
   sentence:
-    'ecs.config, state and configuration are whole after every write: the old text or the new one, and nothing of others lost.',
+    'After every write, ecs.config, state and configuration hold the whole old text or the whole new one, and keep the lines of other programs.',
   afterCall(region, node, { verb, args }) {
     if (verb !== 'writeText') return undefined;
     const [path, text] = args as [string, string];

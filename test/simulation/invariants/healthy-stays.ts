@@ -7,29 +7,26 @@ import type { Invariant } from './invariant.ts';
 
 const deadly = new Set(['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']);
 
-/** True where the call ends the node, or begins to. */
+/** True if the call ends the node, or begins to. */
 export function isDeadly({ verb, args }: Call): boolean {
   return deadly.has(verb) || (verb === 'completeHook' && args[2] === 'ABANDON');
 }
 
-/**
- * A departure that has reached the point of no return goes on for so long after its cause is gone.
- */
+/** A departure past the point of no return may continue this long after its cause has ended. */
 const irrevocableMs = 3_600_000;
 
 /**
- * A call that was under way when the cause ended, or a departure that could not be called off while
- * AWS was silent.
+ * Allows for a call in flight when the cause ended, or for a departure that could not be undone
+ * while AWS did not answer.
  */
 const underWayMs = 900_000;
 
-/** Ask for DRAINING, but never for the end. */
+/** These reasons require DRAINING, but never termination. */
 const mild: readonly Reason[] = ['drain-only', 'rebalance', 'lie'];
 
 export const healthyStays: Invariant = {
   name: 'a healthy node stays',
-  sentence:
-    'A node that nobody told to go, and with which nothing is wrong for long, never leaves and never ends itself.',
+  sentence: 'A node without an order to leave and without a lasting fault never leaves and never terminates itself.',
   onCall(region, node, call) {
     const now = region.clock.uptime();
     if (isDeadly(call)) {
@@ -37,7 +34,7 @@ export const healthyStays: Invariant = {
       if (why.length === 0) return `${call.verb} though nothing was wrong with it`;
       return hasty(region, node, call, why, now);
     }
-    // Once more changes nothing.
+    // Draining a node a second time changes nothing.
     if (call.verb !== 'drain' || ownInstance(region, node)?.status !== 'ACTIVE') return undefined;
     const why = reasons(node, now, underWayMs);
     if (why.length === 0) return 'drain though nothing was wrong with it';
@@ -58,18 +55,15 @@ export const healthyStays: Invariant = {
 };
 
 /**
- * Checks come up to a fifth earlier than configured, so as not to be in step with the fleet, or
- * three tenths, together with others.
+ * A check comes up to a fifth earlier than configured, to stay out of step with the fleet, or up to
+ * three tenths, together with other checks.
  */
 const early = 0.69;
 
-/**
- * A check that is slow has measured late, up to its deadline; the next one comes when it would have
- * come anyway.
- */
+/** A slow check has measured up to its deadline late; the next one still comes at its own time. */
 const slowCheckMs = 30_000;
 
-/** What a node finds out by itself must have lasted. */
+/** A cause that the node finds by itself must have lasted for its full time. */
 function hasty(region: Region, node: Node, { verb }: Call, why: readonly Reason[], now: number): string | undefined {
   const { scenario } = region;
   const [only] = why;
@@ -88,37 +82,39 @@ function hasty(region: Region, node: Node, { verb }: Call, why: readonly Reason[
   }
   if (only !== 'ecs-agent' || cannotJoin(scenario, node, ms)) return undefined;
   if (isOutage(region, now) && !leftBefore(region, node))
-    return `${verb} though ECS has lost sight of the whole cluster`;
+    return `${verb} though ECS has lost the connection to the whole cluster`;
   if (ecsAgent.action !== 'replace') return `${verb} though ecsAgent.action is ${ecsAgent.action}`;
   const patienceMs = (ecsAgent.restarts + 1) * ecsAgent.patienceSeconds * 1000;
   return ms < patienceMs * early ? `${verb} after ${Math.round(ms / 1000)} s without a connected ECS agent` : undefined;
 }
 
-/** Ill before it was in service (again): then it is joining that takes too long. */
+/**
+ * If the ECS agent was ill before the node was in service (again), the timeout for joining applies.
+ */
 function cannotJoin({ config }: Region['scenario'], { machine }: Node, ms: number): boolean {
   const text = machine.files.get(paths.agent);
   const joined = typeof text === 'string' && text.includes('"state": "joined"');
   return !joined && ms >= config.join.timeoutSeconds * 1000 * early;
 }
 
-/** Whoever asks later than this has heard of what has been so since then. */
+/** A node that asks later than this has learned of a state that began before. */
 const heardMs = 180_000;
 
 /**
- * Its own agent had died, and its departure was under way, when the others were seen to be lost,
- * too.
+ * The node's own ECS agent had died, and its departure was under way, before the loss of the other
+ * agents became visible.
  */
 function leftBefore({ seenSince }: Region, { truth }: Node): boolean {
   const since = truth.leavingSince ?? truth.drainingSince ?? Infinity;
   return seenSince !== undefined && since < seenSince + heardMs;
 }
 
-/** Seen by everybody who has asked since. */
+/** True if every node that asked since then has seen the outage. */
 function isOutage({ seenSince }: Region, now: number): boolean {
   return seenSince !== undefined && now - seenSince >= heardMs;
 }
 
-/** Nodes come and go while ECS has lost sight of some. */
+/** Counts again each time, because nodes come and go while ECS has lost the connection to some. */
 function isSeen({ outageSince, cluster, scenario }: Region): boolean {
   if (outageSince === undefined) return false;
   const there = cluster.instances.filter(({ status }) => status !== 'INACTIVE');

@@ -5,13 +5,15 @@ import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
 
-/** What the node saw may be so old when its call arrives: one that hung, then a retry. */
+/**
+ * A node's observation can be this old when its call arrives, because of one hung call and a retry.
+ */
 const staleMs = 120_000;
 
 export const hooksInOrder: Invariant = {
   name: 'hooks in order',
   sentence:
-    'Each lifecycle action is completed at most once with effect, CONTINUE on launch only in service, none times out under a node that is well, and no node ends while its tasks run and have time.',
+    'A node completes each lifecycle action at most once, sends CONTINUE on launch only in service, lets no hook time out while it is healthy, and does not end while its tasks run and have time.',
   onCall(region, node, call) {
     if (call.verb === 'completeHook' && call.args[1] === region.scenario.config.autoScaling.launchHook) {
       return call.args[2] === 'CONTINUE' ? earlyLaunch(region, node) : undefined;
@@ -41,13 +43,13 @@ export const hooksInOrder: Invariant = {
 function earlyLaunch(region: Region, node: Node): string | undefined {
   const { clock, scenario } = region;
   if (node.bootstrapExit !== 0) return 'CONTINUE before the bootstrap was done';
-  // A call that was under way when the hook timed out: nothing is left that it could complete.
+  // The call was in flight when the hook timed out, so there is no hook left to complete.
   const { launchHook } = scenario.config.autoScaling;
   if (node.group?.hooks.some(({ name, active }) => name === launchHook && active) === false) return undefined;
-  // On its way into a warm pool it need not be in service.
+  // On its way into a warm pool, a node need not be in service.
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
-  // A role that may not look into ECS has only the agent's word, while ECS may have lost sight of
-  // the node.
+  // If the role may not read ECS, the node must believe the local agent, even if ECS has lost the
+  // connection.
   if (scenario.denied.includes('readContainerInstance') && ownInstance(region, node) !== undefined) return undefined;
   const { connectedAt } = node.truth;
   if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
@@ -59,7 +61,7 @@ function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb 
   const running = cluster.tasks.filter((task) => task.containerInstanceArn === arn && task.lastStatus !== 'STOPPED');
   if (arn === undefined || running.length === 0) return undefined;
   const now = clock.uptime();
-  // Others set the time, or nothing could be done about the tasks.
+  // EC2 sets the time in these cases, so the node cannot wait for its tasks.
   if (reasons(node, now, 3_600_000).some((reason) => reason === 'spot' || reason === 'maintenance')) return undefined;
   const { drainingSince, faultAt } = node.truth;
   if (now - faultAt < 600_000 || mistakesItsWait(node, drainingSince)) return undefined;
@@ -68,18 +70,23 @@ function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb 
   return `${verb} after ${Math.round(drainedMs / 1000)} s of draining, with ${running.length} tasks (${running[0]?.lastStatus})`;
 }
 
-/** An hour's hook outlives much; the shortest one here two minutes, of which a boot takes one. */
+/**
+ * A hook of an hour survives a longer silence. The shortest hook here lasts two minutes, and a boot
+ * takes one of them.
+ */
 const quietMs = 600_000;
 
-/** Nobody kept the launch hook alive, though nothing was in the way. */
+/**
+ * Reports a launch hook that timed out because the node sent no heartbeats, although nothing
+ * prevented them.
+ */
 function timedOut({ clock, scenario }: Region, node: Node): string | undefined {
   const cause = node.truth.causes.get('hook timed out');
   if (cause === undefined || cause.since !== clock.uptime()) return undefined;
   const isKept = scenario.planted !== undefined && scenario.config.bootstrap.onFailure === 'keep';
   if (isKept || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
-  // Nobody sends heartbeats from a machine that is off: a spot stop lasts until there is capacity
-  // again.
+  // A stopped machine sends no heartbeats, and a spot stop lasts until there is capacity again.
   if (node.phase !== 'up') return undefined;
   const quietSince = Math.max(node.truth.faultAt, node.bootedAt);
-  return cause.since - quietSince > quietMs ? 'a lifecycle hook timed out under a node that was well' : undefined;
+  return cause.since - quietSince > quietMs ? 'a lifecycle hook timed out under a healthy node' : undefined;
 }

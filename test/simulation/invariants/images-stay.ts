@@ -3,7 +3,7 @@ import type { Invariant } from './invariant.ts';
 
 export const imagesStay: Invariant = {
   name: 'images stay',
-  sentence: "No node removes an image of the ECS agent's, or any image where the agent counts on its cache.",
+  sentence: "No node removes one of the ECS agent's images, or any image while the agent relies on its image cache.",
   onCall(_region, node, { verb, args }) {
     if (verb !== 'removeImage') return undefined;
     const [reference] = args;

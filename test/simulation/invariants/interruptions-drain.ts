@@ -3,18 +3,18 @@ import { ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
-/** A call that went wrong may still be waited for, and a retry may pause. */
+/** The node may still wait for a failed call, and a retry may pause. */
 const clearedMs = 90_000;
 
-/** The agent's first look at everything. */
+/** The time of the agent's first checks after its start. */
 const startMs = 40_000;
 
-/** From seeing a notice to ECS's answer. */
+/** The time from seeing a notice to ECS's answer. */
 const actMs = 4_000;
 
 export const interruptionsDrain: Invariant = {
   name: 'interruptions drain',
-  sentence: 'A noticed interruption reaches DRAINING within a poll and two seconds while AWS answers.',
+  sentence: 'While AWS answers, a node is DRAINING within a poll and two seconds after its interruption notice.',
   afterEvent(region, node) {
     const now = region.clock.uptime();
     const status = ownInstance(region, node)?.status;
@@ -32,7 +32,7 @@ export const interruptionsDrain: Invariant = {
   },
 };
 
-/** It runs, has for a while, and nothing has gone wrong lately. */
+/** True if the agent has run for a while without any recent fault. */
 function isAble(node: Node, now: number): boolean {
   const { truth } = node;
   if (node.agent === undefined || node.phase !== 'up' || node.localAgent === undefined || truth.overtaken) return false;
@@ -45,7 +45,8 @@ function isAble(node: Node, now: number): boolean {
 }
 
 /**
- * Load balancers let go first, where there is time for it; a departure that is resumed begins anew.
+ * Returns the time for leaving the load balancers, which comes first if there is time. A resumed
+ * departure starts again.
  */
 function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
   const { targetGroups, loadBalancers, deregistrationSeconds } = config.leave;

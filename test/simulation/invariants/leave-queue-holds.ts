@@ -2,13 +2,16 @@ import { reasons } from '../faults/causes.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
-/** Between counting the cluster and DRAINING a node may be slow; others may have left meanwhile. */
+/**
+ * A node can be slow between counting the cluster and draining; another node may have left
+ * meanwhile.
+ */
 const stale = 1;
 
 export const leaveQueueHolds: Invariant = {
-  name: 'the brake holds',
+  name: 'the leave queue holds',
   sentence:
-    'No more than the configured share of the cluster, and always one, drains for a full disk at the same time.',
+    'At most the configured share of the cluster, and at least one node, may drain for a full disk at the same time.',
   onCall(region, node, { verb }) {
     if (verb === 'activate') node.truth.drainedForDisk = false;
     if (verb !== 'drain' || node.truth.drainedForDisk) return undefined;

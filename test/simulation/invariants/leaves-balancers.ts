@@ -4,19 +4,19 @@ import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
 
-/** A crash, or AWS in trouble: what was begun is gone through again. */
+/** After a crash, or while AWS fails, the node repeats the steps that it began. */
 const patienceMs = 300_000;
 
 /**
- * Deregistering is tried for a minute and then left to the health checks, and a departure takes so
- * long.
+ * The node tries to deregister for a minute and then relies on the health checks; a departure can
+ * take this long.
  */
 const departureMs = 3_600_000;
 
 export const leavesBalancers: Invariant = {
   name: 'leaves its balancers',
   sentence:
-    'A node that has time is out of its load balancers, its connections drained, before its tasks are told to go and before it ends.',
+    'A node with enough time leaves its load balancers and drains its connections before it stops its tasks and before it ends.',
   onCall(region, node, call) {
     const { verb, process, args } = call;
     const ends =
@@ -33,15 +33,15 @@ export const leavesBalancers: Invariant = {
 
 const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'disk', 'ecs-agent', 'docker'];
 
-/** A full disk is treated by draining; once more changes nothing. */
+/** True if the node only drains for its full disk, or is draining already. */
 function isDrainedLater(region: Region, node: Node): boolean {
   const why = reasons(node, region.clock.uptime(), 3_600_000);
   return !why.includes('disk') && ownInstance(region, node)?.status === 'ACTIVE';
 }
 
 /**
- * Others have set the time; or the departure is to be undone, which leaves alone what ACTIVE would
- * not bring back.
+ * True if EC2 sets the time, or if the departure must be undone, because ACTIVE would not restore
+ * the targets.
  */
 function hurries({ clock }: Region, node: Node): boolean {
   const why = reasons(node, clock.uptime(), 3_600_000);

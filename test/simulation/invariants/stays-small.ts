@@ -1,14 +1,16 @@
 import type { Invariant } from './invariant.ts';
 
-/** Watchers, heartbeats, deadlines and retries at once; each call has its own deadline. */
+/**
+ * Covers all watchers, heartbeats, deadlines and retries together; each call has its own deadline.
+ */
 const maxSleepers = 60;
 
-/** In the worst weather, with every retry logged. */
+/** Covers the worst faults, with every retry logged. */
 const maxLinesPerMinute = 120;
 
 export const staysSmall: Invariant = {
   name: 'stays small',
-  sentence: 'Sleeping timers, log volume and what is kept on disk stay bounded, however long a node lives.',
+  sentence: 'Sleeping timers, log volume and files stay bounded, however long a node lives.',
   afterEvent(_region, node) {
     const sleepers = Math.max(node.agent?.sleepers ?? 0, node.bootstrap?.sleepers ?? 0);
     return sleepers > maxSleepers ? `${sleepers} timers sleep` : undefined;

@@ -2,13 +2,15 @@ import type { Invariant } from './invariant.ts';
 import { isDeadly } from './healthy-stays.ts';
 
 /**
- * Reading the history, leaving OpsWorks and asking for the end take so long in the worst weather.
+ * Under the worst faults, reading the history, leaving OpsWorks and requesting termination take
+ * this long.
  */
 const freshMs = 45 * 60_000;
 
 export const stormGuardHolds: Invariant = {
   name: 'the storm guard holds',
-  sentence: 'A failed bootstrap ends the node only after it read, in the same group, fewer young deaths than allowed.',
+  sentence:
+    "A node with a failed bootstrap terminates only after reading fewer early failures than allowed in its group's history.",
   onCall(region, node, call) {
     if (!isDeadly(call) || call.process.name !== 'bootstrap') return undefined;
     const { config } = region.scenario;
@@ -29,7 +31,7 @@ export const stormGuardHolds: Invariant = {
   },
 };
 
-/** Counted in another way than the product does. */
+/** Counts by another method than the product. */
 function countYoung(
   { scenario: { config }, clock }: Parameters<NonNullable<Invariant['onCall']>>[0],
   own: string,

@@ -2,7 +2,7 @@ import { ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
-/** The watcher's interval, and its call in bad times. */
+/** The watcher's interval, plus its call under faults. */
 const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
 const actMs = 120_000;
 

@@ -1,4 +1,4 @@
-/** The disk of a node over time: it fills, images can be removed, it is freed, or not. */
+/** The disk of a node over time: it fills, images can be removed, and it is cleared or not. */
 
 import { someImage } from '../../fakes/docker.ts';
 import { someDisk } from '../../fakes/machine.ts';
@@ -7,7 +7,7 @@ import { begin, finish } from '../faults/causes.ts';
 import type { Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
-/** Percent used, and how much of that are images that no container uses. */
+/** The percentage in use, and the part of it that unused images take. */
 export interface Disk {
   used: number;
   images: number;
@@ -31,10 +31,10 @@ export function openDisk(region: Region, node: Node): void {
   setUsed(region, node, node.disk.used);
 }
 
-/** In how many images the removable part of the disk lies. */
+/** The number of images that make up the removable part of the disk. */
 const apps = 4;
 
-/** Beside the ECS agent's own, which stays. */
+/** Adds the images beside the ECS agent's own image, which stays. */
 function fillWithImages({ disk, docker }: Node, percent: number): void {
   disk.images = percent;
   const others = docker.images.filter((image) => !isApp(image));
@@ -46,7 +46,7 @@ function isApp({ names }: DockerImage): boolean {
   return names.some((name) => name.startsWith('app:'));
 }
 
-/** Keeps the cause in step with the thresholds, as an operator would read them. */
+/** Keeps the cause in step with the thresholds, by an operator's reading of them. */
 export function setUsed(region: Region, node: Node, used: number): void {
   const { fullPercent, clearPercent, checkSeconds, checks } = region.scenario.config.disk;
   const now = region.clock.uptime();
@@ -54,10 +54,10 @@ export function setUsed(region: Region, node: Node, used: number): void {
   disk.used = Math.min(100, Math.max(5, used));
   const [bytes, inodes] = disk.inodes ? [40, disk.used] : [disk.used, 10];
   for (const path of ['/', '/var/lib/docker']) machine.disks.set(path, { ...someDisk('/', bytes, inodes), path });
-  // As many good checks as bad ones end it; one that hangs costs its deadline of 30 s, and the next
-  // comes an interval later.
+  // Good checks end the cause, as many as the bad checks that begin it. A hung check costs its
+  // deadline of 30 s, and the next comes an interval later.
   const unseenMs = (checks * checkSeconds + (now - node.truth.faultAt < 300_000 ? checkSeconds + 30 : 0)) * 1000;
-  // `df` rounds up, and thresholds are compared with what it says.
+  // `df` rounds up, and the product compares its output with the thresholds.
   const shown = Math.ceil(disk.used);
   if (shown >= fullPercent || (shown >= clearPercent && isBegun(node, now - unseenMs)))
     begin(node, 'disk', now, unseenMs);
@@ -65,15 +65,15 @@ export function setUsed(region: Region, node: Node, used: number): void {
 }
 
 /**
- * It was full then or later: nearly full is enough to go on with what was begun, though not to
- * begin.
+ * True if the disk was full then or later. A nearly full disk is enough to continue a departure,
+ * but not to begin one.
  */
 function isBegun({ truth }: Node, then: number): boolean {
   const cause = truth.causes.get('disk');
   return cause?.until !== undefined && cause.until >= then;
 }
 
-/** Fills within some minutes, and is freed some time later by those who filled it, or not. */
+/** Fills the disk within some minutes; an application clears it later, or not. */
 export function fillUp(region: Region, node: Node): void {
   const { chance, clock, stats } = region;
   count(stats.faults, 'disk fills');

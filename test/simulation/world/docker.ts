@@ -1,11 +1,12 @@
-/** Docker dies under an ECS agent that stays connected and tells ECS, or does not. */
+/** Docker dies, while its ECS agent stays connected and tells ECS, or does not. */
 
 import { begin, finish } from '../faults/causes.ts';
 import { ownInstance, type Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
 /**
- * Where ECS does not hear of it, nothing but this node says that its Docker is dead: it must stay.
+ * If ECS does not know, only this node reports that its Docker is dead. One source is not enough,
+ * so the node must stay.
  */
 export function breakDocker(region: Region, node: Node): void {
   const { chance, clock, stats, scenario } = region;
@@ -19,7 +20,8 @@ export function breakDocker(region: Region, node: Node): void {
   note(region, node, `Docker dies (${isTold ? 'ECS knows' : 'ECS does not know'}), cure: ${cure}`);
   if (isTold) {
     own.runtimeHealth = 'IMPAIRED';
-    // As many good checks end it; one that comes back before them was never over.
+    // The same number of good checks ends the cause. A fault that returns before that was never
+    // over.
     begin(node, 'docker', clock.uptime(), 3 * scenario.config.docker.pollSeconds * 1000 + 60_000);
   }
   if (cure === 'time') clock.schedule(chance.around(chance.pick([60_000, 600_000])), () => healDocker(region, node));
@@ -35,7 +37,7 @@ export function healDocker(region: Region, node: Node): void {
   note(region, node, 'Docker answers again');
 }
 
-/** `systemctl restart docker`, or a boot. */
+/** Plays `systemctl restart docker`, or a boot. */
 export function restartDocker(region: Region, node: Node): void {
   if (node.dockerCure === 'restart' && region.chance.happens(0.7)) healDocker(region, node);
 }

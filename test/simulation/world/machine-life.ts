@@ -1,5 +1,6 @@
 /**
- * What EC2, systemd and the ECS agent do with a machine: boots, restarts of our programs, shutdown.
+ * Plays EC2, systemd and the ECS agent on a machine: boots, restarts of ecs-node's programs,
+ * shutdown.
  */
 
 import { exitCode } from '../../../core/errors.ts';
@@ -13,7 +14,7 @@ import { restartDocker } from './docker.ts';
 import { restartEcs, startEcs, stopEcs } from './tasks.ts';
 import { count, note, type Region } from './region.ts';
 
-/** As systemd/ecs-node-bootstrap.service and ecs-node.service say. */
+/** The values of systemd/ecs-node-bootstrap.service and ecs-node.service. */
 const units = {
   bootstrap: { restartMs: 10_000, final: [64, 77, 78] },
   agent: { restartMs: 5_000, final: [0, 64, 78] },
@@ -33,7 +34,7 @@ export function boot(region: Region, conditions: Conditions, node: Node): void {
   start(region, conditions, node, 'bootstrap');
 }
 
-/** A spot stop: the same instance comes back when there is capacity again. */
+/** A spot stop: the same instance starts again when there is capacity. */
 export function stopAndStart(region: Region, conditions: Conditions, node: Node): void {
   note(region, node, 'is stopped');
   const halts = halt(region, node);
@@ -46,7 +47,7 @@ export function stopAndStart(region: Region, conditions: Conditions, node: Node)
   });
 }
 
-/** A spot hibernation: the same processes go on, and have missed everything. */
+/** A spot hibernation: the same processes continue, and have missed every event. */
 export function hibernate(region: Region, node: Node): void {
   const { clock, chance, cluster } = region;
   note(region, node, 'hibernates');
@@ -71,7 +72,7 @@ export function hibernate(region: Region, node: Node): void {
   });
 }
 
-/** Power is lost, or the kernel panics: nobody is told, and the machine comes back. */
+/** Power fails, or the kernel panics: no program gets a signal, and the machine boots again. */
 export function reboot(region: Region, conditions: Conditions, node: Node): void {
   note(region, node, 'loses power');
   const halts = halt(region, node);
@@ -82,8 +83,8 @@ export function reboot(region: Region, conditions: Conditions, node: Node): void
 }
 
 /**
- * The power is off. Returns which time it is: whoever turns it on again later may have been
- * overtaken.
+ * Turns the power off. Returns the count of power losses, so that a later start can detect that
+ * another start came first.
  */
 export function halt(region: Region, node: Node): number {
   for (const process of [node.bootstrap, node.agent]) {
@@ -131,8 +132,8 @@ function start(region: Region, conditions: Conditions, node: Node, unit: Unit): 
 }
 
 /**
- * Crash points: any call, before its effect or after it; in restless lives the machine may go with
- * the program.
+ * Draws a crash at any call, before or after its effect. In lives with anomalies the machine can
+ * lose power at the same call.
  */
 function drawCrash(region: Region, conditions: Conditions, node: Node, process: Process): Process['crash'] {
   const { chance, inconsistency, stats } = region;
@@ -144,17 +145,20 @@ function drawCrash(region: Region, conditions: Conditions, node: Node, process: 
   if (chance.happens(crashShare(region))) return draw(chance, () => kill(process));
   if (inconsistency?.chance.happens(powerShare) !== true) return undefined;
   return draw(inconsistency.chance, () => {
-    // One that shuts down already does not come back.
+    // A machine that already shuts down does not boot again.
     if (node.phase !== 'up') return kill(process);
     count(stats.faults, 'power lost at a call');
     reboot(region, conditions, node);
   });
 }
 
-/** Of the starts of a program: as often as programs crash on a day that is neither fine nor bad. */
+/**
+ * The share of program starts that end in a loss of power; it equals the crash rate at average
+ * severity.
+ */
 const powerShare = 0.15;
 
-/** On a fine day programs do not crash. */
+/** Programs do not crash in a life without faults. */
 function crashShare({ scenario }: Region): number {
   return scenario.accidentEveryMs < 1_200_000 ? 0.3 : 0.05;
 }
@@ -184,25 +188,25 @@ function ended(
   const again = () => {
     if (node.bootedAt !== bootedAt || node[unit] !== undefined) return;
     if (node.phase === 'up') start(region, conditions, node, unit);
-    // It hibernates; after a loss of power another boot begins.
+    // A hibernating machine continues later; after a loss of power another boot begins.
     else if (node.phase === 'booting') region.clock.schedule(restartMs, again);
   };
   region.clock.schedule(restartMs, again);
 }
 
-/** What the program asked of systemd. */
+/** Plays systemd for the program's requests. */
 export function obeySystemd(region: Region, node: Node): void {
   const { restarted } = node.machine;
   if (restarted.length === 0) return;
   node.machine.restarted = [];
-  // ecs.service requires docker.service, and is restarted with it.
+  // ecs.service requires docker.service, so systemd restarts it too.
   if (restarted.includes('docker.service')) restartDocker(region, node);
   restartEcs(region, node);
 }
 
 /**
- * Somebody ended the instance: systemd stops what runs, EC2 takes the machine away, everybody else
- * notices later.
+ * The instance terminates: systemd stops the programs, EC2 removes the machine, and the other
+ * services notice it later.
  */
 export function shutDown(region: Region, node: Node, why: string): void {
   if (node.phase === 'stopping' || node.phase === 'gone') return;

@@ -1,6 +1,5 @@
 /**
- * One machine of the simulation: its fakes, and what is true about it whatever its program
- * believes.
+ * One machine of the simulation: its fakes, and the truth about it, whatever its program believes.
  */
 
 import type { Host, LocalAgent } from '../../../core/host.ts';
@@ -28,84 +27,84 @@ export interface Node {
   docker: FakeDocker;
   metadata: FakeMetadata;
   group: FakeGroup | undefined;
-  /** The warm pool that it waits in, or is on its way to. */
+  /** The warm pool in which it waits, or to which it is moving. */
   pool: 'Stopped' | 'Running' | undefined;
-  /** In which it is a target. */
+  /** The load balancers of which it is a target. */
   balancers: FakeBalancers;
   localAgent: LocalAgent | undefined;
-  /** Nobody reaches its introspection API. */
+  /** True if its introspection API cannot be reached. */
   portClosed: boolean;
-  /** Of EC2. */
+  /** EC2's state of the instance. */
   phase: 'booting' | 'up' | 'stopping' | 'gone';
   launchedAt: number;
   bootedAt: number;
   boots: number;
-  /** How often its power went off. */
+  /** The number of times that its power failed. */
   halts: number;
   wallOffset: number;
   bootstrap: Process | undefined;
   agent: Process | undefined;
-  /** How the bootstrap ended last in this boot; undefined while it runs. */
+  /** The last exit of the bootstrap in this boot; undefined while it runs. */
   bootstrapExit: number | 'killed' | undefined;
   agentStartedAt: number;
   logLines: number;
   disk: Disk;
-  /** What brings its Docker back, while that is dead. */
+  /** The event that revives its Docker, while Docker is dead. */
   dockerCure: 'restart' | 'time' | 'never' | undefined;
-  /** Of its ECS agent. */
+  /** The fault of its ECS agent. */
   illness: { cure: 'restart' | 'time' | 'never'; dead: boolean } | undefined;
   truth: Truth;
 }
 
-/** What happened to a node, for the invariants. */
+/** The events of a node, for the invariants. */
 export interface Truth {
-  /** Why it may leave: planted faults, notices, orders of people. */
+  /** The reasons why it may leave: planted faults, notices, operators' orders. */
   causes: Map<Reason, Cause>;
-  /** What the node did to end itself. */
+  /** The node's own call that ended it. */
   ended: string | undefined;
-  /** What ended the instance. */
+  /** The cause of the instance's end. */
   death: string | undefined;
-  /** When its ECS agent was connected last, and since when. */
+  /** When its ECS agent was last connected, and below since when it has been connected. */
   connectedAt: number | undefined;
   connectedSince: number | undefined;
-  /** When any call of it went wrong last. */
+  /** When a call of the node last failed. */
   faultAt: number;
-  /** ECS was told to place tasks, or none, by a call that it had given up long before. */
+  /** True if a call that the node had given up long before still changed its state in ECS. */
   overtaken: boolean;
-  /** Since when it is DRAINING, and whether for nothing but its disk. */
+  /** Since when it is DRAINING, and below whether its disk is the only reason. */
   drainingSince: number | undefined;
   drainedForDisk: boolean;
-  /** Notices that are not obeyed yet, since when. */
+  /** Notices that the node has not yet obeyed, with their time. */
   pending: Map<Reason, number>;
-  /** Its disk refused to keep a departure, which a reboot forgets then. */
+  /** True if its disk refused to store a departure; a reboot then forgets the departure. */
   forgetful: boolean;
-  /** Lifecycle actions that it completed. */
+  /** The lifecycle actions that it completed. */
   completed: Set<string>;
-  /** When the storm guard held it last. */
+  /** When the storm guard last made it wait. */
   heldAt: number | undefined;
-  /** What it was told of the group's history, and when. */
+  /** The group's history as last returned to the node, with the time. */
   activitiesSeen: { at: number; young: number } | undefined;
-  /** When a call to OpsWorks went wrong last. */
+  /** When a call to OpsWorks last failed. */
   opsworksTroubleAt: number;
-  /** When the metadata told it first of its rebalance recommendation. */
+  /** When the metadata service first returned its rebalance recommendation. */
   rebalanceHeardAt: number | undefined;
-  /** When its wall clock jumped last. */
+  /** When its wall clock last jumped. */
   jumpedAt: number;
-  /** Since when it leaves, as it has written down. */
+  /** Since when it leaves, by its own state file. */
   leavingSince: number | undefined;
-  /** For what, and since when for that. */
+  /** The cause for which it leaves, and since when for this cause. */
   leavingFor: { cause: string; since: number } | undefined;
   /** When it began to leave its registrar. */
   registrarAt: number;
-  /** When a call to a load balancer went wrong last. */
+  /** When a call to a load balancer last failed. */
   elbTroubleAt: number;
-  /** How often clearing termination protection has no effect. */
+  /** How many attempts to clear termination protection have no effect. */
   stubborn: number;
   /** Since when termination protection is on. */
   protectedSince: number | undefined;
-  /** The boot whose bootstrap's success was judged. */
+  /** The boot whose successful bootstrap the invariants have judged. */
   judgedBoot: number;
-  /** What others wrote into ecs.config. */
+  /** The lines of other programs in ecs.config. */
   foreignEcsConfig: string;
 }
 
@@ -197,7 +196,7 @@ function openBalancers({ scenario, chance }: Region): FakeBalancers {
   return { targetGroups: new Map(targetGroups.map(open)), loadBalancers: new Map(loadBalancers.map(open)) };
 }
 
-/** Fails once now and then, and always where that was planted. */
+/** The installer fails once now and then, and always if the scenario planted this. */
 function openInstaller(region: Region, node: Node) {
   const { opsworks, planted } = region.scenario;
   const real = installerProgram(opsworks, node.machine, node.instance, node.id, region.fakeClock);
@@ -212,7 +211,7 @@ function openInstaller(region: Region, node: Node) {
   };
 }
 
-/** The group as this instance sees it: the same name, hooks and history for all. */
+/** The group from this instance's view; all instances share its name, hooks and history. */
 function openOwnGroup(region: Region, node: Node): FakeGroup {
   const { scenario, chance, clock } = region;
   const group = openFakeGroup(region.fakeClock, node.instance, 'web');
@@ -229,8 +228,8 @@ function openOwnGroup(region: Region, node: Node): FakeGroup {
     if (transition === 'terminate' && node.truth.ended === undefined && !node.truth.causes.has('scale-in'))
       begin(node, 'hook timed out', clock.uptime());
     const turn = ++transitions;
-    // Metadata may be ahead of the group, or late; but what has been overtaken never shows
-    // afterwards.
+    // The metadata service can be ahead of the group, or late. A value that was superseded never
+    // appears afterwards.
     const launched = node.pool === undefined ? 'InService' : `Warmed:${node.pool}`;
     const target = transition === 'launch' ? launched : 'Terminated';
     clock.schedule(chance.between(0, 3_000), () => {
@@ -241,22 +240,22 @@ function openOwnGroup(region: Region, node: Node): FakeGroup {
 }
 
 export function ownInstance(region: Region, node: Node): FakeContainerInstance | undefined {
-  // Asked several times after each event: without a closure for each.
+  // Runs several times after each event, so it creates no closure for each run.
   for (const instance of region.cluster.instances)
     if (instance.ec2InstanceId === node.id && instance.status !== 'INACTIVE') return instance;
   return undefined;
 }
 
 /**
- * An agent that is started again, or that another order takes over, knows from the disk alone, in
- * wall time, for how long it has waited; and the wall clock has jumped.
+ * True if the agent was restarted, or took over another order, after a jump of the wall clock. It
+ * then knows its waiting time only from the disk, in wall time.
  */
 export function mistakesItsWait({ truth, agentStartedAt }: Node, since: number | undefined): boolean {
   const readAt = Math.max(agentStartedAt, truth.leavingFor?.since ?? -Infinity);
   return since !== undefined && since < truth.jumpedAt && truth.jumpedAt < readAt;
 }
 
-/** What a program on this node is given. */
+/** Makes the host that a program on this node gets. */
 export function openHost(region: Region, node: Node, process: Process, conditions: Conditions): Host {
   const { fakeClock } = region;
   return {

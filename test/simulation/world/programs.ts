@@ -1,4 +1,4 @@
-/** The programs that systemd runs, as main.ts composes them, but over simulated effects. */
+/** The programs that systemd runs, composed as in main.ts, but over simulated effects. */
 
 import { runAgent } from '../../../agent/agent.ts';
 import { deregister } from '../../../bootstrap/registrars/registrars.ts';
@@ -7,7 +7,7 @@ import { mayTerminate } from '../../../commands/node/join-failure.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Host } from '../../../core/host.ts';
 
-/** Resolves with the exit code, or throws what main.ts turns into one. */
+/** Resolves with the exit code, or throws an error that main.ts turns into one. */
 type Program = (host: Host, config: Config, signal: AbortSignal) => Promise<number>;
 
 export const programs: Readonly<Record<'bootstrap' | 'agent', Program>> = {

@@ -1,6 +1,6 @@
 /**
- * What all nodes of a simulation share: time, weather, one cluster, one stack, one Auto Scaling
- * group; and what has been seen.
+ * The state that all nodes of a simulation share: time, faults, one cluster, one stack, one Auto
+ * Scaling group; and the record of events.
  */
 
 import type { ScalingActivity } from '../../../core/host.ts';
@@ -15,7 +15,7 @@ import type { Scenario } from '../scenario.ts';
 import { longestLagMs, type Inconsistency } from '../faults/inconsistency.ts';
 import { openFaultInjector, type FaultInjector } from '../faults/fault-injector.ts';
 
-/** The first thing that must never happen, but did. */
+/** The first broken invariant. */
 export interface Violation {
   invariant: string;
   node: string;
@@ -28,9 +28,9 @@ export interface Stats {
   calls: number;
   faults: Map<string, number>;
   deaths: Map<string, number>;
-  /** How often there was an occasion to look at the invariants. */
+  /** How often each occasion came to evaluate the invariants. */
   asked: Record<'onCall' | 'afterCall' | 'afterEvent' | 'atDeath' | 'atEnd', number>;
-  /** How often each invariant was looked at; known at the end. */
+  /** How often each invariant was evaluated; known at the end. */
   checked: Map<string, number>;
 }
 
@@ -38,26 +38,26 @@ export interface Region {
   scenario: Scenario;
   chance: Chance;
   clock: ForeseeingClock;
-  /** The same clock, as the fakes call it. */
+  /** The same clock, in the form that the fakes take. */
   fakeClock: FakeClock;
   faults: FaultInjector;
-  /** What AWS does on a fine day; only in some lives. */
+  /** The behaviour of AWS without any fault; present only in some lives. */
   inconsistency: Inconsistency | undefined;
   replicas: Replicas | undefined;
   nodes: Node[];
   cluster: FakeCluster;
   activities: ScalingActivity[];
-  /** Instances that the group wants. */
+  /** The group's desired capacity. */
   desired: number;
   launched: number;
-  /** Since when ECS has lost sight of all nodes. */
+  /** Since when ECS has lost the connection to all nodes. */
   outageSince: number | undefined;
   /**
-   * Since when so many are disconnected in it that everybody who asks sees that the fault is not
-   * his.
+   * Since when so many agents are disconnected that every node that asks can see that the fault is
+   * not its own.
    */
   seenSince: number | undefined;
-  /** Nothing happens from outside any more. */
+  /** True after the last event from outside. */
   calm: boolean;
   calmSince: number;
   trace: Trace;
@@ -66,10 +66,10 @@ export interface Region {
 }
 
 export interface Trace {
-  /** What happened, and to whom; rendered only when somebody reads it. */
+  /** Adds an event and its node; the trace renders it only when a person reads it. */
   add(at: number, node: string, what: string, detail?: unknown): void;
   last(): string[];
-  /** Of everything that happened, for telling two runs apart. */
+  /** A digest of all events, for comparing two runs. */
   hash(): number;
 }
 
@@ -145,7 +145,7 @@ export function note(region: Region, node: Node | undefined, what: string, detai
   region.trace.add(region.clock.uptime(), node?.id ?? '---', what, detail);
 }
 
-/** The first violation counts: what follows from it is not another one. */
+/** Only the first violation counts: later ones can follow from it. */
 export function violate(region: Region, invariant: string, node: Node | undefined, what: string): void {
   region.violation ??= { invariant, node: node?.id ?? '', what, at: region.clock.uptime() };
 }

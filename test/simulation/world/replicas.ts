@@ -1,5 +1,5 @@
 /**
- * AWS as it was some seconds ago: what a replica that is behind knows, asked through the same
+ * AWS as it was some seconds ago: the knowledge of a replica that is behind, read through the same
  * fakes.
  */
 
@@ -12,9 +12,9 @@ import type { Node } from './node.ts';
 import type { Region } from './region.ts';
 
 export interface Replicas {
-  /** Remembers what is true now; after each event. */
+  /** Records the present truth; called after each event. */
   record(): void;
-  /** The verb, as it answers `behindMs` ago; undefined where nobody has looked so early. */
+  /** Returns the method as it would answer `behindMs` ago; undefined if no record is that old. */
   recall(node: string, verb: string, behindMs: number): ((...given: unknown[]) => unknown) | undefined;
 }
 
@@ -26,8 +26,8 @@ interface View {
 }
 
 /**
- * Changes that follow each other more quickly are one, seen from when the first of them was: no
- * view is older than it says.
+ * Changes within this time count as one, recorded at the time of the first. So no view is older
+ * than its time says.
  */
 const everyMs = 250;
 
@@ -37,10 +37,10 @@ export function openReplicas(region: Region, longestMs: number): Replicas {
   let since = clock.uptime();
   return {
     record() {
-      // Copied when the last of them has happened, since copying is dear.
+      // Copies after the last of these changes, because copying costs much time.
       const next = clock.next();
       if (next - since < everyMs) return;
-      // The newest one that is old enough is still needed.
+      // The newest view that is old enough is still needed.
       const needed = views.findLastIndex(({ at }) => at <= clock.uptime() - longestMs);
       views = [...views.slice(Math.max(0, needed)), copy(region, since)];
       since = next;

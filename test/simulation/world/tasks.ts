@@ -1,10 +1,10 @@
-/** What ECS does with a cluster: places tasks where it may, and an agent now and then falls ill. */
+/** Plays ECS for a cluster: it places tasks, and now and then an agent fails. */
 
 import { begin, finish } from '../faults/causes.ts';
 import { ownInstance, type Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
-/** Tasks on one node at a time. */
+/** The most tasks on one node at a time. */
 const most = 4;
 
 export function placeTasks(region: Region): void {
@@ -26,7 +26,7 @@ export function placeTasks(region: Region): void {
   });
 }
 
-/** Disconnected, or dead; a restart helps, or does not, or it passes by itself. */
+/** The agent disconnects or dies. A restart cures it or not, or the fault ends by itself. */
 export function fallIll(region: Region, node: Node): void {
   const { chance, clock, stats } = region;
   const own = ownInstance(region, node);
@@ -35,14 +35,14 @@ export function fallIll(region: Region, node: Node): void {
   const dead = chance.happens(0.5);
   node.illness = { cure, dead };
   count(stats.faults, `ECS agent ${dead ? 'dead' : 'disconnected'}`);
-  note(region, node, `ECS agent falls ill (${dead ? 'dead' : 'disconnected'}), cure: ${cure}`);
+  note(region, node, `ECS agent fails (${dead ? 'dead' : 'disconnected'}), cure: ${cure}`);
   begin(node, 'ecs-agent', clock.uptime(), relapseMs(region, node));
   suffer(region, node);
   if (cure === 'time') clock.schedule(chance.around(chance.pick([60_000, 600_000])), () => heal(region, node));
 }
 
 /**
- * Three good checks end an illness; one that comes back before them, or before the agent has
+ * Three good checks end a fault. A fault that returns before them, or before the agent has
  * connected, was never over.
  */
 function relapseMs({ scenario, clock }: Region, { truth }: Node): number {
@@ -50,13 +50,13 @@ function relapseMs({ scenario, clock }: Region, { truth }: Node): number {
   return 3 * scenario.config.ecsAgent.pollSeconds * 1000 + 15_000 + unheardMs;
 }
 
-/** ECS has lost the connection to every node: nobody's fault, and no restart helps. */
+/** ECS loses the connection to every node. No node is at fault, and no restart helps. */
 export function loseSight(region: Region): void {
   const { chance, clock, stats } = region;
   if (region.outageSince !== undefined) return;
   region.outageSince = clock.uptime();
-  count(stats.faults, 'ECS loses sight of all nodes');
-  note(region, undefined, 'ECS loses sight of all nodes');
+  count(stats.faults, 'ECS loses the connection to all nodes');
+  note(region, undefined, 'ECS loses the connection to all nodes');
   const hit = region.nodes.filter((node) => node.phase === 'up' && node.illness === undefined);
   for (const node of hit) {
     node.illness = { cure: 'time', dead: false };
@@ -69,7 +69,7 @@ export function loseSight(region: Region): void {
   });
 }
 
-/** Also after a restart that did not help. */
+/** Also runs after a restart that did not help. */
 export function suffer(region: Region, node: Node): void {
   const own = ownInstance(region, node);
   if (own !== undefined) own.agentConnected = false;
@@ -84,11 +84,11 @@ export function heal(region: Region, node: Node): void {
   const own = ownInstance(region, node);
   if (node.localAgent !== undefined && own !== undefined) own.agentConnected = true;
   else startEcs(region, node);
-  note(region, node, 'ECS agent heals');
+  note(region, node, 'ECS agent recovers');
 }
 
 /**
- * The ECS agent registers some seconds after its start; after a reboot it is the same container
+ * The ECS agent registers some seconds after its start. After a reboot it is the same container
  * instance.
  */
 export function startEcs(region: Region, node: Node): void {
@@ -96,7 +96,7 @@ export function startEcs(region: Region, node: Node): void {
   region.clock.schedule(region.chance.around(5_000), () => {
     if (node.phase !== 'up' || node.bootedAt !== bootedAt || node.localAgent !== undefined) return;
     if (node.illness?.dead === true) return;
-    // As with ECS_WARM_POOLS_CHECK.
+    // ECS_WARM_POOLS_CHECK has this effect.
     if (node.pool !== undefined) return startEcs(region, node);
     const text = node.machine.files.get('/etc/ecs/ecs.config');
     const cluster = /^ECS_CLUSTER=(.*?)\r?$/m.exec(typeof text === 'string' ? text : '')?.[1] ?? 'default';
@@ -115,7 +115,7 @@ export function stopEcs(region: Region, node: Node): void {
   if (own !== undefined) own.agentConnected = false;
 }
 
-/** `systemctl restart ecs`: gone for a while, then as its illness allows. */
+/** Plays `systemctl restart ecs`: the agent is gone for a while, and then its fault decides. */
 export function restartEcs(region: Region, node: Node): void {
   if (node.illness?.cure === 'restart' && region.chance.happens(0.7)) {
     node.illness = undefined;

@@ -1,4 +1,4 @@
-/** A node that waits in a warm pool, stopped or running, before its group needs it. */
+/** A node that waits in a warm pool, stopped or running, until its group needs it. */
 
 import type { Conditions } from '../effects.ts';
 import { boot, halt } from './machine-life.ts';
@@ -6,8 +6,8 @@ import type { Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
 /**
- * From now on the group sends it into the pool instead of into service, and fetches it some minutes
- * later.
+ * From now on the group sends the node into the pool instead of into service, and fetches it some
+ * minutes later.
  */
 export function poolFirst(region: Region, conditions: Conditions, node: Node, pool: 'Stopped' | 'Running'): void {
   const { group } = node;
@@ -28,7 +28,10 @@ export function poolFirst(region: Region, conditions: Conditions, node: Node, po
   });
 }
 
-/** Until it is fetched. One that loses power just then is stopped when it is up again. */
+/**
+ * Rests until the group fetches the node. A node that loses power at this moment stops after its
+ * next boot.
+ */
 function rest(region: Region, conditions: Conditions, node: Node): void {
   const { chance, clock } = region;
   if (node.phase === 'gone' || node.phase === 'stopping') return;
