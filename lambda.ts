@@ -1,4 +1,4 @@
-/** The Lambda functions that look after a fleet on a schedule. Only this file and main.ts use `process`. */
+/** The Lambda functions that look after a fleet. Only this file and main.ts use `process`. */
 
 import { fleetCommandNamed } from './commands/fleet/table-fleet.ts';
 import { openHandler, type Handler } from './commands/fleet/lambda.ts';

@@ -1,4 +1,4 @@
-/** Decides how many tasks a service has: one for each container instance, less some to spare. Pure. */
+/** Decides how many tasks a service has: one for each node, less some to spare. Pure. */
 
 import type { ClusterCounts, ScalingTarget, ServiceView } from '../core/fleet-services.ts';
 
@@ -76,9 +76,9 @@ function faultOfDeployments({ deployments, running, pending, desired }: ServiceV
 }
 
 /**
- * Grows by instances that can run a task now: ACTIVE and connected. Does not shrink for an ECS agent
- * that is not connected: its tasks run on, and agents connect anew several times an hour. Shrinks by
- * the larger of ECS's two counts.
+ * Grows by instances that can run a task now: ACTIVE and connected. Does not shrink for an ECS
+ * agent that is not connected: its tasks run on, and agents connect anew several times an hour.
+ * Shrinks by the larger of ECS's two counts.
  */
 function compare({ spare, min, max = Infinity }: SizeGoal, counts: ClusterCounts, desired: number): SizeDecision {
   const { registered, draining, active, connected } = counts;

@@ -39,7 +39,8 @@ export async function sizeService(order: SizeRequest, tools: SizeTools, signal: 
   const { clock, log } = tools;
   const onRetry = (error: unknown, pauseMs: number) =>
     log.warn('asking AWS again', { error: messageOf(error), pauseMs: Math.round(pauseMs) });
-  // All calls again, not only the failed one: a decision must not rest on answers of different ages.
+  // All calls again, not only the failed one: a decision must not rest on answers of different
+  // ages.
   return retry((callSignal) => sizeOnce(order, tools, callSignal), { clock, signal, withinMs: patienceMs, onRetry });
 }
 
@@ -67,7 +68,7 @@ export async function sizeServices(
   if (first === undefined) return;
   if (failures.length === 1) throw first;
   const message = failures.map(messageOf).join('; ');
-  // What lasts comes first: a person has to decide, and the next run does not help.
+  // A refusal decides: it lasts until a person acts.
   if (failures.some((error) => error instanceof Refused)) throw new Refused(message, { cause: first, code: 'NotOurs' });
   throw new Unavailable(message, { cause: first });
 }

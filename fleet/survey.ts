@@ -26,8 +26,8 @@ export const groupTag = 'aws:autoscaling:groupName';
 const isEc2Id = (id: string) => id.startsWith('i-');
 
 /**
- * `groups` may be empty: then the groups that launched the cluster's instances. `others` are further
- * instances to read from EC2.
+ * `groups` may be empty: then the groups that launched the cluster's instances. `others` are
+ * further instances to read from EC2.
  */
 export async function surveyFleet(
   fleet: Reads,
@@ -69,7 +69,8 @@ export async function surveyFleet(
 
 /**
  * An instance has a second record after its ECS agent lost its data and registered anew. The agent
- * uses the connected record. If none is connected, it uses the newest: it never returns to an older.
+ * uses the connected record. If none is connected, it uses the newest: it never returns to an
+ * older.
  */
 export function separateRecords(records: readonly FleetContainerInstance[]): {
   real: FleetContainerInstance[];

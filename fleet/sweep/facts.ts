@@ -1,4 +1,4 @@
-/** What a sweep knows when it decides. It is read once and not changed. */
+/** The facts on which a sweep decides. They are read once and not changed. */
 
 import type {
   FleetContainerInstance,
@@ -67,8 +67,8 @@ export function isDead(facts: Pick<SweepFacts, 'machines'>, instance: FleetConta
 }
 
 /**
- * EC2 lists it as terminated or does not list it. Before a sweep acts on a missing instance, it asks
- * EC2 for this instance alone: only "does not exist" counts.
+ * EC2 lists it as terminated or does not list it. Before a sweep acts on a missing instance, it
+ * asks EC2 for this instance alone: only "does not exist" counts.
  */
 export function seemsGone({ machines }: Pick<SweepFacts, 'machines'>, instanceId: string): boolean {
   const machine = machines.get(instanceId);
@@ -121,8 +121,8 @@ export function otherClusterOf(machine: FleetMachine | undefined, cluster: strin
 }
 
 /**
- * Since when a sweep has seen this. A restart of the instance begins anew, because its ECS agent needs
- * time to connect. A note from the future counts as none: a clock was wrong.
+ * Since when a sweep has seen this. A restart of the instance begins anew, because its ECS agent
+ * needs time to connect. A note from the future counts as none: a clock was wrong.
  */
 export function sinceOf(facts: SweepFacts, instanceId: string, kind: NoteKind): number | undefined {
   const note = facts.notes.get(instanceId);

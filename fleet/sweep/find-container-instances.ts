@@ -1,4 +1,4 @@
-/** Findings about container instances: orphaned, stale, disconnected, stuck in DRAINING, recovered. Pure. */
+/** Findings about container instances: orphaned, stale, disconnected, stuck, recovered. Pure. */
 
 import type { FleetContainerInstance, FleetMember } from '../../core/fleet-nodes.ts';
 import { groupTag } from '../survey.ts';

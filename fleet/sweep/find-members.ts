@@ -23,7 +23,8 @@ export function findNeverJoined(facts: SweepFacts, ages: Ages): SweepFinding[] {
 function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, someJoined: boolean): SweepFinding[] {
   const { instanceId, lifecycleState, group } = member;
   const machine = facts.machines.get(instanceId);
-  // Pending: the launch hook's timeout ends it. Warmed, Standby, Detaching: not meant to be in the cluster.
+  // Pending: the launch hook's timeout ends it. Warmed, Standby, Detaching: not meant to be in the
+  // cluster.
   if (machine?.state !== 'running' || lifecycleState !== 'InService') return [];
   // One group may feed two clusters.
   if (otherClusterOf(machine, facts.cluster) !== undefined) return [];

@@ -1,4 +1,4 @@
-/** What a sweep can find, what it may do about it, and what it reports. */
+/** The findings of a sweep, its deeds, and its report. */
 
 import type { NoteKind } from '../../core/fleet-nodes.ts';
 
@@ -35,7 +35,7 @@ export type Deed =
 export interface SweepFinding {
   kind: FindingKind;
   instanceId: string;
-  /** What it is about, if not the instance: a container instance, a record, a Name. */
+  /** Its subject, if not the instance: a container instance, a record, a Name. */
   subject?: string;
   /** Milliseconds since 1970. Absent if not known. */
   since?: number;
@@ -92,6 +92,6 @@ export interface SweepReport {
   findings: Swept[];
   /** Why the sweep changed no node: much of the fleet looks ill at once. */
   brake?: string;
-  /** What could not be read, and why. Nothing follows from it. */
+  /** Facts that could not be read, and why. Nothing follows from them. */
   unanswered: { what: string; why: string }[];
 }

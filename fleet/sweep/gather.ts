@@ -1,4 +1,4 @@
-/** Reads the facts of a sweep. The nodes must be read completely; whatever else answers is added. */
+/** Reads the facts of a sweep. The nodes must be read completely, the rest may fail. */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetMember, FleetNodes } from '../../core/fleet-nodes.ts';
@@ -15,8 +15,8 @@ export interface Gathered {
 }
 
 /**
- * EC2 answers about termination protection for one instance at a time. Instances that their group is
- * terminating come first, then the others in turn: hourly runs cover 480 nodes in a day.
+ * EC2 answers about termination protection for one instance at a time. Instances that their group
+ * is terminating come first, then the others in turn: hourly runs cover 480 nodes in a day.
  */
 export const protectionsPerRun = 20;
 
@@ -51,7 +51,8 @@ export async function gatherFacts(
   const survey = await surveyFleet(fleet, cluster, options.groups, others, signal);
   const { groups, external, ...known } = survey;
   const listed = known.containerInstances.length + known.staleRecords.length + external.length;
-  // An instance with a record is no stranger. So no Name is orphaned while the records are not known.
+  // An instance with a record is no stranger. So no Name is orphaned while the records are not
+  // known.
   const strangers = stack === undefined || records !== undefined;
   const named = strangers ? await tryTo('Name tags', () => fleet.readMachinesNamed(namePattern, signal)) : undefined;
   const ids = known.containerInstances.map(({ instanceId }) => instanceId);

@@ -1,4 +1,4 @@
-/** Decides which findings this run acts on: order, brake, cap, and the share of nodes that may leave. Pure. */
+/** Decides which findings this run acts on: order, brake, cap, share of leaving nodes. Pure. */
 
 import { isDead, isPersonal, isRunning, type SweepFacts } from './facts.ts';
 import type { FindingKind, SweepFinding } from './findings.ts';
@@ -133,8 +133,8 @@ const order: readonly FindingKind[] = [
 ];
 
 /**
- * Terminating comes before draining, so that a node that was begun is finished first. Then by id, so
- * that two sweeps choose the same.
+ * Terminating comes before draining, so that a node that was begun is finished first. Then by id,
+ * so that two sweeps choose the same.
  */
 export function byUrgency(a: SweepFinding, b: SweepFinding): number {
   const rank = ({ kind, deed }: SweepFinding) =>

@@ -99,7 +99,8 @@ async function carryOutDeed(
     return { ...finding, outcome: done ? 'done' : 'changed' };
   } catch (error) {
     signal.throwIfAborted();
-    // AWS refused, so nothing happened. A node that is refused in each run must not hold up the others.
+    // AWS refused, so nothing happened. A node that is refused in each run must not hold up the
+    // others.
     if (error instanceof Refused) budget.giveBack(finding);
     log.warn('not swept', { ...fields, error: messageOf(error) });
     return { ...finding, outcome: 'failed', error: messageOf(error) };

@@ -52,7 +52,7 @@ export interface FleetView {
     tasks: number;
     external?: number;
   };
-  /** What could not be read, and why. */
+  /** Facts that could not be read, and why. */
   unanswered: { what: string; why: string }[];
 }
 

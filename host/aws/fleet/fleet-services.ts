@@ -1,4 +1,7 @@
-/** ECS and Application Auto Scaling for `service-size`. ECS counts, so no instance is read by itself. */
+/**
+ * ECS and Application Auto Scaling for `service-size`. ECS counts, so no instance is read by
+ * itself.
+ */
 
 import {
   ApplicationAutoScalingClient,

@@ -1,4 +1,6 @@
-/** Auto Scaling groups: their members, the sweep's notes in their tags, and the end of one member. */
+/**
+ * Auto Scaling groups: their members, the sweep's notes in their tags, and the end of one member.
+ */
 
 import {
   CreateOrUpdateTagsCommand,

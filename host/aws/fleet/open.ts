@@ -18,7 +18,7 @@ import { withRetry } from './paging.ts';
 
 export interface FleetRegions {
   region: string;
-  /** Of the OpsWorks endpoint, where it is another one. */
+  /** Region of the OpsWorks endpoint, if it is another one. */
   opsworksRegion?: string | undefined;
 }
 

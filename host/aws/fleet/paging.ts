@@ -5,12 +5,14 @@ import type { Log } from '../../../core/log.ts';
 import { retry, type Clock } from '../../../core/retry.ts';
 import type { AwsCall } from '../fault.ts';
 
-/** Throttling ends within seconds. A minute without an answer is an outage, and for the next run. */
+/**
+ * Throttling ends within seconds. A minute without an answer is an outage, and for the next run.
+ */
 const withinMs = 60_000;
 
 /**
- * Retries each call by itself: one throttled page must not repeat the forty pages before it. So each
- * call must be safe to repeat.
+ * Retries each call by itself: one throttled page must not repeat the forty pages before it. So
+ * each call must be safe to repeat.
  */
 export function withRetry(callAws: AwsCall, clock: Clock, log: Log): AwsCall {
   return (permission, resource, signal, send) => {
