@@ -166,7 +166,7 @@ async function findLine({ run }: Probe, full: string): Promise<{ there: string; 
  * Total and free inodes, in order. Empty where `stat` cannot say: bytes alone are worth an answer.
  */
 async function readInodes({ run }: Probe, paths: readonly string[]): Promise<[total: number, free: number][]> {
-  const { code, stdout } = await run('stat', ['-f', '-c', '%c %d', '--', ...paths]).catch((error: unknown) => {
+  const { code, stdout } = await run('stat', ['-f', '--format=%c %d', '--', ...paths]).catch((error: unknown) => {
     if (error instanceof Hangs) throw error;
     return { code: -1, stdout: '' };
   });

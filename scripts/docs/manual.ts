@@ -110,12 +110,17 @@ function renderSetting({ path, meaning, type, standard, limits, atBoot }: Settin
   ];
 }
 
-/** In roff, a line that begins with a dot or a quote is a request. */
+/** In roff, a line that begins with a dot or a quote is a request. groff reads Latin-1, not UTF-8. */
 function roff(text: string): string {
   return text
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
-    .replaceAll(/^([.'])/gm, '\\&$1');
+    .replaceAll(/^([.'])/gm, '\\&$1')
+    .replaceAll(/[^\x20-\x7e\n]/g, (character) => `\\[u${codePoint(character)}]`);
+}
+
+function codePoint(character: string): string {
+  return character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0');
 }
 
 function page(lines: readonly string[]): string {

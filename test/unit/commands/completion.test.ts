@@ -9,7 +9,7 @@ function complete(...words: string[]): string[] {
 COMP_WORDS=(ecs-node "$@"); COMP_CWORD=$#; _ecs_node; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr, status } = spawnSync('bash', ['-c', script, 'bash', ...words], {
     encoding: 'utf8',
-    cwd: 'core',
+    cwd: 'config',
   });
   expect(stderr).toBe('');
   expect(status).toBe(0);
