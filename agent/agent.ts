@@ -1,6 +1,6 @@
 /**
- * The rest of the node's life, put together: joins, watches, publishes, leaves; ends when told to,
- * or when the node has left.
+ * The agent: joins, watches, publishes and leaves. Ends when it is stopped, or when the node has
+ * left.
  */
 
 import type { Config } from '../config/config.ts';
@@ -25,42 +25,44 @@ import { watch } from './watching/watch.ts';
 import type { KnownFacts } from './known-facts.ts';
 
 export interface AgentOptions {
-  /** Takes the node out of its registrar. */
+  /** Removes the node from its registrar. */
   deregister: DepartureEffects['deregister'];
   /**
-   * Asked before a node that cannot join dies, e.g. by the storm guard, which may make it wait.
-   * False: try to join again.
+   * Called before a node that cannot join terminates itself; the storm guard, for example, may make
+   * it wait. False: try to join again.
    */
   mayTerminate?(signal: AbortSignal, knownFacts: KnownFacts): Promise<boolean>;
-  /** What the node keeps up to date; none by default. */
+  /** The chores that keep the node up to date; none by default. */
   chores?: readonly Chore[];
   /**
-   * Resolves when another agent, with another configuration, is to take over; this one ends as soon
+   * Resolves when an agent with another configuration is to take over. This one then ends as soon
    * as no departure is under way.
    */
   handOver?(reportError: StatusBook['error'], signal: AbortSignal): Promise<void>;
-  /** What the status says about the configuration. */
+  /** The configuration's part of the status. */
   configuration?: ConfigurationStatus;
   /** WATCHDOG_USEC, in milliseconds. */
   watchdogMs?: number;
 }
 
-/** Between looks at whether it is time to join (again). */
+/** The interval at which the agent checks whether it must join (again). */
 const joinEveryMs = 5_000;
 
 /**
- * So long after a node has left its warm pool the metadata service may still say that it is wanted
- * there: three times what was seen.
+ * For this long after a node left its warm pool, the metadata service may still report the pool as
+ * its target state: three times the delay that was seen.
  */
 const staleTargetMs = 10_000;
 
-/** A departure that is under way ends first: so often it is looked for. */
+/**
+ * A departure under way ends before the agent does; this is how often the agent checks for its end.
+ */
 const restEveryMs = 1_000;
 
 /**
- * Runs until the node has left for good, and resolves with how; undefined when another agent is to
- * take over. Rejects with the signal's reason when stopped: everything is on disk then, and the
- * next agent goes on.
+ * Runs until the node has left for good, and resolves with the departure's state. Resolves with
+ * undefined when another agent is to take over. Rejects with the signal's reason when stopped:
+ * everything is on disk then, and the next agent continues.
  */
 export async function runAgent(
   host: Host,
@@ -99,7 +101,8 @@ export async function runAgent(
   host.log.info('agent started', { bootId });
   const watching = watch({ context, book, joined: () => isJoined }, agentSignal);
   const joining = keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal);
-  // What is over before the node has left ends nobody, and it is not waited for at the end.
+  // These two may end early, which must not end the agent. The agent does not wait for them at its
+  // end.
   const publishing = publishMetrics(host, config, () => countFailing(chores, book), agentSignal, knownFacts).then(
     () => supervisor.left,
   );
@@ -114,22 +117,22 @@ export async function runAgent(
     ...(chores.length === 0 ? [] : [runChores({ host, chores, book, inService }, agentSignal)]),
   ];
   const keeping = book.keep(agentSignal);
-  // Looked at when the departure has stopped: until then nobody waits for it, and unhandled it
-  // would end the program.
+  // The rejection is handled after the departure has stopped. Unhandled until then, it would end
+  // the program.
   keeping.catch(() => {});
   try {
     return await Promise.race([supervisor.left, publishing, finishing, ...parts]);
   } finally {
     agentEnds.abort(new Error('the agent ends'));
-    // It may be completing a hook, which a stop does not cut off.
+    // A departure may be completing a hook, and a stop does not interrupt that.
     await supervisor.stopped();
     await Promise.allSettled([...parts, keeping]);
   }
 }
 
 /**
- * Nothing is awaited between the last look and the end: a departure that begins then is resumed
- * from the disk.
+ * No await between the last check and the end: a departure that begins afterwards resumes from the
+ * disk.
  */
 async function waitUntilAtRest(
   { clock }: Host,
@@ -141,7 +144,7 @@ async function waitUntilAtRest(
   while (!supervisor.isAtRest()) await clock.sleep(restEveryMs, signal);
 }
 
-/** What the last agent of this boot knew, without what is not done any more. */
+/** The status of this boot's last agent, without chores that are no longer configured. */
 async function firstStatus(
   host: Host,
   bootId: string,
@@ -167,14 +170,14 @@ async function firstStatus(
 function recordJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {
   book.change((status) => {
     const { join: before } = status;
-    // Said again every few seconds while it waits.
+    // Joining reports the same state every few seconds while it waits.
     if (before.state === state && before.detail === detail) return status;
     const since = before.state === state ? before.since : host.clock.now();
     return { ...status, join: { state, detail, since } };
   });
 }
 
-/** What the bootstrap went on without. */
+/** Finishes the tags and the registration that the bootstrap did not wait for. */
 async function finishBootstrap(host: Host, signal: AbortSignal): Promise<void> {
   await Promise.all([setLateTags(host, signal), lookForLateView(host, signal)]);
 }
@@ -194,7 +197,8 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   const { host, config, supervisor } = joining.context;
   const hooks = openUnfinishedHooks(host, config, book, knownFacts);
   for (;;) {
-    // Who is only drained has its launch hook still to complete: unattended it would end the node.
+    // A node that is only drained may still have a launch hook to complete. Left alone, the hook
+    // would terminate it.
     const remaining = supervisor.remaining();
     if (!isJoined() && remaining !== undefined) {
       try {
@@ -222,7 +226,7 @@ async function handleJoinFailure(
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
-  // Whoever has drained it by hand wants to look at it.
+  // A person drained this node by hand and wants to inspect it.
   if (memories.wanted()?.cause === 'operator') return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
@@ -230,13 +234,13 @@ async function handleJoinFailure(
   await supervisor.follow(memories.wanted() ?? order);
 }
 
-/** Undefined where there is nothing to do. */
+/** Undefined where no chore is configured. */
 function countFailing(chores: readonly Chore[], book: StatusBook): number | undefined {
   if (chores.length === 0) return undefined;
   return Object.values(book.read().chores ?? {}).filter(({ outcome }) => outcome === 'failed').length;
 }
 
-/** READY once, then how the node is, and a sign of life at half the watchdog's time. */
+/** Sends READY once, then the status when it changes, and WATCHDOG at half the watchdog's time. */
 async function notifySystemd(
   host: Host,
   book: StatusBook,

@@ -1,13 +1,15 @@
-/** How the agent asks AWS: each call bounded, repeated while time may heal it. */
+/**
+ * How the agent calls AWS: each call has a time limit, and is retried while its failure may pass.
+ */
 
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { retry, withTimeout } from '../core/retry.ts';
 
-/** Three times what the slowest call takes in bad times: longer means that the answer is lost. */
+/** Three times the slowest call seen under throttling. After that, the answer is lost. */
 const callMs = 30_000;
 
-/** One call, given up after half a minute. */
+/** One call, given up after `boundMs`; default 30 s. */
 export function callOnce<T>(
   host: Host,
   signal: AbortSignal,
@@ -17,7 +19,7 @@ export function callOnce<T>(
   return withTimeout(boundMs, call, host.clock, signal);
 }
 
-/** Repeats the call for at most `withinMs`; throws what cannot heal at once. */
+/** Retries the call for at most `withinMs`. Throws at once an error that no retry can heal. */
 export function callWithRetry<T>(
   host: Host,
   withinMs: number,
@@ -26,6 +28,6 @@ export function callWithRetry<T>(
 ): Promise<T> {
   const { clock } = host;
   const onRetry = (error: unknown) => host.log.warn('will try again', { error: messageOf(error) });
-  // Quickly at first: a notice leaves two minutes.
+  // The first retries are quick, because a spot notice leaves only two minutes.
   return retry((callSignal) => callOnce(host, callSignal, call), { clock, signal, withinMs, pauseMs: 500, onRetry });
 }

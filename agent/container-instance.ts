@@ -1,7 +1,4 @@
-/**
- * This node's container instance: under which record ECS knows the node, and whether ECS places
- * tasks on it.
- */
+/** This node's container instance: its record in ECS, and whether ECS places tasks on it. */
 
 import type { Config } from '../config/config.ts';
 import { Refused, messageOf } from '../core/errors.ts';
@@ -13,10 +10,10 @@ export interface ContainerInstanceRef {
   arn: string;
 }
 
-/** The agent answers from memory; a notice must not wait for an agent that hangs. */
+/** The ECS agent answers from memory. A departure must not wait for an agent that hangs. */
 const introspectionMs = 1_500;
 
-/** What the agent on this machine says; undefined when it says nothing. */
+/** The answer of the ECS agent on this machine; undefined when it does not answer. */
 export async function readLocalAgent(host: Host, signal: AbortSignal): Promise<LocalAgent | undefined> {
   try {
     return await callOnce(host, signal, (callSignal) => host.ecsAgent.readAgent(callSignal), introspectionMs);
@@ -28,9 +25,9 @@ export async function readLocalAgent(host: Host, signal: AbortSignal): Promise<L
 }
 
 /**
- * The record of this node; undefined when ECS says that it has none. The agent on this machine is
- * asked first, because that costs no call; its answer counts only when ECS has said that the record
- * is this instance's, since any process may listen on the introspection port.
+ * The record of this node; undefined when ECS says that there is none. The local ECS agent is asked
+ * first, because that costs no AWS call. Any process may listen on the introspection port, so the
+ * answer counts only when ECS confirms that the record belongs to this instance.
  */
 export async function findContainerInstance(
   host: Host,
@@ -47,7 +44,7 @@ export async function findContainerInstance(
   return instance === undefined ? undefined : { cluster, arn: instance.arn };
 }
 
-/** The record that the agent on this machine names, when it is this instance's. */
+/** The record that the local ECS agent names, when it belongs to this instance. */
 async function findNamedRecord(
   host: Host,
   withinMs: number,
@@ -91,7 +88,10 @@ export async function resumePlacement(
   );
 }
 
-/** Further records of this instance, which an agent that lost its state left behind; none where ECS does not say. */
+/**
+ * Other records of this instance, which an ECS agent that lost its state left behind. Empty where
+ * ECS does not answer.
+ */
 export async function findOtherRecords(
   host: Host,
   { cluster, arn }: ContainerInstanceRef,

@@ -1,6 +1,5 @@
 /**
- * Which file systems matter on a container instance: where Docker keeps its data, and where images
- * lie.
+ * The file systems that matter on a container instance: those of Docker's data and of the images.
  */
 
 import type { Config } from '../config/config.ts';
@@ -11,16 +10,18 @@ import { paths } from '../core/state/state.ts';
 const standardRoot = '/var/lib/docker';
 const standardContainerdRoot = '/var/lib/containerd';
 
-/** Linux takes paths of 4095 bytes without a zero byte. */
+/** Linux accepts paths of at most 4095 bytes, without a zero byte. */
 const isPath = /^\/[^\0]{0,4000}$/;
 
 /**
- * The root changes only when Docker is started anew with other settings, and /info costs Docker
- * more than any other question.
+ * The root changes only when Docker restarts with other settings. /info costs Docker more than any
+ * other request.
  */
 const askAgainMs = 600_000;
 
-/** /info is answered from memory. A disk must not go unmeasured because Docker hangs. */
+/**
+ * Docker answers /info from memory. A hanging Docker must not stop the disks from being measured.
+ */
 const storeMs = 5_000;
 
 type Asked = Pick<Host, 'machine' | 'docker' | 'clock'>;
@@ -28,7 +29,7 @@ type Asked = Pick<Host, 'machine' | 'docker' | 'clock'>;
 export interface Roots {
   /** Containers, logs, volumes. */
   docker: string;
-  /** Of the file system that images fill. */
+  /** A path on the file system that images fill. */
   images: string;
 }
 
@@ -38,7 +39,7 @@ export interface WatchedPaths {
   list(host: Asked, signal: AbortSignal): Promise<string[]>;
 }
 
-/** Keeps Docker's last answer: a Docker that has died since does not hide its disk. */
+/** Keeps Docker's last answer, so that the disk of a Docker that has died is still measured. */
 export function openWatchedPaths({ disk }: Pick<Config, 'disk'>): WatchedPaths {
   let known: { at: number; roots: Roots } | undefined;
   const readRoots = async (host: Asked, signal: AbortSignal): Promise<Roots> => {
@@ -50,7 +51,7 @@ export function openWatchedPaths({ disk }: Pick<Config, 'disk'>): WatchedPaths {
       return known.roots;
     } catch {
       signal.throwIfAborted();
-      // Docker does not answer: then its configuration file is the best that there is to go by.
+      // Docker does not answer, so its configuration file is the best source left.
       return known?.roots ?? rootsOf(host, { root: await readConfiguredRoot(host), imagesInContainerd: false });
     }
   };
@@ -69,9 +70,9 @@ async function rootsOf(host: Pick<Host, 'machine'>, store: DockerStore): Promise
 }
 
 /**
- * Docker's root as daemon.json says. `graph` is its name before Docker 17.05, which later versions
- * still took. A file that makes no sense keeps Docker from starting, so the standard root is as
- * good then.
+ * Docker's root from daemon.json. `graph` is its name before Docker 17.05, and later versions still
+ * accepted it. Docker does not start with an invalid file, so the standard root is good enough
+ * then.
  */
 export async function readConfiguredRoot({ machine }: Pick<Host, 'machine'>): Promise<string> {
   try {
@@ -84,8 +85,8 @@ export async function readConfiguredRoot({ machine }: Pick<Host, 'machine'>): Pr
 }
 
 /**
- * A containerd that Docker started itself keeps its data below Docker's root, and has its socket
- * below Docker's own folder.
+ * A containerd that Docker started itself keeps its data below Docker's root, and its socket below
+ * Docker's runtime folder.
  */
 async function readContainerdRoot(
   { machine }: Pick<Host, 'machine'>,
@@ -112,7 +113,7 @@ export function uniqueDisks<T extends { mountPath: string }>(uses: readonly T[])
   return [...new Map(uses.map((use) => [use.mountPath, use])).values()];
 }
 
-/** For people: which paths gave no answer. */
+/** A text for people: the paths that could not be measured, and why. */
 export function renderUnmeasured(unmeasured: readonly { path: string; reason: string }[]): string {
   return unmeasured.map(({ path, reason }) => `${path} could not be measured: ${reason}`).join('; ');
 }

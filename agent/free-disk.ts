@@ -12,26 +12,26 @@ import { referencesOf, removableImages, stoppedHolders } from './images.ts';
 import { readCachingBehavior, readKept } from './kept-images.ts';
 
 /**
- * XFS gives blocks back in the background: measured at once, the disk would look full and the next
- * image would go too.
+ * XFS frees blocks in the background. Measured at once, the disk would still look full, and the
+ * next image would be removed too.
  */
 const settleMs = 1_000;
 
 /**
- * A task that is starting may need an image that no container uses yet. It has its container within
- * seconds, or hangs.
+ * A starting task may need an image that no container uses yet. Its container exists within
+ * seconds, or the task hangs.
  */
 const startingMs = 20_000;
 
-/** Between two looks at tasks that are starting. */
+/** The interval at which starting tasks are checked. */
 const lookMs = 1_000;
 
-/** Names in one line of the journal: more than these hide the rest of the line. */
+/** At most this many names in one journal line: more hide the rest of the line. */
 const maxTold = 20;
 
 /**
- * Throws nothing but the signal's reason: a full disk is what Docker fails on, and the node goes on
- * to leave.
+ * Throws only the signal's reason. Docker itself may fail on a full disk, and the node must still
+ * be able to leave.
  */
 export async function freeDisk(host: Host, config: Config, watched: WatchedPaths, signal: AbortSignal): Promise<void> {
   const { log } = host;
@@ -59,7 +59,7 @@ async function removeUntilClear(host: Host, config: Config, watched: WatchedPath
   const kept = await readKept(host, config);
   const tried = new Set<string>();
   for (;;) {
-    // Anew for each image: a task may have started meanwhile.
+    // Read again for each image, because a task may have started meanwhile.
     const containers = await docker.readContainers(signal);
     const next = removableImages(await docker.readImages(signal), containers, kept).find(({ id }) => !tried.has(id));
     if (next === undefined) {
@@ -92,12 +92,15 @@ async function remove({ docker, log }: Host, image: DockerImage, signal: AbortSi
     log.info(outcome === 'removed' ? 'image removed' : 'image is in use', { id, names });
   } catch (error) {
     signal.throwIfAborted();
-    // One image that cannot be removed does not keep the others.
+    // If one image cannot be removed, the others still are.
     log.warn('image not removed', { id, names, error: messageOf(error) });
   }
 }
 
-/** Throws Unavailable where it cannot be told: no image goes for a disk that may be clear. */
+/**
+ * Throws Unavailable where the disk cannot be measured: no image is removed for a disk that may be
+ * clear.
+ */
 async function isStoreClear(
   host: Host,
   { disk }: Config,
@@ -112,8 +115,8 @@ async function isStoreClear(
 }
 
 /**
- * Returns after `startingMs` at the latest: a task that cannot start for want of space would keep
- * the disk full.
+ * Returns after `startingMs` at the latest. A task that cannot start for lack of space would
+ * otherwise keep the disk full.
  */
 async function waitForStartingTasks({ ecsAgent, clock }: Host, signal: AbortSignal): Promise<void> {
   const until = clock.uptime() + startingMs;

@@ -1,19 +1,19 @@
 /**
- * How full a file system is. The one definition, for metrics, the watcher, `status` and `doctor`:
+ * The one definition of how full a file system is, for metrics, the watcher, `status` and `doctor`:
  * that of df's Use%.
  */
 
 import type { DiskUse } from '../core/host.ts';
 
 /**
- * Used ÷ (used + available), as `df`: blocks that are reserved for root count neither as used nor
- * as available.
+ * Used ÷ (used + available), as in `df`. Blocks reserved for root count neither as used nor as
+ * available.
  */
 export function usedPercent({ usedBytes, freeBytes }: Pick<DiskUse, 'usedBytes' | 'freeBytes'>): number {
   return share(usedBytes, usedBytes + freeBytes);
 }
 
-/** File systems without a fixed number of inodes (btrfs) say 0. */
+/** File systems without a fixed number of inodes (btrfs) report 0. */
 export function usedInodesPercent({ totalInodes, freeInodes }: Pick<DiskUse, 'totalInodes' | 'freeInodes'>): number {
   return share(totalInodes - freeInodes, totalInodes);
 }
@@ -22,10 +22,7 @@ function share(part: number, whole: number): number {
   return whole > 0 ? (100 * part) / whole : 0;
 }
 
-/**
- * `df` rounds up. What is less than a hundredth above a whole percent comes from rounding blocks,
- * not from use.
- */
+/** Rounds up, as `df` does. An excess below 0.01 comes from rounding blocks, not from use. */
 export function wholePercent(percent: number): number {
   return Math.ceil(percent - 0.01);
 }

@@ -1,29 +1,33 @@
-/** Whether a person has taken this node out of the machinery: then no watcher drains or ends it. */
+/**
+ * Whether a person has taken this node out of automatic care. No watcher then drains or terminates
+ * it.
+ */
 
 import { Refused } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { callOnce } from './calls.ts';
 
-/** Any value counts, also none; `ecs-node sweep` respects the same tag. */
+/** Any value counts, also an empty one. `ecs-node sweep` respects the same tag. */
 const keepTag = 'ecs-node:keep';
 
 /**
- * `Detached` keeps running outside its group, `Standby` inside it: both because a person said so.
+ * A `Detached` node runs outside its group, a `Standby` node inside it. A person requested either
+ * state.
  */
 const heldState = /^(Entering)?Standby$|^Detach(ing|ed)$/;
 
-/** For Auto Scaling's states and for its target states. */
+/** Accepts Auto Scaling's lifecycle states and target states. */
 export function isHeldState(state: string): boolean {
   return heldState.test(state);
 }
 
-/** Metadata answers in milliseconds. */
+/** The metadata service answers in milliseconds. */
 const metadataMs = 2_000;
 
 /**
- * Who holds the node, for people; undefined when nobody does. Throws when nobody could be asked.
- * The target state and the tags in the metadata cost no call; AWS is asked where they are not
- * there.
+ * The reason why the node is held, for people; undefined when nothing holds it. Throws when no
+ * source could be asked. The target state and the tags in the metadata cost no AWS call; AWS is
+ * asked where they are missing.
  */
 export async function findHolder(host: Host, signal: AbortSignal): Promise<string | undefined> {
   const { metadata, cloud } = host;
@@ -42,7 +46,7 @@ export async function findHolder(host: Host, signal: AbortSignal): Promise<strin
   return undefined;
 }
 
-/** A role that may not ask has only the metadata's word. */
+/** Without the permission, only the metadata's answer is left. */
 function unlessRefused(error: unknown): undefined {
   if (!(error instanceof Refused)) throw error;
   return undefined;

@@ -1,6 +1,5 @@
 /**
- * Hooks for people: runs the executables of /etc/ecs-node/hooks.d. Their failure is told, and stops
- * nothing.
+ * Runs the operator's executables in /etc/ecs-node/hooks.d. A failure is logged and stops nothing.
  */
 
 import type { Config } from '../config/config.ts';
@@ -11,13 +10,15 @@ import { paths, type DepartureState } from '../core/state/state.ts';
 
 export type Occasion = 'joined' | 'leaving' | 'left';
 
-/** As run-parts: no hidden files, no editors' backups, no README.md. */
+/** The same rule as run-parts: no hidden files, no editors' backups, no README.md. */
 const runnable = /^[A-Za-z0-9_][A-Za-z0-9_-]*(\.(sh|py|pl|rb))?$/;
 
-/** A service's own, so that scripts find the usual programs. */
+/** The path of a systemd service, so that scripts find the usual programs. */
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** In the order of their names, each within `leave.hookSeconds` and all of them within `allMs`. */
+/**
+ * Runs them in the order of their names, each within `leave.hookSeconds` and all within `allMs`.
+ */
 export async function runHooks(
   host: Host,
   config: Config,

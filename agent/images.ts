@@ -1,10 +1,10 @@
-/** Pure: which of Docker's images may be removed to free a disk, and in which order. */
+/** Decides which of Docker's images may be removed to free a disk, and in which order. Pure. */
 
 import type { DockerContainer, DockerImage } from '../core/host.ts';
 
 /**
- * The ECS agent loads these from files when it starts; no registry has them. Without them a task in
- * awsvpc mode, with Service Connect or with an EBS volume fails until the agent is restarted
+ * The ECS agent loads these images from files when it starts; no registry has them. Without them,
+ * tasks in awsvpc mode, with Service Connect or with an EBS volume fail until the agent restarts
  * (amazon-ecs-agent: agent/config/config.go, agent/engine/serviceconnect/manager_linux.go,
  * ecs-agent/manageddaemon). Compared with the last part of a repository.
  */
@@ -16,20 +16,18 @@ const agentRepositories: readonly string[] = [
   'aws-ebs-csi-driver',
 ];
 
-/** Names of images that stay. */
+/** Names of the images to keep. */
 export interface Kept {
-  /**
-   * As a person writes them: NAME, NAME:TAG, NAME@DIGEST or an id; `*` stands for any characters.
-   */
+  /** Written by people: NAME, NAME:TAG, NAME@DIGEST or an id; `*` matches any characters. */
   patterns: readonly string[];
   /** Further images that the ECS agent loads itself, by the last part of their repository. */
   agentRepositories: readonly string[];
 }
 
 /**
- * Oldest first, but images that no registry is known to hold come last: nothing may be able to
- * bring them back. Images that a container uses, running or stopped, and images that are kept are
- * not among them.
+ * Sorted by age, oldest first. Images without a known registry come last, because they may be
+ * impossible to get back. Kept images, and images that a running or stopped container uses, are
+ * left out.
  */
 export function removableImages(
   images: readonly DockerImage[],
@@ -45,7 +43,7 @@ export function removableImages(
     );
 }
 
-/** It was loaded or built here. No task needs an image that has lost its names. */
+/** Loaded or built on this node. An image without names does not count: no task needs it. */
 function isLocal({ names, digests }: DockerImage): boolean {
   return names.length > 0 && digests.length === 0;
 }
@@ -57,7 +55,7 @@ export function stoppedHolders(containers: readonly DockerContainer[]): DockerCo
   return containers.filter((container) => isStopped(container) && !needed.has(container.imageId));
 }
 
-/** By name where it has several: by its id Docker refuses to remove it. */
+/** An image with several names is removed by name: Docker refuses to remove it by id. */
 export function referencesOf({ id, names }: DockerImage): readonly string[] {
   return names.length > 1 ? names : [id];
 }

@@ -1,6 +1,6 @@
 /**
- * Which images stay on this node whatever its disk says: by the configuration, the image's builder
- * and the ECS agent.
+ * The images that stay on this node, however full its disk is: named by the configuration, by the
+ * machine image's builder, or by the ECS agent.
  */
 
 import type { Config } from '../config/config.ts';
@@ -8,9 +8,7 @@ import type { Host } from '../core/host.ts';
 import { paths } from '../core/state/state.ts';
 import type { Kept } from './images.ts';
 
-/**
- * Throws when one of the lists cannot be read: an image that it names must not be removed for that.
- */
+/** Throws when a list cannot be read: the images that it names must not be removed. */
 export async function readKept(
   { machine }: Pick<Host, 'machine'>,
   { disk, ecs }: Pick<Config, 'disk' | 'ecs'>,
@@ -33,16 +31,16 @@ export async function readKept(
 const exclusions = 'ECS_EXCLUDE_UNTRACKED_IMAGE';
 const pullBehavior = 'ECS_IMAGE_PULL_BEHAVIOR';
 
-/** One name a line; what follows a `#` is a comment. */
+/** One name a line; a `#` starts a comment. */
 export function parseKeepList(text: string): string[] {
   return text.split(/\r?\n/).flatMap((line) => line.replace(/#.*/, '').trim() || []);
 }
 
 /**
- * With `once` the ECS agent does not pull an image again that it has pulled before: without it
- * every later task with that image fails, also after a restart of the agent. With `prefer-cached` a
- * later pull may bring another image than the one that was cached on purpose; the ECS agent removes
- * none either. Undefined: images may be removed.
+ * With `once`, the ECS agent never pulls an image twice. If the image is removed, every later task
+ * with it fails, also after a restart of the agent. With `prefer-cached`, a later pull may bring
+ * another image than the one cached on purpose; the ECS agent removes none either. Undefined:
+ * images may be removed.
  */
 export async function readCachingBehavior(
   { machine }: Pick<Host, 'machine'>,

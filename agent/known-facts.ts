@@ -1,24 +1,26 @@
 /**
- * What AWS has said to this node already: of thousands that are launched at once nobody may ask the
- * same again.
+ * Answers that AWS has already given to this node. Thousands of nodes may be launched together, so
+ * none may ask twice.
  */
 
 import type { ContainerInstance, Host } from '../core/host.ts';
 import { readGroupTag } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
 
-/** Of one agent, from its start to its end. */
+/** Lives as long as one agent. */
 export interface KnownFacts {
-  /** What ECS said when the node was seen in service, and the uptime at which it was asked. */
+  /**
+   * The record that ECS returned when the node was seen in service, and the uptime of that call.
+   */
   lastSeen?: { at: number; instance: ContainerInstance };
   /**
-   * The name of its Auto Scaling group, which an instance changes so seldom that a restart of the
-   * agent may learn of it.
+   * The name of the node's Auto Scaling group. An instance changes its group so rarely that
+   * learning it at the agent's next restart is enough.
    */
   group?: string | undefined;
-  /** Uptime at which Auto Scaling was last asked for more time for the launch hook, and gave it. */
+  /** Uptime of the last heartbeat for the launch hook that Auto Scaling accepted. */
   heartbeatAt?: number;
-  /** Uptime at which the first heartbeat was due: half of the hook's time was left. */
+  /** Uptime at which the first heartbeat was due, with half of the hook's time left. */
   firstHeartbeatDueAt?: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Publishes how full this node is, so that alarms see it: disk, inodes, memory, swap; one call for
+ * Publishes this node's use of disk, inodes, memory and swap, so that alarms see it; one call for
  * all.
  */
 
@@ -12,11 +12,11 @@ import { usedInodesPercent, usedPercent } from './fullness.ts';
 import { readGroup, type KnownFacts } from './known-facts.ts';
 
 /**
- * Every metric of a living node, by name. Dimensions: disks and inodes InstanceId + Filesystem +
- * MountPath, memory and swap InstanceId, as the old monitoring scripts had them, so that their
- * alarms keep working; beside that each metric once by AutoScalingGroupName alone and once by
- * ClusterName alone. The scripts' utilization was used ÷ total, df's is used ÷ (used + available):
- * what is reserved for root counts as used here, which makes the two the same number.
+ * Every metric of a running node, by name. Dimensions: disks and inodes InstanceId + Filesystem +
+ * MountPath, memory and swap InstanceId. The old monitoring scripts used these, so their alarms
+ * keep working. In addition, each metric is published once by AutoScalingGroupName alone and once
+ * by ClusterName alone. The scripts' utilization was used ÷ total, df's is used ÷ (used +
+ * available). Space reserved for root counts as used here, which makes both the same number.
  */
 const diskMetrics: Record<string, { unit: Metric['unit']; of(use: DiskUse): number }> = {
   DiskSpaceUtilization: { unit: 'Percent', of: usedPercent },
@@ -42,7 +42,7 @@ const memoryMetrics: Record<string, { unit: Metric['unit']; of(use: MemoryUse): 
   },
 };
 
-/** The scripts counted in powers of two. */
+/** The old monitoring scripts counted in powers of two. */
 const gigabyte = 2 ** 30;
 const megabyte = 2 ** 20;
 
@@ -57,7 +57,7 @@ export interface Sample {
   group: string | undefined;
   disks: readonly DiskUse[];
   memory: MemoryUse;
-  /** Chores whose last round failed; absent where there are none to do. */
+  /** The number of chores whose last round failed; absent where none is configured. */
   failingChores?: number | undefined;
   at: number;
 }
@@ -83,7 +83,7 @@ export function metricsOf({ instanceId, cluster, group, disks, memory, failingCh
   ].filter(({ value }) => Number.isFinite(value));
 }
 
-/** Soon enough to see a new node on a dashboard, late enough not to be in its boot's way. */
+/** Soon enough for a dashboard to show a new node, and late enough not to slow down its boot. */
 const firstWithinMs = 30_000;
 
 /** Publishes until the signal aborts. A failure is logged and ends nothing. */
@@ -111,7 +111,7 @@ export async function publishMetrics(
       signal.throwIfAborted();
       if (!failed) host.log.warn('metrics not published', { error: messageOf(error) });
       failed = true;
-      // Without the group's name the rest is still worth publishing.
+      // Without the group's name, the other dimensions are still worth publishing.
       if (group === undefined) await publishOnce(undefined).catch(() => signal.throwIfAborted());
     }
     await host.clock.sleep(config.metrics.everySeconds * 1000 * (0.9 + 0.2 * random()), signal);
@@ -126,7 +126,7 @@ interface Known {
 
 async function publishAs(host: Host, config: Config, known: Known, signal: AbortSignal): Promise<void> {
   const { group, failingChores, watched } = known;
-  // A path that cannot be measured has no data points; the others have theirs.
+  // An unmeasurable path has no data points; the other paths have theirs.
   const { uses } = await host.machine.measureDisks(await watched.list(host, signal));
   const disks = uniqueDisks(uses);
   const memory = await host.machine.measureMemory();

@@ -1,6 +1,9 @@
-/** Lets something go on beside some work, and ends it with the work. */
+/** Runs a background task alongside some work, and ends it with the work. */
 
-/** `background` must not reject; its signal aborts when the work is over, and it is waited for. */
+/**
+ * `background` must not reject. Its signal aborts when the work is over, and this function waits
+ * for it.
+ */
 export async function runAlongside<T>(
   background: (signal: AbortSignal) => Promise<unknown>,
   signal: AbortSignal,
@@ -11,7 +14,7 @@ export async function runAlongside<T>(
   try {
     return await work();
   } finally {
-    workEnds.abort(new Error('the work that this went on beside is over'));
+    workEnds.abort(new Error('the work is over'));
     await running;
   }
 }

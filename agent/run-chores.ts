@@ -1,5 +1,5 @@
 /**
- * Does each chore again and again, each in a loop of its own; what fails is told once and never
+ * Runs each chore again and again, each in its own loop. A failure is logged once and never
  * condemns the node.
  */
 
@@ -10,29 +10,34 @@ import type { Chore } from '../upkeep/chore.ts';
 import type { ChoreStatus, StatusBook } from './status.ts';
 
 /**
- * Bootstrap has done what must not wait; the rest is spread, so that a start is not a pile of work.
+ * The bootstrap has done the urgent part. A random start within 10 s spreads the rest, so that the
+ * agent's start is not a peak of work.
  */
 const firstWithinMs = 10_000;
 
-/** Until the node is in service: what waits for that comes soon after it, whatever its interval. */
+/**
+ * The check interval for chores that wait until the node is in service: they then run soon after
+ * it, whatever their own interval.
+ */
 const serviceCheckMs = 5_000;
 
-/** A round that takes longer than its interval must not become a busy loop. */
+/** Prevents a busy loop when a round takes longer than its interval. */
 const leastPauseShare = 0.25;
 
 export interface ChoreContext {
   host: Host;
   chores: readonly Chore[];
   book: StatusBook;
-  /** Aborts when the node is about to leave; undefined while it is not in service, or leaves. */
+  /**
+   * A signal that aborts when the node is about to leave. Undefined while the node is not in
+   * service, or leaves.
+   */
   inService(): AbortSignal | undefined;
-  /** Told after each round that changed something. */
-  onChange?: (name: Chore['name']) => void;
   /** Between 0 and 1; default Math.random. */
   random?: () => number;
 }
 
-/** Runs until the signal aborts; there must be something to do. */
+/** Runs until the signal aborts. At least one chore must be configured. */
 export async function runChores(context: ChoreContext, signal: AbortSignal): Promise<never> {
   await Promise.all(context.chores.map((chore) => runChoreRepeatedly(context, chore, signal)));
   throw new TypeError('there is nothing to keep up to date');
@@ -49,7 +54,8 @@ async function runChoreRepeatedly(context: ChoreContext, chore: Chore, signal: A
       continue;
     }
     await runChoreOnce(context, chore, service, signal);
-    // Never later than promised, and not in step with the rest of the fleet.
+    // At most the chore's interval, shortened by up to 20 % at random so that the fleet does not
+    // act in step.
     const everyMs = chore.everyMs * (0.8 + 0.2 * random());
     await host.clock.sleep(Math.max(everyMs * leastPauseShare, everyMs - (host.clock.uptime() - began)), signal);
   }
@@ -71,10 +77,9 @@ async function runChoreOnce(
       choreSignal,
     );
     record(context, chore.name, outcome);
-    if (outcome === 'changed') context.onChange?.(chore.name);
   } catch (error) {
     signal.throwIfAborted();
-    // Cut off because the node leaves: neither done nor failed.
+    // Interrupted because the node leaves: neither done nor failed.
     if (!choreSignal.aborted) record(context, chore.name, 'failed', messageOf(error));
   }
 }
@@ -87,7 +92,7 @@ function record(
 ): void {
   const before = book.read().chores?.[name];
   const now = host.clock.now();
-  // The same trouble every few minutes would fill the journal.
+  // Only a new error is logged: the same one every few minutes would fill the journal.
   if (error !== undefined && error !== before?.error) host.log.warn('chore failed', { chore: name, error });
   if (error === undefined && before?.error !== undefined) host.log.info('chore works again', { chore: name });
   if (outcome === 'changed') host.log.info('brought up to date', { chore: name });

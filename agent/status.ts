@@ -1,6 +1,5 @@
 /**
- * What `ecs-node status` shows of the agent: written when it changed, and not more often than every
- * few seconds.
+ * The agent's part of `ecs-node status`. Written when it changes, and at most every few seconds.
  */
 
 import { messageOf } from '../core/errors.ts';
@@ -14,7 +13,10 @@ export interface WatcherStatus {
   finding: string;
   reason?: string;
   facts?: Readonly<Record<string, unknown>>;
-  /** When it was last asked, and since when it says so; milliseconds since 1970. */
+  /**
+   * When the watcher was last asked, and since when it reports this finding; milliseconds since
+   * 1970.
+   */
   at: number;
   since: number;
   /** Why the last check, treatment or recovery failed. */
@@ -24,9 +26,11 @@ export interface WatcherStatus {
 const choreOutcomes = ['changed', 'unchanged', 'failed'] as const;
 
 export interface ChoreStatus {
-  /** Of the last round. */
+  /** The outcome of the last round. */
   outcome: (typeof choreOutcomes)[number];
-  /** When that was, and when something was changed last; milliseconds since 1970. */
+  /**
+   * When the last round ended, and when a round last changed something; milliseconds since 1970.
+   */
   at: number;
   changedAt?: number;
   /** Why the last round failed, and since when rounds fail. */
@@ -35,10 +39,13 @@ export interface ChoreStatus {
 }
 
 export interface ConfigurationStatus {
-  /** When a running agent took it over, milliseconds since 1970; and which settings had changed. */
+  /**
+   * When a running agent adopted this configuration, milliseconds since 1970, and which settings
+   * had changed.
+   */
   takenOverAt?: number;
   changed: readonly string[];
-  /** Settings that only the next boot brings. */
+  /** Changed settings that take effect only at the next boot. */
   pending: readonly string[];
 }
 
@@ -50,15 +57,17 @@ export interface AgentStatus {
   /** When this was written, milliseconds since 1970. */
   at: number;
   join: { state: (typeof joinStates)[number]; detail: string; since: number };
-  /** The launch hook that its group may still wait for, and why; absent when there is none. */
+  /**
+   * The launch hook that the node's group may still wait for, and why; absent when there is none.
+   */
   launchHook?: { why: string; since: number };
   watchers: Record<string, WatcherStatus>;
-  /** Absent as long as it is the one that the node has booted with. */
+  /** Absent while the configuration is the one with which the node booted. */
   configuration?: ConfigurationStatus;
-  /** What the node keeps up to date (`upkeep/`), as far as it is configured. */
+  /** The chores (`upkeep/`) that are configured. */
   chores?: Record<string, ChoreStatus>;
   lastError?: { what: string; error: string; at: number };
-  /** For the agent itself, when it is restarted. */
+  /** Read by the agent itself after a restart. */
   memories: Record<string, Memory>;
 }
 
@@ -94,18 +103,18 @@ export const isAgentStatus: Is<AgentStatus> = shaped<AgentStatus>({
   memories: recordOf(isMemory),
 });
 
-/** Often enough for a person, seldom enough for a flash disk. */
+/** Fast enough for a person, and rare enough for a flash disk. */
 const leastPauseMs = 3_000;
 
-/** So old may the times in it become while nothing else changes. */
+/** The times in the file may be this old while nothing else changes. */
 const refreshMs = 60_000;
 
 export interface StatusBook {
   read(): AgentStatus;
   change(change: (status: AgentStatus) => AgentStatus): void;
   /**
-   * The watcher has said the same again: only the time of its last answer is new, which alone is
-   * not worth a write.
+   * The watcher has reported the same again. Only the time of its last answer is new, and that
+   * alone is not worth a write.
    */
   touch(watcher: string, status: WatcherStatus): void;
   error(what: string, error: unknown): void;
@@ -139,7 +148,7 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
     change(change) {
       const before = status;
       status = change(before);
-      // Who is awake looks for himself before he sleeps again.
+      // While awake, `keep` checks for changes itself before it sleeps again.
       if (status !== before && !wake.signal.aborted && changed()) wake.abort(new Error('changed'));
     },
     touch(watcher, same) {
@@ -167,7 +176,7 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
   };
 }
 
-/** Without what changes at every check. */
+/** The status without the parts that change at every check. */
 function withoutTimes({
   watchers,
   chores = {},

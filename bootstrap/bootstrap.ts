@@ -1,6 +1,6 @@
 /**
- * Runs the steps of a bootstrap in order, stops at the first failure, and remembers on disk where
- * it stood.
+ * Runs the steps of a bootstrap in order and stops at the first failure. Writes the progress to
+ * disk.
  */
 
 import type { Config } from '../config/config.ts';
@@ -13,15 +13,15 @@ import { plan } from './plan.ts';
 import type { Step, BootstrapContext } from './step.ts';
 
 /**
- * Brings the node to the point where the ECS agent may start. Resumes what a crash or a reboot
- * interrupted; running it again changes nothing. Throws a StepError with the step's own failure as
- * its cause, or the signal's reason when stopped.
+ * Brings the node to the point where the ECS agent may start. Resumes a bootstrap that a crash or a
+ * reboot interrupted; running it again changes nothing. Throws a StepError with the step's own
+ * failure as its cause, or the signal's reason when stopped.
  */
 export async function bootstrap(host: Host, config: Config, signal: AbortSignal): Promise<BootstrapState> {
   const state = await beginAttempt(host, config);
   await host.machine.remove(paths.unpacked);
   const timeoutMs = config.bootstrap.timeoutSeconds * 1000;
-  // A wall clock that jumped back must not give more than the whole time.
+  // A wall clock that jumped back must not give the bootstrap more than `timeoutSeconds`.
   const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
   const endsAt = host.clock.uptime() + Math.max(0, timeoutMs - elapsedMs);
   const context = openBootstrapContext(host, config, state, endsAt);
@@ -35,7 +35,7 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
   return state;
 }
 
-/** What the last bootstrap of this instance left on disk. */
+/** The state that the last bootstrap of this instance wrote to disk. */
 export async function readBootstrapState(host: Host): Promise<BootstrapState | undefined> {
   const text = await host.machine.readText(paths.bootstrap);
   return parseState<BootstrapState>(text, host.identity.instanceId, isBootstrapState);
@@ -46,8 +46,8 @@ export async function writeState(host: Host, state: BootstrapState): Promise<voi
 }
 
 /**
- * An attempt that was cut off goes on with the time it had; one that ended leaves the next the
- * whole time.
+ * An attempt that was interrupted in this boot continues with its remaining time. After an attempt
+ * that ended, the next one gets the whole time.
  */
 async function beginAttempt(host: Host, config: Config): Promise<BootstrapState> {
   const before = await readBootstrapState(host);
@@ -68,7 +68,8 @@ async function beginAttempt(host: Host, config: Config): Promise<BootstrapState>
   if (before?.hostname !== undefined) state.hostname = before.hostname;
   if (before?.registered !== undefined) state.registered = before.registered;
   const { stack, layer } = config.opsworks;
-  // Where calls are few an attempt that begins anew never gets further than the one before.
+  // Under throttling, an attempt that looks everything up again never gets further than the last
+  // one.
   const storedTarget = before?.bootId === bootId ? before.place : undefined;
   if (storedTarget !== undefined && storedTarget.stack === stack && storedTarget.layer === layer)
     state.place = storedTarget;
@@ -129,7 +130,7 @@ async function runStep(
     const work = (until: AbortSignal) => step.run({ ...host, log }, config, context, until);
     record.state = await withTimeout(context.leftMs(), work, host.clock, signal);
   } catch (error) {
-    // Stopped from outside (a shutdown): not a failure; the next run goes on from here.
+    // A stop from outside (a shutdown) is no failure: the next run resumes from here.
     if (signal.aborted) throw error;
     const failure = new StepError(step.name, context.leftMs() === 0 ? timedOut(config, error) : error);
     record.ms = Math.round(host.clock.uptime() - began);
@@ -137,15 +138,15 @@ async function runStep(
     throw failure;
   }
   record.ms = Math.round(host.clock.uptime() - began);
-  // Written down when the next step begins, before it does anything: a write to disk for each end
-  // would double them.
+  // The next step writes this result when it begins, before it changes anything. A write at each
+  // end as well would double the writes to disk.
   log.info('step done', { outcome: record.state, ms: record.ms });
   await host.machine.say(`ecs-node: ${step.name}: ${record.state} (${seconds(record.ms)})`);
 }
 
 /**
- * A step that the deadline cut off failed for want of time, whatever it was doing; a refusal stays
- * a refusal.
+ * The deadline interrupted this step, so the reported error is the timeout. A refusal stays a
+ * refusal.
  */
 function timedOut(config: Config, error: unknown): unknown {
   if (!(error instanceof Unavailable)) return error;
@@ -169,7 +170,7 @@ async function recordFailure(
   try {
     await context.save();
   } catch (error) {
-    // The disk may be what is broken; the step's own failure is what people must see.
+    // The disk itself may be broken. People must see the step's own failure, not this one.
     host.log.error('state not written', { error: messageOf(error) });
   }
 }

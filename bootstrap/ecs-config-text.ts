@@ -4,8 +4,8 @@
  */
 
 /**
- * The comment names the keys that we wrote. So a setting that is removed from the configuration is
- * removed from ecs.config, too.
+ * The comment names the keys that this program wrote. When the configuration drops a setting, the
+ * next rendering removes it from ecs.config.
  */
 const marker = '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ';
 
@@ -77,8 +77,8 @@ export function parseEntries(text: string): Entry[] {
 }
 
 /**
- * Without a pattern: one that may match spaces both in the key and behind it takes quadratic time
- * on a long line of spaces.
+ * Not one regular expression: matching spaces both in the key and behind it takes quadratic time on
+ * a long line of spaces.
  */
 function keyOf(raw: string): string | undefined {
   const equals = raw.indexOf('=');

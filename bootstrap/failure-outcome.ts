@@ -1,27 +1,24 @@
-/** Decides what a bootstrap's failure means for the node. */
+/** Decides how the node reacts when its bootstrap fails. */
 
 import type { Config } from '../config/config.ts';
 import { Refused, StepError, Unavailable, Unfit } from '../core/errors.ts';
 
 export type FailureOutcome =
   /**
-   * Only an edited configuration, or an update, helps: end with the error's exit code and keep the
-   * node.
+   * Only an edited configuration or an update helps: exit with the error's code and keep the node.
    */
   | 'operator'
-  /**
-   * A person can mend it in AWS: keep the node, say what is missing, and try again now and then.
-   */
+  /** A person can fix it in AWS: keep the node, report what is missing, and retry now and then. */
   | 'retry-slowly'
-  /** Time may heal it: end with exit code 75, and systemd runs the bootstrap again. */
+  /** It may pass by itself: exit with code 75, so that systemd runs the bootstrap again. */
   | 'retry-later'
-  /** The node lacks something essential: leave no trace and make room for another node. */
+  /** The node lacks something essential: remove its records and make room for another node. */
   | 'for-good';
 
 /**
- * Only `Unfit` costs a node its life, which only a lack of something in core/essentials.ts can be.
- * A refusal of anything else would meet the next node as well: a team that tries this program with
- * its old role must not lose its nodes.
+ * Only `Unfit` terminates a node, and only a lack of something in core/essentials.ts raises it. Any
+ * other refusal would meet the replacement as well. A team that tries this program with an old role
+ * must not lose its nodes.
  */
 export function judgeFailure(error: unknown, config: Config): FailureOutcome {
   if (error instanceof StepError) return judgeFailure(error.cause, config);

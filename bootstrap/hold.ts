@@ -1,6 +1,6 @@
 /**
- * A node that failed waits and says so: during a storm instead of dying, and for a person who has
- * to mend something.
+ * Lets a node whose bootstrap failed wait and report it: during a storm of failures instead of
+ * terminating, or until a person fixes the cause.
  */
 
 import type { Config } from '../config/config.ts';
@@ -10,11 +10,12 @@ import { jitter, withTimeout } from '../core/retry.ts';
 import { readBootstrapState, writeState } from './bootstrap.ts';
 import type { Storm } from './storm-guard.ts';
 
-/** A metric is worth this wait and no more. */
+/** A metric is optional, so the node waits no longer for it. */
 const publishMs = 15_000;
 
 /**
- * Records and announces the hold, then sleeps until it is over. Try the bootstrap again afterwards.
+ * Records and announces the hold, then sleeps until it is over. The caller then retries the
+ * bootstrap.
  */
 export async function hold(
   host: Host,
@@ -32,15 +33,15 @@ export async function hold(
 }
 
 /**
- * A person who mends something looks at the node soon afterwards; nobody minds one call a quarter
- * of an hour.
+ * A person who fixed the cause looks at the node soon afterwards. One call in 15 minutes costs
+ * little.
  */
 const firstPauseMs = 60_000;
 const longestPauseMs = 900_000;
 
 /**
- * Records and announces that a person has to act, then sleeps. Longer with each round, counted from
- * 0. Try again afterwards.
+ * Records and announces that a person has to act, then sleeps, longer with each `round` (from 0).
+ * The caller then retries.
  */
 export async function waitForPerson(host: Host, reason: string, round: number, signal: AbortSignal): Promise<void> {
   const pauseMs = jitter(Math.min(firstPauseMs * 2 ** round, longestPauseMs));
@@ -60,7 +61,7 @@ async function publishHold(
   if (!config.metrics.enabled) return;
   const { instanceId } = host.identity;
   const metric = { name: 'BootstrapHeld', value: 1, unit: 'Count' as const, at: host.clock.now() };
-  // Once for this node, once for the group: the sum over the group is what an alarm looks at.
+  // Published for this node and for its group: alarms use the sum over the group.
   const dimensions = [
     { InstanceId: instanceId },
     ...(storm.group === undefined ? [] : [{ AutoScalingGroupName: storm.group }]),

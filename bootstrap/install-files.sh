@@ -11,8 +11,8 @@
 # which goes on from its state on the disk. It starts nothing else.
 set -eu
 
-# Everybody may read the folders that are made, and only root may write to them, whatever the
-# caller's mask.
+# Every user may read the folders made here, and only root may write to them, whatever the caller's
+# umask.
 unset IFS CDPATH
 umask 022
 
@@ -39,7 +39,7 @@ fail() {
 [ -f "$from/systemd/ecs-node.service" ] || fail "there is no $from/systemd: run this from an unpacked release" 66
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail 'must run as root' 77
 
-# Written under another name and renamed: a running binary cannot be written to, and a crash leaves
+# Writes under another name and renames: a running binary cannot be written to, and a crash leaves
 # the old file whole.
 place() {
   mode=$1 source=$2 target=$root$3
@@ -76,8 +76,8 @@ for folder in config.d hooks.d/joined hooks.d/leaving hooks.d/left; do
 done
 chmod 0755 "$root/etc/ecs-node" "$root/etc/ecs-node/config.d" "$root/etc/ecs-node/hooks.d" "$root/etc/ecs-node/hooks.d/"*
 
-# A renamed file keeps the SELinux label of the folder where it was written, and systemd may not
-# execute a label of user data.
+# A renamed file keeps the SELinux label of the folder in which it was written. systemd may not
+# execute a file with the label of user data.
 if [ -z "$root" ] && command -v restorecon >/dev/null 2>&1; then
   # shellcheck disable=SC2086 # Our own paths, without spaces when there is no DESTDIR.
   restorecon -F $placed || echo 'install-files.sh: restorecon failed; SELinux may keep ecs-node from running' >&2
@@ -90,14 +90,14 @@ if [ "$enable" = yes ]; then
     systemctl enable ecs-node-bootstrap.service ecs-node.service
   fi
 fi
-# Written by install.sh until the first installation. It would keep ecs from starting once ecs-node
-# is uninstalled.
+# install.sh writes this before the first installation. It would stop ecs from starting once
+# ecs-node is uninstalled.
 rm -f "$root/etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf"
 rmdir "$root/etc/systemd/system/ecs.service.d" 2>/dev/null || :
 
-# Only where systemd runs, which it does not in a chroot.
+# Skipped in a chroot, where systemd does not run.
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
   systemctl daemon-reload
-  # Not waited for: the agent is ready only when the metadata service answers.
+  # No wait: the agent is ready only once the metadata service answers.
   systemctl --no-block try-restart ecs-node.service
 fi

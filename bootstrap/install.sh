@@ -6,10 +6,10 @@
 #
 # Downloads the release for this machine's architecture, checks its signature, its SHA-256 and its
 # version, installs it and calls "ecs-node configure" with the same flags. It does not wait for the
-# node: the units go on when cloud-init is done.
+# node: the units start when cloud-init is done.
 #
 # Own option, before the flags of configure:   --base-url URL   (or ECS_NODE_RELEASE)
-# Nothing is installed unless the key below signed it, and unless it is at least as new as this
+# The script installs only a release that the key below signed and that is at least as new as this
 # script.
 #
 # Exit codes: 64 usage, 69 cannot download or a tool is missing, 76 not what was signed, 77 not
@@ -34,7 +34,7 @@ version='@VERSION@'
 
 fail() {
   echo "install.sh: $2" >&2
-  # Few people read cloud-init's log. get-console-output shows the console.
+  # Few people read cloud-init's log, but get-console-output shows the console.
   { echo "ecs-node: install.sh: $2" >/dev/console; } 2>/dev/null || :
   exit "$1"
 }
@@ -48,8 +48,7 @@ run() {
     ${CURL_CA_BUNDLE:+"CURL_CA_BUNDLE=$CURL_CA_BUNDLE"} ${SSL_CERT_FILE:+"SSL_CERT_FILE=$SSL_CERT_FILE"} "$@"
 }
 
-# Everything is in functions that the last line calls: a script of which only half arrived does
-# nothing.
+# Everything is in functions that the last line calls, so half a script does nothing.
 main() {
   case ${1:-} in
     --base-url) base_url=${2:-}; [ $# -ge 2 ] || fail 64 '--base-url needs a URL'; shift 2 ;;
@@ -76,20 +75,20 @@ main() {
   mkdir "$work/release"
   run tar -xJf "$work/$archive" -C "$work/release" --no-same-owner || fail 69 "cannot unpack $archive"
   refuse_older
-  # By sh, since hardened images mount /var/tmp noexec.
+  # Run by sh, because hardened images mount /var/tmp noexec.
   run sh "$work/release/install-files.sh"
   keep_network
   status=0
   /usr/bin/ecs-node configure "$@" || status=$?
-  # Not waited for: the unit is ordered after cloud-init's last stage, in which this script runs.
-  # Also after configure refused the flags: systemd then refuses the start of ecs that waits in its
-  # queue.
+  # The script does not wait: the unit is ordered after cloud-init's last stage, in which this
+  # script runs. It starts the unit also after configure refused the flags: systemd then refuses the
+  # start of ecs that is in its queue.
   if [ -d /run/systemd/system ]; then run systemctl --no-block start ecs-node-bootstrap.service; fi
   exit "$status"
 }
 
-# /etc/ecs-node/environment says once how this network reaches AWS, for this script and for the
-# units. The caller's variables win.
+# /etc/ecs-node/environment says how this network reaches AWS, for this script and for the units.
+# The caller's variables override it.
 network_file=/etc/ecs-node/environment
 network_names='HTTPS_PROXY https_proxy NO_PROXY no_proxy AWS_CA_BUNDLE'
 
@@ -115,10 +114,10 @@ keep_network() {
   done
 }
 
-# Plain http only from this machine itself. "http://127.0.0.1:80@example.com/" is a user and a
-# password for example.com.
+# Plain http is allowed only from this machine itself. "http://127.0.0.1:80@example.com/" has a user
+# and a password, and goes to example.com.
 judge_url() {
-  # Messages go to the console, where a password must not stand.
+  # Messages go to the console, so they must not contain a password.
   shown=$base_url
   case $base_url in https://*@*) shown=https://${base_url##*@} ;; esac
   case $shown in
@@ -136,9 +135,9 @@ judge_url() {
   esac
 }
 
-# ecs must not start on a machine that has no ecs-node: after a download that failed, the node
-# would join the cluster "default". The condition holds across reboots, and for the start that is
-# in systemd's queue already. install-files.sh removes it.
+# ecs must not start on a machine without ecs-node: after a failed download, the node would join the
+# cluster "default". The condition survives reboots, and applies to a start that is already in
+# systemd's queue. install-files.sh removes it.
 hold_ecs() {
   [ ! -x /usr/bin/ecs-node ] || return 0
   mkdir -p /etc/systemd/system/ecs.service.d
@@ -146,7 +145,7 @@ hold_ecs() {
   if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
 }
 
-# The ECS-optimized image has all of them. Where one was removed, Amazon's repository has it.
+# The ECS-optimized image has all of these tools. If one was removed, Amazon's repository has it.
 need() {
   for tool in "$@"; do
     run sh -c 'command -v "$0"' "$tool" >/dev/null 2>&1 && continue
@@ -157,8 +156,8 @@ need() {
   done
 }
 
-# 30 MB. Five tries, a minute and a half in all, for a network that is still coming up or a mirror
-# that fails for a moment. -q: no .curlrc. -g: no pattern in the URL.
+# The archive has 30 MB. Five retries, 90 s in all, cover a network that is still coming up or a
+# mirror that fails for a moment. -q: no .curlrc. -g: no pattern in the URL.
 download() {
   run curl -q -g -fsSL --proto '=https,http,file' --proto-redir '=https' --connect-timeout 10 --max-time 300 \
     --retry 5 --retry-delay 3 --retry-connrefused -o "$work/$1" "$base_url/$1" ||
@@ -176,9 +175,9 @@ verify() {
   ) || fail 76 "$archive is not what SHA256SUMS says: nothing was installed"
 }
 
-# A mirror can serve an older release, whose signature is as good and whose faults are known.
+# A mirror can serve an older release: its signature is valid, and its faults are known.
 refuse_older() {
-  # A script that somebody filled in without a version cannot tell.
+  # Without its own version, the script cannot compare.
   case $version in @*) return 0 ;; esac
   found=$(run sed -n '1s/^\([0-9A-Za-z.+-]*\)$/\1/p' "$work/release/VERSION" 2>/dev/null) || found=
   [ -n "$found" ] || fail 76 "$archive names no version, so it is older than $version: nothing was installed"

@@ -1,4 +1,4 @@
-/** Fills the templates of host name and Name tag. */
+/** Fills the templates of the host name and the Name tag. */
 
 import type { Config } from '../config/config.ts';
 import type { Placeholder } from '../config/schema.ts';
@@ -8,10 +8,10 @@ import { readGroupTag } from '../upkeep/group-tag.ts';
 import type { BootstrapContext } from './step.ts';
 import { callWithRetry, askNicely } from './poll.ts';
 
-/** What OpsWorks takes, and DNS: one label. */
+/** One DNS label, which OpsWorks accepts as well. */
 const hostnameRule = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
 
-/** EC2 takes 256 characters by its documents, and has refused 256: one less fits in any case. */
+/** EC2 documents 256 characters, but has refused a value of 256. 255 always fits. */
 const tagValueLength = 255;
 
 export function renderTemplate(template: string, values: Readonly<Record<Placeholder, string>>): string {
@@ -19,8 +19,7 @@ export function renderTemplate(template: string, values: Readonly<Record<Placeho
 }
 
 /**
- * The host name that the configuration asks for; undefined when it leaves the choice to OpsWorks or
- * EC2.
+ * The host name from the configuration's template. Undefined leaves the choice to OpsWorks or EC2.
  */
 export async function renderHostname(
   host: Host,
@@ -30,10 +29,10 @@ export async function renderHostname(
 ): Promise<string | undefined> {
   if (config.hostname === '') return undefined;
   const group = await readGroupFor(config.hostname, host, config, context, signal);
-  // Within its own template, {hostname} can only be the name that EC2 gave.
+  // Within the host name's template, {hostname} can only be the name that EC2 gave.
   const hostname = renderTemplate(config.hostname, valuesOf(host.identity.hostname, group, host, config));
   if (hostnameRule.test(hostname)) return hostname;
-  // Only the group's name is missing: EC2's name will do.
+  // Only the group's name is missing, so EC2's host name is good enough.
   if (group === undefined && config.hostname.includes('{group}') && config.registrar !== 'opsworks') return undefined;
   throw new ConfigError([
     {
@@ -59,8 +58,8 @@ export async function renderNameTag(
 }
 
 /**
- * OpsWorks keeps a host name for good, so the node waits for the group's name there. Elsewhere a
- * name is a nicety.
+ * OpsWorks keeps a host name for good, so the node waits there for the group's name. Elsewhere the
+ * name is optional.
  */
 async function readGroupFor(
   template: string,
@@ -91,8 +90,7 @@ function valuesOf(
     cluster: config.cluster,
     hostname,
     instanceId,
-    // As many digits as old instance ids had: enough to be unique in a cluster, short enough for a
-    // host name.
+    // 8 digits, as in old instance ids: unique enough in a cluster, short enough for a host name.
     shortId: instanceId.slice(-8),
     zone,
     region,

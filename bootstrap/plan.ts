@@ -1,4 +1,4 @@
-/** What a bootstrap does, read from top to bottom. */
+/** The steps of a bootstrap, in order. */
 
 import type { Config } from '../config/config.ts';
 import type { Step } from './step.ts';
@@ -20,11 +20,11 @@ export function plan(config: Config): Step[] {
     ...(opsworks ? [ohaiHint] : []),
     hostname,
     nameTag,
-    // The Name is a tag, too.
+    // After `nameTag`: the file for containers holds the tags, and Name is one of them.
     ...(config.containerEnvironment.enabled ? [containerEnvironment] : []),
     register,
     ...(opsworks ? [assign] : []),
-    // Last: registering turns termination protection on.
+    // Last, because registering with OpsWorks turns termination protection on.
     unprotect,
   ];
 }

@@ -1,6 +1,6 @@
 /**
- * How a bootstrap waits for AWS: until its own deadline, and telling "no answer" from "answered,
- * but never did".
+ * How a bootstrap waits for AWS: until its own deadline. It tells "AWS gave no answer" from "AWS
+ * answered, but it never happened".
  */
 
 import type { Config } from '../config/config.ts';
@@ -9,7 +9,7 @@ import type { Host } from '../core/host.ts';
 import { retry, poll, withTimeout, type RetryOptions } from '../core/retry.ts';
 import type { BootstrapContext } from './step.ts';
 
-/** As patient as the bootstrap has time. Logs each failure. */
+/** Retries for as long as the bootstrap has time, and logs each failure. */
 export function retryOptions(host: Host, context: BootstrapContext, signal: AbortSignal): RetryOptions {
   return {
     clock: host.clock,
@@ -21,8 +21,8 @@ export function retryOptions(host: Host, context: BootstrapContext, signal: Abor
 }
 
 /**
- * One AWS call, repeated while it may heal. A call without an answer is given up after `boundMs`,
- * so that it can be repeated.
+ * One AWS call, retried while the failure may pass. A call without an answer is given up after
+ * `boundMs`, so that it can be retried.
  */
 export function callWithRetry<T>(
   host: Host,
@@ -34,15 +34,12 @@ export function callWithRetry<T>(
   return retry((callSignal) => withTimeout(boundMs, call, host.clock, callSignal), retryOptions(host, context, signal));
 }
 
-/**
- * What only people look at is worth this wait and no more. The agent, which has time, tries again
- * later.
- */
+/** Only people use these values, so the bootstrap waits no longer. The agent retries later. */
 const niceMs = 5_000;
 
 /**
- * One call for something that the node can do without: a few tries, and undefined for whatever AWS
- * answered then, told as `what`. Rejects only when stopped, and for a bug.
+ * One call for something optional, with a few retries. Undefined when AWS does not give it; the log
+ * then says `what`. Rejects only when stopped, and for a bug.
  */
 export async function askNicely<T>(
   what: string,
@@ -60,7 +57,7 @@ export async function askNicely<T>(
   }
 }
 
-/** Logs what went wrong with a nicety; throws on only what is a bug, and the reason of a stop. */
+/** Logs the failure of something optional. Throws only for a bug, and the reason of a stop. */
 export function tellNicety(what: string, host: Host, error: unknown, signal: AbortSignal): void {
   signal.throwIfAborted();
   if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) throw error;
@@ -68,19 +65,22 @@ export function tellNicety(what: string, host: Host, error: unknown, signal: Abo
 }
 
 export interface Poll<T> {
-  /** What the node waits for, as the beginning of an error: `OpsWorks registration of i-1`. */
+  /**
+   * The thing that the node waits for, as the beginning of an error: `OpsWorks registration of
+   * i-1`.
+   */
   what: string;
-  /** What to look at when it never comes, as a sentence without a full stop. */
+  /** The remedy when it never comes, as a sentence without a full stop. */
   remedy: string;
   everyMs: number;
-  /** `done` when it has come, else what it looks like now. */
+  /** `done` when it has come, else its present state. */
   read(signal: AbortSignal): Promise<{ done: T } | { now: string }>;
 }
 
 /**
- * Looks until it is done. At the end of the bootstrap's time it throws `Unfit` when the other side
- * answered all along and had at least half of the bootstrap's whole time, else `Unavailable`: slow
- * or absent AWS must never cost a node its life.
+ * Polls until it is done. At the end of the bootstrap's time it throws `Unfit` only when AWS
+ * answered without a gap for at least half of the bootstrap's whole time. Otherwise it throws
+ * `Unavailable`: a slow or absent AWS must never terminate a node.
  */
 export async function waitUntil<T>(
   awaited: Poll<T>,
@@ -107,7 +107,7 @@ export async function waitUntil<T>(
     }
   };
   try {
-    // A little before the bootstrap's own deadline, which would cut this off without a reason.
+    // 1 s before the bootstrap's own deadline, which would end this wait without saying why.
     const withinMs = Math.max(0, context.leftMs() - 1_000);
     const { done } = await poll(awaited.what, read, {
       ...retryOptions(host, context, signal),
@@ -117,7 +117,7 @@ export async function waitUntil<T>(
     return done;
   } catch (error) {
     if (!(error instanceof Unavailable) || signal.aborted) throw error;
-    // Up to the last answer: while a call hung, nobody knows what happened.
+    // Counted up to the last answer: while a call hung, its state was unknown.
     const answeredForMs = answeringSince === undefined ? 0 : answeredAt - answeringSince;
     if (answeredForMs < config.bootstrap.timeoutSeconds * 500) throw error;
     const waited = Math.round(answeredForMs / 1000);
@@ -127,8 +127,8 @@ export async function waitUntil<T>(
 }
 
 /**
- * As `waitUntil`, for at most `forMs`, and for something that the node can do without. Undefined
- * when it has not come by then, or cannot be seen: the node says so and goes on.
+ * As `waitUntil`, but for at most `forMs` and for something optional. Undefined when it has not
+ * come by then, or cannot be read: the node reports that and continues.
  */
 export async function waitAWhile<T>(
   wait: Poll<T>,
@@ -156,8 +156,5 @@ export async function waitAWhile<T>(
   }
 }
 
-/**
- * Three times what the slowest AWS call here takes in bad times: longer means that the answer is
- * lost.
- */
+/** Three times the slowest AWS call seen under throttling. After that, the answer is lost. */
 const callMs = 30_000;

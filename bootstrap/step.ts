@@ -1,6 +1,6 @@
 /**
- * One step of a bootstrap: compares, then writes; running it twice changes nothing; it can be
- * resumed after a crash.
+ * One step of a bootstrap. It compares before it writes, so running it twice changes nothing and a
+ * crash can be resumed.
  */
 
 import type { Config } from '../config/config.ts';
@@ -9,23 +9,20 @@ import type { Registered } from '../core/state/state.ts';
 
 export type StepOutcome = 'changed' | 'unchanged' | 'skipped';
 
-/** What earlier steps found out and later ones need. */
+/** Results of earlier steps that later steps need. */
 export interface BootstrapContext {
   /** Kept on disk between runs. */
   hostname?: string;
   /** Kept on disk between runs. */
   registered?: Registered;
   /**
-   * Found by `preflight`, where the registrar is OpsWorks. Kept on disk until the next boot, with
-   * the host name that OpsWorks suggested.
+   * The stack and layer that `preflight` found, where the registrar is OpsWorks, with the host name
+   * that OpsWorks suggested. Kept on disk until the next boot.
    */
   opsworksTarget?: { stackId: string; layerId: string; suggested?: string };
-  /**
-   * What OpsWorks said last about this node, and when: what it said a moment ago it need not say
-   * again.
-   */
+  /** The last record that OpsWorks returned for this node, and when. It saves a repeated call. */
   lastRecord?: { at: number; record: Registration };
-  /** Writes down now what must not be lost in a crash, instead of at the end of the step. */
+  /** Writes the context to disk now, so that a crash within the step does not lose it. */
   save(): Promise<void>;
   /** Milliseconds that the bootstrap still has. */
   leftMs(): number;
@@ -33,6 +30,9 @@ export interface BootstrapContext {
 
 export interface Step {
   name: string;
-  /** May add to the trail. Throws ConfigError, Refused, Unavailable or a plain Error (a bug). */
+  /**
+   * May add to the context. Throws ConfigError, Refused, Unavailable, Unfit, or a plain Error (a
+   * bug).
+   */
   run(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<StepOutcome>;
 }

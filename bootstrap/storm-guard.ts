@@ -1,5 +1,6 @@
 /**
- * Keeps a bad image or a registrar's outage from becoming an endless loop of launching and dying.
+ * Stops a bad image or a registrar's outage from launching and terminating nodes in an endless
+ * loop.
  */
 
 import type { Config } from '../config/config.ts';
@@ -13,15 +14,15 @@ export type Storm =
   | { kind: 'hold'; waitMs: number; failures: number; reason: string; group?: string };
 
 /**
- * A death this soon after the bootstrap's time was up still has to do with the bootstrap: hooks and
- * shutdown take minutes.
+ * An instance that ended within 10 minutes after its bootstrap's time counts as an early failure:
+ * lifecycle hooks and the shutdown take minutes.
  */
 const youthMs = 600_000;
 
 /**
- * As many young deaths in the group as the configuration allows, and the node waits: twice as long
- * with each further one. To a node that has waited itself, whoever did not get older than
- * `ownAgeMs` is young: those that waited beside it die late.
+ * The node waits once the group has `maxFailures` early failures; each further one doubles the
+ * wait. After a node has waited itself, every instance that ended before the age `ownAgeMs` counts:
+ * the nodes that waited at the same time end late.
  */
 export function judgeStorm(
   activities: readonly ScalingActivity[],
@@ -37,13 +38,14 @@ export function judgeStorm(
   return { kind: 'hold', waitMs: waitMs(failures - maxFailures, config), failures, reason };
 }
 
-/** When each instance that died young did so. */
+/** The time at which each early failure ended. */
 function youngDeaths(activities: readonly ScalingActivity[], longestMs: number): number[] {
   const ends = endsOf(activities);
   const deaths = new Map<string, number>();
   for (const launch of launchesIn(activities)) {
     const end = ends.get(launch.instanceId)?.find((at) => at >= launch.at);
-    // A launch that its group gave up was never in service, however long its hook waited.
+    // A launch that its group gave up was never in service, so it counts whatever its hook's wait
+    // was.
     const isYoung = end !== undefined && (end - launch.at <= longestMs || !launch.succeeded);
     if (isYoung) deaths.set(launch.instanceId, end);
     else if (end === undefined && !launch.succeeded) deaths.set(launch.instanceId, launch.at);
@@ -54,14 +56,14 @@ function youngDeaths(activities: readonly ScalingActivity[], longestMs: number):
 }
 
 /**
- * So long a history may have been cut off: the newest two thousand launches and terminations are
- * read at most.
+ * A history of this length may be incomplete: at most the newest 2000 launches and terminations are
+ * read.
  */
 const maybeCutOff = 1_000;
 
 /**
- * Deaths of nodes whose launch was too long ago, or too many launches ago, to be listed: nobody
- * knows that such a node was old.
+ * Terminations whose launch is too old to be listed, or was cut off from the list. Such a node may
+ * have been young, so it counts.
  */
 function unlisted(activities: readonly ScalingActivity[], ends: ReadonlyMap<string, number[]>): [string, number][] {
   if (activities.length < maybeCutOff) return [];
@@ -75,13 +77,16 @@ function oldestAt(activities: readonly ScalingActivity[]): number {
   return activities.reduce((oldest, { at }) => Math.min(oldest, at), Infinity);
 }
 
-/** Not later than this; of a node that the group did not launch, now. */
+/**
+ * The latest time at which the instance can have been launched; `now` for a node that the group did
+ * not launch.
+ */
 function launchedAt(activities: readonly ScalingActivity[], instanceId: string, now: number): number {
   const own = activities.find(({ kind, instanceId: id }) => kind === 'launch' && id === instanceId);
   return own?.at ?? (activities.length < maybeCutOff ? now : oldestAt(activities));
 }
 
-/** A launch without an instance (no capacity) is no death. */
+/** A launch without an instance (no capacity) is no failure of a node. */
 function launchesIn(activities: readonly ScalingActivity[]): ScalingActivity[] {
   return activities.filter(({ kind, instanceId }) => kind === 'launch' && instanceId !== '');
 }
@@ -103,8 +108,8 @@ function endsOf(activities: readonly ScalingActivity[]): Map<string, number[]> {
 }
 
 /**
- * How many nodes of the group are before this one in the order that all of them see: those that are
- * still there, by their ids.
+ * How many nodes of the group are before this one in the order that all of them see: instances that
+ * still exist, sorted by id.
  */
 export function turnOf(activities: readonly ScalingActivity[], instanceId: string): number {
   const ends = endsOf(activities);
@@ -117,19 +122,19 @@ function waitMs(doublings: number, config: Config): number {
   return Math.min(firstWaitSeconds * 2 ** doublings, maxWaitSeconds) * 1000;
 }
 
-/** Half a minute is patient with one call; the guard holds when it does not know. */
+/** 30 s is long for one call. Without an answer the node is held. */
 const callMs = 30_000;
 
-/** A node that dies takes about so long until the group's history shows it to the next one. */
+/** About 10 s pass until the group's history shows one node's end to the next node. */
 const turnMs = 10_000;
 
-/** Far enough back to see the launches of those that are held for hours. */
+/** 12 hours: far enough back to see the launches of nodes that were held for hours. */
 const historyMs = 12 * 3_600_000;
 
 /**
- * Asks the group's history. What cannot be read counts as a storm: not knowing is never a reason to
- * terminate. Nodes that failed together have seen the same history, in which nobody has died yet:
- * each waits for its turn and looks again.
+ * Reads the group's history. An unreadable history counts as a storm: not knowing is never a reason
+ * to terminate. Nodes that fail together all see a history without a failure, so each waits for its
+ * turn and reads again.
  */
 export async function readStorm(host: Host, config: Config, signal: AbortSignal): Promise<Storm> {
   const first = await readStormAndTurn(host, config, signal);
@@ -151,9 +156,9 @@ async function readStormAndTurn(
     const readMembership = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
     const tagged = await readGroupTag(host, signal);
     const group = tagged ?? (await withTimeout(callMs, readMembership, host.clock, signal))?.group;
-    // Without a group nobody launches another node.
+    // Without a group nothing launches a replacement, so no storm can arise.
     if (group === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
-    // And the launch of whoever died at the beginning of the window.
+    // Also covers the launch of an instance that ended at the beginning of the window.
     const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
     const since = now - Math.max(historyMs, windowMs);
     const read = (callSignal: AbortSignal) => host.cloud.readActivities(group, since, callSignal);

@@ -1,24 +1,26 @@
-/** The only file that completes a lifecycle hook: ours by name, never another's. */
+/**
+ * The only file that completes lifecycle hooks: only the hook named in this node's configuration.
+ */
 
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 
 /**
- * An answer may take this long; a stop of the agent must not cut it off, or the group waits for an
- * hour.
+ * The time for one answer. A stop of the agent must not interrupt the call, or the group waits for
+ * the hook's full time, an hour.
  */
 const callMs = 20_000;
 
 /**
- * CONTINUE. False: no active action for it, not yet or no more. Goes on when the agent is told to
- * stop.
+ * Completes the hook with CONTINUE, even while the agent is told to stop. False: the hook has no
+ * active action, not yet or no longer.
  */
 export function completeHook(host: Host, group: string, hook: string): Promise<boolean> {
   return complete(host, group, hook, 'CONTINUE');
 }
 
-/** ABANDON of the launch hook, which ends the instance and replaces it. */
+/** Completes the launch hook with ABANDON, which terminates the instance and replaces it. */
 export function abandonLaunch(host: Host, group: string, hook: string, _confirmed: Confirmed): Promise<boolean> {
   return complete(host, group, hook, 'ABANDON');
 }

@@ -1,4 +1,4 @@
-/** Counts a launch hook that the node could not complete, for an alarm. */
+/** Publishes a metric for a launch hook that the node could not complete, for an alarm. */
 
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -6,13 +6,16 @@ import type { Host } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
 import { readGroup, type KnownFacts } from '../known-facts.ts';
 
-/** An alarm's usual period. */
+/** The usual period of an alarm. */
 const countEveryMs = 300_000;
 
-/** A metric is worth this wait and no more. */
+/** A metric is optional, so the node waits no longer for it. */
 const publishMs = 15_000;
 
-/** Publishes `LaunchHookNotCompleted`, once in five minutes: for this node, and for its group, where an alarm looks. */
+/**
+ * Publishes `LaunchHookNotCompleted` at most once in five minutes: for this node, for its cluster
+ * and for its group, where an alarm looks.
+ */
 export async function countUnfinishedHook(
   host: Host,
   config: Config,

@@ -1,13 +1,12 @@
 /**
- * Whether this is the boot of the launch itself: what Auto Scaling waits for has begun shortly
- * before it.
+ * Whether this is the instance's first boot: Auto Scaling's launch hook began shortly before it.
  */
 
 import type { Host } from '../../core/host.ts';
 import { parseState, paths, type BootstrapState } from '../../core/state/state.ts';
 import { isBootstrapState } from '../../core/state/state-shape.ts';
 
-/** False where nobody can tell. */
+/** False where it is unknown. */
 export async function isFirstBoot({ machine, identity }: Host): Promise<boolean> {
   try {
     const text = await machine.readText(paths.bootstrap);

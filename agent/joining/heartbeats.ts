@@ -1,4 +1,4 @@
-/** Keeps a lifecycle hook from timing out while the node is busy with what the hook waits for. */
+/** Keeps a lifecycle hook from timing out while the node works on the task of the hook. */
 
 import type { Config } from '../../config/config.ts';
 import { messageOf, Refused } from '../../core/errors.ts';
@@ -9,46 +9,46 @@ import { isFirstBoot } from './first-boot.ts';
 import { readGroup, type KnownFacts } from '../known-facts.ts';
 
 /**
- * Auto Scaling asks for one before the time-out; half of it survives one that is lost. Hooks have
- * 30 s at least.
+ * Auto Scaling needs a heartbeat before the timeout. Half of that time survives one lost heartbeat.
+ * Hooks last at least 30 s.
  */
 export function heartbeatEveryMs({ heartbeatSeconds }: Pick<LifecycleHook, 'heartbeatSeconds'>): number {
   return Math.min(longestSeconds, Math.max(10, heartbeatSeconds / 2)) * 1000;
 }
 
 /**
- * Of ten thousand nodes that wait, heartbeats every five minutes alone would be more calls than
- * Auto Scaling takes.
+ * The longest interval. With ten thousand waiting nodes, heartbeats every five minutes would be
+ * more calls than Auto Scaling accepts.
  */
 const longestSeconds = 900;
 
-/** So long before the hook's last moment a node must be done: the end of its time is an ABANDON. */
+/** A node must finish this long before the hook's global time is over: that end is an ABANDON. */
 export const globalMarginMs = 60_000;
 
-/** AWS in trouble is asked again so soon, since a lost heartbeat ends the node. */
+/** The shortest retry interval. It is short because a lost heartbeat terminates the node. */
 const retryMs = 10_000;
 
 /**
- * A hook whose time is not known yet may have half a minute, or an hour while a thousand nodes ask
- * the same.
+ * The longest retry interval for a hook whose time is unknown: it may have 30 s, or an hour while a
+ * thousand nodes ask the same.
  */
 const maxRetryMs = 60_000;
 
 /**
- * Of the time that the hook has left, so that of thousands that ask whoever is nearest to its end
- * is heard first; some fifty tries from half of it on.
+ * Retry after 1/15 of the hook's remaining time: the nodes closest to timing out then retry most
+ * often. That is about fifty tries from half of the time on.
  */
 const retryShare = 1 / 15;
 
 const retryAfterMs = (leftMs: number) => jitter(Math.max(retryMs, leftMs * retryShare));
 
-/** Auto Scaling's own rule. */
+/** Auto Scaling's own limit for all heartbeats together. */
 const globalSecondsOf = (heartbeatSeconds: number) => Math.min(172_800, 100 * heartbeatSeconds);
 
 /**
- * Until the launch hook may need its first heartbeat: `quietMs`, or much later in the launch's own
- * boot where the configuration says how long the hook waits. Half of that is left then: of ten
- * thousand nodes each may need minutes to be heard.
+ * Waits until the launch hook may need its first heartbeat: for `quietMs`, or much longer in the
+ * first boot when the configuration gives the hook's time. Half of that time is left then, because
+ * among ten thousand nodes each call may take minutes to succeed.
  */
 export async function waitUntilHeartbeatDue(
   host: Host,
@@ -63,7 +63,7 @@ export async function waitUntilHeartbeatDue(
   await host.clock.sleep(Math.max(0, dueAt - host.clock.uptime()), signal);
 }
 
-/** The hook of that name, when this node's group has it. */
+/** The hook with that name, if this node's group has one. */
 export async function findHook(
   host: Host,
   group: string,
@@ -72,25 +72,25 @@ export async function findHook(
 ): Promise<LifecycleHook | undefined> {
   const hooks = await callOnce(host, signal, (callSignal) => host.cloud.readHooks(group, callSignal));
   const found = hooks.find((hook) => hook.name === name);
-  // A group need not have the hooks that nodes complete by default.
+  // A group may lack the hooks that nodes complete by default.
   if (found === undefined) host.log.info('no such hook in the group', { group, hook: name });
   return found;
 }
 
-/** How long a hook waits. */
+/** The times of a hook. */
 export type HookTimes = Pick<LifecycleHook, 'heartbeatSeconds' | 'globalSeconds'>;
 
-/** What spares questions. */
+/** Known values that save calls. */
 export interface HeartbeatHints {
-  /** Where somebody else may have asked for the group's name. */
+  /** The agent's shared facts, which may hold the group's name. */
   knownFacts?: KnownFacts | undefined;
-  /** Between two heartbeats, where the configuration says it. */
+  /** The hook's heartbeat timeout, where the configuration gives it. */
   heartbeatSeconds?: number | undefined;
 }
 
 /**
- * Runs until the signal aborts, the group has no such hook, or its global time is nearly over.
- * Never throws.
+ * Runs until the signal aborts, the group has no such hook, or the hook's global time is nearly
+ * over. Never throws.
  */
 export async function sendHeartbeats(
   host: Host,
@@ -122,8 +122,8 @@ export async function sendHeartbeats(
 }
 
 /**
- * The last one, of whatever the node did then, still holds: a node that tries to join again and
- * again needs no more of them.
+ * The last heartbeat still counts, whatever the node was doing then. A node that tries to join
+ * again and again needs no extra ones.
  */
 async function waitUntilNextDue(
   host: Host,
@@ -147,8 +147,8 @@ async function findHookWithRetry(
     try {
       const group = await readGroup(host, knownFacts, signal);
       if (group === undefined) return undefined;
-      // First what keeps the node alive, whatever its hook's time is: where thousands ask, each
-      // answer may take minutes.
+      // The heartbeat comes first, because it keeps the node alive whatever its hook's time is.
+      // Among thousands of nodes, each answer may take minutes.
       firstHeartbeat ??= await sendFirstHeartbeat(host, group, name, knownFacts, signal);
       const { at: heartbeatAt, active } = firstHeartbeat;
       if (active && heartbeatSeconds !== undefined) {
@@ -159,7 +159,8 @@ async function findHookWithRetry(
     } catch (error) {
       signal.throwIfAborted();
       host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
-      // Of the hook, not of this try: who is held begins anew every few minutes.
+      // Counted from the hook's last heartbeat, not from this try: a held node starts a new try
+      // every few minutes.
       const dueAt =
         knownFacts.heartbeatAt === undefined
           ? knownFacts.firstHeartbeatDueAt
@@ -176,7 +177,7 @@ interface HeartbeatResult {
   active: boolean;
 }
 
-/** A refusal is no reason to try again: the hook, or its absence, is found out next. */
+/** A refusal needs no retry: the next call finds out whether the hook exists. */
 async function sendFirstHeartbeat(
   host: Host,
   group: string,
@@ -207,7 +208,7 @@ async function sendHeartbeat(
   return { at, active };
 }
 
-/** False only when AWS gave no answer: a hook that is not active (yet) needs no haste. */
+/** False only when AWS gave no answer. A hook that is not active (yet) needs no quick retry. */
 async function trySendHeartbeat(
   host: Host,
   group: string,

@@ -1,6 +1,6 @@
 /**
- * Waits until ECS has this node in service and the configured checks pass, and completes the launch
- * hook.
+ * Waits until ECS has this node in service and the configured checks pass. Then completes the
+ * launch hook.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -19,36 +19,37 @@ import { openAgentRestarter } from './restart-ended-agent.ts';
 import { readPoolState, waitUntilOutOfPool, type ReportJoin } from './warm-pool.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
-/** The agent registers within seconds of its start. */
+/** The ECS agent registers within seconds of its start. */
 const everyMs = 3_000;
 
 /**
- * While ECS does not answer it is asked less and less often: a cluster that starts at once shares
- * one limit.
+ * While ECS does not answer, the node asks less and less often: a cluster that starts together
+ * shares one limit.
  */
 const maxPauseMs = 30_000;
 
-/** Until the agent has an ARN, ECS is asked this often only to know that it answers. */
+/** Until the ECS agent has an ARN, the node asks ECS this often, only to know that ECS answers. */
 const cloudEveryMs = 30_000;
 
 /**
- * Most nodes have joined by then, and spare the calls. The shortest hook lasts 30 s, of which the
- * boot has taken some.
+ * Most nodes have joined by then and need no heartbeat. The shortest hook lasts 30 s, and the boot
+ * has used part of it.
  */
 const quietMs = 10_000;
 
 /**
- * All executables in hooks.d/joined together: the node is in service, so nothing hurries but the
- * log.
+ * Time for all executables in hooks.d/joined together. The node is already in service, so this
+ * limit is generous.
  */
 const hooksMs = 600_000;
 
-/** In service; with the launch hook that the group may still wait for. */
+/** In service, or in service with a launch hook that the group may still wait for. */
 export type Joined = 'joined' | UnfinishedHook;
 
 /**
- * Resolves when the node is in service. Throws `Unfit` when it is not within `join.timeoutSeconds`
- * although ECS answers. While AWS does not answer, or refuses to, it goes on waiting.
+ * Resolves when the node is in service. Throws `Unfit` when it is not in service within
+ * `join.timeoutSeconds` although ECS answers. While AWS does not answer, or refuses to, it keeps
+ * waiting.
  */
 export async function join(
   host: Host,
@@ -68,8 +69,8 @@ export async function join(
 }
 
 /**
- * Completes the launch hook of a node that has joined, in one round: looks once more whether it is
- * in service, for a hook that is completed lets tasks and requests in.
+ * Completes the launch hook of a node that has joined, in one round. It first checks that the node
+ * is still in service, because a completed hook lets tasks and requests in.
  */
 export async function finishJoining(
   host: Host,
@@ -87,7 +88,7 @@ export async function finishJoining(
   return outcome === 'later' ? { unfinished: why } : outcome;
 }
 
-/** `in pool`: it waits in a warm pool after all. */
+/** `in pool`: the node is in a warm pool after all. */
 async function joinOutsidePool(
   host: Host,
   config: Config,
@@ -108,8 +109,8 @@ async function joinOutsidePool(
         host.log.info('in service', { ms: Math.round(host.clock.uptime() - began) });
         report('joining', 'completing the launch hook');
       }
-      // While Auto Scaling does not answer the ECS agent may die: what was seen minutes ago counts
-      // for nothing.
+      // The ECS agent may die while Auto Scaling does not answer, so a check from minutes ago no
+      // longer counts.
       const outcome = await completeLaunchHook(host, config, signal, freshMs, progress);
       if (outcome !== 'later') return outcome === 'over' ? 'joined' : outcome;
     }
@@ -118,12 +119,12 @@ async function joinOutsidePool(
 }
 
 /**
- * What is missing, or undefined when nothing is. Throws Unavailable when ECS gave no answer about
- * this node.
+ * Returns the missing condition, or undefined when the check passes. Throws Unavailable when ECS
+ * gave no answer about this node.
  */
 type JoinCheck = (signal: AbortSignal) => Promise<string | undefined>;
 
-/** False: it waits in a warm pool, which an answer of the metadata that was lost had hidden. */
+/** False: the node waits in a warm pool, which a lost answer of the metadata service had hidden. */
 async function waitInService(
   host: Host,
   config: Config,
@@ -138,7 +139,7 @@ async function waitInService(
     ...config.join.checks.map((check) => openConfiguredCheck(host, check)),
   ];
   const began = clock.uptime();
-  // Time out of any pool in which AWS answered: only that may count against the node.
+  // The time outside a pool during which AWS answered. Only that time may count against the node.
   let answeredMs = 0;
   let pauseMs = everyMs;
   for (let last = ''; ;) {
@@ -181,8 +182,8 @@ const notRegistered = 'the ECS agent has not registered';
 
 function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFacts): JoinCheck {
   const { cluster } = config;
-  // Most nodes have registered by then, and spare the call; but nobody is given up before ECS
-  // itself was asked.
+  // Most nodes have registered by then and need no call. No node is given up before ECS itself was
+  // asked.
   const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
   let lastAskedAt = host.clock.uptime() + firstMs - cloudEveryMs;
   let refusal: Refused | undefined;
@@ -190,8 +191,8 @@ function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFact
   return async (signal) => {
     const local = await readLocalAgent(host, signal);
     if (local === undefined) await restartEndedAgent(signal);
-    // Any program on the machine may answer in the agent's place: ECS itself is asked about this
-    // cluster.
+    // Any program on the machine may answer in the ECS agent's place, so ECS itself is asked about
+    // this cluster.
     const isElsewhere = local !== undefined && local.cluster !== cluster;
     const arn = isElsewhere ? undefined : local?.containerInstanceArn;
     const missing = isElsewhere ? renderElsewhere(local, cluster) : notRegistered;
@@ -205,9 +206,9 @@ function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFact
       );
       [lastAskedAt, refusal] = [now, undefined];
       if (known === undefined && isElsewhere) await refuseOtherCluster(host, local, missing, signal);
-      // The introspection port may be closed on a node that works.
+      // The introspection port may be closed on a working node.
       if (known === undefined) return missing;
-      // A person may have drained it before a reboot: it is where it was.
+      // A person may have drained the node before a reboot. It returns to that state.
       if (known.status !== 'ACTIVE' && known.status !== 'DRAINING') return `container instance is ${known.status}`;
       if (!known.agentConnected) return 'the ECS agent is not connected';
       knownFacts.lastSeen = { at: now, instance: known };
@@ -221,13 +222,13 @@ function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFact
   };
 }
 
-/** An agent that kept a checkpoint of another cluster. */
+/** The ECS agent kept a checkpoint of another cluster. */
 function renderElsewhere({ cluster: other }: LocalAgent, cluster: string): string {
   const how = 'stop ecs, remove /var/lib/ecs/data and start it again, or configure that cluster';
   return `the ECS agent is in the cluster ${other}, not in ${cluster}: ${how}`;
 }
 
-/** Throws `Unfit` when ECS itself says that this instance serves the other cluster, for good. */
+/** Throws `Unfit` when ECS itself says that this instance is registered in the other cluster. */
 async function refuseOtherCluster(
   host: Host,
   { cluster: other, containerInstanceArn: arn }: LocalAgent,
@@ -241,18 +242,18 @@ async function refuseOtherCluster(
 }
 
 /**
- * Where ECS does not let this role look there is only the agent's word, which may let the node in,
+ * Without permission to ask ECS, only the local ECS agent's answer is left. It may let the node in,
  * and never condemns it.
  */
 function missingWithoutEcs(arn: string | undefined, missing: string, refusal: Refused): string | undefined {
   if (arn !== undefined) return undefined;
   const why = `${missing}; ${messageOf(refusal)}`;
-  // The cluster does not exist: the reason why the agent cannot register either.
+  // The cluster does not exist, which is also why the ECS agent cannot register.
   if (isLethal('readContainerInstance', refusal.code)) return why;
   throw new Unavailable(why);
 }
 
-/** The query may hold a key, and many people read the status. */
+/** The query may contain a key, and many people read the status. */
 function withoutQuery(url: string): string {
   return redact(url.replace(/[?#].*$/s, ''));
 }
@@ -281,7 +282,7 @@ function openConfiguredCheck(host: Host, check: Config['join']['checks'][number]
       return code === 0 ? undefined : `${file} ended with ${code}: ${tail.trim().slice(-200)}`;
     } catch (error) {
       signal.throwIfAborted();
-      // Nobody listening is what the check is there to find: it says nothing about AWS.
+      // A closed port is the very failure that the check looks for. It says nothing about AWS.
       return `${'url' in check ? withoutQuery(check.url) : check.command[0]}: ${redact(messageOf(error))}`;
     }
   };

@@ -1,4 +1,4 @@
-/** Sets the tags that EC2 did not take while the node bootstrapped: no node waits for its name. */
+/** Sets the tags that EC2 did not accept during the bootstrap: no node waits for its name. */
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
@@ -8,21 +8,21 @@ import { isLateTags } from '../../core/state/state-shape.ts';
 import { callOnce } from '../calls.ts';
 
 /**
- * EC2 takes ten such calls per second: of a thousand nodes that were launched at once the last
- * waits two minutes.
+ * EC2 accepts ten such calls a second: of a thousand nodes launched together, the last one waits
+ * two minutes.
  */
 const firstPauseMs = 60_000;
 
-/** A person looks for the name some time. */
+/** A person will look for the name eventually. */
 const longestPauseMs = 600_000;
 
 /**
- * After a refusal a person has to mend something (a permission, a tag policy, a tag too many),
- * which takes hours.
+ * After a refusal, a person has to fix something (a permission, a tag policy, too many tags), which
+ * takes hours.
  */
 const refusedPauseMs = 3_600_000;
 
-/** Until they are set, or the signal aborts. Says what EC2 answers when that changes. */
+/** Retries until the tags are set or the signal aborts. Logs an error only when it changes. */
 export async function setLateTags(host: Host, signal: AbortSignal): Promise<void> {
   const text = await host.machine.readText(paths.lateTags).catch(() => undefined);
   const late = parseState<LateTags>(text, host.identity.instanceId, isLateTags);

@@ -1,6 +1,6 @@
 /**
- * Looks for Systems Manager's view of a node whose bootstrap went on without it: told when it comes,
- * and then kept for `ecs-node status`.
+ * Checks whether Systems Manager sees a node whose bootstrap did not wait for it. Logs the success
+ * and saves it for `ecs-node status`.
  */
 
 import { messageOf } from '../../core/errors.ts';
@@ -10,11 +10,11 @@ import { isBootstrapState } from '../../core/state/state-shape.ts';
 import { parseState, paths, renderState, type BootstrapState } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
 
-/** A person who has mended the role, or the network, looks at it some minutes later. */
+/** A person who fixed the role or the network checks the node some minutes later. */
 const firstPauseMs = 60_000;
 const longestPauseMs = 900_000;
 
-/** Until Systems Manager sees the node, or the signal aborts. */
+/** Runs until Systems Manager sees the node or the signal aborts. */
 export async function lookForLateView(host: Host, signal: AbortSignal): Promise<void> {
   let told = '';
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
@@ -31,7 +31,7 @@ export async function lookForLateView(host: Host, signal: AbortSignal): Promise<
       return;
     } catch (error) {
       signal.throwIfAborted();
-      if (messageOf(error) !== told) host.log.warn('Systems Manager not asked', { error: messageOf(error) });
+      if (messageOf(error) !== told) host.log.warn('Systems Manager not read', { error: messageOf(error) });
       told = messageOf(error);
     }
   }

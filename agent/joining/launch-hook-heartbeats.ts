@@ -1,4 +1,4 @@
-/** Sends the launch hook's heartbeats beside some work that may take longer than the hook. */
+/** Sends the launch hook's heartbeats during work that may take longer than the hook. */
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
@@ -7,8 +7,8 @@ import { sendHeartbeats, waitUntilHeartbeatDue } from './heartbeats.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
 /**
- * A hook that times out ends the node. Most work is over within `quietMs`, and then spares the
- * calls.
+ * A hook that times out terminates the node. Most work ends within `quietMs` and needs no
+ * heartbeat.
  */
 export async function withLaunchHookHeartbeats<T>(
   host: Host,

@@ -1,4 +1,4 @@
-/** The launch hook, for which Auto Scaling waits while it launches this node. */
+/** Completes the launch hook, for which Auto Scaling waits while it launches this node. */
 
 import type { Config } from '../../config/config.ts';
 import { defaultLaunchHook } from '../../core/hook-names.ts';
@@ -12,60 +12,65 @@ import { completeHook } from './complete-hook.ts';
 import { countUnfinishedHook } from './count-unfinished-hook.ts';
 import { readTarget } from './target-state.ts';
 
-/** "No active Lifecycle Action" may be said for seconds after the hook has begun. */
+/** Auto Scaling may answer "No active Lifecycle Action" for seconds after the hook has begun. */
 const everyMs = 5_000;
 
 /**
- * All calls to Auto Scaling share one limit: a group that is launched at once must not keep itself
- * from being heard.
+ * All nodes share one limit for calls to Auto Scaling. A group that is launched together must not
+ * block itself.
  */
 const maxPauseMs = 30_000;
 
 /**
- * What was seen of ECS is good for a while only: with fewer tries in that time most of them would
- * cost another look at ECS.
+ * The view of ECS soon gets old. With fewer tries in that time, most of them would need another
+ * call to ECS.
  */
 const leastTries = 8;
 
-/** A refusal lasts until a person has mended it. */
+/** A refusal lasts until a person has fixed its cause. */
 const refusedPauseMs = 30_000;
 
-/** In service, or in a pool, whatever the hook says. */
+/** States in which the node is past its launch hook: in service, leaving, or in a pool. */
 const through =
   /^(InService|Pending:Proceed|Terminat|Detach|Standby|EnteringStandby|Warmed:(Stopped|Running|Hibernated))/;
 
-/** For this long, what ECS or the group said is good enough to tell Auto Scaling. */
+/** An answer of ECS or of the group is fresh enough for this long to act on it at Auto Scaling. */
 export const freshMs = 45_000;
 
 /**
- * What is known of Auto Scaling between two tries: it need not say again what it has said only
- * because it was too busy for the next call.
+ * Auto Scaling's answers, kept between two tries. If it throttled the next call, it need not repeat
+ * them.
  */
 export interface LaunchProgress {
   membership?: Membership | undefined;
-  /** Longer and longer while it does not answer. */
+  /** Grows while Auto Scaling does not answer. */
   pauseMs?: number;
-  /** Where the node is through, whatever the hook says; default: in service, or in a pool. */
+  /** States in which the node is past its hook; default: in service, leaving, or in a pool. */
   throughPattern?: RegExp;
-  /** The hook waits, unless Auto Scaling says otherwise: it need not be asked before it is told. */
+  /**
+   * The hook is assumed to wait, so the node completes it without a question first, unless Auto
+   * Scaling said otherwise.
+   */
   hookWaits?: boolean;
   knownFacts?: KnownFacts;
   /**
-   * Uptime since which the group has said nothing but that the node, which is in service, is in a
-   * pool.
+   * Uptime since which the group has always reported the node as warmed, although it is in service.
    */
   warmSince?: number | undefined;
-  /** Told what keeps the hook from being completed. */
+  /** Receives the reason why the hook is not completed. */
   report?: (detail: string) => void;
-  /** What was logged last, and when the metric was published last. */
+  /** The last logged reason, and the time of the last metric. */
   told?: string;
   countedAt?: number;
 }
 
-/** `over`: the hook is completed, or there is none. `later`: not yet, or not allowed. */
+/** `over`: the hook is completed, or there is none. `later`: not yet completed. */
 export type LaunchOutcome = 'over' | 'later' | UnfinishedHook;
 
-/** The node goes on, but its group may still wait for a hook: said, and looked at again and again. */
+/**
+ * The node continues, but its group may still wait for a hook. The status shows it, and the agent
+ * tries again.
+ */
 export interface UnfinishedHook {
   unfinished: string;
 }
@@ -73,8 +78,9 @@ export interface UnfinishedHook {
 type Try = 'over' | 'later' | UnfinishedHook | { blocked: string };
 
 /**
- * CONTINUE. No hook of ours, no group, or already in service: `over`. `later`: not within that
- * time; default: waits for as long as it takes. What AWS refuses is tried again, at a slow pace.
+ * Completes the hook with CONTINUE. `over` also where there is no such hook, no group, or the node
+ * is already in service. `later` after `withinMs`; by default it waits without limit. A refusal is
+ * retried at a slow pace.
  */
 export async function completeLaunchHook(
   host: Host,
@@ -119,7 +125,7 @@ async function reportBlocked(
   await countUnfinishedHook(host, config, progress, signal);
 }
 
-/** One round of questions. Throws what may heal. */
+/** One round of calls. Throws failures that may pass. */
 async function tryOnce(
   host: Host,
   hook: string,
@@ -143,14 +149,14 @@ async function tryOnce(
     if (!(error instanceof Refused)) throw error;
     const isWaiting = progress.membership?.lifecycleState.endsWith('Pending:Wait') === true;
     progress.membership = undefined;
-    // A group without our hooks must not be harmed by a role that may not ask for them.
+    // A group without our hooks must not suffer from a role that may not ask about them.
     return isWaiting || hook !== defaultLaunchHook ? { blocked: error.message } : { unfinished: error.message };
   }
 }
 
 /**
- * A node that was fetched from its pool a moment ago may still be called warmed, and would let its
- * hook time out: believed when it lasts.
+ * A node that just left its pool may still be reported as warmed. Believing that would let its hook
+ * time out, so the state counts only when it lasts.
  */
 function isThrough({ lifecycleState }: Membership, progress: LaunchProgress, now: number): boolean {
   if (progress.throughPattern !== undefined) return progress.throughPattern.test(lifecycleState);
@@ -160,8 +166,8 @@ function isThrough({ lifecycleState }: Membership, progress: LaunchProgress, now
 }
 
 /**
- * For a node that is wanted in service, in a group whose name is known. Where anything is not as it
- * should be, the group is asked first.
+ * Completes the hook without asking the group first, where the target state is InService and the
+ * group's name is known. False: ask the group.
  */
 async function completeWithoutLookup(
   host: Host,
@@ -175,7 +181,7 @@ async function completeWithoutLookup(
     progress.hookWaits = await completeHook(host, group, hook);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    // The group then says whether it waits at all.
+    // The next call asks the group whether it waits at all.
     if (isDenied(error)) host.log.warn('launch hook not completed yet', { error: messageOf(error) });
     progress.hookWaits = false;
   }
@@ -202,12 +208,12 @@ async function readLaunchHooks(host: Host, group: string, signal: AbortSignal): 
   return hooks.filter(({ transition }) => transition === 'launch').map(({ name }) => name);
 }
 
-/** What it means that the group waits, and has no action for the hook that this node completes. */
+/** Explains why a waiting group has no action for the hook that this node completes. */
 function judgeHooks(names: readonly string[], hook: string): Try {
   if (names.includes(hook)) return 'later';
-  // The first instances of a group may be launched before their hook exists.
+  // The first instances of a group may launch before their hook exists.
   if (names.length === 0) return 'over';
   const why = `the group has no launch hook ${hook}, and waits for ${names.join(', ')}: see autoScaling.launchHook`;
-  // Hooks of other programs are none of ours, unless the configuration says that one of them is.
+  // Hooks of other programs are not this node's task, unless the configuration names one of them.
   return hook === defaultLaunchHook ? { unfinished: why } : { blocked: why };
 }

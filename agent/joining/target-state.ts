@@ -1,13 +1,13 @@
-/** Which state Auto Scaling wants this node in, as the metadata service tells it. */
+/** The state in which Auto Scaling wants this node, from the metadata service. */
 
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
 
-/** Metadata answers in milliseconds, or not at all. */
+/** The metadata service answers in milliseconds, or not at all. */
 export const targetMs = 5_000;
 
-/** Undefined where the metadata service does not tell. */
+/** Undefined where the metadata service does not answer, or knows no target state. */
 export async function readTarget(host: Host, signal: AbortSignal): Promise<string | undefined> {
   try {
     return await callOnce(host, signal, (callSignal) => host.metadata.readTargetState(callSignal), targetMs);

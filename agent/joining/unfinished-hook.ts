@@ -1,6 +1,6 @@
 /**
- * A launch hook that a node in service could not complete: tried again until its group waits no
- * more, shown in the status meanwhile.
+ * Retries a launch hook that a node in service could not complete, until its group no longer waits.
+ * The status shows it meanwhile.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -11,24 +11,24 @@ import type { KnownFacts } from '../known-facts.ts';
 import type { StatusBook } from '../status.ts';
 import { finishJoining, type Joined } from './join.ts';
 
-/** Soon enough for a short hook. A role that may not ask is refused a few times an hour. */
+/** Fast enough for a short hook. A role without the permission gets a few refusals an hour. */
 const firstPauseMs = 30_000;
 const longestPauseMs = 900_000;
 
-/** No lifecycle action lasts longer, whatever its heartbeats (GlobalTimeout). */
+/** No lifecycle action lasts longer than 48 h, whatever its heartbeats (GlobalTimeout). */
 const longestHookMs = 172_800_000;
 
-/** Some calls in bad times. */
+/** Time for a few calls under throttling. */
 const roundMs = 60_000;
 
 export interface UnfinishedHooks {
-  /** Takes note of what joining came to. */
+  /** Records the result of joining. */
   note(joined: Joined): void;
-  /** Tries again, when it is time to. */
+  /** Tries again if the pause is over. */
   tryAgain(signal: AbortSignal): Promise<void>;
 }
 
-/** Goes on with what the last agent of this boot has left in the status. */
+/** Continues with the unfinished hook that this boot's last agent left in the status. */
 export function openUnfinishedHooks(
   host: Host,
   config: Config,

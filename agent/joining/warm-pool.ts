@@ -1,4 +1,4 @@
-/** The warm pool in which a node may wait before it joins, as the metadata service tells it. */
+/** The warm pool in which a node may wait before it joins, as reported by the metadata service. */
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
@@ -6,18 +6,21 @@ import { callOnce } from '../calls.ts';
 import { completeLaunchHook, freshMs, type LaunchProgress } from './launch-hook.ts';
 import { readTarget, targetMs } from './target-state.ts';
 
-/** The pool lets a node go within a minute; the metadata service is asked without a call to AWS. */
+/** A node leaves its pool within a minute. Asking the metadata service costs no AWS call. */
 const everyMs = 5_000;
 
 /**
- * Metadata may be late: a node that the group has fetched from the pool already is not through
- * before it is in service.
+ * The metadata service may be late. A node that already left the pool is not past its hook before
+ * it is in service.
  */
 const notEntering = /^(?!Warmed:Pending)/;
 
 export type ReportJoin = (state: 'joining' | 'in warm pool', detail: string) => void;
 
-/** Metadata tells the pool without a call. Not knowing the target counts as being in none. */
+/**
+ * The metadata service shows the pool without an AWS call. An unknown target counts as being in no
+ * pool.
+ */
 export async function waitUntilOutOfPool(
   host: Host,
   config: Config,
@@ -29,16 +32,16 @@ export async function waitUntilOutOfPool(
     const target = await readTarget(host, signal);
     if (target?.startsWith('Warmed:') !== true) return;
     report('in warm pool', target);
-    // The launch hook holds the node on its way into the pool too. While Auto Scaling does not
-    // answer the node may be fetched.
+    // The launch hook also waits while the node enters the pool. The tries are short, because the
+    // node may leave the pool while Auto Scaling does not answer.
     isEntered ||= (await completeLaunchHook(host, config, signal, freshMs, progress)) !== 'later';
     await host.clock.sleep(everyMs, signal);
   }
 }
 
 /**
- * Asked while a node is not in service: the time that it spends in a pool, or may spend there, is
- * none that it needs to join.
+ * Asked while a node is not in service. Time that it spends, or may spend, in a pool does not count
+ * as time to join.
  */
 export async function readPoolState(host: Host, signal: AbortSignal): Promise<'in' | 'out' | 'unknown'> {
   try {

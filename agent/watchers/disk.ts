@@ -1,5 +1,6 @@
 /**
- * Is a file system full? Stops new tasks, removes unused images, and leaves when that did not help.
+ * Checks whether a file system is full. The node stops new tasks, removes unused images, and leaves
+ * when that did not help.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -14,10 +15,15 @@ import { openQueuePosition } from '../leave-queue/queue-position.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
-/** Looking up the container instance takes a call or two, and the next check comes in a minute. */
+/**
+ * Looking up the container instance takes one or two calls, and the next check follows in a minute.
+ */
 const lookupMs = 20_000;
 
-/** With `disk.leave` off the node stays out of service and goes on removing images for ever. */
+/**
+ * With `disk.leave` off, the node stays drained and keeps removing images for as long as the disk
+ * is full.
+ */
 const noTimeoutMs = Number.MAX_SAFE_INTEGER;
 
 export function judgeDisks(
@@ -62,17 +68,17 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
   const { checkSeconds, maxLeavingPercent } = config.disk;
   const queuePosition = openQueuePosition('disk', maxLeavingPercent, knownFacts);
   const watched = openWatchedPaths(config);
-  // Only for the journal: what gave no answer at the last check.
+  // The paths without an answer at the last check, so that the journal gets each change once.
   let told = '';
   /** Paths that were full when they were last measured. */
   const full = new Set<string>();
   return {
     name: 'disk',
     everyMs: checkSeconds * 1000,
-    // Docker's root takes 5 s at most, a file system that hangs 20 s.
+    // Docker's root takes at most 5 s, a hanging file system 20 s.
     deadlineMs: 30_000,
-    // Before the node has joined there is no leave queue: a bad image would take its whole group
-    // with it.
+    // Before the node has joined, there is no leave queue: a bad image would take its whole group
+    // down.
     afterJoin: true,
     drains: true,
 
@@ -84,8 +90,8 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       told = trouble;
       remember(full, uses, config);
       const finding = judgeDisks(uniqueDisks(uses), config, unmeasured);
-      // "Well" would bring a drained node back. What was full, or matters on every node, must be
-      // seen to be well.
+      // "Well" would make a drained node ACTIVE again. So paths that were full, and those that
+      // matter on every node, must be measured first.
       const { docker, images } = await watched.readRoots(host, signal);
       const essential = new Set(['/', docker, images, ...full]);
       const missing = unmeasured.filter(({ path }) => essential.has(path));
@@ -102,15 +108,15 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
         if (go) await stopPlacement(host, containerInstance, lookupMs, signal);
         return go ? 'done' : 'wait';
       } finally {
-        // A node that waits for its turn, or for AWS, can still remove images.
+        // A node that waits in the leave queue, or for AWS, can still remove images.
         if (config.disk.prune) await freeDisk(host, config, watched, signal);
       }
     },
 
     async recover(host, signal) {
       const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
-      // Only the queue tells, also after a reboot, that this program stopped placement, and not a
-      // person.
+      // Only the leave queue shows, even after a reboot, that this program stopped placement, and
+      // not a person.
       if (containerInstance === undefined) return;
       if (!(await queuePosition.isQueued(host, containerInstance, signal))) return;
       await resumePlacement(host, containerInstance, lookupMs, signal);

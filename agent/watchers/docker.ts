@@ -1,7 +1,7 @@
 /**
- * Does Docker answer? The ECS agent may stay connected while Docker is dead or hangs: ECS then
- * places tasks that cannot start. Restarts Docker, and leaves when that did not help and ECS says
- * so, too.
+ * Checks that Docker answers. The ECS agent may stay connected while Docker is dead or hangs; ECS
+ * then places tasks that cannot start. The node restarts Docker, and leaves when that did not help
+ * and ECS confirms it.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -16,7 +16,7 @@ import { openBackoff } from '../watching/backoff.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
-/** Docker answers its health question from memory. 10 s leave it time on a machine that swaps. */
+/** Docker answers its health check from memory. 10 s leave it time on a machine that swaps. */
 const pingMs = 10_000;
 
 /** Looking up the container instance takes a call or two. */
@@ -25,7 +25,7 @@ const lookUpMs = 20_000;
 export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const queuePosition = openQueuePosition('docker', config.disk.maxLeavingPercent, knownFacts);
   const backoff = openBackoff();
-  // Where it has never answered, it may listen elsewhere: this process alone cannot call it dead.
+  // A Docker that never answered may listen elsewhere, so this process alone cannot call it dead.
   let hasAnswered = false;
 
   const ping = async (host: Host, signal: AbortSignal): Promise<string | undefined> => {
@@ -42,7 +42,7 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
   return {
     name: 'docker',
     everyMs: config.docker.pollSeconds * 1000,
-    // The question, and a call to ECS.
+    // Time for the ping and for a call to ECS.
     deadlineMs: 45_000,
     // Docker may start after this agent.
     afterJoin: true,
@@ -64,7 +64,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
 
     async mayLeave(host, signal) {
       if ((await ping(host, signal)) === undefined) return 'wait';
-      // One source alone ends no node. Without a connected ECS agent that agent's watcher decides.
+      // One source alone terminates no node. Without a connected ECS agent, that agent's watcher
+      // decides.
       const instance = await readInstance(host, config, signal);
       if (!isImpaired(instance)) {
         throw new Unavailable(
@@ -97,7 +98,7 @@ function ailing({ docker: { action, patienceSeconds, restarts } }: Config, troub
   };
 }
 
-/** What the ECS agent has told ECS: it pings Docker itself. */
+/** The health that the ECS agent reported to ECS. The agent pings Docker itself. */
 function isImpaired(instance: ContainerInstance | undefined): boolean {
   return instance?.runtimeHealth === 'IMPAIRED';
 }

@@ -1,5 +1,6 @@
 /**
- * Is the ECS agent alive and connected? Restarts it, and gives the node up when that did not help.
+ * Checks that the ECS agent is alive and connected. The node restarts it, and leaves when that did
+ * not help.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -16,12 +17,12 @@ import type { Finding, Watcher } from '../watching/watcher.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
 /**
- * How often ECS is asked although the agent on this machine answers: agents have looked healthy
+ * The interval at which ECS is asked although the local agent answers: agents have looked healthy
  * while disconnected.
  */
 const crossCheckMs = 600_000;
 
-/** Fewer than this many disconnected nodes are no outage, however small the cluster is. */
+/** Fewer disconnected nodes than this are no outage, however small the cluster is. */
 const minNodes = 2;
 
 interface Answer {
@@ -32,7 +33,7 @@ interface Answer {
 
 export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const { action, pollSeconds, patienceSeconds, restarts, maxDisconnectedPercent } = config.ecsAgent;
-  // Only spares calls: what ECS said last. What follows from it is the judge's business.
+  // The last answer of ECS. It only saves calls; the judge decides what follows from it.
   let asked: Answer | undefined;
   const crossCheck = openBackoff();
   const queuePosition = openQueuePosition('ecs-agent', config.disk.maxLeavingPercent, knownFacts);
@@ -50,7 +51,7 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
     name: 'ecs-agent',
     everyMs: pollSeconds * 1000,
     deadlineMs: 45_000,
-    // While the agent waits in a warm pool it is silent on purpose.
+    // In a warm pool, the ECS agent is silent on purpose.
     afterJoin: true,
 
     async check(host, signal) {
@@ -60,12 +61,12 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
       asked = newer(asked, knownFacts);
       const recent = asked !== undefined && asked.connected && now - asked.at < crossCheckMs;
       if (arn !== undefined && recent) return { kind: 'well' };
-      // A second opinion: the introspection port may be closed on a node that works.
+      // ECS gives the second opinion: the introspection port may be closed on a working node.
       const ask = () =>
         callOnce(host, signal, (callSignal) =>
           host.cloud.readContainerInstance(local?.cluster ?? config.cluster, arn ?? asked?.arn, callSignal),
         );
-      // An agent that is silent, or was disconnected, is asked about each time.
+      // While the agent is silent or was disconnected, each check asks ECS.
       const isAiling = arn === undefined || asked?.connected === false;
       const known = await (isAiling ? ask() : crossCheck(host.clock, ask));
       asked = { at: now, connected: known?.agentConnected === true, arn: known?.arn };
@@ -77,7 +78,8 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
     },
 
     async treat(host, _attempt, signal) {
-      // A restart harms no task, and helps also in an outage of the whole cluster: it waits for nobody.
+      // A restart harms no task and also helps in an outage of the whole cluster, so it needs no
+      // queue.
       await host.machine.restartUnit('ecs.service', signal);
       return 'done';
     },
@@ -99,15 +101,15 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
   };
 }
 
-/** Joining asks the same. */
+/** The newer of the last answer and the one that joining received. */
 function newer(asked: Answer | undefined, { lastSeen }: KnownFacts): Answer | undefined {
   if (lastSeen === undefined || (asked !== undefined && lastSeen.at <= asked.at)) return asked;
   return { at: lastSeen.at, connected: lastSeen.instance.agentConnected, arn: lastSeen.instance.arn };
 }
 
 /**
- * When much of the cluster is disconnected the fault is not this node's: throws, so that nothing is
- * done.
+ * Throws when much of the cluster is disconnected, so that nothing is done: the fault is not this
+ * node's.
  */
 async function refuseDuringOutage(host: Host, cluster: string, maxPercent: number, signal: AbortSignal): Promise<void> {
   const { registered, disconnected } = await readLivingHealth(host, cluster, signal);

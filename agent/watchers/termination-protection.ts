@@ -1,13 +1,15 @@
 /**
- * Has somebody (OpsWorks does it late) turned termination protection on, which keeps Auto Scaling
- * from replacing the node?
+ * Checks whether termination protection is on, which stops Auto Scaling from replacing the node.
+ * OpsWorks turns it on late, and a person may.
  */
 
 import type { Config } from '../../config/config.ts';
 import { callOnce } from '../calls.ts';
 import type { Watcher } from '../watching/watcher.ts';
 
-/** OpsWorks turns it on within minutes of registration; elsewhere it is a person who did. */
+/**
+ * OpsWorks turns it on within minutes of registration. With other registrars only a person does.
+ */
 const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
 
 export function watchTerminationProtection(config: Config): Watcher {

@@ -1,6 +1,6 @@
 /**
- * Where a node registers, so that its team can reach it: one contract; registrars.ts lists those
- * that keep it.
+ * The contract of a registrar, with which a node registers so that its team can reach it.
+ * registrars.ts lists the implementations.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -9,13 +9,10 @@ import type { Registered } from '../../core/state/state.ts';
 import type { StepOutcome, BootstrapContext } from '../step.ts';
 
 export interface Registrar {
-  /**
-   * Sets `context.registered`, and keeps it as soon as something may have been registered.
-   * Idempotent.
-   */
+  /** Sets `context.registered`, and saves it before AWS may have made a record. Idempotent. */
   register(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<StepOutcome>;
-  /** Where registering alone is not enough. Idempotent. */
+  /** For a registrar where registration alone is not enough. Idempotent. */
   assign?(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<StepOutcome>;
-  /** Leaves no record behind. Idempotent; the signal bounds it. */
+  /** Removes the node's record. Idempotent; the signal limits its time. */
   deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void>;
 }

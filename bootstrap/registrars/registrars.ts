@@ -1,7 +1,4 @@
-/**
- * The registrars there are. A name that is added to core/state/state.ts does not compile until it
- * stands here.
- */
+/** All registrars. A name added to core/state/state.ts does not compile until it is listed here. */
 
 import type { Host } from '../../core/host.ts';
 import type { Registered, RegistrarName } from '../../core/state/state.ts';
@@ -17,8 +14,8 @@ export function registrarOf({ registrar }: { registrar: RegistrarName }): Regist
 }
 
 /**
- * Takes the node out of the registrar that it is registered with; also for a departure, which is
- * given this as a function.
+ * Removes the node from the registrar that it is registered with. A departure receives this as a
+ * function.
  */
 export async function deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void> {
   await registrarOf(registered).deregister(host, registered, signal);

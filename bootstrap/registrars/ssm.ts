@@ -1,5 +1,5 @@
 /**
- * Systems Manager: its agent registers by itself; the node only looks whether Session Manager will
+ * Systems Manager. Its agent registers by itself; the node only checks that Session Manager will
  * find it.
  */
 
@@ -7,8 +7,8 @@ import { waitAWhile, waitUntil } from '../poll.ts';
 import type { Registrar } from './registrar.ts';
 
 /**
- * The agent registers within seconds of its start, or of an update of itself. ECS, and its tasks,
- * wait meanwhile.
+ * The agent registers within seconds of its start, or of its own update. ECS and its tasks wait
+ * meanwhile.
  */
 const optionalMs = 120_000;
 
@@ -18,7 +18,7 @@ export const ssm: Registrar = {
       what: `Systems Manager's view of ${host.identity.instanceId}`,
       remedy:
         'see that amazon-ssm-agent runs, that it reaches the ssm, ssmmessages and ec2messages endpoints, and that the role has AmazonSSMManagedInstanceCore and ssm:DescribeInstanceInformation',
-      // The agent pings every five minutes, but registers within seconds of its start.
+      // The agent registers within seconds of its start, though it pings only every five minutes.
       everyMs: 5_000,
       async read(callSignal: AbortSignal) {
         const ping = await host.cloud.readPing(callSignal);
@@ -33,6 +33,6 @@ export const ssm: Registrar = {
     context.registered = { registrar: 'ssm', ...(isSeen === undefined && { unseen: true as const }) };
     return before?.registrar === 'ssm' && before.unseen === context.registered.unseen ? 'unchanged' : 'changed';
   },
-  // EC2 instances leave Systems Manager by being terminated; there is no record to remove.
+  // Terminating an EC2 instance removes it from Systems Manager. There is no record to remove.
   async deregister() {},
 };

@@ -1,4 +1,4 @@
-/** Writes what containers may know of their node before ECS starts any. */
+/** Writes the facts about the node that containers may read, before ECS starts any. */
 
 import { messageOf } from '../../core/errors.ts';
 import { paths } from '../../core/state/state.ts';
@@ -7,17 +7,17 @@ import type { Step } from '../step.ts';
 import { askNicely, tellNicety } from '../poll.ts';
 
 /**
- * Whatever AWS or the disk answers: a node without these files works, and the agent writes them
- * again and again.
+ * A failure of AWS or the disk never fails this step: a node works without these files, and the
+ * agent writes them again later.
  */
 export const containerEnvironment: Step = {
   name: 'container-environment',
   async run(host, config, context, signal) {
     try {
-      const what = 'containers are not told the tags';
+      const what = 'tags not read for the container environment';
       const facts = await askNicely(what, host, context, signal, (callSignal) => readFacts(host, config, callSignal));
       if (facts !== undefined) return await writeContainerEnvironment(host, facts);
-      // An earlier boot of this instance knew the tags.
+      // An earlier boot of this instance has written the tags: keep its file.
       if (await isOfThisInstance(host)) return 'unchanged';
       return await writeContainerEnvironment(host, withoutTags(host, config));
     } catch (error) {
@@ -28,7 +28,7 @@ export const containerEnvironment: Step = {
   },
 };
 
-/** An image may carry another instance's. */
+/** An image may contain the file of another instance. */
 async function isOfThisInstance({ machine, identity }: Parameters<Step['run']>[0]): Promise<boolean> {
   const text = await machine.readText(`${paths.containerConfig}/node.json`).catch(() => undefined);
   try {

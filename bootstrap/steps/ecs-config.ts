@@ -1,4 +1,4 @@
-/** Writes what the configuration says into /etc/ecs/ecs.config, before the ECS agent reads it. */
+/** Writes the configured settings into /etc/ecs/ecs.config, before the ECS agent reads it. */
 
 import type { Config } from '../../config/config.ts';
 import { paths } from '../../core/state/state.ts';
@@ -10,16 +10,16 @@ export const ecsConfig: Step = {
   async run(host, config) {
     const before = (await host.machine.readText(paths.ecsConfig)) ?? '';
     const after = renderEcsConfig(before, ecsSettings(config));
-    // It may hold passwords of registries (ECS_ENGINE_AUTH_DATA), and both of its readers are root.
+    // The file may hold registry passwords (ECS_ENGINE_AUTH_DATA). Both of its readers run as root.
     return before === after ? 'unchanged' : host.machine.writeText(paths.ecsConfig, after, 0o600);
   },
 };
 
-/** What is written, `ECS_CLUSTER` first; what is set by hand counts. */
+/** The settings to write, `ECS_CLUSTER` first. `ecs.settings` overrides the others. */
 function ecsSettings({ cluster, ecs, ports }: Config): Record<string, string> {
   return {
     ECS_CLUSTER: cluster,
-    // A container finds out there, too, which task and which container it is.
+    // This metadata file also tells a container its task and its own id.
     ...(ports.enabled && { ECS_ENABLE_CONTAINER_METADATA: 'true' }),
     ...ecs.settings,
   };

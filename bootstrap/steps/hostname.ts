@@ -9,7 +9,7 @@ export const hostname: Step = {
   async run(host, config, context, signal) {
     const before = context.hostname;
     const { opsworksTarget } = context;
-    // Once registering has begun, OpsWorks may know the node by this name: it stays.
+    // Once registration has begun, OpsWorks may know the node by this name, so the name stays.
     const inOpsWorks = opsworksTarget !== undefined && context.registered?.registrar === 'opsworks';
     if (before !== undefined && inOpsWorks && context.registered?.id !== undefined) return 'unchanged';
     const wanted = await renderHostname(host, config, context, signal);

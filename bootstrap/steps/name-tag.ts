@@ -1,6 +1,6 @@
 /**
- * Gives the instance its Name, so that people find it in the console, and with the same call the
- * version that looks after it.
+ * Sets the instance's Name tag, so that people find it in the console. The same call sets the tag
+ * with the ecs-node version.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -17,14 +17,14 @@ export const nameTag: Step = {
   run: (host, config, context, signal) => tagName(host, config, context, signal),
 };
 
-/** As `ecs-node fleet` reads it. */
+/** `ecs-node fleet` reads this tag. */
 const versionTag = 'ecs-node:version';
 
 const notSet = 'Name tag not set';
 
 /**
- * Also for a registrar that had to change the host name. Whatever EC2 answers, a name is for
- * people: a node without one works.
+ * The registrar calls this again when it had to change the host name. A failure of EC2 never fails
+ * the step: a node works without its Name.
  */
 export async function tagName(
   host: Host,
@@ -47,8 +47,8 @@ export async function tagName(
 }
 
 /**
- * Of thousands that are launched at once each would wait for EC2, which takes ten such calls per
- * second: the agent goes on.
+ * EC2 accepts ten such calls a second. Of thousands of nodes launched together, each would wait for
+ * it, so the agent sets the tags later.
  */
 async function leaveToAgent(host: Host, tags: Record<string, string>, signal: AbortSignal): Promise<void> {
   const { instanceId } = host.identity;
@@ -57,7 +57,7 @@ async function leaveToAgent(host: Host, tags: Record<string, string>, signal: Ab
     .catch((error: unknown) => tellNicety(notSet, host, error, signal));
 }
 
-/** An earlier attempt may have left another name to the agent. */
+/** An earlier attempt may have left an outdated name for the agent to set. */
 async function forgetLateTags(host: Host, signal: AbortSignal, outcome: StepOutcome): Promise<StepOutcome> {
   await host.machine
     .remove(paths.lateTags)
@@ -66,7 +66,8 @@ async function forgetLateTags(host: Host, signal: AbortSignal, outcome: StepOutc
 }
 
 /**
- * The metadata service costs no AWS call; where it does not show tags, writing twice does no harm.
+ * The metadata service costs no AWS call. Where it does not show tags, writing them twice does no
+ * harm.
  */
 async function hasTags(host: Host, tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<boolean> {
   try {

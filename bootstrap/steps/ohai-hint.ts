@@ -1,6 +1,6 @@
 /**
- * Tells Chef's ohai that this is an EC2 instance, which it cannot see within a VPC: recipes would
- * miss node['ec2'].
+ * Tells Chef's ohai that this is an EC2 instance, which ohai cannot detect within a VPC. Without
+ * it, recipes miss node['ec2'].
  */
 
 import { paths } from '../../core/state/state.ts';
@@ -9,9 +9,9 @@ import { tellNicety } from '../poll.ts';
 
 export const ohaiHint: Step = {
   name: 'ohai-hint',
-  async run(host, _config, _trail, signal) {
+  async run(host, _config, _context, signal) {
     try {
-      // Ohai does not read what is in it, so another program's text stays.
+      // Ohai does not read the content, so another program's text stays.
       if ((await host.machine.readText(paths.ohaiHint)) !== undefined) return 'unchanged';
       return await host.machine.writeText(paths.ohaiHint, '');
     } catch (error) {

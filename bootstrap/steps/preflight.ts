@@ -1,4 +1,7 @@
-/** Finds what an operator must mend before anything on the node or in AWS is changed. */
+/**
+ * Finds configuration mistakes that an operator must fix, before anything on the node or in AWS
+ * changes.
+ */
 
 import type { Config } from '../../config/config.ts';
 import { ConfigError, isDenied } from '../../core/errors.ts';
@@ -23,8 +26,8 @@ function needsAws(config: Config): boolean {
 }
 
 /**
- * Without an instance profile there may still be credentials in the environment: a harmless call
- * tells. A profile that is attached after the launch shows up in the metadata service within a
+ * Without an instance profile, the environment may still hold credentials; a harmless call shows
+ * that. A profile that is attached after the launch appears in the metadata service within a
  * minute.
  */
 async function mustHaveCredentials(host: Host, context: BootstrapContext, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-/** Registers the node where its team reaches it. */
+/** Registers the node with the configured registrar, through which its team reaches it. */
 
 import { deregister, registrarOf } from '../registrars/registrars.ts';
 import type { Step } from '../step.ts';

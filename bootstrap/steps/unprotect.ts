@@ -1,6 +1,6 @@
 /**
- * Clears EC2 termination protection, which OpsWorks turns on and with which the Auto Scaling group
- * cannot end the node.
+ * Clears EC2 termination protection. OpsWorks turns it on, and it stops the Auto Scaling group from
+ * terminating the node.
  */
 
 import { poll, withTimeout } from '../../core/retry.ts';
@@ -8,15 +8,14 @@ import type { Step } from '../step.ts';
 import { retryOptions, tellNicety } from '../poll.ts';
 
 /**
- * OpsWorks may turn it on some time after registering; the agent looks again for as long as the
- * node lives.
+ * OpsWorks may turn it on some seconds after registration. Later, the agent's watcher clears it.
  */
 const checkAgainMs = 5_000;
 
-/** Outside of OpsWorks a node that cannot look starts ECS all the same: the agent looks again. */
+/** Outside of OpsWorks, the node starts ECS even without an answer: the agent looks again. */
 const briefMs = 60_000;
 
-/** Two calls, each of which may be slow. */
+/** Two calls, and each may be slow. */
 const callsMs = 60_000;
 
 export const unprotect: Step = {
@@ -33,11 +32,11 @@ export const unprotect: Step = {
         return undefined;
       }
       quiet += 1;
-      // Only OpsWorks turns it on late: until it has, one look is not enough.
+      // Only OpsWorks turns it on late. Until it has been cleared once, one look is not enough.
       return quiet >= (config.registrar === 'opsworks' && !cleared ? 2 : 1) ? true : undefined;
     };
-    // Not a refusal, even if it comes back for ever: a person who wants this node protected does
-    // not want it dead.
+    // Not `Unfit`, even if it always comes back: a person who wants this node protected does not
+    // want it terminated.
     const what =
       'termination protection does not stay off (see ModifyInstanceAttribute in CloudTrail, or set terminationProtection: keep)';
     const longestMs = config.registrar === 'opsworks' ? context.leftMs() - 1_000 : Math.min(briefMs, context.leftMs());
@@ -48,9 +47,10 @@ export const unprotect: Step = {
         everyMs: checkAgainMs,
       });
     } catch (error) {
-      // Outside of OpsWorks it stops nothing that this node does, and its agent looks again.
+      // Outside of OpsWorks, the protection stops nothing that this node does, and its agent looks
+      // again.
       if (config.registrar === 'opsworks') throw error;
-      tellNicety('termination protection not looked at', host, error, signal);
+      tellNicety('termination protection not read', host, error, signal);
       return 'skipped';
     }
     return cleared ? 'changed' : 'unchanged';

@@ -1,4 +1,4 @@
-/** Takes a node's record out of OpsWorks, so that none stays behind as connection_lost. */
+/** Removes a node's record from OpsWorks, so that none stays behind as connection_lost. */
 
 import { Refused } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
@@ -7,12 +7,12 @@ import type { Registered } from '../../../core/state/state.ts';
 import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 
 /**
- * Unassigning runs the layer's shutdown recipes, which have two minutes by default, after the
- * OpsWorks agent has come for them; a node that leaves waits no longer than this.
+ * Unassigning runs the layer's shutdown recipes, once the OpsWorks agent has fetched them; they
+ * have two minutes by default. A departing node waits no longer than this.
  */
 const unassignMs = 300_000;
 
-/** Deregistering is one call: longer than this it is OpsWorks that is broken. */
+/** Deregistering is one call. If it takes longer, OpsWorks is broken. */
 const callsMs = 60_000;
 
 export async function deregisterFromOpsWorks(host: Host, registered: Registered, signal: AbortSignal): Promise<void> {
@@ -25,7 +25,7 @@ export async function deregisterFromOpsWorks(host: Host, registered: Registered,
 
 async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal): Promise<Registration | undefined> {
   if (id !== undefined) return callWithRetry(host, signal, (callSignal) => host.cloud.readRegistration(id, callSignal));
-  // An installer was started and this program did not see its end: only a listing tells.
+  // An installer was started and this program did not see its end. Only a listing shows its record.
   if (stackId !== undefined)
     return callWithRetry(host, signal, (callSignal) => host.cloud.findRegistration(stackId, callSignal));
   return undefined;
@@ -33,7 +33,7 @@ async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal
 
 async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
   const unlessMoved = openUnlessMoved(host);
-  // A call that OpsWorks received twice is refused the second time, because it has begun.
+  // OpsWorks refuses the second of two equal calls, because the unassignment has begun.
   const ask = (now: Registration, callSignal: AbortSignal) =>
     unlessMoved('unassign', now, () => ignoreGone(host.cloud.unassign(now.id, callSignal)));
   try {
@@ -42,7 +42,7 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
     const unassigned = async (callSignal: AbortSignal) => {
       const now = await host.cloud.readRegistration(record.id, callSignal);
       if (now === undefined || now.layerIds.length === 0) return true;
-      // An assignment that the node gave up, and OpsWorks received late, has put it back.
+      // OpsWorks may have carried out an assignment late, after the node had given up that call.
       if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > refusalLastsMs) {
         askedAt = host.clock.uptime();
         await ask(now, callSignal);
@@ -53,7 +53,7 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
     await poll(`unassigning ${record.id}`, unassigned, patience);
   } catch (error) {
     signal.throwIfAborted();
-    // An agent that is dead never confirms; deregistering is what counts.
+    // A dead OpsWorks agent never confirms. Deregistering is the part that counts.
     host.log.warn('not unassigned', { id: record.id, error: String(error) });
   }
 }
@@ -62,7 +62,7 @@ function callWithRetry<T>(host: Host, signal: AbortSignal, call: (signal: AbortS
   return retry(call, { clock: host.clock, signal, withinMs: callsMs });
 }
 
-/** The caller wants the record to be gone. */
+/** A record that does not exist is the wanted result. */
 async function ignoreGone(call: Promise<void>): Promise<void> {
   try {
     await call;

@@ -12,51 +12,54 @@ import { callWithRetry } from '../../poll.ts';
 import { refusalLastsMs } from './unless-moved.ts';
 import { opsworksTargetOf } from './target.ts';
 
-/** The node takes so many suggestions of OpsWorks, then a name that no other node can have. */
+/**
+ * After this many tries with names that OpsWorks suggests, the node uses a name that no other node
+ * can have.
+ */
 const maxSuggested = 3;
-/** A name of the node's own that is taken as well is no accident. */
+/** If names made from the instance id are taken as well, the cause is no coincidence. */
 const maxNames = 5;
 
 /**
- * An installer that fails is run again: as often, and for as long as OpsWorks' own refusals must
- * last.
+ * A failed installer runs again, at least three times, and until its failure has lasted as long as
+ * a refusal by OpsWorks must last.
  */
 const leastTries = 3;
 const failurePauseMs = 12_000;
 
 /**
- * The installer has tried for some seconds itself; OpsWorks takes about one call per second from
+ * The installer has already retried for some seconds. OpsWorks accepts about one call a second from
  * all nodes together.
  */
 const throttledPauseMs = 20_000;
 const maxThrottledPauseMs = 60_000;
 
-/** It installs packages and a Ruby: minutes on a small instance. */
+/** The installer installs packages and a Ruby, which takes minutes on a small instance. */
 const installerMs = 300_000;
 
 /**
- * Time to kill an installer that ignores SIGTERM (2 s), and to remove its folder, before the
- * bootstrap's own deadline.
+ * Time before the bootstrap's own deadline to kill an installer that ignores SIGTERM (2 s) and to
+ * remove its folder.
  */
 const cleanUpMs = 10_000;
 
-/** Some tens of megabytes over a busy NAT gateway. */
+/** The archive has tens of megabytes and may come through a busy NAT gateway. */
 const downloadMs = 120_000;
 
-/** A download site recovers, or a person mends a proxy. */
+/** The download site may recover, or a person may fix a proxy. */
 const downloadPauseMs = 5_000;
 const maxDownloadPauseMs = 60_000;
 
 const folderInArchive = 'opsworks-agent-installer';
 
-/** A root login's, as the AWS CLI had it through sudo. */
+/** The environment of a root login, as the AWS CLI gave the installer through sudo. */
 const environment = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: '/root',
   LANG: 'C.UTF-8',
 };
 
-/** What `boot-registration` is told: one line for each key, sorted. */
+/** The settings for `boot-registration`, one line for each key, sorted. */
 export function renderPreconfig(
   parameters: Readonly<Record<string, string>>,
   stackId: string,
@@ -69,7 +72,7 @@ export function renderPreconfig(
     .join('');
 }
 
-/** What happened in earlier runs of the installer. */
+/** Counts from earlier runs of the installer. */
 interface Tries {
   names: number;
   failures: number;
@@ -79,9 +82,9 @@ interface Tries {
 }
 
 /**
- * Registers; a host name that was taken meanwhile is changed in the trail. Returns when the
- * installer says that it is done, with the record where the node has seen it already. Throws
- * `Unfit` when the installer fails again and again.
+ * Registers the node. If the host name is taken, another one goes into the context. Returns when
+ * the installer reports success, with the record if the node has already seen it. Throws `Unfit`
+ * when the installer fails again and again.
  */
 export async function install(
   host: Host,
@@ -92,12 +95,13 @@ export async function install(
   const target = opsworksTargetOf(context);
   const tries: Tries = { names: 0, failures: 0, failingSince: undefined, throttledPauseMs };
   for (let isFirst = true; ; isFirst = false) {
-    // The answer to an earlier run's RegisterInstance may be lost: a second record would stay
-    // behind.
+    // The answer to an earlier run's RegisterInstance may have been lost. Registering again would
+    // leave a second record behind.
     const own = isFirst ? undefined : await findOwn(host, context, target.stackId, signal);
     if (own !== undefined) return own;
     const { folder, provisioning } = await download(host, context, signal);
-    // Before the installer runs: after a crash the next run must look before it registers again.
+    // Saved before the installer runs: after a crash, the next run must look for a record before it
+    // registers again.
     context.registered = { registrar: 'opsworks', ...target };
     await context.save();
     const exit = await runInstaller(host, folder, provisioning, context, signal);
@@ -119,15 +123,16 @@ function findOwn(
   return callWithRetry(host, context, signal, (callSignal) => host.cloud.findRegistration(stackId, callSignal));
 }
 
-/** Until the next try. Throws when there is none. */
+/** The pause before the next try. Throws when there is no further try. */
 function pauseAfter(verdict: InstallerOutcome, exit: Exit, tries: Tries, now: number): number {
   if (verdict === 'throttled') {
-    // For as long as the bootstrap has time: a fleet that boots together must not die of it.
+    // Throttling is retried for as long as the bootstrap has time. A fleet that boots together must
+    // not be terminated for it.
     const pauseMs = tries.throttledPauseMs;
     tries.throttledPauseMs = Math.min(pauseMs * 2, maxThrottledPauseMs);
     return jitter(pauseMs);
   }
-  // Spreads nodes that were given the same name.
+  // Spreads nodes that received the same name.
   if (verdict === 'hostname taken') return 2_000 + Math.random() * 3_000;
   tries.failures += 1;
   tries.failingSince ??= now;
@@ -137,7 +142,7 @@ function pauseAfter(verdict: InstallerOutcome, exit: Exit, tries: Tries, now: nu
 
 type InstallerOutcome = 'hostname taken' | 'already registered' | 'throttled' | 'failed';
 
-/** What the installer's last words mean. It passes on what RegisterInstance answered. */
+/** Classifies the end of the installer's output, which contains the answer of RegisterInstance. */
 export function judgeTail(tail: string): InstallerOutcome {
   const lines = tail.split('\n');
   if (lines.some((line) => /host ?name/i.test(line) && /taken|already|in use|exist|unique|different/i.test(line))) {
@@ -150,8 +155,8 @@ export function judgeTail(tail: string): InstallerOutcome {
 }
 
 /**
- * Nodes that boot together all get the same suggestion, and one of them gets the name: a fleet must
- * not die of that.
+ * Nodes that boot together all receive the same suggestion, and only one of them gets the name. The
+ * other nodes must survive it.
  */
 async function chooseAnotherHostname(
   host: Host,
@@ -175,15 +180,15 @@ async function chooseAnotherHostname(
   host.log.warn('host name taken', { taken, next: context.hostname });
 }
 
-/** `web-7` of i-0123456789abcdef0 becomes `web-9abcdef0`, cut to what a host name may be. */
+/** `web-7` on i-0123456789abcdef0 becomes `web-9abcdef0`, cut to the length of a host name. */
 function renderOwnName(suggested: string, instanceId: string): string {
   const own = `-${instanceId.slice(-8)}`;
   return suggested.replace(/-?\d+$/, '').slice(0, 63 - own.length) + own;
 }
 
 /**
- * The unpacked installer. A page of a proxy, half an archive and a 403 say nothing about this node:
- * tried again, with a fresh address, until the bootstrap's time is up.
+ * Downloads and unpacks the installer. An error page of a proxy, half an archive or a 403 says
+ * nothing about this node. Each is retried, with a fresh address, until the bootstrap's time is up.
  */
 async function download(
   host: Host,
@@ -192,7 +197,7 @@ async function download(
 ): Promise<{ folder: string; provisioning: Provisioning }> {
   const { stackId } = opsworksTargetOf(context);
   for (let pauseMs = downloadPauseMs; ; pauseMs = Math.min(pauseMs * 2, maxDownloadPauseMs)) {
-    // Outside of `try`: what OpsWorks refuses here is not the download site's fault.
+    // Outside of `try`: a refusal by OpsWorks here is not the download site's fault.
     const provisioning = await callWithRetry(host, context, signal, (callSignal) =>
       host.cloud.readProvisioning(stackId, callSignal),
     );
@@ -201,9 +206,9 @@ async function download(
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       host.log.warn('installer not downloaded', { error: messageOf(error), pauseMs });
-      // The bootstrap's deadline then says why.
+      // Gives the bootstrap's deadline this reason.
       if (context.leftMs() <= pauseMs)
-        throw new Unavailable(`the installer is not there: ${messageOf(error)}`, { cause: error });
+        throw new Unavailable(`the installer cannot be downloaded: ${messageOf(error)}`, { cause: error });
       await host.clock.sleep(jitter(pauseMs), signal);
     }
   }
@@ -245,7 +250,7 @@ async function runInstaller(
       file: `${home}/boot-registration`,
       args: [],
       environment: { ...environment, ...(bucket === undefined ? {} : { OPSWORKS_ASSETS_DOWNLOAD_BUCKET: bucket }) },
-      // It fetches the agent from S3, and calls OpsWorks itself.
+      // The installer fetches the agent from S3, and calls OpsWorks itself.
       downloads: true as const,
       folder,
       umask: 0o007,

@@ -1,6 +1,6 @@
 /**
- * OpsWorks Stacks: what `aws opsworks register --local --use-instance-profile` and
- * `assign-instance` did.
+ * OpsWorks Stacks: replaces `aws opsworks register --local --use-instance-profile` and
+ * `assign-instance`.
  */
 
 import type { Config } from '../../../config/config.ts';
@@ -16,10 +16,14 @@ import { deregisterFromOpsWorks } from './deregister.ts';
 import { opsworksTargetOf } from './target.ts';
 import type { Registrar } from '../registrar.ts';
 
-/** Slow enough for a fleet that boots together, fast against the minutes that OpsWorks takes. */
+/**
+ * Slow enough for a fleet that boots together, and fast against the minutes that OpsWorks takes.
+ */
 const pollMs = 5_000;
 
-/** The OpsWorks agent pings every minute; after a reboot it needs a few to be heard again. */
+/**
+ * The OpsWorks agent pings every minute. After a reboot it needs a few minutes to connect again.
+ */
 const reconnectMs = 180_000;
 
 export const opsworks: Registrar = { register, assign, deregister: deregisterFromOpsWorks };
@@ -34,7 +38,7 @@ async function register(
   let record = await findUsable(host, config, context, signal);
   const outcome: StepOutcome = record === undefined ? 'changed' : 'unchanged';
   for (let round = 1; record === undefined; round++) {
-    // The second round is for a record of a former installation that had to be given up first.
+    // The second round follows when the record of a former installation had to be removed first.
     if (round > 2) {
       throw new Unfit('opsworks-record', 'OpsWorks keeps giving up the record of this node; deregister it by hand');
     }
@@ -53,8 +57,8 @@ async function register(
 }
 
 /**
- * This instance's record, where an earlier run or boot left a usable one. Asks by id where that is
- * known, and lists the stack only when an installer was started whose end nobody saw.
+ * This instance's record, if an earlier run or boot left a usable one. Reads it by id where the id
+ * is known; lists the stack only after an installer was started and its end was not seen.
  */
 async function findUsable(
   host: Host,
@@ -73,8 +77,8 @@ async function findUsable(
 }
 
 /**
- * Remembers a record and waits for what is about to pass; undefined when it is gone, or had to be
- * given up.
+ * Stores a record and waits until its present transition ends. Undefined when the record is gone or
+ * had to be removed.
  */
 async function waitUntilUsable(
   host: Host,
@@ -101,7 +105,7 @@ async function waitUntilUsable(
   const outcome = await waitUntil(wait, host, config, context, signal);
   if (typeof outcome !== 'string') return outcome;
   if (outcome === 'lost') {
-    // Its agent does not come back: the record belongs to an installation that is gone.
+    // The agent does not reconnect: the record belongs to an installation that is gone.
     host.log.warn('giving up a lost OpsWorks record', { id: record.id });
     await deregisterFromOpsWorks(host, { registrar: 'opsworks', id: record.id }, signal);
   }
@@ -110,15 +114,15 @@ async function waitUntilUsable(
   return undefined;
 }
 
-/** On their way out: nothing can be done with such a record but to wait for its end. */
+/** Records that are being removed. The node can only wait for their end. */
 const leaving = new Set(['deregistering', 'unassigning', 'shutting_down', 'stopping', 'terminating']);
 
-/** A record that got stuck for good. */
+/** Final states: such a record makes no further progress. */
 const failed = new Set(['setup_failed', 'start_failed', 'stop_failed', 'stopped', 'terminated']);
 
 /**
- * The record that the installer made. The one time that the whole stack is listed: its id is known
- * from then on.
+ * The record that the installer made. The whole stack is listed only here; from then on its id is
+ * known.
  */
 async function findNew(
   host: Host,
@@ -130,14 +134,14 @@ async function findNew(
   const wait = {
     what: `OpsWorks record of ${host.identity.instanceId}`,
     remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
-    // Each look costs O(stack), so a late record is looked for seldom.
+    // Each look lists the whole stack, so it is rare.
     everyMs: 30_000,
     async read(callSignal: AbortSignal) {
       const record = await host.cloud.findRegistration(stackId, callSignal);
       return record === undefined ? { now: 'absent' } : { done: record };
     },
   };
-  // Lists lag behind: these seconds cost less than a second listing.
+  // Listings lag behind. A wait of 2 s costs less than a second listing.
   await host.clock.sleep(listingLagMs, signal);
   return waitUntil(wait, host, config, context, signal);
 }
@@ -152,7 +156,7 @@ async function remember(host: Host, context: BootstrapContext, record: Registrat
   host.log.info('OpsWorks knows this node', { id: record.id, hostname: record.hostname, status: record.status });
 }
 
-/** Or already beyond that. */
+/** A record in a layer has been registered, whatever its status is now. */
 function isRegistered({ status, layerIds }: Registration): boolean {
   return status === 'registered' || layerIds.length > 0;
 }
@@ -184,7 +188,7 @@ async function assign(
   let outcome: StepOutcome = 'unchanged';
   const read = openRecordReader(host, context, id);
   const unlessMoved = openUnlessMoved(host);
-  // When OpsWorks was too busy for the next call, it need not repeat what it said before.
+  // If OpsWorks throttled the call that followed, the record need not be read again.
   let known: Registration | undefined;
   const wait = {
     what: `OpsWorks assignment of ${id}`,
@@ -213,7 +217,7 @@ async function assign(
   return outcome;
 }
 
-/** For the steps that follow. */
+/** Time left for the steps that follow. */
 const restMs = 60_000;
 
 async function waitOnline(
@@ -247,8 +251,8 @@ function rememberRecord({ clock }: Host, context: BootstrapContext, record: Regi
 }
 
 /**
- * What was heard less than a poll ago is taken for the first answer: OpsWorks answers about once a
- * second, all nodes together.
+ * A record read less than one poll ago serves as the first answer: OpsWorks answers about once a
+ * second, for all nodes together.
  */
 function takeRecentRecord({ clock }: Host, context: BootstrapContext, id: string): Registration | undefined {
   const { lastRecord } = context;
@@ -257,8 +261,8 @@ function takeRecentRecord({ clock }: Host, context: BootstrapContext, id: string
 }
 
 /**
- * A record that was listed a moment ago may not be known everywhere yet: throws only when it stays
- * away.
+ * A new record may not be visible everywhere yet. Throws only when it stays away for
+ * `refusalLastsMs`.
  */
 function openRecordReader(
   host: Host,
@@ -276,12 +280,12 @@ function openRecordReader(
       rememberRecord(host, context, record);
     } else missingSince ??= clock.uptime();
     if (missingSince !== undefined && clock.uptime() - missingSince >= refusalLastsMs)
-      throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: somebody deregistered this node`);
+      throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: this node was deregistered`);
     return record;
   };
 }
 
 function idOf(registered: Registered | undefined): string {
-  if (registered?.id === undefined) throw new Error('register did not keep its id');
+  if (registered?.id === undefined) throw new Error('register did not save the id of the record');
   return registered.id;
 }

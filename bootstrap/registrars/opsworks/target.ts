@@ -1,7 +1,4 @@
-/**
- * Finds the stack and the layer that the configuration names, and sees that this instance may be in
- * them.
- */
+/** Finds the configured stack and layer, and checks that this instance may be in them. */
 
 import type { Config } from '../../../config/config.ts';
 import { ConfigError, Refused, isDenied, messageOf } from '../../../core/errors.ts';
@@ -34,7 +31,7 @@ export async function resolveOpsWorksTarget(
   return { stackId: stack.id, layerId: layer.id };
 }
 
-/** Where `preflight` found that this node belongs. */
+/** The stack and layer that `preflight` found for this node. */
 export function opsworksTargetOf(context: BootstrapContext): { stackId: string; layerId: string } {
   if (context.opsworksTarget === undefined) throw new Error('preflight did not find the stack');
   const { stackId, layerId } = context.opsworksTarget;
@@ -46,7 +43,7 @@ async function findStack(host: Host, name: string, context: BootstrapContext, si
   try {
     stack = await callWithRetry(host, context, signal, (callSignal) => host.cloud.readStack(name, callSignal));
   } catch (error) {
-    // A missing permission is not the name's fault.
+    // A missing permission says nothing about the configured name.
     if (!(error instanceof Refused) || isDenied(error)) throw error;
     throw fault('stack', `"${name}" cannot be used: ${messageOf(error)}; name the stack by its id`, error);
   }

@@ -1,5 +1,5 @@
 /**
- * A call to OpsWorks about a record that may have moved on meanwhile: a refusal counts only when it
+ * Calls OpsWorks about a record that may have changed meanwhile. A refusal counts only when it
  * lasts.
  */
 
@@ -10,20 +10,20 @@ import type { Host, Registration } from '../../../core/host.ts';
 import { propagationMs } from '../../../core/retry.ts';
 
 /**
- * OpsWorks may show an older state than it knows. What costs the node its life must last this long:
- * three polls.
+ * OpsWorks may show a state that is older than the one it acts on. A refusal must last this long,
+ * three polls, before it may terminate the node.
  */
 export const refusalLastsMs = 3 * propagationMs;
 
-/** What is done to a record, by verb of `Cloud`. */
+/** The calls about a record, by their names in `Cloud`. */
 export type Deed = 'assign' | 'unassign';
 
 const essential: Essential = 'opsworks-layer';
 
 /**
- * Returns false where OpsWorks refuses because the record has moved on, which the next look shows:
- * a call that was given up may have taken effect just before it was repeated. Throws a refusal that
- * lasts, as `Unfit` where it is lethal.
+ * Returns false where OpsWorks refuses because the record has changed: a call that was given up may
+ * have taken effect just before its retry. The next look shows it. Throws a refusal that lasts, as
+ * `Unfit` where it is lethal.
  */
 export function openUnlessMoved({
   clock,
@@ -34,7 +34,7 @@ export function openUnlessMoved({
       await call();
       return true;
     } catch (error) {
-      // A missing permission has nothing to do with the record.
+      // A missing permission does not depend on the record's state.
       if (!(error instanceof Refused) || isDenied(error)) throw error;
       const now = clock.uptime();
       if (refused?.status !== status) refused = { status, since: now };

@@ -16,7 +16,7 @@ it('shows a node as registered once Systems Manager sees it, long after its boot
   world.calls.fails('readPing', new Refused('no', { code: 'AccessDeniedException' }));
   const looking = lookForLateView(host, never);
   await world.clock.run(60 * minute);
-  expect(world.log.filter(({ message }) => message === 'Systems Manager not asked')).toHaveLength(1);
+  expect(world.log.filter(({ message }) => message === 'Systems Manager not read')).toHaveLength(1);
   world.calls.heals();
   world.systemsManager.ping = 'Online';
   await world.clock.finish(looking, 20 * minute);

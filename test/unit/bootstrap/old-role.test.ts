@@ -15,7 +15,7 @@ test('a node whose role may neither tag nor read attributes bootstraps, and says
   expect(skipped.map(({ name }) => name)).toEqual(expect.arrayContaining(['name-tag', 'unprotect']));
   expect(world.log.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
     'Name tag not set',
-    'termination protection not looked at',
+    'termination protection not read',
   ]);
 });
 
