@@ -1,6 +1,6 @@
 /**
- * Arguments and environment become a command, a command an exit code; the only home of `process`,
- * signals and the console.
+ * Turns arguments and environment into a command, and its result into an exit code. Only this file
+ * uses `process`, signals and the console.
  */
 
 import type { CommandContext, Environment } from './cli/command.ts';
@@ -8,32 +8,34 @@ import type { CommandContext, Environment } from './cli/command.ts';
 declare const __ECS_NODE_VERSION__: string | undefined;
 declare const __ECS_NODE_COMMIT__: string | undefined;
 
-/** Injected by the build; run from its source, the program has no version. */
+/** The build injects it. A program that runs from its source has no version. */
 const version = typeof __ECS_NODE_VERSION__ === 'string' ? __ECS_NODE_VERSION__ : '0.0.0-source';
 const commit = typeof __ECS_NODE_COMMIT__ === 'string' ? __ECS_NODE_COMMIT__ : '';
 
 const args = process.argv.slice(2);
 
-// Whoever started us may have any mask: folders that all may write to, or that nobody else may
-// enter, are neither wanted.
+// The caller may have any umask. New folders must be neither writable for all nor closed to all
+// others.
 process.umask(0o022);
 
-// Node would trust any certificate, and with it whoever stands between this node and AWS. A
-// company's own authority is trusted by NODE_EXTRA_CA_CERTS.
+// With this variable, Node.js would accept any certificate, and so any machine between this node
+// and AWS. NODE_EXTRA_CA_CERTS is the way to trust a company's own authority.
 const mayTrustAnybody = process.env['NODE_TLS_REJECT_UNAUTHORIZED'] !== undefined;
 delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
 
-// Node takes SIGUSR1 as "open the debugger", through which any local user could run code as root.
-// The binary's own flag (scripts/binary/run-pkg.ts) closes that from the start; then the signal
-// would end us. This listener closes it for Node, too.
+// Node.js opens its debugger on SIGUSR1, and any local user could then run code as root. The
+// binary's own flag (scripts/binary/run-pkg.ts) closes that from the start, but then the signal
+// would end the program. This listener keeps the program alive, and closes the debugger in Node.js
+// itself.
 process.on('SIGUSR1', () => {});
 
-// Before anything is written.
+// Registered before the program writes anything.
 process.stdout.on('error', (error) => process.exit(outputExitCode(error)));
-// A log that cannot be written must not end the agent.
+// A failure to write the log must not end the agent.
 process.stderr.on('error', () => {});
 
-// Before anything is loaded: what is asked most often must cost no more than Node itself.
+// Answered before anything is loaded: this frequent question must cost no more than the start of
+// Node.js.
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) printVersion();
 else void main();
 
@@ -52,7 +54,7 @@ async function main(): Promise<void> {
   try {
     const code = await runCommand(root.signal, report);
     await written(process.stdout);
-    // A full disk is known here before the stream's event says so.
+    // A full disk is known here before the stream emits its event.
     const failure = process.stdout.errored;
     process.exit(failure === null ? code : outputExitCode(failure));
   } catch (error) {
@@ -60,7 +62,10 @@ async function main(): Promise<void> {
   }
 }
 
-/** A pipe takes 64 kB at a time: exiting would cut off what its reader has not taken yet. */
+/**
+ * A pipe takes 64 kB at a time. An earlier exit would lose the text that the reader has not taken
+ * yet.
+ */
 async function written(output: NodeJS.WriteStream): Promise<void> {
   if (output.writableLength > 0) await new Promise<void>((resolve) => void output.write('', () => resolve()));
 }
@@ -114,8 +119,8 @@ async function runCommand(
 }
 
 /**
- * Version 1 of the metadata service is never asked, not by the SDK's credential provider either,
- * which reads this variable.
+ * The SDK's credential provider reads this variable. It then never calls version 1 of the metadata
+ * service either.
  */
 function ownEnvironment(): Environment {
   process.env['AWS_EC2_METADATA_V1_DISABLED'] = 'true';
@@ -123,8 +128,7 @@ function ownEnvironment(): Environment {
 }
 
 /**
- * What Node itself must be given to run this program from its source. A single executable brings
- * its own: nothing.
+ * Arguments with which Node.js runs this program from its source. A single executable needs none.
  */
 function sourceArguments(): string[] {
   const [, script] = process.argv;

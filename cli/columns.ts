@@ -7,7 +7,7 @@ export interface Column<T> {
   right?: true;
 }
 
-/** A title, then a line for each row; the last column is never padded. `width` cuts lines off. */
+/** A title, then a line for each row. The last column is never padded. `width` cuts lines off. */
 export function renderColumns<T>(columns: readonly Column<T>[], rows: readonly T[], width = Infinity): string[] {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ of }) => oneLine(of(row))))];
   const widths = columns.map((_, index) => cells.reduce((most, line) => Math.max(most, line[index]?.length ?? 0), 0));

@@ -1,72 +1,72 @@
-/** What a command is: its words on the command line, and what it is given when it runs. */
+/** A command: its name, flags and operands, and the context in which it runs. */
 
 import type { Readable, Writable } from 'node:stream';
 import type { Log } from '../core/log.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Who started us, and with what. Made by main.ts, the only one who reads `process`. */
+/** The environment of a command. Only main.ts makes it, because only main.ts reads `process`. */
 export interface CommandContext {
-  /** Below which every file lies; absolute. */
+  /** Every file lies below this absolute path. */
   root: string;
   /** The configuration file, absolute, below the root. */
   configFile: string;
-  /** True where the command line names it: then it must be there. */
+  /** True when the command line names the file. The file must then exist. */
   configFileGiven: boolean;
   environment: Environment;
-  /** How to start this very program again: file and first arguments. */
+  /** The file and the first arguments that start this same program again. */
   self: { file: string; args: readonly string[] };
-  /** Standard input; opened only by who reads it. */
+  /** Standard input. A command that does not read it never opens it. */
   openInput(): Readable;
   output: Writable;
-  /** Standard output, for what the command was asked for. */
+  /** Prints the result of the command to standard output. */
   print(text: string): void;
   log: Log;
   /**
-   * From now on SIGHUP calls this, instead of ending the program. Absent where nobody sends
+   * From now on SIGHUP calls this and does not end the program. Absent when the program receives no
    * signals.
    */
   onHangup?(listener: () => void): void;
   /** For commands that print something about all commands. */
   table: CommandTable;
-  /** Flags that make a child of ours log as we do. */
+  /** Flags with which a child process logs as this process does. */
   logFlags: readonly string[];
   /**
-   * A path from the command line: relative to the current folder, or to the root where that is
-   * another one.
+   * A path from the command line: relative to the current folder, or to the root if that is not
+   * `/`.
    */
   resolve(path: string): string;
 }
 
 export type FlagValue = string | boolean | readonly string[];
 
-/** What stood on the command line. */
+/** The parsed command line. */
 export interface ParsedArgs {
   flags: Readonly<Record<string, FlagValue>>;
   operands: readonly string[];
 }
 
-/** Runs a command; the exit code. Errors become exit codes in main.ts. */
+/** Runs a command and returns its exit code. main.ts turns errors into exit codes. */
 export type Run = (context: CommandContext, args: ParsedArgs, signal: AbortSignal) => Promise<number>;
 
 export interface Flag {
   /** Without the dashes. */
   name: string;
-  /** What stands for its value in the help; absent for a switch. */
+  /** The name of the value in the help. Absent for a switch. */
   value?: string;
   /** May be given several times. */
   repeated?: true;
   choices?: readonly string[];
-  /** What a shell completes its value with. */
+  /** The kind of completion that a shell offers for the value. */
   completes?: 'file' | 'folder';
-  /** Its value is a whole number between these. */
+  /** The value must be a whole number between these. */
   whole?: { min: number; max: number };
-  /** Its value has this form, told in words after "must be". */
+  /** The value must match this pattern. `words` follows "must be" in the message. */
   form?: { pattern: RegExp; words: string };
-  /** The command makes no sense without it. */
+  /** The command cannot run without this flag. */
   required?: true;
   help: string;
-  /** The setting that it sets. */
+  /** The setting that the flag sets. */
   setting?: string;
 }
 
@@ -81,20 +81,20 @@ export interface Command {
   name: string;
   /** One line. */
   summary: string;
-  /** What one must know beyond it. */
+  /** Further facts that a user needs. */
   details?: string;
   operand?: Operand;
   flags: readonly Flag[];
   examples: readonly (readonly [line: string, meaning: string])[];
-  /** Started by ourselves, not by people. */
+  /** This program starts it, not a person. */
   hidden?: true;
-  /** Loads what it needs only when it is asked for. */
+  /** Loads the code of the command only when it runs. */
   load(): Promise<Run>;
 }
 
 /**
- * Every command there is, and the flags that all of them take: the parser, the help and the
- * completions read it.
+ * Every command, and the flags that all of them take. The parser, the help and the completions read
+ * this table.
  */
 export interface CommandTable {
   commands: readonly Command[];
@@ -111,7 +111,7 @@ export function listOf(args: ParsedArgs, flag: string): readonly string[] {
   return Array.isArray(value) ? (value as readonly string[]) : [];
 }
 
-/** Of a flag that is `whole`. */
+/** The value of a flag that is `whole`. */
 export function numberOf(args: ParsedArgs, flag: string): number | undefined {
   const text = textOf(args, flag);
   return text === undefined ? undefined : Number(text);

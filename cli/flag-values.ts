@@ -1,12 +1,9 @@
-/**
- * Which values a flag takes, wherever they were given: on a command line or in the environment of a
- * function.
- */
+/** Checks the values of flags, from a command line or from the environment of a function. */
 
 import { closestMatch } from '../core/closest-match.ts';
 import type { Flag, FlagValue } from './command.ts';
 
-/** What is wrong with a value, as one sentence about the flag. */
+/** The fault of a value, as one sentence about the flag. Undefined for a good value. */
 export function faultOfValue(flag: Flag, value: string): string | undefined {
   if (value === '' && flag.setting === undefined) return `--${flag.name} needs a value that is not empty`;
   if (flag.whole !== undefined && !isWithin(flag.whole, value)) {
@@ -24,12 +21,12 @@ export function faultOfValue(flag: Flag, value: string): string | undefined {
   return undefined;
 }
 
-/** Digits only: Number would take "1e3", "0x10" and a blank. */
+/** Digits only: Number would accept "1e3", "0x10" and a blank. */
 function isWithin({ min, max }: NonNullable<Flag['whole']>, value: string): boolean {
   return /^\d{1,15}$/.test(value) && Number(value) >= min && Number(value) <= max;
 }
 
-/** Those that a command makes no sense without. */
+/** The required flags that are absent. */
 export function missingFlags(known: readonly Flag[], given: Readonly<Record<string, FlagValue>>): Flag[] {
   return known.filter(({ name, required }) => required === true && given[name] === undefined);
 }

@@ -1,7 +1,4 @@
-/**
- * Reads a command line by the table, and says what is wrong with it in words that lead to the right
- * one.
- */
+/** Parses a command line by the table of commands. Each error suggests the correct form. */
 
 import { parseArgs } from 'node:util';
 import { UsageError } from '../core/errors.ts';
@@ -10,13 +7,13 @@ import type { Command, CommandTable, Flag, FlagValue, ParsedArgs } from './comma
 import { faultOfValue, missingFlags } from './flag-values.ts';
 
 export interface ParsedLine extends ParsedArgs {
-  /** Absent: no command was named. */
+  /** Absent when the line names no command. */
   command?: Command;
 }
 
-/** Throws UsageError. `--help` and `--version` win over whatever else is wrong. */
+/** Throws UsageError. `--help` and `--version` win over every error in the line. */
 export function parseLine(table: CommandTable, given: readonly string[]): ParsedLine {
-  // "ecs-node help status", as people try it.
+  // People also type "ecs-node help status".
   const args = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   const { command, at } = findCommand(table, args);
   const known = [...table.globalFlags, ...(command?.flags ?? [])];
@@ -34,7 +31,7 @@ export function parseLine(table: CommandTable, given: readonly string[]): Parsed
   }
   const line = { flags, operands, ...(command !== undefined && { command }) };
   if (flags['help'] === true || flags['version'] === true) return line;
-  // One that stands there with a wrong value has been told already.
+  // A required flag with a wrong value is already reported.
   const missing = missingFlags(command?.flags ?? [], flags).filter(
     ({ name }) => !faults.some((told) => told.startsWith(`--${name} `)),
   );
@@ -60,7 +57,7 @@ function tokensOf(args: readonly string[], flags: readonly Flag[]): Token[] {
   return parseArgs({ ...config, tokens: true }).tokens;
 }
 
-/** The first word that is no flag and no flag's value. */
+/** The first word that is neither a flag nor the value of a flag. */
 function findCommand(
   { commands, globalFlags }: CommandTable,
   args: readonly string[],
@@ -109,7 +106,7 @@ function faultOfFlag(flag: Flag, token: Extract<Token, { kind: 'option' }>): str
     return value === undefined ? undefined : `--${flag.name} takes no value; found ${JSON.stringify(value)}`;
   }
   if (value === undefined) return `--${flag.name} needs a value: --${flag.name} ${flag.value}`;
-  // A forgotten value must not swallow the next flag.
+  // A flag without its value must not consume the next flag.
   if (!token.inlineValue && value.startsWith('-')) {
     return `--${flag.name} needs a value before ${value}; one that begins with a dash is written --${flag.name}=${value}`;
   }

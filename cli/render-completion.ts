@@ -1,4 +1,4 @@
-/** Scripts for shell completion, made from the table of commands. */
+/** Renders scripts for shell completion from the table of commands. */
 
 import type { Command, CommandTable, Flag } from './command.ts';
 
@@ -10,10 +10,7 @@ function flagsOf({ globalFlags }: CommandTable, command: Command): Flag[] {
   return [...command.flags, ...globalFlags];
 }
 
-/**
- * Words in double or single quotes never reach a shell from here: names of commands, flags and
- * choices are plain.
- */
+/** Names of commands, flags and choices are plain words, so they need no quoting for the shell. */
 function words(flags: readonly Flag[]): string {
   return flags.map(({ name }) => `--${name}`).join(' ');
 }

@@ -1,4 +1,4 @@
-/** The help of the program and of each command, made from the table. */
+/** Renders the help of the program and of each command from the table. */
 
 import type { Command, CommandTable, Flag } from './command.ts';
 

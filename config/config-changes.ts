@@ -10,7 +10,7 @@ export interface Change {
 }
 
 /**
- * Settings that name the node: ECS, its registrar and people know it by them until it boots again.
+ * Settings that name the node. ECS, its registrar and people know it by them until it boots again.
  */
 const identity = ['cluster', 'name', 'hostname', 'registrar', 'opsworks'] as const;
 
@@ -40,8 +40,8 @@ export function pendingOf(booted: Config, wanted: Config): string[] {
 }
 
 /**
- * The configuration with which a running node goes on: the wanted one, without changes of its
- * identity.
+ * The configuration that a running node takes over: the wanted one, with the identity that it
+ * booted with.
  */
 export function takeOver(booted: Config, wanted: Config): Config {
   const kept = Object.fromEntries(identity.map((key) => [key, booted[key]]));
@@ -49,7 +49,7 @@ export function takeOver(booted: Config, wanted: Config): Config {
 }
 
 /**
- * Not that of config/settings.ts: who loads it loads the YAML parser, and the agent is to stay
+ * Not the function of config/settings.ts: that file loads the YAML parser, and the agent must stay
  * small.
  */
 function isSection(value: unknown): value is Record<string, unknown> {

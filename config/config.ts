@@ -17,12 +17,12 @@ interface Settled {
 /** A valid configuration. Durations are seconds and shares are percent, as their names say. */
 export type Config = Omit<Output, keyof Settled> & Settled;
 
-/** A person mends no more in one go. The next check tells the rest. */
+/** A person fixes no more faults in one go. The next check reports the rest. */
 const maxFaults = 100;
 
 /**
- * One process parses once: compiling the schema to JavaScript first takes three times as long as
- * that parse.
+ * One process parses once. Compiling the schema to JavaScript first would take three times as long
+ * as that parse.
  */
 const readOnce = { jitless: true };
 
@@ -45,7 +45,7 @@ export function parseConfig(
 
 /** Defaults that depend on other settings. */
 function settle(data: z.output<typeof schema>): Config {
-  // Only OpsWorks turns it on by itself; on another node a person did, who wants it.
+  // OpsWorks turns it on by itself. On any other node, a person turned it on and wants it.
   const whenUnset = data.registrar === 'opsworks' ? 'clear' : 'keep';
   const { launchHook, terminateHook } = data.autoScaling;
   return {

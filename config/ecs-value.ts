@@ -1,23 +1,20 @@
 /**
- * Checks and renders the values of `ecs.settings`. Two programs read /etc/ecs/ecs.config: ecs-init,
- * line by line, hands each value to the ECS agent as it is; systemd reads the file as an
+ * Checks and renders the values of `ecs.settings`. Two programs read /etc/ecs/ecs.config. ecs-init
+ * reads it line by line, and passes each value to the ECS agent unchanged. systemd reads it as an
  * EnvironmentFile for ecs-init itself.
  */
 
 import { parse } from 'yaml';
 import { isSecretName, redact } from '../core/secrets.ts';
 
-/**
- * How the ECS agent's configuration parser reads a setting that holds JSON (agent/config/parse.go
- * of 1.105).
- */
+/** The ECS agent's own parser of a setting that holds JSON (agent/config/parse.go of 1.105). */
 interface JsonSetting {
   /** For messages, after "must be". */
   words: string;
   example: string;
   /**
-   * The value as the agent needs it; undefined when it cannot be one. YAML texts become numbers
-   * where needed.
+   * The value as the agent needs it. Undefined when no such value can be made. YAML texts become
+   * numbers where needed.
    */
   read(value: unknown): unknown;
 }
@@ -51,7 +48,7 @@ const cidrs: JsonSetting = {
 };
 
 /**
- * The agent ends at once when it finds another name here (agent/dockerclient/logging_drivers.go).
+ * The agent exits at once when it finds another name here (agent/dockerclient/logging_drivers.go).
  */
 const drivers = 'json-file syslog journald gelf fluentd awslogs splunk logentries sumologic none awsfirelens'.split(
   ' ',
@@ -81,8 +78,8 @@ const jsonSettings = new Map<string, JsonSetting>([
 ]);
 
 /**
- * The text for ecs.config, or a sentence about what is wrong. `value` is what YAML gave: text,
- * number, list, section.
+ * The text for ecs.config, or a sentence about the fault. `value` comes from YAML: text, number,
+ * list, section.
  */
 export function readEcsValue(name: string, value: unknown): { text: string } | { problem: string } {
   const json = jsonSettings.get(name);
@@ -99,8 +96,8 @@ function renderScalar(name: string, value: unknown): { text: string } | { proble
 }
 
 /**
- * The agent refuses JSON of another type: for some settings it ends at each start, for the others
- * it ignores them.
+ * The agent refuses JSON of another type. For some settings it exits at each start. It ignores the
+ * others.
  */
 function readJson(name: string, json: JsonSetting, value: unknown): { text: string } | { problem: string } {
   if (typeof value !== 'string') {
@@ -108,18 +105,21 @@ function readJson(name: string, json: JsonSetting, value: unknown): { text: stri
     if (read !== undefined) return { text: JSON.stringify(read) };
     return { problem: `must be ${json.words}, such as ${name}: ${quote(json.example)}` };
   }
-  // The agent ignores what it cannot read here, and older files may hold anything.
+  // The agent ignores a credential that it cannot read, and older files may hold anything.
   if (json === credentials) return { text: value };
   const given = attempt(() => JSON.parse(value) as unknown);
   if (given === null || (given !== undefined && isSame(json.read(given), given))) return { text: value };
-  // YAML often shows the intention: keys without quotes, numbers where texts must be.
+  // YAML often shows the intention: keys without quotes, numbers in place of texts.
   const parsed = given ?? attempt(() => parse(value) as unknown);
   const meant = json.read(parsed) ?? json.read([parsed]);
   const line = meant === undefined ? json.example : JSON.stringify(meant);
   return { problem: `must be ${json.words}; write ${name}: ${quote(redact(line))}` };
 }
 
-/** Why a value cannot be written so that the ECS agent gets it as it is; undefined when it can. */
+/**
+ * The reason for which the ECS agent would not get this value unchanged. Undefined for a good
+ * value.
+ */
 export function faultOfValue(value: string): string | undefined {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return 'must be one line without control characters';

@@ -1,7 +1,4 @@
-/**
- * Turns the schema's issues into sentences that say which setting is wrong and which values are
- * allowed.
- */
+/** Turns the schema's issues into sentences about the setting and its allowed values. */
 
 import type * as z from 'zod';
 import type { Fault } from '../core/errors.ts';
@@ -68,7 +65,7 @@ function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
   }
 }
 
-/** No shape of a union fits. Tells the faults of the shape whose required setting is present. */
+/** No shape of a union fits. Reports the faults of the shape whose required setting is present. */
 function unionFaults(
   issue: z.core.$ZodIssueInvalidUnion,
   node: Node | undefined,
@@ -121,7 +118,7 @@ function allowedNumber(node: z.ZodNumber): string {
   return `${kind} from ${node.minValue} to ${node.maxValue}`;
 }
 
-/** For lengths only. Numbers are told with their whole range. */
+/** For lengths only. The message of a number has its whole range. */
 function sizeProblem(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, found: unknown): string | undefined {
   const [units, size] =
     issue.origin === 'string'
@@ -164,7 +161,7 @@ function renderPath(path: Path): string {
   return path.map(String).join('.') || '(top level)';
 }
 
-/** Characters of a value that are told: enough to recognise it. */
+/** The longest part of a value in a message: enough to recognise it. */
 const longestFound = 100;
 
 function renderFound(value: unknown): string {

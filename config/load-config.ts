@@ -1,6 +1,6 @@
 /**
- * Gathers the configuration from all its sources, weakest first, and checks it once: every fault of
- * every source together.
+ * Reads the configuration from all its sources, weakest first, and checks it once. It reports every
+ * fault of every source together.
  */
 
 import { isSection, parseConfig, type Config } from './config.ts';
@@ -15,7 +15,7 @@ import type { Outside, TagLayer } from './sources/tags-and-user-data.ts';
 
 export interface Loaded extends Merged {
   config: Config;
-  /** Parts of tags and user data that were not understood, and are not used. */
+  /** Parts of tags and user data that are not used because they were not understood. */
   warnings: Fault[];
 }
 
@@ -40,8 +40,8 @@ export function resolveConfig(
     if (!(error instanceof ConfigError) || allowed.length === 0) throw error;
     const { faults } = error;
     const isNamed = ({ source }: TagLayer) => faults.some((fault) => fault.source === source);
-    // First without the tags that are named in a fault. A rule across settings may name none of
-    // them: then without all.
+    // The first attempt drops the tags that a fault names. A rule across settings may name none of
+    // them, so the second attempt drops all tags.
     for (const kept of [allowed.filter((tag) => !isNamed(tag)), []]) {
       try {
         return { ...settleWith(kept), warnings: [...told, ...ignoredTags(allowed, kept, faults)] };
@@ -102,7 +102,7 @@ function settleLayers(
     if (broken.length === 0) return { ...merged, config };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    // A missing setting may stand in the file that cannot be read.
+    // A missing setting may be in the file that cannot be read.
     faults = broken.length === 0 ? error.faults : error.faults.filter(({ missing }) => missing !== true);
   }
   throw new ConfigError([...broken, ...faults]);
@@ -129,7 +129,7 @@ export function resolveConfigOrOwn(
   }
 }
 
-/** Call it once a run: a refresh every few minutes must not repeat the warnings. */
+/** Call it once per run: a refresh every few minutes must not repeat the warnings. */
 export function logWarnings({ warnings }: Pick<Loaded, 'warnings'>, log: Log): void {
   for (const { path, problem } of warnings) log.warn('not used as configuration', { source: path, problem });
 }

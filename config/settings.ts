@@ -32,8 +32,8 @@ const maxAliases = 50;
 /** The schema has five levels. */
 const maxDepth = 20;
 /**
- * A person mends no more in one go, and a broken text of a megabyte would become eleven megabytes
- * of faults.
+ * A person fixes no more faults in one go. A broken text of a megabyte would produce eleven
+ * megabytes of faults.
  */
 const maxFaults = 50;
 /** Comments may hold brackets, too. */
@@ -63,8 +63,8 @@ export function layerOf(path: readonly string[], value: unknown, source: string)
 }
 
 /**
- * `key=value` with a dotted key. For a setting that is text, the value is taken as it is, unless it
- * is quoted: `hostname={cluster}-{shortId}`. Other values are YAML. Throws UsageError.
+ * `key=value` with a dotted key. The value of a text setting stays as it is, unless it is quoted:
+ * `hostname={cluster}-{shortId}`. Other values are YAML. Throws UsageError.
  */
 export function parseAssignment(text: string): { path: string[]; value: unknown } {
   const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
@@ -111,7 +111,7 @@ export function mergeLayers(layers: readonly SettingsLayer[], isSection: (path: 
         const layer = origins.get(path.slice(0, depth).join('.'));
         if (layer !== undefined) return layer.sourceOf(path);
       }
-      // A map or a list that becomes one value: the source of its first part.
+      // For a map or a list that becomes one value: the source of its first part.
       const part = [...origins].find(([known]) => known.startsWith(`${dotted}.`));
       return part?.[1].sourceOf(path);
     },
@@ -195,8 +195,8 @@ export function readDocument(text: string, source: string, lines = new LineCount
 
 function problemOf(code: string, message: string, line: string): string {
   if (code === 'DUPLICATE_KEY') return 'the same setting twice in one section';
-  // YAML takes a placeholder at the beginning for a section. These two settings hold no password:
-  // the line may be told.
+  // YAML reads a leading placeholder as a section. These two settings hold no password, so the
+  // message may show the line.
   const [, key, value] = /^\s*(name|hostname):\s*(\{[^"#]*?)\s*(?:#.*)?$/.exec(line) ?? [];
   if (key !== undefined) return `text that begins with { needs quotes; write ${key}: "${value}"`;
   return `not YAML: ${withoutText(message)}`;

@@ -1,4 +1,4 @@
-/** Settings of what the agent watches: disks, notices of EC2, and the ECS agent. */
+/** Settings of the agent's watchers: disks, notices from EC2, the ECS agent and Docker. */
 
 import * as z from 'zod';
 

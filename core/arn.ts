@@ -1,4 +1,4 @@
-/** How people name what an ARN names: by its last part. */
+/** Shortens an ARN to its last part, which is the name that people use. */
 
 export function shortArn(arn: string): string {
   return arn.split('/').at(-1) ?? arn;

@@ -1,11 +1,11 @@
-/** Guesses what was meant by a word that nobody knows. */
+/** Finds the known word that an unknown word was probably meant to be. */
 
-/** The known word that `word` was probably meant to be; undefined when none is close. */
+/** Undefined when no known word is close to `word`. */
 export function closestMatch(word: string, known: readonly string[]): string | undefined {
   const lower = word.toLowerCase();
   const same = known.find((name) => name.toLowerCase() === lower);
   if (same !== undefined) return same;
-  // One slip in a short word, two in a long one: more would turn "stay" into "status".
+  // One slip in a short word, two in a long one. More would turn "stay" into "status".
   const limit = lower.length < 5 ? 1 : 2;
   const ranked = known
     .map((name) => ({ name, edits: editsBetween(lower, name.toLowerCase()) }))
@@ -17,8 +17,8 @@ export function closestMatch(word: string, known: readonly string[]): string | u
 }
 
 /**
- * Insertions, deletions, substitutions and swaps of neighbours. Words longer than this are no slips
- * of the finger.
+ * Counts insertions, deletions, substitutions and swaps of neighbours. A word longer than this is
+ * not a typing error.
  */
 const longest = 64;
 

@@ -5,14 +5,14 @@ import type { Cause } from './state/state.ts';
 declare const proof: unique symbol;
 
 /**
- * Made by agent/departure/confirm.ts alone, which asks the second source. No other file can write
- * this type down: a test looks for casts to it.
+ * Only agent/departure/confirm.ts makes this value, after it has read the second source. A test
+ * finds every cast to this type, so no other file can make one.
  */
 export interface Confirmed {
   readonly [proof]: true;
   readonly cause: Cause;
-  /** What was seen first. */
+  /** The finding of the first source. */
   readonly first: string;
-  /** What the second source said. */
+  /** The answer of the second source. */
   readonly second: string;
 }

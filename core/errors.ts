@@ -1,23 +1,24 @@
-/** What can go wrong, told apart by what the reader must do about it. */
+/** The kinds of errors, distinguished by the action that the reader must take. */
 
 import { redact } from './secrets.ts';
 
 import type { Essential } from './essentials.ts';
 
-/** One thing that is wrong in a configuration: where, what was found, and what to do. */
+/** One fault in a configuration: its place, the value found, and the remedy. */
 export interface Fault {
   /** Dotted path of the setting, e.g. `disk.fullPercent`, or the file itself. */
   path: string;
-  /** What is wrong and what is allowed, as one sentence without a full stop. */
+  /** The problem and the allowed values, as one sentence without a full stop. */
   problem: string;
   /** The file, tag or flag that the value came from, when known. */
   source?: string;
-  /** True: nothing is there, so another source may still supply it. */
+  /** True: the setting is absent here, so another source may still supply it. */
   missing?: true;
 }
 
 /**
- * The operator must edit something. Never retried; nothing was changed. Exit code 78 (EX_CONFIG).
+ * The operator must edit something. It is never retried, and nothing was changed. Exit code 78
+ * (EX_CONFIG).
  */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -29,19 +30,22 @@ export class ConfigError extends Error {
   }
 }
 
-/** The command line makes no sense. Exit code 64 (EX_USAGE). */
+/** The command line is not valid. Exit code 64 (EX_USAGE). */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Something did not answer, or asked for a pause: time heals. Exit code 75 (EX_TEMPFAIL). */
+/**
+ * A service did not answer, or asked for a pause. It may recover by itself. Exit code 75
+ * (EX_TEMPFAIL).
+ */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 
 /**
- * AWS, or a program, said no to this request: a person has to mend something. Never costs a node
- * its life. Exit code 77 (EX_NOPERM).
+ * AWS or a program refused this request, and a person must fix something. It never costs a node its
+ * life. Exit code 77 (EX_NOPERM).
  */
 export class Refused extends Error {
   override readonly name = 'Refused';
@@ -55,8 +59,8 @@ export class Refused extends Error {
 }
 
 /**
- * This node will never be of use: it lacks something essential, for good. The only error that may
- * end a node. Exit code 77.
+ * This node can never be of use: it permanently lacks something essential. This is the only error
+ * that may terminate a node. Exit code 77.
  */
 export class Unfit extends Error {
   override readonly name = 'Unfit';
@@ -68,19 +72,19 @@ export class Unfit extends Error {
   }
 }
 
-/** The codes with which AWS services say that a permission is missing. */
+/** The error codes of AWS services for a missing permission. */
 export const deniedCodes =
   /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/;
 
 /**
- * True when the node's role lacks a permission. An operator has to add it, and every node of the
- * group lacks it.
+ * True when the node's role lacks a permission. An operator must add it. The other nodes of the
+ * group lack it too.
  */
 export function isDenied(error: unknown): boolean {
   return error instanceof Refused && deniedCodes.test(error.code ?? '');
 }
 
-/** A named step failed; exits as its cause does. */
+/** A named step failed. Its exit code is that of its cause. */
 export class StepError extends Error {
   override readonly name = 'StepError';
   readonly step: string;
@@ -91,7 +95,7 @@ export class StepError extends Error {
   }
 }
 
-/** The exit code of an error, as in sysexits(3); 70 (EX_SOFTWARE) is a bug of ours. */
+/** The exit code of an error, as in sysexits(3). 70 (EX_SOFTWARE) is a bug of this program. */
 export function exitCode(error: unknown): number {
   if (error instanceof StepError) return exitCode(error.cause);
   if (error instanceof UsageError) return 64;
@@ -101,10 +105,10 @@ export function exitCode(error: unknown): number {
   return 70;
 }
 
-/** An error's message for a person, whatever was thrown; never empty. */
+/** The message of anything that was thrown, for a person. It is never empty. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return redact(String(error));
-  // Node tries every address of a host, and then throws an error without a text that holds one
+  // Node.js tries every address of a host. It then throws an error without a text, which holds one
   // error for each address.
   if (error instanceof AggregateError && error.errors.length > 0 && error.message === '') {
     return [...new Set(error.errors.map(messageOf))].join(', ');
@@ -116,7 +120,7 @@ function codeIn(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-/** One fault as one line: where, what, from which source. */
+/** One fault as one line: path, problem, source. */
 export function renderFault(fault: Fault): string {
   return fault.source === undefined
     ? `${fault.path}: ${fault.problem}`

@@ -1,13 +1,13 @@
 /**
- * The one list of what a node cannot do without. Whatever else fails, the node goes on, or waits
- * and tries again.
+ * The only list of the things that a node cannot do without. After every other failure the node
+ * continues, or waits and tries again.
  */
 
 /**
- * Each of them takes an answer of AWS about this very node, or about what its launch template
- * names, that lasted. A missing permission, silence and an answer that is not AWS's never count:
- * the next node would meet the same. `docs/operations.md` has this list in words;
- * `test/unit/faults/table.md` shows what follows from each answer.
+ * Each entry needs a lasting answer from AWS about this node, or about a name in its launch
+ * template. A missing permission, silence and an answer that is not from AWS never count: the next
+ * node would meet the same. `docs/operations.md` has this list in words. `test/faults/table.md`
+ * shows the result of each answer.
  */
 export const essentials = {
   'opsworks-registration':
@@ -23,19 +23,19 @@ export const essentials = {
 export type Essential = keyof typeof essentials;
 
 /**
- * By verb of `Cloud`: the codes with which AWS itself refuses something essential. AWS documents
- * each of them for that call. Every other code of every other call keeps the node.
+ * By verb of `Cloud`: the codes with which AWS refuses something essential. AWS documents each of
+ * them for that call. Every other code of every other call keeps the node.
  */
 export const lethalCodes: Readonly<Record<string, readonly string[]>> = {
-  // OpsWorks gives no other reason for "this record cannot be in that layer".
+  // OpsWorks gives no other code for "this record cannot be in that layer".
   assign: ['ValidationException'],
   unassign: ['ValidationException'],
-  // A node knows its cluster from its launch template. When that is mended, only new nodes have the
-  // right name.
+  // The launch template gives a node the name of its cluster. Only new nodes receive a corrected
+  // name.
   readContainerInstance: ['ClusterNotFoundException'],
 };
 
-/** `ecs` says `ClusterNotFoundException`, query services leave the ending out. */
+/** ECS sends `ClusterNotFoundException`. AWS's query services omit the ending `Exception`. */
 export function isLethal(verb: string, code: string | undefined): boolean {
   return code !== undefined && lethalCodes[verb]?.includes(code) === true;
 }

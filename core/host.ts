@@ -1,6 +1,6 @@
 /**
- * Every effect there is, as small interfaces in our verbs. `host/` implements them; tests and
- * simulations bring their own.
+ * Every effect of the product, as small interfaces. `host/` implements them. Tests and simulations
+ * have their own implementations.
  */
 
 import type { Confirmed } from './confirmed.ts';
@@ -8,7 +8,7 @@ import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Clock } from './retry.ts';
 
-/** What steps and watchers are given: first parameter, always. */
+/** The effects that a step or a watcher may use. It is always the first parameter. */
 export interface Host {
   identity: Identity;
   metadata: Metadata;
@@ -23,29 +23,29 @@ export interface Host {
 // ---------------------------------------------------------------- the instance metadata service
 
 /**
- * IMDSv2, never v1. Every verb throws `Unavailable` when it does not answer sensibly; expected
- * absence is `undefined`.
+ * IMDSv2, never v1. Every verb throws `Unavailable` without a sensible answer. A fact that is
+ * normally absent is `undefined`.
  */
 export interface Metadata {
   readIdentity(signal: AbortSignal): Promise<Identity>;
   /**
-   * Instance tags whose key begins with `prefix`, by default all; undefined where
-   * InstanceMetadataTags is not enabled.
+   * Instance tags whose key begins with `prefix`, or all of them. Undefined when
+   * InstanceMetadataTags is disabled.
    */
   readTags(signal: AbortSignal, prefix?: string): Promise<Record<string, string> | undefined>;
-  /** One instance tag, without listing all. */
+  /** One instance tag. It does not list the others. */
   readTag(key: string, signal: AbortSignal): Promise<string | undefined>;
   readUserData(signal: AbortSignal): Promise<Uint8Array | undefined>;
   readSpotNotice(signal: AbortSignal): Promise<SpotNotice | undefined>;
-  /** When the rebalance recommendation was given, as AWS wrote it. */
+  /** The time of the rebalance recommendation, as AWS wrote it. */
   readRebalanceNotice(signal: AbortSignal): Promise<string | undefined>;
   readMaintenance(signal: AbortSignal): Promise<MaintenanceEvent[]>;
   /**
-   * Auto Scaling's target state (`InService`, `Terminated`, `Warmed:Stopped` …), which may run
-   * ahead of the group's own state.
+   * Auto Scaling's target state (`InService`, `Terminated`, `Warmed:Stopped` …). It may be ahead of
+   * the group's own state.
    */
   readTargetState(signal: AbortSignal): Promise<string | undefined>;
-  /** The service's own wall clock, milliseconds since 1970; undefined where it does not tell. */
+  /** The service's wall clock, milliseconds since 1970. Undefined when its answer has no date. */
   readTime(signal: AbortSignal): Promise<number | undefined>;
 }
 
@@ -59,11 +59,11 @@ export interface MaintenanceEvent {
   id: string;
   /**
    * `instance-reboot`, `system-reboot`, `system-maintenance`, `instance-retirement`,
-   * `instance-stop`, or one not known yet.
+   * `instance-stop`, or a code that is not known yet.
    */
   code: string;
   state: 'active' | 'completed' | 'canceled';
-  /** Milliseconds since 1970; absent where AWS gave none. */
+  /** Milliseconds since 1970. Absent when AWS gave no time. */
   notBefore?: number;
   notAfter?: number;
   description: string;
@@ -74,7 +74,7 @@ export interface MaintenanceEvent {
 /** Files, processes and hardware of this machine. Paths are absolute and lie below `--root`. */
 export interface Machine {
   /**
-   * Undefined when there is no such file. Throws ConfigError when it cannot be read or is not
+   * Undefined when the file does not exist. Throws ConfigError when it cannot be read or is not
    * UTF-8.
    */
   readText(path: string): Promise<string | undefined>;
@@ -85,43 +85,44 @@ export interface Machine {
   writeText(path: string, text: string, mode?: number): Promise<'changed' | 'unchanged'>;
   /** True when there was something to remove. */
   remove(path: string): Promise<boolean>;
-  /** Names in a folder, sorted; empty when there is no such folder. */
+  /** Names in a folder, sorted. Empty when the folder does not exist. */
   list(path: string): Promise<string[]>;
   /**
-   * How full the file systems at these paths are. One that cannot be measured does not hide the
-   * others. Never throws; takes 20 s at most.
+   * Measures the file systems at these paths. A failure of one does not hide the others. Never
+   * throws, and takes at most 20 s.
    */
   measureDisks(paths: readonly string[]): Promise<DiskMeasurement>;
   measureMemory(): Promise<MemoryUse>;
   /** Changes at each boot. */
   readBootId(): Promise<string>;
   /**
-   * Runs a program (absolute path) without a shell, with nothing but `environment`; kills its
-   * process group when the signal aborts.
+   * Runs a program (absolute path) without a shell. It has only the variables of `environment`.
+   * Kills its process group when the signal aborts.
    */
   run(command: ProcessCommand, signal: AbortSignal): Promise<Exit>;
   /**
-   * Downloads a .tgz and unpacks it into a new private folder, refusing entries that climb out of
-   * it. The caller removes it with `remove`.
+   * Downloads a .tgz and unpacks it into a new private folder. Refuses entries that would lie
+   * outside of it. The caller removes the folder with `remove`.
    */
   unpack(url: string, signal: AbortSignal): Promise<string>;
-  /** GET; the status code. Throws `Unavailable` when nobody answers. */
+  /** The status code of a GET. Throws `Unavailable` when there is no answer. */
   probe(url: string, signal: AbortSignal): Promise<number>;
-  /** Asks systemd to restart a unit without waiting for it. */
+  /** Tells systemd to restart a unit, without waiting for it. */
   restartUnit(unit: string, signal: AbortSignal): Promise<void>;
   /** `active`, `activating`, `failed`, `inactive` … as systemd calls it. */
   readUnitState(unit: string, signal: AbortSignal): Promise<string>;
   powerOff(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
-  /** One line for whoever looks at the machine's console. Never throws. */
+  /** Writes one line to the machine's console. Never throws. */
   say(line: string): Promise<void>;
-  /** sd_notify; does nothing outside systemd. Never throws. */
+  /** sd_notify. Does nothing outside systemd. Never throws. */
   notify(state: string): Promise<void>;
 }
 
 export interface DiskMeasurement {
   uses: DiskUse[];
   /**
-   * Paths whose file system gave no answer (a hung network file system, a stale handle), and why.
+   * Paths whose file system did not answer (a hung network file system, a stale handle), with the
+   * reason.
    */
   unmeasured: { path: string; reason: string }[];
 }
@@ -132,10 +133,10 @@ export interface DiskUse {
   filesystem: string;
   mountPath: string;
   totalBytes: number;
-  /** As `df` says under Used. */
+  /** The column "Used" of `df`. */
   usedBytes: number;
   /**
-   * Free for unprivileged programs, as `df` says under Available: without the blocks that are
+   * The column "Available" of `df`: free for unprivileged programs, without the blocks that are
    * reserved for root.
    */
   freeBytes: number;
@@ -155,30 +156,31 @@ export interface ProcessCommand {
   file: string;
   args: readonly string[];
   environment: Readonly<Record<string, string>>;
-  /** Given the variables of the proxy and of the certificates, too: it downloads something. */
+  /** It downloads something, so it also gets the variables of the proxy and of the certificates. */
   downloads?: true;
   folder?: string;
-  /** For what it makes: 0o007 for the OpsWorks installer. */
+  /** For the files that it makes: 0o007 for the OpsWorks installer. */
   umask?: number;
-  /** Refused where anybody but root can change the program, or put another in its place. */
+  /** Refuses to run a program that a user other than root can change or replace. */
   rootOwned?: true;
 }
 
 export interface Exit {
-  /** The exit code, or 128 + the signal's number. */
+  /** The exit code, or 128 + the number of the signal. */
   code: number;
   /**
-   * The last 4 kB of standard output and standard error together, without what looks like a secret.
+   * The last 4 kB of standard output and standard error together, without text that looks like a
+   * secret.
    */
   tail: string;
 }
 
 // ---------------------------------------------------------------- the ECS agent on this machine
 
-/** The agent's introspection API. Nobody listening means "not registered": undefined. */
+/** The agent's introspection API. Undefined when nothing listens: the agent is not registered. */
 export interface EcsAgent {
   readAgent(signal: AbortSignal): Promise<LocalAgent | undefined>;
-  /** Tasks as the agent sees them, stopped ones included. */
+  /** The tasks that the agent knows, including stopped ones. */
   readTasks(signal: AbortSignal): Promise<LocalTask[] | undefined>;
 }
 
@@ -195,17 +197,19 @@ export interface LocalTask {
   version: string;
   desiredStatus: string;
   knownStatus: string;
-  /** Absent where nobody tells. */
+  /** Absent when the agent does not report them. */
   containers?: readonly LocalContainer[];
 }
 
 export interface LocalContainer {
   name: string;
-  /** Docker's, 64 characters; empty until Docker has made the container. */
+  /** Docker's id, 64 characters. Empty until Docker has made the container. */
   dockerId: string;
   /** Host ports. Empty until every port of the container is bound. */
   ports: readonly PortBinding[];
-  /** The task's own address, in awsvpc mode. Absent: the ports are bound at the node's address. */
+  /**
+   * The task's own address, in awsvpc mode. When absent, the ports are bound at the node's address.
+   */
   address?: string;
 }
 
@@ -213,51 +217,51 @@ export interface PortBinding {
   protocol: string;
   containerPort: number;
   hostPort: number;
-  /** The address on the host that it is bound to, where the agent says so. */
+  /** The host address that the port is bound to, if the agent reports it. */
   hostIp?: string;
 }
 
 // ---------------------------------------------------------------- Docker on this machine
 
 /**
- * Docker's Engine API. Every verb throws `Unavailable` when Docker does not answer in time,
- * `Refused` when it says no.
+ * Docker's Engine API. Every verb throws `Unavailable` when Docker does not answer in time, and
+ * `Refused` when Docker refuses.
  */
 export interface Docker {
-  /** Docker's own health question. It changes nothing. */
+  /** Docker's own health check. It changes nothing. */
   ping(signal: AbortSignal): Promise<void>;
   readStore(signal: AbortSignal): Promise<DockerStore>;
   /** Without the intermediate layers of builds. */
   readImages(signal: AbortSignal): Promise<DockerImage[]>;
-  /** Running and stopped ones. */
+  /** Running and stopped containers. */
   readContainers(signal: AbortSignal): Promise<DockerContainer[]>;
   /**
-   * `reference` is an id or a name. A name that is not the image's last one is only taken away.
-   * Never forced: Docker keeps an image that a container uses, running or stopped.
+   * `reference` is an id or a name. If the image has other names, Docker removes only this name.
+   * Never forced: Docker keeps an image that a running or stopped container uses.
    */
   removeImage(reference: string, signal: AbortSignal): Promise<'removed' | 'in use' | 'absent'>;
 }
 
-/** Where Docker keeps its data. */
+/** The folders in which Docker keeps its data. */
 export interface DockerStore {
-  /** Containers, their logs, volumes; images too, unless containerd keeps them. */
+  /** Containers, their logs and volumes. Also images, unless containerd keeps them. */
   root: string;
-  /** containerd keeps the images (Docker 29's default), below its own root. */
+  /** containerd keeps the images below its own root (the default of Docker 29). */
   imagesInContainerd: boolean;
-  /** containerd's socket, where Docker tells it. */
+  /** containerd's socket, if Docker reports it. */
   containerdSocket?: string;
 }
 
 export interface DockerImage {
   /** `sha256:…` */
   id: string;
-  /** `app:1`, `registry.example.com/app:1`; empty for an image that has lost its names. */
+  /** `app:1`, `registry.example.com/app:1`. Empty for an image that has lost its names. */
   names: readonly string[];
-  /** `app@sha256:…`: as a registry knows it. */
+  /** `app@sha256:…`: the name in a registry. */
   digests: readonly string[];
   /**
-   * When it was built, or when it came to this node where the build says nothing sensible.
-   * Milliseconds since 1970.
+   * Time of the build, milliseconds since 1970. If the build has no sensible time, the time of the
+   * pull.
    */
   createdAt: number;
 }
@@ -265,17 +269,17 @@ export interface DockerImage {
 export interface DockerContainer {
   name: string;
   imageId: string;
-  /** `running`, `exited`, `created` … or one not known yet. */
+  /** `running`, `exited`, `created`, or a state that is not known yet. */
   state: string;
 }
 
 // ---------------------------------------------------------------- AWS, for this instance only
 
 /**
- * AWS in our verbs, opened for one identity: no verb takes an instance id, so none can harm another
- * node. Every verb throws `Unavailable` (throttled, slow, absent: may heal) or `Refused` (would be
- * refused again), nothing else. Arguments and results are plain JSON, so that a short-lived child
- * process can speak for a resident one.
+ * AWS, opened for one identity. No verb takes an instance id, so none can harm another node. Every
+ * verb throws only `Unavailable` (throttled, slow, absent: may recover) or `Refused` (AWS would
+ * refuse it again). Arguments and results are plain JSON, so that a short-lived child process can
+ * make the calls of a resident one.
  */
 export interface Cloud
   extends
@@ -287,7 +291,7 @@ export interface Cloud
     SystemsManagerCloud,
     MetricsCloud,
     ConfigurationCloud {
-  /** Lets go of connections and helpers. */
+  /** Closes connections and child processes. */
   close(): Promise<void>;
 }
 
@@ -297,18 +301,19 @@ export interface InstanceCloud {
   readOwnTags(signal: AbortSignal): Promise<Record<string, string>>;
   readTerminationProtection(signal: AbortSignal): Promise<boolean>;
   clearTerminationProtection(signal: AbortSignal): Promise<void>;
-  /** EC2 TerminateInstances: runs no hooks first. Use `terminateInGroup` where there is a group. */
+  /**
+   * EC2 TerminateInstances runs no hooks first. Use `terminateInGroup` if the instance is in a
+   * group.
+   */
   terminateSelf(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /**
-   * EC2's word about this instance's spot request (`fulfilled`, `marked-for-termination` …);
-   * undefined where it has none.
+   * EC2's status of this instance's spot request (`fulfilled`, `marked-for-termination` …).
+   * Undefined without a spot request.
    */
   readSpotStatus(signal: AbortSignal): Promise<string | undefined>;
-  /**
-   * Events that EC2's API says are scheduled for this instance; those that are over are left out.
-   */
+  /** Events that EC2's API has scheduled for this instance. Finished events are left out. */
   readScheduledEvents(signal: AbortSignal): Promise<ScheduledEvent[]>;
-  /** Those of these EC2 instances (at most 100) that are pending or running; reads only. */
+  /** Returns those of these EC2 instances (at most 100) that are pending or running. Read-only. */
   readRunning(instanceIds: readonly string[], signal: AbortSignal): Promise<string[]>;
 }
 
@@ -321,29 +326,29 @@ export interface GroupCloud {
   /** Undefined when the instance is in no Auto Scaling group. */
   readMembership(signal: AbortSignal): Promise<Membership | undefined>;
   readHooks(group: string, signal: AbortSignal): Promise<LifecycleHook[]>;
-  /** Extends the hook's time. False: there is no active action for it. */
+  /** Extends the hook's time. False: the hook has no active action for this instance. */
   heartbeat(group: string, hook: string, signal: AbortSignal): Promise<boolean>;
-  /** False: there is no active action for it (not yet, or no more). */
+  /** False: the hook has no active action for this instance (not yet, or no longer). */
   completeHook(group: string, hook: string, result: 'CONTINUE' | 'ABANDON', signal: AbortSignal): Promise<boolean>;
   /**
-   * TerminateInstanceInAutoScalingGroup without decrement: hooks run and the group replaces the
+   * TerminateInstanceInAutoScalingGroup without decrement: hooks run, and the group replaces the
    * node.
    */
   terminateInGroup(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
-  /**
-   * SetInstanceHealth Unhealthy, grace period ignored: the group replaces the node in its own time.
-   */
+  /** SetInstanceHealth Unhealthy, without the grace period. The group replaces the node later. */
   reportUnhealthy(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /**
    * Launches and terminations in the group that began at or after `since` (milliseconds since
-   * 1970); of a large group the newest two thousand.
+   * 1970). In a large group, the newest two thousand.
    */
   readActivities(group: string, since: number, signal: AbortSignal): Promise<ScalingActivity[]>;
 }
 
 export interface Membership {
   group: string;
-  /** `Pending:Wait`, `InService`, `Terminating:Wait`, `Warmed:…` or one not known yet. */
+  /**
+   * `Pending:Wait`, `InService`, `Terminating:Wait`, `Warmed:…`, or a state that is not known yet.
+   */
   lifecycleState: string;
   protectedFromScaleIn: boolean;
 }
@@ -367,83 +372,81 @@ export interface ScalingActivity {
 
 export interface ClusterCloud {
   /**
-   * This instance's record: the connected one, else the one that registered last. Undefined when
-   * ECS says that it has none. `hint` is what the ECS agent says; it spares a call, and leads to no
-   * other instance's record.
+   * This instance's record: the connected one, else the newest. Undefined when ECS says that it has
+   * none. `hint` is the ARN from the ECS agent. It saves a call, and never selects another
+   * instance's record.
    */
   readContainerInstance(
     cluster: string,
     hint: string | undefined,
     signal: AbortSignal,
   ): Promise<ContainerInstance | undefined>;
-  /** Whether ECS says that this record is of this instance. */
+  /** True when ECS says that this record belongs to this instance. */
   ownsContainerInstance(cluster: string, arn: string, signal: AbortSignal): Promise<boolean>;
   /**
-   * Which EC2 instances stand behind these records (at most 100); those that ECS does not have are
-   * left out.
+   * The EC2 instances of these records (at most 100). Records that ECS does not know are left out.
    */
   readRecords(cluster: string, arns: readonly string[], signal: AbortSignal): Promise<RecordSummary[]>;
   /**
-   * DRAINING: ECS places nothing more here and moves service tasks away. Idempotent. This verb and
-   * all others that take an ARN are Refused for a record, or a task, that ECS does not say to be
-   * this instance's.
+   * DRAINING: ECS places no more tasks here, and moves service tasks away. Idempotent. Every verb
+   * with an ARN throws Refused unless ECS says that the record or task belongs to this instance.
    */
   drain(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
-  /** ACTIVE again. Idempotent. */
+  /** Sets the record to ACTIVE again. Idempotent. */
   activate(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
   /** Tasks on this container instance that are not STOPPED. */
   readTasks(cluster: string, arn: string, signal: AbortSignal): Promise<CloudTask[]>;
   stopTask(cluster: string, taskArn: string, reason: string, signal: AbortSignal): Promise<void>;
   /**
-   * How long the containers of a task definition may take to stop, in milliseconds; `defaultMs` for
-   * those that do not say.
+   * The longest time that a container of the task definition may take to stop, in milliseconds.
+   * `defaultMs` stands for containers without their own value.
    */
   readStopTimeout(definition: string, defaultMs: number, signal: AbortSignal): Promise<number>;
   /** Those of these tasks (at most 100) that ECS protects from scale-in. */
   readProtectedTasks(cluster: string, arns: readonly string[], signal: AbortSignal): Promise<string[]>;
-  /** Why a task has STOPPED; undefined when it has not, or ECS does not know it (any more). */
+  /**
+   * The reason for which a task has STOPPED. Undefined when it has not stopped, or when ECS does
+   * not know it.
+   */
   readStopReason(cluster: string, taskArn: string, signal: AbortSignal): Promise<string | undefined>;
   /**
-   * ARN of an ACTIVE revision, by ARN, FAMILY:REVISION or FAMILY (the newest one); undefined when
-   * there is none such.
+   * ARN of an ACTIVE revision, by ARN, FAMILY:REVISION or FAMILY (the newest one). Undefined when
+   * none exists.
    */
   readTaskDefinition(name: string, signal: AbortSignal): Promise<string | undefined>;
   /**
-   * Starts one task here, past ECS's scheduler, and gives its ARN. Not idempotent, and ECS has no
-   * token for it: after Unavailable it may have been started all the same. Refused with ECS's
-   * reason (`RESOURCE:MEMORY` …) when there is no room for it.
+   * Starts one task here without ECS's scheduler, and returns its ARN. Not idempotent, and ECS has
+   * no token for it: after Unavailable the task may run. Refused with ECS's reason
+   * (`RESOURCE:MEMORY` …) when the node lacks room.
    */
   startTask(cluster: string, arn: string, definition: string, startedBy: string, signal: AbortSignal): Promise<string>;
   readClusterHealth(cluster: string, signal: AbortSignal): Promise<ClusterHealth>;
   /** Names of services whose running count is below the desired one. */
   readUnsteadyServices(cluster: string, signal: AbortSignal): Promise<string[]>;
-  /**
-   * Puts this node into the cluster's queue of nodes that want to leave for `reason`. Keeps an
-   * earlier place.
-   */
+  /** Adds this node to the cluster's leave queue for `reason`. Keeps an earlier entry. */
   queueToLeave(cluster: string, arn: string, reason: string, since: number, signal: AbortSignal): Promise<void>;
-  /** Everybody in that queue, first come first. */
+  /** The entries of that leave queue, the earliest first. */
   readLeaveQueue(cluster: string, reason: string, signal: AbortSignal): Promise<{ arn: string; since: number }[]>;
   unqueue(cluster: string, arn: string, reason: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface ContainerInstance {
   arn: string;
-  /** `ACTIVE`, `DRAINING`, `REGISTERING` … or one not known yet. */
+  /** `ACTIVE`, `DRAINING`, `REGISTERING`, or a status that is not known yet. */
   status: string;
   agentConnected: boolean;
   /**
-   * What the ECS agent last said of Docker: `OK`, `IMPAIRED`, `INITIALIZING`, `INSUFFICIENT_DATA` or
-   * one not known yet. Absent where ECS does not tell.
+   * The ECS agent's last report about Docker: `OK`, `IMPAIRED`, `INITIALIZING`,
+   * `INSUFFICIENT_DATA`, or one that is not known yet. Absent when ECS does not report it.
    */
   runtimeHealth?: string;
   runningTasks: number;
   pendingTasks: number;
-  /** The reasons for which it is in the cluster's queue of nodes that want to leave. */
+  /** The reasons for which this node is in the cluster's leave queue. */
   queuedFor: readonly string[];
   /** Milliseconds since 1970. */
   registeredAt: number;
-  /** ARNs of further records of this instance; empty where nobody has looked for them. */
+  /** ARNs of further records of this instance. Empty when the call did not look for them. */
   others: readonly string[];
 }
 
@@ -455,13 +458,13 @@ export interface RecordSummary {
 
 export interface CloudTask {
   arn: string;
-  /** `service:NAME`, `family:NAME` … as ECS groups tasks. */
+  /** `service:NAME`, `family:NAME` …: the group that ECS puts the task in. */
   group: string;
   lastStatus: string;
   desiredStatus: string;
-  /** ARN of its task definition, revision and all. */
+  /** ARN of its task definition, with the revision. */
   definition: string;
-  /** Whoever started it may have left a word; a service leaves the id of its deployment. */
+  /** A text from the program that started the task. A service writes the id of its deployment. */
   startedBy?: string;
   /** Milliseconds since 1970. */
   createdAt?: number;
@@ -477,7 +480,7 @@ export interface ClusterHealth {
 }
 
 export interface BalancerCloud {
-  /** Idempotent: an absent target is fine. */
+  /** Idempotent: an absent target is no error. */
   deregisterTarget(targetGroupArn: string, signal: AbortSignal): Promise<void>;
   /** True while connections still drain. */
   isTargetDraining(targetGroupArn: string, signal: AbortSignal): Promise<boolean>;
@@ -486,13 +489,15 @@ export interface BalancerCloud {
 }
 
 export interface OpsWorksCloud {
-  /** By id, or by unique name. Undefined when there is none; Refused when a name is not unique. */
+  /**
+   * By id or by unique name. Undefined when it does not exist. Refused when a name is not unique.
+   */
   readStack(idOrName: string, signal: AbortSignal): Promise<Stack | undefined>;
-  /** By id or short name, of any stack when an id is given: compare `stackId`. */
+  /** By id or short name. With an id, the layer may be of any stack: compare `stackId`. */
   readLayer(stackId: string, idOrShortName: string, signal: AbortSignal): Promise<Layer | undefined>;
   readProvisioning(stackId: string, signal: AbortSignal): Promise<Provisioning>;
   suggestHostname(layerId: string, signal: AbortSignal): Promise<string>;
-  /** Lists the whole stack: O(stack). Once per node at most. */
+  /** Lists the whole stack, so its cost grows with the stack. Call it at most once per node. */
   findRegistration(stackId: string, signal: AbortSignal): Promise<Registration | undefined>;
   /** One record by its own id. */
   readRegistration(registrationId: string, signal: AbortSignal): Promise<Registration | undefined>;
@@ -518,27 +523,29 @@ export interface Provisioning {
   parameters: Record<string, string>;
 }
 
-/** What OpsWorks knows about this instance. */
+/** OpsWorks's record of this instance. */
 export interface Registration {
   id: string;
   hostname: string;
   /**
-   * `registering`, `registered`, `running_setup`, `online`, `setup_failed` … or one not known yet.
+   * `registering`, `registered`, `running_setup`, `online`, `setup_failed`, or a status that is not
+   * known yet.
    */
   status: string;
   layerIds: string[];
 }
 
 export interface SystemsManagerCloud {
-  /** `Online`, `ConnectionLost` …; undefined while Systems Manager does not know the instance. */
+  /** `Online`, `ConnectionLost` …. Undefined while Systems Manager does not know the instance. */
   readPing(signal: AbortSignal): Promise<string | undefined>;
 }
 
-/** Documents of the configuration that are kept for many nodes at one place. */
+/** Documents of the configuration that many nodes share. */
 export interface ConfigurationCloud {
   /**
-   * What lies directly below `ssm:/PATH` or `s3://BUCKET/PREFIX`, by name; of what is `known` (name
-   * → version) no text is fetched. Refused also when there is more than a configuration can be.
+   * The documents directly below `ssm:/PATH` or `s3://BUCKET/PREFIX`, by name. For a version in
+   * `known` (name → version), no text is fetched. Refused also when there is more text than a
+   * configuration can have.
    */
   readDocuments(
     source: string,

@@ -1,8 +1,8 @@
-/** Who this node is, as the instance metadata service tells it. */
+/** The identity of this node, from the instance metadata service. */
 
 export type Architecture = 'x86_64' | 'arm64';
 
-/** The facts about an instance that never change while it lives. */
+/** Facts about an instance that never change. */
 export interface Identity {
   /** `i-` and 8 or 17 hexadecimal digits. */
   instanceId: string;
@@ -17,13 +17,13 @@ export interface Identity {
   privateIp: string;
   /** The instance's own short host name, e.g. `ip-10-0-0-7`. */
   hostname: string;
-  /** Of the instance profile; absent where the instance has none. */
+  /** The role of the instance profile. Absent when the instance has none. */
   role?: string;
-  /** `spot`, `on-demand` …; absent where the metadata service does not say. */
+  /** `spot`, `on-demand` …. Absent when the metadata service does not say. */
   purchase?: string;
 }
 
-/** The ARN of an instance, as IAM policies and ECS name it. */
+/** The ARN of an instance, as IAM policies and ECS write it. */
 export function instanceArn(identity: Identity): string {
   return `arn:${identity.partition}:ec2:${identity.region}:${identity.accountId}:instance/${identity.instanceId}`;
 }
@@ -40,8 +40,8 @@ const partitions = [
 ] as const;
 
 /**
- * For metadata services older than `services/partition`, and for policies that are written
- * elsewhere than on a node.
+ * For metadata services without `services/partition`, and for policies that are not rendered on a
+ * node.
  */
 export function partitionOf(region: string): string {
   return partitions.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';

@@ -19,7 +19,7 @@ export interface Entry {
   fields: Fields;
 }
 
-/** A log that hands each entry to `write`. */
+/** A log that passes each entry to `write`. */
 export function openLog(write: (entry: Entry) => void, now: () => number, fields: Fields = {}): Log {
   const at =
     (level: Level) =>

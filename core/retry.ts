@@ -1,80 +1,88 @@
-/** How long to try, and how long to wait in between: takes a clock and a signal, nothing else. */
+/** Retries, polls and deadlines. It needs only a clock and a signal. */
 
 import { Unavailable, messageOf } from './errors.ts';
 
-/** Time, injected so that tests and simulations can run hours in milliseconds. */
+/** Time is injected, so that tests and simulations run hours in milliseconds. */
 export interface Clock {
-  /** Wall clock, milliseconds since 1970: for stamps that people and AWS read. Can jump. */
+  /** Wall clock, milliseconds since 1970, for times that people and AWS read. It can jump. */
   now(): number;
   /**
-   * Monotonic milliseconds since the machine's boot: for every duration and deadline. Never jumps.
+   * Monotonic milliseconds since the machine's boot, for every duration and deadline. It never
+   * jumps.
    */
   uptime(): number;
   /**
-   * Resolves after `ms`; rejects with the signal's reason as soon as it aborts. May resolve up to
-   * `slackMs` earlier when somebody else is woken then: for a program that sleeps nearly always,
-   * waking costs more than what it wakes for.
+   * Resolves after `ms`, and rejects with the signal's reason as soon as it aborts. May resolve up
+   * to `slackMs` earlier, together with another sleep. In a process that nearly always sleeps, the
+   * wake-up costs more than the work.
    */
   sleep(ms: number, signal: AbortSignal, slackMs?: number): Promise<void>;
-  /** Calls `act` after `ms`; call the result to forget it. */
+  /** Calls `act` after `ms`. The returned function cancels it. */
   schedule(ms: number, act: () => void): () => void;
 }
 
 export interface RetryOptions {
   clock: Clock;
   signal: AbortSignal;
-  /** Give up after this long, counted from the first try. */
+  /** Give up after this time, counted from the first attempt. */
   withinMs: number;
   /**
-   * Pause after the first failure; doubles up to `maxPauseMs`, and beyond in a long wait. Default 1
-   * s.
+   * Pause after the first failure. It doubles up to `maxPauseMs`, and further in a long wait.
+   * Default 1 s.
    */
   pauseMs?: number;
-  /**
-   * Default 20 s: long enough to be gentle to an API in trouble, short enough to notice its
-   * recovery.
-   */
+  /** Default 20 s: it spares an API in trouble, and still notices its recovery soon. */
   maxPauseMs?: number;
-  /** Between 0 and 1, spreads a fleet that failed together. Default Math.random. */
+  /** Between 0 and 1. It spreads the retries of nodes that failed together. Default Math.random. */
   random?: () => number;
-  /** Told of every failure that will be retried. */
+  /** Called for every failure that will be retried. */
   onRetry?: (error: unknown, pauseMs: number) => void;
 }
 
 /**
- * Until everybody sees what everybody wrote: AWS does not say how soon that is, and answers within
- * a second.
+ * The time until every node sees the writes of all others. AWS documents no time. In practice AWS
+ * answers within a second.
  */
 export const propagationMs = 5_000;
 
-/** True for what time may heal: not for a refusal, a configuration error, or a bug of ours. */
+/**
+ * True for a failure that may heal by itself. A refusal, a configuration error and a bug do not.
+ */
 export function isRetryable(error: unknown): boolean {
   return error instanceof Unavailable;
 }
 
-/** From half of it on: nodes that were refused together, or held, must not come again together. */
+/**
+ * Between half of `ms` and all of it. Nodes that AWS refused together, or that were held together,
+ * must not retry together.
+ */
 export function jitter(ms: number, random: () => number = Math.random): number {
   return ms * (0.5 + 0.5 * random());
 }
 
-/** Of the time waited so far: so much later at most who asks seldom hears that it is over. */
+/**
+ * As a share of the time waited so far. A node with rare attempts then notices the end of the
+ * trouble at most this much later.
+ */
 const longPauseShare = 0.1;
 
-/** However long it takes, a recovery is noticed within this. */
+/**
+ * Limits the pause, so that even after a long wait the node notices a recovery within this time.
+ */
 const longestPauseMs = 90_000;
 
 /**
- * The longest pause between two questions of somebody who has waited so long: where thousands share
- * a limit, each that asks at its usual pace keeps the others from being heard for as long as it
- * takes.
+ * The longest pause between two attempts after a wait of `waitedMs`. Thousands of nodes may share
+ * one API limit. If all kept their usual pause, they would keep each other throttled.
  */
 export function longestPauseAfter(waitedMs: number, usualMs: number): number {
   return Math.max(usualMs, Math.min(waitedMs * longPauseShare, longestPauseMs));
 }
 
 /**
- * Tries until it works, retrying what may heal with exponential backoff and full jitter.
- * Throws the last failure as `Unavailable` when the patience is used up, anything else at once.
+ * Repeats `attempt` until it succeeds. Failures that may heal are retried with exponential backoff
+ * and jitter. Throws the last failure as `Unavailable` after `withinMs`, and every other error at
+ * once.
  */
 export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, options: RetryOptions): Promise<T> {
   const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random = Math.random } = options;
@@ -91,13 +99,13 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
       return await withTimeout(end - clock.uptime(), attempt, clock, signal);
     } catch (error) {
       if (signal.aborted || !isRetryable(error)) throw error;
-      // Half fixed, half random: never a busy loop, never a herd.
+      // Half fixed, half random: no busy loop, and no two nodes in step.
       const pause = Math.min(
         ceiling / 2 + (ceiling / 2) * random(),
-        // However slow it has become, it asks once more before the time is up.
+        // A long pause still leaves time for one last attempt.
         Math.max(maxPauseMs, end - clock.uptime() - maxPauseMs),
       );
-      // What cut the last try short says nothing: the failure before it does.
+      // The timeout of the last attempt explains nothing. The failure before it is the cause.
       const cause = clock.uptime() >= end ? (last ?? error) : error;
       if (clock.uptime() + pause >= end) throw new Unavailable(messageOf(cause), { cause });
       last = error;
@@ -108,29 +116,31 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
 }
 
 /**
- * The longest pause between polls while AWS does not answer, in usual pauses: gentle to an API that
- * a whole fleet asks.
+ * The longest pause between polls while AWS does not answer, in usual pauses. It spares an API that
+ * a whole fleet calls.
  */
 const maxSlowdown = 8;
 
 /**
- * The first pauses after a failure. A single node then loses about a minute to six throttled polls
- * in a row.
+ * The first pauses after a failure, in usual pauses. Six throttled polls in a row then cost a
+ * single node about a minute.
  */
 const leastSlowing = 2;
 
-/** Of the time without an answer: where thousands ask, each asks less and less often. */
+/**
+ * As a share of the time without an answer: each of thousands of nodes polls less and less often.
+ */
 const silenceShare = 0.25;
 
-/** How many usual pauses a poll waits after AWS has not answered for `silentMs`. */
+/** The number of usual pauses before the next poll, after AWS has not answered for `silentMs`. */
 export function slowingAfter(silentMs: number, everyMs: number): number {
   return Math.min(Math.max(leastSlowing, (silentMs * silenceShare) / everyMs), maxSlowdown);
 }
 
 /**
- * Asks until the answer is there (not `undefined`), every `everyMs`; failures that may heal count
- * as "not yet", and are followed by longer and longer pauses. Throws `Unavailable` naming `what`
- * when the time is up.
+ * Calls `read` every `everyMs` until it returns something other than `undefined`. Failures that may
+ * heal count as "not yet", and lengthen the pauses. Throws `Unavailable` with the text `what` when
+ * the time is over.
  */
 export async function poll<T>(
   what: string,
@@ -155,10 +165,10 @@ export async function poll<T>(
       slowdown = slowingAfter(clock.uptime() - silentSince, everyMs);
       options.onRetry?.(error, everyMs * slowdown);
     }
-    // A tenth of jitter keeps nodes that booted together from polling together, half of it those
-    // that are all refused.
+    // A tenth of jitter separates nodes that booted together. Half separates nodes that AWS refused
+    // together.
     const jitteredMs = slowdown === 1 ? everyMs * (0.9 + 0.2 * random()) : jitter(everyMs * slowdown, random);
-    // However slow it has become, it asks once more before the time is up.
+    // A long pause still leaves time for one last poll.
     const longest = Math.max(everyMs, end - clock.uptime() - everyMs);
     const pause = Math.min(jitteredMs, longest);
     if (clock.uptime() + pause >= end) {
@@ -170,9 +180,9 @@ export async function poll<T>(
 }
 
 /**
- * Runs `work` with a deadline: after `ms` its signal aborts and this throws `Unavailable`, even if
- * `work` ignores the signal. Used several times a second for years, so it goes without
- * AbortSignal.any, whose bookkeeping costs as much as a request.
+ * Runs `work` with a deadline. After `ms` its signal aborts and this throws `Unavailable`, even if
+ * `work` ignores the signal. It runs several times a second for years. AbortSignal.any would cost
+ * as much as a request, so it is not used.
  */
 export async function withTimeout<T>(
   ms: number,
@@ -203,8 +213,8 @@ export async function withTimeout<T>(
 }
 
 /**
- * As `withTimeout`, but waits until `work` has ended: for a program that must be killed, and
- * cleaned up after, before its user goes on.
+ * As `withTimeout`, but waits until `work` has ended. Use it for a program: the caller must not
+ * continue before the program is killed and cleaned up.
  */
 export async function toItsEnd<T>(
   ms: number,

@@ -1,9 +1,9 @@
 /**
- * Recognises secrets, by the name of a setting and by the form of a value, so that no output, log,
- * tag or world-readable file has one.
+ * Recognises secrets by the name of a setting and by the form of a value. It keeps them out of
+ * output, logs, tags and world-readable files.
  */
 
-/** Stands in the place of a secret. */
+/** The text that replaces a secret. */
 export const hidden = '(hidden)';
 
 const secretName =
@@ -15,8 +15,8 @@ export function isSecretName(name: string): boolean {
 }
 
 /**
- * True where a setting with such a name has a value, or where a value looks like a secret: only
- * root may read that file.
+ * True when a setting with a secret name has a value, or when a value looks like a secret. Only
+ * root may read such a file.
  */
 export function holdsSecret(yaml: string): boolean {
   const isNamed = [...yaml.matchAll(/\b([A-Za-z]\w{0,100})["']?:[ \t]*[^\s#]/g)].some(([, name = '']) =>
@@ -29,9 +29,8 @@ export function holdsSecret(yaml: string): boolean {
 const value = String.raw`(?:\\"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'&,;\]}]+)`;
 
 /**
- * Each form of a secret, with the text that takes its place. The first group stays. Repetitions
- * before the secret are bounded, and begin at a fixed word: without that a line of 60 kB takes a
- * minute.
+ * Each form of a secret, with its replacement. The first group stays. Repetitions before the secret
+ * are bounded and begin at a fixed word: otherwise a line of 60 kB takes a minute.
  */
 const forms: readonly (readonly [pattern: RegExp, told: string])[] = [
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, hidden],
@@ -83,8 +82,8 @@ const forms: readonly (readonly [pattern: RegExp, told: string])[] = [
     `$1${hidden}`,
   ],
 
-  // Tokens that say themselves what they are: JSON Web Tokens, and those of GitHub, GitLab, Slack,
-  // npm and Stripe.
+  // Tokens with a recognisable prefix: JSON Web Tokens, and those of GitHub, GitLab, Slack, npm and
+  // Stripe.
   [/\beyJ[\w-]{8,2000}\.[\w-]{8,4000}\.[\w-]{8,}/g, hidden],
   [/\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|npm_|sk_live_|rk_live_)[\w-]{16,}/g, hidden],
   [/(\bhooks\.slack\.com\/services\/)[\w/-]+/g, `$1${hidden}`],
@@ -95,20 +94,18 @@ export function redact(text: string): string {
   return forms.reduce((rest, [pattern, told]) => rest.replaceAll(pattern, told), text);
 }
 
-/** A value of a setting, as it may be told. */
+/** The value of a setting, without a secret. */
 export function tellable(name: string, text: string): string {
   if (isSecretName(name) && text !== '') return hidden;
   const told = redact(text);
   return /proxy/i.test(name) ? told.replace(/^(?![a-z]+:\/\/)[^\s/]+@/i, `${hidden}@`) : told;
 }
 
-/** Flags of a program whose next argument is a secret, as a whole or behind the user's name. */
+/** Flags of a program whose next argument is a secret, or a user's name with a secret behind it. */
 const secretFlag = /^--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key)[\w-]*$/i;
 const userFlag = /^(?:-u|-U|--user|--proxy-user)$/;
 
-/**
- * Arguments of a program, as they may be told: a secret may stand in the argument behind its flag.
- */
+/** Arguments of a program without secrets. A secret may be the argument after its flag. */
 export function tellableArguments(words: readonly string[]): string[] {
   return words.map((word, at) => {
     const before = words[at - 1] ?? '';

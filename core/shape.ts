@@ -1,14 +1,13 @@
 /**
- * Checks of values that others may have written: files and answers. Far smaller than zod, for the
- * agent's sake.
+ * Checks values that another program may have written: files and answers. It is far smaller than
+ * zod, because the agent must stay small.
  *
- * Each check carries the type that it checks for, and carries it invariantly: a check of fewer or
- * of more values than the type allows does not compile. A field that is added to a type, and not to
- * its shape, does not compile either.
+ * Each check carries its type invariantly. A check that accepts fewer or more values than the type
+ * does not compile. A type with a field that its shape lacks does not compile either.
  */
 
 export type Is<T> = ((value: unknown) => boolean) & {
-  /** Never there: it ties the check to exactly `T`. */
+  /** Never present: it ties the check to exactly `T`. */
   readonly checked?: (value: T) => T;
 };
 
@@ -40,14 +39,12 @@ export function recordOf<T>(is: Is<T>): Is<Record<string, T>> & Is<Readonly<Reco
   return (value) => isObject(value) && Object.values(value).every(is);
 }
 
-/**
- * Every field of `T` with its check; an optional field takes a check that lets `undefined` pass.
- */
+/** Every field of `T` with its check. An optional field takes a check that accepts `undefined`. */
 export type Shape<T> = {
   readonly [K in keyof T]-?: Is<Record<never, never> extends Pick<T, K> ? T[K] | undefined : T[K]>;
 };
 
-/** Fields that the shape does not name may be anything: a newer version may have written them. */
+/** Other fields may hold anything: a newer version may have written them. */
 export function shaped<T extends object>(fields: Shape<T>): Is<T> {
   const checks = Object.entries<(value: unknown) => boolean>(fields as Record<string, (value: unknown) => boolean>);
   return (value) =>

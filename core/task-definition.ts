@@ -4,7 +4,7 @@ export function familyOf(name: string): string {
   return name.replace(/^.*task-definition\//, '').replace(/:\d+$/, '');
 }
 
-/** FAMILY:REVISION, which is how people name it. */
+/** FAMILY:REVISION, the form that people use. */
 export function shortDefinition(arn: string): string {
   return arn.replace(/^.*task-definition\//, '');
 }

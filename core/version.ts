@@ -1,4 +1,4 @@
-/** Which version this program is; undefined when it is run from its source. */
+/** The version of this program. Undefined when it runs from its source. */
 
 declare const __ECS_NODE_VERSION__: string | undefined;
 

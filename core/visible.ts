@@ -1,12 +1,11 @@
 /**
- * Makes text harmless for a terminal. Reasons, tags and task families come from other people:
- * control characters would steer the terminal, and characters that change the direction of writing
- * would show another text than there is.
+ * Makes text harmless for a terminal. Other people write reasons, tags and task families. Control
+ * characters could steer the terminal, and characters of writing direction could show another text.
  */
 
 /**
- * Control and format characters. A line break and a tab are wanted; two joiners are part of words
- * in some scripts.
+ * Control and format characters. Line breaks and tabs stay, and so do two joiners that belong to
+ * words in some scripts.
  */
 const invisible = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 

@@ -1,4 +1,4 @@
-/** Parses `refresh.source`: the place from which documents of the configuration are pulled. */
+/** Parses `refresh.source`, the location of the shared documents of the configuration. */
 
 export type ConfigurationSource =
   /** The path without a slash at its end. */

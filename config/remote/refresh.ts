@@ -1,6 +1,6 @@
 /**
- * Pulls documents of the configuration from a place that many nodes share. They are used only when
- * all of them are valid together with the node's own files.
+ * Pulls documents of the configuration from a location that many nodes share. They are used only
+ * when all of them are valid together with the node's own files.
  */
 
 import { isDeepStrictEqual } from 'node:util';

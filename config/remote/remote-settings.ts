@@ -40,8 +40,8 @@ export function mayBePulled(path: readonly string[], also: readonly string[]): b
 }
 
 /**
- * One fault for each setting that the layer may not carry. Names that are no settings are left to
- * the schema.
+ * One fault for each setting that the layer may not carry. The schema reports names that are no
+ * settings.
  */
 export function faultsOfRemote(layer: SettingsLayer, also: readonly string[]): Fault[] {
   const known = Object.entries(layer.settings).filter(([key]) => Object.hasOwn(schema.shape, key));

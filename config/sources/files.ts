@@ -48,7 +48,8 @@ export async function readFiles(
   // weaker than the drop-ins that people put on this one node.
   texts.push(...(await readRemote(machine, log)));
   for (const name of await machine.list(paths.dropIns)) {
-    // An editor's backup must not count. A file that looks like a drop-in is told, not lost.
+    // An editor's backup must not count. A file that looks like a drop-in is reported, not silently
+    // ignored.
     if (name.endsWith('.yaml') && !name.startsWith('.')) await read(`${paths.dropIns}/${name}`, false);
     else if (/\.(yml|json)$/.test(name))
       log.warn('file ignored: its name must end in .yaml', { path: `${paths.dropIns}/${name}` });
@@ -57,7 +58,8 @@ export async function readFiles(
 }
 
 /**
- * When our own file cannot be read, its documents are pulled again: no fault of the configuration.
+ * When the file of pulled documents cannot be read, the node pulls them again. That is no fault of
+ * the configuration.
  */
 async function readRemote(machine: Machine, log: Log): Promise<FileText[]> {
   try {
@@ -92,7 +94,7 @@ export function layersOf(texts: readonly FileText[]): LoadedLayers {
   return { ...own, remote: { ...parseLayers(remote), behind: before } };
 }
 
-/** A text that cannot be read becomes faults beside the layers of the others. */
+/** A text that cannot be read becomes faults. The layers of the other texts remain. */
 export function parseLayers(texts: readonly FileText[]): { layers: SettingsLayer[]; faults: Fault[] } {
   const layers: SettingsLayer[] = [];
   const faults: Fault[] = [];

@@ -1,6 +1,6 @@
 /**
- * Takes a MIME message apart by the rules of Python's `email` parser, which cloud-init uses: user
- * data that cloud-init accepts must not be lost here because of a stricter rule.
+ * Parses a MIME message by the rules of Python's `email` parser, which cloud-init uses. User data
+ * that cloud-init accepts must not be lost here because of a stricter rule.
  */
 
 /** One leaf of a message. */
@@ -25,7 +25,7 @@ type Headers = ReadonlyMap<string, string>;
 
 /** EC2 takes 16 kB of user data. A message with more parts than this is damaged or hostile. */
 const maxParts = 100;
-/** Each level needs a boundary of its own; nobody nests a configuration deeper. */
+/** Each level needs a boundary of its own. No real configuration nests deeper. */
 const maxDepth = 10;
 
 /**
@@ -72,7 +72,7 @@ function readEntity(lines: readonly string[], depth: number, message: Message): 
 }
 
 /**
- * As Python's parser: the first line that is no header begins the body, with or without an empty
+ * As Python's parser: the first line that is not a header begins the body, with or without an empty
  * line before it.
  */
 function readHeaders(lines: readonly string[]): { headers: Headers; body: readonly string[] } {
@@ -137,7 +137,7 @@ function splitParts(lines: readonly string[], boundary: string | undefined, mess
     const kind = kindOf(lines[at]!);
     if (kind === 'end') break;
     if (kind === 'content') {
-      // Before the first boundary stands text for mail programs of the past.
+      // The text before the first boundary is for very old mail programs.
       parts.at(-1)?.push(lines[at]!);
       continue;
     }

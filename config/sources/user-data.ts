@@ -40,7 +40,7 @@ export interface FoundConfiguration {
   warnings: Fault[];
 }
 
-/** Throws ConfigError for what is ours but broken. */
+/** Throws ConfigError for content that is meant for ecs-node but broken. */
 export function findConfiguration(userData: Uint8Array): FoundConfiguration {
   const { contents, warnings } = openUserData(userData);
   const texts = contents.filter(isOurs).map(({ name, bytes, charset }) => {
@@ -50,7 +50,7 @@ export function findConfiguration(userData: Uint8Array): FoundConfiguration {
   const closest = contents.filter((content) => !isOurs(content)).flatMap(faultOfOthers);
   const wrongType = closest.filter(({ isFault }) => isFault).map(({ fault }) => fault);
   if (wrongType.length > 0) throw new ConfigError(wrongType);
-  // A damaged message must not lose the node's configuration without a word.
+  // A damaged message must not silently lose the node's configuration.
   if (texts.length === 0 && warnings.length > 0 && mentionsUs(userData)) throw new ConfigError(warnings);
   return { texts, warnings: [...warnings, ...closest.map(({ fault }) => fault)] };
 }
@@ -58,8 +58,8 @@ export function findConfiguration(userData: Uint8Array): FoundConfiguration {
 /** Opens every container. Throws ConfigError for gzip that cannot be unpacked. */
 export function openUserData(userData: Uint8Array): UserData {
   const opened: Opened = { contents: [], warnings: [], bytesLeft: maxBytes };
-  // Blank lines and a byte order mark in front of the headers: cloud-init finds no message then,
-  // and editors make them.
+  // Blank lines and a byte order mark before the headers: editors make them, and cloud-init then
+  // finds no message.
   const text = unpack(Buffer.from(userData), source, opened)
     .toString('latin1')
     .replace(/^\xef\xbb\xbf/, '');
@@ -88,15 +88,15 @@ interface Opened extends UserData {
 const gzipTypes =
   /^application\/(gzip|gzip-compressed|gzipped|x-compress|x-compressed|x-gunzip|x-gzip|x-gzip-compressed)$/;
 
-/** Types whose content cloud-init looks at before it believes them. */
+/** cloud-init inspects the content of these types before it accepts the type. */
 const guessedTypes = ['text/plain', 'text/x-not-multipart', 'text/x-shellscript'];
 
 function open(content: Content, opened: Opened): void {
   const { name } = content;
   const isGzip = gzipTypes.test(content.type);
   const declared = isGzip ? 'text/plain' : content.type;
-  // Gzip under another type is nobody's format but ours: unpack it for us, and leave others' bytes
-  // alone.
+  // Only ecs-node uses gzip under another type. Unpack it for ecs-node, and leave the bytes of
+  // other parts alone.
   const bytes = isGzip || declared === partType ? unpack(content.bytes, name, opened) : content.bytes;
   const type = guessedTypes.includes(declared) ? (typeOfContent(bytes) ?? declared) : declared;
   if (type === 'text/x-include-url' || type === 'text/x-include-once-url') {
@@ -110,8 +110,8 @@ function open(content: Content, opened: Opened): void {
 }
 
 /**
- * A YAML list of texts and of `{type, content}`; an archive in an archive is not opened, by
- * cloud-init neither.
+ * A YAML list of texts and of `{type, content}`. An archive inside an archive is not opened.
+ * cloud-init does not open it either.
  */
 function openArchive(bytes: Buffer, name: string, opened: Opened): void {
   let entries: unknown;
@@ -135,7 +135,7 @@ function openArchive(bytes: Buffer, name: string, opened: Opened): void {
   }
 }
 
-/** First lines that cloud-init knows, longest first, and what they stand for. */
+/** The first lines that cloud-init knows, longest first, with their types. */
 const firstLines = [
   ['#cloud-config-archive', 'text/cloud-config-archive'],
   ['#cloud-config-jsonp', 'text/cloud-config-jsonp'],
@@ -155,7 +155,8 @@ function typeOfContent(bytes: Buffer): string | undefined {
 }
 
 /**
- * The first line is `#ecs-node`, as `#cloud-config` is cloud-init's; more words may follow on it.
+ * The first line is `#ecs-node`, just as `#cloud-config` is for cloud-init. More words may follow
+ * on that line.
  */
 function beginsAsOurs(text: string): boolean {
   return /^(?:\xef\xbb\xbf)?\s*#ecs-node(?![\w-])/i.test(text);
@@ -178,8 +179,8 @@ function withoutTemplateLine(text: string, name: string): string {
 }
 
 /**
- * Content that was probably meant for us. A wrong type is a fault; a wrong first line may be
- * anything.
+ * Content that was probably meant for ecs-node. A wrong type is a fault. A wrong first line may
+ * have many reasons, so it is not.
  */
 function faultOfOthers({ name, type, bytes }: Content): { fault: Fault; isFault: boolean }[] {
   if (/ecs[-_.]?node/i.test(type)) {
@@ -212,8 +213,8 @@ function unpack(bytes: Buffer, name: string, opened: Opened): Buffer {
 }
 
 /**
- * Undefined unless the whole is base64 of something that user data may be: a word like "abcd" is
- * base64, too.
+ * Undefined unless all bytes are base64 of a form that user data may have. A word like "abcd" is
+ * base64 too.
  */
 function fromBase64(bytes: Buffer): Buffer | undefined {
   const text = bytes.toString('latin1').replaceAll(/\s/g, '');
@@ -225,7 +226,7 @@ function fromBase64(bytes: Buffer): Buffer | undefined {
     : undefined;
 }
 
-/** UTF-8, as cloud-init has it; another charset counts only where the bytes are no UTF-8. */
+/** UTF-8, as in cloud-init. Another charset counts only when the bytes are not UTF-8. */
 function decode(bytes: Buffer, name: string, charset?: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

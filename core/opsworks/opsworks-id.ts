@@ -1,12 +1,9 @@
-/**
- * What OpsWorks itself calls a stack, a layer or an instance, told from the names that people give.
- */
+/** Distinguishes OpsWorks's own ids of stacks, layers and instances from names. */
 
 const id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * The id as OpsWorks writes it, in small letters, however somebody has typed it; undefined for a
- * name.
+ * The id in lower case, as OpsWorks writes it, in whatever case it was typed. Undefined for a name.
  */
 export function parseOpsWorksId(text: string | undefined): string | undefined {
   const small = text?.toLowerCase() ?? '';

@@ -1,6 +1,6 @@
 /**
- * Whether a file of ours still says what its type promises: a torn, forged or older one is as good
- * as none. The shape of a type that lives in another room stands beside it (agent/status.ts).
+ * Checks that a state file matches its type. A torn, forged or older file counts as absent. The
+ * shape of a type that lives in another folder stands beside that type (agent/status.ts).
  */
 
 import { flag, listOf, marked, maybe, number, oneOf, recordOf, shaped, text, time, type Is } from '../shape.ts';
@@ -46,8 +46,8 @@ const identity = shaped<Identity>({
 });
 
 /**
- * Any text: a newer version, before a roll back, may have written another state. Only people read
- * it, and it must not cost the node what it knows of its registration.
+ * Any text: before a roll back, a newer version may have written another state. Only people read
+ * it. It must not cost the node its memory of the registration.
  */
 const stepState = text as unknown as Is<StepRecord['state']>;
 

@@ -1,6 +1,6 @@
 /**
- * What a node remembers on its disk, so that a crash or a reboot resumes where it stood. One writer
- * per file.
+ * The node's memory on its disk, with which it resumes after a crash or a reboot. Each file has one
+ * writer.
  */
 
 import type { Identity } from '../identity.ts';
@@ -16,34 +16,30 @@ export const paths = {
   dockerConfig: '/etc/docker/daemon.json',
   containerdConfig: '/etc/containerd/config.toml',
   /**
-   * Names of images that are never removed, written by the image's builder: `*.list`, one a line.
+   * Names of images that are never removed. The builder of the image writes them: `*.list`, one
+   * name a line.
    */
   keepImages: '/etc/ecs-node/keep-images.d',
-  /** The ECS agent loads one image for each folder here when it starts. */
+  /** At its start, the ECS agent loads one image for each folder here. */
   agentDaemons: '/var/lib/ecs/deps/daemons',
-  /** For containers to mount, as a folder. */
+  /** Containers mount this folder. */
   containerConfig: '/etc/container_config',
-  /**
-   * What was pulled from `refresh.source`: the last good documents, and those that were refused.
-   */
+  /** The documents from `refresh.source`: the last good set, and the refused set. */
   refreshed: '/var/lib/ecs-node/refreshed.json',
-  /** What was last started of `daemonTasks`, and how each of them stands. */
+  /** The task last started for each entry of `daemonTasks`, and its present state. */
   daemonTasks: '/var/lib/ecs-node/daemon-tasks.json',
   /**
-   * A file for each container and for each task that publishes ports, for containers to mount as a
-   * folder; gone after a reboot.
+   * One file for each container and each task that publishes ports. Containers mount this folder.
+   * It is gone after a reboot.
    */
   ports: '/run/ecs-node/ports',
   /** Written by bootstrap. */
   bootstrap: '/var/lib/ecs-node/bootstrap.json',
-  /** Written by bootstrap, consumed by the agent: tags that EC2 had no time for. */
+  /** The tags that EC2 did not accept in time. Bootstrap writes the file, the agent consumes it. */
   lateTags: '/var/lib/ecs-node/late-tags.json',
-  /**
-   * Where `Machine.unpack` makes its folders; what a killed bootstrap left there is removed by the
-   * next one.
-   */
+  /** The folder of `Machine.unpack`. If a bootstrap was killed, the next one removes its files. */
   unpacked: '/var/lib/ecs-node/tmp',
-  /** Written by whoever runs the departure: bootstrap when it failed, else the agent. */
+  /** Written by the process that runs the departure: a failed bootstrap, else the agent. */
   departure: '/var/lib/ecs-node/departure.json',
   /** Written by `ecs-node leave` and `ecs-node stay`, consumed by the agent. */
   request: '/var/lib/ecs-node/request.json',
@@ -54,23 +50,23 @@ export const paths = {
 } as const;
 
 /**
- * Where a node can register. The setting, the flag, the state file and the code of each registrar
- * follow from this list.
+ * The places where a node can register. The setting, the flag, the state file and the code of each
+ * registrar follow from this list.
  */
 export const registrarNames = ['opsworks', 'ssm', 'none'] as const;
 export type RegistrarName = (typeof registrarNames)[number];
 
-/** What the registrar knows this node by. */
+/** The registrar's identification of this node. */
 export interface Registered {
   registrar: RegistrarName;
   /**
-   * The registrar's own id, needed to leave it. Absent: registration was begun and may or may not
-   * have happened.
+   * The registrar's own id, which a deregistration needs. Absent: a registration began, and may
+   * have succeeded.
    */
   id?: string;
   stackId?: string;
   layerId?: string;
-  /** Systems Manager had not seen the node when its bootstrap went on without it. */
+  /** Bootstrap continued before Systems Manager saw the node. */
   unseen?: true;
 }
 
@@ -93,11 +89,11 @@ export interface BootstrapState {
   /** For people who look at the node while the metadata service or the network is away. */
   identity?: Identity;
   cluster?: string;
-  /** Of the boot in which the present series of attempts began. */
+  /** The boot in which the present series of attempts began. */
   bootId?: string;
-  /** Of the boot in which this instance bootstrapped first. */
+  /** The boot in which this instance bootstrapped first. */
   firstBootId?: string;
-  /** When that series began, milliseconds since 1970: a crash does not buy more time. */
+  /** The start of that series, milliseconds since 1970. A crash does not extend its time. */
   startedAt: number;
   attempts: number;
   outcome: (typeof bootstrapOutcomes)[number];
@@ -105,30 +101,29 @@ export interface BootstrapState {
   hostname?: string;
   registered?: Registered;
   /**
-   * What OpsWorks said in this boot, for the names in the configuration: a further attempt need not
-   * ask again.
+   * OpsWorks's ids of the configured names, from this boot. They spare a further attempt the same
+   * calls.
    */
   place?: { stack: string; layer: string; stackId: string; layerId: string; suggested?: string };
-  /** Why it failed, or is held. */
+  /** The reason for which it failed, or is held. */
   reason?: string;
-  /** While held by the storm guard: when it tries again, milliseconds since 1970. */
+  /** While the storm guard holds it: the time of its next attempt, milliseconds since 1970. */
   heldUntil?: number;
   /**
-   * After a failure that a person has to mend: when it tries again by itself, milliseconds since
-   * 1970.
+   * After a failure that needs a person: the time of its own next attempt, milliseconds since 1970.
    */
   retryAt?: number;
 }
 
-/** Tags of this instance that are still to be set. */
+/** Tags that the agent must still set on this instance. */
 export interface LateTags {
   instanceId: string;
   tags: Record<string, string>;
 }
 
 /**
- * Why a node leaves, and whether `ecs-node stay` calls such a departure off: never one that AWS has
- * decided.
+ * The causes of a departure, and whether `ecs-node stay` cancels it. It never cancels a departure
+ * that AWS has decided.
  */
 export const causes = {
   'bootstrap-failed': { yieldsToStay: false },
@@ -151,78 +146,86 @@ export const causeNames = Object.keys(causes) as Cause[];
 export const phases = ['announce', 'balancers', 'drain', 'tasks', 'registrar', 'terminate', 'hook', 'done'] as const;
 export type Phase = (typeof phases)[number];
 
-/** How a departure ends: the node terminates itself, somebody else terminates it, or it stays. */
+/**
+ * How a departure ends: the node terminates itself, AWS or another program terminates it, or it
+ * stays.
+ */
 export const endings = ['terminate', 'await', 'remain'] as const;
 export type Ending = (typeof endings)[number];
 
-/** A departure under way, or over. */
+/** A departure, in progress or over. */
 export interface DepartureState {
   instanceId: string;
   cause: Cause;
   reason: string;
   startedAt: number;
-  /** Everything must be done by then, milliseconds since 1970. */
+  /** The end of the whole departure, milliseconds since 1970. */
   deadline: number;
   ending: Ending;
   phase: Phase;
   /** When each phase was entered, milliseconds since 1970. */
   entered: Partial<Record<Phase, number>>;
-  /** Tasks that are still in the way. */
+  /** Tasks that the departure waits for. */
   blockers: string[];
-  /** What went wrong on the way without stopping it. */
+  /** Failures that did not stop the departure. */
   troubles: string[];
-  /** Set when it was undone (`ecs-node stay`, a cancelled event, a freed disk). */
+  /** The time of its cancellation (`ecs-node stay`, a cancelled event, a freed disk). */
   undoneAt?: number;
-  /** It was undone because its event was gone: listed again, that is a new one. */
+  /**
+   * It was cancelled because AWS no longer listed its event. If AWS lists the event again, it
+   * counts as new.
+   */
   eventGone?: true;
   /**
-   * Names the event that was the cause, without a clock: one that was undone is not obeyed again
-   * after a reboot.
+   * Identifies the event that was the cause, without a time. After a reboot, the node does not obey
+   * a cancelled event again.
    */
   key?: string;
-  /** Of the boot in which it last ran. */
+  /** The boot in which it last ran. */
   bootId?: string;
   /**
-   * The deadline is somebody else's and will not move (spot, maintenance), not our own patience.
+   * The deadline comes from AWS and will not move (spot, maintenance). Otherwise it comes from the
+   * configuration.
    */
   hardDeadline?: true;
-  /** Undone by itself at this time, milliseconds since 1970. */
+  /** The time at which the node cancels it by itself, milliseconds since 1970. */
   undoAt?: number;
   /**
-   * The machine comes back as the same instance (spot stop, hibernation, warm pool): it stays
+   * The machine comes back as the same instance (spot stop, hibernation, warm pool), so it stays
    * registered.
    */
   returns?: true;
   /** When ECS confirmed DRAINING, milliseconds since 1970. */
   drainedAt?: number;
   /**
-   * When a second, independent source agreed with the cause, milliseconds since 1970
+   * The time at which a second, independent source agreed with the cause, milliseconds since 1970
    * (agent/departure/confirm.ts).
    */
   confirmedAt?: number;
-  /** What that source said, for people. */
+  /** The answer of that source, for people. */
   confirmedBy?: string;
-  /** What was done that ACTIVE does not undo. Absent in files of version 0.1.0. */
+  /** Actions that a return to ACTIVE does not revert. Absent in files of version 0.1.0. */
   irrevocable?: Irrevocable;
   /**
    * By the uptime of the boot `bootId`, in milliseconds: the wall clock may jump while the node
    * leaves.
    */
   uptimes?: DepartureUptimes;
-  /** The last words (tag, metric, hooks.d/left) were begun: they are said once. */
+  /** The time at which the departure report (tag, metric, hooks.d/left) began. It is sent once. */
   farewellAt?: number;
 }
 
-/** Deeds that ACTIVE does not undo: when each was begun, milliseconds since 1970. */
+/** Actions that a return to ACTIVE does not revert, with their start in milliseconds since 1970. */
 export interface Irrevocable {
   /** The executables in hooks.d/leaving ran. */
   ranHooksAt?: number;
   leftBalancersAt?: number;
   stoppedTasksAt?: number;
-  /** The registrar was left. */
+  /** The node deregistered from its registrar. */
   deregisteredAt?: number;
   /**
-   * Auto Scaling, EC2 or the machine itself was asked to end the instance, or to go on ending it.
+   * The node asked Auto Scaling, EC2 or the machine itself to end the instance, or to continue
+   * ending it.
    */
   askedToEndAt?: number;
 }
@@ -230,31 +233,31 @@ export interface Irrevocable {
 export interface DepartureUptimes {
   /** When the departure began. */
   started: number;
-  /** When the node first heard of the cause that counts now. */
+  /** The time at which the node first noticed the present cause. */
   cause: number;
   deadline: number;
-  /** From then on the tasks have `leave.drainSeconds`. */
+  /** The start of `leave.drainSeconds` for the tasks. */
   tasks?: number;
 }
 
 export const requestActions = ['leave', 'stay'] as const;
 
-/** What an operator asked of the agent (`ecs-node leave`, `ecs-node stay`). */
+/** An operator's request to the agent (`ecs-node leave`, `ecs-node stay`). */
 export interface OperatorRequest {
   instanceId: string;
-  /** Random: one request is acted upon once. */
+  /** Random: the agent acts on a request once. */
   id: string;
   action: (typeof requestActions)[number];
   reason: string;
-  /** False: the node drains and stays as it is (`--no-terminate`). */
+  /** False: the node drains and stays (`--no-terminate`). */
   terminate: boolean;
   /** Milliseconds since 1970. */
   at: number;
 }
 
 /**
- * Reads a state file of ours: undefined when absent, unreadable as JSON, not of its shape
- * (core/state/state-shape.ts), or written for another instance (a copied image).
+ * Reads a state file. Undefined when it is absent, is not JSON, does not match its shape
+ * (core/state/state-shape.ts), or belongs to another instance (a copied image).
  */
 export function parseState<T extends { instanceId: string }>(
   text: string | undefined,
