@@ -21,9 +21,9 @@ function renderProgram({ commands, globalFlags }: CommandTable): string {
     '',
     'Examples:',
     ...exampleLines([
-      ['ecs-node configure --cluster prod --registrar ssm', 'write the configuration; the units do the rest'],
-      ['ecs-node status', 'what this node is and what it is doing'],
-      ['ecs-node check', 'the effective configuration, with where each value came from'],
+      ['ecs-node configure --cluster prod --registrar ssm', 'write the configuration; the systemd units do the rest'],
+      ['ecs-node status', 'the state of this node and its present work'],
+      ['ecs-node check', 'the effective configuration, with the source of each value'],
     ]),
     '',
     'Exit codes: 0 done, 1 something to look at (doctor, sweep), 64 wrong usage, 70 a bug, 74 the output cannot be written,',

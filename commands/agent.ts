@@ -1,6 +1,6 @@
 /**
- * `ecs-node agent`: opens the node for the rest of its life. Loads neither the AWS SDK nor the
- * configuration's schema: children do.
+ * `ecs-node agent`: the resident process of a node. Child processes load the AWS SDK and the
+ * configuration's schema, so this one loads neither.
  */
 
 import { deregister } from '../bootstrap/registrars/registrars.ts';
@@ -18,36 +18,40 @@ import type { RefreshResult } from './refresh.ts';
 import { runWithReload, type ReloadContext } from './node/reload-loop.ts';
 
 /**
- * systemd starts us without a time-out: a node without its watcher waits for as long as it takes.
+ * systemd starts the agent without a time-out. Without its watcher a node is at risk, so the agent
+ * waits as long as necessary.
  */
 const noTimeoutMs = Number.MAX_SAFE_INTEGER;
 
 /**
- * Passwords come through the pipe: checks have some among their arguments, and a changed one must
- * be noticed.
+ * Passwords come through the pipe: the arguments of checks may hold some, and the agent must notice
+ * a changed one.
  */
 export const effectiveArgs = ['effective', '--with-secrets'] as const;
 
-/** When the agent starts. A reload tells the operator what is wrong instead. */
+/**
+ * For the start of the agent only. At a reload, the agent reports the fault to the operator
+ * instead.
+ */
 export const firstEffectiveWords = [...effectiveArgs, '--or-last-good'] as const;
 
 export const agent: Run = async (context, _args, signal) => {
-  // Now, when what the agent consists of has been loaded: V8 takes no code cache under these flags.
+  // Now, after everything has been loaded: V8 accepts no code cache under these flags.
   doWithoutCompilers();
   const localHost = openLocalHost(context);
-  // Before anything takes time: a reload that comes early must not end us.
+  // Before any slow work: an early reload signal must not end the process.
   const reloads = openReloads(context);
   const identity = await callMetadata(localHost, context, noTimeoutMs, signal, (callSignal) =>
     localHost.metadata.readIdentity(callSignal),
   );
   const { code, text } = await runChild(context, firstEffectiveWords, signal);
-  // The child has said what is wrong.
+  // The child has already logged the fault.
   if (code !== 0) return code === -1 ? 75 : code;
-  // Ends with the process at the latest.
+  // It ends with the process at the latest.
   collectNowAndThen(localHost.clock, signal).catch(() => {});
   await runWithReload(openReloadContext(context, localHost, identity, reloads), JSON.parse(text) as Effective, signal);
-  // Only a node that has left ends with 0, after which systemd does not start the agent again. A
-  // signal ends it with 143.
+  // Only a node that has left exits with 0, after which systemd does not start the agent again. A
+  // signal makes the exit code 143.
   return 0;
 };
 
@@ -83,7 +87,7 @@ function openReloadContext(
   };
 }
 
-/** A round that failed still tells which documents are in use. */
+/** A failed round also reports which documents are in use. */
 function parseRefreshResult(code: number, text: string): RefreshResult {
   try {
     return JSON.parse(text) as RefreshResult;
@@ -92,7 +96,7 @@ function parseRefreshResult(code: number, text: string): RefreshResult {
   }
 }
 
-/** What was rung before anybody listened is not lost. */
+/** Keeps a signal that arrives before there is a listener. */
 function openReloads({ onHangup }: Pick<CommandContext, 'onHangup'>): ReloadContext['onReload'] {
   let isDue = false;
   let listener = (): void => {
@@ -114,7 +118,7 @@ async function runChild(
   return readChildOutput(self.file, [...self.args, ...args, ...locationFlags, ...logFlags], environment, signal);
 }
 
-/** How often systemd wants a sign of life; undefined where it does not watch. */
+/** The interval in which systemd expects a notification. Undefined without a watchdog. */
 function readWatchdog(environment: Environment): number | undefined {
   const microseconds = Number(environment['WATCHDOG_USEC']);
   return Number.isFinite(microseconds) && microseconds > 0 ? microseconds / 1000 : undefined;

@@ -1,6 +1,4 @@
-/**
- * `ecs-node bootstrap`: gathers and writes the configuration, then lives the node's first minutes.
- */
+/** `ecs-node bootstrap`: reads and writes the configuration, then bootstraps the node. */
 
 import type { Config } from '../config/config.ts';
 import { Refused, StepError, messageOf } from '../core/errors.ts';
@@ -24,8 +22,8 @@ export const bootstrap: Run = async (context, args, signal) => {
   try {
     return await bootstrapOn(localHost, context, args, signal);
   } catch (error) {
-    // A step has said itself why it failed; what goes wrong before the first one would be seen in
-    // the journal only.
+    // A failed step has already written to the console. An error before the first step would appear
+    // only in the journal.
     const isTold = error instanceof StepError || error instanceof Refused || signal.aborted;
     if (!isTold) await localHost.machine.say(`ecs-node: cannot bootstrap: ${messageOf(error)}`);
     throw error;
@@ -38,10 +36,10 @@ async function bootstrapOn(
   args: ParsedArgs,
   signal: AbortSignal,
 ): Promise<number> {
-  // Faults in the node's own files are told before any request leaves the node.
+  // Report faults in the node's own files before any request leaves the node.
   const plan = await planConfiguration(ground.machine, context, settingsOfFlags(settingFlags, args));
-  // Flags are written before the metadata service is asked: systemd may end a bootstrap that waits
-  // for it, and starts the next one without flags.
+  // Write the flags before the call to the metadata service. systemd may end a bootstrap that waits
+  // for it, and then starts the next one without flags.
   for (const { path, what } of await writeEdits(ground.machine, plan.edits))
     context.log.info('configuration', { path, what });
   const withinMs = timeoutSecondsOf(plan) * 1000;
@@ -69,13 +67,13 @@ async function bootstrapOn(
 }
 
 /**
- * AWS answers within it in bad times, too. ECS and the launch hook, of 30 s at least, wait
+ * AWS answers within this time even under load. ECS and the launch hook (30 s at least) wait
  * meanwhile.
  */
 const refreshMs = 20_000;
 
 /**
- * Documents from an earlier boot or from the image are good enough: the node does not wait longer
+ * Documents from an earlier boot or from the image are good enough. The node does not wait longer
  * for newer ones.
  */
 async function refreshFirst(
@@ -106,7 +104,7 @@ async function refreshFirst(
   return readResolvedConfig(sources);
 }
 
-/** The time-out, as far as it is known before the metadata service answers. */
+/** The time-out, as far as the node knows it before the metadata service answers. */
 function timeoutSecondsOf({ files, flagLayers }: ConfigurationPlan): Config['bootstrap']['timeoutSeconds'] {
   // The cluster's name does not matter here, and may not be known yet.
   const assumed = { settings: { cluster: 'any', registrar: 'none' }, sourceOf: () => 'assumption' };

@@ -41,7 +41,8 @@ export const check: Run = async (context, args, signal) => {
 };
 
 /**
- * Valid, and complete against an endpoint that is compatible; AWS's own does not resolve any more.
+ * Such a configuration is complete with a compatible endpoint. AWS's own endpoint no longer
+ * resolves.
  */
 function warnOfRetired({ registrar }: Config, { environment, log }: Pick<CommandContext, 'environment' | 'log'>): void {
   const endpoint = environment['AWS_ENDPOINT_URL_OPSWORKS'] || environment['AWS_ENDPOINT_URL'];
@@ -49,7 +50,7 @@ function warnOfRetired({ registrar }: Config, { environment, log }: Pick<Command
     log.warn('registrar opsworks has no endpoint', { remedy: opsworksRetired });
 }
 
-/** The text is valid YAML, and a configuration once its secrets are filled in again. */
+/** The text is valid YAML, and a valid configuration once its secrets are filled in again. */
 export function renderEffective(config: Config, sourceOf: (path: string) => string | undefined): string {
   const document = new Document(config);
   annotate(document.contents, [], sourceOf);
@@ -74,7 +75,7 @@ function hide(node: unknown, name: string): void {
     Scalar(_, scalar) {
       if (typeof scalar.value !== 'string') return;
       scalar.value = tellable(name, scalar.value);
-      // Only in double quotes does an escaped character stay the same character.
+      // An escaped character keeps its meaning only inside double quotes.
       if (visible(scalar.value as string) !== scalar.value) scalar.type = 'QUOTE_DOUBLE';
     },
     Seq(_, { items }) {

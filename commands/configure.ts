@@ -17,9 +17,7 @@ import { layersOfFlags, settingsOfFlags, type FlagSetting } from '../config/sour
 import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
 import { settingFlags } from './flags.ts';
 
-/**
- * cloud-init waits for this command, and a working metadata service answers within milliseconds.
- */
+/** cloud-init waits for this command. A working metadata service answers within milliseconds. */
 const metadataMs = 5_000;
 
 export const configure: Run = async (context, args, signal) => {
@@ -38,11 +36,11 @@ export interface ConfigurationPlan {
   files: LoadedLayers;
   flagLayers: ReturnType<typeof layersOfFlags>;
   edits: Edit[];
-  /** True when a required setting stands neither in the files nor in the flags. */
+  /** True when neither the files nor the flags have every required setting. */
   lacksOutside: boolean;
 }
 
-/** Throws ConfigError for every fault that tags and user data cannot mend. Changes nothing. */
+/** Throws ConfigError for every fault that tags and user data cannot repair. Changes nothing. */
 export async function planConfiguration(
   machine: Machine,
   context: Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>,

@@ -1,6 +1,6 @@
 /**
- * `ecs-node doctor`: looks at everything that this node depends on, changes nothing, and says how
- * to mend what is wrong.
+ * `ecs-node doctor`: checks everything that this node depends on, and names a remedy for each
+ * fault. It changes nothing.
  */
 
 import { schema } from '../config/schema.ts';
@@ -17,13 +17,13 @@ import { logWarnings, readFileLayers, resolveConfig } from '../config/load-confi
 import { openLocalHost, type LocalHost } from './node/open-host.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
-/** A person waits; what has not answered by then is what is wrong. */
+/** A person waits. A service that has not answered by then is the fault to report. */
 const metadataMs = 5_000;
 
 export const doctor: Run = async (context, _args, signal) => {
   const node = await readNode(context, openLocalHost(context), signal);
   let isWell = true;
-  // All at once, and told in order, each as soon as it and those before it are done.
+  // All checks start at once. Each is printed as soon as it and those before it are complete.
   for (const { name, diagnoses } of checks.map((check) => runCheck(check, node, signal))) {
     for (const diagnosis of await diagnoses) {
       context.print(renderDiagnosis(name, diagnosis));

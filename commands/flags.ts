@@ -1,4 +1,4 @@
-/** The flags that several commands share. */
+/** Flags that several commands share. */
 
 import { registrarNames } from '../core/state/state.ts';
 import type { Flag } from '../cli/command.ts';
@@ -12,8 +12,8 @@ export const globalFlags: readonly Flag[] = [
     choices: ['json', 'text'],
     help: 'One line per event on standard error; default: text on a terminal, else json',
   },
-  { name: 'verbose', help: 'Log every AWS call, too' },
-  { name: 'help', help: 'Say what a command does, with examples' },
+  { name: 'verbose', help: 'Also log every AWS call' },
+  { name: 'help', help: 'Show the help of a command, with examples' },
   { name: 'version', help: 'Print the version' },
 ];
 

@@ -1,6 +1,6 @@
 /**
- * The last valid configuration of this boot. An agent that is started again goes on with it when a
- * file or a tag has been damaged meanwhile: a node without its agent misses spot notices.
+ * The last valid configuration of this boot. A restarted agent uses it when a file or a tag has
+ * become invalid meanwhile. A node without its agent would miss spot notices.
  */
 
 import { parseConfig, type Config } from '../config/config.ts';
@@ -10,10 +10,10 @@ import type { Log } from '../core/log.ts';
 import { isPlain } from '../config/settings.ts';
 import { paths } from '../core/state/state.ts';
 
-/** Registries' passwords may be in it. */
+/** It may hold passwords of registries. */
 const mode = 0o600;
 
-/** Never throws: a disk that cannot be written is no reason to run without a configuration. */
+/** Never throws: a failure to write the disk must not stop the agent. */
 export async function keepLastGood(machine: Machine, config: Config, log: Log): Promise<void> {
   try {
     await machine.writeText(paths.lastGood, `${JSON.stringify({ config })}\n`, mode);
@@ -22,7 +22,7 @@ export async function keepLastGood(machine: Machine, config: Config, log: Log): 
   }
 }
 
-/** Undefined where there is none, or where this version of the program does not accept it. */
+/** Undefined when it does not exist, or when this version of the program does not accept it. */
 export async function readLastGood(machine: Machine): Promise<Config | undefined> {
   try {
     const value: unknown = JSON.parse((await machine.readText(paths.lastGood)) ?? 'null');

@@ -1,4 +1,4 @@
-/** `ecs-node leave` and `ecs-node stay`: ask the agent, and follow what it does. */
+/** `ecs-node leave` and `ecs-node stay`: write a request for the agent, and follow its progress. */
 
 import { randomUUID } from 'node:crypto';
 import { Refused, Unavailable } from '../core/errors.ts';
@@ -38,8 +38,8 @@ async function submitRequest(
 }
 
 /**
- * Throws Unavailable when nobody will read it soon, and says what to do; the request is kept where
- * an agent may still come.
+ * Throws Unavailable with a remedy when no agent will read it soon. The request stays where an
+ * agent may still start.
  */
 export async function writeRequest(
   machine: Machine,
@@ -50,13 +50,13 @@ export async function writeRequest(
   const { instanceId, agent, departure } = await readStatus(machine);
   if (instanceId === undefined) {
     throw new Unavailable(
-      'neither bootstrap nor agent has run on this machine yet, so there is nobody to ask; see: ecs-node status',
+      'neither bootstrap nor agent has run on this machine yet, so nothing can take the request; see: ecs-node status',
     );
   }
   const now = clock.now();
   if (departure?.phase === 'done' && departure.undoneAt === undefined && departure.ending !== 'remain') {
     const why = `this node has left already (${departure.cause}: ${departure.reason})`;
-    throw new Refused(action.action === 'leave' ? why : `${why}: its instance ends, and nothing can undo that`);
+    throw new Refused(action.action === 'leave' ? why : `${why}: its instance ends, and no command can undo that`);
   }
   const request: OperatorRequest = { instanceId, id: randomUUID(), reason, at: now, ...action };
   await machine.writeText(paths.request, renderState(request), 0o600);
@@ -67,7 +67,7 @@ export async function writeRequest(
   return request;
 }
 
-/** One line, and short enough for a tag. */
+/** One line, short enough for the value of a tag. */
 const longestReason = 200;
 
 function reasonOf({ environment }: CommandContext, args: ParsedArgs): string {

@@ -1,4 +1,4 @@
-/** What a command is given, from the command line's global flags and from what main.ts knows. */
+/** Makes the context of a command from the global flags and the facts in main.ts. */
 
 import { isAbsolute, resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
@@ -11,7 +11,7 @@ type ProcessContext = Pick<
   CommandContext,
   'environment' | 'self' | 'openInput' | 'output' | 'log' | 'logFlags' | 'onHangup' | 'table'
 > & {
-  /** The current folder; undefined when it was removed. */
+  /** The current folder. Undefined when it was removed. */
   folder: string | undefined;
 };
 
@@ -26,13 +26,13 @@ export function openCommandContext(args: ParsedArgs, { folder, ...known }: Proce
     root,
     configFile: given === undefined ? paths.config : fromHere(given),
     configFileGiven: given !== undefined,
-    // The one place where output is rendered.
+    // The only place where output is escaped.
     print: (text) => void known.output.write(visible(text)),
     resolve: fromHere,
   };
 }
 
-/** Throws a UsageError: a relative path means nothing in a folder that was removed. */
+/** Throws a UsageError: a relative path has no meaning in a removed folder. */
 function mustExist(folder: string | undefined): string {
   if (folder === undefined)
     throw new UsageError('the current folder was removed: give absolute paths, or "cd" elsewhere');

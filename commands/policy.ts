@@ -15,7 +15,7 @@ import { openLocalHost } from './node/open-host.ts';
 import { layersOfFlags, settingsOfFlags } from '../config/sources/flags.ts';
 import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
 
-/** Elsewhere than on a node nothing answers, and a person is waiting. */
+/** Outside of a node no metadata service answers, and a person waits. */
 const metadataMs = 1_000;
 
 /** The tables behind `--for`. */
@@ -78,7 +78,7 @@ interface PolicyNode {
   group?: string | undefined;
 }
 
-/** Undefined elsewhere than on a node: the policy then covers any account and region. */
+/** Undefined outside of a node. The policy then covers any account and region. */
 async function readNode(context: CommandContext, signal: AbortSignal): Promise<PolicyNode | undefined> {
   if (context.environment['AWS_EC2_METADATA_DISABLED'] === 'true') return undefined;
   const { metadata, clock } = openLocalHost(context);

@@ -11,7 +11,7 @@ import { callMetadata, openLocalHost, type LocalHost } from './node/open-host.ts
 import { pullFor, readResolvedConfig } from '../config/remote/pull.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
-/** The agent waits for the metadata service itself. This only bridges a lost answer. */
+/** The agent itself waits for the metadata service. This only bridges a lost answer. */
 const metadataMs = 20_000;
 
 /** The answer to the agent. */

@@ -1,6 +1,5 @@
 /**
- * What goes to standard error: one line per event, for people or for machines, and the last word
- * about a failure.
+ * Writes to standard error: one line per event, for people or for machines, and the final error.
  */
 
 import { ConfigError, UsageError, exitCode, messageOf, renderFault } from '../core/errors.ts';
@@ -10,9 +9,9 @@ import type { Environment } from '../cli/command.ts';
 
 export interface Report {
   log: Log;
-  /** Flags that make a child of ours log as we do. */
+  /** Flags with which a child process logs in the same form. */
   logFlags: readonly string[];
-  /** Says what went wrong; the exit code. */
+  /** Reports the error, and returns the exit code. */
   fail(error: unknown): number;
 }
 
@@ -21,12 +20,11 @@ interface Output {
   write(text: string): unknown;
 }
 
-/** As syslog counts them. */
+/** The priorities of syslog. */
 const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7 };
 
 /**
- * The format is looked up before the line is parsed: what is wrong with the line must be told in
- * it, too.
+ * The format is read before the line is parsed: errors in the line must already be in that format.
  */
 export async function openReport(output: Output, environment: Environment, args: readonly string[]): Promise<Report> {
   const isText = (formatOf(args) ?? (output.isTTY === true ? 'text' : 'json')) === 'text';
@@ -73,7 +71,7 @@ function failInLog(error: unknown, log: Log): number {
   return code;
 }
 
-/** Only a bug of ours is worth its stack. */
+/** Only a bug of this program is printed with its stack. */
 function describe(error: unknown): string {
   if (exitCode(error) !== 70) return messageOf(error);
   return `a bug in ecs-node: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;

@@ -1,6 +1,6 @@
 /**
- * `ecs-node schema`: the JSON Schema of the configuration, for editors; also config.schema.json of
- * the repository.
+ * `ecs-node schema`: the JSON Schema of the configuration, for editors. The repository's
+ * config.schema.json is its output.
  */
 
 import { toJSONSchema } from 'zod';

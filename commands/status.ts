@@ -1,4 +1,4 @@
-/** `ecs-node status`: what this node is and what it is doing, from its own files alone. */
+/** `ecs-node status`: the state of this node and its present work, from its own files alone. */
 
 import { openMachine } from '../host/machine.ts';
 import { isSet, type Run } from '../cli/command.ts';

@@ -1,6 +1,5 @@
 /**
- * Every command and flag there is: the parser, the help and the shell completions are made from
- * this one table.
+ * Every command and flag. The parser, the help and the shell completions are made from this table.
  */
 
 import type { Command, CommandTable } from '../cli/command.ts';
@@ -17,16 +16,16 @@ export const commands: readonly Command[] = [
       'reboot resumes. Flags are written into the configuration first, as "ecs-node configure" does.',
     flags: settingFlags,
     examples: [
-      ['ecs-node bootstrap', 'as systemd runs it: with what is configured'],
+      ['ecs-node bootstrap', 'as systemd runs it, with the written configuration'],
       ['ecs-node bootstrap --cluster prod --registrar ssm', 'configure and bootstrap in one go'],
     ],
     load: async () => (await import('./bootstrap.ts')).bootstrap,
   },
   {
     name: 'configure',
-    summary: 'Validate and write the configuration; what user data calls',
+    summary: 'Validate and write the configuration; for user data',
     details:
-      'Changes only what the flags name and keeps comments. All or nothing: a fault anywhere, and nothing is written. Returns at once;\n' +
+      'Changes only the settings of the flags, and keeps comments. If anything has a fault, nothing is written. Returns at once;\n' +
       'the units do the rest.',
     flags: settingFlags,
     examples: [
@@ -50,8 +49,8 @@ export const commands: readonly Command[] = [
     name: 'refresh',
     summary: 'Pull the configuration from refresh.source now',
     details:
-      "As the agent does every few minutes: fetches what has changed, checks it together with the node's own files, and keeps the last\n" +
-      'good documents when that fails (exit code 78). A running agent takes a change over with its next look; at once: systemctl reload ecs-node.',
+      "The agent also does this every few minutes. Fetches changed documents and checks them together with the node's own files. If that\n" +
+      'fails (exit code 78), the last good documents stay. A running agent applies a change soon; "systemctl reload ecs-node" applies it at once.',
     flags: [{ name: 'json', help: 'As JSON' }],
     examples: [['ecs-node refresh', 'try whether new documents are good']],
     load: async () => (await import('./refresh.ts')).refresh,
@@ -60,12 +59,12 @@ export const commands: readonly Command[] = [
     name: 'check',
     summary: 'Validate the configuration offline and print the effective one',
     details:
-      'Each value is followed by where it came from. Instance tags and user data are asked only with --metadata: without it, nothing is\n' +
-      'asked over the network. Exit code 78 with every fault at once.',
+      'Each value is followed by its source. Instance tags and user data are read only with --metadata: without it, the command sends\n' +
+      'nothing over the network. Exit code 78 with every fault at once.',
     operand: { name: 'FILE', optional: true, completes: 'file' },
-    flags: [{ name: 'metadata', help: 'Also ask the instance metadata service for tags and user data' }],
+    flags: [{ name: 'metadata', help: 'Also read tags and user data from the instance metadata service' }],
     examples: [
-      ['ecs-node check', 'what this node would do'],
+      ['ecs-node check', 'the settings that this node would use'],
       ['ecs-node check ./config.yaml', 'a file before it is deployed'],
       ['ecs-node check --metadata', 'on a node whose cluster comes from an instance tag'],
     ],
@@ -73,7 +72,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'status',
-    summary: 'What this node is and what it is doing; works without the network',
+    summary: 'Show the state of this node and its present work; works without the network',
     flags: [{ name: 'json', help: 'As JSON, for programs' }],
     examples: [
       ['ecs-node status', 'for people'],
@@ -83,10 +82,10 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'policy',
-    summary: 'The least-privilege IAM policy for what the configuration enables',
+    summary: 'Print the least-privilege IAM policy for the features that the configuration enables',
     details:
       'Limits each action to this node where IAM can; --explain shows the others. On a node, its account, region and group are\n' +
-      'filled in. Elsewhere, flags give them and the configuration: no file is needed. What is not given is a wildcard.\n' +
+      'filled in. Elsewhere, flags give them and the configuration: no file is needed. Every other part is a wildcard.\n' +
       'A node also runs the ECS agent and, for Session Manager, its agent: --for prints a policy for each of them.\n' +
       '"ecs-node doctor" tries the result on a node.',
     flags: [
@@ -108,7 +107,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'doctor',
-    summary: 'Check everything that this node depends on, and say how to mend it',
+    summary: 'Check everything that this node depends on, and name remedies',
     details: 'Changes nothing. Exit code 1 when something is wrong.',
     flags: [],
     examples: [['ecs-node doctor', 'on a node, as root']],
@@ -118,15 +117,15 @@ export const commands: readonly Command[] = [
     name: 'leave',
     summary: 'Retire this node in good order',
     details:
-      'Asks the agent, which drains the node and terminates it through its Auto Scaling group, and follows what it does.',
+      'Asks the agent to drain the node and to terminate it through its Auto Scaling group. Prints the progress.',
     flags: [
-      { name: 'reason', value: 'TEXT', help: 'Why; shown in logs, status and the instance tag' },
+      { name: 'reason', value: 'TEXT', help: 'Reason; shown in logs, status and the instance tag' },
       { name: 'no-terminate', help: 'Drain and stay: do not terminate the instance' },
       { name: 'no-wait', help: 'Return as soon as the agent has been asked' },
     ],
     examples: [
       ['ecs-node leave --reason "kernel update"', 'replace this node'],
-      ['ecs-node leave --no-terminate', 'drain it and look at it'],
+      ['ecs-node leave --no-terminate', 'drain it and examine it'],
     ],
     load: async () => (await import('./leave.ts')).leave,
   },
@@ -134,7 +133,7 @@ export const commands: readonly Command[] = [
     name: 'stay',
     summary: 'Undo a departure that can still be undone',
     flags: [
-      { name: 'reason', value: 'TEXT', help: 'Why; shown in logs and status' },
+      { name: 'reason', value: 'TEXT', help: 'Reason; shown in logs and status' },
       { name: 'no-wait', help: 'Return as soon as the agent has been asked' },
     ],
     examples: [['ecs-node stay', 'ACTIVE again after "ecs-node leave --no-terminate"']],
@@ -173,7 +172,7 @@ export const commands: readonly Command[] = [
     summary: 'Print the effective configuration as JSON; started by the agent',
     hidden: true,
     flags: [
-      { name: 'with-secrets', help: 'Print passwords, too; without it nothing is printed' },
+      { name: 'with-secrets', help: 'Also print passwords; without it nothing is printed' },
       {
         name: 'or-last-good',
         help: 'Print the last valid configuration of this boot when the present one is not valid',

@@ -1,6 +1,6 @@
 /**
- * A chore keeps one thing up to date as long as the node lives: compares, then writes; doing it
- * twice changes nothing.
+ * A chore keeps one thing up to date for the life of the node. It compares, then writes, so a
+ * repetition changes nothing.
  */
 
 import type { Host } from '../core/host.ts';
@@ -8,13 +8,13 @@ import type { Host } from '../core/host.ts';
 export interface Chore {
   name: 'container-environment' | 'refresh' | 'daemon-tasks' | 'ports';
   everyMs: number;
-  /** One round may take this long. */
+  /** The time limit of one round. */
   deadlineMs: number;
-  /** Makes no sense before the node is in service. */
+  /** The chore starts only after the node is in service. */
   afterJoin?: true;
   /**
-   * A throw means that nothing is known about this round: what was good stays, and it is tried
-   * again.
+   * A thrown error leaves the result of this round unknown. The earlier result stays, and the next
+   * round tries again.
    */
   run(host: Host, signal: AbortSignal): Promise<'changed' | 'unchanged'>;
 }

@@ -1,4 +1,4 @@
-/** What this node keeps up to date: only what is configured. */
+/** The configured chores of this node. */
 
 import type { Config } from '../config/config.ts';
 import type { Chore } from './chore.ts';
@@ -7,7 +7,7 @@ import { keepDaemonTasks } from './keep-daemon-tasks.ts';
 import { keepPorts } from './keep-ports.ts';
 import { keepRefreshed, type PullOnce } from './keep-refreshed.ts';
 
-/** `pull` has documents of the configuration pulled once. */
+/** `pull` starts one pull of the configuration's documents. */
 export function chores(config: Config, pull: PullOnce): Chore[] {
   const { containerEnvironment, refresh, daemonTasks, ports } = config;
   return [

@@ -1,4 +1,7 @@
-/** What containers are told of their node, as text that a shell can source and as JSON. Pure. */
+/**
+ * Renders the facts that containers may know about their node, for a shell to source and as JSON.
+ * Pure.
+ */
 
 import type { Identity } from '../core/identity.ts';
 import { groupTag } from './group-tag.ts';
@@ -7,17 +10,17 @@ export interface NodeFacts {
   identity: Identity;
   cluster: string;
   tags: Readonly<Record<string, string>>;
-  /** `none`: nobody let us read them. */
+  /** `none`: neither source let the node read its tags. */
   tagsFrom: 'metadata' | 'ec2' | 'none';
 }
 
-/** A tag that is no variable: it stands in the JSON file only. */
+/** A tag that has no variable: it is only in the JSON file. */
 export interface LeftOut {
   key: string;
   why: string;
 }
 
-/** All begin so: no tag can become PATH, IFS or LD_PRELOAD. */
+/** With this prefix no tag can become PATH, IFS or LD_PRELOAD. */
 const prefix = 'ECS_NODE_';
 
 function standardVariables({ identity, cluster, tags }: NodeFacts): Record<string, string | undefined> {
@@ -37,7 +40,7 @@ function standardVariables({ identity, cluster, tags }: NodeFacts): Record<strin
   };
 }
 
-/** Every variable in its order, and the tags that cannot be one. */
+/** Every variable in order, and the tags without a variable. */
 export function variablesOf(facts: NodeFacts): { variables: [name: string, value: string][]; leftOut: LeftOut[] } {
   const keys = Object.keys(facts.tags).toSorted();
   const wishes = new Map<string, string[]>();
@@ -50,8 +53,8 @@ export function variablesOf(facts: NodeFacts): { variables: [name: string, value
     const name = nameOf(key);
     const rivals = wishes.get(name)!;
     const value = facts.tags[key]!;
-    // Whose key is a name already keeps it. Between the others any choice would be wrong for
-    // somebody.
+    // A tag whose key is the variable's name keeps it. Of the others no choice would be right, so
+    // none gets it.
     const isOwner = rivals.length === 1 || isName(key);
     if (!isOwner) leftOut.push({ key, why: `${rivals.length} tags would be ${name}` });
     else if (value.includes('\0')) leftOut.push({ key, why: 'its value has a NUL, which no variable can hold' });
@@ -74,15 +77,15 @@ const header = `# Written by ecs-node and kept up to date; changes are lost. nod
 `;
 
 /**
- * For POSIX sh. One line for each variable whatever it holds, so that no value can pose as another
- * line to who reads lines.
+ * For POSIX sh. Each variable is one line whatever its value, so that no value can imitate another
+ * line for a program that reads lines.
  */
 export function renderShell(facts: NodeFacts): string {
   const { variables, leftOut } = variablesOf(facts);
   const told = leftOut.map(({ key, why }) => `# Left out: tag ${JSON.stringify(key)}: ${why}.\n`);
   const from = {
     metadata: '',
-    ec2: '# Tags were asked of EC2: the metadata option InstanceMetadataTags is off.\n',
+    ec2: '# The tags come from EC2: the metadata option InstanceMetadataTags is off.\n',
     none: '# Tags are missing: InstanceMetadataTags is off, and ec2:DescribeTags is not allowed.\n',
   }[facts.tagsFrom];
   return header + from + told.join('') + variables.map(([name, value]) => renderAssignment(name, value)).join('');
@@ -91,12 +94,14 @@ export function renderShell(facts: NodeFacts): string {
 function renderAssignment(name: string, value: string): string {
   const lines = value.split('\n');
   if (lines.length === 1) return `${name}=${quote(value)}\n`;
-  // Command substitution takes line breaks off the end: the x keeps them.
+  // Command substitution removes final line breaks. The x keeps them.
   const words = lines.map((line, index) => quote(index === lines.length - 1 ? `${line}x` : line, true));
   return `${name}=$(printf '%s\\n' ${words.join(' ')}); ${name}=\${${name}%x}\n`;
 }
 
-/** Without quotes where none are needed: `docker --env-file` takes them for a part of the value. */
+/**
+ * Without quotes if the text needs none: `docker --env-file` would read them as part of the value.
+ */
 function quote(text: string, asWord = false): string {
   if (/^[A-Za-z0-9_./:@%+,=-]*$/.test(text) && !(asWord && text === '')) return text;
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;

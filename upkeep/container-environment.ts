@@ -1,4 +1,4 @@
-/** Writes what containers may know of their node (identity, tags) where they can mount it. */
+/** Writes the identity and the tags of the node into a folder that containers can mount. */
 
 import type { Config } from '../config/config.ts';
 import type { Host } from '../core/host.ts';
@@ -11,7 +11,7 @@ export function keepContainerEnvironment(config: Config): Chore {
   return {
     name: 'container-environment',
     everyMs: config.containerEnvironment.everySeconds * 1000,
-    // The metadata service is asked once for each of at most 50 tags.
+    // The metadata service answers one request per tag, for at most 50 tags.
     deadlineMs: 30_000,
     async run(host, signal) {
       return writeContainerEnvironment(host, await readFacts(host, config, signal));
@@ -19,7 +19,7 @@ export function keepContainerEnvironment(config: Config): Chore {
   };
 }
 
-/** Throws Unavailable, or Refused where neither the metadata service nor EC2 tells the tags. */
+/** Throws Unavailable, or Refused when neither the metadata service nor EC2 gives the tags. */
 export async function readFacts(
   host: Host,
   { cluster }: Pick<Config, 'cluster'>,
@@ -31,7 +31,7 @@ export async function readFacts(
   return { identity, cluster, tags: await host.cloud.readOwnTags(signal), tagsFrom: 'ec2' };
 }
 
-/** What is certain about a node whose tags it cannot read. */
+/** The facts that remain certain without the tags. */
 export function withoutTags(host: Host, { cluster }: Pick<Config, 'cluster'>): NodeFacts {
   return { identity: host.identity, cluster, tags: {}, tagsFrom: 'none' };
 }
@@ -41,7 +41,7 @@ export async function writeContainerEnvironment(host: Host, facts: NodeFacts): P
   const shell = await writeForContainers(host.machine, `${paths.containerConfig}/node.config`, renderShell(facts));
   const json = await writeForContainers(host.machine, `${paths.containerConfig}/node.json`, renderJson(facts));
   if (shell === 'unchanged' && json === 'unchanged') return 'unchanged';
-  if (facts.tagsFrom === 'ec2') host.log.info('tags asked of EC2: the metadata option InstanceMetadataTags is off');
+  if (facts.tagsFrom === 'ec2') host.log.info('tags read from EC2: the metadata option InstanceMetadataTags is off');
   for (const { key, why } of variablesOf(facts).leftOut) host.log.warn('tag is no variable', { key, why });
   return 'changed';
 }

@@ -1,6 +1,6 @@
 /**
- * What the node remembers of its daemon tasks: enough to start none twice, whatever dies in
- * between, and to show them.
+ * The node's record of its daemon tasks, for the status and for the next start. After a crash at
+ * any point, it keeps the node from starting a task twice.
  */
 
 import type { Host } from '../core/host.ts';
@@ -11,7 +11,7 @@ import { lives, standings, type Past, type Standing } from './daemon-tasks.ts';
 export interface DaemonTask {
   standing: Standing;
   detail: string;
-  /** Since when it stands so, milliseconds since 1970. */
+  /** The start of the present standing, milliseconds since 1970. */
   since: number;
   past?: Past;
 }

@@ -1,4 +1,4 @@
-/** One look at the daemon tasks of this node, and what follows from it. */
+/** One round: reads the daemon tasks of this node, and acts on them. */
 
 import { messageOf, Refused } from '../core/errors.ts';
 import type { CloudTask, Host, LocalTask } from '../core/host.ts';
@@ -14,7 +14,7 @@ import {
   type DesiredTask,
 } from './daemon-tasks.ts';
 
-/** One round, with everything that it needs to know. */
+/** One round, with all facts that it needs. */
 export interface DaemonTasksRound {
   host: Host;
   containerInstance: { cluster: string; arn: string };
@@ -36,8 +36,8 @@ export async function doRound(
     const decision = await decideOn(round, name, tasks, errors, signal);
     const family = familyOf(name);
     families[family] = noteFamily(round, family, decision);
-    // Written before anything is done: whoever comes after a crash knows that a start was about to
-    // be asked for.
+    // Written before the action: after a crash, the next process knows that a start was about to be
+    // requested.
     await writeDaemonTasks(host, { ...round.before, families: { ...round.before.families, ...families } });
     for (const action of decision.actions) {
       const note = await carryOut(round, family, families[family], action, errors, signal);
@@ -67,7 +67,7 @@ async function decideOn(
   if (decision.actions.every(({ kind }) => kind !== 'start')) return decision;
   const own = await host.cloud.readContainerInstance(containerInstance.cluster, containerInstance.arn, signal);
   if (own?.status === 'ACTIVE' && own.agentConnected) return decision;
-  // Whoever drains this node wants it empty; a disconnected agent would start nothing.
+  // A drained node must become empty, and a disconnected agent would start nothing.
   const state = own === undefined ? 'unknown to ECS' : own.agentConnected ? own.status : 'not connected';
   return { standing: 'waits', detail: `this container instance is ${state}`, actions: [], past };
 }
@@ -95,7 +95,7 @@ function noteFamily({ host, before }: DaemonTasksRound, family: string, decision
   const isNews = known?.standing !== standing;
   if (isNews || known.detail !== detail) {
     const level = standing === 'not ours' || standing === 'unknown' ? 'warn' : 'info';
-    // A countdown is not news every round.
+    // A countdown is not news in every round.
     if (isNews || standing === 'runs') host.log[level]('daemon task', { family, standing, detail });
   }
   const since = isNews ? host.clock.now() : known.since;
@@ -128,7 +128,7 @@ async function carryOut(
   } catch (error) {
     signal.throwIfAborted();
     errors.push(error as Error);
-    // Only a no is sure to have started nothing.
+    // Only a refusal proves that nothing started.
     if (action.kind === 'stop' || !(error instanceof Refused)) return { done: false, task };
     const detail = `could not be started: ${messageOf(error)}`;
     return { done: false, task: { ...task, standing: 'waits', detail, past: withMiss(task.past!, error) } };
@@ -139,7 +139,7 @@ function withMiss({ revision, startedAt, misses }: Past, error: Refused): Past {
   return { revision, startedAt, life: 'ended', misses: misses + 1, why: messageOf(error) };
 }
 
-/** Ours, and not configured any more. */
+/** Stops tasks with the mark of ecs-node that are no longer configured. */
 async function stopOrphans(
   { host, containerInstance, names }: DaemonTasksRound,
   tasks: readonly CloudTask[],

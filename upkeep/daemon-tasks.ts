@@ -1,65 +1,63 @@
-/**
- * What becomes of one family's daemon task on this node: kept, started, stopped, waited for. Pure.
- */
+/** Decides about one family's daemon task on this node: keep, start, stop or wait. Pure. */
 
 import type { CloudTask, LocalTask } from '../core/host.ts';
 import { familyOf, shortDefinition } from '../core/task-definition.ts';
 import { shortArn } from '../core/arn.ts';
 
-/** The mark of tasks that are ours. ECS takes 36 characters there. */
+/** Marks the tasks that ecs-node starts. ECS allows 36 characters there. */
 export const startedBy = 'ecs-node/daemon';
 
 /**
- * After a start whose answer was lost, so long nothing is started again: ECS tells of a new task
- * within seconds, and the agent on this node some seconds later.
+ * The time without another start after a lost answer. ECS lists a new task within seconds, and the
+ * agent on this node some seconds later.
  */
 export const startVisibleMs = 60_000;
 
-/** What dies younger has not really run: ECS itself gives a service's task about as long. */
+/** A task that ends earlier counts as a failed start. ECS gives a service's task about as long. */
 export const youngMs = 600_000;
 
 /**
- * A first failure may be chance, and is mended at once; after the second this long, twice as long
- * after each further one.
+ * A first failure may be chance, so the next start follows at once. After the second failure the
+ * node waits this long, then twice as long after each further one.
  */
 const firstPauseMs = 30_000;
 
 /**
- * Every further start pulls an image and writes logs; a person who mends the task waits no longer
- * than this.
+ * Limits the pause. Each start pulls an image and writes logs, but a person who repaired the task
+ * should not wait longer than this.
  */
 const longestPauseMs = 900_000;
 
 export interface DesiredTask {
   family: string;
-  /** ARN of the revision that shall run; undefined when it is not known. */
+  /** ARN of the revision that must run. Undefined when it is not known. */
   revision: string | undefined;
-  /** Why it is not known. */
+  /** The reason for which it is not known. */
   why?: string;
 }
 
-/** `asked`: nobody knows whether it has happened. */
+/** `asked`: it is not known whether the task started. */
 export const lives = ['asked', 'answered', 'ended'] as const;
 
-/** The last start of a family, as it is remembered on the disk. */
+/** The last start of a family, as the state file records it. */
 export interface Past {
   revision: string;
-  /** When it was asked for, milliseconds since 1970. */
+  /** The time of the request, milliseconds since 1970. */
   startedAt: number;
   life: (typeof lives)[number];
   taskArn?: string;
-  /** Starts in a row that came to nothing or died young. */
+  /** Consecutive starts that failed or whose task ended early. */
   misses: number;
-  /** Of the last one. */
+  /** The reason of the last one. */
   why?: string;
 }
 
 export interface ObservedTasks {
-  /** On this container instance, as ECS tells; none that has STOPPED. */
+  /** The tasks on this container instance, from ECS. None of them has STOPPED. */
   tasks: readonly CloudTask[];
-  /** The same, as the agent tells. */
+  /** The same, from the ECS agent. */
   local: readonly LocalTask[];
-  /** Why the task of the last start has stopped, when ECS says that it has. */
+  /** The reason for which the task of the last start has stopped, if ECS reports that. */
   ended?: string | undefined;
 }
 
@@ -84,27 +82,27 @@ export function decide(desired: DesiredTask, observed: ObservedTasks, before: Pa
   const unseen = observed.local.find(
     ({ arn, family }) => family === desired.family && observed.tasks.every((task) => task.arn !== arn),
   );
-  // Whose it is only ECS can say.
-  if (unseen !== undefined) return wait('waits', `ECS does not tell of ${shortArn(unseen.arn)} yet`, before);
+  // Only ECS knows which program started it.
+  if (unseen !== undefined) return wait('waits', `ECS does not list ${shortArn(unseen.arn)} yet`, before);
   const past = concludeLastStart(before, observed, now);
   if (past !== undefined && past.life !== 'ended') {
-    return wait('starts', `asked for ${ago(past, now)} s ago, not seen yet`, past);
+    return wait('starts', `requested ${ago(past, now)} s ago, not seen yet`, past);
   }
   return startAgain(desired, observed, past, now);
 }
 
 /**
- * Ours by the mark, on this container instance: the name of the family alone says nothing about who
- * wants it here.
+ * Recognises the node's own tasks by the mark. The family alone does not say which program started
+ * a task.
  */
 export function isOurs(task: Pick<CloudTask, 'startedBy'>): boolean {
   return task.startedBy === startedBy;
 }
 
 /**
- * Keeps the one that runs, the oldest of them: a second one is a start whose answer was lost, and
- * has had less time to become useful. An old revision is stopped first, and the new one started
- * when it has: two would fight for ports and files.
+ * Keeps the oldest running task. A second one comes from a start whose answer was lost, and has had
+ * less time to become useful. An old revision stops before the new one starts: two tasks would
+ * compete for ports and files.
  */
 function keepOne(desired: DesiredTask, alive: readonly CloudTask[], before: Past | undefined, now: number): Decision {
   if (desired.revision === undefined) {
@@ -143,7 +141,7 @@ function lastStartOf(task: CloudTask, before: Past | undefined, now: number): Pa
   return { revision: task.definition, startedAt, life: 'answered', taskArn: task.arn, misses, ...why };
 }
 
-/** What the last start has come to, now that nothing of it is to be seen. */
+/** The result of the last start, once its task is no longer visible. */
 function concludeLastStart(past: Past | undefined, { ended }: ObservedTasks, now: number): Past | undefined {
   if (past === undefined || past.life === 'ended') return past;
   const age = ageOf(past, now);
@@ -157,14 +155,14 @@ function startAgain(desired: DesiredTask, observed: ObservedTasks, past: Past | 
   const other = observed.tasks.find(({ definition }) => familyOf(definition) === desired.family);
   if (other !== undefined) {
     const who = `${other.group}${other.startedBy === undefined ? '' : `, started by ${other.startedBy}`}`;
-    return wait('not ours', `${shortArn(other.arn)} of somebody else runs here (${who})`, past);
+    return wait('not ours', `${shortArn(other.arn)} of another owner runs here (${who})`, past);
   }
   if (desired.revision === undefined) return wait('unknown', desired.why ?? 'its revision is not known', past);
-  // A new revision may be the mending of the old one.
+  // A new revision may repair the old one, so it starts without a pause.
   const pause = past?.revision === desired.revision ? pauseMs(past.misses) : 0;
   const left = past === undefined ? 0 : pause - ageOf(past, now);
   if (left > 0) {
-    const detail = `came to nothing ${past!.misses} times, next start in ${Math.ceil(left / 1000)} s: ${past!.why ?? ''}`;
+    const detail = `failed ${past!.misses} times, next start in ${Math.ceil(left / 1000)} s: ${past!.why ?? ''}`;
     return wait('waits', detail, past);
   }
   const misses = past?.revision === desired.revision ? past.misses : 0;
@@ -180,9 +178,7 @@ export function pauseMs(misses: number): number {
   return misses < 2 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (misses - 2));
 }
 
-/**
- * A clock that was set back by more than a little must not keep a node waiting for it to catch up.
- */
+/** If the clock was set back by more than a little, the node must not wait for it to catch up. */
 function ageOf({ startedAt }: Past, now: number): number {
   const age = now - startedAt;
   return age < -startVisibleMs ? Infinity : Math.max(0, age);

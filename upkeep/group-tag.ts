@@ -1,20 +1,20 @@
 /**
- * The name of this node's Auto Scaling group, as its tags say it: a group that is launched at once
- * keeps Auto Scaling busy enough.
+ * Reads the name of this node's Auto Scaling group from its tags. This spares Auto Scaling a call
+ * from each node when a whole group launches at once.
  */
 
 import type { Host } from '../core/host.ts';
 import { withTimeout } from '../core/retry.ts';
 
-/** Auto Scaling sets it on each instance of a group, and nobody else can. */
+/** Auto Scaling sets it on each instance of a group. No user can set it. */
 export const groupTag = 'aws:autoscaling:groupName';
 
-/** Metadata answers in milliseconds, or not at all. */
+/** The metadata service answers in milliseconds, or not at all. */
 const tagMs = 5_000;
 
 /**
- * Undefined where the metadata service shows no tags, or none such, or does not answer: Auto
- * Scaling itself is asked then.
+ * Undefined when the metadata service does not answer, or shows no tags or no such tag. The caller
+ * then asks Auto Scaling itself.
  */
 export async function readGroupTag(
   { metadata, clock }: Pick<Host, 'metadata' | 'clock'>,

@@ -1,4 +1,4 @@
-/** Sees to it that of each configured task definition exactly one task runs on this node. */
+/** Keeps exactly one task of each configured task definition running on this node. */
 
 import type { Config } from '../config/config.ts';
 import { Unavailable } from '../core/errors.ts';
@@ -7,19 +7,19 @@ import type { Chore } from './chore.ts';
 import { doRound, type DaemonTasksRound } from './daemon-tasks-round.ts';
 import { readDaemonTasks } from './daemon-tasks-memory.ts';
 
-/** Some questions for each of twenty families, in bad times. */
+/** Some calls for each of twenty families, while AWS is slow. */
 const deadlineMs = 120_000;
 
 /**
- * When ECS was last asked, and about what: the agent on this node is asked far more often, and it
- * costs no call.
+ * The last calls to ECS, and the local tasks at that time. The agent on this node is read far more
+ * often, since that costs no call to AWS.
  */
 interface LastRound {
   at: number;
   about: string;
-  /** So long the answer is good enough, while the agent sees the same. */
+  /** The result is good enough for this long, while the local tasks stay the same. */
   restMs: number;
-  /** How often in a row something was left to do. */
+  /** Number of consecutive rounds that were incomplete. */
   incompleteRounds: number;
   error?: Error;
 }
@@ -43,8 +43,8 @@ export function keepDaemonTasks({ daemonTasks }: Config): Chore {
         return 'unchanged';
       }
       const unsettled = (same?.incompleteRounds ?? -1) + 1;
-      // What does not come right is asked about less and less often: a thousand nodes may have the
-      // same trouble.
+      // Incomplete rounds are repeated less and less often: a thousand nodes may have the same
+      // trouble.
       const restMs = unsettled === 0 ? 0 : Math.min(revisionSeconds, everySeconds * 2 ** (unsettled - 1)) * 1000;
       last = { at, about, restMs, incompleteRounds: unsettled };
       const before = await readDaemonTasks(host);

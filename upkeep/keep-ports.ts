@@ -1,7 +1,4 @@
-/**
- * Keeps a file for each container and each task on this node that says which host ports they have
- * got.
- */
+/** Keeps a file with the host ports of each container and each task on this node. */
 
 import type { Config } from '../config/config.ts';
 import type { Host } from '../core/host.ts';
@@ -10,7 +7,7 @@ import type { Chore } from './chore.ts';
 import { writeForContainers } from './write-for-containers.ts';
 import { isPortFile, renderPortFiles } from './ports-text.ts';
 
-/** The agent answers from memory; the files are small. */
+/** The agent answers from memory, and the files are small. */
 const deadlineMs = 20_000;
 
 export function keepPorts({ ports }: Config): Chore {
@@ -24,8 +21,8 @@ export function keepPorts({ ports }: Config): Chore {
 }
 
 /**
- * `written`: what this process knows to be on the disk, so that a quiet round reads one folder and
- * nothing else.
+ * `written`: the content that this process knows to be on the disk. An unchanged round then reads
+ * only one folder.
  */
 export async function writePorts(
   host: Pick<Host, 'ecsAgent' | 'identity' | 'machine'>,
@@ -34,8 +31,8 @@ export async function writePorts(
 ): Promise<'changed' | 'unchanged'> {
   const { ecsAgent, identity, machine } = host;
   const tasks = await ecsAgent.readTasks(signal);
-  // It has not registered yet, or is being restarted: then its containers go on, and their ports
-  // with them.
+  // The agent has not registered yet, or restarts. Its containers keep running then, and so do
+  // their ports.
   if (tasks === undefined) return 'unchanged';
   const wanted = new Map(renderPortFiles(tasks, identity.privateIp).map(({ name, text }) => [name, text]));
   const there = new Set(await machine.list(paths.ports));

@@ -1,6 +1,6 @@
 /**
- * Which host ports a container got, as text that a shell can source and as JSON; and what the files
- * are called. Pure.
+ * Renders the host ports of a container, for a shell to source and as JSON, and the names of the
+ * files. Pure.
  */
 
 import type { LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
@@ -11,10 +11,12 @@ export interface PortFile {
   text: string;
 }
 
-/** Docker's short form, which is a container's host name unless its task says otherwise. */
+/**
+ * The length of Docker's short id. It is the container's host name unless its task sets another.
+ */
 const shortIdLength = 12;
 
-/** What we write there, and so may remove. */
+/** True for the files that this program writes, and so may remove. */
 export function isPortFile(name: string): boolean {
   return /^([0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(env|json)$/.test(name);
 }
@@ -39,8 +41,8 @@ function filesOf(task: LocalTask, privateIp: string): PortFile[] {
     { name: `${name}.env`, text: renderShell(task, variables, address) },
   ];
   return [
-    // While a task starts, further containers may still get their ports. Each container's own file
-    // must not wait for that: others may start only after it is healthy.
+    // While a task starts, further containers may still get their ports. Each container has its own
+    // file, because other containers may start only after it is healthy.
     ...(task.knownStatus === 'PENDING' ? [] : both(shortArn(task.arn), containers, namedVariables(containers))),
     ...containers.flatMap((container) =>
       both(
@@ -62,7 +64,8 @@ function variableOf({ protocol, containerPort }: PortBinding, container = ''): s
 }
 
 /**
- * In a task several containers may publish the same port: there each variable names its container.
+ * Several containers of a task may publish the same port, so each variable of a task names its
+ * container.
  */
 function namedVariables(containers: readonly LocalContainer[]): Variable[] {
   const all = containers.flatMap(({ name, ports }) =>
@@ -70,14 +73,14 @@ function namedVariables(containers: readonly LocalContainer[]): Variable[] {
   );
   const counts = new Map<string, number>();
   for (const [name] of all) counts.set(name, (counts.get(name) ?? 0) + 1);
-  // `a-b` and `a_b` would be one: the JSON file has both, and here neither is better than the wrong
-  // one.
+  // `a-b` and `a_b` would share one variable. The JSON file has both. Here no value is better than
+  // a wrong one.
   return all.filter(([name]) => counts.get(name) === 1);
 }
 
 /**
- * Docker binds a port for IPv4 and for IPv6, as a rule to the same number; the address that is told
- * is an IPv4 one.
+ * Docker binds a port for IPv4 and for IPv6, usually with the same number. The rendered address is
+ * an IPv4 one.
  */
 function withoutTwins(ports: readonly PortBinding[]): PortBinding[] {
   const seen = new Map<string, PortBinding>();
@@ -103,8 +106,8 @@ function renderShell(task: LocalTask, variables: readonly Variable[], privateIp:
     ['ECS_NODE_PRIVATE_IP', privateIp],
     ...variables,
   ];
-  // Ids, families, names of containers and numbers: ECS allows nothing in them that a shell would
-  // read otherwise.
+  // Ids, families, names of containers and numbers: ECS allows no character in them that is special
+  // to a shell.
   const isPlain = ([name, value]: Variable) => /^[A-Z]\w*$/.test(name) && /^[\w.:-]*$/.test(value);
   return (
     header +

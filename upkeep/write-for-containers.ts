@@ -7,8 +7,9 @@ import type { Machine } from '../core/host.ts';
 const mode = 0o644;
 
 /**
- * A container that has the folder mounted writable can put a link, a folder or a pipe in the file's
- * place. It is replaced: `writeText` refuses to write through it, and would refuse at each boot.
+ * A container with a writable mount of the folder can replace the file by a link, a folder or a
+ * pipe. `writeText` refuses to write through it, at each boot again. So this function removes it
+ * first.
  */
 export async function writeForContainers(
   machine: Machine,
@@ -19,7 +20,7 @@ export async function writeForContainers(
     return await machine.writeText(path, text, mode);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    // For a read-only file system nothing is removed, and the first error says what to do.
+    // On a read-only file system nothing can be removed, and the first error names the remedy.
     if (!(await machine.remove(path).catch(() => false))) throw error;
     return machine.writeText(path, text, mode);
   }

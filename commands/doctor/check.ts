@@ -1,4 +1,4 @@
-/** One thing that a node depends on: looked at, and told in one line. */
+/** One check of something that a node depends on, with its result in one line. */
 
 import type { Config } from '../../config/config.ts';
 import type { Docker, EcsAgent, Machine, Metadata } from '../../core/host.ts';
@@ -7,7 +7,7 @@ import type { Clock } from '../../core/retry.ts';
 import type { NetworkSettings } from '../../host/environment.ts';
 import type { Examination } from '../../host/aws/examine/examination.ts';
 
-/** The facts that the checks judge. A later one is there only if the earlier ones were read. */
+/** The facts that the checks judge. A fact is present only if all facts before it were read. */
 export interface ExaminedNode {
   machine: Machine;
   metadata: Metadata;
@@ -15,26 +15,26 @@ export interface ExaminedNode {
   ecsAgent: EcsAgent;
   docker: Docker;
   identity: Identity | undefined;
-  /** Why there is no identity. */
+  /** The reason for which the identity is missing. */
   identityTrouble: string | undefined;
   config: Config | undefined;
-  /** Why there is no configuration. */
+  /** The reasons for which the configuration is missing. */
   configTroubles: readonly string[];
   examination: Examination | undefined;
   network: NetworkSettings;
 }
 
 export interface Diagnosis {
-  /** `unsure`: could not be told, or need not be wrong. */
+  /** `unsure`: the check found no answer, or the finding may be intended. */
   state: 'ok' | 'wrong' | 'unsure';
   what: string;
-  /** How to mend it, or how to find out. */
+  /** A way to repair it, or to find out more. */
   remedy?: string;
 }
 
 export interface Check {
   name: string;
-  /** A throw becomes `unsure`. */
+  /** A thrown error becomes `unsure`. */
   run(node: ExaminedNode, signal: AbortSignal): Promise<Diagnosis | Diagnosis[]>;
 }
 

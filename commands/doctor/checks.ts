@@ -1,4 +1,4 @@
-/** Lists the checks of everything that a node depends on, from the ground up. */
+/** The checks of everything that a node depends on, the most basic first. */
 
 import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
 import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
@@ -30,7 +30,8 @@ const metadata: Check = {
 };
 
 /**
- * Tasks in containers are one hop further away. A hop limit above 1 lets them use the node's role.
+ * Tasks in containers are one network hop further away. A hop limit above 1 lets them use the
+ * node's role.
  */
 const isolation: Check = {
   name: 'metadata options',
@@ -39,7 +40,7 @@ const isolation: Check = {
     const blocks = config?.ecs.settings['ECS_AWSVPC_BLOCK_IMDS'] === 'true';
     try {
       const options = await examination.readMetadataOptions(signal);
-      if (options === undefined) return unsure('EC2 does not tell them');
+      if (options === undefined) return unsure('EC2 does not report them');
       const { hopLimit, tokensRequired } = options;
       if (!tokensRequired)
         return wrong(
@@ -55,7 +56,7 @@ const isolation: Check = {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       return unsure(
-        'hop limit not known: the role may not call ec2:DescribeInstances, which the node itself does not need',
+        'hop limit not known: the role may not call ec2:DescribeInstances, and the node itself does not need it',
         'look at it elsewhere: aws ec2 describe-instances --query "Reservations[].Instances[].MetadataOptions"',
       );
     }
@@ -81,7 +82,7 @@ const profile: Check = {
 const attachProfile =
   'attach one (IamInstanceProfile in the launch template), whose role may do what "ecs-node policy" prints';
 
-/** AWS refuses signatures that are five minutes off. Half of that deserves a look. */
+/** AWS refuses signatures whose time is five minutes off. The check warns from half of that on. */
 const skewLimitMs = 300_000;
 
 const clock: Check = {
@@ -117,7 +118,7 @@ const ecsAgent: Check = {
   },
 };
 
-/** Docker answers a ping from memory; one that takes longer hangs. */
+/** Docker answers a ping from memory. If it takes longer, it hangs. */
 const dockerMs = 5_000;
 
 const docker: Check = {
@@ -203,5 +204,5 @@ export const checks: readonly Check[] = [
 export const checkMs = 20_000;
 
 export function troubleOf(error: unknown): Diagnosis {
-  return unsure(`could not be looked at: ${messageOf(error)}`);
+  return unsure(`could not be checked: ${messageOf(error)}`);
 }

@@ -14,7 +14,7 @@ export const hooks: Check = {
     }
     try {
       const group = await examination.readGroup(signal);
-      if (group === undefined) return unsure('this instance is in no Auto Scaling group: nobody would replace it');
+      if (group === undefined) return unsure('this instance is in no Auto Scaling group: nothing would replace it');
       return judgeHooks(group, config);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -69,7 +69,7 @@ function judgeLaunch({ name: group, hooks: all }: GroupFacts, { autoScaling, joi
   if (own.defaultResult === 'CONTINUE') {
     found.push(
       unsure(
-        `${own.name} ends with CONTINUE when nobody completes it: a node that never joined then counts as in service`,
+        `${own.name} ends with CONTINUE when no node completes it: a node that never joined then counts as in service`,
         'set its DefaultResult to ABANDON, unless that is wanted',
       ),
     );
@@ -77,7 +77,7 @@ function judgeLaunch({ name: group, hooks: all }: GroupFacts, { autoScaling, joi
   return found;
 }
 
-/** Made by ECS for a capacity provider with managed draining, and completed by ECS. */
+/** ECS makes this hook for a capacity provider with managed draining, and completes it. */
 const managedDraining = /^ecs-managed-draining/;
 
 function judgeTerminate({ name: group, hooks: all }: GroupFacts, { autoScaling, leave }: Config): Diagnosis[] {
@@ -104,11 +104,12 @@ function judgeTerminate({ name: group, hooks: all }: GroupFacts, { autoScaling, 
   ];
 }
 
-/** Hooks that this node leaves alone. */
+/** Hooks that this node does not complete. */
 function judgeOthers({ name: group, hooks: all }: GroupFacts, { autoScaling }: Config): Diagnosis[] {
   const own = [autoScaling.launchHook, autoScaling.terminateHook];
   const names = all.map(({ name }) => name);
-  // `missing` has told of a configured hook that the group lacks, and named the others.
+  // `missing` has already reported a configured hook that the group lacks, and has named the
+  // others.
   const isTold = (hook: string | undefined) => hook !== undefined && !names.includes(hook);
   return all
     .filter(({ name }) => !own.includes(name) && !managedDraining.test(name))
@@ -130,7 +131,7 @@ function tellMend({ name, transition }: LifecycleHook): string {
 function missing(group: string, transition: 'launch' | 'terminate', hook: string, others: LifecycleHook[]): Diagnosis {
   const names = others.map(({ name }) => name).join(', ');
   return wrong(
-    `the group ${group} has no ${transition} hook ${hook}, but ${names}: nobody may be there to complete it`,
+    `the group ${group} has no ${transition} hook ${hook}, but ${names}: perhaps nothing completes it`,
     `set autoScaling.${transition}Hook to the name of the hook that this node completes, or ${putHook(group, transition, hook)}`,
   );
 }
@@ -150,7 +151,7 @@ function judgeWarmPool({ name: group, hasWarmPool }: GroupFacts, { ecs }: Config
   if (hasWarmPool === true && !checks) {
     return [
       wrong(
-        `the group ${group} has a warm pool, but the ECS agent does not know: instances in the pool join the cluster, and get tasks that are stopped with them`,
+        `the group ${group} has a warm pool, but ECS_WARM_POOLS_CHECK is not set: instances in the pool join the cluster, and their tasks end when the pool stops them`,
         'set ecs.settings.ECS_WARM_POOLS_CHECK: "true" in the configuration',
       ),
     ];

@@ -1,4 +1,4 @@
-/** Which permissions the node's role lacks, as far as they can be tried without doing anything. */
+/** Finds permissions that the node's role lacks, if a call that changes nothing can show it. */
 
 import { permissionsFor, type Permission } from '../../iam/permissions.ts';
 import type { ProbeResult } from '../../host/aws/examine/examination.ts';
@@ -30,7 +30,7 @@ export const permissions: Check = {
 
 const by = ({ by: program }: Permission) => program !== undefined;
 
-/** Calls to a service that is not reached would only time out, one after the other. */
+/** Calls to an unreachable service would only time out, one after the other. */
 async function readUnreached(
   examination: NonNullable<ExaminedNode['examination']>,
   signal: AbortSignal,
@@ -39,7 +39,7 @@ async function readUnreached(
   return new Set(all.filter(({ trouble }) => trouble !== undefined).map(({ service }) => service));
 }
 
-/** The name of its service in a host, which differs from IAM's for one service. */
+/** The service's name in a host. For one service it differs from IAM's name. */
 function serviceOf(action: string): string {
   const [service = ''] = action.split(':');
   return service === 'cloudwatch' ? 'monitoring' : service;
@@ -55,7 +55,7 @@ function diagnose({ action, feature }: Permission, verdict: ProbeResult, role: s
 function tellUnreached(all: readonly Permission[], unreached: ReadonlySet<string>): Diagnosis[] {
   return [...unreached].flatMap((service) => {
     const { length } = all.filter(({ action }) => serviceOf(action) === service);
-    return length === 0 ? [] : [unsure(`${length} of ${service} were not tried, since it is not reached`)];
+    return length === 0 ? [] : [unsure(`${length} of ${service} were not tried: the node does not reach that service`)];
   });
 }
 
@@ -66,7 +66,7 @@ function tellUntried(all: readonly Permission[]): Diagnosis[] {
   return [unsure(`${all.length} cannot be tried without doing them`, mend)];
 }
 
-/** In the order of the list, some at a time. */
+/** Keeps the order of the list, and runs at most `count` at a time. */
 async function mapSome<T, R>(list: readonly T[], count: number, work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   let next = 0;

@@ -1,9 +1,9 @@
-/** Which of AWS's endpoints this configuration needs, and whether this node reaches them. */
+/** Checks that this node reaches the AWS endpoints that its configuration needs. */
 
 import type { Config } from '../../config/config.ts';
 import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
 
-/** By the names that AWS_ENDPOINT_URL_NAME uses. */
+/** The names that AWS_ENDPOINT_URL_NAME uses. */
 export function servicesFor({ registrar, metrics, leave, refresh }: Config): string[] {
   const balances = leave.targetGroups.length + leave.loadBalancers.length > 0;
   const needs: [string, boolean][] = [
@@ -13,7 +13,7 @@ export function servicesFor({ registrar, metrics, leave, refresh }: Config): str
     ['CLOUDWATCH', metrics.enabled],
     ['ELASTIC_LOAD_BALANCING', balances],
     ['SSM', registrar === 'ssm' || refresh.source?.startsWith('ssm:') === true],
-    // Not called by the node, but by Systems Manager's own agent beside it.
+    // The node does not call it. Systems Manager's own agent on the node does.
     ['SSMMESSAGES', registrar === 'ssm'],
     ['EC2MESSAGES', registrar === 'ssm'],
     ['S3', refresh.source?.startsWith('s3:') === true],
@@ -44,11 +44,13 @@ function judgeSettings(
 ): Diagnosis[] {
   const found: Diagnosis[] = [];
   if (exposesPassword) {
-    const what = '/etc/ecs-node/environment holds the password of a proxy, and everybody on this machine can read it';
+    const what = '/etc/ecs-node/environment holds the password of a proxy, and every user of this machine can read it';
     found.push(wrong(what, 'chmod 600 /etc/ecs-node/environment'));
   }
   if (isStuck && hasOnlyHttpProxy) {
-    found.push(unsure('HTTP_PROXY is set, but AWS is asked by https', 'set HTTPS_PROXY in /etc/ecs-node/environment'));
+    found.push(
+      unsure('HTTP_PROXY is set, but the node calls AWS by https', 'set HTTPS_PROXY in /etc/ecs-node/environment'),
+    );
   }
   if (usesProxy && !Object.keys(agent).some((name) => /^https?_proxy$/i.test(name))) {
     found.push(

@@ -1,4 +1,4 @@
-/** The node's first minutes: bootstraps, and decides what a failure means for the node's life. */
+/** Runs the bootstrap, and decides what its failure means for the node. */
 
 import { isTerminating } from '../../agent/departure/hook.ts';
 import { hasReached, isOver } from '../../agent/departure/order.ts';
@@ -16,16 +16,16 @@ import { withTimeout } from '../../core/retry.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 
 /**
- * Without a registrar a bootstrap is over by then. The shortest launch hook lasts 30 s, and the
- * machine's boot has taken some.
+ * Without a registrar, a bootstrap is over by then and needs no heartbeat. The shortest launch hook
+ * lasts 30 s, and the machine's boot has used a part of it.
  */
 const quietMs = 10_000;
 
 /**
- * Resolves when the ECS agent may start. Waits and tries again for as long as a person has to mend
- * something in AWS. Otherwise throws the bootstrap's failure, whose exit code tells systemd whether
- * to try again. After a failure for good the node has left before, unless the storm guard made it
- * wait and try once more.
+ * Resolves when the ECS agent may start. Waits and retries for as long as a person must fix
+ * something in AWS. Otherwise throws the bootstrap's failure, and its exit code tells systemd
+ * whether to retry. After a permanent failure the node leaves first, unless the storm guard makes
+ * it wait and retry.
  */
 export async function runBootstrap(host: Host, config: Config, signal: AbortSignal): Promise<void> {
   const begun = await readDeparture(host);
@@ -35,7 +35,7 @@ export async function runBootstrap(host: Host, config: Config, signal: AbortSign
     return;
   }
   if (begun !== undefined && !isOver(begun)) {
-    // Cut off while it was leaving: there is no way back for a node that has failed.
+    // The departure was interrupted. A node whose bootstrap failed permanently cannot come back.
     if (begun.cause === 'bootstrap-failed') {
       const resume = () => departForGood(host, config, begun.reason, signal);
       await withLaunchHookHeartbeats(host, config, quietMs, signal, resume);
@@ -49,12 +49,12 @@ export async function runBootstrap(host: Host, config: Config, signal: AbortSign
   await withLaunchHookHeartbeats(host, config, quietMs, signal, () => bootstrapUntilDone(host, config, signal));
 }
 
-/** One call. A group that does not answer by then must not delay the bootstrap. */
+/** One call. A silent Auto Scaling API must not delay the bootstrap. */
 const membershipMs = 30_000;
 
 /**
- * It has left, and its group, which another hook may hold up, will end it: a new registration would
- * stay behind.
+ * True when the departure is done and the group is about to end the node; another hook may still
+ * delay that. A new registration would remain as an orphan.
  */
 async function isAboutToBeTerminated(host: Host, left: DepartureState, signal: AbortSignal): Promise<boolean> {
   if (left.phase !== 'done' || left.undoneAt !== undefined || left.ending === 'remain' || left.returns) return false;
@@ -82,8 +82,8 @@ async function bootstrapUntilDone(host: Host, config: Config, signal: AbortSigna
 }
 
 /**
- * Returns after a wait for which the storm guard asked; otherwise the node leaves, and this throws
- * why.
+ * Returns after a wait that the storm guard asked for. Otherwise the node leaves, and this throws
+ * the reason.
  */
 async function leaveOrWait(host: Host, config: Config, error: unknown, signal: AbortSignal): Promise<void> {
   const storm = await readStorm(host, config, signal);

@@ -1,12 +1,12 @@
 /**
- * How the agent starts the child that speaks to AWS for it (commands/node/cloud.ts), without
- * loading what that child loads.
+ * The arguments of the child process that calls AWS for the agent (commands/node/cloud.ts). This
+ * file does not load the child's code.
  */
 
 import type { Identity } from '../../core/identity.ts';
 import type { CommandContext } from '../../cli/command.ts';
 
-/** The identity comes along, so that a metadata service in trouble does not silence AWS, too. */
+/** The child receives the identity, so that it reaches AWS even when the metadata service fails. */
 export function cloudArguments(
   { self, logFlags }: Pick<CommandContext, 'self' | 'logFlags'>,
   identity: Identity,

@@ -1,6 +1,6 @@
 /**
- * `ecs-node cloud`: speaks to AWS for the agent, one JSON line per call (docs/decisions/0002).
- * Started by ourselves only.
+ * `ecs-node cloud`: calls AWS for the agent, one JSON line per call (docs/decisions/0002). Only the
+ * agent starts it.
  */
 
 import { UsageError } from '../../core/errors.ts';
@@ -15,7 +15,7 @@ export const cloud: Run = async (context, args) => {
   const opened = openCloud(identity, context.environment, context.log, { opsworksRegion });
   try {
     // No signal: systemd stops the agent and its children together, and the agent's last call must
-    // still be answered. The end of our input ends us.
+    // still be answered. This process ends with its input.
     await serveCloud(opened, context.openInput(), context.output);
   } finally {
     await opened.close();
@@ -28,7 +28,7 @@ function parseIdentity(text: string | undefined): Identity {
     const identity = JSON.parse(text ?? '') as Identity;
     if (typeof identity.instanceId === 'string' && typeof identity.region === 'string') return identity;
   } catch {
-    // Told below.
+    // The error below tells it.
   }
   throw new UsageError('"ecs-node cloud" is started by the agent, not by hand');
 }

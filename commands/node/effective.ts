@@ -1,6 +1,6 @@
 /**
- * `ecs-node effective`: the configuration of a running node as JSON, for the agent. Reading it
- * itself would cost the agent 6 MB.
+ * `ecs-node effective`: the configuration of a running node as JSON, for the agent. Loading the
+ * code for it would cost the agent 6 MB.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -23,15 +23,15 @@ export interface Effective {
   revision: string;
 }
 
-/** The agent waits for the metadata service itself. This only bridges a lost answer. */
+/** The agent itself waits for the metadata service. This only bridges a lost answer. */
 const metadataMs = 60_000;
 
 export const effective: Run = async (context, args, signal) => {
-  // A person who types it may paste the output into a ticket.
+  // A person who runs this command may paste the output into a ticket.
   if (!isSet(args, 'with-secrets'))
     throw new UsageError('this is for the agent, and prints passwords: use "ecs-node check", which does not');
   const machine = openMachine(context.root, context.environment);
-  // First: documents that are pulled meanwhile are then found to be newer, and not missed.
+  // Read this first. Documents that are pulled meanwhile then count as newer, and are not missed.
   const revision = revisionOf(parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined)));
   const config = isSet(args, 'or-last-good')
     ? await readConfigOrLastGood(machine, context, signal)

@@ -1,4 +1,4 @@
-/** Follows a departure by what the agent writes down, and tells it line by line. */
+/** Follows a departure through the agent's state files, and prints its progress. */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
@@ -12,15 +12,15 @@ export interface Follower {
   print(text: string): void;
 }
 
-/** The agent looks for requests every second. */
+/** A fraction of the 2 s in which the agent looks for requests. */
 const pollMs = 500;
 
-/** What it needs to see the request and to begin, AWS in bad times included. */
+/** The time in which the agent sees the request and begins, even while AWS is slow. */
 const acceptMs = 30_000;
 
 /**
- * Resolves with an exit code when the departure is over: 0, or 1 when it was called off. Throws
- * Unavailable when nobody takes it up.
+ * Resolves with the exit code when the departure is over: 0, or 1 when it was called off. Throws
+ * Unavailable when no agent starts it.
  */
 export async function followDeparture(
   follower: Follower,
@@ -37,7 +37,7 @@ export async function followDeparture(
   };
   for (;;) {
     const departure = await readDeparture(follower, request);
-    // One that ended, or was called off, before we asked says nothing about this request.
+    // A departure that ended or was called off before this request says nothing about it.
     const isOurs = departure !== undefined && (departure.key === request.id || isUnderWay(departure));
     if (isOurs) {
       for (const line of linesOf(departure, clock.now())) printLine(line);
@@ -50,10 +50,7 @@ export async function followDeparture(
   }
 }
 
-/**
- * Resolves with 0 when nothing is left that makes the node leave; throws Refused when it is too
- * late.
- */
+/** Resolves with 0 when no reason to leave remains. Throws Refused when it is too late. */
 export async function followStay(follower: Follower, request: OperatorRequest, signal: AbortSignal): Promise<number> {
   const { machine, clock, print } = follower;
   const until = clock.uptime() + acceptMs + 60_000;
@@ -87,7 +84,7 @@ function isUnderWay({ undoneAt, phase }: DepartureState): boolean {
 
 type ProgressLine = readonly [at: number, line: string];
 
-/** Phases at the time when they were entered: several may pass between two looks. */
+/** The phases with the times at which they began: several may pass between two reads. */
 function linesOf(departure: DepartureState, now: number): ProgressLine[] {
   const { cause, reason, startedAt, entered, blockers, troubles, undoneAt } = departure;
   const seen = phases.flatMap((phase): ProgressLine[] => {

@@ -1,6 +1,6 @@
 /**
- * Asks the storm guard before a node dies that could not join; where nodes die one after another,
- * it waits instead.
+ * Asks the storm guard before a node that could not join terminates itself. While nodes of the
+ * group fail one after another, it waits instead.
  */
 
 import { withLaunchHookHeartbeats } from '../../agent/joining/launch-hook-heartbeats.ts';
@@ -11,10 +11,10 @@ import { readStorm, type Storm } from '../../bootstrap/storm-guard.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 
-/** The shortest launch hook lasts 30 s; most reads of the history take less than this. */
+/** The shortest launch hook lasts 30 s. Most reads of the history take less than this. */
 const quietMs = 10_000;
 
-/** False after the wait: try once more. */
+/** False after the wait: the node then tries to join once more. */
 export async function mayTerminate(
   host: Host,
   config: Config,

@@ -1,7 +1,4 @@
-/**
- * Opens everything that a life of the node needs: the only place where the rooms of host/ are put
- * together.
- */
+/** Opens everything that the node needs. Only this file combines the parts of host/. */
 
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -18,7 +15,7 @@ import { mustBeSafeEndpoints } from '../../host/http/endpoint-safety.ts';
 import { parseProxy } from '../../host/network/proxy.ts';
 import type { CommandContext } from '../../cli/command.ts';
 
-/** What there is before anybody knows who the node is. */
+/** The parts that need no identity. */
 export interface LocalHost {
   machine: Machine;
   metadata: Metadata;
@@ -27,7 +24,7 @@ export interface LocalHost {
 }
 
 export function openLocalHost({ root, environment }: Pick<CommandContext, 'root' | 'environment'>): LocalHost {
-  // Before anything is asked or written, though the endpoints are needed only later.
+  // Before any call or write, although the endpoints are needed only later.
   mustBeSafeEndpoints(environment);
   parseProxy(environment);
   const clock = openClock();
@@ -36,8 +33,8 @@ export function openLocalHost({ root, environment }: Pick<CommandContext, 'root'
 }
 
 /**
- * Asks the metadata service, which may be late at boot, until the time is up. Throws Unavailable
- * then.
+ * Calls the metadata service, which may be late at boot, until `withinMs` is over. Then throws
+ * Unavailable.
  */
 export async function callMetadata<T>(
   { clock }: Pick<LocalHost, 'clock'>,

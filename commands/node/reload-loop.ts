@@ -1,6 +1,6 @@
 /**
- * One agent after the other in one process: what changes in the configuration is taken over without
- * a restart.
+ * Runs one agent after another in one process. A changed configuration takes effect without a
+ * restart of the process.
  */
 
 import { runAgent, type AgentOptions } from '../../agent/agent.ts';
@@ -15,18 +15,18 @@ import type { Effective } from './effective.ts';
 import type { RefreshResult } from '../refresh.ts';
 
 export interface ReloadContext {
-  /** Opens the node as this configuration has it. */
+  /** Opens the node with this configuration. */
   open(config: Config): Host;
-  /** Throws when the configuration makes no sense, or cannot be read. */
+  /** Throws when the configuration is invalid or cannot be read. */
   readEffective(signal: AbortSignal): Promise<Effective>;
-  /** Has the documents pulled. Throws when that did not work. */
+  /** Starts one pull of the documents. Throws when it fails. */
   pull(signal: AbortSignal): Promise<RefreshResult>;
-  /** Calls back whenever somebody wants the configuration to be read again. */
+  /** Calls the listener at each request to reload the configuration. */
   onReload(listener: () => void): void;
   options(host: Host, config: Config): Omit<AgentOptions, 'handOver' | 'chores' | 'configuration'>;
 }
 
-/** Resolves when the node has left; rejects with the signal's reason when stopped. */
+/** Resolves when the node has left. Rejects with the signal's reason when it is stopped. */
 export async function runWithReload(reload: ReloadContext, first: Effective, signal: AbortSignal): Promise<void> {
   const reloadRequested = openReloadSignal();
   reload.onReload(reloadRequested.request);
@@ -67,8 +67,8 @@ export async function runWithReload(reload: ReloadContext, first: Effective, sig
 }
 
 /**
- * Resolves with a configuration that differs. One that makes no sense is told, and the agent goes
- * on with what it has.
+ * Resolves with a configuration that differs. An invalid one is logged, and the agent keeps the
+ * present one.
  */
 async function waitForChange(
   reload: ReloadContext,
@@ -93,7 +93,10 @@ async function waitForChange(
   }
 }
 
-/** A change from afar must not go unseen: each setting is told, with what it was. */
+/**
+ * A change that comes from outside the node must be visible. Each setting is logged with its old
+ * value.
+ */
 function describeChange(host: Host, booted: Config, before: Config, after: Config): ConfigurationStatus {
   const changes = changesBetween(before, after);
   const pending = pendingOf(booted, after);
@@ -104,7 +107,7 @@ function describeChange(host: Host, booted: Config, before: Config, after: Confi
 
 interface ReloadSignal {
   request(): void;
-  /** Resolves when it was rung since the last time. */
+  /** Resolves when a reload was requested since the last call. */
   wait(signal: AbortSignal): Promise<void>;
 }
 

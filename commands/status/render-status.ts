@@ -61,7 +61,7 @@ function bootstrapLines(state: BootstrapState | undefined, now: number): string[
   const args = {
     running: `running since ${ago(startedAt, now)}`,
     done: `done, begun ${ago(startedAt, now)}`,
-    failed: `failed, begun ${ago(startedAt, now)}${retryAt === undefined ? '' : `; a person has to act, tries again ${ahead(retryAt, now)}`}`,
+    failed: `failed, begun ${ago(startedAt, now)}${retryAt === undefined ? '' : `; a person must act, tries again ${ahead(retryAt, now)}`}`,
     held: `held by the storm guard, tries again ${heldUntil === undefined ? 'later' : ahead(heldUntil, now)}`,
   }[outcome];
   const rows = steps.map((step) => [step.name, step.state, duration(step), stamp(step.startedAt), step.error ?? '']);
@@ -129,7 +129,7 @@ function daemonTaskLines({ daemonTasks }: Status, now: number): string[] {
   return rows.length === 0 ? [] : ['Daemon tasks', ...table(rows)];
 }
 
-/** It writes at least once a minute. */
+/** The agent writes at least once a minute. */
 export function isSilent({ at }: Pick<AgentStatus, 'at'>, now: number): boolean {
   return now - at > 180_000;
 }
@@ -172,7 +172,7 @@ function departureLines(departure: DepartureState | undefined, now: number): str
   return [
     `Departure  ${cause}: ${args}`,
     `  reason   ${reason}`,
-    `  ending   ${{ terminate: 'terminates itself', await: 'somebody else ends the instance', remain: 'stays, drained' }[ending]}`,
+    `  ending   ${{ terminate: 'terminates itself', await: 'AWS or another program ends the instance', remain: 'stays, drained' }[ending]}`,
     ...table(seen),
     ...blockers.map((blocker) => `  blocked by ${blocker}`),
     ...troubles.map((trouble) => `  trouble: ${trouble}`),
@@ -207,7 +207,7 @@ function ahead(at: number, now: number): string {
   return at <= now ? 'any moment' : `in ${span(at - now)}`;
 }
 
-/** The two largest units, which is as exact as people want it. */
+/** The two largest units, which are exact enough for people. */
 function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 120) return `${seconds} s`;

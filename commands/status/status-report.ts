@@ -1,6 +1,6 @@
 /**
- * What `ecs-node status` says: gathered from the node's own files, without network, without who
- * wrote them running.
+ * Collects the report of `ecs-node status` from the node's own files. It needs neither the network
+ * nor a running bootstrap or agent.
  */
 
 import { isAgentStatus, type AgentStatus } from '../../agent/status.ts';
@@ -15,19 +15,19 @@ export interface Status {
   identity?: Identity;
   cluster?: string;
   bootstrap?: BootstrapState;
-  /** As the agent wrote it last. */
+  /** The agent's last record. */
   agent?: AgentStatus;
   departure?: DepartureState;
   daemonTasks?: DaemonTasks;
-  /** What an operator has asked for and the agent has not taken up yet. */
+  /** An operator's request that the agent has not taken up yet. */
   request?: OperatorRequest;
-  /** What is odd about the files themselves. */
+  /** Remarks about the files themselves. */
   remarks: string[];
 }
 
 /**
- * On Nitro instances the firmware knows the instance id, which tells a state that was copied with
- * an image.
+ * On Nitro instances the firmware knows the instance id. It reveals a state file that was copied
+ * with an image.
  */
 const assetTag = '/sys/devices/virtual/dmi/id/board_asset_tag';
 
@@ -40,7 +40,8 @@ export async function readStatus(machine: Machine): Promise<Status> {
     });
     if (text === undefined) return undefined;
     const state = parse<T>(text, isWhole);
-    if (state === undefined) remarks.push(`${path}: is not what ecs-node writes; it will be ignored and written anew`);
+    if (state === undefined)
+      remarks.push(`${path}: does not have the form that ecs-node writes; it is ignored, and will be written anew`);
     return state;
   };
   const bootstrap = await read<BootstrapState>(paths.bootstrap, isBootstrapState);

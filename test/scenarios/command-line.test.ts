@@ -229,11 +229,11 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(JSON.parse(node.run('status', '--json').stdout)).toEqual({ remarks: [] });
   });
 
-  test('leave and stay say that there is nobody to ask', () => {
+  test('leave and stay say that no agent can take the request', () => {
     for (const command of ['leave', 'stay']) {
       const ran = openRoot().run(command);
       expect(ran.code).toBe(75);
-      expect(ran.stderr).toMatch(/nobody to ask/);
+      expect(ran.stderr).toMatch(/nothing can take the request/);
     }
   });
 

@@ -208,14 +208,14 @@ test('what is not reached is named with the endpoint, and its permissions are no
   expect(tried).not.toContain('cloudwatch:PutMetricData');
   expect(permissions).toContainEqual({
     state: 'unsure',
-    what: '1 of monitoring were not tried, since it is not reached',
+    what: '1 of monitoring were not tried: the node does not reach that service',
   });
 });
 
 test.each([
-  [{ exposesPassword: true }, /^WRONG .*everybody on this machine can read it; to mend: chmod 600/],
+  [{ exposesPassword: true }, /^WRONG .*every user of this machine can read it; to mend: chmod 600/],
   [{ usesProxy: true }, /^unsure .*the ECS agent does not use the proxy/],
-  [{ hasOnlyHttpProxy: true }, /^unsure .*HTTP_PROXY is set, but AWS is asked by https/],
+  [{ hasOnlyHttpProxy: true }, /^unsure .*HTTP_PROXY is set, but the node calls AWS by https/],
 ])('what is set wrong for the network is told: %j', async (change, told) => {
   const { patient } = openExaminedNode({
     network: { usesProxy: false, hasOnlyHttpProxy: false, exposesPassword: false, ...change },
