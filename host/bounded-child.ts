@@ -1,14 +1,14 @@
 /**
  * Runs a small program that may hang in the kernel, on a file system whose server is gone. Not even
- * SIGKILL ends such a program at once, so no caller waits for its end: after the time-out it is
- * killed, given up, and told to the caller.
+ * SIGKILL ends such a program at once, so no caller waits for its end. After the time-out the
+ * program is killed and abandoned, and the caller gets `Hangs`.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Environment } from './environment.ts';
 
-/** A line of `df` for each of some dozen paths, or a line of complaint; more is not read. */
+/** A line of `df` for each of some dozen paths, or an error message. The rest is not read. */
 const maxCharacters = 256 * 1024;
 
 export interface Ended {
@@ -19,7 +19,7 @@ export interface Ended {
 
 /** The program has not ended within its time-out, and may never end. */
 export class Hangs extends Unavailable {
-  /** Resolves when the kernel lets the program go. */
+  /** Resolves when the kernel releases the program. */
   readonly ended: Promise<void>;
 
   constructor(message: string, ended: Promise<void>) {

@@ -1,5 +1,6 @@
 /**
- * Runs this very program with other words and takes what it prints; what it logs goes where we log.
+ * Runs this same program with other arguments and returns its output. The child's log goes to the
+ * same place as the parent's.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,12 +12,12 @@ import { runningFile } from './running-file.ts';
 const maxBytes = 4 * 1024 * 1024;
 
 export interface Printed {
-  /** The exit code; -1 when a signal ended it. */
+  /** The exit code, or -1 when a signal ended it. */
   code: number;
   text: string;
 }
 
-/** Throws `Unavailable` when it cannot be started; the signal kills it. */
+/** Throws `Unavailable` when it cannot be started. The signal kills it. */
 export async function readChildOutput(
   file: string,
   args: readonly string[],

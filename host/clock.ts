@@ -1,12 +1,12 @@
-/** Real time, behind the Clock that everything else is given. */
+/** Real time, behind the Clock interface. */
 
 import process from 'node:process';
 import type { Clock } from '../core/retry.ts';
 
-/** setTimeout fires at once beyond 2^31 - 1 ms (24.8 days), so longer waits go in pieces. */
+/** setTimeout fires at once beyond 2^31 - 1 ms (24.8 days), so longer waits are split. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** Who may be woken a little earlier, and from when on. */
+/** A sleep that may end a little earlier, and the time from which it may. */
 interface FlexibleSleeper {
   from: number;
   wake(): void;
@@ -18,8 +18,8 @@ export function openClock(): Clock {
     now: () => Date.now(),
     uptime,
     schedule,
-    // Unlike timers/promises it rejects with the signal's own reason, and leaves nothing behind on
-    // a signal that lives for years.
+    // Unlike timers/promises, it rejects with the signal's own reason. It leaves no listener on a
+    // signal that lives for years.
     async sleep(ms, signal, slackMs = 0) {
       signal.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
@@ -44,8 +44,8 @@ export function openClock(): Clock {
 }
 
 /**
- * Monotonic milliseconds. Node's `performance` would load eight modules, a hundredth of a
- * bootstrap's CPU time, to say the same.
+ * Monotonic milliseconds. Node.js's `performance` would load eight modules for the same value, a
+ * hundredth of a bootstrap's CPU time.
  */
 export function uptime(): number {
   const [seconds, nanoseconds] = process.hrtime();

@@ -1,11 +1,12 @@
 /**
- * The machine's own console, for whoever looks at the instance's screen or `get-console-output`.
+ * Writes to the machine's own console, for a person at the instance's screen or with
+ * `get-console-output`.
  */
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { visibleLine } from '../core/visible.ts';
 
-/** Never throws, never makes the file, never waits for a serial line that nobody reads. */
+/** Never throws, never makes the file, and never waits for a serial line without a reader. */
 export function say(file: string, line: string): void {
   const text = visibleLine(line.replaceAll(/\s+/g, ' '));
   try {
@@ -16,6 +17,6 @@ export function say(file: string, line: string): void {
       closeSync(handle);
     }
   } catch {
-    // No console, or one that is busy: the journal has the line too.
+    // There is no console, or it is busy. The journal also has the line.
   }
 }

@@ -1,4 +1,4 @@
-/** How full file systems and memory are, in the terms of `df` and `free`. */
+/** Measures file systems and memory, in the terms of `df` and `free`. */
 
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
@@ -8,23 +8,23 @@ import { Unavailable, messageOf } from '../core/errors.ts';
 import type { DiskMeasurement, DiskUse, MemoryUse } from '../core/host.ts';
 import { Hangs, runBounded, type Ended } from './bounded-child.ts';
 
-// The package's types describe its CommonJS half, whose default export is one level deeper than
-// that of the ES module that runs.
+// The package's types describe its CommonJS half. Its default export is one level deeper than that
+// of the ES module that runs.
 const checkDiskSpace = packaged as unknown as typeof packaged.default;
 
 /**
- * `df` answers within milliseconds, on a machine that swaps within a second. A network file system
- * that is slower is as good as gone.
+ * `df` answers within milliseconds, or within a second on a machine that swaps. A slower network
+ * file system counts as gone.
  */
 const programTimeoutMs = 5_000;
 
-/** Programs that hang stay in the kernel until their file system answers, with about 1 MB each. */
+/** A program that hangs stays in the kernel until its file system answers, with about 1 MB. */
 const maxHanging = 8;
 
 export interface Disks {
   /**
-   * Measures all paths with one `df` and one `stat`; apart from the others those that gave no
-   * answer the last time. Never throws.
+   * Measures all paths with one `df` and one `stat`. Paths without an answer at the last
+   * measurement are measured apart from the others. Never throws.
    */
   measure(paths: readonly string[]): Promise<DiskMeasurement>;
 }
@@ -34,23 +34,24 @@ type Measured = { use: DiskUse } | { path: string; reason: string };
 interface Probe {
   below(path: string): string;
   run(file: string, args: readonly string[]): Promise<Ended>;
-  /** Paths that failed the last time: beside them the others would go without an answer. */
+  /**
+   * Paths that failed at the last measurement. Measured together with the others, they would hide
+   * them.
+   */
   apart: Set<string>;
   /** Paths whose program still hangs. */
   hanging: Set<string>;
-  /**
-   * Paths that are being measured alone: a second caller shares the answer, and its programs.
-   */
+  /** Paths that are being measured alone. A second caller shares the answer, and its programs. */
   running: Map<string, Promise<Measured>>;
 }
 
 /**
- * `root`: paths lie below it, and its own `df` goes first. Nothing here touches a measured path in
- * this process: four calls that hang in the kernel would take all four threads of Node's pool, and
- * every write to the disk waits for such a thread.
+ * `root`: paths lie below it, and its own `df` takes precedence. This process never touches a
+ * measured path. Four calls that hang in the kernel would take all four threads of Node.js's pool,
+ * and every write to the disk waits for such a thread.
  */
 export function openDisks(root: string): Disks {
-  // POSIX format whatever the language, and no environment that could change what runs.
+  // POSIX format in every language, and no environment that could change the program.
   const environment = { PATH: `${join(root, 'usr/bin')}:/usr/bin:/bin`, LC_ALL: 'C' };
   const probe: Probe = {
     below: (path) => join(root, path),
@@ -89,7 +90,7 @@ async function measureTogether(probe: Probe, paths: readonly string[]): Promise<
   try {
     const { stdout } = await probe.run('df', ['-Pk', '--', ...paths.map(probe.below)]);
     const lines = readLines(stdout);
-    // Without a line for each path it is not known which line is whose.
+    // Without a line for each path, the lines cannot be assigned to paths.
     if (lines.length !== paths.length) return await measureEach(probe, paths, 1);
     const inodes = await readInodes(probe, paths.map(probe.below));
     return await Promise.all(paths.map(async (path, at) => ({ use: await toUse(path, lines[at]!, inodes[at]) })));
@@ -99,8 +100,8 @@ async function measureTogether(probe: Probe, paths: readonly string[]): Promise<
 }
 
 /**
- * The first paths come first: `/` and Docker's. A program that hangs is not replaced by another
- * one. `least`: programs that may run although so many hang already.
+ * The first paths come first: `/` and Docker's. For a path whose program hangs, no second program
+ * starts. `least`: programs that may run although that many already hang.
  */
 async function measureEach(probe: Probe, paths: readonly string[], least: 0 | 1): Promise<Measured[]> {
   const { apart, hanging } = probe;
@@ -147,10 +148,7 @@ async function measureAlone(probe: Probe, path: string): Promise<Measured> {
   }
 }
 
-/**
- * A folder that is not there yet (Docker's, before its first start) will lie on its parent's file
- * system.
- */
+/** A missing folder (Docker's, before its first start) will lie on its parent's file system. */
 async function findLine({ run }: Probe, full: string): Promise<{ there: string; line: string }> {
   for (let there = full; ; there = dirname(there)) {
     const { code, stdout, stderr } = await run('df', ['-Pk', '--', there]);
@@ -163,7 +161,8 @@ async function findLine({ run }: Probe, full: string): Promise<{ there: string; 
 }
 
 /**
- * Total and free inodes, in order. Empty where `stat` cannot say: bytes alone are worth an answer.
+ * Total and free inodes, in order. Empty when `stat` cannot report them: bytes alone are still an
+ * answer.
  */
 async function readInodes({ run }: Probe, paths: readonly string[]): Promise<[total: number, free: number][]> {
   const { code, stdout } = await run('stat', ['-f', '--format=%c %d', '--', ...paths]).catch((error: unknown) => {
@@ -193,11 +192,11 @@ async function toUse(path: string, line: string, inodes: [number, number] | unde
   const dependencies: Dependencies = {
     platform: 'linux',
     release: release(),
-    // The program that ran has found out already, where it may hang.
+    // The program has already checked the path, in a process that may hang.
     fsAccess: async () => {},
     pathNormalize: normalize,
     pathSep: sep,
-    // Columns are told apart by spaces, which a name may contain.
+    // Columns are separated by spaces, and a name may contain spaces.
     cpExecFile: async () => ({ stdout: `${header}\n- ${rest}`, stderr: '' }),
   };
   const { size, free } = await checkDiskSpace(path, dependencies);
@@ -218,12 +217,12 @@ async function toUse(path: string, line: string, inodes: [number, number] | unde
 const header = 'Filesystem 1024-blocks Used Available Capacity Mounted on';
 
 /**
- * A line of `df -Pk`, whose first and last columns may contain spaces. `used` is in bytes, `rest`
- * all but the first column.
+ * A line of `df -Pk`. Its first and last columns may contain spaces. `used` is in bytes. `rest` is
+ * everything except the first column.
  */
 export function parseLine(text: string): { filesystem: string; mountPath: string; used: number; rest: string } {
-  // A path is 4096 bytes at most; on a line of many spaces the pattern would take the square of its
-  // length.
+  // A path has at most 4096 bytes. On a line of many spaces, the pattern would take the square of
+  // its length.
   const line = text.slice(0, 8192);
   const pattern = /^(.*?)\s+(\d+\s+(-?\d+)\s+-?\d+\s+\S+\s+(\/.*))$/;
   const [, filesystem, rest, used, mountPath] = pattern.exec(line) ?? [];

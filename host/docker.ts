@@ -1,6 +1,5 @@
 /**
- * Docker's Engine API over its socket: whether Docker answers, where its data lies, and its images,
- * one by one.
+ * Docker's Engine API over its socket: the health check, the folders of its data, and its images.
  */
 
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
@@ -11,35 +10,34 @@ import { openLocalService, type LocalRequest } from './http/local-service.ts';
 
 const serviceName = 'Docker';
 
-/** The only socket that the ECS agent uses unless told otherwise. */
+/** The ECS agent's only socket by default. */
 const socket = '/var/run/docker.sock';
 
 /**
- * `_ping` and `info` are answered from memory. A daemon that needs longer serves no task either.
+ * Docker answers `_ping` and `info` from memory. A daemon that needs longer serves no task either.
  */
 const shortMs = 5_000;
 
 /**
- * Lists are read from the disk's cache, beside everything that a node with a full disk is busy
- * with.
+ * Docker reads lists from the disk's cache, while a node with a full disk is busy with other work.
  */
 const listMs = 30_000;
 
-/** One image of many layers takes minutes to remove from a slow disk. */
+/** To remove one image of many layers from a slow disk takes minutes. */
 const removeMs = 300_000;
 
-/** A container is some 3 kB in a list, labels included; a node has some hundreds. */
+/** A container has some 3 kB in a list, with its labels. A node has some hundreds. */
 const maxBytes = 16 * 1024 * 1024;
 
-/** Docker exists since 2013. Builds that must be reproducible say 1970 or 1980. */
+/** Docker exists since 2013. Reproducible builds claim 1970 or 1980. */
 const firstImageAt = Date.UTC(2013, 0, 1);
 
-/** `root`: the socket lies below it. Opens no connection before the first question. */
+/** `root`: the socket lies below it. No connection opens before the first call. */
 export function openDocker(root: string): Docker {
   const below = openBelow(root);
-  // A link below another root must not lead to the Docker of the machine that a test runs on.
+  // Below another root, a link must not lead to the Docker of the machine that runs a test.
   const readPath = () => below(socket, { through: true });
-  /** By image, of those whose age the list does not tell. */
+  /** By image, for images whose age is not in the list. */
   let ages = new Map<string, number>();
   const service = openLocalService({ readPath }, { serviceName, timeoutMs: listMs, maxBytes });
 
@@ -77,8 +75,8 @@ export function openDocker(root: string): Docker {
     },
     readContainers: async (signal) => listOf(await read('/containers/json?all=1', signal)).map(parseContainer),
     async removeImage(reference, signal) {
-      // Slashes and colons are part of a name; nothing else of what a URL gives a meaning to can
-      // be.
+      // Slashes and colons are part of a name. Other special characters of a URL cannot occur in
+      // it.
       const path = `/images/${encodeURIComponent(reference).replaceAll('%2F', '/').replaceAll('%3A', ':')}`;
       const { status, body } = await ask({ method: 'DELETE', path, timeoutMs: removeMs }, signal);
       if (status === 200) return 'removed';
@@ -90,8 +88,8 @@ export function openDocker(root: string): Docker {
 }
 
 /**
- * The list has whole seconds, in which a script makes several images: their own description is more
- * exact. Where the time of the build is none, the image is as old as its time on this node.
+ * The list has whole seconds, in which a script makes several images. The image's own description
+ * is more exact. If its build time is not sensible, the time on this node counts.
  */
 async function readAge(
   { id, createdAt }: DockerImage,
@@ -106,7 +104,7 @@ async function readAge(
     return ages.find((age) => age >= firstImageAt) ?? createdAt;
   } catch {
     signal.throwIfAborted();
-    // It may be gone since the list was made.
+    // The image may be gone since the list.
     return createdAt;
   }
 }
@@ -137,14 +135,14 @@ function parseImage(image: unknown): DockerImage {
   };
 }
 
-/** Older daemons write `<none>:<none>` for a name that was taken away. */
+/** Older daemons write `<none>:<none>` for a removed name. */
 function namesOf(list: unknown): string[] {
   return listOf(list).flatMap((name) => (typeof name === 'string' && !name.includes('<none>') ? [name] : []));
 }
 
 function parseContainer(container: unknown): DockerContainer {
   const { Id: id, Names: names, ImageID: imageId, State: state } = fieldsOf(container);
-  // Without it the image that must stay is not known.
+  // Without it, the image that must stay is not known.
   if (typeof imageId !== 'string')
     throw new Unavailable(`${serviceName}: containers/json has a container without ImageID`);
   const [name = id] = listOf(names);
@@ -165,13 +163,13 @@ function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** 5xx: the daemon is in trouble. The rest is a no that stays. */
+/** 5xx: the daemon is in trouble. Every other status is a permanent refusal. */
 function refusal(what: string, status: number, body: Buffer): Unavailable | Refused {
   let message: unknown;
   try {
     ({ message } = fieldsOf(JSON.parse(body.toString()) as unknown));
   } catch {
-    // Something else listens there.
+    // Another program listens there.
   }
   const said = typeof message === 'string' ? JSON.stringify(message.slice(0, 300)) : 'without a message';
   const why = `${serviceName}: ${what} answered ${status}: ${said}`;

@@ -1,7 +1,4 @@
-/**
- * What the ECS agent on this machine says about itself and its tasks, without AWS and without
- * permissions.
- */
+/** The ECS agent's own report about itself and its tasks, without AWS and without permissions. */
 
 import { Unavailable } from '../core/errors.ts';
 import type { EcsAgent, LocalContainer, LocalTask, PortBinding } from '../core/host.ts';
@@ -10,12 +7,12 @@ import { openLocalService } from './http/local-service.ts';
 
 const serviceName = 'ECS agent';
 
-/** It answers from memory; one that takes longer hangs. */
+/** The agent answers from memory. If it takes longer, it hangs. */
 const requestTimeoutMs = 2_000;
 
 /**
- * A task is about 1 kB here, with some containers; a node runs some hundreds at most, and the agent
- * keeps stopped ones for hours.
+ * A task has about 1 kB here, with some containers. A node runs some hundreds at most, and the
+ * agent keeps stopped ones for hours.
  */
 const maxBytes = 8 * 1024 * 1024;
 
@@ -27,7 +24,7 @@ export function openEcsAgent(endpoint: string): EcsAgent {
       if (status !== 200) throw new Unavailable(`${serviceName}: ${path} answered ${status}`);
       return parseObject(body.toString(), path);
     } catch (error) {
-      // Its server starts only after registration.
+      // The agent's server starts only after registration.
       if (codeOf(error) === 'ECONNREFUSED') return undefined;
       throw error;
     }
@@ -55,8 +52,8 @@ export function openEcsAgent(endpoint: string): EcsAgent {
 }
 
 /**
- * A task without a known status counts as not stopped: the agent leaves it empty until the task has
- * one.
+ * A task without a known status counts as not stopped: the agent leaves the field empty until the
+ * task has one.
  */
 function parseTask(task: unknown): LocalTask {
   const fields = (task ?? {}) as Record<string, unknown>;
@@ -76,8 +73,8 @@ function parseTask(task: unknown): LocalTask {
 
 /**
  * The agent lists static ports before the container starts, and dynamic ones without a host port. A
- * list that is complete only in part would be taken for the whole, so there is none until then. A
- * task is RUNNING only after all its containers have started.
+ * partial list would look complete, so none is returned until then. A task is RUNNING only after
+ * all its containers have started.
  */
 function parseContainer(fields: Fields, taskRuns: boolean): LocalContainer {
   const { Name: name, DockerId: dockerId, StartedAt: startedAt } = fields;
@@ -105,7 +102,7 @@ function parsePort(fields: Fields): PortBinding | undefined {
   };
 }
 
-/** The agent names a network only where a task has an interface of its own (awsvpc). */
+/** The agent names a network only for a task with its own interface (awsvpc). */
 function parseTaskAddress(networks: unknown): string | undefined {
   const [network] = listOf(networks);
   const addresses = [network?.['IPv4Addresses'], network?.['IPv6Addresses']].flat();

@@ -1,38 +1,41 @@
 /**
- * The environment of this process, together with what an operator set for every ecs-node on this
- * machine.
+ * The environment of this process, together with the variables that an operator set for every
+ * ecs-node on this machine.
  */
 
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The part of an environment that somebody was given; `process.env` is one. */
+/** The environment of a process. `process.env` is one. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Read by systemd for both units (EnvironmentFile=), and here for commands that a person runs. */
+/**
+ * systemd reads it for both units (EnvironmentFile=). This file reads it for commands that a person
+ * runs.
+ */
 export const environmentFile = '/etc/ecs-node/environment';
 
-/** How AWS is reached: the only names that a command takes from the file. */
+/** Variables about the way to AWS. A command takes only these names from the file. */
 const networkName = /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
 /**
- * Adds the file's variables to those that the process was given, which win. Adds nothing without
- * the file, or without the right to read it.
+ * Adds the file's variables. Those of the process win. Adds nothing when the file is absent or may
+ * not be read.
  */
 export function withEnvironmentFile(environment: Environment, root: string): Environment {
   const text = readText(join(root, environmentFile));
   if (text === undefined) return environment;
   const entries = Object.entries(parseEnvironmentFile(text)).filter(([name]) => networkName.test(name));
   const said = Object.fromEntries(entries);
-  // Node reads this variable when it starts, which was before the file was read.
+  // Node.js reads this variable at its start, before this file was read.
   if (said['NODE_EXTRA_CA_CERTS'] && !environment['NODE_EXTRA_CA_CERTS'])
     said['AWS_CA_BUNDLE'] ??= said['NODE_EXTRA_CA_CERTS'];
   return { ...said, ...environment };
 }
 
 /**
- * Which variables a program needs that downloads something on the node's behalf, as the OpsWorks
- * installer does.
+ * The variables that a program needs to download something for the node, such as the OpsWorks
+ * installer.
  */
 export function networkVariables(environment: Environment): Record<string, string> {
   const kept = Object.entries(environment).flatMap(([name, value]) => {
@@ -50,12 +53,12 @@ export function networkVariables(environment: Environment): Record<string, strin
 
 const isProxyName = /^((https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
-/** The settings for the network that can be wrong without an error. */
+/** Network settings that can be wrong without an error. */
 export interface NetworkSettings {
   usesProxy: boolean;
-  /** HTTP_PROXY without HTTPS_PROXY: AWS is asked by https alone. */
+  /** HTTP_PROXY without HTTPS_PROXY: the node calls AWS only by https. */
   hasOnlyHttpProxy: boolean;
-  /** Everybody on this machine can read the password of the proxy. */
+  /** Every user of this machine can read the password of the proxy. */
   exposesPassword: boolean;
 }
 
@@ -79,7 +82,7 @@ function isReadableByAll(file: string): boolean {
 
 /**
  * As systemd reads it: `NAME=value`, quotes around the whole value, `#` or `;` at the beginning of
- * a comment's line.
+ * a comment line.
  */
 export function parseEnvironmentFile(text: string): Record<string, string> {
   const found: Record<string, string> = {};

@@ -1,6 +1,6 @@
 /**
- * Whether what we write goes to systemd's journal, which then takes a line's first `<N>` as its
- * priority.
+ * Finds out whether the output goes to systemd's journal, which reads `<N>` at the start of a line
+ * as its priority.
  */
 
 import { fstatSync } from 'node:fs';
@@ -9,8 +9,8 @@ import type { Environment } from './environment.ts';
 const standardError = 2;
 
 /**
- * As sd-daemon(3) has it: JOURNAL_STREAM is inherited by programs whose output goes elsewhere, so
- * the file counts.
+ * As in sd-daemon(3): programs whose output goes elsewhere also inherit JOURNAL_STREAM, so the file
+ * is compared.
  */
 export function writesToJournal(environment: Environment): boolean {
   const stream = environment['JOURNAL_STREAM'];

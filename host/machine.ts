@@ -1,4 +1,4 @@
-/** This machine, with everything below one root. */
+/** This machine, with every path below one root. */
 
 import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
@@ -17,8 +17,8 @@ import { notify, powerOff, readUnitState, restartUnit } from './systemd.ts';
 const bootId = '/proc/sys/kernel/random/boot_id';
 
 /**
- * `root` is / except for tests and images under construction: there the machine's own programs and
- * sockets are never touched.
+ * `root` is / except for tests and images under construction. Under another root, the machine's own
+ * programs and sockets are never touched.
  */
 export function openMachine(root: string, environment: Environment): Machine {
   const top = resolve(root);
@@ -30,7 +30,7 @@ export function openMachine(root: string, environment: Environment): Machine {
     const variables = command.downloads === true ? networkVariables(environment) : {};
     return run({ ...command, file, ...folder, environment: { ...variables, ...command.environment } }, signal);
   };
-  // Kept, because it knows which file systems hang.
+  // Kept, because it knows the file systems that hang.
   let disks: Promise<Disks> | undefined;
   return {
     ...openFiles(top),
@@ -57,14 +57,14 @@ export function openMachine(root: string, environment: Environment): Machine {
       try {
         say(below('/dev/console', { through: true }), line);
       } catch {
-        // Nobody looks there.
+        // A missing console is no failure.
       }
     },
     notify: (state) => notify(runBelow, environment['NOTIFY_SOCKET'], state),
   };
 }
 
-/** Only the status counts, so the body is not waited for. */
+/** Only the status counts, so this does not wait for the body. */
 async function probe(url: string, signal: AbortSignal): Promise<number> {
   return openResponse({ serviceName: `GET ${new URL(url).origin}`, url: new URL(url) }, signal, async (response) => {
     response.destroy();
@@ -72,7 +72,7 @@ async function probe(url: string, signal: AbortSignal): Promise<number> {
   });
 }
 
-/** Another root may bring its own /proc; most do not. */
+/** Another root may have its own /proc. Most do not. */
 function readBootId(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8').trim() || undefined;

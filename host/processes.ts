@@ -1,6 +1,6 @@
 /**
- * Runs a program: no shell, no inherited environment, its own process group, and only the end of
- * what it says is kept.
+ * Runs a program without a shell, without inherited environment, in its own process group. Only the
+ * end of its output is kept.
  */
 
 import { spawn } from 'node:child_process';
@@ -13,15 +13,15 @@ import { codeOf } from './files/error-code.ts';
 
 const tailBytes = 4096;
 
-/** Between SIGTERM and SIGKILL: an installer may want to take its lock file away. */
+/** Between SIGTERM and SIGKILL: an installer may need to remove its lock file. */
 const graceMs = 2_000;
 
-/** After the program has ended: a daemon that it started may hold its output open for ever. */
+/** After the program has ended. A daemon that it started may hold its output open for ever. */
 const lingerMs = 100;
 
 /**
- * Rejects with the signal's reason, once the whole group has been killed. Refused: there is no such
- * program, or it cannot run.
+ * Rejects with the signal's reason after the whole group was killed. Refused: the program does not
+ * exist, or cannot run.
  */
 export async function run(command: ProcessCommand, signal: AbortSignal): Promise<Exit> {
   signal.throwIfAborted();
@@ -45,7 +45,7 @@ export async function run(command: ProcessCommand, signal: AbortSignal): Promise
   try {
     const code = await ended;
     if (signal.aborted) {
-      // The program itself is gone; its children may not have listened to SIGTERM.
+      // The program itself is gone. Its children may have ignored SIGTERM.
       if (group !== undefined) killGroup(group, 'SIGKILL');
       throw signal.reason;
     }
@@ -59,7 +59,7 @@ export async function run(command: ProcessCommand, signal: AbortSignal): Promise
   }
 }
 
-/** Some failures `spawn` throws and others it emits. */
+/** `spawn` throws some failures and emits others. */
 function start({ file, args, environment, folder, umask: mask }: ProcessCommand) {
   try {
     return withUmask(mask, () =>
@@ -76,8 +76,8 @@ function start({ file, args, environment, folder, umask: mask }: ProcessCommand)
 }
 
 /**
- * The mask belongs to the process, and `spawn` forks before it returns: nothing else of ours can
- * run in between.
+ * The umask belongs to the process. `spawn` forks before it returns, so no other code of this
+ * process runs in between.
  */
 function withUmask<T>(mask: number | undefined, work: () => T): T {
   if (mask === undefined) return work();
@@ -93,7 +93,7 @@ function killGroup(group: number, by: 'SIGTERM' | 'SIGKILL'): void {
   try {
     kill(-group, by);
   } catch {
-    // Nobody left, or nobody that we may end.
+    // No process is left, or none that this process may end.
   }
 }
 
@@ -117,7 +117,7 @@ async function pause(ms: number): Promise<void> {
 
 function explain(error: unknown, file: string): unknown {
   const code = codeOf(error);
-  // An argument with a NUL in it, say: a bug of ours.
+  // A bug of this program, for example an argument with a NUL.
   if (error instanceof TypeError) return error;
   const options = { cause: error, ...(code !== undefined && { code }) };
   if (code === 'ENOENT' || code === 'ENOTDIR')

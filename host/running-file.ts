@@ -1,10 +1,10 @@
-/** Where the program that runs now can be started again. */
+/** The file with which the running program can be started again. */
 
 import { readlinkSync } from 'node:fs';
 
 /**
- * `file`, or what the kernel still has of it after an update in place. A child of the new version
- * would not understand this process, nor would this process understand the child.
+ * Returns `file`, or the kernel's copy of it after an update in place. A child of the new version
+ * would not understand this process, nor the reverse.
  */
 export function runningFile(file: string): string {
   const self = '/proc/self/exe';

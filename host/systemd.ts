@@ -1,9 +1,9 @@
-/** systemd, through its own tools: restart a unit, power off, say how this service is. */
+/** systemd through its own tools: restart a unit, power off, notify about this service. */
 
 import { Refused, Unavailable } from '../core/errors.ts';
 import type { ProcessCommand, Exit } from '../core/host.ts';
 
-/** systemctl and systemd-notify only hand a message over. */
+/** systemctl and systemd-notify only pass a message on. */
 const toolTimeoutMs = 10_000;
 
 type Run = (command: ProcessCommand, signal: AbortSignal) => Promise<Exit>;
@@ -11,8 +11,8 @@ type Run = (command: ProcessCommand, signal: AbortSignal) => Promise<Exit>;
 const systemctl = (...args: string[]): ProcessCommand => ({ file: '/usr/bin/systemctl', args, environment: {} });
 
 /**
- * Does not wait: a unit that is ordered after us would wait for us in turn. Refused: there is no
- * such unit.
+ * Does not wait: a unit that is ordered after this one would wait for this one in turn. Refused:
+ * the unit does not exist.
  */
 export async function restartUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
   if (!/^[\w@:.\\-]+$/.test(unit) || unit.startsWith('-')) throw new TypeError(`not a unit: ${unit}`);
@@ -31,7 +31,7 @@ export async function readUnitState(run: Run, unit: string, signal: AbortSignal)
   return state;
 }
 
-/** In good order; where systemd itself does not answer, without it. */
+/** An orderly shutdown. If systemd does not answer, a forced one. */
 export async function powerOff(run: Run, signal: AbortSignal): Promise<void> {
   const first = await run(systemctl('--no-block', 'poweroff'), signal);
   if (first.code === 0) return;
@@ -41,8 +41,8 @@ export async function powerOff(run: Run, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Each line of `state` is one assignment. Node has no datagram sockets, hence the tool. Never
- * throws: a missed note must not end the agent.
+ * Each line of `state` is one assignment. Node.js has no datagram sockets, so the tool sends it.
+ * Never throws: a missed notification must not end the agent.
  */
 export async function notify(run: Run, socket: string | undefined, state: string): Promise<void> {
   if (socket === undefined || socket === '') return;
@@ -52,7 +52,7 @@ export async function notify(run: Run, socket: string | undefined, state: string
   try {
     await run({ file: '/usr/bin/systemd-notify', args, environment: { NOTIFY_SOCKET: socket } }, deadline.signal);
   } catch {
-    // The watchdog of the unit is what notices.
+    // The watchdog of the unit detects a missing notification.
   } finally {
     clearTimeout(timer);
   }

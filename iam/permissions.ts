@@ -27,7 +27,7 @@ export type Reach =
   | 'bucket'
   | 'objects'
   | 'stack'
-  /** Finding a stack by its name lists all stacks. */
+  /** To find a stack by its name, all stacks must be listed. */
   | 'stacks'
   /** Read-only actions that IAM has no resource for. */
   | 'everything';

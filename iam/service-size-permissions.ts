@@ -1,4 +1,4 @@
-/** Which AWS actions `ecs-node service-size` calls, and how far IAM lets each be limited. */
+/** The AWS actions of `ecs-node service-size`, with IAM's narrowest resource for each. */
 
 import type { FleetPermission } from './fleet-policy.ts';
 

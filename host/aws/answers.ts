@@ -1,6 +1,6 @@
 /**
- * What each verb gives, looked at before anybody relies on it: an SDK passes on whatever stood in
- * the answer.
+ * Checks the result of each verb before any code relies on it. The SDK passes on every field of an
+ * answer unchecked.
  */
 
 import { flag, listOf, maybe, number, recordOf, shaped, text, time } from '../../core/shape.ts';
@@ -8,7 +8,7 @@ import type { Verb } from './child/verbs.ts';
 
 const registration = maybe(shaped({ id: text, hostname: text, status: text, layerIds: listOf(text) }));
 
-/** Verbs that are missing here give nothing, or nothing that is relied on. */
+/** A verb that is missing here has no result, or no result that other code relies on. */
 export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>> = {
   readOwnTags: recordOf(text),
   readTerminationProtection: flag,

@@ -1,4 +1,4 @@
-/** Load balancers of both kinds, as far as this instance is one of their targets. */
+/** Target groups and classic load balancers, for this instance as one of their targets. */
 
 import {
   DeregisterInstancesFromLoadBalancerCommand,
@@ -32,8 +32,8 @@ function openTargetGroups({ identity, callAws, settings }: Session) {
   const client = new ElasticLoadBalancingV2Client(settings('ELASTIC_LOAD_BALANCING_V2'));
   const self = identity.instanceId;
   /**
-   * What is left of this instance in the group, by state. It may be there several times, under
-   * different ports.
+   * The targets of this instance that remain in the group, by state. It may be several targets,
+   * with different ports.
    */
   const find = async (TargetGroupArn: string, signal: AbortSignal) => {
     const { TargetHealthDescriptions: all = [] } = await callAws(
@@ -51,8 +51,8 @@ function openTargetGroups({ identity, callAws, settings }: Session) {
     destroy: () => client.destroy(),
     async deregisterTarget(TargetGroupArn: string, signal: AbortSignal): Promise<void> {
       const own = await find(TargetGroupArn, signal);
-      // With its port: AWS ignores a deregistration without it where the target was registered with
-      // another than the group's.
+      // With its port: if the target was registered with another port than the group's, AWS ignores
+      // a deregistration without it.
       const Targets: TargetDescription[] = own
         .filter(({ state }) => !isDraining(state))
         .map(({ target: { Id, Port } }) => ({ Id, ...(Port !== undefined && { Port }) }));
@@ -95,7 +95,7 @@ function openLoadBalancers({ identity, callAws, settings }: Session) {
   };
 }
 
-/** `InvalidInstance`: the load balancer does not know this instance (any more). */
+/** `InvalidInstance`: the load balancer does not know this instance, or no longer. */
 function notRegistered(error: unknown): undefined {
   if (error instanceof Refused && /^InvalidInstance|^InvalidEndPoint/.test(error.code ?? '')) return undefined;
   throw error;

@@ -1,7 +1,7 @@
 /**
- * The only place that reads an error of the AWS SDK. `Refused` is AWS's own documented answer about
+ * The only file that reads an error of the AWS SDK. `Refused` is AWS's own documented answer to
  * this request. Everything else is `Unavailable`: silence, throttling, a proxy's page, a redirect,
- * a code that nobody documents.
+ * an undocumented code.
  */
 
 import { Refused, Unavailable, deniedCodes, messageOf } from '../../core/errors.ts';
@@ -9,7 +9,7 @@ import type { Log } from '../../core/log.ts';
 import { uptime } from '../clock.ts';
 import { documentedRefusals } from './documented-refusals.ts';
 
-/** One call, named by the permission that it needs and what it acts on. */
+/** One call, named by its permission and its resource. */
 export type AwsCall = <T>(
   permission: string,
   resource: string,
@@ -17,7 +17,7 @@ export type AwsCall = <T>(
   send: (options: { abortSignal: AbortSignal }) => Promise<T>,
 ) => Promise<T>;
 
-/** `role` is named in the message about a missing permission. */
+/** The message about a missing permission names `role`. */
 export function openAwsCall(role: string | undefined, log: Log): AwsCall {
   return async (permission, resource, signal, send) => {
     signal.throwIfAborted();
@@ -37,35 +37,35 @@ export function openAwsCall(role: string | undefined, log: Log): AwsCall {
 }
 
 /**
- * Every service has its own code for "too fast". LimitExceededException is not among them: it is a
+ * Each service has its own code for "too fast". LimitExceededException is not among them: it is a
  * quota.
  */
 const throttled =
   /^(Throttl(ing|ed)(Exception)?|EC2ThrottledException|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequests(Exception)?|BandwidthLimitExceeded|SlowDown|ProvisionedThroughputExceeded(Exception)?|PriorRequestNotComplete|RateExceeded)$/;
 
 /**
- * The service is busy with the same thing, or cannot tell yet: a later call finds it done, or
- * possible.
+ * The service is already busy with the same request, or cannot answer yet. A later call finds the
+ * request done, or possible.
  */
 const busy =
   /^(ResourceContention|ScalingActivityInProgress|UpdateInProgress|TransactionInProgress|ConcurrentModification|ConcurrentUpdate|HealthUnavailable|Conflict|ServiceUnavailable|Unavailable|InternalFailure|InternalError|InternalServerError|InternalServiceError|InternalServiceFault|ServerInternal|Server|RequestTimeout|Timeout)(Fault|Exception|Error)?$/;
 
-/** This program runs on the instance, so the instance exists: the service has not been told yet. */
+/** This program runs on the instance, so the instance exists. The service does not know it yet. */
 const notYetKnown = /^InvalidInstanceID\.(NotFound|NotYetKnown)$/;
 
 const skewed = /^(RequestTimeTooSkewed|RequestInTheFuture|RequestExpired)$/;
 
 /**
- * Credentials come from the instance's role. When AWS does not accept them they are late or old,
- * and new ones will come.
+ * Credentials come from the instance's role. If AWS does not accept them, they are late or old, and
+ * new ones will follow.
  */
 const credentials =
   /^(ExpiredToken(Exception)?|InvalidClientTokenId|UnrecognizedClient(Exception)?|InvalidAccessKeyId|InvalidToken|AuthFailure|SignatureDoesNotMatch|InvalidSignature(Exception)?|IncompleteSignature(Exception)?|MissingAuthenticationToken(Exception)?|CredentialsProviderError|ProviderError|TokenProviderError|InstanceMetadataV1FallbackError)$/;
 
 /**
- * Refusals that no service model lists. The query services' come from the "Common Errors" page of
- * their references, those of EC2, whose model documents no error at all, from "Error codes for the
- * Amazon EC2 API".
+ * Refusals that no service model lists. Those of the query services come from the "Common Errors"
+ * page of their references. Those of EC2, whose model documents no error at all, come from "Error
+ * codes for the Amazon EC2 API".
  */
 const furtherRefusals: ReadonlySet<string> = new Set([
   'DryRunOperation',
@@ -93,19 +93,20 @@ const furtherRefusals: ReadonlySet<string> = new Set([
   'UnsupportedOperation',
 ]);
 
-/** True for a code with which AWS says no to this very request. */
+/** True for a code with which AWS refuses this very request. */
 function isRefusal(code: string): boolean {
   const bare = code.replace(/(Fault|Exception|Error)$/, '');
   return documentedRefusals.has(bare) || furtherRefusals.has(bare);
 }
 
-/** Long enough to say what happened. EC2 adds 500 characters of encoded context to a denial. */
+/** Enough to explain the failure. EC2 adds 500 characters of encoded context to a denial. */
 const maxMessage = 300;
 
 export function translate(error: unknown, permission: string, resource: string, role?: string): Error {
-  // The source of the credentials throws it where there are none.
+  // The source of the credentials throws it when there are none.
   if (error instanceof Refused) return error;
-  // The transport and the credentials have said it in full (host/aws/session/transport.ts).
+  // The transport and the credentials have already written a full message
+  // (host/aws/session/transport.ts).
   if (error instanceof Unavailable) return new Unavailable(`${permission}: ${error.message}`, { cause: error.cause });
   const code = faultCode(error);
   const message = clean(messageOf(error));
@@ -122,7 +123,8 @@ export function translate(error: unknown, permission: string, resource: string, 
   if (deniedCodes.test(code)) return new Refused(deniedMessage(permission, resource, role), { cause, code });
   if (notYetKnown.test(code)) return unavailable(`this instance is not known yet (${code})`);
   if (busy.test(code)) return unavailable(`${code}: ${message}`);
-  // Without a status nobody answered: refused, reset, unknown host, broken TLS, time-out.
+  // Without a status there was no answer: connection refused, reset, unknown host, broken TLS,
+  // time-out.
   if (status === undefined || status === 429 || status >= 500) return unavailable(`${message} (${code})`);
   if (status < 300 || error instanceof SyntaxError || /deserializ/i.test(message)) {
     return unavailable(`the answer makes no sense: ${message}`);
@@ -137,7 +139,7 @@ function deniedMessage(permission: string, resource: string, role: string | unde
 }
 
 /**
- * The SDK's errors hold the whole request, session token included: none of that may reach a log, or
+ * The SDK's errors hold the whole request with the session token. None of it may reach a log or
  * stay in memory.
  */
 function slim(error: unknown, message: string): Error {
@@ -150,8 +152,8 @@ function slim(error: unknown, message: string): Error {
 }
 
 /**
- * AWS answers a signature that does not match with the request that it would have signed, session
- * token included.
+ * For a signature that does not match, AWS's answer repeats the request that it would have signed,
+ * with the session token.
  */
 function clean(message: string): string {
   return message.replaceAll(/(x-amz-security-token\W+)[^\s'"]+/gi, '$1…').slice(0, maxMessage);
@@ -163,15 +165,13 @@ function credentialsMessage(code: string, message: string): string {
     : `the credentials are not accepted (${code}): ${message}`;
 }
 
-/**
- * The service's own code, as it was on the wire where the SDK keeps it, else the SDK's name for it.
- */
+/** The service's own code from the wire if the SDK keeps it, else the SDK's name for it. */
 export function faultCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const fields = error as Error & { Code?: unknown; code?: unknown; Error?: { Code?: unknown } | undefined };
   const found = [fields.Code, fields.Error?.Code, fields.name === 'Error' ? fields.code : fields.name];
   const code = found.find((text): text is string => typeof text === 'string' && text !== '' && text !== 'Error');
-  // EC2 sometimes puts the side that is at fault in front.
+  // EC2 sometimes writes the side at fault before the code.
   return code?.replace(/^(Client|Server)\./, '');
 }
 
@@ -182,7 +182,7 @@ export function statusOf(error: unknown): number | undefined {
   );
 }
 
-/** A mistake of this program must be seen with its stack. */
+/** A bug in this program must be visible with its stack. */
 function isBug(error: unknown): error is Error {
   return error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
 }

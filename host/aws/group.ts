@@ -1,4 +1,7 @@
-/** EC2 Auto Scaling: this instance's group, its hooks, and the way out of it. */
+/**
+ * EC2 Auto Scaling: this instance's group, its hooks, and the calls that take the instance out of
+ * it.
+ */
 
 import {
   AutoScalingClient,
@@ -18,8 +21,8 @@ import type { Identity } from '../../core/identity.ts';
 import type { Session } from './session/session.ts';
 
 /**
- * Newest first, 100 each: enough for the storm guard's largest limit (1000 deaths in the window),
- * however large the group is.
+ * The newest come first, 100 on each page. That covers the storm guard's largest limit (1000
+ * failures in the window), whatever the size of the group.
  */
 const maxActivityPages = 20;
 
@@ -44,7 +47,7 @@ function openMembership(
       const { AutoScalingInstances } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
       );
-      // An answer without the list, or about other instances only, is not the answer "in no group".
+      // An answer without the list, or only about other instances, does not mean "in no group".
       if (!Array.isArray(AutoScalingInstances)) throw new Unavailable(`${call}: the answer has no list of instances`);
       if (AutoScalingInstances.length === 0) return undefined;
       const own = AutoScalingInstances.find((member) => member.InstanceId === InstanceId);
@@ -146,8 +149,8 @@ function openActivities(client: AutoScalingClient, { callAws }: Session): Pick<G
 }
 
 /**
- * False where Auto Scaling says that there is nothing to extend or complete: not yet, or no more.
- * The caller knows which.
+ * False when Auto Scaling says that there is nothing to extend or complete: not yet, or no longer.
+ * Only the caller can tell which.
  */
 async function ifActive(call: () => Promise<unknown>): Promise<boolean> {
   try {
@@ -166,7 +169,7 @@ function parseHook(hook: AwsHook): LifecycleHook[] {
       ? 'terminate'
       : undefined;
   if (hook.LifecycleHookName === undefined || transition === undefined) return [];
-  // AWS's own defaults, where it leaves them out.
+  // AWS's own defaults, for fields that AWS omits.
   const heartbeatSeconds = hook.HeartbeatTimeout ?? 3600;
   return [
     {
@@ -180,7 +183,7 @@ function parseHook(hook: AwsHook): LifecycleHook[] {
 }
 
 /**
- * Only the description says what was done to which instance: `Launching a new EC2 instance: i-…`,
+ * Only the description names the instance and the action: `Launching a new EC2 instance: i-…`,
  * `Terminating EC2 instance: i-…`.
  */
 export function parseActivity({ Description = '', StatusCode, StartTime }: Activity): ScalingActivity[] {
@@ -192,7 +195,7 @@ export function parseActivity({ Description = '', StatusCode, StartTime }: Activ
   ];
 }
 
-/** The group's id stands between; IAM takes a star for it. */
+/** The ARN also contains the group's id. IAM accepts a star for it. */
 function groupArn({ partition, region, accountId }: Identity, group: string): string {
   return `arn:${partition}:autoscaling:${region}:${accountId}:autoScalingGroup:*:autoScalingGroupName/${group}`;
 }

@@ -1,4 +1,4 @@
-/** EC2, as far as this instance is concerned. */
+/** EC2's calls about this instance. */
 
 import {
   CreateTagsCommand,
@@ -63,9 +63,7 @@ export function openInstance(session: Session): InstanceCloud & { destroy(): voi
   };
 }
 
-/**
- * What EC2's API says: the second source beside the metadata service (agent/departure/confirm.ts).
- */
+/** EC2's API is the second source beside the metadata service (agent/departure/confirm.ts). */
 function openQuestions(
   client: EC2Client,
   { identity, callAws }: Session,
@@ -90,7 +88,7 @@ function openQuestions(
       );
       const own = InstanceStatuses?.find(({ InstanceId }) => InstanceId === self);
       if (own === undefined) throw new Unavailable(`${call}: the answer does not have this instance`);
-      // EC2 goes on listing an event that is over, and says so at the beginning of its description.
+      // EC2 still lists a finished event, and marks it at the beginning of its description.
       const isOver = (description: string) => /^\[(Completed|Canceled)\]/.test(description);
       return (own.Events ?? []).flatMap(({ InstanceEventId: id, Code: code, Description = '' }) =>
         id === undefined || code === undefined || isOver(Description) ? [] : [{ id, code }],
@@ -98,7 +96,7 @@ function openQuestions(
     },
     async readRunning(instanceIds, signal) {
       const call = 'ec2:DescribeInstances';
-      // This instance runs: an answer that lacks it says nothing about the others either.
+      // This instance runs. An answer without it says nothing about the others either.
       const asked = [...new Set([self, ...instanceIds])];
       const { Reservations } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: asked }] }), options),

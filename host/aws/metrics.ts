@@ -1,10 +1,10 @@
-/** CloudWatch: everything that a node tells in one call. */
+/** CloudWatch: all metrics of a node in one call. */
 
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import type { Metric, MetricsCloud } from '../../core/host.ts';
 import type { Session } from './session/session.ts';
 
-/** What CloudWatch takes in one call. */
+/** The maximum of one CloudWatch call. */
 const maxMetrics = 1000;
 
 export function openMetrics({ callAws, settings }: Session): MetricsCloud & { destroy(): void } {
@@ -12,7 +12,7 @@ export function openMetrics({ callAws, settings }: Session): MetricsCloud & { de
   return {
     destroy: () => client.destroy(),
     async publish(namespace, metrics, signal) {
-      // CloudWatch refuses the whole call for one value that is no number.
+      // CloudWatch refuses the whole call for one value that is not a number.
       const data = metrics.filter(({ value }) => Number.isFinite(value)).map(renderMetric);
       if (data.length === 0) return;
       if (data.length > maxMetrics)

@@ -1,5 +1,5 @@
 /**
- * Opens AWS for this instance, in this process. The first call of a verb loads the client of its
+ * Opens AWS for this instance in this process. The first call of a verb loads the client of its
  * service.
  */
 
@@ -16,17 +16,17 @@ import { openAwsCall } from './fault.ts';
 import { clientSettings, secondTry, type Session } from './session/session.ts';
 import { cloudOf, serviceOf, type Service, type Verb } from './child/verbs.ts';
 
-/** One service: its verbs, and a way to close its connections. */
+/** One service: its verbs, and a function that closes its connections. */
 interface Opened {
   destroy(): void;
 }
 
-/** OpsWorks is asked in the region of the stack, which may differ from that of the instance. */
+/** OpsWorks is called in the region of the stack, which may differ from that of the instance. */
 export interface CloudOptions {
   opsworksRegion?: string | undefined;
 }
 
-/** Throws a ConfigError where the environment names an endpoint that cannot be trusted. */
+/** Throws a ConfigError when the environment names an endpoint that cannot be trusted. */
 export function openCloud(identity: Identity, environment: Environment, log: Log, options: CloudOptions = {}): Cloud {
   mustBeSafeEndpoints(environment);
   const network = openNetwork(environment);
@@ -67,8 +67,8 @@ export function openCloud(identity: Identity, environment: Environment, log: Log
 }
 
 /**
- * An answer of the wrong shape says nothing about the node. A bug of ours looks the same, so the
- * stack is logged.
+ * An answer of the wrong shape says nothing about the node. A bug of this program looks the same,
+ * so the stack is logged.
  */
 async function checkAnswer(verb: Verb, log: Log, work: () => Promise<unknown>): Promise<unknown> {
   try {

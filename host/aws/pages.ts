@@ -1,10 +1,10 @@
-/** Lists that come in pages. */
+/** Follows lists that come in pages. */
 
 import { Unavailable } from '../../core/errors.ts';
 
 /**
- * The token of the next page. Throws Unavailable for one that leads back to the page that it stands
- * on: that list never ends.
+ * The token of the next page. Throws Unavailable for a token that leads back to its own page: that
+ * list never ends.
  */
 export function nextPage(found: string | undefined, used: string | undefined): string | undefined {
   if (found && found === used)

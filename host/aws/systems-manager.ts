@@ -1,4 +1,4 @@
-/** Systems Manager: whether it sees this instance. */
+/** Systems Manager's view of this instance. */
 
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { SystemsManagerCloud } from '../../core/host.ts';

@@ -1,4 +1,4 @@
-/** What Node calls an error of the operating system. */
+/** Node.js's code of an error of the operating system. */
 
 /** `ECONNREFUSED`, `ENOENT` …, also through one `cause`. */
 export function codeOf(error: unknown): string | undefined {

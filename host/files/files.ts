@@ -1,9 +1,10 @@
 /**
- * Files below the root: whole or not at all, never through a symbolic link into somewhere else.
+ * Reads and writes files below the root. A file is written whole or not at all, and never through a
+ * symbolic link to another place.
  *
- * Small files and folders are read and written at once: each operation that goes to another thread
- * costs ten times as much CPU as the operation. Only what waits for the disk by its nature, fsync,
- * is waited for beside everything else.
+ * Small files and folders are read and written synchronously. An operation in another thread costs
+ * ten times the CPU time of the operation itself. Only fsync, which waits for the disk, runs
+ * asynchronously.
  */
 
 import {
@@ -35,13 +36,14 @@ import { codeOf } from './error-code.ts';
 export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'list'>;
 
 /**
- * Whatever this program reads is written by people or by itself; more is a mistake, and must not
+ * People or this program write every file that it reads. A larger file is a mistake, and must not
  * fill the memory.
  */
 const maxBytes = 4 * 1024 * 1024;
 
 /**
- * `.NAME.PID.RANDOM.ecs-node`: our temporary files, which nobody else may mistake for a drop-in.
+ * `.NAME.PID.RANDOM.ecs-node`: a temporary file of this program. No other program can mistake it
+ * for a drop-in.
  */
 const temporary = /^\.(.+)\.(\d+)\.[0-9a-z]+\.ecs-node$/;
 
@@ -65,9 +67,9 @@ export function openFiles(root: string): Files {
 }
 
 /**
- * Puts paths below the root. Under another root than / a symbolic link on the way must not lead out
- * of it: a test or an image under construction would change the machine that it runs on. On the
- * machine itself its own links are as good as any path.
+ * Puts paths below the root. Under another root than /, no symbolic link on the way may lead out of
+ * it: a test or an image build would change the machine that it runs on. On the machine itself, its
+ * own links are as good as any path.
  */
 export function openBelow(root: string): PathBelow {
   const top = resolve(root);
@@ -77,7 +79,7 @@ export function openBelow(root: string): PathBelow {
     const full = resolve(top, `.${normalize(path)}`);
     if (top === '/') return full;
     const realTop = (knownTop ??= unlessAbsent(() => realpathSync.native(top)));
-    // Nothing of the root exists yet, or it is the root itself.
+    // Nothing of the root exists yet, or the path is the root itself.
     if (realTop === undefined || full === top) return full;
     const real = nearestReal(through ? full : dirname(full));
     if (real === realTop || real.startsWith(`${realTop}/`)) return full;
@@ -85,24 +87,24 @@ export function openBelow(root: string): PathBelow {
   };
 }
 
-/** `through`: a link at the path itself will be followed too, so it must not lead out either. */
+/** `through`: a link at the path itself will also be followed, so it must not lead out either. */
 export type PathBelow = (path: string, how?: { through: boolean }) => string;
 
-/** The real path, or that of the nearest folder above that exists. */
+/** The real path, or that of the nearest existing folder above it. */
 function nearestReal(path: string): string {
   return unlessAbsent(() => realpathSync.native(path)) ?? nearestReal(dirname(path));
 }
 
 function readBytes(file: string): Buffer | undefined {
-  // Looked at first: an error with its stack costs more than a look, and what an operator may ask
-  // for is not there for years. Non-blocking, so that a named pipe in the wrong place cannot hold
-  // the node up.
+  // Checked first: an error with its stack costs more than this check, and a file for an operator's
+  // request is absent for years. Non-blocking: a named pipe in the wrong place must not block the
+  // node.
   const handle = readStat(file) && unlessAbsent(() => openSync(file, constants.O_RDONLY | constants.O_NONBLOCK));
   if (handle === undefined) return undefined;
   try {
     const stat = fstatSync(handle);
     if (!stat.isFile()) throw new Mistake('is not a regular file');
-    // What the kernel makes up as it is read (/proc) says that it is empty.
+    // The kernel reports a size of 0 for files that it generates on reading (/proc).
     const buffer = Buffer.allocUnsafe(Math.min(maxBytes, Math.max(stat.size, 4_095)) + 1);
     const chunks: Buffer[] = [];
     for (let size = 0; ;) {
@@ -120,8 +122,7 @@ function readBytes(file: string): Buffer | undefined {
 async function writeBytes(file: string, path: string, bytes: Buffer, mode?: number): Promise<'changed' | 'unchanged'> {
   const folder = dirname(file);
   const old = readStat(file);
-  // Renaming would quietly replace somebody's link, and writing through it would change a file that
-  // was not asked for.
+  // A rename would silently replace a user's link. A write through it would change another file.
   if (old?.isSymbolicLink()) {
     throw new ConfigError([{ path, problem: 'is a symbolic link: write to its target yourself, or remove the link' }]);
   }
@@ -154,9 +155,9 @@ async function writeBytes(file: string, path: string, bytes: Buffer, mode?: numb
 }
 
 /**
- * One folder after the other: `mkdirSync` with `recursive` says ENOENT on a read-only file system,
- * and the operator would look for a missing file. The mode keeps other users from putting files
- * beside ours.
+ * One folder after the other: on a read-only file system, `mkdirSync` with `recursive` reports
+ * ENOENT, and the operator would look for a missing file. The mode keeps other users from placing
+ * files here.
  */
 function makeFolder(folder: string): void {
   if (unlessAbsent(() => statSync(folder)) !== undefined) return;
@@ -164,13 +165,13 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o755 });
   } catch (error) {
-    // Another process was faster.
+    // Another process made it first.
     if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 
 /**
- * Only root can give a file away; for everybody else it stays theirs, as it does with any editor.
+ * Only root can give a file away. For every other user the file stays theirs, as with any editor.
  */
 function keepOwner(handle: number, old: { uid: number; gid: number }): void {
   const { uid, gid } = fstatSync(handle);
@@ -182,7 +183,7 @@ function keepOwner(handle: number, old: { uid: number; gid: number }): void {
   }
 }
 
-/** Removes what processes that were killed while writing this file left behind. */
+/** Removes temporary files of processes that were killed while they wrote this file. */
 function sweep(folder: string, name: string): void {
   for (const entry of readdirSync(folder)) {
     const [, of, writer] = temporary.exec(entry) ?? [];
@@ -200,7 +201,7 @@ function isAlive(process: number): boolean {
 
 async function removeAll(file: string): Promise<boolean> {
   if (readStat(file) === undefined) return false;
-  // Loaded when first needed, as little is ever removed.
+  // Loaded at the first use, since removals are rare.
   const { rm } = await import('node:fs/promises');
   await rm(file, { recursive: true, force: true });
   await flushFolder(dirname(file));
@@ -209,7 +210,7 @@ async function removeAll(file: string): Promise<boolean> {
 
 const flush = promisify(fsync);
 
-/** Without it the new name may be lost with the power, though the file's bytes are safe. */
+/** Without it a power failure may lose the new name, although the file's bytes are safe. */
 async function flushFolder(folder: string): Promise<void> {
   const handle = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -231,18 +232,18 @@ function decode(path: string, bytes: Buffer): string {
   }
 }
 
-/** Something is there, but not what it must be; becomes a ConfigError with the path. */
+/** Something of the wrong kind exists at the path. It becomes a ConfigError with the path. */
 class Mistake extends Error {}
 
-/** For errors whose text does not say what to do. */
+/** For errors whose text names no remedy. */
 const remedies: Readonly<Record<string, string>> = {
   EROFS:
     '; its file system is read-only: remount it ("mount -o remount,rw"), and see "dmesg" for a disk error that made it so',
 };
 
 /**
- * Turns an error of the file system into what the reader must do: free space and broken disks heal,
- * permissions and links do not.
+ * Turns an error of the file system into the kind of error for the reader. A full or broken disk
+ * may recover. Permissions and links do not.
  */
 async function withPathInErrors<T>(path: string, verb: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -259,7 +260,7 @@ async function withPathInErrors<T>(path: string, verb: string, work: () => Promi
   }
 }
 
-/** What `read` finds; undefined where there is nothing. */
+/** The result of `read`. Undefined when the file does not exist. */
 function unlessAbsent<T>(read: () => T): T | undefined {
   try {
     return read();

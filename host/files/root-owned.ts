@@ -6,11 +6,11 @@ import { geteuid } from 'node:process';
 import { Refused } from '../../core/errors.ts';
 
 /**
- * Throws Refused that names the file or folder and the remedy. `top` and the folders above it are
+ * Throws Refused with the file or folder and the remedy. `top` and the folders above it are
  * trusted.
  */
 export function mustBeRootOwned(file: string, top: string): void {
-  // For a link, the folders that lead to it count as well as those that lead to its target.
+  // For a link, both the folders that lead to it and those that lead to its target count.
   for (const way of [`${realpath(dirname(file))}/.`, realpath(file)]) {
     for (const path of above(way, realpath(top))) {
       const fault = faultOf(lstatSync(path));
@@ -34,13 +34,13 @@ function above(path: string, top: string): string[] {
 }
 
 /**
- * With a POSIX ACL the group bits are its mask: the most that any user or group in the ACL gets. So
- * a file that its group may write is refused whatever the group is, and no ACL can add a writer
- * behind our back.
+ * With a POSIX ACL the group bits are its mask: the maximum for any user or group in the ACL. A
+ * group-writable file is therefore refused whatever the group is, and no ACL can silently add a
+ * writer.
  */
 function faultOf({ uid, gid, mode }: { uid: number; gid: number; mode: number }): string | undefined {
   if (uid !== 0 && uid !== geteuid?.()) return `belongs to user ${uid}`;
-  if ((mode & 0o002) !== 0) return 'can be written by everybody';
+  if ((mode & 0o002) !== 0) return 'can be written by every user';
   if ((mode & 0o020) !== 0) return `can be written by group ${gid}, or by the users and groups of its ACL`;
   return undefined;
 }

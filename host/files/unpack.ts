@@ -1,5 +1,5 @@
 /**
- * Downloads an installer and unpacks it where nobody else can reach; an archive that tries to write
+ * Downloads an installer and unpacks it into a private folder. An archive that would write
  * elsewhere is refused as a whole.
  */
 
@@ -19,22 +19,22 @@ import type { Network } from '../network/network.ts';
 const serviceName = 'download';
 
 /**
- * The OpsWorks installer is a few MB. Ten times the largest that is known would still fit; a root
- * disk would not fill.
+ * The OpsWorks installer has a few MB. The limit allows ten times the largest known one, and
+ * protects the root disk.
  */
 const maxDownloadBytes = 128 * 1024 * 1024;
 const maxUnpackedBytes = 512 * 1024 * 1024;
 const maxEntries = 50_000;
 
-/** Tar writes records of 10 kB, some programs of a hundred. */
+/** Tar writes records of 10 kB, and some programs records of a hundred kB. */
 const maxBehindBytes = 1024 * 1024;
 
-/** A mirror may forward once or twice; more is a circle. */
+/** A mirror may redirect once or twice. More is a loop. */
 const maxRedirects = 3;
 
 /**
- * `folder` is made, private; the new folder inside it is returned. Below /var/lib, since /tmp is
- * often mounted noexec.
+ * Makes the private `folder`, and returns the new folder inside it. It lies below /var/lib, since
+ * /tmp is often mounted noexec.
  */
 export async function unpack(url: string, folder: string, network: Network, signal: AbortSignal): Promise<string> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -44,8 +44,8 @@ export async function unpack(url: string, folder: string, network: Network, sign
     await download(parseUrl(url), archive, network, signal, maxRedirects);
     await inspect(archive, signal);
     signal.throwIfAborted();
-    // What must not be there was refused above; `strict` is for what changes between two readings,
-    // or a mistake of ours.
+    // `inspect` has refused every forbidden entry. `strict` covers a change between the two
+    // readings, or a bug here.
     await asArchive(
       extract({ file: archive, cwd: target, strict: true, preserveOwner: false, dmode: 0o770, onReadEntry: mask }),
     );
@@ -58,7 +58,7 @@ export async function unpack(url: string, folder: string, network: Network, sign
   }
 }
 
-/** What root will run is fetched over TLS, except from this very machine. */
+/** Root will run the download, so it needs TLS, except from this same machine. */
 export function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url?.protocol === 'https:') return url;
@@ -115,8 +115,8 @@ async function save(response: IncomingMessage, file: string, url: URL): Promise<
 }
 
 /**
- * Reads the whole archive before anything of it is written, and no further than to the first fault:
- * the rest may be a bomb.
+ * Reads the whole archive before anything is written. It stops at the first fault, because the rest
+ * may be a bomb.
  */
 async function inspect(archive: string, signal: AbortSignal): Promise<void> {
   let [entries, bytes] = [0, 0];
@@ -133,16 +133,15 @@ async function inspect(archive: string, signal: AbortSignal): Promise<void> {
     entry.resume();
   };
   const parser = new Parser({ strict: true, onReadEntry: checkEntry });
-  // What is left out of an archive quietly is refused here: a type that tar does not know, such as
-  // a sparse file.
+  // The parser silently skips a type that it does not know, such as a sparse file. It is refused
+  // here.
   parser.on('ignoredEntry', (entry) => refuse(`${JSON.stringify(entry.path.slice(0, 200))} is a ${entry.type}`));
   let behindBytes = -1;
   parser.on('eof', () => (behindBytes = 0));
   const read = async (chunks: AsyncIterable<Buffer>) => {
     for await (const chunk of chunks) {
       if (behindBytes === -1) parser.write(chunk);
-      // Blocks of zeros fill the last record up. The parser would go through any number of them,
-      // one by one.
+      // Blocks of zeros fill the last record. The parser would read any number of them, one by one.
       else if ((behindBytes += chunk.length) > maxBehindBytes) refuse('it goes on behind its end');
       if (refusal !== undefined) throw refusal;
       signal.throwIfAborted();
@@ -159,8 +158,8 @@ async function inspect(archive: string, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Why an entry must not be unpacked. Links are refused even where they stay inside: no installer
- * needs them, and many attacks do.
+ * The reason for which an entry must not be unpacked. Links are refused even if they stay inside:
+ * no installer needs them, and many attacks do.
  */
 export function entryFault({ path, type }: Pick<ReadEntry, 'path' | 'type'>): string | undefined {
   if (path.startsWith('/')) return 'is an absolute path';
@@ -170,8 +169,8 @@ export function entryFault({ path, type }: Pick<ReadEntry, 'path' | 'type'>): st
 }
 
 /**
- * As under umask 007, and nothing setuid. The process's own mask would change for whatever else it
- * does meanwhile.
+ * As under umask 007, and without setuid. A change of the process's own umask would affect
+ * everything else that it does meanwhile.
  */
 function mask(entry: ReadEntry): void {
   entry.mode = (entry.mode ?? 0o600) & 0o770;

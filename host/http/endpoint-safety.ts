@@ -1,9 +1,12 @@
-/** Tells hosts on this machine or its link from all others. Only they may be asked without TLS. */
+/**
+ * Distinguishes hosts on this machine or its link from all others. Only they may be called without
+ * TLS.
+ */
 
 import { ConfigError, type Fault } from '../../core/errors.ts';
 import type { Environment } from '../environment.ts';
 
-/** `hostname` as URL has it: IPv4 normalised, IPv6 in brackets. */
+/** `hostname` as in a URL: IPv4 normalised, IPv6 in brackets. */
 export function isLoopback(hostname: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
 }
@@ -14,8 +17,8 @@ export function isLinkLocal(hostname: string): boolean {
 }
 
 /**
- * Throws a ConfigError that names every AWS_ENDPOINT_URL… without TLS. Anybody on the way could
- * read the signed requests, and answer in AWS's name.
+ * Throws a ConfigError with every AWS_ENDPOINT_URL… without TLS. A machine on the way could read
+ * the signed requests, and answer in AWS's name.
  */
 export function mustBeSafeEndpoints(environment: Environment): void {
   const faults = Object.entries(environment).flatMap(([name, text]): Fault[] => {

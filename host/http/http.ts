@@ -12,7 +12,7 @@ export interface HttpRequest {
   /** For messages: `instance metadata`, `ECS agent` … */
   serviceName: string;
   method?: 'GET' | 'POST';
-  /** `http:` or `https:`; for a socket only the path counts. */
+  /** `http:` or `https:`. For a socket only the path counts. */
   url: URL;
   socketPath?: string;
   /** Needed for hosts outside this machine: a proxy, certificate authorities. */
@@ -58,7 +58,7 @@ async function collect(response: IncomingMessage, maxBytes: number, serviceName:
 }
 
 /**
- * Sends the request and hands the response to `use`, under one deadline and one signal. If `use`
+ * Sends the request and passes the response to `use`, under one deadline and one signal. If `use`
  * throws, the connection is closed.
  */
 export async function openResponse<T>(
@@ -68,7 +68,7 @@ export async function openResponse<T>(
 ): Promise<T> {
   const { url, network } = options;
   signal.throwIfAborted();
-  // Loaded when first needed: HTTP is 2 MB, TLS 9.
+  // Loaded at the first use: HTTP is 2 MB, TLS 9.
   const isSecure = url.protocol === 'https:';
   const { request: startRequest } = isSecure ? await import('node:https') : await import('node:http');
   const agent = isSecure ? await network?.openAgent() : undefined;
@@ -95,8 +95,8 @@ async function sendOnce<T>(
       port: url.port,
       path: url.pathname + url.search,
       ...(socketPath !== undefined && { socketPath }),
-      // Never Node's global agent, which obeys HTTP_PROXY where NODE_USE_ENV_PROXY is set: not for
-      // Docker, not on loopback.
+      // Never Node.js's global agent: with NODE_USE_ENV_PROXY it obeys HTTP_PROXY. Docker and
+      // loopback must not use a proxy.
       agent: agent ?? false,
     });
     const fail = (error: unknown) => {

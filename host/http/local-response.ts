@@ -4,13 +4,13 @@ import { HTTPParser } from 'http-parser-js';
 
 export interface LocalResponse {
   status: number;
-  /** Undefined where there is none of that name. */
+  /** Undefined when no header has that name. */
   header(name: string): string | undefined;
   body: Buffer;
 }
 
 export interface Reader {
-  /** Returns what is wrong with the bytes. */
+  /** Returns the fault in the bytes, if there is one. */
   add(bytes: Buffer): Error | undefined;
   end(): Error | undefined;
 }

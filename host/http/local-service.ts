@@ -9,7 +9,7 @@ import { Unavailable, messageOf } from '../../core/errors.ts';
 import { openReader, type LocalResponse } from './local-response.ts';
 
 export interface LocalRequest {
-  /** Default `GET`. Each of them can be sent twice with the effect of once. */
+  /** Default `GET`. Each method can be sent twice with the effect of once. */
   method?: 'GET' | 'PUT' | 'DELETE';
   /** Begins with a slash; sent as it is. */
   path: string;

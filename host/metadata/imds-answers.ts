@@ -1,7 +1,7 @@
 /**
- * Parses the answers of the instance metadata service. An answer without which the node cannot act
- * is `Unavailable` when it makes no sense, naming the field. A field that is only told further is
- * left out, or kept as it is spelled.
+ * Parses the answers of the instance metadata service. If a necessary answer is malformed, the
+ * parser throws `Unavailable` with the field. A field that is only reported is omitted, or kept as
+ * it is spelled.
  */
 
 import { Unavailable } from '../../core/errors.ts';
@@ -9,9 +9,9 @@ import type { MaintenanceEvent, SpotNotice } from '../../core/host.ts';
 import { partitionOf, type Identity } from '../../core/identity.ts';
 import { isObject } from '../../core/shape.ts';
 
-/** What the identity document leaves out; undefined where the service has nothing. */
+/** Facts that the identity document lacks. Undefined when the service has none. */
 export interface IdentityDetails {
-  /** Read only where the document names no address by IPv4. */
+  /** Read only when the document has no IPv4 address. */
   ipv6?: string | undefined;
   partition: string | undefined;
   hostname: string | undefined;
@@ -78,9 +78,9 @@ export function parseRebalanceNotice(text: string | undefined): string | undefin
 }
 
 /**
- * Each event is judged on its own: a malformed one does not hide the others. Throws Unavailable
- * when only malformed ones are left. Events in an unknown state are left out, since it is unknown
- * what they ask for.
+ * Each event is parsed on its own: a malformed one does not hide the others. Throws Unavailable
+ * when only malformed ones remain. Events in an unknown state are left out, since their meaning is
+ * unknown.
  */
 export function parseMaintenance(text: string | undefined): MaintenanceEvent[] {
   const what = 'events/maintenance/scheduled';
@@ -116,7 +116,7 @@ function parseEvent(fields: Record<string, unknown>, what: string): MaintenanceE
   if (state === undefined) return undefined;
   const notBefore = parseDate(start, `${what}: NotBefore`);
   return {
-    // The id only tells one event from another: code and date do so, too.
+    // The id only distinguishes events. Code and date also do that.
     id: typeof id === 'string' && id !== '' ? id : `${code} ${typeof start === 'string' ? start : ''}`.trim(),
     code,
     state,
@@ -130,17 +130,17 @@ export function parseTargetState(text: string | undefined): string | undefined {
   return word(text, 'autoscaling/target-lifecycle-state', /^[A-Za-z]{1,40}(:[A-Za-z]{1,40})*$/);
 }
 
-/** An instance has 50 at most, and those of AWS itself beside them. Each costs a request. */
+/** An instance has at most 50, besides those of AWS itself. Each costs a request. */
 const maxTags = 100;
 
-/** One key a line, as they are. */
+/** One key a line, unchanged. */
 export function parseTagKeys(text: string): string[] {
   const keys = text.split('\n').filter((line) => line !== '');
   if (keys.length > maxTags) throw invalidAnswer(`tags/instance: ${keys.length} of them`);
   return keys;
 }
 
-/** Absent or empty is fine: AWS may not know the date yet. */
+/** It may be absent or empty: AWS may not know the date yet. */
 function parseDate(value: unknown, what: string): number | undefined {
   if (value === undefined || value === null || value === '') return undefined;
   const at = typeof value === 'string' ? parseInstant(value) : undefined;
@@ -152,8 +152,8 @@ const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 /**
  * Milliseconds since 1970 of `2030-01-01T00:02:00Z` or `21 Jan 2019 09:00:43 GMT`, the two forms
- * that EC2 writes. Undefined for everything else: `Date.parse` takes "soon 1" for a day in 2001,
- * and a node would leave at once.
+ * that EC2 writes. Undefined for everything else: `Date.parse` reads "soon 1" as a day in 2001, and
+ * a node would leave at once.
  */
 function parseInstant(text: string): number | undefined {
   const iso = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|\+00:?00)$/.exec(text.trim());
@@ -177,8 +177,8 @@ function instant([year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0
 }
 
 /**
- * Of the first name: with several domains in the VPC's DHCP options there are several names.
- * Undefined for no valid label.
+ * The label of the first name: with several domains in the VPC's DHCP options there are several
+ * names. Undefined when it is no valid label.
  */
 function firstLabel(hostnames: string | undefined): string | undefined {
   const label = hostnames?.trim().split(/[\s.]/)[0] ?? '';
@@ -191,7 +191,7 @@ function wordOr(text: string | undefined, pattern: RegExp): string | undefined {
   return pattern.test(trimmed) ? trimmed : undefined;
 }
 
-/** A plain one-word answer; undefined where there is none. */
+/** A plain one-word answer. Undefined when it is absent. */
 function word(text: string | undefined, what: string, pattern: RegExp): string | undefined {
   if (text === undefined) return undefined;
   const trimmed = text.trim();
@@ -213,7 +213,7 @@ function parseJson(text: string, what: string): unknown {
   }
 }
 
-/** Enough of a value to recognise it; a list or an object may be of any size and depth. */
+/** Enough of a value to recognise it. A list or an object may have any size and depth. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
   return typeof value === 'object' && value !== null ? 'a list or an object' : String(value);

@@ -1,6 +1,6 @@
 /**
- * Asks the instance metadata service, version 2 only: one kept token, short requests, by IPv4 or by
- * IPv6.
+ * Calls the instance metadata service, version 2 only: one kept token, short requests, by IPv4 or
+ * by IPv6.
  */
 
 import { ConfigError, Unavailable } from '../../core/errors.ts';
@@ -15,27 +15,24 @@ import { isIpv6Only } from '../network/routes.ts';
 export const metadataService = 'instance metadata';
 
 /**
- * The service answers within a few ms. One that needs longer is in trouble, and a spot notice, read
+ * The service answers within a few ms. If it needs longer, it is in trouble. A spot notice, read
  * every 2 s, must not wait for it.
  */
 const requestTimeoutMs = 2_000;
 
-/** The longest that AWS grants, so that a node asks for four tokens a day. */
+/** The longest time that AWS grants: a node then requests four tokens a day. */
 const tokenSeconds = 21_600;
 
-/**
- * A token is renewed this long before its end, so that no request starts with a token that ends on
- * its way.
- */
+/** A token is renewed this long before its end, so that it cannot expire during a request. */
 const tokenMarginMs = 300_000;
 
-/** User data is at most 16 kB, every other answer far less. */
+/** User data has at most 16 kB, and every other answer far less. */
 const maxBytes = 65_536;
 
 const token = /^[\x21-\x7e]{1,1024}$/;
 
 /**
- * The body of a path below `latest/`; undefined where there is nothing (404). `onAnswer` sees the
+ * The body of a path below `latest/`. Undefined when it does not exist (404). `onAnswer` sees the
  * headers. Throws Unavailable.
  */
 export type ReadMetadata = (
@@ -44,7 +41,7 @@ export type ReadMetadata = (
   onAnswer?: (answer: LocalResponse) => void,
 ) => Promise<Uint8Array | undefined>;
 
-/** Throws ConfigError when the environment names an endpoint that is none. */
+/** Throws ConfigError when the environment names an invalid endpoint. */
 export function openMetadataReader(environment: Environment, clock: Clock): ReadMetadata {
   const addresses = readEndpoints(environment).map((endpoint) => openAddress(endpoint, clock));
   let chosen = addresses.length === 1 ? addresses[0] : undefined;
@@ -65,13 +62,13 @@ export function openMetadataReader(environment: Environment, clock: Clock): Read
   };
 }
 
-/** True if no service answered at this address; an answer of any kind shows that it is there. */
+/** True if no service answered at this address. An answer of any kind shows that it exists. */
 function isUnreached(error: unknown): boolean {
   return error instanceof Unavailable && (codeOf(error) !== undefined || error.message.includes('no answer'));
 }
 
 /**
- * The trouble at the usual address comes first. The trouble at the other address is told only if it
+ * The fault at the usual address comes first. The fault at the other address follows only if it
  * says more than "no route".
  */
 function nowhere([first, second]: unknown[]): Unavailable {
@@ -89,7 +86,7 @@ const ipv6 = 'http://[fd00:ec2::254]';
 /**
  * The addresses to try, in order: that of AWS_EC2_METADATA_SERVICE_ENDPOINT, or of
  * AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE. Without either, both well-known addresses: an instance in
- * an IPv6-only subnet has no way to the first one.
+ * an IPv6-only subnet has no route to the first one.
  */
 export function readEndpoints(environment: Environment): URL[] {
   const text = environment['AWS_EC2_METADATA_SERVICE_ENDPOINT'];
@@ -119,7 +116,7 @@ function openAddress(endpoint: URL, clock: Clock): ReadMetadata {
     let answer = await get();
     if (answer.status === 401) {
       // The token ended early: the machine slept (hibernation), or the service lost its memory. A
-      // second 401 is something else.
+      // second 401 has another cause.
       keeper.forget();
       answer = await get();
     }
@@ -204,8 +201,8 @@ function refusal({ status }: LocalResponse, path: string): Unavailable {
 }
 
 /**
- * The answer with a token may not travel further than the hop limit. Silence while connecting works
- * is the sign of that.
+ * The answer with a token may not travel further than the hop limit. A connection that works but
+ * stays silent is the sign of that.
  */
 function hopLimitHint(error: unknown): never {
   if (!(error instanceof Unavailable) || !error.message.includes('no answer')) throw error;

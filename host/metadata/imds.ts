@@ -1,4 +1,4 @@
-/** The instance metadata service in the node's own terms. */
+/** The instance metadata service as the `Metadata` interface. */
 
 import { Unavailable } from '../../core/errors.ts';
 import type { Metadata } from '../../core/host.ts';
@@ -15,16 +15,16 @@ import {
 } from './imds-answers.ts';
 import { metadataService, openMetadataReader } from './imds-reader.ts';
 
-/** One for all: a new one for each answer would cost as much as reading it. */
+/** One decoder for all answers: a new one for each would cost as much as the reading. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The keys that the metadata service accepts in a path; a tag with another key does not show up
+ * The keys that the metadata service accepts in a path. A tag with another key does not appear
  * there.
  */
 const tagKey = /^(?!\.{1,2}$)[0-9A-Za-z\-_+=,.@:]{1,128}$/;
 
-/** Throws ConfigError when the environment names an endpoint that is none. */
+/** Throws ConfigError when the environment names an invalid endpoint. */
 export function openMetadata(environment: Environment, clock: Clock): Metadata {
   const read = openMetadataReader(environment, clock);
   const readText = async (path: string, signal: AbortSignal) => decode(await read(path, signal), path);
@@ -47,7 +47,7 @@ export function openMetadata(environment: Environment, clock: Clock): Metadata {
       const list = await meta('tags/instance/', signal);
       if (list === undefined) return undefined;
       const tags: Record<string, string> = {};
-      // One after the other: at most 50, and the service throttles bursts.
+      // One after the other: there are at most 50, and the service throttles bursts.
       for (const key of parseTagKeys(list).filter((each) => each.startsWith(prefix))) {
         const value = await readTag(key, signal);
         if (value !== undefined) tags[key] = value;

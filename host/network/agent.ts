@@ -1,6 +1,6 @@
 /**
- * The connections to AWS where a proxy or a private certificate authority is set. Loaded only
- * there.
+ * The connections to AWS through a proxy or with a private certificate authority. Loaded only for
+ * these.
  */
 
 import { readFileSync } from 'node:fs';
@@ -10,10 +10,10 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { Proxy } from './proxy.ts';
 
-/** As the SDK's own agent: connections are kept, and one host gets so many at most. */
+/** The limits of the SDK's own agent: connections are kept, and one host gets at most this many. */
 const options: AgentOptions = { keepAlive: true, maxSockets: 50 };
 
-/** Node's own tunnel through a proxy, used for the hosts that NO_PROXY does not name. */
+/** Node.js's own tunnel through a proxy, for the hosts that NO_PROXY does not name. */
 export class ProxyAgent extends Agent {
   readonly #proxy: Proxy;
   readonly #direct = new Agent(options);
@@ -34,9 +34,9 @@ export class ProxyAgent extends Agent {
 }
 
 /**
- * Adds the certificates of a file to those that this process trusts, for AWS as well as for a
- * proxy. Throws Unavailable: user data may still write the file, and a file that is lost later must
- * not end a node.
+ * Adds the certificates of a file to the trusted ones of this process, for AWS and for a proxy.
+ * Throws Unavailable: user data may still write the file, and a file that is lost later must not
+ * end a node.
  */
 export function trustBundle(file: string): void {
   const wrong = (problem: string, cause?: unknown) => new Unavailable(`AWS_CA_BUNDLE: ${problem}`, { cause });

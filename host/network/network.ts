@@ -1,4 +1,4 @@
-/** How this process reaches AWS: by a proxy or not, by IPv4 or IPv6, with which authorities. */
+/** The way of this process to AWS: proxy, IPv4 or IPv6, certificate authorities. */
 
 import type { Agent } from 'node:https';
 import type { Environment } from '../environment.ts';
@@ -11,16 +11,16 @@ type Target = Pick<URL, 'protocol' | 'hostname' | 'port'>;
 export interface Network {
   environment: Environment;
   proxy: Proxy | undefined;
-  /** A new agent for https; undefined where Node's own does. The caller destroys it. */
+  /** A new agent for https. Undefined when Node.js's own is enough. The caller destroys it. */
   openAgent(): Promise<Agent | undefined>;
-  /** Why a request failed, and what to do, in one line without secrets. */
+  /** The reason and the remedy of a failed request, in one line without secrets. */
   tellTrouble(error: unknown, url: Target): string;
   explainTrouble(error: unknown, url: Target): NetworkTrouble;
-  /** Whether a service must be asked at its dual-stack endpoint. `host` is its ordinary one. */
+  /** True when a service must be called at its dual-stack endpoint. `host` is its ordinary one. */
   needsDualStack(host: string): Promise<boolean>;
 }
 
-/** Throws a ConfigError where HTTPS_PROXY cannot be used. */
+/** Throws a ConfigError when HTTPS_PROXY cannot be used. */
 export function openNetwork(environment: Environment): Network {
   const proxy = parseProxy(environment);
   const bundle = environment['AWS_CA_BUNDLE'];
@@ -31,7 +31,7 @@ export function openNetwork(environment: Environment): Network {
     async openAgent() {
       if (proxy === undefined && !bundle) return undefined;
       const { ProxyAgent, trustBundle } = await import('./agent.ts');
-      // Once: parsing the certificates of a whole distribution takes some ms.
+      // Once: to parse the certificates of a whole distribution takes some ms.
       if (bundle && !isTrusted) trustBundle(bundle);
       isTrusted = true;
       return proxy === undefined ? undefined : new ProxyAgent(proxy);
@@ -41,7 +41,7 @@ export function openNetwork(environment: Environment): Network {
     async needsDualStack(host) {
       const said = environment['AWS_USE_DUALSTACK_ENDPOINT'];
       if (said) return said === 'true';
-      // A proxy looks names up itself.
+      // A proxy resolves names itself.
       if (proxy !== undefined || !isIpv6Only()) return false;
       return !(await hasIpv6Address(host));
     },
@@ -55,8 +55,8 @@ function destinationOf({ protocol, hostname: host, port: given }: Target, proxy:
 }
 
 /**
- * An interface endpoint with IPv6, or DNS64, gives the ordinary name an address that this machine
- * reaches.
+ * With an interface endpoint for IPv6, or with DNS64, the ordinary name has an address that this
+ * machine reaches.
  */
 async function hasIpv6Address(host: string): Promise<boolean> {
   const { lookup } = await import('node:dns/promises');

@@ -6,25 +6,25 @@ import type { Environment } from '../environment.ts';
 import { isLinkLocal, isLoopback } from '../http/endpoint-safety.ts';
 
 export interface Proxy {
-  /** `http:` or `https:`, with user and password where the setting has them: never log it. */
+  /** `http:` or `https:`, with the user and password of the setting: never log it. */
   url: URL;
   /** Safe to log: scheme, host and port. */
   origin: string;
   /** The variable that named the proxy. */
   variable: string;
   /**
-   * True where a request to this host must not use the proxy. `hostname` as in a URL or without
+   * True when a request to this host must not use the proxy. `hostname` as in a URL, or without
    * brackets.
    */
   bypasses(hostname: string, port: number): boolean;
 }
 
-/** Lower case first: curl, Go and Node agree on that order. */
+/** Lower case first: curl, Go and Node.js agree on that order. */
 const proxyVariables = ['https_proxy', 'HTTPS_PROXY'];
 
 /**
- * Undefined without a proxy. Throws ConfigError for a value that names none; the message never
- * repeats the value, which may hold a password.
+ * Undefined without a proxy. Throws ConfigError for an invalid value. The message never repeats the
+ * value, which may hold a password.
  */
 export function parseProxy(environment: Environment): Proxy | undefined {
   const variable = proxyVariables.find((name) => environment[name]?.trim());
@@ -38,7 +38,8 @@ export function parseProxy(environment: Environment): Proxy | undefined {
     bypasses(hostname, port) {
       const host = bare(hostname);
       const inUrl = isIP(host) === 6 ? `[${host}]` : host;
-      // Nothing that belongs to this instance alone ever goes to a proxy, whatever NO_PROXY says.
+      // Requests to addresses that belong to this instance alone never use a proxy, whatever
+      // NO_PROXY says.
       return isLoopback(inUrl) || isLinkLocal(inUrl) || excluded(host, port);
     },
   };
@@ -64,8 +65,8 @@ function parseProxyUrl(variable: string, text: string): URL {
 type Excludes = (host: string, port: number) => boolean;
 
 /**
- * Names with their subdomains, addresses, CIDR blocks, each with an optional port, and `*`;
- * separated by commas or spaces.
+ * Names with their subdomains, addresses, CIDR blocks, each with an optional port, and `*`. Commas
+ * or spaces separate them.
  */
 export function parseNoProxy(text: string): Excludes {
   const rules = text
@@ -86,7 +87,7 @@ function parseRule(entry: string): Excludes {
   return (asked, askedPort) => (port === undefined || port === askedPort) && matches(asked);
 }
 
-/** An address without brackets that has several colons is an IPv6 address, and has no port. */
+/** An address without brackets and with several colons is an IPv6 address without a port. */
 function splitPort(entry: string): { host: string; port: number | undefined } {
   const [, host, port] = /^(\[[^\]]*\](?:\/\d+)?|[^:]+):(\d{1,5})$/.exec(entry) ?? [];
   return host === undefined ? { host: entry, port: undefined } : { host, port: Number(port) };

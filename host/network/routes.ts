@@ -1,16 +1,19 @@
-/** Finds out whether this machine reaches others by IPv6 only, from the kernel's routing tables. */
+/**
+ * Reads the kernel's routing tables to find out whether this machine has only IPv6 routes to the
+ * outside.
+ */
 
 import { readFileSync } from 'node:fs';
 
 /**
- * True on an instance of an IPv6-only subnet. The addresses would not tell: Docker's bridge has an
- * IPv4 address there, too.
+ * True on an instance of an IPv6-only subnet. The addresses cannot show it: Docker's bridge has an
+ * IPv4 address there too.
  */
 export function isIpv6Only(): boolean {
   return hasDefaultRoute6(read('/proc/net/ipv6_route')) && !hasDefaultRoute4(read('/proc/net/route'));
 }
 
-/** A line each: interface, destination, gateway, flags … mask; hexadecimal. */
+/** A line each: interface, destination, gateway, flags … mask, in hexadecimal. */
 export function hasDefaultRoute4(table: string): boolean {
   return table.split('\n').some((line) => {
     const [name, destination, , flags, , , , mask] = line.split(/\s+/);
@@ -35,7 +38,7 @@ function isUsable(flags: string | undefined): boolean {
   return (bits & 0x0001) !== 0 && (bits & 0x0200) === 0;
 }
 
-/** Empty where the kernel has no such table, as without IPv6. */
+/** Empty when the kernel has no such table, for example without IPv6. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'latin1');

@@ -1,4 +1,4 @@
-/** Says in one line why a host was not reached, and what to do about it. */
+/** Explains in one line why a host was not reached, with the remedy. */
 
 import { messageOf } from '../../core/errors.ts';
 import { codeOf } from '../files/error-code.ts';
@@ -11,12 +11,12 @@ export interface Destination {
   proxy: Proxy | undefined;
 }
 
-/** Where a node's variables for the network are set. */
+/** The file with a node's variables for the network. */
 const file = '/etc/ecs-node/environment';
 
 export interface NetworkTrouble {
   what: string;
-  /** Undefined where there is nothing more to say. */
+  /** Undefined when there is no remedy to name. */
   remedy: string | undefined;
 }
 
@@ -34,17 +34,18 @@ export function tellNetworkTrouble(error: unknown, destination: Destination): st
   return remedy === undefined ? what : `${what}; ${remedy}`;
 }
 
-/** With the code, which is what people search for. */
+/** Includes the code, because people search for it. */
 function describe(error: unknown): string {
   const message = messageOf(error);
   const code = codeOf(error);
   return code === undefined || message.includes(code) ? message : `${message} (${code})`;
 }
 
-/** The connection to the proxy itself failed, or the proxy did not open the way. */
+/** The connection to the proxy itself failed, or the proxy did not open the tunnel. */
 function isProxyTrouble(error: unknown, code: string, { url }: Proxy): boolean {
   if (code === 'ERR_PROXY_TUNNEL') return true;
-  // Through a tunnel the proxy looks the host up and connects: these errors are about the proxy.
+  // Through a tunnel, the proxy resolves the host and connects. These errors are therefore about
+  // the proxy.
   if (/^(ENOTFOUND|EAI_|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH)/.test(code)) return true;
   return url.protocol === 'https:' && code === 'EPROTO';
 }
@@ -70,7 +71,7 @@ function remedyFor(code: string, proxy: Proxy | undefined): string | undefined {
   return routeRemedies.find(([pattern]) => pattern.test(code))?.[1];
 }
 
-/** By Node's code, where no proxy is set. */
+/** By Node.js's code, without a proxy. */
 const routeRemedies: [RegExp, string][] = [
   [
     /^(ENOTFOUND|EAI_)/,

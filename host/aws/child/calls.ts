@@ -1,9 +1,11 @@
-/** Calls that wait for a line from the child: each with its deadline, each ending on its own. */
+/**
+ * Calls that wait for a line from the child process. Each has its own deadline and its own signal.
+ */
 
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Verb } from './verbs.ts';
 
-/** The longest call that makes sense: some pages, each tried twice, 13 s each. */
+/** The longest sensible call: some pages, each tried twice, 13 s each. */
 const callMs = 60_000;
 
 /** A healthy child answers an abort within milliseconds. */
@@ -18,15 +20,15 @@ export interface Reply {
 export interface Calls {
   add(verb: Verb, args: unknown[], signal: AbortSignal): Promise<unknown>;
   deliver(reply: Reply): void;
-  /** The child is gone: nobody knows whether these calls had their effect. */
+  /** The child is gone: it is unknown whether these calls had their effect. */
   failAll(why: string): void;
 }
 
 interface ChildChannel {
   send(message: object): void;
-  /** A call was not answered in time, or not even its abort: the child hangs. */
+  /** The child answered neither a call in time nor its abort: it hangs. */
   onSilence(verb: Verb): void;
-  /** As many calls wait now. */
+  /** The number of calls that now wait. */
   onCount(count: number): void;
 }
 
@@ -65,7 +67,7 @@ export function openCalls({ send, onSilence, onCount }: ChildChannel): Calls {
   };
 }
 
-/** Undefined for what is no reply. */
+/** Undefined when the line is not a reply. */
 export function parseReply(line: string): Reply | undefined {
   try {
     const reply = JSON.parse(line) as Reply | null;
@@ -76,8 +78,8 @@ export function parseReply(line: string): Reply | undefined {
 }
 
 /**
- * Anything but our two errors is a bug in the child, and stays one here; its message carries the
- * child's stack.
+ * Everything except Unavailable and Refused is a bug in the child, and stays one here. Its message
+ * carries the child's stack.
  */
 function reviveError({ name, message, code }: NonNullable<Reply['error']>): Error {
   if (name === 'Unavailable') return new Unavailable(message);

@@ -1,7 +1,7 @@
 /**
- * AWS through a short-lived child of the same binary, one JSON line per call: what a resident
- * process calls every few minutes would cost it 20 MB for good (docs/decisions/0002). This side
- * loads nothing of the SDK.
+ * Calls AWS through a short-lived child of the same binary, one JSON line per call. A resident
+ * process with the SDK would keep 20 MB for a call every few minutes (docs/decisions/0002). This
+ * side loads nothing of the SDK.
  */
 
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
@@ -17,12 +17,12 @@ import { openCalls, parseReply, type Calls } from './calls.ts';
 import { readLines } from './lines.ts';
 import { cloudOf } from './verbs.ts';
 
-/** Calls come in groups (a watcher's round, a departure); after such a pause the group is over. */
+/** Calls come in groups (a watcher's round, a departure). After such a pause the group is over. */
 const idleMs = 10_000;
 
 /**
- * What the child may know of the environment: AWS's own variables, the proxy's, and which
- * certificates to trust.
+ * The environment of the child: AWS's own variables, those of the proxy, and those of trusted
+ * certificates.
  */
 const passedOn = /^(AWS_.+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
@@ -32,7 +32,7 @@ const passedOn = /^(AWS_.+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https
  */
 export function openChildCloud(execPath: string, args: readonly string[], environment: Environment, log: Log): Cloud {
   mustBeSafeEndpoints(environment);
-  // The child would refuse a wrong proxy, too, but only at the first call.
+  // The child would also refuse a wrong proxy, but only at the first call.
   parseProxy(environment);
   let child: Child | undefined;
   const current = (): Child => {
@@ -56,7 +56,7 @@ export function openChildCloud(execPath: string, args: readonly string[], enviro
 interface Child {
   calls: Calls;
   isOpen(): boolean;
-  /** It answers what it still has to, and ends. */
+  /** The child answers its waiting calls, and ends. */
   end(): void;
 }
 
@@ -64,7 +64,8 @@ function startChild(execPath: string, args: readonly string[], environment: Envi
   const child = spawn(runningFile(execPath), args, {
     env: childEnvironment(environment),
     stdio: ['pipe', 'pipe', 'inherit'],
-    // Away from the terminal's group: Ctrl-C is for us, who may still want to tell AWS something.
+    // In a process group of its own: Ctrl-C goes to this process only, which may still need the
+    // child for a call.
     detached: true,
   });
   log.debug('started a child that speaks to AWS', { pid: child.pid });
@@ -86,13 +87,13 @@ function startChild(execPath: string, args: readonly string[], environment: Envi
     onCount(count) {
       clearTimeout(idle);
       keepProcessAlive(child, count > 0);
-      // Ended from here and not by the child itself: a call could otherwise meet it in its last
+      // The parent ends the child. If the child ended itself, a call could reach it in its last
       // moment and be lost.
       if (count === 0 && isOpen) idle = setTimeout(end, idleMs).unref();
     },
   });
   child.on('error', (error) => die(`the child that speaks to AWS cannot run: ${messageOf(error)}`));
-  // Not `exit`: its last answers may still be on their way.
+  // Not `exit`: the last answers may still be in the pipe.
   child.on('close', (code, by) => die(`the child that speaks to AWS ended (${by ?? `exit ${code}`})`));
   child.stdin.on('error', () => die('the child that speaks to AWS does not listen'));
   void readLines(child.stdout, (line) => {
@@ -108,7 +109,7 @@ function childEnvironment(environment: Environment): Record<string, string> {
   return { ...(Object.fromEntries(kept) as Record<string, string>), AWS_EC2_METADATA_V1_DISABLED: 'true' };
 }
 
-/** Only calls that wait for an answer may keep the parent alive. */
+/** The child keeps the parent alive only while a call waits for an answer. */
 function keepProcessAlive(child: ChildProcessByStdio<Writable, Readable, null>, isNeeded: boolean): void {
   for (const part of [child, child.stdin, child.stdout] as { ref?(): void; unref?(): void }[]) {
     if (isNeeded) part.ref?.();

@@ -1,13 +1,13 @@
-/** Whole lines out of a stream of bytes, with a bound on how long one may get. */
+/** Splits a stream of bytes into whole lines of a bounded length. */
 
 import type { Readable } from 'node:stream';
 
-/** The largest message is the metrics of one publication, or a page of tasks: far below. */
+/** The largest message (the metrics of one publication, a page of tasks) is far below this. */
 const maxLine = 4 * 1024 * 1024;
 
 /**
- * Resolves at the end of the stream; what follows the last line break is dropped, since nobody
- * finished saying it.
+ * Resolves at the end of the stream. A last line without a line break is incomplete, so it is
+ * dropped.
  */
 export function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   stream.setEncoding('utf8');

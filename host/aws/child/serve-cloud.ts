@@ -1,6 +1,6 @@
 /**
- * The child's side of host/aws/child/child-cloud.ts: answers one JSON line per call until its input
- * ends.
+ * The child's side of host/aws/child/child-cloud.ts. It answers one JSON line per call until its
+ * input ends.
  */
 
 import type { Readable, Writable } from 'node:stream';

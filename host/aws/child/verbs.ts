@@ -1,6 +1,6 @@
 /**
- * Which service answers which verb of `Cloud`: the list that both the opener and the child's proxy
- * are made from.
+ * The service behind each verb of `Cloud`. The opener and the child's proxy are made from this
+ * list.
  */
 
 import type { Cloud } from '../../../core/host.ts';
@@ -62,7 +62,7 @@ export type Service = (typeof serviceOf)[Verb];
 
 export const verbs = Object.keys(serviceOf) as Verb[];
 
-/** A Cloud of which every verb is made by `answer`. */
+/** A Cloud whose verbs all call `answer`. */
 export function cloudOf(
   answer: (verb: Verb) => (...args: unknown[]) => Promise<unknown>,
   close: Cloud['close'],

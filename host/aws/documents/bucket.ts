@@ -1,4 +1,4 @@
-/** Documents as objects in S3: each `*.yaml` directly below one prefix is one. */
+/** Documents as objects in S3: each `*.yaml` directly below one prefix is a document. */
 
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, ListObjectsV2Command, S3Client, type _Object } from '@aws-sdk/client-s3';
@@ -17,11 +17,11 @@ export function openS3Client({ identity, settings }: Session, bucket: string): S
   const shared = settings('S3');
   return new S3Client({
     ...shared,
-    // Another endpoint has no host name for each bucket, and AWS's certificate none for a name with
-    // dots.
+    // A custom endpoint has no host name for each bucket. AWS's certificate covers no bucket name
+    // with dots.
     forcePathStyle: 'endpoint' in shared || bucket.includes('.'),
     followRegionRedirects: true,
-    // All said here, or the SDK would go and read root's ~/.aws/config for it.
+    // Every option is set here. Otherwise the SDK would read root's ~/.aws/config for it.
     useArnRegion: false,
     disableS3ExpressSessionAuth: true,
     sigv4aSigningRegionSet: [identity.region],
@@ -63,7 +63,7 @@ interface BucketReader extends BucketLocation {
   source: string;
 }
 
-/** Refuses what is too much before any of it is fetched. */
+/** Refuses too many or too large documents before any of them is fetched. */
 async function listDocuments(reader: BucketReader, signal: AbortSignal): Promise<_Object[]> {
   const { client, ask: callAws, bucket: Bucket, prefix: Prefix, arn, source } = reader;
   const found: _Object[] = [];
@@ -82,7 +82,7 @@ async function listDocuments(reader: BucketReader, signal: AbortSignal): Promise
   return found;
 }
 
-/** Undefined when it has gone since it was listed. */
+/** Undefined when the object was deleted after the list. */
 async function fetchDocument(
   reader: BucketReader,
   key: string,
@@ -94,7 +94,7 @@ async function fetchDocument(
     const { version, length, bytes } = await callAws('s3:GetObject', `${arn}/${key}`, signal, async (options) => {
       const input = { Bucket: bucket, Key: key };
       const { ETag = '', ContentLength = 0, Body } = await client.send(new GetObjectCommand(input), options);
-      // It may have grown since it was listed; what is not read would keep the connection.
+      // The object may have grown since the list. An unread body would keep the connection.
       if (ContentLength > maxBytes) (Body as Readable | undefined)?.destroy();
       const isRead = ContentLength <= maxBytes && Body !== undefined;
       return { version: ETag, length: ContentLength, bytes: isRead ? await Body.transformToByteArray() : none };
@@ -108,7 +108,10 @@ async function fetchDocument(
   }
 }
 
-/** Notes beside the documents are none, nor is what the console makes to show a folder. */
+/**
+ * Other files beside the documents are not documents, and neither is the object that the console
+ * makes for a folder.
+ */
 function isDocument(name: string): boolean {
   return name.endsWith('.yaml') && !name.startsWith('.');
 }

@@ -1,17 +1,17 @@
 /**
- * How much a configuration can be: more is somebody else's data, and must not fill the memory of a
- * node.
+ * Limits the size of a pulled configuration. Larger data is not a configuration, and must not fill
+ * the memory of a node.
  */
 
 import { Refused } from '../../../core/errors.ts';
 
-/** People split a configuration by topic or team: some ten documents. */
+/** People split a configuration by topic or team, into some ten documents. */
 export const maxDocuments = 100;
 
-/** As much as a file of the configuration may have (config/settings.ts). */
+/** The same limit as for a file of the configuration (config/settings.ts). */
 export const maxBytes = 262_144;
 
-/** All together: the node keeps them in one file, beside those that it refused. */
+/** For all documents together. The node keeps them in one file, together with refused ones. */
 export const maxTotalBytes = 1_048_576;
 
 export function tooMany(source: string): Refused {

@@ -1,7 +1,4 @@
-/**
- * A place where documents of the configuration are kept: parameters of Systems Manager, or a
- * bucket.
- */
+/** A source of configuration documents: parameters of Systems Manager, or a bucket. */
 
 import type { RemoteDocument } from '../../../core/host.ts';
 

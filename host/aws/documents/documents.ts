@@ -1,6 +1,6 @@
 /**
- * Documents of the configuration, from Systems Manager's parameters or from S3: only who asks pays
- * for the client.
+ * Opens the source of configuration documents: Systems Manager's parameters or S3. Only a
+ * configured source loads its client.
  */
 
 import { parseSource } from '../../../config/remote/document-location.ts';

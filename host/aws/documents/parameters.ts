@@ -1,4 +1,4 @@
-/** Documents as parameters of Systems Manager: each directly below one path is one. */
+/** Documents as parameters of Systems Manager: each directly below one path is a document. */
 
 import { GetParametersByPathCommand, GetParametersCommand, SSMClient, type Parameter } from '@aws-sdk/client-ssm';
 import type { RemoteDocument } from '../../../core/host.ts';
@@ -6,14 +6,14 @@ import type { DocumentSource } from './document-source.ts';
 import type { Session } from '../session/session.ts';
 import { maxDocuments, tooMany } from './document-limits.ts';
 
-/** GetParameters takes so many names. */
+/** The maximum number of names in GetParameters. */
 const atOnce = 10;
 
 export function openParameters({ identity, callAws, settings }: Session, path: string): DocumentSource {
   const client = new SSMClient(settings('SSM'));
   const arn = `arn:${identity.partition}:ssm:${identity.region}:${identity.accountId}:parameter${path}`;
 
-  /** Encrypted values stay so: KMS is asked only for what has changed. */
+  /** Encrypted values stay encrypted in the list: only changed ones are decrypted with KMS. */
   const list = async (signal: AbortSignal): Promise<Parameter[]> => {
     const found: Parameter[] = [];
     for (let NextToken: string | undefined, first = true; first || NextToken !== undefined; first = false) {
@@ -52,7 +52,7 @@ export function openParameters({ identity, callAws, settings }: Session, path: s
       return listed.flatMap((each): RemoteDocument[] => {
         if (isKnown(each)) return [{ name: nameOf(each), version: versionOf(each) }];
         if (each.Type !== 'SecureString') return [documentOf(each)];
-        // Deleted between the two calls: the next round finds it gone.
+        // Deleted between the two calls. The next round no longer lists it.
         return decrypted.filter(({ Name }) => Name === each.Name).map(documentOf);
       });
     },
@@ -67,7 +67,10 @@ function nameOf({ Name = '' }: Parameter): string {
   return Name.slice(Name.lastIndexOf('/') + 1);
 }
 
-/** One that was deleted and made again counts from 1 again, so its date belongs to it. */
+/**
+ * A parameter that was deleted and created again counts from 1 again, so the version includes its
+ * date.
+ */
 function versionOf({ Version, LastModifiedDate }: Parameter): string {
   return `${Version}@${LastModifiedDate?.toISOString() ?? ''}`;
 }

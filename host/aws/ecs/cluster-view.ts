@@ -1,6 +1,6 @@
 /**
- * The whole cluster in as few calls as possible: ECS counts and filters, the node does not read
- * every record.
+ * Reads facts about the whole cluster in few calls. ECS counts and filters, so that the node need
+ * not read every record.
  */
 
 import {
@@ -17,11 +17,12 @@ import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 
 /**
- * So many disconnected records are named: with more of them it is an outage, whichever they are.
+ * The number of disconnected records that are named. More than this is an outage, whatever their
+ * names.
  */
 const maxNamed = 100;
 
-/** DescribeServices takes so many services in one call. */
+/** The maximum number of services in one DescribeServices call. */
 const servicesPerCall = 10;
 
 type Which = { status: 'DRAINING' } | { filter: string };
@@ -80,7 +81,7 @@ export function openClusterView(
   };
 }
 
-/** In portions of the size that DescribeServices takes. */
+/** In portions of the size that DescribeServices accepts. */
 async function listServices(
   client: ECSClient,
   callAws: Session['callAws'],

@@ -1,6 +1,6 @@
 /**
- * ECS: this instance's container instance, its tasks, and what a node must know of its cluster
- * before it leaves.
+ * ECS: this instance's container instance, its tasks, and the facts about its cluster that a
+ * departure needs.
  */
 
 import {
@@ -23,7 +23,7 @@ import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 import { openStarter } from './start-task.ts';
 
-/** DescribeTasks and DescribeContainerInstances take so many ARNs in one call. */
+/** The maximum number of ARNs in one DescribeTasks or DescribeContainerInstances call. */
 const perCall = 100;
 
 export function openCluster(session: Session): ClusterCloud & { destroy(): void } {
@@ -33,8 +33,8 @@ export function openCluster(session: Session): ClusterCloud & { destroy(): void 
     destroy: () => client.destroy(),
     ...openContainerInstance(client, session),
     async readTasks(cluster, arn, signal) {
-      // ECS lists a task that shall stop but has not under STOPPED: deactivating and stopping tasks
-      // still serve.
+      // Under STOPPED, ECS also lists tasks that it wants stopped but that still run. Deactivating
+      // and stopping tasks still serve.
       const lists = await Promise.all(
         (['RUNNING', 'STOPPED'] as const).map((wish) => listTasks(client, session, cluster, arn, wish, signal)),
       );
@@ -53,7 +53,7 @@ export function openCluster(session: Session): ClusterCloud & { destroy(): void 
     },
     async stopTask(cluster, taskArn, reason, signal) {
       await callAws('ecs:StopTask', taskArn, signal, (options) =>
-        // ECS takes 255 characters, some of which it may need itself.
+        // ECS accepts 255 characters, and may need some of them itself.
         client.send(new StopTaskCommand({ cluster, task: taskArn, reason: reason.slice(0, 200) }), options),
       );
     },
@@ -68,7 +68,7 @@ type Verbs = Pick<
   'readContainerInstance' | 'ownsContainerInstance' | 'readRecords' | 'drain' | 'activate'
 >;
 
-/** With what the ECS agent last said of Docker. */
+/** Includes the ECS agent's last report about Docker. */
 const include: ContainerInstanceField[] = ['CONTAINER_INSTANCE_HEALTH'];
 
 function openContainerInstance(client: ECSClient, { identity, callAws }: Session): Verbs {
@@ -107,7 +107,7 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
   };
   return {
     async readContainerInstance(cluster, hint, signal) {
-      // The record that the ECS agent names answers in one call as long as its agent is connected.
+      // One call is enough for the record that the ECS agent names, while its agent is connected.
       const [hinted] = hint === undefined ? [] : await readOwn(cluster, [hint], signal);
       if (hinted?.agentConnected === true) return withOthers([hinted]);
       const arns = await list(cluster, signal);
@@ -118,7 +118,7 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
       try {
         return (await list(cluster, signal)).some((own) => idOf(own) === idOf(arn));
       } catch (error) {
-        // A role may be allowed to describe without being allowed to list.
+        // A role may allow the describe call and not the list call.
         if (!isDenied(error)) throw error;
         return (await readOwn(cluster, [arn], signal)).length > 0;
       }
@@ -133,8 +133,8 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
 }
 
 /**
- * An instance has two records when its agent lost its state and registered again: the connected one
- * is real, and while none is connected the newest one is.
+ * An instance has two records when its agent lost its state and registered again. The connected one
+ * is real. While none is connected, the newest one is.
  */
 function withOthers(records: readonly Record[]) {
   const [first, ...others] = records.toSorted(
@@ -145,7 +145,7 @@ function withOthers(records: readonly Record[]) {
   return { ...record, others: others.map(({ arn }) => arn) };
 }
 
-/** ECS answers 200 and says in the body what it did not do. */
+/** ECS answers 200, and lists in the body the parts that it did not do. */
 function refuseFailures(what: string, failures: Failure[] = []): void {
   const [failure] = failures;
   if (failure === undefined) return;

@@ -1,5 +1,5 @@
 /**
- * Checks what ECS answered before anything follows from it: an empty or half answer says nothing
+ * Checks ECS's answers before any code acts on them. An empty or incomplete answer says nothing
  * about the node.
  */
 
@@ -14,8 +14,8 @@ import { Unavailable } from '../../../core/errors.ts';
 import type { CloudTask, ContainerInstance } from '../../../core/host.ts';
 
 /**
- * A list that ECS always sends, also when nothing is in it. Without this check a `200 {}` from a
- * middlebox reads as "ECS does not know this node" and "no task runs here".
+ * A list that ECS always sends, even when it is empty. Without this check, a `200 {}` from a
+ * middlebox would mean "ECS does not know this node" and "no task runs here".
  */
 export function parseList<T>(call: string, field: string, value: readonly T[] | undefined): readonly T[] {
   if (Array.isArray(value)) return value as readonly T[];
@@ -29,9 +29,8 @@ export function parseArns(call: string, field: string, value: readonly string[] 
 }
 
 /**
- * The described things, by the ARN that was asked for. ECS names each ARN either there or in
- * `failures` as MISSING; an ARN that is in neither list, or failed for another reason, makes the
- * whole answer unusable.
+ * The described items, by the requested ARN. ECS names each ARN either there or in `failures` as
+ * MISSING. An ARN in neither list, or with another failure, makes the whole answer unusable.
  */
 export function parseDescribed<T extends object>(
   call: string,
@@ -51,12 +50,14 @@ export function parseDescribed<T extends object>(
   });
 }
 
-/** The older form of an ARN lacks the cluster's name: only the last part is the same in both. */
+/**
+ * The older form of an ARN lacks the cluster's name. Only the last part is the same in both forms.
+ */
 export function idOf(arn: string): string {
   return arn.split('/').at(-1) ?? arn;
 }
 
-/** One record of a container instance, with the EC2 instance that it stands for. */
+/** One record of a container instance, with its EC2 instance. */
 export interface Record extends Omit<ContainerInstance, 'others'> {
   ec2InstanceId: string;
 }
@@ -85,7 +86,7 @@ export function parseRecord(call: string, record: AwsContainerInstance): Record 
   };
 }
 
-/** A nicety: what is not as expected counts as not told. */
+/** Optional: an unexpected value counts as absent. */
 function runtimeHealthIn({ healthStatus }: AwsContainerInstance): Pick<Record, 'runtimeHealth'> {
   const details: unknown = healthStatus?.details;
   if (!Array.isArray(details)) return {};
@@ -114,13 +115,10 @@ function timeOf(date: Date | undefined): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-/**
- * The names of the attributes by which nodes queue to leave the cluster begin so; what follows is
- * the reason.
- */
+/** Prefix of the attributes that are entries of a leave queue. The reason follows it. */
 export const queuePrefix = 'ecs-node.leave.';
 
-/** For which reasons a container instance is queued to leave, as its own attributes say. */
+/** The reasons for which a container instance is in a leave queue, from its own attributes. */
 export function reasonsIn(attributes: readonly Attribute[] | undefined): string[] {
   if (!Array.isArray(attributes)) return [];
   return (attributes as readonly Attribute[]).flatMap(({ name }) =>

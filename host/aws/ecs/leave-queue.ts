@@ -1,6 +1,6 @@
 /**
- * The queue of nodes that want to leave the cluster: an attribute on each container instance, so
- * that no table or lock is needed.
+ * The leave queue of the cluster. Each entry is an attribute of a container instance, so that no
+ * table or lock is needed.
  */
 
 import {
@@ -40,7 +40,7 @@ export function openLeaveQueue(
       );
       for (const { targetId: arn, value } of parseList('ecs:ListAttributes', 'attributes', answer.attributes)) {
         const since = Number(value);
-        // A value that no ecs-node wrote is no entry of the queue.
+        // A value that ecs-node did not write is not an entry of the queue.
         if (arn !== undefined && value && Number.isSafeInteger(since)) queue.push({ arn, since });
       }
       nextToken = nextPage(answer.nextToken, nextToken);
@@ -62,7 +62,7 @@ export function openLeaveQueue(
       await callAws('ecs:DeleteAttributes', arn, signal, (options) =>
         client.send(new DeleteAttributesCommand({ cluster, attributes }), options),
       ).catch((error: unknown) => {
-        // The container instance, or the attribute, is gone already.
+        // The container instance or the attribute no longer exists.
         if (!(error instanceof Refused && error.code === 'TargetNotFoundException')) throw error;
       });
     },

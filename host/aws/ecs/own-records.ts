@@ -1,18 +1,18 @@
 /**
- * Keeps every verb that takes an ARN to this instance's own records and tasks. The ARN may come
- * from the ECS agent's introspection port, which is not privileged: any process may answer there
- * when the agent does not.
+ * Restricts every verb with an ARN to this instance's own records and tasks. The ARN may come from
+ * the ECS agent's introspection port. That port is not privileged: when the agent does not listen,
+ * any process may answer there.
  */
 
 import { Refused } from '../../../core/errors.ts';
 import type { Cloud } from '../../../core/host.ts';
 
 /**
- * The same cloud, whose verbs refuse what ECS has not said to be this instance's. What ECS said
- * once is remembered.
+ * The same cloud, with verbs that refuse an ARN unless ECS has said that it belongs to this
+ * instance. ECS's answers are remembered.
  */
 export function guardRecords(cloud: Cloud): Cloud {
-  // A record never changes its instance, nor a task its record: what is remembered stays true.
+  // A record never changes its instance, nor a task its record, so the memory stays true.
   const own = new Set<string>();
   const tasks = new Set<string>();
 
@@ -49,7 +49,7 @@ export function guardRecords(cloud: Cloud): Cloud {
       await cloud.activate(cluster, arn, signal);
     },
     async stopTask(cluster, taskArn, reason, signal) {
-      // A task that was listed once has been forgotten only after a restart of this process.
+      // Only after a restart of this process does it not know a task that ECS listed before.
       for (const arn of tasks.has(taskArn) ? [] : own) await readTasks(cluster, arn, signal);
       if (!tasks.has(taskArn))
         throw new Refused(`ECS does not list ${taskArn} on this container instance`, { code: notOwn });

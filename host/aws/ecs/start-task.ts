@@ -1,6 +1,4 @@
-/**
- * ECS: task definitions, starting a task of one, what a task needs to stop, and why it has ended.
- */
+/** ECS: task definitions, the start of a task, its time to stop, and the reason of its end. */
 
 import {
   DescribeTaskDefinitionCommand,
@@ -38,14 +36,14 @@ export function openStarter(
         );
         return taskDefinition?.status === 'ACTIVE' ? taskDefinition.taskDefinitionArn : undefined;
       } catch (error) {
-        // That is all that ECS says of a family or a revision that it does not have.
+        // ECS has no other code for an unknown family or revision.
         if (error instanceof Refused && error.code === 'ClientException') return undefined;
         throw error;
       }
     },
     ...openStopQuestions(client, session),
     async startTask(cluster, arn, taskDefinition, startedBy, signal) {
-      // The SDK's second try after a lost answer would be a second task.
+      // The SDK would repeat a request after a lost answer. That would be a second task.
       const { retryStrategy: _, ...rest } = settings('ECS');
       const once = new ECSClient({ ...rest, maxAttempts: 1 });
       const { tasks = [], failures = [] } = await callAws('ecs:StartTask', taskDefinition, signal, (options) =>
@@ -57,7 +55,7 @@ export function openStarter(
       if (started !== undefined) return started;
       const { reason = 'unknown reason', detail = '' } = failures[0] ?? {};
       const why = `ecs:StartTask ${taskDefinition}: ${[reason, detail].filter(Boolean).join(', ')}`;
-      // The agent has lost its connection, which passes.
+      // The ECS agent has lost its connection. That passes.
       if (reason === 'AGENT') throw new Unavailable(why);
       throw new Refused(why, { code: reason });
     },
@@ -72,7 +70,8 @@ function describeEnd({ stoppedReason = 'stopped', containers = [] }: Task): stri
 }
 
 /**
- * Who starts a task hands over its roles: IAM asks about them under the name of another service.
+ * To start a task is to pass its roles. IAM reports that permission under the name of another
+ * service.
  */
 function explain(error: unknown): never {
   const said = messageOf(isDenied(error) ? (error as Error).cause : undefined);
@@ -103,7 +102,7 @@ function openStopQuestions(
       const { protectedTasks } = await callAws(call, cluster, signal, (options) =>
         client.send(new GetTaskProtectionCommand({ cluster, tasks: arns.slice(0, 100) }), options),
       );
-      // A task that has stopped meanwhile is in `failures`, and protected no more.
+      // A task that has stopped meanwhile is in `failures`. It is no longer protected.
       return parseList(call, 'protectedTasks', protectedTasks).flatMap(({ taskArn, protectionEnabled }) =>
         taskArn !== undefined && protectionEnabled === true ? [taskArn] : [],
       );

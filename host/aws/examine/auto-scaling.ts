@@ -1,4 +1,4 @@
-/** Auto Scaling's permissions, as far as they can be tried without doing anything. */
+/** Auto Scaling's permissions, tested by calls that change nothing. */
 
 import {
   AutoScalingClient,
@@ -30,7 +30,7 @@ export const openAutoScalingProbes: OpenProbes = ({ identity, callAws, settings 
   return {
     'autoscaling:DescribeAutoScalingInstances': (signal) =>
       readGroup(signal).catch((error: unknown) => {
-        // No group is an answer, too.
+        // "In no group" is also an answer.
         if (!(error instanceof Unavailable) || !error.message.startsWith('cannot be tried')) throw error;
       }),
     async 'autoscaling:DescribeLifecycleHooks'(signal) {

@@ -16,7 +16,7 @@ import { instanceArn } from '../../../core/identity.ts';
 import type { Session } from '../session/session.ts';
 import type { OpenProbes } from './subject.ts';
 
-/** EC2 says so, as an error, when a dry run would have worked. */
+/** EC2 returns this error when a dry run would have succeeded. */
 const wouldWork = 'DryRunOperation';
 
 export const openEc2Probes: OpenProbes = ({ identity, callAws, settings }) => {
@@ -68,7 +68,7 @@ export const openEc2Probes: OpenProbes = ({ identity, callAws, settings }) => {
         ),
       ),
     async 'ec2:TerminateInstances'(signal) {
-      // An endpoint that knows no dry runs (a stand-in for AWS) must not be asked for this one.
+      // An endpoint without dry runs (a stand-in for AWS) must not receive this call.
       await mustKnowDryRuns(tagDry, signal);
       await callAws('ec2:TerminateInstances', arn, signal, (options) =>
         client.send(new TerminateInstancesCommand({ InstanceIds: [self], DryRun: true }), options),
@@ -94,8 +94,8 @@ export interface MetadataOptions {
 }
 
 /**
- * Needs ec2:DescribeInstances, which not every configuration needs: Refused is as good as an
- * answer.
+ * Needs ec2:DescribeInstances, which not every configuration needs. Refused is therefore a normal
+ * result.
  */
 export async function readMetadataOptions(
   { identity, callAws, settings }: Session,

@@ -32,7 +32,7 @@ export const openEcsProbes: OpenProbes = (session, { cluster, definitions }) => 
   };
 };
 
-/** On container instances and tasks. */
+/** Calls on container instances and tasks. */
 function nodeProbes(client: ECSClient, { callAws }: Session, cluster: string, arn: (kind: string) => string): Probes {
   const containerInstance = arn('container-instance');
   const task = arn('task');
@@ -78,7 +78,7 @@ function nodeProbes(client: ECSClient, { callAws }: Session, cluster: string, ar
   };
 }
 
-/** On the cluster, its services and attributes. */
+/** Calls on the cluster, its services and attributes. */
 function clusterProbes(
   client: ECSClient,
   { callAws }: Session,
@@ -117,7 +117,7 @@ function clusterProbes(
   };
 }
 
-/** On the task definitions that the node would start. */
+/** Calls on the task definitions that the node would start. */
 function definitionProbes(
   client: ECSClient,
   { callAws }: Session,
@@ -130,7 +130,7 @@ function definitionProbes(
       callAws('ecs:DescribeTaskDefinition', taskDefinition, signal, (options) =>
         client.send(new DescribeTaskDefinitionCommand({ taskDefinition }), options),
       ),
-    // ECS starts nothing on a container instance that it does not have, and says so in the answer.
+    // ECS starts nothing on a container instance that it does not know, and says so in the answer.
     'ecs:StartTask': (signal) =>
       callAws('ecs:StartTask', taskDefinition, signal, (options) =>
         client.send(

@@ -1,4 +1,4 @@
-/** Finds out what AWS would let this node do, without doing any of it. For `ecs-node doctor`. */
+/** Finds out which calls AWS allows this node, without any effect. For `ecs-node doctor`. */
 
 import { isDenied, Refused, messageOf } from '../../../core/errors.ts';
 import type { Identity } from '../../../core/identity.ts';
@@ -20,26 +20,26 @@ export type { GroupFacts } from './group.ts';
 export type { Reach } from './reach.ts';
 export type { Subject } from './subject.ts';
 
-/**
- * `untried`: there is no way to try it that changes nothing. `unknown`: AWS gave no clear answer.
- */
+/** `untried`: no call without an effect can test it. `unknown`: AWS gave no clear answer. */
 export type ProbeResult = { kind: 'allowed' | 'untried' } | { kind: 'denied' | 'unknown'; why: string };
 
 export interface Examination {
-  /** Never throws but for the signal. */
+  /** Never throws, except for the signal. */
   tryAction(action: string, signal: AbortSignal): Promise<ProbeResult>;
-  /** Why there are no credentials; undefined where there are. Asked once. */
+  /** The reason for which there are no credentials. Undefined when there are. It is read once. */
   readCredentialsTrouble(): Promise<string | undefined>;
-  /** Undefined when AWS does not say; throws Refused when the node may not ask. */
+  /** Undefined when AWS does not report them. Throws Refused when the role may not read them. */
   readMetadataOptions(signal: AbortSignal): Promise<MetadataOptions | undefined>;
   /**
-   * Undefined where this instance is in no Auto Scaling group; throws Refused when the node may not
-   * ask.
+   * Undefined when this instance is in no Auto Scaling group. Throws Refused when the role may not
+   * read it.
    */
   readGroup(signal: AbortSignal): Promise<GroupFacts | undefined>;
-  /** Never throws but for the signal. Asked once, however often it is called. */
+  /** Never throws, except for the signal. It is read once, however often it is called. */
   readReach(signal: AbortSignal): Promise<readonly Reach[]>;
-  /** AWS's clock, milliseconds since 1970, as far as its answers have one. Throws Unavailable. */
+  /**
+   * AWS's clock, milliseconds since 1970. Undefined when no answer has a date. Throws Unavailable.
+   */
   readClock(signal: AbortSignal): Promise<number | undefined>;
 }
 
@@ -62,7 +62,7 @@ export function openExamination(identity: Identity, environment: Environment, su
       } catch (error) {
         signal.throwIfAborted();
         if (isDenied(error)) return { kind: 'denied', why: messageOf(error) };
-        // "There is no such thing" proves that the permission exists.
+        // "No such resource" proves that the permission exists.
         return error instanceof Refused ? { kind: 'allowed' } : { kind: 'unknown', why: messageOf(error) };
       }
     },

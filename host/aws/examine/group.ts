@@ -1,4 +1,4 @@
-/** The node's Auto Scaling group, as far as its lifecycle hooks and its warm pool go. */
+/** The node's Auto Scaling group, with its lifecycle hooks and its warm pool. */
 
 import { AutoScalingClient, DescribeAutoScalingGroupsCommand } from '@aws-sdk/client-auto-scaling';
 import type { LifecycleHook } from '../../../core/host.ts';
@@ -10,12 +10,12 @@ export interface GroupFacts {
   /** The state of this instance. */
   lifecycleState: string;
   hooks: LifecycleHook[];
-  /** Undefined: the role may not ask. */
+  /** Undefined: the role may not read it. */
   hasWarmPool: boolean | undefined;
 }
 
 /**
- * Undefined where the instance is in no group. Throws Refused where the role may not see the group
+ * Undefined when the instance is in no group. Throws Refused when the role may not read the group
  * or its hooks.
  */
 export async function readGroup(session: Session, signal: AbortSignal): Promise<GroupFacts | undefined> {
@@ -36,7 +36,7 @@ export async function readGroup(session: Session, signal: AbortSignal): Promise<
   }
 }
 
-/** The node itself never asks this: a role that may not is as it should be. */
+/** The node itself never makes this call, so a role without the permission is correct. */
 async function readWarmPool(
   client: AutoScalingClient,
   { callAws }: Session,

@@ -4,7 +4,9 @@ import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwat
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { OpenProbes } from './subject.ts';
 
-/** CloudWatch refuses what is older than two weeks, so nothing is published and nothing costs. */
+/**
+ * CloudWatch refuses values older than two weeks, so nothing is published and nothing costs money.
+ */
 const tooOldMs = 30 * 86_400_000;
 
 export const openOtherProbes: OpenProbes = ({ identity, callAws, settings }, { namespace }) => ({

@@ -1,6 +1,6 @@
 /**
- * Which of AWS's endpoints this node reaches: asked all at once, without a signature, so that no
- * permission is needed.
+ * Tests the AWS endpoints that this node must reach, all at once. The requests have no signature,
+ * so no permission is needed.
  */
 
 import { DiscoverPollEndpointCommand, ECSClient } from '@aws-sdk/client-ecs';
@@ -15,7 +15,7 @@ export interface Reach {
   service: string;
   /** The URL without a path. */
   origin: string;
-  /** Undefined where it was reached. */
+  /** Undefined when the endpoint was reached. */
   trouble: { what: string; remedy: string } | undefined;
 }
 
@@ -26,7 +26,9 @@ const reachMs = 5_000;
 
 const maxBytes = 65_536;
 
-/** `services` by the names that AWS_ENDPOINT_URL_NAME uses. Never throws but for the signal. */
+/**
+ * `services` has the names that AWS_ENDPOINT_URL_NAME uses. Never throws, except for the signal.
+ */
 export async function reachServices(
   session: Session,
   network: Network,
@@ -57,7 +59,7 @@ function dualStackHost(name: string, region: string): string {
 function remedyFor(name: string, region: string, { hostname }: URL): string {
   if (isRetired(name, hostname)) return opsworksRetired;
   const agents = name === 'ECS' ? '; the ECS agent needs those for ecs-agent and ecs-telemetry, too' : '';
-  // Systems Manager's agent has settings of its own.
+  // Systems Manager's agent has its own settings.
   const variable = name.endsWith('MESSAGES') ? undefined : `AWS_ENDPOINT_URL_${name}`;
   return `${howToReach(prefixOf(name), region, variable)}${agents}`;
 }
@@ -70,8 +72,7 @@ function howToReach(service: string, region: string, variable?: string): string 
 }
 
 /**
- * The ECS agent keeps two connections to hosts that ECS names to it: by interface endpoints of
- * their own.
+ * The ECS agent keeps two connections to hosts that ECS names. Each has its own interface endpoint.
  */
 async function reachAgentHosts(session: Session, network: Network, signal: AbortSignal): Promise<Reach[]> {
   const { region } = session.identity;
@@ -120,7 +121,7 @@ async function reachOne(
     signal.throwIfAborted();
     const cause = error instanceof Error ? error.cause : undefined;
     const trouble = cause === undefined ? undefined : network.explainTrouble(cause, url);
-    // A fault of a proxy or of TLS is mended there. All else is a way that is missing.
+    // The remedy for a fault of a proxy or of TLS is there. Every other fault is a missing route.
     const isWay = trouble?.remedy === undefined || /interface endpoint|security groups/.test(trouble.remedy);
     return {
       service,

@@ -1,4 +1,4 @@
-/** Names the resources on which the node's permissions are tried. */
+/** The resources on which the node's permissions are tested. */
 
 import type { Session } from '../session/session.ts';
 
@@ -17,12 +17,12 @@ export interface Subject {
   stack: string | undefined;
   /** The task definitions of the daemon tasks. */
   definitions: readonly string[];
-  /** Where the configuration is pulled from. */
+  /** The location from which the configuration is pulled. */
   source: string | undefined;
 }
 
 /**
- * Tries one action in a way that changes nothing, whatever the answer. The error tells the result.
+ * Tests one action by a call that changes nothing, whatever the answer. The error tells the result.
  */
 export type Probe = (signal: AbortSignal) => Promise<unknown>;
 

@@ -122,7 +122,7 @@ function viewOf(service: Service): ServiceView {
   };
 }
 
-/** By its launch type, or by one of AWS's capacity providers, FARGATE and FARGATE_SPOT. */
+/** By its launch type, or by one of AWS's capacity providers FARGATE and FARGATE_SPOT. */
 function runsOnFargate({ launchType, capacityProviderStrategy = [] }: Service): boolean {
   return (
     launchType === 'FARGATE' || capacityProviderStrategy.some((each) => each.capacityProvider?.startsWith('FARGATE'))

@@ -11,8 +11,8 @@ import type { AwsCall } from '../fault.ts';
 const withinMs = 60_000;
 
 /**
- * Retries each call by itself: one throttled page must not repeat the forty pages before it. So
- * each call must be safe to repeat.
+ * Retries each call by itself: one throttled page must not repeat the forty pages before it. Each
+ * call must therefore be safe to repeat.
  */
 export function withRetry(callAws: AwsCall, clock: Clock, log: Log): AwsCall {
   return (permission, resource, signal, send) => {

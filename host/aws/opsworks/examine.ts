@@ -1,4 +1,4 @@
-/** OpsWorks' permissions, tried on layers and instances that do not exist. */
+/** OpsWorks's permissions, tested on layers and instances that do not exist. */
 
 import {
   AssignInstanceCommand,
@@ -19,8 +19,7 @@ const InstanceId = absent.uuid;
 export const openOpsWorksProbes: OpenProbes = ({ identity, callAws, settings }, { stack, opsworksRegion }) => {
   const client = new OpsWorksClient(settings('OPSWORKS', opsworksRegion ?? identity.region));
   const id = parseOpsWorksId(stack);
-  // Permissions may be limited to the stack, so it is the stack that they are tried on where its id
-  // is known.
+  // Permissions may be limited to the stack. They are tested on the stack if its id is known.
   const StackId = id ?? absent.uuid;
   const on = `stack ${stack ?? ''}`;
   return {

@@ -1,4 +1,4 @@
-/** OpsWorks' records of a stack's instances: all in one answer, and what may be done to one. */
+/** OpsWorks's records of a stack's instances, all in one answer, and the actions on one of them. */
 
 import {
   DeregisterInstanceCommand,
@@ -15,7 +15,7 @@ import { required } from '../fleet/paging.ts';
 
 type Verbs = Pick<FleetNodes, 'readRecords' | 'readRecord' | 'unassignRecord' | 'deregisterRecord'>;
 
-/** `fleetRegion` is where EC2 is asked for the instances of the records. */
+/** `fleetRegion` is the region in which EC2 is asked about the instances of the records. */
 export function openRecords(client: OpsWorksClient, callAws: AwsCall, fleetRegion: string): Verbs {
   const call = 'opsworks:DescribeInstances';
   return {
@@ -54,7 +54,7 @@ async function findStackId(
 ): Promise<string> {
   const stack = await findStack(client, callAws, idOrName, (id) => `stack ${id}`, signal);
   if (stack === undefined) throw new Refused(`there is no OpsWorks stack ${idOrName}`, { code: 'NoStack' });
-  // EC2 of another region knows none of its instances, which would look like their death.
+  // EC2 in another region knows none of these instances, so they would look terminated.
   if (stack.region !== fleetRegion) {
     throw new Refused(`OpsWorks stack ${idOrName} is of ${stack.region}, the fleet is asked for in ${fleetRegion}`, {
       code: 'WrongRegion',
@@ -64,8 +64,8 @@ async function findStackId(
 }
 
 /**
- * Nothing but EC2 instances that have registered: what stands elsewhere, or what OpsWorks has
- * launched itself, is not ours to judge.
+ * Only EC2 instances that have registered. Machines elsewhere, and instances that OpsWorks launched
+ * itself, are not the fleet's.
  */
 function parse(instance: Instance): FleetRecord[] {
   const {

@@ -1,6 +1,6 @@
 /**
- * A stack of OpsWorks by its id or its name: for the node that is to be registered there, and for
- * who looks after the fleet.
+ * Finds a stack of OpsWorks by its id or its name, for a node's registration and for the fleet
+ * commands.
  */
 
 import { DescribeStacksCommand, type OpsWorksClient } from '@aws-sdk/client-opsworks';
@@ -10,8 +10,8 @@ import { parseOpsWorksId } from '../../../core/opsworks/opsworks-id.ts';
 import type { AwsCall } from '../fault.ts';
 
 /**
- * Undefined when there is none; Refused when several are called so. `nameOf`: a stack of that id,
- * in a message about a missing permission.
+ * Undefined when no stack has it. Refused when several stacks have this name. `nameOf` renders a
+ * stack's id in a message about a missing permission.
  */
 export async function findStack(
   client: OpsWorksClient,
@@ -21,7 +21,7 @@ export async function findStack(
   signal: AbortSignal,
 ): Promise<Stack | undefined> {
   const id = parseOpsWorksId(idOrName);
-  // By name all stacks must be listed: there is no filter.
+  // OpsWorks has no filter by name, so all stacks are listed.
   const answer = await callAws('opsworks:DescribeStacks', id === undefined ? '*' : nameOf(id), signal, (options) =>
     client.send(new DescribeStacksCommand(id === undefined ? {} : { StackIds: [id] }), options),
   ).catch(unlessGone);
@@ -37,7 +37,7 @@ export async function findStack(
   return { id: stack.StackId, name: stack.Name ?? '', region: stack.Region ?? '' };
 }
 
-/** Of what does not exist, or not any more: undefined. */
+/** Undefined for a resource that does not exist, or no longer. */
 export function unlessGone(error: unknown): undefined {
   if (error instanceof Refused && error.code === 'ResourceNotFoundException') return undefined;
   throw error;

@@ -1,6 +1,6 @@
 /**
- * OpsWorks Stacks: what registering, assigning and leaving need, at a cost that does not grow with
- * the stack.
+ * OpsWorks Stacks: the calls to register, assign and deregister. Their cost does not grow with the
+ * stack.
  */
 
 import {
@@ -84,7 +84,10 @@ function openRegistrations(
     await callAws('opsworks:DescribeInstances', anyStack, signal, (options) =>
       client.send(new DescribeInstancesCommand(which), options),
     );
-  /** A record of another instance is none of ours, whoever wrote its id into our state. */
+  /**
+   * A record of another instance does not count, whichever program wrote its id into the state
+   * file.
+   */
   const own = (instances: Instance[] = []): Registration | undefined => {
     const found = instances.find(({ Ec2InstanceId }) => Ec2InstanceId === self);
     if (found?.InstanceId === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The instance's own credentials, from IMDSv2 only; or those in the environment, for a person who
- * runs a command elsewhere.
+ * The instance's own credentials, from IMDSv2 only. For a person who runs a command elsewhere,
+ * those in the environment.
  */
 
 import { Unavailable } from '../../../core/errors.ts';
@@ -17,15 +17,15 @@ export interface Credentials {
 }
 
 /**
- * Credentials are read anew this long before their end: AWS has the next ones ready some minutes
+ * Credentials are read again this long before they expire. AWS provides the next ones some minutes
  * before.
  */
 const renewMs = 300_000;
 
-/** All callers share one reading, which the time-outs of its requests end (imds-reader.ts). */
+/** All callers share one reading. The time-outs of its requests end it (imds-reader.ts). */
 const neverAborted = new AbortController().signal;
 
-/** For a node, whose role is the only one that it should speak for. */
+/** For a node, which may only act with its own role. */
 export function openCredentials(environment: Environment, now: () => number): () => Promise<Credentials> {
   const given = parseCredentials(environment);
   if (given) return async () => given;
@@ -33,7 +33,9 @@ export function openCredentials(environment: Environment, now: () => number): ()
   return keepCredentials(async () => readRoleCredentials(read, neverAborted), now);
 }
 
-/** One reading for all clients: each would otherwise ask the metadata service three times. */
+/**
+ * One reading for all clients: otherwise each client would ask the metadata service three times.
+ */
 export function keepCredentials(provide: () => Promise<Credentials>, now: () => number): () => Promise<Credentials> {
   let kept: Promise<Credentials> | undefined;
   let until = Infinity;
@@ -56,7 +58,7 @@ export function keepCredentials(provide: () => Promise<Credentials>, now: () => 
   };
 }
 
-/** Undefined where the environment names none. */
+/** Undefined when the environment has none. */
 export function parseCredentials(environment: Environment): Credentials | undefined {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = environment;
   const sessionToken = environment['AWS_SESSION_TOKEN'];
@@ -69,7 +71,7 @@ const roleName = /^[\w+=,.@-]{1,128}$/;
 const folder = 'meta-data/iam/security-credentials/';
 
 /**
- * Throws Unavailable with the reason: none of them ends a node, since each can be mended while the
+ * Throws Unavailable with the reason. No such reason ends a node, since each can be fixed while the
  * node waits.
  */
 export async function readRoleCredentials(read: ReadMetadata, signal: AbortSignal): Promise<Credentials> {
@@ -105,7 +107,7 @@ export function parseRoleCredentials(text: string, role: string): Credentials {
   };
 }
 
-/** The service answers with status 200 and says in the body why it has no credentials. */
+/** The service answers with status 200, and explains in the body why it has no credentials. */
 function tellCode(code: unknown, message: unknown, role: string): string {
   if (code === 'AssumeRoleUnauthorizedAccess') {
     return `no credentials: EC2 may not assume the role ${role} (${code}): its trust policy does not let ec2.amazonaws.com call sts:AssumeRole, or the role was deleted and made anew`;

@@ -1,4 +1,4 @@
-/** The hosts at which AWS's services are asked, by the names that AWS_ENDPOINT_URL_NAME uses. */
+/** The hosts of AWS's services, by the names that AWS_ENDPOINT_URL_NAME uses. */
 
 const prefixes: Readonly<Record<string, string>> = {
   APPLICATION_AUTO_SCALING: 'application-autoscaling',
@@ -30,7 +30,9 @@ function domainOf(region: string): string {
   return region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
 }
 
-/** Why AWS's own endpoint of OpsWorks does not resolve, wherever that is told. */
+/**
+ * Every message about OpsWorks's endpoint uses this text. AWS's own endpoint no longer resolves.
+ */
 export const opsworksRetired =
   'OpsWorks Stacks retired on 26 May 2024: set AWS_ENDPOINT_URL_OPSWORKS to a compatible endpoint, or choose registrar ssm';
 

@@ -1,6 +1,6 @@
 /**
- * Opens AWS for a whole fleet, from anywhere: for a person, a node or a Lambda function. It is
- * bound to no instance.
+ * Opens AWS for a whole fleet, from anywhere: for a person, a node or a Lambda function. It belongs
+ * to no instance.
  */
 
 import type { Log } from '../../../core/log.ts';
@@ -19,7 +19,7 @@ export function openFleetSession(region: string, environment: Environment, log: 
   const network = openNetwork(environment);
   const credentials = openAnyCredentials(network);
   return {
-    callAws: openAwsCall('of whoever runs this', log),
+    callAws: openAwsCall('of the person or function that runs this', log),
     settings: (service, other = region) => clientSettings({ network, credentials, service, region: other }),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Finds credentials for a command about a fleet: of a person at a laptop, a build job, a container
- * or an instance.
+ * Finds credentials for a command about a fleet: those of a person at a laptop, a build job, a
+ * container or an instance.
  */
 
 import { fromHttp, fromIni, fromInstanceMetadata, fromTokenFile } from '@aws-sdk/credential-providers';
@@ -9,17 +9,17 @@ import type { Network } from '../../network/network.ts';
 import type { Credentials } from './credentials.ts';
 import { Transport } from './transport.ts';
 
-/** Outside EC2 no metadata service answers, and a person waits. */
+/** Outside of EC2 no metadata service answers, and a person waits. */
 const metadata = { timeout: 1_000, maxRetries: 1, ec2MetadataV1Disabled: true };
 
 interface Source {
   name: string;
-  /** The environment names this source: no other may take its place. */
+  /** The environment names this source, so no other may replace it. */
   isSaid: boolean;
   open(): () => Promise<Credentials>;
 }
 
-/** The first source that gives any. Throws Refused where none does. */
+/** The first source that has credentials. Throws Refused when none has. */
 export async function readPersonalCredentials(network: Network): Promise<Credentials> {
   const sources = sourcesIn(network);
   const said = sources.filter(({ isSaid }) => isSaid);
@@ -38,7 +38,7 @@ export async function readPersonalCredentials(network: Network): Promise<Credent
 /** In the order of AWS's own tools. */
 function sourcesIn(network: Network): Source[] {
   const { environment } = network;
-  // STS and IAM Identity Center are reached as AWS itself is.
+  // STS and IAM Identity Center are reached in the same way as AWS itself.
   const clientConfig = { requestHandler: new Transport(network, 'STS') };
   const { AWS_PROFILE: profile, AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile } = environment;
   const container =

@@ -1,4 +1,4 @@
-/** Holds what the clients of all services share: identity, credentials, retries, endpoints. */
+/** Holds the shared parts of all clients: identity, credentials, retries, endpoints. */
 
 import type { Identity } from '../../../core/identity.ts';
 import type { Network } from '../../network/network.ts';
@@ -18,8 +18,8 @@ export interface Session {
 }
 
 /**
- * A second try at once covers a kept connection that AWS has closed. core/retry.ts does all further
- * retries, and counts and logs them.
+ * An immediate second try covers a kept connection that AWS has closed. core/retry.ts does all
+ * further retries, and counts and logs them.
  */
 const maxAttempts = 2;
 
@@ -33,7 +33,7 @@ const secondTryWithinMs = 100;
 export const secondTry = {
   acquireInitialRetryToken: async () => tryNumber(0),
   async refreshRetryTokenForRetry({ getRetryCount }: RetryToken, { errorType }: { errorType: string }) {
-    // The SDK drops this error and throws that of the call.
+    // The SDK drops this error and throws the error of the call.
     if (errorType !== 'TRANSIENT' || getRetryCount() + 1 >= maxAttempts) throw new Error('no second try');
     return tryNumber(1);
   },
@@ -60,7 +60,7 @@ export interface ClientWish {
   region: string;
 }
 
-/** Throws nothing: a wrong endpoint or proxy was refused when the network was opened. */
+/** Never throws: a wrong endpoint or proxy was refused when the network was opened. */
 export function clientSettings({ network, credentials, service, region }: ClientWish) {
   const { environment } = network;
   const endpoint = environment[`AWS_ENDPOINT_URL_${service}`] || environment['AWS_ENDPOINT_URL'];
@@ -74,7 +74,7 @@ export function clientSettings({ network, credentials, service, region }: Client
     defaultsMode: 'standard' as const,
     authSchemePreference: [],
     userAgentAppId: 'ecs-node',
-    // The SDK refuses either of them together with an endpoint.
+    // The SDK refuses each of them together with an endpoint.
     useFipsEndpoint: !endpoint && environment['AWS_USE_FIPS_ENDPOINT'] === 'true',
     useDualstackEndpoint: endpoint ? false : async () => network.needsDualStack(hostOf(service, region)),
     ...(endpoint && { endpoint }),

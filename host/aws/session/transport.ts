@@ -1,6 +1,6 @@
 /**
- * Sends the requests of the AWS clients. Whatever comes back that AWS did not say becomes
- * `Unavailable` here.
+ * Sends the requests of the AWS clients. An answer that did not come from AWS becomes `Unavailable`
+ * here.
  */
 
 import { NodeHttpHandler } from '@smithy/node-http-handler';
@@ -9,19 +9,19 @@ import { codeOf } from '../../files/error-code.ts';
 import type { Network } from '../../network/network.ts';
 import { isRetired, opsworksRetired } from './endpoints.ts';
 
-/** Connecting within a region takes some ms; three seconds are two lost SYN packets. */
+/** A connection within a region takes some ms. Three seconds allow two lost SYN packets. */
 const connectionTimeout = 3_000;
 
-/** The slowest call that a node makes (a page of a thousand-node cluster) takes about two. */
+/** The slowest call of a node (a page of a thousand-node cluster) takes about two seconds. */
 const requestTimeout = 10_000;
 
-/** Still leaves some seconds for the answer. */
+/** It leaves some seconds for the answer. */
 const tunnelTimeout = 7_000;
 
 const limits = {
   requestTimeout,
   throwOnRequestTimeout: true,
-  // For a body that stops in the middle, which the request's time-out no longer sees.
+  // For a body that stops in the middle: the request's time-out no longer covers it.
   socketTimeout: requestTimeout,
 };
 
@@ -60,7 +60,7 @@ export class Transport {
     void this.#handler?.then((handler) => handler.destroy()).catch(() => {});
   }
 
-  /** The SDK sets its logger by these. */
+  /** The SDK sets its logger by this function. */
   updateHttpClientConfig(): void {}
 
   httpHandlerConfigs(): object {
@@ -76,14 +76,14 @@ export class Transport {
         ...(httpsAgent && { httpsAgent }),
       });
     } catch (error) {
-      // A file that is missing now may be there at the next call.
+      // A file that is missing now may exist at the next call.
       this.#handler = undefined;
       throw error;
     }
   }
 
   #notAws({ hostname }: Question, { statusCode, body }: Answer, doubt: string): Unavailable {
-    // Unread, it would hold its connection.
+    // An unread body would hold its connection.
     (body as { destroy?: () => void } | undefined)?.destroy?.();
     const { proxy } = this.#network;
     const by =
@@ -95,7 +95,7 @@ export class Transport {
     );
   }
 
-  /** Keeps the code, by which the SDK decides on its second try. */
+  /** Keeps the code, because the SDK decides by it about its second try. */
   #explain(error: unknown, { protocol, hostname, port }: Question): Unavailable {
     const isLate = error instanceof Error && error.name === 'TimeoutError';
     const cause = isLate ? this.#late(error) : error;
@@ -107,8 +107,8 @@ export class Transport {
   }
 
   /**
-   * In place of the SDK's words, which name its own file. Only a connection that was never there is
-   * a matter of routes.
+   * Replaces the SDK's text, which names its own file. Only a connection that never existed is a
+   * question of routes.
    */
   #late({ message }: Error): Error {
     const connects = message.includes('did not establish a connection');
@@ -117,15 +117,17 @@ export class Transport {
     return connects ? Object.assign(late, { code: 'ETIMEDOUT' }) : late;
   }
 
-  /** A tunnel is a connection, a question to the proxy, its look-up and another connection. */
+  /**
+   * A tunnel takes a connection, a request to the proxy, its DNS look-up and another connection.
+   */
   get #connectionTimeout(): number {
     return this.#network.proxy === undefined ? connectionTimeout : tunnelTimeout;
   }
 }
 
 /**
- * Undefined for an answer that may be AWS's. Each answer of AWS has a request id, and no other
- * answer has one. A stand-in for AWS may leave it out, so its kind of answer passes as well.
+ * Undefined for an answer that may come from AWS. Each answer of AWS has a request id, and no other
+ * answer has one. A stand-in for AWS may omit it, so a JSON, XML or CBOR answer passes as well.
  */
 function doubtAbout({ statusCode, headers }: Answer, service: string): string | undefined {
   if (Object.keys(headers).some((name) => name.startsWith('x-amz'))) return undefined;
@@ -134,6 +136,6 @@ function doubtAbout({ statusCode, headers }: Answer, service: string): string | 
   if (statusCode >= 300 && statusCode < 400) return 'a redirect';
   if (statusCode >= 300) return undefined;
   if (type !== '' && !/json|xml|cbor|octet-stream/i.test(type)) return `a text of the type ${type.slice(0, 40)}`;
-  // A stand-in for OpsWorks, which AWS does not run any more, may answer with nothing at all.
+  // AWS no longer runs OpsWorks. A stand-in for it may send an empty answer.
   return headers['content-length'] === '0' && service !== 'OPSWORKS' ? 'an empty page' : undefined;
 }

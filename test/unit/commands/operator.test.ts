@@ -219,7 +219,7 @@ test('"stay" on a node that has left says so at once, instead of asking an agent
   node.runAgent();
   node.departure('done');
   await expect(node.ask('stay')).rejects.toThrow(
-    'this node has left already (operator: kernel): its instance ends, and nothing can undo that',
+    'this node has left already (operator: kernel): its instance ends, and no command can undo that',
   );
   expect(await readRequest(node.host)).toBeUndefined();
   // A node that was only drained, or whose departure was undone, can still be asked.

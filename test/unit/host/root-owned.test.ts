@@ -33,7 +33,7 @@ test.each([
 ])('a hook is not run when everybody can write %s', async (_, path) => {
   const { run, at } = await node();
   await chmod(at(path), 0o777);
-  await expect(run()).rejects.toThrow(/not run as root: .* can be written by everybody; chown root:root/);
+  await expect(run()).rejects.toThrow(/not run as root: .* can be written by every user; chown root:root/);
 });
 
 test('a hook behind a link is not run when others can change what it leads to', async () => {

@@ -75,7 +75,7 @@ describe('a daemon task', () => {
     ]) {
       const decision = decide(wish(), sight([task('a', other)]), undefined, now);
       expect(decision).toMatchObject({ standing: 'not ours', actions: [] });
-      expect(decision.detail).toContain('somebody else');
+      expect(decision.detail).toContain('another owner');
     }
     const service = task('b', {
       startedBy: 'ecs-svc/1',

@@ -106,7 +106,7 @@ test('a missing permission says who lacks it and where to look', async () => {
   const refused = services.setDesiredCount('prod', 'web', 2, patient);
   await expect(refused).rejects.toThrow(Refused);
   await expect(refused).rejects.toThrow(
-    /ecs:UpdateService on prod\/web is not allowed: add it to the role of whoever runs this/,
+    /ecs:UpdateService on prod\/web is not allowed: add it to the role of the person or function that runs this/,
   );
 });
 
