@@ -61,7 +61,7 @@ function bootstrapLines(state: BootstrapState | undefined, now: number): string[
   const args = {
     running: `running since ${ago(startedAt, now)}`,
     done: `done, begun ${ago(startedAt, now)}`,
-    failed: `failed, begun ${ago(startedAt, now)}${retryAt === undefined ? '' : `; a person must act, tries again ${ahead(retryAt, now)}`}`,
+    failed: `failed, begun ${ago(startedAt, now)}${retryAt === undefined ? '' : `; a person has to act, tries again ${ahead(retryAt, now)}`}`,
     held: `held by the storm guard, tries again ${heldUntil === undefined ? 'later' : ahead(heldUntil, now)}`,
   }[outcome];
   const rows = steps.map((step) => [step.name, step.state, duration(step), stamp(step.startedAt), step.error ?? '']);

@@ -210,7 +210,7 @@ test('a state that is cut off or cannot be read is a remark, not an end', async 
   node.world.machine.files.set(paths.departure, '{"instanceId":');
   node.world.machine.files.set(paths.agent, new Error('EACCES'));
   const text = await node.status();
-  expect(text).toMatch(/departure\.json: is not what ecs-node writes/);
+  expect(text).toMatch(/departure\.json: does not have the form that ecs-node writes/);
   expect(text).toMatch(/EACCES/);
 });
 
