@@ -8,7 +8,7 @@ import { schema } from './schema.ts';
 type Output = z.output<typeof schema>;
 type HookNames = Record<'launchHook' | 'terminateHook', string | undefined>;
 
-/** What `settle` turns into something else than the schema gives. */
+/** The settings to which `settle` gives another type than the schema does. */
 interface Settled {
   terminationProtection: NonNullable<Output['terminationProtection']>;
   autoScaling: Omit<Output['autoScaling'], keyof HookNames> & HookNames;

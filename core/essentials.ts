@@ -6,8 +6,8 @@
 /**
  * Each entry needs a lasting answer from AWS about this node, or about a name in its launch
  * template. A missing permission, silence and an answer that is not from AWS never count: the next
- * node would meet the same. `docs/operations.md` has this list in words. `test/unit/faults/table.md`
- * shows the result of each answer.
+ * node would meet the same. `docs/operations.md` has this list in words.
+ * `test/unit/faults/table.md` shows the result of each answer.
  */
 export const essentials = {
   'opsworks-registration':
