@@ -291,7 +291,9 @@ describe('where interface endpoints are all there is', () => {
         ),
       );
     }
-    expect(stdout).toMatch(/^unsure +permission: 1 of monitoring were not tried: the node does not reach that service$/m);
+    expect(stdout).toMatch(
+      /^unsure +permission: 1 of monitoring were not tried: the node does not reach that service$/m,
+    );
   });
 
   test('a node that wants OpsWorks is told that it retired, by check, doctor and bootstrap', async () => {
