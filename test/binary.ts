@@ -1,10 +1,10 @@
-// Makes the binary before the suites that run it, and tells them where it is: `inject('binary')`.
+// Makes the binary before the suites that run it, and provides its path: `inject('binary')`.
 import type { TestProject } from 'vitest/node';
 import { ensureBinary } from '../scripts/binary/ensure-binary.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Absolute path of ecs-node for this machine. */
+    /** The absolute path of ecs-node for this machine. */
     binary: string;
   }
 }

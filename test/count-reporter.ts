@@ -4,7 +4,7 @@ import type { MissingSuite } from './needs.ts';
 
 export class CountReporter implements Reporter {
   readonly #missing: MissingSuite[];
-  /** In CI a suite that cannot run is a failure, elsewhere it is skipped. */
+  /** A suite that cannot run is a failure in CI, and skipped elsewhere. */
   readonly #missingIs: 'failed' | 'skipped';
 
   constructor(missing: MissingSuite[], inCi: boolean) {
@@ -26,9 +26,9 @@ export class CountReporter implements Reporter {
       count.failed += module.errors().length;
       for (const test of module.children.allTests()) count[test.result().state] += 1;
     }
-    // On exit, so that nothing is printed after it.
+    // Prints on exit, so that this line is the last one.
     process.once('exit', (exitCode) => {
-      // Such as a binary that could not be built: vitest fails without a test that did.
+      // vitest can fail without a failed test, for example if it cannot build the binary.
       if (exitCode !== 0 && count.failed === 0) count.failed = 1;
       if (count.failed > 0) process.exitCode = 1;
       console.log(`${count.passed} passed, ${count.failed} failed, ${count.skipped + count.pending} skipped`);

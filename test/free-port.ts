@@ -1,4 +1,7 @@
-/** A port for programs that must be told one: free a moment ago, and not given out again soon. */
+/**
+ * Returns a port for programs that need one: it was free a moment ago, and the kernel does not
+ * assign it again soon.
+ */
 
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';

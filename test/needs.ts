@@ -1,7 +1,7 @@
-// What some suites need from the machine beyond Node and npm, told by the file's name:
+// The tools that some suites need beyond Node and npm. The file's name tells the tool:
 // `cloud.moto.test.ts` needs moto.
 //
-// Without it such a suite is left out with one visible line; where CI=true that is a failure
+// Without the tool, the suite is skipped with one visible line; with CI=true this is a failure
 // (vitest.config.ts).
 import { accessSync, constants, existsSync, globSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -72,8 +72,8 @@ export interface MissingSuite {
 }
 
 /**
- * The suites that cannot run here. Throws on a file whose name asks for a need that nobody has
- * written down.
+ * Returns the suites that cannot run here. Throws if a file's name has a need that this file does
+ * not list.
  */
 export function missingSuites(root = process.cwd()): MissingSuite[] {
   return globSync('test/**/*.*.test.ts', { cwd: root }).flatMap((file) => {
@@ -84,7 +84,7 @@ export function missingSuites(root = process.cwd()): MissingSuite[] {
   });
 }
 
-/** packer/get-packer.sh puts it outside PATH. */
+/** packer/get-packer.sh puts Packer outside PATH. */
 function hasPacker(): boolean {
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   return hasCommand('packer') || existsSync(join(cache, 'ecs-node/packer/bin/packer'));

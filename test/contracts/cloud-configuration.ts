@@ -1,17 +1,17 @@
-/** What everybody may rely on when documents of the configuration are read, whoever keeps them. */
+/** The contract of reading configuration documents, for every implementation. */
 
 import { expect, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
 import type { ConfigurationCloud, RemoteDocument } from '../../core/host.ts';
 
-/** A path of parameters and a folder of a bucket, and what can be laid there. */
+/** A path of parameters and a folder of a bucket, with functions that put documents there. */
 export interface ConfigurationStage {
   ssm: string;
   s3: string;
-  /** `secret`: a SecureString. */
+  /** `secret` makes it a SecureString. */
   putParameter(name: string, text: string, secret?: boolean): Promise<void>;
   deleteParameter(name: string): Promise<void>;
-  /** By key within the folder. */
+  /** The key is relative to the folder. */
   putObject(key: string, text: string): Promise<void>;
   deleteObject(key: string): Promise<void>;
 }
@@ -19,8 +19,8 @@ export interface ConfigurationStage {
 type Open = () => Promise<{ cloud: ConfigurationCloud; configuration?: ConfigurationStage }>;
 
 /**
- * A stand-in loads a service when it is first asked for it, on a machine that does five other
- * things.
+ * A stand-in loads a service at the service's first call, and the machine runs other suites at the
+ * same time.
  */
 const slow = { timeout: 60_000 };
 
@@ -36,7 +36,7 @@ export function describeConfiguration(open: Open): void {
     const setUp = async () => {
       const { cloud, configuration } = await open();
       const stage = configuration!;
-      // Parameters may have any name; of objects only *.yaml are documents.
+      // Parameters can have any name, but only objects named *.yaml are documents.
       const put = (name: string, text: string) =>
         kind === 'ssm' ? stage.putParameter(`${name}.yaml`, text) : stage.putObject(`${name}.yaml`, text);
       const remove = (name: string) =>

@@ -1,7 +1,4 @@
-/**
- * What everybody may rely on from `Cloud`, whoever implements it: in memory, over the simulator,
- * over moto.
- */
+/** The contract of `Cloud`, for every implementation: in memory, over the simulator, over moto. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
@@ -10,8 +7,8 @@ import { describeConfiguration, type ConfigurationStage } from './cloud-configur
 import { someConfirmed } from '../fakes/confirmed.ts';
 
 /**
- * One instance in an account, and what can be made to happen there. An area that a stage leaves out
- * is not tested on it.
+ * One instance in an account, and the events that a test can cause there. If a stage omits an area,
+ * the contract does not test the area on it.
  */
 export interface CloudStage {
   cloud: Cloud;
@@ -25,51 +22,51 @@ export interface CloudStage {
   group?: {
     name: string;
     putHook(hook: LifecycleHook): Promise<void>;
-    /** Its termination begins and waits for the hooks. */
+    /** Begins the instance's termination, which waits for the hooks. */
     beginTermination?: () => Promise<void>;
-    /** The group has a history of launches and terminations. */
+    /** True if the group has a history of launches and terminations. */
     hasHistory: boolean;
   };
   cluster?: {
     name: string;
-    /** The ECS agent registers this instance; its ARN. */
+    /** Registers this instance as its ECS agent does. Returns its ARN. */
     register(): Promise<string>;
-    /** A task on this instance. Its ARN. */
+    /** Runs a task on this instance. Returns its ARN. */
     runTask?: () => Promise<string>;
-    /** Registers the next revision of a family; its ARN. */
+    /** Registers the next revision of a family. Returns its ARN. */
     define(family: string, memory: number): Promise<string>;
-    /** Nobody may use it any more. */
+    /** Deregisters the revision. */
     retire(definition: string): Promise<void>;
-    /** ECS counts by status and by filter. */
+    /** True if ECS counts by status and by filter. */
     counts: boolean;
   };
   balancers?: {
-    /** With this instance in it; its ARN. */
+    /** Makes a target group with this instance in it. Returns its ARN. */
     targetGroup(): Promise<string>;
-    /** With this instance in it; its name. */
+    /** Makes a classic load balancer with this instance in it. Returns its name. */
     loadBalancer(): Promise<string>;
-    /** Connections drain for a while. */
+    /** True if connections drain for a while. */
     drains: boolean;
   };
   opsworks?: {
     stack: { id: string; name: string };
     layer: { id: string; shortName: string };
-    /** This instance registers, as the installer does. */
+    /** Registers this instance, as the installer does. */
     register(): Promise<void>;
   };
   systemsManager?: {
-    /** The SSM agent comes up. */
+    /** Starts the SSM agent. */
     start(): Promise<void>;
   };
   configuration?: ConfigurationStage;
   metrics?: {
-    /** Names of the metrics that CloudWatch has. */
+    /** Returns the names of the metrics in CloudWatch. */
     names(namespace: string): Promise<string[]>;
   };
 }
 
 interface How {
-  /** In the Auto Scaling group, and in service there. Else in none. */
+  /** Puts the instance into the Auto Scaling group, in service; by default it is in no group. */
   member?: boolean;
 }
 
@@ -80,8 +77,8 @@ export type Area = Exclude<keyof CloudStage, 'cloud' | 'pause' | 'close'>;
 const patient = new AbortController().signal;
 
 /**
- * `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with
- * the reason.
+ * `gaps`: the differences of a third-party stand-in from AWS, by the test's title. The test is
+ * skipped there, and the value is the reason.
  */
 export function describeCloud(
   name: string,
@@ -114,7 +111,7 @@ const contracts: Record<Area, (open: Open) => void> = {
   configuration: describeConfiguration,
 };
 
-/** Asks until it is so; whoever implements it may take time for it. */
+/** Polls until the check holds, because an implementation may need time. */
 async function eventually(stage: CloudStage, check: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -264,7 +261,7 @@ function describeCluster(open: Open): void {
     const arn = await cluster!.register();
     const found = await cloud.readContainerInstance(cluster!.name, undefined, patient);
     const nothing = { runningTasks: 0, pendingTasks: 0, queuedFor: [], others: [] };
-    // moto knows no health.
+    // moto does not model health.
     const { runtimeHealth = 'OK', ...rest } = found!;
     expect(runtimeHealth).toBe('OK');
     expect(rest).toEqual({
@@ -295,8 +292,8 @@ function describeCluster(open: Open): void {
     await expect(cloud.drain(cluster!.name, arn.replace(/.{8}$/, '00000bad'), patient)).rejects.toThrow(Refused);
   });
 
-  // Any process may answer on the introspection port: it named node B's record to node A, which
-  // drained B and stopped B's task.
+  // Any process can answer on the introspection port. One reported node B's record to node A, and
+  // node A drained B and stopped B's task.
   test("what ECS does not say to be this instance's is neither drained nor stopped", async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();

@@ -1,11 +1,11 @@
-/** What everybody may rely on from `Docker`, whoever implements it. */
+/** The contract of `Docker`, for every implementation. */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Docker } from '../../core/host.ts';
 
 export interface DockerStage {
   docker: Docker;
-  /** Makes an image; gives its id. */
+  /** Makes an image; returns its id. */
   addImage(name: string): Promise<string>;
   tag(name: string, further: string): Promise<void>;
   /** Makes and starts a container. */

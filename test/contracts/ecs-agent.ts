@@ -1,4 +1,4 @@
-/** What everybody may rely on from `EcsAgent`, whoever implements it. */
+/** The contract of `EcsAgent`, for every implementation. */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { EcsAgent } from '../../core/host.ts';
@@ -6,11 +6,11 @@ import type { EcsAgent } from '../../core/host.ts';
 export interface EcsAgentStage {
   ecsAgent: EcsAgent;
   cluster: string;
-  /** The agent starts, registers and answers; resolves when it does. */
+  /** Starts the agent; resolves when it has registered and answers. */
   register(): Promise<void>;
-  /** A task runs here; its ARN. Only after `register`. */
+  /** Runs a task here, only after `register`. Returns its ARN. */
   runTask(): Promise<string>;
-  /** A task whose one container, `web`, publishes 80/tcp at any host port; its ARN. */
+  /** Runs a task whose one container, `web`, publishes 80/tcp at any host port. Returns its ARN. */
   publish(): Promise<string>;
   /** Lets some time pass. */
   pause(): Promise<void>;
@@ -45,7 +45,7 @@ export function describeEcsAgent(name: string, open: () => Promise<EcsAgentStage
       const { ecsAgent, register, runTask, pause } = await node();
       await register();
       const arn = await runTask();
-      // The agent hears of a task a moment after ECS has placed it.
+      // The agent learns of a task a moment after ECS places it.
       let tasks = await ecsAgent.readTasks(patient);
       for (let tries = 0; tries < 200 && tasks?.length === 0; tries++) {
         await pause();

@@ -1,4 +1,4 @@
-/** What the commands about a fleet's nodes rely on, whatever stands for AWS. */
+/** The contract of the commands for a fleet's nodes, for every stand-in for AWS. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FleetNodes } from '../../core/fleet-nodes.ts';
@@ -12,7 +12,7 @@ export interface FleetStage {
   protect(instanceId: string): Promise<void>;
   tag(instanceId: string, key: string, value: string): Promise<void>;
   report(instanceId: string, usedPercent: number): Promise<void>;
-  /** Time for something to happen between two reads. */
+  /** Lets some time pass between two reads. */
   pause(): Promise<void>;
   close(): Promise<void>;
 }
@@ -21,8 +21,8 @@ const { signal } = new AbortController();
 const unknown = 'i-0123456789abcdef0';
 
 /**
- * `gaps`: what a stand-in by other people gets wrong, by the test's title; skipped there, each with
- * the reason.
+ * `gaps`: the differences of a third-party stand-in from AWS, by the test's title. The test is
+ * skipped there, and the value is the reason.
  */
 export function describeFleetNodes(
   name: string,

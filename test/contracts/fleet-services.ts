@@ -1,13 +1,12 @@
-/**
- * What every FleetServices does alike: the fake, and the real one before the simulator and moto.
- */
+/** The contract of FleetServices: the fake, and the real one before the simulator and moto. */
 
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Refused } from '../../core/errors.ts';
 import type { FleetServices } from '../../core/fleet-services.ts';
 
 /**
- * A cluster `demo` with so many ACTIVE container instances and a service `web` that has settled.
+ * A cluster `demo` with this number of ACTIVE container instances, and a service `web` whose
+ * deployment has completed.
  */
 export interface FleetServicesStage {
   services: FleetServices;

@@ -1,4 +1,4 @@
-/** What everybody may rely on from `Machine`, whoever implements it. */
+/** The contract of `Machine`, for every implementation. */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { ConfigError, Refused, Unavailable } from '../../core/errors.ts';
@@ -7,16 +7,16 @@ import type { Machine } from '../../core/host.ts';
 export interface MachineStage {
   machine: Machine;
   /**
-   * A program that prints its arguments and its environment's `GREETING`, and exits with `code`.
+   * Adds a program that prints its arguments and the variable `GREETING`, and exits with `code`.
    */
   addProgram(path: string, code: number): Promise<void>;
-  /** Puts bytes that are no UTF-8 there. */
+  /** Writes a file that is not UTF-8. */
   addBinaryFile(path: string): Promise<void>;
-  /** A .tgz at a URL; the values are the files' texts. */
+  /** Serves a .tgz and returns its URL; the values are the files' texts. */
   serveArchive(files: Record<string, string>): Promise<string>;
-  /** A URL that answers with this status. */
+  /** Returns a URL that answers with this status. */
   serveStatus(status: number): Promise<string>;
-  /** A URL where nobody listens. */
+  /** Returns a URL without a listener. */
   nowhere(): Promise<string>;
   close(): Promise<void>;
 }

@@ -1,24 +1,24 @@
-/** What everybody may rely on from `Metadata`, whoever implements it. */
+/** The contract of `Metadata`, for every implementation. */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { Unavailable } from '../../core/errors.ts';
 import type { MaintenanceEvent, Metadata, SpotNotice } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 
-/** One running instance and what can be made to happen to it. */
+/** One running instance, and the events that a test can cause on it. */
 export interface MetadataStage {
   metadata: Metadata;
-  /** What the instance is, as far as the stage knows. */
+  /** The identity of the instance, as far as the stage knows it. */
   identity: Partial<Identity>;
-  /** Undefined: switched off. */
+  /** `undefined` switches the tags off. */
   setTags(tags: Record<string, string> | undefined): void | Promise<void>;
-  /** Undefined where it can only be set at the launch. */
+  /** Undefined if user data can only be set at the launch. */
   setUserData?: (text: string) => void;
   setSpotNotice(notice: SpotNotice): void;
   recommendRebalance(): void;
   schedule(event: Pick<MaintenanceEvent, 'code' | 'description'> & { notBefore: number }): void;
   setTargetState(state: string): void;
-  /** It stops answering. */
+  /** Stops the service's answers. */
   fail(): void | Promise<void>;
   close(): Promise<void>;
 }

@@ -13,7 +13,7 @@ import { lintPolicies } from '../cloudformation/rig/parliament.ts';
 const targetGroup = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef';
 const stack = 'abababab-1111-4111-8111-111111111111';
 
-/** Each enables or changes something that a policy depends on. */
+/** Each configuration enables or changes a feature that a policy depends on. */
 const configurations: Readonly<Record<string, Record<string, unknown>>> = {
   defaults: {},
   'no protection': { terminationProtection: 'clear' },

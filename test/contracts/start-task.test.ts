@@ -1,4 +1,4 @@
-/** What ECS says when it does not start a task, as a person is told it. */
+/** How ecs-node explains to a person why ECS does not start a task. */
 
 import { expect, onTestFinished, test } from 'vitest';
 import { openLog } from '../../core/log.ts';

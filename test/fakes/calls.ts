@@ -1,4 +1,4 @@
-/** Every call a node makes, in order, and what a test lets go wrong with it. */
+/** Records every call of a node, in order, and injects the faults that a test sets. */
 
 import type { FakeClock } from './clock.ts';
 
@@ -7,14 +7,14 @@ export type Area = 'metadata' | 'machine' | 'ecsAgent' | 'docker' | 'cloud';
 export interface Call {
   area: Area;
   verb: string;
-  /** Without the signal. */
+  /** The arguments without the signal. */
   args: unknown[];
-  /** The clock's uptime when it began. */
+  /** The clock's uptime at the start of the call. */
   at: number;
 }
 
 /**
- * A verb (`drain`), an area's verb where two share a name (`ecsAgent.readTasks`), an area
+ * A method (`drain`), a method with its area if two share the name (`ecsAgent.readTasks`), an area
  * (`cloud.*`) or all (`*`).
  */
 export type Target = string;
@@ -23,28 +23,27 @@ type Fault = { kind: 'fail'; error: Error; lost: boolean } | { kind: 'hang' } | 
 
 export interface Calls {
   list: Call[];
-  /** Names of the verbs called, in order; of one area when given. */
+  /** Returns the names of the called methods, in order; with `area`, only those of that area. */
   verbs(area?: Area): string[];
-  /** Calls of one verb. */
+  /** Returns the calls of one method. */
   of(target: Target): Call[];
-  /** The next `times` calls are answered with `error`, without any effect. */
+  /** The next `times` calls have no effect and fail with `error`. */
   fails(target: Target, error: Error, times?: number): void;
-  /** The next `times` calls have their effect but the answer is lost: `error` instead. */
+  /** The next `times` calls have their effect, but the answer is `error`. */
   losesAnswer(target: Target, error: Error, times?: number): void;
-  /** The next `times` calls are never answered. */
+  /** The next `times` calls never get an answer. */
   hangs(target: Target, times?: number): void;
-  /** The next `times` calls take so long. */
+  /** The next `times` calls take this long. */
   delays(target: Target, ms: number, times?: number): void;
-  /** Everything is well again. */
+  /** Removes all faults. */
   heals(target?: Target): void;
-  /** Called before each call; what it throws is the call's answer. */
+  /** Runs before each call. If it throws, the call fails with that error. */
   onCall: ((call: Call) => void) | undefined;
   /**
-   * The process dies at its n-th call from now (counted from 1): before the call has its effect, or
-   * after it.
+   * The process dies at its n-th call from now (counted from 1), before or after the call's effect.
    */
   crashAt(n: number, when: 'before' | 'after'): void;
-  /** Resolves when the process died. */
+  /** Resolves when the process has died. */
   crashed(): Promise<'crashed'>;
 }
 
@@ -55,13 +54,13 @@ export interface Process {
 }
 
 export interface Recorder extends Calls {
-  /** The process that runs now. */
+  /** Returns the process that runs now. */
   process(): Process;
   start(): Process;
   wrap<T extends object>(area: Area, verbs: T, process: Process): T;
 }
 
-/** What a dead process waits for. */
+/** The promise on which a dead process waits. */
 export function never<T>(): Promise<T> {
   return new Promise<T>(() => {});
 }
@@ -89,11 +88,12 @@ export function openCalls(clock: FakeClock): Recorder {
 
   const take = (call: Call): Fault[] => {
     const hit = faults.filter(({ target, left }) => left > 0 && hits(target, call));
-    // Of several failures of one verb only the first is used up; delays add to it.
+    // If a method has several failures, a call uses up only the first of them. Delays apply in
+    // addition.
     const first = hit.find(({ fault }) => fault.kind !== 'delay');
     const taken = hit.filter((entry) => entry === first || entry.fault.kind === 'delay');
     for (const entry of taken) entry.left -= 1;
-    // It takes its time first, and fails then.
+    // Delays come first, then the failure.
     return taken.map(({ fault }) => fault).toSorted((a, b) => Number(b.kind === 'delay') - Number(a.kind === 'delay'));
   };
   const die = (of: Process) => {

@@ -1,22 +1,22 @@
-/** Time that stands still until a test moves it. */
+/** A clock that stands still until a test moves it. */
 
 import type { Clock } from '../../core/retry.ts';
 
 export interface FakeClock extends Clock {
-  /** Calls `act` once time has come that far; call the result to forget it. */
+  /** Calls `act` when the clock reaches that time. The returned function cancels it. */
   schedule(ms: number, act: () => void): () => void;
-  /** Lets everything that needs no time happen. */
+  /** Runs everything that needs no time. */
   settle(): Promise<void>;
-  /** Moves time by `ms`, waking sleepers in their order. */
+  /** Moves the clock by `ms`, and wakes sleepers in their order. */
   run(ms: number): Promise<void>;
   /**
-   * Moves time from sleeper to sleeper until `work` is settled; fails when it waits for nothing
-   * that could come.
+   * Moves the clock from sleeper to sleeper until `work` settles. Fails if `work` waits for
+   * something that cannot come.
    */
   finish<T>(work: Promise<T>, limitMs?: number): Promise<T>;
-  /** The wall clock jumps (NTP); durations do not. */
+  /** Makes the wall clock jump, as NTP does; durations stay the same. */
   jump(ms: number): void;
-  /** How many wait for time to pass. */
+  /** Returns the number of sleepers. */
   sleeping(): number;
 }
 
@@ -26,10 +26,10 @@ interface Timer {
   act: () => void;
 }
 
-/** A week: what a test does not finish in it never ends. */
+/** A week: work that is not done by then never ends. */
 const week = 7 * 24 * 3_600_000;
 
-/** A sleep that any clock with a schedule has: it heeds its signal and leaves nothing behind. */
+/** Makes a sleep from a clock's schedule. It obeys its signal and leaves no timer behind. */
 export function sleepBy(schedule: FakeClock['schedule']): Clock['sleep'] {
   return (ms, signal) =>
     new Promise<void>((resolve, reject) => {
@@ -63,8 +63,8 @@ export function openFakeClock(startsAt = Date.UTC(2030, 0, 1)): FakeClock {
     timers.add(timer);
     return () => void timers.delete(timer);
   };
-  // Fakes use promises only, so one turn of the event loop drains them; a few more let dynamic
-  // imports end.
+  // Fakes only use promises, so one turn of the event loop drains them. A few more turns let
+  // dynamic imports end.
   const settle = async () => {
     for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
   };

@@ -1,6 +1,6 @@
 /**
- * A proof that no second source gave: for tests of what takes one. The product makes it in
- * agent/departure/confirm.ts alone.
+ * A proof without a second source, for tests of functions that require one. In the product, only
+ * agent/departure/confirm.ts makes it.
  */
 
 import type { Confirmed } from '../../core/confirmed.ts';

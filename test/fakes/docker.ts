@@ -1,19 +1,21 @@
-/** A Docker Engine in memory: it refuses to remove what the real one refuses to remove. */
+/** A Docker Engine in memory. It refuses to remove the same images as the real one. */
 
 import { Unavailable } from '../../core/errors.ts';
 import type { Docker, DockerContainer, DockerImage, DockerStore } from '../../core/host.ts';
 
 export interface FakeDocker {
-  /** `dead`: nobody listens. `hung`: it takes questions and never answers. */
+  /** `dead`: no process listens. `hung`: it accepts calls and never answers. */
   state: 'well' | 'dead' | 'hung';
   store: DockerStore;
   images: DockerImage[];
   containers: DockerContainer[];
-  /** What an image that is gone does to the disks; set it to free space. */
+  /** Called when an image is removed; a test sets it to free disk space. */
   onRemove: ((image: DockerImage) => void) | undefined;
 }
 
-/** As the ECS agent leaves it when it has started: its pause image, which no registry has. */
+/**
+ * Docker after the start of the ECS agent: it holds the agent's pause image, which no registry has.
+ */
 export function someDocker(): FakeDocker {
   return {
     state: 'well',
@@ -24,7 +26,7 @@ export function someDocker(): FakeDocker {
   };
 }
 
-/** Pulled from a registry, built on the n-th day of 2024. */
+/** An image pulled from a registry, built on the n-th day of 2024. */
 export function someImage(name: string, day: number): DockerImage {
   const hex = Buffer.from(name).toString('hex').padEnd(64, '0').slice(-64);
   const repository = name.replace(/:[^/:]*$/, '');

@@ -1,5 +1,5 @@
 /**
- * A cluster, its groups and its stack in memory. It refuses what AWS refuses and remembers every
+ * A cluster, its groups and its stack in memory. It refuses the same calls as AWS and records every
  * call.
  */
 
@@ -18,13 +18,13 @@ export const cluster = 'prod';
 export const group = 'nodes';
 
 export interface FakeFleet extends FleetNodes {
-  /** By instance id. */
+  /** Container instances by instance id. */
   instances: Map<string, FleetContainerInstance>;
   /** Further records of the same instances. */
   secondRecords: FleetContainerInstance[];
-  /** How many container instances ECS counts but does not list. */
+  /** The number of container instances that ECS counts but does not list. */
   unlisted: number;
-  /** By instance id. */
+  /** Notes by instance id. */
   notes: Map<string, FleetNote>;
   members: Map<string, FleetMember>;
   machines: Map<string, FleetMachine>;
@@ -33,9 +33,9 @@ export interface FakeFleet extends FleetNodes {
   protectedIds: Set<string>;
   /** Reads and actions, in order: `readMember i-1`, `drain i-1` … */
   calls: string[];
-  /** Actions alone. */
+  /** Returns the actions alone. */
   actions(): string[];
-  /** Items that a list of this call lacks, as in an incomplete answer. */
+  /** True for an item that this call's list lacks, as in an incomplete answer. */
   lacks: (call: string, instanceId: string) => boolean;
   /** Runs before each call. It may change the world, or throw. */
   before: (call: string) => void | Promise<void>;
@@ -49,7 +49,7 @@ export interface NodeOverrides {
 
 const dayMs = 86_400_000;
 
-/** A node in good health, a day old. `undefined` removes that side of it. */
+/** Adds a healthy node that is a day old. `undefined` removes that part of it. */
 export function addNode(fleet: FakeFleet, instanceId: string, now: number, overrides: NodeOverrides = {}): void {
   const wants = (side: keyof NodeOverrides) => !(side in overrides) || overrides[side] !== undefined;
   const machine: FleetMachine = {
@@ -81,7 +81,7 @@ export function addNode(fleet: FakeFleet, instanceId: string, now: number, overr
 export const arnOf = (instanceId: string) =>
   `arn:aws:ecs:eu-west-1:123456789012:container-instance/${cluster}/${instanceId}`;
 
-/** The instance's own record as it would be if its ECS agent had registered a second time. */
+/** Adds a second record of the instance, as after a second registration of its ECS agent. */
 export function addSecondRecord(
   fleet: FakeFleet,
   instanceId: string,

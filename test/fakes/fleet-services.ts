@@ -1,4 +1,4 @@
-/** A cluster with one service, counted and resized in memory; refuses what ECS refuses. */
+/** A cluster with one service in memory. It refuses the same calls as ECS. */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { ClusterCounts, FleetServices, ScalingTarget, ServiceView } from '../../core/fleet-services.ts';
@@ -7,11 +7,11 @@ export interface FakeServices extends FleetServices {
   counts: ClusterCounts;
   service: ServiceView | undefined;
   target: ScalingTarget | undefined;
-  /** What was asked and done, in order: `countInstances`, `setDesiredCount 4` … */
+  /** The calls in order: `countInstances`, `setDesiredCount 4` … */
   calls: string[];
-  /** So many of the next calls fail, as a throttled service does. */
+  /** This many of the next calls fail, as in a throttled service. */
   troubles: number;
-  /** Runs before each call, and may change the world under whoever is deciding. */
+  /** Runs before each call, and may change the world while the product decides. */
   before: (call: string) => void;
 }
 
@@ -29,7 +29,7 @@ export function steadyService(desired: number, more: Partial<ServiceView> = {}):
   };
 }
 
-/** All of them ACTIVE and connected. */
+/** A cluster whose instances are all ACTIVE and connected. */
 export function healthyCluster(instances: number, more: Partial<ClusterCounts> = {}): ClusterCounts {
   return {
     status: 'ACTIVE',

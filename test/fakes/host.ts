@@ -1,7 +1,4 @@
-/**
- * A whole world in memory around one node: a Host for unit tests, and the strings to pull behind
- * it.
- */
+/** A whole world in memory around one node: a Host for unit tests, and the state behind it. */
 
 import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
 import { guardRecords } from '../../host/aws/ecs/own-records.ts';
@@ -33,7 +30,7 @@ export interface World {
   machine: FakeMachine;
   docker: FakeDocker;
   instance: FakeInstance;
-  /** Undefined: the instance is in no Auto Scaling group. */
+  /** Undefined if the instance is in no Auto Scaling group. */
   group: FakeGroup | undefined;
   cluster: FakeCluster;
   balancers: FakeBalancers;
@@ -41,19 +38,19 @@ export interface World {
   systemsManager: { ping: string | undefined };
   published: { namespace: string; metrics: Metric[] }[];
   documentSources: FakeDocumentSources;
-  /** What the introspection API says; undefined: nobody listens. */
+  /** The introspection API's answer; undefined if no agent listens. */
   localAgent: LocalAgent | undefined;
   log: Entry[];
   /**
-   * The ECS agent registers: introspection answers, ECS has an ACTIVE, connected container
+   * Registers the ECS agent: introspection answers, and ECS has an ACTIVE, connected container
    * instance.
    */
   joinCluster(): FakeContainerInstance;
   /** Puts the instance into a group, InService. */
   joinGroup(name?: string): FakeGroup;
-  /** This process is gone (killed); a new one over the same world. */
+  /** Kills this process, and returns the host of a new one over the same world. */
   restart(): Host;
-  /** As `restart`, with a new boot id and an empty /run. */
+  /** The same as `restart`, with a new boot id and an empty /run. */
   reboot(): Host;
 }
 
@@ -65,7 +62,7 @@ export interface Overrides {
 
 export function openFakeHost(overrides: Overrides = {}): { host: Host; world: World; clock: FakeClock } {
   const clock = openFakeClock(overrides.startsAt);
-  // The metadata service's clock does not jump with the node's.
+  // The metadata service's clock does not jump with the node's clock.
   const trueOffset = clock.now() - clock.uptime();
   const calls = openCalls(clock);
   const identity = { ...someIdentity, ...overrides.identity };
@@ -127,7 +124,7 @@ function openProcess(world: World, process: Process, wrap: Wrap): Host {
     clock: {
       now: clock.now,
       uptime: clock.uptime,
-      // A dead process wakes no more.
+      // A dead process never wakes.
       sleep: (ms, signal) =>
         clock.sleep(ms, AbortSignal.any([signal, process.death.signal])).catch((error: unknown) => {
           if (!process.alive) return never<void>();
@@ -152,7 +149,7 @@ function openEcsAgent(world: World): Host['ecsAgent'] {
           family: task.family,
           version: task.version,
           desiredStatus: task.desiredStatus,
-          // The agent knows RUNNING and STOPPED; what is between, it still runs.
+          // The agent only knows RUNNING and STOPPED; a task between them still runs for it.
           knownStatus: task.knownStatus ?? (task.lastStatus === 'STOPPING' ? 'RUNNING' : task.lastStatus),
           containers: task.containers ?? [],
         }));

@@ -1,7 +1,4 @@
-/**
- * A machine in memory: files that survive a crash, programs that tests write, hardware that tests
- * set.
- */
+/** A machine in memory: files that survive a crash, programs and hardware that tests define. */
 
 import { ConfigError, Refused, Unavailable } from '../../core/errors.ts';
 import type { ProcessCommand, DiskUse, Exit, Machine, MemoryUse } from '../../core/host.ts';
@@ -9,23 +6,23 @@ import type { ProcessCommand, DiskUse, Exit, Machine, MemoryUse } from '../../co
 export type Program = (command: ProcessCommand, signal: AbortSignal) => Exit | Promise<Exit>;
 
 export interface FakeMachine {
-  /** Text of each file; an Error is thrown when it is read (not UTF-8, no permission). */
+  /** The text of each file. Reading throws an Error value (not UTF-8, no permission). */
   files: Map<string, string | Error>;
   modes: Map<string, number>;
-  /** By path, as `measureDisks` is asked. */
+  /** Disk usage by path, as `measureDisks` reads it. */
   disks: Map<string, DiskUse>;
-  /** Why there is no answer, by path: a file system that hangs. */
+  /** The reason why a path has no measurement, such as a file system that hangs. */
   unmeasured: Map<string, string>;
   memory: MemoryUse;
   bootId: string;
-  /** By absolute path, or by the end of one. */
+  /** Programs by absolute path, or by the end of one. */
   programs: Map<string, Program>;
-  /** What is in the .tgz at a URL: relative path → text. */
+  /** The contents of the .tgz at a URL: relative path → text. */
   archives: Map<string, Record<string, string>>;
-  /** Status code by URL; no entry: nobody answers. */
+  /** The status code of a URL; without an entry, no server answers. */
   probes: Map<string, number>;
   restarted: string[];
-  /** State of a unit as systemd calls it; default: active. */
+  /** The state of a unit in systemd's terms; default: active. */
   units: Map<string, string>;
   power: 'on' | 'off';
   console: string[];
@@ -35,8 +32,8 @@ export interface FakeMachine {
 const gigabyte = 2 ** 30;
 
 /**
- * A disk of 30 GiB without reserved blocks, of which `usedPercent` of bytes and `inodesPercent` of
- * inodes are used.
+ * A disk of 30 GiB without reserved blocks, with `usedPercent` of its bytes and `inodesPercent` of
+ * its inodes in use.
  */
 export function someDisk(path: string, usedPercent = 40, inodesPercent = 10): DiskUse {
   const freeBytes = Math.round(30 * gigabyte * (1 - usedPercent / 100));

@@ -1,11 +1,11 @@
-/** An instance metadata service in memory: a test sets what it says. */
+/** An instance metadata service in memory; a test sets its answers. */
 
 import type { MaintenanceEvent, Metadata, SpotNotice } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
 
 export interface FakeMetadata {
   identity: Identity;
-  /** Undefined: InstanceMetadataTags is not enabled. */
+  /** Undefined if InstanceMetadataTags is not enabled. */
   tags: Record<string, string> | undefined;
   userData: Uint8Array | undefined;
   spotNotice: SpotNotice | undefined;
@@ -28,7 +28,8 @@ export const someIdentity: Identity = {
   privateIp: '10.0.0.7',
   hostname: 'ip-10-0-0-7',
   role: 'ecs-node',
-  // What an older metadata service does not say: neither spot nor on demand is ruled out.
+  // An older metadata service does not return the purchase option, so the node can rule out neither
+  // spot nor on demand.
 };
 
 export function emptyMetadata(identity: Identity): FakeMetadata {

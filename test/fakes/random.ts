@@ -1,4 +1,4 @@
-/** Randomness that is the same on every run: the same seed gives the same numbers. */
+/** Repeatable randomness: the same seed gives the same numbers. */
 
 /** A stand-in for Math.random (mulberry32). */
 export function seeded(seed = 1): () => number {

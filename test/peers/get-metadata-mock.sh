@@ -1,11 +1,13 @@
 #!/bin/sh
-# Builds amazon-ec2-metadata-mock, the metadata service as AWS itself imitates it, from the Go module proxy into a cache folder.
+# Builds amazon-ec2-metadata-mock, AWS's own imitation of the metadata service, from the Go module
+# proxy into a cache folder.
 #
-# usage: test/peers/get-metadata-mock.sh [FOLDER]      (default ~/.cache/ecs-node/metadata-mock; prints the folder to put on PATH)
+# usage: test/peers/get-metadata-mock.sh [FOLDER]
+#  (default ~/.cache/ecs-node/metadata-mock; prints the folder to put on PATH)
 set -eu
 
 module=github.com/aws/amazon-ec2-metadata-mock
-# v1.13.0 mocks nothing more that a node reads, and is not to be had from every module proxy.
+# v1.13.0 mocks nothing more that a node reads, and some module proxies do not have it.
 version=v1.12.0
 folder=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/ecs-node/metadata-mock}
 
@@ -18,7 +20,8 @@ command -v go >/dev/null || {
   exit 69
 }
 
-# Not `go install`: the program would be called cmd, and first a module …/cmd would be asked for, which there is none.
+# Not `go install`: it would name the program cmd, and would first request a module …/cmd, which
+# does not exist.
 mkdir -p "$folder/source"
 cd "$folder/source"
 printf 'module build/metadata-mock\n\ngo 1.23\n\nrequire %s %s\n' "$module" "$version" >go.mod

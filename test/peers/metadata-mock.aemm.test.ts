@@ -4,7 +4,7 @@ import { waitFor } from '../../simulator/wait-for.ts';
 import { group, settings, terminateHook, type Node, type StageOptions } from '../scenarios/stage.ts';
 import { openMetadataMock, type MetadataMock } from './metadata-mock.ts';
 
-/** By endpoint and instance. */
+/** Mocks by endpoint and instance. */
 const mocks = new Map<string, MetadataMock>();
 afterAll(async () => {
   for (const mock of mocks.values()) await mock.close();
@@ -18,7 +18,7 @@ const spot: StageOptions['groups'] = [
   },
 ];
 
-/** Nodes whose metadata are the mock's, and everything else the simulator's. */
+/** A stage whose nodes read the mock's metadata; the simulator provides everything else. */
 const withMock = (flags: Readonly<Record<string, unknown>> = {}): StageOptions => ({
   flags: settings({ 'maintenance.pollSeconds': 10, 'rebalance.pollSeconds': 1, 'spot.pollSeconds': 1, ...flags }),
   async environment(simulator, id) {
@@ -51,8 +51,7 @@ const aTask = async ({ simulator }: Scene, stopMs: number) => {
 describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => {
   for (const [what, time] of [
     ['that names a time', () => ['--time', inSeconds(60)]],
-    // What the mock says when it is told no time: always two minutes from now. AWS's own does not
-    // move.
+    // Without a time, the mock always answers two minutes from now. AWS's own time does not move.
     ['whose time moves on with every look', () => []],
   ] as const) {
     scenario(`leaves at a spot interruption ${what}`, withMock(), async (scene) => {

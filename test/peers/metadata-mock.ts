@@ -1,6 +1,6 @@
 /**
- * amazon-ec2-metadata-mock as the metadata service of one instance of the simulator: AWS's own idea
- * of what a notice looks like.
+ * Runs amazon-ec2-metadata-mock as the metadata service of one instance of the simulator. It is
+ * AWS's own model of a notice.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -15,7 +15,10 @@ import { freePort } from '../free-port.ts';
 export interface MetadataMock {
   /** The standard variables of a process on the instance. */
   environment: Record<string, string>;
-  /** Begins anew with these arguments; its tokens are forgotten, as after hibernation. */
+  /**
+   * Restarts the mock with these arguments. It forgets its tokens, as the service does after
+   * hibernation.
+   */
   says(...args: string[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -93,7 +96,7 @@ function configFor({ region, world }: Simulator, id: string): object {
   };
 }
 
-/** The mock's own keys are none that anybody accepts. */
+/** No service accepts the mock's own keys. */
 async function readCredentials(imds: string): Promise<Record<string, string>> {
   const ask = async (path: string, method: string, headers: Record<string, string>) =>
     (await fetch(`${imds}/latest/${path}`, { method, headers })).text();

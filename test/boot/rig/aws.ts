@@ -11,18 +11,18 @@ import type { Instance } from '../../../simulator/world/state.ts';
 
 export interface AwsOptions {
   tags?: Record<string, string>;
-  /** `prod` */
+  /** Default: `prod`. */
   clusters?: string[];
   /** The group has ecs-node-launch and ecs-node-terminate. */
   hooks?: boolean;
   spot?: boolean;
-  /** A stack `v2 prod web` with the layer `ecs`. */
+  /** Adds a stack `v2 prod web` with the layer `ecs`. */
   opsworks?: boolean;
-  /** Tasks that a service wants in `prod`. */
+  /** The desired count of a service in `prod`. */
   tasks?: number;
   /** `late`: refuses connections until openMetadata. */
   metadata?: 'late';
-  /** `silent`: takes every call and answers none until openEndpoint. */
+  /** `silent`: accepts every call and answers none until openEndpoint. */
   endpoint?: 'silent';
   /** How far AWS's clock is ahead of the machine's. */
   aheadMs?: number;
@@ -31,22 +31,22 @@ export interface AwsOptions {
 
 export interface Aws {
   simulator: Simulator;
-  /** Calls to AWS, without those to metadata and introspection. */
+  /** The calls to AWS, without those to metadata and introspection. */
   calls(): Call[];
-  /** The clusters that the ECS agent was started for. */
+  /** The clusters for which the ECS agent was started. */
   ecsStarts(): string[];
-  /** False: the agent does not run, since ECS knows no such cluster. */
+  /** Returns false if the agent does not run, because ECS does not have the cluster. */
   startEcsAgent(cluster: string): boolean;
   stopEcsAgent(): void;
   containerInstance(cluster: string): { status: string; connected: boolean; tasks: number } | undefined;
   tags(): Record<string, string>;
   isProtected(): boolean;
   lifecycleState(): string | undefined;
-  /** The group or EC2 is taking the instance down. */
+  /** True if the group or EC2 is terminating the instance. */
   isDoomed(): boolean;
-  /** `NAME RESULT` of each hook that the node completed with effect. */
+  /** Returns `NAME RESULT` of each hook that the node completed with effect. */
   completedHooks(): string[];
-  /** Records of this instance, in any state. */
+  /** The number of this instance's records, in any state. */
   opsworksRecords(): number;
   openMetadata(): Promise<void>;
   openEndpoint(): void;
@@ -90,7 +90,8 @@ export async function openAws(
         },
       },
     ],
-    // The group also launches a replacement. It has no machine, and these addresses are taken.
+    // The group also launches a replacement. It has no machine, and the first machine uses these
+    // addresses.
     addresses: ({ index }) => (index === 0 ? { imds: '169.254.169.254:80', introspection: '127.0.0.1:51678' } : {}),
     onLaunch: (launched) => (instance ??= launched),
     onTerminate: (ended) => {
@@ -100,7 +101,7 @@ export async function openAws(
   const { verbs, world } = simulator;
   const reopen = options.endpoint === 'silent' ? simulator.faults.add({ effect: { kind: 'hang' } }) : undefined;
   for (const cluster of (options.tasks ?? 0) > 0 ? clusters : []) {
-    // 0 %: no other instance can take the tasks over before these stop.
+    // 0 %: no other instance can take over the tasks before these stop.
     const service = { name: 'web', desired: options.tasks ?? 0, cpu: 128, memory: 128, minimumHealthyPercent: 0 };
     verbs.createService(cluster, service);
   }

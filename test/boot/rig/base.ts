@@ -28,8 +28,8 @@ const packages = [
 const unread = ['doc', 'man', 'locale', 'info'];
 
 /**
- * A folder with the root's files, including `more` packages. Callers must not write to it. The first
- * call takes a minute or two.
+ * Returns a folder with the root's files, including `more` packages. Callers must not write to it.
+ * The first call takes a minute or two.
  */
 export async function ensureBase(more: readonly string[] = []): Promise<string> {
   const wanted = [...packages, ...more];
@@ -41,7 +41,7 @@ export async function ensureBase(more: readonly string[] = []): Promise<string> 
   const base = join(cache, recipe);
   if (await exists(base)) return base;
   await mkdir(cache, { recursive: true });
-  // Renamed when it is complete, so that no later run uses an interrupted download.
+  // Renames the folder when it is complete, so that no later run uses an interrupted download.
   const unfinished = `${base}.${process.pid}`;
   const excludes = unread.map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`);
   try {

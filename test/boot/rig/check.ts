@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import type { World } from './contract.ts';
 
 /**
- * Waits until ECS has the node ACTIVE and the agent says that it has joined. Returns the seconds
- * until ACTIVE.
+ * Waits until ECS reports the node ACTIVE and the agent logs that it has joined. Returns the
+ * seconds until ACTIVE.
  */
 export async function joins({ aws, machine, until }: World, cluster = 'prod', seconds = 60): Promise<number> {
   const began = performance.now();
@@ -18,9 +18,7 @@ export async function joins({ aws, machine, until }: World, cluster = 'prod', se
   return took;
 }
 
-/**
- * Waits until the bootstrap has failed with this exit code. Fails when ECS or the agent ever ran.
- */
+/** Waits until the bootstrap has failed with this exit code. Fails if ECS or the agent ever ran. */
 export async function staysOut({ aws, machine, until }: World, exitCode: number, seconds = 30): Promise<void> {
   await until(
     `bootstrap ends with exit code ${exitCode}`,
@@ -49,14 +47,16 @@ export async function isOnConsole({ machine }: Pick<World, 'machine'>, words: Re
   throw new Error(`nothing on the console like ${words}; ecs-node said:\n${ours.join('\n')}`);
 }
 
-/** How often systemd skipped the start of ecs.service because there is no ecs-node. */
+/**
+ * Returns how often systemd skipped the start of ecs.service because the machine has no ecs-node.
+ */
 export async function skippedEcs(machine: World['machine']): Promise<number> {
   return (await machine.readJournal('UNIT=ecs.service', '--grep=skipped because of an unmet condition')).length;
 }
 
 /**
- * These operations in the order of their first call. An operation that was never called is left
- * out.
+ * Returns these operations in the order of their first call, without operations that were never
+ * called.
  */
 export function firstCalls({ aws }: World, ...operations: string[]): string[] {
   const firsts = operations.map(
@@ -68,9 +68,7 @@ export function firstCalls({ aws }: World, ...operations: string[]): string[] {
     .map(([operation]) => operation);
 }
 
-/**
- * Calls that end a node. None of them may be made only because a service did not answer.
- */
+/** Calls that end a node. A node must never make one only because a service did not answer. */
 export const deadly = [
   'TerminateInstances',
   'TerminateInstanceInAutoScalingGroup',

@@ -5,12 +5,10 @@ import type { Machine } from './machine.ts';
 import type { until } from './until.ts';
 
 export interface Scenario {
-  /**
-   * `baked` (default) has the binary, installed by install-files.sh. `stock` has none.
-   */
+  /** `baked` (default) has the binary, installed by install-files.sh. `stock` has none. */
   image?: 'baked' | 'stock';
   aws?: AwsOptions;
-  /** Throws when a check fails. The machine is off at first. */
+  /** Throws if a check fails. The machine is off at first. */
   live(world: World): Promise<void>;
 }
 
@@ -20,8 +18,8 @@ export interface World {
   /** The folder that http://127.0.0.1:8080 serves. All worlds share it: never change it. */
   release: string;
   /**
-   * From now on this world's mirror serves `name` as changed by `change`, in place or by its
-   * result.
+   * From now on this world's mirror serves a changed `name`. `change` edits the bytes in place or
+   * returns new ones.
    */
   tamper(name: string, change: (bytes: Buffer) => Buffer | void): Promise<void>;
   until: typeof until;

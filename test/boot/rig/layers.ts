@@ -28,7 +28,7 @@ const masked = [
   'systemd-logind.service',
 ];
 
-/** As on the ECS-optimized image. */
+/** These units are enabled on the ECS-optimized image. */
 const enabled = ['docker.service', 'ecs.service'];
 
 const repository = join(import.meta.dirname, '../../..');

@@ -1,6 +1,6 @@
 /**
- * One machine that boots: systemd-nspawn on an overlay of the layers, with functions to look inside
- * and to cut its power.
+ * One machine that boots: systemd-nspawn on an overlay of the layers. Its functions look inside and
+ * cut its power.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -13,22 +13,22 @@ import type { Layers } from './layers.ts';
 import { exitOf, run, type Ended } from './tools.ts';
 
 export interface Machine {
-  /** Its `/`, seen from outside. */
+  /** The machine's `/`, seen from outside. */
   root: string;
   /**
    * Presses the power button, and returns at once.
    */
   start(): void;
   readonly isRunning: boolean;
-  /** Resolves when the machine has powered itself off, or lost power. */
+  /** Resolves when the machine has powered itself off, or has lost power. */
   stopped(): Promise<void>;
   /** Cuts the power: the machine cannot write its buffers or stop its services. */
   cutPower(): Promise<void>;
   /** Runs a program inside, as root. */
   run(file: string, ...args: string[]): Promise<Ended>;
-  /** `systemctl show`: ActiveState, Result, NRestarts … */
+  /** Returns the output of `systemctl show`: ActiveState, Result, NRestarts … */
   readUnit(unit: string): Promise<Record<string, string>>;
-  /** Mounts an own file system of this size on `path`. Only while the machine is off. */
+  /** Mounts a file system of this size on `path`. Works only while the machine is off. */
   attachDisk(path: string, megabytes: number): Promise<void>;
   readText(path: string): Promise<string | undefined>;
   writeText(path: string, text: string, mode?: number): Promise<void>;
@@ -48,7 +48,7 @@ export interface JournalEntry {
   [field: string]: string | undefined;
 }
 
-/** nspawn's exit code when the machine reboots and must be started again. */
+/** nspawn's exit code if the machine reboots and must be started again. */
 const rebooted = 133;
 
 const nspawnOptions = [
@@ -65,8 +65,8 @@ const nspawnOptions = [
 ];
 
 /**
- * Must run in its own mount, process and network namespace (world.ts), which takes everything with
- * it that is made here.
+ * Must run in its own mount, process and network namespace (world.ts). Everything that it makes
+ * ends with the namespace.
  */
 export async function openMachine(layers: Layers, image: 'stock' | 'baked', folder: string): Promise<Machine> {
   await run('mount', '-t', 'tmpfs', '-o', 'size=1G', 'tmpfs', folder);
@@ -82,7 +82,8 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
     root,
     start() {
       if (machine.isRunning) throw new Error('the machine is on already');
-      // A unique name, since machines of other worlds share nspawn's runtime folders in /run.
+      // Needs a unique name, because machines of other worlds share nspawn's runtime folders in
+      // /run.
       const name = `ecs-node-${process.env['ECS_NODE_WORLD']}`;
       nspawn = spawn('systemd-nspawn', [...nspawnOptions, `--directory=${root}`, `--machine=${name}`, '--boot'], {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -101,7 +102,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
     },
     async cutPower() {
       if (!machine.isRunning) return;
-      // The init first: it would notice the death of nspawn and shut down in order.
+      // Kills the init first: it would notice the death of nspawn and shut down in order.
       const init = await readLeader(nspawn!.pid!);
       process.kill(init, 'SIGKILL');
       nspawn!.kill('SIGKILL');
@@ -134,7 +135,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
       await run('truncate', `--size=${megabytes}M`, image);
       await run('mkfs.ext4', '-q', '-F', image);
       await mkdir(join(root, path), { recursive: true });
-      // The loop device is released when the mount ends with its namespace.
+      // The kernel releases the loop device when the mount ends with its namespace.
       await run('mount', '-o', 'loop', image, join(root, path));
     },
     readText: (path) => readFile(join(root, path), 'utf8').catch(() => undefined),

@@ -11,13 +11,13 @@ import { run } from './tools.ts';
 
 const repository = join(import.meta.dirname, '../../..');
 
-/** The world serves the folder here. */
+/** The world serves the folder at this URL. */
 export const releaseUrl = 'http://127.0.0.1:8080';
 
-/** The version of install.sh. The archive's own is in `unpacked`. */
+/** The version of install.sh. The archive's own version is in `unpacked`. */
 const version = '1.0.0';
 
-/** `unpacked` is made by layOutRelease. The key lives as long as this call. */
+/** layOutRelease makes `unpacked`. The key lives as long as this call. */
 export async function makeRelease(folder: string, unpacked: string): Promise<void> {
   await mkdir(folder);
   const archive = `ecs-node-linux-${process.arch === 'arm64' ? 'arm64' : 'x86_64'}.tar.xz`;
@@ -43,7 +43,7 @@ const packed = (version: string): Package => ({
   version,
   architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
   epochSeconds: 0,
-  // Soon rather than small.
+  // The fastest compression, because a test needs the package soon rather than small.
   payload: 'w1.gzdio',
 });
 

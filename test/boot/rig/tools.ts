@@ -16,7 +16,7 @@ export function exitOf(file: string, ...args: string[]): Promise<Ended> {
   });
 }
 
-/** As `exitOf`, for tools that must succeed. */
+/** Runs a tool that must succeed; throws otherwise. */
 export async function run(file: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await exitOf(file, ...args);
   if (code !== 0) throw new Error(`${file} ${args.join(' ')}: exit ${code}: ${stderr}`);

@@ -1,4 +1,4 @@
-/** Limits how many pieces of work run at the same time. */
+/** Limits the number of tasks that run at the same time. */
 
 export function openTurnstile(atOnce: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];

@@ -1,10 +1,8 @@
-/** Waits until a condition holds, and names it when it does not hold in time. */
+/** Waits until a condition holds. On failure the error names the condition. */
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-/**
- * Asks every 0.1 s. Resolves with the first answer that is neither undefined nor false.
- */
+/** Polls every 0.1 s. Resolves with the first result that is neither undefined nor false. */
 export async function until<T>(
   what: string,
   ask: () => T | undefined | false | Promise<T | undefined | false>,

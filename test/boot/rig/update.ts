@@ -20,7 +20,7 @@ export async function liveThroughUpdate(world: World, install: Install): Promise
   await install(world, 'newer');
   const second = await runsInstalled(world, first);
 
-  // The newer version writes fields, phases, steps and watchers that this one does not know.
+  // The newer version writes fields, phases, steps and watchers that this version does not know.
   await machine.run('/usr/bin/systemctl', 'stop', unit);
   await writeAsNewer(world);
   await machine.run('/usr/bin/systemctl', 'start', '--no-block', unit);
@@ -67,7 +67,7 @@ async function pidOf({ machine }: World): Promise<string> {
   return (await machine.readUnit(unit))['MainPID'] ?? '';
 }
 
-/** Waits until another process than `before` runs the file that is installed now. */
+/** Waits until another process than `before` runs the installed file. */
 async function runsInstalled(world: World, before: string): Promise<string> {
   const { aws, machine, until } = world;
   await until('the installed agent runs', async () => {
@@ -116,7 +116,7 @@ async function read(machine: World['machine'], path: string): Promise<Record<str
   return JSON.parse(text.stdout) as Record<string, unknown>;
 }
 
-/** Writes from inside, since only the machine sees its /run. */
+/** Writes from inside, because only the machine sees its /run. */
 async function write(machine: World['machine'], path: string, value: object): Promise<void> {
   const { code, stderr } = await machine.run(
     '/bin/sh',

@@ -1,6 +1,6 @@
 /**
- * Runs inside a world: makes its network, its AWS and one machine, and runs the scenario. Exits with
- * 0 when every check passed.
+ * Runs inside a world: makes its network, its AWS and one machine, and runs the scenario. Exits
+ * with 0 if every check passed.
  */
 
 import { once } from 'node:events';
@@ -65,12 +65,12 @@ try {
 async function openNetwork(): Promise<void> {
   await run('ip', 'link', 'set', 'lo', 'up');
   await run('ip', 'address', 'add', '169.254.169.254/32', 'dev', 'lo');
-  // Otherwise the kernel may use one of them for an outgoing connection, and the ECS agent cannot
-  // listen there after a reboot.
+  // Otherwise the kernel could use one of these ports for an outgoing connection, and the ECS agent
+  // could not listen there after a reboot.
   await writeFile('/proc/sys/net/ipv4/ip_local_reserved_ports', '51600,51678');
 }
 
-/** The stand-in for ecs.service (root/usr/local/lib/stand-ins/ecs) reports here that it runs. */
+/** The stand-in for ecs.service (root/usr/local/lib/stand-ins/ecs) reports its start here. */
 async function serveEcsAgent(behind: Aws): Promise<void> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://127.0.0.1');

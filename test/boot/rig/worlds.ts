@@ -10,12 +10,12 @@ import { basename, join } from 'node:path';
 import type { Layers } from './layers.ts';
 
 export interface WorldOptions {
-  /** Folder with scenario.ts and, in most cases, user-data. */
+  /** The folder with scenario.ts and, in most cases, user-data. */
   scenario: string;
   layers: Layers;
-  /** Folder of the published release. */
+  /** The folder of the published release. */
   release: string;
-  /** The world makes its own folder in it. */
+  /** The world makes its own folder in this one. */
   folder: string;
   signal: AbortSignal;
 }
@@ -24,11 +24,12 @@ export interface WorldOptions {
 const limitMs = 150_000;
 
 /**
- * Returns an empty text on success. Otherwise it says what failed and where journal and console are.
+ * Returns an empty text on success. Otherwise the text names the failure and the files with journal
+ * and console.
  */
 export async function live({ scenario, layers, release, folder, signal }: WorldOptions): Promise<string> {
   const place = mkdtempSync(join(folder, 'world-'));
-  // Stays when the world has ended: journal, console and calls, for people.
+  // This folder stays after the world's end: journal, console and calls, for people.
   const words = join(import.meta.dirname, '../../../out/boot', basename(scenario));
   rmSync(words, { recursive: true, force: true });
   mkdirSync(words, { recursive: true });
@@ -46,12 +47,12 @@ export async function live({ scenario, layers, release, folder, signal }: WorldO
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', ECS_NODE_WORLD: basename(place) },
   });
-  // Left open: when this process ends for any reason, the world reads the end of the pipe and
-  // exits.
+  // The pipe stays open. When this process ends for any reason, the world reads the end of the pipe
+  // and exits.
   world.stdin.write(`${JSON.stringify({ scenario, layers, release, place, words, limitMs })}\n`);
   let said = '';
   for (const stream of [world.stdout, world.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  // The world normally ends before this limit, and writes down journal and console.
+  // The world normally ends before this limit, and writes journal and console first.
   const limit = setTimeout(() => world.kill('SIGKILL'), limitMs + 20_000);
   const give = () => world.kill('SIGKILL');
   signal.addEventListener('abort', give);

@@ -1,6 +1,6 @@
 /**
- * The in-memory world of the unit tests, as a stage for the contracts: what they rely on there must
- * hold here too.
+ * The in-memory world of the unit tests, as a stage of the contracts. So the unit tests only rely
+ * on behaviour that the contracts check here.
  */
 
 import { Unavailable, ConfigError } from '../../../core/errors.ts';
@@ -85,7 +85,7 @@ function stageConfiguration(documentSources: FakeDocumentSources): NonNullable<C
     const { [name]: _old, ...others } = Object.fromEntries(texts) as Record<string, string>;
     addDocuments(documentSources, source, { ...others, ...(text !== undefined && { [name]: text }) });
   };
-  // What lies deeper is on another shelf.
+  // Names in deeper folders belong to another document source.
   const isHere = (name: string) => !name.includes('/');
   return {
     ssm,

@@ -1,5 +1,5 @@
 /**
- * moto, a stand-in for AWS by other people, as far as it implements what a node needs. One server;
+ * moto, a third-party stand-in for AWS, as far as it implements the calls of a node. One server,
  * reset for each stage.
  */
 
@@ -63,7 +63,7 @@ export async function startMoto(): Promise<Moto> {
   const port = await freePort();
   const server = spawn('moto_server', ['--host', '127.0.0.1', '--port', String(port)], {
     stdio: 'ignore',
-    // Each reset would otherwise make some hundred images.
+    // Without this setting, each reset would make about a hundred images.
     env: { ...process.env, MOTO_EC2_LOAD_DEFAULT_AMIS: 'false' },
   });
   const url = `http://127.0.0.1:${port}`;
@@ -180,7 +180,7 @@ async function stageCluster(client: ECSClient, identity: Identity): Promise<NonN
     async retire(taskDefinition) {
       await client.send(new DeregisterTaskDefinitionCommand({ taskDefinition }));
     },
-    // moto's tasks never run, and it filters container instances by nothing.
+    // moto's tasks never run, and it does not filter container instances.
     counts: false,
   };
 }

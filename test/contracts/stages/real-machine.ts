@@ -53,7 +53,7 @@ export async function realMachine(): Promise<MachineStage> {
   };
 }
 
-/** Also what an honest program would not write. */
+/** Also builds archives that an honest program would not write. */
 function archive(files: Record<string, string>): Buffer {
   const blocks = Object.entries(files).flatMap(([path, text]) => {
     const content = Buffer.from(text);

@@ -1,5 +1,5 @@
 /**
- * The project's own simulator with one instance, and the real host/ in front of it: real wire
+ * The project's own simulator with one instance, and the real host/ in front of it, with real wire
  * formats, signatures and metadata.
  */
 
@@ -23,7 +23,7 @@ const patient = new AbortController().signal;
 const group = 'ecs-nodes';
 const cluster = 'demo';
 
-/** Asks until there is an answer. */
+/** Polls until there is a result. */
 async function wait<T>(ask: () => Promise<T | undefined>): Promise<T> {
   for (;;) {
     const answer = await ask();
@@ -87,7 +87,8 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
   const { verbs } = simulator;
   const instance = member ? (await verbs.scaleTo(group, 1))[0]! : await verbs.launch();
   const environment = simulator.environmentFor(instance.id);
-  // The SDK's credential provider looks for the metadata service in the process's own environment.
+  // The SDK's credential provider reads the address of the metadata service from the process's own
+  // environment.
   vi.stubEnv('AWS_EC2_METADATA_SERVICE_ENDPOINT', environment['AWS_EC2_METADATA_SERVICE_ENDPOINT']);
   const identity = await openMetadata(environment, openClock()).readIdentity(patient);
   const cloud = guardRecords(

@@ -8,14 +8,14 @@ export interface FakeBalancer {
   registered: boolean;
   /** How long connections drain after deregistration. */
   drainsForMs: number;
-  /** Uptime until which they do. */
+  /** The uptime at which the draining ends. */
   drainsUntil: number;
 }
 
 export interface FakeBalancers {
-  /** By ARN. */
+  /** Target groups by ARN. */
   targetGroups: Map<string, FakeBalancer>;
-  /** Classic, by name. */
+  /** Classic load balancers by name. */
   loadBalancers: Map<string, FakeBalancer>;
 }
 

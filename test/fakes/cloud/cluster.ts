@@ -1,4 +1,4 @@
-/** An ECS cluster: this node, other nodes, tasks that take their time to stop. */
+/** An ECS cluster: this node, other nodes, and tasks that need time to stop. */
 
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud, ContainerInstance, LocalContainer } from '../../../core/host.ts';
@@ -20,20 +20,20 @@ export interface FakeTask {
   group: string;
   lastStatus: string;
   desiredStatus: string;
-  /** Where the agent on the node sees something else than ECS. */
+  /** The status that the agent on the node reports, if it differs from ECS's. */
   knownStatus?: string;
-  /** How long it takes to stop. Infinity: until StopTask, which kills it after 30 s. */
+  /** How long the task takes to stop. Infinity: until StopTask, which kills it after 30 s. */
   stopsAfterMs: number;
   containerInstanceArn: string;
   startedBy?: string;
   createdAt?: number;
   stoppedReason?: string;
   containers?: readonly LocalContainer[];
-  /** ECS protects it from scale-in. */
+  /** True if ECS protects the task from scale-in. */
   protected?: boolean;
-  /** Its own stop time-out. */
+  /** The stop timeout of its own definition. */
   stopTimeoutMs?: number;
-  /** Not in lists yet: ECS tells of a new task late, the agent on its node too. */
+  /** True while ECS's lists, and the agent on its node, do not show the new task yet. */
   unlisted?: boolean;
 }
 
@@ -41,7 +41,7 @@ export interface FakeTaskDefinition {
   family: string;
   revision: number;
   status: 'ACTIVE' | 'INACTIVE';
-  /** Why a task of it cannot be started here: `RESOURCE:MEMORY` … */
+  /** The reason why no task of it can start here, such as `RESOURCE:MEMORY`. */
   failure?: string;
 }
 
@@ -55,7 +55,7 @@ export interface FakeCluster {
   addInstance(more?: Partial<FakeContainerInstance>): FakeContainerInstance;
   /** Adds a running task. */
   addTask(containerInstanceArn: string, more?: Partial<FakeTask>): FakeTask;
-  /** Registers the next revision; its ARN. */
+  /** Registers the next revision. Returns its ARN. */
   addDefinition(family: string, more?: Partial<FakeTaskDefinition>): string;
 }
 
@@ -134,7 +134,7 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
       delete task.knownStatus;
     });
   };
-  /** This instance's records: the connected one first, then the newest. */
+  /** Returns this instance's records: the connected one first, then the newest. */
   const ownRecords = () =>
     cluster.instances
       .filter((each) => each.ec2InstanceId === ec2InstanceId && each.status !== 'INACTIVE')

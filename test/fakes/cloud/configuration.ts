@@ -1,6 +1,6 @@
 /**
- * Parameters and buckets in memory: documents by name, each with a version that a test, or every
- * change, sets.
+ * Parameters and buckets in memory: documents by name, each with a version. A test sets the
+ * version, or every change does.
  */
 
 import { Refused } from '../../../core/errors.ts';
@@ -13,15 +13,12 @@ export interface FakeDocument {
 }
 
 /**
- * By source as it is configured. A path without parameters is empty; a bucket that is not there is
+ * Documents by their configured source. A path without parameters is empty, but a missing bucket is
  * refused.
  */
 export type FakeDocumentSources = Map<string, Map<string, FakeDocument>>;
 
-/**
- * Lays documents on a shelf instead of what was there; one whose text is the same keeps its
- * version.
- */
+/** Replaces the documents of a source. A document with unchanged text keeps its version. */
 export function addDocuments(
   documentSources: FakeDocumentSources,
   source: string,

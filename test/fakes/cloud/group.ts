@@ -1,4 +1,4 @@
-/** An Auto Scaling group with hooks that begin, time out and end as the real ones do. */
+/** An Auto Scaling group whose hooks begin, time out and end as the real ones do. */
 
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { GroupCloud, LifecycleHook, ScalingActivity } from '../../../core/host.ts';
@@ -6,13 +6,13 @@ import type { FakeClock } from '../clock.ts';
 import type { FakeInstance } from './instance.ts';
 
 export interface FakeHook extends LifecycleHook {
-  /** Waiting for heartbeats and an end. */
+  /** True while the hook waits for heartbeats and its completion. */
   active: boolean;
-  /** Uptime at which it times out, while active. */
+  /** The uptime at which it times out, while active. */
   timesOutAt?: number;
-  /** Uptime at which it times out whatever the heartbeats. */
+  /** The uptime at which it times out despite heartbeats. */
   endsAt?: number;
-  /** How it ended. */
+  /** How the hook ended. */
   ended?: 'CONTINUE' | 'ABANDON' | 'timeout';
 }
 
@@ -23,9 +23,9 @@ export interface FakeGroup {
   healthy: boolean;
   hooks: FakeHook[];
   activities: ScalingActivity[];
-  /** How long the group needs to end an instance that was called unhealthy. */
+  /** How long the group takes to terminate an instance with the health status Unhealthy. */
   replacesAfterMs: number;
-  /** So long after a hook began AWS still says "No active Lifecycle Action found". */
+  /** How long after a hook's start AWS still answers "No active Lifecycle Action found". */
   hookLagMs: number;
   /** Begins a launch (Pending) or a termination (Terminating), with its hooks. */
   begin(transition: 'launch' | 'terminate'): void;
@@ -103,7 +103,7 @@ function proceed(group: FakeGroup, transition: 'launch' | 'terminate', instance:
 }
 
 /**
- * `group` is asked on each call, so that a test may put the instance into a group, or take it out,
+ * Calls `groupNow` on each call, so that a test can put the instance into a group, or take it out,
  * at any time.
  */
 export function openGroupCloud(

@@ -1,4 +1,4 @@
-/** EC2, as far as one instance is concerned. */
+/** EC2 for one instance. */
 
 import { Refused } from '../../../core/errors.ts';
 import type { InstanceCloud, ScheduledEvent } from '../../../core/host.ts';
@@ -8,11 +8,17 @@ export interface FakeInstance {
   state: 'running' | 'shutting-down';
   tags: Record<string, string>;
   terminationProtection: boolean;
-  /** How often clearing has no effect yet, as when the attribute is read from another replica. */
+  /**
+   * How many attempts to clear the protection have no effect yet, as when AWS reads the attribute
+   * from another replica.
+   */
   clearsIgnored: number;
   /** Other instances that EC2 does not run (any more). */
   dead: Set<string>;
-  /** What EC2's API says; undefined: the same as the metadata service, which is then no liar. */
+  /**
+   * EC2's own view of the interruption. Undefined: the same as in the metadata service, so both
+   * sources agree.
+   */
   spotStatus: string | undefined;
   events: ScheduledEvent[] | undefined;
 }
@@ -29,7 +35,7 @@ export function emptyInstance(): FakeInstance {
   };
 }
 
-/** What the metadata service announces to the same instance. */
+/** The announcements of the metadata service for the same instance. */
 type Notices = Pick<FakeMetadata, 'spotNotice' | 'maintenance'>;
 
 export function openInstanceCloud(instance: FakeInstance, notices: () => Notices): InstanceCloud {

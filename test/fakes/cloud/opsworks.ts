@@ -1,6 +1,6 @@
 /**
- * OpsWorks Stacks: stacks, layers, records with states that take time, and the installer that
- * registers a node.
+ * OpsWorks Stacks: stacks, layers, records whose states take time, and the installer that registers
+ * a node.
  */
 
 import { Refused } from '../../../core/errors.ts';
@@ -23,19 +23,19 @@ export interface FakeOpsWorks {
   layers: Layer[];
   provisioning: Provisioning;
   records: FakeRecord[];
-  /** Given out first; then `web-1`, `web-2` … that are free. */
+  /** The suggestions to give out first; then `web-1`, `web-2` … as far as they are free. */
   suggestions: string[];
   installerTakesMs: number;
   registersAfterMs: number;
-  /** Where registering ends: `registered`, or a state it stays in. */
+  /** The final state of a registration: `registered`, or a state in which it hangs. */
   registersAs: string;
   setupTakesMs: number;
   setupEndsAs: 'online' | 'setup_failed';
   unassignTakesMs: number;
   deregisterTakesMs: number;
-  /** So long after registration termination protection is turned on. */
+  /** When OpsWorks turns on termination protection, counted from the registration. */
   protectsAfterMs: number;
-  /** So long a new record is missing in listings. */
+  /** How long lists still omit a new record. */
   listingLagMs: number;
 }
 
@@ -160,14 +160,14 @@ export function openOpsWorksCloud(state: FakeOpsWorks, ec2InstanceId: string, cl
 const lagging = new WeakSet<FakeRecord>();
 
 /**
- * Records that each OpsWorks ever made: an id is never given out twice, however many nodes share
- * the stack.
+ * The number of records that each OpsWorks has made. No id repeats, however many nodes share the
+ * stack.
  */
 const counts = new WeakMap<FakeOpsWorks, number>();
 
 /**
- * `opsworks-agent-installer/boot-registration`: reads its preconfig as the real one does and
- * registers this instance.
+ * Plays `opsworks-agent-installer/boot-registration`: it reads its preconfig as the real one does,
+ * and registers this instance.
  */
 export function installerProgram(
   state: FakeOpsWorks,
