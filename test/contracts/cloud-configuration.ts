@@ -45,7 +45,7 @@ export function describeConfiguration(open: Open): void {
       return { stage, put, remove, read };
     };
 
-    test(`${where} are read by name, exactly, however many pages they fill`, slow, async () => {
+    test(`${where} are read exactly, in the order of their names, over any number of pages`, slow, async () => {
       const { put, read } = await setUp();
       expect(await read().catch(() => [])).toEqual([]);
       const texts = Array.from({ length: 23 }, (_, index) => [
@@ -59,7 +59,7 @@ export function describeConfiguration(open: Open): void {
     });
 
     test(
-      `${where} that are known come without a text until they change; those that are gone do not come`,
+      `${where} come without a text while their version is known, and no longer come after their removal`,
       slow,
       async () => {
         const { put, remove, read } = await setUp();
@@ -82,7 +82,7 @@ export function describeConfiguration(open: Open): void {
     );
   }
 
-  test('what is encrypted is read in clear, once for each version', slow, async () => {
+  test('reads an encrypted document in clear text, once for each version', slow, async () => {
     const { cloud, configuration: stage } = await open();
     await stage!.putParameter('secret', 'disk: {checks: 4}\n', true);
     await stage!.putParameter('plain', 'disk: {checks: 5}\n');
@@ -98,7 +98,7 @@ export function describeConfiguration(open: Open): void {
     ]);
   });
 
-  test('only what lies directly below, and only documents', slow, async () => {
+  test('reads only documents, and only those directly in the folder', slow, async () => {
     const { cloud, configuration: stage } = await open();
     await stage!.putObject('a.yaml', 'one: 1\n');
     await stage!.putObject('README.md', '# notes\n');
@@ -109,7 +109,7 @@ export function describeConfiguration(open: Open): void {
     expect(textsOf(await cloud.readDocuments(stage!.ssm, {}, patient))).toEqual([['c', 'three: 3\n']]);
   });
 
-  test('what is larger than a configuration can be is refused, alone and together', slow, async () => {
+  test('refuses documents that are too large, alone or together', slow, async () => {
     const { cloud, configuration: stage } = await open();
     const read = () => cloud.readDocuments(stage!.s3, {}, patient);
     await stage!.putObject('large.yaml', `# ${'x'.repeat(262_144)}`);
@@ -119,7 +119,7 @@ export function describeConfiguration(open: Open): void {
     expect(await read()).toHaveLength(1);
   });
 
-  test('a bucket that is not there is refused; a path without parameters is empty', slow, async () => {
+  test('refuses a missing bucket; a path without parameters is empty', slow, async () => {
     const { cloud } = await open();
     await expect(cloud.readDocuments('s3://ecs-node-there-is-none/x', {}, patient)).rejects.toThrow(Refused);
     expect(await cloud.readDocuments('ssm:/there/is/none', {}, patient)).toEqual([]);

@@ -124,7 +124,7 @@ async function eventually(stage: CloudStage, check: () => Promise<void>): Promis
 }
 
 function describeInstance(open: Open): void {
-  test('tags are set beside those that are there, and set again without harm', async () => {
+  test('new tags leave the other tags alone, and can be set twice', async () => {
     const { cloud } = await open();
     await cloud.tagSelf({ Name: 'web 1', color: 'blue' }, patient);
     await cloud.tagSelf({ Name: 'web 2' }, patient);
@@ -132,12 +132,12 @@ function describeInstance(open: Open): void {
     expect(await cloud.readOwnTags(patient)).toMatchObject({ Name: 'web 2', color: 'blue' });
   });
 
-  test("a tag in AWS's own name is refused", async () => {
+  test("a tag with AWS's own prefix is refused", async () => {
     const { cloud } = await open();
     await expect(cloud.tagSelf({ 'aws:name': 'x' }, patient)).rejects.toThrow(Refused);
   });
 
-  test('termination protection is read, cleared, and cleared again without harm', async () => {
+  test('termination protection can be read, cleared, and cleared twice', async () => {
     const { cloud, instance } = await open();
     expect(await cloud.readTerminationProtection(patient)).toBe(false);
     await instance!.protect();
@@ -147,7 +147,7 @@ function describeInstance(open: Open): void {
     expect(await cloud.readTerminationProtection(patient)).toBe(false);
   });
 
-  test('a protected instance cannot end itself; any other can', async () => {
+  test('a protected instance cannot terminate itself; any other can', async () => {
     const { cloud, instance } = await open();
     await instance!.protect();
     await expect(cloud.terminateSelf(someConfirmed, patient)).rejects.toMatchObject({
@@ -170,7 +170,7 @@ function describeGroup(open: Open): void {
     defaultResult: 'ABANDON',
   });
 
-  test('an instance in no group is in none, and cannot end through one', async () => {
+  test('an instance outside any group has no membership, and cannot terminate through a group', async () => {
     const { cloud } = await open();
     expect(await cloud.readMembership(patient)).toBeUndefined();
     await expect(cloud.terminateInGroup(someConfirmed, patient)).rejects.toThrow(Refused);
@@ -185,7 +185,7 @@ function describeGroup(open: Open): void {
     });
   });
 
-  test('hooks are told with their limits', async () => {
+  test('hooks are listed with their timeouts', async () => {
     const { cloud, group } = await open({ member: true });
     const hooks = [hook('in', 'launch'), hook('out', 'terminate')];
     for (const one of hooks) await group!.putHook(one);
@@ -193,7 +193,7 @@ function describeGroup(open: Open): void {
     expect(listed.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual(hooks);
   });
 
-  test('a hook that waits for nobody is neither extended nor completed', async (context) => {
+  test('a hook that is not waiting can be neither extended nor completed', async (context) => {
     const { cloud, group } = await open({ member: true });
     if (!group!.beginTermination) return context.skip();
     await group!.putHook(hook('out', 'terminate'));
@@ -201,7 +201,7 @@ function describeGroup(open: Open): void {
     expect(await cloud.completeHook(group!.name, 'out', 'CONTINUE', patient)).toBe(false);
   });
 
-  test('a hook that waits is extended, completed once, and then waits no more', async (context) => {
+  test('a waiting hook can be extended, and completed once', async (context) => {
     const stage = await open({ member: true });
     const { cloud, group } = stage;
     if (!group!.beginTermination) return context.skip();
@@ -214,7 +214,7 @@ function describeGroup(open: Open): void {
     expect(await cloud.heartbeat(group!.name, 'out', patient)).toBe(false);
   });
 
-  test('a member that ends through its group leaves it', async () => {
+  test('a member that terminates through its group leaves the group', async () => {
     const stage = await open({ member: true });
     await stage.cloud.terminateInGroup(someConfirmed, patient);
     await eventually(stage, async () => {
@@ -223,12 +223,12 @@ function describeGroup(open: Open): void {
     });
   });
 
-  test('an unhealthy member is replaced in time, or may at least be called so', async () => {
+  test('an unhealthy member is replaced in time, or can at least be marked as unhealthy', async () => {
     const { cloud } = await open({ member: true });
     await expect(cloud.reportUnhealthy(someConfirmed, patient)).resolves.toBeUndefined();
   });
 
-  test('the history goes back as far as is asked', async (context) => {
+  test('the history goes back as far as requested', async (context) => {
     const stage = await open({ member: true });
     const { cloud, group } = stage;
     if (!group!.hasHistory) return context.skip();
@@ -274,7 +274,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readContainerInstance(cluster!.name, arn, patient)).toEqual(found);
   });
 
-  test('draining and going back are each as good twice as once', async () => {
+  test('DRAINING and ACTIVE can each be set twice', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const status = async () => (await cloud.readContainerInstance(cluster!.name, arn, patient))?.status;
@@ -294,7 +294,7 @@ function describeCluster(open: Open): void {
 
   // Any process can answer on the introspection port. One reported node B's record to node A, and
   // node A drained B and stopped B's task.
-  test("what ECS does not say to be this instance's is neither drained nor stopped", async () => {
+  test('a node neither drains nor stops what ECS does not record as its own', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const other = arn.replace(/.{8}$/, '00000bad');
@@ -310,7 +310,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readContainerInstance(cluster!.name, other, patient)).toMatchObject({ arn, status: 'ACTIVE' });
   });
 
-  test('a record tells which EC2 instance stands behind it, and EC2 whether that one runs', async () => {
+  test('a record names its EC2 instance, and EC2 knows whether it runs', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const [record, ...others] = await cloud.readRecords(
@@ -323,7 +323,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readRunning([record!.ec2InstanceId], patient)).toEqual([record!.ec2InstanceId]);
   });
 
-  test('a task is there until it has stopped', async (context) => {
+  test('a task is listed until it has stopped', async (context) => {
     const stage = await open();
     const { cloud, cluster } = stage;
     if (!cluster!.runTask) return context.skip();
@@ -343,7 +343,7 @@ function describeCluster(open: Open): void {
     });
   });
 
-  test('a family stands for its newest ACTIVE revision; what is not there is absent', async () => {
+  test('a family means its newest ACTIVE revision; a missing definition is absent', async () => {
     const { cloud, cluster } = await open();
     expect(await cloud.readTaskDefinition('logs', patient)).toBeUndefined();
     const first = await cluster!.define('logs', 64);
@@ -354,7 +354,7 @@ function describeCluster(open: Open): void {
     for (const name of ['log', 'logs:3']) expect(await cloud.readTaskDefinition(name, patient)).toBeUndefined();
   });
 
-  test('a revision that was deregistered stands for nothing any more', async () => {
+  test('a family no longer means a deregistered revision', async () => {
     const { cloud, cluster } = await open();
     const first = await cluster!.define('logs', 64);
     const second = await cluster!.define('logs', 64);
@@ -363,7 +363,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readTaskDefinition(second, patient)).toBeUndefined();
   });
 
-  test('a task that was started here is told with what it is and who started it', async () => {
+  test('a started task is listed with its definition and its startedBy', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const definition = await cluster!.define('logs', 64);
@@ -373,7 +373,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readStopReason(cluster!.name, task, patient)).toBeUndefined();
   });
 
-  test('a task is not started where there is no room for it', async () => {
+  test('a task does not start without enough room', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const huge = await cluster!.define('huge', 9_999_999);
@@ -382,7 +382,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
   });
 
-  test('a task is not started from what is not there', async () => {
+  test('a task does not start from a missing definition', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const start = cloud.startTask(cluster!.name, arn, 'nothing:1', 'ecs-node/daemon', patient);
@@ -390,7 +390,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readTasks(cluster!.name, arn, patient)).toEqual([]);
   });
 
-  test('a task that has stopped says why', async () => {
+  test('a stopped task has its reason', async () => {
     const stage = await open();
     const { cloud, cluster } = stage;
     const arn = await cluster!.register();
@@ -404,7 +404,7 @@ function describeCluster(open: Open): void {
     expect(await cloud.readStopReason(cluster!.name, nobody, patient)).toBeUndefined();
   });
 
-  test('counts those who are registered, who drain, and whose agent is away', async (context) => {
+  test('counts registered, draining and disconnected instances', async (context) => {
     const { cloud, cluster } = await open();
     if (!cluster!.counts) return context.skip();
     const arn = await cluster!.register();
@@ -423,12 +423,12 @@ function describeCluster(open: Open): void {
     });
   });
 
-  test('a cluster without services lacks none', async () => {
+  test('a cluster without services has none that is short of tasks', async () => {
     const { cloud, cluster } = await open();
     expect(await cloud.readUnsteadyServices(cluster!.name, patient)).toEqual([]);
   });
 
-  test('a place in the queue to leave is taken once, kept, and given back', async () => {
+  test('an entry in the leave queue is made once, kept, and removed', async () => {
     const { cloud, cluster } = await open();
     const arn = await cluster!.register();
     const queue = async (reason = 'disk') => cloud.readLeaveQueue(cluster!.name, reason, patient);
@@ -447,16 +447,19 @@ function describeBalancers(open: Open): void {
     ['target group', 'targetGroup', 'deregisterTarget', 'isTargetDraining', /:targetgroup\/[^/]+/, ':targetgroup/none'],
     ['load balancer', 'loadBalancer', 'deregisterFromLoadBalancer', 'isLoadBalancerDraining', /^.*$/, 'none'],
   ] as const;
-  test.each(kinds)('a %s lets the instance go, after its connections', async (_, make, deregister, isDraining) => {
-    const stage = await open();
-    const { cloud, balancers } = stage;
-    const name = await balancers![make]();
-    expect(await cloud[isDraining](name, patient)).toBe(false);
-    await cloud[deregister](name, patient);
-    expect(await cloud[isDraining](name, patient)).toBe(balancers!.drains);
-    await eventually(stage, async () => expect(await cloud[isDraining](name, patient)).toBe(false));
-    await cloud[deregister](name, patient);
-  });
+  test.each(kinds)(
+    'a %s deregisters the instance after its connections have drained',
+    async (_, make, deregister, isDraining) => {
+      const stage = await open();
+      const { cloud, balancers } = stage;
+      const name = await balancers![make]();
+      expect(await cloud[isDraining](name, patient)).toBe(false);
+      await cloud[deregister](name, patient);
+      expect(await cloud[isDraining](name, patient)).toBe(balancers!.drains);
+      await eventually(stage, async () => expect(await cloud[isDraining](name, patient)).toBe(false));
+      await cloud[deregister](name, patient);
+    },
+  );
 
   test.each(kinds)('a %s that does not exist is refused', async (_, make, deregister, isDraining, pattern, none) => {
     const { cloud, balancers } = await open();
@@ -469,7 +472,7 @@ function describeBalancers(open: Open): void {
 function describeOpsWorks(open: Open): void {
   const noSuchId = '99999999-9999-4999-8999-999999999999';
 
-  test('a stack is found by id and by name; one that is not there is absent', async () => {
+  test('a stack is found by id and by name; a missing stack is absent', async () => {
     const { cloud, opsworks } = await open();
     const { stack } = opsworks!;
     expect(await cloud.readStack(stack.id, patient)).toMatchObject(stack);
@@ -478,7 +481,7 @@ function describeOpsWorks(open: Open): void {
     expect(await cloud.readStack('no such stack', patient)).toBeUndefined();
   });
 
-  test('a layer is found by id and by short name; one that is not there is absent', async () => {
+  test('a layer is found by id and by short name; a missing layer is absent', async () => {
     const { cloud, opsworks } = await open();
     const { stack, layer } = opsworks!;
     expect(await cloud.readLayer(stack.id, layer.id, patient)).toEqual({ ...layer, stackId: stack.id });
@@ -505,7 +508,7 @@ function describeOpsWorks(open: Open): void {
     expect(await cloud.readRegistration(noSuchId, patient)).toBeUndefined();
   });
 
-  test('a node registers, is assigned, is set up, leaves, and leaves no record', async () => {
+  test('a node registers, is assigned, is set up, deregisters, and leaves no record', async () => {
     const stage = await open();
     const { cloud, opsworks } = stage;
     const { stack, layer } = opsworks!;
@@ -538,7 +541,7 @@ function describeSystemsManager(open: Open): void {
 }
 
 function describeMetrics(open: Open): void {
-  test('what is published is there', async () => {
+  test('published metrics arrive', async () => {
     const stage = await open();
     const metric = {
       unit: 'Percent',

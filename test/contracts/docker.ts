@@ -28,13 +28,13 @@ export function describeDocker(name: string, open: () => Promise<DockerStage>): 
         .filter((each) => !each.startsWith('amazon/'))
         .toSorted();
 
-    test('answers its health question, and says where its data lies', async () => {
+    test('answers a ping, and reports its data folder', async () => {
       const { docker } = await engine();
       await docker.ping(patient);
       expect(await docker.readStore(patient)).toMatchObject({ root: '/var/lib/docker', imagesInContainerd: false });
     });
 
-    test('an image is removed by its id, once', async () => {
+    test('removes an image by its id, once', async () => {
       const { docker, addImage } = await engine();
       const id = await addImage('app:1');
       expect((await docker.readImages(patient)).find((image) => image.id === id)).toMatchObject({ names: ['app:1'] });
@@ -43,7 +43,7 @@ export function describeDocker(name: string, open: () => Promise<DockerStage>): 
       expect(await namesIn(stage!)).toEqual([]);
     });
 
-    test('one with two names is not removed by its id; each name goes on its own, and the image with the last', async () => {
+    test('does not remove an image with two names by its id; removing its last name removes the image', async () => {
       const { docker, addImage, tag } = await engine();
       const id = await addImage('app:1');
       await tag('app:1', 'other/app:latest');
@@ -54,7 +54,7 @@ export function describeDocker(name: string, open: () => Promise<DockerStage>): 
       expect(await namesIn(stage!)).toEqual([]);
     });
 
-    test('one that a container uses is kept, while that runs and when it has stopped', async () => {
+    test('keeps an image that a running or a stopped container uses', async () => {
       const { docker, addImage, start, stop } = await engine();
       const id = await addImage('app:1');
       await start('task', 'app:1');
@@ -66,7 +66,7 @@ export function describeDocker(name: string, open: () => Promise<DockerStage>): 
       expect(await namesIn(stage!)).toEqual(['app:1']);
     });
 
-    test('images that were made within one second have an order', async () => {
+    test('gives an order to images that were made within one second', async () => {
       const { docker, addImage } = await engine();
       for (const each of ['c:1', 'a:1', 'b:1']) await addImage(each);
       const images = (await docker.readImages(patient)).filter(({ names }) => !names[0]!.startsWith('amazon/'));

@@ -25,13 +25,13 @@ export function describeEcsAgent(name: string, open: () => Promise<EcsAgentStage
     const node = async () => (stage = await open());
     afterEach(async () => stage?.close());
 
-    test('before it has registered nobody answers, which is no trouble', async () => {
+    test('before its registration the agent does not answer, and this is no error', async () => {
       const { ecsAgent } = await node();
       expect(await ecsAgent.readAgent(patient)).toBeUndefined();
       expect(await ecsAgent.readTasks(patient)).toBeUndefined();
     });
 
-    test('a registered agent tells its cluster, its container instance and its version', async () => {
+    test('a registered agent reports its cluster, its container instance and its version', async () => {
       const { ecsAgent, cluster, register } = await node();
       await register();
       const agent = await ecsAgent.readAgent(patient);
@@ -41,7 +41,7 @@ export function describeEcsAgent(name: string, open: () => Promise<EcsAgentStage
       expect(await ecsAgent.readTasks(patient)).toEqual([]);
     });
 
-    test('a task that runs is told with its family and its states', async () => {
+    test('a running task is reported with its family and its states', async () => {
       const { ecsAgent, register, runTask, pause } = await node();
       await register();
       const arn = await runTask();
@@ -56,7 +56,7 @@ export function describeEcsAgent(name: string, open: () => Promise<EcsAgentStage
       expect(tasks?.[0]?.knownStatus).not.toBe('STOPPED');
     });
 
-    test('a container is told with its id and the host ports that it has got, once it runs', async () => {
+    test('a running container is reported with its id and its host ports', async () => {
       const { ecsAgent, register, publish, pause } = await node();
       await register();
       await publish();

@@ -10,5 +10,5 @@ beforeAll(async () => {
 afterAll(() => moto.close());
 
 describeFleetNodes('moto', () => motoStage(moto), {
-  'a cluster and a group that are not there are refused': 'moto says that the cluster is empty',
+  'a missing cluster and a missing group are refused': 'moto answers that the cluster is empty',
 });

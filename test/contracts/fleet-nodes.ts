@@ -55,7 +55,7 @@ export function describeFleetNodes(
       expect(await fleet.readContainerInstancesOf(cluster, unknown, signal)).toEqual([]);
     });
 
-    test('a cluster and a group that are not there are refused', async () => {
+    test('a missing cluster and a missing group are refused', async () => {
       const { fleet } = stage;
       await expect(fleet.readContainerInstances('none', signal)).rejects.toMatchObject({ name: 'Refused' });
       await expect(fleet.readContainerInstanceCount('none', signal)).rejects.toMatchObject({ name: 'Refused' });
@@ -74,7 +74,7 @@ export function describeFleetNodes(
       expect(await fleet.readMember(unknown, signal)).toBeUndefined();
     });
 
-    test('instances are read by group and by id, and one that EC2 does not know is missing', async () => {
+    test('instances are read by group and by id, without those that EC2 does not know', async () => {
       const { fleet, group, ids } = stage;
       const byGroup = await fleet.readMachinesOfGroups([group], signal);
       const byId = await fleet.readMachines([...ids, unknown], signal);
@@ -104,7 +104,7 @@ export function describeFleetNodes(
       expect(await named()).toEqual([]);
     });
 
-    test('a note is kept by the group, replaced and removed', async () => {
+    test('the group keeps a note, which can be replaced and removed', async () => {
       const { fleet, group, ids } = stage;
       const read = async () => (await fleet.readGroups([group], signal))[0]!.notes;
       const note = { instanceId: ids[0]!, group, kind: 'disconnected', since: 1_700_000_000_000 } as const;
@@ -119,7 +119,7 @@ export function describeFleetNodes(
       }
     });
 
-    test('a node is drained, and made ACTIVE again', async () => {
+    test('a node can be drained, and set ACTIVE again', async () => {
       const { fleet, cluster, ids } = stage;
       const read = async () => (await fleet.readContainerInstancesOf(cluster, ids[0]!, signal))[0]!;
       const { arn } = await read();
@@ -131,7 +131,7 @@ export function describeFleetNodes(
       expect((await read()).status).toBe('ACTIVE');
     });
 
-    test('a container instance is deregistered', async () => {
+    test('a container instance can be deregistered', async () => {
       const { fleet, cluster, ids } = stage;
       const [own] = await fleet.readContainerInstancesOf(cluster, ids[0]!, signal);
       await fleet.deregisterContainerInstance(cluster, own!.arn, signal);
@@ -139,7 +139,7 @@ export function describeFleetNodes(
       expect(left.toSorted()).toEqual(ids.slice(1).toSorted());
     });
 
-    test('termination protection is read and cleared', async () => {
+    test('termination protection can be read and cleared', async () => {
       const { fleet, protect, ids } = stage;
       const [id = ''] = ids;
       expect(await fleet.readTerminationProtection(id, signal)).toBe(false);
@@ -150,7 +150,7 @@ export function describeFleetNodes(
       expect(await fleet.readTerminationProtection(unknown, signal)).toBe(false);
     });
 
-    test('a node that is ended through its group is in service no more', async () => {
+    test('a node that terminates through its group is no longer in service', async () => {
       const { fleet, group, ids, pause } = stage;
       await fleet.terminateInGroup(ids[0]!, signal);
       const isInService = async () => {
@@ -163,7 +163,7 @@ export function describeFleetNodes(
       expect(await isInService()).toBe(false);
     });
 
-    test('the fullest disk of a node is told, and nothing of others', async () => {
+    test('reports the fullest disk of a node, and no disk of other nodes', async () => {
       const { fleet, report, ids } = stage;
       await report(ids[0]!, 42);
       await report(ids[1]!, 91);

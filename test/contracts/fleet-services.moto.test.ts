@@ -10,6 +10,6 @@ beforeAll(async () => {
 afterAll(() => moto.close());
 
 describeFleetServices('moto', (instances, desired) => motoFleetServices(moto, instances, desired), {
-  'counts container instances by state': 'moto lists all of them, whatever state is asked for',
+  'counts container instances by state': 'moto lists all of them for every requested state',
   'knows whether Application Auto Scaling sizes the service': 'moto answers it with the content type of a web page',
 });

@@ -44,7 +44,7 @@ export function describeFleetServices(
       });
     });
 
-    test('describes a service that has settled, and its one deployment', roomy, async () => {
+    test('describes a service with one completed deployment', roomy, async () => {
       const { services } = await stage(2, 1);
       const view = await services.readService('demo', 'web', patient);
       expect(view).toMatchObject({ status: 'ACTIVE', scheduling: 'REPLICA', controller: 'ECS', desired: 1 });
@@ -84,7 +84,7 @@ export function describeFleetServices(
       expect(await services.readScalingTarget('demo', 'other', patient)).toBeUndefined();
     });
 
-    test('refuses a cluster and a service that are not there', roomy, async () => {
+    test('refuses a missing cluster and a missing service', roomy, async () => {
       const { services } = await stage();
       await expect(services.countInstances('dmeo', patient)).rejects.toThrow(Refused);
       await expect(services.setDesiredCount('demo', 'wbe', 2, patient)).rejects.toThrow(Refused);

@@ -30,14 +30,14 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
     afterEach(async () => stage?.close());
 
     describe('files', () => {
-      test('what is written is read; what is not there is absent', async () => {
+      test('reads a written file; a missing file is absent', async () => {
         const { machine } = await node();
         expect(await machine.readText('/etc/ecs/ecs.config')).toBeUndefined();
         expect(await machine.writeText('/etc/ecs/ecs.config', 'ECS_CLUSTER=demo\n')).toBe('changed');
         expect(await machine.readText('/etc/ecs/ecs.config')).toBe('ECS_CLUSTER=demo\n');
       });
 
-      test('writing compares first', async () => {
+      test('does not write a file whose text is the same', async () => {
         const { machine } = await node();
         await machine.writeText('/etc/a', 'one');
         expect(await machine.writeText('/etc/a', 'one')).toBe('unchanged');
@@ -53,7 +53,7 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(await machine.writeText('/etc/a', 'two', 0o600)).toBe('unchanged');
       });
 
-      test('removing tells whether there was something, and takes whole folders', async () => {
+      test('removing returns whether the path existed, and removes whole folders', async () => {
         const { machine } = await node();
         await machine.writeText('/var/lib/x/a', '1');
         await machine.writeText('/var/lib/x/y/b', '2');
@@ -62,20 +62,20 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(await machine.readText('/var/lib/x/y/b')).toBeUndefined();
       });
 
-      test('a folder lists its names in order; one that is not there lists nothing', async () => {
+      test('a folder lists its names in order; a missing folder lists nothing', async () => {
         const { machine } = await node();
         for (const file of ['20-b.yaml', '10-a.yaml', 'sub/c']) await machine.writeText(`/etc/d/${file}`, 'x');
         expect(await machine.list('/etc/d')).toEqual(['10-a.yaml', '20-b.yaml', 'sub']);
         expect(await machine.list('/etc/none')).toEqual([]);
       });
 
-      test('a file that is no text must be mended by somebody', async () => {
+      test('a file that is not text is a ConfigError', async () => {
         const { machine, addBinaryFile } = await node();
         await addBinaryFile('/etc/binary');
         await expect(machine.readText('/etc/binary')).rejects.toThrow(ConfigError);
       });
 
-      test('a path that is not absolute is a bug', async () => {
+      test('a relative path throws', async () => {
         const { machine } = await node();
         await expect(machine.readText('etc/a')).rejects.toThrow(/absolute/);
         await expect(machine.writeText('etc/a', '')).rejects.toThrow(/absolute/);
@@ -83,7 +83,7 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
     });
 
     describe('programs', () => {
-      test('a program gets its arguments and its environment, and its exit code is told', async () => {
+      test('a program gets its arguments and its environment, and returns its exit code', async () => {
         const { machine, addProgram } = await node();
         await addProgram('/opt/greet', 3);
         const environment = { GREETING: 'good morning' };
@@ -91,14 +91,14 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(exit).toEqual({ code: 3, tail: 'good morning $HOME a b\n' });
       });
 
-      test('a program that is not there is refused', async () => {
+      test('a missing program is refused', async () => {
         const { machine } = await node();
         const run = machine.run({ file: '/opt/none', args: [], environment: {} }, patient);
         await expect(run).rejects.toThrow(Refused);
         await expect(run).rejects.toMatchObject({ code: 'ENOENT' });
       });
 
-      test('an archive is unpacked into a new folder each time, which can be removed', async () => {
+      test('an archive is unpacked into a new folder each time; the folder can be removed', async () => {
         const { machine, serveArchive } = await node();
         const url = await serveArchive({ 'installer/boot': '#!/bin/sh\n', 'installer/lib/x': '1' });
         const [one, two] = [await machine.unpack(url, patient), await machine.unpack(url, patient)];
@@ -111,7 +111,7 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(await machine.readText(`${two}/installer/boot`)).toBe('#!/bin/sh\n');
       });
 
-      test('an archive that climbs out of its folder, or is not there, is refused', async () => {
+      test('an archive that is missing, or has a path outside its folder, is refused', async () => {
         const { machine, serveArchive, serveStatus } = await node();
         const climbing = await serveArchive({ good: 'x', '../escaped': 'x' });
         await expect(machine.unpack(climbing, patient)).rejects.toThrow(Refused);
@@ -120,14 +120,14 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
     });
 
     describe('the rest', () => {
-      test('a probe tells the status; nobody there may be there later', async () => {
+      test('a probe returns the status; without a server it is Unavailable', async () => {
         const { machine, serveStatus, nowhere } = await node();
         expect(await machine.probe(await serveStatus(200), patient)).toBe(200);
         expect(await machine.probe(await serveStatus(503), patient)).toBe(503);
         await expect(machine.probe(await nowhere(), patient)).rejects.toThrow(Unavailable);
       });
 
-      test('disk and memory have a size, and no more free than that', async () => {
+      test('disk and memory have a size, and at most that much is free', async () => {
         const { machine } = await node();
         const { uses, unmeasured } = await machine.measureDisks(['/']);
         expect(unmeasured).toEqual([]);
@@ -142,13 +142,13 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(memory.swapFreeBytes).toBeLessThanOrEqual(memory.swapTotalBytes);
       });
 
-      test('a boot has one id', async () => {
+      test('the boot id stays the same within a boot', async () => {
         const { machine } = await node();
         expect(await machine.readBootId()).toBe(await machine.readBootId());
         expect(await machine.readBootId()).not.toBe('');
       });
 
-      test('speaking to the console and to systemd never fails', async () => {
+      test('writing to the console and notifying systemd never fail', async () => {
         const { machine } = await node();
         await expect(machine.say('node leaves: disk full')).resolves.toBeUndefined();
         await expect(machine.notify('STATUS=leaving')).resolves.toBeUndefined();

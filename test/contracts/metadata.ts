@@ -31,7 +31,7 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
     const node = async () => (stage = await open());
     afterEach(async () => stage?.close());
 
-    test('knows who the instance is', async () => {
+    test('knows the identity of the instance', async () => {
       const { metadata, identity } = await node();
       const read = await metadata.readIdentity(patient);
       expect(read).toMatchObject(identity);
@@ -39,7 +39,7 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
       expect(read.hostname).not.toContain('.');
     });
 
-    test('an uneventful instance has no notices, no maintenance, no target state', async () => {
+    test('an instance without events has no notices, no maintenance, no target state', async () => {
       const { metadata } = await node();
       expect(await metadata.readSpotNotice(patient)).toBeUndefined();
       expect(await metadata.readRebalanceNotice(patient)).toBeUndefined();
@@ -47,7 +47,7 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
       expect(await metadata.readTargetState(patient)).toBeUndefined();
     });
 
-    test('tags are read all or one by one, and are absent where they are switched off', async () => {
+    test('reads all tags or one tag; without InstanceMetadataTags there are none', async () => {
       const { metadata, setTags } = await node();
       await setTags({ Name: 'web 1', 'ecs-node:cluster': 'demo', empty: '' });
       expect(await metadata.readTags(patient)).toMatchObject({ Name: 'web 1', 'ecs-node:cluster': 'demo', empty: '' });
@@ -58,7 +58,7 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
       expect(await metadata.readTag('Name', patient)).toBeUndefined();
     });
 
-    test('user data are bytes, and absent where there are none', async () => {
+    test('user data are bytes, and absent on an instance without any', async () => {
       const { metadata, setUserData } = await node();
       expect(await metadata.readUserData(patient)).toBeUndefined();
       if (setUserData === undefined) return;
@@ -66,7 +66,7 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
       expect(new TextDecoder().decode(await metadata.readUserData(patient))).toBe('#!/bin/sh\necho ü\n');
     });
 
-    test('a spot notice says what will happen and when', async () => {
+    test('a spot notice has an action and a time', async () => {
       const { metadata, setSpotNotice } = await node();
       // The service writes whole seconds.
       const at = Math.floor(Date.now() / 1000) * 1000 + 120_000;
@@ -82,7 +82,7 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
       expect(Date.parse((await metadata.readRebalanceNotice(patient)) ?? '')).not.toBeNaN();
     });
 
-    test('maintenance says what, when, and whether it still stands', async () => {
+    test('a maintenance event has a code, a time and a state', async () => {
       const { metadata, schedule } = await node();
       const notBefore = Date.UTC(2030, 0, 21, 9, 0, 43);
       schedule({ code: 'instance-retirement', description: 'The instance is on degraded hardware', notBefore });
@@ -92,13 +92,13 @@ export function describeMetadata(name: string, open: () => Promise<MetadataStage
       expect(event?.id).not.toBe('');
     });
 
-    test('the target state is what Auto Scaling wants', async () => {
+    test('the target state is the one that Auto Scaling sets', async () => {
       const { metadata, setTargetState } = await node();
       setTargetState('Terminated');
       expect(await metadata.readTargetState(patient)).toBe('Terminated');
     });
 
-    test('a service that fails is "could not tell", for every question', async () => {
+    test('a failing service is Unavailable, for every read', async () => {
       const { metadata, fail } = await node();
       await fail();
       const {

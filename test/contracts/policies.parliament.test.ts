@@ -54,19 +54,19 @@ const configs = Object.entries(configurations).map(
   ([name, settings]) => [name, parseConfig({ cluster: 'prod', ...settings })] as const,
 );
 
-test('parliament has nothing to say of the policy of a node, whatever is configured and wherever it is', async () => {
+test('parliament finds no fault in the policy of a node, for every configuration and partition', async () => {
   const policies = configs.flatMap(([name, config]) =>
     Object.entries(places).map(([where, place]) => [`${name}, ${where}`, policyFor(config, place)] as const),
   );
   expect(await lintPolicies(Object.fromEntries(policies))).toEqual([]);
 });
 
-test('these configurations need every permission that there is', () => {
+test('these configurations together need every known permission', () => {
   const unused = permissions.filter(({ when }) => !configs.some(([, config]) => when(config)));
   expect(unused.map(({ action }) => action)).toEqual([]);
 });
 
-test('parliament has nothing to say of the policies for agents and for fleet commands', async () => {
+test('parliament finds no fault in the policies for agents and for fleet commands', async () => {
   const policies = Object.entries(fleetTables).flatMap(([name, table]) =>
     Object.entries(places).flatMap(([where, place]) =>
       [false, true].map((apply) => {

@@ -27,7 +27,7 @@ async function openNode() {
   return { id, verbs, faults, tasks, start };
 }
 
-test('a role that the node may not pass on is named, and not the permission to start tasks', async () => {
+test('the error names the role that the node may not pass, not the permission to start tasks', async () => {
   const { faults, start } = await openNode();
   const message =
     'User: arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized to perform: iam:PassRole on resource: ' +
@@ -41,14 +41,14 @@ test('a role that the node may not pass on is named, and not the permission to s
   expect(String(refused)).toContain('iam:PassRole on arn:aws:iam::123456789012:role/logs-task is not allowed');
 });
 
-test('an answer that is lost is not asked for again by the SDK: that would be a second task', async () => {
+test('the SDK does not repeat a call whose answer was lost: it would start a second task', async () => {
   const { faults, start, tasks } = await openNode();
   faults.add({ operation: 'StartTask', times: 1, effect: { kind: 'cut' } });
   await expect(start()).rejects.toMatchObject({ name: 'Unavailable' });
   expect(tasks.size).toBe(1);
 });
 
-test('an agent that has lost its connection is waited for', async () => {
+test('a disconnected agent counts as unavailable, so the node retries', async () => {
   const { id, verbs, start, tasks } = await openNode();
   verbs.disconnectEcsAgent(id);
   await expect(start()).rejects.toMatchObject({ name: 'Unavailable', message: expect.stringContaining('AGENT') });

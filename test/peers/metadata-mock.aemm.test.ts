@@ -50,9 +50,9 @@ const aTask = async ({ simulator }: Scene, stopMs: number) => {
 
 describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => {
   for (const [what, time] of [
-    ['that names a time', () => ['--time', inSeconds(60)]],
+    ['with a fixed time', () => ['--time', inSeconds(60)]],
     // Without a time, the mock always answers two minutes from now. AWS's own time does not move.
-    ['whose time moves on with every look', () => []],
+    ['whose time moves with every read', () => []],
   ] as const) {
     scenario(`leaves at a spot interruption ${what}`, withMock(), async (scene) => {
       const { expect } = scene;
@@ -67,7 +67,7 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     });
   }
 
-  scenario('tells of a rebalance recommendation, and stays', withMock(), async (scene) => {
+  scenario('logs a rebalance recommendation, and stays', withMock(), async (scene) => {
     const { expect } = scene;
     const [node, mock] = await inService(scene);
     const notice = inSeconds(0);
@@ -79,13 +79,17 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     expect(scene.placements(node)).toEqual([]);
   });
 
-  scenario('drains for one where that is wanted', withMock({ 'rebalance.action': 'drain' }), async (scene) => {
-    const [node, mock] = await inService(scene);
-    await mock.says('spot', '--mock-delay-sec', '86400', '--rebalance-rec-time', inSeconds(0));
-    await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
-  });
+  scenario(
+    'drains for a rebalance recommendation if so configured',
+    withMock({ 'rebalance.action': 'drain' }),
+    async (scene) => {
+      const [node, mock] = await inService(scene);
+      await mock.says('spot', '--mock-delay-sec', '86400', '--rebalance-rec-time', inSeconds(0));
+      await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
+    },
+  );
 
-  scenario('that is to be retired leaves through its group', withMock(), async (scene) => {
+  scenario('leaves through its group before its retirement', withMock(), async (scene) => {
     const { expect } = scene;
     const [node, mock] = await inService(scene);
     await mock.says('events', '--code', 'instance-retirement');
@@ -95,7 +99,7 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     await scene.nth(2);
   });
 
-  scenario('drains for a reboot in an hour, and works on when that is cancelled', withMock(), async (scene) => {
+  scenario('drains for a reboot in an hour, and is ACTIVE again after its cancellation', withMock(), async (scene) => {
     const { expect } = scene;
     const [node, mock] = await inService(scene);
     await aTask(scene, 60_000);
@@ -108,22 +112,18 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     expect(terminations(node)).toEqual([]);
   });
 
-  scenario(
-    'hears of its scale-in there before the group itself says so, and waits for that',
-    withMock(),
-    async (scene) => {
-      const { expect, simulator } = scene;
-      const [node, mock] = await inService(scene);
-      await mock.says('asglifecycle', '--asg-termination-delay-sec', '0');
-      await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
-      expect(node.state()).toBe('InService');
-      expect(lastWords(scene, node)).toBe('');
-      simulator.verbs.setDesiredCapacity(group, 0);
-      await scene.gone(node);
-      const completed = simulator.calls.find({ operation: 'CompleteLifecycleAction', outcome: 'ok' });
-      expect(completed.map(({ params }) => params['LifecycleActionResult'])).toEqual(['CONTINUE']);
-      expect(terminations(node)).toEqual([]);
-    },
-  );
+  scenario('sees its scale-in before the group reports it, and waits for the group', withMock(), async (scene) => {
+    const { expect, simulator } = scene;
+    const [node, mock] = await inService(scene);
+    await mock.says('asglifecycle', '--asg-termination-delay-sec', '0');
+    await waitFor('DRAINING', () => scene.placements(node).at(-1) === 'DRAINING');
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    expect(node.state()).toBe('InService');
+    expect(lastWords(scene, node)).toBe('');
+    simulator.verbs.setDesiredCapacity(group, 0);
+    await scene.gone(node);
+    const completed = simulator.calls.find({ operation: 'CompleteLifecycleAction', outcome: 'ok' });
+    expect(completed.map(({ params }) => params['LifecycleActionResult'])).toEqual(['CONTINUE']);
+    expect(terminations(node)).toEqual([]);
+  });
 });
