@@ -101,7 +101,7 @@ function render(watched: Watched[], minutes: number): string[][] {
       cpu(({ cpuMs }) => cpuMs),
     ),
     row(
-      '… of the children that speak to AWS and ask df',
+      '… of the children that call AWS and df',
       cpu(({ childrenCpuMs }) => childrenCpuMs),
     ),
     row('CPU s per hour', (each) => (percentOf(steady(each), all) * 36).toFixed(1)),

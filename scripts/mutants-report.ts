@@ -32,10 +32,10 @@ export function renderConclusion(results: readonly Result[]): string {
   return `${counted}, ${lives} by the simulation, ${tests} by unit tests${rest}`;
 }
 
-const nobody = '–';
+const notFound = '–';
 
 export function renderTable(results: readonly Result[]): string {
-  const rows = results.map(({ name, fault, found: { life = nobody, test = nobody } }) => [name, fault, life, test]);
+  const rows = results.map(({ name, fault, found: { life = notFound, test = notFound } }) => [name, fault, life, test]);
   return [
     '| fault | what goes wrong | simulation | unit test |',
     '|---|---|---|---|',
@@ -48,8 +48,8 @@ export function parseTable(text: string): Result[] {
   const [, ...rows] = text.split('\n').filter((line) => /^\| [a-z0-9-]+ \| /.test(line));
   return rows.map((row) => {
     const cells = row.slice(2, -2).split(' | ');
-    const [name = '', fault = '', life = nobody, test = nobody] = cells.map((cell) => cell.replaceAll('\\|', '|'));
-    return { name, fault, found: { ...(life !== nobody && { life }), ...(test !== nobody && { test }) } };
+    const [name = '', fault = '', life = notFound, test = notFound] = cells.map((cell) => cell.replaceAll('\\|', '|'));
+    return { name, fault, found: { ...(life !== notFound && { life }), ...(test !== notFound && { test }) } };
   });
 }
 
@@ -63,6 +63,6 @@ export async function keepResults(path: string, results: readonly Result[], name
   const fresh = new Map(results.map((result) => [result.name, result]));
   const rows = new Map([...parseTable(text).map((row) => [row.name, row] as const), ...fresh]);
   const all = names.flatMap((name) => rows.get(name) ?? []);
-  const body = ['## Who finds them', '', `${renderConclusion(all)}.`, '', renderTable(all), ''].join('\n');
+  const body = ['## Which test finds each fault', '', `${renderConclusion(all)}.`, '', renderTable(all), ''].join('\n');
   await writeFile(path, `${head.trimEnd()}\n\n${body}`);
 }

@@ -129,7 +129,7 @@ function show(node: number, { level, message, time: _time, bootId: _bootId, ...f
     .filter(([, value]) => value !== null && typeof value !== 'object')
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(' ');
-  const tone = level === 'warn' || level === 'error' ? 'trouble' : message === 'step done' ? 'deed' : 'fact';
+  const tone = level === 'warn' || level === 'error' ? 'trouble' : message === 'step done' ? 'action' : 'fact';
   timeline.add({ node, tone, what, ...(detail === '' ? {} : { detail }) });
 }
 

@@ -58,7 +58,7 @@ function printStart(simulator: Simulator, args: Arguments): void {
   const id = nodeId(simulator, 1);
   print(`# AWS at ${simulator.endpoint}, control at ${simulator.endpoint}/_simulator/`);
   print(`# OpsWorks stack ${args.stack} ${stackId}, layer ecs ${layerId}; ECS cluster ${args.clusters.join(', ')}`);
-  print(`# Node 1 is ${id}; its ECS agent is asked at ${simulator.introspectionEndpoint(id)}. For a process on it:`);
+  print(`# Node 1 is ${id}; its ECS agent listens at ${simulator.introspectionEndpoint(id)}. For a process on it:`);
   printEnvironment(simulator, id);
   print('# For the AWS CLI beside it:');
   for (const [name, value] of Object.entries(simulator.operatorEnvironment())) print(`#   export ${name}=${value}`);

@@ -1,4 +1,4 @@
-// The tools that some suites need beyond Node and npm. The file's name tells the tool:
+// The tools that some suites need beyond Node and npm. The file's name names the tool:
 // `cloud.moto.test.ts` needs moto.
 //
 // Without the tool, the suite is skipped with one visible line; with CI=true this is a failure

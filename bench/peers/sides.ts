@@ -114,7 +114,7 @@ function start(program: string, args: string[]): ChildProcess {
   return spawn(program, args, { env: { PATH: '/usr/bin:/bin' }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-function openPeerProcess(child: ChildProcess, deed: Promise<void>): PeerProcess {
+function openPeerProcess(child: ChildProcess, action: Promise<void>): PeerProcess {
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => void last.splice(0, Math.max(0, last.push(chunk.toString()) - 20)));
@@ -125,7 +125,7 @@ function openPeerProcess(child: ChildProcess, deed: Promise<void>): PeerProcess 
     await sleep(1_000);
     throw new Error(`${child.spawnfile} ended with ${code}:\n${last.join('')}`);
   });
-  const acted = Promise.race([deed, ended]);
+  const acted = Promise.race([action, ended]);
   // If the program is killed before it acts, no caller waits for this promise.
   acted.catch(() => {});
   return { pid: child.pid!, acted, kill: () => void child.kill('SIGKILL') };

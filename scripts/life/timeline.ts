@@ -2,7 +2,7 @@
 // count.
 import { styleText } from 'node:util';
 
-export type Tone = 'deed' | 'fact' | 'call' | 'trouble' | 'end';
+export type Tone = 'action' | 'fact' | 'call' | 'trouble' | 'end';
 
 export interface TimelineEntry {
   /** Milliseconds since the beginning. */
@@ -20,9 +20,9 @@ export interface Timeline {
   chapter(title: string): void;
 }
 
-const glyphs: Record<Tone, string> = { deed: '●', fact: '○', call: '·', trouble: '▲', end: '✖' };
+const glyphs: Record<Tone, string> = { action: '●', fact: '○', call: '·', trouble: '▲', end: '✖' };
 const colours: Record<Tone, Parameters<typeof styleText>[0]> = {
-  deed: 'green',
+  action: 'green',
   fact: 'cyan',
   call: 'dim',
   trouble: 'yellow',

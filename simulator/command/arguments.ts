@@ -167,20 +167,20 @@ load balancers, CloudWatch. Prints the environment for a process on a node, then
   npm run simulator -- [flags]
 
   --nodes N               instances in the Auto Scaling group ecs-nodes (1)
-  --port N                of the AWS endpoint (any free one)
+  --port N                the port of the AWS endpoint (any free one)
   --region REGION         (us-east-1)
   --imds HOST:PORT        where the first node's metadata service listens, for instance 169.254.169.254:80
-  --introspection HOST:PORT  where its ECS agent is asked (127.0.0.1:51678 if that is free)
+  --introspection HOST:PORT  where its ECS agent listens (127.0.0.1:51678 if that is free)
   --cluster NAME          an ECS cluster, again for more (demo)
   --service NAME:COUNT    an ECS service in the first cluster
   --stack NAME            the OpsWorks stack's name (demo); its ids are fixed
-  --root DIR              the folder of the first node: its ECS agent starts 10 s after DIR/etc/ecs/ecs.config names
-                          a cluster, or what --ecs-agent-after says
-  --ecs-agent-after TIME  without --root: on every node, so long after the start, in the first cluster
+  --root DIR              the folder of the first node: its ECS agent starts 10 s (or --ecs-agent-after) after
+                          DIR/etc/ecs/ecs.config names a cluster
+  --ecs-agent-after TIME  without --root: starts the ECS agent of every node this long after the start
   --hook launch:NAME[:SECONDS], terminate:NAME[:SECONDS]
                           a lifecycle hook, with its heartbeat timeout
   --foreign-hook terminate:NAME[:SECONDS]
-                          somebody else's, completed after so many seconds (5)
+                          a hook that the simulator completes after SECONDS (5)
   --spot                  the instances are spot instances
   --policy FILE           the IAM policy of the instances' role (everything is allowed)
   --at TIME EVENT[@NODE]  raises an event, see below
@@ -188,8 +188,8 @@ load balancers, CloudWatch. Prints the environment for a process on a node, then
                           EFFECT: throttle, error=CODE[/STATUS], latency=500ms, hang, cut, refuse, html
   --limit RATE            SERVICE[:OPERATION] 2/s [burst 5]
   --set AREA.NAME=VALUE   a delay or a mode: opsworks.installer=failing, ssm.onlineAfterMs=never
-  --for TIME              ends then
-  --seed N                same seed, same ids
+  --for TIME              ends after this time
+  --seed N                the same seed gives the same ids
   --json                  one JSON object per line
 
 Events
@@ -204,5 +204,5 @@ Examples
   npm run simulator -- --nodes 10 --limit 'opsworks 2/s' --set opsworks.registersAs=never
   sudo npm run simulator -- --imds 169.254.169.254:80     # in a network namespace that has the address
 
-Over HTTP: curl ENDPOINT/_simulator/ lists what can be seen and done.
+Over HTTP: curl ENDPOINT/_simulator/ lists the commands.
 `;

@@ -100,19 +100,19 @@ export interface TimedEvent {
 export const eventNames: Readonly<Record<string, string>> = {
   spot: 'spot interruption in two minutes; spot:stop, spot:hibernate',
   rebalance: 'rebalance recommendation',
-  maintenance: 'scheduled maintenance, maintenance:instance-retirement and the like',
-  'scale-in': 'one less desired in the group',
-  'scale-out': 'one more',
+  maintenance: 'scheduled maintenance; maintenance:instance-retirement',
+  'scale-in': "lowers the group's desired capacity by one",
+  'scale-out': "raises the group's desired capacity by one",
   terminate: 'TerminateInstances, without hooks',
   protect: 'termination protection on',
   unprotect: 'termination protection off',
   'ecs-agent': 'the ECS agent starts; ecs-agent:CLUSTER',
   'stop-ecs-agent': 'the ECS agent stops',
   disconnect: 'the ECS agent loses its connection',
-  reconnect: 'and has it again',
-  'target-state': 'IMDS says target-state:Terminated and the like',
+  reconnect: 'the ECS agent connects again',
+  'target-state': 'IMDS reports this target state; target-state:Terminated',
   'imds-down': 'the metadata service refuses connections',
-  'imds-up': 'and answers again',
+  'imds-up': 'the metadata service answers again',
 };
 
 /**

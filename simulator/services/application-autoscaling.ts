@@ -1,4 +1,4 @@
-/** Application Auto Scaling's API for ECS services: it tells which services it scales. */
+/** Application Auto Scaling's API for ECS services: it lists the services that it scales. */
 
 import { Refusal } from '../refusal.ts';
 import { list, need, oneOf, text, whole } from '../wire/shapes.ts';

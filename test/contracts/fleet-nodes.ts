@@ -159,7 +159,7 @@ export function describeFleetNodes(
           ({ instanceId, lifecycleState }) => instanceId === ids[0] && lifecycleState === 'InService',
         );
       };
-      for (let looks = 0; looks < 500 && (await isInService()); looks++) await pause();
+      for (let reads = 0; reads < 500 && (await isInService()); reads++) await pause();
       expect(await isInService()).toBe(false);
     });
 

@@ -72,10 +72,10 @@ describe.concurrent('by the metadata of amazon-ec2-metadata-mock a node', () => 
     const [node, mock] = await inService(scene);
     const notice = inSeconds(0);
     await mock.says('spot', '--mock-delay-sec', '86400', '--rebalance-rec-time', notice);
-    const told = () => node.log.filter(({ reason }) => reason === `rebalance recommendation of ${notice}`);
-    await waitFor('told', () => told().length > 0);
+    const logged = () => node.log.filter(({ reason }) => reason === `rebalance recommendation of ${notice}`);
+    await waitFor('the log entry', () => logged().length > 0);
     await new Promise((resolve) => setTimeout(resolve, 3_000));
-    expect(told()).toHaveLength(1);
+    expect(logged()).toHaveLength(1);
     expect(scene.placements(node)).toEqual([]);
   });
 

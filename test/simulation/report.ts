@@ -7,12 +7,12 @@ import type { Sum } from './sum.ts';
 export function renderLife({ seed, violation, trace, scenario }: Life, invariants: readonly Invariant[]): string {
   const { invariant = '', node = '', what = '', at = 0 } = violation ?? {};
   const sentence =
-    invariants.find(({ name }) => name === invariant)?.sentence ?? 'No promise is left without a handler.';
+    invariants.find(({ name }) => name === invariant)?.sentence ?? 'Every rejected promise has a handler.';
   return [
     '',
     `FAILED  seed ${seed}: ${invariant}`,
     `  ${sentence}`,
-    `  But ${node || 'somebody'}, ${(at / 1000).toFixed(1)} s after the beginning: ${what}`,
+    `  But ${node || 'a program'}, ${(at / 1000).toFixed(1)} s after the start: ${what}`,
     `  ${scenario.nodes} nodes, registrar ${scenario.config.registrar}, planted: ${scenario.planted ?? 'nothing'}, denied: ${scenario.denied.join() || 'nothing'}`,
     ...trace,
     `  replay: npm run simulate -- --seed ${seed} --lines 1000`,

@@ -77,7 +77,7 @@ async function live(seed: number, chance: Chance, lines: number): Promise<Life> 
     slowness,
   };
   const unhandled = (error: unknown) =>
-    violate(region, 'nothing unhandled', undefined, `nobody handled: ${String(error)}`);
+    violate(region, 'nothing unhandled', undefined, `an unhandled rejection: ${String(error)}`);
   process.on('unhandledRejection', unhandled);
   try {
     beginEvents(region, conditions);
@@ -158,7 +158,7 @@ async function play(region: Region, end: number): Promise<void> {
 
 /** The node's own reason, or the first true cause. */
 function whyEnded({ clock }: Region, node: Node): string {
-  const [why = 'somebody else'] = reasons(node, clock.uptime(), 3_600_000);
+  const [why = 'another party'] = reasons(node, clock.uptime(), 3_600_000);
   const text = node.machine.files.get(paths.departure);
   const said = parseState<DepartureState>(
     typeof text === 'string' ? text : undefined,

@@ -11,7 +11,7 @@ export async function joins({ aws, machine, until }: World, cluster = 'prod', se
   const began = performance.now();
   await until(`the node is ACTIVE in ${cluster}`, () => aws.containerInstance(cluster)?.status === 'ACTIVE', seconds);
   const took = (performance.now() - began) / 1000;
-  await until('the agent says that it has joined', async () =>
+  await until('the agent logs that it has joined', async () =>
     (await machine.readConsole()).includes(`ecs-node: joined the cluster ${cluster}`),
   );
   assert.match((await machine.readText('/etc/ecs/ecs.config')) ?? '', new RegExp(`^ECS_CLUSTER=${cluster}$`, 'm'));

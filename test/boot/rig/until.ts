@@ -12,7 +12,7 @@ export async function until<T>(
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain: ${what}`);
+    if (performance.now() > end) throw new Error(`this did not happen within ${seconds} s: ${what}`);
     await pause(100);
   }
 }

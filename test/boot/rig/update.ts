@@ -40,7 +40,7 @@ export async function liveThroughUpdate(world: World, install: Install): Promise
 
 async function isJoined({ machine, until }: World): Promise<void> {
   await until(
-    'the agent says that it is joined',
+    'the agent reports the state joined',
     async () => (await machine.run('/usr/bin/ecs-node', 'status', '--json')).stdout.includes('"joined"'),
     60,
   );

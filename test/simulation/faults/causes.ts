@@ -19,7 +19,7 @@ export type Reason =
   | 'docker'
   | 'never joins'
   | 'hook timed out'
-  /** One source says so, and the other one does not: DRAINING may follow, and nothing else. */
+  /** One source reports it and the other does not: the node may drain, and do nothing else. */
   | 'lie';
 
 export interface Cause {

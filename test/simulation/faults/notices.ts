@@ -20,8 +20,8 @@ export function giveNotice(region: Region, conditions: Conditions, node: Node): 
 }
 
 /**
- * Some time later the metadata service alone says for a while that the node goes: Auto Scaling and
- * EC2 know nothing of it. It waits until no real notice is under way.
+ * Some time later, lets the metadata service alone announce the node's end for a while; Auto
+ * Scaling and EC2 do not announce it. Does nothing while a real notice is under way.
  */
 function lieLater(region: Region, node: Node): void {
   const { clock, inconsistency } = region;

@@ -59,7 +59,7 @@ function judgeRunning(region: Region, node: Node): string | undefined {
   const roundMs = (config.stormGuard.maxWaitSeconds + config.bootstrap.timeoutSeconds) * 1000 + 300_000;
   const { heldAt } = node.truth;
   if (planted !== undefined && heldAt !== undefined && region.clock.uptime() - heldAt < roundMs) return undefined;
-  // A node that may not ask its group for the second source of its end says so, and waits.
+  // If the role may not read the group, the node has no second source for its end, so it waits.
   const waitsToEnd = region.scenario.denied.includes('readMembership') && node.truth.leavingSince !== undefined;
   if (waitsToEnd || (region.scenario.denied.length > 0 && waitsForPerson(region, node))) return undefined;
   return 'the bootstrap still runs, and is not held';
@@ -75,11 +75,11 @@ function waitsForPerson({ clock }: Region, { machine, wallOffset }: Node): boole
 
 function judgeService(region: Region, node: Node): string | undefined {
   const { planted, denied } = region.scenario;
-  if (planted !== undefined) return 'bootstrapped though it could not';
+  if (planted !== undefined) return 'the bootstrap succeeded in spite of its planted fault';
   // A node that may not read its group cannot know whether the group has released it.
   if (node.agent === undefined) return denied.length > 0 ? undefined : 'no agent runs';
   const own = ownInstance(region, node);
-  if (own === undefined) return 'ECS does not know it';
+  if (own === undefined) return 'ECS has no container instance of it';
   if (!own.agentConnected) return 'its ECS agent is not connected';
   const state = node.group?.lifecycleState ?? 'InService';
   if (state !== 'InService' && denied.length === 0) return `Auto Scaling has it ${state}`;

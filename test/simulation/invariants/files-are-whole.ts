@@ -33,8 +33,8 @@ function stateFault(path: string, text: string, id: string): string | undefined 
 function ecsConfigFault(text: string, foreign: string, cluster: string): string | undefined {
   const lines = text.split(/\r?\n/);
   const clusters = lines.filter((line) => line.startsWith('ECS_CLUSTER='));
-  if (clusters.join() !== `ECS_CLUSTER=${cluster}`) return `ecs.config says ${clusters.join() || 'no cluster'}`;
-  if (new Set(lines).size < lines.filter((line) => line !== '').length) return 'ecs.config says something twice';
+  if (clusters.join() !== `ECS_CLUSTER=${cluster}`) return `ecs.config has ${clusters.join() || 'no cluster'}`;
+  if (new Set(lines).size < lines.filter((line) => line !== '').length) return 'ecs.config has a line twice';
   const lost = foreign.split(/\r?\n/).filter((line) => !line.startsWith('ECS_CLUSTER=') && !lines.includes(line));
   return lost.length === 0 ? undefined : `ecs.config lost ${lost.join(', ')}`;
 }
