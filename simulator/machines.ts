@@ -146,7 +146,7 @@ function openNodeEndpoints(deps: MachineDeps, instance: Instance): NodeEndpoints
 function startAgent(world: World, endpoints: NodeEndpoints, clusterName: string): boolean {
   const { instance } = endpoints;
   if (clusterName === 'default' && !world.clusters.has('default')) createCluster(world, 'default');
-  // An agent that has registered elsewhere goes on there: an instance serves one cluster.
+  // An agent that has registered in another cluster stays there: an instance serves one cluster.
   const before = findByInstance(world, instance.id);
   const cluster = before === undefined ? world.clusters.get(clusterName) : before.cluster;
   if (!cluster || instance.role === undefined) {

@@ -91,14 +91,14 @@ DESTDIR=%{buildroot} sh ${staged}/install-files.sh --no-enable
 (cd %{buildroot} && find . -type f | sed 's/^[.]//' | LC_ALL=C sort) >files.list
 
 %post
-# An earlier install.sh left it. It would keep ecs from starting once this package is removed.
+# An earlier install.sh left this file. After the removal of this package it would keep ecs from starting.
 rm -f /etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf || :
 if [ -x /usr/bin/systemctl ]; then
   if [ -d /run/systemd/system ]; then systemctl daemon-reload || :; fi
   # On the first installation only: an update does not enable what the operator disabled.
   if [ "$1" -eq 1 ]; then
     systemctl --no-reload preset ${units} || :
-    # An agent that an archive had installed runs already.
+    # An agent from an archive installation is already running.
     if [ -d /run/systemd/system ]; then systemctl --no-block try-restart ecs-node.service || :; fi
   fi
 fi
@@ -112,7 +112,7 @@ fi
 %postun
 if [ -x /usr/bin/systemctl ] && [ -d /run/systemd/system ]; then
   systemctl daemon-reload || :
-  # The new agent goes on from the state on the disk. Not waited for: it is ready only when the metadata service answers.
+  # The new agent continues from the state on the disk. It is ready only when the metadata service answers, so do not wait.
   if [ "$1" -ge 1 ]; then systemctl --no-block try-restart ecs-node.service || :; fi
 fi
 
