@@ -123,5 +123,5 @@ test('a JVM in a container learns its host port from the node, and a JMX client 
   const late = startContainer({ HOSTNAME: 'nobody', PORTS_WAIT_SECONDS: '1', PORTS_FOLDER: node.root }, ['true']);
   const [code] = (await once(late.child, 'exit')) as [number];
   expect(code).toBe(69);
-  expect(late.said()).toContain('nobody.env has not come');
+  expect(late.said()).toContain('nobody.env does not exist');
 });

@@ -185,7 +185,7 @@ describe('no secret is told, sent or left in a file that others may read', () =>
   );
 });
 
-describe('whatever the mask of whoever starts it,', () => {
+describe('whatever the umask of the caller,', () => {
   test.each(['000', '022', '077', '777'])('under umask %s a node writes the same modes', async (umask) => {
     const root = await mkdtemp(join(tmpdir(), 'ecs-node-mask-'));
     onTestFinished(() => rm(root, { recursive: true, force: true }));

@@ -71,7 +71,7 @@ test('the agent is told the effective configuration with the passwords in it', a
   });
 });
 
-test('whoever types "ecs-node effective" sees no password, and is told what to use instead', async () => {
+test('a person at "ecs-node effective" sees no password, and reads which command to use instead', async () => {
   const { printed, end } = await run(['effective']);
   expect(printed).toBe('');
   expect(end).toBeInstanceOf(UsageError);
