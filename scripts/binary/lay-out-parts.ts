@@ -28,7 +28,7 @@ export async function layOutParts(
     });
   const source = await readFile(fileURLToPath(new URL('loader.cjs', import.meta.url)), 'utf8');
   const loader = source.replace('INDEX', () => JSON.stringify(Object.fromEntries(index)));
-  // pkg accepts no empty asset.
+  // An asset must not be empty, so a few bytes follow the caches.
   return { loader, assets: { code: code.all(), caches: Buffer.concat([cached.all(), Buffer.alloc(alignment)]) } };
 }
 

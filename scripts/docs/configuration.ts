@@ -16,12 +16,12 @@ From the weakest to the strongest, values come from:
 2. tags of the instance (\`ecs-node:cluster\`), as far as \`tags\` allows
 3. a part of the user data
 4. \`/etc/ecs-node/config.yaml\`
-5. what is pulled from \`refresh.source\`
+5. documents pulled from \`refresh.source\`
 6. \`/etc/ecs-node/config.d/*.yaml\`, in the order of their names
 7. flags of \`ecs-node configure\` and \`ecs-node bootstrap\`
 
-A running agent takes most changes over without a restart: \`systemctl reload ecs-node\`, or by itself with \`refresh\`.
-A setting that says "at the next boot" waits until then; \`ecs-node status\` lists those that wait.
+A running agent takes over most changes without a restart, after \`systemctl reload ecs-node\` or by itself with \`refresh\`.
+A setting marked "at the next boot" waits until then; \`ecs-node status\` lists the waiting settings.
 
 `;
 

@@ -17,7 +17,7 @@ export function renderCommandsPage(): string {
     '[flags]',
     '.SH DESCRIPTION',
     roff(
-      'One program that bootstraps a container instance before ECS starts, watches it as long as it lives, and takes it out in good order. Its settings are described in ecs-node.yaml(5).',
+      'One program that bootstraps a container instance before ECS starts, watches it while it runs, and drains and deregisters it at its end. ecs-node.yaml(5) describes its settings.',
     ),
     '.SH COMMANDS',
     ...visible(commandTable).flatMap(renderCommand),
@@ -60,10 +60,10 @@ export function renderConfigurationPage(): string {
 /** The exit codes of core/errors.ts and main.ts. */
 const exitCodes = [
   ['0', 'Done.'],
-  ['1', 'Something to look at (doctor, sweep).'],
+  ['1', 'The command found a problem (doctor, sweep).'],
   ['64', 'Wrong usage.'],
   ['70', 'A bug.'],
-  ['75', 'Not now; try again.'],
+  ['75', 'Not possible now; try again later.'],
   ['77', 'Refused by AWS or by the registrar.'],
   ['78', 'Wrong configuration; nothing was changed.'],
 ] as const;
@@ -73,7 +73,7 @@ const files = [
   ['/etc/ecs-node/config.d/*.yaml', 'Drop-ins.'],
   ['/etc/ecs-node/environment', 'Proxy, certificate authority and endpoints, for both units.'],
   ['/etc/ecs-node/hooks.d', 'Programs that run while the node leaves.'],
-  ['/var/lib/ecs-node', 'What the node remembers.'],
+  ['/var/lib/ecs-node', "The node's state."],
 ] as const;
 
 function renderCommand(command: Command): string[] {
@@ -110,7 +110,9 @@ function renderSetting({ path, meaning, type, standard, limits, atBoot }: Settin
   ];
 }
 
-/** In roff, a line that begins with a dot or a quote is a request. groff reads Latin-1, not UTF-8. */
+/**
+ * In roff, a line that begins with a dot or a quote is a request. groff reads Latin-1, not UTF-8.
+ */
 function roff(text: string): string {
   return text
     .replaceAll('\\', '\\e')

@@ -28,8 +28,8 @@ export const someIdentity: Identity = {
   privateIp: '10.0.0.7',
   hostname: 'ip-10-0-0-7',
   role: 'ecs-node',
-  // An older metadata service does not return the purchase option, so the node can rule out neither
-  // spot nor on demand.
+  // The purchase option is absent, as with an older metadata service. The node must then rule out
+  // neither spot nor on demand.
 };
 
 export function emptyMetadata(identity: Identity): FakeMetadata {
