@@ -1,4 +1,4 @@
-/** Tells people that the node leaves, and runs their executables beside the draining. */
+/** Tells people that the node leaves, and runs the operator's executables while the node drains. */
 
 import { messageOf } from '../../core/errors.ts';
 import { runHooks } from '../hooks.ts';
@@ -13,8 +13,8 @@ export async function announce({ host, state }: Departure, _signal: AbortSignal)
 }
 
 /**
- * The executables in hooks.d/leaving, once a departure and only when it is confirmed: nobody can
- * take back what they did.
+ * Runs the executables in hooks.d/leaving, once per departure and only when it is confirmed: their
+ * effects cannot be undone.
  */
 export function runLeavingHooks(departure: Departure, signal: AbortSignal): void {
   const { state } = departure;

@@ -1,6 +1,6 @@
 /**
- * Takes the node out of its load balancers before its tasks stop, so that no request meets a closed
- * port.
+ * Deregisters the node from its load balancers before its tasks stop, so that no request meets a
+ * closed port.
  */
 
 import { Refused, messageOf } from '../../core/errors.ts';
@@ -16,19 +16,19 @@ interface Balancer {
 }
 
 /**
- * Deregistering is one call; a balancer that does not answer in this time is left to its health
- * checks.
+ * Deregistering is one call. A load balancer that does not answer in this time must rely on its
+ * health checks.
  */
 const callsMs = 60_000;
 
-/** Connections drain for minutes: asking more often only costs calls. */
+/** Connections drain for minutes. Asking more often only costs calls. */
 const everyMs = 5_000;
 
 export function hasBalancers({ config: { leave } }: Pick<Departure, 'config'>): boolean {
   return leave.targetGroups.length + leave.loadBalancers.length > 0;
 }
 
-/** Waits for the connections unless time is short, in which case they drain beside the tasks. */
+/** Waits for the connections to drain. If time is short, they drain while the tasks stop. */
 export async function deregisterFromBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
   const balancers = balancersOf(departure);
   if (balancers.length === 0) return;
@@ -54,7 +54,7 @@ function balancersOf({ host: { cloud }, config: { leave } }: Departure): Balance
   ];
 }
 
-/** One balancer that refuses must not keep the node in the others. */
+/** A refusal of one load balancer must not keep the node in the others. */
 async function deregister(departure: Departure, balancer: Balancer, signal: AbortSignal): Promise<boolean> {
   try {
     const ms = Math.min(callsMs, Math.max(departure.leftMs(), 5_000));
@@ -78,7 +78,7 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
         const draining = await callOnce(host, callSignal, (innerSignal) => balancer.isDraining(innerSignal));
         if (!draining) pending.delete(balancer);
       } catch (error) {
-        // A role that may not look waits for as long as it could take.
+        // Without the permission to look, the node waits for the whole time.
         if (!(error instanceof Refused)) throw error;
         host.log.debug('connections not seen', { balancer: balancer.name, error: messageOf(error) });
       }
@@ -86,7 +86,8 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
     return pending.size === 0 ? true : undefined;
   };
   if (pending.size === 0 || withinMs === 0) return;
-  // Right after deregistration a target may still be called healthy, which is not draining either.
+  // Right after deregistration, a target may still be reported as healthy, which looks as if it had
+  // drained.
   await host.clock.sleep(Math.min(propagationMs, withinMs), signal);
   try {
     const restMs = Math.max(0, withinMs - propagationMs);

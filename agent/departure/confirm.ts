@@ -1,8 +1,8 @@
 /**
- * The two sources that each departure needs before the node does anything that cannot be undone,
- * and before it ends its machine. One source may be stale, empty, forged or wrong for a few
- * seconds; two independent ones are not at the same time. This is the only file that makes a
- * `Confirmed` value (docs/decisions/0014).
+ * Each departure needs two sources before the node does anything that cannot be undone, and before
+ * it terminates its machine. One source may be stale, empty, forged or wrong for a few seconds; two
+ * independent sources are not at the same time. This is the only file that makes a `Confirmed`
+ * value (docs/decisions/0014).
  */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
@@ -18,8 +18,8 @@ import { tryToDrain } from './drain.ts';
 import { irrevocableOf } from './order.ts';
 
 /**
- * What the second source says. `undefined`: it did not answer, or may not be asked, which is no
- * reason to end anything.
+ * The second source's answer. `undefined`: it did not answer, or this role may not ask it. That is
+ * no reason to terminate anything.
  */
 interface Answer {
   agrees: boolean | undefined;
@@ -27,9 +27,9 @@ interface Answer {
 }
 
 interface Sources {
-  /** What was seen first, and by whom. */
+  /** The first source and its observation. */
   first: string;
-  /** Who is asked, independently of that. */
+  /** The second source, which is independent of the first. */
   second: string;
   ask(departure: Departure, signal: AbortSignal): Promise<Answer>;
 }
@@ -52,7 +52,7 @@ const sources: Record<Cause, Sources> = {
   },
   disk: {
     first: 'the disk, measured again and again, and once more after unused images were removed',
-    second: "ECS: this node has its place in the cluster's queue of nodes that leave for their disks",
+    second: "ECS: this node is in the cluster's queue of nodes that leave for their disks",
     ask: (departure, signal) => askQueue(departure, 'disk', signal),
   },
   'ecs-agent': {
@@ -63,8 +63,8 @@ const sources: Record<Cause, Sources> = {
   },
   docker: {
     first:
-      "Docker's own health question on this machine, without an answer for `docker.patienceSeconds` and after each restart",
-    second: 'ECS: the agent on this node says, too, that its container runtime is IMPAIRED',
+      "Docker's own health check on this machine, without an answer for `docker.patienceSeconds` and after each restart",
+    second: 'ECS: the agent on this node also reports that its container runtime is IMPAIRED',
     ask: askRuntimeHealth,
   },
   'join-failed': {
@@ -79,48 +79,45 @@ const sources: Record<Cause, Sources> = {
   },
   operator: {
     first: 'a person with root on this machine, who called `ecs-node leave`',
-    second: 'the request of that person, which is still there: nobody has called `ecs-node stay` or removed it',
+    second: 'the request of that person, which is still there: not removed, and not withdrawn with `ecs-node stay`',
     ask: askOperator,
   },
   rebalance: {
     first: "the metadata service's recommendation",
-    second: 'nobody: a recommendation is followed by DRAINING alone, which is undone, and never ends a machine',
-    ask: async () => ({ agrees: undefined, words: 'a recommendation ends nobody' }),
+    second: 'none: the node answers a recommendation only with DRAINING, which can be undone, and never terminates',
+    ask: async () => ({ agrees: undefined, words: 'a recommendation terminates no node' }),
   },
 };
 
-/** The cause was taken back, or the second source denies it: the departure must be undone. */
+/** The cause was withdrawn, or the second source denies it: the departure must be undone. */
 export class TakenBack extends Refused {}
 
 /**
- * Whether deeds that ACTIVE does not undo wait for a second source. A departure of 0.1.0 is asked
- * about, too.
+ * Whether actions that ACTIVE does not undo must wait for a second source. This includes a
+ * departure that version 0.1.0 began.
  */
 export function needsConfirmation({ ending, cause, confirmedAt }: DepartureState): boolean {
   return confirmedAt === undefined && !(ending === 'remain' && cause !== 'operator');
 }
 
-/** The group begins within seconds, and a spot notice leaves two minutes. */
+/** Short, because the group begins within seconds and a spot notice leaves two minutes. */
 const everyMs = 2_000;
 
-/** A disagreement, or silence, that lasts costs a call less and less often. */
+/** The longest interval, so that lasting denial or silence costs fewer calls. */
 const longestMs = 30_000;
 
 /**
- * A group that has decided says so within this time. Later the node must be DRAINING, whatever its
- * load balancers need first.
+ * A group that has decided confirms it within this time. After that, the node must be DRAINING,
+ * whatever its load balancers need first.
  */
 const drainAfterMs = 15_000;
 
-/**
- * A denial counts when it was heard so often in a row: one answer may come from a replica that is
- * behind.
- */
+/** A denial counts after this many in a row: one answer may come from a replica that is behind. */
 const denials = 3;
 
 /**
- * Waits until the second source agrees. Whatever somebody else has decided is waited for as long as
- * it takes: the watcher that heard of it calls the departure off when it is over. Rejects with
+ * Waits until the second source agrees. For a decision from outside the node, it waits without
+ * limit: the watcher of that event calls the departure off when the event is over. Rejects with
  * TakenBack when the node's own reason is denied.
  */
 export async function awaitConfirmation(departure: Departure, signal: AbortSignal): Promise<void> {
@@ -137,10 +134,10 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
       log.info('not confirmed', { cause: departure.state.cause, words });
       await departure.note({ blockers: [blocker] });
     }
-    // ECS is not even started before the bootstrap is done.
+    // ECS has not started before the bootstrap is done, so there is nothing to drain.
     const isKnown = departure.state.cause !== 'bootstrap-failed';
     if (isKnown && clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
-    // Where the node's own time is short each second counts.
+    // A spot instance has little time, so its interval stays short.
     const most = departure.state.cause === 'spot' ? everyMs : longestMs;
     await clock.sleep(pauseMs, signal);
     if (clock.uptime() - began > 60_000) pauseMs = Math.min(pauseMs * 2, most);
@@ -154,9 +151,9 @@ async function noteConfirmed(departure: Departure, words: string): Promise<void>
 }
 
 /**
- * Asks once more, right before the machine is ended and however long ago the first answer was.
- * Undefined: not now, ask again. Rejects with TakenBack when the cause is denied again and again,
- * unless the end was asked for already.
+ * Asks the second source again, right before the machine is terminated and however recent its last
+ * answer is. Undefined: not now, ask again. Rejects with TakenBack when the cause is denied several
+ * times in a row, unless the termination was already requested.
  */
 export type ConfirmEnd = (signal: AbortSignal) => Promise<Confirmed | undefined>;
 
@@ -166,7 +163,7 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
     const { cause } = departure.state;
     const { agrees, words } = await askSecond(departure, signal);
     if (agrees === true) return { cause, first: sources[cause].first, second: words } as unknown as Confirmed;
-    departure.host.log.warn('not ended without a second source', { cause, words });
+    departure.host.log.warn('not terminated without a second source', { cause, words });
     denied = agrees === false ? denied + 1 : 0;
     const isAsked = irrevocableOf(departure.state).askedToEndAt !== undefined;
     if (denied >= denials && !isAsked) throw new TakenBack(words);
@@ -175,11 +172,11 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
 }
 
 /**
- * Whether the second source still stands by a departure that it has confirmed. Throws when it does
+ * Whether the second source still confirms a departure that it has confirmed. Throws when it does
  * not answer.
  */
 export async function stillAgrees(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
-  // Only the group says without the metadata's help that it goes on.
+  // Only Auto Scaling confirms, independently of the metadata service, that the scale-in continues.
   const look = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const membership = await callOnce(host, signal, look).catch(unlessRefused);
   if (membership !== undefined && isLeavingGroup(membership)) return true;
@@ -191,8 +188,8 @@ export async function stillAgrees(host: Host, state: DepartureState, signal: Abo
 }
 
 /**
- * Never throws, unless stopped. A node that a person holds leaves for nothing that it found out by
- * itself.
+ * Never throws, unless stopped. A node that a person holds does not leave for a reason that it
+ * found by itself.
  */
 async function askSecond(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host, state } = departure;
@@ -205,37 +202,41 @@ async function askSecond(departure: Departure, signal: AbortSignal): Promise<Ans
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Refused || error instanceof Unavailable)) throw error;
-    // The node's own reason falls where nobody may confirm it: a refusal ends no node.
+    // Without the permission to confirm it, the node's own reason counts as denied: a refusal
+    // terminates no node.
     const isHopeless = error instanceof Refused && state.ending === 'terminate';
     return { agrees: isHopeless ? false : undefined, words: messageOf(error) };
   }
 }
 
-/** Metadata answers in milliseconds. */
+/** The metadata service answers in milliseconds. */
 const metadataMs = 2_000;
 
-/** A notice that flips for seconds is not believed: two looks of the slowest sensible poll. */
+/**
+ * A notice that appears for seconds is not believed. 10 s are two checks at the slowest sensible
+ * interval.
+ */
 const listedForMs = 10_000;
 
 /**
- * The notice's last time, counted from the departure's deadline: StopTask and the 30 s that a
- * container has by default, and some seconds to leave the load balancers first. A role without
- * ec2:DescribeSpotInstanceRequests, or a silent EC2, must not keep the tasks from ending in order:
- * by then EC2 kills them anyway, and a notice that was listed all the time until its end nears was
- * never seen to be false.
+ * The last 50 s before the departure's deadline: StopTask, the 30 s that a container has by
+ * default, and some seconds to leave the load balancers first. A role without
+ * ec2:DescribeSpotInstanceRequests, or a silent EC2, must not keep the tasks from stopping in
+ * order. EC2 ends them then anyway, and a notice that was listed all the time until now was never
+ * seen to be false.
  */
 const lastMs = 50_000;
 
 /**
- * `marked-for-termination`, `instance-terminated-no-capacity`, `instance-stopped-by-price` … are
- * EC2's words.
+ * Matches EC2's status codes, such as `marked-for-termination`, `instance-terminated-no-capacity`
+ * and `instance-stopped-by-price`.
  */
 const isReclaimed = /^(marked-for|instance-(terminated|stopped))/;
 
 async function askSpotRequest(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host } = departure;
   const notice = await callOnce(host, signal, (callSignal) => host.metadata.readSpotNotice(callSignal), metadataMs);
-  if (notice === undefined) return { agrees: false, words: 'the notice is not listed any more' };
+  if (notice === undefined) return { agrees: false, words: 'the notice is no longer listed' };
   const elapsedMs = departure.elapsedMs();
   const totalMs = elapsedMs + departure.leftMs();
   if (elapsedMs < Math.min(listedForMs, totalMs / 3)) {
@@ -258,7 +259,10 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
   };
 }
 
-/** A group that ends an instance, or takes it back into its warm pool, says so itself. */
+/**
+ * Auto Scaling reports these states when the group terminates an instance or returns it to its warm
+ * pool.
+ */
 export function isLeavingGroup({ lifecycleState }: Membership): boolean {
   return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
 }
@@ -271,8 +275,8 @@ async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answ
     const words = `Auto Scaling: ${membership.lifecycleState}`;
     return { agrees: isLeavingGroup(membership), words };
   } catch (error) {
-    // A role that may not ask for the state may be allowed to extend the hook, which has an action
-    // only while the group waits.
+    // A role without the permission to read the state may still send heartbeats for the hook, which
+    // has an action only while the group waits.
     if (!(error instanceof Refused)) throw error;
     if (await isHookActive(departure, signal)) return { agrees: true, words: 'Auto Scaling: the terminate hook waits' };
     return { agrees: undefined, words: messageOf(error) };
@@ -286,7 +290,7 @@ async function isHookActive({ host, config }: Departure, signal: AbortSignal): P
   return callOnce(host, signal, (callSignal) => host.cloud.heartbeat(group, hook, callSignal));
 }
 
-/** The group's name as this instance's tags have it, for a role that may not ask Auto Scaling. */
+/** The group's name from this instance's tags, for a role that may not ask Auto Scaling. */
 export async function findGroupName(host: Host, signal: AbortSignal): Promise<string | undefined> {
   const shown = await readGroupTag(host, signal);
   return shown ?? (await callOnce(host, signal, (callSignal) => host.cloud.readOwnTags(callSignal)))[groupTag];
@@ -297,14 +301,14 @@ async function askInstanceStatus({ host, state }: Departure, signal: AbortSignal
 }
 
 /**
- * The metadata service may leave the id out; then the code and the date stand for it
+ * The metadata service may omit the id. The code and the date then identify the event
  * (host/metadata/imds-answers.ts).
  */
 export function isSameEvent({ id, code }: ScheduledEvent, key = ''): boolean {
   return key === `maintenance:${id}` || key === `maintenance:${code}` || key.startsWith(`maintenance:${code} `);
 }
 
-/** Whether EC2's API lists the event that the metadata service has named. */
+/** Whether EC2's API lists the event that the metadata service reported. */
 export async function confirmEvent(host: Host, key: string | undefined, signal: AbortSignal): Promise<Answer> {
   const events = await callOnce(host, signal, (callSignal) => host.cloud.readScheduledEvents(callSignal));
   const found = events.find((event) => isSameEvent(event, key));
@@ -338,11 +342,11 @@ async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal
   const health = record?.runtimeHealth ?? 'of unknown health';
   const words = `ECS: the container runtime is ${health}`;
   if (health === 'IMPAIRED') return { agrees: true, words };
-  // Without word from its agent ECS can neither agree nor deny.
+  // Without a report from its agent, ECS can neither agree nor deny.
   return { agrees: health === 'OK' ? false : undefined, words };
 }
 
-/** Not through yet, or about to be fetched from its pool. */
+/** States before service: launching, or in a warm pool. */
 export const isLaunching = /^(Pending|Warmed:(?!Terminat))/;
 
 async function askWhetherInService(departure: Departure, signal: AbortSignal): Promise<Answer> {
@@ -355,7 +359,7 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
   try {
     return await askConnection(departure, signal);
   } catch (error) {
-    // ECS says for sure that a cluster that does not exist has no record of this instance.
+    // A cluster that does not exist certainly has no record of this instance.
     if (error instanceof Refused && error.code === 'ClusterNotFoundException')
       return { agrees: true, words: `ECS: ${messageOf(error)}` };
     throw error;

@@ -1,4 +1,7 @@
-/** A departure in memory: its state on disk, its time, and what its phases have in common. */
+/**
+ * A departure in memory: its state on disk, its time limits, and the functions that its phases
+ * share.
+ */
 
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -15,11 +18,11 @@ import {
 import { isDepartureState } from '../../core/state/state-shape.ts';
 import { irrevocableOf, withTrouble } from './order.ts';
 
-/** What is composed in, since a departure knows no registrar. */
+/** The effects that the caller supplies: a departure knows no registrar. */
 export interface DepartureEffects {
-  /** Takes the node out of the registrar that it is registered with. Idempotent. */
+  /** Removes the node from the registrar that it is registered with. Idempotent. */
   deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void>;
-  /** Told of every change, for `ecs-node status`. */
+  /** Called after every change, for `ecs-node status`. */
   onChange?(state: DepartureState): void;
 }
 
@@ -28,31 +31,32 @@ export interface Departure {
   config: Config;
   effects: DepartureEffects;
   state: DepartureState;
-  /** Milliseconds until everything must be done; never negative. */
+  /** Milliseconds until the deadline; never negative. */
   leftMs(): number;
-  /** Milliseconds since the node first heard of the cause, by uptime. */
+  /** Milliseconds since the node first saw the cause, by uptime. */
   elapsedMs(): number;
-  /** A limit of somebody else, in milliseconds since the departure began, became known. */
+  /** Sets a limit from outside the node, in milliseconds since the departure began. */
   limit(ms: number): void;
   /**
-   * The node's own deadline moves, so that `ms` are left; one that somebody else has set does not.
+   * Moves the node's own deadline so that at least `ms` are left. A deadline from outside does not
+   * move.
    */
   extend(ms: number): Promise<void>;
-  /** Changes the state and writes it down. */
+  /** Changes the state and writes it to disk. */
   note(change: Partial<DepartureState>): Promise<void>;
-  /** Writes down that a deed begins which ACTIVE does not undo. */
+  /** Writes to disk that an action begins which ACTIVE does not undo. */
   noteDeed(deed: keyof Irrevocable): Promise<void>;
-  /** What went wrong without stopping the departure. */
+  /** Records a failure that does not stop the departure. */
   trouble(what: string, error: unknown): Promise<void>;
-  /** What runs beside the phases; awaited before the registrar is left. */
+  /** Work that runs during the phases; awaited before the node leaves its registrar. */
   background: Promise<void>[];
-  /** Records that this process has set DRAINING. */
+  /** The container instances (ARNs) that this process has set to DRAINING. */
   drainedArns: Set<string>;
 }
 
 /**
- * A disk that takes longer than this for a kilobyte must not hold back a departure that it may be
- * the cause of.
+ * A kilobyte takes milliseconds. A disk that needs longer may be the cause of the departure, and
+ * must not delay it.
  */
 const writeMs = 2_000;
 
@@ -61,10 +65,7 @@ export async function readDeparture(host: Host): Promise<DepartureState | undefi
   return parseState(text, host.identity.instanceId, isDepartureState);
 }
 
-/**
- * The disk may be full or broken, which is no reason to stay: what cannot be written (false) is
- * only logged.
- */
+/** A full or broken disk is no reason to stay: a failed write (false) is only logged. */
 export async function writeDeparture(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
   try {
     await withTimeout(writeMs, () => host.machine.writeText(paths.departure, renderState(state)), host.clock, signal);
@@ -76,7 +77,7 @@ export async function writeDeparture(host: Host, state: DepartureState, signal: 
   }
 }
 
-/** A full disk takes no new word, but forgets. */
+/** A full disk refuses new data, but still allows removing a file. */
 export async function forgetDeparture(host: Host, signal: AbortSignal): Promise<void> {
   try {
     await withTimeout(writeMs, () => host.machine.remove(paths.departure), host.clock, signal);
@@ -96,8 +97,7 @@ export function openDeparture(
   const { clock } = host;
   const startedUptime = state.uptimes?.started ?? clock.uptime() - Math.max(0, clock.now() - state.startedAt);
   let endsAt = state.uptimes?.deadline ?? clock.uptime() + Math.max(0, state.deadline - clock.now());
-  // An end that somebody else has set, such as the global time-out of the hook, holds for what is
-  // extended, too.
+  // An end set from outside, such as the hook's global timeout, also limits an extended deadline.
   let lastEnd = Infinity;
   const departure: Departure = {
     host,
@@ -133,7 +133,7 @@ export function openDeparture(
       const text = `${what}: ${messageOf(error)}`;
       host.log.warn('trouble while leaving', { what, error: messageOf(error) });
       const troubles = withTrouble(departure.state.troubles, text);
-      // A trouble that comes every two seconds is written once.
+      // A failure that repeats every two seconds is written once.
       if (troubles !== departure.state.troubles) await departure.note({ troubles });
     },
   };

@@ -1,4 +1,4 @@
-/** DRAINING: ECS places nothing more here and moves service tasks away. */
+/** Sets DRAINING: ECS then places no more tasks here and moves service tasks away. */
 
 import { Refused } from '../../core/errors.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
@@ -6,12 +6,15 @@ import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
 import { hasReached } from './order.ts';
 
-/** Longer than AWS is usually in trouble. The departure goes on without, when its own time is shorter. */
+/**
+ * Longer than most outages of AWS. The departure continues without DRAINING when its own time is
+ * shorter.
+ */
 const patienceMs = 300_000;
 
 /**
- * Does nothing when ECS does not know the node. A record that was drained already is not drained
- * again. `withinMs` bounds it beside the departure's own time.
+ * Does nothing when ECS does not know the node, and drains no record twice. `withinMs` limits it in
+ * addition to the departure's own time.
  */
 export async function drain(departure: Departure, signal: AbortSignal, withinMs: number = patienceMs): Promise<void> {
   const { host, config, state, drainedArns } = departure;
@@ -20,12 +23,12 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   const ms = Math.min(withinMs, Math.max(departure.leftMs(), 5_000));
   const containerInstance = await findContainerInstance(host, config, ms, signal);
   if (containerInstance === undefined) {
-    // Logged once or twice, and not at each look for a late registration.
+    // Logged only in the early phases, and not at each check for a late registration.
     if (state.ending !== 'remain' && !hasReached(state, 'hook'))
       host.log.info('nothing to drain: ECS does not know this node');
     return;
   }
-  // A name that ECS does not say to be ours is not asked about every two seconds.
+  // If ECS does not confirm this record as ours, the node does not ask about it every two seconds.
   if (named !== undefined) drainedArns.add(named);
   if (drainedArns.has(containerInstance.arn) && containerInstance.arn !== named) return;
   await stopPlacement(host, containerInstance, ms, signal);
@@ -36,17 +39,19 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
 }
 
 /**
- * An agent that was down while the node was drained may be back under another record, on which ECS
- * places tasks again. Only the agent on this machine is asked, which costs no call.
+ * An ECS agent that was down during the draining may come back under another record, on which ECS
+ * places tasks again. Only the local ECS agent is asked, which costs no AWS call.
  */
 async function findOtherName({ host, drainedArns }: Departure, signal: AbortSignal): Promise<string | undefined> {
-  // After a restart of this process nobody knows which one was drained: then it is left as it is.
+  // After a restart, this process does not know which record was drained, so it drains no other.
   if (drainedArns.size === 0) return undefined;
   const arn = (await readLocalAgent(host, signal))?.containerInstanceArn;
   return arn !== undefined && drainedArns.has(arn) ? undefined : arn;
 }
 
-/** An instance whose agent lost its state has a second record: it goes along. */
+/**
+ * An ECS agent that lost its state leaves a second record behind. That record is drained as well.
+ */
 async function drainOthers(
   departure: Departure,
   first: ContainerInstanceRef,
@@ -64,10 +69,10 @@ async function drainOthers(
   }
 }
 
-/** Long enough for a call in bad times, short enough to go on with what else is urgent. */
+/** Long enough for a call under throttling, and short enough to continue with other urgent work. */
 const shortMs = 10_000;
 
-/** One short try: a failure is noted, and holds nothing up. Rejects only when stopped. */
+/** One short try. A failure is recorded and delays nothing. Rejects only when stopped. */
 export async function tryToDrain(departure: Departure, signal: AbortSignal): Promise<void> {
   try {
     await drain(departure, signal, shortMs);
@@ -77,12 +82,15 @@ export async function tryToDrain(departure: Departure, signal: AbortSignal): Pro
   }
 }
 
-/** The agent on this machine answers without a call once it has registered; until then each look may cost one. */
+/**
+ * A registered local ECS agent answers without an AWS call. Until it has registered, each check may
+ * cost one.
+ */
 const againMs = 15_000;
 
 /**
- * A node that remains has nothing else to do and all the time: it is drained as soon as ECS knows
- * it, and however long AWS is silent.
+ * Retries until ECS knows the node and DRAINING is set, however long AWS is silent. A node that
+ * remains has no other work and no deadline.
  */
 export async function drainAndRemain(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host } = departure;

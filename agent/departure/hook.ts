@@ -1,4 +1,4 @@
-/** Lets Auto Scaling go on: waits until it waits for us, and completes our terminate hook. */
+/** Waits until Auto Scaling waits for this node's hook, and completes it. */
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Membership } from '../../core/host.ts';
@@ -10,14 +10,18 @@ import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
 
 /**
- * As users report, "No active Lifecycle Action" may be said for seconds after the hook has begun.
+ * Users report that "No active Lifecycle Action" may be the answer for seconds after the hook has
+ * begun.
  */
 const everyMs = 5_000;
 
-/** Auto Scaling begins within seconds; a group busy with another activity may need minutes. */
+/**
+ * Auto Scaling begins within seconds, but a group that is busy with another activity may need
+ * minutes.
+ */
 const patienceMs = 900_000;
 
-/** Whether its group ends it, from service or from a warm pool. */
+/** Whether the group terminates the instance, from service or from a warm pool. */
 export function isTerminating({ lifecycleState }: Membership): boolean {
   return /^(Warmed:)?Terminat/.test(lifecycleState);
 }
@@ -31,13 +35,14 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
     const how = await poll('the end of the hook', step, { clock: host.clock, signal, withinMs, everyMs });
     host.log.info('group left', { how, cause: state.cause });
   } catch (error) {
-    // Told to stop: all is done but this, and without it the group waits until the hook times out.
+    // A stop comes, and only this call is left. Without it, the group waits until the hook times
+    // out.
     if (signal.aborted) await completeIfAsked(departure, new AbortController().signal).catch(() => undefined);
     throw error;
   }
 }
 
-/** What it came to, or undefined when it is not over. */
+/** The outcome, or undefined while the hook is not over. */
 async function completeIfAsked(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
   const { host, config, state } = departure;
   const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
@@ -48,11 +53,11 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   const { group, lifecycleState } = membership;
   if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
   if (!isLeavingGroup(membership)) return undefined;
-  // A node that asked for its end neither enters a pool nor stays in it: this is the state from
-  // before its call.
+  // A node that requested its termination neither enters nor stays in a warm pool. This state is
+  // from before its call.
   if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;
   if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
-  // A node on its way into the pool is held by the launch hook.
+  // The launch hook, not the terminate hook, waits for a node that enters the warm pool.
   const enters = lifecycleState === 'Warmed:Pending:Wait';
   const { launchHook, terminateHook } = config.autoScaling;
   const hook = enters ? launchHook : terminateHook;
@@ -68,7 +73,8 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
 }
 
 /**
- * A role that may not ask for the state can still complete the hook that it has seen to be active.
+ * Completes the hook without reading the state, which this role may not read. The hook was seen to
+ * be active.
  */
 async function completeUnseen(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
   const { host, config, state } = departure;

@@ -1,6 +1,6 @@
 /**
- * A node that ECS comes to know, or answers for, only while it leaves: drained all the same, and
- * its tasks waited for.
+ * Drains a node that ECS registers, or answers for, only after its departure began, and waits for
+ * its tasks.
  */
 
 import { runAlongside } from '../run-alongside.ts';
@@ -11,12 +11,12 @@ import { hasReached } from './order.ts';
 import { waitForTasks } from './tasks.ts';
 
 /**
- * ECS may not have known the node, or have been silent, when it was time to drain it; since then
- * tasks may have arrived. Never throws.
+ * At the time to drain, ECS may not have known the node or may have been silent. Tasks may have
+ * arrived since. Never throws.
  */
 export async function drainLateRegistration(departure: Departure, signal: AbortSignal): Promise<void> {
   const { drainedAt, cause } = departure.state;
-  // ECS is not even started before the bootstrap is done.
+  // ECS has not started before the bootstrap is done.
   if (drainedAt !== undefined || cause === 'bootstrap-failed') return;
   await tryToDrain(departure, signal);
   if (departure.state.drainedAt === undefined) return;
@@ -29,8 +29,8 @@ export async function drainLateRegistration(departure: Departure, signal: AbortS
 }
 
 /**
- * Who ends itself sends no heartbeats, having nothing left to wait for when its group begins: a
- * hook that times out would end it under these tasks.
+ * A node that terminates itself normally needs no heartbeats. If tasks arrived late, it sends them,
+ * or the hook times out under those tasks.
  */
 async function waitForLateTasks(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, config, state } = departure;
@@ -42,14 +42,14 @@ async function waitForLateTasks(departure: Departure, signal: AbortSignal): Prom
 }
 
 /**
- * As seldom as it is bearable for minutes: until the ECS agent has registered, each look may cost a
- * call.
+ * Rare enough to continue for minutes: until the ECS agent has registered, each check may cost an
+ * AWS call.
  */
 const lateRegistrationEveryMs = 15_000;
 
 /**
- * Leaving the registrar, or waiting for services to be steady, takes minutes, in which ECS may come
- * to know the node and place tasks on what is about to go.
+ * Checks for a late registration during `work`. Leaving the registrar or waiting for steady
+ * services takes minutes, in which ECS may register the node and place tasks on it.
  */
 export async function drainDuring(departure: Departure, work: Promise<void>, signal: AbortSignal): Promise<void> {
   const workEnds = new AbortController();
@@ -65,14 +65,14 @@ export async function drainDuring(departure: Departure, work: Promise<void>, sig
 }
 
 /**
- * EC2 takes a machine two minutes after its notice, and half a minute later at most: by the
- * machine's own time, since the wall clock may jump.
+ * EC2 takes a machine two minutes after its notice, and at most 30 s later. Measured by uptime,
+ * because the wall clock may jump.
  */
 const noticeMs = 150_000;
 
 /**
- * Spot notices come whenever they like, also before ECS knows the node: as soon as it does it would
- * place tasks on what is about to go.
+ * A spot notice may come before ECS knows the node. Once it does, ECS would place tasks on a node
+ * that is about to end.
  */
 export async function drainUntilTerminated(departure: Departure, signal: AbortSignal): Promise<void> {
   const { clock } = departure.host;

@@ -1,11 +1,11 @@
-/** Leaves the registrar, so that no record of this node stays behind. */
+/** Removes the node from its registrar, so that no record of it stays behind. */
 
 import { withTimeout } from '../../core/retry.ts';
 import { parseState, paths, type BootstrapState, type Registered } from '../../core/state/state.ts';
 import { isBootstrapState } from '../../core/state/state-shape.ts';
 import type { Departure } from './departure.ts';
 
-/** Unassigning runs recipes for up to five minutes, the calls around it take two more at worst. */
+/** Unassigning runs recipes for up to five minutes. The calls around it take at most two more. */
 const patienceMs = 420_000;
 
 export async function deregisterFromRegistrar(departure: Departure, signal: AbortSignal): Promise<void> {
@@ -13,8 +13,8 @@ export async function deregisterFromRegistrar(departure: Departure, signal: Abor
   const registered = await readRegistered(departure);
   if (registered === undefined || registered.registrar === 'none') return;
   await departure.noteDeed('deregisteredAt');
-  // After the deadline of somebody else one try is left. The node's own deadline, which a clock
-  // that jumped may have used up, is no reason to leave a record behind that costs a person time.
+  // After a deadline from outside, one short try is left. The node's own deadline may have passed
+  // because the clock jumped, and a record left behind costs a person time.
   const leastMs = state.hardDeadline === true ? 10_000 : patienceMs;
   const ms = Math.min(patienceMs, Math.max(departure.leftMs(), leastMs));
   await withTimeout(ms, (callSignal) => effects.deregister(host, registered, callSignal), host.clock, signal);

@@ -1,5 +1,5 @@
 /**
- * The only way out, whatever the cause: one state machine on disk, resumed after a crash or a
+ * The only way to leave, for every cause: one state machine on disk, resumed after a crash or a
  * reboot.
  */
 
@@ -47,7 +47,7 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
   },
   async hook(departure, signal) {
     await drainLateRegistration(departure, signal);
-    // Both to their end: a stop does not cut off a hook that is being completed.
+    // Waits for both: a stop does not interrupt a hook that is being completed.
     const [left] = await Promise.allSettled([
       completeTerminateHook(departure, signal),
       drainUntilTerminated(departure, signal),
@@ -58,14 +58,14 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
 };
 
 /**
- * Phases whose deeds ACTIVE undoes: they wait for no second source, since a notice leaves two
- * minutes.
+ * Phases whose actions ACTIVE undoes. They do not wait for a second source, because a notice leaves
+ * only two minutes.
  */
 const harmless: readonly Phase[] = ['announce', 'drain', 'done'];
 
 /**
- * What a departure does, by how it ends. One that time undoes leaves alone what ACTIVE would not
- * bring back.
+ * The phases of a departure, by its ending. A departure that undoes itself after a time skips
+ * actions that ACTIVE does not undo.
  */
 function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly Phase[] {
   return phases.filter((phase) => {
@@ -78,10 +78,9 @@ function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly 
 }
 
 /**
- * Leaves for `order`, or goes on with a departure that is under way, taking the order into account.
- * Resolves when it is over; rejects with the signal's reason when stopped, with TakenBack when the
- * cause is denied, and with Refused when this machine is not the one that was to leave. Call it
- * again to resume.
+ * Leaves for `order`, or continues the departure under way with the order merged into it. Resolves
+ * when it is over. Rejects with the signal's reason when stopped, with TakenBack when the cause is
+ * denied, and with Refused when the departure belongs to another machine. A new call resumes it.
  */
 export async function runDeparture(
   host: Host,
@@ -104,7 +103,7 @@ export async function runDeparture(
       }
     });
   } catch (error) {
-    // Otherwise each further boot would go on with it, and never bootstrap.
+    // Otherwise each later boot would resume this departure and never bootstrap.
     if (error instanceof TakenBack && departure.state.cause === 'bootstrap-failed') await forgetDeparture(host, signal);
     throw error;
   }
@@ -123,22 +122,22 @@ async function openState(host: Host, config: Config, order: Order): Promise<Depa
   if (before === undefined || before.undoneAt !== undefined) return fresh();
   const isSameBoot = before.bootId === bootId;
   if (isOver(before)) {
-    // Called again for what is done already; anything else, or a machine that came back, is a new
-    // departure.
+    // The same order again finds its departure done. A different order, or a machine that came
+    // back, begins a new departure.
     const same = isSameBoot && before.cause === order.cause && before.key === order.key;
     return same && before.ending === order.ending ? before : fresh();
   }
   const { drainedAt, ...rest } = merge(before, order);
   const isNew = before.cause !== rest.cause || before.key !== rest.key;
   const timed = withUptimes({ ...rest, bootId }, isNew ? { ...order, cause: rest.cause } : order, isSameBoot, at);
-  // Whoever started the machine again may have made it ACTIVE: draining once more changes nothing
+  // After a restart of the machine, a person may have set ACTIVE. Draining again changes nothing
   // else.
   return { ...timed, ...(isSameBoot && drainedAt !== undefined && { drainedAt }) };
 }
 
 /**
- * Placement is stopped before anything is told. Only where load balancers have to let go first, and
- * there is time for it, do the tasks go on until then.
+ * Stops placement before the departure is announced. It waits only when load balancers must be left
+ * first and there is time for that.
  */
 async function drainImmediately(departure: Departure, signal: AbortSignal): Promise<void> {
   const { state, config } = departure;
@@ -161,14 +160,17 @@ async function runPhase(departure: Departure, phase: Phase, signal: AbortSignal)
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof TakenBack) throw error;
-    // Only this machine's own end may follow what this machine has begun.
+    // A departure of another machine must not terminate this one.
     if (phase === 'terminate' && error instanceof Refused) throw error;
-    // What is to come is right without it, and the node must not be held up for ever.
+    // The later phases work without this one, and the node must not wait for ever.
     await departure.trouble(phase, error);
   }
 }
 
-/** Only where Auto Scaling has begun, or is about to; a hook that is not active takes no notice. */
+/**
+ * Sent only when Auto Scaling terminates the node, or is about to. A hook that is not active
+ * ignores them.
+ */
 async function sendTerminateHookHeartbeats(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, config, state } = departure;
   const hook = config.autoScaling.terminateHook;
@@ -182,14 +184,15 @@ async function sendTerminateHookHeartbeats(departure: Departure, signal: AbortSi
 }
 
 /**
- * A node that was told to go while its group still launches it: a hook that times out ends it under
- * the tasks that it waits for.
+ * For a node that must leave while its group still launches it: a launch hook that times out would
+ * terminate it under its tasks.
  */
 async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, config, state } = departure;
   const hook = config.autoScaling.launchHook;
-  // A node that remains goes on joining, which keeps the hook alive, as the first minutes do; a
-  // group that ends it launches it no more.
+  // In these cases another part keeps the launch hook alive, or there is none: a node that remains
+  // keeps joining, the bootstrap sends heartbeats itself, and a group that terminates a node no
+  // longer launches it.
   const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || state.cause === 'scale-in';
   if (hook === undefined || isElsewhere) return;
   const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);

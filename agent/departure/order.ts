@@ -1,19 +1,24 @@
 /**
- * Pure: which of several orders to leave counts, and what a new one changes in a departure under
- * way.
+ * Decides which of several orders to leave counts, and how a new one changes a departure under way.
+ * Pure.
  */
 
 import type { Config } from '../../config/config.ts';
 import { causes, phases, type DepartureState, type Irrevocable, type Phase } from '../../core/state/state.ts';
 import type { Order, Watcher } from '../watching/watcher.ts';
 
-/** A decision of somebody else outranks the node's own, and an end outranks staying. */
+/** A decision from outside outranks the node's own, and termination outranks remaining. */
 const strength = { remain: 0, terminate: 1, await: 2 };
 
-/** The last phases (registrar, farewell, hook) may take this long beside draining. */
+/**
+ * The time for the last phases (registrar, report of the departure, hook), in addition to draining.
+ */
 const lastPhasesMs = 600_000;
 
-/** EC2 gives a spot instance two minutes, whatever the wall clock makes of the notice. */
+/**
+ * EC2 gives a spot instance two minutes, even if a wrong wall clock makes the notice look
+ * different.
+ */
 export const spotNoticeMs = 120_000;
 
 export function strictest(orders: readonly Order[]): Order | undefined {
@@ -21,7 +26,7 @@ export function strictest(orders: readonly Order[]): Order | undefined {
     (a, b) => strength[b.ending] - strength[a.ending] || (a.deadline ?? Infinity) - (b.deadline ?? Infinity),
   );
   if (first === undefined) return undefined;
-  // A machine that is to be terminated as well does not come back.
+  // A machine that another order terminates does not come back.
   const returns =
     first.returns === true && others.every((other) => other.returns === true || other.ending === 'remain');
   const all = [first, ...others];
@@ -36,7 +41,7 @@ export function strictest(orders: readonly Order[]): Order | undefined {
   };
 }
 
-/** How long a departure may take when nobody sets a deadline. */
+/** The time for a departure without a deadline from outside. */
 export function plannedMs({ leave }: Config): number {
   const balancersMs =
     leave.targetGroups.length + leave.loadBalancers.length > 0 ? leave.deregistrationSeconds * 1000 : 0;
@@ -71,15 +76,15 @@ export function beginState(
   };
 }
 
-/** What the clocks say. */
+/** The wall clock and the uptime, in milliseconds. */
 export interface Now {
   now: number;
   uptime: number;
 }
 
 /**
- * The state with its times by uptime. Those of an earlier process hold when it ran in this boot;
- * after a reboot, and in a file of 0.1.0, there is only the wall clock.
+ * The state with its times by uptime. An earlier process's uptimes are valid in the same boot.
+ * After a reboot, and in a file of 0.1.0, only the wall clock is left.
  */
 export function withUptimes(state: DepartureState, order: Order, isSameBoot: boolean, at: Now): DepartureState {
   const kept = isSameBoot ? state.uptimes : undefined;
@@ -99,22 +104,23 @@ export function hasReached(state: DepartureState, phase: Phase): boolean {
   return phases.indexOf(state.phase) >= phases.indexOf(phase);
 }
 
-/** Whether the order is a new one for a departure that is over, or was undone. */
+/** Whether the departure is done or was undone, so that the next order begins a new one. */
 export function isOver(state: DepartureState): boolean {
   return state.undoneAt !== undefined || state.phase === 'done';
 }
 
-/** The departure with the order taken into account; the same object when it changes nothing. */
+/** The departure with the order merged into it; the same object when nothing changes. */
 export function merge(state: DepartureState, order: Order): DepartureState {
   const deadline = Math.min(order.deadline ?? Infinity, state.deadline);
   const hardDeadline = state.hardDeadline ?? (order.deadline === undefined ? undefined : (true as const));
   const stricter = deadline < state.deadline ? { deadline, ...(hardDeadline && { hardDeadline }) } : {};
-  // Once the node has asked for its end, Auto Scaling's target state is the echo of its own call.
+  // After the node has requested its termination, Auto Scaling's target state only repeats that
+  // request.
   const ownDoing = state.ending === 'terminate' && irrevocableOf(state).askedToEndAt !== undefined;
   const same = order.cause === state.cause && order.ending === state.ending && order.key === state.key;
   if (same || ownDoing) return deadline < state.deadline ? { ...state, ...stricter } : state;
   const { undoAt: _undoAt, returns: _returns, key: _key, confirmedAt, confirmedBy, ...rest } = state;
-  // An end by somebody else that is confirmed stays so when a second one comes on top.
+  // A confirmed termination from outside stays confirmed when a second one follows.
   const isConfirmed = confirmedAt !== undefined && state.ending === 'await' && order.ending === 'await';
   return {
     ...rest,
@@ -127,16 +133,16 @@ export function merge(state: DepartureState, order: Order): DepartureState {
     ...(order.undoAfterMs !== undefined && { undoAt: state.startedAt + order.undoAfterMs }),
     ...(order.returns && { returns: true as const }),
     troubles: withTrouble(state.troubles, `${order.cause} took over from ${state.cause} (${state.reason})`),
-    // What is still to be done depends on how it ends: the phases are gone through again, done
-    // deeds change nothing.
+    // The ending decides the phases, so a new ending starts them again. Repeating a finished action
+    // changes nothing.
     phase: state.ending === order.ending ? state.phase : 'announce',
   };
 }
 
-/** Of a departure that goes wrong for days, the first troubles and the latest. */
+/** The list keeps the first five and the latest failures of a departure that fails for days. */
 const maxTroubles = 20;
 
-/** The same list when the last trouble is still going on. */
+/** Returns the same list when the last failure repeats. */
 export function withTrouble(troubles: string[], trouble: string): string[] {
   const text = trouble.slice(0, 300);
   if (troubles.at(-1) === text) return troubles;
@@ -146,26 +152,23 @@ export function withTrouble(troubles: string[], trouble: string): string[] {
     : [...others.slice(0, 5), ...others.slice(5 - maxTroubles + 1), text];
 }
 
-/** Doing one thing after the other needs this much more time than doing everything at once. */
+/** Running the phases one after the other needs this much more time than running them together. */
 const unhurriedMs = 60_000;
 
-/**
- * Little time is left by a deadline that does not move: everything is done at once, as far as it
- * goes.
- */
+/** Whether a fixed deadline leaves so little time that the phases must overlap. */
 export function isUrgent(state: DepartureState, config: Config, leftMs: number): boolean {
   if (state.cause === 'spot') return true;
   return state.hardDeadline === true && leftMs < config.leave.deregistrationSeconds * 1000 + unhurriedMs;
 }
 
-/** Whether `ecs-node stay` calls off what this watcher, or this cause, wants. */
+/** Whether `ecs-node stay` calls off a departure with this cause. */
 export function mayOverrule(cause: Watcher['name']): boolean {
   return cause !== 'termination-protection' && causes[cause].yieldsToStay;
 }
 
 /**
- * The deeds that ACTIVE does not undo. A file of 0.1.0 tells only the phases, each of which may
- * have begun its deed.
+ * The actions taken that ACTIVE does not undo. A file of 0.1.0 has only the phases, and each phase
+ * may have begun its action.
  */
 export function irrevocableOf(state: DepartureState): Irrevocable {
   if (state.irrevocable !== undefined) return state.irrevocable;
@@ -180,8 +183,8 @@ export function irrevocableOf(state: DepartureState): Irrevocable {
 }
 
 /**
- * A person, or an event that is over, can call a departure off until the registrar was left or the
- * end was asked for.
+ * Whether a person, or the end of an event, can still call the departure off. That is possible
+ * until the node left its registrar or requested its termination.
  */
 export function isRevocable(state: DepartureState): boolean {
   if (state.undoneAt !== undefined || state.cause === 'bootstrap-failed') return false;

@@ -1,6 +1,6 @@
 /**
- * Explains the node's death while it can still speak: journal, console, an instance tag, a metric,
- * people's executables.
+ * Reports why the node ends while it still can: journal, console, an instance tag, a metric, and
+ * the operator's executables.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -12,15 +12,17 @@ import { runHooks } from '../hooks.ts';
 import type { Departure } from './departure.ts';
 
 /**
- * The documentation allows 256 characters, but a value of 256 was refused, and the last words were
- * lost.
+ * The documentation allows 256 characters, but EC2 refused a value of 256, and the report was lost.
  */
 const tagLength = 255;
 
-/** Last words are worth this wait and no more. */
+/** The report is optional, so the departure waits no longer for it. */
 const reportMs = 15_000;
 
-/** Begun once, before the deed that ends the machine. Never throws for words that it cannot say. */
+/**
+ * Runs once, before the call that terminates the machine or completes its hook. Failures of the
+ * report do not throw.
+ */
 export async function reportDeparture(departure: Departure, signal: AbortSignal): Promise<void> {
   if (departure.state.farewellAt !== undefined) return;
   const { host, config } = departure;
@@ -30,7 +32,7 @@ export async function reportDeparture(departure: Departure, signal: AbortSignal)
   await Promise.all([sendLastWords(host, config, state, signal), runHooks(host, config, 'left', state, ms, signal)]);
 }
 
-/** Also for a bootstrap that failed without a departure. */
+/** A bootstrap that failed without a departure calls this as well. */
 export async function sendLastWords(
   host: Host,
   config: Config,
@@ -60,7 +62,7 @@ async function tryToReport(
     await callOnce(host, signal, report, reportMs);
   } catch (error) {
     signal.throwIfAborted();
-    host.log.warn('last words not heard', { error: messageOf(error) });
+    host.log.warn('last words not sent', { error: messageOf(error) });
   }
 }
 
@@ -74,7 +76,7 @@ export function renderLastWords(state: DepartureState): string {
   return cutAtWord(text, tagLength);
 }
 
-/** Cut where a word ends, if there is one in the last quarter: half an ARN helps nobody. */
+/** Cuts at the end of a word if one lies in the last quarter: half an ARN is useless. */
 export function cutAtWord(text: string, length: number): string {
   if (text.length <= length) return text;
   const cut = text.slice(0, length - 1);
@@ -82,12 +84,12 @@ export function cutAtWord(text: string, length: number): string {
   return `${space >= length * 0.75 ? cut.slice(0, space) : withoutHalf(cut)}…`;
 }
 
-/** Half of a character that needs two is none. */
+/** Removes half of a surrogate pair, which is no character. */
 function withoutHalf(text: string): string {
   return text.replace(/[\uD800-\uDBFF]$/, '');
 }
 
-/** How long each phase took that is over, in whole seconds. */
+/** The duration of each finished phase, in whole seconds. */
 export function phaseSeconds({ entered }: Pick<DepartureState, 'entered'>): Record<string, number> {
   const seen = phases.filter((phase) => entered[phase] !== undefined);
   return Object.fromEntries(
@@ -99,8 +101,7 @@ export function phaseSeconds({ entered }: Pick<DepartureState, 'entered'>): Reco
 }
 
 /**
- * By cluster, not by instance: a metric of its own for each dead node would be paid for and never
- * looked at.
+ * Metrics by cluster, not by instance: a metric for each dead node costs money and is never read.
  */
 export function departureMetrics(config: Config, state: DepartureState, now: number): Metric[] {
   const ClusterName = config.cluster;

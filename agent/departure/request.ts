@@ -1,6 +1,6 @@
 /**
- * What an operator asks of the agent: written by `ecs-node leave` and `ecs-node stay`, removed by
- * the agent.
+ * The operator's request to the agent. `ecs-node leave` and `ecs-node stay` write it, and the agent
+ * removes it.
  */
 
 import type { Host } from '../../core/host.ts';
@@ -8,7 +8,7 @@ import { parseState, paths, type OperatorRequest } from '../../core/state/state.
 import { isRequest } from '../../core/state/state-shape.ts';
 
 export async function readRequest(host: Host): Promise<OperatorRequest | undefined> {
-  // Nothing but our own commands writes there; what makes no sense is no request.
+  // Only our own commands write this file; invalid content counts as no request.
   return parseState<OperatorRequest>(await host.machine.readText(paths.request), host.identity.instanceId, isRequest);
 }
 

@@ -1,10 +1,10 @@
-/** Holds a scale-in back until the services have found room elsewhere; opt-in. */
+/** Delays a scale-in until the services run their tasks elsewhere; opt-in. */
 
 import { poll } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import type { Departure } from './departure.ts';
 
-/** Services start tasks in tens of seconds, and each look costs a call for every ten services. */
+/** Services start tasks in tens of seconds, and each check costs a call for every ten services. */
 const everyMs = 15_000;
 
 export async function waitForSteadyServices(departure: Departure, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-/** How long the tasks of this node may need to stop, and which of them ECS protects. */
+/** The time that this node's tasks may need to stop, and the tasks that ECS protects. */
 
 import { isDenied, messageOf } from '../../core/errors.ts';
 import type { CloudTask, Host } from '../../core/host.ts';
@@ -10,20 +10,17 @@ const defaultStopMs = 30_000;
 
 /**
  * A killed task is STOPPED for the agent, and then for ECS, some seconds later: five of six needed
- * 0.4 s more than the time-out.
+ * 0.4 s more than the timeout.
  */
 const reportMs = 5_000;
 
 export interface StopTimes {
   /**
-   * The longest that one of these tasks may take from StopTask on. Asks ECS once for each task
+   * The longest time that one of these tasks may take after StopTask. Asks ECS once for each task
    * definition.
    */
   longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal): Promise<number>;
-  /**
-   * Those of these tasks that ECS protects from being stopped, or whose protection nobody could
-   * tell.
-   */
+  /** The tasks that ECS protects from being stopped, or whose protection is unknown. */
   protectedOf(tasks: readonly CloudTask[], signal: AbortSignal): Promise<Set<string>>;
 }
 
@@ -43,10 +40,10 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
       return ms;
     } catch (error) {
       signal.throwIfAborted();
-      // A role that may not ask gets the agent's default for good; a silent ECS is asked again at
-      // the next look.
+      // Without the permission, the agent's default applies for good. After no answer, ECS is asked
+      // again at the next check.
       if (isDenied(error)) known.set(definition, fallbackMs);
-      host.log.warn('stop time-out not known', { definition, error: messageOf(error) });
+      host.log.warn('stop timeout not known', { definition, error: messageOf(error) });
       return fallbackMs;
     }
   };
@@ -59,7 +56,7 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
       return Math.max(agentMs, ...all) + reportMs;
     },
     async protectedOf(tasks, signal) {
-      // ECS protects tasks of services only.
+      // ECS protects only tasks of services.
       const arns = tasks.filter(({ group }) => group.startsWith('service:')).map(({ arn }) => arn);
       if (arns.length === 0 || !mayAskProtection) return new Set();
       try {
@@ -71,7 +68,7 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
         signal.throwIfAborted();
         if (!isDenied(error)) return new Set(arns);
         mayAskProtection = false;
-        host.log.warn('task protection not seen: tasks are stopped as if there were none', { error: messageOf(error) });
+        host.log.warn('task protection not read: tasks are stopped as if unprotected', { error: messageOf(error) });
         return new Set();
       }
     },
@@ -79,8 +76,8 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
 }
 
 /**
- * `ECS_CONTAINER_STOP_TIMEOUT`, a duration as Go writes it (`10m`, `1h30m`); the agent takes a
- * second at least.
+ * Parses `ECS_CONTAINER_STOP_TIMEOUT`, a Go duration (`10m`, `1h30m`). The agent applies at least
+ * one second.
  */
 export function parseStopTimeout(ecsConfig: string | undefined): number {
   const value = /^\s*ECS_CONTAINER_STOP_TIMEOUT\s*=\s*["']?([^"'\s]*)/m.exec(ecsConfig ?? '')?.[1] ?? '';

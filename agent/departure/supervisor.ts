@@ -1,4 +1,4 @@
-/** Runs at most one departure: starts it, hands it to a stricter order, calls it off. */
+/** Runs at most one departure: starts it, merges a stricter order into it, and calls it off. */
 
 import type { Config } from '../../config/config.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
@@ -12,29 +12,35 @@ import type { Order } from '../watching/watcher.ts';
 
 export interface Supervisor {
   /**
-   * Leaves for `order`; one under way takes it into account. Returns when the new order is being
-   * carried out.
+   * Leaves for `order`, or merges it into the departure under way. Returns when the new order is
+   * being carried out.
    */
   follow(order: Order): Promise<void>;
-  /** Calls the departure off. False: too late, it goes on. Throws when ECS could not be told. */
+  /**
+   * Calls the departure off. False: too late, the departure continues. Throws when ECS could not be
+   * told.
+   */
   callOff(undoOptions: UndoOptions): Promise<boolean>;
-  /** The departure under way, or what is left of the last one. */
+  /** The departure under way, or the final state of the last one. */
   state(): DepartureState | undefined;
-  /** Aborts when the next departure begins. */
+  /** A signal that aborts when the next departure begins; undefined during one. */
   idle(): AbortSignal | undefined;
-  /** As `idle`, but a departure that only drains the node is none. */
+  /** As `idle`, but ignores a departure that only drains the node. */
   remaining(): AbortSignal | undefined;
-  /** No departure is under way; one that is over, with the node drained and staying, is none. */
+  /**
+   * True while no departure is under way. A finished departure after which the node remains counts
+   * as none.
+   */
   isAtRest(): boolean;
-  /** Resolves when nothing of a departure runs any more; for the end of the agent. */
+  /** Resolves when no part of a departure runs any longer; for the end of the agent. */
   stopped(): Promise<void>;
-  /** Resolves when the node has left for good; rejects when it must not. */
+  /** Resolves when the node has left for good; rejects when it must not leave. */
   left: Promise<DepartureState>;
-  /** Called when a departure ends because its cause is denied: whoever listens calls it off. */
+  /** Called when a departure ends because its cause is denied. The listener undoes it. */
   onTakenBack: ((why: string) => void) | undefined;
 }
 
-/** A bug of ours in a departure: resumed from the disk, not in a busy loop. */
+/** After a bug in a departure, it resumes from the disk with this pause instead of a busy loop. */
 const againMs = 5_000;
 
 export function openSupervisor(host: Host, config: Config, effects: DepartureEffects, signal: AbortSignal): Supervisor {
@@ -103,14 +109,12 @@ function renewed(controller: AbortController): AbortController {
   return controller.signal.aborted ? new AbortController() : controller;
 }
 
-/**
- * A person comes too late once the registrar was left; a cause that is denied is never too late.
- */
+/** A person is too late once the node has left its registrar. A denied cause is never too late. */
 function isTooLate(state: DepartureState | undefined, { isDenied }: UndoOptions): boolean {
   return state !== undefined && state.undoneAt === undefined && !isRevocable(state) && isDenied !== true;
 }
 
-/** One change at a time; what is waited for in it is short, or aborted by the next one. */
+/** Runs one change at a time. Each change is short, or the next one aborts its wait. */
 function openQueue(): <T>(change: () => Promise<T>) => Promise<T> {
   let turn: Promise<unknown> = Promise.resolve();
   return (change) => {
@@ -120,7 +124,10 @@ function openQueue(): <T>(change: () => Promise<T>) => Promise<T> {
   };
 }
 
-/** Rejects only when stopped, or when this machine is not the one that was to leave. */
+/**
+ * Rejects only when stopped, when the cause is denied, or when the departure belongs to another
+ * machine.
+ */
 async function runDepartureWithRetry(
   host: Host,
   config: Config,
@@ -140,8 +147,8 @@ async function runDepartureWithRetry(
 }
 
 /**
- * EC2 takes a spot instance in its own time, and a scale-in may come on top; a machine that returns
- * goes on afterwards.
+ * Not for good: EC2 takes a spot instance at its own time, and a scale-in may still follow. A
+ * machine that returns continues afterwards.
  */
 function isForGood({ ending, cause, returns }: DepartureState): boolean {
   return ending !== 'remain' && cause !== 'spot' && returns !== true;

@@ -1,4 +1,4 @@
-/** Which tasks are still on this node: what its agent and ECS say together. */
+/** The tasks that are still on this node, according to its ECS agent and ECS together. */
 
 import { shortArn } from '../../core/arn.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
@@ -9,23 +9,29 @@ import { callOnce } from '../calls.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { StopTimes } from './stop-time.ts';
 
-/** The agent answers from memory, so a drained node is noticed within two seconds. */
+/** The ECS agent answers from memory, so the node notices within two seconds that it is empty. */
 export const localEveryMs = 2_000;
 
-/** ECS is asked when the agent sees nothing any more, and now and then to name what blocks. */
+/**
+ * ECS is asked when the agent lists no more tasks, and at this interval to name the tasks that
+ * remain.
+ */
 const cloudEveryMs = 15_000;
 
-/** What is in the way. */
+/** The tasks that the departure waits for. */
 export interface TaskSight {
-  /** Names for people. */
+  /** The tasks' names, for people. */
   blockers: string[];
-  /** Those that ECS lists on this container instance: no other task may be stopped. */
+  /** The tasks that ECS lists on this container instance. No other task may be stopped. */
   listed: CloudTask[];
-  /** Those of `listed` that ECS protects from scale-in. */
+  /** The tasks in `listed` that ECS protects from scale-in. */
   protectedArns: ReadonlySet<string>;
-  /** The node's own (upkeep/daemon-tasks.ts): they hold nothing up, and outlive all others. */
+  /**
+   * The daemon tasks that this node started (upkeep/daemon-tasks.ts). The departure does not wait
+   * for them, and they stop last.
+   */
   daemonArns: string[];
-  /** Both the agent and ECS have looked, as far as they can. */
+  /** True when the agent and ECS have both answered, as far as the role allows. */
   sure: boolean;
 }
 
@@ -39,7 +45,8 @@ interface Answer {
 
 export function openTaskSight(host: Host, containerInstance: ContainerInstanceRef, stopTimes: StopTimes): LookAtTasks {
   let asked: Answer | undefined;
-  // The agent on this node does not know who has started a task, and ECS may not answer.
+  // The local ECS agent does not know which program started a task, and ECS may not answer. So the
+  // ARNs come from the disk.
   let daemons: Set<string> | undefined;
   const askCloud = async (at: number, signal: AbortSignal): Promise<Answer> => {
     try {
@@ -50,7 +57,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
       return { at, tasks, protectedArns };
     } catch (error) {
       signal.throwIfAborted();
-      if (asked?.tasks !== 'refused') host.log.warn('tasks not seen in ECS', { error: messageOf(error) });
+      if (asked?.tasks !== 'refused') host.log.warn('tasks not read from ECS', { error: messageOf(error) });
       return { at, tasks: error instanceof Refused ? 'refused' : 'unknown', protectedArns: new Set() };
     }
   };
@@ -73,8 +80,8 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
-      // A node whose role may not list tasks has only its agent's word; one whose agent is dead
-      // only ECS's.
+      // Without the permission to list tasks, only the local agent's answer is left. With a dead
+      // agent, only ECS's answer is left.
       sure: cloud === 'unknown' ? false : cloud === 'refused' ? local !== undefined : true,
     };
   };

@@ -1,6 +1,6 @@
 /**
- * Waits until every task on this node has really stopped, the daemon tasks last, and does what is
- * configured when that takes too long.
+ * Waits until every task on this node has really stopped, the daemon tasks last. Stops the
+ * remaining tasks at the deadline if the configuration allows it.
  */
 
 import { shortArn } from '../../core/arn.ts';
@@ -14,7 +14,7 @@ import { localEveryMs, openTaskSight, type LookAtTasks, type TaskSight } from '.
 
 interface Wait {
   departure: Departure;
-  place: ContainerInstanceRef;
+  containerInstance: ContainerInstanceRef;
   look: LookAtTasks;
   stopTimes: StopTimes;
 }
@@ -31,26 +31,25 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
   const stopTimes = openStopTimes(host, containerInstance.cluster);
   const wait: Wait = {
     departure,
-    place: containerInstance,
+    containerInstance,
     look: openTaskSight(host, containerInstance, stopTimes),
     stopTimes,
   };
   let rest = await waitWhileAllowed(wait, signal);
   if (rest !== undefined && mayStopTasks(departure)) rest = await stopInTime(wait, rest, signal);
   if (rest === undefined) return stopDaemonTasks(wait, signal);
-  // The daemon tasks stay with them: the task that ships logs is needed as long as another one
-  // writes some.
+  // The daemon tasks stay as well: a log shipper is needed as long as another task writes logs.
   await departure.trouble('tasks left to the end of the instance', renderBlockers(departure.state.blockers));
 }
 
-/** No task is stopped on the word of one source alone. */
+/** One source alone stops no task. */
 function mayStopTasks({ config, state }: Departure): boolean {
   return config.leave.atDeadline === 'stop-tasks' && state.confirmedAt !== undefined;
 }
 
 /**
- * The time that tasks have to end by themselves: `leave.drainSeconds` from DRAINING on. Undefined:
- * all are gone.
+ * Waits for the tasks to end by themselves, for `leave.drainSeconds` after DRAINING. Undefined: no
+ * task is left.
  */
 async function waitWhileAllowed(wait: Wait, signal: AbortSignal): Promise<TaskSight | undefined> {
   const { departure, stopTimes } = wait;
@@ -60,7 +59,7 @@ async function waitWhileAllowed(wait: Wait, signal: AbortSignal): Promise<TaskSi
   await noteTasksSince(departure, since);
   return waitUntilGone(wait, signal, async (sight) => {
     const ownMs = drainMs - (clock.uptime() - (departure.state.uptimes?.tasks ?? since));
-    // A deadline of somebody else leaves the tasks the time that they need to stop.
+    // A deadline from outside must leave the tasks the time that they need to stop.
     const isHard = departure.state.hardDeadline === true;
     const stopMs = isHard ? await stopTimes.longestMs(sight.listed, signal) : 0;
     return Math.min(ownMs, departure.leftMs() - stopMs);
@@ -73,9 +72,8 @@ async function noteTasksSince(departure: Departure, tasks: number): Promise<void
 }
 
 /**
- * StopTask for each task that ECS lists here, and waits for as long as its own stop time-out lets
- * it take. A task that ECS protects is left until the departure's deadline. Undefined: all are
- * gone.
+ * Calls StopTask for each task that ECS lists here, and waits for the tasks' own stop timeout. A
+ * protected task is stopped only at the departure's deadline. Undefined: no task is left.
  */
 async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Promise<TaskSight | undefined> {
   const { departure, stopTimes } = wait;
@@ -110,15 +108,15 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
       if (shieldedMs > 0) return shieldedMs;
       await stop(protectedTasks);
     }
-    // While ECS does not list the tasks nobody can be told to stop: it is asked until the deadline.
+    // While ECS does not list the tasks, none can be stopped. The node asks ECS until the deadline.
     const isBlind = !sight.sure && told.size === 0;
     return isBlind ? departure.leftMs() : Math.min(endsAt.value - clock.uptime(), departure.leftMs());
   });
 }
 
 /**
- * What is still there when the time is up; undefined when all is gone. `leftMs` is asked after each
- * look how much longer to wait.
+ * Returns the tasks that remain when the time is up; undefined when none is left. After each check,
+ * `leftMs` gives the time left to wait.
  */
 async function waitUntilGone(
   { departure, look: readRemaining }: Wait,
@@ -127,7 +125,8 @@ async function waitUntilGone(
 ): Promise<TaskSight | undefined> {
   const { clock, log } = departure.host;
   for (;;) {
-    // As long as AWS had no answer when it was time to drain, tasks go on arriving.
+    // If AWS did not answer when it was time to drain, tasks keep arriving, so each round tries
+    // again.
     const wasDrained = departure.state.drainedAt !== undefined;
     await tryToDrain(departure, signal);
     if (!wasDrained && departure.state.drainedAt !== undefined) await noteTasksSince(departure, clock.uptime());
@@ -138,7 +137,7 @@ async function waitUntilGone(
       log.info('waiting for tasks', { count: blockers.length, blockers: blockers.slice(0, 10) });
     }
     if (isCertain && blockers.length === 0) return undefined;
-    // Not knowing whether tasks are there is waited for as if they were.
+    // Unknown tasks count as tasks that are there.
     const ms = await leftMs(sight);
     if (ms <= 0) return sight;
     await clock.sleep(Math.min(localEveryMs, ms), signal);
@@ -146,8 +145,8 @@ async function waitUntilGone(
 }
 
 /**
- * Last of all: whatever they collect, no task is left to give them any. DRAINING does not stop
- * them, since no service has started them.
+ * Stops the daemon tasks last, when no other task is left to send them data. DRAINING does not stop
+ * them, because no service started them.
  */
 async function stopDaemonTasks(wait: Wait, signal: AbortSignal): Promise<void> {
   const { departure, look: readRemaining, stopTimes } = wait;
@@ -166,16 +165,16 @@ async function stopDaemonTasks(wait: Wait, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Nobody waits longer for a log shipper, whatever its own stop time-out is. */
+/** The longest wait for a log shipper, whatever its own stop timeout is. */
 const daemonStopMs = 150_000;
 
 function renderBlockers(blockers: readonly string[]): string {
   return blockers.slice(0, 10).join(', ') || 'unknown';
 }
 
-/** Those that ECS was told to stop. */
+/** Returns the tasks for which ECS accepted StopTask. */
 async function stopTasks(
-  { departure, place: containerInstance }: Wait,
+  { departure, containerInstance }: Wait,
   arns: readonly string[],
   reason: string,
   signal: AbortSignal,

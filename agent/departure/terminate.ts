@@ -1,5 +1,5 @@
 /**
- * The only file that ends the machine. Each way out takes a `Confirmed` value, which
+ * The only file that terminates the machine. Each method takes a `Confirmed` value, which
  * agent/departure/confirm.ts makes when a second source agrees. Not knowing never terminates: the
  * node asks until it knows.
  */
@@ -17,29 +17,32 @@ import { drainLateRegistration } from './late-registration.ts';
 
 interface TerminationMethod {
   name: string;
-  /** True when the machine will end by it. */
+  /** True when the machine will end. */
   run(signal: AbortSignal): Promise<boolean>;
 }
 
 /**
- * A group that is busy with another activity says so for minutes; a service in trouble recovers in
- * them.
+ * A group may report for minutes that it is busy with another activity; a failing service recovers
+ * within minutes.
  */
 const groupMs = 300_000;
 const callsMs = 120_000;
 
-/** An unhealthy instance is replaced within some minutes, unless replacing is suspended. */
+/** Auto Scaling replaces an unhealthy instance within minutes, unless the process is suspended. */
 const replacedMs = 600_000;
 
-/** Between rounds when nothing worked: a person has to mend a permission, and sees the log. */
+/**
+ * The pause between rounds when no method worked: a person has to fix a permission, and sees the
+ * log.
+ */
 const roundMs = 60_000;
 
-/** Until the second source is asked again. */
+/** The pause before the second source is asked again. */
 const confirmAgainMs = 10_000;
 
 /**
  * Throws Refused when this state belongs to another machine, and TakenBack when the cause is denied
- * before the end was asked for.
+ * before termination was requested.
  */
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
@@ -48,7 +51,7 @@ export async function terminate(departure: Departure, signal: AbortSignal): Prom
     await confirmIdentity(departure, signal);
     const membership = await waitForMembership(departure, signal);
     if (isTerminating(membership)) return reportDeparture(departure, signal);
-    // A person who asks for the end of a node in Standby holds it no more.
+    // A person who requests the termination of a node in Standby no longer holds it.
     if (state.cause !== 'operator' && isHeld(membership))
       throw new TakenBack(`the node is ${membership.lifecycleState} in its group`);
     const confirmed = await confirmEnd(signal);
@@ -82,8 +85,8 @@ function isHeld(membership: Membership | undefined | 'refused'): membership is M
 }
 
 /**
- * A disk that was moved or copied carries this state into another machine, which must not die of
- * it.
+ * A disk that was moved or copied carries this state into another machine, which must not be
+ * terminated.
  */
 async function confirmIdentity(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
@@ -91,11 +94,11 @@ async function confirmIdentity(departure: Departure, signal: AbortSignal): Promi
     host.metadata.readIdentity(callSignal),
   );
   if (instanceId !== state.instanceId || instanceId !== host.identity.instanceId) {
-    throw new Refused(`the departure is of ${state.instanceId}, this machine is ${instanceId}: it stays`);
+    throw new Refused(`the departure belongs to ${state.instanceId}, but this machine is ${instanceId}: it stays`);
   }
 }
 
-/** `refused`: this role may not ask. Waits for as long as AWS does not answer. */
+/** `refused`: this role may not ask. Retries for as long as AWS does not answer. */
 async function waitForMembership(
   departure: Departure,
   signal: AbortSignal,
@@ -133,11 +136,17 @@ function isTerminating(membership: Membership | undefined | 'refused'): boolean 
   return typeof membership === 'object' && /^(Warmed:)?Terminat/.test(membership.lifecycleState);
 }
 
-/** Clearing may show late; a group that is told while the protection holds cannot end the node. */
+/**
+ * The change may become visible late. While the protection is on, the group cannot terminate the
+ * node.
+ */
 const protectionTries = 4;
 const protectionMs = 3_000;
 
-/** OpsWorks may have turned it on again since it was last looked at: cleared, and read back. */
+/**
+ * Clears the protection and reads it back: OpsWorks may have turned it on again since the last
+ * check.
+ */
 async function clearProtection({ host, config }: Departure, signal: AbortSignal): Promise<void> {
   if (config.terminationProtection === 'keep' || host.identity.purchase === 'spot') return;
   try {
@@ -153,7 +162,7 @@ async function clearProtection({ host, config }: Departure, signal: AbortSignal)
   }
 }
 
-/** From the most orderly to the last resort. */
+/** The termination methods, from the most orderly to the last resort. */
 function terminationMethods(
   departure: Departure,
   membership: Membership | undefined | 'refused',
@@ -184,9 +193,7 @@ function terminationMethods(
   ];
 }
 
-/**
- * When AWS hears a call twice, the answer is that of the second time: there is no action any more.
- */
+/** When AWS receives a call twice, the second answer says that there is no action any more. */
 async function abandon(
   departure: Departure,
   group: string,
@@ -199,7 +206,7 @@ async function abandon(
 }
 
 /**
- * A group that has begun with this very instance says that it is busy, as it does when it is busy
+ * A group that already terminates this instance answers that it is busy, as it does when it is busy
  * with others.
  */
 async function terminateInGroup(cloud: Cloud, confirmed: Confirmed, signal: AbortSignal): Promise<void> {
@@ -218,7 +225,7 @@ async function reportUnhealthy(departure: Departure, confirmed: Confirmed, signa
   const end = host.clock.uptime() + replacedMs;
   while (host.clock.uptime() < end) {
     await host.clock.sleep(10_000, signal);
-    // A warm pool may let it go meanwhile, and ECS place tasks on it.
+    // The node may leave its warm pool meanwhile, and ECS may place tasks on it.
     await drainLateRegistration(departure, signal);
     if (isTerminating(await waitForMembership(departure, signal))) return true;
   }

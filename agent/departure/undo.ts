@@ -1,4 +1,4 @@
-/** Brings a node back that was leaving, as long as nothing has been done that cannot be undone. */
+/** Brings a departing node back, unless an action was taken that cannot be undone. */
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
@@ -8,25 +8,28 @@ import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
 
-/** The caller tries again when AWS needs longer. */
+/** The caller retries when AWS needs longer. */
 const patienceMs = 60_000;
 
 export interface UndoOptions {
   why: string;
-  /** Something else keeps it out of service. */
+  /** Another reason keeps the node out of service. */
   keepDraining: boolean;
-  /** The event that it left for is over; false when a person wants it to stay all the same. */
+  /**
+   * The event behind the departure is over; false when a person wants the node to stay although it
+   * is not.
+   */
   eventGone: boolean;
   /**
-   * The cause is denied: undone even where the registrar was left, since a healthy node must not
-   * end for that.
+   * The cause is denied. The departure is undone even after the node left its registrar, because a
+   * healthy node must not end for that.
    */
   isDenied?: true;
 }
 
 /**
- * ACTIVE again, unless something else keeps the node out of service. Throws when ECS could not be
- * told; false when it is too late.
+ * Sets ACTIVE again, unless another reason keeps the node out of service. Throws when ECS could not
+ * be told; false when it is too late.
  */
 export async function undoDeparture(
   host: Host,
@@ -43,7 +46,7 @@ export async function undoDeparture(
   const containerInstance = keepDraining ? undefined : await findContainerInstance(host, config, patienceMs, signal);
   if (containerInstance !== undefined) {
     await resumePlacement(host, containerInstance, patienceMs, signal);
-    // They were drained along: the agent may come back under any of them.
+    // They were drained too, and the ECS agent may come back under any of them.
     for (const other of await findOtherRecords(host, containerInstance, patienceMs, signal))
       await resumePlacement(host, other, patienceMs, signal);
   }
@@ -60,14 +63,14 @@ export async function undoDeparture(
     },
     signal,
   );
-  // Otherwise the next agent would go on with it.
+  // Otherwise the next agent would resume the departure.
   if (!isKept) await forgetDeparture(host, signal);
   host.log.info('stays', { cause: state.cause, why, active: containerInstance !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;
 }
 
-/** What ACTIVE does not bring back, with what a person can do about it. */
+/** The losses that ACTIVE does not undo, each with its remedy. */
 function whatIsLost(state: DepartureState, config: Config): string[] {
   const { leftBalancersAt, deregisteredAt } = irrevocableOf(state);
   return [

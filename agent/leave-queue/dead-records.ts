@@ -1,18 +1,21 @@
 /**
- * Records of machines that are gone: ECS keeps the record of an instance whose agent was
- * disconnected when it ended.
+ * Counts records of machines that are gone: ECS keeps the record of an instance whose agent was
+ * disconnected when the instance ended.
  */
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { ClusterHealth, Host } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
 
-/** DescribeContainerInstances takes so many ARNs in one call; with more of them it is an outage. */
+/**
+ * DescribeContainerInstances accepts 100 ARNs in one call. More disconnected records than that are
+ * an outage.
+ */
 const maxAsked = 100;
 
 /**
- * How many of these records are dead: disconnected in ECS, and without an instance that EC2 runs. A
- * role that may not ask EC2 counts none, so that no living node loses its place.
+ * Counts the dead records: disconnected in ECS, and without a running instance in EC2. A role that
+ * may not ask EC2 counts none, so that no living node loses its queue position.
  */
 export async function countDead(
   host: Host,
@@ -23,7 +26,7 @@ export async function countDead(
   if (arns.length === 0 || arns.length > maxAsked) return 0;
   try {
     const records = await callOnce(host, signal, (callSignal) => host.cloud.readRecords(cluster, arns, callSignal));
-    // EC2 knows no external instance (`mi-…`), so its silence about one says nothing.
+    // EC2 does not know external instances (`mi-…`), so their absence in EC2 means nothing.
     const lost = records.filter(
       ({ agentConnected, ec2InstanceId }) => !agentConnected && ec2InstanceId.startsWith('i-'),
     );
@@ -33,12 +36,15 @@ export async function countDead(
     return ids.filter((id) => !running.includes(id)).length;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    host.log.warn('dead records not told from living ones', { error: messageOf(error) });
+    host.log.warn('dead records not counted', { error: messageOf(error) });
     return 0;
   }
 }
 
-/** The health of the living part of the cluster. Asks more only where some are disconnected. */
+/**
+ * The health of the cluster without dead records. Makes further calls only when some nodes are
+ * disconnected.
+ */
 export async function readLivingHealth(
   host: Host,
   cluster: string,

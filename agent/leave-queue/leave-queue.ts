@@ -1,6 +1,6 @@
 /**
- * Keeps a fleet from leaving at once: a queue in ECS attributes, of which only the first few nodes
- * may go.
+ * Stops a fleet from leaving all at once: a queue in ECS attributes, from which only the first few
+ * nodes may go.
  */
 
 import type { Host } from '../../core/host.ts';
@@ -11,19 +11,19 @@ import { countDead } from './dead-records.ts';
 
 /**
  * After queueing, wait 3 × `propagationMs`: one for others to see this entry, one for a node that
- * missed it to write its own, one for this node to see that entry. A node whose clock is slow
- * stands in front.
+ * missed it to write its own, one for this node to see that entry. A node with a slow clock gets a
+ * position at the front.
  */
 const visibleAfterMs = 3 * propagationMs;
 
-/** How many may go at the same time: the share, and always one. */
+/** The number of nodes that may leave at the same time: the share, and at least one. */
 export function maxLeavingAtOnce(sharePercent: number, registered: number): number {
   return Math.max(1, Math.floor((sharePercent / 100) * registered));
 }
 
 /**
- * Queues this node, and reads the queue: true when the node is near enough to the front. Throws
- * when that cannot be told.
+ * Queues this node and reads the queue. True when the node is near enough to the front. Throws when
+ * that is unknown.
  */
 export type QueueCheck = (
   host: Host,
@@ -33,11 +33,10 @@ export type QueueCheck = (
   signal: AbortSignal,
 ) => Promise<boolean>;
 
-/** One for each node and reason, since it recognises its own entry. */
+/** One instance for each node and reason, because it recognises its own entry. */
 export function openQueueCheck(): QueueCheck {
-  // The entry that others had seen before they looked. An entry may also come from a call without an
-  // answer, or from a process that died: then nobody knows whether it stands in front of a node that
-  // has gone already.
+  // The time of the entry that others certainly saw. An entry may also come from a call without an
+  // answer, or from a process that died. It may then be in front of a node that has already left.
   let visibleSince: number | undefined;
   return async (host, containerInstance, reason, sharePercent, signal) => {
     const { cluster, arn } = containerInstance;
@@ -53,8 +52,8 @@ export function openQueueCheck(): QueueCheck {
     }
     const position = queue.findIndex((entry) => entry.arn === arn);
     if (position === -1) return false;
-    // A node that has gone keeps its entry: after a crash only the queue tells that it was not a person
-    // who stopped placement.
+    // A node that stopped placement keeps its entry. After a crash, only the queue shows that this
+    // program stopped placement, and not a person.
     if (queue[position]?.since !== visibleSince && !(await isDraining(host, containerInstance, signal))) {
       await removeFromQueue(host, containerInstance, reason, signal);
       return false;
@@ -64,13 +63,17 @@ export function openQueueCheck(): QueueCheck {
     );
     const most = maxLeavingAtOnce(sharePercent, registered);
     if (position < most) return true;
-    // A node that died in the queue, and whose record ECS kept, would hold its place for ever.
+    // A node that died in the queue, and whose record ECS kept, would otherwise block its position
+    // for ever.
     const ahead = queue.slice(0, position).map((entry) => entry.arn);
     return position - (await countDead(host, cluster, ahead, signal)) < most;
   };
 }
 
-/** The entry's time, or undefined when it was written so late that others may have looked before. */
+/**
+ * The entry's time, or undefined when the entry was written so late that others may have read the
+ * queue before.
+ */
 async function joinQueue(
   host: Host,
   { cluster, arn }: ContainerInstanceRef,
@@ -78,12 +81,12 @@ async function joinQueue(
   { queue, lookedAt }: { queue: readonly { since: number }[]; lookedAt: number },
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  // Behind every node that is there: with a slow clock this one would step in front of a node that
-  // has gone already.
+  // Behind every queued node: with a slow clock, this node would get in front of one that has
+  // already left.
   const since = Math.max(host.clock.now(), ...queue.map((entry) => entry.since + 1));
   await callOnce(host, signal, (callSignal) => host.cloud.queueToLeave(cluster, arn, reason, since, callSignal));
-  // Others wait this long before they look. A node that queued after this one had looked is not in
-  // the answer.
+  // Others wait this long before they read the queue. After a longer time, a node that queued
+  // meanwhile may have missed this entry.
   return host.clock.uptime() - lookedAt > propagationMs ? undefined : since;
 }
 
@@ -94,7 +97,7 @@ async function isDraining(host: Host, { cluster, arn }: ContainerInstanceRef, si
   return known?.status === 'DRAINING';
 }
 
-/** Gives the place in the queue up. */
+/** Removes this node's entry from the queue. */
 export async function removeFromQueue(
   host: Host,
   containerInstance: ContainerInstanceRef,

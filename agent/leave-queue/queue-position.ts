@@ -1,4 +1,4 @@
-/** What a watcher knows of this node's own position in the cluster's queue of nodes that want to leave. */
+/** A watcher's view of this node's position in the leave queue. */
 
 import type { Host } from '../../core/host.ts';
 import { isQueued, openQueueCheck } from './leave-queue.ts';
@@ -7,15 +7,15 @@ import { openBackoff } from '../watching/backoff.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
 export interface QueuePosition {
-  /** As the leave queue says it. */
+  /** The answer of the leave queue. */
   mayLeave(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
-  /** Asks only where the node may be queued, and less and less often while ECS does not answer. */
+  /** Asks only when the node may be queued, and less and less often while ECS does not answer. */
   isQueued(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
 }
 
 /**
- * ECS says of each node that joins whether it is queued: thousands that ask again would keep others
- * from joining.
+ * When a node joins, its record in ECS already shows whether it is queued. Thousands of nodes that
+ * ask again would keep others from joining.
  */
 export function openQueuePosition(reason: string, sharePercent: number, knownFacts: KnownFacts): QueuePosition {
   const backoff = openBackoff();

@@ -1,5 +1,5 @@
 /**
- * The brake for a node that ECS does not know, and which therefore has no record to queue with: an
+ * The limit for a node that ECS does not know, and which therefore has no record to queue with. An
  * ECS that is wrong about all nodes at once must not end them all at once.
  */
 
@@ -8,16 +8,19 @@ import type { Host } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
 import { readGroup, type KnownFacts } from '../known-facts.ts';
 
-/** A node may go in one minute of these three hours, which its id chooses: nodes seldom share one. */
+/**
+ * A node may leave in one minute of these three hours. Its id chooses the minute, so nodes seldom
+ * share one.
+ */
 const slots = 180;
 const slotMs = 60_000;
 
-/** Another node of the group that ended within this time may be the first of many. */
+/** If another node of the group ended within this time, it may be the first of many. */
 const quietMs = 1_800_000;
 
 /**
  * True in this node's own minute, when the cluster has other nodes and no other node of the group
- * ended lately. Throws when that cannot be told.
+ * ended recently. Throws when that is unknown.
  */
 export async function mayLeaveWithoutRecord(
   host: Host,
@@ -27,14 +30,14 @@ export async function mayLeaveWithoutRecord(
 ): Promise<boolean> {
   const { metadata, cloud, identity, clock } = host;
   const { registered } = await callOnce(host, signal, (callSignal) => cloud.readClusterHealth(cluster, callSignal));
-  if (registered === 0) throw new Unavailable('ECS knows no node of this cluster: none is to end for that');
-  // A clock that is off would look for the deaths of another hour.
+  if (registered === 0) throw new Unavailable('ECS reports no node in this cluster: that is no reason to end this one');
+  // A wrong clock would look at the terminations of another hour.
   const served = await callOnce(host, signal, (callSignal) => metadata.readTime(callSignal)).catch(() => undefined);
   signal.throwIfAborted();
   const now = served ?? clock.now();
   if (Math.floor(now / slotMs) % slots !== slotOf(identity.instanceId)) return false;
   const group = await readGroup(host, knownFacts, signal);
-  // Nobody would replace it.
+  // Without a group, no other node would replace this one.
   if (group === undefined) return false;
   const activities = await callOnce(host, signal, (callSignal) =>
     cloud.readActivities(group, now - quietMs, callSignal),
@@ -42,7 +45,7 @@ export async function mayLeaveWithoutRecord(
   return activities.every(({ kind, instanceId }) => kind !== 'terminate' || instanceId === identity.instanceId);
 }
 
-/** Spread evenly by the id's last digits, which EC2 draws at random. */
+/** Spreads nodes evenly by the last digits of the id, which EC2 chooses at random. */
 export function slotOf(instanceId: string): number {
   return Number.parseInt(instanceId.slice(-8), 16) % slots;
 }

@@ -1,15 +1,18 @@
-/** What has Auto Scaling in mind for this instance? */
+/** Watches the state that Auto Scaling wants for this instance. */
 
 import type { Config } from '../../config/config.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
-/** A target that is InService again for this long, and not for one odd answer, was taken back. */
+/**
+ * A target state that returns to InService for this long was withdrawn. One odd answer does not
+ * count.
+ */
 const takenBackAfterMs = 10_000;
 
 /**
- * The target state runs ahead of the group's own: placement is stopped at once, since that can be
- * undone, and the departure confirms with Auto Scaling before it does anything else
- * (departure/hook.ts).
+ * The target state changes before the group's own state. Placement stops at once, because that can
+ * be undone. The departure confirms with Auto Scaling before any further action
+ * (departure/confirm.ts).
  */
 export function judgeTarget(target: string | undefined, joined: boolean): Finding {
   const key = `target:${target}`;
@@ -17,7 +20,7 @@ export function judgeTarget(target: string | undefined, joined: boolean): Findin
     const reason = 'Auto Scaling terminates this instance';
     return { kind: 'doomed', key, reason, ending: 'await', revocableAfterMs: takenBackAfterMs };
   }
-  // Before it has joined the node is in the pool already, or on its way there.
+  // Before it has joined, the node is in the pool already, or on its way there.
   if (target?.startsWith('Warmed:') === true && joined) {
     const reason = `Auto Scaling takes this instance back into the warm pool (${target})`;
     const returns = target !== 'Warmed:Terminated';
@@ -31,7 +34,7 @@ export function judgeTarget(target: string | undefined, joined: boolean): Findin
     };
   }
   if (target === undefined || target === 'InService' || target.startsWith('Warmed:')) return { kind: 'well' };
-  // Standby and Detached leave the node alone; so does what AWS may invent.
+  // For Standby and Detached, and for any new state of AWS, the node does nothing.
   return { kind: 'notable', key, reason: `Auto Scaling's target state is ${target}` };
 }
 

@@ -1,4 +1,4 @@
-/** Has EC2 scheduled an event for this instance? */
+/** Watches for maintenance events that EC2 scheduled for this instance. */
 
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
@@ -7,23 +7,26 @@ import { callOnce } from '../calls.ts';
 import { isSameEvent } from '../departure/confirm.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
-/** The hardware is failing: waiting for the date only adds risk. */
+/** The node leaves at once: the hardware is failing, and waiting for the date only adds risk. */
 const atOnce = ['instance-retirement', 'instance-stop'];
 
-/** Announced weeks ahead and over in minutes: leaving too early would empty a healthy node. */
+/**
+ * The node leaves shortly before the date: these events are announced weeks ahead and take minutes.
+ * Leaving earlier would empty a healthy node.
+ */
 const inTime = ['instance-reboot', 'system-reboot', 'system-maintenance'];
 
-/** What the clocks say: the true time, since 1970, and the uptime, both in milliseconds. */
+/** The true time since 1970 and the uptime, in milliseconds. */
 export interface Times {
   now: number;
   uptime: number;
 }
 
-/** What one event asks for now: nothing to do any more, to be told, or to leave. */
+/** Judges one event: nothing to do, worth a message, or a reason to leave. */
 function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'maintenance'>, times: Times): Finding {
   const { id, code, state, notBefore, notAfter, description } = event;
   const { now, uptime } = times;
-  // An event whose time is over does not come any more, whether or not the list has forgotten it.
+  // An event whose time is over no longer happens, even if it is still listed.
   if (state !== 'active' || (notAfter !== undefined && notAfter < now)) return { kind: 'well' };
   const key = `maintenance:${id}`;
   const when = notBefore === undefined ? '' : ` not before ${new Date(notBefore).toISOString()}`;
@@ -32,7 +35,7 @@ function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'main
     atOnce.includes(code) ||
     (inTime.includes(code) && notBefore !== undefined && now >= notBefore - maintenance.leadSeconds * 1000);
   if (maintenance.action === 'log' || !due) return { kind: 'notable', key: `${key}:seen`, reason };
-  // A retirement's date may have passed, and no longer binds anybody.
+  // The date of a retirement may have passed. It then sets no deadline.
   const deadline =
     notBefore !== undefined && notBefore > now
       ? { deadline: notBefore, deadlineUptime: uptime + (notBefore - now) }
@@ -55,8 +58,8 @@ export function judgeMaintenance(
 }
 
 /**
- * A clock that is off by more than this is told; what is due is judged by the metadata service's
- * clock alone.
+ * A difference above this is logged. Only the metadata service's clock decides whether an event is
+ * due.
  */
 const skewMs = 60_000;
 

@@ -1,17 +1,17 @@
-/** Has a person asked this node to leave, or to stay? */
+/** Watches for an operator's request to leave or to stay. */
 
 import type { OperatorRequest } from '../../core/state/state.ts';
 import { readRequest, removeRequest } from '../departure/request.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
-/** A person who waits notices no difference to at once, and nobody else writes this file. */
+/** A waiting person does not notice 2 s. Only our own commands write this file. */
 const everyMs = 2_000;
 
 export function judgeRequest(request: OperatorRequest | undefined): Finding {
   if (request === undefined) return { kind: 'well' };
   const { action, id, reason, terminate } = request;
   if (action === 'stay') return { kind: 'revoked', reason };
-  // Removing the file is as good as `ecs-node stay`.
+  // Removing the file has the same effect as `ecs-node stay`.
   return { kind: 'doomed', key: id, reason, ending: terminate ? 'terminate' : 'remain', revocableAfterMs: 0 };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Does EC2 recommend to move away from this spot instance? It may, or may not, be interrupted
- * later.
+ * Watches for EC2's recommendation to move away from this spot instance. EC2 may interrupt the
+ * instance later, or not.
  */
 
 import type { Config } from '../../config/config.ts';
@@ -11,7 +11,7 @@ export function judgeRebalance(notice: string | undefined, { rebalance }: Pick<C
   const key = `rebalance:${notice}`;
   const reason = `rebalance recommendation of ${notice}`;
   if (rebalance.action === 'log') return { kind: 'notable', key, reason };
-  // The recommendation itself never goes away, so only time undoes it.
+  // The recommendation never disappears, so only a timer can undo the departure.
   return { kind: 'doomed', key, reason, ending: 'remain', undoAfterMs: rebalance.undoSeconds * 1000 };
 }
 

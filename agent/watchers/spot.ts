@@ -1,4 +1,4 @@
-/** Is EC2 about to take this spot instance back? */
+/** Watches for EC2's notice that it will take this spot instance. */
 
 import type { Config } from '../../config/config.ts';
 import type { Host, SpotNotice } from '../../core/host.ts';
@@ -7,15 +7,15 @@ import { spotNoticeMs } from '../departure/order.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /**
- * A notice that is gone for this long while the node still runs was withdrawn, or the machine was
- * stopped or hibernated and has come back. Long enough for one odd answer; short enough that a
- * withdrawn notice is undone within a minute.
+ * If the notice is absent for this long while the node runs, it was withdrawn, or the machine was
+ * stopped or hibernated and has come back. Long enough for one odd answer, and short enough to undo
+ * a withdrawn notice within a minute.
  */
 const overAfterMs = 20_000;
 
 /**
- * What the clocks say, in milliseconds: the metadata service's and this machine's since 1970, and
- * the uptime.
+ * The clocks, in milliseconds: the metadata service's and this machine's since 1970, and the
+ * uptime.
  */
 export interface Times {
   served: number | undefined;
@@ -24,9 +24,9 @@ export interface Times {
 }
 
 /**
- * How long the instance has still to live. Two minutes at most, because EC2 gives no more; and two
- * minutes for a time that is past already, because a wrong clock is likelier than a machine that
- * outlives its end.
+ * The time until the instance ends. At most two minutes, because EC2 gives no more. Also two
+ * minutes for a time in the past, because a wrong clock is likelier than a machine that outlives
+ * its end.
  */
 export function leftMsOf({ at }: SpotNotice, { served, now }: Times): number {
   const left = at - (served ?? now);
@@ -52,7 +52,7 @@ export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config,
   };
 }
 
-/** Metadata answers in milliseconds; a notice must not wait for its clock. */
+/** The metadata service answers in milliseconds. A notice must not wait for its clock. */
 const timeMs = 1_000;
 
 export function watchSpot(config: Config): Watcher {

@@ -1,21 +1,21 @@
 /**
- * What can wait is asked of AWS less and less often while it does not answer, whatever the interval
- * of the watcher that asks.
+ * Backs off calls that can wait: less and less often while AWS does not answer, whatever the
+ * interval of the watcher.
  */
 
 import { Unavailable } from '../../core/errors.ts';
 import { jitter, type Clock } from '../../core/retry.ts';
 
-/** The call, or what went wrong the last time as long as it is too early for the next one. */
+/** Makes the call, or throws the last failure while it is too early for the next call. */
 export type Backoff = <T>(clock: Clock, call: () => Promise<T>) => Promise<T>;
 
 /**
- * A watcher's interval must not become the interval of a whole fleet's calls: the second try comes
- * within a minute, the others later.
+ * Thousands of nodes must not retry at their watcher's interval: the second try comes within a
+ * minute, the others later.
  */
 const firstPauseMs = 60_000;
 
-/** As often as the slowest of those questions is asked when all is well. */
+/** The interval of the slowest of these calls when all is well. */
 const longestPauseMs = 600_000;
 
 export function openBackoff(random: () => number = Math.random): Backoff {

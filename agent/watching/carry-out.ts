@@ -1,4 +1,4 @@
-/** Carries out what the judge says: treats, recovers, leaves, stays. */
+/** Carries out the judge's decisions: treats, recovers, leaves, stays. */
 
 import type { Config } from '../../config/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
@@ -18,10 +18,10 @@ import type { Watcher, Wish } from './watcher.ts';
 /** Removing the images of a full disk takes minutes. */
 const treatMs = 600_000;
 
-/** Looking at a queue, undoing a treatment: some calls. */
+/** Time for a few calls: reading the queue, or undoing a treatment. */
 const callsMs = 120_000;
 
-/** Between tries to bring a node back that ECS does not let back. */
+/** The pause between tries to set a node ACTIVE while ECS does not allow it. */
 const undoAgainMs = 20_000;
 
 export interface AgentContext {
@@ -31,14 +31,14 @@ export interface AgentContext {
   memories: Memories;
   supervisor: Supervisor;
   runningActions: RunningActions;
-  /** The departure that an earlier process or boot has left on disk, until it is dealt with. */
+  /** The departure that an earlier process or boot left on disk, until it is dealt with. */
   past: DepartureState | undefined;
   bootId: string;
-  /** The node is back from where it was expected to come back from. */
+  /** Called when the node returns after a departure that it was expected to return from. */
   onReturn(): void;
 }
 
-/** Throws when it could not be done: the judge says it again after the next check. */
+/** Throws on failure. The judge repeats the decision after the next check. */
 export async function carryOut(
   context: AgentContext,
   watcher: Watcher,
@@ -71,17 +71,17 @@ export async function carryOut(
 }
 
 /**
- * Watchers whose finding is nobody's business but the node's: they leave a node alone that a person
- * holds.
+ * Whether the finding concerns only the node itself. Such a watcher does not touch a node that a
+ * person holds.
  */
 function isOwnBusiness(name: Watcher['name'], ending: Wish['ending']): boolean {
   return name !== 'operator' && name !== 'termination-protection' && ending !== 'await';
 }
 
 /**
- * A node in Standby, in Detached or with the tag `ecs-node:keep` belongs to a person: nothing is
- * drained, restarted or ended there, and the journal says so. Throws when nobody could be asked,
- * since not knowing is no reason to leave.
+ * A person holds a node in Standby, in Detached or with the tag `ecs-node:keep`: it is not drained,
+ * restarted or terminated, and the journal says so. Throws when no source could be asked, because
+ * not knowing is no reason to leave.
  */
 async function isLeftAlone(
   { host }: AgentContext,
@@ -113,7 +113,7 @@ async function treat(
   else host.log.info('waits for its turn', { watcher: name, reason });
 }
 
-/** `signal` lasts until a person takes it back, `lasting` for as long as the agent lives. */
+/** `signal` aborts when a person calls the departure off; `lasting` when the agent ends. */
 async function orderToLeave(
   context: AgentContext,
   watcher: Watcher,
@@ -125,7 +125,7 @@ async function orderToLeave(
   const { name } = watcher;
   if (name === 'termination-protection') throw new TypeError('termination protection is no reason to leave');
   if (wish.key !== undefined && past?.undoneAt !== undefined && !past.eventGone && past.key === wish.key) {
-    // Called off before a restart: the event is still listed, the decision stands.
+    // Called off before a restart. The event is still listed, and the decision remains.
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;
   }
@@ -142,7 +142,7 @@ async function orderToLeave(
   scheduleUndo(context, watcher, wish.undoAfterMs, lasting);
 }
 
-/** What this watcher saw is over. */
+/** The trouble or event of this watcher is over. */
 async function recover(context: AgentContext, watcher: Watcher, signal: AbortSignal): Promise<void> {
   const { memories, supervisor, past } = context;
   const { name } = watcher;
@@ -160,7 +160,7 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
     }
   } else {
     const mine = past !== undefined && past.cause === name && past.undoneAt === undefined;
-    // One that has just begun for something else may not have written its state yet; one that
+    // A departure that just began for another reason may not have written its state yet. One that
     // begins meanwhile waits its turn.
     if (mine && supervisor.state() === undefined && !isLeaving(context)) {
       await supervisor.callOff({ ...undoOptionsOf(context, `${name}: over`, name, true), ...isOverFor(past) });
@@ -170,25 +170,25 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
   }
   const memory = { ...memories.recall(name), ...(before.wish !== undefined && { wish: before.wish }) };
   if (isUndone) memories.remember(name, recovered(memory));
-  // Said at each check for as long as it waits: it is over once.
+  // The judge repeats `recover` at each check while it waits; the trouble itself ends only once.
   else if (memory.begun) memories.remember(name, allClear(memory));
 }
 
 /**
- * What the second source has confirmed is not undone because the first one does not say it any
- * more: a metadata service that flips back while the group goes on would bring tasks onto a node
- * that ends. Throws while the second source stands by it.
+ * A departure that the second source confirmed is not undone just because the first source no
+ * longer reports it. A metadata service that flips back while the group continues would bring tasks
+ * onto a node that ends. Throws while the second source still confirms it.
  */
 async function mustBeDenied({ host, supervisor }: AgentContext, name: Watcher['name'], signal: AbortSignal) {
   const state = supervisor.state();
   if (state?.cause !== name || state.confirmedAt === undefined || state.ending !== 'await' || state.returns) return;
   const agrees = await withTimeout(callsMs, (callSignal) => stillAgrees(host, state, callSignal), host.clock, signal);
-  if (agrees) throw new Unavailable(`it is over, but not for everybody: ${state.confirmedBy ?? state.cause}`);
+  if (agrees) throw new Unavailable(`no longer announced, but still confirmed: ${state.confirmedBy ?? state.cause}`);
 }
 
 /**
- * The end that somebody else was to bring never came: the node is well, and stays, whatever it has
- * left already.
+ * The termination from outside never came. The node is well and stays, whatever it has already
+ * left.
  */
 function isOverFor({ ending }: Pick<DepartureState, 'ending'>): Pick<UndoOptions, 'isDenied'> {
   return ending === 'await' ? { isDenied: true } : {};
@@ -205,8 +205,8 @@ export function listenForDenials(context: AgentContext, signal: AbortSignal): vo
 }
 
 /**
- * A departure whose cause the second source denies is undone; its watcher asks for it again only
- * when all was well in between.
+ * Undoes a departure whose cause the second source denies. Its watcher asks for it again only after
+ * all was well in between.
  */
 async function takeBack(context: AgentContext, why: string, signal: AbortSignal): Promise<void> {
   const { host, memories, supervisor, watchers } = context;
@@ -238,7 +238,7 @@ function undoOptionsOf(
   return { why, keepDraining: memories.isTreatedByOther(except), eventGone };
 }
 
-/** Goes on with what is still wanted, or stays. False: too late to stay. */
+/** Follows the remaining order, or stays. False: too late to stay. */
 async function reconsider(
   context: AgentContext,
   why: string,
@@ -261,7 +261,7 @@ async function reconsider(
   return undone;
 }
 
-/** False: what the treatment did to the node has to stay until something else is over. */
+/** False: the effects of the treatment have to stay until something else is over. */
 async function undoTreatment(context: AgentContext, watcher: Watcher, signal: AbortSignal): Promise<boolean> {
   if (watcher.recover === undefined) return true;
   if (isLeaving(context)) return false;
@@ -271,23 +271,20 @@ async function undoTreatment(context: AgentContext, watcher: Watcher, signal: Ab
 }
 
 /**
- * For something else, or for what was called off too late: it must not be made ACTIVE, and given
- * tasks that end with it.
+ * Whether the node leaves for another reason, or was called off too late. It must then not become
+ * ACTIVE and receive tasks that end with it.
  */
 function isLeaving({ memories, supervisor }: AgentContext): boolean {
   return memories.wanted() !== undefined || !supervisor.isAtRest();
 }
 
-/**
- * A person wants the node to stay: everything is called off that is not somebody else's decision.
- */
+/** A person wants the node to stay: calls off everything except decisions from outside the node. */
 async function undoAll(context: AgentContext, operator: Watcher, reason: string, signal: AbortSignal): Promise<void> {
   const { host, watchers, memories, runningActions } = context;
   const overruled = watchers.map(({ name }) => name).filter(mayOverrule);
   const callOff = () => overruled.forEach((name) => memories.remember(name, calledOff(memories.recall(name))));
   callOff();
-  // A treatment that is just being given would make the node DRAINING again, which nobody would
-  // undo any more.
+  // A treatment under way would set DRAINING again, and nothing would undo that.
   await Promise.all(overruled.map((name) => runningActions.stop(name)));
   callOff();
   memories.clearAdded();
@@ -295,12 +292,12 @@ async function undoAll(context: AgentContext, operator: Watcher, reason: string,
   if (kept !== undefined) host.log.warn('cannot stay', { cause: kept.cause, reason: kept.reason });
   await reconsider(context, `stay: ${reason}`, operator.name);
   for (const watcher of watchers) if (watcher !== operator) await undoTreatment(context, watcher, signal);
-  // The request is consumed last, and also when it could not be obeyed: it would be repeated every
+  // The request is removed last, also when the node cannot stay: otherwise it would repeat every
   // two seconds.
   await operator.recover?.(host, signal);
 }
 
-/** A departure that time undoes, when nothing else has followed by then. */
+/** Undoes a departure after `ms` when nothing else followed by then. */
 export function scheduleUndo(
   context: AgentContext,
   watcher: Watcher,

@@ -1,5 +1,6 @@
 /**
- * Pure: what was known of one question and what was found now → what is known, and what follows.
+ * Decides from a watcher's memory and its new finding: the new memory, and the action that follows.
+ * Pure.
  */
 
 import { flag, listOf, marked, maybe, number, oneOf, shaped, text, time } from '../../core/shape.ts';
@@ -8,23 +9,28 @@ import type { Finding, Wish } from './watcher.ts';
 
 const streakKinds = ['well', 'ailing', 'doomed'] as const;
 
-/** What is remembered of one watcher; plain JSON, of bounded size. */
+/** The memory of one watcher: plain JSON, of bounded size. */
 export interface Memory {
-  /** The same finding, again and again: how often, and for how long it was seen to last. */
+  /** A run of equal findings: their number, and the time that they were seen to last. */
   streak: { kind: (typeof streakKinds)[number]; checks: number; ms: number; lastAt?: number };
-  /** Checks in a row that the trouble needed; as many good ones end it. */
+  /**
+   * The number of checks in a row that the trouble needed. The same number of good checks ends it.
+   */
   checks: number;
-  /** Treatments given. */
+  /** The number of treatments given. */
   attempts: number;
-  /** A treatment, or leaving, was asked for: from then on a place in a queue may be held. */
+  /** A treatment or a departure was requested, so the node may hold an entry in the leave queue. */
   begun: boolean;
-  /** Keys of events that were told or handled, newest last. */
+  /** Keys of events that were logged or handled, newest last. */
   handled: string[];
   /** The departure that this watcher asks for. */
   wish?: Wish;
-  /** Called off by a person or by time: not acted upon again until all was well in between. */
+  /**
+   * Called off by a person or by a timer: the watcher does not act again until all was well in
+   * between.
+   */
   excused?: true;
-  /** False until all was well once: what an earlier process did is not known. */
+  /** False until all was well once, because the actions of an earlier process are unknown. */
   settled: boolean;
 }
 
@@ -54,13 +60,13 @@ export type Verdict =
   | { kind: 'stay' }
   | { kind: 'tell'; reason: string }
   | { kind: 'treat'; attempt: number; reason: string }
-  /** What was done about it can be undone. */
+  /** The node can undo its earlier actions. */
   | { kind: 'recover' }
-  /** A person takes everything back. */
+  /** A person withdraws everything. */
   | { kind: 'undo'; reason: string }
   | { kind: 'leave'; wish: Wish };
 
-/** Events that a node may have at the same time are few; more are remembered than IMDS lists. */
+/** A node has few events at the same time. This is more than IMDS lists. */
 const maxHandled = 32;
 
 export const blank: Memory = {
@@ -75,12 +81,12 @@ export const blank: Memory = {
 const stay: Verdict = { kind: 'stay' };
 
 /**
- * `finding` is undefined when the check could not tell: that advances nothing and condemns nothing.
- * `now` is uptime in milliseconds. A `treat`, `recover` or `leave` comes again at the next check
- * until it is confirmed with the function of that name.
+ * `finding` is undefined when the check could not tell, which advances nothing and condemns
+ * nothing. `now` is the uptime in milliseconds. `treat`, `recover` and `leave` are returned at each
+ * check until `treated`, `recovered` or `ordered` confirms them.
  */
 export function judge(memory: Memory, finding: Finding | undefined, now: number): [Memory, Verdict] {
-  // Time in which nobody could tell does not count as lasting.
+  // Time without a finding does not count as lasting.
   if (finding === undefined) return [{ ...memory, streak: withoutTime(memory.streak) }, stay];
   switch (finding.kind) {
     case 'well':
@@ -122,54 +128,52 @@ function judgeAiling(before: Memory, finding: Finding & { kind: 'ailing' }, now:
   return [handle(memory, loggedKey), { kind: 'tell', reason }];
 }
 
-/**
- * Stands in the list of handled keys for trouble that has no key: no event's key looks like this.
- */
+/** The key in `handled` for trouble without a key of its own. No event's key looks like this. */
 const loggedKey = '(told)';
 
 function judgeDoomed(memory: Memory, finding: Finding & { kind: 'doomed' }): [Memory, Verdict] {
   const { kind: _kind, facts: _facts, ...wish } = finding;
   if (!memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
-  // After a restart the wish comes from the disk, which does not say when it may be revoked.
+  // After a restart, the wish comes from the disk, which does not say when it may be revoked.
   return [memory.wish?.key === wish.key ? { ...memory, wish } : memory, stay];
 }
 
-/** A treatment was given: the trouble must last again before the next one. */
+/** Records a treatment. The trouble must last again before the next one. */
 export function treated(memory: Memory, now: number): Memory {
   return { ...restart(memory, 'ailing', now), attempts: memory.attempts + 1 };
 }
 
-/** The departure was ordered. */
+/** Records that the departure was ordered. */
 export function ordered(memory: Memory, wish: Wish): Memory {
   return { ...(wish.key === undefined ? memory : handle(memory, wish.key)), begun: true, wish };
 }
 
-/** Everything is undone; the same event may come again. */
+/** Records that everything is undone. The same event may come again. */
 export function recovered({ wish, handled, streak }: Memory): Memory {
   const forgotten = new Set([wish?.key, loggedKey]);
   return { ...blank, streak, handled: handled.filter((key) => !forgotten.has(key)), settled: true };
 }
 
 /**
- * All is well again, but what was done waits to be undone until something else is over: what comes
- * now begins anew, and `recover` is said again.
+ * All is well again, but the earlier actions cannot be undone until something else is over. New
+ * trouble starts from zero, and `recover` is returned again.
  */
 export function allClear(memory: Memory): Memory {
   return { ...recovered(memory), settled: false };
 }
 
 /**
- * Treatment and departure were called off, but what they were for is not gone: they are not asked
- * for again.
+ * Records that treatment and departure were called off although their cause remains. The watcher
+ * does not ask for them again.
  */
 export function calledOff({ wish: _wish, ...memory }: Memory): Memory {
   return memory.begun ? { ...memory, excused: true } : memory;
 }
 
 /**
- * As a new process finds it: uptimes of the old one mean nothing, and what that one did after it
- * last wrote is not known: a full disk may have kept it from writing that it stopped placement for
- * that very disk.
+ * The memory as a new process reads it. Uptimes of the old process are meaningless, and its actions
+ * after the last write are unknown: a full disk may have stopped it from recording that it stopped
+ * placement for that very disk.
  */
 export function resumed(memory: Memory): Memory {
   return { ...memory, streak: { kind: memory.streak.kind, checks: 0, ms: 0 }, settled: false };

@@ -1,6 +1,6 @@
 /**
- * What the judge knows of each watcher, kept for the next process, and what follows from all of it
- * together.
+ * The judge's memory of each watcher, kept for the next process, and the order that follows from
+ * all of them.
  */
 
 import type { Cause } from '../../core/state/state.ts';
@@ -11,20 +11,20 @@ import type { Order, Watcher } from './watcher.ts';
 
 export interface Memories {
   recall(name: Watcher['name']): Memory;
-  /** What was done, which the next process must know. */
+  /** Stores an action, which the next process must know, and saves it. */
   remember(name: Watcher['name'], memory: Memory): void;
-  /** What was seen, which is written along with the rest. */
+  /** Stores an observation, which is saved with the next change. */
   note(name: Watcher['name'], memory: Memory): void;
   all(): Record<string, Memory>;
-  /** An order that comes from no watcher. */
+  /** Adds an order that comes from no watcher. */
   add(order: Order): void;
-  /** Forgets those orders. */
+  /** Removes the added orders. */
   clearAdded(): void;
-  /** What is wanted of the node by all together; undefined: to stay. */
+  /** The order that follows from all wishes together; undefined: stay. */
   wanted(): Order | undefined;
   /**
-   * The treatment of another watcher keeps the node out of service: that one will bring it back
-   * itself.
+   * Whether another watcher's treatment keeps the node out of service. That watcher will bring it
+   * back itself.
    */
   isTreatedByOther(than: Watcher['name']): boolean;
 }
@@ -48,7 +48,7 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
     clearAdded: () => added.clear(),
     wanted() {
       const wishes = [...memories].flatMap(([name, { wish }]) =>
-        // The one watcher that is no cause never wishes to leave.
+        // This watcher is no cause of a departure and never has a wish.
         wish === undefined || name === 'termination-protection' ? [] : [{ ...wish, cause: name }],
       );
       return strictest([...wishes, ...added.values()]);
@@ -56,7 +56,8 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
     isTreatedByOther: (than) =>
       watchers.some(({ name, drains }) => {
         const { attempts, excused } = recall(name);
-        // Called off, it has been undone already, and its watcher brings nothing back any more.
+        // A treatment that was called off is already undone, and its watcher will not bring the
+        // node back again.
         return name !== than && drains === true && attempts > 0 && excused !== true;
       }),
   };

@@ -1,4 +1,4 @@
-/** Which questions are asked of this node. */
+/** The list of watchers for this node. */
 
 import type { Config } from '../../config/config.ts';
 import type { Identity } from '../../core/identity.ts';
@@ -15,14 +15,14 @@ import { watchTerminationProtection } from '../watchers/termination-protection.t
 import type { KnownFacts } from '../known-facts.ts';
 
 /**
- * What EC2 never takes back, and so never announces; whatever else it may say, or not say, is asked
- * about.
+ * EC2 never interrupts on-demand instances, so it never announces that. Every other value, or none,
+ * gets the spot watchers.
  */
 const onDemand = 'on-demand';
 
 /**
- * `joined`: whether the node has been in service for a while, or is on its way still, or in a warm
- * pool.
+ * `joined`: false while the node is still joining, is in a warm pool, or has only just entered
+ * service.
  */
 export function roster(
   config: Config,

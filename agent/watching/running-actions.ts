@@ -1,14 +1,13 @@
 /**
- * What is being done about each watcher's finding just now, so that a person who takes everything
- * back does not race with it.
+ * The action under way for each watcher, so that a person's `ecs-node stay` does not race with it.
  */
 
 import type { Watcher } from './watcher.ts';
 
 export interface RunningActions {
-  /** One deed of a watcher at a time; its signal aborts when `stop` is called. */
+  /** Runs one action of a watcher at a time. Its signal aborts when `stop` is called. */
   run(name: Watcher['name'], action: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void>;
-  /** Returns when nothing of that watcher is under way any more. */
+  /** Aborts the watcher's action and returns when it has ended. */
   stop(name: Watcher['name']): Promise<void>;
 }
 

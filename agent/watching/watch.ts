@@ -1,5 +1,6 @@
 /**
- * The only loop: asks each watcher on its interval, feeds the judge, has its verdicts carried out.
+ * The only watching loop: checks each watcher at its interval, passes the finding to the judge, and
+ * has the decision carried out.
  */
 
 import { messageOf } from '../../core/errors.ts';
@@ -11,28 +12,27 @@ import { carryOut, listenForDenials, type AgentContext } from './carry-out.ts';
 import type { Finding, Watcher } from './watcher.ts';
 
 /**
- * Questions that are asked seldom are asked first within this time, so that the status is complete
- * soon after the start.
+ * Watchers with long intervals run first within this time, so that the status is complete soon
+ * after the start.
  */
 const firstWithinMs = 10_000;
 
 /**
- * What is asked so often goes to the machine itself and is asked on a common beat, so that one
- * wake-up does for all of it. A process that sleeps nearly always pays more for waking than for
- * what it wakes for (docs/decisions/0012).
+ * Checks with at most this interval ask only the machine itself, and share a common tick, so that
+ * one wake-up serves them all. For a process that nearly always sleeps, waking costs more than the
+ * checks (docs/decisions/0012).
  */
 const sharedTickMs = 10_000;
 
-/** Who is on the beat may be woken so much early with the others, and counts as on time. */
+/**
+ * A check on the shared tick may run this much early, together with others, and counts as on time.
+ */
 const sharedTickSlackShare = 0.02;
 
-/**
- * So much of its interval another question waits at least before it is asked together with one of
- * those.
- */
+/** Another check waits at least this share of its interval before it joins a shared tick. */
 const leastIntervalShare = 0.7;
 
-/** A check that takes longer than its interval must not become a busy loop. */
+/** Prevents a busy loop when a check takes longer than its interval. */
 const leastPauseShare = 0.25;
 
 export interface WatchContext {
@@ -44,7 +44,7 @@ export interface WatchContext {
 }
 
 /**
- * Each watcher has a loop of its own, so that a slow one delays nobody. Runs until the signal
+ * Runs each watcher in its own loop, so that a slow one delays no other. Runs until the signal
  * aborts.
  */
 export async function watch(watching: WatchContext, signal: AbortSignal): Promise<never> {
@@ -65,7 +65,7 @@ async function checkRepeatedly(
   const { context, joined, random = Math.random } = watching;
   const { clock } = context.host;
   const isUrgent = watcher.everyMs <= sharedTickMs;
-  // What is urgent at once, the rest one after the other.
+  // Urgent watchers start at once, the others spread over some seconds.
   if (!isUrgent) await clock.sleep(random() * firstWithinMs, signal);
   for (;;) {
     const checkedAt = clock.uptime();
@@ -84,7 +84,7 @@ interface CheckWindow {
   latestAt: number;
 }
 
-/** Never later than promised. */
+/** The next shared tick, never later than the watcher's interval. */
 function nextSharedTick({ everyMs }: Watcher, checkedAt: number, beganAt: number): CheckWindow {
   const slackMs = everyMs * sharedTickSlackShare;
   const ticks = Math.floor((checkedAt + slackMs - beganAt) / everyMs) + 1;
@@ -93,8 +93,8 @@ function nextSharedTick({ everyMs }: Watcher, checkedAt: number, beganAt: number
 }
 
 /**
- * Not in step with the rest of the fleet, for some of these ask AWS; but together with other
- * questions.
+ * Spread at random, because some of these checks call AWS, but joined with other checks when
+ * possible.
  */
 function nextSpreadCheck({ everyMs }: Watcher, checkedAt: number, random: () => number): CheckWindow {
   return {
@@ -130,7 +130,7 @@ async function checkOnce(watching: WatchContext, watcher: Watcher, signal: Abort
   record(watching, watcher.name, finding, failure, isSameMemory(before, memory));
 }
 
-/** But for how long the same has lasted, which the next process does not go by. */
+/** Equal except for the streak, which the next process does not use. */
 function isSameMemory(one: Memory, other: Memory): boolean {
   return (
     one.settled === other.settled &&
@@ -143,7 +143,7 @@ function isSameMemory(one: Memory, other: Memory): boolean {
   );
 }
 
-/** But for when it was said. */
+/** Equal except for the times. */
 function isSameAnswer(one: WatcherStatus, other: WatcherStatus): boolean {
   return (
     one.finding === other.finding &&
@@ -154,8 +154,8 @@ function isSameAnswer(one: WatcherStatus, other: WatcherStatus): boolean {
 }
 
 /**
- * Measured anew at each check, and mostly the same: then it is the same object, too, which is
- * quicker to tell than the whole status.
+ * Facts are measured at each check and rarely change. Reusing the old object makes the comparison
+ * cheaper than comparing the whole status.
  */
 function sameFacts(before: Finding['facts'], now: Finding['facts']): Finding['facts'] {
   return now === undefined || JSON.stringify(before) === JSON.stringify(now) ? before : now;
@@ -172,7 +172,7 @@ function record(
   const before = book.read().watchers[name];
   const kind = finding?.kind ?? 'unknown';
   const error = failure === undefined ? undefined : messageOf(failure);
-  // The same trouble every two seconds would fill the journal.
+  // Only a new error is logged: the same one every two seconds would fill the journal.
   if (error !== undefined && error !== before?.error) {
     log.warn(finding === undefined ? 'could not tell' : 'verdict not carried out', { watcher: name, error });
     book.error(name, failure);
@@ -188,7 +188,7 @@ function record(
     ...(facts !== undefined && { facts }),
     ...(error !== undefined && { error }),
   };
-  // By far the most frequent case, several times a second.
+  // The most frequent case, several times a second.
   if (isRememberedAlready && before !== undefined && isSameAnswer(before, next)) return book.touch(name, next);
   const memories = context.memories.all();
   book.change((status) => ({ ...status, memories, watchers: { ...status.watchers, [name]: next } }));

@@ -1,27 +1,28 @@
-/** A watcher asks one question and decides nothing; the loop owns time, the judge owns memory. */
+/** A watcher checks one thing and decides nothing. The loop owns time, the judge owns memory. */
 
 import type { Host } from '../../core/host.ts';
 import type { Cause, Ending } from '../../core/state/state.ts';
 
-/** What a departure is asked for, whatever the cause. */
+/** The content of a request to leave, whatever its cause. */
 export interface Wish {
   reason: string;
   /**
-   * Names the event without a clock: it is handled once. Absent where the node found it out by
-   * itself.
+   * Names the event without a clock reading, so that it is handled once. Absent when the node found
+   * the reason by itself.
    */
   key?: string;
-  /** Milliseconds since 1970, set by somebody else and immovable. */
+  /** Milliseconds since 1970; set from outside, and fixed. */
   deadline?: number;
   /**
-   * The same by uptime, from when the node first saw it: the wall clock may be wrong, and may jump.
+   * The deadline by uptime, computed when the node first saw the event: the wall clock may be
+   * wrong, and may jump.
    */
   deadlineUptime?: number;
-  /** How it ends: we terminate, somebody else does, or nobody does. */
+  /** The ending: this node terminates itself, waits for AWS to terminate it, or remains. */
   ending: Ending;
-  /** Undone by itself after so long when nothing else follows. */
+  /** The departure is undone after this time when nothing else follows. */
   undoAfterMs?: number;
-  /** Undone once the event has been gone for so long; absent: never. */
+  /** The departure is undone once the event is absent for this long; absent: never. */
   revocableAfterMs?: number;
   /** The machine will come back as the same instance. */
   returns?: true;
@@ -32,15 +33,15 @@ export interface Order extends Wish {
 }
 
 export type Finding = (
-  | /** All is well, as far as this question goes. */ { kind: 'well' }
+  | { kind: 'well' }
   /**
-   * Worth telling people, nothing to do. `key` names the event without a clock, so that it is told
-   * once.
+   * Worth a message, nothing to do. `key` names the event without a clock reading, so that it is
+   * logged once.
    */
   | { kind: 'notable'; key: string; reason: string }
   /**
-   * Not well: must last `patienceMs` and as many checks before the watcher may treat it, and again
-   * before the node leaves.
+   * Trouble. It must last `patienceMs` and `checks` checks before the watcher may treat it, and
+   * again before the node leaves.
    */
   | {
       kind: 'ailing';
@@ -49,40 +50,40 @@ export type Finding = (
       checks: number;
       treatments: number;
       thenLeave: boolean;
-      /** Enough to go on with what was begun, not enough to begin: between two thresholds. */
+      /** Enough to continue an action, but not to begin one: between two thresholds. */
       mild?: true;
     }
-  /** Somebody else has decided: act now. */
+  /** AWS or a person has decided: act now. */
   | ({ kind: 'doomed'; key: string } & Wish)
-  /** A person takes everything back that can be taken back. */
+  /** A person withdraws everything that can be undone. */
   | { kind: 'revoked'; reason: string }
-) & { /** Measured values for `ecs-node status`. */ facts?: Readonly<Record<string, unknown>> };
+) & { /** Measured values, for `ecs-node status`. */ facts?: Readonly<Record<string, unknown>> };
 
 export interface Watcher {
-  /** Also the cause that a departure is given. */
+  /** Also the cause of the departure that it requests. */
   name: Cause | 'termination-protection';
   everyMs: number;
-  /** One check may take this long. */
+  /** The time limit of one check. */
   deadlineMs: number;
-  /** Makes no sense before the node is in service (or in a warm pool). */
+  /** Starts only after the node is in service (or in a warm pool). */
   afterJoin?: true;
   /** Its treatment keeps the node out of service, and `recover` brings it back. */
   drains?: true;
   /** A throw means "could not tell" and never condemns the node. */
   check(host: Host, signal: AbortSignal): Promise<Finding>;
   /**
-   * Tries to mend what `check` found; `attempt` counts from 1. `wait`, or a throw: nothing was
-   * done, it is asked again after the next check.
+   * Tries to fix the trouble that `check` found; `attempt` counts from 1. `wait`, or a throw:
+   * nothing was done, and the judge asks again after the next check.
    */
   treat?(host: Host, attempt: number, signal: AbortSignal): Promise<'done' | 'wait'>;
   /**
-   * Asked before the node leaves for what this watcher found. `wait`, or a throw: not now; asked
+   * Asked before the node leaves because of this watcher. `wait`, or a throw: not now, and asked
    * again after the next check.
    */
   mayLeave?(host: Host, signal: AbortSignal, wish: Wish): Promise<'go' | 'wait'>;
   /**
-   * All is well again: undoes what a treatment did to the node, in this process or an earlier one.
-   * Idempotent.
+   * Called when all is well again. Undoes the effects of a treatment, given by this process or an
+   * earlier one. Idempotent.
    */
   recover?(host: Host, signal: AbortSignal): Promise<void>;
 }
