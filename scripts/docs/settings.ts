@@ -51,7 +51,7 @@ const meanings: Record<keyof Config, string> = {
   tags: 'The settings that tags of the instance may set.',
   ecs: 'Settings for the ECS agent.',
   registration: 'The consequence for the node if its registration fails.',
-  opsworks: 'The stack and layer of OpsWorks to which the node belongs. Only with `registrar: opsworks`.',
+  opsworks: 'The stack and layer of OpsWorks to which the node belongs, only with `registrar: opsworks`.',
   terminationProtection: 'Whether the node clears its own termination protection.',
   bootstrap: 'The time limits of the first minutes, and the consequence of a failure.',
   stormGuard: 'When nodes of a group fail one after another, they wait instead of terminating.',
