@@ -27,8 +27,12 @@ export interface Edit {
   text: string | undefined;
 }
 
-/** Throws ConfigError when a file that sorts after ours overrides a flag. */
+/**
+ * Throws ConfigError when two flags contradict each other, or when a file that sorts after ours
+ * overrides a flag.
+ */
 export function editFiles(texts: readonly FileText[], configFile: string, flags: readonly FlagSetting[]): Edit[] {
+  refuseContradictions(flags);
   const wanted = flags.flatMap(({ path, value }) => leavesOf(path, value));
   if (wanted.length === 0) return [];
   const textOf = (path: string) => texts.find((file) => file.path === path)?.text;
@@ -71,6 +75,21 @@ interface Leaf {
 function leavesOf(path: string[], value: unknown): Leaf[] {
   if (!isPlain(value)) return [{ path, value }];
   return Object.entries(value).flatMap(([key, inner]) => leavesOf([...path, key], inner));
+}
+
+/** Which of two values is meant only the operator knows. No file is at fault, so none is named. */
+function refuseContradictions(flags: readonly FlagSetting[]): void {
+  const first = new Map<string, { value: unknown; flag: string }>();
+  const faults = flags.flatMap(({ path, value: given, flag }) =>
+    leavesOf(path, given).flatMap(({ path: leaf, value }) => {
+      const dotted = leaf.join('.');
+      const before = first.get(dotted) ?? { value, flag };
+      first.set(dotted, before);
+      if (isDeepStrictEqual(before.value, value)) return [];
+      return [{ path: dotted, problem: `is given two values, by ${before.flag} and by ${flag}; give one of them` }];
+    }),
+  );
+  if (faults.length > 0) throw new ConfigError(faults);
 }
 
 function mustWin(wanted: readonly Leaf[], files: FileText[]): void {

@@ -97,6 +97,21 @@ test('a flag that a later file would override is refused instead of forgotten', 
   expect(node.text()).toBeUndefined();
 });
 
+// The error named a drop-in that did not exist, and the operator was told to remove a line there.
+test('two flags that set one setting to different values are refused, and both are named', async () => {
+  const node = openNode();
+  const twice = node.configure({ cluster: 'prod', registrar: 'none', set: ['disk.checks=2', 'disk.checks=3'] });
+  await expect(twice).rejects.toThrow(
+    'disk.checks: is given two values, by --set disk.checks and by --set disk.checks; give one of them',
+  );
+  await expect(node.configure({ cluster: 'prod', set: ['cluster=stage'] })).rejects.toThrow(
+    'cluster: is given two values, by --cluster and by --set cluster; give one of them',
+  );
+  expect(node.text()).toBeUndefined();
+  await node.configure({ cluster: 'prod', registrar: 'none', set: ['disk.checks=2', 'disk.checks=2'] });
+  expect(await node.effective()).toMatchObject({ cluster: 'prod', disk: { checks: 2 } });
+});
+
 test('an alias to another section is not edited through, and what it stood for stays', async () => {
   const node = openNode({
     [paths.config]: 'cluster: a\nspot: &s\n  action: log\n  pollSeconds: 10\nmaintenance: *s\n',
