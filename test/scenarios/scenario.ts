@@ -25,7 +25,7 @@ export function scenario(title: string, options: StageOptions, play: (scene: Sce
     const scene: Scene = {
       ...stage,
       expect,
-      inService: (node) => waitFor('in service', () => node.state() === 'InService'),
+      inService: (node) => inService(node),
       gone: (node) => waitFor('gone', () => simulator.world.instances.get(node.id)?.state !== 'running', 90_000),
       placements: (node) =>
         simulator.calls
@@ -39,4 +39,17 @@ export function scenario(title: string, options: StageOptions, play: (scene: Sce
       await stage.close();
     }
   });
+}
+
+/**
+ * A node whose configuration was refused never gets there: the error then says what the node
+ * logged.
+ */
+async function inService(node: Node): Promise<void> {
+  try {
+    await waitFor('in service', () => node.state() === 'InService');
+  } catch (cause) {
+    const errors = node.log.filter(({ level }) => level === 'error').map((line) => JSON.stringify(line));
+    throw new Error(['the node is not in service; its errors:', ...errors].join('\n'), { cause });
+  }
 }

@@ -47,6 +47,8 @@ export interface StageOptions extends SimulatorOptions {
   /** Beside the cluster and the intervals of a fast life. */
   flags?: readonly string[];
   hooks?: boolean;
+  /** Where the nodes look for their ECS agent; by default where the simulator's agent answers. */
+  introspection?: string;
   /** By default the nodes run on demand. */
   spot?: boolean;
   /** Beside the standard variables of its instance, or instead of them. */
@@ -74,6 +76,7 @@ export const opsworks: readonly string[] = settings({
 export async function openStage({
   flags = [],
   hooks = true,
+  introspection,
   spot = false,
   environment,
   binary = async () => inject('binary'),
@@ -92,7 +95,7 @@ export async function openStage({
       binary: await binary(simulator, id),
       root: join(folder, String(nodes.length + opening.length)),
       environment: { ...simulator.environmentFor(id), ...(await environment?.(simulator, id)) },
-      flags: [...fast(simulator.introspectionEndpoint(id)), ...(hooks ? hookFlags : []), ...flags],
+      flags: [...fast(introspection ?? simulator.introspectionEndpoint(id)), ...(hooks ? hookFlags : []), ...flags],
       startEcsAgent: (cluster) => simulator.verbs.startEcsAgent(id, cluster),
       stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
       onPowerOff: () => simulator.verbs.powerOff(id),

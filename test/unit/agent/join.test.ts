@@ -47,6 +47,16 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  it('joins within a minute behind a port that is never open, and leaves its ECS agent alone', async () => {
+    const node = launched(configOf(), 9 * hour);
+    node.world.clock.schedule(5_000, () => Object.assign(node.own, { status: 'ACTIVE', agentConnected: true }));
+    await node.finish();
+    const [completed] = node.world.calls.of('completeHook');
+    expect(completed!.args).toEqual(['web', 'launch', 'CONTINUE']);
+    expect(completed!.at).toBeLessThan(minute);
+    expect(node.world.machine.restarted).toEqual([]);
+  });
+
   // With a patience of half a minute a node that worked was given up before ECS had been asked
   // about it.
   it('has ECS asked before it is given up, however short its patience', async () => {
