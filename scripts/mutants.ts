@@ -160,19 +160,14 @@ async function hunt(tree: string, near: readonly string[], last?: string): Promi
   return other === undefined ? {} : { test: other };
 }
 
-/**
- * Without them, patch plants a fault beside its place, and takes a fault that fits only backwards
- * for one to remove.
- */
-const exactly = ['--fuzz=0', '--forward'];
-
 async function tryMutant(name: string, tree: string): Promise<Result> {
   const input = join(tree, 'test/simulation/mutants', patches.get(name) ?? `${name}.patch`);
   const text = await readFile(input, 'utf8');
   const [fault = ''] = text.split('\n');
   const apply = (...how: string[]) =>
     run('patch', ['-p1', '--batch', '--no-backup-if-mismatch', '--input', input, ...how], tree, 10_000);
-  const applied = await apply('--dry-run', ...exactly);
+  // Without --forward, patch takes a fault that fits only backwards for one to remove.
+  const applied = await apply('--dry-run', '--forward');
   if (applied.code !== 0) return { name, fault, found: {}, unplanted: lastLine(applied.output) };
   await apply();
   const touched = [...text.matchAll(/^\+\+\+ b\/(\w+)\//gm)].map(([, top = '']) => top);
@@ -199,7 +194,7 @@ async function countUnplantable(of: readonly string[]): Promise<number> {
   let count = 0;
   for (const name of of) {
     const input = join(folder, patches.get(name) ?? '');
-    const tried = await run('patch', ['-p1', '--batch', '--dry-run', ...exactly, '--input', input], root, 10_000);
+    const tried = await run('patch', ['-p1', '--batch', '--dry-run', '--forward', '--input', input], root, 10_000);
     if (tried.code === 0) continue;
     count += 1;
     console.log(`${name}: DOES NOT APPLY: ${lastLine(tried.output)}`);

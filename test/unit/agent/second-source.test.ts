@@ -5,10 +5,11 @@
 
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
+import { runDeparture } from '../../../agent/departure/leave.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths, renderState } from '../../../core/state/state.ts';
 import { someBalancer } from '../../fakes/cloud/balancers.ts';
-import { configOf, lazily, setStage, type Stage } from './stage.ts';
+import { configOf, lazily, never, setStage, someOrder, type Stage } from './stage.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -338,6 +339,21 @@ describe('a departure that is denied', () => {
   });
 });
 
+describe('a second source that agreed and is silent right before the end', () => {
+  it('keeps the node running until it answers again', async () => {
+    const { host, world, config, agrees, deeds } = setStage();
+    agrees();
+    const deregister = async () => world.calls.fails('readContainerInstance', new Unavailable('throttled'));
+    void runDeparture(host, config, someOrder(), { deregister }, never).catch(() => {});
+    await world.clock.run(hour);
+    expect(world.instance.state).toBe('running');
+    expect(deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+    world.calls.heals();
+    await world.clock.run(5 * minute);
+    expect(deeds()).toContain('terminateInGroup');
+  });
+});
+
 describe('a second source that the role may not ask', () => {
   it('ends no node that found its reason itself: its bootstrap ends as refused, and nothing is remembered', async () => {
     const stage = setStage();
@@ -482,6 +498,8 @@ describe('tasks', () => {
     await stage.leaves(scaleIn);
     expect(foreign.lastStatus).toBe('RUNNING');
     expect(stage.world.calls.of('stopTask')).toEqual([]);
+    // The verb refuses it too (host/aws/ecs/own-records.ts): the node must not even try.
+    expect(stage.departure().irrevocable?.stoppedTasksAt).toBeUndefined();
   });
 });
 

@@ -1,0 +1,43 @@
+/** Each verb that takes an ARN refuses what ECS has not said to be this instance's. */
+
+import { expect, it } from 'vitest';
+import type { Cloud } from '../../../../core/host.ts';
+import { openFakeHost } from '../../../fakes/host.ts';
+
+const never = new AbortController().signal;
+
+type Call = (cloud: Cloud, record: string, task: string) => Promise<unknown>;
+
+const calls: readonly [string, Call][] = [
+  ['drain', (cloud, record) => cloud.drain('demo', record, never)],
+  ['activate', (cloud, record) => cloud.activate('demo', record, never)],
+  ['readTasks', (cloud, record) => cloud.readTasks('demo', record, never)],
+  ['queueToLeave', (cloud, record) => cloud.queueToLeave('demo', record, 'disk', 1, never)],
+  ['unqueue', (cloud, record) => cloud.unqueue('demo', record, 'disk', never)],
+  ['startTask', (cloud, record) => cloud.startTask('demo', record, 'logs:1', 'ecs-node', never)],
+  ['stopTask', (cloud, _record, task) => cloud.stopTask('demo', task, 'a test', never)],
+];
+
+it.each(calls)('%s does nothing to another node, whatever ARN it is given', async (verb, call) => {
+  const { host, world, clock } = openFakeHost();
+  const own = world.joinCluster();
+  const neighbour = world.cluster.addInstance();
+  const foreign = world.cluster.addTask(neighbour.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  // Also when the node's own record is known already.
+  await clock.finish(host.cloud.readContainerInstance('demo', own.arn, never));
+  await expect(clock.finish(call(host.cloud, neighbour.arn, foreign.arn))).rejects.toMatchObject({
+    code: 'NotThisInstance',
+  });
+  expect(world.calls.of(verb)).toEqual([]);
+  expect([neighbour.status, foreign.lastStatus]).toEqual(['ACTIVE', 'RUNNING']);
+});
+
+// startTask needs a task definition, which upkeep/keep-daemon-tasks.test.ts has.
+it.each(calls.filter(([verb]) => verb !== 'startTask'))('%s reaches the own record', async (verb, call) => {
+  const { host, world, clock } = openFakeHost();
+  const own = world.joinCluster();
+  const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  await clock.finish(host.cloud.readContainerInstance('demo', own.arn, never));
+  await clock.finish(call(host.cloud, own.arn, task.arn));
+  expect(world.calls.of(verb).length).toBeGreaterThan(0);
+});
