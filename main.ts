@@ -102,9 +102,9 @@ async function runCommand(
     process.stdout.write(renderHelp(commandTable, line.command));
     return 0;
   }
-  const { openCommandContext: openCaller } = await import('./commands/open-command-context.ts');
+  const { openCommandContext } = await import('./commands/open-command-context.ts');
   const run = await line.command.load();
-  const context = openCaller(line, {
+  const context = openCommandContext(line, {
     environment: ownEnvironment(),
     folder: currentFolder(),
     self: { file: process.execPath, args: sourceArguments() },

@@ -23,7 +23,7 @@ export function renderColumns<T>(columns: readonly Column<T>[], rows: readonly T
   );
 }
 
-/** Tags are anybody's: no line break and no terminal sequence of theirs may shape the table. */
+/** Other people write tags: no line break and no terminal sequence in them may shape the table. */
 function oneLine(text: string): string {
   return text.replaceAll(/\p{Cc}+/gu, ' ');
 }

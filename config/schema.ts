@@ -41,7 +41,7 @@ const template = () =>
       }
     });
 
-/** A server elsewhere could tell this node that its agent is gone. */
+/** A server on another machine could report that this node's agent is gone. */
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 const hookName = () =>

@@ -96,7 +96,7 @@ function mayBeJson([section]: readonly string[], value: string): boolean {
 
 /**
  * Merges layers, weakest first. Sections are merged; every other value replaces the weaker one.
- * `isSection` tells which paths are sections in the schema: an empty one (`disk:` with all its
+ * `isSection` is true for sections of the schema: an empty one (`disk:` with all its
  * lines commented out) changes nothing.
  */
 export function mergeLayers(layers: readonly SettingsLayer[], isSection: (path: readonly string[]) => boolean): Merged {

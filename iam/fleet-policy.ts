@@ -49,7 +49,7 @@ export interface FleetSubject {
   service: string | readonly string[];
   /** Auto Scaling group; absent: any. */
   group?: string | undefined;
-  /** Whether the command may change something. */
+  /** True: the command may change something. */
   apply: boolean;
 }
 

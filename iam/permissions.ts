@@ -36,7 +36,7 @@ export interface Permission {
   action: string;
   feature: string;
   reach: Reach;
-  /** Whether this configuration needs it. */
+  /** True if this configuration needs it. */
   when(config: Config): boolean;
   /** A program that the node starts calls it. */
   by?: 'installer';

@@ -36,7 +36,7 @@ const metadata: Check = {
 const isolation: Check = {
   name: 'metadata options',
   async run({ examination, config }, signal) {
-    if (examination === undefined) return unsure('not looked at without instance metadata');
+    if (examination === undefined) return unsure('not checked without instance metadata');
     const blocks = config?.ecs.settings['ECS_AWSVPC_BLOCK_IMDS'] === 'true';
     try {
       const options = await examination.readMetadataOptions(signal);
@@ -57,7 +57,7 @@ const isolation: Check = {
       if (!(error instanceof Refused)) throw error;
       return unsure(
         'hop limit not known: the role may not call ec2:DescribeInstances, and the node itself does not need it',
-        'look at it elsewhere: aws ec2 describe-instances --query "Reservations[].Instances[].MetadataOptions"',
+        'read it elsewhere: aws ec2 describe-instances --query "Reservations[].Instances[].MetadataOptions"',
       );
     }
   },
@@ -66,7 +66,7 @@ const isolation: Check = {
 const profile: Check = {
   name: 'instance profile',
   async run({ identity, examination }) {
-    if (identity === undefined) return unsure('not looked at without instance metadata');
+    if (identity === undefined) return unsure('not checked without instance metadata');
     const trouble = await examination?.readCredentialsTrouble();
     if (trouble !== undefined) {
       const remedy = trouble.includes('trust policy')

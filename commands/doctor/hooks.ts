@@ -10,7 +10,7 @@ export const hooks: Check = {
   name: 'lifecycle hooks',
   async run({ examination, config }, signal) {
     if (examination === undefined || config === undefined) {
-      return unsure('not looked at without instance metadata and configuration');
+      return unsure('not checked without instance metadata and configuration');
     }
     try {
       const group = await examination.readGroup(signal);

@@ -28,7 +28,7 @@ function parseIdentity(text: string | undefined): Identity {
     const identity = JSON.parse(text ?? '') as Identity;
     if (typeof identity.instanceId === 'string' && typeof identity.region === 'string') return identity;
   } catch {
-    // The error below tells it.
+    // The error below reports it.
   }
   throw new UsageError('"ecs-node cloud" is started by the agent, not by hand');
 }
