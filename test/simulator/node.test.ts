@@ -366,7 +366,7 @@ describe('the control paths', () => {
     const { simulator, id } = await stage();
     const url = `${simulator.endpoint}/_simulator`;
     const verb = await httpRequest(`${url}/verbs/startEcsAgent`, 'POST', {}, JSON.stringify([id, 'demo']));
-    expect(verb).toEqual({ status: 200, body: '{\n "result": null\n}\n' });
+    expect(verb).toEqual({ status: 200, body: '{\n "result": true\n}\n' });
     expect((await httpRequest(`${url}/verbs/dance`, 'POST')).body).toContain('no verb dance');
     expect((await httpRequest(`${url}/settings`, 'POST', {}, '{"opsworks":{"nope":1}}')).body).toContain(
       'no setting opsworks.nope',
