@@ -2,7 +2,9 @@
 # Builds the Packer and the amazon plugin that the template pins, from the Go module proxy, into a
 # cache folder.
 #
-# usage: packer/get-packer.sh [FOLDER]      (default ~/.cache/ecs-node/packer; prints the folder to put on PATH)
+# usage: packer/get-packer.sh [FOLDER]      (default ~/.cache/ecs-node/packer)
+#
+# Prints the folder to put on PATH.
 #
 # This is for machines that have Go but no HashiCorp package source.
 # Where there is one, install Packer from it and run `packer init packer/`.

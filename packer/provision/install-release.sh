@@ -1,7 +1,9 @@
 #!/bin/sh
 # Unpacks a release and installs it on this machine.
 #
-# usage: install-release.sh ARCHIVE [VERSION]      as root; with VERSION the installed binary must say so
+# usage: install-release.sh ARCHIVE [VERSION]      (as root)
+#
+# With VERSION, the installed binary must say that it has this version.
 set -eu
 
 archive=${1:?usage: install-release.sh ARCHIVE [VERSION]}

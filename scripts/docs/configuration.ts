@@ -30,7 +30,7 @@ export function renderConfiguration(): string {
 }
 
 function renderSection({ name, meaning, settings }: Section): string {
-  return [`## ${name}`, '', meaning, '', ...settings.flatMap(renderSetting)].join('\n');
+  return [`## ${name}`, '', ...sentencesOf(meaning), '', ...settings.flatMap(renderSetting)].join('\n');
 }
 
 function renderSetting(setting: Setting): string[] {

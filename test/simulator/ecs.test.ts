@@ -248,7 +248,7 @@ describe('task definitions', () => {
     expect(await codeOf(start(ecs, arn, { startedBy: 'x'.repeat(37) }))).toBe('InvalidParameterException');
   });
 
-  it('give each container a host port of its own, which introspection tells while it runs', async () => {
+  it('give each container a host port of its own, which introspection lists for IPv4 and for IPv6', async () => {
     const { simulator, ids, ecs, arnOf, running } = await stage();
     await register(ecs, { portMappings: [{ containerPort: 9010 }] });
     await start(ecs, arnOf(ids[0]!));
@@ -256,20 +256,26 @@ describe('task definitions', () => {
     await waitFor('both run', () => running(ids[0]!).length === 2);
     const read = async () => {
       const answer = await fetch(`${simulator.introspectionEndpoint(ids[0]!)}/v1/tasks`);
-      const { Tasks } = (await answer.json()) as { Tasks: { Arn: string; Containers: { Ports?: object[] }[] }[] };
+      const { Tasks } = (await answer.json()) as {
+        Tasks: { Arn: string; KnownStatus: string; Containers: { Ports?: object[] }[] }[];
+      };
       return Tasks;
     };
     const ports = (await read()).flatMap(({ Containers }) => Containers.flatMap(({ Ports }) => Ports));
     expect(ports).toEqual([
       { ContainerPort: 9010, Protocol: 'tcp', HostPort: 32_768 },
+      { ContainerPort: 9010, Protocol: 'tcp', HostPort: 32_768 },
+      { ContainerPort: 9010, Protocol: 'tcp', HostPort: 32_769 },
       { ContainerPort: 9010, Protocol: 'tcp', HostPort: 32_769 },
     ]);
     const [task] = await read();
     simulator.verbs.endTask(cluster, task!.Arn);
     await waitFor('one is left', () => running(ids[0]!).length === 1);
-    await waitFor('it has let go', async () =>
-      (await read()).some(({ Containers }) => Containers[0]!.Ports === undefined),
+    // A real agent keeps the list after the end.
+    await waitFor('the agent says STOPPED', async () =>
+      (await read()).some(({ KnownStatus }) => KnownStatus === 'STOPPED'),
     );
+    expect((await read()).map(({ Containers }) => Containers[0]!.Ports?.length)).toEqual([2, 2]);
   });
 });
 
