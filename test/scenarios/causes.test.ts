@@ -4,7 +4,7 @@ import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, settings, terminateHook, type Node } from './stage.ts';
 
 const instance = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)!;
-/** What the node told the next one to look: cause and reason, on the instance itself. */
+/** The report that the node leaves on its own instance: cause and reason. */
 const lastWords = (scene: Scene, node: Node) => instance(scene, node).tags.get('ecs-node:left') ?? '';
 const terminations = (node: Node) =>
   node.calls().filter((call) => /:Terminate|SetInstanceHealth|StopInstances/.test(call));

@@ -1,6 +1,6 @@
 /**
- * The shipped binary and its source as people and user data call them: exit codes, words, files. No
- * AWS, and nobody else's machine.
+ * The shipped binary and its source, called as people and user data call them: exit codes,
+ * messages, files. No AWS, and no other machine.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ interface Ran {
   stderr: string;
 }
 
-/** Nobody listens there: whatever asks the network is told so at once. */
+/** A closed port: any call over the network fails at once. */
 const environment = { PATH: '/usr/bin:/bin', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
 
 const programs = {
@@ -271,7 +271,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
         74,
         expect.stringMatching(/^ecs-node: cannot write to standard output: ENOSPC/),
       ]);
-      // And a log that cannot be written changes nothing.
+      // A log that cannot be written changes nothing.
       const quiet = spawnSync('bash', ['-c', `${line} 2>/dev/full`], { encoding: 'utf8', env: environment });
       expect(quiet.status).toBe(0);
       expect(quiet.stdout).not.toBe('');

@@ -11,7 +11,7 @@ const withLogs = {
   boots: false,
 };
 
-/** A machine out of breath needs some of its intervals. */
+/** A busy machine needs several of its intervals. */
 const patienceMs = 60_000;
 
 const tasksOf = ({ simulator }: Scene, family = 'logs') =>
@@ -84,7 +84,7 @@ describe('the daemon tasks of a node', () => {
     const node = await launch(scene);
     await scene.inService(node);
     await waitFor('it runs', () => running(scene).length === 1, patienceMs);
-    // With no more than these permissions it is started again, and stopped.
+    // With only these permissions, the task starts again, and stops.
     const { stdout } = await node.run(['policy']);
     simulator.verbs.setPolicy(node.id, JSON.parse(stdout));
     simulator.verbs.endTask('demo', tasksOf(scene)[0]!.arn);

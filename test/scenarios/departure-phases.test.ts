@@ -10,7 +10,7 @@ import { group, opsworks, terminateHook, type Node } from './stage.ts';
 /** Under a loaded machine two nodes start, leave and start again in this time. */
 const patienceMs = 100_000;
 
-/** A deed of the phase that takes a while, so that the node dies in the middle of it. */
+/** An action of the phase that takes some time, so that the node dies in the middle of it. */
 const slow: Partial<Record<Phase, string>> = {
   drain: 'UpdateContainerInstancesState',
   registrar: 'UnassignInstance',
@@ -87,7 +87,7 @@ function endOf({ simulator }: Scene, node: Node) {
     completions: hooks.filter(({ params }) => params['LifecycleHookName'] === terminateHook).length,
     // No request met a closed port: out of the balancers before ECS was told to stop anything.
     balancersFirst: balancers.every((at) => at !== -1 && at < operations.indexOf('UpdateContainerInstancesState')),
-    // A departure that was begun anew, and not gone on with, would say them again.
+    // A departure that starts again instead of resuming would write these lines twice.
     lastWords: Math.max(1, calls.filter(({ params }) => JSON.stringify(params).includes('ecs-node:left')).length),
     tasksLeft: tasksOf({ simulator } as Scene, node).length,
   };

@@ -1,4 +1,6 @@
-/** A fleet in the simulator, two days old, and the shipped binary as a person or a schedule runs it. */
+/**
+ * A fleet in the simulator, two days old, and the shipped binary, run by a person or a schedule.
+ */
 
 import { execFile } from 'node:child_process';
 import { inject, onTestFinished } from 'vitest';
@@ -26,7 +28,7 @@ export interface FleetStage {
   /** In the order of their launch; two days old, ACTIVE and connected. */
   nodes: string[];
   instance(id: string): ContainerInstance;
-  /** A sweep's note, as if it had been made so long ago. */
+  /** The note of a sweep from that long ago. */
   note(id: string, kind: NoteKind, ago: number): void;
   noteOf(id: string): string | undefined;
   /** A second record of the instance, or one of an external instance; not connected. */
@@ -36,7 +38,7 @@ export interface FleetStage {
   run(environment: Record<string, string>, ...words: string[]): Promise<Ended>;
   /** With the keys of an operator. */
   ask(...words: string[]): Promise<Ended>;
-  /** What was called and may change something. */
+  /** The calls that may change something. */
   mutations(): string[];
   /** How often each operation was called. */
   counts(): Record<string, number>;
@@ -45,7 +47,7 @@ export interface FleetStage {
 
 const ageMs = 48 * hour;
 
-/** As the node itself would complete it. */
+/** The same call that the node itself makes. */
 const hook = { name: 'leave', transition: 'terminate', completesAfterMs: 50 } as const;
 
 export async function openFleet(count: number, more: SimulatorOptions = {}): Promise<FleetStage> {
@@ -153,7 +155,7 @@ function register({ world }: Simulator, instanceId: string, status: string): Reg
   return registration;
 }
 
-/** What a sweep says of each instance: the kind, and what became of it. */
+/** The result of a sweep for each instance: the kind, and the outcome. */
 export function findingsOf({ stdout }: Ended): Record<string, string> {
   const { findings } = JSON.parse(stdout) as { findings: { kind: string; instanceId: string; outcome: string }[] };
   return Object.fromEntries(findings.map(({ kind, instanceId, outcome }) => [instanceId, `${kind}: ${outcome}`]));

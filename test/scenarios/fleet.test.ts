@@ -13,7 +13,7 @@ import { findingsOf, openFleet, stackId } from './fleet-stage.ts';
 import { scenario } from './scenario.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
 
-/** As the nodes do, each once; some fuller than others. */
+/** Like the nodes, each once; some are fuller than others. */
 async function reportDisks({ endpoint, region }: Simulator, ids: readonly string[]): Promise<void> {
   const client = new CloudWatchClient({ endpoint, region, credentials: operatorCredentials });
   onTestFinished(() => client.destroy());

@@ -260,7 +260,7 @@ test('once it is installed, nothing of the installer keeps ecs from starting aft
       'mkdir -p /etc/systemd/system/ecs.service.d; echo >/etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf',
   });
   expect(modes.filter((line) => line.includes('ecs-node-is-there'))).toEqual([]);
-  // What an operator put there stays.
+  // An operator's own files stay.
   const kept = await install({
     prepare: 'mkdir -p /etc/systemd/system/ecs.service.d; echo >/etc/systemd/system/ecs.service.d/50-mine.conf',
   });

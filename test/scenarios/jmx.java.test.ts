@@ -1,5 +1,5 @@
 /**
- * The worked example of docs/dynamic-ports.md: a real JVM behind a host port that nobody knew
+ * The worked example of docs/dynamic-ports.md: a real JVM behind a host port that was not known
  * beforehand.
  */
 
@@ -38,7 +38,8 @@ async function freePort(): Promise<number> {
 }
 
 /**
- * What Docker does for a published port: whatever arrives at the node's is led to the container's.
+ * Docker's part for a published port: it passes connections to the node's port on to the
+ * container's.
  */
 async function publish(containerPort: number): Promise<number> {
   const hostPort = await freePort();
@@ -64,7 +65,7 @@ function startContainer(environment: Record<string, string>, program: readonly s
   return { child, said: () => said };
 }
 
-/** With what it has started: socat outlives the program that it leads to. */
+/** With its child processes: socat outlives the program to which it connects. */
 function end({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');

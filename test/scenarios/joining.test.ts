@@ -355,8 +355,8 @@ describe.concurrent('a scale-in', () => {
       expect(scene.placements(node)).toEqual([]);
       expect(await node.run(['leave', '--reason', 'kernel update', '--no-wait'])).toMatchObject({ code: 0 });
       await scene.gone(node);
-      // Whose protection it is: ECS would put it back, and Auto Scaling would take a node with
-      // tasks.
+      // ECS owns this protection: it would set it again, and Auto Scaling would terminate a node
+      // with tasks.
       expect(node.calls()).not.toContain('autoscaling:SetInstanceProtection');
       expect(completions(scene, node)).toEqual([
         [launchHook, 'CONTINUE'],

@@ -66,7 +66,7 @@ async function openPlace({
       await leadTo(namespace, simulator.imdsEndpoint(id), metadata, 80);
       const introspection = new URL(simulator.introspectionEndpoint(id));
       await leadTo(namespace, introspection.href, introspection.hostname, Number(introspection.port));
-      // Nothing but what the machine's own file says.
+      // Only the content of the machine's own file.
       return { AWS_ENDPOINT_URL: '', AWS_EC2_METADATA_SERVICE_ENDPOINT: '' };
     },
     prepare: (node) =>

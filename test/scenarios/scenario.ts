@@ -12,7 +12,7 @@ export interface Scene extends Stage {
    * a minute.
    */
   gone(node: Node): Promise<void>;
-  /** What this node asked ECS to make of its container instance, in order. */
+  /** The states that this node requested for its container instance, in order. */
   placements(node: Node): string[];
   /** The message was logged by the node. */
   logged(node: Node, message: string): Promise<void>;

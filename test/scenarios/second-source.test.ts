@@ -1,4 +1,7 @@
-/** The shipped binary against a world that lies with one source: each of these ended, or harmed, a healthy node of version 0.1.0. */
+/**
+ * The shipped binary against a world in which one source lies. Each case ended, or harmed, a
+ * healthy node of version 0.1.0.
+ */
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,11 +22,14 @@ const changing = /:Terminate|SetInstanceHealth|StopInstances|CompleteLifecycleAc
 interface Target {
   node: Node;
   arn: string;
-  /** What was done to it that ACTIVE does not undo. */
+  /** The actions on the node that ACTIVE does not undo. */
   harm(): string[];
 }
 
-/** In service and in a target group, with a leaving hook and a drain of ten seconds; busy: with a task that ends only when told. */
+/**
+ * In service and in a target group, with a leaving hook and a drain of ten seconds. `busy`: with a
+ * task that ends only on request.
+ */
 async function inService(scene: Scene, isBusy: boolean): Promise<Target> {
   const { simulator } = scene;
   const arn = simulator.verbs.createTargetGroup('web', { deregistrationDelaySeconds: 1 });

@@ -1,6 +1,6 @@
 /**
- * Secrets that are planted in everything a node reads, and looked for in everything that it says,
- * writes and sends.
+ * Plants secrets in everything that a node reads, and searches for them in everything that it
+ * prints, writes and sends.
  */
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -57,7 +57,7 @@ interface Found {
   text: string;
 }
 
-/** What lies below the node's root, without what stands in for the machine itself. */
+/** The files below the node's root, except those that stand in for the machine itself. */
 async function filesOf(root: string): Promise<Found[]> {
   const names = await readdir(root, { recursive: true });
   const own = names.filter((name) => /^(etc|var\/lib|run)\//.test(name));
@@ -165,7 +165,7 @@ describe('no secret is told, sent or left in a file that others may read', () =>
       await scene.gone(node);
       const log = node.log.map((line) => JSON.stringify(line)).join('\n');
       await expectNoSecret(scene, node, keys, `${asked}${stdout}${stderr}${log}`);
-      // A hook is told about the node, and given none of its keys.
+      // A hook receives the facts about the node, but none of its keys.
       expect(log).not.toMatch(/AWS_[A-Z]/);
     },
   );

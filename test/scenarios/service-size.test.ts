@@ -30,11 +30,11 @@ interface Stage {
   report(...words: string[]): Promise<Record<string, unknown>>;
   desired(): number;
   running(): number;
-  /** All that was asked which is more than a question. */
+  /** All calls that change something. */
   mutations(): string[];
 }
 
-/** A cluster of so many nodes, with one service. */
+/** A cluster with this many nodes and one service. */
 async function openStage(nodes: number, service: Partial<ServiceOptions> = {}): Promise<Stage> {
   const simulator = await startSimulator();
   onTestFinished(() => simulator.close());

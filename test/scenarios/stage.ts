@@ -55,7 +55,7 @@ export interface StageOptions extends SimulatorOptions {
   environment?: (simulator: Simulator, id: string) => Promise<Record<string, string>>;
   /** Runs the binary: by default the binary itself. */
   binary?: (simulator: Simulator, id: string) => Promise<string>;
-  /** What happens to a node between its launch and its boot. */
+  /** The events between a node's launch and its boot. */
   prepare?: (node: Node) => Promise<void> | void;
   /** False: the scenario boots the node itself. */
   boots?: boolean;
@@ -173,7 +173,7 @@ export async function openStage({
 
 const hookFlags = settings({ 'autoScaling.launchHook': launchHook, 'autoScaling.terminateHook': terminateHook });
 
-/** What takes minutes on a real node takes seconds here. */
+/** Intervals of minutes on a real node last seconds here. */
 function fast(introspection: string): string[] {
   return settings({
     cluster: 'demo',

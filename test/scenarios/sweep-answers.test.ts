@@ -1,5 +1,5 @@
 /**
- * A sweep while one call of AWS is throttled, refused, cut short or answered by somebody else. It
+ * A sweep while one AWS call is throttled, refused, cut short or answered by another server. It
  * runs in this process with a clock that does not wait, because each retry takes a minute.
  */
 
@@ -77,7 +77,7 @@ const options = (apply: boolean) => ({
   apply,
 });
 
-/** Runs a sweep while this call is answered so, and says what it was about to change. */
+/** Runs a sweep with this answer to the call, and returns the changes that it was about to make. */
 async function runWith(
   operation: string,
   effect: FaultEffect,

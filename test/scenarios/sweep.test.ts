@@ -103,7 +103,8 @@ describe('a fleet with a node in each bad state', () => {
     const last = await stage.ask(...words, '--apply');
     const orphaned = { kind: 'orphaned-container-instance', instanceId: lost, outcome: 'done' };
     expect((JSON.parse(last.stdout) as SweepReport).findings).toContainEqual(expect.objectContaining(orphaned));
-    // The group may have listed the node as a member for a moment longer: its note goes one run later.
+    // The group may list the node as a member for a moment longer, so its note is removed one run
+    // later.
     await stage.ask(...words, '--apply');
     simulator.calls.clear();
     await stage.ask(...words, '--apply');
@@ -123,7 +124,7 @@ describe('a fleet with a node in each bad state', () => {
   });
 });
 
-/** True when nobody is being ended any more: hooks have run, and the machines are off. */
+/** True when no node is being terminated any more: hooks have run, and the machines are off. */
 function isQuiet({ simulator }: FleetStage): boolean {
   const members = [...simulator.world.groups.get(group)!.members.values()];
   return members.every(({ state }) => !state.startsWith('Terminating'));

@@ -103,7 +103,7 @@ describe.concurrent('a configuration that is pulled', () => {
       await changed(node, 'disk.fullPercent');
       await until('shown', async () => (await readStatus(node)).configuration?.changed.includes('spot.action'));
       expect(node.process?.pid).toBe(pid);
-      // It is what the watchers go by now: the old configuration would only have told it.
+      // The watchers use the new configuration: the old one would only have logged the notice.
       simulator.verbs.noticeSpot(node.id);
       await until('left for the spot notice', () => scene.placements(node).includes('DRAINING'));
       // Decrypted once, though it was looked at again and again.
@@ -230,7 +230,7 @@ describe.concurrent('a reload', () => {
       expect(stdout).toMatch(/Settings +wait for the next boot.*ECS_RESERVED_MEMORY/);
       expect(node.log.filter(({ message }) => message === 'joined')).toHaveLength(1);
       expect(scene.placements(node)).toEqual([]);
-      // What it watches by now.
+      // The paths that it watches now.
       await node.fillDisk(88);
       await until('drained for a full disk', () => scene.placements(node).includes('DRAINING'));
     },

@@ -140,7 +140,7 @@ export async function openProxy(front: Front, { status = 200, speaksTls = false 
   });
 }
 
-/** By openssl: an authority of our own, and one certificate for all of AWS. */
+/** Made by openssl: a certificate authority, and one certificate for all of AWS. */
 async function makeCertificate(folder: string): Promise<{ key: Buffer; cert: Buffer; authority: string }> {
   const path = (name: string) => join(folder, name);
   const openssl = (...args: string[]) => {

@@ -124,7 +124,7 @@ describe('the agent', () => {
 
   // A node that had just left its warm pool was drained, because the metadata service still spoke
   // of the pool for three seconds.
-  it('does not take an old word of the warm pool, heard right after joining, for the way back there', async () => {
+  it('is not drained by an old target state of the warm pool right after joining', async () => {
     const stage = setStage();
     const agent = stage.agent();
     while (stage.status()?.join.state !== 'joined') await stage.world.clock.run(100);
@@ -156,8 +156,8 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  // Killed between the decision and the first line of the departure, it took the event for handled
-  // and stayed ACTIVE.
+  // Killed between the decision and the departure's first write, the next agent took the event as
+  // handled and the node stayed ACTIVE.
   it('leaves although it was killed before it had written down that it does', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -204,8 +204,8 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  // What it had left for was over, but its group had begun to end it meanwhile: it was made ACTIVE
-  // while it left, and given tasks.
+  // The event behind its departure was over, but its group had begun to terminate it: the node
+  // became ACTIVE while it left, and got tasks.
   it('does not come back from a spot stop when its group ends it meanwhile', async () => {
     const { stage, run } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
@@ -314,16 +314,16 @@ describe('a full disk', () => {
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.deeds()).toContain('removeImage');
     expect(stage.deeds()).not.toContain('drain');
-    // The third place of thirty nodes at 10 % may go.
+    // With thirty nodes at 10 %, the third in the queue may leave.
     for (const other of others.slice(2)) other.attributes.clear();
     await run(2 * minute);
     expect(stage.own.status).toBe('DRAINING');
     await agent.stop();
   });
 
-  // The call took half a minute: another node had looked meanwhile and gone, and the late one,
-  // whose place was the earlier one, went, too.
-  it('does not go from a place in the queue that it was given too late, and takes another one', async () => {
+  // The call took 30 s. Another node had read the queue and left meanwhile. This node, with the
+  // earlier entry, left too.
+  it('does not leave from a queue entry that was written too late, and queues again', async () => {
     const { stage, run, agent } = await inService();
     stage.world.docker.images.push(someImage('app:1', 1));
     stage.world.calls.delays('queueToLeave', 24_000, 1);
@@ -333,7 +333,7 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('gives its place in the queue up when it was freed while it waited', async () => {
+  it('leaves the queue when it was freed while it waited', async () => {
     const { stage, run, agent } = await inService();
     const other = stage.world.cluster.addInstance();
     other.attributes.set('ecs-node.leave.disk', '1');
@@ -378,9 +378,9 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  // It took no word of it that the departure was called off, and the next agent went on with that
-  // until the machine had ended.
-  it('that is too full to note that it was freed costs nobody his life', async () => {
+  // The full disk did not record that the departure was called off. The next agent resumed it, and
+  // the machine ended.
+  it('that is too full to note that it was freed costs no node its life', async () => {
     const { stage, run, agent } = await inService(lazily());
     const task = stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -412,7 +412,7 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('cannot be told from a queue that nobody may read: nothing is drained', async () => {
+  it('drains nothing when the node may not read the leave queue', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.calls.fails('readLeaveQueue', new Unavailable('throttled'));
     stage.fillDisk(99);
@@ -446,8 +446,8 @@ describe('an operator', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
-  // Nobody kept the launch hook alive while the node was drained, and the group ended a node that
-  // was asked to remain.
+  // No heartbeat kept the launch hook alive while the node was drained, and the group terminated a
+  // node that should remain.
   it('who only drains a node that is still launching does not cost it its launch hook', async () => {
     const stage = setStage();
     stage.group.hooks[0]!.heartbeatSeconds = 120;
@@ -466,7 +466,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('who has drained a node that cannot join keeps it for as long as he looks at it', async () => {
+  it('who has drained a node that cannot join keeps it while investigating it', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
@@ -501,7 +501,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('who lets a node go that was drained while it launched ends its joining, too', async () => {
+  it('who ends a node that was drained while it launched also ends its joining', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 3600 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
@@ -548,8 +548,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // Its disk was freed while a person kept it drained: nearly full again, it was ended as if that
-  // had never been.
+  // Its disk was freed while a person kept it drained. When nearly full again, the node was
+  // terminated as if it had never been freed.
   it('who keeps a node drained while its disk is freed does not lose it to a disk that is nearly full again', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.fillDisk(94);
@@ -570,8 +570,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // The restart counted as if it had drained the node: called off, it was nobody's, and stayed
-  // DRAINING for ever.
+  // The restart counted as a drain. After `stay`, no part of the agent set the node ACTIVE again.
   it('is back in service although its ECS agent was restarted meanwhile', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -620,8 +619,8 @@ describe('an operator', () => {
     expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
   });
 
-  // It had left its registrar, but its disk was well: it was made ACTIVE again, and given tasks
-  // that ended with it.
+  // It had left its registrar, but its disk was well again: it became ACTIVE, and got tasks that
+  // ended with it.
   it('who wants a node back too late, whose disk was full once, does not have it given tasks', async () => {
     const { stage, run } = await inService();
     const { calls, instance } = stage.world;
@@ -636,8 +635,7 @@ describe('an operator', () => {
     expect(stage.deeds()).not.toContain('activate');
   });
 
-  // The call that drained it was still under way as it was made ACTIVE: it was DRAINING for ever,
-  // and nobody's.
+  // The drain call was still under way when the node became ACTIVE: it stayed DRAINING for ever.
   it('who wants a node back while its disk is being treated has it back', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.calls.delays('drain', 10_000, 1);
@@ -665,8 +663,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // The disk had kept it DRAINING until somebody wanted it to stay; a reboot that was announced and
-  // taken back then kept it so for ever.
+  // The disk kept the node DRAINING until a person called it off. A reboot event that came and was
+  // withdrawn later kept it DRAINING for ever.
   it('who wants a node in service in spite of its disk has it back also after a maintenance that was taken back', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -693,8 +691,8 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // It came back after the stop, was DRAINING, in no registrar any more, and nobody ended it, or
-  // brought it back.
+  // After the stop it came back DRAINING and in no registrar, and was neither terminated nor
+  // brought back.
   it.each([true, false])(
     'to leave is obeyed where a spot stop took over and the machine came back, as long as the request stands: %s',
     async (stands) => {
@@ -740,7 +738,7 @@ describe('a notice of EC2', () => {
     ...more,
   });
 
-  it('of a rebalance is only told, or drains for a time when that is wanted and nothing follows', async () => {
+  it('of a rebalance is only logged, or drains for a time when configured and nothing follows', async () => {
     const log = await inService(lazily());
     log.stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
     await log.run(10 * minute);
@@ -808,8 +806,8 @@ describe('a notice of EC2', () => {
     await agent.stop();
   });
 
-  // The metadata left it out for a minute: listed again, it counted as handled, and the machine was
-  // taken from under its tasks.
+  // The metadata service omitted the notice for a minute. Listed again, it counted as handled, and
+  // EC2 took the machine from under its tasks.
   it('that is listed again is obeyed again, also by another agent, and by one whose predecessor was killed meanwhile', async () => {
     for (const how of ['same', 'stopped', 'killed'] as const) {
       const { stage, run, agent } = await inService();
@@ -854,7 +852,7 @@ describe('an ECS agent', () => {
     expect(state?.cause).toBe('ecs-agent');
   });
 
-  it('that came back after a restart costs nobody anything', async () => {
+  it('that came back after a restart harms no node', async () => {
     const { stage, run, agent } = await inService(lazily());
     disconnect(stage);
     await run(7 * minute);
@@ -889,7 +887,7 @@ describe('an ECS agent', () => {
 });
 
 describe('termination protection', () => {
-  it('is cleared whenever it comes back, and costs nobody his life', async () => {
+  it('is cleared whenever it comes back, and costs no node its life', async () => {
     const stage = setStage(configOf({ registrar: 'opsworks', opsworks: { stack: 's', layer: 'l' } }));
     const agent = stage.agent();
     for (let n = 0; n < 3; n++) {
@@ -945,7 +943,7 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     await agent.stop();
   });
 
-  it('that came back after a restart costs nobody anything', async () => {
+  it('that came back after a restart harms no node', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.docker.state = 'hung';
     await run(7 * minute);
@@ -957,7 +955,7 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     await agent.stop();
   });
 
-  it('is only told with docker.action: log', async () => {
+  it('is only logged with docker.action: log', async () => {
     const { stage, run, agent } = await inService(lazily({ docker: { action: 'log' } }));
     stage.world.docker.state = 'dead';
     stage.own.runtimeHealth = 'IMPAIRED';

@@ -21,7 +21,7 @@ describe('a question that can wait', () => {
 
   // Each node asked every half minute instead of every ten, for as long as ECS was too busy to
   // answer.
-  it('is asked more and more seldom while nobody answers, and what went wrong is said in between', async () => {
+  it('is asked less and less often while AWS does not answer, and the last error is reported in between', async () => {
     const { clock, ask, asked } = stage();
     const minutes: number[] = [];
     for (let minute = 0; minute < 60; minute++) {

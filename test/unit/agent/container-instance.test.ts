@@ -27,7 +27,7 @@ test('placement is stopped and resumed for the container instance that was named
   }
 });
 
-// The port is not privileged: another process answered there, and the node drained its neighbour.
+// The port is not privileged: another process answered there, and the node drained another node.
 test.each([
   ['another node', {}],
   ['another cluster', { cluster: 'elsewhere' }],

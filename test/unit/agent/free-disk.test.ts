@@ -35,7 +35,7 @@ function fullNode(usedPercent = 95) {
 const pause = 'amazon/amazon-ecs-pause:0.1.0';
 
 describe('freeing a disk', () => {
-  // Everything unused went at once, the pause image too: no task in awsvpc mode started there any
+  // All unused images were removed at once, the pause image too: no task in awsvpc mode started any
   // more.
   it('removes the oldest images, one by one, until the disk is clear, and never those of the ECS agent', async () => {
     const { free, left } = fullNode();

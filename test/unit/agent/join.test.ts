@@ -68,7 +68,7 @@ describe('a node that joins', () => {
 
   // Auto Scaling was throttled for minutes after the node was seen in service; its ECS agent died
   // in that time.
-  it('is looked at again when Auto Scaling could not be told for a while', async () => {
+  it('is checked again when Auto Scaling could not be reached for a while', async () => {
     const node = launched();
     node.world.clock.schedule(29_000, () => node.world.calls.fails('readMembership', new Unavailable('throttled')));
     node.world.clock.schedule(2 * minute, () => (node.own.agentConnected = false));
@@ -79,9 +79,9 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // A thousand nodes that were launched at once asked Auto Scaling 166 times each, and again what
-  // they knew already. Of ten thousand each had to look at ECS again after every second try, which
-  // kept ECS from answering those that had not joined.
+  // A thousand nodes launched together asked Auto Scaling 166 times each, and again for facts that
+  // they knew. Ten thousand nodes each asked ECS again after every second try, which blocked the
+  // nodes that had not joined.
   it('asks Auto Scaling nothing twice while it is throttled, and ECS not again after a few tries', async () => {
     const node = launched(configOf(), 1_000);
     node.world.calls.fails('completeHook', new Unavailable('throttled'), 7);
@@ -170,7 +170,7 @@ describe('a node that joins', () => {
     already.group.lifecycleState = 'InService';
     await already.finish();
     for (const node of [noHook, alone, already]) expect(node.deeds()).toEqual([]);
-    // Asked for by our name only: the foreign one still waits.
+    // Only our own hook is completed: the other program's hook still waits.
     expect(notThere.group.hooks[0]!.active).toBe(true);
   });
 
@@ -252,7 +252,8 @@ describe('a node that joins', () => {
     await agent.stop();
   });
 
-  // systemd restarts the ECS agent after every exit but 5, which it gives where its cluster is not there yet.
+  // systemd restarts the ECS agent after every exit code except 5, which it also returns while its
+  // cluster does not exist yet.
   it('starts the ECS agent again that has ended for good, less and less often, and leaves one alone that a person stopped', async () => {
     const ended = launched(configOf(), 1e9);
     ended.world.machine.units.set('ecs.service', 'failed');
@@ -333,8 +334,8 @@ describe('a node that joins', () => {
     expect(node.group.lifecycleState).toBe('InService');
   });
 
-  // Both at once: healthy nodes were given up one after the other, and the next one lacked the
-  // permission, too.
+  // Both together: healthy nodes were given up one after the other, and each replacement lacked the
+  // permission too.
   it('is not given up where its role may not look into ECS and the introspection port is closed', async () => {
     const node = launched(configOf(), 1_000);
     node.world.clock.schedule(1_001, () => (node.world.localAgent = undefined));
@@ -359,8 +360,8 @@ describe('a node that joins', () => {
     expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(5 * minute);
   });
 
-  // The group had fetched it a second ago and was asked where that was not known yet: the hook was
-  // never completed, the node replaced.
+  // The group had just taken it from the pool, but a server that did not know that yet answered:
+  // the hook was never completed, and the node replaced.
   it('is let into service though the group, asked once, still has it in the warm pool', async () => {
     const node = launched();
     node.world.clock.schedule(29_000, () => void (node.group.lifecycleState = 'Warmed:Running'));
@@ -369,9 +370,9 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // One lost answer of the metadata was taken for being in no pool: a node that was fine there was
+  // One lost answer of the metadata service counted as "in no pool": a healthy node in its pool was
   // terminated.
-  it('is not given up in a warm pool, nor while nobody can tell whether it is in one', async () => {
+  it('is not given up in a warm pool, nor while it is unknown whether it is in one', async () => {
     for (const isSilent of [false, true]) {
       const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
       stage.world.metadata.targetState = 'Warmed:Running';

@@ -32,8 +32,8 @@ const doom = (key: string, more: object = {}): Finding => ({
 });
 
 /**
- * Judges findings one minute apart, confirming what is confirmed when it was carried out; the kinds
- * of the verdicts.
+ * Judges findings one minute apart, and confirms each action as carried out. Returns the kinds of
+ * the verdicts.
  */
 function live(findings: (Finding | undefined)[], from: Memory = { ...blank, settled: true }, confirm = true) {
   let memory = from;
@@ -73,7 +73,7 @@ describe('the judge', () => {
     expect(memory.streak).toMatchObject({ kind: 'ailing', checks: 2 });
   });
 
-  it('does not count the time in which nobody could tell', () => {
+  it('does not count the time without an answer', () => {
     const { kinds } = live(
       [ill(), ...times<undefined>(100, undefined), ill(), ill()].map(
         (f) => f && ({ ...f, patienceMs: 2 * minute } as Finding),
@@ -140,7 +140,7 @@ describe('the judge', () => {
     expect(live([doom('r')], rebalance).kinds).toEqual(['stay']);
   });
 
-  it('tells trouble that nobody acts on, and each notable event, once', () => {
+  it('logs trouble without an action, and each notable event, once', () => {
     expect(
       live(times(6, ill({ treatments: 0, thenLeave: false }))).kinds.filter((kind) => kind === 'tell'),
     ).toHaveLength(1);

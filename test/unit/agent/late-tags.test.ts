@@ -51,7 +51,7 @@ describe('tags that EC2 had no time for', () => {
     },
   );
 
-  it("are nobody else's: a file that an image has brought along is left alone", async () => {
+  it('belong to one instance: a file from an image is left alone', async () => {
     const foreign = stageWith('i-00000000000000bad');
     await foreign.finish();
     expect(foreign.world.calls.of('tagSelf')).toEqual([]);

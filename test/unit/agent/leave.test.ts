@@ -41,8 +41,8 @@ describe('a departure', () => {
     expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
   });
 
-  // Asked where the deregistration was not known yet, the target was healthy, which is not
-  // draining: its connections were cut.
+  // A server that did not know of the deregistration yet reported the target as healthy: its
+  // connections were cut.
   it('does not take a target that has only just been deregistered for one without connections', async () => {
     const stage = setStage(withBalancers({ loadBalancers: [] }));
     const { clock, balancers } = stage.world;
@@ -76,12 +76,13 @@ describe('a departure', () => {
     const began = stage.host.clock.now();
     const state = await stage.leaves({ cause: 'spot', key: 'spot:1', deadline, ending: 'await' });
     const cloud = stage.world.calls.verbs('cloud');
-    // One question before it, whose record that is: ECS has not said so to this process yet.
+    // One call before it asks to which instance the record belongs, because ECS has not confirmed
+    // it to this process yet.
     expect(cloud.slice(0, 2)).toEqual(['ownsContainerInstance', 'drain']);
     expect(stage.deeds().slice(0, 3)).toEqual(['drain', 'deregisterTarget', 'deregisterFromLoadBalancer']);
     expect(state.drainedAt! - began).toBeLessThan(2_000);
     expect(state.phase).toBe('done');
-    // Whom AWS takes is not terminated, and a group that does not wait is not told anything.
+    // A node that AWS takes is not terminated, and a group that does not wait receives no call.
     expect(stage.deeds()).not.toContain('terminateInGroup');
     expect(stage.deeds()).not.toContain('completeHook');
   });
@@ -164,8 +165,8 @@ describe('a departure', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
-  // It was to leave a warm pool, which takes a minute; the group fetched it in that minute, and it
-  // ended under the tasks that it got.
+  // It was terminated in its warm pool, which takes a minute. The group put it into service in that
+  // minute, and it ended under the tasks that it got.
   it('drains also a node that its group fetches from the warm pool while it waits for its end', async () => {
     for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
       const stage = setStage(configOf({ leave: { drainSeconds: 60, atDeadline } }));
@@ -211,7 +212,7 @@ describe('a departure', () => {
     expect(calls.of('drain')[0]!.at - began).toBeLessThan(80_000);
   });
 
-  it('drains also a node that registers while nobody lets it end', async () => {
+  it('drains also a node that registers while AWS refuses to terminate it', async () => {
     const stage = setStage();
     const { cluster, clock, calls } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -230,7 +231,7 @@ describe('a departure', () => {
     expect(running).toBe(false);
   });
 
-  /** Reclaimed while ECS does not know it; it registers after so long. */
+  /** A spot node that EC2 reclaims before ECS knows it; it registers after this time. */
   const reclaimed = (registersAfterMs: number) => {
     const stage = setStage();
     const { cluster, clock } = stage.world;
@@ -324,7 +325,7 @@ describe('a departure', () => {
     expect(stopped!.at - began).toBeLessThanOrEqual(72_000);
   });
 
-  it('completes only its own hook beside a foreign one, and beats for nobody else', async () => {
+  it('completes only its own hook, and sends no heartbeat for a hook of another program', async () => {
     const stage = setStage();
     stage.group.hooks = [someHook('ecs-managed-draining', 'terminate'), someHook('terminate', 'terminate')];
     stage.group.begin('terminate');
@@ -354,8 +355,8 @@ describe('a departure', () => {
     expect(stage.world.calls.of('heartbeat').length).toBeGreaterThan(70);
   });
 
-  // Nobody kept the launch hook alive any more: it timed out, and the group ended the machine under
-  // its tasks.
+  // No heartbeat kept the launch hook alive: it timed out, and the group terminated the machine
+  // under its tasks.
   it('of a node that its group still launches keeps the launch hook alive for as long as the tasks take', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
     stage.group.hooks[0]!.heartbeatSeconds = 120;
@@ -398,7 +399,7 @@ describe('a departure', () => {
 
   // The wall clock was set forward by an hour while an agent was restarted: OpsWorks got ten
   // seconds, and kept a record.
-  it("leaves its registrar although a clock that jumped has used up its own time, and not somebody else's", async () => {
+  it('leaves its registrar although a clock that jumped has used up its own deadline', async () => {
     const leaves = async (order: Partial<Order>) => {
       const stage = setStage();
       const slow = async (on: Host, _what: unknown, callSignal: AbortSignal) => on.clock.sleep(60_000, callSignal);
@@ -548,9 +549,9 @@ describe('the end of the machine', () => {
     expect(stage.deeds()).not.toContain('terminateInGroup');
   });
 
-  // What was answered was the second of two, for which there was no action any more: the node asked
+  // The answer came from the second of two calls, which found no action any more: the node asked
   // its group for minutes.
-  it('is on its way when its launch was abandoned by a call that was heard twice', async () => {
+  it('is terminating when AWS received the call that abandoned its launch twice', async () => {
     const stage = setStage();
     stage.group.begin('launch');
     stage.world.calls.onCall = ({ verb, args }) => {
@@ -574,8 +575,8 @@ describe('the end of the machine', () => {
     expect(state.troubles).toEqual([]);
   });
 
-  // Its group had begun to end it, but was asked once more where it was still about to enter the
-  // warm pool: it was let in.
+  // Its group had begun to terminate it, but an older answer said that it was entering the warm
+  // pool: the hook let it in.
   it('is not let into its warm pool by what its group said before', async () => {
     const stage = setStage();
     const said = ['Terminating:Wait', 'Warmed:Pending:Wait', 'Terminating:Wait'];
@@ -588,8 +589,8 @@ describe('the end of the machine', () => {
     expect(completed).toEqual(['terminate']);
   });
 
-  // Fetched from its warm pool and told to go, it heard once more that it waited there: it was
-  // done, and nobody completed its hook.
+  // Taken from its warm pool and terminated, it got an older answer that it waited in the pool. It
+  // stopped there, and its hook was never completed.
   it('is not over for a node that was in its warm pool before', async () => {
     const stage = setStage();
     stage.world.calls.onCall = ({ verb }) => {
@@ -657,7 +658,7 @@ describe('a crash', () => {
           await stage.leaves(order, host);
           expect(worldAfter(stage), `crash ${when} call ${n}`).toEqual(expected);
           expect(terminations, `crash ${when} call ${n}`).toBe(order.ending === 'terminate' ? 1 : 0);
-          // What is under way already is not helped along by a harsher way.
+          // A termination under way needs no harsher method.
           for (const harsher of ['reportUnhealthy', 'terminateSelf', 'powerOff']) {
             expect(stage.deeds(), `crash ${when} call ${n}`).not.toContain(harsher);
           }

@@ -35,7 +35,7 @@ function launched(registersAfterMs = 5_000, config = hookOf(1800)) {
   return { ...stage, joins, finish: () => stage.world.clock.finish(joins(), 3 * hour) };
 }
 
-/** As many as make the storm guard hold for hours. */
+/** Enough early failures to make the storm guard hold for hours. */
 function youngDeaths(now: number) {
   return Array.from({ length: 6 }, (_, n) => `i-0000000000000000${n}`).flatMap((instanceId) => [
     { kind: 'launch' as const, instanceId, at: now - 60_000, succeeded: true },
@@ -64,7 +64,7 @@ describe('a launch hook among thousands', () => {
     expect(node.group.lifecycleState).toBe('InService');
   });
 
-  it('is completed by nobody who is not in service', async () => {
+  it('is not completed by a node that is not in service', async () => {
     const node = launched(20 * minute, configOf({ ...hookOf(1800), join: { timeoutSeconds: 3600 } }));
     await node.finish();
     expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(20 * minute);
@@ -123,7 +123,7 @@ describe('heartbeats among thousands', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  // Of ten thousand nodes that all asked once a minute some had no luck for half an hour.
+  // Ten thousand nodes all asked once a minute, and some got no answer for half an hour.
   it('are tried the more often the less time the hook has left', async () => {
     const node = late();
     node.world.calls.fails('heartbeat', new Unavailable('throttled'));
@@ -149,7 +149,7 @@ describe('heartbeats among thousands', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('begin at once after a reboot, when nobody knows how much of the time is over', async () => {
+  it('begin at once after a reboot, when the time already used is unknown', async () => {
     const node = late();
     const host = node.world.reboot();
     void node.joins(host).catch(() => {});
@@ -167,8 +167,8 @@ describe('heartbeats among thousands', () => {
 });
 
 /**
- * Of the wrong cluster, in a group in which nodes die one after another: the storm guard holds it,
- * and each minute it tries again.
+ * A node with the wrong cluster, in a group whose nodes end one after another: the storm guard
+ * holds it, and it tries again every minute.
  */
 function held() {
   const often = { firstWaitSeconds: 60, maxWaitSeconds: 60, windowSeconds: 7200 };
@@ -202,8 +202,8 @@ describe('a node that can never join', () => {
 });
 
 describe('a node that is held and tries again', () => {
-  // Of ten thousand 318 were ended in two hours: with each try to join their heartbeats began anew,
-  // as seldom as at first.
+  // In two hours, 318 of ten thousand nodes were terminated: each new try to join started their
+  // heartbeats again, at the slow first pace.
   it('sends heartbeats the more often the less time its hook has left, however often it begins anew', async () => {
     const { node, starts } = held();
     node.world.calls.fails('heartbeat', new Unavailable('throttled'));
@@ -216,7 +216,7 @@ describe('a node that is held and tries again', () => {
   });
 });
 
-describe('a place in the queue to leave', () => {
+describe('an entry in the leave queue', () => {
   const queue = ({ world }: Pick<Stage, 'world'>) => world.calls.of('readLeaveQueue').length;
 
   it('is not looked for by a node of which ECS has just said that it has none', async () => {
@@ -255,9 +255,9 @@ describe('a place in the queue to leave', () => {
 });
 
 describe('the name of the group', () => {
-  // Of a thousand nodes whose tags are not shown, and that nobody tells their hook's time, 22 were
-  // ended: each asked three times for the same.
-  it('is asked for once in the life of an agent, whoever needs it first', async () => {
+  // In a group of a thousand without shown tags or a configured hook time, 22 nodes were
+  // terminated: each asked three times for the same.
+  it('is asked for once in the life of an agent, whichever part needs it first', async () => {
     const node = launched(20 * minute, configOf({ join: { timeoutSeconds: 3600 }, metrics: { enabled: true } }));
     node.world.metadata.tags = undefined;
     const agent = node.agent();

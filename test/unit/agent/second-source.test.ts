@@ -1,6 +1,6 @@
 /**
- * One source alone lies, flips, is stale or is silent: the node lives, and nothing is done to it
- * that ACTIVE does not undo. Two sources that agree still end it.
+ * One source alone lies, flips, is stale or is silent. The node lives, and nothing happens to it
+ * that ACTIVE does not undo. Two sources that agree still terminate it.
  */
 
 import { globSync, readFileSync } from 'node:fs';
@@ -21,7 +21,10 @@ const denied = new Refused('not authorized', { code: 'AccessDenied' });
 const deadly = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff', 'completeHook'];
 const undoable = ['drain', 'activate', 'queueToLeave', 'unqueue'];
 
-/** In service with balancers, a leaving hook, and a drain so short that tasks would be stopped at once. */
+/**
+ * In service with load balancers, a leaving hook, and a drain so short that tasks would be stopped
+ * at once.
+ */
 async function inService(more: Record<string, unknown> = {}, prepare: (stage: Stage) => void = () => {}) {
   const leave = { targetGroups: [targetGroup], drainSeconds: 10, ...(more['leave'] as object) };
   const stage = setStage(configOf({ ...more, leave }));
@@ -40,7 +43,7 @@ async function inService(more: Record<string, unknown> = {}, prepare: (stage: St
   const run = (ms: number) => stage.world.clock.run(ms);
   await run(minute);
   stage.world.calls.list.length = 0;
-  /** What was done to the node that ACTIVE does not undo, or has not undone. */
+  /** The actions on the node that ACTIVE does not undo, or has not undone. */
   const harm = () => [
     ...(stage.world.instance.state === 'running' ? [] : ['ended']),
     ...(stage.own.status === 'ACTIVE' ? [] : [stage.own.status]),
@@ -54,7 +57,8 @@ const busy = ({ world, own }: Stage) =>
   void world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
 
 describe('a target state that only the metadata service tells', () => {
-  // Terminated for two seconds, then InService; Auto Scaling said InService all the time: the idle node ended itself.
+  // The target state was Terminated for 2 s, then InService. Auto Scaling reported InService all
+  // the time: the idle node terminated itself.
   it.each([
     ['idle', 2_000],
     ['busy', 2_000],
@@ -201,7 +205,7 @@ describe('scheduled maintenance', () => {
     description: '',
   });
 
-  it('that EC2 does not list drains and ends nobody', async () => {
+  it('that EC2 does not list drains and terminates no node', async () => {
     const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
     world.instance.events = [];
     world.metadata.maintenance = [event('instance-retirement', stage.host.clock.now() + hour)];
@@ -213,7 +217,7 @@ describe('scheduled maintenance', () => {
     await agent.stop();
   });
 
-  it('two weeks away ends nobody because this clock jumps by fifteen days', async () => {
+  it('two weeks away terminates no node because this clock jumps by fifteen days', async () => {
     const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
     const day = 24 * hour;
     world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 14 * day)];
@@ -260,7 +264,7 @@ describe('a node that a person holds', () => {
     ['a shown tag', ({ world }) => void (world.metadata.tags = { 'ecs-node:keep': '' })],
     ['a tag', ({ world }) => void (world.instance.tags['ecs-node:keep'] = 'yes')],
   ];
-  // A person stopped ecs to look: the node was ended after five minutes.
+  // A person stopped ecs to investigate, and the node was terminated after five minutes.
   it.each(troubles.flatMap(([cause, harm]) => holds.map(([how, hold]) => [how, cause, hold, harm] as const)))(
     'by %s is neither drained, restarted nor ended for: %s',
     async (_how, _cause, hold, harm) => {
@@ -297,7 +301,7 @@ describe('a departure that is denied', () => {
   });
 
   // Any process may answer on port 51678: this one named another cluster.
-  it('because only the introspection port says that the node is in another cluster ends nobody', async () => {
+  it('because only the introspection port says that the node is in another cluster terminates no node', async () => {
     const stage = setStage(configOf());
     stage.world.localAgent = { cluster: 'elsewhere', containerInstanceArn: 'arn:x/elsewhere/1', version: '1' };
     const agent = stage.agent();
@@ -367,7 +371,7 @@ describe('a second source that the role may not ask', () => {
 });
 
 describe('the dead', () => {
-  it('hold no place in the leave queue', async () => {
+  it('hold no position in the leave queue', async () => {
     const { stage, world, run } = await inService(
       { disk: { checkSeconds: 10 } },
       ({ world: { cluster, instance } }) => {
@@ -437,7 +441,8 @@ describe('two records of one instance', () => {
 describe('tasks', () => {
   const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
 
-  // A batch task with stopTimeout 600 needs 300 s to stop; the hook was completed 150 s after StopTask.
+  // A batch task with stopTimeout 600 needs 300 s to stop. The hook was completed 150 s after
+  // StopTask.
   it('have their own stop time-out, also after the planned time', async () => {
     for (const stopsAfterMs of [300_000, 1_500_000]) {
       const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));

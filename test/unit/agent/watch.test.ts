@@ -3,7 +3,7 @@ import { setStage } from './stage.ts';
 
 const minute = 60_000;
 
-// Whoever waited for that one answer would never have heard of anything again.
+// A watcher that waited for that one answer would never run again.
 test.each([
   ['readSpotNotice', 'spot'],
   ['readTargetState', 'scale-in'],

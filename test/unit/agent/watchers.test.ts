@@ -84,7 +84,7 @@ describe('scheduled maintenance', () => {
   const times = { now, uptime: 5 };
   const kind = (...events: ReturnType<typeof event>[]) => judgeMaintenance(events, config, { now, uptime: 0 }).kind;
 
-  it('by its code: failing hardware at once, a reboot within its lead time, what is unknown only told', () => {
+  it('by its code: failing hardware at once, a reboot within its lead time, an unknown code is only logged', () => {
     for (const code of ['instance-retirement', 'instance-stop'])
       expect(kind(event(code, now + 500 * hour))).toBe('doomed');
     for (const code of ['instance-reboot', 'system-reboot', 'system-maintenance']) {
@@ -136,7 +136,7 @@ describe('a disk', () => {
   });
 });
 
-describe('the brake', () => {
+describe('the leave queue', () => {
   it('lets a share of the fleet go, and always one', () => {
     expect([0, 1, 9, 10, 19, 20, 1000].map((nodes) => maxLeavingAtOnce(10, nodes))).toEqual([1, 1, 1, 1, 1, 2, 100]);
   });
@@ -178,8 +178,8 @@ describe('a node whose clock is slow', () => {
 });
 
 describe('a node that hears of the queue late', () => {
-  // The answer took twenty seconds, in which another one came and went; with a slow clock this one
-  // stood in front of it.
+  // The answer took 20 s, in which another node queued and left. With a slow clock, this node's
+  // entry was in front of it.
   it('does not step in front of one that came and went meanwhile', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
@@ -208,8 +208,8 @@ describe('a node that hears of the queue late', () => {
 });
 
 describe('nodes that hear of the queue as it was seconds ago', () => {
-  // The second had not seen the first, whose clock was ten minutes ahead, and stood in front of it
-  // when the first had gone already.
+  // The second node had not seen the first, whose clock was ten minutes ahead. Its entry was in
+  // front when the first had already left.
   it('do not both go, whatever their clocks say', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
@@ -231,10 +231,10 @@ describe('nodes that hear of the queue as it was seconds ago', () => {
   });
 });
 
-describe('a place in the queue that may have come late', () => {
+describe('a queue entry that may have come late', () => {
   /**
-   * Two nodes of a small cluster; the call with which the first asks for its place is never
-   * answered, and takes effect when told.
+   * Two nodes of a small cluster. The first node's call to join the queue gets no answer, and takes
+   * effect when the test says so.
    */
   async function setQueue() {
     const { host, world } = openFakeHost();
@@ -258,11 +258,11 @@ describe('a place in the queue that may have come late', () => {
     };
   }
 
-  it('is none: the node takes another one, behind whoever has gone meanwhile', async () => {
+  it('does not count: the node queues again, behind the nodes that have left meanwhile', async () => {
     for (const who of ['lateAsks', 'lateAsksAnew'] as const) {
       const queue = await setQueue();
       expect(await queue.otherAsks()).toBe(true);
-      // In front of the one that has gone.
+      // In front of the node that has left.
       queue.arrives();
       expect(await queue[who]()).toBe(false);
       expect(await queue[who]()).toBe(false);
@@ -272,7 +272,7 @@ describe('a place in the queue that may have come late', () => {
     }
   });
 
-  it('is none when it arrives in the place of the one that was taken after it', async () => {
+  it('does not count when it replaces the entry that was written after it', async () => {
     const queue = await setQueue();
     expect(await queue.lateAsks()).toBe(true);
     queue.arrives();

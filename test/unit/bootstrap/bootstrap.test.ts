@@ -52,8 +52,8 @@ describe('a bootstrap', () => {
     ]);
   });
 
-  // OpsWorks answers about once a second, all nodes together: two of twelve calls asked for what it
-  // had said milliseconds before.
+  // OpsWorks answers about once a second for all nodes together. Two of twelve calls asked for a
+  // record read milliseconds before.
   it('lists the stack once, however many nodes it has, and then asks for its own record once a poll', async () => {
     for (const [others, registersAfterMs, looks] of [
       [0, 1_000, 0],
@@ -91,8 +91,8 @@ describe('a bootstrap', () => {
     }
   });
 
-  // Of 200 nodes that booted at once 17 were in service after four hours: each attempt spent its
-  // few calls on what the last one knew.
+  // After four hours, 17 of 200 nodes that booted together were in service: each attempt spent its
+  // few calls on facts that the last one knew.
   it('that ran out of time asks OpsWorks nothing again that it knows, until the next boot', async () => {
     const { world, boot, fail } = setStage(opsworksConfig());
     world.calls.fails('readProvisioning', new Unavailable('ThrottlingException'));
@@ -121,7 +121,7 @@ describe('a bootstrap', () => {
     const verbs = new Set(undisturbed.world.calls.verbs('cloud'));
     for (const verb of verbs) {
       for (const trouble of ['fails', 'losesAnswer', 'hangs'] as const) {
-        // Nobody waits for a name: the agent sets it.
+        // No node waits for its name: the agent sets it.
         if (verb === 'tagSelf' && trouble === 'hangs') continue;
         const { world, boot } = setStage(opsworksConfig());
         if (trouble === 'hangs') world.calls.hangs(verb, 1);

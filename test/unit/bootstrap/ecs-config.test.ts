@@ -4,8 +4,8 @@ import { parseEntries, renderEcsConfig } from '../../../bootstrap/ecs-config-tex
 import { faultOfValue } from '../../../config/ecs-value.ts';
 
 /**
- * What systemd 252 makes of an EnvironmentFile: written from its documented grammar, apart from the
- * product's own parser.
+ * Reads an EnvironmentFile as systemd 252 does. Written from its documented grammar, independently
+ * of the product's own parser.
  */
 function systemdReads(text: string): Map<string, string> {
   const values = new Map<string, string>();
@@ -58,7 +58,7 @@ function systemdReads(text: string): Map<string, string> {
   return values;
 }
 
-/** What ecs-init makes of it: each line, cut at the first equals sign. */
+/** Reads the file as ecs-init does: each line, cut at the first equals sign. */
 function ecsInitReads(text: string): Map<string, string> {
   const lines = text
     .trim()

@@ -72,7 +72,7 @@ describe('the storm guard', () => {
   const config = plainConfig({ stormGuard: { maxFailures: 3, firstWaitSeconds: 300, maxWaitSeconds: 3600 } });
   const judge = (activities: ScalingActivity[]) => judgeStorm(activities, config, now);
 
-  it('lets a node die when few did, and makes it wait twice as long with each further one', () => {
+  it('lets a node terminate after few failures, and doubles its wait with each further one', () => {
     expect(judge([])).toEqual({ kind: 'proceed', failures: 0 });
     expect(judge(deaths(2))).toEqual({ kind: 'proceed', failures: 2 });
     const waits = [3, 4, 5, 6, 7, 50].map((count) => judge(deaths(count)));
@@ -87,7 +87,7 @@ describe('the storm guard', () => {
     expect(judge(many)).toMatchObject({ kind: 'hold', waitMs: 3_600_000 });
   });
 
-  it('counts only those who died young, within the window, and once each', () => {
+  it('counts only early failures within the window, and each instance once', () => {
     const lived = (minutes: number) =>
       judge([...deaths(2), ...deaths(1, minutes).map((a) => ({ ...a, instanceId: 'x' }))]);
     expect(lived(20)).toMatchObject({ kind: 'hold', failures: 3 });
@@ -98,8 +98,8 @@ describe('the storm guard', () => {
     expect(judge([end('i-old-1', now), end('i-old-2', now), end('i-old-3', now)])).toMatchObject({ failures: 0 });
   });
 
-  // Of ten thousand nodes of a bad image 318 died in two hours: the launches of most were too many
-  // launches ago to be listed.
+  // A bad image with ten thousand nodes ended 318 of them in two hours: most of their launches were
+  // no longer listed.
   it('counts deaths whose launch a long history may no longer list, unless they were old for certain', () => {
     const listed = (count: number, minutesAgo: number) =>
       Array.from({ length: count }, (_, i) => launch(`i-${i}`, now - minutesAgo * minute));
@@ -107,7 +107,8 @@ describe('the storm guard', () => {
     expect(judge([...listed(2_000, 10), ...unlisted])).toMatchObject({ kind: 'hold', failures: 3 });
     expect(judge([...listed(2_000, 60), ...unlisted])).toMatchObject({ kind: 'proceed', failures: 0 });
     expect(judge([...listed(100, 10), ...unlisted])).toMatchObject({ kind: 'proceed', failures: 0 });
-    // Who has waited for hours itself: whoever waited beside it is young.
+    // This node has waited for hours itself, so nodes that waited at the same time count as early
+    // failures.
     const waited = judgeStorm([...listed(2_000, 120), ...unlisted], config, now, 120 * minute);
     expect(waited).toMatchObject({ kind: 'hold', failures: 3 });
   });
@@ -139,8 +140,8 @@ describe('the storm guard', () => {
     expect(world.calls.of('readActivities')[2]!.args[1]).toBe(host.clock.now() - (86_400 + 600 + 600) * 1000);
   });
 
-  // A thousand nodes of a bad image failed in the same minute: none of them saw another's death,
-  // and all of them died.
+  // A thousand nodes of a bad image failed in the same minute. None saw another node's end, and all
+  // terminated themselves.
   it('lets nodes that failed together die one after another, until enough have died for the rest to wait', async () => {
     const { host, world } = setStage(config);
     const group = world.joinGroup('web');
@@ -154,9 +155,9 @@ describe('the storm guard', () => {
     expect(host.clock.uptime() - asked).toBeGreaterThanOrEqual(30_000);
   });
 
-  // All nodes that had been held for an hour died in the same minutes: none of them was young any
-  // more to the others.
-  it('counts for a node that has waited those too that waited beside it', () => {
+  // All nodes that had been held for an hour ended in the same minutes: none counted as an early
+  // failure for the others.
+  it('counts, for a node that has waited, also the nodes that waited at the same time', () => {
     const late = deaths(3, 90);
     expect(judgeStorm(late, config, now)).toMatchObject({ kind: 'proceed', failures: 0 });
     expect(judgeStorm(late, config, now, 95 * minute)).toMatchObject({ kind: 'hold', failures: 3 });
@@ -190,7 +191,7 @@ describe('the storm guard', () => {
     expect(await world.clock.finish(readStorm(host, config, signal))).toMatchObject({ kind: 'hold' });
   });
 
-  it('has nothing to say without a group: nobody launches another node', async () => {
+  it('does not hold a node without a group: nothing launches a replacement', async () => {
     const { host } = setStage(config);
     expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 0 });
   });

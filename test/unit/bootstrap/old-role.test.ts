@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Refused } from '../../../core/errors.ts';
 import { opsworksConfig, plainConfig, setStage } from './stage.ts';
 
-// A team that sets nothing but the cluster still has the role of the bash script: it must come up,
+// A team that sets only the cluster still has the role of the bash script. The node must come up,
 // without a name.
 test('a node whose role may neither tag nor read attributes bootstraps, and says what it left out', async () => {
   const { world, boot, state } = setStage(plainConfig({ terminationProtection: 'clear' }));

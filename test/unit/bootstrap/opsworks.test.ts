@@ -119,7 +119,7 @@ describe('the installer', () => {
 
   // Six nodes booted together; each name that OpsWorks suggested went to one of them, and the sixth
   // terminated itself.
-  it('takes a name that nobody else can have when the suggested ones go to others again and again', async () => {
+  it('takes a name of its own when other nodes get the suggested ones again and again', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
     stage.world.opsworks.suggestions = Array.from({ length: 20 }, () => 'ecs-1');
@@ -149,9 +149,9 @@ describe('the installer', () => {
     expect(error.message).toContain('{shortId}');
   });
 
-  // An assignment that hung took effect just before it was asked for again; the second one was
-  // refused, and the node died of it.
-  it('is not given up because an assignment that nobody waited for any more took effect', async () => {
+  // A hanging assignment took effect just before its retry. OpsWorks refused the retry, and the
+  // node terminated itself.
+  it('is not given up because an abandoned assignment took effect', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks } = stage.world;
     calls.hangs('assign', 1);
@@ -165,8 +165,8 @@ describe('the installer', () => {
     expect(stage.state().outcome).toBe('done');
   });
 
-  // At one call per second the look that came before each try took the token that the try needed:
-  // hours for two hundred nodes.
+  // At one call a second, the check before each try used the call that the try needed: 200 nodes
+  // took hours.
   it('is asked nothing twice while it is too busy to be told the layer', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.calls.fails('assign', new Unavailable('throttled'), 5);
@@ -176,8 +176,7 @@ describe('the installer', () => {
     expect(tries).toEqual(Array(6).fill('assign'));
   });
 
-  // An assignment was heard twice, the second time refused, and what OpsWorks showed was older than
-  // what it refused for.
+  // OpsWorks received an assignment twice, refused the second one, and still showed an older state.
   it('is not given up for what OpsWorks refuses while it still shows what was before', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks, clock } = stage.world;
@@ -198,8 +197,8 @@ describe('the installer', () => {
     expect(exitCode(await stage.fail())).toBe(77);
   });
 
-  // It had been listed a moment ago, but another of AWS's computers did not know it yet: the node
-  // took it for deregistered.
+  // The record had just been listed, but another AWS server did not know it yet. The node took it
+  // for deregistered.
   it('is not given up because its record, just listed, is not known everywhere yet', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks, clock } = stage.world;
@@ -213,7 +212,7 @@ describe('the installer', () => {
     expect(opsworks.records).toHaveLength(1);
   });
 
-  it('is given up when somebody has deregistered it', async () => {
+  it('is given up when a person has deregistered it', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks } = stage.world;
     calls.onCall = ({ verb }) => {
@@ -224,8 +223,9 @@ describe('the installer', () => {
     expect(error.message).toContain('is gone');
   });
 
-  // The setup was over long ago, but the last call hung to the end: the node was given up for good.
-  it('is not given up because a call hung while nobody knows what had become of the setup', async () => {
+  // The setup had ended long ago, but the last call hung to the end: the node was given up for
+  // good.
+  it('is not given up because a call hung and the result of the setup is unknown', async () => {
     const stage = setStage(
       opsworksConfig({
         opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
@@ -249,8 +249,8 @@ describe('the installer', () => {
     return stage;
   };
 
-  // Of a thousand nodes that registered at once all but a few died: OpsWorks takes about one call
-  // per second.
+  // A thousand nodes registered together, and all but a few terminated themselves: OpsWorks accepts
+  // about one call a second.
   it('that OpsWorks throttles is run again for as long as the bootstrap has time, and never costs the node its life', async () => {
     const throttled = (times: number) => {
       const stage = setStage(opsworksConfig());
@@ -338,8 +338,8 @@ describe('the installer', () => {
     expect(world.opsworks.records).toHaveLength(1);
   });
 
-  // The deadline came while an installer ran that ignored SIGTERM: the bootstrap exited and left it
-  // alive, with its folder.
+  // At the deadline, an installer that ignores SIGTERM was running. The bootstrap exited and left
+  // it alive, with its folder.
   it('that does not end by the deadline has ended, and its folder is gone, when the bootstrap fails', async () => {
     const { world, fail } = setStage(opsworksConfig({ bootstrap: { timeoutSeconds: 60 } }));
     let endedAt = 0;
@@ -362,7 +362,8 @@ describe('the installer', () => {
     await world.clock.run(10_000);
     const again = world.restart();
     await boot(again);
-    // The first one went on in the background and won; the second heard "already registered".
+    // The first installer continued in the background and registered; the second got "already
+    // registered".
     expect(world.opsworks.records).toHaveLength(1);
   });
 
@@ -540,8 +541,8 @@ describe('leaving OpsWorks', () => {
     expect(deeds).toEqual(['unassign', 'deregister']);
   });
 
-  // Shutdown recipes that took all their time outlived the node's patience: its record stayed
-  // behind as connection_lost.
+  // Shutdown recipes that used all their time took longer than the node waited: its record stayed
+  // as connection_lost.
   it('leaves no record either where shutdown recipes take their two minutes, and begin late', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
@@ -549,9 +550,9 @@ describe('leaving OpsWorks', () => {
     expect(await leave(stage, { id: 'r-1' })).toEqual([]);
   });
 
-  // The first of two was the one that unassigned; the second was refused, and the record stayed for
+  // The first of two calls unassigned the node. The second was refused, and the record stayed for
   // ever.
-  it('waits for an unassignment that was heard twice, and refused the second time', async () => {
+  it('waits for an unassignment that OpsWorks received twice, and refused the second time', async () => {
     const stage = setStage(opsworksConfig());
     const record = addRecord(stage);
     const { calls, clock } = stage.world;
@@ -572,9 +573,9 @@ describe('leaving OpsWorks', () => {
     expect(stage.world.clock.uptime() - began).toBeLessThan(5_000);
   });
 
-  // The bootstrap had given the assignment up when its time was over; OpsWorks heard it after the
-  // node had begun to leave.
-  it('unassigns again what an assignment that was heard late has put back', async () => {
+  // The bootstrap gave the assignment up at its deadline. OpsWorks carried it out after the node
+  // had begun to leave.
+  it('unassigns again after a late assignment', async () => {
     const stage = setStage(opsworksConfig());
     const record = addRecord(stage);
     const { calls, clock } = stage.world;
@@ -587,7 +588,7 @@ describe('leaving OpsWorks', () => {
     expect(calls.of('unassign')).toHaveLength(2);
   });
 
-  it('finds the record of an installer whose end nobody saw', async () => {
+  it('finds the record of an installer whose end was not seen', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { layerIds: [], status: 'registering' });
     expect(await leave(stage, { stackId, layerId })).toEqual([]);

@@ -24,7 +24,7 @@ export interface Stage {
   config: Config;
   /** Bootstraps and moves time until it ended. */
   boot(host?: Host): Promise<BootstrapState>;
-  /** As `boot`, for one that fails. */
+  /** As `boot`, for a bootstrap that fails. */
   fail(host?: Host): Promise<Error & { cause?: unknown }>;
   state(): BootstrapState;
 }
@@ -50,7 +50,7 @@ export function setStage(config: Config, overrides: Overrides = {}): Stage {
   return stage;
 }
 
-/** What a bootstrap leaves behind, without times and attempts. */
+/** The result of a bootstrap, without times and attempts. */
 export function traces(world: World): unknown {
   const files = [...world.machine.files].filter(([path]) => path !== paths.bootstrap);
   const state = JSON.parse(String(world.machine.files.get(paths.bootstrap) ?? 'null')) as BootstrapState | null;

@@ -132,9 +132,9 @@ describe('the Name tag', () => {
     expect(world.calls.of('tagSelf')).toHaveLength(2);
   });
 
-  // Of ten thousand nodes that booted at once each waited for its name, up to 17 minutes, before it
+  // Ten thousand nodes booted together, and each waited up to 17 minutes for its name before it
   // could join.
-  it('holds nobody up: what EC2 has no time for is left to the agent, unless a later attempt has set it', async () => {
+  it('delays no node: the agent sets tags that EC2 throttles, unless a later attempt has set them', async () => {
     const { world, boot } = setStage(plainConfig());
     world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'));
     const before = world.clock.uptime();
@@ -156,7 +156,7 @@ describe('the Name tag', () => {
 });
 
 describe('the hint for ohai', () => {
-  it('is left as it is when somebody wrote one', async () => {
+  it('is left as it is when another program wrote one', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.machine.files.set(paths.ohaiHint, '{}');
     await boot();
@@ -202,7 +202,7 @@ describe('termination protection', () => {
     }
   });
 
-  it('that comes back for ever ends the bootstrap in time, with whom to ask, and is no reason to die', async () => {
+  it('that always comes back ends the bootstrap in time with a remedy, and terminates no node', async () => {
     const { world, fail } = protectedNode(opsworksConfig());
     world.instance.clearsIgnored = Infinity;
     const error = await fail();
