@@ -23,7 +23,7 @@ async function inService(config = configOf(), world: (stage: ReturnType<typeof s
 const spotAt = (at: number, action: 'terminate' | 'stop' | 'hibernate' = 'terminate') => ({ action, at });
 
 describe('the agent', () => {
-  it('tells systemd that it is ready, how it is, and that it lives', async () => {
+  it('tells systemd that it is ready, its status, and that it lives', async () => {
     const stage = setStage();
     const agent = stage.agent(stage.host, { watchdogMs: 20_000 });
     await stage.world.clock.run(minute);
@@ -96,7 +96,7 @@ describe('the agent', () => {
     }
   });
 
-  it('hears a spot notice although every other question hangs, and is DRAINING within two seconds', async () => {
+  it('sees a spot notice although every other call hangs, and is DRAINING within two seconds', async () => {
     const { stage, run, agent } = await inService();
     for (const verb of ['readTargetState', 'readMaintenance', 'measureDisks', 'readRebalanceNotice'])
       stage.world.calls.hangs(verb);
@@ -431,7 +431,7 @@ describe('an operator', () => {
     stage.world.machine.files.set(paths.request, renderState(request));
   };
 
-  it('makes the node leave, or only drain, and stay again', async () => {
+  it('can make the node leave, or only drain, and stay again', async () => {
     const { stage, run, agent } = await inService();
     ask(stage, 'leave', false);
     await run(5 * minute);
@@ -448,7 +448,7 @@ describe('an operator', () => {
 
   // No heartbeat kept the launch hook alive while the node was drained, and the group terminated a
   // node that should remain.
-  it('who only drains a node that is still launching does not cost it its launch hook', async () => {
+  it('can drain a node that is still launching without costing it its launch hook', async () => {
     const stage = setStage();
     stage.group.hooks[0]!.heartbeatSeconds = 120;
     stage.group.begin('launch');
@@ -466,7 +466,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('who has drained a node that cannot join keeps it while investigating it', async () => {
+  it('can drain a node that cannot join, and keeps it while investigating it', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
@@ -482,7 +482,7 @@ describe('an operator', () => {
 
   // The departure was over before ECS knew the node, which was ACTIVE and got tasks some seconds
   // later.
-  it('who drains a node before ECS knows it, or while ECS is silent, finds it DRAINING afterwards', async () => {
+  it('can drain a node before ECS knows it, or while ECS is silent', async () => {
     const stage = setStage();
     const { cluster } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -501,7 +501,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('who ends a node that was drained while it launched also ends its joining', async () => {
+  it('can end a node that was drained while it launched, which also ends its joining', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 3600 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
@@ -528,7 +528,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('who has drained the node too is not overruled by a disk that was freed', async () => {
+  it('is not overruled by a freed disk after draining the node too', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -550,7 +550,7 @@ describe('an operator', () => {
 
   // Its disk was freed while a person kept it drained. When nearly full again, the node was
   // terminated as if it had never been freed.
-  it('who keeps a node drained while its disk is freed does not lose it to a disk that is nearly full again', async () => {
+  it('can keep a node drained while its disk is freed, and does not lose it when the disk is nearly full again', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.fillDisk(94);
     await run(4 * minute);
@@ -621,7 +621,7 @@ describe('an operator', () => {
 
   // It had left its registrar, but its disk was well again: it became ACTIVE, and got tasks that
   // ended with it.
-  it('who wants a node back too late, whose disk was full once, does not have it given tasks', async () => {
+  it('can be too late to get a node back, which then gets no tasks although its disk was full once', async () => {
     const { stage, run } = await inService();
     const { calls, instance } = stage.world;
     calls.delays('close', 30_000, 1);
@@ -636,7 +636,7 @@ describe('an operator', () => {
   });
 
   // The drain call was still under way when the node became ACTIVE: it stayed DRAINING for ever.
-  it('who wants a node back while its disk is being treated has it back', async () => {
+  it('can get a node back while its disk is being treated', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.calls.delays('drain', 10_000, 1);
     stage.world.calls.onCall = ({ verb }) => {
@@ -650,7 +650,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('who wants a node back while it waits for its turn to leave keeps it', async () => {
+  it('can get a node back while it waits for its turn to leave', async () => {
     const { stage, run, agent } = await inService();
     [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
     stage.world.calls.onCall = ({ verb }) => {
@@ -665,7 +665,7 @@ describe('an operator', () => {
 
   // The disk kept the node DRAINING until a person called it off. A reboot event that came and was
   // withdrawn later kept it DRAINING for ever.
-  it('who wants a node in service in spite of its disk has it back also after a maintenance that was taken back', async () => {
+  it('can keep a node in service in spite of its disk, also after a maintenance that was withdrawn', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -901,7 +901,7 @@ describe('termination protection', () => {
 });
 
 describe('a Docker that does not answer while the ECS agent stays connected', () => {
-  it('is restarted twice, and the node is replaced when ECS says, too, that its Docker is impaired', async () => {
+  it('is restarted twice, and the node is replaced when ECS also reports that its Docker is impaired', async () => {
     const { stage, run, agent } = await inService();
     stage.world.docker.state = 'hung';
     stage.own.runtimeHealth = 'IMPAIRED';

@@ -40,7 +40,7 @@ describe('a node that joins', () => {
   });
 
   // The port was filtered on a node that worked: it was replaced again and again.
-  it('takes the word of ECS where the introspection port is closed', async () => {
+  it('relies on ECS where the introspection port is closed', async () => {
     const node = launched();
     node.world.clock.schedule(30_001, () => (node.world.localAgent = undefined));
     await node.finish();
@@ -327,7 +327,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   }, 30_000);
 
-  it("takes the agent's word where its role may not look into ECS", async () => {
+  it('relies on the ECS agent where its role may not ask ECS', async () => {
     const node = launched();
     node.world.calls.fails('readContainerInstance', new Refused('AccessDenied'));
     await node.finish();
@@ -336,7 +336,7 @@ describe('a node that joins', () => {
 
   // Both together: healthy nodes were given up one after the other, and each replacement lacked the
   // permission too.
-  it('is not given up where its role may not look into ECS and the introspection port is closed', async () => {
+  it('is not given up where its role may not ask ECS and the introspection port is closed', async () => {
     const node = launched(configOf(), 1_000);
     node.world.clock.schedule(1_001, () => (node.world.localAgent = undefined));
     node.world.calls.fails('readContainerInstance', new Refused('not authorized', { code: 'AccessDeniedException' }));

@@ -26,7 +26,7 @@ function setNode(leave: object = {}, task: object = {}) {
 }
 
 describe('daemon tasks of a node that leaves', () => {
-  it('hold nothing up, are stopped when all other tasks have stopped, and waited for', async () => {
+  it('delay nothing, are stopped when all other tasks have stopped, and waited for', async () => {
     const { stage, seen, daemon } = setNode();
     const state = await stage.leaves();
     expect(seen).toEqual(['daemon while web STOPPED', 'terminateInGroup, STOPPED', 'completeHook, STOPPED']);

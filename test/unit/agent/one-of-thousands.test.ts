@@ -138,7 +138,7 @@ describe('heartbeats among thousands', () => {
 
   // Where that counted from the process's own start, one that was started again and again would
   // never have sent any.
-  it('are not put off by a process that is started again', async () => {
+  it('are not delayed by a process that restarts', async () => {
     const node = late();
     void node.joins().catch(() => {});
     for (let restarts = 0; restarts < 10; restarts++) {
@@ -219,7 +219,7 @@ describe('a node that is held and tries again', () => {
 describe('an entry in the leave queue', () => {
   const queue = ({ world }: Pick<Stage, 'world'>) => world.calls.of('readLeaveQueue').length;
 
-  it('is not looked for by a node of which ECS has just said that it has none', async () => {
+  it('is not looked up by a node whose record has just shown none', async () => {
     const node = launched();
     const agent = node.agent();
     await node.world.clock.run(30 * minute);
@@ -229,7 +229,7 @@ describe('an entry in the leave queue', () => {
     await agent.stop();
   });
 
-  it('is given up after a reboot by a node that ECS still has in it', async () => {
+  it('is removed after a reboot by a node that is still queued in ECS', async () => {
     const node = launched();
     node.own.attributes.set('ecs-node.leave.disk', '1');
     node.own.status = 'DRAINING';
@@ -240,7 +240,7 @@ describe('an entry in the leave queue', () => {
     await agent.stop();
   });
 
-  it('is given up by a node that has taken it since it was seen in service', async () => {
+  it('is removed by a node that queued after it was seen in service', async () => {
     const node = launched(5_000, configOf({ disk: { leave: false } }));
     const agent = node.agent();
     await node.world.clock.run(2 * minute);

@@ -163,7 +163,7 @@ describe('the leave queue', () => {
 });
 
 describe('a node whose clock is slow', () => {
-  it('does not step in front of one that has gone already', async () => {
+  it('does not get in front of a node that has already left', async () => {
     const { host, world } = openFakeHost();
     const open = ({ arn }: { arn: string }) => {
       const mayGo = openQueueCheck();
@@ -177,10 +177,10 @@ describe('a node whose clock is slow', () => {
   });
 });
 
-describe('a node that hears of the queue late', () => {
+describe('a node that reads the queue late', () => {
   // The answer took 20 s, in which another node queued and left. With a slow clock, this node's
   // entry was in front of it.
-  it('does not step in front of one that came and went meanwhile', async () => {
+  it('does not get in front of a node that queued and left meanwhile', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
     const [quick, late] = [place(ownRecord(world)), place(ownRecord(world))];
@@ -207,7 +207,7 @@ describe('a node that hears of the queue late', () => {
   });
 });
 
-describe('nodes that hear of the queue as it was seconds ago', () => {
+describe('nodes that read the queue as it was seconds ago', () => {
   // The second node had not seen the first, whose clock was ten minutes ahead. Its entry was in
   // front when the first had already left.
   it('do not both go, whatever their clocks say', async () => {
@@ -301,7 +301,7 @@ describe('a queue entry that may have come late', () => {
 describe('of several orders', () => {
   const order = (more: Partial<Order>) => someOrder(more);
 
-  it("what others have decided counts more than the node's own reasons, and the earliest deadline counts for all", () => {
+  it("a decision from outside counts more than the node's own reasons, and the earliest deadline counts for all", () => {
     const disk = order({});
     const scaleIn = order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' });
     const spot = order({ cause: 'spot', ending: 'await', key: 'spot', deadline: now, returns: true });

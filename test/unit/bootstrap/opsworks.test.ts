@@ -389,7 +389,7 @@ describe('the installer', () => {
     expect(world.calls.of('findRegistration')).toHaveLength(1);
   });
 
-  it('is understood by its last words', () => {
+  it('is judged by the end of its output', () => {
     expect(judgeTail('x\nAws::OpsWorks::Errors::ValidationException: Hostname ecs-1 is already in use')).toBe(
       'hostname taken',
     );
@@ -486,7 +486,7 @@ describe('registering', () => {
     expect(exitCode(await fail())).toBe(75);
   });
 
-  it('goes through states that nobody knows yet', async () => {
+  it('goes through unknown states', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.opsworks.registersAs = 'warming_up_the_quantum';
     world.clock.schedule(200_000, () => void (world.opsworks.records[0]!.status = 'registered'));
