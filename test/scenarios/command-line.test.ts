@@ -91,7 +91,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(has('etc')).toBe(false);
   });
 
-  test('configures, checks, and changes nothing when it is told the same again', () => {
+  test('configures, checks, and changes nothing when it runs again with the same flags', () => {
     const node = openRoot();
     const flags = [
       '--cluster',
@@ -128,7 +128,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(parse(again.stdout)).toEqual(parse(stdout));
   });
 
-  test('every fault of every file is told at once with its place, exit 78', () => {
+  test('every fault of every file is reported at once with its line, exit 78', () => {
     const node = openRoot({
       [config]: 'cluster: no such name\nregistrer: ssm\n',
       'etc/ecs-node/config.d/10-disk.yaml': 'disk:\n  fullPercent: 900\n  checks: many\n',

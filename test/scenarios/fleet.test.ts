@@ -83,7 +83,7 @@ test('a thousand nodes are looked at in pages, by the table and by a sweep', asy
   });
 });
 
-describe('whoever may look', () => {
+describe('a person with read access', () => {
   test('does so from a laptop, with a shared profile', async () => {
     const stage = await openFleet(1);
     const folder = mkdtempSync(join(tmpdir(), 'ecs-node-profile-'));
@@ -133,7 +133,7 @@ describe('whoever may look', () => {
     expect(table).toMatchObject({ code: 0, stdout: expect.stringContaining('2 of 2 nodes well') });
   });
 
-  test('is told which cluster or group there is not', async () => {
+  test('sees which cluster or group does not exist', async () => {
     const stage = await openFleet(1);
     const none = await stage.ask('fleet', '--cluster', 'none');
     expect(none).toMatchObject({ code: 77, stderr: expect.stringMatching(/cluster/i) });

@@ -102,7 +102,7 @@ const viaProxy = `HTTPS_PROXY=http://${proxyAddress}:3128\nAWS_CA_BUNDLE=AUTHORI
 const host = (service: string) => `${service}.${region}.amazonaws.com`;
 
 describe('where only a proxy leads to AWS', () => {
-  test('a node joins through it, set once in /etc/ecs-node/environment, and its password is told nowhere', async () => {
+  test('a node joins through it, set once in /etc/ecs-node/environment, and its password appears nowhere', async () => {
     const scope = await openPlace({
       variables: `HTTPS_PROXY="http://node:canary%40proxy@${proxyAddress}:3128"\nNO_PROXY=169.254.169.254\nAWS_CA_BUNDLE=AUTHORITY\n`,
     });
@@ -170,12 +170,12 @@ describe('where only a proxy leads to AWS', () => {
     expect(await stateWhenTold(await openPlace({ variables: viaProxy, proxyStatus }), remedy)).toBe('running');
   });
 
-  test('a proxy that inspects TLS with an authority unknown here is told as such', async () => {
+  test('a proxy that inspects TLS with an authority unknown here is reported as that', async () => {
     const scope = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3128\n` });
     expect(await stateWhenTold(scope, /certificate is from an unknown authority: .*AWS_CA_BUNDLE/)).toBe('running');
   });
 
-  test('a proxy that is not there is told as such', async () => {
+  test('a proxy that is not there is reported as that', async () => {
     const scope = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3129\nAWS_CA_BUNDLE=AUTHORITY\n` });
     expect(
       await stateWhenTold(
@@ -185,7 +185,7 @@ describe('where only a proxy leads to AWS', () => {
     ).toBe('running');
   });
 
-  test('a login page in place of AWS is told as what it is, and ends no node', async () => {
+  test('a login page in place of AWS is reported as that, and ends no node', async () => {
     const scope = await openPlace({ variables: viaProxy });
     scope.front.instead = (_, respond) => {
       respond(403, { 'content-type': 'text/html; charset=utf-8' }, '<!DOCTYPE html><h1>Please log in</h1>');
@@ -296,7 +296,7 @@ describe('where interface endpoints are all there is', () => {
     );
   });
 
-  test('a node that wants OpsWorks is told that it retired, by check, doctor and bootstrap', async () => {
+  test('check, doctor and bootstrap report that OpsWorks has retired', async () => {
     const scope = await openPlace({ ...withEndpoints(reachable), flags: [...opsworks] });
     const { node, stage } = scope;
     const retired = /OpsWorks Stacks retired on 26 May 2024: set AWS_ENDPOINT_URL_OPSWORKS .* or choose registrar ssm/;
@@ -308,7 +308,7 @@ describe('where interface endpoints are all there is', () => {
     expect([check.code, check.stderr]).toEqual([0, expect.stringMatching(retired)]);
   });
 
-  test('a role that EC2 may not assume is told as its trust policy, by bootstrap and doctor, and ends no node', async () => {
+  test('a role that EC2 may not assume points to its trust policy, in bootstrap and doctor, and ends no node', async () => {
     const scope = await openPlace(withEndpoints(reachable));
     const { node, stage } = scope;
     await stage.simulator.verbs.setMetadata(node.id, { unassumable: true });

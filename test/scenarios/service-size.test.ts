@@ -83,7 +83,7 @@ test('a service grows with its cluster and shrinks with it, one node to spare, n
   expect(stage.mutations()).toEqual(Array.from({ length: 4 }, () => 'ecs:UpdateService'));
 });
 
-test('nothing is changed without --apply, and what would be is told', async () => {
+test('without --apply, nothing changes, and the planned changes are printed', async () => {
   const stage = await openStage(4);
   const { code, stdout } = await stage.run();
   expect(code).toBe(0);
@@ -230,7 +230,7 @@ test('a thousand container instances cost pages and not instances', async () => 
   });
 });
 
-test('what is wrong on the command line is told all at once, before anything is asked', async () => {
+test('all faults on the command line are reported at once, before any call', async () => {
   const stage = await openStage(1);
   const { code, stderr } = await stage.run('--spare', 'one', '--min', '0', '--region', 'Ireland');
   expect(code).toBe(64);

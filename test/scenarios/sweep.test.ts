@@ -41,7 +41,7 @@ async function openTroubled() {
 }
 
 describe('a fleet with a node in each bad state', () => {
-  test('is told of each, with nothing changed, by a sweep without --apply', async () => {
+  test('is reported node by node, with nothing changed, by a sweep without --apply', async () => {
     const stage = await openTroubled();
     const { lost, stuck, never, guarded, dead, setup, outside, second, stray } = stage;
     const told = await stage.ask(...words, '--max', '9');
