@@ -13,7 +13,8 @@ export const commands: readonly Command[] = [
     summary: "The node's first minutes, in the foreground, before ECS starts",
     details:
       'Writes ecs.config, names and registers the node and clears termination protection. Every step can be repeated; a crash or a\n' +
-      'reboot resumes. Flags are written into the configuration first, as "ecs-node configure" does.',
+      'reboot resumes. Flags are written into the configuration first, as "ecs-node configure" does.\n' +
+      'While another bootstrap of this node runs, this one waits. After bootstrap.timeoutSeconds it gives up with exit code 75.',
     flags: settingFlags,
     examples: [
       ['ecs-node bootstrap', 'as systemd runs it, with the written configuration'],

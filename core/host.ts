@@ -96,6 +96,11 @@ export interface Machine {
   /** Changes at each boot. */
   readBootId(): Promise<string>;
   /**
+   * A process of this machine, by default this one. Undefined when it does not run (any more);
+   * always the machine's own processes, also below another root.
+   */
+  readProcess(pid?: number): Promise<ProcessIdentity | undefined>;
+  /**
    * Runs a program (absolute path) without a shell. It has only the variables of `environment`.
    * Kills its process group when the signal aborts.
    */
@@ -116,6 +121,13 @@ export interface Machine {
   say(line: string): Promise<void>;
   /** sd_notify. Does nothing outside systemd. Never throws. */
   notify(state: string): Promise<void>;
+}
+
+/** Both together name one process of a boot: the kernel uses a pid again. */
+export interface ProcessIdentity {
+  pid: number;
+  /** When it started, in clock ticks since the boot. */
+  startTicks: string;
 }
 
 export interface DiskMeasurement {

@@ -2,12 +2,14 @@
 
 import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { pid as ownPid } from 'node:process';
 import { Unavailable, messageOf } from '../core/errors.ts';
-import type { Machine } from '../core/host.ts';
+import type { Machine, ProcessIdentity } from '../core/host.ts';
 import { paths } from '../core/state/state.ts';
 import { say } from './console.ts';
 import { networkVariables, type Environment } from './environment.ts';
 import type { Disks } from './disk.ts';
+import { codeOf } from './files/error-code.ts';
 import { openBelow, openFiles } from './files/files.ts';
 import { mustBeRootOwned } from './files/root-owned.ts';
 import { openResponse } from './http/http.ts';
@@ -43,6 +45,7 @@ export function openMachine(root: string, environment: Environment): Machine {
       return measureMemory();
     },
     readBootId: async () => readBootId(join(top, bootId)) ?? readBootId(bootId) ?? noBootId(),
+    readProcess: async (pid = ownPid) => readProcess(pid),
     run: runBelow,
     async unpack(url, signal) {
       const [{ unpack }, { openNetwork }] = [await import('./files/unpack.ts'), await import('./network/network.ts')];
@@ -80,6 +83,25 @@ function readBootId(file: string): string | undefined {
     if (messageOf(error).startsWith('ENOENT')) return undefined;
     throw new Unavailable(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+function readProcess(pid: number): ProcessIdentity | undefined {
+  const file = `/proc/${pid}/stat`;
+  let stat: string;
+  try {
+    stat = readFileSync(file, 'latin1');
+  } catch (error) {
+    // ESRCH: it ended while the file was open.
+    if (/^(ENOENT|ESRCH)$/.test(codeOf(error) ?? '')) return undefined;
+    throw new Unavailable(`cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
+  // The name before the last bracket may hold spaces and brackets. See proc_pid_stat(5): state is
+  // field 3, starttime field 22.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state = '', startTicks] = [fields[0], fields[19]];
+  if (startTicks === undefined) throw new Unavailable(`${file} has fewer fields than expected`);
+  // A zombie has ended; only its parent has not asked how.
+  return /^[ZXx]$/.test(state) ? undefined : { pid, startTicks };
 }
 
 function noBootId(): never {

@@ -6,9 +6,10 @@ import { withLaunchHookHeartbeats } from '../../agent/joining/launch-hook-heartb
 import { runDeparture, readDeparture } from '../../agent/departure/leave.ts';
 import { bootstrap } from '../../bootstrap/bootstrap.ts';
 import { judgeFailure } from '../../bootstrap/failure-outcome.ts';
+import { withBootstrapLock } from '../../bootstrap/bootstrap-lock.ts';
 import { hold, waitForPerson } from '../../bootstrap/hold.ts';
 import { deregister } from '../../bootstrap/registrars/registrars.ts';
-import { readStorm } from '../../bootstrap/storm-guard.ts';
+import { readStorm, type Storm } from '../../bootstrap/storm-guard.ts';
 import type { Config } from '../../config/config.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
@@ -28,25 +29,48 @@ const quietMs = 10_000;
  * it wait and retry.
  */
 export async function runBootstrap(host: Host, config: Config, signal: AbortSignal): Promise<void> {
+  const work = () => bootstrapUntilDone(host, config, signal);
+  await withLaunchHookHeartbeats(host, config, quietMs, signal, work);
+}
+
+/** Waits without the lock: a person who has mended something runs the bootstrap by hand. */
+async function bootstrapUntilDone(host: Host, config: Config, signal: AbortSignal): Promise<void> {
+  // A bootstrap that runs ends by then.
+  const lockMs = config.bootstrap.timeoutSeconds * 1000;
+  for (let refusals = 0; ;) {
+    const pause = await withBootstrapLock(host, lockMs, signal, () => bootstrapOrLeave(host, config, signal));
+    if (pause === undefined) return;
+    if (pause.kind === 'hold') await hold(host, config, pause, signal);
+    else await waitForPerson(host, pause.reason, refusals++, signal);
+  }
+}
+
+/** For what the node waits before it tries again. */
+type Pause = Extract<Storm, { kind: 'hold' }> | { kind: 'person'; reason: string };
+
+/**
+ * Makes one attempt, unless the node is leaving: the bootstrap for which this one waited may have
+ * failed.
+ */
+async function bootstrapOrLeave(host: Host, config: Config, signal: AbortSignal): Promise<Pause | undefined> {
   const begun = await readDeparture(host);
   if (begun !== undefined && (await isAboutToBeTerminated(host, begun, signal))) {
     host.log.warn('not bootstrapped: the group ends the node', { cause: begun.cause, reason: begun.reason });
     if (begun.cause === 'bootstrap-failed') throw new Refused(begun.reason);
-    return;
+    return undefined;
   }
   if (begun !== undefined && !isOver(begun)) {
     // The departure was interrupted. A node whose bootstrap failed permanently cannot come back.
     if (begun.cause === 'bootstrap-failed') {
-      const resume = () => departForGood(host, config, begun.reason, signal);
-      await withLaunchHookHeartbeats(host, config, quietMs, signal, resume);
+      await departForGood(host, config, begun.reason, signal);
       throw new Refused(begun.reason);
     }
     if (begun.ending !== 'remain' && begun.returns !== true && hasReached(begun, 'registrar')) {
       host.log.warn('not bootstrapped: the node is leaving', { cause: begun.cause, reason: begun.reason });
-      return;
+      return undefined;
     }
   }
-  await withLaunchHookHeartbeats(host, config, quietMs, signal, () => bootstrapUntilDone(host, config, signal));
+  return bootstrapOnce(host, config, signal);
 }
 
 /** One call. A silent Auto Scaling API must not delay the bootstrap. */
@@ -64,32 +88,22 @@ async function isAboutToBeTerminated(host: Host, left: DepartureState, signal: A
   return membership !== undefined && isTerminating(membership);
 }
 
-async function bootstrapUntilDone(host: Host, config: Config, signal: AbortSignal): Promise<void> {
-  for (let refusals = 0; ;) {
-    try {
-      await bootstrap(host, config, signal);
-      return;
-    } catch (error) {
-      // A shutdown is no failure.
-      signal.throwIfAborted();
-      const ending = judgeFailure(error, config);
-      host.log.error('bootstrap failed', { error: messageOf(error), ending });
-      if (ending === 'retry-slowly') await waitForPerson(host, messageOf(error), refusals++, signal);
-      else if (ending === 'for-good') await leaveOrWait(host, config, error, signal);
-      else throw error;
-    }
+async function bootstrapOnce(host: Host, config: Config, signal: AbortSignal): Promise<Pause | undefined> {
+  try {
+    await bootstrap(host, config, signal);
+    return undefined;
+  } catch (error) {
+    // A shutdown is no failure.
+    signal.throwIfAborted();
+    const ending = judgeFailure(error, config);
+    host.log.error('bootstrap failed', { error: messageOf(error), ending });
+    if (ending === 'retry-slowly') return { kind: 'person', reason: messageOf(error) };
+    if (ending !== 'for-good') throw error;
+    const storm = await readStorm(host, config, signal);
+    if (storm.kind === 'hold') return storm;
+    await departForGood(host, config, messageOf(error), signal);
+    throw error;
   }
-}
-
-/**
- * Returns after a wait that the storm guard asked for. Otherwise the node leaves, and this throws
- * the reason.
- */
-async function leaveOrWait(host: Host, config: Config, error: unknown, signal: AbortSignal): Promise<void> {
-  const storm = await readStorm(host, config, signal);
-  if (storm.kind === 'hold') return hold(host, config, storm, signal);
-  await departForGood(host, config, messageOf(error), signal);
-  throw error;
 }
 
 async function departForGood(host: Host, config: Config, reason: string, signal: AbortSignal): Promise<void> {

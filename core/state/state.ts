@@ -43,6 +43,11 @@ export const paths = {
   departure: '/var/lib/ecs-node/departure.json',
   /** Written by `ecs-node leave` and `ecs-node stay`, consumed by the agent. */
   request: '/var/lib/ecs-node/request.json',
+  /**
+   * One file for each bootstrap that runs, or waits for another one; gone after a reboot
+   * (bootstrap/bootstrap-lock.ts).
+   */
+  bootstraps: '/run/ecs-node/bootstraps',
   /** The last valid configuration; gone after a reboot. */
   lastGood: '/run/ecs-node/last-good.json',
   /** Written by the agent; gone after a reboot. */

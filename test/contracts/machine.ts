@@ -148,6 +148,15 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(await machine.readBootId()).not.toBe('');
       });
 
+      test('a process is told from a later one with its pid, and one that does not run is absent', async () => {
+        const { machine } = await node();
+        const own = await machine.readProcess();
+        expect(own).toMatchObject({ pid: expect.any(Number), startTicks: expect.stringMatching(/^\d+$/) });
+        expect(await machine.readProcess(own!.pid)).toEqual(own);
+        // Above the largest pid that Linux gives.
+        expect(await machine.readProcess(2 ** 22 + 1)).toBeUndefined();
+      });
+
       test('writing to the console and notifying systemd never fail', async () => {
         const { machine } = await node();
         await expect(machine.say('node leaves: disk full')).resolves.toBeUndefined();

@@ -117,7 +117,11 @@ function openProcess(world: World, process: Process, wrap: Wrap): Host {
   return {
     identity,
     metadata: wrap('metadata', openMetadata(world.metadata), process),
-    machine: wrap('machine', openMachine(world.machine), process),
+    machine: wrap(
+      'machine',
+      openMachine(world.machine, () => process.alive),
+      process,
+    ),
     ecsAgent: wrap('ecsAgent', openEcsAgent(world), process),
     docker: wrap('docker', openDocker(world.docker), process),
     cloud: guardRecords(wrap('cloud', openCloud(world), process)),

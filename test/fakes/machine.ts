@@ -21,6 +21,8 @@ export interface FakeMachine {
   archives: Map<string, Record<string, string>>;
   /** The status code of a URL; without an entry, no server answers. */
   probes: Map<string, number>;
+  /** Whether each process that was opened runs, by pid. */
+  processes: Map<number, () => boolean>;
   restarted: string[];
   /** The state of a unit in systemd's terms; default: active. */
   units: Map<string, string>;
@@ -68,6 +70,7 @@ export function emptyMachine(): FakeMachine {
     archives: new Map(),
     probes: new Map(),
     unmeasured: new Map(),
+    processes: new Map(),
     restarted: [],
     units: new Map(),
     power: 'on',
@@ -76,8 +79,11 @@ export function emptyMachine(): FakeMachine {
   };
 }
 
-export function openMachine(state: FakeMachine): Machine {
+/** As one process of the machine sees it, which runs for as long as `isAlive` says. */
+export function openMachine(state: FakeMachine, isAlive: () => boolean = () => true): Machine {
   let folders = 0;
+  const ownPid = 100 + state.processes.size;
+  state.processes.set(ownPid, isAlive);
   const below = (path: string) => {
     const folder = `${path}/`;
     return [...state.files.keys()].filter((file) => file.startsWith(folder));
@@ -119,6 +125,9 @@ export function openMachine(state: FakeMachine): Machine {
     },
     measureMemory: async () => ({ ...state.memory }),
     readBootId: async () => state.bootId,
+    async readProcess(pid = ownPid) {
+      return state.processes.get(pid)?.() === true ? { pid, startTicks: String(pid * 10) } : undefined;
+    },
     async run(command, signal) {
       absolute(command.file);
       const [, program] = [...state.programs].find(([name]) => command.file.endsWith(name)) ?? [];

@@ -1,4 +1,7 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe } from 'vitest';
+import { paths } from '../../core/state/state.ts';
 import { scenario, type Scene } from './scenario.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, settings, type Node } from './stage.ts';
@@ -33,6 +36,29 @@ describe('a bootstrap that is killed (-9) and run again ends as one that was not
 });
 
 describe('a bootstrap', () => {
+  // Both ran the installer, and OpsWorks had two records of one instance.
+  scenario(
+    'that a person runs while that of systemd runs waits for it, and neither registers twice',
+    { flags: opsworks, boots: false },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      simulator.faults.add({
+        service: 'opsworks',
+        operation: 'RegisterInstance',
+        effect: { kind: 'latency', ms: 8_000 },
+      });
+      const node = await scene.launch();
+      const booted = node.boot();
+      await waitFor('registering', () => node.log.some((line) => line['step'] === 'register'));
+      const byHand = await node.run(['bootstrap']);
+      expect(byHand.stderr).toMatch(/waiting for another bootstrap of this node to end/);
+      expect([byHand.code, await booted]).toEqual([0, 0]);
+      expect(node.calls().filter((call) => call === 'opsworks:RegisterInstance')).toHaveLength(1);
+      expect(registrations(scene)).toHaveLength(1);
+      expect(await readdir(join(node.root, paths.bootstraps))).toEqual([]);
+    },
+  );
+
   scenario(
     'that OpsWorks never registers leaves no record, says why and is replaced',
     {

@@ -261,7 +261,12 @@ export function openHost(region: Region, node: Node, process: Process, condition
   return {
     identity: node.identity,
     metadata: expose(openMetadata(node.metadata), 'metadata', process, conditions),
-    machine: expose(openMachine(node.machine), 'machine', process, conditions),
+    machine: expose(
+      openMachine(node.machine, () => process.alive),
+      'machine',
+      process,
+      conditions,
+    ),
     ecsAgent: expose(openEcsAgent(region, node), 'introspection', process, conditions),
     docker: expose(openDocker(node.docker), 'machine', process, conditions),
     cloud: guardRecords({
