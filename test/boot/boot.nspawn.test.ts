@@ -1,5 +1,5 @@
-// Boots real machines: systemd, cloud-init and the shipped binary. Each has its own namespaces, with
-// the simulator behind 169.254.169.254.
+// Boots real machines: systemd, cloud-init and the shipped binary. Each machine has its own
+// namespaces, with the simulator behind 169.254.169.254.
 //
 // Each folder beside this file is a scenario, and its name is the test's title. BOOT=spot npm run
 // test:boot runs those that match. Needs root and the packages in apt-packages. The first run makes

@@ -1,4 +1,4 @@
-// What the bundler must do for the binary to be small and to start fast.
+// The bundler must do these things for the binary to be small and to start fast.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';

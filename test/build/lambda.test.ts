@@ -55,7 +55,7 @@ async function openStage(nodes: number): Promise<Stage> {
   };
 }
 
-/** What it wrote comes by another way than its answer, and may come later. */
+/** The log comes by another way than the function's answer, and may come later. */
 const logOf = (opened: LambdaFunction) => opened.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
 
 const web = { ECS_NODE_CLUSTER: 'demo', ECS_NODE_SERVICE: 'web' };

@@ -24,7 +24,7 @@ const faults = (file: string, text: string): string[] => {
   return found;
 };
 
-/** Names of shells for whom completions are printed. */
+/** These files name shells because they print completions for them. */
 const speakers = ['cli/render-completion.ts', 'commands/table.ts'];
 
 test('no value ever reaches a shell: the product starts programs with arrays of arguments, and starts no shell', () => {

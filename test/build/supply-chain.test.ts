@@ -1,6 +1,6 @@
 /**
- * What the build and CI download is fixed by its hash, and runs no code of its own while it is
- * installed.
+ * A hash fixes each file that the build and CI download. None of them runs code of its own while it
+ * is installed.
  */
 
 import { execFileSync } from 'node:child_process';

@@ -37,7 +37,7 @@ export interface Engine {
 }
 
 export interface EngineOptions {
-  /** Of its file system. */
+  /** The size of its file system. */
   megabytes?: number;
   /** Where it keeps its data, as it sees it and says so. */
   dataRoot?: string;

@@ -39,8 +39,7 @@ describe('a node whose Docker runs out of disk', () => {
       await scene.logged(node, 'the disk is clear');
       const left = await engine.images();
       expect(left).toEqual(expect.arrayContaining([...agentImages, 'baked:1', 'keep/base:1', 'run:1', 'stopped:1']));
-      // Of the application's, the oldest are gone under each of their names, and no more than it
-      // takes.
+      // The application's oldest images are gone under each of their names, and no others.
       expect(left.filter((name) => name.startsWith('app:'))).toEqual(['app:3', 'app:4']);
       expect(await engine.usedPercent()).toBeLessThan(80);
       expect(await engine.isRunning('task')).toBe(true);

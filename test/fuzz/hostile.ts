@@ -1,4 +1,4 @@
-/** What nobody means to write, but somebody may send: nasty words, names and shapes. */
+/** Hostile words, names and shapes, which an attacker or a broken program may send. */
 
 import fc from 'fast-check';
 

@@ -44,7 +44,8 @@ export function holds<T>(
 type Expected = typeof ConfigError | typeof Refused | typeof Unavailable | typeof UsageError;
 
 /**
- * What `work` gives, or undefined where it says no with one of these; anything else is thrown on.
+ * Returns the result of `work`, or undefined where it throws one of these errors. Any other error
+ * is thrown on.
  */
 export async function orSaysNo<T>(work: () => T | Promise<T>, ...kinds: Expected[]): Promise<T | undefined> {
   try {

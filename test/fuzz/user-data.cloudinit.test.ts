@@ -14,7 +14,7 @@ const times = Number(process.env['FUZZ_TIMES'] ?? 1);
 
 const python = '/usr/bin/python3';
 
-/** What cloud-init finds in each; undefined where it refuses the text. */
+/** The parts that cloud-init finds in each input; undefined where it refuses the text. */
 function askCloudInit(inputs: readonly Buffer[]): (string[][] | undefined)[] {
   const input = inputs.map((each) => `${each.toString('base64')}\n`).join('');
   const { stdout, stderr, status } = spawnSync(python, ['test/fuzz/cloud-init-oracle.py'], {

@@ -182,7 +182,7 @@ const tasks = fc.oneof(
   fc.array(task, { maxLength: 3 }).map((each) => `{"Tasks":[${each.join(',')}]}`),
 );
 
-/** Of a task or a container: texts and numbers, and lists of the same. */
+/** A task and a container hold texts and numbers, and lists of them. */
 function isPlainFact(value: unknown): boolean {
   if (Array.isArray(value)) return value.every((each: object) => Object.values(each).every(isPlainFact));
   return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));

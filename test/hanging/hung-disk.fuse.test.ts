@@ -14,8 +14,8 @@ const run = promisify(execFile);
 const hung = new Map<string, { server: ChildProcess; folder: string }>();
 
 /**
- * Every program that waits for it goes on with an error, and the folder is a folder again: nothing else may
- * touch it before.
+ * Every program that waits for the file system goes on with an error, and the folder is a plain
+ * folder again. No program may touch it before.
  */
 async function release({ root }: Node): Promise<void> {
   const found = hung.get(root);

@@ -1,5 +1,5 @@
-// What Lambda's own runtime does for Node: takes one event after the other from the Runtime API and
-// hands it to a handler.
+// Does the work of Lambda's own runtime for Node: takes one event after the other from the Runtime
+// API and hands it to a handler.
 //
 // In the place of AWS's aws-lambda-ric, which is built with CMake and a compiler when it is
 // installed.

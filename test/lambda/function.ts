@@ -28,7 +28,7 @@ export type Outcome =
 export interface LambdaFunction {
   /** One event after the other, as many as one likes: the process stays. */
   invoke(event: unknown, timeoutMs?: number): Promise<Outcome>;
-  /** What it wrote, line by line. */
+  /** The function's output, line by line. */
   lines(): string[];
   close(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export async function openFunction({ zip, handler, environment }: FunctionOption
   void ended.then(() => api.fail('the process has ended'));
   return {
     invoke: (event, timeoutMs = defaultTimeoutMs) => api.invoke(event, timeoutMs),
-    // What comes after the last line break is not whole yet.
+    // The text after the last line break is not whole yet.
     lines: () => written.split('\n').slice(0, -1),
     async close() {
       child.kill('SIGKILL');

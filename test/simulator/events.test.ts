@@ -33,7 +33,7 @@ async function simulate({ onTestFinished }: TestContext, words: string) {
     output: () => output,
     state,
     node: nodeOf,
-    /** What the metadata service of that node says; undefined for a 404 or no answer. */
+    /** The answer of that node's metadata service; undefined for a 404 or no answer. */
     async metadata(node: number, path: string): Promise<string | undefined> {
       const { id } = await nodeOf(node);
       const environment = await (await fetch(`${endpoint}/_simulator/environment/${id}`)).json();

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { renderBash, renderFish, renderZsh } from '../../../cli/render-completion.ts';
 import { commands, commandTable } from '../../../commands/table.ts';
 
-/** What bash would offer after these words. */
+/** Returns the words that bash offers after these. */
 function complete(...words: string[]): string[] {
   const script = `${renderBash(commandTable)}
 COMP_WORDS=(ecs-node "$@"); COMP_CWORD=$#; _ecs_node; printf '%s\\n' "\${COMPREPLY[@]}"`;

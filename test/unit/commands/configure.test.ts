@@ -170,7 +170,7 @@ test('a flag beats what is pulled, now and later', async () => {
     JSON.stringify({ source: 'ssm:/ecs/web', good: [{ name: 'all', version: '1', text }] });
   const node = openNode();
   await node.configure({ cluster: 'prod', set: ['refresh.source=ssm:/ecs/web', 'disk.fullPercent=85', 'name=web'] });
-  // What documents may not set need not be kept from them.
+  // Documents may not set these two, so the flags' file need not protect them.
   expect(node.text(flagsFile)).toContain('fullPercent: 85');
   expect(node.text(flagsFile)).not.toMatch(/source|name/);
   node.world.machine.files.set(paths.refreshed, pulled('disk: {fullPercent: 95, checks: 9}\n'));

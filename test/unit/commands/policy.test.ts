@@ -33,7 +33,7 @@ const least = parseConfig({
 
 const byName = parseConfig({ cluster: 'prod', registrar: 'opsworks', opsworks: { stack: 'web', layer: 'ecs' } });
 
-/** Files that ask about a whole fleet, each with its table. `test/unit/fleet` has those of a sweep. */
+/** Files that read a whole fleet, each with its table. `test/unit/fleet` has those of a sweep. */
 const fleetRooms: Readonly<Record<string, readonly FleetPermission[]>> = {
   'fleet/fleet-services.ts': serviceSizePermissions,
 };

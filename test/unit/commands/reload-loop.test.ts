@@ -139,7 +139,7 @@ describe('a changed configuration', () => {
   it('that was pulled is taken over as soon as it differs from what runs, also when a crash had hidden the change', async () => {
     const refresh = { refresh: { source: 'ssm:/ecs/web' } };
     const node = await inService(refresh);
-    // What an earlier round has written before it was killed: this one finds nothing to change.
+    // An earlier round wrote this before it was killed, so the next one finds nothing to change.
     node.pulls({ outcome: 'unchanged', revision: 'newer' });
     node.wants({ ...refresh, disk: { checks: 4 } }, 'newer');
     await node.run(6 * minute);

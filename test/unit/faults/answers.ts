@@ -1,6 +1,6 @@
 /**
- * What AWS, or something on the way to it, may answer to a call, and what the product makes of each
- * over the wire.
+ * The answers that AWS, or a middlebox on the way to it, may give to a call, and the error that the
+ * product makes of each over the wire.
  */
 
 import { Refused } from '../../../core/errors.ts';

@@ -22,7 +22,7 @@ export interface Fault {
 
 export interface Life {
   name: string;
-  /** What "goes on" means in it. */
+  /** The state that counts as "goes on" in this part. */
   goal: string;
   only?: readonly Verb[];
   /** Plays it with the fault, or without one; `called` gets the verbs of `Cloud` that it used. */

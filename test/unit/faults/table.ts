@@ -14,7 +14,7 @@ export interface Row {
 
 /** Verbs of a life that is not played here, and who plays it. */
 export const playedElsewhere: readonly Verb[] = [
-  // A departure from OpsWorks of a node that is in its layer, whatever they answer: opsworks.test.ts.
+  // opsworks.test.ts plays every answer while a node leaves its layer.
   'unassign',
   // Second sources, for a spot notice, maintenance and forged records: the tests of departures.
   'ownsContainerInstance',

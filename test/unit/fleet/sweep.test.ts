@@ -45,7 +45,7 @@ function run(more: Partial<SweepOptions> = {}): Promise<SweepReport> {
   return sweep(fleet, { ...options, ...more }, clock, log, signal);
 }
 
-/** What was done in a run. */
+/** The deeds of one run. */
 async function deedsOf(more: Partial<SweepOptions> = {}): Promise<string[]> {
   fleet.calls = [];
   await run(more);

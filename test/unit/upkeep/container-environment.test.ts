@@ -29,7 +29,7 @@ const facts = (tags: Record<string, string> = {}): NodeFacts => ({
   tagsFrom: 'metadata',
 });
 
-/** What a real POSIX shell has in its variables after it has sourced the file; by name. */
+/** The variables of a real POSIX shell that has sourced the file, by name. */
 function sourced(text: string, names: readonly string[]): Record<string, string> {
   const file = join(folder, 'node.config');
   writeFileSync(file, text);
@@ -186,7 +186,7 @@ describe('the environment of containers', () => {
     stage.world.calls.fails('readOwnTags', denied);
     await stage.boot();
     expect(String(stage.world.machine.files.get(shellFile))).toMatch(/Tags are missing[^]*ECS_NODE_INSTANCE_ID=i-0/);
-    // Of another instance, baked into the image.
+    // The file of another instance was baked into the image.
     stage.world.machine.files.set(jsonFile, '{"instanceId": "i-00000000", "tags": {"env": "prod"}}');
     await stage.boot(stage.world.reboot());
     expect(String(stage.world.machine.files.get(jsonFile))).not.toContain('prod');

@@ -35,7 +35,7 @@ const task = (containers: LocalContainer[], more: Partial<LocalTask> = {}): Loca
 const filesOf = (...tasks: LocalTask[]) =>
   new Map(renderPortFiles(tasks, '10.0.0.5').map(({ name, text }) => [name, text]));
 
-/** What a real POSIX shell knows after it has sourced the file. */
+/** The variables of a real POSIX shell that has sourced the file. */
 function sourced(text: string): Record<string, string> {
   const file = join(folder, 'ports.env');
   writeFileSync(file, text);

@@ -79,7 +79,7 @@ describe('what a node keeps up to date', () => {
     await stage.world.clock.run(10 * minute);
     expect([counted(stage).at(5), counted(stage).at(-1)]).toEqual([1, 0]);
     await agent.stop();
-    // What is not configured any more is not shown any more.
+    // The status no longer shows a chore that is no longer configured.
     const idle = stage.agent(stage.world.restart());
     await stage.world.clock.run(10 * minute);
     expect(stage.status().chores).toEqual({});

@@ -21,7 +21,7 @@ export interface Aws {
   cloud: Cloud;
   server: LocalServer;
   log: Entry[];
-  /** What was asked, as `Action` or the JSON target's last part. */
+  /** The operations called, as `Action` or the JSON target's last part. */
   calls(): string[];
   /** The parameters of the last question: a form's fields, or JSON. */
   last(): Record<string, unknown>;
