@@ -33,7 +33,7 @@ export async function runBootstrap(host: Host, config: Config, signal: AbortSign
   await withLaunchHookHeartbeats(host, config, quietMs, signal, work);
 }
 
-/** Waits without the lock: a person who has mended something runs the bootstrap by hand. */
+/** Waits without the lock: a person that has mended something runs the bootstrap by hand. */
 async function bootstrapUntilDone(host: Host, config: Config, signal: AbortSignal): Promise<void> {
   // A bootstrap that runs ends by then.
   const lockMs = config.bootstrap.timeoutSeconds * 1000;
