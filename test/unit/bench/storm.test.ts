@@ -29,7 +29,7 @@ describe('a token bucket', () => {
   it('is one for all calls that AWS counts together, and full in a new world', () => {
     expect(limitOf('ecs:ListTasks')).toBe(limitOf('ecs:DescribeContainerInstances'));
     expect(limitOf('ec2:CreateTags')).not.toBe(limitOf('ec2:TerminateInstances'));
-    expect(() => limitOf('s3:GetObject')).toThrow('no limit is known');
+    expect(() => limitOf('s3:GetObject')).toThrow('has no limit for s3:GetObject');
     for (const { actions, burst } of limits) {
       const admit = openAdmission();
       const passed = Array.from({ length: burst + 5 }, () => admit(actions[0]!.replace('*', 'Any'), 0));
