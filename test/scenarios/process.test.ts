@@ -6,7 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,38 +19,45 @@ const debuggerPort = 9229;
 
 let folder: string;
 let metadata: Server;
-/** False: the metadata service takes each call and answers none. */
-let isOpen = false;
 let address: string;
 const running: ChildProcess[] = [];
+/** A new one for each test: `bootstrap --cluster` writes a configuration into it. */
+let root: string;
+/** The metadata service takes each call, and answers when this opens. */
+let gate: PromiseWithResolvers<void>;
+let asked: number;
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.method === 'PUT')
+    return void response.writeHead(200, { 'x-aws-ec2-metadata-token-ttl-seconds': 60 }).end('t');
+  if (request.url?.includes('instance-identity/document'))
+    return void response.end(
+      JSON.stringify({
+        accountId: '123456789012',
+        architecture: 'x86_64',
+        availabilityZone: 'us-east-1a',
+        imageId: 'ami-0123456789abcdef0',
+        instanceId: 'i-0123456789abcdef0',
+        instanceType: 't3.small',
+        privateIp: '10.0.0.1',
+        region: 'us-east-1',
+      }),
+    );
+  const known = {
+    partition: 'aws',
+    'local-hostname': 'ip-10-0-0-1.ec2.internal',
+    'instance-life-cycle': 'on-demand',
+  };
+  const found = Object.entries(known).find(([name]) => request.url?.endsWith(name));
+  if (found === undefined) response.statusCode = 404;
+  response.end(found?.[1]);
+}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ecs-node-process-'));
   metadata = createServer((request, response) => {
-    if (!isOpen) return;
-    if (request.method === 'PUT')
-      return void response.writeHead(200, { 'x-aws-ec2-metadata-token-ttl-seconds': 60 }).end('t');
-    if (request.url?.includes('instance-identity/document'))
-      return void response.end(
-        JSON.stringify({
-          accountId: '123456789012',
-          architecture: 'x86_64',
-          availabilityZone: 'us-east-1a',
-          imageId: 'ami-0123456789abcdef0',
-          instanceId: 'i-0123456789abcdef0',
-          instanceType: 't3.small',
-          privateIp: '10.0.0.1',
-          region: 'us-east-1',
-        }),
-      );
-    const known = {
-      partition: 'aws',
-      'local-hostname': 'ip-10-0-0-1.ec2.internal',
-      'instance-life-cycle': 'on-demand',
-    };
-    const found = Object.entries(known).find(([name]) => request.url?.endsWith(name));
-    if (found === undefined) response.statusCode = 404;
-    response.end(found?.[1]);
+    asked++;
+    void gate.promise.then(() => answer(request, response));
   });
   await new Promise<void>((resolve) => metadata.listen(0, '127.0.0.1', resolve));
   address = `http://127.0.0.1:${(metadata.address() as { port: number }).port}`;
@@ -60,15 +67,18 @@ afterAll(async () => {
   metadata.close();
   await rm(folder, { recursive: true, force: true });
 });
-beforeEach(() => {
-  isOpen = false;
+beforeEach(async () => {
+  [asked, gate] = [0, Promise.withResolvers()];
+  root = await mkdtemp(join(folder, 'root-'));
 });
-afterEach(() => {
-  for (const child of running.splice(0)) child.kill('SIGKILL');
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await once(child, 'close');
+  }
 });
 
 function start(binary: string, ...words: string[]): ChildProcess & { said: () => string } {
-  const child = spawn(binary, [...words, '--root', join(folder, 'root')], {
+  const child = spawn(binary, [...words, '--root', root], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: '/usr/bin:/bin', AWS_EC2_METADATA_SERVICE_ENDPOINT: address },
   });
@@ -77,6 +87,9 @@ function start(binary: string, ...words: string[]): ChildProcess & { said: () =>
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
   return Object.assign(child, { said: () => said });
 }
+
+/** Its signal handlers are there: it waits for the metadata service. */
+const hasBegun = () => until('the process asks the metadata service', () => asked > 0);
 
 const opensDebugger = () =>
   new Promise<boolean>((resolve) => {
@@ -89,8 +102,7 @@ test.each(['agent', 'bootstrap --cluster prod'])(
   async (words) => {
     expect(await opensDebugger()).toBe(false);
     const child = start(inject('binary'), ...words.split(' '));
-    // Its listeners are there: the signal is also sent to a process that has only begun, below.
-    await pause(1_500);
+    await hasBegun();
     child.kill('SIGUSR1');
     await pause(500);
     expect([child.exitCode, child.signalCode, child.said().includes('Debugger listening')]).toEqual([
@@ -115,7 +127,7 @@ test('SIGUSR1 opens no debugger in a process that has only begun', async () => {
 
 test('SIGTERM ends the agent with 143, so that systemd can tell it from a node that has left', async () => {
   const child = start(inject('binary'), 'agent');
-  await pause(1_500);
+  await hasBegun();
   child.kill('SIGTERM');
   const [code] = (await once(child, 'close')) as [number | null];
   expect(code).toBe(143);
@@ -125,20 +137,17 @@ test('after an update in place the old agent starts children of its own version'
   const binary = join(folder, 'ecs-node');
   await copyFile(inject('binary'), binary);
   const child = start(binary, 'agent');
-  await pause(1_500);
+  await hasBegun();
   // The new version says that it was called.
   await writeFile(join(folder, 'new'), `#!/bin/sh\necho "$*" >>${join(folder, 'new-was-called')}\nexit 78\n`, {
     mode: 0o755,
   });
   await rename(join(folder, 'new'), binary);
-  isOpen = true;
-  // It reads its configuration through a child, which says that there is none. Four minutes: the
-  // agent's pauses grow to 90 s while the metadata service does not answer.
-  await until('the agent has asked its child', () => child.exitCode !== null, 240).catch((error: Error) => {
-    throw new Error(`${error.message}; it said ${child.said()}`, { cause: error });
-  });
+  gate.resolve();
+  // It reads its configuration through a child, which says that there is none.
+  await once(child, 'close');
   expect(child.said()).toContain('"path":"cluster"');
   expect(child.exitCode).toBe(78);
   await expect(readFile(join(folder, 'new-was-called'), 'utf8')).rejects.toThrow('ENOENT');
   expect(await readdir(folder)).not.toContain('core');
-}, 300_000);
+});
