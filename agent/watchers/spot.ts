@@ -47,6 +47,7 @@ export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config,
     deadline: Math.round(times.now + ms),
     deadlineUptime: times.uptime + ms,
     ending: 'await',
+    eventKind: `spot:${action}`,
     revocableAfterMs: overAfterMs,
     ...(action !== 'terminate' && { returns: true as const }),
   };

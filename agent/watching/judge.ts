@@ -43,6 +43,7 @@ const isWish = shaped<Wish>({
   undoAfterMs: maybe(number),
   revocableAfterMs: maybe(number),
   returns: marked,
+  eventKind: maybe(text),
 });
 
 export const isMemory = shaped<Memory>({
@@ -133,9 +134,22 @@ const loggedKey = '(told)';
 
 function judgeDoomed(memory: Memory, finding: Finding & { kind: 'doomed' }): [Memory, Verdict] {
   const { kind: _kind, facts: _facts, ...wish } = finding;
+  if (memory.wish !== undefined && isMoved(memory.wish, wish)) return [memory, stay];
   if (!memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
   // After a restart, the wish comes from the disk, which does not say when it may be revoked.
   return [memory.wish?.key === wish.key ? { ...memory, wish } : memory, stay];
+}
+
+/**
+ * An earlier time by less than this is none: the metadata service tells time in whole seconds, and
+ * a check takes some.
+ */
+const earlierMs = 5_000;
+
+/** The same event with a new time, which leaves the departure no less time than it knows. */
+function isMoved(known: Wish, { key, eventKind, deadlineUptime = Infinity }: Wish): boolean {
+  if (eventKind === undefined || eventKind !== known.eventKind || key === known.key) return false;
+  return known.deadlineUptime !== undefined && deadlineUptime > known.deadlineUptime - earlierMs;
 }
 
 /** Records a treatment. The trouble must last again before the next one. */

@@ -26,6 +26,11 @@ export interface Wish {
   revocableAfterMs?: number;
   /** The machine will come back as the same instance. */
   returns?: true;
+  /**
+   * Events of one kind are one departure while it runs: another key only says that the time of the
+   * event was moved.
+   */
+  eventKind?: string;
 }
 
 export interface Order extends Wish {

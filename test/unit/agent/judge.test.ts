@@ -114,6 +114,17 @@ describe('the judge', () => {
     expect(kinds).toEqual(['leave', 'stay', 'stay', 'stay', 'leave', 'stay']);
   });
 
+  it('takes the same kind of event with a later time for the departure under way, and obeys an earlier one', () => {
+    const spot = (key: string, deadlineUptime: number, eventKind = 'spot') =>
+      doom(key, { eventKind, deadlineUptime, revocableAfterMs: 0 });
+    const { kinds, memory } = live([spot('a', 90_000), spot('b', 91_000), spot('c', 150_000), spot('d', 86_000)]);
+    expect(kinds).toEqual(['leave', 'stay', 'stay', 'stay']);
+    expect(memory.wish).toMatchObject({ key: 'a', deadlineUptime: 90_000 });
+    expect(live([spot('e', 80_000), spot('f', 80_000, 'stop')], memory).kinds).toEqual(['leave', 'leave']);
+    // Withdrawn: the next notice is another event.
+    expect(live([well, spot('g', 150_000)], memory).kinds).toEqual(['recover', 'leave']);
+  });
+
   it('takes a doom back only when it may be revoked, and only when it has been gone for long enough', () => {
     const gone = times(5, well);
     expect(new Set(live([doom('a'), ...gone]).kinds.slice(1))).toEqual(new Set(['stay']));

@@ -147,6 +147,20 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
+  it('whose time moves at every read is one departure, two minutes from the first sight', async () => {
+    const { stage, world, run, agent } = await inService({ spot: { pollSeconds: 1 }, leave: { drainSeconds: 900 } });
+    busy(stage);
+    const began = stage.host.clock.uptime();
+    for (let second = 0; second < 120; second++) {
+      notice(stage);
+      await run(1_000);
+    }
+    expect(world.log.filter(({ message }) => message === 'leaving')).toHaveLength(1);
+    expect(stage.departure().uptimes!.deadline - began).toBeLessThanOrEqual(120_000);
+    expect(world.calls.of('stopTask')[0]!.at - began).toBeLessThanOrEqual(90_000);
+    await agent.stop();
+  });
+
   it('that EC2 confirms takes the node out of its load balancers within fifteen seconds', async () => {
     const { stage, world, run, agent, hooks } = await inService();
     notice(stage);
