@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { bundle, type Bundle } from './bundle.ts';
 import { layOutParts } from './lay-out-parts.ts';
 import { hostArchitecture, pinnedNodeVersion, PKG_HOME, provideNode, type Architecture } from './node-binaries.ts';
+import { PACKAGER_LOCK, providePackager } from './packager.ts';
 import { rehearse } from './rehearse.ts';
 
 const run = promisify(execFile);
@@ -92,7 +93,7 @@ async function make(target: BuildTarget, entry: string, { parts, sources }: Bund
   await writeFile(join(work, 'code'), assets.code);
   await writeFile(join(work, 'caches'), assets.caches);
   await provideNode(architecture);
-  await runPkg([resolve(work), made, architecture, await pinnedNodeVersion()]);
+  await runPkg([await providePackager(), resolve(work), made, architecture, await pinnedNodeVersion()]);
   await chmod(made, 0o755);
   // Renames the file instead of writing in place: a node of an earlier test may still run the old
   // binary.
@@ -159,7 +160,7 @@ function stampFile({ output }: BuildTarget): string {
 async function digestOf(sources: string[]): Promise<string> {
   const makers = (await readdir(MAKERS)).toSorted().map((name) => join(MAKERS, name));
   const hash = createHash('sha256').update(await packageVersion());
-  for (const file of ['package-lock.json', ...makers, ...sources])
+  for (const file of ['package-lock.json', PACKAGER_LOCK, ...makers, ...sources])
     hash.update(`\0${file}\0`).update(await readFile(file));
   return hash.digest('hex');
 }
