@@ -5,6 +5,9 @@
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ci = readFileSync('.ci/run', 'utf8');
@@ -38,10 +41,54 @@ test('npm runs no script of a package that it installs', () => {
   expect(value.trim()).toBe('true');
 });
 
-test('each npm package has its hash', () => {
-  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
-    packages: Record<string, { integrity?: string; link?: true }>;
-  };
-  const bare = Object.entries(packages).filter(([name, { integrity }]) => name !== '' && integrity === undefined);
-  expect(bare.map(([name]) => name)).toEqual([]);
+interface Locked {
+  integrity?: string;
+  optional?: true;
+  engines?: { node?: string };
+}
+
+function packagesOf(lockfile: string): [string, Locked][] {
+  const { packages } = JSON.parse(readFileSync(lockfile, 'utf8')) as { packages: Record<string, Locked> };
+  return Object.entries(packages).filter(([name]) => name !== '');
+}
+
+test.each(['package-lock.json', 'scripts/packager/package-lock.json'])(
+  'each npm package of %s has its hash',
+  (file) => {
+    const packages = packagesOf(file);
+    expect(packages.length).toBeGreaterThan(50);
+    expect(packages.filter(([, { integrity }]) => integrity === undefined)).toEqual([]);
+  },
+);
+
+test('no npm package of the project warns of the oldest Node that the project allows', () => {
+  const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
+  const oldest = major(engines.node);
+  const tooNew = packagesOf('package-lock.json').filter(
+    ([, { optional, engines: wants }]) =>
+      // npm leaves out an optional package that does not fit, without a word.
+      !optional && !(wants?.node ?? '*').split('||').some((range) => major(range) <= oldest),
+  );
+  expect(tooNew).toEqual([]);
+});
+
+function major(range: string): number {
+  return Number(/\d+/.exec(range)?.[0] ?? 0);
+}
+
+test('npm runs scripts with the pinned Node, also where it made no link to it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'npm-'));
+  try {
+    await mkdir(join(folder, 'scripts'));
+    for (const file of ['.npmrc', 'scripts/npm-shell']) await copyFile(file, join(folder, file));
+    const own = `node-linux-${process.arch}`;
+    await mkdir(join(folder, 'node_modules'));
+    await symlink(resolve('node_modules', own), join(folder, 'node_modules', own));
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ scripts: { which: 'command -v node' } }));
+    const env = { HOME: process.env['HOME'], PATH: '/usr/local/bin:/usr/bin:/bin' };
+    const found = execFileSync('npm', ['run', '--silent', 'which'], { cwd: folder, env, encoding: 'utf8' });
+    expect(found.trim()).toBe(join(folder, 'node_modules', own, 'bin/node'));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
