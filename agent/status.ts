@@ -133,10 +133,17 @@ export function openStatusBook(host: Host, first: AgentStatus): StatusBook {
   let status = first;
   let written = '';
   let wake = new AbortController();
-  const changed = () => withoutTimes(status) !== written;
+  let compared = { status, text: withoutTimes(status) };
+  // Rendered once for each change, because a node compares far more often than it changes.
+  const essence = () => {
+    if (compared.status !== status) compared = { status, text: withoutTimes(status) };
+    return compared.text;
+  };
+  const changed = () => essence() !== written;
   const flush = async () => {
+    written = essence();
     status = { ...status, at: host.clock.now() };
-    written = withoutTimes(status);
+    compared = { status, text: written };
     try {
       await host.machine.writeText(paths.agent, renderState(status));
     } catch (error) {

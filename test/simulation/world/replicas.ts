@@ -62,6 +62,9 @@ export function openReplicas(region: Region, longestMs: number): Replicas {
 }
 
 function copy({ cluster, scenario: { opsworks }, nodes, activities }: Region, at: number): View {
+  // One copy for all nodes, because a group has one history. A node that is gone calls nothing.
+  const history = [...activities];
+  const living = nodes.filter(({ phase }) => phase !== 'gone');
   return {
     at,
     cluster: {
@@ -70,7 +73,7 @@ function copy({ cluster, scenario: { opsworks }, nodes, activities }: Region, at
       tasks: cluster.tasks.filter(({ lastStatus }) => lastStatus !== 'STOPPED').map((each) => ({ ...each })),
     },
     opsworks: { ...opsworks, records: opsworks.records.map((each) => ({ ...each })) },
-    nodes: new Map(nodes.map((node) => [node.id, copyNode(node, [...activities])])),
+    nodes: new Map(living.map((node) => [node.id, copyNode(node, history)])),
   };
 }
 
