@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
-import { extract, Parser, type ReadEntry } from 'tar';
+import { UnpackSync, type ReadEntry } from 'tar';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import { codeOf } from './error-code.ts';
 import { openResponse } from '../http/http.ts';
@@ -25,6 +25,12 @@ const serviceName = 'download';
 const maxDownloadBytes = 128 * 1024 * 1024;
 const maxUnpackedBytes = 512 * 1024 * 1024;
 const maxEntries = 50_000;
+
+/** Each chunk costs a turn of the event loop, and the default of 16 kB makes a thousand of them. */
+const chunkBytes = 128 * 1024;
+
+/** The most that gzip can do is 1032. The files of an installer shrink to a third. */
+const maxRatio = 1000;
 
 /** Tar writes records of 10 kB, and some programs records of a hundred kB. */
 const maxBehindBytes = 1024 * 1024;
@@ -42,13 +48,7 @@ export async function unpack(url: string, folder: string, network: Network, sign
   const archive = `${target}.tgz`;
   try {
     await download(parseUrl(url), archive, network, signal, maxRedirects);
-    await inspect(archive, signal);
-    signal.throwIfAborted();
-    // `inspect` has refused every forbidden entry. `strict` covers a change between the two
-    // readings, or a bug here.
-    await asArchive(
-      extract({ file: archive, cwd: target, strict: true, preserveOwner: false, dmode: 0o770, onReadEntry: mask }),
-    );
+    await extract(archive, target, signal);
     return target;
   } catch (error) {
     rmSync(target, { recursive: true, force: true });
@@ -115,14 +115,15 @@ async function save(response: IncomingMessage, file: string, url: URL): Promise<
 }
 
 /**
- * Reads the whole archive before anything is written. It stops at the first fault, because the rest
- * may be a bomb.
+ * Unpacks in one pass, because reading the installer takes as much CPU time as half a bootstrap. It
+ * checks each entry before it writes it, and stops at the first fault, because the rest may be a
+ * bomb. The caller then removes the whole folder.
  */
-async function inspect(archive: string, signal: AbortSignal): Promise<void> {
+async function extract(archive: string, target: string, signal: AbortSignal): Promise<void> {
   let [entries, bytes] = [0, 0];
   let refusal: Refused | undefined;
   const refuse = (why: string) => void (refusal ??= new Refused(`archive refused: ${why}`, { code: 'BadArchive' }));
-  const checkEntry = (entry: ReadEntry) => {
+  const isAllowed = (entry: ReadEntry): boolean => {
     entries += 1;
     bytes += entry.size;
     const fault =
@@ -130,29 +131,40 @@ async function inspect(archive: string, signal: AbortSignal): Promise<void> {
       (entries > maxEntries ? `is entry number ${entries}` : undefined) ??
       (bytes > maxUnpackedBytes ? `makes it larger than ${maxUnpackedBytes} bytes` : undefined);
     if (fault !== undefined) refuse(`${JSON.stringify(entry.path.slice(0, 200))} ${fault}`);
-    entry.resume();
+    return refusal === undefined;
   };
-  const parser = new Parser({ strict: true, onReadEntry: checkEntry });
+  const unpacking = new UnpackSync({
+    cwd: target,
+    strict: true,
+    preserveOwner: false,
+    dmode: 0o770,
+    filter: (_, entry) => isAllowed(entry as ReadEntry),
+    onReadEntry: mask,
+  });
   // The parser silently skips a type that it does not know, such as a sparse file. It is refused
   // here.
-  parser.on('ignoredEntry', (entry) => refuse(`${JSON.stringify(entry.path.slice(0, 200))} is a ${entry.type}`));
-  let behindBytes = -1;
-  parser.on('eof', () => (behindBytes = 0));
+  unpacking.on('ignoredEntry', (entry) => refuse(`${JSON.stringify(entry.path.slice(0, 200))} is a ${entry.type}`));
+  let [unpackedBytes, behindBytes] = [0, -1];
+  unpacking.on('eof', () => (behindBytes = 0));
+  const gunzip = createGunzip({ chunkSize: chunkBytes });
   const read = async (chunks: AsyncIterable<Buffer>) => {
     for await (const chunk of chunks) {
-      if (behindBytes === -1) parser.write(chunk);
+      unpackedBytes += chunk.length;
+      if (unpackedBytes > maxRatio * gunzip.bytesWritten) refuse(`its contents shrink more than ${maxRatio}-fold`);
+      if (behindBytes === -1) unpacking.write(chunk);
       // Blocks of zeros fill the last record. The parser would read any number of them, one by one.
       else if ((behindBytes += chunk.length) > maxBehindBytes) refuse('it goes on behind its end');
       if (refusal !== undefined) throw refusal;
       signal.throwIfAborted();
     }
     await new Promise<void>((resolve, reject) => {
-      parser.on('error', reject).on('end', () => resolve());
-      parser.end();
+      unpacking.on('error', reject).on('close', () => resolve());
+      unpacking.end();
     });
   };
-  const failed = new Promise<never>((_, reject) => parser.once('error', reject));
-  await asArchive(Promise.race([pipeline(createReadStream(archive), createGunzip(), read), failed]));
+  const failed = new Promise<never>((_, reject) => unpacking.once('error', reject));
+  const input = createReadStream(archive, { highWaterMark: chunkBytes });
+  await asArchive(Promise.race([pipeline(input, gunzip, read), failed]));
   if (refusal) throw refusal;
   if (entries === 0) throw new Refused('archive refused: it is empty', { code: 'BadArchive' });
 }
