@@ -155,11 +155,16 @@ function agentLife({ name, goal, launches, only, config = {}, begin, isDone, end
       inject(world, fault);
       if (!launches) begin(stage);
       const agent = stage.agent();
-      await world.clock.run(faultMs);
+      // A node that has ended stays so: the rest of the time would only cost time.
+      const live = async (ms: number) => {
+        for (let left = ms; left > 0 && !(isEnd === true && isDone(stage)); left -= minute)
+          await world.clock.run(minute);
+      };
+      await live(faultMs);
       const isLeaving = isEnd !== true && hasEnded(world);
       const early = isDone(stage);
       world.calls.heals();
-      if (!early && !isLeaving) await world.clock.run(recoveryMs);
+      if (!early && !isLeaving) await live(recoveryMs);
       noteCalls(world, called);
       const late = isDone(stage);
       await agent.stop();

@@ -2,6 +2,7 @@
 
 import { verbs, type Verb } from '../../../host/aws/child/verbs.ts';
 import { answersTo, kindOf, type Answered } from './answers.ts';
+import { lightenAborts } from '../../simulation/light-abort.ts';
 import { calls } from './calls.ts';
 import { lives, outcomes, type Life, type Outcome } from './lives.ts';
 
@@ -35,13 +36,19 @@ export async function play(signal: AbortSignal): Promise<{ rows: Row[]; normal: 
   );
   const rows: Row[] = [];
   const normal = new Map<Life, Outcome>();
-  for (const life of lives) {
-    const called = new Set<string>();
-    normal.set(life, await life.play(undefined, called));
-    for (const verb of verbs) {
-      if (called.has(verb) && life.only?.includes(verb) !== false)
-        rows.push({ life, verb, answers: await playAll(life, verb, answered.get(verb) ?? []) });
+  // The lives take a month of simulated time, and Node's own signals take half of the real one.
+  const restore = lightenAborts();
+  try {
+    for (const life of lives) {
+      const called = new Set<string>();
+      normal.set(life, await life.play(undefined, called));
+      for (const verb of verbs) {
+        if (called.has(verb) && life.only?.includes(verb) !== false)
+          rows.push({ life, verb, answers: await playAll(life, verb, answered.get(verb) ?? []) });
+      }
     }
+  } finally {
+    restore();
   }
   return { rows, normal };
 }
