@@ -43,7 +43,7 @@ const folder = join(root, 'test/simulation/mutants');
 const report = join(folder, 'README.md');
 const firstSeed = 1;
 
-const unitFolders = ['agent', 'bootstrap', 'cli', 'commands', 'config', 'core', 'fleet', 'host', 'upkeep'];
+const unitFolders = ['agent', 'bootstrap', 'cli', 'commands', 'config', 'core', 'faults', 'fleet', 'host', 'upkeep'];
 
 /** Ten times the usual duration, so that an endless loop counts as found. */
 const simulationMs = 180_000;
