@@ -1,0 +1,79 @@
+// The ways in which a fault that is planted in a copy of the tree can be found.
+
+import { lastLine, run } from './run.ts';
+
+/** Searches the fault in a tree. `find` resolves with the finding, or undefined. */
+export interface Search {
+  side: 'life' | 'test';
+  find(tree: string): Promise<Finding | undefined>;
+}
+
+export interface Finding {
+  what: string;
+  /** Searches again only where this was found. It must find nothing in a tree without the fault. */
+  control: Search;
+}
+
+/** Ten times the usual duration, so that an endless loop counts as found. */
+const simulationMs = 180_000;
+const unitMs = 240_000;
+
+const firstSeed = 1;
+
+/** The first `count` lives from seed 1. */
+export function lives(count: number): Search {
+  const args = ['--seed', String(firstSeed), '--seeds', String(count), '--lines', '1', '--stop'];
+  return {
+    side: 'life',
+    async find(tree) {
+      const { code, output, hangs } = await simulate(tree, args);
+      const [, text, invariant] = /FAILED {2}seed (\d+): (.*)/.exec(output) ?? [];
+      const seed = text === undefined ? undefined : Number(text) - firstSeed + 1;
+      const control = lives(seed ?? count);
+      if (hangs) return { what: 'a life does not end', control };
+      if (seed !== undefined) return { what: `life ${seed}: ${invariant}`, control };
+      return code === 0 ? undefined : { what: lastLine(output), control };
+    },
+  };
+}
+
+const daysPrefix = 'days in which nothing happens';
+
+export const idleDays: Search = {
+  side: 'life',
+  async find(tree) {
+    const { code, output, hangs } = await simulate(tree, ['--days', '4']);
+    if (hangs) return { what: `${daysPrefix} do not end`, control: idleDays };
+    if (code === 0) return undefined;
+    return { what: `${daysPrefix}: ${/FAILED: (.*?) \(/.exec(output)?.[1] ?? lastLine(output)}`, control: idleDays };
+  },
+};
+
+function simulate(tree: string, args: readonly string[]) {
+  return run(process.execPath, ['scripts/simulate.ts', ...args], tree, simulationMs);
+}
+
+/** `paths`: folders and files of unit tests. */
+export function unitTests(paths: readonly string[]): Search {
+  return {
+    side: 'test',
+    async find(tree) {
+      const testPaths = paths.map((name) => `test/unit/${name}`);
+      const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'source', '--bail', '1', ...testPaths];
+      const { code, output, hangs } = await run(process.execPath, args, tree, unitMs);
+      if (code === 0) return undefined;
+      const [, file, title] = /FAIL.*?test\/unit\/(\S+) > (.*)/.exec(output) ?? [];
+      if (file !== undefined) return { what: `${file}: ${title}`, control: unitTests([file]) };
+      return { what: hangs ? 'the tests do not end' : lastLine(output), control: unitTests(paths) };
+    },
+  };
+}
+
+/** Searches where a row of the table says that the fault was found. */
+export function searchAgain(found: { test?: string; life?: string }): Search | undefined {
+  const [file] = found.test?.split(': ') ?? [];
+  if (file?.endsWith('.test.ts') === true) return unitTests([file]);
+  const [, seed] = /^life (\d+): /.exec(found.life ?? '') ?? [];
+  if (seed !== undefined) return lives(Number(seed));
+  return found.life?.startsWith(daysPrefix) === true ? idleDays : undefined;
+}
