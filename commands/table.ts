@@ -74,9 +74,14 @@ export const commands: readonly Command[] = [
   {
     name: 'status',
     summary: 'Show the state of this node and its present work; works without the network',
-    flags: [{ name: 'json', help: 'As JSON, for programs' }],
+    details: 'Exit code 0, whatever it shows. With --check, exit code 1 when something is wrong or the node leaves.',
+    flags: [
+      { name: 'check', help: 'Also list what is wrong, and exit with 1 if anything is' },
+      { name: 'json', help: 'As JSON, for programs' },
+    ],
     examples: [
       ['ecs-node status', 'for people'],
+      ['ecs-node status --check', 'for a monitor or a script'],
       ['ecs-node status --json', 'for programs'],
     ],
     load: async () => (await import('./status.ts')).status,
