@@ -10,7 +10,7 @@ export const globalFlags: readonly Flag[] = [
     name: 'log-format',
     value: 'FORMAT',
     choices: ['json', 'text'],
-    help: 'One line per event on standard error; default: text on a terminal, else json',
+    help: 'One line per event on standard error; default: text on a terminal, native fields in the journal, else json',
   },
   { name: 'verbose', help: 'Also log every AWS call' },
   { name: 'help', help: 'Show the help of a command, with examples' },

@@ -3,7 +3,7 @@
  */
 
 import { ConfigError, UsageError, exitCode, messageOf, renderFault } from '../core/errors.ts';
-import { openLog, renderJson, renderText, type Entry, type Level, type Log } from '../core/log.ts';
+import { openLog, renderJson, renderMessage, renderText, type Entry, type Level, type Log } from '../core/log.ts';
 import { visible, visibleLine } from '../core/visible.ts';
 import type { Environment } from '../cli/command.ts';
 
@@ -25,29 +25,72 @@ const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7
 
 /**
  * The format is read before the line is parsed: errors in the line must already be in that format.
+ * Without a format, systemd's journal gets native fields, a terminal text, everything else JSON.
  */
 export async function openReport(output: Output, environment: Environment, args: readonly string[]): Promise<Report> {
-  const isText = (formatOf(args) ?? (output.isTTY === true ? 'text' : 'json')) === 'text';
+  const format = formatOf(args);
+  const isText = (format ?? (output.isTTY === true ? 'text' : 'json')) === 'text';
   const isVerbose = args.includes('--verbose');
-  const inJournal = await isJournal(environment);
-  const render = isText ? renderText : renderJson;
+  const journal = await openJournal(environment);
+  const isNative = journal !== undefined && format === undefined;
+  const render = isNative ? renderMessage : isText ? renderText : renderJson;
   const write = (entry: Entry) => {
     if (entry.level === 'debug' && !isVerbose) return;
-    output.write(`${inJournal ? `<${priorities[entry.level]}>` : ''}${visibleLine(render(entry))}\n`);
+    if (isNative && entry.level !== 'debug' && journal.send(journalFields(entry, args[0]))) return;
+    const priority = journal === undefined ? '' : `<${priorities[entry.level]}>`;
+    output.write(`${priority}${visibleLine(render(entry))}\n`);
   };
   const log = openLog(write, Date.now);
   const say = (text: string) => void output.write(`ecs-node: ${visible(text)}\n`);
+  // A person also reads what a command in a pipe complains of. Only a program asks for JSON.
+  const failsInText = format === undefined ? !isNative : isText;
   return {
     log,
-    logFlags: [`--log-format=${isText ? 'text' : 'json'}`, ...(isVerbose ? ['--verbose'] : [])],
-    fail: (error) => (isText ? failInText(error, say) : failInLog(error, log)),
+    logFlags: [...(isNative ? [] : [`--log-format=${isText ? 'text' : 'json'}`]), ...(isVerbose ? ['--verbose'] : [])],
+    fail: (error) => (failsInText ? failInText(error, say) : failInLog(error, log)),
   };
 }
 
-async function isJournal(environment: Environment): Promise<boolean> {
-  if (environment['JOURNAL_STREAM'] === undefined) return false;
-  const { writesToJournal } = await import('../host/journal.ts');
-  return writesToJournal(environment);
+/** A machine without `logger`, or a journald that hangs, is not tried again at each entry. */
+const pauseMs = 60_000;
+
+interface Journal {
+  /** False when the entry did not arrive. */
+  send(fields: Record<string, string>): boolean;
+}
+
+/** Undefined when standard error is not the journal. */
+async function openJournal(environment: Environment): Promise<Journal | undefined> {
+  if (environment['JOURNAL_STREAM'] === undefined) return undefined;
+  const { writesToJournal, sendToJournal } = await import('../host/journal.ts');
+  if (!writesToJournal(environment)) return undefined;
+  let brokenUntil = 0;
+  return {
+    send: (fields) => {
+      if (Date.now() < brokenUntil) return false;
+      const isSent = sendToJournal(fields);
+      if (!isSent) brokenUntil = Date.now() + pauseMs;
+      return isSent;
+    },
+  };
+}
+
+/** `{ cause: 'spot' }` becomes ECS_NODE_CAUSE=spot. A name has at most 64 characters in journald. */
+export function journalFields(entry: Entry, command?: string): Record<string, string> {
+  const fields: Record<string, string> = {
+    MESSAGE: visibleLine(renderMessage(entry)),
+    PRIORITY: `${priorities[entry.level]}`,
+    ECS_NODE_MESSAGE: visibleLine(entry.message),
+    ...((command === 'agent' || command === 'bootstrap') && { ECS_NODE_LIFE: command }),
+  };
+  for (const [name, value] of Object.entries(entry.fields)) {
+    if (value === undefined) continue;
+    const key = name.replaceAll(/(?<=[a-z0-9])(?=[A-Z])/g, '_').replaceAll(/\W/g, '_');
+    fields[`ECS_NODE_${key.toUpperCase()}`.slice(0, 64)] = visibleLine(
+      typeof value === 'string' ? value : JSON.stringify(value),
+    );
+  }
+  return fields;
 }
 
 function formatOf(args: readonly string[]): string | undefined {

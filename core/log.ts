@@ -43,11 +43,16 @@ export function renderJson(entry: Entry): string {
 /** For people: time, message, `key=value` fields. */
 export function renderText(entry: Entry): string {
   const time = new Date(entry.at).toISOString().slice(11, 23);
-  const fields = Object.entries(entry.fields)
+  const level = entry.level === 'info' ? '' : `${entry.level.toUpperCase()} `;
+  return `${time} ${level}${renderMessage(entry)}`;
+}
+
+/** The message and its fields, where something else says the time and the level. */
+export function renderMessage({ message, fields }: Entry): string {
+  const words = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => ` ${key}=${renderValue(value)}`);
-  const level = entry.level === 'info' ? '' : `${entry.level.toUpperCase()} `;
-  return `${time} ${level}${entry.message}${fields.join('')}`;
+  return `${message}${words.join('')}`;
 }
 
 function renderValue(value: unknown): string {

@@ -1,12 +1,17 @@
 /**
- * Finds out whether the output goes to systemd's journal, which reads `<N>` at the start of a line
- * as its priority.
+ * Writes to systemd's journal with native fields, so that `journalctl ECS_NODE_CAUSE=spot` finds
+ * what a node said. Node.js has no datagram sockets for journald's own protocol: `logger` from
+ * util-linux speaks it.
  */
 
+import { spawnSync } from 'node:child_process';
 import { fstatSync } from 'node:fs';
 import type { Environment } from './environment.ts';
 
 const standardError = 2;
+
+/** An entry takes `logger` some 3 ms. A journald that does not answer must not stop the agent. */
+const timeoutMs = 1_000;
 
 /**
  * As in sd-daemon(3): programs whose output goes elsewhere also inherit JOURNAL_STREAM, so the file
@@ -21,4 +26,26 @@ export function writesToJournal(environment: Environment): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * Sends one entry. The values must be single lines. Synchronous: entries keep their order, and a
+ * program that ends at once loses none. False when the entry may not have arrived.
+ *
+ * journald finds the unit of a sender by its process, and `logger` may be gone by then. OBJECT_PID
+ * names this process instead, which `journalctl -u` also follows (systemd.journal-fields(7)).
+ */
+export function sendToJournal(fields: Readonly<Record<string, string>>, file = '/usr/bin/logger'): boolean {
+  const all = { ...fields, SYSLOG_IDENTIFIER: 'ecs-node', SYSLOG_PID: `${process.pid}`, OBJECT_PID: `${process.pid}` };
+  const input = Object.entries(all)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+  const { status } = spawnSync(file, ['--journald'], {
+    input,
+    env: {},
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  return status === 0;
 }

@@ -8,14 +8,15 @@ const starters = [
   'host/aws/child/child-cloud.ts',
   'host/bounded-child.ts',
   'host/child-output.ts',
+  'host/journal.ts',
   'host/processes.ts',
 ];
 
 const faults = (file: string, text: string): string[] => {
   const found: string[] = [];
   if (/node:child_process/.test(text) && !starters.includes(file))
-    found.push('starts programs, which only four files do');
-  if (/\b(exec|execSync|spawnSync|fork)\b[^;]*from 'node:child_process'/.test(text))
+    found.push('starts programs, which only five files do');
+  if (/\b(exec|execSync|fork)\b[^;]*from 'node:child_process'/.test(text))
     found.push('imports what takes a command line');
   if (/\bshell: ?(true|['"`]\/)/.test(text)) found.push('asks for a shell');
   if (/['"`](\/usr)?\/bin\/(ba|da|z)?sh['"`]|['"`](ba|da|z)?sh['"`]\s*,|['"`]-c['"`]/.test(text))

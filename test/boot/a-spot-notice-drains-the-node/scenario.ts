@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { joins } from '../rig/check.ts';
 import type { Scenario } from '../rig/contract.ts';
 
@@ -11,5 +12,7 @@ export const scenario: Scenario = {
     aws.interruptSpot();
     await until('it drains', () => aws.containerInstance('prod')?.status === 'DRAINING', 15);
     await until('the console says why', async () => /ecs-node: .*spot/i.test(await machine.readConsole()));
+    const told = await machine.readJournal('--unit=ecs-node', 'ECS_NODE_CAUSE=spot', 'ECS_NODE_LIFE=agent');
+    assert.ok(told.length > 0, 'journald finds the departure by its cause, as an entry of the unit');
   },
 };

@@ -106,7 +106,7 @@ async function end(error?: unknown): Promise<never> {
 async function keepWords(box: Machine, behind: Aws): Promise<void> {
   const journal = (await box.readJournal()).map(
     (entry) =>
-      `${new Date(Number(entry['__REALTIME_TIMESTAMP']) / 1000).toISOString().slice(11, 23)} ${entry.PRIORITY} ${entry._SYSTEMD_UNIT ?? '-'} ${entry.MESSAGE}`,
+      `${new Date(Number(entry['__REALTIME_TIMESTAMP']) / 1000).toISOString().slice(11, 23)} ${entry.PRIORITY} ${entry['OBJECT_SYSTEMD_UNIT'] ?? entry._SYSTEMD_UNIT ?? '-'} ${entry.MESSAGE}`,
   );
   await writeFile(join(orders.words, 'journal'), `${journal.join('\n')}\n`);
   await writeFile(join(orders.words, 'console'), await box.readConsole());

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openReport } from '../../../commands/report.ts';
+import { journalFields, openReport } from '../../../commands/report.ts';
 import { ConfigError, Unavailable, UsageError } from '../../../core/errors.ts';
 
 async function open(isTTY: boolean, ...args: string[]) {
@@ -27,11 +27,13 @@ test('on a terminal people read text, elsewhere machines read JSON, and the flag
   }
 });
 
-test('each fault is one line, whatever the format', async () => {
-  const text = await open(true);
-  expect(text.fail(wrong)).toBe(78);
-  expect(text.lines).toEqual(['ecs-node: cluster: missing\n', 'ecs-node: disk: must be a section (from /etc/x:3)\n']);
-  const json = await open(false);
+test('each fault is one line: words on a terminal and in a pipe, JSON where it is asked for', async () => {
+  for (const isTTY of [true, false]) {
+    const text = await open(isTTY);
+    expect(text.fail(wrong)).toBe(78);
+    expect(text.lines).toEqual(['ecs-node: cluster: missing\n', 'ecs-node: disk: must be a section (from /etc/x:3)\n']);
+  }
+  const json = await open(false, '--log-format=json');
   expect(json.fail(wrong)).toBe(78);
   expect(json.lines.map((line) => JSON.parse(line) as object)).toMatchObject([
     { level: 'error', message: 'wrong configuration', path: 'cluster', problem: 'missing' },
@@ -58,4 +60,30 @@ test('AWS calls are logged only for who asks for them, and children log alike', 
   loud.log.debug('called AWS');
   expect(loud.lines).toHaveLength(1);
   expect(loud.logFlags).toEqual(['--log-format=json', '--verbose']);
+});
+
+test('an entry for the journal has a readable message and one native field for each field', () => {
+  const fields = {
+    cause: 'spot',
+    instanceId: 'i-0a',
+    deadlineMs: 3,
+    'x-y': undefined,
+    note: 'a\nMESSAGE=forged',
+    list: [1],
+  };
+  expect(journalFields({ at: 0, level: 'warn', message: 'leaving', fields }, 'agent')).toEqual({
+    MESSAGE:
+      String.raw`leaving cause=spot instanceId=i-0a deadlineMs=3 note="a\\nMESSAGE=forged" list="[1]"`.replaceAll(
+        String.raw`\\`,
+        '\\',
+      ),
+    PRIORITY: '4',
+    ECS_NODE_MESSAGE: 'leaving',
+    ECS_NODE_LIFE: 'agent',
+    ECS_NODE_CAUSE: 'spot',
+    ECS_NODE_INSTANCE_ID: 'i-0a',
+    ECS_NODE_DEADLINE_MS: '3',
+    ECS_NODE_NOTE: String.raw`a\nMESSAGE=forged`,
+    ECS_NODE_LIST: '[1]',
+  });
 });

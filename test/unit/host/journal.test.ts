@@ -1,0 +1,35 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { sendToJournal } from '../../../host/journal.ts';
+
+// The real journald is asked in test/boot/a-spot-notice-drains-the-node.
+const folder = mkdtempSync(join(tmpdir(), 'ecs-node-journal-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function logger(script: string): string {
+  const file = join(folder, 'logger');
+  writeFileSync(file, `#!/bin/sh\n${script}\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+
+test('an entry names the process that said it, for "journalctl -u"', () => {
+  const told = join(folder, 'told');
+  expect(sendToJournal({ MESSAGE: 'leaving', ECS_NODE_CAUSE: 'spot' }, logger(`cat >${told}`))).toBe(true);
+  expect(readFileSync(told, 'utf8').split('\n')).toEqual([
+    'MESSAGE=leaving',
+    'ECS_NODE_CAUSE=spot',
+    'SYSLOG_IDENTIFIER=ecs-node',
+    `SYSLOG_PID=${process.pid}`,
+    `OBJECT_PID=${process.pid}`,
+    '',
+  ]);
+});
+
+test('an entry that may not have arrived is reported: no logger, a failing one, one that hangs', () => {
+  expect(sendToJournal({ MESSAGE: 'x' }, join(folder, 'absent'))).toBe(false);
+  expect(sendToJournal({ MESSAGE: 'x' }, logger('exit 1'))).toBe(false);
+  expect(sendToJournal({ MESSAGE: 'x' }, logger('exec sleep 60'))).toBe(false);
+});
