@@ -45,7 +45,7 @@ function printVersion(): void {
 
 async function main(): Promise<void> {
   const { openReport } = await import('./commands/report.ts');
-  const report = await openReport(process.stderr, process.env, args);
+  const report = await openReport(process.stderr, process.env, args, process.pid);
   if (mayTrustAnybody) report.log.warn('NODE_TLS_REJECT_UNAUTHORIZED is not heeded: certificates are always checked');
   process.on('uncaughtException', (error) => process.exit(report.fail(error)));
   process.on('unhandledRejection', (error) => process.exit(report.fail(error)));

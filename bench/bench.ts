@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBinary } from '../scripts/binary/ensure-binary.ts';
+import { openProgress } from '../scripts/progress.ts';
 import { renderTable } from '../scripts/table.ts';
 import { measureAgent } from './agent.ts';
 import { measureBootstrap } from './bootstrap.ts';
@@ -52,12 +53,16 @@ const unknown = asked.find((name) => !(name in parts));
 if (unknown !== undefined) throw new Error(`no part "${unknown}"; there are ${Object.keys(parts).join(', ')}`);
 
 const names = asked.length > 0 ? asked : Object.keys(parts);
+const progress = openProgress({ name: 'bench' });
 const program = names.every((name) => withoutBinary.has(name)) ? undefined : await ensureBinary();
 await mkdir('out', { recursive: true });
 // /tmp can be in memory, and the kernel cannot drop such files from the page cache.
 const folder = await mkdtemp(join('out', 'bench-'));
 try {
-  for (const name of names) await measure(name);
+  for (const [at, name] of names.entries()) {
+    progress.at(`part ${at + 1} of ${names.length}: ${name}`);
+    await measure(name);
+  }
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
@@ -75,8 +80,12 @@ async function measure(name: string): Promise<void> {
     long: values.long,
     seed: Number(values.seed),
     keep: !values.try,
-    say: (text: string) => console.error(text),
+    say: (text: string) => {
+      progress.clear();
+      console.error(text);
+    },
   });
+  progress.clear();
   for (const [section, rows] of Object.entries(tables)) {
     console.log(`\n${section}\n${renderTable(rows)}`);
     if (!values.try) await writeFigures(section, `npm run bench -- ${name}`, rows);

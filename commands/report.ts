@@ -26,12 +26,18 @@ const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7
 /**
  * The format is read before the line is parsed: errors in the line must already be in that format.
  * Without a format, systemd's journal gets native fields, a terminal text, everything else JSON.
+ * `pid`: the process that the journal's entries are of.
  */
-export async function openReport(output: Output, environment: Environment, args: readonly string[]): Promise<Report> {
+export async function openReport(
+  output: Output,
+  environment: Environment,
+  args: readonly string[],
+  pid?: number,
+): Promise<Report> {
   const format = formatOf(args);
   const isText = (format ?? (output.isTTY === true ? 'text' : 'json')) === 'text';
   const isVerbose = args.includes('--verbose');
-  const journal = await openJournal(environment);
+  const journal = await openJournal(environment, pid);
   const isNative = journal !== undefined && format === undefined;
   const render = isNative ? renderMessage : isText ? renderText : renderJson;
   const write = (entry: Entry) => {
@@ -60,7 +66,7 @@ interface Journal {
 }
 
 /** Undefined when standard error is not the journal. */
-async function openJournal(environment: Environment): Promise<Journal | undefined> {
+async function openJournal(environment: Environment, pid = 0): Promise<Journal | undefined> {
   if (environment['JOURNAL_STREAM'] === undefined) return undefined;
   const { writesToJournal, sendToJournal } = await import('../host/journal.ts');
   if (!writesToJournal(environment)) return undefined;
@@ -68,14 +74,14 @@ async function openJournal(environment: Environment): Promise<Journal | undefine
   return {
     send: (fields) => {
       if (Date.now() < brokenUntil) return false;
-      const isSent = sendToJournal(fields);
+      const isSent = sendToJournal(fields, pid);
       if (!isSent) brokenUntil = Date.now() + pauseMs;
       return isSent;
     },
   };
 }
 
-/** `{ cause: 'spot' }` becomes ECS_NODE_CAUSE=spot. A name has at most 64 characters in journald. */
+/** `{ cause: 'spot' }` becomes ECS_NODE_CAUSE=spot. journald takes at most 64 characters a name. */
 export function journalFields(entry: Entry, command?: string): Record<string, string> {
   const fields: Record<string, string> = {
     MESSAGE: visibleLine(renderMessage(entry)),

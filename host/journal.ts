@@ -33,10 +33,15 @@ export function writesToJournal(environment: Environment): boolean {
  * program that ends at once loses none. False when the entry may not have arrived.
  *
  * journald finds the unit of a sender by its process, and `logger` may be gone by then. OBJECT_PID
- * names this process instead, which `journalctl -u` also follows (systemd.journal-fields(7)).
+ * names the process whose entry it is, and `journalctl -u` also follows that
+ * (systemd.journal-fields(7)).
  */
-export function sendToJournal(fields: Readonly<Record<string, string>>, file = '/usr/bin/logger'): boolean {
-  const all = { ...fields, SYSLOG_IDENTIFIER: 'ecs-node', SYSLOG_PID: `${process.pid}`, OBJECT_PID: `${process.pid}` };
+export function sendToJournal(
+  fields: Readonly<Record<string, string>>,
+  pid: number,
+  file = '/usr/bin/logger',
+): boolean {
+  const all = { ...fields, SYSLOG_IDENTIFIER: 'ecs-node', SYSLOG_PID: `${pid}`, OBJECT_PID: `${pid}` };
   const input = Object.entries(all)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');

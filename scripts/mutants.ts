@@ -26,6 +26,7 @@ import {
 } from './mutation/planted-report.ts';
 import { copyTree, lastLine, root, run } from './mutation/run.ts';
 import { idleDays, lives, searchAgain, unitTests, type Finding, type Search } from './mutation/search.ts';
+import { openProgress } from './progress.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -130,10 +131,13 @@ process.once('SIGTERM', () => process.exit(143));
 if (values.check) process.exit((await countUnplantable(chosen)) === 0 ? 0 : 1);
 const tree = await copyTree();
 process.once('exit', () => rmSync(tree, { recursive: true, force: true }));
+const progress = openProgress({ name: 'mutants', total: chosen.length });
 const results: Result[] = [];
 for (const name of chosen) {
+  progress.at(name, results.length);
   const result = await tryMutant(name, tree);
   results.push(result);
+  progress.clear();
   console.log(renderLine(result));
   if (values.write) await keepResults(report, [result], names);
 }

@@ -17,6 +17,7 @@ import { ensureBinaries, ensureBinary } from './binary/ensure-binary.ts';
 import type { Architecture } from './binary/node-binaries.ts';
 import { makeLambdaZip } from './lambda/zip.ts';
 import { makeRelease } from './release/make.ts';
+import { openProgress } from './progress.ts';
 import { readSigningKey } from './release/sums.ts';
 import { renderSbom, type Lockfile } from './release/sbom.ts';
 
@@ -64,7 +65,9 @@ const lambda = await makeLambdaZip();
 const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
 const epochSeconds = await readEpoch();
 await rm(OUT, { recursive: true, force: true });
+const progress = openProgress({ name: 'release' });
 const made = await makeRelease({
+  tell: (step) => progress.at(step),
   folder: OUT,
   work,
   version,
@@ -76,6 +79,7 @@ const made = await makeRelease({
   baseUrl: values['base-url'],
   ...(signingKey === undefined ? {} : { signingKey }),
 });
+progress.clear();
 console.log(made.join('\n'));
 
 /** Returns the commit's time, so that a later build has the same bytes. */

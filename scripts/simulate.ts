@@ -7,6 +7,7 @@
 // The exit code is 1 if more lives break one than --may-break allows; the default is none.
 
 import { parseArgs } from 'node:util';
+import { openProgress } from './progress.ts';
 import { invariants } from '../test/simulation/invariants/all.ts';
 import { renderLife, renderSummary } from '../test/simulation/report.ts';
 import { addLife, emptySum } from '../test/simulation/sum.ts';
@@ -57,13 +58,17 @@ const mayBreak = number(values['may-break'], 'may-break');
 const sum = emptySum();
 const began = process.cpuUsage();
 console.log(`seeds from ${first}`);
+const progress = openProgress({ name: 'simulate', total: seeds });
 for (let seed = first; seed < first + seeds && performance.now() < until; seed++) {
+  progress.at(`lives, ${sum.failed.length} of which broke a promise`, seed - first);
   const life = await simulate(seed, lines);
   addLife(sum, life);
   if (life.violation === undefined) continue;
+  progress.clear();
   console.log(renderLife(life, invariants));
   if (values.stop) break;
 }
+progress.clear();
 const { user, system } = process.cpuUsage(began);
 console.log(renderSummary(sum, { first, mayBreak, cpuSeconds: (user + system) / 1e6 }, invariants));
 process.exitCode = sum.failed.length <= mayBreak ? 0 : 1;

@@ -9,6 +9,7 @@ import { bundle, type Bundle } from './bundle.ts';
 import { layOutParts } from './lay-out-parts.ts';
 import { hostArchitecture, pinnedNodeVersion, PKG_HOME, provideNode, type Architecture } from './node-binaries.ts';
 import { PACKAGER_LOCK, providePackager } from './packager.ts';
+import { openProgress } from '../progress.ts';
 import { rehearse } from './rehearse.ts';
 
 const run = promisify(execFile);
@@ -57,12 +58,18 @@ export async function ensureBinaries(targets: BuildTarget[], entry = 'main.ts'):
   process.chdir(ROOT);
   let bundled: Bundle | undefined;
   const built: Built[] = [];
+  const progress = openProgress({ name: 'build' });
   for (const target of targets) {
     const known = await freshStamp(target, entry);
-    if (!known) bundled ??= await bundle(entry, await constants());
+    if (!known) {
+      progress.at('bundles the sources');
+      bundled ??= await bundle(entry, await constants());
+      progress.at(`makes ${target.output} for ${target.architecture}, ${built.length + 1} of ${targets.length}`);
+    }
     const stamp = known ?? (await make(target, entry, bundled!));
     built.push({ ...target, made: !known, bundleBytes: stamp.bundleBytes });
   }
+  progress.clear();
   return built;
 }
 

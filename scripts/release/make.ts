@@ -10,6 +10,8 @@ import { stageRelease } from './stage.ts';
 import { renderPublicKey, renderSums, signText } from './sums.ts';
 
 export interface Release {
+  /** Is told each step, of which the archives take a minute each. */
+  tell?: (step: string) => void;
   /** The release's folder, and a folder for temporary files. */
   folder: string;
   work: string;
@@ -34,7 +36,7 @@ const NAMES = { x64: ['x86_64', 'x86_64'], arm64: ['arm64', 'aarch64'] } as cons
 
 /** Returns the files made, sorted by name. */
 export async function makeRelease(release: Release): Promise<string[]> {
-  const { folder, version, epochSeconds } = release;
+  const { folder, version, epochSeconds, tell } = release;
   await mkdir(folder, { recursive: true });
   const made: string[] = [];
   for (const [architecture, binary] of release.binaries) {
@@ -42,9 +44,11 @@ export async function makeRelease(release: Release): Promise<string[]> {
     const staged = join(release.work, `staged-${ours}`);
     const names = await stageRelease(staged, { binary, version, completions: release.completions }, epochSeconds);
     const archive = join(folder, `ecs-node-linux-${ours}.tar.xz`);
+    tell?.(`packs ${archive}`);
     await packArchive(archive, staged, names, epochSeconds);
     const wanted = { version, architecture: rpms, epochSeconds };
     const rpm = join(folder, packageFile(wanted));
+    tell?.(`packs ${rpm}`);
     await packRpm(rpm, staged, wanted);
     made.push(archive, rpm);
   }

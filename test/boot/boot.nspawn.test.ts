@@ -7,6 +7,7 @@
 import { existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, inject, test } from 'vitest';
+import { openProgress } from '../../scripts/progress.ts';
 import { ensureBase } from './rig/base.ts';
 import { type Layers, layOut } from './rig/layers.ts';
 import { makePackages, makeRelease } from './rig/release.ts';
@@ -60,9 +61,16 @@ const all = scenarios.map((name) => name.replaceAll('-', ' '));
 const sentences = all.filter((sentence) => !unexplained.includes(sentence));
 for (const sentence of unexplained) console.log(`NOT RUN, unexplained: ${sentence}`);
 
+const progress = openProgress({ name: 'boot', total: sentences.length });
+let ended = 0;
+
 // The timeout includes the wait for a turn. worlds.ts limits the scenario itself.
 test.concurrent.for(sentences)('%s', { timeout: 600_000 }, async (sentence, { signal, expect }) => {
   const scenario = join(import.meta.dirname, sentence.replaceAll(' ', '-'));
-  const trouble = await turnstile(() => live({ scenario, layers, release, folder, signal }));
+  const trouble = await turnstile(() => {
+    progress.at(sentence, ended);
+    return live({ scenario, layers, release, folder, signal });
+  });
+  ended += 1;
   expect(trouble).toBe('');
 });

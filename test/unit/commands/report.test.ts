@@ -4,7 +4,7 @@ import { ConfigError, Unavailable, UsageError } from '../../../core/errors.ts';
 
 async function open(isTTY: boolean, ...args: string[]) {
   const lines: string[] = [];
-  const report = await openReport({ isTTY, write: (text) => lines.push(text) }, {}, args);
+  const report = await openReport({ isTTY, write: (text) => lines.push(text) }, {}, args, 4711);
   return { ...report, lines };
 }
 

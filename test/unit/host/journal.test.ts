@@ -17,19 +17,19 @@ function logger(script: string): string {
 
 test('an entry names the process that said it, for "journalctl -u"', () => {
   const told = join(folder, 'told');
-  expect(sendToJournal({ MESSAGE: 'leaving', ECS_NODE_CAUSE: 'spot' }, logger(`cat >${told}`))).toBe(true);
+  expect(sendToJournal({ MESSAGE: 'leaving', ECS_NODE_CAUSE: 'spot' }, 4711, logger(`cat >${told}`))).toBe(true);
   expect(readFileSync(told, 'utf8').split('\n')).toEqual([
     'MESSAGE=leaving',
     'ECS_NODE_CAUSE=spot',
     'SYSLOG_IDENTIFIER=ecs-node',
-    `SYSLOG_PID=${process.pid}`,
-    `OBJECT_PID=${process.pid}`,
+    'SYSLOG_PID=4711',
+    'OBJECT_PID=4711',
     '',
   ]);
 });
 
 test('an entry that may not have arrived is reported: no logger, a failing one, one that hangs', () => {
-  expect(sendToJournal({ MESSAGE: 'x' }, join(folder, 'absent'))).toBe(false);
-  expect(sendToJournal({ MESSAGE: 'x' }, logger('exit 1'))).toBe(false);
-  expect(sendToJournal({ MESSAGE: 'x' }, logger('exec sleep 60'))).toBe(false);
+  expect(sendToJournal({ MESSAGE: 'x' }, 4711, join(folder, 'absent'))).toBe(false);
+  expect(sendToJournal({ MESSAGE: 'x' }, 4711, logger('exit 1'))).toBe(false);
+  expect(sendToJournal({ MESSAGE: 'x' }, 4711, logger('exec sleep 60'))).toBe(false);
 });
