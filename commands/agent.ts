@@ -36,7 +36,7 @@ export const effectiveArgs = ['effective', '--with-secrets'] as const;
 export const firstEffectiveWords = [...effectiveArgs, '--or-last-good'] as const;
 
 export const agent: Run = async (context, _args, signal) => {
-  // Now, after everything has been loaded: V8 accepts no code cache under these flags.
+  // Not as flags of the executable: V8 would then reject the code cache of Node.js itself.
   doWithoutCompilers();
   const localHost = openLocalHost(context);
   // Before any slow work: an early reload signal must not end the process.

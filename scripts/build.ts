@@ -1,13 +1,14 @@
 // `npm run build`: makes the binaries and prints their sizes and the build time.
 //
-//   npm run build                     dist/ecs-node (x64) and dist/ecs-node-arm64
-//   npm run build -- --host           dist/ecs-node for this machine only
-//   npm run build -- --reproducible   two builds of a commit have the same bytes
-//   npm run build -- --lambda         only dist/ecs-node-lambda.zip, the Lambda functions
+//   npm run build               dist/ecs-node for this machine, and one for the other architecture
+//   npm run build -- --host     dist/ecs-node for this machine only
+//   npm run build -- --lambda   only dist/ecs-node-lambda.zip, the Lambda functions
+//
+// Two builds of a commit have the same bytes, and `npm run release` packs the same files.
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureBinaries, type BuildTarget } from './binary/ensure-binary.ts';
+import { ensureBinaries, targetFor } from './binary/ensure-binary.ts';
 import { hostArchitecture } from './binary/node-binaries.ts';
 import { compressedSize } from './compressed-size.ts';
 import { makeLambdaZip } from './lambda/zip.ts';
@@ -16,7 +17,6 @@ import { renderTable } from './table.ts';
 const { values } = parseArgs({
   options: {
     host: { type: 'boolean', default: false },
-    reproducible: { type: 'boolean', default: false },
     lambda: { type: 'boolean', default: false },
     /** Another entry than main.ts serves to measure the build itself. */
     entry: { type: 'string', default: 'main.ts' },
@@ -31,13 +31,7 @@ if (values.lambda) {
   process.exit(0);
 }
 
-const { reproducible } = values;
-const targets: BuildTarget[] = values.host
-  ? [{ output: join('dist', 'ecs-node'), architecture: hostArchitecture(), reproducible }]
-  : [
-      { output: join('dist', 'ecs-node'), architecture: 'x64', reproducible },
-      { output: join('dist', 'ecs-node-arm64'), architecture: 'arm64', reproducible },
-    ];
+const targets = (values.host ? [hostArchitecture()] : (['x64', 'arm64'] as const)).map(targetFor);
 
 const start = performance.now();
 const built = await ensureBinaries(targets, values.entry);

@@ -1,5 +1,5 @@
-// `npm run release` makes the files that users download, in dist/release/. Two builds of a commit
-// have the same bytes.
+// `npm run release` makes the files that users download, in dist/release/, from the binaries that
+// `npm run build` makes and the tests run. Two builds of a commit have the same bytes.
 //
 //   ECS_NODE_SIGNING_KEY=signing-key.pem npm run release [-- --base-url URL]    URL: the folder of
 //                                            this release, https://example.com/ecs-node/1.2.3
@@ -13,7 +13,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { bundle } from './binary/bundle.ts';
-import { ensureBinaries, ensureBinary } from './binary/ensure-binary.ts';
+import { ensureBinaries, ensureBinary, targetFor } from './binary/ensure-binary.ts';
 import type { Architecture } from './binary/node-binaries.ts';
 import { makeLambdaZip } from './lambda/zip.ts';
 import { makeRelease } from './release/make.ts';
@@ -53,13 +53,8 @@ for (const [tool, remedy] of [
 
 const work = join('dist', '.work', 'release');
 await mkdir(work, { recursive: true });
-const wishes = architectures.map((architecture) => ({
-  output: join(work, `ecs-node-release-${architecture}`),
-  architecture,
-  reproducible: true,
-}));
-await ensureBinaries(wishes);
-const binaries = new Map(wishes.map(({ architecture, output }) => [architecture, output]));
+const built = await ensureBinaries(architectures.map(targetFor));
+const binaries = new Map(built.map(({ architecture, output }) => [architecture, output]));
 
 const lambda = await makeLambdaZip();
 const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };

@@ -1,4 +1,5 @@
-// Makes dist/ecs-node if one of its inputs has changed since the last build.
+// Makes dist/ecs-node if one of its inputs has changed since the last build. Every build of a
+// commit has the same bytes: the tests, the benchmark and the release use the same file.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, lstat, mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
@@ -10,22 +11,20 @@ import { layOutParts } from './lay-out-parts.ts';
 import { hostArchitecture, pinnedNodeVersion, PKG_HOME, provideNode, type Architecture } from './node-binaries.ts';
 import { PACKAGER_LOCK, providePackager } from './packager.ts';
 import { openProgress } from '../progress.ts';
-import { rehearse } from './rehearse.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAKERS = fileURLToPath(new URL('.', import.meta.url));
 const WORK = join('dist', '.work');
+/** The path of the loader becomes part of the binary, so it is the same on every machine. */
+const LOADERS = '/tmp/ecs-node-build';
 
 export interface BuildTarget {
   output: string;
   architecture: Architecture;
-  /** Omits V8's code cache, whose bytes differ from build to build. */
-  reproducible?: boolean;
 }
 
 export interface Built extends BuildTarget {
-  output: string;
   made: boolean;
   bundleBytes: number;
 }
@@ -33,7 +32,6 @@ export interface Built extends BuildTarget {
 interface Stamp {
   entry: string;
   architecture: Architecture;
-  reproducible: boolean;
   bundleBytes: number;
   sources: string[];
   digest: string;
@@ -46,8 +44,14 @@ interface Stamp {
  * benchmarks run it.
  */
 export async function ensureBinary(): Promise<string> {
-  const [built] = await ensureBinaries([{ output: join('dist', 'ecs-node'), architecture: hostArchitecture() }]);
+  const [built] = await ensureBinaries([targetFor(hostArchitecture())]);
   return resolve(built!.output);
+}
+
+/** `dist/ecs-node` runs on this machine. */
+export function targetFor(architecture: Architecture): BuildTarget {
+  const suffix = architecture === hostArchitecture() ? '' : `-${architecture}`;
+  return { output: join('dist', `ecs-node${suffix}`), architecture };
 }
 
 /**
@@ -86,53 +90,44 @@ async function packageVersion(): Promise<string> {
 }
 
 async function make(target: BuildTarget, entry: string, { parts, sources }: Bundle): Promise<Stamp> {
-  const { output, architecture, reproducible = false } = target;
+  const { output, architecture } = target;
   // Computes the digest before the build. A source that changes during the build then makes the
   // binary out of date, not falsely current.
   const digest = await digestOf(sources);
-  // Only running V8 produces a code cache, and the cache is valid only for that architecture.
-  const caches = !reproducible && architecture === process.arch ? await rehearse(parts) : new Map<string, Buffer>();
-  const { loader, assets } = await layOutParts(parts, caches);
-  const name = createHash('sha256').update(loader).update(assets.code).digest('hex').slice(0, 16);
-  const work = await workFolder(name, reproducible);
+  const { loader, code } = await layOutParts(parts);
+  await mkdir(WORK, { recursive: true });
+  const work = await openFolder(createHash('sha256').update(loader).update(code).digest('hex').slice(0, 16));
+  await place(join(work, 'loader.cjs'), loader);
+  await place(join(work, 'code'), code);
   const made = resolve(WORK, `ecs-node-${architecture}-${process.pid}`);
-  await writeFile(join(work, 'loader.cjs'), loader);
-  await writeFile(join(work, 'code'), assets.code);
-  await writeFile(join(work, 'caches'), assets.caches);
   await provideNode(architecture);
-  await runPkg([await providePackager(), resolve(work), made, architecture, await pinnedNodeVersion()]);
+  await runPkg([await providePackager(), work, made, architecture, await pinnedNodeVersion()]);
   await chmod(made, 0o755);
   // Renames the file instead of writing in place: a node of an earlier test may still run the old
   // binary.
   await rename(made, output);
   const { mtimeMs: modifiedMs } = await stat(output);
-  const stamp = {
-    entry,
-    architecture,
-    reproducible,
-    bundleBytes: assets.code.length,
-    sources,
-    digest,
-    modifiedMs,
-  };
+  const stamp = { entry, architecture, bundleBytes: code.length, sources, digest, modifiedMs };
   await writeFile(stampFile(target), JSON.stringify(stamp, undefined, 2));
   return stamp;
 }
 
-/**
- * Makes the build's work folder. The path of the loader becomes part of the binary, so the content
- * names the folder: every build in this project then has the same path. A reproducible build has
- * the same path on every machine.
- */
-async function workFolder(name: string, reproducible: boolean): Promise<string> {
-  await mkdir(WORK, { recursive: true });
-  const above = reproducible ? '/tmp/ecs-node-build' : WORK;
-  await mkdir(above, { recursive: true, mode: 0o700 });
+/** The content names the folder. */
+async function openFolder(name: string): Promise<string> {
+  await mkdir(LOADERS, { recursive: true, mode: 0o700 });
   // Another user could replace files in this folder during the build.
-  if ((await lstat(above)).uid !== process.getuid?.()) throw new Error(`${above} belongs to another user: remove it`);
-  const work = join(above, name);
+  if ((await lstat(LOADERS)).uid !== process.getuid?.())
+    throw new Error(`${LOADERS} belongs to another user: remove it`);
+  const work = join(LOADERS, name);
   await mkdir(work, { recursive: true });
   return work;
+}
+
+/** Another build of the same commit may be reading the file. */
+async function place(file: string, content: string | Buffer): Promise<void> {
+  const fresh = `${file}.${process.pid}`;
+  await writeFile(fresh, content);
+  await rename(fresh, file);
 }
 
 async function runPkg(args: string[]): Promise<void> {
@@ -146,7 +141,6 @@ async function freshStamp(target: BuildTarget, entry: string): Promise<Stamp | u
     const same =
       stamp.entry === entry &&
       stamp.architecture === target.architecture &&
-      stamp.reproducible === (target.reproducible ?? false) &&
       stamp.modifiedMs === (await stat(target.output)).mtimeMs &&
       stamp.digest === (await digestOf(stamp.sources));
     return same ? stamp : undefined;
@@ -166,7 +160,7 @@ function stampFile({ output }: BuildTarget): string {
  */
 async function digestOf(sources: string[]): Promise<string> {
   const makers = (await readdir(MAKERS)).toSorted().map((name) => join(MAKERS, name));
-  const hash = createHash('sha256').update(await packageVersion());
+  const hash = createHash('sha256').update(JSON.stringify(await constants()));
   for (const file of ['package-lock.json', PACKAGER_LOCK, ...makers, ...sources])
     hash.update(`\0${file}\0`).update(await readFile(file));
   return hash.digest('hex');

@@ -27,13 +27,13 @@ const sea = load('pkg/lib-es5/sea.js') as Sea;
 const seaConfig = {
   disableExperimentalSEAWarning: true,
   useSnapshot: false,
-  // The loader is too small to need a code cache; the parts have their own.
+  // A code cache is valid only for one architecture, and differs from build to build (decision 11).
   useCodeCache: false,
-  assets: { code: join(folder, 'code'), caches: join(folder, 'caches') },
+  assets: { code: join(folder, 'code') },
   // V8 collects all garbage whenever it considers a program idle; for a waiting bootstrap this
   // takes a fifth of its CPU time. The agent collects by itself (host/small-footprint.ts). Unlike
-  // most flags, these do not invalidate code caches. One compiler thread beside the main thread
-  // does the work as well as four, and saves a tenth of a megabyte for stacks. Without
+  // most flags, these do not invalidate Node.js's own code cache. One compiler thread beside the
+  // main thread does the work as well as four, and saves a tenth of a megabyte for stacks. Without
   // --disable-sigusr1, that signal opens Node's debugger, through which any local user could run
   // code as root.
   execArgv: ['--no-memory-reducer', '--single-threaded-gc', '--v8-pool-size=1', '--disable-sigusr1'],
