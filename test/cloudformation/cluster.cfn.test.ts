@@ -96,7 +96,7 @@ describe('a stack called ecs-prod', () => {
     expect(outputs).toMatchObject({
       ClusterName: 'prod',
       ImageId: images[0],
-      EventLogName: '/ecs-node/ecs-prod/events',
+      EventLogName: '/ecs-node/prod/events',
       NodeRoleName: expect.stringMatching(/^ecs-prod-NodeRole-/),
       NodeRoleArn: expect.stringContaining(':role/ecs-prod-NodeRole-'),
     });
@@ -113,7 +113,7 @@ describe('a stack called ecs-prod', () => {
 
   test('gives nodes a role that parliament has nothing to say of', async () => {
     const role = await readRole(account, 'ecs-prod-NodeRole-');
-    expect(Object.keys(role).toSorted()).toEqual(['ecs-agent', 'ecs-node', 'events', 'systems-manager']);
+    expect(Object.keys(role).toSorted()).toEqual(['ecs-agent', 'ecs-node', 'systems-manager']);
     expect(await lintPolicies(role)).toEqual([]);
   });
 
@@ -407,7 +407,7 @@ describe('events of nodes', () => {
 
   test('are kept for 90 days, and only those of this cluster', () => {
     expect(resolved.least['EventLog']!.Properties).toMatchObject({
-      LogGroupName: '/ecs-node/least/events',
+      LogGroupName: '/ecs-node/prod/events',
       RetentionInDays: 90,
     });
     expect(resolved.least['EventsToLog']!.Properties).toMatchObject({
@@ -432,15 +432,19 @@ describe('events of nodes', () => {
       PolicyName: string;
       PolicyDocument: Policy;
     }[];
-    expect(policies.find(({ PolicyName }) => PolicyName === 'events')!.PolicyDocument.Statement).toEqual([
-      {
-        Sid: 'EventsOfNodes',
-        Effect: 'Allow',
-        Action: ['events:PutEvents'],
-        Resource: 'arn:aws:events:us-east-1:123456789012:event-bus/default',
-        Condition: { StringEquals: { 'events:source': 'ecs-node' } },
-      },
-    ]);
+    const [ours] = policies.filter(({ PolicyName }) => PolicyName === 'ecs-node');
+    expect(ours!.PolicyDocument.Statement).toContainEqual({
+      Sid: 'EventsOfNodes',
+      Effect: 'Allow',
+      Action: ['events:PutEvents'],
+      Resource: 'arn:aws:events:us-east-1:123456789012:event-bus/default',
+      Condition: { StringEquals: { 'events:source': 'ecs-node' } },
+    });
+  });
+
+  test('are sent where the stack has a bus', async () => {
+    expect(await configOf('least')).toMatchObject({ events: { bus: 'default' } });
+    expect((await configOf('stock')).events.bus).toBeUndefined();
   });
 
   test('are none without a bus', () => {
