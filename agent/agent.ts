@@ -205,6 +205,7 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
         hooks.note(await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts));
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
+        host.events.tell({ type: 'joined', uptimeSeconds: Math.round(host.clock.uptime() / 1000) });
       } catch (error) {
         signal.throwIfAborted();
         if (!remaining.aborted) await handleJoinFailure(joining, error, signal);

@@ -28,6 +28,8 @@ export async function hold(
   if (state !== undefined) await writeState(host, { ...state, outcome: 'held', heldUntil });
   host.log.warn('held by the storm guard', { reason: storm.reason, waitMs: storm.waitMs });
   await host.machine.say(`ecs-node: waiting ${Math.round(storm.waitMs / 1000)} s instead of dying: ${storm.reason}`);
+  const { reason, failures } = storm;
+  host.events.tell({ type: 'held', reason, failures, until: new Date(heldUntil).toISOString() });
   await publishHold(host, config, storm, signal);
   await host.clock.sleep(Math.max(0, heldUntil - host.clock.now()), signal);
 }

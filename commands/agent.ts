@@ -73,7 +73,8 @@ function openReloadContext(
       const { code, text } = await runChild(context, effectiveArgs, signal);
       if (code === 0) return JSON.parse(text) as Effective;
       const problem = 'is not valid, or cannot be read: see the log, or "ecs-node check"';
-      throw code === 78 ? new ConfigError([{ path: 'configuration', problem }]) : new Unavailable(`exit code ${code}`);
+      if (code !== 78) throw new Unavailable(`exit code ${code}`);
+      throw new ConfigError([{ path: 'configuration', problem }], { cause: parseRefusal(text) });
     },
     async pull(signal) {
       const { code, text } = await runChild(context, ['refresh', '--json'], signal);
@@ -85,6 +86,16 @@ function openReloadContext(
       ...(watchdogMs !== undefined && { watchdogMs }),
     }),
   };
+}
+
+/** The fault as the child names it. */
+function parseRefusal(text: string): Error | undefined {
+  try {
+    const { refused } = JSON.parse(text) as { refused?: unknown };
+    return typeof refused === 'string' ? new Error(refused) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A failed round also reports which documents are in use. */

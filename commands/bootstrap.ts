@@ -11,7 +11,7 @@ import { planConfiguration, writeEdits, type ConfigurationPlan } from './configu
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { keepLastGood } from './last-good.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
-import { callMetadata, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
+import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../config/remote/pull.ts';
 import { settingsOfFlags } from '../config/sources/flags.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
@@ -58,10 +58,13 @@ async function bootstrapOn(
   const config = await refreshFirst(ground, context, identity, own, sources, signal);
   await keepLastGood(ground.machine, config, context.log);
   const cloud = openCloud(identity, context.environment, context.log, { opsworksRegion: config.opsworks.region });
+  const host = openHost(ground, context, identity, config, cloud);
   try {
-    await runBootstrap(openHost(ground, context, identity, config, cloud), config, signal);
+    host.events.resume();
+    await runBootstrap(host, config, signal);
     return 0;
   } finally {
+    await host.events.close(lastEventsMs);
     await cloud.close();
   }
 }

@@ -72,11 +72,12 @@ async function readNode(context: CommandContext, localHost: LocalHost, signal: A
 }
 
 function subjectOf(config: NonNullable<ExaminedNode['config']>) {
-  const { cluster, metrics, leave, opsworks, refresh, daemonTasks } = config;
+  const { cluster, metrics, events, leave, opsworks, refresh, daemonTasks } = config;
   return {
     cluster,
     services: servicesFor(config),
     namespace: metrics.namespace,
+    bus: events.bus,
     targetGroups: leave.targetGroups,
     loadBalancers: leave.loadBalancers,
     opsworksRegion: opsworks.region,

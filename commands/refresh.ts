@@ -20,6 +20,8 @@ export interface RefreshResult {
   /** The revision that is in use after this round. */
   revision: string;
   error?: string;
+  /** The documents themselves are at fault, or the role: not an AWS that does not answer. */
+  isRefused?: true;
 }
 
 export const refresh: Run = async (context, args, signal) => {
@@ -44,6 +46,7 @@ export const refresh: Run = async (context, args, signal) => {
       outcome: 'failed',
       revision: await revision().catch(() => ''),
       error: messageOf(error),
+      ...(!(error instanceof Unavailable) && { isRefused: true as const }),
     };
     context.print(`${JSON.stringify(round)}\n`);
     return exitCode(error);

@@ -315,6 +315,21 @@ export const schema = z.strictObject({
     })
     .prefault({}),
 
+  events: z
+    .strictObject({
+      bus: z
+        .string()
+        .regex(
+          /^(arn:[\w-]+:events:[a-z0-9-]+:\d{12}:event-bus\/)?[A-Za-z0-9._\-/]{1,256}$/,
+          'must be the name of an event bus, such as default, or its ARN',
+        )
+        .optional()
+        .describe(
+          'EventBridge bus, by name or ARN, that the node tells when it joins, drains, leaves or is in trouble. Without it: none.',
+        ),
+    })
+    .prefault({}),
+
   ...upkeepSections,
 });
 

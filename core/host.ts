@@ -4,6 +4,7 @@
  */
 
 import type { Confirmed } from './confirmed.ts';
+import type { NodeEvent } from './events/event-schema.ts';
 import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Clock } from './retry.ts';
@@ -16,8 +17,25 @@ export interface Host {
   ecsAgent: EcsAgent;
   docker: Docker;
   cloud: Cloud;
+  events: Events;
   clock: Clock;
   log: Log;
+}
+
+/** Events for the team, to EventBridge. Without the setting `events.bus`, no verb does anything. */
+export interface Events {
+  /**
+   * Queues an event after the deed that it tells of. Returns at once and never throws: no deed
+   * waits for an event, or fails with one.
+   */
+  tell(event: NodeEvent): void;
+  /** Sends the events that an earlier process left on disk. */
+  resume(): void;
+  /**
+   * Tries every waiting event now, and waits for that for at most `withinMs`. Never throws. Events
+   * that are not sent stay on disk.
+   */
+  close(withinMs: number): Promise<void>;
 }
 
 // ---------------------------------------------------------------- the instance metadata service
@@ -302,6 +320,7 @@ export interface Cloud
     OpsWorksCloud,
     SystemsManagerCloud,
     MetricsCloud,
+    EventsCloud,
     ConfigurationCloud {
   /** Closes connections and child processes. */
   close(): Promise<void>;
@@ -578,6 +597,19 @@ export interface RemoteDocument {
 export interface MetricsCloud {
   /** One PutMetricData call. */
   publish(namespace: string, metrics: readonly Metric[], signal: AbortSignal): Promise<void>;
+}
+
+export interface EventsCloud {
+  /** One PutEvents call with one event. `bus`: the name or the ARN of an event bus. */
+  putEvent(bus: string, event: BusEvent, signal: AbortSignal): Promise<void>;
+}
+
+export interface BusEvent {
+  /** EventBridge's detail-type. */
+  type: string;
+  /** Milliseconds since 1970. */
+  at: number;
+  detail: Readonly<Record<string, unknown>>;
 }
 
 export interface Metric {

@@ -22,6 +22,8 @@ export type Reach =
   | 'target-groups'
   | 'load-balancers'
   | 'namespace'
+  /** One event bus, and only as this program. */
+  | 'bus'
   | 'parameter-path'
   | 'parameters'
   | 'bucket'
@@ -58,6 +60,7 @@ const pulls =
   ({ refresh }: Config) =>
     refresh.source?.startsWith(from) === true;
 const daemons = ({ daemonTasks }: Config) => (daemonTasks.definitions ?? []).length > 0;
+const tells = ({ events }: Config) => events.bus !== undefined;
 const classicBalancers = ({ leave }: Config) => leave.loadBalancers.length > 0;
 
 function group(feature: string, reach: Reach, when: (config: Config) => boolean, actions: string): Permission[] {
@@ -134,6 +137,7 @@ export const permissions: readonly Permission[] = [
     always,
     'ec2:DescribeTags',
   ),
+  ...group('events for the team (events.bus)', 'bus', tells, 'events:PutEvents'),
   ...group('configuration refresh', 'parameter-path', pulls('ssm:'), 'ssm:GetParametersByPath'),
   ...group('configuration refresh: parameters of type SecureString', 'parameters', pulls('ssm:'), 'ssm:GetParameters'),
   ...group('configuration refresh', 'bucket', pulls('s3:'), 's3:ListBucket'),

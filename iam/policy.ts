@@ -3,6 +3,7 @@
 import type { Config } from '../config/config.ts';
 import { parseSource } from '../config/remote/document-location.ts';
 import { parseOpsWorksId } from '../core/opsworks/opsworks-id.ts';
+import { eventSource } from '../core/events/event-source.ts';
 import { permissionsFor, type Permission, type Reach } from './permissions.ts';
 import { shortDefinition } from '../core/task-definition.ts';
 
@@ -73,6 +74,10 @@ const limits: Record<Reach, (config: Config, scope: PolicyScope) => Limit> = {
     Resource: '*',
     Condition: { StringEquals: { 'cloudwatch:namespace': metrics.namespace } },
   }),
+  bus: ({ events }, scope) => ({
+    Resource: busArn(events.bus ?? '*', scope),
+    Condition: { StringEquals: { 'events:source': eventSource } },
+  }),
   'parameter-path': (config, scope) => ({ Resource: parameterArn(config, scope) }),
   parameters: (config, scope) => ({ Resource: `${parameterArn(config, scope)}/*` }),
   bucket: ({ refresh }, { partition }) => {
@@ -102,6 +107,7 @@ const sids: Record<Reach, string> = {
   'target-groups': 'OnTheConfiguredTargetGroups',
   'load-balancers': 'OnTheConfiguredLoadBalancers',
   namespace: 'MetricsInOneNamespace',
+  bus: 'EventsOfNodes',
   'parameter-path': 'ReadingTheConfiguredParameterPath',
   parameters: 'ReadingTheConfiguredParameters',
   bucket: 'ListingTheConfiguredPrefix',
@@ -149,6 +155,7 @@ function extent({ reach, by }: Permission, config: Config): string {
     'target-groups': 'the target groups in leave.targetGroups',
     'load-balancers': 'the load balancers in leave.loadBalancers',
     namespace: `namespace ${metrics.namespace}`,
+    bus: `the event bus in events.bus, only with the source ${eventSource}`,
     'parameter-path': 'the path in refresh.source',
     parameters:
       'everything below the path in refresh.source; if your own KMS key encrypts it, add kms:Decrypt on that key',
@@ -167,6 +174,10 @@ function instances({ partition, region, account }: PolicyScope): string {
 
 function ecs({ partition, region, account }: PolicyScope, resource: string): string {
   return `arn:${partition}:ecs:${region}:${account}:${resource}`;
+}
+
+function busArn(bus: string, { partition, region, account }: PolicyScope): string {
+  return bus.startsWith('arn:') ? bus : `arn:${partition}:events:${region}:${account}:event-bus/${bus}`;
 }
 
 /** A family without a revision stands for its newest revision, so any revision must be allowed. */

@@ -33,7 +33,11 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   if (drainedArns.has(containerInstance.arn) && containerInstance.arn !== named) return;
   await stopPlacement(host, containerInstance, ms, signal);
   drainedArns.add(containerInstance.arn);
-  if (state.drainedAt === undefined) await departure.note({ drainedAt: host.clock.now() });
+  if (state.drainedAt === undefined) {
+    await departure.note({ drainedAt: host.clock.now() });
+    const { cause, reason, ending, deadline } = departure.state;
+    host.events.tell({ type: 'draining', cause, reason, ending, deadline: new Date(deadline).toISOString() });
+  }
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
   departure.background.push(drainOthers(departure, containerInstance, ms, signal).catch(() => {}));
 }

@@ -18,6 +18,7 @@ import { completeTerminateHook } from './hook.ts';
 import { beginState, hasReached, isOver, isUrgent, merge, withUptimes } from './order.ts';
 import { drainLateRegistration, drainDuring, drainUntilTerminated } from './late-registration.ts';
 import { deregisterFromRegistrar } from './leave-registrar.ts';
+import { tellLeft } from './tell-left.ts';
 import { waitForSteadyServices } from './steady-services.ts';
 import { waitForTasks } from './tasks.ts';
 import { terminate } from './terminate.ts';
@@ -44,6 +45,7 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
   async terminate(departure, signal) {
     await drainLateRegistration(departure, signal);
     await terminate(departure, signal);
+    await tellLeft(departure);
   },
   async hook(departure, signal) {
     await drainLateRegistration(departure, signal);
@@ -107,6 +109,7 @@ export async function runDeparture(
     if (error instanceof TakenBack && departure.state.cause === 'bootstrap-failed') await forgetDeparture(host, signal);
     throw error;
   }
+  if (departure.state.ending !== 'remain') await tellLeft(departure);
   const { cause, ending } = departure.state;
   host.log.warn('left', { cause, ending, ms: host.clock.now() - state.startedAt });
   await host.machine.say(`ecs-node: left (${cause})`);

@@ -65,6 +65,7 @@ export async function undoDeparture(
   );
   // Otherwise the next agent would resume the departure.
   if (!isKept) await forgetDeparture(host, signal);
+  host.events.tell({ type: 'stayed', cause: state.cause, reason: why });
   host.log.info('stays', { cause: state.cause, why, active: containerInstance !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;

@@ -11,6 +11,7 @@ import { findContainerInstance, resumePlacement, stopPlacement } from '../contai
 import { openWatchedPaths, renderUnmeasured, uniqueDisks } from '../docker-root.ts';
 import { freeDisk } from '../free-disk.ts';
 import { isClear, usedInodesPercent, usedPercent, wholePercent } from '../fullness.ts';
+import { openDiskEvents } from './disk-events.ts';
 import { openQueuePosition } from '../leave-queue/queue-position.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 import type { KnownFacts } from '../known-facts.ts';
@@ -68,6 +69,7 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
   const { checkSeconds, maxLeavingPercent } = config.disk;
   const queuePosition = openQueuePosition('disk', maxLeavingPercent, knownFacts);
   const watched = openWatchedPaths(config);
+  const events = openDiskEvents();
   // The paths without an answer at the last check, so that the journal gets each change once.
   let told = '';
   /** Paths that were full when they were last measured. */
@@ -89,7 +91,9 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       if (trouble !== told && trouble !== '') host.log.warn('disks not measured', { unmeasured });
       told = trouble;
       remember(full, uses, config);
-      const finding = judgeDisks(uniqueDisks(uses), config, unmeasured);
+      const disks = uniqueDisks(uses);
+      events.measured(disks);
+      const finding = judgeDisks(disks, config, unmeasured);
       // "Well" would make a drained node ACTIVE again. So paths that were full, and those that
       // matter on every node, must be measured first.
       const { docker, images } = await watched.readRoots(host, signal);
@@ -108,6 +112,7 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
         if (go) await stopPlacement(host, containerInstance, lookupMs, signal);
         return go ? 'done' : 'wait';
       } finally {
+        events.full(host);
         // A node that waits in the leave queue, or for AWS, can still remove images.
         if (config.disk.prune) await freeDisk(host, config, watched, signal);
       }
@@ -118,10 +123,13 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       // Only the leave queue shows, even after a reboot, that this program stopped placement, and
       // not a person.
       if (containerInstance === undefined) return;
-      if (!(await queuePosition.isQueued(host, containerInstance, signal))) return;
-      await resumePlacement(host, containerInstance, lookupMs, signal);
-      await removeFromQueue(host, containerInstance, 'disk', signal);
-      host.log.info('disk freed, ACTIVE again');
+      const isQueued = await queuePosition.isQueued(host, containerInstance, signal);
+      if (isQueued) {
+        await resumePlacement(host, containerInstance, lookupMs, signal);
+        await removeFromQueue(host, containerInstance, 'disk', signal);
+        host.log.info('disk freed, ACTIVE again');
+      }
+      events.freed(host, isQueued);
     },
   };
 }

@@ -97,4 +97,5 @@ export const callsOf: Readonly<Partial<Record<Verb, Calls>>> = {
 
   readPing: one('ssm:DescribeInstanceInformation'),
   publish: one('cloudwatch:PutMetricData'),
+  putEvent: one('events:PutEvents'),
 };

@@ -154,6 +154,8 @@ export function openStormHost(world: World, node: StormNode, process: Process): 
     },
     docker: openDocker(node.docker),
     cloud: openCloud(world, node, client),
+    // A storm is about the calls that a node waits for, and it waits for no event.
+    events: { tell: silence, resume: silence, close: async () => {} },
     clock,
     log: openQuietLog(world, node),
   };
@@ -230,6 +232,7 @@ function openCloud(world: World, node: StormNode, client: Client): Cloud {
     ...openOpsWorksCloud(opsworks, id, fakeClock),
     readPing: async () => (node.phase === 'up' ? 'Online' : undefined),
     publish: async () => {},
+    putEvent: async () => {},
   };
   const limited = Object.entries(verbs).map(([verb, effect]) => [
     verb,

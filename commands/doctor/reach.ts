@@ -4,13 +4,14 @@ import type { Config } from '../../config/config.ts';
 import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
 
 /** The names that AWS_ENDPOINT_URL_NAME uses. */
-export function servicesFor({ registrar, metrics, leave, refresh }: Config): string[] {
+export function servicesFor({ registrar, metrics, events, leave, refresh }: Config): string[] {
   const balances = leave.targetGroups.length + leave.loadBalancers.length > 0;
   const needs: [string, boolean][] = [
     ['ECS', true],
     ['EC2', true],
     ['AUTO_SCALING', true],
     ['CLOUDWATCH', metrics.enabled],
+    ['EVENTBRIDGE', events.bus !== undefined],
     ['ELASTIC_LOAD_BALANCING', balances],
     ['SSM', registrar === 'ssm' || refresh.source?.startsWith('ssm:') === true],
     // The node does not call it. Systems Manager's own agent on the node does.

@@ -4,7 +4,7 @@
  */
 
 import type { Config } from '../../config/config.ts';
-import { ConfigError, Unavailable, UsageError } from '../../core/errors.ts';
+import { ConfigError, Unavailable, UsageError, messageOf } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import { paths } from '../../core/state/state.ts';
@@ -21,6 +21,8 @@ export interface Effective {
   config: Config;
   /** The revision of the pulled documents (config/remote/refreshed.ts). */
   revision: string;
+  /** The fault for which this is the last good configuration, and not the present one. */
+  refused?: string;
 }
 
 /** The agent itself waits for the metadata service. This only bridges a lost answer. */
@@ -33,11 +35,17 @@ export const effective: Run = async (context, args, signal) => {
   const machine = openMachine(context.root, context.environment);
   // Read this first. Documents that are pulled meanwhile then count as newer, and are not missed.
   const revision = revisionOf(parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined)));
-  const config = isSet(args, 'or-last-good')
-    ? await readConfigOrLastGood(machine, context, signal)
-    : await readConfig(machine, context, signal);
-  context.print(`${JSON.stringify({ config, revision } satisfies Effective)}\n`);
-  return 0;
+  try {
+    const found = isSet(args, 'or-last-good')
+      ? await readConfigOrLastGood(machine, context, signal)
+      : { config: await readConfig(machine, context, signal) };
+    context.print(`${JSON.stringify({ ...found, revision } satisfies Effective)}\n`);
+    return 0;
+  } catch (error) {
+    // The agent tells EventBridge of it.
+    if (error instanceof ConfigError) context.print(`${JSON.stringify({ refused: messageOf(error) })}\n`);
+    throw error;
+  }
 };
 
 async function readConfig(machine: Machine, context: CommandContext, signal: AbortSignal): Promise<Config> {
@@ -55,14 +63,18 @@ async function readConfig(machine: Machine, context: CommandContext, signal: Abo
   return loaded.config;
 }
 
-async function readConfigOrLastGood(machine: Machine, context: CommandContext, signal: AbortSignal): Promise<Config> {
+async function readConfigOrLastGood(
+  machine: Machine,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<Omit<Effective, 'revision'>> {
   try {
-    return await readConfig(machine, context, signal);
+    return { config: await readConfig(machine, context, signal) };
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof Unavailable)) throw error;
     const config = await readLastGood(machine);
     if (config === undefined) throw error;
     context.log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
-    return config;
+    return { config, ...(error instanceof ConfigError && { refused: messageOf(error) }) };
   }
 }

@@ -13,7 +13,14 @@ import { openMetadata } from '../../host/metadata/imds.ts';
 import { openMachine } from '../../host/machine.ts';
 import { mustBeSafeEndpoints } from '../../host/http/endpoint-safety.ts';
 import { parseProxy } from '../../host/network/proxy.ts';
+import { openOutbox } from '../../upkeep/events/outbox.ts';
 import type { CommandContext } from '../../cli/command.ts';
+
+/**
+ * How long a process that ends waits for its last events. A call takes a tenth of a second, and the
+ * machine may end meanwhile.
+ */
+export const lastEventsMs = 3_000;
 
 /** The parts that need no identity. */
 export interface LocalHost {
@@ -52,9 +59,10 @@ export function openHost(
   localHost: LocalHost,
   context: Pick<CommandContext, 'log'>,
   identity: Identity,
-  config: Pick<Config, 'ecs'>,
+  config: Pick<Config, 'ecs' | 'cluster' | 'events'>,
   cloud: Cloud,
 ): Host {
   const ecsAgent: EcsAgent = openEcsAgent(config.ecs.introspectionEndpoint);
-  return { ...localHost, identity, cloud: guardRecords(cloud), ecsAgent, log: context.log };
+  const host = { ...localHost, identity, cloud: guardRecords(cloud), ecsAgent, log: context.log };
+  return { ...host, events: openOutbox(host, { cluster: config.cluster, bus: config.events.bus }) };
 }

@@ -7,10 +7,11 @@ import { runAgent, type AgentOptions } from '../../agent/agent.ts';
 import type { ConfigurationStatus } from '../../agent/status.ts';
 import type { Config } from '../../config/config.ts';
 import { changesBetween, pendingOf, takeOver } from '../../config/config-changes.ts';
-import { messageOf, Refused } from '../../core/errors.ts';
+import { ConfigError, messageOf, Refused } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { chores } from '../../upkeep/chores.ts';
 import type { PullOnce } from '../../upkeep/keep-refreshed.ts';
+import { lastEventsMs } from './open-host.ts';
 import type { Effective } from './effective.ts';
 import type { RefreshResult } from '../refresh.ts';
 
@@ -30,6 +31,7 @@ export interface ReloadContext {
 export async function runWithReload(reload: ReloadContext, first: Effective, signal: AbortSignal): Promise<void> {
   const reloadRequested = openReloadSignal();
   reload.onReload(reloadRequested.request);
+  const refused = { documents: openRefusalEvents(), settings: openRefusalEvents() };
   let configuration: ConfigurationStatus | undefined;
   for (let now = first; ;) {
     const config = takeOver(first.config, now.config);
@@ -37,13 +39,21 @@ export async function runWithReload(reload: ReloadContext, first: Effective, sig
     const change = Promise.withResolvers<Effective>();
     const current = { ...now };
     const pull: PullOnce = async (callSignal) => {
-      const { outcome, revision, error } = await reload.pull(callSignal);
+      const { outcome, revision, error, isRefused } = await reload.pull(callSignal);
       if (revision !== current.revision) reloadRequested.request();
+      if (isRefused || outcome !== 'failed') refused.documents(host, error);
       if (outcome === 'failed') throw new Refused(error ?? 'it is not known why');
       return outcome;
     };
     const handOver: AgentOptions['handOver'] = async (reportError, callSignal) =>
-      change.resolve(await waitForChange(reload, host, current, reloadRequested, reportError, callSignal));
+      change.resolve(
+        await waitForChange(
+          { reload, host, current, reloadRequested, reportError, refused: refused.settings },
+          callSignal,
+        ),
+      );
+    host.events.resume();
+    if (now === first) refused.settings(host, first.refused);
     try {
       const left = await runAgent(
         host,
@@ -58,6 +68,7 @@ export async function runWithReload(reload: ReloadContext, first: Effective, sig
       );
       if (left !== undefined) return;
     } finally {
+      await host.events.close(lastEventsMs);
       await host.cloud.close();
     }
     const next = await change.promise;
@@ -66,28 +77,44 @@ export async function runWithReload(reload: ReloadContext, first: Effective, sig
   }
 }
 
+type TellRefused = (host: Host, reason: string | undefined) => void;
+
+/** Tells EventBridge of each refusal once, and not again at each round. */
+function openRefusalEvents(): TellRefused {
+  let last: string | undefined;
+  return ({ events }, reason) => {
+    if (reason !== undefined && reason !== last) events.tell({ type: 'configuration-refused', reason });
+    last = reason;
+  };
+}
+
+interface AwaitedChange {
+  reload: ReloadContext;
+  host: Host;
+  current: Effective;
+  reloadRequested: ReloadSignal;
+  reportError(what: string, error: unknown): void;
+  refused: TellRefused;
+}
+
 /**
  * Resolves with a configuration that differs. An invalid one is logged, and the agent keeps the
  * present one.
  */
-async function waitForChange(
-  reload: ReloadContext,
-  host: Host,
-  current: Effective,
-  reloadRequested: ReloadSignal,
-  reportError: (what: string, error: unknown) => void,
-  signal: AbortSignal,
-): Promise<Effective> {
+async function waitForChange(change: AwaitedChange, signal: AbortSignal): Promise<Effective> {
+  const { reload, host, current, reloadRequested, reportError, refused } = change;
   for (;;) {
     await reloadRequested.wait(signal);
     try {
       const next = await reload.readEffective(signal);
+      refused(host, undefined);
       if (changesBetween(current.config, next.config).length > 0) return next;
       current.revision = next.revision;
       host.log.info('configuration unchanged');
     } catch (error) {
       signal.throwIfAborted();
       host.log.error('configuration not taken over', { error: messageOf(error) });
+      if (error instanceof ConfigError) refused(host, messageOf(error.cause ?? error));
       reportError('configuration', error);
     }
   }

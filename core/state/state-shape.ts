@@ -130,6 +130,7 @@ export const isDepartureState = shaped<DepartureState>({
   ),
   uptimes: maybe(shaped<DepartureUptimes>({ started: number, cause: number, deadline: number, tasks: maybe(number) })),
   farewellAt: maybe(time),
+  leftEventAt: maybe(time),
 });
 
 export const isRequest = shaped<OperatorRequest>({

@@ -41,6 +41,8 @@ export const paths = {
   unpacked: '/var/lib/ecs-node/tmp',
   /** Written by the process that runs the departure: a failed bootstrap, else the agent. */
   departure: '/var/lib/ecs-node/departure.json',
+  /** One file for each event that EventBridge has not accepted yet (upkeep/events/outbox.ts). */
+  events: '/var/lib/ecs-node/events',
   /** Written by `ecs-node leave` and `ecs-node stay`, consumed by the agent. */
   request: '/var/lib/ecs-node/request.json',
   /**
@@ -218,6 +220,8 @@ export interface DepartureState {
   uptimes?: DepartureUptimes;
   /** The time at which the departure report (tag, metric, hooks.d/left) began. It is sent once. */
   farewellAt?: number;
+  /** The time at which the event `left` was queued. It is told once. */
+  leftEventAt?: number;
 }
 
 /** Actions that a return to ACTIVE does not revert, with their start in milliseconds since 1970. */

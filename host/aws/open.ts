@@ -94,5 +94,6 @@ const load: Record<Service, Load> = {
     (await import('./opsworks/opsworks.ts')).openOpsWorks(session, opsworksRegion ?? session.identity.region),
   systemsManager: async (session) => (await import('./systems-manager.ts')).openSystemsManager(session),
   metrics: async (session) => (await import('./metrics.ts')).openMetrics(session),
+  events: async (session) => (await import('./events.ts')).openEvents(session),
   configuration: async (session) => (await import('./documents/documents.ts')).openConfiguration(session),
 };

@@ -1,13 +1,15 @@
-// Renders every document that comes from the schema and the table of commands, by its path.
+// Renders every document that comes from a schema or the table of commands, by its path.
 
 import { renderCommands } from './commands.ts';
 import { renderConfiguration } from './configuration.ts';
+import { renderEvents } from './events.ts';
 import { renderCommandsPage, renderConfigurationPage } from './manual.ts';
 
 export function renderAll(): Record<string, string> {
   return {
     'docs/configuration.md': renderConfiguration(),
     'docs/commands.md': renderCommands(),
+    ...renderEvents(),
     'docs/man/ecs-node.8': renderCommandsPage(),
     'docs/man/ecs-node.yaml.5': renderConfigurationPage(),
   };

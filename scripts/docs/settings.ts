@@ -65,6 +65,7 @@ const meanings: Record<keyof Config, string> = {
   docker: 'A Docker that does not answer.',
   leave: 'How a node leaves: load balancers, tasks, deadlines.',
   metrics: 'The metrics that the node publishes.',
+  events: 'Events for the team, sent to EventBridge. docs/events/ describes each.',
   containerEnvironment: 'Identity and tags for containers, as files.',
   refresh: 'Configuration pulled from Systems Manager or S3.',
   daemonTasks: 'One task of each definition on every node.',

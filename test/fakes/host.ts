@@ -1,9 +1,11 @@
 /** A whole world in memory around one node: a Host for unit tests, and the state behind it. */
 
-import type { Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
+import { Refused } from '../../core/errors.ts';
+import type { BusEvent, Cloud, Host, LocalAgent, LocalTask, Metric } from '../../core/host.ts';
 import { guardRecords } from '../../host/aws/ecs/own-records.ts';
 import type { Identity } from '../../core/identity.ts';
 import { openLog, type Entry } from '../../core/log.ts';
+import { openOutbox } from '../../upkeep/events/outbox.ts';
 import { openCalls, never, type Area, type Calls, type Process } from './calls.ts';
 import { openFakeClock, type FakeClock } from './clock.ts';
 import { openBalancerCloud, type FakeBalancers } from './cloud/balancers.ts';
@@ -37,6 +39,10 @@ export interface World {
   opsworks: FakeOpsWorks;
   systemsManager: { ping: string | undefined };
   published: { namespace: string; metrics: Metric[] }[];
+  /** The events that EventBridge has accepted. */
+  events: (BusEvent & { bus: string })[];
+  /** The value of `events.bus`, for the next process. */
+  bus: string | undefined;
   documentSources: FakeDocumentSources;
   /** The introspection API's answer; undefined if no agent listens. */
   localAgent: LocalAgent | undefined;
@@ -58,6 +64,8 @@ export interface Overrides {
   identity?: Partial<Identity>;
   cluster?: string;
   startsAt?: number;
+  /** The setting `events.bus`. */
+  bus?: string | undefined;
 }
 
 export function openFakeHost(overrides: Overrides = {}): { host: Host; world: World; clock: FakeClock } {
@@ -90,6 +98,8 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
     opsworks,
     systemsManager: { ping: undefined },
     published: [],
+    events: [],
+    bus: overrides.bus,
     documentSources: new Map(),
     localAgent: undefined,
     log: [],
@@ -114,7 +124,7 @@ type Wrap = <T extends object>(area: Area, verbs: T, process: Process) => T;
 
 function openProcess(world: World, process: Process, wrap: Wrap): Host {
   const { clock, identity } = world;
-  return {
+  const host: Omit<Host, 'events'> = {
     identity,
     metadata: wrap('metadata', openMetadata(world.metadata), process),
     machine: wrap(
@@ -138,6 +148,7 @@ function openProcess(world: World, process: Process, wrap: Wrap): Host {
     },
     log: openLog((entry) => void world.log.push(entry), clock.now),
   };
+  return { ...host, events: openOutbox(host, { cluster: world.cluster.name, bus: world.bus }) };
 }
 
 function openEcsAgent(world: World): Host['ecsAgent'] {
@@ -172,6 +183,12 @@ function openCloud(world: World): Cloud {
     readPing: async () => world.systemsManager.ping,
     ...openConfigurationCloud(world.documentSources),
     publish: async (namespace, metrics) => void world.published.push({ namespace, metrics: [...metrics] }),
+    async putEvent(bus, event) {
+      // As EventBridge refuses an entry that is too large.
+      if (Buffer.byteLength(JSON.stringify(event)) > 256_000)
+        throw new Refused('too large', { code: 'InvalidArgument' });
+      world.events.push({ bus, ...event });
+    },
     close: async () => {},
   };
 }

@@ -47,6 +47,7 @@ export function openCallObserver(region: Region): CallObserver {
       const node = nodeOf(region, call);
       ask(region, node, 'onCall', ({ onCall }) => onCall?.(region, node, call));
       if (isDeadly(call)) node.truth.ended ??= call.verb;
+      if (call.verb === 'drain') node.truth.wasDrained = true;
     },
     late(call) {
       const node = nodeOf(region, call);

@@ -268,6 +268,7 @@ function drawConfig(chance: Chance): Config {
       ...maybe(chance, 0.2, { loadBalancers: ['classic'] }),
       ...maybe(chance, 0.2, { steadyClusterSeconds: chance.pick([60, 600]) }),
     },
+    events: { bus: 'default' },
     join: { timeoutSeconds: chance.pick([120, 300]) },
     metrics: { enabled: chance.happens(0.5), everySeconds: 300 },
     autoScaling: {

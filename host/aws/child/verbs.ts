@@ -55,6 +55,7 @@ export const serviceOf = {
   deregister: 'opsworks',
   readPing: 'systemsManager',
   publish: 'metrics',
+  putEvent: 'events',
   readDocuments: 'configuration',
 } as const satisfies Record<Verb, string>;
 

@@ -134,5 +134,6 @@ const probeModules: Record<string, () => Promise<OpenProbes>> = {
   elasticloadbalancing: async () => (await import('./balancers.ts')).openBalancerProbes,
   opsworks: async () => (await import('../opsworks/examine.ts')).openOpsWorksProbes,
   cloudwatch: async () => (await import('./others.ts')).openOtherProbes,
+  events: async () => (await import('./others.ts')).openOtherProbes,
   ssm: async () => (await import('./others.ts')).openOtherProbes,
 };

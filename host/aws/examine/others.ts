@@ -1,7 +1,10 @@
-/** The permissions of CloudWatch and Systems Manager. */
+/** The permissions of CloudWatch, EventBridge and Systems Manager. */
 
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
+import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import { eventSource } from '../../../core/events/event-source.ts';
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { mustBeAccepted } from '../events.ts';
 import type { OpenProbes } from './subject.ts';
 
 /**
@@ -9,7 +12,7 @@ import type { OpenProbes } from './subject.ts';
  */
 const tooOldMs = 30 * 86_400_000;
 
-export const openOtherProbes: OpenProbes = ({ identity, callAws, settings }, { namespace }) => ({
+export const openOtherProbes: OpenProbes = ({ identity, callAws, settings }, { namespace, bus }) => ({
   'cloudwatch:PutMetricData': (signal) => {
     const client = new CloudWatchClient(settings('CLOUDWATCH'));
     const Dimensions = [{ Name: 'InstanceId', Value: identity.instanceId }];
@@ -21,6 +24,14 @@ export const openOtherProbes: OpenProbes = ({ identity, callAws, settings }, { n
     };
     return callAws('cloudwatch:PutMetricData', `namespace ${namespace}`, signal, (options) =>
       client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData: [datum] }), options),
+    );
+  },
+  // A detail that is no JSON: EventBridge checks the permission, and then refuses the entry.
+  'events:PutEvents': (signal) => {
+    const client = new EventBridgeClient(settings('EVENTBRIDGE'));
+    const entry = { EventBusName: bus, Source: eventSource, DetailType: 'doctor', Detail: 'no JSON' };
+    return callAws('events:PutEvents', `event bus ${bus}`, signal, async (options) =>
+      mustBeAccepted(await client.send(new PutEventsCommand({ Entries: [entry] }), options), bus ?? ''),
     );
   },
   'ssm:DescribeInstanceInformation': (signal) => {

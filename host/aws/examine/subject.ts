@@ -10,6 +10,8 @@ export interface Subject {
    */
   services: readonly string[];
   namespace: string;
+  /** Name or ARN of the event bus. */
+  bus: string | undefined;
   targetGroups: readonly string[];
   loadBalancers: readonly string[];
   opsworksRegion: string | undefined;

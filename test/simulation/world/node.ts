@@ -6,6 +6,7 @@ import type { Host, LocalAgent } from '../../../core/host.ts';
 import type { Identity } from '../../../core/identity.ts';
 import { openLog } from '../../../core/log.ts';
 import { guardRecords } from '../../../host/aws/ecs/own-records.ts';
+import { openOutbox } from '../../../upkeep/events/outbox.ts';
 import { openBalancerCloud, someBalancer, type FakeBalancers } from '../../fakes/cloud/balancers.ts';
 import { openClusterCloud, type FakeContainerInstance } from '../../fakes/cloud/cluster.ts';
 import { openFakeGroup, openGroupCloud, someHook, type FakeGroup } from '../../fakes/cloud/group.ts';
@@ -16,6 +17,7 @@ import { emptyMachine, openMachine, type FakeMachine } from '../../fakes/machine
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../../fakes/metadata.ts';
 import { begin, type Cause, type Reason } from '../faults/causes.ts';
 import type { Disk } from './disk.ts';
+import { openEventBus } from './event-bus.ts';
 import { expose, openNodeClock, type Process, type Conditions } from '../effects.ts';
 import { note, type Region } from './region.ts';
 
@@ -71,6 +73,8 @@ export interface Truth {
   faultAt: number;
   /** True if a call that the node had given up long before still changed its state in ECS. */
   overtaken: boolean;
+  /** True once the node has called ECS to drain it. */
+  wasDrained: boolean;
   /** Since when it is DRAINING, and below whether its disk is the only reason. */
   drainingSince: number | undefined;
   drainedForDisk: boolean;
@@ -160,6 +164,7 @@ export function openNode(region: Region, number: number): Node {
     truth: {
       causes: new Map(),
       ended: undefined,
+      wasDrained: false,
       death: undefined,
       connectedAt: undefined,
       connectedSince: undefined,
@@ -258,7 +263,7 @@ export function mistakesItsWait({ truth, agentStartedAt }: Node, since: number |
 /** Makes the host that a program on this node gets. */
 export function openHost(region: Region, node: Node, process: Process, conditions: Conditions): Host {
   const { fakeClock } = region;
-  return {
+  const host = {
     identity: node.identity,
     metadata: expose(openMetadata(node.metadata), 'metadata', process, conditions),
     machine: expose(
@@ -292,6 +297,7 @@ export function openHost(region: Region, node: Node, process: Process, condition
         conditions,
       ),
       ...expose({ publish: async () => {} }, 'cloudwatch', process, conditions),
+      putEvent: openEventBus(region, node),
       close: async () => {},
     }),
     clock: openNodeClock(process, conditions, () => node.wallOffset, node.bootedAt),
@@ -300,6 +306,11 @@ export function openHost(region: Region, node: Node, process: Process, condition
       if (level !== 'debug') region.trace.add(region.clock.uptime(), node.id, `  log: ${message}`, fields);
     }, region.clock.now),
   };
+  // Its files and questions draw no faults, so that lives are the same with and without events.
+  const machine = openMachine(node.machine, () => process.alive);
+  const quiet = { ...host, machine, metadata: openMetadata(node.metadata) };
+  const { cluster, events } = region.scenario.config;
+  return { ...host, events: openOutbox(quiet, { cluster, bus: events.bus, random: () => 0.5 }) };
 }
 
 function ping(region: Region, node: Node): string | undefined {

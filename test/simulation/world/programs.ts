@@ -7,26 +7,39 @@ import { mayTerminate } from '../../../commands/node/join-failure.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Host } from '../../../core/host.ts';
 
+/** As in commands/: the last events have this long. */
+const closeMs = 3_000;
+
 /** Resolves with the exit code, or throws an error that main.ts turns into one. */
 type Program = (host: Host, config: Config, signal: AbortSignal) => Promise<number>;
 
 export const programs: Readonly<Record<'bootstrap' | 'agent', Program>> = {
   async bootstrap(host, config, signal) {
-    await runBootstrap(host, config, signal);
-    return 0;
+    try {
+      host.events.resume();
+      await runBootstrap(host, config, signal);
+      return 0;
+    } finally {
+      await host.events.close(closeMs);
+    }
   },
   async agent(host, config, signal) {
     const watchdogMs = 60_000;
-    await runAgent(
-      host,
-      config,
-      {
-        deregister,
-        mayTerminate: (callSignal, knownFacts) => mayTerminate(host, config, callSignal, knownFacts),
-        watchdogMs,
-      },
-      signal,
-    );
-    return 0;
+    host.events.resume();
+    try {
+      await runAgent(
+        host,
+        config,
+        {
+          deregister,
+          mayTerminate: (callSignal, knownFacts) => mayTerminate(host, config, callSignal, knownFacts),
+          watchdogMs,
+        },
+        signal,
+      );
+      return 0;
+    } finally {
+      await host.events.close(closeMs);
+    }
   },
 };

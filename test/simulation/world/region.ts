@@ -25,6 +25,8 @@ export interface Violation {
 
 export interface Stats {
   events: number;
+  /** Calls to EventBridge. */
+  eventCalls: number;
   calls: number;
   faults: Map<string, number>;
   deaths: Map<string, number>;
@@ -125,6 +127,7 @@ export function openRegion(
     trace: openTrace(lines),
     stats: {
       events: 0,
+      eventCalls: 0,
       calls: 0,
       faults: new Map(),
       deaths: new Map(),

@@ -95,7 +95,7 @@ export interface Stage {
 
 export function setStage(config: Config = configOf(), overrides: Overrides = {}): Stage {
   vi.spyOn(Math, 'random').mockImplementation(seeded());
-  const { host, world, clock } = openFakeHost(overrides);
+  const { host, world, clock } = openFakeHost({ bus: config.events.bus, ...overrides });
   const own = world.joinCluster();
   const group = world.joinGroup('web');
   group.hooks = [someHook('launch', 'launch'), someHook('terminate', 'terminate')];

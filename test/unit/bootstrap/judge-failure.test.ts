@@ -5,6 +5,7 @@ import { judgeStorm, readStorm, turnOf } from '../../../bootstrap/storm-guard.ts
 import { ConfigError, Refused, StepError, Unavailable, Unfit, UsageError } from '../../../core/errors.ts';
 import type { ScalingActivity } from '../../../core/host.ts';
 import { paths } from '../../../core/state/state.ts';
+import { openFakeHost } from '../../fakes/host.ts';
 import { plainConfig, setStage, signal } from './stage.ts';
 
 const now = Date.UTC(2030, 0, 1);
@@ -207,6 +208,18 @@ describe('the storm guard', () => {
     expect(world.machine.console.at(-1)).toContain('waiting 300 s instead of dying: three died');
     const dimensions = world.published[0]!.metrics.map((metric) => metric.dimensions);
     expect(dimensions).toEqual([{ InstanceId: world.identity.instanceId }, { AutoScalingGroupName: 'web' }]);
+  });
+
+  it('tells the team that the node waits, and waits no longer for that', async () => {
+    const { host, world } = openFakeHost({ bus: 'default' });
+    world.calls.hangs('putEvent');
+    const began = host.clock.now();
+    const storm = { kind: 'hold', waitMs: 300_000, failures: 3, reason: 'three died' } as const;
+    await world.clock.finish(hold(host, config, storm, signal));
+    expect(host.clock.now()).toBe(began + 300_000);
+    const until = new Date(began + 300_000).toISOString();
+    const [call] = world.calls.of('putEvent');
+    expect(call?.args[1]).toMatchObject({ type: 'held', detail: { reason: 'three died', failures: 3, until } });
   });
 
   it('waits no longer because the metric is not published', async () => {

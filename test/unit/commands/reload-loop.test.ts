@@ -108,6 +108,23 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
+  it('that is refused is told to the team, once for each fault', async () => {
+    const node = await inService({ events: { bus: 'default' } });
+    const fault = (problem: string) => {
+      const cause = new Error(`disk.checks: ${problem}`);
+      node.breaks(new ConfigError([{ path: 'configuration', problem: 'see the log' }], { cause }));
+      node.reload();
+      return node.run(minute);
+    };
+    await fault('too many');
+    await fault('too many');
+    await fault('too few');
+    node.breaks(undefined);
+    const told = node.stage.world.events.filter(({ type }) => type === 'configuration-refused');
+    expect(told.map(({ detail }) => detail['reason'])).toEqual(['disk.checks: too many', 'disk.checks: too few']);
+    await node.stop();
+  });
+
   it('waits until a departure is over, which is not lost', async () => {
     const node = await inService({ leave: { drainSeconds: 900 } });
     const { stage } = node;
@@ -156,6 +173,18 @@ describe('a changed configuration', () => {
     expect(node.opened).toHaveLength(1);
     expect(node.logged('chore failed')).toHaveLength(1);
     expect(node.stage.status().chores?.['refresh']).toMatchObject({ outcome: 'failed', error: /ssm:\/ecs\/web\/a:1/ });
+    await node.stop();
+  });
+
+  it('that was refused is told to the team once, and an SSM that does not answer is not', async () => {
+    const node = await inService({ refresh: { source: 'ssm:/ecs/web' }, events: { bus: 'default' } });
+    const failed = { outcome: 'failed', revision: 'none' } as const;
+    node.pulls({ ...failed, error: 'ssm:GetParametersByPath: throttled' });
+    await node.run(10 * minute);
+    node.pulls({ ...failed, error: 'disk.cheks: unknown setting', isRefused: true });
+    await node.run(60 * minute);
+    const told = node.stage.world.events.filter(({ type }) => type === 'configuration-refused');
+    expect(told.map(({ detail }) => detail['reason'])).toEqual(['disk.cheks: unknown setting']);
     await node.stop();
   });
 });

@@ -114,6 +114,9 @@ export const calls: Readonly<Record<Verb, Behind>> = {
   deregister: opsworks('DeregisterInstance', (cloud, signal) => cloud.deregister(id, signal)),
   readPing: behind('ssm', json)('DescribeInstanceInformation', (cloud, signal) => cloud.readPing(signal)),
   publish: behind('cloudwatch', json)('PutMetricData', (cloud, signal) => cloud.publish('N', [metric], signal)),
+  putEvent: behind('eventbridge', json)('PutEvents', (cloud, signal) =>
+    cloud.putEvent('default', { type: 'joined', at: 0, detail: {} }, signal),
+  ),
   readDocuments: behind('ssm', json)('GetParametersByPath GetParameters', (cloud, signal) =>
     cloud.readDocuments('ssm:/ecs-node', {}, signal),
   ),
