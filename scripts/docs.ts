@@ -1,5 +1,5 @@
-// npm run docs: writes docs/configuration.md, docs/commands.md and the manual pages from the schema
-// and the table of commands, so that they cannot differ from the code. A test compares them.
+// npm run docs: writes docs/configuration.md, docs/commands.md, the manual pages and the policies
+// of the examples, so that they cannot differ from the code. A test compares them.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -48,6 +48,14 @@ const needs: Record<string, Need> = {
     isMet: () => ['cfn-lint', 'moto_server', 'aws', 'parliament'].every(hasCommand),
     remedy: 'pip install -r .ci/requirements.txt',
   },
+  cdk: {
+    isMet: () => existsSync('examples/cdk/node_modules/aws-cdk-lib') && needs['cfn']!.isMet(),
+    remedy: 'npm ci --prefix examples/cdk; pip install -r .ci/requirements.txt',
+  },
+  tofu: {
+    isMet: () => ['tofu', 'hcl2json'].every(hasCommand) || isCached('tofu/bin/tofu'),
+    remedy: 'test/examples/get-tofu.sh (needs Go)',
+  },
   parliament: { isMet: () => hasCommand('parliament'), remedy: 'pip install parliament' },
   packer: {
     isMet: hasPacker,
@@ -84,10 +92,14 @@ export function missingSuites(root = process.cwd()): MissingSuite[] {
   });
 }
 
-/** packer/get-packer.sh puts Packer outside PATH. */
 function hasPacker(): boolean {
+  return hasCommand('packer') || isCached('packer/bin/packer');
+}
+
+/** packer/get-packer.sh and test/examples/get-tofu.sh put programs outside PATH. */
+function isCached(program: string): boolean {
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  return hasCommand('packer') || existsSync(join(cache, 'ecs-node/packer/bin/packer'));
+  return existsSync(join(cache, 'ecs-node', program));
 }
 
 function hasCommand(name: string): boolean {

@@ -1,9 +1,10 @@
-// Renders every document that comes from a schema or the table of commands, by its path.
+// Renders each file that comes from a schema, the table of commands or the permissions, by path.
 
 import { renderCommands } from './commands.ts';
 import { renderConfiguration } from './configuration.ts';
 import { renderEvents } from './events.ts';
 import { renderCommandsPage, renderConfigurationPage } from './manual.ts';
+import { renderPolicies } from './policies.ts';
 
 export function renderAll(): Record<string, string> {
   return {
@@ -12,5 +13,6 @@ export function renderAll(): Record<string, string> {
     ...renderEvents(),
     'docs/man/ecs-node.8': renderCommandsPage(),
     'docs/man/ecs-node.yaml.5': renderConfigurationPage(),
+    ...renderPolicies(),
   };
 }

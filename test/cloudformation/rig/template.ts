@@ -1,7 +1,7 @@
 /** A template as data: `!Ref X` becomes { Ref: 'X' }, CloudFormation's own long form. */
 
 import { readFileSync } from 'node:fs';
-import { parse, type ScalarTag, type CollectionTag } from 'yaml';
+import { parse, YAMLMap, type ScalarTag, type CollectionTag } from 'yaml';
 
 export interface Template {
   Parameters: Record<string, { Type: string; Default?: string | number }>;
@@ -17,7 +17,11 @@ export function readTemplate(file = 'cluster.yaml'): Template {
   const lists = functions.map((tag): CollectionTag => ({
     tag: `!${tag}`,
     collection: 'seq',
-    resolve: (items) => items,
+    resolve: (items) => {
+      const map = new YAMLMap();
+      map.set(name(tag), items);
+      return map;
+    },
   }));
   return parse(readFileSync(`cloudformation/${file}`, 'utf8'), { customTags: [...scalars, ...lists] }) as Template;
 }
