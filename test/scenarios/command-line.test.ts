@@ -40,7 +40,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
       writeFileSync(join(root, path), content);
     }
     return {
-      run: (...args: string[]) => run(...args, '--root', root),
+      run: (...args: string[]) => run('--log-format=json', ...args, '--root', root),
       text: (path: string) => readFileSync(join(root, path), 'utf8'),
       has: (path: string) => existsSync(join(root, path)),
     };
@@ -89,6 +89,11 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(faults(ran)).toHaveLength(1);
     expect(ran.stderr).toMatch(/see: ecs-node .*--help/);
     expect(has('etc')).toBe(false);
+  });
+
+  test('a person who pipes the output reads what is wrong in words', () => {
+    expect(run('chek').stderr).toMatch(/^ecs-node: unknown command "chek"; did you mean check\? .*\n$/);
+    expect(run('check', '--root', '/nonexistent').stderr).toMatch(/^ecs-node: cluster: missing.*\n$/);
   });
 
   test('configures, checks, and changes nothing when it runs again with the same flags', () => {

@@ -237,7 +237,7 @@ describe('the binary trusts nobody whom its environment names:', () => {
       );
       expect(status).toBe(78);
       expect(stderr).toContain('AWS_ENDPOINT_URL_ECS');
-      expect(stderr).toContain('"AWS_ENDPOINT_URL"');
+      expect(stderr).toContain('ecs-node: AWS_ENDPOINT_URL: ');
       expect(await readdir(root)).toEqual([]);
     },
   );
