@@ -1,10 +1,11 @@
 // `npm run bench`: measures the named parts, or all of them, prints the figures and writes them
-// into bench/README.md.
+// into bench/results.
 //
 //   npm run bench -- start-up size                    only these parts
-//   npm run bench -- agent --minutes 1 --try          a quick look that leaves README.md alone
+//   npm run bench -- agent --minutes 1 --try          a quick look that writes nothing
 //   npm run bench -- storm --nodes 200 --seed 7 --try a storm of another size
 //   npm run bench -- storm --long                     also the acts that take minutes of CPU time
+//   npm run bench -- long --minutes 144               the agent for a day, at ten times its pace
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,6 +16,7 @@ import { measureAgent } from './agent.ts';
 import { measureBootstrap } from './bootstrap.ts';
 import { measureDepartures } from './departures.ts';
 import { writeFigures } from './figures.ts';
+import { measureLong } from './long.ts';
 import { takeOwn } from './measure.ts';
 import type { Part } from './part.ts';
 import { measurePeers } from './peers.ts';
@@ -30,7 +32,11 @@ const parts: Record<string, Part> = {
   departures: measureDepartures,
   peers: measurePeers,
   storm: measureStorm,
+  long: measureLong,
 };
+
+/** These parts run only when they are named. */
+const onlyNamed = new Set(['long']);
 
 /** These parts run the product's code in this process. */
 const withoutBinary = new Set(['storm']);
@@ -52,7 +58,7 @@ const { values, positionals: asked } = parseArgs({
 const unknown = asked.find((name) => !(name in parts));
 if (unknown !== undefined) throw new Error(`no part "${unknown}"; there are ${Object.keys(parts).join(', ')}`);
 
-const names = asked.length > 0 ? asked : Object.keys(parts);
+const names = asked.length > 0 ? asked : Object.keys(parts).filter((name) => !onlyNamed.has(name));
 const progress = openProgress({ name: 'bench' });
 const program = names.every((name) => withoutBinary.has(name)) ? undefined : await ensureBinary();
 await mkdir('out', { recursive: true });
@@ -68,10 +74,11 @@ try {
 }
 
 async function measure(name: string): Promise<void> {
+  // Each part gets a fresh copy: the part before may have read the whole file, and a cached file
+  // distorts memory figures.
+  const binary = program === undefined ? undefined : resolve(await takeOwn(program, folder));
   const tables = await parts[name]!({
-    // Each part gets a fresh copy: the part before may have read the whole file, and a cached file
-    // distorts memory figures.
-    binary: program === undefined ? '' : resolve(await takeOwn(program, folder)),
+    binary: binary ?? '',
     minutes: Number(values.minutes),
     rounds: Number(values.rounds),
     notices: Number(values.notices),
@@ -86,8 +93,6 @@ async function measure(name: string): Promise<void> {
     },
   });
   progress.clear();
-  for (const [section, rows] of Object.entries(tables)) {
-    console.log(`\n${section}\n${renderTable(rows)}`);
-    if (!values.try) await writeFigures(section, `npm run bench -- ${name}`, rows);
-  }
+  for (const [section, rows] of Object.entries(tables)) console.log(`\n${section}\n${renderTable(rows)}`);
+  if (!values.try) await writeFigures(name, tables, withoutBinary.has(name) ? undefined : binary);
 }

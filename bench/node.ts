@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openMachine, type Machine } from '../simulator/machine.ts';
+import { openMachine, type LogLine, type Machine } from '../simulator/machine.ts';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
 import { waitFor } from '../simulator/wait-for.ts';
 import { makeCertificate, openTlsFront, type Certificate } from './fronts/tls-front.ts';
@@ -17,7 +17,12 @@ export interface Account {
   /**
    * Boots a machine and resolves when ECS reports it ACTIVE. The machine ends with its instance.
    */
-  openNode(instanceId: string, settings?: Record<string, unknown>, program?: string): Promise<Machine>;
+  openNode(
+    instanceId: string,
+    settings?: Record<string, unknown>,
+    program?: string,
+    onLog?: (line: LogLine) => void,
+  ): Promise<Machine>;
   close(): Promise<void>;
 }
 
@@ -36,7 +41,7 @@ export async function openAccount(binary: string, options: SimulatorOptions): Pr
   return {
     simulator,
     certificate,
-    async openNode(id, settings = {}, program = binary) {
+    async openNode(id, settings = {}, program = binary, onLog) {
       const machine = await openMachine({
         binary: program,
         root: join(folder, id.slice(-6)),
@@ -49,6 +54,7 @@ export async function openAccount(binary: string, options: SimulatorOptions): Pr
         startEcsAgent: (cluster) => simulator.verbs.startEcsAgent(id, cluster),
         stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
         onPowerOff: () => simulator.verbs.powerOff(id),
+        ...(onLog !== undefined && { onLog }),
       });
       machines.set(id, machine);
       const code = await machine.boot();

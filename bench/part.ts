@@ -9,7 +9,7 @@ export interface BenchOptions {
   rounds: number;
   /** The number of spot notices. */
   notices: number;
-  /** The numbers of nodes of a storm; empty means those in bench/README.md. */
+  /** The numbers of nodes of a storm; empty means those in bench/results. */
   nodes: readonly number[];
   /** The seed of a storm. */
   seed: number;
@@ -23,7 +23,7 @@ export interface BenchOptions {
   say(text: string): void;
 }
 
-/** Tables by the name of their section in bench/README.md; the first row is the head. */
+/** Tables by the name of their section in bench/results; the first row is the head. */
 export type Tables = Record<string, string[][]>;
 
 export type Part = (circumstances: BenchOptions) => Promise<Tables>;

@@ -17,7 +17,7 @@ const everyMs = 60_000;
  * Switches the optimizing compilers off. Their code and its tables are 3 MiB, and the touched parts
  * of the executable 3 more, for a program that would save milliseconds an hour. The executable
  * itself cannot have these flags: every start would take 10 ms longer, because Node.js's own code
- * cache is made without them (bench/README.md).
+ * cache is made without them (docs/decisions/0011).
  */
 export function doWithoutCompilers(): void {
   for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);

@@ -9,7 +9,7 @@ import { performInChildProcess } from './child-process.ts';
 import type { Pictures } from './report/pictures.ts';
 import { tabulateLimits } from './report/tables.ts';
 
-/** The fleets in bench/README.md. */
+/** The fleets in bench/results. */
 interface Fleet {
   nodes: number;
   /** Takes minutes of CPU time, so it runs only on request. */
@@ -49,7 +49,7 @@ function sizesOf(some: readonly Act[], fleets: readonly Fleet[], circumstances: 
   const what = some.join(', ');
   const untold = asked.find((nodes) => !fleets.some((fleet) => fleet.nodes === nodes));
   if (keep && untold !== undefined)
-    throw new Error(`README.md has no table for ${what} with ${untold} nodes: add --try`);
+    throw new Error(`bench/results has no table for ${what} with ${untold} nodes: add --try`);
   if (asked.length > 0) return [...asked];
   const left = fleets.filter(({ isLong }) => isLong === true && !long);
   for (const { nodes } of left) say(`${what} with ${nodes} nodes is left out; add --long to run it`);

@@ -1,7 +1,7 @@
 /**
  * Sends short requests to a service on this machine, several times a second for years. Connections
  * are kept. node:http would cost a resident agent two megabytes and two thirds of the CPU time of a
- * request (bench/README.md).
+ * request (docs/decisions/0012).
  */
 
 import { connect, type Socket } from 'node:net';
