@@ -64,8 +64,8 @@ async function publishHold(
   const { instanceId } = host.identity;
   const metric = { name: 'BootstrapHeld', value: 1, unit: 'Count' as const, at: host.clock.now() };
   // Published for this node and for its group: alarms use the sum over the group.
-  const dimensions = [
-    { InstanceId: instanceId },
+  const dimensions: Record<string, string>[] = [
+    ...(config.metrics.perInstance ? [{ InstanceId: instanceId }] : []),
     ...(storm.group === undefined ? [] : [{ AutoScalingGroupName: storm.group }]),
   ];
   const metrics = dimensions.map((each) => ({ ...metric, dimensions: each }));

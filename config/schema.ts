@@ -306,6 +306,19 @@ export const schema = z.strictObject({
         .boolean()
         .default(true)
         .describe('Publish disk and memory use of this node to CloudWatch. Each metric has a price.'),
+      perInstance: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Publish each metric also for this node by itself. false: only for the cluster and for the group, which costs the same however many nodes there are.',
+        ),
+      textfile: z
+        .string()
+        .regex(/^\/[^\0]*\.prom$/, 'must be an absolute path that ends in .prom')
+        .optional()
+        .describe(
+          "File that the node writes the same metrics to, for the textfile collector of Prometheus' node_exporter, also where enabled is false. The unit lets the agent write below /run/ecs-node and /var/lib/ecs-node. Only root may be able to change the folder. Without it: none.",
+        ),
       everySeconds: seconds(10, 3600).default(300).describe('Seconds between two publications.'),
       namespace: z
         .string()

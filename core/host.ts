@@ -101,6 +101,11 @@ export interface Machine {
    * folder). Makes missing folders.
    */
   writeText(path: string, text: string, mode?: number): Promise<'changed' | 'unchanged'>;
+  /**
+   * As `writeText`, for programs of any user to read. Throws Refused where another user than root
+   * could change the folder, and so make this program write somewhere else.
+   */
+  writeShared(path: string, text: string): Promise<'changed' | 'unchanged'>;
   /** True when there was something to remove. */
   remove(path: string): Promise<boolean>;
   /** Names in a folder, sorted. Empty when the folder does not exist. */

@@ -1,7 +1,7 @@
 /** This machine, with every path below one root. */
 
 import { readFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { pid as ownPid } from 'node:process';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Machine, ProcessIdentity } from '../core/host.ts';
@@ -11,7 +11,7 @@ import { networkVariables, type Environment } from './environment.ts';
 import type { Disks } from './disk.ts';
 import { codeOf } from './files/error-code.ts';
 import { openBelow, openFiles } from './files/files.ts';
-import { mustBeRootOwned } from './files/root-owned.ts';
+import { mustBeRootOwned, mustBeRootOwnedFolder } from './files/root-owned.ts';
 import { openResponse } from './http/http.ts';
 import { run } from './processes.ts';
 import { notify, powerOff, readUnitState, restartUnit } from './systemd.ts';
@@ -34,8 +34,13 @@ export function openMachine(root: string, environment: Environment): Machine {
   };
   // Kept, because it knows the file systems that hang.
   let disks: Promise<Disks> | undefined;
+  const files = openFiles(top);
   return {
-    ...openFiles(top),
+    ...files,
+    async writeShared(path, text) {
+      mustBeRootOwnedFolder(dirname(below(path)), top);
+      return files.writeText(path, text, 0o644);
+    },
     async measureDisks(paths) {
       disks ??= import('./disk.ts').then(({ openDisks }) => openDisks(top));
       return (await disks).measure(paths);

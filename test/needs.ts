@@ -3,6 +3,7 @@
 //
 // Without the tool, the suite is skipped with one visible line; with CI=true this is a failure
 // (vitest.config.ts).
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, globSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -13,6 +14,10 @@ interface Need {
 }
 
 const needs: Record<string, Need> = {
+  prometheus: {
+    isMet: () => spawnSync('python3', ['-c', 'import prometheus_client']).status === 0,
+    remedy: 'pip install -r .ci/requirements.txt',
+  },
   moto: { isMet: () => hasCommand('moto_server'), remedy: "pip install 'moto[server]'" },
   aemm: {
     isMet: () => hasCommand('amazon-ec2-metadata-mock'),

@@ -29,7 +29,7 @@ export async function countUnfinishedHook(
   try {
     const group = await readGroup(host, progress.knownFacts ?? {}, signal).catch(() => undefined);
     const dimensions: Record<string, string>[] = [
-      { InstanceId: host.identity.instanceId },
+      ...(config.metrics.perInstance ? [{ InstanceId: host.identity.instanceId }] : []),
       { ClusterName: config.cluster },
       ...(group === undefined ? [] : [{ AutoScalingGroupName: group }]),
     ];

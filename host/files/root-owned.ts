@@ -1,6 +1,6 @@
-/** Refuses to run a program as root that another user can change. */
+/** Refuses to run a program as root, or to write to a folder, that another user can change. */
 
-import { lstatSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { geteuid } from 'node:process';
 import { Refused } from '../../core/errors.ts';
@@ -14,15 +14,26 @@ export function mustBeRootOwned(file: string, top: string): void {
   for (const way of [`${realpath(dirname(file))}/.`, realpath(file)]) {
     for (const path of above(way, realpath(top))) {
       const fault = faultOf(lstatSync(path));
-      if (fault === undefined) continue;
-      throw new Refused(
-        `${file} is not run as root: ${path} ${fault}; chown root:root and chmod go-w mend it, also where an ACL is set`,
-        {
-          code: 'Unguarded',
-        },
-      );
+      if (fault !== undefined) throw unguarded(`${file} is not run as root`, path, fault);
     }
   }
+}
+
+/** As above, for a folder that root writes to. A folder that does not exist yet is made by root. */
+export function mustBeRootOwnedFolder(folder: string, top: string): void {
+  if (!existsSync(folder)) {
+    if (dirname(folder) !== folder) mustBeRootOwnedFolder(dirname(folder), top);
+    return;
+  }
+  for (const path of above(`${realpath(folder)}/.`, realpath(top))) {
+    const fault = faultOf(lstatSync(path));
+    if (fault !== undefined) throw unguarded(`nothing is written to ${folder}`, path, fault);
+  }
+}
+
+function unguarded(what: string, path: string, fault: string): Refused {
+  const remedy = 'chown root:root and chmod go-w mend it, also where an ACL is set';
+  return new Refused(`${what}: ${path} ${fault}; ${remedy}`, { code: 'Unguarded' });
 }
 
 const realpath = realpathSync.native;

@@ -132,6 +132,7 @@ export const examples: Readonly<Record<string, string>> = {
     'join:\n  checks:\n    - command: [/usr/local/bin/is-ready, --quick]\n      timeoutSeconds: 10\n    - url: http://127.0.0.1:8080/healthz',
   'disk.paths': 'disk:\n  paths: [/data, /mnt/scratch]',
   'disk.keepImages': 'disk:\n  keepImages: [base:1, "registry.example.com/team/*"]',
+  'metrics.textfile': 'metrics:\n  textfile: /run/ecs-node/metrics/ecs-node.prom',
   'leave.targetGroups':
     'leave:\n  targetGroups:\n    - arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/0123456789abcdef',
   'refresh.source': 'refresh:\n  source: s3://team-configuration/prod',

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { departureMetrics } from '../../agent/departure/report-departure.ts';
-import { metricsOf } from '../../agent/publish.ts';
+import { metricsOf } from '../../agent/metrics/sample.ts';
 import { ecsAgentPermissions, systemsManagerPermissions } from '../../iam/agent-permissions.ts';
 import { parseConfig } from '../../config/config.ts';
 import { fleetPolicy } from '../../iam/fleet-policy.ts';

@@ -88,6 +88,17 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
     const folder = `${path}/`;
     return [...state.files.keys()].filter((file) => file.startsWith(folder));
   };
+  const writeText: Machine['writeText'] = async (path, text, mode) => {
+    absolute(path);
+    const fault = (problem: string) => new ConfigError([{ path, problem }]);
+    if (below(path).length > 0) throw fault('is not a regular file');
+    if (state.files.get(path) instanceof Error) throw fault('cannot be replaced');
+    const before = state.modes.get(path) ?? 0o644;
+    const same = state.files.get(path) === text && before === (mode ?? before);
+    state.files.set(path, text);
+    state.modes.set(path, mode ?? before);
+    return same ? 'unchanged' : 'changed';
+  };
   return {
     async readText(path) {
       absolute(path);
@@ -95,17 +106,8 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
       if (text instanceof Error) throw text;
       return text;
     },
-    async writeText(path, text, mode) {
-      absolute(path);
-      const fault = (problem: string) => new ConfigError([{ path, problem }]);
-      if (below(path).length > 0) throw fault('is not a regular file');
-      if (state.files.get(path) instanceof Error) throw fault('cannot be replaced');
-      const before = state.modes.get(path) ?? 0o644;
-      const same = state.files.get(path) === text && before === (mode ?? before);
-      state.files.set(path, text);
-      state.modes.set(path, mode ?? before);
-      return same ? 'unchanged' : 'changed';
-    },
+    writeText,
+    writeShared: (path, text) => writeText(path, text, 0o644),
     async remove(path) {
       absolute(path);
       const gone = [path, ...below(path)].filter((file) => state.files.delete(file));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { metricsOf, publishMetrics } from '../../../agent/publish.ts';
+import { metricsOf } from '../../../agent/metrics/sample.ts';
+import { publishMetrics } from '../../../agent/publish.ts';
 import { Unavailable } from '../../../core/errors.ts';
 import { groupTag } from '../../../upkeep/group-tag.ts';
 import { someDisk } from '../../fakes/machine.ts';
@@ -37,6 +38,12 @@ describe('metrics', () => {
         .map((metric) => Object.keys(metric.dimensions).join('+'));
       expect(dimensions.slice(1)).toEqual(['ClusterName', 'AutoScalingGroupName']);
     }
+  });
+
+  it('are only those of the cluster and the group where a metric for each node costs too much', () => {
+    const dimensions = metricsOf(sample, false).map((metric) => Object.keys(metric.dimensions).join('+'));
+    expect(new Set(dimensions)).toEqual(new Set(['ClusterName', 'AutoScalingGroupName']));
+    expect(dimensions).toHaveLength((metricsOf(sample).length / 3) * 2);
   });
 
   it('are numbers that CloudWatch takes, even of a disk or a memory of nothing', () => {
@@ -83,5 +90,41 @@ describe('publishing', () => {
     await world.clock.run(3_600_000);
     expect(world.published.length).toBeGreaterThan(8);
     expect(world.published.at(-1)!.metrics.map(({ name }) => name)).toContain('MemoryUtilization');
+  });
+
+  const textfile = '/run/ecs-node/metrics/ecs-node.prom';
+
+  it('writes the same to a file for node_exporter, also without CloudWatch', async () => {
+    const own = configOf({ metrics: { enabled: false, textfile } });
+    const { host, world } = setStage(own);
+    void publishMetrics(host, own, () => 1, never).catch(() => {});
+    await world.clock.run(31_000);
+    expect(world.published).toEqual([]);
+    const text = String(world.machine.files.get(textfile));
+    expect(text).toContain('ecs_node_upkeep_failing{cluster="demo",group="web",instance_id="i-');
+    expect(text).toMatch(/^ecs_node_memory_used_bytes\{.*\} \d+$/m);
+    expect(text.endsWith('\n# EOF\n')).toBe(true);
+  });
+
+  it('reaches CloudWatch although the file cannot be written, and the file although CloudWatch is away', async () => {
+    const own = configOf({ metrics: { enabled: true, textfile } });
+    const { host, world } = setStage(own);
+    world.calls.fails('writeShared', new Unavailable('ENOSPC'), 1);
+    void publishMetrics(host, own, () => undefined, never).catch(() => {});
+    await world.clock.run(31_000);
+    expect(world.published).toHaveLength(1);
+    world.calls.fails('publish', new Unavailable('away'));
+    await world.clock.run(400_000);
+    expect(world.published).toHaveLength(1);
+    expect(world.machine.files.has(textfile)).toBe(true);
+  });
+
+  it('publishes nothing for this node by itself where that is switched off', async () => {
+    const own = configOf({ metrics: { enabled: true, perInstance: false } });
+    const { host, world } = setStage(own);
+    void publishMetrics(host, own, () => undefined, never).catch(() => {});
+    await world.clock.run(31_000);
+    const names = world.published[0]!.metrics.flatMap(({ dimensions }) => Object.keys(dimensions));
+    expect(new Set(names)).toEqual(new Set(['ClusterName', 'AutoScalingGroupName']));
   });
 });

@@ -1,5 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { geteuid } from 'node:process';
@@ -17,8 +29,13 @@ async function node() {
   await mkdir(at(folder), { recursive: true, mode: 0o755 });
   await writeFile(at(`${folder}/hook`), '#!/bin/sh\nexit 7\n', { mode: 0o755 });
   await chmod(at(`${folder}/hook`), 0o755);
-  const { run } = openMachine(root, {});
-  return { at, run: () => run({ file: `${folder}/hook`, args: [], environment: {}, rootOwned: true }, patient) };
+  const machine = openMachine(root, {});
+  const { run } = machine;
+  return {
+    at,
+    machine,
+    run: () => run({ file: `${folder}/hook`, args: [], environment: {}, rootOwned: true }, patient),
+  };
 }
 
 test('a hook that only root can change is run', async () => {
@@ -34,6 +51,27 @@ test.each([
   const { run, at } = await node();
   await chmod(at(path), 0o777);
   await expect(run()).rejects.toThrow(/not run as root: .* can be written by every user; chown root:root/);
+});
+
+test('a file for others to read is written whole, readable by all, and into folders that are made for it', async () => {
+  const { at, machine } = await node();
+  await machine.writeShared('/var/lib/metrics/node/a.prom', 'a 1\n');
+  expect(await readFile(at('/var/lib/metrics/node/a.prom'), 'utf8')).toBe('a 1\n');
+  expect((await stat(at('/var/lib/metrics/node/a.prom'))).mode & 0o777).toBe(0o644);
+  expect(await readdir(at('/var/lib/metrics/node'))).toEqual(['a.prom']);
+});
+
+test.each([
+  ['its folder', '/srv/metrics'],
+  ['a folder above', '/srv'],
+])('a file for others to read is not written where everybody can change %s', async (_, path) => {
+  const { at, machine } = await node();
+  await mkdir(at('/srv/metrics'), { recursive: true, mode: 0o755 });
+  await chmod(at(path), 0o1777);
+  await expect(machine.writeShared('/srv/metrics/a.prom', 'a 1\n')).rejects.toThrow(
+    /nothing is written to .*every user/,
+  );
+  await expect(machine.writeShared('/srv/metrics/new/a.prom', 'a 1\n')).rejects.toThrow(Refused);
 });
 
 test('a hook behind a link is not run when others can change what it leads to', async () => {
