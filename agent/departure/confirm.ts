@@ -37,7 +37,8 @@ interface Sources {
 const sources: Record<Cause, Sources> = {
   spot: {
     first: "the metadata service's interruption notice, listed for some seconds",
-    second: "EC2's spot request of this instance; near its end, the notice itself, which is still listed",
+    second:
+      "EC2's spot request of this instance; near the end, and only if EC2 does not answer, the notice itself, which is still listed",
     ask: askSpotRequest,
   },
   'scale-in': {
@@ -179,7 +180,7 @@ export async function stillAgrees(host: Host, state: DepartureState, signal: Abo
   // Only Auto Scaling confirms, independently of the metadata service, that the scale-in continues.
   const look = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const membership = await callOnce(host, signal, look).catch(unlessRefused);
-  if (membership !== undefined && isLeavingGroup(membership)) return true;
+  if (membership !== undefined && isLeavingGroup(membership, state)) return true;
   if (state.cause !== 'spot') return false;
   const status = await callOnce(host, signal, (callSignal) => host.cloud.readSpotStatus(callSignal)).catch(
     unlessRefused,
@@ -223,7 +224,7 @@ const listedForMs = 10_000;
  * default, and some seconds to leave the load balancers first. A role without
  * ec2:DescribeSpotInstanceRequests, or a silent EC2, must not keep the tasks from stopping in
  * order. EC2 ends them then anyway, and a notice that was listed all the time until now was never
- * seen to be false.
+ * seen to be false. An EC2 that answers and does not take the instance has denied the notice.
  */
 const lastMs = 50_000;
 
@@ -248,7 +249,7 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
     const words =
       (await callOnce(host, signal, (callSignal) => status(callSignal), isLast ? metadataMs : undefined)) ?? 'absent';
     if (isReclaimed.test(words)) return { agrees: true, words: `EC2: ${words}` };
-    if (!isLast) return { agrees: undefined, words: `EC2's spot request is ${words}` };
+    return { agrees: undefined, words: `EC2's spot request is ${words}` };
   } catch (error) {
     signal.throwIfAborted();
     if (!isLast) throw error;
@@ -260,20 +261,21 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
 }
 
 /**
- * Auto Scaling reports these states when the group terminates an instance or returns it to its warm
- * pool.
+ * Auto Scaling reports these states when the group terminates an instance, or returns it to its
+ * warm pool. A pool's state confirms only an order into the pool: a node that is still on its way
+ * into the pool has the same states.
  */
-export function isLeavingGroup({ lifecycleState }: Membership): boolean {
-  return /^(Terminating|Terminated|Warmed:)/.test(lifecycleState);
+export function isLeavingGroup({ lifecycleState }: Membership, { returns }: DepartureState): boolean {
+  return /^(Warmed:)?Terminat/.test(lifecycleState) || (returns === true && lifecycleState.startsWith('Warmed:'));
 }
 
 async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answer> {
-  const { host } = departure;
+  const { host, state } = departure;
   try {
     const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal));
     if (membership === undefined) return { agrees: false, words: 'Auto Scaling: this instance is in no group' };
     const words = `Auto Scaling: ${membership.lifecycleState}`;
-    return { agrees: isLeavingGroup(membership), words };
+    return { agrees: isLeavingGroup(membership, state), words };
   } catch (error) {
     // A role without the permission to read the state may still send heartbeats for the hook, which
     // has an action only while the group waits.
@@ -354,8 +356,10 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
   const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
     unlessRefused,
   );
-  if (membership !== undefined && isLaunching.test(membership.lifecycleState))
-    return { agrees: true, words: `Auto Scaling: ${membership.lifecycleState}` };
+  const state = membership?.lifecycleState ?? '';
+  // The ECS agent is silent in a warm pool, whether or not the metadata service shows the pool.
+  const isPooled = state.startsWith('Warmed:') && departure.state.cause === 'join-failed';
+  if (isLaunching.test(state)) return { agrees: !isPooled, words: `Auto Scaling: ${state}` };
   try {
     return await askConnection(departure, signal);
   } catch (error) {

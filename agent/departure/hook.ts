@@ -51,8 +51,9 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   if (membership === 'refused') return completeUnseen(departure, signal);
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
-  if (state.cause === 'spot' && !isLeavingGroup(membership)) return 'the group does not wait for it';
-  if (!isLeavingGroup(membership)) return undefined;
+  const isLeaving = isLeavingGroup(membership, state);
+  if (state.cause === 'spot' && !isLeaving) return 'the group does not wait for it';
+  if (!isLeaving) return undefined;
   // A node that requested its termination neither enters nor stays in a warm pool. This state is
   // from before its call.
   if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;

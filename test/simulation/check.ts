@@ -7,6 +7,7 @@ import { invariants } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
 import { isDeadly } from './invariants/healthy-stays.ts';
 import type { Node } from './world/node.ts';
+import { hearLie } from './faults/lying.ts';
 import { count, nodeOf, note, violate, type Region, type Stats } from './world/region.ts';
 
 type Occasion = keyof Stats['asked'];
@@ -79,6 +80,9 @@ export function openCallObserver(region: Region): CallObserver {
       // A late answer counts as a fault, as a slow one does.
       if (fault === 'late answer') node.truth.faultAt = region.clock.uptime();
       note(region, node, `${call.verb}: ${fault}`, words(call));
+    },
+    lie(call, lie) {
+      hearLie(region, nodeOf(region, call), call, lie);
     },
   };
 }

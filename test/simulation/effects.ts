@@ -6,6 +6,7 @@ import type { SimulatedClock } from './clock.ts';
 import type { Replicas } from './world/replicas.ts';
 import type { Anomaly, Inconsistency } from './faults/inconsistency.ts';
 import type { CallFate, Service, FaultInjector } from './faults/fault-injector.ts';
+import type { Lie, Lies } from './faults/lies.ts';
 
 /** One run of one of ecs-node's programs, from its start to its end. */
 export interface Process {
@@ -50,6 +51,8 @@ export interface CallObserver {
   fault(call: Call, name: string, fate: CallFate): void;
   /** Called when the call succeeds, but with an anomaly of a distributed system. */
   twist(call: Call, anomaly: Anomaly): void;
+  /** Called when the answer is not true. */
+  lie(call: Call, lie: Lie): void;
 }
 
 export interface Conditions {
@@ -60,6 +63,7 @@ export interface Conditions {
   faults: FaultInjector;
   /** Present only in some lives. */
   inconsistency: Inconsistency | undefined;
+  lies: Lies | undefined;
   replicas: Replicas | undefined;
   observer: CallObserver;
 }
@@ -135,8 +139,11 @@ async function perform(
   if (fate.delayMs > 0) await pause(clock, fate.delayMs, process, signal ?? process.stop.signal);
   if (fate.fails !== undefined) throw fate.fails;
   if (!process.alive) return never();
-  const anomaly = fate.fault === undefined ? conditions.inconsistency?.decide(call.service, call.verb) : undefined;
-  const twisted = anomaly === undefined ? effect : twistEffect(call, effect, anomaly, conditions);
+  const isPlain = fate.fault === undefined;
+  const lie = isPlain ? conditions.lies?.about(call) : undefined;
+  const anomaly = isPlain && lie === undefined ? conditions.inconsistency?.decide(call.service, call.verb) : undefined;
+  const twisted =
+    lie === undefined ? twistEffect(call, effect, anomaly, conditions) : tellLie(call, effect, lie, conditions);
   observer.before(call);
   let result: unknown;
   try {
@@ -146,6 +153,7 @@ async function perform(
     if (!process.alive) return never();
     throw error;
   }
+  if (lie === undefined) conditions.lies?.remember(call, result);
   observer.after(call, result, undefined);
   if (crash?.when === 'after') crash.strike();
   if (!process.alive) return never();
@@ -154,8 +162,19 @@ async function perform(
   return result;
 }
 
+function tellLie(call: Call, effect: () => unknown, lie: Lie, { observer, lies }: Conditions): () => unknown {
+  observer.lie(call, lie);
+  return lies?.twist(lie, call, effect) ?? effect;
+}
+
 /** Applies the anomaly to the effect. */
-function twistEffect(call: Call, effect: () => unknown, anomaly: Anomaly, conditions: Conditions): () => unknown {
+function twistEffect(
+  call: Call,
+  effect: () => unknown,
+  anomaly: Anomaly | undefined,
+  conditions: Conditions,
+): () => unknown {
+  if (anomaly === undefined) return effect;
   const { observer, clock, replicas } = conditions;
   const { behindMs, againMs } = anomaly;
   if (behindMs !== undefined) {

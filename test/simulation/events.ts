@@ -9,6 +9,7 @@ import { fillUp, openDisk } from './world/disk.ts';
 import { kill, type Conditions } from './effects.ts';
 import { boot, reboot } from './world/machine-life.ts';
 import { openNode, type Node } from './world/node.ts';
+import { tellLies } from './faults/lying.ts';
 import { giveNotice } from './faults/notices.ts';
 import { count, note, type Region } from './world/region.ts';
 import { poolFirst } from './world/warm-pool.ts';
@@ -26,6 +27,7 @@ export function beginEvents(region: Region, conditions: Conditions): void {
   repeat(region, scenario.accidentEveryMs, () => onOne(region, (node) => accident(region, conditions, node)));
   repeat(region, scenario.noticeEveryMs, () => onOne(region, (node) => giveNotice(region, conditions, node)));
   repeat(region, scenario.ailmentEveryMs, () => onOne(region, (node) => ail(region, node)));
+  tellLies(region);
   placeTasks(region);
   unsteady(region);
   if (scenario.hasGroup) keepDesired(region, conditions);

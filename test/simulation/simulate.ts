@@ -16,6 +16,9 @@ import { addKnowledge, denyMore, drawScenario, type Scenario } from './scenario.
 
 import { heal } from './world/tasks.ts';
 import { openInconsistency } from './faults/inconsistency.ts';
+import { openLies } from './faults/lies.ts';
+import { endLie } from './faults/lying.ts';
+import { askForAnother } from './world/node.ts';
 
 export interface Life {
   seed: number;
@@ -65,6 +68,7 @@ async function live(seed: number, chance: Chance, lines: number): Promise<Life> 
   const inconsistency = openInconsistency(seed);
   if (inconsistency !== undefined) denyMore(scenario, inconsistency);
   const region = openRegion(scenario, chance, inconsistency, lines);
+  region.lies = openLies(seed, region.clock, (call) => askForAnother(region, call));
   const { clock: time, faults, replicas } = region;
   const { slowness } = scenario;
   const conditions: Conditions = {
@@ -72,6 +76,7 @@ async function live(seed: number, chance: Chance, lines: number): Promise<Life> 
     chance,
     faults,
     inconsistency,
+    lies: region.lies,
     replicas,
     observer: openCallObserver(region),
     slowness,
@@ -115,6 +120,8 @@ function calmDown(region: Region): void {
   region.calmSince = region.clock.uptime();
   region.faults.clear();
   region.inconsistency?.clear();
+  region.lies?.clear();
+  endLie(region);
   for (const node of region.nodes) {
     setUsed(region, node, 40);
     heal(region, node);

@@ -16,42 +16,6 @@ export function giveNotice(region: Region, conditions: Conditions, node: Node): 
     operate,
   ];
   region.chance.pick(kinds)(region, conditions, node);
-  if (region.inconsistency?.chance.happens(0.3) === true) lieLater(region, node);
-}
-
-/**
- * Some time later, lets the metadata service alone announce the node's end for a while; Auto
- * Scaling and EC2 do not announce it. Does nothing while a real notice is under way.
- */
-function lieLater(region: Region, node: Node): void {
-  const { clock, inconsistency } = region;
-  const chance = inconsistency!.chance;
-  clock.schedule(chance.between(10_000, 120_000), () => {
-    const isQuiet = node.metadata.spotNotice === undefined && node.metadata.targetState === 'InService';
-    if (region.calm || node.phase !== 'up' || node.group?.lifecycleState !== 'InService' || !isQuiet) return;
-    const forMs = chance.pick([2_000, 8_000, 40_000]);
-    const isSpot = region.scenario.spot && chance.happens(0.5);
-    logNotice(region, node, `a lie about ${isSpot ? 'spot' : 'scale-in'} for ${forMs / 1000} s`);
-    begin(node, 'lie', clock.uptime());
-    if (isSpot) {
-      const notice = { action: 'terminate' as const, at: clock.now() + 120_000 };
-      node.metadata.spotNotice = notice;
-      node.instance.spotStatus = 'fulfilled';
-      clock.schedule(forMs, () => {
-        if (node.metadata.spotNotice !== notice) return;
-        node.metadata.spotNotice = undefined;
-        node.instance.spotStatus = undefined;
-        finish(node, 'lie', clock.uptime());
-      });
-    } else {
-      node.metadata.targetState = 'Terminated';
-      clock.schedule(forMs, () => {
-        finish(node, 'lie', clock.uptime());
-        if (node.group?.lifecycleState === 'InService' && node.metadata.targetState === 'Terminated')
-          node.metadata.targetState = 'InService';
-      });
-    }
-  });
 }
 
 function logNotice(region: Region, node: Node, what: string): void {
@@ -69,7 +33,7 @@ function interrupt(region: Region, conditions: Conditions, node: Node): void {
   begin(node, 'spot', clock.uptime());
   // Hibernation begins at once.
   const leadMs = action === 'hibernate' ? 0 : 120_000;
-  node.metadata.spotNotice = { action, at: clock.now() + node.wallOffset + leadMs };
+  node.metadata.spotNotice = { action, at: clock.now() + leadMs };
   if (leadMs > 0 && region.inconsistency?.chance.happens(0.2) === true)
     repeatLater(region, node, node.metadata.spotNotice);
   clock.schedule(leadMs + chance.between(0, 20_000), () => {
@@ -143,20 +107,19 @@ function maintain(region: Region, conditions: Conditions, node: Node): void {
   logNotice(region, node, `maintenance ${code} in ${inMs / 60_000} min`);
   const atOnce = isAtOnce(code);
   const known = atOnce || code !== 'instance-of-the-future';
-  const notBefore = clock.now() + node.wallOffset + inMs;
+  const notBefore = clock.now() + inMs;
   const event = { id, code, state: 'active' as const, notBefore, description: '' };
   node.metadata.maintenance.push(event);
   const dueMs = atOnce ? 0 : Math.max(0, inMs - leadSeconds * 1000);
+  const dueAt = clock.uptime() + dueMs;
   const due = () => {
-    if (action !== 'leave' || !known) return;
+    if (action !== 'leave' || !known || clock.uptime() < dueAt) return;
     if (!node.metadata.maintenance.includes(event)) return;
     begin(node, 'maintenance', clock.uptime());
     if (atOnce) begin(node, 'retirement', clock.uptime());
   };
-  // A node whose clock has jumped can consider the event due too early or too late. This counts the
-  // earliest time that any clock allows.
-  if (dueMs < 3_700_000) due();
-  else clock.schedule(dueMs, due);
+  due();
+  if (dueMs > 0) clock.schedule(dueMs, due);
   if (region.inconsistency?.chance.happens(0.3) === true) leaveOut(region, node, event, due);
   if (chance.happens(0.4)) clock.schedule(chance.around(300_000), () => cancel(region, node, id));
   else if (inMs < 1_000_000 && known) {
@@ -184,7 +147,7 @@ function leaveOut(region: Region, node: Node, event: Node['metadata']['maintenan
     cancel(region, node, event.id);
     clock.schedule(forMs, () => {
       // An event whose time has passed meanwhile is over.
-      if (region.calm || node.phase === 'gone' || (event.notBefore ?? 0) < clock.now() + node.wallOffset) return;
+      if (region.calm || node.phase === 'gone' || (event.notBefore ?? 0) < clock.now()) return;
       node.metadata.maintenance.push(event);
       due();
     });

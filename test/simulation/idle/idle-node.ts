@@ -73,7 +73,7 @@ function begin({ seed, rate }: IdleOptions): { region: Region; node: Node } {
   const chance = openChance(seed);
   const region = openRegion(boring(drawScenario(chance), rate), chance, undefined, 10);
   const { clock, faults } = region;
-  const calm = { inconsistency: undefined, replicas: undefined };
+  const calm = { inconsistency: undefined, lies: undefined, replicas: undefined };
   const conditions: Conditions = {
     clock,
     chance,

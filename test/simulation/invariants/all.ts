@@ -1,5 +1,6 @@
 /** All invariants of a simulation. */
 
+import { actsOnItsOwn } from './acts-on-its-own.ts';
 import { leaveQueueHolds } from './leave-queue-holds.ts';
 import { endsInTime } from './ends-in-time.ts';
 import { filesAreWhole } from './files-are-whole.ts';
@@ -19,6 +20,7 @@ import { unprotected } from './unprotected.ts';
 export const invariants: readonly Invariant[] = [
   healthyStays,
   twoSources,
+  actsOnItsOwn,
   stormGuardHolds,
   noRecordStays,
   endsInTime,

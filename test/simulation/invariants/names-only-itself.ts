@@ -5,7 +5,8 @@ import type { Invariant } from './invariant.ts';
 
 export const namesOnlyItself: Invariant = {
   name: 'names only itself',
-  sentence: 'No call that changes anything names another instance, another record, another hook or a task elsewhere.',
+  sentence:
+    'No call that changes anything names another instance, another record, another hook or a task elsewhere, whatever AWS answers.',
   onCall: (region, node, call) => foreignArgument(region, node, call),
 };
 
@@ -28,7 +29,7 @@ function foreignArgument(region: Region, node: Node, { verb, args }: Call): stri
     case 'heartbeat':
     case 'completeHook': {
       const ours: (string | undefined)[] = [autoScaling.launchHook, autoScaling.terminateHook];
-      return first === node.group?.name && ours.includes(second) ? undefined : `${verb} of ${first}/${second}`;
+      return ours.includes(second) ? undefined : `${verb} of ${first}/${second}`;
     }
     case 'assign':
     case 'unassign':

@@ -23,9 +23,9 @@ export const noRecordStays: Invariant = {
     const { records } = region.scenario.opsworks;
     const left = records.find(({ ec2InstanceId, status }) => ec2InstanceId === node.id && status !== 'deregistering');
     if (left === undefined) return undefined;
-    // Unassigning takes longer than these reasons allow.
+    // Unassigning takes longer than these reasons allow. A false spot notice allows no more.
     const hurried = reasons(node, region.clock.uptime(), 3_600_000).some(
-      (why) => why === 'spot' || why === 'maintenance',
+      (why) => why === 'spot' || why === 'maintenance' || why === 'lie',
     );
     if (hurried) return undefined;
     const { opsworksTroubleAt, registrarAt } = node.truth;

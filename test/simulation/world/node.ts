@@ -15,10 +15,12 @@ import { installerProgram, installerUrl, openOpsWorksCloud } from '../../fakes/c
 import { openDocker, someDocker, type FakeDocker } from '../../fakes/docker.ts';
 import { emptyMachine, openMachine, type FakeMachine } from '../../fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity, type FakeMetadata } from '../../fakes/metadata.ts';
+import { groupTag } from '../../../upkeep/group-tag.ts';
 import { begin, type Cause, type Reason } from '../faults/causes.ts';
 import type { Disk } from './disk.ts';
 import { openEventBus } from './event-bus.ts';
-import { expose, openNodeClock, type Process, type Conditions } from '../effects.ts';
+import type { Service } from '../faults/fault-injector.ts';
+import { expose, openNodeClock, type Call, type Process, type Conditions } from '../effects.ts';
 import { note, type Region } from './region.ts';
 
 export interface Node {
@@ -110,6 +112,17 @@ export interface Truth {
   judgedBoot: number;
   /** The lines of other programs in ecs.config. */
   foreignEcsConfig: string;
+  /** When EC2 last said what becomes of the spot request. */
+  spotAnsweredAt: number;
+  /** The things that AWS has said to be this instance's. */
+  said: Said;
+}
+
+export interface Said {
+  /** ARNs of container instances. */
+  records: Set<string>;
+  tasks: Set<string>;
+  groups: Set<string>;
 }
 
 export function openNode(region: Region, number: number): Node {
@@ -188,6 +201,8 @@ export function openNode(region: Region, number: number): Node {
       protectedSince: undefined,
       judgedBoot: 0,
       foreignEcsConfig: foreign,
+      spotAnsweredAt: -Infinity,
+      said: { records: new Set(), tasks: new Set(), groups: new Set() },
     },
   };
   machine.programs.set('/boot-registration', openInstaller(region, node));
@@ -221,6 +236,7 @@ function openOwnGroup(region: Region, node: Node): FakeGroup {
   const { scenario, chance, clock } = region;
   const group = openFakeGroup(region.fakeClock, node.instance, 'web');
   group.activities = region.activities;
+  node.instance.tags[groupTag] = group.name;
   const seconds = { heartbeatSeconds: chance.pick([120, 600, 3600]), globalSeconds: 12 * 3600 };
   if (scenario.launchHook) group.hooks.push(someHook('ecs-node-launch', 'launch', seconds));
   if (scenario.terminateHook) group.hooks.push(someHook('ecs-node-terminate', 'terminate', seconds));
@@ -260,43 +276,48 @@ export function mistakesItsWait({ truth, agentStartedAt }: Node, since: number |
   return since !== undefined && since < truth.jumpedAt && truth.jumpedAt < readAt;
 }
 
+/** The verbs of each service, as they answer this node without any fault. */
+function openVerbs(region: Region, node: Node) {
+  const { fakeClock, scenario, cluster } = region;
+  return {
+    metadata: () => openMetadata(node.metadata),
+    introspection: () => openEcsAgent(region, node),
+    ec2: () => openInstanceCloud(node.instance, () => node.metadata),
+    autoscaling: () => openGroupCloud(() => node.group, node.instance, fakeClock),
+    ecs: () => openClusterCloud(cluster, node.id, fakeClock),
+    elb: () => openBalancerCloud(node.balancers, fakeClock),
+    opsworks: () => openOpsWorksCloud(scenario.opsworks, node.id, fakeClock),
+    ssm: () => ({ readPing: async () => ping(region, node), readDocuments: async () => [] }),
+    cloudwatch: () => ({ publish: async () => {} }),
+  } satisfies Partial<Record<Service, () => object>>;
+}
+
+/** The same call as another node makes it: the answer about another instance. */
+export function askForAnother(region: Region, { process, service, verb, args }: Call): (() => unknown) | undefined {
+  const other = region.nodes.find(({ id, phase }) => id !== process.node && phase === 'up');
+  if (other === undefined || service === 'machine') return undefined;
+  const ask = (openVerbs(region, other)[service]() as Record<string, (...given: unknown[]) => unknown>)[verb];
+  return ask === undefined ? undefined : () => ask(...args, process.stop.signal);
+}
+
 /** Makes the host that a program on this node gets. */
 export function openHost(region: Region, node: Node, process: Process, conditions: Conditions): Host {
-  const { fakeClock } = region;
+  const verbs = openVerbs(region, node);
+  const machine = openMachine(node.machine, () => process.alive);
   const host = {
     identity: node.identity,
-    metadata: expose(openMetadata(node.metadata), 'metadata', process, conditions),
-    machine: expose(
-      openMachine(node.machine, () => process.alive),
-      'machine',
-      process,
-      conditions,
-    ),
-    ecsAgent: expose(openEcsAgent(region, node), 'introspection', process, conditions),
+    metadata: expose(verbs.metadata(), 'metadata', process, conditions),
+    machine: expose(machine, 'machine', process, conditions),
+    ecsAgent: expose(verbs.introspection(), 'introspection', process, conditions),
     docker: expose(openDocker(node.docker), 'machine', process, conditions),
     cloud: guardRecords({
-      ...expose(
-        openInstanceCloud(node.instance, () => node.metadata),
-        'ec2',
-        process,
-        conditions,
-      ),
-      ...expose(
-        openGroupCloud(() => node.group, node.instance, fakeClock),
-        'autoscaling',
-        process,
-        conditions,
-      ),
-      ...expose(openClusterCloud(region.cluster, node.id, fakeClock), 'ecs', process, conditions),
-      ...expose(openBalancerCloud(node.balancers, fakeClock), 'elb', process, conditions),
-      ...expose(openOpsWorksCloud(region.scenario.opsworks, node.id, fakeClock), 'opsworks', process, conditions),
-      ...expose(
-        { readPing: async () => ping(region, node), readDocuments: async () => [] },
-        'ssm',
-        process,
-        conditions,
-      ),
-      ...expose({ publish: async () => {} }, 'cloudwatch', process, conditions),
+      ...expose(verbs.ec2(), 'ec2', process, conditions),
+      ...expose(verbs.autoscaling(), 'autoscaling', process, conditions),
+      ...expose(verbs.ecs(), 'ecs', process, conditions),
+      ...expose(verbs.elb(), 'elb', process, conditions),
+      ...expose(verbs.opsworks(), 'opsworks', process, conditions),
+      ...expose(verbs.ssm(), 'ssm', process, conditions),
+      ...expose(verbs.cloudwatch(), 'cloudwatch', process, conditions),
       putEvent: openEventBus(region, node),
       close: async () => {},
     }),
@@ -307,7 +328,6 @@ export function openHost(region: Region, node: Node, process: Process, condition
     }, region.clock.now),
   };
   // Its files and questions draw no faults, so that lives are the same with and without events.
-  const machine = openMachine(node.machine, () => process.alive);
   const quiet = { ...host, machine, metadata: openMetadata(node.metadata) };
   const { cluster, events } = region.scenario.config;
   return { ...host, events: openOutbox(quiet, { cluster, bus: events.bus, random: () => 0.5 }) };

@@ -13,6 +13,7 @@ import type { Node } from './node.ts';
 import { openReplicas, type Replicas } from './replicas.ts';
 import type { Scenario } from '../scenario.ts';
 import { longestLagMs, type Inconsistency } from '../faults/inconsistency.ts';
+import type { Lies } from '../faults/lies.ts';
 import { openFaultInjector, type FaultInjector } from '../faults/fault-injector.ts';
 
 /** The first broken invariant. */
@@ -45,6 +46,8 @@ export interface Region {
   faults: FaultInjector;
   /** The behaviour of AWS without any fault; present only in some lives. */
   inconsistency: Inconsistency | undefined;
+  /** Present only in some lives. */
+  lies: Lies | undefined;
   replicas: Replicas | undefined;
   nodes: Node[];
   cluster: FakeCluster;
@@ -114,6 +117,7 @@ export function openRegion(
     fakeClock: clock as unknown as FakeClock,
     faults,
     inconsistency,
+    lies: undefined,
     replicas: undefined,
     nodes: [],
     cluster: openFakeCluster(scenario.config.cluster),

@@ -78,6 +78,16 @@ describe('a target state that only the metadata service tells', () => {
     await agent.stop();
   });
 
+  // The state of a node on its way into the pool confirmed the lie that it is terminated.
+  it('is not confirmed by the launch into a warm pool', async () => {
+    const { stage, world, run, agent } = await inService();
+    world.metadata.targetState = 'Terminated';
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    await run(hour);
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+
   it('is followed as soon as the group says so, also when Auto Scaling is silent for half an hour', async () => {
     const { stage, world, run } = await inService();
     for (const verb of ['readMembership', 'heartbeat', 'readHooks', 'completeHook'])
@@ -117,6 +127,23 @@ describe('a target state that only the metadata service tells', () => {
   });
 });
 
+// Metadata said InService for ten minutes. The ECS agent is silent in a pool, so the node ended.
+it('a node in a warm pool that metadata does not show is not given up', async () => {
+  const stage = setStage();
+  stage.group.lifecycleState = 'Warmed:Running';
+  stage.world.metadata.targetState = 'InService';
+  const local = stage.world.localAgent;
+  [stage.world.cluster.instances, stage.world.localAgent] = [[], undefined];
+  const agent = stage.agent();
+  await stage.world.clock.run(2 * hour);
+  expect(stage.deeds()).toEqual([]);
+  [stage.world.cluster.instances, stage.world.localAgent] = [[stage.own], local];
+  stage.group.begin('launch');
+  await stage.world.clock.run(5 * minute);
+  expect(stage.status()?.join.state).toBe('joined');
+  await agent.stop();
+});
+
 describe('a spot notice', () => {
   const notice = (stage: Stage) =>
     void (stage.world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 120_000 });
@@ -134,6 +161,17 @@ describe('a spot notice', () => {
     world.metadata.spotNotice = undefined;
     await run(minute);
     expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  // The notice alone counted in its last 50 s, although EC2 answered that it keeps the instance.
+  it('that EC2 denies until its end stops no task', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.instance.spotStatus = 'fulfilled';
+    notice(stage);
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
     await agent.stop();
   });
 
