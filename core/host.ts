@@ -494,6 +494,8 @@ export interface RecordSummary {
 
 export interface CloudTask {
   arn: string;
+  /** ARN of the container instance that ECS says it runs on. */
+  containerInstanceArn: string;
   /** `service:NAME`, `family:NAME` …: the group that ECS puts the task in. */
   group: string;
   lastStatus: string;

@@ -95,12 +95,14 @@ function runtimeHealthIn({ healthStatus }: AwsContainerInstance): Pick<Record, '
 }
 
 export function parseTask(call: string, task: Task): CloudTask {
-  const { taskArn: arn, lastStatus, desiredStatus = '', group = '', startedBy, taskDefinitionArn = '' } = task;
+  const { taskArn: arn, containerInstanceArn = '', lastStatus, desiredStatus = '', group = '' } = task;
+  const { startedBy, taskDefinitionArn = '' } = task;
   const createdAt = timeOf(task.createdAt);
   if (typeof arn !== 'string' || typeof lastStatus !== 'string')
     throw new Unavailable(`${call}: a task lacks its ARN or its status`);
   return {
     arn,
+    containerInstanceArn,
     group,
     lastStatus,
     desiredStatus,

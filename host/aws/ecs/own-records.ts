@@ -4,8 +4,9 @@
  * any process may answer there.
  */
 
-import { Refused } from '../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Cloud } from '../../../core/host.ts';
+import { idOf } from './ecs-answers.ts';
 
 /**
  * The same cloud, with verbs that refuse an ARN unless ECS has said that it belongs to this
@@ -27,6 +28,9 @@ export function guardRecords(cloud: Cloud): Cloud {
   const readTasks: Cloud['readTasks'] = async (cluster, arn, signal) => {
     await mustOwn(cluster, arn, signal);
     const found = await cloud.readTasks(cluster, arn, signal);
+    // An answer about another instance must not name a task to stop.
+    const foreign = found.find(({ containerInstanceArn }) => idOf(containerInstanceArn) !== idOf(arn));
+    if (foreign !== undefined) throw new Unavailable(`ecs:DescribeTasks: ${foreign.arn} is not on ${arn}`);
     for (const task of found) tasks.add(task.arn);
     return found;
   };

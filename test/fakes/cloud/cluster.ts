@@ -194,15 +194,28 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
       byArn(name, arn);
       return onNode(arn)
         .filter(({ unlisted }) => unlisted !== true)
-        .map(({ arn: task, group, lastStatus, desiredStatus, family, version, startedBy, createdAt }) => ({
-          arn: task,
-          group,
-          lastStatus,
-          desiredStatus,
-          definition: definitionArn(family, version),
-          ...(startedBy !== undefined && { startedBy }),
-          ...(createdAt !== undefined && { createdAt }),
-        }));
+        .map(
+          ({
+            arn: task,
+            containerInstanceArn,
+            group,
+            lastStatus,
+            desiredStatus,
+            family,
+            version,
+            startedBy,
+            createdAt,
+          }) => ({
+            arn: task,
+            containerInstanceArn,
+            group,
+            lastStatus,
+            desiredStatus,
+            definition: definitionArn(family, version),
+            ...(startedBy !== undefined && { startedBy }),
+            ...(createdAt !== undefined && { createdAt }),
+          }),
+        );
     },
     async readStopTimeout(definition, defaultMs) {
       const [task] = cluster.tasks.filter(({ family, version }) => definitionArn(family, version) === definition);

@@ -22,6 +22,7 @@ const wish = (revision: number | undefined = 2): DesiredTask => ({
 });
 const task = (id: string, more: Partial<CloudTask> = {}): CloudTask => ({
   arn: `arn:aws:ecs:us-east-1:123456789012:task/demo/${id}`,
+  containerInstanceArn: 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/1',
   group: 'family:logspout',
   lastStatus: 'RUNNING',
   desiredStatus: 'RUNNING',

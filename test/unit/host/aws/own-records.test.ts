@@ -2,6 +2,9 @@
 
 import { expect, it } from 'vitest';
 import type { Cloud } from '../../../../core/host.ts';
+import { Unavailable } from '../../../../core/errors.ts';
+import { guardRecords } from '../../../../host/aws/ecs/own-records.ts';
+import { openClusterCloud } from '../../../fakes/cloud/cluster.ts';
 import { openFakeHost } from '../../../fakes/host.ts';
 
 const never = new AbortController().signal;
@@ -30,6 +33,20 @@ it.each(calls)('%s does nothing to another node, whatever ARN it is given', asyn
   });
   expect(world.calls.of(verb)).toEqual([]);
   expect([neighbour.status, foreign.lastStatus]).toEqual(['ACTIVE', 'RUNNING']);
+});
+
+// StopTask then stopped the neighbour's task.
+it('takes no task for its own that ECS says runs on another node', async () => {
+  const { world, clock } = openFakeHost();
+  const own = world.joinCluster();
+  const neighbour = world.cluster.addInstance();
+  const foreign = world.cluster.addTask(neighbour.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  const ecs = openClusterCloud(world.cluster, world.identity.instanceId, clock);
+  const lying = { ...ecs, readTasks: async () => ecs.readTasks('demo', neighbour.arn, never) };
+  const cloud = guardRecords(lying as unknown as Cloud);
+  await expect(cloud.readTasks('demo', own.arn, never)).rejects.toBeInstanceOf(Unavailable);
+  await expect(cloud.stopTask('demo', foreign.arn, 'a test', never)).rejects.toMatchObject({ code: 'NotThisInstance' });
+  expect(foreign.lastStatus).toBe('RUNNING');
 });
 
 // startTask needs a task definition, which upkeep/keep-daemon-tasks.test.ts has.

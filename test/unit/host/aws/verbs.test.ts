@@ -243,6 +243,7 @@ test('tasks that are told to stop are still there until they have stopped', asyn
     if (callOf(asked) === 'ListTasks') return json({ taskArns: desiredStatus === 'RUNNING' ? ['t1'] : ['t2', 't3'] });
     const task = (taskArn: string, lastStatus: string, wish: string) => ({
       taskArn,
+      containerInstanceArn: arn,
       lastStatus,
       desiredStatus: wish,
       group: 'service:web',
