@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
 import { jitter, withTimeout } from '../core/retry.ts';
-import { readGroupTag } from '../upkeep/group-tag.ts';
+import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 
 export type Storm =
   | { kind: 'proceed'; failures: number }
@@ -153,9 +153,10 @@ async function readStormAndTurn(
   const now = host.clock.now();
   const { instanceId } = host.identity;
   try {
-    const readMembership = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
     const tagged = await readGroupTag(host, signal);
-    const group = tagged ?? (await withTimeout(callMs, readMembership, host.clock, signal))?.group;
+    const group =
+      tagged ??
+      (await withTimeout(callMs, (callSignal) => readMembership(host, callSignal), host.clock, signal))?.group;
     // Without a group nothing launches a replacement, so no storm can arise.
     if (group === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
     // Also covers the launch of an instance that ended at the beginning of the window.

@@ -8,6 +8,7 @@ import type { Confirmed } from '../../core/confirmed.ts';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Cloud, Membership } from '../../core/host.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
+import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
 import { isHeldState } from '../held.ts';
 import { openConfirmation, TakenBack } from './confirm.ts';
@@ -106,7 +107,7 @@ async function waitForMembership(
   const { host } = departure;
   return retryUntilAnswered(departure, 'membership', signal, async (callSignal) => {
     try {
-      return await host.cloud.readMembership(callSignal);
+      return await readMembership(host, callSignal);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       await departure.trouble('asking for the Auto Scaling group', error);

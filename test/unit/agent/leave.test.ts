@@ -487,6 +487,20 @@ describe('the end of the machine', () => {
     }
   });
 
+  // One empty answer of Auto Scaling sent it past its group and its hooks.
+  it('waits while Auto Scaling knows no group of it, and its tag names one', async () => {
+    const stage = setStage();
+    stage.world.instance.tags['aws:autoscaling:groupName'] = 'web';
+    stage.world.group = undefined;
+    stage.agrees();
+    const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
+    await stage.world.clock.run(2 * 3_600_000);
+    expect(stage.deeds()).not.toContain('terminateSelf');
+    stage.world.group = stage.group;
+    await stage.world.clock.finish(done);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
   it('never ends a machine that carries the departure of another one', async () => {
     const stage = setStage();
     stage.world.metadata.identity = { ...stage.world.identity, instanceId: 'i-0aaaaaaaaaaaaaaaa' };

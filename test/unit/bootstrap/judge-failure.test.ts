@@ -192,6 +192,13 @@ describe('the storm guard', () => {
     expect(await world.clock.finish(readStorm(host, config, signal))).toMatchObject({ kind: 'hold' });
   });
 
+  // One empty answer took the node for one without a group, and ended it in the middle of a storm.
+  it('holds when Auto Scaling knows no group of the node, and its tag names one', async () => {
+    const { host, world } = setStage(config);
+    world.instance.tags['aws:autoscaling:groupName'] = 'web';
+    expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 0 });
+  });
+
   it('does not hold a node without a group: nothing launches a replacement', async () => {
     const { host } = setStage(config);
     expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 0 });
