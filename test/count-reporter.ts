@@ -1,6 +1,22 @@
-// Ends a run with one plain line that a program can read: "12 passed, 0 failed, 1 skipped".
+// Ends a run with its slowest files, and one plain line that a program can read:
+// "12 passed, 0 failed, 1 skipped".
+import { relative } from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
 import type { MissingSuite } from './needs.ts';
+
+const mostSlow = 10;
+
+/** `  31.4 s  test/unit/x.test.ts`, slowest first. */
+export function renderSlowest(modules: readonly Pick<TestModule, 'moduleId' | 'diagnostic'>[], root: string): string[] {
+  const took = modules.map((module) => {
+    const { duration, collectDuration } = module.diagnostic();
+    return { file: relative(root, module.moduleId), seconds: (duration + collectDuration) / 1000 };
+  });
+  return took
+    .toSorted((a, b) => b.seconds - a.seconds)
+    .slice(0, mostSlow)
+    .map(({ file, seconds }) => `${seconds.toFixed(1).padStart(6)} s  ${file}`);
+}
 
 export class CountReporter implements Reporter {
   readonly #missing: MissingSuite[];
@@ -31,6 +47,7 @@ export class CountReporter implements Reporter {
       // vitest can fail without a failed test, for example if it cannot build the binary.
       if (exitCode !== 0 && count.failed === 0) count.failed = 1;
       if (count.failed > 0) process.exitCode = 1;
+      if (modules.length > 1) console.log(`the slowest files:\n${renderSlowest(modules, process.cwd()).join('\n')}`);
       console.log(`${count.passed} passed, ${count.failed} failed, ${count.skipped + count.pending} skipped`);
     });
   }
