@@ -6,27 +6,18 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
+import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { waitFor } from '../../simulator/wait-for.ts';
+import { openClient, type Client } from './client.ts';
 
 const run = promisify(execFile);
 
-export interface Engine {
+export interface Engine extends Client {
   /** Its process. */
   readonly process: ChildProcess;
-  /** Makes an image of so many megabytes, or gives an image a further name. */
-  addImage(name: string, megabytes?: number): Promise<string>;
-  tag(name: string, further: string): Promise<void>;
-  /** Names of its images, sorted. */
-  images(): Promise<string[]>;
-  /** Starts a container that sleeps. */
-  start(container: string, image: string): Promise<void>;
-  stop(container: string): Promise<void>;
-  isRunning(container: string): Promise<boolean>;
   /**
    * Fills its file system to so many percent of df's Use%, beside the images; undefined: takes that
    * away again.
@@ -55,41 +46,11 @@ export async function openEngine(root: string, options: EngineOptions = {}): Pro
   await mkdir(dirname(socketPath), { recursive: true });
   await makeFileSystem(join(scratch, 'disk'), megabytes, data);
   const child = await startDocker({ scratch, data, dataRoot, socketPath, flags });
-  const api = openApi(socketPath);
-  await makeRootFolder(join(scratch, 'image'));
-  await waitFor('Docker answers', async () => (await api.ask('GET', '/_ping').catch(() => undefined)) !== undefined);
+  const client = await openClient(socketPath, scratch);
 
   const engine: Engine = {
+    ...client,
     process: child,
-    async addImage(name, size = 0) {
-      const folder = join(scratch, 'image');
-      await run('dd', ['if=/dev/urandom', `of=${folder}/payload`, 'bs=1M', `count=${size}`]);
-      await run('tar', ['-C', folder, '-cf', `${scratch}/image.tar`, '.']);
-      const at = name.lastIndexOf(':');
-      const query = `fromSrc=-&repo=${name.slice(0, at)}&tag=${name.slice(at + 1)}`;
-      const { status } = (await api.ask('POST', `/images/create?${query}`, await readFile(`${scratch}/image.tar`))) as {
-        status: string;
-      };
-      return status;
-    },
-    async tag(name, further) {
-      const at = further.lastIndexOf(':');
-      await api.ask('POST', `/images/${name}/tag?repo=${further.slice(0, at)}&tag=${further.slice(at + 1)}`);
-    },
-    async images() {
-      const images = (await api.ask('GET', '/images/json')) as { RepoTags: string[] | null }[];
-      return images.flatMap(({ RepoTags }) => RepoTags ?? ['<none>']).toSorted();
-    },
-    async start(container, image) {
-      const settings = { Image: image, Cmd: ['/bin/sleep', '600'], HostConfig: { NetworkMode: 'none' } };
-      await api.ask('POST', `/containers/create?name=${container}`, settings);
-      await api.ask('POST', `/containers/${container}/start`);
-    },
-    stop: async (container) => void (await api.ask('POST', `/containers/${container}/stop?t=0`)),
-    async isRunning(container) {
-      const { State } = (await api.ask('GET', `/containers/${container}/json`)) as { State: { Running: boolean } };
-      return State.Running;
-    },
     async fill(percent) {
       await rm(join(data, 'ballast'), { force: true });
       if (percent === undefined) return;
@@ -103,8 +64,8 @@ export async function openEngine(root: string, options: EngineOptions = {}): Pro
     },
     async close() {
       child.kill('SIGCONT');
-      for (const { Id } of (await api.ask('GET', '/containers/json').catch(() => [])) as { Id: string }[]) {
-        await api.ask('DELETE', `/containers/${Id}?force=1`).catch(() => undefined);
+      for (const { Id } of (await client.ask('GET', '/containers/json').catch(() => [])) as { Id: string }[]) {
+        await client.ask('DELETE', `/containers/${Id}?force=1`).catch(() => undefined);
       }
       child.kill('SIGTERM');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -169,38 +130,8 @@ async function startDocker({ scratch, data, dataRoot, socketPath, flags }: Start
   return child;
 }
 
-/** `sleep` and the libraries that it is linked with. */
-async function makeRootFolder(folder: string): Promise<void> {
-  const { stdout } = await run('ldd', ['/bin/sleep']);
-  for (const file of ['/bin/sleep', ...(stdout.match(/\/\S+/g) ?? [])]) {
-    await mkdir(join(folder, dirname(file)), { recursive: true });
-    await cp(file, join(folder, file), { dereference: true });
-  }
-}
-
 async function readDf(path: string): Promise<{ used: number; available: number }> {
   const { stdout } = await run('df', ['-Pk', path]);
   const [, , used, available] = stdout.trim().split('\n').at(-1)!.split(/\s+/);
   return { used: Number(used), available: Number(available) };
-}
-
-function openApi(socketPath: string) {
-  return {
-    /** The answer's JSON, or text. Throws on any status from 400 on. */
-    ask: (method: string, path: string, body?: Buffer | object): Promise<unknown> =>
-      new Promise((resolve, reject) => {
-        const isTar = Buffer.isBuffer(body);
-        const headers = { 'content-type': isTar ? 'application/x-tar' : 'application/json' };
-        const outgoing = request({ socketPath, method, path, headers }, (response) => {
-          let text = '';
-          response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-          response.on('end', () => {
-            if ((response.statusCode ?? 500) >= 400) reject(new Error(`${method} ${path}: ${text}`));
-            else resolve(/^[[{]/.test(text) ? (JSON.parse(text) as unknown) : text);
-          });
-        });
-        outgoing.on('error', reject);
-        outgoing.end(isTar ? body : body === undefined ? undefined : JSON.stringify(body));
-      }),
-  };
 }

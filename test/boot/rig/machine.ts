@@ -24,6 +24,8 @@ export interface Machine {
   stopped(): Promise<void>;
   /** Cuts the power: the machine cannot write its buffers or stop its services. */
   cutPower(): Promise<void>;
+  /** Where a process outside finds a path of the running machine, its own /run included. */
+  locate(path: string): Promise<string>;
   /** Runs a program inside, as root. */
   run(file: string, ...args: string[]): Promise<Ended>;
   /** Returns the output of `systemctl show`: ActiveState, Result, NRestarts … */
@@ -109,6 +111,7 @@ export async function openMachine(layers: Layers, image: 'stock' | 'baked', fold
       await machine.stopped();
       await appendFile(screen, '\n*** power lost ***\n');
     },
+    locate: async (path) => `/proc/${await readLeader(nspawn!.pid!)}/root${path}`,
     async run(file, ...args) {
       const leader = await readLeader(nspawn!.pid!);
       return exitOf(
