@@ -1,6 +1,7 @@
 // Which tests run, on what, and what they may expect to find.
 import { defineConfig } from 'vitest/config';
 import { CountReporter } from './test/count-reporter.ts';
+import { LongestFirst } from './test/longest-first.ts';
 import { missingSuites } from './test/needs.ts';
 
 const missing = missingSuites();
@@ -10,7 +11,9 @@ export default defineConfig({
   test: {
     reporters: ['default', new CountReporter(missing, process.env['CI'] === 'true')],
     pool: 'forks',
-    maxWorkers: 2,
+    // More than CI has cores: the files with the longest times mostly wait.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,

@@ -51,6 +51,6 @@ const packed = (version: string): Package => ({
 export const packages = { older: packageFile(packed('1.0.0')), newer: packageFile(packed('1.1.0')) };
 
 export async function makePackages(folder: string, unpacked: string): Promise<void> {
-  for (const version of ['1.0.0', '1.1.0'])
-    await packRpm(join(folder, packageFile(packed(version))), unpacked, packed(version));
+  const pack = (version: string) => packRpm(join(folder, packageFile(packed(version))), unpacked, packed(version));
+  await Promise.all(['1.0.0', '1.1.0'].map(pack));
 }
