@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { everyInterval, exactlyAt } from '../core/interval.ts';
 import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
 import { join } from './joining/join.ts';
@@ -196,7 +197,9 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   const { isJoined, setJoined, knownFacts, book } = joining;
   const { host, config, supervisor } = joining.context;
   const hooks = openUnfinishedHooks(host, config, book, knownFacts);
-  for (;;) {
+  // A round may begin early, together with another timer, because each wake-up costs CPU time.
+  const next = (at: number) => ({ earliestAt: at + joinEveryMs / 2, latestAt: at + joinEveryMs });
+  return everyInterval(host.clock, { everyMs: joinEveryMs, next }, signal, async () => {
     // A node that is only drained may still have a launch hook to complete. Left alone, the hook
     // would terminate it.
     const remaining = supervisor.remaining();
@@ -213,8 +216,7 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
     } else if (remaining !== undefined) {
       await hooks.tryAgain(AbortSignal.any([signal, remaining])).catch(() => signal.throwIfAborted());
     }
-    await host.clock.sleep(joinEveryMs, signal, joinEveryMs / 2);
-  }
+  });
 }
 
 async function handleJoinFailure(
@@ -252,7 +254,9 @@ async function notifySystemd(
   const { machine, clock } = host;
   await machine.notify(`READY=1\nSTATUS=${renderSummary(book, supervisor)}`);
   const everyMs = Math.min(30_000, (watchdogMs ?? 60_000) / 2);
-  for (let last = ''; ;) {
+  let last = '';
+  const next = (at: number) => exactlyAt(at + everyMs);
+  return everyInterval(clock, { everyMs, next }, signal, async () => {
     const summary = renderSummary(book, supervisor);
     const words = [
       ...(watchdogMs === undefined ? [] : ['WATCHDOG=1']),
@@ -260,8 +264,7 @@ async function notifySystemd(
     ];
     if (words.length > 0) await machine.notify(words.join('\n'));
     last = summary;
-    await clock.sleep(everyMs, signal);
-  }
+  });
 }
 
 function renderSummary(book: StatusBook, supervisor: Supervisor): string {

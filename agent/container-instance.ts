@@ -64,29 +64,20 @@ async function findNamedRecord(
   return undefined;
 }
 
-/** The only function that sets DRAINING. */
-export async function stopPlacement(
+type SetPlacement = (
   host: Host,
   containerInstance: ContainerInstanceRef,
   withinMs: number,
   signal: AbortSignal,
-): Promise<void> {
-  await callWithRetry(host, withinMs, signal, (callSignal) =>
-    host.cloud.drain(containerInstance.cluster, containerInstance.arn, callSignal),
-  );
-}
+) => Promise<void>;
+
+/** The only function that sets DRAINING. */
+export const stopPlacement: SetPlacement = (host, { cluster, arn }, withinMs, signal) =>
+  callWithRetry(host, withinMs, signal, (callSignal) => host.cloud.drain(cluster, arn, callSignal));
 
 /** The only function that sets ACTIVE. */
-export async function resumePlacement(
-  host: Host,
-  containerInstance: ContainerInstanceRef,
-  withinMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  await callWithRetry(host, withinMs, signal, (callSignal) =>
-    host.cloud.activate(containerInstance.cluster, containerInstance.arn, callSignal),
-  );
-}
+export const resumePlacement: SetPlacement = (host, { cluster, arn }, withinMs, signal) =>
+  callWithRetry(host, withinMs, signal, (callSignal) => host.cloud.activate(cluster, arn, callSignal));
 
 /**
  * Other records of this instance, which an ECS agent that lost its state left behind. Empty where

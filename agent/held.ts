@@ -6,20 +6,10 @@
 import { Refused } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { callOnce } from './calls.ts';
+import { isHeldState } from './lifecycle-states.ts';
 
 /** Any value counts, also an empty one. `ecs-node sweep` respects the same tag. */
 const keepTag = 'ecs-node:keep';
-
-/**
- * A `Detached` node runs outside its group, a `Standby` node inside it. A person requested either
- * state.
- */
-const heldState = /^(Entering)?Standby$|^Detach(ing|ed)$/;
-
-/** Accepts Auto Scaling's lifecycle states and target states. */
-export function isHeldState(state: string): boolean {
-  return heldState.test(state);
-}
 
 /** The metadata service answers in milliseconds. */
 const metadataMs = 2_000;
@@ -32,7 +22,7 @@ const metadataMs = 2_000;
 export async function findHolder(host: Host, signal: AbortSignal): Promise<string | undefined> {
   const { metadata, cloud } = host;
   const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), metadataMs);
-  if (target !== undefined && heldState.test(target)) return `the node is ${target} in its group`;
+  if (target !== undefined && isHeldState(target)) return `the node is ${target} in its group`;
   const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), metadataMs);
   const tags =
     shown ?? (await callOnce(host, signal, (callSignal) => cloud.readOwnTags(callSignal)).catch(unlessRefused));
@@ -41,7 +31,7 @@ export async function findHolder(host: Host, signal: AbortSignal): Promise<strin
   const membership = await callOnce(host, signal, (callSignal) => cloud.readMembership(callSignal)).catch(
     unlessRefused,
   );
-  if (membership !== undefined && heldState.test(membership.lifecycleState))
+  if (membership !== undefined && isHeldState(membership.lifecycleState))
     return `the node is ${membership.lifecycleState} in its group`;
   return undefined;
 }

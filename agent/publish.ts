@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { everyInterval, exactlyAt } from '../core/interval.ts';
 import { callOnce } from './calls.ts';
 import { openWatchedPaths, uniqueDisks, type WatchedPaths } from './docker-root.ts';
 import { readGroup, type KnownFacts } from './known-facts.ts';
@@ -31,8 +32,11 @@ export async function publishMetrics(
     publishAs(host, config, { group, failingChores: countFailing(), watched }, signal);
   let group: { name: string | undefined } | undefined;
   let failed = false;
-  await host.clock.sleep(random() * Math.min(firstWithinMs, config.metrics.everySeconds * 500), signal);
-  for (;;) {
+  const everyMs = config.metrics.everySeconds * 1000;
+  // Every `everyMs` on average, because CloudWatch charges for each call.
+  const next = (startedAt: number) => exactlyAt(startedAt + everyMs * (0.9 + 0.2 * random()));
+  const interval = { everyMs, firstWithinMs: Math.min(firstWithinMs, everyMs / 2), random, next };
+  await everyInterval(host.clock, interval, signal, async () => {
     try {
       group ??= { name: await readGroup(host, knownFacts, signal) };
       await publishOnce(group.name);
@@ -44,8 +48,7 @@ export async function publishMetrics(
       // Without the group's name, the other dimensions are still worth publishing.
       if (group === undefined) await publishOnce(undefined).catch(() => signal.throwIfAborted());
     }
-    await host.clock.sleep(config.metrics.everySeconds * 1000 * (0.9 + 0.2 * random()), signal);
-  }
+  });
 }
 
 interface Known {

@@ -5,6 +5,7 @@
 
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { everyInterval } from '../core/interval.ts';
 import { withTimeout } from '../core/retry.ts';
 import type { Chore } from '../upkeep/chore.ts';
 import type { ChoreStatus, StatusBook } from './status.ts';
@@ -20,9 +21,6 @@ const firstWithinMs = 10_000;
  * it, whatever their own interval.
  */
 const serviceCheckMs = 5_000;
-
-/** Prevents a busy loop when a round takes longer than its interval. */
-const leastPauseShare = 0.25;
 
 export interface ChoreContext {
   host: Host;
@@ -44,21 +42,15 @@ export async function runChores(context: ChoreContext, signal: AbortSignal): Pro
 }
 
 async function runChoreRepeatedly(context: ChoreContext, chore: Chore, signal: AbortSignal): Promise<never> {
-  const { host, random = Math.random } = context;
-  await host.clock.sleep(random() * Math.min(firstWithinMs, chore.everyMs), signal);
-  for (;;) {
-    const began = host.clock.uptime();
+  const { host, random } = context;
+  const { everyMs } = chore;
+  const interval = { everyMs, firstWithinMs: Math.min(firstWithinMs, everyMs), random };
+  return everyInterval(host.clock, interval, signal, async () => {
     const service = chore.afterJoin === true ? context.inService() : signal;
-    if (service === undefined) {
-      await host.clock.sleep(Math.min(serviceCheckMs, chore.everyMs), signal);
-      continue;
-    }
+    if (service === undefined) return Math.min(serviceCheckMs, everyMs);
     await runChoreOnce(context, chore, service, signal);
-    // At most the chore's interval, shortened by up to 20 % at random so that the fleet does not
-    // act in step.
-    const everyMs = chore.everyMs * (0.8 + 0.2 * random());
-    await host.clock.sleep(Math.max(everyMs * leastPauseShare, everyMs - (host.clock.uptime() - began)), signal);
-  }
+    return undefined;
+  });
 }
 
 async function runChoreOnce(

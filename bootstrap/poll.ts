@@ -6,7 +6,8 @@
 import type { Config } from '../config/config.ts';
 import { Refused, Unavailable, Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { retry, poll, withTimeout, type RetryOptions } from '../core/retry.ts';
+import { poll } from '../core/poll.ts';
+import { retry, withTimeout, type RetryOptions } from '../core/retry.ts';
 import type { BootstrapContext } from './step.ts';
 
 /** Retries for as long as the bootstrap has time, and logs each failure. */

@@ -1,4 +1,4 @@
-/** Retries, polls and deadlines. It needs only a clock and a signal. */
+/** Retries and deadlines. They need only a clock and a signal. */
 
 import { Unavailable, messageOf } from './errors.ts';
 
@@ -24,7 +24,7 @@ export interface Clock {
 export interface RetryOptions {
   clock: Clock;
   signal: AbortSignal;
-  /** Give up after this time, counted from the first attempt. */
+  /** Give up after this time, counted from the first attempt; Infinity: never. */
   withinMs: number;
   /**
    * Pause after the first failure. It doubles up to `maxPauseMs`, and further in a long wait.
@@ -35,8 +35,10 @@ export interface RetryOptions {
   maxPauseMs?: number;
   /** Between 0 and 1. It spreads the retries of nodes that failed together. Default Math.random. */
   random?: () => number;
+  /** The failures to retry; by default those that may heal. */
+  retryIf?: (error: unknown) => boolean;
   /** Called for every failure that will be retried. */
-  onRetry?: (error: unknown, pauseMs: number) => void;
+  onRetry?: (error: unknown, pauseMs: number) => void | Promise<void>;
 }
 
 /**
@@ -80,12 +82,12 @@ export function longestPauseAfter(waitedMs: number, usualMs: number): number {
 }
 
 /**
- * Repeats `attempt` until it succeeds. Failures that may heal are retried with exponential backoff
- * and jitter. Throws the last failure as `Unavailable` after `withinMs`, and every other error at
- * once.
+ * Repeats `attempt` until it succeeds. Retries failures that may heal, or those of `retryIf`, with
+ * exponential backoff and jitter. Throws the last failure as `Unavailable` after `withinMs`, and
+ * every other error at once.
  */
 export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, options: RetryOptions): Promise<T> {
-  const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random = Math.random } = options;
+  const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random, retryIf = isRetryable } = options;
   const began = clock.uptime();
   const end = began + withinMs;
   let last: unknown;
@@ -98,10 +100,9 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
     try {
       return await withTimeout(end - clock.uptime(), attempt, clock, signal);
     } catch (error) {
-      if (signal.aborted || !isRetryable(error)) throw error;
-      // Half fixed, half random: no busy loop, and no two nodes in step.
+      if (signal.aborted || !retryIf(error)) throw error;
       const pause = Math.min(
-        ceiling / 2 + (ceiling / 2) * random(),
+        jitter(ceiling, random),
         // A long pause still leaves time for one last attempt.
         Math.max(maxPauseMs, end - clock.uptime() - maxPauseMs),
       );
@@ -109,80 +110,15 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
       const cause = clock.uptime() >= end ? (last ?? error) : error;
       if (clock.uptime() + pause >= end) throw new Unavailable(messageOf(cause), { cause });
       last = error;
-      options.onRetry?.(error, pause);
+      await options.onRetry?.(error, pause);
       await clock.sleep(pause, signal);
     }
   }
 }
 
 /**
- * The longest pause between polls while AWS does not answer, in usual pauses. It spares an API that
- * a whole fleet calls.
- */
-const maxSlowdown = 8;
-
-/**
- * The first pauses after a failure, in usual pauses. Six throttled polls in a row then cost a
- * single node about a minute.
- */
-const leastSlowing = 2;
-
-/**
- * As a share of the time without an answer: each of thousands of nodes polls less and less often.
- */
-const silenceShare = 0.25;
-
-/** The number of usual pauses before the next poll, after AWS has not answered for `silentMs`. */
-export function slowingAfter(silentMs: number, everyMs: number): number {
-  return Math.min(Math.max(leastSlowing, (silentMs * silenceShare) / everyMs), maxSlowdown);
-}
-
-/**
- * Calls `read` every `everyMs` until it returns something other than `undefined`. Failures that may
- * heal count as "not yet", and lengthen the pauses. Throws `Unavailable` with the text `what` when
- * the time is over.
- */
-export async function poll<T>(
-  what: string,
-  read: (signal: AbortSignal) => Promise<T | undefined>,
-  options: RetryOptions & { everyMs: number },
-): Promise<T> {
-  const { clock, signal, withinMs, everyMs, random = Math.random } = options;
-  const end = clock.uptime() + withinMs;
-  let silentSince: number | undefined;
-  let last: unknown;
-  for (let slowdown = 1; ;) {
-    let trouble: unknown;
-    try {
-      const answer = await withTimeout(end - clock.uptime(), read, clock, signal);
-      if (answer !== undefined) return answer;
-      [slowdown, silentSince, last] = [1, undefined, undefined];
-    } catch (error) {
-      if (signal.aborted || !isRetryable(error)) throw error;
-      trouble = clock.uptime() >= end ? (last ?? error) : error;
-      last = trouble;
-      silentSince ??= clock.uptime();
-      slowdown = slowingAfter(clock.uptime() - silentSince, everyMs);
-      options.onRetry?.(error, everyMs * slowdown);
-    }
-    // A tenth of jitter separates nodes that booted together. Half separates nodes that AWS refused
-    // together.
-    const jitteredMs = slowdown === 1 ? everyMs * (0.9 + 0.2 * random()) : jitter(everyMs * slowdown, random);
-    // A long pause still leaves time for one last poll.
-    const longest = Math.max(everyMs, end - clock.uptime() - everyMs);
-    const pause = Math.min(jitteredMs, longest);
-    if (clock.uptime() + pause >= end) {
-      const why = trouble === undefined ? '' : `: ${messageOf(trouble)}`;
-      throw new Unavailable(`${what}: not within ${Math.round(withinMs / 1000)} s${why}`, { cause: trouble });
-    }
-    await clock.sleep(pause, signal);
-  }
-}
-
-/**
  * Runs `work` with a deadline. After `ms` its signal aborts and this throws `Unavailable`, even if
- * `work` ignores the signal. It runs several times a second for years. AbortSignal.any would cost
- * as much as a request, so it is not used.
+ * `work` ignores the signal.
  */
 export async function withTimeout<T>(
   ms: number,
@@ -190,26 +126,10 @@ export async function withTimeout<T>(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<T> {
-  signal.throwIfAborted();
-  const controller = new AbortController();
-  const stop = () => controller.abort(signal.reason);
-  signal.addEventListener('abort', stop);
+  if (ms === Infinity) return work(signal);
   const timeout = Promise.withResolvers<never>();
-  let late: Unavailable | undefined;
-  const cancelTimer = clock.schedule(Math.max(0, ms), () => {
-    late = new Unavailable(`no answer within ${renderSeconds(ms)}`);
-    controller.abort(late);
-    timeout.reject(late);
-  });
-  try {
-    return await Promise.race([work(controller.signal), timeout.promise]);
-  } catch (error) {
-    if (late !== undefined && error !== late) throw new Unavailable(late.message, { cause: error });
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', stop);
-    cancelTimer();
-  }
+  const raced = (callSignal: AbortSignal) => Promise.race([work(callSignal), timeout.promise]);
+  return abortAfter(ms, 'no answer', raced, clock, signal, timeout.reject);
 }
 
 /**
@@ -222,23 +142,39 @@ export async function toItsEnd<T>(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<T> {
+  return abortAfter(ms, 'not done', work, clock, signal);
+}
+
+/**
+ * Aborts the signal of `work` after `ms`. It runs several times a second for years. AbortSignal.any
+ * would cost as much as a request, so it is not used.
+ */
+async function abortAfter<T>(
+  ms: number,
+  what: string,
+  work: (signal: AbortSignal) => Promise<T>,
+  clock: Clock,
+  signal: AbortSignal,
+  onTimeout?: (late: Unavailable) => void,
+): Promise<T> {
   signal.throwIfAborted();
-  const ends = new AbortController();
-  const stop = () => ends.abort(signal.reason);
+  const controller = new AbortController();
+  const stop = () => controller.abort(signal.reason);
   signal.addEventListener('abort', stop);
   let late: Unavailable | undefined;
-  const forget = clock.schedule(Math.max(0, ms), () => {
-    late = new Unavailable(`not done within ${renderSeconds(ms)}`);
-    ends.abort(late);
+  const cancelTimer = clock.schedule(Math.max(0, ms), () => {
+    late = new Unavailable(`${what} within ${renderSeconds(ms)}`);
+    controller.abort(late);
+    onTimeout?.(late);
   });
   try {
-    return await work(ends.signal);
+    return await work(controller.signal);
   } catch (error) {
     if (late !== undefined && error !== late) throw new Unavailable(late.message, { cause: error });
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
-    forget();
+    cancelTimer();
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { everyInterval } from '../core/interval.ts';
 import type { Clock } from '../core/retry.ts';
 
 /**
@@ -29,10 +30,9 @@ export function doWithoutCompilers(): void {
  */
 export async function collectNowAndThen(clock: Clock, signal: AbortSignal): Promise<never> {
   setFlagsFromString('--expose-gc');
-  for (;;) {
-    await clock.sleep(everyMs, signal);
+  return everyInterval(clock, { everyMs, firstWithinMs: everyMs }, signal, async () => {
     // V8 gives the function to new contexts only. Kept, it would keep its context, which is half a
     // megabyte.
     (runInNewContext('gc') as () => void)();
-  }
+  });
 }

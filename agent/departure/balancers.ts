@@ -4,7 +4,8 @@
  */
 
 import { Refused, messageOf } from '../../core/errors.ts';
-import { propagationMs, poll } from '../../core/retry.ts';
+import { poll } from '../../core/poll.ts';
+import { propagationMs } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
 import type { Departure } from './departure.ts';
 import { isUrgent } from './order.ts';

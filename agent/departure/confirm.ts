@@ -7,12 +7,13 @@
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
-import type { Host, Membership, ScheduledEvent } from '../../core/host.ts';
+import type { Host, ScheduledEvent } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { groupTag, readGroupTag } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { readRequest } from './request.ts';
 import { findHolder } from '../held.ts';
+import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { irrevocableOf } from './order.ts';
@@ -180,7 +181,7 @@ export async function stillAgrees(host: Host, state: DepartureState, signal: Abo
   // Only Auto Scaling confirms, independently of the metadata service, that the scale-in continues.
   const look = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const membership = await callOnce(host, signal, look).catch(unlessRefused);
-  if (membership !== undefined && isLeavingGroup(membership, state)) return true;
+  if (isLeavingGroup(membership, state)) return true;
   if (state.cause !== 'spot') return false;
   const status = await callOnce(host, signal, (callSignal) => host.cloud.readSpotStatus(callSignal)).catch(
     unlessRefused,
@@ -258,15 +259,6 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
     agrees: true,
     words: `the notice is still listed, ${Math.round(departure.leftMs() / 1000)} s before the end`,
   };
-}
-
-/**
- * Auto Scaling reports these states when the group terminates an instance, or returns it to its
- * warm pool. A pool's state confirms only an order into the pool: a node that is still on its way
- * into the pool has the same states.
- */
-export function isLeavingGroup({ lifecycleState }: Membership, { returns }: DepartureState): boolean {
-  return /^(Warmed:)?Terminat/.test(lifecycleState) || (returns === true && lifecycleState.startsWith('Warmed:'));
 }
 
 async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answer> {
@@ -348,18 +340,16 @@ async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal
   return { agrees: health === 'OK' ? false : undefined, words };
 }
 
-/** States before service: launching, or in a warm pool. */
-export const isLaunching = /^(Pending|Warmed:(?!Terminat))/;
-
 async function askWhetherInService(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host } = departure;
   const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
     unlessRefused,
   );
-  const state = membership?.lifecycleState ?? '';
   // The ECS agent is silent in a warm pool, whether or not the metadata service shows the pool.
-  const isPooled = state.startsWith('Warmed:') && departure.state.cause === 'join-failed';
-  if (isLaunching.test(state)) return { agrees: !isPooled, words: `Auto Scaling: ${state}` };
+  if (isLaunching(membership)) {
+    const isPooled = membership.lifecycleState.startsWith('Warmed:') && departure.state.cause === 'join-failed';
+    return { agrees: !isPooled, words: `Auto Scaling: ${membership.lifecycleState}` };
+  }
   try {
     return await askConnection(departure, signal);
   } catch (error) {

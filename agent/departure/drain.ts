@@ -1,6 +1,7 @@
 /** Sets DRAINING: ECS then places no more tasks here and moves service tasks away. */
 
 import { Refused } from '../../core/errors.ts';
+import { poll } from '../../core/poll.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -98,17 +99,20 @@ const againMs = 15_000;
  */
 export async function drainAndRemain(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host } = departure;
-  for (let isLogged = false; ;) {
-    try {
-      await drain(departure, signal);
-      if (departure.state.drainedAt !== undefined) return;
-      if (!isLogged) host.log.info('will be drained as soon as ECS knows this node');
-      isLogged = true;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof Refused) throw error;
-      await departure.trouble('draining', error);
-    }
-    await host.clock.sleep(againMs, signal);
-  }
+  let isLogged = false;
+  const read = async (callSignal: AbortSignal) => {
+    await drain(departure, callSignal);
+    if (departure.state.drainedAt !== undefined) return true;
+    if (!isLogged) host.log.info('will be drained as soon as ECS knows this node');
+    isLogged = true;
+    return undefined;
+  };
+  await poll('DRAINING', read, {
+    clock: host.clock,
+    signal,
+    withinMs: Infinity,
+    everyMs: againMs,
+    retryIf: (error) => !(error instanceof Refused),
+    onRetry: (error) => departure.trouble('draining', error),
+  });
 }

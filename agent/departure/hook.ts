@@ -1,11 +1,11 @@
 /** Waits until Auto Scaling waits for this node's hook, and completes it. */
 
 import { Refused, messageOf } from '../../core/errors.ts';
-import type { Membership } from '../../core/host.ts';
-import { poll } from '../../core/retry.ts';
+import { poll } from '../../core/poll.ts';
 import { callOnce } from '../calls.ts';
 import { completeHook } from '../joining/complete-hook.ts';
-import { findGroupName, isLeavingGroup } from './confirm.ts';
+import { isLeavingGroup, isTerminating } from '../lifecycle-states.ts';
+import { findGroupName } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
 
@@ -20,11 +20,6 @@ const everyMs = 5_000;
  * minutes.
  */
 const patienceMs = 900_000;
-
-/** Whether the group terminates the instance, from service or from a warm pool. */
-export function isTerminating({ lifecycleState }: Membership): boolean {
-  return /^(Warmed:)?Terminat/.test(lifecycleState);
-}
 
 export async function completeTerminateHook(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;

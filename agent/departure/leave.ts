@@ -11,7 +11,8 @@ import { callWithRetry } from '../calls.ts';
 import { runAlongside } from '../run-alongside.ts';
 import { announce, runLeavingHooks } from './announce.ts';
 import { hasBalancers, deregisterFromBalancers } from './balancers.ts';
-import { awaitConfirmation, isLaunching, TakenBack } from './confirm.ts';
+import { isLaunching } from '../lifecycle-states.ts';
+import { awaitConfirmation, TakenBack } from './confirm.ts';
 import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
 import { drain, drainAndRemain, tryToDrain } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
@@ -200,7 +201,7 @@ async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSigna
   if (hook === undefined || isElsewhere) return;
   const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const membership = await callWithRetry(host, departure.leftMs(), signal, read).catch(() => undefined);
-  if (membership === undefined || !isLaunching.test(membership.lifecycleState)) return;
+  if (!isLaunching(membership)) return;
   const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
   await sendHeartbeats(host, hook, () => {}, signal, { knownFacts: { group: membership.group }, heartbeatSeconds });
 }

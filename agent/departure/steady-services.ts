@@ -1,6 +1,6 @@
 /** Delays a scale-in until the services run their tasks elsewhere; opt-in. */
 
-import { poll } from '../../core/retry.ts';
+import { poll } from '../../core/poll.ts';
 import { callOnce } from '../calls.ts';
 import type { Departure } from './departure.ts';
 

@@ -3,6 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { retry } from '../../core/retry.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 import { TakenBack } from './confirm.ts';
 import { isOver, isRevocable, merge } from './order.ts';
@@ -135,15 +136,15 @@ async function runDepartureWithRetry(
   effects: DepartureEffects,
   signal: AbortSignal,
 ): Promise<DepartureState> {
-  for (;;) {
-    try {
-      return await runDeparture(host, config, order, effects, signal);
-    } catch (error) {
-      if (signal.aborted || error instanceof Refused || error instanceof TakenBack) throw error;
-      host.log.error('departure failed, will be resumed', { error: stackOf(error) });
-      await host.clock.sleep(againMs, signal);
-    }
-  }
+  return retry((callSignal) => runDeparture(host, config, order, effects, callSignal), {
+    clock: host.clock,
+    signal,
+    withinMs: Infinity,
+    pauseMs: againMs,
+    maxPauseMs: againMs,
+    retryIf: (error) => !(error instanceof Refused || error instanceof TakenBack),
+    onRetry: (error) => host.log.error('departure failed, will be resumed', { error: stackOf(error) }),
+  });
 }
 
 /**

@@ -7,10 +7,11 @@
 import type { Confirmed } from '../../core/confirmed.ts';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Cloud, Membership } from '../../core/host.ts';
+import { retry } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
-import { isHeldState } from '../held.ts';
+import { isHeldState, isTerminating } from '../lifecycle-states.ts';
 import { openConfirmation, TakenBack } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
@@ -122,19 +123,12 @@ async function retryUntilAnswered<T>(
   signal: AbortSignal,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  for (;;) {
-    try {
-      return await callWithRetry(departure.host, callsMs, signal, call);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof Unavailable)) throw error;
-      await departure.trouble(`not terminating without knowing the ${what}`, error);
-    }
-  }
-}
-
-function isTerminating(membership: Membership | undefined | 'refused'): boolean {
-  return typeof membership === 'object' && /^(Warmed:)?Terminat/.test(membership.lifecycleState);
+  return retry((callSignal) => callWithRetry(departure.host, callsMs, callSignal, call), {
+    clock: departure.host.clock,
+    signal,
+    withinMs: Infinity,
+    onRetry: (error) => departure.trouble(`not terminating without knowing the ${what}`, error),
+  });
 }
 
 /**

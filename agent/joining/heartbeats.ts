@@ -110,10 +110,13 @@ export async function sendHeartbeats(
     let answeredAt = found.heartbeatAt;
     await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - answeredAt)), signal);
     while (host.clock.uptime() < endsAt) {
-      const answered = await trySendHeartbeat(host, found.group, name, knownFacts, signal);
-      if (answered) answeredAt = host.clock.uptime();
+      const answered = await sendHeartbeat(host, found.group, name, knownFacts, signal).catch((error: unknown) => {
+        signal.throwIfAborted();
+        return warnFailed(host, name, error);
+      });
+      if (answered !== undefined) answeredAt = host.clock.uptime();
       const leftMs = answeredAt + found.hook.heartbeatSeconds * 1000 - host.clock.uptime();
-      await host.clock.sleep(answered ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
+      await host.clock.sleep(answered !== undefined ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
     }
     host.log.warn('heartbeats end: the hook has no more time', { hook: name });
   } catch (error) {
@@ -149,7 +152,12 @@ async function findHookWithRetry(
       if (group === undefined) return undefined;
       // The heartbeat comes first, because it keeps the node alive whatever its hook's time is.
       // Among thousands of nodes, each answer may take minutes.
-      firstHeartbeat ??= await sendFirstHeartbeat(host, group, name, knownFacts, signal);
+      firstHeartbeat ??= await sendHeartbeat(host, group, name, knownFacts, signal).catch((error: unknown) => {
+        // A refusal needs no retry: the next call finds out whether the hook exists.
+        if (!(error instanceof Refused)) throw error;
+        warnFailed(host, name, error);
+        return { at: host.clock.uptime(), active: false };
+      });
       const { at: heartbeatAt, active } = firstHeartbeat;
       if (active && heartbeatSeconds !== undefined) {
         return { group, hook: { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) }, heartbeatAt };
@@ -177,23 +185,7 @@ interface HeartbeatResult {
   active: boolean;
 }
 
-/** A refusal needs no retry: the next call finds out whether the hook exists. */
-async function sendFirstHeartbeat(
-  host: Host,
-  group: string,
-  name: string,
-  knownFacts: KnownFacts,
-  signal: AbortSignal,
-): Promise<HeartbeatResult> {
-  try {
-    return await sendHeartbeat(host, group, name, knownFacts, signal);
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
-    return { at: host.clock.uptime(), active: false };
-  }
-}
-
+/** Sends one heartbeat. A hook that is not active (yet) needs no quick retry. */
 async function sendHeartbeat(
   host: Host,
   group: string,
@@ -208,20 +200,6 @@ async function sendHeartbeat(
   return { at, active };
 }
 
-/** False only when AWS gave no answer. A hook that is not active (yet) needs no quick retry. */
-async function trySendHeartbeat(
-  host: Host,
-  group: string,
-  name: string,
-  knownFacts: KnownFacts,
-  signal: AbortSignal,
-): Promise<boolean> {
-  try {
-    await sendHeartbeat(host, group, name, knownFacts, signal);
-    return true;
-  } catch (error) {
-    signal.throwIfAborted();
-    host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
-    return false;
-  }
+function warnFailed(host: Host, hook: string, error: unknown): undefined {
+  host.log.warn('heartbeat failed', { hook, error: messageOf(error) });
 }

@@ -1,11 +1,10 @@
 /** Sets the tags that EC2 did not accept during the bootstrap: no node waits for its name. */
 
-import { Refused, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { jitter } from '../../core/retry.ts';
 import { parseState, paths, type LateTags } from '../../core/state/state.ts';
 import { isLateTags } from '../../core/state/state-shape.ts';
-import { callOnce } from '../calls.ts';
+import { callOnce, retryUntilDone } from '../calls.ts';
 
 /**
  * EC2 accepts ten such calls a second: of a thousand nodes launched together, the last one waits
@@ -22,25 +21,17 @@ const longestPauseMs = 600_000;
  */
 const refusedPauseMs = 3_600_000;
 
-/** Retries until the tags are set or the signal aborts. Logs an error only when it changes. */
+/** Retries until the tags are set or the signal aborts. */
 export async function setLateTags(host: Host, signal: AbortSignal): Promise<void> {
   const text = await host.machine.readText(paths.lateTags).catch(() => undefined);
   const late = parseState<LateTags>(text, host.identity.instanceId, isLateTags);
   if (late === undefined) return;
-  let told = '';
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    await host.clock.sleep(jitter(pauseMs), signal);
-    try {
-      await callOnce(host, signal, (callSignal) => host.cloud.tagSelf(late.tags, callSignal));
-      await host.machine.remove(paths.lateTags);
-      host.log.info('late tags set', { tags: late.tags });
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      const why = messageOf(error);
-      if (why !== told) host.log.warn('late tags not set', { error: why });
-      told = why;
-      if (error instanceof Refused) await host.clock.sleep(jitter(refusedPauseMs), signal);
-    }
-  }
+  await host.clock.sleep(jitter(firstPauseMs), signal);
+  const set = async () => {
+    await callOnce(host, signal, (callSignal) => host.cloud.tagSelf(late.tags, callSignal));
+    await host.machine.remove(paths.lateTags);
+    host.log.info('late tags set', { tags: late.tags });
+  };
+  const pauses = { pauseMs: 2 * firstPauseMs, maxPauseMs: longestPauseMs, refusedPauseMs };
+  await retryUntilDone(host, 'late tags not set', pauses, signal, set);
 }

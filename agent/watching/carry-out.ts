@@ -8,6 +8,7 @@ import type { DepartureState } from '../../core/state/state.ts';
 import { stillAgrees } from '../departure/confirm.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
+import { retryUntilDone } from '../calls.ts';
 import { findHolder } from '../held.ts';
 import { calledOff, ordered, allClear, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
@@ -214,19 +215,21 @@ async function takeBack(context: AgentContext, why: string, signal: AbortSignal)
   const watcher = watchers.find(({ name }) => name === cause);
   if (watcher !== undefined) memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
   memories.clearAdded();
-  for (;;) {
-    try {
-      const next = memories.wanted();
-      if (next !== undefined) return await supervisor.follow(next);
-      const except = watcher?.name ?? 'operator';
-      await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), isDenied: true });
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      host.log.warn('not undone yet', { why, error: messageOf(error) });
-      await host.clock.sleep(undoAgainMs, signal);
-    }
-  }
+  await undoWithRetry(host, { why }, signal, async () => {
+    const next = memories.wanted();
+    if (next !== undefined) return supervisor.follow(next);
+    const except = watcher?.name ?? 'operator';
+    await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), isDenied: true });
+  });
+}
+
+function undoWithRetry<T>(
+  { clock, log }: Host,
+  about: Record<string, string>,
+  signal: AbortSignal,
+  undo: () => Promise<T>,
+): Promise<T> {
+  return retryUntilDone({ clock, log: log.with(about) }, 'not undone yet', { pauseMs: undoAgainMs }, signal, undo);
 }
 
 function undoOptionsOf(
@@ -310,16 +313,9 @@ export function scheduleUndo(
     const undoAt = supervisor.state()?.undoAt;
     await host.clock.sleep(undoAt === undefined ? ms : Math.max(0, undoAt - host.clock.now()), signal);
     memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
-    for (;;) {
-      try {
-        await reconsider(context, `${watcher.name}: nothing followed`, watcher.name);
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        host.log.warn('not undone yet', { watcher: watcher.name, error: messageOf(error) });
-        await host.clock.sleep(undoAgainMs, signal);
-      }
-    }
+    await undoWithRetry(host, { watcher: watcher.name }, signal, () =>
+      reconsider(context, `${watcher.name}: nothing followed`, watcher.name),
+    );
   };
   undo().catch((error: unknown) => {
     if (!signal.aborted) host.log.error('not undone', { watcher: watcher.name, error: messageOf(error) });

@@ -4,6 +4,7 @@
  */
 
 import { messageOf } from '../../core/errors.ts';
+import { everyInterval, type StartWindow } from '../../core/interval.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { judge, type Memory } from './judge.ts';
 import type { StatusBook, WatcherStatus } from '../status.ts';
@@ -31,9 +32,6 @@ const sharedTickSlackShare = 0.02;
 
 /** Another check waits at least this share of its interval before it joins a shared tick. */
 const leastIntervalShare = 0.7;
-
-/** Prevents a busy loop when a check takes longer than its interval. */
-const leastPauseShare = 0.25;
 
 export interface WatchContext {
   context: AgentContext;
@@ -63,29 +61,19 @@ async function checkRepeatedly(
   signal: AbortSignal,
 ): Promise<never> {
   const { context, joined, random = Math.random } = watching;
-  const { clock } = context.host;
-  const isUrgent = watcher.everyMs <= sharedTickMs;
+  const { everyMs } = watcher;
   // Urgent watchers start at once, the others spread over some seconds.
-  if (!isUrgent) await clock.sleep(random() * firstWithinMs, signal);
-  for (;;) {
-    const checkedAt = clock.uptime();
+  const timing =
+    everyMs <= sharedTickMs
+      ? { next: (checkedAt: number) => nextSharedTick(watcher, checkedAt, beganAt) }
+      : { firstWithinMs, next: (checkedAt: number) => nextSpreadCheck(watcher, checkedAt, random) };
+  return everyInterval(context.host.clock, { everyMs, random, ...timing }, signal, async () => {
     if (watcher.afterJoin !== true || joined()) await checkOnce(watching, watcher, signal);
-    const { latestAt, earliestAt } = isUrgent
-      ? nextSharedTick(watcher, checkedAt, beganAt)
-      : nextSpreadCheck(watcher, checkedAt, random);
-    const soonestAt = clock.uptime() + watcher.everyMs * leastPauseShare;
-    const until = Math.max(latestAt, soonestAt);
-    await clock.sleep(until - clock.uptime(), signal, until - Math.max(earliestAt, soonestAt));
-  }
-}
-
-interface CheckWindow {
-  earliestAt: number;
-  latestAt: number;
+  });
 }
 
 /** The next shared tick, never later than the watcher's interval. */
-function nextSharedTick({ everyMs }: Watcher, checkedAt: number, beganAt: number): CheckWindow {
+function nextSharedTick({ everyMs }: Watcher, checkedAt: number, beganAt: number): StartWindow {
   const slackMs = everyMs * sharedTickSlackShare;
   const ticks = Math.floor((checkedAt + slackMs - beganAt) / everyMs) + 1;
   const latestAt = beganAt + ticks * everyMs;
@@ -96,7 +84,7 @@ function nextSharedTick({ everyMs }: Watcher, checkedAt: number, beganAt: number
  * Spread at random, because some of these checks call AWS, but joined with other checks when
  * possible.
  */
-function nextSpreadCheck({ everyMs }: Watcher, checkedAt: number, random: () => number): CheckWindow {
+function nextSpreadCheck({ everyMs }: Watcher, checkedAt: number, random: () => number): StartWindow {
   return {
     latestAt: checkedAt + everyMs * (0.8 + 0.2 * random()),
     earliestAt: checkedAt + everyMs * leastIntervalShare,

@@ -6,7 +6,9 @@
 import type { Config } from '../../config/config.ts';
 import { ConfigError, isDenied } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { retry } from '../../core/retry.ts';
 import { renderHostname } from '../naming.ts';
+import { retryOptions } from '../poll.ts';
 import { resolveOpsWorksTarget } from '../registrars/opsworks/target.ts';
 import type { Step, BootstrapContext } from '../step.ts';
 
@@ -33,20 +35,22 @@ function needsAws(config: Config): boolean {
 async function mustHaveCredentials(host: Host, context: BootstrapContext, signal: AbortSignal): Promise<void> {
   if (host.identity.role !== undefined) return;
   const profileMs = 60_000;
-  const until = host.clock.uptime() + Math.min(profileMs, context.leftMs() / 2);
-  for (;;) {
-    try {
-      const { role } = await host.metadata.readIdentity(signal);
-      if (role !== undefined) return;
-      await host.cloud.readTerminationProtection(signal);
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      // "Access denied" proves that there are credentials.
-      if (isDenied(error)) return;
-      if (host.clock.uptime() >= until) throw noProfile(error);
-      await host.clock.sleep(5_000, signal);
-    }
+  const call = async (callSignal: AbortSignal) => {
+    const { role } = await host.metadata.readIdentity(callSignal);
+    if (role === undefined) await host.cloud.readTerminationProtection(callSignal);
+  };
+  try {
+    await retry(call, {
+      ...retryOptions(host, context, signal),
+      withinMs: Math.min(profileMs, context.leftMs() / 2),
+      pauseMs: 5_000,
+      maxPauseMs: 5_000,
+      retryIf: (error) => !isDenied(error),
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    // "Access denied" proves that there are credentials.
+    if (!isDenied(error)) throw noProfile(error);
   }
 }
 

@@ -3,7 +3,8 @@
  * terminating the node.
  */
 
-import { poll, withTimeout } from '../../core/retry.ts';
+import { poll } from '../../core/poll.ts';
+import { withTimeout } from '../../core/retry.ts';
 import type { Step } from '../step.ts';
 import { retryOptions, tellNicety } from '../poll.ts';
 

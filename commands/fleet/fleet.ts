@@ -1,6 +1,7 @@
 /** `ecs-node fleet`: every node of a cluster in one table, the worst first; once or repeated. */
 
 import { Unavailable, UsageError, messageOf } from '../../core/errors.ts';
+import { everyInterval, exactlyAt } from '../../core/interval.ts';
 import type { Clock } from '../../core/retry.ts';
 import type { FleetView } from '../../fleet/table/rows.ts';
 import { openView } from '../../fleet/table/view.ts';
@@ -82,7 +83,7 @@ export async function watch(watching: FleetWatch, signal: AbortSignal): Promise<
   let last: FleetView | undefined;
   if (isTerminal) context.print(hideCursor);
   try {
-    for (;;) {
+    await everyInterval(clock, { everyMs, next: (at) => exactlyAt(at + everyMs) }, signal, async () => {
       let trouble: string | undefined;
       try {
         last = await read(signal);
@@ -92,8 +93,7 @@ export async function watch(watching: FleetWatch, signal: AbortSignal): Promise<
         trouble = messageOf(error);
       }
       draw(watching, last, trouble, isTerminal);
-      await clock.sleep(everyMs, signal);
-    }
+    });
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
   } finally {

@@ -1,6 +1,6 @@
 /** Runs the bootstrap, and decides what its failure means for the node. */
 
-import { isTerminating } from '../../agent/departure/hook.ts';
+import { isTerminating } from '../../agent/lifecycle-states.ts';
 import { hasReached, isOver } from '../../agent/departure/order.ts';
 import { withLaunchHookHeartbeats } from '../../agent/joining/launch-hook-heartbeats.ts';
 import { runDeparture, readDeparture } from '../../agent/departure/leave.ts';
@@ -85,7 +85,7 @@ async function isAboutToBeTerminated(host: Host, left: DepartureState, signal: A
   const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const membership = await withTimeout(membershipMs, read, host.clock, signal).catch(() => undefined);
   signal.throwIfAborted();
-  return membership !== undefined && isTerminating(membership);
+  return isTerminating(membership);
 }
 
 async function bootstrapOnce(host: Host, config: Config, signal: AbortSignal): Promise<Pause | undefined> {

@@ -47,9 +47,10 @@ export async function carryOut(
     case 'clear-protection':
       return clearProtection(context, instanceId, signal);
     case 'deregister-container-instance':
-      return deregisterOrphan(context, instanceId, deed.arn, signal);
+      if (!(await isGone(context, instanceId, signal))) return false;
+      return deregisterContainerInstance(context, instanceId, deed.arn, orphansOf, signal);
     case 'deregister-stale':
-      return deregisterStale(context, instanceId, deed.arn, signal);
+      return deregisterContainerInstance(context, instanceId, deed.arn, staleOf, signal);
     case 'deregister-record':
       return deregisterRecord(context, instanceId, deed.recordId, signal);
     case 'remove-name':
@@ -142,32 +143,23 @@ async function isGone({ fleet }: DeedContext, instanceId: string, signal: AbortS
   return machine === undefined || machine.state === 'terminated';
 }
 
-async function deregisterOrphan(
-  context: DeedContext,
-  instanceId: string,
-  arn: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { fleet, cluster } = context;
-  if (!(await isGone(context, instanceId, signal))) return false;
-  const found = await fleet.readContainerInstancesOf(cluster, instanceId, signal);
-  const record = found.find((each) => each.arn === arn);
-  // A connected record of the same instance says that the instance runs, whatever EC2 says.
-  if (record === undefined || found.some(({ agentConnected }) => agentConnected)) return false;
-  await fleet.deregisterContainerInstance(cluster, arn, signal);
-  return true;
-}
+type Records = readonly FleetContainerInstance[];
 
-async function deregisterStale(
-  context: DeedContext,
+/** A connected record of the same instance says that the instance runs, whatever EC2 says. */
+const orphansOf = (found: Records): Records => (found.some(({ agentConnected }) => agentConnected) ? [] : found);
+
+const staleOf = (found: Records): Records =>
+  separateRecords(found).stale.filter(({ agentConnected }) => !agentConnected);
+
+async function deregisterContainerInstance(
+  { fleet, cluster }: DeedContext,
   instanceId: string,
   arn: string,
+  removableOf: (found: Records) => Records,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { fleet, cluster } = context;
-  const { stale } = separateRecords(await fleet.readContainerInstancesOf(cluster, instanceId, signal));
-  const record = stale.find((each) => each.arn === arn);
-  if (record === undefined || record.agentConnected) return false;
+  const found = await fleet.readContainerInstancesOf(cluster, instanceId, signal);
+  if (!removableOf(found).some((each) => each.arn === arn)) return false;
   await fleet.deregisterContainerInstance(cluster, arn, signal);
   return true;
 }

@@ -2,7 +2,8 @@
 
 import { Refused } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
-import { retry, poll } from '../../../core/retry.ts';
+import { poll } from '../../../core/poll.ts';
+import { retry } from '../../../core/retry.ts';
 import type { Registered } from '../../../core/state/state.ts';
 import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 

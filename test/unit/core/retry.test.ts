@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
-import { retry, poll, withTimeout, type RetryOptions } from '../../../core/retry.ts';
+import { retry, withTimeout, type RetryOptions } from '../../../core/retry.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 
 const never = new AbortController().signal;
@@ -65,18 +65,6 @@ describe('retry', () => {
       return new Promise<never>(() => {});
     }, p);
     await expect(p.clock.finish(work)).rejects.toThrow(/EAI_AGAIN/);
-    const q = patience({ withinMs: 10_000 });
-    tries = 0;
-    const polled = poll(
-      'registration',
-      async () => {
-        tries += 1;
-        if (tries === 1) throw new Unavailable('opsworks: getaddrinfo EAI_AGAIN');
-        return new Promise<never>(() => {});
-      },
-      { ...q, everyMs: 1_000 },
-    );
-    await expect(q.clock.finish(polled)).rejects.toThrow(/^registration: not within 10 s: opsworks: .*EAI_AGAIN/);
   });
 
   test('gives up within its time, as Unavailable with the last failure as its cause', async () => {
@@ -94,6 +82,36 @@ describe('retry', () => {
     await expect(p.clock.finish(work)).rejects.toBeInstanceOf(Unavailable);
   });
 
+  test('retries the failures that the caller names, without end where the time is infinite', async () => {
+    const p = patience({ withinMs: Infinity, retryIf: (error) => error instanceof TypeError });
+    let tries = 0;
+    const work = retry(async () => {
+      tries += 1;
+      if (tries <= 100) throw new TypeError('our own bug');
+      throw new Unavailable('down');
+    }, p);
+    await expect(p.clock.finish(work)).rejects.toThrow('down');
+    expect(tries).toBe(101);
+    expect(p.clock.sleeping()).toBe(0);
+  });
+
+  test('waits for onRetry before its pause', async () => {
+    const { clock, ...p } = patience({ pauseMs: 1_000, withinMs: Infinity });
+    const onRetry = () => clock.sleep(3_600_000, never);
+    const began = clock.uptime();
+    const answers = [new Unavailable('busy'), 'done'];
+    const work = retry(
+      async () => {
+        const answer = answers.shift();
+        if (answer instanceof Error) throw answer;
+        return answer;
+      },
+      { ...p, clock, onRetry },
+    );
+    expect(await clock.finish(work)).toBe('done');
+    expect(clock.uptime() - began).toBe(3_601_000);
+  });
+
   test('stops at once when it is told to, even in a pause', async () => {
     const stop = new AbortController();
     const p = patience({ signal: stop.signal });
@@ -106,79 +124,7 @@ describe('retry', () => {
   });
 });
 
-describe('until', () => {
-  test('takes failures that may heal for "not yet"', async () => {
-    const p = patience();
-    const answers = [undefined, new Unavailable('slow'), undefined, 'online'];
-    const work = poll(
-      'online',
-      async () => {
-        const answer = answers.shift();
-        if (answer instanceof Error) throw answer;
-        return answer;
-      },
-      { ...p, everyMs: 1_000 },
-    );
-    expect(await p.clock.finish(work)).toBe('online');
-  });
-
-  // A thousand nodes that asked every five seconds, whatever the answer, kept each other from being
-  // heard.
-  test('asks less and less often while nobody answers, and at its usual pace when somebody does', async () => {
-    const p = patience({ withinMs: 600_000, random: () => 1 });
-    const at: number[] = [];
-    const work = poll(
-      'online',
-      async () => {
-        at.push(p.clock.uptime());
-        if (at.length < 6) throw new Unavailable('throttled');
-        return at.length < 8 ? undefined : 'online';
-      },
-      { ...p, everyMs: 5_000 },
-    );
-    expect(await p.clock.finish(work)).toBe('online');
-    const pauses = at.slice(1).map((time, index) => Math.round(time - at[index]!));
-    expect(pauses).toEqual([10_000, 10_000, 10_000, 10_000, 10_000, 5_500, 5_500]);
-  });
-
-  // Six throttled polls in a row cost a single node three minutes.
-  test('loses a minute at most to six failures in a row, and asks every 40 s where the silence goes on', async () => {
-    const p = patience({ withinMs: 3_600_000, random: () => 1 });
-    const at: number[] = [];
-    const ask = () => {
-      at.push(p.clock.uptime());
-      return Promise.reject(new Unavailable('throttled'));
-    };
-    await expect(p.clock.finish(poll('online', ask, { ...p, everyMs: 5_000 }))).rejects.toThrow(Unavailable);
-    expect(at[6]! - at[0]!).toBeLessThanOrEqual(65_000);
-    const late = at.filter((time) => time - at[0]! > 180_000);
-    expect(late[1]! - late[0]!).toBe(40_000);
-    expect(at.length).toBeLessThanOrEqual(110);
-  });
-
-  test('asks once more before the time is up, however slow it has become', async () => {
-    const p = patience({ withinMs: 60_000, random: () => 1 });
-    let last = 0;
-    const ask = () => {
-      last = p.clock.uptime();
-      return Promise.reject(new Unavailable('throttled'));
-    };
-    const end = p.clock.uptime() + 60_000;
-    await expect(p.clock.finish(poll('online', ask, { ...p, everyMs: 5_000 }))).rejects.toThrow('not within 60 s');
-    expect(end - last).toBeLessThanOrEqual(5_000);
-  });
-
-  test('says what it waited for, how long, and what the last trouble was', async () => {
-    const p = patience({ withinMs: 3_000 });
-    const work = poll('the node is registered', () => Promise.reject(new Unavailable('throttled')), {
-      ...p,
-      everyMs: 1_000,
-    });
-    await expect(p.clock.finish(work)).rejects.toThrow('the node is registered: not within 3 s: throttled');
-  });
-});
-
-describe('within', () => {
+describe('withTimeout', () => {
   test('aborts the work when the time is up and leaves no timer behind', async () => {
     const { clock } = patience();
     let heard: AbortSignal | undefined;

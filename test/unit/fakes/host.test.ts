@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { poll } from '../../../core/retry.ts';
+import { poll } from '../../../core/poll.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import { someConfirmed } from '../../fakes/confirmed.ts';
