@@ -1,4 +1,4 @@
-/** What Auto Scaling's lifecycle states mean for a node. */
+/** The meaning of Auto Scaling's lifecycle states for a node. */
 
 import type { Membership } from '../core/host.ts';
 

@@ -1,6 +1,6 @@
 /** Decides how many tasks a service has: one for each node, less some to spare. Pure. */
 
-import type { ClusterCounts, ScalingTarget, ServiceView } from '../core/fleet-services.ts';
+import type { ClusterCounts, ScalingTarget, ServiceView } from '../core/fleet/fleet-services.ts';
 
 export interface SizeGoal {
   /** Number of container instances without a task. */

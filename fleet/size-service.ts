@@ -1,7 +1,7 @@
 /** Reads a service and its cluster, and sets the desired count if that was decided and allowed. */
 
 import { Refused, Unavailable, messageOf } from '../core/errors.ts';
-import type { ClusterCounts, FleetServices } from '../core/fleet-services.ts';
+import type { ClusterCounts, FleetServices } from '../core/fleet/fleet-services.ts';
 import type { Log } from '../core/log.ts';
 import { retry, type Clock } from '../core/retry.ts';
 import { decideSize, type SizeDecision, type SizeGoal } from './service-size.ts';

@@ -1,6 +1,12 @@
 /** Reads a fleet in few calls: what ECS, EC2 and Auto Scaling know, joined by instance id. */
 
-import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNote, FleetReads } from '../core/fleet-nodes.ts';
+import type {
+  FleetContainerInstance,
+  FleetMachine,
+  FleetMember,
+  FleetNote,
+  FleetReads,
+} from '../core/fleet/fleet-nodes.ts';
 
 export interface Survey {
   groups: string[];

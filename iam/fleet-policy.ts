@@ -2,7 +2,7 @@
  * Least-privilege IAM policies for fleet commands, the ECS agent and Systems Manager's agent. Pure.
  */
 
-import { noteTagPrefix } from '../core/fleet-notes.ts';
+import { noteTagPrefix } from '../core/fleet/fleet-notes.ts';
 import type { PolicyScope, Policy, Statement } from './policy.ts';
 
 /** The resources that an action covers, from narrow to wide. */

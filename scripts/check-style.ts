@@ -1,11 +1,13 @@
 // npm run check:style: checks the rules of CONTRIBUTING.md that the linter does not know. They are
 // comments within 100 columns, words that make a sentence hard to follow, one sentence a line and
-// short table cells in Markdown, and the subjects of this change's commits.
+// short table cells in Markdown, folders of a size to take in, and the subjects of this change's
+// commits.
 //
 // Prints each fault as FILE:LINE and a message; the exit code is 1 if there is one.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 interface Fault {
   place: string;
@@ -17,6 +19,8 @@ const lastBefore = '70cc242';
 
 const maxColumns = 100;
 const maxSubject = 72;
+/** A reader cannot take in more files at once: such a folder gets sub-folders by concern. */
+const maxFiles = 20;
 /** A longer cell does not fit beside others: such a table must become headings and lists. */
 const maxCell = 80;
 
@@ -31,9 +35,20 @@ const opener = /^\s*(?:\/\/|\/?\*+)\s(?:Of|So long|So much|As many|What|That|Nob
 /** A capital letter after one of these does not begin a sentence. */
 const abbreviation = /(?:\b(?:e\.g|i\.e|vs|etc|cf|No|Inc)|\d|\s[A-Z])[.]$/;
 
+/** Files that git tracks, or would: those that a change deletes are gone. */
+const everyFile = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { encoding: 'utf8' })
+  .split('\n')
+  .filter((file) => file !== '' && existsSync(file));
+
+function faultsOfFolders(): Fault[] {
+  const folders = Map.groupBy(everyFile, dirname);
+  return [...folders].flatMap(([folder, { length }]) =>
+    length > maxFiles ? [{ place: folder, what: `${length} files; at most ${maxFiles} in a folder` }] : [],
+  );
+}
+
 function listFiles(): string[] {
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { encoding: 'utf8' });
-  return listed.split('\n').filter((file) => /\.(ts|sh|md)$/.test(file) && !foreign.test(file));
+  return everyFile.filter((file) => /\.(ts|sh|md)$/.test(file) && !foreign.test(file));
 }
 
 function isComment(line: string, file: string): boolean {
@@ -117,7 +132,7 @@ const faults = listFiles().flatMap((file) => {
 });
 const listed = subjects();
 if (listed === undefined) console.log('NOT CHECKED: commit subjects, because this clone is shallow');
-faults.push(...(listed ?? []).flatMap(faultsOfSubject));
+faults.push(...faultsOfFolders(), ...(listed ?? []).flatMap(faultsOfSubject));
 for (const { place, what } of faults) console.log(`${place}: ${what}`);
 console.log(faults.length === 0 ? 'style: no fault' : `style: ${faults.length} faults`);
 process.exitCode = faults.length === 0 ? 0 : 1;

@@ -4,7 +4,7 @@
  */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
-import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNodes } from '../../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import type { Clock } from '../../core/retry.ts';
 import { separateRecords } from '../survey.ts';
 import { notTerminable, oldMissingTag, otherClusterOf, protectedBy } from './facts.ts';

@@ -8,7 +8,7 @@ import type {
   FleetRecord,
   FleetReport,
   NoteKind,
-} from '../../core/fleet-nodes.ts';
+} from '../../core/fleet/fleet-nodes.ts';
 import { groupTag } from '../survey.ts';
 
 /** A field is `undefined` if it was not read or not answered. Then nothing follows from it. */

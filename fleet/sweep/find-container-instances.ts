@@ -1,6 +1,6 @@
 /** Findings about container instances: orphaned, stale, disconnected, stuck, recovered. Pure. */
 
-import type { FleetContainerInstance, FleetMember } from '../../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetMember } from '../../core/fleet/fleet-nodes.ts';
 import { groupTag } from '../survey.ts';
 import {
   describeGone,

@@ -3,7 +3,7 @@
  * that are none, and notes that nothing needs. Pure.
  */
 
-import type { FleetMachine, FleetRecord } from '../../core/fleet-nodes.ts';
+import type { FleetMachine, FleetRecord } from '../../core/fleet/fleet-nodes.ts';
 import { groupTag } from '../survey.ts';
 import {
   describeGone,

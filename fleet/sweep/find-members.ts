@@ -1,6 +1,6 @@
 /** Findings about members of the groups: never joined, protected from termination, silent. Pure. */
 
-import type { FleetMember } from '../../core/fleet-nodes.ts';
+import type { FleetMember } from '../../core/fleet/fleet-nodes.ts';
 import { notTerminable, otherClusterOf, protectedBy, renderAge, sinceOf, type Ages, type SweepFacts } from './facts.ts';
 import type { SweepFinding } from './findings.ts';
 

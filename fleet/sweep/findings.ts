@@ -1,6 +1,6 @@
 /** The findings of a sweep, its deeds, and its report. */
 
-import type { NoteKind } from '../../core/fleet-nodes.ts';
+import type { NoteKind } from '../../core/fleet/fleet-nodes.ts';
 
 export type FindingKind =
   | 'orphaned-container-instance'

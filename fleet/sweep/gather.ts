@@ -1,7 +1,7 @@
 /** Reads the facts of a sweep. The nodes must be read completely, the rest may fail. */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
-import type { FleetMember, FleetNodes } from '../../core/fleet-nodes.ts';
+import type { FleetMember, FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import { surveyFleet } from '../survey.ts';
 import type { SweepFacts } from './facts.ts';
 import type { SweepOptions } from './findings.ts';

@@ -1,7 +1,7 @@
 /** Reads the whole fleet, decides what does not look right, and does what is allowed. */
 
 import { Refused, messageOf } from '../../core/errors.ts';
-import type { FleetNodes } from '../../core/fleet-nodes.ts';
+import type { FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import type { Log } from '../../core/log.ts';
 import type { Clock } from '../../core/retry.ts';
 import { carryOut } from './deeds.ts';

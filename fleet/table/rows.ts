@@ -1,6 +1,6 @@
 /** One row for each node of a fleet, the worst first. Pure. */
 
-import type { FleetContainerInstance, FleetMachine, FleetMember, FleetReport } from '../../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetMachine, FleetMember, FleetReport } from '../../core/fleet/fleet-nodes.ts';
 import type { Survey } from '../survey.ts';
 
 export interface NodeRow {

@@ -1,7 +1,7 @@
 /** Reads the fleet for its table, in few calls. Without CloudWatch, the table lacks the disks. */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
-import type { FleetReads, FleetReport } from '../../core/fleet-nodes.ts';
+import type { FleetReads, FleetReport } from '../../core/fleet/fleet-nodes.ts';
 import { surveyFleet } from '../survey.ts';
 import { viewFleet, type FleetView } from './rows.ts';
 

@@ -12,7 +12,7 @@ import type {
   FleetNote,
   FleetRecord,
   FleetReport,
-} from '../../core/fleet-nodes.ts';
+} from '../../core/fleet/fleet-nodes.ts';
 
 export const cluster = 'prod';
 export const group = 'nodes';

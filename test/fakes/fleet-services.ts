@@ -1,7 +1,7 @@
 /** A cluster with one service in memory. It refuses the same calls as ECS. */
 
 import { Refused, Unavailable } from '../../core/errors.ts';
-import type { ClusterCounts, FleetServices, ScalingTarget, ServiceView } from '../../core/fleet-services.ts';
+import type { ClusterCounts, FleetServices, ScalingTarget, ServiceView } from '../../core/fleet/fleet-services.ts';
 
 export interface FakeServices extends FleetServices {
   counts: ClusterCounts;

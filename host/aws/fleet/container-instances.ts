@@ -12,7 +12,7 @@ import {
   type Failure,
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet-nodes.ts';
+import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 

@@ -17,7 +17,7 @@ import {
   type Service,
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import type { FleetServices, ServiceView } from '../../../core/fleet-services.ts';
+import type { FleetServices, ServiceView } from '../../../core/fleet/fleet-services.ts';
 import type { FleetSession } from '../session/fleet-session.ts';
 
 export function openFleetServices({ callAws, settings }: FleetSession): FleetServices {

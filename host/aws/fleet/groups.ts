@@ -12,8 +12,8 @@ import {
   type AutoScalingGroup,
 } from '@aws-sdk/client-auto-scaling';
 import { Refused } from '../../../core/errors.ts';
-import { parseNote, renderNote } from '../../../core/fleet-notes.ts';
-import type { FleetGroup, FleetMember, FleetNodes } from '../../../core/fleet-nodes.ts';
+import { parseNote, renderNote } from '../../../core/fleet/fleet-notes.ts';
+import type { FleetGroup, FleetMember, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 

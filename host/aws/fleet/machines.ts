@@ -10,7 +10,7 @@ import {
   type Instance,
 } from '@aws-sdk/client-ec2';
 import { Unavailable } from '../../../core/errors.ts';
-import type { FleetMachine, FleetNodes } from '../../../core/fleet-nodes.ts';
+import type { FleetMachine, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import { faultCode, type AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 

@@ -5,7 +5,7 @@ import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { OpsWorksClient } from '@aws-sdk/client-opsworks';
-import type { FleetNodes } from '../../../core/fleet-nodes.ts';
+import type { FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import type { Log } from '../../../core/log.ts';
 import type { Clock } from '../../../core/retry.ts';
 import type { FleetSession } from '../session/fleet-session.ts';

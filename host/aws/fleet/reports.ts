@@ -7,7 +7,7 @@ import {
   type Metric,
   type MetricDataResult,
 } from '@aws-sdk/client-cloudwatch';
-import type { FleetNodes, FleetReport } from '../../../core/fleet-nodes.ts';
+import type { FleetNodes, FleetReport } from '../../../core/fleet/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 

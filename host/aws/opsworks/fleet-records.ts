@@ -8,7 +8,7 @@ import {
   type OpsWorksClient,
 } from '@aws-sdk/client-opsworks';
 import { Refused } from '../../../core/errors.ts';
-import type { FleetNodes, FleetRecord } from '../../../core/fleet-nodes.ts';
+import type { FleetNodes, FleetRecord } from '../../../core/fleet/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
 import { findStack, unlessGone } from './opsworks-stack.ts';
 import { required } from '../fleet/paging.ts';

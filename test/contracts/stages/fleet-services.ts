@@ -15,7 +15,7 @@ import { openFleetServices } from '../../../host/aws/fleet/fleet-services.ts';
 import { openFleetSession } from '../../../host/aws/session/fleet-session.ts';
 import { startSimulator } from '../../../simulator/simulator.ts';
 import { fakeServices } from '../../fakes/fleet-services.ts';
-import type { FleetServicesStage } from '../fleet-services.ts';
+import type { FleetServicesStage } from '../fleet/fleet-services.ts';
 import type { Moto } from './moto.ts';
 
 const region = 'us-east-1';

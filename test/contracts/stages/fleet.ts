@@ -17,7 +17,7 @@ import { openClock } from '../../../host/clock.ts';
 import { startSimulator } from '../../../simulator/simulator.ts';
 import { addNode, cluster as fakeCluster, fakeFleet, group as fakeGroup } from '../../fakes/fleet-nodes.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
-import type { FleetStage } from '../fleet-nodes.ts';
+import type { FleetStage } from '../fleet/fleet-nodes.ts';
 import type { Moto } from './moto.ts';
 
 const region = 'us-east-1';

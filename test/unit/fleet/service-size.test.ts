@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ClusterCounts, ServiceView } from '../../../core/fleet-services.ts';
+import type { ClusterCounts, ServiceView } from '../../../core/fleet/fleet-services.ts';
 import { decideSize, type SizeGoal } from '../../../fleet/service-size.ts';
 import { healthyCluster, steadyService } from '../../fakes/fleet-services.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
-import { noteKinds, type NoteKind } from '../../../core/fleet-nodes.ts';
+import { noteKinds, type NoteKind } from '../../../core/fleet/fleet-nodes.ts';
 import { openLog } from '../../../core/log.ts';
 import { maxLeavingAtOnce } from '../../../fleet/sweep/plan.ts';
 import { sweep } from '../../../fleet/sweep/sweep.ts';

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { lookForLateView } from '../../../agent/joining/late-view.ts';
-import { Refused } from '../../../core/errors.ts';
-import { paths, renderState, type BootstrapState } from '../../../core/state/state.ts';
-import { never, setStage } from './stage.ts';
+import { lookForLateView } from '../../../../agent/joining/late-view.ts';
+import { Refused } from '../../../../core/errors.ts';
+import { paths, renderState, type BootstrapState } from '../../../../core/state/state.ts';
+import { never, setStage } from '../stage.ts';
 
 const minute = 60_000;
 

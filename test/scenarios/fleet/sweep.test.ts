@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, inject, test } from 'vitest';
-import type { SweepReport } from '../../fleet/sweep/findings.ts';
+import type { SweepReport } from '../../../fleet/sweep/findings.ts';
 import { findingsOf, group, hour, openFleet, stackId, type FleetStage } from './fleet-stage.ts';
-import { waitFor } from '../../simulator/wait-for.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 
 const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--json'];
 

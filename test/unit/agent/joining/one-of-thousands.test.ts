@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { AgentOptions } from '../../../agent/agent.ts';
-import { join } from '../../../agent/joining/join.ts';
-import { mayTerminate } from '../../../commands/node/join-failure.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState } from '../../../core/state/state.ts';
-import { groupTag } from '../../../upkeep/group-tag.ts';
-import { someHook } from '../../fakes/cloud/group.ts';
-import { configOf, never, setStage, type Stage } from './stage.ts';
+import type { AgentOptions } from '../../../../agent/agent.ts';
+import { join } from '../../../../agent/joining/join.ts';
+import { mayTerminate } from '../../../../commands/node/join-failure.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { paths, renderState } from '../../../../core/state/state.ts';
+import { groupTag } from '../../../../upkeep/group-tag.ts';
+import { someHook } from '../../../fakes/cloud/group.ts';
+import { configOf, never, setStage, type Stage } from '../stage.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

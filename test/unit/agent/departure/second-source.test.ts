@@ -5,11 +5,11 @@
 
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
-import { runDeparture } from '../../../agent/departure/leave.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState } from '../../../core/state/state.ts';
-import { someBalancer } from '../../fakes/cloud/balancers.ts';
-import { configOf, lazily, never, setStage, someOrder, type Stage } from './stage.ts';
+import { runDeparture } from '../../../../agent/departure/leave.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { paths, renderState } from '../../../../core/state/state.ts';
+import { someBalancer } from '../../../fakes/cloud/balancers.ts';
+import { configOf, lazily, never, setStage, someOrder, type Stage } from '../stage.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 

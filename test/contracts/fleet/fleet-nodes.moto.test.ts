@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { describeFleetNodes } from './fleet-nodes.ts';
-import { motoStage } from './stages/fleet.ts';
-import { startMoto, type Moto } from './stages/moto.ts';
+import { motoStage } from '../stages/fleet.ts';
+import { startMoto, type Moto } from '../stages/moto.ts';
 
 let moto: Moto;
 beforeAll(async () => {

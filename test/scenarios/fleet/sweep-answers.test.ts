@@ -4,17 +4,17 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Refused, Unavailable } from '../../core/errors.ts';
-import type { FleetNodes } from '../../core/fleet-nodes.ts';
-import { openLog } from '../../core/log.ts';
-import type { Clock } from '../../core/retry.ts';
-import type { SweepReport } from '../../fleet/sweep/findings.ts';
-import { sweep } from '../../fleet/sweep/sweep.ts';
-import { openFleetNodes } from '../../host/aws/fleet/open.ts';
-import { openFleetSession } from '../../host/aws/session/fleet-session.ts';
-import { openClock } from '../../host/clock.ts';
-import type { FaultEffect } from '../../simulator/faults.ts';
-import { waitFor } from '../../simulator/wait-for.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
+import type { FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
+import { openLog } from '../../../core/log.ts';
+import type { Clock } from '../../../core/retry.ts';
+import type { SweepReport } from '../../../fleet/sweep/findings.ts';
+import { sweep } from '../../../fleet/sweep/sweep.ts';
+import { openFleetNodes } from '../../../host/aws/fleet/open.ts';
+import { openFleetSession } from '../../../host/aws/session/fleet-session.ts';
+import { openClock } from '../../../host/clock.ts';
+import type { FaultEffect } from '../../../simulator/faults.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 import { hour, openFleetForSuite, stackId, type FleetStage } from './fleet-stage.ts';
 
 const log = openLog(() => {}, Date.now);

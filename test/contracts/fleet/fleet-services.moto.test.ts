@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { describeFleetServices } from './fleet-services.ts';
-import { motoFleetServices } from './stages/fleet-services.ts';
-import { startMoto, type Moto } from './stages/moto.ts';
+import { motoFleetServices } from '../stages/fleet-services.ts';
+import { startMoto, type Moto } from '../stages/moto.ts';
 
 let moto: Moto;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Refused } from '../../../core/errors.ts';
-import { startedBy } from '../../../upkeep/daemon-tasks.ts';
-import { configOf, setStage } from './stage.ts';
+import { Refused } from '../../../../core/errors.ts';
+import { startedBy } from '../../../../upkeep/daemon-tasks.ts';
+import { configOf, setStage } from '../stage.ts';
 
 /**
  * A node with an ordinary task and a daemon task, which no service has started: DRAINING does not

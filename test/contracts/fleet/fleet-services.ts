@@ -1,8 +1,8 @@
 /** The contract of FleetServices: the fake, and the real one before the simulator and moto. */
 
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { Refused } from '../../core/errors.ts';
-import type { FleetServices } from '../../core/fleet-services.ts';
+import { Refused } from '../../../core/errors.ts';
+import type { FleetServices } from '../../../core/fleet/fleet-services.ts';
 
 /**
  * A cluster `demo` with this number of ACTIVE container instances, and a service `web` whose

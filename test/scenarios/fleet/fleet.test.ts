@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
-import { operatorCredentials, type Simulator } from '../../simulator/simulator.ts';
+import { operatorCredentials, type Simulator } from '../../../simulator/simulator.ts';
 import { findingsOf, openFleet, stackId } from './fleet-stage.ts';
-import { scenario } from './scenario.ts';
-import { waitFor } from '../../simulator/wait-for.ts';
+import { scenario } from '../scenario.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 
 /** Like the nodes, each once; some are fuller than others. */
 async function reportDisks({ endpoint, region }: Simulator, ids: readonly string[]): Promise<void> {

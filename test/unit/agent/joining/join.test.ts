@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { join } from '../../../agent/joining/join.ts';
-import { completeLaunchHook } from '../../../agent/joining/launch-hook.ts';
-import { Refused, Unavailable, Unfit } from '../../../core/errors.ts';
-import { paths } from '../../../core/state/state.ts';
-import { someHook } from '../../fakes/cloud/group.ts';
-import { configOf, never, setStage } from './stage.ts';
+import { join } from '../../../../agent/joining/join.ts';
+import { completeLaunchHook } from '../../../../agent/joining/launch-hook.ts';
+import { Refused, Unavailable, Unfit } from '../../../../core/errors.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { someHook } from '../../../fakes/cloud/group.ts';
+import { configOf, never, setStage } from '../stage.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;

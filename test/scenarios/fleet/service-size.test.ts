@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
-import { startSimulator, type ServiceOptions, type Simulator } from '../../simulator/simulator.ts';
-import { waitFor } from '../../simulator/wait-for.ts';
+import { startSimulator, type ServiceOptions, type Simulator } from '../../../simulator/simulator.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 
 interface Ended {
   code: number;

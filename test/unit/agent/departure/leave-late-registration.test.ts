@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Unavailable } from '../../../core/errors.ts';
-import { paths } from '../../../core/state/state.ts';
-import { configOf, setStage } from './stage.ts';
+import { Unavailable } from '../../../../core/errors.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { configOf, setStage } from '../stage.ts';
 
 // Its group had begun to end it: the terminate hook timed out under the tasks that were still
 // waited for.

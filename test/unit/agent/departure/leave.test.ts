@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { runDeparture, readDeparture } from '../../../agent/departure/leave.ts';
-import type { Order } from '../../../agent/watching/watcher.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
-import type { Host } from '../../../core/host.ts';
-import { paths } from '../../../core/state/state.ts';
-import { someBalancer } from '../../fakes/cloud/balancers.ts';
-import { someHook } from '../../fakes/cloud/group.ts';
-import { configOf, never, setStage, someOrder } from './stage.ts';
+import { runDeparture, readDeparture } from '../../../../agent/departure/leave.ts';
+import type { Order } from '../../../../agent/watching/watcher.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import type { Host } from '../../../../core/host.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { someBalancer } from '../../../fakes/cloud/balancers.ts';
+import { someHook } from '../../../fakes/cloud/group.ts';
+import { configOf, never, setStage, someOrder } from '../stage.ts';
 
 const targetGroup = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef';
 const withBalancers = (more: object = {}) =>

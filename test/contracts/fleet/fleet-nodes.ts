@@ -1,7 +1,7 @@
 /** The contract of the commands for a fleet's nodes, for every stand-in for AWS. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { FleetNodes } from '../../core/fleet-nodes.ts';
+import type { FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 
 /** Three nodes in one group, all of them in the cluster. */
 export interface FleetStage {

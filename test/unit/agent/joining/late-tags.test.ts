@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { setLateTags } from '../../../agent/joining/late-tags.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
-import { paths, renderState } from '../../../core/state/state.ts';
-import { never, setStage } from './stage.ts';
+import { setLateTags } from '../../../../agent/joining/late-tags.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { paths, renderState } from '../../../../core/state/state.ts';
+import { never, setStage } from '../stage.ts';
 
 const hour = 3_600_000;
 const tags = { Name: 'demo ECS - ip-10-0-0-7' };

@@ -4,12 +4,18 @@
 
 import { execFile } from 'node:child_process';
 import { inject, onTestFinished } from 'vitest';
-import type { NoteKind } from '../../core/fleet-nodes.ts';
-import { renderNote } from '../../core/fleet-notes.ts';
-import { openRealClock } from '../../simulator/clock.ts';
-import { layerId, stackId, startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
-import type { ContainerInstance, Registration } from '../../simulator/world/state.ts';
-import { waitFor } from '../../simulator/wait-for.ts';
+import type { NoteKind } from '../../../core/fleet/fleet-nodes.ts';
+import { renderNote } from '../../../core/fleet/fleet-notes.ts';
+import { openRealClock } from '../../../simulator/clock.ts';
+import {
+  layerId,
+  stackId,
+  startSimulator,
+  type Simulator,
+  type SimulatorOptions,
+} from '../../../simulator/simulator.ts';
+import type { ContainerInstance, Registration } from '../../../simulator/world/state.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 
 export const cluster = 'demo';
 export const group = 'nodes';
