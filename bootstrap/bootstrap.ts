@@ -24,7 +24,7 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
   // A wall clock that jumped back must not give the bootstrap more than `timeoutSeconds`.
   const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
   const endsAt = host.clock.uptime() + Math.max(0, timeoutMs - elapsedMs);
-  const context = openBootstrapContext(host, config, state, endsAt);
+  const context = openBootstrapContext(host, state, endsAt);
 
   host.log.info('bootstrap started', { attempt: state.attempts, leftMs: Math.round(context.leftMs()) });
   for (const step of plan(config)) await runStep(step, host, config, state, context, signal);
@@ -67,43 +67,31 @@ async function beginAttempt(host: Host, config: Config): Promise<BootstrapState>
   if (firstBootId !== undefined) state.firstBootId = firstBootId;
   if (before?.hostname !== undefined) state.hostname = before.hostname;
   if (before?.registered !== undefined) state.registered = before.registered;
-  const { stack, layer } = config.opsworks;
   // Under throttling, an attempt that looks everything up again never gets further than the last
   // one.
-  const storedTarget = before?.bootId === bootId ? before.place : undefined;
-  if (storedTarget !== undefined && storedTarget.stack === stack && storedTarget.layer === layer)
-    state.place = storedTarget;
+  if (before?.bootId === bootId && before.place !== undefined) state.place = before.place;
   return state;
 }
 
-function openBootstrapContext(host: Host, config: Config, state: BootstrapState, endsAt: number): BootstrapContext {
+function openBootstrapContext(host: Host, state: BootstrapState, endsAt: number): BootstrapContext {
   const context: BootstrapContext = {
     ...(state.hostname === undefined ? {} : { hostname: state.hostname }),
     ...(state.registered === undefined ? {} : { registered: state.registered }),
-    ...(state.place === undefined ? {} : { opsworksTarget: opsworksTargetFrom(state.place) }),
+    ...(state.place === undefined ? {} : { registrarTarget: state.place }),
     leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
     async save() {
-      saveContext(state, context, config);
+      saveContext(state, context);
       await writeState(host, state);
     },
   };
   return context;
 }
 
-function opsworksTargetFrom({
-  stackId,
-  layerId,
-  suggested,
-}: NonNullable<BootstrapState['place']>): NonNullable<BootstrapContext['opsworksTarget']> {
-  return { stackId, layerId, ...(suggested === undefined ? {} : { suggested }) };
-}
-
-function saveContext(state: BootstrapState, context: BootstrapContext, config: Config): void {
-  const { stack = '', layer = '' } = config.opsworks;
+function saveContext(state: BootstrapState, context: BootstrapContext): void {
   delete state.hostname;
   delete state.registered;
   delete state.place;
-  if (context.opsworksTarget !== undefined) state.place = { stack, layer, ...context.opsworksTarget };
+  if (context.registrarTarget !== undefined) state.place = context.registrarTarget;
   if (context.hostname !== undefined) state.hostname = context.hostname;
   if (context.registered !== undefined) state.registered = context.registered;
 }

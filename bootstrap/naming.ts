@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { Placeholder } from '../config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { registrarTraits } from '../core/state/state.ts';
 import { readGroupTag } from '../upkeep/group-tag.ts';
 import type { BootstrapContext } from './step.ts';
 import { callWithRetry, askNicely } from './poll.ts';
@@ -19,7 +20,8 @@ export function renderTemplate(template: string, values: Readonly<Record<Placeho
 }
 
 /**
- * The host name from the configuration's template. Undefined leaves the choice to OpsWorks or EC2.
+ * The host name from the configuration's template. Undefined leaves the choice to the registrar or
+ * EC2.
  */
 export async function renderHostname(
   host: Host,
@@ -33,7 +35,7 @@ export async function renderHostname(
   const hostname = renderTemplate(config.hostname, valuesOf(host.identity.hostname, group, host, config));
   if (hostnameRule.test(hostname)) return hostname;
   // Only the group's name is missing, so EC2's host name is good enough.
-  if (group === undefined && config.hostname.includes('{group}') && config.registrar !== 'opsworks') return undefined;
+  if (group === undefined && config.hostname.includes('{group}') && !keepsHostname(config)) return undefined;
   throw new ConfigError([
     {
       path: 'hostname',
@@ -58,8 +60,8 @@ export async function renderNameTag(
 }
 
 /**
- * OpsWorks keeps a host name for good, so the node waits there for the group's name. Elsewhere the
- * name is optional.
+ * Where a registrar keeps the host name for good, the node waits for the group's name. Elsewhere
+ * the name is optional.
  */
 async function readGroupFor(
   template: string,
@@ -72,11 +74,14 @@ async function readGroupFor(
   const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const tagged = await readGroupTag(host, signal);
   if (tagged !== undefined) return tagged;
-  const membership =
-    config.registrar === 'opsworks'
-      ? await callWithRetry(host, context, signal, read)
-      : await askNicely('name of the group not known', host, context, signal, read);
+  const membership = keepsHostname(config)
+    ? await callWithRetry(host, context, signal, read)
+    : await askNicely('name of the group not known', host, context, signal, read);
   return membership?.group;
+}
+
+function keepsHostname({ registrar }: Config): boolean {
+  return registrarTraits[registrar].keepsHostname;
 }
 
 function valuesOf(

@@ -5,7 +5,7 @@
 
 import type { Config } from '../config/config.ts';
 import type { Host, Registration } from '../core/host.ts';
-import type { Registered } from '../core/state/state.ts';
+import type { Registered, RegistrarTarget } from '../core/state/state.ts';
 
 export type StepOutcome = 'changed' | 'unchanged' | 'skipped';
 
@@ -15,12 +15,9 @@ export interface BootstrapContext {
   hostname?: string;
   /** Kept on disk between runs. */
   registered?: Registered;
-  /**
-   * The stack and layer that `preflight` found, where the registrar is OpsWorks, with the host name
-   * that OpsWorks suggested. Kept on disk until the next boot.
-   */
-  opsworksTarget?: { stackId: string; layerId: string; suggested?: string };
-  /** The last record that OpsWorks returned for this node, and when. It saves a repeated call. */
+  /** The result of the registrar's `prepare`. Kept on disk until the next boot. */
+  registrarTarget?: RegistrarTarget;
+  /** The last record that the registrar returned, and when. It saves a repeated call. */
   lastRecord?: { at: number; record: Registration };
   /** Writes the context to disk now, so that a crash within the step does not lose it. */
   save(): Promise<void>;

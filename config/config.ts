@@ -2,6 +2,7 @@
 
 import type * as z from 'zod';
 import { ConfigError, type Fault } from '../core/errors.ts';
+import { registrarTraits } from '../core/state/state.ts';
 import { faultsOf, isTextAt, settingsBelow } from './faults.ts';
 import { schema } from './schema.ts';
 
@@ -45,8 +46,8 @@ export function parseConfig(
 
 /** Defaults that depend on other settings. */
 function settle(data: z.output<typeof schema>): Config {
-  // OpsWorks turns it on by itself. On any other node, a person turned it on and wants it.
-  const whenUnset = data.registrar === 'opsworks' ? 'clear' : 'keep';
+  // Where no registrar turns it on, a person turned it on and wants it.
+  const whenUnset = registrarTraits[data.registrar].protectsInstances ? 'clear' : 'keep';
   const { launchHook, terminateHook } = data.autoScaling;
   return {
     ...data,

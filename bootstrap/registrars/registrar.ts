@@ -9,6 +9,15 @@ import type { Registered } from '../../core/state/state.ts';
 import type { StepOutcome, BootstrapContext } from '../step.ts';
 
 export interface Registrar {
+  /**
+   * Finds what the configuration names, before anything changes, and sets
+   * `context.registrarTarget`. Throws ConfigError when AWS does not have it.
+   */
+  prepare?(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<void>;
+  /** The host name of a node whose configuration gives none; by default the one that EC2 gave. */
+  suggestHostname?(host: Host, context: BootstrapContext, signal: AbortSignal): Promise<string>;
+  /** True when the node is registered somewhere else than where `prepare` found. */
+  isElsewhere?(registered: Registered, context: BootstrapContext): boolean;
   /** Sets `context.registered`, and saves it before AWS may have made a record. Idempotent. */
   register(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<StepOutcome>;
   /** For a registrar where registration alone is not enough. Idempotent. */

@@ -1,24 +1,23 @@
-/** Chooses the node's host name: from the template, from OpsWorks, or the one that EC2 gave. */
+/** Chooses the node's host name: from the template, from its registrar, or the one EC2 gave. */
 
-import type { Step } from '../step.ts';
+import { registrarTraits } from '../../core/state/state.ts';
 import { renderHostname } from '../naming.ts';
-import { callWithRetry } from '../poll.ts';
+import { registrarOf } from '../registrars/registrars.ts';
+import type { Step } from '../step.ts';
 
 export const hostname: Step = {
   name: 'hostname',
   async run(host, config, context, signal) {
     const before = context.hostname;
-    const { opsworksTarget } = context;
-    // Once registration has begun, OpsWorks may know the node by this name, so the name stays.
-    const inOpsWorks = opsworksTarget !== undefined && context.registered?.registrar === 'opsworks';
-    if (before !== undefined && inOpsWorks && context.registered?.id !== undefined) return 'unchanged';
+    const { registrar } = config;
+    const { suggestHostname } = registrarOf(config);
+    // Once registration has begun, the registrar may know the node by this name, so the name stays.
+    const isKnownThere = registrarTraits[registrar].keepsHostname && context.registered?.registrar === registrar;
+    if (before !== undefined && isKnownThere && context.registered?.id !== undefined) return 'unchanged';
     const wanted = await renderHostname(host, config, context, signal);
     if (wanted !== undefined) context.hostname = wanted;
-    else if (opsworksTarget === undefined) context.hostname = host.identity.hostname;
-    else if (before === undefined || !inOpsWorks) {
-      const suggest = (callSignal: AbortSignal) => host.cloud.suggestHostname(opsworksTarget.layerId, callSignal);
-      context.hostname = opsworksTarget.suggested ??= await callWithRetry(host, context, signal, suggest);
-    }
+    else if (suggestHostname === undefined) context.hostname = host.identity.hostname;
+    else if (before === undefined || !isKnownThere) context.hostname = await suggestHostname(host, context, signal);
     return context.hostname === before ? 'unchanged' : 'changed';
   },
 };

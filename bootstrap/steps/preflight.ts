@@ -9,7 +9,7 @@ import type { Host } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import { renderHostname } from '../naming.ts';
 import { retryOptions } from '../poll.ts';
-import { resolveOpsWorksTarget } from '../registrars/opsworks/target.ts';
+import { registrarOf } from '../registrars/registrars.ts';
 import type { Step, BootstrapContext } from '../step.ts';
 
 export const preflight: Step = {
@@ -17,8 +17,7 @@ export const preflight: Step = {
   async run(host, config, context, signal) {
     if (needsAws(config)) await mustHaveCredentials(host, context, signal);
     await renderHostname(host, config, context, signal);
-    if (config.registrar === 'opsworks')
-      context.opsworksTarget ??= await resolveOpsWorksTarget(host, config, context, signal);
+    await registrarOf(config).prepare?.(host, config, context, signal);
     return 'unchanged';
   },
 };

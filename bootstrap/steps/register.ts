@@ -7,16 +7,16 @@ export const register: Step = {
   name: 'register',
   async run(host, config, context, signal) {
     const before = context.registered;
+    const registrar = registrarOf(config);
     const moved =
       before !== undefined &&
-      (before.registrar !== config.registrar ||
-        (before.stackId !== undefined && before.stackId !== context.opsworksTarget?.stackId));
+      (before.registrar !== config.registrar || registrar.isElsewhere?.(before, context) === true);
     if (moved) {
       host.log.info('leaving the former registrar', { ...before });
       await deregister(host, before, signal);
       delete context.registered;
       await context.save();
     }
-    return registrarOf(config).register(host, config, context, signal);
+    return registrar.register(host, config, context, signal);
   },
 };

@@ -5,6 +5,7 @@
 
 import { poll } from '../../core/poll.ts';
 import { withTimeout } from '../../core/retry.ts';
+import { registrarTraits } from '../../core/state/state.ts';
 import type { Step } from '../step.ts';
 import { retryOptions, tellNicety } from '../poll.ts';
 
@@ -13,7 +14,10 @@ import { retryOptions, tellNicety } from '../poll.ts';
  */
 const checkAgainMs = 5_000;
 
-/** Outside of OpsWorks, the node starts ECS even without an answer: the agent looks again. */
+/**
+ * Without a registrar that protects instances, the node starts ECS even without an answer: the
+ * agent looks again.
+ */
 const briefMs = 60_000;
 
 /** Two calls, and each may be slow. */
@@ -23,6 +27,7 @@ export const unprotect: Step = {
   name: 'unprotect',
   async run(host, config, context, signal) {
     if (config.terminationProtection === 'keep') return 'skipped';
+    const isProtected = registrarTraits[config.registrar].protectsInstances;
     let cleared = false;
     let quiet = 0;
     const read = async (callSignal: AbortSignal) => {
@@ -33,14 +38,14 @@ export const unprotect: Step = {
         return undefined;
       }
       quiet += 1;
-      // Only OpsWorks turns it on late. Until it has been cleared once, one look is not enough.
-      return quiet >= (config.registrar === 'opsworks' && !cleared ? 2 : 1) ? true : undefined;
+      // A registrar turns it on late. Until it has been cleared once, one look is not enough.
+      return quiet >= (isProtected && !cleared ? 2 : 1) ? true : undefined;
     };
     // Not `Unfit`, even if it always comes back: a person who wants this node protected does not
     // want it terminated.
     const what =
       'termination protection does not stay off (see ModifyInstanceAttribute in CloudTrail, or set terminationProtection: keep)';
-    const longestMs = config.registrar === 'opsworks' ? context.leftMs() - 1_000 : Math.min(briefMs, context.leftMs());
+    const longestMs = isProtected ? context.leftMs() - 1_000 : Math.min(briefMs, context.leftMs());
     const time = { ...retryOptions(host, context, signal), withinMs: Math.max(0, longestMs) };
     try {
       await poll(what, (callSignal) => withTimeout(callsMs, read, host.clock, callSignal), {
@@ -48,9 +53,9 @@ export const unprotect: Step = {
         everyMs: checkAgainMs,
       });
     } catch (error) {
-      // Outside of OpsWorks, the protection stops nothing that this node does, and its agent looks
-      // again.
-      if (config.registrar === 'opsworks') throw error;
+      // Without such a registrar, the protection stops nothing that this node does, and its agent
+      // looks again.
+      if (isProtected) throw error;
       tellNicety('termination protection not read', host, error, signal);
       return 'skipped';
     }

@@ -5,6 +5,7 @@
 
 import { flag, listOf, marked, maybe, number, oneOf, recordOf, shaped, text, time, type Is } from '../shape.ts';
 import type { Identity } from '../identity.ts';
+import { isOpsWorksTarget } from '../opsworks/opsworks-target.ts';
 import {
   bootstrapOutcomes,
   causeNames,
@@ -71,15 +72,7 @@ export const isBootstrapState = shaped<BootstrapState>({
   steps: listOf(step),
   hostname: maybe(text),
   registered: maybe(registered),
-  place: maybe(
-    shaped<NonNullable<BootstrapState['place']>>({
-      stack: text,
-      layer: text,
-      stackId: text,
-      layerId: text,
-      suggested: maybe(text),
-    }),
-  ),
+  place: maybe(isOpsWorksTarget),
   reason: maybe(text),
   heldUntil: maybe(time),
   retryAt: maybe(time),

@@ -4,6 +4,7 @@
  */
 
 import type { Identity } from '../identity.ts';
+import type { OpsWorksTarget } from '../opsworks/opsworks-target.ts';
 import type { Is } from '../shape.ts';
 
 /** Folders and files of a node, below `--root`. */
@@ -56,12 +57,29 @@ export const paths = {
   agent: '/run/ecs-node/agent.json',
 } as const;
 
+interface RegistrarTraits {
+  /** It stores the host name of a node for good, so the node registers under its final name. */
+  keepsHostname: boolean;
+  /** It turns EC2 termination protection on. */
+  protectsInstances: boolean;
+}
+
 /**
- * The places where a node can register. The setting, the flag, the state file and the code of each
- * registrar follow from this list.
+ * The registrars, and what the rest of the node must know about each. The setting, the flag, the
+ * state file and the code of each registrar follow from these names.
  */
-export const registrarNames = ['opsworks', 'ssm', 'none'] as const;
-export type RegistrarName = (typeof registrarNames)[number];
+export const registrarTraits = {
+  opsworks: { keepsHostname: true, protectsInstances: true },
+  ssm: { keepsHostname: false, protectsInstances: false },
+  none: { keepsHostname: false, protectsInstances: false },
+} as const satisfies Record<string, RegistrarTraits>;
+
+export type RegistrarName = keyof typeof registrarTraits;
+
+export const registrarNames = Object.keys(registrarTraits) as RegistrarName[];
+
+/** The result of a registrar's look into AWS, for one boot. Only that registrar reads it. */
+export type RegistrarTarget = OpsWorksTarget;
 
 /** The registrar's identification of this node. */
 export interface Registered {
@@ -107,11 +125,8 @@ export interface BootstrapState {
   steps: StepRecord[];
   hostname?: string;
   registered?: Registered;
-  /**
-   * OpsWorks's ids of the configured names, from this boot. They spare a further attempt the same
-   * calls.
-   */
-  place?: { stack: string; layer: string; stackId: string; layerId: string; suggested?: string };
+  /** From this boot: it spares a further attempt the same calls. */
+  place?: RegistrarTarget;
   /** The reason for which it failed, or is held. */
   reason?: string;
   /** While the storm guard holds it: the time of its next attempt, milliseconds since 1970. */

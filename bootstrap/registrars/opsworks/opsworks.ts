@@ -13,7 +13,7 @@ import { callWithRetry, waitAWhile, waitUntil } from '../../poll.ts';
 import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 import { install } from './installer.ts';
 import { deregisterFromOpsWorks } from './deregister.ts';
-import { opsworksTargetOf } from './target.ts';
+import { opsworksTargetOf, prepareOpsWorksTarget, suggestHostname } from './target.ts';
 import type { Registrar } from '../registrar.ts';
 
 /**
@@ -26,7 +26,14 @@ const pollMs = 5_000;
  */
 const reconnectMs = 180_000;
 
-export const opsworks: Registrar = { register, assign, deregister: deregisterFromOpsWorks };
+export const opsworks: Registrar = {
+  prepare: prepareOpsWorksTarget,
+  suggestHostname,
+  isElsewhere: ({ stackId }, context) => stackId !== undefined && stackId !== context.registrarTarget?.stackId,
+  register,
+  assign,
+  deregister: deregisterFromOpsWorks,
+};
 
 async function register(
   host: Host,

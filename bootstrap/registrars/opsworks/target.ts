@@ -3,16 +3,21 @@
 import type { Config } from '../../../config/config.ts';
 import { ConfigError, Refused, isDenied, messageOf } from '../../../core/errors.ts';
 import type { Host, Layer, Stack } from '../../../core/host.ts';
+import type { OpsWorksTarget } from '../../../core/opsworks/opsworks-target.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { callWithRetry } from '../../poll.ts';
 
-export async function resolveOpsWorksTarget(
+/** Keeps a target that an earlier attempt of this boot found under the same names. */
+export async function prepareOpsWorksTarget(
   host: Host,
   config: Config,
   context: BootstrapContext,
   signal: AbortSignal,
-): Promise<{ stackId: string; layerId: string }> {
+): Promise<void> {
   const { stack: stackName = '', layer: layerName = '' } = config.opsworks;
+  const { registrarTarget: known } = context;
+  if (known?.stack === stackName && known.layer === layerName) return;
+  delete context.registrarTarget;
   const stack = await findStack(host, stackName, context, signal);
   const { region } = host.identity;
   if (stack.region !== region) {
@@ -28,14 +33,25 @@ export async function resolveOpsWorksTarget(
     throw fault('layer', `stack "${stack.name}" has no layer with the id or short name "${layerName}"`);
   }
   if (layer.stackId !== stack.id) throw foreignLayer(layer, stack);
-  return { stackId: stack.id, layerId: layer.id };
+  context.registrarTarget = { stack: stackName, layer: layerName, stackId: stack.id, layerId: layer.id };
 }
 
-/** The stack and layer that `preflight` found for this node. */
+/** The ids of the stack and layer that `preflight` found for this node. */
 export function opsworksTargetOf(context: BootstrapContext): { stackId: string; layerId: string } {
-  if (context.opsworksTarget === undefined) throw new Error('preflight did not find the stack');
-  const { stackId, layerId } = context.opsworksTarget;
+  const { stackId, layerId } = targetOf(context);
   return { stackId, layerId };
+}
+
+/** OpsWorks counts its suggestions, so the node asks for one only once a boot. */
+export async function suggestHostname(host: Host, context: BootstrapContext, signal: AbortSignal): Promise<string> {
+  const target = targetOf(context);
+  const suggest = (callSignal: AbortSignal) => host.cloud.suggestHostname(target.layerId, callSignal);
+  return (target.suggested ??= await callWithRetry(host, context, signal, suggest));
+}
+
+function targetOf({ registrarTarget }: BootstrapContext): OpsWorksTarget {
+  if (registrarTarget === undefined) throw new Error('preflight did not find the stack');
+  return registrarTarget;
 }
 
 async function findStack(host: Host, name: string, context: BootstrapContext, signal: AbortSignal): Promise<Stack> {

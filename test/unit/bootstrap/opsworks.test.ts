@@ -44,6 +44,21 @@ describe('the place in OpsWorks', () => {
     }
   });
 
+  it('is looked up once a boot, and again when the configuration names another layer', async () => {
+    const stage = setStage(opsworksConfig());
+    const { world } = stage;
+    const layers = () => world.calls.of('readLayer').length;
+    await stage.boot();
+    await stage.boot();
+    expect(layers()).toBe(1);
+    const other = { id: '33333333-3333-4333-8333-333333333333', stackId, shortName: 'web' };
+    world.opsworks.layers.push(other);
+    stage.config = opsworksConfig({ opsworks: { stack: stackId, layer: 'web' } });
+    await stage.boot();
+    expect(layers()).toBe(2);
+    expect(stage.state().place).toMatchObject({ layer: 'web', layerId: other.id });
+  });
+
   const refused: [string, (stage: Stage) => void, Record<string, string>, string][] = [
     [
       'a stack of another region',
