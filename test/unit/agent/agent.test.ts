@@ -43,7 +43,7 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  it('writes its status when something changed, and seldom otherwise', async () => {
+  it('writes its status when something changed, and otherwise once a minute', async () => {
     const { stage, run, agent } = await inService();
     await run(hour);
     const writes = stage.world.calls.of('writeText').length;
@@ -57,7 +57,7 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  it('says within seconds what a check says now, and notes what it must not tell again', async () => {
+  it('shows a new finding in the status within seconds, and what it must not repeat after a restart', async () => {
     const { stage, run, agent } = await inService(
       configOf({ ecsAgent: { action: 'log', pollSeconds: 10, patienceSeconds: 60 } }),
     );
@@ -83,7 +83,7 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  it('never leaves because it could not measure, whatever fails for hours', async () => {
+  it('never leaves because measurements failed, even for hours', async () => {
     for (const error of [new Unavailable('silent'), new Refused('AccessDenied'), new TypeError('a bug')]) {
       const { stage, run, agent } = await inService(lazily());
       stage.world.calls.fails('*', error);
@@ -96,7 +96,7 @@ describe('the agent', () => {
     }
   });
 
-  it('sees a spot notice although every other call hangs, and is DRAINING within two seconds', async () => {
+  it('is DRAINING within two seconds of a spot notice while every other call hangs', async () => {
     const { stage, run, agent } = await inService();
     for (const verb of ['readTargetState', 'readMaintenance', 'measureDisks', 'readRebalanceNotice'])
       stage.world.calls.hangs(verb);
@@ -110,7 +110,7 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  it('is DRAINING within two seconds when Auto Scaling wants it to go, and ends when it has left', async () => {
+  it('is DRAINING within two seconds of a scale-in, and ends when it has left', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn);
     stage.world.metadata.targetState = 'Terminated';
@@ -124,7 +124,7 @@ describe('the agent', () => {
 
   // A node that had just left its warm pool was drained, because the metadata service still spoke
   // of the pool for three seconds.
-  it('is not drained by an old target state of the warm pool right after joining', async () => {
+  it('ignores an old target state of the warm pool right after joining', async () => {
     const stage = setStage();
     const agent = stage.agent();
     while (stage.status()?.join.state !== 'joined') await stage.world.clock.run(100);
@@ -139,7 +139,7 @@ describe('the agent', () => {
     await agent.stop();
   });
 
-  it('hands a scale-in over to a spot notice: the stricter deadline counts, and the hook is completed all the same', async () => {
+  it('merges a spot notice into a scale-in: the stricter deadline counts, and the hook is completed', async () => {
     const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.group.begin('terminate');
@@ -158,7 +158,7 @@ describe('the agent', () => {
 
   // Killed between the decision and the departure's first write, the next agent took the event as
   // handled and the node stayed ACTIVE.
-  it('leaves although it was killed before it had written down that it does', async () => {
+  it('leaves although it was killed before it wrote down its decision', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.group.begin('terminate');
@@ -174,7 +174,7 @@ describe('the agent', () => {
     await again.stop();
   });
 
-  it('stays where the decision that it had written down was taken back afterwards', async () => {
+  it('stays when its written decision was taken back afterwards', async () => {
     const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
     stage.world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
     await run(10_000);
@@ -206,7 +206,7 @@ describe('the agent', () => {
 
   // The event behind its departure was over, but its group had begun to terminate it: the node
   // became ACTIVE while it left, and got tasks.
-  it('does not come back from a spot stop when its group ends it meanwhile', async () => {
+  it('stays away when its group ends the stopped spot instance', async () => {
     const { stage, run } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
     await run(100_000);
@@ -228,7 +228,7 @@ describe('the agent', () => {
 
   // Killed before its status said when the order may be revoked, it woke up DRAINING and stayed so
   // for ever.
-  it('comes back from hibernation although it was killed as it left', async () => {
+  it('comes back from hibernation although it was killed while it left', async () => {
     const { stage, run, agent } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
     await run(60_000);
@@ -257,7 +257,7 @@ describe('the agent', () => {
 });
 
 describe('a full disk', () => {
-  it('stops new tasks, removes images, and is back in service when that freed it', async () => {
+  it('stops new tasks, removes images, and returns to service once that freed the disk', async () => {
     const { stage, run, agent } = await inService();
     stage.fillDisk(95);
     stage.world.docker.images.push(someImage('app:1', 1));
@@ -274,7 +274,7 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('that stays full costs the node its life, in good order', async () => {
+  it('replaces the node when the disk stays full, after an orderly departure', async () => {
     const { stage, agent } = await inService();
     stage.fillDisk(95);
     const state = await stage.world.clock.finish(agent.done, hour);
@@ -290,7 +290,7 @@ describe('a full disk', () => {
     ]);
   });
 
-  it('of inodes is a full disk too, and one that is nearly full is none', async () => {
+  it('includes a disk without free inodes; a nearly full disk is not full', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.fillDisk(89);
     await run(hour);
@@ -303,7 +303,7 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('is treated only for a few nodes of the fleet at the same time; the others remove images and wait', async () => {
+  it('is treated on a few nodes of the fleet at a time; the others remove images and wait', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.docker.images.push(someImage('app:1', 1));
     for (let n = 0; n < 29; n++) stage.world.cluster.addInstance();
@@ -323,7 +323,7 @@ describe('a full disk', () => {
 
   // The call took 30 s. Another node had read the queue and left meanwhile. This node, with the
   // earlier entry, left too.
-  it('does not leave from a queue entry that was written too late, and queues again', async () => {
+  it('makes a node queue again when its entry was written too late', async () => {
     const { stage, run, agent } = await inService();
     stage.world.docker.images.push(someImage('app:1', 1));
     stage.world.calls.delays('queueToLeave', 24_000, 1);
@@ -333,7 +333,7 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('leaves the queue when it was freed while it waited', async () => {
+  it('makes a node leave the queue once the disk is freed', async () => {
     const { stage, run, agent } = await inService();
     const other = stage.world.cluster.addInstance();
     other.attributes.set('ecs-node.leave.disk', '1');
@@ -347,7 +347,7 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
-  it('is not left in DRAINING by a crash or a reboot of the agent', async () => {
+  it('leaves no node DRAINING after a crash or a reboot of the agent', async () => {
     for (const again of ['restart', 'reboot'] as const) {
       const { stage, run } = await inService();
       stage.fillDisk(95);
@@ -363,7 +363,7 @@ describe('a full disk', () => {
     }
   });
 
-  it('that is freed while the node already leaves brings it back, as long as nothing irrevocable was done', async () => {
+  it('brings a leaving node back once it is freed, while nothing irrevocable was done', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -380,7 +380,7 @@ describe('a full disk', () => {
 
   // The full disk did not record that the departure was called off. The next agent resumed it, and
   // the machine ended.
-  it('that is too full to note that it was freed costs no node its life', async () => {
+  it('ends no node when it is too full for the note that it was freed', async () => {
     const { stage, run, agent } = await inService(lazily());
     const task = stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -402,7 +402,7 @@ describe('a full disk', () => {
     await next.stop();
   });
 
-  it('that is well does not make a node ACTIVE which a person has drained', async () => {
+  it('does not undo the DRAINING that a person set', async () => {
     const stage = setStage(lazily());
     stage.own.status = 'DRAINING';
     const agent = stage.agent();
@@ -431,7 +431,7 @@ describe('an operator', () => {
     stage.world.machine.files.set(paths.request, renderState(request));
   };
 
-  it('can make the node leave, or only drain, and stay again', async () => {
+  it('makes the node leave, or only drain, and stay again', async () => {
     const { stage, run, agent } = await inService();
     ask(stage, 'leave', false);
     await run(5 * minute);
@@ -448,7 +448,7 @@ describe('an operator', () => {
 
   // No heartbeat kept the launch hook alive while the node was drained, and the group terminated a
   // node that should remain.
-  it('can drain a node that is still launching without costing it its launch hook', async () => {
+  it('drains a launching node without costing it its launch hook', async () => {
     const stage = setStage();
     stage.group.hooks[0]!.heartbeatSeconds = 120;
     stage.group.begin('launch');
@@ -466,7 +466,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('can drain a node that cannot join, and keeps it while investigating it', async () => {
+  it('drains a node that cannot join, and keeps it during the investigation', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
@@ -482,7 +482,7 @@ describe('an operator', () => {
 
   // The departure was over before ECS knew the node, which was ACTIVE and got tasks some seconds
   // later.
-  it('can drain a node before ECS knows it, or while ECS is silent', async () => {
+  it('drains a node before ECS knows it, or while ECS is silent', async () => {
     const stage = setStage();
     const { cluster } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -501,7 +501,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('can end a node that was drained while it launched, which also ends its joining', async () => {
+  it('ends a node that was drained while it launched, which also ends its joining', async () => {
     const stage = setStage(configOf({ join: { timeoutSeconds: 3600 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
@@ -528,7 +528,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('is not overruled by a freed disk after draining the node too', async () => {
+  it('keeps a node DRAINING although its disk, which drained it too, is freed', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -550,7 +550,7 @@ describe('an operator', () => {
 
   // Its disk was freed while a person kept it drained. When nearly full again, the node was
   // terminated as if it had never been freed.
-  it('can keep a node drained while its disk is freed, and does not lose it when the disk is nearly full again', async () => {
+  it('keeps a node drained while its disk is freed, and again when the disk is nearly full', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.fillDisk(94);
     await run(4 * minute);
@@ -571,7 +571,7 @@ describe('an operator', () => {
   });
 
   // The restart counted as a drain. After `stay`, no part of the agent set the node ACTIVE again.
-  it('is back in service although its ECS agent was restarted meanwhile', async () => {
+  it('brings a node back although its ECS agent was restarted meanwhile', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     ask(stage, 'leave');
@@ -589,7 +589,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('or a maintenance that was taken back leaves no node DRAINING because its ECS agent was restarted meanwhile', async () => {
+  it('leaves no node DRAINING after "stay", or after a maintenance that EC2 withdrew, when the ECS agent restarted', async () => {
     const { stage, run, agent } = await inService(configOf({ ecsAgent: { action: 'restart' } }));
     const { metadata, cluster, machine } = stage.world;
     cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -621,7 +621,7 @@ describe('an operator', () => {
 
   // It had left its registrar, but its disk was well again: it became ACTIVE, and got tasks that
   // ended with it.
-  it('can be too late to get a node back, which then gets no tasks although its disk was full once', async () => {
+  it('comes too late for a node that left its registrar, which then gets no tasks', async () => {
     const { stage, run } = await inService();
     const { calls, instance } = stage.world;
     calls.delays('close', 30_000, 1);
@@ -636,7 +636,7 @@ describe('an operator', () => {
   });
 
   // The drain call was still under way when the node became ACTIVE: it stayed DRAINING for ever.
-  it('can get a node back while its disk is being treated', async () => {
+  it('keeps a node while its disk is being treated', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.calls.delays('drain', 10_000, 1);
     stage.world.calls.onCall = ({ verb }) => {
@@ -650,7 +650,7 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('can get a node back while it waits for its turn to leave', async () => {
+  it('keeps a node while it waits in the leave queue', async () => {
     const { stage, run, agent } = await inService();
     [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
     stage.world.calls.onCall = ({ verb }) => {
@@ -665,7 +665,7 @@ describe('an operator', () => {
 
   // The disk kept the node DRAINING until a person called it off. A reboot event that came and was
   // withdrawn later kept it DRAINING for ever.
-  it('can keep a node in service in spite of its disk, also after a maintenance that was withdrawn', async () => {
+  it('keeps a node in service in spite of its disk, also after a withdrawn maintenance', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.fillDisk(95);
@@ -694,7 +694,7 @@ describe('an operator', () => {
   // After the stop it came back DRAINING and in no registrar, and was neither terminated nor
   // brought back.
   it.each([true, false])(
-    'to leave is obeyed where a spot stop took over and the machine came back, as long as the request stands: %s',
+    'is obeyed after a spot stop that took over the departure, as long as the request stands: %s',
     async (stands) => {
       const { stage, run } = await inService();
       stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -714,7 +714,7 @@ describe('an operator', () => {
     },
   );
 
-  it('is obeyed after a reboot too, and a departure called off before it is not begun again', async () => {
+  it('is obeyed after a reboot, and a departure called off before is not begun again', async () => {
     const { stage, run } = await inService();
     ask(stage, 'leave', false);
     await run(minute);
@@ -729,7 +729,7 @@ describe('an operator', () => {
   });
 });
 
-describe('a notice of EC2', () => {
+describe('the agent, told of an event by EC2,', () => {
   const event = (more: object = {}) => ({
     id: 'instance-event-1',
     code: 'system-reboot',
@@ -738,7 +738,7 @@ describe('a notice of EC2', () => {
     ...more,
   });
 
-  it('of a rebalance is only logged, or drains for a time when configured and nothing follows', async () => {
+  it('only logs a rebalance, or drains for a time when configured and nothing follows', async () => {
     const log = await inService(lazily());
     log.stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
     await log.run(10 * minute);
@@ -762,7 +762,7 @@ describe('a notice of EC2', () => {
     await again.stop();
   });
 
-  it('of a rebalance is not undone when a spot interruption followed', async () => {
+  it('keeps the departure for a rebalance when a spot interruption followed', async () => {
     const { stage, run, agent } = await inService(
       lazily({ rebalance: { action: 'drain', undoSeconds: 600, pollSeconds: 30 } }),
     );
@@ -776,7 +776,7 @@ describe('a notice of EC2', () => {
     await agent.stop();
   });
 
-  it('of a reboot waits for its lead time, of a retirement for nothing', async () => {
+  it('gives a reboot its lead time, and a retirement none', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.metadata.maintenance = [event({ notBefore: stage.host.clock.now() + 5 * hour })];
     await run(2 * hour);
@@ -794,7 +794,7 @@ describe('a notice of EC2', () => {
     await other.agent.stop();
   });
 
-  it('that is canceled brings the node back', async () => {
+  it('brings the node back when EC2 cancels the event', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     stage.world.metadata.maintenance = [event({ code: 'instance-stop' })];
@@ -808,7 +808,7 @@ describe('a notice of EC2', () => {
 
   // The metadata service omitted the notice for a minute. Listed again, it counted as handled, and
   // EC2 took the machine from under its tasks.
-  it('that is listed again is obeyed again, also by another agent, and by one whose predecessor was killed meanwhile', async () => {
+  it('obeys an event again when EC2 lists it again, also after a kill and by a new agent', async () => {
     for (const how of ['same', 'stopped', 'killed'] as const) {
       const { stage, run, agent } = await inService();
       const { cluster, metadata, calls } = stage.world;
@@ -840,7 +840,7 @@ describe('an ECS agent', () => {
     stage.world.localAgent = undefined;
   };
 
-  it('that is gone is restarted twice, and then the node is replaced', async () => {
+  it('is restarted twice when it is gone, and then the node is replaced', async () => {
     const { stage, run, agent } = await inService();
     disconnect(stage);
     await run(4 * minute);
@@ -852,7 +852,7 @@ describe('an ECS agent', () => {
     expect(state?.cause).toBe('ecs-agent');
   });
 
-  it('that came back after a restart harms no node', async () => {
+  it('harms no node when it came back after a restart', async () => {
     const { stage, run, agent } = await inService(lazily());
     disconnect(stage);
     await run(7 * minute);
@@ -864,7 +864,7 @@ describe('an ECS agent', () => {
     await agent.stop();
   });
 
-  it('is restarted when much of the cluster is disconnected, but the node stays: the fault is not its own', async () => {
+  it('is restarted during an outage of the cluster, which ends no node', async () => {
     const { stage, run, agent } = await inService(lazily());
     for (let n = 0; n < 9; n++) stage.world.cluster.addInstance({ agentConnected: n >= 4 });
     disconnect(stage);
@@ -875,7 +875,7 @@ describe('an ECS agent', () => {
     await agent.stop();
   });
 
-  it('that answers here but is disconnected there is noticed, with few calls while all is well', async () => {
+  it('is noticed when it answers locally but ECS calls it disconnected, with few calls while all is well', async () => {
     const { stage, run, agent } = await inService(lazily());
     await run(hour);
     expect(stage.world.calls.of('readContainerInstance').length).toBeLessThanOrEqual(7);
@@ -887,7 +887,7 @@ describe('an ECS agent', () => {
 });
 
 describe('termination protection', () => {
-  it('is cleared whenever it comes back, and costs no node its life', async () => {
+  it('is cleared whenever it comes back, and ends no node', async () => {
     const stage = setStage(configOf({ registrar: 'opsworks', opsworks: { stack: 's', layer: 'l' } }));
     const agent = stage.agent();
     for (let n = 0; n < 3; n++) {
@@ -901,7 +901,7 @@ describe('termination protection', () => {
 });
 
 describe('a Docker that does not answer while the ECS agent stays connected', () => {
-  it('is restarted twice, and the node is replaced when ECS also reports that its Docker is impaired', async () => {
+  it('is restarted twice, and the node is replaced when ECS also reports it as impaired', async () => {
     const { stage, run, agent } = await inService();
     stage.world.docker.state = 'hung';
     stage.own.runtimeHealth = 'IMPAIRED';
@@ -916,7 +916,7 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
   });
 
   it.each(['OK', undefined, 'INSUFFICIENT_DATA'])(
-    'costs the node nothing but restarts while ECS says %s: one source alone ends no node',
+    'costs the node only restarts while ECS says %s: one source alone ends no node',
     async (runtimeHealth) => {
       const { stage, run, agent } = await inService(lazily());
       stage.world.docker.state = 'dead';
@@ -932,7 +932,7 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     },
   );
 
-  it('and never has since the agent started may listen elsewhere: nothing is restarted, unless ECS says that it is impaired', async () => {
+  it('is not restarted when it never answered since the agent started, unless ECS reports it as impaired', async () => {
     const { stage, run, agent } = await inService(lazily(), ({ world }) => (world.docker.state = 'dead'));
     await run(hour);
     expect(stage.world.machine.restarted).toEqual([]);
@@ -943,7 +943,7 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     await agent.stop();
   });
 
-  it('that came back after a restart harms no node', async () => {
+  it('harms no node when it came back after a restart', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.docker.state = 'hung';
     await run(7 * minute);

@@ -5,7 +5,7 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { configOf, never, setStage } from './stage.ts';
 
-describe('a question that can wait', () => {
+describe('a question with backoff', () => {
   const stage = () => {
     const clock = openFakeClock();
     const backoff = openBackoff(() => 1);
@@ -21,7 +21,7 @@ describe('a question that can wait', () => {
 
   // Each node asked every half minute instead of every ten, for as long as ECS was too busy to
   // answer.
-  it('is asked less and less often while AWS does not answer, and the last error is reported in between', async () => {
+  it('is asked less and less often while AWS does not answer, and reports the last error in between', async () => {
     const { clock, ask, asked } = stage();
     const minutes: number[] = [];
     for (let minute = 0; minute < 60; minute++) {
@@ -33,7 +33,7 @@ describe('a question that can wait', () => {
     expect(minutes).toEqual([0, 1, 3, 7, 15, 25, 35, 45, 55]);
   });
 
-  it('is asked as usual once there was an answer', async () => {
+  it('is asked at its usual interval after an answer', async () => {
     const { clock, ask, asked } = stage();
     await ask(throttled);
     await clock.run(60_000);
@@ -45,7 +45,7 @@ describe('a question that can wait', () => {
     expect(asked()).toBe(5);
   });
 
-  it('that is refused is no question of time, and may be asked again at once', async () => {
+  it('may be asked again at once after a refusal', async () => {
     const { ask, asked } = stage();
     for (let i = 0; i < 3; i++) expect(await ask(() => Promise.reject(new Refused('no')))).toBe('no');
     expect(asked()).toBe(3);
@@ -70,7 +70,7 @@ describe('the cross-check of an ECS agent', () => {
     return { first, answers: [...answers], asked: stage.world.calls.of('readContainerInstance').length - before };
   };
 
-  it('comes seldom while ECS is throttled, and says all the while that it could not tell', async () => {
+  it('is rare while ECS is throttled, and reports meanwhile that it could not tell', async () => {
     const { first, answers, asked } = await checks(() => {});
     expect(first).toBe('well');
     expect(answers).toEqual(['Unavailable: throttled']);
@@ -80,7 +80,7 @@ describe('the cross-check of an ECS agent', () => {
   it.each([
     ['was disconnected', (stage: ReturnType<typeof setStage>) => void (stage.own.agentConnected = false)],
     ['is silent', (stage: ReturnType<typeof setStage>) => void (stage.world.localAgent = undefined)],
-  ])('comes each time where the agent %s', async (_, prepare) => {
+  ])('happens each time where the agent %s', async (_, prepare) => {
     const { answers, asked } = await checks(prepare);
     expect(answers).toEqual(['Unavailable: throttled']);
     expect(asked).toBe(60);

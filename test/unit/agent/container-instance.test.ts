@@ -12,7 +12,7 @@ test.each(['with', 'without'])('a node finds its own container instance, %s an E
   expect(containerInstance).toEqual({ cluster: 'demo', arn: own.arn });
 });
 
-test('placement is stopped and resumed for the container instance that was named, and for no other', async () => {
+test('placement is stopped and resumed on the given container instance only', async () => {
   const { host, world } = setStage();
   const { instances } = world.cluster;
   const { instanceId: ec2InstanceId } = world.identity;

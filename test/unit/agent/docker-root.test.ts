@@ -12,14 +12,14 @@ async function watched(change: (world: ReturnType<typeof openFakeHost>['world'])
   return clock.finish(openWatchedPaths(config).list(host, never));
 }
 
-describe('what is watched', () => {
+describe('the watched disk', () => {
   // A flag in a drop-in of docker.service set the root: its volume ran full unseen.
-  it("is Docker's root as Docker itself says, whatever set it", async () => {
+  it('includes the root that Docker reports, whatever set it', async () => {
     const list = await watched((world) => (world.docker.store = { root: '/data/docker', imagesInContainerd: false }));
     expect(list).toEqual(['/', '/data/docker', '/mnt/share']);
   });
 
-  it("is containerd's root, too, where containerd keeps the images", async () => {
+  it("includes containerd's root where containerd keeps the images", async () => {
     const store = { root: '/var/lib/docker', imagesInContainerd: true };
     const plain = await watched((world) => (world.docker.store = store));
     expect(plain).toEqual(['/', '/var/lib/docker', '/var/lib/containerd', '/mnt/share']);
@@ -54,7 +54,7 @@ describe('what is watched', () => {
     expect(await readConfiguredRoot(host)).toBe(root);
   });
 
-  it('stays what Docker said when Docker has died since, and Docker is asked once in ten minutes', async () => {
+  it('stays the root that Docker last reported, and Docker is asked once in ten minutes', async () => {
     const { host, world, clock } = openFakeHost();
     world.docker.store = { root: '/data/docker', imagesInContainerd: false };
     const { list } = openWatchedPaths(config);
@@ -67,7 +67,7 @@ describe('what is watched', () => {
   });
 });
 
-test("a table's root is not containerd's", () => {
+test("the root key of another TOML table is not containerd's root", () => {
   expect(parseContainerdRoot('[plugins]\n  root = "/x"\n')).toBeUndefined();
   expect(parseContainerdRoot("  root='/y'\n")).toBe('/y');
 });

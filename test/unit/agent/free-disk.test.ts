@@ -43,7 +43,7 @@ describe('freeing a disk', () => {
     expect(left()).toEqual([pause, 'app:3']);
   });
 
-  it('removes what it may, and tells which stopped containers hold their images', async () => {
+  it('removes the images that it may, and names the stopped containers that hold the others', async () => {
     const { world, free, left, told } = fullNode(99);
     world.docker.containers = ['app:1', 'app:2'].map((name) => ({
       name: `ecs-${name}`,
@@ -55,7 +55,7 @@ describe('freeing a disk', () => {
     expect(told()).toMatch(/no image is left to remove.*ecs-app:1.*ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION/);
   });
 
-  it.each(['once', 'prefer-cached'])('removes nothing where the ECS agent pulls %s, and tells', async (behavior) => {
+  it.each(['once', 'prefer-cached'])('removes nothing where the ECS agent pulls %s, and says so', async (behavior) => {
     const { world, free, left, told } = fullNode();
     world.machine.files.set(paths.ecsConfig, `ECS_IMAGE_PULL_BEHAVIOR=${behavior}\n`);
     await free();
@@ -73,7 +73,7 @@ describe('freeing a disk', () => {
     }
   });
 
-  it("removes nothing for another disk than the one with Docker's images", async () => {
+  it("removes nothing when another disk than the one with Docker's images is full", async () => {
     const { world, free, left } = fullNode();
     world.docker.store = { root: '/data', imagesInContainerd: false };
     world.machine.disks.set('/data', { ...someDisk('/data', 20), mountPath: '/data' });
@@ -92,7 +92,7 @@ describe('freeing a disk', () => {
     expect(left()).toHaveLength(3);
   });
 
-  it('goes on with the next image when one cannot be removed', async () => {
+  it('continues with the next image when one cannot be removed', async () => {
     const { world, free, left, told } = fullNode();
     world.calls.fails('removeImage', new Unavailable('no space left on device'), 1);
     await free();
@@ -100,7 +100,7 @@ describe('freeing a disk', () => {
     expect(told()).toContain('no space left on device');
   });
 
-  it('waits for a task that is starting, which may need an image that no container uses yet, but not for ever', async () => {
+  it('waits a limited time for a starting task, which may need an image that no container uses yet', async () => {
     const { host, world, clock, free, left } = fullNode();
     const own = world.joinCluster();
     const task = world.cluster.addTask(own.arn, { lastStatus: 'PENDING' });
@@ -115,7 +115,7 @@ describe('freeing a disk', () => {
     expect(left()).toEqual([pause, 'app:3']);
   });
 
-  it('never throws but for its signal, also where Docker is dead', async () => {
+  it("throws only the signal's reason, also where Docker is dead", async () => {
     const { world, free, told } = fullNode();
     world.docker.state = 'dead';
     await free();

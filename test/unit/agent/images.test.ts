@@ -9,8 +9,8 @@ import { configOf } from './stage.ts';
 const nothing = { patterns: [], agentRepositories: [] };
 const names = (images: readonly { names: readonly string[] }[]) => images.map((image) => image.names[0]);
 
-describe('which images may go', () => {
-  it('the oldest first, and none that a container uses, running or stopped', () => {
+describe('the choice of removable images', () => {
+  it('takes the oldest first, and none that a container uses, running or stopped', () => {
     const images = [someImage('app:3', 3), someImage('app:1', 1), someImage('app:2', 2), someImage('run:1', 1)];
     const containers = [
       { name: 'a', imageId: images[3]!.id, state: 'running' },
@@ -27,12 +27,12 @@ describe('which images may go', () => {
     'ecs-service-connect-agent:interface-v1',
     'ebs-csi-driver:latest',
     'next-daemon:latest',
-  ])('never %s, which the ECS agent loads itself and no registry has', (name) => {
+  ])('never takes %s, which the ECS agent loads itself and no registry has', (name) => {
     const kept = { patterns: [], agentRepositories: ['next-daemon'] };
     expect(removableImages([someImage(name, 1)], [], kept)).toEqual([]);
   });
 
-  it('an image that no registry is known to hold goes last, one without a name does not', () => {
+  it('takes an image without a known registry last, but not one without a name', () => {
     const local = { ...someImage('loaded:1', 1), digests: [] };
     const unnamed = { ...someImage('old:1', 2), names: [], digests: [] };
     expect(removableImages([local, someImage('app:1', 3), unnamed], [], nothing).map(({ id }) => id)).toEqual([
@@ -53,7 +53,7 @@ describe('which images may go', () => {
     ],
     ['*/base:*', ['a/base:1', 'b/c/base:2'], ['base2:1']],
     ['app@sha256:6170', ['app:1'], ['app:2']],
-  ])('the pattern %s keeps what it names and nothing else', (pattern, stay, go) => {
+  ])('keeps exactly the images that the pattern %s matches', (pattern, stay, go) => {
     const images = [...stay, ...go].map((name) =>
       pattern.includes('@') && stay.includes(name) ? { ...someImage(name, 1), digests: [pattern] } : someImage(name, 1),
     );
@@ -62,19 +62,19 @@ describe('which images may go', () => {
     );
   });
 
-  it('an image that is kept under one of its names is kept under all', () => {
+  it('keeps an image under all its names when one of them is kept', () => {
     const both = { ...someImage('app:1', 1), names: ['app:1', 'base:1'] };
     expect(removableImages([both], [], { patterns: ['base'], agentRepositories: [] })).toEqual([]);
     const { id } = someImage('app:1', 1);
     expect(removableImages([both], [], { patterns: [id.slice(0, 20)], agentRepositories: [] })).toEqual([]);
   });
 
-  it('one with several names goes name by name, since Docker refuses its id', () => {
+  it('removes an image with several names name by name, because Docker refuses its id', () => {
     expect(referencesOf({ ...someImage('app:1', 1), names: ['app:1', 'app:2'] })).toEqual(['app:1', 'app:2']);
     expect(referencesOf(someImage('app:1', 1))).toEqual([someImage('app:1', 1).id]);
   });
 
-  it('a stopped container is told when it alone holds its image', () => {
+  it('names a stopped container only when it alone holds its image', () => {
     const containers = [
       { name: 'old', imageId: 'a', state: 'exited' },
       { name: 'busy', imageId: 'b', state: 'exited' },
@@ -85,7 +85,7 @@ describe('which images may go', () => {
   });
 });
 
-test("images are kept by the configuration, by the image's builder and by the ECS agent's own exclusions", async () => {
+test("obeys the configuration, the image's builder and the ECS agent's own exclusions", async () => {
   const { host, world } = openFakeHost();
   world.machine.files.set(`${paths.keepImages}/base.list`, '# pulled by Packer\nbase:1 \r\n\nregistry/x # why\n');
   world.machine.files.set(`${paths.keepImages}/README`, 'not a list');
@@ -105,7 +105,7 @@ test.each([
   ['# ECS_IMAGE_PULL_BEHAVIOR=once\nECS_IMAGE_PULL_BEHAVIOR=always\n', {}, undefined],
   ['', { ECS_IMAGE_PULL_BEHAVIOR: 'once' }, 'once'],
   ['', {}, undefined],
-])('of %j and %j it follows that images are pulled %s', async (text, settings, expected) => {
+])('reads from %j and %j that images are pulled %s', async (text, settings, expected) => {
   const { host, world } = openFakeHost();
   if (text !== '') world.machine.files.set(paths.ecsConfig, text);
   expect(await readCachingBehavior(host, configOf({ ecs: { settings } }))).toBe(expected);

@@ -53,12 +53,12 @@ function live(findings: (Finding | undefined)[], from: Memory = { ...blank, sett
 const times = <T>(n: number, value: T): T[] => Array.from({ length: n }, () => value);
 
 describe('the judge', () => {
-  it('treats what lasted for as many checks, leaves when it lasts as long again, and says so once', () => {
+  it('treats lasting trouble after its checks, leaves when it lasts as long again, and says so once', () => {
     const { kinds } = live(times(8, ill()));
     expect(kinds).toEqual(['stay', 'stay', 'treat', 'stay', 'stay', 'leave', 'stay', 'stay']);
   });
 
-  it('waits for patience and checks, whichever is longer, before each treatment and before leaving', () => {
+  it('waits for the longer of patience and checks before each treatment and before leaving', () => {
     const { kinds } = live(times(16, ill({ patienceMs: 5 * minute, treatments: 2 })));
     expect(kinds.flatMap((kind, at) => (kind === 'stay' ? [] : [`${kind} ${at}`]))).toEqual([
       'treat 5',
@@ -73,7 +73,7 @@ describe('the judge', () => {
     expect(memory.streak).toMatchObject({ kind: 'ailing', checks: 2 });
   });
 
-  it('does not count the time without an answer', () => {
+  it('does not count time without an answer', () => {
     const { kinds } = live(
       [ill(), ...times<undefined>(100, undefined), ill(), ill()].map(
         (f) => f && ({ ...f, patienceMs: 2 * minute } as Finding),
@@ -82,11 +82,11 @@ describe('the judge', () => {
     expect(new Set(kinds)).toEqual(new Set(['stay']));
   });
 
-  it('begins anew when the trouble was gone in between', () => {
+  it('starts again when the trouble was gone in between', () => {
     expect(new Set(live([ill(), ill(), well, ill(), ill(), well, ill(), ill()]).kinds)).toEqual(new Set(['stay']));
   });
 
-  it('between the thresholds goes on with what it has begun, and begins nothing', () => {
+  it('continues a treatment between the thresholds, and begins none', () => {
     const between = ill({ mild: true });
     expect(new Set(live(times(9, between)).kinds)).toEqual(new Set(['stay']));
     expect(live([...times(3, ill()), ...times(3, between)]).kinds.slice(-1)).toEqual(['leave']);
@@ -105,16 +105,16 @@ describe('the judge', () => {
     expect(live(times(4, ill()), treatedOnce, false).kinds.slice(2)).toEqual(['leave', 'leave']);
   });
 
-  it('recovers once when it does not know what an earlier process did', () => {
+  it('recovers once when it does not know the actions of an earlier process', () => {
     expect(live([undefined, well, well], blank).kinds).toEqual(['stay', 'recover', 'stay']);
   });
 
-  it('acts on a doom at once, and on one event once', () => {
+  it('acts on a doomed finding at once, and on each event once', () => {
     const { kinds } = live([doom('a'), doom('a'), undefined, doom('a'), doom('b'), doom('a')]);
     expect(kinds).toEqual(['leave', 'stay', 'stay', 'stay', 'leave', 'stay']);
   });
 
-  it('takes the same kind of event with a later time for the departure under way, and obeys an earlier one', () => {
+  it('counts a later event of the same kind as the departure under way, and obeys an earlier one', () => {
     const spot = (key: string, deadlineUptime: number, eventKind = 'spot') =>
       doom(key, { eventKind, deadlineUptime, revocableAfterMs: 0 });
     const { kinds, memory } = live([spot('a', 90_000), spot('b', 91_000), spot('c', 150_000), spot('d', 86_000)]);
@@ -125,7 +125,7 @@ describe('the judge', () => {
     expect(live([well, spot('g', 150_000)], memory).kinds).toEqual(['recover', 'leave']);
   });
 
-  it('takes a doom back only when it may be revoked, and only when it has been gone for long enough', () => {
+  it('takes a doomed finding back only when it is revocable and has been gone long enough', () => {
     const gone = times(5, well);
     expect(new Set(live([doom('a'), ...gone]).kinds.slice(1))).toEqual(new Set(['stay']));
     expect(live([doom('a', { revocableAfterMs: 0 }), well]).kinds).toEqual(['leave', 'recover']);
@@ -141,7 +141,7 @@ describe('the judge', () => {
     expect(live([doom('a', { revocableAfterMs: 0 }), well, doom('a', { revocableAfterMs: 0 })]).kinds[2]).toBe('leave');
   });
 
-  it('obeys a person: what was called off is not begun again before all was well', () => {
+  it('obeys the operator: a cancelled action begins again only after all was well', () => {
     const off = calledOff(live(times(6, ill())).memory);
     expect(off.wish).toBeUndefined();
     const { kinds, memory } = live(times(50, ill()), off);
@@ -164,18 +164,18 @@ describe('the judge', () => {
     ]);
   });
 
-  it('does not take the uptime of an earlier process for its own', () => {
+  it('does not compare times with the uptime of an earlier process', () => {
     const memory = resumed(live([ill(), ill()]).memory);
     expect(judge(memory, ill({ patienceMs: 5 * minute }), 1e12)[1].kind).toBe('stay');
     expect(memory.streak).toEqual({ kind: 'ailing', checks: 0, ms: 0 });
   });
 
-  it('brings a node back that its predecessor stopped for a disk that was too full to write it down', () => {
+  it('recovers a node whose predecessor stopped it for a disk too full for the note', () => {
     const stale = resumed({ ...blank, settled: true });
     expect(live(times(2, well), stale).kinds).toEqual(['recover', 'stay']);
   });
 
-  it('remembers no more after a year than after a day, and nothing that JSON cannot keep', () => {
+  it('remembers after a year no more than after a day, and only values that JSON can keep', () => {
     let memory = blank;
     for (let n = 0; n < 100_000; n++) {
       const finding = n % 3 === 0 ? doom(`event-${n}`) : n % 3 === 1 ? ill() : undefined;

@@ -31,7 +31,7 @@ describe('metrics', () => {
     for (const metric of own) expect(metric.dimensions).toEqual(dimensions);
   });
 
-  it('are there once for the node, once for its group and once for its cluster', () => {
+  it('are published once for the node, once for its group and once for its cluster', () => {
     for (const name of ['DiskSpaceUtilization', 'MemoryUtilization', 'SwapUsed']) {
       const dimensions = metricsOf(sample)
         .filter((metric) => metric.name === name)
@@ -46,7 +46,7 @@ describe('metrics', () => {
     expect(dimensions).toHaveLength((metricsOf(sample).length / 3) * 2);
   });
 
-  it('are numbers that CloudWatch takes, even of a disk or a memory of nothing', () => {
+  it('are numbers that CloudWatch accepts, also for a disk or a memory of size zero', () => {
     const nothing = { ...sample.disks[0]!, totalBytes: 0, usedBytes: 0, freeBytes: 0, totalInodes: 0, freeInodes: 0 };
     const memory = { totalBytes: 0, availableBytes: 0, swapTotalBytes: 0, swapFreeBytes: 0 };
     for (const { value } of metricsOf({ ...sample, disks: [nothing], memory })) expect(value).toBe(0);
@@ -54,7 +54,7 @@ describe('metrics', () => {
 });
 
 describe('publishing', () => {
-  it('learns the name of the group from the tags, without a call to Auto Scaling', async () => {
+  it('reads the name of the group from the tags, without a call to Auto Scaling', async () => {
     const { host, world } = setStage(config);
     world.metadata.tags = { [groupTag]: 'web' };
     void publishMetrics(host, config, () => undefined, never).catch(() => {});
@@ -65,7 +65,7 @@ describe('publishing', () => {
     );
   });
 
-  it('is one call every five minutes, the first soon after the start, each file system once', async () => {
+  it('makes one call every five minutes, the first soon after the start, with each file system once', async () => {
     const { host, world } = setStage(config);
     world.docker.store = { root: '/data/docker', imagesInContainerd: false };
     world.machine.disks.set('/data/docker', { ...someDisk('/data/docker'), mountPath: '/data' });
@@ -80,7 +80,7 @@ describe('publishing', () => {
     expect(world.calls.of('readMembership')).toHaveLength(1);
   });
 
-  it('goes on after any failure, and without what cannot be measured or known', async () => {
+  it('continues after any failure, without values that cannot be measured', async () => {
     const { host, world } = setStage(config);
     world.calls.fails('publish', new Unavailable('throttled'), 2);
     world.calls.fails('readMembership', new Unavailable('throttled'), 1);

@@ -7,7 +7,7 @@ const minute = 60_000;
 test.each([
   ['readSpotNotice', 'spot'],
   ['readTargetState', 'scale-in'],
-])('a %s that is never answered is given up, and the next one is heard', async (verb, cause) => {
+])('a %s without an answer is given up, and the next one counts', async (verb, cause) => {
   const stage = setStage();
   const { world } = stage;
   const agent = stage.agent();

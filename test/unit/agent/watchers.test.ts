@@ -20,15 +20,15 @@ const hour = 3_600_000;
 const ownRecord = ({ cluster, identity }: World) => cluster.addInstance({ ec2InstanceId: identity.instanceId });
 const now = Date.UTC(2030, 0, 1);
 
-describe('Auto Scaling', () => {
-  it('that wants the instance gone is obeyed, and nothing else it may say, known or not', () => {
+describe('the lifecycle watcher', () => {
+  it('leaves when Auto Scaling wants the instance gone, and ignores any other state, known or not', () => {
     expect(judgeTarget('Terminated', true)).toMatchObject({ kind: 'doomed', ending: 'await' });
     for (const target of [undefined, 'InService']) expect(judgeTarget(target, true).kind).toBe('well');
     for (const target of ['Standby', 'Detached', 'SomethingNew'])
       expect(judgeTarget(target, true).kind).toBe('notable');
   });
 
-  it('that takes a node back into its warm pool makes it leave for a while; one that is still in it stays', () => {
+  it('leaves for a while when Auto Scaling returns the node to its warm pool; a node still in it stays', () => {
     expect(judgeTarget('Warmed:Stopped', true)).toMatchObject({ kind: 'doomed', returns: true });
     expect(judgeTarget('Warmed:Terminated', true)).not.toHaveProperty('returns');
     for (const target of ['Warmed:Stopped', 'Warmed:Running', 'Warmed:Hibernated']) {
@@ -38,10 +38,10 @@ describe('Auto Scaling', () => {
   });
 });
 
-describe('a spot notice', () => {
+describe('the spot watcher', () => {
   const times = { served: undefined, now, uptime: 5_000 };
 
-  it('sets a deadline before the interruption, whose machine comes back unless it is terminated', () => {
+  it('sets a deadline before the interruption, and expects the machine back unless it is terminated', () => {
     const notice = (action: 'terminate' | 'stop' | 'hibernate') =>
       judgeSpot({ action, at: now + 120_000 }, config, times);
     expect(notice('terminate')).toMatchObject({
@@ -58,7 +58,7 @@ describe('a spot notice', () => {
 
   // A clock four minutes slow: no StopTask, and the task was killed. Four minutes fast: StopTask at
   // once, gone after 0.1 s.
-  it('gives two minutes at most from when it is first seen, whatever the wall clock says', () => {
+  it('gives two minutes at most from the first sight, whatever the wall clock says', () => {
     const left = (ms: number, served?: number) => leftMsOf({ action: 'terminate', at: now + ms }, { ...times, served });
     expect(left(360_000)).toBe(120_000);
     expect(left(-120_000)).toBe(120_000);
@@ -69,7 +69,7 @@ describe('a spot notice', () => {
   });
 });
 
-describe('scheduled maintenance', () => {
+describe('the maintenance watcher', () => {
   const event = (
     code: string,
     notBefore: number | undefined,
@@ -84,7 +84,7 @@ describe('scheduled maintenance', () => {
   const times = { now, uptime: 5 };
   const kind = (...events: ReturnType<typeof event>[]) => judgeMaintenance(events, config, { now, uptime: 0 }).kind;
 
-  it('by its code: failing hardware at once, a reboot within its lead time, an unknown code is only logged', () => {
+  it("follows the event's code: failing hardware at once, a reboot within its lead time, an unknown code is only logged", () => {
     for (const code of ['instance-retirement', 'instance-stop'])
       expect(kind(event(code, now + 500 * hour))).toBe('doomed');
     for (const code of ['instance-reboot', 'system-reboot', 'system-maintenance']) {
@@ -95,14 +95,14 @@ describe('scheduled maintenance', () => {
     expect(kind(event('instance-teleport', now))).toBe('notable');
   });
 
-  it('is over when canceled or completed, but not for another event beside it', () => {
+  it('ends with a canceled or completed event, but not with another event beside it', () => {
     expect(kind(event('instance-stop', now, 'canceled'))).toBe('well');
     expect(kind(event('instance-stop', now, 'completed'))).toBe('well');
     expect(kind(event('system-reboot', now, 'canceled'), event('instance-stop', now + hour))).toBe('doomed');
     expect(kind()).toBe('well');
   });
 
-  it('has the date as its deadline, unless that has passed', () => {
+  it('takes the date as its deadline, unless that has passed', () => {
     expect(judgeMaintenance([event('instance-stop', now + hour)], config, times)).toMatchObject({
       deadline: now + hour,
       deadlineUptime: hour + 5,
@@ -110,15 +110,15 @@ describe('scheduled maintenance', () => {
     expect(judgeMaintenance([event('instance-stop', now - hour)], config, times)).not.toHaveProperty('deadline');
   });
 
-  it('is over when its last moment has passed, also where the list has not forgotten it', () => {
+  it("ends when the event's last moment has passed, also while EC2 still lists it", () => {
     const late = { ...event('instance-stop', now - 2 * hour), notAfter: now - hour };
     expect(judgeMaintenance([late], config, times).kind).toBe('well');
     expect(judgeMaintenance([{ ...late, notAfter: now + hour }], config, times).kind).toBe('doomed');
   });
 });
 
-describe('a disk', () => {
-  it('is full at the first threshold, freed below the second, and neither in between', () => {
+describe('the disk watcher', () => {
+  it('reports full at the first threshold, freed below the second, and neither in between', () => {
     const judge = (percent: number, inodes = 1) => judgeDisks([someDisk('/', percent, inodes)], config);
     expect(judge(79).kind).toBe('well');
     // `df` rounds up.
@@ -130,18 +130,18 @@ describe('a disk', () => {
     expect(keep).toMatchObject({ thenLeave: false });
   });
 
-  it('without a fixed number of inodes, or of size nothing, is not full', () => {
+  it('reports no full disk without a fixed number of inodes, or of size zero', () => {
     const odd = { ...someDisk('/'), totalInodes: 0, freeInodes: 0 };
     expect(judgeDisks([odd, { ...odd, totalBytes: 0, usedBytes: 0, freeBytes: 0 }], config).kind).toBe('well');
   });
 });
 
 describe('the leave queue', () => {
-  it('lets a share of the fleet go, and always one', () => {
+  it('lets a share of the fleet leave, and always one node', () => {
     expect([0, 1, 9, 10, 19, 20, 1000].map((nodes) => maxLeavingAtOnce(10, nodes))).toEqual([1, 1, 1, 1, 1, 2, 100]);
   });
 
-  it('lets no two nodes more go than the share when many ask at the same moment, and all of them in the end', async () => {
+  it('lets no more nodes leave than the share when many queue at once, and all of them in the end', async () => {
     const { host, world } = openFakeHost();
     for (let n = 0; n < 50; n++) ownRecord(world);
     const gone: string[] = [];
@@ -163,7 +163,7 @@ describe('the leave queue', () => {
 });
 
 describe('a node whose clock is slow', () => {
-  it('does not get in front of a node that has already left', async () => {
+  it('does not overtake a node that has already left', async () => {
     const { host, world } = openFakeHost();
     const open = ({ arn }: { arn: string }) => {
       const mayGo = openQueueCheck();
@@ -180,7 +180,7 @@ describe('a node whose clock is slow', () => {
 describe('a node that reads the queue late', () => {
   // The answer took 20 s, in which another node queued and left. With a slow clock, this node's
   // entry was in front of it.
-  it('does not get in front of a node that queued and left meanwhile', async () => {
+  it('does not overtake a node that queued and left meanwhile', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
     const [quick, late] = [place(ownRecord(world)), place(ownRecord(world))];
@@ -210,7 +210,7 @@ describe('a node that reads the queue late', () => {
 describe('nodes that read the queue as it was seconds ago', () => {
   // The second node had not seen the first, whose clock was ten minutes ahead. Its entry was in
   // front when the first had already left.
-  it('do not both go, whatever their clocks say', async () => {
+  it('do not both leave, whatever their clocks say', async () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
     const [first, second] = [place(ownRecord(world)), place(ownRecord(world))];
@@ -231,7 +231,7 @@ describe('nodes that read the queue as it was seconds ago', () => {
   });
 });
 
-describe('a queue entry that may have come late', () => {
+describe('a late entry in the leave queue', () => {
   /**
    * Two nodes of a small cluster. The first node's call to join the queue gets no answer, and takes
    * effect when the test says so.
@@ -280,7 +280,7 @@ describe('a queue entry that may have come late', () => {
     expect(await queue.lateAsks()).toBe(true);
   });
 
-  it('is none, though it is still to be seen where it was given up', async () => {
+  it('does not count where it was given up, although it is still visible', async () => {
     const queue = await setQueue();
     queue.arrives();
     expect(await queue.lateAsks()).toBe(false);
@@ -289,7 +289,7 @@ describe('a queue entry that may have come late', () => {
     expect(queue.world.calls.of('unqueue')).toHaveLength(2);
   });
 
-  it('is kept by a node that is DRAINING already: a process that died had gone from it', async () => {
+  it('is kept by a DRAINING node, because an earlier process left from it', async () => {
     const queue = await setQueue();
     queue.arrives();
     queue.late.status = 'DRAINING';
@@ -298,10 +298,10 @@ describe('a queue entry that may have come late', () => {
   });
 });
 
-describe('of several orders', () => {
+describe('the merge of orders', () => {
   const order = (more: Partial<Order>) => someOrder(more);
 
-  it("a decision from outside counts more than the node's own reasons, and the earliest deadline counts for all", () => {
+  it('gives a decision from outside precedence, and keeps the earliest deadline of all', () => {
     const disk = order({});
     const scaleIn = order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' });
     const spot = order({ cause: 'spot', ending: 'await', key: 'spot', deadline: now, returns: true });
@@ -318,7 +318,7 @@ describe('of several orders', () => {
     expect(strictest([])).toBeUndefined();
   });
 
-  it("one that echoes the node's own termination changes nothing", () => {
+  it("ignores an order that echoes the node's own termination", () => {
     const asked = { askedToEndAt: now };
     const own: DepartureState = {
       ...beginState(order({}), config, 'i-1', 'b', now),
@@ -334,14 +334,14 @@ describe('of several orders', () => {
     expect(merge(early, order({}))).toBe(early);
   });
 
-  it('a short deadline makes a departure urgent, and only one that does not move', () => {
+  it('makes a departure urgent for a short deadline, but only for one that does not move', () => {
     const state = beginState(order({ cause: 'maintenance', deadline: now + 60_000 }), config, 'i-1', 'b', now);
     expect(isUrgent(state, config, 60_000)).toBe(true);
     expect(isUrgent(state, config, 600_000)).toBe(false);
     expect(isUrgent(beginState(order({}), config, 'i-1', 'b', now), config, 1_000)).toBe(false);
   });
 
-  it('none can be taken back once the registrar was left, or the end was asked for: by its deeds, not by its phase', () => {
+  it('is irrevocable after the registrar was left or the end was requested: its deeds count, not its phase', () => {
     const state = beginState(order({}), config, 'i-1', 'b', now);
     expect(phases.every((phase) => isRevocable({ ...state, phase }))).toBe(true);
     for (const irrevocable of [{ deregisteredAt: now }, { askedToEndAt: now }]) {
@@ -353,7 +353,7 @@ describe('of several orders', () => {
     );
   });
 
-  it('one that version 0.1.0 has begun has done what its phases may have done', () => {
+  it('counts the phases of a departure that version 0.1.0 began as done', () => {
     const { irrevocable: _, ...old } = beginState(order({}), config, 'i-1', 'b', now);
     const entered = { announce: 1, balancers: 2, drain: 3, tasks: 4 };
     expect(isRevocable({ ...old, phase: 'tasks', entered })).toBe(true);
@@ -362,13 +362,13 @@ describe('of several orders', () => {
   });
 });
 
-describe('words and times', () => {
+describe('texts and times', () => {
   it('fit into a tag, however long the reason', () => {
     const state = beginState(someOrder({ reason: 'x'.repeat(1000) }), config, 'i-1', 'b', now);
     expect(renderLastWords(state).length).toBe(255);
   });
 
-  it('heartbeats come at half the time-out, within sensible limits', () => {
+  it('give heartbeats half of the timeout, within sensible limits', () => {
     expect([30, 10, 300, 7200].map((heartbeatSeconds) => heartbeatEveryMs({ heartbeatSeconds }))).toEqual([
       15_000, 10_000, 150_000, 900_000,
     ]);

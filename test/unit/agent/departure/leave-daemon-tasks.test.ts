@@ -26,7 +26,7 @@ function setNode(leave: object = {}, task: object = {}) {
 }
 
 describe('daemon tasks of a node that leaves', () => {
-  it('delay nothing, are stopped when all other tasks have stopped, and waited for', async () => {
+  it('delay no other task, are stopped last, and are waited for', async () => {
     const { stage, seen, daemon } = setNode();
     const state = await stage.leaves();
     expect(seen).toEqual(['daemon while web STOPPED', 'terminateInGroup, STOPPED', 'completeHook, STOPPED']);
@@ -40,7 +40,7 @@ describe('daemon tasks of a node that leaves', () => {
     expect(daemon.lastStatus).toBe('STOPPED');
   });
 
-  it('come after tasks that were stopped at the deadline', async () => {
+  it('are stopped after the tasks that were stopped at the deadline', async () => {
     const { stage, seen } = setNode({ drainSeconds: 60 }, { stopsAfterMs: Infinity });
     await stage.leaves();
     expect(seen.slice(0, 2)).toEqual(['web while web STOPPING', 'daemon while web STOPPED']);
@@ -58,7 +58,7 @@ describe('daemon tasks of a node that leaves', () => {
     expect(state.troubles.join()).not.toContain('logspout');
   });
 
-  it('that cannot be stopped, or do not stop, do not keep the node', async () => {
+  it('do not keep the node when they do not stop', async () => {
     const refused = setNode();
     refused.world.calls.fails('stopTask', new Refused('no', { code: 'AccessDeniedException' }), 9);
     const first = await refused.stage.leaves();
@@ -73,7 +73,7 @@ describe('daemon tasks of a node that leaves', () => {
     expect(second.phase).toBe('done');
   });
 
-  it('hold nothing up where the role may not list tasks, and are not stopped on the word of a file alone', async () => {
+  it('delay nothing where the role may not list tasks, and are not stopped on the evidence of a file alone', async () => {
     const { stage, world, daemon, seen } = setNode();
     world.machine.files.set(
       '/var/lib/ecs-node/daemon-tasks.json',

@@ -5,7 +5,7 @@ import { configOf, setStage } from '../stage.ts';
 
 // Its group had begun to end it: the terminate hook timed out under the tasks that were still
 // waited for.
-test('a node that ECS comes to know at its very end keeps its terminate hook alive while it waits for its tasks', async () => {
+test('a node that ECS registers at its very end keeps its terminate hook alive while it waits for its tasks', async () => {
   const stage = setStage(configOf({ leave: { drainSeconds: 900 } }));
   const { cluster, calls } = stage.world;
   const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -25,7 +25,7 @@ test('a node that ECS comes to know at its very end keeps its terminate hook ali
   expect(stopped).toBe(true);
 });
 
-test('a node that ECS does not drain for minutes goes on trying while it waits for its tasks, and writes that down once', async () => {
+test('a node that ECS does not drain for minutes keeps trying while it waits for its tasks, and records that once', async () => {
   const stage = setStage(configOf({ leave: { drainSeconds: 1800 } }));
   const { cluster, calls, clock } = stage.world;
   cluster.addTask(stage.own.arn, { stopsAfterMs: 1_500_000 });

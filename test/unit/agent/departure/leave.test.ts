@@ -16,7 +16,7 @@ const byHand = { cause: 'operator', reason: 'by hand', key: 'leave-1' } as const
 const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
 
 describe('a departure', () => {
-  it('drains, waits for the tasks, leaves the registrar, says why, terminates through the group and completes the hook', async () => {
+  it('drains, waits for the tasks, leaves the registrar, reports the reason, terminates through the group and completes the hook', async () => {
     const stage = setStage();
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 20_000 });
     const state = await stage.leaves();
@@ -43,7 +43,7 @@ describe('a departure', () => {
 
   // A server that did not know of the deregistration yet reported the target as healthy: its
   // connections were cut.
-  it('does not take a target that has only just been deregistered for one without connections', async () => {
+  it('does not treat a target that was deregistered a moment ago as one without connections', async () => {
     const stage = setStage(withBalancers({ loadBalancers: [] }));
     const { clock, balancers } = stage.world;
     const balancer = someBalancer(60_000);
@@ -59,7 +59,7 @@ describe('a departure', () => {
     expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
   });
 
-  it('waits no longer for connections than configured, and goes on without a balancer that refuses', async () => {
+  it('waits for connections no longer than configured, and continues without a balancer that refuses', async () => {
     const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));
     stage.world.balancers.loadBalancers.set('classic', someBalancer(3_600_000));
     const state = await stage.leaves();
@@ -68,7 +68,7 @@ describe('a departure', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
-  it('does everything at once when the deadline is short: DRAINING first, telling after', async () => {
+  it('does everything at once when the deadline is short: DRAINING first, the report after it', async () => {
     const stage = setStage(withBalancers());
     stage.world.balancers.targetGroups.set(targetGroup, someBalancer(300_000));
     stage.world.balancers.loadBalancers.set('classic', someBalancer(300_000));
@@ -87,7 +87,7 @@ describe('a departure', () => {
     expect(stage.deeds()).not.toContain('completeHook');
   });
 
-  it('is not over while a task is still stopping, though ECS counts none as running, and names it', async () => {
+  it('waits for a task that is still stopping, although ECS counts none as running, and names it', async () => {
     const stage = setStage();
     const task = stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 200_000 });
     const done = runDeparture(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
@@ -101,7 +101,7 @@ describe('a departure', () => {
     expect(completed!.at).toBeGreaterThanOrEqual(200_000);
   });
 
-  it('believes neither the agent nor ECS alone that all tasks are gone', async () => {
+  it('trusts neither the ECS agent nor ECS alone that all tasks are gone', async () => {
     for (const lies of ['local', 'cloud'] as const) {
       const stage = setStage();
       stage.group.begin('terminate');
@@ -116,7 +116,7 @@ describe('a departure', () => {
     }
   });
 
-  it('does not take silence for an answer: while neither agent nor ECS tells, tasks may be there', async () => {
+  it('assumes that tasks exist while neither the ECS agent nor ECS answers', async () => {
     const stage = setStage();
     stage.world.localAgent = undefined;
     stage.world.calls.fails('cloud.readTasks', new Unavailable('throttled'));
@@ -127,7 +127,7 @@ describe('a departure', () => {
   });
 
   // It registered while its registrar was left, got a task, and ended ten seconds later under it.
-  it('drains also a node that ECS comes to know while it leaves, and waits for the tasks it got', async () => {
+  it('also drains a node that ECS registers while it leaves, and waits for its tasks', async () => {
     const stage = setStage();
     const { cluster, clock } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -148,7 +148,7 @@ describe('a departure', () => {
 
   // Unassigning takes minutes; ECS came to know the node in the first of them, and placed tasks on
   // it until the last.
-  it('is DRAINING soon after ECS comes to know the node, though it still leaves its registrar', async () => {
+  it('is DRAINING soon after ECS registers the node, while it still leaves its registrar', async () => {
     const stage = setStage();
     const { cluster, clock } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -167,7 +167,7 @@ describe('a departure', () => {
 
   // It was terminated in its warm pool, which takes a minute. The group put it into service in that
   // minute, and it ended under the tasks that it got.
-  it('drains also a node that its group fetches from the warm pool while it waits for its end', async () => {
+  it('also drains a node that its group takes from the warm pool while it waits for its end', async () => {
     for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
       const stage = setStage(configOf({ leave: { drainSeconds: 60, atDeadline } }));
       const { cluster, clock, calls } = stage.world;
@@ -199,7 +199,7 @@ describe('a departure', () => {
     }
   });
 
-  it('drains also a node that registers while it waits for the services of others to be steady', async () => {
+  it('also drains a node that registers while it waits for the services of others to be steady', async () => {
     const stage = setStage(configOf({ leave: { steadyClusterSeconds: 600 } }));
     const { cluster, clock, calls } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -212,7 +212,7 @@ describe('a departure', () => {
     expect(calls.of('drain')[0]!.at - began).toBeLessThan(80_000);
   });
 
-  it('drains also a node that registers while AWS refuses to terminate it', async () => {
+  it('also drains a node that registers while AWS refuses to terminate it', async () => {
     const stage = setStage();
     const { cluster, clock, calls } = stage.world;
     const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
@@ -246,7 +246,7 @@ describe('a departure', () => {
 
   // Reclaimed in its first minute, or in a warm pool, its departure was over when it registered:
   // tasks were placed on it for the rest.
-  it('of a spot instance goes on until ECS knows the node, which gets no tasks in its last two minutes', async () => {
+  it('of a spot instance continues until ECS registers the node, which gets no tasks in its last two minutes', async () => {
     const { stage, order } = reclaimed(40_000);
     const began = stage.host.clock.now();
     const state = await stage.leaves({ ...order, deadline: began + 100_000 });
@@ -256,7 +256,7 @@ describe('a departure', () => {
     expect(stage.world.cluster.tasks.map(({ lastStatus }) => lastStatus)).toEqual(['STOPPED']);
   });
 
-  it('of a spot instance that ECS never knows asks for two minutes and a half, a call in fifteen seconds, and is over', async () => {
+  it('of a spot instance that ECS never registers asks for two and a half minutes, four times a minute, and ends', async () => {
     const { stage, order } = reclaimed(1e9);
     const began = stage.host.clock.uptime();
     expect(await stage.leaves({ ...order, deadline: stage.host.clock.now() + 100_000 })).toMatchObject({
@@ -266,7 +266,7 @@ describe('a departure', () => {
     expect(stage.world.calls.of('readContainerInstance').length).toBeLessThan(16);
   });
 
-  it('ends the same when AWS throttles, or is silent in, any of its calls for minutes', async () => {
+  it('ends the same when AWS throttles any of its calls, or is silent, for minutes', async () => {
     const whole = setStage(withBalancers());
     const prepare = (stage: typeof whole) => {
       stage.world.balancers.targetGroups.set(targetGroup, someBalancer(10_000));
@@ -302,7 +302,7 @@ describe('a departure', () => {
     expect(state.troubles.join()).not.toContain('tasks left');
   });
 
-  it('stops the tasks that are left at the deadline, or leaves them, as configured', async () => {
+  it('stops the remaining tasks at the deadline, or leaves them, as configured', async () => {
     for (const atDeadline of ['stop-tasks', 'leave-tasks']) {
       const stage = setStage(configOf({ leave: { drainSeconds: 120, atDeadline } }));
       stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -314,7 +314,7 @@ describe('a departure', () => {
     }
   });
 
-  it('stops tasks early enough that they end before a spot instance is taken', async () => {
+  it('stops tasks early enough that they end before EC2 takes a spot instance', async () => {
     const stage = setStage();
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     const deadline = stage.host.clock.now() + 100_000;
@@ -336,7 +336,7 @@ describe('a departure', () => {
     expect(stage.world.instance.state).toBe('running');
   });
 
-  it('asks again when Auto Scaling falsely says that there is no active lifecycle action', async () => {
+  it('asks again when Auto Scaling wrongly reports no active lifecycle action', async () => {
     const stage = setStage();
     stage.group.hookLagMs = 47_000;
     stage.group.begin('terminate');
@@ -357,7 +357,7 @@ describe('a departure', () => {
 
   // No heartbeat kept the launch hook alive: it timed out, and the group terminated the machine
   // under its tasks.
-  it('of a node that its group still launches keeps the launch hook alive for as long as the tasks take', async () => {
+  it('keeps the launch hook of a launching node alive for as long as the tasks take', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
     stage.group.hooks[0]!.heartbeatSeconds = 120;
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 1_200_000 });
@@ -368,7 +368,7 @@ describe('a departure', () => {
     expect(stage.group.hooks[0]!.ended).toBe('ABANDON');
   });
 
-  it('is done before the hook has no more time, whatever the heartbeats', async () => {
+  it('ends before the hook has no more time, whatever the heartbeats', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 3600, atDeadline: 'leave-tasks' } }));
     stage.group.hooks = [someHook('terminate', 'terminate', { heartbeatSeconds: 30, globalSeconds: 600 })];
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: Infinity });
@@ -377,7 +377,7 @@ describe('a departure', () => {
     expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('confirms with Auto Scaling before it leaves the registrar: metadata runs ahead', async () => {
+  it('confirms with Auto Scaling before it leaves the registrar, because metadata may be early', async () => {
     const stage = setStage();
     const done = runDeparture(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
     await stage.world.clock.run(40_000);
@@ -387,7 +387,7 @@ describe('a departure', () => {
     expect(stage.deeds()).toEqual(['drain', 'deregister', 'tagSelf', 'completeHook']);
   });
 
-  it('holds a scale-in back until the services are steady, where that is wanted', async () => {
+  it('delays a scale-in until the services are steady, where configured', async () => {
     const stage = setStage(configOf({ leave: { steadyClusterSeconds: 600 } }));
     stage.world.cluster.unsteadyServices = ['web'];
     stage.world.clock.schedule(120_000, () => (stage.world.cluster.unsteadyServices = []));
@@ -399,7 +399,7 @@ describe('a departure', () => {
 
   // The wall clock was set forward by an hour while an agent was restarted: OpsWorks got ten
   // seconds, and kept a record.
-  it('leaves its registrar although a clock that jumped has used up its own deadline', async () => {
+  it('leaves its registrar although a jump of the clock has used up its own deadline', async () => {
     const leaves = async (order: Partial<Order>) => {
       const stage = setStage();
       const slow = async (on: Host, _what: unknown, callSignal: AbortSignal) => on.clock.sleep(60_000, callSignal);
@@ -420,7 +420,7 @@ describe('a departure', () => {
     expect((await leaves({ deadline })).troubles.join()).toContain('registrar');
   });
 
-  it('goes on when the registrar, the tag, the metric and the disk fail, and says so', async () => {
+  it('continues when the registrar, the tag, the metric and the disk fail, and says so', async () => {
     const stage = setStage(configOf({ metrics: { enabled: true } }));
     stage.world.calls.fails('tagSelf', new Refused('AccessDenied'));
     stage.world.calls.fails('publish', new Unavailable('throttled'));
@@ -434,7 +434,7 @@ describe('a departure', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
-  it('says its last words in metrics: cause, duration, phases', async () => {
+  it('reports cause, duration and phases in metrics', async () => {
     const stage = setStage(configOf({ metrics: { enabled: true } }));
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 60_000 });
     await stage.leaves();
@@ -448,7 +448,7 @@ describe('a departure', () => {
     expect(tasks.value).toBeLessThan(70);
   });
 
-  it("runs people's executables with the facts, bounded, and whatever they do", async () => {
+  it('runs the executables in hooks.d with the facts and a time limit, whatever they do', async () => {
     const stage = setStage();
     const ran: string[] = [];
     for (const [name, program] of [
@@ -469,8 +469,8 @@ describe('a departure', () => {
   });
 });
 
-describe('the end of the machine', () => {
-  it('waits for ever rather than terminate without knowing its group or itself', async () => {
+describe('the termination', () => {
+  it("waits without limit for the node's group and identity instead of terminating without them", async () => {
     for (const verb of ['readMembership', 'readIdentity']) {
       const stage = setStage();
       stage.world.calls.fails(verb, new Unavailable('silent'));
@@ -501,7 +501,7 @@ describe('the end of the machine', () => {
     expect(stage.deeds()).toContain('terminateInGroup');
   });
 
-  it('never ends a machine that carries the departure of another one', async () => {
+  it('never ends a machine that carries the departure of another machine', async () => {
     const stage = setStage();
     stage.world.metadata.identity = { ...stage.world.identity, instanceId: 'i-0aaaaaaaaaaaaaaaa' };
     await expect(stage.leaves()).rejects.toThrow(/this machine is i-0aaa/);
@@ -509,7 +509,7 @@ describe('the end of the machine', () => {
     expect(stage.world.machine.power).toBe('on');
   });
 
-  it('goes from one way to the next only when the one before is refused or stays unavailable', async () => {
+  it('uses the next method only when the one before is refused or stays unavailable', async () => {
     const refused = new Refused('AccessDenied', { code: 'AccessDenied' });
     const chain = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
     for (let n = 0; n < chain.length; n++) {
@@ -524,7 +524,7 @@ describe('the end of the machine', () => {
     }
   });
 
-  it('does not count on a group that has suspended replacing unhealthy instances', async () => {
+  it('does not rely on a group that suspended the replacement of unhealthy instances', async () => {
     const stage = setStage();
     stage.group.replacesAfterMs = 1e9;
     stage.world.calls.fails('terminateInGroup', new Refused('AccessDenied'));
@@ -533,7 +533,7 @@ describe('the end of the machine', () => {
     expect(stage.deeds()).toContain('terminateSelf');
   });
 
-  it('ends a node without a group by EC2, clearing the protection that OpsWorks has set', async () => {
+  it('ends a node without a group through EC2, and clears the protection that OpsWorks set', async () => {
     const stage = setStage(configOf({ terminationProtection: 'clear' }));
     stage.world.group = undefined;
     stage.world.instance.terminationProtection = true;
@@ -542,7 +542,7 @@ describe('the end of the machine', () => {
     expect(stage.deeds()).not.toContain('terminateInGroup');
   });
 
-  it('reads back whether the protection is off before it tells its group, which could not end the node', async () => {
+  it('reads back that the protection is off before it asks the group, which could not end the node', async () => {
     const stage = setStage(configOf({ terminationProtection: 'clear' }));
     stage.world.instance.terminationProtection = true;
     stage.world.instance.clearsIgnored = 1;
@@ -555,7 +555,7 @@ describe('the end of the machine', () => {
     expect(stage.world.calls.of('clearTerminationProtection')).toHaveLength(2);
   });
 
-  it('abandons its launch when it was never in service', async () => {
+  it('abandons its launch when the node was never in service', async () => {
     const stage = setStage();
     stage.group.begin('launch');
     await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
@@ -565,7 +565,7 @@ describe('the end of the machine', () => {
 
   // The answer came from the second of two calls, which found no action any more: the node asked
   // its group for minutes.
-  it('is terminating when AWS received the call that abandoned its launch twice', async () => {
+  it('counts as requested when AWS received the call that abandoned the launch twice', async () => {
     const stage = setStage();
     stage.group.begin('launch');
     stage.world.calls.onCall = ({ verb, args }) => {
@@ -580,7 +580,7 @@ describe('the end of the machine', () => {
 
   // The answer was lost, and from then on the group was busy: with this very instance, whose hook
   // nobody completed for minutes.
-  it('asks its group once more whether it is the one that the group is busy with', async () => {
+  it('asks the busy group once more whether it already terminates this node', async () => {
     const stage = setStage();
     stage.world.calls.losesAnswer('terminateInGroup', new Unavailable('socket hang up'), 1);
     const state = await stage.leaves();
@@ -591,7 +591,7 @@ describe('the end of the machine', () => {
 
   // Its group had begun to terminate it, but an older answer said that it was entering the warm
   // pool: the hook let it in.
-  it('is not let into its warm pool by what its group said before', async () => {
+  it("does not take an earlier answer of the group for the node's return to its warm pool", async () => {
     const stage = setStage();
     const said = ['Terminating:Wait', 'Warmed:Pending:Wait', 'Terminating:Wait'];
     stage.group.begin('terminate');
@@ -617,7 +617,7 @@ describe('the end of the machine', () => {
     expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
   });
 
-  it('leaves a node that only drains to itself', async () => {
+  it('ends no node that only drains', async () => {
     const stage = setStage();
     const state = await stage.leaves({ cause: 'operator', reason: 'look', ending: 'remain', key: 'leave-1' });
     expect(state.phase).toBe('done');
@@ -625,7 +625,7 @@ describe('the end of the machine', () => {
   });
 });
 
-describe('a crash', () => {
+describe('the resumed departure', () => {
   const worldAfter = (stage: ReturnType<typeof setStage>) => ({
     hooks: stage.group.hooks.map(({ name, ended }) => [name, ended]),
     state: stage.world.instance.state,
@@ -649,7 +649,7 @@ describe('a crash', () => {
     ['a scale-in', scaleIn],
   ] as const) {
     for (const when of ['before', 'after'] as const) {
-      it(`${when} any call of ${name} changes nothing in how it ends, and no deed has its effect twice`, async () => {
+      it(`ends the same after a crash ${when} any call of ${name}, and repeats no effect`, async () => {
         const whole = prepare(order);
         await whole.leaves(order);
         const expected = worldAfter(whole);
@@ -681,7 +681,7 @@ describe('a crash', () => {
     }
   }
 
-  it('of another machine is not resumed by this one', async () => {
+  it('ignores the departure of another machine', async () => {
     const stage = setStage();
     stage.world.machine.files.set(
       paths.departure,
@@ -690,7 +690,7 @@ describe('a crash', () => {
     expect(await readDeparture(stage.host)).toBeUndefined();
   });
 
-  it('during which a stop comes does not keep the group waiting: the hook is completed on the way out', async () => {
+  it('completes the hook on its way out when a stop comes, so that the group does not wait', async () => {
     for (const order of [scaleIn, { ...scaleIn, cause: 'spot' as const }]) {
       const stage = setStage();
       stage.group.hookLagMs = 25_000;

@@ -56,7 +56,7 @@ async function inService(more: Record<string, unknown> = {}, prepare: (stage: St
 const busy = ({ world, own }: Stage) =>
   void world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
 
-describe('a target state that only the metadata service tells', () => {
+describe('a target state that only the metadata service reports', () => {
   // The target state was Terminated for 2 s, then InService. Auto Scaling reported InService all
   // the time: the idle node terminated itself.
   it.each([
@@ -65,7 +65,7 @@ describe('a target state that only the metadata service tells', () => {
     ['idle', 40_000],
     ['busy', 40_000],
     ['busy', 2 * hour],
-  ])('costs an %s node nothing when it is taken back after %d ms', async (how, ms) => {
+  ])('does no harm to an %s node when it is withdrawn after %d ms', async (how, ms) => {
     const { stage, world, run, agent, harm } = await inService();
     if (how === 'busy') busy(stage);
     world.metadata.targetState = 'Terminated';
@@ -88,7 +88,7 @@ describe('a target state that only the metadata service tells', () => {
     await agent.stop();
   });
 
-  it('is followed as soon as the group says so, also when Auto Scaling is silent for half an hour', async () => {
+  it('is followed once the group confirms it, also after Auto Scaling was silent for half an hour', async () => {
     const { stage, world, run } = await inService();
     for (const verb of ['readMembership', 'heartbeat', 'readHooks', 'completeHook'])
       world.calls.fails(verb, new Unavailable('throttled'));
@@ -102,7 +102,7 @@ describe('a target state that only the metadata service tells', () => {
     expect(stage.deeds()).toContain('deregisterTarget');
   });
 
-  it('is followed by a role that may not ask for the state, because its terminate hook waits', async () => {
+  it('is followed by a role that may not read the state, because its terminate hook waits', async () => {
     const { stage, world, run } = await inService();
     world.metadata.tags = { 'aws:autoscaling:groupName': 'web' };
     world.calls.fails('readMembership', denied);
@@ -114,7 +114,7 @@ describe('a target state that only the metadata service tells', () => {
     expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
   });
 
-  it('that flips back while the group goes on brings no tasks onto a node that ends', async () => {
+  it('brings no tasks onto an ending node when it flips back while the group continues', async () => {
     const { stage, world, run } = await inService();
     busy(stage);
     world.metadata.targetState = 'Terminated';
@@ -152,7 +152,7 @@ describe('a spot notice', () => {
     ['idle', 2_000],
     ['busy', 2_000],
     ['busy', 40_000],
-  ])('that EC2 does not know, and that is withdrawn, costs an %s node nothing after %d ms', async (how, ms) => {
+  ])('does no harm to an %s node when EC2 does not know it and it is withdrawn after %d ms', async (how, ms) => {
     const { stage, world, run, agent, harm } = await inService();
     if (how === 'busy') busy(stage);
     world.instance.spotStatus = 'fulfilled';
@@ -175,7 +175,7 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
-  it('that flips for two seconds costs nothing, although EC2 confirms it meanwhile', async () => {
+  it('does no harm when it flips for two seconds, although EC2 confirms it meanwhile', async () => {
     const { stage, world, run, agent, harm } = await inService();
     notice(stage);
     await run(2_000);
@@ -185,7 +185,7 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
-  it('whose time moves at every read is one departure, two minutes from the first sight', async () => {
+  it('starts one departure, two minutes from the first sight, when its time moves at every read', async () => {
     const { stage, world, run, agent } = await inService({ spot: { pollSeconds: 1 }, leave: { drainSeconds: 900 } });
     busy(stage);
     const began = stage.host.clock.uptime();
@@ -199,7 +199,7 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
-  it('that EC2 confirms takes the node out of its load balancers within fifteen seconds', async () => {
+  it('takes the node out of its load balancers within fifteen seconds once EC2 confirms it', async () => {
     const { stage, world, run, agent, hooks } = await inService();
     notice(stage);
     const began = stage.host.clock.uptime();
@@ -211,7 +211,7 @@ describe('a spot notice', () => {
   });
 
   it.each([denied, new Unavailable('throttled')])(
-    'that nobody can confirm (%s) still gives the tasks their time to stop before the end',
+    'without confirmation (%s) still gives the tasks their time to stop before the end',
     async (error) => {
       const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
       busy(stage);
@@ -230,7 +230,7 @@ describe('a spot notice', () => {
   );
 
   // Four minutes slow: no StopTask, killed. Four minutes fast: StopTask at once, gone after 0.1 s.
-  it.each([-240_000, 240_000])('is obeyed by uptime, although the wall clock is %d ms off', async (ms) => {
+  it.each([-240_000, 240_000])('is measured by uptime when the wall clock is %d ms off', async (ms) => {
     for (const told of [true, false]) {
       const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
       busy(stage);
@@ -269,7 +269,7 @@ describe('scheduled maintenance', () => {
     await agent.stop();
   });
 
-  it('two weeks away terminates no node because this clock jumps by fifteen days', async () => {
+  it('two weeks away terminates no node when the local clock jumps by fifteen days', async () => {
     const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
     const day = 24 * hour;
     world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 14 * day)];
@@ -280,7 +280,7 @@ describe('scheduled maintenance', () => {
   });
 });
 
-describe('a node that a person holds', () => {
+describe('a node that is held', () => {
   const troubles: [string, (stage: Stage) => void][] = [
     ['disk', (stage) => stage.fillDisk(97)],
     [
@@ -336,7 +336,7 @@ describe('a node that a person holds', () => {
 });
 
 describe('a departure that is denied', () => {
-  it('because the ECS agent is connected again is undone', async () => {
+  it('is undone when the ECS agent is connected again', async () => {
     const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 1800 } });
     busy(stage);
     const local = world.localAgent;
@@ -353,7 +353,7 @@ describe('a departure that is denied', () => {
   });
 
   // Any process may answer on port 51678: this one named another cluster.
-  it('because only the introspection port says that the node is in another cluster terminates no node', async () => {
+  it('terminates no node when only the introspection port says that the node is in another cluster', async () => {
     const stage = setStage(configOf());
     stage.world.localAgent = { cluster: 'elsewhere', containerInstanceArn: 'arn:x/elsewhere/1', version: '1' };
     const agent = stage.agent();
@@ -363,7 +363,7 @@ describe('a departure that is denied', () => {
     await agent.stop();
   });
 
-  it('and that version 0.1.0 began is undone after an update in place', async () => {
+  it('is undone after an update in place when version 0.1.0 began it', async () => {
     const stage = setStage();
     const now = stage.host.clock.now();
     const bootId = stage.world.machine.bootId;
@@ -395,7 +395,7 @@ describe('a departure that is denied', () => {
   });
 });
 
-describe('a second source that agreed and is silent right before the end', () => {
+describe('a second source that agreed and is silent right before the termination', () => {
   it('keeps the node running until it answers again', async () => {
     const { host, world, config, agrees, deeds } = setStage();
     agrees();
@@ -410,8 +410,8 @@ describe('a second source that agreed and is silent right before the end', () =>
   });
 });
 
-describe('a second source that the role may not ask', () => {
-  it('ends no node that found its reason itself: its bootstrap ends as refused, and nothing is remembered', async () => {
+describe('a second source that the role may not read', () => {
+  it('ends no node for its own reason: its bootstrap ends as refused, and no departure is remembered', async () => {
     const stage = setStage();
     [stage.world.cluster.instances, stage.world.localAgent, stage.world.group] = [[], undefined, undefined];
     stage.world.calls.fails('readContainerInstance', denied);
@@ -422,7 +422,7 @@ describe('a second source that the role may not ask', () => {
   });
 });
 
-describe('the dead', () => {
+describe('terminated nodes', () => {
   it('hold no position in the leave queue', async () => {
     const { stage, world, run } = await inService(
       { disk: { checkSeconds: 10 } },
@@ -438,7 +438,7 @@ describe('the dead', () => {
     expect(world.calls.of('drain').length).toBeGreaterThan(0);
   });
 
-  it('hold one as long as EC2 does not say that they are dead', async () => {
+  it('hold their position in the leave queue while EC2 does not report them as terminated', async () => {
     const { stage, world, run, agent } = await inService({ disk: { checkSeconds: 10 } }, ({ world: { cluster } }) => {
       cluster
         .addInstance({ agentConnected: false, ec2InstanceId: 'i-0ill' })
@@ -451,7 +451,7 @@ describe('the dead', () => {
     await agent.stop();
   });
 
-  it('are no outage: a node whose own agent died is replaced', async () => {
+  it('are no outage: a node whose own ECS agent died is replaced', async () => {
     const { stage, world, run } = await inService({}, ({ world: { cluster, instance } }) => {
       for (const id of ['i-0dead1', 'i-0dead2']) {
         cluster.addInstance({ agentConnected: false, ec2InstanceId: id });
@@ -468,7 +468,7 @@ describe('the dead', () => {
 });
 
 describe('two records of one instance', () => {
-  it('are both drained, and the real one stays so when its agent is back', async () => {
+  it('are both drained, and the real one stays DRAINING when its agent is back', async () => {
     const { stage, world, run, agent } = await inService({}, (set) => {
       const stale = set.world.cluster.addInstance({
         ec2InstanceId: set.world.identity.instanceId,
@@ -495,7 +495,7 @@ describe('tasks', () => {
 
   // A batch task with stopTimeout 600 needs 300 s to stop. The hook was completed 150 s after
   // StopTask.
-  it('have their own stop time-out, also after the planned time', async () => {
+  it('have their own stop timeout, also after the planned time', async () => {
     for (const stopsAfterMs of [300_000, 1_500_000]) {
       const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
       const task = stage.world.cluster.addTask(stage.own.arn, {
@@ -513,7 +513,7 @@ describe('tasks', () => {
     }
   });
 
-  it('have the time-out of the ECS agent where they set none', async () => {
+  it("have the ECS agent's timeout where they set none", async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
     stage.world.machine.files.set(paths.ecsConfig, 'ECS_CLUSTER=demo\nECS_CONTAINER_STOP_TIMEOUT=20m\n');
     const task = stage.world.cluster.addTask(stage.own.arn, {
@@ -530,7 +530,7 @@ describe('tasks', () => {
     expect(task.lastStatus).toBe('STOPPED');
   });
 
-  it('that ECS protects are named, and waited for until the deadline of the departure', async () => {
+  it('are named and waited for until the deadline of the departure while ECS protects them', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
     stage.world.cluster.addTask(stage.own.arn, { protected: true, stopsAfterMs: Infinity });
     stage.group.begin('terminate');
@@ -544,7 +544,7 @@ describe('tasks', () => {
     expect(stopped!.at - began).toBeLessThan(610_000);
   });
 
-  it('that ECS does not list here are not stopped, whatever the introspection port says', async () => {
+  it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
     const neighbour = stage.world.cluster.addInstance();
     const foreign = stage.world.cluster.addTask(neighbour.arn, { group: 'family:batch', stopsAfterMs: Infinity });
@@ -560,15 +560,15 @@ describe('tasks', () => {
   });
 });
 
-describe('the rule in the types', () => {
+describe('the type Confirmed', () => {
   const product = globSync('{agent,bootstrap,commands,config,core,fleet,host,upkeep}/**/*.ts');
   const having = (pattern: RegExp) => product.filter((file) => pattern.test(readFileSync(file, 'utf8'))).toSorted();
 
-  it('lets one file make the proof that two sources agree', () => {
+  it('lets only one file make the proof that two sources agree', () => {
     expect(having(/as (unknown as )?Confirmed\b/)).toEqual(['agent/departure/confirm.ts']);
   });
 
-  it('lets one file end the machine', () => {
+  it('lets only one file end the machine', () => {
     const calls = /(cloud|machine)\.(terminateInGroup|reportUnhealthy|terminateSelf|powerOff)\(/;
     expect(having(calls)).toEqual(['agent/departure/terminate.ts']);
     expect(having(/abandonLaunch\(/)).toEqual(['agent/departure/terminate.ts', 'agent/joining/complete-hook.ts']);

@@ -27,7 +27,7 @@ function launched(config = configOf(), afterMs = 30_000) {
   return { ...stage, told: reported, joins, finish: () => stage.world.clock.finish(joins(), 3 * 3_600_000) };
 }
 
-describe('a node that joins', () => {
+describe('a joining node', () => {
   it('completes its launch hook once it is ACTIVE with a connected agent, and not before', async () => {
     const node = launched();
     await node.finish();
@@ -40,14 +40,14 @@ describe('a node that joins', () => {
   });
 
   // The port was filtered on a node that worked: it was replaced again and again.
-  it('relies on ECS where the introspection port is closed', async () => {
+  it('relies on ECS when the introspection port is closed', async () => {
     const node = launched();
     node.world.clock.schedule(30_001, () => (node.world.localAgent = undefined));
     await node.finish();
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('joins within a minute behind a port that is never open, and leaves its ECS agent alone', async () => {
+  it('joins within a minute behind a closed port, and leaves its ECS agent alone', async () => {
     const node = launched(configOf(), 9 * hour);
     node.world.clock.schedule(5_000, () => Object.assign(node.own, { status: 'ACTIVE', agentConnected: true }));
     await node.finish();
@@ -59,7 +59,7 @@ describe('a node that joins', () => {
 
   // With a patience of half a minute a node that worked was given up before ECS had been asked
   // about it.
-  it('has ECS asked before it is given up, however short its patience', async () => {
+  it('asks ECS before it gives up, however short its timeout', async () => {
     const node = launched(configOf({ join: { timeoutSeconds: 30 } }), 5_000);
     node.world.clock.schedule(5_001, () => (node.world.localAgent = undefined));
     await node.finish();
@@ -82,7 +82,7 @@ describe('a node that joins', () => {
   // A thousand nodes launched together asked Auto Scaling 166 times each, and again for facts that
   // they knew. Ten thousand nodes each asked ECS again after every second try, which blocked the
   // nodes that had not joined.
-  it('asks Auto Scaling nothing twice while it is throttled, and ECS not again after a few tries', async () => {
+  it('repeats no question to Auto Scaling while it is throttled, nor to ECS after a few tries', async () => {
     const node = launched(configOf(), 1_000);
     node.world.calls.fails('completeHook', new Unavailable('throttled'), 7);
     await node.finish();
@@ -92,7 +92,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('asks Auto Scaling less and less often where nothing grows old meanwhile, on its way into a warm pool', async () => {
+  it('asks Auto Scaling less and less often on its way into a warm pool, where no answer gets old', async () => {
     const node = launched(configOf(), 1_000);
     node.world.calls.fails('completeHook', new Unavailable('throttled'), 5);
     const done = completeLaunchHook(node.host, node.config, never);
@@ -103,7 +103,7 @@ describe('a node that joins', () => {
 
   // Each of ten thousand nodes asked three questions before its first heartbeat; the hooks of many
   // had timed out by then.
-  it('sends its first heartbeat before it asks how often they are needed', async () => {
+  it('sends its first heartbeat before it asks for the heartbeat interval', async () => {
     const node = launched(configOf(), 2 * minute);
     node.world.calls.fails('readHooks', new Unavailable('throttled'), 1);
     await node.finish();
@@ -119,7 +119,7 @@ describe('a node that joins', () => {
     expect(tries[5]! - tries[4]!).toBeGreaterThanOrEqual(15_000);
   });
 
-  it('sends no heartbeat where it joins at once', async () => {
+  it('sends no heartbeat when it joins at once', async () => {
     const node = launched(configOf(), 3_000);
     await node.finish();
     expect(node.world.calls.verbs('cloud')).toEqual(['readContainerInstance', 'readMembership', 'completeHook']);
@@ -134,7 +134,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('waits for the configured checks too', async () => {
+  it('waits for the configured checks', async () => {
     const checks = [{ url: 'http://127.0.0.1:8080/healthz' }, { command: ['/usr/local/bin/smoke', '--fast'] }];
     const node = launched(configOf({ join: { checks } }));
     let code = 1;
@@ -148,7 +148,7 @@ describe('a node that joins', () => {
     expect(node.told.join()).toContain('smoke ended with 1');
   });
 
-  it('asks again when Auto Scaling falsely says that there is no active lifecycle action', async () => {
+  it('asks again when Auto Scaling wrongly reports no active lifecycle action', async () => {
     const node = launched();
     node.group.hookLagMs = 60_000;
     await node.finish();
@@ -156,7 +156,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('needs no hook: not configured, not in the group, not in a group, or in service already', async () => {
+  it('joins without a hook when none is configured, the group has none, there is no group, or it is in service already', async () => {
     const noHook = launched(configOf({ autoScaling: { launchHook: '' } }));
     await noHook.finish();
     const notThere = launched(configOf({ autoScaling: {} }));
@@ -179,7 +179,7 @@ describe('a node that joins', () => {
     ['completeHook', 'a missing permission to complete it'],
     ['readMembership', 'a missing permission to ask for its group'],
   ])(
-    'waits for its launch hook where AWS refuses %s, says so, counts it, and completes it once mended',
+    'waits for its launch hook when AWS refuses %s, reports and counts that, and completes it once fixed',
     async (verb) => {
       const node = launched(configOf({ metrics: { enabled: true } }), 1_000);
       node.world.calls.fails(verb, new Refused('not authorized', { code: 'AccessDenied' }));
@@ -200,7 +200,7 @@ describe('a node that joins', () => {
     },
   );
 
-  it('waits where the configured hook is not in the group, which waits for another, and completes it once configured', async () => {
+  it('waits when its group has another hook than the configured one, and completes it once configured', async () => {
     const node = launched(configOf({ autoScaling: { launchHook: 'lanch' } }), 1_000);
     const agent = node.agent();
     await node.world.clock.run(3 * minute);
@@ -212,7 +212,7 @@ describe('a node that joins', () => {
     await mended.stop();
   });
 
-  it('joins where its group has a hook of another name that nothing names, shows it, and completes it once configured', async () => {
+  it('joins when its group has a hook that is not configured, shows it, and completes it once configured', async () => {
     const node = launched(configOf({ autoScaling: {} }), 1_000);
     const agent = node.agent();
     await node.world.clock.run(4 * minute);
@@ -237,7 +237,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('joins a group without hooks though its role may ask Auto Scaling nothing, as before', async () => {
+  it('joins a group without hooks when its role may not ask Auto Scaling', async () => {
     const node = launched(configOf({ autoScaling: {} }), 1_000);
     node.group.hooks = [];
     node.group.lifecycleState = 'InService';
@@ -254,7 +254,7 @@ describe('a node that joins', () => {
 
   // systemd restarts the ECS agent after every exit code except 5, which it also returns while its
   // cluster does not exist yet.
-  it('starts the ECS agent again that has ended for good, less and less often, and leaves one alone that a person stopped', async () => {
+  it('restarts an ECS agent that ended, less and less often, but not one that a person stopped', async () => {
     const ended = launched(configOf(), 1e9);
     ended.world.machine.units.set('ecs.service', 'failed');
     const done = ended.joins();
@@ -270,7 +270,7 @@ describe('a node that joins', () => {
   });
 
   // The introspection port needs no privileges: one forged answer ended the node at once.
-  it('believes ECS where an answer on the introspection port names another cluster', async () => {
+  it('believes ECS when the introspection port names another cluster', async () => {
     const node = launched(configOf(), 1e9);
     node.world.localAgent = { cluster: 'default', version: '1' };
     node.world.clock.schedule(10 * minute, () => Object.assign(node.own, { status: 'ACTIVE', agentConnected: true }));
@@ -279,7 +279,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('is given up as soon as ECS itself says that it is in the other cluster of which its agent speaks', async () => {
+  it('gives up as soon as ECS confirms that it is in the other cluster', async () => {
     const node = launched(configOf(), 1e9);
     node.world.localAgent = { cluster: 'default', version: '1', containerInstanceArn: node.own.arn };
     const own = node.own.ec2InstanceId;
@@ -292,7 +292,7 @@ describe('a node that joins', () => {
     expect(node.host.clock.uptime()).toBeLessThan(2 * minute);
   });
 
-  it('has failed when ECS does not know it in its time, and its agent says that it is in another cluster', async () => {
+  it('gives up at its timeout when ECS does not know it and its ECS agent names another cluster', async () => {
     const node = launched(configOf(), 1e9);
     node.world.localAgent = { cluster: 'default', version: '1' };
     node.world.cluster.instances = [];
@@ -301,7 +301,7 @@ describe('a node that joins', () => {
     expect(node.host.clock.uptime() - began).toBeGreaterThanOrEqual(15 * minute);
   });
 
-  it('has failed when it is not in service in time although ECS answers', async () => {
+  it('gives up when it is not in service in time although ECS answers', async () => {
     for (const config of [configOf(), configOf({ join: { checks: [{ url: 'http://127.0.0.1:1/' }] } })]) {
       const node = launched(config, config.join.checks.length > 0 ? 1_000 : 1e9);
       const began = node.host.clock.uptime();
@@ -313,7 +313,7 @@ describe('a node that joins', () => {
     }
   });
 
-  it('waits on for as long as AWS does not answer', async () => {
+  it('keeps waiting while AWS does not answer', async () => {
     const node = launched(configOf(), 1e9);
     node.world.calls.fails('readContainerInstance', new Unavailable('throttled'));
     const done = node.joins();
@@ -327,7 +327,7 @@ describe('a node that joins', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   }, 30_000);
 
-  it('relies on the ECS agent where its role may not ask ECS', async () => {
+  it('relies on the ECS agent when its role may not ask ECS', async () => {
     const node = launched();
     node.world.calls.fails('readContainerInstance', new Refused('AccessDenied'));
     await node.finish();
@@ -336,7 +336,7 @@ describe('a node that joins', () => {
 
   // Both together: healthy nodes were given up one after the other, and each replacement lacked the
   // permission too.
-  it('is not given up where its role may not ask ECS and the introspection port is closed', async () => {
+  it('does not give up when its role may not ask ECS and the introspection port is closed', async () => {
     const node = launched(configOf(), 1_000);
     node.world.clock.schedule(1_001, () => (node.world.localAgent = undefined));
     node.world.calls.fails('readContainerInstance', new Refused('not authorized', { code: 'AccessDeniedException' }));
@@ -352,7 +352,7 @@ describe('a node that joins', () => {
 
   // Metadata still said "Warmed:" when the group had fetched the node: its hook was completed
   // before ECS knew it.
-  it('is not let into service by metadata that still speak of the warm pool', async () => {
+  it('does not complete its launch while the metadata still name the warm pool', async () => {
     const node = launched(configOf(), 5 * minute);
     node.world.metadata.targetState = 'Warmed:Stopped';
     node.world.clock.schedule(3_000, () => void (node.world.metadata.targetState = 'InService'));
@@ -362,7 +362,7 @@ describe('a node that joins', () => {
 
   // The group had just taken it from the pool, but a server that did not know that yet answered:
   // the hook was never completed, and the node replaced.
-  it('is let into service though the group, asked once, still has it in the warm pool', async () => {
+  it('completes its launch although the group, asked once, still reports the warm pool', async () => {
     const node = launched();
     node.world.clock.schedule(29_000, () => void (node.group.lifecycleState = 'Warmed:Running'));
     node.world.clock.schedule(34_000, () => void (node.group.lifecycleState = 'Pending:Wait'));
@@ -372,7 +372,7 @@ describe('a node that joins', () => {
 
   // One lost answer of the metadata service counted as "in no pool": a healthy node in its pool was
   // terminated.
-  it('is not given up in a warm pool, nor while it is unknown whether it is in one', async () => {
+  it('does not give up in a warm pool, nor while that is unknown', async () => {
     for (const isSilent of [false, true]) {
       const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
       stage.world.metadata.targetState = 'Warmed:Running';
@@ -390,7 +390,7 @@ describe('a node that joins', () => {
 
   // Its time to join ran on in the pool: it was terminated as soon as the group fetched it, before
   // its ECS agent could register.
-  it('has all its time to join when it leaves a warm pool that a lost answer of the metadata had hidden', async () => {
+  it('has its whole time to join after it leaves a warm pool that a lost answer of the metadata had hidden', async () => {
     for (const [lost, leavesAt] of [
       [1, 119_000],
       [12, 124_000],
@@ -411,7 +411,7 @@ describe('a node that joins', () => {
 
   // Auto Scaling was silent while the node was let into the pool, forgot that launch and began the
   // next one: its hook was completed at once.
-  it('does not take what the group said before the pool for what it says after it', async () => {
+  it('does not use an answer of the group from before the pool after it', async () => {
     const node = launched(configOf(), 9 * minute);
     node.world.metadata.targetState = 'Warmed:Running';
     node.group.lifecycleState = 'Warmed:Pending:Wait';
@@ -431,7 +431,7 @@ describe('a node that joins', () => {
     expect(completedAt).toBeGreaterThanOrEqual(9 * minute);
   });
 
-  it('lets itself into a warm pool and joins only when it leaves it', async () => {
+  it('completes the hook to enter a warm pool, and joins only when it leaves the pool', async () => {
     const node = launched();
     node.world.metadata.targetState = 'Warmed:Running';
     node.group.lifecycleState = 'Warmed:Pending:Wait';
@@ -474,7 +474,7 @@ describe('an agent whose node cannot join', () => {
     expect(node.deregistered).toHaveLength(1);
   });
 
-  it('stays while the storm guard holds it, or where failed nodes are kept', async () => {
+  it('stays while the storm guard holds it, or when failed nodes are kept', async () => {
     for (const { node, agent } of [
       await cannot(configOf({ join: { timeoutSeconds: 60 } }), () => Promise.resolve(false)),
       await cannot(configOf({ join: { timeoutSeconds: 60 }, bootstrap: { onFailure: 'keep' } })),
@@ -485,7 +485,7 @@ describe('an agent whose node cannot join', () => {
     }
   });
 
-  it('leaves at once when spot takes it while it joins, without completing the launch', async () => {
+  it('leaves at once on a spot notice, without completing the launch', async () => {
     const node = launched(configOf(), 1e9);
     const agent = node.agent();
     await node.world.clock.run(minute);
@@ -496,7 +496,7 @@ describe('an agent whose node cannot join', () => {
     await agent.stop();
   });
 
-  it('of a warm pool goes back into it in good order, stays registered, and joins again', async () => {
+  it('returns to its warm pool in good order, stays registered, and joins again', async () => {
     const stage = setStage();
     const agent = stage.agent();
     await stage.world.clock.run(minute);

@@ -14,7 +14,7 @@ function stageWith(instanceId?: string) {
   return { ...stage, finish: () => stage.world.clock.finish(setLateTags(stage.host, never), 3 * hour) };
 }
 
-describe('tags that EC2 had no time for', () => {
+describe('late tags', () => {
   it('are set by the agent, once', async () => {
     const { world, finish } = stageWith();
     world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'), 3);
@@ -25,7 +25,7 @@ describe('tags that EC2 had no time for', () => {
     expect(world.calls.of('tagSelf')).toHaveLength(4);
   });
 
-  it('are asked for seldom while EC2 is busy with other nodes', async () => {
+  it('are set rarely while EC2 is busy with other nodes', async () => {
     const { host, world } = stageWith();
     world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'));
     void setLateTags(host, never).catch(() => {});
@@ -37,7 +37,7 @@ describe('tags that EC2 had no time for', () => {
   // A group had propagated 49 tags. The name was refused once, and never tried again when a tag was
   // free.
   it.each(['UnauthorizedOperation', 'TagLimitExceeded', 'TagPolicyViolation'])(
-    'that EC2 refuses with %s are set once a person has mended that, at a call an hour',
+    'are set after a refusal with %s once a person has fixed it, with one call an hour',
     async (code) => {
       const { host, world } = stageWith();
       world.calls.fails('tagSelf', new Refused('no', { code }));
@@ -51,7 +51,7 @@ describe('tags that EC2 had no time for', () => {
     },
   );
 
-  it('belong to one instance: a file from an image is left alone', async () => {
+  it('belong to one instance: a file from an image is ignored', async () => {
     const foreign = stageWith('i-00000000000000bad');
     await foreign.finish();
     expect(foreign.world.calls.of('tagSelf')).toEqual([]);

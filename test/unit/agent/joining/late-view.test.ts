@@ -23,7 +23,7 @@ it('shows a node as registered once Systems Manager sees it, long after its boot
   expect(stateOf(world.machine.files.get(paths.bootstrap)).registered).toEqual({ registrar: 'ssm' });
 });
 
-it('asks nothing where Systems Manager has seen the node, or another registrar has it', async () => {
+it('asks nothing when Systems Manager has seen the node, or another registrar is used', async () => {
   const { host, world } = setStage();
   await world.clock.finish(lookForLateView(host, never));
   expect(world.calls.verbs('cloud')).toEqual([]);

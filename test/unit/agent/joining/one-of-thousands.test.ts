@@ -54,10 +54,10 @@ const toAutoScaling = ({ world }: Pick<Stage, 'world'>) =>
     .verbs('cloud')
     .filter((verb) => ['readMembership', 'readHooks', 'heartbeat', 'completeHook'].includes(verb));
 
-describe('a launch hook among thousands', () => {
+describe('the launch hook of one node among thousands', () => {
   // Ten thousand nodes asked Auto Scaling five times each, which takes 40 minutes; hooks of half an
   // hour had timed out by then.
-  it('is completed with one call to Auto Scaling, where the tags name the group and the target is to be in service', async () => {
+  it('is completed with one call to Auto Scaling when the tags name the group and the target is InService', async () => {
     const node = launched();
     await node.finish();
     expect(toAutoScaling(node)).toEqual(['completeHook']);
@@ -78,7 +78,7 @@ describe('a launch hook among thousands', () => {
     ['its target is another one', ({ world }: Stage) => void (world.metadata.targetState = 'Terminated')],
     ['the node has booted again', (stage: Stage) => bootedFirst(stage, 'the boot before')],
     ['nobody knows in which boot it is', ({ world }: Stage) => void world.machine.files.delete(paths.bootstrap)],
-  ])('is asked about first where %s', async (_, prepare) => {
+  ])('is looked up first when %s', async (_, prepare) => {
     const node = launched();
     prepare(node);
     await node.finish();
@@ -92,7 +92,7 @@ describe('a launch hook among thousands', () => {
       'does not know the group that the tags name',
       ({ world }: Stage) => void (world.metadata.tags = { [groupTag]: 'old' }),
     ],
-  ])('is asked about when Auto Scaling %s', async (_, prepare) => {
+  ])('is looked up when Auto Scaling %s', async (_, prepare) => {
     const node = launched();
     prepare(node);
     await node.finish();
@@ -100,7 +100,7 @@ describe('a launch hook among thousands', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('is asked for twice a minute at most by a role that may not complete it', async () => {
+  it('is looked up at most twice a minute by a role that may not complete it', async () => {
     const node = launched();
     node.world.calls.fails('completeHook', new Refused('not allowed', { code: 'AccessDenied' }));
     const agent = node.agent();
@@ -110,10 +110,10 @@ describe('a launch hook among thousands', () => {
   });
 });
 
-describe('heartbeats among thousands', () => {
+describe('the heartbeats of one node among thousands', () => {
   const late = () => launched(40 * minute, configOf({ ...hookOf(1800), join: { timeoutSeconds: 7200 } }));
 
-  it('begin when up to half of the time that the configuration gives the hook is over, and ask nothing else', async () => {
+  it('begin when up to half of the configured time is over, and ask nothing else', async () => {
     const node = late();
     await node.finish();
     const [first] = node.world.calls.of('heartbeat');
@@ -124,7 +124,7 @@ describe('heartbeats among thousands', () => {
   });
 
   // Ten thousand nodes all asked once a minute, and some got no answer for half an hour.
-  it('are tried the more often the less time the hook has left', async () => {
+  it('are retried more often the less time the hook has left', async () => {
     const node = late();
     node.world.calls.fails('heartbeat', new Unavailable('throttled'));
     void node.joins().catch(() => {});
@@ -149,7 +149,7 @@ describe('heartbeats among thousands', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
-  it('begin at once after a reboot, when the time already used is unknown', async () => {
+  it('begin at once after a reboot, when the used time is unknown', async () => {
     const node = late();
     const host = node.world.reboot();
     void node.joins(host).catch(() => {});
@@ -157,7 +157,7 @@ describe('heartbeats among thousands', () => {
     expect(node.world.calls.of('heartbeat')).toHaveLength(1);
   });
 
-  it('ask how often they are needed where the hook is not active, whatever the configuration says', async () => {
+  it('ask for the interval when the hook is not active, whatever the configuration says', async () => {
     const node = late();
     node.group.hookLagMs = 16 * minute;
     await node.finish();
@@ -184,7 +184,7 @@ function held() {
 describe('a node that can never join', () => {
   // Ten thousand of them, held by the storm guard, tried again every few minutes and sent a
   // heartbeat each time: twice what Auto Scaling takes.
-  it('sends no heartbeat before the last one is half over, however often it tries', async () => {
+  it("sends no heartbeat before half of the last one's time is over, however often it tries", async () => {
     const { node, starts } = held();
     const agent = starts();
     await node.world.clock.run(100 * minute);
@@ -201,10 +201,10 @@ describe('a node that can never join', () => {
   });
 });
 
-describe('a node that is held and tries again', () => {
+describe('a held node that tries again', () => {
   // In two hours, 318 of ten thousand nodes were terminated: each new try to join started their
   // heartbeats again, at the slow first pace.
-  it('sends heartbeats the more often the less time its hook has left, however often it begins anew', async () => {
+  it('sends heartbeats more often the less time its hook has left, however often it starts again', async () => {
     const { node, starts } = held();
     node.world.calls.fails('heartbeat', new Unavailable('throttled'));
     const agent = starts();
@@ -219,7 +219,7 @@ describe('a node that is held and tries again', () => {
 describe('an entry in the leave queue', () => {
   const queue = ({ world }: Pick<Stage, 'world'>) => world.calls.of('readLeaveQueue').length;
 
-  it('is not looked up by a node whose record has just shown none', async () => {
+  it('is not looked up by a node whose record showed none a moment ago', async () => {
     const node = launched();
     const agent = node.agent();
     await node.world.clock.run(30 * minute);
@@ -254,7 +254,7 @@ describe('an entry in the leave queue', () => {
   });
 });
 
-describe('the name of the group', () => {
+describe("the group's name", () => {
   // In a group of a thousand without shown tags or a configured hook time, 22 nodes were
   // terminated: each asked three times for the same.
   it('is asked for once in the life of an agent, whichever part needs it first', async () => {
