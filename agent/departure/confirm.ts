@@ -136,9 +136,10 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
       log.info('not confirmed', { cause: departure.state.cause, words });
       await departure.note({ blockers: [blocker] });
     }
-    // ECS has not started before the bootstrap is done, so there is nothing to drain.
-    const isKnown = departure.state.cause !== 'bootstrap-failed';
-    if (isKnown && clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
+    // ECS has not started before the bootstrap is done, so there is nothing to drain. A denied
+    // reason of the node's own drains nothing either: the next denials take it back.
+    const drains = departure.state.cause !== 'bootstrap-failed' && (departure.state.ending === 'await' || denied === 0);
+    if (drains && clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
     // A spot instance has little time, so its interval stays short.
     const most = departure.state.cause === 'spot' ? everyMs : longestMs;
     await clock.sleep(pauseMs, signal);

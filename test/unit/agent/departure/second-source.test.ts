@@ -363,6 +363,34 @@ describe('a departure that is denied', () => {
     await agent.stop();
   });
 
+  // Seed 89156637: the process stood still for half a minute, and the next denial drained the node.
+  it('drains no node, however slowly the second source denies its own reason', async () => {
+    const stage = setStage(configOf({ leave: { targetGroups: [targetGroup] } }));
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(1_000));
+    const { world, host } = stage;
+    const now = host.clock.now();
+    const departure = {
+      instanceId: world.identity.instanceId,
+      cause: 'ecs-agent',
+      reason: 'the ECS agent is not connected',
+      startedAt: now,
+      deadline: now + hour,
+      ending: 'terminate',
+      phase: 'announce',
+      entered: { announce: now },
+      blockers: [],
+      troubles: [],
+      bootId: world.machine.bootId,
+    };
+    world.machine.files.set(paths.departure, renderState(departure));
+    world.calls.delays('readContainerInstance', 20_000);
+    const agent = stage.agent();
+    await world.clock.run(10 * minute);
+    expect(stage.departure().undoneAt).toBeDefined();
+    expect(world.calls.of('drain')).toEqual([]);
+    await agent.stop();
+  });
+
   it('is undone after an update in place when version 0.1.0 began it', async () => {
     const stage = setStage();
     const now = stage.host.clock.now();
