@@ -23,12 +23,12 @@ function entries({ machine }: World): string[] {
 
 const warnings = (world: World) => world.log.filter(({ level }) => level === 'warn').map(({ message }) => message);
 
-describe('of two bootstraps', () => {
+describe('two bootstraps', () => {
   // Both ran the installer of OpsWorks, and the stack had two records of one instance.
   test.each([
     ['the first', (host: Host, other: Host) => [host, other] as const],
     ['the second', (host: Host, other: Host) => [other, host] as const],
-  ])('at once only %s runs the installer, and the other one finds all done', async (_, order) => {
+  ])('started at once run the installer once: %s runs it, and the other one finds all done', async (_, order) => {
     const { first, second, world, clock } = openTwo();
     const [one, two] = order(first, second);
     const config = opsworksConfig();
@@ -49,7 +49,7 @@ describe('of two bootstraps', () => {
     expect(warnings(world)).toContain('waiting for another bootstrap of this node to end');
   });
 
-  test('none runs beside the other, whoever comes when', async () => {
+  test('never run at the same time, in whatever order they start', async () => {
     for (const lateMs of [0, 1, 1_999, 2_000, 2_001, 9_000]) {
       for (const isSwapped of [false, true]) {
         const { first, second, world, clock } = openTwo();
@@ -70,7 +70,7 @@ describe('of two bootstraps', () => {
     }
   });
 
-  test('the waiting one gives up with the pid of the other, what to do, and exit code 75', async () => {
+  test('time out in turn: the waiting one names the pid of the other and the remedy, exit code 75', async () => {
     const { first, second, world, clock } = openTwo();
     const { pid } = (await first.machine.readProcess())!;
     void withBootstrapLock(first, waitMs, signal, () => clock.sleep(24 * 3_600_000, signal));
@@ -85,7 +85,7 @@ describe('of two bootstraps', () => {
     expect(entries(world)).toHaveLength(1);
   });
 
-  test('a person may run one while that of systemd waits for a person', async () => {
+  test("may run by hand while systemd's waits for a person", async () => {
     const { first, second, world, clock } = openTwo();
     world.calls.fails('assign', new Refused('no', { code: 'AccessDeniedException' }), 99_999);
     const waiting = runBootstrap(first, opsworksConfig(), signal);
@@ -97,7 +97,7 @@ describe('of two bootstraps', () => {
     await clock.finish(waiting);
   });
 
-  test('one that is stopped while it waits leaves nothing behind', async () => {
+  test('leave nothing behind when the waiting one is stopped', async () => {
     const { first, second, world, clock } = openTwo();
     void withBootstrapLock(first, waitMs, signal, () => clock.sleep(3_600_000, signal));
     await clock.run(1_000);
@@ -112,8 +112,8 @@ describe('of two bootstraps', () => {
   });
 });
 
-describe('no node is kept from booting', () => {
-  test('by a bootstrap that was killed', async () => {
+describe('the bootstrap lock', () => {
+  test('of a killed bootstrap does not stop the next one', async () => {
     const { host, world, clock } = openFakeHost();
     void withBootstrapLock(host, waitMs, signal, () => clock.sleep(24 * 3_600_000, signal));
     await clock.run(1_000);
@@ -128,7 +128,7 @@ describe('no node is kept from booting', () => {
     ['a later process with its pid', (bootId: string, pid: number) => `${bootId}.${pid}.1`],
     ['an earlier boot', (_: string, pid: number) => `another-boot.${pid}.${pid * 10}`],
     ['somebody else', () => 'README'],
-  ])('by a file of %s', async (_, nameOf) => {
+  ])('ignores a file of %s', async (_, nameOf) => {
     const { first, second, world, clock } = openTwo();
     const { pid } = (await first.machine.readProcess())!;
     world.machine.files.set(`${paths.bootstraps}/${nameOf(world.machine.bootId, pid)}`, '');
@@ -138,7 +138,7 @@ describe('no node is kept from booting', () => {
   });
 
   test.each(['writeText', 'list', 'remove', 'readProcess', 'readBootId'])(
-    'by trouble with the lock itself (%s), which is told',
+    'that does not work (%s) is reported and stops no bootstrap',
     async (verb) => {
       const { host, world, clock } = openFakeHost();
       world.calls.fails(verb, new ConfigError([{ path: paths.bootstraps, problem: 'is not a folder' }]), 99);
@@ -147,7 +147,7 @@ describe('no node is kept from booting', () => {
     },
   );
 
-  test('and what the work throws is thrown, after the lock is released', async () => {
+  test('is released before an error of the work is thrown on', async () => {
     const { host, world, clock } = openFakeHost();
     const failure = new Unavailable('throttled');
     const work = async () => Promise.reject(failure);

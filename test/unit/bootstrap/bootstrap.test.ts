@@ -33,7 +33,7 @@ describe('a bootstrap', () => {
     expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
   });
 
-  it('changes nothing when it runs again, and asks little', async () => {
+  it('changes nothing when it runs again, and makes few calls', async () => {
     const { world, boot } = setStage(opsworksConfig());
     await boot();
     world.metadata.tags = { Name: 'demo ECS - ecs-1' };
@@ -54,7 +54,7 @@ describe('a bootstrap', () => {
 
   // OpsWorks answers about once a second for all nodes together. Two of twelve calls asked for a
   // record read milliseconds before.
-  it('lists the stack once, however many nodes it has, and then asks for its own record once a poll', async () => {
+  it('lists the stack once, however many nodes it has, and then reads its own record once a poll', async () => {
     for (const [others, registersAfterMs, looks] of [
       [0, 1_000, 0],
       [2_000, 300_000, 60],
@@ -72,7 +72,7 @@ describe('a bootstrap', () => {
     }
   });
 
-  it('ends as an undisturbed run does when it is killed at any call, before or after its effect', async () => {
+  it('ends the same when it is killed at any call, before or after its effect', async () => {
     const undisturbed = setStage(opsworksConfig());
     await undisturbed.boot();
     const expected = traces(undisturbed.world);
@@ -93,7 +93,7 @@ describe('a bootstrap', () => {
 
   // After four hours, 17 of 200 nodes that booted together were in service: each attempt spent its
   // few calls on facts that the last one knew.
-  it('that ran out of time asks OpsWorks nothing again that it knows, until the next boot', async () => {
+  it('repeats no look-up in OpsWorks after it ran out of time, until the next boot', async () => {
     const { world, boot, fail } = setStage(opsworksConfig());
     world.calls.fails('readProvisioning', new Unavailable('ThrottlingException'));
     for (let attempt = 1; attempt <= 3; attempt++) await fail(attempt === 1 ? undefined : world.restart());
@@ -104,7 +104,7 @@ describe('a bootstrap', () => {
     expect(world.calls.of('readStack')).toHaveLength(2);
   });
 
-  it('looks again for a stack or a layer that is configured anew', async () => {
+  it('looks up the stack or layer again when the configuration names another', async () => {
     const stage = setStage(opsworksConfig());
     stage.world.calls.fails('readProvisioning', new Unavailable('ThrottlingException'));
     await stage.fail();
@@ -114,7 +114,7 @@ describe('a bootstrap', () => {
     expect(stage.world.calls.of('readStack').map(({ args }) => args[0])).toEqual([stackId, 'demo']);
   });
 
-  it('ends as an undisturbed run does when any one call fails, loses its answer or hangs once', async () => {
+  it('ends the same when any one call fails, loses its answer or hangs once', async () => {
     const undisturbed = setStage(opsworksConfig());
     await undisturbed.boot();
     const expected = traces(undisturbed.world);
@@ -148,7 +148,7 @@ describe('a bootstrap', () => {
     expect(took).toBeGreaterThan(leftMs - 60_000);
   });
 
-  it('takes no more than its time although the clock was set back while it was down', async () => {
+  it('takes no more than its time when the clock was set back while the node was down', async () => {
     const { host, world, config, fail } = setStage(opsworksConfig());
     world.calls.hangs('readStack');
     bootstrap(host, config, signal).catch(() => {});
@@ -159,7 +159,7 @@ describe('a bootstrap', () => {
     expect(world.clock.uptime() - began).toBeLessThanOrEqual(600_000);
   });
 
-  it('has its whole time again when an attempt ended and systemd begins another', async () => {
+  it('has its whole time again when systemd starts it after an ended attempt', async () => {
     const { world, fail } = setStage(opsworksConfig());
     world.calls.hangs('readStack');
     await fail();
@@ -184,7 +184,7 @@ describe('a bootstrap', () => {
     },
   );
 
-  it('is resumed, not failed, when it is told to stop', async () => {
+  it('is resumed, and not failed, after a stop', async () => {
     const { host, world, config, boot, state } = setStage(opsworksConfig());
     const stop = new AbortController();
     const work = bootstrap(host, config, stop.signal).catch((error: unknown) => error);
@@ -196,7 +196,7 @@ describe('a bootstrap', () => {
     expect(state()).toMatchObject({ outcome: 'done', attempts: 2 });
   });
 
-  it('stops at the first failure and says why in state, log and console', async () => {
+  it('stops at the first failure and gives the reason in state, log and console', async () => {
     const { world, fail, state } = setStage(opsworksConfig());
     world.calls.fails('suggestHostname', new Refused('no such layer', { code: 'ResourceNotFoundException' }));
     const error = await fail();
@@ -208,7 +208,7 @@ describe('a bootstrap', () => {
     expect(world.opsworks.records).toEqual([]);
   });
 
-  it('shows its own failure even when the disk takes no more', async () => {
+  it('reports its own failure even when the disk is full', async () => {
     const { world, fail } = setStage(opsworksConfig());
     world.calls.onCall = ({ verb }) => {
       if (verb !== 'suggestHostname') return;
@@ -218,7 +218,7 @@ describe('a bootstrap', () => {
     await expect(fail()).resolves.toMatchObject({ message: 'hostname: not allowed' });
   });
 
-  it('ignores the state of another instance, as a copied image carries it', async () => {
+  it('ignores the state of another instance, which a copied image carries', async () => {
     const { world, boot } = setStage(opsworksConfig());
     await boot();
     const copied = world.machine.files.get(paths.bootstrap)!;
@@ -230,7 +230,7 @@ describe('a bootstrap', () => {
     expect(other.world.opsworks.records).toMatchObject([{ ec2InstanceId: 'i-0fedcba9876543210' }]);
   });
 
-  it('needs no AWS at all where nothing is asked of it', async () => {
+  it('needs no AWS when the configuration asks for nothing there', async () => {
     const config = plainConfig({ name: '', terminationProtection: 'keep' });
     const { world, boot } = setStage(config);
     expect((await boot()).steps.map(({ name, state }) => `${name} ${state}`)).toEqual([
@@ -251,7 +251,7 @@ describe('a node without an instance profile', () => {
     return identity;
   };
 
-  it('is refused before anything is changed, once its profile had time to show up', async () => {
+  it('fails before anything is changed, once its profile had time to appear', async () => {
     const stage = setStage(plainConfig());
     delete stage.world.identity.role;
     delete stage.host.identity.role;
@@ -264,7 +264,7 @@ describe('a node without an instance profile', () => {
     expect([...stage.world.machine.files.keys()]).toEqual([paths.bootstrap]);
   });
 
-  it('goes on when the profile is attached a little late, or when the environment has credentials', async () => {
+  it('continues when the profile is attached late, or when the environment has credentials', async () => {
     const late = setStage(plainConfig());
     delete late.host.identity.role;
     late.world.calls.fails('readTerminationProtection', new Unavailable('no credentials'), 3);

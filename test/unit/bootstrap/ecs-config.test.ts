@@ -117,14 +117,14 @@ const file = fc
   });
 
 describe('ecs.config', () => {
-  it('begins as one block below a comment that says whose it is', () => {
+  it('begins as one block below a comment that names its writer', () => {
     expect(renderEcsConfig('', { ECS_CLUSTER: 'demo', ECS_RESERVED_MEMORY: '256' })).toBe(
       '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ECS_CLUSTER ECS_RESERVED_MEMORY\n' +
         'ECS_CLUSTER=demo\nECS_RESERVED_MEMORY=256\n',
     );
   });
 
-  it('is written so that ecs-init reads each value as it is, and systemd without backslashes, whatever was there before', () => {
+  it('is read as written by ecs-init, and without backslashes by systemd, whatever was there before', () => {
     fc.assert(
       fc.property(file, settings, (text, wanted) => {
         const after = renderEcsConfig(text, wanted);
@@ -138,7 +138,7 @@ describe('ecs.config', () => {
     );
   });
 
-  it('keeps what others wrote, byte by byte and in its order, and each of our keys once', () => {
+  it('keeps the lines of others, byte by byte and in order, and each of our keys once', () => {
     fc.assert(
       fc.property(file, settings, (text, wanted) => {
         const after = parseEntries(renderEcsConfig(text, wanted));
@@ -155,7 +155,7 @@ describe('ecs.config', () => {
     );
   });
 
-  it('does not change when it is written again', () => {
+  it('does not change on a second write', () => {
     fc.assert(
       fc.property(file, settings, (text, wanted) => {
         const once = renderEcsConfig(text, wanted);
@@ -165,14 +165,14 @@ describe('ecs.config', () => {
     );
   });
 
-  it('loses a setting that the configuration no longer has, and nothing else', () => {
+  it('loses only the settings that the configuration no longer has', () => {
     const before = renderEcsConfig('# mine\nOTHER=1\n', { ECS_CLUSTER: 'demo', ECS_RESERVED_MEMORY: '256' });
     const after = renderEcsConfig(before, { ECS_CLUSTER: 'demo' });
     expect(after).toBe(renderEcsConfig('# mine\nOTHER=1\n', { ECS_CLUSTER: 'demo' }));
     expect(renderEcsConfig(after, {})).toBe('# mine\nOTHER=1\n');
   });
 
-  it('takes over the line that a user-data script appended twice', () => {
+  it('absorbs a line that a user-data script appended twice', () => {
     const text = 'ECS_CLUSTER=old\n# keep me\nECS_CLUSTER=older\n';
     const after = renderEcsConfig(text, { ECS_CLUSTER: 'demo' });
     expect(after.match(/^ECS_CLUSTER=/gm)).toHaveLength(1);
@@ -184,7 +184,7 @@ describe('ecs.config', () => {
     expect(after).toMatch(/^OTHER=1\r\nLAST=2\r\n# .*\r\nECS_CLUSTER=demo\r\n$/);
   });
 
-  it('refuses what would damage the file or another line, and keeps DOMAIN\\user', () => {
+  it('refuses values that would damage the file or another line, and keeps DOMAIN\\\\user', () => {
     for (const text of ['two\nlines', 'a\\', '"quoted"', "'quoted'", ' padded', 'padded ', 'nul\0', 'bell\u0007']) {
       expect(faultOfValue(text), JSON.stringify(text)).toBeTypeOf('string');
     }
@@ -204,7 +204,7 @@ describe('ecs.config', () => {
   });
 });
 
-it('a file whose last line goes on into nothing does not swallow our lines, nor grow with every boot', () => {
+it('a file with an unfinished last line neither swallows our lines nor grows with every boot', () => {
   const before = 'ECS_A=a\\\n';
   const once = renderEcsConfig(before, { ECS_CLUSTER: 'demo' });
   expect(once.endsWith(before)).toBe(true);

@@ -33,7 +33,7 @@ const deaths = (count: number, minutes = 5): ScalingActivity[] =>
 describe('a failed bootstrap', () => {
   const config = plainConfig();
 
-  it('costs the node its life only when it lacks something essential', () => {
+  it('terminates the node only when it lacks something essential', () => {
     const unfit = new Unfit('opsworks-record', 'setup_failed');
     expect(judgeFailure(new StepError('register', unfit), config)).toBe('for-good');
     expect(judgeFailure(new StepError('register', new Unavailable('throttled')), config)).toBe('retry-later');
@@ -49,7 +49,7 @@ describe('a failed bootstrap', () => {
     }
   });
 
-  it('waits for a person after any refusal: the next node would meet the same', () => {
+  it('waits for a person after any refusal, because the next node would meet the same one', () => {
     for (const code of [
       'AccessDenied',
       'UnauthorizedOperation',
@@ -62,7 +62,7 @@ describe('a failed bootstrap', () => {
     }
   });
 
-  it('keeps the node where the configuration says so', () => {
+  it('keeps the node when configured to', () => {
     const keep = plainConfig({ bootstrap: { onFailure: 'keep' } });
     expect(judgeFailure(new Unfit('opsworks-layer', 'no'), keep)).toBe('operator');
     expect(judgeFailure(new Unavailable('late'), keep)).toBe('retry-later');
@@ -73,7 +73,7 @@ describe('the storm guard', () => {
   const config = plainConfig({ stormGuard: { maxFailures: 3, firstWaitSeconds: 300, maxWaitSeconds: 3600 } });
   const judge = (activities: ScalingActivity[]) => judgeStorm(activities, config, now);
 
-  it('lets a node terminate after few failures, and doubles its wait with each further one', () => {
+  it('lets a node terminate after few failures, and doubles the wait with each further one', () => {
     expect(judge([])).toEqual({ kind: 'proceed', failures: 0 });
     expect(judge(deaths(2))).toEqual({ kind: 'proceed', failures: 2 });
     const waits = [3, 4, 5, 6, 7, 50].map((count) => judge(deaths(count)));
@@ -83,7 +83,7 @@ describe('the storm guard', () => {
     expect(waits[0]).toMatchObject({ failures: 3, reason: '3 nodes of the group died young within 3600 s' });
   });
 
-  it('does not overflow when a thousand nodes died', () => {
+  it('does not overflow when a thousand nodes failed', () => {
     const many = Array.from({ length: 2_000 }, (_, i) => launch(`i-${i}`, now - minute, false));
     expect(judge(many)).toMatchObject({ kind: 'hold', waitMs: 3_600_000 });
   });
@@ -101,7 +101,7 @@ describe('the storm guard', () => {
 
   // A bad image with ten thousand nodes ended 318 of them in two hours: most of their launches were
   // no longer listed.
-  it('counts deaths whose launch a long history may no longer list, unless they were old for certain', () => {
+  it('counts failures whose launch a truncated history may omit, unless they were certainly old', () => {
     const listed = (count: number, minutesAgo: number) =>
       Array.from({ length: count }, (_, i) => launch(`i-${i}`, now - minutesAgo * minute));
     const unlisted = ['x', 'y', 'z'].map((id) => end(id, now - minute));
@@ -114,7 +114,7 @@ describe('the storm guard', () => {
     expect(waited).toMatchObject({ kind: 'hold', failures: 3 });
   });
 
-  it('has waited as long as the oldest that a long history lists, where its own launch is no longer in it', async () => {
+  it("takes the oldest listed launch for the node's own when a truncated history omits that", async () => {
     const { host, world } = setStage(config);
     const at = host.clock.now();
     const listed = Array.from({ length: 2_000 }, (_, i) => launch(`i-${i}`, at - 120 * minute));
@@ -122,7 +122,7 @@ describe('the storm guard', () => {
     expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
   });
 
-  it('counts abandoned launches, but not those for which there was no capacity', () => {
+  it('counts abandoned launches, but not those without capacity', () => {
     const abandoned = ['a', 'b', 'c'].map((id) => launch(id, now - minute, false));
     expect(judge(abandoned)).toMatchObject({ kind: 'hold', failures: 3 });
     expect(judge(abandoned.map((activity) => ({ ...activity, instanceId: '' })))).toMatchObject({ failures: 0 });
@@ -143,7 +143,7 @@ describe('the storm guard', () => {
 
   // A thousand nodes of a bad image failed in the same minute. None saw another node's end, and all
   // terminated themselves.
-  it('lets nodes that failed together die one after another, until enough have died for the rest to wait', async () => {
+  it('lets nodes that failed together terminate one by one, until enough failed for the rest to wait', async () => {
     const { host, world } = setStage(config);
     const group = world.joinGroup('web');
     const before = ['i-000', 'i-001', 'i-002'];
@@ -158,14 +158,14 @@ describe('the storm guard', () => {
 
   // All nodes that had been held for an hour ended in the same minutes: none counted as an early
   // failure for the others.
-  it('counts, for a node that has waited, also the nodes that waited at the same time', () => {
+  it('counts nodes that waited at the same time, for a node that has waited', () => {
     const late = deaths(3, 90);
     expect(judgeStorm(late, config, now)).toMatchObject({ kind: 'proceed', failures: 0 });
     expect(judgeStorm(late, config, now, 95 * minute)).toMatchObject({ kind: 'hold', failures: 3 });
     expect(judgeStorm(late, config, now, 60 * minute)).toMatchObject({ kind: 'proceed', failures: 0 });
   });
 
-  it('counts before a node those of its group that are still there and have the smaller id', () => {
+  it('counts the nodes of the group with a smaller id, while they exist', () => {
     const there = [
       launch('i-1', now),
       launch('i-2', now),
@@ -178,7 +178,7 @@ describe('the storm guard', () => {
     expect(turnOf([], 'i-5')).toBe(0);
   });
 
-  it('holds when it cannot read the history: not knowing is no reason to terminate', async () => {
+  it('waits when it cannot read the history: ignorance is no reason to terminate', async () => {
     for (const error of [new Unavailable('throttled'), new Refused('AccessDenied')]) {
       for (const verb of ['readMembership', 'readActivities']) {
         const { host, world } = setStage(config);
@@ -199,12 +199,12 @@ describe('the storm guard', () => {
     expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 0 });
   });
 
-  it('does not hold a node without a group: nothing launches a replacement', async () => {
+  it('does not delay a node without a group, because nothing launches a replacement', async () => {
     const { host } = setStage(config);
     expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 0 });
   });
 
-  it('says in state, console and metrics that the node waits, and until when', async () => {
+  it('reports in state, console and metrics that the node waits, and until when', async () => {
     const { host, world, boot, state } = setStage(config);
     await boot();
     const storm = { kind: 'hold', waitMs: 300_000, failures: 3, reason: 'three died', group: 'web' } as const;
@@ -229,7 +229,7 @@ describe('the storm guard', () => {
     expect(call?.args[1]).toMatchObject({ type: 'held', detail: { reason: 'three died', failures: 3, until } });
   });
 
-  it('waits no longer because the metric is not published', async () => {
+  it('waits no longer when the metric cannot be published', async () => {
     const { host, world } = setStage(config);
     world.calls.hangs('publish');
     const began = host.clock.now();

@@ -4,7 +4,7 @@ import { opsworksConfig, plainConfig, setStage } from './stage.ts';
 
 // A team that sets only the cluster still has the role of the bash script. The node must come up,
 // without a name.
-test('a node whose role may neither tag nor read attributes bootstraps, and says what it left out', async () => {
+test('a node whose role may neither tag nor read attributes bootstraps, and names what is missing', async () => {
   const { world, boot, state } = setStage(plainConfig({ terminationProtection: 'clear' }));
   const denied = new Refused('ec2:… is not allowed', { code: 'UnauthorizedOperation' });
   world.calls.fails('tagSelf', denied);
@@ -19,7 +19,7 @@ test('a node whose role may neither tag nor read attributes bootstraps, and says
   ]);
 });
 
-test('a node in OpsWorks that may not clear its termination protection has not bootstrapped', async () => {
+test('a node in OpsWorks that may not clear its termination protection fails its bootstrap', async () => {
   const { world, fail } = setStage(opsworksConfig());
   world.calls.fails('clearTerminationProtection', new Refused('no', { code: 'UnauthorizedOperation' }));
   expect(await fail()).toMatchObject({ name: 'StepError', step: 'unprotect' });

@@ -33,8 +33,8 @@ async function bootedBefore(more: Record<string, unknown> = {}, config = opswork
   return stage;
 }
 
-describe('the place in OpsWorks', () => {
-  it('is found by name and short name as well as by ids', async () => {
+describe('the configured stack and layer', () => {
+  it('are found by name and short name as well as by ids', async () => {
     for (const [stack, layer] of [
       [stackId, layerId],
       ['demo', 'ecs'],
@@ -42,21 +42,6 @@ describe('the place in OpsWorks', () => {
       const { boot } = setStage(opsworksConfig({ opsworks: { stack, layer } }));
       expect(await boot()).toMatchObject({ registered: { stackId, layerId } });
     }
-  });
-
-  it('is looked up once a boot, and again when the configuration names another layer', async () => {
-    const stage = setStage(opsworksConfig());
-    const { world } = stage;
-    const layers = () => world.calls.of('readLayer').length;
-    await stage.boot();
-    await stage.boot();
-    expect(layers()).toBe(1);
-    const other = { id: '33333333-3333-4333-8333-333333333333', stackId, shortName: 'web' };
-    world.opsworks.layers.push(other);
-    stage.config = opsworksConfig({ opsworks: { stack: stackId, layer: 'web' } });
-    await stage.boot();
-    expect(layers()).toBe(2);
-    expect(stage.state().place).toMatchObject({ layer: 'web', layerId: other.id });
   });
 
   const refused: [string, (stage: Stage) => void, Record<string, string>, string][] = [
@@ -82,7 +67,7 @@ describe('the place in OpsWorks', () => {
     ],
   ];
   for (const [what, arrange, opsworks, words] of refused) {
-    it(`refuses ${what} before anything is changed`, async () => {
+    it(`cannot be ${what}: it is refused before anything is changed`, async () => {
       const stage = setStage(opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', ...opsworks } }));
       arrange(stage);
       const error = await stage.fail();
@@ -95,7 +80,7 @@ describe('the place in OpsWorks', () => {
     });
   }
 
-  it('does not blame the configuration for a missing permission', async () => {
+  it('are not blamed for a missing permission', async () => {
     const { world, fail } = setStage(opsworksConfig());
     world.calls.fails('readStack', new Refused('not authorized', { code: 'AccessDeniedException' }));
     expect(exitCode(await fail())).toBe(77);
@@ -103,13 +88,13 @@ describe('the place in OpsWorks', () => {
 });
 
 describe('the installer', () => {
-  it('is told everything in sorted lines of JSON', () => {
+  it('gets everything in sorted lines of JSON', () => {
     expect(renderPreconfig({ b: 'two "quoted"', assets_download_bucket: 'x' }, 's-1', 'ecs-1')).toBe(
       ':assets_download_bucket: "x"\n:b: "two \\"quoted\\""\n:hostname: "ecs-1"\n:import: true\n:stack_id: "s-1"\n',
     );
   });
 
-  it('is run as the AWS CLI ran it', async () => {
+  it('runs as the AWS CLI ran it', async () => {
     const { world, boot } = setStage(opsworksConfig());
     await boot();
     const [run] = world.calls.of('run');
@@ -121,7 +106,7 @@ describe('the installer', () => {
     });
   });
 
-  it('gets a new name when another node took the suggested one meanwhile', async () => {
+  it('gets a new name when another node took the suggested one', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
     stage.world.opsworks.suggestions.push('ecs-1', 'ecs-1');
@@ -134,7 +119,7 @@ describe('the installer', () => {
 
   // Six nodes booted together; each name that OpsWorks suggested went to one of them, and the sixth
   // terminated itself.
-  it('takes a name of its own when other nodes get the suggested ones again and again', async () => {
+  it('gets a name of its own when other nodes take the suggested ones again and again', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
     stage.world.opsworks.suggestions = Array.from({ length: 20 }, () => 'ecs-1');
@@ -144,7 +129,7 @@ describe('the installer', () => {
     expect(stage.world.instance.tags).toEqual({ Name: `demo ECS - ${own}` });
   });
 
-  it('gives up when even its own name is taken', async () => {
+  it('fails when even its own name is taken', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
     const own = `ecs-${stage.world.identity.instanceId.slice(-8)}`;
@@ -156,7 +141,7 @@ describe('the installer', () => {
     expect(stage.world.calls.of('run')).toHaveLength(5);
   });
 
-  it("leaves a template's taken name to the operator", async () => {
+  it('leaves the taken name of a template to the operator', async () => {
     const stage = setStage(opsworksConfig({ hostname: 'web-{cluster}' }));
     addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'web-demo' });
     const error = await stage.fail();
@@ -166,7 +151,7 @@ describe('the installer', () => {
 
   // A hanging assignment took effect just before its retry. OpsWorks refused the retry, and the
   // node terminated itself.
-  it('is not given up because an abandoned assignment took effect', async () => {
+  it('survives an abandoned assignment that took effect', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks } = stage.world;
     calls.hangs('assign', 1);
@@ -182,7 +167,7 @@ describe('the installer', () => {
 
   // At one call a second, the check before each try used the call that the try needed: 200 nodes
   // took hours.
-  it('is asked nothing twice while it is too busy to be told the layer', async () => {
+  it('repeats no question while OpsWorks is too busy for the layer', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.calls.fails('assign', new Unavailable('throttled'), 5);
     expect(await boot()).toMatchObject({ outcome: 'done' });
@@ -192,7 +177,7 @@ describe('the installer', () => {
   });
 
   // OpsWorks received an assignment twice, refused the second one, and still showed an older state.
-  it('is not given up for what OpsWorks refuses while it still shows what was before', async () => {
+  it('survives a refusal while OpsWorks still shows the state before', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks, clock } = stage.world;
     calls.fails('assign', new Refused('instance is running_setup: only a registered one is assigned'));
@@ -206,7 +191,7 @@ describe('the installer', () => {
     expect(stage.state().outcome).toBe('done');
   });
 
-  it('is given up when OpsWorks goes on refusing it', async () => {
+  it('fails when OpsWorks keeps refusing', async () => {
     const stage = setStage(opsworksConfig());
     stage.world.calls.fails('assign', new Refused('not authorized', { code: 'AccessDeniedException' }));
     expect(exitCode(await stage.fail())).toBe(77);
@@ -214,7 +199,7 @@ describe('the installer', () => {
 
   // The record had just been listed, but another AWS server did not know it yet. The node took it
   // for deregistered.
-  it('is not given up because its record, just listed, is not known everywhere yet', async () => {
+  it('survives that its listed record is not visible everywhere yet', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks, clock } = stage.world;
     calls.onCall = ({ verb }) => {
@@ -227,7 +212,7 @@ describe('the installer', () => {
     expect(opsworks.records).toHaveLength(1);
   });
 
-  it('is given up when a person has deregistered it', async () => {
+  it('fails when a person has deregistered it', async () => {
     const stage = setStage(opsworksConfig());
     const { calls, opsworks } = stage.world;
     calls.onCall = ({ verb }) => {
@@ -240,7 +225,7 @@ describe('the installer', () => {
 
   // The setup had ended long ago, but the last call hung to the end: the node was given up for
   // good.
-  it('is not given up because a call hung and the result of the setup is unknown', async () => {
+  it('survives a call that hung while the result of the setup is unknown', async () => {
     const stage = setStage(
       opsworksConfig({
         opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
@@ -266,7 +251,7 @@ describe('the installer', () => {
 
   // A thousand nodes registered together, and all but a few terminated themselves: OpsWorks accepts
   // about one call a second.
-  it('that OpsWorks throttles is run again for as long as the bootstrap has time, and never costs the node its life', async () => {
+  it('that OpsWorks throttles runs again while the bootstrap has time, and never terminates the node', async () => {
     const throttled = (times: number) => {
       const stage = setStage(opsworksConfig());
       const real = stage.world.machine.programs.get(installer)!;
@@ -292,7 +277,7 @@ describe('the installer', () => {
     expect((await boot()).outcome).toBe('done');
   });
 
-  it('that fails three times in a row is final, with its last words and no folder left', async () => {
+  it('is final after three failures in a row, reports its last output and leaves no folder', async () => {
     const { world, fail } = failingInstaller(3);
     const began = world.clock.uptime();
     const error = await fail();
@@ -302,7 +287,7 @@ describe('the installer', () => {
     expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
   });
 
-  it('that never ends is cut off in time and says nothing against the node', async () => {
+  it('without an end is killed in time and proves nothing against the node', async () => {
     const { world, fail } = setStage(opsworksConfig());
     world.calls.hangs('run');
     const began = world.clock.uptime();
@@ -331,7 +316,7 @@ describe('the installer', () => {
     ['answers 403 once', 'https://opsworks.example answered 403'],
     ['gives half an archive once', 'archive refused: not a whole .tgz file (unexpected end of file)'],
     ['gives a web page once', 'archive refused: not a whole .tgz file (incorrect header check)'],
-  ])('whose download %s is downloaded again, with a fresh address', async (_, why) => {
+  ])('is downloaded again, with a fresh address, when its download %s', async (_, why) => {
     const { world, boot } = setStage(opsworksConfig());
     world.calls.fails('unpack', new Refused(why), 1);
     expect((await boot()).outcome).toBe('done');
@@ -341,7 +326,7 @@ describe('the installer', () => {
 
   // RegisterInstance took effect and its answer was lost. The second run of the installer left a
   // second record behind.
-  it('is not run again where its first run has registered the node without knowing it', async () => {
+  it('does not run again when its first run registered the node unnoticed', async () => {
     const { world, boot } = setStage(opsworksConfig());
     const real = world.machine.programs.get(installer)!;
     world.machine.programs.set(installer, async (command, callSignal) => {
@@ -355,7 +340,7 @@ describe('the installer', () => {
 
   // At the deadline, an installer that ignores SIGTERM was running. The bootstrap exited and left
   // it alive, with its folder.
-  it('that does not end by the deadline has ended, and its folder is gone, when the bootstrap fails', async () => {
+  it('has ended, and its folder is gone, when the bootstrap fails at its deadline', async () => {
     const { world, fail } = setStage(opsworksConfig({ bootstrap: { timeoutSeconds: 60 } }));
     let endedAt = 0;
     world.machine.programs.set(installer, async (_command, callSignal) => {
@@ -371,7 +356,7 @@ describe('the installer', () => {
     expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
   });
 
-  it('is not run twice by a node that was killed while it ran', async () => {
+  it('does not run twice on a node that was killed while it ran', async () => {
     const { host, world, config, boot } = setStage(opsworksConfig());
     bootstrap(host, config, signal).catch(() => {});
     await world.clock.run(10_000);
@@ -382,7 +367,7 @@ describe('the installer', () => {
     expect(world.opsworks.records).toHaveLength(1);
   });
 
-  it('is looked for, not run again, by a node that was killed just after it ended', async () => {
+  it('does not run again on a node that was killed just after it ended', async () => {
     const { host, world, config, boot } = setStage(opsworksConfig());
     world.calls.onCall = ({ verb }) => {
       if (verb === 'run') world.calls.crashAt(1, 'after');
@@ -395,7 +380,7 @@ describe('the installer', () => {
     expect(world.calls.of('findRegistration')).toHaveLength(1);
   });
 
-  it("leaves its record's id on disk before the long wait: killed there, the node lists the stack no more", async () => {
+  it("leaves its record's id on disk before the long wait, so that a killed node lists the stack no more", async () => {
     const { host, world, config, boot, state } = setStage(opsworksConfig());
     bootstrap(host, config, signal).catch(() => {});
     await world.clock.run(40_000);
@@ -417,8 +402,8 @@ describe('the installer', () => {
   });
 });
 
-describe('a record that OpsWorks already has', () => {
-  it('is taken as it is after a reboot', async () => {
+describe('an existing OpsWorks record', () => {
+  it('is used unchanged after a reboot', async () => {
     const { world, boot } = await bootedBefore();
     expect((await boot(world.reboot())).steps.find(({ name }) => name === 'register')).toMatchObject({
       state: 'unchanged',
@@ -427,7 +412,7 @@ describe('a record that OpsWorks already has', () => {
     expect(world.calls.of('findRegistration')).toEqual([]);
   });
 
-  it('is found by the second look when the state on disk was lost', async () => {
+  it('is found by the second look-up when the state on disk was lost', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
     const state = await stage.boot();
@@ -436,7 +421,7 @@ describe('a record that OpsWorks already has', () => {
     expect(stage.world.opsworks.records).toHaveLength(1);
   });
 
-  it('is waited for while its agent comes back after a reboot', async () => {
+  it('has time to reconnect after a reboot', async () => {
     const { world, boot } = await bootedBefore({ status: 'connection_lost' });
     world.clock.schedule(100_000, () => void (world.opsworks.records[0]!.status = 'online'));
     const id = world.opsworks.records[0]!.id;
@@ -444,7 +429,7 @@ describe('a record that OpsWorks already has', () => {
     expect(world.calls.of('run')).toEqual([]);
   });
 
-  it('is replaced when its agent never comes back', async () => {
+  it('is replaced when its agent never reconnects', async () => {
     const { world, boot } = await bootedBefore({ status: 'connection_lost' });
     const former = world.opsworks.records[0]!.id;
     const state = await boot(world.reboot());
@@ -452,7 +437,7 @@ describe('a record that OpsWorks already has', () => {
     expect(state.registered?.id).not.toBe(former);
   });
 
-  it('is replaced once it is gone, when it is being deregistered', async () => {
+  it('is replaced after its deregistration ends', async () => {
     const stage = await bootedBefore();
     const { world } = stage;
     const former = world.opsworks.records[0]!;
@@ -482,8 +467,8 @@ describe('a record that OpsWorks already has', () => {
   });
 });
 
-describe('registering', () => {
-  it('for good fails when OpsWorks says so, or answers but never gets there', async () => {
+describe('the registration', () => {
+  it('fails when OpsWorks says so, or answers but never completes it', async () => {
     for (const status of ['setup_failed', 'start_failed', 'registering']) {
       const { world, fail } = setStage(opsworksConfig());
       world.opsworks.registersAs = status;
@@ -493,7 +478,7 @@ describe('registering', () => {
     }
   });
 
-  it('is tried again later when it was AWS that took the time', async () => {
+  it('is tried again later when AWS was too slow', async () => {
     const { world, fail } = setStage(opsworksConfig());
     world.calls.delays('readProvisioning', 29_000, 1);
     world.calls.fails('readProvisioning', new Unavailable('ThrottlingException'), 30);
@@ -501,14 +486,14 @@ describe('registering', () => {
     expect(exitCode(await fail())).toBe(75);
   });
 
-  it('goes through unknown states', async () => {
+  it('passes unknown states', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.opsworks.registersAs = 'warming_up_the_quantum';
     world.clock.schedule(200_000, () => void (world.opsworks.records[0]!.status = 'registered'));
     expect((await boot()).outcome).toBe('done');
   });
 
-  it('waits for the recipes where it is asked to, and no longer than they fail', async () => {
+  it('waits for the recipes when configured to, and no longer than until they fail', async () => {
     const online = opsworksConfig({
       opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
       registration: { required: true },
@@ -523,7 +508,7 @@ describe('registering', () => {
     expect(error.message).toContain('setup_failed');
   });
 
-  it('goes on when its recipes fail, or take too long, where nothing says that they are required', async () => {
+  it('continues when its recipes fail, or take too long, unless they are required', async () => {
     const online = opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true } });
     for (const more of [{ setupEndsAs: 'setup_failed' }, { setupTakesMs: 3_600_000 }] as const) {
       const { world, boot } = setStage(online);
@@ -558,7 +543,7 @@ describe('leaving OpsWorks', () => {
 
   // Shutdown recipes that used all their time took longer than the node waited: its record stayed
   // as connection_lost.
-  it('leaves no record either where shutdown recipes take their two minutes, and begin late', async () => {
+  it('leaves no record when shutdown recipes begin late and take two minutes', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
     stage.world.opsworks.unassignTakesMs = 200_000;
@@ -567,7 +552,7 @@ describe('leaving OpsWorks', () => {
 
   // The first of two calls unassigned the node. The second was refused, and the record stayed for
   // ever.
-  it('waits for an unassignment that OpsWorks received twice, and refused the second time', async () => {
+  it('waits for an unassignment that OpsWorks received twice and refused the second time', async () => {
     const stage = setStage(opsworksConfig());
     const record = addRecord(stage);
     const { calls, clock } = stage.world;
@@ -579,7 +564,7 @@ describe('leaving OpsWorks', () => {
     expect(await leave(stage, { id: 'r-1' })).toEqual([]);
   });
 
-  it('tries to deregister at once where the role may not unassign', async () => {
+  it('deregisters at once when the role may not unassign', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
     stage.world.calls.fails('unassign', new Refused('not authorized', { code: 'AccessDeniedException' }));
@@ -603,13 +588,13 @@ describe('leaving OpsWorks', () => {
     expect(calls.of('unassign')).toHaveLength(2);
   });
 
-  it('finds the record of an installer whose end was not seen', async () => {
+  it('finds the record of an installer whose end the node did not see', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { layerIds: [], status: 'registering' });
     expect(await leave(stage, { stackId, layerId })).toEqual([]);
   });
 
-  it('is content with a record that is gone, going, or never was', async () => {
+  it('accepts a record that is gone, going, or never existed', async () => {
     for (const arrange of [
       () => {},
       (stage: Stage) => void addRecord(stage, { layerIds: [], status: 'deregistering', ec2InstanceId: 'x' }),
@@ -623,7 +608,7 @@ describe('leaving OpsWorks', () => {
     }
   });
 
-  it('deregisters a dead agent that never confirms being unassigned', async () => {
+  it('deregisters a dead agent that never confirms its unassignment', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { status: 'connection_lost' });
     stage.world.opsworks.unassignTakesMs = 10_000_000;
@@ -632,7 +617,7 @@ describe('leaving OpsWorks', () => {
     expect(stage.world.calls.of('deregister')).toHaveLength(1);
   });
 
-  it('outlives throttling, and ends when it is told to', async () => {
+  it('survives throttling, and ends on a stop', async () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage);
     stage.world.calls.fails('deregister', new Unavailable('ThrottlingException'), 3);

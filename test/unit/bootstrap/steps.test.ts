@@ -20,7 +20,7 @@ describe('ecs.config', () => {
     expect(world.calls.list.filter(({ args }) => String(args[0]).startsWith('/var/lib/ecs/'))).toEqual([]);
   });
 
-  it('lets containers know themselves where their ports are told, unless somebody has decided otherwise by hand', async () => {
+  it('sets container metadata where ports are published, unless a person decided otherwise', async () => {
     const told = setStage(plainConfig({ ports: { enabled: true } }));
     await told.boot();
     const text = () => String(told.world.machine.files.get(paths.ecsConfig));
@@ -34,7 +34,7 @@ describe('ecs.config', () => {
     expect(off.world.machine.files.get(paths.ecsConfig)).not.toContain('METADATA');
   });
 
-  it('is not written again when it is right already, even at another time of its life', async () => {
+  it('is not rewritten when it is right already, in any phase of the node', async () => {
     const { world, boot } = setStage(plainConfig());
     await boot();
     world.calls.list.length = 0;
@@ -60,7 +60,7 @@ describe('the host name', () => {
     expect(await setStage(opsworksConfig(template)).boot()).toMatchObject({ hostname: 'demo-9abcdef0' });
   });
 
-  it('that OpsWorks and DNS would refuse is refused before anything is changed', async () => {
+  it('is refused before anything is changed when OpsWorks and DNS would refuse it', async () => {
     for (const hostname of ['a_b', '-a', 'a-', '{cluster}.example.com', 'x'.repeat(64)]) {
       const { world, fail } = setStage(opsworksConfig({ hostname }));
       const error = await fail();
@@ -70,7 +70,7 @@ describe('the host name', () => {
     }
   });
 
-  it('follows a template that was changed, as long as OpsWorks does not know the node by the old one', async () => {
+  it('follows a changed template while OpsWorks does not know the node by the old name', async () => {
     const stage = setStage(plainConfig({ hostname: 'old' }));
     await stage.boot();
     stage.config = plainConfig({ hostname: 'new' });
@@ -78,7 +78,7 @@ describe('the host name', () => {
     expect(stage.world.instance.tags['Name']).toBe('demo ECS - new');
   });
 
-  it('fills every placeholder and leaves braces of others alone', () => {
+  it('fills every placeholder and leaves other braces alone', () => {
     const values = {
       cluster: 'c',
       hostname: 'h',
@@ -108,7 +108,7 @@ describe('the Name tag', () => {
     expect(other.world.calls.of('readMembership')).toEqual([]);
   });
 
-  it('is written although the metadata service cannot say what it is, and not when it says it is right', async () => {
+  it('is written when the metadata service cannot tell its value, and not when it is right', async () => {
     const silent = setStage(plainConfig());
     silent.world.calls.fails('readTag', new Unavailable('IMDS answers HTML'));
     await silent.boot();
@@ -119,7 +119,7 @@ describe('the Name tag', () => {
     expect(right.world.calls.of('tagSelf')).toEqual([]);
   });
 
-  it('comes with the version in the same call, which is made again when either has changed', async () => {
+  it('is written with the version in one call, and again when either changed', async () => {
     const { world, host, config } = setStage(plainConfig());
     const trail = { save: async () => {}, leftMs: () => 60_000 };
     const tag = (version: string) => tagName(host, config, trail, new AbortController().signal, version);
@@ -134,7 +134,7 @@ describe('the Name tag', () => {
 
   // Ten thousand nodes booted together, and each waited up to 17 minutes for its name before it
   // could join.
-  it('delays no node: the agent sets tags that EC2 throttles, unless a later attempt has set them', async () => {
+  it('delays no node: the agent sets tags that EC2 throttles, unless a later attempt did', async () => {
     const { world, boot } = setStage(plainConfig());
     world.calls.fails('tagSelf', new Unavailable('RequestLimitExceeded'));
     const before = world.clock.uptime();
@@ -148,7 +148,7 @@ describe('the Name tag', () => {
     expect(world.machine.files.has(paths.lateTags)).toBe(false);
   });
 
-  it('is cut to what EC2 takes', async () => {
+  it('is cut to the length that EC2 accepts', async () => {
     const { world, boot } = setStage(plainConfig({ name: `${'x'.repeat(240)}{instanceId}` }));
     await boot();
     expect(world.instance.tags['Name']).toHaveLength(255);
@@ -156,7 +156,7 @@ describe('the Name tag', () => {
 });
 
 describe('the hint for ohai', () => {
-  it('is left as it is when another program wrote one', async () => {
+  it('is kept when another program wrote it', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.machine.files.set(paths.ohaiHint, '{}');
     await boot();
@@ -171,7 +171,7 @@ describe('termination protection', () => {
     return stage;
   };
 
-  it('is cleared and read back, and again when it was read from another replica', async () => {
+  it('is cleared and read back, and again when another replica gave the answer', async () => {
     const { world, boot } = protectedNode();
     world.instance.clearsIgnored = 2;
     const state = await boot();
@@ -180,21 +180,21 @@ describe('termination protection', () => {
     expect(world.calls.of('clearTerminationProtection')).toHaveLength(3);
   });
 
-  it('costs one question where it is off', async () => {
+  it('costs one call when it is off', async () => {
     const { world, boot } = setStage(plainConfig({ terminationProtection: 'clear' }));
     expect((await boot()).steps.at(-1)).toMatchObject({ state: 'unchanged' });
     expect(world.calls.of('readTerminationProtection')).toHaveLength(1);
     expect(world.calls.of('clearTerminationProtection')).toEqual([]);
   });
 
-  it('is cleared once more when OpsWorks turns it on between two looks', async () => {
+  it('is cleared once more when OpsWorks turns it on between two reads', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.opsworks.protectsAfterMs = world.opsworks.registersAfterMs + 8_000;
     await boot();
     expect(world.instance.terminationProtection).toBe(false);
   });
 
-  it('stays where the configuration says so, and where only a person can have turned it on', async () => {
+  it('stays when configured, and when only a person can have turned it on', async () => {
     for (const config of [opsworksConfig({ terminationProtection: 'keep' }), plainConfig()]) {
       const { world, boot } = protectedNode(config);
       await boot();
@@ -202,7 +202,7 @@ describe('termination protection', () => {
     }
   });
 
-  it('that always comes back ends the bootstrap in time with a remedy, and terminates no node', async () => {
+  it('ends the bootstrap in time with a remedy when it always comes back, and terminates no node', async () => {
     const { world, fail } = protectedNode(opsworksConfig());
     world.instance.clearsIgnored = Infinity;
     const error = await fail();
@@ -235,7 +235,7 @@ describe('Systems Manager', () => {
       new Refused('ssm:DescribeInstanceInformation on * is not allowed', { code: 'AccessDeniedException' }),
     ],
     ['does not answer', new Unavailable('timed out')],
-  ])('that %s delays ECS by two minutes at most, and says what to look at', async (_, error) => {
+  ])('delays ECS by two minutes at most when it %s, and the log names the remedy', async (_, error) => {
     const { world, boot } = setStage(config());
     if (error !== undefined) world.calls.fails('readPing', error);
     const began = world.clock.uptime();
@@ -245,20 +245,20 @@ describe('Systems Manager', () => {
     expect(world.machine.console.join()).toMatch(/goes on without Systems Manager.*AmazonSSMManagedInstanceCore/);
   });
 
-  it('that never sees the node names the agent, the endpoints and the policy', async () => {
+  it('names the agent, the endpoints and the policy when it never sees the node', async () => {
     const { fail } = setStage(required());
     const error = await fail();
     expect(exitCode(error)).toBe(77);
     expect(error.message).toMatch(/not registered after .*amazon-ssm-agent.*AmazonSSMManagedInstanceCore/);
   });
 
-  it('that does not answer costs no node its life', async () => {
+  it('terminates no node when it does not answer', async () => {
     const { world, fail } = setStage(required());
     world.calls.fails('readPing', new Unavailable('timed out'));
     expect(exitCode(await fail())).toBe(75);
   });
 
-  it('that fell silent near the end is not the same as one that said no all along', async () => {
+  it('counts silence near the end apart from a constant "not registered"', async () => {
     const { world, fail } = setStage(required());
     world.clock.schedule(400_000, () => world.calls.fails('readPing', new Unavailable('timed out')));
     expect(exitCode(await fail())).toBe(75);

@@ -1,7 +1,7 @@
 import { expect, test, vi, onTestFinished } from 'vitest';
 import { openClock } from '../../../host/clock.ts';
 
-test('a sleeper wakes with the reason of whoever woke it, and leaves no listener behind', async () => {
+test('an aborted sleep rejects with the reason of its signal, and leaves no listener behind', async () => {
   const controller = new AbortController();
   const remove = vi.spyOn(controller.signal, 'removeEventListener');
   const sleeping = openClock().sleep(60_000, controller.signal);
@@ -16,7 +16,7 @@ test('a sleeper wakes with the reason of whoever woke it, and leaves no listener
   expect(removed).toHaveBeenCalledTimes(1);
 });
 
-test('a month is not slept through in a millisecond, as setTimeout would', async () => {
+test('a sleep of a month does not end in a millisecond, as setTimeout would', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const month = 30 * 24 * 3_600_000;
@@ -30,7 +30,7 @@ test('a month is not slept through in a millisecond, as setTimeout would', async
   expect(awake).toBe(true);
 });
 
-test('durations do not follow the wall clock when it jumps back', () => {
+test('durations ignore a wall clock that jumps back', () => {
   const clock = openClock();
   const before = clock.uptime();
   vi.spyOn(Date, 'now').mockReturnValue(0);
@@ -40,7 +40,7 @@ test('durations do not follow the wall clock when it jumps back', () => {
   expect(before).toBeGreaterThan(0);
 });
 
-test('who may be woken earlier wakes together with somebody else, and neither before that nor later than promised', async () => {
+test('a sleep with slack ends together with another one, not before its slack and not late', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] });
   onTestFinished(() => void vi.useRealTimers());
   const signal = new AbortController().signal;
@@ -57,7 +57,7 @@ test('who may be woken earlier wakes together with somebody else, and neither be
   expect(awake).toEqual(['exact at 1000', 'ready at 1000', 'not yet at 2000', 'alone at 5000']);
 });
 
-test('whoever was woken earlier, or gave up, does not wake again', async () => {
+test('an ended or aborted sleep does not wake again', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'hrtime'] });
   onTestFinished(() => void vi.useRealTimers());
   const controller = new AbortController();
@@ -73,7 +73,7 @@ test('whoever was woken earlier, or gave up, does not wake again', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('what is forgotten is not done, and a month is waited for in whole', async () => {
+test('a cancelled timer does nothing, and a timer of a month waits in full', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const month = 30 * 24 * 3_600_000;

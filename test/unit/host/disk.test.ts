@@ -26,7 +26,7 @@ async function measureOne(machine: Machine, path: string) {
   return uses[0]!;
 }
 
-test('measures what df says: the name, the mount point, the bytes under Used and Available', async () => {
+test('reports what df reports: the name, the mount point, used and available bytes', async () => {
   const [, line = ''] = execFileSync('df', ['-Pk', tmpdir()], { encoding: 'utf8' }).split('\n');
   const [filesystem, total, used, available, , mountPath] = line.split(/\s+/);
   const use = await measureOne(openMachine('/', {}), tmpdir());
@@ -38,7 +38,7 @@ test('measures what df says: the name, the mount point, the bytes under Used and
   expect(use.freeInodes).toBeLessThan(use.totalInodes);
 });
 
-test('a folder that is not there yet lies on the disk of its parent', async () => {
+test('a missing folder counts on the disk of its parent', async () => {
   const machine = openMachine('/', {});
   const { mountPath } = await measureOne(machine, tmpdir());
   const there = join(tmpdir(), 'not/there/yet');
@@ -52,7 +52,7 @@ test('a folder that is not there yet lies on the disk of its parent', async () =
   }
 });
 
-test('all paths are measured by one df', async () => {
+test('one df measures all paths', async () => {
   const root = mkdtempSync(join(tmpdir(), 'disk-'));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
   const machine = nodeWithDf(`echo "$@" >> ${root}/asked; ${df('/dev/a 10 1 9 10% /', '/dev/b 20 1 19 5% /data 1')}`);
@@ -64,7 +64,7 @@ test('all paths are measured by one df', async () => {
   expect(readFileSync(`${root}/asked`, 'utf8').split('\n')).toHaveLength(2);
 });
 
-test('keeps the blocks reserved for root out of what is free', async () => {
+test('keeps the blocks reserved for root out of the free ones', async () => {
   const use = await measureOne(nodeWithDf(df('/dev/nvme0n1p1 1000 400 550 43% /')), '/var/lib/docker');
   expect(use).toMatchObject({
     path: '/var/lib/docker',
@@ -81,7 +81,7 @@ test.each([
   ['prints nothing', 'true', 'df printed ""'],
   ['prints something new', df('/dev/x a b c d /'), 'df printed'],
   ['knows no size', df('proc 0 0 0 - /proc'), 'df printed something unexpected'],
-])('a df that %s is "could not be measured", and never a full disk', async (_, script, reason) => {
+])('a df that %s means "could not be measured", and never a full disk', async (_, script, reason) => {
   const { uses, unmeasured } = await nodeWithDf(script).measureDisks(['/']);
   expect(uses).toEqual([]);
   expect(unmeasured).toEqual([{ path: '/', reason: expect.stringContaining(reason) as string }]);
@@ -101,7 +101,7 @@ test('a path with a stale handle does not hide the others, the first time and la
   }
 });
 
-test('a path whose df hangs does not hide the others, and is not asked again until that df has ended', async () => {
+test('a path whose df hangs does not hide the others, and waits until that df has ended', async () => {
   const root = mkdtempSync(join(tmpdir(), 'disk-'));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
   // A child of its own keeps df's output open, as a program does that not even SIGKILL ends.
@@ -123,7 +123,7 @@ test.each([
   expect(parseLine(line)).toMatchObject({ filesystem, mountPath });
 });
 
-test('reads memory and swap, and does not take a missing figure for zero', async () => {
+test('reads memory and swap, and does not take a missing value for zero', async () => {
   const meminfo = 'MemTotal:  100 kB\nMemFree: 1 kB\nMemAvailable:   60 kB\nSwapTotal: 10 kB\nSwapFree:  5 kB\n';
   expect(parseMemory(meminfo)).toEqual({
     totalBytes: 102_400,

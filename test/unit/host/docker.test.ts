@@ -21,7 +21,7 @@ async function node(answer?: Answer) {
 
 const json = (value: unknown) => ({ body: JSON.stringify(value) });
 
-test('finds the root of its data whatever set it, and whether containerd keeps the images', async () => {
+test("finds Docker's root whatever set it, and whether containerd keeps the images", async () => {
   const answers = [
     { DockerRootDir: '/data/docker', Driver: 'overlay2', DriverStatus: [['Backing Filesystem', 'xfs']] },
     {
@@ -40,7 +40,7 @@ test('finds the root of its data whatever set it, and whether containerd keeps t
   });
 });
 
-test('lists images with their names; a build that says 1970 is as old as its time on this node', async () => {
+test('lists images with their names; an image built in 1970 is as old as its arrival on this node', async () => {
   const { docker } = await node(({ path }) => {
     if (path === '/images/sha256:b/json') {
       return json({ Created: '1970-01-01T00:00:00Z', Metadata: { LastTagTime: '2025-03-01T00:00:00Z' } });
@@ -61,7 +61,7 @@ test('lists images with their names; a build that says 1970 is as old as its tim
   ]);
 });
 
-test('lists stopped containers, too: they need their image as well', async () => {
+test('lists stopped containers, because they need their image as well', async () => {
   const { docker, asked } = await node(() =>
     json([{ Id: 'c1', Names: ['/ecs-web-1'], ImageID: 'sha256:a', State: 'exited' }]),
   );
@@ -86,7 +86,7 @@ test.each([
   ['a daemon in trouble', { status: 500, body: '{"message":"no space left"}' }, Unavailable, /no space left/],
   ['a daemon that forbids it', { status: 403, body: '{"message":"authorization denied"}' }, Refused, /denied/],
   ['something that is not Docker', { status: 400, body: '<html>' }, Refused, /answered 400/],
-])('removing an image against %s says so', async (_, reply, Kind, message) => {
+])('the removal of an image %s is reported as such', async (_, reply, Kind, message) => {
   const { docker } = await node(() => reply);
   const removing = docker.removeImage('app:1', patient);
   await expect(removing).rejects.toThrow(Kind);
@@ -96,22 +96,22 @@ test.each([
 test.each([
   ['that is not JSON', '<html>'],
   ['without a root', '{}'],
-])('an answer %s is no answer', async (_, body) => {
+])('an answer %s counts as no answer', async (_, body) => {
   const { docker } = await node(() => ({ body }));
   await expect(docker.readStore(patient)).rejects.toThrow(Unavailable);
 });
 
-test('a container whose image is not told keeps every image: nobody knows which one it needs', async () => {
+test('a container without an image in the answer keeps every image', async () => {
   const { docker } = await node(() => json([{ Id: 'c1', Names: [], State: 'running' }]));
   await expect(docker.readContainers(patient)).rejects.toThrow(Unavailable);
 });
 
-test('without Docker every question says that it is not there, within a moment', async () => {
+test('without Docker, every call fails within a moment and says so', async () => {
   const { docker } = await node();
   await expect(docker.ping(patient)).rejects.toThrow(/Docker does not listen at .*docker\.sock/);
 });
 
-test('a Docker that takes the question and never answers is given up after five seconds', async () => {
+test('a Docker that accepts a call and never answers is given up after five seconds', async () => {
   const { docker } = await node(() => undefined);
   const began = Date.now();
   await expect(docker.ping(patient)).rejects.toThrow(/no answer within 5 s/);

@@ -7,13 +7,13 @@ import { nobody, serve } from './local-server.ts';
 const patient = new AbortController().signal;
 const arn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/0123456789abcdef0123456789abcdef';
 
-test('an agent that nobody can reach is not registered, which is no trouble', async () => {
+test('an ECS agent that does not listen counts as not registered, without an error', async () => {
   const agent = openEcsAgent(await nobody());
   expect(await agent.readAgent(patient)).toBeUndefined();
   expect(await agent.readTasks(patient)).toBeUndefined();
 });
 
-test('an agent without an ARN has not registered yet', async () => {
+test('an ECS agent without an ARN counts as not registered', async () => {
   const { url } = await serve(() => ({
     body: '{"Cluster":"demo","ContainerInstanceArn":null,"Version":"Amazon ECS Agent - v1.106.1 (*1)"}',
   }));
@@ -23,7 +23,7 @@ test('an agent without an ARN has not registered yet', async () => {
   });
 });
 
-test('reads the agent and its tasks, as they are spelled on the wire', async () => {
+test('reads the ECS agent and its tasks from the real format', async () => {
   const { url, asked } = await serve(({ path }) =>
     path === '/v1/metadata'
       ? { body: JSON.stringify({ Cluster: 'demo', ContainerInstanceArn: arn, Version: '1.106.1' }) }
@@ -52,7 +52,7 @@ test('reads the agent and its tasks, as they are spelled on the wire', async () 
   expect(asked.map(({ path }) => path)).toEqual(['/v1/metadata', '/v1/tasks']);
 });
 
-test('an agent that has no tasks has none', async () => {
+test('an empty task list means no tasks', async () => {
   const { url } = await serve(() => ({ body: '{"Tasks":null}' }));
   expect(await openEcsAgent(url).readTasks(patient)).toEqual([]);
 });
@@ -62,7 +62,7 @@ test.each([
   ['answers with a web page', { body: '<html>' }],
   ['answers with a list', { body: '"x"' }],
   ['answers with other things', { body: '{"Tasks":[{}]}' }],
-])('an agent that %s is "could not tell", never "no tasks"', async (_, reply) => {
+])('an ECS agent that %s means "could not tell", never "no tasks"', async (_, reply) => {
   const { url } = await serve(() => reply);
   await expect(openEcsAgent(url).readAgent(patient)).rejects.toThrow(Unavailable);
   await expect(openEcsAgent(url).readTasks(patient)).rejects.toThrow(Unavailable);
@@ -85,19 +85,19 @@ const portsOf = (containers: Awaited<ReturnType<typeof readSample>>) =>
     ports.map(({ containerPort, hostPort }) => `${containerPort}:${hostPort}`),
   ]);
 
-describe('what a real agent says of ports', () => {
-  test('a task without containers yet has none', async () => {
+describe('the ports of a real ECS agent', () => {
+  test('are empty for a task without containers', async () => {
     expect(await readSample('task-pending-no-container')).toEqual([]);
   });
 
   test.each(['task-pending-before-create', 'task-pending-created-static-port-listed'])(
-    '%s: a static port that is listed before the container runs is not told alone',
+    '%s: omit a static port that is listed before its container runs',
     async (sample) => {
       expect(portsOf(await readSample(sample))).toEqual([['web', []]]);
     },
   );
 
-  test('a container that has started is told while its neighbours still start', async () => {
+  test('include a started container while its neighbours still start', async () => {
     expect(portsOf(await readSample('task-pending-some-started'))).toEqual([
       ['sidecar', ['7002:32773', '7002:32773']],
       ['slow', []],
@@ -109,11 +109,11 @@ describe('what a real agent says of ports', () => {
     ['task-running-hostnet', [['web', ['8082:8082']]]],
     ['task-running-mixed0', [['m', ['8081:19000', '8081:19000', '9010:32768', '9010:32768']]]],
     ['task-running-rp', [['m', ['9010:32808', '9010:32808']]]],
-  ])('%s: every port is told', async (sample, ports) => {
+  ])('%s: include every port', async (sample, ports) => {
     expect(portsOf(await readSample(sample))).toEqual(ports);
   });
 
-  test('an agent too old to say when a container started is believed once the task runs', async () => {
+  test('count once the task runs when an old ECS agent gives no start time', async () => {
     const withoutStart = (task: Record<string, unknown>) => {
       for (const container of task['Containers'] as Record<string, unknown>[]) delete container['StartedAt'];
     };
@@ -121,7 +121,7 @@ describe('what a real agent says of ports', () => {
     expect(portsOf(await readSample('task-pending-some-started', withoutStart))).toContainEqual(['sidecar', []]);
   });
 
-  test('a task in awsvpc mode is told with its own address, not the address of the node', async () => {
+  test("have the task's own address in awsvpc mode, not the node's", async () => {
     const awsvpc = (task: Record<string, unknown>) => {
       for (const container of task['Containers'] as Record<string, unknown>[])
         container['Networks'] = [{ NetworkMode: 'awsvpc', IPv4Addresses: ['10.0.7.9'] }];

@@ -27,7 +27,7 @@ test.each([
   ['http://localhost:4566/path'],
   ['http://[::1]:4566'],
   [''],
-])('AWS may be asked at %j', (url) => {
+])('the endpoint %j is accepted', (url) => {
   expect(() => mustBeSafeEndpoints({ AWS_ENDPOINT_URL: url })).not.toThrow();
 });
 
@@ -42,13 +42,13 @@ test.each([
   ['file:///tmp/socket'],
   ['ftp://127.0.0.1'],
   ['127.0.0.1:4566'],
-])('AWS is never asked without TLS outside this machine: %s', (url) => {
+])('an endpoint without TLS outside this machine is refused: %s', (url) => {
   expect(() => mustBeSafeEndpoints({ AWS_ENDPOINT_URL_EC2: url })).toThrow(
     /AWS_ENDPOINT_URL_EC2: must be an https URL/,
   );
 });
 
-test('every endpoint that cannot be trusted is named at once, without its password', () => {
+test('every unsafe endpoint is named at once, without its password', () => {
   const environment = {
     AWS_ENDPOINT_URL: 'http://user:hunter2@10.0.0.1/',
     AWS_ENDPOINT_URL_ECS: 'http://b',
@@ -65,7 +65,7 @@ test('every endpoint that cannot be trusted is named at once, without its passwo
   }
 });
 
-test('the metadata service is asked on this machine or its link, and nowhere else', () => {
+test('the metadata service is accepted on this machine or its link only', () => {
   const endpoint = (url: string) => readEndpoints({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url })[0]!;
   for (const url of [
     'http://169.254.169.254',
@@ -85,7 +85,7 @@ test('the metadata service is asked on this machine or its link, and nowhere els
   }
 });
 
-test('what the ECS agent says is believed from this machine only', () => {
+test('the ECS agent is accepted on this machine only', () => {
   const given = (introspectionEndpoint: string) => parseConfig({ cluster: 'demo', ecs: { introspectionEndpoint } });
   expect(given('http://127.0.0.1:51678').ecs.introspectionEndpoint).toBe('http://127.0.0.1:51678');
   for (const url of [

@@ -29,20 +29,20 @@ EMPTY=
   });
 });
 
-test('a command that a person runs goes the way of the units, unless the person says otherwise', () => {
+test('a command run by a person uses the proxy of the units, unless the person sets another', () => {
   const root = machine('HTTPS_PROXY=http://file:1\nNO_PROXY=a\nPATH=/evil\nLD_PRELOAD=/evil.so\n');
   const given = { HTTPS_PROXY: 'http://person:1', PATH: '/usr/bin' };
   expect(withEnvironmentFile(given, root)).toEqual({ ...given, NO_PROXY: 'a' });
   expect(withEnvironmentFile(given, '/nowhere')).toBe(given);
 });
 
-test('a company authority counts for a command, too, although Node has read its own variables by then', () => {
+test("a company's authority works for a command, although Node has read its own variables by then", () => {
   const root = machine('NODE_EXTRA_CA_CERTS=/etc/ca.pem\n');
   expect(withEnvironmentFile({}, root)).toMatchObject({ AWS_CA_BUNDLE: '/etc/ca.pem' });
   expect(withEnvironmentFile({ NODE_EXTRA_CA_CERTS: '/mine.pem' }, root)).not.toHaveProperty('AWS_CA_BUNDLE');
 });
 
-test("a program that downloads is given the proxy and the authority, and none of AWS's keys", () => {
+test("a downloading program gets the proxy and the authority, and none of AWS's keys", () => {
   const given = {
     HTTPS_PROXY: 'http://p:1',
     no_proxy: 'a',

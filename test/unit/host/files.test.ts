@@ -26,7 +26,7 @@ function node() {
   return { root, files: openFiles(root), at: (path: string) => join(root, path) };
 }
 
-test('a changed file keeps the mode and the owner that somebody gave it', async () => {
+test('a changed file keeps its mode and owner', async () => {
   const { files, at } = node();
   writeFileSync(at('etc/a'), 'old');
   chmodSync(at('etc/a'), 0o640);
@@ -39,7 +39,7 @@ test('a changed file keeps the mode and the owner that somebody gave it', async 
   expect([uid, gid]).toEqual([owner.uid, owner.gid]);
 });
 
-test('a file that must be private is made so, even when its text is the same', async () => {
+test('a private file is made private even when its text is the same', async () => {
   const { files, at } = node();
   await files.writeText('/etc/a', 'secret');
   expect(await files.writeText('/etc/a', 'secret', 0o600)).toBe('changed');
@@ -56,7 +56,7 @@ test('an unchanged file is not touched', async () => {
   expect([after.ino, after.mtimeNs]).toEqual([before.ino, before.mtimeNs]);
 });
 
-test('whoever reads meanwhile sees the old file or the new one, never a part', async () => {
+test('a reader sees the old file or the new one, never a part', async () => {
   const { files, at } = node();
   const texts = ['a', 'b'].map((letter) => letter.repeat(300_000));
   await files.writeText('/etc/a', texts[0]!);
@@ -69,7 +69,7 @@ test('whoever reads meanwhile sees the old file or the new one, never a part', a
   await reader;
 });
 
-test('a writer killed in the middle leaves the old file, and its rest is swept by the next one', async () => {
+test('a killed writer leaves the old file, and the next one removes its temporary file', async () => {
   const { files, root, at } = node();
   await files.writeText('/etc/ecs.config', 'whole\n');
   const program = `
@@ -96,7 +96,7 @@ test('a symbolic link is neither replaced nor written through', async () => {
   expect(await files.readText('/etc/link')).toBe('theirs');
 });
 
-test('nothing is read, written or removed behind a link that leads out of the root', async () => {
+test('a link that leads out of the root lets nothing be written or removed', async () => {
   const { files, at } = node();
   const outside = mkdtempSync(join(tmpdir(), 'outside-'));
   onTestFinished(() => rmSync(outside, { recursive: true, force: true }));
@@ -119,7 +119,7 @@ test('nothing is read, written or removed behind a link that leads out of the ro
   expect(existsSync(join(outside, 'a'))).toBe(true);
 });
 
-test('climbing out of the root with .. stays in it', async () => {
+test('a path with .. stays inside the root', async () => {
   const { files, at } = node();
   await files.writeText('/../../etc/a', 'here');
   expect(readFileSync(at('etc/a'), 'utf8')).toBe('here');
@@ -135,7 +135,7 @@ test.each([
   ],
   ['larger than any configuration', (path: string) => writeFileSync(path, Buffer.alloc(5_000_000)), /is larger than/],
   ['a link in a circle', (path: string) => symlinkSync(path, path), /cannot read it: ELOOP/],
-])('a file that is %s is told by its name, as something that an operator must mend', async (_, make, problem) => {
+])("a file that is %s is named as the operator's to fix", async (_, make, problem) => {
   const { files, at } = node();
   make(at('etc/a'));
   const failure = await files.readText('/etc/a').catch((error: unknown) => error);
@@ -143,13 +143,13 @@ test.each([
   expect((failure as ConfigError).faults).toMatchObject([{ path: '/etc/a', problem: expect.stringMatching(problem) }]);
 });
 
-test('a folder that cannot be made is told by the path of the file', async () => {
+test('a folder that cannot be made is named by the path of the file', async () => {
   const { files, at } = node();
   writeFileSync(at('etc/file'), '');
   await expect(files.writeText('/etc/file/a', 'x')).rejects.toThrow(ConfigError);
 });
 
-test('a full disk is nothing that an operator wrote: it may heal', async () => {
+test("a full disk is Unavailable, and not the operator's mistake", async () => {
   const { files, root, at } = node();
   const isMounted = mountTiny(at('etc'));
   if (!isMounted) return;
@@ -171,14 +171,14 @@ function mountTiny(folder: string): boolean {
   }
 }
 
-test('a link that leads out of the root is not read either', async () => {
+test('a link that leads out of the root lets nothing be read', async () => {
   const { files, at } = node();
   symlinkSync('/etc/hostname', at('etc/a'));
   await expect(files.readText('/etc/a')).rejects.toThrow(/symbolic link that leads out/);
 });
 
 test.skipIf(process.getuid?.() !== 0)(
-  'a read-only file system is named as such, with what to do, and not as a missing file',
+  'a read-only file system is named with the remedy, and not as a missing file',
   async () => {
     const { files, at } = node();
     mkdirSync(at('ro'));

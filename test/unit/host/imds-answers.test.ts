@@ -24,7 +24,7 @@ const document = {
 };
 const nothing = { partition: undefined, hostname: undefined, role: undefined, purchase: undefined };
 
-test('knows an instance by its identity document and what lies beside it', () => {
+test('reads an instance from its identity document and the keys beside it', () => {
   const beside = {
     partition: 'aws',
     hostname: 'ip-10-0-0-7.ec2.internal corp.example',
@@ -47,7 +47,7 @@ test('knows an instance by its identity document and what lies beside it', () =>
   });
 });
 
-test('a service that leaves things out is completed from what is certain', () => {
+test('completes a sparse service from certain facts', () => {
   const china = parseIdentity(JSON.stringify({ ...document, region: 'cn-north-1' }), nothing);
   expect(china).toMatchObject({ partition: 'aws-cn', hostname: 'ip-10-0-0-7' });
   expect(china).not.toHaveProperty('role');
@@ -55,7 +55,7 @@ test('a service that leaves things out is completed from what is certain', () =>
   expect(government.partition).toBe('aws-us-gov');
 });
 
-test('names every field of an identity document that is missing or strange', () => {
+test('names every missing or malformed field of an identity document', () => {
   const { region: _, ...rest } = document;
   const strange = JSON.stringify({ ...rest, instanceId: 'web-1', architecture: 'i386' });
   expect(() => parseIdentity(strange, nothing)).toThrow(
@@ -63,7 +63,7 @@ test('names every field of an identity document that is missing or strange', () 
   );
 });
 
-test.each(['terminate', 'stop', 'hibernate'] as const)('understands a spot notice to %s', (action) => {
+test.each(['terminate', 'stop', 'hibernate'] as const)('reads a spot notice to %s', (action) => {
   const text = JSON.stringify({ action, time: '2030-01-01T00:02:00Z' });
   expect(parseSpotNotice(text)).toEqual({ action, at: Date.UTC(2030, 0, 1, 0, 2) });
 });
@@ -74,16 +74,16 @@ test.each([
   'null',
   '{"action":"explode","time":"2030-01-01T00:02:00Z"}',
   '{"action":"stop","time":"soon"}',
-])('does not guess what the spot notice %s means', (text) => {
+])('rejects the spot notice %s', (text) => {
   expect(() => parseSpotNotice(text)).toThrow(Unavailable);
 });
 
-test('keeps a rebalance notice as AWS wrote it, since it is the key of the event', () => {
+test('keeps a rebalance notice as AWS wrote it, because it is the key of the event', () => {
   expect(parseRebalanceNotice('{"noticeTime":"2030-01-01T00:02:00Z"}')).toBe('2030-01-01T00:02:00Z');
   expect(() => parseRebalanceNotice('{"noticeTime":""}')).toThrow(Unavailable);
 });
 
-test('reads maintenance in the dates that AWS writes', () => {
+test('reads maintenance with the dates that AWS writes', () => {
   const event = {
     Code: 'system-reboot',
     Description: 'scheduled reboot',
@@ -104,11 +104,11 @@ test('reads maintenance in the dates that AWS writes', () => {
   ]);
 });
 
-test.each([undefined, '[]', ''])('%j is no maintenance', (text) => {
+test.each([undefined, '[]', ''])('%j means no maintenance', (text) => {
   expect(parseMaintenance(text)).toEqual([]);
 });
 
-test('an event without a date is one, and one in a state that nobody knows asks for nothing', () => {
+test('an event without a date counts, and an event in an unknown state asks for nothing', () => {
   const event = { EventId: 'e', Code: 'instance-retirement', Description: 'x', NotBefore: '' };
   expect(parseMaintenance(JSON.stringify([{ ...event, State: 'active' }]))).toEqual([
     { id: 'e', code: 'instance-retirement', state: 'active', description: 'x' },
@@ -116,16 +116,16 @@ test('an event without a date is one, and one in a state that nobody knows asks 
   expect(parseMaintenance(JSON.stringify([{ ...event, State: 'postponed' }]))).toEqual([]);
 });
 
-test('a maintenance event with a date that is none is not taken for one without', () => {
+test('an event with an invalid date does not count as one without', () => {
   const event = { EventId: 'e', Code: 'instance-stop', State: 'active', NotBefore: 'later' };
   expect(() => parseMaintenance(JSON.stringify([event]))).toThrow(/NotBefore is "later"/);
 });
 
-test.each(['InService', 'Terminated', 'Warmed:Stopped', 'Something:New'])('passes the target state %s on', (state) => {
+test.each(['InService', 'Terminated', 'Warmed:Stopped', 'Something:New'])('passes on the target state %s', (state) => {
   expect(parseTargetState(`${state}\n`)).toBe(state);
 });
 
-test('whatever the service says, the worst is "could not tell"', () => {
+test('any broken answer means "could not tell" at worst', () => {
   const readers = [
     (text: string) => parseIdentity(text, { partition: text, hostname: text, role: text, purchase: text }),
     parseSpotNotice,
@@ -166,18 +166,18 @@ test.each([
   ['-x.example', 'ip-10-0-0-7'],
   ['<html>', 'ip-10-0-0-7'],
   [`${'a'.repeat(64)}.example`, 'ip-10-0-0-7'],
-])('local-hostname %j: the host name is %s, and the node does not wait for another answer', (hostname, expected) => {
+])('local-hostname %j: the host name is %s, without a second call', (hostname, expected) => {
   expect(parseIdentity(JSON.stringify(document), { ...nothing, hostname }).hostname).toBe(expected);
 });
 
-test('answers of a new spelling beside the document hold no node up', () => {
+test('values of a new format beside the document delay no node', () => {
   const beside = { ...nothing, purchase: 'Capacity_Block/v2', partition: 'AWS?', role: 'no role, but\na page' };
   const identity = parseIdentity(JSON.stringify({ ...document, region: 'us-iso-east-1' }), beside);
   expect(identity).toMatchObject({ purchase: 'Capacity_Block/v2', partition: 'aws-iso' });
   expect(identity).not.toHaveProperty('role');
 });
 
-test('one malformed maintenance event does not hide the retirement beside it', () => {
+test('a malformed maintenance event does not hide the retirement beside it', () => {
   const retirement = {
     EventId: 'e',
     Code: 'instance-retirement',
@@ -196,7 +196,7 @@ test('one malformed maintenance event does not hide the retirement beside it', (
   expect(() => parseMaintenance(JSON.stringify([{ EventId: 'f', State: 'active' }]))).toThrow(Unavailable);
 });
 
-test('a maintenance event without an id counts, told from others by its code and date', () => {
+test('a maintenance event without an id counts, identified by its code and date', () => {
   const event = { Code: 'instance-stop', State: 'Active', NotBefore: '2030-01-21T09:00:43Z' };
   expect(parseMaintenance(JSON.stringify([event]))).toMatchObject([
     { id: 'instance-stop 2030-01-21T09:00:43Z', state: 'active', notBefore: Date.UTC(2030, 0, 21, 9, 0, 43) },
@@ -214,7 +214,7 @@ test.each([
   '2030-01-01T00:02:00',
   '1 Foo 2030 00:00:00 GMT',
   'Tomorrow 12:00:00 GMT',
-])('a node does not leave for the date %j, which EC2 never writes', (date) => {
+])('the date %j, which EC2 never writes, makes no node leave', (date) => {
   expect(() => parseSpotNotice(JSON.stringify({ action: 'terminate', time: date }))).toThrow(/time is/);
   const event = { EventId: 'e', Code: 'instance-reboot', State: 'active', NotBefore: date };
   expect(() => parseMaintenance(JSON.stringify([event]))).toThrow(/NotBefore is/);

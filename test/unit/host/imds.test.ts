@@ -42,7 +42,7 @@ const refusedEverywhere = [
   ['more than any answer can be', { body: 'x'.repeat(70_000) }, 'larger'],
 ] as const;
 
-test('asks for one token for many reads, also when they come at once', async () => {
+test('asks for one token for many reads, also at once', async () => {
   const { metadata, server, tokens } = await imds(() => ({ body: 'InService' }));
   await Promise.all([1, 2, 3].map(() => metadata.readTargetState(patient)));
   expect(await metadata.readTargetState(patient)).toBe('InService');
@@ -50,7 +50,7 @@ test('asks for one token for many reads, also when they come at once', async () 
   expect(server.asked[0]?.headers['x-aws-ec2-metadata-token-ttl-seconds']).toBe('21600');
 });
 
-test('gets a new token before the old one ends, not after', async () => {
+test('gets a new token before the old one expires, not after', async () => {
   const { metadata, clock, tokens } = await imds(() => ({ status: 404 }));
   await metadata.readSpotNotice(patient);
   await clock.run(5.9 * 3_600_000);
@@ -61,7 +61,7 @@ test('gets a new token before the old one ends, not after', async () => {
   expect(tokens()).toBe(2);
 });
 
-test('a token that was forgotten is replaced once, and the question asked again', async () => {
+test('replaces a forgotten token once, and repeats the question', async () => {
   const { metadata, server, tokens } = await imds(
     () => ({ body: 'Terminated' }),
     (token) => token === 'token-2',
@@ -71,7 +71,7 @@ test('a token that was forgotten is replaced once, and the question asked again'
   expect(server.asked).toHaveLength(4);
 });
 
-test('a service that accepts no token at all is not asked in a circle', async () => {
+test('gives up when the service accepts no token at all', async () => {
   const { metadata, server } = await imds(
     () => ({}),
     () => false,
@@ -91,13 +91,13 @@ test.each([
   ['a web page', '<html>'],
   ['nothing', ''],
   ['two lines', 'a\nb'],
-])('%s is no token', async (_, body) => {
+])('rejects %s as a token', async (_, body) => {
   const server = await serve(() => ({ body }));
   const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: server.url }, openFakeClock());
   await expect(metadata.readTargetState(patient)).rejects.toThrow(/no token/);
 });
 
-test.each(refusedEverywhere)('%s is "could not tell", with a word about what it was', async (_, reply, word) => {
+test.each(refusedEverywhere)('reports %s as "could not tell", and names it', async (_, reply, word) => {
   const { metadata } = await imds(() => reply);
   for (const read of [metadata.readSpotNotice, metadata.readUserData, metadata.readTags, metadata.readIdentity]) {
     const failure = await read(patient).catch((error: unknown) => error);
@@ -106,13 +106,13 @@ test.each(refusedEverywhere)('%s is "could not tell", with a word about what it 
   }
 });
 
-test('a token that does not travel over the hop limit is explained', async () => {
+test('explains a token that does not travel over the hop limit', async () => {
   const server = await serve(() => undefined);
   const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: server.url }, openFakeClock());
   await expect(metadata.readTargetState(patient)).rejects.toThrow(/no answer within 2 s.*HopLimit/);
 });
 
-test('nobody listening is "could not tell"', async () => {
+test('reports a closed port as "could not tell"', async () => {
   const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: await nobody() }, openFakeClock());
   await expect(metadata.readTargetState(patient)).rejects.toThrow(Unavailable);
 });
@@ -120,7 +120,7 @@ test('nobody listening is "could not tell"', async () => {
 test.each([
   ['while it waits for a token', (asked: Asked) => (asked.path === tokenPath ? undefined : {})],
   ['while it waits for an answer', (asked: Asked) => (asked.path === tokenPath ? { body: 'token' } : undefined)],
-])('gives up at once when it is told to, %s', async (_, answer) => {
+])('stops at once on abort, %s', async (_, answer) => {
   const server = await serve(answer);
   const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: server.url }, openFakeClock());
   const controller = new AbortController();
@@ -130,7 +130,7 @@ test.each([
   await expect(reading).rejects.toBe(reason);
 });
 
-test('a tag whose key the service does not carry is absent, and never becomes another path', async () => {
+test('reports a tag as absent when its key cannot be a path', async () => {
   const { metadata, server } = await imds(() => ({ body: 'secret' }));
   for (const key of ['../../user-data', 'a b', 'a/b', '..', '.', '']) {
     expect(await metadata.readTag(key, patient)).toBeUndefined();
@@ -140,14 +140,14 @@ test('a tag whose key the service does not carry is absent, and never becomes an
   expect(server.asked.at(-1)?.path).toBe('/latest/meta-data/tags/instance/aws:autoscaling:groupName');
 });
 
-test('a tag that goes away between the list and its value is left out', async () => {
+test('omits a tag that goes away between the list and its value', async () => {
   const { metadata } = await imds(({ path }) =>
     path.endsWith('/instance/') ? { body: 'Name\nGone' } : path.endsWith('/Name') ? { body: 'n' } : { status: 404 },
   );
   expect(await metadata.readTags(patient)).toEqual({ Name: 'n' });
 });
 
-test('asks for the values of those tags alone that it was asked about: each is a request', async () => {
+test('asks only for the values of the wanted tags, because each is a request', async () => {
   const { metadata, server } = await imds(({ path }) =>
     path.endsWith('/instance/') ? { body: 'Name\necs-node:cluster\naws:autoscaling:groupName' } : { body: 'demo' },
   );
@@ -155,13 +155,13 @@ test('asks for the values of those tags alone that it was asked about: each is a
   expect(server.asked.filter(({ path }) => path.includes('/tags/'))).toHaveLength(2);
 });
 
-test('user data that is no text arrives byte by byte', async () => {
+test('returns binary user data byte by byte', async () => {
   const bytes = Uint8Array.from([0x1f, 0x8b, 0, 255, 254]);
   const { metadata } = await imds(() => ({ body: bytes, headers: { 'content-type': 'application/octet-stream' } }));
   expect(Buffer.from((await metadata.readUserData(patient)) ?? [])).toEqual(Buffer.from(bytes));
 });
 
-test('a proxy in the environment is not asked: it would tell about its own machine', async () => {
+test('ignores a proxy in the environment, which would report its own machine', async () => {
   const { server } = await imds(() => ({ body: 'InService' }));
   const program = `
     import { openMetadata } from './host/metadata/imds.ts';

@@ -15,7 +15,7 @@ function logger(script: string): string {
   return file;
 }
 
-test('an entry names the process that said it, for "journalctl -u"', () => {
+test('an entry names its process, for "journalctl -u"', () => {
   const told = join(folder, 'told');
   expect(sendToJournal({ MESSAGE: 'leaving', ECS_NODE_CAUSE: 'spot' }, 4711, logger(`cat >${told}`))).toBe(true);
   expect(readFileSync(told, 'utf8').split('\n')).toEqual([
@@ -28,7 +28,7 @@ test('an entry names the process that said it, for "journalctl -u"', () => {
   ]);
 });
 
-test('an entry that may not have arrived is reported: no logger, a failing one, one that hangs', () => {
+test('an entry that may be lost is reported: no logger, a failing one, one that hangs', () => {
   expect(sendToJournal({ MESSAGE: 'x' }, 4711, join(folder, 'absent'))).toBe(false);
   expect(sendToJournal({ MESSAGE: 'x' }, 4711, logger('exit 1'))).toBe(false);
   expect(sendToJournal({ MESSAGE: 'x' }, 4711, logger('exec sleep 60'))).toBe(false);

@@ -37,7 +37,7 @@ async function talk(answer: (socket: Socket, question: string, connection: numbe
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-test('asks over one connection, one question after the other', async () => {
+test('sends one request after the other over one connection', async () => {
   const { read, questions, sockets } = await talk((socket) => socket.write(ok));
   expect([await read('/a'), await read('/b'), await read('/c')]).toEqual(['200 ok', '200 ok', '200 ok']);
   expect(sockets).toHaveLength(1);
@@ -48,7 +48,7 @@ test('asks over one connection, one question after the other', async () => {
   ]);
 });
 
-test('questions at the same time never take each other’s answers', async () => {
+test('keeps the answers of simultaneous requests apart', async () => {
   const { read } = await talk((socket, question) => {
     const path = question.split(' ')[1]!;
     setTimeout(
@@ -75,7 +75,7 @@ test.each([
   expect(await read()).toBe('200 ok');
 });
 
-test('reads an answer that ends with its connection, as EC2 and HTTP/1.0 have them', async () => {
+test('reads an answer that ends with its connection, as EC2 and HTTP/1.0 send it', async () => {
   const { read, sockets } = await talk((socket, _, connection) =>
     connection === 1
       ? socket.end('HTTP/1.0 200 OK\r\n\r\nok')
@@ -85,7 +85,7 @@ test('reads an answer that ends with its connection, as EC2 and HTTP/1.0 have th
   expect(sockets).toHaveLength(3);
 });
 
-test('a connection that the service has closed meanwhile is replaced without a word', async () => {
+test('replaces a connection that the service has closed meanwhile', async () => {
   const { read, sockets } = await talk((socket, question, connection) => {
     if (connection === 1 && question.startsWith('GET /b')) socket.resetAndDestroy();
     else socket.write(ok);
@@ -94,7 +94,7 @@ test('a connection that the service has closed meanwhile is replaced without a w
   expect(sockets).toHaveLength(2);
 });
 
-test('a service that always hangs up is asked twice at most, and then it is trouble', async () => {
+test('asks a service that always hangs up twice at most, and then reports it', async () => {
   const { read, questions } = await talk((socket, question) =>
     question.startsWith('GET /well') ? socket.write(ok) : socket.destroy(),
   );
@@ -113,12 +113,12 @@ test.each([
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok'],
   ['too much', `HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n${'x'.repeat(1001)}`],
   ['too much without an end', `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(2000)}`],
-])('%s is no answer', async (_, text) => {
+])('rejects %s as an answer', async (_, text) => {
   const { read } = await talk((socket) => socket.end(text));
   await expect(read()).rejects.toThrow(Unavailable);
 });
 
-test('what comes unasked is never the answer to the next question', async () => {
+test('never takes unrequested bytes for the next answer', async () => {
   const surplus = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil';
   const { read, sockets } = await talk((socket) => socket.write(sockets.length === 1 ? `${ok}${surplus}` : ok));
   expect([await read('/a'), await read('/b')]).toEqual(['200 ok', '200 ok']);
@@ -130,7 +130,7 @@ test('what comes unasked is never the answer to the next question', async () => 
   expect(await read('/c')).toBe('200 ok');
 });
 
-test('silence ends with the time, and with the signal; the connection is not used again', async () => {
+test('ends silence at the timeout and on abort, and does not reuse the connection', async () => {
   const { url, read, service, sockets } = await talk((socket, question) => {
     if (question.includes('/well')) socket.write(ok);
   });
@@ -146,14 +146,14 @@ test('silence ends with the time, and with the signal; the connection is not use
   await expect(hurried.send({ path: '/silent' }, patient)).rejects.toThrow(/no answer within 0.03 s/);
 });
 
-test('whoever listens not at all is known by the code of the error', async () => {
+test('reports a closed port by the code of its error', async () => {
   const service = openLocalService(new URL(await nobody()), manners);
   const failure = await service.send({ path: '/' }, patient).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(Unavailable);
   expect(codeOf(failure)).toBe('ECONNREFUSED');
 });
 
-test('sends its method, host and headers, and nothing that would be a second question', async () => {
+test('sends method, host and headers, and nothing that would be a second request', async () => {
   const { service, questions } = await talk((socket) => socket.write(ok));
   await service.send({ method: 'PUT', path: '/latest/api/token', headers: { 'x-ttl': '60' } }, patient);
   expect(questions[0]).toMatch(
@@ -169,7 +169,7 @@ test('sends its method, host and headers, and nothing that would be a second que
   expect(questions).toHaveLength(1);
 });
 
-test('a header is found whatever its case', async () => {
+test('finds a header in any case', async () => {
   const { service } = await talk((socket) =>
     socket.write('HTTP/1.1 200 OK\r\nX-Aws-Ttl: 60\r\nContent-Length: 0\r\n\r\n'),
   );

@@ -30,7 +30,7 @@ test('restarts a unit without waiting for it', async () => {
   expect(read('asked')).toBe('--no-block restart ecs.service\n');
 });
 
-test('a unit that does not exist is refused; a systemd in trouble may heal', async () => {
+test('refuses an unknown unit; a systemd in trouble is Unavailable', async () => {
   const { machine, program } = node();
   program('systemctl', 'echo "Unit ecs.service not found." >&2; exit 5');
   await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(/^(?=.*not found).*$/);
@@ -39,7 +39,7 @@ test('a unit that does not exist is refused; a systemd in trouble may heal', asy
   await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(Unavailable);
 });
 
-test('says how a unit is, and does not guess where systemd does not say', async () => {
+test("reads a unit's state, and does not guess when systemd is silent", async () => {
   const { machine, program } = node();
   program('systemctl', '[ "$*" = "is-active ecs.service" ] && echo failed; exit 3');
   expect(await machine.readUnitState('ecs.service', patient)).toBe('failed');
@@ -47,27 +47,27 @@ test('says how a unit is, and does not guess where systemd does not say', async 
   await expect(machine.readUnitState('ecs.service', patient)).rejects.toThrow(Unavailable);
 });
 
-test('what is no unit never reaches systemctl', async () => {
+test('never passes an invalid unit name to systemctl', async () => {
   const { machine } = node();
   for (const unit of ['--force', 'a b', '', '-x', 'a;b']) {
     await expect(machine.restartUnit(unit, patient), unit).rejects.toThrow(TypeError);
   }
 });
 
-test('powers off in good order, and without systemd where that does not answer', async () => {
+test('powers off through systemd, and without it when it does not answer', async () => {
   const { machine, program, root, read } = node();
   program('systemctl', `echo "$@" >> ${root}/asked; [ "$1" = --force ]`);
   await machine.powerOff(someConfirmed, patient);
   expect(read('asked')).toBe('--no-block poweroff\n--force poweroff\n');
 });
 
-test('under another root the machine that it runs on is never powered off or restarted', async () => {
+test('never powers off or restarts the machine when it works under another root', async () => {
   const { machine } = node();
   await expect(machine.powerOff(someConfirmed, patient)).rejects.toThrow(/there is no program .*usr\/bin\/systemctl/);
   await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(/there is no program/);
 });
 
-test('tells systemd how it is, one assignment a line, and only where systemd listens', async () => {
+test('notifies systemd with one assignment a line, and only when systemd listens', async () => {
   const { machine, program, root, read } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
   program('systemd-notify', `echo "$NOTIFY_SOCKET $@" >> ${root}/told`);
   await machine.notify('READY=1\nSTATUS=all is well');
@@ -76,21 +76,21 @@ test('tells systemd how it is, one assignment a line, and only where systemd lis
   expect(read('told').split('\n')).toHaveLength(2);
 });
 
-test('a missing systemd-notify or console does not stop anybody', async () => {
+test('continues without systemd-notify or a console', async () => {
   const { machine } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
   await machine.notify('READY=1');
   await machine.say('nobody looks');
   expect(await machine.list('/dev')).toEqual([]);
 });
 
-test('writes one line to the console, and nothing that could steer a terminal', async () => {
+test('writes one line to the console, without control characters', async () => {
   const { machine, root, read } = node();
   writeFileSync(join(root, 'dev/console'), '');
   await machine.say('failed: \u001b[2J\nroot login:');
   expect(read('dev/console')).toBe('failed: \\u001b[2J root login:\r\n');
 });
 
-test('a probe tells the status and waits for no body', async () => {
+test('returns the status of a probe without waiting for its body', async () => {
   const { machine } = node();
   const { url } = await serve((_, response) => {
     response.writeHead(302, { location: '/elsewhere' }).write('never ends');
@@ -100,7 +100,7 @@ test('a probe tells the status and waits for no body', async () => {
   await expect(machine.probe(await nobody(), patient)).rejects.toThrow(Unavailable);
 });
 
-test('unpacks below its own state, and runs what it unpacked', async () => {
+test('unpacks below its own state, and runs the unpacked program', async () => {
   const { create } = await import('tar');
   const { machine, root } = node();
   mkdirSync(join(root, 'source'));
@@ -114,7 +114,7 @@ test('unpacks below its own state, and runs what it unpacked', async () => {
   expect(await machine.remove(folder)).toBe(true);
 });
 
-test('knows which boot this is, and another root may have its own', async () => {
+test('reads the id of this boot, and another root may have its own', async () => {
   const { machine } = node();
   expect(await machine.readBootId()).toBe(readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
   await machine.writeText('/proc/sys/kernel/random/boot_id', 'another-boot\n');

@@ -19,19 +19,19 @@ function folder(): string {
   return made;
 }
 
-test('a program sees nothing of our environment', async () => {
+test('a program gets nothing of our environment', async () => {
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'canary');
   onTestFinished(() => void vi.unstubAllEnvs());
   const { tail } = await run({ file: '/usr/bin/env', args: [], environment: { ONLY: 'this' } }, patient);
   expect(tail).toBe('ONLY=this\n');
 });
 
-test('what a program is given is data, never a shell command', async () => {
+test('arguments reach a program as data, never as a shell command', async () => {
   const { tail } = await run({ file: '/bin/echo', args: ['$(id)', '`id`', '; id'], environment: {} }, patient);
   expect(tail).toBe('$(id) `id` ; id\n');
 });
 
-test('tells how a program ended, and the last thing that it said', async () => {
+test('reports how a program ended, and its last output', async () => {
   expect(await run(shell('echo out; echo err >&2; exit 7'), patient)).toEqual({ code: 7, tail: 'out\nerr\n' });
   expect((await run(shell('kill -9 $$'), patient)).code).toBe(137);
   const talkative = await run(shell('head -c 1000000 /dev/zero | tr "\\0" x; echo the end'), patient);
@@ -39,7 +39,7 @@ test('tells how a program ended, and the last thing that it said', async () => {
   expect(talkative.tail).toMatch(/^x+the end\n$/);
 });
 
-test('makes files with the mask that it was given, and our own mask stays', async () => {
+test('creates files with the given umask, and keeps our own', async () => {
   const before = process.umask();
   const at = folder();
   await run({ ...shell('echo key > private'), folder: at, umask: 0o077 }, patient);
@@ -50,7 +50,7 @@ test('makes files with the mask that it was given, and our own mask stays', asyn
 test.each([
   ['a child that does not listen', ''],
   ['nothing that listens', `trap '' TERM;`],
-])('when time is up the program is gone with everything that it started, also %s', async (_, deaf) => {
+])('a program over its time is killed with all its children, also %s', async (_, deaf) => {
   const at = folder();
   const controller = new AbortController();
   const reason = new Error('too late');
@@ -63,7 +63,7 @@ test.each([
   await vi.waitFor(() => expect(isRunning(child)).toBe(false), 5_000);
 });
 
-test('a daemon that a program leaves behind lives on, and nobody waits for it', async () => {
+test('a daemon that a program leaves behind survives, and delays nothing', async () => {
   const at = folder();
   const { code } = await run(shell(`sleep 30 & echo $! > ${at}/daemon; echo started`), patient);
   expect(code).toBe(0);
@@ -72,7 +72,7 @@ test('a daemon that a program leaves behind lives on, and nobody waits for it', 
   process.kill(Number(daemon));
 });
 
-test('a program that is not there, or is none, is refused by its name', async () => {
+test('a missing or invalid program is refused by its name', async () => {
   const at = folder();
   const file = join(at, 'program');
   const refusal = async () => await run({ file, args: [], environment: {} }, patient).catch((error: unknown) => error);
@@ -83,7 +83,7 @@ test('a program that is not there, or is none, is refused by its name', async ()
   await expect(below).rejects.toMatchObject({ name: 'Refused', code: 'ENOTDIR' });
 });
 
-test('does not start what nobody waits for any more', async () => {
+test('starts nothing after the abort', async () => {
   const at = folder();
   const over = AbortSignal.abort(new Refused('over'));
   await expect(run(shell(`touch ${at}/started`), over)).rejects.toThrow('over');

@@ -38,7 +38,7 @@ async function node() {
   };
 }
 
-test('a hook that only root can change is run', async () => {
+test('a hook that only root can change runs', async () => {
   const { run } = await node();
   expect((await run()).code).toBe(7);
 });
@@ -47,7 +47,7 @@ test.each([
   ['the hook itself', `${folder}/hook`],
   ['its folder', folder],
   ['a folder above', '/etc/ecs-node'],
-])('a hook is not run when everybody can write %s', async (_, path) => {
+])('a hook does not run when everybody can write %s', async (_, path) => {
   const { run, at } = await node();
   await chmod(at(path), 0o777);
   await expect(run()).rejects.toThrow(/not run as root: .* can be written by every user; chown root:root/);
@@ -74,7 +74,7 @@ test.each([
   await expect(machine.writeShared('/srv/metrics/new/a.prom', 'a 1\n')).rejects.toThrow(Refused);
 });
 
-test('a hook behind a link is not run when others can change what it leads to', async () => {
+test('a hook behind a link does not run when others can change its target', async () => {
   const { run, at } = await node();
   await mkdir(at('/srv'), { mode: 0o755 });
   await rename(at(`${folder}/hook`), at('/srv/real'));
@@ -84,7 +84,7 @@ test('a hook behind a link is not run when others can change what it leads to', 
   await expect(run()).rejects.toThrow(Refused);
 });
 
-test.skipIf(geteuid?.() !== 0)('a hook of another user, or of a group that may write it, is not run', async () => {
+test.skipIf(geteuid?.() !== 0)('a hook of another user, or of a group that may write it, does not run', async () => {
   const { run, at } = await node();
   await chown(at(`${folder}/hook`), 12_345, 0);
   await expect(run()).rejects.toThrow(/belongs to user 12345/);
@@ -107,7 +107,7 @@ os.setxattr(sys.argv[1], 'system.posix_acl_access', acl)
 test.each([
   ['the hook', `${folder}/hook`],
   ['its folder', folder],
-])('a hook is not run when an ACL lets a user write %s, though owner and group are root', async (_, path) => {
+])('a hook does not run when an ACL lets a user write %s, though owner and group are root', async (_, path) => {
   const { run, at } = await node();
   expect((await run()).code).toBe(7);
   const { status, stderr } = spawnSync('python3', ['-c', setAcl, at(path)], { encoding: 'utf8' });

@@ -37,7 +37,7 @@ async function node(answer: Answer | Buffer) {
   };
 }
 
-test('unpacks an installer into a folder of its own that nobody else can enter', async () => {
+test('unpacks an installer into a private folder of its own', async () => {
   const { get, folder } = await node(
     archive(
       { path: 'opsworks-agent-installer/', type: 'Directory', mode: 0o777 },
@@ -64,7 +64,7 @@ test.each([
   ['is a CharacterDevice', { path: 'device', type: 'CharacterDevice' }],
   ['is a BlockDevice', { path: 'device', type: 'BlockDevice' }],
   ['is a FIFO', { path: 'pipe', type: 'FIFO' }],
-] as [string, Entry][])('an archive with an entry that %s is refused as a whole', async (fault, entry) => {
+] as [string, Entry][])('refuses an archive with an entry that %s as a whole', async (fault, entry) => {
   const { get, folder } = await node(archive({ path: 'good', text: 'good' }, entry));
   const failure = await get().catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(Refused);
@@ -83,18 +83,18 @@ test.each([
   ['an empty archive', archive()],
   ['half an archive', good.subarray(0, good.length - 20)],
   ['an archive that promises more than a disk holds', archive({ path: 'a', size: 2 ** 33 })],
-])('%s is no installer', async (_, body) => {
+])('refuses %s as an installer', async (_, body) => {
   const { get, folder } = await node(body);
   await expect(get()).rejects.toThrow(Refused);
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
 });
 
-test('a bomb is stopped before it fills the disk', async () => {
+test('stops a decompression bomb before it fills the disk', async () => {
   const { get } = await node(archive({ path: 'zeros', text: '\0'.repeat(40_000_000) }));
   await expect(get()).rejects.toThrow(Refused);
 });
 
-test('who is not there now may be there later; who says no means it', async () => {
+test('treats an absent server as Unavailable and its "no" as Refused', async () => {
   const answers = [{ status: 503 }, { status: 429 }, { status: 404 }, { status: 403 }];
   const { get } = await node(() => answers.shift());
   for (const Kind of [Unavailable, Unavailable, Refused, Refused]) await expect(get()).rejects.toThrow(Kind);
@@ -103,7 +103,7 @@ test('who is not there now may be there later; who says no means it', async () =
   await expect(unpack(`${await nobody()}/x.tgz`, folder, openNetwork({}), patient)).rejects.toThrow(Unavailable);
 });
 
-test('a download that breaks off may work the next time', async () => {
+test('treats a broken download as Unavailable', async () => {
   const { get, folder } = await node((_, response) => {
     response.writeHead(200, { 'content-length': String(good.length) });
     response.write(good.subarray(0, 30), () => response.destroy());
@@ -113,7 +113,7 @@ test('a download that breaks off may work the next time', async () => {
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
 });
 
-test('follows a mirror, but not in a circle and not into the open', async () => {
+test('follows a mirror, but not in a circle and not to plain http', async () => {
   const { get, url, asked } = await node(({ path }) =>
     path === '/real.tgz' ? { body: good } : { status: 302, headers: { location: '/real.tgz' } },
   );
@@ -126,7 +126,7 @@ test('follows a mirror, but not in a circle and not into the open', async () => 
   expect(url).toMatch(/^http:\/\/127/);
 });
 
-test('trusts https, and plain http only from this machine', () => {
+test('accepts https, and plain http only from this machine', () => {
   for (const url of ['https://example.com/a.tgz', 'http://127.0.0.1:1/a', 'http://localhost/a', 'http://[::1]:2/a']) {
     expect(parseUrl(url).href).toBe(url);
   }
@@ -142,7 +142,7 @@ test('trusts https, and plain http only from this machine', () => {
   }
 });
 
-test('stops downloading when time is up, and leaves nothing', async () => {
+test('stops downloading at its timeout, and leaves nothing', async () => {
   const { url, folder } = await node((_, response) => {
     response.writeHead(200).write('x');
     return undefined;
@@ -154,7 +154,7 @@ test('stops downloading when time is up, and leaves nothing', async () => {
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
 });
 
-test('a signed address is a key: what is told about it leaves the signature out', async () => {
+test('leaves the signature of a signed address out of its messages', async () => {
   for (const status of [403, 503]) {
     const { url, folder } = await node(() => ({ status }));
     const signed = `${url.replace('//', '//user:hunter2@')}/installer.tgz?X-Amz-Signature=canary`;

@@ -26,13 +26,13 @@ function node(environment: Record<string, string> = {}, args: string[] = [childF
 
 const childFile = fileURLToPath(new URL('./child-cloud-child.ts', import.meta.url));
 
-test('arguments and answers arrive as they were said, also those that are not there', async () => {
+test('arguments and answers arrive unchanged, also undefined ones', async () => {
   const { ask: callAws } = node();
   expect(await callAws('echo')).toEqual({ args: ['echo', null], missing: [false, true] });
   expect(await callAws('nothing')).toBeUndefined();
 });
 
-test('many calls at once are answered by one child, each with its own answer', async () => {
+test('one child answers many calls at once, each with its own answer', async () => {
   const { ask: callAws, pid, cloud } = node();
   const pids = await Promise.all([pid(), pid(), pid()]);
   expect(new Set(pids).size).toBe(1);
@@ -41,7 +41,7 @@ test('many calls at once are answered by one child, each with its own answer', a
   expect(await callAws('nothing')).toBeUndefined();
 });
 
-test('what AWS refused is refused here too, with its code; what may heal may heal; a bug is a bug', async () => {
+test('a refusal, an outage and a bug keep their kind and code through the child', async () => {
   const { ask: callAws } = node();
   await expect(callAws('unavailable')).rejects.toThrow(Unavailable);
   await expect(callAws('unavailable')).rejects.toThrow('ecs:X: throttled');
@@ -53,7 +53,7 @@ test('what AWS refused is refused here too, with its code; what may heal may hea
   expect((bug as Error).message).toMatch(/TypeError: x is undefined\n +at .*child-cloud-child/);
 });
 
-test('one call that is given up does not end the others, nor the child', async () => {
+test('one aborted call ends neither the others nor the child', async () => {
   const { ask: callAws, pid } = node();
   const before = await pid();
   const [one, other] = [new AbortController(), new AbortController()];
@@ -67,7 +67,7 @@ test('one call that is given up does not end the others, nor the child', async (
   expect(await pid()).toBe(before);
 });
 
-test('a child that dies takes no call with it for good: they may be tried again, by a new child', async () => {
+test('calls of a dead child are Unavailable, and a new child takes the next ones', async () => {
   const { ask: callAws, pid } = node();
   const before = await pid();
   const others = [callAws('waits'), callAws('dies')];
@@ -87,14 +87,14 @@ test('a child that hangs is killed when its caller gives up', async () => {
   expect(await pid()).not.toBe(before);
 });
 
-test('a child that talks nonsense is replaced', async () => {
+test('a child that writes nonsense is replaced', async () => {
   const { ask: callAws, pid } = node();
   const before = await pid();
   await callAws('rubbish').catch(() => {});
   await vi.waitFor(async () => expect(await pid()).not.toBe(before));
 });
 
-test('a child that cannot even start may start later', async () => {
+test('a child that cannot start may start later', async () => {
   const { ask: callAws } = node({}, ['/no/such/program.ts']);
   await expect(callAws('echo')).rejects.toThrow(Unavailable);
   const nowhere = openChildCloud(
@@ -107,7 +107,7 @@ test('a child that cannot even start may start later', async () => {
   await expect(nowhere.readPing(patient)).rejects.toThrow(Unavailable);
 });
 
-test('the child knows what AWS needs of the environment, and nothing else', async () => {
+test('the child gets only the environment variables that AWS needs', async () => {
   const { ask: callAws } = node({
     AWS_ENDPOINT_URL: 'https://aws',
     SSL_CERT_FILE: '/ca',
@@ -123,7 +123,7 @@ test('the child knows what AWS needs of the environment, and nothing else', asyn
   });
 });
 
-test('a child that nobody asks for a while ends, and the next call has a new one', async () => {
+test('an idle child ends, and the next call has a new one', async () => {
   const { pid } = node();
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
@@ -136,7 +136,7 @@ test('a child that nobody asks for a while ends, and the next call has a new one
   expect(await pid()).not.toBe(before);
 });
 
-test('a process that waits for nothing is not kept alive by its child', async () => {
+test('an idle child does not keep its process alive', async () => {
   const program = `
     import { openChildCloud } from './host/aws/child/child-cloud.ts';
     import { openLog } from './core/log.ts';
@@ -146,7 +146,7 @@ test('a process that waits for nothing is not kept alive by its child', async ()
   await expect(promisify(execFile)(process.execPath, args, { timeout: 5_000 })).resolves.toMatchObject({ stdout: '' });
 });
 
-test('the resident side carries nothing of the AWS SDK', async () => {
+test('the resident side loads nothing of the AWS SDK', async () => {
   const { metafile } = await esbuild.build({
     stdin: {
       contents: `export * from './host/aws/child/child-cloud.ts'; export * from './host/metadata/imds.ts';`,

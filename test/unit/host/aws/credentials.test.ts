@@ -27,7 +27,7 @@ async function role(answer: (asked: Asked) => Reply | undefined = () => undefine
   return { server, expiration, environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: server.url } };
 }
 
-test('all clients share one reading of the credentials, until shortly before they end', async () => {
+test('all clients share one reading of the credentials, until shortly before they expire', async () => {
   const { server, expiration, environment } = await role();
   let now = Date.now();
   const credentials = openCredentials(environment, () => now);
@@ -46,7 +46,7 @@ test('never uses version 1 of the metadata service, not even when version 2 fail
   expect(server.asked.every(({ path }) => path === tokenPath)).toBe(true);
 });
 
-test('one failed token is not held against the service for ever', async () => {
+test('one failed token does not disable the service for good', async () => {
   let isDown = true;
   const { environment } = await role(({ path }) => (isDown && path === tokenPath ? { status: 403 } : undefined));
   const credentials = openCredentials(environment, Date.now);
@@ -55,7 +55,7 @@ test('one failed token is not held against the service for ever', async () => {
   expect(await credentials()).toMatchObject({ accessKeyId: 'AKID' });
 });
 
-test('a role that EC2 may not assume is told as a trust policy, and may still be mended', async () => {
+test('a role that EC2 may not assume is reported as a trust policy, and may still be fixed', async () => {
   const { environment } = await role(({ path }) =>
     path.endsWith('/ecs-node')
       ? { body: '{"Code":"AssumeRoleUnauthorizedAccess","Message":"EC2 cannot assume the role ecs-node."}' }
@@ -87,14 +87,14 @@ test.each([
   ],
   ['with a web page in place of keys', '/ecs-node', { body: 'log in' }, /none for the role ecs-node/],
   ['with a role that is none', '/security-credentials/', { body: 'a/../b' }, /name a role "a\/\.\.\/b"/],
-])('%s, the reason is told and time may heal it', async (_, ending, reply, reason) => {
+])('%s, the reason is reported as Unavailable', async (_, ending, reply, reason) => {
   const { environment } = await role(({ path }) => (path.endsWith(ending) ? reply : undefined));
   const trouble = openCredentials(environment, Date.now)();
   await expect(trouble).rejects.toThrow(Unavailable);
   await expect(trouble).rejects.toThrow(reason);
 });
 
-test('credentials in the environment come first, so that a person can run commands elsewhere', async () => {
+test('credentials in the environment take precedence, so that a person can run commands elsewhere', async () => {
   const { server } = await role();
   const environment = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b', AWS_SESSION_TOKEN: 'c' };
   expect(await openCredentials(environment, Date.now)()).toEqual({

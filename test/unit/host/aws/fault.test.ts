@@ -38,12 +38,12 @@ test.each([
   ['Systems Manager', ssm, wire.json('TooManyRequestsException')],
   ['load balancing', balancers, wire.query('Throttling')],
   ['CloudWatch', metrics, wire.json('Throttling')],
-])('%s that is asked too fast may be asked again', async (_, verb, reply) => {
+])('%s is Unavailable when it throttles', async (_, verb, reply) => {
   expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
 });
 
 // Limits are a whole fleet's: what was asked twice at once kept others from being heard.
-test('what was throttled is not sent again by the SDK, what got lost on the way is, once', async () => {
+test('the SDK resends a call once when it got lost, and never when it was throttled', async () => {
   const busy = await openAws(() => wire.json('ThrottlingException', 'Rate exceeded'));
   await expect(ecs(busy.cloud)).rejects.toThrow('throttled');
   expect(busy.calls()).toEqual(['UpdateContainerInstancesState']);
@@ -59,7 +59,7 @@ test('what was throttled is not sent again by the SDK, what got lost on the way 
   expect(shaky.calls()).toHaveLength(2);
 });
 
-test('a task is started once, whatever became of the answer', async () => {
+test('a task is started at most once, whatever the answer', async () => {
   const { cloud, calls } = await openAws((_, response) => void response.destroy());
   await expect(cloud.startTask('demo', 'arn', 'web:1', 'ecs-node', patient)).rejects.toBeInstanceOf(Unavailable);
   expect(calls()).toEqual(['StartTask']);
@@ -76,7 +76,7 @@ test.each([
   [ec2, wire.ec2('InternalError', 'An internal error has occurred')],
   [ec2, wire.ec2('Unavailable', 'down', 503)],
   [ec2, wire.ec2('InvalidInstanceID.NotFound', "The instance ID 'i-0' does not exist")],
-])('what is busy, broken or not told yet may heal (case %#)', async (verb, reply) => {
+])('busy, broken and silent answers are Unavailable (case %#)', async (verb, reply) => {
   expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
 });
 
@@ -92,13 +92,13 @@ test.each([
   wire.json('Blocked', 'This account is currently blocked'),
   wire.query('PendingVerification', 'Your request is pending verification', 403),
   wire.ec2('SomethingNew', 'No model documents this'),
-])('an answer that is not a documented one of AWS is no refusal (case %#)', async (reply) => {
+])('an undocumented answer is no refusal (case %#)', async (reply) => {
   for (const verb of [ec2, autoScaling, ecs, opsworks, ssm, balancers]) {
     expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
   }
 });
 
-test('the list of documented refusals is what the service models document (npm run aws-errors)', async () => {
+test('the list of documented refusals matches the service models (npm run aws-errors)', async () => {
   const file = new URL('../../../../host/aws/documented-refusals.ts', import.meta.url);
   expect(renderRefusals(readDocumentedErrors())).toBe(await readFile(file, 'utf8'));
 });
@@ -107,7 +107,7 @@ test.each([
   [ec2, wire.ec2('RequestExpired', 'Request has expired.')],
   [ecs, wire.json('InvalidSignatureException', 'Signature expired: 20300101T000000Z is now earlier than 2031')],
   [autoScaling, wire.query('RequestTimeTooSkewed', 'too skewed', 403)],
-])('a clock that is wrong is said to be, and never condemns the node (case %#)', async (verb, reply) => {
+])('a wrong clock is named, and is never a reason to terminate (case %#)', async (verb, reply) => {
   const failure = await failureOf(verb, reply);
   expect(failure).toBeInstanceOf(Unavailable);
   expect(failure.message).toContain('clock');
@@ -119,7 +119,7 @@ test.each([
   [ec2, wire.ec2('AuthFailure', 'not able to validate the provided access credentials', 401)],
   [ssm, wire.json('UnrecognizedClientException', 'The security token is invalid')],
   [balancers, wire.query('InvalidClientTokenId', 'invalid', 403)],
-])('credentials that are late or old may heal (case %#)', async (verb, reply) => {
+])('late or expired credentials are Unavailable (case %#)', async (verb, reply) => {
   expect(await failureOf(verb, reply)).toBeInstanceOf(Unavailable);
 });
 
@@ -139,16 +139,13 @@ test.each([
   [ecs, wire.json('AccessDeniedException'), 'ecs:UpdateContainerInstancesState', 'arn'],
   [opsworks, wire.json('AccessDeniedException'), 'opsworks:GetHostnameSuggestion', 'stack/'],
   [metrics, wire.json('AccessDenied', 'no', 403), 'cloudwatch:PutMetricData', 'namespace N'],
-])(
-  'a missing permission is named, with what it is missing on and for whom',
-  async (verb, reply, permission, resource) => {
-    const failure = await failureOf(verb, reply);
-    expect(failure).toBeInstanceOf(Refused);
-    expect(failure.message).toMatch(new RegExp(`^${permission} on .*${resource}.* is not allowed`));
-    expect(failure.message).toContain('the role ecs-node');
-    expect(failure.message.length).toBeLessThan(400);
-  },
-);
+])('a missing permission is named with its resource and its role', async (verb, reply, permission, resource) => {
+  const failure = await failureOf(verb, reply);
+  expect(failure).toBeInstanceOf(Refused);
+  expect(failure.message).toMatch(new RegExp(`^${permission} on .*${resource}.* is not allowed`));
+  expect(failure.message).toContain('the role ecs-node');
+  expect(failure.message.length).toBeLessThan(400);
+});
 
 test.each([
   [ec2, wire.ec2('OperationNotPermitted', "Modify its 'disableApiTermination'"), 'OperationNotPermitted'],
@@ -168,14 +165,14 @@ test.each([
   expect(failure.cause).toBeInstanceOf(Error);
 });
 
-test('AWS that nobody can reach may be reached later', async () => {
+test('an unreachable AWS is Unavailable', async () => {
   const { cloud } = await openAws(() => ({}), { AWS_ENDPOINT_URL: await nobody() });
   await expect(ecs(cloud)).rejects.toThrow(/^ecs:UpdateContainerInstancesState: .*ECONNREFUSED/);
   const { cloud: unnamed } = await openAws(() => ({}), { AWS_ENDPOINT_URL: 'https://no-such-host.invalid' });
   await expect(ecs(unnamed)).rejects.toThrow(Unavailable);
 });
 
-test('AWS that hangs up in the middle of its answer may heal', async () => {
+test('an answer that breaks off is Unavailable', async () => {
   const { cloud } = await openAws((_, response) => {
     response.writeHead(200, { 'content-length': '100' });
     response.write('{', () => response.destroy());
@@ -184,7 +181,7 @@ test('AWS that hangs up in the middle of its answer may heal', async () => {
   await expect(ecs(cloud)).rejects.toThrow(Unavailable);
 });
 
-test('whoever stops waiting gets their own reason at once, and the connection is given up', async () => {
+test('an aborted caller gets its own reason at once, and the connection is closed', async () => {
   const { cloud, server } = await openAws(() => undefined);
   const controller = new AbortController();
   const reason = new Error('the node stops');
@@ -195,13 +192,13 @@ test('whoever stops waiting gets their own reason at once, and the connection is
   await expect(cloud.drain('demo', 'arn', AbortSignal.abort(reason))).rejects.toBe(reason);
 });
 
-test('a try that fails is tried once more by the SDK and no more: the rest of the patience is ours', async () => {
+test('the SDK retries a failed call once and no more', async () => {
   const { cloud, server } = await openAws(() => wire.json('ServerException', 'down', 500));
   await expect(ecs(cloud)).rejects.toThrow(Unavailable);
   expect(server.asked).toHaveLength(2);
 });
 
-test('a bug of ours stays a bug, with its stack', () => {
+test('a bug stays a bug, with its stack', () => {
   const bug = new TypeError("Cannot read properties of undefined (reading 'x')");
   expect(translate(bug, 'ec2:X', '*')).toBe(bug);
 });
@@ -212,7 +209,7 @@ test.each([
     'SignatureDoesNotMatch',
     `The Canonical String should have been 'POST x-amz-security-token:${keys.AWS_SESSION_TOKEN} x'`,
   ),
-])('what failed can be printed with everything that hangs on it, and no secret is in it (case %#)', async (reply) => {
+])('a failure can be printed with all its fields, and holds no secret (case %#)', async (reply) => {
   const failure = await failureOf(ecs, reply);
   const printed = inspect(failure, { depth: 20, showHidden: true });
   expect(printed).toContain('[cause]');
@@ -220,7 +217,7 @@ test.each([
   expect(printed).not.toContain('AWS4-HMAC');
 });
 
-test('no credentials are explained by what is probably missing', () => {
+test('missing credentials are explained by the probable cause', () => {
   const missing = Object.assign(new Error('Could not load credentials from any providers'), {
     name: 'CredentialsProviderError',
   });
@@ -229,7 +226,7 @@ test('no credentials are explained by what is probably missing', () => {
   expect(failure.message).toContain('instance profile');
 });
 
-test('an answer of another kind than asked for is no answer, and no bug that ends the node', async () => {
+test('an answer of another kind is Unavailable, and no bug that ends the node', async () => {
   const { cloud, log } = await openAws(() => json({ InstanceInformationList: {} }));
   await expect(cloud.readPing(patient)).rejects.toThrow(Unavailable);
   expect(log.find(({ message }) => message === 'answer makes no sense')?.fields['error']).toContain('systems-manager');

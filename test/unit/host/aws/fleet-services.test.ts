@@ -25,7 +25,7 @@ const service = {
   deployments: [{ status: 'PRIMARY', rolloutState: 'COMPLETED' }],
 };
 
-test('every page is counted, and one that comes twice is counted once', async () => {
+test('every page counts, and a repeated one counts once', async () => {
   const pages = [{ containerInstanceArns: ['a', 'b'], nextToken: 'more' }, { containerInstanceArns: ['b', 'c'] }];
   const { services, server } = await open((asked) => {
     if (callOf(asked) === 'DescribeClusters') {
@@ -52,7 +52,7 @@ test.each([
   ['a service without its deployments', 'readService', { services: [{ ...service, deployments: undefined }] }],
   ['nothing about scalable targets', 'readScalingTarget', {}],
   ['a change that names no service', 'setDesiredCount', {}],
-] as const)('%s is half an answer: time may heal it, and nothing is concluded from it', async (_title, verb, body) => {
+] as const)('%s is half an answer: Unavailable, with no conclusion from it', async (_title, verb, body) => {
   const { services } = await open(() => json(body));
   const asked: Record<string, () => Promise<unknown>> = {
     countInstances: () => services.countInstances('prod', patient),
@@ -63,7 +63,7 @@ test.each([
   await expect(asked[verb]!()).rejects.toThrow(Unavailable);
 });
 
-test('a list of container instances that is missing is no empty cluster', async () => {
+test('a missing list of container instances does not mean an empty cluster', async () => {
   const { services } = await open((asked) =>
     json(
       callOf(asked) === 'DescribeClusters'
@@ -74,7 +74,7 @@ test('a list of container instances that is missing is no empty cluster', async 
   await expect(services.countInstances('prod', patient)).rejects.toThrow(Unavailable);
 });
 
-test('a service that ECS does not know is told apart from one that it could not read', async () => {
+test('a service that ECS does not know differs from one that ECS could not read', async () => {
   const { services } = await open(() => json({ services: [], failures: [{ arn: 'web', reason: 'MISSING' }] }));
   expect(await services.readService('prod', 'web', patient)).toBeUndefined();
 });
@@ -84,24 +84,24 @@ test.each([
   ['by its capacity providers', { capacityProviderStrategy: [{ capacityProvider: 'FARGATE_SPOT', weight: 1 }] }, true],
   ['not', { launchType: 'EC2' }, false],
   ['not, but by a group', { capacityProviderStrategy: [{ capacityProvider: 'nodes', weight: 1 }] }, false],
-])('whether a service runs on Fargate is told: %s', async (_title, more, fargate) => {
+])('reads whether a service runs on Fargate: %s', async (_title, more, fargate) => {
   const { services } = await open(() => json({ services: [{ ...service, ...more }] }));
   expect(await services.readService('prod', 'web', patient)).toMatchObject({ fargate });
 });
 
-test('the desired count is changed and nothing else', async () => {
+test('only the desired count changes', async () => {
   const { services, server } = await open(() => json({ service: { ...service, desiredCount: 2 } }));
   expect(await services.setDesiredCount('prod', 'web', 2, patient)).toBe(2);
   expect(JSON.parse(server.asked.at(-1)!.body)).toEqual({ cluster: 'prod', service: 'web', desiredCount: 2 });
 });
 
-test("another service's scalable target is not taken for this one's, whatever the answer holds", async () => {
+test('the scalable target of another service never counts, whatever the answer holds', async () => {
   const target = { ResourceId: 'service/prod/web-2', MinCapacity: 1, MaxCapacity: 2 };
   const { services } = await open(() => json({ ScalableTargets: [target] }));
   expect(await services.readScalingTarget('prod', 'web', patient)).toBeUndefined();
 });
 
-test('a missing permission says who lacks it and where to look', async () => {
+test('a missing permission names the role and the place to look', async () => {
   const { services } = await open(() => wire.json('AccessDeniedException', 'no'));
   const refused = services.setDesiredCount('prod', 'web', 2, patient);
   await expect(refused).rejects.toThrow(Refused);
@@ -110,7 +110,7 @@ test('a missing permission says who lacks it and where to look', async () => {
   );
 });
 
-test('a service that asks to be left alone is asked again later', async () => {
+test('a throttled service is asked again later', async () => {
   const { services } = await open(() => wire.json('ThrottlingException', 'Rate exceeded'));
   await expect(services.readScalingTarget('prod', 'web', patient)).rejects.toThrow(Unavailable);
 });

@@ -43,7 +43,7 @@ describe('container instances', () => {
     return openContainerInstanceReads(client, callAws).readContainerInstances('prod', signal);
   };
 
-  test('that have left between two calls are no fault of the answer', async () => {
+  test('that left between two calls do not break the answer', async () => {
     const failures = [{ arn: 'arn:i-b', reason: 'MISSING' }];
     expect(await read({ containerInstances: [instance('i-a')], failures })).toMatchObject([{ instanceId: 'i-a' }]);
   });
@@ -56,7 +56,7 @@ describe('container instances', () => {
       'one lacks whether its agent is connected',
       { containerInstances: [{ ...instance('i-a'), agentConnected: undefined }, instance('i-b')] },
     ],
-  ])('are not known where %s', async (_title, answer) => {
+  ])('are unknown when %s', async (_title, answer) => {
     await expect(read(answer)).rejects.toThrow(Unavailable);
   });
 
@@ -86,7 +86,7 @@ describe('OpsWorks records', () => {
     return openRecords(client, callAws, 'eu-west-1').readRecords(name, signal);
   };
 
-  test('are of EC2 instances that have registered: others are not ours to judge', async () => {
+  test('cover only EC2 instances that have registered', async () => {
     const others = [
       { ...record, InfrastructureClass: 'on-premises' },
       { ...record, InfrastructureClass: undefined },
@@ -99,12 +99,12 @@ describe('OpsWorks records', () => {
     ['there is no such stack', []],
     ['two stacks are called so', [stack, { ...stack, StackId: '2' }]],
     ['the stack is of another region', [{ ...stack, Region: 'us-east-1' }]],
-  ])('are refused where %s', async (_title, stacks) => {
+  ])('are refused when %s', async (_title, stacks) => {
     await expect(read('web', stacks)).rejects.toThrow(Refused);
   });
 });
 
-test('of several disks of a node the fullest is told, with the latest time', async () => {
+test('the fullest of several disks is reported, with the latest time', async () => {
   const disk = (MountPath: string) => ({
     Dimensions: [
       { Name: 'InstanceId', Value: 'i-a' },
@@ -124,17 +124,17 @@ test('of several disks of a node the fullest is told, with the latest time', asy
   expect(reports).toEqual([{ instanceId: 'i-a', usedPercent: 91, at: 5_000 }]);
 });
 
-describe('pages and patience', () => {
-  test('a list that never ends is not waited for', async () => {
+describe('pages and retries', () => {
+  test('end a list that never ends', async () => {
     await expect(everyPage(async () => ({ items: [1], next: 'again' }))).rejects.toThrow(/does not end/);
   });
 
-  test('portions lose nothing', () => {
+  test('lose nothing at the borders of portions', () => {
     expect(chunks([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]]);
     expect(chunks([], 2)).toEqual([]);
   });
 
-  test('a call is asked again for a minute, and no longer; one that is refused is not', async () => {
+  test('repeat a call for at most a minute, and no refused one', async () => {
     const clock = openFakeClock();
     let calls = 0;
     const failing =

@@ -21,7 +21,7 @@ const calls: readonly [string, Call][] = [
   ['stopTask', (cloud, _record, task) => cloud.stopTask('demo', task, 'a test', never)],
 ];
 
-it.each(calls)('%s does nothing to another node, whatever ARN it is given', async (verb, call) => {
+it.each(calls)('%s never changes another node, whatever ARN it gets', async (verb, call) => {
   const { host, world, clock } = openFakeHost();
   const own = world.joinCluster();
   const neighbour = world.cluster.addInstance();
@@ -50,7 +50,7 @@ it('takes no task for its own that ECS says runs on another node', async () => {
 });
 
 // startTask needs a task definition, which upkeep/keep-daemon-tasks.test.ts has.
-it.each(calls.filter(([verb]) => verb !== 'startTask'))('%s reaches the own record', async (verb, call) => {
+it.each(calls.filter(([verb]) => verb !== 'startTask'))("%s reaches the node's own record", async (verb, call) => {
   const { host, world, clock } = openFakeHost();
   const own = world.joinCluster();
   const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });

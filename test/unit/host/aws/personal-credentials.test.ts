@@ -8,7 +8,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { readPersonalCredentials } from '../../../../host/aws/session/personal-credentials.ts';
 import { openNetwork } from '../../../../host/network/network.ts';
 
-test('a build job that may call AWS by a proxy only gets its credentials by the proxy, too', async () => {
+test('a build job behind a proxy gets its credentials through the proxy, too', async () => {
   const tunnels: string[] = [];
   const proxy = createServer();
   proxy.on('connect', (request: IncomingMessage, socket: Socket) => {

@@ -20,7 +20,7 @@ const strangers: [string, Reply, RegExp][] = [
   ['an empty page', { status: 200, headers: { 'content-length': '0' } }, /answered 200 with an empty page/],
 ];
 
-test.each(strangers)('%s in place of ECS, EC2 or Auto Scaling may heal, and is named', async (_, reply, told) => {
+test.each(strangers)('%s in place of ECS, EC2 or Auto Scaling is Unavailable, and is named', async (_, reply, told) => {
   const { cloud } = await openAws(() => reply);
   for (const call of [
     async () => cloud.readMembership(patient),
@@ -34,13 +34,13 @@ test.each(strangers)('%s in place of ECS, EC2 or Auto Scaling may heal, and is n
   }
 });
 
-test('a redirect and an empty answer that carry a request id are from AWS', async () => {
+test('a redirect and an empty answer with a request id come from AWS', async () => {
   const id = { 'x-amzn-requestid': 'r' };
   const { cloud } = await openAws(() => ({ status: 307, headers: id, body: '{}' }));
   await expect(cloud.readClusterHealth('demo', patient)).rejects.not.toThrow(/not from AWS/);
 });
 
-test('an endpoint that refuses connections is told with its address', async () => {
+test('an endpoint that refuses connections is named with its address', async () => {
   const { cloud, server } = await openAws(() => json({}));
   server.close();
   await expect(cloud.readClusterHealth('demo', patient)).rejects.toThrow(/127\.0\.0\.1:\d+: connect ECONNREFUSED/);

@@ -9,7 +9,7 @@ const patient = new AbortController().signal;
 const arn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/1';
 const otherArn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/2';
 
-test('each service is asked where its own variable says, else where all are', async () => {
+test('each service uses its own endpoint variable, else the common one', async () => {
   const { cloud, server } = await openAws(() => json({ InstanceInformationList: [] }), {
     AWS_ENDPOINT_URL: await nobody(),
   });
@@ -28,7 +28,7 @@ test('every call is signed, for the region of the instance', async () => {
   expect(server.asked[0]?.headers.authorization).toMatch(/Credential=AKIDEXAMPLE\/\d+\/us-east-1\/ssm\/aws4_request/);
 });
 
-test('terminating names this instance, asks for a replacement, and nothing else', async () => {
+test('termination names this instance, asks for a replacement, and nothing else', async () => {
   const { cloud, last } = await openAws(() => query('TerminateInstanceInAutoScalingGroup', ''));
   await cloud.terminateInGroup(someConfirmed, patient);
   expect(last()).toMatchObject({ InstanceId: self, ShouldDecrementDesiredCapacity: 'false' });
@@ -39,7 +39,7 @@ test('terminating names this instance, asks for a replacement, and nothing else'
   expect(last()).not.toHaveProperty('InstanceId.2');
 });
 
-test('a hook that nobody waits for is told apart from a refusal', async () => {
+test('a hook that is not active differs from a refusal', async () => {
   const { cloud, calls } = await openAws(() =>
     wire.query('ValidationError', `No active Lifecycle Action found with instance ID ${self}`),
   );
@@ -50,7 +50,7 @@ test('a hook that nobody waits for is told apart from a refusal', async () => {
   await expect(other.completeHook('web', 'launch', 'CONTINUE', patient)).rejects.toThrow(Refused);
 });
 
-test('reads the history of a group only as far back as is asked', async () => {
+test('reads the history of a group only as far back as requested', async () => {
   const activity = (what: string, at: string, status = 'Successful') =>
     `<member><Description>${what}</Description><StartTime>${at}</StartTime><StatusCode>${status}</StatusCode><ActivityId>a</ActivityId><AutoScalingGroupName>web</AutoScalingGroupName><Cause>c</Cause></member>`;
   const pages = [
@@ -74,7 +74,7 @@ test('reads the history of a group only as far back as is asked', async () => {
   expect(calls()).toHaveLength(2);
 });
 
-test('hooks come with the limits that AWS has where it leaves them out', async () => {
+test("hooks have AWS's limits when the answer omits them", async () => {
   const { cloud } = await openAws(() =>
     query(
       'DescribeLifecycleHooks',
@@ -96,7 +96,7 @@ const own = {
   runningTasksCount: 2,
 };
 
-test('a container instance whose ARN is known costs one call; looked up, two', async () => {
+test('a container instance with a known ARN costs one call; a look-up costs two', async () => {
   const { cloud, calls } = await openAws((asked) =>
     json(callOf(asked).startsWith('List') ? { containerInstanceArns: [arn] } : { containerInstances: [own] }),
   );
@@ -116,13 +116,13 @@ test('a container instance whose ARN is known costs one call; looked up, two', a
   expect(calls().slice(1)).toEqual(['ListContainerInstances', 'DescribeContainerInstances']);
 });
 
-test('a container instance says itself for what it stands in the queue to leave', async () => {
+test('a container instance carries its own entry in the leave queue', async () => {
   const attributes = [{ name: 'ecs.os-type', value: 'linux' }, { name: 'ecs-node.leave.disk', value: '1' }, {}];
   const { cloud } = await openAws(() => json({ containerInstances: [{ ...own, attributes }] }));
   expect(await cloud.readContainerInstance('demo', arn, patient)).toMatchObject({ queuedFor: ['disk'] });
 });
 
-test('an ARN out of a copied image, which belongs to another machine, is as good as none', async () => {
+test('an ARN from a copied image, which belongs to another machine, does not count', async () => {
   const { cloud } = await openAws((asked) =>
     json(
       callOf(asked).startsWith('List')
@@ -145,7 +145,7 @@ test.each([
   ['a record whose connection is a word', { containerInstances: [{ ...own, agentConnected: 'false' }] }],
   ['a record without a status', { containerInstances: [{ ...own, status: null }] }],
   ['null instead of a record', { containerInstances: [null] }],
-])('an answer of ECS that holds %s does not say that the node is unknown or disconnected', async (_, answer) => {
+])('an answer of ECS that holds %s does not mean unknown or disconnected', async (_, answer) => {
   const { cloud } = await openAws((asked) =>
     json(callOf(asked).startsWith('List') ? { containerInstanceArns: [arn] } : answer),
   );
@@ -162,12 +162,12 @@ test.each([
   ['readClusterHealth', (cloud: Cloud) => cloud.readClusterHealth('demo', patient)],
   ['readUnsteadyServices', (cloud: Cloud) => cloud.readUnsteadyServices('demo', patient)],
   ['readLeaveQueue', (cloud: Cloud) => cloud.readLeaveQueue('demo', 'disk', patient)],
-])('an empty answer to %s says nothing', async (_, call) => {
+])('an empty answer to %s means nothing', async (_, call) => {
   const { cloud } = await openAws(() => json({}));
   await expect(call(cloud)).rejects.toBeInstanceOf(Unavailable);
 });
 
-test('a task that is listed, and then not described, may still be there', async () => {
+test('a task that is listed but not described may still be there', async () => {
   const { cloud } = await openAws((asked) =>
     json(callOf(asked) === 'ListTasks' ? { taskArns: ['t1'] } : { tasks: [], failures: [] }),
   );
@@ -181,7 +181,7 @@ test.each([
     'no state',
     `<AutoScalingInstances><member><InstanceId>${self}</InstanceId><AutoScalingGroupName>web</AutoScalingGroupName></member></AutoScalingInstances>`,
   ],
-])('an answer of Auto Scaling with %s does not say that the node is in no group', async (_, inside) => {
+])('an answer of Auto Scaling with %s does not mean that the node is in no group', async (_, inside) => {
   const { cloud } = await openAws(() => query('DescribeAutoScalingInstances', inside));
   await expect(cloud.readMembership(patient)).rejects.toBeInstanceOf(Unavailable);
   const { cloud: alone } = await openAws(() =>
@@ -192,7 +192,7 @@ test.each([
 
 // Its agent had lost its state and registered again: the record that was left behind was drained,
 // and the node got new tasks.
-test('of two records of the instance the connected one counts, else the newest', async () => {
+test('the connected one of two records counts, else the newest', async () => {
   const record = (id: string, agentConnected: boolean, registeredAt: number) => ({
     ...own,
     containerInstanceArn: `${arn}-${id}`,
@@ -218,7 +218,7 @@ test('of two records of the instance the connected one counts, else the newest',
   expect(await choose([record('old', true, 1_000), record('new', false, 2_000)])).toMatchObject({ arn: `${arn}-old` });
 });
 
-test('which instances EC2 runs is believed only of an answer that has this one', async () => {
+test('the list of running instances counts only when it holds this instance', async () => {
   const instances = (...ids: string[]) =>
     `<reservationSet>${ids.map((id) => `<item><instancesSet><item><instanceId>${id}</instanceId><instanceState><code>16</code><name>running</name></instanceState></item></instancesSet></item>`).join('')}</reservationSet>`;
   const { cloud } = await openAws(() => ({
@@ -231,13 +231,13 @@ test('which instances EC2 runs is believed only of an answer that has this one',
   await expect(empty.readRunning(['i-1'], patient)).rejects.toBeInstanceOf(Unavailable);
 });
 
-test('what ECS says in the body of a good answer is a refusal too', async () => {
+test('a failure in the body of a good answer is a refusal too', async () => {
   const { cloud, last } = await openAws(() => json({ failures: [{ arn, reason: 'MISSING' }], containerInstances: [] }));
   await expect(cloud.drain('demo', arn, patient)).rejects.toMatchObject({ name: 'Refused', code: 'MISSING' });
   expect(last()).toEqual({ cluster: 'demo', containerInstances: [arn], status: 'DRAINING' });
 });
 
-test('tasks that are told to stop are still there until they have stopped', async () => {
+test('stopping tasks are there until they have stopped', async () => {
   const { cloud } = await openAws((asked) => {
     const { desiredStatus } = JSON.parse(asked.body) as { desiredStatus?: string };
     if (callOf(asked) === 'ListTasks') return json({ taskArns: desiredStatus === 'RUNNING' ? ['t1'] : ['t2', 't3'] });
@@ -298,7 +298,7 @@ test('names the services that lack tasks, ten in a call', async () => {
   expect(calls()).toEqual(['ListServices', 'DescribeServices', 'DescribeServices']);
 });
 
-test('a place in the leave queue is kept, and strangers in it do not count', async () => {
+test('an entry in the leave queue is kept, and foreign attributes do not count', async () => {
   const attributes = [
     { name: 'x', value: '2000', targetId: otherArn },
     { name: 'x', value: '1000', targetId: arn },
@@ -319,7 +319,7 @@ test('a place in the leave queue is kept, and strangers in it do not count', asy
   });
 });
 
-test('leaving the queue of a cluster that has forgotten this node is no trouble', async () => {
+test('leaving the queue succeeds when the cluster has forgotten this node', async () => {
   const { cloud } = await openAws(() => wire.json('TargetNotFoundException', 'gone'));
   await expect(cloud.unqueue('demo', arn, 'disk', patient)).resolves.toBeUndefined();
 });
@@ -335,7 +335,7 @@ const health = (...targets: [id: string, port: number, state: string][]) =>
       .join('')}</TargetHealthDescriptions>`,
   );
 
-test('a target is taken out under every port that it was registered with, and no other target with it', async () => {
+test('a target is deregistered under every port of its own, and no other target with it', async () => {
   const { cloud, calls, last } = await openAws((asked) =>
     callOf(asked) === 'DescribeTargetHealth'
       ? health([self, 8080, 'healthy'], [self, 9090, 'draining'], ['i-00000000000000bad', 8080, 'healthy'])
@@ -348,20 +348,20 @@ test('a target is taken out under every port that it was registered with, and no
   expect(await cloud.isTargetDraining('group', patient)).toBe(true);
 });
 
-test('an absent target is out already', async () => {
+test('an absent target counts as deregistered', async () => {
   const { cloud, calls } = await openAws(() => health());
   await cloud.deregisterTarget('group', patient);
   expect(await cloud.isTargetDraining('group', patient)).toBe(false);
   expect(calls()).toEqual(['DescribeTargetHealth', 'DescribeTargetHealth']);
 });
 
-test('a classic load balancer that does not know this instance is left already', async () => {
+test('a classic load balancer that does not know this instance counts as left', async () => {
   const { cloud } = await openAws(() => wire.query('InvalidInstance', 'Could not find EC2 instance'));
   await cloud.deregisterFromLoadBalancer('old', patient);
   expect(await cloud.isLoadBalancerDraining('old', patient)).toBe(false);
 });
 
-test('a classic load balancer tells in words that connections still drain', async () => {
+test('a classic load balancer reports in words that connections still drain', async () => {
   const { cloud } = await openAws(() =>
     query(
       'DescribeInstanceHealth',
@@ -371,7 +371,7 @@ test('a classic load balancer tells in words that connections still drain', asyn
   expect(await cloud.isLoadBalancerDraining('old', patient)).toBe(true);
 });
 
-test('a stack is found by id with one record, by name among all, and never one of two', async () => {
+test('a stack is found by id with one record, by name among all, and never as one of two', async () => {
   const id = 'abababab-1111-4111-8111-111111111111';
   const stacks = [
     { StackId: id, Name: 'web', Region: 'us-east-1' },
@@ -389,7 +389,7 @@ test('a stack is found by id with one record, by name among all, and never one o
   await expect(cloud.readStack('twin', patient)).rejects.toThrow(/2 stacks are called "twin".*b, c/);
 });
 
-test('what OpsWorks does not know is absent', async () => {
+test('an id that OpsWorks does not know counts as absent', async () => {
   const { cloud } = await openAws(() => wire.json('ResourceNotFoundException', 'Unable to find it'));
   const id = '11111111-1111-4111-8111-111111111111';
   expect(await cloud.readStack(id, patient)).toBeUndefined();
@@ -398,7 +398,7 @@ test('what OpsWorks does not know is absent', async () => {
   await expect(cloud.deregister(id, patient)).rejects.toMatchObject({ code: 'ResourceNotFoundException' });
 });
 
-test("another instance's record in OpsWorks is never taken for ours", async () => {
+test('the OpsWorks record of another instance never counts as ours', async () => {
   const record = { InstanceId: 'r', Hostname: 'web-1', Status: 'online', LayerIds: ['l'] };
   const { cloud, last } = await openAws(() =>
     json({ Instances: [{ ...record, Ec2InstanceId: 'i-00000000000000bad' }] }),
@@ -415,7 +415,7 @@ test("another instance's record in OpsWorks is never taken for ours", async () =
   });
 });
 
-test('one measurement that is no number does not cost all the others', async () => {
+test('one invalid measurement does not cost the others', async () => {
   const { cloud, server } = await openAws(() => ({ body: '' }));
   const metric = { unit: 'Percent', dimensions: { InstanceId: self }, at: Date.UTC(2030, 0, 1) } as const;
   await cloud
@@ -434,13 +434,13 @@ test('one measurement that is no number does not cost all the others', async () 
   expect(server.asked.every(({ body }) => body.includes('Good'))).toBe(true);
 });
 
-test('no tags are no call', async () => {
+test('an empty set of tags causes no call', async () => {
   const { cloud, calls } = await openAws(() => ({}));
   await cloud.tagSelf({}, patient);
   expect(calls()).toEqual([]);
 });
 
-test('what was asked and how long it took is in the log, without any secret', async () => {
+test('the log holds each call and its duration, without a secret', async () => {
   const { cloud, log } = await openAws(() => json({}));
   await cloud.readPing(patient);
   expect(log).toMatchObject([

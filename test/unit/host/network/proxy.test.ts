@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ConfigError } from '../../../../core/errors.ts';
 import { parseNoProxy, parseProxy } from '../../../../host/network/proxy.ts';
 
-test('without HTTPS_PROXY there is no proxy: HTTP_PROXY is for http, and AWS is never asked by http', () => {
+test('without HTTPS_PROXY there is no proxy, because AWS is never called by http', () => {
   expect(parseProxy({})).toBeUndefined();
   expect(parseProxy({ HTTPS_PROXY: '', https_proxy: ' ' })).toBeUndefined();
   expect(parseProxy({ HTTP_PROXY: 'http://10.0.0.2:3128', http_proxy: 'http://10.0.0.2:3128' })).toBeUndefined();
@@ -15,7 +15,7 @@ test.each([
   ['https://me:p%40ss%3A@proxy.corp.example', 'https://proxy.corp.example', 'me', 'p%40ss%3A'],
   ['http://[fd00::2]:3128', 'http://[fd00::2]:3128', '', ''],
   ['HTTP://Proxy:8080', 'http://proxy:8080', '', ''],
-])('the proxy %s is read, and told without its user and password', (text, origin, username, password) => {
+])('the proxy %s is accepted, and shown without its user and password', (text, origin, username, password) => {
   const proxy = parseProxy({ HTTPS_PROXY: text })!;
   expect([proxy.origin, proxy.url.username, proxy.url.password]).toEqual([origin, username, password]);
 });

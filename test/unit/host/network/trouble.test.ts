@@ -13,7 +13,7 @@ function nodeError(code: string, message: string, more: object = {}): Error {
   return Object.assign(new Error(message), { code, ...more });
 }
 
-test('a host with several addresses that all refuse is told with each of them', async () => {
+test('a host with several addresses that all refuse is reported with each of them', async () => {
   const { port } = new URL(await nobody());
   const lookup = (_: string, __: object, done: (error: null, addresses: object[]) => void) =>
     done(null, [
@@ -40,7 +40,7 @@ test.each([
   ['CERT_NOT_YET_VALID', 'certificate is not yet valid', /clock right\?/],
   ['CERT_HAS_EXPIRED', 'certificate has expired', /clock right\?/],
   ['ERR_TLS_CERT_ALTNAME_INVALID', "Hostname/IP does not match certificate's altnames", /something else answers/],
-])('%s is told with its code, the host and what to do', (code, message, remedy) => {
+])('%s is reported with its code, the host and the remedy', (code, message, remedy) => {
   const text = tellNetworkTrouble(nodeError(code, message), { host, port: 443, proxy: undefined });
   expect(text).toMatch(remedy);
   expect(text).toContain(code);
@@ -61,7 +61,7 @@ test.each([
   expect(text).not.toMatch(/canary/);
 });
 
-test('an error without a text is told by its code', () => {
+test('an error without a text is reported by its code', () => {
   expect(messageOf(nodeError('EPIPE', ''))).toBe('EPIPE');
   expect(messageOf(new AggregateError([]))).toBe('AggregateError');
 });
