@@ -25,14 +25,14 @@ const plays: readonly { acts: readonly Act[]; fleets: readonly Fleet[] }[] = [
   { acts: ['bad-image'], fleets: thousands },
 ];
 
-/** Writes its pictures into bench/results if `keep` is set, and otherwise into out/. */
+/** Writes its pictures into bench/results/storm if `keep` is set, and otherwise into out/storm/. */
 export async function measureStorm(circumstances: BenchOptions): Promise<Tables> {
   const { seed, keep, say, only } = circumstances;
   const unknown = only.find((name) => !acts.some((act) => act === name));
   if (unknown !== undefined) throw new Error(`no act "${unknown}"; there are ${acts.join(', ')}`);
   say(`seed ${seed}: the same seed gives the same storm`);
   const tables: Tables = { 'storm-limits': tabulateLimits() };
-  const folder = keep ? new URL('../results/', import.meta.url) : new URL('../../out/', import.meta.url);
+  const folder = new URL(keep ? '../results/storm/' : '../../out/storm/', import.meta.url);
   for (const { acts: all, fleets } of plays) {
     const some = all.filter((act) => only.length === 0 || only.includes(act));
     for (const nodes of some.length === 0 ? [] : sizesOf(some, fleets, circumstances)) {
@@ -59,6 +59,6 @@ function sizesOf(some: readonly Act[], fleets: readonly Fleet[], circumstances: 
 async function keepPictures(pictures: Pictures, nodes: number, folder: URL): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const [name, text] of Object.entries(pictures)) {
-    await writeFile(new URL(`storm-${name}-${nodes}.svg`, folder), text);
+    await writeFile(new URL(`${name}-${nodes}.svg`, folder), text);
   }
 }
