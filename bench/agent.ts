@@ -20,13 +20,13 @@ const warmUpMs = 60_000;
 const leastMinutes = 6;
 
 /**
- * The default settings on demand and on spot (where the agent polls more), and spot notices polled
- * every second, the shortest interval that can be set.
+ * The default settings on demand and on spot, where the agent polls more, and spot notices polled
+ * half as often.
  */
 const lives: Record<string, { purchase: 'on-demand' | 'spot'; settings: Record<string, string | number> }> = {
   'on demand, as by default': { purchase: 'on-demand', settings: {} },
   'spot, as by default': { purchase: 'spot', settings: {} },
-  'spot, asked each second': { purchase: 'spot', settings: { 'spot.pollSeconds': 1 } },
+  'spot, asked every 2 s': { purchase: 'spot', settings: { 'spot.pollSeconds': 2 } },
 };
 
 interface Watched {
@@ -89,13 +89,13 @@ function render(watched: Watched[], minutes: number): string[][] {
   const all = ({ cpuMs, childrenCpuMs }: Sample) => cpuMs + childrenCpuMs;
   return [
     ['', ...Object.keys(lives), 'target'],
-    ...memory('PSS MiB', ({ pssMiB }) => pssMiB, '≤ 52'),
-    ...memory('anonymous MiB', ({ anonymousMiB }) => anonymousMiB, '≤ 14'),
+    ...memory('PSS MiB', ({ pssMiB }) => pssMiB, '≤ 46'),
+    ...memory('anonymous MiB', ({ anonymousMiB }) => anonymousMiB, '≤ 12'),
     ...memory('RSS MiB', ({ rssMiB }) => rssMiB),
     row('peak PSS MiB, with the child', ({ samples }) =>
       Math.max(...samples.map((sample) => sample.familyPssMiB)).toFixed(1),
     ),
-    row('CPU, % of one core', cpu(all), '≤ 0.25'),
+    row('CPU, % of one core', cpu(all)),
     row(
       '… of the agent itself',
       cpu(({ cpuMs }) => cpuMs),

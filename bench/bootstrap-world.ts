@@ -41,6 +41,8 @@ export interface Bootstrap extends Run {
    * bootstrap.
    */
   hurried: boolean;
+  /** The installer has the size of the real one. */
+  large: boolean;
   /** The AWS calls by service. */
   calls: Record<string, number>;
   metadata: number;
@@ -79,16 +81,13 @@ async function main({ binary, cli, rounds, stackSizes }: WorldOptions): Promise<
     ...(account.hurried ? [] : [() => runInstaller(account)]),
   ];
   try {
-    for (let round = 0; round < rounds; round += 1) {
-      await withAccount({ folder, certificate, stackSize: stackSizes[0]!, hurried: false }, async (account) => {
+    const live = (circumstances: Omit<AccountOptions, 'folder' | 'certificate'>) =>
+      withAccount({ folder, certificate, ...circumstances }, async (account) => {
         for (const side of sides(account)) report(await side());
       });
-    }
-    for (const stackSize of stackSizes) {
-      await withAccount({ folder, certificate, stackSize, hurried: true }, async (account) => {
-        for (const side of sides(account)) report(await side());
-      });
-    }
+    for (let round = 0; round < rounds; round += 1)
+      for (const large of [false, true]) await live({ stackSize: stackSizes[0]!, hurried: false, large });
+    for (const stackSize of stackSizes) await live({ stackSize, hurried: true, large: false });
   } finally {
     metadata?.close();
     if (cli === undefined) await rm(folder, { recursive: true, force: true });
@@ -100,6 +99,7 @@ interface AccountOptions {
   certificate: Certificate;
   stackSize: number;
   hurried: boolean;
+  large: boolean;
 }
 
 interface Account extends AccountOptions {
@@ -110,11 +110,17 @@ interface Account extends AccountOptions {
 }
 
 async function withAccount(circumstances: AccountOptions, use: (account: Account) => Promise<void>): Promise<void> {
-  const { certificate, stackSize, hurried } = circumstances;
+  const { certificate, stackSize, hurried, large } = circumstances;
   const simulator = await startSimulator({
     region,
     // The script searches the record once, at once; without it, it would poll an empty id for ever.
-    settings: { opsworks: { registeringMs: hurried ? hurriedMs : registeringMs, listingLagMs: 0 } },
+    settings: {
+      opsworks: {
+        registeringMs: hurried ? hurriedMs : registeringMs,
+        listingLagMs: 0,
+        installer: large ? 'large' : 'good',
+      },
+    },
   });
   const [opsworks, others] = [
     await openTlsFront(simulator.endpoint, certificate),
@@ -243,7 +249,7 @@ async function observe(
   metadata: MetadataFront | undefined,
   bootstrap: () => Promise<Run>,
 ): Promise<Bootstrap> {
-  const { simulator, opsworks, others, stackSize, hurried } = account;
+  const { simulator, opsworks, others, stackSize, hurried, large } = account;
   opsworks.reset();
   others.reset();
   metadata?.reset();
@@ -262,6 +268,7 @@ async function observe(
     contender,
     stackSize,
     hurried,
+    large,
     calls,
     metadata: metadata?.count ?? own.filter(({ service }) => service === 'imds').length,
     connections: opsworks.counts.connections + others.counts.connections,

@@ -60,7 +60,7 @@ export const watcherSections = {
         .default('leave')
         .describe('What to do on a spot interruption notice. leave: drain the node. log: only log it.'),
       pollSeconds: seconds(1, 60)
-        .default(2)
+        .default(1)
         .describe('Seconds between two reads of the interruption notice in the metadata service.'),
       marginSeconds: seconds(0, 110)
         .default(20)

@@ -93,6 +93,7 @@ export interface Settings {
 /** The kinds of OpsWorks installer that the download can return. */
 export type InstallerVariant =
   | 'good'
+  | 'large'
   | 'no-archive'
   | 'traversal'
   | 'symlink'

@@ -46,14 +46,31 @@ export interface Side {
   startArgs(kubernetesPort: number, folder: string): string[];
 }
 
-export const sides: readonly Side[] = [ecsNode(2), ecsNode(5), lifecycled(), terminationHandler()];
+/** As often as aws-node-termination-handler, with as many metadata requests, and little else. */
+const handlersQuestions = {
+  'spot.pollSeconds': 2,
+  'autoScaling.pollSeconds': 2,
+  'maintenance.pollSeconds': 10,
+  'rebalance.pollSeconds': 300,
+  'ecsAgent.pollSeconds': 600,
+  'docker.pollSeconds': 600,
+  'disk.checkSeconds': 3600,
+  'metrics.enabled': false,
+};
 
-/** 2 s is the default interval. */
-function ecsNode(pollSeconds: number): Side {
-  const settings = pollSeconds === 2 ? {} : { 'spot.pollSeconds': pollSeconds, 'autoScaling.pollSeconds': pollSeconds };
+export const sides: readonly Side[] = [
+  ecsNode('ecs-node', 1, {}),
+  ecsNode("ecs-node, the handler's questions", 2, handlersQuestions),
+  ecsNode('ecs-node, every 5 s', 5, { 'spot.pollSeconds': 5, 'autoScaling.pollSeconds': 5 }),
+  lifecycled(),
+  terminationHandler(),
+];
+
+/** Without settings, it has its defaults. */
+function ecsNode(name: string, pollSeconds: number, settings: Record<string, string | number | boolean>): Side {
   const flags = Object.entries(settings).map(([key, value]) => ` --set ${key}=${value}`);
   return {
-    name: pollSeconds === 2 ? 'ecs-node' : `ecs-node, every ${pollSeconds} s`,
+    name,
     program: 'ecs-node',
     pollSeconds,
     action: 'DRAINING in ECS',

@@ -4,7 +4,8 @@
  */
 
 import type { InstallerVariant } from '../settings.ts';
-import { renderTarball, type Entry } from './tarball.ts';
+import { openRandom } from '../random.ts';
+import { renderBeginning, renderTarball, type Entry } from './tarball.ts';
 
 export interface InstallerUrls {
   /** The URL of the node's metadata service, without a path. */
@@ -52,9 +53,26 @@ export function renderInstaller(variant: InstallerVariant, urls: InstallerUrls):
       return renderTarball(good('#!/bin/sh\necho "Failed to install dependencies" >&2\nexit 3\n'));
     case 'hanging':
       return renderTarball(good('#!/bin/sh\necho "Waiting for the package lock"\nexec sleep 86400\n'));
+    case 'large':
+      return Buffer.concat([(payload ??= renderPayload()), renderTarball(good(script))]);
     case 'good':
       return renderTarball(good(script));
   }
+}
+
+let payload: Buffer | undefined;
+
+/** As large as the real installer, 6.4 MB, with the files of a Ruby program and its gems. */
+function renderPayload(): Buffer {
+  const random = openRandom(1);
+  const word = () => Math.floor(random.next() * 2 ** 40).toString(36);
+  const words = Array.from({ length: 20_000 }, word);
+  const line = () => Array.from({ length: 8 }, () => words[Math.floor(random.next() * words.length)]).join(' ');
+  const files = Array.from({ length: 482 }, (_, number) => ({
+    name: `${folder}/lib/file-${number}.rb`,
+    content: Array.from({ length: 330 }, line).join('\n'),
+  }));
+  return renderBeginning(files);
 }
 
 /**

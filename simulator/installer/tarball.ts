@@ -16,6 +16,11 @@ export function renderTarball(entries: readonly Entry[]): Buffer {
   return gzipSync(Buffer.concat([...entries.flatMap(renderEntry), Buffer.alloc(2 * block)]));
 }
 
+/** Renders entries without an end: gzip reads one member after the other, so more may follow. */
+export function renderBeginning(entries: readonly Entry[]): Buffer {
+  return gzipSync(Buffer.concat(entries.flatMap(renderEntry)));
+}
+
 function renderEntry({ name, content = '', mode = 0o644, linkTo }: Entry): Buffer[] {
   const data = Buffer.from(content);
   const header = Buffer.alloc(block);
