@@ -6,7 +6,8 @@ function group(feature: string, reach: FleetReach, actions: string, acts?: true)
   return actions.split(' ').map((action) => ({ action, feature, reach, ...(acts && { acts }) }));
 }
 
-export const fleetPermissions: readonly FleetPermission[] = [
+/** Needed by both commands. */
+const lookingPermissions: readonly FleetPermission[] = [
   ...group('nodes in the cluster', 'cluster', 'ecs:ListContainerInstances'),
   ...group('nodes in the cluster', 'container-instances', 'ecs:DescribeContainerInstances'),
   ...group('their instances', 'everything', 'ec2:DescribeInstances'),
@@ -14,8 +15,13 @@ export const fleetPermissions: readonly FleetPermission[] = [
   ...group('how full their disks are', 'everything', 'cloudwatch:ListMetrics cloudwatch:GetMetricData'),
 ];
 
+export const fleetPermissions: readonly FleetPermission[] = [
+  ...lookingPermissions,
+  ...group('events of nodes (--history)', 'event-log', 'logs:FilterLogEvents'),
+];
+
 export const sweepPermissions: readonly FleetPermission[] = [
-  ...fleetPermissions,
+  ...lookingPermissions,
   ...group("checking that ECS's list is complete", 'cluster', 'ecs:DescribeClusters'),
   ...group('termination protection', 'group-instances', 'ec2:DescribeInstanceAttribute'),
   ...group('OpsWorks records (--opsworks-stack)', 'everything', 'opsworks:DescribeStacks'),

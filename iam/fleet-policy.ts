@@ -27,6 +27,8 @@ export type FleetReach =
   /** Image repositories of the region. Another account must also allow the pull. */
   | 'repositories'
   | 'log-groups'
+  /** The log group in which the stack keeps the events of the cluster's nodes. */
+  | 'event-log'
   /** Instances, documents and associations of Systems Manager. */
   | 'systems-manager'
   /** Actions that IAM has no resource for, in this region. */
@@ -102,6 +104,7 @@ const limits: Record<FleetReach, (subject: FleetSubject, scope: FleetScope) => L
   stacks: (_, scope) => ({ Resource: arn({ ...scope, region: '*' }, 'opsworks', 'stack/*/') }),
   repositories: (_, scope) => ({ Resource: arn({ ...scope, account: '*' }, 'ecr', 'repository/*') }),
   'log-groups': (_, scope) => ({ Resource: arn(scope, 'logs', 'log-group:*') }),
+  'event-log': ({ cluster }, scope) => ({ Resource: arn(scope, 'logs', `log-group:/ecs-node/${cluster}/events:*`) }),
   'systems-manager': (_, scope) => ({
     Resource: [
       arn(scope, 'ec2', 'instance/*'),
@@ -130,6 +133,7 @@ const sids: Record<FleetReach, string> = {
   stacks: 'OnOpsWorksStacks',
   repositories: 'PullingImagesInTheRegion',
   'log-groups': 'WritingLogsInTheRegion',
+  'event-log': 'ReadingTheEventsOfTheCluster',
   'systems-manager': 'OnInstancesDocumentsAndAssociations',
   region: 'InTheRegion',
   everything: 'ReadOnlySinceIamKnowsNoResourceThere',
@@ -148,6 +152,7 @@ const words: Record<FleetReach, string> = {
   stacks: 'OpsWorks stacks',
   repositories: 'any repository of the region whose account allows it',
   'log-groups': 'any log group of the account and region',
+  'event-log': 'the log group /ecs-node/CLUSTER/events',
   'systems-manager': 'instances and associations of the account, and documents',
   region: 'the region; IAM has no resource for it',
   everything: 'everything, read only: IAM has no resource for it',

@@ -4,8 +4,8 @@ import type { Random } from './random.ts';
 
 export interface FaultRule {
   /**
-   * `ec2`, `ecs`, `autoscaling`, `opsworks`, `ssm`, `elb`, `elbv2`, `cloudwatch`, `sts`,
-   * `application-autoscaling`, `imds`, `introspection`. Absent: every AWS service.
+   * `ec2`, `ecs`, `autoscaling`, `opsworks`, `ssm`, `elb`, `elbv2`, `cloudwatch`, `events`, `logs`,
+   * `sts`, `application-autoscaling`, `imds`, `introspection`. Absent: every AWS service.
    */
   service?: string;
   operation?: string;

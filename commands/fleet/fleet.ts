@@ -20,6 +20,14 @@ const minSeconds = 1;
 const maxSeconds = 86_400;
 
 export const fleet: Run = async (context, args, signal) => {
+  if (isSet(args, 'history')) {
+    if (isSet(args, 'watch')) throw new UsageError('--history and --watch exclude each other');
+    const { printHistory } = await import('./history.ts');
+    return printHistory(context, args, signal);
+  }
+  for (const flag of ['days', 'log-group']) {
+    if (textOf(args, flag) !== undefined) throw new UsageError(`--${flag} belongs to --history`);
+  }
   const everyMs = readInterval(args);
   const region = await findRegion(context, args, signal);
   const clock = openClock();

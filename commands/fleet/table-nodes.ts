@@ -38,12 +38,35 @@ const fleet: Command = {
     'Reads ECS, EC2, Auto Scaling and CloudWatch, in a few dozen calls for a thousand nodes, and changes nothing. Runs anywhere: with\n' +
     'credentials from the environment, a shared profile (AWS_PROFILE), a container, or the instance profile. With --watch it repeats\n' +
     'every SECONDS (default 15) until Ctrl-C, also while AWS does not answer. TASKS are running + pending. DISK is the fullest one that\n' +
-    'the node reported. A dash is unknown. External instances (ECS Anywhere) come last and are not counted.',
-  operand: { name: 'SECONDS', optional: true },
-  flags: [clusterFlag, groupFlag, { name: 'watch', help: 'Repeat every SECONDS' }, namespaceFlag, jsonFlag, regionFlag],
+    'the node reported. A dash is unknown. External instances (ECS Anywhere) come last and are not counted.\n' +
+    'With --history it prints the events that nodes sent (setting events.bus), also those of nodes that are gone, as the stack of\n' +
+    'cloudformation/ keeps them for 90 days. With the id of an instance it also prints all that is known about its departure.',
+  operand: { name: 'SECONDS|INSTANCE', optional: true },
+  flags: [
+    clusterFlag,
+    groupFlag,
+    { name: 'watch', help: 'Repeat every SECONDS' },
+    { name: 'history', help: 'Print the events of nodes, or of one INSTANCE' },
+    {
+      name: 'days',
+      value: 'N',
+      whole: { min: 1, max: 3653 },
+      help: 'How far --history looks back; default 7, for one INSTANCE 90',
+    },
+    {
+      name: 'log-group',
+      value: 'NAME',
+      form: { pattern: /^[\w./#-]{1,512}$/, words: 'the name of a log group' },
+      help: 'Log group of the events; default /ecs-node/CLUSTER/events',
+    },
+    namespaceFlag,
+    jsonFlag,
+    regionFlag,
+  ],
   examples: [
     ['ecs-node fleet --cluster prod', 'what is going on?'],
     ['ecs-node fleet --cluster prod --watch 30', 'on a second screen'],
+    ['ecs-node fleet --cluster prod --history i-0123456789abcdef0', 'why did that node die?'],
     ['ecs-node fleet --cluster prod --json > fleet.json', 'for programs; troubles is empty for a node that is well'],
   ],
   load: async () => (await import('./fleet.ts')).fleet,

@@ -6,6 +6,7 @@ import { elb, elbv2 } from '../services/balancers.ts';
 import { cloudwatch, sts } from '../services/cloudwatch.ts';
 import { ec2 } from '../services/ec2.ts';
 import { ecs } from '../services/ecs/ecs.ts';
+import { eventbridge, logs } from '../services/events.ts';
 import { opsworks } from '../services/opsworks.ts';
 import type { Service } from '../services/service.ts';
 import { parseS3, s3 } from '../services/s3.ts';
@@ -24,6 +25,8 @@ export const services: readonly Service[] = [
   elb,
   cloudwatch,
   sts,
+  eventbridge,
+  logs,
   applicationAutoscaling,
 ];
 

@@ -27,6 +27,7 @@ export function openWorld(region: string, clock: Clock, random: Random, settings
     loadBalancers: new Map(),
     scalableTargets: new Map(),
     metrics: [],
+    events: [],
     listeners: new Set(),
   };
 }

@@ -31,7 +31,23 @@ export interface World {
   /** Maps a resource such as `service/CLUSTER/SERVICE` to its target. */
   readonly scalableTargets: Map<string, ScalableTarget>;
   readonly metrics: MetricDatum[];
+  /** The events that EventBridge has taken. */
+  readonly events: BusEvent[];
   readonly listeners: Set<(event: WorldEvent) => void>;
+}
+
+export interface BusEvent {
+  id: string;
+  at: number;
+  /** ARN of the bus. */
+  bus: string;
+  source: string;
+  type: string;
+  time: number;
+  resources: readonly string[];
+  detail: Readonly<Record<string, unknown>>;
+  /** Undefined for an operator. */
+  instanceId: string | undefined;
 }
 
 /**

@@ -11,7 +11,7 @@ afterAll(() => moto.close());
 describeCloud(
   'moto',
   (how) => motoCloud(moto, how),
-  ['instance', 'group', 'cluster', 'balancers', 'metrics', 'configuration'],
+  ['instance', 'group', 'cluster', 'balancers', 'metrics', 'events', 'configuration'],
   {
     "a tag with AWS's own prefix is refused": 'moto accepts it',
     'an instance outside any group has no membership, and cannot terminate through a group': 'moto answers 500',
@@ -21,5 +21,6 @@ describeCloud(
     'a family no longer means a deregistered revision': 'moto then finds no other revision of the family',
     'a task does not start without enough room': 'moto has room for every task',
     'a load balancer that does not exist is refused': 'moto answers 500',
+    'an event that is too large is refused': 'moto takes events of any size',
   },
 );

@@ -10,6 +10,7 @@ const areas: Area[] = [
   'opsworks',
   'systemsManager',
   'metrics',
+  'events',
   'configuration',
 ];
 

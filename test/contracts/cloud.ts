@@ -63,6 +63,10 @@ export interface CloudStage {
     /** Returns the names of the metrics in CloudWatch. */
     names(namespace: string): Promise<string[]>;
   };
+  events?: {
+    /** The events that the bus `default` has taken, as a target gets them. */
+    received(): Promise<{ source: string; type: string; detail: unknown }[]>;
+  };
 }
 
 interface How {
@@ -108,6 +112,7 @@ const contracts: Record<Area, (open: Open) => void> = {
   opsworks: describeOpsWorks,
   systemsManager: describeSystemsManager,
   metrics: describeMetrics,
+  events: describeEvents,
   configuration: describeConfiguration,
 };
 
@@ -537,6 +542,26 @@ function describeSystemsManager(open: Open): void {
     expect(await stage.cloud.readPing(patient)).toBeUndefined();
     await stage.systemsManager!.start();
     await eventually(stage, async () => expect(await stage.cloud.readPing(patient)).toBe('Online'));
+  });
+}
+
+function describeEvents(open: Open): void {
+  test('an event arrives at the targets of its bus', async () => {
+    const stage = await open();
+    const detail = { version: 1, cluster: 'demo', cause: 'disk', reason: 'full: “/” 97 %' };
+    await stage.cloud.putEvent('default', { type: 'left', at: Date.now(), detail }, patient);
+    await eventually(stage, async () => {
+      expect(await stage.events!.received()).toEqual([{ source: 'ecs-node', type: 'left', detail }]);
+    });
+  });
+
+  test('an event that is too large is refused', async () => {
+    const stage = await open();
+    const detail = { text: 'x'.repeat(300_000) };
+    await expect(stage.cloud.putEvent('default', { type: 'left', at: 0, detail }, patient)).rejects.toBeInstanceOf(
+      Error,
+    );
+    expect(await stage.events!.received()).toEqual([]);
   });
 }
 

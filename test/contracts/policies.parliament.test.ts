@@ -27,6 +27,10 @@ const configurations: Readonly<Record<string, Record<string, unknown>>> = {
   environment: { containerEnvironment: { enabled: true } },
   'refresh from parameters': { refresh: { source: 'ssm:/ecs/web/' } },
   'refresh from a bucket': { refresh: { source: 's3://ours/ecs/web' } },
+  events: { events: { bus: 'default' } },
+  'events on the bus of another account': {
+    events: { bus: 'arn:aws:events:eu-west-1:210987654321:event-bus/team' },
+  },
   least: {
     terminationProtection: 'keep',
     disk: { leave: false },

@@ -158,6 +158,9 @@ export const fakeCloud: OpenCloud = async ({ member }) => {
       },
     },
     systemsManager: { start: async () => void (world.systemsManager.ping = 'Online') },
+    events: {
+      received: async () => world.events.map(({ type, detail }) => ({ source: 'ecs-node', type, detail })),
+    },
     metrics: {
       names: async (wanted) =>
         world.published.flatMap(({ namespace, metrics }) =>

@@ -13,6 +13,18 @@ import {
 } from '@aws-sdk/client-auto-scaling';
 import { CloudWatchClient, ListMetricsCommand } from '@aws-sdk/client-cloudwatch';
 import {
+  CloudWatchLogsClient,
+  CreateLogGroupCommand,
+  FilterLogEventsCommand,
+  type CloudWatchLogsClientConfig,
+} from '@aws-sdk/client-cloudwatch-logs';
+import {
+  EventBridgeClient,
+  PutRuleCommand,
+  PutTargetsCommand,
+  type EventBridgeClientConfig,
+} from '@aws-sdk/client-eventbridge';
+import {
   DescribeInstancesCommand,
   EC2Client,
   ModifyInstanceAttributeCommand,
@@ -112,6 +124,7 @@ export async function motoCloud({ url }: Moto, { member }: Parameters<OpenCloud>
     cluster: await stageCluster(new ECSClient(settings), identity),
     balancers: stageBalancers(settings, ec2, identity),
     configuration: await stageConfiguration(settings),
+    events: await stageEvents(settings),
     metrics: {
       async names(Namespace) {
         const { Metrics = [] } = await new CloudWatchClient(settings).send(new ListMetricsCommand({ Namespace }));
@@ -216,6 +229,29 @@ function stageBalancers(
       return 'classic';
     },
     drains: false,
+  };
+}
+
+/** A rule that puts the events of the cluster into a log group, as the stack's does. */
+export async function stageEvents(
+  settings: EventBridgeClientConfig & CloudWatchLogsClientConfig,
+): Promise<NonNullable<CloudStage['events']>> {
+  const logGroupName = '/ecs-node/demo/events';
+  const logs = new CloudWatchLogsClient(settings);
+  await logs.send(new CreateLogGroupCommand({ logGroupName }));
+  const bridge = new EventBridgeClient(settings);
+  const EventPattern = JSON.stringify({ source: ['ecs-node'], detail: { cluster: ['demo'] } });
+  await bridge.send(new PutRuleCommand({ Name: 'to-log', EventPattern, State: 'ENABLED' }));
+  const Arn = `arn:aws:logs:${someIdentity.region}:123456789012:log-group:${logGroupName}`;
+  await bridge.send(new PutTargetsCommand({ Rule: 'to-log', Targets: [{ Id: 'log', Arn }] }));
+  return {
+    async received() {
+      const { events = [] } = await logs.send(new FilterLogEventsCommand({ logGroupName }));
+      return events.map(({ message = '' }) => {
+        const event = JSON.parse(message) as { source: string; 'detail-type': string; detail: unknown };
+        return { source: event.source, type: event['detail-type'], detail: event.detail };
+      });
+    },
   };
 }
 

@@ -152,7 +152,7 @@ function stageConfiguration(verbs: Simulator['verbs']): NonNullable<CloudStage['
 function stagePeriphery(
   { world, verbs }: Simulator,
   instance: Instance,
-): Pick<CloudStage, 'balancers' | 'opsworks' | 'systemsManager' | 'metrics' | 'configuration'> {
+): Pick<CloudStage, 'balancers' | 'opsworks' | 'systemsManager' | 'metrics' | 'events' | 'configuration'> {
   return {
     configuration: stageConfiguration(verbs),
     balancers: {
@@ -182,6 +182,9 @@ function stagePeriphery(
         const now = world.clock.now();
         world.managed.set(instance.id, { instanceId: instance.id, ping: 'Online', lastPingAt: now, registeredAt: now });
       },
+    },
+    events: {
+      received: async () => world.events.map(({ source, type, detail }) => ({ source, type, detail })),
     },
     metrics: {
       names: async (wanted) => world.metrics.flatMap(({ namespace, name }) => (namespace === wanted ? [name] : [])),
