@@ -145,7 +145,7 @@ function agentLife({ name, goal, launches, only, config = {}, begin, isDone, end
     goal,
     ...(only !== undefined && { only }),
     async play(fault, called) {
-      const stage = setStage(lazily(config));
+      const stage = setStage(lazily({ events: { bus: 'default' }, ...config }));
       const { world } = stage;
       // Longer than the fault: what a hook's time-out does is not the node's doing.
       for (const hook of stage.group.hooks) Object.assign(hook, { heartbeatSeconds: 7200, globalSeconds: 172_800 });
