@@ -109,8 +109,8 @@ describe('lifecycle hooks', () => {
 
   it('may be denied for a while after :Wait began, while IMDS already says Terminated', async () => {
     const { simulator, autoscaling, InstanceId, complete, reaches } = await stage([terminate], {
-      enterWaitMs: 60,
-      noActiveActionMs: 80,
+      enterWaitMs: 1_000,
+      noActiveActionMs: 3_600_000,
     });
     await reaches('InService');
     await autoscaling.send(
@@ -121,12 +121,13 @@ describe('lifecycle hooks', () => {
     expect(stateOf(simulator, InstanceId)).toBe('Terminating');
     await reaches('Terminating:Wait');
     await expect(complete('t')).rejects.toThrow(`No active Lifecycle Action found with instance ID ${InstanceId}`);
+    simulator.world.settings.autoscaling.noActiveActionMs = 0;
     await waitFor('accepted', async () => (await codeOf(complete('t'))) === 'ok');
     await reaches('Terminating:Proceed');
   });
 
   it('of others hold the instance as well', async () => {
-    const foreign = { ...terminate, name: 'ecs-managed-draining-termination-hook', completesAfterMs: 150 };
+    const foreign = { ...terminate, name: 'ecs-managed-draining-termination-hook', completesAfterMs: 2_000 };
     const { simulator, InstanceId, complete, reaches } = await stage([terminate, foreign]);
     await reaches('InService');
     simulator.verbs.terminateInGroup(InstanceId);
