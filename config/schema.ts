@@ -338,7 +338,7 @@ export const schema = z.strictObject({
         )
         .optional()
         .describe(
-          'EventBridge bus, by name or ARN, that the node tells when it joins, drains, leaves or is in trouble. Without it: none.',
+          "EventBridge bus in the node's region, by name or ARN, that the node tells when it joins, drains, leaves or is in trouble. Without it: none.",
         ),
     })
     .prefault({}),
