@@ -9,6 +9,7 @@ import type { Host } from '../core/host.ts';
 import { everyInterval, exactlyAt } from '../core/interval.ts';
 import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
+import { openProviderKeeper } from './capacity-provider/keep-in-provider.ts';
 import { join } from './joining/join.ts';
 import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
@@ -98,7 +99,7 @@ export async function runAgent(
     onReturn: () => setJoined('joining', 'back in the group'),
   };
   const { chores = [] } = options;
-  const inService = () => (isJoined ? supervisor.idle() : undefined);
+  const inService = () => (isJoined && knownFacts.registersAnew !== true ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
   const watching = watch({ context, book, joined: () => isJoined }, agentSignal);
   const joining = keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal);
@@ -197,12 +198,16 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   const { isJoined, setJoined, knownFacts, book } = joining;
   const { host, config, supervisor } = joining.context;
   const hooks = openUnfinishedHooks(host, config, book, knownFacts);
+  const provider = openProviderKeeper({ host, config, book, knownFacts, idle: () => supervisor.idle() });
   // A round may begin early, together with another timer, because each wake-up costs CPU time.
   const next = (at: number) => ({ earliestAt: at + joinEveryMs / 2, latestAt: at + joinEveryMs });
   return everyInterval(host.clock, { everyMs: joinEveryMs, next }, signal, async () => {
     // A node that is only drained may still have a launch hook to complete. Left alone, the hook
     // would terminate it.
     const remaining = supervisor.remaining();
+    // Without it, an ECS agent that was stopped on purpose would count against the node.
+    if (remaining !== undefined)
+      await provider.resume(AbortSignal.any([signal, remaining])).catch(() => signal.throwIfAborted());
     if (!isJoined() && remaining !== undefined) {
       try {
         hooks.note(await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts));
@@ -214,7 +219,9 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
         if (!remaining.aborted) await handleJoinFailure(joining, error, signal);
       }
     } else if (remaining !== undefined) {
-      await hooks.tryAgain(AbortSignal.any([signal, remaining])).catch(() => signal.throwIfAborted());
+      const both = AbortSignal.any([signal, remaining]);
+      await hooks.tryAgain(both).catch(() => signal.throwIfAborted());
+      await provider.look(both).catch(() => signal.throwIfAborted());
     }
   });
 }

@@ -18,6 +18,8 @@ export interface KnownFacts {
    * learning it at the agent's next restart is enough.
    */
   group?: string | undefined;
+  /** The node registers anew, so its ECS agent is silent on purpose. */
+  registersAnew?: boolean;
   /** Uptime of the last heartbeat for the launch hook that Auto Scaling accepted. */
   heartbeatAt?: number;
   /** Uptime at which the first heartbeat was due, with half of the hook's time left. */

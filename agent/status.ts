@@ -61,6 +61,8 @@ export interface AgentStatus {
    * The launch hook that the node's group may still wait for, and why; absent when there is none.
    */
   launchHook?: { why: string; since: number };
+  /** ECS registered the node outside its group's capacity provider. */
+  registration?: { provider: string; detail: string; since: number };
   watchers: Record<string, WatcherStatus>;
   /** Absent while the configuration is the one with which the node booted. */
   configuration?: ConfigurationStatus;
@@ -94,6 +96,7 @@ export const isAgentStatus: Is<AgentStatus> = shaped<AgentStatus>({
   at: time,
   join: shaped<AgentStatus['join']>({ state: oneOf(joinStates), detail: text, since: time }),
   launchHook: maybe(shaped<NonNullable<AgentStatus['launchHook']>>({ why: text, since: time })),
+  registration: maybe(shaped<NonNullable<AgentStatus['registration']>>({ provider: text, detail: text, since: time })),
   watchers: recordOf(isWatcherStatus),
   configuration: maybe(
     shaped<ConfigurationStatus>({ takenOverAt: maybe(time), changed: listOf(text), pending: listOf(text) }),
@@ -190,6 +193,7 @@ function withoutTimes({
   memories,
   join,
   launchHook,
+  registration,
   instanceId,
   configuration,
   lastError,
@@ -197,5 +201,15 @@ function withoutTimes({
   const findings = Object.entries(watchers).map(([name, { at: _at, ...rest }]) => [name, rest]);
   const done = Object.entries(chores).map(([name, { at: _at, outcome: _outcome, ...rest }]) => [name, rest]);
   const begun = Object.entries(memories).map(([name, { streak: _streak, ...rest }]) => [name, rest]);
-  return JSON.stringify([instanceId, findings, done, begun, configuration, join, launchHook, lastError?.error]);
+  return JSON.stringify([
+    instanceId,
+    findings,
+    done,
+    begun,
+    configuration,
+    join,
+    launchHook,
+    registration,
+    lastError?.error,
+  ]);
 }

@@ -51,7 +51,7 @@ export async function openAccount(binary: string, options: SimulatorOptions): Pr
           NODE_EXTRA_CA_CERTS: certificate.file,
         },
         flags: ['--cluster', 'demo', ...flagsFor(simulator, id, settings)],
-        startEcsAgent: (cluster) => simulator.verbs.startEcsAgent(id, cluster),
+        startEcsAgent: (cluster, hasCheckpoint) => simulator.verbs.startEcsAgent(id, cluster, hasCheckpoint),
         stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
         onPowerOff: () => simulator.verbs.powerOff(id),
         ...(onLog !== undefined && { onLog }),

@@ -135,8 +135,10 @@ export interface Machine {
   unpack(url: string, signal: AbortSignal): Promise<string>;
   /** The status code of a GET. Throws `Unavailable` when there is no answer. */
   probe(url: string, signal: AbortSignal): Promise<number>;
-  /** Tells systemd to restart a unit, without waiting for it. */
+  /** Tells systemd to restart a unit, without waiting for it. Starts a unit that is stopped. */
   restartUnit(unit: string, signal: AbortSignal): Promise<void>;
+  /** Tells systemd to stop a unit, without waiting for it. */
+  stopUnit(unit: string, signal: AbortSignal): Promise<void>;
   /** `active`, `activating`, `failed`, `inactive` … as systemd calls it. */
   readUnitState(unit: string, signal: AbortSignal): Promise<string>;
   powerOff(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
@@ -456,6 +458,16 @@ export interface ClusterCloud {
    * (`RESOURCE:MEMORY` …) when the node lacks room.
    */
   startTask(cluster: string, arn: string, definition: string, startedBy: string, signal: AbortSignal): Promise<string>;
+  /**
+   * Name of the cluster's capacity provider whose Auto Scaling group this is. Undefined when the
+   * cluster has none.
+   */
+  readCapacityProvider(cluster: string, group: string, signal: AbortSignal): Promise<string | undefined>;
+  /**
+   * Removes this record of the instance. Without force: ECS refuses it while tasks run. A record
+   * that is gone already is no error.
+   */
+  deregisterContainerInstance(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
   readClusterHealth(cluster: string, signal: AbortSignal): Promise<ClusterHealth>;
   /** Names of services whose running count is below the desired one. */
   readUnsteadyServices(cluster: string, signal: AbortSignal): Promise<string[]>;
@@ -478,6 +490,8 @@ export interface ContainerInstance {
   runtimeHealth?: string;
   runningTasks: number;
   pendingTasks: number;
+  /** Absent when ECS registered the node outside any capacity provider. */
+  capacityProvider?: string;
   /** The reasons for which this node is in the cluster's leave queue. */
   queuedFor: readonly string[];
   /** Milliseconds since 1970. */

@@ -14,7 +14,7 @@ import { openBelow, openFiles } from './files/files.ts';
 import { mustBeRootOwned, mustBeRootOwnedFolder } from './files/root-owned.ts';
 import { openResponse } from './http/http.ts';
 import { run } from './processes.ts';
-import { notify, powerOff, readUnitState, restartUnit } from './systemd.ts';
+import { notify, powerOff, readUnitState, restartUnit, stopUnit } from './systemd.ts';
 
 const bootId = '/proc/sys/kernel/random/boot_id';
 
@@ -58,6 +58,7 @@ export function openMachine(root: string, environment: Environment): Machine {
     },
     probe,
     restartUnit: (unit, signal) => restartUnit(runBelow, unit, signal),
+    stopUnit: (unit, signal) => stopUnit(runBelow, unit, signal),
     readUnitState: (unit, signal) => readUnitState(runBelow, unit, signal),
     powerOff: (_confirmed, signal) => powerOff(runBelow, signal),
     // Under another root, a link to the machine's own console must not be followed.

@@ -15,12 +15,23 @@ const systemctl = (...args: string[]): ProcessCommand => ({ file: '/usr/bin/syst
  * the unit does not exist.
  */
 export async function restartUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
-  if (!/^[\w@:.\\-]+$/.test(unit) || unit.startsWith('-')) throw new TypeError(`not a unit: ${unit}`);
+  mustBeUnit(unit);
   const { code, tail } = await run(systemctl('--no-block', 'restart', unit), signal);
   if (code === 0) return;
   const why = `systemctl cannot restart ${unit} (exit ${code}): ${tail.trim()}`;
   if (code === 5) throw new Refused(why, { code: 'NoSuchUnit' });
   throw new Unavailable(why);
+}
+
+/** Does not wait, for the same reason. A unit that does not exist is stopped. */
+export async function stopUnit(run: Run, unit: string, signal: AbortSignal): Promise<void> {
+  mustBeUnit(unit);
+  const { code, tail } = await run(systemctl('--no-block', 'stop', unit), signal);
+  if (code !== 0 && code !== 5) throw new Unavailable(`systemctl cannot stop ${unit} (exit ${code}): ${tail.trim()}`);
+}
+
+function mustBeUnit(unit: string): void {
+  if (!/^[\w@:.\\-]+$/.test(unit) || unit.startsWith('-')) throw new TypeError(`not a unit: ${unit}`);
 }
 
 /** `systemctl is-active` says it on its output, whatever its exit code. */

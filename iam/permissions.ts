@@ -11,6 +11,8 @@ export type Reach =
   /** The Auto Scaling group: IAM has no narrower resource. */
   | 'group'
   | 'cluster'
+  /** Names are not known before the cluster is asked. */
+  | 'capacity-providers'
   /** Container instances of the cluster: their ARNs are not known when the policy is written. */
   | 'container-instances'
   | 'tasks'
@@ -117,7 +119,10 @@ export const permissions: readonly Permission[] = [
     (config) => daemons(config) || stops(config),
     'ecs:DescribeTaskDefinition',
   ),
-  ...group('leave queue', 'cluster', queues, 'ecs:DescribeClusters ecs:ListAttributes'),
+  ...group("capacity provider of the node's group; leave queue", 'cluster', always, 'ecs:DescribeClusters'),
+  ...group("capacity provider of the node's group", 'capacity-providers', always, 'ecs:DescribeCapacityProviders'),
+  ...group('registering anew, once, in the capacity provider', 'cluster', always, 'ecs:DeregisterContainerInstance'),
+  ...group('leave queue', 'cluster', queues, 'ecs:ListAttributes'),
   ...group('leave queue', 'container-instances', queues, 'ecs:PutAttributes ecs:DeleteAttributes'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'any-of-cluster', steady, 'ecs:ListServices'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'services', steady, 'ecs:DescribeServices'),

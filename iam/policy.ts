@@ -53,6 +53,7 @@ const limits: Record<Reach, (config: Config, scope: PolicyScope) => Limit> = {
     Resource: `arn:${partition}:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${group}`,
   }),
   cluster: ({ cluster }, scope) => ({ Resource: ecs(scope, `cluster/${cluster}`) }),
+  'capacity-providers': (_, scope) => ({ Resource: ecs(scope, 'capacity-provider/*') }),
   'container-instances': ({ cluster }, scope) => ({ Resource: ecs(scope, `container-instance/${cluster}/*`) }),
   tasks: ({ cluster }, scope) => ({ Resource: ecs(scope, `task/${cluster}/*`) }),
   'task-definitions': ({ cluster, daemonTasks: { definitions = [] } }, scope) => ({
@@ -99,6 +100,7 @@ const sids: Record<Reach, string> = {
   'self-protection': 'TerminationProtectionOfThisInstanceOnly',
   group: 'OnTheGroupSinceIamKnowsNoInstanceThere',
   cluster: 'OnTheCluster',
+  'capacity-providers': 'ReadingCapacityProviders',
   'container-instances': 'OnContainerInstancesOfTheCluster',
   tasks: 'OnTasksOfTheCluster',
   'task-definitions': 'StartingTheConfiguredTasksInTheCluster',
@@ -147,6 +149,7 @@ function extent({ reach, by }: Permission, config: Config): string {
     'self-protection': 'this instance only, and only to clear it',
     group: "any instance of the group, because IAM's narrowest resource there is the group",
     cluster: `cluster ${cluster}`,
+    'capacity-providers': 'any capacity provider, read only: their names are not known in advance',
     'container-instances': `container instances of ${cluster}, because their ARNs are not known in advance`,
     tasks: `tasks of ${cluster}`,
     'task-definitions': `the task definitions in daemonTasks.definitions, in ${cluster}; if they have roles, add iam:PassRole on those roles`,

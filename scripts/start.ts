@@ -93,7 +93,7 @@ async function live(id: string): Promise<void> {
     root: join(folder, String(node)),
     environment: simulator.environmentFor(id),
     flags: flagsFor(simulator.introspectionEndpoint(id)),
-    startEcsAgent: (cluster) => simulator.verbs.startEcsAgent(id, cluster),
+    startEcsAgent: (cluster, hasCheckpoint) => simulator.verbs.startEcsAgent(id, cluster, hasCheckpoint),
     stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
     onPowerOff: () => simulator.verbs.powerOff(id),
     onLog: (line) => show(node, line),

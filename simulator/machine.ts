@@ -5,7 +5,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { watch, type FSWatcher } from 'node:fs';
+import { existsSync, watch, type FSWatcher } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -25,9 +25,10 @@ export interface MachineOptions {
   flags: readonly string[];
   /**
    * Plays the real ECS agent, which reads the cluster that bootstrap wrote. Returns false if the
-   * agent exited at once, as it does without a cluster or credentials (exit code 5).
+   * agent exited at once, as it does without a cluster or credentials (exit code 5). Without its
+   * checkpoint it registers anew.
    */
-  startEcsAgent: (cluster: string) => boolean | void;
+  startEcsAgent: (cluster: string, hasCheckpoint: boolean) => boolean | void;
   stopEcsAgent: () => void;
   onPowerOff?: () => void;
   /**
@@ -103,6 +104,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     }));
   const systemd = followSystemctl(join(tools, 'systemctl.log'), (verb) => {
     if (verb.includes('restart') && verb.includes('ecs')) void restartEcsAgent();
+    if (verb.includes('stop') && verb.includes('ecs')) void stopEcsAgent();
     if (verb.includes('poweroff')) options.onPowerOff?.();
   });
 
@@ -111,9 +113,17 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     await startEcsAgent();
   }
 
+  async function stopEcsAgent(): Promise<void> {
+    options.stopEcsAgent();
+    await writeFile(join(tools, 'ecs-state'), 'inactive\n');
+  }
+
   async function startEcsAgent(): Promise<void> {
     const text = await readFile(join(root, 'etc/ecs/ecs.config'), 'utf8').catch(() => '');
-    const runs = options.startEcsAgent(/^ECS_CLUSTER=["']?([^"'\n]+)/m.exec(text)?.[1] ?? 'default');
+    const cluster = /^ECS_CLUSTER=["']?([^"'\n]+)/m.exec(text)?.[1] ?? 'default';
+    const checkpoint = join(root, 'var/lib/ecs/data/agent.db');
+    const runs = options.startEcsAgent(cluster, existsSync(checkpoint));
+    if (runs !== false) await writeFile(checkpoint, '');
     await writeFile(join(tools, 'ecs-state'), runs === false ? 'failed\n' : 'active\n');
   }
 
@@ -181,7 +191,16 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
 
 /** Makes the folders of a machine, and programs that only record their calls. */
 async function layOut(root: string, tools: string): Promise<void> {
-  for (const folder of ['etc/ecs', 'etc/docker', 'var/lib/docker', 'var/run', 'run', 'usr/bin', 'dev']) {
+  for (const folder of [
+    'etc/ecs',
+    'var/lib/ecs/data',
+    'etc/docker',
+    'var/lib/docker',
+    'var/run',
+    'run',
+    'usr/bin',
+    'dev',
+  ]) {
     await mkdir(join(root, folder), { recursive: true });
   }
   await mkdir(tools, { recursive: true });

@@ -31,6 +31,7 @@ interface NodeEndpoints {
   imds: SwitchedServer;
   introspection: SwitchedServer;
   agentRuns: boolean;
+  hasRegistered: boolean;
   booted: Promise<void>;
   finishBoot: (error?: unknown) => void;
 }
@@ -54,7 +55,7 @@ export function openMachines(deps: MachineDeps): MachineEndpoints {
     imdsEndpoint: (id) => urlOf(find(id).imds.address),
     introspectionEndpoint: (id) => urlOf(find(id).introspection.address),
     booted: ({ id }) => find(id).booted,
-    startEcsAgent: ({ id }, cluster) => startAgent(world, find(id), cluster),
+    startEcsAgent: ({ id }, cluster, hasCheckpoint) => startAgent(world, find(id), cluster, hasCheckpoint),
     stopEcsAgent: ({ id }) => stopAgent(world, find(id)),
     async refresh({ id, metadata }) {
       const { imds } = find(id);
@@ -134,28 +135,38 @@ function openNodeEndpoints(deps: MachineDeps, instance: Instance): NodeEndpoints
       view,
     ),
     agentRuns: false,
+    hasRegistered: false,
     booted,
     finishBoot,
   };
 }
 
 /**
- * Without the cluster or a role, the real agent exits with an error. This agent then never
- * registers.
+ * Without the cluster or a role, or with a checkpoint of a container instance that was
+ * deregistered, the real agent exits with an error. This agent then never registers.
  */
-function startAgent(world: World, endpoints: NodeEndpoints, clusterName: string): boolean {
+function startAgent(
+  world: World,
+  endpoints: NodeEndpoints,
+  clusterName: string,
+  hasCheckpoint: boolean | undefined,
+): boolean {
   const { instance } = endpoints;
   if (clusterName === 'default' && !world.clusters.has('default')) createCluster(world, 'default');
   // An agent that has registered in another cluster stays there: an instance serves one cluster.
   const before = findByInstance(world, instance.id);
   const cluster = before === undefined ? world.clusters.get(clusterName) : before.cluster;
-  if (!cluster || instance.role === undefined) {
-    const state = cluster ? 'ECS agent ended: no credentials' : `ECS agent ended: cluster ${clusterName} not found`;
+  const isGone = hasCheckpoint === true && endpoints.hasRegistered && before === undefined;
+  if (!cluster || instance.role === undefined || isGone) {
+    const why = isGone ? 'its container instance is INACTIVE' : 'no credentials';
+    const state = `ECS agent ended: ${cluster ? why : `cluster ${clusterName} not found`}`;
     emit(world, { kind: 'notice', instanceId: instance.id, state });
     return false;
   }
   endpoints.agentRuns = true;
-  connectAgent(world, cluster, instance, () => endpoints.agentRuns);
+  const forgets = hasCheckpoint === false && endpoints.hasRegistered;
+  endpoints.hasRegistered = true;
+  connectAgent(world, cluster, instance, () => endpoints.agentRuns, forgets);
   return true;
 }
 

@@ -3,6 +3,7 @@
 import type { HookOptions, ServiceOptions, TaskOptions } from './options.ts';
 import { createLoadBalancer, createTargetGroup } from './world/balancers.ts';
 import { createBucket, putObject } from './world/buckets.ts';
+import { createCapacityProvider } from './world/capacity-providers.ts';
 import { createCluster, findByInstance, findCluster, setConnected } from './world/clusters.ts';
 import { findGroup, putHook, setDesiredCapacity, terminateMember } from './world/groups.ts';
 import {
@@ -56,14 +57,22 @@ export interface Verbs {
   putHook(group: string, hook: HookOptions): void;
   deleteHook(group: string, name: string): void;
 
-  /** False: it has ended at once, as it does where there is no such cluster, or no role. */
-  startEcsAgent(instanceId: string, cluster: string): boolean;
+  /**
+   * False: it has ended at once, as it does where there is no such cluster, or no role. An agent
+   * that has lost its checkpoint registers anew.
+   */
+  startEcsAgent(instanceId: string, cluster: string, hasCheckpoint?: boolean): boolean;
   stopEcsAgent(instanceId: string): void;
   /** Sets the health of Docker that the ECS agent reports; the agent stays connected. */
   setRuntimeHealth(instanceId: string, health: 'OK' | 'IMPAIRED'): void;
   /** Cuts the running agent's connection to ECS; `lost: false` restores it. */
   disconnectEcsAgent(instanceId: string, lost?: boolean): void;
   createCluster(name: string): void;
+  /**
+   * Makes a capacity provider of the group, and associates it with the cluster. ECS has nodes
+   * outside it that registered before.
+   */
+  createCapacityProvider(cluster: string, name: string, group: string): void;
   createService(cluster: string, service: ServiceOptions): void;
   /** Starts a deployment that stays in progress until `endDeployment`. */
   beginDeployment(cluster: string, service: string): void;
@@ -110,7 +119,7 @@ export interface Verbs {
 export interface Machines {
   /** Resolves when the instance runs and its metadata service answers. */
   booted(instance: Instance): Promise<void>;
-  startEcsAgent(instance: Instance, cluster: string): boolean;
+  startEcsAgent(instance: Instance, cluster: string, hasCheckpoint: boolean | undefined): boolean;
   stopEcsAgent(instance: Instance): void;
   /** Switches the metadata service on or off, as the instance's switches say. */
   refresh(instance: Instance): Promise<void>;
@@ -179,7 +188,8 @@ function lifeVerbs(world: World, machines: Machines) {
 
 function clusterVerbs(world: World, machines: Machines) {
   return {
-    startEcsAgent: (id, cluster) => machines.startEcsAgent(findInstance(world, id), cluster),
+    startEcsAgent: (id, cluster, hasCheckpoint) =>
+      machines.startEcsAgent(findInstance(world, id), cluster, hasCheckpoint),
     stopEcsAgent: (id) => machines.stopEcsAgent(findInstance(world, id)),
     disconnectEcsAgent(id, lost = true) {
       const located = findByInstance(world, id);
@@ -190,6 +200,10 @@ function clusterVerbs(world: World, machines: Machines) {
       if (located) located.instance.runtimeHealth = health;
     },
     createCluster: (name) => void createCluster(world, name),
+    createCapacityProvider(cluster, name, group) {
+      createCapacityProvider(world, name, findGroup(world, group).arn);
+      findCluster(world, cluster).capacityProviders.push(name);
+    },
     createService: (cluster, service) => void createService(world, findCluster(world, cluster), service),
     ...serviceVerbs(world),
     runTask(name, id, { family = 'batch', stopMs, ...size } = {}) {

@@ -55,6 +55,7 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
     afterJoin: true,
 
     async check(host, signal) {
+      if (knownFacts.registersAnew === true) throw new Unavailable('the node registers anew');
       const local = await readLocalAgent(host, signal);
       const arn = local?.containerInstanceArn;
       const now = host.clock.uptime();

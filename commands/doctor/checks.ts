@@ -6,6 +6,7 @@ import { messageOf, Refused } from '../../core/errors.ts';
 import type { DiskUse } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { ok, unsure, wrong, type Check, type Diagnosis, type ExaminedNode } from './check.ts';
+import { capacityProvider } from './capacity-provider.ts';
 import { hooks } from './hooks.ts';
 import { permissions } from './permissions.ts';
 import { reach } from './reach.ts';
@@ -110,7 +111,8 @@ const ecsAgent: Check = {
       );
     const { cluster, version, containerInstanceArn } = found;
     if (config !== undefined && cluster !== config.cluster) {
-      const mend = 'it was registered before the configuration said so: stop ecs, remove /var/lib/ecs/data, start ecs';
+      const mend =
+        'it was registered before the configuration said so: stop ecs, remove /var/lib/ecs/data/agent.db, start ecs';
       return wrong(`is in the cluster ${cluster}, not in ${config.cluster}`, mend);
     }
     if (containerInstanceArn === undefined) return wrong('has not registered yet', 'journalctl -u ecs -n 50');
@@ -195,6 +197,7 @@ export const checks: readonly Check[] = [
   permissions,
   hooks,
   ecsAgent,
+  capacityProvider,
   docker,
   disk,
   units,

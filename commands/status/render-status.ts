@@ -74,7 +74,7 @@ function bootstrapLines(state: BootstrapState | undefined, now: number): string[
 
 function agentLines(agent: AgentStatus | undefined, now: number): string[] {
   if (agent === undefined) return ['Agent      has not run since this boot: systemctl status ecs-node'];
-  const { join, launchHook, watchers, at } = agent;
+  const { join, launchHook, registration, watchers, at } = agent;
   const rows = Object.entries(watchers).map(([name, watcher]) => [
     name,
     watcher.finding,
@@ -86,6 +86,9 @@ function agentLines(agent: AgentStatus | undefined, now: number): string[] {
     ...(launchHook === undefined
       ? []
       : [`  launch hook not completed (${ago(launchHook.since, now)}): ${launchHook.why}`]),
+    ...(registration === undefined
+      ? []
+      : [`  capacity provider ${registration.provider} (${ago(registration.since, now)}): ${registration.detail}`]),
     `  last sign of life ${ago(at, now)}${isSilent(agent, now) ? ': it does not run; systemctl status ecs-node' : ''}`,
     ...table(rows),
     ...configurationLines(agent, now),

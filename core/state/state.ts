@@ -27,6 +27,10 @@ export const paths = {
   containerConfig: '/etc/container_config',
   /** The documents from `refresh.source`: the last good set, and the refused set. */
   refreshed: '/var/lib/ecs-node/refreshed.json',
+  /** The node's one new registration, into its group's capacity provider. Written by the agent. */
+  registration: '/var/lib/ecs-node/registration.json',
+  /** The ECS agent's checkpoint: it names the container instance. Removed to register anew. */
+  ecsData: '/var/lib/ecs/data',
   /** The task last started for each entry of `daemonTasks`, and its present state. */
   daemonTasks: '/var/lib/ecs-node/daemon-tasks.json',
   /**

@@ -4,6 +4,7 @@
  */
 
 import { Refusal } from '../refusal.ts';
+import { providerOf } from './capacity-providers.ts';
 import { isAlive } from './instances.ts';
 import { schedule } from './scheduler.ts';
 import { arnOf, emit, type Cluster, type ContainerInstance, type Instance, type World } from './state.ts';
@@ -17,6 +18,7 @@ export function createCluster(world: World, name: string): Cluster {
     byInstance: new Map(),
     services: new Map(),
     tasks: new Map(),
+    capacityProviders: [],
     scheduling: false,
   };
   world.clusters.set(name, cluster);
@@ -37,11 +39,17 @@ export function findContainerInstance(cluster: Cluster, idOrArn: string): Contai
 }
 
 /** Runs at the start of an agent: it registers or reconnects, unless it was stopped before. */
-export function connectAgent(world: World, cluster: Cluster, instance: Instance, isRunning: () => boolean): void {
+export function connectAgent(
+  world: World,
+  cluster: Cluster,
+  instance: Instance,
+  isRunning: () => boolean,
+  forgets: boolean,
+): void {
   world.clock.after(world.settings.ecs.registerMs, () => {
     if (!isAlive(instance) || !isRunning()) return;
     const known = cluster.byInstance.get(instance.id);
-    if (known && known.status !== 'INACTIVE') return setConnected(world, cluster, known, true);
+    if (known && known.status !== 'INACTIVE' && !forgets) return setConnected(world, cluster, known, true);
     register(world, cluster, instance);
   });
 }
@@ -67,7 +75,7 @@ function register(world: World, cluster: Cluster, instance: Instance): void {
       ['ecs.os-type', 'linux'],
       ['ecs.cpu-architecture', instance.architecture],
     ]),
-    capacityProvider: undefined,
+    capacityProvider: providerOf(world, cluster, instance),
   };
   cluster.containerInstances.set(id, registered);
   cluster.byInstance.set(instance.id, registered);

@@ -16,6 +16,7 @@ export function openWorld(region: string, clock: Clock, random: Random, settings
     instances: new Map(),
     groups: new Map(),
     clusters: new Map(),
+    capacityProviders: new Map(),
     taskDefinitions: new Map(),
     stacks: new Map(),
     layers: new Map(),

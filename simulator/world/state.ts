@@ -16,6 +16,7 @@ export interface World {
   readonly instances: Map<string, Instance>;
   readonly groups: Map<string, Group>;
   readonly clusters: Map<string, Cluster>;
+  readonly capacityProviders: Map<string, CapacityProvider>;
   /** Maps a family to its revisions, oldest first. */
   readonly taskDefinitions: Map<string, TaskDefinition[]>;
   readonly stacks: Map<string, Stack>;
@@ -201,7 +202,16 @@ export interface Cluster {
   readonly byInstance: Map<string, ContainerInstance>;
   readonly services: Map<string, Service>;
   readonly tasks: Map<string, Task>;
+  /** Names of the capacity providers that are associated with it. */
+  readonly capacityProviders: string[];
   scheduling: boolean;
+}
+
+export interface CapacityProvider {
+  readonly name: string;
+  readonly arn: string;
+  /** The ARN of its Auto Scaling group. */
+  readonly group: string;
 }
 
 export interface ContainerInstance {
@@ -221,7 +231,7 @@ export interface ContainerInstance {
   /** Stopped tasks that the agent and ECS still remember. */
   readonly stopped: Map<string, Task>;
   readonly attributes: Map<string, string | undefined>;
-  capacityProvider: string | undefined;
+  readonly capacityProvider: string | undefined;
 }
 
 export interface Service {

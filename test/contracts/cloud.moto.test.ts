@@ -19,6 +19,7 @@ describeCloud(
     'a cluster that does not exist is refused': 'moto answers that it is empty',
     'an entry in the leave queue is made once, kept, and removed': 'moto does not know targets by ARN',
     'a family no longer means a deregistered revision': 'moto then finds no other revision of the family',
+    'a record that is gone already counts as deregistered': 'moto answers 500',
     'a task does not start without enough room': 'moto has room for every task',
     'a load balancer that does not exist is refused': 'moto answers 500',
     'an event that is too large is refused': 'moto takes events of any size',

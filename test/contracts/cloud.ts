@@ -37,6 +37,8 @@ export interface CloudStage {
     define(family: string, memory: number): Promise<string>;
     /** Deregisters the revision. */
     retire(definition: string): Promise<void>;
+    /** Gives the cluster a capacity provider of that group. */
+    provide(name: string, group: string): Promise<void>;
     /** True if ECS counts by status and by filter. */
     counts: boolean;
   };
@@ -313,6 +315,44 @@ function describeCluster(open: Open): void {
       code: 'NotThisInstance',
     });
     expect(await cloud.readContainerInstance(cluster!.name, other, patient)).toMatchObject({ arn, status: 'ACTIVE' });
+  });
+
+  test('the capacity provider of a group is known by the group, once the cluster has it', async () => {
+    const { cloud, cluster, group } = await open({ member: true });
+    const read = (name: string) => cloud.readCapacityProvider(cluster!.name, name, patient);
+    expect(await read(group!.name)).toBeUndefined();
+    await cluster!.provide('nodes', group!.name);
+    expect(await read(group!.name)).toBe('nodes');
+    expect(await read(`${group!.name}-b`)).toBeUndefined();
+  });
+
+  test('ECS puts an instance into the capacity provider only when it registers', async () => {
+    const { cloud, cluster, group } = await open({ member: true });
+    const arn = await cluster!.register();
+    await cluster!.provide('nodes', group!.name);
+    const found = await cloud.readContainerInstance(cluster!.name, arn, patient);
+    expect(found).toMatchObject({ arn });
+    expect(found).not.toHaveProperty('capacityProvider');
+  });
+
+  test('a record is deregistered, and that of another instance is refused', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const other = arn.replace(/.{8}$/, '00000bad');
+    await expect(cloud.deregisterContainerInstance(cluster!.name, other, patient)).rejects.toMatchObject({
+      code: 'NotThisInstance',
+    });
+    await cloud.readContainerInstance(cluster!.name, undefined, patient);
+    await cloud.deregisterContainerInstance(cluster!.name, arn, patient);
+    expect(await cloud.readContainerInstance(cluster!.name, undefined, patient)).toBeUndefined();
+  });
+
+  test('a record that is gone already counts as deregistered', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    await cloud.readContainerInstance(cluster!.name, undefined, patient);
+    await cloud.deregisterContainerInstance(cluster!.name, arn, patient);
+    await expect(cloud.deregisterContainerInstance(cluster!.name, arn, patient)).resolves.toBeUndefined();
   });
 
   test('a record names its EC2 instance, and EC2 knows whether it runs', async () => {

@@ -24,6 +24,7 @@ export interface FakeMachine {
   /** Whether each process that was opened runs, by pid. */
   processes: Map<number, () => boolean>;
   restarted: string[];
+  stopped: string[];
   /** The state of a unit in systemd's terms; default: active. */
   units: Map<string, string>;
   power: 'on' | 'off';
@@ -72,6 +73,7 @@ export function emptyMachine(): FakeMachine {
     unmeasured: new Map(),
     processes: new Map(),
     restarted: [],
+    stopped: [],
     units: new Map(),
     power: 'on',
     console: [],
@@ -151,7 +153,14 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
       if (status === undefined) throw new Unavailable(`${url}: connection refused`);
       return status;
     },
-    restartUnit: async (unit) => void state.restarted.push(unit),
+    async restartUnit(unit) {
+      state.restarted.push(unit);
+      if (state.units.get(unit) === 'inactive') state.units.delete(unit);
+    },
+    async stopUnit(unit) {
+      state.stopped.push(unit);
+      state.units.set(unit, 'inactive');
+    },
     readUnitState: async (unit) => state.units.get(unit) ?? 'active',
     powerOff: async () => void (state.power = 'off'),
     say: async (line) => void state.console.push(line),

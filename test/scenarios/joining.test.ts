@@ -47,6 +47,27 @@ describe.concurrent('a node of a warm pool', () => {
   }
 });
 
+describe.concurrent('a node outside its capacity provider', () => {
+  scenario('registers anew once, and is in it, as status and doctor say', {}, async (scene) => {
+    const { expect, simulator } = scene;
+    const node = await scene.launch();
+    await scene.logged(node, 'joined');
+    simulator.verbs.createCapacityProvider('demo', 'nodes', group);
+    const { byInstance } = simulator.world.clusters.get('demo')!;
+    const before = byInstance.get(node.id)!;
+    expect(before.capacityProvider).toBeUndefined();
+    expect((await node.run(['doctor'])).stdout).toMatch(/WRONG +capacity provider.*outside nodes/);
+    await waitFor('in it', () => byInstance.get(node.id)?.capacityProvider === 'nodes', 240_000);
+    await waitFor('over', async () => (await node.read(paths.registration))?.includes('"stage": "over"'));
+    expect(before.status).toBe('INACTIVE');
+    expect(byInstance.get(node.id)).toMatchObject({ status: 'ACTIVE', agentConnected: true });
+    expect((await node.run(['status'])).stdout).toContain('capacity provider nodes');
+    expect((await node.run(['doctor'])).stdout).toMatch(/ok +capacity provider.*in nodes/);
+    expect(simulator.calls.find({ operation: 'DeregisterContainerInstance', instanceId: node.id })).toHaveLength(1);
+    expect(node.state()).toBe('InService');
+  });
+});
+
 describe.concurrent('a launch hook', () => {
   scenario(
     'that is not there (yet) holds nothing up; nodes that are launched with it complete it',

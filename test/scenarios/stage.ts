@@ -96,7 +96,7 @@ export async function openStage({
       root: join(folder, String(nodes.length + opening.length)),
       environment: { ...simulator.environmentFor(id), ...(await environment?.(simulator, id)) },
       flags: [...fast(introspection ?? simulator.introspectionEndpoint(id)), ...(hooks ? hookFlags : []), ...flags],
-      startEcsAgent: (cluster) => simulator.verbs.startEcsAgent(id, cluster),
+      startEcsAgent: (cluster, hasCheckpoint) => simulator.verbs.startEcsAgent(id, cluster, hasCheckpoint),
       stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
       onPowerOff: () => simulator.verbs.powerOff(id),
       onLog: (line) => log.push(line),

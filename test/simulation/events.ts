@@ -14,7 +14,7 @@ import { giveNotice } from './faults/notices.ts';
 import { count, note, type Region } from './world/region.ts';
 import { poolFirst } from './world/warm-pool.ts';
 import { breakDocker } from './world/docker.ts';
-import { fallIll, loseSight, placeTasks } from './world/tasks.ts';
+import { fallIll, loseSight, openProvider, placeTasks } from './world/tasks.ts';
 
 /** Limits the launches: a group that launched without end would never let the simulation end. */
 const maxLaunches = 12;
@@ -29,6 +29,7 @@ export function beginEvents(region: Region, conditions: Conditions): void {
   repeat(region, scenario.ailmentEveryMs, () => onOne(region, (node) => ail(region, node)));
   tellLies(region);
   placeTasks(region);
+  openProvider(region);
   unsteady(region);
   if (scenario.hasGroup) keepDesired(region, conditions);
 }

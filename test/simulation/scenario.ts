@@ -27,6 +27,11 @@ export interface Scenario {
   warmPool: 'Stopped' | 'Running' | undefined;
   /** True if the metadata service contains the group's name. */
   showsGroup?: boolean;
+  /**
+   * When the cluster gets a capacity provider for the group. ECS has nodes outside it that
+   * registered before.
+   */
+  providerAfterMs?: number | undefined;
   /** The share of calls that fail without an outage. */
   daily: number;
   /** The average time between two outages; below the same for accidents and notices. */
@@ -115,6 +120,7 @@ export function addKnowledge(scenario: Scenario, seed: number): Scenario {
     planted: isOptional ? undefined : scenario.planted,
     refusalCode: chance.pick(['AccessDenied', 'AccessDenied', 'ClientException', 'InvalidParameterException']),
     fullTags: chance.happens(0.1),
+    providerAfterMs: scenario.hasGroup && chance.happens(0.4) ? chance.between(0, 5 * minute) : undefined,
     config: { ...config, autoScaling, registration },
   };
 }
@@ -135,6 +141,8 @@ const deniableToo = [
   'reportUnhealthy',
   'readContainerInstance',
   'readClusterHealth',
+  'readCapacityProvider',
+  'deregisterContainerInstance',
   'readTasks',
   'stopTask',
   'drain',

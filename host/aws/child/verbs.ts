@@ -35,6 +35,8 @@ export const serviceOf = {
   readProtectedTasks: 'cluster',
   readTaskDefinition: 'cluster',
   startTask: 'cluster',
+  readCapacityProvider: 'cluster',
+  deregisterContainerInstance: 'cluster',
   readClusterHealth: 'cluster',
   readUnsteadyServices: 'cluster',
   queueToLeave: 'cluster',

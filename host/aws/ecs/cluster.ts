@@ -16,6 +16,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable, isDenied } from '../../../core/errors.ts';
 import type { CloudTask, ClusterCloud } from '../../../core/host.ts';
+import { openCapacityProviders } from './capacity-providers.ts';
 import { openClusterView } from './cluster-view.ts';
 import { idOf, parseArns, parseDescribed, parseList, parseRecord, parseTask, type Record } from './ecs-answers.ts';
 import { openLeaveQueue } from './leave-queue.ts';
@@ -58,6 +59,7 @@ export function openCluster(session: Session): ClusterCloud & { destroy(): void 
       );
     },
     ...openStarter(client, session),
+    ...openCapacityProviders(client, session),
     ...openClusterView(client, session),
     ...openLeaveQueue(client, session),
   };

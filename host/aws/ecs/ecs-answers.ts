@@ -65,6 +65,7 @@ export interface Record extends Omit<ContainerInstance, 'others'> {
 export function parseRecord(call: string, record: AwsContainerInstance): Record {
   const { containerInstanceArn: arn, ec2InstanceId, status, agentConnected, registeredAt } = record;
   const { runningTasksCount: runningTasks = 0, pendingTasksCount: pendingTasks = 0 } = record;
+  const { capacityProviderName: capacityProvider } = record;
   const isWhole =
     typeof arn === 'string' &&
     typeof ec2InstanceId === 'string' &&
@@ -81,6 +82,7 @@ export function parseRecord(call: string, record: AwsContainerInstance): Record 
     runningTasks,
     pendingTasks,
     ...runtimeHealthIn(record),
+    ...(typeof capacityProvider === 'string' && capacityProvider !== '' && { capacityProvider }),
     queuedFor: reasonsIn(record.attributes),
     registeredAt: timeOf(registeredAt) ?? 0,
   };

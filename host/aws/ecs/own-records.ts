@@ -35,6 +35,13 @@ export function guardRecords(cloud: Cloud): Cloud {
     return found;
   };
 
+  const ifOwn =
+    (verb: 'drain' | 'activate' | 'deregisterContainerInstance') =>
+    async (cluster: string, arn: string, signal: AbortSignal): Promise<void> => {
+      await mustOwn(cluster, arn, signal);
+      await cloud[verb](cluster, arn, signal);
+    };
+
   return {
     ...cloud,
     ownsContainerInstance: owns,
@@ -44,14 +51,9 @@ export function guardRecords(cloud: Cloud): Cloud {
       return found;
     },
     readTasks,
-    async drain(cluster, arn, signal) {
-      await mustOwn(cluster, arn, signal);
-      await cloud.drain(cluster, arn, signal);
-    },
-    async activate(cluster, arn, signal) {
-      await mustOwn(cluster, arn, signal);
-      await cloud.activate(cluster, arn, signal);
-    },
+    drain: ifOwn('drain'),
+    activate: ifOwn('activate'),
+    deregisterContainerInstance: ifOwn('deregisterContainerInstance'),
     async stopTask(cluster, taskArn, reason, signal) {
       // Only after a restart of this process does it not know a task that ECS listed before.
       for (const arn of tasks.has(taskArn) ? [] : own) await readTasks(cluster, arn, signal);

@@ -2,6 +2,8 @@
 
 import {
   DeleteAttributesCommand,
+  DeregisterContainerInstanceCommand,
+  DescribeCapacityProvidersCommand,
   DescribeClustersCommand,
   DescribeContainerInstancesCommand,
   DescribeServicesCommand,
@@ -93,6 +95,14 @@ function clusterProbes(
     'ecs:DescribeClusters': (signal) =>
       callAws('ecs:DescribeClusters', cluster, signal, (options) =>
         client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
+      ),
+    'ecs:DescribeCapacityProviders': (signal) =>
+      callAws('ecs:DescribeCapacityProviders', '*', signal, (options) =>
+        client.send(new DescribeCapacityProvidersCommand({ capacityProviders: ['ecs-node-doctor'] }), options),
+      ),
+    'ecs:DeregisterContainerInstance': (signal) =>
+      callAws('ecs:DeregisterContainerInstance', cluster, signal, (options) =>
+        client.send(new DeregisterContainerInstanceCommand({ cluster, containerInstance }), options),
       ),
     'ecs:ListAttributes': (signal) =>
       callAws('ecs:ListAttributes', cluster, signal, (options) =>

@@ -10,6 +10,7 @@ import { openNetwork, type Network } from '../../network/network.ts';
 import type { Credentials } from '../session/credentials.ts';
 import { openAwsCall } from '../fault.ts';
 import { clientSettings, type Session } from '../session/session.ts';
+import type { ProviderFacts } from './capacity-provider.ts';
 import type { MetadataOptions } from './ec2.ts';
 import type { GroupFacts } from './group.ts';
 import type { Reach } from './reach.ts';
@@ -35,6 +36,8 @@ export interface Examination {
    * read it.
    */
   readGroup(signal: AbortSignal): Promise<GroupFacts | undefined>;
+  /** Undefined when this instance is in no group. Throws Refused when the role may not read it. */
+  readProvider(signal: AbortSignal): Promise<ProviderFacts | undefined>;
   /** Never throws, except for the signal. It is read once, however often it is called. */
   readReach(signal: AbortSignal): Promise<readonly Reach[]>;
   /**
@@ -77,6 +80,10 @@ export function openExamination(identity: Identity, environment: Environment, su
     async readGroup(signal) {
       const { readGroup } = await import('./group.ts');
       return readGroup(session, signal);
+    },
+    async readProvider(signal) {
+      const { readProvider } = await import('./capacity-provider.ts');
+      return readProvider(session, subject.cluster, signal);
     },
     async readReach(signal) {
       reach ??= import('./reach.ts').then(async ({ reachServices }) =>

@@ -118,7 +118,7 @@ export function renderCluster(cluster: Cluster): object {
     statistics: [],
     tags: [],
     settings: [],
-    capacityProviders: [],
+    capacityProviders: [...cluster.capacityProviders],
     defaultCapacityProviderStrategy: [],
   };
 }

@@ -10,6 +10,7 @@ import { denied, ecsComplaints, throttled } from '../dialects.ts';
 import { attributes } from './ecs-attributes.ts';
 import { byCluster, clusterAccess, containerInstanceAccess } from './ecs-access.ts';
 import { parseFilter, renderCluster, renderContainerInstance } from './ecs-form.ts';
+import { capacityProviders } from './ecs-capacity-providers.ts';
 import { services } from './ecs-services.ts';
 import { taskDefinitions } from './ecs-task-definitions.ts';
 import { tasks } from './ecs-tasks.ts';
@@ -150,6 +151,7 @@ export const ecs: Service = {
   operations: {
     ...containerInstances,
     ...clusters,
+    ...capacityProviders,
     ...pollEndpoints,
     ...attributes,
     ...tasks,

@@ -130,6 +130,7 @@ export const fakeCloud: OpenCloud = async ({ member }) => {
         );
         found!.status = 'INACTIVE';
       },
+      provide: async (name, ofGroup) => void world.cluster.capacityProviders.set(name, ofGroup),
       counts: true,
     },
     balancers: {

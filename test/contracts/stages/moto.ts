@@ -32,9 +32,11 @@ import {
   DescribeSubnetsCommand,
 } from '@aws-sdk/client-ec2';
 import {
+  CreateCapacityProviderCommand,
   CreateClusterCommand,
   DeregisterTaskDefinitionCommand,
   ECSClient,
+  PutClusterCapacityProvidersCommand,
   RegisterContainerInstanceCommand,
   RegisterTaskDefinitionCommand,
 } from '@aws-sdk/client-ecs';
@@ -192,6 +194,19 @@ async function stageCluster(client: ECSClient, identity: Identity): Promise<NonN
     },
     async retire(taskDefinition) {
       await client.send(new DeregisterTaskDefinitionCommand({ taskDefinition }));
+    },
+    async provide(provider, group) {
+      const autoScalingGroupArn = `arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:1:autoScalingGroupName/${group}`;
+      await client.send(
+        new CreateCapacityProviderCommand({ name: provider, autoScalingGroupProvider: { autoScalingGroupArn } }),
+      );
+      await client.send(
+        new PutClusterCapacityProvidersCommand({
+          cluster: name,
+          capacityProviders: [provider, 'FARGATE'],
+          defaultCapacityProviderStrategy: [],
+        }),
+      );
     },
     // moto's tasks never run, and it does not filter container instances.
     counts: false,

@@ -130,6 +130,7 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
       runTask: async () => verbs.runTask(cluster, instance.id),
       define: async (family, memory) => verbs.registerTaskDefinition(family, { memory }),
       retire: async (definition) => verbs.deregisterTaskDefinition(definition),
+      provide: async (name, ofGroup) => verbs.createCapacityProvider(cluster, name, ofGroup),
       counts: true,
     },
     ...stagePeriphery(simulator, instance),

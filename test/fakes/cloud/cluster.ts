@@ -51,6 +51,8 @@ export interface FakeCluster {
   tasks: FakeTask[];
   definitions: FakeTaskDefinition[];
   unsteadyServices: string[];
+  /** The cluster's capacity providers, each with the name of its group. */
+  capacityProviders: Map<string, string>;
   /** Adds an instance that is ACTIVE and connected. */
   addInstance(more?: Partial<FakeContainerInstance>): FakeContainerInstance;
   /** Adds a running task. */
@@ -72,6 +74,7 @@ export function openFakeCluster(name: string): FakeCluster {
     tasks: [],
     definitions: [],
     unsteadyServices: [],
+    capacityProviders: new Map(),
     addInstance(more = {}) {
       const instance = {
         arn: arn('container-instance'),
@@ -162,6 +165,7 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         status: instance.status,
         agentConnected: instance.agentConnected,
         ...(instance.runtimeHealth !== undefined && { runtimeHealth: instance.runtimeHealth }),
+        ...(instance.capacityProvider !== undefined && { capacityProvider: instance.capacityProvider }),
         runningTasks: tasks.filter(({ lastStatus }) => lastStatus === 'RUNNING').length,
         pendingTasks: tasks.filter(({ lastStatus }) => lastStatus !== 'RUNNING').length,
         queuedFor: [...instance.attributes.keys()].flatMap((name) =>
@@ -234,6 +238,17 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
       if (task.lastStatus !== 'STOPPED') stop(task, Math.min(task.stopsAfterMs, task.stopTimeoutMs ?? stopTimeoutMs));
     },
     ...openTaskStarter(cluster, byArn, clock),
+    async readCapacityProvider(name, group) {
+      known(name);
+      return [...cluster.capacityProviders].find(([, own]) => own === group)?.[0];
+    },
+    async deregisterContainerInstance(name, arn) {
+      const instance = byArn(name, arn);
+      if (instance.status === 'INACTIVE') return;
+      if (onNode(arn).length > 0)
+        throw new Refused('Found running tasks on the instance.', { code: 'InvalidParameterException' });
+      Object.assign(instance, { status: 'INACTIVE', agentConnected: false });
+    },
     async readClusterHealth(name) {
       known(name);
       const there = cluster.instances.filter(({ status }) => status === 'ACTIVE' || status === 'DRAINING');

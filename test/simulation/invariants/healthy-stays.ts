@@ -4,6 +4,7 @@ import type { Call } from '../effects.ts';
 import { ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
+import { registersAnew } from './registers-anew-once.ts';
 
 const deadly = new Set(['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']);
 
@@ -36,6 +37,8 @@ export const healthyStays: Invariant = {
     }
     // Draining a node a second time changes nothing.
     if (call.verb !== 'drain' || ownInstance(region, node)?.status !== 'ACTIVE') return undefined;
+    // Registering anew has an invariant of its own.
+    if (registersAnew(node) === 'draining') return undefined;
     const why = reasons(node, now, underWayMs);
     if (why.length === 0) return 'drain though nothing was wrong with it';
     return hasty(region, node, call, why, now);

@@ -3,6 +3,7 @@ import { mistakesItsWait, ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
+import { registersAnew } from './registers-anew-once.ts';
 
 /** After a crash, or while AWS fails, the node repeats the steps that it began. */
 const patienceMs = 300_000;
@@ -33,8 +34,12 @@ export const leavesBalancers: Invariant = {
 
 const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'disk', 'ecs-agent', 'docker'];
 
-/** True if the node only drains for its full disk, or is draining already. */
+/**
+ * True if the node only drains for its full disk, is draining already, or registers anew: it then
+ * has no task behind the balancer.
+ */
 function isDrainedLater(region: Region, node: Node): boolean {
+  if (registersAnew(node) === 'draining') return false;
   const why = reasons(node, region.clock.uptime(), 3_600_000);
   return !why.includes('disk') && ownInstance(region, node)?.status === 'ACTIVE';
 }

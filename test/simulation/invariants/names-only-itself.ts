@@ -16,6 +16,7 @@ function foreignArgument(region: Region, node: Node, { verb, args }: Call): stri
   switch (verb) {
     case 'drain':
     case 'activate':
+    case 'deregisterContainerInstance':
     case 'queueToLeave':
     case 'unqueue': {
       const owner = region.cluster.instances.find(({ arn }) => arn === second)?.ec2InstanceId;

@@ -28,6 +28,7 @@ export function boot(region: Region, conditions: Conditions, node: Node): void {
   node.bootedAt = region.clock.uptime() - 1_000;
   node.machine.bootId = `boot-${node.boots}`;
   node.machine.power = 'on';
+  node.machine.units.delete('ecs.service');
   node.bootstrapExit = undefined;
   for (const path of node.machine.files.keys()) if (path.startsWith('/run/')) node.machine.files.delete(path);
   note(region, node, `boots (${node.boots})`);
@@ -196,7 +197,11 @@ function ended(
 
 /** Plays systemd for the program's requests. */
 export function obeySystemd(region: Region, node: Node): void {
-  const { restarted } = node.machine;
+  const { restarted, stopped } = node.machine;
+  if (stopped.length > 0) {
+    node.machine.stopped = [];
+    stopEcs(region, node);
+  }
   if (restarted.length === 0) return;
   node.machine.restarted = [];
   // ecs.service requires docker.service, so systemd restarts it too.

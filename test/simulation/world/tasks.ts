@@ -1,6 +1,8 @@
 /** Plays ECS for a cluster: it places tasks, and now and then an agent fails. */
 
 import { begin, finish } from '../faults/causes.ts';
+import { paths } from '../../../core/state/state.ts';
+import type { FakeContainerInstance } from '../../fakes/cloud/cluster.ts';
 import { ownInstance, type Node } from './node.ts';
 import { count, note, type Region } from './region.ts';
 
@@ -18,6 +20,7 @@ export function placeTasks(region: Region): void {
     if (target !== undefined && there.length < most) {
       cluster.addTask(target.arn, {
         group: chance.happens(0.9) ? 'service:web' : 'family:batch',
+        createdAt: clock.now(),
         stopsAfterMs: chance.happens(0.05) ? Infinity : chance.around(30_000),
       });
     }
@@ -101,12 +104,38 @@ export function startEcs(region: Region, node: Node): void {
     const text = node.machine.files.get('/etc/ecs/ecs.config');
     const cluster = /^ECS_CLUSTER=(.*?)\r?$/m.exec(typeof text === 'string' ? text : '')?.[1] ?? 'default';
     if (cluster !== region.cluster.name) return;
-    const own = ownInstance(region, node) ?? region.cluster.addInstance({ ec2InstanceId: node.id });
+    if (node.machine.units.get('ecs.service') === 'inactive') return;
+    const own = registered(region, node);
+    if (own === undefined) return void note(region, node, 'ECS agent ends: its container instance is gone');
     own.agentConnected = true;
     node.localAgent = { cluster, containerInstanceArn: own.arn, version: '1.106.1' };
     if (node.illness !== undefined) suffer(region, node);
     note(region, node, 'ECS agent connected', own.status);
   });
+}
+
+/** The cluster's only capacity provider. */
+const provider = 'nodes';
+
+export function openProvider({ cluster, clock, scenario }: Region): void {
+  const { providerAfterMs } = scenario;
+  if (providerAfterMs !== undefined)
+    clock.schedule(providerAfterMs, () => void cluster.capacityProviders.set(provider, 'web'));
+}
+
+/**
+ * The container instance that the agent's checkpoint names, or a new one without a checkpoint.
+ * Undefined: the checkpoint names one that was deregistered.
+ */
+function registered({ cluster }: Region, { id, machine }: Node): FakeContainerInstance | undefined {
+  const file = `${paths.ecsData}/agent.db`;
+  const arn = machine.files.get(file);
+  const known = cluster.instances.find((each) => each.arn === arn);
+  if (known !== undefined) return known.status === 'INACTIVE' ? undefined : known;
+  const inside = cluster.capacityProviders.has(provider) ? { capacityProvider: provider } : {};
+  const own = cluster.addInstance({ ec2InstanceId: id, ...inside });
+  machine.files.set(file, own.arn);
+  return own;
 }
 
 export function stopEcs(region: Region, node: Node): void {

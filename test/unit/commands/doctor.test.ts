@@ -36,6 +36,7 @@ const healthy: Examination = {
     hooks: [launchHook, terminateHook],
     hasWarmPool: false,
   }),
+  readProvider: async () => ({ group: 'nodes', provider: 'nodes-demo', inside: 'nodes-demo', tasks: 0 }),
   readReach: async () => [{ service: 'ecs', origin: 'https://ecs.us-east-1.amazonaws.com', trouble: undefined }],
 };
 
@@ -313,5 +314,30 @@ describe('the hooks of the group', () => {
       config: plainConfig({ autoScaling: own, ecs: { settings: { ECS_WARM_POOLS_CHECK: 'true' } } }),
     });
     expect((await look('lifecycle hooks', node))[0]!.what).toMatch(/has no warm pool: at each start/);
+  });
+});
+
+describe('the capacity provider of the group', () => {
+  const facts = { group: 'nodes', provider: 'nodes-demo', inside: undefined, tasks: 0 };
+
+  test.each<[string, Partial<Awaited<ReturnType<Examination['readProvider']>>>, RegExp]>([
+    ['in it', { inside: 'nodes-demo' }, /^ok .*in nodes-demo/],
+    ['there is none', { provider: undefined }, /^ok .*none for the group nodes/],
+    ['outside', {}, /^WRONG .*outside nodes-demo.*ecs-node status/],
+    ['outside, with tasks', { tasks: 3 }, /^WRONG .*outside nodes-demo.*once its 3 tasks have stopped/],
+  ])('%s', async (_, change, expected) => {
+    const { patient: node } = openExaminedNode({
+      examination: { ...healthy, readProvider: async () => ({ ...facts, ...change }) },
+    });
+    const [found] = await look('capacity provider', node);
+    expect(renderDiagnosis('capacity provider', found!)).toMatch(expected);
+  });
+
+  test('a role that may not read it is told as unsure', async () => {
+    const readProvider = async () => {
+      throw new Refused('AccessDenied: ecs:DescribeCapacityProviders');
+    };
+    const { patient: node } = openExaminedNode({ examination: { ...healthy, readProvider } });
+    expect(await look('capacity provider', node)).toMatchObject([{ state: 'unsure' }]);
   });
 });

@@ -82,6 +82,12 @@ export const calls: Readonly<Record<Verb, Behind>> = {
   readStopReason: ecs('DescribeTasks', (cloud, signal) => cloud.readStopReason('demo', arn, signal)),
   readTaskDefinition: ecs('DescribeTaskDefinition', (cloud, signal) => cloud.readTaskDefinition('web', signal)),
   startTask: ecs('StartTask', (cloud, signal) => cloud.startTask('demo', arn, 'web:1', 'ecs-node', signal)),
+  readCapacityProvider: ecs('DescribeClusters DescribeCapacityProviders', (cloud, signal) =>
+    cloud.readCapacityProvider('demo', 'web', signal),
+  ),
+  deregisterContainerInstance: ecs('DeregisterContainerInstance', (cloud, signal) =>
+    cloud.deregisterContainerInstance('demo', arn, signal),
+  ),
   readClusterHealth: ecs('DescribeClusters ListContainerInstances', (cloud, signal) =>
     cloud.readClusterHealth('demo', signal),
   ),

@@ -9,6 +9,7 @@ import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
 import type { Verb } from '../../../host/aws/child/verbs.ts';
 import { someBalancer } from '../../fakes/cloud/balancers.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
+import { putOutside } from '../agent/joining/outside-provider.ts';
 import { setStage, lazily } from '../agent/stage.ts';
 import { opsworksConfig, plainConfig } from '../bootstrap/stage.ts';
 
@@ -241,6 +242,18 @@ export const lives: readonly Life[] = [
     begin: () => {},
     isDone: ({ status, own, group }) =>
       status().join.state === 'joined' && own.status === 'ACTIVE' && group.lifecycleState === 'InService',
+  }),
+  agentLife({
+    name: 'outside its capacity provider',
+    goal: 'the node is ACTIVE and connected, in its provider or as before',
+    only: ['readCapacityProvider', 'deregisterContainerInstance'],
+    begin: putOutside,
+    isDone: ({ world: { cluster, identity, machine }, status }) =>
+      status().join.state === 'joined' &&
+      machine.units.get('ecs.service') !== 'inactive' &&
+      cluster.instances.some(
+        (each) => each.ec2InstanceId === identity.instanceId && each.status === 'ACTIVE' && each.agentConnected,
+      ),
   }),
   agentLife({
     name: 'a disk that stays full',

@@ -1,0 +1,87 @@
+/** Checks whether ECS has this node outside its capacity provider, and may register it anew. */
+
+import type { Config } from '../../config/config.ts';
+import type { ContainerInstance, Host } from '../../core/host.ts';
+import { paths } from '../../core/state/state.ts';
+import { callOnce } from '../calls.ts';
+import { readLocalAgent } from '../container-instance.ts';
+import { findHolder } from '../held.ts';
+import { readTarget } from '../joining/target-state.ts';
+import { readGroup, type KnownFacts } from '../known-facts.ts';
+import { checkpoint } from './register-anew.ts';
+
+export interface Subject {
+  host: Host;
+  config: Config;
+  knownFacts: KnownFacts;
+  /** Aborts when a departure begins; undefined during one. */
+  idle(): AbortSignal | undefined;
+}
+
+export interface Search {
+  /** Questions left about the cluster's capacity providers. */
+  left: number;
+  /** The answer, which does not change. */
+  provider?: string;
+}
+
+export interface Outside {
+  /** The record outside. */
+  arn: string;
+  provider: string;
+  /** Why it does not register anew yet. */
+  obstacle: string | undefined;
+}
+
+/** Undefined where the node is in its provider, or its group has none. */
+export async function findOutside(subject: Subject, search: Search, signal: AbortSignal): Promise<Outside | undefined> {
+  const { host, config, knownFacts } = subject;
+  const read = (callSignal: AbortSignal) =>
+    host.cloud.readContainerInstance(config.cluster, knownFacts.lastSeen?.instance.arn, callSignal);
+  if (search.provider === undefined) search.left -= 1;
+  const seen = knownFacts.lastSeen?.instance ?? (await callOnce(host, signal, read));
+  const group = await readGroup(host, knownFacts, signal);
+  if (seen?.capacityProvider !== undefined || group === undefined) {
+    search.left = 0;
+    return undefined;
+  }
+  let { provider } = search;
+  if (provider === undefined) {
+    const find = (callSignal: AbortSignal) => host.cloud.readCapacityProvider(config.cluster, group, callSignal);
+    provider = await callOnce(host, signal, find);
+    if (provider === undefined) return undefined;
+    Object.assign(search, { provider, left: Infinity });
+  }
+  // The record that joining saw may be hours old.
+  const record = await callOnce(host, signal, read);
+  if (record === undefined) return undefined;
+  if (record.capacityProvider !== undefined) {
+    search.left = 0;
+    return undefined;
+  }
+  return { arn: record.arn, provider, obstacle: await findObstacle(subject, record, signal) };
+}
+
+async function findObstacle(
+  { host, idle }: Subject,
+  { arn, status, agentConnected, runningTasks, pendingTasks }: ContainerInstance,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (idle() === undefined) return 'the node drains or leaves';
+  if (status !== 'ACTIVE') return `the container instance is ${status}`;
+  if (!agentConnected) return 'the ECS agent is not connected';
+  const local = await callOnce(host, signal, (callSignal) => host.ecsAgent.readTasks(callSignal));
+  const living = (local ?? []).filter(({ knownStatus }) => knownStatus !== 'STOPPED').length;
+  const tasks = Math.max(runningTasks + pendingTasks, living);
+  if (tasks > 0) return `has ${tasks} tasks; it registers anew once it has none`;
+  if ((await readLocalAgent(host, signal))?.containerInstanceArn !== arn)
+    return 'the ECS agent on the machine does not name this container instance';
+  const target = await readTarget(host, signal);
+  if (target !== undefined && target !== 'InService') return `its group wants it ${target}`;
+  const holder = await findHolder(host, signal);
+  if (holder !== undefined) return holder;
+  const files = await host.machine.list(paths.ecsData);
+  return checkpoint.some((file) => files.includes(file))
+    ? undefined
+    : `${paths.ecsData} holds no checkpoint of the ECS agent`;
+}

@@ -1,0 +1,173 @@
+/**
+ * Registers the node anew: ECS puts a container instance into its group's capacity provider only
+ * when it registers. The only file that deregisters a container instance.
+ */
+
+import { messageOf } from '../../core/errors.ts';
+import type { ContainerInstance, Host } from '../../core/host.ts';
+import { paths } from '../../core/state/state.ts';
+import { callOnce, callWithRetry } from '../calls.ts';
+import { readLocalAgent, resumePlacement, stopPlacement } from '../container-instance.ts';
+import type { KnownFacts } from '../known-facts.ts';
+import { writeRegistration, type Registration, type Stage } from './registration.ts';
+
+/** The ECS agent keeps its container instance in the first file; old versions kept the second. */
+export const checkpoint = ['agent.db', 'ecs_agent_data.json'];
+
+const unit = 'ecs.service';
+
+/** Time for ECS to answer under throttling, while nothing irrevocable was done. */
+const callsMs = 60_000;
+
+/** systemd kills a unit after 90 s (DefaultTimeoutStopSec). */
+const stopMs = 120_000;
+
+/** The ECS agent registers within seconds. After this, its watcher looks after it. */
+const registerMs = 600_000;
+
+const pollMs = 2_000;
+const askEcsMs = 30_000;
+
+export interface Deed {
+  host: Host;
+  registration: Registration;
+  knownFacts: KnownFacts;
+  /** False: a departure decides whether ECS may place tasks here. */
+  mayActivate(): boolean;
+}
+
+interface Next {
+  stage: Stage;
+  detail?: string;
+}
+
+type Play = (deed: Deed, signal: AbortSignal) => Promise<Next>;
+
+const plays: Record<Exclude<Stage, 'over'>, Play> = {
+  async draining({ host, registration: { cluster, arn } }, signal) {
+    await proveWritable(host);
+    await stopPlacement(host, { cluster, arn }, callsMs, signal);
+    const read = (callSignal: AbortSignal) => host.cloud.readTasks(cluster, arn, callSignal);
+    const tasks = await callWithRetry(host, callsMs, signal, read);
+    return tasks.length === 0
+      ? { stage: 'stopping' }
+      : { stage: 'restoring', detail: 'ECS placed a task just before the node drained' };
+  },
+  async stopping({ host }, signal) {
+    await stopEcsAgent(host, signal);
+    return { stage: 'deregistering' };
+  },
+  async deregistering({ host, registration: { cluster, arn } }, signal) {
+    // Only an answer tells whether a lost call has taken effect, so this waits for one.
+    const known = await readRecord(host, cluster, signal);
+    if (known !== undefined && [known.arn, ...known.others].includes(arn)) {
+      await stopEcsAgent(host, signal);
+      await callWithRetry(host, Infinity, signal, (callSignal) =>
+        host.cloud.deregisterContainerInstance(cluster, arn, callSignal),
+      );
+    }
+    return { stage: 'forgetting' };
+  },
+  async forgetting({ host, registration: { cluster, arn } }, signal) {
+    if (!(await isStopped(host, signal))) {
+      // The machine booted meanwhile. The ECS agent may have registered already.
+      const known = await readRecord(host, cluster, signal);
+      if (known !== undefined && known.arn !== arn) return { stage: 'starting' };
+      await stopEcsAgent(host, signal);
+    }
+    for (const file of checkpoint) await host.machine.remove(`${paths.ecsData}/${file}`);
+    return { stage: 'starting' };
+  },
+  async starting(deed, signal) {
+    const { host, registration, knownFacts, mayActivate } = deed;
+    await startEcsAgent(host, signal);
+    const known = await waitUntilRegistered(host, registration, signal);
+    if (known === undefined) return { stage: 'over', detail: 'the ECS agent has not registered again' };
+    // A departure that drained the node has drained the old record.
+    const { cluster } = registration;
+    if (!mayActivate()) await stopPlacement(host, { cluster, arn: known.arn }, callsMs, signal);
+    knownFacts.lastSeen = { at: host.clock.uptime(), instance: known };
+    const { capacityProvider: inside } = known;
+    return { stage: 'over', detail: inside === undefined ? 'ECS still has it outside' : `now in ${inside}` };
+  },
+  async restoring({ host, registration: { cluster, arn, detail }, mayActivate }, signal) {
+    await startEcsAgent(host, signal);
+    if (mayActivate()) await resumePlacement(host, { cluster, arn }, callsMs, signal);
+    return { stage: 'over', detail: `given up: ${detail ?? 'unknown reason'}` };
+  },
+};
+
+/** After a failure in one of these stages, the node puts back what it has changed. */
+const revocable: readonly Stage[] = ['draining', 'stopping', 'deregistering'];
+
+/** Plays the present stage. Throws when it must be played again. */
+export async function playStage(deed: Deed, signal: AbortSignal): Promise<Registration> {
+  const { host, registration } = deed;
+  const { stage } = registration;
+  if (stage === 'over') return registration;
+  const next = await plays[stage](deed, signal).catch((error: unknown): Next => {
+    signal.throwIfAborted();
+    if (!revocable.includes(stage)) throw error;
+    return { stage: 'restoring', detail: messageOf(error) };
+  });
+  const written = { ...registration, ...next };
+  await writeRegistration(host, written);
+  host.log.info('registers anew', { stage: next.stage, ...(next.detail !== undefined && { detail: next.detail }) });
+  return written;
+}
+
+/** Comes first: the unit's sandbox may not let this process remove the checkpoint. */
+async function proveWritable({ machine }: Host): Promise<void> {
+  const probe = `${paths.ecsData}/ecs-node.probe`;
+  await machine.writeText(probe, '');
+  await machine.remove(probe);
+}
+
+function readUnit(host: Host, signal: AbortSignal): Promise<string> {
+  return callWithRetry(host, callsMs, signal, (callSignal) => host.machine.readUnitState(unit, callSignal));
+}
+
+async function isStopped(host: Host, signal: AbortSignal): Promise<boolean> {
+  return /^(inactive|failed)$/.test(await readUnit(host, signal));
+}
+
+async function stopEcsAgent(host: Host, signal: AbortSignal): Promise<void> {
+  await callWithRetry(host, callsMs, signal, (callSignal) => host.machine.stopUnit(unit, callSignal));
+  for (const end = host.clock.uptime() + stopMs; !(await isStopped(host, signal));) {
+    if (host.clock.uptime() >= end) throw new Error(`${unit} does not stop`);
+    await host.clock.sleep(pollMs, signal);
+  }
+}
+
+async function startEcsAgent(host: Host, signal: AbortSignal): Promise<void> {
+  if (/^(active|activating|reloading)$/.test(await readUnit(host, signal))) return;
+  await callWithRetry(host, callsMs, signal, (callSignal) => host.machine.restartUnit(unit, callSignal));
+}
+
+function readRecord(host: Host, cluster: string, signal: AbortSignal): Promise<ContainerInstance | undefined> {
+  return callWithRetry(host, Infinity, signal, (callSignal) =>
+    host.cloud.readContainerInstance(cluster, undefined, callSignal),
+  );
+}
+
+/** Asks ECS when the ECS agent names another record, and now and then. Undefined: not in time. */
+async function waitUntilRegistered(
+  host: Host,
+  { cluster, arn }: Registration,
+  signal: AbortSignal,
+): Promise<ContainerInstance | undefined> {
+  const { clock } = host;
+  let askAt = clock.uptime() + askEcsMs;
+  for (const end = clock.uptime() + registerMs; clock.uptime() < end;) {
+    const local = (await readLocalAgent(host, signal))?.containerInstanceArn;
+    if ((local !== undefined && local !== arn) || clock.uptime() >= askAt) {
+      askAt = clock.uptime() + askEcsMs;
+      const read = (callSignal: AbortSignal) => host.cloud.readContainerInstance(cluster, local, callSignal);
+      const known = await callOnce(host, signal, read).catch(() => undefined);
+      signal.throwIfAborted();
+      if (known !== undefined && known.arn !== arn && known.agentConnected) return known;
+    }
+    await clock.sleep(pollMs, signal);
+  }
+  return undefined;
+}

@@ -1,0 +1,186 @@
+import { describe, expect, it } from 'vitest';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { paths, renderState } from '../../../../core/state/state.ts';
+import type { Host } from '../../../../core/host.ts';
+import type { Call } from '../../../fakes/calls.ts';
+import type { FakeContainerInstance } from '../../../fakes/cloud/cluster.ts';
+import { groupTag } from '../../../../upkeep/group-tag.ts';
+import { agentDb, outside } from './outside-provider.ts';
+import type { Stage } from '../stage.ts';
+
+const minute = 60_000;
+
+const records = ({ world }: Stage): FakeContainerInstance[] =>
+  world.cluster.instances.filter(({ status }) => status !== 'INACTIVE');
+
+const deregistrations = ({ world }: Stage) => world.calls.of('deregisterContainerInstance').length;
+
+async function live(stage: Stage, ms = 10 * minute, host: Host = stage.host): Promise<void> {
+  const agent = stage.agent(host);
+  await stage.world.clock.run(ms);
+  await agent.stop();
+}
+
+describe('a node outside its capacity provider', () => {
+  it('registers anew while it has no task, once, and is in it', async () => {
+    const stage = outside();
+    await live(stage);
+    expect(records(stage)).toMatchObject([{ capacityProvider: 'nodes', status: 'ACTIVE', agentConnected: true }]);
+    expect(records(stage)[0]!.arn).not.toBe(stage.own.arn);
+    expect(stage.status().registration).toMatchObject({ provider: 'nodes', detail: 'now in nodes' });
+    expect(stage.deeds().filter((verb) => verb !== 'publish')).toEqual(['drain', 'restartUnit']);
+    await live(stage);
+    expect(deregistrations(stage)).toBe(1);
+  });
+
+  it('drains before it looks at its tasks, stops the ECS agent before it deregisters, and forgets before it starts', async () => {
+    const stage = outside();
+    await live(stage);
+    const order = stage.world.calls.list
+      .filter(({ verb, args }) => verb !== 'remove' || args[0] === agentDb)
+      .map(({ verb }) => verb)
+      .filter((verb) => /^(drain|readTasks|stopUnit|deregisterContainerInstance|remove|restartUnit)$/.test(verb));
+    expect(order.slice(order.indexOf('drain'))).toEqual([
+      'drain',
+      'readTasks',
+      'stopUnit',
+      'stopUnit',
+      'deregisterContainerInstance',
+      'remove',
+      'restartUnit',
+    ]);
+  });
+
+  it('waits until its last task has stopped, and says so', async () => {
+    const stage = outside((on) => void on.world.cluster.addTask(on.own.arn));
+    await live(stage, 20 * minute);
+    expect(stage.deeds()).not.toContain('drain');
+    expect(stage.status().registration?.detail).toContain('has 1 tasks');
+    stage.world.cluster.tasks[0]!.lastStatus = 'STOPPED';
+    await live(stage, 20 * minute);
+    expect(records(stage)).toMatchObject([{ capacityProvider: 'nodes' }]);
+  });
+
+  it('finds a provider that is made an hour after it joined', async () => {
+    const stage = outside(({ world }) => void world.cluster.capacityProviders.clear());
+    await live(stage, 60 * minute);
+    expect(stage.deeds()).not.toContain('drain');
+    stage.world.cluster.capacityProviders.set('nodes', 'web');
+    await live(stage, 60 * minute);
+    expect(records(stage)).toMatchObject([{ capacityProvider: 'nodes' }]);
+  });
+
+  const held: [string, (stage: Stage) => void][] = [
+    ['the provider is of another group', ({ world }) => world.cluster.capacityProviders.set('nodes', 'other')],
+    ['ECS has it inside', ({ own }) => void (own.capacityProvider = 'nodes')],
+    ['it is in Standby', ({ world }) => void (world.metadata.targetState = 'Standby')],
+    ['a person keeps it', ({ world }) => void (world.metadata.tags = { [groupTag]: 'web', 'ecs-node:keep': '' })],
+    ['a person drained it', ({ own }) => void (own.status = 'DRAINING')],
+    ['the ECS agent keeps no checkpoint', ({ world }) => void world.machine.files.delete(agentDb)],
+    ['the role may not read the provider', ({ world }) => denies(world, 'readCapacityProvider')],
+    ['the role may not drain', ({ world }) => denies(world, 'drain')],
+  ];
+  it.each(held)('does nothing where %s', async (_, prepare) => {
+    const stage = outside(prepare);
+    const { status } = stage.own;
+    await live(stage, 30 * minute);
+    expect(deregistrations(stage)).toBe(0);
+    expect(stage.own).toMatchObject({ status, agentConnected: true });
+    expect(stage.status().join.state).toBe('joined');
+  });
+
+  const refused: [string, (stage: Stage) => void][] = [
+    ['ECS refuses to deregister it', ({ world }) => denies(world, 'deregisterContainerInstance')],
+    ['ECS places a task in between', ({ world, own }) => placeTask(world, own.arn)],
+    ['systemd does not stop the ECS agent', ({ world }) => world.calls.fails('stopUnit', new Unavailable('bus'))],
+    ['the checkpoint cannot be removed', ({ world }) => readOnly(world)],
+  ];
+  it.each(refused)('is as before, ACTIVE and connected, where %s', async (_, prepare) => {
+    const stage = outside(prepare);
+    await live(stage, 60 * minute);
+    expect(records(stage)).toMatchObject([{ arn: stage.own.arn, status: 'ACTIVE', agentConnected: true }]);
+    expect(stage.status().registration?.detail).toContain('given up');
+    expect(stage.status().join.state).toBe('joined');
+    expect(stage.world.instance.state).toBe('running');
+  });
+});
+
+function denies(world: Stage['world'], verb: string): void {
+  world.calls.fails(verb, new Refused(`not allowed: ${verb}`, { code: 'AccessDeniedException' }));
+}
+
+/** ECS places it after the node has looked, and before it is DRAINING. */
+function placeTask(world: Stage['world'], arn: string): void {
+  world.calls.onCall = ({ verb }) => {
+    if (verb === 'drain' && world.cluster.tasks.length === 0) world.cluster.addTask(arn, { group: 'family:batch' });
+  };
+}
+
+function readOnly(world: Stage['world']): void {
+  const { set } = world.machine.files;
+  world.machine.files.set = function (path, text) {
+    if (path.startsWith(paths.ecsData)) throw new Unavailable(`EROFS: ${path}`);
+    return set.call(this, path, text);
+  };
+}
+
+/** Not the proof that files can be removed there. */
+const isEffect = ({ verb, args }: Call) => verb !== 'remove' || args[0] === agentDb;
+
+function asked({ world: { identity, clock } }: Stage): string {
+  const { instanceId } = identity;
+  const at = clock.now();
+  return renderState({ instanceId, id: 'r', action: 'leave', reason: 'look', terminate: false, at });
+}
+
+describe('a new registration that is interrupted', () => {
+  const points: [string, (call: Call) => boolean][] = [
+    ...['draining', 'stopping', 'deregistering', 'forgetting', 'starting'].map((stage): [string, typeof isEffect] => [
+      `noting that it is ${stage}`,
+      ({ verb, args }) => verb === 'writeText' && String(args[1]).includes(`"stage": "${stage}"`),
+    ]),
+    ...['drain', 'stopUnit', 'deregisterContainerInstance', 'remove', 'restartUnit'].map(
+      (verb): [string, typeof isEffect] => [verb, (call) => call.verb === verb && isEffect(call)],
+    ),
+  ];
+  it.each(points.flatMap(([name, is]) => (['restart', 'reboot'] as const).map((how) => [name, how, is] as const)))(
+    'after %s by a %s goes on, and ends once',
+    async (_, how, is) => {
+      const stage = outside();
+      const { world } = stage;
+      const { calls, clock, machine } = world;
+      calls.onCall = (call) => {
+        if (!is(call)) return;
+        calls.crashAt(1, 'after');
+        calls.onCall = undefined;
+      };
+      stage.agent();
+      expect(await Promise.race([calls.crashed(), clock.run(10 * minute)])).toBe('crashed');
+      const next = how === 'restart' ? world.restart() : world.reboot();
+      if (how === 'reboot') {
+        for (const each of world.cluster.instances) each.agentConnected = false;
+        world.localAgent = undefined;
+        machine.units.delete('ecs.service');
+      }
+      await live(stage, 30 * minute, next);
+      expect(records(stage)).toMatchObject([{ capacityProvider: 'nodes', status: 'ACTIVE', agentConnected: true }]);
+      expect(world.cluster.instances).toHaveLength(2);
+      expect(stage.status().join.state).toBe('joined');
+    },
+  );
+
+  it('by a departure that only drains the node leaves the ECS agent running, and the node drained', async () => {
+    const stage = outside();
+    const agent = stage.agent();
+    const { calls, machine } = stage.world;
+    calls.onCall = ({ verb }) => {
+      if (verb !== 'stopUnit') return;
+      calls.onCall = undefined;
+      machine.files.set(paths.request, asked(stage));
+    };
+    await stage.world.clock.run(15 * minute);
+    expect(stage.world.machine.units.get('ecs.service')).toBeUndefined();
+    for (const record of records(stage)) expect(record).toMatchObject({ status: 'DRAINING', agentConnected: true });
+    await agent.stop();
+  });
+});
