@@ -154,11 +154,19 @@ describe('documents that are pulled', () => {
   it('is told of each setting that may be pulled: they all exist', async () => {
     for (const path of remoteSettings) {
       const node = openNode();
+      // The one setting that takes any word but this.
+      const nonsense = path === 'metrics.namespace' ? 'AWS/nonsense' : 'nonsense';
       node.offers({
-        all: JSON.stringify(path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), 'nonsense')),
+        all: JSON.stringify(path.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), nonsense)),
       });
       expect(await fault(node.pull()), path).not.toMatch(/unknown setting|may not be set/);
     }
+  });
+
+  it('may not set the file that the node writes its metrics to', async () => {
+    const node = openNode();
+    node.offers({ all: 'metrics: {textfile: /etc/cron.d/a.prom}\n' });
+    expect(await fault(node.pull())).toMatch(/metrics.textfile: may not be set from outside the node/);
   });
 
   it('that this version does not know cost the node nothing: its own files count alone, and it says so', async () => {
