@@ -12,7 +12,7 @@ const marker = '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml
 /**
  * Returns the text with `settings`, each key once, in one block below our comment. Lines and
  * comments of others stay in their order; other lines with our keys are removed. Rendering twice
- * changes nothing. Values must have no fault (config/ecs-value.ts), as those of a Config.
+ * changes nothing more. Values must have no fault (config/ecs-value.ts), as those of a Config.
  */
 export function renderEcsConfig(text: string, settings: Readonly<Record<string, string>>): string {
   const entries = parseEntries(text);
@@ -27,20 +27,21 @@ export function renderEcsConfig(text: string, settings: Readonly<Record<string, 
   const end = entries.at(-1)?.open === true && stays(entries.at(-1)!) ? entries.length - 1 : entries.length;
   const at = firstMarker === -1 ? end : firstMarker;
 
-  const before = entries
-    .slice(0, at)
-    .filter(stays)
-    .map(({ raw }) => raw)
-    .join('');
-  const after = entries
-    .slice(at)
-    .filter(stays)
-    .map(({ raw }) => raw)
-    .join('');
+  const kept = entries.map((entry) => (stays(entry) ? endComment(entry.raw) : ''));
+  const before = kept.slice(0, at).join('');
+  const after = kept.slice(at).join('');
   const keys = Object.keys(settings);
   const lines = keys.length === 0 ? [] : [marker + keys.join(' '), ...keys.map((key) => `${key}=${settings[key]}`)];
   const gap = before === '' || /[\n\r]$/.test(before) ? '' : eol;
   return before + (lines.length === 0 ? '' : gap) + lines.map((line) => line + eol).join('') + after;
+}
+
+/**
+ * systemd before 254 takes the line behind a comment that ends with a backslash for a part of it.
+ * ecs-init and later versions do not. A blank behind the backslash makes all of them agree.
+ */
+function endComment(raw: string): string {
+  return raw.replace(/^([ \t]*[#;](?:[^\\]|\\.)*\\)([\r\n]*)$/s, '$1 $2');
 }
 
 /** One comment, assignment or other line, with its line break. */
@@ -81,9 +82,14 @@ export function parseEntries(text: string): Entry[] {
  * a long line of spaces.
  */
 function keyOf(raw: string): string | undefined {
-  const equals = raw.indexOf('=');
+  const equals = equalsIn(raw);
   const key = raw.slice(0, Math.max(0, equals)).replace(/^[ \t]+/, '');
   return /^[^#;\s]/.test(key) && !/[\n\r]/.test(key) ? trimBlanks(key) : undefined;
+}
+
+/** An equals sign that begins the line is a part of the key. */
+function equalsIn(line: string): number {
+  return line.indexOf('=', line.search(/[^ \t]/) + 1);
 }
 
 function trimBlanks(text: string): string {
@@ -96,7 +102,7 @@ function endOfEntry(text: string, start: number): { end: number; open: boolean }
   const line = /[^\n\r]*(?:\r\n|\n|\r|$)/y;
   line.lastIndex = start;
   const [first = ''] = line.exec(text) ?? [];
-  const equals = first.indexOf('=');
+  const equals = equalsIn(first);
   const isComment = /^[ \t]*[#;]/.test(first);
   if (isComment || equals === -1) return { end: start + first.length, open: false };
   return endOfValue(text, start + equals + 1);

@@ -138,14 +138,14 @@ describe('ecs.config', () => {
     );
   });
 
-  it('keeps the lines of others, byte by byte and in order, and each of our keys once', () => {
+  it('keeps the lines of others in order, with their text but for trailing blanks, and each of our keys once', () => {
     fc.assert(
       fc.property(file, settings, (text, wanted) => {
         const after = parseEntries(renderEcsConfig(text, wanted));
         const foreign = (entries: typeof after) =>
           entries
             .filter((entry) => entry.key === undefined || !(entry.key in wanted))
-            .map(({ raw }) => raw.replace(/[\r\n]+$/, ''))
+            .map(({ raw }) => raw.trimEnd())
             .filter((raw) => !raw.startsWith('# ecs-node keeps'));
         expect(foreign(after)).toEqual(foreign(parseEntries(text)));
         const keys = after.flatMap((entry) => entry.key ?? []).filter((name) => name in wanted);
@@ -170,6 +170,18 @@ describe('ecs.config', () => {
     const after = renderEcsConfig(before, { ECS_CLUSTER: 'demo' });
     expect(after).toBe(renderEcsConfig('# mine\nOTHER=1\n', { ECS_CLUSTER: 'demo' }));
     expect(renderEcsConfig(after, {})).toBe('# mine\nOTHER=1\n');
+  });
+
+  it('ends a comment that ends in a backslash, behind which systemd before 254 loses a line', () => {
+    const ours = '# ecs-node keeps these up to date from /etc/ecs-node/config.yaml: ECS_CLUSTER\nECS_CLUSTER=y\n';
+    expect(renderEcsConfig('; a \\\nOTHER=1\n', { ECS_CLUSTER: 'y' })).toBe(`; a \\ \nOTHER=1\n${ours}`);
+    expect(renderEcsConfig('# a \\\\\nOTHER="\n# b \\\n"\n', { ECS_CLUSTER: 'y' })).toBe(
+      `# a \\\\\nOTHER="\n# b \\\n"\n${ours}`,
+    );
+  });
+
+  it('writes its block before a quote that never closes, whatever the key in front of it', () => {
+    expect(renderEcsConfig("=B 1= ' `", { ECS_CLUSTER: 'y' })).toMatch(/ECS_CLUSTER=y\n=B 1= ' `$/);
   });
 
   it('absorbs a line that a user-data script appended twice', () => {
