@@ -4,16 +4,12 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { departureMetrics } from '../../agent/departure/report-departure.ts';
-import { metricsOf } from '../../agent/metrics/sample.ts';
 import { ecsAgentPermissions, systemsManagerPermissions } from '../../iam/agent-permissions.ts';
-import { parseConfig } from '../../config/config.ts';
 import { fleetPolicy } from '../../iam/fleet-policy.ts';
 import { policyFor, type Policy } from '../../iam/policy.ts';
-import type { DepartureState } from '../../core/state/state.ts';
 import { lintPolicies } from './rig/parliament.ts';
 import { bySid } from './rig/policies.ts';
-import { resolveAll, resolveOne, type Order, type Resources } from './rig/resolve.ts';
+import { resolveAll, type Order, type Resources } from './rig/resolve.ts';
 import { openAccount, type Account } from './rig/stack.ts';
 import { deploy, readGroup, readLaunchData, readRole } from './rig/stacks.ts';
 import { readTemplate } from './rig/template.ts';
@@ -189,6 +185,7 @@ const cases = {
     NodeSettings: `{disk: {paths: [/data, "/srv/it's $HOME \`id\`"]}, name: "{cluster} #1", spot: {marginSeconds: 30}}`,
   },
   open: {
+    MetadataIpv6: 'enabled',
     ManagedPolicyArns: 'arn:aws:iam::aws:policy/A,arn:aws:iam::aws:policy/B',
     EventTopicArn: 'arn:aws:sns:us-east-1:123456789012:team',
   },
@@ -368,6 +365,11 @@ test('with OpsWorks, nodes know their stack, layer and region, and the endpoint'
   });
 });
 
+test('the metadata service answers by IPv6 where that is asked for', () => {
+  expect(launchDataOf('open')['MetadataOptions']).toMatchObject({ HttpProtocolIpv6: 'enabled' });
+  expect(launchDataOf('least')['MetadataOptions']).not.toHaveProperty('HttpProtocolIpv6');
+});
+
 test('managed policies of the team are attached', () => {
   expect(resolved.open['NodeRole']!.Properties['ManagedPolicyArns']).toEqual(cases.open.ManagedPolicyArns.split(','));
   expect(resolved.least['NodeRole']!.Properties).not.toHaveProperty('ManagedPolicyArns');
@@ -476,50 +478,3 @@ test("the group's hooks are those that nodes complete, and wait as long as a sil
   expect(launch).toBeGreaterThanOrEqual(config.bootstrap.timeoutSeconds + config.join.timeoutSeconds);
   expect(terminate).toBeGreaterThanOrEqual(config.leave.drainSeconds + config.leave.deregistrationSeconds);
 });
-
-test('alarms look at metrics that nodes publish, with the dimensions that they publish them with', async () => {
-  const config = parseConfig({ cluster: 'Cluster' });
-  const died = { instanceId: 'i-1', startedAt: 0, entered: {} } as unknown as DepartureState;
-  const disk = {
-    path: '/',
-    filesystem: '/dev/xvda1',
-    mountPath: '/',
-    totalBytes: 2,
-    usedBytes: 1,
-    freeBytes: 1,
-    totalInodes: 2,
-    freeInodes: 1,
-  };
-  const memory = { totalBytes: 2, availableBytes: 1, swapTotalBytes: 2, swapFreeBytes: 1 };
-  const published = [
-    ...departureMetrics(config, { ...died, cause: 'bootstrap-failed' }, 0),
-    ...departureMetrics(config, { ...died, cause: 'join-failed' }, 0),
-    ...metricsOf({
-      instanceId: 'i-1',
-      cluster: 'Cluster',
-      group: 'NodeGroup',
-      disks: [disk],
-      memory,
-      failingChores: 1,
-      at: 0,
-    }),
-  ].map(({ name, dimensions }) => ({ name, dimensions }));
-  const { DiskAlarm, BootstrapAlarm, UpkeepAlarm } = await resolveOne({});
-  const watched = [DiskAlarm, BootstrapAlarm, UpkeepAlarm].flatMap((alarm) => {
-    const properties = alarm!.Properties as Partial<Watched> & { Metrics?: { MetricStat?: { Metric: Watched } }[] };
-    const { Metrics = [{ MetricStat: { Metric: properties as Watched } }] } = properties;
-    return Metrics.flatMap(({ MetricStat }) => (MetricStat ? [MetricStat.Metric] : []));
-  });
-  expect(watched).toHaveLength(5);
-  for (const { Namespace, MetricName, Dimensions } of watched) {
-    expect(Namespace).toBe(config.metrics.namespace);
-    const dimensions = Object.fromEntries(Dimensions.map(({ Name, Value }) => [Name, Value]));
-    expect(published).toContainEqual({ name: MetricName, dimensions });
-  }
-});
-
-interface Watched {
-  Namespace: string;
-  MetricName: string;
-  Dimensions: { Name: string; Value: string }[];
-}
