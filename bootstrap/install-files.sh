@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs an unpacked release: binary, units, drop-in, preset, schema, completions, folders.
-# Enables the units.
+# Installs an unpacked release: binary, units, drop-in, preset, schema, manual pages, completions,
+# folders. Enables the units.
 #
 #   install-files.sh                      on this machine
 #   DESTDIR=/mnt/image install-files.sh   into another root (an image, a package under construction)
 #   install-files.sh --no-enable          files only: packages enable their units by preset
 #
-# Reads the files beside it: ecs-node, systemd/, and config.schema.json, completions/, LICENSE
+# Reads the files beside it: ecs-node, systemd/, and config.schema.json, man/, completions/, LICENSE
 # where they exist. Can be repeated, also to update or to go back. It restarts an agent that runs,
 # which goes on from its state on the disk. It starts nothing else.
 set -eu
@@ -66,6 +66,8 @@ optional() {
 optional LICENSE /usr/share/licenses/ecs-node/LICENSE
 optional THIRD_PARTY_LICENSES /usr/share/licenses/ecs-node/THIRD_PARTY_LICENSES
 optional config.schema.json /usr/share/ecs-node/config.schema.json
+optional man/ecs-node.8 /usr/share/man/man8/ecs-node.8
+optional man/ecs-node.yaml.5 /usr/share/man/man5/ecs-node.yaml.5
 optional completions/ecs-node.bash /usr/share/bash-completion/completions/ecs-node
 optional completions/ecs-node.zsh /usr/share/zsh/site-functions/_ecs-node
 optional completions/ecs-node.fish /usr/share/fish/vendor_completions.d/ecs-node.fish

@@ -17,6 +17,8 @@ const FILES: readonly (readonly [from: string, to: string, mode: number])[] = [
   ['THIRD_PARTY_LICENSES', 'THIRD_PARTY_LICENSES', 0o644],
   ['README.md', 'README.md', 0o644],
   ['config.schema.json', 'config.schema.json', 0o644],
+  ['docs/man/ecs-node.8', 'man/ecs-node.8', 0o644],
+  ['docs/man/ecs-node.yaml.5', 'man/ecs-node.yaml.5', 0o644],
   ['bootstrap/install-files.sh', 'install-files.sh', 0o755],
 ];
 

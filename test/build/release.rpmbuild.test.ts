@@ -90,6 +90,16 @@ test('the archive installs, and the package holds the same files', async () => {
   expect(listed.stdout.split('\n')).toEqual(expect.arrayContaining(installed));
 });
 
+test('both bring the manual pages and the completions to where man and the shells look', async () => {
+  const root = join(folder, 'root');
+  const text = (path: string) => readFile(join(root, path), 'utf8');
+  expect(await text('usr/share/man/man8/ecs-node.8')).toBe(await readFile('docs/man/ecs-node.8', 'utf8'));
+  expect(await text('usr/share/man/man5/ecs-node.yaml.5')).toBe(await readFile('docs/man/ecs-node.yaml.5', 'utf8'));
+  expect(await text('usr/share/bash-completion/completions/ecs-node')).toBe('bash\n');
+  expect(await text('usr/share/zsh/site-functions/_ecs-node')).toBe('zsh\n');
+  expect(await text('usr/share/fish/vendor_completions.d/ecs-node.fish')).toBe('fish\n');
+});
+
 test('the package is for the architecture that its name says', async () => {
   const { stdout } = await run('rpm', [
     '-qp',
