@@ -319,7 +319,7 @@ build {
     post-processor "shell-local" {
       inline = [
         lookup(var.ami_parameters, source.name, "") == "" ? "echo 'no SSM parameter asked for (ami_parameters)'" :
-        "sh '${local.here}/provision/publish-ami.sh' '${local.release_folder}/packer-${source.name}.json' '${lookup(var.ami_parameters, source.name, "")}'"
+        "sh '${local.here}/provision/publish-ami.sh' '${local.release_folder}/packer-${source.name}.json' '${lookup(var.ami_parameters, source.name, "")}' ${source.name}"
       ]
     }
   }

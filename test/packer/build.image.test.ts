@@ -130,7 +130,7 @@ test("each region's parameter names the image of that region", async () => {
     const latest = Parameters.find(({ Name }) => Name === '/ami/ecs/latest')!;
     expect(Images.map(({ ImageId }) => ImageId)).toEqual([latest.Value]);
     // The same image is named by the time of its build, for a roll back.
-    const dated = Parameters.filter(({ Name }) => /^\/ami\/ecs\/\d{8}T\d{6}Z$/.test(Name));
+    const dated = Parameters.filter(({ Name }) => /^\/ami\/ecs\/\d{8}T\d{6}Z-x86_64$/.test(Name));
     expect(dated.map(({ Value }) => Value)).toEqual([latest.Value]);
     ids.add(latest.Value);
   }

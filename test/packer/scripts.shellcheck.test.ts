@@ -8,7 +8,13 @@ import { globSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const scripts = globSync(['packer/**/*.sh', 'bootstrap/*.sh', 'docs/examples/*.sh', 'test/**/rig/*.sh']);
+const scripts = globSync([
+  'packer/**/*.sh',
+  'bootstrap/*.sh',
+  'docs/examples/*.sh',
+  'test/**/*.sh',
+  'scripts/npm-shell',
+]);
 
 test.each(scripts)('shellcheck has nothing to say about %s', async (script) => {
   const { stdout } = await promisify(execFile)('shellcheck', [script]).catch((error: { stdout: string }) => error);
