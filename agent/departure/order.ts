@@ -4,7 +4,7 @@
  */
 
 import type { Config } from '../../config/config.ts';
-import { causes, phases, type DepartureState, type Irrevocable, type Phase } from '../../core/state/state.ts';
+import { causes, isCause, phases, type DepartureState, type Irrevocable, type Phase } from '../../core/state/state.ts';
 import type { Order, Watcher } from '../watching/watcher.ts';
 
 /** A decision from outside outranks the node's own, and termination outranks remaining. */
@@ -161,9 +161,9 @@ export function isUrgent(state: DepartureState, config: Config, leftMs: number):
   return state.hardDeadline === true && leftMs < config.leave.deregistrationSeconds * 1000 + unhurriedMs;
 }
 
-/** Whether `ecs-node stay` calls off a departure with this cause. */
-export function mayOverrule(cause: Watcher['name']): boolean {
-  return cause !== 'termination-protection' && causes[cause].yieldsToStay;
+/** Whether `ecs-node stay` calls off a departure that this watcher caused. */
+export function mayOverrule(name: Watcher['name']): boolean {
+  return isCause(name) && causes[name].yieldsToStay;
 }
 
 /**

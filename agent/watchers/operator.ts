@@ -19,6 +19,7 @@ export const operator: Watcher = {
   name: 'operator',
   everyMs,
   deadlineMs: 2_000,
+  evenIfHeld: true,
   check: async (host) => judgeRequest(await readRequest(host)),
   async recover(host) {
     if ((await readRequest(host))?.action === 'stay') await removeRequest(host);

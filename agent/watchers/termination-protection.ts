@@ -4,19 +4,24 @@
  */
 
 import type { Config } from '../../config/config.ts';
+import { registrarTraits } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
 import type { Watcher } from '../watching/watcher.ts';
 
 /**
- * OpsWorks turns it on within minutes of registration. With other registrars only a person does.
+ * OpsWorks turns it on within minutes of registration. Without such a registrar, only a person
+ * does.
  */
-const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
+const lateMs = 300_000;
+const rareMs = 3_600_000;
 
 export function watchTerminationProtection(config: Config): Watcher {
   return {
     name: 'termination-protection',
-    everyMs: everyMs[config.registrar],
+    everyMs: registrarTraits[config.registrar].protectsInstances ? lateMs : rareMs,
     deadlineMs: 30_000,
+    // A group cannot end a held node either while the protection is on.
+    evenIfHeld: true,
     async check(host, signal) {
       // EC2 does not protect spot instances.
       if (host.identity.purchase === 'spot') return { kind: 'well' };

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
-import type { DepartureState } from '../../core/state/state.ts';
+import { isCause, type DepartureState } from '../../core/state/state.ts';
 import { stillAgrees } from '../departure/confirm.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
@@ -72,14 +72,6 @@ export async function carryOut(
 }
 
 /**
- * Whether the finding concerns only the node itself. Such a watcher does not touch a node that a
- * person holds.
- */
-function isOwnBusiness(name: Watcher['name'], ending: Wish['ending']): boolean {
-  return name !== 'operator' && name !== 'termination-protection' && ending !== 'await';
-}
-
-/**
  * A person holds a node in Standby, in Detached or with the tag `ecs-node:keep`: it is not drained,
  * restarted or terminated, and the journal says so. Throws when no source could be asked, because
  * not knowing is no reason to leave.
@@ -90,7 +82,8 @@ async function isLeftAlone(
   wish: Wish,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (!isOwnBusiness(watcher.name, wish.ending)) return false;
+  // A decision from outside the node ends a held node as well.
+  if (watcher.evenIfHeld === true || wish.ending === 'await') return false;
   const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, callSignal), host.clock, signal);
   if (holder === undefined) return false;
   host.log.warn('left alone: a person holds this node', { watcher: watcher.name, holder, reason: wish.reason });
@@ -124,7 +117,7 @@ async function orderToLeave(
 ): Promise<void> {
   const { host, memories, supervisor, past } = context;
   const { name } = watcher;
-  if (name === 'termination-protection') throw new TypeError('termination protection is no reason to leave');
+  if (!isCause(name)) throw new TypeError(`${name} is no cause of a departure`);
   if (wish.key !== undefined && past?.undoneAt !== undefined && !past.eventGone && past.key === wish.key) {
     // Called off before a restart. The event is still listed, and the decision remains.
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));

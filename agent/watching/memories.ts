@@ -3,7 +3,7 @@
  * all of them.
  */
 
-import type { Cause } from '../../core/state/state.ts';
+import { isCause, type Cause } from '../../core/state/state.ts';
 import { strictest } from '../departure/order.ts';
 import { blank, resumed, type Memory } from './judge.ts';
 import type { StatusBook } from '../status.ts';
@@ -48,8 +48,7 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
     clearAdded: () => added.clear(),
     wanted() {
       const wishes = [...memories].flatMap(([name, { wish }]) =>
-        // This watcher is no cause of a departure and never has a wish.
-        wish === undefined || name === 'termination-protection' ? [] : [{ ...wish, cause: name }],
+        wish === undefined || !isCause(name) ? [] : [{ ...wish, cause: name }],
       );
       return strictest([...wishes, ...added.values()]);
     },

@@ -37,6 +37,17 @@ export interface Order extends Wish {
   cause: Cause;
 }
 
+interface Ailing {
+  kind: 'ailing';
+  reason: string;
+  patienceMs: number;
+  checks: number;
+  treatments: number;
+  thenLeave: boolean;
+  /** Enough to continue an action, but not to begin one: between two thresholds. */
+  mild?: true;
+}
+
 export type Finding = (
   | { kind: 'well' }
   /**
@@ -48,25 +59,22 @@ export type Finding = (
    * Trouble. It must last `patienceMs` and `checks` checks before the watcher may treat it, and
    * again before the node leaves.
    */
-  | {
-      kind: 'ailing';
-      reason: string;
-      patienceMs: number;
-      checks: number;
-      treatments: number;
-      thenLeave: boolean;
-      /** Enough to continue an action, but not to begin one: between two thresholds. */
-      mild?: true;
-    }
+  | Ailing
   /** AWS or a person has decided: act now. */
   | ({ kind: 'doomed'; key: string } & Wish)
   /** A person withdraws everything that can be undone. */
   | { kind: 'revoked'; reason: string }
 ) & { /** Measured values, for `ecs-node status`. */ facts?: Readonly<Record<string, unknown>> };
 
-export interface Watcher {
+/** A finding after which the node stays. */
+type HarmlessFinding = Extract<Finding, { kind: 'well' | 'notable' }> | (Finding & Ailing & { thenLeave: false });
+
+/** Only a watcher with the name of a cause can make the node leave. */
+export type Watcher = WatcherOf<Cause, Finding> | WatcherOf<string, HarmlessFinding>;
+
+interface WatcherOf<Name extends string, Seen extends Finding> {
   /** Also the cause of the departure that it requests. */
-  name: Cause | 'termination-protection';
+  name: Name;
   everyMs: number;
   /** The time limit of one check. */
   deadlineMs: number;
@@ -74,8 +82,10 @@ export interface Watcher {
   afterJoin?: true;
   /** Its treatment keeps the node out of service, and `recover` brings it back. */
   drains?: true;
+  /** It also acts on a node that a person holds (agent/held.ts). */
+  evenIfHeld?: true;
   /** A throw means "could not tell" and never condemns the node. */
-  check(host: Host, signal: AbortSignal): Promise<Finding>;
+  check(host: Host, signal: AbortSignal): Promise<Seen>;
   /**
    * Tries to fix the trouble that `check` found; `attempt` counts from 1. `wait`, or a throw:
    * nothing was done, and the judge asks again after the next check.

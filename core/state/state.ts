@@ -168,6 +168,10 @@ export type Cause = keyof typeof causes;
 
 export const causeNames = Object.keys(causes) as Cause[];
 
+export function isCause(name: string): name is Cause {
+  return Object.hasOwn(causes, name);
+}
+
 /** The phases of a departure, in order. */
 export const phases = ['announce', 'balancers', 'drain', 'tasks', 'registrar', 'terminate', 'hook', 'done'] as const;
 export type Phase = (typeof phases)[number];
