@@ -3,7 +3,7 @@ import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 /** The watcher's interval, plus its call under faults. */
-const everyMs = { opsworks: 300_000, ssm: 3_600_000, none: 3_600_000 };
+const everyMsOf = (registrar: string) => (registrar === 'opsworks' ? 300_000 : 3_600_000);
 const actMs = 120_000;
 
 export const unprotected: Invariant = {
@@ -25,7 +25,7 @@ export const unprotected: Invariant = {
     if (truth.protectedSince === undefined || isAllowed(region, node)) return undefined;
     if (node.agent === undefined || ownInstance(region, node) === undefined) return undefined;
     const since = Math.max(truth.protectedSince, node.agentStartedAt, truth.faultAt, truth.connectedSince ?? now);
-    const limit = everyMs[region.scenario.config.registrar] * (1 + truth.stubborn) + actMs;
+    const limit = everyMsOf(region.scenario.config.registrar) * (1 + truth.stubborn) + actMs;
     return now - since > limit ? `protected against termination for ${Math.round((now - since) / 1000)} s` : undefined;
   },
 };

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { renderBash, renderFish, renderZsh } from '../../../cli/render-completion.ts';
 import { commands, commandTable } from '../../../commands/table.ts';
+import { registrarNames } from '../../../core/state/state.ts';
 
 /** Returns the words that bash offers after these. */
 function complete(...words: string[]): string[] {
@@ -27,7 +28,7 @@ test('bash offers commands, then their flags, then the values of these', () => {
   expect(complete('st')).toEqual(['status', 'stay']);
   expect(complete('status', '--j')).toEqual(['--json']);
   expect(complete('--root', '/x', 'configure', '--clu')).toEqual(['--cluster']);
-  expect(complete('configure', '--registrar', '')).toEqual(['opsworks', 'ssm', 'none']);
+  expect(complete('configure', '--registrar', '')).toEqual(registrarNames);
   expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']));
   expect(complete('check', 'config')).toContain('config.ts');
   expect(complete('configure', '--cluster', '')).toEqual([]);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../config/config.ts';
 import { ConfigError } from '../../../core/errors.ts';
+import { registrarNames } from '../../../core/state/state.ts';
 import { renderSchema } from '../../../commands/schema.ts';
 import { readFileSync } from 'node:fs';
 
@@ -51,7 +52,7 @@ test('a rule is not told about a value that is broken itself', () => {
     'disk.fullPercent: must be a number from 1 to 100; found "much"',
   ]);
   expect(problems({ cluster: 'a', registrar: 'opswork' })).toEqual([
-    'registrar: must be one of opsworks, ssm, none; found "opswork"; did you mean opsworks?',
+    `registrar: must be one of ${registrarNames.join(', ')}; found "opswork"; did you mean opsworks?`,
   ]);
 });
 
