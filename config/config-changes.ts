@@ -10,12 +10,46 @@ export interface Change {
 }
 
 /**
- * Settings that name the node. ECS, its registrar and people know it by them until it boots again.
+ * How a running node takes over a change of each setting. `identity`: not before the next boot,
+ * because ECS, the registrar and people know the node by it. `boot`: bootstrap reads it, or the ECS
+ * agent when it starts; a list names the settings below for which that is so. `agent`: at once.
  */
-const identity = ['cluster', 'name', 'hostname', 'registrar', 'opsworks'] as const;
+const takenOverBy = {
+  cluster: 'identity',
+  name: 'identity',
+  hostname: 'identity',
+  registrar: 'identity',
+  opsworks: 'identity',
+  bootstrap: 'boot',
+  ecs: ['settings'],
+  ports: ['enabled'],
+  autoScaling: 'agent',
+  containerEnvironment: 'agent',
+  daemonTasks: 'agent',
+  disk: 'agent',
+  docker: 'agent',
+  ecsAgent: 'agent',
+  events: 'agent',
+  join: 'agent',
+  leave: 'agent',
+  maintenance: 'agent',
+  metrics: 'agent',
+  terminationProtection: 'agent',
+  tags: 'agent',
+  stormGuard: 'agent',
+  spot: 'agent',
+  registration: 'boot',
+  refresh: 'agent',
+  rebalance: 'agent',
+} as const satisfies Record<keyof Config, 'identity' | 'boot' | 'agent' | readonly string[]>;
 
-/** Read by bootstrap, or by the ECS agent when it starts. */
-export const atBoot: readonly string[] = [...identity, 'bootstrap', 'ecs.settings', 'ports.enabled'];
+const identity = (Object.keys(takenOverBy) as (keyof Config)[]).filter((key) => takenOverBy[key] === 'identity');
+
+/** Dotted paths of the settings that only the next boot applies. */
+export const atBoot: readonly string[] = Object.entries(takenOverBy).flatMap(([key, by]) => {
+  if (typeof by !== 'string') return by.map((inner) => `${key}.${inner}`);
+  return by === 'agent' ? [] : [key];
+});
 
 /** Values that may be passwords: of a registry, or among the arguments of a check. */
 const secret = ['ecs.settings', 'join.checks'];
