@@ -1,6 +1,7 @@
 // npm run simulate -- --seeds N [--seed FIRST] [--seconds N] [--lines N] [--stop] [--may-break N]
-// [--year | --days N]: simulates lives of nodes under faults, in virtual time. --year and --days
-// simulate one node without any event, and measure its memory and its writes.
+// [--year | --days N | --fleet N]: simulates lives of nodes under faults, in virtual time. --year
+// and --days simulate one node without any event, and measure its memory and its writes. --fleet
+// simulates one life of N nodes, with full disks, an outage and sweeps.
 //
 // Every choice of a life comes from its seed. Without --seed the first seed is the time of day. If
 // a life breaks an invariant, the command prints its last events and the command that replays it.
@@ -9,7 +10,8 @@
 import { parseArgs } from 'node:util';
 import { openProgress } from './progress.ts';
 import { invariants } from '../test/simulation/invariants/all.ts';
-import { renderLife, renderSummary } from '../test/simulation/report.ts';
+import { renderFleetLife, renderLife, renderSummary } from '../test/simulation/report.ts';
+import { simulateFleet } from '../test/simulation/fleet/fleet-life.ts';
 import { addLife, emptySum } from '../test/simulation/sum.ts';
 import { simulate } from '../test/simulation/simulate.ts';
 import { runIdleDays } from '../test/simulation/idle/idle-days.ts';
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     lines: { type: 'string', default: '40' },
     year: { type: 'boolean', default: false },
     days: { type: 'string' },
+    fleet: { type: 'string' },
     stop: { type: 'boolean', default: false },
     'may-break': { type: 'string', default: '0' },
   },
@@ -30,6 +33,14 @@ const { values } = parseArgs({
 function number(text: string, name: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} must be a whole number; found "${text}"`);
   return Number(text);
+}
+
+if (values.fleet !== undefined) {
+  const seed = values.seed === undefined ? 1 : number(values.seed, 'seed');
+  const life = await simulateFleet(seed, number(values.fleet, 'fleet'), number(values.lines, 'lines'));
+  console.log(renderFleetLife(life));
+  if (life.violation !== undefined) console.log(renderLife(life, invariants));
+  process.exit(life.violation === undefined ? 0 : 1);
 }
 
 if (values.year || values.days !== undefined) {

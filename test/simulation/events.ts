@@ -13,11 +13,12 @@ import { tellLies } from './faults/lying.ts';
 import { giveNotice } from './faults/notices.ts';
 import { count, note, type Region } from './world/region.ts';
 import { poolFirst } from './world/warm-pool.ts';
+import type { Scenario } from './scenario.ts';
 import { breakDocker } from './world/docker.ts';
 import { fallIll, loseSight, openProvider, placeTasks } from './world/tasks.ts';
 
 /** Limits the launches: a group that launched without end would never let the simulation end. */
-const maxLaunches = 12;
+const maxLaunches = ({ nodes }: Scenario) => Math.max(12, 2 * nodes);
 
 export function beginEvents(region: Region, conditions: Conditions): void {
   const { scenario, chance } = region;
@@ -94,7 +95,8 @@ function surprise(region: Region, conditions: Conditions, node: Node): void {
 function keepDesired(region: Region, conditions: Conditions): void {
   region.clock.schedule(15_000, () => {
     const alive = region.nodes.filter(({ phase }) => phase === 'up' || phase === 'booting').length;
-    if (!region.calm && alive < region.desired && region.launched < maxLaunches) launch(region, conditions);
+    if (!region.calm && alive < region.desired && region.launched < maxLaunches(region.scenario))
+      launch(region, conditions);
     keepDesired(region, conditions);
   });
 }

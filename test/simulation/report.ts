@@ -1,6 +1,7 @@
 /** Renders the result of a simulation for a person. */
 
 import type { Invariant } from './invariants/invariant.ts';
+import type { FleetLife } from './fleet/fleet-life.ts';
 import type { Life } from './simulate.ts';
 import type { Sum } from './sum.ts';
 
@@ -17,6 +18,26 @@ export function renderLife({ seed, violation, trace, scenario }: Life, invariant
     ...trace,
     `  replay: npm run simulate -- --seed ${seed} --lines 1000`,
     '',
+  ].join('\n');
+}
+
+export function renderFleetLife(life: FleetLife): string {
+  const { seed, scenario, nodes, ms, stats, sweeps, failedSweeps, cpuSeconds } = life;
+  return [
+    `seed ${seed}: a fleet of ${scenario.nodes} nodes, ${nodes} launched, ${(ms / 3_600_000).toFixed(1)} simulated hours, ${stats.events} events, ${stats.calls} calls, ${cpuSeconds.toFixed(1)} s of CPU`,
+    `at most ${life.mostDraining} nodes DRAINING at the same time; full disks may drain ${life.mayDrain}`,
+    `${sweeps} sweeps, of which ${failedSweeps} could not read the fleet`,
+    '',
+    'findings of the sweeps, by outcome',
+    ...renderCounts(life.swept),
+    '',
+    'faults and notices',
+    ...renderCounts(stats.faults),
+    '',
+    'ends by cause',
+    ...renderCounts(stats.deaths),
+    '',
+    life.violation === undefined ? 'no node broke an invariant' : 'FAILED',
   ].join('\n');
 }
 

@@ -35,12 +35,19 @@ export interface Life {
   hash: number;
 }
 
+/** Changes a life beyond its seed. */
+export interface Direction {
+  scenario(drawn: Scenario): Scenario;
+  /** Schedules further events. */
+  begin(region: Region): void;
+}
+
 /** `lines`: the number of kept trace lines. */
-export async function simulate(seed: number, lines = 40): Promise<Life> {
+export async function simulate(seed: number, lines = 40, direction?: Direction): Promise<Life> {
   const chance = openChance(seed);
   const restore = takeOver(chance);
   try {
-    return await live(seed, chance, lines);
+    return await live(seed, chance, lines, direction);
   } finally {
     restore();
   }
@@ -63,8 +70,9 @@ function takeOver(chance: Chance): () => void {
   };
 }
 
-async function live(seed: number, chance: Chance, lines: number): Promise<Life> {
-  const scenario = addKnowledge(drawScenario(chance), seed);
+async function live(seed: number, chance: Chance, lines: number, direction?: Direction): Promise<Life> {
+  const drawn = addKnowledge(drawScenario(chance), seed);
+  const scenario = direction?.scenario(drawn) ?? drawn;
   const inconsistency = openInconsistency(seed);
   if (inconsistency !== undefined) denyMore(scenario, inconsistency);
   const region = openRegion(scenario, chance, inconsistency, lines);
@@ -86,6 +94,7 @@ async function live(seed: number, chance: Chance, lines: number): Promise<Life> 
   process.on('unhandledRejection', unhandled);
   try {
     beginEvents(region, conditions);
+    direction?.begin(region);
     await play(region, scenario.stormyMs);
     calmDown(region);
     await playToTheEnd(region, scenario.stormyMs + calmMs(scenario));

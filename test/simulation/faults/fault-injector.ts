@@ -53,6 +53,8 @@ export interface FaultInjector {
   decide(node: string, service: Service, verb: string): CallFate;
   /** Starts an outage that lasts `ms`. */
   startOutage(ms: number, node: string | undefined): string;
+  /** AWS answers no call of any node for `ms`. */
+  failAll(ms: number): void;
   /** The role never allows these calls. */
   denied: Set<string>;
   /** The code of their refusals. */
@@ -103,6 +105,10 @@ export function openFaultInjector(chance: Chance, uptime: () => number, everyDay
       const share = chance.pick([1, 1, 0.5, 0.2]);
       troubles.push({ service, kind, share, node, until: uptime() + ms });
       return `${service} ${kind} (${share}) for ${Math.round(ms / 1000)} s`;
+    },
+    failAll(ms) {
+      const until = uptime() + ms;
+      for (const service of awsServices) troubles.push({ service, kind: 'absent', share: 1, node: undefined, until });
     },
     clear() {
       troubles = [];
