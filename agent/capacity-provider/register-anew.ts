@@ -88,7 +88,9 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
     if (!mayActivate()) await stopPlacement(host, { cluster, arn: known.arn }, callsMs, signal);
     knownFacts.lastSeen = { at: host.clock.uptime(), instance: known };
     const { capacityProvider: inside } = known;
-    return { stage: 'over', detail: inside === undefined ? 'ECS still has it outside' : `now in ${inside}` };
+    const detail = inside === undefined ? 'ECS still has it outside' : `now in ${inside}`;
+    host.events.tell({ type: 'registered-anew', capacityProvider: registration.provider, reason: detail });
+    return { stage: 'over', detail };
   },
   async restoring({ host, registration: { cluster, arn, detail }, mayActivate }, signal) {
     await startEcsAgent(host, signal);

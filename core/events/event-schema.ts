@@ -5,7 +5,7 @@
 
 import * as z from 'zod';
 import { eventVersion } from './event-source.ts';
-import { causeNames, endings, phases, registrarNames } from '../state/state.ts';
+import { causeNames, endings, phases } from '../state/state.ts';
 
 const time = () => z.iso.datetime();
 const reason = () => z.string().describe('Why, in words for people.');
@@ -75,10 +75,10 @@ export const eventFields = {
     .describe('A new configuration, or a pulled document, is refused. The node keeps the last good one.'),
   'registered-anew': z
     .object({
-      registrar: z.enum(registrarNames).describe('Where the node registers.'),
-      reason: reason(),
+      capacityProvider: z.string().describe("Capacity provider of the node's group."),
+      reason: z.string().describe('Whether the new record is in it, in words for people.'),
     })
-    .describe('The registrar no longer knew the node, which has registered again.'),
+    .describe("ECS had the node outside its group's capacity provider, and the node has registered again."),
 } as const;
 
 export type EventType = keyof typeof eventFields;

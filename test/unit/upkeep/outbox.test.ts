@@ -169,7 +169,7 @@ const examples: { [T in NodeEvent['type']]: Extract<NodeEvent, { type: T }> } = 
   'disk-full': { type: 'disk-full', disks },
   'disk-freed': { type: 'disk-freed', disks },
   'configuration-refused': { type: 'configuration-refused', reason: 'disk.fullPercent: HTTP_PASSWORD=hunter2' },
-  'registered-anew': { type: 'registered-anew', registrar: 'ssm', reason: 'not known any more' },
+  'registered-anew': { type: 'registered-anew', capacityProvider: 'web', reason: 'now in web' },
 };
 
 describe('the detail of an event', () => {

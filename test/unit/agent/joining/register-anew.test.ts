@@ -33,6 +33,18 @@ describe('a node outside its capacity provider', () => {
     expect(deregistrations(stage)).toBe(1);
   });
 
+  it('tells the team once that it has registered anew, after it has', async () => {
+    const stage = outside();
+    const { world } = stage;
+    world.bus = 'default';
+    await live(stage, 10 * minute, world.restart());
+    await live(stage, 10 * minute, world.restart());
+    const told = world.events.filter(({ type }) => type === 'registered-anew');
+    expect(told).toMatchObject([{ detail: { capacityProvider: 'nodes', reason: 'now in nodes' } }]);
+    const verbs = world.calls.verbs('cloud');
+    expect(verbs.lastIndexOf('putEvent')).toBeGreaterThan(verbs.indexOf('deregisterContainerInstance'));
+  });
+
   it('drains before it looks at its tasks, stops the ECS agent before it deregisters, and forgets before it starts', async () => {
     const stage = outside();
     await live(stage);
