@@ -53,17 +53,18 @@ function simulate(tree: string, args: readonly string[]) {
   return run(process.execPath, ['scripts/simulate.ts', ...args], tree, simulationMs);
 }
 
-/** `paths`: folders and files of unit tests. */
-export function unitTests(paths: readonly string[]): Search {
+/** `paths`: folders and files of unit tests. `title`: of the only test to run. */
+export function unitTests(paths: readonly string[], title?: string): Search {
   return {
     side: 'test',
     async find(tree) {
       const testPaths = paths.map((name) => `test/unit/${name}`);
       const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'source', '--bail', '1', ...testPaths];
+      if (title !== undefined) args.push('--testNamePattern', title);
       const { code, output, hangs } = await run(process.execPath, args, tree, unitMs);
       if (code === 0) return undefined;
-      const [, file, title] = /FAIL.*?test\/unit\/(\S+) > (.*)/.exec(output) ?? [];
-      if (file !== undefined) return { what: `${file}: ${title}`, control: unitTests([file]) };
+      const [, file, name] = /FAIL.*?test\/unit\/(\S+) > (.*)/.exec(output) ?? [];
+      if (file !== undefined) return { what: `${file}: ${name}`, control: unitTests([file]) };
       return { what: hangs ? 'the tests do not end' : lastLine(output), control: unitTests(paths) };
     },
   };
@@ -71,9 +72,14 @@ export function unitTests(paths: readonly string[]): Search {
 
 /** Searches where a row of the table says that the fault was found. */
 export function searchAgain(found: { test?: string; life?: string }): Search | undefined {
-  const [file] = found.test?.split(': ') ?? [];
-  if (file?.endsWith('.test.ts') === true) return unitTests([file]);
+  const [, file, name] = /^(\S+\.test\.ts): (.*)$/.exec(found.test ?? '') ?? [];
+  if (file !== undefined && name !== undefined) return unitTests([file], patternOf(name));
   const [, seed] = /^life (\d+): /.exec(found.life ?? '') ?? [];
   if (seed !== undefined) return lives(Number(seed));
   return found.life?.startsWith(daysPrefix) === true ? idleDays : undefined;
+}
+
+/** Vitest prints the titles of a test with arrows, and matches them with spaces. */
+function patternOf(name: string): string {
+  return `${name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(' > ', ' ')}$`;
 }
