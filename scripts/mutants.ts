@@ -48,10 +48,10 @@ const unitFolders = ['agent', 'bootstrap', 'cli', 'commands', 'config', 'core', 
 async function search(tree: string, near: readonly string[], last: Result['found']): Promise<Finding[]> {
   const again = searchAgain(last);
   const [tests, simulation] = [unitTests(near), lives(Number(values.lives))];
-  const beside = again?.side === 'life' ? [again, simulation, tests] : [again, tests, simulation];
+  const beside = again[0]?.side === 'life' ? [...again, simulation, tests] : [...again, tests, simulation];
   const found: Finding[] = [];
   for (const each of beside) {
-    if (each === undefined || found.some(({ control }) => control.side === each.side)) continue;
+    if (found.some(({ control }) => control.side === each.side)) continue;
     const finding = await each.find(tree);
     if (finding !== undefined) found.push(finding);
     if (finding !== undefined && values.first) break;

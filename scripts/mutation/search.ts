@@ -70,13 +70,16 @@ export function unitTests(paths: readonly string[], title?: string): Search {
   };
 }
 
-/** Searches where a row of the table says that the fault was found. */
-export function searchAgain(found: { test?: string; life?: string }): Search | undefined {
+/**
+ * Searches where a row of the table says that the fault was found: first by that test alone, then
+ * by its whole file, since a test may have another title by now.
+ */
+export function searchAgain(found: { test?: string; life?: string }): Search[] {
   const [, file, name] = /^(\S+\.test\.ts): (.*)$/.exec(found.test ?? '') ?? [];
-  if (file !== undefined && name !== undefined) return unitTests([file], patternOf(name));
+  if (file !== undefined && name !== undefined) return [unitTests([file], patternOf(name)), unitTests([file])];
   const [, seed] = /^life (\d+): /.exec(found.life ?? '') ?? [];
-  if (seed !== undefined) return lives(Number(seed));
-  return found.life?.startsWith(daysPrefix) === true ? idleDays : undefined;
+  if (seed !== undefined) return [lives(Number(seed))];
+  return found.life?.startsWith(daysPrefix) === true ? [idleDays] : [];
 }
 
 /** Vitest prints the titles of a test with arrows, and matches them with spaces. */
