@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { commonFields, eventFields, eventTypes } from '../../core/events/event-schema.ts';
 import { ecsAgentPermissions, systemsManagerPermissions } from '../../iam/agent-permissions.ts';
 import { fleetPolicy } from '../../iam/fleet-policy.ts';
 import { policyFor, type Policy } from '../../iam/policy.ts';
@@ -452,6 +453,19 @@ describe('events of nodes', () => {
   test('are none without a bus', () => {
     expect(Object.keys(resolved.stock).filter((name) => name.startsWith('Event'))).toEqual([]);
   });
+});
+
+test('rules and the dashboard name events and fields that nodes send', () => {
+  const [{ 'anything-but': daily }] = (
+    resolved.open['EventsToPeople']!.Properties['EventPattern'] as {
+      'detail-type': [{ 'anything-but': string[] }];
+    }
+  )['detail-type'];
+  expect(eventTypes).toEqual(expect.arrayContaining(daily));
+  const body = String(resolved.least['Dashboard']!.Properties['DashboardBody']);
+  const fields = [...body.matchAll(/detail\.(\w+)/g)].map(([, name]) => name);
+  expect(fields).toEqual(['instanceId', 'cause', 'reason']);
+  expect(Object.keys({ ...commonFields, ...eventFields.left.shape })).toEqual(expect.arrayContaining(fields));
 });
 
 test('the dashboard is JSON, and shows the last departures where there are events', async () => {
