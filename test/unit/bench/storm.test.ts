@@ -64,7 +64,7 @@ describe('a client of a storm', () => {
 });
 
 describe("the storm's clock", () => {
-  it('wakes thousands never too early and a hundredth of a second late at most, and forgets those that were cancelled', async () => {
+  it('wakes thousands of sleepers on time, at most 10 ms late, and forgets cancelled ones', async () => {
     const clock = openStormClock(0);
     const chance = openChance(3);
     const began = clock.uptime();
@@ -81,7 +81,7 @@ describe("the storm's clock", () => {
     expect(Math.max(...late)).toBeLessThan(10);
   });
 
-  it('wakes those that are due together in the order in which they fell asleep, and goes on with what follows at once', async () => {
+  it('wakes sleepers of one time in their order, and continues with their next actions at once', async () => {
     const clock = openStormClock(0);
     const woken: string[] = [];
     const sleep = async (name: string, ms: number) => {
@@ -95,7 +95,7 @@ describe("the storm's clock", () => {
     expect(woken).toEqual(['soon', 'first', 'second', 'follows']);
   });
 
-  it('wakes nobody who is not there any more, and says the reason to whoever is called', async () => {
+  it('wakes no removed sleeper, and rejects with the reason', async () => {
     const clock = openStormClock(0);
     const stop = new AbortController();
     const heard: string[] = [];
@@ -117,7 +117,7 @@ describe("the storm's clock", () => {
 
 describe('a small storm', { timeout: 60_000 }, () => {
   it.each(['none', 'ssm'] as const)(
-    'of fifty nodes with registrar %s ends with all in service and nobody dead',
+    'of fifty nodes with registrar %s ends with all in service and none terminated',
     async (registrar) => {
       const launch = await launchAtOnce(50, 1, { label: registrar, registrar });
       expect(launch.violations).toEqual([]);
@@ -125,7 +125,7 @@ describe('a small storm', { timeout: 60_000 }, () => {
     },
   );
 
-  it('that registers in OpsWorks at one call per second costs nobody its life', async () => {
+  it('that registers in OpsWorks at one call per second terminates no node', async () => {
     const launch = await launchAtOnce(20, 1, { label: 'opsworks', registrar: 'opsworks', more: patient });
     expect(launch.violations).toEqual([]);
     expect([launch.inServiceMs.length, launch.deaths]).toEqual([20, 0]);
@@ -142,7 +142,7 @@ describe('a small storm', { timeout: 60_000 }, () => {
     expect(await figures(6)).not.toBe(once);
   });
 
-  it('drains every node that spot takes within its two minutes, and no other', async () => {
+  it('drains every interrupted spot node within its two minutes, and no other', async () => {
     const { world } = await launchAtOnce(20, 1, { label: 'none', registrar: 'none' });
     const { reclaimed, drainingMs, never: missed, wrongly } = await reclaimTenth(world);
     expect([reclaimed, drainingMs.length, missed, wrongly]).toEqual([2, 2, 0, 0]);
@@ -150,7 +150,7 @@ describe('a small storm', { timeout: 60_000 }, () => {
     expect(world.cluster.instances.filter(({ status }) => status === 'ACTIVE')).toHaveLength(18);
   });
 
-  it('of a bad image ends with a few dead and all others waiting, also when the window is over', async () => {
+  it('of a bad image ends with a few terminated and the others waiting, also after the window', async () => {
     const { maxFailures } = stormConfig('none').stormGuard;
     const { counts } = await launchBadImage(15, 1, 1.5);
     expect(counts[59]!.dead).toBeLessThanOrEqual(maxFailures + 2);
@@ -160,7 +160,7 @@ describe('a small storm', { timeout: 60_000 }, () => {
 });
 
 describe("the storm's pictures", () => {
-  it('say what they show, with units, in both colour schemes, and escape what they are given', () => {
+  it('have titles and units, work in both colour schemes, and escape their input', () => {
     const svg = renderChart({
       title: 'a < b',
       x: { label: 'minutes', max: 60 },
@@ -181,7 +181,7 @@ describe("the storm's pictures", () => {
     for (const text of ['minutes', 'nodes', '>60<', '>1000<']) expect(svg).toContain(text);
   });
 
-  it('show calls per node, and of each what was answered, beside each other', () => {
+  it('show calls per node beside their outcomes', () => {
     const traffic = emptyTraffic();
     count(traffic.sent, 'ec2:CreateTags', 40);
     count(traffic.throttled, 'ec2:CreateTags', 30);

@@ -25,7 +25,7 @@ test('global flags may stand before and after the command', () => {
   }
 });
 
-test('--set adds up, any other flag counts as it was given last', () => {
+test('--set adds up, and of any other flag the last value counts', () => {
   expect(parse('configure --set a=1 --cluster x --set b=2 --cluster y').flags).toEqual({
     set: ['a=1', 'b=2'],
     cluster: 'y',
@@ -66,12 +66,12 @@ test.each([
   ['completion', /^"ecs-node completion" needs one of bash, zsh, fish/],
   ['completion tcsh', /^"ecs-node completion" takes one of bash, zsh, fish; found "tcsh"/],
   ['status -j', /^unknown flag -j for "ecs-node status"/],
-])('"%s" is wrong usage, and the way out is told', (line, message) => {
+])('"%s" is wrong usage, and the error names the remedy', (line, message) => {
   expect(() => parse(line)).toThrow(UsageError);
   expect(() => parse(line)).toThrow(message);
 });
 
-test('help wins over whatever else is wrong, in every way that people ask for it', () => {
+test('help takes precedence over any error, in every usual form', () => {
   expect(parse('configure --clustr --help').command?.name).toBe('configure');
   expect(parse('--help status').command?.name).toBe('status');
   expect(parse('status -h')).toMatchObject({ command: { name: 'status' }, flags: { help: true } });
@@ -80,7 +80,7 @@ test('help wins over whatever else is wrong, in every way that people ask for it
   expect(parse('--version configure').flags['version']).toBe(true);
 });
 
-test('every command that people start is explained with examples that this parser takes', () => {
+test('every command for people has examples that this parser accepts', () => {
   for (const command of commands.filter(({ hidden }) => hidden !== true)) {
     const help = renderHelp(commandTable, command);
     expect(renderHelp(commandTable)).toContain(`  ${command.name} `);

@@ -33,7 +33,7 @@ const read = <T>(world: World, path: string) => JSON.parse(String(world.machine.
 const ends = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
 const deaths = (world: World) => world.calls.verbs().filter((verb) => ends.includes(verb));
 
-test('a node that bootstraps is left alone', async () => {
+test('a node that bootstraps stays', async () => {
   const { live, world } = open();
   await live();
   expect(deaths(world)).toEqual([]);
@@ -41,7 +41,7 @@ test('a node that bootstraps is left alone', async () => {
   expect(read(world, paths.departure)).toBeNull();
 });
 
-test('what the registrar refuses for good costs the node its life, and no trace of it stays behind', async () => {
+test('a final refusal of the registrar ends the node, and leaves no record behind', async () => {
   const { fails, world } = open();
   world.calls.fails('assign', refused, 99);
   const error = await fails();
@@ -57,7 +57,7 @@ test('what the registrar refuses for good costs the node its life, and no trace 
   });
 });
 
-test('the instance says in a tag why it went', async () => {
+test('the instance names in a tag why it left', async () => {
   const { fails, world } = open();
   world.calls.fails('assign', refused, 99);
   await fails();
@@ -68,7 +68,7 @@ test.each([
   ['AWS that stays silent', new Unavailable('throttled'), 75],
   ['a bug of ours', new TypeError('undefined is not a function'), 70],
   ['a configuration error', new ConfigError([{ path: 'cluster', problem: 'bad' }]), 78],
-])('%s never costs a node its life', async (_, error, code) => {
+])('%s never ends a node', async (_, error, code) => {
   const { fails, world } = open();
   world.calls.fails('assign', error, 9999);
   expect(exitCode(await fails())).toBe(code);
@@ -79,7 +79,7 @@ test.each([
 // Each node that met a missing permission, a tag policy or a deleted layer ended itself, and so did
 // the next one.
 test.each(['AccessDeniedException', 'ResourceNotFoundException', 'TagPolicyViolation'])(
-  'what a person has to mend (%s) keeps the node, says so, and is tried again at a slow pace until it works',
+  'a fault that a person has to fix (%s) keeps the node, is reported, and is retried slowly until it works',
   async (code) => {
     const { host, world, clock } = open();
     world.calls.fails('assign', new Refused('no', { code }));
@@ -98,7 +98,7 @@ test.each(['AccessDeniedException', 'ResourceNotFoundException', 'TagPolicyViola
   },
 );
 
-test('an operator who wants to look at failed nodes keeps them', async () => {
+test('failed nodes stay when the operator wants to inspect them', async () => {
   const { fails, world } = open(opsworksConfig({ bootstrap: { onFailure: 'keep' } }));
   world.calls.fails('assign', refused, 99);
   expect(exitCode(await fails())).toBe(77);
@@ -122,7 +122,7 @@ function youngDeaths(count: number, now: number): ScalingActivity[] {
   });
 }
 
-test('where nodes die one after another, a node waits and tries again instead of dying', async () => {
+test('when nodes of the group fail one after another, a node waits and retries instead of terminating', async () => {
   const { live, world, clock, host } = open();
   world.group!.activities.push(...youngDeaths(3, clock.now()));
   refusesForAWhile(world);
@@ -135,7 +135,7 @@ test('where nodes die one after another, a node waits and tries again instead of
   expect(host.identity.instanceId).toBe(read<BootstrapState>(world, paths.bootstrap)?.instanceId);
 });
 
-test('a group whose history cannot be read is a reason to wait, never to die', async () => {
+test('an unreadable history of the group makes a node wait, and never terminate', async () => {
   const { world, host, clock } = open();
   world.calls.fails('assign', refused, 99_999);
   world.calls.fails('readActivities', new Unavailable('throttled'), 99_999);
@@ -171,7 +171,7 @@ test('the shortest launch hook does not time out in a bootstrap that takes longe
   expect(beats.length).toBeGreaterThan(0);
 });
 
-test('a bootstrap that is over in seconds sends no heartbeats', async () => {
+test('a bootstrap of seconds sends no heartbeats', async () => {
   const config = plainConfig({ autoScaling: { launchHook: 'launch' }, terminationProtection: 'clear' });
   const { live, world, clock } = open(config);
   world.group!.hooks.push(someHook('launch', 'launch'));
@@ -183,7 +183,7 @@ test('a bootstrap that is over in seconds sends no heartbeats', async () => {
   expect(world.calls.of('readHooks')).toEqual([]);
 });
 
-test('a node that was killed while it was leaving goes on leaving, and does not bootstrap again', async () => {
+test('a node that was killed while it left continues leaving, and does not bootstrap again', async () => {
   const { world, clock, host } = open();
   world.calls.fails('assign', refused, 99);
   world.calls.onCall = ({ verb }) => {
@@ -204,7 +204,7 @@ test('a node that was killed while it was leaving goes on leaving, and does not 
 
 // Its launch hook timed out while the shutdown recipes ran: the group ended it, and its record
 // stayed behind.
-test('a node that goes on leaving after a crash keeps its launch hook alive for as long as OpsWorks takes', async () => {
+test('a node that continues leaving after a crash keeps its launch hook alive for as long as OpsWorks takes', async () => {
   const config = opsworksConfig({ autoScaling: { launchHook: 'launch' } });
   const { fails, world, host } = open(config);
   world.group!.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 60 })];
@@ -240,7 +240,7 @@ test('a node that goes on leaving after a crash keeps its launch hook alive for 
   expect(world.opsworks.records.filter(({ status }) => status !== 'deregistering')).toEqual([]);
 });
 
-test('a node that leaves for something else and has left its registrar does not register again after a reboot', async () => {
+test('a node that left its registrar for another cause does not register again after a reboot', async () => {
   const { live, world, host } = open();
   const departure: DepartureState = {
     instanceId: host.identity.instanceId,
@@ -267,7 +267,7 @@ test.each([
   ['disk', 'Terminating:Wait', 0],
   ['disk', 'InService', 0],
 ] as const)(
-  'a node that has left for %s, and is %s, registers only when nobody ends it',
+  'a node that has left for %s, and is %s, registers only when no group terminates it',
   async (cause, state, code) => {
     const { world, host, clock } = open();
     world.group!.lifecycleState = state;
@@ -295,7 +295,7 @@ test.each([
   ['only drained it', { ending: 'remain' as const }],
   ['ends with its return', { returns: true as const }],
   ['has not left the registrar yet', { phase: 'tasks' as const }],
-])('a departure that %s does not keep the node from bootstrapping', async (_, change) => {
+])('a departure that %s does not prevent the bootstrap', async (_, change) => {
   const { live, world, host } = open();
   const departure = {
     instanceId: host.identity.instanceId,
@@ -315,7 +315,7 @@ test.each([
   expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
 });
 
-test('a shutdown in the middle is no failure: nothing is decided, the next boot goes on', async () => {
+test('a shutdown in the middle decides nothing, and the next boot continues', async () => {
   const { world, clock, host } = open();
   const stop = new AbortController();
   world.calls.hangs('assign');

@@ -17,7 +17,7 @@ COMP_WORDS=(ecs-node "$@"); COMP_CWORD=$#; _ecs_node; printf '%s\\n' "\${COMPREP
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-test('bash takes the script without a word', () => {
+test('bash accepts the script without a message', () => {
   expect(spawnSync('bash', ['-n'], { input: renderBash(commandTable), encoding: 'utf8' })).toMatchObject({
     status: 0,
     stderr: '',
@@ -34,7 +34,7 @@ test('bash offers commands, then their flags, then the values of these', () => {
   expect(complete('configure', '--cluster', '')).toEqual([]);
 });
 
-test('what only we start ourselves is offered to nobody', () => {
+test('internal commands are not offered', () => {
   for (const { name } of commands.filter(({ hidden }) => hidden === true)) {
     expect(complete('')).not.toContain(name);
     for (const script of [renderZsh(commandTable), renderFish(commandTable)])

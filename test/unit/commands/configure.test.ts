@@ -32,14 +32,14 @@ function openNode(files: Record<string, string | Error> = {}) {
   };
 }
 
-test('a first configuration is written with a word about what it is', async () => {
+test('a first configuration begins with a comment that explains it', async () => {
   const node = openNode();
   await node.configure({ cluster: 'prod', set: ['disk.fullPercent=85', 'disk.paths=[/data]'] });
   expect(node.text()).toMatch(/^# Settings of this ECS node\./);
   expect(await node.effective()).toMatchObject({ cluster: 'prod', disk: { fullPercent: 85, paths: ['/data'] } });
 });
 
-test('configuring twice leaves the same bytes, however people wrote them', async () => {
+test('configuring twice leaves the same bytes, in any style of file', async () => {
   const text = '# ours\n\ncluster:   "prod"   # the big one\ndisk: {fullPercent: 85, prune: yes please}\n'.replace(
     'yes please',
     'true',
@@ -64,7 +64,7 @@ test('comments, order and everything that no flag names stay', async () => {
   );
 });
 
-test('text that YAML would read as something else is still that text after a reboot', async () => {
+test('text that YAML would read as another type is still text after a reboot', async () => {
   const node = openNode();
   for (const cluster of ['123', 'true', 'null', '0x1F', '1e3']) {
     await node.configure({ cluster });
@@ -72,7 +72,7 @@ test('text that YAML would read as something else is still that text after a reb
   }
 });
 
-test('a flag wins over a drop-in after a reboot, too, and the drop-in stays as it is', async () => {
+test('a flag takes precedence over a drop-in after a reboot, too, and the drop-in is unchanged', async () => {
   const node = openNode({ [dropIn]: 'cluster: team\ndisk:\n  checks: 5\n' });
   await node.configure({ cluster: 'prod', set: ['disk.fullPercent=85'] });
   expect(node.text(flagsFile)).toMatch(/^# Written by ecs-node.*\n\ncluster: prod\n$/);
@@ -82,7 +82,7 @@ test('a flag wins over a drop-in after a reboot, too, and the drop-in stays as i
   expect((await node.effective()).cluster).toBe('prod');
 });
 
-test('what no drop-in overrides any more is taken out of our own drop-in again', async () => {
+test('an override that is no longer needed is removed from our own drop-in', async () => {
   const node = openNode({ [dropIn]: 'cluster: team\n' });
   await node.configure({ cluster: 'prod', registrar: 'none' });
   node.world.machine.files.delete(dropIn);
@@ -91,7 +91,7 @@ test('what no drop-in overrides any more is taken out of our own drop-in again',
   expect((await node.effective()).cluster).toBe('stage');
 });
 
-test('a flag that a later file would override is refused instead of forgotten', async () => {
+test('a flag that a later file would override is refused', async () => {
   const node = openNode({ [`${paths.dropIns}/zzz.yaml`]: 'cluster: team\n' });
   await expect(node.configure({ cluster: 'prod' })).rejects.toThrow(/^cluster: is overridden by .*zzz\.yaml:1/);
   expect(node.text()).toBeUndefined();
@@ -112,7 +112,7 @@ test('two flags that set one setting to different values are refused, and both a
   expect(await node.effective()).toMatchObject({ cluster: 'prod', disk: { checks: 2 } });
 });
 
-test('an alias to another section is not edited through, and what it stood for stays', async () => {
+test('an alias to another section is not edited through, and its target stays', async () => {
   const node = openNode({
     [paths.config]: 'cluster: a\nspot: &s\n  action: log\n  pollSeconds: 10\nmaintenance: *s\n',
   });
@@ -123,7 +123,7 @@ test('an alias to another section is not edited through, and what it stood for s
   });
 });
 
-test('every fault of every file and flag is told at once, and nothing is written', async () => {
+test('every fault of every file and flag is reported at once, and nothing is written', async () => {
   const files = {
     [paths.config]: 'cluster: prod\nregistrer: ssm\n',
     [dropIn]: 'disk:\n  fullPercent: 900\n',
@@ -144,7 +144,7 @@ test('every fault of every file and flag is told at once, and nothing is written
   expect(Object.fromEntries(node.world.machine.files)).toEqual(files);
 });
 
-test('what is merely missing may still come from tags or user data', async () => {
+test('a missing setting may still come from tags or user data', async () => {
   expect((await openNode().plan({ registrar: 'opsworks' })).lacksOutside).toBe(true);
   expect((await openNode().plan({ cluster: 'a' })).lacksOutside).toBe(false);
   await expect(openNode().plan({ registrar: 'opsworks', set: ['disk.fullPercent=0'] })).rejects.toThrow(
@@ -152,7 +152,7 @@ test('what is merely missing may still come from tags or user data', async () =>
   );
 });
 
-test('a file in the folder that is no drop-in does not count, and one that looks like it is named', async () => {
+test('a file with another ending is no drop-in, and a near miss is named', async () => {
   const node = openNode({
     [paths.config]: 'cluster: prod\n',
     [`${paths.dropIns}/10.yaml~`]: 'cluster: old\n',
@@ -165,7 +165,7 @@ test('a file in the folder that is no drop-in does not count, and one that looks
   );
 });
 
-test('a flag beats what is pulled, now and later', async () => {
+test('a flag takes precedence over pulled documents, now and later', async () => {
   const pulled = (text: string) =>
     JSON.stringify({ source: 'ssm:/ecs/web', good: [{ name: 'all', version: '1', text }] });
   const node = openNode();

@@ -74,14 +74,14 @@ async function look(name: string, node: ExaminedNode): Promise<Diagnosis[]> {
   return [await found.run(node, signal)].flat();
 }
 
-test('a healthy node has nothing wrong', async () => {
+test('a healthy node has no fault', async () => {
   const { patient: node } = openExaminedNode();
   for (const { name } of checks) {
     for (const { state, what } of await look(name, node)) expect([name, state, what]).toEqual([name, 'ok', what]);
   }
 });
 
-test('without anything to go on every check still says something, and nothing throws', async () => {
+test('every check gives an answer without any facts, and none throws', async () => {
   const { patient: node } = openExaminedNode({
     identity: undefined,
     identityTrouble: 'no answer',
@@ -120,7 +120,7 @@ test.each<[string, string, Partial<Examination>, RegExp]>([
   expect(`${diagnosis!.state} ${renderDiagnosis(name, diagnosis!)}`).toMatch(expected);
 });
 
-test('each permission that is missing is named with its feature and the way to mend it', async () => {
+test('each missing permission is named with its feature and the remedy', async () => {
   const verdicts: Record<string, ProbeResult> = {
     'ecs:StopTask': { kind: 'denied', why: 'no' },
     'ec2:CreateTags': { kind: 'unknown', why: 'throttled' },
@@ -188,7 +188,7 @@ test.each<[string, string, (world: World, node: ExaminedNode) => void, RegExp]>(
 
 const trouble = { what: 'monitoring.us-east-1.amazonaws.com: getaddrinfo ENOTFOUND', remedy: 'create the endpoint' };
 
-test('what is not reached is named with the endpoint, and its permissions are not tried one by one', async () => {
+test('an unreachable endpoint is named, and its permissions are not tried one by one', async () => {
   const tried: string[] = [];
   const { patient: node } = openExaminedNode({
     examination: {
@@ -217,7 +217,7 @@ test.each([
   [{ exposesPassword: true }, /^WRONG .*every user of this machine can read it; to mend: chmod 600/],
   [{ usesProxy: true }, /^unsure .*the ECS agent does not use the proxy/],
   [{ hasOnlyHttpProxy: true }, /^unsure .*HTTP_PROXY is set, but the node calls AWS by https/],
-])('what is set wrong for the network is told: %j', async (change, told) => {
+])('a wrong network setting is reported: %j', async (change, told) => {
   const { patient } = openExaminedNode({
     network: { usesProxy: false, hasOnlyHttpProxy: false, exposesPassword: false, ...change },
     examination: { ...healthy, readReach: async () => [{ service: 'monitoring', origin: '', trouble }] },
@@ -226,7 +226,7 @@ test.each([
   expect(lines.at(-1)).toMatch(told);
 });
 
-test('a role that EC2 may not assume is wrong, with the trust policy to write', async () => {
+test('a role that EC2 may not assume is reported with the trust policy to write', async () => {
   const { patient: node } = openExaminedNode({
     examination: {
       ...healthy,
@@ -298,7 +298,7 @@ describe('the hooks of the group', () => {
     ).toBeDefined();
   });
 
-  test("that of ECS's managed draining waits for the drain, and is nobody else's to complete", async () => {
+  test("include that of ECS's managed draining, which waits for the drain and needs no completion", async () => {
     const { patient: node } = openExaminedNode({
       config: plainConfig({ autoScaling: { launchHook: launchHook.name } }),
       examination: {
@@ -309,7 +309,7 @@ describe('the hooks of the group', () => {
     expect((await look('lifecycle hooks', node)).map(({ state }) => state)).toEqual(['ok']);
   });
 
-  test('ECS_WARM_POOLS_CHECK without a warm pool delays each start of the agent, and is told', async () => {
+  test('ECS_WARM_POOLS_CHECK without a warm pool is reported, because it delays each start of the ECS agent', async () => {
     const { patient: node } = openExaminedNode({
       config: plainConfig({ autoScaling: own, ecs: { settings: { ECS_WARM_POOLS_CHECK: 'true' } } }),
     });
@@ -333,7 +333,7 @@ describe('the capacity provider of the group', () => {
     expect(renderDiagnosis('capacity provider', found!)).toMatch(expected);
   });
 
-  test('a role that may not read it is told as unsure', async () => {
+  test('is unsure when the role may not read it', async () => {
     const readProvider = async () => {
       throw new Refused('AccessDenied: ecs:DescribeCapacityProviders');
     };

@@ -62,7 +62,7 @@ async function run(words: readonly string[]): Promise<{ printed: string; end: un
   return { printed, end };
 }
 
-test('the agent is told the effective configuration with the passwords in it', async () => {
+test('the agent reads the effective configuration with its passwords', async () => {
   const { printed, end } = await run(effectiveArgs);
   expect(end).toBe(0);
   expect(JSON.parse(printed)).toMatchObject({
@@ -71,7 +71,7 @@ test('the agent is told the effective configuration with the passwords in it', a
   });
 });
 
-test('a person at "ecs-node effective" sees no password, and reads which command to use instead', async () => {
+test('a person who runs "ecs-node effective" sees no password, and the name of the command to use instead', async () => {
   const { printed, end } = await run(['effective']);
   expect(printed).toBe('');
   expect(end).toBeInstanceOf(UsageError);

@@ -4,7 +4,7 @@ import { openStage } from './stage.ts';
 /** Nothing listens there. */
 const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
 
-test('a bootstrap that is ended while the metadata service is late has written its flags: the next one needs none', async () => {
+test('a bootstrap that ends while the metadata service is slow has saved its flags for the next one', async () => {
   const stage = await openStage();
   const stop = new AbortController();
   const ended = stage.run(['bootstrap', '--cluster', 'prod', '--set', 'hostname={cluster}-{shortId}'], {

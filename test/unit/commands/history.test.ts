@@ -18,7 +18,7 @@ const left: LoggedEvent = {
   },
 };
 
-test('each event is a line: when, who, what, and why', () => {
+test('each event is one line: time, node, event and reason', () => {
   const disks = [{ mountPath: '/', usedPercent: 97, usedInodesPercent: 3 }];
   const full = { type: 'disk-full', at, detail: { instanceId: 'i-1', disks } };
   expect(renderHistory([full, left])).toEqual([
@@ -28,7 +28,7 @@ test('each event is a line: when, who, what, and why', () => {
   ]);
 });
 
-test('a departure is told with its phases and with the tasks that held it up', () => {
+test('a departure shows its phases and the tasks that delayed it', () => {
   expect(renderDeparture(left)).toEqual([
     'i-1 left at 2030-01-01T00:00:00Z after 61 s',
     '  cause: disk: disk full: / 97 %',

@@ -32,7 +32,7 @@ function faultsOf(environment: Record<string, string>): string[] {
   return [];
 }
 
-test('variables are flags: values, lists, switches; what is empty is not set, and what is not ours is not looked at', () => {
+test('variables become flags: values, lists, switches; empty and foreign variables are ignored', () => {
   const environment = {
     PATH: '/bin',
     AWS_REGION: 'eu-west-1',
@@ -54,7 +54,7 @@ test('a switch that is false is off for the command', () => {
   expect(given['apply'] === true).toBe(false);
 });
 
-test('all that is wrong is told at once, each with its variable and what is allowed', () => {
+test('every fault is reported at once, with its variable and the allowed values', () => {
   const wrong = { ECS_NODE_GROUP: 'a,B', ECS_NODE_MODE: 'fats', ECS_NODE_MAX_DROP: '0', ECS_NODE_APPLY: '1' };
   expect(faultsOf({ ...wrong, ECS_NODE_CLUSTERS: 'x', ECS_NODE_REGION: 'eu-west-1' })).toEqual([
     'ECS_NODE_GROUP must be lower case; found "B"',
@@ -67,7 +67,7 @@ test('all that is wrong is told at once, each with its variable and what is allo
   ]);
 });
 
-test.each(['sweep', 'service-size'])('%s has a flag for JSON and one for acting: what a function relies on', (name) => {
+test.each(['sweep', 'service-size'])('%s has flags for JSON and for acting, on which a function relies', (name) => {
   const names = fleetCommandNamed(name).flags.map((flag) => flag.name);
   expect(names).toEqual(expect.arrayContaining(['json', 'apply', 'cluster']));
 });
@@ -97,7 +97,7 @@ async function invoke(
   return { ended, log: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 
-test('what a command prints is the answer, and stands in the log, since a schedule throws answers away', async () => {
+test('the output of a command is the answer, and stands in the log, because a schedule ignores answers', async () => {
   const { ended, log } = await invoke(async (context) => {
     context.print('{"a":');
     context.print('1}\n');
@@ -120,7 +120,7 @@ test.each([
   expect(log.at(-1)).toMatchObject({ level: 'error' });
 });
 
-test('a command that would outlast the function is ended in time to say so', async () => {
+test('a command that would outlast the function ends in time to report it', async () => {
   let aborted = false;
   const { ended } = await invoke(
     async (_caller, _words, signal) =>
@@ -137,7 +137,7 @@ test('a command that would outlast the function is ended in time to say so', asy
   expect(aborted).toBe(true);
 });
 
-test('a wrong environment asks nothing of the command', async () => {
+test('a wrong environment runs no command', async () => {
   let ran = false;
   const { ended, log } = await invoke(
     async () => {

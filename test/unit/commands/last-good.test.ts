@@ -11,7 +11,7 @@ async function openNode() {
   return { ...stage, read: async (words: readonly string[]) => stage.run(words, { environment }) };
 }
 
-test('an agent that is started again goes on with its last good configuration, passwords and numbers as they were', async () => {
+test('a restarted agent continues with its last good configuration, passwords and numbers unchanged', async () => {
   const node = await openNode();
   await node.write(config, 'cluster: prod\necs: {settings: {ECS_A: 012, ECS_ENGINE_AUTH_DATA: canary}}\n');
   const good = await node.read(firstEffectiveWords);
@@ -27,7 +27,7 @@ test('an agent that is started again goes on with its last good configuration, p
   expect(JSON.stringify(again.logged)).toContain('disk.fullPercent');
 });
 
-test('a reload of a damaged configuration is refused, so that the operator hears of it', async () => {
+test('a reload of a damaged configuration is refused, so that the operator notices', async () => {
   const node = await openNode();
   await node.write(config, 'cluster: prod\n');
   expect((await node.read(firstEffectiveWords)).end).toBe(0);
@@ -36,7 +36,7 @@ test('a reload of a damaged configuration is refused, so that the operator hears
 });
 
 test.each(['', '{"config":{"cluster":5}}', '{"config":', '[]'])(
-  'a node without a last good configuration (%j) says what is wrong with the present one',
+  'a node without a last good configuration (%j) reports the faults of the present one',
   async (kept) => {
     const node = await openNode();
     await node.write(config, 'cluster: "no such name"\n');

@@ -62,7 +62,7 @@ async function openNode() {
   };
 }
 
-test('the agent finds exactly what the operator asked for', async () => {
+test("the agent reads exactly the operator's request", async () => {
   const node = await openNode();
   node.runAgent();
   const request = await node.ask('leave', false);
@@ -70,7 +70,7 @@ test('the agent finds exactly what the operator asked for', async () => {
   expect(request).toMatchObject({ action: 'leave', terminate: false, reason: 'kernel', instanceId: node.instanceId });
 });
 
-test('without an agent the operator is told, and the request waits for one', async () => {
+test('the operator is warned when no agent runs, and the request waits for one', async () => {
   const node = await openNode();
   await expect(node.ask('leave')).rejects.toThrow(/no agent runs.*systemctl start ecs-node/);
   expect(await readRequest(node.host)).toMatchObject({ action: 'leave' });
@@ -79,7 +79,7 @@ test('without an agent the operator is told, and the request waits for one', asy
   await expect(node.ask('leave')).rejects.toThrow(/no sign of life/);
 });
 
-test('a machine on which nothing has run yet has nobody to ask, and nothing is written', async () => {
+test('a machine without a configured node is named as such, and nothing is written', async () => {
   const { host, world, clock } = openFakeHost();
   await expect(writeRequest(host.machine, clock, { action: 'leave', terminate: true }, 'x')).rejects.toThrow(
     Unavailable,
@@ -87,14 +87,14 @@ test('a machine on which nothing has run yet has nobody to ask, and nothing is w
   expect(world.machine.files.size).toBe(0);
 });
 
-test('a node that has left is not asked again', async () => {
+test('a node that has left gets no new request', async () => {
   const node = await openNode();
   node.runAgent();
   node.departure('done');
   await expect(node.ask('leave')).rejects.toThrow(Refused);
 });
 
-test('the operator sees each phase, what is in the way, and the end', async () => {
+test('the operator sees each phase, the tasks in the way, and the end', async () => {
   const node = await openNode();
   node.runAgent();
   const request = await node.ask('leave');
@@ -115,7 +115,7 @@ test('the operator sees each phase, what is in the way, and the end', async () =
   ]);
 });
 
-test('a departure that ended before is not taken for the answer', async () => {
+test('an earlier departure does not count as the answer', async () => {
   const node = await openNode();
   node.runAgent();
   node.departure('done', { ending: 'remain', key: 'earlier' });
@@ -126,7 +126,7 @@ test('a departure that ended before is not taken for the answer', async () => {
   expect(node.printed).toEqual([]);
 });
 
-test('a departure that is called off meanwhile ends with 1', async () => {
+test('a departure that is called off ends with exit code 1', async () => {
   const node = await openNode();
   node.runAgent();
   const request = await node.ask('leave');
@@ -134,7 +134,7 @@ test('a departure that is called off meanwhile ends with 1', async () => {
   expect(await node.clock.finish(followDeparture(node.onlooker, request, signal))).toBe(1);
 });
 
-test('to stay is possible until it is too late, and the operator learns which', async () => {
+test('a request to stay works until it is too late, and the operator learns which', async () => {
   const node = await openNode();
   node.runAgent();
   const request = await node.ask('stay', false);
@@ -148,14 +148,14 @@ test('to stay is possible until it is too late, and the operator learns which', 
   await expect(followStay(node.onlooker, again, signal)).rejects.toThrow(/^too late to stay: .*scale-in.*phase hook/);
 });
 
-test('a node on which nothing has run says so and how to begin', async () => {
+test('the status of an unconfigured machine names the first step', async () => {
   const { host, clock } = openFakeHost();
   const text = renderStatus(await readStatus(host.machine), clock.now());
   expect(text).toMatch(/Nothing has run on this machine yet/);
   expect(text).toMatch(/ecs-node configure --cluster NAME/);
 });
 
-test('the status says who the node is, what it did and what it does, from its files alone', async () => {
+test('the status names the node, its past and its present, from its files alone', async () => {
   const node = await openNode();
   node.runAgent();
   const already = node.world.calls.list.length;
@@ -172,7 +172,7 @@ test('the status says who the node is, what it did and what it does, from its fi
   expect(new Set(node.world.calls.list.slice(already).map(({ area }) => area))).toEqual(new Set(['machine']));
 });
 
-test('a node that is held, leaves or failed says why', async () => {
+test('a held, leaving or failed node names the reason', async () => {
   const node = await openNode();
   const state = JSON.parse(String(node.world.machine.files.get(paths.bootstrap))) as BootstrapState;
   node.put(paths.bootstrap, { ...state, outcome: 'held', reason: 'assign: no', heldUntil: node.clock.now() + 600_000 });
@@ -205,7 +205,7 @@ test('a state that was copied with an image is named and ignored', async () => {
   expect(text).not.toMatch(/^Bootstrap +done/m);
 });
 
-test('a state that is cut off or cannot be read is a remark, not an end', async () => {
+test('a truncated or unreadable state is a remark, not an error', async () => {
   const node = await openNode();
   node.world.machine.files.set(paths.departure, '{"instanceId":');
   node.world.machine.files.set(paths.agent, new Error('EACCES'));
@@ -214,7 +214,7 @@ test('a state that is cut off or cannot be read is a remark, not an end', async 
   expect(text).toMatch(/EACCES/);
 });
 
-test('"stay" on a node that has left says so at once, instead of asking an agent that cannot do it', async () => {
+test('"stay" on a node that has left fails at once, without an agent', async () => {
   const node = await openNode();
   node.runAgent();
   node.departure('done');

@@ -58,14 +58,14 @@ test('the table has every action that host/aws calls, and no other', () => {
   expect(listed.toSorted()).toEqual(called.toSorted());
 });
 
-test('each table of a command about the whole fleet has every action that its room calls, and no other', () => {
+test("each fleet command's table has every action that its folder calls, and no other", () => {
   for (const [room, table] of Object.entries(fleetRooms)) {
     const listed = table.map(({ action }) => action);
     expect(listed.toSorted(), room).toEqual(actionsIn([room]).toSorted());
   }
 });
 
-test("what a fleet's command may change is named, and only where it may act", () => {
+test('the actions of a fleet command that change something are named, and limited to their targets', () => {
   const at = { cluster: 'prod', service: 'web' };
   for (const table of Object.values(fleetRooms)) {
     const changing = (apply: boolean) =>
@@ -79,7 +79,7 @@ test("what a fleet's command may change is named, and only where it may act", ()
   }
 });
 
-test('a sized service is the only one that may be changed', () => {
+test('only the sized service may be changed', () => {
   const { Statement } = fleetPolicy(serviceSizePermissions, { cluster: 'prod', service: 'web', apply: true }, place);
   expect(Statement.find(({ Action }) => Action.includes('ecs:UpdateService'))).toEqual({
     Sid: 'OnTheService',
@@ -92,7 +92,7 @@ test('a sized service is the only one that may be changed', () => {
 /** Where IAM has another word than the API. */
 const otherNames: Readonly<Record<string, string>> = { ListBucket: 'ListObjectsV2' };
 
-test('each command of the SDK that host/aws sends is asked for under its own name', () => {
+test('each SDK command that host/aws sends is granted under its own name', () => {
   for (const name of filesOfNode()) {
     const text = readFileSync(`host/aws/${name}`, 'utf8');
     const sent = new Set([...text.matchAll(/new (\w+)Command\(/g)].map(([, command]) => command));
@@ -103,7 +103,7 @@ test('each command of the SDK that host/aws sends is asked for under its own nam
   }
 });
 
-test('a node is not allowed what its configuration does not need', () => {
+test('a node gets no permission that its configuration does not need', () => {
   const actions = permissionsFor(least).map(({ action }) => action);
   expect(actions).toContain('ec2:TerminateInstances');
   for (const service of ['opsworks', 'ssm', 'cloudwatch', 'elasticloadbalancing']) {
@@ -119,7 +119,7 @@ test('a node is not allowed what its configuration does not need', () => {
   }
 });
 
-test('what EC2 lets one limit to the node itself is limited to it', () => {
+test('actions that EC2 can limit to the node itself are limited to it', () => {
   const { Statement } = policyFor(everything, place);
   const actions = Statement.flatMap(({ Action }) => Action).filter((action) => action.startsWith('ec2:'));
   // These read, and EC2 has no resource for them.
@@ -137,7 +137,7 @@ test('what EC2 lets one limit to the node itself is limited to it', () => {
   expect(actions).toContain('ec2:DescribeInstanceAttribute');
 });
 
-test('nothing that changes something may be done to everything', () => {
+test('no changing action is granted on every resource', () => {
   for (const config of [everything, least, byName]) {
     for (const { Action, Resource, Condition } of policyFor(config, place).Statement) {
       if (Resource !== '*' || Condition !== undefined) continue;
@@ -146,7 +146,7 @@ test('nothing that changes something may be done to everything', () => {
   }
 });
 
-test('the policy is what IAM takes: each action once, each Sid once and alphanumeric, no empty list', () => {
+test('the policy is valid for IAM: each action once, each Sid once and alphanumeric, no empty list', () => {
   for (const config of [everything, least, byName]) {
     const { Statement } = policyFor(config, place);
     const sids = Statement.map(({ Sid }) => Sid);
@@ -166,7 +166,7 @@ test('each action is explained in one line', () => {
   expect(lines.find((line) => line.startsWith('opsworks:RegisterInstance'))).toMatch(/installer/);
 });
 
-test('what is pulled may be read there and nowhere else', () => {
+test('pulled documents may be read at their source and nowhere else', () => {
   const read = (source: string) =>
     policyFor(parseConfig({ cluster: 'prod', refresh: { source } }), place)
       .Statement.filter(({ Action }) => Action.some((action) => /^s3:|^ssm:GetParameters/.test(action)))
@@ -185,7 +185,7 @@ test('what is pulled may be read there and nowhere else', () => {
   ]);
 });
 
-test('a stack by id is limited to; one by name is listed with all, and changed as any', () => {
+test('a stack given by id limits the policy; one given by name needs the list of all', () => {
   const resourceOf = (config: typeof everything, action: string) =>
     policyFor(config, place).Statement.find(({ Action }) => Action.includes(action))?.Resource;
   const own = `arn:aws:opsworks:us-east-1:123456789012:stack/${stack}/`;
@@ -197,7 +197,7 @@ test('a stack by id is limited to; one by name is listed with all, and changed a
   expect(resourceOf(byName, 'opsworks:AssignInstance')).toBe('arn:aws:opsworks:eu-west-1:123456789012:stack/*/');
 });
 
-test('daemon tasks are started from the configured definitions only, and only in the cluster', () => {
+test('daemon tasks may be started from the configured definitions only, and only in the cluster', () => {
   const { Statement } = policyFor(everything, place);
   expect(Statement.filter(({ Action }) => Action.includes('ecs:StartTask'))).toEqual([
     {

@@ -22,7 +22,7 @@ test.each([
   expect(checked.printed + JSON.stringify(checked.logged)).not.toContain('canary');
 });
 
-test('a configuration without a secret can be read by everybody', async () => {
+test('a configuration without a secret is readable for everybody', async () => {
   const stage = await openStage();
   await stage.run(['configure', '--cluster', 'prod', '--set', 'ecs.settings.HTTP_PROXY=10.0.0.2:3128']);
   expect((await stat(join(stage.root, 'etc/ecs-node/config.yaml'))).mode & 0o777).toBe(0o644);

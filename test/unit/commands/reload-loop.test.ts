@@ -64,7 +64,7 @@ async function inService(first: Record<string, unknown> = {}) {
 }
 
 describe('a changed configuration', () => {
-  it('is taken over without a restart, each setting told with what it was', async () => {
+  it('is taken over without a restart, and each setting is reported with its old value', async () => {
     const node = await inService();
     node.wants({ disk: { checkSeconds: 600 }, spot: { action: 'log' } });
     node.reload();
@@ -84,7 +84,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that is none is no reason to begin anew', async () => {
+  it('with the same values restarts nothing', async () => {
     const node = await inService();
     node.reload();
     await node.run(minute);
@@ -93,7 +93,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that makes no sense leaves the old one in force, and is told', async () => {
+  it('with a fault leaves the old one in force, and is reported', async () => {
     const node = await inService();
     node.breaks(new ConfigError([{ path: 'disk.cheks', problem: 'unknown setting' }]));
     node.reload();
@@ -108,7 +108,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that is refused is told to the team, once for each fault', async () => {
+  it('that is refused is sent to the team, once for each fault', async () => {
     const node = await inService({ events: { bus: 'default' } });
     const fault = (problem: string) => {
       const cause = new Error(`disk.checks: ${problem}`);
@@ -141,7 +141,7 @@ describe('a changed configuration', () => {
     expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
   });
 
-  it('keeps the name of who the node is until the next boot, and says what waits for it', async () => {
+  it('keeps the identity of the node until the next boot, and names the settings that wait', async () => {
     const node = await inService();
     node.wants({ cluster: 'other', ecs: { settings: { ECS_ENGINE_AUTH_DATA: 'secret' } }, disk: { checks: 4 } });
     node.reload();
@@ -153,7 +153,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that was pulled is taken over as soon as it differs from what runs, also when a crash had hidden the change', async () => {
+  it('from a pulled document is taken over as soon as it differs, also when a crash had hidden the change', async () => {
     const refresh = { refresh: { source: 'ssm:/ecs/web' } };
     const node = await inService(refresh);
     // An earlier round wrote this before it was killed, so the next one finds nothing to change.
@@ -166,7 +166,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that was refused is shown as the fault of the refresh, and told once', async () => {
+  it('from a refused document is shown as the fault of the refresh, and reported once', async () => {
     const node = await inService({ refresh: { source: 'ssm:/ecs/web' } });
     node.pulls({ outcome: 'failed', revision: 'none', error: 'disk.cheks: unknown setting (from ssm:/ecs/web/a:1)' });
     await node.run(60 * minute);
@@ -176,7 +176,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that was refused is told to the team once, and an SSM that does not answer is not', async () => {
+  it('from a refused document is sent to the team once, and a silent SSM is not', async () => {
     const node = await inService({ refresh: { source: 'ssm:/ecs/web' }, events: { bus: 'default' } });
     const failed = { outcome: 'failed', revision: 'none' } as const;
     node.pulls({ ...failed, error: 'ssm:GetParametersByPath: throttled' });

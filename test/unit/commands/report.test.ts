@@ -13,7 +13,7 @@ const wrong = new ConfigError([
   { path: 'disk', problem: 'must be a section', source: '/etc/x:3' },
 ]);
 
-test('on a terminal people read text, elsewhere machines read JSON, and the flag decides over both', async () => {
+test('output is text on a terminal and JSON elsewhere, and the flag takes precedence', async () => {
   for (const [isTTY, args, isJson] of [
     [true, [], false],
     [false, [], true],
@@ -27,7 +27,7 @@ test('on a terminal people read text, elsewhere machines read JSON, and the flag
   }
 });
 
-test('each fault is one line: words on a terminal and in a pipe, JSON where it is asked for', async () => {
+test('each fault is one line: text on a terminal and in a pipe, JSON on request', async () => {
   for (const isTTY of [true, false]) {
     const text = await open(isTTY);
     expect(text.fail(wrong)).toBe(78);
@@ -41,7 +41,7 @@ test('each fault is one line: words on a terminal and in a pipe, JSON where it i
   ]);
 });
 
-test('only a bug of ours shows its stack', async () => {
+test('only a bug shows its stack', async () => {
   const { fail, lines } = await open(true);
   expect([
     fail(new UsageError('no')),
@@ -52,7 +52,7 @@ test('only a bug of ours shows its stack', async () => {
   expect(lines[2]).toMatch(/a bug in ecs-node: TypeError: x is not a function\n +at /);
 });
 
-test('AWS calls are logged only for who asks for them, and children log alike', async () => {
+test('AWS calls are logged on request only, also by children', async () => {
   const quiet = await open(false);
   quiet.log.debug('called AWS');
   expect(quiet.lines).toEqual([]);
@@ -62,7 +62,7 @@ test('AWS calls are logged only for who asks for them, and children log alike', 
   expect(loud.logFlags).toEqual(['--log-format=json', '--verbose']);
 });
 
-test('an entry for the journal has a readable message and one native field for each field', () => {
+test('a journal entry has a readable message and one native field for each field', () => {
   const fields = {
     cause: 'spot',
     instanceId: 'i-0a',

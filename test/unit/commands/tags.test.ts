@@ -15,13 +15,13 @@ test.each([
   ['ecs-node:disk.paths', '[/x]', /cannot be set by a tag/],
   ['ecs-node:name', '{host}', /ignored: name: unknown placeholder \{host\}/],
   ['ecs-node:autoScaling.launchHook', 'a b', /ignored: autoScaling\.launchHook: must be 1 to 255 letters/],
-])('a tag with a fault is left out and told, and the node boots: %s=%s', (key, value, told) => {
+])('a tag with a fault is ignored and reported, and the node boots: %s=%s', (key, value, told) => {
   const { config, warnings } = load('cluster: a\n', { [key]: value, 'ecs-node:hostname': 'web' });
   expect(config).toMatchObject({ cluster: 'a', hostname: 'web', name: '{cluster} ECS - {hostname}' });
   expect(warnings).toEqual([expect.stringMatching(told)]);
 });
 
-test('tags that together break a rule are left out together', () => {
+test('tags that break a rule together are ignored together', () => {
   const { config, warnings } = load('cluster: a\ntags: all\n', {
     'ecs-node:registrar': 'opsworks',
     'ecs-node:hostname': 'web',
@@ -30,7 +30,7 @@ test('tags that together break a rule are left out together', () => {
   expect(warnings.join()).toMatch(/ecs-node:registrar: ignored: .*opsworks\.stack: missing/);
 });
 
-test('a node whose only cluster is a tag with a fault says what is wrong with the tag', () => {
+test('a node whose only cluster is a faulty tag reports the fault of the tag', () => {
   expect(() => load('disk: {checks: 5}\n', { 'ecs-node:cluster': 'no such name' })).toThrow(
     /^cluster: must be a cluster name.*from tag ecs-node:cluster/,
   );
@@ -47,7 +47,7 @@ test('no tag runs an installer as root unless the files say so', () => {
   expect(allowed.warnings).toEqual([]);
 });
 
-test('a tag cannot give tags more power, and "tags: ignore" leaves them all out', () => {
+test('a tag cannot extend the power of tags, and "tags: ignore" ignores them all', () => {
   const tags = { 'ecs-node:tags': 'all', 'ecs-node:registrar': 'ssm', 'ecs-node:name': 'x' };
   expect(load('cluster: a\n', tags).config).toMatchObject({ tags: 'names', registrar: 'none', name: 'x' });
   const ignored = load('cluster: a\ntags: ignore\n', tags);

@@ -13,7 +13,7 @@ const agent = {
 } as unknown as NonNullable<Status['agent']>;
 const good: Status = { bootstrap, agent, remarks: [] } as unknown as Status;
 
-test('a node in service, one that still joins and one that still boots have nothing wrong', () => {
+test('a node in service, a joining and a booting node have no fault', () => {
   expect(wrongOf(good, now)).toEqual([]);
   const joining = { ...agent, join: { state: 'joining', detail: '', since: 0 } } as typeof agent;
   expect(wrongOf({ ...good, agent: joining }, now)).toEqual([]);
@@ -50,11 +50,11 @@ test.each<[string, Partial<Status>, string]>([
   ],
   ['a departure', { departure: { cause: 'spot', reason: 'notice' } as DepartureState }, 'departure (spot): notice'],
   ['a file of another form', { remarks: ['agent.json: ignored'] }, 'agent.json: ignored'],
-])('%s is wrong', (_, change, line) => {
+])('%s is a fault', (_, change, line) => {
   expect(wrongOf({ ...good, ...change }, now)).toEqual([expect.stringContaining(line)]);
 });
 
-test('a departure that was called off is not wrong', () => {
+test('a departure that was called off is no fault', () => {
   const departure = { cause: 'operator', reason: 'x', undoneAt: 1 } as DepartureState;
   expect(wrongOf({ ...good, departure }, now)).toEqual([]);
 });

@@ -19,7 +19,7 @@ test('a stronger source replaces values and lists, and adds to sections', () => 
   expect(settings).toEqual({ cluster: 'b', disk: { paths: ['/c'], prune: false, checks: 5 } });
 });
 
-test('each value knows the file and line that it came from', () => {
+test('each value has the file and line of its source', () => {
   const { sourceOf } = merge('cluster: a\ndisk:\n  paths:\n    - /a\n    - /b\n', 'disk:\n  checks: 5\n');
   expect(sourceOf('cluster')).toBe('file0:1');
   expect(sourceOf('disk.paths.1')).toBe('file0:5');
@@ -27,12 +27,12 @@ test('each value knows the file and line that it came from', () => {
   expect(sourceOf('disk.prune')).toBeUndefined();
 });
 
-test('a section whose lines are all commented out says nothing, and does not wipe out a weaker source', () => {
+test('a section with only comments does not replace a weaker source', () => {
   const { settings } = merge('cluster: a\ndisk:\n  checks: 5\n', 'disk:\n#  checks: 7\nspot:\n');
   expect(parseConfig(settings).disk.checks).toBe(5);
 });
 
-test('a value that takes the place of a section takes its source along', () => {
+test('a value that replaces a section brings its own source', () => {
   const { settings, sourceOf } = merge('disk:\n  checks: 5\n', 'disk: much\n');
   expect(settings).toEqual({ disk: 'much' });
   expect(sourceOf('disk.checks')).toBe('file1:1');
@@ -51,7 +51,7 @@ test.each([
   ['a section as the name of a setting', '? {a: b}\n: 1\n', /^file:1: something that is no name/],
   ['a list as the name of a setting', 'cluster: a\n[a]: 1\n', /^file:2: something that is no name/],
   ['a text of a megabyte', `cluster: ${'a'.repeat(1_000_000)}\n`, /longer than/],
-])('%s is refused with its place', (_, text, problem) => {
+])('%s is refused with its position', (_, text, problem) => {
   expect(() => parseLayer(text, 'file')).toThrow(ConfigError);
   expect(() => parseLayer(text, 'file')).toThrow(problem);
 });
@@ -64,7 +64,7 @@ test('aliases that multiply are refused instead of filling the memory', () => {
   );
 });
 
-test('an empty file, comments alone and JSON are fine', () => {
+test('an empty file, comments alone and JSON are valid', () => {
   expect(parseLayer('', 'f').settings).toEqual({});
   expect(parseLayer('# nothing\n', 'f').settings).toEqual({});
   expect(parseLayer('\uFEFFcluster: a\n', 'f').settings).toEqual({ cluster: 'a' });
@@ -74,7 +74,7 @@ test('an empty file, comments alone and JSON are fine', () => {
   });
 });
 
-test('whatever the text is, reading it ends with settings or with a ConfigError', () => {
+test('any text gives settings or a ConfigError', () => {
   const words = fc.constantFrom(
     'a',
     ':',
@@ -164,7 +164,7 @@ test.each([
   expect(() => parseAssignment(text)).toThrow(UsageError);
 });
 
-test('tags may name and choose, and nothing else', () => {
+test('tags may set names and choices, and nothing else', () => {
   const found = layersOfTags({
     Name: 'web',
     'ecs-node:cluster': 'prod',
@@ -180,7 +180,7 @@ test('tags may name and choose, and nothing else', () => {
   ]);
 });
 
-test('a text with thousands of mistakes names as many as a person mends in one go', () => {
+test('a text with thousands of mistakes reports as many as a person fixes in one go', () => {
   const faultsOf = (work: () => unknown) => {
     try {
       work();
@@ -198,7 +198,7 @@ test('a layer of one path', () => {
   expect(layerOf(['a', 'b'], 1, 'x').settings).toEqual({ a: { b: 1 } });
 });
 
-test('numbers that YAML would change stay as they are written where a setting is text', () => {
+test('numbers that YAML would change keep their spelling where a setting is text', () => {
   const text = [
     'cluster: 012',
     'name: 1.10',
@@ -233,7 +233,7 @@ test('numbers that YAML would change stay as they are written where a setting is
 });
 
 test.each(['hostname: {cluster}-{shortId}', '  hostname: {cluster}-{shortId}   # mine'])(
-  'a template without quotes is answered with the line that works: %s',
+  'a template without quotes is refused with the line that works: %s',
   (text) => {
     expect(() => parseLayer(text, 'file')).toThrow(
       'file:1: text that begins with { needs quotes; write hostname: "{cluster}-{shortId}"',
@@ -241,7 +241,7 @@ test.each(['hostname: {cluster}-{shortId}', '  hostname: {cluster}-{shortId}   #
   },
 );
 
-test('a setting that is written as a section is told with the line at which the section begins', () => {
+test('a setting written as a section is reported with the line at which the section begins', () => {
   const { sourceOf } = merge('cluster: a\necs:\n  settings:\n    ECS_INSTANCE_ATTRIBUTES:\n      rack: a\n');
   expect(sourceOf('ecs.settings.ECS_INSTANCE_ATTRIBUTES')).toBe('file0:4');
   expect(sourceOf('ecs.introspectionEndpoint')).toBeUndefined();

@@ -62,7 +62,7 @@ test.each([
   ).toBe(yaml.trim());
 });
 
-test('several parts stay in their order', () => {
+test('several parts keep their order', () => {
   expect(findConfiguration(bytes(multipart(ours('cluster: a'), script, ours('cluster: b'))))).toEqual([
     'cluster: a',
     'cluster: b',
@@ -77,7 +77,7 @@ test.each([
   ['a word that is also base64', bytes('abcdefgh')],
   ['nothing', new Uint8Array()],
   ['noise', new Uint8Array([0xff, 0xfe, 0x00, 0x80])],
-])("%s is not ours, and nobody's fault", (_, userData) => {
+])('%s is ignored without an error', (_, userData) => {
   expect(findConfiguration(userData)).toEqual([]);
 });
 
@@ -94,12 +94,12 @@ test.each([
     bytes(multipart(ours(yaml)).replace('boundary="=="', '')),
     /^user data: is a multipart message whose Content-Type names no boundary/,
   ],
-])('%s is told instead of losing the configuration', (_, userData, problem) => {
+])('%s is reported, so that no configuration is lost', (_, userData, problem) => {
   expect(() => findConfiguration(userData)).toThrow(ConfigError);
   expect(() => findConfiguration(userData)).toThrow(problem);
 });
 
-test('whatever the bytes are, it ends with texts or with a ConfigError', () => {
+test('any bytes give texts or a ConfigError', () => {
   const pieces = fc.constantFrom(
     'MIME-Version: 1.0\n',
     'Content-Type: multipart/mixed; boundary=b\n',
@@ -146,7 +146,7 @@ test.each([
   expect(told(bytes(text))).toEqual([]);
 });
 
-test('a part in ISO 8859-1 is read by the charset that it names', () => {
+test('a part in ISO 8859-1 is read in its own charset', () => {
   const text = multipart('Content-Type: application/x-ecs-node; charset="iso-8859-1"\n\nname: B\xfcro');
   expect(findConfiguration(Buffer.from(text, 'latin1'))).toEqual(['name: Büro']);
 });
@@ -162,7 +162,7 @@ test.each([
     multipart(ours(yaml, 'Launch-Index: 1\n')).replace('Content-Type', 'MIME-Version: 1.0\nContent-Type'),
     /^user data: its Launch-Index is not heeded/,
   ],
-])('%s: what is not understood is told', (_, text, problem) => {
+])('%s: the unreadable part is reported', (_, text, problem) => {
   expect(told(bytes(text)).join('\n')).toMatch(problem);
 });
 
@@ -174,12 +174,12 @@ test.each(['application/ecs-node', 'text/x-ecs-node', 'application/x-ecs_node'])
   },
 );
 
-test('a Jinja template of ours is refused, since its variables would stay as they are', () => {
+test('a Jinja template with our configuration is refused, because its variables would stay unreplaced', () => {
   const text = '## template: jinja\n#ecs-node\ncluster: {{ ds.meta_data.tags.cluster }}\n';
   expect(() => findConfiguration(bytes(text))).toThrow(/is a Jinja template/);
 });
 
-test('user data of others is nothing to tell', () => {
+test('foreign user data causes no message', () => {
   const others = multipart(
     script,
     'Content-Type: text/cloud-config\n\nruncmd: []',

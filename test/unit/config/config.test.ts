@@ -25,7 +25,7 @@ test('only the cluster is required, and everything else has its documented defau
   expect(Object.isFrozen(config.disk.paths)).toBe(true);
 });
 
-test('every fault of every kind is told at once, the rules across settings included', () => {
+test('every fault of every kind is reported at once, including rules across settings', () => {
   const found = problems({
     registrar: 'opsworks',
     disk: { fullPercent: 70, clearPercent: 75, checks: 1.5 },
@@ -47,7 +47,7 @@ test('every fault of every kind is told at once, the rules across settings inclu
   );
 });
 
-test('a rule is not told about a value that is broken itself', () => {
+test('a rule is not reported for a value that is broken itself', () => {
   expect(problems({ cluster: 'a', disk: { fullPercent: 'much', clearPercent: 95 } })).toEqual([
     'disk.fullPercent: must be a number from 1 to 100; found "much"',
   ]);
@@ -95,19 +95,19 @@ test.each([
     { cluster: 'a', name: '{host}' },
     expect.stringMatching(/^name: unknown placeholder \{host\}; allowed are \{cluster\}/),
   ],
-])('%j is refused in words that say what is allowed', (settings, problem) => {
+])('%j is refused with the allowed values', (settings, problem) => {
   const found = problems(settings);
   expect(found).toEqual([problem]);
 });
 
 test.each(['a\nECS_CLUSTER=other', 'a\0', '"quoted', "'quoted", 'ends in a backslash\\', ' padded'])(
-  'a value that ecs.config cannot hold as it is never gets there: %j',
+  'a value that ecs.config cannot hold is refused: %j',
   (value) => {
     expect(problems({ cluster: 'a', ecs: { settings: { ECS_A: value } } })[0]).toMatch(/^ecs\.settings\.ECS_A: must/);
   },
 );
 
-test('names that every object has are unknown settings like others', () => {
+test('names of Object.prototype are unknown settings like others', () => {
   const settings = JSON.parse('{"cluster":"a","__proto__":{"x":1},"constructor":1}') as unknown;
   expect(problems(settings).map((line) => line.split(':')[0])).toEqual(['__proto__', 'constructor']);
 });
@@ -119,11 +119,11 @@ test('a fault names the source of its value, and of the other value where it is 
   ]);
 });
 
-test.each([null, [], 'text', 5])('%j is no configuration', (settings) => {
+test.each([null, [], 'text', 5])('%j is refused as a configuration', (settings) => {
   expect(problems(settings)[0]).toMatch(/^\(top level\): /);
 });
 
-test('the schema that editors read is that of this program (npm run schema: node main.ts schema > config.schema.json)', () => {
+test('config.schema.json matches this program (npm run schema: node main.ts schema > config.schema.json)', () => {
   expect(readFileSync('config.schema.json', 'utf8')).toBe(renderSchema());
 });
 
@@ -157,7 +157,7 @@ test.each([
   ['ECS_AVAILABLE_LOGGING_DRIVERS', ['json-file', 'awslogs'], '["json-file","awslogs"]'],
   ['ECS_AWSVPC_ADDITIONAL_LOCAL_ROUTES', ['10.0.0.0/8', 'fd00::/8'], '["10.0.0.0/8","fd00::/8"]'],
   ['ECS_ENGINE_AUTH_DATA', { 'https://r': { auth: 'x' } }, '{"https://r":{"auth":"x"}}'],
-])('%s: %j is what the ECS agent reads', (name, value, text) => {
+])('%s: %j is accepted, as the ECS agent reads it', (name, value, text) => {
   expect(parseConfig({ cluster: 'a', ecs: { settings: { [name]: value } } }).ecs.settings[name]).toBe(text);
 });
 
@@ -168,7 +168,7 @@ interface SchemaNode {
   anyOf?: SchemaNode[];
 }
 
-test('every setting says what it means', () => {
+test('every setting has a description', () => {
   const missing: string[] = [];
   const visit = (path: string, node: SchemaNode) => {
     const shapes = [node, ...(node.items?.anyOf ?? [])];

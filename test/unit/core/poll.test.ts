@@ -12,7 +12,7 @@ function patience(more: Partial<RetryOptions> = {}): RetryOptions & { clock: Ret
 }
 
 describe('poll', () => {
-  test('takes failures that may heal for "not yet"', async () => {
+  test('counts failures that may heal as "not yet"', async () => {
     const p = patience();
     const answers = [undefined, new Unavailable('slow'), undefined, 'online'];
     const work = poll(
@@ -29,7 +29,7 @@ describe('poll', () => {
 
   // A thousand nodes that asked every five seconds, whatever the answer, kept each other from being
   // heard.
-  test('asks less and less often while nobody answers, and at its usual pace when somebody does', async () => {
+  test('reads less and less often while AWS is silent, and at its interval after an answer', async () => {
     const p = patience({ withinMs: 600_000, random: () => 1 });
     const at: number[] = [];
     const work = poll(
@@ -47,7 +47,7 @@ describe('poll', () => {
   });
 
   // Six throttled polls in a row cost a single node three minutes.
-  test('loses a minute at most to six failures in a row, and asks every 40 s where the silence goes on', async () => {
+  test('loses at most a minute to six failures in a row, and reads every 40 s in a long silence', async () => {
     const p = patience({ withinMs: 3_600_000, random: () => 1 });
     const at: number[] = [];
     const ask = () => {
@@ -61,7 +61,7 @@ describe('poll', () => {
     expect(at.length).toBeLessThanOrEqual(110);
   });
 
-  test('asks once more before the time is up, however slow it has become', async () => {
+  test('reads once more before its time is up, however long its pauses are', async () => {
     const p = patience({ withinMs: 60_000, random: () => 1 });
     let last = 0;
     const ask = () => {
@@ -73,7 +73,7 @@ describe('poll', () => {
     expect(end - last).toBeLessThanOrEqual(5_000);
   });
 
-  test('says what it waited for, how long, and what the last trouble was', async () => {
+  test('names in its error the awaited thing, the time and the last failure', async () => {
     const p = patience({ withinMs: 3_000 });
     const work = poll('the node is registered', () => Promise.reject(new Unavailable('throttled')), {
       ...p,
@@ -82,7 +82,7 @@ describe('poll', () => {
     await expect(p.clock.finish(work)).rejects.toThrow('the node is registered: not within 3 s: throttled');
   });
 
-  test('tells the last failure that says something, and not that the last poll was cut short', async () => {
+  test('reports the last informative failure, and not that the last poll was cut short', async () => {
     const p = patience({ withinMs: 10_000 });
     let tries = 0;
     const polled = poll(

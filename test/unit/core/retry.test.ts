@@ -42,7 +42,7 @@ describe('retry', () => {
   });
 
   test.each([new Refused('no', { code: 'AccessDenied' }), new ConfigError([]), new TypeError('our own bug')])(
-    'never asks again after %s',
+    'never retries after %s',
     async (error) => {
       const p = patience();
       let asked = 0;
@@ -56,7 +56,7 @@ describe('retry', () => {
   );
 
   // The log of a node without DNS ended with "no answer within 1991 ms", of nobody knew what.
-  test('tells the last failure that says something, and not that the last try was cut short', async () => {
+  test('reports the last informative failure, and not that the last try was cut short', async () => {
     const p = patience({ withinMs: 10_000, pauseMs: 1_000 });
     let tries = 0;
     const work = retry(async () => {
@@ -112,7 +112,7 @@ describe('retry', () => {
     expect(clock.uptime() - began).toBe(3_601_000);
   });
 
-  test('stops at once when it is told to, even in a pause', async () => {
+  test('stops at once on abort, even in a pause', async () => {
     const stop = new AbortController();
     const p = patience({ signal: stop.signal });
     const work = retry(() => Promise.reject(new Unavailable('down')), p);
@@ -125,7 +125,7 @@ describe('retry', () => {
 });
 
 describe('withTimeout', () => {
-  test('aborts the work when the time is up and leaves no timer behind', async () => {
+  test('aborts the work at its time limit and leaves no timer behind', async () => {
     const { clock } = patience();
     let heard: AbortSignal | undefined;
     const work = withTimeout(
@@ -142,7 +142,7 @@ describe('withTimeout', () => {
     expect(clock.sleeping()).toBe(0);
   });
 
-  test('forgets its timer when the work is done in time', async () => {
+  test('cancels its timer when the work is done in time', async () => {
     const { clock } = patience();
     expect(await withTimeout(2_000, () => Promise.resolve(7), clock, never)).toBe(7);
     await clock.settle();

@@ -28,7 +28,7 @@ test.each([
   'https://bucket/x?X-Amz-Credential=a&X-Amz-Signature=canary&b=1',
   '-----BEGIN RSA PRIVATE KEY-----\ncanary\ncanary\n-----END RSA PRIVATE KEY-----',
   '-----BEGIN PRIVATE KEY-----\ncanary',
-])('what a program says about %j is told without the secret', (text) => {
+])("a program's text about %j is shown without the secret", (text) => {
   expect(redact(text)).not.toContain('canary');
 });
 
@@ -87,7 +87,7 @@ test.each([
   expect(redact(text)).toBe(text);
 });
 
-test('an argument behind a flag for a secret is not told, and what the flag needs is', () => {
+test('the value of a secret flag is hidden, and the values of other flags are shown', () => {
   expect(
     tellableArguments([
       '/usr/bin/curl',
@@ -111,12 +111,12 @@ test('an argument behind a flag for a secret is not told, and what the flag need
   ]);
 });
 
-test('a proxy without a scheme, as the ECS agent takes it, is told without its password', () => {
+test('a proxy without a scheme, as the ECS agent accepts it, is shown without its password', () => {
   expect(tellable('HTTP_PROXY', 'me:canary@10.0.0.2:3128')).toBe('(hidden)@10.0.0.2:3128');
   expect(tellable('HTTP_PROXY', '10.0.0.2:3128')).toBe('10.0.0.2:3128');
 });
 
-test('an error is told without the secret in it', () => {
+test('an error is shown without the secret in it', () => {
   expect(messageOf(new Error('cannot reach http://me:canary@proxy:3128'))).toBe(
     'cannot reach http://(hidden)@proxy:3128',
   );
@@ -128,7 +128,7 @@ const settings = {
   ECS_LOGLEVEL: 'info',
 };
 
-test('the effective configuration is told without its secrets, and is still valid YAML', () => {
+test('the effective configuration is shown without its secrets, and is still valid YAML', () => {
   const config = parseConfig({
     cluster: 'demo',
     ecs: { settings },
@@ -145,21 +145,21 @@ test.each([
   ['a password of several parts', { ecs: { settings: { DB_PASSWORD: { a: 'canary' } } } }],
   ['a list of assignments', { ecs: { settings: ['ECS_ENGINE_AUTH_DATA=canary'] } }],
   ['a text of assignments', { ecs: 'ECS_ENGINE_AUTH_DATA=canary' }],
-])('%s is refused without being told', (_, wrong) => {
+])('%s is refused without being shown', (_, wrong) => {
   expect(() => parseConfig({ cluster: 'demo', ...wrong })).toThrow(ConfigError);
   expect(() => parseConfig({ cluster: 'demo', ...wrong })).toThrow(/^(?!.*canary)/s);
 });
 
 test.each(['a: *canary\n', 'a: {b: "c" canary}\n', 'a: !canary x\n', 'a: "x\n  canary', 'a: [x\ncanary: y\n'])(
-  'a text that is no YAML is not quoted: %j',
+  'an invalid YAML text is not quoted: %j',
   (text) => expect(() => parseLayer(text, 'file')).toThrow(/^(?!.*canary)/s),
 );
 
-test('a --set that makes no sense is told up to its value', () => {
+test('an invalid --set is shown up to its value', () => {
   expect(() => parseAssignment('ecs.settings.AUTH-DATA=canary')).toThrow(/^(?!.*canary)/s);
 });
 
-test('a file that holds a secret is known', () => {
+test('a file with a secret is recognised', () => {
   expect(holdsSecret('ecs:\n  settings:\n    ECS_ENGINE_AUTH_DATA: "x"\n')).toBe(true);
   expect(holdsSecret('ecs: {settings: {"DB_PASSWORD": x}}')).toBe(true);
   expect(holdsSecret('cluster: demo\n# no password\necs: {}\n')).toBe(false);
@@ -183,7 +183,7 @@ const repeated = [
   '-u ',
 ];
 
-test.each(repeated)('a long text of %j is looked through in no time', (piece) => {
+test.each(repeated)('a long text of %j is searched within milliseconds', (piece) => {
   const text = piece.repeat(Math.floor(60_000 / piece.length));
   const start = performance.now();
   redact(text);

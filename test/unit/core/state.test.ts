@@ -7,7 +7,7 @@ const whole = { instanceId: 'i-1', startedAt: 1, attempts: 1, outcome: 'running'
 const read = (state: unknown, instanceId = 'i-1') =>
   parseState<BootstrapState>(JSON.stringify(state), instanceId, isBootstrapState);
 
-test('a state is known again by its own instance only', () => {
+test('a state counts only on its own instance', () => {
   expect(read(whole)).toEqual(whole);
   expect(read(whole, 'i-2')).toBeUndefined();
 });
@@ -21,15 +21,15 @@ test.each([
   ['an OpsWorks target of another shape', { ...whole, place: 'web' }],
   ['an OpsWorks target without its ids', { ...whole, place: { stack: 'a', layer: 'b' } }],
   ['an identity of another shape', { ...whole, identity: { instanceId: 'i-1' } }],
-])('a state with %s is as good as none: the bootstrap begins anew instead of failing for ever', (_, state) => {
+])('a state with %s counts as absent: the bootstrap starts again instead of failing without end', (_, state) => {
   expect(read(state)).toBeUndefined();
 });
 
-test('what a newer version wrote beside does not matter', () => {
+test('additional fields of a newer version do not matter', () => {
   expect(read({ ...whole, more: { of: 'it' } })).toBeDefined();
 });
 
-test('after a roll back a step that only the newer version has costs the node nothing that it knows of itself', () => {
+test('a step of a newer version costs the node no memory of itself after a roll back', () => {
   const registered = { registrar: 'opsworks', id: 'x' };
   const steps = [{ name: 'a-step-of-tomorrow', state: 'postponed', startedAt: 1 }];
   expect(read({ ...whole, registered, hostname: 'ecs1', steps })).toMatchObject({ registered, hostname: 'ecs1' });
@@ -48,7 +48,7 @@ test.each([
   ['configuration that is no object', { ...status, configuration: 'new' }],
   ['configuration without its lists', { ...status, configuration: { takenOverAt: 1 } }],
   ['a join state that does not exist', { ...status, join: { ...status.join, state: 'dancing' } }],
-])('an agent status with %s is as good as none, so that `ecs-node status` prints the rest', (_, text) => {
+])('an agent status with %s counts as absent, so that `ecs-node status` prints the rest', (_, text) => {
   expect(isAgentStatus(status)).toBe(true);
   expect(isAgentStatus(text)).toBe(false);
 });

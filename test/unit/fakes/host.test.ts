@@ -8,7 +8,7 @@ import { someConfirmed } from '../../fakes/confirmed.ts';
 const signal = new AbortController().signal;
 
 describe('the in-memory host', () => {
-  it('moves hours of patience in no time', async () => {
+  it('moves its clock by hours in milliseconds', async () => {
     const { host, world, clock } = openFakeHost();
     clock.schedule(3_600_000, () => void world.joinCluster());
     const seen = poll('the agent', (s) => host.ecsAgent.readAgent(s), {
@@ -20,7 +20,7 @@ describe('the in-memory host', () => {
     expect(await clock.finish(seen)).toMatchObject({ cluster: 'demo' });
   });
 
-  it('says so when something waits for what will never come', async () => {
+  it('fails when the work waits for something that never comes', async () => {
     const { host, world, clock } = openFakeHost();
     world.calls.hangs('readPing');
     await expect(clock.finish(host.cloud.readPing(signal))).rejects.toThrow('stuck');
@@ -63,7 +63,7 @@ describe('the in-memory host', () => {
     expect(world.instance.state).toBe('shutting-down');
   });
 
-  it('dies before or after a call had its effect, and never speaks again', async () => {
+  it('dies before or after the effect of a call, and makes no further one', async () => {
     for (const when of ['before', 'after'] as const) {
       const { host, world, clock } = openFakeHost();
       world.calls.crashAt(2, when);
@@ -81,7 +81,7 @@ describe('the in-memory host', () => {
     }
   });
 
-  it('fails, loses answers and takes time as often as it is told, and records every call', async () => {
+  it('fails, loses answers and takes time as often as ordered, and records every call', async () => {
     const { host, world, clock } = openFakeHost();
     world.calls.fails('tagSelf', new Unavailable('throttled'), 1);
     world.calls.losesAnswer('tagSelf', new Unavailable('timed out'), 1);

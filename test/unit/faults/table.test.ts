@@ -29,31 +29,31 @@ const argued: Readonly<Record<string, string>> = {
 
 const keyOf = ({ life, verb }: Row) => `${life.name}/${verb}`;
 
-describe('the table of what a node does after each answer of AWS', () => {
+describe("the table of a node's reaction to each answer of AWS", () => {
   // Played in the first test, since servers belong to a test; the others look at the same table.
   let made: Awaited<ReturnType<typeof play>>;
 
-  it('is the one that is checked in (npm run fault-table)', { timeout: 600_000 }, async () => {
+  it('matches the one that is checked in (npm run fault-table)', { timeout: 600_000 }, async () => {
     made = await play(new AbortController().signal);
     const text = renderTable(made.rows, (row) => argued[keyOf(row)] ?? 'WITHOUT AN ARGUMENT');
     if (process.env['WRITE_TABLE'] === 'true') await writeFile(file, text);
     expect(text).toBe(await readFile(file, 'utf8'));
   });
 
-  it('reaches the goal of each life where nothing is wrong', () => {
+  it('reaches the goal of each life without a fault', () => {
     for (const [life, outcome] of made.normal) {
       expect([life.name, outcome]).toEqual([life.name, life.name.includes('never registers') ? 'leaves' : 'goes on']);
     }
   });
 
-  it('has every verb, but for those that only chores call', () => {
+  it('has every verb, except those that only chores call', () => {
     const played = new Set(made.rows.map(({ verb }) => verb));
     expect(verbs.filter((verb) => !played.has(verb)).toSorted()).toEqual(
       [...upkeepOnly, ...playedElsewhere].toSorted(),
     );
   });
 
-  it('leaves, or gives up, only where that is argued for', () => {
+  it('leaves or gives up only with an argument', () => {
     const final = made.rows.filter(({ answers }) => [...answers.keys()].some(isFinal));
     expect(final.map(keyOf).toSorted()).toEqual(Object.keys(argued).toSorted());
   });

@@ -8,7 +8,7 @@ import { fleetPolicy } from '../../../iam/fleet-policy.ts';
 const room = 'host/aws/fleet';
 const opsworks = ['host/aws/opsworks/fleet-records.ts', 'host/aws/opsworks/opsworks-stack.ts'];
 
-test('the policy of a sweep has every action that its room calls, and no other', () => {
+test('the policy of a sweep has every action that its folder calls, and no other', () => {
   // The room for services has its own table; records of OpsWorks are a room of OpsWorks.
   const own = readdirSync(room).filter((name) => name !== 'fleet-services.ts');
   const files = [...own.map((name) => `${room}/${name}`), ...opsworks];
@@ -19,7 +19,7 @@ test('the policy of a sweep has every action that its room calls, and no other',
   expect(listed.toSorted()).toEqual([...called].toSorted());
 });
 
-test('whoever only looks may change nothing', () => {
+test('a command that only looks may change nothing', () => {
   const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012' };
   const subject = { cluster: 'prod', service: '*', apply: false };
   for (const permissions of [fleetPermissions, sweepPermissions]) {
@@ -35,7 +35,7 @@ test("a node's role can write no note of a sweep", () => {
   expect(writers).toEqual(['autoscaling:CreateOrUpdateTags', 'autoscaling:DeleteTags']);
 });
 
-test('nothing but the two commands about nodes opens the room in which somebody acts on another', () => {
+test('only the two commands about nodes open the folder that acts on other nodes', () => {
   const files = globSync('{main,lambda}.ts', { cwd: '.' }).concat(
     globSync('{commands,bootstrap,agent,upkeep,fleet,core,host}/**/*.ts', { cwd: '.' }),
   );

@@ -13,7 +13,7 @@ const sizeOf = (counts: ClusterCounts, desired: number, more: Partial<SizeGoal> 
   return decision.kind === 'resize' ? decision.to : desired;
 };
 
-describe('a service is kept at its container instances less one, as the function did that this replaces', () => {
+describe('a service keeps the count of the function that this replaces: its container instances less one', () => {
   test.each([
     ['grows with its cluster', 5, 2, {}, 4],
     ['grows at once, however far it is behind: the nodes are there', 40, 2, {}, 39],
@@ -30,12 +30,12 @@ describe('a service is kept at its container instances less one, as the function
   });
 });
 
-describe('which container instances count', () => {
-  test('none that drains: its task is to go', () => {
+describe('the counted container instances', () => {
+  test('exclude a draining one, whose task is about to leave', () => {
     expect(sizeOf({ ...healthyCluster(5), draining: 1, active: 4, connected: 4 }, 4)).toBe(3);
   });
 
-  test('one whose agent is not connected takes no new task, and takes none away', () => {
+  test('include no disconnected one for a new task, and remove no task for one', () => {
     const unsure = { ...healthyCluster(5), connected: 3 };
     expect(sizeOf(unsure, 4)).toBe(4);
     expect(sizeOf(unsure, 1)).toBe(2);
@@ -45,22 +45,22 @@ describe('which container instances count', () => {
     });
   });
 
-  test('where a list is shorter than the number of registered instances, nothing is taken away', () => {
+  test('remove no task when a list is shorter than the number of registered instances', () => {
     expect(sizeOf({ ...healthyCluster(40), active: 3, connected: 3 }, 39)).toBe(39);
     expect(sizeOf({ ...healthyCluster(40), draining: 2, active: 3, connected: 3 }, 39)).toBe(37);
   });
 });
 
-describe('an outage', () => {
-  test('that makes every agent look disconnected changes nothing', () => {
+describe('an outage of the ECS agents', () => {
+  test('that shows every one as disconnected changes nothing', () => {
     expect(decide({ ...healthyCluster(40), connected: 0 }, steadyService(39)).kind).toBe('wait');
   });
 
-  test('that makes the cluster look empty changes nothing: without a node no count has an effect', () => {
+  test('that shows the cluster as empty changes nothing: without a node no count has an effect', () => {
     expect(decide(healthyCluster(0), steadyService(39)).kind).toBe('wait');
   });
 
-  test('that makes most of the cluster look gone takes a quarter of the tasks, run by run', () => {
+  test('that shows most of the cluster as gone removes a quarter of the tasks in each run', () => {
     const sizes = [39];
     while (sizes.length < 6) sizes.push(sizeOf(healthyCluster(4), sizes.at(-1)!));
     expect(sizes).toEqual([39, 30, 23, 18, 14, 11]);
@@ -70,7 +70,7 @@ describe('an outage', () => {
   });
 });
 
-describe('left to others', () => {
+describe('a service is left to others', () => {
   test.each([
     ['a service that is being deleted', { status: 'DRAINING' }, /DRAINING/],
     ['a service that was deleted', { status: 'INACTIVE' }, /INACTIVE/],
@@ -84,11 +84,11 @@ describe('left to others', () => {
     });
   });
 
-  test('a service that does not exist', () => {
+  test('when it does not exist', () => {
     expect(decide(healthyCluster(9), undefined).kind).toBe('refuse');
   });
 
-  test('a service that Application Auto Scaling sizes', () => {
+  test('when Application Auto Scaling sizes it', () => {
     const decision = decideSize(goal, {
       counts: healthyCluster(9),
       service: steadyService(2),
@@ -97,7 +97,7 @@ describe('left to others', () => {
     expect(decision).toEqual({ kind: 'refuse', reason: expect.stringMatching(/between 1 and 4/) });
   });
 
-  test('a service that somebody has switched off', () => {
+  test('when a person has switched it off', () => {
     expect(decide(healthyCluster(9), steadyService(0), { min: 2 })).toMatchObject({
       kind: 'keep',
       reason: /switched off/,
@@ -105,7 +105,7 @@ describe('left to others', () => {
   });
 });
 
-describe('waited for', () => {
+describe('a run waits', () => {
   const deployed = (...deployments: (readonly [string, string | undefined])[]) =>
     steadyService(2, { deployments: deployments.map(([status, rollout]) => ({ status, rollout })) });
   test.each([
@@ -123,18 +123,18 @@ describe('waited for', () => {
     expect(decide(healthyCluster(9), service).kind).toBe('wait');
   });
 
-  test('not: one that was replaced, nor a settled service of which ECS tells no rollout', () => {
+  test('neither for a replaced deployment nor for a settled service without a rollout state', () => {
     expect(decide(healthyCluster(9), deployed(['PRIMARY', 'COMPLETED'], ['INACTIVE', 'COMPLETED'])).kind).toBe(
       'resize',
     );
     expect(decide(healthyCluster(9), deployed(['PRIMARY', undefined])).kind).toBe('resize');
   });
 
-  test('a deployment that has failed, which is told apart from one that is in progress', () => {
+  test('for a failed deployment, which it distinguishes from one in progress', () => {
     expect(decide(healthyCluster(9), deployed(['PRIMARY', 'FAILED']))).toMatchObject({ reason: /has failed/ });
   });
 
-  test('a cluster that is not ACTIVE', () => {
+  test('for a cluster that is not ACTIVE', () => {
     expect(decide(healthyCluster(9, { status: 'PROVISIONING' }), steadyService(2)).kind).toBe('wait');
   });
 });
@@ -167,8 +167,8 @@ const anyWish = fc
   .record({ spare: fc.integer({ min: 0, max: 20 }), min: fc.integer({ min: 1, max: 20 }), room: fc.option(size) })
   .map(({ spare, min, room }) => ({ spare, min, max: room === null ? undefined : min + room }));
 
-describe('whatever AWS answers', () => {
-  test('a service is never set to 0, below its minimum by growing, above its maximum, or to a number that is none', () => {
+describe('any answer of AWS', () => {
+  test('sets no service to 0, below its minimum by growing, above its maximum, or to an invalid number', () => {
     fc.assert(
       fc.property(anyWish, anyCounts, anyService, (some, counts, service) => {
         const decision = decideSize(some, { counts, service, target: undefined });
@@ -182,7 +182,7 @@ describe('whatever AWS answers', () => {
     );
   });
 
-  test('no run takes more than a quarter of the tasks, except for one', () => {
+  test('removes at most a quarter of the tasks in a run, and at least one', () => {
     fc.assert(
       fc.property(anyWish, anyCounts, size, (some, counts, desired) => {
         const decision = decideSize(some, { counts, service: steadyService(desired), target: undefined });
@@ -192,7 +192,7 @@ describe('whatever AWS answers', () => {
     );
   });
 
-  test('nothing is decided of a service that is not steady, not ours, or switched off', () => {
+  test('changes no service that is unsteady, foreign or switched off', () => {
     fc.assert(
       fc.property(anyWish, anyCounts, anyService, (some, counts, service) => {
         const live = service.deployments.filter(({ status }) => status !== 'INACTIVE');
@@ -209,7 +209,7 @@ describe('whatever AWS answers', () => {
     );
   });
 
-  test('run after run a service comes to rest, between the two counts, and then stays there', () => {
+  test('lets a service settle between the two counts, and stay there', () => {
     fc.assert(
       fc.property(anyWish, size, size, size, (some, connected, more, start) => {
         const counts = healthyCluster(connected + more, { connected });

@@ -16,13 +16,13 @@ function run(services: FakeServices, more: Partial<SizeRequest> = {}) {
 }
 const deeds = ({ calls }: FakeServices) => calls.filter((call) => call.startsWith('set'));
 
-test('looks at the service last, then sets its desired count, once', async () => {
+test('reads the service last, then sets its desired count, once', async () => {
   const services = fakeServices(5, 2);
   expect(await run(services).report).toMatchObject({ action: 'resized', desired: 2, wanted: 4 });
   expect(services.calls).toEqual(['countInstances', 'readScalingTarget', 'readService', 'setDesiredCount 4']);
 });
 
-test('without --apply nothing is changed, and what would be is told', async () => {
+test('changes nothing without --apply, and reports the intended count', async () => {
   const services = fakeServices(5, 2);
   expect(await run(services, { apply: false }).report).toMatchObject({ action: 'would-resize', desired: 2, wanted: 4 });
   expect(deeds(services)).toEqual([]);
@@ -35,14 +35,14 @@ test('a second run has nothing to do', async () => {
   expect(deeds(services)).toEqual(['setDesiredCount 4']);
 });
 
-test('two at once come to the same count', async () => {
+test('two runs at once set the same count', async () => {
   const services = fakeServices(5, 2);
   const reports = await Promise.all([run(services).report, run(services).report]);
   expect(reports.map(({ wanted }) => wanted)).toEqual([4, 4]);
   expect(new Set(deeds(services))).toEqual(new Set(['setDesiredCount 4']));
 });
 
-test('throttled, it asks again, all of it from the start', async () => {
+test('retries from the start when throttled', async () => {
   const services = fakeServices(5, 2);
   services.before = (call) => {
     if (call === 'readService' && services.calls.length === 3) services.troubles = 1;
@@ -53,7 +53,7 @@ test('throttled, it asks again, all of it from the start', async () => {
   expect(log.map(({ message }) => message)).toContain('asking AWS again');
 });
 
-test('an answer to the change that was lost is made good by the next try, which finds nothing to do', async () => {
+test('repairs a lost answer by the next try, which finds nothing to do', async () => {
   const services = fakeServices(5, 2);
   const set = services.setDesiredCount;
   services.setDesiredCount = async (...args) => {
@@ -64,14 +64,14 @@ test('an answer to the change that was lost is made good by the next try, which 
   expect(deeds(services)).toEqual(['setDesiredCount 4']);
 });
 
-test('what AWS does not answer in time is no reason to do anything, and is told as Unavailable', async () => {
+test('fails as Unavailable when AWS does not answer in time, and changes nothing', async () => {
   const services = fakeServices(5, 2);
   services.troubles = Infinity;
   await expect(run(services).report).rejects.toThrow(Unavailable);
   expect(deeds(services)).toEqual([]);
 });
 
-test('a deployment that begins between two looks is seen by the last of them', async () => {
+test('notices a deployment that begins between two reads', async () => {
   const services = fakeServices(5, 2);
   services.before = (call) => {
     if (call === 'readService') {
@@ -94,7 +94,7 @@ test.each([
   expect(deeds(services)).toEqual([]);
 });
 
-test('of several services, one that fails does not keep the others from their size', async () => {
+test('sizes the other services when one fails', async () => {
   const services = fakeServices(5, 2);
   const clock = openFakeClock();
   const tools = { services, clock, log: openLog(() => {}, clock.now) };

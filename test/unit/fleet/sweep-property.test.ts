@@ -178,7 +178,7 @@ function faultsOf(fleet: FakeFleet, deed: string): string[] {
   return faults;
 }
 
-test('no sweep acts on a node that is well, protected, or not known to be what it looks like', patience, async () => {
+test('no sweep changes a node that is well, protected or of uncertain state', patience, async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
@@ -194,7 +194,7 @@ test('no sweep acts on a node that is well, protected, or not known to be what i
   );
 });
 
-test('no sweep ends more nodes than it may, nor has more than a tenth leave at one time', patience, async () => {
+test('no sweep ends more nodes than allowed, or has more than a tenth leave at one time', patience, async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
@@ -227,7 +227,7 @@ function leaving(fleet: FakeFleet): string[] {
     });
 }
 
-test('a sweep without --apply asks and does nothing, whatever it finds', patience, async () => {
+test('a sweep without --apply only reads, whatever it finds', patience, async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
@@ -238,7 +238,7 @@ test('a sweep without --apply asks and does nothing, whatever it finds', patienc
   );
 });
 
-test('whatever AWS does not answer, nothing follows from it', patience, async () => {
+test('no silence of AWS leads to a change', patience, async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 12 }), async (nodes, nth) => {
       const clock = openFakeClock();
@@ -267,7 +267,7 @@ test('whatever AWS does not answer, nothing follows from it', patience, async ()
 });
 
 test(
-  'no incomplete list costs a node its life or its record, whatever it lacks and however often',
+  'no incomplete list ends a node or removes its record, whatever it lacks and however often',
   patience,
   async () => {
     const lists = ['readContainerInstances', 'readGroups', 'readMachinesOfGroups', 'readMachines', 'readRecords'];
@@ -292,7 +292,7 @@ test(
   },
 );
 
-test('sweeping again and again comes to an end: what was done is not done anew', patience, async () => {
+test('repeated sweeps come to an end, and repeat nothing', patience, async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();

@@ -60,7 +60,7 @@ function addHealthy(count: number): string[] {
 
 const whyOf = ({ findings }: SweepReport, id: string) => findings.find(({ instanceId }) => instanceId === id)?.why;
 
-describe('a fleet that is well', () => {
+describe('a healthy fleet', () => {
   test('is left alone', async () => {
     addHealthy(5);
     const report = await run();
@@ -68,7 +68,7 @@ describe('a fleet that is well', () => {
     expect(fleet.actions()).toEqual([]);
   });
 
-  test('may have nodes that are young, warm, in standby, or on their way out', async () => {
+  test('may have young, warm, standby and leaving nodes', async () => {
     addHealthy(5);
     addNode(fleet, 'i-young', clock.now(), { instance: undefined, machine: { launchedAt: clock.now() - 60_000 } });
     addNode(fleet, 'i-standby', clock.now(), { instance: undefined, member: { lifecycleState: 'Standby' } });
@@ -92,7 +92,7 @@ describe('a node whose ECS agent is not connected', () => {
     addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false } });
   });
 
-  test('is noted, drained and ended in three runs, each of which finds it so', async () => {
+  test('is noted, drained and ended in three runs, each of which finds it again', async () => {
     expect(await deedsOf()).toEqual(['note i-lost disconnected']);
     clock.jump(hour);
     expect(await deedsOf()).toEqual([]);
@@ -104,7 +104,7 @@ describe('a node whose ECS agent is not connected', () => {
     expect(await deedsOf()).toEqual([]);
   });
 
-  test('that comes back is made ACTIVE again where a sweep had drained it', async () => {
+  test('is made ACTIVE again when it comes back after a sweep drained it', async () => {
     await run();
     clock.jump(3 * hour);
     await run();
@@ -117,7 +117,7 @@ describe('a node whose ECS agent is not connected', () => {
     ['lost again', () => (fleet.instances.get('i-lost')!.agentConnected = false)],
     ['made ACTIVE by somebody', () => (fleet.instances.get('i-lost')!.status = 'ACTIVE')],
     ['sent away by its group', () => (fleet.members.get('i-lost')!.lifecycleState = 'Terminating:Wait')],
-  ])('that comes back is left as it is when it has been %s between the look and the deed', async (_title, change) => {
+  ])('is left as it is when it has been %s between the survey and the deed', async (_title, change) => {
     await run();
     clock.jump(3 * hour);
     await run();
@@ -128,7 +128,7 @@ describe('a node whose ECS agent is not connected', () => {
     expect(await deedsOf()).toEqual([]);
   });
 
-  test('that comes back in between begins anew when it is lost again', async () => {
+  test('starts again at its note when it came back in between', async () => {
     await run();
     fleet.instances.get('i-lost')!.agentConnected = true;
     expect(await deedsOf()).toEqual(['forget i-lost']);
@@ -137,7 +137,7 @@ describe('a node whose ECS agent is not connected', () => {
     expect(await deedsOf()).toEqual(['note i-lost disconnected']);
   });
 
-  test('is not drained when it has come back between the look and the deed', async () => {
+  test('is not drained when it has come back between the survey and the deed', async () => {
     await run();
     clock.jump(3 * hour);
     fleet.before = (call) => {
@@ -153,7 +153,7 @@ describe('a node whose ECS agent is not connected', () => {
     ['is protected from scale-in', { member: { protectedFromScaleIn: true } }],
     ['is in no group', { member: undefined }],
     ['is in standby', { member: { lifecycleState: 'Standby' } }],
-  ])('is told and left alone while it %s', async (_title, wish) => {
+  ])('is reported and left alone while it %s', async (_title, wish) => {
     fleet.members.delete('i-lost');
     addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false }, ...wish });
     expect(await deedsOf()).toEqual([]);
@@ -162,7 +162,7 @@ describe('a node whose ECS agent is not connected', () => {
 });
 
 describe('an instance with two records in ECS', () => {
-  test('loses the stale one, and the lost node of the fleet still goes in its turn', async () => {
+  test('loses the stale one, and the lost node of the fleet is still treated in its turn', async () => {
     addHealthy(9);
     addSecondRecord(fleet, 'i-h0');
     addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false } });
@@ -184,7 +184,7 @@ describe('an instance with two records in ECS', () => {
     expect(fleet.instances.has('i-two')).toBe(true);
   });
 
-  test('keeps both while the ECS agent connects to the other one between the look and the deed', async () => {
+  test('keeps both while the ECS agent connects to the other one between the survey and the deed', async () => {
     addHealthy(3);
     const second = addSecondRecord(fleet, 'i-h0');
     fleet.before = (call) => {
@@ -196,7 +196,7 @@ describe('an instance with two records in ECS', () => {
     expect(fleet.actions()).toEqual([]);
   });
 
-  test('loses both once EC2 says that it does not exist', async () => {
+  test('loses both once EC2 reports that it does not exist', async () => {
     addHealthy(3);
     addNode(fleet, 'i-gone', clock.now(), {
       machine: undefined,
@@ -209,7 +209,7 @@ describe('an instance with two records in ECS', () => {
 });
 
 describe('external instances', () => {
-  test('are neither looked at nor counted, connected or not', async () => {
+  test('are neither changed nor counted, connected or not', async () => {
     addHealthy(9);
     for (const [id, agentConnected] of [
       ['mi-0123456789abcdef0', false],
@@ -226,7 +226,7 @@ describe('external instances', () => {
   });
 });
 
-describe('the dead', () => {
+describe('records of ended instances', () => {
   const dead = (id: string, state: string | undefined, status = 'ACTIVE') =>
     addNode(fleet, id, clock.now(), {
       instance: { agentConnected: false, status, registeredAt: clock.now() },
@@ -235,7 +235,7 @@ describe('the dead', () => {
     });
 
   test.each(['terminated', 'shutting-down', 'stopping', 'stopped', undefined])(
-    'are no outage: with three records of instances that EC2 says %s, a lost node is drained',
+    'are no outage: with three records of instances that EC2 reports as %s, a lost node is drained',
     async (state) => {
       addHealthy(3);
       for (const id of ['i-d1', 'i-d2', 'i-d3']) dead(id, state);
@@ -248,7 +248,7 @@ describe('the dead', () => {
     },
   );
 
-  test('hold no place among those that leave', async () => {
+  test('take no part of the limit on leaving nodes', async () => {
     addHealthy(3);
     dead('i-d1', 'shutting-down', 'DRAINING');
     dead('i-d2', undefined, 'DRAINING');
@@ -258,7 +258,7 @@ describe('the dead', () => {
   });
 });
 
-describe('a node that belongs to a person', () => {
+describe('a held node', () => {
   test.each([
     ['in Standby', { member: { lifecycleState: 'Standby' } }],
     ['entering Standby', { member: { lifecycleState: 'EnteringStandby' } }],
@@ -276,7 +276,7 @@ describe('a node that belongs to a person', () => {
     expect(await deedsOf({ stack: 'stack' })).toEqual(['note i-lost disconnected']);
   });
 
-  test('loses an earlier note, so that the clock begins anew when it is given back', async () => {
+  test('loses an earlier note, so that the time starts again when it is released', async () => {
     addHealthy(9);
     addNode(fleet, 'i-mine', clock.now(), { instance: { agentConnected: false } });
     await run();
@@ -289,7 +289,7 @@ describe('a node that belongs to a person', () => {
 });
 
 describe('notes', () => {
-  test('of version 0.1.0, which nodes can forge, count for nothing and are removed', async () => {
+  test('of version 0.1.0, which nodes can forge, do not count and are removed', async () => {
     addHealthy(9);
     const tags = { 'aws:autoscaling:groupName': group, 'ecs-node:missing-since': '1' };
     addNode(fleet, 'i-never', clock.now(), { instance: undefined, machine: { tags } });
@@ -313,7 +313,7 @@ describe('notes', () => {
     expect(await deedsOf()).toEqual([]);
   });
 
-  test('from the future are made anew: a clock was wrong', async () => {
+  test('from the future are written again, because a clock was wrong', async () => {
     addHealthy(9);
     addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false } });
     addNote(fleet, 'i-lost', 'disconnected', clock.now() + 9 * hour);
@@ -336,7 +336,7 @@ describe('notes', () => {
   });
 });
 
-describe('a node that is not in the list of container instances', () => {
+describe('a node without a listed container instance', () => {
   const never = () => {
     addHealthy(9);
     addNode(fleet, 'i-never', clock.now(), { instance: undefined });
@@ -344,7 +344,7 @@ describe('a node that is not in the list of container instances', () => {
   };
 
   test.each(['other', 'arn:aws:ecs:eu-west-1:123456789012:cluster/other'])(
-    'never joined only this cluster where its own tag names %s: it is left alone and not told',
+    'is left alone without a finding when its own tag names %s',
     async (name) => {
       never();
       fleet.machines.get('i-never')!.tags['ecs-node:cluster'] = name;
@@ -354,7 +354,7 @@ describe('a node that is not in the list of container instances', () => {
     },
   );
 
-  test('lives when its tag names another cluster between the look and the deed', async () => {
+  test('stays when its tag names another cluster between the survey and the deed', async () => {
     never();
     fleet.before = (call) => {
       if (call === 'readMachine i-never') fleet.machines.get('i-never')!.tags['ecs-node:cluster'] = 'other';
@@ -362,7 +362,7 @@ describe('a node that is not in the list of container instances', () => {
     expect(await deedsOf()).toEqual([]);
   });
 
-  test('lives where ECS counts more container instances than it lists', async () => {
+  test('stays when ECS counts more container instances than it lists', async () => {
     never();
     fleet.unlisted = 1;
     expect(whyOf(await run(), 'i-never')).toMatch(/ECS counts 10 container instances and lists 9/);
@@ -370,7 +370,7 @@ describe('a node that is not in the list of container instances', () => {
   });
 
   test.each([new Unavailable('throttled'), new Refused('no', { code: 'AccessDenied' })])(
-    'lives where ECS does not say how many there are: %s',
+    'stays when ECS does not report their number: %s',
     async (error) => {
       never();
       fleet.before = (call) => {
@@ -384,7 +384,7 @@ describe('a node that is not in the list of container instances', () => {
 });
 
 describe('nodes outside OpsWorks', () => {
-  test('are told, without a deed, where a stack is given', async () => {
+  test('are reported, without a deed, when a stack is given', async () => {
     addHealthy(3);
     for (const id of ['i-h0', 'i-h1']) addRecord(fleet, id, clock.now());
     addNode(fleet, 'i-young', clock.now(), { machine: { launchedAt: clock.now() } });
@@ -395,7 +395,7 @@ describe('nodes outside OpsWorks', () => {
     expect((await run()).findings).toEqual([]);
   });
 
-  test('are not told where OpsWorks did not answer', async () => {
+  test('are not reported when OpsWorks is silent', async () => {
     addHealthy(3);
     fleet.before = (call) => {
       if (call === 'readRecords') throw new Unavailable('throttled');
@@ -421,7 +421,7 @@ describe('a node that never joined', () => {
     expect(await deedsOf()).toEqual(['terminate i-never']);
   });
 
-  test('and joins after all has its note removed', async () => {
+  test('loses its note when it joins after all', async () => {
     addHealthy(9);
     addNode(fleet, 'i-late', clock.now(), { instance: undefined });
     await run();
@@ -429,7 +429,7 @@ describe('a node that never joined', () => {
     expect(await deedsOf()).toEqual(['forget i-late']);
   });
 
-  test('and joins between the look and the deed lives', async () => {
+  test('stays when it joins between the survey and the deed', async () => {
     addHealthy(9);
     addNode(fleet, 'i-late', clock.now(), { instance: undefined });
     await run();
@@ -440,7 +440,7 @@ describe('a node that never joined', () => {
     expect(await deedsOf()).toEqual([]);
   });
 
-  test('is left alone where no node of its group has joined: the cluster may be the wrong one', async () => {
+  test('is left alone when no node of its group has joined, because the cluster may be the wrong one', async () => {
     addNode(fleet, 'i-only', clock.now(), { instance: undefined });
     addNote(fleet, 'i-only', 'missing', 1);
     addNode(fleet, 'i-other', clock.now(), { member: undefined });
@@ -450,7 +450,7 @@ describe('a node that never joined', () => {
   });
 });
 
-test('a group of another cluster, named by mistake beside the right one, loses nobody', async () => {
+test('a group of another cluster, named by mistake, loses no node', async () => {
   addHealthy(9);
   for (const id of ['i-x', 'i-y']) {
     addNode(fleet, id, clock.now(), { instance: undefined, member: { group: 'other' } });
@@ -461,11 +461,11 @@ test('a group of another cluster, named by mistake beside the right one, loses n
   expect(whyOf(report, 'i-x')).toMatch(/no member of its group is in this cluster/);
 });
 
-describe('a node that is stuck in DRAINING', () => {
+describe('a node in a long DRAINING', () => {
   const stuck = (tasks: number) =>
     addNode(fleet, 'i-stuck', clock.now(), { instance: { status: 'DRAINING', runningTasks: tasks } });
 
-  test('is ended when it has been so for half a day without a task', async () => {
+  test('is ended after half a day without a task', async () => {
     addHealthy(9);
     stuck(0);
     expect(await deedsOf()).toEqual(['note i-stuck draining']);
@@ -475,7 +475,7 @@ describe('a node that is stuck in DRAINING', () => {
     expect(await deedsOf()).toEqual(['terminate i-stuck']);
   });
 
-  test('is left to a person as long as it has tasks', async () => {
+  test('is left to a person while it has tasks', async () => {
     addHealthy(9);
     stuck(1);
     await run();
@@ -484,7 +484,7 @@ describe('a node that is stuck in DRAINING', () => {
     expect(whyOf(await run(), 'i-stuck')).toMatch(/1 tasks are still on it/);
   });
 
-  test('and made ACTIVE by somebody has its note removed', async () => {
+  test('loses its note when a person made it ACTIVE', async () => {
     addHealthy(9);
     stuck(0);
     await run();
@@ -493,10 +493,10 @@ describe('a node that is stuck in DRAINING', () => {
   });
 });
 
-describe('what nodes have left behind', () => {
+describe('remains of ended nodes', () => {
   const gone = { machine: undefined, member: undefined };
 
-  test('a container instance is deregistered once EC2 says that its instance is gone', async () => {
+  test('include a container instance, deregistered once EC2 reports that its instance is gone', async () => {
     addHealthy(3);
     addNode(fleet, 'i-gone', clock.now(), { ...gone, instance: { agentConnected: false } });
     addNode(fleet, 'i-dead', clock.now(), {
@@ -510,20 +510,20 @@ describe('what nodes have left behind', () => {
   test.each([
     ['its agent is connected', { instance: { agentConnected: true } }],
     ['it is young', { instance: { agentConnected: false, registeredAt: Date.UTC(2030, 0, 1) - 60_000 } }],
-  ])('a container instance that EC2 does not know is kept while %s', async (_title, wish) => {
+  ])('exclude a container instance that EC2 does not know while %s', async (_title, wish) => {
     addHealthy(3);
     addNode(fleet, 'i-odd', clock.now(), { ...gone, ...wish });
     expect((await run()).findings).toMatchObject([{ outcome: 'nothing' }]);
     expect(fleet.actions()).toEqual([]);
   });
 
-  test('nothing is deregistered where EC2 knows none of the cluster: it is asked in the wrong place', async () => {
+  test('are kept when EC2 knows no instance of the cluster, because the region or account may be wrong', async () => {
     for (const id of ['i-a', 'i-b']) addNode(fleet, id, clock.now(), { ...gone, instance: { agentConnected: false } });
     addRecord(fleet, 'i-a', clock.now(), { status: 'connection_lost' });
     expect(await deedsOf({ stack: 'stack' })).toEqual([]);
   });
 
-  test('an OpsWorks record is deregistered once its instance is gone, and told while it lives', async () => {
+  test('include an OpsWorks record, deregistered once its instance is gone, and reported before', async () => {
     addHealthy(3);
     addRecord(fleet, 'i-h0', clock.now());
     addRecord(fleet, 'i-h1', clock.now(), { status: 'setup_failed' });
@@ -537,7 +537,7 @@ describe('what nodes have left behind', () => {
     expect(whyOf(report, 'i-speaks')).toMatch(/agent is connected/);
   });
 
-  test('an OpsWorks record that must leave its layers first is taken out, and deregistered by a later run', async () => {
+  test('include an OpsWorks record in layers, which is unassigned, and deregistered by a later run', async () => {
     addHealthy(1);
     addRecord(fleet, 'i-h0', clock.now());
     addRecord(fleet, 'i-gone', clock.now(), { status: 'connection_lost' });
@@ -550,7 +550,7 @@ describe('what nodes have left behind', () => {
     expect(fleet.records.has('record-of-i-gone')).toBe(false);
   });
 
-  test('a Name is removed from an instance that has been stopped for a week and is no node any more', async () => {
+  test('include the Name of an instance that was stopped for a week and is no node any more', async () => {
     addHealthy(3);
     const named = (id: string, state: string, days: number) =>
       addNode(fleet, id, clock.now(), {
@@ -569,7 +569,7 @@ describe('what nodes have left behind', () => {
     expect(found).toEqual(['i-lately', 'i-running']);
   });
 
-  test('a Name stays on an instance that is started between the look and the deed', async () => {
+  test('exclude the Name of an instance that starts between the survey and the deed', async () => {
     addHealthy(3);
     addNode(fleet, 'i-stopped', clock.now(), {
       instance: undefined,
@@ -584,7 +584,7 @@ describe('what nodes have left behind', () => {
     expect(fleet.machines.get('i-stopped')!.tags).toHaveProperty('Name');
   });
 
-  test('no Name is judged while the stack does not answer, since its records could tell whose it is', async () => {
+  test('exclude every Name while the stack is silent, because its records could name the owner', async () => {
     addHealthy(3);
     addNode(fleet, 'i-stopped', 0, {
       instance: undefined,
@@ -600,7 +600,7 @@ describe('what nodes have left behind', () => {
 });
 
 describe('termination protection', () => {
-  test('is cleared where OpsWorks has turned it on or the group cannot end the node, else told', async () => {
+  test('is cleared when OpsWorks turned it on or the group cannot end the node, and reported otherwise', async () => {
     addHealthy(4);
     addRecord(fleet, 'i-h0', clock.now());
     fleet.members.get('i-h1')!.lifecycleState = 'Terminating:Wait';
@@ -609,7 +609,7 @@ describe('termination protection', () => {
     expect(whyOf(await run({ stack: 'stack' }), 'i-h2')).toMatch(/a person may have turned it on/);
   });
 
-  test('is asked of twenty a run, and in turn of all', async () => {
+  test('is read for twenty nodes a run, and in turn for all', async () => {
     const ids = addHealthy(50);
     const asked = new Set<string>();
     for (let hours = 0; hours < 5; hours++) {
@@ -625,21 +625,21 @@ describe('termination protection', () => {
 });
 
 describe('a node that has stopped reporting', () => {
-  test('is told, and left alone, where the others do report', async () => {
+  test('is reported, and left alone, when the others report', async () => {
     const ids = addHealthy(4);
     fleet.reports = ids.slice(1).map((instanceId) => ({ instanceId, usedPercent: 10, at: clock.now() }));
     const report = await run();
     expect(report.findings).toMatchObject([{ kind: 'silent', instanceId: 'i-h0', outcome: 'nothing' }]);
   });
 
-  test('says nothing where most are silent: metrics are off, or CloudWatch is', async () => {
+  test('is no finding when most are silent: metrics are off, or CloudWatch is down', async () => {
     const ids = addHealthy(4);
     fleet.reports = ids.slice(3).map((instanceId) => ({ instanceId, usedPercent: 10, at: clock.now() }));
     expect((await run()).findings).toEqual([]);
   });
 });
 
-describe('what keeps a sweep from doing harm', () => {
+describe('the limits of a sweep', () => {
   const lose = (count: number) => {
     for (let index = 0; index < count; index++) {
       addNode(fleet, `i-lost${index}`, clock.now(), { instance: { agentConnected: false } });
@@ -648,7 +648,7 @@ describe('what keeps a sweep from doing harm', () => {
   };
   const drained = (deeds: string[]) => deeds.filter((deed) => deed.startsWith('drain '));
 
-  test('without --apply nothing is changed, and everything is said', async () => {
+  test('change nothing without --apply, and report everything', async () => {
     addHealthy(19);
     lose(1);
     addNode(fleet, 'i-never', clock.now(), { instance: undefined });
@@ -657,19 +657,19 @@ describe('what keeps a sweep from doing harm', () => {
     expect(report.findings.map(({ outcome }) => outcome)).toEqual(['would', 'would']);
   });
 
-  test('no more than one node in a run, by default', async () => {
+  test('allow one node in a run by default', async () => {
     addHealthy(50);
     lose(5);
     expect(drained(await deedsOf())).toEqual(['drain i-lost0']);
   });
 
-  test('no more than a tenth of the nodes, whatever was allowed', async () => {
+  test('allow at most a tenth of the nodes, whatever the flag says', async () => {
     addHealthy(25);
     lose(5);
     expect(drained(await deedsOf({ maxNodes: 100 }))).toHaveLength(3);
   });
 
-  test('no more than a tenth are leaving at one time, whoever has sent them', async () => {
+  test('allow at most a tenth to leave at one time, for whatever reason', async () => {
     addHealthy(18);
     lose(2);
     for (const id of ['i-h0', 'i-h1']) {
@@ -681,7 +681,7 @@ describe('what keeps a sweep from doing harm', () => {
     expect(whyOf(report, 'i-lost0')).toMatch(/2 of 20 nodes are leaving already, 2 may at a time/);
   });
 
-  test('no more than a tenth are ended in a run, although they are leaving already', async () => {
+  test('allow at most a tenth to be ended in a run, although they already leave', async () => {
     addHealthy(25);
     for (let index = 0; index < 5; index++) {
       addNode(fleet, `i-stuck${index}`, clock.now(), { instance: { status: 'DRAINING', runningTasks: 0 } });
@@ -691,7 +691,7 @@ describe('what keeps a sweep from doing harm', () => {
     expect(ended).toHaveLength(3);
   });
 
-  test('none with a cap of 0', async () => {
+  test('allow none with a limit of 0', async () => {
     addHealthy(9);
     lose(1);
     expect(drained(await deedsOf({ maxNodes: 0 }))).toEqual([]);
@@ -701,7 +701,7 @@ describe('what keeps a sweep from doing harm', () => {
     [7, 4, /4 of 11 nodes look ill at once/],
     [0, 1, /none of 1 nodes is well/],
     [2, 2, /2 of 4 nodes look ill at once/],
-  ])('with %i nodes well and %i ill the fault is not theirs', async (well, ill, why) => {
+  ])('with %i well and %i ill nodes blame no node', async (well, ill, why) => {
     addHealthy(well);
     lose(ill);
     const report = await run({ maxNodes: 100 });
@@ -709,14 +709,14 @@ describe('what keeps a sweep from doing harm', () => {
     expect(report.brake).toMatch(why);
   });
 
-  test('a fleet that looks ill at once is not even noted: the clock must not begin to run', async () => {
+  test('write not even a note when the whole fleet looks ill, because the time must not start', async () => {
     addHealthy(5);
     for (const id of ['i-h0', 'i-h1', 'i-h2']) fleet.instances.get(id)!.agentConnected = false;
     expect(await deedsOf()).toEqual([]);
   });
 
   test.each(['readContainerInstances', 'readGroups', 'readMachines'])(
-    'does nothing at all when %s is not answered',
+    'stop everything when %s gets no answer',
     async (call) => {
       addHealthy(9);
       lose(1);
@@ -729,7 +729,7 @@ describe('what keeps a sweep from doing harm', () => {
     },
   );
 
-  test('does not deregister what EC2 no longer denies when it is asked again', async () => {
+  test('keep a record when EC2 knows its instance at the second look', async () => {
     addHealthy(3);
     addNode(fleet, 'i-gone', clock.now(), {
       machine: undefined,
@@ -744,7 +744,7 @@ describe('what keeps a sweep from doing harm', () => {
     expect(fleet.actions()).toEqual([]);
   });
 
-  test('goes on after a deed that fails, and tells which', async () => {
+  test('continue after a deed that fails, and name it', async () => {
     addHealthy(30);
     lose(3);
     fleet.before = (call) => {
@@ -754,7 +754,7 @@ describe('what keeps a sweep from doing harm', () => {
     expect(report.findings.map(({ outcome }) => outcome)).toEqual(['failed', 'done', 'nothing']);
   });
 
-  test('gives the place of a node that AWS refuses to change to the next one', async () => {
+  test('give the turn of a node that AWS refuses to change to the next one', async () => {
     addHealthy(9);
     lose(2);
     fleet.before = (call) => {
@@ -764,7 +764,7 @@ describe('what keeps a sweep from doing harm', () => {
     expect(report.findings.map(({ outcome }) => outcome)).toEqual(['failed', 'done']);
   });
 
-  test('two sweeps at once end no more than one, and choose the same', async () => {
+  test('let two sweeps at once end only one node, and the same', async () => {
     addHealthy(9);
     lose(2);
     const reports = await Promise.all([run(), run()]);
@@ -773,7 +773,7 @@ describe('what keeps a sweep from doing harm', () => {
     expect(others.map(({ outcome }) => outcome)).toEqual(['nothing', 'nothing']);
   });
 
-  test('stops at once, between two deeds, when it is told to', async () => {
+  test('stop the sweep at once between two deeds', async () => {
     addHealthy(30);
     lose(3);
     const ends = new AbortController();

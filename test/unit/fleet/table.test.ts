@@ -22,7 +22,7 @@ beforeEach(() => {
 });
 
 describe('the table of a fleet', () => {
-  test('has the worst first, and what is well last', async () => {
+  test('lists the worst nodes first, and well ones last', async () => {
     const now = clock.now();
     addNode(fleet, 'i-well', now);
     addNode(fleet, 'i-full', now);
@@ -54,7 +54,7 @@ describe('the table of a fleet', () => {
     expect(summary).toEqual({ nodes: 8, well: 1, draining: 1, disconnected: 3, missing: 2, tasks: 12 });
   });
 
-  test('shows what the node wrote about itself', async () => {
+  test("shows the node's own report", async () => {
     const tags = { Name: 'web 1', 'ecs-node:version': '1.2.3', 'ecs-node:left': 'disk: / is full' };
     addNode(fleet, 'i-a', clock.now(), { machine: { tags } });
     const view = await read(signal);
@@ -63,7 +63,7 @@ describe('the table of a fleet', () => {
     expect(row.indexOf('disk: / is full')).toBe(head.indexOf('LAST WORDS'));
   });
 
-  test('does without the disks where CloudWatch does not answer, and says so', async () => {
+  test('omits the disks when CloudWatch is silent, and says so', async () => {
     addNode(fleet, 'i-a', clock.now());
     fleet.before = (call) => {
       if (call === 'readReports') throw new Unavailable('throttled');
@@ -73,7 +73,7 @@ describe('the table of a fleet', () => {
     expect(renderFleet(view)).toContain('disks not known: throttled');
   });
 
-  test('asks CloudWatch once in five minutes, however often one looks', async () => {
+  test('asks CloudWatch once in five minutes, however often it is read', async () => {
     addNode(fleet, 'i-a', clock.now());
     for (let looks = 0; looks < 30; looks++) {
       await read(signal);
@@ -82,7 +82,7 @@ describe('the table of a fleet', () => {
     expect(fleet.calls.filter((call) => call === 'readReports')).toHaveLength(2);
   });
 
-  test("is not shaped by anybody's tags", () => {
+  test('keeps its shape whatever the tags hold', () => {
     const columns = [{ title: 'A', of: (text: string) => text }];
     expect(renderColumns(columns, ['\u001B[2Jx\ny'])).toEqual(['A', ' [2Jx y']);
   });
@@ -99,7 +99,7 @@ describe('watching a fleet', () => {
     return { printed, ends, watching };
   };
 
-  test('goes on through throttling with the last table, and ends well when it is stopped', async () => {
+  test('continues through throttling with the last table, and ends with success on a stop', async () => {
     addNode(fleet, 'i-a', clock.now());
     const { printed, ends, watching } = onTerminal(true);
     await clock.settle();
@@ -118,7 +118,7 @@ describe('watching a fleet', () => {
     expect(third).not.toMatch(/not up to date/);
   });
 
-  test('never scrolls: as many lines as the terminal has', async () => {
+  test('never scrolls: it has as many lines as the terminal', async () => {
     for (let index = 0; index < 50; index++) addNode(fleet, `i-${index}`, clock.now());
     const { printed, ends, watching } = onTerminal(true);
     await clock.settle();
@@ -127,7 +127,7 @@ describe('watching a fleet', () => {
     expect(printed[1]!.split('\n')).toHaveLength(3);
   });
 
-  test('draws no screen where there is none', async () => {
+  test('draws no screen without a terminal', async () => {
     addNode(fleet, 'i-a', clock.now());
     const { printed, ends, watching } = onTerminal(false);
     await clock.settle();
@@ -136,7 +136,7 @@ describe('watching a fleet', () => {
     expect(printed.join('')).not.toContain('\u001B');
   });
 
-  test('ends where AWS says no: looking again would not help', async () => {
+  test('ends when AWS refuses, because another read would not help', async () => {
     const view = openView(fleet, { cluster: 'other', groups: [], metricsNamespace: 'System/Linux' });
     const caller = { output: {} as never, print: () => {} };
     const watching = {

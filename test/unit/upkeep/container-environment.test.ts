@@ -104,7 +104,7 @@ describe('the environment file', () => {
     );
   });
 
-  it('tells every tag by its value or as left out, and the same whatever the order of the tags', () => {
+  it('lists every tag by its value or as omitted, in a fixed order', () => {
     fc.assert(
       fc.property(tags, (given) => {
         const { variables, leftOut } = variablesOf(facts(given));
@@ -118,7 +118,7 @@ describe('the environment file', () => {
     );
   });
 
-  it('has no line that is not its own for those who read lines', () => {
+  it('has only its own lines for line-based readers', () => {
     fc.assert(
       fc.property(tags, (given) => {
         const read = asEnvFile(renderShell(facts(given)));
@@ -131,7 +131,7 @@ describe('the environment file', () => {
     );
   });
 
-  it('says the same as JSON, every tag among it', () => {
+  it('holds the same as JSON, with every tag', () => {
     fc.assert(
       fc.property(tags, (given) => {
         const read = JSON.parse(renderJson(facts(given))) as Record<string, unknown>;
@@ -141,7 +141,7 @@ describe('the environment file', () => {
     );
   });
 
-  it('leaves tags out that would be the same variable, except the one whose key is a name', () => {
+  it('omits tags that would become the same variable, except one whose key is that name', () => {
     const { variables, leftOut } = variablesOf(facts({ 'a-b': '1', 'a.b': '2', 'c-d': '3', c_d: '4', e: '\0' }));
     expect(Object.fromEntries(variables)).toMatchObject({ ECS_NODE_TAG_c_d: '4' });
     expect(Object.fromEntries(variables)).not.toHaveProperty('ECS_NODE_TAG_a_b');
@@ -152,7 +152,7 @@ describe('the environment file', () => {
 describe('the environment of containers', () => {
   const group = { 'aws:autoscaling:groupName': 'web', env: 'stage' };
 
-  it('is there before ECS starts, for anybody to read, and is off by default', async () => {
+  it('is there before ECS starts, readable for all, and off by default', async () => {
     const stage = setStage(plainConfig(on));
     stage.world.metadata.tags = group;
     await stage.boot();
@@ -170,7 +170,7 @@ describe('the environment of containers', () => {
     expect(off.world.machine.files.has(shellFile)).toBe(false);
   });
 
-  it('asks EC2 where the metadata service shows no tags, and says so', async () => {
+  it('asks EC2 when the metadata service shows no tags, and says so', async () => {
     const stage = setStage(plainConfig(on));
     stage.world.instance.tags = group;
     await stage.boot();
@@ -180,7 +180,7 @@ describe('the environment of containers', () => {
     expect(stage.world.log.some(({ message }) => message.includes('InstanceMetadataTags is off'))).toBe(true);
   });
 
-  it('costs no node its life where nobody may read the tags; what was known of this instance stays', async () => {
+  it('ends no node when its tags are unreadable; earlier values of this instance stay', async () => {
     const denied = new Refused('ec2:DescribeTags is not allowed', { code: 'UnauthorizedOperation' });
     const stage = setStage(plainConfig(on));
     stage.world.calls.fails('readOwnTags', denied);
@@ -199,7 +199,7 @@ describe('the environment of containers', () => {
     expect(String(stage.world.machine.files.get(shellFile))).toContain('ECS_NODE_TAG_env=stage\n');
   });
 
-  it('follows a changed tag within its interval, is not written otherwise, and stays when nobody answers', async () => {
+  it('follows a changed tag within its interval, is not rewritten otherwise, and survives silence', async () => {
     const config = configOf(on);
     const stage = setAgent(config);
     const { world } = stage;

@@ -53,7 +53,7 @@ const stopped = (decision: ReturnType<typeof decide>) =>
 const starts = (decision: ReturnType<typeof decide>) => decision.actions.filter(({ kind }) => kind === 'start').length;
 
 describe('a daemon task', () => {
-  it('is started where none is, and what is about to happen is remembered first', () => {
+  it('is started when none runs, after the intention is saved', () => {
     const decision = decide(wish(), sight([]), undefined, now);
     expect(decision).toMatchObject({
       standing: 'starts',
@@ -68,7 +68,7 @@ describe('a daemon task', () => {
     expect(decide(wish(), sight([starting]), past(), now)).toMatchObject({ standing: 'starts', actions: [] });
   });
 
-  it('is not ours because of its family: what a service or a person has started is told and not touched', () => {
+  it('does not count by its family alone: a task of a service or a person is reported and not touched', () => {
     for (const other of [
       { startedBy: 'ecs-svc/1', group: 'service:logs' },
       { startedBy: '' },
@@ -86,7 +86,7 @@ describe('a daemon task', () => {
     expect(decide(wish(), sight([task('a'), service]), past(), now)).toMatchObject({ standing: 'runs', actions: [] });
   });
 
-  it('that runs twice is stopped once: the older one, which runs, stays, in whatever order ECS tells them', () => {
+  it("that runs twice is stopped once: the older running one stays, in any order of ECS's list", () => {
     const old = task('z', { createdAt: now - 2 * minute });
     const young = task('a', { createdAt: now - minute });
     const pending = task('b', { lastStatus: 'PENDING', createdAt: now - 3 * minute });
@@ -112,12 +112,12 @@ describe('a daemon task', () => {
     expect(last.actions).toEqual([{ kind: 'start', revision: definitionArn('logspout', 2) }]);
   });
 
-  it('of an old revision goes when the new one runs beside it', () => {
+  it('of an old revision is stopped when the new one runs beside it', () => {
     const both = [task('a', { definition: definitionArn('logspout', 1) }), task('b')];
     expect(stopped(decide(wish(), sight(both), past(), now))).toEqual(['a']);
   });
 
-  it('goes on as it is while nobody can say which revision is wanted, and none is started', () => {
+  it('stays as it is while the wanted revision is unknown, and none is started', () => {
     const unknown: DesiredTask = { family: 'logspout', revision: undefined, why: 'throttled' };
     const two = [task('a'), task('b', { definition: definitionArn('logspout', 1) })];
     expect(decide(unknown, sight(two), past(), now)).toMatchObject({ standing: 'runs', actions: [] });
@@ -128,7 +128,7 @@ describe('a daemon task', () => {
     });
   });
 
-  it('whose start was not answered is waited for, and asked for again only when nothing came of it', () => {
+  it('whose start got no answer is waited for, and requested again only when it never appears', () => {
     const asked = past({ life: 'asked', startedAt: now });
     const { taskArn: _, ...unanswered } = asked;
     expect(decide(wish(), sight([]), unanswered, now + startVisibleMs - 1).actions).toEqual([]);
@@ -144,7 +144,7 @@ describe('a daemon task', () => {
     });
   });
 
-  it('that only the agent on the node knows of may be anybody’s: nothing is started', () => {
+  it('that only the ECS agent knows may belong to another program: nothing is started', () => {
     const decision = decide(wish(), sight([], { local: [local('x')] }), undefined, now);
     expect(decision).toMatchObject({ standing: 'waits', actions: [] });
     expect(starts(decide(wish(), sight([], { local: [local('x', { family: 'web' })] }), undefined, now))).toBe(1);
@@ -155,7 +155,7 @@ describe('a daemon task', () => {
     expect(starts(decide(wish(), sight([], { ended: 'exit 1' }), long, now))).toBe(1);
   });
 
-  it('that keeps dying is started less and less often, never faster, and says why', () => {
+  it('that fails again and again is started less and less often, with the reason', () => {
     let known: Past | undefined;
     const gaps: number[] = [];
     let last = now;
@@ -176,7 +176,7 @@ describe('a daemon task', () => {
     expect(waiting.detail).toContain('Essential container in task exited');
   });
 
-  it('gets a new chance with a new revision, and when it has lived for long', () => {
+  it('gets a new chance with a new revision, and after it ran for long', () => {
     const dying = past({ life: 'ended', misses: 8, startedAt: now - 1_000, why: 'exit 1' });
     expect(starts(decide(wish(2), sight([]), dying, now))).toBe(0);
     expect(decide(wish(3), sight([]), dying, now)).toMatchObject({ actions: [{ kind: 'start' }], past: { misses: 0 } });
@@ -186,7 +186,7 @@ describe('a daemon task', () => {
     });
   });
 
-  it('does not wait for a clock that was set back to catch up, nor starts twice because of a small step', () => {
+  it('does not wait for a clock that was set back, and a small step starts none twice', () => {
     const day = 86_400_000;
     const dying = past({ life: 'ended', misses: 8 });
     expect(starts(decide(wish(), sight([]), { ...dying, startedAt: now + day }, now))).toBe(1);
@@ -203,7 +203,7 @@ describe('the list of daemon tasks', () => {
     }
   };
 
-  it('takes families, revisions and ARNs, each family once', () => {
+  it('accepts families, revisions and ARNs, each family once', () => {
     const good = ['logspout', 'datadog:3', definitionArn('agent', 7)];
     expect(faults(good)).toEqual(good);
     expect(faults(['logspout', 'logspout:3'])).toMatch(/daemonTasks.definitions: must name each family once/);

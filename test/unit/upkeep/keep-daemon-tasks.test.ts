@@ -44,7 +44,7 @@ function setNode(definitions: string[] = ['logspout'], known: string[] = ['logsp
 }
 
 describe('the daemon tasks of a node', () => {
-  it('are started when it is in service, one of each, and then ECS is left in peace', async () => {
+  it('are started when it is in service, one of each, and then cause no calls', async () => {
     const { world, mine, violations, agent, memory, run } = setNode(['logspout', 'datadog:1'], ['logspout', 'datadog']);
     const running = agent();
     await run(2 * minute);
@@ -61,7 +61,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('are restarted when they are gone, and less and less often when they keep dying', async () => {
+  it('are restarted when they end, and less and less often when they keep failing', async () => {
     const { world, mine, end, agent, run, memory, violations } = setNode();
     const running = agent();
     await run(20 * minute);
@@ -95,7 +95,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('that belong to somebody else are told and left alone; ours comes when they have gone', async () => {
+  it('that belong to others are reported and left alone; ours start when those have ended', async () => {
     const { world, own, alive, mine, end, agent, run, memory } = setNode();
     const service = world.cluster.addTask(own.arn, {
       family: 'logspout',
@@ -115,7 +115,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('are never two because an answer was lost, a list is late, or the agent was killed at any call', async () => {
+  it('never run twice after a lost answer, a late list, or a kill of the agent at any call', async () => {
     for (const when of ['before', 'after'] as const) {
       // The calls around the start: what is before and after them the simulation kills at random.
       const { world: probe, agent: start, run: live } = setNode();
@@ -155,7 +155,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('are not started while somebody drains the node by hand, nor while its agent is away', async () => {
+  it('are not started while a person drains the node, or while its ECS agent is away', async () => {
     const { world, own, mine, agent, run, memory, violations } = setNode();
     own.status = 'DRAINING';
     const running = agent();
@@ -198,7 +198,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('that nobody configures any more are stopped, and other people’s tasks are not', async () => {
+  it('that are no longer configured are stopped, and tasks of others are not', async () => {
     const { world, own, mine, agent, run } = setNode([]);
     const orphan = world.cluster.addTask(own.arn, { family: 'logspout', group: 'family:logspout', startedBy });
     const batch = world.cluster.addTask(own.arn, { family: 'logspout', group: 'family:logspout' });
@@ -210,7 +210,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('go on as they are when ECS cannot be asked, and one bad definition does not keep the others away', async () => {
+  it('stay as they are when ECS is silent, and one bad definition does not stop the others', async () => {
     const { world, mine, agent, run, stage, memory } = setNode(['logspout', 'nothing']);
     const running = agent();
     await run(2 * minute);
@@ -228,7 +228,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('that have no room are asked for again, with patience, and the status says what is missing', async () => {
+  it('without room are requested again with backoff, and the status names the missing resource', async () => {
     const { stage, world, mine, agent, run, memory } = setNode();
     world.cluster.definitions[0]!.failure = 'RESOURCE:MEMORY';
     const running = agent();
@@ -245,8 +245,8 @@ describe('the daemon tasks of a node', () => {
   });
 });
 
-describe('what is remembered of daemon tasks', () => {
-  it('counts only whole, and only on the instance that wrote it', () => {
+describe('the memory of daemon tasks', () => {
+  it('counts only when complete, and only on the instance that wrote it', () => {
     const families = { a: { standing: 'runs', detail: '', since: 1 } };
     const text = (more: object) => JSON.stringify({ instanceId: 'i-1', families, ...more });
     expect(parseDaemonTasks(text({}), 'i-1')).toMatchObject({ families });

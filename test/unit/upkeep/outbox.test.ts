@@ -14,7 +14,7 @@ const onDisk = ({ machine }: World) => [...machine.files.keys()].filter((path) =
 const sent = ({ events }: World) => events.map(({ type }) => type);
 
 describe('an event', () => {
-  it('is not sent, and not written, without a bus', async () => {
+  it('is neither sent nor written without a bus', async () => {
     const { host, world, clock } = openFakeHost();
     host.events.tell(joined);
     host.events.resume();
@@ -23,7 +23,7 @@ describe('an event', () => {
     expect(world.calls.list).toEqual([]);
   });
 
-  it('lies on disk until EventBridge has accepted it', async () => {
+  it('stays on disk until EventBridge has accepted it', async () => {
     const { host, world, clock } = stage();
     world.calls.delays('putEvent', 500);
     host.events.tell(joined);
@@ -58,7 +58,7 @@ describe('an event', () => {
     expect(onDisk(world)).toEqual([]);
   });
 
-  it('is given up after the last of a few tries', async () => {
+  it('is given up after its last try', async () => {
     const { host, world, clock } = stage();
     world.calls.fails('putEvent', new Unavailable('away'));
     host.events.tell(joined);
@@ -76,7 +76,7 @@ describe('an event', () => {
     expect(sent(world)).toEqual(['joined']);
   });
 
-  it('is sent although the disk takes nothing', async () => {
+  it('is sent although the disk is full', async () => {
     const { host, world, clock } = stage();
     world.calls.fails('writeText', new Unavailable('ENOSPC'));
     host.events.tell(joined);
@@ -99,7 +99,7 @@ describe('an event', () => {
     expect(onDisk(world)).toEqual([]);
   });
 
-  it('of another instance, or a file that is none, is removed and not sent', async () => {
+  it('of another instance, or an invalid file, is removed and not sent', async () => {
     const { host, world, clock } = stage();
     const other = { instanceId: 'i-0other', id: 'i-0other-1', type: 'joined', at: 0, detail: {} };
     world.machine.files.set(`${paths.events}/i-0other-1.json`, JSON.stringify(other));
@@ -110,7 +110,7 @@ describe('an event', () => {
     expect(world.events).toEqual([]);
   });
 
-  it('waits no longer than asked when the process ends, and stays on disk', async () => {
+  it('delays the end of the process no longer than allowed, and stays on disk', async () => {
     const { host, world, clock } = stage();
     world.calls.hangs('putEvent');
     host.events.tell(joined);
@@ -120,7 +120,7 @@ describe('an event', () => {
     expect(onDisk(world)).toHaveLength(1);
   });
 
-  it('that waits for its next try is tried at once when the process ends', async () => {
+  it('is tried at once when the process ends during its pause', async () => {
     const { host, world, clock } = stage();
     world.calls.fails('putEvent', new Unavailable('away'), 1);
     host.events.tell(joined);
@@ -130,7 +130,7 @@ describe('an event', () => {
     expect(sent(world)).toEqual(['joined']);
   });
 
-  it('is no longer kept when fifty others wait', async () => {
+  it('is dropped when fifty others wait', async () => {
     const { host, world, clock } = stage();
     world.calls.fails('putEvent', new Unavailable('away'));
     for (let count = 0; count < 60; count++) host.events.tell(joined);
@@ -173,7 +173,7 @@ const examples: { [T in NodeEvent['type']]: Extract<NodeEvent, { type: T }> } = 
 };
 
 describe('the detail of an event', () => {
-  it.each(eventTypes)('%s is what its schema says, and far below the limit of EventBridge', async (type) => {
+  it.each(eventTypes)('%s matches its schema, far below the limit of EventBridge', async (type) => {
     const { host, world, clock } = stage();
     host.events.tell(examples[type]);
     await clock.run(1_000);

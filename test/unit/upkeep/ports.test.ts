@@ -46,7 +46,7 @@ function sourced(text: string): Record<string, string> {
 }
 
 describe('the ports of a container', () => {
-  it('are told as soon as it has them, and those of its task only when no container can get further ones', () => {
+  it('are published as soon as it has them, and those of its task when no container can get more', () => {
     expect([...filesOf(task([web], { knownStatus: 'PENDING' })).keys()]).toEqual([
       `${'a'.repeat(12)}.json`,
       `${'a'.repeat(12)}.env`,
@@ -54,7 +54,7 @@ describe('the ports of a container', () => {
     expect([...filesOf(task([web])).keys()]).toHaveLength(4);
   });
 
-  it("are told at the task's own address where it has one", () => {
+  it("are published at the task's own address when it has one", () => {
     const files = filesOf(task([{ ...web, address: '10.0.7.9' }]));
     for (const name of ['a'.repeat(12), '1'.repeat(32)]) {
       expect(sourced(files.get(`${name}.env`)!)).toMatchObject({ ECS_NODE_PRIVATE_IP: '10.0.7.9' });
@@ -62,7 +62,7 @@ describe('the ports of a container', () => {
     }
   });
 
-  it('are told in a file that the container finds by its own host name, to a shell and as JSON', () => {
+  it('are in a file that the container finds by its own host name, for a shell and as JSON', () => {
     const files = filesOf(task([web]));
     expect(sourced(files.get(`${'a'.repeat(12)}.env`)!)).toEqual({
       ECS_NODE_TASK_ID: '1'.repeat(32),
@@ -88,7 +88,7 @@ describe('the ports of a container', () => {
     });
   });
 
-  it('are told of the whole task, too, each with its container, and never the wrong one of two', () => {
+  it('are published for the whole task, each with its container, and never confused', () => {
     const twin = (name: string, digit: string, hostPort: number): LocalContainer => ({
       name,
       dockerId: id(digit),
@@ -102,7 +102,7 @@ describe('the ports of a container', () => {
     expect(told.containers.map(({ name }) => name)).toEqual(['web', 'a-b', 'a_b', 'c']);
   });
 
-  it('are not told before there are any, nor of what has stopped, nor under a name that leads elsewhere', () => {
+  it('are not published before there are any, for stopped containers, or under an unsafe name', () => {
     expect(filesOf(task([{ ...web, ports: [] }])).size).toBe(0);
     expect(filesOf(task([web], { knownStatus: 'STOPPED' })).size).toBe(0);
     const strange = task([{ ...web, dockerId: '../../etc/x' }], { arn: '../../../etc/passwd' });
@@ -111,7 +111,7 @@ describe('the ports of a container', () => {
       expect(isPortFile(name)).toBe(false);
   });
 
-  it('can make no shell do anything, whatever a container is called', () => {
+  it('make no shell run anything, whatever a container is called', () => {
     const files = filesOf(task([{ ...web, name: '$(touch x)' }], { family: 'a; echo b' }));
     const lines = [...files].flatMap(([name, text]) => (name.endsWith('.env') ? text.trimEnd().split('\n') : []));
     expect(lines.length).toBeGreaterThan(4);
@@ -133,7 +133,7 @@ describe('the files of the ports', () => {
     return { stage, world, own, chore: chore!, names, round };
   };
 
-  it('come with a task and go with it, and a quiet round writes nothing', async () => {
+  it('appear with a task and go with it, and a quiet round writes nothing', async () => {
     const { world, own, names, round } = open();
     const app = world.cluster.addTask(own.arn, { containers: [web] });
     expect(await round()).toBe('changed');
@@ -147,7 +147,7 @@ describe('the files of the ports', () => {
     expect(names()).toEqual(['README']);
   });
 
-  it('stay while the agent is restarted or answers nonsense: containers go on, and their ports with them', async () => {
+  it('stay while the ECS agent is restarted or answers nonsense', async () => {
     const { world, own, names, round } = open();
     world.cluster.addTask(own.arn, { containers: [web] });
     await round();
@@ -161,7 +161,7 @@ describe('the files of the ports', () => {
     expect(names()).toHaveLength(4);
   });
 
-  it('are there again after a restart of the agent, after a reboot, and after somebody has removed them', async () => {
+  it('are written again after a restart of the agent, a reboot, and their removal by a person', async () => {
     const { world, own, names, round, stage } = open();
     world.cluster.addTask(own.arn, { containers: [web] });
     await round();

@@ -54,7 +54,7 @@ const fault = async (work: Promise<unknown>): Promise<string> => {
 };
 
 describe('documents that are pulled', () => {
-  it('count between config.yaml and its drop-ins, a later name over an earlier one', async () => {
+  it('rank between config.yaml and its drop-ins, a later name over an earlier one', async () => {
     const node = openNode('ssm:/ecs/web', {
       [`${paths.dropIns}/10-here.yaml`]: 'disk: {checks: 7}\n',
       [paths.config]: 'cluster: demo\nrefresh: {source: "ssm:/ecs/web"}\ndisk: {fullPercent: 99, checkSeconds: 30}\n',
@@ -69,7 +69,7 @@ describe('documents that are pulled', () => {
     expect(node.world.machine.modes.get(paths.refreshed)).toBe(0o600);
   });
 
-  it('are fetched only when they changed, and what vanishes there is gone here', async () => {
+  it('are fetched only when they changed, and are dropped when they vanish there', async () => {
     const node = openNode();
     node.offers({ a: 'disk: {checks: 4}\n', b: 'disk: {checkSeconds: 30}\n' });
     await node.pull();
@@ -83,7 +83,7 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk).toMatchObject({ checks: 3, checkSeconds: 30 });
   });
 
-  it('that are bad change nothing, are named with every fault, and are not fetched again until they change', async () => {
+  it('with a fault change nothing, are named with every fault, and are not fetched again until they change', async () => {
     const node = openNode();
     node.offers({ good: 'disk: {checks: 4}\n' });
     await node.pull();
@@ -101,7 +101,7 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk).toMatchObject({ checks: 9, fullPercent: 85 });
   });
 
-  it("are judged together with the node's own files: each alone may be fine", async () => {
+  it("are judged together with the node's own files, even when each alone is valid", async () => {
     const node = openNode('ssm:/ecs/web', { [`${paths.dropIns}/90-here.yaml`]: 'disk: {clearPercent: 88}\n' });
     node.offers({ all: 'disk: {fullPercent: 85}\n' });
     expect(await fault(node.pull())).toMatch(/clearPercent: must be below disk.fullPercent \(85\)/);
@@ -111,7 +111,7 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk.fullPercent).toBe(85);
   });
 
-  it('may not carry what runs as root, who the node is, or what keeps a fleet from leaving at once', async () => {
+  it("may not set programs that run as root, the node's identity, or the limits on leaving", async () => {
     const forbidden: Record<string, unknown> = {
       cluster: 'other',
       registrar: 'ssm',
@@ -135,7 +135,7 @@ describe('documents that are pulled', () => {
     }
   });
 
-  it('may carry what the node itself allows beside that, and never what is pulled from where', async () => {
+  it('may set in addition what the node itself allows, but never their own source', async () => {
     const node = openNode();
     node.world.machine.files.set(
       paths.config,
@@ -151,7 +151,7 @@ describe('documents that are pulled', () => {
     await expect(node.settled()).rejects.toThrow('none of refresh itself');
   });
 
-  it('is told of each setting that may be pulled: they all exist', async () => {
+  it('may set only settings that exist', async () => {
     for (const path of remoteSettings) {
       const node = openNode();
       // The one setting that takes any word but this.
@@ -177,7 +177,7 @@ describe('documents that are pulled', () => {
     expect(node.world.log.some(({ message }) => message === 'pulled configuration not used')).toBe(true);
   });
 
-  it('count for nothing on a node that is not configured to pull any more', async () => {
+  it('do not count on a node that is no longer configured to pull', async () => {
     const node = openNode();
     node.offers({ all: 'disk: {checks: 9}\n' });
     await node.pull();
@@ -185,7 +185,7 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk.checks).toBe(3);
   });
 
-  it('survive an answer that does not come, a bucket that is gone, and a file of ours that was destroyed', async () => {
+  it('survive a silent source, a missing bucket, and a destroyed file of ours', async () => {
     const node = openNode('s3://ours/ecs');
     node.offers({ 'a.yaml': 'disk: {checks: 9}\n' });
     await node.pull();
@@ -203,7 +203,7 @@ describe('documents that are pulled', () => {
     }
   });
 
-  it('that cannot be read from the disk any more are no fault of the configuration, and are pulled anew', async () => {
+  it('that are unreadable on disk are no fault of the configuration, and are pulled again', async () => {
     const node = openNode();
     node.offers({ a: 'disk: {checks: 9}\n' });
     node.world.machine.files.set(
@@ -218,14 +218,14 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk.checks).toBe(9);
   });
 
-  it('that no file of ours could hold are refused', async () => {
+  it('that exceed every file of ours are refused', async () => {
     const node = openNode();
     const text = `# ${'\u0001'.repeat(200_000)}\n`;
     node.offers({ a: text, b: text });
     expect(await fault(node.pull())).toMatch(/larger than 1500000 bytes together/);
   });
 
-  it('are all the old ones or all the new ones, whenever the process dies', async () => {
+  it('are all old or all new, whenever the process dies', async () => {
     const deaths = { before: 0, after: 0 };
     for (const when of ['before', 'after'] as const) {
       for (let call = 1, isOver = false; !isOver; call++) {
@@ -247,7 +247,7 @@ describe('documents that are pulled', () => {
     expect(Math.min(deaths.before, deaths.after)).toBeGreaterThan(4);
   });
 
-  it('whatever they contain, leave a configuration that is valid, of the same node, with the same brakes', async () => {
+  it('leave a valid configuration of the same node with the same limits, whatever they contain', async () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 80 }),
       fc.json({ maxDepth: 3 }),

@@ -28,7 +28,7 @@ function withChoresIn(prepare: (stage: ReturnType<typeof setStage>) => void, ...
 }
 
 describe('what a node keeps up to date', () => {
-  it('is looked at on its interval, never later, and soon after the start', async () => {
+  it('runs on its interval, never later, and soon after the start', async () => {
     const times: number[] = [];
     const { agent, run } = withChores(choreThat(async (host) => (times.push(host.clock.uptime()), 'unchanged')));
     await run(hour);
@@ -40,7 +40,7 @@ describe('what a node keeps up to date', () => {
     await agent.stop();
   });
 
-  it('is told once when it fails, shown in the status, and never condemns the node', async () => {
+  it('is reported once when it fails, is shown in the status, and never ends the node', async () => {
     for (const error of [new Unavailable('silent'), new Refused('no'), new ConfigError([]), new TypeError('a bug')]) {
       let isBroken = true;
       const { stage, agent, run, warnings } = withChores(
@@ -64,7 +64,7 @@ describe('what a node keeps up to date', () => {
     }
   });
 
-  it('is counted for an alarm while it fails, and by nobody who has nothing to keep up to date', async () => {
+  it('is counted for an alarm while it fails, and not at all without chores', async () => {
     const counted = (stage: ReturnType<typeof setStage>) =>
       stage.world.published.map(({ metrics }) => metrics.find(({ name }) => name === 'UpkeepFailing')?.value);
     let isBroken = true;
@@ -87,7 +87,7 @@ describe('what a node keeps up to date', () => {
     await idle.stop();
   });
 
-  it('holds nothing else up when it hangs', async () => {
+  it('delays no other chore when it hangs', async () => {
     let others = 0;
     const hangs = choreThat(() => new Promise(() => {}), { name: 'refresh' });
     const { stage, agent, run } = withChores(
@@ -100,7 +100,7 @@ describe('what a node keeps up to date', () => {
     await agent.stop();
   });
 
-  it('waits for service where it makes no sense before, and is cut off when the node leaves', async () => {
+  it('waits for service where that is needed, and is interrupted when the node leaves', async () => {
     let runs = 0;
     let wasCutOff = false;
     const waits = choreThat(
