@@ -1,6 +1,7 @@
 /** Runs the bootstrap, and decides what its failure means for the node. */
 
 import { isTerminating } from '../../agent/lifecycle-states.ts';
+import { TakenBack } from '../../agent/departure/confirm.ts';
 import { hasReached, isOver } from '../../agent/departure/order.ts';
 import { withLaunchHookHeartbeats } from '../../agent/joining/launch-hook-heartbeats.ts';
 import { runDeparture, readDeparture } from '../../agent/departure/leave.ts';
@@ -62,8 +63,7 @@ async function bootstrapOrLeave(host: Host, config: Config, signal: AbortSignal)
   if (begun !== undefined && !isOver(begun)) {
     // The departure was interrupted. A node whose bootstrap failed permanently cannot come back.
     if (begun.cause === 'bootstrap-failed') {
-      await departForGood(host, config, begun.reason, signal);
-      throw new Refused(begun.reason);
+      return departForGood(host, config, new Refused(begun.reason), signal);
     }
     if (begun.ending !== 'remain' && begun.returns !== true && hasReached(begun, 'registrar')) {
       host.log.warn('not bootstrapped: the node is leaving', { cause: begun.cause, reason: begun.reason });
@@ -101,11 +101,21 @@ async function bootstrapOnce(host: Host, config: Config, signal: AbortSignal): P
     if (ending !== 'for-good') throw error;
     const storm = await readStorm(host, config, signal);
     if (storm.kind === 'hold') return storm;
-    await departForGood(host, config, messageOf(error), signal);
-    throw error;
+    return departForGood(host, config, error, signal);
   }
 }
 
-async function departForGood(host: Host, config: Config, reason: string, signal: AbortSignal): Promise<void> {
-  await runDeparture(host, config, { cause: 'bootstrap-failed', reason, ending: 'terminate' }, { deregister }, signal);
+/**
+ * Throws `error` once the node has left. A departure that was denied may be wanted later, so the
+ * bootstrap tries again: the tag of a person may be removed, and one answer may have been wrong.
+ */
+async function departForGood(host: Host, config: Config, error: unknown, signal: AbortSignal): Promise<Pause> {
+  const order = { cause: 'bootstrap-failed', reason: messageOf(error), ending: 'terminate' } as const;
+  try {
+    await runDeparture(host, config, order, { deregister }, signal);
+  } catch (denial) {
+    if (!(denial instanceof TakenBack)) throw denial;
+    return { kind: 'person', reason: `${order.reason}; the node stays: ${denial.message}` };
+  }
+  throw error;
 }

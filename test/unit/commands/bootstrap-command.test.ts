@@ -98,6 +98,24 @@ test.each(['AccessDeniedException', 'ResourceNotFoundException', 'TagPolicyViola
   },
 );
 
+// The bootstrap ended for good with exit code 77, and the launch hook timed out under the node.
+test('a failed node that a person holds for an hour stays, keeps its hook alive, and leaves afterwards', async () => {
+  const { fails, world, clock } = open();
+  world.group!.hooks.push(someHook('ecs-node-launch', 'launch', { heartbeatSeconds: 600 }));
+  world.group!.begin('launch');
+  world.calls.fails('assign', refused);
+  world.instance.tags['ecs-node:keep'] = '';
+  let early: string | undefined;
+  clock.schedule(3_600_000, () => {
+    early = world.group!.lifecycleState;
+    delete world.instance.tags['ecs-node:keep'];
+  });
+  await fails();
+  expect(early).toBe('Pending:Wait');
+  expect(world.machine.console.join()).toContain('the instance has the tag ecs-node:keep; tries again in');
+  expect(world.instance.state).toBe('shutting-down');
+});
+
 test('failed nodes stay when the operator wants to inspect them', async () => {
   const { fails, world } = open(opsworksConfig({ bootstrap: { onFailure: 'keep' } }));
   world.calls.fails('assign', refused, 99);
