@@ -7,6 +7,7 @@
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
+import type { Config } from '../../config/config.ts';
 import type { Host, ScheduledEvent } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { groupTag, readGroupTag } from '../../upkeep/group-tag.ts';
@@ -14,9 +15,10 @@ import { callOnce } from '../calls.ts';
 import { readRequest } from './request.ts';
 import { findHolder } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
-import type { Departure } from './departure.ts';
+import type { Order } from '../watching/watcher.ts';
+import { openDeparture, type Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
-import { irrevocableOf } from './order.ts';
+import { beginState, irrevocableOf } from './order.ts';
 
 /**
  * The second source's answer. `undefined`: it did not answer, or this role may not ask it. That is
@@ -188,6 +190,12 @@ export async function stillAgrees(host: Host, state: DepartureState, signal: Abo
     unlessRefused,
   );
   return status !== undefined && isReclaimed.test(status);
+}
+
+/** Asks the second source about an order before its departure begins. */
+export async function askAgain(host: Host, config: Config, order: Order, signal: AbortSignal): Promise<Answer> {
+  const state = beginState(order, config, host.identity.instanceId, '', host.clock.now());
+  return askSecond(openDeparture(host, config, { deregister: async () => {} }, state, signal), signal);
 }
 
 /**

@@ -5,12 +5,12 @@ import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { isCause, type DepartureState } from '../../core/state/state.ts';
-import { stillAgrees } from '../departure/confirm.ts';
+import { askAgain, stillAgrees } from '../departure/confirm.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
 import { retryUntilDone } from '../calls.ts';
 import { findHolder } from '../held.ts';
-import { calledOff, ordered, allClear, recovered, treated, type Verdict } from './judge.ts';
+import { calledOff, denied, ordered, allClear, recovered, treated, type Verdict } from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
@@ -115,7 +115,7 @@ async function orderToLeave(
   signal: AbortSignal,
   lasting: AbortSignal,
 ): Promise<void> {
-  const { host, memories, supervisor, past } = context;
+  const { host, config, memories, supervisor, past } = context;
   const { name } = watcher;
   if (!isCause(name)) throw new TypeError(`${name} is no cause of a departure`);
   if (wish.key !== undefined && past?.undoneAt !== undefined && !past.eventGone && past.key === wish.key) {
@@ -130,6 +130,11 @@ async function orderToLeave(
       host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
       return;
     }
+  }
+  if (memories.recall(name).denied !== undefined) {
+    // Draining moves tasks away, so a departure that was denied waits for the second source first.
+    const { agrees, words } = await askAgain(host, config, { ...wish, cause: name }, signal);
+    if (agrees !== true) return memories.remember(name, denied(memories.recall(name), words, host.clock.uptime()));
   }
   memories.remember(name, ordered(memories.recall(name), wish));
   await supervisor.follow(memories.wanted() ?? { ...wish, cause: name });
@@ -199,14 +204,15 @@ export function listenForDenials(context: AgentContext, signal: AbortSignal): vo
 }
 
 /**
- * Undoes a departure whose cause the second source denies. Its watcher asks for it again only after
- * all was well in between.
+ * Undoes a departure whose cause the second source denies. Its watcher asks for it again later, or
+ * after all was well in between.
  */
 async function takeBack(context: AgentContext, why: string, signal: AbortSignal): Promise<void> {
   const { host, memories, supervisor, watchers } = context;
   const cause = supervisor.state()?.cause;
   const watcher = watchers.find(({ name }) => name === cause);
-  if (watcher !== undefined) memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
+  if (watcher !== undefined)
+    memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime()));
   memories.clearAdded();
   await undoWithRetry(host, { why }, signal, async () => {
     const next = memories.wanted();

@@ -30,6 +30,8 @@ export interface Memory {
    * between.
    */
   excused?: true;
+  /** The second source's denial of this watcher's last wish. The watcher asks again later. */
+  denied?: string;
   /** False until all was well once, because the actions of an earlier process are unknown. */
   settled: boolean;
 }
@@ -54,6 +56,7 @@ export const isMemory = shaped<Memory>({
   handled: listOf(text),
   wish: maybe(isWish),
   excused: marked,
+  denied: maybe(text),
   settled: flag,
 });
 
@@ -119,7 +122,8 @@ function judgeAiling(before: Memory, finding: Finding & { kind: 'ailing' }, now:
   if (finding.mild === true && !before.begun) return judgeWell(extend(before, 'well', now));
   const memory = { ...extend(before, 'ailing', now), checks: finding.checks };
   const { streak, attempts } = memory;
-  const patient = streak.checks < finding.checks || streak.ms < finding.patienceMs;
+  const patienceMs = memory.denied === undefined ? finding.patienceMs : Math.max(finding.patienceMs, deniedAilingMs);
+  const patient = streak.checks < finding.checks || streak.ms < patienceMs;
   if (memory.wish !== undefined || memory.excused === true || patient) return [memory, stay];
   const { reason } = finding;
   const begun = { ...memory, begun: true };
@@ -129,10 +133,17 @@ function judgeAiling(before: Memory, finding: Finding & { kind: 'ailing' }, now:
   return [handle(memory, loggedKey), { kind: 'tell', reason }];
 }
 
+/** Each new try costs a call. A person adds a missing permission within hours. */
+const deniedAilingMs = 900_000;
+
+/** Fast enough for an event that EC2 omitted for a moment. */
+const deniedDoomedMs = 60_000;
+
 /** The key in `handled` for trouble without a key of its own. No event's key looks like this. */
 const loggedKey = '(told)';
 
 function judgeDoomed(memory: Memory, finding: Finding & { kind: 'doomed' }): [Memory, Verdict] {
+  if (memory.denied !== undefined && memory.streak.ms < deniedDoomedMs) return [memory, stay];
   const { kind: _kind, facts: _facts, ...wish } = finding;
   if (memory.wish !== undefined && isMoved(memory.wish, wish)) return [memory, stay];
   if (!memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
@@ -158,7 +169,7 @@ export function treated(memory: Memory, now: number): Memory {
 }
 
 /** Records that the departure was ordered. */
-export function ordered(memory: Memory, wish: Wish): Memory {
+export function ordered({ denied: _denied, ...memory }: Memory, wish: Wish): Memory {
   return { ...(wish.key === undefined ? memory : handle(memory, wish.key)), begun: true, wish };
 }
 
@@ -182,6 +193,15 @@ export function allClear(memory: Memory): Memory {
  */
 export function calledOff({ wish: _wish, ...memory }: Memory): Memory {
   return memory.begun ? { ...memory, excused: true } : memory;
+}
+
+/**
+ * Records that the second source denied the wish. The trouble must last again before the watcher
+ * asks for it once more.
+ */
+export function denied({ wish, ...memory }: Memory, why: string, now: number): Memory {
+  const handled = memory.handled.filter((key) => key !== wish?.key);
+  return { ...restart({ ...memory, handled }, memory.streak.kind, now), denied: why };
 }
 
 /**

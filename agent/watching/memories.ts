@@ -54,10 +54,10 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
     },
     isTreatedByOther: (than) =>
       watchers.some(({ name, drains }) => {
-        const { attempts, excused } = recall(name);
+        const { attempts, excused, denied } = recall(name);
         // A treatment that was called off is already undone, and its watcher will not bring the
         // node back again.
-        return name !== than && drains === true && attempts > 0 && excused !== true;
+        return name !== than && drains === true && attempts > 0 && excused !== true && denied === undefined;
       }),
   };
 }

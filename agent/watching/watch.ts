@@ -115,6 +115,8 @@ async function checkOnce(watching: WatchContext, watcher: Watcher, signal: Abort
     signal.throwIfAborted();
     failure ??= error;
   }
+  const { denied } = memories.recall(watcher.name);
+  if (denied !== undefined) failure ??= `the node stays, and asks again later: ${denied}`;
   record(watching, watcher.name, finding, failure, isSameMemory(before, memory));
 }
 
@@ -124,6 +126,7 @@ function isSameMemory(one: Memory, other: Memory): boolean {
     one.settled === other.settled &&
     one.begun === other.begun &&
     one.excused === other.excused &&
+    one.denied === other.denied &&
     one.wish === other.wish &&
     one.handled === other.handled &&
     one.attempts === other.attempts &&

@@ -31,6 +31,11 @@ function wrongOfBootstrap(bootstrap: BootstrapState | undefined): string[] {
   return failed;
 }
 
+function wrongOfWatcher(finding: string, reason = finding, error: string | undefined): string {
+  if (error === undefined) return reason;
+  return finding === 'ailing' || finding === 'doomed' ? `${reason}: ${error}` : `could not tell: ${error}`;
+}
+
 function wrongOfAgent(agent: AgentStatus | undefined, bootstrap: BootstrapState | undefined, now: number): string[] {
   // The agent starts after the bootstrap.
   if (agent === undefined) return bootstrap?.outcome === 'done' ? ['the agent has not run since this boot'] : [];
@@ -41,7 +46,7 @@ function wrongOfAgent(agent: AgentStatus | undefined, bootstrap: BootstrapState 
     ...(launchHook === undefined ? [] : [`launch hook not completed: ${launchHook.why}`]),
     ...Object.entries(watchers).flatMap(([name, { finding, reason, error }]) =>
       finding === 'ailing' || finding === 'doomed' || error !== undefined
-        ? [`${name}: ${error === undefined ? (reason ?? finding) : `could not tell: ${error}`}`]
+        ? [`${name}: ${wrongOfWatcher(finding, reason, error)}`]
         : [],
     ),
     ...Object.entries(chores).flatMap(([name, { outcome, error }]) =>

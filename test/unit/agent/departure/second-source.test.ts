@@ -280,6 +280,20 @@ describe('scheduled maintenance', () => {
   });
 });
 
+// The departure was called off once, and never asked for again, when the permission had long been added.
+it('a full disk whose second source is refused costs no task, is told, and leaves when a person has mended it', async () => {
+  const { stage, world, run } = await inService();
+  world.calls.fails('readContainerInstance', denied);
+  stage.fillDisk(97);
+  await run(2 * hour);
+  expect(stage.deeds().filter((deed) => deed === 'drain').length).toBeLessThanOrEqual(2);
+  expect(stage.status()?.watchers['disk']?.error).toContain('asks again later');
+  expect(stage.deeds()).not.toContain('terminateInGroup');
+  world.calls.heals();
+  await run(20 * minute);
+  expect(stage.deeds()).toContain('terminateInGroup');
+});
+
 describe('a node that is held', () => {
   const troubles: [string, (stage: Stage) => void][] = [
     ['disk', (stage) => stage.fillDisk(97)],
