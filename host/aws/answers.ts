@@ -31,8 +31,12 @@ export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>>
   readRecords: listOf(shaped({ arn: text, ec2InstanceId: text, agentConnected: flag })),
   readRunning: listOf(text),
   readSpotStatus: maybe(text),
-  readScheduledEvents: listOf(shaped({ id: text, code: text })),
-  readTasks: listOf(shaped({ arn: text, group: text, lastStatus: text, desiredStatus: text })),
+  readScheduledEvents: listOf(
+    shaped<{ id: string; code: string; startsInMs?: number }>({ id: text, code: text, startsInMs: maybe(number) }),
+  ),
+  readTasks: listOf(
+    shaped({ arn: text, containerInstanceArn: text, group: text, lastStatus: text, desiredStatus: text }),
+  ),
   readClusterHealth: shaped({
     registered: number,
     draining: number,

@@ -14,6 +14,7 @@ import {
 import { Unavailable } from '../../core/errors.ts';
 import type { InstanceCloud } from '../../core/host.ts';
 import { instanceArn } from '../../core/identity.ts';
+import { parseList } from './parse-list.ts';
 import type { Session } from './session/session.ts';
 
 export function openInstance(session: Session): InstanceCloud & { destroy(): void } {
@@ -32,10 +33,15 @@ export function openInstance(session: Session): InstanceCloud & { destroy(): voi
     },
     async readOwnTags(signal) {
       // At most 50 tags: one page.
-      const { Tags = [] } = await callAws('ec2:DescribeTags', '*', signal, (options) =>
+      const call = 'ec2:DescribeTags';
+      const { Tags } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
       );
-      return Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value]));
+      const tags = parseList(call, 'of tags', Tags);
+      // An answer about another instance could hold the tag with which a person keeps that one.
+      if (tags.some(({ ResourceId }) => ResourceId !== self))
+        throw new Unavailable(`${call}: the answer is about another instance`);
+      return Object.fromEntries(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
     },
     async readTerminationProtection(signal) {
       const { DisableApiTermination } = await callAws('ec2:DescribeInstanceAttribute', arn, signal, (options) =>
@@ -44,7 +50,9 @@ export function openInstance(session: Session): InstanceCloud & { destroy(): voi
           options,
         ),
       );
-      return DisableApiTermination?.Value === true;
+      if (typeof DisableApiTermination?.Value !== 'boolean')
+        throw new Unavailable('ec2:DescribeInstanceAttribute: the answer does not say whether it is protected');
+      return DisableApiTermination.Value;
     },
     async clearTerminationProtection(signal) {
       await callAws('ec2:ModifyInstanceAttribute', arn, signal, (options) =>
@@ -78,8 +86,8 @@ function openQuestions(
           options,
         ),
       );
-      if (!Array.isArray(SpotInstanceRequests)) throw new Unavailable(`${call}: the answer has no list of requests`);
-      return SpotInstanceRequests.find(({ InstanceId }) => InstanceId === self)?.Status?.Code;
+      return parseList(call, 'of spot requests', SpotInstanceRequests).find(({ InstanceId }) => InstanceId === self)
+        ?.Status?.Code;
     },
     async readScheduledEvents(signal) {
       const call = 'ec2:DescribeInstanceStatus';
@@ -90,8 +98,12 @@ function openQuestions(
       if (own === undefined) throw new Unavailable(`${call}: the answer does not have this instance`);
       // EC2 still lists a finished event, and marks it at the beginning of its description.
       const isOver = (description: string) => /^\[(Completed|Canceled)\]/.test(description);
-      return (own.Events ?? []).flatMap(({ InstanceEventId: id, Code: code, Description = '' }) =>
-        id === undefined || code === undefined || isOver(Description) ? [] : [{ id, code }],
+      // The SDK learns the difference between this clock and EC2's from the `Date` of each answer.
+      const now = Date.now() + client.config.systemClockOffset;
+      return (own.Events ?? []).flatMap(({ InstanceEventId: id, Code: code, Description = '', NotBefore }) =>
+        id === undefined || code === undefined || isOver(Description)
+          ? []
+          : [{ id, code, ...(NotBefore !== undefined && { startsInMs: NotBefore.getTime() - now }) }],
       );
     },
     async readRunning(instanceIds, signal) {

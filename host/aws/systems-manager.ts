@@ -2,6 +2,7 @@
 
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { SystemsManagerCloud } from '../../core/host.ts';
+import { parseList } from './parse-list.ts';
 import type { Session } from './session/session.ts';
 
 export function openSystemsManager({
@@ -14,17 +15,16 @@ export function openSystemsManager({
   return {
     destroy: () => client.destroy(),
     async readPing(signal) {
-      const { InstanceInformationList: list = [] } = await callAws(
-        'ssm:DescribeInstanceInformation',
-        '*',
-        signal,
-        (options) =>
-          client.send(
-            new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [self] }] }),
-            options,
-          ),
+      const call = 'ssm:DescribeInstanceInformation';
+      const { InstanceInformationList } = await callAws(call, '*', signal, (options) =>
+        client.send(
+          new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [self] }] }),
+          options,
+        ),
       );
-      return list.find(({ InstanceId }) => InstanceId === self)?.PingStatus;
+      return parseList(call, 'InstanceInformationList', InstanceInformationList).find(
+        ({ InstanceId }) => InstanceId === self,
+      )?.PingStatus;
     },
   };
 }

@@ -10,7 +10,7 @@ import {
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
 import { nextPage } from '../pages.ts';
-import { parseList } from './ecs-answers.ts';
+import { parseList } from '../parse-list.ts';
 import type { Session } from '../session/session.ts';
 
 type Verbs = Pick<ClusterCloud, 'readCapacityProvider' | 'deregisterContainerInstance'>;

@@ -12,7 +12,8 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
-import { parseArns, parseList } from './ecs-answers.ts';
+import { parseList } from '../parse-list.ts';
+import { parseArns } from './ecs-answers.ts';
 import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 

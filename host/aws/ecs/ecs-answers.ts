@@ -11,16 +11,8 @@ import type {
   Task,
 } from '@aws-sdk/client-ecs';
 import { Unavailable } from '../../../core/errors.ts';
+import { parseList } from '../parse-list.ts';
 import type { CloudTask, ContainerInstance } from '../../../core/host.ts';
-
-/**
- * A list that ECS always sends, even when it is empty. Without this check, a `200 {}` from a
- * middlebox would mean "ECS does not know this node" and "no task runs here".
- */
-export function parseList<T>(call: string, field: string, value: readonly T[] | undefined): readonly T[] {
-  if (Array.isArray(value)) return value as readonly T[];
-  throw new Unavailable(`${call}: the answer has no list ${field}`);
-}
 
 export function parseArns(call: string, field: string, value: readonly string[] | undefined): string[] {
   const arns = parseList<unknown>(call, field, value);

@@ -11,7 +11,8 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
-import { parseList, queuePrefix } from './ecs-answers.ts';
+import { parseList } from '../parse-list.ts';
+import { queuePrefix } from './ecs-answers.ts';
 import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 

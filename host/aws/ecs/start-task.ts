@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { isDenied, messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
-import { parseList } from './ecs-answers.ts';
+import { parseList } from '../parse-list.ts';
 import type { Session } from '../session/session.ts';
 
 export function openStarter(

@@ -8,6 +8,7 @@ import { Refused } from '../../../core/errors.ts';
 import type { Stack } from '../../../core/host.ts';
 import { parseOpsWorksId } from '../../../core/opsworks/opsworks-id.ts';
 import type { AwsCall } from '../fault.ts';
+import { parseList } from '../parse-list.ts';
 
 /**
  * Undefined when no stack has it. Refused when several stacks have this name. `nameOf` renders a
@@ -22,10 +23,12 @@ export async function findStack(
 ): Promise<Stack | undefined> {
   const id = parseOpsWorksId(idOrName);
   // OpsWorks has no filter by name, so all stacks are listed.
-  const answer = await callAws('opsworks:DescribeStacks', id === undefined ? '*' : nameOf(id), signal, (options) =>
+  const call = 'opsworks:DescribeStacks';
+  const answer = await callAws(call, id === undefined ? '*' : nameOf(id), signal, (options) =>
     client.send(new DescribeStacksCommand(id === undefined ? {} : { StackIds: [id] }), options),
   ).catch(unlessGone);
-  const found = (answer?.Stacks ?? []).filter(({ StackId, Name }) =>
+  if (answer === undefined) return undefined;
+  const found = parseList(call, 'Stacks', answer.Stacks).filter(({ StackId, Name }) =>
     id === undefined ? Name === idOrName : StackId === id,
   );
   if (found.length > 1) {

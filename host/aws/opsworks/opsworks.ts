@@ -17,6 +17,7 @@ import {
 import { Refused } from '../../../core/errors.ts';
 import type { OpsWorksCloud, Registration } from '../../../core/host.ts';
 import { parseOpsWorksId } from '../../../core/opsworks/opsworks-id.ts';
+import { parseList } from '../parse-list.ts';
 import { findStack, unlessGone } from './opsworks-stack.ts';
 import type { Session } from '../session/session.ts';
 
@@ -41,10 +42,12 @@ function openStacks(
     readStack: (idOrName, signal) => findStack(client, callAws, idOrName, stackArn, signal),
     async readLayer(stackId, idOrShortName, signal) {
       const id = parseOpsWorksId(idOrShortName);
-      const answer = await callAws('opsworks:DescribeLayers', stackArn(stackId), signal, (options) =>
+      const call = 'opsworks:DescribeLayers';
+      const answer = await callAws(call, stackArn(stackId), signal, (options) =>
         client.send(new DescribeLayersCommand(id === undefined ? { StackId: stackId } : { LayerIds: [id] }), options),
       ).catch(unlessGone);
-      const layer = answer?.Layers?.find(({ LayerId, Shortname }) =>
+      if (answer === undefined) return undefined;
+      const layer = parseList(call, 'Layers', answer.Layers).find(({ LayerId, Shortname }) =>
         id === undefined ? Shortname === idOrShortName : LayerId === id,
       );
       if (layer?.LayerId === undefined) return undefined;
@@ -80,24 +83,25 @@ function openRegistrations(
 ): Pick<OpsWorksCloud, RegistrationVerbs> {
   const self = identity.instanceId;
   const anyStack = `arn:${identity.partition}:opsworks:${region}:${identity.accountId}:stack/*`;
+  const call = 'opsworks:DescribeInstances';
   const describe = async (which: { StackId: string } | { InstanceIds: string[] }, signal: AbortSignal) =>
-    await callAws('opsworks:DescribeInstances', anyStack, signal, (options) =>
-      client.send(new DescribeInstancesCommand(which), options),
-    );
+    await callAws(call, anyStack, signal, (options) => client.send(new DescribeInstancesCommand(which), options));
   /**
    * A record of another instance does not count, whichever program wrote its id into the state
    * file.
    */
-  const own = (instances: Instance[] = []): Registration | undefined => {
-    const found = instances.find(({ Ec2InstanceId }) => Ec2InstanceId === self);
+  const own = (instances: Instance[] | undefined): Registration | undefined => {
+    const found = parseList(call, 'Instances', instances).find(({ Ec2InstanceId }) => Ec2InstanceId === self);
     if (found?.InstanceId === undefined) return undefined;
     const { InstanceId: id, Hostname: hostname = '', Status: status = '', LayerIds: layerIds = [] } = found;
     return { id, hostname, status, layerIds };
   };
   return {
     findRegistration: async (stackId, signal) => own((await describe({ StackId: stackId }, signal)).Instances),
-    readRegistration: async (id, signal) =>
-      own((await describe({ InstanceIds: [id] }, signal).catch(unlessGone))?.Instances),
+    async readRegistration(id, signal) {
+      const answer = await describe({ InstanceIds: [id] }, signal).catch(unlessGone);
+      return answer === undefined ? undefined : own(answer.Instances);
+    },
     async assign(id, layerId, signal) {
       await callAws('opsworks:AssignInstance', anyStack, signal, (options) =>
         client.send(new AssignInstanceCommand({ InstanceId: id, LayerIds: [layerId] }), options),

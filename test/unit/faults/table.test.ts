@@ -13,13 +13,7 @@ const file = new URL('table.md', import.meta.url);
 const hookTimesOut =
   'After 15 minutes. Its tasks have stopped by then, and its group ends the node itself when the hook times out.';
 
-const noSecondSource =
-  'ECS is the second source, and a refusal confirms nothing. The departure is called off: the node stays, and says why.';
-
 const argued: Readonly<Record<string, string>> = {
-  'a disk that stays full, in a group that does not terminate/readContainerInstance': noSecondSource,
-  'a disk that stays full, in no group/readContainerInstance': noSecondSource,
-  'a disk that stays full/readContainerInstance': noSecondSource,
   'a scale-in/completeHook': hookTimesOut,
   'bootstrap with registrar opsworks/assign':
     'OpsWorks itself says for 15 s that this record cannot be in that layer. The next node gets a record of its own, and the storm guard bounds how many try.',

@@ -227,7 +227,7 @@ test('missing credentials are explained by the probable cause', () => {
 });
 
 test('an answer of another kind is Unavailable, and no bug that ends the node', async () => {
-  const { cloud, log } = await openAws(() => json({ InstanceInformationList: {} }));
+  const { cloud, log } = await openAws(() => json({ InstanceInformationList: [null] }));
   await expect(cloud.readPing(patient)).rejects.toThrow(Unavailable);
   expect(log.find(({ message }) => message === 'answer makes no sense')?.fields['error']).toContain('systems-manager');
   const { cloud: other } = await openAws(() =>

@@ -45,7 +45,7 @@ it('takes no task for its own that ECS says runs on another node', async () => {
   const lying = { ...ecs, readTasks: async () => ecs.readTasks('demo', neighbour.arn, never) };
   const cloud = guardRecords(lying as unknown as Cloud);
   await expect(cloud.readTasks('demo', own.arn, never)).rejects.toBeInstanceOf(Unavailable);
-  await expect(cloud.stopTask('demo', foreign.arn, 'a test', never)).rejects.toMatchObject({ code: 'NotThisInstance' });
+  await expect(cloud.stopTask('demo', foreign.arn, 'a test', never)).rejects.toBeInstanceOf(Unavailable);
   expect(foreign.lastStatus).toBe('RUNNING');
 });
 

@@ -14,7 +14,7 @@ test('each service uses its own endpoint variable, else the common one', async (
     AWS_ENDPOINT_URL: await nobody(),
   });
   await expect(cloud.readPing(patient)).rejects.toThrow(/ECONNREFUSED/);
-  const { cloud: own } = await openAws(() => json({}), {
+  const { cloud: own } = await openAws(() => json({ InstanceInformationList: [] }), {
     AWS_ENDPOINT_URL: await nobody(),
     AWS_ENDPOINT_URL_SSM: server.url,
   });
@@ -23,7 +23,7 @@ test('each service uses its own endpoint variable, else the common one', async (
 });
 
 test('every call is signed, for the region of the instance', async () => {
-  const { cloud, server } = await openAws(() => json({}));
+  const { cloud, server } = await openAws(() => json({ InstanceInformationList: [] }));
   await cloud.readPing(patient);
   expect(server.asked[0]?.headers.authorization).toMatch(/Credential=AKIDEXAMPLE\/\d+\/us-east-1\/ssm\/aws4_request/);
 });
@@ -162,9 +162,42 @@ test.each([
   ['readClusterHealth', (cloud: Cloud) => cloud.readClusterHealth('demo', patient)],
   ['readUnsteadyServices', (cloud: Cloud) => cloud.readUnsteadyServices('demo', patient)],
   ['readLeaveQueue', (cloud: Cloud) => cloud.readLeaveQueue('demo', 'disk', patient)],
+  // OpsWorks's record was "gone", and Systems Manager "did not see" the node: it ended itself.
+  ['readRegistration', (cloud: Cloud) => cloud.readRegistration('r1', patient)],
+  ['findRegistration', (cloud: Cloud) => cloud.findRegistration('s1', patient)],
+  ['readStack', (cloud: Cloud) => cloud.readStack('demo', patient)],
+  ['readLayer', (cloud: Cloud) => cloud.readLayer('s1', 'ecs', patient)],
+  ['readPing', (cloud: Cloud) => cloud.readPing(patient)],
 ])('an empty answer to %s means nothing', async (_, call) => {
   const { cloud } = await openAws(() => json({}));
   await expect(call(cloud)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test.each([
+  ['readOwnTags', '<DescribeTagsResponse/>', (cloud: Cloud) => cloud.readOwnTags(patient)],
+  [
+    'readOwnTags',
+    '<DescribeTagsResponse><tagSet><item><resourceId>i-0bad</resourceId><key>ecs-node:keep</key></item></tagSet></DescribeTagsResponse>',
+    (cloud: Cloud) => cloud.readOwnTags(patient),
+  ],
+  [
+    'readTerminationProtection',
+    '<DescribeInstanceAttributeResponse/>',
+    (cloud: Cloud) => cloud.readTerminationProtection(patient),
+  ],
+])('an answer of EC2 to %s that is empty, or about another instance, says nothing: %s', async (_, body, call) => {
+  const { cloud } = await openAws(() => ({ body }));
+  await expect(call(cloud)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test('how far away an event of EC2 is counts by the clock of EC2, not by this one', async () => {
+  const day = 86_400_000;
+  const ec2Now = Date.now() + 15 * day;
+  const notBefore = new Date(ec2Now + day).toISOString();
+  const body = `<DescribeInstanceStatusResponse><instanceStatusSet><item><instanceId>${self}</instanceId><eventsSet><item><instanceEventId>e-1</instanceEventId><code>instance-reboot</code><notBefore>${notBefore}</notBefore></item></eventsSet></item></instanceStatusSet></DescribeInstanceStatusResponse>`;
+  const { cloud } = await openAws(() => ({ body, headers: { date: new Date(ec2Now).toUTCString() } }));
+  const [event] = await cloud.readScheduledEvents(patient);
+  expect(Math.round(event!.startsInMs! / 3_600_000)).toBe(24);
 });
 
 test('a task that is listed but not described may still be there', async () => {
@@ -441,7 +474,7 @@ test('an empty set of tags causes no call', async () => {
 });
 
 test('the log holds each call and its duration, without a secret', async () => {
-  const { cloud, log } = await openAws(() => json({}));
+  const { cloud, log } = await openAws(() => json({ InstanceInformationList: [] }));
   await cloud.readPing(patient);
   expect(log).toMatchObject([
     { level: 'debug', message: 'called AWS', fields: { call: 'ssm:DescribeInstanceInformation' } },
