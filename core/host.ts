@@ -358,6 +358,8 @@ export interface InstanceCloud {
 export interface ScheduledEvent {
   id: string;
   code: string;
+  /** The time until its `NotBefore` by EC2's own clock. Absent when EC2 gave no time. */
+  startsInMs?: number;
 }
 
 export interface GroupCloud {

@@ -8,7 +8,7 @@
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
-import type { Host, ScheduledEvent } from '../../core/host.ts';
+import type { Host } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { groupTag, readGroupTag } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
@@ -16,6 +16,7 @@ import { readRequest } from './request.ts';
 import { findHolder } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
+import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { beginState, irrevocableOf } from './order.ts';
@@ -51,7 +52,7 @@ const sources: Record<Cause, Sources> = {
   },
   maintenance: {
     first: "the metadata service's list of events",
-    second: "EC2: the same event in this instance's status",
+    second: "EC2: the same event in this instance's status, due by EC2's clock",
     ask: askInstanceStatus,
   },
   disk: {
@@ -299,24 +300,8 @@ export async function findGroupName(host: Host, signal: AbortSignal): Promise<st
   return shown ?? (await callOnce(host, signal, (callSignal) => host.cloud.readOwnTags(callSignal)))[groupTag];
 }
 
-async function askInstanceStatus({ host, state }: Departure, signal: AbortSignal): Promise<Answer> {
-  return confirmEvent(host, state.key, signal);
-}
-
-/**
- * The metadata service may omit the id. The code and the date then identify the event
- * (host/metadata/imds-answers.ts).
- */
-export function isSameEvent({ id, code }: ScheduledEvent, key = ''): boolean {
-  return key === `maintenance:${id}` || key === `maintenance:${code}` || key.startsWith(`maintenance:${code} `);
-}
-
-/** Whether EC2's API lists the event that the metadata service reported. */
-export async function confirmEvent(host: Host, key: string | undefined, signal: AbortSignal): Promise<Answer> {
-  const events = await callOnce(host, signal, (callSignal) => host.cloud.readScheduledEvents(callSignal));
-  const found = events.find((event) => isSameEvent(event, key));
-  if (found !== undefined) return { agrees: true, words: `EC2: ${found.code}` };
-  return { agrees: false, words: 'EC2 does not list this event' };
+async function askInstanceStatus({ host, config, state }: Departure, signal: AbortSignal): Promise<Answer> {
+  return confirmEvent(host, config, state.key, signal);
 }
 
 async function askQueue({ host, config }: Departure, reason: string, signal: AbortSignal): Promise<Answer> {

@@ -3,12 +3,8 @@
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { MaintenanceEvent } from '../../core/host.ts';
-import { callOnce } from '../calls.ts';
-import { isSameEvent } from '../departure/confirm.ts';
+import { atOnce, confirmEvent } from '../maintenance-event.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
-
-/** The node leaves at once: the hardware is failing, and waiting for the date only adds risk. */
-const atOnce = ['instance-retirement', 'instance-stop'];
 
 /**
  * The node leaves shortly before the date: these events are announced weeks ahead and take minutes.
@@ -80,8 +76,7 @@ export function watchMaintenance(config: Config): Watcher {
       return judgeMaintenance(events, config, { now: served, uptime: clock.uptime() });
     },
     async mayLeave(host, signal, { key }) {
-      const events = await callOnce(host, signal, (callSignal) => host.cloud.readScheduledEvents(callSignal));
-      return events.some((event) => isSameEvent(event, key)) ? 'go' : 'wait';
+      return (await confirmEvent(host, config, key, signal)).agrees ? 'go' : 'wait';
     },
   };
 }

@@ -21,6 +21,8 @@ export interface FakeInstance {
    */
   spotStatus: string | undefined;
   events: ScheduledEvent[] | undefined;
+  /** EC2's clock. Undefined: its events have no time. */
+  now: (() => number) | undefined;
 }
 
 export function emptyInstance(): FakeInstance {
@@ -32,6 +34,7 @@ export function emptyInstance(): FakeInstance {
     dead: new Set(),
     spotStatus: undefined,
     events: undefined,
+    now: undefined,
   };
 }
 
@@ -59,7 +62,14 @@ export function openInstanceCloud(instance: FakeInstance, notices: () => Notices
     },
     async readScheduledEvents() {
       const listed = notices().maintenance.filter(({ state }) => state === 'active');
-      return instance.events ?? listed.map(({ id, code }) => ({ id, code }));
+      return (
+        instance.events ??
+        listed.map(({ id, code, notBefore }) => ({
+          id,
+          code,
+          ...(instance.now !== undefined && notBefore !== undefined && { startsInMs: notBefore - instance.now() }),
+        }))
+      );
     },
     readRunning: async (ids) => ids.filter((id) => !instance.dead.has(id)),
     readTerminationProtection: async () => instance.terminationProtection,

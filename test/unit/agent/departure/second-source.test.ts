@@ -269,6 +269,22 @@ describe('scheduled maintenance', () => {
     await agent.stop();
   });
 
+  // The event was true, and only the clock of the metadata service was wrong.
+  it('two weeks away terminates no node because metadata names a time fifteen days ahead', async () => {
+    const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
+    const day = 24 * hour;
+    world.instance.now = stage.host.clock.now;
+    world.metadata.now = () => stage.host.clock.now() + 15 * day;
+    world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 14 * day)];
+    await run(hour);
+    expect(harm()).toEqual([]);
+    world.metadata.now = stage.host.clock.now;
+    world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 0.4 * hour)];
+    await run(10 * minute);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    await agent.stop();
+  });
+
   it('two weeks away terminates no node when the local clock jumps by fifteen days', async () => {
     const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
     const day = 24 * hour;
@@ -280,7 +296,7 @@ describe('scheduled maintenance', () => {
   });
 });
 
-// The departure was called off once, and never asked for again, when the permission had long been added.
+// The departure was called off once, and never asked for again when the permission was there.
 it('a full disk whose second source is refused costs no task, is told, and leaves when a person has mended it', async () => {
   const { stage, world, run } = await inService();
   world.calls.fails('readContainerInstance', denied);
