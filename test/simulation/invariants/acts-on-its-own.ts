@@ -50,6 +50,7 @@ function unsaid({ truth: { said } }: Node, { verb, args }: Call): string | undef
   const [first, second] = args as [string, string];
   switch (verb) {
     case 'drain':
+    case 'deregisterContainerInstance':
     case 'activate':
     case 'startTask':
     case 'queueToLeave':

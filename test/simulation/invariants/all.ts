@@ -16,12 +16,14 @@ import { registersAnewOnce } from './registers-anew-once.ts';
 import { staysSmall } from './stays-small.ts';
 import { stormGuardHolds } from './storm-guard-holds.ts';
 import { twoSources } from './two-sources.ts';
+import { undoneInTime } from './undone-in-time.ts';
 import { unprotected } from './unprotected.ts';
 
 export const invariants: readonly Invariant[] = [
   healthyStays,
   twoSources,
   actsOnItsOwn,
+  undoneInTime,
   stormGuardHolds,
   noRecordStays,
   endsInTime,

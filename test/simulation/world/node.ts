@@ -135,7 +135,7 @@ export function openNode(region: Region, number: number): Node {
     hostname: `ip-10-0-0-${number}`,
     purchase: scenario.spot ? 'spot' : 'on-demand',
   };
-  const instance = emptyInstance();
+  const instance = { ...emptyInstance(), now: clock.now };
   if (region.scenario.fullTags)
     instance.tags = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`tag-${i}`, '']));
   instance.clearsIgnored = chance.happens(0.2) ? chance.whole(1, 2) : 0;
