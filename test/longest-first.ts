@@ -7,12 +7,30 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * By time, as the last lines of a run name them. Vitest itself orders by the last run, which a
  * fresh clone does not have.
  */
-const longest = ['test/boot/boot.nspawn.test.ts'];
+const longest = [
+  'test/boot/boot.nspawn.test.ts',
+  'test/cloudformation/cluster.cfn.test.ts',
+  'test/scenarios/second-source.test.ts',
+  'test/scenarios/causes.test.ts',
+  'test/packer/build.image.test.ts',
+  'test/scenarios/network.netns.test.ts',
+  'test/scenarios/install.overlay.test.ts',
+  'test/scenarios/joining.test.ts',
+  'test/scenarios/secrets.test.ts',
+  'test/scenarios/command-line.test.ts',
+  'test/docker/hung.docker.test.ts',
+  'test/hanging/hung-disk.fuse.test.ts',
+  'test/unit/agent/departure/second-source.test.ts',
+  'test/unit/agent/agent.test.ts',
+  'test/unit/faults/table.test.ts',
+  'test/simulation/simulation.test.ts',
+  'test/build/release.rpmbuild.test.ts',
+  'test/build/lambda.test.ts',
+];
 
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const gone = longest.find((file) => !existsSync(file));
-    if (gone !== undefined) throw new Error(`test/longest-first.ts names ${gone}, which does not exist`);
+    for (const file of longest) if (!existsSync(file)) console.log(`test/longest-first.ts: ${file} is gone`);
     const rank = ({ moduleId }: TestSpecification) => {
       const at = longest.indexOf(relative(process.cwd(), moduleId));
       return at === -1 ? longest.length : at;
