@@ -23,7 +23,7 @@ export default defineConfig({
           exclude,
           // All of them wait for conditions, none for a time: a limit only ends what hangs, on a
           // busy machine too.
-          testTimeout: 60_000,
+          testTimeout: 120_000,
         },
       },
       {
@@ -35,7 +35,7 @@ export default defineConfig({
           exclude: ['test/{unit,build,contracts,simulation,fuzz}/**', ...exclude],
           globalSetup: './test/binary.ts',
           testTimeout: 120_000,
-          hookTimeout: 60_000,
+          hookTimeout: 120_000,
           // They run on real clocks and real processes: a second try, which is printed, tells a
           // machine out of breath from a bug.
           retry: 1,

@@ -1,11 +1,10 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { configOf, lazily, setStage } from './stage.ts';
 
 // Hours pass in seconds, but not on a machine that does five other things.
-vi.setConfig({ testTimeout: 60_000 });
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -115,7 +115,7 @@ describe("the storm's clock", () => {
   });
 });
 
-describe('a small storm', { timeout: 60_000 }, () => {
+describe('a small storm', () => {
   it.each(['none', 'ssm'] as const)(
     'of fifty nodes with registrar %s ends with all in service and none terminated',
     async (registrar) => {

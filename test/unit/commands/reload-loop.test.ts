@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runWithReload } from '../../../commands/node/reload-loop.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import type { Config } from '../../../config/config.ts';
@@ -7,7 +7,6 @@ import type { RefreshResult } from '../../../commands/refresh.ts';
 import { configOf, setStage } from '../agent/stage.ts';
 
 // Hours pass in seconds, but not on a machine that does five other things.
-vi.setConfig({ testTimeout: 60_000 });
 
 const minute = 60_000;
 

@@ -142,8 +142,6 @@ const ending = (deeds: string[]) => deeds.filter((deed) => /^(drain|terminate) /
 
 /** Enough to find each of the guards missing; a loaded machine needs some seconds for them. */
 const check = <T>(property: fc.IAsyncProperty<T>) => fc.assert(property, { seed: 1, numRuns: 200 });
-const patience = { timeout: 60_000 };
-
 /** Judged by the world alone, not by the sweep's own reasoning. */
 function faultsOf(fleet: FakeFleet, deed: string): string[] {
   const [what = '', id = '', which] = deed.split(' ');
@@ -178,7 +176,7 @@ function faultsOf(fleet: FakeFleet, deed: string): string[] {
   return faults;
 }
 
-test('no sweep changes a node that is well, protected or of uncertain state', patience, async () => {
+test('no sweep changes a node that is well, protected or of uncertain state', async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
@@ -194,7 +192,7 @@ test('no sweep changes a node that is well, protected or of uncertain state', pa
   );
 });
 
-test('no sweep ends more nodes than allowed, or has more than a tenth leave at one time', patience, async () => {
+test('no sweep ends more nodes than allowed, or has more than a tenth leave at one time', async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
@@ -227,7 +225,7 @@ function leaving(fleet: FakeFleet): string[] {
     });
 }
 
-test('a sweep without --apply only reads, whatever it finds', patience, async () => {
+test('a sweep without --apply only reads, whatever it finds', async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
@@ -238,7 +236,7 @@ test('a sweep without --apply only reads, whatever it finds', patience, async ()
   );
 });
 
-test('no silence of AWS leads to a change', patience, async () => {
+test('no silence of AWS leads to a change', async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 12 }), async (nodes, nth) => {
       const clock = openFakeClock();
@@ -266,33 +264,29 @@ test('no silence of AWS leads to a change', patience, async () => {
   );
 });
 
-test(
-  'no incomplete list ends a node or removes its record, whatever it lacks and however often',
-  patience,
-  async () => {
-    const lists = ['readContainerInstances', 'readGroups', 'readMachinesOfGroups', 'readMachines', 'readRecords'];
-    const lacking = fc.record({
-      lists: fc.subarray(lists, { minLength: 1 }),
-      everyNth: fc.integer({ min: 1, max: 4 }),
-    });
-    await check(
-      fc.asyncProperty(drawnFleet, lacking, async (nodes, { lists: short, everyNth }) => {
-        const clock = openFakeClock();
-        const fleet = build(nodes, clock.now());
-        fleet.lacks = (call, id) => short.includes(call) && Number(id.replace(/\D/g, '')) % everyNth === 0;
-        const faults: string[] = [];
-        fleet.before = (call) => void faults.push(...faultsOf(fleet, call).map((fault) => `${call}: ${fault}`));
-        for (let runs = 0; runs < 4; runs++) {
-          await sweep(fleet, options({ maxNodes: 10 }), clock, log, signal);
-          clock.jump(7 * hour);
-        }
-        expect(faults).toEqual([]);
-      }),
-    );
-  },
-);
+test('no incomplete list ends a node or removes its record, whatever it lacks and however often', async () => {
+  const lists = ['readContainerInstances', 'readGroups', 'readMachinesOfGroups', 'readMachines', 'readRecords'];
+  const lacking = fc.record({
+    lists: fc.subarray(lists, { minLength: 1 }),
+    everyNth: fc.integer({ min: 1, max: 4 }),
+  });
+  await check(
+    fc.asyncProperty(drawnFleet, lacking, async (nodes, { lists: short, everyNth }) => {
+      const clock = openFakeClock();
+      const fleet = build(nodes, clock.now());
+      fleet.lacks = (call, id) => short.includes(call) && Number(id.replace(/\D/g, '')) % everyNth === 0;
+      const faults: string[] = [];
+      fleet.before = (call) => void faults.push(...faultsOf(fleet, call).map((fault) => `${call}: ${fault}`));
+      for (let runs = 0; runs < 4; runs++) {
+        await sweep(fleet, options({ maxNodes: 10 }), clock, log, signal);
+        clock.jump(7 * hour);
+      }
+      expect(faults).toEqual([]);
+    }),
+  );
+});
 
-test('repeated sweeps come to an end, and repeat nothing', patience, async () => {
+test('repeated sweeps come to an end, and repeat nothing', async () => {
   await check(
     fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();

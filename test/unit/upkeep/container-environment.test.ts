@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths } from '../../../core/state/state.ts';
 import { chores } from '../../../upkeep/chores.ts';
@@ -13,7 +13,6 @@ import { setStage as setAgent, configOf } from '../agent/stage.ts';
 import { plainConfig, setStage } from '../bootstrap/stage.ts';
 
 // Some hundred shells are started, on a machine that does five other things.
-vi.setConfig({ testTimeout: 60_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'container-environment-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ownLayers, resolveConfig } from '../../../config/load-config.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../../../config/remote/pull.ts';
 import { layersOf, readFiles } from '../../../config/sources/files.ts';
@@ -11,7 +11,6 @@ import { addDocuments } from '../../fakes/cloud/configuration.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 
 // Hours and hundreds of pulls pass in seconds, but not on a machine that does five other things.
-vi.setConfig({ testTimeout: 60_000 });
 
 const signal = new AbortController().signal;
 

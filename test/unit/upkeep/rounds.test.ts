@@ -1,11 +1,10 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConfigError, messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import type { Chore } from '../../../upkeep/chore.ts';
 import { lazily, setStage } from '../agent/stage.ts';
 
 // Hours and hundreds of pulls pass in seconds, but not on a machine that does five other things.
-vi.setConfig({ testTimeout: 60_000 });
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -4,14 +4,12 @@
  */
 
 import { globSync, readFileSync } from 'node:fs';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runDeparture } from '../../../../agent/departure/leave.ts';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { paths, renderState } from '../../../../core/state/state.ts';
 import { someBalancer } from '../../../fakes/cloud/balancers.ts';
 import { configOf, lazily, never, setStage, someOrder, type Stage } from '../stage.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const minute = 60_000;
 const hour = 60 * minute;
