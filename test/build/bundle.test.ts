@@ -9,7 +9,7 @@ import { renderOneFile } from '../../scripts/binary/one-file.ts';
 const CALL = `import { DescribeTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
 export const call = () => [EC2Client.name, DescribeTagsCommand.name].length;`;
 
-test('a lazily imported part works and runs only when it is asked for', async () => {
+test('a lazily imported part works, and runs only when it is imported', async () => {
   const main = `console.log('main', VERSION); if (process.argv[2]) void import('./part.ts').then((p) => console.log(p.part));`;
   const folder = project({ 'main.ts': main, 'part.ts': `console.log('loading'); export const part = 'part';` });
   const file = join(folder, 'out.cjs');
@@ -19,7 +19,7 @@ test('a lazily imported part works and runs only when it is asked for', async ()
   expect(run('all')).toBe('main 1.2.3\nloading\npart\n');
 });
 
-test('of a large client only the calls that are used come along', async () => {
+test('a large client adds only the calls that are used', async () => {
   const main = `void import('./ec2.ts').then(({ call }) => console.log(call()));`;
   const { parts } = await bundle(join(project({ 'main.ts': main, 'ec2.ts': CALL }), 'main.ts'), {});
   const code = renderOneFile(parts);
@@ -33,7 +33,7 @@ test('a client that is imported lazily as a whole stops the build', async () => 
   await expect(bundle(join(folder, 'main.ts'), {})).rejects.toThrow('import a file of ours that imports it by name');
 });
 
-test('the agent, and what comes before any command, load only those modules of Node that they need', async () => {
+test('the agent, and everything before any command, load only the Node modules that they need', async () => {
   const { metafile } = await bundle('main.ts', {});
   const at = (name: string) => Object.keys(metafile.outputs).find((path) => basename(path).startsWith(name))!;
   const modulesOf = (path: string, seen = new Set<string>()): string[] => {

@@ -5,13 +5,13 @@ import { parseConfig } from '../../config/config.ts';
 import { renderAll } from '../../scripts/docs/render-all.ts';
 import { examples, listSections } from '../../scripts/docs/settings.ts';
 
-test.each(Object.entries(renderAll()))('%s is what the program says (npm run docs)', (file, text) => {
+test.each(Object.entries(renderAll()))('%s matches the program (npm run docs)', (file, text) => {
   expect(existsSync(file) && readFileSync(file, 'utf8')).toBe(text);
 });
 
 const settings = listSections().flatMap((section) => section.settings);
 
-test.each(settings.map(({ path, meaning }) => [path, meaning]))('%s says what it means', (_, meaning) => {
+test.each(settings.map(({ path, meaning }) => [path, meaning]))('%s has a description', (_, meaning) => {
   expect(meaning).toMatch(/^\S.{15,}[.]$/);
 });
 

@@ -29,17 +29,17 @@ describe('the folded schemas of the AWS SDK', () => {
     expect([...folded].filter(([name, shape]) => shape !== original.get(name))).toEqual([]);
   });
 
-  test('leave the bundler no computed key that it would have to keep a shape for', () => {
+  test('leave the bundler no computed key that needs a shape', () => {
     for (const file of files) expect(foldSchemaKeys(readFileSync(file, 'utf8'), file)).not.toMatch(/[{,]\s*\[_\w+\]:/);
   });
 
-  test('stop the build at a key that is no constant of its file', () => {
+  test('stop the build at a key that its file does not define', () => {
     expect(() => foldSchemaKeys('export var X = [3, { [_gone]: 1 }];', 'x.js')).toThrow(
       'x.js: the computed key [_gone]',
     );
   });
 
-  test('stop the build at a computed key of a kind not seen before', () => {
+  test('stop the build at an unknown kind of computed key', () => {
     expect(() => foldSchemaKeys('const _a = "a";\nexport var X = [{ [_a + 1]: 1 }];', 'x.js')).toThrow('[_a + 1]:');
   });
 });

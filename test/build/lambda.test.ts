@@ -75,14 +75,14 @@ describe('the zip', () => {
     expect(Buffer.from((await makeLambdaZip()).zip).equals(Buffer.from(zip))).toBe(true);
   });
 
-  test('is small: it holds the functions, and of the node nothing but what they share', () => {
+  test('is small: it holds the functions, and shares only a part with the node', () => {
     expect(Object.keys(unzipSync(zip))).toEqual(['LICENSE', 'THIRD_PARTY_LICENSES', 'lambda.js']);
     expect(zip.length).toBeLessThan(400_000);
   });
 });
 
 describe('the function that sizes a service', () => {
-  test('changes nothing until it is told to', { timeout: roomy }, async () => {
+  test('changes nothing without --apply', { timeout: roomy }, async () => {
     const stage = await openStage(5);
     const sizing = await stage.open(web);
     const outcome = await sizing.invoke(event);
@@ -109,7 +109,7 @@ describe('the function that sizes a service', () => {
     ]);
   });
 
-  test('fails, so that the alarm sees it, where somebody else sizes the service', { timeout: roomy }, async () => {
+  test('fails, so that the alarm sees it, when another program sizes the service', { timeout: roomy }, async () => {
     const stage = await openStage(5);
     stage.simulator.verbs.registerScalableTarget('demo', 'web', 1, 9);
     const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
@@ -118,7 +118,7 @@ describe('the function that sizes a service', () => {
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('fails before its time is up, and says why, where AWS does not answer', { timeout: roomy }, async () => {
+  test('fails before its time is up, with the reason, when AWS does not answer', { timeout: roomy }, async () => {
     const stage = await openStage(1);
     stage.simulator.faults.add({ effect: { kind: 'hang' } });
     const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
@@ -127,7 +127,7 @@ describe('the function that sizes a service', () => {
     expect(await sizing.invoke(event)).toMatchObject({ kind: 'response', payload: { action: 'resized', wanted: 1 } });
   });
 
-  test('tells all that is wrong with its environment at once, and asks AWS nothing', { timeout: roomy }, async () => {
+  test('reports every fault of its environment at once, and calls no AWS', { timeout: roomy }, async () => {
     const stage = await openStage(1);
     const sizing = await stage.open({
       ECS_NODE_CLUSTR: 'demo',
@@ -150,7 +150,7 @@ describe('the function that sizes a service', () => {
 });
 
 describe('the function that sweeps a fleet', () => {
-  test('reports what it finds, and changes nothing until it is told to', { timeout: roomy }, async () => {
+  test('reports its findings, and changes nothing without --apply', { timeout: roomy }, async () => {
     const stage = await openStage(3);
     stage.simulator.verbs.protect(stage.nodes[0]!);
     const sweeping = await stage.open({ ECS_NODE_CLUSTER: 'demo' }, 'lambda.sweep');
@@ -165,7 +165,7 @@ describe('the function that sweeps a fleet', () => {
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('fails where something was not answered, with the report in its log', { timeout: roomy }, async () => {
+  test('fails when a read got no answer, with the report in its log', { timeout: roomy }, async () => {
     const stage = await openStage(1);
     stage.simulator.faults.add({
       service: 'cloudwatch',

@@ -90,7 +90,7 @@ test('the archive installs, and the package holds the same files', async () => {
   expect(listed.stdout.split('\n')).toEqual(expect.arrayContaining(installed));
 });
 
-test('both bring the manual pages and the completions to where man and the shells look', async () => {
+test('both bring manual pages and completions to the folders of man and the shells', async () => {
   const root = join(folder, 'root');
   const text = (path: string) => readFile(join(root, path), 'utf8');
   expect(await text('usr/share/man/man8/ecs-node.8')).toBe(await readFile('docs/man/ecs-node.8', 'utf8'));
@@ -121,13 +121,13 @@ test('the checksums hold, and openssl accepts their signature with the key in in
   await expect(run('openssl', [...verify, 'install.sh'], { cwd: first })).rejects.toThrow(/openssl/);
 });
 
-test('a key that openssl could not verify with, or that is too short, is refused before anything is built', async () => {
+test('a key that openssl cannot verify with, or that is too short, is refused before anything is built', async () => {
   const { privateKey } = generateKeyPairSync('ed25519');
   await expect(readSigningKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).rejects.toThrow(/RSA/);
   await expect(readSigningKey(pem(2048))).rejects.toThrow(/3072/);
 });
 
-test('the bill of materials names what is bundled, at the version that the lockfile pins, and nothing else', () => {
+test('the bill of materials names each bundled package at its locked version, and nothing else', () => {
   const lock = {
     packages: {
       'node_modules/zod': { version: '4.0.0', license: 'MIT', integrity: 'sha512-AAAA' },

@@ -17,7 +17,7 @@ test('every file that the security page names is there', () => {
   expect(named.filter((path) => !existsSync(path))).toEqual([]);
 });
 
-test('the security page has the number of direct dependencies right', () => {
+test('the security page has the right number of direct dependencies', () => {
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
   expect(page).toContain(`(${Object.keys(dependencies).length} direct)`);
 });

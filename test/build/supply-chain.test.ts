@@ -36,7 +36,7 @@ test('the hashed list holds each package of requirements.in, in its version', ()
   for (const line of wanted) expect(found).toContain(line.replace(/\[.*\]/, '').toLowerCase());
 });
 
-test('npm runs no script of a package that it installs', () => {
+test('npm runs no script of an installed package', () => {
   const value = execFileSync('npm', ['config', 'get', 'ignore-scripts'], { encoding: 'utf8' });
   expect(value.trim()).toBe('true');
 });
@@ -63,7 +63,7 @@ test.each(['package-lock.json', 'scripts/packager/package-lock.json', 'examples/
   },
 );
 
-test('no npm package of the project warns of the oldest Node that the project allows', () => {
+test('no npm package of the project warns of the oldest supported Node', () => {
   const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
   const oldest = major(engines.node);
   const tooNew = packagesOf('package-lock.json').filter(
@@ -78,7 +78,7 @@ function major(range: string): number {
   return Number(/\d+/.exec(range)?.[0] ?? 0);
 }
 
-test('npm runs scripts with the pinned Node, also where it made no link to it', async () => {
+test('npm runs scripts with the pinned Node, also without a link to it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'npm-'));
   try {
     await mkdir(join(folder, 'scripts'));

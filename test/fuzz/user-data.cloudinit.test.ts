@@ -211,13 +211,13 @@ const anything = fc
   .oneof({ weight: 5, arbitrary: message }, { weight: 1, arbitrary: plain })
   .chain((bytes) => fc.boolean().map((isZipped) => (isZipped ? gzipSync(bytes) : bytes)));
 
-test('whatever user data cloud-init reads, ecs-node reads the same parts', () => {
+test('ecs-node reads the same parts of any user data as cloud-init', () => {
   const found = compare(sample(anything, 1500));
   // The comparison means something only where our configuration is among the parts.
   expect(found).toBeGreaterThan(300 * times);
 });
 
-test('a byte order mark, blank lines before the headers and a missing MIME-Version lose nothing that cloud-init would find', () => {
+test('a byte order mark, blank lines before the headers and a missing MIME-Version lose nothing that cloud-init finds', () => {
   const inputs = sample(message, 300);
   compare(inputs, (input) => Buffer.concat([Buffer.from('\uFEFF\r\n\n'), input]));
   compare(inputs, (input) => Buffer.from(input.toString('base64').replaceAll(/.{76}/g, '$&\n')));
@@ -228,7 +228,7 @@ test('a byte order mark, blank lines before the headers and a missing MIME-Versi
   );
 });
 
-test('the mailbox line that mail programs put in front costs no configuration', () => {
+test('the mailbox line of mail programs costs no configuration', () => {
   const text = [
     'From nobody Thu Jan  1 00:00:00 1970',
     'Content-Type: multipart/mixed; boundary="=="',

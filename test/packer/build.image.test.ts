@@ -66,7 +66,7 @@ async function makeRelease(): Promise<{ release: string; rpm: string }> {
 const text = (name: string) => readFile(join(folder, 'world', name), 'utf8');
 const json = async <T>(name: string) => JSON.parse(await text(name)) as T;
 
-test('the image is built with the real dnf and with daemons that write until they stop, and holds nothing of the build instance', async () => {
+test('the image is built with the real dnf and with running daemons, and holds nothing of the build instance', async () => {
   expect({ code, output }).toMatchObject({ code: 0 });
   expect(output).toContain('verified: fit to be an image');
   expect(await text('verified')).toBe('verified: fit to be an image\n');
@@ -92,11 +92,11 @@ test.each([
   '/var/lib/docker/engine-id',
   '/usr/bin/ecs-node is missing',
   '/usr/lib/systemd/system/ecs-node.service is missing',
-])('no image is made of a machine with this fault: %s', async (fault) => {
+])('a machine with this fault becomes no image: %s', async (fault) => {
   expect(await text('unclean')).toContain(`verify-image.sh: ${fault}`);
 });
 
-test('settings that people put into ecs.config on purpose stay', async () => {
+test('settings in ecs.config that people set on purpose stay', async () => {
   expect(await text('upper/etc/ecs/ecs.config')).toBe('ECS_RESERVED_MEMORY=256\n');
 });
 
@@ -112,7 +112,7 @@ test('the agents that the build stopped run again on a node of that image', asyn
   expect(await text('node-drop-ins')).toBe('DropInPaths=/usr/lib/systemd/system/ecs.service.d/10-ecs-node.conf\n');
 });
 
-test('a Packer that is connected through the SSM agent keeps its connection, and nothing of that agent gets into the image', async () => {
+test('a Packer that connects through the SSM agent keeps its connection, and the image holds nothing of that agent', async () => {
   expect((await text('again')).split('\n').slice(-4)).toEqual([
     'clean: nothing of this instance is left',
     'verified: fit to be an image',
@@ -137,7 +137,7 @@ test("each region's parameter names the image of that region", async () => {
   expect(ids.size).toBe(2);
 });
 
-test('the build instance had no IMDSv1, and nothing of the build is left in AWS', async () => {
+test('the build instance had no IMDSv1, and the build leaves nothing in AWS', async () => {
   type Instances = {
     Reservations: { Instances: { State: { Name: string }; MetadataOptions: { HttpTokens: string } }[] }[];
   };
@@ -151,7 +151,7 @@ test('the build instance had no IMDSv1, and nothing of the build is left in AWS'
   expect(SecurityGroups.map(({ GroupName }) => GroupName)).toEqual(['default']);
 });
 
-test("the package enables the units once, leaves an operator's choice alone when it is updated, and takes them away", async () => {
+test("the package enables the units once, keeps an operator's choice in an update, and removes them at its end", async () => {
   expect(await text('units-installed')).toBe('enabled enabled\n');
   expect(await text('units-updated')).toBe('enabled disabled\n');
   expect(await text('units-removed')).toBe('');

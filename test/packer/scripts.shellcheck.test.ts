@@ -16,7 +16,7 @@ const scripts = globSync([
   'scripts/npm-shell',
 ]);
 
-test.each(scripts)('shellcheck has nothing to say about %s', async (script) => {
+test.each(scripts)('shellcheck finds no fault in %s', async (script) => {
   const { stdout } = await promisify(execFile)('shellcheck', [script]).catch((error: { stdout: string }) => error);
   expect(stdout).toBe('');
 });

@@ -39,11 +39,11 @@ test('the template is formatted as Packer formats', async () => {
   expect(await packer('fmt', '-check', '-diff', 'packer')).toEqual({ code: 0, output: '' });
 });
 
-test('a region is enough', async () => {
+test('the region alone is enough', async () => {
   expect(await validate({ region: 'us-east-1' })).toMatchObject({ code: 0 });
 });
 
-test('every variable can be given: keys, further regions, other accounts, a closed network', async () => {
+test('every variable can be set: keys, further regions, other accounts, a closed network', async () => {
   const key = (region: string) => `arn:aws:kms:${region}:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
   const given = {
     region: 'us-east-1',
@@ -87,19 +87,19 @@ test.each([
   expect(refused.output.replaceAll(/\s+/g, ' ')).toContain(words);
 });
 
-test('a script that is not there is refused before anything is launched', async () => {
+test('a missing script is refused before anything is launched', async () => {
   const refused = await validate({ region: 'us-east-1', scripts: ['no/such/script.sh'] });
   expect(refused.code).toBe(1);
   expect(refused.output).toContain('no/such/script.sh');
 });
 
-test('without a region it says where to give one', async () => {
+test('without a region, the error names the ways to set one', async () => {
   const refused = await validate({});
   expect(refused.code).toBe(1);
   expect(refused.output).toContain('-var region=us-east-1');
 });
 
-test('what get-packer.sh builds is what the template pins', async () => {
+test('get-packer.sh builds the version that the template pins', async () => {
   const template = await readFile('packer/ecs-node.pkr.hcl', 'utf8');
   const script = await readFile('packer/get-packer.sh', 'utf8');
   const [, pinned] = /version = "(\d+\.\d+\.\d+)"/.exec(template)!;

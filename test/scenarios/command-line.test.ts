@@ -57,7 +57,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
           JSON.parse(line) as { level: string; message: string; path: string; problem: string; source?: string },
       );
 
-  test('says its version and nothing else', () => {
+  test('prints its version and nothing else', () => {
     expect(run('--version')).toMatchObject({
       code: 0,
       stderr: '',
@@ -83,7 +83,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     [['configure', '--clustr', 'x']],
     [['configure', '--set', 'cluster']],
     [['completion']],
-  ])('wrong usage %j ends with 64 and one line that leads to the help', (args) => {
+  ])('wrong usage %j exits with 64 and one line that leads to the help', (args) => {
     const { run: runHere, has } = openRoot();
     const ran = runHere(...args);
     expect(ran).toMatchObject({ code: 64, stdout: '' });
@@ -92,7 +92,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(has('etc')).toBe(false);
   });
 
-  test('a person who pipes the output reads what is wrong in words', () => {
+  test('a person who pipes the output reads errors as text', () => {
     expect(run('chek').stderr).toMatch(/^ecs-node: unknown command "chek"; did you mean check\? .*\n$/);
     expect(run('check', '--root', '/nonexistent').stderr).toMatch(/^ecs-node: cluster: missing.*\n$/);
   });
@@ -134,7 +134,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(parse(again.stdout)).toEqual(parse(stdout));
   });
 
-  test('every fault of every file is reported at once with its line, exit 78', () => {
+  test('the output of check is a configuration with the same effect', () => {
     const node = openRoot({
       [config]: 'cluster: no such name\nregistrer: ssm\n',
       'etc/ecs-node/config.d/10-disk.yaml': 'disk:\n  fullPercent: 900\n  checks: many\n',
@@ -170,7 +170,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(Buffer.from(node.text(config), 'utf8').toString()).toBe(Buffer.from(content).toString('utf8'));
   });
 
-  test('a folder where the file should be, and a file that is named but not there: 78 each', () => {
+  test('a folder in place of the file, and a named file that is missing, exit with 78', () => {
     const folder = openRoot({ [`${config}/x`]: '' });
     expect(faults(folder.run('check'))[0]).toMatchObject({ path: '/etc/ecs-node/config.yaml' });
     expect(openRoot().run('check', '--config', '/nowhere.yaml').code).toBe(78);
@@ -185,7 +185,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(node.has('etc')).toBe(false);
   });
 
-  test('bad flags are refused before anything is asked of the network, and nothing is written', () => {
+  test('bad flags are refused before any network call, and nothing is written', () => {
     const node = openRoot();
     const ran = node.run('bootstrap', '--cluster', 'no such name', '--set', 'disk.fullPercent=900');
     expect(ran.code).toBe(78);
@@ -212,7 +212,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(node.run('policy', '--explain').stdout).toMatch(/^ec2:TerminateInstances .*this instance only$/m);
   });
 
-  test('the policy needs no file: flags say what the node will be, and where', () => {
+  test('the policy needs no file: flags describe the node', () => {
     const node = openRoot();
     const where = ['--region', 'cn-north-1', '--account', '210987654321', '--group', 'web nodes'];
     const { code, stdout } = node.run('policy', '--cluster', 'prod', '--registrar', 'ssm', ...where);
@@ -226,7 +226,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(node.run('policy')).toMatchObject({ code: 78, stderr: expect.stringContaining('cluster') });
   });
 
-  test('status says plainly that nothing has run yet, and is JSON for programs', () => {
+  test('status reports that nothing has run yet, and prints JSON for programs', () => {
     const node = openRoot();
     expect(node.run('status')).toMatchObject({
       code: 0,
@@ -235,7 +235,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(JSON.parse(node.run('status', '--json').stdout)).toEqual({ remarks: [] });
   });
 
-  test('leave and stay say that no agent can take the request', () => {
+  test('leave and stay report that no agent can take the request', () => {
     for (const command of ['leave', 'stay']) {
       const ran = openRoot().run(command);
       expect(ran.code).toBe(75);
@@ -243,20 +243,20 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     }
   });
 
-  test('doctor on a machine that is no node says what is wrong in one line each, exit 1', () => {
+  test('doctor reports each fault of a machine that is no node in one line, exit 1', () => {
     const { code, stdout } = openRoot({ [config]: 'cluster: prod\n' }).run('doctor');
     expect(code).toBe(1);
     for (const line of stdout.trimEnd().split('\n')) expect(line).toMatch(/^(ok|WRONG|unsure) +[\w ]+: /);
     expect(stdout).toMatch(/^WRONG +instance metadata: /m);
   });
 
-  test('the schema is the one in the repository, and the completion is a script that bash takes', () => {
+  test('the schema matches the repository, and bash accepts the completion script', () => {
     expect(run('schema').stdout).toBe(readFileSync('config.schema.json', 'utf8'));
     const { stdout } = run('completion', 'bash');
     expect(spawnSync('bash', ['-n'], { input: stdout }).status).toBe(0);
   });
 
-  test('a reader that has seen enough is no failure', () => {
+  test('a reader that stops early causes no failure', () => {
     const [file = '', ...first] = program();
     const line = [file, ...first, 'schema'].map((word) => `'${word}'`).join(' ');
     const { status, stderr } = spawnSync('bash', ['-c', `set -o pipefail; ${line} | head -n 1 > /dev/null`], {
@@ -266,7 +266,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
   });
 
   test.each(['--version', '--help', 'schema', 'completion bash', 'check --config CONFIG'])(
-    'a result that cannot be written is a failure, told in one line: %s',
+    'a result that cannot be written is a failure, reported in one line: %s',
     (words) => {
       const file = join(mkdtempSync(join(tmpdir(), 'ecs-node-cli-')), 'config.yaml');
       onTestFinished(() => rmSync(dirname(file), { recursive: true }));
@@ -284,7 +284,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     },
   );
 
-  test('in a folder that was removed, commands work with absolute paths and say so of relative ones', () => {
+  test('commands in a removed folder work with absolute paths, and refuse relative ones', () => {
     const gone = mkdtempSync(join(tmpdir(), 'ecs-node-gone-'));
     const call = (words: string) => {
       const [file = '', ...first] = program();
@@ -302,7 +302,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     });
   });
 
-  test('a command that waits ends at the first signal', async () => {
+  test('a waiting command ends at the first signal', async () => {
     const [file = '', ...first] = program();
     const root = mkdtempSync(join(tmpdir(), 'ecs-node-cli-'));
     onTestFinished(() => rmSync(root, { recursive: true }));

@@ -90,7 +90,7 @@ async function install({ mask = '022', environment = [], shell = '/bin/sh', url,
 
 const said = 'status 0\nconfigure --cluster demo\n0022';
 
-test('in an empty environment it installs files that only root may write, and leaves nothing of its work behind', async () => {
+test('the installer in an empty environment writes files that only root may change, and leaves no temporary files', async () => {
   const { modes, said: heard } = await install();
   expect(heard).toBe(said);
   expect(
@@ -100,7 +100,7 @@ test('in an empty environment it installs files that only root may write, and le
   expect(modes.filter((line) => /var\/tmp\/./.test(line))).toEqual([]);
 });
 
-test.each(['000', '077', '777'])('under umask %s it leaves the same modes', async (mask) => {
+test.each(['000', '077', '777'])('the installer under umask %s sets the same modes', async (mask) => {
   const { modes, said: heard } = await install();
   expect(await install({ mask })).toMatchObject({ modes, said: heard });
 });
@@ -114,7 +114,7 @@ test.each([
   ['functions', '/bin/bash'],
   // bash under this name is Amazon Linux's sh.
   ['functions', 'bash-as-sh/sh'],
-])('no %s of its caller make it run, or find, anything else under %s', async (what, shell) => {
+])('no %s of the caller makes the installer run, or find, anything else under %s', async (what, shell) => {
   const hostile =
     what === 'functions'
       ? functions([...commands, 'cp', 'mv', 'chmod', 'mkdir', 'grep', 'echo', 'printf', 'command', 'unset', 'set', '['])
@@ -134,7 +134,7 @@ test.each([
   await expect(readFile(at('evil-was-run'), 'utf8')).rejects.toThrow('ENOENT');
 });
 
-test("its caller's .curlrc is not read", async () => {
+test("the installer does not read its caller's .curlrc", async () => {
   await mkdir(at('home'), { recursive: true });
   await writeFile(at('home/.curlrc'), `output = ${at('evil-was-run')}\ninsecure\nproxy = http://127.0.0.1:1\n`);
   const environment = [`HOME=${at('home')}`, `CURL_HOME=${at('home')}`, `XDG_CONFIG_HOME=${at('home')}`];
@@ -142,7 +142,7 @@ test("its caller's .curlrc is not read", async () => {
   await expect(readFile(at('evil-was-run'), 'utf8')).rejects.toThrow('ENOENT');
 });
 
-test('it installs on a hardened image, whose /var/tmp is mounted noexec', async () => {
+test('the installer works on a hardened image, whose /var/tmp is mounted noexec', async () => {
   expect(await install({ prepare: 'mount -t tmpfs -o noexec,nosuid,nodev tmpfs /var/tmp' })).toMatchObject({ said });
 });
 
@@ -159,7 +159,7 @@ test.each([
   'https://evil.example/{a,b}',
   'ftp://evil.example/',
   'file://evil.example/release',
-])('it downloads nothing from %s', async (url) => {
+])('the installer downloads nothing from %s', async (url) => {
   const { said: heard, told } = await install({ url });
   expect(heard).toMatch(/^status 64/);
   expect(told).not.toContain('cannot download');
@@ -170,7 +170,7 @@ test.each([
   'http://127.0.0.1:1/',
   'http://169.254.169.254/a/b',
   'https://releases.example/1.2.3/',
-])('it tries to download from %s', async (url) => {
+])('the installer tries to download from %s', async (url) => {
   // The namespace has no network: each try ends at once, and five of them in a quarter of a minute.
   const { said: heard, told } = await install({ url });
   expect(heard).toMatch(/^status 69/);
@@ -225,21 +225,24 @@ test.each([
     [],
     `mkdir -p /etc/ecs-node; echo 'HTTPS_PROXY="http://me:canary-proxy@127.0.0.1:3128"' >/etc/ecs-node/environment`,
   ],
-])('it downloads through the proxy that %s, and never shows its password', async (_, environment, prepare) => {
-  await rm(at('asked'), { force: true });
-  const { said: heard, told } = await install({
-    url: 'https://releases.example/1.2.3',
-    environment,
-    prepare: `${proxy}${prepare}`,
-  });
-  expect(heard).toMatch(/^status 69/);
-  expect(told).not.toContain('canary');
-  expect(await readFile(at('asked'), 'utf8')).toMatch(
-    /^CONNECT releases\.example:443 [\s\S]*Proxy-Authorization: Basic/,
-  );
-});
+])(
+  'the installer downloads through the proxy that %s, and never shows its password',
+  async (_, environment, prepare) => {
+    await rm(at('asked'), { force: true });
+    const { said: heard, told } = await install({
+      url: 'https://releases.example/1.2.3',
+      environment,
+      prepare: `${proxy}${prepare}`,
+    });
+    expect(heard).toMatch(/^status 69/);
+    expect(told).not.toContain('canary');
+    expect(await readFile(at('asked'), 'utf8')).toMatch(
+      /^CONNECT releases\.example:443 [\s\S]*Proxy-Authorization: Basic/,
+    );
+  },
+);
 
-test('what its caller set for the network counts for the units, too, and only root may read it', async () => {
+test("the caller's network settings count for the units, too, and only root may read them", async () => {
   const environment = [
     'https_proxy=http://me:canary@10.0.0.2:3128',
     'NO_PROXY=.internal, 10.0.0.0/8',
@@ -254,7 +257,7 @@ test('what its caller set for the network counts for the units, too, and only ro
   expect(without.modes.filter((line) => line.endsWith('etc/ecs-node/environment'))).toEqual([]);
 });
 
-test('once it is installed, nothing of the installer keeps ecs from starting after ecs-node is removed', async () => {
+test('a removed ecs-node leaves no installer that keeps ecs from starting', async () => {
   const { modes } = await install({
     prepare:
       'mkdir -p /etc/systemd/system/ecs.service.d; echo >/etc/systemd/system/ecs.service.d/05-ecs-node-is-there.conf',

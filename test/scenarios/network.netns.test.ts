@@ -101,8 +101,8 @@ const said = ({ node }: Place) => node.log.map((line) => JSON.stringify(line)).j
 const viaProxy = `HTTPS_PROXY=http://${proxyAddress}:3128\nAWS_CA_BUNDLE=AUTHORITY\n`;
 const host = (service: string) => `${service}.${region}.amazonaws.com`;
 
-describe('where only a proxy leads to AWS', () => {
-  test('a node joins through it, set once in /etc/ecs-node/environment, and its password appears nowhere', async () => {
+describe('a node behind a proxy', () => {
+  test('joins through it, set once in /etc/ecs-node/environment, and shows its password nowhere', async () => {
     const scope = await openPlace({
       variables: `HTTPS_PROXY="http://node:canary%40proxy@${proxyAddress}:3128"\nNO_PROXY=169.254.169.254\nAWS_CA_BUNDLE=AUTHORITY\n`,
     });
@@ -117,7 +117,7 @@ describe('where only a proxy leads to AWS', () => {
     expect(`${said(scope)}${doctor.stdout}${doctor.stderr}`).not.toMatch(/canary/);
   });
 
-  test('interface endpoints that NO_PROXY names are asked directly, the rest through the proxy', async () => {
+  test('reaches interface endpoints in NO_PROXY directly, and the rest through the proxy', async () => {
     const scope = await openPlace({
       variables: `https_proxy=${proxyAddress}:3128\nno_proxy=.internal,ecs.${region}.amazonaws.com:443 10.0.0.0/8\nAWS_CA_BUNDLE=AUTHORITY\n`,
       async build({ namespace, front }) {
@@ -132,7 +132,7 @@ describe('where only a proxy leads to AWS', () => {
     );
   });
 
-  test('a proxy that speaks TLS itself is trusted by the same authority', async () => {
+  test('trusts a proxy that speaks TLS itself by the same authority', async () => {
     const place = await openPlace({
       variables: `HTTPS_PROXY=https://node:secret@${proxyAddress}:3128\nAWS_CA_BUNDLE=AUTHORITY\n`,
       proxySpeaksTls: true,
@@ -141,7 +141,7 @@ describe('where only a proxy leads to AWS', () => {
     expect(place.proxy.tunnels).toContain(`${host('ecs')}:443`);
   });
 
-  test('the installer of OpsWorks and the documents in S3 come through it as well', async () => {
+  test('gets the installer of OpsWorks and the documents in S3 through it as well', async () => {
     const scope = await openPlace({
       variables: `${viaProxy}AWS_ENDPOINT_URL_OPSWORKS=https://${host('opsworks')}\n`,
       flags: [...opsworks, ...settings({ 'refresh.source': 's3://our.bucket/nodes/', 'refresh.everySeconds': 30 })],
@@ -166,16 +166,16 @@ describe('where only a proxy leads to AWS', () => {
   test.each([
     [407, /the proxy http:\/\/10\.0\.0\.2:3128 \(HTTPS_PROXY\) answered 407; it wants a user and password/],
     [403, /answered 403; allow \S+\.us-east-1\.amazonaws\.com on the proxy, or exclude it by NO_PROXY/],
-  ])('a proxy that answers %d is named with the remedy, and ends no node', async (proxyStatus, remedy) => {
+  ])('names the remedy when the proxy answers %d, and does not end', async (proxyStatus, remedy) => {
     expect(await stateWhenTold(await openPlace({ variables: viaProxy, proxyStatus }), remedy)).toBe('running');
   });
 
-  test('a proxy that inspects TLS with an authority unknown here is reported as that', async () => {
+  test('reports a proxy that inspects TLS with an unknown authority', async () => {
     const scope = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3128\n` });
     expect(await stateWhenTold(scope, /certificate is from an unknown authority: .*AWS_CA_BUNDLE/)).toBe('running');
   });
 
-  test('a proxy that is not there is reported as that', async () => {
+  test('reports a proxy that does not listen', async () => {
     const scope = await openPlace({ variables: `HTTPS_PROXY=http://${proxyAddress}:3129\nAWS_CA_BUNDLE=AUTHORITY\n` });
     expect(
       await stateWhenTold(
@@ -185,7 +185,7 @@ describe('where only a proxy leads to AWS', () => {
     ).toBe('running');
   });
 
-  test('a login page in place of AWS is reported as that, and ends no node', async () => {
+  test('reports a login page in place of AWS, and does not end', async () => {
     const scope = await openPlace({ variables: viaProxy });
     scope.front.instead = (_, respond) => {
       respond(403, { 'content-type': 'text/html; charset=utf-8' }, '<!DOCTYPE html><h1>Please log in</h1>');
@@ -195,7 +195,7 @@ describe('where only a proxy leads to AWS', () => {
   });
 });
 
-test('where nothing leads to AWS, the log says which host, and what there are to lead there', async () => {
+test('logs the host, and the ways out that it has, when nothing leads to AWS', async () => {
   expect(
     await stateWhenTold(
       await openPlace({}),
@@ -204,7 +204,7 @@ test('where nothing leads to AWS, the log says which host, and what there are to
   ).toBe('running');
 });
 
-describe('in an IPv6-only subnet', () => {
+describe('a node in an IPv6-only subnet', () => {
   const routed = async ({ namespace }: { namespace: Namespace }) => {
     // As DHCPv6 and the router's advertisement leave it: a way by IPv6, none by IPv4.
     namespace.ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'far0');
@@ -213,7 +213,7 @@ describe('in an IPv6-only subnet', () => {
     namespace.ip('-6', 'route', 'add', 'default', 'via', 'fe80::1', 'dev', 'eth0');
   };
 
-  test('a node finds metadata and the dual-stack endpoints by itself, and joins', async () => {
+  test('finds metadata and the dual-stack endpoints by itself, and joins', async () => {
     const scope = await openPlace({
       metadata: 'fd00:ec2::254',
       variables: 'AWS_CA_BUNDLE=AUTHORITY\n',
@@ -228,7 +228,7 @@ describe('in an IPv6-only subnet', () => {
     expect(scope.front.hosts()).toContain(`ecs.${region}.api.aws`);
   });
 
-  test('a node asks an interface endpoint that has IPv6 by its ordinary name', async () => {
+  test('reaches an interface endpoint that has IPv6 by its ordinary name', async () => {
     const scope = await openPlace({
       metadata: 'fd00:ec2::254',
       variables: 'AWS_CA_BUNDLE=AUTHORITY\n',
@@ -244,7 +244,7 @@ describe('in an IPv6-only subnet', () => {
   });
 });
 
-describe('where interface endpoints are all there is', () => {
+describe('a node with interface endpoints only', () => {
   const reachable = ['ec2', 'ecs', 'autoscaling'];
   const withEndpoints = (services: readonly string[]) => ({
     variables: 'AWS_CA_BUNDLE=AUTHORITY\n',
@@ -266,7 +266,7 @@ describe('where interface endpoints are all there is', () => {
         .replace(`"telemetryEndpoint":"${own}"`, `"telemetryEndpoint":"https://${host('ecs-t-1')}/"`);
   };
 
-  test('doctor names each endpoint that is missing, those of the ECS agent too, within seconds', async () => {
+  test('lists each missing endpoint in doctor, those of the ECS agent too, within seconds', async () => {
     const scope = await openPlace({
       ...withEndpoints([...reachable, 'ssm', 'ec2messages', 'ecs-a-1']),
       flags: settings({ registrar: 'ssm' }),
@@ -296,7 +296,7 @@ describe('where interface endpoints are all there is', () => {
     );
   });
 
-  test('check, doctor and bootstrap report that OpsWorks has retired', async () => {
+  test('reports in check, doctor and bootstrap that OpsWorks has retired', async () => {
     const scope = await openPlace({ ...withEndpoints(reachable), flags: [...opsworks] });
     const { node, stage } = scope;
     const retired = /OpsWorks Stacks retired on 26 May 2024: set AWS_ENDPOINT_URL_OPSWORKS .* or choose registrar ssm/;
@@ -308,7 +308,7 @@ describe('where interface endpoints are all there is', () => {
     expect([check.code, check.stderr]).toEqual([0, expect.stringMatching(retired)]);
   });
 
-  test('a role that EC2 may not assume points to its trust policy, in bootstrap and doctor, and ends no node', async () => {
+  test('names the trust policy of a role that EC2 may not assume, in bootstrap and doctor, and does not end', async () => {
     const scope = await openPlace(withEndpoints(reachable));
     const { node, stage } = scope;
     await stage.simulator.verbs.setMetadata(node.id, { unassumable: true });

@@ -147,7 +147,7 @@ async function askAll(node: Node): Promise<string> {
   return said.join('\n');
 }
 
-describe('no secret is told, sent or left in a file that others may read', () => {
+describe('no secret is printed, sent or left in a file that others may read', () => {
   scenario(
     'by a node that joins, is asked everything, and leaves',
     { flags, hooks: false, boots: false },
@@ -185,7 +185,7 @@ describe('no secret is told, sent or left in a file that others may read', () =>
   );
 });
 
-describe('whatever the umask of the caller,', () => {
+describe("a caller's umask", () => {
   test.each(['000', '022', '077', '777'])('under umask %s a node writes the same modes', async (umask) => {
     const root = await mkdtemp(join(tmpdir(), 'ecs-node-mask-'));
     onTestFinished(() => rm(root, { recursive: true, force: true }));
@@ -203,7 +203,7 @@ describe('whatever the umask of the caller,', () => {
     expect(Object.fromEntries(modes)).toEqual({ 'etc/ecs-node': '755', 'etc/ecs-node/config.yaml': '600' });
   });
 
-  test('what holds no secret can be read by everybody and written by root', async () => {
+  test('leaves files without a secret readable for all and writable for root', async () => {
     const root = await mkdtemp(join(tmpdir(), 'ecs-node-mask-'));
     onTestFinished(() => rm(root, { recursive: true, force: true }));
     spawnSync(inject('binary'), ['configure', '--root', root, '--cluster', 'demo'], { env: {} });
@@ -211,7 +211,7 @@ describe('whatever the umask of the caller,', () => {
   });
 });
 
-describe('the binary trusts nobody whom its environment names:', () => {
+describe('the binary does not trust its environment:', () => {
   const run = (environment: Record<string, string>, ...words: string[]) =>
     spawnSync(inject('binary'), words, { encoding: 'utf8', env: { PATH: '/usr/bin:/bin', ...environment } });
 
@@ -225,7 +225,7 @@ describe('the binary trusts nobody whom its environment names:', () => {
   });
 
   test.each(['bootstrap', 'agent', 'doctor', 'policy'])(
-    '%s asks no AWS without TLS, and says which variable to mend',
+    '%s reaches no AWS without TLS, and the error names the variable to fix',
     async (command) => {
       const root = await mkdtemp(join(tmpdir(), 'ecs-node-tls-'));
       onTestFinished(() => rm(root, { recursive: true, force: true }));

@@ -36,7 +36,7 @@ async function brokenIn(seed: number): Promise<string | undefined> {
   return life.violation && renderLife(life, invariants);
 }
 
-describe('a node whose whole life is simulated', () => {
+describe('a node in the simulation', () => {
   it.each(regressions)('breaks no invariant with seed %i: %s', async (seed) => {
     expect(await brokenIn(seed)).toBeUndefined();
   });

@@ -56,7 +56,7 @@ describe('lifecycle hooks', () => {
     expect(body).toBe('InService');
   });
 
-  it('that abandon a launch end the instance, and it is replaced', async () => {
+  it('with ABANDON end the instance, and the group replaces it', async () => {
     const { simulator, complete, activities, reaches, InstanceId } = await stage([launch]);
     await reaches('Pending:Wait');
     await complete('l', 'ABANDON');
@@ -72,7 +72,7 @@ describe('lifecycle hooks', () => {
     expect(list[1]!.Cause).toMatch(/^At \S+Z an instance was taken out of service in response to a launch failure/);
   });
 
-  it('are told with their limits', async () => {
+  it('are listed with their limits', async () => {
     const { autoscaling } = await stage([{ ...terminate, heartbeatSeconds: 300 }]);
     const { LifecycleHooks } = await autoscaling.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName }));
     expect(LifecycleHooks).toEqual([
@@ -126,7 +126,7 @@ describe('lifecycle hooks', () => {
     await reaches('Terminating:Proceed');
   });
 
-  it('of others hold the instance as well', async () => {
+  it('of other programs hold the instance as well', async () => {
     const foreign = { ...terminate, name: 'ecs-managed-draining-termination-hook', completesAfterMs: 2_000 };
     const { simulator, InstanceId, complete, reaches } = await stage([terminate, foreign]);
     await reaches('InService');
@@ -161,7 +161,7 @@ describe('a group', () => {
     );
   });
 
-  it('is stuck on termination protection until it is cleared', async () => {
+  it('waits for termination protection to be cleared', async () => {
     const { simulator, InstanceId, activities, reaches } = await stage([]);
     await reaches('InService');
     simulator.verbs.protect(InstanceId);
@@ -174,7 +174,7 @@ describe('a group', () => {
     await reaches('Terminated');
   });
 
-  it('replaces what is reported unhealthy or dies, and takes in only what is not protected from scale-in', async () => {
+  it('replaces unhealthy and dead instances, and takes in only unprotected ones', async () => {
     const { simulator, autoscaling, InstanceId, reaches } = await stage([]);
     await reaches('InService');
     await autoscaling.send(new SetInstanceHealthCommand({ InstanceId, HealthStatus: 'Unhealthy' }));

@@ -227,7 +227,7 @@ describe('task definitions', () => {
     expect(await codeOf(describe('web'))).toBe('ClientException');
   });
 
-  it('start no task where their room or their host port is taken, where the agent is away, or from an INACTIVE one', async () => {
+  it('start no task without room or a free host port, without the agent, or from an INACTIVE revision', async () => {
     const { simulator, ids, ecs, arnOf } = await stage();
     const arn = arnOf(ids[0]!);
     const reason = async (more: Partial<StartTaskRequest> = {}) =>

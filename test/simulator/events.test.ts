@@ -51,7 +51,7 @@ async function simulate({ onTestFinished }: TestContext, words: string) {
   };
 }
 
-test.concurrent('what EC2 announces is in the metadata of the node that was named', async (context) => {
+test.concurrent('an EC2 notice appears in the metadata of the named node', async (context) => {
   const { expect } = context;
   const simulator = await simulate(
     context,
@@ -75,7 +75,7 @@ test.concurrent('what EC2 announces is in the metadata of the node that was name
   expect(await simulator.metadata(2, 'events/recommendations/rebalance')).toBeUndefined();
 });
 
-test.concurrent('what comes and goes does both', async (context) => {
+test.concurrent('a temporary notice appears and disappears', async (context) => {
   const { expect } = context;
   const simulator = await simulate(
     context,
@@ -112,7 +112,7 @@ test.concurrent('the group grows, shrinks through its hook, and replaces what a 
   expect((await simulator.node(4)).state).toMatch(/pending|running/);
 });
 
-test.concurrent('an event for a node that is not there is told, and harms nothing', async (context) => {
+test.concurrent('an event for a missing node is reported, and does no harm', async (context) => {
   const { expect } = context;
   const simulator = await simulate(context, '--at 100ms spot@9 --at 300ms protect');
   await waitFor('the next one', async () => (await simulator.node(1)).disableApiTermination);

@@ -49,7 +49,7 @@ async function stage() {
 }
 
 describe('metrics', () => {
-  it('are listed once each, in pages of five hundred, and only the recent ones where that is asked', async () => {
+  it('are listed once each, in pages of five hundred, and only recent ones on request', async () => {
     const { put, list } = await stage();
     const ids = Array.from({ length: 700 }, (_, index) => `i-${index}`);
     await put(ids, 1);

@@ -52,7 +52,7 @@ describe('instance metadata', () => {
     expect((await httpRequest(`${base}/latest/meta-data/instance-id`, 'GET', header)).status).toBe(401);
   });
 
-  it('announce what is coming, and 404 before', async () => {
+  it('announce coming events, and answer 404 before', async () => {
     const { simulator, id } = await stage({ purchase: 'spot', tags: { 'ecs-node:cluster': 'demo', 'a b': 'c' } });
     const { verbs } = simulator;
     const read = (path: string) => metadata(simulator.imdsEndpoint(id), `meta-data/${path}`);
@@ -82,7 +82,7 @@ describe('instance metadata', () => {
     await waitFor('reclaimed', () => simulator.world.instances.get(id)!.state === 'terminated');
   });
 
-  it('misbehave when told to', async () => {
+  it('misbehave on command', async () => {
     const { simulator, id } = await stage();
     const base = simulator.imdsEndpoint(id);
     await simulator.verbs.setMetadata(id, { html: true });
@@ -168,7 +168,7 @@ describe('EC2', () => {
 describe('a role’s policy', () => {
   const self = 'arn:aws:ec2:us-east-1:123456789012:instance/*';
 
-  it('that "ecs-node policy" prints lets a node read, tag, unprotect and terminate itself and no other', async () => {
+  it('of "ecs-node policy" lets a node read, tag, unprotect and terminate only itself', async () => {
     const { simulator, id } = await stage();
     const { id: other } = await simulator.verbs.launch();
     const place = { partition: 'aws', region: 'us-east-1', account: '123456789012', group: '*' };
@@ -186,7 +186,7 @@ describe('a role’s policy', () => {
     expect(await codesFor(other)).toEqual(Array.from({ length: 4 }, () => 'UnauthorizedOperation'));
   });
 
-  it('with a key that IAM does not document allows nothing, and one with a variable for a whole ARN is refused', async () => {
+  it('with an undocumented key allows nothing, and one with a variable for a whole ARN is refused', async () => {
     const { simulator, id } = await stage();
     const allow = (more: object) => ({
       Version: '2012-10-17',
@@ -251,7 +251,7 @@ describe('a role’s policy', () => {
     expect(await put('Other')).toBe('AccessDenied');
   });
 
-  it('that IAM would not store is refused', async () => {
+  it('that IAM would refuse is refused', async () => {
     const { simulator, id } = await stage();
     const statement = { Effect: 'Allow', Action: 'ec2:*', Resource: '*', Condition: { StringSort: { a: 'b' } } };
     expect(() => simulator.verbs.setPolicy(id, { Version: '2012-10-17', Statement: [statement] })).toThrow(
@@ -296,7 +296,7 @@ describe('load balancers', () => {
     expect(await codeOf(elbv2.send(new DeregisterTargetsCommand(unknown)))).toBe('TargetGroupNotFound');
   });
 
-  it('of the classic kind say when they do not know an instance', async () => {
+  it('of the classic kind report an unknown instance', async () => {
     const { simulator, id, elb } = await stage();
     simulator.verbs.createLoadBalancer('old', { drainingSeconds: 0.1 });
     const balanced = { LoadBalancerName: 'old', Instances: [{ InstanceId: id }] };
@@ -313,7 +313,7 @@ describe('load balancers', () => {
 describe('faults', () => {
   const list = new DescribeClustersCommand({ clusters: ['demo'] });
 
-  it('throttle, refuse, delay and lie, as often as they are told', async () => {
+  it('throttle, refuse, delay and lie, as often as ordered', async () => {
     const { simulator, ecs, ec2 } = await stage();
     const { faults, calls } = simulator;
     faults.add({ service: 'ecs', times: 2, effect: { kind: 'throttle' } });

@@ -109,7 +109,7 @@ describe('registration', () => {
     await waitFor('gone', async () => (await read()) === undefined);
   });
 
-  it('with a name that is taken, or twice, fails with the reason on stderr', async () => {
+  it('with a taken name, or twice, fails with the reason on stderr', async () => {
     const { simulator, id } = await stage();
     await install(simulator, id, 'ecs1');
     const { id: second } = await simulator.verbs.launch();
@@ -118,7 +118,7 @@ describe('registration', () => {
     await expect(install(simulator, id, 'ecs2')).rejects.toThrow(/is already registered/);
   });
 
-  it('demands a document that the metadata service signed, of a running instance', async () => {
+  it('needs a document of a running instance, signed by the metadata service', async () => {
     const { simulator, id, opsworks } = await stage();
     const base = simulator.imdsEndpoint(id);
     const { body: Document } = await metadata(base, 'dynamic/instance-identity/document');
@@ -134,7 +134,7 @@ describe('registration', () => {
     expect(await register({ Document, Signature }, pem)).toBe('ok');
   });
 
-  it('that dies leaves a record behind as connection_lost', async () => {
+  it('that dies leaves a record in connection_lost', async () => {
     const { simulator, id } = await stage();
     await install(simulator, id, 'ecs1');
     simulator.verbs.terminate(id);
@@ -161,7 +161,7 @@ describe('descriptions', () => {
     expect(await codeOf(opsworks.send(new DescribeStacksCommand(unknown)))).toBe('ResourceNotFoundException');
   });
 
-  it('suggest the same host name to two who ask at the same moment', async () => {
+  it('suggest the same host name to two simultaneous callers', async () => {
     const { opsworks } = await stage();
     const ask = () => opsworks.send(new GetHostnameSuggestionCommand({ LayerId: layerId }));
     const [one, two] = await Promise.all([ask(), ask()]);
@@ -174,7 +174,7 @@ describe('bad installers', () => {
   const text = (variant: Parameters<typeof renderInstaller>[0]) =>
     gunzipSync(renderInstaller(variant, place)!).toString('latin1');
 
-  it('are no archive, climb out, or cannot be run', () => {
+  it('are no archive, leave their folder, or cannot be run', () => {
     expect(() => text('no-archive')).toThrow('incorrect header check');
     expect(text('traversal')).toContain('../evil');
     expect(text('symlink')).toContain('opsworks-agent-installer/out/evil');

@@ -46,7 +46,7 @@ describe('deployments of a service', () => {
     await waitFor('complete', async () => (await read()).join() === 'PRIMARY COMPLETED', 30_000);
   });
 
-  it('are unknown of a service that CodeDeploy deploys, and cannot be forced', async () => {
+  it('are unknown for a service that CodeDeploy deploys, and cannot be forced', async () => {
     const simulator = await open();
     simulator.verbs.createService(cluster, { name: 'web', controller: 'CODE_DEPLOY' });
     const { ecs } = clients(simulator);

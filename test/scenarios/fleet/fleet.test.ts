@@ -32,7 +32,7 @@ async function reportDisks({ endpoint, region }: Simulator, ids: readonly string
   }
 }
 
-test('a thousand nodes are looked at in pages, by the table and by a sweep', async () => {
+test('the table and the sweep read a thousand nodes in pages', async () => {
   const stage = await openFleet(1000);
   const { simulator, nodes } = stage;
   await reportDisks(simulator, nodes);
@@ -84,7 +84,7 @@ test('a thousand nodes are looked at in pages, by the table and by a sweep', asy
 });
 
 describe('a person with read access', () => {
-  test('does so from a laptop, with a shared profile', async () => {
+  test('sees the fleet from a laptop, with a shared profile', async () => {
     const stage = await openFleet(1);
     const folder = mkdtempSync(join(tmpdir(), 'ecs-node-profile-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -105,7 +105,7 @@ describe('a person with read access', () => {
     expect(other).toMatchObject({ code: 77, stderr: expect.stringContaining('no credentials: set AWS_PROFILE') });
   });
 
-  test('does so in a container, with the credentials that are served to it', async () => {
+  test('sees the fleet in a container, with the credentials that are served to it', async () => {
     const stage = await openFleet(1);
     const { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey } = operatorCredentials;
     const body = {
@@ -126,14 +126,14 @@ describe('a person with read access', () => {
     expect(table).toMatchObject({ code: 0, stdout: expect.stringContaining('1 of 1 nodes well') });
   });
 
-  test('does so on an instance, with its role and in its region', async () => {
+  test('sees the fleet on an instance, with its role and in its region', async () => {
     const stage = await openFleet(2);
     const [id = ''] = stage.nodes;
     const table = await stage.run(stage.simulator.environmentFor(id), 'fleet', '--cluster', 'demo');
     expect(table).toMatchObject({ code: 0, stdout: expect.stringContaining('2 of 2 nodes well') });
   });
 
-  test('sees which cluster or group does not exist', async () => {
+  test('learns which cluster or group does not exist', async () => {
     const stage = await openFleet(1);
     const none = await stage.ask('fleet', '--cluster', 'none');
     expect(none).toMatchObject({ code: 77, stderr: expect.stringMatching(/cluster/i) });
@@ -141,7 +141,7 @@ describe('a person with read access', () => {
     expect(group).toMatchObject({ code: 77, stderr: expect.stringContaining('there is no Auto Scaling group none') });
   });
 
-  test('watches until Ctrl-C, which is a good end, and through a time without answers', async () => {
+  test('watches until Ctrl-C, which is a success, and through a time without answers', async () => {
     const stage = await openFleet(3);
     const { simulator } = stage;
     const line = ['fleet', '--cluster', 'demo', '--json', '--watch', '1'];

@@ -142,7 +142,7 @@ describe('a service is left alone', () => {
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('that is being deleted, that was never there, or whose cluster was not', async () => {
+  test('when it is being deleted, does not exist, or its cluster does not', async () => {
     const stage = await openStage(2);
     stage.simulator.verbs.retireService('demo', 'web');
     expect(await stage.run('--apply')).toMatchObject({ code: 77, stderr: expect.stringMatching(/DRAINING/) });
@@ -157,7 +157,7 @@ describe('a service is left alone', () => {
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('when agents lose their connection, one or all of them', async () => {
+  test('when ECS agents lose their connection, one or all of them', async () => {
     const stage = await openStage(4, { desired: 3 });
     stage.simulator.verbs.disconnectEcsAgent(stage.nodes[0]!);
     expect(await stage.report('--apply')).toMatchObject({ action: 'kept', wanted: 3 });
@@ -167,7 +167,7 @@ describe('a service is left alone', () => {
   });
 });
 
-test('throttled, it asks again until it knows all of it', async () => {
+test('a throttled run retries until it knows all of it', async () => {
   const stage = await openStage(4);
   stage.simulator.faults.add({ service: 'ecs', times: 5, effect: { kind: 'throttle' } });
   stage.simulator.faults.add({ service: 'application-autoscaling', times: 3, effect: { kind: 'throttle' } });
@@ -175,7 +175,7 @@ test('throttled, it asks again until it knows all of it', async () => {
   expect(stage.mutations()).toEqual(['ecs:UpdateService']);
 });
 
-test('two at once set the same count', async () => {
+test('two runs at once set the same count', async () => {
   const stage = await openStage(6);
   const ended = await Promise.all([stage.report('--apply'), stage.report('--apply')]);
   expect(ended.map(({ wanted }) => wanted)).toEqual([5, 5]);
@@ -184,7 +184,7 @@ test('two at once set the same count', async () => {
   expect(stage.desired()).toBe(5);
 });
 
-test('it needs the rights that "ecs-node policy --for service-size" prints, and to look no more than to look', async () => {
+test('the rights of "ecs-node policy --for service-size" are enough, and without --apply they are read-only', async () => {
   const stage = await openStage(3);
   const [node] = stage.nodes as [string];
   const policy = async (...words: string[]) => {

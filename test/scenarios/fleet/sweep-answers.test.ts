@@ -130,7 +130,7 @@ const ofXml = (name: string): [string, FaultEffect][] => [
 const each = (operation: string, effects: [string, FaultEffect][]) =>
   effects.map(([how, effect]) => [`${operation} ${how}`, operation, effect] as const);
 
-test('with whole answers, the sweep acts on the four', async () => {
+test('the sweep acts on the four nodes with complete answers', async () => {
   const report = await sweep(fleet, options(false), clock, log, signal);
   expect(deedsOf(report)).toEqual(
     [
@@ -150,7 +150,7 @@ test.each([
   ...each('DescribeContainerInstances', ofJson),
   ...each('DescribeInstances', ofXml('DescribeInstances')),
   ...each('DescribeAutoScalingGroups', ofXml('DescribeAutoScalingGroups')),
-])('nothing at all is done while %s', { timeout: 60_000 }, async (_title, operation, effect) => {
+])('the sweep does nothing at all while %s', { timeout: 60_000 }, async (_title, operation, effect) => {
   const service = operation === 'DescribeInstances' ? 'ec2' : undefined;
   const { report, asked } = await runWith(operation, effect, { apply: true, ...(service && { service }) });
   expect(asked).toBeGreaterThan(0);
@@ -158,7 +158,7 @@ test.each([
   expect(stage.mutations()).toEqual([]);
 });
 
-describe('nothing follows from', () => {
+describe('the sweep concludes nothing from', () => {
   test.each([
     ...each('DescribeClusters', ofJson).map((row) => [...row, 'ecs', 'terminate'] as const),
     ...each('DescribeStacks', ofJson).map((row) => [...row, 'opsworks', 'deregister-record'] as const),
@@ -174,7 +174,7 @@ describe('nothing follows from', () => {
   });
 });
 
-describe('no step is taken while the look right before it fails:', () => {
+describe('the sweep takes no step while its last read fails:', () => {
   test.each([
     ...each('DescribeAutoScalingInstances', ofXml('DescribeAutoScalingInstances')),
     ...each('DescribeInstances', ofXml('DescribeInstances')),

@@ -72,7 +72,7 @@ describe('a fleet with a node in each bad state', () => {
     expect(table.stdout).toMatch(/nothing was changed[^]*FINDING +INSTANCE +SINCE +EVIDENCE +DEED +WHY/);
   });
 
-  test('is put right by --apply, run by run, and then nothing more is done', async () => {
+  test('is repaired by --apply, run by run, and then left alone', async () => {
     const stage = await openTroubled();
     const { simulator, lost, stuck, never, guarded, dead, second } = stage;
     const { world } = simulator;
@@ -111,7 +111,7 @@ describe('a fleet with a node in each bad state', () => {
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('is put right with no more rights than "ecs-node policy --for sweep --apply" gives', async () => {
+  test('is repaired with the rights of "ecs-node policy --for sweep --apply"', async () => {
     const stage = await openTroubled();
     const { simulator } = stage;
     const flags = ['--for', 'sweep', '--cluster', 'demo', '--apply'];
@@ -167,7 +167,7 @@ describe('a sweep in trouble', () => {
     return { ...stage, lost: ids };
   }
 
-  test('asks again where it is throttled, and does the same', async () => {
+  test('retries when it is throttled, and does the same', async () => {
     const stage = await openLost(10, 1);
     for (const operation of ['DescribeContainerInstances', 'DescribeInstances', 'UpdateContainerInstancesState']) {
       // The SDK tries twice by itself: the third try is ours.
@@ -177,7 +177,7 @@ describe('a sweep in trouble', () => {
     expect({ code: ended.code, ...findingsOf(ended) }).toEqual({ code: 0, [stage.lost[0]!]: 'disconnected: done' });
   });
 
-  test('touches nothing when EC2 refuses to answer', async () => {
+  test('changes nothing when EC2 refuses to answer', async () => {
     const stage = await openLost(10, 1);
     const effect = { kind: 'error', code: 'UnauthorizedOperation', status: 403 } as const;
     stage.simulator.faults.add({ service: 'ec2', operation: 'DescribeInstances', effect });
@@ -190,7 +190,7 @@ describe('a sweep in trouble', () => {
     expect(ended.stderr).toContain('ec2:DescribeInstances');
   });
 
-  test('says what did not answer, concludes nothing from it, and ends with 75', async () => {
+  test('names the silent service, concludes nothing from it, and exits with 75', async () => {
     const stage = await openLost(10, 1);
     const effect = { kind: 'error', code: 'AccessDeniedException', status: 400 } as const;
     stage.simulator.faults.add({ service: 'opsworks', effect });
@@ -199,7 +199,7 @@ describe('a sweep in trouble', () => {
     expect(JSON.parse(ended.stdout)).toMatchObject({ unanswered: [{ what: 'OpsWorks records' }] });
   });
 
-  test('that is run twice at once drains no more than one node', async () => {
+  test('run twice at once drains only one node', async () => {
     const stage = await openLost(12, 3);
     const both = ['sweep', '--cluster', 'demo', '--apply', '--json'];
     const ended = await Promise.all([stage.ask(...both), stage.ask(...both)]);
@@ -209,14 +209,14 @@ describe('a sweep in trouble', () => {
     expect(drained(stage).every((status) => status === 'DRAINING')).toBe(true);
   });
 
-  test('leaves a whole zone alone: the fault is not of the nodes', async () => {
+  test('leaves a whole zone alone, because the fault is not of the nodes', async () => {
     const stage = await openLost(12, 4);
     const ended = await stage.ask('sweep', '--cluster', 'demo', '--apply');
     expect(ended.stdout).toContain('no node is touched: 4 of 12 nodes look ill at once');
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('does not judge the records of a stack of another region, whose instances EC2 cannot know here', async () => {
+  test('does not judge the records of a stack in another region, whose instances EC2 cannot know here', async () => {
     const stack = { id: stackId, name: 'far', region: 'us-west-2', layers: [] };
     const stage = await openFleet(3, { stacks: [stack] });
     stage.register(gone, 'connection_lost');
