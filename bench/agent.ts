@@ -1,7 +1,13 @@
 // Measures the cost of the resident agent: memory between publications, CPU time, and the peak
 // while a child of the agent calls AWS.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
+import { hostArchitecture, provideNode } from '../scripts/binary/node-binaries.ts';
+import { executableFlags } from '../scripts/binary/executable-flags.ts';
 import type { Machine } from '../simulator/machine.ts';
 import { median, takeOwn, watchProcess, type Sample } from './measure.ts';
 import { hooks, openAccount, type Account } from './node.ts';
@@ -63,7 +69,8 @@ export const measureAgent: Part = async ({ binary, minutes: asked, say }) => {
       );
       return watchNode(account, instances[number]!.id, machine, minutes * 60_000);
     });
-    const watched = await Promise.all(watching);
+    const floor = watchIdlePoller(dirname(binary), minutes * 60_000);
+    const watched = [...(await Promise.all(watching)), await floor];
     return { agent: render(watched, minutes), 'agent-calls': renderCalls(watched[0]!.calls) };
   } finally {
     await account.close();
@@ -78,6 +85,24 @@ async function watchNode({ simulator }: Account, id: string, machine: Machine, f
   return { samples, asked: asked() - askedBefore, calls: simulator.calls.names(id).slice(calledBefore) };
 }
 
+/** Runs beside the agents, and shows the share that no agent on Node.js can do without. */
+async function watchIdlePoller(folder: string, forMs: number): Promise<Watched> {
+  const server = createServer((_, response) => void response.end('ok'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const node = await takeOwn(await provideNode(hostArchitecture()), folder);
+  const { port } = server.address() as AddressInfo;
+  const program = join(import.meta.dirname, 'idle-poller.cjs');
+  const poller = spawn(node, [...executableFlags, program, String(port)], { stdio: 'ignore' });
+  try {
+    return { samples: await watchProcess(poller.pid!, { everyMs: 1_000, forMs }), asked: 0, calls: [] };
+  } finally {
+    poller.kill();
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
 function render(watched: Watched[], minutes: number): string[][] {
   const row = (name: string, show: (watched: Watched) => string, toReach = '') => [name, ...watched.map(show), toReach];
   const memory = (name: string, pick: (sample: Sample) => number, toReach?: string) => [
@@ -88,7 +113,7 @@ function render(watched: Watched[], minutes: number): string[][] {
   const cpu = (pick: (sample: Sample) => number) => (each: Watched) => percentOf(steady(each), pick).toFixed(2);
   const all = ({ cpuMs, childrenCpuMs }: Sample) => cpuMs + childrenCpuMs;
   return [
-    ['', ...Object.keys(lives), 'target'],
+    ['', ...Object.keys(lives), 'Node.js, one request a second', 'target'],
     ...memory('PSS MiB', ({ pssMiB }) => pssMiB, '≤ 46'),
     ...memory('anonymous MiB', ({ anonymousMiB }) => anonymousMiB, '≤ 12'),
     ...memory('RSS MiB', ({ rssMiB }) => rssMiB),

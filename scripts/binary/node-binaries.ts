@@ -39,13 +39,14 @@ export async function pinnedNodeVersion(): Promise<string> {
 }
 
 /**
- * Puts the stripped executable where pkg expects a downloaded one. Does nothing if it is there
- * already.
+ * Puts the stripped executable where pkg expects a downloaded one, and returns its path. Does
+ * nothing if it is there already.
  */
-export async function provideNode(architecture: Architecture): Promise<void> {
+export async function provideNode(architecture: Architecture): Promise<string> {
   const release = `node-v${(await pinned(architecture)).version}-linux-${architecture}`;
   const folder = join(PKG_HOME, '.pkg-cache', 'sea');
-  if (existsSync(join(folder, release))) return;
+  const executable = join(folder, release, 'bin', 'node');
+  if (existsSync(executable)) return executable;
   await mkdir(folder, { recursive: true });
   // The folder gets its final name when it is complete: an interrupted build must not leave half an
   // executable.
@@ -60,6 +61,7 @@ export async function provideNode(architecture: Architecture): Promise<void> {
     await rm(work, { recursive: true });
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
   });
+  return executable;
 }
 
 async function pinned(architecture: Architecture): Promise<{ version: string; integrity: string }> {

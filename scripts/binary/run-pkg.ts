@@ -8,6 +8,7 @@
 // scripts/packager pins the exact version.
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
+import { executableFlags } from './executable-flags.ts';
 
 interface Options {
   default: { set(options: object): void };
@@ -30,13 +31,7 @@ const seaConfig = {
   // A code cache is valid only for one architecture, and differs from build to build (decision 11).
   useCodeCache: false,
   assets: { code: join(folder, 'code') },
-  // V8 collects all garbage whenever it considers a program idle; for a waiting bootstrap this
-  // takes a fifth of its CPU time. The agent collects by itself (host/small-footprint.ts). Unlike
-  // most flags, these do not invalidate Node.js's own code cache. One compiler thread beside the
-  // main thread does the work as well as four, and saves a tenth of a megabyte for stacks. Without
-  // --disable-sigusr1, that signal opens Node's debugger, through which any local user could run
-  // code as root.
-  execArgv: ['--no-memory-reducer', '--single-threaded-gc', '--v8-pool-size=1', '--disable-sigusr1'],
+  execArgv: executableFlags,
   execArgvExtension: 'none',
 };
 options.default.set({});

@@ -45,7 +45,7 @@ export async function makeRelease(release: Release): Promise<string[]> {
     const names = await stageRelease(staged, { binary, version, completions: release.completions }, epochSeconds);
     const archive = join(folder, `ecs-node-linux-${ours}.tar.xz`);
     tell?.(`packs ${archive}`);
-    await packArchive(archive, staged, names, epochSeconds);
+    await packArchive(archive, staged, names, epochSeconds, architecture);
     const wanted = { version, architecture: rpms, epochSeconds };
     const rpm = join(folder, packageFile(wanted));
     tell?.(`packs ${rpm}`);
