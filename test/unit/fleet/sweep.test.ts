@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openLog } from '../../../core/log.ts';
 import type { SweepOptions, SweepReport } from '../../../fleet/sweep/findings.ts';
-import { sweep } from '../../../fleet/sweep/sweep.ts';
+import { isUnfinished, sweep } from '../../../fleet/sweep/sweep.ts';
 import { openFakeClock, type FakeClock } from '../../fakes/clock.ts';
 import {
   addNode,
@@ -754,6 +754,19 @@ describe('the limits of a sweep', () => {
     expect(report.findings.map(({ outcome }) => outcome)).toEqual(['failed', 'done', 'nothing']);
   });
 
+  test('count a node that stays DRAINING because AWS refuses to terminate it', async () => {
+    addHealthy(9);
+    addNode(fleet, 'i-stuck', clock.now(), { instance: { status: 'DRAINING', runningTasks: 0 } });
+    addNote(fleet, 'i-stuck', 'draining', clock.now() - 13 * hour);
+    lose(1);
+    fleet.before = (call) => {
+      if (call === 'terminate i-stuck') throw new Refused('no', { code: 'AccessDenied' });
+    };
+    const report = await run({ maxNodes: 2 });
+    expect(report.findings.find(({ instanceId }) => instanceId === 'i-stuck')).toMatchObject({ outcome: 'failed' });
+    expect(whyOf(report, 'i-lost0')).toMatch(/1 of 11 nodes are leaving already, 1 may at a time/);
+  });
+
   test('give the turn of a node that AWS refuses to change to the next one', async () => {
     addHealthy(9);
     lose(2);
@@ -783,4 +796,14 @@ describe('the limits of a sweep', () => {
     await expect(sweep(fleet, { ...options, maxNodes: 3 }, clock, log, ends.signal)).rejects.toThrow('stopped');
     expect(drained(fleet.actions())).toEqual(['drain i-lost0']);
   });
+});
+
+test.each([
+  ['nothing to do', [], [], false],
+  ['a finding that is done', ['done'], [], false],
+  ['a finding that only a person can mend', ['done', 'nothing'], [], true],
+  ['an unanswered question', [], ['OpsWorks'], true],
+] as const)('a run with %s tells whether it is unfinished', (_title, outcomes, unanswered, expected) => {
+  const findings = outcomes.map((outcome) => ({ kind: 'silent', instanceId: 'i-h0', why: '', outcome }) as const);
+  expect(isUnfinished({ findings, unanswered: [...unanswered] } as never)).toBe(expected);
 });
