@@ -98,7 +98,10 @@ describe('a changed configuration', () => {
     node.reload();
     await node.run(minute);
     expect(node.opened).toHaveLength(1);
-    expect(node.stage.status().lastError).toMatchObject({ what: 'configuration', error: /unknown setting/ });
+    expect(node.stage.status().lastError).toMatchObject({
+      what: 'configuration',
+      error: expect.stringMatching(/unknown setting/),
+    });
     node.breaks(undefined);
     node.wants({ disk: { checks: 5 } });
     node.reload();
@@ -171,7 +174,10 @@ describe('a changed configuration', () => {
     await node.run(60 * minute);
     expect(node.opened).toHaveLength(1);
     expect(node.logged('chore failed')).toHaveLength(1);
-    expect(node.stage.status().chores?.['refresh']).toMatchObject({ outcome: 'failed', error: /ssm:\/ecs\/web\/a:1/ });
+    expect(node.stage.status().chores?.['refresh']).toMatchObject({
+      outcome: 'failed',
+      error: expect.stringMatching(/ssm:\/ecs\/web\/a:1/),
+    });
     await node.stop();
   });
 
