@@ -30,7 +30,14 @@ const foreign =
 
 /** Such a sentence hides its actor, or its verb comes last, so a reader has to start again. */
 const riddles = /\b(whoever|whom|who has|who is|what is more)\b/i;
-const opener = /^\s*(?:\/\/|\/?\*+)\s(?:Of|So long|So much|As many|What|That|Nobody|Else|Who)\s/;
+const opener = /^\s*(?:\/\/|\/?\*+|#)\s(?:Of|So long|So much|As many|What|That|Nobody|Else|Who)\s/;
+
+/** Files whose comments begin with `#`. */
+const hashed = /\.(sh|py|ya?ml|hcl|tf|conf|service|timer|preset)$/;
+
+/** The title of a test, which a reader of a failure sees first. */
+const title = /^\s*(?:describe|test|it|scenario)(?:\.\w+)*\((['"`])(.*)\1/;
+const titleRiddles = /^(?:that|whose|of which|what|who)\b|\b(?:whoever|whom|somebody|nobody)\b/i;
 
 /** A capital letter after one of these does not begin a sentence. */
 const abbreviation = /(?:\b(?:e\.g|i\.e|vs|etc|cf|No|Inc)|\d|\s[A-Z])[.]$/;
@@ -48,19 +55,21 @@ function faultsOfFolders(): Fault[] {
 }
 
 function listFiles(): string[] {
-  return everyFile.filter((file) => /\.(ts|sh|md)$/.test(file) && !foreign.test(file));
+  return everyFile.filter((file) => (/\.(ts|md|patch)$/.test(file) || hashed.test(file)) && !foreign.test(file));
 }
 
 function isComment(line: string, file: string): boolean {
-  return file.endsWith('.sh') ? /^\s*#(?!!)/.test(line) : /^\s*(?:\/\/|\/\*\*?|\*)(?:\s|$)/.test(line);
+  return hashed.test(file) ? /^\s*#(?!!)/.test(line) : /^\s*(?:\/\/|\/\*\*?|\*)(?:\s|$)/.test(line);
 }
 
 function faultsOfCode(file: string, lines: readonly string[]): Fault[] {
   return lines.flatMap((line, index) => {
-    if (!isComment(line, file)) return [];
     const place = `${file}:${index + 1}`;
+    const words = title.exec(line)?.[2];
+    if (words !== undefined && titleRiddles.test(words)) return [{ place, what: `name the subject: "${words}"` }];
+    if (!isComment(line, file)) return [];
     return [
-      ...(line.length > maxColumns
+      ...(line.length > maxColumns && (!hashed.test(file) || file.endsWith('.sh'))
         ? [{ place, what: `comment of ${line.length} columns; at most ${maxColumns}` }]
         : []),
       ...faultsOfWords(line, place),
@@ -128,6 +137,8 @@ function faultsOfSubject(line: string): Fault[] {
 
 const faults = listFiles().flatMap((file) => {
   const lines = readFileSync(file, 'utf8').split('\n');
+  // A patch has one line of ours, its first; the rest is code.
+  if (file.endsWith('.patch')) return faultsOfWords(lines[0] ?? '', `${file}:1`);
   return file.endsWith('.md') ? faultsOfMarkdown(file, lines) : faultsOfCode(file, lines);
 });
 const listed = subjects();

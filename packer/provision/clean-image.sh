@@ -125,7 +125,7 @@ UNIT
   systemctl start ecs-node-image-clean.service
 }
 
-# What is inside a folder, hidden files too; the folder itself keeps its mode, owner and SELinux
+# Removes everything in a folder, hidden files too; the folder keeps its mode, owner and SELinux
 # label.
 empty() {
   for folder in "$@"; do

@@ -69,7 +69,7 @@ if [ -d "$root/tmp" ]; then
   [ -z "$left" ] || fault "${left#"$root"} is there: left behind"
 fi
 
-# What a node needs.
+# The needs of a node.
 binary=$root/usr/bin/ecs-node
 if [ ! -x "$binary" ]; then
   fault '/usr/bin/ecs-node is missing or not executable'

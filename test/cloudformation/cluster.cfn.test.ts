@@ -22,15 +22,12 @@ const template = readTemplate();
 const files = ['cluster.yaml', 'sweep.yaml', 'service-size.yaml'];
 const scope = { partition: 'aws', region: 'us-east-1', account: '123456789012' };
 
-test.each(files)(
-  'cfn-lint has nothing to say of %s, which is small enough to be given without a bucket',
-  async (file) => {
-    const run = promisify(execFile)('cfn-lint', [`cloudformation/${file}`]);
-    const { stdout } = await run.catch((error: { stdout: string }) => error);
-    expect(stdout).toBe('');
-    expect((await readFile(`cloudformation/${file}`)).length).toBeLessThan(51_200);
-  },
-);
+test.each(files)('%s passes cfn-lint, and is small enough to be uploaded without a bucket', async (file) => {
+  const run = promisify(execFile)('cfn-lint', [`cloudformation/${file}`]);
+  const { stdout } = await run.catch((error: { stdout: string }) => error);
+  expect(stdout).toBe('');
+  expect((await readFile(`cloudformation/${file}`)).length).toBeLessThan(51_200);
+});
 
 test.each(files)('the console shows every parameter of %s in a group, once', (file) => {
   const { Metadata, Parameters } = readTemplate(file);
@@ -108,7 +105,7 @@ describe('a stack called ecs-prod', () => {
     });
   });
 
-  test('gives nodes a role that parliament has nothing to say of', async () => {
+  test('gives nodes a role that passes parliament', async () => {
     const role = await readRole(account, 'ecs-prod-NodeRole-');
     expect(Object.keys(role).toSorted()).toEqual(['ecs-agent', 'ecs-node', 'systems-manager']);
     expect(await lintPolicies(role)).toEqual([]);
@@ -383,13 +380,13 @@ describe('the role of nodes', () => {
   };
   const withRole = (Object.keys(cases) as Case[]).filter((name) => name !== 'seed');
 
-  test.each(withRole)('allows what "ecs-node policy" prints for the settings of: %s', async (name) => {
+  test.each(withRole)('has the policy of "ecs-node policy" for the settings of: %s', async (name) => {
     const config = await configOf(name);
     const group = `${name}-NodeGroup-*`;
     expect(bySid(policiesOf(name)['ecs-node']!)).toEqual(bySid(policyFor(config, { ...scope, group })));
   });
 
-  test('allows the ECS agent and Systems Manager what "ecs-node policy --for" prints', () => {
+  test('has the policies of "ecs-node policy --for" for the ECS agent and Systems Manager', () => {
     const subject = { cluster: 'prod', service: '*', apply: false };
     const { 'ecs-agent': agent, 'systems-manager': manager } = policiesOf('least');
     expect(bySid(agent!)).toEqual(bySid(fleetPolicy(ecsAgentPermissions, subject, scope)));
@@ -397,7 +394,7 @@ describe('the role of nodes', () => {
     expect(Object.keys(policiesOf('stock'))).toEqual(['ecs-node', 'ecs-agent']);
   });
 
-  test('is one that parliament has nothing to say of, whatever the parameters', async () => {
+  test('passes parliament, whatever the parameters', async () => {
     const named = withRole.flatMap((name) =>
       Object.entries(policiesOf(name)).map(([policy, document]) => [`${name} ${policy}`, document] as const),
     );
@@ -420,7 +417,7 @@ describe('events of nodes', () => {
     expect(resolved.least).not.toHaveProperty('EventsToPeople');
   });
 
-  test('reach people where there is a topic, but not what happens every day', () => {
+  test('reach people when there is a topic, except everyday ones', () => {
     expect(pattern('open', 'EventsToPeople')).toMatchObject({
       source: ['ecs-node'],
       'detail-type': [{ 'anything-but': ['joined', 'draining'] }],

@@ -116,7 +116,7 @@ describe('a swept cluster', () => {
     expect(environmentOf('acting')).toMatchObject({ AWS_ENDPOINT_URL_OPSWORKS: 'https://opsworks.example.com' });
   });
 
-  test('allows what "ecs-node policy --for sweep" prints, and OpsWorks only on the stack that is named', async () => {
+  test('allows the policy of "ecs-node policy --for sweep", and OpsWorks only on the named stack', async () => {
     const isOpsWorks = ({ action }: { action: string }) => action.startsWith('opsworks:');
     const needed = sweepPermissions.filter((permission) => !isOpsWorks(permission));
     const looking = await readRole(account, 'looking-Role-');
@@ -159,7 +159,7 @@ describe('sized services', () => {
     });
   });
 
-  test('allow what "ecs-node policy --for service-size" prints, and change only their own service', async () => {
+  test('allow the policy of "ecs-node policy --for service-size", and change only their own service', async () => {
     for (const [stack, service, apply] of [
       ['size-web', 'web', false],
       ['size-api', 'api', true],

@@ -52,7 +52,7 @@ describe('a node whose Docker runs out of disk', () => {
 
   const cached = withEngine();
   scenario(
-    'keeps every image where the ECS agent pulls each only once, and says so',
+    'keeps every image when the ECS agent pulls each only once, and says so',
     { ...cached.stage, flags: settings({ 'ecs.settings.ECS_IMAGE_PULL_BEHAVIOR': 'once' }) },
     async (scene) => {
       const { expect } = scene;
@@ -68,7 +68,7 @@ describe('a node whose Docker runs out of disk', () => {
   );
 
   const held = withEngine();
-  scenario('tells which stopped containers hold their images', held.stage, async (scene) => {
+  scenario('names the stopped containers that hold their images', held.stage, async (scene) => {
     const { expect } = scene;
     const node = await scene.launch();
     await scene.inService(node);
@@ -84,7 +84,7 @@ describe('a node whose Docker runs out of disk', () => {
   });
 
   const elsewhere = withEngine({ dataRoot: '/data/docker' });
-  scenario("notices a full volume of Docker's that only a flag of dockerd names", elsewhere.stage, async (scene) => {
+  scenario('notices a full volume that only a flag of dockerd names', elsewhere.stage, async (scene) => {
     const { expect } = scene;
     const node = await scene.launch();
     await scene.inService(node);

@@ -73,7 +73,7 @@ async function countAsking(node: Node, path: string): Promise<number> {
 
 describe('a node with a file system that hangs', () => {
   hanging(
-    'notices that another one is full, publishes, says what it cannot measure, and leaves in time for a spot notice',
+    'notices another full disk, publishes, names the unmeasured path, and leaves in time for a spot notice',
     { spot: true },
     async (scene, node) => {
       const { expect, simulator } = scene;
@@ -117,7 +117,7 @@ describe('a node with a file system that hangs', () => {
 
   const many = Array.from({ length: 12 }, (_, at) => `/mnt/share/${at}`);
   hanging(
-    'below a dozen paths asks about no more than eight of them at a time, and measures the others',
+    'below a dozen paths reads at most eight of them at a time, and measures the others',
     { flags: settings({ 'disk.paths': JSON.stringify(many) }) },
     async (scene, node) => {
       const { expect } = scene;

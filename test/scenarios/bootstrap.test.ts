@@ -38,7 +38,7 @@ describe('a bootstrap that is killed (-9) and run again ends as one that was not
 describe('a bootstrap', () => {
   // Both ran the installer, and OpsWorks had two records of one instance.
   scenario(
-    'that a person runs while that of systemd runs waits for it, and neither registers twice',
+    "waits for systemd's when a person runs it, and neither registers twice",
     { flags: opsworks, boots: false },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -60,7 +60,7 @@ describe('a bootstrap', () => {
   );
 
   scenario(
-    'that OpsWorks never registers leaves no record, says why and is replaced',
+    'without a registration in OpsWorks leaves no record, gives the reason, and the node is replaced',
     {
       flags: [...opsworks, ...settings({ 'bootstrap.timeoutSeconds': 30 })],
       settings: { opsworks: { registersAs: 'never' } },
@@ -79,7 +79,7 @@ describe('a bootstrap', () => {
   );
 
   scenario(
-    'of which AWS knows nothing (throttled, silent) never costs the node its life',
+    'that AWS throttles or ignores never ends the node',
     {
       flags: [...opsworks, ...settings({ 'bootstrap.timeoutSeconds': 30 })],
       boots: false,
@@ -95,7 +95,7 @@ describe('a bootstrap', () => {
   );
 
   scenario(
-    'in a group whose nodes die young waits instead of dying',
+    'waits, in a group whose new nodes fail, instead of terminating',
     {
       flags: [
         ...opsworks,

@@ -41,7 +41,7 @@ describe('a node leaves when', () => {
   });
 
   scenario(
-    'its hardware is to be retired: through its group, so that it is replaced',
+    'EC2 retires its hardware: through its group, so that it is replaced',
     { flags: settings({ 'maintenance.pollSeconds': 10 }) },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -54,7 +54,7 @@ describe('a node leaves when', () => {
     },
   );
 
-  scenario('an operator says so, and comes back when he says so in time', {}, async (scene) => {
+  scenario('an operator requests it, and comes back when the operator requests that in time', {}, async (scene) => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 20_000 });
@@ -92,7 +92,7 @@ describe('a node leaves when', () => {
 
 describe('a node stays when', () => {
   scenario(
-    'a rebalance is recommended: it says so once',
+    'EC2 recommends a rebalance: it logs that once',
     { spot: true, flags: settings({ 'rebalance.pollSeconds': 1 }) },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -144,7 +144,7 @@ describe('a departure', () => {
     expect(terminations(node)).toEqual([]);
   });
 
-  scenario("leaves another's hook alone", { hooks: true }, async (scene) => {
+  scenario('leaves the hooks of other programs alone', { hooks: true }, async (scene) => {
     const { expect, simulator } = scene;
     simulator.verbs.putHook(group, {
       name: 'ecs-managed-draining-termination-hook',
@@ -160,7 +160,7 @@ describe('a departure', () => {
   });
 
   scenario(
-    'survives the false "No active Lifecycle Action" that Auto Scaling gives at first',
+    'survives the false "No active Lifecycle Action" of Auto Scaling at first',
     { settings: { autoscaling: { noActiveActionMs: 4_000 } } },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -176,7 +176,7 @@ describe('a departure', () => {
     { kind: 'cut' },
     { kind: 'error', code: 'ServiceUnavailable', status: 503 },
   ] as const) {
-    scenario(`goes on when every call fails three times (${effect.kind})`, { flags: opsworks }, async (scene) => {
+    scenario(`continues when every call fails three times (${effect.kind})`, { flags: opsworks }, async (scene) => {
       const { simulator } = scene;
       const node = await inService(scene);
       for (const operation of [
@@ -195,7 +195,7 @@ describe('a departure', () => {
     });
   }
 
-  scenario('that AWS refuses at every step still ends with the hook completed', { flags: opsworks }, async (scene) => {
+  scenario('completes the hook although AWS refuses every other step', { flags: opsworks }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
     for (const operation of [

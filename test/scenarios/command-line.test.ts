@@ -124,7 +124,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     expect(checked.stdout).toMatch(/^ {2}fullPercent: 90 # default$/m);
   });
 
-  test('what check prints is itself a configuration with the same effect', () => {
+  test('the output of check is a configuration with the same effect', () => {
     const node = openRoot({
       [config]: 'cluster: prod\njoin:\n  checks:\n    - command: [/bin/true]\n    - url: http://127.0.0.1/\n',
     });

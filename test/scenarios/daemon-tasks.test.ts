@@ -62,22 +62,18 @@ describe('the daemon tasks of a node', () => {
     },
   );
 
-  scenario(
-    'are one, though the answer to its start was lost and the agent killed right then',
-    withLogs,
-    async (scene) => {
-      const { expect, simulator } = scene;
-      simulator.faults.add({ service: 'ecs', operation: 'StartTask', times: 1, effect: { kind: 'cut' } });
-      const node = await launch(scene);
-      await waitFor('it was asked for', () => node.calls().includes('ecs:StartTask'), patienceMs);
-      node.kill();
-      expect(await node.boot()).toBe(0);
-      const memory = async () => (await node.read(paths.daemonTasks)) ?? '';
-      await waitFor('it is known', async () => /"standing": "runs"/.test(await memory()), patienceMs);
-      expect(tasksOf(scene)).toHaveLength(1);
-      expect(node.calls().filter((call) => call === 'ecs:StartTask')).toHaveLength(1);
-    },
-  );
+  scenario('run once, although the answer to the start was lost and the agent killed then', withLogs, async (scene) => {
+    const { expect, simulator } = scene;
+    simulator.faults.add({ service: 'ecs', operation: 'StartTask', times: 1, effect: { kind: 'cut' } });
+    const node = await launch(scene);
+    await waitFor('it was asked for', () => node.calls().includes('ecs:StartTask'), patienceMs);
+    node.kill();
+    expect(await node.boot()).toBe(0);
+    const memory = async () => (await node.read(paths.daemonTasks)) ?? '';
+    await waitFor('it is known', async () => /"standing": "runs"/.test(await memory()), patienceMs);
+    expect(tasksOf(scene)).toHaveLength(1);
+    expect(node.calls().filter((call) => call === 'ecs:StartTask')).toHaveLength(1);
+  });
 
   scenario('stop last on a node that leaves, before its hook is completed', withLogs, async (scene) => {
     const { expect, simulator } = scene;

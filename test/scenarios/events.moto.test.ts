@@ -60,7 +60,7 @@ test('an event of the binary reaches the log group by a rule, and the binary pri
   expect(await history('i-00000000')).toContain('No events of i-00000000 within 90 days in /ecs-node/demo/events.');
 });
 
-test('a log group that is not there is told with what to do', async () => {
+test('a missing log group is reported with the remedy', async () => {
   const none = execFile(inject('binary'), ['fleet', '--cluster', 'none', '--history'], { env: environment() });
   const said: string[] = [];
   none.stderr?.on('data', (text: string) => said.push(text));

@@ -21,33 +21,37 @@ async function history({ simulator }: Scene, ...words: string[]): Promise<string
 }
 
 describe('the team', () => {
-  scenario('learns from its events why a node died, long after the node is gone', { flags: withBus }, async (scene) => {
-    const { expect, simulator } = scene;
-    const node = await scene.launch();
-    await scene.inService(node);
-    simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 1_000 });
-    await node.fillDisk(97);
-    await scene.gone(node);
-    await waitFor('left', () => typesOf(scene, node).includes('left'));
-    expect(typesOf(scene, node)).toEqual(['joined', 'disk-full', 'draining', 'left']);
-    for (const { type, detail } of eventsOf(scene, node))
-      expect(detailSchema(type as EventType).safeParse(detail)).toMatchObject({ success: true });
-    // The order of the calls: no event before its deed.
-    const calls = node.calls();
-    const puts = calls.flatMap((call, at) => (call === 'events:PutEvents' ? [at] : []));
-    expect(puts[2]).toBeGreaterThan(calls.indexOf('ecs:UpdateContainerInstancesState'));
-    expect(puts[3]).toBeGreaterThan(calls.indexOf('autoscaling:TerminateInstanceInAutoScalingGroup'));
+  scenario(
+    'learns from its events why a node ended, long after the node is gone',
+    { flags: withBus },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const node = await scene.launch();
+      await scene.inService(node);
+      simulator.verbs.createService('demo', { name: 'web', desired: 1, minimumHealthyPercent: 0, stopMs: 1_000 });
+      await node.fillDisk(97);
+      await scene.gone(node);
+      await waitFor('left', () => typesOf(scene, node).includes('left'));
+      expect(typesOf(scene, node)).toEqual(['joined', 'disk-full', 'draining', 'left']);
+      for (const { type, detail } of eventsOf(scene, node))
+        expect(detailSchema(type as EventType).safeParse(detail)).toMatchObject({ success: true });
+      // The order of the calls: no event before its deed.
+      const calls = node.calls();
+      const puts = calls.flatMap((call, at) => (call === 'events:PutEvents' ? [at] : []));
+      expect(puts[2]).toBeGreaterThan(calls.indexOf('ecs:UpdateContainerInstancesState'));
+      expect(puts[3]).toBeGreaterThan(calls.indexOf('autoscaling:TerminateInstanceInAutoScalingGroup'));
 
-    const all = await history(scene);
-    expect(all).toMatch(new RegExp(`${node.id} +left +disk +disk full: `));
-    const one = await history(scene, node.id);
-    expect(one).toMatch(/confirmed by: \S+/);
-    expect(one).toMatch(/phases:\n +announce at /);
-    expect(JSON.parse(await history(scene, node.id, '--json'))).toHaveLength(4);
-  });
+      const all = await history(scene);
+      expect(all).toMatch(new RegExp(`${node.id} +left +disk +disk full: `));
+      const one = await history(scene, node.id);
+      expect(one).toMatch(/confirmed by: \S+/);
+      expect(one).toMatch(/phases:\n +announce at /);
+      expect(JSON.parse(await history(scene, node.id, '--json'))).toHaveLength(4);
+    },
+  );
 
   scenario(
-    'hears nothing where the role may not tell it, and the node leaves all the same',
+    'gets no event when the role may send none, and the node still leaves',
     { flags: withBus },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -65,7 +69,7 @@ describe('the team', () => {
     },
   );
 
-  scenario('hears of a node that a bus without an answer does not hold up', { flags: withBus }, async (scene) => {
+  scenario('gets the events of a node that a silent bus does not delay', { flags: withBus }, async (scene) => {
     const { expect, simulator } = scene;
     simulator.faults.add({ service: 'events', effect: { kind: 'hang' } });
     const node = await scene.launch();

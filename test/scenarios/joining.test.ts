@@ -70,7 +70,7 @@ describe.concurrent('a node outside its capacity provider', () => {
 
 describe.concurrent('a launch hook', () => {
   scenario(
-    'that is not there (yet) holds nothing up; nodes that are launched with it complete it',
+    'delays nothing while it does not exist, and is completed by nodes that are launched with it',
     { groups: [{ name: group }] },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -87,7 +87,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    'that the role may not complete is said in the status, and completed once the permission is there',
+    'is shown in the status while the role may not complete it, and completed once the role may',
     {},
     async (scene) => {
       const { expect, simulator } = scene;
@@ -107,7 +107,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    'whose name is misspelt on the node is completed once its configuration says it',
+    'is completed once its misspelt name in the configuration is corrected',
     { hooks: false, groups: [{ name: group, hooks }], flags: settings({ 'autoScaling.launchHook': 'ecs-node-lanch' }) },
     async (scene) => {
       const { expect } = scene;
@@ -124,7 +124,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    'that nothing names is shown, and completed once the configuration names it',
+    'is shown while nothing names it, and completed once the configuration does',
     { hooks: false, groups: [{ name: group, hooks: [{ name: 'our-own-launch', transition: 'launch' }] }] },
     async (scene) => {
       const { expect } = scene;
@@ -141,7 +141,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    'of the documented name is completed where nothing is configured',
+    'is completed under its documented name when nothing is configured',
     { hooks: false, groups: [{ name: group, hooks }] },
     async (scene) => {
       const { expect } = scene;
@@ -152,7 +152,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    "of somebody else's is waited for and not touched",
+    'of another program is waited for and not touched',
     { groups: [{ name: group, hooks: [{ name: 'theirs', transition: 'launch', completesAfterMs: 20_000 }] }] },
     async (scene) => {
       const { expect } = scene;
@@ -164,7 +164,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    'lives as long as the node needs: a check that fails for longer than the hook would last costs nothing',
+    'stays alive while a join check fails, for longer than its own timeout',
     {
       // The shortest that Auto Scaling knows.
       groups: [{ name: group, hooks: [{ ...hooks[0], heartbeatSeconds: 30 }] }],
@@ -184,7 +184,7 @@ describe.concurrent('a launch hook', () => {
   );
 
   scenario(
-    'lives through a bootstrap that takes longer than it would last',
+    'stays alive during a bootstrap that takes longer than its timeout',
     {
       flags: opsworks,
       groups: [{ name: group, hooks: [{ ...hooks[0], heartbeatSeconds: 30 }] }],
@@ -226,7 +226,7 @@ describe.concurrent('a join check', () => {
   let status = 503;
 
   scenario(
-    'holds the launch hook back until it passes, a command and an HTTP answer alike',
+    'delays the launch hook until it passes, as a command and as an HTTP request',
     {
       async prepare(node) {
         server = createServer((_request, response) => void response.writeHead(status).end());
@@ -257,7 +257,7 @@ describe.concurrent('a join check', () => {
 });
 
 scenario(
-  'a node whose ECS agent is in another cluster, of a copied image, is abandoned and says so',
+  'a node whose ECS agent is in the other cluster of a copied image abandons its launch and says so',
   { clusters: ['other', 'demo'], boots: false },
   async (scene) => {
     const { expect, simulator } = scene;
@@ -288,7 +288,7 @@ scenario(
 const occasions = ['joined', 'leaving', 'left'] as const;
 
 scenario(
-  "people's executables run when the node has joined, leaves and has left, and learn the facts",
+  'the executables in hooks.d run when the node has joined, leaves and has left, and get the facts',
   {
     async prepare(node) {
       for (const occasion of occasions) {
@@ -335,7 +335,7 @@ scenario(
 
 describe.concurrent('a scale-in', () => {
   scenario(
-    'is held back until the services have found room elsewhere, where that is wanted',
+    'is delayed until the services have room elsewhere, when configured',
     { flags: settings({ 'leave.steadyClusterSeconds': 600 }) },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -360,7 +360,7 @@ describe.concurrent('a scale-in', () => {
   );
 
   scenario(
-    'that a capacity provider forbids does not happen; the node can leave all the same, and is replaced',
+    'does not happen when a capacity provider forbids it; the node can still leave, and is replaced',
     { groups: [{ name: group, hooks, protectNew: true }] },
     async (scene) => {
       const { expect, simulator } = scene;

@@ -33,7 +33,7 @@ describe('a node', () => {
     expect(records(scene, node)).toHaveLength(1);
   });
 
-  scenario('whose disk stays full drains, leaves and is replaced', { flags: opsworks }, async (scene) => {
+  scenario('drains, leaves and is replaced when its disk stays full', { flags: opsworks }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await scene.launch();
     await scene.inService(node);
@@ -54,7 +54,7 @@ describe('a node', () => {
     await scene.inService(replacement);
   });
 
-  scenario('whose disk is freed by pruning goes back to work', {}, async (scene) => {
+  scenario('returns to service when pruning frees its disk', {}, async (scene) => {
     const { expect } = scene;
     const node = await scene.launch();
     await scene.inService(node);
@@ -65,7 +65,7 @@ describe('a node', () => {
     expect(node.state()).toBe('InService');
   });
 
-  scenario('that is scaled in drains its tasks before it lets Auto Scaling go on', {}, async (scene) => {
+  scenario('drains its tasks in a scale-in before it completes the hook', {}, async (scene) => {
     const { expect, simulator } = scene;
     const node = await scene.launch();
     await scene.inService(node);
@@ -82,7 +82,7 @@ describe('a node', () => {
     expect(node.calls()).not.toContain('autoscaling:TerminateInstanceInAutoScalingGroup');
   });
 
-  scenario('that is killed while it drains takes up where it stood', {}, async (scene) => {
+  scenario('continues its departure after a kill while it drains', {}, async (scene) => {
     const { simulator } = scene;
     const node = await scene.launch();
     await scene.inService(node);

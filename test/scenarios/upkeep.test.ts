@@ -113,7 +113,7 @@ describe.concurrent('a configuration that is pulled', () => {
   );
 
   scenario(
-    'from S3 is kept when a bad document comes, and works with what "ecs-node policy" prints',
+    'from S3 is kept when a bad document comes, and needs only the policy of "ecs-node policy"',
     { flags: refreshFrom('s3://ours/ecs'), boots: false },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -153,7 +153,7 @@ describe.concurrent('a configuration that is pulled', () => {
   );
 
   scenario(
-    'holds nobody up: a node whose source does not answer boots with what it has, and catches up later',
+    'delays no boot: a node with a silent source boots with its own files, and catches up later',
     { flags: refreshFrom('ssm:/ecs/web'), boots: false },
     async (scene) => {
       const { expect, simulator } = scene;
@@ -206,33 +206,29 @@ describe.concurrent('a configuration that is pulled', () => {
 });
 
 describe.concurrent('a reload', () => {
-  scenario(
-    'applies what a person has written, refuses what makes no sense, and loses no service',
-    {},
-    async (scene) => {
-      const { expect } = scene;
-      const node = await scene.launch();
-      await scene.inService(node);
-      await scene.logged(node, 'joined');
-      await node.write(`${paths.dropIns}/90-here.yaml`, 'disk: {fullPercent: 101}\n');
-      node.process!.kill('SIGHUP');
-      await scene.logged(node, 'configuration not taken over');
-      await node.write(
-        `${paths.dropIns}/90-here.yaml`,
-        'disk: {fullPercent: 85}\necs: {settings: {ECS_RESERVED_MEMORY: 64}}\n',
-      );
-      node.process!.kill('SIGHUP');
-      await changed(node, 'disk.fullPercent');
-      await until('told', async () =>
-        (await readStatus(node)).configuration?.pending.includes('ecs.settings.ECS_RESERVED_MEMORY'),
-      );
-      const { stdout } = await node.run(['status']);
-      expect(stdout).toMatch(/Settings +wait for the next boot.*ECS_RESERVED_MEMORY/);
-      expect(node.log.filter(({ message }) => message === 'joined')).toHaveLength(1);
-      expect(scene.placements(node)).toEqual([]);
-      // The paths that it watches now.
-      await node.fillDisk(88);
-      await until('drained for a full disk', () => scene.placements(node).includes('DRAINING'));
-    },
-  );
+  scenario('applies a new configuration, refuses a faulty one, and loses no service', {}, async (scene) => {
+    const { expect } = scene;
+    const node = await scene.launch();
+    await scene.inService(node);
+    await scene.logged(node, 'joined');
+    await node.write(`${paths.dropIns}/90-here.yaml`, 'disk: {fullPercent: 101}\n');
+    node.process!.kill('SIGHUP');
+    await scene.logged(node, 'configuration not taken over');
+    await node.write(
+      `${paths.dropIns}/90-here.yaml`,
+      'disk: {fullPercent: 85}\necs: {settings: {ECS_RESERVED_MEMORY: 64}}\n',
+    );
+    node.process!.kill('SIGHUP');
+    await changed(node, 'disk.fullPercent');
+    await until('told', async () =>
+      (await readStatus(node)).configuration?.pending.includes('ecs.settings.ECS_RESERVED_MEMORY'),
+    );
+    const { stdout } = await node.run(['status']);
+    expect(stdout).toMatch(/Settings +wait for the next boot.*ECS_RESERVED_MEMORY/);
+    expect(node.log.filter(({ message }) => message === 'joined')).toHaveLength(1);
+    expect(scene.placements(node)).toEqual([]);
+    // The paths that it watches now.
+    await node.fillDisk(88);
+    await until('drained for a full disk', () => scene.placements(node).includes('DRAINING'));
+  });
 });

@@ -280,7 +280,7 @@ describe('task definitions', () => {
 });
 
 describe('a daemon service', () => {
-  it('leaves a draining instance after the replicas, and waits for no task that nobody’s service has started', async () => {
+  it('leaves a draining instance after the replicas, and waits for no standalone task', async () => {
     const { simulator, ids, arnOf, drain, running } = await stage(2);
     simulator.verbs.createService(cluster, { name: 'logs-daemon', daemon: true });
     await waitFor('one on each', () => ids.every((id) => running(id).length === 1));

@@ -251,7 +251,7 @@ describe('a role’s policy', () => {
     expect(await put('Other')).toBe('AccessDenied');
   });
 
-  it('that IAM would refuse is refused', async () => {
+  it('is refused when IAM would refuse it', async () => {
     const { simulator, id } = await stage();
     const statement = { Effect: 'Allow', Action: 'ec2:*', Resource: '*', Condition: { StringSort: { a: 'b' } } };
     expect(() => simulator.verbs.setPolicy(id, { Version: '2012-10-17', Statement: [statement] })).toThrow(

@@ -134,7 +134,7 @@ describe('registration', () => {
     expect(await register({ Document, Signature }, pem)).toBe('ok');
   });
 
-  it('that dies leaves a record in connection_lost', async () => {
+  it('leaves a record in connection_lost when its instance dies', async () => {
     const { simulator, id } = await stage();
     await install(simulator, id, 'ecs1');
     simulator.verbs.terminate(id);

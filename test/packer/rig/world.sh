@@ -33,7 +33,7 @@ printf 'AuthorizedKeysCommand /usr/bin/echo %%t %%k\nAuthorizedKeysCommandUser n
 touch "$root/etc/cloud/cloud-init.disabled"
 chroot "$root" ssh-keygen -A >/dev/null
 
-# What a build instance of Amazon's image contains, and what careless people leave.
+# The contents of a build instance of Amazon's image, and the leftovers of careless people.
 leave() {
   mkdir -p "$root$(dirname "$1")"
   echo "${2:-left}" >"$root$1"

@@ -125,7 +125,7 @@ describe('a small storm', () => {
     },
   );
 
-  it('that registers in OpsWorks at one call per second terminates no node', async () => {
+  it('terminates no node that registers in OpsWorks at one call per second', async () => {
     const launch = await launchAtOnce(20, 1, { label: 'opsworks', registrar: 'opsworks', more: patient });
     expect(launch.violations).toEqual([]);
     expect([launch.inServiceMs.length, launch.deaths]).toEqual([20, 0]);

@@ -251,7 +251,7 @@ describe('the installer', () => {
 
   // A thousand nodes registered together, and all but a few terminated themselves: OpsWorks accepts
   // about one call a second.
-  it('that OpsWorks throttles runs again while the bootstrap has time, and never terminates the node', async () => {
+  it('runs again while OpsWorks throttles it and the bootstrap has time, and never terminates the node', async () => {
     const throttled = (times: number) => {
       const stage = setStage(opsworksConfig());
       const real = stage.world.machine.programs.get(installer)!;

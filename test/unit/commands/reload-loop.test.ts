@@ -110,7 +110,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('that is refused is sent to the team, once for each fault', async () => {
+  it('is sent to the team when it is refused, once for each fault', async () => {
     const node = await inService({ events: { bus: 'default' } });
     const fault = (problem: string) => {
       const cause = new Error(`disk.checks: ${problem}`);

@@ -11,7 +11,7 @@ function patience(more: Partial<RetryOptions> = {}): RetryOptions & { clock: Ret
 }
 
 describe('retry', () => {
-  test('tries again what time may heal, waiting twice as long each time up to its ceiling', async () => {
+  test('retries failures that may heal, and doubles its pause up to the limit', async () => {
     const p = patience({ pauseMs: 1_000, maxPauseMs: 4_000 });
     const at: number[] = [];
     const work = retry(async () => {

@@ -52,15 +52,15 @@ describe('the counted container instances', () => {
 });
 
 describe('an outage of the ECS agents', () => {
-  test('that shows every one as disconnected changes nothing', () => {
+  test('changes nothing when every one looks disconnected', () => {
     expect(decide({ ...healthyCluster(40), connected: 0 }, steadyService(39)).kind).toBe('wait');
   });
 
-  test('that shows the cluster as empty changes nothing: without a node no count has an effect', () => {
+  test('changes nothing when the cluster looks empty: without a node no count has an effect', () => {
     expect(decide(healthyCluster(0), steadyService(39)).kind).toBe('wait');
   });
 
-  test('that shows most of the cluster as gone removes a quarter of the tasks in each run', () => {
+  test('removes a quarter of the tasks in each run when most of the cluster looks gone', () => {
     const sizes = [39];
     while (sizes.length < 6) sizes.push(sizeOf(healthyCluster(4), sizes.at(-1)!));
     expect(sizes).toEqual([39, 30, 23, 18, 14, 11]);

@@ -86,7 +86,7 @@ describe('a daemon task', () => {
     expect(decide(wish(), sight([task('a'), service]), past(), now)).toMatchObject({ standing: 'runs', actions: [] });
   });
 
-  it("that runs twice is stopped once: the older running one stays, in any order of ECS's list", () => {
+  it("is stopped once when it runs twice: the older running one stays, in any order of ECS's list", () => {
     const old = task('z', { createdAt: now - 2 * minute });
     const young = task('a', { createdAt: now - minute });
     const pending = task('b', { lastStatus: 'PENDING', createdAt: now - 3 * minute });
@@ -128,7 +128,7 @@ describe('a daemon task', () => {
     });
   });
 
-  it('whose start got no answer is waited for, and requested again only when it never appears', () => {
+  it('is waited for when its start got no answer, and requested again only when it never appears', () => {
     const asked = past({ life: 'asked', startedAt: now });
     const { taskArn: _, ...unanswered } = asked;
     expect(decide(wish(), sight([]), unanswered, now + startVisibleMs - 1).actions).toEqual([]);
@@ -137,25 +137,25 @@ describe('a daemon task', () => {
     expect(found).toMatchObject({ actions: [], past: { life: 'answered', taskArn: task('a').arn } });
   });
 
-  it('that ECS does not list yet is not started again', () => {
+  it('is not started again while ECS does not list it yet', () => {
     expect(decide(wish(), sight([]), past({ startedAt: now }), now + 5_000)).toMatchObject({
       standing: 'starts',
       actions: [],
     });
   });
 
-  it('that only the ECS agent knows may belong to another program: nothing is started', () => {
+  it('may belong to another program when only the ECS agent knows it: nothing is started', () => {
     const decision = decide(wish(), sight([], { local: [local('x')] }), undefined, now);
     expect(decision).toMatchObject({ standing: 'waits', actions: [] });
     expect(starts(decide(wish(), sight([], { local: [local('x', { family: 'web' })] }), undefined, now))).toBe(1);
   });
 
-  it('that has run for long is started again at once when it is gone', () => {
+  it('is started again at once when it ends after a long run', () => {
     const long = past({ startedAt: now - youngMs });
     expect(starts(decide(wish(), sight([], { ended: 'exit 1' }), long, now))).toBe(1);
   });
 
-  it('that fails again and again is started less and less often, with the reason', () => {
+  it('is started less and less often when it fails again and again, with the reason', () => {
     let known: Past | undefined;
     const gaps: number[] = [];
     let last = now;

@@ -95,7 +95,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('that belong to others are reported and left alone; ours start when those have ended', async () => {
+  it('are left alone and reported when they belong to others; ours start when those have ended', async () => {
     const { world, own, alive, mine, end, agent, run, memory } = setNode();
     const service = world.cluster.addTask(own.arn, {
       family: 'logspout',
@@ -145,7 +145,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('that ECS lists late are waited for', async () => {
+  it('are waited for when ECS lists them late', async () => {
     const { mine, agent, run, violations, tellLate } = setNode();
     tellLate(40_000);
     const running = agent();
@@ -198,7 +198,7 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
-  it('that are no longer configured are stopped, and tasks of others are not', async () => {
+  it('are stopped when they are no longer configured, and tasks of others are not', async () => {
     const { world, own, mine, agent, run } = setNode([]);
     const orphan = world.cluster.addTask(own.arn, { family: 'logspout', group: 'family:logspout', startedBy });
     const batch = world.cluster.addTask(own.arn, { family: 'logspout', group: 'family:logspout' });

@@ -168,7 +168,7 @@ describe('documents that are pulled', () => {
     expect(await fault(node.pull())).toMatch(/metrics.textfile: may not be set from outside the node/);
   });
 
-  it('that this version does not know cost the node nothing: its own files count alone, and it says so', async () => {
+  it('do not count when this version does not know them: its own files count alone, and it says so', async () => {
     const node = openNode();
     const refreshed = { source: 'ssm:/ecs/web', good: [{ name: 'new', version: '1', text: 'disk: {brandNew: 1}\n' }] };
     node.world.machine.files.set(paths.refreshed, JSON.stringify(refreshed));
@@ -202,7 +202,7 @@ describe('documents that are pulled', () => {
     }
   });
 
-  it('that are unreadable on disk are no fault of the configuration, and are pulled again', async () => {
+  it('are pulled again when they are unreadable on disk, which is no fault of the configuration', async () => {
     const node = openNode();
     node.offers({ a: 'disk: {checks: 9}\n' });
     node.world.machine.files.set(
@@ -217,7 +217,7 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk.checks).toBe(9);
   });
 
-  it('that exceed every file of ours are refused', async () => {
+  it('are refused when they exceed every file of ours', async () => {
     const node = openNode();
     const text = `# ${'\u0001'.repeat(200_000)}\n`;
     node.offers({ a: text, b: text });

@@ -26,7 +26,7 @@ function withChoresIn(prepare: (stage: ReturnType<typeof setStage>) => void, ...
   return { stage, agent, warnings, run: (ms: number) => stage.world.clock.run(ms) };
 }
 
-describe('what a node keeps up to date', () => {
+describe('a chore', () => {
   it('runs on its interval, never later, and soon after the start', async () => {
     const times: number[] = [];
     const { agent, run } = withChores(choreThat(async (host) => (times.push(host.clock.uptime()), 'unchanged')));

@@ -163,7 +163,7 @@ describe('a spot notice', () => {
   });
 
   // The notice alone counted in its last 50 s, although EC2 answered that it keeps the instance.
-  it('that EC2 denies until its end stops no task', async () => {
+  it('stops no task when EC2 denies it until its end', async () => {
     const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
     busy(stage);
     world.instance.spotStatus = 'fulfilled';
@@ -255,7 +255,7 @@ describe('scheduled maintenance', () => {
     description: '',
   });
 
-  it('that EC2 does not list drains and terminates no node', async () => {
+  it('drains and terminates no node when EC2 does not list it', async () => {
     const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
     world.instance.events = [];
     world.metadata.maintenance = [event('instance-retirement', stage.host.clock.now() + hour)];

@@ -43,7 +43,7 @@ describe('container instances', () => {
     return openContainerInstanceReads(client, callAws).readContainerInstances('prod', signal);
   };
 
-  test('that left between two calls do not break the answer', async () => {
+  test('do not break the answer when they leave between two calls', async () => {
     const failures = [{ arn: 'arn:i-b', reason: 'MISSING' }];
     expect(await read({ containerInstances: [instance('i-a')], failures })).toMatchObject([{ instanceId: 'i-a' }]);
   });

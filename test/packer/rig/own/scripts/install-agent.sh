@@ -1,5 +1,5 @@
 #!/bin/bash -e
-# What a builder's own script does: it installs an agent, and it leaves traces.
+# A builder's own script: it installs an agent, and it leaves traces.
 [[ $(id -u) = 0 && $FLEET_KEY = "it's secret" ]]
 systemctl enable --now fleet-agent.service
 
