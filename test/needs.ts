@@ -67,6 +67,10 @@ const needs: Record<string, Need> = {
     isMet: hasPacker,
     remedy: 'packer/get-packer.sh (needs Go), or install HashiCorp Packer and run "packer init packer"',
   },
+  checkout: {
+    isMet: () => hasPacker() && hasCommand('git'),
+    remedy: 'what packer needs; apt-get install git',
+  },
   groff: { isMet: () => hasCommand('groff'), remedy: 'apt-get install groff-base' },
   shellcheck: { isMet: () => hasCommand('shellcheck'), remedy: 'apt-get install shellcheck' },
   java: {

@@ -112,7 +112,8 @@ resource "aws_autoscaling_group" "nodes" {
     version = aws_launch_template.nodes.latest_version
   }
 
-  # 3. A launch hook. Hooks that are part of the group exist before it launches its first node.
+  # 3. A launch hook. Hooks that are part of the group exist before it launches its first node. Terraform
+  # adds them when it creates the group only: a group that exists needs aws_autoscaling_lifecycle_hook.
   initial_lifecycle_hook {
     name                 = "ecs-node-launch"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"

@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import { freePort } from '../../free-port.ts';
 
 export interface Account {
+  /** The variables with which a program reaches it. */
+  environment: Readonly<Record<string, string | undefined>>;
   /** Runs `aws` with these words; its answer, parsed. */
   aws<T>(...words: string[]): Promise<T>;
   close(): Promise<void>;
@@ -31,6 +33,7 @@ export async function openAccount(): Promise<Account> {
     AWS_PAGER: '',
   };
   return {
+    environment: env,
     async aws<T>(...words: string[]) {
       const { stdout } = await promisify(execFile)('aws', [...words, '--output', 'json'], { env, maxBuffer: 2 ** 24 });
       return (stdout === '' ? {} : JSON.parse(stdout)) as T;

@@ -32,7 +32,8 @@ export async function bootWith<T>(userData: string, use: (booted: Booted) => Pro
     await tool('systemctl', ':');
     await tool('ecs-node', `exec '${binary}' "$@" --root '${root}'`);
     // As install.sh does last.
-    await tool('curl', `printf '%s via %s\\n' "$*" "$HTTPS_PROXY" >>'${root}/downloads'; echo ecs-node configure`);
+    const install = `echo 'ecs-node configure "$@"'`;
+    await tool('curl', `printf '%s via %s\\n' "$*" "$HTTPS_PROXY" >>'${root}/downloads'; ${install}`);
     const script = join(root, 'user-data');
     await writeFile(script, userData.replaceAll('/etc/', `${root}/etc/`));
     const env = { PATH: `${tools}:${process.env['PATH']}`, AWS_EC2_METADATA_DISABLED: 'true' };
