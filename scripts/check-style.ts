@@ -1,7 +1,7 @@
 // npm run check:style: checks the rules of CONTRIBUTING.md that the linter does not know. They are
 // comments within 100 columns, words that make a sentence hard to follow, one sentence a line and
-// short table cells in Markdown, folders of a size to take in, and the subjects of this change's
-// commits.
+// short table cells in Markdown, folders of a size to take in, assertions on patterns that cannot
+// fail, and the subjects of this change's commits.
 //
 // Prints each fault as FILE:LINE and a message; the exit code is 1 if there is one.
 
@@ -26,7 +26,7 @@ const maxCell = 80;
 
 /** Texts by other authors, and texts that a program writes. */
 const foreign =
-  /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json|test\/simulation\/mutants\/README\.md|test\/unit\/faults\/table\.(md|ts))$|^bench\/results\//;
+  /^(LICENSE|THIRD_PARTY_LICENSES|package-lock\.json|test\/simulation\/mutants\/README\.md|test\/mutation\/README\.md|test\/unit\/faults\/table\.(md|ts))$|^bench\/results\//;
 
 /** Such a sentence hides its actor, or its verb comes last, so a reader has to start again. */
 const riddles = /\b(whoever|whom|who has|who is|what is more)\b/i;
@@ -74,6 +74,17 @@ function faultsOfCode(file: string, lines: readonly string[]): Fault[] {
         : []),
       ...faultsOfWords(line, place),
     ];
+  });
+}
+
+/** `toMatchObject` takes a pattern for an object without keys, so that any text matches it. */
+function faultsOfPatterns(file: string, text: string): Fault[] {
+  const calls = [...text.matchAll(/\.toMatchObject\((.*?)\);\n/gs)];
+  return calls.flatMap(({ index, 1: expected = '' }) => {
+    const withoutTexts = expected.replaceAll(/'(?:[^'\\]|\\.)*'|`[^`]*`/g, "''");
+    if (!/[:,[]\s+\/(?![/*])/.test(withoutTexts)) return [];
+    const place = `${file}:${text.slice(0, index).split('\n').length}`;
+    return [{ place, what: 'a pattern in toMatchObject matches anything; use expect.stringMatching' }];
   });
 }
 
@@ -136,10 +147,12 @@ function faultsOfSubject(line: string): Fault[] {
 }
 
 const faults = listFiles().flatMap((file) => {
-  const lines = readFileSync(file, 'utf8').split('\n');
+  const text = readFileSync(file, 'utf8');
+  const lines = text.split('\n');
   // A patch has one line of ours, its first; the rest is code.
   if (file.endsWith('.patch')) return faultsOfWords(lines[0] ?? '', `${file}:1`);
-  return file.endsWith('.md') ? faultsOfMarkdown(file, lines) : faultsOfCode(file, lines);
+  if (file.endsWith('.md')) return faultsOfMarkdown(file, lines);
+  return [...faultsOfCode(file, lines), ...faultsOfPatterns(file, text)];
 });
 const listed = subjects();
 if (listed === undefined) console.log('NOT CHECKED: commit subjects, because this clone is shallow');
