@@ -10,6 +10,7 @@ import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { openShell } from './node/shell.ts';
 
 export interface MachineOptions {
   /** The absolute path of ecs-node. */
@@ -36,6 +37,8 @@ export interface MachineOptions {
    * machine simulates Docker and the disk.
    */
   startDocker?: (root: string) => Promise<{ close(): Promise<void> }>;
+  /** False: systemd does not start a killed agent again. */
+  restartsAgent?: boolean;
   /** Receives every parsed line that the binary logs. */
   onLog?: (line: LogLine) => void;
 }
@@ -56,6 +59,8 @@ export interface Machine {
   boot(): Promise<number>;
   /** Runs one command of the binary and waits for it. */
   run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Runs a shell script as root on this machine, as Run Command does. */
+  shell(script: string): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Sets the used share of the only disk, in percent, as `df` reports it. */
   fillDisk(usedPercent: number): Promise<void>;
   /**
@@ -105,8 +110,19 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   const systemd = followSystemctl(join(tools, 'systemctl.log'), (verb) => {
     if (verb.includes('restart') && verb.includes('ecs')) void restartEcsAgent();
     if (verb.includes('stop') && verb.includes('ecs')) void stopEcsAgent();
+    if (verb.startsWith('kill ') && verb.includes('ecs-node')) void restartKilledAgent();
     if (verb.includes('poweroff')) options.onPowerOff?.();
   });
+
+  const shell = await openShell({ root, tools, binary, environment: options.environment, used });
+
+  /** As the unit says: Restart=always. */
+  async function restartKilledAgent(): Promise<void> {
+    if (child === undefined) return;
+    child.kill('SIGKILL');
+    await exitOf(child);
+    if (options.restartsAgent !== false) start(['agent']);
+  }
 
   async function restartEcsAgent(): Promise<void> {
     options.stopEcsAgent();
@@ -162,6 +178,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
       const [stdout, stderr] = [collect(started.stdout), collect(started.stderr)];
       return { code: await exitOf(started), stdout: stdout(), stderr: stderr() };
     },
+    shell,
     fillDisk: (percent) => writeFile(used, `${percent}\n`),
     prunesTo(percent) {
       images = [

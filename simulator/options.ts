@@ -2,7 +2,7 @@
 
 import type { Clock } from './clock.ts';
 import type { SettingsPatch } from './settings.ts';
-import type { Instance, LaunchOptions } from './world/state.ts';
+import type { CommandOutput, Instance, LaunchOptions } from './world/state.ts';
 
 export interface SimulatorOptions {
   /** us-east-1 */
@@ -28,6 +28,11 @@ export interface SimulatorOptions {
   addresses?: (instance: Instance) => { imds?: string; introspection?: string };
   /** Called for a new instance when its metadata service answers. */
   onLaunch?: (instance: Instance) => void;
+  /**
+   * Runs the script of a Run Command on the instance, as root there. Without it, commands stay
+   * Pending.
+   */
+  onCommand?: (instanceId: string, script: string) => Promise<CommandOutput>;
   /** Called at `shutting-down` or `stopping`, just before the machine's processes end. */
   onTerminate?: (instance: Instance) => void;
 }

@@ -8,6 +8,8 @@ export interface Settings {
     pendingMs: number;
     shuttingDownMs: number;
     stoppingMs: number;
+    /** From Fault Injection Service's interruption to the end of the instance. */
+    spotNoticeMs: number;
     /** How long DescribeInstances still lists a terminated instance. */
     forgetMs: number;
   };
@@ -105,7 +107,7 @@ export type InstallerVariant =
 export type SettingsPatch = { [Area in keyof Settings]?: Partial<Settings[Area]> };
 
 export const defaultSettings: Settings = {
-  ec2: { pendingMs: 200, shuttingDownMs: 400, stoppingMs: 400, forgetMs: 3_600_000 },
+  ec2: { pendingMs: 200, shuttingDownMs: 400, stoppingMs: 400, spotNoticeMs: 120_000, forgetMs: 3_600_000 },
   autoscaling: {
     reconcileMs: 200,
     enterWaitMs: 300,

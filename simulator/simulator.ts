@@ -69,6 +69,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const world = openWorld(region, clock, random, mergeSettings(options.settings));
   for (const watch of [watchInstances, watchMachines, watchManaged, watchAgents, watchTargets, watchTasks])
     watch(world);
+  world.runCommand = options.onCommand;
   const faults = openFaults(openRandom(seed + 1), clock.now);
   const calls = openCallLog();
   const keyring = openKeyring(world, operatorCredentials);

@@ -20,6 +20,7 @@ import {
   describeMembers,
   renderActivity,
 } from './autoscaling-describe.ts';
+import { refreshes } from './autoscaling-refresh.ts';
 import { denied, throttled, validationComplaints } from './dialects.ts';
 import { operation, type Access, type CallContext, type Service } from './service.ts';
 
@@ -318,5 +319,5 @@ export const autoscaling: Service = {
   complain: validationComplaints('ValidationError'),
   throttle: throttled('Throttling', 400),
   deny: denied('AccessDenied', 403),
-  operations: { ...describe, ...hooks, ...members, ...tagging, ...capacity },
+  operations: { ...describe, ...hooks, ...members, ...tagging, ...capacity, ...refreshes(byName) },
 };

@@ -6,6 +6,7 @@ import type { ManagedInstance, Parameter, World } from '../world/state.ts';
 import { findParameter, putParameter } from '../world/systems-manager.ts';
 import { denied, throttled, validationComplaints } from './dialects.ts';
 import { takePage } from './pages.ts';
+import { commands } from './ssm-commands.ts';
 import { operation, type Access, type Service } from './service.ts';
 
 const badToken = () => new Refusal('InvalidNextToken', 'The specified token is not valid.');
@@ -152,5 +153,5 @@ export const ssm: Service = {
   complain: validationComplaints('ValidationException'),
   throttle: throttled('ThrottlingException', 400),
   deny: denied('AccessDeniedException', 400),
-  operations: { ...instances, ...parameters },
+  operations: { ...instances, ...parameters, ...commands },
 };

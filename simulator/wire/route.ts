@@ -8,6 +8,7 @@ import { ec2 } from '../services/ec2.ts';
 import { ecs } from '../services/ecs/ecs.ts';
 import { eventbridge, logs } from '../services/events.ts';
 import { opsworks } from '../services/opsworks.ts';
+import { fis, parseFis } from '../services/fis.ts';
 import type { Service } from '../services/service.ts';
 import { parseS3, s3 } from '../services/s3.ts';
 import { ssm } from '../services/ssm.ts';
@@ -28,6 +29,7 @@ export const services: readonly Service[] = [
   eventbridge,
   logs,
   applicationAutoscaling,
+  fis,
 ];
 
 export type Wire = 'ec2' | 'query' | 'json' | 'cbor' | 's3';
@@ -58,6 +60,7 @@ export function findRoute({ method, target: line, headers, body }: Incoming): Ro
   // An S3 request carries no operation name. The scope of its signature identifies it.
   if (/\/s3\/aws4_request/.test(String(headers['authorization']))) return findS3Route(method, line, headers);
   const path = line.split('?')[0]!;
+  if (/\/fis\/aws4_request/.test(String(headers['authorization']))) return findFisRoute(method, path, body);
   const cbor = /^\/service\/(\w+)\/operation\/(\w+)$/.exec(path);
   if (cbor) {
     if (cbor[1] !== graniteTarget) return undefined;
@@ -81,6 +84,15 @@ function findS3Route(method: string, line: string, headers: Incoming['headers'])
   const meant = parseS3(method, line, headers);
   const contentType = 'application/xml';
   return meant && { service: s3, operation: meant.operation, wire: 's3', contentType, parse: () => meant.input };
+}
+
+function findFisRoute(method: string, path: string, body: Uint8Array): Route | undefined {
+  const text = Buffer.from(body).toString() || '{}';
+  const operation = parseFis(method, path, {})?.operation;
+  const parse = () => parseFis(method, path, JSON.parse(text))?.input;
+  return operation === undefined
+    ? undefined
+    : { service: fis, operation, wire: 'json', contentType: 'application/json', parse };
 }
 
 function findJsonRoute(target: string, headers: Incoming['headers'], body: Uint8Array): Route | undefined {

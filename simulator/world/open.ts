@@ -28,6 +28,11 @@ export function openWorld(region: string, clock: Clock, random: Random, settings
     loadBalancers: new Map(),
     scalableTargets: new Map(),
     metrics: [],
+    commands: new Map(),
+    runCommand: undefined,
+    experiments: new Map(),
+    experimentTemplates: new Map(),
+    refreshes: new Map(),
     events: [],
     listeners: new Set(),
   };

@@ -34,6 +34,14 @@ export interface World {
   readonly metrics: MetricDatum[];
   /** The events that EventBridge has taken. */
   readonly events: BusEvent[];
+  /** Run Commands by their id. */
+  readonly commands: Map<string, Command>;
+  runCommand: ((instanceId: string, script: string) => Promise<CommandOutput>) | undefined;
+  readonly experiments: Map<string, Experiment>;
+  /** The instances of each experiment template. */
+  readonly experimentTemplates: Map<string, readonly string[]>;
+  /** The instance refreshes of each group, the newest first. */
+  readonly refreshes: Map<string, Refresh[]>;
   readonly listeners: Set<(event: WorldEvent) => void>;
 }
 
@@ -149,6 +157,16 @@ export interface Group {
   reconciling: boolean;
 }
 
+export interface Refresh {
+  readonly id: string;
+  readonly startedAt: number;
+  endedAt: number | undefined;
+  status: 'InProgress' | 'Successful';
+  /** The members that are not replaced yet. */
+  left: string[];
+  readonly total: number;
+}
+
 export interface WarmPool {
   size: number;
   state: 'Stopped' | 'Running' | 'Hibernated';
@@ -212,6 +230,29 @@ export interface CapacityProvider {
   readonly arn: string;
   /** The ARN of its Auto Scaling group. */
   readonly group: string;
+}
+
+export interface CommandOutput {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Command {
+  readonly id: string;
+  readonly instanceId: string;
+  readonly requestedAt: number;
+  /** Absent while it runs. */
+  output?: CommandOutput;
+}
+
+/** An experiment of Fault Injection Service, which interrupts spot instances. */
+export interface Experiment {
+  readonly id: string;
+  readonly template: string;
+  readonly instances: readonly string[];
+  status: 'running' | 'completed' | 'failed';
+  reason: string;
 }
 
 export interface ContainerInstance {
