@@ -60,6 +60,8 @@ export interface StageOptions extends SimulatorOptions {
   /** False: the scenario boots the node itself. */
   boots?: boolean;
   startDocker?: MachineOptions['startDocker'];
+  /** False: systemd does not start a killed agent again. */
+  restartsAgent?: boolean;
 }
 
 /** `--set` for each of them. */
@@ -83,6 +85,7 @@ export async function openStage({
   prepare,
   boots = true,
   startDocker,
+  restartsAgent = true,
   ...options
 }: StageOptions = {}): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'en-'));
@@ -100,6 +103,7 @@ export async function openStage({
       stopEcsAgent: () => simulator.verbs.stopEcsAgent(id),
       onPowerOff: () => simulator.verbs.powerOff(id),
       onLog: (line) => log.push(line),
+      restartsAgent,
       ...(startDocker !== undefined && { startDocker }),
     });
     const more = {
