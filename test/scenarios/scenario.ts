@@ -19,8 +19,10 @@ export interface Scene extends Stage {
 }
 
 export function scenario(title: string, options: StageOptions, play: (scene: Scene) => Promise<void>): void {
-  test.concurrent(title, async ({ expect }) => {
+  test.concurrent(title, async ({ expect, onTestFinished }) => {
     const stage = await openStage(options);
+    // Also after a time-out: otherwise the nodes would run on, without a world.
+    onTestFinished(() => stage.close());
     const { simulator } = stage;
     const scene: Scene = {
       ...stage,
@@ -33,11 +35,7 @@ export function scenario(title: string, options: StageOptions, play: (scene: Sce
           .map(({ params }) => String(params['status'])),
       logged: (node, message) => waitFor(message, () => node.log.some((line) => line.message === message)),
     };
-    try {
-      await play(scene);
-    } finally {
-      await stage.close();
-    }
+    await play(scene);
   });
 }
 
