@@ -98,7 +98,12 @@ const faults: [string, ActName, RegExp, How][] = [
   ['publishes nothing', 'scale-out', /publishes metrics/, denied('cloudwatch:PutMetricData')],
   ['has no name', 'scale-out', /Name tag/, denied('ec2:CreateTags')],
   ['is outside its capacity provider', 'scale-out', /capacity provider/, { before: withoutProvider }],
-  ['lacks a permission', 'doctor', /finds nothing wrong/, denied('autoscaling:DescribeScalingActivities')],
+  [
+    'completes a hook that its group lacks',
+    'doctor',
+    /finds nothing wrong/,
+    { flags: settings({ 'autoScaling.terminateHook': 'other' }) },
+  ],
   ['may not drain', 'leave-stay', /takes the order to leave|is DRAINING/, denied('ecs:UpdateContainerInstancesState')],
   ['does not see its disk', 'disk', /DRAINING while it is full/, { flags: settings({ 'disk.fullPercent': 99 }) }],
   ['is not started again', 'agent', /starts it again/, { restartsAgent: false }],
