@@ -18,6 +18,8 @@ export const undoneInTime: Invariant = {
     const { drainingSince, overtaken } = node.truth;
     const isEffect = drainingSince !== undefined && drainingSince >= lie.since && drainingSince <= lie.until + 5_000;
     if (!isEffect || overtaken || region.scenario.denied.length > 0) return undefined;
+    // AWS never withdraws a recommendation, so only the timer of `rebalance.undoSeconds` ends it.
+    if (node.truth.leavingFor?.cause === 'rebalance') return undefined;
     const now = region.clock.uptime();
     const ms = now - quietSince(node, lie.until, now);
     if (ms <= boundMs(region) || reasons(node, now, realMs).some((reason) => reason !== 'lie')) return undefined;
