@@ -14,7 +14,7 @@ import {
   UnassignInstanceCommand,
   type Instance,
 } from '@aws-sdk/client-opsworks';
-import { Refused } from '../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { OpsWorksCloud, Registration } from '../../../core/host.ts';
 import { parseOpsWorksId } from '../../../core/opsworks/opsworks-id.ts';
 import { parseList } from '../parse-list.ts';
@@ -100,7 +100,11 @@ function openRegistrations(
     findRegistration: async (stackId, signal) => own((await describe({ StackId: stackId }, signal)).Instances),
     async readRegistration(id, signal) {
       const answer = await describe({ InstanceIds: [id] }, signal).catch(unlessGone);
-      return answer === undefined ? undefined : own(answer.Instances);
+      if (answer === undefined) return undefined;
+      // OpsWorks refuses an id that it does not know, so a list without the id is no answer.
+      if (!parseList(call, 'Instances', answer.Instances).some(({ InstanceId }) => InstanceId === id))
+        throw new Unavailable(`${call}: the answer lacks the record ${id}`);
+      return own(answer.Instances);
     },
     async assign(id, layerId, signal) {
       await callAws('opsworks:AssignInstance', anyStack, signal, (options) =>

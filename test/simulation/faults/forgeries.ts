@@ -20,8 +20,8 @@ const neverAbsent = new Set(['readIdentity', 'readClusterHealth', 'readProvision
 
 /** Nothing, where there is something. */
 export function nothing({ verb, truth }: Made): unknown {
-  // This node runs, so host/ takes an answer without it for none.
-  if (verb === 'readRunning') throw new Unavailable(`${verb}: the answer is empty`);
+  // This node runs, and the record was asked for by its id: host/ takes an answer without for none.
+  if (verb === 'readRunning' || verb === 'readRegistration') throw new Unavailable(`${verb}: the answer is empty`);
   if (Array.isArray(truth)) return [];
   if (typeof truth === 'boolean') return false;
   if (typeof truth === 'number' || neverAbsent.has(verb)) throw new Unavailable(`${verb}: the answer is empty`);

@@ -431,6 +431,11 @@ test('an id that OpsWorks does not know counts as absent', async () => {
   await expect(cloud.deregister(id, patient)).rejects.toMatchObject({ code: 'ResourceNotFoundException' });
 });
 
+test('a list of OpsWorks without the record that was asked for is no answer', async () => {
+  const { cloud } = await openAws(() => json({ Instances: [] }));
+  await expect(cloud.readRegistration('r', patient)).rejects.toThrow('the answer lacks the record r');
+});
+
 test('the OpsWorks record of another instance never counts as ours', async () => {
   const record = { InstanceId: 'r', Hostname: 'web-1', Status: 'online', LayerIds: ['l'] };
   const { cloud, last } = await openAws(() =>
