@@ -239,6 +239,9 @@ const listedForMs = 10_000;
  */
 const lastMs = 50_000;
 
+/** EC2 has answered once that it does not take the instance: a lost answer later is no silence. */
+const deniedByEc2 = new WeakSet<Departure>();
+
 /**
  * Matches EC2's status codes, such as `marked-for-termination`, `instance-terminated-no-capacity`
  * and `instance-stopped-by-price`.
@@ -260,10 +263,11 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
     const words =
       (await callOnce(host, signal, (callSignal) => status(callSignal), isLast ? metadataMs : undefined)) ?? 'absent';
     if (isReclaimed.test(words)) return { agrees: true, words: `EC2: ${words}` };
+    deniedByEc2.add(departure);
     return { agrees: undefined, words: `EC2's spot request is ${words}` };
   } catch (error) {
     signal.throwIfAborted();
-    if (!isLast) throw error;
+    if (!isLast || deniedByEc2.has(departure)) throw error;
   }
   return {
     agrees: true,

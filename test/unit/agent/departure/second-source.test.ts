@@ -173,6 +173,19 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
+  // A denial stood, and one lost answer in the last 50 s made the notice count again.
+  it('stops no task when EC2 has denied it and is silent afterwards', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.instance.spotStatus = 'fulfilled';
+    notice(stage);
+    await run(45_000);
+    world.calls.fails('readSpotStatus', new Unavailable('the answer is lost'));
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+
   it('does no harm when it flips for two seconds, although EC2 confirms it meanwhile', async () => {
     const { stage, world, run, agent, harm } = await inService();
     notice(stage);
