@@ -92,6 +92,8 @@ export interface Truth {
   activitiesSeen: { at: number; young: number } | undefined;
   /** When a call to OpsWorks last failed. */
   opsworksTroubleAt: number;
+  /** Uptime of the last untrue answer of Auto Scaling. */
+  groupLieAt: number;
   /** When the metadata service first returned its rebalance recommendation. */
   rebalanceHeardAt: number | undefined;
   /** When its wall clock last jumped. */
@@ -191,6 +193,7 @@ export function openNode(region: Region, number: number): Node {
       heldAt: undefined,
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
+      groupLieAt: -Infinity,
       rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
       leavingSince: undefined,
