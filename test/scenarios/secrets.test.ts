@@ -256,7 +256,7 @@ describe('the binary does not trust its environment:', () => {
       let asked = 0;
       const server = createServer({ key: await readFile(key), cert: await readFile(cert) }, (_, response) => {
         asked += 1;
-        response.setHeader('content-type', 'application/x-amz-json-1.1').end('{}');
+        response.setHeader('content-type', 'application/x-amz-json-1.1').end('{"InstanceInformationList":[]}');
       });
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
