@@ -26,8 +26,8 @@ function renderProgram({ commands, globalFlags }: CommandTable): string {
       ['ecs-node check', 'the effective configuration, with the source of each value'],
     ]),
     '',
-    'Exit codes: 0 done, 1 something to look at (doctor, sweep), 64 wrong usage, 70 a bug, 74 the output cannot be written,',
-    '75 not now (try again), 77 refused, 78 wrong configuration.',
+    'Exit codes: 0 done, 1 something to look at (doctor, status --check, sweep), 64 wrong usage, 70 a bug,',
+    '74 the output cannot be written, 75 not now (try again), 77 refused, 78 wrong configuration.',
     'Help of one command: ecs-node COMMAND --help',
     '',
   ].join('\n');

@@ -366,5 +366,8 @@ function unlessRefused(error: unknown): undefined {
 async function askOperator({ host, state }: Departure): Promise<Answer> {
   const request = await readRequest(host);
   const isWanted = request?.action === 'leave' && (state.key === undefined || request.id === state.key);
-  return { agrees: isWanted, words: isWanted ? `the request of ${request.reason}` : 'the request is gone' };
+  return {
+    agrees: isWanted,
+    words: isWanted ? `the request is still there: "${request.reason}"` : 'the request is gone',
+  };
 }

@@ -5,6 +5,7 @@
 
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
+import type { Fields } from '../../core/log.ts';
 import type { Host, Metric } from '../../core/host.ts';
 import { phases, type DepartureState } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
@@ -40,8 +41,7 @@ export async function sendLastWords(
   signal: AbortSignal,
 ): Promise<void> {
   const text = renderLastWords(state);
-  const { cause, reason, blockers, troubles } = state;
-  host.log.warn('last words', { cause, reason, blockers, troubles, phases: phaseSeconds(state) });
+  host.log.warn('last words', lastWordsFields(state));
   await host.machine.say(`ecs-node: last words: ${text}`);
   const tags = { 'ecs-node:left': text };
   await Promise.all([
@@ -74,6 +74,19 @@ export function renderLastWords(state: DepartureState): string {
   const stuck = blockers.length > 0 ? `; blocked by ${blockers.join(', ')}` : '';
   const text = `${cause}: ${reason}${took.length > 0 ? ` (${took.join(', ')})` : ''}${stuck}`;
   return cutAtWord(text, tagLength);
+}
+
+/** The fields of the log entry, without empty lists; the phases as `announce=10s tasks=2s`. */
+export function lastWordsFields(state: DepartureState): Fields {
+  const { cause, reason, blockers, troubles } = state;
+  const phaseWords = Object.entries(phaseSeconds(state)).map(([phase, seconds]) => `${phase}=${seconds}s`);
+  return {
+    cause,
+    reason,
+    ...(blockers.length > 0 && { blockers }),
+    ...(troubles.length > 0 && { troubles }),
+    ...(phaseWords.length > 0 && { phases: phaseWords.join(' ') }),
+  };
 }
 
 /** Cuts at the end of a word if one lies in the last quarter: half an ARN is useless. */

@@ -58,5 +58,5 @@ async function readEvents(history: FleetHistory, question: HistoryQuestion, sign
 }
 
 function renderNone({ cluster, instanceId, logGroup }: HistoryQuestion, span: number): string {
-  return `No events of ${instanceId ?? `nodes of ${cluster}`} within ${span} days in ${logGroup}.`;
+  return `No events of ${instanceId ?? `nodes of ${cluster}`} within ${span} days in ${logGroup}. Nodes send them only with events.bus.`;
 }

@@ -7,8 +7,7 @@ export function renderFleet(view: FleetView, width?: number): string[] {
   return [
     renderSummary(view),
     ...view.unanswered.map(({ what, why }) => `${what} not known: ${why}`),
-    '',
-    ...renderColumns(columnsAt(view.at), view.rows, width),
+    ...(view.rows.length === 0 ? [] : ['', ...renderColumns(columnsAt(view.at), view.rows, width)]),
   ];
 }
 

@@ -57,7 +57,9 @@ test('an event of the binary reaches the log group by a rule, and the binary pri
   expect(await history('i-0fedcba9876543210')).toMatch(
     /i-0fedcba9876543210 left at .* after 3 s\n +cause: spot: because/,
   );
-  expect(await history('i-00000000')).toContain('No events of i-00000000 within 90 days in /ecs-node/demo/events.');
+  expect(await history('i-00000000')).toContain(
+    'No events of i-00000000 within 90 days in /ecs-node/demo/events. Nodes send them only with events.bus.',
+  );
 });
 
 test('a missing log group is reported with the remedy', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openQueueCheck, maxLeavingAtOnce } from '../../../agent/leave-queue/leave-queue.ts';
 import { beginState, irrevocableOf, isRevocable, isUrgent, merge, strictest } from '../../../agent/departure/order.ts';
-import { renderLastWords } from '../../../agent/departure/report-departure.ts';
+import { lastWordsFields, renderLastWords } from '../../../agent/departure/report-departure.ts';
 import { heartbeatEveryMs } from '../../../agent/joining/heartbeats.ts';
 import { judgeDisks } from '../../../agent/watchers/disk.ts';
 import { judgeTarget } from '../../../agent/watchers/lifecycle.ts';
@@ -366,6 +366,17 @@ describe('texts and times', () => {
   it('fit into a tag, however long the reason', () => {
     const state = beginState(someOrder({ reason: 'x'.repeat(1000) }), config, 'i-1', 'b', now);
     expect(renderLastWords(state).length).toBe(255);
+  });
+
+  it('log the phases that took time in one field, and no empty list', () => {
+    const state = beginState(someOrder({ reason: 'first try' }), config, 'i-1', 'b', now);
+    const entered = { announce: now, balancers: now + 10_000, drain: now + 10_000 };
+    expect(lastWordsFields({ ...state, entered, blockers: ['task/1'] })).toEqual({
+      cause: 'disk',
+      reason: 'first try',
+      blockers: ['task/1'],
+      phases: 'announce=10s balancers=0s',
+    });
   });
 
   it('give heartbeats half of the timeout, within sensible limits', () => {

@@ -63,6 +63,10 @@ describe('the table of a fleet', () => {
     expect(row.indexOf('disk: / is full')).toBe(head.indexOf('LAST WORDS'));
   });
 
+  test('a cluster without nodes is one line', async () => {
+    expect(renderFleet(await read(signal))).toEqual([expect.stringContaining('0 of 0 nodes well')]);
+  });
+
   test('omits the disks when CloudWatch is silent, and says so', async () => {
     addNode(fleet, 'i-a', clock.now());
     fleet.before = (call) => {
