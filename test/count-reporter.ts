@@ -1,6 +1,6 @@
 // Ends a run with its slowest files, and one plain line that a program can read:
 // "12 passed, 0 failed, 1 skipped".
-import { relative } from 'node:path';
+import { normalize, relative, resolve } from 'node:path';
 import type { Reporter, TestModule } from 'vitest/node';
 import type { MissingSuite } from './needs.ts';
 
@@ -18,12 +18,18 @@ export function renderSlowest(modules: readonly Pick<TestModule, 'moduleId' | 'd
     .map(({ file, seconds }) => `${seconds.toFixed(1).padStart(6)} s  ${file}`);
 }
 
+/** The suites of `missing` that a run asks for, given its words for files. */
+export function askedFor(missing: readonly MissingSuite[], words: readonly string[]): readonly MissingSuite[] {
+  if (words.length === 0) return missing;
+  return missing.filter(({ file }) => words.some((word) => resolve(file).includes(normalize(word))));
+}
+
 export class CountReporter implements Reporter {
-  readonly #missing: MissingSuite[];
+  readonly #missing: readonly MissingSuite[];
   /** A suite that cannot run is a failure in CI, and skipped elsewhere. */
   readonly #missingIs: 'failed' | 'skipped';
 
-  constructor(missing: MissingSuite[], inCi: boolean) {
+  constructor(missing: readonly MissingSuite[], inCi: boolean) {
     this.#missing = missing;
     this.#missingIs = inCi ? 'failed' : 'skipped';
   }
