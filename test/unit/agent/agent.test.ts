@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
+import { slowingAfter } from '../../../core/poll.ts';
 import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { configOf, lazily, setStage } from './stage.ts';
@@ -494,8 +495,12 @@ describe('an operator', () => {
     stage.world.calls.fails('drain', new Unavailable('throttled'));
     await stage.world.clock.run(hour);
     stage.world.calls.heals();
-    await stage.world.clock.run(minute);
+    // drain.ts polls every 15 s, and may just have begun the longest pause of such a poll.
+    const { clock } = stage.world;
+    const latest = clock.uptime() + slowingAfter(hour, 15_000) * 15_000;
+    while (stage.own.status !== 'DRAINING' && clock.uptime() < latest) await clock.run(1_000);
     expect(stage.own.status).toBe('DRAINING');
+    await clock.run(minute);
     expect(stage.departure()).toMatchObject({ ending: 'remain', phase: 'done' });
     await agent.stop();
   });
