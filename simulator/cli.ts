@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { help, parseArguments, type Arguments } from './command/arguments.ts';
+import { defaultRoot, help, parseArguments, type Arguments } from './command/arguments.ts';
 import { nodeId, raise } from './command/events.ts';
 import { renderCall, renderEvent } from './command/lines.ts';
 import { renderTimed, UsageError } from './command/words.ts';
@@ -60,8 +60,12 @@ function printStart(simulator: Simulator, args: Arguments): void {
   print(`# OpsWorks stack ${args.stack} ${stackId}, layer ecs ${layerId}; ECS cluster ${args.clusters.join(', ')}`);
   print(`# Node 1 is ${id}; its ECS agent listens at ${simulator.introspectionEndpoint(id)}. For a process on it:`);
   printEnvironment(simulator, id);
-  print('# For the AWS CLI beside it:');
+  print('# In another shell, with the lines above:');
+  print(`#   dist/ecs-node bootstrap --cluster ${args.clusters[0]} --root ${args.root ?? defaultRoot}`);
+  print(`#   dist/ecs-node agent --root ${args.root ?? defaultRoot}`);
+  print('# For the AWS CLI, and for dist/ecs-node fleet, in a third shell:');
   for (const [name, value] of Object.entries(simulator.operatorEnvironment())) print(`#   export ${name}=${value}`);
+  print(`#   dist/ecs-node fleet --cluster ${args.clusters[0]}`);
   print('');
 }
 

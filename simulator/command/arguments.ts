@@ -41,6 +41,9 @@ export interface Arguments {
 /** How long a foreign hook takes when the flag gives no duration. */
 const foreignHookMs = 5_000;
 
+/** The folder of the first node where --root names none; Git ignores it. */
+export const defaultRoot = 'out/node';
+
 type Take = (what: string) => string;
 
 /** How each flag changes the arguments, given the value after it. */
@@ -110,6 +113,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     set(args, (what) => rest.shift() ?? missing(flag, what));
   }
   if (args.clusters.length === 0) args.clusters.push('demo');
+  if (args.ecsAgentAfterMs === undefined) args.root ??= defaultRoot;
   return args;
 }
 
@@ -174,8 +178,8 @@ load balancers, CloudWatch. Prints the environment for a process on a node, then
   --cluster NAME          an ECS cluster, again for more (demo)
   --service NAME:COUNT    an ECS service in the first cluster
   --stack NAME            the OpsWorks stack's name (demo); its ids are fixed
-  --root DIR              the folder of the first node: its ECS agent starts 10 s (or --ecs-agent-after) after
-                          DIR/etc/ecs/ecs.config names a cluster
+  --root DIR              the folder of the first node (out/node): its ECS agent starts 10 s (or --ecs-agent-after)
+                          after DIR/etc/ecs/ecs.config names a cluster
   --ecs-agent-after TIME  without --root: starts the ECS agent of every node this long after the start
   --hook launch:NAME[:SECONDS], terminate:NAME[:SECONDS]
                           a lifecycle hook, with its heartbeat timeout
@@ -198,7 +202,7 @@ ${Object.entries(eventNames)
   .join('\n')}
 
 Examples
-  npm run simulator -- --root out/node
+  npm run simulator -- --service web:2
   npm run simulator -- --hook launch:ecs-node-launch --hook terminate:ecs-node-terminate --at 30s scale-in
   npm run simulator -- --spot --at 20s spot --fault 'ecs:UpdateContainerInstancesState throttle x3'
   npm run simulator -- --nodes 10 --limit 'opsworks 2/s' --set opsworks.registersAs=never

@@ -68,6 +68,9 @@ describe('the command line', () => {
     expect(stdout).toMatch(/^export AWS_ENDPOINT_URL=http:\/\/127\.0\.0\.1:\d+$/m);
     expect(stdout).toMatch(/^export AWS_EC2_METADATA_SERVICE_ENDPOINT=http:\/\/127\.[\d.]+:\d+$/m);
     expect(stdout).toMatch(/^# Node 1 is i-0[0-9a-f]{16};/m);
+    expect(stdout).toMatch(/^# +dist\/ecs-node bootstrap --cluster demo --root out\/node$/m);
+    expect(stdout).toMatch(/^# +dist\/ecs-node agent --root out\/node$/m);
+    expect(stdout).toMatch(/^# +dist\/ecs-node fleet --cluster demo$/m);
     await expect(run(process.execPath, ['simulator/cli.ts', '--bogus'])).rejects.toMatchObject({ code: 64 });
   });
 });
