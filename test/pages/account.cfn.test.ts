@@ -7,13 +7,15 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { openAccount, type Account } from '../cloudformation/rig/stack.ts';
-import { planned } from './plan.ts';
+import { plan } from './plan.ts';
 
 /** A call of the AWS CLI takes a second, and moto makes its images at the first one. */
 const patient = 240_000;
 const region = 'eu-west-1';
-/** The pages' names of what is the reader's. */
-const own = { CLUSTER: 'prod', GROUP: 'mine', ROLE: 'nodes', ACCOUNT: '123456789012', REGION: region };
+/** The reader's own. */
+const own = { GROUP: 'my-group', ROLE: 'nodes', ACCOUNT: '123456789012' };
+/** The variables that the pages' commands have set so far. */
+const variables: Record<string, string> = {};
 
 let account: Account;
 let folder: string;
@@ -35,7 +37,7 @@ beforeAll(async () => {
     'subnet-0fedcba9876543210': second!,
     'sg-0123456789abcdef0': SecurityGroups[0]!.GroupId,
   };
-  await provideImage();
+  await provideImage(first!);
   await provideGroupAndRole(first!);
 }, patient);
 afterAll(async () => {
@@ -43,40 +45,87 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** `packer build` has written the image's id. */
-async function provideImage(): Promise<void> {
+/** `packer build` has made an image, and written its id. */
+async function provideImage(subnet: string): Promise<void> {
   const { Images } = await aws<{ Images: { ImageId: string }[] }>('ec2', 'describe-images');
-  await aws('ssm', 'put-parameter', '--name', '/ami/ecs/latest', '--type', 'String', '--value', Images[0]!.ImageId);
+  const start = ['--image-id', Images[0]!.ImageId, '--subnet-id', subnet];
+  const { Instances } = await aws<{ Instances: { InstanceId: string }[] }>('ec2', 'run-instances', ...start);
+  const source = ['--instance-id', Instances[0]!.InstanceId, '--name', 'ecs'];
+  const { ImageId } = await aws<{ ImageId: string }>('ec2', 'create-image', ...source);
+  for (const name of ['/ami/ecs/latest', '/ami/ecs/20260102T030405Z-x86_64'])
+    await aws('ssm', 'put-parameter', '--name', name, '--type', 'String', '--value', ImageId);
 }
 
-/** The reader has a group and a role. */
+/** The reader has a group, whose nodes have a role. */
 async function provideGroupAndRole(subnet: string): Promise<void> {
   const trust = { Version: '2012-10-17', Statement: [] };
   await aws('iam', 'create-role', '--role-name', own.ROLE, '--assume-role-policy-document', JSON.stringify(trust));
+  const profile = ['--instance-profile-name', 'profile-of-nodes'];
+  const { InstanceProfile } = await aws<{ InstanceProfile: { Arn: string } }>(
+    'iam',
+    'create-instance-profile',
+    ...profile,
+  );
+  await aws('iam', 'add-role-to-instance-profile', ...profile, '--role-name', own.ROLE);
   const { Images } = await aws<{ Images: { ImageId: string }[] }>('ec2', 'describe-images');
-  const data = JSON.stringify({ ImageId: Images[0]!.ImageId, InstanceType: 'm5.large' });
+  const data = JSON.stringify({
+    ImageId: Images[0]!.ImageId,
+    InstanceType: 'm5.large',
+    IamInstanceProfile: { Arn: InstanceProfile.Arn },
+  });
   await aws('ec2', 'create-launch-template', '--launch-template-name', 'mine', '--launch-template-data', data);
   const sizes = ['--min-size', '0', '--max-size', '2'];
   const template = ['--launch-template', 'LaunchTemplateName=mine', '--vpc-zone-identifier', subnet];
   await aws('autoscaling', 'create-auto-scaling-group', '--auto-scaling-group-name', own.GROUP, ...sizes, ...template);
 }
 
-test.each(planned('account'))(
+/** The commands that write user data belong to those that use it. */
+const commands = plan.filter(({ page, how }) => how === 'account' || (how === 'user-data' && page !== 'README.md'));
+
+test.each(commands)(
   '$page: $command',
   async ({ command }) => {
     const text = Object.entries(ids).reduce((done, [page, real]) => done.replaceAll(page, real), command);
     const env = {
       ...account.environment,
-      ...own,
+      ...variables,
       PATH: `${folder}:${process.env['PATH']}`,
       AWS_DEFAULT_REGION: region,
     };
-    const { stderr } = await promisify(execFile)('sh', ['-ec', text], { cwd: folder, env });
+    const names = [...command.matchAll(/(?:^| )([A-Z]+)=/g)].map(([, name]) => name!);
+    const script = `${text}\n${names.map((name) => `echo "${name}=$${name}"`).join('\n')}`;
+    const { stdout, stderr } = await promisify(execFile)('sh', ['-ec', script], { cwd: folder, env });
     expect(stderr).toBe('');
+    for (const [, name, value] of stdout.matchAll(/^([A-Z]+)=(.+)$/gm)) variables[name!] = value!;
+    expect(variables).toMatchObject(Object.fromEntries(names.map((name) => [name, expect.not.stringMatching('None')])));
     await (results[command.split('\n')[0]!] ?? (() => undefined))();
   },
   patient,
 );
+
+async function checkTemplate(): Promise<void> {
+  const template = ['--launch-template-name', 'mine'];
+  const { LaunchTemplateVersions } = await aws<{ LaunchTemplateVersions: { LaunchTemplateData: LaunchData }[] }>(
+    'ec2',
+    'describe-launch-template-versions',
+    ...template,
+    '--versions',
+    '1',
+    '2',
+  );
+  const [first, second] = LaunchTemplateVersions.map(({ LaunchTemplateData }) => LaunchTemplateData);
+  expect(second!.MetadataOptions).toEqual({
+    HttpTokens: 'required',
+    HttpPutResponseHopLimit: 1,
+    InstanceMetadataTags: 'enabled',
+  });
+  expect(Buffer.from(second!.UserData, 'base64').toString()).toBe(
+    '#!/bin/sh\nexec ecs-node configure --cluster my-cluster --registrar ssm\n',
+  );
+  // Unlike EC2, moto takes nothing from the source version, and launches no node with user data.
+  const data = JSON.stringify({ ...first, MetadataOptions: second!.MetadataOptions });
+  await aws('ec2', 'create-launch-template-version', ...template, '--launch-template-data', data);
+}
 
 /** Looks at the change that a command has made, by the command's first line. */
 const results: Record<string, () => Promise<void>> = {
@@ -88,6 +137,13 @@ const results: Record<string, () => Promise<void>> = {
     const { StackSummaries } = await aws<{ StackSummaries: object[] }>('cloudformation', 'list-stacks');
     expect(StackSummaries).toMatchObject([{ StackName: 'ecs-try', StackStatus: 'DELETE_COMPLETE' }]);
   },
+  'aws ssm delete-parameters --region eu-west-1 --names $(aws ssm get-parameters-by-path --region eu-west-1 --path /ami/ecs \\':
+    async () => {
+      const { Parameters } = await aws<{ Parameters: object[] }>('ssm', 'get-parameters-by-path', '--path', '/ami/ecs');
+      expect(Parameters).toEqual([]);
+    },
+  [`aws ec2 create-launch-template-version --region "$REGION" --launch-template-id "$TEMPLATE" --source-version '$Latest' \\`]:
+    checkTemplate,
   'for name in node ecs-agent systems-manager; do': async () => {
     const { PolicyNames } = await aws<{ PolicyNames: string[] }>('iam', 'list-role-policies', '--role-name', own.ROLE);
     expect(PolicyNames.toSorted()).toEqual(['ecs-node-ecs-agent', 'ecs-node-node', 'ecs-node-systems-manager']);
@@ -107,3 +163,18 @@ test('the group has the two hooks of the page', async () => {
     'ecs-node-terminate',
   ]);
 });
+
+test('the group launches one node of the newest version', async () => {
+  const { AutoScalingGroups } = await aws<{ AutoScalingGroups: { DesiredCapacity: number }[] }>(
+    'autoscaling',
+    'describe-auto-scaling-groups',
+    '--auto-scaling-group-names',
+    own.GROUP,
+  );
+  expect(AutoScalingGroups).toMatchObject([{ DesiredCapacity: 1, LaunchTemplate: { Version: '$Latest' } }]);
+});
+
+interface LaunchData {
+  UserData: string;
+  MetadataOptions: object;
+}

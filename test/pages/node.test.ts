@@ -1,7 +1,7 @@
 /** The pages' commands on a node, as they stand there, on a node of the simulator. */
 
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -62,7 +62,9 @@ test('the node that was told to leave has gone, and says why', async () => {
 });
 
 test.each(planned('user-data'))('$page: $command', async ({ command }) => {
-  const config = await bootWith(command, (booted) => booted.config);
+  if (!command.startsWith('#!')) await run(`cd '${tools}'; CLUSTER=prod; ${command}`);
+  const script = command.startsWith('#!') ? command : await readFile(join(tools, 'user-data.sh'), 'utf8');
+  const config = await bootWith(script, (booted) => booted.config);
   expect(config).toMatchObject({ cluster: 'prod', registrar: command.includes('--registrar ssm') ? 'ssm' : 'none' });
 });
 
