@@ -123,16 +123,6 @@ done`,
   ),
   inAccount(
     own,
-    `aws autoscaling put-lifecycle-hook --region "$REGION" --auto-scaling-group-name "$GROUP" --lifecycle-hook-name ecs-node-launch \\
-  --lifecycle-transition autoscaling:EC2_INSTANCE_LAUNCHING --heartbeat-timeout 1800 --default-result ABANDON`,
-  ),
-  inAccount(
-    own,
-    `aws autoscaling put-lifecycle-hook --region "$REGION" --auto-scaling-group-name "$GROUP" --lifecycle-hook-name ecs-node-terminate \\
-  --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 1200 --default-result CONTINUE`,
-  ),
-  inAccount(
-    own,
     `aws ec2 create-launch-template-version --region "$REGION" --launch-template-id "$TEMPLATE" --source-version '$Latest' \\
   --launch-template-data "UserData=$(base64 < user-data.sh | tr -d '\\n'),MetadataOptions={HttpTokens=required,HttpPutResponseHopLimit=1,InstanceMetadataTags=enabled}"`,
   ),
@@ -140,6 +130,16 @@ done`,
     own,
     `aws autoscaling update-auto-scaling-group --region "$REGION" --auto-scaling-group-name "$GROUP" \\
   --launch-template "LaunchTemplateId=$TEMPLATE,Version=\\$Latest"`,
+  ),
+  inAccount(
+    own,
+    `aws autoscaling put-lifecycle-hook --region "$REGION" --auto-scaling-group-name "$GROUP" --lifecycle-hook-name ecs-node-launch \\
+  --lifecycle-transition autoscaling:EC2_INSTANCE_LAUNCHING --heartbeat-timeout 1800 --default-result ABANDON`,
+  ),
+  inAccount(
+    own,
+    `aws autoscaling put-lifecycle-hook --region "$REGION" --auto-scaling-group-name "$GROUP" --lifecycle-hook-name ecs-node-terminate \\
+  --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 1200 --default-result CONTINUE`,
   ),
   inAccount(
     own,
