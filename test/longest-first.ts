@@ -9,6 +9,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  */
 const longest = [
   'test/boot/boot.nspawn.test.ts',
+  'test/acceptance/faulty-node.test.ts',
+  'test/acceptance/acceptance.test.ts',
   'test/cloudformation/cluster.cfn.test.ts',
   'test/scenarios/second-source.test.ts',
   'test/scenarios/causes.test.ts',
@@ -18,6 +20,8 @@ const longest = [
   'test/scenarios/joining.test.ts',
   'test/scenarios/secrets.test.ts',
   'test/scenarios/command-line.test.ts',
+  'test/pages/checkout.checkout.test.ts',
+  'test/pages/account.cfn.test.ts',
   'test/docker/hung.docker.test.ts',
   'test/hanging/hung-disk.fuse.test.ts',
   'test/unit/agent/departure/second-source.test.ts',
