@@ -18,7 +18,10 @@ const agentRepositories: readonly string[] = [
 
 /** Names of the images to keep. */
 export interface Kept {
-  /** Written by people: NAME, NAME:TAG, NAME@DIGEST or an id; `*` matches any characters. */
+  /**
+   * Written by people: NAME, NAME:TAG, NAME@DIGEST, NAME:TAG@DIGEST or an id; `*` matches any
+   * characters.
+   */
   patterns: readonly string[];
   /** Further images that the ECS agent loads itself, by the last part of their repository. */
   agentRepositories: readonly string[];
@@ -70,14 +73,25 @@ function openKept(kept: Kept): (image: DockerImage) => boolean {
   };
 }
 
-/** A pattern without tag and digest means all of that repository. */
+/**
+ * A pattern without tag and digest means all of that repository. Docker lists an image's tag and
+ * its digest as two names, so a pattern with both matches either.
+ */
 function openPattern(pattern: string): (name: string) => boolean {
   const wanted = shorten(pattern);
-  const { tag } = splitName(wanted);
+  const { repository, tag = '' } = splitName(wanted);
+  const [, tagOnly, digest] = /^(:[^@]*)(@.*)$/.exec(tag) ?? [];
+  const forms = tagOnly === undefined ? [wanted] : [`${repository}${tagOnly}`, `${repository}${digest}`];
   const isId = /^sha256:[0-9a-f*]+$/.test(wanted);
-  const text = wanted.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^\\n]*');
-  const expression = new RegExp(isId ? `^${text}` : `^${text}${tag === undefined ? '([:@].*)?' : ''}$`);
+  const expressions = forms.map((form) => `^${escape(form)}${isId ? '' : tag === '' ? '([:@].*)?$' : '$'}`);
+  // `docker images -q` prints the first 12 digits of an id.
+  if (/^[0-9a-f]{6,64}$/.test(wanted)) expressions.push(`^sha256:${wanted}`);
+  const expression = new RegExp(expressions.join('|'));
   return (name) => expression.test(name);
+}
+
+function escape(pattern: string): string {
+  return pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^\\n]*');
 }
 
 /** Docker Hub's own names have a short form, which Docker lists. */

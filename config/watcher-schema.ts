@@ -42,7 +42,7 @@ export const watcherSections = {
         .max(200)
         .default([])
         .describe(
-          'Images that are never removed, beside those listed in /etc/ecs-node/keep-images.d: NAME, NAME:TAG, NAME@DIGEST or an id. An asterisk stands for any characters.',
+          'Images that are never removed, beside those listed in /etc/ecs-node/keep-images.d: NAME, NAME:TAG, NAME@DIGEST, NAME:TAG@DIGEST (either of the two) or an id. An asterisk stands for any characters.',
         ),
       leave: z.boolean().default(true).describe('Drain and replace the node when removing images did not help.'),
       maxLeavingPercent: percent()

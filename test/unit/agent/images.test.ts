@@ -62,6 +62,21 @@ describe('the choice of removable images', () => {
     );
   });
 
+  const digest = `sha256:${'b'.repeat(64)}`;
+  const pinned = { ...someImage('app:1', 1), id: `sha256:${'c'.repeat(64)}`, digests: [`app@${digest}`] };
+
+  it.each([
+    [`app:1@${digest}`, pinned],
+    [`docker.io/library/app:1@${digest}`, { ...pinned, names: [] }],
+    [`app:1@${digest}`, { ...pinned, digests: [] }],
+    ['c'.repeat(12), pinned],
+    ['c'.repeat(64), pinned],
+  ])('keeps an image for its tag or its digest, or for an id as Docker prints it: %s', (pattern, image) => {
+    const other = { ...someImage('app:2', 1), digests: [`app@sha256:${'d'.repeat(64)}`] };
+    const kept = { patterns: [pattern], agentRepositories: [] };
+    expect(removableImages([image, other], [], kept)).toEqual([other]);
+  });
+
   it('keeps an image under all its names when one of them is kept', () => {
     const both = { ...someImage('app:1', 1), names: ['app:1', 'base:1'] };
     expect(removableImages([both], [], { patterns: ['base'], agentRepositories: [] })).toEqual([]);
