@@ -133,12 +133,16 @@ function splitParts(lines: readonly string[], boundary: string | undefined, mess
     return word === separator ? 'next' : word === `${separator}--` ? 'end' : 'content';
   };
   const parts: string[][] = [];
+  const rest: string[] = [];
   for (let at = 0; at < lines.length; at++) {
     const kind = kindOf(lines[at]!);
-    if (kind === 'end') break;
+    if (kind === 'end') {
+      rest.push(...lines.slice(at + 1));
+      break;
+    }
     if (kind === 'content') {
       // The text before the first boundary is for very old mail programs.
-      parts.at(-1)?.push(lines[at]!);
+      (parts.at(-1) ?? rest).push(lines[at]!);
       continue;
     }
     // Boundaries that follow each other directly are one.
@@ -152,6 +156,9 @@ function splitParts(lines: readonly string[], boundary: string | undefined, mess
         : `is a multipart message, but its boundary ${JSON.stringify(boundary)} begins no part; nothing in it is read`,
     );
   }
+  // Settings there were put into the wrong place. Plain words may stay.
+  if (parts.length > 0 && /#ecs-node|x-ecs-node/i.test(rest.join('')))
+    message.problems.push('mentions ecs-node before its first boundary or after its last one; nothing there is read');
   return parts.map((part) => {
     const end = part.pop();
     return end === undefined ? part : [...part, withoutBreak(end)];

@@ -125,14 +125,23 @@ function openArchive(bytes: Buffer, name: string, opened: Opened): void {
     opened.warnings.push({ path: name, problem: 'is a cloud-config archive, but not a list' });
     return;
   }
-  for (const [index, entry] of (entries as unknown[]).entries()) {
-    const { content, type } = isPlain(entry) ? entry : { content: entry, type: undefined };
-    const text = typeof content === 'string' ? content : '';
-    const data = Buffer.from(text, 'utf8');
-    const declared = typeof type === 'string' && type !== '' ? type.toLowerCase() : undefined;
-    const found = declared ?? typeOfContent(data) ?? 'text/cloud-config';
-    opened.contents.push({ name: `${name}, entry ${index + 1}`, type: found, bytes: data });
+  for (const [index, entry] of (entries as unknown[]).entries())
+    openEntry(entry, `${name}, entry ${index + 1}`, opened);
+}
+
+function openEntry(entry: unknown, name: string, opened: Opened): void {
+  const { content = '', type } = isPlain(entry) ? entry : { content: entry };
+  // An entry that is still empty.
+  if (content === null) return;
+  const isBinary = content instanceof Uint8Array;
+  if (typeof content !== 'string' && !isBinary) {
+    opened.warnings.push({ path: name, problem: 'is not read: its content must be a text; write `content: |`' });
+    return;
   }
+  const bytes = Buffer.from(content);
+  const declared = typeof type === 'string' && type !== '' ? type.toLowerCase() : undefined;
+  const fallback = isBinary ? 'application/octet-stream' : 'text/cloud-config';
+  opened.contents.push({ name, type: declared ?? typeOfContent(bytes) ?? fallback, bytes });
 }
 
 /** The first lines that cloud-init knows, longest first, with their types. */
@@ -187,11 +196,25 @@ function faultOfOthers({ name, type, bytes }: Content): { fault: Fault; isFault:
     const problem = `has the type ${JSON.stringify(type)}; a part with settings must have ${partType}`;
     return [{ fault: { path: name, problem }, isFault: true }];
   }
-  if (!/^text\/(plain|x-not-multipart|x-?yaml|yaml)$|^application\/(x-)?(yaml|json)$/.test(type)) return [];
   const text = bytes.toString('utf8').trimStart();
+  if (!/^text\/(plain|x-not-multipart|x-?yaml|yaml)$|^application\/(x-)?(yaml|json)$/.test(type)) {
+    if (!mentionsUs(bytes) || isForCloudInit(type, text)) return [];
+    const problem = `mentions ecs-node, but a part of the type ${JSON.stringify(type)} is not read here; make it a part or an entry of its own`;
+    return [{ fault: { path: name, problem }, isFault: false }];
+  }
   if (text === '') return [];
   const problem = 'is not read: its first line must be #ecs-node for ecs-node, or one that cloud-init knows';
   return [{ fault: { path: name, problem }, isFault: false }];
+}
+
+/** Types of content in which users call ecs-node, or write its files. */
+const cloudInitTypes =
+  /^text\/(x-shellscript(-per-\w+)?|cloud-config(-jsonp)?|cloud-boothook|part-handler|upstart-job)$/;
+
+/** cloud-init drops a template that renders to a container. */
+function isForCloudInit(type: string, text: string): boolean {
+  if (type !== 'text/jinja2') return cloudInitTypes.test(type);
+  return cloudInitTypes.test(typeOfContent(Buffer.from(text.replace(jinjaLine, ''))) ?? '');
 }
 
 function mentionsUs(userData: Uint8Array): boolean {

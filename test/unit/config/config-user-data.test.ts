@@ -179,6 +179,50 @@ test('a Jinja template with our configuration is refused, because its variables 
   expect(() => findConfiguration(bytes(text))).toThrow(/is a Jinja template/);
 });
 
+const archive = (...entries: string[]) => ['#cloud-config-archive', ...entries, ''].join('\n');
+const binary = (text: string) => `!!binary ${Buffer.from(text).toString('base64')}`;
+
+test.each([
+  ['of our type', `- {type: application/x-ecs-node, content: ${binary('cluster: prod\n')}}`, 'cluster: prod\n'],
+  ['with its first line', `- content: ${binary('#ecs-node\ncluster: prod\n')}`, '#ecs-node\ncluster: prod\n'],
+])('binary content of an archive is decoded: %s', (_, entry, expected) => {
+  expect(findConfiguration(bytes(archive(entry)))).toEqual([expected]);
+  expect(told(bytes(archive(entry)))).toEqual([]);
+});
+
+test('an archive whose only settings are a map is refused with the form that is right', () => {
+  const text = archive('- {type: application/x-ecs-node, content: {cluster: prod}}');
+  expect(() => findConfiguration(bytes(text))).toThrow(/user data, entry 1: .*its content must be a text/);
+});
+
+const inner = '#cloud-config-archive\n- content: "#ecs-node"';
+test.each([
+  ['an archive in an archive', archive('- type: text/cloud-config-archive', `  content: ${JSON.stringify(inner)}`)],
+  [
+    'a message in an archive',
+    archive('- type: multipart/mixed', `  content: ${JSON.stringify(multipart(ours(yaml)))}`),
+  ],
+  ['a template of an archive', `## template: jinja\n${inner}\n`],
+  ['a type that no program reads', multipart('Content-Type: application/x-other\n\n#ecs-node-settings\nname: a')],
+  ['noise', archive(`- content: ${binary('\xff ecs-node')}`)],
+])('%s: a mention of ecs-node that is not understood is told', (_, text) => {
+  expect(told(bytes(text)).join('\n')).toMatch(/mentions ecs-node, but/);
+});
+
+test.each([
+  ['behind the last boundary', `${multipart(script)}\n${ours(yaml)}`],
+  ['before the first boundary', multipart(script).replace('preamble', ours(yaml))],
+])('settings %s are not lost without an error', (_, text) => {
+  expect(() => findConfiguration(bytes(text))).toThrow(/before its first boundary or after its last one/);
+});
+
+test.each([
+  ['a script', '#!/bin/sh\necs-node bootstrap\n'],
+  ['cloud-config', '#cloud-config\nruncmd: [ecs-node bootstrap]\n'],
+  ['a template of cloud-config', '## template: jinja\n#cloud-config\nruncmd: [ecs-node bootstrap]\n'],
+  ['words around the boundaries', multipart(script).replace('preamble', 'made for ecs-node')],
+])('%s may mention ecs-node without a message', (_, text) => expect(told(bytes(text))).toEqual([]));
+
 test('foreign user data causes no message', () => {
   const others = multipart(
     script,
