@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
 import { jitter, withTimeout } from '../core/retry.ts';
+import { readServedTime } from '../core/served-time.ts';
 import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 
 export type Storm =
@@ -75,6 +76,22 @@ function unlisted(activities: readonly ScalingActivity[], ends: ReadonlyMap<stri
 
 function oldestAt(activities: readonly ScalingActivity[]): number {
   return activities.reduce((oldest, { at }) => Math.min(oldest, at), Infinity);
+}
+
+/**
+ * A fast clock would find every failure too old to count. The history itself limits the time: now
+ * is shortly after the newest activity, and this machine has run for its uptime since its launch.
+ */
+function limitTime(
+  served: number | undefined,
+  activities: readonly ScalingActivity[],
+  { clock, identity }: Host,
+): number {
+  const told = served ?? clock.now();
+  const own = activities.find(({ kind, instanceId }) => kind === 'launch' && instanceId === identity.instanceId);
+  if (activities.length === 0 || (own === undefined && served !== undefined)) return told;
+  const newest = activities.reduce((latest, { at }) => Math.max(latest, at), -Infinity);
+  return Math.min(told, Math.max(newest, (own?.at ?? -Infinity) + clock.uptime()));
 }
 
 /**
@@ -150,9 +167,9 @@ async function readStormAndTurn(
   config: Config,
   signal: AbortSignal,
 ): Promise<{ storm: Storm; turn: number }> {
-  const now = host.clock.now();
   const { instanceId } = host.identity;
   try {
+    const served = await readServedTime(host, signal);
     const tagged = await readGroupTag(host, signal);
     const group =
       tagged ??
@@ -161,9 +178,11 @@ async function readStormAndTurn(
     if (group === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
     // Also covers the launch of an instance that ended at the beginning of the window.
     const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
-    const since = now - Math.max(historyMs, windowMs);
+    // Without a trusted time, the whole history: a fast clock would ask for the future only.
+    const since = served === undefined ? 0 : Math.min(served, host.clock.now()) - Math.max(historyMs, windowMs);
     const read = (callSignal: AbortSignal) => host.cloud.readActivities(group, since, callSignal);
     const activities = await withTimeout(callMs, read, host.clock, signal);
+    const now = limitTime(served, activities, host);
     const others = activities.filter((activity) => activity.instanceId !== instanceId);
     const storm = judgeStorm(others, config, now, now - launchedAt(activities, instanceId, now));
     const turn = turnOf(others, instanceId);

@@ -1,8 +1,8 @@
 /** Watches for EC2's notice that it will take this spot instance. */
 
 import type { Config } from '../../config/config.ts';
-import type { Host, SpotNotice } from '../../core/host.ts';
-import { withTimeout } from '../../core/retry.ts';
+import type { SpotNotice } from '../../core/host.ts';
+import { readServedTime } from '../../core/served-time.ts';
 import { spotNoticeMs } from '../departure/order.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
@@ -53,9 +53,6 @@ export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config,
   };
 }
 
-/** The metadata service answers in milliseconds. A notice must not wait for its clock. */
-const timeMs = 1_000;
-
 export function watchSpot(config: Config): Watcher {
   return {
     name: 'spot',
@@ -68,13 +65,4 @@ export function watchSpot(config: Config): Watcher {
       return judgeSpot(notice, config, { served, now: host.clock.now(), uptime: host.clock.uptime() });
     },
   };
-}
-
-async function readServedTime(host: Host, signal: AbortSignal): Promise<number | undefined> {
-  try {
-    return await withTimeout(timeMs, (callSignal) => host.metadata.readTime(callSignal), host.clock, signal);
-  } catch {
-    signal.throwIfAborted();
-    return undefined;
-  }
 }

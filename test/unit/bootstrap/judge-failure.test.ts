@@ -122,6 +122,28 @@ describe('the storm guard', () => {
     expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
   });
 
+  it.each([2, 6, 30])('counts the failures of the last minutes on a clock that is %i h fast', async (hours) => {
+    for (const told of [true, false]) {
+      const { host, world } = setStage(config);
+      const at = host.clock.now();
+      world.metadata.now = told ? () => at : undefined;
+      world.joinGroup('web').activities = [...deaths(3), launch(world.identity.instanceId, at - minute)];
+      world.clock.jump(hours * 60 * minute);
+      expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
+    }
+  });
+
+  it('takes the wrong time of one clock for no proof that failures are old, nor its own wait for one', async () => {
+    const { host, world } = setStage(config);
+    const at = host.clock.now();
+    world.joinGroup('web').activities = [...deaths(3), launch(world.identity.instanceId, at)];
+    world.metadata.now = () => at + 15 * 24 * 60 * minute;
+    expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
+    world.metadata.now = undefined;
+    await world.clock.run(2 * 60 * minute);
+    expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'proceed', failures: 0 });
+  });
+
   it('counts abandoned launches, but not those without capacity', () => {
     const abandoned = ['a', 'b', 'c'].map((id) => launch(id, now - minute, false));
     expect(judge(abandoned)).toMatchObject({ kind: 'hold', failures: 3 });
