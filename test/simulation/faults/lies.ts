@@ -135,7 +135,9 @@ export function openLies(
           return past === undefined ? effect : () => structuredClone(past.result);
         }
         case 'foreign':
-          return askForAnother(call) ?? effect;
+          return isOwnOnly(call)
+            ? async () => say({ ...told, kind: 'empty' }, call, await effect())
+            : (askForAnother(call) ?? effect);
         case 'refused':
           return refuse(told, call);
         case 'middlebox':
@@ -176,6 +178,11 @@ const machineVerbs = new Set(['measureDisks', 'ping', 'readStore', 'readImages',
 
 function canLie({ service, verb }: Call): boolean {
   return service === 'machine' ? machineVerbs.has(verb) : sources.includes(service);
+}
+
+/** host/ drops the records of other instances from these answers. */
+function isOwnOnly({ verb }: Call): boolean {
+  return verb === 'findRegistration' || verb === 'readRegistration';
 }
 
 /** All other verbs change something. */
