@@ -425,6 +425,7 @@ export interface ClusterCloud {
   ownsContainerInstance(cluster: string, arn: string, signal: AbortSignal): Promise<boolean>;
   /**
    * The EC2 instances of these records (at most 100). Records that ECS does not know are left out.
+   * Without the permission to list records, none counts as replaced.
    */
   readRecords(cluster: string, arns: readonly string[], signal: AbortSignal): Promise<RecordSummary[]>;
   /**
@@ -506,6 +507,8 @@ export interface RecordSummary {
   arn: string;
   ec2InstanceId: string;
   agentConnected: boolean;
+  /** The same EC2 instance has another record, which is connected. */
+  replaced: boolean;
 }
 
 export interface CloudTask {
@@ -529,7 +532,7 @@ export interface ClusterHealth {
   registered: number;
   draining: number;
   disconnected: number;
-  /** ARNs of at most 100 disconnected ones. */
+  /** ARNs of at most 1000 disconnected ones. */
   disconnectedArns: readonly string[];
 }
 

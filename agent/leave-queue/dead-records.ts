@@ -1,44 +1,65 @@
 /**
- * Counts records of machines that are gone: ECS keeps the record of an instance whose agent was
- * disconnected when the instance ended.
+ * Counts records without a living agent. ECS keeps the record of an instance whose agent was
+ * disconnected when the instance ended, and the old record of an agent that lost its state.
  */
 
 import { Refused, messageOf } from '../../core/errors.ts';
-import type { ClusterHealth, Host } from '../../core/host.ts';
+import type { ClusterHealth, Host, RecordSummary } from '../../core/host.ts';
 import { callOnce } from '../calls.ts';
 
-/**
- * DescribeContainerInstances accepts 100 ARNs in one call. More disconnected records than that are
- * an outage.
- */
-const maxAsked = 100;
+/** ECS and EC2 describe 100 in one call. */
+const perPage = 100;
+
+/** Bounds the calls: 10 pages. Records beyond count as living. */
+const maxAsked = 10 * perPage;
 
 /**
- * Counts the dead records: disconnected in ECS, and without a running instance in EC2. A role that
- * may not ask EC2 counts none, so that no living node loses its queue position.
+ * Counts the dead records. Each is disconnected in ECS, and its EC2 instance does not run, has a
+ * connected record, or is counted already. `isOwnDead`: the caller has another record of this node.
+ * A role that may not ask EC2 counts none, so that no living node loses its queue position.
  */
 export async function countDead(
   host: Host,
   cluster: string,
   arns: readonly string[],
+  isOwnDead: boolean,
   signal: AbortSignal,
 ): Promise<number> {
-  if (arns.length === 0 || arns.length > maxAsked) return 0;
+  const living = new Set(isOwnDead ? [host.identity.instanceId] : []);
+  let dead = 0;
   try {
-    const records = await callOnce(host, signal, (callSignal) => host.cloud.readRecords(cluster, arns, callSignal));
-    // EC2 does not know external instances (`mi-…`), so their absence in EC2 means nothing.
-    const lost = records.filter(
-      ({ agentConnected, ec2InstanceId }) => !agentConnected && ec2InstanceId.startsWith('i-'),
-    );
-    if (lost.length === 0) return 0;
-    const ids = lost.map(({ ec2InstanceId }) => ec2InstanceId);
-    const running = await callOnce(host, signal, (callSignal) => host.cloud.readRunning(ids, callSignal));
-    return ids.filter((id) => !running.includes(id)).length;
+    for (let start = 0; start < Math.min(arns.length, maxAsked); start += perPage) {
+      const page = await findDead(host, cluster, arns.slice(start, start + perPage), living, signal);
+      // In an outage, thousands of nodes ask. A page without a dead record saves the next ones.
+      if (page === 0) break;
+      dead += page;
+    }
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     host.log.warn('dead records not counted', { error: messageOf(error) });
     return 0;
   }
+  return dead;
+}
+
+/** Adds the EC2 instances of the other records to `living`. */
+async function findDead(
+  host: Host,
+  cluster: string,
+  arns: readonly string[],
+  living: Set<string>,
+  signal: AbortSignal,
+): Promise<number> {
+  const records = await callOnce(host, signal, (callSignal) => host.cloud.readRecords(cluster, arns, callSignal));
+  // EC2 does not know external instances (`mi-…`), so their absence in EC2 means nothing.
+  const lost = records.filter(({ agentConnected, ec2InstanceId }) => !agentConnected && ec2InstanceId.startsWith('i-'));
+  const isStale = ({ ec2InstanceId, replaced }: RecordSummary) => replaced || living.has(ec2InstanceId);
+  const ids = [...new Set(lost.filter((record) => !isStale(record)).map(({ ec2InstanceId }) => ec2InstanceId))];
+  const running =
+    ids.length === 0 ? [] : await callOnce(host, signal, (callSignal) => host.cloud.readRunning(ids, callSignal));
+  const places = running.filter((id) => !living.has(id));
+  for (const id of places) living.add(id);
+  return lost.length - places.length;
 }
 
 /**
@@ -52,6 +73,6 @@ export async function readLivingHealth(
 ): Promise<Pick<ClusterHealth, 'registered' | 'disconnected'>> {
   const health = await callOnce(host, signal, (callSignal) => host.cloud.readClusterHealth(cluster, callSignal));
   const { registered, disconnected, disconnectedArns } = health;
-  const dead = disconnected > maxAsked ? 0 : await countDead(host, cluster, disconnectedArns, signal);
+  const dead = await countDead(host, cluster, disconnectedArns, false, signal);
   return { registered: registered - dead, disconnected: disconnected - dead };
 }

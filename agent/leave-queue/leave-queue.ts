@@ -63,10 +63,9 @@ export function openQueueCheck(): QueueCheck {
     );
     const most = maxLeavingAtOnce(sharePercent, registered);
     if (position < most) return true;
-    // A node that died in the queue, and whose record ECS kept, would otherwise block its position
-    // for ever.
+    // A record without a living agent, which ECS kept, would otherwise block its position for ever.
     const ahead = queue.slice(0, position).map((entry) => entry.arn);
-    return position - (await countDead(host, cluster, ahead, signal)) < most;
+    return position - (await countDead(host, cluster, ahead, true, signal)) < most;
   };
 }
 

@@ -55,7 +55,13 @@ export const callsOf: Readonly<Partial<Record<Verb, Calls>>> = {
       instance === undefined || arn !== undefined ? [] : [`${ecs}DescribeContainerInstances`],
   },
   ownsContainerInstance: one(`${ecs}ListContainerInstances`),
-  readRecords: one(`${ecs}DescribeContainerInstances`),
+  readRecords: {
+    first: () => [`${ecs}DescribeContainerInstances`],
+    after: (records) =>
+      (records as { agentConnected: boolean }[]).every(({ agentConnected }) => agentConnected)
+        ? []
+        : [`${ecs}ListContainerInstances`],
+  },
   readSpotStatus: one(`${ec2}DescribeSpotInstanceRequests`),
   readScheduledEvents: one(`${ec2}DescribeInstanceStatus`),
   readStopTimeout: one(`${ecs}DescribeTaskDefinition`),

@@ -28,7 +28,7 @@ export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>>
     }),
   ),
   ownsContainerInstance: flag,
-  readRecords: listOf(shaped({ arn: text, ec2InstanceId: text, agentConnected: flag })),
+  readRecords: listOf(shaped({ arn: text, ec2InstanceId: text, agentConnected: flag, replaced: flag })),
   readRunning: listOf(text),
   readSpotStatus: maybe(text),
   readScheduledEvents: listOf(

@@ -17,11 +17,8 @@ import { parseArns } from './ecs-answers.ts';
 import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 
-/**
- * The number of disconnected records that are named. More than this is an outage, whatever their
- * names.
- */
-const maxNamed = 100;
+/** The number of disconnected records that are named. Bounds the calls that look them up. */
+const maxNamed = 1_000;
 
 /** The maximum number of services in one DescribeServices call. */
 const servicesPerCall = 10;

@@ -21,6 +21,7 @@ import { openClusterView } from './cluster-view.ts';
 import { parseList } from '../parse-list.ts';
 import { idOf, parseArns, parseDescribed, parseRecord, parseTask, type Record } from './ecs-answers.ts';
 import { openLeaveQueue } from './leave-queue.ts';
+import { summarize } from './replaced-records.ts';
 import { nextPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 import { openStarter } from './start-task.ts';
@@ -76,13 +77,14 @@ const include: ContainerInstanceField[] = ['CONTAINER_INSTANCE_HEALTH'];
 
 function openContainerInstance(client: ECSClient, { identity, callAws }: Session): Verbs {
   const self = identity.instanceId;
-  const list = async (cluster: string, signal: AbortSignal): Promise<string[]> => {
+  const listWith = async (cluster: string, filter: string, signal: AbortSignal): Promise<string[]> => {
     const call = 'ecs:ListContainerInstances';
     const { containerInstanceArns } = await callAws(call, cluster, signal, (options) =>
-      client.send(new ListContainerInstancesCommand({ cluster, filter: `ec2InstanceId == ${self}` }), options),
+      client.send(new ListContainerInstancesCommand({ cluster, filter }), options),
     );
     return parseArns(call, 'containerInstanceArns', containerInstanceArns);
   };
+  const list = (cluster: string, signal: AbortSignal) => listWith(cluster, `ec2InstanceId == ${self}`, signal);
   const describe = async (cluster: string, arns: readonly string[], signal: AbortSignal): Promise<Record[]> => {
     if (arns.length === 0) return [];
     const call = 'ecs:DescribeContainerInstances';
@@ -127,8 +129,9 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
       }
     },
     async readRecords(cluster, arns, signal) {
-      const records = await describe(cluster, arns, signal);
-      return records.map(({ arn, ec2InstanceId, agentConnected }) => ({ arn, ec2InstanceId, agentConnected }));
+      return summarize(await describe(cluster, arns, signal), async (filter) =>
+        describe(cluster, await listWith(cluster, filter, signal), signal),
+      );
     },
     drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),
     activate: (cluster, arn, signal) => update(cluster, arn, 'ACTIVE', signal),

@@ -181,9 +181,18 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
     },
     async readRecords(name, arns) {
       known(name);
-      return cluster.instances
-        .filter(({ arn }) => arns.includes(arn))
-        .map(({ arn, ec2InstanceId: id, agentConnected }) => ({ arn, ec2InstanceId: id, agentConnected }));
+      return (
+        cluster.instances
+          // Real ECS describes 100 at most.
+          .filter(({ arn }) => arns.slice(0, 100).includes(arn))
+          .map(({ arn, ec2InstanceId: id, agentConnected }) => ({
+            arn,
+            ec2InstanceId: id,
+            agentConnected,
+            replaced:
+              !agentConnected && cluster.instances.some((one) => one.ec2InstanceId === id && one.agentConnected),
+          }))
+      );
     },
     async drain(name, arn) {
       changeable(byArn(name, arn)).status = 'DRAINING';
@@ -256,7 +265,7 @@ export function openClusterCloud(cluster: FakeCluster, ec2InstanceId: string, cl
         registered: there.length,
         draining: there.filter(({ status }) => status === 'DRAINING').length,
         disconnected: there.filter(({ agentConnected }) => !agentConnected).length,
-        disconnectedArns: there.flatMap(({ arn, agentConnected }) => (agentConnected ? [] : [arn])).slice(0, 100),
+        disconnectedArns: there.flatMap(({ arn, agentConnected }) => (agentConnected ? [] : [arn])).slice(0, 1_000),
       };
     },
     async readUnsteadyServices(name) {

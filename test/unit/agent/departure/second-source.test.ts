@@ -520,9 +520,9 @@ describe('terminated nodes', () => {
     await agent.stop();
   });
 
-  it('are no outage: a node whose own ECS agent died is replaced', async () => {
+  it.each([2, 101, 250])('are no outage, also %i: a node whose own ECS agent died is replaced', async (dead) => {
     const { stage, world, run } = await inService({}, ({ world: { cluster, instance } }) => {
-      for (const id of ['i-0dead1', 'i-0dead2']) {
+      for (const id of Array.from({ length: dead }, (_, index) => `i-0dead${index}`)) {
         cluster.addInstance({ agentConnected: false, ec2InstanceId: id });
         instance.dead.add(id);
       }
@@ -534,6 +534,40 @@ describe('terminated nodes', () => {
     expect(world.machine.restarted.length).toBeGreaterThan(0);
     expect(stage.deeds()).toContain('terminateInGroup');
   });
+});
+
+describe('stale records of running instances', () => {
+  it.each(['another node', 'this node itself'])('hold no position in the leave queue: of %s', async (of) => {
+    const { stage, world, run } = await inService(
+      { disk: { checkSeconds: 10 } },
+      ({ world: { cluster, identity } }) => {
+        const ec2InstanceId = of === 'another node' ? cluster.addInstance().ec2InstanceId : identity.instanceId;
+        const stale = cluster.addInstance({ agentConnected: false, ec2InstanceId, registeredAt: 0 });
+        stale.attributes.set('ecs-node.leave.disk', '1000');
+      },
+    );
+    stage.fillDisk(97);
+    await run(10 * minute);
+    expect(world.calls.of('drain').length).toBeGreaterThan(0);
+  });
+
+  it.each(['connected', 'disconnected'])(
+    'are no outage, whether the real record is %s: a node whose own ECS agent died is replaced',
+    async (real) => {
+      const { stage, world, run } = await inService({}, ({ world: { cluster, identity } }) => {
+        const living = Array.from({ length: 9 }, () => cluster.addInstance());
+        for (const index of Array.from({ length: 6 }).keys()) {
+          const ec2InstanceId = real === 'connected' ? living[index]!.ec2InstanceId : identity.instanceId;
+          cluster.addInstance({ agentConnected: false, ec2InstanceId, registeredAt: 0 });
+        }
+      });
+      stage.own.agentConnected = false;
+      world.localAgent = undefined;
+      await run(3 * minute);
+      await run(40 * minute);
+      expect(stage.deeds()).toContain('terminateInGroup');
+    },
+  );
 });
 
 describe('two records of one instance', () => {

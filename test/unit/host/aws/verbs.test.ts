@@ -251,6 +251,32 @@ test('the connected one of two records counts, else the newest', async () => {
   expect(await choose([record('old', true, 1_000), record('new', false, 2_000)])).toMatchObject({ arn: `${arn}-old` });
 });
 
+test('a disconnected record is replaced when its EC2 instance has a connected one', async () => {
+  const record = (id: string, ec2InstanceId: string, agentConnected: boolean) => ({
+    ...own,
+    containerInstanceArn: `${arn}-${id}`,
+    ec2InstanceId,
+    agentConnected,
+  });
+  const known = [record('old', 'i-1', false), record('new', 'i-1', true), record('lost', 'i-2', false)];
+  const { cloud, server } = await openAws((asked) => {
+    const { containerInstances = [] } = JSON.parse(asked.body) as { containerInstances?: string[] };
+    if (callOf(asked).startsWith('List')) return json({ containerInstanceArns: [`${arn}-new`] });
+    return json({
+      containerInstances: known.filter(({ containerInstanceArn }) => containerInstances.includes(containerInstanceArn)),
+      failures: [],
+    });
+  });
+  expect(await cloud.readRecords('demo', [`${arn}-old`, `${arn}-lost`], patient)).toEqual([
+    { arn: `${arn}-old`, ec2InstanceId: 'i-1', agentConnected: false, replaced: true },
+    { arn: `${arn}-lost`, ec2InstanceId: 'i-2', agentConnected: false, replaced: false },
+  ]);
+  expect(server.asked.map(({ body }) => JSON.parse(body) as object)[1]).toEqual({
+    cluster: 'demo',
+    filter: 'agentConnected == true and ec2InstanceId in [i-1, i-2]',
+  });
+});
+
 test('the list of running instances counts only when it holds this instance', async () => {
   const instances = (...ids: string[]) =>
     `<reservationSet>${ids.map((id) => `<item><instancesSet><item><instanceId>${id}</instanceId><instanceState><code>16</code><name>running</name></instanceState></item></instancesSet></item>`).join('')}</reservationSet>`;
