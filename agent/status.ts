@@ -5,7 +5,7 @@
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { parseState, paths, renderState } from '../core/state/state.ts';
-import { isObject, listOf, maybe, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
+import { isObject, listOf, maybe, number, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
 import { isMemory, type Memory } from './watching/judge.ts';
 
 export interface WatcherStatus {
@@ -59,8 +59,9 @@ export interface AgentStatus {
   join: { state: (typeof joinStates)[number]; detail: string; since: number };
   /**
    * The launch hook that the node's group may still wait for, and why; absent when there is none.
+   * `sinceUptime` is `since` by uptime, which never jumps.
    */
-  launchHook?: { why: string; since: number };
+  launchHook?: { why: string; since: number; sinceUptime?: number };
   /** ECS registered the node outside its group's capacity provider. */
   registration?: { provider: string; detail: string; since: number };
   watchers: Record<string, WatcherStatus>;
@@ -95,7 +96,9 @@ export const isAgentStatus: Is<AgentStatus> = shaped<AgentStatus>({
   bootId: text,
   at: time,
   join: shaped<AgentStatus['join']>({ state: oneOf(joinStates), detail: text, since: time }),
-  launchHook: maybe(shaped<NonNullable<AgentStatus['launchHook']>>({ why: text, since: time })),
+  launchHook: maybe(
+    shaped<NonNullable<AgentStatus['launchHook']>>({ why: text, since: time, sinceUptime: maybe(number) }),
+  ),
   registration: maybe(shaped<NonNullable<AgentStatus['registration']>>({ provider: text, detail: text, since: time })),
   watchers: recordOf(isWatcherStatus),
   configuration: maybe(

@@ -36,7 +36,8 @@ export function openUnfinishedHooks(
   knownFacts: KnownFacts,
 ): UnfinishedHooks {
   let pauseMs = firstPauseMs;
-  let dueAt = host.clock.uptime();
+  const openedAt = host.clock.uptime();
+  let dueAt = openedAt;
   const note = (joined: Joined) => {
     dueAt = host.clock.uptime() + jitter(pauseMs);
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
@@ -44,7 +45,9 @@ export function openUnfinishedHooks(
       if (joined === 'joined') return status;
       const { unfinished: why } = joined;
       if (before?.why !== why) host.log.warn('launch hook not completed', { error: why });
-      return { ...status, launchHook: { why, since: before?.since ?? host.clock.now() } };
+      const { now, uptime } = host.clock;
+      const begun = before ?? { since: now(), sinceUptime: uptime() };
+      return { ...status, launchHook: { ...begun, why } };
     });
   };
   return {
@@ -52,7 +55,9 @@ export function openUnfinishedHooks(
     async tryAgain(signal) {
       const { launchHook } = book.read();
       if (launchHook === undefined || host.clock.uptime() < dueAt) return;
-      if (host.clock.now() - launchHook.since > longestHookMs) return note('joined');
+      // A status that an older version wrote has no uptime. The time since this start then counts.
+      const { sinceUptime = openedAt } = launchHook;
+      if (host.clock.uptime() - sinceUptime > longestHookMs) return note('joined');
       try {
         note(await finishJoining(host, config, knownFacts, roundMs, signal));
       } catch (error) {

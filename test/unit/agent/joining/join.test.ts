@@ -229,6 +229,25 @@ describe('a joining node', () => {
     await mended.stop();
   });
 
+  it('retries its launch hook for 48 hours by uptime, however the wall clock jumps', async () => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    for (const hook of node.group.hooks) hook.active = false;
+    node.group.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 250_000, globalSeconds: 250_000 })];
+    node.group.begin('launch');
+    const agent = node.agent();
+    await node.world.clock.run(4 * minute);
+    expect(node.status().launchHook?.why).toContain('waits for launch');
+    node.world.clock.jump(49 * hour);
+    await node.world.clock.run(20 * minute);
+    expect(node.status().launchHook?.why).toContain('waits for launch');
+    await agent.stop();
+    await node.world.clock.run(48 * hour);
+    const next = node.agent();
+    await node.world.clock.run(minute);
+    expect(node.status().launchHook).toBeUndefined();
+    await next.stop();
+  });
+
   it('completes the hook that the documents name where nothing is configured', async () => {
     const node = launched(configOf({ autoScaling: {} }), 1_000);
     node.group.hooks = [someHook('ecs-node-launch', 'launch')];
