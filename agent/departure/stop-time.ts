@@ -75,16 +75,27 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
   };
 }
 
+const unitMs: Readonly<Record<string, number>> = {
+  h: 3_600_000,
+  m: 60_000,
+  s: 1_000,
+  ms: 1,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ns: 1e-6,
+};
+
 /**
- * Parses `ECS_CONTAINER_STOP_TIMEOUT`, a Go duration (`10m`, `1h30m`). The agent applies at least
- * one second.
+ * Parses `ECS_CONTAINER_STOP_TIMEOUT`, a Go duration (`10m`, `1h30m`, `.5h`). The last assignment
+ * counts, as for Docker and systemd. The agent applies at least one second.
  */
 export function parseStopTimeout(ecsConfig: string | undefined): number {
-  const value = /^\s*ECS_CONTAINER_STOP_TIMEOUT\s*=\s*["']?([^"'\s]*)/m.exec(ecsConfig ?? '')?.[1] ?? '';
-  if (!/^(\d+(\.\d+)?(h|m|s|ms))+$/.test(value)) return defaultStopMs;
-  const unit: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
-  const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)];
-  const ms = parts.reduce((sum, [, count, name = 's']) => sum + Number(count) * (unit[name] ?? 0), 0);
+  const assignments = [...(ecsConfig ?? '').matchAll(/^\s*ECS_CONTAINER_STOP_TIMEOUT\s*=\s*["']?([^"'\s]*)/gm)];
+  const value = assignments.at(-1)?.[1] ?? '';
+  if (!/^\+?((\d+\.?\d*|\.\d+)(h|ms|m|s|[uµμ]s|ns))+$/.test(value)) return defaultStopMs;
+  const parts = [...value.matchAll(/(\d+\.?\d*|\.\d+)(ms|[uµμn]s|h|m|s)/g)];
+  const ms = parts.reduce((sum, [, count, name = 's']) => sum + Number(count) * (unitMs[name] ?? 0), 0);
   return Math.max(1_000, ms);
 }
 
