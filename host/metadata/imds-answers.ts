@@ -25,16 +25,22 @@ export function hasPrivateIp(document: string): boolean {
   return typeof privateIp === 'string' && privateIp !== '';
 }
 
-/** Throws Unavailable that names every missing or malformed field of the document. */
+/** Throws Unavailable that names every necessary field that is missing or malformed. */
 export function parseIdentity(document: string, beside: IdentityDetails): Identity {
   const fields = parseObject(document, 'identity document');
-  if (beside.ipv6 !== undefined) fields['privateIp'] = beside.ipv6.trim();
+  // One address a line. The first is the primary one.
+  if (beside.ipv6 !== undefined) fields['privateIp'] = beside.ipv6.trim().split(/\s/)[0];
   const faults: string[] = [];
   const take = (key: string, pattern: RegExp): string => {
     const value = fields[key];
     if (typeof value === 'string' && pattern.test(value)) return value;
     faults.push(value === undefined || value === null ? `${key} is missing` : `${key} is ${show(value)}`);
     return '';
+  };
+  // Only reported: kept as it is spelled, or left empty. The pattern keeps one line of it.
+  const keep = (key: string): string => {
+    const value = fields[key];
+    return (typeof value === 'string' ? wordOr(value, /^[\w.:-]{1,64}$/) : undefined) ?? '';
   };
   const region = take('region', /^[a-z]{2,}(-[a-z]+)+-\d+$/);
   const privateIp = take('privateIp', /^[0-9a-f.:]{3,45}$/i);
@@ -46,9 +52,9 @@ export function parseIdentity(document: string, beside: IdentityDetails): Identi
     accountId: take('accountId', /^\d{12}$/),
     region,
     partition: wordOr(beside.partition, /^aws[a-z-]{0,20}$/) ?? partitionOf(region),
-    zone: take('availabilityZone', /^[a-z0-9-]{3,64}$/),
-    instanceType: take('instanceType', /^[a-z0-9.-]{3,64}$/),
-    imageId: take('imageId', /^ami-[0-9a-f]{8,17}$/),
+    zone: keep('availabilityZone'),
+    instanceType: keep('instanceType'),
+    imageId: keep('imageId'),
     architecture: take('architecture', /^(x86_64|arm64)$/) === 'arm64' ? 'arm64' : 'x86_64',
     privateIp,
     hostname: firstLabel(beside.hostname) ?? `ip-${privateIp.replaceAll(/[.:]/g, '-')}`,

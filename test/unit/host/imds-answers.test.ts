@@ -63,6 +63,16 @@ test('names every missing or malformed field of an identity document', () => {
   );
 });
 
+test('fields that are only reported do not hide the identity', () => {
+  const odd = { ...document, availabilityZone: null, instanceType: 'U7i_Metal.48XL', imageId: 'web\nami' };
+  const expected = { instanceId: document.instanceId, zone: '', instanceType: 'U7i_Metal.48XL', imageId: '' };
+  expect(parseIdentity(JSON.stringify(odd), nothing)).toMatchObject(expected);
+  const ipv6 = '2600:1f18::5\n2600:1f18::6\n';
+  expect(parseIdentity(JSON.stringify({ ...document, privateIp: null }), { ...nothing, ipv6 }).privateIp).toBe(
+    '2600:1f18::5',
+  );
+});
+
 test.each(['terminate', 'stop', 'hibernate'] as const)('reads a spot notice to %s', (action) => {
   const text = JSON.stringify({ action, time: '2030-01-01T00:02:00Z' });
   expect(parseSpotNotice(text)).toEqual({ action, at: Date.UTC(2030, 0, 1, 0, 2) });
