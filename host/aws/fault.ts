@@ -99,6 +99,12 @@ function isRefusal(code: string): boolean {
   return documentedRefusals.has(bare) || furtherRefusals.has(bare);
 }
 
+/**
+ * About the account, not about this request, and they pass: the account is blocked, not yet
+ * verified, or not subscribed to the service.
+ */
+const accountCodes = /^(OptInRequired|Blocked|PendingVerification)(Exception)?$/;
+
 /** Enough to explain the failure. EC2 adds 500 characters of encoded context to a denial. */
 const maxMessage = 300;
 
@@ -130,6 +136,8 @@ export function translate(error: unknown, permission: string, resource: string, 
     return unavailable(`the answer makes no sense: ${message}`);
   }
   if (isRefusal(code)) return new Refused(`${permission} on ${resource}: ${message} (${code})`, { cause, code });
+  if (accountCodes.test(code))
+    return unavailable(`${message} (${code}): AWS restricts this account; ask its owner or AWS Support to lift that`);
   return unavailable(`${message} (${code}, HTTP ${status}): AWS documents no such answer; look for a proxy on the way`);
 }
 

@@ -241,3 +241,12 @@ test('a list whose next page is the same page again ends', async () => {
   await expect(cloud.readTasks('demo', 'arn', patient)).rejects.toThrow('goes round in a circle');
   expect(calls().length).toBeLessThan(6);
 });
+
+test.each(['OptInRequired', 'Blocked', 'PendingVerification'])(
+  'the code %s is explained by the account, not by a proxy',
+  async (code) => {
+    const failure = await failureOf(ec2, wire.ec2(code, 'Your account is not ready.', 403));
+    expect(failure).toBeInstanceOf(Unavailable);
+    expect(failure.message).toContain(`Your account is not ready. (${code}): AWS restricts this account`);
+  },
+);
