@@ -88,12 +88,16 @@ function runtimeHealthIn({ healthStatus }: AwsContainerInstance): Pick<Record, '
   return typeof runtime?.status === 'string' ? { runtimeHealth: runtime.status } : {};
 }
 
+/**
+ * A task without a status counts as one that runs: the node waits for it, its name is told with
+ * this status, and the others are still seen.
+ */
 export function parseTask(call: string, task: Task): CloudTask {
-  const { taskArn: arn, containerInstanceArn = '', lastStatus, desiredStatus = '', group = '' } = task;
+  const { taskArn: arn, containerInstanceArn = '', desiredStatus = '', group = '' } = task;
+  const lastStatus = typeof task.lastStatus === 'string' && task.lastStatus !== '' ? task.lastStatus : 'UNKNOWN';
   const { startedBy, taskDefinitionArn = '' } = task;
   const createdAt = timeOf(task.createdAt);
-  if (typeof arn !== 'string' || typeof lastStatus !== 'string')
-    throw new Unavailable(`${call}: a task lacks its ARN or its status`);
+  if (typeof arn !== 'string') throw new Unavailable(`${call}: a task lacks its ARN`);
   return {
     arn,
     containerInstanceArn,

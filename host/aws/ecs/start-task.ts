@@ -13,6 +13,9 @@ import type { ClusterCloud } from '../../../core/host.ts';
 import { parseList } from '../parse-list.ts';
 import type { Session } from '../session/session.ts';
 
+/** The maximum number of ARNs in one GetTaskProtection call. */
+const protectionsPerCall = 100;
+
 export function openStarter(
   client: ECSClient,
   session: Session,
@@ -99,13 +102,17 @@ function openStopQuestions(
     },
     async readProtectedTasks(cluster, arns, signal) {
       const call = 'ecs:GetTaskProtection';
-      const { protectedTasks } = await callAws(call, cluster, signal, (options) =>
-        client.send(new GetTaskProtectionCommand({ cluster, tasks: arns.slice(0, 100) }), options),
-      );
-      // A task that has stopped meanwhile is in `failures`. It is no longer protected.
-      return parseList(call, 'protectedTasks', protectedTasks).flatMap(({ taskArn, protectionEnabled }) =>
-        taskArn !== undefined && protectionEnabled === true ? [taskArn] : [],
-      );
+      const found: string[] = [];
+      for (let start = 0; start < arns.length; start += protectionsPerCall) {
+        const tasks = arns.slice(start, start + protectionsPerCall);
+        const { protectedTasks } = await callAws(call, cluster, signal, (options) =>
+          client.send(new GetTaskProtectionCommand({ cluster, tasks }), options),
+        );
+        // A task that has stopped meanwhile is in `failures`. It is no longer protected.
+        for (const task of parseList(call, 'protectedTasks', protectedTasks))
+          if (typeof task?.taskArn === 'string' && task.protectionEnabled === true) found.push(task.taskArn);
+      }
+      return found;
     },
   };
 }

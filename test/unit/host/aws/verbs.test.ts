@@ -318,6 +318,38 @@ test('stopping tasks are there until they have stopped', async () => {
   expect((await cloud.readTasks('demo', arn, patient)).map((task) => task.arn)).toEqual(['t1', 't2']);
 });
 
+test.each([undefined, null, ''])(
+  'a task with the status %j counts as running, and hides no other',
+  async (lastStatus) => {
+    const { cloud } = await openAws((asked) => {
+      const { desiredStatus } = JSON.parse(asked.body) as { desiredStatus?: string };
+      if (callOf(asked) === 'ListTasks') return json({ taskArns: desiredStatus === 'RUNNING' ? ['t1', 't2'] : [] });
+      return json({
+        tasks: [
+          { taskArn: 't1', lastStatus, containerInstanceArn: arn },
+          { taskArn: 't2', lastStatus: 'RUNNING', containerInstanceArn: arn },
+        ],
+      });
+    });
+    expect((await cloud.readTasks('demo', arn, patient)).map((task) => [task.arn, task.lastStatus])).toEqual([
+      ['t1', 'UNKNOWN'],
+      ['t2', 'RUNNING'],
+    ]);
+  },
+);
+
+test('the protection of every task is read, a hundred a call', async () => {
+  const { cloud, server } = await openAws((asked) => {
+    const { tasks } = JSON.parse(asked.body) as { tasks: string[] };
+    return json({ protectedTasks: tasks.map((taskArn) => ({ taskArn, protectionEnabled: true })), failures: [] });
+  });
+  const arns = Array.from({ length: 250 }, (_, at) => `t${at}`);
+  expect(await cloud.readProtectedTasks('demo', arns, patient)).toEqual(arns);
+  expect(server.asked.map(({ body }) => (JSON.parse(body) as { tasks: string[] }).tasks.length)).toEqual([
+    100, 100, 50,
+  ]);
+});
+
 test('the health of a cluster costs three calls, however large it is', async () => {
   const { cloud, calls, server } = await openAws((asked) =>
     json(
