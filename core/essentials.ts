@@ -23,10 +23,12 @@ export const essentials = {
 export type Essential = keyof typeof essentials;
 
 /**
- * By verb of `Cloud`: the codes with which AWS refuses something essential. AWS documents each of
- * them for that call. Every other code of every other call keeps the node.
+ * By verb of `Cloud`, or by the call of OpsWorks' installer: the codes with which AWS refuses
+ * something essential. AWS documents each of them for that call. Every other code of every other
+ * call keeps the node.
  */
 export const lethalCodes: Readonly<Record<string, readonly string[]>> = {
+  registerInstance: ['ValidationException'],
   // OpsWorks gives no other code for "this record cannot be in that layer".
   assign: ['ValidationException'],
   unassign: ['ValidationException'],

@@ -101,6 +101,7 @@ export type InstallerVariant =
   | 'symlink'
   | 'no-boot-registration'
   | 'failing'
+  | 'refused'
   | 'hanging'
   | 'missing';
 

@@ -127,7 +127,7 @@ function openInstaller(world: World, node: StormNode) {
   const real = installerProgram(opsworks, node.machine, node.instance, node.id, fakeClock);
   return async (...given: Parameters<typeof real>) => {
     const [, signal] = given;
-    if (flaw === 'installer fails') return { code: 1, tail: "Could not find gem 'bundler' in any of the sources" };
+    if (flaw === 'installer fails') return { code: 1, tail: 'Aws::OpsWorks::Errors::ValidationException: no' };
     try {
       await openClient(wire, ruby, clock.sleep).call('opsworks:RegisterInstance', signal);
     } catch (error) {

@@ -18,6 +18,9 @@ export interface InstallerUrls {
   publicKey: string;
 }
 
+/** As the real installer's Ruby prints a refusal by OpsWorks. */
+const refusal = 'Aws::OpsWorks::Errors::ValidationException: The instance cannot be registered with this stack';
+
 const folder = 'opsworks-agent-installer';
 
 /** Returns undefined if the download fails. */
@@ -51,6 +54,8 @@ export function renderInstaller(variant: InstallerVariant, urls: InstallerUrls):
       return renderTarball(good(script).filter(({ name }) => !name.endsWith('boot-registration')));
     case 'failing':
       return renderTarball(good('#!/bin/sh\necho "Failed to install dependencies" >&2\nexit 3\n'));
+    case 'refused':
+      return renderTarball(good(`#!/bin/sh\necho '${refusal}' >&2\nexit 1\n`));
     case 'hanging':
       return renderTarball(good('#!/bin/sh\necho "Waiting for the package lock"\nexec sleep 86400\n'));
     case 'large':

@@ -189,7 +189,7 @@ function plant(config: Config, opsworks: FakeOpsWorks, chance: Chance): string |
     opsworks.setupEndsAs = 'setup_failed';
     return 'its recipes fail';
   }
-  return 'the installer fails';
+  return 'OpsWorks refuses the installer';
 }
 
 function drawOpsWorks(chance: Chance): FakeOpsWorks {

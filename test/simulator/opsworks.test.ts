@@ -180,6 +180,7 @@ describe('bad installers', () => {
     expect(text('symlink')).toContain('opsworks-agent-installer/out/evil');
     expect(text('no-boot-registration')).not.toContain('boot-registration');
     expect(text('failing')).toContain('exit 3');
+    expect(text('refused')).toContain('Aws::OpsWorks::Errors::ValidationException');
     expect(renderInstaller('missing', place)).toBeUndefined();
   });
 });

@@ -4,11 +4,13 @@
  */
 
 import type { Config } from '../../../config/config.ts';
+import { isLethal } from '../../../core/essentials.ts';
 import { ConfigError, Refused, Unavailable, Unfit, messageOf } from '../../../core/errors.ts';
 import type { Exit, Host, Provisioning, Registration } from '../../../core/host.ts';
 import { jitter, toItsEnd } from '../../../core/retry.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { callWithRetry } from '../../poll.ts';
+import { judgeExit, type InstallerOutcome } from './installer-answer.ts';
 import { refusalLastsMs } from './unless-moved.ts';
 import { opsworksTargetOf } from './target.ts';
 
@@ -21,18 +23,19 @@ const maxSuggested = 3;
 const maxNames = 5;
 
 /**
- * A failed installer runs again, at least three times, and until its failure has lasted as long as
- * a refusal by OpsWorks must last.
+ * A refusal by AWS must come at least three times in a row, and last as long as a refusal by
+ * OpsWorks must last.
  */
-const leastTries = 3;
-const failurePauseMs = 12_000;
+const leastRefusals = 3;
+const refusalPauseMs = 12_000;
 
 /**
- * The installer has already retried for some seconds. OpsWorks accepts about one call a second from
+ * Throttling, a mirror without an answer or a full disk says nothing about the node: the installer
+ * runs again for as long as the bootstrap has time. OpsWorks accepts about one call a second from
  * all nodes together.
  */
-const throttledPauseMs = 20_000;
-const maxThrottledPauseMs = 60_000;
+const failurePauseMs = 20_000;
+const maxFailurePauseMs = 60_000;
 
 /** The installer installs packages and a Ruby, which takes minutes on a small instance. */
 const installerMs = 300_000;
@@ -75,16 +78,17 @@ export function renderPreconfig(
 /** Counts from earlier runs of the installer. */
 interface Tries {
   names: number;
-  failures: number;
-  /** Uptime of the first failure. */
-  failingSince: number | undefined;
-  throttledPauseMs: number;
+  /** In a row. */
+  refusals: number;
+  /** Uptime of the first of them. */
+  refusedSince: number | undefined;
+  failurePauseMs: number;
 }
 
 /**
  * Registers the node. If the host name is taken, another one goes into the context. Returns when
  * the installer reports success, with the record if the node has already seen it. Throws `Unfit`
- * when the installer fails again and again.
+ * when AWS refuses again and again, and `Unavailable` when the bootstrap's time is up.
  */
 export async function install(
   host: Host,
@@ -93,12 +97,8 @@ export async function install(
   signal: AbortSignal,
 ): Promise<Registration | undefined> {
   const target = opsworksTargetOf(context);
-  const tries: Tries = { names: 0, failures: 0, failingSince: undefined, throttledPauseMs };
-  for (let isFirst = true; ; isFirst = false) {
-    // The answer to an earlier run's RegisterInstance may have been lost. Registering again would
-    // leave a second record behind.
-    const own = isFirst ? undefined : await findOwn(host, context, target.stackId, signal);
-    if (own !== undefined) return own;
+  const tries: Tries = { names: 0, refusals: 0, refusedSince: undefined, failurePauseMs };
+  for (;;) {
     const { folder, provisioning } = await download(host, context, signal);
     // Saved before the installer runs: after a crash, the next run must look for a record before it
     // registers again.
@@ -106,12 +106,34 @@ export async function install(
     await context.save();
     const exit = await runInstaller(host, folder, provisioning, context, signal);
     if (exit.code === 0) return undefined;
-    const verdict = judgeTail(exit.tail);
-    host.log.warn('installer failed', { code: exit.code, verdict, tail: exit.tail.slice(-500) });
-    if (verdict === 'already registered') return undefined;
-    if (verdict === 'hostname taken') await chooseAnotherHostname(host, config, context, exit, ++tries.names, signal);
-    await host.clock.sleep(pauseAfter(verdict, exit, tries, host.clock.uptime()), signal);
+    const outcome = judgeExit(exit);
+    host.log.warn('installer failed', { code: exit.code, ...outcome, tail: exit.tail.slice(-500) });
+    count(outcome, tries, host.clock.uptime());
+    await host.clock.sleep(pauseAfter(outcome, exit, tries, context), signal);
+    // The answer to RegisterInstance may have been lost. Then OpsWorks refuses the installer's own
+    // repetition, and registering again would leave a second record behind.
+    const own = await findOwn(host, context, target.stackId, signal);
+    if (own !== undefined || outcome.kind === 'already registered') return own;
+    if (outcome.kind === 'failed') continue;
+    const lasts = hasLasted(tries, host.clock.uptime());
+    if (outcome.kind === 'refused' && lasts) throw refusedBy(outcome.code, exit);
+    if (outcome.kind === 'hostname taken') await chooseAnotherHostname(host, config, context, exit, tries, signal);
   }
+}
+
+function count({ kind }: InstallerOutcome, tries: Tries, now: number): void {
+  if (kind === 'failed') {
+    tries.refusals = 0;
+    tries.refusedSince = undefined;
+    return;
+  }
+  tries.refusals += 1;
+  tries.refusedSince ??= now;
+  if (kind === 'hostname taken') tries.names += 1;
+}
+
+function hasLasted({ refusals, refusedSince }: Tries, now: number): boolean {
+  return refusals >= leastRefusals && refusedSince !== undefined && now - refusedSince >= refusalLastsMs;
 }
 
 function findOwn(
@@ -123,35 +145,16 @@ function findOwn(
   return callWithRetry(host, context, signal, (callSignal) => host.cloud.findRegistration(stackId, callSignal));
 }
 
-/** The pause before the next try. Throws when there is no further try. */
-function pauseAfter(verdict: InstallerOutcome, exit: Exit, tries: Tries, now: number): number {
-  if (verdict === 'throttled') {
-    // Throttling is retried for as long as the bootstrap has time. A fleet that boots together must
-    // not be terminated for it.
-    const pauseMs = tries.throttledPauseMs;
-    tries.throttledPauseMs = Math.min(pauseMs * 2, maxThrottledPauseMs);
-    return jitter(pauseMs);
-  }
+/** The pause before the node looks for its record. Throws when there is no time for another try. */
+function pauseAfter({ kind }: InstallerOutcome, exit: Exit, tries: Tries, context: BootstrapContext): number {
   // Spreads nodes that received the same name.
-  if (verdict === 'hostname taken') return 2_000 + Math.random() * 3_000;
-  tries.failures += 1;
-  tries.failingSince ??= now;
-  if (tries.failures >= leastTries && now - tries.failingSince >= refusalLastsMs) throw installerFailed(exit);
-  return failurePauseMs * (0.8 + 0.4 * Math.random());
-}
-
-type InstallerOutcome = 'hostname taken' | 'already registered' | 'throttled' | 'failed';
-
-/** Classifies the end of the installer's output, which contains the answer of RegisterInstance. */
-export function judgeTail(tail: string): InstallerOutcome {
-  const lines = tail.split('\n');
-  if (lines.some((line) => /host ?name/i.test(line) && /taken|already|in use|exist|unique|different/i.test(line))) {
-    return 'hostname taken';
-  }
-  if (lines.some((line) => /already (been )?(registered|assigned|part of)/i.test(line))) return 'already registered';
-  return lines.some((line) => /throttl|rate exceeded|request ?limit ?exceeded|too many requests/i.test(line))
-    ? 'throttled'
-    : 'failed';
+  if (kind === 'hostname taken' || kind === 'already registered') return 2_000 + Math.random() * 3_000;
+  if (kind === 'refused') return refusalPauseMs * (0.8 + 0.4 * Math.random());
+  const pauseMs = jitter(tries.failurePauseMs);
+  tries.failurePauseMs = Math.min(tries.failurePauseMs * 2, maxFailurePauseMs);
+  // Gives the bootstrap's deadline this reason.
+  if (context.leftMs() - cleanUpMs <= pauseMs) throw new Unavailable(describe(exit));
+  return pauseMs;
 }
 
 /**
@@ -163,20 +166,23 @@ async function chooseAnotherHostname(
   config: Config,
   context: BootstrapContext,
   exit: Exit,
-  tries: number,
+  tries: Tries,
   signal: AbortSignal,
 ): Promise<void> {
   const { layerId } = opsworksTargetOf(context);
+  const lasts = hasLasted(tries, host.clock.uptime());
   if (config.hostname !== '') {
+    // Its own record may be what has the name, and is not listed yet.
+    if (!lasts) return;
     const problem = `"${context.hostname}" is taken in the stack; put {shortId} into the template, or remove the record that has the name`;
     throw new ConfigError([{ path: 'hostname', problem }]);
   }
-  if (tries >= maxNames) throw installerFailed(exit);
+  if (tries.names >= maxNames && lasts) throw refusedBy('ValidationException', exit);
   const taken = context.hostname;
   const suggested = await callWithRetry(host, context, signal, (callSignal) =>
     host.cloud.suggestHostname(layerId, callSignal),
   );
-  context.hostname = tries < maxSuggested ? suggested : renderOwnName(suggested, host.identity.instanceId);
+  context.hostname = tries.names < maxSuggested ? suggested : renderOwnName(suggested, host.identity.instanceId);
   host.log.warn('host name taken', { taken, next: context.hostname });
 }
 
@@ -262,8 +268,12 @@ async function runInstaller(
   }
 }
 
-function installerFailed({ code, tail }: Exit): Unfit {
+function refusedBy(code: string, exit: Exit): Unfit | Refused {
+  const why = describe(exit);
+  return isLethal('registerInstance', code) ? new Unfit('opsworks-registration', why) : new Refused(why, { code });
+}
+
+function describe({ code, tail }: Exit): string {
   const last = tail.trimEnd().split('\n').slice(-3).join(' | ');
-  const why = `the OpsWorks installer ended with exit code ${code}: ${last || 'it said nothing'}`;
-  return new Unfit('opsworks-registration', why);
+  return `the OpsWorks installer ended with exit code ${code}: ${last || 'it said nothing'}`;
 }

@@ -3,7 +3,7 @@ import { harmedNobody, staysOut } from '../rig/check.ts';
 import type { Scenario } from '../rig/contract.ts';
 
 export const scenario: Scenario = {
-  aws: { opsworks: true, settings: { opsworks: { installer: 'failing' } } },
+  aws: { opsworks: true, settings: { opsworks: { installer: 'refused' } } },
   async live(world) {
     world.machine.start();
     await staysOut(world, 77, 60);

@@ -191,10 +191,16 @@ export function installerProgram(
     const hostname = String(settings['hostname']);
     const inStack = state.records.filter((record) => record.stackId === stackId);
     if (inStack.some((record) => record.ec2InstanceId === ec2InstanceId)) {
-      return { code: 1, tail: `ValidationException: Instance ${ec2InstanceId} is already registered` };
+      return {
+        code: 1,
+        tail: `Aws::OpsWorks::Errors::ValidationException: Instance ${ec2InstanceId} is already registered`,
+      };
     }
     if (inStack.some((record) => record.hostname === hostname)) {
-      return { code: 1, tail: `ValidationException: hostname ${hostname} is already taken in this stack` };
+      return {
+        code: 1,
+        tail: `Aws::OpsWorks::Errors::ValidationException: Hostname ${hostname} is already taken in this stack`,
+      };
     }
     const count = (counts.get(state) ?? state.records.length) + 1;
     counts.set(state, count);

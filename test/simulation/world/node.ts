@@ -219,13 +219,14 @@ function openBalancers({ scenario, chance }: Region): FakeBalancers {
   return { targetGroups: new Map(targetGroups.map(open)), loadBalancers: new Map(loadBalancers.map(open)) };
 }
 
-/** The installer fails once now and then, and always if the scenario planted this. */
+/** OpsWorks always refuses the installer if the scenario planted this. */
 function openInstaller(region: Region, node: Node) {
   const { opsworks, planted } = region.scenario;
   const real = installerProgram(opsworks, node.machine, node.instance, node.id, region.fakeClock);
   const isHere = node.identity.purchase !== 'spot';
   return async (...given: Parameters<typeof real>) => {
-    if (planted === 'the installer fails') return { code: 1, tail: 'rubygems.org: 503' };
+    if (planted === 'OpsWorks refuses the installer')
+      return { code: 1, tail: 'Aws::OpsWorks::Errors::ValidationException: the stack takes no such instance' };
     const exit = await real(...given);
     // EC2 does not protect spot instances.
     if (!isHere)
