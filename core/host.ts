@@ -69,8 +69,8 @@ export interface Metadata {
 
 export interface SpotNotice {
   action: 'terminate' | 'stop' | 'hibernate';
-  /** Milliseconds since 1970. */
-  at: number;
+  /** Milliseconds since 1970. Absent when the time is missing or malformed. */
+  at?: number;
 }
 
 export interface MaintenanceEvent {

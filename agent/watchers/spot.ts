@@ -23,21 +23,27 @@ export interface Times {
   uptime: number;
 }
 
+/** A notice is seen within seconds. A wall clock that leaves less time than this may be wrong. */
+const leastByWallMs = spotNoticeMs / 2;
+
 /**
  * The time until the instance ends. At most two minutes, because EC2 gives no more. Also two
  * minutes for a time in the past, because a wrong clock is likelier than a machine that outlives
  * its end.
  */
 export function leftMsOf({ at }: SpotNotice, { served, now }: Times): number {
+  if (at === undefined) return spotNoticeMs;
   const left = at - (served ?? now);
-  return left <= 0 ? spotNoticeMs : Math.min(left, spotNoticeMs);
+  if (left <= 0) return spotNoticeMs;
+  return Math.min(served === undefined ? Math.max(left, leastByWallMs) : left, spotNoticeMs);
 }
 
 export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config, 'spot'>, times: Times): Finding {
   if (notice === undefined) return { kind: 'well' };
   const { action, at } = notice;
-  const key = `spot:${action}:${at}`;
-  const reason = `spot interruption: ${action} at ${new Date(at).toISOString()}`;
+  const key = `spot:${action}:${at ?? 'unknown'}`;
+  const when = at === undefined ? 'an unknown time' : new Date(at).toISOString();
+  const reason = `spot interruption: ${action} at ${when}`;
   if (spot.action === 'log') return { kind: 'notable', key, reason };
   const ms = leftMsOf(notice, times) - spot.marginSeconds * 1000;
   return {

@@ -65,15 +65,16 @@ export function parseIdentity(document: string, beside: IdentityDetails): Identi
   return identity;
 }
 
+/** EC2 takes the instance also when the time is malformed. An unknown action could be harmless. */
 export function parseSpotNotice(text: string | undefined): SpotNotice | undefined {
   if (text === undefined) return undefined;
   const { action, time } = parseObject(text, 'spot/instance-action');
   const at = typeof time === 'string' ? parseInstant(time) : undefined;
-  if (action !== 'terminate' && action !== 'stop' && action !== 'hibernate') {
+  const known = typeof action === 'string' ? action.trim().toLowerCase() : undefined;
+  if (known !== 'terminate' && known !== 'stop' && known !== 'hibernate') {
     throw invalidAnswer(`spot/instance-action: action is ${show(action)}`);
   }
-  if (at === undefined) throw invalidAnswer(`spot/instance-action: time is ${show(time)}`);
-  return { action, at };
+  return { action: known, ...(at !== undefined && { at }) };
 }
 
 export function parseRebalanceNotice(text: string | undefined): string | undefined {

@@ -14,7 +14,7 @@ export interface MetadataStage {
   setTags(tags: Record<string, string> | undefined): void | Promise<void>;
   /** Undefined if user data can only be set at the launch. */
   setUserData?: (text: string) => void;
-  setSpotNotice(notice: SpotNotice): void;
+  setSpotNotice(notice: Required<SpotNotice>): void;
   recommendRebalance(): void;
   schedule(event: Pick<MaintenanceEvent, 'code' | 'description'> & { notBefore: number }): void;
   setTargetState(state: string): void;

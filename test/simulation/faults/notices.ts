@@ -55,7 +55,7 @@ function repeatLater(
     inconsistency?.chance.between(-5_000, 5_000) ?? 0,
   ];
   clock.schedule(inMs, () => {
-    if (node.metadata.spotNotice === notice) node.metadata.spotNotice = { ...notice, at: notice.at + offMs };
+    if (node.metadata.spotNotice === notice) node.metadata.spotNotice = { ...notice, at: (notice.at ?? NaN) + offMs };
   });
 }
 

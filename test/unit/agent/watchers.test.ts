@@ -66,6 +66,18 @@ describe('the spot watcher', () => {
     // The metadata service's own clock counts, where it tells it.
     expect(left(360_000, now + 250_000)).toBe(110_000);
     expect(left(-120_000, now - 210_000)).toBe(90_000);
+    expect(left(20_000, now)).toBe(20_000);
+    // Without that, a clock 100 s fast left no second to stop the tasks.
+    expect(left(20_000)).toBe(60_000);
+  });
+
+  it('obeys a notice without a known time, two minutes from its first sight', () => {
+    expect(judgeSpot({ action: 'terminate' }, config, times)).toMatchObject({
+      kind: 'doomed',
+      key: 'spot:terminate:unknown',
+      reason: 'spot interruption: terminate at an unknown time',
+      deadlineUptime: 105_000,
+    });
   });
 });
 
