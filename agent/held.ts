@@ -3,7 +3,7 @@
  * it.
  */
 
-import { Refused } from '../core/errors.ts';
+import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { callOnce } from './calls.ts';
 import { isHeldState } from './lifecycle-states.ts';
@@ -17,15 +17,15 @@ const metadataMs = 2_000;
 /**
  * The reason why the node is held, for people; undefined when nothing holds it. Throws when no
  * source could be asked. The target state and the tags in the metadata cost no AWS call; AWS is
- * asked where they are missing.
+ * asked where they are missing. `beforeEnd`: a role that may not read the tags throws too, because
+ * not knowing is no reason to end the node.
  */
-export async function findHolder(host: Host, signal: AbortSignal): Promise<string | undefined> {
+export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSignal): Promise<string | undefined> {
   const { metadata, cloud } = host;
   const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), metadataMs);
   if (target !== undefined && isHeldState(target)) return `the node is ${target} in its group`;
   const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), metadataMs);
-  const tags =
-    shown ?? (await callOnce(host, signal, (callSignal) => cloud.readOwnTags(callSignal)).catch(unlessRefused));
+  const tags = shown ?? (await readOwnTags(host, beforeEnd, signal));
   if (tags?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
   if (target !== undefined) return undefined;
   const membership = await callOnce(host, signal, (callSignal) => cloud.readMembership(callSignal)).catch(
@@ -34,6 +34,22 @@ export async function findHolder(host: Host, signal: AbortSignal): Promise<strin
   if (membership !== undefined && isHeldState(membership.lifecycleState))
     return `the node is ${membership.lifecycleState} in its group`;
   return undefined;
+}
+
+async function readOwnTags(host: Host, beforeEnd: boolean, signal: AbortSignal) {
+  try {
+    return await callOnce(host, signal, (callSignal) => host.cloud.readOwnTags(callSignal));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const why = `unknown whether the instance has the tag ${keepTag}: allow ec2:DescribeTags, or show the tags in the metadata: ${messageOf(error)}`;
+    if (beforeEnd)
+      throw new Refused(`the node does not end itself: ${why}`, {
+        cause: error,
+        ...(error.code && { code: error.code }),
+      });
+    host.log.warn(why);
+    return undefined;
+  }
 }
 
 /** Without the permission, only the metadata's answer is left. */

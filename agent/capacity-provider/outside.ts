@@ -78,7 +78,7 @@ async function findObstacle(
     return 'the ECS agent on the machine does not name this container instance';
   const target = await readTarget(host, signal);
   if (target !== undefined && target !== 'InService') return `its group wants it ${target}`;
-  const holder = await findHolder(host, signal);
+  const holder = await findHolder(host, false, signal);
   if (holder !== undefined) return holder;
   const files = await host.machine.list(paths.ecsData);
   return checkpoint.some((file) => files.includes(file))

@@ -207,7 +207,7 @@ async function askSecond(departure: Departure, signal: AbortSignal): Promise<Ans
   const { host, state } = departure;
   try {
     if (state.ending === 'terminate' && state.cause !== 'operator') {
-      const holder = await findHolder(host, signal);
+      const holder = await findHolder(host, true, signal);
       if (holder !== undefined) return { agrees: false, words: holder };
     }
     return await sources[state.cause].ask(departure, signal);

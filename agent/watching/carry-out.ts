@@ -84,7 +84,8 @@ async function isLeftAlone(
 ): Promise<boolean> {
   // A decision from outside the node ends a held node as well.
   if (watcher.evenIfHeld === true || wish.ending === 'await') return false;
-  const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, callSignal), host.clock, signal);
+  const isEnd = wish.ending === 'terminate';
+  const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, isEnd, callSignal), host.clock, signal);
   if (holder === undefined) return false;
   host.log.warn('left alone: a person holds this node', { watcher: watcher.name, holder, reason: wish.reason });
   return true;
@@ -99,7 +100,7 @@ async function treat(
 ): Promise<void> {
   const { host, memories } = context;
   const { name } = watcher;
-  if (await isLeftAlone(context, watcher, { reason, ending: 'terminate' }, signal)) return;
+  if (await isLeftAlone(context, watcher, { reason, ending: 'remain' }, signal)) return;
   host.log.warn('treating', { watcher: name, reason, attempt });
   const work = async (callSignal: AbortSignal) => watcher.treat?.(host, attempt, callSignal) ?? 'done';
   const outcome = await withTimeout(treatMs, work, host.clock, signal);

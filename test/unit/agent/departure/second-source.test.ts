@@ -376,6 +376,46 @@ describe('a node that is held', () => {
   );
 });
 
+describe('a node whose role may not read its tags', () => {
+  const refuse = ({ world }: Stage) => world.calls.fails('readOwnTags', denied);
+
+  // A person had tagged the node to investigate, and it was terminated without a word.
+  it('stays when it would end itself, says so, and leaves once it may read them', async () => {
+    const { stage, world, run } = await inService({ disk: { checkSeconds: 10 } }, refuse);
+    stage.fillDisk(97);
+    await run(hour);
+    expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+    expect(JSON.stringify(world.log)).toContain('allow ec2:DescribeTags');
+    expect(stage.status().watchers['disk']?.error).toContain('allow ec2:DescribeTags');
+    world.calls.heals('readOwnTags');
+    await run(hour);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
+  it('still restarts its ECS agent', async () => {
+    const { stage, world, run, agent } = await inService({}, refuse);
+    stage.own.agentConnected = false;
+    world.localAgent = undefined;
+    await run(hour);
+    expect(world.machine.restarted.length).toBeGreaterThan(0);
+    expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+    await agent.stop();
+  });
+
+  it('still leaves for a scale-in and for a person', async () => {
+    for (const cause of ['scale-in', 'operator'] as const) {
+      const { stage, world, run } = await inService({}, refuse);
+      if (cause === 'operator') stage.agrees({ cause, key: 'leave-1' });
+      else {
+        world.metadata.targetState = 'Terminated';
+        stage.group.lifecycleState = 'Terminating:Wait';
+      }
+      await run(10 * minute);
+      expect(stage.own.status).not.toBe('ACTIVE');
+    }
+  });
+});
+
 describe('a departure that is denied', () => {
   it('is undone when the ECS agent is connected again', async () => {
     const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 1800 } });
