@@ -109,8 +109,9 @@ function readJson(name: string, json: JsonSetting, value: unknown): { text: stri
   if (json === credentials) return { text: value };
   const given = attempt(() => JSON.parse(value) as unknown);
   if (given === null || (given !== undefined && isSame(json.read(given), given))) return { text: value };
-  // YAML often shows the intention: keys without quotes, numbers in place of texts.
-  const parsed = given ?? attempt(() => parse(value) as unknown);
+  // YAML often shows the intention: keys without quotes, numbers in place of texts. They keep their
+  // spelling: `1.10` is not `1.1`.
+  const parsed = attempt(() => parse(value, { schema: 'failsafe', customTags: ['null'] }) as unknown) ?? given;
   const meant = json.read(parsed) ?? json.read([parsed]);
   const line = meant === undefined ? json.example : JSON.stringify(meant);
   return { problem: `must be ${json.words}; write ${name}: ${quote(redact(line))}` };

@@ -226,13 +226,13 @@ function keyThatIsNoName(document: Document.Parsed): Node | undefined {
 
 /**
  * Where a setting is text, a number or a boolean becomes the text that stands in the file: `012`,
- * `1.10`, `1e3`, `True`.
+ * `1.10`, `1e3`, `True`. The same holds for names inside such a setting.
  */
 function keepAsWritten(document: Document.Parsed, above: readonly string[]): void {
   visit(document, {
-    Scalar(key, node, ancestors) {
+    Scalar(_, node, ancestors) {
       const isNumberOrBoolean = ['number', 'boolean', 'bigint'].includes(typeof node.value);
-      if (key === 'key' || !isNumberOrBoolean || node.source === undefined) return;
+      if (!isNumberOrBoolean || node.source === undefined) return;
       if (isText([...above, ...pathOf(node, ancestors)])) node.value = node.source;
     },
   });

@@ -213,7 +213,7 @@ test('numbers that YAML would change keep their spelling where a setting is text
     '    ECS_F: 0x10',
     '    ECS_G: 1.10',
     '    ECS_H: DOMAIN\\user',
-    '    ECS_INSTANCE_ATTRIBUTES: {rack: 012}',
+    '    ECS_INSTANCE_ATTRIBUTES: {rack: 012, 1.10: x, 012: y}',
     '    ECS_RESERVED_PORTS: [22, 2375]',
   ].join('\n');
   const config = parseConfig(merge(text).settings);
@@ -226,7 +226,7 @@ test('numbers that YAML would change keep their spelling where a setting is text
     ECS_F: '0x10',
     ECS_G: '1.10',
     ECS_H: 'DOMAIN\\user',
-    ECS_INSTANCE_ATTRIBUTES: '{"rack":"012"}',
+    ECS_INSTANCE_ATTRIBUTES: '{"rack":"012","1.10":"x","012":"y"}',
     ECS_RESERVED_PORTS: '[22,2375]',
   });
   expect(config).toMatchObject({ cluster: '012', name: '1.10', disk: { fullPercent: 85 } });

@@ -130,6 +130,8 @@ test('config.schema.json matches this program (npm run schema: node main.ts sche
 test.each([
   ['ECS_INSTANCE_ATTRIBUTES', '{stack: prod}', `write ECS_INSTANCE_ATTRIBUTES: '{"stack":"prod"}'`],
   ['ECS_INSTANCE_ATTRIBUTES', '{"stack":5}', `write ECS_INSTANCE_ATTRIBUTES: '{"stack":"5"}'`],
+  ['ECS_INSTANCE_ATTRIBUTES', '{"a": 1.10}', `write ECS_INSTANCE_ATTRIBUTES: '{"a":"1.10"}'`],
+  ['ECS_INSTANCE_ATTRIBUTES', '{1.10: 012, b: null}', `write ECS_INSTANCE_ATTRIBUTES: '{"1.10":"012","b":null}'`],
   ['ECS_INSTANCE_ATTRIBUTES', 'prod', `write ECS_INSTANCE_ATTRIBUTES: '{"rack":"a"}'`],
   ['ECS_CONTAINER_INSTANCE_TAGS', '{"a":"x","b":true}', `write ECS_CONTAINER_INSTANCE_TAGS: '{"a":"x","b":"true"}'`],
   ['ECS_CONTAINER_INSTANCE_TAGS', '["a"]', 'must be a JSON object of texts'],
