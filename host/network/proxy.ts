@@ -50,7 +50,9 @@ function parseProxyUrl(variable: string, text: string): URL {
     new ConfigError([{ path: variable, problem: `${problem} (its value is not shown)`, source: 'environment' }]);
   // AWS's own pages write `10.0.0.131:3128`, without a scheme.
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
-  if (url === null || url.hostname === '') throw wrong('must be a URL such as http://10.0.0.2:3128');
+  const isHost = url !== null && /^([\w.-]+|\[[0-9a-f:.]+\])$/i.test(url.hostname);
+  // `http:/10.0.0.2` would be a host with the name "http".
+  if (!isHost || /^https?:\/(?!\/)/i.test(text)) throw wrong('must be a URL such as http://10.0.0.2:3128');
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw wrong(`must be an http or https URL; ${url.protocol.slice(0, -1)} proxies are not supported`);
   }

@@ -30,6 +30,9 @@ test.each([
   ['http://me:canary#1@10.0.0.2:3128', /must be a URL such as/],
   ['http://me:canary%@10.0.0.2:3128', /percent-encoded/],
   ['http://:3128', /must be a URL such as/],
+  ['http:/10.0.0.2', /must be a URL such as/],
+  ['"http://me:canary@10.0.0.2:3128"', /must be a URL such as/],
+  ["'10.0.0.2:3128'", /must be a URL such as/],
 ])('the proxy %s is refused with the reason, and without its password', (text, reason) => {
   const parse = () => parseProxy({ HTTPS_PROXY: text });
   expect(parse).toThrow(ConfigError);
