@@ -179,7 +179,25 @@ function decode(body: string, encoding: string): Buffer {
       );
       return Buffer.from(plain, 'latin1');
     }
+    case 'x-uuencode':
+    case 'uuencode':
+    case 'x-uue':
+    case 'uue':
+      return fromUuencode(body) ?? Buffer.from(body, 'latin1');
     default:
       return Buffer.from(body, 'latin1');
   }
+}
+
+/** Undefined without the line `begin MODE NAME`. Each line begins with its number of bytes. */
+function fromUuencode(body: string): Buffer | undefined {
+  const [, content] = /(?:^|[\r\n])begin [0-7]+ [^\r\n]*(?:\r\n|\r|\n)(.*)/s.exec(body) ?? [];
+  const decodeLine = (line: string) => {
+    const [length = 0, ...sextets] = [...Buffer.from(line, 'latin1')].map((each) => (each - 32) & 63);
+    const bits = sextets.map((each) => each.toString(2).padStart(6, '0')).join('');
+    return (bits.match(/.{8}/g) ?? []).slice(0, length).map((each) => Number.parseInt(each, 2));
+  };
+  const lines = content?.split(/\r\n|\r|\n/);
+  const end = lines?.findIndex((line) => line.trim() === 'end') ?? -1;
+  return lines && Buffer.from(lines.slice(0, end === -1 ? undefined : end).flatMap(decodeLine));
 }

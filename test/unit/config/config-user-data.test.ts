@@ -179,6 +179,19 @@ test('a Jinja template with our configuration is refused, because its variables 
   expect(() => findConfiguration(bytes(text))).toThrow(/is a Jinja template/);
 });
 
+// The lines are from Python's binascii.b2a_uu.
+test.each(['x-uuencode', 'uuencode', 'X-UUE', 'uue'])('a part in %s is decoded', (encoding) => {
+  const lines = [
+    'begin 644 settings',
+    "M8VQU<W1E<CH@<')O9 IN86UE.B B0L.\\<F\\B\"FQE879E.B![9')A:6Y396-O",
+    'F;F1S.B`V,#!](",@;6]R92!T:&%N(#0U(&)Y=&5S(&EN(&%L;`H`',
+    '`',
+    'end',
+  ];
+  const text = multipart(ours(lines.join('\n'), `Content-Transfer-Encoding: ${encoding}\n`));
+  expect(findConfiguration(bytes(text))).toEqual([`${yaml}leave: {drainSeconds: 600} # more than 45 bytes in all\n`]);
+});
+
 const archive = (...entries: string[]) => ['#cloud-config-archive', ...entries, ''].join('\n');
 const binary = (text: string) => `!!binary ${Buffer.from(text).toString('base64')}`;
 
