@@ -16,7 +16,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export const environmentFile = '/etc/ecs-node/environment';
 
 /** Variables about the way to AWS. A command takes only these names from the file. */
-const networkName = /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
+const networkName =
+  /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY)$/;
 
 /**
  * Adds the file's variables. Those of the process win. Adds nothing when the file is absent or may
@@ -56,18 +57,20 @@ const isProxyName = /^((https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 /** Network settings that can be wrong without an error. */
 export interface NetworkSettings {
   usesProxy: boolean;
-  /** HTTP_PROXY without HTTPS_PROXY: the node calls AWS only by https. */
+  /** HTTP_PROXY or ALL_PROXY without HTTPS_PROXY: the node uses none of them. */
   hasOnlyHttpProxy: boolean;
   /** Every user of this machine can read the password of the proxy. */
   exposesPassword: boolean;
 }
+
+const otherProxies = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'];
 
 export function readNetworkSettings(environment: Environment, root: string): NetworkSettings {
   const usesProxy = Boolean(environment['https_proxy'] || environment['HTTPS_PROXY']);
   const file = join(root, environmentFile);
   return {
     usesProxy,
-    hasOnlyHttpProxy: !usesProxy && Boolean(environment['http_proxy'] || environment['HTTP_PROXY']),
+    hasOnlyHttpProxy: !usesProxy && otherProxies.some((name) => Boolean(environment[name])),
     exposesPassword: isReadableByAll(file) && /_proxy\s*=.*:[^/\s]+@/i.test(readText(file) ?? ''),
   };
 }

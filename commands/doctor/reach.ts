@@ -50,7 +50,10 @@ function judgeSettings(
   }
   if (isStuck && hasOnlyHttpProxy) {
     found.push(
-      unsure('HTTP_PROXY is set, but the node calls AWS by https', 'set HTTPS_PROXY in /etc/ecs-node/environment'),
+      unsure(
+        'ALL_PROXY or HTTP_PROXY is set, but the node calls AWS by https',
+        'set HTTPS_PROXY in /etc/ecs-node/environment',
+      ),
     );
   }
   if (usesProxy && !Object.keys(agent).some((name) => /^https?_proxy$/i.test(name))) {

@@ -2,7 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { networkVariables, parseEnvironmentFile, withEnvironmentFile } from '../../../host/environment.ts';
+import {
+  networkVariables,
+  parseEnvironmentFile,
+  withEnvironmentFile,
+  readNetworkSettings,
+} from '../../../host/environment.ts';
 
 function machine(text: string): string {
   const root = mkdtempSync(join(tmpdir(), 'ecs-node-'));
@@ -58,3 +63,13 @@ test("a downloading program gets the proxy and the authority, and none of AWS's 
     CURL_CA_BUNDLE: '/ca.pem',
   });
 });
+
+test.each(['ALL_PROXY', 'all_proxy', 'HTTP_PROXY'])(
+  'a proxy that only %s names is noticed, since no call uses it',
+  (name) => {
+    const proxy = { [name]: 'http://10.0.0.2:3128' };
+    expect(readNetworkSettings(proxy, '/nowhere').hasOnlyHttpProxy).toBe(true);
+    const both = { ...proxy, HTTPS_PROXY: 'http://10.0.0.2:3128' };
+    expect(readNetworkSettings(both, '/nowhere').hasOnlyHttpProxy).toBe(false);
+  },
+);
