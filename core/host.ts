@@ -80,7 +80,8 @@ export interface MaintenanceEvent {
    * `instance-stop`, or a code that is not known yet.
    */
   code: string;
-  state: 'active' | 'completed' | 'canceled';
+  /** `unknown`: malformed, or in a state that is not known yet. It is only reported. */
+  state: 'active' | 'completed' | 'canceled' | 'unknown';
   /** Milliseconds since 1970. Absent when AWS gave no time. */
   notBefore?: number;
   notAfter?: number;

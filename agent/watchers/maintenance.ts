@@ -23,14 +23,16 @@ function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'main
   const { id, code, state, notBefore, notAfter, description } = event;
   const { now, uptime } = times;
   // An event whose time is over no longer happens, even if it is still listed.
-  if (state !== 'active' || (notAfter !== undefined && notAfter < now)) return { kind: 'well' };
+  if (state === 'completed' || state === 'canceled' || (notAfter !== undefined && notAfter < now))
+    return { kind: 'well' };
   const key = `maintenance:${id}`;
   const when = notBefore === undefined ? '' : ` not before ${new Date(notBefore).toISOString()}`;
-  const reason = `${code}${when}${description === '' ? '' : `: ${description}`}`;
+  const reason = `${code}${state === 'unknown' ? ' in an unknown state' : ''}${when}${description === '' ? '' : `: ${description}`}`;
   const due =
     atOnce.includes(code) ||
     (inTime.includes(code) && notBefore !== undefined && now >= notBefore - maintenance.leadSeconds * 1000);
-  if (maintenance.action === 'log' || !due) return { kind: 'notable', key: `${key}:seen`, reason };
+  if (maintenance.action === 'log' || !due || state === 'unknown')
+    return { kind: 'notable', key: `${key}:seen`, reason };
   // The date of a retirement may have passed. It then sets no deadline.
   const deadline =
     notBefore !== undefined && notBefore > now
@@ -47,10 +49,12 @@ export function judgeMaintenance(
   const findings = events
     .toSorted((a, b) => (a.notBefore ?? 0) - (b.notBefore ?? 0) || (a.id < b.id ? -1 : 1))
     .map((event) => judgeEvent(event, config, times));
-  return (
-    findings.find(({ kind }) => kind === 'doomed') ??
-    findings.find(({ kind }) => kind === 'notable') ?? { kind: 'well' }
-  );
+  const doomed = findings.find(({ kind }) => kind === 'doomed');
+  if (doomed !== undefined) return doomed;
+  const notable = findings.filter((finding) => finding.kind === 'notable');
+  if (notable.length === 0) return { kind: 'well' };
+  const all = (part: 'key' | 'reason', separator: string) => notable.map((each) => each[part]).join(separator);
+  return { kind: 'notable', key: all('key', ' '), reason: all('reason', '; ') };
 }
 
 /**

@@ -85,9 +85,8 @@ export function parseRebalanceNotice(text: string | undefined): string | undefin
 }
 
 /**
- * Each event is parsed on its own: a malformed one does not hide the others. Throws Unavailable
- * when only malformed ones remain. Events in an unknown state are left out, since their meaning is
- * unknown.
+ * Each event is parsed on its own: a malformed one does not hide the others, and stays in the list
+ * to be reported. Throws Unavailable when all are malformed.
  */
 export function parseMaintenance(text: string | undefined): MaintenanceEvent[] {
   const what = 'events/maintenance/scheduled';
@@ -97,15 +96,15 @@ export function parseMaintenance(text: string | undefined): MaintenanceEvent[] {
   const faults: Unavailable[] = [];
   for (const entry of list as unknown[]) {
     try {
-      const event = parseEvent(isObject(entry) ? entry : {}, what);
-      if (event !== undefined) events.push(event);
+      events.push(parseEvent(isObject(entry) ? entry : {}, what));
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       faults.push(error);
     }
   }
   if (events.length === 0 && faults.length > 0) throw faults[0]!;
-  return events;
+  const malformed = faults.map(({ message }) => ({ id: message, code: 'malformed event', description: message }));
+  return [...events, ...malformed.map((event) => ({ ...event, state: 'unknown' as const }))];
 }
 
 const states = new Map<string, MaintenanceEvent['state']>([
@@ -115,12 +114,11 @@ const states = new Map<string, MaintenanceEvent['state']>([
   ['cancelled', 'canceled'],
 ]);
 
-function parseEvent(fields: Record<string, unknown>, what: string): MaintenanceEvent | undefined {
+function parseEvent(fields: Record<string, unknown>, what: string): MaintenanceEvent {
   const { EventId: id, Code: code, State: stateText, Description: description, NotBefore: start } = fields;
-  const notAfter = parseDate(fields['NotAfter'], `${what}: NotAfter`);
+  const notAfter = typeof fields['NotAfter'] === 'string' ? parseInstant(fields['NotAfter']) : undefined;
   if (typeof code !== 'string' || code === '') throw invalidAnswer(`${what}: an event without Code`);
-  const state = typeof stateText === 'string' ? states.get(stateText.toLowerCase()) : undefined;
-  if (state === undefined) return undefined;
+  const state = (typeof stateText === 'string' ? states.get(stateText.toLowerCase()) : undefined) ?? 'unknown';
   const notBefore = parseDate(start, `${what}: NotBefore`);
   return {
     // The id only distinguishes events. Code and date also do that.

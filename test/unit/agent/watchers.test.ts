@@ -114,6 +114,15 @@ describe('the maintenance watcher', () => {
     expect(kind()).toBe('well');
   });
 
+  it('reports every event that asks for nothing yet, also those in an unknown state', () => {
+    const odd = { ...event('instance-retirement', now), state: 'unknown' as const };
+    const finding = judgeMaintenance([odd, event('instance-teleport', now)], config, times);
+    expect(finding).toMatchObject({
+      kind: 'notable',
+      reason: expect.stringMatching(/instance-retirement in an unknown state.*; instance-teleport/),
+    });
+  });
+
   it('takes the date as its deadline, unless that has passed', () => {
     expect(judgeMaintenance([event('instance-stop', now + hour)], config, times)).toMatchObject({
       deadline: now + hour,

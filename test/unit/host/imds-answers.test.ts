@@ -125,12 +125,16 @@ test.each([undefined, '[]', ''])('%j means no maintenance', (text) => {
   expect(parseMaintenance(text)).toEqual([]);
 });
 
-test('an event without a date counts, and an event in an unknown state asks for nothing', () => {
+test('an event without a date counts, and one in an unknown state is only reported', () => {
   const event = { EventId: 'e', Code: 'instance-retirement', Description: 'x', NotBefore: '' };
   expect(parseMaintenance(JSON.stringify([{ ...event, State: 'active' }]))).toEqual([
     { id: 'e', code: 'instance-retirement', state: 'active', description: 'x' },
   ]);
-  expect(parseMaintenance(JSON.stringify([{ ...event, State: 'postponed' }]))).toEqual([]);
+  for (const state of [{ State: 'postponed' }, {}]) {
+    expect(parseMaintenance(JSON.stringify([{ ...event, ...state }]))).toMatchObject([{ id: 'e', state: 'unknown' }]);
+  }
+  const odd = { ...event, State: 'active', NotAfter: 'later' };
+  expect(parseMaintenance(JSON.stringify([odd]))).toMatchObject([{ id: 'e', state: 'active' }]);
 });
 
 test('an event with an invalid date does not count as one without', () => {
@@ -209,7 +213,9 @@ test('a malformed maintenance event does not hide the retirement beside it', () 
     { ...retirement, NotBefore: 'soon 1' },
   ];
   const events = parseMaintenance(JSON.stringify([...others, retirement]));
-  expect(events.map(({ id, code }) => [id, code])).toEqual([['e', 'instance-retirement']]);
+  const active = events.filter(({ state }) => state === 'active');
+  expect(active.map(({ id, code }) => [id, code])).toEqual([['e', 'instance-retirement']]);
+  expect(events.map(({ description }) => description).join()).toContain('NotBefore is "soon 1"');
   expect(() => parseMaintenance(JSON.stringify([{ EventId: 'f', State: 'active' }]))).toThrow(Unavailable);
 });
 
