@@ -81,8 +81,8 @@ const unitMs: Readonly<Record<string, number>> = {
   s: 1_000,
   ms: 1,
   us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
+  '\u00b5s': 1e-3,
+  '\u03bcs': 1e-3,
   ns: 1e-6,
 };
 
@@ -93,8 +93,8 @@ const unitMs: Readonly<Record<string, number>> = {
 export function parseStopTimeout(ecsConfig: string | undefined): number {
   const assignments = [...(ecsConfig ?? '').matchAll(/^\s*ECS_CONTAINER_STOP_TIMEOUT\s*=\s*["']?([^"'\s]*)/gm)];
   const value = assignments.at(-1)?.[1] ?? '';
-  if (!/^\+?((\d+\.?\d*|\.\d+)(h|ms|m|s|[uµμ]s|ns))+$/.test(value)) return defaultStopMs;
-  const parts = [...value.matchAll(/(\d+\.?\d*|\.\d+)(ms|[uµμn]s|h|m|s)/g)];
+  if (!/^\+?((\d+\.?\d*|\.\d+)(h|ms|m|s|[u\u00b5\u03bc]s|ns))+$/.test(value)) return defaultStopMs;
+  const parts = [...value.matchAll(/(\d+\.?\d*|\.\d+)(ms|[u\u00b5\u03bcn]s|h|m|s)/g)];
   const ms = parts.reduce((sum, [, count, name = 's']) => sum + Number(count) * (unitMs[name] ?? 0), 0);
   return Math.max(1_000, ms);
 }
