@@ -25,22 +25,21 @@ export const stormGuardHolds: Invariant = {
     if (call.verb !== 'readActivities') return undefined;
     node.truth.activitiesSeen = {
       at: region.clock.uptime(),
-      young: countYoung(region, node.id, node.wallOffset, result),
+      young: countYoung(region, node.id, result),
     };
     return undefined;
   },
 };
 
-/** Counts by another method than the product. */
+/** Counts by another method than the product, and by the true time. */
 function countYoung(
   { scenario: { config }, clock }: Parameters<NonNullable<Invariant['onCall']>>[0],
   own: string,
-  wallOffset: number,
   result: unknown,
 ): number {
   const all = result as { kind: string; instanceId: string; at: number }[];
   const began = new Map(all.filter(({ kind }) => kind === 'launch').map(({ instanceId, at }) => [instanceId, at]));
-  const windowBegins = clock.now() + wallOffset - config.stormGuard.windowSeconds * 1000;
+  const windowBegins = clock.now() - config.stormGuard.windowSeconds * 1000;
   return all.filter(({ kind, instanceId, at }) => {
     const age = at - (began.get(instanceId) ?? -Infinity);
     return (
