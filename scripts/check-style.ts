@@ -1,13 +1,14 @@
 // npm run check:style: checks the rules of CONTRIBUTING.md that the linter does not know. They are
 // comments within 100 columns, words that make a sentence hard to follow, one sentence a line and
-// short table cells in Markdown, folders of a size to take in, assertions on patterns that cannot
-// fail, and the subjects of this change's commits.
+// short table cells in Markdown, links that lead somewhere, folders of a size to take in,
+// assertions on patterns that cannot fail, and the subjects of this change's commits.
 //
 // Prints each fault as FILE:LINE and a message; the exit code is 1 if there is one.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { findDeadLinks } from './style/links.ts';
 
 interface Fault {
   place: string;
@@ -52,6 +53,11 @@ function faultsOfFolders(): Fault[] {
   return [...folders].flatMap(([folder, { length }]) =>
     length > maxFiles ? [{ place: folder, what: `${length} files; at most ${maxFiles} in a folder` }] : [],
   );
+}
+
+function faultsOfLinks(): Fault[] {
+  const pages = everyFile.filter((file) => file.endsWith('.md'));
+  return pages.flatMap((file) => findDeadLinks(file).map(({ line, what }) => ({ place: `${file}:${line}`, what })));
 }
 
 function listFiles(): string[] {
@@ -156,7 +162,7 @@ const faults = listFiles().flatMap((file) => {
 });
 const listed = subjects();
 if (listed === undefined) console.log('NOT CHECKED: commit subjects, because this clone is shallow');
-faults.push(...faultsOfFolders(), ...(listed ?? []).flatMap(faultsOfSubject));
+faults.push(...faultsOfFolders(), ...faultsOfLinks(), ...(listed ?? []).flatMap(faultsOfSubject));
 for (const { place, what } of faults) console.log(`${place}: ${what}`);
 console.log(faults.length === 0 ? 'style: no fault' : `style: ${faults.length} faults`);
 process.exitCode = faults.length === 0 ? 0 : 1;
