@@ -28,6 +28,8 @@ import { beginState, irrevocableOf } from './order.ts';
 interface Answer {
   agrees: boolean | undefined;
   words: string;
+  /** EC2 answered that it does not take this instance. */
+  deniesSpot?: true;
 }
 
 interface Sources {
@@ -130,8 +132,10 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
   const began = clock.uptime();
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
-    const { agrees, words } = await askSecond(departure, signal);
+    const { agrees, words, deniesSpot } = await askSecond(departure, signal);
     if (agrees === true) return noteConfirmed(departure, words);
+    if (deniesSpot && departure.state.spotDeniedAt === undefined)
+      await departure.note({ spotDeniedAt: Math.round(clock.now()) });
     denied = agrees === false ? denied + 1 : 0;
     if (departure.state.ending !== 'await' && denied >= denials) throw new TakenBack(words);
     const blocker = `confirmation: ${words}`;
@@ -239,9 +243,6 @@ const listedForMs = 10_000;
  */
 const lastMs = 50_000;
 
-/** EC2 has answered once that it does not take the instance: a lost answer later is no silence. */
-const deniedByEc2 = new WeakSet<Departure>();
-
 /**
  * Matches EC2's status codes, such as `marked-for-termination`, `instance-terminated-no-capacity`
  * and `instance-stopped-by-price`.
@@ -258,21 +259,33 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
     return { agrees: undefined, words: `the notice has been listed for ${Math.round(elapsedMs / 1000)} s only` };
   }
   const isLast = departure.leftMs() <= lastMs;
-  const status = host.cloud.readSpotStatus.bind(host.cloud);
   try {
-    const words =
-      (await callOnce(host, signal, (callSignal) => status(callSignal), isLast ? metadataMs : undefined)) ?? 'absent';
+    const words = (await readSpotStatus(departure, isLast, signal)) ?? 'absent';
     if (isReclaimed.test(words)) return { agrees: true, words: `EC2: ${words}` };
-    deniedByEc2.add(departure);
-    return { agrees: undefined, words: `EC2's spot request is ${words}` };
+    return { agrees: undefined, words: `EC2's spot request is ${words}`, deniesSpot: true };
   } catch (error) {
     signal.throwIfAborted();
-    if (!isLast || deniedByEc2.has(departure)) throw error;
+    if (!isLast || departure.state.spotDeniedAt !== undefined) throw error;
   }
   return {
     agrees: true,
     words: `the notice is still listed, ${Math.round(departure.leftMs() / 1000)} s before the end`,
   };
+}
+
+/** EC2's silence counts near the end of the notice, but one lost answer is no silence. */
+const lastTries = 3;
+
+async function readSpotStatus({ host }: Departure, isLast: boolean, signal: AbortSignal): Promise<string | undefined> {
+  const read = (callSignal: AbortSignal) => host.cloud.readSpotStatus(callSignal);
+  if (!isLast) return callOnce(host, signal, read);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await callOnce(host, signal, read, metadataMs);
+    } catch (error) {
+      if (tries === lastTries || !(error instanceof Unavailable)) throw error;
+    }
+  }
 }
 
 async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answer> {

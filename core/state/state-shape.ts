@@ -112,6 +112,7 @@ export const isDepartureState = shaped<DepartureState>({
   drainedAt: maybe(time),
   confirmedAt: maybe(time),
   confirmedBy: maybe(text),
+  spotDeniedAt: maybe(time),
   irrevocable: maybe(
     shaped<Irrevocable>({
       ranHooksAt: maybe(time),

@@ -234,6 +234,11 @@ export interface DepartureState {
   confirmedAt?: number;
   /** The answer of that source, for people. */
   confirmedBy?: string;
+  /**
+   * The time at which EC2 first answered that it does not take this spot instance, milliseconds
+   * since 1970. A lost answer later, also after a restart, is no silence.
+   */
+  spotDeniedAt?: number;
   /** Actions that a return to ACTIVE does not revert. Absent in files of version 0.1.0. */
   irrevocable?: Irrevocable;
   /**

@@ -186,6 +186,35 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
+  // The denial was lost with the agent's memory: the next agent took one lost answer for silence
+  // and left the load balancers.
+  it('stops no task when EC2 has denied it to an agent that was restarted', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.instance.spotStatus = 'fulfilled';
+    notice(stage);
+    await run(45_000);
+    await agent.stop();
+    world.calls.fails('readSpotStatus', new Unavailable('the answer is lost'));
+    const next = stage.agent();
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    await next.stop();
+  });
+
+  // The polls were late, so the only question to EC2 came 40 s before the end; its answer was lost.
+  it('stops no task when one answer of EC2 is lost shortly before the end', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.instance.spotStatus = 'fulfilled';
+    world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 52_000 };
+    await run(1_000);
+    world.calls.fails('readSpotStatus', new Unavailable('the answer is lost'), 2);
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+
   it('does no harm when it flips for two seconds, although EC2 confirms it meanwhile', async () => {
     const { stage, world, run, agent, harm } = await inService();
     notice(stage);
