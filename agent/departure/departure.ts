@@ -24,6 +24,8 @@ export interface DepartureEffects {
   deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void>;
   /** Called after every change, for `ecs-node status`. */
   onChange?(state: DepartureState): void;
+  /** The state in this process's memory. A full disk may have refused to store it. */
+  lastState?(): DepartureState | undefined;
 }
 
 export interface Departure {

@@ -92,7 +92,7 @@ export async function runDeparture(
   effects: DepartureEffects,
   signal: AbortSignal,
 ): Promise<DepartureState> {
-  const state = await openState(host, config, order);
+  const state = await openState(host, config, order, effects);
   const departure = openDeparture(host, config, effects, state, signal);
   if (isOver(state)) return state;
   await departure.note({});
@@ -117,8 +117,13 @@ export async function runDeparture(
   return departure.state;
 }
 
-async function openState(host: Host, config: Config, order: Order): Promise<DepartureState> {
-  const before = await readDeparture(host);
+async function openState(
+  host: Host,
+  config: Config,
+  order: Order,
+  { lastState }: DepartureEffects,
+): Promise<DepartureState> {
+  const before = lastState?.() ?? (await readDeparture(host));
   const bootId = await host.machine.readBootId().catch(() => '');
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const fresh = () =>

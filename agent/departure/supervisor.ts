@@ -52,13 +52,11 @@ export function openSupervisor(host: Host, config: Config, effects: DepartureEff
   let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
   let undoController: AbortController | undefined;
   const oneAtATime = openQueue();
-  const onChange = (next: DepartureState) => {
-    state = next;
-    effects.onChange?.(next);
-  };
+  const onChange = (next: DepartureState) => void effects.onChange?.((state = next));
+  const tracked = { ...effects, onChange, lastState: () => state };
   const run = async (order: Order, callSignal: AbortSignal): Promise<void> => {
     try {
-      state = await runDepartureWithRetry(host, config, order, { ...effects, onChange }, callSignal);
+      state = await runDepartureWithRetry(host, config, order, tracked, callSignal);
       if (isForGood(state)) resolve(state);
     } catch (error) {
       if (callSignal.aborted) return;
@@ -97,7 +95,7 @@ export function openSupervisor(host: Host, config: Config, effects: DepartureEff
         const undoSignal = AbortSignal.any([signal, undoController.signal]);
         if (isTooLate(state, undoOptions)) return false;
         await stop('called off');
-        const undone = await undoDeparture(host, config, undoOptions, undoSignal);
+        const undone = await undoDeparture(host, config, state, undoOptions, undoSignal);
         if (undone) state = undefined;
         [departureBegins, nodeLeaves] = [renewed(departureBegins), renewed(nodeLeaves)];
         return undone;

@@ -29,15 +29,17 @@ export interface UndoOptions {
 
 /**
  * Sets ACTIVE again, unless another reason keeps the node out of service. Throws when ECS could not
- * be told; false when it is too late.
+ * be told; false when it is too late. `known` is the state in memory, which a full disk may have
+ * refused to store. Without it, the state is read from the disk.
  */
 export async function undoDeparture(
   host: Host,
   config: Config,
+  known: DepartureState | undefined,
   { why, keepDraining, eventGone, isDenied }: UndoOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const state = await readDeparture(host);
+  const state = known ?? (await readDeparture(host));
   if (state === undefined || state.undoneAt !== undefined) return true;
   if (!isRevocable(state) && isDenied !== true) {
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });

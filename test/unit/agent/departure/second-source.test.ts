@@ -76,6 +76,20 @@ describe('a target state that only the metadata service reports', () => {
     await agent.stop();
   });
 
+  // The disk was full all the time. The file of the departure did not exist, so there seemed to be
+  // nothing to undo: the node stayed DRAINING.
+  it('is undone when a full disk kept the departure from being written', async () => {
+    const { stage, world, run, agent, harm } = await inService();
+    world.calls.fails('writeText', new Error('ENOSPC: no space left on device'));
+    world.metadata.targetState = 'Terminated';
+    await run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    world.metadata.targetState = 'InService';
+    await run(minute);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
   // The state of a node on its way into the pool confirmed the lie that it is terminated.
   it('is not confirmed by the launch into a warm pool', async () => {
     const { stage, world, run, agent } = await inService();
