@@ -182,7 +182,7 @@ function canLie({ service, verb }: Call): boolean {
 
 /** host/ drops the records of other instances from these answers. */
 function isOwnOnly({ verb }: Call): boolean {
-  return verb === 'findRegistration' || verb === 'readRegistration';
+  return verb === 'findRegistration' || verb === 'readRegistration' || verb === 'readContainerInstance';
 }
 
 /** All other verbs change something. */
