@@ -17,9 +17,14 @@ export interface Clients {
   ssm: SSMClient;
 }
 
-export function openClients({ region }: Pick<Options, 'region'>): Clients {
+export function openClients({ region, endpoint }: Pick<Options, 'region' | 'endpoint'>): Clients {
   // Describing thousands of times meets throttling, so the SDK retries more often than by default.
-  const settings = { ...(region !== undefined && { region }), maxAttempts: 8, credentials: fromNodeProviderChain() };
+  const settings = {
+    ...(region !== undefined && { region }),
+    ...(endpoint !== undefined && { endpoint }),
+    maxAttempts: 8,
+    credentials: fromNodeProviderChain(),
+  };
   return {
     autoScaling: new AutoScalingClient(settings),
     cloudWatch: new CloudWatchClient(settings),

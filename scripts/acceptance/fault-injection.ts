@@ -15,9 +15,13 @@ export interface FaultInjection {
   deleteTemplate(template: string): Promise<void>;
 }
 
-export function openFaultInjection(region: string, environment: NodeJS.ProcessEnv): FaultInjection {
-  const endpoint =
-    environment['AWS_ENDPOINT_URL_FIS'] ?? environment['AWS_ENDPOINT_URL'] ?? `https://fis.${region}.amazonaws.com`;
+export function openFaultInjection(
+  region: string,
+  asked: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): FaultInjection {
+  const told = asked ?? environment['AWS_ENDPOINT_URL_FIS'] ?? environment['AWS_ENDPOINT_URL'];
+  const endpoint = told ?? `https://fis.${region}.amazonaws.com`;
   const signer = new SignatureV4({ service: 'fis', region, credentials: fromNodeProviderChain(), sha256: Sha256 });
   const call = async (method: string, path: string, input?: object): Promise<Record<string, unknown>> => {
     const { protocol, hostname, port, host } = new URL(endpoint);

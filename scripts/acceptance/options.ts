@@ -9,6 +9,8 @@ export type ActName = (typeof actNames)[number];
 export interface Options {
   cluster: string;
   region: string | undefined;
+  /** Instead of the endpoints of AWS. */
+  endpoint: string | undefined;
   /** Found by the cluster's nodes or its capacity provider, unless given. */
   group: string | undefined;
   apply: boolean;
@@ -32,6 +34,7 @@ Without --apply it prints the plan and changes nothing.
   --cluster NAME     the ECS cluster
   --group NAME       its Auto Scaling group, if the cluster has several
   --region REGION    default: AWS_REGION
+  --endpoint-url URL instead of the endpoints of AWS
   --apply            does it
   --only ACT,ACT     ${actNames.join(', ')}
   --nodes N          nodes to launch (2)
@@ -51,6 +54,7 @@ export function parseOptions(args: readonly string[], environment: NodeJS.Proces
   return {
     cluster: values.cluster,
     region: values.region ?? environment['AWS_REGION'],
+    endpoint: values['endpoint-url'],
     group: values.group,
     apply: values.apply === true,
     // The other acts need the nodes of the first.
@@ -69,6 +73,7 @@ function read(args: readonly string[]) {
     cluster: string,
     group: string,
     region: string,
+    'endpoint-url': string,
     only: string,
     nodes: string,
     wait: string,

@@ -1,20 +1,9 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, test, vi } from 'vitest';
 import { group, type Stage } from '../scenarios/stage.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
-import { play, type How, type Played } from './stage.ts';
+import { play } from './stage.ts';
 
 vi.setConfig({ testTimeout: 600_000 });
-
-const open: Stage[] = [];
-afterEach(async () => {
-  for (const stage of open.splice(0)) await stage.close();
-});
-
-async function run(how: How = {}): Promise<Played> {
-  const played = await play(how);
-  open.push(played.stage);
-  return played;
-}
 
 const writing = /^(?!Describe|List|Get)/;
 
@@ -24,16 +13,19 @@ function writes({ simulator }: Stage): string[] {
   return mine.map(({ operation }) => operation).filter((name) => writing.test(name));
 }
 
-describe('the acceptance', () => {
-  test('says what it will do and what it costs, and changes nothing without --apply', async () => {
-    const { stage, verdicts, printed } = await run({ options: { apply: false } });
+describe.concurrent('the acceptance', () => {
+  test('says what it will do and what it costs, and changes nothing without --apply', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { stage, verdicts, printed } = await play({ onTestFinished }, { options: { apply: false } });
     expect(verdicts).toEqual([]);
     expect(printed.join('\n')).toMatch(/desired capacity from 0 to 2[\s\S]*Cost: 2 instances/);
     expect(writes(stage)).toEqual([]);
   });
 
-  test('finds all verdicts good, and puts the group back', async () => {
-    const { stage, verdicts, printed } = await run();
+  test('finds all verdicts good, and puts the group back', async ({ expect, onTestFinished }) => {
+    const { stage, verdicts, printed } = await play({ onTestFinished });
     expect(verdicts.filter(({ state }) => state !== 'good')).toEqual([]);
     expect(new Set(verdicts.map(({ act }) => act)).size).toBe(8);
     expect(printed.filter((line) => line.startsWith('not put back'))).toEqual([]);
@@ -45,16 +37,19 @@ describe('the acceptance', () => {
     await waitFor('its nodes are gone', isGone, 90_000);
   });
 
-  test('touches no other node, and plays no refresh beside it', async () => {
-    const { stage, verdicts } = await run({
-      groups: [{ name: group, desired: 1, max: 2 }],
-      options: { acts: ['scale-out', 'scale-in', 'refresh'], nodes: 2 },
-      hooks: false,
-      async before({ simulator: { verbs, world } }) {
-        verbs.createCapacityProvider('demo', 'nodes', group);
-        await waitFor('at rest', () => [...world.groups.get(group)!.members.values()][0]?.state === 'InService');
+  test('touches no other node, and plays no refresh beside it', async ({ expect, onTestFinished }) => {
+    const { stage, verdicts } = await play(
+      { onTestFinished },
+      {
+        groups: [{ name: group, desired: 1, max: 2 }],
+        options: { acts: ['scale-out', 'scale-in', 'refresh'], nodes: 2 },
+        hooks: false,
+        async before({ simulator: { verbs, world } }) {
+          verbs.createCapacityProvider('demo', 'nodes', group);
+          await waitFor('at rest', () => [...world.groups.get(group)!.members.values()][0]?.state === 'InService');
+        },
       },
-    });
+    );
     expect(verdicts.find(({ act }) => act === 'refresh')?.state).toBe('skipped');
     const [first] = stage.nodes;
     const { simulator } = stage;
@@ -68,8 +63,8 @@ describe('the acceptance', () => {
     expect(simulator.world.instances.get(first!.id)?.state).toBe('running');
   });
 
-  test('puts the group back when it is stopped in the middle', async () => {
-    const { stage } = await run({ stopsAt: 'is InService' });
+  test('puts the group back when it is stopped in the middle', async ({ expect, onTestFinished }) => {
+    const { stage } = await play({ onTestFinished }, { stopsAt: 'is InService' });
     expect(stage.simulator.world.groups.get(group)?.desired).toBe(0);
   });
 });

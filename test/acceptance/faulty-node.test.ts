@@ -1,11 +1,11 @@
 // Each fault of a node turns one verdict of the acceptance bad. A file of its own: its waits are as
 // long as those of all other acts.
-import { expect, test, vi } from 'vitest';
+import { test, vi } from 'vitest';
 import type { ActName } from '../../scripts/acceptance/options.ts';
 import { group, settings, type Stage } from '../scenarios/stage.ts';
 import { play, spotGroup, type How } from './stage.ts';
 
-vi.setConfig({ testTimeout: 600_000 });
+vi.setConfig({ testTimeout: 600_000, maxConcurrency: 10 });
 
 const deny = (...actions: string[]) => ({
   Statement: [
@@ -55,10 +55,12 @@ const faults: [string, ActName, RegExp, How][] = [
   ],
 ];
 
-test.each(faults)('a node that %s turns the verdict of %s bad: %s', async (_, act, check, how) => {
-  const options = { acts: [...new Set<ActName>(['scale-out', act])], nodes: 1, waitMs: 15_000, pollMs: 200 };
-  const { stage, verdicts } = await play({ ...how, options: { ...options, ...how.options } });
-  await stage.close();
-  const bad = verdicts.filter(({ state }) => state === 'BAD');
-  expect(bad.find((verdict) => verdict.act === act && check.test(verdict.check))).toBeDefined();
-});
+test.concurrent.for(faults)(
+  'a node that %s turns the verdict of %s bad: %s',
+  async ([, act, check, how], { expect, onTestFinished }) => {
+    const options = { acts: [...new Set<ActName>(['scale-out', act])], nodes: 1, waitMs: 15_000, pollMs: 200 };
+    const { verdicts } = await play({ onTestFinished }, { ...how, options: { ...options, ...how.options } });
+    const bad = verdicts.filter(({ state }) => state === 'BAD');
+    expect(bad.find((verdict) => verdict.act === act && check.test(verdict.check))).toBeDefined();
+  },
+);

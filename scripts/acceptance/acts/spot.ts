@@ -14,7 +14,7 @@ export const spot: Act = async (scene) => {
   const { isSpot } = await readInstance(clients, id);
   if (!isSpot) return scene.skip('spot interruption', 'the launched node is no spot instance');
   const region = await clients.ec2.config.region();
-  const fis = openFaultInjection(region, process.env);
+  const fis = openFaultInjection(region, options.endpoint, process.env);
   const role = options.fisRole;
   const [, partition = 'aws', account = ''] = /^arn:([\w-]+):iam::(\d+):/.exec(role) ?? [];
   let begun: { experiment: string; template: string } | undefined;
