@@ -13,6 +13,12 @@ import { withTimeout } from '../../core/retry.ts';
 const callMs = 20_000;
 
 /**
+ * Pauses between tries after a refusal. Fast enough for a short hook; a role without the permission
+ * gets a few refusals an hour.
+ */
+export const refusedHookPauses = { firstMs: 30_000, longestMs: 900_000 };
+
+/**
  * Completes the hook with CONTINUE, even while the agent is told to stop. False: the hook has no
  * active action, not yet or no longer.
  */

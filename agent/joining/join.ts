@@ -79,7 +79,7 @@ export async function finishJoining(
   withinMs: number,
   signal: AbortSignal,
 ): Promise<Joined> {
-  const { missing } = await firstMissing([openRegistrationCheck(host, config, knownFacts)], signal);
+  const { missing } = await firstMissing([openRegistrationCheck(host, config, knownFacts, 0)], signal);
   if (missing !== undefined) return { unfinished: missing };
   let why = 'Auto Scaling does not answer';
   const progress: LaunchProgress = { knownFacts, report: (detail) => (why = detail) };
@@ -180,11 +180,16 @@ async function firstMissing(
 
 const notRegistered = 'the ECS agent has not registered';
 
-function openRegistrationCheck(host: Host, config: Config, knownFacts: KnownFacts): JoinCheck {
-  const { cluster } = config;
+/** Without the local agent's answer, ECS is asked after `firstMs`. */
+function openRegistrationCheck(
+  host: Host,
+  config: Config,
+  knownFacts: KnownFacts,
   // Most nodes have registered by then and need no call. No node is given up before ECS itself was
   // asked.
-  const firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3);
+  firstMs = Math.min(cloudEveryMs, (config.join.timeoutSeconds * 1000) / 3),
+): JoinCheck {
+  const { cluster } = config;
   let lastAskedAt = host.clock.uptime() + firstMs - cloudEveryMs;
   let refusal: Refused | undefined;
   const restartEndedAgent = openAgentRestarter(host);

@@ -5,7 +5,7 @@ import { defaultLaunchHook } from '../../core/hook-names.ts';
 import { Refused, isDenied, messageOf } from '../../core/errors.ts';
 import type { Host, Membership } from '../../core/host.ts';
 import { propagationMs, jitter } from '../../core/retry.ts';
-import { readGroupTag } from '../../upkeep/group-tag.ts';
+import { readGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import type { KnownFacts } from '../known-facts.ts';
 import { completeHook } from './complete-hook.ts';
@@ -136,7 +136,7 @@ async function tryOnce(
   try {
     if (progress.hookWaits === true && (await completeWithoutLookup(host, hook, progress, signal))) return 'over';
     const membership = (progress.membership ??= await callOnce(host, signal, (callSignal) =>
-      host.cloud.readMembership(callSignal),
+      readMembership(host, callSignal),
     ));
     if (progress.knownFacts !== undefined) progress.knownFacts.group = membership?.group;
     if (membership === undefined || isThrough(membership, progress, host.clock.uptime())) return 'over';

@@ -9,11 +9,8 @@ import type { Host } from '../../core/host.ts';
 import { jitter } from '../../core/retry.ts';
 import type { KnownFacts } from '../known-facts.ts';
 import type { StatusBook } from '../status.ts';
+import { refusedHookPauses } from './complete-hook.ts';
 import { finishJoining, type Joined } from './join.ts';
-
-/** Fast enough for a short hook. A role without the permission gets a few refusals an hour. */
-const firstPauseMs = 30_000;
-const longestPauseMs = 900_000;
 
 /** No lifecycle action lasts longer than 48 h, whatever its heartbeats (GlobalTimeout). */
 const longestHookMs = 172_800_000;
@@ -35,12 +32,12 @@ export function openUnfinishedHooks(
   book: StatusBook,
   knownFacts: KnownFacts,
 ): UnfinishedHooks {
-  let pauseMs = firstPauseMs;
+  let pauseMs: number = refusedHookPauses.firstMs;
   const openedAt = host.clock.uptime();
   let dueAt = openedAt;
   const note = (joined: Joined) => {
     dueAt = host.clock.uptime() + jitter(pauseMs);
-    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    pauseMs = Math.min(pauseMs * 2, refusedHookPauses.longestMs);
     book.change(({ launchHook: before, ...status }) => {
       if (joined === 'joined') return status;
       const { unfinished: why } = joined;

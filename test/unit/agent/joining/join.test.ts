@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { join } from '../../../../agent/joining/join.ts';
+import { finishJoining, join } from '../../../../agent/joining/join.ts';
 import { completeLaunchHook } from '../../../../agent/joining/launch-hook.ts';
 import { Refused, Unavailable, Unfit } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
+import { groupTag } from '../../../../upkeep/group-tag.ts';
 import { someHook } from '../../../fakes/cloud/group.ts';
 import { configOf, never, setStage } from '../stage.ts';
 
@@ -467,6 +468,43 @@ describe('a joining node', () => {
     await node.world.clock.finish(done);
     expect(node.world.calls.of('completeHook')).toHaveLength(2);
     expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  // A single empty answer of Auto Scaling counted as "in no group": the hook timed out.
+  it('completes its launch hook although Auto Scaling once says that it is in no group', async () => {
+    const node = launched();
+    node.world.instance.tags[groupTag] = 'web';
+    const { group } = node;
+    node.world.group = undefined;
+    node.world.clock.schedule(minute, () => void (node.world.group = group));
+    await node.finish();
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // Each round began with the time in which the local agent may answer, and ended within it.
+  it('completes a refused launch hook behind a closed introspection port', async () => {
+    const node = launched(configOf(), 0);
+    await node.world.clock.run(1_000);
+    node.world.localAgent = undefined;
+    const done = finishJoining(node.host, node.config, {}, minute, never);
+    expect(await node.world.clock.finish(done)).toBe('joined');
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // One refusal on the way into the pool counted as done: the hook timed out and ended the node.
+  it('completes the hook to enter a warm pool once the role may, after a refusal', async () => {
+    const node = launched(configOf({ autoScaling: { launchHook: 'ecs-node-launch' } }));
+    node.group.hooks[0]!.name = 'ecs-node-launch';
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    node.world.calls.fails('readMembership', new Refused('denied', { code: 'AccessDenied' }));
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(1.5 * minute);
+    expect(node.world.calls.of('readMembership').length).toBeGreaterThan(2);
+    node.world.calls.heals();
+    await node.world.clock.run(3 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
   it('runs the executables in hooks.d/joined', async () => {
