@@ -1,6 +1,5 @@
 /** Sets DRAINING: ECS then places no more tasks here and moves service tasks away. */
 
-import { Refused } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
@@ -112,7 +111,8 @@ export async function drainAndRemain(departure: Departure, signal: AbortSignal):
     signal,
     withinMs: Infinity,
     everyMs: againMs,
-    retryIf: (error) => !(error instanceof Refused),
+    // A person may mend a refusal.
+    retryIf: () => true,
     onRetry: (error) => departure.trouble('draining', error),
   });
 }

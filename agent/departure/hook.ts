@@ -1,7 +1,8 @@
 /** Waits until Auto Scaling waits for this node's hook, and completes it. */
 
-import { Refused, messageOf } from '../../core/errors.ts';
+import { Refused } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
+import { isRetryable } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { completeHook } from '../joining/complete-hook.ts';
 import { isLeavingGroup, isTerminating } from '../lifecycle-states.ts';
@@ -17,7 +18,7 @@ const everyMs = 5_000;
 
 /**
  * Auto Scaling begins within seconds, but a group that is busy with another activity may need
- * minutes.
+ * minutes. A refusal is retried for as long: a policy that was edited by mistake is soon mended.
  */
 const patienceMs = 900_000;
 
@@ -27,7 +28,16 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   const withinMs = Math.max(departure.leftMs(), patienceMs);
   const step = (callSignal: AbortSignal) => completeIfAsked(departure, callSignal);
   try {
-    const how = await poll('the end of the hook', step, { clock: host.clock, signal, withinMs, everyMs });
+    const how = await poll('the end of the hook', step, {
+      clock: host.clock,
+      signal,
+      withinMs,
+      everyMs,
+      retryIf: (error) => isRetryable(error) || error instanceof Refused,
+      onRetry: async (error) => {
+        if (error instanceof Refused) await departure.trouble('the hook', error);
+      },
+    });
     host.log.info('group left', { how, cause: state.cause });
   } catch (error) {
     // A stop comes, and only this call is left. Without it, the group waits until the hook times
@@ -41,9 +51,9 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
 async function completeIfAsked(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
   const { host, config, state } = departure;
   const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
-    unlessRefused,
+    asRefusal,
   );
-  if (membership === 'refused') return completeUnseen(departure, signal);
+  if (membership instanceof Refused) return completeUnseen(departure, membership, signal);
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   const isLeaving = isLeavingGroup(membership, state);
@@ -59,30 +69,28 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   const hook = enters ? launchHook : terminateHook;
   if (hook === undefined) return 'no hook of ours';
   await departure.noteDeed('askedToEndAt');
-  try {
-    return (await completeHook(host, group, hook)) ? `${hook} completed` : undefined;
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    await departure.trouble(`completing ${hook}`, error);
-    return messageOf(error);
-  }
+  return (await completeHook(host, group, hook)) ? `${hook} completed` : undefined;
 }
 
 /**
  * Completes the hook without reading the state, which this role may not read. The hook was seen to
  * be active.
  */
-async function completeUnseen(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
+async function completeUnseen(
+  departure: Departure,
+  refusal: Refused,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { host, config, state } = departure;
   const hook = config.autoScaling.terminateHook;
-  const group = await findGroupName(host, signal).catch(unlessRefused);
-  if (hook === undefined || typeof group !== 'string' || state.cause !== 'scale-in')
-    return 'the group may not be asked for';
+  if (hook === undefined) return 'no hook of ours';
+  const group = await findGroupName(host, signal);
+  if (group === undefined || state.cause !== 'scale-in') throw refusal;
   await departure.noteDeed('askedToEndAt');
   return (await completeHook(host, group, hook)) ? `${hook} completed` : undefined;
 }
 
-function unlessRefused(error: unknown): 'refused' {
+function asRefusal(error: unknown): Refused {
   if (!(error instanceof Refused)) throw error;
-  return 'refused';
+  return error;
 }

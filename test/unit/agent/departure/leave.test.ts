@@ -325,6 +325,34 @@ describe('a departure', () => {
     expect(stopped!.at - began).toBeLessThanOrEqual(72_000);
   });
 
+  // A node that a person drained took new tasks for ever after one refusal.
+  it('remains, and drains once the role may, where AWS refuses to', async () => {
+    const verb = 'drain';
+    const stage = setStage();
+    stage.world.calls.fails(verb, new Refused('denied', { code: 'AccessDenied' }));
+    stage.world.clock.schedule(300_000, () => stage.world.calls.heals());
+    await stage.leaves({ cause: 'operator', ending: 'remain' });
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.world.calls.of(verb).length).toBeLessThan(30);
+  });
+
+  // A refusal counted as done: the node waited for an hour until its hook timed out.
+  it.each(['completeHook', 'readMembership'])(
+    'completes its hook once the role may, where AWS refuses %s',
+    async (verb) => {
+      const stage = setStage();
+      const refuse = () => stage.world.calls.fails(verb, new Refused('denied', { code: 'AccessDenied' }));
+      stage.world.calls.onCall = (call) => {
+        if (call.verb === 'terminateInGroup') stage.world.clock.schedule(0, refuse);
+      };
+      stage.group.hookLagMs = 3_000;
+      stage.world.clock.schedule(120_000, () => stage.world.calls.heals());
+      await stage.leaves();
+      expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+      expect(stage.world.calls.of(verb).length).toBeLessThan(60);
+    },
+  );
+
   it('completes only its own hook, and sends no heartbeat for a hook of another program', async () => {
     const stage = setStage();
     stage.group.hooks = [someHook('ecs-managed-draining', 'terminate'), someHook('terminate', 'terminate')];
