@@ -133,7 +133,8 @@ export function denyMore({ denied }: Scenario, { chance }: Inconsistency): void 
   if (chance.happens(0.15)) denied.push(chance.pick(deniableToo));
 }
 
-const deniableToo = [
+/** Calls that the bootstrap or the agent needs. */
+export const deniableToo = [
   'readHooks',
   'heartbeat',
   'completeHook',
@@ -167,7 +168,8 @@ const deniableToo = [
   'terminateSelf',
 ];
 
-const deniable = [
+/** Calls that the node can do without. */
+export const deniable = [
   'tagSelf',
   'readTerminationProtection',
   'clearTerminationProtection',

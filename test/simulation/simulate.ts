@@ -6,6 +6,7 @@ import { isDepartureState } from '../../core/state/state-shape.ts';
 import { openChance, type Chance } from './faults/chance.ts';
 import { checkEnd, checkEvent, countChecks, isInOrder, openCallObserver } from './check.ts';
 import { setUsed } from './world/disk.ts';
+import { openChanges } from './changes.ts';
 import type { Conditions } from './effects.ts';
 import { beginEvents } from './events.ts';
 import { lightenAborts } from './light-abort.ts';
@@ -18,6 +19,7 @@ import { heal } from './world/tasks.ts';
 import { openInconsistency } from './faults/inconsistency.ts';
 import { openLies } from './faults/lies.ts';
 import { endLie } from './faults/lying.ts';
+import { withdrawPermissions } from './faults/permissions.ts';
 import { askForAnother } from './world/node.ts';
 
 export interface Life {
@@ -74,6 +76,7 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
   const drawn = addKnowledge(drawScenario(chance), seed);
   const scenario = direction?.scenario(drawn) ?? drawn;
   const inconsistency = openInconsistency(seed);
+  const changes = openChanges(seed);
   if (inconsistency !== undefined) denyMore(scenario, inconsistency);
   const region = openRegion(scenario, chance, inconsistency, lines);
   region.lies = openLies(seed, region.clock, (call) => askForAnother(region, call));
@@ -94,6 +97,7 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
   process.on('unhandledRejection', unhandled);
   try {
     beginEvents(region, conditions);
+    withdrawPermissions(region, changes.permissions);
     direction?.begin(region);
     await play(region, scenario.stormyMs);
     calmDown(region);

@@ -59,6 +59,10 @@ export interface FaultInjector {
   denied: Set<string>;
   /** The code of their refusals. */
   refusalCode: string;
+  /** The role does not allow these calls for `ms`. */
+  withdraw(verbs: readonly string[], ms: number): void;
+  /** The uptime since when the role allows the call again; Infinity while it does not. */
+  allowedSince(verb: string): number;
   /** Ends all faults. */
   clear(): void;
   /** True if this service has no outage for this node now; single calls may still fail. */
@@ -69,6 +73,9 @@ export function openFaultInjector(chance: Chance, uptime: () => number, everyDay
   let troubles: Trouble[] = [];
   let daily = everyDay;
   const denied = new Set<string>();
+  /** Until when each of these calls is not allowed. */
+  const withdrawn = new Map<string, number>();
+  const isWithdrawn = (verb: string) => withdrawn.size > 0 && (withdrawn.get(verb) ?? 0) > uptime();
   const current = (node: string, service: Service) => {
     if (troubles.length === 0) return undefined;
     const now = uptime();
@@ -80,13 +87,8 @@ export function openFaultInjector(chance: Chance, uptime: () => number, everyDay
     refusalCode: 'AccessDenied',
     decide(node, service, verb) {
       const fate: CallFate = { delayMs: latency(chance, service) };
-      if (denied.has(verb)) {
-        return {
-          ...fate,
-          fails: new Refused(`not authorized to ${verb}`, { code: faults.refusalCode }),
-          fault: 'denied',
-        };
-      }
+      if (denied.has(verb)) return { ...fate, fails: refusal(verb, faults.refusalCode), fault: 'denied' };
+      if (isWithdrawn(verb)) return { ...fate, fails: refusal(verb, 'AccessDenied'), fault: 'not allowed for now' };
       const trouble = current(node, service);
       const kind =
         trouble !== undefined && chance.happens(trouble.share)
@@ -110,13 +112,22 @@ export function openFaultInjector(chance: Chance, uptime: () => number, everyDay
       const until = uptime() + ms;
       for (const service of awsServices) troubles.push({ service, kind: 'absent', share: 1, node: undefined, until });
     },
+    withdraw(verbs, ms) {
+      for (const verb of verbs) withdrawn.set(verb, Math.max(withdrawn.get(verb) ?? 0, uptime() + ms));
+    },
+    allowedSince: (verb) => (denied.has(verb) || isWithdrawn(verb) ? Infinity : (withdrawn.get(verb) ?? 0)),
     clear() {
       troubles = [];
+      for (const verb of withdrawn.keys()) withdrawn.set(verb, Math.min(withdrawn.get(verb)!, uptime()));
       daily = 0;
     },
     isHealthy: (node, service) => daily === 0 && current(node, service) === undefined,
   };
   return faults;
+}
+
+function refusal(verb: string, code: string): Refused {
+  return new Refused(`not authorized to ${verb}`, { code });
 }
 
 /** Most calls are quick. A call to the machine itself takes too little time for an event. */

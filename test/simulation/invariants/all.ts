@@ -12,6 +12,7 @@ import type { Invariant } from './invariant.ts';
 import { leavesBalancers } from './leaves-balancers.ts';
 import { namesOnlyItself } from './names-only-itself.ts';
 import { noRecordStays } from './no-record-stays.ts';
+import { refusedIsDone } from './refused-is-done.ts';
 import { registersAnewOnce } from './registers-anew-once.ts';
 import { staysSmall } from './stays-small.ts';
 import { stormGuardHolds } from './storm-guard-holds.ts';
@@ -36,5 +37,6 @@ export const invariants: readonly Invariant[] = [
   filesAreWhole,
   namesOnlyItself,
   registersAnewOnce,
+  refusedIsDone,
   staysSmall,
 ];

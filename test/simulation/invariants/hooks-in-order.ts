@@ -50,8 +50,10 @@ function earlyLaunch(region: Region, node: Node): string | undefined {
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
   // If the role may not read ECS, the node must believe the local agent, even if ECS has lost the
   // connection.
-  if (scenario.denied.includes('readContainerInstance') && ownInstance(region, node) !== undefined) return undefined;
-  const { connectedAt } = node.truth;
+  const { connectedAt, refused } = node.truth;
+  const refusedAt = refused.get('readContainerInstance') ?? -Infinity;
+  const mayNotRead = scenario.denied.includes('readContainerInstance') || clock.uptime() - refusedAt < staleMs;
+  if (mayNotRead && ownInstance(region, node) !== undefined) return undefined;
   if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
   return 'CONTINUE though its ECS agent was not connected';
 }

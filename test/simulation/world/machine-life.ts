@@ -50,7 +50,7 @@ export function stopAndStart(region: Region, conditions: Conditions, node: Node)
 
 /** A spot hibernation: the same processes continue, and have missed every event. */
 export function hibernate(region: Region, node: Node): void {
-  const { clock, chance, cluster } = region;
+  const { clock, chance } = region;
   note(region, node, 'hibernates');
   node.phase = 'booting';
   node.truth.faultAt = clock.uptime();
@@ -66,7 +66,7 @@ export function hibernate(region: Region, node: Node): void {
     node.metadata.spotNotice = undefined;
     finish(node, 'spot', clock.uptime());
     node.truth.faultAt = clock.uptime();
-    const known = cluster.instances.find(({ ec2InstanceId }) => ec2InstanceId === node.id);
+    const known = ownInstance(region, node);
     if (known !== undefined && node.localAgent !== undefined && node.illness === undefined) known.agentConnected = true;
     for (const process of asleep) wakeUp(process, region);
     if (node.bootstrapExit === 0 && node.localAgent === undefined) startEcs(region, node);

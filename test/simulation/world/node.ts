@@ -118,6 +118,10 @@ export interface Truth {
   spotAnsweredAt: number;
   /** The things that AWS has said to be this instance's. */
   said: Said;
+  /** The calls that its role was not allowed for a while, and when AWS last refused them. */
+  refused: Map<string, number>;
+  /** When it last published its metrics. */
+  publishedAt: number;
 }
 
 export interface Said {
@@ -206,6 +210,8 @@ export function openNode(region: Region, number: number): Node {
       foreignEcsConfig: foreign,
       spotAnsweredAt: -Infinity,
       said: { records: new Set(), tasks: new Set(), groups: new Set() },
+      refused: new Map(),
+      publishedAt: -Infinity,
     },
   };
   machine.programs.set('/boot-registration', openInstaller(region, node));
