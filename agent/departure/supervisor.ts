@@ -44,7 +44,9 @@ export interface Supervisor {
 /** After a bug in a departure, it resumes from the disk with this pause instead of a busy loop. */
 const againMs = 5_000;
 
-export function openSupervisor(host: Host, config: Config, effects: DepartureEffects, signal: AbortSignal): Supervisor {
+type Effects = Pick<DepartureEffects, 'deregister'>;
+
+export function openSupervisor(host: Host, config: Config, effects: Effects, signal: AbortSignal): Supervisor {
   const { promise: left, resolve, reject } = Promise.withResolvers<DepartureState>();
   left.catch(() => {});
   let state: DepartureState | undefined;
@@ -52,7 +54,7 @@ export function openSupervisor(host: Host, config: Config, effects: DepartureEff
   let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
   let undoController: AbortController | undefined;
   const oneAtATime = openQueue();
-  const onChange = (next: DepartureState) => void effects.onChange?.((state = next));
+  const onChange = (next: DepartureState) => void (state = next);
   const tracked = { ...effects, onChange, lastState: () => state };
   const run = async (order: Order, callSignal: AbortSignal): Promise<void> => {
     try {
