@@ -35,10 +35,15 @@ export interface Aws {
   calls(): Call[];
   /** The clusters for which the ECS agent was started. */
   ecsStarts(): string[];
-  /** Returns false if the agent does not run, because ECS does not have the cluster. */
-  startEcsAgent(cluster: string): boolean;
+  /**
+   * Returns false if the agent does not run: ECS does not have the cluster, or the agent has the
+   * checkpoint of a container instance that was deregistered.
+   */
+  startEcsAgent(cluster: string, hasCheckpoint: boolean): boolean;
   stopEcsAgent(): void;
-  containerInstance(cluster: string): { status: string; connected: boolean; tasks: number } | undefined;
+  containerInstance(cluster: string): SeenContainerInstance | undefined;
+  /** Makes a capacity provider of the machine's group in this cluster. */
+  createCapacityProvider(cluster: string, name: string): void;
   tags(): Record<string, string>;
   isProtected(): boolean;
   lifecycleState(): string | undefined;
@@ -52,6 +57,14 @@ export interface Aws {
   openEndpoint(): void;
   interruptSpot(): void;
   scaleIn(): void;
+}
+
+export interface SeenContainerInstance {
+  arn: string;
+  status: string;
+  connected: boolean;
+  tasks: number;
+  capacityProvider: string | undefined;
 }
 
 const group = 'prod-nodes';
@@ -114,17 +127,18 @@ export async function openAws(
     simulator,
     calls: () => simulator.calls.list.filter(({ service }) => service !== 'imds' && service !== 'introspection'),
     ecsStarts: () => [...starts],
-    startEcsAgent(cluster) {
+    startEcsAgent(cluster, hasCheckpoint) {
       starts.push(cluster);
-      if (!world.clusters.has(cluster)) return false;
-      verbs.startEcsAgent(own.id, cluster);
-      return true;
+      return world.clusters.has(cluster) && verbs.startEcsAgent(own.id, cluster, hasCheckpoint);
     },
     stopEcsAgent: () => verbs.stopEcsAgent(own.id),
     containerInstance(cluster) {
       const found = world.clusters.get(cluster)?.byInstance.get(own.id);
-      return found && { status: found.status, connected: found.agentConnected, tasks: found.tasks.size };
+      if (found === undefined) return undefined;
+      const { arn, status, agentConnected: connected, tasks, capacityProvider } = found;
+      return { arn, status, connected, tasks: tasks.size, capacityProvider };
     },
+    createCapacityProvider: (cluster, name) => verbs.createCapacityProvider(cluster, name, group),
     tags: () => Object.fromEntries(own.tags),
     isProtected: () => own.disableApiTermination,
     lifecycleState: () => member()?.state,

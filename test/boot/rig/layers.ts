@@ -42,6 +42,8 @@ export async function layOut(folder: string, base: string, binary: string): Prom
     release: join(folder, 'release'),
   };
   await cp(join(import.meta.dirname, 'root'), layers.stock, { recursive: true, verbatimSymlinks: true });
+  // The ECS agent's package makes it.
+  await mkdir(join(layers.stock, 'var/lib/ecs/data'), { recursive: true });
   for (const name of ['docker', 'ecs']) await chmod(join(layers.stock, 'usr/local/lib/stand-ins', name), 0o755);
   await chooseUnits(join(layers.stock, 'etc/systemd/system'));
   await orderAsAmazonLinux(base, layers.stock);

@@ -72,10 +72,12 @@ async function openNetwork(): Promise<void> {
 
 /** The stand-in for ecs.service (root/usr/local/lib/stand-ins/ecs) reports its start here. */
 async function serveEcsAgent(behind: Aws): Promise<void> {
+  const start = (given: URLSearchParams) =>
+    behind.startEcsAgent(given.get('cluster') ?? 'default', given.get('checkpoint') === 'true');
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://127.0.0.1');
     if (url.pathname === '/ecs-agent/stop') behind.stopEcsAgent();
-    else if (!behind.startEcsAgent(url.searchParams.get('cluster') ?? 'default')) response.statusCode = 404;
+    else if (!start(url.searchParams)) response.statusCode = 404;
     response.end();
   });
   await new Promise<void>((resolve) => server.listen(51600, '127.0.0.1', resolve));

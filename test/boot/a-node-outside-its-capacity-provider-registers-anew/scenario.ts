@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { deadly, joins } from '../rig/check.ts';
+import type { Scenario } from '../rig/contract.ts';
+
+/** A new stack makes its capacity provider after its first nodes. */
+export const scenario: Scenario = {
+  async live(world) {
+    const { aws, machine, until } = world;
+    machine.start();
+    await joins(world);
+    const before = aws.containerInstance('prod');
+    assert.equal(before?.capacityProvider, undefined);
+    aws.createCapacityProvider('prod', 'nodes');
+    // The second look may follow two minutes after the first.
+    await until('the node is in the provider', () => aws.containerInstance('prod')?.capacityProvider === 'nodes', 150);
+    await joins(world);
+    assert.notEqual(aws.containerInstance('prod')?.arn, before?.arn);
+    assert.equal(aws.ecsStarts().length, 2);
+    await until('status tells it', async () => {
+      const { stdout } = await machine.run('/usr/bin/ecs-node', 'status');
+      return stdout.includes('now in nodes');
+    });
+    const calls = aws.calls().filter(({ operation }) => deadly.includes(operation));
+    assert.deepEqual(
+      calls.map(({ operation, params }) => `${operation} ${String(params['containerInstance'])}`),
+      [`DeregisterContainerInstance ${before?.arn}`],
+    );
+    assert.equal(machine.isRunning, true);
+  },
+};
