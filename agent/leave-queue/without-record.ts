@@ -5,6 +5,7 @@
 
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { readServedTime } from '../../core/served-time.ts';
 import { callOnce } from '../calls.ts';
 import { readGroup, type KnownFacts } from '../known-facts.ts';
 
@@ -28,13 +29,12 @@ export async function mayLeaveWithoutRecord(
   knownFacts: KnownFacts,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { metadata, cloud, identity, clock } = host;
+  const { cloud, identity } = host;
   const { registered } = await callOnce(host, signal, (callSignal) => cloud.readClusterHealth(cluster, callSignal));
   if (registered === 0) throw new Unavailable('ECS reports no node in this cluster: that is no reason to end this one');
-  // A wrong clock would look at the terminations of another hour.
-  const served = await callOnce(host, signal, (callSignal) => metadata.readTime(callSignal)).catch(() => undefined);
-  signal.throwIfAborted();
-  const now = served ?? clock.now();
+  // This machine's clock may be wrong, and would look at the terminations of another hour.
+  const now = await readServedTime(host, signal);
+  if (now === undefined) throw new Unavailable('the metadata service does not tell the time');
   if (Math.floor(now / slotMs) % slots !== slotOf(identity.instanceId)) return false;
   const group = await readGroup(host, knownFacts, signal);
   // Without a group, no other node would replace this one.

@@ -3,6 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
 import type { MaintenanceEvent } from '../../core/host.ts';
+import { readServedTime } from '../../core/served-time.ts';
 import { atOnce, confirmEvent } from '../maintenance-event.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
@@ -73,7 +74,7 @@ export function watchMaintenance(config: Config): Watcher {
       const events = await metadata.readMaintenance(signal);
       if (events.length === 0) return { kind: 'well' };
       // A wall clock that jumped by two weeks must not make an event due that is two weeks away.
-      const served = await metadata.readTime(signal);
+      const served = await readServedTime(host, signal);
       if (served === undefined) throw new Unavailable('the metadata service does not tell the time');
       if (Math.abs(served - clock.now()) > skewMs)
         log.debug('this clock differs from that of the metadata service', { ms: Math.round(clock.now() - served) });

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { mayLeaveWithoutRecord, slotOf } from '../../../agent/leave-queue/without-record.ts';
+import { Unavailable } from '../../../core/errors.ts';
+import { never, setStage } from './stage.ts';
+
+const minute = 60_000;
+
+/** A node without a record, beside another one. The metadata service's clock is in its minute. */
+function setNode() {
+  const stage = setStage();
+  const { world, own, host } = stage;
+  world.cluster.instances = world.cluster.instances.filter(({ arn }) => arn !== own.arn);
+  world.cluster.addInstance();
+  const served = (slotOf(world.identity.instanceId) + 180 * 100_000) * minute + 10_000;
+  world.metadata.now = () => served;
+  const mayLeave = () => mayLeaveWithoutRecord(host, 'demo', {}, never);
+  return { stage, served, mayLeave };
+}
+
+describe('a node that ECS does not know', () => {
+  it("may leave in its own minute by the metadata service's clock, and in no other", async () => {
+    const { stage, served, mayLeave } = setNode();
+    expect(await mayLeave()).toBe(true);
+    for (const minutes of [-1, 1, 90, 179]) {
+      stage.world.metadata.now = () => served + minutes * minute;
+      expect(await mayLeave()).toBe(false);
+    }
+  });
+
+  it('stays while another node of its group ended lately', async () => {
+    const { stage, served, mayLeave } = setNode();
+    const ended = { kind: 'terminate', instanceId: 'i-0fedcba9876543210', succeeded: true } as const;
+    stage.group.activities.push({ ...ended, at: served - 29 * minute });
+    expect(await mayLeave()).toBe(false);
+    stage.group.activities.splice(-1, 1, { ...ended, at: served - 31 * minute });
+    expect(await mayLeave()).toBe(true);
+  });
+
+  it.each([
+    ['gives no date', async () => undefined],
+    ['fails', () => Promise.reject(new Unavailable('no answer'))],
+    ['hangs', () => new Promise<undefined>(() => {})],
+  ])('stays where the metadata service %s: its own clock may be wrong', async (_, readTime) => {
+    const { stage, served } = setNode();
+    const { host, world } = stage;
+    world.clock.jump(served - host.clock.now());
+    const blind = { ...host, metadata: { ...host.metadata, readTime } };
+    const ended = mayLeaveWithoutRecord(blind, 'demo', {}, never).catch((error: unknown) => error);
+    expect(await world.clock.finish(ended, minute)).toEqual(
+      new Unavailable('the metadata service does not tell the time'),
+    );
+  });
+});
