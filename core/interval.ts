@@ -1,6 +1,6 @@
-/** The one loop on an interval. */
+/** The one loop on an interval, and pauses that grow. */
 
-import type { Clock } from './retry.ts';
+import { jitter, type Clock } from './retry.ts';
 
 /** The times, in uptime, between which a round may begin. */
 export interface StartWindow {
@@ -53,4 +53,35 @@ export async function everyInterval(
     const until = Math.max(latestAt, soonestAt);
     await clock.sleep(until - clock.uptime(), signal, until - Math.max(earliestAt, soonestAt));
   }
+}
+
+/** Each pause is longer than the one before. At first there is none. */
+export interface GrowingPause {
+  isOver(): boolean;
+  begin(): void;
+  /** The next pause lasts `ms`; by default as long as the first one did. */
+  reset(ms?: number): void;
+}
+
+export interface GrowingPauseOptions {
+  firstMs: number;
+  longestMs: number;
+  /** Default 2. */
+  factor?: number;
+}
+
+/** Nodes that AWS refused together must not retry together, so each pause has jitter. */
+export function openGrowingPause(clock: Clock, { firstMs, longestMs, factor = 2 }: GrowingPauseOptions): GrowingPause {
+  let nextMs = firstMs;
+  let endsAt = -Infinity;
+  return {
+    isOver: () => clock.uptime() >= endsAt,
+    begin() {
+      endsAt = clock.uptime() + jitter(nextMs);
+      nextMs = Math.min(nextMs * factor, longestMs);
+    },
+    reset(ms = firstMs) {
+      nextMs = ms;
+    },
+  };
 }

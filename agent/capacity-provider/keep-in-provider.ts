@@ -4,16 +4,14 @@
  */
 
 import { messageOf } from '../../core/errors.ts';
-import { jitter } from '../../core/retry.ts';
+import { openGrowingPause } from '../../core/interval.ts';
 import type { StatusBook } from '../status.ts';
 import { findOutside, type Search, type Subject } from './outside.ts';
 import { playStage } from './register-anew.ts';
 import { readRegistration, writeRegistration, type Registration } from './registration.ts';
 
 /** A stack makes its capacity provider about a minute after its first nodes. */
-const firstPauseMs = 30_000;
-const longestPauseMs = 3_600_000;
-const slower = 4;
+const lookPauses = { firstMs: 30_000, longestMs: 3_600_000, factor: 4 };
 
 /** A node outside waits until it has no task. */
 const outsidePauseMs = 300_000;
@@ -24,9 +22,8 @@ const outsidePauseMs = 300_000;
  */
 const mostSearches = 9;
 
-/** A failed stage is played again after this pause, and less and less often. */
-const againMs = 5_000;
-const longestAgainMs = 300_000;
+/** For a failed stage. */
+const retryPauses = { firstMs: 5_000, longestMs: 300_000 };
 
 export interface ProviderKeeper {
   /** Finishes a new registration that a crash, a reboot or a departure has interrupted. */
@@ -44,28 +41,27 @@ export function openProviderKeeper(options: KeeperOptions): ProviderKeeper {
   const { clock, log } = options.host;
   const player = openPlayer(options);
   const look = openLook(options, player);
-  let [againAt, pauseMs] = [0, againMs];
-  let lookAt = clock.uptime() + Math.random() * firstPauseMs;
-  let [lookPauseMs, told] = [firstPauseMs, ''];
+  const retryPause = openGrowingPause(clock, retryPauses);
+  const lookPause = openGrowingPause(clock, lookPauses);
+  const firstLookAt = clock.uptime() + Math.random() * lookPauses.firstMs;
+  let told = '';
   return {
     async resume(signal) {
-      if (clock.uptime() < againAt) return;
+      if (!retryPause.isOver()) return;
       try {
         await player.finish(signal);
-        pauseMs = againMs;
+        retryPause.reset();
       } catch (error) {
         signal.throwIfAborted();
         log.warn('new registration not finished', { error: messageOf(error) });
-        againAt = clock.uptime() + pauseMs;
-        pauseMs = Math.min(pauseMs * 2, longestAgainMs);
+        retryPause.begin();
       }
     },
     async look(signal) {
-      if (clock.uptime() < lookAt) return;
-      lookAt = clock.uptime() + jitter(lookPauseMs);
-      lookPauseMs = Math.min(lookPauseMs * slower, longestPauseMs);
+      if (clock.uptime() < firstLookAt || !lookPause.isOver()) return;
+      lookPause.begin();
       try {
-        if (await look(signal)) lookPauseMs = outsidePauseMs;
+        if (await look(signal)) lookPause.reset(outsidePauseMs);
       } catch (error) {
         signal.throwIfAborted();
         const why = messageOf(error);

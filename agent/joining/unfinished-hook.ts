@@ -6,7 +6,7 @@
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { jitter } from '../../core/retry.ts';
+import { openGrowingPause } from '../../core/interval.ts';
 import type { KnownFacts } from '../known-facts.ts';
 import type { StatusBook } from '../status.ts';
 import { refusedHookPauses } from './complete-hook.ts';
@@ -32,12 +32,10 @@ export function openUnfinishedHooks(
   book: StatusBook,
   knownFacts: KnownFacts,
 ): UnfinishedHooks {
-  let pauseMs: number = refusedHookPauses.firstMs;
+  const pause = openGrowingPause(host.clock, refusedHookPauses);
   const openedAt = host.clock.uptime();
-  let dueAt = openedAt;
   const note = (joined: Joined) => {
-    dueAt = host.clock.uptime() + jitter(pauseMs);
-    pauseMs = Math.min(pauseMs * 2, refusedHookPauses.longestMs);
+    pause.begin();
     book.change(({ launchHook: before, ...status }) => {
       if (joined === 'joined') return status;
       const { unfinished: why } = joined;
@@ -51,7 +49,7 @@ export function openUnfinishedHooks(
     note,
     async tryAgain(signal) {
       const { launchHook } = book.read();
-      if (launchHook === undefined || host.clock.uptime() < dueAt) return;
+      if (launchHook === undefined || !pause.isOver()) return;
       // A status that an older version wrote has no uptime. The time since this start then counts.
       const { sinceUptime = openedAt } = launchHook;
       if (host.clock.uptime() - sinceUptime > longestHookMs) return note('joined');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { everyInterval, exactlyAt, type Interval } from '../../../core/interval.ts';
+import { everyInterval, exactlyAt, openGrowingPause, type Interval } from '../../../core/interval.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 
 const never = new AbortController().signal;
@@ -74,5 +74,40 @@ describe('everyInterval', () => {
     expect(clock.sleeping()).toBe(0);
     const broken = everyInterval(clock, { everyMs: 1_000 }, never, () => Promise.reject(new TypeError('a bug')));
     await expect(broken).rejects.toThrow('a bug');
+  });
+});
+
+describe('a growing pause', () => {
+  const setPause = () => {
+    const clock = openFakeClock();
+    const pause = openGrowingPause(clock, { firstMs: 10_000, longestMs: 60_000, factor: 4 });
+    /** Begins a pause and returns its length, in seconds. */
+    const pauseSeconds = async () => {
+      pause.begin();
+      for (let seconds = 0; ; seconds++) {
+        if (pause.isOver()) return seconds;
+        await clock.run(1_000);
+      }
+    };
+    return { pause, pauseSeconds };
+  };
+
+  test('is over at first, and then lasts longer each time, with jitter of up to a half', async () => {
+    const { pause, pauseSeconds } = setPause();
+    expect(pause.isOver()).toBe(true);
+    for (const longest of [10, 40, 60, 60]) {
+      const seconds = await pauseSeconds();
+      expect(seconds).toBeGreaterThanOrEqual(longest / 2);
+      expect(seconds).toBeLessThanOrEqual(longest);
+    }
+  });
+
+  test('begins anew, or with a given length, after a reset', async () => {
+    const { pause, pauseSeconds } = setPause();
+    await pauseSeconds();
+    pause.reset();
+    expect(await pauseSeconds()).toBeLessThanOrEqual(10);
+    pause.reset(50_000);
+    expect(await pauseSeconds()).toBeGreaterThanOrEqual(25);
   });
 });
