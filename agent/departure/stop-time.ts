@@ -8,6 +8,11 @@ import { callOnce } from '../calls.ts';
 /** The ECS agent's default between SIGTERM and SIGKILL. */
 const defaultStopMs = 30_000;
 
+/** The shortest time that the ECS agent gives. */
+const leastStopMs = 1_000;
+
+const assignment = 'ECS_CONTAINER_STOP_TIMEOUT=';
+
 /**
  * A killed task is STOPPED for the agent, and then for ECS, some seconds later: five of six needed
  * 0.4 s more than the timeout.
@@ -75,28 +80,33 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
   };
 }
 
-const unitMs: Readonly<Record<string, number>> = {
-  h: 3_600_000,
-  m: 60_000,
-  s: 1_000,
-  ms: 1,
-  us: 1e-3,
-  '\u00b5s': 1e-3,
-  '\u03bcs': 1e-3,
-  ns: 1e-6,
+const unitNs: Readonly<Record<string, number>> = {
+  h: 3.6e12,
+  m: 6e10,
+  s: 1e9,
+  ms: 1e6,
+  us: 1e3,
+  '\u00b5s': 1e3,
+  '\u03bcs': 1e3,
+  ns: 1,
 };
 
+/** Go keeps a duration as nanoseconds in a signed 64-bit integer, and refuses longer ones. */
+const longestNs = 2 ** 63;
+
 /**
- * Parses `ECS_CONTAINER_STOP_TIMEOUT`, a Go duration (`10m`, `1h30m`, `.5h`). The last assignment
- * counts, as for Docker and systemd. The agent applies at least one second.
+ * Reads `ECS_CONTAINER_STOP_TIMEOUT` as ecs-init and the ECS agent do (agent/config/parse.go): a Go
+ * duration (`10m`, `1h30m`, `.5h`), without quotes. The last assignment counts. Zero or an invalid
+ * value means the default. Less than one second, or less than zero, means one second.
  */
 export function parseStopTimeout(ecsConfig: string | undefined): number {
-  const assignments = [...(ecsConfig ?? '').matchAll(/^\s*ECS_CONTAINER_STOP_TIMEOUT\s*=\s*["']?([^"'\s]*)/gm)];
-  const value = assignments.at(-1)?.[1] ?? '';
-  if (!/^\+?((\d+\.?\d*|\.\d+)(h|ms|m|s|[u\u00b5\u03bc]s|ns))+$/.test(value)) return defaultStopMs;
+  const lines = (ecsConfig ?? '').split('\n').map((line) => line.trim());
+  const value = lines.findLast((line) => line.startsWith(assignment))?.slice(assignment.length) ?? '';
+  if (!/^[+-]?((\d+\.?\d*|\.\d+)(h|ms|m|s|[u\u00b5\u03bc]s|ns))+$/.test(value)) return defaultStopMs;
   const parts = [...value.matchAll(/(\d+\.?\d*|\.\d+)(ms|[u\u00b5\u03bcn]s|h|m|s)/g)];
-  const ms = parts.reduce((sum, [, count, name = 's']) => sum + Number(count) * (unitMs[name] ?? 0), 0);
-  return Math.max(1_000, ms);
+  const ns = parts.reduce((sum, [, count, name = 's']) => sum + Math.trunc(Number(count) * (unitNs[name] ?? 0)), 0);
+  if (ns === 0 || ns >= longestNs) return defaultStopMs;
+  return value.startsWith('-') ? leastStopMs : Math.max(leastStopMs, ns / 1e6);
 }
 
 async function readAgentStopMs({ machine }: Host): Promise<number> {
