@@ -230,6 +230,7 @@ export interface LocalAgent {
 }
 
 export interface LocalTask {
+  /** Empty when the agent does not name the task. Its containers run nevertheless. */
   arn: string;
   family: string;
   version: string;

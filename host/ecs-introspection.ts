@@ -46,7 +46,11 @@ export function openEcsAgent(endpoint: string): EcsAgent {
       if (answer === undefined) return undefined;
       const tasks = answer['Tasks'] ?? [];
       if (!Array.isArray(tasks)) throw new Unavailable(`${serviceName}: /v1/tasks has no list of Tasks`);
-      return tasks.map(parseTask);
+      const parsed = tasks.map(parseTask);
+      // One bad entry must not hide the other tasks. An answer without any ARN is no list of tasks.
+      if (parsed.length > 0 && parsed.every(({ arn }) => arn === ''))
+        throw new Unavailable(`${serviceName}: /v1/tasks has no task with an Arn`);
+      return parsed;
     },
   };
 }
@@ -58,7 +62,6 @@ export function openEcsAgent(endpoint: string): EcsAgent {
 function parseTask(task: unknown): LocalTask {
   const fields = (task ?? {}) as Record<string, unknown>;
   const text = (key: string) => (typeof fields[key] === 'string' ? fields[key] : '');
-  if (text('Arn') === '') throw new Unavailable(`${serviceName}: /v1/tasks has a task without Arn`);
   return {
     arn: text('Arn'),
     family: text('Family'),

@@ -70,5 +70,8 @@ async function readOwnContainerInstance(
 async function readLocal(host: Host, signal: AbortSignal): Promise<LocalTask[]> {
   const tasks = await host.ecsAgent.readTasks(signal);
   if (tasks === undefined) throw new Unavailable('the ECS agent on this node does not answer');
+  // The unnamed one may be the daemon task itself. A second one would be started beside it.
+  if (tasks.some(({ arn }) => arn === ''))
+    throw new Unavailable('the ECS agent on this node does not name all of its tasks');
   return tasks.filter(({ knownStatus }) => knownStatus !== 'STOPPED').toSorted((a, b) => (a.arn < b.arn ? -1 : 1));
 }

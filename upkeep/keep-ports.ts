@@ -34,7 +34,8 @@ export async function writePorts(
   // The agent has not registered yet, or restarts. Its containers keep running then, and so do
   // their ports.
   if (tasks === undefined) return 'unchanged';
-  const wanted = new Map(renderPortFiles(tasks, identity.privateIp).map(({ name, text }) => [name, text]));
+  const named = tasks.filter(({ arn }) => arn !== '');
+  const wanted = new Map(renderPortFiles(named, identity.privateIp).map(({ name, text }) => [name, text]));
   const there = new Set(await machine.list(paths.ports));
   let changes = 0;
   for (const [name, text] of wanted) {
@@ -42,6 +43,8 @@ export async function writePorts(
     if ((await writeForContainers(machine, `${paths.ports}/${name}`, text)) === 'changed') changes++;
     written.set(name, text);
   }
+  // A file of a running container may belong to a task that the agent does not name just now.
+  if (named.length < tasks.length) return changes > 0 ? 'changed' : 'unchanged';
   for (const name of there) {
     if (wanted.has(name) || !isPortFile(name)) continue;
     if (await machine.remove(`${paths.ports}/${name}`)) changes++;

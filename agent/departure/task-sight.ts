@@ -31,7 +31,7 @@ export interface TaskSight {
    * for them, and they stop last.
    */
   daemonArns: string[];
-  /** True when the agent and ECS have both answered, as far as the role allows. */
+  /** True when the agent and ECS have both named all tasks, as far as the role allows. */
   sure: boolean;
 }
 
@@ -71,18 +71,19 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     const { tasks: cloud = 'unknown', protectedArns = new Set<string>() } = asked ?? {};
     const listed = typeof cloud === 'string' ? [] : cloud;
     for (const task of listed) if (isOurs(task)) daemons.add(task.arn);
-    const names = new Map((local ?? []).map(({ arn, name }) => [arn, name]));
+    const unnamed = (local ?? []).filter(({ arn }) => arn === '').map(({ name }) => name);
+    const names = new Map((local ?? []).flatMap(({ arn, name }) => (arn === '' ? [] : [[arn, name]])));
     for (const task of listed) names.set(task.arn, nameOf(task, protectedArns));
     const arns = [...names.keys()].toSorted();
     const isOrdinary = (arn: string) => !daemons!.has(arn);
     return {
-      blockers: arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)),
+      blockers: [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()],
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
       // Without the permission to list tasks, only the local agent's answer is left. With a dead
-      // agent, only ECS's answer is left.
-      sure: cloud === 'unknown' ? false : cloud === 'refused' ? local !== undefined : true,
+      // agent, only ECS's answer is left. A task without a name may be one that ECS does not list.
+      sure: unnamed.length === 0 && cloud !== 'unknown' && (cloud !== 'refused' || local !== undefined),
     };
   };
 }
@@ -97,7 +98,10 @@ async function readLocalTasks(host: Host, signal: AbortSignal): Promise<{ arn: s
     const tasks = await callOnce(host, signal, (callSignal) => host.ecsAgent.readTasks(callSignal), 3_000);
     return tasks
       ?.filter(({ knownStatus }) => knownStatus !== 'STOPPED')
-      .map(({ arn, family, knownStatus }) => ({ arn, name: `family:${family} ${shortArn(arn)} ${knownStatus}` }));
+      .map(({ arn, family, knownStatus }) => ({
+        arn,
+        name: `family:${family} ${shortArn(arn) || 'without an ARN'} ${knownStatus}`,
+      }));
   } catch {
     signal.throwIfAborted();
     return undefined;

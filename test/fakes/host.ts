@@ -160,7 +160,7 @@ function openEcsAgent(world: World): Host['ecsAgent'] {
       return world.cluster.tasks
         .filter(({ containerInstanceArn, unlisted }) => containerInstanceArn === arn && unlisted !== true)
         .map((task): LocalTask => ({
-          arn: task.arn,
+          arn: task.unnamed === true ? '' : task.arn,
           family: task.family,
           version: task.version,
           desiredStatus: task.desiredStatus,

@@ -35,6 +35,8 @@ export interface FakeTask {
   stopTimeoutMs?: number;
   /** True while ECS's lists, and the agent on its node, do not show the new task yet. */
   unlisted?: boolean;
+  /** True while the agent on its node does not tell its ARN. */
+  unnamed?: boolean;
 }
 
 export interface FakeTaskDefinition {

@@ -115,6 +115,14 @@ describe('freeing a disk', () => {
     expect(left()).toEqual([pause, 'app:3']);
   });
 
+  it('waits also for a starting task that the ECS agent does not name', async () => {
+    const { host, world, clock, left } = fullNode();
+    world.cluster.addTask(world.joinCluster().arn, { lastStatus: 'PENDING', unnamed: true });
+    void freeDisk(host, configOf(), openWatchedPaths(configOf()), never);
+    await clock.run(10_000);
+    expect(left()).toHaveLength(4);
+  });
+
   it("throws only the signal's reason, also where Docker is dead", async () => {
     const { world, free, told } = fullNode();
     world.docker.state = 'dead';

@@ -52,6 +52,17 @@ test('reads the ECS agent and its tasks from the real format', async () => {
   expect(asked.map(({ path }) => path)).toEqual(['/v1/metadata', '/v1/tasks']);
 });
 
+test('a task without an ARN, and an entry that is no task, hide no other task', async () => {
+  const running = { DesiredStatus: 'RUNNING', KnownStatus: 'RUNNING', Family: 'web', Version: '7' };
+  const { url } = await serve(() => ({ body: JSON.stringify({ Tasks: [{ ...running, Arn: 't1' }, running, null] }) }));
+  const tasks = await openEcsAgent(url).readTasks(patient);
+  expect(tasks?.map(({ arn, family, knownStatus }) => [arn, family, knownStatus])).toEqual([
+    ['t1', 'web', 'RUNNING'],
+    ['', 'web', 'RUNNING'],
+    ['', '', ''],
+  ]);
+});
+
 test('an empty task list means no tasks', async () => {
   const { url } = await serve(() => ({ body: '{"Tasks":null}' }));
   expect(await openEcsAgent(url).readTasks(patient)).toEqual([]);

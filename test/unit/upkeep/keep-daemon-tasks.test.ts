@@ -61,6 +61,22 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
+  it('are neither started nor stopped while the ECS agent does not name a task', async () => {
+    const { stage, world, own, agent, mine, run } = setNode();
+    const other = world.cluster.addTask(own.arn, { unnamed: true });
+    const running = agent();
+    await run(10 * minute);
+    expect(world.calls.of('startTask')).toEqual([]);
+    expect(stage.status().chores?.['daemon-tasks']).toMatchObject({
+      outcome: 'failed',
+      error: expect.stringContaining('does not name all of its tasks') as string,
+    });
+    other.unnamed = false;
+    await run(2 * minute);
+    expect(mine()).toHaveLength(1);
+    await running.stop();
+  });
+
   it('are restarted when they end, and less and less often when they keep failing', async () => {
     const { world, mine, end, agent, run, memory, violations } = setNode();
     const running = agent();

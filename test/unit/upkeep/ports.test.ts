@@ -173,4 +173,30 @@ describe('the files of the ports', () => {
     expect(await world.clock.finish(again.run(world.reboot(), never))).toBe('changed');
     expect(names()).toHaveLength(4);
   });
+
+  it('stay as they are while the ECS agent does not name a task, also those of a task that has ended', async () => {
+    const { world, own, names, round } = open();
+    const first = world.cluster.addTask(own.arn, { containers: [web] });
+    const second = world.cluster.addTask(own.arn, { containers: [{ ...web, dockerId: id('b') }] });
+    await round();
+    expect(names()).toHaveLength(8);
+    const texts = () => names().map((name) => world.machine.files.get(`${paths.ports}/${name}`));
+    const before = texts();
+    first.unnamed = true;
+    second.lastStatus = 'STOPPED';
+    expect(await round()).toBe('unchanged');
+    expect(texts()).toEqual(before);
+    first.unnamed = false;
+    expect(await round()).toBe('changed');
+    expect(names()).toHaveLength(4);
+  });
+
+  it('are written for the tasks beside one that the ECS agent does not name', async () => {
+    const { world, own, names, round } = open();
+    world.cluster.addTask(own.arn, { containers: [{ ...web, dockerId: id('b') }], unnamed: true });
+    world.cluster.addTask(own.arn, { containers: [web] });
+    await round();
+    expect(names()).toHaveLength(4);
+    expect(names().filter((name) => name.startsWith('b'))).toEqual([]);
+  });
 });

@@ -730,6 +730,25 @@ describe('tasks', () => {
     expect(stopped!.at - began).toBeLessThan(610_000);
   });
 
+  it('are waited for where only the ECS agent tells of them, and does not name one', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    const { cluster, calls, clock } = stage.world;
+    calls.fails('cloud.readTasks', new Refused('no', { code: 'AccessDeniedException' }), 999);
+    cluster.addTask(stage.own.arn, { stopsAfterMs: 10_000 });
+    const unnamed = cluster.addTask(stage.own.arn, { stopsAfterMs: Infinity, unnamed: true });
+    stage.group.begin('terminate');
+    const done = stage.leaves(scaleIn);
+    await clock.run(2 * minute);
+    expect(stage.departure()).toMatchObject({
+      phase: 'tasks',
+      blockers: [expect.stringContaining('without an ARN RUNNING')],
+    });
+    unnamed.lastStatus = 'STOPPED';
+    await clock.run(minute);
+    expect(stage.departure()).toMatchObject({ phase: 'done', blockers: [] });
+    await done;
+  });
+
   it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
     const neighbour = stage.world.cluster.addInstance();

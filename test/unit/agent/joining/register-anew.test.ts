@@ -63,6 +63,17 @@ describe('a node outside its capacity provider', () => {
     ]);
   });
 
+  it('waits for a task that ECS does not count and that the ECS agent does not name', async () => {
+    const stage = outside((on) => void on.world.cluster.addTask(on.own.arn, { unnamed: true }));
+    const readContainerInstance: Host['cloud']['readContainerInstance'] = async (...args) => {
+      const read = await stage.host.cloud.readContainerInstance(...args);
+      return read && { ...read, runningTasks: 0, pendingTasks: 0 };
+    };
+    await live(stage, 20 * minute, { ...stage.host, cloud: { ...stage.host.cloud, readContainerInstance } });
+    expect(stage.deeds()).not.toContain('drain');
+    expect(stage.status().registration?.detail).toContain('has 1 tasks');
+  });
+
   it('waits until its last task has stopped, and says so', async () => {
     const stage = outside((on) => void on.world.cluster.addTask(on.own.arn));
     await live(stage, 20 * minute);
