@@ -17,7 +17,7 @@ export const environmentFile = '/etc/ecs-node/environment';
 
 /** Variables about the way to AWS. A command takes only these names from the file. */
 const networkName =
-  /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY)$/;
+  /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY)$/;
 
 /**
  * Adds the file's variables. Those of the process win. Adds nothing when the file is absent or may
@@ -36,23 +36,18 @@ export function withEnvironmentFile(environment: Environment, root: string): Env
 
 /**
  * The variables that a program needs to download something for the node, such as the OpsWorks
- * installer.
+ * installer. curl reads all of them, Ruby all but ALL_PROXY and CURL_CA_BUNDLE.
  */
 export function networkVariables(environment: Environment): Record<string, string> {
-  const kept = Object.entries(environment).flatMap(([name, value]) => {
-    if (value === undefined || value === '') return [];
-    if (name === 'AWS_CA_BUNDLE')
-      return [
-        [name, value],
-        ['SSL_CERT_FILE', value],
-        ['CURL_CA_BUNDLE', value],
-      ];
-    return isProxyName.test(name) ? [[name, value]] : [];
-  });
-  return Object.fromEntries(kept) as Record<string, string>;
+  const kept = Object.entries(environment).filter(([name, value]) => downloadName.test(name) && Boolean(value));
+  const { AWS_CA_BUNDLE, NODE_EXTRA_CA_CERTS, SSL_CERT_FILE, CURL_CA_BUNDLE } = environment;
+  const file = SSL_CERT_FILE || AWS_CA_BUNDLE || NODE_EXTRA_CA_CERTS;
+  const certificates = file ? { SSL_CERT_FILE: file, CURL_CA_BUNDLE: CURL_CA_BUNDLE || file } : {};
+  return { ...Object.fromEntries(kept), ...certificates };
 }
 
-const isProxyName = /^((https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
+const downloadName =
+  /^((https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|AWS_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE)$/;
 
 /** Network settings that can be wrong without an error. */
 export interface NetworkSettings {

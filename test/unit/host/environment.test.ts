@@ -64,6 +64,26 @@ test("a downloading program gets the proxy and the authority, and none of AWS's 
   });
 });
 
+test('a downloading program gets what curl and Ruby read, and its own names win', () => {
+  const own = {
+    ALL_PROXY: 'http://p:1',
+    all_proxy: 'http://p:2',
+    SSL_CERT_FILE: '/ruby.pem',
+    SSL_CERT_DIR: '/certs',
+    CURL_CA_BUNDLE: '/curl.pem',
+  };
+  expect(networkVariables(own)).toEqual(own);
+  expect(networkVariables({ AWS_CA_BUNDLE: '/ca.pem', SSL_CERT_FILE: '/ruby.pem' })).toEqual({
+    AWS_CA_BUNDLE: '/ca.pem',
+    SSL_CERT_FILE: '/ruby.pem',
+    CURL_CA_BUNDLE: '/ruby.pem',
+  });
+  expect(networkVariables({ NODE_EXTRA_CA_CERTS: '/node.pem' })).toEqual({
+    SSL_CERT_FILE: '/node.pem',
+    CURL_CA_BUNDLE: '/node.pem',
+  });
+});
+
 test.each(['ALL_PROXY', 'all_proxy', 'HTTP_PROXY'])(
   'a proxy that only %s names is noticed, since no call uses it',
   (name) => {
