@@ -5,13 +5,15 @@
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { parseState, paths, renderState } from '../core/state/state.ts';
-import { isObject, listOf, maybe, number, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
+import { flag, isObject, listOf, maybe, number, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
 import { isMemory, type Memory } from './watching/judge.ts';
 
 export interface WatcherStatus {
   /** The kind of the last finding, or `unknown` when the last check could not tell. */
   finding: string;
   reason?: string;
+  /** The node does nothing about it, so a person has to act. */
+  needsPerson?: boolean;
   facts?: Readonly<Record<string, unknown>>;
   /**
    * When the watcher was last asked, and since when it reports this finding; milliseconds since
@@ -77,6 +79,7 @@ export interface AgentStatus {
 const isWatcherStatus = shaped<WatcherStatus>({
   finding: text,
   reason: maybe(text),
+  needsPerson: maybe(flag),
   facts: maybe<Readonly<Record<string, unknown>>>(isObject),
   at: time,
   since: time,

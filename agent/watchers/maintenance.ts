@@ -19,6 +19,11 @@ export interface Times {
   uptime: number;
 }
 
+/** False for an event that will never make this node leave, whatever the time. */
+function isClear({ code, state, notBefore }: MaintenanceEvent): boolean {
+  return state === 'active' && (atOnce.includes(code) || (inTime.includes(code) && notBefore !== undefined));
+}
+
 /** Judges one event: nothing to do, worth a message, or a reason to leave. */
 function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'maintenance'>, times: Times): Finding {
   const { id, code, state, notBefore, notAfter, description } = event;
@@ -33,7 +38,7 @@ function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'main
     atOnce.includes(code) ||
     (inTime.includes(code) && notBefore !== undefined && now >= notBefore - maintenance.leadSeconds * 1000);
   if (maintenance.action === 'log' || !due || state === 'unknown')
-    return { kind: 'notable', key: `${key}:seen`, reason };
+    return { kind: 'notable', key: `${key}:seen`, reason, ...(!isClear(event) && { needsPerson: true }) };
   // The date of a retirement may have passed. It then sets no deadline.
   const deadline =
     notBefore !== undefined && notBefore > now
@@ -55,7 +60,8 @@ export function judgeMaintenance(
   const notable = findings.filter((finding) => finding.kind === 'notable');
   if (notable.length === 0) return { kind: 'well' };
   const all = (part: 'key' | 'reason', separator: string) => notable.map((each) => each[part]).join(separator);
-  return { kind: 'notable', key: all('key', ' '), reason: all('reason', '; ') };
+  const needsPerson = notable.some((each) => each.needsPerson);
+  return { kind: 'notable', key: all('key', ' '), reason: all('reason', '; '), ...(needsPerson && { needsPerson }) };
 }
 
 /**

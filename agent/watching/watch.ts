@@ -139,6 +139,7 @@ function isSameAnswer(one: WatcherStatus, other: WatcherStatus): boolean {
   return (
     one.finding === other.finding &&
     one.reason === other.reason &&
+    one.needsPerson === other.needsPerson &&
     one.facts === other.facts &&
     one.error === other.error
   );
@@ -176,6 +177,7 @@ function record(
     at: now,
     since: before?.finding === kind ? before.since : now,
     ...(reason !== undefined && { reason }),
+    ...(finding?.kind === 'notable' && finding.needsPerson && { needsPerson: true }),
     ...(facts !== undefined && { facts }),
     ...(error !== undefined && { error }),
   };

@@ -51,10 +51,10 @@ interface Ailing {
 export type Finding = (
   | { kind: 'well' }
   /**
-   * Worth a message, nothing to do. `key` names the event without a clock reading, so that it is
-   * logged once.
+   * Worth a message, and the node does nothing. `key` names the event without a clock reading, so
+   * that it is logged once. `needsPerson`: the node does not understand it, so a person has to act.
    */
-  | { kind: 'notable'; key: string; reason: string }
+  | { kind: 'notable'; key: string; reason: string; needsPerson?: true }
   /**
    * Trouble. It must last `patienceMs` and `checks` checks before the watcher may treat it, and
    * again before the node leaves.

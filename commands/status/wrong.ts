@@ -44,8 +44,8 @@ function wrongOfAgent(agent: AgentStatus | undefined, bootstrap: BootstrapState 
     ...(isSilent(agent, now) ? ['the agent gives no sign of life: systemctl status ecs-node'] : []),
     ...(join.state === 'failed' ? [`not joined: ${join.detail}`] : []),
     ...(launchHook === undefined ? [] : [`launch hook not completed: ${launchHook.why}`]),
-    ...Object.entries(watchers).flatMap(([name, { finding, reason, error }]) =>
-      finding === 'ailing' || finding === 'doomed' || error !== undefined
+    ...Object.entries(watchers).flatMap(([name, { finding, reason, needsPerson, error }]) =>
+      finding === 'ailing' || finding === 'doomed' || needsPerson === true || error !== undefined
         ? [`${name}: ${wrongOfWatcher(finding, reason, error)}`]
         : [],
     ),

@@ -9,10 +9,12 @@ import { judgeMaintenance } from '../../../agent/watchers/maintenance.ts';
 import { judgeSpot, leftMsOf } from '../../../agent/watchers/spot.ts';
 import type { Order } from '../../../agent/watching/watcher.ts';
 import { Unavailable } from '../../../core/errors.ts';
+import type { MaintenanceEvent } from '../../../core/host.ts';
 import { phases, type DepartureState } from '../../../core/state/state.ts';
+import { parseMaintenance } from '../../../host/metadata/imds-answers.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
 import { someDisk } from '../../fakes/machine.ts';
-import { configOf, never, someOrder } from './stage.ts';
+import { configOf, lazily, never, setStage, someOrder } from './stage.ts';
 
 const config = configOf();
 const hour = 3_600_000;
@@ -121,6 +123,33 @@ describe('the maintenance watcher', () => {
       kind: 'notable',
       reason: expect.stringMatching(/instance-retirement in an unknown state.*; instance-teleport/),
     });
+  });
+
+  it('asks for a person where the node will never act by itself', () => {
+    const needsPerson = (...events: MaintenanceEvent[]) => {
+      const finding = judgeMaintenance(events, config, times);
+      return finding.kind === 'notable' && finding.needsPerson === true;
+    };
+    const clear = event('system-reboot', now + 100 * hour);
+    const oddRetirement = JSON.stringify([
+      { Code: 'instance-retirement', State: 'active', NotBefore: 'soon 1' },
+      { Code: 'system-reboot', State: 'completed' },
+    ]);
+    expect(needsPerson(clear)).toBe(false);
+    expect(needsPerson(...parseMaintenance(oddRetirement))).toBe(true);
+    expect(needsPerson(clear, { ...event('instance-stop', now), state: 'unknown' })).toBe(true);
+    expect(needsPerson(event('instance-teleport', now))).toBe(true);
+    expect(needsPerson(event('instance-reboot', undefined))).toBe(true);
+  });
+
+  it('keeps in the status that a person has to act', async () => {
+    const stage = setStage(lazily());
+    stage.world.metadata.maintenance = [event('instance-teleport', now)];
+    stage.world.metadata.now = () => now;
+    const agent = stage.agent();
+    await stage.world.clock.run(2 * 60_000);
+    expect(stage.status().watchers['maintenance']).toMatchObject({ finding: 'notable', needsPerson: true });
+    await agent.stop();
   });
 
   it('takes the date as its deadline, unless that has passed', () => {

@@ -39,6 +39,16 @@ test.each<[string, Partial<Status>, string]>([
     'disk: / 91 %',
   ],
   [
+    'a maintenance event that only a person can judge',
+    {
+      agent: {
+        ...agent,
+        watchers: { maintenance: { ...watcher, finding: 'notable', reason: 'malformed event', needsPerson: true } },
+      },
+    },
+    'maintenance: malformed event',
+  ],
+  [
     'a watcher that cannot tell',
     { agent: { ...agent, watchers: { docker: { ...watcher, error: 'no answer' } } } },
     'docker: could not tell: no answer',
@@ -52,6 +62,11 @@ test.each<[string, Partial<Status>, string]>([
   ['a file of another form', { remarks: ['agent.json: ignored'] }, 'agent.json: ignored'],
 ])('%s is a fault', (_, change, line) => {
   expect(wrongOf({ ...good, ...change }, now)).toEqual([expect.stringContaining(line)]);
+});
+
+test('a maintenance event that the node will act on by itself is no fault', () => {
+  const maintenance = { ...watcher, finding: 'notable', reason: 'system-reboot not before 2030' };
+  expect(wrongOf({ ...good, agent: { ...agent, watchers: { maintenance } } }, now)).toEqual([]);
 });
 
 test('a departure that was called off is no fault', () => {
