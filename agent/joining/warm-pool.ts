@@ -2,7 +2,7 @@
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
-import { jitter } from '../../core/retry.ts';
+import { openGrowingPause } from '../../core/interval.ts';
 import { callOnce } from '../calls.ts';
 import { refusedHookPauses } from './complete-hook.ts';
 import { completeLaunchHook, freshMs, type LaunchProgress } from './launch-hook.ts';
@@ -30,21 +30,18 @@ export async function waitUntilOutOfPool(
   signal: AbortSignal,
 ): Promise<void> {
   const progress: LaunchProgress = { throughPattern: notEntering };
-  let [pauseMs, dueAt] = [refusedHookPauses.firstMs, 0];
+  const pause = openGrowingPause(host.clock, refusedHookPauses);
   for (let isEntered = false; ;) {
     const target = await readTarget(host, signal);
     if (target?.startsWith('Warmed:') !== true) return;
     report('in warm pool', target);
     // The launch hook also waits while the node enters the pool. The tries are short, because the
     // node may leave the pool while Auto Scaling does not answer.
-    if (!isEntered && host.clock.uptime() >= dueAt) {
+    if (!isEntered && pause.isOver()) {
       const outcome = await completeLaunchHook(host, config, signal, freshMs, progress);
       isEntered = outcome === 'over';
       // Refused: without another try, the hook would time out and terminate the node.
-      if (typeof outcome === 'object') {
-        dueAt = host.clock.uptime() + jitter(pauseMs);
-        pauseMs = Math.min(pauseMs * 2, refusedHookPauses.longestMs);
-      }
+      if (typeof outcome === 'object') pause.begin();
     }
     await host.clock.sleep(everyMs, signal);
   }
