@@ -9,7 +9,6 @@ import type { Identity } from '../core/identity.ts';
 import { openChildCloud } from '../host/aws/child/child-cloud.ts';
 import { readChildOutput } from '../host/child-output.ts';
 import { collectNowAndThen, doWithoutCompilers } from '../host/small-footprint.ts';
-import { cloudArguments } from './node/cloud-arguments.ts';
 import type { CommandContext, Environment, Run } from '../cli/command.ts';
 import type { Effective } from './node/effective.ts';
 import { mayTerminate } from './node/join-failure.ts';
@@ -86,6 +85,19 @@ function openReloadContext(
       ...(watchdogMs !== undefined && { watchdogMs }),
     }),
   };
+}
+
+/**
+ * The arguments of the child process that calls AWS (commands/node/cloud.ts). The child receives
+ * the identity, so that it reaches AWS even when the metadata service fails.
+ */
+function cloudArguments(
+  { self, logFlags }: Pick<CommandContext, 'self' | 'logFlags'>,
+  identity: Identity,
+  opsworksRegion: string | undefined,
+): string[] {
+  const region = opsworksRegion === undefined ? [] : [`--opsworks-region=${opsworksRegion}`];
+  return [...self.args, 'cloud', ...region, ...logFlags, JSON.stringify(identity)];
 }
 
 /** The fault as the child names it. */

@@ -1,12 +1,12 @@
 /** This machine, with every path below one root. */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pid as ownPid } from 'node:process';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Machine, ProcessIdentity } from '../core/host.ts';
 import { paths } from '../core/state/state.ts';
-import { say } from './console.ts';
+import { visibleLine } from '../core/visible.ts';
 import { networkVariables, type Environment } from './environment.ts';
 import type { Disks } from './disk.ts';
 import { codeOf } from './files/error-code.ts';
@@ -64,13 +64,24 @@ export function openMachine(root: string, environment: Environment): Machine {
     // Under another root, a link to the machine's own console must not be followed.
     async say(line) {
       try {
-        say(below('/dev/console', { through: true }), line);
+        writeToConsole(below('/dev/console', { through: true }), line);
       } catch {
-        // A missing console is no failure.
+        // There is no console, or it is busy. The journal also has the line.
       }
     },
     notify: (state) => notify(runBelow, environment['NOTIFY_SOCKET'], state),
   };
+}
+
+/** Never makes the file, and never waits for a serial line without a reader. */
+function writeToConsole(file: string, line: string): void {
+  const text = visibleLine(line.replaceAll(/\s+/g, ' '));
+  const handle = openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_NOCTTY | constants.O_NONBLOCK);
+  try {
+    writeSync(handle, `${text}\r\n`);
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** Only the status counts, so this does not wait for the body. */
