@@ -28,7 +28,7 @@ export function openImds(options: ImdsOptions): (request: IncomingMessage, respo
     const { metadata, launchedAt } = instance;
     const path = (request.url ?? '/').split('?')[0]!.replaceAll(/\/{2,}/g, '/');
     if (metadata.html) return { status: 200, body: html, headers: { 'content-type': 'text/html' } };
-    if (world.clock.now() - launchedAt < metadata.lateMs) return { status: 503, body: '' };
+    if (metadata.lateMs > 0 && world.clock.now() - launchedAt < metadata.lateMs) return { status: 503, body: '' };
     if (request.method === 'PUT' && path === '/latest/api/token') return issueToken(request);
     if (request.method !== 'GET') return { status: 405, body: '' };
     const token = request.headers['x-aws-ec2-metadata-token'];
@@ -61,7 +61,8 @@ export function openImds(options: ImdsOptions): (request: IncomingMessage, respo
       }
       const { status, body, headers } = effect ? faultAnswer(effect) : answer(request);
       options.log(operation, status === 200 ? 'ok' : String(status), startedAt);
-      response.writeHead(status, { 'content-type': 'text/plain', server: 'EC2ws', ...headers }).end(body);
+      const date = new Date(world.clock.now()).toUTCString();
+      response.writeHead(status, { 'content-type': 'text/plain', server: 'EC2ws', date, ...headers }).end(body);
     };
     if (wait > 0) world.clock.after(wait, reply);
     else reply();

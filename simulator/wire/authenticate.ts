@@ -48,7 +48,7 @@ const maxSkewMs = 300_000;
 export interface AuthContext {
   keyring: Keyring;
   region: string;
-  /** The machine's time, which the caller shares. */
+  /** AWS's own time. The caller's may differ. */
   now(): number;
 }
 
@@ -75,7 +75,7 @@ export function authenticate(request: SignedRequest, route: Route, { keyring, re
   if (authorization.region !== region && id !== 'opsworks' && id !== 'sts') {
     throw refuse('wrong', `Credential should be scoped to a valid region, not '${authorization.region}'.`);
   }
-  if (Math.abs(skewMs(authorization, Date.now())) > maxSkewMs) {
+  if (Math.abs(skewMs(authorization, now())) > maxSkewMs) {
     throw refuse('wrong', `Signature expired: ${authorization.at} is not within 5 min. of the server's time`);
   }
   if (!isCovered(authorization, request.headers) || !isSignatureRight(request, authorization, key.secretAccessKey)) {

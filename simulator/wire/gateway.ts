@@ -171,7 +171,9 @@ function finish(gateway: Gateway, exchange: Exchange, response: ServerResponse, 
   gateway.log({ at, service: service.id, operation, instanceId: caller?.id, params, outcome, ms });
   if (ending === 'hang') return;
   if (ending === 'refused' || ending === 'cut') return void response.destroy();
-  send(response, ending);
+  // The SDK signs by this clock once AWS has refused a signature of another time.
+  const date = new Date(gateway.world.clock.now()).toUTCString();
+  send(response, { ...ending, headers: { date, ...ending.headers } });
 }
 
 export function send(response: ServerResponse, { status, headers, body }: Answer): void {

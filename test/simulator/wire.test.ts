@@ -9,6 +9,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import { encode } from 'cborg';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { openRealClock } from '../../simulator/clock.ts';
 import { operatorCredentials } from '../../simulator/simulator.ts';
 import { httpRequest, clients, codeOf, open, roleCredentials } from './stage.ts';
 
@@ -66,6 +67,23 @@ describe('signatures', () => {
       (reason: Error) => reason,
     );
     expect(error.message).toMatch(/^Signature expired/);
+  });
+
+  it("are refused to a caller whose clock is wrong, until it has read AWS's in the answer", async () => {
+    const real = openRealClock();
+    onTestFinished(() => real.stop());
+    const simulator = await open({ clock: { ...real, now: () => Date.now() + 3_600_000 } });
+    const ecs = new ECSClient({
+      endpoint: simulator.endpoint,
+      region: simulator.region,
+      credentials: operatorCredentials,
+    });
+    onTestFinished(() => ecs.destroy());
+    await ecs.send(new DescribeClustersCommand({}));
+    expect(simulator.calls.list.map(({ outcome }) => outcome)).toEqual(['InvalidSignatureException', 'ok']);
+    const { id } = await simulator.verbs.launch();
+    const { headers } = await fetch(`${simulator.imdsEndpoint(id)}/latest/meta-data/instance-id`);
+    expect(Math.abs(Date.parse(headers.get('date')!) - Date.now() - 3_600_000)).toBeLessThan(60_000);
   });
 });
 
