@@ -13,6 +13,7 @@ const longest = [
   'test/acceptance/acceptance.test.ts',
   'test/cloudformation/cluster.cfn.test.ts',
   'test/scenarios/second-source.test.ts',
+  'test/scenarios/hostile/middlebox.test.ts',
   'test/scenarios/causes.test.ts',
   'test/packer/build.image.test.ts',
   'test/scenarios/network.netns.test.ts',

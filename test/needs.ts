@@ -48,6 +48,10 @@ const needs: Record<string, Need> = {
     isMet: () => process.getuid?.() === 0 && existsSync('/dev/fuse') && hasCommand('python3'),
     remedy: 'as root, on a kernel with FUSE (modprobe fuse), apt-get install python3',
   },
+  acl: {
+    isMet: () => process.getuid?.() === 0 && ['setfacl', 'setpriv'].every(hasCommand),
+    remedy: 'as root, on a file system with ACLs, apt-get install acl util-linux',
+  },
   python: { isMet: () => hasCommand('python3'), remedy: 'apt-get install python3' },
   rpmbuild: { isMet: () => hasCommand('rpmbuild') && hasCommand('xz'), remedy: 'apt-get install rpm xz-utils' },
   cfn: {
