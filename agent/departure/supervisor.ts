@@ -88,7 +88,9 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
         const controller = new AbortController();
         running = { controller, done: run(order, AbortSignal.any([signal, controller.signal])) };
         departureBegins.abort(new Error('the node leaves'));
-        if (order.ending !== 'remain') nodeLeaves.abort(new Error('the node leaves its group'));
+        // A node that only drains goes on joining, also after another order had stopped that.
+        if (order.ending === 'remain') nodeLeaves = renewed(nodeLeaves);
+        else nodeLeaves.abort(new Error('the node leaves its group'));
       });
     },
     callOff: (undoOptions) =>

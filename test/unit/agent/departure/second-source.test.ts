@@ -239,6 +239,28 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
+  // It stopped the joining, and a drain by hand that took over did not resume it: nothing completed
+  // the launch hook, which timed out and ended the node.
+  it('leaves no launch hook to its timeout when a person drains the node and it is withdrawn', async () => {
+    const { stage, world, run, agent } = await inService({}, (prepared) => {
+      prepared.group.begin('launch');
+      prepared.own.agentConnected = false;
+    });
+    notice(stage);
+    await run(5_000);
+    const { instanceId } = world.identity;
+    const request = { instanceId, id: 'by-hand', action: 'leave', reason: 'by hand', terminate: false, at: 0 };
+    world.machine.files.set(paths.request, renderState(request));
+    await run(5_000);
+    world.metadata.spotNotice = undefined;
+    await run(minute);
+    stage.own.agentConnected = true;
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    expect(stage.group.hooks.find(({ name }) => name === 'launch')?.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
   it('starts one departure, two minutes from the first sight, when its time moves at every read', async () => {
     const { stage, world, run, agent } = await inService({ spot: { pollSeconds: 1 }, leave: { drainSeconds: 900 } });
     busy(stage);
