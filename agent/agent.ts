@@ -198,7 +198,14 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
   const { isJoined, setJoined, knownFacts, book } = joining;
   const { host, config, supervisor } = joining.context;
   const hooks = openUnfinishedHooks(host, config, book, knownFacts);
-  const provider = openProviderKeeper({ host, config, book, knownFacts, idle: () => supervisor.idle() });
+  const provider = openProviderKeeper({
+    host,
+    config,
+    book,
+    knownFacts,
+    idle: () => supervisor.idle(),
+    isDrained: () => supervisor.idle() === undefined && supervisor.state()?.drainedAt !== undefined,
+  });
   // A round may begin early, together with another timer, because each wake-up costs CPU time.
   const next = (at: number) => ({ earliestAt: at + joinEveryMs / 2, latestAt: at + joinEveryMs });
   return everyInterval(host.clock, { everyMs: joinEveryMs, next }, signal, async () => {

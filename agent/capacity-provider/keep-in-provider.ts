@@ -34,6 +34,8 @@ export interface ProviderKeeper {
 
 export interface KeeperOptions extends Subject {
   book: StatusBook;
+  /** A departure under way has set DRAINING. */
+  isDrained(): boolean;
 }
 
 /** No verb of it throws, except when its signal aborts. */
@@ -80,7 +82,7 @@ interface Player {
 }
 
 function openPlayer(options: KeeperOptions): Player {
-  const { host, knownFacts, idle } = options;
+  const { host, knownFacts, idle, isDrained } = options;
   const mayActivate = () => idle() !== undefined;
   let known: { registration: Registration | undefined } | undefined;
   const read = async () => (known ??= { registration: await readRegistration(host) }).registration;
@@ -90,7 +92,10 @@ function openPlayer(options: KeeperOptions): Player {
     try {
       while (registration.stage !== 'over') {
         tell(options, registration.provider, `registers anew: ${registration.stage}`);
-        registration = await playStage({ host, registration, knownFacts, mayActivate }, earlyOr(registration, signal));
+        registration = await playStage(
+          { host, registration, knownFacts, mayActivate, isDrained },
+          earlyOr(registration, signal),
+        );
         known = { registration };
       }
       tell(options, registration.provider, registration.detail ?? 'over');

@@ -34,6 +34,8 @@ export interface Deed {
   knownFacts: KnownFacts;
   /** False: a departure decides whether ECS may place tasks here. */
   mayActivate(): boolean;
+  /** A departure has set DRAINING. Before that, its load balancers may still need their time. */
+  isDrained(): boolean;
 }
 
 interface Next {
@@ -79,13 +81,13 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
     return { stage: 'starting' };
   },
   async starting(deed, signal) {
-    const { host, registration, knownFacts, mayActivate } = deed;
+    const { host, registration, knownFacts, isDrained } = deed;
     await startEcsAgent(host, signal);
     const known = await waitUntilRegistered(host, registration, signal);
     if (known === undefined) return { stage: 'over', detail: 'the ECS agent has not registered again' };
     // A departure that drained the node has drained the old record.
     const { cluster } = registration;
-    if (!mayActivate()) await stopPlacement(host, { cluster, arn: known.arn }, callsMs, signal);
+    if (isDrained()) await stopPlacement(host, { cluster, arn: known.arn }, callsMs, signal);
     knownFacts.lastSeen = { at: host.clock.uptime(), instance: known };
     const { capacityProvider: inside } = known;
     const detail = inside === undefined ? 'ECS still has it outside' : `now in ${inside}`;

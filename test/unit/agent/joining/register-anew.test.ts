@@ -5,10 +5,12 @@ import type { Host } from '../../../../core/host.ts';
 import type { Call } from '../../../fakes/calls.ts';
 import type { FakeContainerInstance } from '../../../fakes/cloud/cluster.ts';
 import { groupTag } from '../../../../upkeep/group-tag.ts';
-import { agentDb, outside } from './outside-provider.ts';
-import type { Stage } from '../stage.ts';
+import { someBalancer } from '../../../fakes/cloud/balancers.ts';
+import { agentDb, outside, putOutside } from './outside-provider.ts';
+import { configOf, setStage, type Stage } from '../stage.ts';
 
 const minute = 60_000;
+const targetGroup = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef';
 
 const records = ({ world }: Stage): FakeContainerInstance[] =>
   world.cluster.instances.filter(({ status }) => status !== 'INACTIVE');
@@ -204,6 +206,28 @@ describe('a new registration that is interrupted', () => {
     await stage.world.clock.run(15 * minute);
     expect(stage.world.machine.units.get('ecs.service')).toBeUndefined();
     for (const record of records(stage)) expect(record).toMatchObject({ status: 'DRAINING', agentConnected: true });
+    await agent.stop();
+  });
+
+  // The new record was drained at once, while connections of its load balancer still had time.
+  it('by a departure does not drain the new record before the node has left its load balancers', async () => {
+    const leave = { targetGroups: [targetGroup], deregistrationSeconds: 300 };
+    const stage = setStage(configOf({ leave }));
+    putOutside(stage);
+    const { calls, machine, balancers, clock } = stage.world;
+    balancers.targetGroups.set(targetGroup, someBalancer(200_000));
+    const agent = stage.agent();
+    calls.onCall = ({ verb }) => {
+      if (verb !== 'deregisterContainerInstance') return;
+      calls.onCall = undefined;
+      machine.files.set(paths.request, asked(stage));
+    };
+    await clock.run(15 * minute);
+    const [left] = calls.of('deregisterTarget');
+    const drained = calls.of('drain').filter(({ args }) => args[1] !== stage.own.arn);
+    expect(drained.length).toBeGreaterThan(0);
+    expect(drained[0]!.at - left!.at).toBeGreaterThanOrEqual(200_000);
+    for (const record of records(stage)) expect(record.status).toBe('DRAINING');
     await agent.stop();
   });
 });
