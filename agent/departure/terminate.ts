@@ -13,6 +13,7 @@ import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
 import { isHeldState, isTerminating } from '../lifecycle-states.ts';
 import { openConfirmation, TakenBack } from './confirm.ts';
+import { irrevocableOf } from './order.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
 import { drainLateRegistration } from './late-registration.ts';
@@ -42,6 +43,15 @@ const roundMs = 60_000;
 /** The pause before the second source is asked again. */
 const confirmAgainMs = 10_000;
 
+/** The metadata service answers in milliseconds. */
+const metadataMs = 2_000;
+
+/**
+ * A source that is stale or wrong for minutes must not decide by itself that the node has to do
+ * nothing more, or that it is another machine.
+ */
+const disputedMs = 900_000;
+
 /**
  * Throws Refused when this state belongs to another machine, and TakenBack when the cause is denied
  * before termination was requested.
@@ -49,10 +59,15 @@ const confirmAgainMs = 10_000;
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
   const confirmEnd = openConfirmation(departure);
-  for (;;) {
-    await confirmIdentity(departure, signal);
+  for (const disputedUntil = host.clock.uptime() + disputedMs; ;) {
+    await confirmIdentity(departure, disputedUntil, signal);
     const membership = await waitForMembership(departure, signal);
-    if (isTerminating(membership)) return reportDeparture(departure, signal);
+    if (isTerminating(membership)) {
+      const isBelieved = host.clock.uptime() >= disputedUntil || !(await isGroupDisputed(departure, signal));
+      if (isBelieved) return reportDeparture(departure, signal);
+      await host.clock.sleep(confirmAgainMs, signal);
+      continue;
+    }
     // A person who requests the termination of a node in Standby no longer holds it.
     if (state.cause !== 'operator' && isHeld(membership))
       throw new TakenBack(`the node is ${membership.lifecycleState} in its group`);
@@ -88,16 +103,32 @@ function isHeld(membership: Membership | undefined | 'refused'): membership is M
 
 /**
  * A disk that was moved or copied carries this state into another machine, which must not be
- * terminated.
+ * terminated. While the metadata service contradicts its own earlier answer, the node does not know
+ * which machine it is, and asks again.
  */
-async function confirmIdentity(departure: Departure, signal: AbortSignal): Promise<void> {
+async function confirmIdentity(departure: Departure, until: number, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
-  const { instanceId } = await retryUntilAnswered(departure, 'identity', signal, (callSignal) =>
-    host.metadata.readIdentity(callSignal),
-  );
-  if (instanceId !== state.instanceId || instanceId !== host.identity.instanceId) {
-    throw new Refused(`the departure belongs to ${state.instanceId}, but this machine is ${instanceId}: it stays`);
+  for (;;) {
+    const { instanceId } = await retryUntilAnswered(departure, 'identity', signal, (callSignal) =>
+      host.metadata.readIdentity(callSignal),
+    );
+    if (instanceId === state.instanceId && instanceId === host.identity.instanceId) return;
+    const why = `the departure belongs to ${state.instanceId}, but this machine is ${instanceId}: it stays`;
+    if (state.instanceId !== host.identity.instanceId || host.clock.uptime() >= until) throw new Refused(why);
+    await departure.trouble('not terminating', new Unavailable(why));
+    await host.clock.sleep(confirmAgainMs, signal);
   }
+}
+
+/**
+ * Whether only Auto Scaling says that the group terminates this node, and the metadata service says
+ * that it stays. Had the node believed one wrong answer, it would wait for an end that never comes.
+ */
+async function isGroupDisputed({ host, state }: Departure, signal: AbortSignal): Promise<boolean> {
+  if (irrevocableOf(state).askedToEndAt !== undefined) return false;
+  const read = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
+  const target = await callOnce(host, signal, read, metadataMs).catch(() => undefined);
+  return target === 'InService';
 }
 
 /** `refused`: this role may not ask. Retries for as long as AWS does not answer. */

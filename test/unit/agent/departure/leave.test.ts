@@ -537,6 +537,26 @@ describe('the termination', () => {
     expect(stage.world.machine.power).toBe('on');
   });
 
+  // The metadata service named another instance once, and the drained node stayed for ever.
+  it('ends its machine although the metadata service names another instance for minutes', async () => {
+    const stage = setStage();
+    const { metadata, clock, identity } = stage.world;
+    metadata.identity = { ...identity, instanceId: 'i-0aaaaaaaaaaaaaaaa' };
+    clock.schedule(4 * 60_000, () => void (metadata.identity = identity));
+    expect(await stage.leaves()).toMatchObject({ phase: 'done' });
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
+  // Auto Scaling alone had said so for a moment: the node waited for an end that was never ordered.
+  it('terminates itself although Auto Scaling says for minutes that it does so already', async () => {
+    const stage = setStage();
+    stage.group.lifecycleState = 'Terminating:Wait';
+    stage.world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
+    await stage.leaves();
+    expect(stage.deeds()).toContain('terminateInGroup');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
   it('uses the next method only when the one before is refused or stays unavailable', async () => {
     const refused = new Refused('AccessDenied', { code: 'AccessDenied' });
     const chain = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
@@ -622,6 +642,7 @@ describe('the termination', () => {
   it("does not take an earlier answer of the group for the node's return to its warm pool", async () => {
     const stage = setStage();
     const said = ['Terminating:Wait', 'Warmed:Pending:Wait', 'Terminating:Wait'];
+    stage.world.metadata.targetState = 'Terminated';
     stage.group.begin('terminate');
     stage.world.calls.onCall = ({ verb }) => {
       if (verb === 'readMembership') stage.group.lifecycleState = said.shift() ?? 'Terminating:Wait';
