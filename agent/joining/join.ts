@@ -43,8 +43,11 @@ const quietMs = 10_000;
  */
 const hooksMs = 600_000;
 
-/** In service, or in service with a launch hook that the group may still wait for. */
-export type Joined = 'joined' | UnfinishedHook;
+/**
+ * In service, also where only Auto Scaling says that no launch hook waits (`told`), or in service
+ * with a launch hook that the group may still wait for.
+ */
+export type Joined = 'joined' | 'told' | UnfinishedHook;
 
 /**
  * Resolves when the node is in service. Throws `Unfit` when it is not in service within
@@ -84,7 +87,7 @@ export async function finishJoining(
   let why = 'Auto Scaling does not answer';
   const progress: LaunchProgress = { knownFacts, report: (detail) => (why = detail) };
   const outcome = await completeLaunchHook(host, config, signal, withinMs, progress);
-  if (outcome === 'over') return 'joined';
+  if (outcome === 'over' || outcome === 'none') return 'joined';
   return outcome === 'later' ? { unfinished: why } : outcome;
 }
 
@@ -112,7 +115,8 @@ async function joinOutsidePool(
       // The ECS agent may die while Auto Scaling does not answer, so a check from minutes ago no
       // longer counts.
       const outcome = await completeLaunchHook(host, config, signal, freshMs, progress);
-      if (outcome !== 'later') return outcome === 'over' ? 'joined' : outcome;
+      if (typeof outcome === 'object') return outcome;
+      if (outcome !== 'later') return outcome === 'over' ? 'joined' : 'told';
     }
   };
   return withLaunchHookHeartbeats(host, config, quietMs, signal, work, knownFacts);

@@ -64,8 +64,11 @@ export interface LaunchProgress {
   countedAt?: number;
 }
 
-/** `over`: the hook is completed, or there is none. `later`: not yet completed. */
-export type LaunchOutcome = 'over' | 'later' | UnfinishedHook;
+/**
+ * `over`: this node has completed the hook, or has none. `none`: Auto Scaling says that no hook
+ * waits. `later`: not yet completed.
+ */
+export type LaunchOutcome = 'over' | 'none' | 'later' | UnfinishedHook;
 
 /**
  * The node continues, but its group may still wait for a hook. The status shows it, and the agent
@@ -75,11 +78,11 @@ export interface UnfinishedHook {
   unfinished: string;
 }
 
-type Try = 'over' | 'later' | UnfinishedHook | { blocked: string };
+type Try = 'over' | 'none' | 'later' | UnfinishedHook | { blocked: string };
 
 /**
- * Completes the hook with CONTINUE. `over` also where there is no such hook, no group, or the node
- * is already in service. `later` after `withinMs`; by default it waits without limit. A refusal is
+ * Completes the hook with CONTINUE. `none` where there is no such hook, no group, or the node is
+ * already in service. `later` after `withinMs`; by default it waits without limit. A refusal is
  * retried at a slow pace.
  */
 export async function completeLaunchHook(
@@ -139,7 +142,7 @@ async function tryOnce(
       readMembership(host, callSignal),
     ));
     if (progress.knownFacts !== undefined) progress.knownFacts.group = membership?.group;
-    if (membership === undefined || isThrough(membership, progress, host.clock.uptime())) return 'over';
+    if (membership === undefined || isThrough(membership, progress, host.clock.uptime())) return 'none';
     if (host.clock.uptime() >= end) return 'later';
     const outcome = await completeWaitingHook(host, membership, hook, signal);
     progress.membership = undefined;
@@ -212,7 +215,7 @@ async function readLaunchHooks(host: Host, group: string, signal: AbortSignal): 
 function judgeHooks(names: readonly string[], hook: string): Try {
   if (names.includes(hook)) return 'later';
   // The first instances of a group may launch before their hook exists.
-  if (names.length === 0) return 'over';
+  if (names.length === 0) return 'none';
   const why = `the group has no launch hook ${hook}, and waits for ${names.join(', ')}: see autoScaling.launchHook`;
   // Hooks of other programs are not this node's task, unless the configuration names one of them.
   return hook === defaultLaunchHook ? { unfinished: why } : { blocked: why };

@@ -7,6 +7,7 @@ import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { openGrowingPause } from '../../core/interval.ts';
+import { jitter } from '../../core/retry.ts';
 import type { KnownFacts } from '../known-facts.ts';
 import type { StatusBook } from '../status.ts';
 import { refusedHookPauses } from './complete-hook.ts';
@@ -14,6 +15,13 @@ import { finishJoining, type Joined } from './join.ts';
 
 /** No lifecycle action lasts longer than 48 h, whatever its heartbeats (GlobalTimeout). */
 const longestHookMs = 172_800_000;
+
+/**
+ * One answer that no hook waits may be stale or wrong, and the hook would time out and end the
+ * node. The node asks once more: longer after the answer than a source is wrong, and before a hook
+ * of half an hour times out (the stack's own).
+ */
+const askAgainMs = 1_200_000;
 
 /** Time for a few calls under throttling. */
 const roundMs = 60_000;
@@ -34,10 +42,12 @@ export function openUnfinishedHooks(
 ): UnfinishedHooks {
   const pause = openGrowingPause(host.clock, refusedHookPauses);
   const openedAt = host.clock.uptime();
+  let askAgainAt = Infinity;
   const note = (joined: Joined) => {
     pause.begin();
+    askAgainAt = joined === 'told' ? host.clock.uptime() + jitter(askAgainMs) : Infinity;
     book.change(({ launchHook: before, ...status }) => {
-      if (joined === 'joined') return status;
+      if (typeof joined === 'string') return status;
       const { unfinished: why } = joined;
       if (before?.why !== why) host.log.warn('launch hook not completed', { error: why });
       const { now, uptime } = host.clock;
@@ -49,16 +59,16 @@ export function openUnfinishedHooks(
     note,
     async tryAgain(signal) {
       const { launchHook } = book.read();
-      if (launchHook === undefined || !pause.isOver()) return;
+      if (launchHook === undefined ? host.clock.uptime() < askAgainAt : !pause.isOver()) return;
       // A status that an older version wrote has no uptime. The time since this start then counts.
-      const { sinceUptime = openedAt } = launchHook;
+      const { sinceUptime = openedAt } = launchHook ?? {};
       if (host.clock.uptime() - sinceUptime > longestHookMs) return note('joined');
-      try {
-        note(await finishJoining(host, config, knownFacts, roundMs, signal));
-      } catch (error) {
+      const joined = await finishJoining(host, config, knownFacts, roundMs, signal).catch((error: unknown) => {
         signal.throwIfAborted();
-        note({ unfinished: messageOf(error) });
-      }
+        return { unfinished: messageOf(error) };
+      });
+      // Where nothing waits as far as is known, a failed question is no trouble yet.
+      note(launchHook === undefined && joined !== 'joined' ? 'told' : joined);
     },
   };
 }
