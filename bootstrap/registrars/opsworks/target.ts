@@ -3,9 +3,17 @@
 import type { Config } from '../../../config/config.ts';
 import { ConfigError, Refused, isDenied, messageOf } from '../../../core/errors.ts';
 import type { Host, Layer, Stack } from '../../../core/host.ts';
+import { jitter } from '../../../core/retry.ts';
 import type { OpsWorksTarget } from '../../../core/opsworks/opsworks-target.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { callWithRetry } from '../../poll.ts';
+
+/**
+ * An answer that makes the configuration wrong must last this long: the stack may be new, and one
+ * answer may be stale, empty or wrong.
+ */
+const wrongForMs = 60_000;
+const lookAgainMs = 10_000;
 
 /** Keeps a target that an earlier attempt of this boot found under the same names. */
 export async function prepareOpsWorksTarget(
@@ -14,10 +22,30 @@ export async function prepareOpsWorksTarget(
   context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { stack: stackName = '', layer: layerName = '' } = config.opsworks;
+  const { stack = '', layer = '' } = config.opsworks;
   const { registrarTarget: known } = context;
-  if (known?.stack === stackName && known.layer === layerName) return;
+  if (known?.stack === stack && known.layer === layer) return;
   delete context.registrarTarget;
+  const { clock, log } = host;
+  for (const end = clock.uptime() + wrongForMs; ;) {
+    try {
+      context.registrarTarget = await findTarget(host, stack, layer, context, signal);
+      return;
+    } catch (error) {
+      if (!(error instanceof ConfigError) || clock.uptime() >= end) throw error;
+      log.warn('will try again', { error: messageOf(error) });
+    }
+    await clock.sleep(jitter(lookAgainMs), signal);
+  }
+}
+
+async function findTarget(
+  host: Host,
+  stackName: string,
+  layerName: string,
+  context: BootstrapContext,
+  signal: AbortSignal,
+): Promise<OpsWorksTarget> {
   const stack = await findStack(host, stackName, context, signal);
   const { region } = host.identity;
   if (stack.region !== region) {
@@ -33,7 +61,7 @@ export async function prepareOpsWorksTarget(
     throw fault('layer', `stack "${stack.name}" has no layer with the id or short name "${layerName}"`);
   }
   if (layer.stackId !== stack.id) throw foreignLayer(layer, stack);
-  context.registrarTarget = { stack: stackName, layer: layerName, stackId: stack.id, layerId: layer.id };
+  return { stack: stackName, layer: layerName, stackId: stack.id, layerId: layer.id };
 }
 
 /** The ids of the stack and layer that `preflight` found for this node. */

@@ -80,6 +80,15 @@ describe('the configured stack and layer', () => {
     });
   }
 
+  // OpsWorks showed no stack for some seconds: the node gave up, and waited for a person for ever.
+  it('are not blamed while OpsWorks shows no stack for half a minute', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    const { stacks } = world.opsworks;
+    world.opsworks.stacks = [];
+    world.clock.schedule(30_000, () => void (world.opsworks.stacks = stacks));
+    expect(await boot()).toMatchObject({ registered: { stackId, layerId } });
+  });
+
   it('are not blamed for a missing permission', async () => {
     const { world, fail } = setStage(opsworksConfig());
     world.calls.fails('readStack', new Refused('not authorized', { code: 'AccessDeniedException' }));
