@@ -60,12 +60,7 @@ export function drawScenario(chance: Chance): Scenario {
   const half = config.bootstrap.timeoutSeconds * 500;
   const pingAfterMs = chance.around(15_000);
   const planted = chance.happens(0.25) ? plant(config, opsworks, chance) : undefined;
-  // An outage can take half of the bootstrap's time, so an answering registrar must need less than
-  // that.
-  if (planted === undefined) {
-    opsworks.registersAfterMs = Math.min(opsworks.registersAfterMs, half * 0.8);
-    opsworks.setupTakesMs = Math.min(opsworks.setupTakesMs, half * 0.8);
-  }
+  if (planted === undefined || optional.includes(planted)) limitTimes(opsworks, config);
   const wild = chance.happens(0.5);
   const hasGroup = chance.happens(0.9);
   return {
@@ -88,6 +83,16 @@ export function drawScenario(chance: Chance): Scenario {
     slowness: chance.pick([1, 5, 15, 15, 30, 30]),
     stormyMs: chance.between(5, 40) * minute,
   };
+}
+
+/**
+ * An outage can take half of the bootstrap's time, so an answering registrar must need less than
+ * that.
+ */
+function limitTimes(opsworks: FakeOpsWorks, { bootstrap }: Config): void {
+  const mostMs = bootstrap.timeoutSeconds * 400;
+  opsworks.registersAfterMs = Math.min(opsworks.registersAfterMs, mostMs);
+  opsworks.setupTakesMs = Math.min(opsworks.setupTakesMs, mostMs);
 }
 
 /** Keeps these draws apart from those of the life and of its anomalies. */
