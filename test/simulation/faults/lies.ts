@@ -136,7 +136,8 @@ export function openLies(
         }
         case 'foreign':
           return isOwnOnly(call)
-            ? async () => say({ ...told, kind: 'empty' }, call, await effect())
+            ? async () =>
+                say({ ...told, kind: call.verb === 'readMembership' ? 'shapeless' : 'empty' }, call, await effect())
             : (askForAnother(call) ?? effect);
         case 'refused':
           return refuse(told, call);
@@ -180,9 +181,14 @@ function canLie({ service, verb }: Call): boolean {
   return service === 'machine' ? machineVerbs.has(verb) : sources.includes(service);
 }
 
-/** host/ drops the records of other instances from these answers. */
+/**
+ * host/ drops the records of other instances from these answers, and takes a membership of others
+ * only for no answer.
+ */
+const ownOnly = new Set(['findRegistration', 'readRegistration', 'readContainerInstance', 'readMembership']);
+
 function isOwnOnly({ verb }: Call): boolean {
-  return verb === 'findRegistration' || verb === 'readRegistration' || verb === 'readContainerInstance';
+  return ownOnly.has(verb);
 }
 
 /** All other verbs change something. */
