@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { ConfigError, messageOf } from '../../core/errors.ts';
+import { ConfigError, messageOf, Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { paths } from '../../core/state/state.ts';
 import { parseRefreshed, renderRefreshed, type PulledDocument, type Refreshed } from './refreshed.ts';
@@ -26,7 +26,8 @@ type Deps = Pick<Host, 'machine' | 'cloud'>;
 /**
  * Fetches changed documents, lets `judge` check the whole set, and writes a good set in one file.
  * Throws the error of `judge`: the last good set then stays, and the refused documents are not
- * fetched again until they change.
+ * fetched again until they change. Throws Unavailable when a set becomes empty for the first time,
+ * because the node would fall back to its defaults for one lost answer.
  */
 export async function pullConfiguration(
   host: Deps,
@@ -38,6 +39,10 @@ export async function pullConfiguration(
   const good = before?.source === source ? before.good : [];
   const seen = before?.refused?.source === source ? before.refused.documents : good;
   const documents = await fetchChanged(host, source, seen, signal);
+  if (documents.length === 0 && good.length > 0 && before?.isEmptied !== true) {
+    await write(host, { source, good, ...before, isEmptied: true });
+    throw new Unavailable(`${source} lists no document any more; if it still lists none next time, that is believed`);
+  }
   if (Buffer.byteLength(JSON.stringify(documents)) > maxSetBytes) {
     const problem = `the documents are larger than ${maxSetBytes} bytes together, as JSON`;
     throw new ConfigError([{ path: source, problem }]);
@@ -49,7 +54,8 @@ export async function pullConfiguration(
     // When the documents did not change, the node's own files did, and the error names them. The
     // set in use is then not noted as refused.
     const refused = isDeepStrictEqual(documents, good) ? undefined : { source, documents, why: messageOf(error) };
-    await write(host, { source, good: [], ...before, ...(refused !== undefined && { refused }) });
+    const { isEmptied: _, ...kept } = before ?? { source, good: [] };
+    await write(host, { ...kept, ...(refused !== undefined && { refused }) });
     throw error;
   }
   const isNew = before?.source !== source || !isDeepStrictEqual(documents, good);

@@ -18,6 +18,8 @@ export interface Refreshed {
   good: readonly PulledDocument[];
   /** The present set at the source, when it is not valid. Keeping it spares fetching it again. */
   refused?: { source: string; documents: readonly PulledDocument[]; why: string };
+  /** The source has just listed no document, though `good` has some. */
+  isEmptied?: true;
 }
 
 /** Undefined for another text than ours: everything is then pulled again. */
@@ -25,10 +27,15 @@ export function parseRefreshed(text: string | undefined): Refreshed | undefined 
   try {
     const value = JSON.parse(text ?? 'null') as Partial<Refreshed> | null;
     if (typeof value?.source !== 'string' || !areDocuments(value.good)) return undefined;
-    const { source, good, refused } = value;
+    const { source, good, refused, isEmptied } = value;
     const isWhole =
       areDocuments(refused?.documents) && typeof refused?.why === 'string' && typeof refused.source === 'string';
-    return { source, good, ...(isWhole && refused !== undefined && { refused }) };
+    return {
+      source,
+      good,
+      ...(isWhole && refused !== undefined && { refused }),
+      ...(isEmptied === true && { isEmptied }),
+    };
   } catch {
     return undefined;
   }

@@ -72,7 +72,10 @@ async function listDocuments(reader: BucketReader, signal: AbortSignal): Promise
     const page = await callAws('s3:ListBucket', arn, signal, (options) =>
       client.send(new ListObjectsV2Command(input), options),
     );
-    found.push(...(page.Contents ?? []).filter(({ Key = '' }) => isDocument(Key.slice(Prefix.length))));
+    const { Contents = [], CommonPrefixes = [], KeyCount } = page;
+    if (KeyCount === undefined || Contents.length + CommonPrefixes.length < KeyCount)
+      throw new Unavailable(`${source}: the list is not whole`);
+    found.push(...Contents.filter(({ Key = '' }) => isDocument(Key.slice(Prefix.length))));
     if (found.length > maxDocuments) throw tooMany(source);
     token = page.NextContinuationToken || undefined;
   }

@@ -1,9 +1,11 @@
 /** Documents as parameters of Systems Manager: each directly below one path is a document. */
 
 import { GetParametersByPathCommand, GetParametersCommand, SSMClient, type Parameter } from '@aws-sdk/client-ssm';
+import { Unavailable } from '../../../core/errors.ts';
 import type { RemoteDocument } from '../../../core/host.ts';
 import type { DocumentSource } from './document-source.ts';
 import type { Session } from '../session/session.ts';
+import { parseList } from '../parse-list.ts';
 import { maxDocuments, tooMany } from './document-limits.ts';
 
 /** The maximum number of names in GetParameters. */
@@ -21,7 +23,7 @@ export function openParameters({ identity, callAws, settings }: Session, path: s
       const page = await callAws('ssm:GetParametersByPath', arn, signal, (options) =>
         client.send(new GetParametersByPathCommand(input), options),
       );
-      found.push(...(page.Parameters ?? []));
+      found.push(...parseList('ssm:GetParametersByPath', 'Parameters', page.Parameters));
       if (found.length > maxDocuments) throw tooMany(`ssm:${path}`);
       NextToken = page.NextToken || undefined;
     }
@@ -31,10 +33,14 @@ export function openParameters({ identity, callAws, settings }: Session, path: s
     const found: Parameter[] = [];
     for (let at = 0; at < names.length; at += atOnce) {
       const input = { Names: names.slice(at, at + atOnce), WithDecryption: true };
-      const { Parameters = [] } = await callAws('ssm:GetParameters', `${arn}/*`, signal, (options) =>
+      const answer = await callAws('ssm:GetParameters', `${arn}/*`, signal, (options) =>
         client.send(new GetParametersCommand(input), options),
       );
-      found.push(...Parameters);
+      const parameters = parseList('ssm:GetParameters', 'Parameters', answer.Parameters);
+      const named = [...parameters.map(({ Name }) => Name), ...(answer.InvalidParameters ?? [])];
+      const missing = input.Names.find((name) => !named.includes(name));
+      if (missing !== undefined) throw new Unavailable(`ssm:GetParameters: the answer does not name ${missing}`);
+      found.push(...parameters);
     }
     return found;
   };

@@ -68,6 +68,21 @@ describe('documents that are pulled', () => {
     expect(node.world.machine.modes.get(paths.refreshed)).toBe(0o600);
   });
 
+  it('stay in use until two lists in a row are empty', async () => {
+    const node = openNode();
+    node.offers({ a: 'disk: {checks: 4}\n' });
+    await node.pull();
+    node.offers({});
+    await expect(node.pull()).rejects.toThrow(Unavailable);
+    expect((await node.settled()).disk.checks).toBe(4);
+    node.offers({ a: 'disk: {checks: 4}\n' });
+    expect(await node.pull()).toBe('unchanged');
+    node.offers({});
+    await expect(node.pull()).rejects.toThrow('lists no document any more');
+    expect(await node.pull()).toBe('changed');
+    expect((await node.settled()).disk.checks).toBe(3);
+  });
+
   it('are fetched only when they changed, and are dropped when they vanish there', async () => {
     const node = openNode();
     node.offers({ a: 'disk: {checks: 4}\n', b: 'disk: {checkSeconds: 30}\n' });
