@@ -55,6 +55,13 @@ export function openDocker(root: string): Docker {
     return parse(body, path);
   }
 
+  /** Read as an empty list, an answer such as `{}` would free the image of a running container. */
+  async function readList(path: string, signal: AbortSignal): Promise<unknown[]> {
+    const list = await read(path, signal);
+    if (!Array.isArray(list)) throw new Unavailable(`${serviceName}: ${path} answered with something that is no list`);
+    return list as unknown[];
+  }
+
   return {
     async ping(signal) {
       const { status } = await ask({ path: '/_ping', timeoutMs: shortMs }, signal);
@@ -62,7 +69,7 @@ export function openDocker(root: string): Docker {
     },
     readStore: async (signal) => parseStore(await read('/info', signal, shortMs)),
     async readImages(signal) {
-      const images = listOf(await read('/images/json', signal)).map(parseImage);
+      const images = (await readList('/images/json', signal)).map(parseImage);
       const isExact = ({ createdAt }: DockerImage) =>
         createdAt >= firstImageAt && images.filter((other) => other.createdAt === createdAt).length === 1;
       const known = ages;
@@ -73,7 +80,7 @@ export function openDocker(root: string): Docker {
       }
       return images.map((image) => ({ ...image, createdAt: ages.get(image.id) ?? image.createdAt }));
     },
-    readContainers: async (signal) => listOf(await read('/containers/json?all=1', signal)).map(parseContainer),
+    readContainers: async (signal) => (await readList('/containers/json?all=1', signal)).map(parseContainer),
     async removeImage(reference, signal) {
       // Slashes and colons are part of a name. Other special characters of a URL cannot occur in
       // it.

@@ -106,6 +106,15 @@ test('a container without an image in the answer keeps every image', async () =>
   await expect(docker.readContainers(patient)).rejects.toThrow(Unavailable);
 });
 
+test.each(['{}', 'null', '"x"', '{"message":"page not found"}'])(
+  'the answer %s to a request for a list counts as no answer: every image stays',
+  async (body) => {
+    const { docker } = await node(() => ({ body }));
+    await expect(docker.readContainers(patient)).rejects.toThrow(Unavailable);
+    await expect(docker.readImages(patient)).rejects.toThrow(Unavailable);
+  },
+);
+
 test('without Docker, every call fails within a moment and says so', async () => {
   const { docker } = await node();
   await expect(docker.ping(patient)).rejects.toThrow(/Docker does not listen at .*docker\.sock/);
