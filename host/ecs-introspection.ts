@@ -44,7 +44,9 @@ export function openEcsAgent(endpoint: string): EcsAgent {
     async readTasks(signal) {
       const answer = await read('/v1/tasks', signal);
       if (answer === undefined) return undefined;
-      const tasks = answer['Tasks'] ?? [];
+      // The agent always writes the field, and answers a path that it does not know with another
+      // object (amazon-ecs-agent: agent/handlers/v1/response.go).
+      const tasks = answer['Tasks'] === null ? [] : answer['Tasks'];
       if (!Array.isArray(tasks)) throw new Unavailable(`${serviceName}: /v1/tasks has no list of Tasks`);
       const parsed = tasks.map(parseTask);
       // One bad entry must not hide the other tasks. An answer without any ARN is no list of tasks.

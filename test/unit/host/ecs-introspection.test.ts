@@ -71,6 +71,8 @@ test('an empty task list means no tasks', async () => {
 test.each([
   ['fails', { status: 500 }],
   ['answers with a web page', { body: '<html>' }],
+  ['answers with an empty object', { body: '{}' }],
+  ['answers with its list of commands', { body: '{"AvailableCommands":["/v1/metadata","/v1/tasks"]}' }],
   ['answers with a list', { body: '"x"' }],
   ['answers with other things', { body: '{"Tasks":[{}]}' }],
 ])('an ECS agent that %s means "could not tell", never "no tasks"', async (_, reply) => {
