@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import type { Host } from '../core/host.ts';
 import { paths } from '../core/state/state.ts';
+import { readEcsConfig, readSetting } from './ecs-settings.ts';
 import type { Kept } from './images.ts';
 
 /** Throws when a list cannot be read: the images that it names must not be removed. */
@@ -15,7 +16,7 @@ export async function readKept(
 ): Promise<Kept> {
   const lists = (await machine.list(paths.keepImages)).filter((name) => name.endsWith('.list'));
   const texts = await Promise.all(lists.map((name) => machine.readText(`${paths.keepImages}/${name}`)));
-  const agentConfig = (await machine.readText(paths.ecsConfig)) ?? '';
+  const agentConfig = await readEcsConfig(machine);
   // The ECS agent's own list of images that it must not remove, separated by commas.
   const excluded = [readSetting(agentConfig, exclusions), ecs.settings[exclusions]];
   return {
@@ -46,23 +47,10 @@ export async function readCachingBehavior(
   { machine }: Pick<Host, 'machine'>,
   { ecs }: Pick<Config, 'ecs'>,
 ): Promise<'once' | 'prefer-cached' | undefined> {
-  const inFile = readSetting((await machine.readText(paths.ecsConfig)) ?? '', pullBehavior);
+  const inFile = readSetting(await readEcsConfig(machine), pullBehavior);
   for (const value of [inFile, ecs.settings[pullBehavior]]) {
     const behavior = value?.trim().toLowerCase();
     if (behavior === 'once' || behavior === 'prefer-cached') return behavior;
   }
   return undefined;
-}
-
-/** The last assignment counts, as for systemd and ecs-init. */
-export function readSetting(ecsConfig: string, name: string): string | undefined {
-  const lines = ecsConfig.split(/\r?\n/).flatMap((line) => {
-    const at = line.indexOf('=');
-    const key = line
-      .slice(0, Math.max(0, at))
-      .replace(/^\s*(export\s+)?/, '')
-      .trim();
-    return key === name ? [line.slice(at + 1).trim()] : [];
-  });
-  return lines.at(-1)?.replace(/^(["'])(.*)\1$/, '$2');
 }

@@ -2,8 +2,8 @@
 
 import { isDenied, messageOf } from '../../core/errors.ts';
 import type { CloudTask, Host } from '../../core/host.ts';
-import { paths } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
+import { readEcsConfig } from '../ecs-settings.ts';
 
 /** The ECS agent's default between SIGTERM and SIGKILL. */
 const defaultStopMs = 30_000;
@@ -110,5 +110,5 @@ export function parseStopTimeout(ecsConfig: string | undefined): number {
 }
 
 async function readAgentStopMs({ machine }: Host): Promise<number> {
-  return parseStopTimeout(await machine.readText(paths.ecsConfig).catch(() => undefined));
+  return parseStopTimeout(await readEcsConfig(machine).catch(() => undefined));
 }

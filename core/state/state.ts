@@ -13,6 +13,8 @@ export const paths = {
   dropIns: '/etc/ecs-node/config.d',
   hooks: '/etc/ecs-node/hooks.d',
   ecsConfig: '/etc/ecs/ecs.config',
+  /** The machine image's part of it. */
+  imageEcsConfig: '/var/lib/ecs/ecs.config',
   ohaiHint: '/etc/chef/ohai/hints/ec2.json',
   dockerConfig: '/etc/docker/daemon.json',
   containerdConfig: '/etc/containerd/config.toml',

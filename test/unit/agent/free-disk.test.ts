@@ -63,6 +63,16 @@ describe('freeing a disk', () => {
     expect(told()).toContain(`ECS_IMAGE_PULL_BEHAVIOR=${behavior}`);
   });
 
+  it("reads the machine image's settings of the ECS agent too, and the operator's win", async () => {
+    const { world, free, left } = fullNode();
+    world.machine.files.set(paths.imageEcsConfig, 'ECS_IMAGE_PULL_BEHAVIOR=once\n');
+    await free();
+    expect(left()).toHaveLength(4);
+    world.machine.files.set(paths.ecsConfig, 'ECS_IMAGE_PULL_BEHAVIOR=default\n');
+    await free();
+    expect(left()).toEqual([pause, 'app:3']);
+  });
+
   it('removes nothing when a list of kept images, or the ECS configuration, cannot be read', async () => {
     for (const path of [`${paths.keepImages}/a.list`, paths.ecsConfig]) {
       const { world, free, left, told } = fullNode();

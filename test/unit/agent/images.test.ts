@@ -1,6 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { referencesOf, removableImages, stoppedHolders } from '../../../agent/images.ts';
-import { parseKeepList, readCachingBehavior, readKept, readSetting } from '../../../agent/kept-images.ts';
+import { readSetting } from '../../../agent/ecs-settings.ts';
+import { parseKeepList, readCachingBehavior, readKept } from '../../../agent/kept-images.ts';
 import { paths } from '../../../core/state/state.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { openFakeHost } from '../../fakes/host.ts';
