@@ -213,9 +213,8 @@ async function readLaunchHooks(host: Host, group: string, signal: AbortSignal): 
 
 /** Explains why a waiting group has no action for the hook that this node completes. */
 function judgeHooks(names: readonly string[], hook: string): Try {
-  if (names.includes(hook)) return 'later';
-  // The first instances of a group may launch before their hook exists.
-  if (names.length === 0) return 'none';
+  // A group waits only for a hook, so an empty list is stale or wrong.
+  if (names.length === 0 || names.includes(hook)) return 'later';
   const why = `the group has no launch hook ${hook}, and waits for ${names.join(', ')}: see autoScaling.launchHook`;
   // Hooks of other programs are not this node's task, unless the configuration names one of them.
   return hook === defaultLaunchHook ? { unfinished: why } : { blocked: why };
