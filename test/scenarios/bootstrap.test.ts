@@ -11,7 +11,7 @@ const alive = ({ simulator }: Scene, node: Node) => simulator.world.instances.ge
 
 const steps = ['preflight', 'ecs-config', 'ohai-hint', 'hostname', 'name-tag', 'register', 'assign', 'unprotect'];
 
-describe('a bootstrap that is killed (-9) and run again ends as one that was not, at', () => {
+describe.concurrent('a bootstrap that is killed (-9) and run again ends as one that was not, at', () => {
   for (const step of steps) {
     scenario(step, { flags: opsworks, hooks: false }, async (scene) => {
       const { expect, simulator } = scene;
@@ -35,7 +35,7 @@ describe('a bootstrap that is killed (-9) and run again ends as one that was not
   }
 });
 
-describe('a bootstrap', () => {
+describe.concurrent('a bootstrap', () => {
   // Both ran the installer, and OpsWorks had two records of one instance.
   scenario(
     "waits for systemd's when a person runs it, and neither registers twice",

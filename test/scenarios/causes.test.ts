@@ -20,7 +20,7 @@ async function inService(scene: Scene): Promise<Node> {
   return node;
 }
 
-describe('a node leaves when', () => {
+describe.concurrent('a node leaves when', () => {
   scenario('EC2 takes its spot instance back: drained at once, terminated by EC2', { spot: true }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await inService(scene);
@@ -90,7 +90,7 @@ describe('a node leaves when', () => {
   );
 });
 
-describe('a node stays when', () => {
+describe.concurrent('a node stays when', () => {
   scenario(
     'EC2 recommends a rebalance: it logs that once',
     { spot: true, flags: settings({ 'rebalance.pollSeconds': 1 }) },
@@ -129,7 +129,7 @@ describe('a node stays when', () => {
   });
 });
 
-describe('a departure', () => {
+describe.concurrent('a departure', () => {
   scenario('follows the spot notice that comes in the middle of a scale-in', { spot: true }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await inService(scene);

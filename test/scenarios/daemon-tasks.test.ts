@@ -31,7 +31,7 @@ const running = (scene: Scene, revision = 1) =>
     ({ lastStatus, taskDefinition }) => lastStatus === 'RUNNING' && taskDefinition.endsWith(`:${revision}`),
   );
 
-describe('the daemon tasks of a node', () => {
+describe.concurrent('the daemon tasks of a node', () => {
   scenario(
     'run once it is in service, are restarted, replaced by a new revision, and shown',
     withLogs,

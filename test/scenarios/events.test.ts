@@ -20,7 +20,7 @@ async function history({ simulator }: Scene, ...words: string[]): Promise<string
   return stdout;
 }
 
-describe('the team', () => {
+describe.concurrent('the team', () => {
   scenario(
     'learns from its events why a node ended, long after the node is gone',
     { flags: withBus },

@@ -7,7 +7,7 @@ const cluster = ({ simulator }: Scene) => simulator.world.clusters.get('demo')!;
 const records = ({ simulator }: Scene, node: Node) =>
   [...simulator.world.registrations.values()].filter(({ instanceId }) => instanceId === node.id);
 
-describe('a node', () => {
+describe.concurrent('a node', () => {
   scenario('registers in OpsWorks, joins ECS and comes into service', { flags: opsworks }, async (scene) => {
     const { expect, simulator } = scene;
     const node = await scene.launch();

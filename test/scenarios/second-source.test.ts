@@ -57,7 +57,7 @@ async function isActiveAgain(scene: Scene, node: Node): Promise<void> {
   await waitFor('ACTIVE again', () => scene.placements(node).at(-1) === 'ACTIVE', 60_000);
 }
 
-describe('a healthy node lives when', () => {
+describe.concurrent('a healthy node lives when', () => {
   for (const isBusy of [false, true]) {
     scenario(
       `metadata says Terminated for two seconds, and Auto Scaling InService all the time (${isBusy ? 'busy' : 'idle'})`,
@@ -134,7 +134,7 @@ describe('a healthy node lives when', () => {
   }
 });
 
-describe('another node is left alone when', () => {
+describe.concurrent('another node is left alone when', () => {
   // Port 51678 is not privileged: node A drained node B and stopped B's task.
   scenario('its record and its task are named by a forged introspection port', {}, async (scene) => {
     const { expect, simulator } = scene;
