@@ -5,7 +5,7 @@ import type { ActName } from '../../scripts/acceptance/options.ts';
 import { group, settings, type Stage } from '../scenarios/stage.ts';
 import { play, spotGroup, type How } from './stage.ts';
 
-vi.setConfig({ testTimeout: 600_000, maxConcurrency: 10 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const deny = (...actions: string[]) => ({
   Statement: [
