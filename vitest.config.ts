@@ -15,7 +15,7 @@ export default defineConfig({
     reporters: ['default', new CountReporter(askedFor(missing, filter), process.env['CI'] === 'true')],
     pool: 'forks',
     // More than CI has cores: the files with the longest times mostly wait.
-    maxWorkers: 4,
+    maxWorkers: 6,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
