@@ -1,22 +1,16 @@
 /** Refuses to run a program as root, or to write to a folder, that another user can change. */
 
-import { existsSync, lstatSync, realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, lstatSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
 import { geteuid } from 'node:process';
 import { Refused } from '../../core/errors.ts';
 
 /**
- * Throws Refused with the file or folder and the remedy. `top` and the folders above it are
+ * Throws Refused with the file, link or folder and the remedy. `top` and the folders above it are
  * trusted.
  */
 export function mustBeRootOwned(file: string, top: string): void {
-  // For a link, both the folders that lead to it and those that lead to its target count.
-  for (const way of [`${realpath(dirname(file))}/.`, realpath(file)]) {
-    for (const path of above(way, realpath(top))) {
-      const fault = faultOf(lstatSync(path));
-      if (fault !== undefined) throw unguarded(`${file} is not run as root`, path, fault);
-    }
-  }
+  refuseGuests(`${file} is not run as root`, file, top);
 }
 
 /** As above, for a folder that root writes to. A folder that does not exist yet is made by root. */
@@ -25,9 +19,37 @@ export function mustBeRootOwnedFolder(folder: string, top: string): void {
     if (dirname(folder) !== folder) mustBeRootOwnedFolder(dirname(folder), top);
     return;
   }
-  for (const path of above(`${realpath(folder)}/.`, realpath(top))) {
-    const fault = faultOf(lstatSync(path));
-    if (fault !== undefined) throw unguarded(`nothing is written to ${folder}`, path, fault);
+  refuseGuests(`nothing is written to ${folder}`, folder, top);
+}
+
+function refuseGuests(what: string, path: string, top: string): void {
+  const trusted = realpath(top);
+  for (const { step, stats } of walk(path)) {
+    if (step === trusted || trusted.startsWith(join(step, '/'))) continue;
+    const fault = faultOf(stats);
+    if (fault !== undefined) throw unguarded(what, step, fault);
+  }
+}
+
+/** The kernel follows no more links in one path (MAXSYMLINKS). */
+const maxLinks = 40;
+
+/** Each folder and link on the way to a file, and the file: another user could replace any. */
+function* walk(path: string): Generator<{ step: string; stats: Stats }> {
+  const ahead = path.split('/');
+  let links = 0;
+  for (let here = '/', name = ahead.shift(); name !== undefined; name = ahead.shift()) {
+    const step = join(here, name);
+    const stats = lstatSync(step);
+    yield { step, stats };
+    if (!stats.isSymbolicLink()) {
+      here = step;
+      continue;
+    }
+    if (++links > maxLinks) throw new Refused(`${path}: too many links`, { code: 'ELOOP' });
+    const target = readlinkSync(step);
+    ahead.unshift(...target.split('/'));
+    if (isAbsolute(target)) here = '/';
   }
 }
 
@@ -38,19 +60,16 @@ function unguarded(what: string, path: string, fault: string): Refused {
 
 const realpath = realpathSync.native;
 
-function above(path: string, top: string): string[] {
-  const folder = dirname(path);
-  if (path === top || folder === path) return [];
-  return [...(path.endsWith('/.') ? [] : [path]), ...above(folder, top)];
-}
-
 /**
  * With a POSIX ACL the group bits are its mask: the maximum for any user or group in the ACL. A
  * group-writable file is therefore refused whatever the group is, and no ACL can silently add a
  * writer.
  */
-function faultOf({ uid, gid, mode }: { uid: number; gid: number; mode: number }): string | undefined {
+function faultOf(stats: Stats): string | undefined {
+  const { uid, gid, mode } = stats;
   if (uid !== 0 && uid !== geteuid?.()) return `belongs to user ${uid}`;
+  // A link has no mode of its own.
+  if (stats.isSymbolicLink()) return undefined;
   if ((mode & 0o002) !== 0) return 'can be written by every user';
   if ((mode & 0o020) !== 0) return `can be written by group ${gid}, or by the users and groups of its ACL`;
   return undefined;

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import {
   chmod,
   chown,
+  lchown,
   mkdir,
   mkdtemp,
   readFile,
@@ -73,6 +74,20 @@ test.each([
   );
   await expect(machine.writeShared('/srv/metrics/new/a.prom', 'a 1\n')).rejects.toThrow(Refused);
 });
+
+test.skipIf(geteuid?.() !== 0)(
+  'a hook does not run through a link of another user, wherever it stands in the chain',
+  async () => {
+    const { run, at } = await node();
+    await mkdir(at('/srv/real'), { recursive: true, mode: 0o755 });
+    await rename(at(`${folder}/hook`), at('/srv/real/hook'));
+    await symlink(at('/srv/middle/hook'), at(`${folder}/hook`));
+    await symlink('real', at('/srv/middle'));
+    expect((await run()).code).toBe(7);
+    await lchown(at('/srv/middle'), 12_345, 12_345);
+    await expect(run()).rejects.toThrow(/not run as root: .*srv\/middle belongs to user 12345/);
+  },
+);
 
 test('a hook behind a link does not run when others can change its target', async () => {
   const { run, at } = await node();
