@@ -10,16 +10,12 @@ import type { Registered } from '../../../core/state/state.ts';
 import type { StepOutcome, BootstrapContext } from '../../step.ts';
 import { tagName } from '../../steps/name-tag.ts';
 import { callWithRetry, waitAWhile, waitUntil } from '../../poll.ts';
-import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
+import { openFailureCheck, openRecordReader, pollMs, rememberRecord } from './record-reader.ts';
+import { openUnlessMoved } from './unless-moved.ts';
 import { install } from './installer.ts';
 import { deregisterFromOpsWorks } from './deregister.ts';
 import { opsworksTargetOf, prepareOpsWorksTarget, suggestHostname } from './target.ts';
 import type { Registrar } from '../registrar.ts';
-
-/**
- * Slow enough for a fleet that boots together, and fast against the minutes that OpsWorks takes.
- */
-const pollMs = 5_000;
 
 /**
  * The OpsWorks agent pings every minute. After a reboot it needs a few minutes to connect again.
@@ -124,9 +120,6 @@ async function waitUntilUsable(
 /** Records that are being removed. The node can only wait for their end. */
 const leaving = new Set(['deregistering', 'unassigning', 'shutting_down', 'stopping', 'terminating']);
 
-/** Final states: such a record makes no further progress. */
-const failed = new Set(['setup_failed', 'start_failed', 'stop_failed', 'stopped', 'terminated']);
-
 /**
  * The record that the installer made. The whole stack is listed only here; from then on its id is
  * known.
@@ -163,6 +156,8 @@ async function remember(host: Host, context: BootstrapContext, record: Registrat
   host.log.info('OpsWorks knows this node', { id: record.id, hostname: record.hostname, status: record.status });
 }
 
+const notFound = 'not found';
+
 /** A record in a layer has been registered, whatever its status is now. */
 function isRegistered({ status, layerIds }: Registration): boolean {
   return status === 'registered' || layerIds.length > 0;
@@ -170,6 +165,7 @@ function isRegistered({ status, layerIds }: Registration): boolean {
 
 function registrationPoll(host: Host, context: BootstrapContext, id: string) {
   const read = openRecordReader(host, context, id);
+  const mustNotFail = openFailureCheck(host, id);
   return {
     what: `OpsWorks registration ${id}`,
     remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
@@ -178,7 +174,7 @@ function registrationPoll(host: Host, context: BootstrapContext, id: string) {
       const record = await read(signal);
       if (record === undefined) return { now: notFound };
       if (isRegistered(record)) return { done: record };
-      if (failed.has(record.status)) throw new Unfit('opsworks-record', `OpsWorks record ${id} is ${record.status}`);
+      mustNotFail(record);
       return { now: record.status };
     },
   };
@@ -235,6 +231,7 @@ async function waitOnline(
   signal: AbortSignal,
 ): Promise<void> {
   const read = openRecordReader(host, context, id);
+  const mustNotFail = openFailureCheck(host, id);
   const wait = {
     what: `OpsWorks instance ${id} to be online`,
     remedy: "see the layer's setup log in OpsWorks",
@@ -242,54 +239,13 @@ async function waitOnline(
     async read(callSignal: AbortSignal) {
       const record = await read(callSignal);
       if (record?.status === 'online') return { done: true };
-      if (record === undefined || !failed.has(record.status)) return { now: record?.status ?? notFound };
-      const why = `OpsWorks instance ${id} is ${record.status}: see its setup log in OpsWorks for the recipe that failed`;
-      throw new Unfit('opsworks-record', why);
+      if (record === undefined) return { now: notFound };
+      mustNotFail(record);
+      return { now: record.status };
     },
   };
   if (config.registration.required === true) await waitUntil(wait, host, config, context, signal);
   else await waitAWhile(wait, context.leftMs() - restMs, host, context, signal);
-}
-
-const notFound = 'not found';
-
-function rememberRecord({ clock }: Host, context: BootstrapContext, record: Registration): void {
-  context.lastRecord = { at: clock.uptime(), record };
-}
-
-/**
- * A record read less than one poll ago serves as the first answer: OpsWorks answers about once a
- * second, for all nodes together.
- */
-function takeRecentRecord({ clock }: Host, context: BootstrapContext, id: string): Registration | undefined {
-  const { lastRecord } = context;
-  delete context.lastRecord;
-  return lastRecord?.record.id === id && clock.uptime() - lastRecord.at < pollMs ? lastRecord.record : undefined;
-}
-
-/**
- * A new record may not be visible everywhere yet. Throws only when it stays away for
- * `refusalLastsMs`.
- */
-function openRecordReader(
-  host: Host,
-  context: BootstrapContext,
-  id: string,
-): (signal: AbortSignal) => Promise<Registration | undefined> {
-  const { cloud, clock } = host;
-  let missingSince: number | undefined;
-  let first = takeRecentRecord(host, context, id);
-  return async (signal) => {
-    const record = first ?? (await cloud.readRegistration(id, signal));
-    first = undefined;
-    if (record !== undefined) {
-      missingSince = undefined;
-      rememberRecord(host, context, record);
-    } else missingSince ??= clock.uptime();
-    if (missingSince !== undefined && clock.uptime() - missingSince >= refusalLastsMs)
-      throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: this node was deregistered`);
-    return record;
-  };
 }
 
 function idOf(registered: Registered | undefined): string {

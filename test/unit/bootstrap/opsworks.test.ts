@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { bootstrap } from '../../../bootstrap/bootstrap.ts';
 import { renderPreconfig } from '../../../bootstrap/registrars/opsworks/installer.ts';
 import { deregister } from '../../../bootstrap/registrars/registrars.ts';
+import type { Config } from '../../../config/config.ts';
 import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
+import type { Host } from '../../../core/host.ts';
 import { paths } from '../../../core/state/state.ts';
 import { installerUrl } from '../../fakes/cloud/opsworks.ts';
 import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, type Stage } from './stage.ts';
@@ -521,6 +523,12 @@ describe('an existing OpsWorks record', () => {
   });
 });
 
+async function countReads(config: Config): Promise<number> {
+  const { world, boot } = setStage(config);
+  await boot();
+  return world.calls.of('readRegistration').length;
+}
+
 describe('the registration', () => {
   it('fails when OpsWorks says so, or answers but never completes it', async () => {
     for (const status of ['setup_failed', 'start_failed', 'registering']) {
@@ -531,6 +539,27 @@ describe('the registration', () => {
       expect(error.message).toContain(status);
     }
   });
+
+  it.each(['stopped', 'setup_failed', 'start_failed', 'terminated'])(
+    'goes on after a single answer that the record is %s',
+    async (status) => {
+      const required = opsworksConfig({
+        opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+        registration: { required: true },
+      });
+      const reads = await countReads(required);
+      for (let wrong = 1; wrong <= reads; wrong++) {
+        const { host, world, boot } = setStage(required);
+        let count = 0;
+        const readRegistration: Host['cloud']['readRegistration'] = async (...args) => {
+          const record = await host.cloud.readRegistration(...args);
+          return ++count === wrong && record !== undefined ? { ...record, status, layerIds: [] } : record;
+        };
+        await boot({ ...host, cloud: { ...host.cloud, readRegistration } });
+        expect(world.opsworks.records, `read ${wrong} of ${reads}`).toMatchObject([{ status: 'online' }]);
+      }
+    },
+  );
 
   it('is tried again later when AWS was too slow', async () => {
     const { world, fail } = setStage(opsworksConfig());

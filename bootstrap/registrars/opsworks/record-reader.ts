@@ -1,0 +1,67 @@
+/** Reads this node's record in OpsWorks. One odd answer never condemns the node. */
+
+import { Unfit } from '../../../core/errors.ts';
+import type { Host, Registration } from '../../../core/host.ts';
+import type { BootstrapContext } from '../../step.ts';
+import { refusalLastsMs } from './unless-moved.ts';
+
+/**
+ * Slow enough for a fleet that boots together, and fast against the minutes that OpsWorks takes.
+ */
+export const pollMs = 5_000;
+
+export function rememberRecord({ clock }: Host, context: BootstrapContext, record: Registration): void {
+  context.lastRecord = { at: clock.uptime(), record };
+}
+
+/**
+ * A record read less than one poll ago serves as the first answer: OpsWorks answers about once a
+ * second, for all nodes together.
+ */
+function takeRecentRecord({ clock }: Host, context: BootstrapContext, id: string): Registration | undefined {
+  const { lastRecord } = context;
+  delete context.lastRecord;
+  return lastRecord?.record.id === id && clock.uptime() - lastRecord.at < pollMs ? lastRecord.record : undefined;
+}
+
+/**
+ * A new record may not be visible everywhere yet. Throws only when it stays away for
+ * `refusalLastsMs`.
+ */
+export function openRecordReader(
+  host: Host,
+  context: BootstrapContext,
+  id: string,
+): (signal: AbortSignal) => Promise<Registration | undefined> {
+  const { cloud, clock } = host;
+  let missingSince: number | undefined;
+  let first = takeRecentRecord(host, context, id);
+  return async (signal) => {
+    const record = first ?? (await cloud.readRegistration(id, signal));
+    first = undefined;
+    if (record !== undefined) {
+      missingSince = undefined;
+      rememberRecord(host, context, record);
+    } else missingSince ??= clock.uptime();
+    if (missingSince !== undefined && clock.uptime() - missingSince >= refusalLastsMs)
+      throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: this node was deregistered`);
+    return record;
+  };
+}
+
+/** Final states: such a record makes no further progress. */
+const failed = new Set(['setup_failed', 'start_failed', 'stop_failed', 'stopped', 'terminated']);
+
+/**
+ * Throws once the record has been in a final state for `refusalLastsMs`, without another answer
+ * between. A single wrong answer would deregister and end a node that is still registering.
+ */
+export function openFailureCheck({ clock }: Host, id: string): (record: Registration) => void {
+  let failedSince: number | undefined;
+  return ({ status }) => {
+    failedSince = failed.has(status) ? (failedSince ?? clock.uptime()) : undefined;
+    if (failedSince === undefined || clock.uptime() - failedSince < refusalLastsMs) return;
+    const hint = status === 'setup_failed' ? ': see its setup log in OpsWorks for the recipe that failed' : '';
+    throw new Unfit('opsworks-record', `OpsWorks record ${id} is ${status}${hint}`);
+  };
+}
