@@ -146,8 +146,8 @@ test('after an update in place the old agent starts children of its own version'
   gate.resolve();
   // It reads its configuration through a child, which says that there is none.
   await once(child, 'close');
+  await expect(readFile(join(folder, 'new-was-called'), 'utf8')).rejects.toThrow('ENOENT');
   expect(child.said()).toContain('"path":"cluster"');
   expect(child.exitCode).toBe(78);
-  await expect(readFile(join(folder, 'new-was-called'), 'utf8')).rejects.toThrow('ENOENT');
   expect(await readdir(folder)).not.toContain('core');
 });

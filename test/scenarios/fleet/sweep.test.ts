@@ -144,9 +144,9 @@ test('notes that a node forged for another one do not end it: the sweep begins w
   simulator.world.instances.get(never)!.tags.set('ecs-node:missing-since', old);
   const { code } = await stage.ask('sweep', '--cluster', 'demo', '--apply', '--max', '9');
   expect({ code, status: stage.instance(lost).status }).toEqual({ code: 0, status: 'ACTIVE' });
+  expect(stage.lifecycle(never)).toBe('InService');
   expect(stage.noteOf(lost)).toMatch(/^disconnected since 20/);
   expect(stage.noteOf(never)).toMatch(/^missing since 20/);
-  expect(stage.lifecycle(never)).toBe('InService');
   expect([...stage.instance(lost).attributes.keys()].filter((name) => name.startsWith('ecs-node.'))).toEqual([]);
 });
 
