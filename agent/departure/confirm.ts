@@ -191,9 +191,7 @@ export async function stillAgrees(host: Host, state: DepartureState, signal: Abo
   const membership = await callOnce(host, signal, look).catch(unlessRefused);
   if (isLeavingGroup(membership, state)) return true;
   if (state.cause !== 'spot') return false;
-  const status = await callOnce(host, signal, (callSignal) => host.cloud.readSpotStatus(callSignal)).catch(
-    unlessRefused,
-  );
+  const status = await readSpotStatus(host, false, signal).catch(unlessRefused);
   return status !== undefined && isReclaimed.test(status);
 }
 
@@ -260,7 +258,7 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
   }
   const isLast = departure.leftMs() <= lastMs;
   try {
-    const words = (await readSpotStatus(departure, isLast, signal)) ?? 'absent';
+    const words = await readSpotStatus(host, isLast, signal);
     if (isReclaimed.test(words)) return { agrees: true, words: `EC2: ${words}` };
     return { agrees: undefined, words: `EC2's spot request is ${words}`, deniesSpot: true };
   } catch (error) {
@@ -276,8 +274,13 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
 /** EC2's silence counts near the end of the notice, but one lost answer is no silence. */
 const lastTries = 3;
 
-async function readSpotStatus({ host }: Departure, isLast: boolean, signal: AbortSignal): Promise<string | undefined> {
-  const read = (callSignal: AbortSignal) => host.cloud.readSpotStatus(callSignal);
+/** A spot instance always has a request, so an answer without it is no answer. */
+async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal): Promise<string> {
+  const read = async (callSignal: AbortSignal) => {
+    const status = await host.cloud.readSpotStatus(callSignal);
+    if (status === undefined) throw new Unavailable('EC2 names no spot request of this instance');
+    return status;
+  };
   if (!isLast) return callOnce(host, signal, read);
   for (let tries = 1; ; tries++) {
     try {

@@ -1,11 +1,11 @@
 /** One wrong answer of one source: it is asked again, and decides nothing. */
 
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
 import { configOf, setStage, type Stage } from './stage.ts';
 
 const minute = 60_000;
-const hour = 60 * minute;
 
 /** The host, whose cloud gives `answer` once to `verb`, as soon as `when` is true. */
 function lying(
@@ -36,6 +36,26 @@ describe('one empty list of hooks', () => {
     const agent = stage.agent(lying(stage, 'readHooks', []));
     await stage.world.clock.run(4 * minute);
     expect(hookNamed(stage, 'launch')?.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+});
+
+describe('one answer of EC2 without the spot request', () => {
+  // It counted as a denial for the whole departure: the tasks were never stopped in time.
+  it('leaves the tasks their time before the end where EC2 is silent afterwards', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 900 } }));
+    const { world } = stage;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 20_000 });
+    const isNoticed = () => world.metadata.spotNotice !== undefined;
+    const agent = stage.agent(lying(stage, 'readSpotStatus', undefined, isNoticed));
+    await world.clock.run(minute);
+    world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 120_000 };
+    world.instance.spotStatus = 'marked-for-termination';
+    await world.clock.run(11_000);
+    expect(world.calls.of('readSpotStatus')).toHaveLength(1);
+    world.calls.fails('readSpotStatus', new Unavailable('silent'));
+    await world.clock.run(2 * minute);
+    expect(world.calls.of('stopTask')).not.toHaveLength(0);
     await agent.stop();
   });
 });
