@@ -55,14 +55,15 @@ export function beginState(
   bootId: string,
   now: number,
 ): DepartureState {
-  const { cause, reason, key, ending, deadline, undoAfterMs, returns } = order;
+  const { cause, reason, key, ending, deadline = Infinity, undoAfterMs, returns } = order;
+  const plannedEnd = now + plannedMs(config);
   return {
     instanceId,
     bootId,
     cause,
     reason,
     startedAt: now,
-    deadline: Math.min(deadline ?? Infinity, now + plannedMs(config)),
+    deadline: Math.min(deadline, plannedEnd),
     ending,
     phase: 'announce',
     entered: {},
@@ -70,7 +71,8 @@ export function beginState(
     troubles: [],
     irrevocable: {},
     ...(key !== undefined && { key }),
-    ...(deadline !== undefined && { hardDeadline: true as const }),
+    // A date weeks ahead takes no time from the tasks: the node's own limit comes first.
+    ...(deadline <= plannedEnd && { hardDeadline: true as const }),
     ...(undoAfterMs !== undefined && { undoAt: now + undoAfterMs }),
     ...(returns && { returns }),
   };

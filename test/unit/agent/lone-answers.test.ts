@@ -6,6 +6,7 @@ import type { Host } from '../../../core/host.ts';
 import { configOf, setStage, type Stage } from './stage.ts';
 
 const minute = 60_000;
+const hour = 60 * minute;
 
 /** The host, whose cloud gives `answer` once to `verb`, as soon as `when` is true. */
 function lying(
@@ -56,6 +57,30 @@ describe('one answer of EC2 without the spot request', () => {
     world.calls.fails('readSpotStatus', new Unavailable('silent'));
     await world.clock.run(2 * minute);
     expect(world.calls.of('stopTask')).not.toHaveLength(0);
+    await agent.stop();
+  });
+});
+
+describe('a retirement two weeks ahead', () => {
+  // Its date made the node's own limit one that does not move: a task with a long stop timeout was
+  // stopped ten seconds after the notice.
+  it('stops no task before the time that the configuration gives it', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 1800 }, maintenance: { pollSeconds: 10 } }));
+    const { world } = stage;
+    const task = { group: 'service:batch', definition: 'd', stopTimeoutMs: hour, stopsAfterMs: 50 * minute };
+    world.cluster.addTask(stage.own.arn, task);
+    const agent = stage.agent();
+    await world.clock.run(minute);
+    const notBefore = stage.host.clock.now() + 14 * 24 * hour;
+    world.metadata.maintenance = [
+      { id: 'instance-event-1', code: 'instance-retirement', state: 'active', notBefore, description: '' },
+    ];
+    await world.clock.run(25 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(world.calls.of('stopTask')).toEqual([]);
+    await world.clock.run(2 * hour);
+    expect(world.calls.of('stopTask')).toHaveLength(1);
+    expect(world.instance.state).not.toBe('running');
     await agent.stop();
   });
 });
