@@ -16,6 +16,8 @@ import { openBackoff } from '../watching/backoff.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
+const unit = 'docker.service';
+
 /** Docker answers its health check from memory. 10 s leave it time on a machine that swaps. */
 const pingMs = 10_000;
 
@@ -58,7 +60,14 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
     },
 
     async treat(host, _attempt, signal) {
-      await host.machine.restartUnit('docker.service', signal);
+      // A restart ends the containers. The socket alone is no reason: Docker may listen elsewhere.
+      const state = await callOnce(host, signal, (callSignal) => host.machine.readUnitState(unit, callSignal));
+      if (!/^(failed|inactive)$/.test(state)) {
+        const instance = await readInstance(host, config, signal);
+        if (!isImpaired(instance) && instance?.agentConnected !== false)
+          throw new Unavailable(`${unit} is ${state} and ${wordsOf(instance)}: it is not restarted`);
+      }
+      await host.machine.restartUnit(unit, signal);
       return 'done';
     },
 
@@ -68,9 +77,7 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
       // decides.
       const instance = await readInstance(host, config, signal);
       if (!isImpaired(instance)) {
-        throw new Unavailable(
-          `ECS says that the container runtime is ${instance?.runtimeHealth ?? 'of unknown health'}: the node stays`,
-        );
+        throw new Unavailable(`${wordsOf(instance)}: the node stays`);
       }
       const ref = await findContainerInstance(host, config, lookUpMs, signal);
       if (ref === undefined) return 'wait';
@@ -101,6 +108,10 @@ function ailing({ docker: { action, patienceSeconds, restarts } }: Config, troub
 /** The health that the ECS agent reported to ECS. The agent pings Docker itself. */
 function isImpaired(instance: ContainerInstance | undefined): boolean {
   return instance?.runtimeHealth === 'IMPAIRED';
+}
+
+function wordsOf(instance: ContainerInstance | undefined): string {
+  return `ECS says that the container runtime is ${instance?.runtimeHealth ?? 'of unknown health'}`;
 }
 
 async function readInstance(

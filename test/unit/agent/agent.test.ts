@@ -856,6 +856,15 @@ describe('an ECS agent', () => {
     expect(state?.cause).toBe('ecs-agent');
   });
 
+  it('is restarted when systemd reports it as failed, whatever ECS says', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.docker.state = 'dead';
+    stage.world.machine.units.set('docker.service', 'failed');
+    await run(8 * minute);
+    expect(stage.world.machine.restarted).toContain('docker.service');
+    await agent.stop();
+  });
+
   it('harms no node when it came back after a restart', async () => {
     const { stage, run, agent } = await inService(lazily());
     disconnect(stage);
@@ -920,7 +929,7 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
   });
 
   it.each(['OK', undefined, 'INSUFFICIENT_DATA'])(
-    'costs the node only restarts while ECS says %s: one source alone ends no node',
+    'costs the node nothing while systemd runs it and ECS says %s: its socket is one source alone',
     async (runtimeHealth) => {
       const { stage, run, agent } = await inService(lazily());
       stage.world.docker.state = 'dead';
@@ -930,8 +939,9 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
       expect(stage.world.instance.state).toBe('running');
       expect(stage.own.status).toBe('ACTIVE');
       expect(stage.status().watchers['docker']?.error).toMatch(
-        /ECS says that the container runtime is .*: the node stays/,
+        /docker.service is active and ECS says that the container runtime is .*: it is not restarted/,
       );
+      expect(stage.world.machine.restarted).toEqual([]);
       await agent.stop();
     },
   );
@@ -947,12 +957,23 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     await agent.stop();
   });
 
+  it('is restarted when systemd reports it as failed, whatever ECS says', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.docker.state = 'dead';
+    stage.world.machine.units.set('docker.service', 'failed');
+    await run(8 * minute);
+    expect(stage.world.machine.restarted).toContain('docker.service');
+    await agent.stop();
+  });
+
   it('harms no node when it came back after a restart', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.docker.state = 'hung';
+    stage.own.runtimeHealth = 'IMPAIRED';
     await run(7 * minute);
     expect(stage.world.machine.restarted).toEqual(['docker.service']);
     stage.world.docker.state = 'well';
+    stage.own.runtimeHealth = 'OK';
     await run(3 * hour);
     expect(stage.world.machine.restarted).toHaveLength(1);
     expect(stage.own.status).toBe('ACTIVE');
