@@ -9,6 +9,8 @@ import { openChance, type Chance } from './faults/chance.ts';
 export interface Changes {
   /** Permissions that come and go. */
   permissions: Chance | undefined;
+  /** Chores, and containers that damage their files. */
+  chores: Chance | undefined;
 }
 
 /** The share of all seeds with changes. */
@@ -27,5 +29,5 @@ export function openChanges(seed: number): Changes {
     const own = openChance((seed ^ salt) + kind);
     return isChanging && own.happens(0.5) ? own : undefined;
   };
-  return { permissions: draw(1_000_003) };
+  return { permissions: draw(1_000_003), chores: draw(2_000_003) };
 }

@@ -5,6 +5,7 @@ import { parseState, paths, type DepartureState } from '../../core/state/state.t
 import { isDepartureState } from '../../core/state/state-shape.ts';
 import { openChance, type Chance } from './faults/chance.ts';
 import { checkEnd, checkEvent, countChecks, isInOrder, openCallObserver } from './check.ts';
+import { beginChores, withChores } from './world/chores.ts';
 import { setUsed } from './world/disk.ts';
 import { openChanges } from './changes.ts';
 import type { Conditions } from './effects.ts';
@@ -78,6 +79,8 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
   const inconsistency = openInconsistency(seed);
   const changes = openChanges(seed);
   if (inconsistency !== undefined) denyMore(scenario, inconsistency);
+  if (changes.chores !== undefined)
+    Object.assign(scenario, { chores: true, config: withChores(scenario.config, changes.chores) });
   const region = openRegion(scenario, chance, inconsistency, lines);
   region.lies = openLies(seed, region.clock, (call) => askForAnother(region, call));
   const { clock: time, faults, replicas } = region;
@@ -98,6 +101,7 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
   try {
     beginEvents(region, conditions);
     withdrawPermissions(region, changes.permissions);
+    beginChores(region, changes.chores);
     direction?.begin(region);
     await play(region, scenario.stormyMs);
     calmDown(region);

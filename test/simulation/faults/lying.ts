@@ -51,6 +51,7 @@ export function hearLie(region: Region, node: Node, { verb, service }: Call, { k
   const now = region.clock.uptime();
   node.truth.faultAt = now;
   if (service === 'opsworks') node.truth.opsworksTroubleAt = now;
+  if (service === 'ecs') node.truth.ecsLieAt = now;
   if (service === 'autoscaling') node.truth.groupLieAt = now;
   if (service === 'metadata') begin(node, 'lie', now);
   count(region.stats.faults, `told: ${service} ${kind}`);

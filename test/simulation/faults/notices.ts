@@ -159,7 +159,8 @@ function cancel(region: Region, node: Node, id: string): void {
   const left = node.metadata.maintenance.filter((event) => event.id !== id);
   node.metadata.maintenance = left;
   if (left.length === 0) finish(node, 'maintenance', now);
-  if (!left.some(({ code }) => isAtOnce(code))) finish(node, 'retirement', now);
+  const { overruled } = node.truth;
+  if (!left.some((event) => isAtOnce(event.code) && !overruled.has(event.id))) finish(node, 'retirement', now);
 }
 
 /** Plays an operator: `ecs-node leave`, `leave --no-terminate`, `stay`. */
@@ -179,7 +180,10 @@ function operate(region: Region, _sky: Conditions, node: Node): void {
   // The last request counts.
   for (const reason of ['operator', 'drain-only'] as const) finish(node, reason, now);
   // An operator can overrule a retirement.
-  if (verb === 'stay') finish(node, 'retirement', now);
+  if (verb === 'stay') {
+    finish(node, 'retirement', now);
+    for (const { id } of node.metadata.maintenance) node.truth.overruled.add(id);
+  }
   if (verb !== 'stay') begin(node, verb === 'leave' ? 'operator' : 'drain-only', now);
   node.machine.files.set(paths.request, renderState(request));
 }

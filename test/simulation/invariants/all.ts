@@ -2,6 +2,7 @@
 
 import { actsOnItsOwn } from './acts-on-its-own.ts';
 import { leaveQueueHolds } from './leave-queue-holds.ts';
+import { choresAreDone } from './chores-are-done.ts';
 import { endsInTime } from './ends-in-time.ts';
 import { filesAreWhole } from './files-are-whole.ts';
 import { healthyStays } from './healthy-stays.ts';
@@ -38,5 +39,6 @@ export const invariants: readonly Invariant[] = [
   namesOnlyItself,
   registersAnewOnce,
   refusedIsDone,
+  choresAreDone,
   staysSmall,
 ];

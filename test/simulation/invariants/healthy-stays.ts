@@ -39,6 +39,8 @@ export const healthyStays: Invariant = {
     if (call.verb !== 'drain' || ownInstance(region, node)?.status !== 'ACTIVE') return undefined;
     // Registering anew has an invariant of its own.
     if (registersAnew(node) === 'draining') return undefined;
+    // A dead Docker that ECS does not know, and one lie of ECS, are two sources for a while.
+    if (node.dockerCure !== undefined && now - node.truth.ecsLieAt < 60_000) return undefined;
     const why = reasons(node, now, underWayMs);
     if (why.length === 0) return 'drain though nothing was wrong with it';
     return hasty(region, node, call, why, now);

@@ -78,6 +78,9 @@ function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb 
  */
 const quietMs = 600_000;
 
+/** The longest hook here. */
+const longestHookMs = 3_600_000;
+
 /**
  * Reports a launch hook that timed out because the node sent no heartbeats, although nothing
  * prevented them.
@@ -87,6 +90,8 @@ function timedOut({ clock, scenario }: Region, node: Node): string | undefined {
   if (cause === undefined || cause.since !== clock.uptime()) return undefined;
   const isKept = scenario.planted !== undefined && scenario.config.bootstrap.onFailure === 'keep';
   if (isKept || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
+  // The group said that it waits for no hook, or the contrary.
+  if (cause.since - node.truth.groupLieAt < longestHookMs) return undefined;
   // A stopped machine sends no heartbeats, and a spot stop lasts until there is capacity again.
   if (node.phase !== 'up') return undefined;
   const quietSince = Math.max(node.truth.faultAt, node.bootedAt);

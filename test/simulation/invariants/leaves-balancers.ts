@@ -3,6 +3,7 @@ import { mistakesItsWait, ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
+import { replacesDaemonTask } from './two-sources.ts';
 import { registersAnew } from './registers-anew-once.ts';
 
 /** After a crash, or while AWS fails, the node repeats the steps that it began. */
@@ -24,6 +25,7 @@ export const leavesBalancers: Invariant = {
       isDeadly(call) || (verb === 'completeHook' && args[1] === region.scenario.config.autoScaling.terminateHook);
     const drains = verb === 'drain' && isDrainedLater(region, node);
     if (process.name !== 'agent' || !(ends || drains || verb === 'stopTask')) return undefined;
+    if (replacesDaemonTask(region, node, call)) return undefined;
     const now = region.clock.uptime();
     const { faultAt, elbTroubleAt, leavingSince } = node.truth;
     if (mistakesItsWait(node, leavingSince)) return undefined;

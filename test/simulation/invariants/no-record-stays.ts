@@ -19,7 +19,8 @@ export const noRecordStays: Invariant = {
     return undefined;
   },
   atDeath(region, node) {
-    if (node.truth.ended === undefined) return undefined;
+    // A disk that refused to store the departure lets the node register again after a reboot.
+    if (node.truth.ended === undefined || node.truth.forgetful) return undefined;
     const { records } = region.scenario.opsworks;
     const left = records.find(({ ec2InstanceId, status }) => ec2InstanceId === node.id && status !== 'deregistering');
     if (left === undefined) return undefined;

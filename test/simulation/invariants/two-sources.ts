@@ -1,3 +1,4 @@
+import { startedBy } from '../../../upkeep/daemon-tasks.ts';
 import { reasons } from '../faults/causes.ts';
 import type { Call } from '../effects.ts';
 import type { Node } from '../world/node.ts';
@@ -23,6 +24,7 @@ export const twoSources: Invariant = {
     'No healthy node leaves, ends, loses its place in a load balancer or stops a task because of one source alone.',
   onCall(region, node, call) {
     if (call.process.name !== 'agent' || !(irrevocable.has(call.verb) || isEnd(region, call))) return undefined;
+    if (replacesDaemonTask(region, node, call)) return undefined;
     const why = reasons(node, region.clock.uptime(), underWayMs);
     if (why.some((reason) => reason !== 'lie') || isSpotUnanswered(region, node)) return undefined;
     return `${call.verb} on the word of one source`;
@@ -32,6 +34,12 @@ export const twoSources: Invariant = {
     return undefined;
   },
 };
+
+/** A node in service stops a task that it started itself, in favour of a new revision. */
+export function replacesDaemonTask({ cluster }: Region, { truth }: Node, { verb, args }: Call): boolean {
+  if (verb !== 'stopTask' || truth.leavingSince !== undefined) return false;
+  return cluster.tasks.find(({ arn }) => arn === args[1])?.startedBy === startedBy;
+}
 
 function isSpotUnanswered({ clock }: Region, { truth }: Node): boolean {
   return truth.leavingFor?.cause === 'spot' && clock.uptime() - truth.spotAnsweredAt > silentMs;

@@ -22,6 +22,7 @@ import { openEventBus } from './event-bus.ts';
 import type { Service } from '../faults/fault-injector.ts';
 import { expose, openNodeClock, type Call, type Process, type Conditions } from '../effects.ts';
 import { note, type Region } from './region.ts';
+import { containersOf } from './task-ports.ts';
 
 export interface Node {
   id: string;
@@ -94,6 +95,10 @@ export interface Truth {
   opsworksTroubleAt: number;
   /** Uptime of the last untrue answer of Auto Scaling. */
   groupLieAt: number;
+  /** Uptime of the last untrue answer of ECS. */
+  ecsLieAt: number;
+  /** The ids of maintenance events that an operator overruled. */
+  overruled: Set<string>;
   /** When the metadata service first returned its rebalance recommendation. */
   rebalanceHeardAt: number | undefined;
   /** When its wall clock last jumped. */
@@ -120,6 +125,15 @@ export interface Truth {
   said: Said;
   /** The calls that its role was not allowed for a while, and when AWS last refused them. */
   refused: Map<string, number>;
+  /** When a container last damaged its files. */
+  damagedAt: number;
+  /** When it last wrote its metrics to a file. */
+  textfileAt: number;
+  /** When exactly one daemon task last ran, and since when the node is in service. */
+  daemonAt: number;
+  inServiceSince: number | undefined;
+  /** When the invariant looks at its chores again. */
+  choresDueAt: number;
   /** When it last published its metrics. */
   publishedAt: number;
 }
@@ -198,6 +212,8 @@ export function openNode(region: Region, number: number): Node {
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
       groupLieAt: -Infinity,
+      ecsLieAt: -Infinity,
+      overruled: new Set(),
       rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
       leavingSince: undefined,
@@ -212,6 +228,11 @@ export function openNode(region: Region, number: number): Node {
       said: { records: new Set(), tasks: new Set(), groups: new Set() },
       refused: new Map(),
       publishedAt: -Infinity,
+      damagedAt: -Infinity,
+      textfileAt: -Infinity,
+      daemonAt: -Infinity,
+      inServiceSince: undefined,
+      choresDueAt: -Infinity,
     },
   };
   machine.programs.set('/boot-registration', openInstaller(region, node));
@@ -347,7 +368,7 @@ function ping(region: Region, node: Node): string | undefined {
   return region.clock.uptime() - node.bootedAt >= region.scenario.pingAfterMs ? 'Online' : undefined;
 }
 
-function openEcsAgent({ cluster }: Region, node: Node): Host['ecsAgent'] {
+function openEcsAgent({ cluster, scenario }: Region, node: Node): Host['ecsAgent'] {
   const agentNow = () => (node.portClosed ? undefined : node.localAgent);
   return {
     async readAgent() {
@@ -365,6 +386,7 @@ function openEcsAgent({ cluster }: Region, node: Node): Host['ecsAgent'] {
           version,
           desiredStatus,
           knownStatus: knownStatus ?? (lastStatus === 'STOPPING' ? 'RUNNING' : lastStatus),
+          ...(scenario.config.ports.enabled && { containers: containersOf(task) }),
         }));
     },
   };

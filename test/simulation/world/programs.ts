@@ -5,6 +5,7 @@ import { deregister } from '../../../bootstrap/registrars/registrars.ts';
 import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
 import { mayTerminate } from '../../../commands/node/join-failure.ts';
 import type { Config } from '../../../config/config.ts';
+import { chores } from '../../../upkeep/chores.ts';
 import type { Host } from '../../../core/host.ts';
 
 /** As in commands/: the last events have this long. */
@@ -34,6 +35,7 @@ export const programs: Readonly<Record<'bootstrap' | 'agent', Program>> = {
           deregister,
           mayTerminate: (callSignal, knownFacts) => mayTerminate(host, config, callSignal, knownFacts),
           watchdogMs,
+          chores: chores(config, async () => 'unchanged'),
         },
         signal,
       );
