@@ -3,7 +3,7 @@
  * become invalid meanwhile. A node without its agent would miss spot notices.
  */
 
-import { parseConfig, type Config } from '../config/config.ts';
+import { parseConfig, settingsOf, type Config } from '../config/config.ts';
 import { ConfigError, messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
@@ -16,7 +16,7 @@ const mode = 0o600;
 /** Never throws: a failure to write the disk must not stop the agent. */
 export async function keepLastGood(machine: Machine, config: Config, log: Log): Promise<void> {
   try {
-    await machine.writeText(paths.lastGood, `${JSON.stringify({ config })}\n`, mode);
+    await machine.writeText(paths.lastGood, `${JSON.stringify({ config: settingsOf(config) })}\n`, mode);
   } catch (error) {
     log.warn('last good configuration not kept', { error: messageOf(error) });
   }

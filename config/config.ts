@@ -104,6 +104,15 @@ function crossFaults(config: z.output<typeof schema>): CrossFault[] {
 }
 
 /**
+ * The settings from which `parseConfig` makes this configuration again. A hook that is switched off
+ * is empty there: without the setting, the default hook would come back.
+ */
+export function settingsOf(config: Config): object {
+  const { launchHook = '', terminateHook = '' } = config.autoScaling;
+  return { ...config, autoScaling: { ...config.autoScaling, launchHook, terminateHook } };
+}
+
+/**
  * The same rules beside other faults. Broken values are left out, and so are the rules that compare
  * them.
  */

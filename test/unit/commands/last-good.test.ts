@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
+import type { Config } from '../../../config/config.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { openMetadataService, openStage } from './stage.ts';
 
@@ -25,6 +26,18 @@ test('a restarted agent continues with its last good configuration, passwords an
     'error: configuration not valid: the agent goes on with the last good one',
   );
   expect(JSON.stringify(again.logged)).toContain('disk.fullPercent');
+});
+
+// The default hook came back: the node completed a hook that its operator had switched off.
+test('a restarted agent leaves a hook alone that its last good configuration switches off', async () => {
+  const node = await openNode();
+  await node.write(config, 'cluster: prod\nautoScaling: {launchHook: ""}\n');
+  const good = await node.read(firstEffectiveWords);
+  await node.write(config, 'cluster: [\n');
+  const again = await node.read(firstEffectiveWords);
+  const hooksOf = ({ printed }: typeof good) => (JSON.parse(printed) as { config: Config }).config.autoScaling;
+  expect(hooksOf(again)).toEqual(hooksOf(good));
+  expect(hooksOf(again).launchHook).toBeUndefined();
 });
 
 test('a reload of a damaged configuration is refused, so that the operator notices', async () => {
