@@ -5,13 +5,13 @@
 
 import type { Config } from '../../config/config.ts';
 import { ConfigError, Unavailable, UsageError, messageOf } from '../../core/errors.ts';
-import type { Machine } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import { paths } from '../../core/state/state.ts';
 import { openClock } from '../../host/clock.ts';
 import { openMetadata } from '../../host/metadata/imds.ts';
 import { openMachine } from '../../host/machine.ts';
 import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
+import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
 import { keepLastGood, readLastGood } from '../last-good.ts';
 import { logWarnings, readFileLayers, resolveConfigOrOwn } from '../../config/load-config.ts';
@@ -36,9 +36,11 @@ export const effective: Run = async (context, args, signal) => {
   // Read this first. Documents that are pulled meanwhile then count as newer, and are not missed.
   const revision = revisionOf(parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined)));
   try {
+    const clock = openClock();
+    const local = { machine, clock, metadata: openMetadata(context.environment, clock) };
     const found = isSet(args, 'or-last-good')
-      ? await readConfigOrLastGood(machine, context, signal)
-      : { config: await readConfig(machine, context, signal) };
+      ? await readConfigOrLastGood(local, context, signal)
+      : { config: await readConfig(local, context, signal) };
     context.print(`${JSON.stringify({ ...found, revision } satisfies Effective)}\n`);
     return 0;
   } catch (error) {
@@ -48,10 +50,15 @@ export const effective: Run = async (context, args, signal) => {
   }
 };
 
-async function readConfig(machine: Machine, context: CommandContext, signal: AbortSignal): Promise<Config> {
+type Local = Pick<LocalHost, 'machine' | 'metadata' | 'clock'>;
+type Place = Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>;
+
+export async function readConfig(
+  { machine, metadata, clock }: Local,
+  context: Place,
+  signal: AbortSignal,
+): Promise<Config> {
   const files = await readFileLayers(machine, context);
-  const clock = openClock();
-  const metadata = openMetadata(context.environment, clock);
   const outside = await retry((callSignal) => readOutside(metadata, callSignal), {
     clock,
     signal,
@@ -63,16 +70,16 @@ async function readConfig(machine: Machine, context: CommandContext, signal: Abo
   return loaded.config;
 }
 
-async function readConfigOrLastGood(
-  machine: Machine,
-  context: CommandContext,
+export async function readConfigOrLastGood(
+  local: Local,
+  context: Place,
   signal: AbortSignal,
 ): Promise<Omit<Effective, 'revision'>> {
   try {
-    return { config: await readConfig(machine, context, signal) };
+    return { config: await readConfig(local, context, signal) };
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof Unavailable)) throw error;
-    const config = await readLastGood(machine);
+    const config = await readLastGood(local.machine);
     if (config === undefined) throw error;
     context.log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
     return { config, ...(error instanceof ConfigError && { refused: messageOf(error) }) };

@@ -11,6 +11,8 @@ export interface Changes {
   permissions: Chance | undefined;
   /** Chores, and containers that damage their files. */
   chores: Chance | undefined;
+  /** A configuration that changes. */
+  configuration: Chance | undefined;
 }
 
 /** The share of all seeds with changes. */
@@ -29,5 +31,5 @@ export function openChanges(seed: number): Changes {
     const own = openChance((seed ^ salt) + kind);
     return isChanging && own.happens(0.5) ? own : undefined;
   };
-  return { permissions: draw(1_000_003), chores: draw(2_000_003) };
+  return { permissions: draw(1_000_003), chores: draw(2_000_003), configuration: draw(3_000_017) };
 }

@@ -70,6 +70,7 @@ export function openCallObserver(region: Region): CallObserver {
       count(region.stats.faults, name);
       node.truth.faultAt = region.clock.uptime();
       if (name === 'not allowed for now') node.truth.refused.set(call.verb, region.clock.uptime());
+      if (call.args[0] === paths.lastGood && node.configuration !== undefined) node.configuration.mayGoBack = true;
       if (call.args[0] === paths.departure) node.truth.forgetful = true;
       if (call.service === 'elb') node.truth.elbTroubleAt = region.clock.uptime();
       if (call.service === 'opsworks') node.truth.opsworksTroubleAt = region.clock.uptime();

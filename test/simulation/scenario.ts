@@ -10,6 +10,8 @@ export interface Scenario {
   opsworks: FakeOpsWorks;
   /** The reason why no node of this region can ever bootstrap; undefined if they can. */
   planted: string | undefined;
+  /** True if the configuration of the nodes changes. */
+  reloads?: boolean;
   /** True if the nodes have chores. */
   chores?: boolean;
   /** The calls that the role does not allow. */

@@ -6,6 +6,7 @@ import { isDepartureState } from '../../core/state/state-shape.ts';
 import { openChance, type Chance } from './faults/chance.ts';
 import { checkEnd, checkEvent, countChecks, isInOrder, openCallObserver } from './check.ts';
 import { beginChores, withChores } from './world/chores.ts';
+import { changeConfigurations, mend } from './world/configuration.ts';
 import { setUsed } from './world/disk.ts';
 import { openChanges } from './changes.ts';
 import type { Conditions } from './effects.ts';
@@ -81,6 +82,7 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
   if (inconsistency !== undefined) denyMore(scenario, inconsistency);
   if (changes.chores !== undefined)
     Object.assign(scenario, { chores: true, config: withChores(scenario.config, changes.chores) });
+  if (changes.configuration !== undefined) scenario.reloads = true;
   const region = openRegion(scenario, chance, inconsistency, lines);
   region.lies = openLies(seed, region.clock, (call) => askForAnother(region, call));
   const { clock: time, faults, replicas } = region;
@@ -102,9 +104,10 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
     beginEvents(region, conditions);
     withdrawPermissions(region, changes.permissions);
     beginChores(region, changes.chores);
+    changeConfigurations(region, conditions, changes.configuration);
     direction?.begin(region);
     await play(region, scenario.stormyMs);
-    calmDown(region);
+    calmDown(region, conditions);
     await playToTheEnd(region, scenario.stormyMs + calmMs(scenario));
   } finally {
     process.off('unhandledRejection', unhandled);
@@ -132,7 +135,7 @@ function calmMs({ config }: Scenario): number {
   return seconds * 1000 + 60 * 60_000;
 }
 
-function calmDown(region: Region): void {
+function calmDown(region: Region, conditions: Conditions): void {
   region.calm = true;
   region.calmSince = region.clock.uptime();
   region.faults.clear();
@@ -142,6 +145,7 @@ function calmDown(region: Region): void {
   for (const node of region.nodes) {
     setUsed(region, node, 40);
     heal(region, node);
+    mend(region, conditions, node);
   }
   for (const node of region.nodes) {
     for (const process of [node.bootstrap, node.agent]) if (process !== undefined) process.crash = undefined;

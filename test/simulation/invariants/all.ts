@@ -2,7 +2,7 @@
 
 import { actsOnItsOwn } from './acts-on-its-own.ts';
 import { leaveQueueHolds } from './leave-queue-holds.ts';
-import { choresAreDone } from './chores-are-done.ts';
+import { choresAreDone } from './upkeep/chores-are-done.ts';
 import { endsInTime } from './ends-in-time.ts';
 import { filesAreWhole } from './files-are-whole.ts';
 import { healthyStays } from './healthy-stays.ts';
@@ -10,10 +10,11 @@ import { hooksInOrder } from './hooks-in-order.ts';
 import { imagesStay } from './images-stay.ts';
 import { interruptionsDrain } from './interruptions-drain.ts';
 import type { Invariant } from './invariant.ts';
+import { lastGoodCounts } from './upkeep/last-good-counts.ts';
 import { leavesBalancers } from './leaves-balancers.ts';
 import { namesOnlyItself } from './names-only-itself.ts';
 import { noRecordStays } from './no-record-stays.ts';
-import { refusedIsDone } from './refused-is-done.ts';
+import { refusedIsDone } from './upkeep/refused-is-done.ts';
 import { registersAnewOnce } from './registers-anew-once.ts';
 import { staysSmall } from './stays-small.ts';
 import { stormGuardHolds } from './storm-guard-holds.ts';
@@ -40,5 +41,6 @@ export const invariants: readonly Invariant[] = [
   registersAnewOnce,
   refusedIsDone,
   choresAreDone,
+  lastGoodCounts,
   staysSmall,
 ];

@@ -3,7 +3,7 @@
  * of its daemon task, and containers that damage what they can write.
  */
 
-import { parseConfig, type Config } from '../../../config/config.ts';
+import { parseConfig, settingsOf, type Config } from '../../../config/config.ts';
 import { paths } from '../../../core/state/state.ts';
 import type { Chance } from '../faults/chance.ts';
 import { ownInstance, type Node } from './node.ts';
@@ -16,7 +16,7 @@ export const textfile = '/var/lib/node_exporter/ecs-node.prom';
 export function withChores(config: Config, chance: Chance): Config {
   const everySeconds = () => chance.pick([10, 60, 300]);
   return parseConfig({
-    ...config,
+    ...settingsOf(config),
     containerEnvironment: { enabled: chance.happens(0.8), everySeconds: everySeconds() },
     ports: { enabled: chance.happens(0.8), everySeconds: chance.pick([5, 30, 60]) },
     ...(chance.happens(0.8) && {

@@ -9,7 +9,7 @@ import type { Chance } from '../faults/chance.ts';
 import { fallAsleep, kill, wakeUp, type Process, type Conditions } from '../effects.ts';
 import { openHost, ownInstance, type Node } from './node.ts';
 import { checkDeath } from '../check.ts';
-import { programs } from './programs.ts';
+import { programs, type ProgramLife } from './programs.ts';
 import { restartDocker } from './docker.ts';
 import { restartEcs, startEcs, stopEcs } from './tasks.ts';
 import { count, note, type Region } from './region.ts';
@@ -33,6 +33,11 @@ export function boot(region: Region, conditions: Conditions, node: Node): void {
   for (const path of node.machine.files.keys()) if (path.startsWith('/run/')) node.machine.files.delete(path);
   note(region, node, `boots (${node.boots})`);
   start(region, conditions, node, 'bootstrap');
+}
+
+/** An operator starts the bootstrap by hand after mending its configuration. */
+export function restartBootstrap(region: Region, conditions: Conditions, node: Node): void {
+  if (node.bootstrap === undefined) start(region, conditions, node, 'bootstrap');
 }
 
 /** A spot stop: the same instance starts again when there is capacity. */
@@ -118,7 +123,11 @@ function start(region: Region, conditions: Conditions, node: Node, unit: Unit): 
   if (unit === 'bootstrap') node.bootstrapExit = undefined;
   note(region, node, `${unit} starts`);
   const host = openHost(region, node, process, conditions);
-  void programs[unit](host, region.scenario.config, process.stop.signal)
+  const life: ProgramLife = {
+    open: () => openHost(region, node, process, conditions),
+    configuration: node.configuration,
+  };
+  void programs[unit](host, region.scenario.config, process.stop.signal, life)
     .catch((error: unknown) => {
       if (process.stop.signal.aborted && error === process.stop.signal.reason) return 143;
       const code = exitCode(error);

@@ -21,6 +21,7 @@ import type { Disk } from './disk.ts';
 import { openEventBus } from './event-bus.ts';
 import type { Service } from '../faults/fault-injector.ts';
 import { expose, openNodeClock, type Call, type Process, type Conditions } from '../effects.ts';
+import { openConfiguration, type NodeConfiguration } from './node-configuration.ts';
 import { note, type Region } from './region.ts';
 import { containersOf } from './task-ports.ts';
 
@@ -58,6 +59,8 @@ export interface Node {
   dockerCure: 'restart' | 'time' | 'never' | undefined;
   /** The fault of its ECS agent. */
   illness: { cure: 'restart' | 'time' | 'never'; dead: boolean } | undefined;
+  /** Present only in lives in which it changes. */
+  configuration: NodeConfiguration | undefined;
   truth: Truth;
 }
 
@@ -194,6 +197,7 @@ export function openNode(region: Region, number: number): Node {
     disk: { used: 0, images: 0, inodes: false },
     dockerCure: undefined,
     illness: undefined,
+    configuration: scenario.reloads === true ? openConfiguration(scenario.config, machine) : undefined,
     truth: {
       causes: new Map(),
       ended: undefined,
@@ -355,6 +359,8 @@ export function openHost(region: Region, node: Node, process: Process, condition
     clock: openNodeClock(process, conditions, () => node.wallOffset, node.bootedAt),
     log: openLog(({ level, message, fields }) => {
       node.logLines += 1;
+      if (node.configuration !== undefined && message === 'configuration not taken over')
+        node.configuration.toldAt = region.clock.uptime();
       if (level !== 'debug') region.trace.add(region.clock.uptime(), node.id, `  log: ${message}`, fields);
     }, region.clock.now),
   };

@@ -1,9 +1,9 @@
-import { shortArn } from '../../../core/arn.ts';
-import { paths } from '../../../core/state/state.ts';
-import { daemonsOf, textfile } from '../world/chores.ts';
-import { ownInstance, type Node } from '../world/node.ts';
-import type { Region } from '../world/region.ts';
-import type { Invariant } from './invariant.ts';
+import { shortArn } from '../../../../core/arn.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { daemonsOf, textfile } from '../../world/chores.ts';
+import { ownInstance, type Node } from '../../world/node.ts';
+import type { Region } from '../../world/region.ts';
+import type { Invariant } from '../invariant.ts';
 
 const minute = 60_000;
 

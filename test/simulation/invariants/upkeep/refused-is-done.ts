@@ -1,9 +1,9 @@
-import { paths } from '../../../core/state/state.ts';
-import { lasting, reasons } from '../faults/causes.ts';
-import { ownInstance, type Node } from '../world/node.ts';
-import type { Region } from '../world/region.ts';
-import type { Invariant } from './invariant.ts';
-import { registersAnew } from './registers-anew-once.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { lasting, reasons } from '../../faults/causes.ts';
+import { ownInstance, type Node } from '../../world/node.ts';
+import type { Region } from '../../world/region.ts';
+import type { Invariant } from '../invariant.ts';
+import { registersAnew } from '../registers-anew-once.ts';
 
 const minute = 60_000;
 
