@@ -122,8 +122,10 @@ export function merge(state: DepartureState, order: Order): DepartureState {
   const same = order.cause === state.cause && order.ending === state.ending && order.key === state.key;
   if (same || ownDoing) return deadline < state.deadline ? { ...state, ...stricter } : state;
   const { undoAt: _undoAt, returns: _returns, key: _key, confirmedAt, confirmedBy, ...rest } = state;
-  // A confirmed termination from outside stays confirmed when a second one follows.
-  const isConfirmed = confirmedAt !== undefined && state.ending === 'await' && order.ending === 'await';
+  // A confirmed termination from outside stays confirmed when a second one follows. A confirmed
+  // return to the warm pool confirms no termination.
+  const isNoMore = state.returns !== true || order.returns === true;
+  const isConfirmed = confirmedAt !== undefined && state.ending === 'await' && order.ending === 'await' && isNoMore;
   return {
     ...rest,
     ...stricter,
@@ -135,9 +137,9 @@ export function merge(state: DepartureState, order: Order): DepartureState {
     ...(order.undoAfterMs !== undefined && { undoAt: state.startedAt + order.undoAfterMs }),
     ...(order.returns && { returns: true as const }),
     troubles: withTrouble(state.troubles, `${order.cause} took over from ${state.cause} (${state.reason})`),
-    // The ending decides the phases, so a new ending starts them again. Repeating a finished action
-    // changes nothing.
-    phase: state.ending === order.ending ? state.phase : 'announce',
+    // The ending and the return decide the phases, so a new one starts them again. Repeating a
+    // finished action changes nothing.
+    phase: state.ending === order.ending && isNoMore ? state.phase : 'announce',
   };
 }
 

@@ -84,3 +84,27 @@ describe('a retirement two weeks ahead', () => {
     await agent.stop();
   });
 });
+
+describe('a confirmed return to the warm pool', () => {
+  // Its confirmation also counted for the termination that only the metadata service then named:
+  // the node left its registrar, and came back from the pool without it.
+  it('does not confirm a termination that only the metadata service reports', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world } = stage;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 90_000 });
+    const agent = stage.agent();
+    await world.clock.run(minute);
+    world.metadata.targetState = 'Warmed:Stopped';
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    await world.clock.run(minute);
+    expect(stage.departure()).toMatchObject({ returns: true, confirmedBy: expect.stringContaining('Warmed') });
+    world.metadata.targetState = 'Terminated';
+    await world.clock.run(5 * minute);
+    expect(stage.departure()).not.toHaveProperty('confirmedAt');
+    expect(stage.deregistered).toEqual([]);
+    world.metadata.targetState = 'Warmed:Stopped';
+    await world.clock.run(5 * minute);
+    expect(stage.deregistered).toEqual([]);
+    await agent.stop();
+  });
+});
