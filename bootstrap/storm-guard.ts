@@ -8,6 +8,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Host, ScalingActivity } from '../core/host.ts';
 import { jitter, withTimeout } from '../core/retry.ts';
 import { readServedTime } from '../core/served-time.ts';
+import { readHistory } from '../upkeep/group-history.ts';
 import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 
 export type Storm =
@@ -180,8 +181,9 @@ async function readStormAndTurn(
     const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
     // Without a trusted time, the whole history: a fast clock would ask for the future only.
     const since = served === undefined ? 0 : Math.min(served, host.clock.now()) - Math.max(historyMs, windowMs);
-    const read = (callSignal: AbortSignal) => host.cloud.readActivities(group, since, callSignal);
-    const activities = await withTimeout(callMs, read, host.clock, signal);
+    const activities = await readHistory(since, (from) =>
+      withTimeout(callMs, (callSignal) => host.cloud.readActivities(group, from, callSignal), host.clock, signal),
+    );
     const now = limitTime(served, activities, host);
     const others = activities.filter((activity) => activity.instanceId !== instanceId);
     const storm = judgeStorm(others, config, now, now - launchedAt(activities, instanceId, now));

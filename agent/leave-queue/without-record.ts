@@ -6,6 +6,7 @@
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { readServedTime } from '../../core/served-time.ts';
+import { readHistory } from '../../upkeep/group-history.ts';
 import { callOnce } from '../calls.ts';
 import { readGroup, type KnownFacts } from '../known-facts.ts';
 
@@ -39,8 +40,8 @@ export async function mayLeaveWithoutRecord(
   const group = await readGroup(host, knownFacts, signal);
   // Without a group, no other node would replace this one.
   if (group === undefined) return false;
-  const activities = await callOnce(host, signal, (callSignal) =>
-    cloud.readActivities(group, now - quietMs, callSignal),
+  const activities = await readHistory(now - quietMs, (since) =>
+    callOnce(host, signal, (callSignal) => cloud.readActivities(group, since, callSignal)),
   );
   return activities.every(({ kind, instanceId }) => kind !== 'terminate' || instanceId === identity.instanceId);
 }

@@ -108,7 +108,12 @@ export function openFakeHost(overrides: Overrides = {}): { host: Host; world: Wo
       world.localAgent = { cluster: world.cluster.name, containerInstanceArn: own.arn, version: '1.106.1' };
       return own;
     },
-    joinGroup: (name) => (world.group = openFakeGroup(clock, instance, name)),
+    joinGroup(name) {
+      world.group = openFakeGroup(clock, instance, name);
+      const { instanceId } = identity;
+      world.group.activities.push({ kind: 'launch', instanceId, at: clock.now() - clock.uptime(), succeeded: true });
+      return world.group;
+    },
     restart: () => openProcess(world, calls.start(), wrap),
     reboot() {
       machine.bootId = `boot-${++boots}`;

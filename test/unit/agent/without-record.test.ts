@@ -36,6 +36,24 @@ describe('a node that ECS does not know', () => {
     expect(await mayLeave()).toBe(true);
   });
 
+  it('stays while no history of its group can be had, and asks again after an empty one', async () => {
+    const { stage, served } = setNode();
+    const { host } = stage;
+    stage.group.activities.push({
+      kind: 'terminate',
+      instanceId: 'i-0fedcba9876543210',
+      at: served - minute,
+      succeeded: true,
+    });
+    let empty = 1;
+    const readActivities: typeof host.cloud.readActivities = async (...args) =>
+      empty-- > 0 ? [] : host.cloud.readActivities(...args);
+    const deaf = { ...host, cloud: { ...host.cloud, readActivities } };
+    expect(await mayLeaveWithoutRecord(deaf, 'demo', {}, never)).toBe(false);
+    empty = Infinity;
+    await expect(mayLeaveWithoutRecord(deaf, 'demo', {}, never)).rejects.toThrow(Unavailable);
+  });
+
   it.each([
     ['gives no date', async () => undefined],
     ['fails', () => Promise.reject(new Unavailable('no answer'))],

@@ -3,7 +3,7 @@ import { judgeFailure } from '../../../bootstrap/failure-outcome.ts';
 import { hold } from '../../../bootstrap/hold.ts';
 import { judgeStorm, readStorm, turnOf } from '../../../bootstrap/storm-guard.ts';
 import { ConfigError, Refused, StepError, Unavailable, Unfit, UsageError } from '../../../core/errors.ts';
-import type { ScalingActivity } from '../../../core/host.ts';
+import type { Host, ScalingActivity } from '../../../core/host.ts';
 import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
 import { plainConfig, setStage, signal } from './stage.ts';
@@ -212,6 +212,25 @@ describe('the storm guard', () => {
     const { host, world } = setStage(config);
     world.calls.hangs('readMembership');
     expect(await world.clock.finish(readStorm(host, config, signal))).toMatchObject({ kind: 'hold' });
+  });
+
+  it('asks for the whole history after an empty answer, and holds when that is empty too', async () => {
+    const { host, world } = setStage(config);
+    world.joinGroup('web').activities.push(...deaths(3));
+    let empty = 1;
+    const readActivities: Host['cloud']['readActivities'] = async (...args) =>
+      empty-- > 0 ? [] : host.cloud.readActivities(...args);
+    const deaf = { ...host, cloud: { ...host.cloud, readActivities } };
+    expect(await readStorm(deaf, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
+    empty = Infinity;
+    expect(await readStorm(deaf, config, signal)).toMatchObject({ kind: 'hold', failures: 0 });
+  });
+
+  it('takes a quiet history for an answer when the launch of the node is older', async () => {
+    const { host, world } = setStage(config);
+    const group = world.joinGroup('web');
+    group.activities = [launch(world.identity.instanceId, host.clock.now() - 30 * 24 * 60 * minute)];
+    expect(await readStorm(host, config, signal)).toEqual({ kind: 'proceed', failures: 0 });
   });
 
   // One empty answer took the node for one without a group, and ended it in the middle of a storm.
