@@ -78,13 +78,13 @@ describe('a node with a file system that hangs', () => {
     async (scene, node) => {
       const { expect, simulator } = scene;
       await scene.inService(node);
+      await node.fillDisk(97);
+      await waitFor('DRAINING for the disk', () => scene.placements(node).at(-1) === 'DRAINING');
       await scene.logged(node, 'disks not measured');
       await waitFor('status says so', async () =>
         /\/mnt\/share could not be measured/.test((await node.run(['status'])).stdout),
       );
       await waitFor('published', () => node.calls().includes('cloudwatch:PutMetricData'));
-      await node.fillDisk(97);
-      await waitFor('DRAINING for the disk', () => scene.placements(node).at(-1) === 'DRAINING');
       const began = performance.now();
       simulator.verbs.noticeSpot(node.id);
       await waitFor('the departure is on disk', async () =>
