@@ -157,10 +157,10 @@ const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 /**
  * Milliseconds since 1970 of `2030-01-01T00:02:00Z` or `21 Jan 2019 09:00:43 GMT`, the two forms
- * that EC2 writes. Undefined for everything else: `Date.parse` reads "soon 1" as a day in 2001, and
- * a node would leave at once.
+ * that EC2 writes; a `Date` header has the second one. Undefined for everything else: `Date.parse`
+ * reads "soon 1" as a day in 2001, and a node would leave at once.
  */
-function parseInstant(text: string): number | undefined {
+export function parseInstant(text: string): number | undefined {
   const iso = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|\+00:?00)$/.exec(text.trim());
   if (iso !== null) return instant(iso.slice(1, 7).map(Number));
   const words = /^(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) (?:GMT|UTC)$/.exec(

@@ -7,6 +7,7 @@ import type { Environment } from '../environment.ts';
 import {
   hasPrivateIp,
   parseIdentity,
+  parseInstant,
   parseMaintenance,
   parseRebalanceNotice,
   parseSpotNotice,
@@ -63,8 +64,7 @@ export function openMetadata(environment: Environment, clock: Clock): Metadata {
     async readTime(signal) {
       let date = '';
       await read('meta-data/instance-id', signal, ({ header }) => void (date = header('date') ?? ''));
-      const at = Date.parse(date);
-      return Number.isNaN(at) ? undefined : at;
+      return parseInstant(date);
     },
   };
 }

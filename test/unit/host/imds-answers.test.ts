@@ -5,6 +5,7 @@ import {
   parseIdentity,
   parseMaintenance,
   parseRebalanceNotice,
+  parseInstant,
   parseSpotNotice,
   parseTargetState,
 } from '../../../host/metadata/imds-answers.ts';
@@ -242,4 +243,13 @@ test.each([
   const event = { EventId: 'e', Code: 'instance-reboot', State: 'active', NotBefore: date };
   expect(() => parseMaintenance(JSON.stringify([event]))).toThrow(/NotBefore is/);
   expect(() => parseRebalanceNotice(JSON.stringify({ noticeTime: date }))).toThrow(Unavailable);
+});
+
+test.each([
+  ['Tue, 01 Dec 2026 05:30:00 GMT', Date.UTC(2026, 11, 1, 5, 30)],
+  ['soon 1', undefined],
+  ['2026', undefined],
+  ['', undefined],
+])('the header "Date: %s" tells the time %s', (header, at) => {
+  expect(parseInstant(header)).toBe(at);
 });
