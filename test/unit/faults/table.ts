@@ -15,7 +15,7 @@ export interface Row {
 
 /** Verbs of a life that is not played here, and who plays it. */
 export const playedElsewhere: readonly Verb[] = [
-  // opsworks.test.ts plays every answer while a node leaves its layer.
+  // opsworks/leave.test.ts plays every answer while a node leaves its layer.
   'unassign',
   // Second sources, for a spot notice, maintenance and forged records: the tests of departures.
   'ownsContainerInstance',

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { runDeparture } from '../../../../../agent/departure/leave.ts';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
+import { configOf, never, setStage, someOrder } from '../../stage.ts';
+
+describe('a departure', () => {
+  it('continues when the registrar, the tag, the metric and the disk fail, and says so', async () => {
+    const stage = setStage(configOf({ metrics: { enabled: true } }));
+    stage.world.calls.fails('tagSelf', new Refused('AccessDenied'));
+    stage.world.calls.fails('publish', new Unavailable('throttled'));
+    stage.world.calls.fails('writeText', new Error('ENOSPC: no space left on device'));
+    const deregister = () => Promise.reject(new Refused('no'));
+    stage.agrees();
+    const state = await stage.world.clock.finish(
+      runDeparture(stage.host, stage.config, someOrder(), { deregister }, never),
+    );
+    expect(state.troubles.join()).toContain('registrar: no');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('reports cause, duration and phases in metrics', async () => {
+    const stage = setStage(configOf({ metrics: { enabled: true } }));
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 60_000 });
+    await stage.leaves();
+    const metrics = stage.world.published.flatMap((call) => call.metrics);
+    expect(metrics.find(({ name }) => name === 'Departures')).toMatchObject({ value: 1 });
+    expect(metrics.find(({ name }) => name === 'DepartureDuration')).toMatchObject({
+      dimensions: { ClusterName: 'demo', Cause: 'disk' },
+    });
+    const tasks = metrics.find(({ dimensions }) => dimensions['Phase'] === 'tasks')!;
+    expect(tasks.value).toBeGreaterThanOrEqual(58);
+    expect(tasks.value).toBeLessThan(70);
+  });
+
+  it('runs the executables in hooks.d with the facts and a time limit, whatever they do', async () => {
+    const stage = setStage();
+    const ran: string[] = [];
+    for (const [name, program] of [
+      ['leaving/10-hangs', () => new Promise<never>(() => {})],
+      ['leaving/20-fails', () => Promise.resolve({ code: 1, tail: 'oh' })],
+      ['left/10-ok', () => Promise.resolve({ code: 0, tail: '' })],
+    ] as const) {
+      stage.world.machine.files.set(`${paths.hooks}/${name}`, '#!/bin/sh');
+      stage.world.machine.programs.set(`/${name}`, (command) => {
+        ran.push(`${name} ${command.environment['ECS_NODE_CAUSE']}`);
+        return program();
+      });
+    }
+    stage.world.machine.files.set(`${paths.hooks}/leaving/README.md`, 'not one');
+    const state = await stage.leaves();
+    expect(ran).toEqual(['leaving/10-hangs disk', 'leaving/20-fails disk', 'left/10-ok disk']);
+    expect(state.phase).toBe('done');
+  });
+});

@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { runDeparture } from '../../../../../agent/departure/leave.ts';
+import { Unavailable } from '../../../../../core/errors.ts';
+import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
+import { never, setStage, someOrder } from '../../stage.ts';
+import { targetGroup, withBalancers, scaleIn } from './orders.ts';
+
+describe('a departure', () => {
+  it('drains, waits for the tasks, leaves the registrar, reports the reason, terminates through the group and completes the hook', async () => {
+    const stage = setStage();
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 20_000 });
+    const state = await stage.leaves();
+    expect(stage.deeds()).toEqual(
+      ['drain', 'deregister', 'tagSelf', 'publish', 'terminateInGroup', 'completeHook'].filter(
+        (verb) => verb !== 'publish',
+      ),
+    );
+    expect(state).toMatchObject({ phase: 'done', cause: 'disk', blockers: [], troubles: [] });
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    expect(stage.world.instance.tags['ecs-node:left']).toMatch(/^disk: disk full: \/ 95 % \(.*tasks 2\d s/);
+  });
+
+  it('deregisters from its load balancers and waits for the connections before it drains', async () => {
+    const stage = setStage(withBalancers());
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(120_000));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(30_000));
+    const state = await stage.leaves();
+    expect(stage.deeds().slice(0, 3)).toEqual(['deregisterTarget', 'deregisterFromLoadBalancer', 'drain']);
+    expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(120_000);
+    expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
+  });
+
+  // A server that did not know of the deregistration yet reported the target as healthy: its
+  // connections were cut.
+  it('does not treat a target that was deregistered a moment ago as one without connections', async () => {
+    const stage = setStage(withBalancers({ loadBalancers: [] }));
+    const { clock, balancers } = stage.world;
+    const balancer = someBalancer(60_000);
+    let [until, knownAt] = [0, 0];
+    Object.defineProperty(balancer, 'drainsUntil', {
+      get: () => (clock.uptime() < knownAt ? 0 : until),
+      set(uptime: number) {
+        [until, knownAt] = [uptime, clock.uptime() + 4_000];
+      },
+    });
+    balancers.targetGroups.set(targetGroup, balancer);
+    const state = await stage.leaves();
+    expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
+  });
+
+  it('waits for connections no longer than configured, and continues without a balancer that refuses', async () => {
+    const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(3_600_000));
+    const state = await stage.leaves();
+    expect(state.entered.drain! - state.startedAt).toBeLessThanOrEqual(65_000);
+    expect(state.troubles.join()).toContain('targetgroup/web');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('does everything at once when the deadline is short: DRAINING first, the report after it', async () => {
+    const stage = setStage(withBalancers());
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(300_000));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(300_000));
+    const deadline = stage.host.clock.now() + 100_000;
+    const began = stage.host.clock.now();
+    const state = await stage.leaves({ cause: 'spot', key: 'spot:1', deadline, ending: 'await' });
+    const cloud = stage.world.calls.verbs('cloud');
+    // One call before it asks to which instance the record belongs, because ECS has not confirmed
+    // it to this process yet.
+    expect(cloud.slice(0, 2)).toEqual(['ownsContainerInstance', 'drain']);
+    expect(stage.deeds().slice(0, 3)).toEqual(['drain', 'deregisterTarget', 'deregisterFromLoadBalancer']);
+    expect(state.drainedAt! - began).toBeLessThan(2_000);
+    expect(state.phase).toBe('done');
+    // A node that AWS takes is not terminated, and a group that does not wait receives no call.
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+    expect(stage.deeds()).not.toContain('completeHook');
+  });
+
+  it('waits for a task that is still stopping, although ECS counts none as running, and names it', async () => {
+    const stage = setStage();
+    const task = stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 200_000 });
+    const done = runDeparture(stage.host, stage.config, someOrder(scaleIn), { deregister: stage.deregister }, never);
+    stage.group.begin('terminate');
+    await stage.world.clock.run(100_000);
+    expect(stage.departure()).toMatchObject({ phase: 'tasks' });
+    expect(stage.departure().blockers[0]).toContain(task.arn.split('/').at(-1));
+    await stage.world.clock.finish(done);
+    expect(stage.world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
+    const [completed] = stage.world.calls.of('completeHook');
+    expect(completed!.at).toBeGreaterThanOrEqual(200_000);
+  });
+
+  it('trusts neither the ECS agent nor ECS alone that all tasks are gone', async () => {
+    for (const lies of ['local', 'cloud'] as const) {
+      const stage = setStage();
+      stage.group.begin('terminate');
+      const task = stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 60_000 });
+      if (lies === 'local') task.knownStatus = 'STOPPED';
+      else {
+        Object.assign(task, { lastStatus: 'STOPPED', knownStatus: 'RUNNING' });
+        stage.world.clock.schedule(60_000, () => (task.knownStatus = 'STOPPED'));
+      }
+      const state = await stage.leaves(scaleIn);
+      expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThanOrEqual(58_000);
+    }
+  });
+
+  it('assumes that tasks exist while neither the ECS agent nor ECS answers', async () => {
+    const stage = setStage();
+    stage.world.localAgent = undefined;
+    stage.world.calls.fails('cloud.readTasks', new Unavailable('throttled'));
+    stage.world.clock.schedule(120_000, () => stage.world.calls.heals());
+    const state = await stage.leaves();
+    expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThanOrEqual(118_000);
+    expect(state.troubles).toEqual([]);
+  });
+});

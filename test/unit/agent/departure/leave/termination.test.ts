@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { runDeparture } from '../../../../../agent/departure/leave.ts';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
+import { configOf, never, setStage, someOrder } from '../../stage.ts';
+
+describe('the termination', () => {
+  it("waits without limit for the node's group and identity instead of terminating without them", async () => {
+    for (const verb of ['readMembership', 'readIdentity']) {
+      const stage = setStage();
+      stage.world.calls.fails(verb, new Unavailable('silent'));
+      stage.agrees();
+      const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
+      await stage.world.clock.run(2 * 3_600_000);
+      expect(stage.departure().phase).toBe('terminate');
+      for (const deed of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']) {
+        expect(stage.deeds()).not.toContain(deed);
+      }
+      stage.world.calls.heals();
+      await stage.world.clock.finish(done);
+      expect(stage.world.instance.state).toBe('shutting-down');
+    }
+  });
+
+  // One empty answer of Auto Scaling sent it past its group and its hooks.
+  it('waits while Auto Scaling knows no group of it, and its tag names one', async () => {
+    const stage = setStage();
+    stage.world.instance.tags['aws:autoscaling:groupName'] = 'web';
+    stage.world.group = undefined;
+    stage.agrees();
+    const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
+    await stage.world.clock.run(2 * 3_600_000);
+    expect(stage.deeds()).not.toContain('terminateSelf');
+    stage.world.group = stage.group;
+    await stage.world.clock.finish(done);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
+  it('never ends a machine that carries the departure of another machine', async () => {
+    const stage = setStage();
+    stage.world.metadata.identity = { ...stage.world.identity, instanceId: 'i-0aaaaaaaaaaaaaaaa' };
+    await expect(stage.leaves()).rejects.toThrow(/this machine is i-0aaa/);
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.world.machine.power).toBe('on');
+  });
+
+  // The metadata service named another instance once, and the drained node stayed for ever.
+  it('ends its machine although the metadata service names another instance for minutes', async () => {
+    const stage = setStage();
+    const { metadata, clock, identity } = stage.world;
+    metadata.identity = { ...identity, instanceId: 'i-0aaaaaaaaaaaaaaaa' };
+    clock.schedule(4 * 60_000, () => void (metadata.identity = identity));
+    expect(await stage.leaves()).toMatchObject({ phase: 'done' });
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
+  // Auto Scaling alone had said so for a moment: the node waited for an end that was never ordered.
+  it('terminates itself although Auto Scaling says for minutes that it does so already', async () => {
+    const stage = setStage();
+    stage.group.lifecycleState = 'Terminating:Wait';
+    stage.world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
+    await stage.leaves();
+    expect(stage.deeds()).toContain('terminateInGroup');
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('uses the next method only when the one before is refused or stays unavailable', async () => {
+    const refused = new Refused('AccessDenied', { code: 'AccessDenied' });
+    const chain = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
+    for (let n = 0; n < chain.length; n++) {
+      const stage = setStage();
+      stage.group.hooks = [];
+      for (const [i, verb] of chain.slice(0, n).entries()) {
+        stage.world.calls.fails(verb, i % 2 === 0 ? refused : new Unavailable('throttled'));
+      }
+      await stage.leaves();
+      const taken = [...new Set(stage.deeds().filter((verb) => chain.includes(verb)))];
+      expect(taken).toEqual(chain.slice(0, n + 1));
+    }
+  });
+
+  it('does not rely on a group that suspended the replacement of unhealthy instances', async () => {
+    const stage = setStage();
+    stage.group.replacesAfterMs = 1e9;
+    stage.world.calls.fails('terminateInGroup', new Refused('AccessDenied'));
+    await stage.leaves();
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.deeds()).toContain('terminateSelf');
+  });
+
+  it('ends a node without a group through EC2, and clears the protection that OpsWorks set', async () => {
+    const stage = setStage(configOf({ terminationProtection: 'clear' }));
+    stage.world.group = undefined;
+    stage.world.instance.terminationProtection = true;
+    await stage.leaves();
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+  });
+
+  it('reads back that the protection is off before it asks the group, which could not end the node', async () => {
+    const stage = setStage(configOf({ terminationProtection: 'clear' }));
+    stage.world.instance.terminationProtection = true;
+    stage.world.instance.clearsIgnored = 1;
+    const protectedThen: boolean[] = [];
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'terminateInGroup') protectedThen.push(stage.world.instance.terminationProtection);
+    };
+    await stage.leaves();
+    expect(protectedThen).toEqual([false]);
+    expect(stage.world.calls.of('clearTerminationProtection')).toHaveLength(2);
+  });
+
+  it('abandons its launch when the node was never in service', async () => {
+    const stage = setStage();
+    stage.group.begin('launch');
+    await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
+    expect(stage.group.hooks.map(({ ended }) => ended)).toEqual(['ABANDON', 'CONTINUE']);
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+  });
+
+  // The answer came from the second of two calls, which found no action any more: the node asked
+  // its group for minutes.
+  it('counts as requested when AWS received the call that abandoned the launch twice', async () => {
+    const stage = setStage();
+    stage.group.begin('launch');
+    stage.world.calls.onCall = ({ verb, args }) => {
+      if (verb !== 'completeHook' || args[2] !== 'ABANDON') return;
+      stage.group.hooks[0]!.active = false;
+      stage.group.begin('terminate');
+    };
+    await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+    expect(stage.deeds()).not.toContain('reportUnhealthy');
+  });
+
+  // The answer was lost, and from then on the group was busy: with this very instance, whose hook
+  // nobody completed for minutes.
+  it('asks the busy group once more whether it already terminates this node', async () => {
+    const stage = setStage();
+    stage.world.calls.losesAnswer('terminateInGroup', new Unavailable('socket hang up'), 1);
+    const state = await stage.leaves();
+    expect(stage.world.calls.of('terminateInGroup')).toHaveLength(1);
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    expect(state.troubles).toEqual([]);
+  });
+
+  // Its group had begun to terminate it, but an older answer said that it was entering the warm
+  // pool: the hook let it in.
+  it("does not take an earlier answer of the group for the node's return to its warm pool", async () => {
+    const stage = setStage();
+    const said = ['Terminating:Wait', 'Warmed:Pending:Wait', 'Terminating:Wait'];
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'readMembership') stage.group.lifecycleState = said.shift() ?? 'Terminating:Wait';
+    };
+    await stage.leaves({ cause: 'bootstrap-failed', reason: 'no registrar' });
+    const completed = stage.world.calls.of('completeHook').map(({ args }) => args[1]);
+    expect(completed).toEqual(['terminate']);
+  });
+
+  // Taken from its warm pool and terminated, it got an older answer that it waited in the pool. It
+  // stopped there, and its hook was never completed.
+  it('is not over for a node that was in its warm pool before', async () => {
+    const stage = setStage();
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb !== 'readMembership' || stage.group.lifecycleState !== 'Terminating:Wait') return;
+      stage.group.lifecycleState = 'Warmed:Stopped';
+      stage.world.clock.schedule(4_000, () => (stage.group.lifecycleState = 'Terminating:Wait'));
+    };
+    stage.world.clock.schedule(3 * 60_000, () => (stage.world.calls.onCall = undefined));
+    await stage.leaves({ cause: 'operator', reason: 'by hand', key: 'leave-1' });
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+
+  it('ends no node that only drains', async () => {
+    const stage = setStage();
+    const state = await stage.leaves({ cause: 'operator', reason: 'look', ending: 'remain', key: 'leave-1' });
+    expect(state.phase).toBe('done');
+    expect(stage.deeds()).toEqual(['drain']);
+  });
+});

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest';
+import { lazily, setStage, type Stage } from '../../stage.ts';
+import { minute, hour, denied, deadly, inService } from './in-service.ts';
+
+describe('scheduled maintenance', () => {
+  const event = (code: string, notBefore: number) => ({
+    id: 'instance-event-1',
+    code,
+    state: 'active' as const,
+    notBefore,
+    description: '',
+  });
+
+  it('drains and terminates no node when EC2 does not list it', async () => {
+    const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
+    world.instance.events = [];
+    world.metadata.maintenance = [event('instance-retirement', stage.host.clock.now() + hour)];
+    await run(hour);
+    expect(harm()).toEqual([]);
+    world.instance.events = [{ id: 'instance-event-1', code: 'instance-retirement' }];
+    await run(5 * minute);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    await agent.stop();
+  });
+
+  // The event was true, and only the clock of the metadata service was wrong.
+  it('two weeks away terminates no node because metadata names a time fifteen days ahead', async () => {
+    const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
+    const day = 24 * hour;
+    world.instance.now = stage.host.clock.now;
+    world.metadata.now = () => stage.host.clock.now() + 15 * day;
+    world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 14 * day)];
+    await run(hour);
+    expect(harm()).toEqual([]);
+    world.metadata.now = stage.host.clock.now;
+    world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 0.4 * hour)];
+    await run(10 * minute);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    await agent.stop();
+  });
+
+  it('two weeks away terminates no node when the local clock jumps by fifteen days', async () => {
+    const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
+    const day = 24 * hour;
+    world.metadata.maintenance = [event('instance-reboot', stage.host.clock.now() + 14 * day)];
+    world.clock.jump(15 * day);
+    await run(hour);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+});
+
+describe('a node that is held', () => {
+  const troubles: [string, (stage: Stage) => void][] = [
+    ['disk', (stage) => stage.fillDisk(97)],
+    [
+      'ecs-agent',
+      (stage) => {
+        stage.own.agentConnected = false;
+        stage.world.localAgent = undefined;
+      },
+    ],
+    [
+      'maintenance',
+      (stage) =>
+        void (stage.world.metadata.maintenance = [
+          { id: 'e-1', code: 'instance-retirement', state: 'active', description: '' },
+        ]),
+    ],
+  ];
+  const holds: [string, (stage: Stage) => void][] = [
+    [
+      'Standby',
+      ({ world, group }) => {
+        world.metadata.targetState = 'Standby';
+        group.lifecycleState = 'Standby';
+      },
+    ],
+    [
+      'Detached',
+      ({ world }) => {
+        world.metadata.targetState = 'Detached';
+        world.group = undefined;
+      },
+    ],
+    ['a shown tag', ({ world }) => void (world.metadata.tags = { 'ecs-node:keep': '' })],
+    ['a tag', ({ world }) => void (world.instance.tags['ecs-node:keep'] = 'yes')],
+  ];
+  // A person stopped ecs to investigate, and the node was terminated after five minutes.
+  it.each(troubles.flatMap(([cause, harm]) => holds.map(([how, hold]) => [how, cause, hold, harm] as const)))(
+    'by %s is neither drained, restarted nor ended for: %s',
+    async (_how, _cause, hold, harm) => {
+      const stage = setStage(lazily());
+      const agent = stage.agent();
+      await stage.world.clock.run(minute);
+      stage.world.calls.list.length = 0;
+      hold(stage);
+      harm(stage);
+      await stage.world.clock.run(2 * hour);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.deeds()).toEqual([]);
+      expect(stage.world.log.some(({ message }) => message.startsWith('left alone'))).toBe(true);
+      await agent.stop();
+    },
+  );
+});
+
+describe('a node whose role may not read its tags', () => {
+  const refuse = ({ world }: Stage) => world.calls.fails('readOwnTags', denied);
+
+  // A person had tagged the node to investigate, and it was terminated without a word.
+  it('stays when it would end itself, says so, and leaves once it may read them', async () => {
+    const { stage, world, run } = await inService({ disk: { checkSeconds: 10 } }, refuse);
+    stage.fillDisk(97);
+    await run(hour);
+    expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+    expect(JSON.stringify(world.log)).toContain('allow ec2:DescribeTags');
+    expect(stage.status().watchers['disk']?.error).toContain('allow ec2:DescribeTags');
+    world.calls.heals('readOwnTags');
+    await run(hour);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
+  it('still restarts its ECS agent', async () => {
+    const { stage, world, run, agent } = await inService({}, refuse);
+    stage.own.agentConnected = false;
+    world.localAgent = undefined;
+    await run(hour);
+    expect(world.machine.restarted.length).toBeGreaterThan(0);
+    expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+    await agent.stop();
+  });
+
+  it('still leaves for a scale-in and for a person', async () => {
+    for (const cause of ['scale-in', 'operator'] as const) {
+      const { stage, world, run } = await inService({}, refuse);
+      if (cause === 'operator') stage.agrees({ cause, key: 'leave-1' });
+      else {
+        world.metadata.targetState = 'Terminated';
+        stage.group.lifecycleState = 'Terminating:Wait';
+      }
+      await run(10 * minute);
+      expect(stage.own.status).not.toBe('ACTIVE');
+    }
+  });
+});

@@ -1,0 +1,111 @@
+/**
+ * One source alone lies, flips, is stale or is silent. The node lives, and nothing happens to it
+ * that ACTIVE does not undo. Two sources that agree still terminate it.
+ */
+
+import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../../core/errors.ts';
+import { setStage } from '../../stage.ts';
+import { minute, hour, denied, inService, busy } from './in-service.ts';
+
+describe('a target state that only the metadata service reports', () => {
+  // The target state was Terminated for 2 s, then InService. Auto Scaling reported InService all
+  // the time: the idle node terminated itself.
+  it.each([
+    ['idle', 2_000],
+    ['busy', 2_000],
+    ['idle', 40_000],
+    ['busy', 40_000],
+    ['busy', 2 * hour],
+  ])('does no harm to an %s node when it is withdrawn after %d ms', async (how, ms) => {
+    const { stage, world, run, agent, harm } = await inService();
+    if (how === 'busy') busy(stage);
+    world.metadata.targetState = 'Terminated';
+    await run(ms);
+    world.metadata.targetState = 'InService';
+    await run(minute);
+    expect(harm()).toEqual([]);
+    await run(2 * hour);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  // The disk was full all the time. The file of the departure did not exist, so there seemed to be
+  // nothing to undo: the node stayed DRAINING.
+  it('is undone when a full disk kept the departure from being written', async () => {
+    const { stage, world, run, agent, harm } = await inService();
+    world.calls.fails('writeText', new Error('ENOSPC: no space left on device'));
+    world.metadata.targetState = 'Terminated';
+    await run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    world.metadata.targetState = 'InService';
+    await run(minute);
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  // The state of a node on its way into the pool confirmed the lie that it is terminated.
+  it('is not confirmed by the launch into a warm pool', async () => {
+    const { stage, world, run, agent } = await inService();
+    world.metadata.targetState = 'Terminated';
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    await run(hour);
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+
+  it('is followed once the group confirms it, also after Auto Scaling was silent for half an hour', async () => {
+    const { stage, world, run } = await inService();
+    for (const verb of ['readMembership', 'heartbeat', 'readHooks', 'completeHook'])
+      world.calls.fails(verb, new Unavailable('throttled'));
+    world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await run(4 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    world.calls.heals();
+    await run(5 * minute);
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    expect(stage.deeds()).toContain('deregisterTarget');
+  });
+
+  it('is followed by a role that may not read the state, because its terminate hook waits', async () => {
+    const { stage, world, run } = await inService();
+    world.metadata.tags = { 'aws:autoscaling:groupName': 'web' };
+    world.calls.fails('readMembership', denied);
+    world.metadata.targetState = 'Terminated';
+    await run(2 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    stage.group.begin('terminate');
+    await run(5 * minute);
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+  });
+
+  it('brings no tasks onto an ending node when it flips back while the group continues', async () => {
+    const { stage, world, run } = await inService();
+    busy(stage);
+    world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await run(5_000);
+    world.metadata.targetState = 'InService';
+    await run(5 * minute);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+  });
+});
+
+// Metadata said InService for ten minutes. The ECS agent is silent in a pool, so the node ended.
+it('a node in a warm pool that metadata does not show is not given up', async () => {
+  const stage = setStage();
+  stage.group.lifecycleState = 'Warmed:Running';
+  stage.world.metadata.targetState = 'InService';
+  const local = stage.world.localAgent;
+  [stage.world.cluster.instances, stage.world.localAgent] = [[], undefined];
+  const agent = stage.agent();
+  await stage.world.clock.run(2 * hour);
+  expect(stage.deeds()).toEqual([]);
+  [stage.world.cluster.instances, stage.world.localAgent] = [[stage.own], local];
+  stage.group.begin('launch');
+  await stage.world.clock.run(5 * minute);
+  expect(stage.status()?.join.state).toBe('joined');
+  await agent.stop();
+});

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { Refused } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
+import { configOf, setStage } from '../../stage.ts';
+import { minute } from './in-service.ts';
+
+describe('tasks', () => {
+  const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
+
+  // A batch task with stopTimeout 600 needs 300 s to stop. The hook was completed 150 s after
+  // StopTask.
+  it('have their own stop timeout, also after the planned time', async () => {
+    for (const stopsAfterMs of [300_000, 1_500_000]) {
+      const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+      const task = stage.world.cluster.addTask(stage.own.arn, {
+        group: 'family:batch',
+        stopsAfterMs,
+        stopTimeoutMs: 1_800_000,
+      });
+      stage.group.begin('terminate');
+      let statusThen = '';
+      stage.world.calls.onCall = ({ verb }) => {
+        if (verb === 'completeHook') statusThen ||= task.lastStatus;
+      };
+      await stage.leaves(scaleIn);
+      expect(statusThen).toBe('STOPPED');
+    }
+  });
+
+  it("have the ECS agent's timeout where they set none", async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    stage.world.machine.files.set(paths.ecsConfig, 'ECS_CLUSTER=demo\nECS_CONTAINER_STOP_TIMEOUT=20m\n');
+    const task = stage.world.cluster.addTask(stage.own.arn, {
+      group: 'family:batch',
+      stopsAfterMs: 1_100_000,
+      stopTimeoutMs: undefined,
+    } as object);
+    Object.assign(task, { stopTimeoutMs: undefined });
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'stopTask') task.stopTimeoutMs = 1_200_000;
+    };
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(task.lastStatus).toBe('STOPPED');
+  });
+
+  it('are named and waited for until the deadline of the departure while ECS protects them', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    stage.world.cluster.addTask(stage.own.arn, { protected: true, stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    const began = stage.host.clock.uptime();
+    const done = stage.leaves(scaleIn);
+    await stage.world.clock.run(2 * minute);
+    expect(stage.departure().blockers.join()).toContain('(protected)');
+    await done;
+    const [stopped] = stage.world.calls.of('stopTask');
+    expect(stopped!.at - began).toBeGreaterThan(500_000);
+    expect(stopped!.at - began).toBeLessThan(610_000);
+  });
+
+  it('are waited for where only the ECS agent tells of them, and does not name one', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    const { cluster, calls, clock } = stage.world;
+    calls.fails('cloud.readTasks', new Refused('no', { code: 'AccessDeniedException' }), 999);
+    cluster.addTask(stage.own.arn, { stopsAfterMs: 10_000 });
+    const unnamed = cluster.addTask(stage.own.arn, { stopsAfterMs: Infinity, unnamed: true });
+    stage.group.begin('terminate');
+    const done = stage.leaves(scaleIn);
+    await clock.run(2 * minute);
+    expect(stage.departure()).toMatchObject({
+      phase: 'tasks',
+      blockers: [expect.stringContaining('without an ARN RUNNING')],
+    });
+    unnamed.lastStatus = 'STOPPED';
+    await clock.run(minute);
+    expect(stage.departure()).toMatchObject({ phase: 'done', blockers: [] });
+    await done;
+  });
+
+  it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    const neighbour = stage.world.cluster.addInstance();
+    const foreign = stage.world.cluster.addTask(neighbour.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.host.ecsAgent.readTasks = async () => [
+      { arn: foreign.arn, family: 'web', version: '1', desiredStatus: 'RUNNING', knownStatus: 'RUNNING' },
+    ];
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(foreign.lastStatus).toBe('RUNNING');
+    expect(stage.world.calls.of('stopTask')).toEqual([]);
+    // The verb refuses it too (host/aws/ecs/own-records.ts): the node must not even try.
+    expect(stage.departure().irrevocable?.stoppedTasksAt).toBeUndefined();
+  });
+});

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { Refused, Unavailable, Unfit } from '../../../../../core/errors.ts';
+import { configOf, setStage } from '../../stage.ts';
+import { minute, launched } from './launched.ts';
+
+describe('a joining node', () => {
+  // systemd restarts the ECS agent after every exit code except 5, which it also returns while its
+  // cluster does not exist yet.
+  it('restarts an ECS agent that ended, less and less often, but not one that a person stopped', async () => {
+    const ended = launched(configOf(), 1e9);
+    ended.world.machine.units.set('ecs.service', 'failed');
+    const done = ended.joins();
+    done.catch(() => {});
+    await ended.world.clock.run(10 * minute);
+    expect(ended.world.machine.restarted.length).toBeGreaterThanOrEqual(3);
+    expect(ended.world.machine.restarted.length).toBeLessThanOrEqual(5);
+    const stopped = launched(configOf(), 1e9);
+    stopped.world.machine.units.set('ecs.service', 'inactive');
+    stopped.joins().catch(() => {});
+    await stopped.world.clock.run(10 * minute);
+    expect(stopped.world.machine.restarted).toEqual([]);
+  });
+
+  // The introspection port needs no privileges: one forged answer ended the node at once.
+  it('believes ECS when the introspection port names another cluster', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.localAgent = { cluster: 'default', version: '1' };
+    node.world.clock.schedule(10 * minute, () => Object.assign(node.own, { status: 'ACTIVE', agentConnected: true }));
+    await node.finish();
+    expect(node.told.join()).toContain('in the cluster default, not in demo');
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('gives up as soon as ECS confirms that it is in the other cluster', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.localAgent = { cluster: 'default', version: '1', containerInstanceArn: node.own.arn };
+    const own = node.own.ec2InstanceId;
+    node.world.calls.onCall = ({ verb, args }) => {
+      if (verb !== 'readContainerInstance') return;
+      node.world.cluster.name = String(args[0]);
+      node.own.ec2InstanceId = args[0] === 'default' ? own : 'i-other';
+    };
+    await expect(node.finish()).rejects.toThrow(/in the cluster default, not in demo/);
+    expect(node.host.clock.uptime()).toBeLessThan(2 * minute);
+  });
+
+  it('gives up at its timeout when ECS does not know it and its ECS agent names another cluster', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.localAgent = { cluster: 'default', version: '1' };
+    node.world.cluster.instances = [];
+    const began = node.host.clock.uptime();
+    await expect(node.finish()).rejects.toThrow(/in the cluster default, not in demo/);
+    expect(node.host.clock.uptime() - began).toBeGreaterThanOrEqual(15 * minute);
+  });
+
+  it('gives up when it is not in service in time although ECS answers', async () => {
+    for (const config of [configOf(), configOf({ join: { checks: [{ url: 'http://127.0.0.1:1/' }] } })]) {
+      const node = launched(config, config.join.checks.length > 0 ? 1_000 : 1e9);
+      const began = node.host.clock.uptime();
+      await expect(node.finish()).rejects.toThrow(Unfit);
+      const tookMs = node.host.clock.uptime() - began;
+      expect(tookMs).toBeGreaterThanOrEqual(900_000);
+      expect(tookMs).toBeLessThan(960_000);
+      expect(node.deeds()).toEqual([]);
+    }
+  });
+
+  it('keeps waiting while AWS does not answer', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.calls.fails('readContainerInstance', new Unavailable('throttled'));
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(3 * 60 * minute);
+    expect(node.told.at(-1)).not.toContain('failed');
+    node.world.calls.heals();
+    Object.assign(node.own, { status: 'ACTIVE', agentConnected: true });
+    node.world.localAgent = { cluster: 'demo', containerInstanceArn: node.own.arn, version: '1' };
+    await node.world.clock.finish(done);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  }, 30_000);
+
+  it('relies on the ECS agent when its role may not ask ECS', async () => {
+    const node = launched();
+    node.world.calls.fails('readContainerInstance', new Refused('AccessDenied'));
+    await node.finish();
+    expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  // Both together: healthy nodes were given up one after the other, and each replacement lacked the
+  // permission too.
+  it('does not give up when its role may not ask ECS and the introspection port is closed', async () => {
+    const node = launched(configOf(), 1_000);
+    node.world.clock.schedule(1_001, () => (node.world.localAgent = undefined));
+    node.world.calls.fails('readContainerInstance', new Refused('not authorized', { code: 'AccessDeniedException' }));
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(3 * 60 * minute);
+    expect(node.told.at(-1)).toContain('not authorized');
+    expect(node.group.lifecycleState).toBe('Pending:Wait');
+    node.world.calls.heals();
+    await node.world.clock.finish(done);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  }, 30_000);
+});
+
+describe('an agent whose node cannot join', () => {
+  const cannot = async (config = configOf({ join: { timeoutSeconds: 60 } }), mayDie?: () => Promise<boolean>) => {
+    const node = launched(config, 1e9);
+    const agent = node.agent(node.host, mayDie === undefined ? {} : { mayTerminate: mayDie });
+    await node.world.clock.run(30 * minute);
+    return { node, agent };
+  };
+
+  it('abandons the launch, so that another node takes its place', async () => {
+    const { node, agent } = await cannot();
+    expect(await node.world.clock.finish(agent.done)).toMatchObject({ cause: 'join-failed', phase: 'done' });
+    expect(node.group.hooks[0]!.ended).toBe('ABANDON');
+    expect(node.deregistered).toHaveLength(1);
+  });
+
+  it('stays while the storm guard holds it, or when failed nodes are kept', async () => {
+    for (const { node, agent } of [
+      await cannot(configOf({ join: { timeoutSeconds: 60 } }), () => Promise.resolve(false)),
+      await cannot(configOf({ join: { timeoutSeconds: 60 }, bootstrap: { onFailure: 'keep' } })),
+    ]) {
+      expect(node.deeds()).toEqual([]);
+      expect(node.status().join.state).toMatch(/failed|joining/);
+      await agent.stop();
+    }
+  });
+
+  it('leaves at once on a spot notice, without completing the launch', async () => {
+    const node = launched(configOf(), 1e9);
+    const agent = node.agent();
+    await node.world.clock.run(minute);
+    node.world.metadata.spotNotice = { action: 'terminate', at: node.host.clock.now() + 120_000 };
+    await node.world.clock.run(2 * minute);
+    expect(node.departure()).toMatchObject({ cause: 'spot' });
+    expect(node.world.calls.of('completeHook')).toEqual([]);
+    await agent.stop();
+  });
+
+  it('returns to its warm pool in good order, stays registered, and joins again', async () => {
+    const stage = setStage();
+    const agent = stage.agent();
+    await stage.world.clock.run(minute);
+    stage.world.metadata.targetState = 'Warmed:Running';
+    stage.group.begin('launch');
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    await stage.world.clock.run(2 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', returns: true, phase: 'done' });
+    expect(stage.deregistered).toEqual([]);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+    stage.group.begin('launch');
+    stage.world.metadata.targetState = 'InService';
+    await stage.world.clock.run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.group.lifecycleState).toBe('InService');
+    expect(stage.status().join.state).toBe('joined');
+    await agent.stop();
+  });
+});

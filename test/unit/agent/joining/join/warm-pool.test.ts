@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import { finishJoining } from '../../../../../agent/joining/join.ts';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
+import { groupTag } from '../../../../../upkeep/group-tag.ts';
+import { configOf, never, setStage } from '../../stage.ts';
+import { minute, hour, launched } from './launched.ts';
+
+describe('a joining node', () => {
+  // Metadata still said "Warmed:" when the group had fetched the node: its hook was completed
+  // before ECS knew it.
+  it('does not complete its launch while the metadata still name the warm pool', async () => {
+    const node = launched(configOf(), 5 * minute);
+    node.world.metadata.targetState = 'Warmed:Stopped';
+    node.world.clock.schedule(3_000, () => void (node.world.metadata.targetState = 'InService'));
+    await node.finish();
+    expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(5 * minute);
+  });
+
+  // The group had just taken it from the pool, but a server that did not know that yet answered:
+  // the hook was never completed, and the node replaced.
+  it('completes its launch although the group, asked once, still reports the warm pool', async () => {
+    const node = launched();
+    node.world.clock.schedule(29_000, () => void (node.group.lifecycleState = 'Warmed:Running'));
+    node.world.clock.schedule(34_000, () => void (node.group.lifecycleState = 'Pending:Wait'));
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // One lost answer of the metadata service counted as "in no pool": a healthy node in its pool was
+  // terminated.
+  it('does not give up in a warm pool, nor while that is unknown', async () => {
+    for (const isSilent of [false, true]) {
+      const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
+      stage.world.metadata.targetState = 'Warmed:Running';
+      stage.group.lifecycleState = 'Warmed:Running';
+      stage.world.localAgent = undefined;
+      stage.world.cluster.instances = [];
+      stage.world.calls.fails('readTargetState', new Unavailable('socket hang up'), isSilent ? undefined : 3);
+      const agent = stage.agent();
+      await stage.world.clock.run(20 * minute);
+      expect(stage.status().join.state).not.toBe('joined');
+      expect(stage.deeds()).toEqual([]);
+      await agent.stop();
+    }
+  });
+
+  // Its time to join ran on in the pool: it was terminated as soon as the group fetched it, before
+  // its ECS agent could register.
+  it('has its whole time to join after it leaves a warm pool that a lost answer of the metadata had hidden', async () => {
+    for (const [lost, leavesAt] of [
+      [1, 119_000],
+      [12, 124_000],
+      [1, 20 * minute],
+    ] as const) {
+      const node = launched(configOf({ join: { timeoutSeconds: 120 } }), leavesAt + minute);
+      node.world.metadata.targetState = 'Warmed:Running';
+      node.group.lifecycleState = 'Warmed:Running';
+      node.world.calls.fails('readTargetState', new Unavailable('socket hang up'), lost);
+      node.world.clock.schedule(leavesAt, () => {
+        node.group.begin('launch');
+        node.world.metadata.targetState = 'InService';
+      });
+      await node.finish();
+      expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    }
+  });
+
+  // Auto Scaling was silent while the node was let into the pool, forgot that launch and began the
+  // next one: its hook was completed at once.
+  it('does not use an answer of the group from before the pool after it', async () => {
+    const node = launched(configOf(), 9 * minute);
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    node.world.calls.fails('completeHook', new Unavailable('throttled'));
+    node.world.clock.schedule(2 * minute, () => {
+      node.group.begin('launch');
+      node.world.metadata.targetState = 'InService';
+    });
+    node.world.clock.schedule(4 * minute, () => node.world.calls.heals());
+    const began = node.host.clock.uptime();
+    let completedAt = 0;
+    node.world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook' && node.host.clock.uptime() - began > 4 * minute)
+        completedAt ||= node.host.clock.uptime() - began;
+    };
+    await node.finish();
+    expect(completedAt).toBeGreaterThanOrEqual(9 * minute);
+  });
+
+  it('completes the hook to enter a warm pool, and joins only when it leaves the pool', async () => {
+    const node = launched();
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    node.group.lifecycleState = 'Warmed:Running';
+    await node.world.clock.run(60 * minute);
+    expect(node.told.at(-1)).toBe('in warm pool: Warmed:Running');
+    expect(node.world.calls.of('readContainerInstance')).toEqual([]);
+    node.group.begin('launch');
+    node.world.metadata.targetState = 'InService';
+    await node.world.clock.finish(done);
+    expect(node.world.calls.of('completeHook')).toHaveLength(2);
+    expect(node.group.lifecycleState).toBe('InService');
+  });
+
+  // A single empty answer of Auto Scaling counted as "in no group": the hook timed out.
+  it('completes its launch hook although Auto Scaling once says that it is in no group', async () => {
+    const node = launched();
+    node.world.instance.tags[groupTag] = 'web';
+    const { group } = node;
+    node.world.group = undefined;
+    node.world.clock.schedule(minute, () => void (node.world.group = group));
+    await node.finish();
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // Auto Scaling said InService for some minutes although it waited: the hook timed out, and ended
+  // the node.
+  it('completes a launch hook that Auto Scaling has hidden when the node joined', async () => {
+    const node = launched(configOf(), 0);
+    node.group.hooks[0]!.heartbeatSeconds = 1_800;
+    node.group.begin('launch');
+    node.group.lifecycleState = 'InService';
+    node.world.clock.schedule(9.5 * minute, () => void (node.group.lifecycleState = 'Pending:Wait'));
+    const agent = node.agent();
+    await node.world.clock.run(9 * minute);
+    expect(node.status()?.join.state).toBe('joined');
+    await node.world.clock.run(20 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    const asked = node.world.calls.of('readMembership').length;
+    await node.world.clock.run(5 * hour);
+    expect(node.world.calls.of('readMembership')).toHaveLength(asked);
+    await agent.stop();
+  });
+
+  // Each round began with the time in which the local agent may answer, and ended within it.
+  it('completes a refused launch hook behind a closed introspection port', async () => {
+    const node = launched(configOf(), 0);
+    await node.world.clock.run(1_000);
+    node.world.localAgent = undefined;
+    const done = finishJoining(node.host, node.config, {}, minute, never);
+    expect(await node.world.clock.finish(done)).toBe('joined');
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // One refusal on the way into the pool counted as done: the hook timed out and ended the node.
+  it('completes the hook to enter a warm pool once the role may, after a refusal', async () => {
+    const node = launched(configOf({ autoScaling: { launchHook: 'ecs-node-launch' } }));
+    node.group.hooks[0]!.name = 'ecs-node-launch';
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    node.world.calls.fails('readMembership', new Refused('denied', { code: 'AccessDenied' }));
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(1.5 * minute);
+    expect(node.world.calls.of('readMembership').length).toBeGreaterThan(2);
+    node.world.calls.heals();
+    await node.world.clock.run(3 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('runs the executables in hooks.d/joined', async () => {
+    const node = launched();
+    node.world.machine.files.set(`${paths.hooks}/joined/announce.sh`, '#!/bin/sh');
+    node.world.machine.programs.set('joined/announce.sh', () => ({ code: 0, tail: '' }));
+    await node.finish();
+    expect(node.world.calls.of('run')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { lazily } from '../stage.ts';
+import { minute, hour, inService } from './in-service.ts';
+
+describe('a Docker that does not answer while the ECS agent stays connected', () => {
+  it('is restarted twice, and the node is replaced when ECS also reports it as impaired', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.docker.state = 'hung';
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(4 * minute);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.status().watchers['docker']).toMatchObject({ finding: 'ailing', reason: 'Docker does not answer' });
+    await run(3 * minute);
+    expect(stage.world.machine.restarted).toEqual(['docker.service']);
+    const state = await stage.world.clock.finish(agent.done, 2 * hour);
+    expect(stage.world.machine.restarted).toEqual(['docker.service', 'docker.service']);
+    expect(state?.cause).toBe('docker');
+  });
+
+  it.each(['OK', undefined, 'INSUFFICIENT_DATA'])(
+    'costs the node nothing while systemd runs it and ECS says %s: its socket is one source alone',
+    async (runtimeHealth) => {
+      const { stage, run, agent } = await inService(lazily());
+      stage.world.docker.state = 'dead';
+      if (runtimeHealth === undefined) delete stage.own.runtimeHealth;
+      else stage.own.runtimeHealth = runtimeHealth;
+      await run(3 * hour);
+      expect(stage.world.instance.state).toBe('running');
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.status().watchers['docker']?.error).toMatch(
+        /docker.service is active and ECS says that the container runtime is .*: it is not restarted/,
+      );
+      expect(stage.world.machine.restarted).toEqual([]);
+      await agent.stop();
+    },
+  );
+
+  it('is not restarted when it never answered since the agent started, unless ECS reports it as impaired', async () => {
+    const { stage, run, agent } = await inService(lazily(), ({ world }) => (world.docker.state = 'dead'));
+    await run(hour);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.status().watchers['docker']).toMatchObject({ finding: 'unknown' });
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(30 * minute);
+    expect(stage.world.machine.restarted).toContain('docker.service');
+    await agent.stop();
+  });
+
+  it('is restarted when systemd reports it as failed, whatever ECS says', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.docker.state = 'dead';
+    stage.world.machine.units.set('docker.service', 'failed');
+    await run(8 * minute);
+    expect(stage.world.machine.restarted).toContain('docker.service');
+    await agent.stop();
+  });
+
+  it('harms no node when it came back after a restart', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.docker.state = 'hung';
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(7 * minute);
+    expect(stage.world.machine.restarted).toEqual(['docker.service']);
+    stage.world.docker.state = 'well';
+    stage.own.runtimeHealth = 'OK';
+    await run(3 * hour);
+    expect(stage.world.machine.restarted).toHaveLength(1);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('is only logged with docker.action: log', async () => {
+    const { stage, run, agent } = await inService(lazily({ docker: { action: 'log' } }));
+    stage.world.docker.state = 'dead';
+    stage.own.runtimeHealth = 'IMPAIRED';
+    await run(hour);
+    expect(stage.world.machine.restarted).toEqual([]);
+    expect(stage.world.log.filter(({ message }) => message === 'noticed')).toHaveLength(1);
+    await agent.stop();
+  });
+});

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { paths } from '../../../../core/state/state.ts';
+import { configOf } from '../stage.ts';
+import { minute, hour, inService, spotAt } from './in-service.ts';
+
+describe('the agent', () => {
+  it('merges a spot notice into a scale-in: the stricter deadline counts, and the hook is completed', async () => {
+    const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    stage.world.metadata.targetState = 'Terminated';
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'tasks' });
+    const interruption = stage.host.clock.now() + 120_000;
+    stage.world.metadata.spotNotice = spotAt(interruption);
+    await run(118_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot', phase: 'done' });
+    expect(stage.departure().deadline).toBeLessThan(interruption);
+    expect(stage.deeds().filter((verb) => verb === 'drain')).toHaveLength(1);
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
+  // Killed between the decision and the departure's first write, the next agent took the event as
+  // handled and the node stayed ACTIVE.
+  it('leaves although it was killed before it wrote down its decision', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    stage.world.metadata.targetState = 'Terminated';
+    await run(10_000);
+    await agent.stop();
+    stage.world.machine.files.delete(paths.departure);
+    stage.own.status = 'ACTIVE';
+    const again = stage.agent();
+    await run(10_000);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in' });
+    await again.stop();
+  });
+
+  it('stays when its written decision was taken back afterwards', async () => {
+    const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
+    await run(10_000);
+    const decided = String(stage.world.machine.files.get(paths.agent));
+    await run(hour);
+    expect(stage.departure().undoneAt).toBeTypeOf('number');
+    await agent.stop();
+    stage.world.machine.files.set(paths.agent, decided);
+    const again = stage.agent();
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await again.stop();
+  });
+
+  it('comes back when a stopped spot instance starts again', async () => {
+    const { stage, run } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
+    await run(100_000);
+    expect(stage.departure()).toMatchObject({ phase: 'done', returns: true });
+    expect(stage.deregistered).toEqual([]);
+    const host = stage.world.reboot();
+    stage.world.metadata.spotNotice = undefined;
+    const agent = stage.agent(host);
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.departure().undoneAt).toBeTypeOf('number');
+    await agent.stop();
+  });
+
+  // The event behind its departure was over, but its group had begun to terminate it: the node
+  // became ACTIVE while it left, and got tasks.
+  it('stays away when its group ends the stopped spot instance', async () => {
+    const { stage, run } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
+    await run(100_000);
+    const host = stage.world.reboot();
+    stage.world.metadata.spotNotice = undefined;
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    // The one departure has begun, but not written it down yet, when the other is seen to be over.
+    const { calls } = stage.world;
+    calls.onCall = ({ verb }) => {
+      if (verb === 'readTargetState') calls.delays('readBootId', 1_000, 1);
+    };
+    calls.delays('readSpotNotice', 500, 1);
+    const agent = stage.agent(host);
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
+  });
+
+  // Killed before its status said when the order may be revoked, it woke up DRAINING and stayed so
+  // for ever.
+  it('comes back from hibernation although it was killed while it left', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
+    await run(60_000);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+    stage.world.machine.files.delete(paths.agent);
+    stage.world.metadata.spotNotice = undefined;
+    const again = stage.agent();
+    const past = String(stage.world.machine.files.get(paths.departure)).replace('"done"', '"hook"');
+    stage.world.machine.files.set(paths.departure, past);
+    await run(6 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await again.stop();
+  });
+
+  it('comes back from hibernation in the same process', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 1_000, 'hibernate');
+    await run(60_000);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.world.metadata.spotNotice = undefined;
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
+import { slowingAfter } from '../../../../core/poll.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { configOf, lazily, setStage } from '../stage.ts';
+import { minute, hour, inService, ask } from './in-service.ts';
+
+describe('an operator', () => {
+  it('makes the node leave, or only drain, and stay again', async () => {
+    const { stage, run, agent } = await inService();
+    ask(stage, 'leave', false);
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain', phase: 'done' });
+    ask(stage, 'stay');
+    await run(10_000);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.world.machine.files.has(paths.request)).toBe(false);
+    ask(stage, 'leave');
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  // No heartbeat kept the launch hook alive while the node was drained, and the group terminated a
+  // node that should remain.
+  it('drains a launching node without costing it its launch hook', async () => {
+    const stage = setStage();
+    stage.group.hooks[0]!.heartbeatSeconds = 120;
+    stage.group.begin('launch');
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(10 * minute);
+    expect(stage.group.lifecycleState).toBe('Pending:Wait');
+    stage.own.agentConnected = true;
+    await stage.world.clock.run(minute);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('drains a node that cannot join, and keeps it during the investigation', async () => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
+    stage.group.begin('launch');
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(2 * hour);
+    expect(stage.status().join.state).not.toBe('joined');
+    expect(stage.group.lifecycleState).toBe('Pending:Wait');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  // The departure was over before ECS knew the node, which was ACTIVE and got tasks some seconds
+  // later.
+  it('drains a node before ECS knows it, or while ECS is silent', async () => {
+    const stage = setStage();
+    const { cluster } = stage.world;
+    const [instances, localAgent] = [cluster.instances, stage.world.localAgent];
+    [cluster.instances, stage.world.localAgent] = [[], undefined];
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(2 * minute);
+    [cluster.instances, stage.world.localAgent] = [instances, localAgent];
+    stage.world.calls.fails('drain', new Unavailable('throttled'));
+    await stage.world.clock.run(hour);
+    stage.world.calls.heals();
+    // drain.ts polls every 15 s, and may just have begun the longest pause of such a poll.
+    const { clock } = stage.world;
+    const latest = clock.uptime() + slowingAfter(hour, 15_000) * 15_000;
+    while (stage.own.status !== 'DRAINING' && clock.uptime() < latest) await clock.run(1_000);
+    expect(stage.own.status).toBe('DRAINING');
+    await clock.run(minute);
+    expect(stage.departure()).toMatchObject({ ending: 'remain', phase: 'done' });
+    await agent.stop();
+  });
+
+  it('ends a node that was drained while it launched, which also ends its joining', async () => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 3600 } }));
+    stage.group.begin('launch');
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await stage.world.clock.run(30_000);
+    ask(stage, 'leave', false);
+    await stage.world.clock.run(minute);
+    ask(stage, 'leave');
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.world.instance.state).toBe('shutting-down');
+    expect(stage.group.hooks[0]!.ended).toBe('ABANDON');
+  });
+
+  it('keeps a node that leaves for a full disk, until the disk was well again', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(9 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'tasks' });
+    ask(stage, 'stay');
+    await run(3 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  it('keeps a node DRAINING although its disk, which drained it too, is freed', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(9 * minute);
+    ask(stage, 'leave', false);
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'tasks' });
+    stage.fillDisk(40);
+    await run(hour);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.world.instance.state).toBe('running');
+    ask(stage, 'stay');
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
+  // Its disk was freed while a person kept it drained. When nearly full again, the node was
+  // terminated as if it had never been freed.
+  it('keeps a node drained while its disk is freed, and again when the disk is nearly full', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.fillDisk(94);
+    await run(4 * minute);
+    expect(stage.deeds()).toContain('queueToLeave');
+    ask(stage, 'leave', false);
+    stage.fillDisk(54);
+    await run(10 * minute);
+    stage.fillDisk(82);
+    await run(hour);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    expect(stage.world.instance.state).toBe('running');
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+});

@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest';
+import { paths } from '../../../../core/state/state.ts';
+import { configOf } from '../stage.ts';
+import { minute, hour, inService, ask } from './in-service.ts';
+
+describe('an operator', () => {
+  // The restart counted as a drain. After `stay`, no part of the agent set the node ACTIVE again.
+  it('brings a node back although its ECS agent was restarted meanwhile', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    ask(stage, 'leave');
+    await run(minute);
+    stage.own.agentConnected = false;
+    stage.world.localAgent = undefined;
+    await run(7 * minute);
+    expect(stage.world.machine.restarted).toContain('ecs.service');
+    stage.own.agentConnected = true;
+    stage.world.localAgent = { cluster: 'demo', containerInstanceArn: stage.own.arn, version: '1' };
+    await run(10_000);
+    ask(stage, 'stay');
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('leaves no node DRAINING after "stay", or after a maintenance that EC2 withdrew, when the ECS agent restarted', async () => {
+    const { stage, run, agent } = await inService(configOf({ ecsAgent: { action: 'restart' } }));
+    const { metadata, cluster, machine } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const notBefore = stage.host.clock.now() + hour;
+    metadata.maintenance = [
+      { id: 'event-1', code: 'instance-retirement', state: 'active', notBefore, description: '' },
+    ];
+    [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
+    await run(8 * minute);
+    expect(machine.restarted).toContain('ecs.service');
+    expect(stage.own.status).toBe('DRAINING');
+    metadata.maintenance = [];
+    await run(3 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('cannot keep a node that Auto Scaling takes', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 2 * minute });
+    stage.group.begin('terminate');
+    stage.world.metadata.targetState = 'Terminated';
+    await run(30_000);
+    ask(stage, 'stay');
+    await stage.world.clock.finish(agent.done, hour);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+
+  // It had left its registrar, but its disk was well again: it became ACTIVE, and got tasks that
+  // ended with it.
+  it('comes too late for a node that left its registrar, which then gets no tasks', async () => {
+    const { stage, run } = await inService();
+    const { calls, instance } = stage.world;
+    calls.delays('close', 30_000, 1);
+    calls.onCall = ({ verb }) => {
+      if (verb === 'close') ask(stage, 'stay');
+    };
+    stage.fillDisk(95);
+    await run(15 * minute);
+    expect(instance.state).toBe('shutting-down');
+    expect(stage.world.machine.files.has(paths.request)).toBe(false);
+    expect(stage.deeds()).not.toContain('activate');
+  });
+
+  // The drain call was still under way when the node became ACTIVE: it stayed DRAINING for ever.
+  it('keeps a node while its disk is being treated', async () => {
+    const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
+    stage.world.calls.delays('drain', 10_000, 1);
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'drain') ask(stage, 'stay');
+    };
+    stage.fillDisk(95);
+    await run(hour);
+    expect(stage.deeds()).toContain('drain');
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
+  it('keeps a node while it waits in the leave queue', async () => {
+    const { stage, run, agent } = await inService();
+    [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb === 'queueToLeave') ask(stage, 'stay');
+    };
+    await run(hour);
+    expect(stage.deeds()).toContain('queueToLeave');
+    expect(stage.deeds()).not.toContain('drain');
+    expect(stage.world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
+  // The disk kept the node DRAINING until a person called it off. A reboot event that came and was
+  // withdrawn later kept it DRAINING for ever.
+  it('keeps a node in service in spite of its disk, also after a withdrawn maintenance', async () => {
+    const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(10_000);
+    expect(stage.own.status).toBe('ACTIVE');
+    stage.world.metadata.maintenance = [
+      {
+        id: 'event-1',
+        code: 'instance-retirement',
+        state: 'active',
+        notBefore: stage.host.clock.now() + hour,
+        description: '',
+      },
+    ];
+    await run(3 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.world.metadata.maintenance = [];
+    await run(3 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  // After the stop it came back DRAINING and in no registrar, and was neither terminated nor
+  // brought back.
+  it.each([true, false])(
+    'is obeyed after a spot stop that took over the departure, as long as the request stands: %s',
+    async (stands) => {
+      const { stage, run } = await inService();
+      stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      ask(stage, 'leave');
+      await run(10_000);
+      stage.world.metadata.spotNotice = { action: 'stop', at: stage.host.clock.now() + 120_000 };
+      await run(110_000);
+      expect(stage.departure()).toMatchObject({ cause: 'spot', ending: 'await' });
+      expect(stage.departure().returns).toBeUndefined();
+      stage.world.metadata.spotNotice = undefined;
+      if (!stands) stage.world.machine.files.delete(paths.request);
+      const agent = stage.agent(stage.world.reboot());
+      await run(15 * minute);
+      expect(stage.deeds().includes('terminateInGroup')).toBe(stands);
+      expect(stage.deeds().includes('activate')).toBe(!stands);
+      await agent.stop();
+    },
+  );
+
+  it('is obeyed after a reboot, and a departure called off before is not begun again', async () => {
+    const { stage, run } = await inService();
+    ask(stage, 'leave', false);
+    await run(minute);
+    const host = stage.world.reboot();
+    const agent = stage.agent(host);
+    await run(2 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+});

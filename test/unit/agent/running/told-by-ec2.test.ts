@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { lazily } from '../stage.ts';
+import { minute, hour, inService, spotAt } from './in-service.ts';
+
+describe('the agent, told of an event by EC2,', () => {
+  const event = (more: object = {}) => ({
+    id: 'instance-event-1',
+    code: 'system-reboot',
+    state: 'active' as const,
+    description: 'scheduled',
+    ...more,
+  });
+
+  it('only logs a rebalance, or drains for a time when configured and nothing follows', async () => {
+    const log = await inService(lazily());
+    log.stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await log.run(10 * minute);
+    expect(log.stage.deeds()).toEqual([]);
+    await log.agent.stop();
+
+    const { stage, run, agent } = await inService(
+      lazily({ rebalance: { action: 'drain', undoSeconds: 600, pollSeconds: 30 } }),
+    );
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(9 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await run(3 * hour);
+    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    await agent.stop();
+    const again = stage.agent(stage.world.reboot());
+    await run(hour);
+    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    await again.stop();
+  });
+
+  it('keeps the departure for a rebalance when a spot interruption followed', async () => {
+    const { stage, run, agent } = await inService(
+      lazily({ rebalance: { action: 'drain', undoSeconds: 600, pollSeconds: 30 } }),
+    );
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(9 * minute);
+    stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000);
+    await run(119_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot' });
+    await run(10 * minute);
+    expect(stage.deeds()).not.toContain('activate');
+    await agent.stop();
+  });
+
+  it('gives a reboot its lead time, and a retirement none', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    stage.world.metadata.maintenance = [event({ notBefore: stage.host.clock.now() + 5 * hour })];
+    await run(2 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    await run(hour + 5 * minute);
+    expect(stage.deeds()[0]).toBe('drain');
+    await stage.world.clock.finish(agent.done, 2 * hour);
+
+    const other = await inService(lazily());
+    other.stage.world.metadata.maintenance = [
+      event({ code: 'instance-retirement', notBefore: other.stage.host.clock.now() + 300 * hour }),
+    ];
+    await other.run(2 * minute);
+    expect(other.stage.own.status).toBe('DRAINING');
+    await other.agent.stop();
+  });
+
+  it('brings the node back when EC2 cancels the event', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.world.metadata.maintenance = [event({ code: 'instance-stop' })];
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.world.metadata.maintenance = [event({ code: 'instance-stop', state: 'canceled' })];
+    await run(2 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  // The metadata service omitted the notice for a minute. Listed again, it counted as handled, and
+  // EC2 took the machine from under its tasks.
+  it('obeys an event again when EC2 lists it again, also after a kill and by a new agent', async () => {
+    for (const how of ['same', 'stopped', 'killed'] as const) {
+      const { stage, run, agent } = await inService();
+      const { cluster, metadata, calls } = stage.world;
+      cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      const listed = [event({ code: 'instance-stop' })];
+      metadata.maintenance = listed;
+      await run(5 * minute);
+      calls.onCall = ({ verb, args }) => {
+        if (how === 'killed' && verb === 'writeText' && String(args[1]).includes('"undoneAt"'))
+          calls.crashAt(1, 'after');
+      };
+      metadata.maintenance = [];
+      await run(2 * minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      calls.onCall = undefined;
+      if (how === 'stopped') await agent.stop();
+      const next = how === 'same' ? agent : stage.agent(how === 'killed' ? stage.world.restart() : stage.host);
+      metadata.maintenance = listed;
+      await run(5 * minute);
+      expect(stage.own.status).toBe('DRAINING');
+      await next.stop();
+    }
+  });
+});

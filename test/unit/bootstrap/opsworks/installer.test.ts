@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest';
+import { bootstrap } from '../../../../bootstrap/bootstrap.ts';
+import { Refused, exitCode } from '../../../../core/errors.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { installerUrl } from '../../../fakes/cloud/opsworks.ts';
+import { layerId, opsworksConfig, setStage, signal, stackId, type Stage } from '../stage.ts';
+import { installer, refusal } from './records.ts';
+
+describe('the installer', () => {
+  const failingInstaller = (
+    failures: number,
+    exit = { code: 1, tail: `${refusal}\n` },
+    more: Record<string, unknown> = {},
+  ): Stage => {
+    const stage = setStage(opsworksConfig(more));
+    const real = stage.world.machine.programs.get(installer)!;
+    let left = failures;
+    stage.world.machine.programs.set(installer, (command, callSignal) =>
+      left-- > 0 ? exit : real(command, callSignal),
+    );
+    return stage;
+  };
+
+  // Each ended a node within 22 s.
+  it.each([
+    ['a name server', 'curl: (6) Could not resolve host: opsworks-instance-assets.s3.amazonaws.com\n', 1],
+    ['a mirror', 'Package hostname-3.23 is already installed.\nError: mirror timed out\n', 1],
+    ['a package that is missing', 'hostname-3.23 does not exist in the repository\n', 1],
+    ['a repository', 'repo already registered\nError: mirror timed out\n', 1],
+    ['a full disk', 'tar: write error: No space left on device\n', 2],
+    ['OpsWorks with 503', 'Aws::OpsWorks::Errors::ServiceUnavailable: 503\n', 1],
+    ['a signal', '', 137],
+    ['a mirror after an answer by AWS', `${refusal}\ncurl: (28) Operation timed out\n`, 1],
+    ['a signal after an answer by AWS', `${refusal}\n`, 137],
+  ])('is retried until the deadline after a failure of %s, with and without a template', async (_, tail, code) => {
+    for (const more of [{}, { hostname: 'web-{shortId}' }]) {
+      expect((await failingInstaller(6, { code, tail }, more).boot()).outcome).toBe('done');
+      const { world, fail } = failingInstaller(1_000, { code, tail }, more);
+      const began = world.clock.uptime();
+      const error = await fail();
+      expect(exitCode(error)).toBe(75);
+      expect(error.message).toContain(`exit code ${code}`);
+      expect(world.clock.uptime() - began).toBeGreaterThan(500_000);
+    }
+  });
+
+  it('keeps the node when the role may not register it', async () => {
+    const { fail } = failingInstaller(1_000, { code: 1, tail: 'Aws::OpsWorks::Errors::AccessDeniedException: no' });
+    expect((await fail()).cause).toBeInstanceOf(Refused);
+  });
+
+  // The SDK in the installer repeated a call whose answer was lost, and met its own record.
+  it.each([
+    ['with a template', { hostname: 'web-{shortId}' }, 0, 1],
+    ['with a template and a late listing', { hostname: 'web-{shortId}' }, 10_000, 2],
+    ['without a template', {}, 0, 1],
+    ['without a template, and with a late listing', {}, 10_000, 2],
+  ])('finds its own record before it believes that its name is taken, %s', async (_, more, listingLagMs, runs) => {
+    const { world, boot } = setStage(opsworksConfig(more));
+    world.opsworks.listingLagMs = listingLagMs;
+    const real = world.machine.programs.get(installer)!;
+    let isFirst = true;
+    world.machine.programs.set(installer, async (command, callSignal) => {
+      const exit = await real(command, callSignal);
+      if (!isFirst) return exit;
+      isFirst = false;
+      const taken = `Hostname ${world.opsworks.records[0]!.hostname} is already taken in this stack`;
+      return { code: 1, tail: `Aws::OpsWorks::Errors::ValidationException: ${taken}\n` };
+    });
+    expect((await boot()).outcome).toBe('done');
+    expect(world.opsworks.records).toHaveLength(1);
+    expect(world.calls.of('run')).toHaveLength(runs);
+  });
+
+  // A thousand nodes registered together, and all but a few terminated themselves: OpsWorks accepts
+  // about one call a second.
+  it('runs again while OpsWorks throttles it and the bootstrap has time, and never terminates the node', async () => {
+    const throttled = (times: number) => {
+      const stage = setStage(opsworksConfig());
+      const real = stage.world.machine.programs.get(installer)!;
+      let left = times;
+      stage.world.machine.programs.set(installer, (command, callSignal) =>
+        left-- > 0
+          ? { code: 1, tail: 'Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded\n' }
+          : real(command, callSignal),
+      );
+      return stage;
+    };
+    expect((await throttled(4).boot()).outcome).toBe('done');
+    expect(exitCode(await throttled(1_000).fail())).toBe(75);
+  });
+
+  it('may fail once', async () => {
+    const { boot } = failingInstaller(1);
+    expect((await boot()).outcome).toBe('done');
+  });
+
+  it('may fail twice', async () => {
+    const { boot } = failingInstaller(2);
+    expect((await boot()).outcome).toBe('done');
+  });
+
+  it('is final after three refusals by AWS in a row, reports its last output and leaves no folder', async () => {
+    const { world, fail } = failingInstaller(3);
+    const began = world.clock.uptime();
+    const error = await fail();
+    expect(world.clock.uptime() - began).toBeGreaterThanOrEqual(15_000);
+    expect(exitCode(error)).toBe(77);
+    expect(error.message).toContain(refusal);
+    expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
+  });
+
+  it('without an end is killed in time and proves nothing against the node', async () => {
+    const { world, fail } = setStage(opsworksConfig());
+    world.calls.hangs('run');
+    const began = world.clock.uptime();
+    expect(exitCode(await fail())).toBe(75);
+    expect(world.clock.uptime() - began).toBeLessThanOrEqual(600_000);
+  });
+
+  it('must be an archive with boot-registration in it', async () => {
+    const noArchive = setStage(opsworksConfig());
+    noArchive.world.calls.fails('unpack', new Refused(`${installerUrl}: not a .tgz`));
+    expect(exitCode(await noArchive.fail())).toBe(75);
+
+    const climbing = setStage(opsworksConfig());
+    climbing.world.machine.archives.set(installerUrl, { '../../etc/shadow': 'x' });
+    expect((await climbing.fail()).message).toContain('climbs out');
+
+    const empty = setStage(opsworksConfig());
+    empty.world.machine.archives.set(installerUrl, { 'readme.txt': 'hello' });
+    expect((await empty.fail()).message).toContain('holds no opsworks-agent-installer/boot-registration');
+    for (const { world } of [noArchive, climbing, empty]) expect(world.calls.of('run')).toEqual([]);
+  });
+
+  // A download site that answered 403 once, half an archive once and a proxy's page once ended the
+  // node within a second.
+  it.each([
+    ['answers 403 once', 'https://opsworks.example answered 403'],
+    ['gives half an archive once', 'archive refused: not a whole .tgz file (unexpected end of file)'],
+    ['gives a web page once', 'archive refused: not a whole .tgz file (incorrect header check)'],
+  ])('is downloaded again, with a fresh address, when its download %s', async (_, why) => {
+    const { world, boot } = setStage(opsworksConfig());
+    world.calls.fails('unpack', new Refused(why), 1);
+    expect((await boot()).outcome).toBe('done');
+    expect(world.calls.of('unpack')).toHaveLength(2);
+    expect(world.calls.of('readProvisioning')).toHaveLength(2);
+  });
+
+  // RegisterInstance took effect and its answer was lost. The second run of the installer left a
+  // second record behind.
+  it('does not run again when its first run registered the node unnoticed', async () => {
+    const { world, boot } = setStage(opsworksConfig());
+    const real = world.machine.programs.get(installer)!;
+    world.machine.programs.set(installer, async (command, callSignal) => {
+      await real(command, callSignal);
+      return { code: 1, tail: 'RegisterInstance: connection reset\n' };
+    });
+    expect((await boot()).outcome).toBe('done');
+    expect(world.calls.of('run')).toHaveLength(1);
+    expect(world.opsworks.records).toHaveLength(1);
+  });
+
+  // At the deadline, an installer that ignores SIGTERM was running. The bootstrap exited and left
+  // it alive, with its folder.
+  it('has ended, and its folder is gone, when the bootstrap fails at its deadline', async () => {
+    const { world, fail } = setStage(opsworksConfig({ bootstrap: { timeoutSeconds: 60 } }));
+    let endedAt = 0;
+    world.machine.programs.set(installer, async (_command, callSignal) => {
+      await new Promise((resolve) => callSignal.addEventListener('abort', resolve));
+      await world.clock.sleep(2_000, signal);
+      endedAt = world.clock.uptime();
+      throw callSignal.reason;
+    });
+    const began = world.clock.uptime();
+    expect(exitCode(await fail())).toBe(75);
+    expect(endedAt).toBeGreaterThan(0);
+    expect(world.clock.uptime() - began).toBeLessThanOrEqual(60_000);
+    expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
+  });
+
+  it('does not run twice on a node that was killed while it ran', async () => {
+    const { host, world, config, boot } = setStage(opsworksConfig());
+    bootstrap(host, config, signal).catch(() => {});
+    await world.clock.run(10_000);
+    const again = world.restart();
+    await boot(again);
+    // The first installer continued in the background and registered; the second got "already
+    // registered".
+    expect(world.opsworks.records).toHaveLength(1);
+  });
+
+  it('does not run again on a node that was killed just after it ended', async () => {
+    const { host, world, config, boot } = setStage(opsworksConfig());
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'run') world.calls.crashAt(1, 'after');
+    };
+    await world.clock.finish(Promise.race([bootstrap(host, config, signal), world.calls.crashed()]));
+    world.calls.onCall = undefined;
+    await boot(world.restart());
+    expect(world.calls.of('run')).toHaveLength(1);
+    expect(world.calls.of('suggestHostname')).toHaveLength(1);
+    expect(world.calls.of('findRegistration')).toHaveLength(1);
+  });
+
+  it("leaves its record's id on disk before the long wait, so that a killed node lists the stack no more", async () => {
+    const { host, world, config, boot, state } = setStage(opsworksConfig());
+    bootstrap(host, config, signal).catch(() => {});
+    await world.clock.run(40_000);
+    expect(state().registered).toMatchObject({ id: world.opsworks.records[0]!.id, stackId, layerId });
+    await boot(world.restart());
+    expect(world.calls.of('findRegistration')).toHaveLength(1);
+  });
+});
