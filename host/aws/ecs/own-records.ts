@@ -13,7 +13,8 @@ import { idOf } from './ecs-answers.ts';
  * instance. ECS's answers are remembered.
  */
 export function guardRecords(cloud: Cloud): Cloud {
-  // A record never changes its instance, nor a task its record, so the memory stays true.
+  // A record never changes its instance, nor a task its record. A record that is deregistered, or
+  // refuses to change, may be gone: a stale answer of the port must not name it for ever.
   const own = new Set<string>();
   const tasks = new Set<string>();
 
@@ -39,7 +40,13 @@ export function guardRecords(cloud: Cloud): Cloud {
     (verb: 'drain' | 'activate' | 'deregisterContainerInstance') =>
     async (cluster: string, arn: string, signal: AbortSignal): Promise<void> => {
       await mustOwn(cluster, arn, signal);
-      await cloud[verb](cluster, arn, signal);
+      if (verb === 'deregisterContainerInstance') own.delete(arn);
+      try {
+        await cloud[verb](cluster, arn, signal);
+      } catch (error) {
+        if (error instanceof Refused) own.delete(arn);
+        throw error;
+      }
     };
 
   return {

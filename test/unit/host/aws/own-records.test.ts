@@ -49,6 +49,27 @@ it('takes no task for its own that ECS says runs on another node', async () => {
   expect(foreign.lastStatus).toBe('RUNNING');
 });
 
+// A stale introspection answer named the old record for ever: a node that was drained for its full
+// disk looked for its queue entry there, and stayed DRAINING.
+it.each(['deregistered by this node', 'deregistered by another program'])(
+  'takes a record for gone that was %s',
+  async (how) => {
+    const { host, world, clock } = openFakeHost();
+    const own = world.joinCluster();
+    const asks = () => clock.finish(host.cloud.ownsContainerInstance('demo', own.arn, never));
+    await clock.finish(host.cloud.readContainerInstance('demo', own.arn, never));
+    expect(await asks()).toBe(true);
+    if (how === 'deregistered by this node') {
+      own.status = 'DRAINING';
+      await clock.finish(host.cloud.deregisterContainerInstance('demo', own.arn, never));
+    } else {
+      own.status = 'INACTIVE';
+      await expect(clock.finish(host.cloud.drain('demo', own.arn, never))).rejects.toThrow('INACTIVE');
+    }
+    expect(await asks()).toBe(false);
+  },
+);
+
 // startTask needs a task definition, which upkeep/keep-daemon-tasks.test.ts has.
 it.each(calls.filter(([verb]) => verb !== 'startTask'))("%s reaches the node's own record", async (verb, call) => {
   const { host, world, clock } = openFakeHost();
