@@ -5,6 +5,7 @@
 
 import { Refused, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { readMembership } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
 import { isHeldState } from './lifecycle-states.ts';
 
@@ -21,14 +22,14 @@ const metadataMs = 2_000;
  * not knowing is no reason to end the node.
  */
 export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSignal): Promise<string | undefined> {
-  const { metadata, cloud } = host;
+  const { metadata } = host;
   const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), metadataMs);
   if (target !== undefined && isHeldState(target)) return `the node is ${target} in its group`;
   const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), metadataMs);
   const tags = shown ?? (await readOwnTags(host, beforeEnd, signal));
   if (tags?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
   if (target !== undefined) return undefined;
-  const membership = await callOnce(host, signal, (callSignal) => cloud.readMembership(callSignal)).catch(
+  const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(
     unlessRefused,
   );
   if (membership !== undefined && isHeldState(membership.lifecycleState))

@@ -10,7 +10,7 @@ import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
-import { groupTag, readGroupTag } from '../../upkeep/group-tag.ts';
+import { groupTag, readGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { readRequest } from './request.ts';
 import { findHolder } from '../held.ts';
@@ -187,7 +187,7 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
  */
 export async function stillAgrees(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
   // Only Auto Scaling confirms, independently of the metadata service, that the scale-in continues.
-  const look = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
+  const look = (callSignal: AbortSignal) => readMembership(host, callSignal);
   const membership = await callOnce(host, signal, look).catch(unlessRefused);
   if (isLeavingGroup(membership, state)) return true;
   if (state.cause !== 'spot') return false;
@@ -294,7 +294,7 @@ async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal):
 async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host, state } = departure;
   try {
-    const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal));
+    const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal));
     if (membership === undefined) return { agrees: false, words: 'Auto Scaling: this instance is in no group' };
     const words = `Auto Scaling: ${membership.lifecycleState}`;
     return { agrees: isLeavingGroup(membership, state), words };
@@ -356,7 +356,7 @@ async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal
 
 async function askWhetherInService(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host } = departure;
-  const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
+  const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(
     unlessRefused,
   );
   // The ECS agent is silent in a warm pool, whether or not the metadata service shows the pool.

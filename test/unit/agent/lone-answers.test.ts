@@ -108,3 +108,19 @@ describe('a confirmed return to the warm pool', () => {
     await agent.stop();
   });
 });
+
+describe('one answer that the node is in no group', () => {
+  // The phase was over: nothing completed the terminate hook.
+  it('leaves no terminate hook to its timeout', async () => {
+    const stage = setStage();
+    stage.world.metadata.tags = { 'aws:autoscaling:groupName': 'web' };
+    const atHook = () => stage.departure()?.phase === 'hook';
+    const agent = stage.agent(lying(stage, 'readMembership', undefined, atHook));
+    await stage.world.clock.run(minute);
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await stage.world.clock.run(4 * minute);
+    expect(hookNamed(stage, 'terminate')?.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+});
