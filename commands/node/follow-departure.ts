@@ -18,6 +18,9 @@ const pollMs = 500;
 /** The time in which the agent sees the request and begins, even while AWS is slow. */
 const acceptMs = 30_000;
 
+/** A person who sees nothing for longer takes the command for hung. */
+const reminderMs = 60_000;
+
 /**
  * Resolves with the exit code when the departure is over: 0, or 1 when it was called off. Throws
  * Unavailable when no agent starts it.
@@ -30,19 +33,28 @@ export async function followDeparture(
   const { clock, print } = follower;
   const until = clock.uptime() + acceptMs;
   const printed = new Set<string>();
+  let printedAt = clock.uptime();
+  /** The start of the departure that was under way: its end is the answer, whatever its cause. */
+  let followed: number | undefined;
   const printLine = ([at, line]: ProgressLine) => {
-    if (printed.has(line)) return;
     printed.add(line);
-    print(`${new Date(at).toISOString().slice(11, 19)} ${line}\n`);
+    printedAt = clock.uptime();
+    print(`${timeOf(at)} ${line}\n`);
   };
   for (;;) {
     const departure = await readDeparture(follower, request);
     // A departure that ended or was called off before this request says nothing about it.
-    const isOurs = departure !== undefined && (departure.key === request.id || isUnderWay(departure));
-    if (isOurs) {
-      for (const line of linesOf(departure, clock.now())) printLine(line);
+    const isSeen = departure !== undefined && departure.startedAt === followed;
+    if (departure !== undefined && (departure.key === request.id || isUnderWay(departure) || isSeen)) {
+      followed = departure.startedAt;
+      const now = clock.now();
+      // A request to terminate takes over from a departure in which the node only drains.
+      const isAnothers = departure.key !== request.id && departure.ending !== 'remain';
+      if (printed.size === 0 && isAnothers) printLine([now, alreadyLeaving(departure)]);
+      for (const line of linesOf(departure, now)) if (!printed.has(line[1])) printLine(line);
       if (departure.undoneAt !== undefined) return 1;
       if (departure.phase === 'done') return 0;
+      if (clock.uptime() - printedAt >= reminderMs) printLine([now, stillLeaving(departure, now)]);
     } else if (clock.uptime() > until) {
       throw new Unavailable(`the agent has not taken it up within ${acceptMs / 1000} s; see: ecs-node status`);
     }
@@ -81,6 +93,20 @@ async function readDeparture(
 function isUnderWay({ undoneAt, phase }: DepartureState): boolean {
   return undoneAt === undefined && phase !== 'done';
 }
+
+/** The departure of a node that was leaving before the operator asked. */
+function alreadyLeaving({ cause, deadline }: DepartureState): string {
+  const end = `deadline ${timeOf(deadline)}`;
+  return `already leaving for ${cause}; this command only watches, and Ctrl-C does not stop the departure; ${end}`;
+}
+
+function stillLeaving({ phase, deadline, blockers }: DepartureState, now: number): string {
+  const left = deadline > now ? `${Math.ceil((deadline - now) / 60_000)} min to the deadline` : 'past the deadline';
+  const waiting = blockers.length === 0 ? '' : `; waiting for ${blockers.join(', ')}`;
+  return `still in the phase ${phase}, ${left}${waiting}`;
+}
+
+const timeOf = (at: number) => new Date(at).toISOString().slice(11, 19);
 
 type ProgressLine = readonly [at: number, line: string];
 

@@ -11,7 +11,7 @@ import {
 import type { Status } from './status-report.ts';
 
 export function renderStatus(status: Status, now: number): string {
-  const { bootstrap, agent, departure, request, remarks } = status;
+  const { bootstrap, agent, departure, remarks } = status;
   if (bootstrap === undefined && agent === undefined && departure === undefined) {
     return `${[
       'Nothing has run on this machine yet: no bootstrap, no agent.',
@@ -25,13 +25,23 @@ export function renderStatus(status: Status, now: number): string {
     agentLines(agent, now),
     daemonTaskLines(status, now),
     departureLines(departure, now),
-    request === undefined || request.id === departure?.key
-      ? []
-      : [`Request    ${request.action}: ${request.reason} (${ago(request.at, now)}; not taken up yet)`],
+    requestLines(status, now),
     errorLines(status, now),
     remarks.map((remark) => `Remark     ${remark}`),
   ];
   return `${sections.flat().join('\n')}\n`;
+}
+
+function requestLines({ request, departure }: Status, now: number): string[] {
+  if (request === undefined || request.id === departure?.key) return [];
+  const line = (answer: string) => [
+    `Request    ${request.action}: ${request.reason} (${ago(request.at, now)}; ${answer})`,
+  ];
+  if (request.action === 'stay' || departure === undefined || departure.undoneAt !== undefined)
+    return line('not taken up yet');
+  // The departure began for another cause, and its end is what the operator asked for.
+  if (departure.phase === 'done') return departure.ending === 'remain' ? line('not taken up yet') : [];
+  return line(`the node leaves already for ${departure.cause}`);
 }
 
 function identityLines({ instanceId, identity, cluster, bootstrap }: Status): string[] {

@@ -115,6 +115,31 @@ test('the operator sees each phase, the tasks in the way, and the end', async ()
   ]);
 });
 
+test('"leave" on a node that leaves already only watches, says so first, and gives a sign of life each minute', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const startedAt = node.clock.now() - 5_000;
+  const more: Partial<DepartureState> = {
+    startedAt,
+    cause: 'scale-in',
+    ending: 'await',
+    key: 'scale-in',
+    blockers: ['task web:7'],
+  };
+  node.departure('tasks', { ...more, deadline: Date.UTC(2026, 0, 1, 4, 49) });
+  const request = await node.ask('leave');
+  const following = followDeparture(node.onlooker, request, signal);
+  await node.clock.run(130_000);
+  expect(node.printed[0]).toContain(
+    'already leaving for scale-in; this command only watches, and Ctrl-C does not stop the departure; deadline 04:49:00',
+  );
+  expect(node.printed.filter((line) => line.includes('still in the phase tasks'))).toHaveLength(2);
+  expect(await node.status()).toMatch(/^Request +leave: kernel \(.*; the node leaves already for scale-in\)$/m);
+  node.departure('done', more);
+  expect(await node.clock.finish(following)).toBe(0);
+  expect(await node.status()).not.toMatch(/^Request/m);
+});
+
 test('an earlier departure does not count as the answer', async () => {
   const node = await openNode();
   node.runAgent();
