@@ -5,7 +5,8 @@
 
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
 import { isText } from './config.ts';
-import { ConfigError, UsageError, messageOf, type Fault } from '../core/errors.ts';
+import { ConfigError, UsageError, messageOf } from '../core/errors.ts';
+import { faultsOfYaml, withoutText } from './yaml-faults.ts';
 
 export type Settings = Record<string, unknown>;
 
@@ -180,35 +181,12 @@ export function readDocument(text: string, source: string, lines = new LineCount
       cause,
     });
   }
-  const found = [...document.errors, ...document.warnings].slice(0, maxFaults);
-  const faults: Fault[] = found.map(({ message, pos, code }) => {
-    const { line } = lines.linePos(pos[0]);
-    return { path: `${source}:${line}`, problem: problemOf(code, message, text.split('\n')[line - 1] ?? '') };
-  });
-  const unique = faults.filter((fault, at) => faults.findIndex((each) => isSameFault(each, fault)) === at);
-  if (unique.length > 0) throw new ConfigError(unique);
+  const faults = faultsOfYaml(document, text, source, lines).slice(0, maxFaults);
+  if (faults.length > 0) throw new ConfigError(faults);
   const key = keyThatIsNoName(document);
   if (key === undefined) return document;
   const line = lines.linePos(key.range?.[0] ?? 0).line;
   throw new ConfigError([{ path: `${source}:${line}`, problem: 'something that is no name stands before a colon' }]);
-}
-
-function problemOf(code: string, message: string, line: string): string {
-  if (code === 'DUPLICATE_KEY') return 'the same setting twice in one section';
-  // YAML reads a leading placeholder as a section. These two settings hold no password, so the
-  // message may show the line.
-  const [, key, value] = /^\s*(name|hostname):\s*(\{[^"#]*?)\s*(?:#.*)?$/.exec(line) ?? [];
-  if (key !== undefined) return `text that begins with { needs quotes; write ${key}: "${value}"`;
-  return `not YAML: ${withoutText(message)}`;
-}
-
-function isSameFault(a: Fault, b: Fault): boolean {
-  return a.path === b.path && a.problem === b.problem;
-}
-
-/** Cuts a message at its colon: the parser quotes the text behind it, which may be a password. */
-function withoutText(message: string): string {
-  return message.replace(/: .*$/s, '');
 }
 
 /** A key that is a list or a section; JavaScript would print it and use the result as a name. */
