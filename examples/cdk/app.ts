@@ -8,6 +8,7 @@ const cluster = app.node.getContext('cluster') as string;
 
 new EcsNodesStack(app, `${cluster}-nodes`, {
   cluster,
+  createCluster: app.node.getContext('createCluster') as boolean,
   subnetIds: app.node.getContext('subnets') as string[],
   securityGroupIds: app.node.getContext('securityGroups') as string[],
 });

@@ -1,5 +1,8 @@
 // An Auto Scaling group of an ECS cluster whose nodes run ecs-node. The numbers are those of the
 // sections of docs/your-own-group.md.
+//
+// By default the cluster exists, and nothing here changes it: no deployment replaces its capacity
+// providers, and no deletion of the stack deletes it.
 
 import { readFileSync } from 'node:fs';
 import {
@@ -14,10 +17,13 @@ import {
   aws_ssm as ssm,
 } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { addAlarms, addEvents } from './events-and-alarms.ts';
 
 export interface EcsNodesProps extends StackProps {
-  /** Name of the ECS cluster, which is created. */
+  /** Name of the ECS cluster, which exists unless `createCluster` is true. */
   readonly cluster: string;
+  /** Creates the cluster with a capacity provider. Never give the name of one that exists. */
+  readonly createCluster?: boolean;
   readonly subnetIds: string[];
   readonly securityGroupIds: string[];
   /** Number of nodes; default 2. */
@@ -28,19 +34,31 @@ export interface EcsNodesProps extends StackProps {
   readonly installUrl?: string;
   /** Default m7i.large. */
   readonly instanceType?: string;
+  /** SNS topic for the alarms. */
+  readonly alarmTopicArn?: string;
 }
 
 export class EcsNodesStack extends Stack {
   constructor(scope: Construct, id: string, props: EcsNodesProps) {
     super(scope, id, props);
-    const cluster = new ecs.CfnCluster(this, 'Cluster', { clusterName: props.cluster });
     const name = `${props.cluster}-nodes`;
     const profile = this.makeProfile(props.cluster, name);
     const template = this.makeLaunchTemplate(props, profile);
     const group = this.makeGroup(name, props, template);
+    if (props.createCluster === true) this.makeCluster(props.cluster, group);
+    addEvents(this, props.cluster);
+    addAlarms(this, props.cluster, group.ref, props.alarmTopicArn);
+    new CfnOutput(this, 'GroupName', { value: group.ref });
+  }
+
+  /** The association replaces the whole list of the cluster's providers. */
+  private makeCluster(name: string, group: autoscaling.CfnAutoScalingGroup): void {
+    const cluster = new ecs.CfnCluster(this, 'Cluster', { clusterName: name });
+    // Nodes need their cluster from the first minute.
+    group.addDependency(cluster);
     const provider = new ecs.CfnCapacityProvider(this, 'CapacityProvider', {
       // A name must not begin with aws, ecs or fargate.
-      name: `nodes-${props.cluster}`,
+      name: `nodes-${name}`,
       autoScalingGroupProvider: {
         autoScalingGroupArn: group.ref,
         managedScaling: { status: 'DISABLED' },
@@ -54,13 +72,13 @@ export class EcsNodesStack extends Stack {
       capacityProviders: [provider.ref],
       defaultCapacityProviderStrategy: [{ capacityProvider: provider.ref, weight: 1 }],
     });
-    new CfnOutput(this, 'GroupName', { value: group.ref });
   }
 
-  /** 1. The program on each node, and 5. metadata. */
+  /** 1. The program on each node, and 3. A launch template with user data and metadata. */
   private makeLaunchTemplate(props: EcsNodesProps, profile: iam.CfnInstanceProfile): ec2.CfnLaunchTemplate {
     // The container of a task in awsvpc mode must not reach the node's role.
-    const flags = `--cluster ${props.cluster} --registrar ssm --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true`;
+    const settings = '--set events.bus=default --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true';
+    const flags = `--cluster ${props.cluster} --registrar ssm ${settings}`;
     const start =
       props.installUrl === undefined
         ? `exec ecs-node configure ${flags}`
@@ -95,7 +113,7 @@ export class EcsNodesStack extends Stack {
   }
 
   /**
-   * 2. Permissions: the output of `ecs-node policy`, `ecs-node policy --for ecs-agent` and
+   * 2. Permissions. The output of `ecs-node policy`, `ecs-node policy --for ecs-agent` and
    * `ecs-node policy --for systems-manager`.
    */
   private makeProfile(cluster: string, group: string): iam.CfnInstanceProfile {
@@ -135,14 +153,14 @@ export class EcsNodesStack extends Stack {
       // Hooks that are part of the group exist before it launches its first node. The construct
       // LifecycleHook would come later.
       lifecycleHookSpecificationList: [
-        // 3. A launch hook.
+        // 4. A launch hook.
         {
           lifecycleHookName: 'ecs-node-launch',
           lifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING',
           heartbeatTimeout: 1800,
           defaultResult: 'ABANDON',
         },
-        // 4. A terminate hook.
+        // 5. A terminate hook.
         {
           lifecycleHookName: 'ecs-node-terminate',
           lifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING',
@@ -150,7 +168,7 @@ export class EcsNodesStack extends Stack {
           defaultResult: 'CONTINUE',
         },
       ],
-      // 6. A way to replace nodes: the new one is in service before the old one goes.
+      // 6. A way to replace nodes. The new one is in service before the old one goes.
       instanceMaintenancePolicy: { minHealthyPercentage: 100, maxHealthyPercentage: 200 },
       tags: [
         { key: 'Name', value: `${props.cluster} ECS`, propagateAtLaunch: true },

@@ -1,5 +1,8 @@
 # An Auto Scaling group of an ECS cluster whose nodes run ecs-node. The numbers are those of the
 # sections of docs/your-own-group.md.
+#
+# By default the cluster exists, and nothing here changes it: no apply replaces its capacity
+# providers, and no destroy deletes it.
 
 data "aws_partition" "current" {}
 
@@ -15,16 +18,26 @@ locals {
   group = "${var.cluster}-nodes"
 
   # The container of a task in awsvpc mode must not reach the node's role.
-  flags   = "--cluster ${var.cluster} --registrar ssm --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true"
+  flags   = "--cluster ${var.cluster} --registrar ssm --set events.bus=default --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true"
   baked   = "exec ecs-node configure ${local.flags}"
   install = "curl -fsSL ${var.install_url} | sh -s -- ${local.flags}"
 }
 
+# ECS answers the creation of a cluster that exists with that cluster, and destroy would delete it.
 resource "aws_ecs_cluster" "this" {
+  count = var.create_cluster ? 1 : 0
+
   name = var.cluster
 }
 
-# 1. The program on each node, and 5. metadata.
+# Fails where the cluster does not exist.
+data "aws_ecs_cluster" "existing" {
+  count = var.create_cluster ? 0 : 1
+
+  cluster_name = var.cluster
+}
+
+# 1. The program on each node, and 3. A launch template with user data and metadata.
 resource "aws_launch_template" "nodes" {
   name_prefix                          = "${local.group}-"
   image_id                             = data.aws_ssm_parameter.image.insecure_value
@@ -61,7 +74,7 @@ resource "aws_launch_template" "nodes" {
   }
 }
 
-# 2. Permissions: the output of "ecs-node policy", "ecs-node policy --for ecs-agent" and
+# 2. Permissions. The output of "ecs-node policy", "ecs-node policy --for ecs-agent" and
 # "ecs-node policy --for systems-manager".
 resource "aws_iam_role" "nodes" {
   name_prefix = "${local.group}-"
@@ -112,7 +125,7 @@ resource "aws_autoscaling_group" "nodes" {
     version = aws_launch_template.nodes.latest_version
   }
 
-  # 3. A launch hook. Hooks that are part of the group exist before it launches its first node. Terraform
+  # 4. A launch hook. Hooks that are part of the group exist before it launches its first node. Terraform
   # adds them when it creates the group only: a group that exists needs aws_autoscaling_lifecycle_hook.
   initial_lifecycle_hook {
     name                 = "ecs-node-launch"
@@ -121,7 +134,7 @@ resource "aws_autoscaling_group" "nodes" {
     default_result       = "ABANDON"
   }
 
-  # 4. A terminate hook.
+  # 5. A terminate hook.
   initial_lifecycle_hook {
     name                 = "ecs-node-terminate"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -129,7 +142,7 @@ resource "aws_autoscaling_group" "nodes" {
     default_result       = "CONTINUE"
   }
 
-  # 6. A way to replace nodes: the new one is in service before the old one goes.
+  # 6. A way to replace nodes. The new one is in service before the old one goes.
   instance_maintenance_policy {
     min_healthy_percentage = 100
     max_healthy_percentage = 200
@@ -165,12 +178,14 @@ resource "aws_autoscaling_group" "nodes" {
     delete = "45m"
   }
 
-  # Nodes need their permissions from the first minute, and until they have gone.
-  depends_on = [aws_iam_role_policy.nodes]
+  # Nodes need their cluster and permissions from the first minute, and until they have gone.
+  depends_on = [aws_iam_role_policy.nodes, aws_ecs_cluster.this, data.aws_ecs_cluster.existing]
 }
 
 # A name must not begin with aws, ecs or fargate.
 resource "aws_ecs_capacity_provider" "nodes" {
+  count = var.create_cluster ? 1 : 0
+
   name = "nodes-${var.cluster}"
 
   auto_scaling_group_provider {
@@ -186,12 +201,15 @@ resource "aws_ecs_capacity_provider" "nodes" {
   }
 }
 
+# Replaces the whole list of the cluster's providers, so it is for a cluster of its own.
 resource "aws_ecs_cluster_capacity_providers" "this" {
-  cluster_name       = aws_ecs_cluster.this.name
-  capacity_providers = [aws_ecs_capacity_provider.nodes.name]
+  count = var.create_cluster ? 1 : 0
+
+  cluster_name       = aws_ecs_cluster.this[0].name
+  capacity_providers = [aws_ecs_capacity_provider.nodes[0].name]
 
   default_capacity_provider_strategy {
-    capacity_provider = aws_ecs_capacity_provider.nodes.name
+    capacity_provider = aws_ecs_capacity_provider.nodes[0].name
     weight            = 1
   }
 }

@@ -9,6 +9,6 @@ output "role_name" {
 }
 
 output "capacity_provider_name" {
-  description = "Capacity provider of the cluster, which is its default strategy"
-  value       = aws_ecs_capacity_provider.nodes.name
+  description = "Capacity provider of a created cluster, which is its default strategy"
+  value       = one(aws_ecs_capacity_provider.nodes[*].name)
 }

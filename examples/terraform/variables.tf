@@ -1,6 +1,12 @@
 variable "cluster" {
-  description = "Name of the ECS cluster, which is created"
+  description = "Name of the ECS cluster, which exists unless create_cluster is true"
   type        = string
+}
+
+variable "create_cluster" {
+  description = "Whether to create the cluster, with a capacity provider. Never with the name of a cluster that exists"
+  type        = bool
+  default     = false
 }
 
 variable "subnet_ids" {

@@ -22,7 +22,7 @@ export function renderPolicies(): Record<string, string> {
   const cluster = standIn('cluster');
   const subject = { cluster, service: '*', apply: false };
   const policies: Record<string, Policy> = {
-    'ecs-node': policyFor(parseConfig({ cluster, registrar: 'ssm' }), scope),
+    'ecs-node': policyFor(parseConfig({ cluster, registrar: 'ssm', events: { bus: 'default' } }), scope),
     'ecs-agent': fleetPolicy(ecsAgentPermissions, subject, scope),
     'systems-manager': fleetPolicy(systemsManagerPermissions, subject, scope),
   };

@@ -10,6 +10,7 @@ import type { Policy } from '../../iam/policy.ts';
 import { bySid } from '../cloudformation/rig/policies.ts';
 import { openAccount, type Account } from '../cloudformation/rig/stack.ts';
 import { bootWith } from '../cloudformation/rig/user-data.ts';
+import { sorted, watchedBy, watchedByTemplate } from './alarm-facts.ts';
 import { group, policyNames, printPolicy, scope } from './cli-policies.ts';
 import { factsOf, factsOfTemplate } from './group-facts.ts';
 
@@ -23,11 +24,14 @@ interface Template {
 let out: string;
 let file: string;
 let template: Template;
+/** The template of the example as it stands, for a cluster that exists. */
+let beside: Template;
 
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), 'cdk-'));
   const { context } = JSON.parse(await readFile(`${folder}/cdk.json`, 'utf8')) as { context: object };
-  file = await synthesise('example', context);
+  beside = JSON.parse(await readFile(await synthesise('beside', context), 'utf8')) as Template;
+  file = await synthesise('example', { ...context, createCluster: true });
   template = JSON.parse(await readFile(file, 'utf8')) as Template;
 }, patient);
 
@@ -63,6 +67,20 @@ test('the group is the one of cloudformation/cluster.yaml', () => {
   expect(factsOf(template.Resources)).toEqual(factsOfTemplate());
 });
 
+test('the alarms watch the metrics of cloudformation/cluster.yaml', () => {
+  const group = Object.keys(template.Resources).find((id) => id === 'NodeGroup')!;
+  const named = JSON.parse(
+    JSON.stringify(template.Resources).replaceAll(`{"Ref":"${group}"}`, '"the-group"'),
+  ) as object;
+  expect(sorted(watchedBy(named as Template['Resources']))).toEqual(watchedByTemplate('prod', 'the-group'));
+});
+
+test('a cluster that exists is neither created, nor deleted, nor given other capacity providers', () => {
+  const types = Object.values(beside.Resources).map(({ Type }) => Type);
+  expect(types.filter((type) => type.startsWith('AWS::ECS::'))).toEqual([]);
+  expect(types).toContain('AWS::AutoScaling::AutoScalingGroup');
+});
+
 test.each(policyNames)('the role allows exactly what "ecs-node policy" prints: %s', async (name) => {
   const role = Object.values(template.Resources).find(({ Type }) => Type === 'AWS::IAM::Role')!;
   const policies = role.Properties['Policies'] as { PolicyName: string; PolicyDocument: unknown }[];
@@ -80,6 +98,7 @@ test('nodes find the cluster in their user data', async () => {
     cluster: 'prod',
     registrar: 'ssm',
     ecs: { settings: { ECS_AWSVPC_BLOCK_IMDS: 'true' } },
+    events: { bus: 'default' },
   });
 });
 
@@ -89,7 +108,11 @@ test(
     const account = await openAccount();
     try {
       await provideParameters(account);
-      const deployed = await synthesise('deployed', { cluster: 'prod', ...(await networkOf(account)) });
+      const deployed = await synthesise('deployed', {
+        cluster: 'prod',
+        createCluster: true,
+        ...(await networkOf(account)),
+      });
       const stack = ['--stack-name', 'ecs-prod'];
       const body = ['--template-body', `file://${deployed}`, '--capabilities', 'CAPABILITY_IAM'];
       await account.aws('cloudformation', 'create-stack', ...stack, ...body);

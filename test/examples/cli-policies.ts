@@ -8,7 +8,7 @@ export const scope = { partition: 'aws', region: 'eu-west-1', account: '12345678
 export const group = 'prod-nodes';
 
 const commands: Record<string, string[]> = {
-  'ecs-node': ['--registrar', 'ssm', '--group', group],
+  'ecs-node': ['--registrar', 'ssm', '--set', 'events.bus=default', '--group', group],
   'ecs-agent': ['--for', 'ecs-agent'],
   'systems-manager': ['--for', 'systems-manager'],
 };

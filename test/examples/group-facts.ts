@@ -72,7 +72,7 @@ export function factsOfTemplate(): GroupFacts {
 }
 
 /** Parameters have their defaults; each condition about an optional part is false with them. */
-function withDefaults(value: unknown, parameters: Fields): unknown {
+export function withDefaults(value: unknown, parameters: Fields): unknown {
   if (Array.isArray(value)) return value.map((each) => withDefaults(each, parameters));
   if (typeof value !== 'object' || value === null) return value;
   const { Ref, 'Fn::If': choice, 'Fn::Sub': text } = value as Fields;

@@ -5,15 +5,18 @@
  */
 
 import { execFile } from 'node:child_process';
-import { copyFile, cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { blocksOf } from '../pages/fences.ts';
 import type { Policy } from '../../iam/policy.ts';
 import { bootWith } from '../cloudformation/rig/user-data.ts';
+import { sorted, watchedByTemplate, type WatchedMetric } from './alarm-facts.ts';
 import { group, policyNames, printPolicy, scope } from './cli-policies.ts';
 import { factsOfTemplate, texts, type GroupFacts } from './group-facts.ts';
+import { blockOf, camel, hookOf, type Block } from './hcl-blocks.ts';
 
 const folder = 'examples/terraform';
 const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
@@ -23,21 +26,22 @@ const env = {
   CHECKPOINT_DISABLE: 'true',
 };
 
-type Block = Record<string, unknown>;
 interface Parsed {
   locals: Block[];
   resource: Record<string, Record<string, Block[]>>;
 }
 
 let parsed: Parsed;
+let events: Parsed;
 /** Holds the example's variables and locals alone: OpenTofu evaluates them without a provider. */
 let bench: string;
 
 beforeAll(async () => {
   parsed = JSON.parse(await run('hcl2json', `${folder}/main.tf`)) as Parsed;
+  events = JSON.parse(await run('hcl2json', `${folder}/events.tf`)) as Parsed;
   bench = await mkdtemp(join(tmpdir(), 'tofu-'));
   await copyFile(`${folder}/variables.tf`, join(bench, 'variables.tf'));
-  await writeFile(join(bench, 'locals.tf.json'), JSON.stringify({ locals: parsed.locals }));
+  await writeFile(join(bench, 'locals.tf.json'), JSON.stringify({ locals: [...parsed.locals, ...events.locals] }));
   await cp(`${folder}/policies`, join(bench, 'policies'), { recursive: true });
 });
 afterAll(() => rm(bench, { recursive: true, force: true }));
@@ -47,14 +51,14 @@ async function run(program: string, ...words: string[]): Promise<string> {
   return stdout;
 }
 
-/** Evaluates an expression, which yields a text or a number, with OpenTofu. */
-async function evaluate(expression: string, variables: Record<string, string> = {}): Promise<string> {
+/** Evaluates an expression with OpenTofu. */
+async function evaluate(expression: string, variables: Record<string, string> = {}): Promise<unknown> {
   const given = { cluster: 'prod', subnet_ids: '["subnet-1"]', security_group_ids: '["sg-1"]', ...variables };
   const flags = Object.entries(given).flatMap(([name, value]) => ['-var', `${name}=${value}`]);
   const running = promisify(execFile)('tofu', [`-chdir=${bench}`, 'console', ...flags], { env });
   running.child.stdin?.end(`jsonencode(${expression})\n`);
   const { stdout } = await running;
-  return JSON.parse(JSON.parse(stdout) as string) as string;
+  return JSON.parse(JSON.parse(stdout) as string) as unknown;
 }
 
 function resourceOf(type: string, name: string): Block {
@@ -62,14 +66,12 @@ function resourceOf(type: string, name: string): Block {
   return block!;
 }
 
-const blockOf = (block: Block, name: string) => (block[name] as Block[])[0]!;
-
 test('is formatted as tofu fmt does it', async () => {
   expect(await run('tofu', 'fmt', '-check', '-diff', '-recursive', folder)).toBe('');
 });
 
 test('each file is one that OpenTofu can parse', async () => {
-  for (const file of ['main', 'variables', 'outputs', 'versions'])
+  for (const file of ['main', 'events', 'variables', 'outputs', 'versions'])
     expect(Object.keys(JSON.parse(await run('hcl2json', `${folder}/${file}.tf`)) as object)).not.toEqual([]);
 });
 
@@ -82,7 +84,7 @@ test.each(policyNames)('the role allows exactly what "ecs-node policy" prints: %
     .replaceAll('data.aws_partition.current.partition', JSON.stringify(scope.partition))
     .replaceAll('data.aws_region.current.region', JSON.stringify(scope.region))
     .replaceAll('data.aws_caller_identity.current.account_id', JSON.stringify(scope.account));
-  const found = JSON.parse(await evaluate(expression)) as Policy;
+  const found = JSON.parse(String(await evaluate(expression))) as Policy;
   expect(found).toEqual(await printPolicy(inject('binary'), name));
   expect(await evaluate('local.group')).toBe(group);
 });
@@ -91,32 +93,66 @@ test('the group is the one of cloudformation/cluster.yaml', async () => {
   expect(await factsOfTerraform()).toEqual(factsOfTemplate());
 });
 
+test('a cluster that exists is neither created, nor deleted, nor given other capacity providers', async () => {
+  expect(await evaluate('var.create_cluster')).toBe(false);
+  const types = Object.keys(parsed.resource).filter((type) => type.startsWith('aws_ecs_'));
+  expect(types.toSorted()).toEqual([
+    'aws_ecs_capacity_provider',
+    'aws_ecs_cluster',
+    'aws_ecs_cluster_capacity_providers',
+  ]);
+  for (const type of types)
+    for (const [block] of Object.values(parsed.resource[type]!)) {
+      const count = String(block!['count']).slice(2, -1);
+      expect(await evaluate(count)).toBe(0);
+      expect(await evaluate(count, { create_cluster: 'true' })).toBe(1);
+    }
+});
+
+test('the alarms watch the metrics of cloudformation/cluster.yaml', async () => {
+  const alarms = (await evaluate('local.alarms')) as Record<string, WatchedMetric>;
+  expect(sorted(Object.values(alarms))).toEqual(watchedByTemplate('prod', group));
+  const [alarm] = events.resource['aws_cloudwatch_metric_alarm']!['nodes']!;
+  expect(alarm).toMatchObject({
+    for_each: '${local.alarms}',
+    comparison_operator: 'GreaterThanThreshold',
+    period: 300,
+  });
+});
+
 test('nodes find the cluster in their user data, on a baked image and on a stock image', async () => {
   // The console reads one line, and the heredoc of main.tf has one expression after its first line.
   const { user_data: expression } = resourceOf('aws_launch_template', 'nodes');
   const [, line] = /^\$\{base64encode\(<<-EOT\n\s*#!\/bin\/sh\n\s*(\$\{.*\})\n/.exec(String(expression))!;
-  const userData = (variables: Record<string, string>) => evaluate(`"#!/bin/sh\\n${line}\\n"`, variables);
+  const userData = async (variables: Record<string, string>) =>
+    String(await evaluate(`"#!/bin/sh\\n${line}\\n"`, variables));
   const baked = await userData({});
-  const wanted = { cluster: 'prod', registrar: 'ssm', ecs: { settings: { ECS_AWSVPC_BLOCK_IMDS: 'true' } } };
+  const ecs = { settings: { ECS_AWSVPC_BLOCK_IMDS: 'true' } };
+  const wanted = { cluster: 'prod', registrar: 'ssm', ecs, events: { bus: 'default' } };
   expect(await bootWith(baked, ({ config }) => config)).toMatchObject(wanted);
   const stock = await userData({ install_url: 'https://example.com/install.sh' });
   expect(stock).toBe(
-    '#!/bin/sh\ncurl -fsSL https://example.com/install.sh | sh -s -- --cluster prod --registrar ssm --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true\n',
+    '#!/bin/sh\ncurl -fsSL https://example.com/install.sh | sh -s -- --cluster prod --registrar ssm --set events.bus=default --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true\n',
   );
 });
 
-/** `http_tokens` is CloudFormation's `HttpTokens`. */
-function camel(fields: Block): Record<string, string> {
-  const plain = Object.entries(fields).filter(([, value]) => typeof value !== 'object');
-  return texts(
-    Object.fromEntries(
-      plain.map(([key, value]) => [
-        key.replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-        value,
-      ]),
-    ),
-  );
-}
+test("the page's fragments are formatted, parse, and say of the group what the example says", async () => {
+  const fragments = blocksOf('docs/your-own-group.md', 'hcl');
+  expect(fragments.length).toBeGreaterThan(4);
+  const other = await mkdtemp(join(bench, 'fragments-'));
+  const file = join(other, 'main.tf');
+  await writeFile(file, fragments.join('\n'));
+  await run('tofu', 'fmt', file);
+  expect(await readFile(file, 'utf8')).toBe(fragments.join('\n'));
+  const { resource } = JSON.parse(await run('hcl2json', file)) as Parsed;
+  const [template] = resource['aws_launch_template']!['nodes']!;
+  const [scaling] = resource['aws_autoscaling_group']!['nodes']!;
+  const { hooks, metadata, maintenance, shutdown } = factsOfTemplate();
+  expect({ HttpEndpoint: 'enabled', ...camel(blockOf(template!, 'metadata_options')) }).toEqual(metadata);
+  expect(template!['instance_initiated_shutdown_behavior']).toBe(shutdown);
+  expect(camel(blockOf(scaling!, 'instance_maintenance_policy'))).toEqual(maintenance);
+  expect(Object.values(resource['aws_autoscaling_lifecycle_hook']!).map(([hook]) => hookOf(hook!))).toEqual(hooks);
+});
 
 async function factsOfTerraform(): Promise<GroupFacts> {
   const template = resourceOf('aws_launch_template', 'nodes');
@@ -125,12 +161,7 @@ async function factsOfTerraform(): Promise<GroupFacts> {
   const { AutoScalingGroupArn: _arn, ...managed } = camel(provider);
   const { HealthCheckType, HealthCheckGracePeriod, DefaultInstanceWarmup } = camel(scaling);
   return {
-    hooks: (scaling['initial_lifecycle_hook'] as Block[]).map((hook) => ({
-      name: String(hook['name']),
-      transition: String(hook['lifecycle_transition']),
-      seconds: String(hook['heartbeat_timeout']),
-      result: String(hook['default_result']),
-    })),
+    hooks: (scaling['initial_lifecycle_hook'] as Block[]).map(hookOf),
     metadata: camel(blockOf(template, 'metadata_options')),
     volume: {
       ...camel(blockOf(blockOf(template, 'block_device_mappings'), 'ebs')),

@@ -1,4 +1,7 @@
-/** The commands of docs/your-own-group.md have the values of cloudformation/cluster.yaml. */
+/**
+ * The commands of docs/your-own-group.md have the values of cloudformation/cluster.yaml, and the
+ * examples' comments have its numbers.
+ */
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
@@ -45,3 +48,19 @@ test('the maintenance policy is that of the template', () => {
   });
   expect(policies.map(pairsOf)).toEqual([facts.maintenance]);
 });
+
+test.each(['terraform/main.tf', 'terraform/events.tf', 'cdk/ecs-nodes-stack.ts', 'cdk/events-and-alarms.ts'])(
+  'the numbered comments of examples/%s are headings of the page',
+  (file) => {
+    const headings = [...page.matchAll(/^## (\d\. .+)$/gm)].map(([, heading]) => heading!);
+    const comments = readFileSync(`examples/${file}`, 'utf8').matchAll(
+      /^ *(?:#|\/\/|\*|\/\*\*) (\d\. .+?)(?: \*\/)?$/gm,
+    );
+    const numbered = [...comments].flatMap(([, text]) => text!.split(/, and (?=\d\. )/));
+    expect(numbered).not.toEqual([]);
+    const unknown = numbered.filter(
+      (text) => !headings.some((each) => [each, `${each}.`].includes(text.slice(0, each.length + 1))),
+    );
+    expect(unknown).toEqual([]);
+  },
+);

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { sorted, watchedBy, watchedByTemplate } from '../examples/alarm-facts.ts';
 import { openAccount, type Account } from '../cloudformation/rig/stack.ts';
 import { plan } from './plan.ts';
+import { provideGroupAndRole, provideImage } from './provided.ts';
 
 /** A call of the AWS CLI takes a second, and moto makes its images at the first one. */
 const patient = 240_000;
@@ -37,47 +39,13 @@ beforeAll(async () => {
     'subnet-0fedcba9876543210': second!,
     'sg-0123456789abcdef0': SecurityGroups[0]!.GroupId,
   };
-  await provideImage(first!);
-  await provideGroupAndRole(first!);
+  await provideImage(aws, first!);
+  await provideGroupAndRole(aws, own, first!);
 }, patient);
 afterAll(async () => {
   await account.close();
   await rm(folder, { recursive: true });
 });
-
-/** `packer build` has made an image, and written its id. */
-async function provideImage(subnet: string): Promise<void> {
-  const { Images } = await aws<{ Images: { ImageId: string }[] }>('ec2', 'describe-images');
-  const start = ['--image-id', Images[0]!.ImageId, '--subnet-id', subnet];
-  const { Instances } = await aws<{ Instances: { InstanceId: string }[] }>('ec2', 'run-instances', ...start);
-  const source = ['--instance-id', Instances[0]!.InstanceId, '--name', 'ecs'];
-  const { ImageId } = await aws<{ ImageId: string }>('ec2', 'create-image', ...source);
-  for (const name of ['/ami/ecs/latest', '/ami/ecs/20260102T030405Z-x86_64'])
-    await aws('ssm', 'put-parameter', '--name', name, '--type', 'String', '--value', ImageId);
-}
-
-/** The reader has a group, whose nodes have a role. */
-async function provideGroupAndRole(subnet: string): Promise<void> {
-  const trust = { Version: '2012-10-17', Statement: [] };
-  await aws('iam', 'create-role', '--role-name', own.ROLE, '--assume-role-policy-document', JSON.stringify(trust));
-  const profile = ['--instance-profile-name', 'profile-of-nodes'];
-  const { InstanceProfile } = await aws<{ InstanceProfile: { Arn: string } }>(
-    'iam',
-    'create-instance-profile',
-    ...profile,
-  );
-  await aws('iam', 'add-role-to-instance-profile', ...profile, '--role-name', own.ROLE);
-  const { Images } = await aws<{ Images: { ImageId: string }[] }>('ec2', 'describe-images');
-  const data = JSON.stringify({
-    ImageId: Images[0]!.ImageId,
-    InstanceType: 'm5.large',
-    IamInstanceProfile: { Arn: InstanceProfile.Arn },
-  });
-  await aws('ec2', 'create-launch-template', '--launch-template-name', 'mine', '--launch-template-data', data);
-  const sizes = ['--min-size', '0', '--max-size', '2'];
-  const template = ['--launch-template', 'LaunchTemplateName=mine', '--vpc-zone-identifier', subnet];
-  await aws('autoscaling', 'create-auto-scaling-group', '--auto-scaling-group-name', own.GROUP, ...sizes, ...template);
-}
 
 /** The commands that write user data belong to those that use it. */
 const commands = plan.filter(({ page, how }) => how === 'account' || (how === 'user-data' && page !== 'README.md'));
@@ -104,7 +72,7 @@ test.each(commands)(
 );
 
 async function checkTemplate(): Promise<void> {
-  const template = ['--launch-template-name', 'mine'];
+  const template = ['--launch-template-name', own.GROUP];
   const { LaunchTemplateVersions } = await aws<{ LaunchTemplateVersions: { LaunchTemplateData: LaunchData }[] }>(
     'ec2',
     'describe-launch-template-versions',
@@ -120,7 +88,7 @@ async function checkTemplate(): Promise<void> {
     InstanceMetadataTags: 'enabled',
   });
   expect(Buffer.from(second!.UserData, 'base64').toString()).toBe(
-    '#!/bin/sh\nexec ecs-node configure --cluster my-cluster --registrar ssm\n',
+    '#!/bin/sh\nexec ecs-node configure --cluster my-cluster --registrar ssm --set events.bus=default --set ecs.settings.ECS_AWSVPC_BLOCK_IMDS=true\n',
   );
   // Unlike EC2, moto takes nothing from the source version, and launches no node with user data.
   const data = JSON.stringify({ ...first, MetadataOptions: second!.MetadataOptions });
@@ -173,6 +141,34 @@ test('the group launches one node of the newest version', async () => {
   );
   expect(AutoScalingGroups).toMatchObject([{ DesiredCapacity: 1, LaunchTemplate: { Version: '$Latest' } }]);
 });
+
+test('the role has only the policies of the page', async () => {
+  const { AttachedPolicies } = await aws<{ AttachedPolicies: object[] }>(
+    'iam',
+    'list-attached-role-policies',
+    '--role-name',
+    own.ROLE,
+  );
+  expect(AttachedPolicies).toEqual([]);
+});
+
+test('events of the cluster go to the log that "fleet --history" reads, and the alarms exist', async () => {
+  const { Targets } = await aws<{ Targets: object[] }>('events', 'list-targets-by-rule', '--rule', rule);
+  const Arn = `arn:aws:logs:${region}:${own.ACCOUNT}:log-group:/ecs-node/my-cluster/events`;
+  expect(Targets).toEqual([{ Id: 'log', Arn }]);
+  const { resourcePolicies } = await aws<{ resourcePolicies: { policyDocument: string }[] }>(
+    'logs',
+    'describe-resource-policies',
+  );
+  expect(JSON.parse(resourcePolicies[0]!.policyDocument)).toMatchObject({ Statement: [{ Resource: `${Arn}:*` }] });
+  const { MetricAlarms } = await aws<{ MetricAlarms: { AlarmName: string }[] }>('cloudwatch', 'describe-alarms');
+  expect(sorted(watchedBy(Object.fromEntries(MetricAlarms.map((each) => [each.AlarmName, asResource(each)]))))).toEqual(
+    watchedByTemplate('my-cluster', own.GROUP),
+  );
+});
+
+const rule = 'ecs-node-my-cluster-events';
+const asResource = (Properties: object) => ({ Type: 'AWS::CloudWatch::Alarm', Properties });
 
 interface LaunchData {
   UserData: string;

@@ -1,5 +1,7 @@
 /** How each command of the pages is run here, or why it is not. */
 
+import { ownGroup } from './plan-own-group.ts';
+
 export interface Planned {
   page: string;
   command: string;
@@ -14,15 +16,11 @@ export interface Planned {
 
 const readme = 'README.md';
 const start = 'docs/getting-started.md';
-const own = 'docs/your-own-group.md';
 const again = 'README.md has it in one line with the next command';
 const packsLong = 'it packs for minutes; test/build/release.rpmbuild.test.ts makes a release of a small binary';
 const onlyOnAws = 'needs a node on AWS, and the plugin of Session Manager';
-const noProvider = 'needs the AWS provider from a registry; test/examples evaluates the files';
-const inExamples = 'test/examples/cdk.cdk.test.ts runs the program that it starts';
 
 const inAccount = (page: string, command: string): Planned => ({ page, how: 'account', command });
-const notRun = (command: string, why: string): Planned => ({ page: own, how: 'not run', command, why });
 
 export const plan: readonly Planned[] = [
   { page: readme, how: 'checkout', command: 'npm ci && npm start' },
@@ -82,92 +80,7 @@ export const plan: readonly Planned[] = [
     `aws ssm delete-parameters --region eu-west-1 --names $(aws ssm get-parameters-by-path --region eu-west-1 --path /ami/ecs \\
   --output text --query "Parameters[?Value=='$IMAGE'].Name")`,
   ),
-  inAccount(own, 'GROUP=my-group CLUSTER=my-cluster REGION=eu-west-1'),
-  inAccount(own, 'ACCOUNT=$(aws sts get-caller-identity --region "$REGION" --query Account --output text)'),
-  inAccount(
-    own,
-    `TEMPLATE=$(aws autoscaling describe-auto-scaling-groups --region "$REGION" --auto-scaling-group-names "$GROUP" --output text \\
-  --query 'AutoScalingGroups[0].not_null(LaunchTemplate, MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification).LaunchTemplateId')`,
-  ),
-  inAccount(
-    own,
-    `PROFILE=$(aws ec2 describe-launch-template-versions --region "$REGION" --launch-template-id "$TEMPLATE" --versions '$Latest' \\
-  --output text --query 'LaunchTemplateVersions[0].LaunchTemplateData.IamInstanceProfile.not_null(Name, Arn)')`,
-  ),
-  inAccount(
-    own,
-    `ROLE=$(aws iam get-instance-profile --region "$REGION" --instance-profile-name "\${PROFILE##*/}" \\
-  --output text --query 'InstanceProfile.Roles[0].RoleName')`,
-  ),
-  {
-    page: own,
-    how: 'user-data',
-    command: `printf '#!/bin/sh\\ncurl -fsSL https://example.com/ecs-node/install.sh | sh -s -- --cluster %s --registrar ssm\\n' "$CLUSTER" > user-data.sh`,
-  },
-  {
-    page: own,
-    how: 'user-data',
-    command: `printf '#!/bin/sh\\nexec ecs-node configure --cluster %s --registrar ssm\\n' "$CLUSTER" > user-data.sh`,
-  },
-  inAccount(
-    own,
-    'ecs-node policy --cluster "$CLUSTER" --registrar ssm --region "$REGION" --account "$ACCOUNT" --group "$GROUP" > node.json',
-  ),
-  inAccount(own, 'ecs-node policy --for ecs-agent --cluster "$CLUSTER" > ecs-agent.json'),
-  inAccount(own, 'ecs-node policy --for systems-manager > systems-manager.json'),
-  inAccount(
-    own,
-    `for name in node ecs-agent systems-manager; do
-  aws iam put-role-policy --region "$REGION" --role-name "$ROLE" --policy-name "ecs-node-$name" --policy-document "file://$name.json"
-done`,
-  ),
-  inAccount(
-    own,
-    `aws ec2 create-launch-template-version --region "$REGION" --launch-template-id "$TEMPLATE" --source-version '$Latest' \\
-  --launch-template-data "UserData=$(base64 < user-data.sh | tr -d '\\n'),MetadataOptions={HttpTokens=required,HttpPutResponseHopLimit=1,InstanceMetadataTags=enabled}"`,
-  ),
-  inAccount(
-    own,
-    `aws autoscaling update-auto-scaling-group --region "$REGION" --auto-scaling-group-name "$GROUP" \\
-  --launch-template "LaunchTemplateId=$TEMPLATE,Version=\\$Latest"`,
-  ),
-  inAccount(
-    own,
-    `aws autoscaling put-lifecycle-hook --region "$REGION" --auto-scaling-group-name "$GROUP" --lifecycle-hook-name ecs-node-launch \\
-  --lifecycle-transition autoscaling:EC2_INSTANCE_LAUNCHING --heartbeat-timeout 1800 --default-result ABANDON`,
-  ),
-  inAccount(
-    own,
-    `aws autoscaling put-lifecycle-hook --region "$REGION" --auto-scaling-group-name "$GROUP" --lifecycle-hook-name ecs-node-terminate \\
-  --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 1200 --default-result CONTINUE`,
-  ),
-  inAccount(
-    own,
-    `aws autoscaling update-auto-scaling-group --region "$REGION" --auto-scaling-group-name "$GROUP" \\
-  --instance-maintenance-policy MinHealthyPercentage=100,MaxHealthyPercentage=200`,
-  ),
-  inAccount(
-    own,
-    `SIZE=$(aws autoscaling describe-auto-scaling-groups --region "$REGION" --auto-scaling-group-names "$GROUP" \\
-  --output text --query 'AutoScalingGroups[0].DesiredCapacity')`,
-  ),
-  inAccount(
-    own,
-    'aws autoscaling set-desired-capacity --region "$REGION" --auto-scaling-group-name "$GROUP" --desired-capacity "$((SIZE + 1))"',
-  ),
-  { page: own, how: 'node', command: 'sudo ecs-node doctor' },
-  { page: own, how: 'node', command: "sudo ecs-node leave --reason 'first try'" },
-  notRun(
-    'aws autoscaling start-instance-refresh --region "$REGION" --auto-scaling-group-name "$GROUP" --preferences SkipMatching=true',
-    'moto has no instance refresh',
-  ),
-  ...[
-    'cd examples/terraform',
-    'terraform init',
-    'terraform validate',
-    `terraform apply -var cluster="$CLUSTER" -var 'subnet_ids=["subnet-0123456789abcdef0"]' -var 'security_group_ids=["sg-0123456789abcdef0"]'`,
-  ].map((command) => notRun(command, noProvider)),
-  ...['cd examples/cdk', 'npm ci', 'npx cdk bootstrap', 'npx cdk deploy'].map((command) => notRun(command, inExamples)),
+  ...ownGroup,
 ];
 
 export const pages = [...new Set(plan.map(({ page }) => page))];

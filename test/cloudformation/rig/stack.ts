@@ -16,7 +16,10 @@ export interface Account {
 
 export async function openAccount(): Promise<Account> {
   const port = await freePort();
-  const server = spawn('moto_server', ['--host', '127.0.0.1', '--port', String(port)], { stdio: 'ignore' });
+  // Roles that people have may hold AWS's managed policies.
+  const withManaged = { ...process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' };
+  const words = ['--host', '127.0.0.1', '--port', String(port)];
+  const server = spawn('moto_server', words, { stdio: 'ignore', env: withManaged });
   const endpoint = `http://127.0.0.1:${port}`;
   for (let tries = 0; !(await answers(endpoint)); tries++) {
     if (server.exitCode !== null || tries > 300) throw new Error('moto_server does not start');
