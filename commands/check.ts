@@ -13,7 +13,9 @@ import { opsworksRetired } from '../host/aws/session/endpoints.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import { isSet, type CommandContext, type Run } from '../cli/command.ts';
+import { warnOfMisspeltSettings } from '../config/ecs-agent-settings.ts';
 import { logWarnings, readFileLayers, resolveConfig } from '../config/load-config.ts';
+import { parseLayers } from '../config/sources/files.ts';
 import { readOutside } from '../config/sources/tags-and-user-data.ts';
 
 /** A person waits for the command. */
@@ -22,9 +24,7 @@ const metadataMs = 10_000;
 export const check: Run = async (context, args, signal) => {
   const machine = openMachine(context.root, context.environment);
   const [file] = args.operands;
-  const origin =
-    file === undefined ? context : { configFile: context.resolve(file), configFileGiven: true, log: context.log };
-  const files = await readFileLayers(machine, origin);
+  const files = file === '-' ? await readInput(context) : await readFileLayers(machine, originOf(context, file));
   const clock = openClock();
   const outside = isSet(args, 'metadata')
     ? await retry((callSignal) => readOutside(openMetadata(context.environment, clock), callSignal), {
@@ -36,9 +36,21 @@ export const check: Run = async (context, args, signal) => {
   const loaded = resolveConfig(files, [], outside);
   logWarnings(loaded, context.log);
   warnOfRetired(loaded.config, context);
+  warnOfMisspeltSettings(loaded.config, context.log);
   context.print(renderEffective(loaded.config, loaded.sourceOf));
   return 0;
 };
+
+function originOf(context: CommandContext, file: string | undefined): Parameters<typeof readFileLayers>[1] {
+  return file === undefined ? context : { configFile: context.resolve(file), configFileGiven: true, log: context.log };
+}
+
+/** The parser refuses a text that is longer than a configuration. */
+async function readInput({ openInput }: Pick<CommandContext, 'openInput'>): Promise<ReturnType<typeof parseLayers>> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of openInput()) chunks.push(Buffer.from(chunk as Uint8Array));
+  return parseLayers([{ path: 'standard input', text: Buffer.concat(chunks).toString() }]);
+}
 
 /**
  * Such a configuration is complete with a compatible endpoint. AWS's own endpoint no longer

@@ -11,6 +11,7 @@ import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
 import type { CommandContext, Environment, Run } from '../cli/command.ts';
 import { lacksOutside, logWarnings, resolveConfig } from '../config/load-config.ts';
+import { warnOfMisspeltSettings } from '../config/ecs-agent-settings.ts';
 import { editFiles, type Edit } from '../config/sources/edit-files.ts';
 import { layersOf, readFiles, type LoadedLayers } from '../config/sources/files.ts';
 import { layersOfFlags, settingsOfFlags, type FlagSetting } from '../config/sources/flags.ts';
@@ -26,6 +27,7 @@ export const configure: Run = async (context, args, signal) => {
   const ask = async () => readOutsideSoon(context.environment, signal);
   const loaded = resolveConfig(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
   logWarnings(loaded, context.log);
+  warnOfMisspeltSettings(loaded.config, context.log);
   const written = await writeEdits(machine, plan.edits);
   for (const { path, what } of written) context.print(`${path}: ${what}\n`);
   if (written.length === 0) context.print('The configuration is valid; no flag asked for a change.\n');
