@@ -49,7 +49,9 @@ function runCheck({ name, run }: Check, node: ExaminedNode, signal: AbortSignal)
 const labels = { ok: 'ok     ', wrong: 'WRONG  ', unsure: 'unsure ' };
 
 export function renderDiagnosis(name: string, { state, what, remedy }: Diagnosis): string {
-  const advice = remedy === undefined ? '' : state === 'wrong' ? `; to mend: ${remedy}` : `; ${remedy}`;
+  // A question is no instruction.
+  const isInstruction = state === 'wrong' && remedy?.includes('?') === false;
+  const advice = remedy === undefined ? '' : isInstruction ? `; to mend: ${remedy}` : `; ${remedy}`;
   return `${labels[state]} ${name}: ${what}${advice}\n`;
 }
 

@@ -99,9 +99,11 @@ export function journalFields(entry: Entry, command?: string): Record<string, st
   return fields;
 }
 
-function formatOf(args: readonly string[]): string | undefined {
+/** Undefined also for a format that does not exist: that error is for the person who typed it. */
+function formatOf(args: readonly string[]): 'json' | 'text' | undefined {
   const at = args.findLastIndex((arg) => arg === '--log-format' || arg.startsWith('--log-format='));
-  return at === -1 ? undefined : (args[at]?.split('=')[1] ?? args[at + 1]);
+  const given = at === -1 ? undefined : (args[at]?.split('=')[1] ?? args[at + 1]);
+  return given === 'json' || given === 'text' ? given : undefined;
 }
 
 function failInText(error: unknown, say: (line: string) => void): number {

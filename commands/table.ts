@@ -61,12 +61,13 @@ export const commands: readonly Command[] = [
     summary: 'Validate the configuration offline and print the effective one',
     details:
       'Each value is followed by its source. Instance tags and user data are read only with --metadata: without it, the command sends\n' +
-      'nothing over the network. Exit code 78 with every fault at once.',
+      'nothing over the network. FILE - is standard input. Exit code 78 with every fault at once.',
     operand: { name: 'FILE', optional: true, completes: 'file' },
     flags: [{ name: 'metadata', help: 'Also read tags and user data from the instance metadata service' }],
     examples: [
       ['ecs-node check', 'the settings that this node would use'],
       ['ecs-node check ./config.yaml', 'a file before it is deployed'],
+      ['ecs-node check - <config.yaml', 'a text from another program'],
       ['ecs-node check --metadata', 'on a node whose cluster comes from an instance tag'],
     ],
     load: async () => (await import('./check.ts')).check,

@@ -25,7 +25,7 @@ const metadata: Check = {
     if (identity !== undefined) return ok(`version 2 answers; ${identity.instanceId} in ${identity.zone}`);
     return wrong(
       identityTrouble ?? 'does not answer',
-      'is this an EC2 instance, with the metadata option HttpEndpoint enabled? see AWS_EC2_METADATA_SERVICE_ENDPOINT',
+      'on an EC2 instance, enable the metadata option HttpEndpoint; elsewhere, set AWS_EC2_METADATA_SERVICE_ENDPOINT',
     );
   },
 };

@@ -237,6 +237,7 @@ class Mistake extends Error {}
 
 /** For errors whose text names no remedy. */
 const remedies: Readonly<Record<string, string>> = {
+  EACCES: '; run it as root (sudo)',
   EROFS:
     '; its file system is read-only: remount it ("mount -o remount,rw"), and see "dmesg" for a disk error that made it so',
 };

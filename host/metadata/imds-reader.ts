@@ -191,7 +191,7 @@ async function rejectOnAbort<T>(promise: Promise<T>, signal: AbortSignal): Promi
 function refusal({ status }: LocalResponse, path: string): Unavailable {
   const hint =
     status === 403
-      ? '; is it switched off for this instance (metadata option HttpEndpoint)?'
+      ? ', as where the metadata option HttpEndpoint is off'
       : status === 404 || status === 405
         ? '; version 2 of the service is needed'
         : status === 429

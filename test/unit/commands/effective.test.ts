@@ -33,7 +33,7 @@ async function openMetadataService(): Promise<string> {
 }
 
 /** Runs these words on a node whose configuration holds a password. */
-async function run(words: readonly string[]): Promise<{ printed: string; end: unknown }> {
+async function run(words: readonly string[], typed = ''): Promise<{ printed: string; end: unknown }> {
   const root = await mkdtemp(join(tmpdir(), 'ecs-node-effective-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   await mkdir(join(root, 'etc/ecs-node'), { recursive: true });
@@ -51,7 +51,7 @@ async function run(words: readonly string[]): Promise<{ printed: string; end: un
     environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService() },
     folder: '/',
     self: { file: '/no/such/program', args: [] },
-    openInput: () => new PassThrough(),
+    openInput: () => new PassThrough().end(typed),
     output,
     log,
     logFlags: [],
@@ -76,4 +76,13 @@ test('a person who runs "ecs-node effective" sees no password, and the name of t
   expect(printed).toBe('');
   expect(end).toBeInstanceOf(UsageError);
   expect(String(end)).toMatch(/ecs-node check/);
+});
+
+test('"check -" checks the text that another program writes, and not the files of the node', async () => {
+  const { printed, end } = await run(['check', '-'], 'cluster: typed\n');
+  expect(end).toBe(0);
+  expect(printed).toMatch(/^cluster: typed # from standard input:1$/m);
+  expect(printed).not.toContain('demo');
+  const wrong = await run(['check', '-'], 'cluster: a\n disk:\n');
+  expect(String(wrong.end)).toContain('standard input:2: not YAML: the line is indented');
 });

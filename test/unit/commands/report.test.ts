@@ -87,3 +87,9 @@ test('a journal entry has a readable message and one native field for each field
     ECS_NODE_LIST: '[1]',
   });
 });
+
+test('a format that does not exist is complained of in words, as other wrong usage', async () => {
+  const { fail, lines } = await open(false, '--log-format', 'xml');
+  expect(fail(new UsageError('--log-format must be one of json, text'))).toBe(64);
+  expect(lines).toEqual(['ecs-node: --log-format must be one of json, text\n']);
+});

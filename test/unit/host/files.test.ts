@@ -191,3 +191,16 @@ test.skipIf(process.getuid?.() !== 0)(
     }
   },
 );
+
+test('a person who is not root is told to become root', async () => {
+  const { files, at } = node();
+  mkdirSync(at('etc/closed'), { mode: 0o555 });
+  // Root may write everywhere.
+  const isRoot = process.geteuid!() === 0;
+  if (isRoot) process.seteuid!(65_534);
+  try {
+    await expect(files.writeText('/etc/closed/a', 'x')).rejects.toThrow(/EACCES.*; run it as root \(sudo\)$/);
+  } finally {
+    if (isRoot) process.seteuid!(0);
+  }
+});
