@@ -1,6 +1,11 @@
 // `npm run acceptance -- --cluster NAME`: plays a node's life on a real cluster, with verdicts.
 import { parseOptions, usage, UsageError } from './acceptance/options.ts';
-import { runAcceptance } from './acceptance/run.ts';
+
+const words = process.argv.slice(2);
+if (words.includes('--help') || words.includes('-h')) {
+  console.log(usage);
+  process.exit(0);
+}
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const)
@@ -10,7 +15,8 @@ for (const name of ['SIGINT', 'SIGTERM'] as const)
   });
 
 try {
-  const options = parseOptions(process.argv.slice(2), process.env);
+  const options = parseOptions(words, process.env);
+  const { runAcceptance } = await import('./acceptance/run.ts');
   const verdicts = await runAcceptance(options, (line) => console.log(line), stop.signal);
   const bad = verdicts.filter(({ state }) => state === 'BAD').length;
   if (options.apply) console.log(`${verdicts.length} verdicts, ${bad} bad`);

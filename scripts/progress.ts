@@ -7,6 +7,8 @@
 const plainEveryMs = 15_000;
 /** A terminal shows no more than this in a second. */
 const movesEveryMs = 100;
+/** A step that lasts longer than this without news is shown again: a person takes it for hung. */
+const signOfLifeMs = { terminal: 1_000, log: 60_000 };
 
 export interface Progress {
   /** The work is now at `text`, with `done` of the total behind it. */
@@ -34,19 +36,33 @@ export function openProgress({ name, total, output = process.stderr, now = Date.
   const startedAt = now();
   let shownAt = -Infinity;
   let shownText = '';
+  let shownDone: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const show = (elapsed: number) => {
+    shownAt = elapsed;
+    const line = `${name}: ${shownText}${renderCount(elapsed, shownDone, total)}`;
+    output.write(output.isTTY ? `\r\u001b[K${line.slice(0, (output.columns ?? 80) - 1)}` : `${line}\n`);
+  };
+  const pauseMs = output.isTTY ? signOfLifeMs.terminal : signOfLifeMs.log;
+  const showAgain = () => {
+    const elapsed = now() - startedAt;
+    if (elapsed - shownAt >= pauseMs) show(elapsed);
+  };
   return {
     at(text, done) {
+      timer ??= setInterval(showAgain, pauseMs).unref();
       const elapsed = now() - startedAt;
       const pause = output.isTTY ? movesEveryMs : plainEveryMs;
       // Without a count, each text is a new step of the work and worth a line.
       const isNews = done === undefined ? text !== shownText : output.isTTY === true && text !== shownText;
       if (!isNews && elapsed - shownAt < pause) return;
-      shownAt = elapsed;
       shownText = text;
-      const line = `${name}: ${text}${renderCount(elapsed, done, total)}`;
-      output.write(output.isTTY ? `\r\u001b[K${line.slice(0, (output.columns ?? 80) - 1)}` : `${line}\n`);
+      shownDone = done;
+      show(elapsed);
     },
     clear() {
+      clearInterval(timer);
+      timer = undefined;
       if (output.isTTY) output.write('\r\u001b[K');
     },
   };

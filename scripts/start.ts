@@ -70,23 +70,24 @@ async function playLife({ verbs, world, calls }: Simulator, { add, chapter }: Ti
   await waitFor('the first node is in service', () => inService(world, order[0]));
   await waitFor('its first metrics are published', () => calls.find({ operation: 'PutMetricData' }).length > 0);
 
-  chapter('Its disk fills, and nothing can be pruned');
+  chapter('Its disk fills: it takes no new tasks, and finds nothing to remove');
   add({ node: 1, tone: 'fact', what: 'the disk is 97 % full' });
   await machines.get(order[0]!)!.fillDisk(97);
   await waitFor('the node has left', () => world.instances.get(order[0]!)?.state !== 'running');
 
-  chapter('The group replaces it');
   await waitFor('its replacement is in service', () => inService(world, order[1]));
 
   const aws = calls.list.filter(({ service }) => service !== 'imds' && service !== 'introspection');
   const strangers = aws.filter(({ instanceId, params }) => namesAnother(instanceId, params)).length;
-  chapter(`Two lives, ${aws.length} AWS calls, of which ${strangers} named another instance than their own.`);
+  chapter(`Two lives, ${aws.length} AWS calls. Calls that named the instance of another node: ${strangers}.`);
 }
 
 /** Plays systemd on an instance, from its launch on. */
 async function live(id: string): Promise<void> {
   order.push(id);
   const node = numberOf(id);
+  // The replacement starts while the first node still ends.
+  if (node === 2) timeline.chapter('The group replaces it');
   timeline.add({ node, tone: 'fact', what: `Auto Scaling launches ${id}` });
   const machine = await openMachine({
     binary,

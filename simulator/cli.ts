@@ -63,6 +63,7 @@ function printStart(simulator: Simulator, args: Arguments): void {
   print('# In another shell, with the lines above:');
   print(`#   dist/ecs-node bootstrap --cluster ${args.clusters[0]} --root ${args.root ?? defaultRoot}`);
   print(`#   dist/ecs-node agent --root ${args.root ?? defaultRoot}`);
+  print("#   (doctor asks this machine's own Docker: without one, its line Docker says WRONG, and that is no fault)");
   print('# For the AWS CLI, and for dist/ecs-node fleet, in a third shell:');
   for (const [name, value] of Object.entries(simulator.operatorEnvironment())) print(`#   export ${name}=${value}`);
   print(`#   dist/ecs-node fleet --cluster ${args.clusters[0]}`);

@@ -5,6 +5,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CallLog } from './calls.ts';
+import { raise } from './command/events.ts';
+import { eventNames, parseEvent } from './command/words.ts';
 import type { FaultRule, Faults, RateLimit } from './faults.ts';
 import type { SettingsPatch } from './settings.ts';
 import type { Verbs } from './verbs.ts';
@@ -23,7 +25,9 @@ GET    /_simulator/calls?service=&operation=&instanceId=
 DELETE /_simulator/calls
 GET    /_simulator/metrics
 GET    /_simulator/environment/INSTANCE
+GET    /_simulator/verbs          each verb with its arguments, and each event of --at
 POST   /_simulator/verbs/NAME     JSON list of arguments; ["i-…","demo"] for startEcsAgent
+POST   /_simulator/events/EVENT   an event of --at, such as scale-in, spot:stop or spot@2
 POST   /_simulator/faults         a rule {"service":"ecs","times":3,"effect":{"kind":"throttle"}}
 POST   /_simulator/limits         {"service":"opsworks","burst":2,"perSecond":2}
 DELETE /_simulator/faults
@@ -52,9 +56,13 @@ async function handle(controlled: Controlled, what: string, query: URLSearchPara
   const { world, verbs, faults, calls, environmentFor } = controlled;
   const verb = /^POST verbs\/(\w+)$/.exec(what)?.[1];
   if (verb !== undefined) return { result: (await callVerb(verbs, verb, body)) ?? null };
+  const event = /^POST events\/(.+)$/.exec(decodeURIComponent(what))?.[1];
+  if (event !== undefined) return (await raise(controlled, parseEvent('0', event), firstCluster(world))) ?? {};
   const instance = /^GET environment\/(i-\w+)$/.exec(what)?.[1];
   if (instance !== undefined) return environmentFor(instance);
   switch (what) {
+    case 'GET verbs':
+      return { verbs: listVerbs(verbs), events: eventNames };
     case 'GET state':
       return renderState(world);
     case 'GET calls':
@@ -78,13 +86,31 @@ async function handle(controlled: Controlled, what: string, query: URLSearchPara
   }
 }
 
+/** `noticeSpot` → `id, action = 'terminate', inMs = spotNoticeMs`, as its source says. */
+function listVerbs(verbs: Verbs): Record<string, string> {
+  const entries = Object.entries(verbs).map(([name, verb]) => {
+    const [, inBrackets = ''] = /\(([^]*?)\)\s*(?:=>|\{)/.exec(String(verb)) ?? [];
+    return [name, inBrackets.replaceAll(/\s+/g, ' ').trim()] as const;
+  });
+  return Object.fromEntries(entries.toSorted(([a], [b]) => a.localeCompare(b)));
+}
+
+const firstCluster = ({ clusters }: World) => [...clusters.keys()][0] ?? 'demo';
+
+function argumentsIn(body: string): unknown[] {
+  const args: unknown = body === '' ? [] : JSON.parse(body);
+  if (!Array.isArray(args)) throw new Error('the body must be a JSON list of arguments');
+  return args as unknown[];
+}
+
 async function callVerb(verbs: Verbs, name: string, body: string): Promise<unknown> {
   const known = verbs as unknown as Record<string, ((...args: unknown[]) => unknown) | undefined>;
   const verb = Object.hasOwn(verbs, name) ? known[name] : undefined;
-  if (!verb) throw new Error(`no verb ${name}; there are ${Object.keys(verbs).toSorted().join(', ')}`);
-  const args: unknown = body === '' ? [] : JSON.parse(body);
-  if (!Array.isArray(args)) throw new Error('the body must be a JSON list of arguments');
-  const result = await verb(...(args as unknown[]));
+  if (!verb) {
+    const signatures = Object.entries(listVerbs(verbs)).map(([each, parameters]) => `${each}(${parameters})`);
+    throw new Error(`no verb ${name}; there are ${signatures.join(', ')}`);
+  }
+  const result = await verb(...argumentsIn(body));
   const ids = Array.isArray(result) ? result : [result];
   // The answer names an instance by its id only; `/state` holds the rest.
   const plain = ids.map((each: unknown) =>

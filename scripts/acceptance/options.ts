@@ -41,6 +41,7 @@ Without --apply it prints the plan and changes nothing.
   --fis-role ARN     role that Fault Injection Service assumes for the spot interruption
   --wait MINUTES     longest wait for one verdict (20)
   --poll SECONDS     pause between two looks (5)
+  --help             prints this
 `;
 
 export class UsageError extends Error {}

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { openProgress } from '../../scripts/progress.ts';
 
 function open(isTTY: boolean, total?: number) {
@@ -31,6 +31,24 @@ test('a log gets each step of work that cannot be counted, once', () => {
   const { progress, written } = open(false);
   for (const step of ['bundle', 'bundle', 'pack']) progress.at(step);
   expect(written).toEqual(['simulate: bundle (0 s so far)\n', 'simulate: pack (0 s so far)\n']);
+});
+
+test('a log gets a sign of life each minute while a step lasts, and none after the end', () => {
+  vi.useFakeTimers();
+  const { progress, written, clock } = open(false);
+  progress.at('packs the RPM');
+  for (let minute = 1; minute <= 2; minute++) {
+    clock.now = minute * 60_000;
+    vi.advanceTimersByTime(60_000);
+  }
+  progress.clear();
+  vi.advanceTimersByTime(600_000);
+  vi.useRealTimers();
+  expect(written).toEqual([
+    'simulate: packs the RPM (0 s so far)\n',
+    'simulate: packs the RPM (60 s so far)\n',
+    'simulate: packs the RPM (2 min so far)\n',
+  ]);
 });
 
 test('a terminal shows one line, within its width, and nothing of it remains', () => {

@@ -378,4 +378,18 @@ describe('the control paths', () => {
     expect((await httpRequest(`${url}/environment/${id}`)).body).toContain('AWS_EC2_METADATA_V1_DISABLED');
     expect((await httpRequest(`${url}/what`)).body).toContain('/_simulator/verbs/NAME');
   });
+
+  it('list each verb with its arguments, and take the events of the command line', async () => {
+    const { simulator, id } = await stage();
+    const url = `${simulator.endpoint}/_simulator`;
+    const listed = JSON.parse((await httpRequest(`${url}/verbs`)).body) as { verbs: object; events: object };
+    expect(listed.verbs).toMatchObject({ setDesiredCapacity: 'name, desired', powerOff: 'id' });
+    expect(Object.keys(listed.verbs)).toEqual(Object.keys(simulator.verbs).toSorted((a, b) => a.localeCompare(b)));
+    expect(listed.events).toHaveProperty('scale-in');
+    expect((await httpRequest(`${url}/verbs/dance`, 'POST')).body).toContain('noticeSpot(id, action');
+    expect((await httpRequest(`${url}/events/dance`, 'POST')).body).toContain('no event \\"dance\\"');
+    expect((await httpRequest(`${url}/events/spot@2`, 'POST')).body).toContain('there is no node 2');
+    await httpRequest(`${url}/events/protect`, 'POST');
+    expect(simulator.world.instances.get(id)!.disableApiTermination).toBe(true);
+  });
 });
