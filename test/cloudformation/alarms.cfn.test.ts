@@ -1,5 +1,6 @@
 /** The alarms of the cluster's template watch what nodes publish, and the dashboard shows each. */
 
+import { readFileSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
 import { departureMetrics } from '../../agent/departure/report-departure.ts';
 import { countUnfinishedHook } from '../../agent/joining/count-unfinished-hook.ts';
@@ -28,6 +29,21 @@ test('the dashboard shows each alarm', () => {
   // The cluster's name is its logical id here.
   const named = alarms.map(({ AlarmName }) => AlarmName.replace('prod', 'Cluster'));
   expect(new Set(shown)).toEqual(new Set(named));
+});
+
+test('each alarm names the heading of the runbook that is about it', () => {
+  const headings = [...readFileSync('docs/runbook.md', 'utf8').matchAll(/^### (.+)$/gm)].map(([, heading]) => heading);
+  const templates = ['cluster', 'service-size', 'sweep'].map((name) =>
+    readFileSync(`cloudformation/${name}.yaml`, 'utf8'),
+  );
+  const found = templates.flatMap((text) => [
+    ...text.matchAll(/^ +AlarmName: !Sub (.+)\n +AlarmDescription: .*\(docs\/runbook\.md, "(.+)"\)$/gm),
+  ]);
+  expect(found).toHaveLength(templates.join('').split('AWS::CloudWatch::Alarm').length - 1);
+  for (const [, name, heading] of found) {
+    expect(headings).toContain(heading);
+    expect(name!.replace(/\$\{\w+\}/, 'CLUSTER').replace(/ \$\{.*$/, '')).toBe(heading);
+  }
 });
 
 test('alarms look at metrics that nodes publish, with the dimensions that they publish them with', async () => {
