@@ -40,9 +40,10 @@ export function guardRecords(cloud: Cloud): Cloud {
     (verb: 'drain' | 'activate' | 'deregisterContainerInstance') =>
     async (cluster: string, arn: string, signal: AbortSignal): Promise<void> => {
       await mustOwn(cluster, arn, signal);
-      if (verb === 'deregisterContainerInstance') own.delete(arn);
       try {
         await cloud[verb](cluster, arn, signal);
+        // Only now: where an answer is lost, the call is repeated.
+        if (verb === 'deregisterContainerInstance') own.delete(arn);
       } catch (error) {
         if (error instanceof Refused) own.delete(arn);
         throw error;

@@ -70,6 +70,25 @@ it.each(['deregistered by this node', 'deregistered by another program'])(
   },
 );
 
+// The repeated call was refused as one about another node's record, and the new registration was
+// given up half way: the node had no record any more.
+it('repeats a deregistration whose answer was lost', async () => {
+  const { world, clock } = openFakeHost();
+  const own = world.joinCluster();
+  own.status = 'DRAINING';
+  const ecs = openClusterCloud(world.cluster, world.identity.instanceId, clock);
+  let calls = 0;
+  const deregisterContainerInstance: Cloud['deregisterContainerInstance'] = async (...args) => {
+    await ecs.deregisterContainerInstance(...args);
+    if (++calls === 1) throw new Unavailable('the answer is lost');
+  };
+  const cloud = guardRecords({ ...ecs, deregisterContainerInstance } as unknown as Cloud);
+  await cloud.readContainerInstance('demo', own.arn, never);
+  const deregister = () => cloud.deregisterContainerInstance('demo', own.arn, never);
+  await expect(deregister()).rejects.toBeInstanceOf(Unavailable);
+  await expect(deregister()).resolves.toBeUndefined();
+});
+
 // startTask needs a task definition, which upkeep/keep-daemon-tasks.test.ts has.
 it.each(calls.filter(([verb]) => verb !== 'startTask'))("%s reaches the node's own record", async (verb, call) => {
   const { host, world, clock } = openFakeHost();
