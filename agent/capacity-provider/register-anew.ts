@@ -28,7 +28,7 @@ const registerMs = 600_000;
 const pollMs = 2_000;
 const askEcsMs = 30_000;
 
-export interface Deed {
+export interface StageContext {
   host: Host;
   registration: Registration;
   knownFacts: KnownFacts;
@@ -43,7 +43,7 @@ interface Next {
   detail?: string;
 }
 
-type Play = (deed: Deed, signal: AbortSignal) => Promise<Next>;
+type Play = (context: StageContext, signal: AbortSignal) => Promise<Next>;
 
 const plays: Record<Exclude<Stage, 'over'>, Play> = {
   async draining({ host, registration: { cluster, arn } }, signal) {
@@ -80,8 +80,8 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
     for (const file of checkpoint) await host.machine.remove(`${paths.ecsData}/${file}`);
     return { stage: 'starting' };
   },
-  async starting(deed, signal) {
-    const { host, registration, knownFacts, isDrained } = deed;
+  async starting(context, signal) {
+    const { host, registration, knownFacts, isDrained } = context;
     await startEcsAgent(host, signal);
     const known = await waitUntilRegistered(host, registration, signal);
     if (known === undefined) return { stage: 'over', detail: 'the ECS agent has not registered again' };
@@ -105,11 +105,11 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
 const revocable: readonly Stage[] = ['draining', 'stopping', 'deregistering'];
 
 /** Plays the present stage. Throws when it must be played again. */
-export async function playStage(deed: Deed, signal: AbortSignal): Promise<Registration> {
-  const { host, registration } = deed;
+export async function playStage(context: StageContext, signal: AbortSignal): Promise<Registration> {
+  const { host, registration } = context;
   const { stage } = registration;
   if (stage === 'over') return registration;
-  const next = await plays[stage](deed, signal).catch((error: unknown): Next => {
+  const next = await plays[stage](context, signal).catch((error: unknown): Next => {
     signal.throwIfAborted();
     if (!revocable.includes(stage)) throw error;
     return { stage: 'restoring', detail: messageOf(error) };

@@ -83,7 +83,7 @@ type Try = 'over' | 'none' | 'later' | UnfinishedHook | { blocked: string };
 /**
  * Completes the hook with CONTINUE. `none` where there is no such hook, no group, or the node is
  * already in service. `later` after `withinMs`; by default it waits without limit. A refusal is
- * retried at a slow pace.
+ * retried less and less often.
  */
 export async function completeLaunchHook(
   host: Host,

@@ -65,15 +65,15 @@ export function openLocalService(endpoint: URL | LocalSocket, usual: LocalServic
   return {
     async send(question, signal) {
       signal.throwIfAborted();
-      const manners = { ...usual, timeoutMs: question.timeoutMs ?? usual.timeoutMs };
+      const options = { ...usual, timeoutMs: question.timeoutMs ?? usual.timeoutMs };
       const text = render(question, endpoint instanceof URL ? endpoint.host : 'localhost');
       const kept = idle.pop();
-      if (kept === undefined) return exchange(open(), text, idle, manners, signal);
+      if (kept === undefined) return exchange(open(), text, idle, options, signal);
       try {
-        return await exchange(kept, text, idle, manners, signal);
+        return await exchange(kept, text, idle, options, signal);
       } catch (error) {
         if (!(error instanceof Unavailable && error.cause instanceof ConnectionClosed)) throw error;
-        return exchange(open(), text, idle, manners, signal);
+        return exchange(open(), text, idle, options, signal);
       }
     },
   };

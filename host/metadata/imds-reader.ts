@@ -108,8 +108,8 @@ function parseEndpoint(text: string): URL {
 }
 
 function openAddress(endpoint: URL, clock: Clock): ReadMetadata {
-  const manners = { serviceName: metadataService, timeoutMs: requestTimeoutMs, maxBytes };
-  const send = openSender(openLocalService(endpoint, manners), endpoint);
+  const options = { serviceName: metadataService, timeoutMs: requestTimeoutMs, maxBytes };
+  const send = openSender(openLocalService(endpoint, options), endpoint);
   const keeper = openTokens(send, clock);
   return async (path, signal, onAnswer) => {
     const get = async () => send('GET', path, { 'x-aws-ec2-metadata-token': await keeper.read(signal) }, signal);

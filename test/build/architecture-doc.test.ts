@@ -8,9 +8,9 @@ const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { e
 const folders = new Set(files.filter((file) => file.includes('/')).map(dirname));
 const product = /^(agent|bootstrap|cli|commands|config|core|fleet|host|iam|upkeep)(\/|$)/;
 
-/** The folders in the block "The rooms", with the folders that their indentation puts them in. */
+/** The folders in the block "The folders", with the folders that their indentation puts them in. */
 function namedFolders(): string[] {
-  const block = /## The rooms\n+```\n(.*?)```/s.exec(page)![1]!;
+  const block = /## The folders\n+```\n(.*?)```/s.exec(page)![1]!;
   const parents: string[] = [];
   return block.split('\n').flatMap((line) => {
     const [, indent = '', words = ''] = /^(\s*)((?:[\w-]+\/ *)+)/.exec(line) ?? [];

@@ -50,8 +50,8 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
       }
       return undefined;
     };
-    const patience = { clock: host.clock, signal, withinMs: unassignMs, everyMs: 5_000 };
-    await poll(`unassigning ${record.id}`, unassigned, patience);
+    const waiting = { clock: host.clock, signal, withinMs: unassignMs, everyMs: 5_000 };
+    await poll(`unassigning ${record.id}`, unassigned, waiting);
   } catch (error) {
     signal.throwIfAborted();
     // A dead OpsWorks agent never confirms. Deregistering is the part that counts.

@@ -16,7 +16,7 @@ import { propagationMs } from '../../../core/retry.ts';
 export const refusalLastsMs = 3 * propagationMs;
 
 /** The calls about a record, by their names in `Cloud`. */
-export type Deed = 'assign' | 'unassign';
+export type AssignmentVerb = 'assign' | 'unassign';
 
 const essential: Essential = 'opsworks-layer';
 
@@ -27,7 +27,7 @@ const essential: Essential = 'opsworks-layer';
  */
 export function openUnlessMoved({
   clock,
-}: Host): (verb: Deed, record: Registration, call: () => Promise<void>) => Promise<boolean> {
+}: Host): (verb: AssignmentVerb, record: Registration, call: () => Promise<void>) => Promise<boolean> {
   let refused: { status: string; since: number } | undefined;
   return async (verb, { status }, call) => {
     try {

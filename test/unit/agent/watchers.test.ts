@@ -234,7 +234,7 @@ describe('a node that reads the queue late', () => {
     const { host, world } = openFakeHost();
     const place = ({ arn }: { arn: string }) => ({ cluster: 'demo', arn });
     const [quick, late] = [place(ownRecord(world)), place(ownRecord(world))];
-    const heard = host.cloud.readLeaveQueue;
+    const readQueue = host.cloud.readLeaveQueue;
     let isFirst = true;
     const hearsLate: typeof host = {
       ...host,
@@ -242,7 +242,7 @@ describe('a node that reads the queue late', () => {
       cloud: {
         ...host.cloud,
         async readLeaveQueue(...given) {
-          const queue = await heard(...given);
+          const queue = await readQueue(...given);
           if (isFirst) await host.clock.sleep(20_000, never);
           isFirst = false;
           return queue;

@@ -38,7 +38,7 @@ async function openNode() {
     printed,
     departure,
     instanceId,
-    onlooker: { machine: host.machine, clock, print: (text: string) => void printed.push(text) },
+    follower: { machine: host.machine, clock, print: (text: string) => void printed.push(text) },
     runAgent: () =>
       put(paths.agent, {
         instanceId,
@@ -98,7 +98,7 @@ test('the operator sees each phase, the tasks in the way, and the end', async ()
   const node = await openNode();
   node.runAgent();
   const request = await node.ask('leave');
-  const following = followDeparture(node.onlooker, request, signal);
+  const following = followDeparture(node.follower, request, signal);
   await node.clock.run(2_000);
   node.departure('tasks', { key: request.id, blockers: ['task web:7'] });
   await node.clock.run(2_000);
@@ -128,7 +128,7 @@ test('"leave" on a node that leaves already only watches, says so first, and giv
   };
   node.departure('tasks', { ...more, deadline: Date.UTC(2026, 0, 1, 4, 49) });
   const request = await node.ask('leave');
-  const following = followDeparture(node.onlooker, request, signal);
+  const following = followDeparture(node.follower, request, signal);
   await node.clock.run(130_000);
   expect(node.printed[0]).toContain(
     'already leaving for scale-in; this command only watches, and Ctrl-C does not stop the departure; deadline 04:49:00',
@@ -145,7 +145,7 @@ test('an earlier departure does not count as the answer', async () => {
   node.runAgent();
   node.departure('done', { ending: 'remain', key: 'earlier' });
   const request = await node.ask('leave');
-  await expect(node.clock.finish(followDeparture(node.onlooker, request, signal))).rejects.toThrow(
+  await expect(node.clock.finish(followDeparture(node.follower, request, signal))).rejects.toThrow(
     /not taken it up within 30 s/,
   );
   expect(node.printed).toEqual([]);
@@ -156,21 +156,21 @@ test('a departure that is called off ends with exit code 1', async () => {
   node.runAgent();
   const request = await node.ask('leave');
   node.departure('drain', { key: request.id, undoneAt: node.clock.now() });
-  expect(await node.clock.finish(followDeparture(node.onlooker, request, signal))).toBe(1);
+  expect(await node.clock.finish(followDeparture(node.follower, request, signal))).toBe(1);
 });
 
 test('a request to stay works until it is too late, and the operator learns which', async () => {
   const node = await openNode();
   node.runAgent();
   const request = await node.ask('stay', false);
-  const following = followStay(node.onlooker, request, signal);
+  const following = followStay(node.follower, request, signal);
   await node.clock.run(1_000);
   await removeRequest(node.host);
   expect(await node.clock.finish(following)).toBe(0);
   const again = await node.ask('stay', false);
   node.departure('hook', { cause: 'scale-in' });
   await removeRequest(node.host);
-  await expect(followStay(node.onlooker, again, signal)).rejects.toThrow(/^too late to stay: .*scale-in.*phase hook/);
+  await expect(followStay(node.follower, again, signal)).rejects.toThrow(/^too late to stay: .*scale-in.*phase hook/);
 });
 
 test('the status of an unconfigured machine names the first step', async () => {

@@ -23,7 +23,7 @@ describe('retry', () => {
     expect(at.slice(1).map((time, index) => time - at[index]!)).toEqual([1_000, 2_000, 4_000, 4_000, 4_000]);
   });
 
-  // Ten thousand nodes that asked every twenty seconds kept each other from being heard for an
+  // Ten thousand nodes that asked every twenty seconds kept each other from an answer for an
   // hour.
   test('asks more seldom in a long wait, a tenth of it later at most, and once more before its time is up', async () => {
     const p = patience({ withinMs: 1_200_000 });
@@ -127,18 +127,18 @@ describe('retry', () => {
 describe('withTimeout', () => {
   test('aborts the work at its time limit and leaves no timer behind', async () => {
     const { clock } = patience();
-    let heard: AbortSignal | undefined;
+    let given: AbortSignal | undefined;
     const work = withTimeout(
       2_000,
       (signal) => {
-        heard = signal;
+        given = signal;
         return new Promise<never>(() => {});
       },
       clock,
       never,
     );
     await expect(clock.finish(work)).rejects.toBeInstanceOf(Unavailable);
-    expect(heard?.aborted).toBe(true);
+    expect(given?.aborted).toBe(true);
     expect(clock.sleeping()).toBe(0);
   });
 

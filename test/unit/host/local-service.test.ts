@@ -7,7 +7,7 @@ import { openLocalService } from '../../../host/http/local-service.ts';
 import { nobody } from './local-server.ts';
 
 const patient = new AbortController().signal;
-const manners = { serviceName: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
+const options = { serviceName: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
 
 /** Talks bytes: what comes over one connection, and when it is closed, is for the test to say. */
 async function talk(answer: (socket: Socket, question: string, connection: number) => void) {
@@ -27,7 +27,7 @@ async function talk(answer: (socket: Socket, question: string, connection: numbe
     server.close();
   });
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const service = openLocalService(url, manners);
+  const service = openLocalService(url, options);
   const read = async (path = '/a', signal = patient) => {
     const { status, body } = await service.send({ path }, signal);
     return `${status} ${body.toString()}`;
@@ -142,12 +142,12 @@ test('ends silence at the timeout and on abort, and does not reuse the connectio
   await expect(service.send({ path: '/silent' }, controller.signal)).rejects.toBe(reason);
   expect(await read('/well')).toBe('200 ok');
   expect(sockets).toHaveLength(2);
-  const hurried = openLocalService(url, { ...manners, timeoutMs: 30 });
+  const hurried = openLocalService(url, { ...options, timeoutMs: 30 });
   await expect(hurried.send({ path: '/silent' }, patient)).rejects.toThrow(/no answer within 0.03 s/);
 });
 
 test('reports a closed port by the code of its error', async () => {
-  const service = openLocalService(new URL(await nobody()), manners);
+  const service = openLocalService(new URL(await nobody()), options);
   const failure = await service.send({ path: '/' }, patient).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(Unavailable);
   expect(codeOf(failure)).toBe('ECONNREFUSED');
