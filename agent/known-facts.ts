@@ -4,7 +4,7 @@
  */
 
 import type { ContainerInstance, Host } from '../core/host.ts';
-import { readGroupTag } from '../upkeep/group-tag.ts';
+import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
 
 /** Lives as long as one agent. */
@@ -29,6 +29,6 @@ export interface KnownFacts {
 /** Undefined where the node is in no group. */
 export async function readGroup(host: Host, knownFacts: KnownFacts, signal: AbortSignal): Promise<string | undefined> {
   knownFacts.group ??= await readGroupTag(host, signal);
-  knownFacts.group ??= (await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)))?.group;
+  knownFacts.group ??= (await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)))?.group;
   return knownFacts.group;
 }

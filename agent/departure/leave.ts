@@ -7,6 +7,7 @@ import type { Config } from '../../config/config.ts';
 import { Refused } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { phases, type DepartureState, type Phase } from '../../core/state/state.ts';
+import { readMembership } from '../../upkeep/group-tag.ts';
 import { callWithRetry } from '../calls.ts';
 import { runAlongside } from '../run-alongside.ts';
 import { announce, runLeavingHooks } from './announce.ts';
@@ -204,8 +205,8 @@ async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSigna
   // longer launches it.
   const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || state.cause === 'scale-in';
   if (hook === undefined || isElsewhere) return;
-  const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
-  const membership = await callWithRetry(host, departure.leftMs(), signal, read).catch(() => undefined);
+  const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
+  const membership = await callWithRetry(host, Infinity, signal, read).catch(() => undefined);
   if (!isLaunching(membership)) return;
   const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
   await sendHeartbeats(host, hook, () => {}, signal, { knownFacts: { group: membership.group }, heartbeatSeconds });

@@ -64,7 +64,7 @@ export async function waitUntilHeartbeatDue(
 }
 
 /** The hook with that name, if this node's group has one. */
-export async function findHook(
+async function findHook(
   host: Host,
   group: string,
   name: string,
@@ -88,10 +88,7 @@ export interface HeartbeatHints {
   heartbeatSeconds?: number | undefined;
 }
 
-/**
- * Runs until the signal aborts, the group has no such hook, or the hook's global time is nearly
- * over. Never throws.
- */
+/** Runs until the signal aborts, or the hook's global time is nearly over. Never throws. */
 export async function sendHeartbeats(
   host: Host,
   name: string,
@@ -103,7 +100,6 @@ export async function sendHeartbeats(
     const { heartbeatSeconds, knownFacts = {} } = hints;
     await waitUntilNextDue(host, hints, signal);
     const found = await findHookWithRetry(host, name, { heartbeatSeconds, knownFacts }, signal);
-    if (found === undefined) return;
     onHook(found.hook);
     const everyMs = heartbeatEveryMs(found.hook);
     const endsAt = host.clock.uptime() + found.hook.globalSeconds * 1000 - globalMarginMs;
@@ -143,13 +139,14 @@ async function findHookWithRetry(
   name: string,
   { heartbeatSeconds, knownFacts }: HeartbeatHints & { knownFacts: KnownFacts },
   signal: AbortSignal,
-): Promise<{ group: string; hook: HookTimes; heartbeatAt: number } | undefined> {
+): Promise<{ group: string; hook: HookTimes; heartbeatAt: number }> {
   knownFacts.firstHeartbeatDueAt ??= host.clock.uptime();
   let firstHeartbeat: HeartbeatResult | undefined;
-  for (let pauseMs = retryMs; ; pauseMs = Math.min(pauseMs * 2, maxRetryMs)) {
+  let wasActive = false;
+  for (let [pauseMs, longestMs] = [retryMs, maxRetryMs]; ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
     try {
       const group = await readGroup(host, knownFacts, signal);
-      if (group === undefined) return undefined;
+      if (group === undefined) throw new Absent('in no group');
       // The heartbeat comes first, because it keeps the node alive whatever its hook's time is.
       // Among thousands of nodes, each answer may take minutes.
       firstHeartbeat ??= await sendHeartbeat(host, group, name, knownFacts, signal).catch((error: unknown) => {
@@ -159,13 +156,23 @@ async function findHookWithRetry(
         return { at: host.clock.uptime(), active: false };
       });
       const { at: heartbeatAt, active } = firstHeartbeat;
+      wasActive ||= active;
       if (active && heartbeatSeconds !== undefined) {
         return { group, hook: { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) }, heartbeatAt };
       }
       const hook = await findHook(host, group, name, signal);
-      return hook === undefined ? undefined : { group, hook, heartbeatAt };
+      if (hook !== undefined) return { group, hook, heartbeatAt };
+      throw new Absent('the group has no such hook');
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof Absent) {
+        // One such answer may be wrong, so the node asks again: rarely, unless a hook was active.
+        firstHeartbeat = undefined;
+        longestMs = wasActive ? maxRetryMs : longestSeconds * 1000;
+        await host.clock.sleep(jitter(pauseMs), signal);
+        continue;
+      }
+      longestMs = maxRetryMs;
       host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
       // Counted from the hook's last heartbeat, not from this try: a held node starts a new try
       // every few minutes.
@@ -179,6 +186,9 @@ async function findHookWithRetry(
     }
   }
 }
+
+/** AWS answered that there is no hook to keep alive. */
+class Absent extends Error {}
 
 interface HeartbeatResult {
   at: number;

@@ -124,3 +124,53 @@ describe('one answer that the node is in no group', () => {
     await agent.stop();
   });
 });
+
+/** The second source of a group: EC2 shows the tag that Auto Scaling set. */
+const tagged = (stage: Stage) => void (stage.world.instance.tags['aws:autoscaling:groupName'] = 'web');
+
+describe.each([
+  ['readMembership', undefined],
+  ['readHooks', []],
+] as const)('one empty answer to %s', (verb, answer) => {
+  // The heartbeats ended for good: the hook timed out under a running task.
+  it('ends no heartbeats of a terminate hook', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    tagged(stage);
+    stage.world.cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: 20 * minute });
+    const agent = stage.agent(lying(stage, verb, answer, () => stage.departure()?.cause === 'scale-in'));
+    await stage.world.clock.run(minute);
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await stage.world.clock.run(25 * minute);
+    expect(hookNamed(stage, 'terminate')?.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
+  // The hook timed out before the ECS agent had registered, and ended the new node.
+  it('ends no heartbeats of a launch hook', async () => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 1500 } }));
+    tagged(stage);
+    const { world } = stage;
+    const local = world.localAgent;
+    [world.cluster.instances, world.localAgent] = [[], undefined];
+    stage.group.begin('launch');
+    const agent = stage.agent(lying(stage, verb, answer));
+    await world.clock.run(12 * minute);
+    [world.cluster.instances, world.localAgent] = [[stage.own], local];
+    await world.clock.run(5 * minute);
+    expect(hookNamed(stage, 'launch')?.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
+  it('ends no heartbeats of a launch hook under the tasks of a node that leaves', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    tagged(stage);
+    stage.group.hooks[0]!.heartbeatSeconds = 120;
+    stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 20 * minute });
+    stage.group.begin('launch');
+    const began = stage.host.clock.uptime();
+    await stage.leaves({ cause: 'operator', reason: 'by hand', key: 'leave-1' }, lying(stage, verb, answer));
+    expect(stage.host.clock.uptime() - began).toBeGreaterThanOrEqual(20 * minute);
+    expect(hookNamed(stage, 'launch')?.ended).toBe('ABANDON');
+  });
+});
