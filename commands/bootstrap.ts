@@ -9,12 +9,11 @@ import { forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planConfiguration, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
-import { keepLastGood } from './last-good.ts';
+import { keepLastGood, readOutsideInThisBoot } from './last-good.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../config/remote/pull.ts';
 import { settingsOfFlags } from '../config/sources/flags.ts';
-import { readOutside } from '../config/sources/tags-and-user-data.ts';
 import { settingFlags } from './flags.ts';
 
 export const bootstrap: Run = async (context, args, signal) => {
@@ -47,7 +46,7 @@ async function bootstrapOn(
     ground.metadata.readIdentity(callSignal),
   );
   const outside = await callMetadata(ground, context, withinMs, signal, (callSignal) =>
-    readOutside(ground.metadata, callSignal),
+    readOutsideInThisBoot(ground, callSignal),
   );
   const loaded = resolveConfigOrOwn(plan.files, plan.flagLayers, outside, context.log);
   logWarnings(loaded, context.log);
@@ -56,7 +55,7 @@ async function bootstrapOn(
   const { configFile, configFileGiven, log } = context;
   const sources = { machine: ground.machine, configFile, configFileGiven, log, flags: plan.flagLayers, outside };
   const config = await refreshFirst(ground, context, identity, own, sources, signal);
-  await keepLastGood(ground.machine, config, context.log);
+  await keepLastGood(ground.machine, config, outside, context.log);
   const cloud = openCloud(identity, context.environment, context.log, { opsworksRegion: config.opsworks.region });
   const host = openHost(ground, context, identity, config, cloud);
   try {

@@ -13,9 +13,8 @@ import { openMachine } from '../../host/machine.ts';
 import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
 import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
-import { keepLastGood, readLastGood } from '../last-good.ts';
+import { keepLastGood, readLastGood, readOutsideInThisBoot } from '../last-good.ts';
 import { logWarnings, readFileLayers, resolveConfigOrOwn } from '../../config/load-config.ts';
-import { readOutside } from '../../config/sources/tags-and-user-data.ts';
 
 export interface Effective {
   config: Config;
@@ -59,14 +58,14 @@ export async function readConfig(
   signal: AbortSignal,
 ): Promise<Config> {
   const files = await readFileLayers(machine, context);
-  const outside = await retry((callSignal) => readOutside(metadata, callSignal), {
+  const outside = await retry((callSignal) => readOutsideInThisBoot({ machine, metadata }, callSignal), {
     clock,
     signal,
     withinMs: metadataMs,
   });
   const loaded = resolveConfigOrOwn(files, [], outside, context.log);
   logWarnings(loaded, context.log);
-  await keepLastGood(machine, loaded.config, context.log);
+  await keepLastGood(machine, loaded.config, outside, context.log);
   return loaded.config;
 }
 

@@ -1,8 +1,16 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import type { Config } from '../../../config/config.ts';
+import { readConfig, readConfigOrLastGood } from '../../../commands/node/effective.ts';
 import { ConfigError } from '../../../core/errors.ts';
+import { openLog } from '../../../core/log.ts';
+import { paths } from '../../../core/state/state.ts';
+import { openFakeClock } from '../../fakes/clock.ts';
+import { emptyMachine, openMachine } from '../../fakes/machine.ts';
+import { emptyMetadata, openMetadata, someIdentity } from '../../fakes/metadata.ts';
 import { openMetadataService, openStage } from './stage.ts';
+
+const noop = () => {};
 
 const config = 'etc/ecs-node/config.yaml';
 
@@ -59,3 +67,41 @@ test.each(['', '{"config":{"cluster":5}}', '{"config":', '[]'])(
     expect(String(end)).toContain('cluster: must be a cluster name');
   },
 );
+
+// EC2 changes user data only while the instance is stopped.
+describe('user data that the metadata service lists no more', () => {
+  const { signal } = new AbortController();
+  const place = { configFile: '/etc/ecs-node/config.yaml', configFileGiven: false, log: openLog(noop, () => 0) };
+
+  async function openNodeWithUserData(kept?: string) {
+    const files = emptyMachine();
+    const answers = emptyMetadata(someIdentity);
+    const local = { machine: openMachine(files), clock: openFakeClock(), metadata: openMetadata(answers) };
+    answers.userData = Buffer.from('#ecs-node\ncluster: prod\nleave: {drainSeconds: 1234}\n');
+    await readConfig(local, place, signal);
+    answers.userData = undefined;
+    // By itself, this is valid.
+    files.files.set(place.configFile, 'cluster: prod\n');
+    if (kept !== undefined) files.files.set(paths.lastGood, kept);
+    return { files, local };
+  }
+
+  test('costs a node none of its settings while it runs', async () => {
+    const { local } = await openNodeWithUserData();
+    const reload = local.clock.finish(readConfig(local, place, signal));
+    await expect(reload).rejects.toThrow(/had some earlier in this boot/);
+    const { config: kept } = await local.clock.finish(readConfigOrLastGood(local, place, signal));
+    expect(kept.leave.drainSeconds).toBe(1234);
+  });
+
+  test('is believed in the next boot', async () => {
+    const { files, local } = await openNodeWithUserData();
+    files.files.delete(paths.lastGood);
+    expect((await readConfig(local, place, signal)).leave.drainSeconds).not.toBe(1234);
+  });
+
+  test('is believed beside a file of an older version, which does not say', async () => {
+    const { local } = await openNodeWithUserData('{"config":{"cluster":"prod"}}\n');
+    expect((await readConfig(local, place, signal)).leave.drainSeconds).not.toBe(1234);
+  });
+});
