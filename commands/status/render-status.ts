@@ -65,16 +65,22 @@ function describeRegistered({ registrar, id, unseen }: Registered): string {
   return `${registrar}${id === undefined ? ', under way' : ` ${id}`}`;
 }
 
+/** The steps that have nothing to do without a registrar. */
+const registrarSteps = ['register', 'assign'];
+
 function bootstrapLines(state: BootstrapState | undefined, now: number): string[] {
   if (state === undefined) return ['Bootstrap  has not run yet'];
-  const { outcome, startedAt, attempts, steps, reason, heldUntil, retryAt } = state;
+  const { outcome, startedAt, attempts, steps, reason, heldUntil, retryAt, registered } = state;
   const args = {
     running: `running since ${ago(startedAt, now)}`,
     done: `done, begun ${ago(startedAt, now)}`,
     failed: `failed, begun ${ago(startedAt, now)}${retryAt === undefined ? '' : `; a person has to act, tries again ${ahead(retryAt, now)}`}`,
     held: `held by the storm guard, tries again ${heldUntil === undefined ? 'later' : ahead(heldUntil, now)}`,
   }[outcome];
-  const rows = steps.map((step) => [step.name, step.state, duration(step), stamp(step.startedAt), step.error ?? '']);
+  const isNowhere = registered?.registrar === 'none';
+  const note = ({ name, state: is, error }: StepRecord) =>
+    error ?? (is === 'skipped' && isNowhere && registrarSteps.includes(name) ? 'registrar none' : '');
+  const rows = steps.map((step) => [step.name, step.state, duration(step), stamp(step.startedAt), note(step)]);
   return [
     `Bootstrap  ${args}${attempts > 1 ? `, attempt ${attempts}` : ''}`,
     ...table(rows),

@@ -189,6 +189,8 @@ test('the status names the node, its past and its present, from its files alone'
   expect(text).toMatch(/cluster +demo/);
   expect(text).toMatch(/^Bootstrap +done/m);
   expect(text).toMatch(/ecs-config +changed +0\.0 s/);
+  // The plain configuration has no registrar.
+  expect(text).toMatch(/register +skipped .* registrar none/);
   expect(text).toMatch(/^Agent +joined/m);
   expect(text).toMatch(/disk +well .*\/ 41 % \(inodes 12 %\)/);
   expect(text).toMatch(/spot +unknown .*could not tell: no answer/);
