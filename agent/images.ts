@@ -46,7 +46,10 @@ export function removableImages(
     );
 }
 
-/** Loaded or built on this node. An image without names does not count: no task needs it. */
+/**
+ * Loaded or built on this node. An image without names does not count: no task needs it. Never true
+ * where containerd keeps the images: Docker then lists a digest for each (image_list.go of 28.5).
+ */
 function isLocal({ names, digests }: DockerImage): boolean {
   return names.length > 0 && digests.length === 0;
 }
