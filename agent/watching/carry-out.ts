@@ -155,7 +155,8 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
       const stays = await reconsider(context, `${name}: ${before.wish.reason}: over`, name, true);
       isUndone = stays && (await undoTreatment(context, watcher, signal));
     } catch (error) {
-      memories.remember(name, before);
+      // The departure has stopped. If the same event is listed again, it must begin again.
+      memories.remember(name, { ...before, handled: before.handled.filter((key) => key !== before.wish?.key) });
       throw error;
     }
   } else {

@@ -1,7 +1,7 @@
 /** One wrong answer of one source: it is asked again, and decides nothing. */
 
 import { describe, expect, it } from 'vitest';
-import { Unavailable } from '../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
 import { configOf, setStage, type Stage } from './stage.ts';
 
@@ -80,6 +80,29 @@ describe('a retirement two weeks ahead', () => {
     expect(world.calls.of('stopTask')).toEqual([]);
     await world.clock.run(2 * hour);
     expect(world.calls.of('stopTask')).toHaveLength(1);
+    expect(world.instance.state).not.toBe('running');
+    await agent.stop();
+  });
+
+  // AWS refused to undo the departure while the event was not listed: the node stayed DRAINING.
+  it('is obeyed when it is listed again, although AWS refused to undo the departure meanwhile', async () => {
+    const stage = setStage(configOf({ maintenance: { pollSeconds: 10 } }));
+    const { world } = stage;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const agent = stage.agent();
+    await world.clock.run(minute);
+    const notBefore = stage.host.clock.now() + 14 * 24 * hour;
+    const event = { id: 'instance-event-1', code: 'instance-retirement', state: 'active', notBefore, description: '' };
+    world.metadata.maintenance = [{ ...event, state: 'active' }];
+    await world.clock.run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    world.metadata.maintenance = [];
+    world.calls.fails('activate', new Refused('denied', { code: 'AccessDenied' }));
+    await world.clock.run(2 * minute);
+    expect(world.calls.of('activate').length).toBeGreaterThan(0);
+    world.metadata.maintenance = [{ ...event, state: 'active' }];
+    world.calls.heals();
+    await world.clock.run(2 * hour);
     expect(world.instance.state).not.toBe('running');
     await agent.stop();
   });
