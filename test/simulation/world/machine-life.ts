@@ -192,6 +192,11 @@ function ended(
     if (node.agent === undefined) start(region, conditions, node, 'agent');
     return;
   }
+  // It read the file just before the operator mended it.
+  if (code === 78 && node.configuration?.isFaulty === false)
+    region.clock.schedule(60_000, () => {
+      if (node.phase === 'up' && node.bootstrapExit === 78) restartBootstrap(region, conditions, node);
+    });
   const { restartMs, final } = units[unit];
   if ((final as readonly unknown[]).includes(code)) return;
   const { bootedAt } = node;

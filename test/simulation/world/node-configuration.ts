@@ -23,6 +23,8 @@ export interface NodeConfiguration {
   reload: () => void;
   /** When it was asked to read the present file; Infinity if it was not. */
   askedAt: number;
+  /** When the node was last leaving. */
+  leftAt: number;
   /** When the agent last said that a file is faulty. */
   toldAt: number;
 }
@@ -38,6 +40,7 @@ export function openConfiguration(config: Config, machine: FakeMachine): NodeCon
     used: 0,
     reload: () => {},
     askedAt: Infinity,
+    leftAt: -Infinity,
     toldAt: -Infinity,
   };
 }

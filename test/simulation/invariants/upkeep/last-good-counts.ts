@@ -19,15 +19,17 @@ export const lastGoodCounts: Invariant = {
     if (configuration === undefined) return undefined;
     if (configuration.fault !== undefined) return configuration.fault;
     const now = region.clock.uptime();
-    const { askedAt, toldAt, isFaulty, newest, used } = configuration;
-    if (now - askedAt < reloadMs || !isReady(node, askedAt)) return undefined;
+    // A departure comes first.
+    if (node.truth.leavingSince !== undefined) configuration.leftAt = now;
+    const { askedAt, leftAt, toldAt, isFaulty, newest, used } = configuration;
+    if (now - Math.max(askedAt, leftAt) < reloadMs || !isReady(node, askedAt)) return undefined;
     if (isFaulty) return toldAt < askedAt ? 'no word about a faulty configuration' : undefined;
     return used === newest ? undefined : `uses version ${used}, although ${newest} was to be taken over`;
   },
 };
 
-/** True if nothing has hindered the agent since it was asked. A departure comes first. */
+/** True if nothing has hindered the agent since it was asked. */
 function isReady({ agent, agentStartedAt, phase, truth }: Node, askedAt: number): boolean {
   const isUp = phase === 'up' && agent !== undefined && agent.asleep === undefined && agent.sleptMs === 0;
-  return isUp && agentStartedAt < askedAt - reloadMs && truth.faultAt < askedAt && truth.leavingSince === undefined;
+  return isUp && agentStartedAt < askedAt - reloadMs && truth.faultAt < askedAt;
 }

@@ -28,7 +28,11 @@ const works: readonly Work[] = [
       const isWaiting = node.group?.hooks.some(
         ({ name, active }) => active && name === scenario.config.autoScaling.launchHook,
       );
-      return isWaiting === true && isInService(node) && reasons(node, clock.uptime(), 60 * minute).length === 0;
+      // A group that said InService or Terminating once may have let the node believe it.
+      const isTold = node.truth.groupLieAt > -Infinity;
+      return (
+        isWaiting === true && !isTold && isInService(node) && reasons(node, clock.uptime(), 60 * minute).length === 0
+      );
     },
     // unfinished-hook.ts
     withinMs: () => 15 * minute + 2 * minute,
