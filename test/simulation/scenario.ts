@@ -73,7 +73,7 @@ export function drawScenario(chance: Chance): Scenario {
     planted,
     denied: chance.happens(0.1) ? [chance.pick(deniable)] : [],
     nodes: chance.happens(0.6) ? 1 : chance.whole(2, 6),
-    pingAfterMs: planted === 'Systems Manager never sees it' ? Infinity : Math.min(pingAfterMs, half * 0.8),
+    pingAfterMs: planted === neverSeen ? Infinity : Math.min(pingAfterMs, half * 0.8),
     spot: chance.happens(0.3),
     hasGroup,
     launchHook: hasGroup && config.autoScaling.launchHook !== undefined,
@@ -134,8 +134,10 @@ export function addKnowledge(scenario: Scenario, seed: number): Scenario {
   };
 }
 
+export const neverSeen = 'Systems Manager never sees it';
+
 /** These planted faults terminate no node, unless `registration.required` is set. */
-const optional = ['Systems Manager never sees it', 'its recipes fail'];
+const optional = [neverSeen, 'its recipes fail'];
 
 /** In some lives with anomalies, any one further permission is missing. */
 export function denyMore({ denied }: Scenario, { chance }: Inconsistency): void {
@@ -190,7 +192,7 @@ export const deniable = [
 
 function plant(config: Config, opsworks: FakeOpsWorks, chance: Chance): string | undefined {
   if (config.registrar === 'none') return undefined;
-  if (config.registrar === 'ssm') return 'Systems Manager never sees it';
+  if (config.registrar === 'ssm') return neverSeen;
   const bad = chance.pick(['registersAs', 'setup', 'installer']);
   if (bad === 'registersAs') {
     opsworks.registersAs = chance.pick(['registering', 'stopped', 'setup_failed', 'a state of the future']);

@@ -30,6 +30,9 @@ function remember(said: Said, { service, verb, args }: Call, result: unknown): v
     case 'startTask':
       said.tasks.add(String(result));
       return;
+    case 'readPing':
+      said.online ||= result === 'Online';
+      return;
     case 'readMembership':
       if (result !== undefined) said.groups.add((result as { group: string }).group);
       return;

@@ -1,5 +1,6 @@
 import { paths } from '../../../core/state/state.ts';
 import { reasons, type Reason } from '../faults/causes.ts';
+import { neverSeen } from '../scenario.ts';
 import { ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
@@ -75,7 +76,9 @@ function waitsForPerson({ clock }: Region, { machine, wallOffset }: Node): boole
 
 function judgeService(region: Region, node: Node): string | undefined {
   const { planted, denied } = region.scenario;
-  if (planted !== undefined) return 'the bootstrap succeeded in spite of its planted fault';
+  // Systems Manager alone knows whether it sees the node, and has said so: a lie stands.
+  const isTold = planted === neverSeen && node.truth.said.online;
+  if (planted !== undefined && !isTold) return 'the bootstrap succeeded in spite of its planted fault';
   // A node that may not read its group cannot know whether the group has released it.
   if (node.agent === undefined) return denied.length > 0 ? undefined : 'no agent runs';
   const own = ownInstance(region, node);

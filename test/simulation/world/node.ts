@@ -146,6 +146,8 @@ export interface Said {
   records: Set<string>;
   tasks: Set<string>;
   groups: Set<string>;
+  /** Systems Manager has said that it sees the node. */
+  online: boolean;
 }
 
 export function openNode(region: Region, number: number): Node {
@@ -229,7 +231,7 @@ export function openNode(region: Region, number: number): Node {
       judgedBoot: 0,
       foreignEcsConfig: foreign,
       spotAnsweredAt: -Infinity,
-      said: { records: new Set(), tasks: new Set(), groups: new Set() },
+      said: { records: new Set(), tasks: new Set(), groups: new Set(), online: false },
       refused: new Map(),
       publishedAt: -Infinity,
       damagedAt: -Infinity,
