@@ -39,9 +39,12 @@ function metricsOf(alarm: Alarm['Properties']): WatchedMetric[] {
   const { EvaluationPeriods: periods, Threshold, ComparisonOperator } = alarm;
   // "At least 1" of a whole number is "above 0".
   const above = Number(Threshold) - (ComparisonOperator === 'GreaterThanOrEqualToThreshold' ? 1 : 0);
-  const stats = alarm.Metrics?.flatMap(({ MetricStat }) =>
+  const { Metrics = [] } = alarm;
+  const combined = Metrics.flatMap(({ MetricStat }) =>
     MetricStat ? [{ ...MetricStat.Metric, Statistic: MetricStat.Stat }] : [],
-  ) ?? [alarm];
+  );
+  // CloudWatch answers with an empty list for an alarm on one metric.
+  const stats = Metrics.length === 0 ? [alarm] : combined;
   return stats.map(({ MetricName: metric, Dimensions, Statistic: statistic }) => {
     const dimensions = Object.fromEntries(Dimensions.map(({ Name, Value }) => [Name, Value]));
     return { metric, dimensions, statistic, periods, above };
