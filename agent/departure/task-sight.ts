@@ -18,6 +18,12 @@ export const localEveryMs = 2_000;
  */
 const cloudEveryMs = 15_000;
 
+/**
+ * The answer of one source alone that nothing is left must last this long, which are three looks.
+ * One lost list would end the machine under running tasks.
+ */
+export const emptyLastsMs = 5_000;
+
 /** The tasks that the departure waits for. */
 export interface TaskSight {
   /** The tasks' names, for people. */
@@ -31,7 +37,10 @@ export interface TaskSight {
    * for them, and they stop last.
    */
   daemonArns: string[];
-  /** True when the agent and ECS have both named all tasks, as far as the role allows. */
+  /**
+   * True when the agent and ECS have both named all tasks. Where only one of them answers, it must
+   * repeat that no task is left, and the record in ECS must not count more.
+   */
   sure: boolean;
 }
 
@@ -48,6 +57,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
   // The local ECS agent does not know which program started a task, and ECS may not answer. So the
   // ARNs come from the disk.
   let daemons: Set<string> | undefined;
+  const isLasting = openLasting(host, containerInstance);
   const askCloud = async (at: number, signal: AbortSignal): Promise<Answer> => {
     try {
       const tasks = await callOnce(host, signal, (callSignal) =>
@@ -76,16 +86,51 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     for (const task of listed) names.set(task.arn, nameOf(task, protectedArns));
     const arns = [...names.keys()].toSorted();
     const isOrdinary = (arn: string) => !daemons!.has(arn);
+    const blockers = [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()];
+    // Without the permission to list tasks, only the local agent's answer is left. With a dead
+    // agent, only ECS's answer is left. A task without a name may be one that ECS does not list.
+    const isAnswered = unnamed.length === 0 && cloud !== 'unknown' && (cloud !== 'refused' || local !== undefined);
+    const isLonely = isAnswered && (cloud === 'refused' || local === undefined);
+    const lasts = await isLasting(isLonely && blockers.length === 0, arns.length, signal);
     return {
-      blockers: [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()],
+      blockers,
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
-      // Without the permission to list tasks, only the local agent's answer is left. With a dead
-      // agent, only ECS's answer is left. A task without a name may be one that ECS does not list.
-      sure: unnamed.length === 0 && cloud !== 'unknown' && (cloud !== 'refused' || local !== undefined),
+      sure: isAnswered && lasts,
     };
   };
+}
+
+/**
+ * True unless the answer is one source's word that no task is left; then once it has been that for
+ * `emptyLastsMs`. A container instance with more than the `named` tasks contradicts it.
+ */
+function openLasting(
+  host: Host,
+  containerInstance: ContainerInstanceRef,
+): (isLonelyEmpty: boolean, named: number, signal: AbortSignal) => Promise<boolean> {
+  let since: number | undefined;
+  return async (isLonelyEmpty, named, signal) => {
+    const counted = isLonelyEmpty ? await countTasks(host, containerInstance, signal) : 0;
+    if (!isLonelyEmpty || counted > named) since = undefined;
+    else since ??= host.clock.uptime();
+    return !isLonelyEmpty || (since !== undefined && host.clock.uptime() - since >= emptyLastsMs);
+  };
+}
+
+/** The number in the node's record; `Infinity` while unknown, 0 where the role may not read it. */
+async function countTasks(host: Host, { cluster, arn }: ContainerInstanceRef, signal: AbortSignal): Promise<number> {
+  try {
+    const record = await callOnce(host, signal, (callSignal) =>
+      host.cloud.readContainerInstance(cluster, arn, callSignal),
+    );
+    // An answer about no record, or about another one of this instance, counts nothing.
+    return record?.arn === arn ? record.runningTasks + record.pendingTasks : 0;
+  } catch (error) {
+    signal.throwIfAborted();
+    return error instanceof Refused ? 0 : Infinity;
+  }
 }
 
 async function readOwnArns(host: Host): Promise<Set<string>> {

@@ -10,7 +10,7 @@ import { findContainerInstance, type ContainerInstanceRef } from '../container-i
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { openStopTimes, type StopTimes } from './stop-time.ts';
-import { localEveryMs, openTaskSight, type LookAtTasks, type TaskSight } from './task-sight.ts';
+import { emptyLastsMs, localEveryMs, openTaskSight, type LookAtTasks, type TaskSight } from './task-sight.ts';
 
 interface Wait {
   departure: Departure;
@@ -20,13 +20,8 @@ interface Wait {
 }
 
 export async function waitForTasks(departure: Departure, signal: AbortSignal): Promise<void> {
-  const { host, config } = departure;
-  const containerInstance = await findContainerInstance(
-    host,
-    config,
-    Math.min(30_000, Math.max(departure.leftMs(), 5_000)),
-    signal,
-  );
+  const { host } = departure;
+  const containerInstance = await findRecord(departure, signal);
   if (containerInstance === undefined) return;
   const stopTimes = openStopTimes(host, containerInstance.cluster);
   const wait: Wait = {
@@ -40,6 +35,22 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
   if (rest === undefined) return stopDaemonTasks(wait, signal);
   // The daemon tasks stay as well: a log shipper is needed as long as another task writes logs.
   await departure.trouble('tasks left to the end of the instance', renderBlockers(departure.state.blockers));
+}
+
+/**
+ * After DRAINING, ECS must repeat that it knows no record: one lost answer would end the wait under
+ * the tasks.
+ */
+async function findRecord(departure: Departure, signal: AbortSignal): Promise<ContainerInstanceRef | undefined> {
+  const { host, config } = departure;
+  const since = host.clock.uptime();
+  for (;;) {
+    const ms = Math.min(30_000, Math.max(departure.leftMs(), 5_000));
+    const found = await findContainerInstance(host, config, ms, signal);
+    const wasKnown = departure.state.drainedAt !== undefined;
+    if (found !== undefined || !wasKnown || host.clock.uptime() - since >= emptyLastsMs) return found;
+    await host.clock.sleep(localEveryMs, signal);
+  }
 }
 
 /** One source alone stops no task. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Refused } from '../../../../../core/errors.ts';
+import type { Host } from '../../../../../core/host.ts';
 import { paths } from '../../../../../core/state/state.ts';
 import { configOf, setStage } from '../../stage.ts';
 import { minute } from './in-service.ts';
@@ -75,6 +76,69 @@ describe('tasks', () => {
     await clock.run(minute);
     expect(stage.departure()).toMatchObject({ phase: 'done', blockers: [] });
     await done;
+  });
+
+  it.each([
+    ['one empty list of ECS, while the ECS agent is silent', { agentDown: true, denied: false, group: 'service:web' }],
+    [
+      'one empty list of the ECS agent, where ECS refuses its',
+      { agentDown: false, denied: true, group: 'service:web' },
+    ],
+    ['many empty lists, while their record counts one', { agentDown: true, denied: false, group: 'family:batch' }],
+  ])('are waited for after %s', async (_, { agentDown, denied, group }) => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { host, world, own } = stage;
+    const task = world.cluster.addTask(own.arn, { group, stopsAfterMs: 20 * minute });
+    const wrong = group === 'service:web' ? 1 : 30;
+    let lies = 0;
+    world.clock.schedule(minute, () => void (lies = wrong));
+    world.clock.schedule(20 * minute, () => void (task.lastStatus = 'STOPPED'));
+    const lying: Host = {
+      ...host,
+      cloud: {
+        ...host.cloud,
+        async readTasks(...args) {
+          if (denied) throw new Refused('no', { code: 'AccessDeniedException' });
+          return lies-- > 0 ? [] : host.cloud.readTasks(...args);
+        },
+      },
+      ecsAgent: {
+        readAgent: async (each) => (agentDown ? undefined : host.ecsAgent.readAgent(each)),
+        readTasks: async (each) => (agentDown ? undefined : lies-- > 0 ? [] : host.ecsAgent.readTasks(each)),
+      },
+    };
+    let statusThen = '';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook') statusThen ||= task.lastStatus;
+    };
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn, lying);
+    expect(statusThen).toBe('STOPPED');
+    expect(lies).toBeLessThanOrEqual(0);
+  });
+
+  it('are waited for after one answer, once the node is drained, that ECS does not know the node', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { host, world, own } = stage;
+    const task = world.cluster.addTask(own.arn, { group: 'service:web', stopsAfterMs: 20 * minute });
+    let lies = 0;
+    let statusThen = '';
+    world.calls.onCall = ({ verb }) => {
+      // The first answer is for the search for further records.
+      if (verb === 'drain') lies = 2;
+      if (verb === 'completeHook') statusThen ||= task.lastStatus;
+    };
+    const lying: Host = {
+      ...host,
+      cloud: {
+        ...host.cloud,
+        readContainerInstance: async (...args) => (lies-- > 0 ? undefined : host.cloud.readContainerInstance(...args)),
+      },
+      ecsAgent: { readAgent: async () => undefined, readTasks: async () => undefined },
+    };
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn, lying);
+    expect(statusThen).toBe('STOPPED');
   });
 
   it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
