@@ -2,7 +2,7 @@
  * `ecs-node configure`: checks everything, then writes the flags into the configuration's files.
  */
 
-import { Unavailable } from '../core/errors.ts';
+import { ConfigError, UsageError, Unavailable } from '../core/errors.ts';
 import type { Machine, Metadata } from '../core/host.ts';
 import { withTimeout } from '../core/retry.ts';
 import { holdsSecret } from '../core/secrets.ts';
@@ -14,7 +14,7 @@ import { lacksOutside, logWarnings, resolveConfig } from '../config/load-config.
 import { warnOfMisspeltSettings } from '../config/ecs-agent-settings.ts';
 import { editFiles, type Edit } from '../config/sources/edit-files.ts';
 import { layersOf, readFiles, type LoadedLayers } from '../config/sources/files.ts';
-import { layersOfFlags, settingsOfFlags, type FlagSetting } from '../config/sources/flags.ts';
+import { layersOfFlags, readSettingFlags, type FlagSetting } from '../config/sources/flags.ts';
 import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
 import { settingFlags } from './flags.ts';
 
@@ -23,7 +23,9 @@ const metadataMs = 5_000;
 
 export const configure: Run = async (context, args, signal) => {
   const machine = openMachine(context.root, context.environment);
-  const plan = await planConfiguration(machine, context, settingsOfFlags(settingFlags, args));
+  const { settings, wrong } = readSettingFlags(settingFlags, args);
+  if (wrong.length > 0) throw await withFaultsOfSettings(wrong, planConfiguration(machine, context, settings));
+  const plan = await planConfiguration(machine, context, settings);
   const ask = async () => readOutsideSoon(context.environment, signal);
   const loaded = resolveConfig(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
   logWarnings(loaded, context.log);
@@ -33,6 +35,18 @@ export const configure: Run = async (context, args, signal) => {
   if (written.length === 0) context.print('The configuration is valid; no flag asked for a change.\n');
   return 0;
 };
+
+/** A person then mends the words and the settings in one go. */
+async function withFaultsOfSettings(wrong: readonly UsageError[], planned: Promise<unknown>): Promise<UsageError> {
+  const texts = wrong.map(({ message }) => message);
+  try {
+    await planned;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    texts.push(error.message);
+  }
+  return new UsageError(texts.join('\n'));
+}
 
 export interface ConfigurationPlan {
   files: LoadedLayers;

@@ -12,17 +12,34 @@ export interface FlagSetting {
   flag: string;
 }
 
-/** In the order of the table, then `--set` in the order given. Throws UsageError. */
+/** In the order of the table, then `--set` in the order given. Throws UsageError at a wrong one. */
 export function settingsOfFlags(flags: readonly Flag[], args: ParsedArgs): FlagSetting[] {
+  const { settings, wrong } = readSettingFlags(flags, args);
+  if (wrong[0] !== undefined) throw wrong[0];
+  return settings;
+}
+
+/** As `settingsOfFlags`, with the wrong ones beside the others. */
+export function readSettingFlags(
+  flags: readonly Flag[],
+  args: ParsedArgs,
+): { settings: FlagSetting[]; wrong: UsageError[] } {
+  const wrong: UsageError[] = [];
   const named = flags.flatMap(({ name, setting }) => {
     const value = setting === undefined ? undefined : textOf(args, name);
     return setting === undefined || value === undefined ? [] : [{ path: setting.split('.'), value, flag: `--${name}` }];
   });
-  const assigned = listOf(args, 'set').map((text) => {
-    const { path, value } = readAssignment(text);
-    return { path, value, flag: `--set ${path.join('.')}` };
+  const assigned = listOf(args, 'set').flatMap((text) => {
+    try {
+      const { path, value } = readAssignment(text);
+      return [{ path, value, flag: `--set ${path.join('.')}` }];
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      wrong.push(error);
+      return [];
+    }
   });
-  return [...named, ...assigned];
+  return { settings: [...named, ...assigned], wrong };
 }
 
 function readAssignment(text: string): ReturnType<typeof parseAssignment> {

@@ -86,3 +86,10 @@ test('"check -" checks the text that another program writes, and not the files o
   const wrong = await run(['check', '-'], 'cluster: a\n disk:\n');
   expect(String(wrong.end)).toContain('standard input:2: not YAML: the line is indented');
 });
+
+test('"configure" tells wrong words and wrong settings at once', async () => {
+  const { end } = await run(['configure', '--set', 'metrics', '--set', 'disk.fullPercent=900', '--set', 'spot']);
+  expect(end).toBeInstanceOf(UsageError);
+  for (const part of ['"metrics": must be KEY=VALUE', '"spot": must be KEY=VALUE', 'disk.fullPercent: '])
+    expect((end as UsageError).message).toContain(part);
+});
