@@ -67,7 +67,7 @@ export const commands: readonly Command[] = [
     examples: [
       ['ecs-node check', 'the settings that this node would use'],
       ['ecs-node check ./config.yaml', 'a file before it is deployed'],
-      ['ecs-node check - <config.yaml', 'a text from another program'],
+      ['ecs-node check -', 'a text that another program pipes into it'],
       ['ecs-node check --metadata', 'on a node whose cluster comes from an instance tag'],
     ],
     load: async () => (await import('./check.ts')).check,
