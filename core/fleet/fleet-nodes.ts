@@ -21,6 +21,8 @@ export interface FleetContainerInstance {
    * nothing follows from their values.
    */
   oldNotes: readonly string[];
+  /** In a leave queue, as its own attributes say: the node itself is about to leave. */
+  isQueuedToLeave: boolean;
 }
 
 /** An instance in EC2. */

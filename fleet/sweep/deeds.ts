@@ -98,7 +98,7 @@ async function activate(
 ): Promise<boolean> {
   const { fleet, cluster } = context;
   const { machine, real } = await readAgain(context, id, signal);
-  if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected) return false;
+  if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected || real.isQueuedToLeave) return false;
   // Last: a node that its group is terminating must not get new tasks.
   const member = await fleet.readMember(id, signal);
   if (member?.lifecycleState !== 'InService' || protectedBy(machine, undefined) !== undefined) return false;

@@ -20,6 +20,12 @@ import type { SweepFinding } from './findings.ts';
  */
 export const drainedForMs = 15 * 60_000;
 
+/**
+ * Time after draining a node in which a sweep makes it ACTIVE again. A person may make it ACTIVE
+ * first, and drain it for reasons of their own, while no sweep runs and removes the note.
+ */
+export const activatedWithinMs = 24 * 3_600_000;
+
 export function findContainerInstances(facts: SweepFacts, ages: Ages): SweepFinding[] {
   const members = new Map(facts.members.map((member) => [member.instanceId, member]));
   const found = facts.containerInstances.flatMap((instance) => {
@@ -116,6 +122,16 @@ function disconnected(
   return [{ ...finding, deed: { kind: 'drain', arn, group }, why }];
 }
 
+/** Since when the sweep's own draining lasts; undefined if another party set DRAINING since. */
+function drainedSince(facts: SweepFacts, instance: FleetContainerInstance): number | undefined {
+  const { instanceId, registeredAt, agentConnected, isQueuedToLeave } = instance;
+  const notedAt = facts.notes.get(instanceId)?.since ?? 0;
+  // A sweep drained a former record. ECS makes each new record ACTIVE.
+  if (notedAt < registeredAt) return undefined;
+  if (agentConnected && (isQueuedToLeave || facts.now - notedAt > activatedWithinMs)) return undefined;
+  return sinceOf(facts, instanceId, 'drained');
+}
+
 function draining(
   facts: SweepFacts,
   ages: Ages,
@@ -124,7 +140,7 @@ function draining(
 ): SweepFinding[] {
   const { arn, instanceId, runningTasks, pendingTasks, agentConnected } = instance;
   const tasks = runningTasks + pendingTasks;
-  const drainedAt = sinceOf(facts, instanceId, 'drained');
+  const drainedAt = drainedSince(facts, instance);
   const since = drainedAt ?? sinceOf(facts, instanceId, 'draining');
   const evidence = `DRAINING with ${tasks} tasks, ECS agent ${agentConnected ? 'connected' : 'not connected'}`;
   const kind = drainedAt === undefined ? 'stuck-draining' : 'disconnected';

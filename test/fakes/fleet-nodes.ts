@@ -71,6 +71,7 @@ export function addNode(fleet: FakeFleet, instanceId: string, now: number, overr
     pendingTasks: 0,
     registeredAt: now - dayMs + 60_000,
     oldNotes: [],
+    isQueuedToLeave: false,
   };
   const member = { instanceId, group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
   if (wants('machine')) fleet.machines.set(instanceId, { ...machine, ...overrides.machine });

@@ -13,6 +13,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
+import { reasonsIn } from '../ecs/ecs-answers.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 
@@ -107,6 +108,7 @@ function parse(instance: ContainerInstance): FleetContainerInstance {
     pendingTasks: required(instance.pendingTasksCount, call),
     registeredAt: required(instance.registeredAt, call).getTime(),
     oldNotes: names.filter((name) => name.startsWith(oldNotePrefix)),
+    isQueuedToLeave: reasonsIn(instance.attributes).length > 0,
   };
 }
 

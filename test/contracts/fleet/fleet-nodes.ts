@@ -47,6 +47,7 @@ export function describeFleetNodes(
         runningTasks: 0,
         pendingTasks: 0,
         oldNotes: [],
+        isQueuedToLeave: false,
       });
       expect(await fleet.readContainerInstanceCount(cluster, signal)).toBe(ids.length);
       expect(all[0]!.registeredAt).toBeGreaterThan(Date.now() - 3_600_000);

@@ -68,7 +68,7 @@ function copyFrom(region: Region, fleet: FakeFleet): void {
 
 function renderRecord(
   region: Region,
-  { arn, ec2InstanceId, status, agentConnected }: FakeContainerInstance,
+  { arn, ec2InstanceId, status, agentConnected, attributes }: FakeContainerInstance,
   node: Node | undefined,
 ): FleetContainerInstance {
   const tasks = region.cluster.tasks.filter((task) => task.containerInstanceArn === arn);
@@ -82,6 +82,7 @@ function renderRecord(
     pendingTasks: 0,
     registeredAt: wallTimeOf(region, node?.launchedAt ?? 0),
     oldNotes: [],
+    isQueuedToLeave: attributes.size > 0,
   };
 }
 

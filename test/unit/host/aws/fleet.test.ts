@@ -68,6 +68,12 @@ describe('container instances', () => {
     const [own] = await read({ containerInstances: [{ ...instance('i-a'), attributes }] }, ['arn:i-a']);
     expect(own!.oldNotes).toEqual(['ecs-node.sweep.disconnected']);
   });
+
+  test('say that the node is queued to leave', async () => {
+    const attributes = [{ name: 'ecs-node.leave.disk', value: '17' }];
+    const [own] = await read({ containerInstances: [{ ...instance('i-a'), attributes }] }, ['arn:i-a']);
+    expect(own).toMatchObject({ isQueuedToLeave: true, oldNotes: [] });
+  });
 });
 
 describe('OpsWorks records', () => {

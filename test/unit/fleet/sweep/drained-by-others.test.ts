@@ -1,0 +1,34 @@
+/** ECS does not name the party that set DRAINING. A sweep must undo its own draining only. */
+
+import { beforeEach, expect, test } from 'vitest';
+import { addNode } from '../../../fakes/fleet-nodes.ts';
+import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy } from './run.ts';
+
+const lost = () => fleet.instances.get('i-lost')!;
+
+beforeEach(async () => {
+  renewFleet();
+  addHealthy(9);
+  addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false } });
+  await run();
+  clock.jump(3 * hour);
+  expect(await deedsOf()).toContain('drain i-lost');
+  clock.jump(hour / 60);
+  lost().agentConnected = true;
+});
+
+test.each([
+  ['the node itself has queued to leave', () => (lost().isQueuedToLeave = true)],
+  ['its ECS agent has registered anew', () => (lost().registeredAt = clock.now())],
+  ['no sweep has run for a day', () => clock.jump(25 * hour)],
+])('a node stays DRAINING when %s since a sweep drained it', async (_title, change) => {
+  change();
+  expect(await deedsOf()).toEqual(['note i-lost draining']);
+});
+
+test('a node stays DRAINING when it queues to leave between the survey and the deed', async () => {
+  fleet.before = (call) => {
+    if (call === 'readContainerInstancesOf i-lost') lost().isQueuedToLeave = true;
+  };
+  expect(await deedsOf()).toEqual([]);
+});
