@@ -138,8 +138,9 @@ function openEntry(entry: unknown, name: string, opened: Opened): void {
     opened.warnings.push({ path: name, problem: 'is not read: its content must be a text; write `content: |`' });
     return;
   }
-  const bytes = Buffer.from(content);
   const declared = typeof type === 'string' && type !== '' ? type.toLowerCase() : undefined;
+  // As a part of a message: cloud-init unpacks nothing here, and only ecs-node reads this type.
+  const bytes = declared === partType ? unpack(Buffer.from(content), name, opened) : Buffer.from(content);
   const fallback = isBinary ? 'application/octet-stream' : 'text/cloud-config';
   opened.contents.push({ name, type: declared ?? typeOfContent(bytes) ?? fallback, bytes });
 }

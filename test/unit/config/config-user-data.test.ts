@@ -193,10 +193,15 @@ test.each(['x-uuencode', 'uuencode', 'X-UUE', 'uue'])('a part in %s is decoded',
 });
 
 const archive = (...entries: string[]) => ['#cloud-config-archive', ...entries, ''].join('\n');
-const binary = (text: string) => `!!binary ${Buffer.from(text).toString('base64')}`;
+const binary = (content: string | Buffer) => `!!binary ${Buffer.from(content).toString('base64')}`;
 
 test.each([
   ['of our type', `- {type: application/x-ecs-node, content: ${binary('cluster: prod\n')}}`, 'cluster: prod\n'],
+  [
+    'of our type, with gzip',
+    `- {type: application/x-ecs-node, content: ${binary(gzipSync('cluster: prod\n'))}}`,
+    'cluster: prod\n',
+  ],
   ['with its first line', `- content: ${binary('#ecs-node\ncluster: prod\n')}`, '#ecs-node\ncluster: prod\n'],
 ])('binary content of an archive is decoded: %s', (_, entry, expected) => {
   expect(findConfiguration(bytes(archive(entry)))).toEqual([expected]);
