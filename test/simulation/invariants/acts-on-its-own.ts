@@ -1,4 +1,5 @@
 import { groupTag } from '../../../upkeep/group-tag.ts';
+import type { ContainerInstance } from '../../../core/host.ts';
 import type { Call } from '../effects.ts';
 import type { Node, Said } from '../world/node.ts';
 import type { Invariant } from './invariant.ts';
@@ -7,8 +8,12 @@ export const actsOnItsOwn: Invariant = {
   name: 'acts on its own',
   sentence: "No deed on anything that ECS, EC2 or Auto Scaling has not said to be this instance's.",
   onCall: (_region, node, call) => unsaid(node, call),
-  afterCall(_region, { truth: { said } }, call, result) {
+  afterCall({ clock }, { truth: { said } }, call, result) {
     remember(said, call, result);
+    if (call.verb === 'readContainerInstance') {
+      const isConnected = (result as ContainerInstance | undefined)?.agentConnected === true;
+      said.connectedAt = isConnected ? clock.uptime() : undefined;
+    }
     return undefined;
   },
 };

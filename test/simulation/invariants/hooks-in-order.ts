@@ -50,11 +50,13 @@ function earlyLaunch(region: Region, node: Node): string | undefined {
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
   // If the role may not read ECS, the node must believe the local agent, even if ECS has lost the
   // connection.
-  const { connectedAt, refused } = node.truth;
+  const { connectedAt, refused, said } = node.truth;
   const refusedAt = refused.get('readContainerInstance') ?? -Infinity;
   const mayNotRead = scenario.denied.includes('readContainerInstance') || clock.uptime() - refusedAt < staleMs;
   if (mayNotRead && ownInstance(region, node) !== undefined) return undefined;
-  if (connectedAt !== undefined && clock.uptime() - connectedAt < staleMs) return undefined;
+  // ECS alone knows whether the agent is connected. Its last answer counts, also where it is a lie.
+  const isFresh = (at: number | undefined) => at !== undefined && clock.uptime() - at < staleMs;
+  if (isFresh(connectedAt) || isFresh(said.connectedAt)) return undefined;
   return 'CONTINUE though its ECS agent was not connected';
 }
 

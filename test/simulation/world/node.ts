@@ -148,6 +148,8 @@ export interface Said {
   groups: Set<string>;
   /** Systems Manager has said that it sees the node. */
   online: boolean;
+  /** When ECS said that the ECS agent is connected, unless it has said otherwise since. */
+  connectedAt: number | undefined;
 }
 
 export function openNode(region: Region, number: number): Node {
@@ -231,7 +233,7 @@ export function openNode(region: Region, number: number): Node {
       judgedBoot: 0,
       foreignEcsConfig: foreign,
       spotAnsweredAt: -Infinity,
-      said: { records: new Set(), tasks: new Set(), groups: new Set(), online: false },
+      said: { records: new Set(), tasks: new Set(), groups: new Set(), online: false, connectedAt: undefined },
       refused: new Map(),
       publishedAt: -Infinity,
       damagedAt: -Infinity,
