@@ -46,7 +46,10 @@ export const healthyStays: Invariant = {
     return hasty(region, node, call, why, now);
   },
   afterCall(region, { truth }, { verb, args }) {
-    if (verb !== 'writeText' || args[0] !== paths.departure) return undefined;
+    if (args[0] !== paths.departure) return undefined;
+    // A full disk refuses the note that the departure is undone, so the node removes the file.
+    if (verb === 'remove') truth.leavingSince = undefined;
+    if (verb !== 'writeText') return undefined;
     const isOver = String(args[1]).includes('"undoneAt"');
     truth.leavingSince = isOver ? undefined : (truth.leavingSince ?? region.clock.uptime());
     const [, cause = ''] = /"cause": "([^"]*)"/.exec(String(args[1])) ?? [];
