@@ -18,6 +18,7 @@ import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
+import { doesDockerAnswer, isDiskFull, isStarting } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
 import { beginState, irrevocableOf } from './order.ts';
 
@@ -60,13 +61,13 @@ const sources: Record<Cause, Sources> = {
   disk: {
     first: 'the disk, measured again and again, and once more after unused images were removed',
     second: "ECS: this node is in the cluster's queue of nodes that leave for their disks",
-    ask: (departure, signal) => askQueue(departure, 'disk', signal),
+    ask: askQueue,
   },
   'ecs-agent': {
     first:
       'the ECS agent on this machine, silent or disconnected for `ecsAgent.patienceSeconds` and after each restart',
     second: 'ECS: this instance has no record, or one that is not connected',
-    ask: askConnection,
+    ask: askEcsAgent,
   },
   docker: {
     first:
@@ -324,13 +325,20 @@ async function askInstanceStatus({ host, config, state }: Departure, signal: Abo
   return confirmEvent(host, config, state.key, signal);
 }
 
-async function askQueue({ host, config }: Departure, reason: string, signal: AbortSignal): Promise<Answer> {
+async function askQueue({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
   const { cluster } = config;
+  if (!(await isDiskFull(host, config, signal))) return { agrees: false, words: 'the disk is no longer full' };
   const record = await callOnce(host, signal, (callSignal) =>
     host.cloud.readContainerInstance(cluster, undefined, callSignal),
   );
-  const isQueued = record?.queuedFor.includes(reason) === true;
+  const isQueued = record?.queuedFor.includes('disk') === true;
   return { agrees: isQueued, words: `ECS: ${isQueued ? 'queued to leave' : 'not in the queue to leave'}` };
+}
+
+async function askEcsAgent(departure: Departure, signal: AbortSignal): Promise<Answer> {
+  const answer = await askConnection(departure, signal);
+  if (answer.agrees !== true || !isStarting(departure.host, departure.config.ecsAgent)) return answer;
+  return { agrees: undefined, words: `${answer.words}, and the machine has just booted` };
 }
 
 async function askConnection({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
@@ -344,6 +352,8 @@ async function askConnection({ host, config }: Departure, signal: AbortSignal): 
 
 async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
   const { cluster } = config;
+  if (await doesDockerAnswer(host, signal)) return { agrees: false, words: 'Docker answers' };
+  if (isStarting(host, config.docker)) return { agrees: undefined, words: 'the machine has just booted' };
   const record = await callOnce(host, signal, (callSignal) =>
     host.cloud.readContainerInstance(cluster, undefined, callSignal),
   );

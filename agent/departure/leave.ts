@@ -17,7 +17,7 @@ import { awaitConfirmation, TakenBack } from './confirm.ts';
 import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
 import { drain, drainAndRemain, tryToDrain } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
-import { beginState, hasReached, isOver, isUrgent, merge, withUptimes } from './order.ts';
+import { beginState, hasReached, irrevocableOf, isOver, isUrgent, merge, withUptimes } from './order.ts';
 import { drainLateRegistration, drainDuring, drainUntilTerminated } from './late-registration.ts';
 import { deregisterFromRegistrar } from './leave-registrar.ts';
 import { tellLeft } from './tell-left.ts';
@@ -124,7 +124,8 @@ async function openState(
   order: Order,
   { lastState }: DepartureEffects,
 ): Promise<DepartureState> {
-  const before = lastState?.() ?? (await readDeparture(host));
+  const known = lastState?.();
+  const before = known ?? withoutOldConfirmation(await readDeparture(host));
   const bootId = await host.machine.readBootId().catch(() => '');
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const fresh = () =>
@@ -143,6 +144,16 @@ async function openState(
   // After a restart of the machine, a person may have set ACTIVE. Draining again changes nothing
   // else.
   return { ...timed, ...(isSameBoot && drainedAt !== undefined && { drainedAt }) };
+}
+
+/**
+ * The state as another process left it. The node's own reason may be gone since, so the second
+ * source is asked again before the next phase, unless the end was requested.
+ */
+function withoutOldConfirmation(state: DepartureState | undefined): DepartureState | undefined {
+  if (state?.ending !== 'terminate' || irrevocableOf(state).askedToEndAt !== undefined) return state;
+  const { confirmedAt: _at, confirmedBy: _by, ...rest } = state;
+  return rest;
 }
 
 /**

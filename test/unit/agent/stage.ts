@@ -149,7 +149,10 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
     },
     agrees(order = {}) {
       const { cause, key, reason } = someOrder(order);
-      if (cause === 'disk') own.attributes.set('ecs-node.leave.disk', '1');
+      if (cause === 'disk') {
+        own.attributes.set('ecs-node.leave.disk', '1');
+        stage.fillDisk(97);
+      }
       if (cause === 'spot') world.metadata.spotNotice ??= { action: 'terminate', at: clock.now() + 120_000 };
       const request: OperatorRequest = {
         instanceId,

@@ -1,0 +1,41 @@
+/**
+ * Asks again about a reason that the node found by itself. A disk may have been freed, or Docker
+ * restarted, since the departure began: by another process, or in an earlier boot.
+ */
+
+import type { Config } from '../config/config.ts';
+import { Unavailable } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
+import { callOnce } from './calls.ts';
+import { openWatchedPaths, renderUnmeasured } from './docker-root.ts';
+import { isClear } from './fullness.ts';
+
+/** Throws when no measured disk is full and one could not be measured. */
+export async function isDiskFull(host: Host, config: Config, signal: AbortSignal): Promise<boolean> {
+  const paths = await openWatchedPaths(config).list(host, signal);
+  const { uses, unmeasured } = await callOnce(host, signal, () => host.machine.measureDisks(paths));
+  if (uses.some((use) => !isClear(use, config.disk.clearPercent))) return true;
+  if (unmeasured.length > 0) throw new Unavailable(renderUnmeasured(unmeasured));
+  return false;
+}
+
+/** The same time as in the watcher. */
+const pingMs = 10_000;
+
+export async function doesDockerAnswer(host: Host, signal: AbortSignal): Promise<boolean> {
+  try {
+    await callOnce(host, signal, (callSignal) => host.docker.ping(callSignal), pingMs);
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
+/**
+ * Right after a reboot, a service that does not answer may only be starting. Before this time, a
+ * departure for it can only come from an earlier boot.
+ */
+export function isStarting({ clock }: Host, { patienceSeconds }: { patienceSeconds: number }): boolean {
+  return clock.uptime() < patienceSeconds * 1000;
+}

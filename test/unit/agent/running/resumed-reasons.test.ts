@@ -1,0 +1,91 @@
+/**
+ * The node's own reason may be gone when its departure goes on in another process or boot. It is
+ * asked again before anything that cannot be undone.
+ */
+
+import { expect, it } from 'vitest';
+import type { Host } from '../../../../core/host.ts';
+import { configOf, type Stage } from '../stage.ts';
+import { hour, inService, minute } from './in-service.ts';
+
+/** The agent stops while the departure waits for a task. */
+async function leavesFor(cause: string, trouble: (stage: Stage) => void) {
+  const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 7200 } }));
+  stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 3 * hour });
+  trouble(stage);
+  for (let minutes = 0; minutes < 90 && stage.departure()?.confirmedAt === undefined; minutes++) await run(minute);
+  expect(stage.departure()).toMatchObject({ cause, confirmedAt: expect.anything() });
+  await agent.stop();
+  stage.world.cluster.tasks.length = 0;
+  return { stage, run };
+}
+
+/** The machine boots again: /run is empty, and the uptime begins anew. */
+function reboot({ host, world }: Stage): Host {
+  world.machine.bootId = 'boot-2';
+  for (const path of [...world.machine.files.keys()].filter((each) => each.startsWith('/run/')))
+    world.machine.files.delete(path);
+  const before = host.clock.uptime();
+  return { ...host, clock: { ...host.clock, uptime: () => host.clock.uptime() - before } };
+}
+
+const fillDisk = (stage: Stage) => stage.fillDisk(97);
+
+// The node's own entry in the leave queue confirmed the old reason, and ended a node with space.
+it.each(['restart', 'reboot'])('a node whose disk was freed before a %s stays', async (how) => {
+  const { stage, run } = await leavesFor('disk', fillDisk);
+  stage.fillDisk(20);
+  const next = stage.agent(how === 'reboot' ? reboot(stage) : stage.host);
+  await run(30 * minute);
+  expect(stage.world.instance.state).toBe('running');
+  expect(stage.own.status).toBe('ACTIVE');
+  expect(stage.deregistered).toEqual([]);
+  await next.stop();
+});
+
+it('a node whose disk cannot be measured after a restart stays drained', async () => {
+  const { stage, run } = await leavesFor('disk', fillDisk);
+  stage.world.machine.unmeasured.set('/var/lib/docker', 'the file system does not answer');
+  stage.fillDisk(20);
+  const next = stage.agent();
+  await run(30 * minute);
+  expect(stage.world.instance.state).toBe('running');
+  expect(stage.deregistered).toEqual([]);
+  await next.stop();
+});
+
+it('a node whose disk is still full after a reboot is replaced', async () => {
+  const { stage, run } = await leavesFor('disk', fillDisk);
+  const next = stage.agent(reboot(stage));
+  await run(30 * minute);
+  expect(stage.world.instance.state).not.toBe('running');
+  await next.stop();
+});
+
+// ECS does not see the ECS agent of a machine that has just booted, and that confirmed the reason.
+it('a node whose ECS agent connects a minute after a reboot stays', async () => {
+  const { stage, run } = await leavesFor('ecs-agent', ({ own, world }) => {
+    own.agentConnected = false;
+    world.localAgent = undefined;
+  });
+  const next = stage.agent(reboot(stage));
+  await run(minute);
+  stage.own.agentConnected = true;
+  stage.world.localAgent = { cluster: 'demo', containerInstanceArn: stage.own.arn, version: '1' };
+  await run(30 * minute);
+  expect(stage.world.instance.state).toBe('running');
+  expect(stage.own.status).toBe('ACTIVE');
+  await next.stop();
+});
+
+it.each(['restart', 'reboot'])('a node whose Docker answers after a %s stays, whatever ECS still says', async (how) => {
+  const { stage, run } = await leavesFor('docker', ({ own, world }) => {
+    world.docker.state = 'hung';
+    own.runtimeHealth = 'IMPAIRED';
+  });
+  stage.world.docker.state = 'well';
+  const next = stage.agent(how === 'reboot' ? reboot(stage) : stage.host);
+  await run(30 * minute);
+  expect(stage.world.instance.state).toBe('running');
+  await next.stop();
+});
