@@ -2,10 +2,11 @@
 
 import type { Config } from '../config/config.ts';
 import type { Placeholder } from '../config/schema.ts';
-import { ConfigError } from '../core/errors.ts';
-import type { Host } from '../core/host.ts';
+import { ConfigError, Unavailable } from '../core/errors.ts';
+import type { Host, Membership } from '../core/host.ts';
+import { propagationMs } from '../core/retry.ts';
 import { registrarTraits } from '../core/state/state.ts';
-import { readGroupTag } from '../upkeep/group-tag.ts';
+import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 import type { BootstrapContext } from './step.ts';
 import { callWithRetry, askNicely } from './poll.ts';
 
@@ -51,7 +52,7 @@ export async function renderNameTag(
   context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<string> {
-  const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
+  const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
   const group = config.name.includes('{group}')
     ? ((await readGroupTag(host, signal)) ??
       (await askNicely('name of the group not known', host, context, signal, read))?.group)
@@ -71,13 +72,24 @@ async function readGroupFor(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (!template.includes('{group}')) return undefined;
-  const read = (callSignal: AbortSignal) => host.cloud.readMembership(callSignal);
   const tagged = await readGroupTag(host, signal);
   if (tagged !== undefined) return tagged;
   const membership = keepsHostname(config)
-    ? await callWithRetry(host, context, signal, read)
-    : await askNicely('name of the group not known', host, context, signal, read);
+    ? await callWithRetry(host, context, signal, openLastingMembership(host))
+    : await askNicely('name of the group not known', host, context, signal, (each) => readMembership(host, each));
   return membership?.group;
+}
+
+/** One empty answer would register a host name without its group for good, or refuse it. */
+function openLastingMembership(host: Host): (signal: AbortSignal) => Promise<Membership | undefined> {
+  let since: number | undefined;
+  return async (signal) => {
+    const membership = await readMembership(host, signal);
+    since ??= host.clock.uptime();
+    if (membership === undefined && host.clock.uptime() - since < propagationMs)
+      throw new Unavailable('Auto Scaling says that this instance is in no group');
+    return membership;
+  };
 }
 
 function keepsHostname({ registrar }: Config): boolean {
