@@ -11,7 +11,7 @@ import type { StepOutcome, BootstrapContext } from '../../step.ts';
 import { tagName } from '../../steps/name-tag.ts';
 import { callWithRetry, waitAWhile, waitUntil } from '../../poll.ts';
 import { openFailureCheck, openRecordReader, pollMs, rememberRecord } from './record-reader.ts';
-import { openUnlessMoved } from './unless-moved.ts';
+import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 import { install } from './installer.ts';
 import { deregisterFromOpsWorks } from './deregister.ts';
 import { opsworksTargetOf, prepareOpsWorksTarget, suggestHostname } from './target.ts';
@@ -73,6 +73,9 @@ async function findUsable(
   if (known?.registrar !== 'opsworks') return undefined;
   const { stackId } = opsworksTargetOf(context);
   const { id } = known;
+  // A listing may lag behind the installer, and another registration would leave two records. To
+  // wait costs less than a second listing.
+  if (id === undefined) await host.clock.sleep(refusalLastsMs, signal);
   const record = await callWithRetry(host, context, signal, (callSignal) =>
     id === undefined ? host.cloud.findRegistration(stackId, callSignal) : host.cloud.readRegistration(id, callSignal),
   );

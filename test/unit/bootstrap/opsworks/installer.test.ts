@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bootstrap } from '../../../../bootstrap/bootstrap.ts';
 import { Refused, exitCode } from '../../../../core/errors.ts';
+import type { Host } from '../../../../core/host.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { installerUrl } from '../../../fakes/cloud/opsworks.ts';
 import { layerId, opsworksConfig, setStage, signal, stackId, type Stage } from '../stage.ts';
@@ -201,6 +202,24 @@ describe('the installer', () => {
     expect(world.calls.of('run')).toHaveLength(1);
     expect(world.calls.of('suggestHostname')).toHaveLength(1);
     expect(world.calls.of('findRegistration')).toHaveLength(1);
+  });
+
+  it('does not run again on a node that was killed just after it ended, and whose record is not listed at once', async () => {
+    const { host, world, config, boot } = setStage(opsworksConfig());
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'run') world.calls.crashAt(1, 'after');
+    };
+    await world.clock.finish(Promise.race([bootstrap(host, config, signal), world.calls.crashed()]));
+    world.calls.onCall = undefined;
+    const restarted = world.restart();
+    const listedAt = world.clock.uptime() + 10_000;
+    const findRegistration: Host['cloud']['findRegistration'] = async (...args) => {
+      const found = await restarted.cloud.findRegistration(...args);
+      return world.clock.uptime() < listedAt ? undefined : found;
+    };
+    await boot({ ...restarted, cloud: { ...restarted.cloud, findRegistration } });
+    expect(world.calls.of('run')).toHaveLength(1);
+    expect(world.opsworks.records).toHaveLength(1);
   });
 
   it("leaves its record's id on disk before the long wait, so that a killed node lists the stack no more", async () => {
