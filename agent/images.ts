@@ -67,7 +67,7 @@ export function referencesOf({ id, names }: DockerImage): readonly string[] {
 }
 
 function openKept(kept: Kept): (image: DockerImage) => boolean {
-  const matchers = kept.patterns.map(openPattern);
+  const matchers = kept.patterns.map((pattern) => openPattern(tidy(pattern)));
   const agents = new Set([...agentRepositories, ...kept.agentRepositories]);
   return ({ id, names, digests }) => {
     const own = [...names, ...digests].map(shorten);
@@ -89,8 +89,19 @@ function openPattern(pattern: string): (name: string) => boolean {
   const expressions = forms.map((form) => `^${escape(form)}${isId ? '' : tag === '' ? '([:@].*)?$' : '$'}`);
   // `docker images -q` prints the first 12 digits of an id.
   if (/^[0-9a-f]{6,64}$/.test(wanted)) expressions.push(`^sha256:${wanted}`);
+  // A digest alone, as a registry prints it.
+  if (isId) expressions.push(`@${escape(wanted)}`);
   const expression = new RegExp(expressions.join('|'));
   return (name) => expression.test(name);
+}
+
+/** Spellings with one possible meaning: `"app:1"`, `- app:1`, `https://registry/app:1`. */
+function tidy(pattern: string): string {
+  return pattern
+    .trim()
+    .replace(/^-\s+/, '')
+    .replace(/^(["'`])(.*)\1,?$/, '$2')
+    .replace(/^(https?|docker):\/\//, '');
 }
 
 function escape(pattern: string): string {
@@ -99,7 +110,7 @@ function escape(pattern: string): string {
 
 /** Docker Hub's own names have a short form, which Docker lists. */
 function shorten(name: string): string {
-  return name.replace(/^(index\.)?docker\.io\//, '').replace(/^library\//, '');
+  return name.replace(/^((index|registry-1)\.)?docker\.io\//, '').replace(/^library\//, '');
 }
 
 /** A colon before the last slash belongs to a registry's port. */

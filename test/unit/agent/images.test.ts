@@ -78,6 +78,21 @@ describe('the choice of removable images', () => {
     expect(removableImages([image, other], [], kept)).toEqual([other]);
   });
 
+  it.each([
+    '"app:1"',
+    "'app:1'",
+    '- app:1',
+    '- "app:1"',
+    'https://app:1',
+    'docker://app:1',
+    'registry-1.docker.io/library/app:1',
+    digest,
+  ])('keeps an image whose name has one possible meaning: %s', (pattern) => {
+    const other = { ...someImage('app:2', 1), digests: [`app@sha256:${'d'.repeat(64)}`] };
+    const kept = { patterns: [pattern], agentRepositories: [] };
+    expect(removableImages([pinned, other], [], kept)).toEqual([other]);
+  });
+
   it('keeps an image under all its names when one of them is kept', () => {
     const both = { ...someImage('app:1', 1), names: ['app:1', 'base:1'] };
     expect(removableImages([both], [], { patterns: ['base'], agentRepositories: [] })).toEqual([]);
