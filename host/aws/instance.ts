@@ -110,9 +110,13 @@ function openQuestions(
       const call = 'ec2:DescribeInstances';
       // This instance runs. An answer without it says nothing about the others either.
       const asked = [...new Set([self, ...instanceIds])];
-      const { Reservations } = await callAws(call, '*', signal, (options) =>
-        client.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: asked }] }), options),
+      const Filters = [{ Name: 'instance-id', Values: asked }];
+      const { Reservations, NextToken } = await callAws(call, '*', signal, (options) =>
+        client.send(new DescribeInstancesCommand({ Filters }), options),
       );
+      // Without a page size, EC2 answers in one. A node on a page that is not read would count as
+      // dead, and others would leave in its place.
+      if (NextToken) throw new Unavailable(`${call}: the answer is not whole`);
       const running = (Reservations ?? [])
         .flatMap(({ Instances = [] }) => Instances)
         .filter(({ State }) => State?.Name === 'running' || State?.Name === 'pending')

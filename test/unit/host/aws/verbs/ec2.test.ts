@@ -31,13 +31,17 @@ test('how far away an event of EC2 is counts by the clock of EC2, not by this on
   expect(Math.round(event!.startsInMs! / 3_600_000)).toBe(24);
 });
 
-test('the list of running instances counts only when it holds this instance', async () => {
+test('the list of running instances counts only when it is whole and holds this instance', async () => {
   const instances = (...ids: string[]) =>
     `<reservationSet>${ids.map((id) => `<item><instancesSet><item><instanceId>${id}</instanceId><instanceState><code>16</code><name>running</name></instanceState></item></instancesSet></item>`).join('')}</reservationSet>`;
   const { cloud } = await openAws(() => ({
     body: `<DescribeInstancesResponse>${instances(self, 'i-1')}</DescribeInstancesResponse>`,
   }));
   expect(await cloud.readRunning(['i-1', 'i-2'], patient)).toEqual(['i-1']);
+  const { cloud: half } = await openAws(() => ({
+    body: `<DescribeInstancesResponse>${instances(self)}<nextToken>more</nextToken></DescribeInstancesResponse>`,
+  }));
+  await expect(half.readRunning(['i-1'], patient)).rejects.toBeInstanceOf(Unavailable);
   const { cloud: empty } = await openAws(() => ({
     body: '<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>',
   }));
