@@ -9,7 +9,7 @@ import type { DockerImage, Host } from '../core/host.ts';
 import type { WatchedPaths } from './docker-root.ts';
 import { isClear } from './fullness.ts';
 import { referencesOf, removableImages, stoppedHolders } from './images.ts';
-import { readCachingBehavior, readKept } from './kept-images.ts';
+import { pullsUpfront, readCachingBehavior, readKept } from './kept-images.ts';
 
 /**
  * XFS frees blocks in the background. Measured at once, the disk would still look full, and the
@@ -22,6 +22,12 @@ const settleMs = 1_000;
  * seconds, or the task hangs.
  */
 const startingMs = 20_000;
+
+/**
+ * With ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT, the ECS agent pulls an image before the containers on
+ * which its container depends have started: the agent's default start timeout of 3 minutes later.
+ */
+const dependentMs = 200_000;
 
 /** The interval at which starting tasks are checked. */
 const lookMs = 1_000;
@@ -46,7 +52,8 @@ export async function freeDisk(host: Host, config: Config, watched: WatchedPaths
       log.info('images not removed', { reason: "the disk that is full is not the one with Docker's images" });
       return;
     }
-    await waitForStartingTasks(host, signal);
+    const startMs = (await pullsUpfront(host, config)) ? dependentMs : startingMs;
+    await waitForStartingTasks(host, startMs, signal);
     await removeUntilClear(host, config, watched, signal);
   } catch (error) {
     signal.throwIfAborted();
@@ -115,11 +122,11 @@ async function isStoreClear(
 }
 
 /**
- * Returns after `startingMs` at the latest. A task that cannot start for lack of space would
+ * Returns after `startMs` at the latest. A task that cannot start for lack of space would
  * otherwise keep the disk full.
  */
-async function waitForStartingTasks({ ecsAgent, clock }: Host, signal: AbortSignal): Promise<void> {
-  const until = clock.uptime() + startingMs;
+async function waitForStartingTasks({ ecsAgent, clock }: Host, startMs: number, signal: AbortSignal): Promise<void> {
+  const until = clock.uptime() + startMs;
   while (clock.uptime() < until) {
     const tasks = await ecsAgent.readTasks(signal).catch(() => undefined);
     signal.throwIfAborted();

@@ -54,3 +54,10 @@ export async function readCachingBehavior(
   }
   return undefined;
 }
+
+/** True where a task that has not started may have images that no container uses yet. */
+export async function pullsUpfront({ machine }: Pick<Host, 'machine'>, { ecs }: Pick<Config, 'ecs'>): Promise<boolean> {
+  const name = 'ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT';
+  const values = [readSetting(await readEcsConfig(machine), name), ecs.settings[name]];
+  return values.some((value) => value?.trim().toLowerCase() === 'true');
+}

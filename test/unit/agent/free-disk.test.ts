@@ -125,6 +125,18 @@ describe('freeing a disk', () => {
     expect(left()).toEqual([pause, 'app:3']);
   });
 
+  it('waits for minutes where a task may wait for other containers with its image pulled already', async () => {
+    const { host, world, clock, left } = fullNode();
+    const task = world.cluster.addTask(world.joinCluster().arn, { lastStatus: 'PENDING' });
+    world.machine.files.set(paths.ecsConfig, 'ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT=true\n');
+    void freeDisk(host, configOf(), openWatchedPaths(configOf()), never);
+    await clock.run(180_000);
+    expect(left()).toHaveLength(4);
+    task.lastStatus = 'RUNNING';
+    await clock.run(5_000);
+    expect(left().length).toBeLessThan(4);
+  });
+
   it('waits also for a starting task that the ECS agent does not name', async () => {
     const { host, world, clock, left } = fullNode();
     world.cluster.addTask(world.joinCluster().arn, { lastStatus: 'PENDING', unnamed: true });
