@@ -45,10 +45,10 @@ describe('each finding in version 0.1.0', () => {
   });
 
   test.each(findings.map((text) => [text.split('\n')[0], text]))('has its scenario on the binary: %s', (_, text) => {
-    const [file] = [...text!.matchAll(/\(`(test\/[\w./-]+)`\)/g)].map(([, path]) => path!);
+    const [file] = [...text.matchAll(/\(`(test\/[\w./-]+)`\)/g)].map(([, path]) => path!);
     expect(file).toMatch(onTheBinary);
     const source = plain(readFileSync(file!, 'utf8').replaceAll("\\'", "'"));
-    const named = titlesIn(text!);
+    const named = titlesIn(text);
     expect(named).not.toEqual([]);
     expect(named.filter((title) => !source.includes(title))).toEqual([]);
   });

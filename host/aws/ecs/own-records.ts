@@ -13,19 +13,8 @@ import { idOf } from './ecs-answers.ts';
  * instance. ECS's answers are remembered.
  */
 export function guardRecords(cloud: Cloud): Cloud {
-  // A record never changes its instance, nor a task its record. A record that is deregistered, or
-  // refuses to change, may be gone: a stale answer of the port must not name it for ever.
-  const own = new Set<string>();
+  const { own, owns, mustOwn } = openOwnership(cloud);
   const tasks = new Set<string>();
-
-  const owns: Cloud['ownsContainerInstance'] = async (cluster, arn, signal) => {
-    if (!own.has(arn) && (await cloud.ownsContainerInstance(cluster, arn, signal))) own.add(arn);
-    return own.has(arn);
-  };
-  const mustOwn = async (cluster: string, arn: string, signal: AbortSignal): Promise<void> => {
-    if (await owns(cluster, arn, signal)) return;
-    throw new Refused(`ECS does not say that ${arn} is this instance's`, { code: notOwn });
-  };
   const readTasks: Cloud['readTasks'] = async (cluster, arn, signal) => {
     await mustOwn(cluster, arn, signal);
     const found = await cloud.readTasks(cluster, arn, signal);
@@ -87,3 +76,29 @@ export function guardRecords(cloud: Cloud): Cloud {
 }
 
 const notOwn = 'NotThisInstance';
+
+interface Ownership {
+  /**
+   * A record never changes its instance, nor a task its record. A record that is deregistered, or
+   * refuses to change, may be gone: a stale answer of the port must not name it for ever.
+   */
+  own: Set<string>;
+  owns: Cloud['ownsContainerInstance'];
+  mustOwn(cluster: string, arn: string, signal: AbortSignal): Promise<void>;
+}
+
+function openOwnership(cloud: Cloud): Ownership {
+  const own = new Set<string>();
+  const owns: Ownership['owns'] = async (cluster, arn, signal) => {
+    if (!own.has(arn) && (await cloud.ownsContainerInstance(cluster, arn, signal))) own.add(arn);
+    return own.has(arn);
+  };
+  return {
+    own,
+    owns,
+    async mustOwn(cluster, arn, signal) {
+      if (await owns(cluster, arn, signal)) return;
+      throw new Refused(`ECS does not say that ${arn} is this instance's`, { code: notOwn });
+    },
+  };
+}

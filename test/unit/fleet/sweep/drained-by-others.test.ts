@@ -1,5 +1,6 @@
 /** ECS does not name the party that set DRAINING. A sweep must undo its own draining only. */
 
+import assert from 'node:assert/strict';
 import { beforeEach, expect, test } from 'vitest';
 import { addNode } from '../../../fakes/fleet-nodes.ts';
 import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy } from './run.ts';
@@ -12,7 +13,7 @@ beforeEach(async () => {
   addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false } });
   await run();
   clock.jump(3 * hour);
-  expect(await deedsOf()).toContain('drain i-lost');
+  assert((await deedsOf()).includes('drain i-lost'));
   clock.jump(hour / 60);
   lost().agentConnected = true;
 });

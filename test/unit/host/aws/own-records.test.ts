@@ -1,6 +1,6 @@
 /** Each verb that takes an ARN refuses what ECS has not said to be this instance's. */
 
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Cloud } from '../../../../core/host.ts';
 import { Unavailable } from '../../../../core/errors.ts';
 import { guardRecords } from '../../../../host/aws/ecs/own-records.ts';
@@ -51,24 +51,30 @@ it('takes no task for its own that ECS says runs on another node', async () => {
 
 // A stale introspection answer named the old record for ever: a node that was drained for its full
 // disk looked for its queue entry there, and stayed DRAINING.
-it.each(['deregistered by this node', 'deregistered by another program'])(
-  'takes a record for gone that was %s',
-  async (how) => {
+describe('takes a record for gone that was deregistered', () => {
+  const open = async () => {
     const { host, world, clock } = openFakeHost();
     const own = world.joinCluster();
-    const asks = () => clock.finish(host.cloud.ownsContainerInstance('demo', own.arn, never));
     await clock.finish(host.cloud.readContainerInstance('demo', own.arn, never));
+    const asks = () => clock.finish(host.cloud.ownsContainerInstance('demo', own.arn, never));
     expect(await asks()).toBe(true);
-    if (how === 'deregistered by this node') {
-      own.status = 'DRAINING';
-      await clock.finish(host.cloud.deregisterContainerInstance('demo', own.arn, never));
-    } else {
-      own.status = 'INACTIVE';
-      await expect(clock.finish(host.cloud.drain('demo', own.arn, never))).rejects.toThrow('INACTIVE');
-    }
+    return { host, clock, own, asks };
+  };
+
+  it('by this node', async () => {
+    const { host, clock, own, asks } = await open();
+    own.status = 'DRAINING';
+    await clock.finish(host.cloud.deregisterContainerInstance('demo', own.arn, never));
     expect(await asks()).toBe(false);
-  },
-);
+  });
+
+  it('by another program', async () => {
+    const { host, clock, own, asks } = await open();
+    own.status = 'INACTIVE';
+    await expect(clock.finish(host.cloud.drain('demo', own.arn, never))).rejects.toThrow('INACTIVE');
+    expect(await asks()).toBe(false);
+  });
+});
 
 // The repeated call was refused as one about another node's record, and the new registration was
 // given up half way: the node had no record any more.
