@@ -14,11 +14,11 @@ export const textfile = '/var/lib/node_exporter/ecs-node.prom';
 
 /** The configuration with some chores, and an interval for each. */
 export function withChores(config: Config, chance: Chance): Config {
-  const everySeconds = () => chance.pick([10, 60, 300]);
+  const everySeconds = () => chance.pick([30, 60, 300]);
   return parseConfig({
     ...settingsOf(config),
     containerEnvironment: { enabled: chance.happens(0.8), everySeconds: everySeconds() },
-    ports: { enabled: chance.happens(0.8), everySeconds: chance.pick([5, 30, 60]) },
+    ports: { enabled: chance.happens(0.8), everySeconds: chance.pick([15, 30, 60]) },
     ...(chance.happens(0.8) && {
       daemonTasks: {
         definitions: [daemonFamily],

@@ -38,6 +38,18 @@ const works: readonly Work[] = [
     withinMs: () => 15 * minute + 2 * minute,
   },
   {
+    what: 'the terminate hook is not completed',
+    isOpen({ scenario, clock }, node) {
+      const isWaiting = node.group?.hooks.some(
+        ({ name, active }) => active && name === scenario.config.autoScaling.terminateHook,
+      );
+      const hasLeft = isDone(node) && node.truth.leavingSince !== undefined;
+      return isWaiting === true && hasLeft && clock.uptime() - node.truth.groupLieAt > 60 * minute;
+    },
+    // hook.ts tries for a quarter of an hour, and ended before only if AWS refused for that long.
+    withinMs: () => 10 * minute,
+  },
+  {
     what: 'it is not drained',
     isOpen: (region, node) =>
       isInService(node) &&
@@ -90,6 +102,12 @@ const works: readonly Work[] = [
 /** One round later than planned, and its calls. */
 function metricsMs(everySeconds: number): number {
   return 2 * everySeconds * 1000 + minute;
+}
+
+/** By its own file, the node has left, and not because its patience was over. */
+function isDone({ machine, phase }: Node): boolean {
+  const text = machine.files.get(paths.departure);
+  return phase === 'up' && typeof text === 'string' && text.includes('"phase": "done"') && !text.includes('not within');
 }
 
 function isInService({ agent, phase, localAgent, portClosed, bootstrapExit, truth }: Node): boolean {
