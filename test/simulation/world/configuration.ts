@@ -69,6 +69,8 @@ function reload(region: Region, { configuration, agent }: Node): void {
 /** The operator mends the file. A bootstrap that gave up on it is started by hand. */
 export function mend(region: Region, conditions: Conditions, node: Node): void {
   if (node.configuration?.isFaulty !== true || node.phase === 'gone') return;
+  // An operator cannot reach a machine that sleeps or boots, and comes back.
+  if (node.phase === 'booting') return void region.clock.schedule(30_000, () => mend(region, conditions, node));
   writeNext(region, node);
   reload(region, node);
   if (node.phase !== 'up' || node.bootstrapExit !== 78) return;
