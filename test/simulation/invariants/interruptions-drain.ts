@@ -20,10 +20,10 @@ export const interruptionsDrain: Invariant = {
     const status = ownInstance(region, node)?.status;
     if (status !== 'DRAINING') node.truth.drainingSince = undefined;
     else node.truth.drainingSince ??= now;
-    if (status !== 'ACTIVE' || !isAble(node, now)) return undefined;
+    if (status !== 'ACTIVE' || !isAble(region, node, now)) return undefined;
     for (const reason of ['spot', 'scale-in', 'operator', 'retirement'] as const) {
       const ms = lasting(node, reason, now);
-      if (ms === undefined || !isAble(node, now - letGoMs(region, reason))) continue;
+      if (ms === undefined || !isAble(region, node, now - letGoMs(region, reason))) continue;
       const limit = boundMs(region, reason) + letGoMs(region, reason);
       if (ms > limit)
         return `${reason} ${Math.round(ms / 1000)} s ago, and still ACTIVE (bound ${Math.round(limit / 1000)} s)`;
@@ -33,13 +33,15 @@ export const interruptionsDrain: Invariant = {
 };
 
 /** True if the agent has run for a while without any recent fault. */
-function isAble(node: Node, now: number): boolean {
+function isAble({ scenario }: Region, node: Node, now: number): boolean {
   const { truth } = node;
+  // The departure looks for its record every two seconds, which a slow life stretches.
+  const lookMs = scenario.slowness * 2_000;
   if (node.agent === undefined || node.phase !== 'up' || node.localAgent === undefined || truth.overtaken) return false;
   const quietSince = Math.max(
     truth.faultAt + clearedMs,
     node.agentStartedAt + startMs,
-    (truth.connectedSince ?? now) + startMs,
+    (truth.connectedSince ?? now) + startMs + lookMs,
   );
   return now > quietSince;
 }
