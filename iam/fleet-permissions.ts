@@ -8,7 +8,6 @@ function group(feature: string, reach: FleetReach, actions: string, acts?: true)
 
 /** Needed by both commands. */
 const lookingPermissions: readonly FleetPermission[] = [
-  ...group('nodes in the cluster', 'cluster', 'ecs:ListContainerInstances'),
   ...group('nodes in the cluster', 'container-instances', 'ecs:DescribeContainerInstances'),
   ...group('their instances', 'everything', 'ec2:DescribeInstances'),
   ...group('their groups', 'everything', 'autoscaling:DescribeAutoScalingGroups'),
@@ -16,12 +15,15 @@ const lookingPermissions: readonly FleetPermission[] = [
 ];
 
 export const fleetPermissions: readonly FleetPermission[] = [
+  ...group('nodes in the cluster', 'cluster', 'ecs:ListContainerInstances'),
   ...lookingPermissions,
   ...group('events of nodes (--history)', 'event-log', 'logs:FilterLogEvents'),
 ];
 
 export const sweepPermissions: readonly FleetPermission[] = [
+  ...group('nodes in the cluster, and of its groups in other clusters', 'clusters', 'ecs:ListContainerInstances'),
   ...lookingPermissions,
+  ...group('nodes of its groups in other clusters', 'everything', 'ecs:ListClusters'),
   ...group("checking that ECS's list is complete", 'cluster', 'ecs:DescribeClusters'),
   ...group('termination protection', 'group-instances', 'ec2:DescribeInstanceAttribute'),
   ...group('OpsWorks records (--opsworks-stack)', 'everything', 'opsworks:DescribeStacks'),

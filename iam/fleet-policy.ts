@@ -8,6 +8,8 @@ import type { PolicyScope, Policy, Statement } from './policy.ts';
 /** The resources that an action covers, from narrow to wide. */
 export type FleetReach =
   | 'cluster'
+  /** Every cluster of the account and region. */
+  | 'clusters'
   | 'service'
   /** Container instances of the cluster: their ARNs are not known in advance. */
   | 'container-instances'
@@ -61,6 +63,7 @@ type Limit = Pick<Statement, 'Resource' | 'Condition'>;
 
 const limits: Record<FleetReach, (subject: FleetSubject, scope: FleetScope) => Limit> = {
   cluster: ({ cluster }, scope) => ({ Resource: arn(scope, 'ecs', `cluster/${cluster}`) }),
+  clusters: (_, scope) => ({ Resource: arn(scope, 'ecs', 'cluster/*') }),
   service: ({ cluster, service }, scope) => {
     const [first = '', ...more] = [service].flat().map((name) => arn(scope, 'ecs', `service/${cluster}/${name}`));
     return { Resource: more.length === 0 ? first : [first, ...more] };
@@ -122,6 +125,7 @@ const limits: Record<FleetReach, (subject: FleetSubject, scope: FleetScope) => L
 
 const sids: Record<FleetReach, string> = {
   cluster: 'OnTheCluster',
+  clusters: 'ReadOnlyOnClusters',
   service: 'OnTheService',
   'container-instances': 'OnContainerInstancesOfTheCluster',
   'registration-tags': 'TagsAtRegistration',
@@ -141,6 +145,7 @@ const sids: Record<FleetReach, string> = {
 
 const words: Record<FleetReach, string> = {
   cluster: 'the cluster',
+  clusters: 'every cluster of the account and region',
   service: 'the service',
   'container-instances': 'container instances of the cluster, because their ARNs are not known in advance',
   'registration-tags': 'container instances of the cluster, only while they register',

@@ -82,7 +82,7 @@ const sweep: Command = {
     'nothing. It terminates a node in three runs: it notes it, drains it, and lets the group terminate it with its hooks. Before each\n' +
     'step it reads again. It changes no node while a third of them look ill, and concludes nothing from an answer that is missing or\n' +
     'incomplete. It leaves alone: instances with the tag ecs-node:keep, in Standby, or protected from scale-in; external instances\n' +
-    '(mi-…); nodes whose tag ecs-node:cluster names another cluster. Two sweeps at once do no harm.\n' +
+    '(mi-…); nodes whose tag ecs-node:cluster names another cluster, or that are registered in one. Two sweeps at once do no harm.\n' +
     'Exit codes: 0 nothing to do, or done (--apply); 1 something to do or to look at, without --apply; 75 AWS did not answer something,\n' +
     'or a change failed: the next run goes on.',
   flags: [

@@ -103,6 +103,11 @@ export interface FleetReads {
   readContainerInstances(cluster: string, signal: AbortSignal): Promise<FleetContainerInstance[]>;
   /** The container instances of one instance, read right before an action. */
   readContainerInstancesOf(cluster: string, instanceId: string, signal: AbortSignal): Promise<FleetContainerInstance[]>;
+  /**
+   * The name of another cluster of the account and region in which the instance is registered.
+   * Undefined only if all of them were read. Throws Unavailable if there are too many to read.
+   */
+  readOtherClusterOf(cluster: string, instanceId: string, signal: AbortSignal): Promise<string | undefined>;
   /** ECS's own count of the cluster's container instances, to check the list against. */
   readContainerInstanceCount(cluster: string, signal: AbortSignal): Promise<number>;
   /** Throws Refused if one of the groups does not exist. */

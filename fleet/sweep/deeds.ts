@@ -108,23 +108,25 @@ async function activate(
 }
 
 /**
- * Either ECS still has no record of the node; or it is DRAINING and, depending on who drained it,
- * its ECS agent is not connected or it has no task.
+ * Either ECS still has no record of the node in any cluster; or it is DRAINING and, depending on
+ * who drained it, its ECS agent is not connected or it has no task.
  */
 async function terminate(
   context: DeedContext,
   { kind, instanceId }: SweepFinding,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const { fleet, cluster } = context;
+  const neverJoined = kind === 'never-joined';
+  if (neverJoined && (await fleet.readOtherClusterOf(cluster, instanceId, signal)) !== undefined) return false;
   const { machine, member, real } = await readAgain(context, instanceId, signal);
   if (notTerminable(machine, member) !== undefined) return false;
-  const isStillSo =
-    kind === 'never-joined'
-      ? real === undefined && otherClusterOf(machine, context.cluster) === undefined
-      : real?.status === 'DRAINING' &&
-        (kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0);
+  const isStillSo = neverJoined
+    ? real === undefined && otherClusterOf(machine, cluster) === undefined
+    : real?.status === 'DRAINING' &&
+      (kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0);
   if (!isStillSo) return false;
-  await context.fleet.terminateInGroup(instanceId, signal);
+  await fleet.terminateInGroup(instanceId, signal);
   return true;
 }
 

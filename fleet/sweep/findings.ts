@@ -8,6 +8,7 @@ export type FindingKind =
   | 'disconnected'
   | 'stuck-draining'
   | 'never-joined'
+  | 'in-another-cluster'
   | 'recovered'
   | 'stale-note'
   | 'termination-protection'

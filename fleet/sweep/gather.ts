@@ -84,8 +84,12 @@ export function choose(members: readonly FleetMember[], now: number, most = prot
   const ids = (of: readonly FleetMember[]) => of.map(({ instanceId }) => instanceId).toSorted();
   const first = ids(members.filter(isEnding)).slice(0, most);
   const others = ids(members.filter((member) => !isEnding(member)));
-  const count = Math.min(most - first.length, others.length);
-  const start = others.length === 0 ? 0 : (Math.floor(now / hourMs) * count) % others.length;
-  const turn = Array.from({ length: count }, (_, index) => others[(start + index) % others.length] ?? '');
-  return [...first, ...turn];
+  return [...first, ...takeTurn(others, now, most - first.length)];
+}
+
+/** Pure. In the next hour, the next ids have their turn. */
+export function takeTurn(ids: readonly string[], now: number, most: number): string[] {
+  const count = Math.min(most, ids.length);
+  const start = ids.length === 0 ? 0 : (Math.floor(now / hourMs) * count) % ids.length;
+  return Array.from({ length: count }, (_, index) => ids[(start + index) % ids.length] ?? '');
 }

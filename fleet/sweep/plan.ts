@@ -129,6 +129,7 @@ const order: readonly FindingKind[] = [
   'not-in-opsworks',
   'stale-note',
   'silent',
+  'in-another-cluster',
   'orphaned-name',
 ];
 

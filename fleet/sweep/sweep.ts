@@ -11,6 +11,7 @@ import { findNames, findOldNotes, findRecords, findStaleNotes, findUnregistered 
 import { findNeverJoined, findProtected, findSilent } from './find-members.ts';
 import type { Deed, SweepFinding, SweepOptions, SweepReport, Swept } from './findings.ts';
 import { gatherFacts } from './gather.ts';
+import { readOtherClusters } from './other-clusters.ts';
 import { brakeOf, byUrgency, isBraked, nodesOf, openBudget, type Budget } from './plan.ts';
 
 /**
@@ -27,7 +28,8 @@ export async function sweep(
   const { facts, groups, external, unanswered } = await gatherFacts(fleet, options, clock.now(), signal);
   const { cluster, apply } = options;
   if (groups.length === 0) log.info('no Auto Scaling group', { cluster });
-  const found = findAll(facts, options);
+  const others = await readOtherClusters(fleet, facts, findAll(facts, options), signal);
+  const { found } = others;
   const brake = brakeOf(facts, found);
   const budget = openBudget(facts, options.maxNodes);
   const context: SweepContext = { fleet, cluster, clock, log, apply, budget, brake };
@@ -42,7 +44,7 @@ export async function sweep(
     external,
     findings,
     ...(brake !== undefined && { brake }),
-    unanswered,
+    unanswered: [...unanswered, ...others.unanswered],
   };
 }
 

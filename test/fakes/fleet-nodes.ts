@@ -22,6 +22,8 @@ export interface FakeFleet extends FleetNodes {
   instances: Map<string, FleetContainerInstance>;
   /** Further records of the same instances. */
   secondRecords: FleetContainerInstance[];
+  /** Instances of other clusters: the cluster's name by instance id. */
+  elsewhere: Map<string, string>;
   /** The number of container instances that ECS counts but does not list. */
   unlisted: number;
   /** Notes by instance id. */
@@ -138,6 +140,7 @@ export function fakeFleet(): FakeFleet {
   const fleet: FakeFleet = {
     instances: new Map(),
     secondRecords: [],
+    elsewhere: new Map(),
     unlisted: 0,
     notes: new Map(),
     members: new Map(),
@@ -223,6 +226,10 @@ function reads(of: () => FakeFleet, answer: (call: string, signal: AbortSignal) 
     async readContainerInstancesOf(_cluster, id, signal) {
       await answer(`readContainerInstancesOf ${id}`, signal);
       return copies(recordsOf(of()), ({ instanceId }) => instanceId === id);
+    },
+    async readOtherClusterOf(_cluster, id, signal) {
+      await answer(`readOtherClusterOf ${id}`, signal);
+      return of().elsewhere.get(id);
     },
     async readContainerInstanceCount(name, signal) {
       await answer('readContainerInstanceCount', signal);

@@ -5,6 +5,7 @@ import {
   DeregisterContainerInstanceCommand,
   DescribeClustersCommand,
   DescribeContainerInstancesCommand,
+  ListClustersCommand,
   ListContainerInstancesCommand,
   UpdateContainerInstancesStateCommand,
   type ContainerInstance,
@@ -23,11 +24,17 @@ const perCall = 100;
 /** Attributes in which sweeps up to 0.1.0 kept their notes. */
 const oldNotePrefix = 'ecs-node.sweep.';
 
-type Reads = Pick<FleetNodes, 'readContainerInstances' | 'readContainerInstancesOf' | 'readContainerInstanceCount'>;
+/** Each costs one call for each node that is looked for. */
+const maxOtherClusters = 100;
+
+type Reads = Pick<
+  FleetNodes,
+  'readContainerInstances' | 'readContainerInstancesOf' | 'readOtherClusterOf' | 'readContainerInstanceCount'
+>;
 
 export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall): Reads {
-  const read = async (cluster: string, filter: string | undefined, signal: AbortSignal) => {
-    const arns = await everyPage(async (nextToken) => {
+  const list = (cluster: string, filter: string | undefined, signal: AbortSignal) =>
+    everyPage(async (nextToken) => {
       const answer = await callAws('ecs:ListContainerInstances', cluster, signal, (options) =>
         client.send(
           new ListContainerInstancesCommand({
@@ -41,6 +48,8 @@ export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall):
       );
       return { items: required(answer.containerInstanceArns, 'ecs:ListContainerInstances'), next: answer.nextToken };
     });
+  const read = async (cluster: string, filter: string | undefined, signal: AbortSignal) => {
+    const arns = await list(cluster, filter, signal);
     const found: FleetContainerInstance[] = [];
     for (const some of chunks([...new Set(arns)], perCall))
       found.push(...(await describe(client, callAws, cluster, some, signal)));
@@ -52,6 +61,12 @@ export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall):
       const found = await read(cluster, `ec2InstanceId == ${instanceId}`, signal);
       // An action follows, so do not rely on the filter alone.
       return found.filter((each) => each.instanceId === instanceId);
+    },
+    async readOtherClusterOf(cluster, instanceId, signal) {
+      for (const other of await readOtherClusters(client, callAws, cluster, signal)) {
+        if ((await list(other, `ec2InstanceId == ${instanceId}`, signal)).length > 0) return other;
+      }
+      return undefined;
     },
     async readContainerInstanceCount(cluster, signal) {
       const call = 'ecs:DescribeClusters';
@@ -65,6 +80,28 @@ export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall):
       return required(found?.registeredContainerInstancesCount, call);
     },
   };
+}
+
+async function readOtherClusters(
+  client: ECSClient,
+  callAws: AwsCall,
+  cluster: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const call = 'ecs:ListClusters';
+  const arns = await everyPage(async (nextToken) => {
+    const answer = await callAws(call, '*', signal, (options) =>
+      client.send(new ListClustersCommand({ maxResults: perCall, ...(nextToken && { nextToken }) }), options),
+    );
+    return { items: required(answer.clusterArns, call), next: answer.nextToken };
+  });
+  const names = new Set(arns.map(idOfArn));
+  // Without the sweep's own cluster, the list is incomplete or of another account.
+  if (!names.delete(cluster)) throw new Unavailable(`${call}: ECS did not list the cluster ${cluster}`);
+  if (names.size > maxOtherClusters) {
+    throw new Unavailable(`${call}: ${names.size} other clusters, and a sweep reads at most ${maxOtherClusters}`);
+  }
+  return [...names];
 }
 
 async function describe(
@@ -90,7 +127,7 @@ async function describe(
   return found;
 }
 
-/** ECS names a failure by its ARN or by its id alone. */
+/** ECS names a failure by its ARN or by its id alone. A cluster's id is its name. */
 function idOfArn(arn: string): string {
   return arn.split('/').at(-1) ?? arn;
 }

@@ -10,5 +10,7 @@ beforeAll(async () => {
 afterAll(() => moto.close());
 
 describeFleetNodes('moto', () => motoStage(moto), {
+  'an instance is not found in a cluster that has only another one':
+    'moto ignores the filter of ListContainerInstances',
   'a missing cluster and a missing group are refused': 'moto answers that the cluster is empty',
 });

@@ -11,6 +11,8 @@ export interface FleetStage {
   ids: string[];
   protect(instanceId: string): Promise<void>;
   tag(instanceId: string, key: string, value: string): Promise<void>;
+  /** Registers the instance in a second cluster, and returns its name. */
+  registerElsewhere(instanceId: string): Promise<string>;
   report(instanceId: string, usedPercent: number): Promise<void>;
   /** Lets some time pass between two reads. */
   pause(): Promise<void>;
@@ -54,6 +56,21 @@ export function describeFleetNodes(
       const [one, ...others] = await fleet.readContainerInstancesOf(cluster, ids[1]!, signal);
       expect({ one: one!.instanceId, others }).toEqual({ one: ids[1], others: [] });
       expect(await fleet.readContainerInstancesOf(cluster, unknown, signal)).toEqual([]);
+    });
+
+    test('an instance is found in another cluster', async () => {
+      const { fleet, cluster, ids, registerElsewhere } = stage;
+      expect(await fleet.readOtherClusterOf(cluster, ids[0]!, signal)).toBeUndefined();
+      const other = await registerElsewhere(ids[1]!);
+      expect(await fleet.readOtherClusterOf(cluster, ids[1]!, signal)).toBe(other);
+    });
+
+    test('an instance is not found in a cluster that has only another one', async () => {
+      const { fleet, cluster, ids, registerElsewhere } = stage;
+      await registerElsewhere(ids[1]!);
+      for (const id of [ids[0]!, unknown]) {
+        expect(await fleet.readOtherClusterOf(cluster, id, signal)).toBeUndefined();
+      }
     });
 
     test('a missing cluster and a missing group are refused', async () => {

@@ -39,6 +39,7 @@ export async function fakeStage(): Promise<FleetStage> {
     group: fakeGroup,
     ids,
     protect: async (id) => void fleet.protectedIds.add(id),
+    registerElsewhere: async (id) => (fleet.elsewhere.set(id, 'other'), 'other'),
     tag: async (id, key, value) => void (fleet.machines.get(id)!.tags[key] = value),
     report: async (instanceId, usedPercent) => void fleet.reports.push({ instanceId, usedPercent, at: Date.now() }),
     pause: () => Promise.resolve(),
@@ -47,7 +48,7 @@ export async function fakeStage(): Promise<FleetStage> {
 }
 
 export async function simulatedStage(): Promise<FleetStage> {
-  const simulator = await startSimulator({ groups: [{ name: 'nodes', max: 9 }] });
+  const simulator = await startSimulator({ clusters: ['demo', 'other'], groups: [{ name: 'nodes', max: 9 }] });
   const { verbs, world } = simulator;
   const ids = (await verbs.scaleTo('nodes', 3)).map(({ id }) => id);
   for (const id of ids) verbs.startEcsAgent(id, 'demo');
@@ -62,6 +63,14 @@ export async function simulatedStage(): Promise<FleetStage> {
     group: 'nodes',
     ids,
     protect: async (id) => verbs.protect(id),
+    async registerElsewhere(id) {
+      const own = byInstance.get(id)!;
+      const other = world.clusters.get('other')!;
+      const record = { ...own, arn: own.arn.replace('/demo/', '/other/') };
+      other.containerInstances.set(own.arn.split('/').at(-1)!, record);
+      other.byInstance.set(id, record);
+      return 'other';
+    },
     async close() {
       await aws.close();
       await simulator.close();
@@ -87,8 +96,7 @@ export async function motoStage({ url }: Moto): Promise<FleetStage> {
     .flatMap(({ members }) => members)
     .map(({ instanceId }) => instanceId);
   const ecs = new ECSClient(settings);
-  await ecs.send(new CreateClusterCommand({ clusterName: 'demo' }));
-  for (const instanceId of ids) {
+  const register = async (cluster: string, instanceId: string) => {
     const { accountId, instanceType, imageId, privateIp } = someIdentity;
     const document = {
       region,
@@ -100,8 +108,10 @@ export async function motoStage({ url }: Moto): Promise<FleetStage> {
       availabilityZone: `${region}a`,
     };
     const instanceIdentityDocument = JSON.stringify(document);
-    await ecs.send(new RegisterContainerInstanceCommand({ cluster: 'demo', instanceIdentityDocument }));
-  }
+    await ecs.send(new RegisterContainerInstanceCommand({ cluster, instanceIdentityDocument }));
+  };
+  for (const clusterName of ['demo', 'other']) await ecs.send(new CreateClusterCommand({ clusterName }));
+  for (const id of ids) await register('demo', id);
   return {
     ...aws,
     cluster: 'demo',
@@ -109,6 +119,10 @@ export async function motoStage({ url }: Moto): Promise<FleetStage> {
     ids,
     async protect(InstanceId) {
       await ec2.send(new ModifyInstanceAttributeCommand({ InstanceId, DisableApiTermination: { Value: true } }));
+    },
+    async registerElsewhere(id) {
+      await register('other', id);
+      return 'other';
     },
   };
 }

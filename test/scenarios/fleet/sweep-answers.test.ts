@@ -161,6 +161,9 @@ test.each([
 describe('the sweep concludes nothing from', () => {
   test.each([
     ...each('DescribeClusters', ofJson).map((row) => [...row, 'ecs', 'terminate'] as const),
+    ...each('ListClusters', [...ofJson, ['is answered 200 with no cluster', json('{"clusterArns":[]}')]]).map(
+      (row) => [...row, 'ecs', 'terminate'] as const,
+    ),
     ...each('DescribeStacks', ofJson).map((row) => [...row, 'opsworks', 'deregister-record'] as const),
     ...each('DescribeStacks', ofJson).map((row) => [...row, 'opsworks', 'clear-protection'] as const),
     ...each('DescribeInstanceAttribute', ofXml('DescribeInstanceAttribute')).map(
@@ -178,16 +181,27 @@ describe('the sweep takes no step while its last read fails:', () => {
   test.each([
     ...each('DescribeAutoScalingInstances', ofXml('DescribeAutoScalingInstances')),
     ...each('DescribeInstances', ofXml('DescribeInstances')),
+    ...each('ListClusters', ofJson).filter(([title]) => !title.endsWith('is refused')),
   ])('%s', { timeout: 60_000 }, async (_title, operation, effect) => {
-    const service = operation === 'DescribeInstances' ? 'ec2' : 'autoscaling';
+    const service = { DescribeInstances: 'ec2', ListClusters: 'ecs' }[operation] ?? 'autoscaling';
     await sweep(fleet, options(false), clock, log, signal);
     stage.simulator.calls.clear();
     await sweep(fleet, options(false), clock, log, signal);
-    const nth = operation === 'DescribeInstances' ? stage.simulator.calls.find({ operation, service }).length + 1 : 1;
+    const nth = stage.simulator.calls.find({ operation, service }).length + 1;
     const { report } = await runWith(operation, effect, { service, nth, apply: true });
     const { findings } = report as SweepReport;
     expect(findings.find(({ instanceId }) => instanceId === never)).toMatchObject({ outcome: 'failed' });
     expect(stage.mutations().filter((call) => /Update|Terminate|CreateOrUpdateTags/.test(call))).toEqual([]);
     expect(stage.instance(lost).status).toBe('ACTIVE');
   });
+});
+
+// Last, because it drains a node.
+test('a refused search in other clusters keeps that node, and the next one has its place', async () => {
+  const { report } = await runWith('ListClusters', denied('AccessDeniedException', 400), { nth: 2, apply: true });
+  const own = (report as SweepReport).findings.find(({ instanceId }) => instanceId === never);
+  expect(own).toMatchObject({ outcome: 'failed', error: expect.stringContaining('ecs:ListClusters') });
+  expect(stage.mutations().filter((call) => /Terminate/.test(call))).toEqual([]);
+  expect(stage.lifecycle(never)).toBe('InService');
+  expect(stage.instance(lost).status).toBe('DRAINING');
 });

@@ -124,6 +124,31 @@ describe('a fleet with a node in each bad state', () => {
   });
 });
 
+test('a node of the group that joined another cluster is only reported, run after run', async () => {
+  const stage = await openFleet(10, { clusters: ['demo', 'other'] });
+  const { simulator, nodes } = stage;
+  const [moved = ''] = nodes;
+  const { clusters } = simulator.world;
+  const { containerInstances, byInstance } = clusters.get('demo')!;
+  const { arn } = stage.instance(moved);
+  simulator.verbs.stopEcsAgent(moved);
+  containerInstances.delete(arn.split('/').at(-1)!);
+  byInstance.delete(moved);
+  simulator.verbs.startEcsAgent(moved, 'other');
+  await waitFor('registered', () => clusters.get('other')!.byInstance.has(moved));
+  stage.note(moved, 'missing', hour);
+  simulator.calls.clear();
+  for (let runs = 0; runs < 2; runs++) {
+    const ended = await stage.ask('sweep', '--cluster', 'demo', '--apply', '--json');
+    expect({ code: ended.code, found: findingsOf(ended) }).toEqual({
+      code: 0,
+      found: { [moved]: 'in-another-cluster: nothing' },
+    });
+  }
+  expect(stage.mutations()).toEqual([]);
+  expect(stage.lifecycle(moved)).toBe('InService');
+});
+
 /** True when no node is being terminated any more: hooks have run, and the machines are off. */
 function isQuiet({ simulator }: FleetStage): boolean {
   const members = [...simulator.world.groups.get(group)!.members.values()];

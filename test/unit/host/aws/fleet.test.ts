@@ -76,6 +76,54 @@ describe('container instances', () => {
   });
 });
 
+describe('the search in other clusters', () => {
+  const find = (clusterArns: string[] | undefined, registered: Record<string, string[]> = {}) => {
+    const searched: unknown[] = [];
+    const client = clientOf<ECSClient>({
+      ListClustersCommand: ({ nextToken = 0 }: { nextToken?: number }) => ({
+        clusterArns: clusterArns?.slice(nextToken, Number(nextToken) + 100),
+        ...(Number(nextToken) + 100 < (clusterArns?.length ?? 0) && { nextToken: Number(nextToken) + 100 }),
+      }),
+      ListContainerInstancesCommand: ({ cluster, filter }: { cluster: string; filter: string }) => {
+        searched.push([cluster, filter]);
+        return { containerInstanceArns: registered[cluster] };
+      },
+    });
+    const found = openContainerInstanceReads(client, callAws).readOtherClusterOf('prod', 'i-a', signal);
+    return { found, searched };
+  };
+  const arnOf = (name: string) => `arn:aws:ecs:eu-west-1:123456789012:cluster/${name}`;
+  const many = (count: number) => Array.from({ length: count }, (_, index) => `c${index}`);
+  const none = (names: string[]) => Object.fromEntries(names.map((name) => [name, []]));
+
+  test('asks each of them for the one instance, and never the own cluster', async () => {
+    const { found, searched } = find(['a', 'prod', 'b'].map(arnOf), none(['a', 'b']));
+    expect(await found).toBeUndefined();
+    expect(searched).toEqual([
+      ['a', 'ec2InstanceId == i-a'],
+      ['b', 'ec2InstanceId == i-a'],
+    ]);
+    expect(await find(['a', 'prod', 'b'].map(arnOf), { a: [], b: ['arn:x'] }).found).toBe('b');
+  });
+
+  test('reads a hundred of them, over two pages', async () => {
+    const names = many(100);
+    const { found, searched } = find([...names, 'prod'].map(arnOf), none(names));
+    expect(await found).toBeUndefined();
+    expect(searched).toHaveLength(100);
+  });
+
+  test.each([
+    ['the list is missing', undefined, {}],
+    ['the list lacks the own cluster', ['a'], none(['a'])],
+    ['the list is empty', [], {}],
+    ['there are more than a hundred', [...many(101), 'prod'], none(many(101))],
+    ['one of them gives no list', ['prod', 'a', 'b'], none(['a'])],
+  ])('knows nothing when %s', async (_title, names, registered) => {
+    await expect(find(names?.map(arnOf), registered).found).rejects.toThrow(Unavailable);
+  });
+});
+
 describe('OpsWorks records', () => {
   const stack = { StackId: '11111111-1111-4111-8111-111111111111', Name: 'web', Region: 'eu-west-1' };
   const record = {
