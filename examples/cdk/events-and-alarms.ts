@@ -66,7 +66,13 @@ export function addEvents(stack: Stack, cluster: string): void {
 export function addAlarms(stack: Stack, cluster: string, group: string, topicArn?: string): void {
   for (const [name, watched] of Object.entries(alarmsOf(cluster, group)))
     new cloudwatch.CfnAlarm(stack, `Alarm ${name}`, {
-      alarmName: `ecs-node ${cluster} ${name}`,
+      // Two groups of a cluster share the alarms on departures, and no others.
+      alarmName: [
+        'ecs-node',
+        cluster,
+        ...Object.values(watched.dimensions).filter((value) => value === group),
+        name,
+      ].join(' '),
       alarmDescription: 'docs/runbook.md of ecs-node, "By alarm", says what to do.',
       namespace: 'System/Linux',
       metricName: watched.metric,

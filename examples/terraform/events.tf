@@ -1,4 +1,6 @@
 # 7. Events and alarms. Events are kept for 90 days, and `ecs-node fleet --history` prints them.
+# The log group, its policy, the rule and the alarms in local.failed are once per cluster: leave them
+# out for a second group of the same cluster.
 
 variable "alarm_topic_arn" {
   description = "SNS topic for the alarms; empty for none"
@@ -59,7 +61,7 @@ resource "aws_cloudwatch_event_target" "events" {
 resource "aws_cloudwatch_metric_alarm" "nodes" {
   for_each = local.alarms
 
-  alarm_name          = "ecs-node ${var.cluster} ${each.key}"
+  alarm_name          = join(" ", compact(["ecs-node", var.cluster, try(each.value.dimensions.AutoScalingGroupName, ""), each.key]))
   alarm_description   = "docs/runbook.md of ecs-node, \"By alarm\", says what to do."
   namespace           = "System/Linux"
   metric_name         = each.value.metric

@@ -147,10 +147,16 @@ test("the page's fragments are formatted, parse, and say of the group what the e
   const { resource } = JSON.parse(await run('hcl2json', file)) as Parsed;
   const [template] = resource['aws_launch_template']!['nodes']!;
   const [scaling] = resource['aws_autoscaling_group']!['nodes']!;
-  const { hooks, metadata, maintenance, shutdown } = factsOfTemplate();
+  const { hooks, metadata, maintenance, refresh, shutdown } = factsOfTemplate();
   expect({ HttpEndpoint: 'enabled', ...camel(blockOf(template!, 'metadata_options')) }).toEqual(metadata);
   expect(template!['instance_initiated_shutdown_behavior']).toBe(shutdown);
   expect(camel(blockOf(scaling!, 'instance_maintenance_policy'))).toEqual(maintenance);
+  const refreshes = resource['aws_autoscaling_group']!['nodes']!.filter((block) => 'instance_refresh' in block);
+  expect(refreshes.map((block) => camel(blockOf(blockOf(block, 'instance_refresh'), 'preferences')))).toEqual([
+    refresh,
+  ]);
+  // The first apply must not start it: no launch hook exists then.
+  expect(scaling).not.toHaveProperty('instance_refresh');
   expect(Object.values(resource['aws_autoscaling_lifecycle_hook']!).map(([hook]) => hookOf(hook!))).toEqual(hooks);
 });
 

@@ -49,6 +49,11 @@ test('the maintenance policy is that of the template', () => {
   expect(policies.map(pairsOf)).toEqual([facts.maintenance]);
 });
 
+test('the instance refresh has the preferences of the template, none of them from the maintenance policy', () => {
+  const [flags] = flagsOf('aws autoscaling start-instance-refresh');
+  expect(pairsOf(flags!['preferences']!)).toEqual(facts.refresh);
+});
+
 test.each(['terraform/main.tf', 'terraform/events.tf', 'cdk/ecs-nodes-stack.ts', 'cdk/events-and-alarms.ts'])(
   'the numbered comments of examples/%s are headings of the page',
   (file) => {

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { sorted, watchedBy, watchedByTemplate } from '../examples/alarm-facts.ts';
 import { openAccount, type Account } from '../cloudformation/rig/stack.ts';
 import { plan } from './plan.ts';
-import { provideGroupAndRole, provideImage } from './provided.ts';
+import { inUse, provideGroupAndRole, provideImage } from './provided.ts';
 
 /** A call of the AWS CLI takes a second, and moto makes its images at the first one. */
 const patient = 240_000;
@@ -105,17 +105,24 @@ const results: Record<string, () => Promise<void>> = {
     const { StackSummaries } = await aws<{ StackSummaries: object[] }>('cloudformation', 'list-stacks');
     expect(StackSummaries).toMatchObject([{ StackName: 'ecs-try', StackStatus: 'DELETE_COMPLETE' }]);
   },
-  'aws ssm delete-parameters --region eu-west-1 --names $(aws ssm get-parameters-by-path --region eu-west-1 --path /ami/ecs \\':
+  'aws ssm delete-parameters --region eu-west-1 --names $(aws ssm get-parameters-by-path --region eu-west-1 --path /ami/ecs-try \\':
     async () => {
-      const { Parameters } = await aws<{ Parameters: object[] }>('ssm', 'get-parameters-by-path', '--path', '/ami/ecs');
+      const { Parameters } = await aws<{ Parameters: object[] }>(
+        'ssm',
+        'get-parameters-by-path',
+        '--path',
+        '/ami/ecs-try',
+      );
       expect(Parameters).toEqual([]);
+      const { Parameter } = await aws<{ Parameter: object }>('ssm', 'get-parameter', '--name', inUse);
+      expect(Parameter).toMatchObject({ Name: inUse });
     },
   [`aws ec2 create-launch-template-version --region "$REGION" --launch-template-id "$TEMPLATE" --source-version '$Latest' \\`]:
     checkTemplate,
-  'for name in node ecs-agent systems-manager; do': async () => {
+  'for name in ecs-node ecs-agent systems-manager; do': async () => {
     const { PolicyNames } = await aws<{ PolicyNames: string[] }>('iam', 'list-role-policies', '--role-name', own.ROLE);
-    expect(PolicyNames.toSorted()).toEqual(['ecs-node-ecs-agent', 'ecs-node-node', 'ecs-node-systems-manager']);
-    expect(await readFile(join(folder, 'node.json'), 'utf8')).toContain(`autoScalingGroupName/${own.GROUP}`);
+    expect(PolicyNames.toSorted()).toEqual(['ecs-agent', 'ecs-node', 'systems-manager']);
+    expect(await readFile(join(folder, 'ecs-node.json'), 'utf8')).toContain(`autoScalingGroupName/${own.GROUP}`);
   },
 };
 

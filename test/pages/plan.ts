@@ -38,13 +38,14 @@ export const plan: readonly Planned[] = [
   {
     page: start,
     how: 'checkout',
-    command: `packer build -only='*.x86_64' -var region=eu-west-1 -var 'ami_parameters={x86_64="/ami/ecs/latest"}' packer/`,
+    command: `packer build -only='*.x86_64' -var region=eu-west-1 -var 'ami_parameters={x86_64="/ami/ecs-try/latest"}' packer/`,
   },
   inAccount(
     start,
     `aws cloudformation create-stack --region eu-west-1 --stack-name ecs-try \\
   --template-body file://cloudformation/cluster.yaml --capabilities CAPABILITY_IAM \\
   --parameters ParameterKey=EcsClusterName,ParameterValue=try \\
+               ParameterKey=EcsAmiParameterKey,ParameterValue=/ami/ecs-try/latest \\
                ParameterKey=SecurityGroupIds,ParameterValue=sg-0123456789abcdef0 \\
                ParameterKey=SubnetIds,ParameterValue='subnet-0123456789abcdef0\\,subnet-0fedcba9876543210'`,
   ),
@@ -66,7 +67,7 @@ export const plan: readonly Planned[] = [
   inAccount(start, 'aws cloudformation wait stack-delete-complete --region eu-west-1 --stack-name ecs-try'),
   inAccount(
     start,
-    'IMAGE=$(aws ssm get-parameter --region eu-west-1 --name /ami/ecs/latest --output text --query Parameter.Value)',
+    'IMAGE=$(aws ssm get-parameter --region eu-west-1 --name /ami/ecs-try/latest --output text --query Parameter.Value)',
   ),
   inAccount(
     start,
@@ -77,7 +78,7 @@ export const plan: readonly Planned[] = [
   inAccount(start, 'aws ec2 delete-snapshot --region eu-west-1 --snapshot-id "$SNAPSHOT"'),
   inAccount(
     start,
-    `aws ssm delete-parameters --region eu-west-1 --names $(aws ssm get-parameters-by-path --region eu-west-1 --path /ami/ecs \\
+    `aws ssm delete-parameters --region eu-west-1 --names $(aws ssm get-parameters-by-path --region eu-west-1 --path /ami/ecs-try \\
   --output text --query "Parameters[?Value=='$IMAGE'].Name")`,
   ),
   ...ownGroup,

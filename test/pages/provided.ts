@@ -1,15 +1,18 @@
 /** The parts of an account that the pages expect a reader to have. */
 
+/** The image of groups in production, which no page may change. */
+export const inUse = '/ami/ecs/latest';
+
 type Aws = <T>(...words: string[]) => Promise<T>;
 
-/** `packer build` has made an image, and written its id. */
+/** `packer build` has made an image, and written its id. Groups in production have one, too. */
 export async function provideImage(aws: Aws, subnet: string): Promise<void> {
   const { Images } = await aws<{ Images: { ImageId: string }[] }>('ec2', 'describe-images');
   const start = ['--image-id', Images[0]!.ImageId, '--subnet-id', subnet];
   const { Instances } = await aws<{ Instances: { InstanceId: string }[] }>('ec2', 'run-instances', ...start);
   const source = ['--instance-id', Instances[0]!.InstanceId, '--name', 'ecs'];
   const { ImageId } = await aws<{ ImageId: string }>('ec2', 'create-image', ...source);
-  for (const name of ['/ami/ecs/latest', '/ami/ecs/20260102T030405Z-x86_64'])
+  for (const name of [inUse, '/ami/ecs-try/latest', '/ami/ecs-try/20260102T030405Z-x86_64'])
     await aws('ssm', 'put-parameter', '--name', name, '--type', 'String', '--value', ImageId);
 }
 
