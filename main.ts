@@ -102,7 +102,8 @@ async function runCommand(
     process.stdout.write(renderHelp(commandTable, line.command));
     return 0;
   }
-  const { openCommandContext } = await import('./commands/open-command-context.ts');
+  const { ConfigError } = await import('./core/errors.ts');
+  const { openCommandContext, withRealPaths } = await import('./commands/open-command-context.ts');
   const run = await line.command.load();
   const context = openCommandContext(line, {
     environment: ownEnvironment(),
@@ -115,7 +116,11 @@ async function runCommand(
     table: commandTable,
     onHangup: (listener) => void process.on('SIGHUP', listener),
   });
-  return await run(context, line, signal);
+  try {
+    return await run(context, line, signal);
+  } catch (error) {
+    throw error instanceof ConfigError ? withRealPaths(error, context.root) : error;
+  }
 }
 
 /**

@@ -96,7 +96,9 @@ function unknownFlag(
       ? `; did you mean --${closest}?`
       : owner !== undefined
         ? `; it belongs to "ecs-node ${owner.name}"`
-        : '';
+        : known.some(({ name }) => name === 'set') && /^--[a-z]\w*$/i.test(raw)
+          ? `; a setting without a flag of its own is set with --set ${raw.slice(2)}=VALUE`
+          : '';
   return `unknown flag ${raw}${command === undefined ? '' : ` for "ecs-node ${command.name}"`}${hint}`;
 }
 

@@ -1,10 +1,10 @@
 /** Makes the context of a command from the global flags and the facts in main.ts. */
 
-import { isAbsolute, resolve } from 'node:path';
-import { UsageError } from '../core/errors.ts';
+import { isAbsolute, join, resolve } from 'node:path';
+import { ConfigError, UsageError, type Fault } from '../core/errors.ts';
 import { paths } from '../core/state/state.ts';
 import { visible } from '../core/visible.ts';
-import { withEnvironmentFile } from '../host/environment.ts';
+import { isOtherThanFolder, withEnvironmentFile } from '../host/environment.ts';
 import { textOf, type CommandContext, type ParsedArgs } from '../cli/command.ts';
 
 type ProcessContext = Pick<
@@ -18,6 +18,7 @@ type ProcessContext = Pick<
 export function openCommandContext(args: ParsedArgs, { folder, ...known }: ProcessContext): CommandContext {
   const fromFolder = (path: string) => (isAbsolute(path) ? resolve(path) : resolve(mustExist(folder), path));
   const root = fromFolder(textOf(args, 'root') ?? '/');
+  if (isOtherThanFolder(root)) throw new UsageError(`--root ${root} is not a folder; every file is put below it`);
   const fromHere = (path: string) => (root === '/' || isAbsolute(path) ? fromFolder(path) : resolve('/', path));
   const given = textOf(args, 'config');
   return {
@@ -30,6 +31,17 @@ export function openCommandContext(args: ParsedArgs, { folder, ...known }: Proce
     print: (text) => void known.output.write(visible(text)),
     resolve: fromHere,
   };
+}
+
+/** The same faults with their files where they really are, which is below the root. */
+export function withRealPaths(error: ConfigError, root: string): ConfigError {
+  const real = (path: string) => (path.startsWith('/') ? join(root, path) : path);
+  const faults = error.faults.map(({ path, source, ...rest }): Fault => ({
+    ...rest,
+    path: real(path),
+    ...(source !== undefined && { source: real(source) }),
+  }));
+  return new ConfigError(faults, { cause: error });
 }
 
 /** Throws a UsageError: a relative path has no meaning in a removed folder. */

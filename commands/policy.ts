@@ -35,7 +35,7 @@ export const policy: Run = async (context, args, signal) => {
   const node = await readNode(context, signal);
   const { config } = resolveConfig(files, layersOfFlags(settingsOfFlags(settingFlags, args)), node?.outside);
   if (isSet(args, 'explain')) context.print(`${explainPolicy(config).join('\n')}\n`);
-  else context.print(`${JSON.stringify(policyFor(config, scopeOf(args, node)), undefined, 2)}\n`);
+  else printPolicy(policyFor(config, scopeOf(args, node)), context);
   return 0;
 };
 
@@ -57,8 +57,16 @@ async function printFleetPolicy(
     apply: isSet(args, 'apply'),
   };
   const scope = scopeOf(args, await readNode(context, signal));
-  context.print(`${JSON.stringify(fleetPolicy(permissions, subject, scope), undefined, 2)}\n`);
+  printPolicy(fleetPolicy(permissions, subject, scope), context);
   return 0;
+}
+
+/** A wildcard instead of the group is easily overlooked in a long policy. */
+function printPolicy(printed: object, { print, log }: Pick<CommandContext, 'print' | 'log'>): void {
+  const text = JSON.stringify(printed, undefined, 2);
+  print(`${text}\n`);
+  if (text.includes('autoScalingGroupName/*"'))
+    log.warn('the policy covers every Auto Scaling group', { remedy: '--group NAME limits it to one' });
 }
 
 /** Flags first, then this node, then wildcards. A partition cannot be a wildcard. */

@@ -42,7 +42,8 @@ function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
         path: renderPath([...issue.path, key]),
-        problem: unknownKey(key, settingsBelow(schema, issue.path)),
+        problem:
+          (issue.path.length === 0 && misplaced(key, schema)) || unknownKey(key, settingsBelow(schema, issue.path)),
       }));
     case 'invalid_union':
       return unionFaults(issue, node, path, found, shown);
@@ -51,7 +52,7 @@ function faultsOfIssue(issue: Issue, schema: Node, settings: unknown): Fault[] {
     case 'invalid_type':
       if (found === undefined) return [{ path, problem: missing(path), missing: true }];
       if (found === null) return [{ path, problem: `is empty; it must be ${node && allowed(node)}, or left out` }];
-      return [{ path, problem: mustBe() + quoteHint(node, found) }];
+      return [{ path, problem: mustBe() + quoteHint(node, found, issue.path) }];
     case 'too_small':
     case 'too_big':
       return [{ path, problem: sizeProblem(issue, found) ?? mustBe() }];
@@ -132,10 +133,20 @@ function sizeProblem(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, f
   return `must have at most ${issue.maximum} ${units}; found ${size}`;
 }
 
-function quoteHint(node: Node | undefined, found: unknown): string {
+function quoteHint(node: Node | undefined, found: unknown, path: Path): string {
   const wantsText = node !== undefined && unwrap(node)._zod.def.type === 'string';
+  const placeholder = wantsText ? placeholderIn(found) : undefined;
+  if (placeholder !== undefined)
+    return `; text that begins with { needs quotes; write ${String(path.at(-1))}: "${placeholder}"`;
   const isScalar = typeof found === 'number' || typeof found === 'boolean';
   return wantsText && isScalar ? ` (in YAML, text that looks like that needs quotes: "${found}")` : '';
+}
+
+/** YAML reads `{cluster}` as a section with one empty setting. */
+function placeholderIn(found: unknown): string | undefined {
+  if (typeof found !== 'object' || found === null) return undefined;
+  const [[key, value] = [], ...others] = Object.entries(found);
+  return key !== undefined && value === null && others.length === 0 ? `{${key}}` : undefined;
 }
 
 function suggestion(node: Node | undefined, found: unknown): string {
@@ -148,6 +159,17 @@ function suggestion(node: Node | undefined, found: unknown): string {
 function missing(path: string): string {
   const how = path === 'cluster' ? ' (--cluster NAME, or "cluster: NAME" in the configuration)' : '';
   return `missing; it is required${how}`;
+}
+
+/** A setting of a section at the top level: its indent is missing, or is of unusual blanks. */
+function misplaced(key: string, schema: Node): string | undefined {
+  const plain = key.replace(/^[\u00a0\u2007\u202f\u3000 ]+/, '');
+  if (plain !== key) return 'unknown setting; a non-breaking blank stands before its name; type a plain blank';
+  const sections = settingsBelow(schema, []).filter((section) => settingsBelow(schema, [section]).includes(key));
+  if (sections.length === 0) return undefined;
+  return sections.length === 1
+    ? `unknown setting; it belongs to "${sections[0]}": indent it, or write ${sections[0]}.${key} in --set`
+    : `unknown setting; it belongs to one of ${sections.join(', ')}: indent it below its section`;
 }
 
 function unknownKey(key: string, known: readonly string[]): string {

@@ -6,7 +6,7 @@
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
 import { isText } from './config.ts';
 import { ConfigError, UsageError, messageOf } from '../core/errors.ts';
-import { faultsOfYaml, withoutText } from './yaml-faults.ts';
+import { aliasWithoutAnchor, faultsOfYaml, withoutText } from './yaml-faults.ts';
 
 export type Settings = Record<string, unknown>;
 
@@ -183,10 +183,13 @@ export function readDocument(text: string, source: string, lines = new LineCount
   }
   const faults = faultsOfYaml(document, text, source, lines).slice(0, maxFaults);
   if (faults.length > 0) throw new ConfigError(faults);
+  const faultAt = ({ range }: Node, problem: string) =>
+    new ConfigError([{ path: `${source}:${lines.linePos(range?.[0] ?? 0).line}`, problem }]);
   const key = keyThatIsNoName(document);
-  if (key === undefined) return document;
-  const line = lines.linePos(key.range?.[0] ?? 0).line;
-  throw new ConfigError([{ path: `${source}:${line}`, problem: 'something that is no name stands before a colon' }]);
+  if (key !== undefined) throw faultAt(key, 'something that is no name stands before a colon');
+  const alias = aliasWithoutAnchor(document);
+  if (alias !== undefined) throw faultAt(alias, 'text that begins with * needs quotes');
+  return document;
 }
 
 /** A key that is a list or a section; JavaScript would print it and use the result as a name. */

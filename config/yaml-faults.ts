@@ -3,7 +3,7 @@
  * own messages are about its grammar, and may quote a piece of the text, which may be secret.
  */
 
-import { isScalar, visit, type Document, type LineCounter } from 'yaml';
+import { isScalar, visit, type Document, type LineCounter, type Node } from 'yaml';
 import type { Fault } from '../core/errors.ts';
 
 interface Found {
@@ -11,6 +11,7 @@ interface Found {
   message: string;
   line: number;
   column: number;
+  offset: number;
   /** The line in which the faulty part ends. */
   endLine: number;
 }
@@ -19,7 +20,7 @@ interface Found {
 export function faultsOfYaml(document: Document.Parsed, text: string, source: string, lines: LineCounter): Fault[] {
   const found = [...document.errors, ...document.warnings].map(({ code, message, pos: [start, end] }): Found => {
     const { line, col: column } = lines.linePos(start);
-    return { code, message, line, column, endLine: lines.linePos(end).line };
+    return { code, message, line, column, offset: start, endLine: lines.linePos(end).line };
   });
   const written = text.split('\n');
   const faults = new Map<number, Fault>();
@@ -28,7 +29,8 @@ export function faultsOfYaml(document: Document.Parsed, text: string, source: st
     if (found.some((other) => isSequel(other, each))) continue;
     const { line, problem } = describe(each, overLines, document, lines);
     const path = `${source}:${line}`;
-    if (!faults.has(line)) faults.set(line, { path, problem: placeholder(written[line - 1] ?? '') ?? problem });
+    const text = written[line - 1] ?? '';
+    if (!faults.has(line)) faults.set(line, { path, problem: placeholder(text) ?? unusualBlank(text) ?? problem });
   }
   return [...faults.values()];
 }
@@ -39,10 +41,13 @@ function isSequel(fault: Found, other: Found): boolean {
   return fault.code === 'BLOCK_AS_IMPLICIT_KEY' && other.code === 'MULTILINE_IMPLICIT_KEY' && isSamePlace;
 }
 
+/** Behind such a fault, the parser cannot tell what is a setting. */
+const more = '; further faults may follow';
+
 const noColon = 'no colon and blank stand behind the name; write NAME: VALUE';
 
 function describe(
-  { code, message, line, column }: Found,
+  { code, message, line, column, offset }: Found,
   overLines: Found | undefined,
   document: Document.Parsed,
   lines: LineCounter,
@@ -50,7 +55,7 @@ function describe(
   const here = (problem: string) => ({ line, problem: `not YAML: ${problem}` });
   switch (code) {
     case 'DUPLICATE_KEY':
-      return { line, problem: 'the same setting twice in one section' };
+      return { line, problem: `the same setting twice in one section${earlierOf(document, offset, lines)}${more}` };
     case 'BLOCK_AS_IMPLICIT_KEY':
       if (overLines === undefined)
         return here(`column ${column}: a second colon with a blank in one line; put quotes around the value`);
@@ -64,14 +69,14 @@ function describe(
       if (!message.startsWith('Missing closing')) return here(noColon);
       const quote = lastQuote(document);
       const from = quote === undefined ? { line, col: column } : lines.linePos(quote);
-      const problem = `not YAML: column ${from.col}: a quote that no other quote closes; close it, or remove it`;
+      const problem = `not YAML: column ${from.col}: a quote that no other quote closes; close it, or remove it${more}`;
       return { line: from.line, problem };
     }
     case 'TAB_AS_INDENT':
       return here('a tab indents the line; use blanks');
     case 'BAD_INDENT': {
       const [, end] = /end with an? (.)$/.exec(message) ?? [];
-      if (end !== undefined) return here(`a bracket above is never closed; add ${end}, or indent the line`);
+      if (end !== undefined) return here(`a bracket above is never closed; add ${end}, or indent the line${more}`);
       return here('the line is indented less than the first line of its section, and more than the section; align it');
     }
     case 'BAD_SCALAR_START':
@@ -91,6 +96,46 @@ function describe(
 function placeholder(line: string): string | undefined {
   const [, key, value] = /^\s*(name|hostname):\s*(\{[^"#]*?)\s*(?:#.*)?$/.exec(line) ?? [];
   return key === undefined ? undefined : `text that begins with { needs quotes; write ${key}: "${value}"`;
+}
+
+/** People copy such blanks from web pages. YAML takes them for letters. */
+function unusualBlank(line: string): string | undefined {
+  const isUnusual = /^[ \t]*[\u00a0\u2007\u202f\u3000]|:[\u00a0\u2007\u202f\u3000]/.test(line);
+  return isUnusual ? 'not YAML: a non-breaking blank stands in the line; type a plain blank' : undefined;
+}
+
+/** The name of a setting that stands twice, and the line of the first. */
+function earlierOf(document: Document.Parsed, offset: number, lines: LineCounter): string {
+  let found = '';
+  visit(document, {
+    Map(_, map) {
+      const keys = map.items.map(({ key }) => key).filter((key) => isScalar(key));
+      const second = keys.find((key) => key.range?.[0] === offset);
+      const first = keys.find((key) => key.value === second?.value);
+      if (second === undefined || !first?.range) return undefined;
+      const name = /^[A-Za-z]\w{0,63}$/.test(String(second.value)) ? `"${String(second.value)}"` : 'it';
+      found = `; ${name} is also in line ${lines.linePos(first.range[0]).line}: remove one of them`;
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** An alias of an anchor that stands nowhere before it. The library tells it without a line. */
+export function aliasWithoutAnchor(document: Document.Parsed): Node | undefined {
+  const anchors = new Set<string>();
+  let found: Node | undefined;
+  visit(document, {
+    Node(_, node) {
+      if ('anchor' in node && typeof node.anchor === 'string') anchors.add(node.anchor);
+    },
+    Alias(_, alias) {
+      if (anchors.has(alias.source)) return undefined;
+      found = alias;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** The offset of the last quoted text. An open quote takes everything behind it. */

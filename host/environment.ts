@@ -104,3 +104,8 @@ function readText(file: string): string | undefined {
     return undefined;
   }
 }
+
+/** False also for a folder that does not exist yet. */
+export function isOtherThanFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
+}

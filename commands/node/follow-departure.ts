@@ -3,7 +3,14 @@
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import type { Clock } from '../../core/retry.ts';
-import { parseState, paths, phases, type DepartureState, type OperatorRequest } from '../../core/state/state.ts';
+import {
+  parseState,
+  paths,
+  phases,
+  type Cause,
+  type DepartureState,
+  type OperatorRequest,
+} from '../../core/state/state.ts';
 import { isDepartureState, isRequest } from '../../core/state/state-shape.ts';
 
 export interface Follower {
@@ -75,13 +82,16 @@ export async function followStay(follower: Follower, request: OperatorRequest, s
   }
   const departure = await readDeparture(follower, request);
   if (departure !== undefined && isUnderWay(departure)) {
-    throw new Refused(
-      `too late to stay: the node is leaving (${departure.cause}: ${departure.reason}), phase ${departure.phase}`,
-    );
+    const { cause, reason, phase } = departure;
+    const why = isEndedByAws(cause) ? '; AWS ends this machine, and no command can undo that' : '';
+    throw new Refused(`too late to stay: the node is leaving (${cause}: ${reason}), phase ${phase}${why}`);
   }
   print('The node stays.\n');
   return 0;
 }
+
+/** The causes that AWS decides. */
+const isEndedByAws = (cause: Cause) => cause === 'spot' || cause === 'scale-in';
 
 async function readDeparture(
   { machine }: Follower,

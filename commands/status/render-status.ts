@@ -8,14 +8,24 @@ import {
   type Registered,
   type StepRecord,
 } from '../../core/state/state.ts';
+import { renderFault, type Fault } from '../../core/errors.ts';
 import type { Status } from './status-report.ts';
 
-export function renderStatus(status: Status, now: number): string {
+export function hasNothingRun({ bootstrap, agent, departure }: Status): boolean {
+  return bootstrap === undefined && agent === undefined && departure === undefined;
+}
+
+/** `faults`: those of a configuration with which nothing has run yet. */
+export function renderStatus(status: Status, now: number, faults: readonly Fault[] = []): string {
   const { bootstrap, agent, departure, remarks } = status;
-  if (bootstrap === undefined && agent === undefined && departure === undefined) {
+  if (hasNothingRun(status)) {
+    const next =
+      faults.length === 0
+        ? ['Begin with: ecs-node configure --cluster NAME && systemctl start ecs-node-bootstrap']
+        : ['The configuration is wrong, so nothing can start:', ...faults.map((fault) => `  ${renderFault(fault)}`)];
     return `${[
       'Nothing has run on this machine yet: no bootstrap, no agent.',
-      'Begin with: ecs-node configure --cluster NAME && systemctl start ecs-node-bootstrap',
+      ...next,
       ...remarks.map((remark) => `Remark: ${remark}`),
     ].join('\n')}\n`;
   }

@@ -41,6 +41,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
       writeFileSync(join(root, path), content);
     }
     return {
+      root,
       run: (...args: string[]) => run('--log-format=json', ...args, '--root', root),
       text: (path: string) => readFileSync(join(root, path), 'utf8'),
       has: (path: string) => existsSync(join(root, path)),
@@ -142,14 +143,14 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
     const ran = node.run('check');
     expect(ran).toMatchObject({ code: 78, stdout: '' });
     expect(faults(ran).map(({ path, source }) => [path, source])).toEqual([
-      ['cluster', '/etc/ecs-node/config.yaml:1'],
-      ['disk.fullPercent', '/etc/ecs-node/config.d/10-disk.yaml:2'],
-      ['disk.checks', '/etc/ecs-node/config.d/10-disk.yaml:3'],
-      ['registrer', '/etc/ecs-node/config.yaml:2'],
+      ['cluster', `${node.root}/etc/ecs-node/config.yaml:1`],
+      ['disk.fullPercent', `${node.root}/etc/ecs-node/config.d/10-disk.yaml:2`],
+      ['disk.checks', `${node.root}/etc/ecs-node/config.d/10-disk.yaml:3`],
+      ['registrer', `${node.root}/etc/ecs-node/config.yaml:2`],
     ]);
     expect(faults(ran).at(-1)?.problem).toBe('unknown setting; did you mean "registrar"?');
     expect(node.run('check', '--log-format', 'text').stderr.split('\n')[0]).toMatch(
-      /^ecs-node: cluster: must be a cluster name.*\(from \/etc\/ecs-node\/config\.yaml:1\)$/,
+      /^ecs-node: cluster: must be a cluster name.*\(from \/\S+\/etc\/ecs-node\/config\.yaml:1\)$/,
     );
   });
 
@@ -172,7 +173,7 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
 
   test('a folder in place of the file, and a named file that is missing, exit with 78', () => {
     const folder = openRoot({ [`${config}/x`]: '' });
-    expect(faults(folder.run('check'))[0]).toMatchObject({ path: '/etc/ecs-node/config.yaml' });
+    expect(faults(folder.run('check'))[0]).toMatchObject({ path: `${folder.root}/${config}` });
     expect(openRoot().run('check', '--config', '/nowhere.yaml').code).toBe(78);
     expect(openRoot().run('check', 'nowhere.yaml').code).toBe(78);
   });
@@ -205,8 +206,9 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
 
   test('the policy is JSON without a network, and follows the configuration', () => {
     const node = openRoot({ [config]: 'cluster: prod\nmetrics: {enabled: false}\n' });
-    const { code, stdout } = node.run('policy');
+    const { code, stdout, stderr } = node.run('policy');
     expect(code).toBe(0);
+    expect(stderr).toContain('the policy covers every Auto Scaling group');
     expect(JSON.parse(stdout)).toMatchObject({ Version: '2012-10-17' });
     expect(stdout).not.toContain('cloudwatch:PutMetricData');
     expect(node.run('policy', '--explain').stdout).toMatch(/^ec2:TerminateInstances .*this instance only$/m);
@@ -215,8 +217,8 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
   test('the policy needs no file: flags describe the node', () => {
     const node = openRoot();
     const where = ['--region', 'cn-north-1', '--account', '210987654321', '--group', 'web nodes'];
-    const { code, stdout } = node.run('policy', '--cluster', 'prod', '--registrar', 'ssm', ...where);
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = node.run('policy', '--cluster', 'prod', '--registrar', 'ssm', ...where);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('"ssm:DescribeInstanceInformation"');
     expect(stdout).toContain('"arn:aws-cn:ecs:cn-north-1:210987654321:cluster/prod"');
     expect(stdout).toContain('autoScalingGroupName/web nodes"');
@@ -233,6 +235,23 @@ describe.each(Object.entries(programs))('%s', (_, program) => {
       stdout: expect.stringContaining('Nothing has run on this machine yet'),
     });
     expect(JSON.parse(node.run('status', '--json').stdout)).toEqual({ remarks: [] });
+  });
+
+  test('status names the fault of a configuration with which nothing can start', () => {
+    const { code, stdout } = openRoot({ [config]: 'disk: {fullPercent: 200}\n' }).run('status');
+    expect(code).toBe(0);
+    expect(stdout).toContain('The configuration is wrong, so nothing can start:\n  disk.fullPercent: must be ');
+    expect(stdout).not.toContain('Begin with');
+  });
+
+  test('under another root, a fault names the file where it is, and the root must be a folder', () => {
+    const node = openRoot({ [config]: 'disk:\n  fullPercent: 200\n' });
+    const [missing, fault] = faults(node.run('check'));
+    expect(missing).toMatchObject({ path: 'cluster' });
+    expect(fault).toMatchObject({ path: 'disk.fullPercent', source: `${node.root}/${config}:2` });
+    const ran = run('check', '--root', `${node.root}/${config}`);
+    expect(ran.code).toBe(64);
+    expect(ran.stderr).toContain(`--root ${node.root}/${config} is not a folder`);
   });
 
   test('leave and stay report that no agent can take the request', () => {

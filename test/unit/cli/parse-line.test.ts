@@ -44,6 +44,10 @@ test.each([
     'configure --clustr x',
     /^unknown flag --clustr for "ecs-node configure"; did you mean --cluster\? \(see: ecs-node configure --help\)$/,
   ],
+  [
+    'configure --hostname x',
+    /^unknown flag --hostname for "ecs-node configure"; a setting without a flag of its own is set with --set hostname=VALUE \(/,
+  ],
   ['status --cluster x', /^unknown flag --cluster for "ecs-node status"; it belongs to "ecs-node bootstrap"/],
   ['status --with-secrets', /^unknown flag --with-secrets for "ecs-node status" \(see: /],
   ['--cluster x configure', /^the command comes first, then --cluster/],

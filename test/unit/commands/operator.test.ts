@@ -170,7 +170,9 @@ test('a request to stay works until it is too late, and the operator learns whic
   const again = await node.ask('stay', false);
   node.departure('hook', { cause: 'scale-in' });
   await removeRequest(node.host);
-  await expect(followStay(node.follower, again, signal)).rejects.toThrow(/^too late to stay: .*scale-in.*phase hook/);
+  await expect(followStay(node.follower, again, signal)).rejects.toThrow(
+    /^too late to stay: .*scale-in.*phase hook; AWS ends this machine, and no command can undo that$/,
+  );
 });
 
 test('the status of an unconfigured machine names the first step', async () => {

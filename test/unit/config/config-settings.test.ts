@@ -39,7 +39,7 @@ test('a value that replaces a section brings its own source', () => {
 });
 
 test.each([
-  ['the same setting twice', 'cluster: a\ncluster: b\n', /^file:2: the same setting twice in one section$/],
+  ['the same setting twice', 'cluster: a\ncluster: b\n', /^file:2: the same setting twice in one section;/],
   ['a list', '- a\n', /^file: must hold settings such as "cluster: NAME"; found a list$/],
   ['text', 'cluster\n', /found text$/],
   ['two documents', 'cluster: a\n---\ncluster: b\n', /^file:\d: not YAML: .*multiple documents/],

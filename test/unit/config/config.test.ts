@@ -57,6 +57,18 @@ test('a rule is not reported for a value that is broken itself', () => {
 });
 
 test.each([
+  [
+    { cluster: 'a', hostname: { cluster: null } },
+    'hostname: must be text; found {"cluster":null}; text that begins with { needs quotes; write hostname: "{cluster}"',
+  ],
+  [
+    { cluster: 'a', fullPercent: 85 },
+    'fullPercent: unknown setting; it belongs to "disk": indent it, or write disk.fullPercent in --set',
+  ],
+  [
+    { cluster: 'a', '\u00a0\u00a0fullPercent': 85 },
+    '\u00a0\u00a0fullPercent: unknown setting; a non-breaking blank stands before its name; type a plain blank',
+  ],
   [{ cluster: 12 }, 'cluster: must be text; found 12 (in YAML, text that looks like that needs quotes: "12")'],
   [{}, 'cluster: missing; it is required (--cluster NAME, or "cluster: NAME" in the configuration)'],
   [{ cluster: null }, 'cluster: is empty; it must be text, or left out'],

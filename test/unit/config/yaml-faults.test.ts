@@ -17,8 +17,9 @@ function faultsOf(text: string): string[] {
 const noColon = 'not YAML: no colon and blank stand behind the name; write NAME: VALUE';
 const indented = (line: number) =>
   `not YAML: the line is indented more than line ${line}, which has a value already; remove the extra blanks`;
-const openBracket = (end: string) => `not YAML: a bracket above is never closed; add ${end}, or indent the line`;
-const openQuote = 'a quote that no other quote closes; close it, or remove it';
+const openBracket = (end: string) =>
+  `not YAML: a bracket above is never closed; add ${end}, or indent the line; further faults may follow`;
+const openQuote = 'a quote that no other quote closes; close it, or remove it; further faults may follow';
 
 test.each([
   ['an indented section', 'cluster: prod\n disk:\n  checks: 5\n', `file:2: ${indented(1)}`],
@@ -31,7 +32,22 @@ test.each([
   ['a tab', 'disk:\n\tchecks: 5\n', 'file:2: not YAML: a tab indents the line; use blanks'],
   ['an open double quote', 'cluster: "prod\nregistrar: ssm\n', `file:1: not YAML: column 10: ${openQuote}`],
   ['an open single quote', "cluster: a\nname: 'prod\n", `file:2: not YAML: column 7: ${openQuote}`],
-  ['the same name twice', 'cluster: a\ncluster: b\n', 'file:2: the same setting twice in one section'],
+  [
+    'the same name twice',
+    'cluster: a\ncluster: b\n',
+    'file:2: the same setting twice in one section; "cluster" is also in line 1: remove one of them; further faults may follow',
+  ],
+  [
+    'the same name twice in a section',
+    'name: a\ndisk:\n  name: b\n  name: c\n',
+    'file:4: the same setting twice in one section; "name" is also in line 3: remove one of them; further faults may follow',
+  ],
+  ['an alias without its anchor', 'cluster: prod\nname: *web\n', 'file:2: text that begins with * needs quotes'],
+  [
+    'a non-breaking blank behind the colon',
+    'cluster:\u00a0prod\nregistrar: ssm\n',
+    'file:1: not YAML: a non-breaking blank stands in the line; type a plain blank',
+  ],
   ['no colon', 'cluster: prod\nregistrar ssm\n', `file:2: ${noColon}`],
   ['no colon in the first line', 'cluster prod\nregistrar: ssm\n', `file:1: ${noColon}`],
   ['no blank behind the colon', 'cluster:prod\nregistrar: ssm\n', `file:1: ${noColon}`],
