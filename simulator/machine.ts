@@ -108,15 +108,24 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
       },
     }));
   const systemd = followSystemctl(join(tools, 'systemctl.log'), (verb) => {
-    if (verb.includes('restart') && verb.includes('ecs')) void restartEcsAgent();
-    if (verb.includes('stop') && verb.includes('ecs')) void stopEcsAgent();
-    if (verb.startsWith('kill ') && verb.includes('ecs-node')) void restartKilledAgent();
+    if (verb.includes('restart') && verb.includes('ecs')) void finishBeforeClosing(restartEcsAgent());
+    if (verb.includes('stop') && verb.includes('ecs')) void finishBeforeClosing(stopEcsAgent());
+    if (verb.startsWith('kill ') && verb.includes('ecs-node')) void finishBeforeClosing(restartKilledAgent());
     if (verb.includes('poweroff')) options.onPowerOff?.();
   });
 
   const shell = await openShell({ root, tools, binary, environment: options.environment, used });
 
   /** As the unit says: Restart=always. */
+  let isClosing = false;
+  const works = new Set<Promise<unknown>>();
+
+  /** A machine whose folder is removed under its feet would fail the test beside it. */
+  async function finishBeforeClosing<T>(work: Promise<T>): Promise<T> {
+    works.add(work);
+    return work.finally(() => works.delete(work));
+  }
+
   async function restartKilledAgent(): Promise<void> {
     if (child === undefined) return;
     child.kill('SIGKILL');
@@ -150,8 +159,22 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     });
     createInterface({ input: started.stderr }).on('line', (line) => options.onLog?.(parseLine(line)));
     started.stdout.resume();
+    if (isClosing) started.kill('SIGKILL');
     child = started;
     return started;
+  }
+
+  async function boot(): Promise<number> {
+    if (!configured && options.flags.length > 0) {
+      const code = await exitOf(start(['configure', ...options.flags]));
+      if (code !== 0) return code;
+    }
+    configured = true;
+    const code = await exitOf(start(['bootstrap']));
+    if (code !== 0) return code;
+    await startEcsAgent();
+    start(['agent']);
+    return 0;
   }
 
   return {
@@ -159,18 +182,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     get process() {
       return child?.exitCode === null && child.signalCode === null ? child : undefined;
     },
-    async boot() {
-      if (!configured && options.flags.length > 0) {
-        const code = await exitOf(start(['configure', ...options.flags]));
-        if (code !== 0) return code;
-      }
-      configured = true;
-      const code = await exitOf(start(['bootstrap']));
-      if (code !== 0) return code;
-      await startEcsAgent();
-      start(['agent']);
-      return 0;
-    },
+    boot: () => finishBeforeClosing(boot()),
     async run(args) {
       const started = spawn(binary, ['--root', root, ...args], {
         env: { ...options.environment, PATH: '/usr/bin:/bin' },
@@ -198,8 +210,10 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     },
     ended: () => (child ? exitOf(child) : Promise.resolve(0)),
     async close() {
+      isClosing = true;
       child?.kill('SIGKILL');
       systemd.close();
+      await Promise.allSettled(works);
       await docker.close();
       await rm(root, { recursive: true, force: true });
     },
