@@ -15,6 +15,7 @@ import { idOf } from './ecs-answers.ts';
 export function guardRecords(cloud: Cloud): Cloud {
   const { own, owns, mustOwn } = openOwnership(cloud);
   const tasks = new Set<string>();
+  const gone = new Set<string>();
   const readTasks: Cloud['readTasks'] = async (cluster, arn, signal) => {
     await mustOwn(cluster, arn, signal);
     const found = await cloud.readTasks(cluster, arn, signal);
@@ -28,11 +29,13 @@ export function guardRecords(cloud: Cloud): Cloud {
   const ifOwn =
     (verb: 'drain' | 'activate' | 'deregisterContainerInstance') =>
     async (cluster: string, arn: string, signal: AbortSignal): Promise<void> => {
+      // ECS no longer says whose record this was.
+      if (verb === 'deregisterContainerInstance' && gone.has(arn)) return;
       await mustOwn(cluster, arn, signal);
       try {
         await cloud[verb](cluster, arn, signal);
         // Only now: where an answer is lost, the call is repeated.
-        if (verb === 'deregisterContainerInstance') own.delete(arn);
+        if (verb === 'deregisterContainerInstance' && own.delete(arn)) gone.add(arn);
       } catch (error) {
         if (error instanceof Refused) own.delete(arn);
         throw error;
