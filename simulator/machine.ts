@@ -116,7 +116,6 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
 
   const shell = await openShell({ root, tools, binary, environment: options.environment, used });
 
-  /** As the unit says: Restart=always. */
   let isClosing = false;
   const works = new Set<Promise<unknown>>();
 
@@ -126,6 +125,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     return work.finally(() => works.delete(work));
   }
 
+  /** As the unit says: Restart=always. */
   async function restartKilledAgent(): Promise<void> {
     if (child === undefined) return;
     child.kill('SIGKILL');
