@@ -8,11 +8,19 @@ import { calledOff, ordered, allClear } from './judge.ts';
 import { scheduleUndo, type AgentContext } from './carry-out.ts';
 import type { Order } from './watcher.ts';
 
-/** Continues the departure that an earlier process began. */
+/** Continues the departure that an earlier process began, and the timers of all its decisions. */
 export async function resumePast(context: AgentContext, signal: AbortSignal): Promise<void> {
+  const { watchers, memories } = context;
+  await followPast(context);
+  // A milder decision than the departure under way takes over when that one is called off.
+  for (const watcher of watchers)
+    scheduleUndo(context, watcher, memories.recall(watcher.name).wish?.undoAfterMs, signal);
+}
+
+async function followPast(context: AgentContext): Promise<void> {
   const { past, watchers, memories, supervisor } = context;
   if (past?.eventGone) forgetEvent(context, past);
-  if (past === undefined || past.undoneAt !== undefined) return resumeOrder(context, signal);
+  if (past === undefined || past.undoneAt !== undefined) return resumeOrder(context);
   if (past.cause === 'bootstrap-failed') return;
   // After a boot, the machine may be back from a stop that AWS ordered, so the watcher looks first.
   if (past.bootId !== context.bootId && (past.ending === 'await' || past.phase === 'done')) return;
@@ -25,7 +33,6 @@ export async function resumePast(context: AgentContext, signal: AbortSignal): Pr
     memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
   }
   await supervisor.follow(memories.wanted() ?? order);
-  if (watcher !== undefined) scheduleUndo(context, watcher, order.undoAfterMs, signal);
 }
 
 /** An agent that died after it undid its departure may have left the event marked as handled. */
@@ -42,7 +49,7 @@ function forgetEvent(context: AgentContext, past: DepartureState): void {
  * An agent that died between its decision and the departure's first write has marked the event as
  * handled. No other code would act on it.
  */
-async function resumeOrder(context: AgentContext, signal: AbortSignal): Promise<void> {
+async function resumeOrder(context: AgentContext): Promise<void> {
   const { past, watchers, memories, supervisor } = context;
   const wanted = memories.wanted();
   const watcher = watchers.find(({ name }) => name === wanted?.cause);
@@ -53,7 +60,6 @@ async function resumeOrder(context: AgentContext, signal: AbortSignal): Promise<
     return;
   }
   await supervisor.follow(wanted);
-  scheduleUndo(context, watcher, wanted.undoAfterMs, signal);
 }
 
 /** After a stop for a spot interruption, the machine may still list the notice for minutes. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lazily } from '../stage.ts';
+import { configOf, lazily } from '../stage.ts';
 import { minute, hour, inService, spotAt } from './in-service.ts';
 
 describe('the agent, told of an event by EC2,', () => {
@@ -47,6 +47,29 @@ describe('the agent, told of an event by EC2,', () => {
     await run(10 * minute);
     expect(stage.deeds()).not.toContain('activate');
     await agent.stop();
+  });
+
+  // The agent restarted while it left for the interruption. When that was withdrawn, the departure
+  // for the rebalance took over, and no timer ended it: the node stayed DRAINING for ever.
+  it('comes back from a rebalance that a withdrawn interruption outranked at a restart', async () => {
+    const { stage, run, agent } = await inService(
+      configOf({ rebalance: { action: 'drain', undoSeconds: 600, pollSeconds: 5 } }),
+    );
+    const { metadata, clock } = stage.world;
+    metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    metadata.spotNotice = spotAt(clock.now() + 120_000);
+    await run(9_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot' });
+    expect(stage.status().memories['rebalance']?.wish).toBeDefined();
+    await agent.stop();
+    metadata.spotNotice = undefined;
+    const again = stage.agent();
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'rebalance', ending: 'remain' });
+    expect(stage.own.status).toBe('DRAINING');
+    await run(10 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await again.stop();
   });
 
   it('gives a reboot its lead time, and a retirement none', async () => {
