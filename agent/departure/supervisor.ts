@@ -22,6 +22,11 @@ export interface Supervisor {
    * told.
    */
   callOff(undoOptions: UndoOptions): Promise<boolean>;
+  /**
+   * Brings a node back that no departure drained. A new order stops that and waits for its end:
+   * otherwise the node becomes ACTIVE after the departure has set DRAINING.
+   */
+  bringBack(work: (signal: AbortSignal) => Promise<boolean>): Promise<boolean>;
   /** The departure under way, or the final state of the last one. */
   state(): DepartureState | undefined;
   /** A signal that aborts when the next departure begins; undefined during one. */
@@ -54,6 +59,11 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
   let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
   let undoController: AbortController | undefined;
   const oneAtATime = openQueue();
+  const undo = <T>(work: (undoSignal: AbortSignal) => Promise<T>) =>
+    oneAtATime(() => {
+      undoController = new AbortController();
+      return work(AbortSignal.any([signal, undoController.signal]));
+    });
   const onChange = (next: DepartureState) => void (state = next);
   const tracked = { ...effects, onChange, lastState: () => state };
   const run = async (order: Order, callSignal: AbortSignal): Promise<void> => {
@@ -93,10 +103,9 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
         else nodeLeaves.abort(new Error('the node leaves its group'));
       });
     },
+    bringBack: undo,
     callOff: (undoOptions) =>
-      oneAtATime(async () => {
-        undoController = new AbortController();
-        const undoSignal = AbortSignal.any([signal, undoController.signal]);
+      undo(async (undoSignal) => {
         if (isTooLate(state, undoOptions)) return false;
         await stop('called off');
         const undone = await undoDeparture(host, config, state, undoOptions, undoSignal);

@@ -268,10 +268,12 @@ async function reconsider(
 /** False: the effects of the treatment have to stay until something else is over. */
 async function undoTreatment(context: AgentContext, watcher: Watcher, signal: AbortSignal): Promise<boolean> {
   if (watcher.recover === undefined) return true;
-  if (isLeaving(context)) return false;
   const work = async (callSignal: AbortSignal) => watcher.recover?.(context.host, callSignal);
-  await withTimeout(callsMs, work, context.host.clock, signal);
-  return true;
+  return context.supervisor.bringBack(async (undoSignal) => {
+    if (isLeaving(context)) return false;
+    await withTimeout(callsMs, work, context.host.clock, AbortSignal.any([signal, undoSignal]));
+    return true;
+  });
 }
 
 /**

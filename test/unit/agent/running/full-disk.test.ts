@@ -96,6 +96,28 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
+  // The answer of the leave queue came after the departure had set DRAINING. The node then set
+  // ACTIVE, and got tasks while its group ended it.
+  it('does not bring a node back that begins to leave meanwhile', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(3 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.fillDisk(40);
+    stage.world.calls.delays('readLeaveQueue', 25_000, 1);
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb !== 'readLeaveQueue') return;
+      stage.group.begin('terminate');
+      stage.world.metadata.targetState = 'Terminated';
+    };
+    await run(4 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'tasks' });
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.deeds()).not.toContain('activate');
+    await agent.stop();
+  });
+
   it('leaves no node DRAINING after a crash or a reboot of the agent', async () => {
     for (const again of ['restart', 'reboot'] as const) {
       const { stage, run } = await inService();
