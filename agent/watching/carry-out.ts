@@ -271,8 +271,15 @@ async function undoTreatment(context: AgentContext, watcher: Watcher, signal: Ab
   const work = async (callSignal: AbortSignal) => watcher.recover?.(context.host, callSignal);
   return context.supervisor.bringBack(async (undoSignal) => {
     if (isLeaving(context)) return false;
-    await withTimeout(callsMs, work, context.host.clock, AbortSignal.any([signal, undoSignal]));
-    return true;
+    try {
+      await withTimeout(callsMs, work, context.host.clock, AbortSignal.any([signal, undoSignal]));
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      // A new order stopped it. A repeated `ecs-node stay` would call that newer order off.
+      if (undoSignal.aborted) return false;
+      throw error;
+    }
   });
 }
 

@@ -161,4 +161,24 @@ describe('an operator', () => {
     expect(stage.own.status).toBe('ACTIVE');
     await agent.stop();
   });
+
+  // The order stopped the undoing, and the repeated `stay` called that newer order off.
+  it('calls no order off that comes while a person brings the node back', async () => {
+    const { stage, run, agent } = await inService(configOf({ maintenance: { pollSeconds: 10 } }));
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(3 * minute);
+    stage.world.calls.delays('readLeaveQueue', 25_000, 1);
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb !== 'readLeaveQueue') return;
+      const [id, code, state, description] = ['event-1', 'instance-retirement', 'active', 'scheduled'] as const;
+      stage.world.metadata.maintenance = [{ id, code, state, description }];
+    };
+    ask(stage, 'stay');
+    await run(2 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'maintenance', phase: 'tasks' });
+    expect(stage.departure().undoneAt).toBeUndefined();
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+  });
 });
