@@ -57,13 +57,8 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
   let state: DepartureState | undefined;
   let running: { controller: AbortController; done: Promise<void> } | undefined;
   let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
-  let undoController: AbortController | undefined;
   const oneAtATime = openQueue();
-  const undo = <T>(work: (undoSignal: AbortSignal) => Promise<T>) =>
-    oneAtATime(() => {
-      undoController = new AbortController();
-      return work(AbortSignal.any([signal, undoController.signal]));
-    });
+  const undoing = openUndoing(oneAtATime, signal);
   const onChange = (next: DepartureState) => void (state = next);
   const tracked = { ...effects, onChange, lastState: () => state };
   const run = async (order: Order, callSignal: AbortSignal): Promise<void> => {
@@ -91,7 +86,7 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
     idle: () => (running === undefined ? departureBegins.signal : undefined),
     remaining: () => (nodeLeaves.signal.aborted ? undefined : nodeLeaves.signal),
     async follow(order) {
-      undoController?.abort(new Error('a new order'));
+      undoing.abort(new Error('a new order'));
       await oneAtATime(async () => {
         if (running !== undefined && state !== undefined && !changes(state, order)) return;
         await stop('a stricter order takes over');
@@ -103,9 +98,9 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
         else nodeLeaves.abort(new Error('the node leaves its group'));
       });
     },
-    bringBack: undo,
+    bringBack: undoing.run,
     callOff: (undoOptions) =>
-      undo(async (undoSignal) => {
+      undoing.run(async (undoSignal) => {
         if (isTooLate(state, undoOptions)) return false;
         await stop('called off');
         const undone = await undoDeparture(host, config, state, undoOptions, undoSignal);
@@ -115,6 +110,24 @@ export function openSupervisor(host: Host, config: Config, effects: Effects, sig
       }),
   };
   return supervisor;
+}
+
+interface Undoing {
+  run(work: (signal: AbortSignal) => Promise<boolean>): Promise<boolean>;
+  /** Stops the work that runs, not work that begins later. */
+  abort(why: Error): void;
+}
+
+function openUndoing(oneAtATime: ReturnType<typeof openQueue>, signal: AbortSignal): Undoing {
+  let controller: AbortController | undefined;
+  return {
+    run: (work) =>
+      oneAtATime(() => {
+        controller = new AbortController();
+        return work(AbortSignal.any([signal, controller.signal]));
+      }),
+    abort: (why) => controller?.abort(why),
+  };
 }
 
 function renewed(controller: AbortController): AbortController {
