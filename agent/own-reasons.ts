@@ -4,7 +4,7 @@
  */
 
 import type { Config } from '../config/config.ts';
-import { Unavailable } from '../core/errors.ts';
+import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { callOnce } from './calls.ts';
 import { openWatchedPaths, renderUnmeasured } from './docker-root.ts';
@@ -19,16 +19,17 @@ export async function isDiskFull(host: Host, config: Config, signal: AbortSignal
   return false;
 }
 
-/** The same time as in the watcher. */
+/** Docker answers its health check from memory. 10 s leave it time on a machine that swaps. */
 const pingMs = 10_000;
 
-export async function doesDockerAnswer(host: Host, signal: AbortSignal): Promise<boolean> {
+/** Undefined when Docker answers; else the trouble, for people. */
+export async function pingDocker(host: Host, signal: AbortSignal): Promise<string | undefined> {
   try {
     await callOnce(host, signal, (callSignal) => host.docker.ping(callSignal), pingMs);
-    return true;
-  } catch {
+    return undefined;
+  } catch (error) {
     signal.throwIfAborted();
-    return false;
+    return messageOf(error);
   }
 }
 

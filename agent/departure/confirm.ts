@@ -18,7 +18,7 @@ import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
-import { doesDockerAnswer, isDiskFull, isStarting } from '../own-reasons.ts';
+import { isDiskFull, isStarting, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
 import { beginState, irrevocableOf } from './order.ts';
 
@@ -352,7 +352,7 @@ async function askConnection({ host, config }: Departure, signal: AbortSignal): 
 
 async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
   const { cluster } = config;
-  if (await doesDockerAnswer(host, signal)) return { agrees: false, words: 'Docker answers' };
+  if ((await pingDocker(host, signal)) === undefined) return { agrees: false, words: 'Docker answers' };
   if (isStarting(host, config.docker)) return { agrees: undefined, words: 'the machine has just booted' };
   const record = await callOnce(host, signal, (callSignal) =>
     host.cloud.readContainerInstance(cluster, undefined, callSignal),

@@ -5,21 +5,18 @@
  */
 
 import type { Config } from '../../config/config.ts';
-import { Unavailable, messageOf } from '../../core/errors.ts';
+import { Unavailable } from '../../core/errors.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
-import { withTimeout } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { openQueuePosition } from '../leave-queue/queue-position.ts';
+import { pingDocker } from '../own-reasons.ts';
 import { openBackoff } from '../watching/backoff.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 import type { KnownFacts } from '../known-facts.ts';
 
 const unit = 'docker.service';
-
-/** Docker answers its health check from memory. 10 s leave it time on a machine that swaps. */
-const pingMs = 10_000;
 
 /** Looking up the container instance takes a call or two. */
 const lookUpMs = 20_000;
@@ -31,14 +28,9 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
   let hasAnswered = false;
 
   const ping = async (host: Host, signal: AbortSignal): Promise<string | undefined> => {
-    try {
-      await withTimeout(pingMs, (callSignal) => host.docker.ping(callSignal), host.clock, signal);
-      hasAnswered = true;
-      return undefined;
-    } catch (error) {
-      signal.throwIfAborted();
-      return messageOf(error);
-    }
+    const trouble = await pingDocker(host, signal);
+    hasAnswered ||= trouble === undefined;
+    return trouble;
   };
 
   return {
