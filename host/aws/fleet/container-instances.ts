@@ -14,7 +14,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
-import { reasonsIn } from '../ecs/ecs-answers.ts';
+import { idOf, reasonsIn } from '../ecs/ecs-answers.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks, required } from './paging.ts';
 
@@ -95,7 +95,8 @@ async function readOtherClusters(
     );
     return { items: required(answer.clusterArns, call), next: answer.nextToken };
   });
-  const names = new Set(arns.map(idOfArn));
+  // A cluster's id is its name.
+  const names = new Set(arns.map(idOf));
   // Without the sweep's own cluster, the list is incomplete or of another account.
   if (!names.delete(cluster)) throw new Unavailable(`${call}: ECS did not list the cluster ${cluster}`);
   if (names.size > maxOtherClusters) {
@@ -118,18 +119,13 @@ async function describe(
   const found = required(answer.containerInstances, call).map(parse);
   // MISSING: it was deregistered between the two calls. Any other gap makes the answer incomplete.
   const missing = answer.failures?.filter(({ reason }) => reason === 'MISSING').map(({ arn }) => arn ?? '') ?? [];
-  const named = new Set([...found.map(({ arn }) => arn), ...missing].map(idOfArn));
-  if (!containerInstances.every((arn) => named.has(idOfArn(arn)))) {
+  const named = new Set([...found.map(({ arn }) => arn), ...missing].map(idOf));
+  if (!containerInstances.every((arn) => named.has(idOf(arn)))) {
     throw new Unavailable(
       `${call}: ECS did not answer for all of the ${containerInstances.length} container instances`,
     );
   }
   return found;
-}
-
-/** ECS names a failure by its ARN or by its id alone. A cluster's id is its name. */
-function idOfArn(arn: string): string {
-  return arn.split('/').at(-1) ?? arn;
 }
 
 function parse(instance: ContainerInstance): FleetContainerInstance {
