@@ -3,7 +3,7 @@
  * elsewhere is refused as a whole.
  */
 
-import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync, unlink } from 'node:fs';
+import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, openSync, rmSync, unlink } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -111,7 +111,9 @@ async function save(response: IncomingMessage, file: string, url: URL): Promise<
       yield chunk;
     }
   };
-  await pipeline(response, bounded, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+  // A stream that opens the file by itself could make it after the caller has removed it.
+  const fd = openSync(file, 'wx', 0o600);
+  await pipeline(response, bounded, createWriteStream(file, { fd }));
 }
 
 /**

@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import fs, { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Header, type HeaderData } from 'tar';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openNetwork } from '../../../host/network/network.ts';
 import { parseUrl, unpack } from '../../../host/files/unpack.ts';
@@ -110,6 +110,24 @@ test('treats a broken download as Unavailable', async () => {
     return undefined;
   });
   await expect(get()).rejects.toThrow(Unavailable);
+  expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
+});
+
+test('leaves nothing of a download that is reset while a slow disk opens the file', async () => {
+  const { open } = fs;
+  const opened: Promise<void>[] = [];
+  const late = ((...args: Parameters<typeof open>) => {
+    opened.push(new Promise((resolve) => setTimeout(() => (open(...args), setTimeout(resolve, 100)), 100)));
+  }) as typeof open;
+  const spy = vi.spyOn(fs, 'open').mockImplementation(late);
+  onTestFinished(() => spy.mockRestore());
+  const { get, folder } = await node((_, response) => {
+    response.writeHead(200, { 'content-length': String(good.length) });
+    response.write(good.subarray(0, 30), () => setTimeout(() => response.socket?.resetAndDestroy(), 20));
+    return undefined;
+  });
+  await expect(get()).rejects.toThrow(Unavailable);
+  await Promise.all(opened);
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
 });
 
