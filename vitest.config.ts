@@ -27,6 +27,7 @@ export default defineConfig({
           // All of them wait for conditions, none for a time: a limit only ends what hangs, on a
           // busy machine too.
           testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

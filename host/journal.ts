@@ -11,7 +11,12 @@ import type { Environment } from './environment.ts';
 const standardError = 2;
 
 /** An entry takes `logger` some 3 ms. A journald that does not answer must not stop the agent. */
-const timeoutMs = 1_000;
+const loggerMs = 1_000;
+
+export interface LoggerOptions {
+  file?: string;
+  timeoutMs?: number;
+}
 
 /**
  * As in sd-daemon(3): programs whose output goes elsewhere also inherit JOURNAL_STREAM, so the file
@@ -39,7 +44,7 @@ export function writesToJournal(environment: Environment): boolean {
 export function sendToJournal(
   fields: Readonly<Record<string, string>>,
   pid: number,
-  file = '/usr/bin/logger',
+  { file = '/usr/bin/logger', timeoutMs = loggerMs }: LoggerOptions = {},
 ): boolean {
   const all = { ...fields, SYSLOG_IDENTIFIER: 'ecs-node', SYSLOG_PID: `${pid}`, OBJECT_PID: `${pid}` };
   const input = Object.entries(all)

@@ -183,11 +183,10 @@ const repeated = [
   '-u ',
 ];
 
-test.each(repeated)('a long text of %j is searched within milliseconds', (piece) => {
-  const text = piece.repeat(Math.floor(60_000 / piece.length));
-  const start = performance.now();
+// It takes a tenth of a second. A pattern of quadratic time takes longer than the limit of a test:
+// ten seconds for 60,000 characters, and 25 times that for these.
+test.each(repeated)('a long text of %j is searched in time', (piece) => {
+  const text = piece.repeat(Math.floor(300_000 / piece.length));
   redact(text);
-  holdsSecret(text);
-  // Milliseconds; a pattern of quadratic time takes ten seconds and more.
-  expect(performance.now() - start).toBeLessThan(3_000);
+  expect(holdsSecret(text)).toBeTypeOf('boolean');
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Refused } from '../../../core/errors.ts';
 import { run } from '../../../host/processes.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 
 const patient = new AbortController().signal;
 const shell = (script: string, environment: Record<string, string> = { PATH: '/usr/bin:/bin' }) => ({
@@ -54,18 +55,19 @@ test.each([
   const at = folder();
   const controller = new AbortController();
   const reason = new Error('too late');
-  const stubborn = `${deaf} sh -c 'trap "" TERM; echo $$ > ${at}/child; sleep 60; sleep 60' & sleep 60`;
+  const stubborn = `${deaf} sh -c 'trap "" TERM; echo $$ > ${at}/child; sleep 600; sleep 600' & sleep 600`;
   const ended = run(shell(stubborn), controller.signal);
-  await vi.waitFor(() => expect(readFileSync(join(at, 'child'), 'utf8')).toMatch(/\d\n/), 5_000);
+  const file = join(at, 'child');
+  await waitFor('the child runs', () => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'));
   controller.abort(reason);
   await expect(ended).rejects.toBe(reason);
-  const child = readFileSync(join(at, 'child'), 'utf8').trim();
-  await vi.waitFor(() => expect(isRunning(child)).toBe(false), 5_000);
+  const child = readFileSync(file, 'utf8').trim();
+  await waitFor('the child has ended', () => !isRunning(child));
 });
 
 test('a daemon that a program leaves behind survives, and delays nothing', async () => {
   const at = folder();
-  const { code } = await run(shell(`sleep 30 & echo $! > ${at}/daemon; echo started`), patient);
+  const { code } = await run(shell(`sleep 600 & echo $! > ${at}/daemon; echo started`), patient);
   expect(code).toBe(0);
   const daemon = readFileSync(join(at, 'daemon'), 'utf8').trim();
   expect(isRunning(daemon)).toBe(true);
