@@ -5,7 +5,7 @@ import { motoCloud, startMoto, type Moto } from './stages/moto.ts';
 let moto: Moto;
 beforeAll(async () => {
   moto = await startMoto();
-}, 60_000);
+});
 afterAll(() => moto.close());
 
 describeCloud(

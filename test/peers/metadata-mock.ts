@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulator/simulator.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
-import { freePort } from '../free-port.ts';
+import { ownAddress } from '../own-address.ts';
 
 export interface MetadataMock {
   /** The standard variables of a process on the instance. */
@@ -29,9 +29,9 @@ const quiet = ['--mock-delay-sec', '86400', '--rebalance-delay-sec', '86400', '-
 export async function openMetadataMock(simulator: Simulator, id: string): Promise<MetadataMock> {
   const folder = await mkdtemp(join(tmpdir(), 'aemm-'));
   const config = join(folder, 'config.json');
-  const port = await freePort();
+  const { host, port } = ownAddress();
   await writeFile(config, JSON.stringify(configFor(simulator, id)));
-  const endpoint = `http://127.0.0.1:${port}`;
+  const endpoint = `http://${host}:${port}`;
   let child: ChildProcess | undefined;
 
   async function stop(): Promise<void> {
@@ -42,7 +42,7 @@ export async function openMetadataMock(simulator: Simulator, id: string): Promis
   }
   async function says(...args: string[]): Promise<void> {
     await stop();
-    const server = ['--imdsv2', '--hostname', '127.0.0.1', '--port', String(port), '--config-file', config];
+    const server = ['--imdsv2', '--hostname', host, '--port', String(port), '--config-file', config];
     child = spawn('amazon-ec2-metadata-mock', [...args, ...server], { stdio: 'ignore' });
     await once(child, 'spawn');
     const listens = () => fetch(endpoint).then(Boolean, () => false);

@@ -1,10 +1,8 @@
 /** An AWS on loopback (moto) to deploy the template to, and the AWS CLI to do it with. */
 
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { setTimeout as pause } from 'node:timers/promises';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { freePort } from '../../free-port.ts';
+import { startMotoServer } from '../../moto-server.ts';
 
 export interface Account {
   /** The variables with which a program reaches it. */
@@ -15,20 +13,12 @@ export interface Account {
 }
 
 export async function openAccount(): Promise<Account> {
-  const port = await freePort();
   // Roles that people have may hold AWS's managed policies.
-  const withManaged = { ...process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' };
-  const words = ['--host', '127.0.0.1', '--port', String(port)];
-  const server = spawn('moto_server', words, { stdio: 'ignore', env: withManaged });
-  const endpoint = `http://127.0.0.1:${port}`;
-  for (let tries = 0; !(await answers(endpoint)); tries++) {
-    if (server.exitCode !== null || tries > 300) throw new Error('moto_server does not start');
-    await pause(100);
-  }
+  const { url, close } = await startMotoServer({ MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' });
   const env = {
     PATH: process.env['PATH'],
     HOME: process.env['HOME'],
-    AWS_ENDPOINT_URL: endpoint,
+    AWS_ENDPOINT_URL: url,
     AWS_DEFAULT_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
     AWS_SECRET_ACCESS_KEY: 'example',
@@ -41,16 +31,6 @@ export async function openAccount(): Promise<Account> {
       const { stdout } = await promisify(execFile)('aws', [...words, '--output', 'json'], { env, maxBuffer: 2 ** 24 });
       return (stdout === '' ? {} : JSON.parse(stdout)) as T;
     },
-    async close() {
-      server.kill();
-      await once(server, 'exit');
-    },
+    close,
   };
-}
-
-async function answers(endpoint: string): Promise<boolean> {
-  return fetch(`${endpoint}/moto-api/`).then(
-    () => true,
-    () => false,
-  );
 }

@@ -6,7 +6,7 @@ import { startMoto, type Moto } from '../stages/moto.ts';
 let moto: Moto;
 beforeAll(async () => {
   moto = await startMoto();
-}, 60_000);
+});
 afterAll(() => moto.close());
 
 describeFleetNodes('moto', () => motoStage(moto), {

@@ -3,7 +3,6 @@
  * reset for each stage.
  */
 
-import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   AutoScalingClient,
@@ -64,30 +63,16 @@ import { openCloud } from '../../../host/aws/open.ts';
 import { guardRecords } from '../../../host/aws/ecs/own-records.ts';
 import { someIdentity } from '../../fakes/metadata.ts';
 import type { CloudStage, OpenCloud } from '../cloud.ts';
-import { freePort } from '../../free-port.ts';
+import { startMotoServer, type MotoServer } from '../../moto-server.ts';
 
 const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' };
 
-export interface Moto {
-  url: string;
-  close(): void;
-}
+/** Without this setting, each reset would make about a hundred images. */
+const settings = { MOTO_EC2_LOAD_DEFAULT_AMIS: 'false' };
 
-export async function startMoto(): Promise<Moto> {
-  const port = await freePort();
-  const server = spawn('moto_server', ['--host', '127.0.0.1', '--port', String(port)], {
-    stdio: 'ignore',
-    // Without this setting, each reset would make about a hundred images.
-    env: { ...process.env, MOTO_EC2_LOAD_DEFAULT_AMIS: 'false' },
-  });
-  const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; ; tries++) {
-    const answer = await fetch(`${url}/moto-api/`).catch(() => undefined);
-    if (answer) return { url, close: () => void server.kill('SIGKILL') };
-    if (tries > 300 || server.exitCode !== null) throw new Error('moto_server does not come up');
-    await sleep(100);
-  }
-}
+export type Moto = MotoServer;
+
+export const startMoto = (): Promise<Moto> => startMotoServer(settings);
 
 export async function motoCloud({ url }: Moto, { member }: Parameters<OpenCloud>[0]): Promise<CloudStage> {
   await fetch(`${url}/moto-api/reset`, { method: 'POST' });

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { openEcsAgent } from '../../../host/ecs-introspection.ts';
-import { nobody, serve } from './local-server.ts';
+import { nowhere, serve } from './local-server.ts';
 
 const patient = new AbortController().signal;
 const arn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/0123456789abcdef0123456789abcdef';
 
 test('an ECS agent that does not listen counts as not registered, without an error', async () => {
-  const agent = openEcsAgent(await nobody());
+  const agent = openEcsAgent(nowhere);
   expect(await agent.readAgent(patient)).toBeUndefined();
   expect(await agent.readTasks(patient)).toBeUndefined();
 });

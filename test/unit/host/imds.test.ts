@@ -4,8 +4,9 @@ import { expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { openMetadata } from '../../../host/metadata/imds.ts';
 import { readEndpoints } from '../../../host/metadata/imds-reader.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
-import { nobody, serve, type Answer, type Asked } from './local-server.ts';
+import { nowhere, serve, type Answer } from './local-server.ts';
 
 const patient = new AbortController().signal;
 
@@ -113,21 +114,22 @@ test('explains a token that does not travel over the hop limit', async () => {
 });
 
 test('reports a closed port as "could not tell"', async () => {
-  const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: await nobody() }, openFakeClock());
+  const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: nowhere }, openFakeClock());
   await expect(metadata.readTargetState(patient)).rejects.toThrow(Unavailable);
 });
 
 test.each([
-  ['while it waits for a token', (asked: Asked) => (asked.path === tokenPath ? undefined : {})],
-  ['while it waits for an answer', (asked: Asked) => (asked.path === tokenPath ? { body: 'token' } : undefined)],
-])('stops at once on abort, %s', async (_, answer) => {
-  const server = await serve(answer);
+  ['while it waits for a token', true],
+  ['while it waits for an answer', false],
+])('stops at once on abort, %s', async (_, waitsForToken) => {
+  const server = await serve(({ path }) => (path === tokenPath && !waitsForToken ? { body: 'token' } : undefined));
   const metadata = openMetadata({ AWS_EC2_METADATA_SERVICE_ENDPOINT: server.url }, openFakeClock());
   const controller = new AbortController();
   const reason = new Error('the node stops');
-  const reading = metadata.readTargetState(controller.signal);
-  setTimeout(() => controller.abort(reason), 50);
-  await expect(reading).rejects.toBe(reason);
+  const reading = metadata.readTargetState(controller.signal).catch((error: unknown) => error);
+  await waitFor('it is asked', () => server.asked.some(({ path }) => (path === tokenPath) === waitsForToken));
+  controller.abort(reason);
+  expect(await reading).toBe(reason);
 });
 
 test('reports a tag as absent when its key cannot be a path', async () => {
@@ -167,7 +169,7 @@ test('ignores a proxy in the environment, which would report its own machine', a
     import { openMetadata } from './host/metadata/imds.ts';
     import { openClock } from './host/clock.ts';
     console.log(await openMetadata(process.env, openClock()).readTargetState(new AbortController().signal));`;
-  const proxy = await nobody();
+  const proxy = nowhere;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', program], {
     env: {
       NODE_USE_ENV_PROXY: '1',

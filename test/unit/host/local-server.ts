@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { freePort } from '../../free-port.ts';
 
 export interface Asked {
   method: string;
@@ -53,7 +52,5 @@ export async function serve(answer: Answer, listenAt?: string): Promise<LocalSer
   return { url: `http://127.0.0.1:${port}`, asked, close };
 }
 
-/** A port on which nobody listens. */
-export async function nobody(): Promise<string> {
-  return `http://127.0.0.1:${await freePort()}`;
-}
+/** Without a listener. The kernel gives such a low port to no other test, unlike a freed one. */
+export const nowhere = 'http://127.0.0.1:1';

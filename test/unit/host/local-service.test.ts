@@ -4,7 +4,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { codeOf } from '../../../host/files/error-code.ts';
 import { openLocalService } from '../../../host/http/local-service.ts';
-import { nobody } from './local-server.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
+import { nowhere } from './local-server.ts';
 
 const patient = new AbortController().signal;
 const options = { serviceName: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
@@ -131,14 +132,15 @@ test('never takes unrequested bytes for the next answer', async () => {
 });
 
 test('ends silence at the timeout and on abort, and does not reuse the connection', async () => {
-  const { url, read, service, sockets } = await talk((socket, question) => {
+  const { url, read, service, sockets, questions } = await talk((socket, question) => {
     if (question.includes('/well')) socket.write(ok);
   });
   const controller = new AbortController();
   const reason = new Error('the node stops');
-  const asking = service.send({ path: '/silent' }, controller.signal);
-  setTimeout(() => controller.abort(reason), 20);
-  await expect(asking).rejects.toBe(reason);
+  const asking = service.send({ path: '/silent' }, controller.signal).catch((error: unknown) => error);
+  await waitFor('it is asked', () => questions.length === 1);
+  controller.abort(reason);
+  expect(await asking).toBe(reason);
   await expect(service.send({ path: '/silent' }, controller.signal)).rejects.toBe(reason);
   expect(await read('/well')).toBe('200 ok');
   expect(sockets).toHaveLength(2);
@@ -147,7 +149,7 @@ test('ends silence at the timeout and on abort, and does not reuse the connectio
 });
 
 test('reports a closed port by the code of its error', async () => {
-  const service = openLocalService(new URL(await nobody()), options);
+  const service = openLocalService(new URL(nowhere), options);
   const failure = await service.send({ path: '/' }, patient).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(Unavailable);
   expect(codeOf(failure)).toBe('ECONNREFUSED');

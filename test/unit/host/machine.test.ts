@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openMachine } from '../../../host/machine.ts';
-import { nobody, serve } from './local-server.ts';
+import { nowhere, serve } from './local-server.ts';
 import { someConfirmed } from '../../fakes/confirmed.ts';
 
 const patient = new AbortController().signal;
@@ -97,7 +97,7 @@ test('returns the status of a probe without waiting for its body', async () => {
     return undefined;
   });
   expect(await machine.probe(url, patient)).toBe(302);
-  await expect(machine.probe(await nobody(), patient)).rejects.toThrow(Unavailable);
+  await expect(machine.probe(nowhere, patient)).rejects.toThrow(Unavailable);
 });
 
 test('unpacks below its own state, and runs the unpacked program', async () => {

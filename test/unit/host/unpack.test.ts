@@ -7,7 +7,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openNetwork } from '../../../host/network/network.ts';
 import { parseUrl, unpack } from '../../../host/files/unpack.ts';
-import { nobody, serve, type Answer } from './local-server.ts';
+import { nowhere, serve, type Answer } from './local-server.ts';
 
 const patient = new AbortController().signal;
 
@@ -100,7 +100,7 @@ test('treats an absent server as Unavailable and its "no" as Refused', async () 
   for (const Kind of [Unavailable, Unavailable, Refused, Refused]) await expect(get()).rejects.toThrow(Kind);
   const folder = mkdtempSync(join(tmpdir(), 'unpack-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  await expect(unpack(`${await nobody()}/x.tgz`, folder, openNetwork({}), patient)).rejects.toThrow(Unavailable);
+  await expect(unpack(`${nowhere}/x.tgz`, folder, openNetwork({}), patient)).rejects.toThrow(Unavailable);
 });
 
 test('treats a broken download as Unavailable', async () => {

@@ -5,7 +5,8 @@ import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Cloud } from '../../../../core/host.ts';
 import { translate } from '../../../../host/aws/fault.ts';
 import { readDocumentedErrors, renderRefusals } from '../../../../scripts/aws-errors.ts';
-import { nobody } from '../local-server.ts';
+import { waitFor } from '../../../../simulator/wait-for.ts';
+import { nowhere } from '../local-server.ts';
 import { json, keys, openAws, self, wire } from './aws.ts';
 import { someConfirmed } from '../../../fakes/confirmed.ts';
 
@@ -166,7 +167,7 @@ test.each([
 });
 
 test('an unreachable AWS is Unavailable', async () => {
-  const { cloud } = await openAws(() => ({}), { AWS_ENDPOINT_URL: await nobody() });
+  const { cloud } = await openAws(() => ({}), { AWS_ENDPOINT_URL: nowhere });
   await expect(ecs(cloud)).rejects.toThrow(/^ecs:UpdateContainerInstancesState: .*ECONNREFUSED/);
   const { cloud: unnamed } = await openAws(() => ({}), { AWS_ENDPOINT_URL: 'https://no-such-host.invalid' });
   await expect(ecs(unnamed)).rejects.toThrow(Unavailable);
@@ -185,10 +186,11 @@ test('an aborted caller gets its own reason at once, and the connection is close
   const { cloud, server } = await openAws(() => undefined);
   const controller = new AbortController();
   const reason = new Error('the node stops');
-  const draining = cloud.drain('demo', 'arn', controller.signal);
-  setTimeout(() => controller.abort(reason), 300);
-  await expect(draining).rejects.toBe(reason);
-  expect(server.asked.length).toBeLessThanOrEqual(1);
+  const draining = cloud.drain('demo', 'arn', controller.signal).catch((error: unknown) => error);
+  await waitFor('it is asked', () => server.asked.length > 0);
+  controller.abort(reason);
+  expect(await draining).toBe(reason);
+  expect(server.asked).toHaveLength(1);
   await expect(cloud.drain('demo', 'arn', AbortSignal.abort(reason))).rejects.toBe(reason);
 });
 

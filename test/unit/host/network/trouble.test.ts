@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { messageOf } from '../../../../core/errors.ts';
 import { parseProxy } from '../../../../host/network/proxy.ts';
 import { tellNetworkTrouble } from '../../../../host/network/trouble.ts';
-import { nobody } from '../local-server.ts';
+import { nowhere } from '../local-server.ts';
 
 const host = 'ecs.us-east-1.amazonaws.com';
 const proxy = parseProxy({ HTTPS_PROXY: 'http://me:canary@10.0.0.2:3128' });
@@ -14,7 +14,7 @@ function nodeError(code: string, message: string, more: object = {}): Error {
 }
 
 test('a host with several addresses that all refuse is reported with each of them', async () => {
-  const { port } = new URL(await nobody());
+  const { port } = new URL(nowhere);
   const lookup = (_: string, __: object, done: (error: null, addresses: object[]) => void) =>
     done(null, [
       { address: '127.0.0.1', family: 4 },

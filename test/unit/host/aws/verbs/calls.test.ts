@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
-import { nobody } from '../../local-server.ts';
+import { nowhere } from '../../local-server.ts';
 import { callOf, json, openAws, self } from '../aws.ts';
 import { patient, arn } from './answers.ts';
 
 test('each service uses its own endpoint variable, else the common one', async () => {
   const { cloud, server } = await openAws(() => json({ InstanceInformationList: [] }), {
-    AWS_ENDPOINT_URL: await nobody(),
+    AWS_ENDPOINT_URL: nowhere,
   });
   await expect(cloud.readPing(patient)).rejects.toThrow(/ECONNREFUSED/);
   const { cloud: own } = await openAws(() => json({ InstanceInformationList: [] }), {
-    AWS_ENDPOINT_URL: await nobody(),
+    AWS_ENDPOINT_URL: nowhere,
     AWS_ENDPOINT_URL_SSM: server.url,
   });
   expect(await own.readPing(patient)).toBeUndefined();
