@@ -3,6 +3,7 @@
 import { shortArn } from '../../core/arn.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { CloudTask, Host } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { readDaemonTasks } from '../../upkeep/daemon-tasks-memory.ts';
 import { isOurs } from '../../upkeep/daemon-tasks.ts';
 import { callOnce } from '../calls.ts';
@@ -57,7 +58,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
   // The local ECS agent does not know which program started a task, and ECS may not answer. So the
   // ARNs come from the disk.
   let daemons: Set<string> | undefined;
-  const isLasting = openLasting(host, containerInstance);
+  const lasts = openLasting(host.clock, emptyLastsMs);
   const askCloud = async (at: number, signal: AbortSignal): Promise<Answer> => {
     try {
       const tasks = await callOnce(host, signal, (callSignal) =>
@@ -91,31 +92,17 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     // agent, only ECS's answer is left. A task without a name may be one that ECS does not list.
     const isAnswered = unnamed.length === 0 && cloud !== 'unknown' && (cloud !== 'refused' || local !== undefined);
     const isLonely = isAnswered && (cloud === 'refused' || local === undefined);
-    const lasts = await isLasting(isLonely && blockers.length === 0, arns.length, signal);
+    const isLonelyEmpty = isLonely && blockers.length === 0;
+    // A container instance with more than the named tasks contradicts the answer.
+    const isEmpty = isLonelyEmpty && (await countTasks(host, containerInstance, signal)) <= arns.length;
+    const isBelieved = lasts(isEmpty) || !isLonelyEmpty;
     return {
       blockers,
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
-      sure: isAnswered && lasts,
+      sure: isAnswered && isBelieved,
     };
-  };
-}
-
-/**
- * True unless the answer is one source's word that no task is left; then once it has been that for
- * `emptyLastsMs`. A container instance with more than the `named` tasks contradicts it.
- */
-function openLasting(
-  host: Host,
-  containerInstance: ContainerInstanceRef,
-): (isLonelyEmpty: boolean, named: number, signal: AbortSignal) => Promise<boolean> {
-  let since: number | undefined;
-  return async (isLonelyEmpty, named, signal) => {
-    const counted = isLonelyEmpty ? await countTasks(host, containerInstance, signal) : 0;
-    if (!isLonelyEmpty || counted > named) since = undefined;
-    else since ??= host.clock.uptime();
-    return !isLonelyEmpty || (since !== undefined && host.clock.uptime() - since >= emptyLastsMs);
   };
 }
 

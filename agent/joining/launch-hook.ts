@@ -4,7 +4,8 @@ import type { Config } from '../../config/config.ts';
 import { defaultLaunchHook } from '../../core/hook-names.ts';
 import { Refused, isDenied, messageOf } from '../../core/errors.ts';
 import type { Host, Membership } from '../../core/host.ts';
-import { propagationMs, jitter } from '../../core/retry.ts';
+import { openLasting } from '../../core/lasting.ts';
+import { propagationMs, jitter, type Clock } from '../../core/retry.ts';
 import { readGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import type { KnownFacts } from '../known-facts.ts';
@@ -53,10 +54,8 @@ export interface LaunchProgress {
    */
   hookWaits?: boolean;
   knownFacts?: KnownFacts;
-  /**
-   * Uptime since which the group has always reported the node as warmed, although it is in service.
-   */
-  warmSince?: number | undefined;
+  /** Whether the group keeps reporting the node as warmed, although it is in service. */
+  warmLasts?: (isWarmed: boolean) => boolean;
   /** Receives the reason why the hook is not completed. */
   report?: (detail: string) => void;
   /** The last logged reason, and the time of the last metric. */
@@ -142,7 +141,7 @@ async function tryOnce(
       readMembership(host, callSignal),
     ));
     if (progress.knownFacts !== undefined) progress.knownFacts.group = membership?.group;
-    if (membership === undefined || isThrough(membership, progress, host.clock.uptime())) return 'none';
+    if (membership === undefined || isThrough(membership, progress, host.clock)) return 'none';
     if (host.clock.uptime() >= end) return 'later';
     const outcome = await completeWaitingHook(host, membership, hook, signal);
     progress.membership = undefined;
@@ -161,11 +160,12 @@ async function tryOnce(
  * A node that just left its pool may still be reported as warmed. Believing that would let its hook
  * time out, so the state counts only when it lasts.
  */
-function isThrough({ lifecycleState }: Membership, progress: LaunchProgress, now: number): boolean {
+function isThrough({ lifecycleState }: Membership, progress: LaunchProgress, clock: Clock): boolean {
   if (progress.throughPattern !== undefined) return progress.throughPattern.test(lifecycleState);
   const isWarmed = lifecycleState.startsWith('Warmed:');
-  progress.warmSince = isWarmed ? (progress.warmSince ?? now) : undefined;
-  return through.test(lifecycleState) && now - (progress.warmSince ?? -Infinity) >= propagationMs;
+  progress.warmLasts ??= openLasting(clock, propagationMs);
+  const isBelieved = progress.warmLasts(isWarmed) || !isWarmed;
+  return isBelieved && through.test(lifecycleState);
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { Unfit } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
+import { openLasting } from '../../../core/lasting.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { refusalLastsMs } from './unless-moved.ts';
 
@@ -34,16 +35,13 @@ export function openRecordReader(
   id: string,
 ): (signal: AbortSignal) => Promise<Registration | undefined> {
   const { cloud, clock } = host;
-  let missingSince: number | undefined;
+  const lasts = openLasting(clock, refusalLastsMs);
   let first = takeRecentRecord(host, context, id);
   return async (signal) => {
     const record = first ?? (await cloud.readRegistration(id, signal));
     first = undefined;
-    if (record !== undefined) {
-      missingSince = undefined;
-      rememberRecord(host, context, record);
-    } else missingSince ??= clock.uptime();
-    if (missingSince !== undefined && clock.uptime() - missingSince >= refusalLastsMs)
+    if (record !== undefined) rememberRecord(host, context, record);
+    if (lasts(record === undefined))
       throw new Unfit('opsworks-record', `OpsWorks record ${id} is gone: this node was deregistered`);
     return record;
   };
@@ -57,10 +55,9 @@ const failed = new Set(['setup_failed', 'start_failed', 'stop_failed', 'stopped'
  * between. A single wrong answer would deregister and end a node that is still registering.
  */
 export function openFailureCheck({ clock }: Host, id: string): (record: Registration) => void {
-  let failedSince: number | undefined;
+  const lasts = openLasting(clock, refusalLastsMs);
   return ({ status }) => {
-    failedSince = failed.has(status) ? (failedSince ?? clock.uptime()) : undefined;
-    if (failedSince === undefined || clock.uptime() - failedSince < refusalLastsMs) return;
+    if (!lasts(failed.has(status))) return;
     const hint = status === 'setup_failed' ? ': see its setup log in OpsWorks for the recipe that failed' : '';
     throw new Unfit('opsworks-record', `OpsWorks record ${id} is ${status}${hint}`);
   };

@@ -7,6 +7,7 @@ import type { Essential } from '../../../core/essentials.ts';
 import { isLethal } from '../../../core/essentials.ts';
 import { Refused, Unfit, isDenied, messageOf } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
+import { openLasting } from '../../../core/lasting.ts';
 import { propagationMs } from '../../../core/retry.ts';
 
 /**
@@ -28,7 +29,7 @@ const essential: Essential = 'opsworks-layer';
 export function openUnlessMoved({
   clock,
 }: Host): (verb: AssignmentVerb, record: Registration, call: () => Promise<void>) => Promise<boolean> {
-  let refused: { status: string; since: number } | undefined;
+  const lasts = openLasting(clock, refusalLastsMs);
   return async (verb, { status }, call) => {
     try {
       await call();
@@ -36,9 +37,7 @@ export function openUnlessMoved({
     } catch (error) {
       // A missing permission does not depend on the record's state.
       if (!(error instanceof Refused) || isDenied(error)) throw error;
-      const now = clock.uptime();
-      if (refused?.status !== status) refused = { status, since: now };
-      if (now - refused.since < refusalLastsMs) return false;
+      if (!lasts(status)) return false;
       throw isLethal(verb, error.code) ? new Unfit(essential, messageOf(error), { cause: error }) : error;
     }
   };
