@@ -5,6 +5,7 @@
 
 import { shortArn } from '../../core/arn.ts';
 import type { CloudTask } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstance, type ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -43,12 +44,12 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
  */
 async function findRecord(departure: Departure, signal: AbortSignal): Promise<ContainerInstanceRef | undefined> {
   const { host, config } = departure;
-  const since = host.clock.uptime();
+  const lasts = openLasting(host.clock, emptyLastsMs);
   for (;;) {
     const ms = Math.min(30_000, Math.max(departure.leftMs(), 5_000));
     const found = await findContainerInstance(host, config, ms, signal);
     const wasKnown = departure.state.drainedAt !== undefined;
-    if (found !== undefined || !wasKnown || host.clock.uptime() - since >= emptyLastsMs) return found;
+    if (found !== undefined || !wasKnown || lasts(true)) return found;
     await host.clock.sleep(localEveryMs, signal);
   }
 }

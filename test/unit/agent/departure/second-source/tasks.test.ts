@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Refused } from '../../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import type { Host } from '../../../../../core/host.ts';
 import { paths } from '../../../../../core/state/state.ts';
 import { configOf, setStage } from '../../stage.ts';
@@ -117,29 +117,38 @@ describe('tasks', () => {
     expect(lies).toBeLessThanOrEqual(0);
   });
 
-  it('are waited for after one answer, once the node is drained, that ECS does not know the node', async () => {
-    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
-    const { host, world, own } = stage;
-    const task = world.cluster.addTask(own.arn, { group: 'service:web', stopsAfterMs: 20 * minute });
-    let lies = 0;
-    let statusThen = '';
-    world.calls.onCall = ({ verb }) => {
-      // The first answer is for the search for further records.
-      if (verb === 'drain') lies = 2;
-      if (verb === 'completeHook') statusThen ||= task.lastStatus;
-    };
-    const lying: Host = {
-      ...host,
-      cloud: {
-        ...host.cloud,
-        readContainerInstance: async (...args) => (lies-- > 0 ? undefined : host.cloud.readContainerInstance(...args)),
-      },
-      ecsAgent: { readAgent: async () => undefined, readTasks: async () => undefined },
-    };
-    stage.group.begin('terminate');
-    await stage.leaves(scaleIn, lying);
-    expect(statusThen).toBe('STOPPED');
-  });
+  // The time without an answer counted, so the first answer after it ended the wait.
+  it.each([0, 10_000])(
+    'are waited for after one answer, once the node is drained and ECS was silent for %i ms, that ECS does not know the node',
+    async (silentMs) => {
+      const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+      const { host, world, own } = stage;
+      const task = world.cluster.addTask(own.arn, { group: 'service:web', stopsAfterMs: 20 * minute });
+      let [lies, silentUntil] = [0, 0];
+      let statusThen = '';
+      world.calls.onCall = ({ verb }) => {
+        // The first answer is for the search for further records.
+        if (verb === 'drain') [lies, silentUntil] = [2, 0];
+        if (verb === 'completeHook') statusThen ||= task.lastStatus;
+      };
+      const lying: Host = {
+        ...host,
+        cloud: {
+          ...host.cloud,
+          async readContainerInstance(...args) {
+            if (world.clock.uptime() < silentUntil) throw new Unavailable('silent');
+            if (lies-- <= 0) return host.cloud.readContainerInstance(...args);
+            if (lies === 1) silentUntil = world.clock.uptime() + silentMs;
+            return undefined;
+          },
+        },
+        ecsAgent: { readAgent: async () => undefined, readTasks: async () => undefined },
+      };
+      stage.group.begin('terminate');
+      await stage.leaves(scaleIn, lying);
+      expect(statusThen).toBe('STOPPED');
+    },
+  );
 
   it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
