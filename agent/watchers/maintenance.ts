@@ -44,7 +44,11 @@ function judgeEvent(event: MaintenanceEvent, { maintenance }: Pick<Config, 'main
     notBefore !== undefined && notBefore > now
       ? { deadline: notBefore, deadlineUptime: uptime + (notBefore - now) }
       : {};
-  return { kind: 'doomed', key, reason, ending: 'terminate', revocableAfterMs: 0, ...deadline };
+  return { kind: 'doomed', key, reason, ending: 'terminate', revocableAfterMs: 0, separate: true, ...deadline };
+}
+
+function wishOf({ kind: _kind, ...wish }: Finding & { kind: 'doomed' }) {
+  return wish;
 }
 
 export function judgeMaintenance(
@@ -55,8 +59,8 @@ export function judgeMaintenance(
   const findings = events
     .toSorted((a, b) => (a.notBefore ?? 0) - (b.notBefore ?? 0) || (a.id < b.id ? -1 : 1))
     .map((event) => judgeEvent(event, config, times));
-  const doomed = findings.find(({ kind }) => kind === 'doomed');
-  if (doomed !== undefined) return doomed;
+  const [doomed, ...others] = findings.filter((finding) => finding.kind === 'doomed');
+  if (doomed !== undefined) return { ...doomed, ...(others.length > 0 && { others: others.map(wishOf) }) };
   const notable = findings.filter((finding) => finding.kind === 'notable');
   if (notable.length === 0) return { kind: 'well' };
   const all = (part: 'key' | 'reason', separator: string) => notable.map((each) => each[part]).join(separator);

@@ -10,7 +10,7 @@ const everyMs = 2_000;
 export function judgeRequest(request: OperatorRequest | undefined): Finding {
   if (request === undefined) return { kind: 'well' };
   const { action, id, reason, terminate } = request;
-  if (action === 'stay') return { kind: 'revoked', reason };
+  if (action === 'stay') return { kind: 'revoked', key: id, reason };
   // Removing the file has the same effect as `ecs-node stay`.
   return { kind: 'doomed', key: id, reason, ending: terminate ? 'terminate' : 'remain', revocableAfterMs: 0 };
 }

@@ -10,7 +10,17 @@ import { mayOverrule } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
 import { retryUntilDone } from '../calls.ts';
 import { findHolder } from '../held.ts';
-import { calledOff, denied, ordered, allClear, recovered, treated, type Verdict } from './judge.ts';
+import {
+  acknowledged,
+  allClear,
+  calledOff,
+  denied,
+  ordered,
+  recovered,
+  treated,
+  type Memory,
+  type Verdict,
+} from './judge.ts';
 import type { Memories } from './memories.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
@@ -67,7 +77,7 @@ export async function carryOut(
     case 'recover':
       return recover(context, watcher, signal);
     case 'undo':
-      return undoAll(context, watcher, verdict.reason, signal);
+      return undoAll(context, watcher, verdict, signal);
   }
 }
 
@@ -169,10 +179,15 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
     }
     isUndone = await undoTreatment(context, watcher, signal);
   }
-  const memory = { ...memories.recall(name), ...(before.wish !== undefined && { wish: before.wish }) };
+  const memory = { ...memories.recall(name), ...(before.wish !== undefined && eventsOf(before)) };
   if (isUndone) memories.remember(name, recovered(memory));
   // The judge repeats `recover` at each check while it waits; the trouble itself ends only once.
   else if (memory.begun) memories.remember(name, allClear(memory));
+}
+
+/** The events that end together with the departure, and must count when they are listed again. */
+function eventsOf({ wish, replaced }: Memory): Pick<Memory, 'wish' | 'replaced'> {
+  return { ...(wish !== undefined && { wish }), ...(replaced !== undefined && { replaced }) };
 }
 
 /**
@@ -292,15 +307,18 @@ function isLeaving({ memories, supervisor }: AgentContext): boolean {
 }
 
 /** A person wants the node to stay: calls off everything except decisions from outside the node. */
-async function undoAll(context: AgentContext, operator: Watcher, reason: string, signal: AbortSignal): Promise<void> {
-  const { host, watchers, memories, runningActions } = context;
-  const overruled = watchers.map(({ name }) => name).filter(mayOverrule);
-  const callOff = () => overruled.forEach((name) => memories.remember(name, calledOff(memories.recall(name))));
-  callOff();
-  // A treatment under way would set DRAINING again, and nothing would undo that.
-  await Promise.all(overruled.map((name) => runningActions.stop(name)));
-  callOff();
-  memories.clearAdded();
+async function undoAll(
+  context: AgentContext,
+  operator: Watcher,
+  { key, reason }: Verdict & { kind: 'undo' },
+  signal: AbortSignal,
+): Promise<void> {
+  const { host, watchers, memories } = context;
+  // While ECS does not answer, the request is repeated. It overrules no event that came after it.
+  if (!memories.recall(operator.name).handled.includes(key)) {
+    await overrule(context, signal);
+    memories.remember(operator.name, acknowledged(memories.recall(operator.name), key));
+  }
   const kept = memories.wanted();
   if (kept !== undefined) host.log.warn('cannot stay', { cause: kept.cause, reason: kept.reason });
   await reconsider(context, `stay: ${reason}`, operator.name);
@@ -308,6 +326,18 @@ async function undoAll(context: AgentContext, operator: Watcher, reason: string,
   // The request is removed last, also when the node cannot stay: otherwise it would repeat every
   // two seconds.
   await operator.recover?.(host, signal);
+}
+
+/** Calls off all reasons that a person can overrule, and the actions under way for them. */
+async function overrule({ watchers, memories, runningActions }: AgentContext, signal: AbortSignal): Promise<void> {
+  const overruled = watchers.map(({ name }) => name).filter(mayOverrule);
+  const callOff = () => overruled.forEach((name) => memories.remember(name, calledOff(memories.recall(name))));
+  callOff();
+  // A treatment under way would set DRAINING again, and nothing would undo that.
+  await Promise.all(overruled.map((name) => runningActions.stop(name)));
+  signal.throwIfAborted();
+  callOff();
+  memories.clearAdded();
 }
 
 /** Undoes a departure after `ms` when nothing else followed by then. */

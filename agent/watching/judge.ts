@@ -23,6 +23,8 @@ export interface Memory {
   begun: boolean;
   /** Keys of events that were logged or handled, newest last. */
   handled: string[];
+  /** Keys of handled events that another event replaced. Each counts again after that one. */
+  replaced?: readonly string[];
   /** The departure that this watcher asks for. */
   wish?: Wish;
   /**
@@ -46,6 +48,7 @@ const isWish = shaped<Wish>({
   revocableAfterMs: maybe(number),
   returns: marked,
   eventKind: maybe(text),
+  separate: marked,
 });
 
 export const isMemory = shaped<Memory>({
@@ -54,6 +57,7 @@ export const isMemory = shaped<Memory>({
   attempts: number,
   begun: flag,
   handled: listOf(text),
+  replaced: maybe(listOf(text)),
   wish: maybe(isWish),
   excused: marked,
   denied: maybe(text),
@@ -66,8 +70,8 @@ export type Verdict =
   | { kind: 'treat'; attempt: number; reason: string }
   /** The node can undo its earlier actions. */
   | { kind: 'recover' }
-  /** A person withdraws everything. */
-  | { kind: 'undo'; reason: string }
+  /** A person withdraws everything, with the request that `key` names. */
+  | { kind: 'undo'; key: string; reason: string }
   | { kind: 'leave'; wish: Wish };
 
 /** A node has few events at the same time. This is more than IMDS lists. */
@@ -103,9 +107,9 @@ export function judge(memory: Memory, finding: Finding | undefined, now: number)
     case 'ailing':
       return judgeAiling(memory, finding, now);
     case 'doomed':
-      return judgeDoomed(extend(memory, 'doomed', now), finding);
+      return judgeDoomed(memory, finding, now);
     case 'revoked':
-      return [extend(memory, 'well', now), { kind: 'undo', reason: finding.reason }];
+      return [extend(memory, 'well', now), { kind: 'undo', key: finding.key, reason: finding.reason }];
   }
 }
 
@@ -142,13 +146,23 @@ const deniedDoomedMs = 60_000;
 /** The key in `handled` for trouble without a key of its own. No event's key looks like this. */
 const loggedKey = '(told)';
 
-function judgeDoomed(memory: Memory, finding: Finding & { kind: 'doomed' }): [Memory, Verdict] {
-  if (memory.denied !== undefined && memory.streak.ms < deniedDoomedMs) return [memory, stay];
-  const { kind: _kind, facts: _facts, ...wish } = finding;
+function judgeDoomed(before: Memory, finding: Finding & { kind: 'doomed' }, now: number): [Memory, Verdict] {
+  const { kind: _kind, facts: _facts, others = [], ...first } = finding;
+  const wish = [first, ...others].find(({ key }) => !isDismissed(before, key));
+  // The event behind the departure is no longer listed, and a person overruled all the others.
+  if (wish === undefined && before.wish?.separate) return judgeWell(extend(before, 'well', now));
+  const memory = extend(before, 'doomed', now);
+  if (wish === undefined || (memory.denied !== undefined && memory.streak.ms < deniedDoomedMs)) return [memory, stay];
   if (memory.wish !== undefined && isMoved(memory.wish, wish)) return [memory, stay];
-  if (!memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
+  const isReplaced = memory.wish?.key !== wish.key && memory.replaced?.includes(wish.key) === true;
+  if (isReplaced || !memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
   // After a restart, the wish comes from the disk, which does not say when it may be revoked.
-  return [memory.wish?.key === wish.key ? { ...memory, wish } : memory, stay];
+  return [{ ...memory, wish }, stay];
+}
+
+/** Handled, and neither the reason of the departure nor replaced by it: a person overruled it. */
+function isDismissed({ handled, replaced, wish }: Memory, key: string): boolean {
+  return handled.includes(key) && wish?.key !== key && replaced?.includes(key) !== true;
 }
 
 /**
@@ -169,13 +183,21 @@ export function treated(memory: Memory, now: number): Memory {
 }
 
 /** Records that the departure was ordered. */
-export function ordered({ denied: _denied, ...memory }: Memory, wish: Wish): Memory {
-  return { ...(wish.key === undefined ? memory : handle(memory, wish.key)), begun: true, wish };
+export function ordered({ denied: _denied, replaced: before = [], ...memory }: Memory, wish: Wish): Memory {
+  const { wish: last } = memory;
+  const known = last?.separate && last.key !== undefined ? [...before, last.key] : before;
+  const replaced = known.filter((key) => key !== wish.key).slice(-maxHandled);
+  return {
+    ...(wish.key === undefined ? memory : handle(memory, wish.key)),
+    ...(replaced.length > 0 && { replaced }),
+    begun: true,
+    wish,
+  };
 }
 
 /** Records that everything is undone. The same event may come again. */
-export function recovered({ wish, handled, streak }: Memory): Memory {
-  const forgotten = new Set([wish?.key, loggedKey]);
+export function recovered({ wish, handled, replaced = [], streak }: Memory): Memory {
+  const forgotten = new Set([wish?.key, loggedKey, ...replaced]);
   return { ...blank, streak, handled: handled.filter((key) => !forgotten.has(key)), settled: true };
 }
 
@@ -191,8 +213,13 @@ export function allClear(memory: Memory): Memory {
  * Records that treatment and departure were called off although their cause remains. The watcher
  * does not ask for them again.
  */
-export function calledOff({ wish: _wish, ...memory }: Memory): Memory {
+export function calledOff({ wish: _wish, replaced: _replaced, ...memory }: Memory): Memory {
   return memory.begun ? { ...memory, excused: true } : memory;
+}
+
+/** Records that a person's request was carried out for all that the node knew then. */
+export function acknowledged(memory: Memory, key: string): Memory {
+  return handle(memory, key);
 }
 
 /**

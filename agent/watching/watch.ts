@@ -129,6 +129,7 @@ function isSameMemory(one: Memory, other: Memory): boolean {
     one.denied === other.denied &&
     one.wish === other.wish &&
     one.handled === other.handled &&
+    one.replaced === other.replaced &&
     one.attempts === other.attempts &&
     one.checks === other.checks
   );

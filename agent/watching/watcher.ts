@@ -31,6 +31,11 @@ export interface Wish {
    * event was moved.
    */
   eventKind?: string;
+  /**
+   * The watcher can list several events at a time, and each ends by itself. When this one is
+   * withdrawn, an event that it replaced counts again.
+   */
+  separate?: true;
 }
 
 export interface Order extends Wish {
@@ -61,10 +66,15 @@ export type Finding = (
    */
   | Ailing
   /** AWS or a person has decided: act now. */
-  | ({ kind: 'doomed'; key: string } & Wish)
-  /** A person withdraws everything that can be undone. */
-  | { kind: 'revoked'; reason: string }
+  | Doomed
+  /** A person withdraws everything that can be undone. `key` names the request. */
+  | { kind: 'revoked'; key: string; reason: string }
 ) & { /** Measured values, for `ecs-node status`. */ facts?: Readonly<Record<string, unknown>> };
+
+type KeyedWish = Wish & { key: string };
+
+/** `others`: further events of the same watcher, which count where a person overruled the first. */
+type Doomed = { kind: 'doomed'; others?: readonly KeyedWish[] } & KeyedWish;
 
 /** A finding after which the node stays. */
 type HarmlessFinding = Extract<Finding, { kind: 'well' | 'notable' }> | (Finding & Ailing & { thenLeave: false });

@@ -151,6 +151,29 @@ describe('the judge', () => {
     expect(live([doom('r')], rebalance).kinds).toEqual(['stay']);
   });
 
+  // Flipping back, a metadata service would replace a termination by a return to the warm pool.
+  it('comes back to an event that another one replaced, only where each ends by itself', () => {
+    const separate = { separate: true, revocableAfterMs: 0 };
+    const replaced = live([doom('late', separate), doom('soon', separate)]).memory;
+    const next = live([doom('late', separate), well, doom('soon', separate)], replaced);
+    expect(next.kinds).toEqual(['leave', 'recover', 'leave']);
+    expect(live([doom('late', separate)], calledOff(replaced)).kinds).toEqual(['stay']);
+    const single = live([doom('late'), doom('soon')]).memory;
+    expect(live([doom('late')], single).kinds).toEqual(['stay']);
+  });
+
+  it('leaves for an event behind one that a person overruled', () => {
+    const separate = { separate: true, revocableAfterMs: 0 };
+    const overruled = calledOff(live([doom('first', separate)]).memory);
+    const both = doom('first', {
+      ...separate,
+      others: [{ key: 'next', reason: 'next', ending: 'await', ...separate }],
+    });
+    const { kinds, memory } = live([both, doom('first', separate), both], overruled);
+    expect(kinds).toEqual(['leave', 'recover', 'leave']);
+    expect(memory.wish?.key).toBe('next');
+  });
+
   it('logs trouble without an action, and each notable event, once', () => {
     expect(
       live(times(6, ill({ treatments: 0, thenLeave: false }))).kinds.filter((kind) => kind === 'tell'),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { configOf } from '../stage.ts';
 import { minute, hour, inService, ask } from './in-service.ts';
@@ -37,6 +38,61 @@ describe('an operator', () => {
     expect(stage.own.status).toBe('DRAINING');
     metadata.maintenance = [];
     await run(3 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  const retirement = (id: string, at: number) => ({
+    id,
+    code: 'instance-retirement',
+    state: 'active' as const,
+    notBefore: at,
+    description: '',
+  });
+
+  // ECS did not answer, so the request was repeated. It called off a retirement that EC2 announced
+  // in between, and the node kept its tasks until EC2 took it.
+  it('does not overrule an event that came after the request, which still waits for ECS', async () => {
+    const { stage, run, agent } = await inService();
+    const { metadata, cluster, calls, clock } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    ask(stage, 'leave', false);
+    await run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    calls.fails('activate', new Unavailable('ECS does not answer'));
+    ask(stage, 'stay');
+    await run(2 * minute);
+    metadata.maintenance = [retirement('event-1', clock.now() + 24 * hour)];
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'maintenance', key: 'maintenance:event-1' });
+    expect(stage.world.machine.files.has(paths.request)).toBe(false);
+    await agent.stop();
+  });
+
+  // The overruled event was the first in the list, and the watcher reported no other.
+  it('overrules the events of that time, and none that is listed behind them later', async () => {
+    const { stage, run, agent } = await inService();
+    const { metadata, cluster, clock } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const [first, second, third] = [24, 12, 48].map((hours, index) =>
+      retirement(`event-${index}`, clock.now() + hours * hour),
+    ) as [ReturnType<typeof retirement>, ReturnType<typeof retirement>, ReturnType<typeof retirement>];
+    for (const listed of [[first], [first, second]]) {
+      metadata.maintenance = listed;
+      await run(3 * minute);
+    }
+    expect(stage.departure().key).toBe('maintenance:event-1');
+    ask(stage, 'stay');
+    await run(minute);
+    metadata.maintenance = [first];
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    metadata.maintenance = [first, third];
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    metadata.maintenance = [first];
+    await run(5 * minute);
     expect(stage.own.status).toBe('ACTIVE');
     await agent.stop();
   });

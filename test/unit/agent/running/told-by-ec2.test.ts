@@ -102,6 +102,25 @@ describe('the agent, told of an event by EC2,', () => {
     await agent.stop();
   });
 
+  // The retirement counted as handled when the reboot replaced it. After the reboot was cancelled,
+  // EC2 denied that one, and the node became ACTIVE on hardware that fails.
+  it('goes on leaving for an event when a sooner one is cancelled', async () => {
+    const { stage, run, agent } = await inService();
+    const { cluster, metadata, clock } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 15 * minute });
+    const retirement = event({ id: 'late', code: 'instance-retirement', notBefore: clock.now() + 24 * hour });
+    metadata.maintenance = [retirement];
+    await run(3 * minute);
+    metadata.maintenance = [retirement, event({ id: 'soon', notBefore: clock.now() + 2 * hour })];
+    await run(3 * minute);
+    expect(stage.departure().key).toBe('maintenance:soon');
+    metadata.maintenance = [retirement];
+    await clock.finish(agent.done, hour);
+    expect(stage.departure().key).toBe('maintenance:late');
+    expect(stage.deeds()).toContain('terminateInGroup');
+    expect(stage.deeds()).not.toContain('activate');
+  });
+
   // The metadata service omitted the notice for a minute. Listed again, it counted as handled, and
   // EC2 took the machine from under its tasks.
   it('obeys an event again when EC2 lists it again, also after a kill and by a new agent', async () => {
