@@ -18,6 +18,11 @@ export function isTerminating(seen: Seen): seen is Membership {
   return matches(seen, /^(Warmed:)?Terminat/);
 }
 
+/** The target state of an instance that its group terminates, from service or from a warm pool. */
+export function isTerminatedTarget(target: string): boolean {
+  return /^(Warmed:)?Terminated$/.test(target);
+}
+
 /**
  * The group terminates the instance, or takes it back into its warm pool where the order `returns`.
  * A pool's state confirms only an order into the pool: a node that is still on its way into the

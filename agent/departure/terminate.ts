@@ -11,7 +11,7 @@ import { retry } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
-import { isHeldState, isTerminating } from '../lifecycle-states.ts';
+import { isHeldState, isTerminatedTarget, isTerminating } from '../lifecycle-states.ts';
 import { openConfirmation, TakenBack } from './confirm.ts';
 import { irrevocableOf } from './order.ts';
 import type { Departure } from './departure.ts';
@@ -121,14 +121,15 @@ async function confirmIdentity(departure: Departure, until: number, signal: Abor
 }
 
 /**
- * Whether only Auto Scaling says that the group terminates this node, and the metadata service says
- * that it stays. Had the node believed one wrong answer, it would wait for an end that never comes.
+ * Whether only Auto Scaling says that the group terminates this node, while the metadata service
+ * names another target: service, or a warm pool. A node that believed one wrong answer would wait
+ * for an end that never comes.
  */
 async function isGroupDisputed({ host, state }: Departure, signal: AbortSignal): Promise<boolean> {
   if (irrevocableOf(state).askedToEndAt !== undefined) return false;
   const read = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
   const target = await callOnce(host, signal, read, metadataMs).catch(() => undefined);
-  return target === 'InService';
+  return target !== undefined && !isTerminatedTarget(target);
 }
 
 /** `refused`: this role may not ask. Retries for as long as AWS does not answer. */

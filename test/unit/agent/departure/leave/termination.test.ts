@@ -54,14 +54,19 @@ describe('the termination', () => {
   });
 
   // Auto Scaling alone had said so for a moment: the node waited for an end that was never ordered.
-  it('terminates itself although Auto Scaling says for minutes that it does so already', async () => {
-    const stage = setStage();
-    stage.group.lifecycleState = 'Terminating:Wait';
-    stage.world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
-    await stage.leaves();
-    expect(stage.deeds()).toContain('terminateInGroup');
-    expect(stage.world.instance.state).toBe('shutting-down');
-  });
+  // A node that enters a warm pool has the pool as its target, not service.
+  it.each(['InService', 'Warmed:Stopped'])(
+    'terminates itself although Auto Scaling says for minutes that it does so already, with the target %s',
+    async (target) => {
+      const stage = setStage();
+      stage.world.metadata.targetState = target;
+      stage.group.lifecycleState = 'Terminating:Wait';
+      stage.world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
+      await stage.leaves();
+      expect(stage.deeds()).toContain('terminateInGroup');
+      expect(stage.world.instance.state).toBe('shutting-down');
+    },
+  );
 
   it('uses the next method only when the one before is refused or stays unavailable', async () => {
     const refused = new Refused('AccessDenied', { code: 'AccessDenied' });
