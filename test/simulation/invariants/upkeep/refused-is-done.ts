@@ -104,10 +104,14 @@ function metricsMs(everySeconds: number): number {
   return 2 * everySeconds * 1000 + minute;
 }
 
-/** By its own file, the node has left, and not because its patience was over. */
+/**
+ * By its own file, the node has left, and not because its patience was over. A departure that only
+ * drained the node completes no hook (leave.ts).
+ */
 function isDone({ machine, phase }: Node): boolean {
   const text = machine.files.get(paths.departure);
-  return phase === 'up' && typeof text === 'string' && text.includes('"phase": "done"') && !text.includes('not within');
+  if (phase !== 'up' || typeof text !== 'string' || text.includes('"ending": "remain"')) return false;
+  return text.includes('"phase": "done"') && !text.includes('not within');
 }
 
 function isInService({ agent, phase, localAgent, portClosed, bootstrapExit, truth }: Node): boolean {
