@@ -64,6 +64,11 @@ export interface AgentStatus {
    * `sinceUptime` is `since` by uptime, which never jumps.
    */
   launchHook?: { why: string; since: number; sinceUptime?: number };
+  /**
+   * When the node asks once more whether a launch hook waits, by uptime. Absent: it need not ask,
+   * because it completed the hook itself, or has asked again.
+   */
+  askHookAgainUptime?: number;
   /** ECS registered the node outside its group's capacity provider. */
   registration?: { provider: string; detail: string; since: number };
   watchers: Record<string, WatcherStatus>;
@@ -102,6 +107,7 @@ export const isAgentStatus: Is<AgentStatus> = shaped<AgentStatus>({
   launchHook: maybe(
     shaped<NonNullable<AgentStatus['launchHook']>>({ why: text, since: time, sinceUptime: maybe(number) }),
   ),
+  askHookAgainUptime: maybe(number),
   registration: maybe(shaped<NonNullable<AgentStatus['registration']>>({ provider: text, detail: text, since: time })),
   watchers: recordOf(isWatcherStatus),
   configuration: maybe(
@@ -199,6 +205,7 @@ function withoutTimes({
   memories,
   join,
   launchHook,
+  askHookAgainUptime,
   registration,
   instanceId,
   configuration,
@@ -215,6 +222,7 @@ function withoutTimes({
     configuration,
     join,
     launchHook,
+    askHookAgainUptime,
     registration,
     lastError?.error,
   ]);

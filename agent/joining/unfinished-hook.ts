@@ -33,7 +33,7 @@ export interface UnfinishedHooks {
   tryAgain(signal: AbortSignal): Promise<void>;
 }
 
-/** Continues with the unfinished hook that this boot's last agent left in the status. */
+/** Continues with the hook or the question that this boot's last agent left in the status. */
 export function openUnfinishedHooks(
   host: Host,
   config: Config,
@@ -42,12 +42,11 @@ export function openUnfinishedHooks(
 ): UnfinishedHooks {
   const pause = openGrowingPause(host.clock, refusedHookPauses);
   const openedAt = host.clock.uptime();
-  let askAgainAt = Infinity;
   const note = (joined: Joined) => {
     pause.begin();
-    askAgainAt = joined === 'told' ? host.clock.uptime() + jitter(askAgainMs) : Infinity;
-    book.change(({ launchHook: before, ...status }) => {
-      if (typeof joined === 'string') return status;
+    book.change(({ launchHook: before, askHookAgainUptime: _asked, ...status }) => {
+      if (joined === 'told') return { ...status, askHookAgainUptime: host.clock.uptime() + jitter(askAgainMs) };
+      if (joined === 'joined') return status;
       const { unfinished: why } = joined;
       if (before?.why !== why) host.log.warn('launch hook not completed', { error: why });
       const { now, uptime } = host.clock;
@@ -58,8 +57,8 @@ export function openUnfinishedHooks(
   return {
     note,
     async tryAgain(signal) {
-      const { launchHook } = book.read();
-      if (launchHook === undefined ? host.clock.uptime() < askAgainAt : !pause.isOver()) return;
+      const { launchHook, askHookAgainUptime = Infinity } = book.read();
+      if (launchHook === undefined ? host.clock.uptime() < askHookAgainUptime : !pause.isOver()) return;
       // A status that an older version wrote has no uptime. The time since this start then counts.
       const { sinceUptime = openedAt } = launchHook ?? {};
       if (host.clock.uptime() - sinceUptime > longestHookMs) return note('joined');

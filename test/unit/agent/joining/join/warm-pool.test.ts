@@ -119,23 +119,27 @@ describe('a joining node', () => {
   });
 
   // Auto Scaling said InService for some minutes although it waited: the hook timed out, and ended
-  // the node.
-  it('completes a launch hook that Auto Scaling has hidden when the node joined', async () => {
-    const node = launched(configOf(), 0);
-    node.group.hooks[0]!.heartbeatSeconds = 1_800;
-    node.group.begin('launch');
-    node.group.lifecycleState = 'InService';
-    node.world.clock.schedule(9.5 * minute, () => void (node.group.lifecycleState = 'Pending:Wait'));
-    const agent = node.agent();
-    await node.world.clock.run(9 * minute);
-    expect(node.status()?.join.state).toBe('joined');
-    await node.world.clock.run(20 * minute);
-    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
-    const asked = node.world.calls.of('readMembership').length;
-    await node.world.clock.run(5 * hour);
-    expect(node.world.calls.of('readMembership')).toHaveLength(asked);
-    await agent.stop();
-  });
+  // the node. Later, an agent that restarted forgot to ask again.
+  it.each(['the same', 'the next'])(
+    'completes a launch hook that Auto Scaling has hidden when the node joined, by %s agent',
+    async (which) => {
+      const node = launched(configOf(), 0);
+      node.group.hooks[0]!.heartbeatSeconds = 1_800;
+      node.group.begin('launch');
+      node.group.lifecycleState = 'InService';
+      node.world.clock.schedule(9.5 * minute, () => void (node.group.lifecycleState = 'Pending:Wait'));
+      const first = node.agent();
+      await node.world.clock.run(9 * minute);
+      expect(node.status()?.join.state).toBe('joined');
+      const agent = which === 'the same' ? first : node.agent(node.world.restart());
+      await node.world.clock.run(20 * minute);
+      expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+      const asked = node.world.calls.of('readMembership').length;
+      await node.world.clock.run(5 * hour);
+      expect(node.world.calls.of('readMembership')).toHaveLength(asked);
+      await agent.stop();
+    },
+  );
 
   // Each round began with the time in which the local agent may answer, and ended within it.
   it('completes a refused launch hook behind a closed introspection port', async () => {
