@@ -26,6 +26,8 @@ export interface Cause {
   since: number;
   /** Undefined while the reason still holds. */
   until: number | undefined;
+  /** When the reason had ended before it began again. */
+  endedBefore?: number;
 }
 
 /**
@@ -36,7 +38,12 @@ export function begin(node: Node, reason: Reason, now: number, unseenMs = 0): vo
   const before = node.truth.causes.get(reason);
   if (before !== undefined && before.until === undefined) return;
   const goesOn = before?.until !== undefined && now - before.until <= unseenMs;
-  node.truth.causes.set(reason, { since: goesOn ? before.since : now, until: undefined });
+  const endedBefore = goesOn ? before.endedBefore : before?.until;
+  node.truth.causes.set(reason, {
+    since: goesOn ? before.since : now,
+    until: undefined,
+    ...(endedBefore !== undefined && { endedBefore }),
+  });
 }
 
 export function finish(node: Node, reason: Reason, now: number): void {

@@ -33,7 +33,7 @@ export const healthyStays: Invariant = {
     if (isDeadly(call)) {
       const why = reasons(node, now, irrevocableMs).filter((reason) => !mild.includes(reason));
       if (why.length === 0) return `${call.verb} though nothing was wrong with it`;
-      return hasty(region, node, call, why, now);
+      return isUnderWay(node, why, now, irrevocableMs) ? undefined : hasty(region, node, call, why, now);
     }
     // Draining a node a second time changes nothing.
     if (call.verb !== 'drain' || ownInstance(region, node)?.status !== 'ACTIVE') return undefined;
@@ -43,7 +43,7 @@ export const healthyStays: Invariant = {
     if (node.dockerCure !== undefined && now - node.truth.ecsLieAt < 60_000) return undefined;
     const why = reasons(node, now, underWayMs);
     if (why.length === 0) return 'drain though nothing was wrong with it';
-    return hasty(region, node, call, why, now);
+    return isUnderWay(node, why, now, underWayMs) ? undefined : hasty(region, node, call, why, now);
   },
   afterCall(region, { truth }, { verb, args }) {
     if (args[0] !== paths.departure) return undefined;
@@ -61,6 +61,18 @@ export const healthyStays: Invariant = {
     return undefined;
   },
 };
+
+/**
+ * True if the departure began while the reason held before. That it holds again makes the departure
+ * no hastier than one whose reason is over.
+ */
+function isUnderWay({ truth }: Node, why: readonly Reason[], now: number, graceMs: number): boolean {
+  const leavesSince = Math.min(truth.leavingSince ?? Infinity, truth.drainingSince ?? Infinity);
+  return why.some((reason) => {
+    const { endedBefore = -Infinity } = truth.causes.get(reason) ?? {};
+    return leavesSince <= endedBefore && now - endedBefore <= graceMs;
+  });
+}
 
 /**
  * A check comes up to a fifth earlier than configured, to stay out of step with the fleet, or up to
