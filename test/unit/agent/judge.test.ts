@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   blank,
   calledOff,
+  denied,
   judge,
   ordered,
   recovered,
@@ -139,6 +140,18 @@ describe('the judge', () => {
     ]);
     // The same state may come again after it was really gone.
     expect(live([doom('a', { revocableAfterMs: 0 }), well, doom('a', { revocableAfterMs: 0 })]).kinds[2]).toBe('leave');
+  });
+
+  it('asks for a denied event again once it has been listed for a minute more', () => {
+    const [memory, verdict] = judge({ ...blank, settled: true }, doom('spot'), 0);
+    expect(verdict.kind).toBe('leave');
+    let after = denied(memory, 'EC2 says no', 0);
+    const kinds = [10, 30, 59, 60].map((seconds) => {
+      const [next, { kind }] = judge(after, doom('spot'), seconds * 1_000);
+      after = next;
+      return kind;
+    });
+    expect(kinds).toEqual(['stay', 'stay', 'stay', 'leave']);
   });
 
   it('obeys the operator: a cancelled action begins again only after all was well', () => {
