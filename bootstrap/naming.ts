@@ -2,8 +2,8 @@
 
 import type { Config } from '../config/config.ts';
 import type { Placeholder } from '../config/schema.ts';
-import { ConfigError, Unavailable } from '../core/errors.ts';
-import type { Host, Membership } from '../core/host.ts';
+import { ConfigError } from '../core/errors.ts';
+import type { Host } from '../core/host.ts';
 import { propagationMs } from '../core/retry.ts';
 import { registrarTraits } from '../core/state/state.ts';
 import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
@@ -31,7 +31,7 @@ export async function renderHostname(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (config.hostname === '') return undefined;
-  const group = await readGroupFor(config.hostname, host, config, context, signal);
+  const group = await readGroupFor(config.hostname, keepsHostname(config), host, context, signal);
   // Within the host name's template, {hostname} can only be the name that EC2 gave.
   const hostname = renderTemplate(config.hostname, valuesOf(host.identity.hostname, group, host, config));
   if (hostnameRule.test(hostname)) return hostname;
@@ -52,44 +52,29 @@ export async function renderNameTag(
   context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<string> {
-  const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
-  const group = config.name.includes('{group}')
-    ? ((await readGroupTag(host, signal)) ??
-      (await askNicely('name of the group not known', host, context, signal, read))?.group)
-    : undefined;
+  const group = await readGroupFor(config.name, false, host, context, signal);
   return renderTemplate(config.name, valuesOf(hostname, group, host, config)).slice(0, tagValueLength);
 }
 
-/**
- * Where a registrar keeps the host name for good, the node waits for the group's name. Elsewhere
- * the name is optional.
- */
+/** Where nobody keeps the name for good, the node does not wait for an Auto Scaling in trouble. */
+const niceMs = 2 * propagationMs;
+
+/** `isKept`: a registrar keeps the name for good, so the node waits for the group's name. */
 async function readGroupFor(
   template: string,
+  isKept: boolean,
   host: Host,
-  config: Config,
   context: BootstrapContext,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (!template.includes('{group}')) return undefined;
   const tagged = await readGroupTag(host, signal);
   if (tagged !== undefined) return tagged;
-  const membership = keepsHostname(config)
-    ? await callWithRetry(host, context, signal, openLastingMembership(host))
-    : await askNicely('name of the group not known', host, context, signal, (each) => readMembership(host, each));
+  const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
+  const membership = isKept
+    ? await callWithRetry(host, context, signal, read)
+    : await askNicely('name of the group not known', host, context, signal, read, niceMs);
   return membership?.group;
-}
-
-/** One empty answer would register a host name without its group for good, or refuse it. */
-function openLastingMembership(host: Host): (signal: AbortSignal) => Promise<Membership | undefined> {
-  let since: number | undefined;
-  return async (signal) => {
-    const membership = await readMembership(host, signal);
-    since ??= host.clock.uptime();
-    if (membership === undefined && host.clock.uptime() - since < propagationMs)
-      throw new Unavailable('Auto Scaling says that this instance is in no group');
-    return membership;
-  };
 }
 
 function keepsHostname({ registrar }: Config): boolean {

@@ -48,8 +48,9 @@ export async function askNicely<T>(
   context: BootstrapContext,
   signal: AbortSignal,
   call: (signal: AbortSignal) => Promise<T>,
+  withinMs: number = niceMs,
 ): Promise<T | undefined> {
-  const brief = { ...retryOptions(host, context, signal), withinMs: Math.min(niceMs, context.leftMs()) };
+  const brief = { ...retryOptions(host, context, signal), withinMs: Math.min(withinMs, context.leftMs()) };
   try {
     return await retry(call, brief);
   } catch (error) {

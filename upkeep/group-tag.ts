@@ -1,11 +1,12 @@
 /**
- * Reads the name of this node's Auto Scaling group from its tags. This spares Auto Scaling a call
- * from each node when a whole group launches at once.
+ * Reads this node's Auto Scaling group. Its name is also in the node's tags, which spares Auto
+ * Scaling a call from each node when a whole group launches at once.
  */
 
 import { Refused, Unavailable } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
-import { withTimeout } from '../core/retry.ts';
+import { openLasting } from '../core/lasting.ts';
+import { propagationMs, withTimeout } from '../core/retry.ts';
 
 /** Auto Scaling sets it on each instance of a group. No user can set it. */
 export const groupTag = 'aws:autoscaling:groupName';
@@ -32,21 +33,40 @@ export async function readGroupTag(
 }
 
 /**
+ * The name of the group from the metadata service or, where it shows none, from EC2. Rejects where
+ * EC2 does not tell the tags.
+ */
+export async function findGroupTag(
+  host: Pick<Host, 'metadata' | 'cloud' | 'clock'>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  return (await readGroupTag(host, signal)) ?? (await host.cloud.readOwnTags(signal))[groupTag];
+}
+
+/**
  * This node's group. One empty answer of Auto Scaling must not take a node out of its storm guard
- * and past its hooks, so "in no group" counts only if no tag of EC2 names a group. A role that may
- * not read the tags has only Auto Scaling's answer.
+ * and past its hooks. So "in no group" counts only if it lasts, and if no tag names a group. A role
+ * that may not read the tags has only Auto Scaling's answer. A node in no group waits for
+ * `propagationMs`.
  */
 export async function readMembership(
-  { cloud }: Pick<Host, 'cloud'>,
+  host: Pick<Host, 'metadata' | 'cloud' | 'clock'>,
   signal: AbortSignal,
 ): Promise<Membership | undefined> {
-  const membership = await cloud.readMembership(signal);
-  if (membership !== undefined) return membership;
-  const tags = await cloud.readOwnTags(signal).catch((error: unknown) => {
-    if (!(error instanceof Refused)) throw error;
-    return {};
-  });
-  const tagged = (tags as Record<string, string>)[groupTag];
-  if (tagged === undefined) return undefined;
-  throw new Unavailable(`Auto Scaling says that this instance is in no group, and its tag names ${tagged}`);
+  const { cloud, clock } = host;
+  const lasts = openLasting(clock, propagationMs);
+  for (;;) {
+    const membership = await cloud.readMembership(signal);
+    if (membership !== undefined) return membership;
+    const tagged = await findGroupTag(host, signal).catch(unlessRefused);
+    if (tagged !== undefined)
+      throw new Unavailable(`Auto Scaling says that this instance is in no group, and its tag names ${tagged}`);
+    if (lasts(true)) return undefined;
+    await clock.sleep(propagationMs, signal);
+  }
+}
+
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refused)) throw error;
+  return undefined;
 }

@@ -10,7 +10,7 @@ import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
-import { groupTag, readGroupTag, readMembership } from '../../upkeep/group-tag.ts';
+import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { readRequest } from './request.ts';
 import { findHolder } from '../held.ts';
@@ -317,8 +317,7 @@ async function isHookActive({ host, config }: Departure, signal: AbortSignal): P
 
 /** The group's name from this instance's tags, for a role that may not ask Auto Scaling. */
 export async function findGroupName(host: Host, signal: AbortSignal): Promise<string | undefined> {
-  const shown = await readGroupTag(host, signal);
-  return shown ?? (await callOnce(host, signal, (callSignal) => host.cloud.readOwnTags(callSignal)))[groupTag];
+  return callOnce(host, signal, (callSignal) => findGroupTag(host, callSignal));
 }
 
 async function askInstanceStatus({ host, config, state }: Departure, signal: AbortSignal): Promise<Answer> {

@@ -1,9 +1,9 @@
 /** Waits until Auto Scaling waits for this node's hook, and completes it. */
 
 import { Refused } from '../../core/errors.ts';
-import type { Host, Membership } from '../../core/host.ts';
 import { poll } from '../../core/poll.ts';
 import { isRetryable } from '../../core/retry.ts';
+import { readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { completeHook } from '../joining/complete-hook.ts';
 import { isLeavingGroup, isTerminating } from '../lifecycle-states.ts';
@@ -27,8 +27,7 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   const { host, state } = departure;
   await reportDeparture(departure, signal);
   const withinMs = Math.max(departure.leftMs(), patienceMs);
-  const look = openGroupLook(host);
-  const step = (callSignal: AbortSignal) => completeIfAsked(departure, look, callSignal);
+  const step = (callSignal: AbortSignal) => completeIfAsked(departure, callSignal);
   try {
     const how = await poll('the end of the hook', step, {
       clock: host.clock,
@@ -44,41 +43,18 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   } catch (error) {
     // A stop comes, and only this call is left. Without it, the group waits until the hook times
     // out.
-    if (signal.aborted) await completeIfAsked(departure, look, new AbortController().signal).catch(() => undefined);
+    if (signal.aborted) await completeIfAsked(departure, new AbortController().signal).catch(() => undefined);
     throw error;
   }
 }
 
-/** `none`: several answers in a row said that the node is in no group, and no tag names one. */
-type GroupLook = (signal: AbortSignal) => Promise<Membership | Refused | 'none' | undefined>;
-
-/** One empty answer would leave the hook to its timeout. */
-const emptyAnswers = 3;
-
-function openGroupLook(host: Host): GroupLook {
-  let empty = 0;
-  return async (signal) => {
-    const membership = await callOnce(host, signal, (callSignal) => host.cloud.readMembership(callSignal)).catch(
-      asRefusal,
-    );
-    empty = membership === undefined ? empty + 1 : 0;
-    if (membership !== undefined || empty < emptyAnswers) return membership;
-    const named = await findGroupName(host, signal).catch(asRefusal);
-    return typeof named === 'string' ? undefined : 'none';
-  };
-}
-
 /** The outcome, or undefined while the hook is not over. */
-async function completeIfAsked(
-  departure: Departure,
-  look: GroupLook,
-  signal: AbortSignal,
-): Promise<string | undefined> {
+async function completeIfAsked(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
   const { host, config, state } = departure;
-  const membership = await look(signal);
+  const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
+  const membership = await callOnce(host, signal, read).catch(asRefusal);
   if (membership instanceof Refused) return completeUnseen(departure, membership, signal);
-  if (membership === 'none') return 'in no group';
-  if (membership === undefined) return undefined;
+  if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   const isLeaving = isLeavingGroup(membership, state);
   if (state.cause === 'spot' && !isLeaving) return 'the group does not wait for it';
