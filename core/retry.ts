@@ -83,20 +83,29 @@ export function longestPauseAfter(waitedMs: number, usualMs: number): number {
 
 /**
  * Repeats `attempt` until it succeeds. Retries failures that may heal, or those of `retryIf`, with
- * exponential backoff and jitter. Throws the last failure as `Unavailable` after `withinMs`, and
- * every other error at once.
+ * exponential backoff and jitter. Throws the last failure as `Unavailable` after `withinMs` or
+ * `maxAttempts`, and every other error at once.
  */
-export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, options: RetryOptions): Promise<T> {
+export async function retry<T>(
+  attempt: (signal: AbortSignal) => Promise<T>,
+  options: RetryOptions & {
+    /** Give up after this many attempts, also before `withinMs` is over. */
+    maxAttempts?: number;
+  },
+): Promise<T> {
   const { clock, signal, withinMs, pauseMs = 1_000, maxPauseMs = 20_000, random, retryIf = isRetryable } = options;
+  const { maxAttempts = Infinity } = options;
   const began = clock.uptime();
   const end = began + withinMs;
   let last: unknown;
+  let attempts = 0;
   for (
     let ceiling = pauseMs;
     ;
     ceiling = Math.min(ceiling * 2, longestPauseAfter(clock.uptime() - began, maxPauseMs))
   ) {
     signal.throwIfAborted();
+    attempts += 1;
     try {
       return await withTimeout(end - clock.uptime(), attempt, clock, signal);
     } catch (error) {
@@ -108,7 +117,7 @@ export async function retry<T>(attempt: (signal: AbortSignal) => Promise<T>, opt
       );
       // The timeout of the last attempt explains nothing. The failure before it is the cause.
       const cause = clock.uptime() >= end ? (last ?? error) : error;
-      if (clock.uptime() + pause >= end) throw new Unavailable(messageOf(cause), { cause });
+      if (attempts >= maxAttempts || clock.uptime() + pause >= end) throw new Unavailable(messageOf(cause), { cause });
       last = error;
       await options.onRetry?.(error, pause);
       await clock.sleep(pause, signal);

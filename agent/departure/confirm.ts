@@ -9,6 +9,7 @@ import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
+import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
@@ -275,6 +276,9 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
 /** EC2's silence counts near the end of the notice, but one lost answer is no silence. */
 const lastTries = 3;
 
+/** Short, so that all tries together leave 40 of the last 50 s to stop the tasks. */
+const lastCallMs = 2_000;
+
 /** A spot instance always has a request, so an answer without it is no answer. */
 async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal): Promise<string> {
   const read = async (callSignal: AbortSignal) => {
@@ -283,13 +287,13 @@ async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal):
     return status;
   };
   if (!isLast) return callOnce(host, signal, read);
-  for (let tries = 1; ; tries++) {
-    try {
-      return await callOnce(host, signal, read, metadataMs);
-    } catch (error) {
-      if (tries === lastTries || !(error instanceof Unavailable)) throw error;
-    }
-  }
+  return retry((callSignal) => callOnce(host, callSignal, read, lastCallMs), {
+    clock: host.clock,
+    signal,
+    withinMs: Infinity,
+    maxAttempts: lastTries,
+    pauseMs: 500,
+  });
 }
 
 async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answer> {

@@ -112,6 +112,16 @@ describe('retry', () => {
     expect(clock.uptime() - began).toBe(3_601_000);
   });
 
+  test('gives up after its last attempt, with the failure of that attempt, and without a further pause', async () => {
+    const p = patience({ pauseMs: 500 });
+    const began = p.clock.uptime();
+    let asked = 0;
+    const work = retry(() => Promise.reject(new Unavailable(`failure ${++asked}`)), { ...p, maxAttempts: 3 });
+    await expect(p.clock.finish(work)).rejects.toThrow(new Unavailable('failure 3'));
+    expect(asked).toBe(3);
+    expect(p.clock.uptime() - began).toBe(1_500);
+  });
+
   test('stops at once on abort, even in a pause', async () => {
     const stop = new AbortController();
     const p = patience({ signal: stop.signal });
