@@ -9,7 +9,8 @@ import type { DockerImage, Host } from '../core/host.ts';
 import type { WatchedPaths } from './docker-root.ts';
 import { isClear } from './fullness.ts';
 import { referencesOf, removableImages, stoppedHolders } from './images.ts';
-import { pullsUpfront, readCachingBehavior, readKept } from './kept-images.ts';
+import { readEcsSettings, type EcsSettings } from './ecs-settings.ts';
+import { cachingBehaviorOf, pullsUpfront, readKept } from './kept-images.ts';
 
 /**
  * XFS frees blocks in the background. Measured at once, the disk would still look full, and the
@@ -42,7 +43,8 @@ const maxTold = 20;
 export async function freeDisk(host: Host, config: Config, watched: WatchedPaths, signal: AbortSignal): Promise<void> {
   const { log } = host;
   try {
-    const caching = await readCachingBehavior(host, config);
+    const settings = await readEcsSettings(host, config);
+    const caching = cachingBehaviorOf(settings);
     if (caching !== undefined) {
       const reason = `ECS_IMAGE_PULL_BEHAVIOR=${caching}: the ECS agent counts on images that it has pulled before`;
       log.warn('images not removed', { reason });
@@ -52,18 +54,24 @@ export async function freeDisk(host: Host, config: Config, watched: WatchedPaths
       log.info('images not removed', { reason: "the disk that is full is not the one with Docker's images" });
       return;
     }
-    const startMs = (await pullsUpfront(host, config)) ? dependentMs : startingMs;
+    const startMs = pullsUpfront(settings) ? dependentMs : startingMs;
     await waitForStartingTasks(host, startMs, signal);
-    await removeUntilClear(host, config, watched, signal);
+    await removeUntilClear(host, config, watched, settings, signal);
   } catch (error) {
     signal.throwIfAborted();
     log.warn('images not removed', { error: messageOf(error) });
   }
 }
 
-async function removeUntilClear(host: Host, config: Config, watched: WatchedPaths, signal: AbortSignal): Promise<void> {
+async function removeUntilClear(
+  host: Host,
+  config: Config,
+  watched: WatchedPaths,
+  settings: EcsSettings,
+  signal: AbortSignal,
+): Promise<void> {
   const { docker, log, clock } = host;
-  const kept = await readKept(host, config);
+  const kept = await readKept(host, config, settings);
   const tried = new Set<string>();
   for (;;) {
     // Read again for each image, because a task may have started meanwhile.

@@ -43,6 +43,13 @@ describe('freeing a disk', () => {
     expect(left()).toEqual([pause, 'app:3']);
   });
 
+  // Each question about them read both files again.
+  it("reads the ECS agent's settings once", async () => {
+    const { world, free } = fullNode();
+    await free();
+    expect(world.calls.of('readText').filter(({ args }) => args[0] === paths.ecsConfig)).toHaveLength(1);
+  });
+
   it('removes the images that it may, and names the stopped containers that hold the others', async () => {
     const { world, free, left, told } = fullNode(99);
     world.docker.containers = ['app:1', 'app:2'].map((name) => ({

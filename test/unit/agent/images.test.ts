@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { referencesOf, removableImages, stoppedHolders } from '../../../agent/images.ts';
-import { readSetting } from '../../../agent/ecs-settings.ts';
-import { parseKeepList, readCachingBehavior, readKept } from '../../../agent/kept-images.ts';
+import { readEcsSettings, readSetting } from '../../../agent/ecs-settings.ts';
+import { cachingBehaviorOf, parseKeepList, readKept } from '../../../agent/kept-images.ts';
 import { paths } from '../../../core/state/state.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { openFakeHost } from '../../fakes/host.ts';
@@ -122,8 +122,12 @@ test("obeys the configuration, the image's builder and the ECS agent's own exclu
   world.machine.files.set(`${paths.keepImages}/README`, 'not a list');
   world.machine.files.set(paths.ecsConfig, 'ECS_EXCLUDE_UNTRACKED_IMAGE=a:1, b:2\n');
   world.machine.files.set(`${paths.agentDaemons}/ebs-csi-driver/ebs-csi-driver.tar`, '');
-  expect(await readKept(host, configOf({ disk: { keepImages: ['mine'] } }))).toEqual({
-    patterns: ['mine', 'base:1', 'registry/x', 'a:1', 'b:2'],
+  const config = configOf({
+    disk: { keepImages: ['mine'] },
+    ecs: { settings: { ECS_EXCLUDE_UNTRACKED_IMAGE: 'c:3' } },
+  });
+  expect(await readKept(host, config, await readEcsSettings(host, config))).toEqual({
+    patterns: ['mine', 'base:1', 'registry/x', 'a:1', 'b:2', 'c:3'],
     agentRepositories: ['ebs-csi-driver'],
   });
   expect(parseKeepList('')).toEqual([]);
@@ -139,6 +143,6 @@ test.each([
 ])('reads from %j and %j that images are pulled %s', async (text, settings, expected) => {
   const { host, world } = openFakeHost();
   if (text !== '') world.machine.files.set(paths.ecsConfig, text);
-  expect(await readCachingBehavior(host, configOf({ ecs: { settings } }))).toBe(expected);
+  expect(cachingBehaviorOf(await readEcsSettings(host, configOf({ ecs: { settings } })))).toBe(expected);
   expect(readSetting(text, 'NOT_THERE')).toBeUndefined();
 });
