@@ -15,9 +15,15 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  */
 export const environmentFile = '/etc/ecs-node/environment';
 
-/** Variables about the way to AWS. A command takes only these names from the file. */
-const networkName =
-  /^(AWS_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY)$/;
+/** Variables for any program that downloads something. */
+const downloadName =
+  /^((https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|AWS_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE)$/;
+
+/** Further variables about the way to AWS. They may be keys, so no other program gets them. */
+const ownName = /^(AWS_\w+|NODE_EXTRA_CA_CERTS)$/;
+
+/** A command takes only these names from the file. */
+const isNetworkName = (name: string) => downloadName.test(name) || ownName.test(name);
 
 /**
  * Adds the file's variables. Those of the process win. Adds nothing when the file is absent or may
@@ -26,7 +32,7 @@ const networkName =
 export function withEnvironmentFile(environment: Environment, root: string): Environment {
   const text = readText(join(root, environmentFile));
   if (text === undefined) return environment;
-  const entries = Object.entries(parseEnvironmentFile(text)).filter(([name]) => networkName.test(name));
+  const entries = Object.entries(parseEnvironmentFile(text)).filter(([name]) => isNetworkName(name));
   const said = Object.fromEntries(entries);
   // Node.js reads this variable at its start, before this file was read.
   if (said['NODE_EXTRA_CA_CERTS'] && !environment['NODE_EXTRA_CA_CERTS'])
@@ -45,9 +51,6 @@ export function networkVariables(environment: Environment): Record<string, strin
   const certificates = file ? { SSL_CERT_FILE: file, CURL_CA_BUNDLE: CURL_CA_BUNDLE || file } : {};
   return { ...Object.fromEntries(kept), ...certificates };
 }
-
-const downloadName =
-  /^((https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|AWS_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE)$/;
 
 /** Network settings that can be wrong without an error. */
 export interface NetworkSettings {
