@@ -32,6 +32,8 @@ interface Answer {
   words: string;
   /** EC2 answered that it does not take this instance. */
   deniesSpot?: true;
+  /** The node's reason is void, whatever the second source says next. */
+  isVoid?: true;
 }
 
 interface Sources {
@@ -78,7 +80,7 @@ const sources: Record<Cause, Sources> = {
   },
   'join-failed': {
     first: 'this node, which was not in service within `join.timeoutSeconds`',
-    second: 'ECS: no connected record; or Auto Scaling: the group still launches this instance',
+    second: 'ECS: no connected record; or, with `join.checks`, Auto Scaling: the group still launches this instance',
     ask: askWhetherInService,
   },
   'bootstrap-failed': {
@@ -134,12 +136,12 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
   const began = clock.uptime();
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
-    const { agrees, words, deniesSpot } = await askSecond(departure, signal);
+    const { agrees, words, deniesSpot, isVoid } = await askSecond(departure, signal);
     if (agrees === true) return noteConfirmed(departure, words);
     if (deniesSpot && departure.state.spotDeniedAt === undefined)
       await departure.note({ spotDeniedAt: Math.round(clock.now()) });
     denied = agrees === false ? denied + 1 : 0;
-    if (departure.state.ending !== 'await' && denied >= denials) throw new TakenBack(words);
+    if (departure.state.ending !== 'await' && (denied >= denials || isVoid)) throw new TakenBack(words);
     const blocker = `confirmation: ${words}`;
     if (departure.state.blockers.join() !== blocker) {
       log.info('not confirmed', { cause: departure.state.cause, words });
@@ -372,10 +374,15 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
   const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(
     unlessRefused,
   );
-  // The ECS agent is silent in a warm pool, whether or not the metadata service shows the pool.
+  const isJoining = departure.state.cause === 'join-failed';
   if (isLaunching(membership)) {
-    const isPooled = membership.lifecycleState.startsWith('Warmed:') && departure.state.cause === 'join-failed';
-    return { agrees: !isPooled, words: `Auto Scaling: ${membership.lifecycleState}` };
+    const words = `Auto Scaling: ${membership.lifecycleState}`;
+    // The ECS agent is silent in a warm pool, whether or not the metadata service shows the pool.
+    // The time there counted against the node, which may leave the pool before the next answer.
+    const isPooled = membership.lifecycleState.startsWith('Warmed:') && isJoining;
+    if (isPooled) return { agrees: false, words, isVoid: true };
+    // A node that is connected now joins after all, unless its own checks keep it from that.
+    if (!isJoining || departure.config.join.checks.length > 0) return { agrees: true, words };
   }
   try {
     return await askConnection(departure, signal);

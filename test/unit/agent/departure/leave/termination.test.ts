@@ -116,6 +116,7 @@ describe('the termination', () => {
 
   it('abandons its launch when the node was never in service', async () => {
     const stage = setStage();
+    stage.own.agentConnected = false;
     stage.group.begin('launch');
     await stage.leaves({ cause: 'join-failed', reason: 'not in service' });
     expect(stage.group.hooks.map(({ ended }) => ended)).toEqual(['ABANDON', 'CONTINUE']);
@@ -126,6 +127,7 @@ describe('the termination', () => {
   // its group for minutes.
   it('counts as requested when AWS received the call that abandoned the launch twice', async () => {
     const stage = setStage();
+    stage.own.agentConnected = false;
     stage.group.begin('launch');
     stage.world.calls.onCall = ({ verb, args }) => {
       if (verb !== 'completeHook' || args[2] !== 'ABANDON') return;

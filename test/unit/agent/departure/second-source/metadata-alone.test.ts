@@ -5,8 +5,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { Unavailable } from '../../../../../core/errors.ts';
-import { setStage } from '../../stage.ts';
-import { minute, hour, denied, inService, busy } from './in-service.ts';
+import { configOf, setStage } from '../../stage.ts';
+import { minute, hour, deadly, denied, inService, busy } from './in-service.ts';
 
 describe('a target state that only the metadata service reports', () => {
   // The target state was Terminated for 2 s, then InService. Auto Scaling reported InService all
@@ -109,3 +109,32 @@ it('a node in a warm pool that metadata does not show is not given up', async ()
   expect(stage.status()?.join.state).toBe('joined');
   await agent.stop();
 });
+
+// It left the pool a moment later. That its group launched it confirmed that it had not joined, and
+// a healthy node ended itself.
+it.each([
+  [[], 1_000],
+  [[], 20_000],
+  [[{ url: 'http://127.0.0.1/' }], 1_000],
+])(
+  'a node that leaves its warm pool just after it was given up is kept (checks: %j, connected: %d)',
+  async (checks, ms) => {
+    const stage = setStage(configOf({ join: { checks } }));
+    const { world, group, own } = stage;
+    world.machine.probes.set('http://127.0.0.1/', 200);
+    group.lifecycleState = 'Warmed:Running';
+    world.metadata.targetState = 'InService';
+    const local = world.localAgent;
+    [world.cluster.instances, world.localAgent] = [[], undefined];
+    const agent = stage.agent();
+    while (stage.departure() === null) await world.clock.run(500);
+    group.begin('launch');
+    await world.clock.run(ms);
+    [world.cluster.instances, world.localAgent] = [[own], local];
+    await world.clock.run(10 * minute);
+    expect(stage.status().join.state).toBe('joined');
+    expect(own.status).toBe('ACTIVE');
+    expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual(['completeHook']);
+    await agent.stop();
+  },
+);
