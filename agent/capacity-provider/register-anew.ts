@@ -46,14 +46,9 @@ interface Next {
 type Play = (context: StageContext, signal: AbortSignal) => Promise<Next>;
 
 const plays: Record<Exclude<Stage, 'over'>, Play> = {
-  async draining({ host, registration: { cluster, arn } }, signal) {
+  async draining({ host, registration }, signal) {
     await proveWritable(host);
-    await stopPlacement(host, { cluster, arn }, callsMs, signal);
-    const read = (callSignal: AbortSignal) => host.cloud.readTasks(cluster, arn, callSignal);
-    const tasks = await callWithRetry(host, callsMs, signal, read);
-    return tasks.length === 0
-      ? { stage: 'stopping' }
-      : { stage: 'restoring', detail: 'ECS placed a task just before the node drained' };
+    return (await drainWithoutTasks(host, registration, signal)) ? { stage: 'stopping' } : placed;
   },
   async stopping({ host }, signal) {
     await stopEcsAgent(host, signal);
@@ -64,6 +59,9 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
     const known = await readRecord(host, cluster, signal);
     if (known !== undefined && [known.arn, ...known.others].includes(arn)) {
       await stopEcsAgent(host, signal);
+      // An older ACTIVE call arrived late, or a person set ACTIVE: ECS may have placed tasks since.
+      const isActive = known.arn === arn && known.status === 'ACTIVE';
+      if (isActive && !(await drainWithoutTasks(host, { cluster, arn }, signal))) return placed;
       await callWithRetry(host, Infinity, signal, (callSignal) =>
         host.cloud.deregisterContainerInstance(cluster, arn, callSignal),
       );
@@ -100,6 +98,19 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
     return { stage: 'over', detail: `given up: ${detail ?? 'unknown reason'}` };
   },
 };
+
+const placed: Next = { stage: 'restoring', detail: 'ECS placed a task just before the node drained' };
+
+/** False: ECS had placed a task before. */
+async function drainWithoutTasks(
+  host: Host,
+  { cluster, arn }: Pick<Registration, 'cluster' | 'arn'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  await stopPlacement(host, { cluster, arn }, callsMs, signal);
+  const read = (callSignal: AbortSignal) => host.cloud.readTasks(cluster, arn, callSignal);
+  return (await callWithRetry(host, callsMs, signal, read)).length === 0;
+}
 
 /** After a failure in one of these stages, the node puts back what it has changed. */
 const revocable: readonly Stage[] = ['draining', 'stopping', 'deregistering'];

@@ -52,7 +52,10 @@ export function openCallObserver(region: Region): CallObserver {
     },
     late(call) {
       const node = nodeOf(region, call);
-      if (call.verb === 'drain' || call.verb === 'activate') node.truth.overtaken = true;
+      if (call.verb === 'drain' || call.verb === 'activate') {
+        node.truth.overtaken = true;
+        node.truth.overtakenAt = region.clock.uptime();
+      }
       note(region, node, `${call.verb}: takes effect late`, words(call));
       if (isDeadly(call)) node.truth.ended ??= call.verb;
     },

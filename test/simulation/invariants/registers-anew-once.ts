@@ -1,4 +1,5 @@
 import { paths } from '../../../core/state/state.ts';
+import { longestLagMs } from '../faults/inconsistency.ts';
 import { ownInstance, type Node } from '../world/node.ts';
 import type { Invariant } from './invariant.ts';
 
@@ -7,6 +8,9 @@ export function registersAnew({ machine }: Node): string | undefined {
   const text = machine.files.get(paths.registration);
   return /"stage": "([a-z]+)"/.exec(typeof text === 'string' ? text : '')?.[1];
 }
+
+/** An older call takes effect late, and the node's next look at the record can be behind that. */
+const unseenMs = longestLagMs + 1_000;
 
 /** ECS and the ECS agent know a task after this time, even where a replica is behind. */
 const seenMs = 180_000;
@@ -28,7 +32,8 @@ export const registersAnewOnce: Invariant = {
     if (own === undefined || own.status === 'INACTIVE') return undefined;
     if (cluster.capacityProviders.size === 0) return `${verb}, and the cluster has no capacity provider`;
     if (own.capacityProvider !== undefined) return `${verb} of a container instance inside its capacity provider`;
-    if (own.status !== 'DRAINING') return `${verb} of a container instance that is ${own.status}`;
+    const isUnseen = own.status === 'ACTIVE' && clock.uptime() - node.truth.overtakenAt < unseenMs;
+    if (own.status !== 'DRAINING' && !isUnseen) return `${verb} of a container instance that is ${own.status}`;
     if (node.localAgent !== undefined) return `${verb} while the ECS agent runs`;
     const before = cluster.instances.filter(
       ({ ec2InstanceId, status }) => ec2InstanceId === node.id && status === 'INACTIVE',

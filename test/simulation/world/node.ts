@@ -79,6 +79,7 @@ export interface Truth {
   faultAt: number;
   /** True if a call that the node had given up long before still changed its state in ECS. */
   overtaken: boolean;
+  overtakenAt: number;
   /** True once the node has called ECS to drain it. */
   wasDrained: boolean;
   /** Since when it is DRAINING, and below whether its disk is the only reason. */
@@ -211,6 +212,7 @@ export function openNode(region: Region, number: number): Node {
       connectedSince: undefined,
       faultAt: -Infinity,
       overtaken: false,
+      overtakenAt: -Infinity,
       drainingSince: undefined,
       drainedForDisk: false,
       pending: new Map(),

@@ -65,6 +65,28 @@ describe('a node outside its capacity provider', () => {
     ]);
   });
 
+  // An ACTIVE call from before arrived late. The node deregistered a record on which ECS could
+  // place tasks.
+  it.each(['without', 'with'])('drains once more where ECS has it ACTIVE again, %s a task', async (how) => {
+    const stage = outside();
+    const { calls, cluster } = stage.world;
+    let isLate = false;
+    calls.onCall = ({ verb }) => {
+      if (verb !== 'stopUnit' || isLate) return;
+      isLate = true;
+      stage.own.status = 'ACTIVE';
+      if (how === 'with') cluster.addTask(stage.own.arn);
+    };
+    await live(stage);
+    const verbs = calls.verbs('cloud').filter((verb) => /^(drain|readTasks|deregisterContainerInstance)$/.test(verb));
+    expect(verbs.slice(verbs.indexOf('drain'))).toEqual(
+      how === 'with'
+        ? ['drain', 'readTasks', 'drain', 'readTasks']
+        : ['drain', 'readTasks', 'drain', 'readTasks', 'deregisterContainerInstance'],
+    );
+    expect(records(stage)).toMatchObject([{ status: 'ACTIVE', agentConnected: true }]);
+  });
+
   it('waits for a task that ECS does not count and that the ECS agent does not name', async () => {
     const stage = outside((on) => void on.world.cluster.addTask(on.own.arn, { unnamed: true }));
     const readContainerInstance: Host['cloud']['readContainerInstance'] = async (...args) => {
