@@ -8,7 +8,7 @@ import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { isPlain } from '../config/settings.ts';
-import { readOutside, type Outside } from '../config/sources/tags-and-user-data.ts';
+import { layersOfTags, readOutside, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
 import { paths } from '../core/state/state.ts';
 
 /** It may hold passwords of registries. */
@@ -18,10 +18,14 @@ const mode = 0o600;
 export async function keepLastGood(
   machine: Machine,
   config: Config,
-  { layers }: Pick<Outside, 'layers'>,
+  { layers, tags }: Pick<Outside, 'layers' | 'tags'>,
   log: Log,
 ): Promise<void> {
-  const kept = { config: settingsOf(config), ...(layers.length > 0 && { userData: true }) };
+  const kept = {
+    config: settingsOf(config),
+    ...(layers.length > 0 && { userData: true }),
+    ...(tags.length > 0 && { tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])) }),
+  };
   try {
     await machine.writeText(paths.lastGood, `${JSON.stringify(kept)}\n`, mode);
   } catch (error) {
@@ -41,24 +45,41 @@ export async function readLastGood(machine: Machine): Promise<Config | undefined
 }
 
 /**
- * As `readOutside`. Throws Unavailable when an earlier run in this boot found settings in the user
- * data and there are none now. EC2 changes user data only while the instance is stopped, so a 404
- * is a lost answer, and the node would fall back to its defaults.
+ * As `readOutside`, but one 404 must not take settings from a node that runs. EC2 changes user data
+ * only while the instance is stopped. So this throws Unavailable when an earlier run in this boot
+ * found settings in the user data and there are none now. A person may hide the tags while the node
+ * runs, so the tags that an earlier run in this boot has seen still count.
  */
 export async function readOutsideInThisBoot(
   { machine, metadata }: Pick<Host, 'machine' | 'metadata'>,
   signal: AbortSignal,
 ): Promise<Outside> {
   const outside = await readOutside(metadata, signal);
-  if (outside.layers.length > 0 || outside.faults.length > 0 || !(await hadUserData(machine))) return outside;
-  throw new Unavailable('the metadata service lists no settings in the user data, which had some earlier in this boot');
+  const earlier = await readEarlier(machine);
+  if (earlier.hadUserData && outside.layers.length === 0 && outside.faults.length === 0)
+    throw new Unavailable(
+      'the metadata service lists no settings in the user data, which had some earlier in this boot',
+    );
+  if (outside.hidesTags !== true || earlier.tags.length === 0) return outside;
+  const problem = 'it shows no tags any more; the tags from earlier in this boot still count';
+  return {
+    ...outside,
+    tags: earlier.tags,
+    warnings: [...outside.warnings, { path: 'the metadata service', problem }],
+  };
 }
 
-async function hadUserData(machine: Machine): Promise<boolean> {
+/** The findings of an earlier run in this boot outside of the files. */
+async function readEarlier(machine: Machine): Promise<{ hadUserData: boolean; tags: TagLayer[] }> {
   try {
     const kept: unknown = JSON.parse((await machine.readText(paths.lastGood)) ?? 'null');
-    return isPlain(kept) && kept['userData'] === true;
+    const { userData, tags } = isPlain(kept) ? kept : {};
+    const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
+    return {
+      hadUserData: userData === true,
+      tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
+    };
   } catch {
-    return false;
+    return { hadUserData: false, tags: [] };
   }
 }

@@ -115,7 +115,7 @@ export const schema = z.strictObject({
     .enum(['names', 'all', 'ignore'])
     .default('names')
     .describe(
-      "Which settings may come from the instance's tags ecs-node:SETTING. names: cluster, name, hostname and the names of the lifecycle hooks. all: also registrar and opsworks, which run an installer as root. ignore: none. A tag cannot change this setting.",
+      "Which settings may come from the instance's tags ecs-node:SETTING. names: cluster, name, hostname and the names of the lifecycle hooks. all: also registrar and opsworks, which run an installer as root. ignore: none. A tag cannot change this setting. If the instance's metadata shows no tags any more, those from earlier in the same boot still count.",
     ),
 
   ecs: z

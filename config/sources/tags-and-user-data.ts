@@ -15,6 +15,8 @@ const prefix = 'ecs-node:';
 export interface Outside {
   /** One layer a tag, weaker than `layers`: load-config.ts decides which of them count. */
   tags: TagLayer[];
+  /** The metadata service shows no tags at all, by choice or for a moment. */
+  hidesTags?: true;
   layers: SettingsLayer[];
   faults: Fault[];
   /** Parts that were not understood. They keep no node from booting. */
@@ -23,15 +25,24 @@ export interface Outside {
 
 export interface TagLayer extends SettingsLayer {
   setting: string;
+  /** The tag: `ecs-node:cluster`. */
+  key: string;
+  value: string;
   /** `tag ecs-node:cluster`, as faults name it. */
   source: string;
 }
 
 /** Throws Unavailable when the metadata service does not answer. */
 export async function readOutside(metadata: Metadata, signal: AbortSignal): Promise<Outside> {
-  const tags = layersOfTags((await metadata.readTags(signal, prefix)) ?? {});
+  const shown = await metadata.readTags(signal, prefix);
+  const { tags, warnings } = layersOfTags(shown ?? {});
   const userData = layersOfUserData(await metadata.readUserData(signal));
-  return { ...userData, tags: tags.tags, warnings: [...tags.warnings, ...userData.warnings] };
+  return {
+    ...userData,
+    tags,
+    ...(shown === undefined && { hidesTags: true }),
+    warnings: [...warnings, ...userData.warnings],
+  };
 }
 
 /**
@@ -49,7 +60,7 @@ export function layersOfTags(tags: Readonly<Record<string, string>>): Pick<Outsi
     if (fault !== undefined) found.warnings.push({ path: source, problem: fault });
     else if (isTagSetting(setting)) {
       const layer = layerOf(setting.split('.'), value, source);
-      found.tags.push({ ...layer, setting, source });
+      found.tags.push({ ...layer, setting, key, value, source });
     }
   }
   return found;

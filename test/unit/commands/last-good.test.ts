@@ -68,6 +68,55 @@ test.each(['', '{"config":{"cluster":5}}', '{"config":', '[]'])(
   },
 );
 
+// One 404 of the metadata service dropped every setting of a tag at the next reload.
+describe('tags that the metadata service shows no more', () => {
+  const { signal } = new AbortController();
+
+  async function openNodeWithTags() {
+    const files = emptyMachine();
+    const answers = emptyMetadata(someIdentity);
+    const local = { machine: openMachine(files), clock: openFakeClock(), metadata: openMetadata(answers) };
+    const warnings: string[] = [];
+    const log = openLog(
+      ({ fields }) => void warnings.push(JSON.stringify(fields)),
+      () => 0,
+    );
+    const place = { configFile: '/etc/ecs-node/config.yaml', configFileGiven: false, log };
+    files.files.set(place.configFile, 'cluster: prod\n');
+    answers.tags = { 'ecs-node:hostname': 'web-{shortId}', 'ecs-node:name': '{host}', Name: 'web' };
+    const read = () => readConfig(local, place, signal);
+    await read();
+    return { files, answers, warnings, read, place };
+  }
+
+  test('still count while the node runs, beside new settings in the files', async () => {
+    const { files, answers, warnings, read, place } = await openNodeWithTags();
+    answers.tags = undefined;
+    files.files.set(place.configFile, 'cluster: prod\nleave: {drainSeconds: 1234}\n');
+    for (let reload = 1; reload <= 2; reload++)
+      expect(await read()).toMatchObject({ hostname: 'web-{shortId}', leave: { drainSeconds: 1234 } });
+    expect(warnings.join()).toContain('the tags from earlier in this boot still count');
+  });
+
+  test('count no longer once a person has removed them', async () => {
+    const { answers, read } = await openNodeWithTags();
+    answers.tags = { Name: 'web' };
+    expect((await read()).hostname).toBe('');
+    answers.tags = undefined;
+    expect((await read()).hostname).toBe('');
+  });
+
+  test.each(['{"tags":["a"]}', '{"tags":{"ecs-node:hostname":5,"ecs-node:disk.paths":"[/x]"}}', '{"tags":', ''])(
+    'are none where an earlier run has left %j',
+    async (kept) => {
+      const { files, answers, read } = await openNodeWithTags();
+      answers.tags = undefined;
+      files.files.set(paths.lastGood, kept);
+      expect((await read()).hostname).toBe('');
+    },
+  );
+});
+
 // EC2 changes user data only while the instance is stopped.
 describe('user data that the metadata service lists no more', () => {
   const { signal } = new AbortController();
