@@ -8,7 +8,7 @@ import { Refused } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { phases, type DepartureState, type Phase } from '../../core/state/state.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
-import { callWithRetry } from '../calls.ts';
+import { callWithRetry, retryUntilDone } from '../calls.ts';
 import { runAlongside } from '../run-alongside.ts';
 import { announce, runLeavingHooks } from './announce.ts';
 import { hasBalancers, deregisterFromBalancers } from './balancers.ts';
@@ -24,6 +24,7 @@ import { tellLeft } from './tell-left.ts';
 import { waitForSteadyServices } from './steady-services.ts';
 import { waitForTasks } from './tasks.ts';
 import { terminate } from './terminate.ts';
+import { undoDeparture } from './undo.ts';
 import { globalMarginMs, sendHeartbeats } from '../joining/heartbeats.ts';
 import type { Order } from '../watching/watcher.ts';
 
@@ -107,8 +108,8 @@ export async function runDeparture(
       }
     });
   } catch (error) {
-    // Otherwise each later boot would resume this departure and never bootstrap.
-    if (error instanceof TakenBack && departure.state.cause === 'bootstrap-failed') await forgetDeparture(host, signal);
+    if (error instanceof TakenBack && departure.state.cause === 'bootstrap-failed')
+      await giveUpBootstrapFailure(departure, error.message, signal);
     throw error;
   }
   if (departure.state.ending !== 'remain') await tellLeft(departure);
@@ -156,12 +157,34 @@ function withoutOldConfirmation(state: DepartureState | undefined): DepartureSta
   return rest;
 }
 
+/** The pause between tries to set a node ACTIVE while ECS does not allow it. */
+const undoAgainMs = 20_000;
+
+/**
+ * No supervisor follows the departure of a bootstrap, so its own process sets ACTIVE again. The
+ * file stays until then: a process that dies first leaves the work to the next boot.
+ */
+async function giveUpBootstrapFailure(departure: Departure, why: string, signal: AbortSignal): Promise<void> {
+  const { host, config, state } = departure;
+  const options = { why, keepDraining: false, eventGone: true, isDenied: true } as const;
+  if (state.drainedAt !== undefined) {
+    await retryUntilDone(host, 'not undone yet', { pauseMs: undoAgainMs }, signal, () =>
+      undoDeparture(host, config, state, options, signal),
+    );
+  }
+  // Otherwise each later boot would resume this departure and never bootstrap.
+  await forgetDeparture(host, signal);
+}
+
 /**
  * Stops placement before the departure is announced. It waits only when load balancers must be left
  * first and there is time for that.
  */
 async function drainImmediately(departure: Departure, signal: AbortSignal): Promise<void> {
   const { state, config } = departure;
+  // ECS starts after the bootstrap. Where it runs already, the node may be in service, and its
+  // tasks stay until a second source agrees.
+  if (state.cause === 'bootstrap-failed') return;
   const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && state.undoAt === undefined;
   if (waits || hasReached(state, 'registrar')) return;
   await tryToDrain(departure, signal);

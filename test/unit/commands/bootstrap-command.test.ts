@@ -116,6 +116,40 @@ test('a failed node that a person holds for an hour stays, keeps its hook alive,
   expect(world.instance.state).toBe('shutting-down');
 });
 
+const requiresSystemsManager = () => plainConfig({ registrar: 'ssm', registration: { required: true } });
+
+// The end of the node was denied, nobody set ACTIVE again, and its tasks moved away for good.
+test.each([
+  ['kept by a tag, after a reboot', true],
+  ['connected, where a person runs the bootstrap by hand', false],
+])('a node in service whose failed bootstrap may not end it is not drained: %s', async (_, isKept) => {
+  const { world, clock, live } = open(requiresSystemsManager());
+  const own = world.joinCluster();
+  own.agentConnected = !isKept;
+  if (isKept) world.instance.tags['ecs-node:keep'] = '';
+  clock.schedule(1_800_000, () => void (world.systemsManager.ping = 'Online'));
+  await live();
+  expect(world.machine.console.join()).toContain('the node stays');
+  expect(world.calls.verbs('cloud')).not.toContain('drain');
+  expect(own.status).toBe('ACTIVE');
+});
+
+// ECS denied the failure only when the node was about to end itself.
+test('a node in service that a failed bootstrap drained is ACTIVE again once its end is denied', async () => {
+  const { world, clock, live } = open(requiresSystemsManager());
+  const own = world.joinCluster();
+  own.agentConnected = false;
+  world.calls.onCall = ({ verb }) => {
+    if (verb === 'drain') own.agentConnected = true;
+  };
+  world.calls.fails('activate', new Unavailable('throttled'), 20);
+  clock.schedule(1_800_000, () => void (world.systemsManager.ping = 'Online'));
+  await live();
+  expect(world.calls.verbs('cloud')).toContain('drain');
+  expect(own.status).toBe('ACTIVE');
+  expect(read(world, paths.departure)).toBeNull();
+});
+
 test('failed nodes stay when the operator wants to inspect them', async () => {
   const { fails, world } = open(opsworksConfig({ bootstrap: { onFailure: 'keep' } }));
   world.calls.fails('assign', refused, 99);
