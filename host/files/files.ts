@@ -55,8 +55,15 @@ export function openFiles(root: string): Files {
       return bytes === undefined ? undefined : decode(path, bytes);
     },
     writeText: (path, text, mode) =>
-      withPathInErrors(path, 'write', async () => writeBytes(below(path), path, Buffer.from(text), mode)),
-    remove: (path) => withPathInErrors(path, 'remove', async () => removeAll(below(path))),
+      withPathInErrors(path, 'write', async () => {
+        const file = below(path);
+        return change(file, (isNewest) => writeBytes(file, path, Buffer.from(text), mode, isNewest));
+      }),
+    remove: (path) =>
+      withPathInErrors(path, 'remove', async () => {
+        const file = below(path);
+        return change(file, () => removeAll(file));
+      }),
     async list(path) {
       const names = await withPathInErrors(path, 'list', async () =>
         unlessAbsent(() => readdirSync(below(path, { through: true }))),
@@ -119,7 +126,31 @@ function readBytes(file: string): Buffer | undefined {
   }
 }
 
-async function writeBytes(file: string, path: string, bytes: Buffer, mode?: number): Promise<'changed' | 'unchanged'> {
+/**
+ * The newest write or removal of each file that still runs. A disk in trouble may hold a write for
+ * minutes after its caller gave up. It must not then bring back what was removed since.
+ */
+const newestChanges = new Map<string, object>();
+
+/** Runs a change of a file. `isNewest`: no other change of the same file has begun since. */
+async function change<T>(file: string, work: (isNewest: () => boolean) => Promise<T>): Promise<T> {
+  const self = {};
+  const isNewest = () => newestChanges.get(file) === self;
+  newestChanges.set(file, self);
+  try {
+    return await work(isNewest);
+  } finally {
+    if (isNewest()) newestChanges.delete(file);
+  }
+}
+
+async function writeBytes(
+  file: string,
+  path: string,
+  bytes: Buffer,
+  mode: number | undefined,
+  isNewest: () => boolean,
+): Promise<'changed' | 'unchanged'> {
   const folder = dirname(file);
   const old = readStat(file);
   // A rename would silently replace a user's link. A write through it would change another file.
@@ -144,6 +175,10 @@ async function writeBytes(file: string, path: string, bytes: Buffer, mode?: numb
       await flush(handle);
     } finally {
       closeSync(handle);
+    }
+    if (!isNewest()) {
+      unlinkSync(fresh);
+      return 'changed';
     }
     renameSync(fresh, file);
   } catch (error) {
@@ -200,10 +235,16 @@ function isAlive(process: number): boolean {
 }
 
 async function removeAll(file: string): Promise<boolean> {
-  if (readStat(file) === undefined) return false;
-  // Loaded at the first use, since removals are rare.
-  const { rm } = await import('node:fs/promises');
-  await rm(file, { recursive: true, force: true });
+  const old = readStat(file);
+  if (old === undefined) return false;
+  if (old.isDirectory()) {
+    // Loaded at the first use, since such removals are rare.
+    const { rm } = await import('node:fs/promises');
+    await rm(file, { recursive: true, force: true });
+  } else {
+    // At once: a later write may have put a new file here by the time of an asynchronous removal.
+    unlessAbsent(() => unlinkSync(file));
+  }
   await flushFolder(dirname(file));
   return true;
 }
