@@ -18,6 +18,7 @@ import type { Instance } from '../../../simulator/world/state.ts';
 import type { CloudStage, OpenCloud } from '../cloud.ts';
 import type { EcsAgentStage } from '../ecs-agent.ts';
 import type { MetadataStage } from '../metadata.ts';
+import { openSteppedClock } from './stepped-clock.ts';
 
 const patient = new AbortController().signal;
 const group = 'ecs-nodes';
@@ -83,9 +84,12 @@ export async function simulatedEcsAgent(): Promise<EcsAgentStage> {
 }
 
 export const simulatedCloud: OpenCloud = async ({ member }) => {
-  const simulator = await startSimulator({ settings: { ssm: { onlineAfterMs: undefined }, s3: { pageKeys: 5 } } });
+  const clock = openSteppedClock();
+  const settings = { ssm: { onlineAfterMs: undefined }, s3: { pageKeys: 5 } };
+  const simulator = await startSimulator({ clock, settings });
   const { verbs } = simulator;
-  const instance = member ? (await verbs.scaleTo(group, 1))[0]! : await verbs.launch();
+  const launch = async () => (member ? (await verbs.scaleTo(group, 1))[0]! : verbs.launch());
+  const instance = await clock.passDuring(launch());
   const environment = simulator.environmentFor(instance.id);
   // The SDK's credential provider reads the address of the metadata service from the process's own
   // environment.
@@ -100,11 +104,11 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
   );
   if (member) {
     const isInService = async () => (await cloud.readMembership(patient))?.lifecycleState === 'InService' || undefined;
-    await wait(isInService);
+    await clock.passDuring(wait(isInService));
   }
   return {
     cloud,
-    pause: () => sleep(50),
+    pause: async () => clock.pass(50),
     async close() {
       vi.unstubAllEnvs();
       await cloud.close();
@@ -125,7 +129,7 @@ export const simulatedCloud: OpenCloud = async ({ member }) => {
       async register() {
         verbs.startEcsAgent(instance.id, cluster);
         const agent = openEcsAgent(simulator.introspectionEndpoint(instance.id));
-        return wait(async () => (await agent.readAgent(patient))?.containerInstanceArn);
+        return clock.passDuring(wait(async () => (await agent.readAgent(patient))?.containerInstanceArn));
       },
       runTask: async () => verbs.runTask(cluster, instance.id),
       define: async (family, memory) => verbs.registerTaskDefinition(family, { memory }),
