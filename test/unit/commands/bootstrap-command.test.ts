@@ -91,7 +91,8 @@ test.each(['AccessDeniedException', 'ResourceNotFoundException', 'TagPolicyViola
     const stored = () => read<BootstrapState>(world, paths.bootstrap);
     for (let minutes = 0; minutes < 10 && stored()?.outcome === 'running'; minutes++) await clock.run(60_000);
     expect(stored()).toMatchObject({ outcome: 'failed', retryAt: expect.any(Number) });
-    expect(world.calls.of('assign').length).toBeLessThan(200);
+    // With the shortest pauses that the jitter allows, it is 245.
+    expect(world.calls.of('assign').length).toBeLessThan(250);
     world.calls.heals();
     await clock.finish(living);
     expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');

@@ -30,6 +30,7 @@ test('escaped JSON has the same value', () => {
       expect(visible(text)).not.toMatch(harmful);
       expect(JSON.parse(visible(text))).toEqual(JSON.parse(text));
     }),
+    { seed: 1 },
   );
 });
 

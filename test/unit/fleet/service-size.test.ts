@@ -181,6 +181,7 @@ describe('any answer of AWS', () => {
         expect(decision.to).toBeGreaterThan(0);
         expect(decision.to).toBeLessThanOrEqual(Math.max(some.max ?? Infinity, service.desired));
       }),
+      { seed: 1 },
     );
   });
 
@@ -191,6 +192,7 @@ describe('any answer of AWS', () => {
         if (decision.kind !== 'resize') return;
         expect(desired - decision.to).toBeLessThanOrEqual(Math.max(1, desired / 4));
       }),
+      { seed: 1 },
     );
   });
 
@@ -208,6 +210,7 @@ describe('any answer of AWS', () => {
         if (isSteady && isOurs && service.desired > 0) return;
         expect(decideSize(some, { counts, service, target: undefined }).kind).not.toBe('resize');
       }),
+      { seed: 1 },
     );
   });
 
@@ -223,6 +226,7 @@ describe('any answer of AWS', () => {
         expect(desired).toBeGreaterThanOrEqual(clamp(connected));
         expect(desired).toBeLessThanOrEqual(clamp(connected + more));
       }),
+      { seed: 1 },
     );
   });
 });

@@ -299,7 +299,7 @@ describe('documents that are pulled', () => {
           });
         },
       ),
-      { numRuns: 100 },
+      { seed: 1, numRuns: 100 },
     );
   });
 });
