@@ -54,13 +54,34 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
     await drainLateRegistration(departure, signal);
     // Waits for both: a stop does not interrupt a hook that is being completed.
     const [left] = await Promise.allSettled([
-      completeTerminateHook(departure, signal),
+      completeHookOrTerminate(departure, signal),
       drainUntilTerminated(departure, signal),
     ]);
     if (left.status === 'rejected') throw left.reason;
   },
   done: async () => {},
 };
+
+/**
+ * A node that left its end to the group, because the group seemed to end it already, ends itself
+ * where the group does not: the answers may have been wrong.
+ */
+async function completeHookOrTerminate(departure: Departure, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await completeTerminateHook(departure, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const { state } = departure;
+      // Completing a hook that never was active counts as a request as well, but ends nothing.
+      const { askedToEndAt = Infinity } = irrevocableOf(state);
+      const hasRequested = askedToEndAt < (state.entered.hook ?? Infinity);
+      if (state.ending !== 'terminate' || hasRequested) throw error;
+      await departure.trouble('hook', error);
+      await terminate(departure, signal);
+    }
+  }
+}
 
 /**
  * Phases whose actions ACTIVE undoes. They do not wait for a second source, because a notice leaves
@@ -205,7 +226,7 @@ async function runPhase(departure: Departure, phase: Phase, signal: AbortSignal)
     signal.throwIfAborted();
     if (error instanceof TakenBack) throw error;
     // A departure of another machine must not terminate this one.
-    if (phase === 'terminate' && error instanceof Refused) throw error;
+    if ((phase === 'terminate' || phase === 'hook') && error instanceof Refused) throw error;
     // The later phases work without this one, and the node must not wait for ever.
     await departure.trouble(phase, error);
   }

@@ -53,21 +53,30 @@ const metadataMs = 2_000;
 const disputedMs = 900_000;
 
 /**
+ * While the metadata service names no target, the group must say this many times in a row that it
+ * terminates the node: one answer may be wrong.
+ */
+const loneAnswers = 3;
+
+/**
  * Throws Refused when this state belongs to another machine, and TakenBack when the cause is denied
  * before termination was requested.
  */
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
   const confirmEnd = openConfirmation(departure);
-  for (const disputedUntil = host.clock.uptime() + disputedMs; ;) {
+  const disputedUntil = host.clock.uptime() + disputedMs;
+  for (let lone = 0; ;) {
     await confirmIdentity(departure, disputedUntil, signal);
     const membership = await waitForMembership(departure, signal);
     if (isTerminating(membership)) {
-      const isBelieved = host.clock.uptime() >= disputedUntil || !(await isGroupDisputed(departure, signal));
-      if (isBelieved) return reportDeparture(departure, signal);
+      lone++;
+      const isBelieved = (await agreesWithGroup(departure, signal)) ?? lone >= loneAnswers;
+      if (isBelieved || host.clock.uptime() >= disputedUntil) return reportDeparture(departure, signal);
       await host.clock.sleep(confirmAgainMs, signal);
       continue;
     }
+    lone = 0;
     // A person who requests the termination of a node in Standby no longer holds it.
     if (state.cause !== 'operator' && isHeld(membership))
       throw new TakenBack(`the node is ${membership.lifecycleState} in its group`);
@@ -121,15 +130,15 @@ async function confirmIdentity(departure: Departure, until: number, signal: Abor
 }
 
 /**
- * Whether only Auto Scaling says that the group terminates this node, while the metadata service
- * names another target: service, or a warm pool. A node that believed one wrong answer would wait
- * for an end that never comes.
+ * Auto Scaling says that the group terminates this node. True if the metadata service agrees, or if
+ * the node has requested it; false if the target is another one: service, or a warm pool. A node
+ * that believed one wrong answer would wait for an end that never comes.
  */
-async function isGroupDisputed({ host, state }: Departure, signal: AbortSignal): Promise<boolean> {
-  if (irrevocableOf(state).askedToEndAt !== undefined) return false;
+async function agreesWithGroup({ host, state }: Departure, signal: AbortSignal): Promise<boolean | undefined> {
+  if (irrevocableOf(state).askedToEndAt !== undefined) return true;
   const read = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
   const target = await callOnce(host, signal, read, metadataMs).catch(() => undefined);
-  return target !== undefined && !isTerminatedTarget(target);
+  return target === undefined ? undefined : isTerminatedTarget(target);
 }
 
 /** `refused`: this role may not ask. Retries for as long as AWS does not answer. */

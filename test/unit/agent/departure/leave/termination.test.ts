@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runDeparture } from '../../../../../agent/departure/leave.ts';
 import { Refused, Unavailable } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
 import { configOf, never, setStage, someOrder } from '../../stage.ts';
 
 describe('the termination', () => {
@@ -65,6 +66,26 @@ describe('the termination', () => {
       await stage.leaves();
       expect(stage.deeds()).toContain('terminateInGroup');
       expect(stage.world.instance.state).toBe('shutting-down');
+    },
+  );
+
+  // The agent ended with its work done, and the node stayed DRAINING in its group.
+  it.each([1, 5])(
+    'terminates itself although Auto Scaling says %s times that it does so, and the metadata name no target',
+    async (lies) => {
+      const stage = setStage();
+      const { world } = stage;
+      world.metadata.targetState = undefined;
+      let left = lies;
+      world.calls.onCall = ({ verb }) => {
+        const isEnding = world.machine.files.has(paths.departure) && stage.departure().phase === 'terminate';
+        if (verb !== 'readMembership' || !(isEnding || left < lies)) return;
+        if (world.calls.verbs().includes('terminateInGroup')) return;
+        stage.group.lifecycleState = left-- > 0 ? 'Terminating:Wait' : 'InService';
+      };
+      await stage.leaves({ cause: 'operator', reason: 'by hand', key: 'leave-1' });
+      expect(stage.deeds()).toContain('terminateInGroup');
+      expect(world.instance.state).toBe('shutting-down');
     },
   );
 
