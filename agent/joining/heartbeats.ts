@@ -196,7 +196,7 @@ interface HeartbeatResult {
 }
 
 /** Sends one heartbeat. A hook that is not active (yet) needs no quick retry. */
-async function sendHeartbeat(
+export async function sendHeartbeat(
   host: Host,
   group: string,
   name: string,

@@ -11,6 +11,7 @@ import { callOnce } from '../calls.ts';
 import type { KnownFacts } from '../known-facts.ts';
 import { completeHook } from './complete-hook.ts';
 import { countUnfinishedHook } from './count-unfinished-hook.ts';
+import { sendHeartbeat } from './heartbeats.ts';
 import { readTarget } from './target-state.ts';
 
 /** Auto Scaling may answer "No active Lifecycle Action" for seconds after the hook has begun. */
@@ -35,6 +36,9 @@ const refusedPauseMs = 30_000;
 const through =
   /^(InService|Pending:Proceed|Terminat|Detach|Standby|EnteringStandby|Warmed:(Stopped|Running|Hibernated))/;
 
+/** The states among them in which the node does not leave. */
+const isInService = /^(InService|Pending:Proceed)$/;
+
 /** An answer of ECS or of the group is fresh enough for this long to act on it at Auto Scaling. */
 export const freshMs = 45_000;
 
@@ -56,6 +60,8 @@ export interface LaunchProgress {
   knownFacts?: KnownFacts;
   /** Whether the group keeps reporting the node as warmed, although it is in service. */
   warmLasts?: (isWarmed: boolean) => boolean;
+  /** Whether the state past the hook lasts, for a role that may send no heartbeat. */
+  pastLasts?: (isPast: boolean) => boolean;
   /** Receives the reason why the hook is not completed. */
   report?: (detail: string) => void;
   /** The last logged reason, and the time of the last metric. */
@@ -64,8 +70,8 @@ export interface LaunchProgress {
 }
 
 /**
- * `over`: this node has completed the hook, or has none. `none`: Auto Scaling says that no hook
- * waits. `later`: not yet completed.
+ * `over`: this node has completed the hook, or two answers of Auto Scaling say that none waits.
+ * `none`: only the state in the group says so. `later`: not yet completed.
  */
 export type LaunchOutcome = 'over' | 'none' | 'later' | UnfinishedHook;
 
@@ -80,9 +86,9 @@ export interface UnfinishedHook {
 type Try = 'over' | 'none' | 'later' | UnfinishedHook | { blocked: string };
 
 /**
- * Completes the hook with CONTINUE. `none` where there is no such hook, no group, or the node is
- * already in service. `later` after `withinMs`; by default it waits without limit. A refusal is
- * retried less and less often.
+ * Completes the hook with CONTINUE. `over` also where there is no such hook, or the node is already
+ * in service; `none` where it is in no group. `later` after `withinMs`; by default it waits without
+ * limit. A refusal is retried less and less often.
  */
 export async function completeLaunchHook(
   host: Host,
@@ -141,8 +147,10 @@ async function tryOnce(
       readMembership(host, callSignal),
     ));
     if (progress.knownFacts !== undefined) progress.knownFacts.group = membership?.group;
-    if (membership === undefined || isThrough(membership, progress, host.clock)) return 'none';
+    if (membership === undefined) return 'none';
+    const isPast = isThrough(membership, progress, host.clock);
     if (host.clock.uptime() >= end) return 'later';
+    if (isPast) return await askWhetherHookWaits(host, membership, hook, progress, signal);
     const outcome = await completeWaitingHook(host, membership, hook, signal);
     progress.membership = undefined;
     return outcome;
@@ -166,6 +174,39 @@ function isThrough({ lifecycleState }: Membership, progress: LaunchProgress, clo
   progress.warmLasts ??= openLasting(clock, propagationMs);
   const isBelieved = progress.warmLasts(isWarmed) || !isWarmed;
   return isBelieved && through.test(lifecycleState);
+}
+
+/**
+ * One wrong state would let the hook time out and end the node, so a heartbeat asks as well. It
+ * changes nothing where no hook waits. Without permission for it, the state must last.
+ */
+async function askWhetherHookWaits(
+  host: Host,
+  { group, lifecycleState }: Membership,
+  hook: string,
+  progress: LaunchProgress,
+  signal: AbortSignal,
+): Promise<Try> {
+  const { knownFacts = {}, throughPattern } = progress;
+  const answer = await sendHeartbeat(host, group, hook, knownFacts, signal).catch(unlessRefused);
+  progress.membership = undefined;
+  if (answer === undefined) {
+    progress.pastLasts ??= openLasting(host.clock, propagationMs);
+    return progress.pastLasts(true) ? 'none' : 'later';
+  }
+  if (!answer.active) return 'over';
+  host.log.warn('the launch hook waits, against the state in the group', { hook, lifecycleState });
+  // On the way into a pool, the node is not in service yet. It completes only the hook that it
+  // sees.
+  if (throughPattern !== undefined) return 'none';
+  if (!isInService.test(lifecycleState) || !(await completeHook(host, group, hook))) return 'later';
+  host.log.info('launch hook completed', { hook });
+  return 'over';
+}
+
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refused)) throw error;
+  return undefined;
 }
 
 /**

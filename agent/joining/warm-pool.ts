@@ -40,8 +40,8 @@ export async function waitUntilOutOfPool(
     if (!isEntered && pause.isOver()) {
       const outcome = await completeLaunchHook(host, config, signal, freshMs, progress);
       isEntered = outcome === 'over';
-      // Refused: without another try, the hook would time out and terminate the node.
-      if (typeof outcome === 'object') pause.begin();
+      // Without another try, a refused or hidden hook would time out and terminate the node.
+      if (typeof outcome === 'object' || outcome === 'none') pause.begin();
     }
     await host.clock.sleep(everyMs, signal);
   }

@@ -39,6 +39,7 @@ describe('a joining node', () => {
     await alone.finish();
     const already = launched();
     already.group.lifecycleState = 'InService';
+    for (const hook of already.group.hooks) hook.active = false;
     await already.finish();
     for (const node of [noHook, alone, already]) expect(node.deeds()).toEqual([]);
     // Only our own hook is completed: the other program's hook still waits.

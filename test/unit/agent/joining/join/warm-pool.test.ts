@@ -118,12 +118,56 @@ describe('a joining node', () => {
     expect(group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // One wrong state counted as the end of the hook, and the node asked again after 10 minutes: each
+  // shorter hook timed out and ended the node.
+  it.each(['InService', 'Pending:Proceed', 'Terminating:Wait', 'Detached', 'Standby'])(
+    'completes a launch hook of a minute although the group says %s once',
+    async (wrong) => {
+      const node = launched(configOf(), 0);
+      node.group.hooks[0]!.heartbeatSeconds = 60;
+      node.group.begin('launch');
+      node.group.lifecycleState = wrong;
+      node.world.calls.onCall = ({ verb }) => {
+        if (verb === 'heartbeat') node.group.lifecycleState = 'Pending:Wait';
+      };
+      await node.finish();
+      expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    },
+  );
+
+  it('asks a group that is past its hook with two calls in all', async () => {
+    const node = launched(configOf(), 0);
+    for (const hook of node.group.hooks) hook.active = false;
+    node.group.lifecycleState = 'InService';
+    const agent = node.agent();
+    await node.world.clock.run(30 * minute);
+    expect(node.status().join.state).toBe('joined');
+    expect(node.world.calls.of('readMembership')).toHaveLength(1);
+    expect(node.world.calls.of('heartbeat')).toHaveLength(1);
+    await agent.stop();
+  });
+
+  // The wrong state was kept for as long as the node was in its pool.
+  it('completes the hook to enter a warm pool although the group says once that it is in', async () => {
+    const node = launched();
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Running';
+    node.world.calls.onCall = ({ verb }) => {
+      if (verb === 'heartbeat') node.group.lifecycleState = 'Warmed:Pending:Wait';
+    };
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(2 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   // Auto Scaling said InService for some minutes although it waited: the hook timed out, and ended
   // the node. Later, an agent that restarted forgot to ask again.
   it.each(['the same', 'the next'])(
-    'completes a launch hook that Auto Scaling has hidden when the node joined, by %s agent',
+    'completes a launch hook that Auto Scaling has hidden when the node joined without permission for heartbeats, by %s agent',
     async (which) => {
       const node = launched(configOf(), 0);
+      node.world.calls.fails('heartbeat', new Refused('denied', { code: 'AccessDenied' }));
       node.group.hooks[0]!.heartbeatSeconds = 1_800;
       node.group.begin('launch');
       node.group.lifecycleState = 'InService';
@@ -135,7 +179,7 @@ describe('a joining node', () => {
       await node.world.clock.run(20 * minute);
       expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
       const asked = node.world.calls.of('readMembership').length;
-      await node.world.clock.run(5 * hour);
+      await node.world.clock.run(hour);
       expect(node.world.calls.of('readMembership')).toHaveLength(asked);
       await agent.stop();
     },
