@@ -44,6 +44,9 @@ const olderThanMinutes = 120;
 /** A node drains for minutes. A person who drained it to look at it has had a working day. */
 const drainingOlderThanMinutes = 720;
 
+/** An ECS agent that lost its connection tries again after at most two and a half minutes. */
+const recheckSeconds = 180;
+
 export function readOptions(args: ParsedArgs): SweepOptions {
   const cluster = textOf(args, 'cluster') ?? '';
   return {
@@ -54,6 +57,7 @@ export function readOptions(args: ParsedArgs): SweepOptions {
     metricsNamespace: textOf(args, 'metrics-namespace') ?? 'System/Linux',
     olderThanMs: (numberOf(args, 'older-than') ?? olderThanMinutes) * 60_000,
     drainingOlderThanMs: (numberOf(args, 'draining-older-than') ?? drainingOlderThanMinutes) * 60_000,
+    recheckMs: (numberOf(args, 'recheck') ?? recheckSeconds) * 1000,
     maxNodes: numberOf(args, 'max') ?? 1,
     apply: isSet(args, 'apply'),
   };

@@ -79,10 +79,11 @@ const sweep: Command = {
     'Finds nodes that never joined, are disconnected, or are stuck in DRAINING; termination protection; nodes that stopped reporting;\n' +
     'records in ECS and OpsWorks of instances that are gone; second records of one instance; nodes that are not in OpsWorks; Names of\n' +
     'nodes on other instances. Each finding says since when, the evidence, what the sweep would do, and why. Without --apply it changes\n' +
-    'nothing. It terminates a node in three runs: it notes it, drains it, and lets the group terminate it with its hooks. Before each\n' +
-    'step it reads again. It changes no node while a third of them look ill, and concludes nothing from an answer that is missing or\n' +
-    'incomplete. It leaves alone: instances with the tag ecs-node:keep, in Standby, or protected from scale-in; external instances\n' +
-    '(mi-…); nodes whose tag ecs-node:cluster names another cluster, or that are registered in one. Two sweeps at once do no harm.\n' +
+    'nothing. It terminates a node in three runs: it notes it, drains it, and lets the group terminate it with its hooks. It drains or\n' +
+    'terminates only a node that looks the same for three minutes (--recheck), and reads it again right before. It changes no node\n' +
+    'while a third of them look ill, and concludes nothing from an answer that is missing or incomplete. It leaves alone: instances\n' +
+    'with the tag ecs-node:keep, in Standby, or protected from scale-in; external instances (mi-…); nodes whose tag ecs-node:cluster\n' +
+    'names another cluster, or that are registered in one. Two sweeps at once do no harm.\n' +
     'Exit codes: 0 nothing to do, or done (--apply); 1 something to do or to look at, without --apply; 75 AWS did not answer something,\n' +
     'or a change failed: the next run goes on.',
   flags: [
@@ -110,6 +111,12 @@ const sweep: Command = {
       value: 'MINUTES',
       whole: { min: 1, max: maxMinutes },
       help: 'Time in DRAINING without tasks after which a node is stuck; default 720',
+    },
+    {
+      name: 'recheck',
+      value: 'SECONDS',
+      whole: { min: 1, max: 3_600 },
+      help: 'Time that a node must look the same within the run before the run drains or terminates it; default 180',
     },
     {
       name: 'max',

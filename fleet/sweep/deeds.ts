@@ -41,7 +41,7 @@ export async function carryOut(
     case 'activate':
       return activate(context, instanceId, deed, signal);
     case 'drain':
-      return drain(context, instanceId, deed, signal);
+      return drain(context, finding, deed, signal);
     case 'terminate':
       return terminate(context, finding, signal);
     case 'clear-protection':
@@ -79,11 +79,32 @@ interface OnNode {
   group: string;
 }
 
-async function drain(context: DeedContext, id: string, { arn, group }: OnNode, signal: AbortSignal): Promise<boolean> {
+/**
+ * Whether ECS still says what the deed rests on. A drain: the same record is ACTIVE and not
+ * connected. A termination: ECS still has no record of the node; or it is DRAINING and, depending
+ * on the party that drained it, its ECS agent is not connected or it has no task.
+ */
+export function isStillSo(
+  { kind, deed }: Pick<SweepFinding, 'kind' | 'deed'>,
+  real: FleetContainerInstance | undefined,
+): boolean {
+  if (deed?.kind === 'drain') return real?.arn === deed.arn && real.status === 'ACTIVE' && !real.agentConnected;
+  if (kind === 'never-joined') return real === undefined;
+  if (real?.status !== 'DRAINING') return false;
+  return kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0;
+}
+
+async function drain(
+  context: DeedContext,
+  finding: SweepFinding,
+  { arn, group }: OnNode,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { fleet, cluster, clock } = context;
+  const { instanceId: id } = finding;
   const { machine, member, real } = await readAgain(context, id, signal);
   if (notTerminable(machine, member) !== undefined) return false;
-  if (real?.arn !== arn || real.status !== 'ACTIVE' || real.agentConnected) return false;
+  if (!isStillSo(finding, real)) return false;
   // The note first. Without it, a later sweep would believe that somebody else drained the node.
   await fleet.writeNote({ instanceId: id, group, kind: 'drained', since: clock.now() }, signal);
   await fleet.drain(cluster, arn, signal);
@@ -107,25 +128,15 @@ async function activate(
   return true;
 }
 
-/**
- * Either ECS still has no record of the node in any cluster; or it is DRAINING and, depending on
- * who drained it, its ECS agent is not connected or it has no task.
- */
-async function terminate(
-  context: DeedContext,
-  { kind, instanceId }: SweepFinding,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function terminate(context: DeedContext, finding: SweepFinding, signal: AbortSignal): Promise<boolean> {
   const { fleet, cluster } = context;
+  const { kind, instanceId } = finding;
   const neverJoined = kind === 'never-joined';
   if (neverJoined && (await fleet.readOtherClusterOf(cluster, instanceId, signal)) !== undefined) return false;
   const { machine, member, real } = await readAgain(context, instanceId, signal);
   if (notTerminable(machine, member) !== undefined) return false;
-  const isStillSo = neverJoined
-    ? real === undefined && otherClusterOf(machine, cluster) === undefined
-    : real?.status === 'DRAINING' &&
-      (kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0);
-  if (!isStillSo) return false;
+  if (neverJoined && otherClusterOf(machine, cluster) !== undefined) return false;
+  if (!isStillSo(finding, real)) return false;
   await fleet.terminateInGroup(instanceId, signal);
   return true;
 }

@@ -21,10 +21,11 @@ import type { SweepFinding } from './findings.ts';
 export const drainedForMs = 15 * 60_000;
 
 /**
- * Time after draining a node in which a sweep makes it ACTIVE again. A person may make it ACTIVE
- * first, and drain it for reasons of their own, while no sweep runs and removes the note.
+ * Time after draining a node in which a sweep makes it ACTIVE again: two daily runs, the first of
+ * which may fail. A person may make the node ACTIVE first, and drain it for reasons of their own,
+ * while no sweep runs and removes the note. After this time, the sweep leaves the node to a person.
  */
-export const activatedWithinMs = 24 * 3_600_000;
+export const activatedWithinMs = 50 * 3_600_000;
 
 export function findContainerInstances(facts: SweepFacts, ages: Ages): SweepFinding[] {
   const members = new Map(facts.members.map((member) => [member.instanceId, member]));
@@ -128,7 +129,7 @@ function drainedSince(facts: SweepFacts, instance: FleetContainerInstance): numb
   const notedAt = facts.notes.get(instanceId)?.since ?? 0;
   // A sweep drained a former record. ECS makes each new record ACTIVE.
   if (notedAt < registeredAt) return undefined;
-  if (agentConnected && (isQueuedToLeave || facts.now - notedAt > activatedWithinMs)) return undefined;
+  if (agentConnected && isQueuedToLeave) return undefined;
   return sinceOf(facts, instanceId, 'drained');
 }
 
@@ -150,6 +151,8 @@ function draining(
   if (drainedAt !== undefined && agentConnected && member !== undefined) {
     const owner = ownedByPerson(machine, member);
     if (owner !== undefined) return withoutDeed(owner);
+    if (facts.now - (facts.notes.get(instanceId)?.since ?? 0) > activatedWithinMs)
+      return withoutDeed(`a sweep drained it ${renderAge(facts.now - drainedAt)} ago: another party may have since`);
     const why = 'an earlier sweep drained it because it was not connected, and it is connected again';
     return [{ ...finding, kind: 'recovered', deed: { kind: 'activate', arn, group: member.group }, why }];
   }

@@ -75,6 +75,11 @@ export interface SweepOptions {
   olderThanMs: number;
   /** Maximum time that a node may be DRAINING. */
   drainingOlderThanMs: number;
+  /**
+   * Time that a run looks at a node again and again before it drains or terminates it. 0: it does
+   * not.
+   */
+  recheckMs: number;
   /** Maximum number of nodes that one run drains or terminates. */
   maxNodes: number;
   /** Without it, the sweep changes nothing. */

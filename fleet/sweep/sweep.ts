@@ -10,7 +10,8 @@ import { findContainerInstances } from './find-container-instances.ts';
 import { findNames, findOldNotes, findRecords, findStaleNotes, findUnregistered } from './find-leftovers.ts';
 import { findNeverJoined, findProtected, findSilent } from './find-members.ts';
 import type { Deed, SweepFinding, SweepOptions, SweepReport, Swept } from './findings.ts';
-import { gatherFacts } from './gather.ts';
+import { gatherFacts, type Gathered } from './gather.ts';
+import { endsNode, watchLasting } from './lasting.ts';
 import { readOtherClusters } from './other-clusters.ts';
 import { brakeOf, byUrgency, isBraked, nodesOf, openBudget, type Budget } from './plan.ts';
 
@@ -25,11 +26,9 @@ export async function sweep(
   log: Log,
   signal: AbortSignal,
 ): Promise<SweepReport> {
-  const { facts, groups, external, unanswered } = await gatherFacts(fleet, options, clock.now(), signal);
   const { cluster, apply } = options;
+  const { facts, groups, external, unanswered, found } = await findLasting(fleet, options, clock, signal);
   if (groups.length === 0) log.info('no Auto Scaling group', { cluster });
-  const others = await readOtherClusters(fleet, facts, findAll(facts, options), signal);
-  const { found } = others;
   const brake = brakeOf(facts, found);
   const budget = openBudget(facts, options.maxNodes);
   const context: SweepContext = { fleet, cluster, clock, log, apply, budget, brake };
@@ -44,8 +43,40 @@ export async function sweep(
     external,
     findings,
     ...(brake !== undefined && { brake }),
-    unanswered: [...unanswered, ...others.unanswered],
+    unanswered,
   };
+}
+
+type Found = Gathered & { found: SweepFinding[] };
+
+/**
+ * Where a node would be drained or terminated, this looks for some minutes, and then reads the
+ * fleet again: meanwhile, other nodes may have begun to leave.
+ */
+async function findLasting(
+  fleet: FleetNodes,
+  options: SweepOptions,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Found> {
+  const first = await findNow(fleet, options, clock.now(), signal);
+  const { apply, maxNodes, recheckMs } = options;
+  const mayEnd = apply && maxNodes > 0 && brakeOf(first.facts, first.found) === undefined;
+  if (!mayEnd || recheckMs === 0 || !first.found.some(endsNode)) return first;
+  const lasting = await watchLasting({ fleet, clock }, options, first.found, signal);
+  const second = await findNow(fleet, options, clock.now(), signal);
+  return {
+    ...second,
+    found: lasting.keep(second.found),
+    unanswered: [...second.unanswered, ...lasting.unanswered],
+  };
+}
+
+async function findNow(fleet: FleetNodes, options: SweepOptions, now: number, signal: AbortSignal): Promise<Found> {
+  const gathered = await gatherFacts(fleet, options, now, signal);
+  const { facts } = gathered;
+  const { found, unanswered } = await readOtherClusters(fleet, facts, findAll(facts, options), signal);
+  return { ...gathered, found, unanswered: [...gathered.unanswered, ...unanswered] };
 }
 
 export function findAll(

@@ -73,6 +73,7 @@ const options = (apply: boolean) => ({
   metricsNamespace: 'System/Linux',
   olderThanMs: 2 * hour,
   drainingOlderThanMs: 12 * hour,
+  recheckMs: 0,
   maxNodes: 9,
   apply,
 });

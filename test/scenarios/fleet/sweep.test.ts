@@ -4,7 +4,7 @@ import type { SweepReport } from '../../../fleet/sweep/findings.ts';
 import { findingsOf, group, hour, openFleet, stackId, type FleetStage } from './fleet-stage.ts';
 import { waitFor } from '../../../simulator/wait-for.ts';
 
-const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--json'];
+const words = ['sweep', '--cluster', 'demo', '--opsworks-stack', stackId, '--recheck', '1', '--json'];
 
 const gone = 'i-00000000000000bad';
 

@@ -109,6 +109,7 @@ async function runSweep(region: Region, fleet: FleetNodes, seen: Seen): Promise<
     metricsNamespace: 'System/Linux',
     olderThanMs: 15 * minute,
     drainingOlderThanMs: 30 * minute,
+    recheckMs: 3 * minute,
     maxNodes: 2,
     apply: true,
   };

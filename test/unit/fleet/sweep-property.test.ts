@@ -133,6 +133,7 @@ const options = (more: object = {}) => ({
   metricsNamespace: 'System/Linux',
   olderThanMs: 2 * hour,
   drainingOlderThanMs: 12 * hour,
+  recheckMs: 180_000,
   maxNodes: 1,
   apply: true,
   ...more,
@@ -184,7 +185,7 @@ test('no sweep changes a node that is well, protected or of uncertain state', as
       const faults: string[] = [];
       fleet.before = (call) => void faults.push(...faultsOf(fleet, call).map((fault) => `${call}: ${fault}`));
       for (let runs = 0; runs < 4; runs++) {
-        await sweep(fleet, options({ maxNodes }), clock, log, signal);
+        await clock.finish(sweep(fleet, options({ maxNodes }), clock, log, signal));
         clock.jump(7 * hour);
       }
       expect(faults).toEqual([]);
@@ -200,7 +201,7 @@ test('no sweep ends more nodes than allowed, or has more than a tenth leave at o
       for (let runs = 0; runs < 4; runs++) {
         fleet.calls = [];
         const before = new Set(leaving(fleet));
-        const { nodes: count } = await sweep(fleet, options({ maxNodes }), clock, log, signal);
+        const { nodes: count } = await clock.finish(sweep(fleet, options({ maxNodes }), clock, log, signal));
         expect(ending(fleet.actions()).length).toBeLessThanOrEqual(Math.min(maxNodes, maxLeavingAtOnce(count)));
         const added = leaving(fleet).filter((id) => !before.has(id)).length;
         expect(added === 0 || before.size + added <= maxLeavingAtOnce(count)).toBe(true);
@@ -230,7 +231,7 @@ test('a sweep without --apply only reads, whatever it finds', async () => {
     fc.asyncProperty(drawnFleet, fc.integer({ min: 0, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
       const fleet = build(nodes, clock.now());
-      await sweep(fleet, options({ maxNodes, apply: false }), clock, log, signal);
+      await clock.finish(sweep(fleet, options({ maxNodes, apply: false }), clock, log, signal));
       expect(fleet.actions()).toEqual([]);
     }),
   );
@@ -247,7 +248,7 @@ test('no silence of AWS leads to a change', async () => {
           throw calls % 2 === 0 ? new Unavailable('throttled') : new Refused('no', { code: 'AccessDenied' });
         }
       };
-      const run = (fleet: FakeFleet) => sweep(fleet, options({ maxNodes: 10 }), clock, log, signal);
+      const run = (fleet: FakeFleet) => clock.finish(sweep(fleet, options({ maxNodes: 10 }), clock, log, signal));
       await run(whole);
       const failed = await run(silent).then(
         () => false,
@@ -278,7 +279,7 @@ test('no incomplete list ends a node or removes its record, whatever it lacks an
       const faults: string[] = [];
       fleet.before = (call) => void faults.push(...faultsOf(fleet, call).map((fault) => `${call}: ${fault}`));
       for (let runs = 0; runs < 4; runs++) {
-        await sweep(fleet, options({ maxNodes: 10 }), clock, log, signal);
+        await clock.finish(sweep(fleet, options({ maxNodes: 10 }), clock, log, signal));
         clock.jump(7 * hour);
       }
       expect(faults).toEqual([]);
@@ -291,9 +292,9 @@ test('repeated sweeps come to an end, and repeat nothing', async () => {
     fc.asyncProperty(drawnFleet, fc.integer({ min: 1, max: 10 }), async (nodes, maxNodes) => {
       const clock = openFakeClock();
       const fleet = build(nodes, clock.now());
-      for (let runs = 0; runs < 30; runs++) await sweep(fleet, options({ maxNodes }), clock, log, signal);
+      for (let runs = 0; runs < 30; runs++) await clock.finish(sweep(fleet, options({ maxNodes }), clock, log, signal));
       fleet.calls = [];
-      await sweep(fleet, options({ maxNodes }), clock, log, signal);
+      await clock.finish(sweep(fleet, options({ maxNodes }), clock, log, signal));
       expect(fleet.actions()).toEqual([]);
     }),
   );

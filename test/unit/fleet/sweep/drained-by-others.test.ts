@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, expect, test } from 'vitest';
 import { addNode } from '../../../fakes/fleet-nodes.ts';
-import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy } from './run.ts';
+import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy, whyOf } from './run.ts';
 
 const lost = () => fleet.instances.get('i-lost')!;
 
@@ -21,10 +21,23 @@ beforeEach(async () => {
 test.each([
   ['the node itself has queued to leave', () => (lost().isQueuedToLeave = true)],
   ['its ECS agent has registered anew', () => (lost().registeredAt = clock.now())],
-  ['no sweep has run for a day', () => clock.jump(25 * hour)],
 ])('a node stays DRAINING when %s since a sweep drained it', async (_title, change) => {
   change();
   expect(await deedsOf()).toEqual(['note i-lost draining']);
+});
+
+test('a node is left to a person when no sweep has run for days since a sweep drained it', async () => {
+  clock.jump(50 * hour);
+  expect(await deedsOf()).toEqual([]);
+  clock.jump(24 * hour);
+  lost().runningTasks = 0;
+  expect(await deedsOf()).toEqual([]);
+  expect(whyOf(await run(), 'i-lost')).toMatch(/another party may have since/);
+});
+
+test('a node that a daily sweep drained is ACTIVE again after the next run', async () => {
+  clock.jump(24 * hour + 5_000);
+  expect(await deedsOf()).toEqual(['activate i-lost', 'forget i-lost']);
 });
 
 test('a node stays DRAINING when it queues to leave between the survey and the deed', async () => {

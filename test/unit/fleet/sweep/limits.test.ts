@@ -160,7 +160,9 @@ describe('the limits of a sweep', () => {
     fleet.before = (call) => {
       if (call === 'drain i-lost0') ends.abort(new Error('stopped'));
     };
-    await expect(sweep(fleet, { ...options, maxNodes: 3 }, clock, log, ends.signal)).rejects.toThrow('stopped');
+    await expect(clock.finish(sweep(fleet, { ...options, maxNodes: 3 }, clock, log, ends.signal))).rejects.toThrow(
+      'stopped',
+    );
     expect(drained(fleet.actions())).toEqual(['drain i-lost0']);
   });
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import { addNode, addRecord, group } from '../../../fakes/fleet-nodes.ts';
 import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy, whyOf } from './run.ts';
 
@@ -79,6 +80,49 @@ describe('a node whose ECS agent is not connected', () => {
     clock.jump(24 * hour);
     fleet.instances.get('i-lost')!.agentConnected = false;
     expect(await deedsOf()).toEqual(['note i-lost disconnected']);
+  });
+
+  test.each([
+    ['before it would be drained', 1],
+    ['before it would be terminated', 2],
+  ])('is not touched by a daily sweep that sees it away for a moment, %s', async (_title, runs) => {
+    for (let day = 0; day < runs; day++) {
+      await run();
+      clock.jump(24 * hour);
+    }
+    clock.schedule(60_000, () => (fleet.instances.get('i-lost')!.agentConnected = true));
+    const report = await run();
+    clock.jump(24 * hour);
+    expect(whyOf(report, 'i-lost')).toMatch(/well again|connected again/);
+    const isDrained = runs === 2;
+    expect(fleet.actions().filter((deed) => /^(drain|terminate) /.test(deed))).toEqual(
+      isDrained ? ['drain i-lost'] : [],
+    );
+    expect(fleet.instances.get('i-lost')).toMatchObject({ status: 'ACTIVE', agentConnected: true });
+  });
+
+  test('begins its time anew when it was connected for a moment within the run', async () => {
+    await run();
+    clock.jump(3 * hour);
+    let looks = 0;
+    fleet.before = (call) => {
+      if (call === 'readContainerInstances') fleet.instances.get('i-lost')!.agentConnected = ++looks === 4;
+    };
+    expect(await deedsOf()).toEqual(['note i-lost disconnected']);
+    clock.jump(hour);
+    expect(whyOf(await run(), 'i-lost')).toMatch(/^seen so for 60 min/);
+  });
+
+  test('is not drained while ECS does not answer whether it lasts', async () => {
+    await run();
+    clock.jump(3 * hour);
+    let looks = 0;
+    fleet.before = (call) => {
+      if (call === 'readContainerInstances' && ++looks === 4) throw new Unavailable('throttled');
+    };
+    const report = await run();
+    expect(report.unanswered).toEqual([{ what: 'whether it lasts', why: 'throttled' }]);
+    expect(fleet.instances.get('i-lost')!.status).toBe('ACTIVE');
   });
 
   test('is not drained when it has come back between the survey and the deed', async () => {

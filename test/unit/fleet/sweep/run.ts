@@ -23,6 +23,7 @@ export const options: SweepOptions = {
   metricsNamespace: 'System/Linux',
   olderThanMs: 2 * hour,
   drainingOlderThanMs: 12 * hour,
+  recheckMs: 180_000,
   maxNodes: 1,
   apply: true,
 };
@@ -37,7 +38,7 @@ export function renewFleet(): void {
 }
 
 export function run(more: Partial<SweepOptions> = {}): Promise<SweepReport> {
-  return sweep(fleet, { ...options, ...more }, clock, log, signal);
+  return clock.finish(sweep(fleet, { ...options, ...more }, clock, log, signal));
 }
 
 /** The deeds of one run. */
