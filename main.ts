@@ -92,7 +92,7 @@ async function runCommand(
 ): Promise<number> {
   const { parseLine } = await import('./cli/parse-line.ts');
   const { commandTable } = await import('./commands/table.ts');
-  const line = parseLine(commandTable, args);
+  const line = await parseLine(commandTable, args);
   if (line.flags['version'] === true) {
     printVersion();
     return 0;

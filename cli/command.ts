@@ -68,6 +68,11 @@ export interface Flag {
   help: string;
   /** The setting that the flag sets. */
   setting?: string;
+  /**
+   * Loads the check of the settings in a line, which the parser alone cannot do. The parser calls
+   * it for a line with another fault, so that a person can mend all faults in one go.
+   */
+  loadCheck?: () => Promise<(flags: readonly Flag[], args: ParsedArgs) => string[]>;
 }
 
 export interface Operand {

@@ -11,8 +11,11 @@ export interface ParsedLine extends ParsedArgs {
   command?: Command;
 }
 
-/** Throws UsageError. `--help` and `--version` win over every error in the line. */
-export function parseLine(table: CommandTable, given: readonly string[]): ParsedLine {
+/**
+ * Rejects with a UsageError that names every fault. `--help` and `--version` win over every error
+ * in the line.
+ */
+export async function parseLine(table: CommandTable, given: readonly string[]): Promise<ParsedLine> {
   // People also type "ecs-node help status".
   const args = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   const { command, at } = findCommand(table, args);
@@ -38,8 +41,10 @@ export function parseLine(table: CommandTable, given: readonly string[]): Parsed
   faults.push(...missing.map(({ name, value }) => `--${name} ${value} is missing`));
   const fault = command === undefined ? 'no command given' : faultOfOperands(command, operands);
   if (faults.length === 0 && fault !== undefined) faults.push(fault);
-  if (faults.length > 0) throw new UsageError(`${faults.join('; ')} (${seeHelp(command)})`);
-  return line;
+  if (faults.length === 0) return line;
+  const texts = [`${faults.join('; ')} (${seeHelp(command)})`];
+  for (const { loadCheck } of known) if (loadCheck !== undefined) texts.push(...(await loadCheck())(known, line));
+  throw new UsageError(texts.join('\n'));
 }
 
 export function seeHelp(command?: Command): string {

@@ -7,14 +7,12 @@ import { retry } from '../core/retry.ts';
 import { openCloud } from '../host/aws/open.ts';
 import { forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
-import { planConfiguration, writeEdits, type ConfigurationPlan } from './configure.ts';
+import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { keepLastGood, readOutsideInThisBoot } from './last-good.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../config/remote/pull.ts';
-import { settingsOfFlags } from '../config/sources/flags.ts';
-import { settingFlags } from './flags.ts';
 
 export const bootstrap: Run = async (context, args, signal) => {
   const localHost = openLocalHost(context);
@@ -36,7 +34,7 @@ async function bootstrapOn(
   signal: AbortSignal,
 ): Promise<number> {
   // Report faults in the node's own files before any request leaves the node.
-  const plan = await planConfiguration(ground.machine, context, settingsOfFlags(settingFlags, args));
+  const plan = await planFromFlags(ground.machine, context, args);
   // Write the flags before the call to the metadata service. systemd may end a bootstrap that waits
   // for it, and then starts the next one without flags.
   for (const { path, what } of await writeEdits(ground.machine, plan.edits))

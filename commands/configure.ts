@@ -9,7 +9,7 @@ import { holdsSecret } from '../core/secrets.ts';
 import { openClock } from '../host/clock.ts';
 import { openMetadata } from '../host/metadata/imds.ts';
 import { openMachine } from '../host/machine.ts';
-import type { CommandContext, Environment, Run } from '../cli/command.ts';
+import type { CommandContext, Environment, ParsedArgs, Run } from '../cli/command.ts';
 import { lacksOutside, logWarnings, resolveConfig } from '../config/load-config.ts';
 import { warnOfMisspeltSettings } from '../config/ecs-agent-settings.ts';
 import { editFiles, type Edit } from '../config/sources/edit-files.ts';
@@ -23,9 +23,7 @@ const metadataMs = 5_000;
 
 export const configure: Run = async (context, args, signal) => {
   const machine = openMachine(context.root, context.environment);
-  const { settings, wrong } = readSettingFlags(settingFlags, args);
-  if (wrong.length > 0) throw await withFaultsOfSettings(wrong, planConfiguration(machine, context, settings));
-  const plan = await planConfiguration(machine, context, settings);
+  const plan = await planFromFlags(machine, context, args);
   const ask = async () => readOutsideSoon(context.environment, signal);
   const loaded = resolveConfig(plan.files, plan.flagLayers, plan.lacksOutside ? await ask() : undefined);
   logWarnings(loaded, context.log);
@@ -35,6 +33,18 @@ export const configure: Run = async (context, args, signal) => {
   if (written.length === 0) context.print('The configuration is valid; no flag asked for a change.\n');
   return 0;
 };
+
+/** As `planConfiguration`, with the settings of the flags. */
+export async function planFromFlags(
+  machine: Machine,
+  context: Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>,
+  args: ParsedArgs,
+): Promise<ConfigurationPlan> {
+  const { settings, wrong } = readSettingFlags(settingFlags, args);
+  const planned = planConfiguration(machine, context, settings);
+  if (wrong.length > 0) throw await withFaultsOfSettings(wrong, planned);
+  return planned;
+}
 
 /** A person then mends the words and the settings in one go. */
 async function withFaultsOfSettings(wrong: readonly UsageError[], planned: Promise<unknown>): Promise<UsageError> {

@@ -30,5 +30,11 @@ export const settingFlags: readonly Flag[] = [
   { name: 'opsworks-layer', value: 'ID|SHORTNAME', setting: 'opsworks.layer', help: 'Layer, by id or short name' },
   { name: 'opsworks-region', value: 'REGION', setting: 'opsworks.region', help: 'Region of the OpsWorks endpoint' },
   { name: 'name', value: 'TEMPLATE', setting: 'name', help: 'Name tag, such as "{cluster} ECS - {hostname}"' },
-  { name: 'set', value: 'KEY=VALUE', repeated: true, help: 'Any setting by its dotted key; the value is YAML' },
+  {
+    name: 'set',
+    value: 'KEY=VALUE',
+    repeated: true,
+    help: 'Any setting by its dotted key; the value is YAML',
+    loadCheck: async () => (await import('../config/sources/flags.ts')).faultsOfFlags,
+  },
 ];

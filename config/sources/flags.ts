@@ -1,6 +1,7 @@
 /** Turns the flags of `bootstrap` and `configure` into settings. */
 
-import { UsageError } from '../../core/errors.ts';
+import { ConfigError, UsageError, renderFault } from '../../core/errors.ts';
+import { lacksOutside } from '../load-config.ts';
 import { layerOf, parseAssignment, type SettingsLayer } from '../settings.ts';
 import { listOf, textOf, type Flag, type ParsedArgs } from '../../cli/command.ts';
 
@@ -12,10 +13,10 @@ export interface FlagSetting {
   flag: string;
 }
 
-/** In the order of the table, then `--set` in the order given. Throws UsageError at a wrong one. */
+/** In the order of the table, then `--set` as given. Throws UsageError with all faults. */
 export function settingsOfFlags(flags: readonly Flag[], args: ParsedArgs): FlagSetting[] {
   const { settings, wrong } = readSettingFlags(flags, args);
-  if (wrong[0] !== undefined) throw wrong[0];
+  if (wrong.length > 0) throw new UsageError(wrong.map(({ message }) => message).join('\n'));
   return settings;
 }
 
@@ -40,6 +41,19 @@ export function readSettingFlags(
     }
   });
   return { settings: [...named, ...assigned], wrong };
+}
+
+/** The faults of the settings in a line, alone: a missing setting may be in a file. */
+export function faultsOfFlags(flags: readonly Flag[], args: ParsedArgs): string[] {
+  const { settings, wrong } = readSettingFlags(flags, args);
+  const texts = wrong.map(({ message }) => message);
+  try {
+    lacksOutside({ layers: [], faults: [] }, layersOfFlags(settings));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    texts.push(...error.faults.map(renderFault));
+  }
+  return texts;
 }
 
 function readAssignment(text: string): ReturnType<typeof parseAssignment> {

@@ -11,13 +11,13 @@ const parse = (line: string) =>
     line.split(' ').filter((word) => word !== ''),
   );
 
-test('global flags may stand before and after the command', () => {
+test('global flags may stand before and after the command', async () => {
   for (const line of [
     '--root /x configure --cluster a',
     'configure --cluster a --root /x',
     'configure --root=/x --cluster=a',
   ]) {
-    expect(parse(line)).toMatchObject({
+    expect(await parse(line)).toMatchObject({
       command: { name: 'configure' },
       flags: { root: '/x', cluster: 'a' },
       operands: [],
@@ -25,15 +25,15 @@ test('global flags may stand before and after the command', () => {
   }
 });
 
-test('--set adds up, and of any other flag the last value counts', () => {
-  expect(parse('configure --set a=1 --cluster x --set b=2 --cluster y').flags).toEqual({
+test('--set adds up, and of any other flag the last value counts', async () => {
+  expect((await parse('configure --set a=1 --cluster x --set b=2 --cluster y')).flags).toEqual({
     set: ['a=1', 'b=2'],
     cluster: 'y',
   });
 });
 
-test('a value that begins with a dash is written with an equals sign', () => {
-  expect(parse('leave --reason=-1').flags).toEqual({ reason: '-1' });
+test('a value that begins with a dash is written with an equals sign', async () => {
+  expect((await parse('leave --reason=-1')).flags).toEqual({ reason: '-1' });
 });
 
 test.each([
@@ -70,27 +70,45 @@ test.each([
   ['completion', /^"ecs-node completion" needs one of bash, zsh, fish/],
   ['completion tcsh', /^"ecs-node completion" takes one of bash, zsh, fish; found "tcsh"/],
   ['status -j', /^unknown flag -j for "ecs-node status"/],
-])('"%s" is wrong usage, and the error names the remedy', (line, message) => {
-  expect(() => parse(line)).toThrow(UsageError);
-  expect(() => parse(line)).toThrow(message);
+])('"%s" is wrong usage, and the error names the remedy', async (line, message) => {
+  const parsed = parse(line);
+  await expect(parsed).rejects.toBeInstanceOf(UsageError);
+  await expect(parsed).rejects.toThrow(message);
 });
 
-test('help takes precedence over any error, in every usual form', () => {
-  expect(parse('configure --clustr --help').command?.name).toBe('configure');
-  expect(parse('--help status').command?.name).toBe('status');
-  expect(parse('status -h')).toMatchObject({ command: { name: 'status' }, flags: { help: true } });
-  expect(parse('help status')).toMatchObject({ command: { name: 'status' }, flags: { help: true } });
-  expect(parse('help')).toMatchObject({ flags: { help: true } });
-  expect(parse('--version configure').flags['version']).toBe(true);
+// A person mended one fault after the other.
+test('a wrong flag hides no fault of a setting in the same line', async () => {
+  const line = parse(
+    'configure --clustr x --set disk.fullPercent=lots --set disk --registrar=opsworks --set disk.paths=[',
+  );
+  const message = await line.then(
+    () => '',
+    (error: unknown) => String(error),
+  );
+  expect(message.split('\n')).toEqual([
+    expect.stringMatching(/^UsageError: unknown flag --clustr .*did you mean --cluster\?/),
+    expect.stringMatching(/^--set "disk": must be KEY=VALUE/),
+    expect.stringMatching(/^--set disk\.paths: /),
+    expect.stringMatching(/^disk\.fullPercent: .*from --set disk\.fullPercent/),
+  ]);
 });
 
-test('every command for people has examples that this parser accepts', () => {
+test('help takes precedence over any error, in every usual form', async () => {
+  expect((await parse('configure --clustr --help')).command?.name).toBe('configure');
+  expect((await parse('--help status')).command?.name).toBe('status');
+  expect(await parse('status -h')).toMatchObject({ command: { name: 'status' }, flags: { help: true } });
+  expect(await parse('help status')).toMatchObject({ command: { name: 'status' }, flags: { help: true } });
+  expect(await parse('help')).toMatchObject({ flags: { help: true } });
+  expect((await parse('--version configure')).flags['version']).toBe(true);
+});
+
+test('every command for people has examples that this parser accepts', async () => {
   for (const command of commands.filter(({ hidden }) => hidden !== true)) {
     const help = renderHelp(commandTable, command);
     expect(renderHelp(commandTable)).toContain(`  ${command.name} `);
     for (const { name } of [...command.flags, ...globalFlags]) expect(help).toContain(`--${name}`);
     expect(command.examples.length).toBeGreaterThan(0);
-    for (const [line] of command.examples) expect(parseExample(line)).toBe(command.name);
+    for (const [line] of command.examples) expect(await parseExample(line)).toBe(command.name);
   }
 });
 
@@ -102,10 +120,10 @@ test('no command has two flags of one name, nor one of a global name', () => {
 });
 
 /** As a shell would divide it, redirections left out. */
-function parseExample(line: string): string | undefined {
+async function parseExample(line: string): Promise<string | undefined> {
   const [, words = ''] = /(?:^|<\()ecs-node ([^)>]*)/.exec(line) ?? [];
   const args = [...words.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
     ([, single, double, plain]) => single ?? double ?? plain!,
   );
-  return parseLine(commandTable, args).command?.name;
+  return (await parseLine(commandTable, args)).command?.name;
 }

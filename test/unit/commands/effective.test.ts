@@ -46,7 +46,7 @@ async function run(words: readonly string[], typed = ''): Promise<{ printed: str
       done();
     },
   });
-  const line = parseLine(commandTable, [...words, '--root', root]);
+  const line = await parseLine(commandTable, [...words, '--root', root]);
   const context = openCommandContext(line, {
     environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: await openMetadataService() },
     folder: '/',

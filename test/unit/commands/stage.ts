@@ -65,7 +65,7 @@ export async function openStage(): Promise<Stage> {
         },
       });
       const logged: Entry[] = [];
-      const line = parseLine(commandTable, [...words, '--root', root]);
+      const line = await parseLine(commandTable, [...words, '--root', root]);
       const context = openCommandContext(line, {
         environment,
         folder: '/',
