@@ -20,6 +20,8 @@ export async function parseLine(table: CommandTable, given: readonly string[]): 
   const args = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   const { command, at } = findCommand(table, args);
   const known = [...table.globalFlags, ...(command?.flags ?? [])];
+  // A wrapper may give a global flag first, and a person another value after it.
+  const repeatable = new Set(known.filter((flag) => flag.repeated === true || table.globalFlags.includes(flag)));
   const rest = at === undefined ? args : args.filter((_, index) => index !== at);
   const flags: Record<string, FlagValue> = {};
   const operands: string[] = [];
@@ -28,7 +30,11 @@ export async function parseLine(table: CommandTable, given: readonly string[]): 
     if (token.kind === 'positional') operands.push(token.value);
     if (token.kind !== 'option') continue;
     const flag = known.find(({ name }) => name === token.name);
-    const fault = flag === undefined ? unknownFlag(table, token.rawName, command, known) : faultOfFlag(flag, token);
+    const fault =
+      flag === undefined
+        ? unknownFlag(table, token.rawName, command, known)
+        : (faultOfFlag(flag, token) ??
+          (repeatable.has(flag) ? undefined : faultOfRepetition(flag, flags[flag.name], token.value)));
     if (fault !== undefined) faults.push(fault);
     else if (flag !== undefined) addFlag(flags, flag, token.value);
   }
@@ -118,6 +124,16 @@ function faultOfFlag(flag: Flag, token: Extract<Token, { kind: 'option' }>): str
     return `--${flag.name} needs a value before ${value}; one that begins with a dash is written --${flag.name}=${value}`;
   }
   return faultOfValue(flag, value);
+}
+
+/** A person who gives a flag twice means one of the values, and the parser does not know which. */
+function faultOfRepetition(
+  { name, value }: Flag,
+  earlier: FlagValue | undefined,
+  given: string | undefined,
+): string | undefined {
+  if (value === undefined || earlier === undefined || earlier === given) return undefined;
+  return `--${name} is given twice, as ${JSON.stringify(earlier)} and as ${JSON.stringify(given)}: give it once`;
 }
 
 function addFlag(flags: Record<string, FlagValue>, flag: Flag, value: string | undefined): void {

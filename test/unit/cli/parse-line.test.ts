@@ -25,10 +25,11 @@ test('global flags may stand before and after the command', async () => {
   }
 });
 
-test('--set adds up, and of any other flag the last value counts', async () => {
-  expect((await parse('configure --set a=1 --cluster x --set b=2 --cluster y')).flags).toEqual({
+test('--set adds up, another flag may come twice with one value, and the last value of a global flag counts', async () => {
+  expect((await parse('--root /x configure --set a=1 --cluster x --set b=2 --cluster x --root /y')).flags).toEqual({
     set: ['a=1', 'b=2'],
-    cluster: 'y',
+    cluster: 'x',
+    root: '/y',
   });
 });
 
@@ -69,6 +70,10 @@ test.each([
   ['service-size --cluster a --service b --region eu', /^--region must be a region such as eu-west-1; found "eu"/],
   ['completion', /^"ecs-node completion" needs one of bash, zsh, fish/],
   ['completion tcsh', /^"ecs-node completion" takes one of bash, zsh, fish; found "tcsh"/],
+  [
+    'configure --cluster x --cluster y',
+    /^--cluster is given twice, as "x" and as "y": give it once \(see: ecs-node configure --help\)$/,
+  ],
   ['status -j', /^unknown flag -j for "ecs-node status"/],
 ])('"%s" is wrong usage, and the error names the remedy', async (line, message) => {
   const parsed = parse(line);
