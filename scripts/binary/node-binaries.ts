@@ -1,5 +1,5 @@
 // Provides the Node executables for the binary: exactly those that package-lock.json pins,
-// stripped.
+// stripped, and in English only.
 //
 // npm installs only the package for this machine's architecture. This file fetches the other one
 // with `npm pack` (from npm's own cache if possible), checks it against the lockfile, and keeps it
@@ -11,6 +11,7 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { extract } from 'tar';
+import { dropLanguages } from './drop-languages.ts';
 import { stripElf } from './strip-elf.ts';
 
 export type Architecture = 'x64' | 'arm64';
@@ -18,9 +19,9 @@ export type Architecture = 'x64' | 'arm64';
 export const CACHE = join('node_modules', '.cache', 'ecs-node');
 /**
  * pkg searches Node below its user's home. This home belongs to the build, so that pkg finds these
- * executables and never uses the network.
+ * executables and never uses the network. Its name changes with what the build removes from them.
  */
-export const PKG_HOME = join(CACHE, 'home');
+export const PKG_HOME = join(CACHE, 'home-english');
 
 interface Lockfile {
   packages: Record<string, { version: string; integrity: string } | undefined>;
@@ -39,7 +40,7 @@ export async function pinnedNodeVersion(): Promise<string> {
 }
 
 /**
- * Puts the stripped executable where pkg expects a downloaded one, and returns its path. Does
+ * Puts the reduced executable where pkg expects a downloaded one, and returns its path. Does
  * nothing if it is there already.
  */
 export async function provideNode(architecture: Architecture): Promise<string> {
@@ -52,8 +53,8 @@ export async function provideNode(architecture: Architecture): Promise<string> {
   // executable.
   const work = await mkdtemp(join(folder, '.new-'));
   await mkdir(join(work, 'bin'));
-  const stripped = stripElf(await readFile(await nodeExecutable(architecture, work)));
-  await writeFile(join(work, 'bin', 'node'), stripped, { mode: 0o755 });
+  const whole = await readFile(await nodeExecutable(architecture, work));
+  await writeFile(join(work, 'bin', 'node'), dropLanguages(stripElf(whole)), { mode: 0o755 });
   await writeFile(join(work, 'bin', 'node.ok'), '');
   for (const archive of [`${release}.tar.gz`, `${release}.tar.gz.ok`]) await writeFile(join(folder, archive), '');
   await rm(join(work, 'package'), { recursive: true, force: true });
