@@ -35,8 +35,11 @@ export interface LocalServiceOptions {
   maxBytes: number;
 }
 
-/** Sequential requests need one connection. One more is kept for a request beside them. */
-const maxIdle = 2;
+/**
+ * The agent sends up to four questions at the same time: spot notice, target state, maintenance and
+ * rebalance. A new connection costs as much CPU time as the question itself.
+ */
+const maxIdle = 4;
 
 interface Connection {
   socket: Socket;
@@ -67,7 +70,8 @@ export function openLocalService(endpoint: URL | LocalSocket, usual: LocalServic
       signal.throwIfAborted();
       const options = { ...usual, timeoutMs: question.timeoutMs ?? usual.timeoutMs };
       const text = render(question, endpoint instanceof URL ? endpoint.host : 'localhost');
-      const kept = idle.pop();
+      // In turn: otherwise the service would close a connection that stayed idle too long.
+      const kept = idle.shift();
       if (kept === undefined) return exchange(open(), text, idle, options, signal);
       try {
         return await exchange(kept, text, idle, options, signal);

@@ -65,6 +65,19 @@ test('keeps the answers of simultaneous requests apart', async () => {
   ]);
 });
 
+test('keeps as many connections as the agent has simultaneous questions, and uses them in turn', async () => {
+  const used: number[] = [];
+  const { read, sockets } = await talk((socket, _, connection) => {
+    used.push(connection);
+    socket.write(ok);
+  });
+  for (let round = 0; round < 5; round += 1) await Promise.all([read('/1'), read('/2'), read('/3'), read('/4')]);
+  expect(sockets).toHaveLength(4);
+  used.length = 0;
+  for (let each = 0; each < 4; each += 1) await read();
+  expect(used.toSorted((one, other) => one - other)).toEqual([1, 2, 3, 4]);
+});
+
 test.each([
   ['in single bytes', Array.from(ok)],
   ['in chunks', ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n', '1\r\nk\r\n0\r\n\r\n']],
