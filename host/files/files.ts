@@ -97,9 +97,13 @@ export function openBelow(root: string): PathBelow {
 /** `through`: a link at the path itself will also be followed, so it must not lead out either. */
 export type PathBelow = (path: string, how?: { through: boolean }) => string;
 
-/** The real path, or that of the nearest existing folder above it. */
+/**
+ * The real path, or that of the nearest existing folder above it. The check comes first, because an
+ * error with its stack costs more, and the file for an operator's request is absent for years.
+ */
 function nearestReal(path: string): string {
-  return unlessAbsent(() => realpathSync.native(path)) ?? nearestReal(dirname(path));
+  const real = readStat(path) && unlessAbsent(() => realpathSync.native(path));
+  return real ?? nearestReal(dirname(path));
 }
 
 function readBytes(file: string): Buffer | undefined {
