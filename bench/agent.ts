@@ -10,7 +10,7 @@ import { hostArchitecture, provideNode } from '../scripts/binary/node-binaries.t
 import { executableFlags } from '../scripts/binary/executable-flags.ts';
 import type { Machine } from '../simulator/machine.ts';
 import { median, takeOwn, watchProcess, type Sample } from './measure.ts';
-import { hooks, openAccount, type Account } from './node.ts';
+import { giveCapacityProvider, hooks, openAccount, type Account } from './node.ts';
 import type { Part } from './part.ts';
 
 /**
@@ -53,6 +53,7 @@ export const measureAgent: Part = async ({ binary, minutes: asked, say }) => {
   }));
   const account = await openAccount(binary, { groups });
   try {
+    for (const { name } of groups) giveCapacityProvider(account, name);
     const instances = await Promise.all(
       groups.map(async ({ name }) => (await account.simulator.verbs.scaleTo(name, 1))[0]!),
     );

@@ -71,6 +71,14 @@ export async function openAccount(binary: string, options: SimulatorOptions): Pr
   };
 }
 
+/**
+ * As in the stack of this project. Without a provider, an agent asks ECS for it nine times in its
+ * first hours, mostly in the first minutes.
+ */
+export function giveCapacityProvider({ simulator }: Account, group: string): void {
+  simulator.verbs.createCapacityProvider('demo', `provider-of-${group}`, group);
+}
+
 function flagsFor(simulator: Simulator, id: string, settings: Record<string, unknown>): string[] {
   const all = { 'ecs.introspectionEndpoint': simulator.introspectionEndpoint(id), ...settings };
   return Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${JSON.stringify(value)}`]);

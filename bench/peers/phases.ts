@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readThreadsMs, watchProcess, type Sample } from '../measure.ts';
+import { giveCapacityProvider } from '../node.ts';
 import type { PeerProcess, Side, Stage } from './sides.ts';
 
 export interface Candidate {
@@ -102,6 +103,7 @@ interface LaunchedNode {
 }
 
 async function launch(stage: Stage, group: string, candidates: Candidate[]): Promise<LaunchedNode[]> {
+  giveCapacityProvider(stage.account, group);
   const instances = await stage.account.simulator.verbs.scaleTo(group, candidates.length);
   const placed: LaunchedNode[] = [];
   for (const [index, { side, program }] of candidates.entries()) {
