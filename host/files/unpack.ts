@@ -3,11 +3,10 @@
  * elsewhere is refused as a whole.
  */
 
-import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, openSync, rmSync, unlink } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { UnpackSync, type ReadEntry } from 'tar';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
@@ -45,16 +44,16 @@ const maxRedirects = 3;
 export async function unpack(url: string, folder: string, network: Network, signal: AbortSignal): Promise<string> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const target = mkdtempSync(join(folder, 'unpack-'));
-  const archive = `${target}.tgz`;
+  let extracting: Promise<void> | undefined;
+  const save: Save = (archive) => (extracting = extract(archive, target, signal));
   try {
-    await download(parseUrl(url), archive, network, signal, maxRedirects);
-    await extract(archive, target, signal);
+    await download(parseUrl(url), save, network, signal, maxRedirects);
     return target;
   } catch (error) {
+    // Otherwise the last chunk could still write a file, after the folder is gone.
+    await extracting?.catch(() => {});
     rmSync(target, { recursive: true, force: true });
     throw error;
-  } finally {
-    await promisify(unlink)(archive).catch(() => {});
   }
 }
 
@@ -76,13 +75,9 @@ function renderUrl({ protocol, host, pathname }: URL): string {
   return `${protocol}//${host}${pathname}`;
 }
 
-async function download(
-  url: URL,
-  file: string,
-  network: Network,
-  signal: AbortSignal,
-  redirects: number,
-): Promise<void> {
+type Save = (archive: AsyncIterable<Buffer>) => Promise<void>;
+
+async function download(url: URL, save: Save, network: Network, signal: AbortSignal, redirects: number): Promise<void> {
   const next = await openResponse(
     { serviceName, url, network },
     signal,
@@ -93,35 +88,37 @@ async function download(
       if (status === 429 || status >= 500)
         throw new Unavailable(`${serviceName}: ${renderUrl(url)} answered ${status}`);
       if (status !== 200) throw new Refused(`${renderUrl(url)} answered ${status}`, { code: String(status) });
-      await save(response, file, url);
+      await save(bound(response, url));
       return undefined;
     },
   );
   if (next === undefined) return;
   if (redirects === 0) throw new Refused(`${renderUrl(url)} forwards too often`);
-  await download(parseUrl(new URL(next, url).href), file, network, signal, redirects - 1);
+  await download(parseUrl(new URL(next, url).href), save, network, signal, redirects - 1);
 }
 
-async function save(response: IncomingMessage, file: string, url: URL): Promise<void> {
+/** The connection broke before the answer was whole. The archive is not to blame. */
+class Broken extends Error {}
+
+async function* bound(response: IncomingMessage, url: URL): AsyncGenerator<Buffer> {
   let size = 0;
-  const bounded = async function* (chunks: AsyncIterable<Buffer>) {
-    for await (const chunk of chunks) {
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > maxDownloadBytes) throw new Refused(`${renderUrl(url)} is larger than ${maxDownloadBytes} bytes`);
       yield chunk;
     }
-  };
-  // A stream that opens the file by itself could make it after the caller has removed it.
-  const fd = openSync(file, 'wx', 0o600);
-  await pipeline(response, bounded, createWriteStream(file, { fd }));
+  } catch (cause) {
+    throw cause instanceof Refused ? cause : new Broken(messageOf(cause), { cause });
+  }
 }
 
 /**
- * Unpacks in one pass, because reading the installer takes as much CPU time as half a bootstrap. It
- * checks each entry before it writes it, and stops at the first fault, because the rest may be a
+ * Unpacks while the archive arrives: a file in between would cost eight megabytes of memory.
+ * It checks each entry before it writes it, and stops at the first fault, because the rest may be a
  * bomb. The caller then removes the whole folder.
  */
-async function extract(archive: string, target: string, signal: AbortSignal): Promise<void> {
+async function extract(archive: AsyncIterable<Buffer>, target: string, signal: AbortSignal): Promise<void> {
   let [entries, bytes] = [0, 0];
   let refusal: Refused | undefined;
   const refuse = (why: string) => void (refusal ??= new Refused(`archive refused: ${why}`, { code: 'BadArchive' }));
@@ -146,6 +143,8 @@ async function extract(archive: string, target: string, signal: AbortSignal): Pr
   // The parser silently skips a type that it does not know, such as a sparse file. It is refused
   // here.
   unpacking.on('ignoredEntry', (entry) => refuse(`${JSON.stringify(entry.path.slice(0, 200))} is a ${entry.type}`));
+  let failure: unknown;
+  unpacking.on('error', (error) => void (failure ??= error));
   let [unpackedBytes, behindBytes] = [0, -1];
   unpacking.on('eof', () => (behindBytes = 0));
   const gunzip = createGunzip({ chunkSize: chunkBytes });
@@ -156,7 +155,7 @@ async function extract(archive: string, target: string, signal: AbortSignal): Pr
       if (behindBytes === -1) unpacking.write(chunk);
       // Blocks of zeros fill the last record. The parser would read any number of them, one by one.
       else if ((behindBytes += chunk.length) > maxBehindBytes) refuse('it goes on behind its end');
-      if (refusal !== undefined) throw refusal;
+      if (refusal !== undefined || failure !== undefined) throw refusal ?? failure;
       signal.throwIfAborted();
     }
     await new Promise<void>((resolve, reject) => {
@@ -164,9 +163,7 @@ async function extract(archive: string, target: string, signal: AbortSignal): Pr
       unpacking.end();
     });
   };
-  const failed = new Promise<never>((_, reject) => unpacking.once('error', reject));
-  const input = createReadStream(archive, { highWaterMark: chunkBytes });
-  await asArchive(Promise.race([pipeline(input, gunzip, read), failed]));
+  await asArchive(pipeline(archive, gunzip, read));
   if (refusal) throw refusal;
   if (entries === 0) throw new Refused('archive refused: it is empty', { code: 'BadArchive' });
 }
@@ -195,6 +192,8 @@ async function asArchive(work: Promise<void>): Promise<void> {
     await work;
   } catch (error) {
     if (error instanceof Refused) throw error;
+    // With the code of the connection's error, which becomes Unavailable.
+    if (error instanceof Broken) throw error.cause;
     if (codeOf(error) === 'ENOSPC') throw new Unavailable(`cannot unpack: ${messageOf(error)}`, { cause: error });
     throw new Refused(`archive refused: not a whole .tgz file (${messageOf(error)})`, {
       cause: error,

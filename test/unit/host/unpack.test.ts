@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import fs, { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { Header, type HeaderData } from 'tar';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -111,6 +113,25 @@ test('treats a broken download as Unavailable', async () => {
   });
   await expect(get()).rejects.toThrow(Unavailable);
   expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
+});
+
+test('writes nothing more once a download has broken in the middle of an archive', async () => {
+  const many = archive(
+    ...Array.from({ length: 300 }, (_, number) => ({
+      path: `file-${number}`,
+      text: randomBytes(4_000).toString('hex'),
+    })),
+  );
+  const { get, folder } = await node((_, response) => {
+    response.writeHead(200, { 'content-length': String(many.length) });
+    response.write(many.subarray(0, many.length / 2), () => response.socket?.resetAndDestroy());
+    return undefined;
+  });
+  await expect(get()).rejects.toThrow(Unavailable);
+  for (let turn = 0; turn < 20; turn += 1) {
+    expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
+    await setImmediate();
+  }
 });
 
 test('leaves nothing of a download that is reset while a slow disk opens the file', async () => {
