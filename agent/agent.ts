@@ -154,19 +154,15 @@ async function firstStatus(
 ): Promise<AgentStatus> {
   const before = await readStatus(host);
   const now = host.clock.now();
+  const current = configuration !== undefined && { configuration };
   if (before !== undefined && before.bootId === bootId) {
     const { configuration: _old, chores: done = {}, ...rest } = before;
     const kept = Object.entries(done).filter(([name]) => chores.some((chore) => chore.name === name));
-    return {
-      ...rest,
-      at: now,
-      chores: Object.fromEntries(kept),
-      ...(configuration !== undefined && { configuration }),
-    };
+    return { ...rest, at: now, chores: Object.fromEntries(kept), ...current };
   }
   const { instanceId } = host.identity;
   const starting = { state: 'joining' as const, detail: 'starting', since: now };
-  return { instanceId, bootId, at: now, join: starting, watchers: {}, chores: {}, memories: {} };
+  return { instanceId, bootId, at: now, join: starting, watchers: {}, chores: {}, memories: {}, ...current };
 }
 
 function recordJoin(host: Host, book: StatusBook, state: AgentStatus['join']['state'], detail: string): void {

@@ -9,7 +9,7 @@ import { forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
-import { keepLastGood, readOutsideInThisBoot } from './last-good.ts';
+import { keepBooted, keepLastGood, readOutsideInThisBoot } from './last-good.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../config/remote/pull.ts';
@@ -59,6 +59,7 @@ async function bootstrapOn(
   try {
     host.events.resume();
     await runBootstrap(host, config, signal);
+    await keepBooted(ground.machine, config, context.log);
     return 0;
   } finally {
     await host.events.close(lastEventsMs);

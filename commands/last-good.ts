@@ -9,10 +9,22 @@ import type { Host, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { isPlain } from '../config/settings.ts';
 import { layersOfTags, readOutside, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
-import { paths } from '../core/state/state.ts';
+import { isBootstrapState } from '../core/state/state-shape.ts';
+import { paths, type BootstrapState } from '../core/state/state.ts';
 
 /** It may hold passwords of registries. */
 const mode = 0o600;
+
+/** The content of the file. */
+interface Kept {
+  /** The last valid configuration. */
+  config?: unknown;
+  /** The configuration of this boot's bootstrap. */
+  booted?: unknown;
+  /** The user data had settings. */
+  userData?: unknown;
+  tags?: unknown;
+}
 
 /** Never throws: a failure to write the disk must not stop the agent. */
 export async function keepLastGood(
@@ -21,11 +33,23 @@ export async function keepLastGood(
   { layers, tags }: Pick<Outside, 'layers' | 'tags'>,
   log: Log,
 ): Promise<void> {
+  const { booted } = await readKept(machine).catch(nothing);
   const kept = {
     config: settingsOf(config),
+    ...(booted !== undefined && { booted }),
     ...(layers.length > 0 && { userData: true }),
     ...(tags.length > 0 && { tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])) }),
   };
+  await writeKept(machine, kept, log);
+}
+
+/** Keeps the configuration of a bootstrap that is done. Never throws. */
+export async function keepBooted(machine: Machine, config: Config, log: Log): Promise<void> {
+  const kept = await readKept(machine).catch(nothing);
+  await writeKept(machine, { ...kept, booted: settingsOf(config) }, log);
+}
+
+async function writeKept(machine: Machine, kept: Kept, log: Log): Promise<void> {
   try {
     await machine.writeText(paths.lastGood, `${JSON.stringify(kept)}\n`, mode);
   } catch (error) {
@@ -33,15 +57,51 @@ export async function keepLastGood(
   }
 }
 
-/** Undefined when it does not exist, or when this version of the program does not accept it. */
-export async function readLastGood(machine: Machine): Promise<Config | undefined> {
+const nothing = (): Kept => ({});
+
+/** Empty when the file does not exist or is damaged. */
+async function readKept(machine: Machine): Promise<Kept> {
   try {
     const value: unknown = JSON.parse((await machine.readText(paths.lastGood)) ?? 'null');
-    return isPlain(value) ? parseConfig(value['config']) : undefined;
+    return isPlain(value) ? value : {};
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof SyntaxError) return undefined;
+    if (error instanceof ConfigError || error instanceof SyntaxError) return {};
     throw error;
   }
+}
+
+/** Undefined when it does not exist, or when this version of the program does not accept it. */
+export async function readLastGood(machine: Machine): Promise<Config | undefined> {
+  return parseKept((await readKept(machine)).config);
+}
+
+/**
+ * The configuration with which the node booted, as far as it is known. A bootstrap of an older
+ * version has kept only its cluster.
+ */
+export async function readBooted(machine: Machine, wanted: Config): Promise<Config | undefined> {
+  const booted = parseKept((await readKept(machine).catch(nothing)).booted);
+  if (booted !== undefined) return booted;
+  const cluster = await readBootedCluster(machine).catch(() => undefined);
+  return cluster === undefined ? undefined : { ...wanted, cluster };
+}
+
+function parseKept(settings: unknown): Config | undefined {
+  try {
+    return settings === undefined ? undefined : parseConfig(settings);
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  }
+}
+
+/** The cluster of this boot's bootstrap. */
+async function readBootedCluster(machine: Machine): Promise<string | undefined> {
+  const state: unknown = JSON.parse((await machine.readText(paths.bootstrap)) ?? 'null');
+  if (!isBootstrapState(state)) return undefined;
+  // No other instance has had a boot with this id, so an image's copy does not count.
+  const { bootId, cluster } = state as BootstrapState;
+  return bootId === (await machine.readBootId()) ? cluster : undefined;
 }
 
 /**
@@ -71,15 +131,10 @@ export async function readOutsideInThisBoot(
 
 /** The findings of an earlier run in this boot outside of the files. */
 async function readEarlier(machine: Machine): Promise<{ hadUserData: boolean; tags: TagLayer[] }> {
-  try {
-    const kept: unknown = JSON.parse((await machine.readText(paths.lastGood)) ?? 'null');
-    const { userData, tags } = isPlain(kept) ? kept : {};
-    const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
-    return {
-      hadUserData: userData === true,
-      tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
-    };
-  } catch {
-    return { hadUserData: false, tags: [] };
-  }
+  const { userData, tags } = await readKept(machine).catch(nothing);
+  const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
+  return {
+    hadUserData: userData === true,
+    tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
+  };
 }

@@ -13,7 +13,7 @@ import { openMachine } from '../../host/machine.ts';
 import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
 import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
-import { keepLastGood, readLastGood, readOutsideInThisBoot } from '../last-good.ts';
+import { keepLastGood, readBooted, readLastGood, readOutsideInThisBoot } from '../last-good.ts';
 import { logWarnings, readFileLayers, resolveConfigOrOwn } from '../../config/load-config.ts';
 
 export interface Effective {
@@ -22,6 +22,8 @@ export interface Effective {
   revision: string;
   /** The fault for which this is the last good configuration, and not the present one. */
   refused?: string;
+  /** At the start of the agent: the configuration with which the node booted, if known. */
+  booted?: Config;
 }
 
 /** The agent itself waits for the metadata service. This only bridges a lost answer. */
@@ -74,13 +76,22 @@ export async function readConfigOrLastGood(
   context: Place,
   signal: AbortSignal,
 ): Promise<Omit<Effective, 'revision'>> {
-  try {
-    return { config: await readConfig(local, context, signal) };
-  } catch (error) {
-    if (!(error instanceof ConfigError || error instanceof Unavailable)) throw error;
-    const config = await readLastGood(local.machine);
-    if (config === undefined) throw error;
-    context.log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
-    return { config, ...(error instanceof ConfigError && { refused: messageOf(error) }) };
-  }
+  const found = await readConfig(local, context, signal).then(
+    (config) => ({ config }),
+    (error: unknown) => useLastGood(local, context, error),
+  );
+  const booted = await readBooted(local.machine, found.config);
+  return { ...found, ...(booted !== undefined && { booted }) };
+}
+
+async function useLastGood(
+  { machine }: Local,
+  { log }: Place,
+  error: unknown,
+): Promise<Pick<Effective, 'config' | 'refused'>> {
+  if (!(error instanceof ConfigError || error instanceof Unavailable)) throw error;
+  const config = await readLastGood(machine);
+  if (config === undefined) throw error;
+  log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
+  return { config, ...(error instanceof ConfigError && { refused: messageOf(error) }) };
 }

@@ -32,10 +32,13 @@ export async function runWithReload(reload: ReloadContext, first: Effective, sig
   const reloadRequested = openReloadSignal();
   reload.onReload(reloadRequested.request);
   const refused = { documents: openRefusalEvents(), settings: openRefusalEvents() };
-  let configuration: ConfigurationStatus | undefined;
+  // A restart of the agent is no boot: ECS and the registrar know the node by its old settings.
+  const { booted = first.config } = first;
+  let configuration = describePending(booted, first.config);
   for (let now = first; ;) {
-    const config = takeOver(first.config, now.config);
+    const config = takeOver(booted, now.config);
     const host = reload.open(config);
+    if (now === first) warnPending(host, configuration?.pending ?? []);
     const change = Promise.withResolvers<Effective>();
     const current = { ...now };
     const pull: PullOnce = async (callSignal) => {
@@ -72,7 +75,7 @@ export async function runWithReload(reload: ReloadContext, first: Effective, sig
       await host.cloud.close();
     }
     const next = await change.promise;
-    configuration = describeChange(host, first.config, now.config, next.config);
+    configuration = describeChange(host, booted, now.config, next.config);
     now = next;
   }
 }
@@ -128,8 +131,18 @@ function describeChange(host: Host, booted: Config, before: Config, after: Confi
   const changes = changesBetween(before, after);
   const pending = pendingOf(booted, after);
   for (const { path, from, to } of changes) host.log.warn('setting changed', { setting: path, from, to });
-  if (pending.length > 0) host.log.warn('settings wait for the next boot', { settings: pending });
+  warnPending(host, pending);
   return { takenOverAt: host.clock.now(), changed: changes.map(({ path }) => path), pending };
+}
+
+/** At the start of the agent: the settings that were edited since the boot. */
+function describePending(booted: Config, first: Config): ConfigurationStatus | undefined {
+  const pending = pendingOf(booted, first);
+  return pending.length === 0 ? undefined : { changed: [], pending };
+}
+
+function warnPending({ log }: Host, pending: readonly string[]): void {
+  if (pending.length > 0) log.warn('settings wait for the next boot', { settings: pending });
 }
 
 interface ReloadSignal {

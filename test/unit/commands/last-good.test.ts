@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import type { Config } from '../../../config/config.ts';
-import { readConfig, readConfigOrLastGood } from '../../../commands/node/effective.ts';
+import { keepBooted } from '../../../commands/last-good.ts';
+import { readConfig, readConfigOrLastGood, type Effective } from '../../../commands/node/effective.ts';
 import { ConfigError } from '../../../core/errors.ts';
+import type { Machine } from '../../../core/host.ts';
 import { openLog } from '../../../core/log.ts';
 import { paths } from '../../../core/state/state.ts';
+import { openFiles } from '../../../host/files/files.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { emptyMachine, openMachine } from '../../fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity } from '../../fakes/metadata.ts';
@@ -116,6 +119,50 @@ describe('tags that the metadata service shows no more', () => {
     },
   );
 });
+
+// The edited cluster counted when the agent restarted.
+test('a restarted agent learns with which configuration the node booted, until the next bootstrap', async () => {
+  const node = await openNode();
+  const start = async () => JSON.parse((await node.read(firstEffectiveWords)).printed) as Effective;
+  await node.write(config, 'cluster: prod\nname: web\n');
+  expect(await start()).not.toHaveProperty('booted');
+  const machine = openFiles(node.root) as Machine;
+  await keepBooted(
+    machine,
+    (await start()).config,
+    openLog(noop, () => 0),
+  );
+  await node.write(config, 'cluster: other\nname: api\n');
+  expect(await start()).toMatchObject({
+    config: { cluster: 'other', name: 'api' },
+    booted: { cluster: 'prod', name: 'web' },
+  });
+  await node.write(config, 'cluster: [\n');
+  expect(await start()).toMatchObject({ config: { cluster: 'other' }, booted: { cluster: 'prod' } });
+  await keepBooted(
+    machine,
+    (await start()).config,
+    openLog(noop, () => 0),
+  );
+  expect(await start()).toMatchObject({ booted: { cluster: 'other' } });
+});
+
+test.each([
+  ['this boot', true, 'prod'],
+  ['another boot', false, undefined],
+])(
+  'where an older version has kept nothing, the cluster in bootstrap.json counts if it is of %s',
+  async (_, isThis, counts) => {
+    const node = await openNode();
+    await node.write(config, 'cluster: other\n');
+    const bootId = isThis ? '11111111-2222-3333-4444-555555555555' : 'another';
+    await node.write('proc/sys/kernel/random/boot_id', '11111111-2222-3333-4444-555555555555\n');
+    const state = { instanceId: 'i-1', cluster: 'prod', bootId, startedAt: 0, attempts: 1, outcome: 'done', steps: [] };
+    await node.write(paths.bootstrap.slice(1), JSON.stringify(state));
+    const found = JSON.parse((await node.read(firstEffectiveWords)).printed) as Effective;
+    expect(found.booted?.cluster).toBe(counts);
+  },
+);
 
 // EC2 changes user data only while the instance is stopped.
 describe('user data that the metadata service lists no more', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runWithReload } from '../../../commands/node/reload-loop.ts';
+import type { Effective } from '../../../commands/node/effective.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import type { Config } from '../../../config/config.ts';
 import { ConfigError } from '../../../core/errors.ts';
@@ -11,10 +12,11 @@ import { configOf, setStage } from '../agent/stage.ts';
 const minute = 60_000;
 
 /** A node in service whose agent takes over what `wants` says. */
-async function inService(first: Record<string, unknown> = {}) {
+async function inService(first: Record<string, unknown> = {}, booted?: Record<string, unknown>) {
   const stage = setStage(configOf(first));
   const { world, host } = stage;
-  let effective = { config: stage.config, revision: 'none' };
+  let effective: Effective = { config: stage.config, revision: 'none' };
+  const start = { ...effective, ...(booted !== undefined && { booted: configOf(booted) }) };
   let problem: Error | undefined;
   let reload = () => {};
   let round: RefreshResult = { outcome: 'unchanged', revision: 'none' };
@@ -35,7 +37,7 @@ async function inService(first: Record<string, unknown> = {}) {
       onReload: (listener) => void (reload = listener),
       options: () => ({ deregister: stage.deregister }),
     },
-    effective,
+    start,
     stop.signal,
   );
   done.catch(() => {});
@@ -152,6 +154,21 @@ describe('a changed configuration', () => {
     const status = renderStatus({ agent: node.stage.status(), remarks: [] }, node.stage.world.clock.now());
     expect(status).toMatch(/wait for the next boot.*: cluster, ecs.settings.ECS_ENGINE_AUTH_DATA\n/);
     expect(JSON.stringify(node.stage.world.log)).not.toContain('secret');
+    await node.stop();
+  });
+
+  // The edited cluster counted when the agent restarted: the other cluster had no record of the
+  // node, which ended itself with running tasks.
+  it('waits for the next boot also when the agent restarts meanwhile', async () => {
+    const node = await inService({ cluster: 'other', registrar: 'ssm', disk: { checks: 4 } }, { cluster: 'demo' });
+    expect(node.opened.at(-1)).toMatchObject({ cluster: 'demo', registrar: 'none', disk: { checks: 4 } });
+    const status = renderStatus({ agent: node.stage.status(), remarks: [] }, node.stage.world.clock.now());
+    expect(status).toMatch(/wait for the next boot.*: cluster, registrar\n/);
+    expect(node.logged('settings wait for the next boot')).toEqual([{ settings: ['cluster', 'registrar'] }]);
+    node.wants({ cluster: 'other', disk: { checks: 5 } });
+    node.reload();
+    await node.run(minute);
+    expect(node.opened.at(-1)).toMatchObject({ cluster: 'demo', disk: { checks: 5 } });
     await node.stop();
   });
 
