@@ -25,9 +25,10 @@ export default defineConfig({
           include: ['test/{unit,build,contracts,simulation,fuzz}/**/*.test.ts'],
           exclude,
           // All of them wait for conditions, none for a time: a limit only ends what hangs, on a
-          // busy machine too.
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          // busy machine too. The longest takes a minute of CPU time, of which six files share two
+          // cores.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
       {

@@ -4,15 +4,13 @@ import { unzipSync } from 'fflate';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeLambdaZip, pack } from '../../scripts/lambda/zip.ts';
 import { operatorCredentials, startSimulator, type Simulator } from '../../simulator/simulator.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { openFunction, scheduledEvent, type LambdaFunction } from '../lambda/function.ts';
-
-/** A process starts and a cluster of five registers: seconds on a busy machine. */
-const roomy = 60_000;
 
 let zip: Uint8Array;
 beforeAll(async () => {
   ({ zip } = await makeLambdaZip());
-}, roomy);
+});
 
 const event = scheduledEvent('prod-service-size');
 
@@ -30,7 +28,7 @@ async function openStage(nodes: number): Promise<Stage> {
   const launched = await simulator.verbs.scaleTo('ecs-nodes', nodes);
   for (const { id } of launched) simulator.verbs.startEcsAgent(id, 'demo');
   const { containerInstances, services } = simulator.world.clusters.get('demo')!;
-  await expect.poll(() => containerInstances.size, { timeout: roomy }).toBe(nodes);
+  await waitFor('registered', () => containerInstances.size === nodes);
   simulator.verbs.createService('demo', { name: 'web', desired: 2 });
   return {
     simulator,
@@ -56,12 +54,13 @@ async function openStage(nodes: number): Promise<Stage> {
 }
 
 /** The log comes by another way than the function's answer, and may come later. */
+const logMs = 60_000;
 const logOf = (opened: LambdaFunction) => opened.lines().map((line) => JSON.parse(line) as Record<string, unknown>);
 
 const web = { ECS_NODE_CLUSTER: 'demo', ECS_NODE_SERVICE: 'web' };
 
 describe('the zip', () => {
-  test('has the same bytes wherever and whenever it is made', { timeout: roomy }, async () => {
+  test('has the same bytes wherever and whenever it is made', async () => {
     const zone = process.env['TZ'];
     onTestFinished(() => {
       if (zone === undefined) delete process.env['TZ'];
@@ -82,7 +81,7 @@ describe('the zip', () => {
 });
 
 describe('the function that sizes a service', () => {
-  test('changes nothing without --apply', { timeout: roomy }, async () => {
+  test('changes nothing without --apply', async () => {
     const stage = await openStage(5);
     const sizing = await stage.open(web);
     const outcome = await sizing.invoke(event);
@@ -90,7 +89,7 @@ describe('the function that sizes a service', () => {
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('sets the desired count, and finds nothing to do the next minute', { timeout: roomy }, async () => {
+  test('sets the desired count, and finds nothing to do the next minute', async () => {
     const stage = await openStage(5);
     const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true', ECS_NODE_SPARE: '2', ECS_NODE_MAX: '' });
     expect(await sizing.invoke(event)).toMatchObject({
@@ -100,7 +99,7 @@ describe('the function that sizes a service', () => {
     expect(stage.desired()).toBe(3);
     expect(stage.mutations()).toEqual(['ecs:UpdateService']);
     const told = () => logOf(sizing).filter(({ level }) => level === 'info');
-    await expect.poll(told, { timeout: roomy }).toMatchObject([
+    await expect.poll(told, { timeout: logMs }).toMatchObject([
       { level: 'info', message: 'invoked', command: 'service-size', requestId: 'request-1' },
       { level: 'info', message: 'resized', from: 2, to: 3, requestId: 'request-1' },
       { level: 'info', message: 'reported', code: 0, report: { action: 'resized' }, requestId: 'request-1' },
@@ -109,16 +108,16 @@ describe('the function that sizes a service', () => {
     ]);
   });
 
-  test('fails, so that the alarm sees it, when another program sizes the service', { timeout: roomy }, async () => {
+  test('fails, so that the alarm sees it, when another program sizes the service', async () => {
     const stage = await openStage(5);
     stage.simulator.verbs.registerScalableTarget('demo', 'web', 1, 9);
     const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
     expect(await sizing.invoke(event)).toMatchObject({ kind: 'error', errorType: 'Refused' });
-    await expect.poll(() => logOf(sizing).at(-1), { timeout: roomy }).toMatchObject({ level: 'error' });
+    await expect.poll(() => logOf(sizing).at(-1), { timeout: logMs }).toMatchObject({ level: 'error' });
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('fails before its time is up, with the reason, when AWS does not answer', { timeout: roomy }, async () => {
+  test('fails before its time is up, with the reason, when AWS does not answer', async () => {
     const stage = await openStage(1);
     stage.simulator.faults.add({ effect: { kind: 'hang' } });
     const sizing = await stage.open({ ...web, ECS_NODE_APPLY: 'true' });
@@ -127,7 +126,7 @@ describe('the function that sizes a service', () => {
     expect(await sizing.invoke(event)).toMatchObject({ kind: 'response', payload: { action: 'resized', wanted: 1 } });
   });
 
-  test('reports every fault of its environment at once, and calls no AWS', { timeout: roomy }, async () => {
+  test('reports every fault of its environment at once, and calls no AWS', async () => {
     const stage = await openStage(1);
     const sizing = await stage.open({
       ECS_NODE_CLUSTR: 'demo',
@@ -150,7 +149,7 @@ describe('the function that sizes a service', () => {
 });
 
 describe('the function that sweeps a fleet', () => {
-  test('reports its findings, and changes nothing without --apply', { timeout: roomy }, async () => {
+  test('reports its findings, and changes nothing without --apply', async () => {
     const stage = await openStage(3);
     stage.simulator.verbs.protect(stage.nodes[0]!);
     const sweeping = await stage.open({ ECS_NODE_CLUSTER: 'demo' }, 'lambda.sweep');
@@ -160,12 +159,12 @@ describe('the function that sweeps a fleet', () => {
       payload: { cluster: 'demo', applied: false, nodes: 3, unanswered: [] },
     });
     await expect
-      .poll(() => logOf(sweeping).at(-1), { timeout: roomy })
+      .poll(() => logOf(sweeping).at(-1), { timeout: logMs })
       .toMatchObject({ message: 'reported', report: { cluster: 'demo', nodes: 3 } });
     expect(stage.mutations()).toEqual([]);
   });
 
-  test('fails when a read got no answer, with the report in its log', { timeout: roomy }, async () => {
+  test('fails when a read got no answer, with the report in its log', async () => {
     const stage = await openStage(1);
     stage.simulator.faults.add({
       service: 'cloudwatch',
@@ -174,7 +173,7 @@ describe('the function that sweeps a fleet', () => {
     const sweeping = await stage.open({ ECS_NODE_CLUSTER: 'demo', ECS_NODE_APPLY: 'true' }, 'lambda.sweep');
     expect(await sweeping.invoke(event)).toMatchObject({ kind: 'error', errorType: 'Unavailable' });
     await expect
-      .poll(() => logOf(sweeping).slice(-2), { timeout: roomy })
+      .poll(() => logOf(sweeping).slice(-2), { timeout: logMs })
       .toMatchObject([
         { message: 'reported', code: 75, report: { nodes: 1, unanswered: [{ why: expect.any(String) }] } },
         { level: 'error', message: 'failed' },

@@ -51,7 +51,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'release-'));
   first = await release('first');
   second = await release('second');
-}, 120_000);
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test('two builds have the same bytes, wherever and whenever they are made', async () => {

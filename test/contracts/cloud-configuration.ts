@@ -18,12 +18,6 @@ export interface ConfigurationStage {
 
 type Open = () => Promise<{ cloud: ConfigurationCloud; configuration?: ConfigurationStage }>;
 
-/**
- * A stand-in loads a service at the service's first call, and the machine runs other suites at the
- * same time.
- */
-const slow = { timeout: 60_000 };
-
 const patient = new AbortController().signal;
 
 const versionsOf = (documents: readonly RemoteDocument[]) =>
@@ -45,7 +39,7 @@ export function describeConfiguration(open: Open): void {
       return { stage, put, remove, read };
     };
 
-    test(`${where} are read exactly, in the order of their names, over any number of pages`, slow, async () => {
+    test(`${where} are read exactly, in the order of their names, over any number of pages`, async () => {
       const { put, read } = await setUp();
       expect(await read().catch(() => [])).toEqual([]);
       const texts = Array.from({ length: 23 }, (_, index) => [
@@ -58,31 +52,27 @@ export function describeConfiguration(open: Open): void {
       expect(textsOf(await read()).at(-1)).toEqual(['doc-99.yaml', 'text: "ü 漢 😀 <&> \'"\n\ttab\n']);
     });
 
-    test(
-      `${where} come without a text while their version is known, and no longer come after their removal`,
-      slow,
-      async () => {
-        const { put, remove, read } = await setUp();
-        await put('a', 'one: 1\n');
-        await put('b', 'two: 2\n');
-        const first = versionsOf(await read());
-        expect(textsOf(await read(first))).toEqual([
-          ['a.yaml', undefined],
-          ['b.yaml', undefined],
-        ]);
-        await put('a', 'one: 11\n');
-        const second = await read(first);
-        expect(textsOf(second)).toEqual([
-          ['a.yaml', 'one: 11\n'],
-          ['b.yaml', undefined],
-        ]);
-        await remove('b');
-        expect(textsOf(await read(versionsOf(second)))).toEqual([['a.yaml', undefined]]);
-      },
-    );
+    test(`${where} come without a text while their version is known, and no longer come after their removal`, async () => {
+      const { put, remove, read } = await setUp();
+      await put('a', 'one: 1\n');
+      await put('b', 'two: 2\n');
+      const first = versionsOf(await read());
+      expect(textsOf(await read(first))).toEqual([
+        ['a.yaml', undefined],
+        ['b.yaml', undefined],
+      ]);
+      await put('a', 'one: 11\n');
+      const second = await read(first);
+      expect(textsOf(second)).toEqual([
+        ['a.yaml', 'one: 11\n'],
+        ['b.yaml', undefined],
+      ]);
+      await remove('b');
+      expect(textsOf(await read(versionsOf(second)))).toEqual([['a.yaml', undefined]]);
+    });
   }
 
-  test('reads an encrypted document in clear text, once for each version', slow, async () => {
+  test('reads an encrypted document in clear text, once for each version', async () => {
     const { cloud, configuration: stage } = await open();
     await stage!.putParameter('secret', 'disk: {checks: 4}\n', true);
     await stage!.putParameter('plain', 'disk: {checks: 5}\n');
@@ -98,7 +88,7 @@ export function describeConfiguration(open: Open): void {
     ]);
   });
 
-  test('reads only documents, and only those directly in the folder', slow, async () => {
+  test('reads only documents, and only those directly in the folder', async () => {
     const { cloud, configuration: stage } = await open();
     await stage!.putObject('a.yaml', 'one: 1\n');
     await stage!.putObject('README.md', '# notes\n');
@@ -109,7 +99,7 @@ export function describeConfiguration(open: Open): void {
     expect(textsOf(await cloud.readDocuments(stage!.ssm, {}, patient))).toEqual([['c', 'three: 3\n']]);
   });
 
-  test('refuses documents that are too large, alone or together', slow, async () => {
+  test('refuses documents that are too large, alone or together', async () => {
     const { cloud, configuration: stage } = await open();
     const read = () => cloud.readDocuments(stage!.s3, {}, patient);
     await stage!.putObject('large.yaml', `# ${'x'.repeat(262_144)}`);
@@ -119,7 +109,7 @@ export function describeConfiguration(open: Open): void {
     expect(await read()).toHaveLength(1);
   });
 
-  test('refuses a missing bucket; a path without parameters is empty', slow, async () => {
+  test('refuses a missing bucket; a path without parameters is empty', async () => {
     const { cloud } = await open();
     await expect(cloud.readDocuments('s3://ecs-node-there-is-none/x', {}, patient)).rejects.toThrow(Refused);
     expect(await cloud.readDocuments('ssm:/there/is/none', {}, patient)).toEqual([]);

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openLog } from '../../core/log.ts';
 import { openCloud } from '../../host/aws/open.ts';
 import { startSimulator } from '../../simulator/simulator.ts';
+import { waitFor } from '../../simulator/wait-for.ts';
 import { someIdentity } from '../fakes/metadata.ts';
 
 const patient = new AbortController().signal;
@@ -15,7 +16,7 @@ async function openNode() {
   const { id } = await verbs.launch();
   verbs.startEcsAgent(id, 'demo');
   const { byInstance, tasks } = world.clusters.get('demo')!;
-  await expect.poll(() => byInstance.has(id), { timeout: 30_000 }).toBe(true);
+  await waitFor('registered', () => byInstance.has(id));
   const cloud = openCloud(
     { ...someIdentity, instanceId: id },
     simulator.operatorEnvironment(),

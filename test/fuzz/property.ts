@@ -15,7 +15,7 @@ const times = Number(process.env['FUZZ_TIMES'] ?? 1);
  * A loaded machine needs long for many inputs; what never ends is ended by this and told with its
  * seed.
  */
-const timeoutMs = 120_000 * times;
+const timeoutMs = 300_000 * times;
 
 interface Size {
   /** Inputs in `npm test`: fewer where one of them costs a connection or a file. */

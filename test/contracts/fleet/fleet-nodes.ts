@@ -36,7 +36,7 @@ export function describeFleetNodes(
     beforeEach(async ({ task, skip }) => {
       skip(task.name in gaps, gaps[task.name]);
       stage = await open();
-    }, 60_000);
+    });
     afterEach(async () => stage?.close());
 
     test('container instances are read all at once, and one by one', async () => {

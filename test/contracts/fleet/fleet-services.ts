@@ -17,7 +17,6 @@ export interface FleetServicesStage {
 export type OpenFleetServices = (instances: number, desired: number) => Promise<FleetServicesStage>;
 
 const patient = new AbortController().signal;
-const roomy = { timeout: 60_000 };
 
 export function describeFleetServices(
   name: string,
@@ -33,7 +32,7 @@ export function describeFleetServices(
   describe(`fleet services: ${name}`, () => {
     beforeEach(({ task, skip }) => skip(task.name in gaps, gaps[task.name]));
 
-    test('counts container instances by state', roomy, async () => {
+    test('counts container instances by state', async () => {
       const { services } = await stage(2);
       expect(await services.countInstances('demo', patient)).toEqual({
         status: 'ACTIVE',
@@ -44,7 +43,7 @@ export function describeFleetServices(
       });
     });
 
-    test('describes a service with one completed deployment', roomy, async () => {
+    test('describes a service with one completed deployment', async () => {
       const { services } = await stage(2, 1);
       const view = await services.readService('demo', 'web', patient);
       expect(view).toMatchObject({ status: 'ACTIVE', scheduling: 'REPLICA', controller: 'ECS', desired: 1 });
@@ -52,31 +51,23 @@ export function describeFleetServices(
       expect(view!.deployments[0]!.status).toBe('PRIMARY');
     });
 
-    test('knows no service by another name', roomy, async () => {
+    test('knows no service by another name', async () => {
       const { services } = await stage();
       expect(await services.readService('demo', 'wbe', patient)).toBeUndefined();
     });
 
-    test(
-      'sets the desired count, any number of times, and leaves the rest of the service as it is',
-      roomy,
-      async () => {
-        const { services } = await stage(2, 1);
-        const before = await services.readService('demo', 'web', patient);
-        expect(await services.setDesiredCount('demo', 'web', 3, patient)).toBe(3);
-        expect(await services.setDesiredCount('demo', 'web', 3, patient)).toBe(3);
-        const after = await services.readService('demo', 'web', patient);
-        const rest = ({ status, scheduling, controller }: NonNullable<typeof before>) => [
-          status,
-          scheduling,
-          controller,
-        ];
-        expect(rest(after!)).toEqual(rest(before!));
-        expect(after).toMatchObject({ desired: 3, deployments: [{ status: 'PRIMARY' }] });
-      },
-    );
+    test('sets the desired count, any number of times, and leaves the rest of the service as it is', async () => {
+      const { services } = await stage(2, 1);
+      const before = await services.readService('demo', 'web', patient);
+      expect(await services.setDesiredCount('demo', 'web', 3, patient)).toBe(3);
+      expect(await services.setDesiredCount('demo', 'web', 3, patient)).toBe(3);
+      const after = await services.readService('demo', 'web', patient);
+      const rest = ({ status, scheduling, controller }: NonNullable<typeof before>) => [status, scheduling, controller];
+      expect(rest(after!)).toEqual(rest(before!));
+      expect(after).toMatchObject({ desired: 3, deployments: [{ status: 'PRIMARY' }] });
+    });
 
-    test('knows whether Application Auto Scaling sizes the service', roomy, async () => {
+    test('knows whether Application Auto Scaling sizes the service', async () => {
       const { services, registerScalableTarget } = await stage();
       expect(await services.readScalingTarget('demo', 'web', patient)).toBeUndefined();
       await registerScalableTarget(2, 9);
@@ -84,7 +75,7 @@ export function describeFleetServices(
       expect(await services.readScalingTarget('demo', 'other', patient)).toBeUndefined();
     });
 
-    test('refuses a missing cluster and a missing service', roomy, async () => {
+    test('refuses a missing cluster and a missing service', async () => {
       const { services } = await stage();
       await expect(services.countInstances('dmeo', patient)).rejects.toThrow(Refused);
       await expect(services.setDesiredCount('demo', 'wbe', 2, patient)).rejects.toThrow(Refused);

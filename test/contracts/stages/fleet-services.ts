@@ -9,11 +9,11 @@ import {
   RegisterContainerInstanceCommand,
   RegisterTaskDefinitionCommand,
 } from '@aws-sdk/client-ecs';
-import { expect } from 'vitest';
 import { openLog } from '../../../core/log.ts';
 import { openFleetServices } from '../../../host/aws/fleet/fleet-services.ts';
 import { openFleetSession } from '../../../host/aws/session/fleet-session.ts';
 import { startSimulator } from '../../../simulator/simulator.ts';
+import { waitFor } from '../../../simulator/wait-for.ts';
 import { fakeServices } from '../../fakes/fleet-services.ts';
 import type { FleetServicesStage } from '../fleet/fleet-services.ts';
 import type { Moto } from './moto.ts';
@@ -44,7 +44,8 @@ export async function simulatedFleetServices(instances: number, desired: number)
   const simulator = await startSimulator();
   const { verbs, world } = simulator;
   for (const { id } of await verbs.scaleTo('ecs-nodes', instances)) verbs.startEcsAgent(id, 'demo');
-  await expect.poll(() => world.clusters.get('demo')!.containerInstances.size, { timeout: 30_000 }).toBe(instances);
+  const { containerInstances } = world.clusters.get('demo')!;
+  await waitFor('registered', () => containerInstances.size === instances);
   verbs.createService('demo', { name: 'web', desired });
   const services = openServices(simulator.operatorEnvironment());
   return {

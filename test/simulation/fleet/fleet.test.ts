@@ -5,7 +5,7 @@ import { simulateFleet } from './fleet-life.ts';
 
 it(
   'a fleet lives through full disks, an outage and sweeps without a broken invariant',
-  { timeout: 120_000 },
+  { timeout: 600_000 },
   async () => {
     const life = await simulateFleet(1, 12);
     expect(life.violation && renderLife(life, invariants)).toBeUndefined();

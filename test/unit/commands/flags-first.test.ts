@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { waitFor } from '../../../simulator/wait-for.ts';
 import { openStage } from './stage.ts';
 
 /** Nothing listens there. */
@@ -11,9 +12,8 @@ test('a bootstrap that ends while the metadata service is slow has saved its fla
     environment,
     signal: stop.signal,
   });
-  await expect
-    .poll(async () => (await stage.read('etc/ecs-node/config.yaml')) ?? '', { timeout: 20_000 })
-    .toContain('cluster: prod');
+  const isSaved = async () => (await stage.read('etc/ecs-node/config.yaml'))?.includes('cluster: prod');
+  await waitFor('the flags are saved', isSaved);
   stop.abort(new Error('stopped'));
   await ended;
   expect(await stage.read('etc/ecs-node/config.yaml')).toContain('hostname: "{cluster}-{shortId}"');

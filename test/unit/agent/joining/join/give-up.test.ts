@@ -77,7 +77,7 @@ describe('a joining node', () => {
     node.world.localAgent = { cluster: 'demo', containerInstanceArn: node.own.arn, version: '1' };
     await node.world.clock.finish(done);
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
-  }, 30_000);
+  });
 
   it('relies on the ECS agent when its role may not ask ECS', async () => {
     const node = launched();
@@ -100,7 +100,7 @@ describe('a joining node', () => {
     node.world.calls.heals();
     await node.world.clock.finish(done);
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
-  }, 30_000);
+  });
 });
 
 describe('an agent whose node cannot join', () => {
