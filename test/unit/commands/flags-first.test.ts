@@ -13,7 +13,8 @@ test('a bootstrap that ends while the metadata service is slow has saved its fla
     signal: stop.signal,
   });
   const isSaved = async () => (await stage.read('etc/ecs-node/config.yaml'))?.includes('cluster: prod');
-  await waitFor('the flags are saved', isSaved);
+  // Only a test as a whole has a limit: the command is loaded first.
+  await waitFor('the flags are saved', isSaved, 240_000);
   stop.abort(new Error('stopped'));
   await ended;
   expect(await stage.read('etc/ecs-node/config.yaml')).toContain('hostname: "{cluster}-{shortId}"');
