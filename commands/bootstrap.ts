@@ -1,18 +1,22 @@
 /** `ecs-node bootstrap`: reads and writes the configuration, then bootstraps the node. */
 
 import type { Config } from '../config/config.ts';
-import { Refused, StepError, messageOf } from '../core/errors.ts';
+import { ConfigError, Refused, StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
 import { retry } from '../core/retry.ts';
+import { isBootstrapState } from '../core/state/state-shape.ts';
+import { parseState, paths, type BootstrapState } from '../core/state/state.ts';
 import { openCloud } from '../host/aws/open.ts';
 import { forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { keepBooted, keepLastGood, readOutsideInThisBoot } from './last-good.ts';
+import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../config/remote/pull.ts';
+import type { Outside } from '../config/sources/tags-and-user-data.ts';
 
 export const bootstrap: Run = async (context, args, signal) => {
   const localHost = openLocalHost(context);
@@ -43,11 +47,13 @@ async function bootstrapOn(
   const identity = await callMetadata(ground, context, withinMs, signal, (callSignal) =>
     ground.metadata.readIdentity(callSignal),
   );
-  const outside = await callMetadata(ground, context, withinMs, signal, (callSignal) =>
-    readOutsideInThisBoot(ground, callSignal),
+  const { instanceId } = identity;
+  const outside = await readOutsideAtBoot(ground, context, instanceId, withinMs, signal);
+  const loaded = await orAgain(ground, instanceId, () =>
+    resolveConfigOrOwn(plan.files, plan.flagLayers, outside, context.log),
   );
-  const loaded = resolveConfigOrOwn(plan.files, plan.flagLayers, outside, context.log);
   logWarnings(loaded, context.log);
+  await keepUserData(ground.machine, instanceId, outside, context.log);
   const own = loaded.config;
 
   const { configFile, configFileGiven, log } = context;
@@ -64,6 +70,43 @@ async function bootstrapOn(
   } finally {
     await host.events.close(lastEventsMs);
     await cloud.close();
+  }
+}
+
+/**
+ * The metadata service is asked again for this long before the user data of an earlier boot count.
+ * A fault of it passes within seconds.
+ */
+const doubtMs = 20_000;
+
+export async function readOutsideAtBoot(
+  local: Pick<LocalHost, 'machine' | 'metadata' | 'clock'>,
+  context: Pick<CommandContext, 'log'>,
+  instanceId: string,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<Outside> {
+  const copy = await readUserDataCopy(local.machine, instanceId);
+  const notBefore = local.clock.uptime() + Math.min(doubtMs, withinMs / 2);
+  return callMetadata(local, context, withinMs, signal, (callSignal) =>
+    readOutsideInThisBoot(local, callSignal, copy && { copy, notBefore }),
+  );
+}
+
+/**
+ * A setting that is missing after an earlier boot had it may be in an answer that was lost. So
+ * systemd tries again, which it does not after a ConfigError.
+ */
+async function orAgain<T>({ machine }: LocalHost, instanceId: string, resolve: () => T): Promise<T> {
+  try {
+    return resolve();
+  } catch (error) {
+    if (!(error instanceof ConfigError) || error.faults.some(({ missing }) => missing !== true)) throw error;
+    const text = await machine.readText(paths.bootstrap).catch(() => undefined);
+    const { cluster } = parseState<BootstrapState>(text, instanceId, isBootstrapState) ?? {};
+    if (cluster === undefined) throw error;
+    const why = 'no file, tag or user data has it now, but an earlier bootstrap of this instance had it';
+    throw new Unavailable(`${error.message}: ${why} (cluster ${cluster})`, { cause: error });
   }
 }
 

@@ -10,7 +10,8 @@ import type { Log } from '../core/log.ts';
 import { isPlain } from '../config/settings.ts';
 import { layersOfTags, readOutside, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
 import { isBootstrapState } from '../core/state/state-shape.ts';
-import { paths, type BootstrapState } from '../core/state/state.ts';
+import { paths, type BootstrapState, type UserDataCopy } from '../core/state/state.ts';
+import { readUserDataCopy, withUserDataCopy } from './user-data-copy.ts';
 
 /** It may hold passwords of registries. */
 const mode = 0o600;
@@ -21,7 +22,7 @@ interface Kept {
   config?: unknown;
   /** The configuration of this boot's bootstrap. */
   booted?: unknown;
-  /** The user data had settings. */
+  /** The user data had settings. `copy`: in an earlier boot (commands/user-data-copy.ts). */
   userData?: unknown;
   tags?: unknown;
 }
@@ -30,14 +31,14 @@ interface Kept {
 export async function keepLastGood(
   machine: Machine,
   config: Config,
-  { layers, tags }: Pick<Outside, 'layers' | 'tags'>,
+  { layers, tags, isCopy }: Pick<Outside, 'layers' | 'tags' | 'isCopy'>,
   log: Log,
 ): Promise<void> {
   const { booted } = await readKept(machine).catch(nothing);
   const kept = {
     config: settingsOf(config),
     ...(booted !== undefined && { booted }),
-    ...(layers.length > 0 && { userData: true }),
+    ...(layers.length > 0 && { userData: isCopy === true ? 'copy' : true }),
     ...(tags.length > 0 && { tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])) }),
   };
   await writeKept(machine, kept, log);
@@ -104,22 +105,32 @@ async function readBootedCluster(machine: Machine): Promise<string | undefined> 
   return bootId === (await machine.readBootId()) ? cluster : undefined;
 }
 
+/** The copy of the user data from an earlier boot, for a boot that finds no user data. */
+export interface CopyOfEarlierBoot {
+  copy: UserDataCopy;
+  /** The uptime until which the metadata service is asked again. */
+  notBefore: number;
+}
+
 /**
- * As `readOutside`, but one 404 must not take settings from a node that runs. EC2 changes user data
- * only while the instance is stopped. So this throws Unavailable when an earlier run in this boot
- * found settings in the user data and there are none now. A person may hide the tags while the node
- * runs, so the tags that an earlier run in this boot has seen still count.
+ * As `readOutside`, but one 404 must not take settings from a node. EC2 changes user data only
+ * while the instance is stopped. So this throws Unavailable when an earlier run in this boot found
+ * settings in the user data and there are none now. At a boot, the copy of an earlier boot counts
+ * after `notBefore`. A person may hide the tags while the node runs, so the tags that an earlier
+ * run in this boot has seen still count.
  */
 export async function readOutsideInThisBoot(
-  { machine, metadata }: Pick<Host, 'machine' | 'metadata'>,
+  { machine, metadata, clock }: Pick<Host, 'machine' | 'metadata' | 'clock'>,
   signal: AbortSignal,
+  earlierBoot?: CopyOfEarlierBoot,
 ): Promise<Outside> {
-  const outside = await readOutside(metadata, signal);
   const earlier = await readEarlier(machine);
-  if (earlier.hadUserData && outside.layers.length === 0 && outside.faults.length === 0)
-    throw new Unavailable(
-      'the metadata service lists no settings in the user data, which had some earlier in this boot',
-    );
+  const outside = withKnownUserData(
+    await readOutside(metadata, signal),
+    earlier.userData,
+    earlier.userData === 'copy' ? await readCopyInUse(machine) : earlierBoot,
+    clock.uptime(),
+  );
   if (outside.hidesTags !== true || earlier.tags.length === 0) return outside;
   const problem = 'it shows no tags any more; the tags from earlier in this boot still count';
   return {
@@ -129,12 +140,33 @@ export async function readOutsideInThisBoot(
   };
 }
 
+function withKnownUserData(
+  outside: Outside,
+  earlier: unknown,
+  earlierBoot: CopyOfEarlierBoot | undefined,
+  now: number,
+): Outside {
+  if (outside.layers.length > 0 || outside.faults.length > 0) return outside;
+  const isLost = outside.lacksUserData === true && earlierBoot !== undefined;
+  if (isLost && now >= earlierBoot.notBefore) return withUserDataCopy(outside, earlierBoot.copy);
+  const when = earlier === true ? 'earlier in this boot' : 'in an earlier boot';
+  if (earlier === true || isLost)
+    throw new Unavailable(`the metadata service lists no settings in the user data, which had some ${when}`);
+  return outside;
+}
+
+/** This boot already goes on with the copy. */
+async function readCopyInUse(machine: Machine): Promise<CopyOfEarlierBoot | undefined> {
+  const copy = await readUserDataCopy(machine);
+  return copy && { copy, notBefore: -Infinity };
+}
+
 /** The findings of an earlier run in this boot outside of the files. */
-async function readEarlier(machine: Machine): Promise<{ hadUserData: boolean; tags: TagLayer[] }> {
+async function readEarlier(machine: Machine): Promise<{ userData: unknown; tags: TagLayer[] }> {
   const { userData, tags } = await readKept(machine).catch(nothing);
   const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
   return {
-    hadUserData: userData === true,
+    userData,
     tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
   };
 }

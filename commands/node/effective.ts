@@ -60,7 +60,7 @@ export async function readConfig(
   signal: AbortSignal,
 ): Promise<Config> {
   const files = await readFileLayers(machine, context);
-  const outside = await retry((callSignal) => readOutsideInThisBoot({ machine, metadata }, callSignal), {
+  const outside = await retry((callSignal) => readOutsideInThisBoot({ machine, metadata, clock }, callSignal), {
     clock,
     signal,
     withinMs: metadataMs,

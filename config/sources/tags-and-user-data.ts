@@ -4,6 +4,7 @@ import { isSection } from '../config.ts';
 import { tagSettings } from '../schema.ts';
 import type { Fault } from '../../core/errors.ts';
 import type { Metadata } from '../../core/host.ts';
+import type { UserDataPart } from '../../core/state/state.ts';
 import { closestMatch } from '../../core/closest-match.ts';
 import { layerOf, type SettingsLayer } from '../settings.ts';
 import { faultsIn, parseLayers } from './files.ts';
@@ -18,6 +19,12 @@ export interface Outside {
   /** The metadata service shows no tags at all, by choice or for a moment. */
   hidesTags?: true;
   layers: SettingsLayer[];
+  /** The parts of the user data that hold `layers`. */
+  userData?: UserDataPart[];
+  /** The instance has no user data, or the answer was lost for a moment. */
+  lacksUserData?: true;
+  /** `layers` are those of an earlier boot. */
+  isCopy?: true;
   faults: Fault[];
   /** Parts that were not understood. They keep no node from booting. */
   warnings: Fault[];
@@ -81,10 +88,13 @@ function isTagSetting(setting: string): boolean {
 
 /** Settings that are ours but broken are faults, as in a file. */
 export function layersOfUserData(userData: Uint8Array | undefined): Omit<Outside, 'tags'> {
-  if (userData === undefined) return { layers: [], faults: [], warnings: [] };
+  // EC2 has no empty user data.
+  if (userData === undefined || userData.length === 0)
+    return { lacksUserData: true, layers: [], faults: [], warnings: [] };
   try {
     const { texts, warnings } = findConfiguration(userData);
-    return { ...parseLayers(texts.map(({ name, text }) => ({ path: name, text }))), warnings };
+    const parts = texts.map(({ name, text }) => ({ path: name, text }));
+    return { ...parseLayers(parts), userData: parts, warnings };
   } catch (error) {
     return { layers: [], faults: [...faultsIn(error)], warnings: [] };
   }

@@ -21,6 +21,8 @@ import {
   type Registered,
   type OperatorRequest,
   type StepRecord,
+  type UserDataCopy,
+  type UserDataPart,
 } from './state.ts';
 
 const registered = shaped<Registered>({
@@ -76,6 +78,11 @@ export const isBootstrapState = shaped<BootstrapState>({
   reason: maybe(text),
   heldUntil: maybe(time),
   retryAt: maybe(time),
+});
+
+export const isUserDataCopy = shaped<UserDataCopy>({
+  instanceId: text,
+  parts: listOf(shaped<UserDataPart>({ path: text, text })),
 });
 
 export const isLateTags = shaped<LateTags>({ instanceId: text, tags: recordOf(text) });

@@ -42,6 +42,11 @@ export const paths = {
   ports: '/run/ecs-node/ports',
   /** Written by bootstrap. */
   bootstrap: '/var/lib/ecs-node/bootstrap.json',
+  /**
+   * The settings of the user data at the last boot that had some. Written by bootstrap. They may be
+   * secrets.
+   */
+  userData: '/var/lib/ecs-node/user-data.json',
   /** The tags that EC2 did not accept in time. Bootstrap writes the file, the agent consumes it. */
   lateTags: '/var/lib/ecs-node/late-tags.json',
   /** The folder of `Machine.unpack`. If a bootstrap was killed, the next one removes its files. */
@@ -141,6 +146,18 @@ export interface BootstrapState {
    * After a failure that needs a person: the time of its own next attempt, milliseconds since 1970.
    */
   retryAt?: number;
+}
+
+/** The parts of the user data that hold settings. */
+export interface UserDataCopy {
+  instanceId: string;
+  parts: UserDataPart[];
+}
+
+export interface UserDataPart {
+  /** The name of the part, as faults show it. */
+  path: string;
+  text: string;
 }
 
 /** Tags that the agent must still set on this instance. */

@@ -1,9 +1,14 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import type { Config } from '../../../config/config.ts';
-import { keepBooted } from '../../../commands/last-good.ts';
+import { readOutsideAtBoot } from '../../../commands/bootstrap.ts';
+import { keepBooted, keepLastGood } from '../../../commands/last-good.ts';
+import { keepUserData } from '../../../commands/user-data-copy.ts';
+import { resolveConfig } from '../../../config/load-config.ts';
 import { readConfig, readConfigOrLastGood, type Effective } from '../../../commands/node/effective.ts';
-import { ConfigError } from '../../../core/errors.ts';
+import { ConfigError, Unavailable } from '../../../core/errors.ts';
 import type { Machine } from '../../../core/host.ts';
 import { openLog } from '../../../core/log.ts';
 import { paths } from '../../../core/state/state.ts';
@@ -199,5 +204,109 @@ describe('user data that the metadata service lists no more', () => {
   test('is believed beside a file of an older version, which does not say', async () => {
     const { local } = await openNodeWithUserData('{"config":{"cluster":"prod"}}\n');
     expect((await readConfig(local, place, signal)).leave.drainSeconds).not.toBe(1234);
+  });
+
+  const userData = '#ecs-node\ncluster: prod\nleave: {drainSeconds: 1234}\n';
+
+  /** A node that has booted with that user data, and boots again. */
+  async function bootAgain(instanceId = someIdentity.instanceId) {
+    const files = emptyMachine();
+    const answers = emptyMetadata(someIdentity);
+    const local = { machine: openMachine(files), clock: openFakeClock(), metadata: openMetadata(answers) };
+    answers.userData = Buffer.from(userData);
+    const boot = (id = someIdentity.instanceId) =>
+      local.clock.finish(readOutsideAtBoot(local, place, id, 600_000, signal));
+    await keepUserData(local.machine, instanceId, await boot(), place.log);
+    return { files, local, answers, boot };
+  }
+
+  // One 404 at a boot: exit 78, which systemd never retries, or the defaults.
+  test.each([undefined, Buffer.alloc(0)])('is asked for again at a boot (%j), and comes back', async (lost) => {
+    const { local, answers, boot } = await bootAgain();
+    answers.userData = lost;
+    local.clock.schedule(5_000, () => void (answers.userData = Buffer.from(userData)));
+    const outside = await boot();
+    expect(outside.layers).toHaveLength(1);
+    expect(outside).not.toHaveProperty('isCopy');
+  });
+
+  test('counts from the copy of the earlier boot after 20 s, with a warning, and costs the agent no time', async () => {
+    const { files, local, answers, boot } = await bootAgain();
+    answers.userData = undefined;
+    const began = local.clock.uptime();
+    const outside = await boot();
+    expect(local.clock.uptime() - began).toBeLessThan(30_000);
+    expect(outside).toMatchObject({ isCopy: true, warnings: [{ problem: expect.stringContaining('earlier boot') }] });
+    expect(files.modes.get(paths.userData)).toBe(0o600);
+    const none = { layers: [], faults: [] };
+    const { config: booted } = resolveConfig(none, [], outside);
+    expect(booted).toMatchObject({ cluster: 'prod', leave: { drainSeconds: 1234 } });
+    await keepUserData(local.machine, someIdentity.instanceId, outside, place.log);
+    expect(files.files.has(paths.userData)).toBe(true);
+    await keepLastGood(local.machine, booted, outside, place.log);
+    expect((await readConfig(local, place, signal)).leave.drainSeconds).toBe(1234);
+  });
+
+  test.each([
+    ['of another instance, which came with its image', 'i-0aaaaaaaaaaaaaaaa', undefined],
+    ['beside user data without settings, which a person has put there', undefined, '#!/bin/sh\n'],
+  ])('does not count from a copy %s, and costs no time', async (_, instanceId, present) => {
+    const { files, local, answers, boot } = await bootAgain(instanceId);
+    answers.userData = present === undefined ? undefined : Buffer.from(present);
+    const began = local.clock.uptime();
+    const outside = await boot();
+    expect(outside.layers).toEqual([]);
+    expect(local.clock.uptime() - began).toBeLessThan(1_000);
+    await keepUserData(local.machine, someIdentity.instanceId, outside, place.log);
+    expect(files.files.has(paths.userData)).toBe(false);
+  });
+});
+
+describe('a bootstrap', () => {
+  const document = {
+    instanceId: someIdentity.instanceId,
+    accountId: '123456789012',
+    region: 'us-east-1',
+    privateIp: '10.0.0.1',
+    availabilityZone: 'us-east-1a',
+    instanceType: 'm5.large',
+    imageId: 'ami-1',
+    architecture: 'x86_64',
+  };
+
+  async function bootWith(answers: Record<string, string>, before?: object) {
+    const stage = await openStage();
+    const service = await openMetadataService({
+      ...answers,
+      'dynamic/instance-identity/document': JSON.stringify(document),
+    });
+    if (before !== undefined) await stage.write(paths.bootstrap.slice(1), JSON.stringify(before));
+    const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: service, AWS_ENDPOINT_URL: 'http://127.0.0.1:1' };
+    return { stage, ...(await stage.run(['bootstrap'], { environment })) };
+  }
+
+  test('keeps the settings of its user data for the next boot, private', async () => {
+    const { stage, end } = await bootWith({
+      'user-data': '#ecs-node\ncluster: prod\nmetrics: {enabled: false}\nname: ""\n',
+    });
+    expect(end).toBe(0);
+    expect(await stage.read(paths.userData)).toContain('cluster: prod');
+    expect((await stat(join(stage.root, paths.userData))).mode & 0o777).toBe(0o600);
+    expect(await stage.read(paths.lastGood)).toContain('"booted"');
+  });
+
+  const state = { instanceId: someIdentity.instanceId, startedAt: 0, attempts: 1, outcome: 'done', steps: [] };
+  test.each([
+    ['is tried again where an earlier boot had it', { ...state, cluster: 'prod' }, Unavailable],
+    ['is a configuration error at a first boot', undefined, ConfigError],
+    [
+      'is a configuration error beside the state of another instance',
+      { ...state, cluster: 'prod', instanceId: 'i-1' },
+      ConfigError,
+    ],
+  ])('without a cluster %s', async (_, before, kind) => {
+    const { end } = await bootWith({}, before);
+    expect(end).toBeInstanceOf(kind);
+    expect(String(end)).toContain('cluster');
   });
 });
