@@ -4,7 +4,8 @@
 
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { parseState, paths, renderState } from '../core/state/state.ts';
+import { readState } from '../core/state/read-state.ts';
+import { paths, renderState } from '../core/state/state.ts';
 import { flag, isObject, listOf, maybe, number, oneOf, recordOf, shaped, text, time, type Is } from '../core/shape.ts';
 import { isMemory, type Memory } from './watching/judge.ts';
 
@@ -140,8 +141,7 @@ export interface StatusBook {
 
 /** The status of the last agent of this boot, if there was one. */
 export async function readStatus(host: Host): Promise<AgentStatus | undefined> {
-  const text = await host.machine.readText(paths.agent).catch(() => undefined);
-  return parseState<AgentStatus>(text, host.identity.instanceId, isAgentStatus);
+  return readState<AgentStatus>(host, paths.agent, isAgentStatus).catch(() => undefined);
 }
 
 export function openStatusBook(host: Host, first: AgentStatus): StatusBook {

@@ -7,7 +7,8 @@ import type { Config } from '../config/config.ts';
 import { StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { withTimeout } from '../core/retry.ts';
-import { parseState, paths, renderState, type BootstrapState, type StepRecord } from '../core/state/state.ts';
+import { readState } from '../core/state/read-state.ts';
+import { paths, renderState, type BootstrapState, type StepRecord } from '../core/state/state.ts';
 import { isBootstrapState } from '../core/state/state-shape.ts';
 import { plan } from './plan.ts';
 import type { Step, BootstrapContext } from './step.ts';
@@ -37,8 +38,7 @@ export async function bootstrap(host: Host, config: Config, signal: AbortSignal)
 
 /** The state that the last bootstrap of this instance wrote to disk. */
 export async function readBootstrapState(host: Host): Promise<BootstrapState | undefined> {
-  const text = await host.machine.readText(paths.bootstrap);
-  return parseState<BootstrapState>(text, host.identity.instanceId, isBootstrapState);
+  return readState<BootstrapState>(host, paths.bootstrap, isBootstrapState);
 }
 
 export async function writeState(host: Host, state: BootstrapState): Promise<void> {

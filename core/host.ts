@@ -109,6 +109,8 @@ export interface Machine {
   writeShared(path: string, text: string): Promise<'changed' | 'unchanged'>;
   /** True when there was something to remove. */
   remove(path: string): Promise<boolean>;
+  /** Renames whatever is there to `PATH.damaged`. True when there was something. */
+  setAside(path: string): Promise<boolean>;
   /** Names in a folder, sorted. Empty when the folder does not exist. */
   list(path: string): Promise<string[]>;
   /**

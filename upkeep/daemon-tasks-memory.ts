@@ -5,6 +5,7 @@
 
 import type { Host } from '../core/host.ts';
 import { maybe, number, oneOf, recordOf, shaped, text, time } from '../core/shape.ts';
+import { readStateText } from '../core/state/read-state.ts';
 import { parseState, paths, renderState } from '../core/state/state.ts';
 import { lives, standings, type Past, type Standing } from './daemon-tasks.ts';
 
@@ -22,11 +23,12 @@ export interface DaemonTasks {
   families: Readonly<Record<string, DaemonTask>>;
 }
 
-type Deps = Pick<Host, 'machine' | 'identity'>;
+type Deps = Pick<Host, 'machine' | 'identity' | 'log'>;
 
-export async function readDaemonTasks({ machine, identity }: Deps): Promise<DaemonTasks> {
-  const found = await machine.readText(paths.daemonTasks);
-  return parseDaemonTasks(found, identity.instanceId) ?? { instanceId: identity.instanceId, families: {} };
+export async function readDaemonTasks(host: Deps): Promise<DaemonTasks> {
+  const { instanceId } = host.identity;
+  const found = await readStateText(host, paths.daemonTasks);
+  return parseDaemonTasks(found, instanceId) ?? { instanceId, families: {} };
 }
 
 export function parseDaemonTasks(found: string | undefined, instanceId: string): DaemonTasks | undefined {

@@ -1,7 +1,7 @@
 /** Keeps exactly one task of each configured task definition running on this node. */
 
 import type { Config } from '../config/config.ts';
-import { Unavailable } from '../core/errors.ts';
+import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Host, LocalTask } from '../core/host.ts';
 import type { Chore } from './chore.ts';
 import { doRound, type DaemonTasksRound } from './daemon-tasks-round.ts';
@@ -47,8 +47,10 @@ export function keepDaemonTasks({ daemonTasks }: Config): Chore {
       // trouble.
       const restMs = unsettled === 0 ? 0 : Math.min(revisionSeconds, everySeconds * 2 ** (unsettled - 1)) * 1000;
       last = { at, about, restMs, incompleteRounds: unsettled };
-      const before = await readDaemonTasks(host);
-      const { actions, complete, error } = await doRound({ host, containerInstance, names, local, before }, signal);
+      const { actions, complete, error } = await tryRound(host, signal, async () => {
+        const before = await readDaemonTasks(host);
+        return doRound({ host, containerInstance, names, local, before }, signal);
+      });
       if (complete) last = { at, about, restMs: revisionSeconds * 1000, incompleteRounds: -1 };
       else if (actions > 0) last = undefined;
       else if (error !== undefined) last.error = error;
@@ -56,6 +58,21 @@ export function keepDaemonTasks({ daemonTasks }: Config): Chore {
       return actions > 0 ? 'changed' : 'unchanged';
     },
   };
+}
+
+/** A failure outside of the calls, for example of the disk, also fails the rounds that rest. */
+async function tryRound(
+  { log }: Host,
+  signal: AbortSignal,
+  round: () => ReturnType<typeof doRound>,
+): ReturnType<typeof doRound> {
+  try {
+    return await round();
+  } catch (error) {
+    signal.throwIfAborted();
+    log.debug('daemon tasks not kept', { error: messageOf(error) });
+    return { actions: 0, complete: false, error: error instanceof Error ? error : new Error(messageOf(error)) };
+  }
 }
 
 async function readOwnContainerInstance(

@@ -2,7 +2,8 @@
 
 import type { Host } from '../../core/host.ts';
 import { maybe, oneOf, shaped, text, time } from '../../core/shape.ts';
-import { parseState, paths, renderState } from '../../core/state/state.ts';
+import { readState } from '../../core/state/read-state.ts';
+import { paths, renderState } from '../../core/state/state.ts';
 
 /** In their order. `restoring` puts back what an earlier stage has changed. */
 export const stages = ['draining', 'stopping', 'deregistering', 'forgetting', 'starting', 'restoring', 'over'] as const;
@@ -33,8 +34,8 @@ export const isRegistration = shaped<Registration>({
 });
 
 /** Throws when the file cannot be read: a node that cannot remember must not begin. */
-export async function readRegistration({ machine, identity }: Host): Promise<Registration | undefined> {
-  return parseState(await machine.readText(paths.registration), identity.instanceId, isRegistration);
+export async function readRegistration(host: Host): Promise<Registration | undefined> {
+  return readState<Registration>(host, paths.registration, isRegistration);
 }
 
 export async function writeRegistration({ machine }: Host, registration: Registration): Promise<void> {

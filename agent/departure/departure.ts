@@ -7,14 +7,8 @@ import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
-import {
-  parseState,
-  paths,
-  renderState,
-  type DepartureState,
-  type Irrevocable,
-  type Registered,
-} from '../../core/state/state.ts';
+import { paths, renderState, type DepartureState, type Irrevocable, type Registered } from '../../core/state/state.ts';
+import { readState } from '../../core/state/read-state.ts';
 import { isDepartureState } from '../../core/state/state-shape.ts';
 import { irrevocableOf, withTrouble } from './order.ts';
 
@@ -63,8 +57,7 @@ export interface Departure {
 const writeMs = 2_000;
 
 export async function readDeparture(host: Host): Promise<DepartureState | undefined> {
-  const text = await host.machine.readText(paths.departure).catch(() => undefined);
-  return parseState(text, host.identity.instanceId, isDepartureState);
+  return readState<DepartureState>(host, paths.departure, isDepartureState).catch(() => undefined);
 }
 
 /** A full or broken disk is no reason to stay: a failed write (false) is only logged. */

@@ -1,7 +1,8 @@
 /** Removes the node from its registrar, so that no record of it stays behind. */
 
 import { withTimeout } from '../../core/retry.ts';
-import { parseState, paths, type BootstrapState, type Registered } from '../../core/state/state.ts';
+import { readState } from '../../core/state/read-state.ts';
+import { paths, type BootstrapState, type Registered } from '../../core/state/state.ts';
 import { isBootstrapState } from '../../core/state/state-shape.ts';
 import type { Departure } from './departure.ts';
 
@@ -22,6 +23,5 @@ export async function deregisterFromRegistrar(departure: Departure, signal: Abor
 }
 
 async function readRegistered({ host }: Departure): Promise<Registered | undefined> {
-  const text = await host.machine.readText(paths.bootstrap);
-  return parseState<BootstrapState>(text, host.identity.instanceId, isBootstrapState)?.registered;
+  return (await readState<BootstrapState>(host, paths.bootstrap, isBootstrapState))?.registered;
 }

@@ -4,12 +4,13 @@
  */
 
 import type { Host } from '../../core/host.ts';
-import { parseState, paths, type OperatorRequest } from '../../core/state/state.ts';
+import { readState } from '../../core/state/read-state.ts';
+import { paths, type OperatorRequest } from '../../core/state/state.ts';
 import { isRequest } from '../../core/state/state-shape.ts';
 
 export async function readRequest(host: Host): Promise<OperatorRequest | undefined> {
   // Only our own commands write this file; invalid content counts as no request.
-  return parseState<OperatorRequest>(await host.machine.readText(paths.request), host.identity.instanceId, isRequest);
+  return readState<OperatorRequest>(host, paths.request, isRequest);
 }
 
 export async function removeRequest(host: Host): Promise<void> {

@@ -2,7 +2,8 @@
 
 import type { Host } from '../../core/host.ts';
 import { jitter } from '../../core/retry.ts';
-import { parseState, paths, type LateTags } from '../../core/state/state.ts';
+import { readState } from '../../core/state/read-state.ts';
+import { paths, type LateTags } from '../../core/state/state.ts';
 import { isLateTags } from '../../core/state/state-shape.ts';
 import { callOnce, retryUntilDone } from '../calls.ts';
 
@@ -23,8 +24,7 @@ const refusedPauseMs = 3_600_000;
 
 /** Retries until the tags are set or the signal aborts. */
 export async function setLateTags(host: Host, signal: AbortSignal): Promise<void> {
-  const text = await host.machine.readText(paths.lateTags).catch(() => undefined);
-  const late = parseState<LateTags>(text, host.identity.instanceId, isLateTags);
+  const late = await readState<LateTags>(host, paths.lateTags, isLateTags).catch(() => undefined);
   if (late === undefined) return;
   await host.clock.sleep(jitter(firstPauseMs), signal);
   const set = async () => {

@@ -44,7 +44,7 @@ export async function pullFor(
   const { machine, configFile, configFileGiven, log, flags, outside } = sources;
   const { texts, faults } = await readFiles(machine, configFile, configFileGiven, log);
   return pullConfiguration(
-    { machine, cloud },
+    { machine, cloud, log },
     source,
     async (from, documents) => {
       const found = layersOf(withRemote(texts, configFile, remoteTexts(from, documents)));

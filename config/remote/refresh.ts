@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ConfigError, messageOf, Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { readStateText } from '../../core/state/read-state.ts';
 import { paths } from '../../core/state/state.ts';
 import { parseRefreshed, renderRefreshed, type PulledDocument, type Refreshed } from './refreshed.ts';
 
@@ -21,7 +22,7 @@ export type CheckDocuments = (source: string, documents: readonly PulledDocument
 /** The file may hold two sets, and no file of more than 4 MB is read (host/files/files.ts). */
 const maxSetBytes = 1_500_000;
 
-type Deps = Pick<Host, 'machine' | 'cloud'>;
+type Deps = Pick<Host, 'machine' | 'cloud' | 'log'>;
 
 /**
  * Fetches changed documents, lets `judge` check the whole set, and writes a good set in one file.
@@ -35,7 +36,7 @@ export async function pullConfiguration(
   judge: CheckDocuments,
   signal: AbortSignal,
 ): Promise<'changed' | 'unchanged'> {
-  const before = await readRefreshed(host);
+  const before = parseRefreshed(await readStateText(host, paths.refreshed).catch(() => undefined));
   const good = before?.source === source ? before.good : [];
   const seen = before?.refused?.source === source ? before.refused.documents : good;
   const documents = await fetchChanged(host, source, seen, signal);

@@ -33,7 +33,7 @@ import { ConfigError, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import { codeOf } from './error-code.ts';
 
-export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'list'>;
+export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'setAside' | 'list'>;
 
 /**
  * People or this program write every file that it reads. A larger file is a mistake, and must not
@@ -63,6 +63,11 @@ export function openFiles(root: string): Files {
       withPathInErrors(path, 'remove', async () => {
         const file = below(path);
         return change(file, () => removeAll(file));
+      }),
+    setAside: (path) =>
+      withPathInErrors(path, 'rename', async () => {
+        const file = below(path);
+        return change(file, () => setAside(file));
       }),
     async list(path) {
       const names = await withPathInErrors(path, 'list', async () =>
@@ -249,6 +254,15 @@ async function removeAll(file: string): Promise<boolean> {
     // At once: a later write may have put a new file here by the time of an asynchronous removal.
     unlessAbsent(() => unlinkSync(file));
   }
+  await flushFolder(dirname(file));
+  return true;
+}
+
+async function setAside(file: string): Promise<boolean> {
+  if (readStat(file) === undefined) return false;
+  const aside = `${file}.damaged`;
+  await removeAll(aside);
+  renameSync(file, aside);
   await flushFolder(dirname(file));
   return true;
 }

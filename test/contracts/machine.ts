@@ -69,6 +69,17 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
         expect(await machine.list('/etc/none')).toEqual([]);
       });
 
+      test('a folder that is set aside stands beside its place, which is free', async () => {
+        const { machine } = await node();
+        expect(await machine.setAside('/var/lib/x')).toBe(false);
+        for (const text of ['one', 'two']) {
+          await machine.writeText('/var/lib/x/a', text);
+          expect(await machine.setAside('/var/lib/x')).toBe(true);
+          expect(await machine.readText('/var/lib/x/a')).toBeUndefined();
+          expect(await machine.readText('/var/lib/x.damaged/a')).toBe(text);
+        }
+      });
+
       test('a file that is not text is a ConfigError', async () => {
         const { machine, addBinaryFile } = await node();
         await addBinaryFile('/etc/binary');

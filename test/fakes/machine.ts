@@ -115,6 +115,15 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
       const gone = [path, ...below(path)].filter((file) => state.files.delete(file));
       return gone.length > 0;
     },
+    async setAside(path) {
+      absolute(path);
+      const old = [path, ...below(path)].filter((file) => state.files.has(file));
+      for (const file of old) {
+        state.files.set(`${path}.damaged${file.slice(path.length)}`, state.files.get(file)!);
+        state.files.delete(file);
+      }
+      return old.length > 0;
+    },
     async list(path) {
       const names = below(path).map((file) => file.slice(path.length + 1).split('/')[0] ?? '');
       return [...new Set(names)].toSorted();

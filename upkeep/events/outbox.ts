@@ -3,7 +3,7 @@
  * accepted it, so one survives a crash or a reboot, and may arrive twice.
  */
 
-import { messageOf } from '../../core/errors.ts';
+import { ConfigError, messageOf } from '../../core/errors.ts';
 import type { Events, Host } from '../../core/host.ts';
 import { jitter, withTimeout } from '../../core/retry.ts';
 import { recordOf, shaped, text, time, type Is } from '../../core/shape.ts';
@@ -155,7 +155,7 @@ async function readWaiting(
     for (const name of await machine.list(paths.events)) {
       if (stop.aborted) return [];
       const file = `${paths.events}/${name}`;
-      const event = parseState<StoredEvent>(await machine.readText(file), identity.instanceId, isStoredEvent);
+      const event = await readEvent(machine, file, identity.instanceId);
       if (name === `${event?.id}.json` && event !== undefined) found.push(event);
       else await machine.remove(file);
     }
@@ -163,4 +163,14 @@ async function readWaiting(
     log.warn('events on disk not read', { error: messageOf(error) });
   }
   return found;
+}
+
+/** Undefined for a file of another form, which must not keep the others from being sent. */
+async function readEvent(machine: Host['machine'], file: string, instanceId: string): Promise<StoredEvent | undefined> {
+  try {
+    return parseState<StoredEvent>(await machine.readText(file), instanceId, isStoredEvent);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return undefined;
+  }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import { readStatus } from '../../../commands/status/status-report.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
 import { paths, renderState, type OperatorRequest } from '../../../core/state/state.ts';
 import { chores } from '../../../upkeep/chores.ts';
@@ -44,6 +44,30 @@ function setNode(definitions: string[] = ['logspout'], known: string[] = ['logsp
 }
 
 describe('the daemon tasks of a node', () => {
+  // One byte that is not UTF-8: no daemon task started, and the status said "unchanged".
+  it('are started although the memory of the last start is damaged', async () => {
+    const { world, mine, agent, memory, run } = setNode();
+    const path = paths.daemonTasks;
+    world.machine.files.set(path, new ConfigError([{ path, problem: 'is not UTF-8 text' }]));
+    const running = agent();
+    await run(3 * minute);
+    expect(mine()).toHaveLength(1);
+    expect(memory().families['logspout']).toMatchObject({ standing: 'runs' });
+    await running.stop();
+  });
+
+  it('are shown as failed also while the node pauses after a round that ECS did not answer', async () => {
+    const { stage, agent, run } = setNode();
+    const { host } = stage;
+    const readTasks = () => Promise.reject(new Unavailable('silent'));
+    const running = agent({ ...host, cloud: { ...host.cloud, readTasks } });
+    for (let minutes = 0; minutes < 10; minutes++) {
+      await run(2 * minute);
+      expect(stage.status().chores?.['daemon-tasks']).toMatchObject({ outcome: 'failed', error: 'silent' });
+    }
+    await running.stop();
+  });
+
   it('are started when it is in service, one of each, and then cause no calls', async () => {
     const { world, mine, violations, agent, memory, run } = setNode(['logspout', 'datadog:1'], ['logspout', 'datadog']);
     const running = agent();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { detailSchema, eventTypes, type NodeEvent } from '../../../core/events/event-schema.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
 import { paths } from '../../../core/state/state.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
 
@@ -31,6 +31,21 @@ describe('an event', () => {
     expect(onDisk(world)).toHaveLength(1);
     await clock.run(1_000);
     expect(world.events).toMatchObject([{ bus: 'default', type: 'joined', detail: { version: 1, uptimeSeconds: 40 } }]);
+    expect(onDisk(world)).toEqual([]);
+  });
+
+  it('is sent although another file beside it is damaged', async () => {
+    const { host, world, clock } = stage();
+    world.calls.fails('putEvent', new Unavailable('silent'));
+    host.events.tell(joined);
+    await clock.run(1_000);
+    await clock.finish(host.events.close(0));
+    world.calls.heals();
+    const path = `${paths.events}/0.json`;
+    world.machine.files.set(path, new ConfigError([{ path, problem: 'is not UTF-8 text' }]));
+    world.reboot().events.resume();
+    await clock.run(1_000);
+    expect(sent(world)).toEqual(['joined']);
     expect(onDisk(world)).toEqual([]);
   });
 
