@@ -5,21 +5,26 @@ import { paths } from '../../../../../core/state/state.ts';
 import { configOf, never, setStage, someOrder } from '../../stage.ts';
 
 describe('the termination', () => {
-  it("waits without limit for the node's group and identity instead of terminating without them", async () => {
-    for (const verb of ['readMembership', 'readIdentity']) {
-      const stage = setStage();
-      stage.world.calls.fails(verb, new Unavailable('silent'));
-      stage.agrees();
-      const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
-      await stage.world.clock.run(2 * 3_600_000);
-      expect(stage.departure().phase).toBe('terminate');
-      for (const deed of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']) {
-        expect(stage.deeds()).not.toContain(deed);
-      }
-      stage.world.calls.heals();
-      await stage.world.clock.finish(done);
-      expect(stage.world.instance.state).toBe('shutting-down');
+  // The second source of a person's request is a file, which answers while AWS is silent.
+  it.each([
+    ['readMembership', 'disk'],
+    ['readMembership', 'operator'],
+    ['readIdentity', 'disk'],
+    ['readIdentity', 'operator'],
+  ] as const)('waits without limit for %s instead of terminating without it, for the cause %s', async (verb, cause) => {
+    const stage = setStage();
+    stage.world.calls.fails(verb, new Unavailable('silent'));
+    const order = someOrder({ cause });
+    stage.agrees(order);
+    const done = runDeparture(stage.host, stage.config, order, { deregister: stage.deregister }, never);
+    await stage.world.clock.run(2 * 3_600_000);
+    expect(stage.departure().phase).toBe('terminate');
+    for (const deed of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']) {
+      expect(stage.deeds()).not.toContain(deed);
     }
+    stage.world.calls.heals();
+    await stage.world.clock.finish(done);
+    expect(stage.world.instance.state).toBe('shutting-down');
   });
 
   // One empty answer of Auto Scaling sent it past its group and its hooks.
