@@ -4,11 +4,23 @@ import { parseCLI } from 'vitest/node';
 import { askedFor, CountReporter } from './test/count-reporter.ts';
 import { LongestFirst } from './test/longest-first.ts';
 import { missingSuites } from './test/needs.ts';
+import { sharedUnits } from './test/shared-units.ts';
 
 const missing = missingSuites();
 // A run of named files counts no other suite as skipped.
-const { filter } = parseCLI(['vitest', ...process.argv.slice(2)], { allowUnknownOptions: true });
+const { filter, options } = parseCLI(['vitest', ...process.argv.slice(2)], { allowUnknownOptions: true });
 const exclude = missing.map(({ file }) => file);
+
+const shared = `test/unit/{${sharedUnits.join(',')}}/**/*.test.ts`;
+// `--project source` names all of them.
+const isShared = options.project === undefined;
+
+const source = {
+  // All of them wait for conditions, none for a time: a limit only ends what hangs, on a busy
+  // machine too. The longest takes a minute of CPU time, of which six files share two cores.
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+};
 
 export default defineConfig({
   test: {
@@ -21,16 +33,20 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          ...source,
           name: 'source',
           include: ['test/{unit,build,contracts,simulation,fuzz}/**/*.test.ts'],
-          exclude,
-          // All of them wait for conditions, none for a time: a limit only ends what hangs, on a
-          // busy machine too. The longest takes a minute of CPU time, of which six files share two
-          // cores.
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          exclude: [...exclude, ...(isShared ? [shared] : [])],
         },
       },
+      ...(isShared
+        ? [
+            {
+              extends: true as const,
+              test: { ...source, name: 'shared', include: [shared], exclude, isolate: false, restoreMocks: true },
+            },
+          ]
+        : []),
       {
         // These run dist/ecs-node, which is made first when it is out of date.
         extends: true,
