@@ -6,7 +6,8 @@ import type { FleetHistory, HistoryQuestion, LoggedEvent } from '../../core/flee
 import type { Log } from '../../core/log.ts';
 import type { Clock } from '../../core/retry.ts';
 import { isObject } from '../../core/shape.ts';
-import { everyPage, required, withRetry } from './fleet/paging.ts';
+import { required, withRetry } from './fleet/paging.ts';
+import { everyPage } from './pages.ts';
 import type { FleetSession } from './session/fleet-session.ts';
 
 export function openFleetHistory(session: FleetSession, clock: Clock, log: Log): FleetHistory {

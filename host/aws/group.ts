@@ -18,6 +18,8 @@ import {
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { GroupCloud, LifecycleHook, ScalingActivity } from '../../core/host.ts';
 import type { Identity } from '../../core/identity.ts';
+import { everyPage, pagesOf } from './pages.ts';
+import { parseList } from './parse-list.ts';
 import type { Session } from './session/session.ts';
 
 /**
@@ -44,13 +46,16 @@ function openMembership(
   return {
     async readMembership(signal) {
       const call = 'autoscaling:DescribeAutoScalingInstances';
-      const { AutoScalingInstances } = await callAws(call, '*', signal, (options) =>
-        client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [InstanceId] }), options),
-      );
-      // An answer without the list, or only about other instances, does not mean "in no group".
-      if (!Array.isArray(AutoScalingInstances)) throw new Unavailable(`${call}: the answer has no list of instances`);
-      if (AutoScalingInstances.length === 0) return undefined;
-      const own = AutoScalingInstances.find((member) => member.InstanceId === InstanceId);
+      const members = await everyPage(async (NextToken) => {
+        const input = { InstanceIds: [InstanceId], ...(NextToken && { NextToken }) };
+        const answer = await callAws(call, '*', signal, (options) =>
+          client.send(new DescribeAutoScalingInstancesCommand(input), options),
+        );
+        return { items: parseList(call, 'of instances', answer.AutoScalingInstances), next: answer.NextToken };
+      });
+      // An answer only about other instances does not mean "in no group".
+      if (members.length === 0) return undefined;
+      const own = members.find((member) => member.InstanceId === InstanceId);
       const { AutoScalingGroupName: group, LifecycleState: lifecycleState } = own ?? {};
       if (typeof group !== 'string' || typeof lifecycleState !== 'string' || lifecycleState === '')
         throw new Unavailable(`${call}: the answer does not say the group and the state of ${InstanceId}`);
@@ -86,8 +91,7 @@ function openHooks(
       const { LifecycleHooks } = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeLifecycleHooksCommand({ AutoScalingGroupName: group }), options),
       );
-      if (!Array.isArray(LifecycleHooks)) throw new Unavailable(`${call}: the answer has no list of hooks`);
-      return LifecycleHooks.flatMap(parseHook);
+      return parseList(call, 'of hooks', LifecycleHooks).flatMap(parseHook);
     },
     heartbeat: (group, hook, signal) =>
       ifActive(() =>
@@ -122,26 +126,20 @@ function openHooks(
 function openActivities(client: AutoScalingClient, { callAws }: Session): Pick<GroupCloud, 'readActivities'> {
   return {
     async readActivities(group, since, signal) {
-      const found: ScalingActivity[] = [];
-      let NextToken: string | undefined;
-      for (let page = 0; page < maxActivityPages; page++) {
-        const answer = await callAws('autoscaling:DescribeScalingActivities', '*', signal, (options) =>
-          client.send(
-            new DescribeScalingActivitiesCommand({
-              AutoScalingGroupName: group,
-              MaxRecords: 100,
-              ...(NextToken !== undefined && { NextToken }),
-            }),
-            options,
-          ),
+      const call = 'autoscaling:DescribeScalingActivities';
+      const asked = { AutoScalingGroupName: group, MaxRecords: 100 };
+      const pages = pagesOf(async (NextToken) => {
+        const answer = await callAws(call, '*', signal, (options) =>
+          client.send(new DescribeScalingActivitiesCommand({ ...asked, ...(NextToken && { NextToken }) }), options),
         );
-        const { Activities: activities } = answer;
-        if (!Array.isArray(activities))
-          throw new Unavailable('autoscaling:DescribeScalingActivities: the answer has no list of activities');
+        return { items: parseList(call, 'of activities', answer.Activities), next: answer.NextToken };
+      });
+      const found: ScalingActivity[] = [];
+      let count = 0;
+      for await (const activities of pages) {
         found.push(...activities.flatMap(parseActivity).filter(({ at }) => at >= since));
-        NextToken = answer.NextToken;
-        const oldest = activities.at(-1)?.StartTime?.getTime() ?? 0;
-        if (NextToken === undefined || oldest < since) break;
+        const oldest = activities.at(-1)?.StartTime?.getTime() ?? Infinity;
+        if (++count === maxActivityPages || oldest < since) break;
       }
       return found;
     },

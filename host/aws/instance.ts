@@ -14,6 +14,7 @@ import {
 import { Unavailable } from '../../core/errors.ts';
 import type { InstanceCloud } from '../../core/host.ts';
 import { instanceArn } from '../../core/identity.ts';
+import { everyPage, findOnPages } from './pages.ts';
 import { parseList } from './parse-list.ts';
 import type { Session } from './session/session.ts';
 
@@ -32,12 +33,14 @@ export function openInstance(session: Session): InstanceCloud & { destroy(): voi
       );
     },
     async readOwnTags(signal) {
-      // At most 50 tags: one page.
       const call = 'ec2:DescribeTags';
-      const { Tags } = await callAws(call, '*', signal, (options) =>
-        client.send(new DescribeTagsCommand({ Filters: [{ Name: 'resource-id', Values: [self] }] }), options),
-      );
-      const tags = parseList(call, 'of tags', Tags);
+      const Filters = [{ Name: 'resource-id', Values: [self] }];
+      const tags = await everyPage(async (NextToken) => {
+        const answer = await callAws(call, '*', signal, (options) =>
+          client.send(new DescribeTagsCommand({ Filters, ...(NextToken && { NextToken }) }), options),
+        );
+        return { items: parseList(call, 'of tags', answer.Tags), next: answer.NextToken };
+      });
       // An answer about another instance could hold the tag with which a person keeps that one.
       if (tags.some(({ ResourceId }) => ResourceId !== self))
         throw new Unavailable(`${call}: the answer is about another instance`);
@@ -80,21 +83,30 @@ function openQuestions(
   return {
     async readSpotStatus(signal) {
       const call = 'ec2:DescribeSpotInstanceRequests';
-      const { SpotInstanceRequests } = await callAws(call, '*', signal, (options) =>
-        client.send(
-          new DescribeSpotInstanceRequestsCommand({ Filters: [{ Name: 'instance-id', Values: [self] }] }),
-          options,
-        ),
+      const Filters = [{ Name: 'instance-id', Values: [self] }];
+      const own = await findOnPages(
+        async (NextToken) => {
+          const answer = await callAws(call, '*', signal, (options) =>
+            client.send(new DescribeSpotInstanceRequestsCommand({ Filters, ...(NextToken && { NextToken }) }), options),
+          );
+          return { items: parseList(call, 'of spot requests', answer.SpotInstanceRequests), next: answer.NextToken };
+        },
+        ({ InstanceId }) => InstanceId === self,
       );
-      return parseList(call, 'of spot requests', SpotInstanceRequests).find(({ InstanceId }) => InstanceId === self)
-        ?.Status?.Code;
+      return own?.Status?.Code;
     },
     async readScheduledEvents(signal) {
       const call = 'ec2:DescribeInstanceStatus';
-      const { InstanceStatuses } = await callAws(call, '*', signal, (options) =>
-        client.send(new DescribeInstanceStatusCommand({ InstanceIds: [self], IncludeAllInstances: true }), options),
+      const asked = { InstanceIds: [self], IncludeAllInstances: true };
+      const own = await findOnPages(
+        async (NextToken) => {
+          const answer = await callAws(call, '*', signal, (options) =>
+            client.send(new DescribeInstanceStatusCommand({ ...asked, ...(NextToken && { NextToken }) }), options),
+          );
+          return { items: answer.InstanceStatuses ?? [], next: answer.NextToken };
+        },
+        ({ InstanceId }) => InstanceId === self,
       );
-      const own = InstanceStatuses?.find(({ InstanceId }) => InstanceId === self);
       if (own === undefined) throw new Unavailable(`${call}: the answer does not have this instance`);
       // EC2 still lists a finished event, and marks it at the beginning of its description.
       const isOver = (description: string) => /^\[(Completed|Canceled)\]/.test(description);
@@ -111,13 +123,13 @@ function openQuestions(
       // This instance runs. An answer without it says nothing about the others either.
       const asked = [...new Set([self, ...instanceIds])];
       const Filters = [{ Name: 'instance-id', Values: asked }];
-      const { Reservations, NextToken } = await callAws(call, '*', signal, (options) =>
-        client.send(new DescribeInstancesCommand({ Filters }), options),
-      );
-      // Without a page size, EC2 answers in one. A node on a page that is not read would count as
-      // dead, and others would leave in its place.
-      if (NextToken) throw new Unavailable(`${call}: the answer is not whole`);
-      const running = (Reservations ?? [])
+      const reservations = await everyPage(async (NextToken) => {
+        const answer = await callAws(call, '*', signal, (options) =>
+          client.send(new DescribeInstancesCommand({ Filters, ...(NextToken && { NextToken }) }), options),
+        );
+        return { items: answer.Reservations ?? [], next: answer.NextToken };
+      });
+      const running = reservations
         .flatMap(({ Instances = [] }) => Instances)
         .filter(({ State }) => State?.Name === 'running' || State?.Name === 'pending')
         .flatMap(({ InstanceId }) => InstanceId ?? []);

@@ -2,6 +2,7 @@
 
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { SystemsManagerCloud } from '../../core/host.ts';
+import { findOnPages } from './pages.ts';
 import { parseList } from './parse-list.ts';
 import type { Session } from './session/session.ts';
 
@@ -16,15 +17,20 @@ export function openSystemsManager({
     destroy: () => client.destroy(),
     async readPing(signal) {
       const call = 'ssm:DescribeInstanceInformation';
-      const { InstanceInformationList } = await callAws(call, '*', signal, (options) =>
-        client.send(
-          new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [self] }] }),
-          options,
-        ),
-      );
-      return parseList(call, 'InstanceInformationList', InstanceInformationList).find(
+      const Filters = [{ Key: 'InstanceIds', Values: [self] }];
+      const own = await findOnPages(
+        async (NextToken) => {
+          const answer = await callAws(call, '*', signal, (options) =>
+            client.send(new DescribeInstanceInformationCommand({ Filters, ...(NextToken && { NextToken }) }), options),
+          );
+          return {
+            items: parseList(call, 'InstanceInformationList', answer.InstanceInformationList),
+            next: answer.NextToken,
+          };
+        },
         ({ InstanceId }) => InstanceId === self,
-      )?.PingStatus;
+      );
+      return own?.PingStatus;
     },
   };
 }

@@ -7,6 +7,7 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { RemoteDocument } from '../../../core/host.ts';
 import type { DocumentSource } from './document-source.ts';
 import type { Session } from '../session/session.ts';
+import { pagesOf } from '../pages.ts';
 import { maxBytes, maxDocuments, maxTotalBytes, tooLarge, tooMany, tooMuch } from './document-limits.ts';
 
 const none = new Uint8Array();
@@ -66,18 +67,21 @@ interface BucketReader extends BucketLocation {
 /** Refuses too many or too large documents before any of them is fetched. */
 async function listDocuments(reader: BucketReader, signal: AbortSignal): Promise<_Object[]> {
   const { client, ask: callAws, bucket: Bucket, prefix: Prefix, arn, source } = reader;
-  const found: _Object[] = [];
-  for (let token: string | undefined, first = true; first || token !== undefined; first = false) {
-    const input = { Bucket, Prefix, Delimiter: '/', ...(token !== undefined && { ContinuationToken: token }) };
+  const pages = pagesOf(async (token) => {
+    const input = { Bucket, Prefix, Delimiter: '/', ...(token && { ContinuationToken: token }) };
     const page = await callAws('s3:ListBucket', arn, signal, (options) =>
       client.send(new ListObjectsV2Command(input), options),
     );
-    const { Contents = [], CommonPrefixes = [], KeyCount } = page;
-    if (KeyCount === undefined || Contents.length + CommonPrefixes.length < KeyCount)
+    const { Contents = [], CommonPrefixes = [], KeyCount, IsTruncated, NextContinuationToken: next } = page;
+    const isCut = IsTruncated === true && !next;
+    if (KeyCount === undefined || Contents.length + CommonPrefixes.length < KeyCount || isCut)
       throw new Unavailable(`${source}: the list is not whole`);
-    found.push(...Contents.filter(({ Key = '' }) => isDocument(Key.slice(Prefix.length))));
+    return { items: Contents, next };
+  });
+  const found: _Object[] = [];
+  for await (const objects of pages) {
+    found.push(...objects.filter(({ Key = '' }) => isDocument(Key.slice(Prefix.length))));
     if (found.length > maxDocuments) throw tooMany(source);
-    token = page.NextContinuationToken || undefined;
   }
   const large = found.find(({ Size = 0 }) => Size > maxBytes);
   if (large !== undefined) throw tooLarge(source, large.Key?.slice(Prefix.length) ?? '');

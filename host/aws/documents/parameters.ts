@@ -5,6 +5,7 @@ import { Unavailable } from '../../../core/errors.ts';
 import type { RemoteDocument } from '../../../core/host.ts';
 import type { DocumentSource } from './document-source.ts';
 import type { Session } from '../session/session.ts';
+import { chunks, pagesOf } from '../pages.ts';
 import { parseList } from '../parse-list.ts';
 import { maxDocuments, tooMany } from './document-limits.ts';
 
@@ -17,22 +18,24 @@ export function openParameters({ identity, callAws, settings }: Session, path: s
 
   /** Encrypted values stay encrypted in the list: only changed ones are decrypted with KMS. */
   const list = async (signal: AbortSignal): Promise<Parameter[]> => {
-    const found: Parameter[] = [];
-    for (let NextToken: string | undefined, first = true; first || NextToken !== undefined; first = false) {
-      const input = { Path: path, ...(NextToken !== undefined && { NextToken }) };
-      const page = await callAws('ssm:GetParametersByPath', arn, signal, (options) =>
-        client.send(new GetParametersByPathCommand(input), options),
+    const call = 'ssm:GetParametersByPath';
+    const pages = pagesOf(async (NextToken) => {
+      const page = await callAws(call, arn, signal, (options) =>
+        client.send(new GetParametersByPathCommand({ Path: path, ...(NextToken && { NextToken }) }), options),
       );
-      found.push(...parseList('ssm:GetParametersByPath', 'Parameters', page.Parameters));
+      return { items: parseList(call, 'Parameters', page.Parameters), next: page.NextToken };
+    });
+    const found: Parameter[] = [];
+    for await (const parameters of pages) {
+      found.push(...parameters);
       if (found.length > maxDocuments) throw tooMany(`ssm:${path}`);
-      NextToken = page.NextToken || undefined;
     }
     return found;
   };
   const decrypt = async (names: readonly string[], signal: AbortSignal): Promise<Parameter[]> => {
     const found: Parameter[] = [];
-    for (let at = 0; at < names.length; at += atOnce) {
-      const input = { Names: names.slice(at, at + atOnce), WithDecryption: true };
+    for (const Names of chunks(names, atOnce)) {
+      const input = { Names, WithDecryption: true };
       const answer = await callAws('ssm:GetParameters', `${arn}/*`, signal, (options) =>
         client.send(new GetParametersCommand(input), options),
       );

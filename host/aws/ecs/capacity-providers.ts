@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
-import { nextPage } from '../pages.ts';
+import { findOnPages } from '../pages.ts';
 import { parseList } from '../parse-list.ts';
 import type { Session } from '../session/session.ts';
 
@@ -54,19 +54,19 @@ async function findProvider(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const call = 'ecs:DescribeCapacityProviders';
-  let nextToken: string | undefined;
-  do {
-    const answer = await callAws(call, '*', signal, (options) =>
-      client.send(
-        new DescribeCapacityProvidersCommand({ capacityProviders: names, ...(nextToken && { nextToken }) }),
-        options,
-      ),
-    );
-    const found = parseList(call, 'capacityProviders', answer.capacityProviders).find((each) => serves(each, group));
-    if (found?.name !== undefined) return found.name;
-    nextToken = nextPage(answer.nextToken, nextToken);
-  } while (nextToken);
-  return undefined;
+  const found = await findOnPages(
+    async (nextToken) => {
+      const answer = await callAws(call, '*', signal, (options) =>
+        client.send(
+          new DescribeCapacityProvidersCommand({ capacityProviders: names, ...(nextToken && { nextToken }) }),
+          options,
+        ),
+      );
+      return { items: parseList(call, 'capacityProviders', answer.capacityProviders), next: answer.nextToken };
+    },
+    (each) => each.name !== undefined && serves(each, group),
+  );
+  return found?.name;
 }
 
 /** A provider names its group by ARN, or by the name alone. */

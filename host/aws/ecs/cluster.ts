@@ -7,7 +7,6 @@ import {
   DescribeContainerInstancesCommand,
   DescribeTasksCommand,
   ECSClient,
-  ListContainerInstancesCommand,
   ListTasksCommand,
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
@@ -21,8 +20,10 @@ import { openClusterView } from './cluster-view.ts';
 import { parseList } from '../parse-list.ts';
 import { idOf, parseArns, parseDescribed, parseRecord, parseTask, type Record } from './ecs-answers.ts';
 import { openLeaveQueue } from './leave-queue.ts';
+import { listContainerInstances } from './list-container-instances.ts';
 import { summarize } from './replaced-records.ts';
-import { nextPage } from '../pages.ts';
+import { chunks, everyPage } from '../pages.ts';
+import type { AwsCall } from '../fault.ts';
 import type { Session } from '../session/session.ts';
 import { openStarter } from './start-task.ts';
 
@@ -41,10 +42,8 @@ export function openCluster(session: Session): ClusterCloud & { destroy(): void 
       const lists = await Promise.all(
         (['RUNNING', 'STOPPED'] as const).map((wish) => listTasks(client, session, cluster, arn, wish, signal)),
       );
-      const arns = lists.flat();
       const tasks: CloudTask[] = [];
-      for (let start = 0; start < arns.length; start += perCall) {
-        const some = arns.slice(start, start + perCall);
+      for (const some of chunks(lists.flat(), perCall)) {
         const call = 'ecs:DescribeTasks';
         const answer = await callAws(call, cluster, signal, (options) =>
           client.send(new DescribeTasksCommand({ cluster, tasks: some }), options),
@@ -75,27 +74,31 @@ type Verbs = Pick<
 /** Includes the ECS agent's last report about Docker. */
 const include: ContainerInstanceField[] = ['CONTAINER_INSTANCE_HEALTH'];
 
-function openContainerInstance(client: ECSClient, { identity, callAws }: Session): Verbs {
-  const self = identity.instanceId;
-  const listWith = async (cluster: string, filter: string, signal: AbortSignal): Promise<string[]> => {
-    const call = 'ecs:ListContainerInstances';
-    const { containerInstanceArns } = await callAws(call, cluster, signal, (options) =>
-      client.send(new ListContainerInstancesCommand({ cluster, filter }), options),
-    );
-    return parseArns(call, 'containerInstanceArns', containerInstanceArns);
-  };
-  const list = (cluster: string, signal: AbortSignal) => listWith(cluster, `ec2InstanceId == ${self}`, signal);
-  const describe = async (cluster: string, arns: readonly string[], signal: AbortSignal): Promise<Record[]> => {
-    if (arns.length === 0) return [];
-    const call = 'ecs:DescribeContainerInstances';
-    const asked = arns.slice(0, perCall);
-    const answer = await callAws(call, asked.join(), signal, (options) =>
+async function describeRecords(
+  client: ECSClient,
+  callAws: AwsCall,
+  cluster: string,
+  arns: readonly string[],
+  signal: AbortSignal,
+): Promise<Record[]> {
+  const call = 'ecs:DescribeContainerInstances';
+  const records: Record[] = [];
+  for (const asked of chunks(arns, perCall)) {
+    const { containerInstances, failures } = await callAws(call, asked.join(), signal, (options) =>
       client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances: asked, include }), options),
     );
-    const { containerInstances, failures } = answer;
     const found = parseDescribed(call, asked, containerInstances, failures, (each) => each.containerInstanceArn);
-    return found.map((each) => parseRecord(call, each));
-  };
+    records.push(...found.map((each) => parseRecord(call, each)));
+  }
+  return records;
+}
+
+function openContainerInstance(client: ECSClient, { identity, callAws }: Session): Verbs {
+  const self = identity.instanceId;
+  const list = (cluster: string, signal: AbortSignal) =>
+    listContainerInstances(client, callAws, cluster, { filter: `ec2InstanceId == ${self}` }, signal);
+  const describe = (cluster: string, arns: readonly string[], signal: AbortSignal) =>
+    describeRecords(client, callAws, cluster, arns, signal);
   const readOwn = async (cluster: string, arns: readonly string[], signal: AbortSignal): Promise<Record[]> => {
     const records = await describe(cluster, arns, signal);
     return records.filter(({ ec2InstanceId, status }) => ec2InstanceId === self && status !== 'INACTIVE');
@@ -130,7 +133,7 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
     },
     async readRecords(cluster, arns, signal) {
       return summarize(await describe(cluster, arns, signal), async (filter) =>
-        describe(cluster, await listWith(cluster, filter, signal), signal),
+        describe(cluster, await listContainerInstances(client, callAws, cluster, { filter }, signal), signal),
       );
     },
     drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),
@@ -168,17 +171,13 @@ async function listTasks(
   signal: AbortSignal,
 ): Promise<string[]> {
   const call = 'ecs:ListTasks';
-  const arns: string[] = [];
-  let nextToken: string | undefined;
-  do {
+  return await everyPage(async (nextToken) => {
     const answer = await callAws(call, containerInstance, signal, (options) =>
       client.send(
         new ListTasksCommand({ cluster, containerInstance, desiredStatus, ...(nextToken && { nextToken }) }),
         options,
       ),
     );
-    arns.push(...parseArns(call, 'taskArns', answer.taskArns));
-    nextToken = nextPage(answer.nextToken, nextToken);
-  } while (nextToken);
-  return arns;
+    return { items: parseArns(call, 'taskArns', answer.taskArns), next: answer.nextToken };
+  });
 }

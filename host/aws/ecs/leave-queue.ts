@@ -13,7 +13,7 @@ import { Refused } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
 import { parseList } from '../parse-list.ts';
 import { queuePrefix } from './ecs-answers.ts';
-import { nextPage } from '../pages.ts';
+import { everyPage } from '../pages.ts';
 import type { Session } from '../session/session.ts';
 
 const targetType = 'container-instance';
@@ -25,10 +25,9 @@ export function openLeaveQueue(
   { callAws }: Session,
 ): Pick<ClusterCloud, 'queueToLeave' | 'readLeaveQueue' | 'unqueue'> {
   const read: ClusterCloud['readLeaveQueue'] = async (cluster, reason, signal) => {
-    const queue: { arn: string; since: number }[] = [];
-    let nextToken: string | undefined;
-    do {
-      const answer = await callAws('ecs:ListAttributes', cluster, signal, (options) =>
+    const call = 'ecs:ListAttributes';
+    const attributes = await everyPage(async (nextToken) => {
+      const answer = await callAws(call, cluster, signal, (options) =>
         client.send(
           new ListAttributesCommand({
             cluster,
@@ -39,13 +38,13 @@ export function openLeaveQueue(
           options,
         ),
       );
-      for (const { targetId: arn, value } of parseList('ecs:ListAttributes', 'attributes', answer.attributes)) {
-        const since = Number(value);
-        // A value that ecs-node did not write is not an entry of the queue.
-        if (arn !== undefined && value && Number.isSafeInteger(since)) queue.push({ arn, since });
-      }
-      nextToken = nextPage(answer.nextToken, nextToken);
-    } while (nextToken);
+      return { items: parseList(call, 'attributes', answer.attributes), next: answer.nextToken };
+    });
+    const queue = attributes.flatMap(({ targetId: arn, value }) => {
+      const since = Number(value);
+      // A value that ecs-node did not write is not an entry of the queue.
+      return arn !== undefined && value && Number.isSafeInteger(since) ? [{ arn, since }] : [];
+    });
     return queue.toSorted((a, b) => a.since - b.since || (a.arn < b.arn ? -1 : 1));
   };
   return {

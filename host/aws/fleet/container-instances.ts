@@ -6,7 +6,6 @@ import {
   DescribeClustersCommand,
   DescribeContainerInstancesCommand,
   ListClustersCommand,
-  ListContainerInstancesCommand,
   UpdateContainerInstancesStateCommand,
   type ContainerInstance,
   type ECSClient,
@@ -15,8 +14,10 @@ import {
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import { idOf, reasonsIn } from '../ecs/ecs-answers.ts';
+import { listContainerInstances } from '../ecs/list-container-instances.ts';
 import type { AwsCall } from '../fault.ts';
-import { everyPage, chunks, required } from './paging.ts';
+import { everyPage, chunks } from '../pages.ts';
+import { required } from './paging.ts';
 
 /** The maximum of both calls. */
 const perCall = 100;
@@ -34,20 +35,7 @@ type Reads = Pick<
 
 export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall): Reads {
   const list = (cluster: string, filter: string | undefined, signal: AbortSignal) =>
-    everyPage(async (nextToken) => {
-      const answer = await callAws('ecs:ListContainerInstances', cluster, signal, (options) =>
-        client.send(
-          new ListContainerInstancesCommand({
-            cluster,
-            maxResults: perCall,
-            ...(filter && { filter }),
-            ...(nextToken && { nextToken }),
-          }),
-          options,
-        ),
-      );
-      return { items: required(answer.containerInstanceArns, 'ecs:ListContainerInstances'), next: answer.nextToken };
-    });
+    listContainerInstances(client, callAws, cluster, filter === undefined ? {} : { filter }, signal);
   const read = async (cluster: string, filter: string | undefined, signal: AbortSignal) => {
     const arns = await list(cluster, filter, signal);
     const found: FleetContainerInstance[] = [];

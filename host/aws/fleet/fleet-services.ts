@@ -3,22 +3,20 @@
  * itself.
  */
 
-import {
-  ApplicationAutoScalingClient,
-  DescribeScalableTargetsCommand,
-  type ScalableTarget,
-} from '@aws-sdk/client-application-auto-scaling';
+import { ApplicationAutoScalingClient, DescribeScalableTargetsCommand } from '@aws-sdk/client-application-auto-scaling';
 import {
   DescribeClustersCommand,
   DescribeServicesCommand,
   ECSClient,
-  ListContainerInstancesCommand,
   UpdateServiceCommand,
   type Service,
 } from '@aws-sdk/client-ecs';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { Refused } from '../../../core/errors.ts';
 import type { FleetServices, ServiceView } from '../../../core/fleet/fleet-services.ts';
+import { listContainerInstances, type Which } from '../ecs/list-container-instances.ts';
+import { findOnPages } from '../pages.ts';
 import type { FleetSession } from '../session/fleet-session.ts';
+import { incompleteAnswer, required } from './paging.ts';
 
 export function openFleetServices({ callAws, settings }: FleetSession): FleetServices {
   const ecs = new ECSClient(settings('ECS'));
@@ -37,22 +35,8 @@ export function openFleetServices({ callAws, settings }: FleetSession): FleetSer
 type AwsCall = FleetSession['callAws'];
 
 function openClusterCounts(client: ECSClient, callAws: AwsCall): Pick<FleetServices, 'countInstances'> {
-  const count = async (
-    cluster: string,
-    which: { status?: 'ACTIVE' | 'DRAINING'; filter?: string },
-    signal: AbortSignal,
-  ): Promise<number> => {
-    const arns = new Set<string>();
-    let nextToken: string | undefined;
-    do {
-      const answer = await callAws('ecs:ListContainerInstances', cluster, signal, (options) =>
-        client.send(new ListContainerInstancesCommand({ cluster, ...which, ...(nextToken && { nextToken }) }), options),
-      );
-      for (const arn of required(answer.containerInstanceArns, 'ecs:ListContainerInstances')) arns.add(arn);
-      nextToken = answer.nextToken;
-    } while (nextToken);
-    return arns.size;
-  };
+  const count = async (cluster: string, which: Which, signal: AbortSignal): Promise<number> =>
+    new Set(await listContainerInstances(client, callAws, cluster, which, signal)).size;
   return {
     async countInstances(cluster, signal) {
       const answer = await callAws('ecs:DescribeClusters', cluster, signal, (options) =>
@@ -134,35 +118,24 @@ function openScaling(client: ApplicationAutoScalingClient, callAws: AwsCall): Pi
     async readScalingTarget(cluster, service, signal) {
       const permission = 'application-autoscaling:DescribeScalableTargets';
       const ResourceId = `service/${cluster}/${service}`;
-      const targets: ScalableTarget[] = [];
-      let NextToken: string | undefined;
-      do {
-        const answer = await callAws(permission, ResourceId, signal, (options) =>
-          client.send(
-            new DescribeScalableTargetsCommand({
-              ServiceNamespace: 'ecs',
-              ScalableDimension: 'ecs:service:DesiredCount',
-              ResourceIds: [ResourceId],
-              ...(NextToken && { NextToken }),
-            }),
-            options,
-          ),
-        );
-        targets.push(...required(answer.ScalableTargets, permission));
-        NextToken = answer.NextToken;
-      } while (NextToken);
-      const own = targets.find((target) => target.ResourceId === ResourceId);
+      const own = await findOnPages(
+        async (NextToken) => {
+          const answer = await callAws(permission, ResourceId, signal, (options) =>
+            client.send(
+              new DescribeScalableTargetsCommand({
+                ServiceNamespace: 'ecs',
+                ScalableDimension: 'ecs:service:DesiredCount',
+                ResourceIds: [ResourceId],
+                ...(NextToken && { NextToken }),
+              }),
+              options,
+            ),
+          );
+          return { items: required(answer.ScalableTargets, permission), next: answer.NextToken };
+        },
+        (target) => target.ResourceId === ResourceId,
+      );
       return own && { min: required(own.MinCapacity, permission), max: required(own.MaxCapacity, permission) };
     },
   };
-}
-
-/** For a field that AWS always sends. Without it, the answer is incomplete or not from AWS. */
-function required<T>(value: T | undefined, call: string): T {
-  if (value === undefined) throw incompleteAnswer(call);
-  return value;
-}
-
-function incompleteAnswer(call: string): Unavailable {
-  return new Unavailable(`${call}: the answer is incomplete`);
 }

@@ -15,7 +15,8 @@ import { Refused } from '../../../core/errors.ts';
 import { parseNote, renderNote } from '../../../core/fleet/fleet-notes.ts';
 import type { FleetGroup, FleetMember, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
-import { everyPage, chunks, required } from './paging.ts';
+import { everyPage, findOnPages, chunks } from '../pages.ts';
+import { required } from './paging.ts';
 
 /** Maximum number of names in one call. */
 const namesPerCall = 50;
@@ -36,10 +37,16 @@ export function openGroups(client: AutoScalingClient, callAws: AwsCall): Verbs {
     },
     async readMember(instanceId, signal) {
       const call = 'autoscaling:DescribeAutoScalingInstances';
-      const answer = await callAws(call, '*', signal, (options) =>
-        client.send(new DescribeAutoScalingInstancesCommand({ InstanceIds: [instanceId] }), options),
+      const own = await findOnPages(
+        async (NextToken) => {
+          const input = { InstanceIds: [instanceId], ...(NextToken && { NextToken }) };
+          const answer = await callAws(call, '*', signal, (options) =>
+            client.send(new DescribeAutoScalingInstancesCommand(input), options),
+          );
+          return { items: required(answer.AutoScalingInstances, call), next: answer.NextToken };
+        },
+        ({ InstanceId }) => InstanceId === instanceId,
       );
-      const own = required(answer.AutoScalingInstances, call).find(({ InstanceId }) => InstanceId === instanceId);
       if (own === undefined) return undefined;
       return {
         instanceId,

@@ -12,7 +12,8 @@ import {
 import { Unavailable } from '../../../core/errors.ts';
 import type { FleetMachine, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import { faultCode, type AwsCall } from '../fault.ts';
-import { everyPage, chunks, required } from './paging.ts';
+import { everyPage, chunks } from '../pages.ts';
+import { required } from './paging.ts';
 
 /** The largest page. */
 const perPage = 1000;

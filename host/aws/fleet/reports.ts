@@ -9,7 +9,8 @@ import {
 } from '@aws-sdk/client-cloudwatch';
 import type { FleetNodes, FleetReport } from '../../../core/fleet/fleet-nodes.ts';
 import type { AwsCall } from '../fault.ts';
-import { everyPage, chunks, required } from './paging.ts';
+import { everyPage, chunks } from '../pages.ts';
+import { required } from './paging.ts';
 
 /** Maximum of GetMetricData. */
 const perCall = 500;

@@ -6,12 +6,17 @@ import { permissions } from '../../../iam/permissions.ts';
 import { fleetPolicy } from '../../../iam/fleet-policy.ts';
 
 const room = 'host/aws/fleet';
-const opsworks = ['host/aws/opsworks/fleet-records.ts', 'host/aws/opsworks/opsworks-stack.ts'];
+/** Files of other folders that its files call. */
+const beside = [
+  'host/aws/ecs/list-container-instances.ts',
+  'host/aws/opsworks/fleet-records.ts',
+  'host/aws/opsworks/opsworks-stack.ts',
+];
 
 test('the policy of a sweep has every action that its folder calls, and no other', () => {
-  // The room for services has its own table; records of OpsWorks are a room of OpsWorks.
+  // The file for services has its own table.
   const own = readdirSync(room).filter((name) => name !== 'fleet-services.ts');
-  const files = [...own.map((name) => `${room}/${name}`), ...opsworks];
+  const files = [...own.map((name) => `${room}/${name}`), ...beside];
   const text = files.map((name) => readFileSync(name, 'utf8')).join('\n');
   const called = new Set([...text.matchAll(/'((?!tag:)[a-z0-9-]+:[A-Z][A-Za-z]+)'/g)].map(([, action]) => action!));
   const listed = sweepPermissions.map(({ action }) => action);

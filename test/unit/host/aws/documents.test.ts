@@ -44,6 +44,7 @@ describe('documents in S3', () => {
   it('are not taken for deleted when a list is not whole', async () => {
     await expect(read({})).rejects.toThrow(Unavailable);
     await expect(read({ KeyCount: 1 })).rejects.toThrow('the list is not whole');
+    await expect(read({ KeyCount: 0, IsTruncated: true })).rejects.toThrow('the list is not whole');
     await expect(read({ KeyCount: 0 })).resolves.toEqual([]);
     await expect(read({ KeyCount: 1, CommonPrefixes: [{ Prefix: 'web/old/' }] })).resolves.toEqual([]);
   });

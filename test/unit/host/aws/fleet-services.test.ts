@@ -38,6 +38,19 @@ test('every page counts, and a repeated one counts once', async () => {
   expect(server.asked[0]?.headers.authorization).toMatch(/\/eu-west-1\/ecs\/aws4_request/);
 });
 
+test('a list whose next page is the same again ends', async () => {
+  const { services } = await open((asked) =>
+    json({
+      clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }],
+      containerInstanceArns: [],
+      ScalableTargets: [],
+      ...(callOf(asked) !== 'DescribeClusters' && { nextToken: 'again', NextToken: 'again' }),
+    }),
+  );
+  await expect(services.countInstances('prod', patient)).rejects.toThrow('in a circle');
+  await expect(services.readScalingTarget('prod', 'web', patient)).rejects.toThrow('in a circle');
+});
+
 test.each([
   ['a cluster without its count', 'countInstances', { clusters: [{ status: 'ACTIVE' }] }],
   ['no cluster, and no reason', 'countInstances', { clusters: [] }],

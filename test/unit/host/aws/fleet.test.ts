@@ -8,7 +8,8 @@ import { openAwsCall, type AwsCall } from '../../../../host/aws/fault.ts';
 import { openContainerInstanceReads } from '../../../../host/aws/fleet/container-instances.ts';
 import { openRecords } from '../../../../host/aws/opsworks/fleet-records.ts';
 import { openReports } from '../../../../host/aws/fleet/reports.ts';
-import { everyPage, withRetry, chunks } from '../../../../host/aws/fleet/paging.ts';
+import { withRetry } from '../../../../host/aws/fleet/paging.ts';
+import { chunks, everyPage } from '../../../../host/aws/pages.ts';
 import { openFakeClock } from '../../../fakes/clock.ts';
 
 const log = openLog(
@@ -180,7 +181,10 @@ test('the fullest of several disks is reported, with the latest time', async () 
 
 describe('pages and retries', () => {
   test('end a list that never ends', async () => {
-    await expect(everyPage(async () => ({ items: [1], next: 'again' }))).rejects.toThrow(/does not end/);
+    await expect(everyPage(async () => ({ items: [1], next: 'again' }))).rejects.toThrow(/in a circle/);
+    let page = 0;
+    await expect(everyPage(async () => ({ items: [1], next: `${++page}` }))).rejects.toThrow(/does not end/);
+    expect(page).toBe(500);
   });
 
   test('lose nothing at the borders of portions', () => {
