@@ -12,7 +12,7 @@ import {
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
 import { parseList } from '../parse-list.ts';
-import { parseArns } from './ecs-answers.ts';
+import { parseArns, parseDescribed } from './ecs-answers.ts';
 import { chunks, everyPage } from '../pages.ts';
 import { listContainerInstances } from './list-container-instances.ts';
 import type { Session } from '../session/session.ts';
@@ -61,7 +61,7 @@ export function openClusterView(
         const answer = await callAws(call, cluster, signal, (options) =>
           client.send(new DescribeServicesCommand({ cluster, services }), options),
         );
-        const found = parseList(call, 'services', answer.services);
+        const found = parseDescribed(call, services, answer.services, answer.failures, (each) => each.serviceArn);
         for (const { serviceName = '', status, runningCount = 0, desiredCount = 0 } of found) {
           if (status === 'ACTIVE' && runningCount < desiredCount) unsteady.push(serviceName);
         }

@@ -22,7 +22,8 @@ export function parseArns(call: string, field: string, value: readonly string[] 
 
 /**
  * The described items, by the requested ARN. ECS names each ARN either there or in `failures` as
- * MISSING. An ARN in neither list, or with another failure, makes the whole answer unusable.
+ * MISSING. An ARN in neither list, or with a failure that is not one of `absent`, makes the whole
+ * answer unusable.
  */
 export function parseDescribed<T extends object>(
   call: string,
@@ -30,6 +31,7 @@ export function parseDescribed<T extends object>(
   found: readonly T[] | undefined,
   failures: readonly Failure[] | undefined,
   arnOf: (thing: T) => string | undefined,
+  absent: readonly string[] = ['MISSING'],
 ): T[] {
   const things = parseList(call, 'of what it describes', found);
   const isNamed = (arn: string | undefined, asked: string) => typeof arn === 'string' && idOf(arn) === idOf(asked);
@@ -37,7 +39,7 @@ export function parseDescribed<T extends object>(
     const thing = things.find((each) => isNamed(each === null ? undefined : arnOf(each), arn));
     if (thing !== undefined) return [thing];
     const failure = (failures ?? []).find((each) => isNamed(each?.arn, arn));
-    if (failure?.reason === 'MISSING') return [];
+    if (absent.includes(failure?.reason ?? '')) return [];
     throw new Unavailable(`${call}: ${arn} is ${failure === undefined ? 'not in the answer' : failure.reason}`);
   });
 }

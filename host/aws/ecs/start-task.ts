@@ -11,10 +11,15 @@ import {
 import { isDenied, messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
 import { parseList } from '../parse-list.ts';
+import { chunks } from '../pages.ts';
+import { parseDescribed } from './ecs-answers.ts';
 import type { Session } from '../session/session.ts';
 
 /** The maximum number of ARNs in one GetTaskProtection call. */
 const protectionsPerCall = 100;
+
+/** The failures of tasks that have no protection: they are gone, or belong to no service. */
+const unprotected = ['MISSING', 'TASK_NOT_FOUND', 'TASK_NOT_VALID'];
 
 export function openStarter(
   client: ECSClient,
@@ -26,18 +31,22 @@ export function openStarter(
   const { callAws, settings } = session;
   return {
     async readStopReason(cluster, task, signal) {
-      const { tasks = [] } = await callAws('ecs:DescribeTasks', task, signal, (options) =>
+      const call = 'ecs:DescribeTasks';
+      const { tasks, failures } = await callAws(call, task, signal, (options) =>
         client.send(new DescribeTasksCommand({ cluster, tasks: [task] }), options),
       );
-      const [found] = tasks;
+      const [found] = parseDescribed(call, [task], tasks, failures, ({ taskArn }) => taskArn);
       return found?.lastStatus === 'STOPPED' ? describeEnd(found) : undefined;
     },
     async readTaskDefinition(name, signal) {
       try {
-        const { taskDefinition } = await callAws('ecs:DescribeTaskDefinition', name, signal, (options) =>
+        const call = 'ecs:DescribeTaskDefinition';
+        const { taskDefinition } = await callAws(call, name, signal, (options) =>
           client.send(new DescribeTaskDefinitionCommand({ taskDefinition: name }), options),
         );
-        return taskDefinition?.status === 'ACTIVE' ? taskDefinition.taskDefinitionArn : undefined;
+        if (taskDefinition?.status === undefined || taskDefinition.taskDefinitionArn === undefined)
+          throw new Unavailable(`${call}: the answer does not describe ${name}`);
+        return taskDefinition.status === 'ACTIVE' ? taskDefinition.taskDefinitionArn : undefined;
       } catch (error) {
         // ECS has no other code for an unknown family or revision.
         if (error instanceof Refused && error.code === 'ClientException') return undefined;
@@ -103,14 +112,17 @@ function openStopQuestions(
     async readProtectedTasks(cluster, arns, signal) {
       const call = 'ecs:GetTaskProtection';
       const found: string[] = [];
-      for (let start = 0; start < arns.length; start += protectionsPerCall) {
-        const tasks = arns.slice(start, start + protectionsPerCall);
-        const { protectedTasks } = await callAws(call, cluster, signal, (options) =>
+      for (const tasks of chunks(arns, protectionsPerCall)) {
+        const { protectedTasks, failures } = await callAws(call, cluster, signal, (options) =>
           client.send(new GetTaskProtectionCommand({ cluster, tasks }), options),
         );
-        // A task that has stopped meanwhile is in `failures`. It is no longer protected.
-        for (const task of parseList(call, 'protectedTasks', protectedTasks))
-          if (typeof task?.taskArn === 'string' && task.protectionEnabled === true) found.push(task.taskArn);
+        // ECS also names the unprotected tasks. One that has stopped meanwhile is in `failures`.
+        const named = parseDescribed(call, tasks, protectedTasks, failures, ({ taskArn }) => taskArn, unprotected);
+        for (const { taskArn, protectionEnabled } of named) {
+          if (typeof protectionEnabled !== 'boolean')
+            throw new Unavailable(`${call}: the answer does not say whether ${taskArn} is protected`);
+          if (protectionEnabled) found.push(taskArn!);
+        }
       }
       return found;
     },

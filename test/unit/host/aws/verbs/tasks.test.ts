@@ -64,6 +64,55 @@ test('the protection of every task is read, a hundred a call', async () => {
   ]);
 });
 
+const asked = ['t1', 't2'];
+const isProtected = (taskArn: string, protectionEnabled?: boolean) => ({ taskArn, protectionEnabled });
+
+// A protected task was stopped at once: one answer did not name it.
+test.each([
+  ['names no task', { protectedTasks: [], failures: [] }],
+  ['lacks one task', { protectedTasks: [isProtected('t1', false)], failures: [] }],
+  [
+    'could not read one task',
+    { protectedTasks: [isProtected('t1', true)], failures: [{ arn: 't2', reason: 'OTHER' }] },
+  ],
+  ['does not say whether one is protected', { protectedTasks: [isProtected('t1', true), isProtected('t2')] }],
+])('an answer about task protection that %s does not mean "not protected"', async (_, answer) => {
+  const { cloud } = await openAws(() => json(answer));
+  await expect(cloud.readProtectedTasks('demo', asked, patient)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test.each(['MISSING', 'TASK_NOT_FOUND', 'TASK_NOT_VALID'])(
+  'a task with the failure %s has no protection',
+  async (reason) => {
+    const answer = { protectedTasks: [isProtected('t1', true)], failures: [{ arn: 't2', reason }] };
+    const { cloud } = await openAws(() => json(answer));
+    expect(await cloud.readProtectedTasks('demo', asked, patient)).toEqual(['t1']);
+  },
+);
+
+test('a task that ECS neither describes nor misses may still run', async () => {
+  const { cloud } = await openAws(() => json({ tasks: [], failures: [] }));
+  await expect(cloud.readStopReason('demo', 't1', patient)).rejects.toBeInstanceOf(Unavailable);
+  const { cloud: other } = await openAws(() => json({ tasks: [], failures: [{ arn: 't1', reason: 'MISSING' }] }));
+  expect(await other.readStopReason('demo', 't1', patient)).toBeUndefined();
+});
+
+test('a task definition without a status may be ACTIVE', async () => {
+  for (const answer of [{}, { taskDefinition: {} }, { taskDefinition: { taskDefinitionArn: 'logs:2' } }]) {
+    const { cloud } = await openAws(() => json(answer));
+    await expect(cloud.readTaskDefinition('logs', patient)).rejects.toBeInstanceOf(Unavailable);
+  }
+  const { cloud } = await openAws(() => json({ taskDefinition: { taskDefinitionArn: 'logs:2', status: 'INACTIVE' } }));
+  expect(await cloud.readTaskDefinition('logs', patient)).toBeUndefined();
+});
+
+test('a service that ECS lists and does not describe may lack tasks', async () => {
+  const { cloud } = await openAws((each) =>
+    json(callOf(each) === 'ListServices' ? { serviceArns: ['s1'] } : { services: [], failures: [] }),
+  );
+  await expect(cloud.readUnsteadyServices('demo', patient)).rejects.toBeInstanceOf(Unavailable);
+});
+
 test('names the services that lack tasks, ten in a call', async () => {
   const arns = Array.from({ length: 11 }, (_, index) => `s${index}`);
   const { cloud, calls } = await openAws((asked) => {
@@ -71,6 +120,7 @@ test('names the services that lack tasks, ten in a call', async () => {
     const { services } = JSON.parse(asked.body) as { services: string[] };
     return json({
       services: services.map((serviceName) => ({
+        serviceArn: serviceName,
         serviceName,
         status: 'ACTIVE',
         desiredCount: 2,
