@@ -4,6 +4,7 @@
  */
 
 import { Refused, messageOf } from '../../core/errors.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
 import { propagationMs } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
@@ -72,12 +73,13 @@ async function deregister(departure: Departure, balancer: Balancer, signal: Abor
 async function waitForConnections(departure: Departure, balancers: Balancer[], signal: AbortSignal): Promise<void> {
   const { host, config } = departure;
   const withinMs = Math.min(config.leave.deregistrationSeconds * 1000, departure.leftMs());
-  const pending = new Set(balancers);
+  // One answer without the target may be stale, and the tasks would stop under its connections.
+  const pending = new Map(balancers.map((balancer) => [balancer, openLasting(host.clock, propagationMs)]));
   const read = async (callSignal: AbortSignal): Promise<true | undefined> => {
-    for (const balancer of pending) {
+    for (const [balancer, lasts] of pending) {
       try {
         const draining = await callOnce(host, callSignal, (innerSignal) => balancer.isDraining(innerSignal));
-        if (!draining) pending.delete(balancer);
+        if (lasts(!draining)) pending.delete(balancer);
       } catch (error) {
         // Without the permission to look, the node waits for the whole time.
         if (!(error instanceof Refused)) throw error;

@@ -11,8 +11,9 @@ import {
   ElasticLoadBalancingV2Client,
   type TargetDescription,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
-import { Refused } from '../../core/errors.ts';
+import { Refused, Unavailable } from '../../core/errors.ts';
 import type { BalancerCloud } from '../../core/host.ts';
+import { parseList } from './parse-list.ts';
 import type { Session } from './session/session.ts';
 
 export function openBalancers(session: Session): BalancerCloud & { destroy(): void } {
@@ -36,13 +37,11 @@ function openTargetGroups({ identity, callAws, settings }: Session) {
    * with different ports.
    */
   const find = async (TargetGroupArn: string, signal: AbortSignal) => {
-    const { TargetHealthDescriptions: all = [] } = await callAws(
-      'elasticloadbalancing:DescribeTargetHealth',
-      '*',
-      signal,
-      (options) => client.send(new DescribeTargetHealthCommand({ TargetGroupArn }), options),
+    const call = 'elasticloadbalancing:DescribeTargetHealth';
+    const { TargetHealthDescriptions } = await callAws(call, '*', signal, (options) =>
+      client.send(new DescribeTargetHealthCommand({ TargetGroupArn }), options),
     );
-    return all.flatMap(({ Target, TargetHealth }) =>
+    return parseList(call, 'of targets', TargetHealthDescriptions).flatMap(({ Target, TargetHealth }) =>
       Target?.Id === self ? [{ target: Target, state: TargetHealth?.State ?? '' }] : [],
     );
   };
@@ -53,10 +52,13 @@ function openTargetGroups({ identity, callAws, settings }: Session) {
       const own = await find(TargetGroupArn, signal);
       // With its port: if the target was registered with another port than the group's, AWS ignores
       // a deregistration without it.
-      const Targets: TargetDescription[] = own
+      const listed: TargetDescription[] = own
         .filter(({ state }) => !isDraining(state))
         .map(({ target: { Id, Port } }) => ({ Id, ...(Port !== undefined && { Port }) }));
-      if (Targets.length === 0) return;
+      if (own.length > 0 && listed.length === 0) return;
+      // One list without this instance may be stale: the load balancer would send requests to
+      // stopped tasks. AWS accepts the deregistration of an absent target.
+      const Targets = listed.length > 0 ? listed : [{ Id: self }];
       await callAws('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
         client.send(new DeregisterTargetsCommand({ TargetGroupArn, Targets }), options),
       );
@@ -86,11 +88,14 @@ function openLoadBalancers({ identity, callAws, settings }: Session) {
       ).catch(notRegistered);
     },
     async isLoadBalancerDraining(LoadBalancerName: string, signal: AbortSignal): Promise<boolean> {
-      const answer = await callAws('elasticloadbalancing:DescribeInstanceHealth', '*', signal, (options) =>
+      const call = 'elasticloadbalancing:DescribeInstanceHealth';
+      const answer = await callAws(call, '*', signal, (options) =>
         client.send(new DescribeInstanceHealthCommand({ LoadBalancerName, Instances: [{ InstanceId }] }), options),
       ).catch(notRegistered);
-      const own = answer?.InstanceStates?.find((state) => state.InstanceId === InstanceId);
-      return /deregistration currently in progress/i.test(own?.Description ?? '');
+      if (answer === undefined) return false;
+      const own = answer.InstanceStates?.find((state) => state.InstanceId === InstanceId);
+      if (own === undefined) throw new Unavailable(`${call}: the answer does not have this instance`);
+      return /deregistration currently in progress/i.test(own.Description ?? '');
     },
   };
 }

@@ -49,6 +49,19 @@ describe('a departure', () => {
     expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
   });
 
+  // One list lacked the target: the tasks stopped under its connections.
+  it('does not take one answer without the target for the end of its connections', async () => {
+    const stage = setStage(withBalancers({ loadBalancers: [] }));
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(60_000));
+    const { isTargetDraining } = stage.host.cloud;
+    let looks = 0;
+    const stale: typeof isTargetDraining = async (...args) => (await isTargetDraining(...args)) && ++looks !== 2;
+    stage.host.cloud = { ...stage.host.cloud, isTargetDraining: stale };
+    const state = await stage.leaves();
+    expect(looks).toBeGreaterThan(2);
+    expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
+  });
+
   it('waits for connections no longer than configured, and continues without a balancer that refuses', async () => {
     const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));
     stage.world.balancers.loadBalancers.set('classic', someBalancer(3_600_000));

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Unavailable } from '../../../../../core/errors.ts';
 import { callOf, openAws, query, self, wire } from '../aws.ts';
 import { patient } from './answers.ts';
 
@@ -26,11 +27,31 @@ test('a target is deregistered under every port of its own, and no other target 
   expect(await cloud.isTargetDraining('group', patient)).toBe(true);
 });
 
-test('an absent target counts as deregistered', async () => {
-  const { cloud, calls } = await openAws(() => health());
+// The tasks of a node stopped while its load balancer sent requests: one list had not named it.
+test('a target that one list lacks is deregistered all the same', async () => {
+  const { cloud, calls, last } = await openAws((asked) =>
+    callOf(asked) === 'DescribeTargetHealth'
+      ? health(['i-00000000000000bad', 8080, 'healthy'])
+      : query('DeregisterTargets', ''),
+  );
   await cloud.deregisterTarget('group', patient);
+  expect(calls()).toEqual(['DescribeTargetHealth', 'DeregisterTargets']);
+  expect(last()).toMatchObject({ 'Targets.member.1.Id': self });
+  expect(last()).not.toHaveProperty('Targets.member.1.Port');
   expect(await cloud.isTargetDraining('group', patient)).toBe(false);
-  expect(calls()).toEqual(['DescribeTargetHealth', 'DescribeTargetHealth']);
+});
+
+test('a target that drains is not deregistered again', async () => {
+  const { cloud, calls } = await openAws(() => health([self, 8080, 'draining']));
+  await cloud.deregisterTarget('group', patient);
+  expect(calls()).toEqual(['DescribeTargetHealth']);
+});
+
+test('an answer of a load balancer without its list says nothing about the target', async () => {
+  const { cloud } = await openAws((asked) => query(callOf(asked), ''));
+  await expect(cloud.deregisterTarget('group', patient)).rejects.toBeInstanceOf(Unavailable);
+  await expect(cloud.isTargetDraining('group', patient)).rejects.toBeInstanceOf(Unavailable);
+  await expect(cloud.isLoadBalancerDraining('old', patient)).rejects.toBeInstanceOf(Unavailable);
 });
 
 test('a classic load balancer that does not know this instance counts as left', async () => {
