@@ -1,6 +1,7 @@
 /** Decides which of Docker's images may be removed to free a disk, and in which order. Pure. */
 
 import type { DockerContainer, DockerImage } from '../core/host.ts';
+import { imageName } from '../config/image-name.ts';
 
 /**
  * The ECS agent loads these images from files when it starts; no registry has them. Without them,
@@ -93,6 +94,11 @@ function openPattern(pattern: string): (name: string) => boolean {
   if (isId) expressions.push(`@${escape(wanted)}`);
   const expression = new RegExp(expressions.join('|'));
   return (name) => expression.test(name);
+}
+
+/** True for a line that no image can match: a person meant something else. */
+export function isOddName(pattern: string): boolean {
+  return !imageName.test(tidy(pattern));
 }
 
 /** Spellings with one possible meaning: `"app:1"`, `- app:1`, `https://registry/app:1`. */

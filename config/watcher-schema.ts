@@ -1,6 +1,7 @@
 /** Settings of the agent's watchers: disks, notices from EC2, the ECS agent and Docker. */
 
 import * as z from 'zod';
+import { imageName } from './image-name.ts';
 
 export const seconds = (min: number, max: number) => z.int().min(min).max(max);
 const percent = () => z.number().min(1).max(100);
@@ -34,11 +35,7 @@ export const watcherSections = {
         .default(true)
         .describe('Remove unused Docker images, oldest first, when the file system that holds them is full.'),
       keepImages: z
-        .array(
-          z
-            .string()
-            .regex(/^[\w.\-/:@*]{1,500}$/, 'must be an image such as app, app:1 or registry.example.com/base/*'),
-        )
+        .array(z.string().regex(imageName, 'must be an image such as app, app:1 or registry.example.com/base/*'))
         .max(200)
         .default([])
         .describe(

@@ -2,6 +2,7 @@
 
 import { openWatchedPaths, uniqueDisks } from '../../agent/docker-root.ts';
 import { usedInodesPercent, usedPercent, wholePercent } from '../../agent/fullness.ts';
+import { findOddLines, oddRemedy } from '../../agent/kept-images.ts';
 import { messageOf, Refused } from '../../core/errors.ts';
 import type { DiskUse } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
@@ -148,6 +149,7 @@ const disk: Check = {
       ...unmeasured.map(({ path, reason }) =>
         unsure(`${path} could not be measured: ${reason}`, `is its server up? findmnt --target ${path}`),
       ),
+      ...(await findOddLines(machine)).map((line) => wrong(`no name of an image: ${line}`, oddRemedy)),
     ];
   },
 };

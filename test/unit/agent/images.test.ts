@@ -130,7 +130,27 @@ test("obeys the configuration, the image's builder and the ECS agent's own exclu
     patterns: ['mine', 'base:1', 'registry/x', 'a:1', 'b:2', 'c:3'],
     agentRepositories: ['ebs-csi-driver'],
   });
-  expect(parseKeepList('')).toEqual([]);
+  expect(parseKeepList('/a.list', '')).toEqual([]);
+  expect(world.log).toEqual([]);
+});
+
+// Such a line matched nothing: the images that it meant were removed without a word.
+test.each([
+  ['app:1 app:2', '"app:1 app:2"'],
+  ['app:1, app:2', '"app:1, app:2"'],
+  ['- name: app:1', '"- name: app:1"'],
+  ['keep = app', '"keep = app"'],
+])('names the file and the line where a list of images to keep has an odd line: %s', async (odd, told) => {
+  const { host, world } = openFakeHost();
+  world.machine.files.set(`${paths.keepImages}/base.list`, `# ours\nbase:1\n${odd} # why\n- "quoted:1"\n`);
+  const config = configOf();
+  const { patterns } = await readKept(host, config, await readEcsSettings(host, config));
+  expect(patterns).toEqual(expect.arrayContaining(['base:1', '- "quoted:1"']));
+  expect(world.log).toHaveLength(1);
+  expect(world.log[0]).toMatchObject({
+    level: 'warn',
+    fields: { lines: [`${paths.keepImages}/base.list:3: ${told}`], hint: expect.stringContaining('one name a line') },
+  });
 });
 
 test.each([

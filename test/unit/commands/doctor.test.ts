@@ -4,6 +4,7 @@ import type { Diagnosis, ExaminedNode } from '../../../commands/doctor/check.ts'
 import { checks } from '../../../commands/doctor/checks.ts';
 import { Refused } from '../../../core/errors.ts';
 import type { LifecycleHook } from '../../../core/host.ts';
+import { paths } from '../../../core/state/state.ts';
 import type { Examination, GroupFacts, ProbeResult } from '../../../host/aws/examine/examination.ts';
 import { someDisk } from '../../fakes/machine.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
@@ -166,6 +167,12 @@ test.each<[string, string, (world: World, node: ExaminedNode) => void, RegExp]>(
   ],
   ['a full disk', 'disk', (world) => fill(world, 95, 10), /95 % of 30 GiB.*docker system df/],
   ['a disk without inodes', 'disk', (world) => fill(world, 20, 99), /99 % of its inodes/],
+  [
+    'an odd line in a list of images to keep',
+    'disk',
+    (world) => world.machine.files.set(`${paths.keepImages}/base.list`, 'app:1 app:2\n'),
+    /base\.list:1: "app:1 app:2".*one name a line/,
+  ],
   [
     'a unit that is disabled',
     'unit',
