@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Unavailable } from '../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { slowingAfter } from '../../../../core/poll.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { configOf, lazily, setStage } from '../stage.ts';
@@ -19,6 +19,32 @@ describe('an operator', () => {
     ask(stage, 'leave');
     await stage.world.clock.finish(agent.done, hour);
     expect(stage.world.instance.state).toBe('shutting-down');
+  });
+
+  it('ends a machine that comes back from a power-off, once AWS allows it', async () => {
+    const { stage, agent } = await inService();
+    const { world } = stage;
+    const denied = new Refused('no', { code: 'UnauthorizedOperation' });
+    for (const verb of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf']) world.calls.fails(verb, denied);
+    ask(stage, 'leave');
+    await world.clock.finish(agent.done, hour);
+    expect(world.machine.power).toBe('off');
+    expect(world.machine.files.has(paths.request)).toBe(true);
+    world.calls.heals();
+    await world.clock.finish(stage.agent(world.reboot()).done, hour);
+    expect(world.instance.state).toBe('shutting-down');
+  });
+
+  it('keeps a node drained that boots again', async () => {
+    const { stage, run, agent } = await inService();
+    ask(stage, 'leave', false);
+    await run(5 * minute);
+    await agent.stop();
+    const next = stage.agent(stage.world.reboot());
+    await run(10 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.world.machine.files.has(paths.request)).toBe(true);
+    await next.stop();
   });
 
   // No heartbeat kept the launch hook alive while the node was drained, and the group terminated a
