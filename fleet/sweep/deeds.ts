@@ -7,12 +7,13 @@ import { Refused, Unavailable } from '../../core/errors.ts';
 import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import type { Clock } from '../../core/retry.ts';
 import { separateRecords } from '../survey.ts';
-import { notTerminable, oldMissingTag, otherClusterOf, protectedBy } from './facts.ts';
+import { notTerminable, oldMissingTag, otherClusterInName, otherClusterOf, protectedBy } from './facts.ts';
 import type { Deed, SweepFinding } from './findings.ts';
 
 export interface DeedContext {
   fleet: FleetNodes;
   cluster: string;
+  namePattern: string;
   clock: Clock;
 }
 
@@ -135,7 +136,8 @@ async function terminate(context: DeedContext, finding: SweepFinding, signal: Ab
   if (neverJoined && (await fleet.readOtherClusterOf(cluster, instanceId, signal)) !== undefined) return false;
   const { machine, member, real } = await readAgain(context, instanceId, signal);
   if (notTerminable(machine, member) !== undefined) return false;
-  if (neverJoined && otherClusterOf(machine, cluster) !== undefined) return false;
+  const other = otherClusterOf(machine, cluster) ?? otherClusterInName(machine, context);
+  if (neverJoined && other !== undefined) return false;
   if (!isStillSo(finding, real)) return false;
   await fleet.terminateInGroup(instanceId, signal);
   return true;

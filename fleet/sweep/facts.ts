@@ -16,6 +16,8 @@ export interface SweepFacts {
   /** Milliseconds since 1970. */
   now: number;
   cluster: string;
+  /** Pattern of the Name tags of this cluster's nodes. `*` stands for any text. */
+  namePattern: string;
   /** One for each EC2 instance. */
   containerInstances: readonly FleetContainerInstance[];
   /** Further records of the same instances. */
@@ -113,6 +115,26 @@ export function notTerminable(machine: FleetMachine | undefined, member: FleetMe
   if (machine?.state !== 'running') return `EC2 says ${machine?.state ?? 'nothing about it'}, not running`;
   return protectedBy(machine, member);
 }
+
+/**
+ * The cluster in the Name of a node, if it is another one than the sweep's. The bootstrap sets the
+ * Name from the node's own configuration, which a sweep cannot read. A tag with the cluster
+ * outranks the Name. Undefined where the pattern holds no cluster.
+ */
+export function otherClusterInName(
+  machine: FleetMachine | undefined,
+  { cluster, namePattern }: Pick<SweepFacts, 'cluster' | 'namePattern'>,
+): string | undefined {
+  const at = namePattern.indexOf(cluster);
+  if (at === -1 || machine?.tags[clusterTag]?.split('/').at(-1)?.trim() === cluster) return undefined;
+  const toExpression = (text: string) => text.split('*').map(escapeExpression).join('.*');
+  const [before, after] = [namePattern.slice(0, at), namePattern.slice(at + cluster.length)].map(toExpression);
+  const find = (expression: string) =>
+    new RegExp(`^${before}${expression}${after}$`, 's').exec(machine?.tags['Name'] ?? '');
+  return find(cluster) === null ? find('([\\w-]{1,255}?)')?.[1] : undefined;
+}
+
+const escapeExpression = (text: string) => text.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&');
 
 /** The cluster that the node's own tag names, if it is another one than the sweep's. */
 export function otherClusterOf(machine: FleetMachine | undefined, cluster: string): string | undefined {

@@ -1,7 +1,16 @@
 /** Findings about members of the groups: never joined, protected from termination, silent. Pure. */
 
 import type { FleetMember } from '../../core/fleet/fleet-nodes.ts';
-import { notTerminable, otherClusterOf, protectedBy, renderAge, sinceOf, type Ages, type SweepFacts } from './facts.ts';
+import {
+  notTerminable,
+  otherClusterInName,
+  otherClusterOf,
+  protectedBy,
+  renderAge,
+  sinceOf,
+  type Ages,
+  type SweepFacts,
+} from './facts.ts';
 import type { SweepFinding } from './findings.ts';
 
 /**
@@ -33,6 +42,12 @@ function missing(facts: SweepFacts, { olderThanMs }: Ages, member: FleetMember, 
   const evidence = `InService in ${group}, launched ${renderAge(age)} ago, not in the cluster`;
   const finding = { kind: 'never-joined', instanceId, since: machine.launchedAt, evidence } as const;
   const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
+  // It may have no record there yet, or be in another account. Not knowing is no reason to end it.
+  const other = otherClusterInName(machine, facts);
+  if (other !== undefined) {
+    const why = `its Name is that of a node of the cluster ${other}: set its tag ecs-node:cluster to ${other}, or to ${facts.cluster} if it belongs here`;
+    return [{ ...finding, kind: 'in-another-cluster', why }];
+  }
   const obstacle = notTerminable(machine, member) ?? incompleteList(facts);
   if (obstacle !== undefined) return withoutDeed(obstacle);
   if (!someJoined) return withoutDeed('no member of its group is in this cluster: is it the right one?');

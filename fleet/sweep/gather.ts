@@ -61,7 +61,7 @@ export async function gatherFacts(
   const protection = (await tryTo('termination protection', () => readProtection(fleet, chosen, signal))) ?? new Map();
   const counts = registered === undefined ? undefined : { registered, listed };
   return {
-    facts: { now, cluster, ...known, counts, named, records, reports, protection },
+    facts: { now, cluster, namePattern, ...known, counts, named, records, reports, protection },
     groups,
     external: external.length,
     unanswered,

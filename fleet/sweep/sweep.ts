@@ -31,7 +31,7 @@ export async function sweep(
   if (groups.length === 0) log.info('no Auto Scaling group', { cluster });
   const brake = brakeOf(facts, found);
   const budget = openBudget(facts, options.maxNodes);
-  const context: SweepContext = { fleet, cluster, clock, log, apply, budget, brake };
+  const context: SweepContext = { fleet, cluster, namePattern: facts.namePattern, clock, log, apply, budget, brake };
   const findings: Swept[] = [];
   for (const finding of found.toSorted(byUrgency)) findings.push(await handleFinding(context, finding, signal));
   return {
@@ -99,6 +99,7 @@ export function findAll(
 interface SweepContext {
   fleet: FleetNodes;
   cluster: string;
+  namePattern: string;
   clock: Clock;
   log: Log;
   apply: boolean;

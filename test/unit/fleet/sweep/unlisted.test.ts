@@ -23,6 +23,48 @@ describe('a node without a listed container instance', () => {
     },
   );
 
+  // Its cluster was only in its own configuration: it was noted, and ended in a later run.
+  test.each([
+    ['other ECS - web-1', undefined],
+    ['other-2 ECS - web-1', `${cluster} ECS - *`],
+    ['team/other/web-1', `team/${cluster}/*`],
+  ])('is only reported when its Name is that of a node of another cluster: %s', async (Name, namePattern) => {
+    never();
+    const { tags } = fleet.machines.get('i-never')!;
+    tags['Name'] = Name;
+    const options = namePattern === undefined ? {} : { namePattern };
+    for (let runs = 0; runs < 3; runs++) {
+      const { findings } = await run(options);
+      expect(findings).toMatchObject([{ kind: 'in-another-cluster', instanceId: 'i-never', outcome: 'nothing' }]);
+      expect(findings[0]!.why).toMatch(/Name is that of a node of the cluster other/);
+      clock.jump(hour);
+    }
+    expect(fleet.actions()).toEqual([]);
+    // A person says where it belongs.
+    tags['ecs-node:cluster'] = cluster;
+    expect((await run(options)).findings).toMatchObject([{ kind: 'never-joined', outcome: 'done' }]);
+  });
+
+  test.each([
+    ['no Name', '', `${cluster} ECS - *`],
+    ['a Name of this cluster', `${cluster} ECS - web-1`, `${cluster} ECS - *`],
+    ['a Name that a wide pattern covers', `${cluster}-web-1`, `${cluster}*`],
+    ['a Name of no cluster', 'web-1', `${cluster} ECS - *`],
+    ['a pattern without a cluster', 'other ECS - web-1', '* ECS - *'],
+  ])('is ended by its group where nothing names another cluster: %s', async (_, Name, namePattern) => {
+    never();
+    fleet.machines.get('i-never')!.tags['Name'] = Name;
+    expect((await run({ namePattern })).findings).toMatchObject([{ kind: 'never-joined', outcome: 'done' }]);
+  });
+
+  test('stays when its Name names another cluster between the survey and the deed', async () => {
+    never();
+    fleet.before = (call) => {
+      if (call === 'readMachine i-never') fleet.machines.get('i-never')!.tags['Name'] = 'other ECS - web-1';
+    };
+    expect(await deedsOf()).toEqual([]);
+  });
+
   test('stays when its tag names another cluster between the survey and the deed', async () => {
     never();
     fleet.before = (call) => {
