@@ -272,7 +272,11 @@ export const schema = z.strictObject({
           z
             .string()
             .regex(
-              /^arn:[\w-]+:elasticloadbalancing:/,
+              /^(?!arn:[\w-]+:elasticloadbalancing:[^:]*:[^:]*:loadbalancer\/)/,
+              'is the ARN of a load balancer; write those of its target groups ("aws elbv2 describe-target-groups --load-balancer-arn ARN"), or the name of a Classic Load Balancer into leave.loadBalancers',
+            )
+            .regex(
+              /^arn:[\w-]+:elasticloadbalancing:[\w-]+:\d{12}:(targetgroup\/[\w-]+\/[\w-]+$|loadbalancer\/)/,
               'must be the ARN of a target group, such as arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef',
             ),
         )
@@ -282,7 +286,14 @@ export const schema = z.strictObject({
           'ARNs of instance-type target groups from which a leaving node deregisters itself first. ECS itself manages the targets of its tasks.',
         ),
       loadBalancers: z
-        .array(z.string().min(1).max(32))
+        .array(
+          z
+            .string()
+            .regex(
+              /^[A-Za-z0-9-]{1,32}$/,
+              'must be the name of a Classic Load Balancer: 1 to 32 letters, digits and hyphens; the target groups of other load balancers belong into leave.targetGroups',
+            ),
+        )
         .max(50)
         .default([])
         .describe('Names of Classic Load Balancers from which a leaving node deregisters itself first.'),

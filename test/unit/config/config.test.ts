@@ -161,6 +161,33 @@ test.each([
   },
 );
 
+const elb = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:';
+
+// Each of them was accepted, and the node stayed in its load balancer when it left.
+test.each([
+  ['targetGroups', `${elb}loadbalancer/app/web/0123456789abcdef`, 'aws elbv2 describe-target-groups'],
+  ['targetGroups', `${elb}loadbalancer/web`, 'into leave.loadBalancers'],
+  ['targetGroups', `${elb}listener/app/web/0123456789abcdef/0123456789abcdef`, 'must be the ARN of a target group'],
+  ['targetGroups', `${elb}targetgroup/web`, 'must be the ARN of a target group'],
+  ['targetGroups', 'arn:aws:elasticloadbalancing:', 'must be the ARN of a target group'],
+  ['targetGroups', 'web', 'must be the ARN of a target group'],
+  ['loadBalancers', `${elb}loadbalancer/web`, 'must be the name of a Classic Load Balancer'],
+  ['loadBalancers', 'web.example', 'must be the name of a Classic Load Balancer'],
+])('leave.%s: %s is refused with what belongs there', (setting, value, told) => {
+  const found = problems({ cluster: 'a', leave: { [setting]: [value] } });
+  expect(found).toHaveLength(1);
+  expect(found[0]).toContain(told);
+  expect(found[0]).toContain(`leave.${setting}`);
+});
+
+test.each([`${elb}targetgroup/web/0123456789abcdef`, `${elb.replace('aws', 'aws-us-gov')}targetgroup/a-1/0`])(
+  '%s is the ARN of a target group',
+  (arn) => {
+    const leave = { targetGroups: [arn], loadBalancers: ['my-web-1'] };
+    expect(parseConfig({ cluster: 'a', leave })).toMatchObject({ leave });
+  },
+);
+
 test.each([
   ['ECS_INSTANCE_ATTRIBUTES', '{"stack":"prod"}', '{"stack":"prod"}'],
   ['ECS_INSTANCE_ATTRIBUTES', ' { "a" : "b" }'.trim(), '{ "a" : "b" }'],
