@@ -20,14 +20,21 @@ const slotMs = 60_000;
 /** If another node of the group ended within this time, it may be the first of many. */
 const quietMs = 1_800_000;
 
+export interface WithoutRecord {
+  cluster: string;
+  knownFacts?: KnownFacts;
+  /** The interval of the checks, which may be longer than a minute. */
+  everyMs: number;
+}
+
 /**
  * True in this node's own minute, when the cluster has other nodes and no other node of the group
- * ended recently. Throws when that is unknown.
+ * ended recently. Where checks are rare, the next one after that minute counts. Throws when that is
+ * unknown.
  */
 export async function mayLeaveWithoutRecord(
   host: Host,
-  cluster: string,
-  knownFacts: KnownFacts,
+  { cluster, knownFacts = {}, everyMs }: WithoutRecord,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { cloud, identity } = host;
@@ -36,7 +43,7 @@ export async function mayLeaveWithoutRecord(
   // This machine's clock may be wrong, and would look at the terminations of another hour.
   const now = await readServedTime(host, signal);
   if (now === undefined) throw new Unavailable('the metadata service does not tell the time');
-  if (Math.floor(now / slotMs) % slots !== slotOf(identity.instanceId)) return false;
+  if (slotsSince(now, identity.instanceId) >= everyMs / slotMs) return false;
   const group = await readGroup(host, knownFacts, signal);
   // Without a group, no other node would replace this one.
   if (group === undefined) return false;
@@ -44,6 +51,11 @@ export async function mayLeaveWithoutRecord(
     callOnce(host, signal, (callSignal) => cloud.readActivities(group, since, callSignal)),
   );
   return activities.every(({ kind, instanceId }) => kind !== 'terminate' || instanceId === identity.instanceId);
+}
+
+/** Minutes since this node's own minute began. */
+function slotsSince(now: number, instanceId: string): number {
+  return (Math.floor(now / slotMs) - slotOf(instanceId) + slots) % slots;
 }
 
 /** Spreads nodes evenly by the last digits of the id, which EC2 chooses at random. */

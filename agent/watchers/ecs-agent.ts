@@ -32,7 +32,9 @@ interface Answer {
 }
 
 export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watcher {
+  const { cluster } = config;
   const { action, pollSeconds, patienceSeconds, restarts, maxDisconnectedPercent } = config.ecsAgent;
+  const everyMs = pollSeconds * 1000;
   // The last answer of ECS. It only saves calls; the judge decides what follows from it.
   let asked: Answer | undefined;
   const crossCheck = openBackoff();
@@ -49,7 +51,7 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
 
   return {
     name: 'ecs-agent',
-    everyMs: pollSeconds * 1000,
+    everyMs,
     deadlineMs: 45_000,
     // In a warm pool, the ECS agent is silent on purpose.
     afterJoin: true,
@@ -89,7 +91,7 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
       await refuseDuringOutage(host, config.cluster, maxDisconnectedPercent, signal);
       const containerInstance = await findContainerInstance(host, config, 20_000, signal);
       if (containerInstance === undefined)
-        return (await mayLeaveWithoutRecord(host, config.cluster, knownFacts, signal)) ? 'go' : 'wait';
+        return (await mayLeaveWithoutRecord(host, { cluster, knownFacts, everyMs }, signal)) ? 'go' : 'wait';
       return (await queuePosition.mayLeave(host, containerInstance, signal)) ? 'go' : 'wait';
     },
 
