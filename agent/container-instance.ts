@@ -44,6 +44,31 @@ export async function findContainerInstance(
   return instance === undefined ? undefined : { cluster, arn: instance.arn };
 }
 
+/**
+ * The record of this node, and the one that ECS takes for the real one where the local ECS agent
+ * names another record of this instance: any process may name an old record on its port.
+ */
+export async function findContainerInstances(
+  host: Host,
+  config: Config,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<ContainerInstanceRef[]> {
+  const found = await findContainerInstance(host, config, withinMs, signal);
+  if (found === undefined) return [];
+  const { cluster, arn } = found;
+  try {
+    const real = await callWithRetry(host, withinMs, signal, (callSignal) =>
+      host.cloud.readContainerInstance(cluster, arn, callSignal),
+    );
+    return real === undefined || real.arn === arn ? [found] : [found, { cluster, arn: real.arn }];
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('other records of this instance not seen', { error: messageOf(error) });
+    return [found];
+  }
+}
+
 /** The record that the local ECS agent names, when it belongs to this instance. */
 async function findNamedRecord(
   host: Host,

@@ -1,5 +1,6 @@
 /** Sets DRAINING: ECS then places no more tasks here and moves service tasks away. */
 
+import { Refused } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
@@ -77,12 +78,14 @@ async function drainOthers(
 const shortMs = 10_000;
 
 /** One short try. A failure is recorded and delays nothing. Rejects only when stopped. */
-export async function tryToDrain(departure: Departure, signal: AbortSignal): Promise<void> {
+export async function tryToDrain(departure: Departure, signal: AbortSignal): Promise<'tried' | 'refused'> {
   try {
     await drain(departure, signal, shortMs);
+    return 'tried';
   } catch (error) {
     signal.throwIfAborted();
     await departure.trouble('draining', error);
+    return error instanceof Refused ? 'refused' : 'tried';
   }
 }
 

@@ -106,6 +106,18 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
   };
 }
 
+/** The tasks on all records of this instance: only one of them is of the ECS agent that runs. */
+export function mergeSights(sights: readonly TaskSight[]): TaskSight {
+  const unique = (values: readonly string[]) => [...new Set(values)];
+  return {
+    blockers: unique(sights.flatMap(({ blockers }) => blockers)),
+    listed: sights.flatMap(({ listed }) => listed),
+    protectedArns: new Set(sights.flatMap(({ protectedArns }) => [...protectedArns])),
+    daemonArns: unique(sights.flatMap(({ daemonArns }) => daemonArns)),
+    sure: sights.every(({ sure }) => sure),
+  };
+}
+
 /** The number in the node's record; `Infinity` while unknown, 0 where the role may not read it. */
 async function countTasks(host: Host, { cluster, arn }: ContainerInstanceRef, signal: AbortSignal): Promise<number> {
   try {

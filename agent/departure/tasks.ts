@@ -7,28 +7,31 @@ import { shortArn } from '../../core/arn.ts';
 import type { CloudTask } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { callWithRetry } from '../calls.ts';
-import { findContainerInstance, type ContainerInstanceRef } from '../container-instance.ts';
+import { findContainerInstances, type ContainerInstanceRef } from '../container-instance.ts';
+import { findContradiction } from './contradiction.ts';
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { openStopTimes, type StopTimes } from './stop-time.ts';
-import { emptyLastsMs, localEveryMs, openTaskSight, type LookAtTasks, type TaskSight } from './task-sight.ts';
+import { localEveryMs, mergeSights, openTaskSight, type LookAtTasks, type TaskSight } from './task-sight.ts';
 
 interface Wait {
   departure: Departure;
-  containerInstance: ContainerInstanceRef;
+  cluster: string;
   look: LookAtTasks;
   stopTimes: StopTimes;
 }
 
 export async function waitForTasks(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host } = departure;
-  const containerInstance = await findRecord(departure, signal);
-  if (containerInstance === undefined) return;
-  const stopTimes = openStopTimes(host, containerInstance.cluster);
+  const records = await findRecords(departure, signal);
+  const [first] = records;
+  if (first === undefined) return;
+  const stopTimes = openStopTimes(host, first.cluster);
+  const looks = records.map((record) => openTaskSight(host, record, stopTimes));
   const wait: Wait = {
     departure,
-    containerInstance,
-    look: openTaskSight(host, containerInstance, stopTimes),
+    cluster: first.cluster,
+    look: async (callSignal) => mergeSights(await Promise.all(looks.map((look) => look(callSignal)))),
     stopTimes,
   };
   let rest = await waitWhileAllowed(wait, signal);
@@ -38,19 +41,28 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
   await departure.trouble('tasks left to the end of the instance', renderBlockers(departure.state.blockers));
 }
 
+/** ECS must say for this long that it knows no record: its list may be stale for some seconds. */
+const noRecordLastsMs = 30_000;
+
+const recordEveryMs = 5_000;
+
 /**
- * After DRAINING, ECS must repeat that it knows no record: one lost answer would end the wait under
- * the tasks.
+ * The records whose tasks are waited for. Empty only where ECS repeats that it knows none and
+ * nothing on this machine contradicts it, or at the deadline. A stale list would otherwise end the
+ * machine under its tasks, and without DRAINING.
  */
-async function findRecord(departure: Departure, signal: AbortSignal): Promise<ContainerInstanceRef | undefined> {
+async function findRecords(departure: Departure, signal: AbortSignal): Promise<ContainerInstanceRef[]> {
   const { host, config } = departure;
-  const lasts = openLasting(host.clock, emptyLastsMs);
+  const lasts = openLasting(host.clock, noRecordLastsMs);
   for (;;) {
     const ms = Math.min(30_000, Math.max(departure.leftMs(), 5_000));
-    const found = await findContainerInstance(host, config, ms, signal);
-    const wasKnown = departure.state.drainedAt !== undefined;
-    if (found !== undefined || !wasKnown || lasts(true)) return found;
-    await host.clock.sleep(localEveryMs, signal);
+    const found = await findContainerInstances(host, config, ms, signal);
+    if (found.length > 0) return found;
+    const contradiction = await findContradiction(host, signal);
+    const blockers = contradiction === undefined ? [] : [`record: ECS knows none, but ${contradiction}`];
+    if (blockers.join() !== departure.state.blockers.join()) await departure.note({ blockers });
+    if (lasts(contradiction === undefined) || departure.leftMs() <= 0) return [];
+    await host.clock.sleep(recordEveryMs, signal);
   }
 }
 
@@ -140,18 +152,21 @@ async function waitUntilGone(
     // If AWS did not answer when it was time to drain, tasks keep arriving, so each round tries
     // again.
     const wasDrained = departure.state.drainedAt !== undefined;
-    await tryToDrain(departure, signal);
-    if (!wasDrained && departure.state.drainedAt !== undefined) await noteTasksSince(departure, clock.uptime());
+    const isRefused = (await tryToDrain(departure, signal)) === 'refused';
+    const isDrained = departure.state.drainedAt !== undefined;
+    if (!wasDrained && isDrained) await noteTasksSince(departure, clock.uptime());
     const sight = await readRemaining(signal);
     const { blockers, sure: isCertain } = sight;
     if (blockers.join() !== departure.state.blockers.join()) {
       await departure.note({ blockers });
       log.info('waiting for tasks', { count: blockers.length, blockers: blockers.slice(0, 10) });
     }
-    if (isCertain && blockers.length === 0) return undefined;
+    const isEmpty = isCertain && blockers.length === 0;
+    // Before DRAINING, ECS may place a task at any moment.
+    if (isEmpty && (isDrained || isRefused)) return undefined;
     // Unknown tasks count as tasks that are there.
     const ms = await leftMs(sight);
-    if (ms <= 0) return sight;
+    if (ms <= 0) return isEmpty ? undefined : sight;
     await clock.sleep(Math.min(localEveryMs, ms), signal);
   }
 }
@@ -186,7 +201,7 @@ function renderBlockers(blockers: readonly string[]): string {
 
 /** Returns the tasks for which ECS accepted StopTask. */
 async function stopTasks(
-  { departure, containerInstance }: Wait,
+  { departure, cluster }: Wait,
   arns: readonly string[],
   reason: string,
   signal: AbortSignal,
@@ -196,9 +211,7 @@ async function stopTasks(
     arns.map(async (arn) => {
       try {
         const ms = Math.min(20_000, Math.max(departure.leftMs(), 5_000));
-        await callWithRetry(host, ms, signal, (callSignal) =>
-          host.cloud.stopTask(containerInstance.cluster, arn, reason, callSignal),
-        );
+        await callWithRetry(host, ms, signal, (callSignal) => host.cloud.stopTask(cluster, arn, reason, callSignal));
         host.log.warn('task stopped', { task: arn });
         return [arn];
       } catch (error) {

@@ -123,13 +123,20 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
       return withOthers(isOnly ? [hinted] : await readOwn(cluster, arns, signal));
     },
     async ownsContainerInstance(cluster, arn, signal) {
+      const describes = async () => (await readOwn(cluster, [arn], signal)).length > 0;
       try {
-        return (await list(cluster, signal)).some((own) => idOf(own) === idOf(arn));
+        if ((await list(cluster, signal)).some((own) => idOf(own) === idOf(arn))) return true;
       } catch (error) {
         // A role may allow the describe call and not the list call.
-        if (!isDenied(error)) throw error;
-        return (await readOwn(cluster, [arn], signal)).length > 0;
+        if (isDenied(error)) return describes();
+        throw error;
       }
+      // The list may be stale. Without an answer about the one record, the list counts.
+      return describes().catch((error: unknown) => {
+        signal.throwIfAborted();
+        if (error instanceof Refused || error instanceof Unavailable) return false;
+        throw error;
+      });
     },
     async readRecords(cluster, arns, signal) {
       return summarize(await describe(cluster, arns, signal), async (filter) =>

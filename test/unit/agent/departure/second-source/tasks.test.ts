@@ -150,6 +150,55 @@ describe('tasks', () => {
     },
   );
 
+  // The node went to its end at once, never DRAINING.
+  it.each([
+    ['some seconds, and nothing on the machine speaks', 20_000, 'nothing'],
+    ['minutes, while Docker runs a container of a task', 5 * minute, 'docker'],
+    ['minutes, while the port names the record', 5 * minute, 'port'],
+  ])('are waited for, and the node is drained, when ECS lists no record for %s', async (_, emptyMs, other) => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world, own } = stage;
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    if (other !== 'port') world.localAgent = undefined;
+    if (other === 'docker')
+      world.docker.containers.push({ name: 'ecs-web-1-web-f0', imageId: 'web', state: 'running' });
+    const id = own.ec2InstanceId;
+    own.ec2InstanceId = 'i-0hidden';
+    world.clock.schedule(emptyMs, () => void (own.ec2InstanceId = id));
+    world.clock.schedule(20 * minute, () => void (task.lastStatus = 'STOPPED'));
+    let then = '';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook') then ||= `${task.lastStatus} ${own.status}`;
+    };
+    stage.group.begin('terminate');
+    const done = stage.leaves(scaleIn);
+    await world.clock.run(10_000);
+    if (other !== 'nothing') expect(stage.departure().blockers.join()).toMatch(/^record: ECS knows none, but/);
+    await done;
+    expect(then).toBe('STOPPED DRAINING');
+  });
+
+  it("are waited for on the node's real record, when the port names an old one of this instance", async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world, own } = stage;
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const old = world.cluster.addInstance({ ec2InstanceId: own.ec2InstanceId, agentConnected: false, registeredAt: 0 });
+    stage.host.ecsAgent.readAgent = async () => ({
+      cluster: 'demo',
+      containerInstanceArn: old.arn,
+      version: '1.106.1',
+    });
+    stage.host.ecsAgent.readTasks = async () => [];
+    world.clock.schedule(20 * minute, () => void (task.lastStatus = 'STOPPED'));
+    let then = '';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook') then ||= task.lastStatus;
+    };
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(then).toBe('STOPPED');
+  });
+
   it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
     const neighbour = stage.world.cluster.addInstance();

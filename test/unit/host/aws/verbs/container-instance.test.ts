@@ -43,6 +43,19 @@ test('an ARN from a copied image, which belongs to another machine, does not cou
   expect(await cloud.readContainerInstance('demo', arn, patient)).toBeUndefined();
 });
 
+test('a record that the list lacks belongs to this instance where its description says so', async () => {
+  const ask = async (described: object) => {
+    const { cloud } = await openAws((asked) =>
+      json(callOf(asked).startsWith('List') ? { containerInstanceArns: [] } : described),
+    );
+    return cloud.ownsContainerInstance('demo', arn, patient);
+  };
+  expect(await ask({ containerInstances: [own] })).toBe(true);
+  expect(await ask({ containerInstances: [{ ...own, ec2InstanceId: 'i-00000000000000bad' }] })).toBe(false);
+  expect(await ask({ containerInstances: [], failures: [{ arn, reason: 'MISSING' }] })).toBe(false);
+  expect(await ask({})).toBe(false);
+});
+
 // Six of six nodes ended within seconds of each other: with closed introspection ports a `200 {}`
 // read as "ECS does not know me".
 test.each([
