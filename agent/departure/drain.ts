@@ -1,7 +1,8 @@
 /** Sets DRAINING: ECS then places no more tasks here and moves service tasks away. */
 
-import { Refused } from '../../core/errors.ts';
+import { Refused, messageOf } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
+import { callWithRetry } from '../calls.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -41,6 +42,26 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   }
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
   departure.background.push(drainOthers(departure, containerInstance, ms, signal).catch(() => {}));
+  if (state.ending === 'remain') departure.background.push(markAsOwn(departure, containerInstance, ms, signal));
+}
+
+/**
+ * A node that stays DRAINING says so in an attribute of its record: a sweep that drained it before,
+ * because its ECS agent was away, must not make it ACTIVE. Never throws.
+ */
+async function markAsOwn(
+  { host, state: { cause } }: Departure,
+  { cluster, arn }: ContainerInstanceRef,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const mark = (callSignal: AbortSignal) => host.cloud.queueToLeave(cluster, arn, cause, host.clock.now(), callSignal);
+  try {
+    await callWithRetry(host, withinMs, signal, mark);
+  } catch (error) {
+    if (signal.aborted) return;
+    host.log.warn('a sweep may make this node ACTIVE: its draining is not marked', { error: messageOf(error) });
+  }
 }
 
 /**

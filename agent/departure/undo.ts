@@ -2,8 +2,11 @@
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
-import type { DepartureState } from '../../core/state/state.ts';
+import type { Cause, DepartureState } from '../../core/state/state.ts';
+import { messageOf } from '../../core/errors.ts';
+import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { findContainerInstance, findOtherRecords, resumePlacement } from '../container-instance.ts';
+import type { ContainerInstanceRef } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
@@ -51,6 +54,7 @@ export async function undoDeparture(
     // They were drained too, and the ECS agent may come back under any of them.
     for (const other of await findOtherRecords(host, containerInstance, patienceMs, signal))
       await resumePlacement(host, other, patienceMs, signal);
+    if (state.ending === 'remain') await removeMark(host, containerInstance, state.cause, signal);
   }
   const lost = whatIsLost(state, config);
   for (const what of lost) host.log.error('not undone', { what, why });
@@ -71,6 +75,16 @@ export async function undoDeparture(
   host.log.info('stays', { cause: state.cause, why, active: containerInstance !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;
+}
+
+/** With a mark that stays, a sweep would at most leave the node DRAINING. */
+async function removeMark(host: Host, ref: ContainerInstanceRef, cause: Cause, signal: AbortSignal): Promise<void> {
+  try {
+    await removeFromQueue(host, ref, cause, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('the mark of the draining is not removed', { error: messageOf(error) });
+  }
 }
 
 /** The losses that ACTIVE does not undo, each with its remedy. */

@@ -21,7 +21,7 @@ export interface FleetContainerInstance {
    * nothing follows from their values.
    */
   oldNotes: readonly string[];
-  /** In a leave queue, as its own attributes say: the node itself is about to leave. */
+  /** As its own attributes say, the node itself is about to leave, or keeps itself DRAINING. */
   isQueuedToLeave: boolean;
 }
 

@@ -12,9 +12,12 @@ describe('an operator', () => {
     await run(5 * minute);
     expect(stage.own.status).toBe('DRAINING');
     expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain', phase: 'done' });
+    // For a sweep that drained it before: the node must not become ACTIVE.
+    expect([...stage.own.attributes.keys()]).toEqual(['ecs-node.leave.operator']);
     ask(stage, 'stay');
     await run(10_000);
     expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
     expect(stage.world.machine.files.has(paths.request)).toBe(false);
     ask(stage, 'leave');
     await stage.world.clock.finish(agent.done, hour);

@@ -27,11 +27,11 @@ describe('the agent, told of an event by EC2,', () => {
     await run(2 * minute);
     expect(stage.own.status).toBe('ACTIVE');
     await run(3 * hour);
-    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    expect(stage.deeds()).toEqual(['drain', 'queueToLeave', 'activate', 'unqueue']);
     await agent.stop();
     const again = stage.agent(stage.world.reboot());
     await run(hour);
-    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    expect(stage.deeds()).toEqual(['drain', 'queueToLeave', 'activate', 'unqueue']);
     await again.stop();
   });
 

@@ -209,6 +209,6 @@ describe('the termination', () => {
     const stage = setStage();
     const state = await stage.leaves({ cause: 'operator', reason: 'look', ending: 'remain', key: 'leave-1' });
     expect(state.phase).toBe('done');
-    expect(stage.deeds()).toEqual(['drain']);
+    expect(stage.deeds()).toEqual(['drain', 'queueToLeave']);
   });
 });
