@@ -12,7 +12,8 @@ import { collectNowAndThen, doWithoutCompilers } from '../host/small-footprint.t
 import type { CommandContext, Environment, Run } from '../cli/command.ts';
 import type { Effective } from './node/effective.ts';
 import { mayTerminate } from './node/join-failure.ts';
-import { callMetadata, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
+import { identify } from './node/identify.ts';
+import { openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import type { RefreshResult } from './refresh.ts';
 import { runWithReload, type ReloadContext } from './node/reload-loop.ts';
 
@@ -40,9 +41,7 @@ export const agent: Run = async (context, _args, signal) => {
   const localHost = openLocalHost(context);
   // Before any slow work: an early reload signal must not end the process.
   const reloads = openReloads(context);
-  const identity = await callMetadata(localHost, context, noTimeoutMs, signal, (callSignal) =>
-    localHost.metadata.readIdentity(callSignal),
-  );
+  const identity = await identify(localHost, context, noTimeoutMs, signal);
   const { code, text } = await runChild(context, firstEffectiveWords, signal);
   // The child has already logged the fault.
   if (code !== 0) return code === -1 ? 75 : code;

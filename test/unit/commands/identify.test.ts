@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { assetTag, identify } from '../../../commands/node/identify.ts';
+import { openLog } from '../../../core/log.ts';
+import { paths } from '../../../core/state/state.ts';
+import { openFakeHost } from '../../fakes/host.ts';
+
+const own = 'i-0aaaaaaaaaaaaaaaa';
+const other = 'i-0bbbbbbbbbbbbbbbb';
+
+interface Case {
+  bootstrap?: string;
+  firmware?: string;
+  /** The metadata service names the other instance for this long. */
+  wrongMs: number;
+}
+
+async function ask({ bootstrap, firmware, wrongMs }: Case) {
+  const { host, world } = openFakeHost({ identity: { instanceId: wrongMs > 0 ? other : own } });
+  const { clock, machine, metadata } = world;
+  if (bootstrap !== undefined) machine.files.set(paths.bootstrap, bootstrap);
+  if (firmware !== undefined) machine.files.set(assetTag, firmware);
+  clock.schedule(wrongMs, () => (metadata.identity = { ...metadata.identity, instanceId: own }));
+  const began = clock.uptime();
+  const log = openLog(() => {}, clock.now);
+  const done = identify(host, { log }, 3_600_000, new AbortController().signal);
+  const { instanceId } = await clock.finish(done);
+  return { instanceId, ms: clock.uptime() - began };
+}
+
+const stateOf = (instanceId: string) => JSON.stringify({ version: 1, instanceId });
+
+test.each([
+  ['the last bootstrap agrees', { bootstrap: stateOf(own), wrongMs: 0 }],
+  [
+    'the firmware agrees, and the image has the state of another instance',
+    { bootstrap: stateOf(other), firmware: `${own}\n`, wrongMs: 0 },
+  ],
+])('the agent starts at once when %s', async (_, given) => {
+  expect(await ask(given)).toEqual({ instanceId: own, ms: 0 });
+});
+
+// The agent drained another node, and stopped its tasks, when its own disk was full.
+test.each([
+  ['the last bootstrap', { bootstrap: stateOf(own), wrongMs: 30_000 }],
+  ['the firmware', { firmware: own, wrongMs: 30_000 }],
+  ['its own next answer, where nothing else is known', { wrongMs: 1_500 }],
+  [
+    'its own next answer, where the state is damaged',
+    { bootstrap: '{"instanceId":', firmware: 'Amazon', wrongMs: 1_500 },
+  ],
+])('a wrong answer of the metadata service is not believed against %s', async (_, given) => {
+  expect((await ask(given)).instanceId).toBe(own);
+});
+
+test('an instance whose image has the state of another one starts after a minute', async () => {
+  const { instanceId, ms } = await ask({ bootstrap: stateOf(other), wrongMs: 0 });
+  expect(instanceId).toBe(own);
+  expect(ms).toBeLessThan(65_000);
+});
