@@ -3,11 +3,13 @@
  * when it registers. The only file that deregisters a container instance.
  */
 
-import { messageOf } from '../../core/errors.ts';
+import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { paths } from '../../core/state/state.ts';
 import { callOnce, callWithRetry } from '../calls.ts';
 import { readLocalAgent, resumePlacement, stopPlacement } from '../container-instance.ts';
+import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { KnownFacts } from '../known-facts.ts';
 import { writeRegistration, type Registration, type Stage } from './registration.ts';
 
@@ -57,10 +59,12 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
   async deregistering({ host, registration: { cluster, arn } }, signal) {
     // Only an answer tells whether a lost call has taken effect, so this waits for one.
     const known = await readRecord(host, cluster, signal);
-    if (known !== undefined && [known.arn, ...known.others].includes(arn)) {
+    const isListed = known !== undefined && [known.arn, ...known.others].includes(arn);
+    // A list without the old record may be stale, so ECS is asked for this record alone.
+    if (isListed || (await isOurs(host, { cluster, arn }, signal))) {
       await stopEcsAgent(host, signal);
       // An older ACTIVE call arrived late, or a person set ACTIVE: ECS may have placed tasks since.
-      const isActive = known.arn === arn && known.status === 'ACTIVE';
+      const isActive = known === undefined || (known.arn === arn && known.status === 'ACTIVE');
       if (isActive && !(await drainWithoutTasks(host, { cluster, arn }, signal))) return placed;
       await callWithRetry(host, Infinity, signal, (callSignal) =>
         host.cloud.deregisterContainerInstance(cluster, arn, callSignal),
@@ -70,9 +74,8 @@ const plays: Record<Exclude<Stage, 'over'>, Play> = {
   },
   async forgetting({ host, registration: { cluster, arn } }, signal) {
     if (!(await isStopped(host, signal))) {
-      // The machine booted meanwhile. The ECS agent may have registered already.
-      const known = await readRecord(host, cluster, signal);
-      if (known !== undefined && known.arn !== arn) return { stage: 'starting' };
+      // The machine booted meanwhile. The ECS agent may have registered already, and run tasks.
+      if (await hasRegistered(host, { cluster, arn }, signal)) return { stage: 'starting' };
       await stopEcsAgent(host, signal);
     }
     for (const file of checkpoint) await host.machine.remove(`${paths.ecsData}/${file}`);
@@ -163,6 +166,39 @@ function readRecord(host: Host, cluster: string, signal: AbortSignal): Promise<C
   return callWithRetry(host, Infinity, signal, (callSignal) =>
     host.cloud.readContainerInstance(cluster, undefined, callSignal),
   );
+}
+
+function isOurs(host: Host, { cluster, arn }: ContainerInstanceRef, signal: AbortSignal): Promise<boolean> {
+  return callWithRetry(host, Infinity, signal, (callSignal) =>
+    host.cloud.ownsContainerInstance(cluster, arn, callSignal),
+  );
+}
+
+/** An ECS agent that boots registers within seconds, and ECS's list may be as old. */
+const notRegisteredMs = 30_000;
+
+/**
+ * Whether the ECS agent has a record after the old one. False only where ECS repeats that it lists
+ * none and the introspection port names none. Throws while the port names a record that ECS does
+ * not say is ours: the list is not yet true, or another process listens on the port.
+ */
+async function hasRegistered(
+  host: Host,
+  { cluster, arn: old }: ContainerInstanceRef,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const lasts = openLasting(host.clock, notRegisteredMs);
+  for (;;) {
+    const arn = (await readLocalAgent(host, signal))?.containerInstanceArn;
+    if (arn !== undefined && arn !== old) {
+      if (await isOurs(host, { cluster, arn }, signal)) return true;
+      throw new Unavailable(`the introspection port names ${arn}, and ECS does not say that it is ours`);
+    }
+    const known = await readRecord(host, cluster, signal);
+    if (known !== undefined && known.arn !== old) return true;
+    if (lasts(true)) return false;
+    await host.clock.sleep(pollMs, signal);
+  }
 }
 
 /** Asks ECS when the ECS agent names another record, and now and then. Undefined: not in time. */

@@ -181,6 +181,33 @@ function asked({ world: { identity, clock } }: Stage): string {
 }
 
 describe('a new registration that is interrupted', () => {
+  // The ECS agent had registered at the boot and ran a task. The node stopped it and removed its
+  // checkpoint, and ECS had a third record.
+  it.each(['open', 'closed'])(
+    'by a reboot keeps the new record that ECS does not list yet, with the port %s',
+    async (port) => {
+      const stage = outside();
+      const { world, own } = stage;
+      Object.assign(own, { status: 'INACTIVE', agentConnected: false });
+      const fresh = world.joinCluster();
+      fresh.capacityProvider = 'nodes';
+      world.cluster.addTask(fresh.arn, { group: 'service:web', stopsAfterMs: Infinity });
+      world.machine.files.set(agentDb, fresh.arn);
+      const named = world.localAgent;
+      if (port === 'closed') stage.host.ecsAgent.readAgent = async () => undefined;
+      const { instanceId } = world.identity;
+      const begun = { instanceId, cluster: 'demo', arn: own.arn, provider: 'nodes', startedAt: 0, stage: 'forgetting' };
+      world.machine.files.set(paths.registration, renderState(begun));
+      fresh.ec2InstanceId = 'i-0hidden';
+      world.clock.schedule(20_000, () => void (fresh.ec2InstanceId = instanceId));
+      await live(stage, 10 * minute);
+      expect(world.machine.stopped).toEqual([]);
+      expect(world.localAgent).toEqual(named);
+      expect(world.cluster.instances).toHaveLength(2);
+      expect(fresh).toMatchObject({ status: 'ACTIVE', agentConnected: true });
+    },
+  );
+
   const points: [string, (call: Call) => boolean][] = [
     ...['draining', 'stopping', 'deregistering', 'forgetting', 'starting'].map((stage): [string, typeof isEffect] => [
       `noting that it is ${stage}`,
