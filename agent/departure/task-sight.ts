@@ -7,7 +7,7 @@ import { openLasting } from '../../core/lasting.ts';
 import { readDaemonTasks } from '../../upkeep/daemon-tasks-memory.ts';
 import { isOurs } from '../../upkeep/daemon-tasks.ts';
 import { callOnce } from '../calls.ts';
-import type { ContainerInstanceRef } from '../container-instance.ts';
+import { readLocalAgent, type ContainerInstanceRef } from '../container-instance.ts';
 import type { StopTimes } from './stop-time.ts';
 
 /** The ECS agent answers from memory, so the node notices within two seconds that it is empty. */
@@ -118,6 +118,29 @@ export function mergeSights(sights: readonly TaskSight[]): TaskSight {
   };
 }
 
+/** The ECS agent and Docker answer within milliseconds. A dead one says nothing. */
+const localMs = 3_000;
+
+/** The ECS agent's names of containers. Its own container is no task. */
+const taskContainer = /^ecs-(?!agent$)/;
+
+/**
+ * A sign on this machine against ECS's answer that it knows no record of this node; undefined
+ * without one. Any process may listen on the ECS agent's port, so it is a sign and no proof.
+ */
+export async function findContradiction(host: Host, signal: AbortSignal): Promise<string | undefined> {
+  const arn = (await readLocalAgent(host, signal))?.containerInstanceArn;
+  if (arn !== undefined) return `the ECS agent names ${arn}`;
+  try {
+    const containers = await callOnce(host, signal, (callSignal) => host.docker.readContainers(callSignal), localMs);
+    const running = containers.filter(({ name, state }) => state === 'running' && taskContainer.test(name));
+    return running.length === 0 ? undefined : `Docker runs ${running.length} containers of tasks`;
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
 /** The number in the node's record; `Infinity` while unknown, 0 where the role may not read it. */
 async function countTasks(host: Host, { cluster, arn }: ContainerInstanceRef, signal: AbortSignal): Promise<number> {
   try {
@@ -139,7 +162,7 @@ async function readOwnArns(host: Host): Promise<Set<string>> {
 
 async function readLocalTasks(host: Host, signal: AbortSignal): Promise<{ arn: string; name: string }[] | undefined> {
   try {
-    const tasks = await callOnce(host, signal, (callSignal) => host.ecsAgent.readTasks(callSignal), 3_000);
+    const tasks = await callOnce(host, signal, (callSignal) => host.ecsAgent.readTasks(callSignal), localMs);
     return tasks
       ?.filter(({ knownStatus }) => knownStatus !== 'STOPPED')
       .map(({ arn, family, knownStatus }) => ({

@@ -8,11 +8,17 @@ import type { CloudTask } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstances, type ContainerInstanceRef } from '../container-instance.ts';
-import { findContradiction } from './contradiction.ts';
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { openStopTimes, type StopTimes } from './stop-time.ts';
-import { localEveryMs, mergeSights, openTaskSight, type LookAtTasks, type TaskSight } from './task-sight.ts';
+import {
+  findContradiction,
+  localEveryMs,
+  mergeSights,
+  openTaskSight,
+  type LookAtTasks,
+  type TaskSight,
+} from './task-sight.ts';
 
 interface Wait {
   departure: Departure;

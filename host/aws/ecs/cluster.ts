@@ -123,20 +123,8 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
       return withOthers(isOnly ? [hinted] : await readOwn(cluster, arns, signal));
     },
     async ownsContainerInstance(cluster, arn, signal) {
-      const describes = async () => (await readOwn(cluster, [arn], signal)).length > 0;
-      try {
-        if ((await list(cluster, signal)).some((own) => idOf(own) === idOf(arn))) return true;
-      } catch (error) {
-        // A role may allow the describe call and not the list call.
-        if (isDenied(error)) return describes();
-        throw error;
-      }
-      // The list may be stale. Without an answer about the one record, the list counts.
-      return describes().catch((error: unknown) => {
-        signal.throwIfAborted();
-        if (error instanceof Refused || error instanceof Unavailable) return false;
-        throw error;
-      });
+      const isListed = async () => (await list(cluster, signal)).some((own) => idOf(own) === idOf(arn));
+      return owns(isListed, async () => (await readOwn(cluster, [arn], signal)).length > 0, signal);
     },
     async readRecords(cluster, arns, signal) {
       return summarize(await describe(cluster, arns, signal), async (filter) =>
@@ -146,6 +134,28 @@ function openContainerInstance(client: ECSClient, { identity, callAws }: Session
     drain: (cluster, arn, signal) => update(cluster, arn, 'DRAINING', signal),
     activate: (cluster, arn, signal) => update(cluster, arn, 'ACTIVE', signal),
   };
+}
+
+/** The list may be stale, so a record that it lacks is described. Without that, the list counts. */
+async function owns(
+  isListed: () => Promise<boolean>,
+  isDescribed: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    if (await isListed()) return true;
+  } catch (error) {
+    // A role may allow the describe call and not the list call.
+    if (isDenied(error)) return isDescribed();
+    throw error;
+  }
+  try {
+    return await isDescribed();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Refused || error instanceof Unavailable) return false;
+    throw error;
+  }
 }
 
 /**
