@@ -25,13 +25,14 @@ describe('an operator', () => {
   });
 
   it('ends a machine that comes back from a power-off, once AWS allows it', async () => {
-    const { stage, agent } = await inService();
+    const { stage, run, agent } = await inService();
     const { world } = stage;
     const denied = new Refused('no', { code: 'UnauthorizedOperation' });
     for (const verb of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf']) world.calls.fails(verb, denied);
     ask(stage, 'leave');
-    await world.clock.finish(agent.done, hour);
+    await run(hour);
     expect(world.machine.power).toBe('off');
+    await agent.stop();
     expect(world.machine.files.has(paths.request)).toBe(true);
     world.calls.heals();
     await world.clock.finish(stage.agent(world.reboot()).done, hour);
