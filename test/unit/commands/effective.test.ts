@@ -12,6 +12,9 @@ import { parseLine } from '../../../cli/parse-line.ts';
 import { commandTable } from '../../../commands/table.ts';
 import { UsageError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
+import { stopTimers } from '../host/stop-timers.ts';
+
+stopTimers();
 
 const password = 'canary-password';
 

@@ -17,6 +17,9 @@ import { openFakeClock } from '../../fakes/clock.ts';
 import { emptyMachine, openMachine } from '../../fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity } from '../../fakes/metadata.ts';
 import { openMetadataService, openStage } from './stage.ts';
+import { stopTimers } from '../host/stop-timers.ts';
+
+stopTimers();
 
 const noop = () => {};
 

@@ -7,6 +7,9 @@ import type { Machine } from '../../../core/host.ts';
 import { parseLine, parseMemory } from '../../../host/disk.ts';
 import { openMachine } from '../../../host/machine.ts';
 import { waitFor } from '../../../simulator/wait-for.ts';
+import { stopTimers } from './stop-timers.ts';
+
+stopTimers();
 
 /** A machine whose `df` prints what a test says. */
 function nodeWithDf(script: string) {
@@ -113,8 +116,6 @@ test('a path whose df hangs does not hide the others, and waits until that df ha
   const machine = nodeWithDf(
     `case "$*" in */mnt/share*) echo "$@" >> ${root}/hung; sleep 60;; esac; ${df('/dev/a 10 1 9 10% /')}`,
   );
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  onTestFinished(() => void vi.useRealTimers());
   const measuring = machine.measureDisks(['/', '/mnt/share']);
   // First the df of both paths hangs, then that of its path alone.
   for (const hung of [1, 2]) {

@@ -6,6 +6,9 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import { openDocker } from '../../../host/docker.ts';
 import { waitFor } from '../../../simulator/wait-for.ts';
 import { serve, type Answer } from './local-server.ts';
+import { stopTimers } from './stop-timers.ts';
+
+stopTimers();
 
 const patient = new AbortController().signal;
 
@@ -123,8 +126,6 @@ test('without Docker, every call fails within a moment and says so', async () =>
 
 test('a Docker that accepts a call and never answers is given up after five seconds', async () => {
   const { docker, asked } = await node(() => undefined);
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  onTestFinished(() => void vi.useRealTimers());
   const outcomes: string[] = [];
   const ping = docker.ping(patient).catch((error: Error) => void outcomes.push(error.message));
   await waitFor('it is asked', () => asked.length === 1);

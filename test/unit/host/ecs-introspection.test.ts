@@ -3,6 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { openEcsAgent } from '../../../host/ecs-introspection.ts';
 import { nowhere, serve } from './local-server.ts';
+import { stopTimers } from './stop-timers.ts';
+
+stopTimers();
 
 const patient = new AbortController().signal;
 const arn = 'arn:aws:ecs:us-east-1:123456789012:container-instance/demo/0123456789abcdef0123456789abcdef';

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Unavailable } from '../../../core/errors.ts';
 import { codeOf } from '../../../host/files/error-code.ts';
 import { openLocalService } from '../../../host/http/local-service.ts';
 import { waitFor } from '../../../simulator/wait-for.ts';
 import { nowhere } from './local-server.ts';
+import { stopTimers } from './stop-timers.ts';
+
+stopTimers();
 
 const patient = new AbortController().signal;
 const options = { serviceName: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
@@ -50,19 +53,18 @@ test('sends one request after the other over one connection', async () => {
 });
 
 test('keeps the answers of simultaneous requests apart', async () => {
+  let answerFirst: (() => void) | undefined;
   const { read } = await talk((socket, question) => {
     const path = question.split(' ')[1]!;
-    setTimeout(
-      () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${path.length}\r\n\r\n${path}`),
-      path === '/1' ? 40 : 1,
-    );
+    const answer = () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${path.length}\r\n\r\n${path}`);
+    if (path === '/1') answerFirst = answer;
+    else answer();
   });
-  expect(await Promise.all([read('/1'), read('/22'), read('/333'), read('/4444')])).toEqual([
-    '200 /1',
-    '200 /22',
-    '200 /333',
-    '200 /4444',
-  ]);
+  const first = read('/1');
+  const others = await Promise.all([read('/22'), read('/333'), read('/4444')]);
+  await waitFor('the first is asked', () => answerFirst !== undefined);
+  answerFirst!();
+  expect([await first, ...others]).toEqual(['200 /1', '200 /22', '200 /333', '200 /4444']);
 });
 
 test('keeps as many connections as the agent has simultaneous questions, and uses them in turn', async () => {
@@ -158,7 +160,9 @@ test('ends silence at the timeout and on abort, and does not reuse the connectio
   expect(await read('/well')).toBe('200 ok');
   expect(sockets).toHaveLength(2);
   const hurried = openLocalService(url, { ...options, timeoutMs: 30 });
-  await expect(hurried.send({ path: '/silent' }, patient)).rejects.toThrow(/no answer within 0.03 s/);
+  const late = hurried.send({ path: '/silent' }, patient).catch((error: unknown) => error);
+  vi.advanceTimersByTime(30);
+  expect(await late).toMatchObject({ message: expect.stringContaining('no answer within 0.03 s') });
 });
 
 test('reports a closed port by the code of its error', async () => {

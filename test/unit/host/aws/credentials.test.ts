@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { Unavailable } from '../../../../core/errors.ts';
 import { openCredentials } from '../../../../host/aws/session/credentials.ts';
 import { serve, type Asked, type Reply } from '../local-server.ts';
+import { stopTimers } from '../stop-timers.ts';
+
+stopTimers();
 
 const tokenPath = '/latest/api/token';
 
