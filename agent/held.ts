@@ -3,9 +3,9 @@
  * it.
  */
 
-import { Refused, messageOf } from '../core/errors.ts';
+import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { readMembership } from '../upkeep/group-tag.ts';
+import { groupTag, readMembership } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
 import { isHeldState } from './lifecycle-states.ts';
 
@@ -17,23 +17,27 @@ const metadataMs = 2_000;
 
 /**
  * The reason why the node is held, for people; undefined when nothing holds it. Throws when no
- * source could be asked. The target state and the tags in the metadata cost no AWS call; AWS is
- * asked where they are missing. `beforeEnd`: a role that may not read the tags throws too, because
- * not knowing is no reason to end the node.
+ * source gave a whole answer. The target state and the tags in the metadata cost no AWS call; AWS
+ * is asked where they are missing. `beforeEnd`: a role that may not read the tags throws too,
+ * because not knowing is no reason to end the node.
  */
 export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSignal): Promise<string | undefined> {
   const { metadata } = host;
   const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), metadataMs);
   if (target !== undefined && isHeldState(target)) return `the node is ${target} in its group`;
   const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), metadataMs);
-  const tags = shown ?? (await readOwnTags(host, beforeEnd, signal));
-  if (tags?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
-  if (target !== undefined) return undefined;
-  const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(
-    unlessRefused,
-  );
+  const listed = shown === undefined ? await readOwnTags(host, beforeEnd, signal) : undefined;
+  if ((shown ?? listed)?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
+  const membership =
+    target === undefined
+      ? await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(unlessRefused)
+      : undefined;
   if (membership !== undefined && isHeldState(membership.lifecycleState))
     return `the node is ${membership.lifecycleState} in its group`;
+  // Auto Scaling tags each member of a group. A list without that tag may lack the other one, too.
+  const isMember = target !== undefined || membership !== undefined;
+  if (isMember && listed !== undefined && listed[groupTag] === undefined)
+    throw new Unavailable(`ec2:DescribeTags: the answer lacks the tag ${groupTag} of a member of a group`);
   return undefined;
 }
 

@@ -11,6 +11,7 @@ import { openFakeClock, type FakeClock } from './clock.ts';
 import { openBalancerCloud, type FakeBalancers } from './cloud/balancers.ts';
 import { openConfigurationCloud, type FakeDocumentSources } from './cloud/configuration.ts';
 import { openClusterCloud, openFakeCluster, type FakeCluster, type FakeContainerInstance } from './cloud/cluster.ts';
+import { groupTag } from '../../upkeep/group-tag.ts';
 import { openFakeGroup, openGroupCloud, type FakeGroup } from './cloud/group.ts';
 import { emptyInstance, openInstanceCloud, type FakeInstance } from './cloud/instance.ts';
 import {
@@ -181,6 +182,8 @@ function openCloud(world: World): Cloud {
   const { clock, identity } = world;
   return {
     ...openInstanceCloud(world.instance, () => world.metadata),
+    // Auto Scaling tags each member of a group.
+    readOwnTags: async () => ({ ...(world.group && { [groupTag]: world.group.name }), ...world.instance.tags }),
     ...openGroupCloud(() => world.group, world.instance, clock),
     ...openClusterCloud(world.cluster, identity.instanceId, clock),
     ...openBalancerCloud(world.balancers, clock),

@@ -121,6 +121,7 @@ describe('the termination', () => {
   it('ends a node without a group through EC2, and clears the protection that OpsWorks set', async () => {
     const stage = setStage(configOf({ terminationProtection: 'clear' }));
     stage.world.group = undefined;
+    stage.world.metadata.targetState = undefined;
     stage.world.instance.terminationProtection = true;
     await stage.leaves();
     expect(stage.world.instance.state).toBe('shutting-down');

@@ -127,6 +127,7 @@ describe('a second source that the role may not read', () => {
   it('ends no node for its own reason: its bootstrap ends as refused, and no departure is remembered', async () => {
     const stage = setStage();
     [stage.world.cluster.instances, stage.world.localAgent, stage.world.group] = [[], undefined, undefined];
+    stage.world.metadata.targetState = undefined;
     stage.world.calls.fails('readContainerInstance', denied);
     await expect(stage.leaves({ cause: 'bootstrap-failed', reason: 'no registrar' })).rejects.toThrow(Refused);
     expect(stage.world.instance.state).toBe('running');

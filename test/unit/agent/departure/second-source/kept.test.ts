@@ -105,6 +105,25 @@ describe('a node that is held', () => {
   );
 });
 
+// A person kept the node, and its tag was missing in a list of EC2 that was not whole.
+it('a node of a group does not end itself while EC2 lists none of its tags', async () => {
+  const { stage, world, run, agent } = await inService({ disk: { checkSeconds: 10 } });
+  const { readOwnTags } = stage.host.cloud;
+  let isWhole = false;
+  stage.host.cloud = { ...stage.host.cloud, readOwnTags: async (signal) => (isWhole ? readOwnTags(signal) : {}) };
+  for (const target of [undefined, 'InService']) {
+    world.metadata.targetState = target;
+    stage.fillDisk(97);
+    await run(hour);
+    expect(stage.deeds()).toEqual([]);
+    expect(stage.status().watchers['disk']?.error).toContain('lacks the tag aws:autoscaling:groupName');
+  }
+  isWhole = true;
+  await run(hour);
+  expect(stage.deeds()).toContain('terminateInGroup');
+  await agent.stop();
+});
+
 describe('a node whose role may not read its tags', () => {
   const refuse = ({ world }: Stage) => world.calls.fails('readOwnTags', denied);
 
