@@ -8,3 +8,9 @@ export function familyOf(name: string): string {
 export function shortDefinition(arn: string): string {
   return arn.replace(/^.*task-definition\//, '');
 }
+
+/** The number of the revision. Undefined for a family alone, which means its newest one. */
+export function revisionNumber(name: string): number | undefined {
+  const digits = /:(\d+)$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}

@@ -1,8 +1,8 @@
 /** One round: reads the daemon tasks of this node, and acts on them. */
 
-import { messageOf, Refused } from '../core/errors.ts';
+import { messageOf, Refused, Unavailable } from '../core/errors.ts';
 import type { CloudTask, Host, LocalTask } from '../core/host.ts';
-import { familyOf, shortDefinition } from '../core/task-definition.ts';
+import { familyOf, revisionNumber, shortDefinition } from '../core/task-definition.ts';
 import { writeDaemonTasks, type DaemonTask, type DaemonTasks } from './daemon-tasks-memory.ts';
 import {
   decide,
@@ -59,7 +59,7 @@ async function decideOn(
 ): Promise<Decision> {
   const { host, containerInstance, local, before } = round;
   const family = familyOf(name);
-  const desired: DesiredTask = { family, ...(await readRevision(host, name, errors, signal)) };
+  const desired: DesiredTask = { family, ...(await readRevision(host, name, tasks, errors, signal)) };
   const past = before.families[family]?.past;
   const isGone = past?.taskArn !== undefined && tasks.every(({ arn }) => arn !== past.taskArn);
   const ended = isGone ? await host.cloud.readStopReason(containerInstance.cluster, past.taskArn!, signal) : undefined;
@@ -75,18 +75,43 @@ async function decideOn(
 async function readRevision(
   host: Host,
   name: string,
+  tasks: readonly CloudTask[],
   errors: Error[],
   signal: AbortSignal,
 ): Promise<Pick<DesiredTask, 'revision' | 'why'>> {
   try {
     const revision = await host.cloud.readTaskDefinition(name, signal);
-    if (revision !== undefined) return { revision };
+    if (revision !== undefined) {
+      await mustBeNewest(host, name, revision, tasks, signal);
+      return { revision };
+    }
     throw new Refused(`ECS has no ACTIVE task definition ${name}`, { code: 'ClientException' });
   } catch (error) {
     signal.throwIfAborted();
     errors.push(error as Error);
     return { revision: undefined, why: messageOf(error) };
   }
+}
+
+/**
+ * One stale answer about the newest revision would stop the task of a newer one. That revision is
+ * the newest while it is ACTIVE. A name with its revision is the operator's choice.
+ */
+async function mustBeNewest(
+  host: Host,
+  name: string,
+  revision: string,
+  tasks: readonly CloudTask[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (revisionNumber(name) !== undefined) return;
+  const newer = tasks
+    .filter((task) => isOurs(task) && familyOf(task.definition) === familyOf(name))
+    .find(({ definition }) => (revisionNumber(definition) ?? 0) > (revisionNumber(revision) ?? Infinity));
+  if (newer === undefined) return;
+  if ((await host.cloud.readTaskDefinition(newer.definition, signal)) === undefined) return;
+  const [named, running] = [revision, newer.definition].map(shortDefinition);
+  throw new Unavailable(`ECS names ${named} as the newest revision, and ${running} is ACTIVE`);
 }
 
 function noteFamily({ host, before }: DaemonTasksRound, family: string, decision: Decision): DaemonTask {

@@ -122,6 +122,32 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
+  // One answer named logspout:1 as the newest revision, and the task of logspout:2 was stopped.
+  it('are not replaced by an older revision until ECS says that theirs is not ACTIVE', async () => {
+    const { world, mine, agent, memory, run } = setNode(['logspout'], ['logspout', 'logspout']);
+    const running = agent();
+    await run(2 * minute);
+    const [task] = mine();
+    const newest = world.cluster.definitions.at(-1)!;
+    let looks = 0;
+    const stale = ({ verb, args }: { verb: string; args: readonly unknown[] }) => {
+      if (verb !== 'readTaskDefinition') return;
+      if (args[0] === 'logspout') looks++;
+      newest.status = args[0] === 'logspout' ? 'INACTIVE' : 'ACTIVE';
+    };
+    world.calls.onCall = stale;
+    await run(20 * minute);
+    expect(looks).toBeGreaterThan(2);
+    expect(mine()).toEqual([task]);
+    expect(world.calls.of('stopTask')).toEqual([]);
+    expect(memory().families['logspout']!.detail).toContain('logspout:2 is ACTIVE');
+    world.calls.onCall = undefined;
+    newest.status = 'INACTIVE';
+    await run(20 * minute);
+    expect(mine().map(({ version }) => version)).toEqual(['1']);
+    await running.stop();
+  });
+
   it('are replaced by a new revision: the old one has stopped before the new one starts', async () => {
     const { world, alive, mine, agent, run, violations } = setNode();
     const running = agent();
