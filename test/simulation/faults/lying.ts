@@ -52,7 +52,10 @@ export function hearLie(region: Region, node: Node, { verb, service }: Call, { k
   node.truth.faultAt = now;
   if (service === 'opsworks') node.truth.opsworksTroubleAt = now;
   if (service === 'ecs') node.truth.ecsLieAt = now;
-  if (service === 'autoscaling') node.truth.groupLieAt = now;
+  if (service === 'autoscaling') {
+    node.truth.groupLieAt = now;
+    node.truth.groupLieSince = Math.min(node.truth.groupLieSince, now);
+  }
   if (service === 'metadata') begin(node, 'lie', now);
   count(region.stats.faults, `told: ${service} ${kind}`);
   if (service !== 'metadata' && service !== 'introspection') note(region, node, `${verb}: ${kind} answer`);

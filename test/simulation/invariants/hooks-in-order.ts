@@ -1,6 +1,6 @@
 import { reasons } from '../faults/causes.ts';
 import type { Call } from '../effects.ts';
-import { mistakesItsWait, ownInstance, type Node } from '../world/node.ts';
+import { askedAgainMs, mayBeDeceivedTwice, mistakesItsWait, ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
@@ -84,6 +84,16 @@ const quietMs = 600_000;
 const longestHookMs = 3_600_000;
 
 /**
+ * True if the group said that it waits for no hook, or the contrary, and the node could not learn
+ * better in time: its hook was too short for a second question, or the group lied again then.
+ */
+function isDeceived(node: Node, timedOutAt: number): boolean {
+  if (timedOutAt - node.truth.groupLieAt >= longestHookMs) return false;
+  const seconds = node.group?.hooks.map(({ heartbeatSeconds }) => heartbeatSeconds) ?? [];
+  return Math.min(...seconds) * 1000 < askedAgainMs || mayBeDeceivedTwice(node);
+}
+
+/**
  * Reports a launch hook that timed out because the node sent no heartbeats, although nothing
  * prevented them.
  */
@@ -92,8 +102,7 @@ function timedOut({ clock, scenario }: Region, node: Node): string | undefined {
   if (cause === undefined || cause.since !== clock.uptime()) return undefined;
   const isKept = scenario.planted !== undefined && scenario.config.bootstrap.onFailure === 'keep';
   if (isKept || scenario.denied.length > 0 || node.truth.death !== undefined) return undefined;
-  // The group said that it waits for no hook, or the contrary.
-  if (cause.since - node.truth.groupLieAt < longestHookMs) return undefined;
+  if (isDeceived(node, cause.since)) return undefined;
   // A stopped machine sends no heartbeats, and a spot stop lasts until there is capacity again.
   if (node.phase !== 'up') return undefined;
   const quietSince = Math.max(node.truth.faultAt, node.bootedAt);

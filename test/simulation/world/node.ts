@@ -99,6 +99,8 @@ export interface Truth {
   opsworksTroubleAt: number;
   /** Uptime of the last untrue answer of Auto Scaling. */
   groupLieAt: number;
+  /** When Auto Scaling lied to it for the first time. */
+  groupLieSince: number;
   /** Uptime of the last untrue answer of ECS. */
   ecsLieAt: number;
   /** The ids of maintenance events that an operator overruled. */
@@ -222,6 +224,7 @@ export function openNode(region: Region, number: number): Node {
       activitiesSeen: undefined,
       opsworksTroubleAt: -Infinity,
       groupLieAt: -Infinity,
+      groupLieSince: Infinity,
       ecsLieAt: -Infinity,
       overruled: new Set(),
       rebalanceHeardAt: undefined,
@@ -315,6 +318,18 @@ export function ownInstance(region: Region, node: Node): FakeContainerInstance |
 export function mistakesItsWait({ truth, agentStartedAt }: Node, since: number | undefined): boolean {
   const readAt = Math.max(agentStartedAt, truth.leavingFor?.since ?? -Infinity);
   return since !== undefined && since < truth.jumpedAt && truth.jumpedAt < readAt;
+}
+
+/**
+ * A node that the group told that no hook waits asks once more (agent/joining/unfinished-hook.ts):
+ * at the earliest, and at the latest with the time for its calls.
+ */
+const leastAskAgainMs = 600_000;
+export const askedAgainMs = 1_200_000 + 120_000;
+
+/** True if Auto Scaling lied to the node so long that it may have lied to the second question. */
+export function mayBeDeceivedTwice({ truth }: Node): boolean {
+  return truth.groupLieAt - truth.groupLieSince >= leastAskAgainMs;
 }
 
 /** The verbs of each service, as they answer this node without any fault. */

@@ -1,6 +1,6 @@
 import { paths } from '../../../../core/state/state.ts';
 import { lasting, reasons } from '../../faults/causes.ts';
-import { ownInstance, type Node } from '../../world/node.ts';
+import { askedAgainMs, mayBeDeceivedTwice, ownInstance, type Node } from '../../world/node.ts';
 import type { Region } from '../../world/region.ts';
 import type { Invariant } from '../invariant.ts';
 import { registersAnew } from '../registers-anew-once.ts';
@@ -28,8 +28,8 @@ const works: readonly Work[] = [
       const isWaiting = node.group?.hooks.some(
         ({ name, active }) => active && name === scenario.config.autoScaling.launchHook,
       );
-      // A group that said InService or Terminating once may have let the node believe it.
-      const isTold = node.truth.groupLieAt > -Infinity;
+      // A group that said InService or Terminating may have let the node believe it.
+      const isTold = clock.uptime() - node.truth.groupLieAt < askedAgainMs || mayBeDeceivedTwice(node);
       return (
         isWaiting === true && !isTold && isInService(node) && reasons(node, clock.uptime(), 60 * minute).length === 0
       );
