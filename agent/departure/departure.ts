@@ -121,8 +121,10 @@ export function openDeparture(
     },
     async noteDeed(deed) {
       const irrevocable = irrevocableOf(departure.state);
-      if (irrevocable[deed] === undefined)
-        await departure.note({ irrevocable: { ...irrevocable, [deed]: clock.now() } });
+      if (irrevocable[deed] !== undefined) return;
+      // A departure that was called off does nothing more. With the note, it would be too late.
+      signal.throwIfAborted();
+      await departure.note({ irrevocable: { ...irrevocable, [deed]: clock.now() } });
     },
     async trouble(what, error) {
       const text = `${what}: ${messageOf(error)}`;

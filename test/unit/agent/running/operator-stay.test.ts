@@ -125,6 +125,25 @@ describe('an operator', () => {
     expect(stage.deeds()).not.toContain('activate');
   });
 
+  // The departure was called off while it read the registration. It noted the deed after that, and
+  // counted as too late: the node stayed DRAINING, and no departure ran any longer.
+  it('comes in time for a node that has not left its registrar yet', async () => {
+    const { stage, run, agent } = await inService();
+    const { calls } = stage.world;
+    calls.onCall = ({ verb, args }) => {
+      if (verb !== 'readText' || args[0] !== paths.bootstrap || stage.departure()?.phase !== 'registrar') return;
+      calls.delays('readText', 10_000, 1);
+      calls.onCall = undefined;
+      ask(stage, 'stay');
+    };
+    ask(stage, 'leave');
+    await run(5 * minute);
+    expect(stage.deregistered).toEqual([]);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.departure().undoneAt).toBeDefined();
+    await agent.stop();
+  });
+
   // The drain call was still under way when the node became ACTIVE: it stayed DRAINING for ever.
   it('keeps a node while its disk is being treated', async () => {
     const { stage, run, agent } = await inService(configOf({ disk: { leave: false } }));
