@@ -182,6 +182,12 @@ async function firstMissing(
   return { missing: undefined, answered: true };
 }
 
+/**
+ * After ECS answered that the node is not in service, a refusal counts only once it has lasted: a
+ * proxy or a policy may refuse for seconds.
+ */
+const refusedMs = 60_000;
+
 const notRegistered = 'the ECS agent has not registered';
 
 /** Without the local agent's answer, ECS is asked after `firstMs`. */
@@ -196,6 +202,7 @@ function openRegistrationCheck(
   const { cluster } = config;
   let lastAskedAt = host.clock.uptime() + firstMs - cloudEveryMs;
   let refusal: Refused | undefined;
+  let answer: { at: number; missing: string } | undefined;
   const restartEndedAgent = openAgentRestarter(host);
   return async (signal) => {
     const local = await readLocalAgent(host, signal);
@@ -206,6 +213,10 @@ function openRegistrationCheck(
     const arn = isElsewhere ? undefined : local?.containerInstanceArn;
     const missing = isElsewhere ? renderElsewhere(local, cluster) : notRegistered;
     const now = host.clock.uptime();
+    const lacking = (what: string) => {
+      answer = { at: now, missing: what };
+      return what;
+    };
     const isSoon = now - lastAskedAt < cloudEveryMs;
     if (refusal !== undefined && (arn !== undefined || isSoon)) return missingWithoutEcs(arn, missing, refusal);
     if (arn === undefined && isSoon) return missing;
@@ -216,14 +227,17 @@ function openRegistrationCheck(
       [lastAskedAt, refusal] = [now, undefined];
       if (known === undefined && isElsewhere) await refuseOtherCluster(host, local, missing, signal);
       // The introspection port may be closed on a working node.
-      if (known === undefined) return missing;
+      if (known === undefined) return lacking(missing);
       // A person may have drained the node before a reboot. It returns to that state.
-      if (known.status !== 'ACTIVE' && known.status !== 'DRAINING') return `container instance is ${known.status}`;
-      if (!known.agentConnected) return 'the ECS agent is not connected';
+      if (known.status !== 'ACTIVE' && known.status !== 'DRAINING')
+        return lacking(`container instance is ${known.status}`);
+      if (!known.agentConnected) return lacking('the ECS agent is not connected');
       knownFacts.lastSeen = { at: now, instance: known };
       return undefined;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (answer !== undefined && now - answer.at < refusedMs)
+        throw new Unavailable(`${answer.missing}; ${messageOf(error)}`, { cause: error });
       if (refusal === undefined) host.log.error('cannot see the container instance', { error: messageOf(error) });
       [lastAskedAt, refusal] = [now, error];
       return missingWithoutEcs(arn, missing, refusal);

@@ -86,6 +86,33 @@ describe('a joining node', () => {
     expect(node.group.lifecycleState).toBe('InService');
   });
 
+  // A proxy refused one call. The local ECS agent then spoke for ECS, which had just answered that
+  // it was not connected: the launch hook let requests in.
+  it.each([
+    [20_000, false],
+    [5 * minute, true],
+  ])(
+    'believes the local ECS agent against the last answer of ECS only where ECS refuses for long (%d ms: %s)',
+    async (ms, isBelieved) => {
+      const node = launched(configOf(), 1_000);
+      node.world.clock.schedule(1_001, () => (node.own.agentConnected = false));
+      const done = node.joins();
+      await node.world.clock.run(20_000);
+      expect(node.told.at(-1)).toContain('not connected');
+      node.world.calls.fails(
+        'readContainerInstance',
+        new Refused('<html>blocked</html>', { code: 'InvalidNextToken' }),
+      );
+      await node.world.clock.run(ms);
+      node.world.calls.heals();
+      await node.world.clock.run(minute);
+      expect(node.group.hooks[0]!.ended === 'CONTINUE').toBe(isBelieved);
+      node.own.agentConnected = true;
+      await node.world.clock.finish(done);
+      expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    },
+  );
+
   // Both together: healthy nodes were given up one after the other, and each replacement lacked the
   // permission too.
   it('does not give up when its role may not ask ECS and the introspection port is closed', async () => {
