@@ -82,7 +82,6 @@ const holders = [
   'etc/ecs/ecs.config',
   'run/ecs-node/last-good.json',
   'var/lib/ecs-node/refreshed.json',
-  'var/lib/ecs-node/user-data.json',
 ];
 
 async function expectNoSecret(scene: Scene, node: Node, keys: readonly string[], said: string): Promise<void> {
