@@ -163,6 +163,7 @@ describe('a full disk', () => {
     stage.fillDisk(40);
     await run(10 * minute);
     expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.world.machine.files.has(paths.departure)).toBe(false);
     stage.world.calls.onCall = undefined;
     task.lastStatus = 'STOPPED';
     await agent.stop();
