@@ -27,8 +27,8 @@ type Deps = Pick<Host, 'machine' | 'cloud' | 'log'>;
 /**
  * Fetches changed documents, lets `judge` check the whole set, and writes a good set in one file.
  * Throws the error of `judge`: the last good set then stays, and the refused documents are not
- * fetched again until they change. Throws Unavailable when a set becomes empty for the first time,
- * because the node would fall back to its defaults for one lost answer.
+ * fetched again until they change. Throws Unavailable when a document is not listed for the first
+ * time, because the node would fall back to its defaults for one answer that is not whole.
  */
 export async function pullConfiguration(
   host: Deps,
@@ -40,9 +40,13 @@ export async function pullConfiguration(
   const good = before?.source === source ? before.good : [];
   const seen = before?.refused?.source === source ? before.refused.documents : good;
   const documents = await fetchChanged(host, source, seen, signal);
-  if (documents.length === 0 && good.length > 0 && before?.isEmptied !== true) {
-    await write(host, { source, good, ...before, isEmptied: true });
-    throw new Unavailable(`${source} lists no document any more; if it still lists none next time, that is believed`);
+  const lost = good.map(({ name }) => name).filter((name) => documents.every((each) => each.name !== name));
+  const newlyLost = lost.filter((name) => before?.lost?.includes(name) !== true);
+  if (newlyLost.length > 0) {
+    await write(host, { source, good, ...before, lost });
+    throw new Unavailable(
+      `${source} lists ${newlyLost.join(', ')} no more; if it lists as little next time, that is believed`,
+    );
   }
   if (Buffer.byteLength(JSON.stringify(documents)) > maxSetBytes) {
     const problem = `the documents are larger than ${maxSetBytes} bytes together, as JSON`;
@@ -55,8 +59,8 @@ export async function pullConfiguration(
     // When the documents did not change, the node's own files did, and the error names them. The
     // set in use is then not noted as refused.
     const refused = isDeepStrictEqual(documents, good) ? undefined : { source, documents, why: messageOf(error) };
-    const { isEmptied: _, ...kept } = before ?? { source, good: [] };
-    await write(host, { ...kept, ...(refused !== undefined && { refused }) });
+    const { lost: _before, ...kept } = before ?? { source, good: [] };
+    await write(host, { ...kept, ...(lost.length > 0 && { lost }), ...(refused !== undefined && { refused }) });
     throw error;
   }
   const isNew = before?.source !== source || !isDeepStrictEqual(documents, good);

@@ -18,23 +18,25 @@ export interface Refreshed {
   good: readonly PulledDocument[];
   /** The present set at the source, when it is not valid. Keeping it spares fetching it again. */
   refused?: { source: string; documents: readonly PulledDocument[]; why: string };
-  /** The source has just listed no document, though `good` has some. */
-  isEmptied?: true;
+  /** Names of documents in `good` that the source has just not listed. */
+  lost?: readonly string[];
 }
 
 /** Undefined for another text than ours: everything is then pulled again. */
 export function parseRefreshed(text: string | undefined): Refreshed | undefined {
   try {
-    const value = JSON.parse(text ?? 'null') as Partial<Refreshed> | null;
+    const value = JSON.parse(text ?? 'null') as (Partial<Refreshed> & { isEmptied?: unknown }) | null;
     if (typeof value?.source !== 'string' || !areDocuments(value.good)) return undefined;
-    const { source, good, refused, isEmptied } = value;
+    const { source, good, refused } = value;
+    // Up to version 0.1.0, the file says only that the source has listed none of them.
+    const lost = value.isEmptied === true ? good.map(({ name }) => name) : value.lost;
     const isWhole =
       areDocuments(refused?.documents) && typeof refused?.why === 'string' && typeof refused.source === 'string';
     return {
       source,
       good,
       ...(isWhole && refused !== undefined && { refused }),
-      ...(isEmptied === true && { isEmptied }),
+      ...(Array.isArray(lost) && lost.every((name) => typeof name === 'string') && { lost }),
     };
   } catch {
     return undefined;

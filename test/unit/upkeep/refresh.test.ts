@@ -78,9 +78,34 @@ describe('documents that are pulled', () => {
     node.offers({ a: 'disk: {checks: 4}\n' });
     expect(await node.pull()).toBe('unchanged');
     node.offers({});
-    await expect(node.pull()).rejects.toThrow('lists no document any more');
+    await expect(node.pull()).rejects.toThrow('lists a no more');
     expect(await node.pull()).toBe('changed');
     expect((await node.settled()).disk.checks).toBe(3);
+  });
+
+  // One list lacked the document with `disk.leave: false`, and the node could leave.
+  it('stay in use until two lists in a row lack the same document', async () => {
+    const node = openNode();
+    const [a, b] = ['disk: {leave: false}\n', 'spot: {marginSeconds: 20}\n'];
+    node.offers({ a, b });
+    await node.pull();
+    const pulls: string[] = [];
+    for (const offer of [{ b }, { a }, { b }, { a, b }, { b }] as Record<string, string>[]) {
+      node.offers(offer);
+      pulls.push(await node.pull().catch((error: unknown) => (error instanceof Unavailable ? 'doubted' : 'failed')));
+      expect(await node.settled()).toMatchObject({ disk: { leave: false }, spot: { marginSeconds: 20 } });
+    }
+    expect(pulls).toEqual(['doubted', 'doubted', 'doubted', 'unchanged', 'doubted']);
+    expect(await node.pull()).toBe('changed');
+    expect(await node.settled()).toMatchObject({ disk: { leave: true }, spot: { marginSeconds: 20 } });
+  });
+
+  it('are dropped at once where an older version has noted that their source is empty', async () => {
+    const node = openNode();
+    const good = [{ name: 'a', version: '1', text: 'disk: {checks: 4}\n' }];
+    node.world.machine.files.set(paths.refreshed, JSON.stringify({ source: 'ssm:/ecs/web', good, isEmptied: true }));
+    node.offers({});
+    expect(await node.pull()).toBe('changed');
   });
 
   it('are fetched only when they changed, and are dropped when they vanish there', async () => {
@@ -93,6 +118,7 @@ describe('documents that are pulled', () => {
     expect(await node.pull()).toBe('changed');
     expect((await node.settled()).disk).toMatchObject({ checks: 5, checkSeconds: 30 });
     node.offers({ b: 'disk: {checkSeconds: 30}\n' });
+    await expect(node.pull()).rejects.toThrow('lists a no more');
     expect(await node.pull()).toBe('changed');
     expect((await node.settled()).disk).toMatchObject({ checks: 3, checkSeconds: 30 });
   });
