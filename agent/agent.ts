@@ -19,6 +19,7 @@ import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
 import { roster } from './watching/roster.ts';
 import { openStatusBook, readStatus, type AgentStatus, type ConfigurationStatus, type StatusBook } from './status.ts';
+import { withoutOldConfirmation } from './departure/order.ts';
 import { openSupervisor, type Supervisor } from './departure/supervisor.ts';
 import { openRunningActions } from './watching/running-actions.ts';
 import { runChores } from './run-chores.ts';
@@ -76,9 +77,9 @@ export async function runAgent(
   const agentSignal = AbortSignal.any([signal, agentEnds.signal]);
   const bootId = await host.machine.readBootId().catch(() => '');
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
-  const supervisor = openSupervisor(host, config, { deregister: options.deregister }, agentSignal);
-  let isJoined = book.read().join.state === 'joined';
-  let joinedAt = host.clock.uptime();
+  const past = await readDeparture(host);
+  const supervisor = openSupervisor(host, config, { ...options, past: ofThisBoot(past, bootId) }, agentSignal);
+  let [isJoined, joinedAt] = [book.read().join.state === 'joined', host.clock.uptime()];
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
     if (state === 'joined' && !isJoined) joinedAt = host.clock.uptime();
     isJoined = state === 'joined';
@@ -94,7 +95,7 @@ export async function runAgent(
     memories: openMemories(watchers, book),
     supervisor,
     runningActions: openRunningActions(),
-    past: await readDeparture(host),
+    past,
     bootId,
     onReturn: () => setJoined('joining', 'back in the group'),
   };
@@ -130,6 +131,11 @@ export async function runAgent(
     await supervisor.stopped();
     await Promise.allSettled([...parts, keeping]);
   }
+}
+
+/** A machine that has booted since may be back from what was confirmed then. */
+function ofThisBoot(past: DepartureState | undefined, bootId: string): DepartureState | undefined {
+  return past?.bootId === bootId ? withoutOldConfirmation(past) : undefined;
 }
 
 /**
@@ -240,11 +246,11 @@ async function handleJoinFailure(
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
   // A person drained this node by hand and wants to inspect it.
-  if (memories.wanted()?.cause === 'operator') return;
+  if (memories.wanted().some(({ cause }) => cause === 'operator')) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);
-  await supervisor.follow(memories.wanted() ?? order);
+  await supervisor.follow(memories.wanted());
 }
 
 /** Undefined where no chore is configured. */

@@ -13,7 +13,7 @@ import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
-import { readRequest } from './request.ts';
+import { readRequest } from '../request.ts';
 import { findHolder } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
@@ -107,7 +107,11 @@ export class TakenBack extends Refused {}
  * Whether actions that ACTIVE does not undo must wait for a second source. This includes a
  * departure that version 0.1.0 began.
  */
-export function needsConfirmation({ ending, cause, confirmedAt }: DepartureState): boolean {
+export function needsConfirmation({
+  ending,
+  cause,
+  confirmedAt,
+}: Pick<DepartureState, 'ending' | 'cause' | 'confirmedAt'>): boolean {
   return confirmedAt === undefined && !(ending === 'remain' && cause !== 'operator');
 }
 
@@ -186,17 +190,26 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
 }
 
 /**
- * Whether the second source still confirms a departure that it has confirmed. Throws when it does
- * not answer.
+ * Whether the second source still confirms an order that it has confirmed. `isAlone`: no other
+ * order stands. Throws when the source does not answer.
  */
-export async function stillAgrees(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
-  // Only Auto Scaling confirms, independently of the metadata service, that the scale-in continues.
+export async function stillAgrees(
+  host: Host,
+  config: Config,
+  order: Order,
+  isAlone: boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (order.cause === 'spot') {
+    const status = await readSpotStatus(host, false, signal).catch(unlessRefused);
+    if (status !== undefined && isReclaimed.test(status)) return true;
+    // Where the node has an order for its scale-in as well, the group confirms that one.
+    if (!isAlone) return false;
+  }
   const look = (callSignal: AbortSignal) => readMembership(host, callSignal);
-  const membership = await callOnce(host, signal, look).catch(unlessRefused);
-  if (isLeavingGroup(membership, state)) return true;
-  if (state.cause !== 'spot') return false;
-  const status = await readSpotStatus(host, false, signal).catch(unlessRefused);
-  return status !== undefined && isReclaimed.test(status);
+  const membership = await callOnce(host, signal, look).catch(asRefused);
+  if (membership !== 'refused') return isLeavingGroup(membership, order);
+  return order.cause === 'scale-in' && isHookActive({ host, config }, signal);
 }
 
 /** Asks the second source about an order before its departure begins. */
@@ -314,7 +327,10 @@ async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answ
   }
 }
 
-async function isHookActive({ host, config }: Departure, signal: AbortSignal): Promise<boolean> {
+async function isHookActive(
+  { host, config }: Pick<Departure, 'host' | 'config'>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const hook = config.autoScaling.terminateHook;
   const group = await findGroupName(host, signal);
   if (hook === undefined || group === undefined) return false;
@@ -392,6 +408,11 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
       return { agrees: true, words: `ECS: ${messageOf(error)}` };
     throw error;
   }
+}
+
+function asRefused(error: unknown): 'refused' {
+  if (!(error instanceof Refused)) throw error;
+  return 'refused';
 }
 
 function unlessRefused(error: unknown): undefined {

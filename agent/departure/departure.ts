@@ -20,6 +20,8 @@ export interface DepartureEffects {
   onChange?(state: DepartureState): void;
   /** The state in this process's memory. A full disk may have refused to store it. */
   lastState?(): DepartureState | undefined;
+  /** The state stays in memory: this is an order beside the departure on disk. */
+  isBeside?: true;
 }
 
 export interface Departure {
@@ -117,7 +119,7 @@ export function openDeparture(
     async note(change) {
       departure.state = { ...departure.state, ...change };
       effects.onChange?.(departure.state);
-      await writeDeparture(host, departure.state, signal);
+      if (effects.isBeside !== true) await writeDeparture(host, departure.state, signal);
     },
     async noteDeed(deed) {
       const irrevocable = irrevocableOf(departure.state);

@@ -5,8 +5,9 @@ import { poll } from '../../core/poll.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
+import { hasBalancers } from './balancers.ts';
 import type { Departure } from './departure.ts';
-import { hasReached } from './order.ts';
+import { hasReached, isUrgent } from './order.ts';
 
 /**
  * Longer than most outages of AWS. The departure continues without DRAINING when its own time is
@@ -108,6 +109,20 @@ export async function tryToDrain(departure: Departure, signal: AbortSignal): Pro
     await departure.trouble('draining', error);
     return error instanceof Refused ? 'refused' : 'tried';
   }
+}
+
+/**
+ * Stops placement before the departure is announced. It waits only when load balancers must be left
+ * first and there is time for that.
+ */
+export async function drainImmediately(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { state, config } = departure;
+  // ECS starts after the bootstrap. Where it runs already, the node may be in service, and its
+  // tasks stay until a second source agrees.
+  if (state.cause === 'bootstrap-failed') return;
+  const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && state.undoAt === undefined;
+  if (waits || hasReached(state, 'registrar')) return;
+  await tryToDrain(departure, signal);
 }
 
 /**

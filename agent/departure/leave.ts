@@ -6,18 +6,26 @@
 import type { Config } from '../../config/config.ts';
 import { Refused } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { phases, type DepartureState, type Phase } from '../../core/state/state.ts';
+import { phases, type DepartureState, type DepartureUptimes, type Phase } from '../../core/state/state.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { callWithRetry, retryUntilDone } from '../calls.ts';
 import { runAlongside } from '../run-alongside.ts';
 import { announce, runLeavingHooks } from './announce.ts';
-import { hasBalancers, deregisterFromBalancers } from './balancers.ts';
+import { deregisterFromBalancers } from './balancers.ts';
 import { isLaunching } from '../lifecycle-states.ts';
 import { awaitConfirmation, TakenBack } from './confirm.ts';
 import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
-import { drain, drainAndRemain, tryToDrain } from './drain.ts';
+import { drain, drainAndRemain, drainImmediately } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
-import { beginState, hasReached, irrevocableOf, isOver, isUrgent, merge, withUptimes } from './order.ts';
+import {
+  beginState,
+  irrevocableOf,
+  isOver,
+  merge,
+  withoutOldConfirmation,
+  withUptimes,
+  type StandingOrder,
+} from './order.ts';
 import { drainLateRegistration, drainDuring, drainUntilTerminated } from './late-registration.ts';
 import { deregisterFromRegistrar } from './leave-registrar.ts';
 import { tellLeft } from './tell-left.ts';
@@ -26,7 +34,6 @@ import { waitForTasks } from './tasks.ts';
 import { terminate } from './terminate.ts';
 import { undoDeparture } from './undo.ts';
 import { globalMarginMs, sendHeartbeats } from '../joining/heartbeats.ts';
-import type { Order } from '../watching/watcher.ts';
 
 export { readDeparture, type DepartureEffects } from './departure.ts';
 
@@ -111,7 +118,7 @@ function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly 
 export async function runDeparture(
   host: Host,
   config: Config,
-  order: Order,
+  order: StandingOrder,
   effects: DepartureEffects,
   signal: AbortSignal,
 ): Promise<DepartureState> {
@@ -143,15 +150,14 @@ export async function runDeparture(
 async function openState(
   host: Host,
   config: Config,
-  order: Order,
+  order: StandingOrder,
   { lastState }: DepartureEffects,
 ): Promise<DepartureState> {
   const known = lastState?.();
   const before = known ?? withoutOldConfirmation(await readDeparture(host));
   const bootId = await host.machine.readBootId().catch(() => '');
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
-  const fresh = () =>
-    withUptimes(beginState(order, config, host.identity.instanceId, bootId, at.now), order, false, at);
+  const fresh = () => withUptimes(beginState(order, config, host.identity.instanceId, bootId, at.now), order, {}, at);
   if (before === undefined || before.undoneAt !== undefined) return fresh();
   const isSameBoot = before.bootId === bootId;
   if (isOver(before)) {
@@ -160,22 +166,23 @@ async function openState(
     const same = isSameBoot && before.cause === order.cause && before.key === order.key;
     return same && before.ending === order.ending ? before : fresh();
   }
-  const { drainedAt, ...rest } = merge(before, order);
-  const isNew = before.cause !== rest.cause || before.key !== rest.key;
-  const timed = withUptimes({ ...rest, bootId }, isNew ? { ...order, cause: rest.cause } : order, isSameBoot, at);
+  const { drainedAt, ...rest } = merge(before, order, config, at.now);
+  const timed = withUptimes({ ...rest, bootId }, order, isSameBoot ? keptUptimes(before, rest) : {}, at);
   // After a restart of the machine, a person may have set ACTIVE. Draining again changes nothing
   // else.
   return { ...timed, ...(isSameBoot && drainedAt !== undefined && { drainedAt }) };
 }
 
-/**
- * The state as another process left it. The node's own reason may be gone since, so the second
- * source is asked again before the next phase, unless the end was requested.
- */
-function withoutOldConfirmation(state: DepartureState | undefined): DepartureState | undefined {
-  if (state?.ending !== 'terminate' || irrevocableOf(state).askedToEndAt !== undefined) return state;
-  const { confirmedAt: _at, confirmedBy: _by, ...rest } = state;
-  return rest;
+/** The uptimes that another order leaves valid. */
+function keptUptimes(before: DepartureState, merged: DepartureState): Partial<DepartureUptimes> {
+  const { cause, deadline, ...others } = before.uptimes ?? {};
+  const isNew = before.cause !== merged.cause || before.key !== merged.key;
+  const isLater = isNew || merged.deadline > before.deadline;
+  return {
+    ...others,
+    ...(!isNew && cause !== undefined && { cause }),
+    ...(!isLater && deadline !== undefined && { deadline }),
+  };
 }
 
 /** The pause between tries to set a node ACTIVE while ECS does not allow it. */
@@ -195,20 +202,6 @@ async function giveUpBootstrapFailure(departure: Departure, why: string, signal:
   }
   // Otherwise each later boot would resume this departure and never bootstrap.
   await forgetDeparture(host, signal);
-}
-
-/**
- * Stops placement before the departure is announced. It waits only when load balancers must be left
- * first and there is time for that.
- */
-async function drainImmediately(departure: Departure, signal: AbortSignal): Promise<void> {
-  const { state, config } = departure;
-  // ECS starts after the bootstrap. Where it runs already, the node may be in service, and its
-  // tasks stay until a second source agrees.
-  if (state.cause === 'bootstrap-failed') return;
-  const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && state.undoAt === undefined;
-  if (waits || hasReached(state, 'registrar')) return;
-  await tryToDrain(departure, signal);
 }
 
 async function runPhase(departure: Departure, phase: Phase, signal: AbortSignal): Promise<void> {

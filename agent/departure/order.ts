@@ -4,7 +4,15 @@
  */
 
 import type { Config } from '../../config/config.ts';
-import { causes, isCause, phases, type DepartureState, type Irrevocable, type Phase } from '../../core/state/state.ts';
+import {
+  causes,
+  isCause,
+  phases,
+  type DepartureState,
+  type DepartureUptimes,
+  type Irrevocable,
+  type Phase,
+} from '../../core/state/state.ts';
 import type { Order, Watcher } from '../watching/watcher.ts';
 
 /** A decision from outside outranks the node's own, and termination outranks remaining. */
@@ -21,10 +29,37 @@ const lastPhasesMs = 600_000;
  */
 export const spotNoticeMs = 120_000;
 
-export function strictest(orders: readonly Order[]): Order | undefined {
-  const [first, ...others] = orders.toSorted(
-    (a, b) => strength[b.ending] - strength[a.ending] || (a.deadline ?? Infinity) - (b.deadline ?? Infinity),
-  );
+/** The second source's agreement with an order. */
+export interface Confirmation {
+  /** Milliseconds since 1970. */
+  at: number;
+  words: string;
+}
+
+/** An order, with the answers of its own second source. */
+export interface StandingOrder extends Order {
+  confirmation?: Confirmation;
+  /** As in the departure's state. */
+  spotDeniedAt?: number;
+  /** The departure for this order is done, and the node is still here. */
+  isDone?: boolean;
+}
+
+/**
+ * The order that applies. An order without a second source never hides, hurries or replaces a
+ * confirmed one, and a departure that is done hides none. The others stand beside it until their
+ * own second sources agree.
+ */
+export function chooseOrder(orders: readonly StandingOrder[]): StandingOrder | undefined {
+  const confirmed = orders.filter(({ confirmation, isDone }) => confirmation !== undefined && isDone !== true);
+  if (confirmed.length > 0) return strictest(confirmed);
+  const done = orders.find(({ isDone }) => isDone === true);
+  return done ?? orders.toSorted(byStrictness)[0];
+}
+
+/** The strictest of confirmed orders, with the earliest deadline of all of them. */
+export function strictest(orders: readonly StandingOrder[]): StandingOrder | undefined {
+  const [first, ...others] = orders.toSorted(byStrictness);
   if (first === undefined) return undefined;
   // A machine that another order terminates does not come back.
   const returns =
@@ -41,6 +76,31 @@ export function strictest(orders: readonly Order[]): Order | undefined {
   };
 }
 
+function byStrictness(a: Order, b: Order): number {
+  return strength[b.ending] - strength[a.ending] || (a.deadline ?? Infinity) - (b.deadline ?? Infinity);
+}
+
+/**
+ * Whether the second source that confirmed this departure confirmed the order as well. EC2 and Auto
+ * Scaling name no time, so a moved event stays confirmed. A confirmed return to the warm pool
+ * confirms no termination.
+ */
+export function isConfirmedBy(state: DepartureState, order: Order): boolean {
+  if (state.confirmedAt === undefined || state.cause !== order.cause || state.ending !== order.ending) return false;
+  if (order.ending === 'await') return isNoMore(state, order);
+  return state.key === order.key;
+}
+
+/** Whether the order asks for no more than the departure: a return is less than a termination. */
+function isNoMore(state: DepartureState, order: Order): boolean {
+  return state.returns !== true || order.returns === true;
+}
+
+/** Whether the departure is the one that this order asks for, whatever its deadline. */
+export function isFor({ cause, ending, key, returns }: DepartureState | Order, order: Order): boolean {
+  return cause === order.cause && ending === order.ending && key === order.key && returns === order.returns;
+}
+
 /** The time for a departure without a deadline from outside. */
 export function plannedMs({ leave }: Config): number {
   const balancersMs =
@@ -49,13 +109,13 @@ export function plannedMs({ leave }: Config): number {
 }
 
 export function beginState(
-  order: Order,
+  order: StandingOrder,
   config: Config,
   instanceId: string,
   bootId: string,
   now: number,
 ): DepartureState {
-  const { cause, reason, key, ending, deadline = Infinity, undoAfterMs, returns } = order;
+  const { cause, reason, key, ending, deadline = Infinity, undoAfterMs, returns, confirmation, spotDeniedAt } = order;
   const plannedEnd = now + plannedMs(config);
   return {
     instanceId,
@@ -75,6 +135,8 @@ export function beginState(
     ...(deadline <= plannedEnd && { hardDeadline: true as const }),
     ...(undoAfterMs !== undefined && { undoAt: now + undoAfterMs }),
     ...(returns && { returns }),
+    ...(confirmation !== undefined && { confirmedAt: confirmation.at, confirmedBy: confirmation.words }),
+    ...(spotDeniedAt !== undefined && { spotDeniedAt }),
   };
 }
 
@@ -85,21 +147,24 @@ export interface Now {
 }
 
 /**
- * The state with its times by uptime. An earlier process's uptimes are valid in the same boot.
- * After a reboot, and in a file of 0.1.0, only the wall clock is left.
+ * The state with its times by uptime. `kept` has those of an earlier process, which are valid in
+ * the same boot. After a reboot, and in a file of 0.1.0, only the wall clock is left.
  */
-export function withUptimes(state: DepartureState, order: Order, isSameBoot: boolean, at: Now): DepartureState {
-  const kept = isSameBoot ? state.uptimes : undefined;
-  const started = kept?.started ?? at.uptime - Math.max(0, at.now - state.startedAt);
-  const isNewCause = kept === undefined || order.cause !== state.cause || order.key !== state.key;
+export function withUptimes(
+  state: DepartureState,
+  order: Order,
+  kept: Partial<DepartureUptimes>,
+  at: Now,
+): DepartureState {
+  const started = kept.started ?? at.uptime - Math.max(0, at.now - state.startedAt);
   const byWall = (deadline: number) => at.uptime + Math.max(0, deadline - at.now);
   const most = state.cause === 'spot' ? at.uptime + spotNoticeMs : Infinity;
   const deadline = Math.min(
-    kept?.deadline ?? byWall(state.deadline),
+    kept.deadline ?? byWall(state.deadline),
     order.deadlineUptime ?? (order.deadline === undefined ? Infinity : byWall(order.deadline)),
     most,
   );
-  return { ...state, uptimes: { ...kept, started, cause: isNewCause ? at.uptime : kept.cause, deadline } };
+  return { ...state, uptimes: { ...kept, started, cause: kept.cause ?? at.uptime, deadline } };
 }
 
 export function hasReached(state: DepartureState, phase: Phase): boolean {
@@ -111,25 +176,31 @@ export function isOver(state: DepartureState): boolean {
   return state.undoneAt !== undefined || state.phase === 'done';
 }
 
-/** The departure with the order merged into it; the same object when nothing changes. */
-export function merge(state: DepartureState, order: Order): DepartureState {
-  const deadline = Math.min(order.deadline ?? Infinity, state.deadline);
-  const hardDeadline = state.hardDeadline ?? (order.deadline === undefined ? undefined : (true as const));
-  const stricter = deadline < state.deadline ? { deadline, ...(hardDeadline && { hardDeadline }) } : {};
+/**
+ * The departure with the order merged into it; the same object when nothing changes. A deadline
+ * counts only for the order that brings it.
+ */
+export function merge(state: DepartureState, order: StandingOrder, config: Config, now: number): DepartureState {
   // After the node has requested its termination, Auto Scaling's target state only repeats that
   // request.
   const ownDoing = state.ending === 'terminate' && irrevocableOf(state).askedToEndAt !== undefined;
-  const same = order.cause === state.cause && order.ending === state.ending && order.key === state.key;
-  if (same || ownDoing) return deadline < state.deadline ? { ...state, ...stricter } : state;
-  const { undoAt: _undoAt, returns: _returns, key: _key, confirmedAt, confirmedBy, ...rest } = state;
-  // A confirmed termination from outside stays confirmed when a second one follows. A confirmed
-  // return to the warm pool confirms no termination.
-  const isNoMore = state.returns !== true || order.returns === true;
-  const isConfirmed = confirmedAt !== undefined && state.ending === 'await' && order.ending === 'await' && isNoMore;
+  const { deadline = Infinity, confirmation, spotDeniedAt } = order;
+  const plannedEnd = now + plannedMs(config);
+  if (isFor(state, order) || ownDoing) {
+    if (deadline < state.deadline) return { ...state, deadline, hardDeadline: true };
+    // The order whose deadline it was does not stand any more.
+    if (ownDoing || state.hardDeadline === undefined || order.deadline !== undefined) return state;
+    const { hardDeadline: _hard, ...soft } = state;
+    return { ...soft, deadline: plannedEnd };
+  }
+  const { undoAt: _undo, returns: _returns, key: _key, confirmedAt: _at, confirmedBy: _by, ...others } = state;
+  const { hardDeadline: _hard, ...rest } = others;
   return {
     ...rest,
-    ...stricter,
-    ...(isConfirmed && { confirmedAt, ...(confirmedBy !== undefined && { confirmedBy }) }),
+    deadline: Math.min(deadline, plannedEnd),
+    ...(deadline <= plannedEnd && { hardDeadline: true as const }),
+    ...(confirmation !== undefined && { confirmedAt: confirmation.at, confirmedBy: confirmation.words }),
+    ...(spotDeniedAt !== undefined && { spotDeniedAt }),
     cause: order.cause,
     reason: order.reason,
     ending: order.ending,
@@ -139,8 +210,18 @@ export function merge(state: DepartureState, order: Order): DepartureState {
     troubles: withTrouble(state.troubles, `${order.cause} took over from ${state.cause} (${state.reason})`),
     // The ending and the return decide the phases, so a new one starts them again. Repeating a
     // finished action changes nothing.
-    phase: state.ending === order.ending && isNoMore ? state.phase : 'announce',
+    phase: state.ending === order.ending && isNoMore(state, order) ? state.phase : 'announce',
   };
+}
+
+/**
+ * The state as another process left it. The node's own reason may be gone since, so the second
+ * source is asked again before the next phase, unless the end was requested.
+ */
+export function withoutOldConfirmation(state: DepartureState | undefined): DepartureState | undefined {
+  if (state?.ending !== 'terminate' || irrevocableOf(state).askedToEndAt !== undefined) return state;
+  const { confirmedAt: _at, confirmedBy: _by, ...rest } = state;
+  return rest;
 }
 
 /** The list keeps the first five and the latest failures of a departure that fails for days. */

@@ -1,22 +1,28 @@
-/** Runs at most one departure: starts it, merges a stricter order into it, and calls it off. */
+/**
+ * Runs at most one departure: starts it, merges a stricter order into it, and calls it off. Each
+ * order keeps its own confirmation, and the departure follows from all of them.
+ */
 
 import type { Config } from '../../config/config.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
-import type { DepartureState } from '../../core/state/state.ts';
+import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { TakenBack } from './confirm.ts';
-import { isOver, isRevocable, merge } from './order.ts';
+import { chooseOrder, isConfirmedBy, isOver, isRevocable, merge, type StandingOrder } from './order.ts';
+import { isFresh, openPendingOrders } from './pending-orders.ts';
 import { undoDeparture, type UndoOptions } from './undo.ts';
 import { runDeparture, type DepartureEffects } from './leave.ts';
 import type { Order } from '../watching/watcher.ts';
 
 export interface Supervisor {
   /**
-   * Leaves for `order`, or merges it into the departure under way. Returns when the new order is
-   * being carried out.
+   * Leaves for the order of these that applies, or merges it into the departure under way. Asks the
+   * second sources of the others. Returns when the order is being carried out.
    */
-  follow(order: Order): Promise<void>;
+  follow(orders: readonly Order[]): Promise<void>;
+  /** Whether the second source of this order has confirmed it. */
+  isConfirmed(order: Order): boolean;
   /**
    * Calls the departure off. False: too late, the departure continues. Throws when ECS could not be
    * told.
@@ -42,8 +48,8 @@ export interface Supervisor {
   stopped(): Promise<void>;
   /** Resolves when the node has left for good; rejects when it must not leave. */
   left: Promise<DepartureState>;
-  /** Called when a departure ends because its cause is denied. The listener undoes it. */
-  onTakenBack: ((why: string) => void) | undefined;
+  /** Called when the second source denies a cause. The listener withdraws its order. */
+  onTakenBack: ((cause: Cause, why: string) => void) | undefined;
 }
 
 /** After a bug in a departure, it resumes from the disk with this pause instead of a busy loop. */
@@ -51,65 +57,202 @@ const againMs = 5_000;
 
 type Effects = Pick<DepartureEffects, 'deregister'>;
 
-export function openSupervisor(host: Host, config: Config, effects: Effects, signal: AbortSignal): Supervisor {
+interface Options extends Effects {
+  /** The departure that an earlier process left on disk. */
+  past?: DepartureState | undefined;
+}
+
+export function openSupervisor(host: Host, config: Config, options: Options, signal: AbortSignal): Supervisor {
   const { promise: left, resolve, reject } = Promise.withResolvers<DepartureState>();
   left.catch(() => {});
-  let state: DepartureState | undefined;
-  let running: { controller: AbortController; done: Promise<void> } | undefined;
-  let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
+  let standing: readonly Order[] = [];
+  let before: Before = { onDisk: options.past };
+  const signals = openSignals();
   const oneAtATime = openQueue();
   const undoing = openUndoing(oneAtATime, signal);
-  const onChange = (next: DepartureState) => void (state = next);
-  const tracked = { ...effects, onChange, lastState: () => state };
-  const run = async (order: Order, callSignal: AbortSignal): Promise<void> => {
-    try {
-      state = await runDepartureWithRetry(host, config, order, tracked, callSignal);
-      if (isForGood(state)) resolve(state);
-    } catch (error) {
-      if (callSignal.aborted) return;
-      if (!(error instanceof TakenBack)) return reject(error);
-      supervisor.onTakenBack?.(error.message);
-    }
-  };
-  const stop = async (why: string) => {
-    running?.controller.abort(new Error(why));
-    await running?.done;
-    running = undefined;
+  const onDenied = (cause: Cause, why: string) => supervisor.onTakenBack?.(cause, why);
+  const departure = openRunner(host, config, options, signal, { onLeft: resolve, onFailed: reject, onDenied });
+  const onConfirmed = () => void oneAtATime(apply).catch(() => {});
+  const pending = openPendingOrders(host, config, { onConfirmed, onDenied }, signal);
+  const known = (order: Order) =>
+    withAnswers(pending.known(order), departure.state() ?? before.onDisk, before.finished);
+
+  const apply = async () => {
+    const state = departure.state() ?? before.onDisk;
+    const { order, asked } = decide(standing.map(known), state);
+    pending.keep(asked, state);
+    if (order === undefined || !departure.wouldChange(order)) return;
+    await departure.stop('a stricter order takes over');
+    const done = departure.state();
+    if (done !== undefined && isOver(done)) before = { finished: done };
+    const started = departure.start(order);
+    signals.begin(order);
+    await started;
   };
 
   const supervisor: Supervisor = {
     left,
     onTakenBack: undefined,
-    state: () => state,
-    isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
-    stopped: async () => running?.done,
-    idle: () => (running === undefined ? departureBegins.signal : undefined),
-    remaining: () => (nodeLeaves.signal.aborted ? undefined : nodeLeaves.signal),
-    async follow(order) {
+    state: departure.state,
+    isAtRest: departure.isAtRest,
+    isConfirmed: (order) => known(order).confirmation !== undefined,
+    async stopped() {
+      await Promise.all([departure.stopped(), pending.stopped()]);
+    },
+    idle: () => (departure.isRunning() ? undefined : signals.departureBegins()),
+    remaining: signals.remaining,
+    async follow(orders) {
       undoing.abort(new Error('a new order'));
-      await oneAtATime(async () => {
-        if (running !== undefined && state !== undefined && !changes(state, order)) return;
-        await stop('a stricter order takes over');
-        const controller = new AbortController();
-        running = { controller, done: run(order, AbortSignal.any([signal, controller.signal])) };
-        departureBegins.abort(new Error('the node leaves'));
-        // A node that only drains goes on joining, also after another order had stopped that.
-        if (order.ending === 'remain') nodeLeaves = renewed(nodeLeaves);
-        else nodeLeaves.abort(new Error('the node leaves its group'));
+      await oneAtATime(() => {
+        standing = orders;
+        return apply();
       });
     },
     bringBack: undoing.run,
     callOff: (undoOptions) =>
       undoing.run(async (undoSignal) => {
-        if (isTooLate(state, undoOptions)) return false;
-        await stop('called off');
-        const undone = await undoDeparture(host, config, state, undoOptions, undoSignal);
-        if (undone) state = undefined;
-        [departureBegins, nodeLeaves] = [renewed(departureBegins), renewed(nodeLeaves)];
+        standing = [];
+        pending.keep([], departure.state());
+        if (isTooLate(departure.state(), undoOptions)) return false;
+        await departure.stop('called off');
+        const undone = await undoDeparture(host, config, departure.state(), undoOptions, undoSignal);
+        if (undone) before = departure.forget();
+        signals.renew();
         return undone;
       }),
   };
   return supervisor;
+}
+
+interface Decision {
+  order?: StandingOrder;
+  /** The orders whose second sources are asked. */
+  asked: readonly StandingOrder[];
+}
+
+function decide(orders: readonly StandingOrder[], state: DepartureState | undefined): Decision {
+  const order = chooseOrder(orders);
+  const open = orders.filter(({ isDone }) => isDone !== true);
+  if (order === undefined || (state !== undefined && isTooLateFor(state, order, orders))) return { asked: open };
+  return { order, asked: open.filter(({ cause }) => cause !== order.cause) };
+}
+
+interface Signals {
+  begin(order: Order): void;
+  renew(): void;
+  departureBegins(): AbortSignal;
+  remaining(): AbortSignal | undefined;
+}
+
+/** The signals that end what a node does while it is idle, or while it is in its group. */
+function openSignals(): Signals {
+  let [departureBegins, nodeLeaves] = [new AbortController(), new AbortController()];
+  return {
+    begin({ ending }) {
+      departureBegins.abort(new Error('the node leaves'));
+      // A node that only drains goes on joining, also after another order had stopped that.
+      if (ending === 'remain') nodeLeaves = renewed(nodeLeaves);
+      else nodeLeaves.abort(new Error('the node leaves its group'));
+    },
+    renew: () => void ([departureBegins, nodeLeaves] = [renewed(departureBegins), renewed(nodeLeaves)]),
+    departureBegins: () => departureBegins.signal,
+    remaining: () => (nodeLeaves.signal.aborted ? undefined : nodeLeaves.signal),
+  };
+}
+
+interface Runner {
+  state(): DepartureState | undefined;
+  isRunning(): boolean;
+  isAtRest(): boolean;
+  /** Whether the order begins a departure, or changes the one under way. */
+  wouldChange(order: StandingOrder): boolean;
+  /** Returns when the state is known, so that the next order is compared with this departure. */
+  start(order: StandingOrder): Promise<void>;
+  stop(why: string): Promise<void>;
+  stopped(): Promise<void>;
+  /** Forgets a departure that was undone. */
+  forget(): Before;
+}
+
+interface Outcomes {
+  onLeft(state: DepartureState): void;
+  onFailed(error: unknown): void;
+  onDenied(cause: Cause, why: string): void;
+}
+
+/** The one departure of this process. */
+function openRunner(
+  host: Host,
+  config: Config,
+  { deregister }: Effects,
+  signal: AbortSignal,
+  { onLeft, onFailed, onDenied }: Outcomes,
+): Runner {
+  let state: DepartureState | undefined;
+  let running: { controller: AbortController; done: Promise<void> } | undefined;
+  let opened = Promise.withResolvers<void>();
+  const onChange = (next: DepartureState) => {
+    state = next;
+    opened.resolve();
+  };
+  const effects = { deregister, onChange, lastState: () => state };
+  const run = async (order: StandingOrder, callSignal: AbortSignal): Promise<void> => {
+    try {
+      state = await runDepartureWithRetry(host, config, order, effects, callSignal);
+      if (isForGood(state)) onLeft(state);
+    } catch (error) {
+      if (callSignal.aborted) return;
+      if (!(error instanceof TakenBack)) return onFailed(error);
+      onDenied(state?.cause ?? order.cause, error.message);
+    }
+  };
+  return {
+    state: () => state,
+    isRunning: () => running !== undefined,
+    isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
+    wouldChange: (order) =>
+      running === undefined || state === undefined || changes(state, order, config, host.clock.now()),
+    async start(order) {
+      const controller = new AbortController();
+      opened = Promise.withResolvers();
+      const { confirmation: _confirmation, ...unconfirmed } = order;
+      const next = isFresh(order, host.clock.now()) ? order : unconfirmed;
+      running = { controller, done: run(next, AbortSignal.any([signal, controller.signal])) };
+      await Promise.race([opened.promise, running.done]);
+    },
+    async stop(why) {
+      running?.controller.abort(new Error(why));
+      await running?.done;
+      running = undefined;
+    },
+    stopped: async () => running?.done,
+    forget() {
+      state = undefined;
+      return {};
+    },
+  };
+}
+
+/** The departures before the one of this process. */
+interface Before {
+  /** It counts until this process has a departure. */
+  onDisk?: DepartureState | undefined;
+  /** It was done before the present one began. Its order may still stand. */
+  finished?: DepartureState;
+}
+
+/** The order with what the departures tell about it. */
+function withAnswers(
+  order: StandingOrder,
+  departure: DepartureState | undefined,
+  finished: DepartureState | undefined,
+): StandingOrder {
+  const isDone = [departure, finished].some((each) => each !== undefined && isDoneFor(each, order));
+  if (departure === undefined || !isConfirmedBy(departure, order)) return { ...order, isDone };
+  const { confirmedAt: at = 0, confirmedBy: words = '' } = departure;
+  // The confirmation of a departure that is over does not count for a later event.
+  const counts = isDone || !isOver(departure);
+  return { ...order, isDone, ...(counts && { confirmation: { at, words } }) };
 }
 
 interface Undoing {
@@ -156,7 +299,7 @@ function openQueue(): <T>(change: () => Promise<T>) => Promise<T> {
 async function runDepartureWithRetry(
   host: Host,
   config: Config,
-  order: Order,
+  order: StandingOrder,
   effects: DepartureEffects,
   signal: AbortSignal,
 ): Promise<DepartureState> {
@@ -179,9 +322,25 @@ function isForGood({ ending, cause, returns }: DepartureState): boolean {
   return ending !== 'remain' && cause !== 'spot' && returns !== true;
 }
 
-function changes(state: DepartureState, order: Order): boolean {
-  if (isOver(state)) return state.cause !== order.cause || state.key !== order.key || state.ending !== order.ending;
-  return merge(state, order) !== state;
+/**
+ * The node has left its registrar, or asked for its end, for a reason that is confirmed and cannot
+ * be called off any more. An order without a second source does not replace that.
+ */
+function isTooLateFor(state: DepartureState, order: StandingOrder, orders: readonly Order[]): boolean {
+  if (isOver(state) || isRevocable(state) || state.confirmedAt === undefined) return false;
+  return order.confirmation === undefined && !orders.some(({ cause }) => cause === state.cause);
+}
+
+function changes(state: DepartureState, order: Order, config: Config, now: number): boolean {
+  return isOver(state) ? !isSame(state, order) : merge(state, order, config, now) !== state;
+}
+
+function isDoneFor(state: DepartureState, order: Order): boolean {
+  return state.undoneAt === undefined && isOver(state) && isSame(state, order);
+}
+
+function isSame({ cause, key, ending }: DepartureState, order: Order): boolean {
+  return cause === order.cause && key === order.key && ending === order.ending;
 }
 
 function stackOf(error: unknown): string {

@@ -1,7 +1,7 @@
 /** Watches for an operator's request to leave or to stay. */
 
 import type { OperatorRequest } from '../../core/state/state.ts';
-import { readRequest, removeRequest } from '../departure/request.ts';
+import { readRequest, removeRequest } from '../request.ts';
 import type { Finding, Watcher } from '../watching/watcher.ts';
 
 /** A waiting person does not notice 2 s. Only our own commands write this file. */

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
-import { isCause, type DepartureState } from '../../core/state/state.ts';
+import { isCause, type Cause, type DepartureState } from '../../core/state/state.ts';
 import { askAgain, stillAgrees } from '../departure/confirm.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
@@ -24,7 +24,7 @@ import {
 import type { Memories } from './memories.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
-import type { Watcher, Wish } from './watcher.ts';
+import type { Order, Watcher, Wish } from './watcher.ts';
 
 /** Removing the images of a full disk takes minutes. */
 const treatMs = 600_000;
@@ -148,7 +148,7 @@ async function orderToLeave(
     if (agrees !== true) return memories.remember(name, denied(memories.recall(name), words, host.clock.uptime()));
   }
   memories.remember(name, ordered(memories.recall(name), wish));
-  await supervisor.follow(memories.wanted() ?? { ...wish, cause: name });
+  await supervisor.follow(memories.wanted());
   scheduleUndo(context, watcher, wish.undoAfterMs, lasting);
 }
 
@@ -159,7 +159,7 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
   const before = memories.recall(name);
   let isUndone: boolean;
   if (before.wish !== undefined) {
-    await mustBeDenied(context, name, signal);
+    if (isCause(name)) await mustBeDenied(context, { ...before.wish, cause: name }, signal);
     memories.remember(name, calledOff(before));
     try {
       const stays = await reconsider(context, `${name}: ${before.wish.reason}: over`, name, true);
@@ -191,15 +191,16 @@ function eventsOf({ wish, replaced }: Memory): Pick<Memory, 'wish' | 'replaced'>
 }
 
 /**
- * A departure that the second source confirmed is not undone just because the first source no
+ * An order that the second source confirmed is not called off just because the first source no
  * longer reports it. A metadata service that flips back while the group continues would bring tasks
  * onto a node that ends. Throws while the second source still confirms it.
  */
-async function mustBeDenied({ host, supervisor }: AgentContext, name: Watcher['name'], signal: AbortSignal) {
-  const state = supervisor.state();
-  if (state?.cause !== name || state.confirmedAt === undefined || state.ending !== 'await' || state.returns) return;
-  const agrees = await withTimeout(callsMs, (callSignal) => stillAgrees(host, state, callSignal), host.clock, signal);
-  if (agrees) throw new Unavailable(`no longer announced, but still confirmed: ${state.confirmedBy ?? state.cause}`);
+async function mustBeDenied({ host, config, memories, supervisor }: AgentContext, order: Order, signal: AbortSignal) {
+  if (order.ending !== 'await' || !supervisor.isConfirmed(order)) return;
+  const isAlone = memories.wanted().every(({ cause }) => cause === order.cause);
+  const ask = (callSignal: AbortSignal) => stillAgrees(host, config, order, isAlone, callSignal);
+  if (await withTimeout(callsMs, ask, host.clock, signal))
+    throw new Unavailable(`no longer announced, but still confirmed: ${order.reason}`);
 }
 
 /**
@@ -210,30 +211,29 @@ function isOverFor({ ending }: Pick<DepartureState, 'ending'>): Pick<UndoOptions
   return ending === 'await' ? { isDenied: true } : {};
 }
 
-/** Undoes each departure whose cause the second source denies. */
+/** Withdraws each order whose cause the second source denies. */
 export function listenForDenials(context: AgentContext, signal: AbortSignal): void {
-  context.supervisor.onTakenBack = (why) => {
-    context.host.log.warn('taken back', { why });
-    takeBack(context, why, signal).catch((error: unknown) => {
+  context.supervisor.onTakenBack = (cause, why) => {
+    context.host.log.warn('taken back', { cause, why });
+    takeBack(context, cause, why, signal).catch((error: unknown) => {
       if (!signal.aborted) context.host.log.error('not taken back', { error: messageOf(error) });
     });
   };
 }
 
 /**
- * Undoes a departure whose cause the second source denies. Its watcher asks for it again later, or
- * after all was well in between.
+ * Undoes a departure whose cause the second source denies, unless another order stands. Its watcher
+ * asks for it again later, or after all was well in between.
  */
-async function takeBack(context: AgentContext, why: string, signal: AbortSignal): Promise<void> {
+async function takeBack(context: AgentContext, cause: Cause, why: string, signal: AbortSignal): Promise<void> {
   const { host, memories, supervisor, watchers } = context;
-  const cause = supervisor.state()?.cause;
   const watcher = watchers.find(({ name }) => name === cause);
   if (watcher !== undefined)
     memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime()));
-  memories.clearAdded();
+  memories.clearAdded(cause);
   await undoWithRetry(host, { why }, signal, async () => {
     const next = memories.wanted();
-    if (next !== undefined) return supervisor.follow(next);
+    if (next.length > 0) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
     await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), isDenied: true });
   });
@@ -257,7 +257,7 @@ function undoOptionsOf(
   return { why, keepDraining: memories.isTreatedByOther(except), eventGone };
 }
 
-/** Follows the remaining order, or stays. False: too late to stay. */
+/** Follows the remaining orders, or stays. False: too late to stay. */
 async function reconsider(
   context: AgentContext,
   why: string,
@@ -266,7 +266,7 @@ async function reconsider(
 ): Promise<boolean> {
   const { memories, supervisor, onReturn } = context;
   const next = memories.wanted();
-  if (next !== undefined) {
+  if (next.length > 0) {
     await supervisor.follow(next);
     return true;
   }
@@ -303,7 +303,7 @@ async function undoTreatment(context: AgentContext, watcher: Watcher, signal: Ab
  * ACTIVE and receive tasks that end with it.
  */
 function isLeaving({ memories, supervisor }: AgentContext): boolean {
-  return memories.wanted() !== undefined || !supervisor.isAtRest();
+  return memories.wanted().length > 0 || !supervisor.isAtRest();
 }
 
 /** A person wants the node to stay: calls off everything except decisions from outside the node. */
@@ -319,8 +319,7 @@ async function undoAll(
     await overrule(context, signal);
     memories.remember(operator.name, acknowledged(memories.recall(operator.name), key));
   }
-  const kept = memories.wanted();
-  if (kept !== undefined) host.log.warn('cannot stay', { cause: kept.cause, reason: kept.reason });
+  for (const { cause, reason: kept } of memories.wanted()) host.log.warn('cannot stay', { cause, reason: kept });
   await reconsider(context, `stay: ${reason}`, operator.name);
   for (const watcher of watchers) if (watcher !== operator) await undoTreatment(context, watcher, signal);
   // The request is removed last, also when the node cannot stay: otherwise it would repeat every

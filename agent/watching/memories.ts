@@ -1,10 +1,6 @@
-/**
- * The judge's memory of each watcher, kept for the next process, and the order that follows from
- * all of them.
- */
+/** The judge's memory of each watcher, kept for the next process, and the orders in them. */
 
 import { isCause, type Cause } from '../../core/state/state.ts';
-import { strictest } from '../departure/order.ts';
 import { blank, resumed, type Memory } from './judge.ts';
 import type { StatusBook } from '../status.ts';
 import type { Order, Watcher } from './watcher.ts';
@@ -18,10 +14,10 @@ export interface Memories {
   all(): Record<string, Memory>;
   /** Adds an order that comes from no watcher. */
   add(order: Order): void;
-  /** Removes the added orders. */
-  clearAdded(): void;
-  /** The order that follows from all wishes together; undefined: stay. */
-  wanted(): Order | undefined;
+  /** Removes the added orders; with a cause, only that one. */
+  clearAdded(cause?: Cause): void;
+  /** The orders that stand; empty: stay. */
+  wanted(): readonly Order[];
   /**
    * Whether another watcher's treatment keeps the node out of service. That watcher will bring it
    * back itself.
@@ -45,12 +41,12 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
     note: (name, memory) => void memories.set(name, memory),
     all: () => Object.fromEntries(memories),
     add: (order) => void added.set(order.cause, order),
-    clearAdded: () => added.clear(),
+    clearAdded: (cause) => void (cause === undefined ? added.clear() : added.delete(cause)),
     wanted() {
       const wishes = [...memories].flatMap(([name, { wish }]) =>
         wish === undefined || !isCause(name) ? [] : [{ ...wish, cause: name }],
       );
-      return strictest([...wishes, ...added.values()]);
+      return [...wishes, ...added.values()];
     },
     isTreatedByOther: (than) =>
       watchers.some(({ name, drains }) => {

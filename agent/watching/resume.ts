@@ -32,7 +32,7 @@ async function followPast(context: AgentContext): Promise<void> {
     // The saved wish contains when it may be revoked.
     memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
   }
-  await supervisor.follow(memories.wanted() ?? order);
+  await supervisor.follow(memories.wanted());
 }
 
 /** An agent that died after it undid its departure may have left the event marked as handled. */
@@ -51,15 +51,14 @@ function forgetEvent(context: AgentContext, past: DepartureState): void {
  */
 async function resumeOrder(context: AgentContext): Promise<void> {
   const { past, watchers, memories, supervisor } = context;
-  const wanted = memories.wanted();
-  const watcher = watchers.find(({ name }) => name === wanted?.cause);
-  if (wanted === undefined || watcher === undefined) return;
-  if (past !== undefined && past.cause === wanted.cause && past.key === wanted.key) {
+  for (const { name } of watchers) {
+    const memory = memories.recall(name);
     // The departure was undone after the decision.
-    memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
-    return;
+    if (past !== undefined && memory.wish !== undefined && past.cause === name && past.key === memory.wish.key)
+      memories.remember(name, calledOff(memory));
   }
-  await supervisor.follow(wanted);
+  const wanted = memories.wanted();
+  if (wanted.length > 0) await supervisor.follow(wanted);
 }
 
 /** After a stop for a spot interruption, the machine may still list the notice for minutes. */

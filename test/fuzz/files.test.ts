@@ -7,7 +7,7 @@ import { parseKeepList } from '../../agent/kept-images.ts';
 import { removableImages } from '../../agent/images.ts';
 import { readDeparture } from '../../agent/departure/departure.ts';
 import { openMemories } from '../../agent/watching/memories.ts';
-import { readRequest } from '../../agent/departure/request.ts';
+import { readRequest } from '../../agent/request.ts';
 import { openStatusBook, readStatus as readAgentStatus } from '../../agent/status.ts';
 import { roster } from '../../agent/watching/roster.ts';
 import { bootstrap, readBootstrapState } from '../../bootstrap/bootstrap.ts';

@@ -375,13 +375,13 @@ describe('the merge of orders', () => {
       phase: 'hook',
       irrevocable: asked,
     };
-    expect(merge(own, order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' }))).toBe(own);
+    expect(merge(own, order({ cause: 'scale-in', ending: 'await', key: 'target:Terminated' }), config, now)).toBe(own);
     const early: DepartureState = { ...own, phase: 'tasks', irrevocable: {} };
-    expect(merge(early, order({ cause: 'scale-in', ending: 'await' }))).toMatchObject({
+    expect(merge(early, order({ cause: 'scale-in', ending: 'await' }), config, now)).toMatchObject({
       cause: 'scale-in',
       phase: 'announce',
     });
-    expect(merge(early, order({}))).toBe(early);
+    expect(merge(early, order({}), config, now)).toBe(early);
   });
 
   it('makes a departure urgent for a short deadline, but only for one that does not move', () => {

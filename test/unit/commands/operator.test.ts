@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readRequest, removeRequest } from '../../../agent/departure/request.ts';
+import { readRequest, removeRequest } from '../../../agent/request.ts';
 import { followDeparture, followStay } from '../../../commands/node/follow-departure.ts';
 import { writeRequest } from '../../../commands/leave.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { readRegistration } from '../../../agent/capacity-provider/registration.ts';
 import { readDeparture } from '../../../agent/departure/departure.ts';
 import { deregisterFromRegistrar } from '../../../agent/departure/leave-registrar.ts';
-import { readRequest } from '../../../agent/departure/request.ts';
+import { readRequest } from '../../../agent/request.ts';
 import { setLateTags } from '../../../agent/joining/late-tags.ts';
 import { readStatus } from '../../../agent/status.ts';
 import { readBootstrapState } from '../../../bootstrap/bootstrap.ts';

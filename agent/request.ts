@@ -6,10 +6,10 @@
  * without the request it would only stay DRAINING. A request to drain holds over reboots.
  */
 
-import type { Host } from '../../core/host.ts';
-import { readState } from '../../core/state/read-state.ts';
-import { paths, type OperatorRequest } from '../../core/state/state.ts';
-import { isRequest } from '../../core/state/state-shape.ts';
+import type { Host } from '../core/host.ts';
+import { readState } from '../core/state/read-state.ts';
+import { paths, type OperatorRequest } from '../core/state/state.ts';
+import { isRequest } from '../core/state/state-shape.ts';
 
 export async function readRequest(host: Host): Promise<OperatorRequest | undefined> {
   // Only our own commands write this file; invalid content counts as no request.
