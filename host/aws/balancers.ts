@@ -61,12 +61,19 @@ function openTargetGroups({ identity, callAws, settings }: Session) {
       const Targets = listed.length > 0 ? listed : [{ Id: self }];
       await callAws('elasticloadbalancing:DeregisterTargets', TargetGroupArn, signal, (options) =>
         client.send(new DeregisterTargetsCommand({ TargetGroupArn, Targets }), options),
-      );
+      ).catch((error: unknown) => {
+        if (listed.length > 0 || !isNoTarget(error)) throw error;
+      });
     },
     async isTargetDraining(TargetGroupArn: string, signal: AbortSignal): Promise<boolean> {
       return (await find(TargetGroupArn, signal)).some(({ state }) => isDraining(state));
     },
   };
+}
+
+/** The group has targets of another kind, or does not know this instance. */
+function isNoTarget(error: unknown): boolean {
+  return error instanceof Refused && /^(InvalidTarget|ValidationError)/.test(error.code ?? '');
 }
 
 function openLoadBalancers({ identity, callAws, settings }: Session) {

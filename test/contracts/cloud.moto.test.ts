@@ -21,6 +21,7 @@ describeCloud(
     'a family no longer means a deregistered revision': 'moto then finds no other revision of the family',
     'a record that is gone already counts as deregistered': 'moto answers 500',
     'a task does not start without enough room': 'moto has room for every task',
+    'a task that ECS does not know has no reason to have stopped': 'moto lists no failure for it',
     'a load balancer that does not exist is refused': 'moto answers 500',
     'an event that is too large is refused': 'moto takes events of any size',
   },

@@ -445,6 +445,13 @@ function describeCluster(open: Open): void {
     await eventually(stage, async () => {
       expect(await cloud.readStopReason(cluster!.name, task, patient)).toContain('one is enough');
     });
+  });
+
+  test('a task that ECS does not know has no reason to have stopped', async () => {
+    const { cloud, cluster } = await open();
+    const arn = await cluster!.register();
+    const definition = await cluster!.define('logs', 64);
+    const task = await cloud.startTask(cluster!.name, arn, definition, 'ecs-node/daemon', patient);
     const nobody = task.replace(/.{8}$/, '00000bad');
     expect(await cloud.readStopReason(cluster!.name, nobody, patient)).toBeUndefined();
   });

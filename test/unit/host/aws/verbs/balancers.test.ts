@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Unavailable } from '../../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { callOf, openAws, query, self, wire } from '../aws.ts';
 import { patient } from './answers.ts';
 
@@ -39,6 +39,15 @@ test('a target that one list lacks is deregistered all the same', async () => {
   expect(last()).toMatchObject({ 'Targets.member.1.Id': self });
   expect(last()).not.toHaveProperty('Targets.member.1.Port');
   expect(await cloud.isTargetDraining('group', patient)).toBe(false);
+});
+
+test('an instance that cannot be a target of the group counts as deregistered', async () => {
+  const answer = (list: ReturnType<typeof health>) =>
+    openAws((asked) => (callOf(asked) === 'DescribeTargetHealth' ? list : wire.query('InvalidTarget', 'no')));
+  const { cloud } = await answer(health(['10.0.0.1', 8080, 'healthy']));
+  await expect(cloud.deregisterTarget('group', patient)).resolves.toBeUndefined();
+  const { cloud: member } = await answer(health([self, 8080, 'healthy']));
+  await expect(member.deregisterTarget('group', patient)).rejects.toBeInstanceOf(Refused);
 });
 
 test('a target that drains is not deregistered again', async () => {
