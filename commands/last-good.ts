@@ -4,7 +4,7 @@
  */
 
 import { parseConfig, settingsOf, type Config } from '../config/config.ts';
-import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
+import { ConfigError, Unavailable, messageOf, type Fault } from '../core/errors.ts';
 import type { Host, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { isPlain } from '../config/settings.ts';
@@ -87,13 +87,36 @@ export async function readBooted(machine: Machine, wanted: Config): Promise<Conf
   return cluster === undefined ? undefined : { ...wanted, cluster };
 }
 
+/**
+ * An older version may have accepted entries of a list that this one refuses, such as the ARN of a
+ * load balancer among target groups. Without them the agent starts; without it, the node would miss
+ * spot notices.
+ */
 function parseKept(settings: unknown): Config | undefined {
+  if (settings === undefined) return undefined;
+  const faults = faultsOf(settings);
+  if (faults.length === 0) return parseConfig(settings);
+  const rest = structuredClone(settings);
+  // From the last entry of a list to its first, so that the others keep their places.
+  const areEntries = faults.toReversed().map(({ path }) => removeEntry(rest, path.split('.')));
+  return areEntries.every(Boolean) && faultsOf(rest).length === 0 ? parseConfig(rest) : undefined;
+}
+
+function faultsOf(settings: unknown): readonly Fault[] {
   try {
-    return settings === undefined ? undefined : parseConfig(settings);
+    parseConfig(settings);
+    return [];
   } catch (error) {
-    if (error instanceof ConfigError) return undefined;
+    if (error instanceof ConfigError) return error.faults;
     throw error;
   }
+}
+
+/** False: the path does not name an entry of a list. */
+function removeEntry(settings: unknown, path: readonly string[]): boolean {
+  const list = path.slice(0, -1).reduce((section, key) => (isPlain(section) ? section[key] : undefined), settings);
+  const index = Number(path.at(-1));
+  return Array.isArray(list) && Number.isInteger(index) && list.splice(index, 1).length === 1;
 }
 
 /** The cluster of this boot's bootstrap. */

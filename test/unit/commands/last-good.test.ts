@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
@@ -45,6 +45,25 @@ test('a restarted agent continues with its last good configuration, passwords an
     'error: configuration not valid: the agent goes on with the last good one',
   );
   expect(JSON.stringify(again.logged)).toContain('disk.fullPercent');
+});
+
+test('an agent that is updated leaves out the entries of lists that only the old version accepted', async () => {
+  const group = (name: string) =>
+    `arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/${name}/0123456789abcdef`;
+  const node = await openNode();
+  await node.write(config, `cluster: prod\nleave: {targetGroups: [${group('a')}, ${group('b')}]}\n`);
+  await node.read(firstEffectiveWords);
+  const file = join(node.root, paths.lastGood);
+  const kept = await readFile(file, 'utf8');
+  const balancer = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/0123456789abcdef';
+  const old = [balancer, group('a'), 'arn:aws:elasticloadbalancing:', group('b')];
+  await writeFile(file, kept.replace(/"targetGroups":\[[^\]]*\]/, `"targetGroups":${JSON.stringify(old)}`));
+  await node.write(config, `cluster: prod\nleave: {targetGroups: ${JSON.stringify(old)}}\n`);
+  const updated = await node.read(firstEffectiveWords);
+  expect(updated.end).toBe(0);
+  const { config: found, refused } = JSON.parse(updated.printed) as Effective;
+  expect(found.leave.targetGroups).toEqual([group('a'), group('b')]);
+  expect(refused).toContain('leave.targetGroups.0');
 });
 
 // The default hook came back: the node completed a hook that its operator had switched off.
