@@ -281,6 +281,7 @@ export const lives: readonly Life[] = [
     goal: 'the node ends itself',
     begin(stage) {
       stage.world.group = undefined;
+      stage.world.metadata.targetState = undefined;
       stage.fillDisk(97);
     },
     isDone: ({ world }) => isGone(world),
