@@ -148,7 +148,8 @@ describe.concurrent('a configuration that is pulled', () => {
       await changed(node, 'disk.fullPercent');
       simulator.verbs.deleteObject('ours', 'ecs/20-bad.yaml');
       await until('back to what is left', async () => (await check(node)).includes('fullPercent: 85 '));
-      expect(failed(node)).toHaveLength(1);
+      expect(failed(node)).toHaveLength(2);
+      expect(failed(node)[1]!['error']).toMatch(/20-bad\.yaml no more; if it lists as little next time/);
     },
   );
 

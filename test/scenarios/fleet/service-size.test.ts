@@ -9,7 +9,8 @@ interface Ended {
   stderr: string;
 }
 
-const line = ['service-size', '--cluster', 'demo', '--service', 'web'];
+const lineIn = (cluster: string) => ['service-size', '--cluster', cluster, '--service', 'web'];
+const line = lineIn('demo');
 
 function execute(words: readonly string[], env: Record<string, string | undefined>): Promise<Ended> {
   return new Promise((resolve) => {
@@ -25,6 +26,7 @@ interface Stage {
   nodes: string[];
   join(nodes: number): Promise<void>;
   run(...words: string[]): Promise<Ended>;
+  runIn(cluster: string): Promise<Ended>;
   /** With the credentials of a node, which it gets from the metadata service, and its region. */
   runOn(node: string, ...words: string[]): Promise<Ended>;
   report(...words: string[]): Promise<Record<string, unknown>>;
@@ -52,6 +54,7 @@ async function openStage(nodes: number, service: Partial<ServiceOptions> = {}): 
       await waitFor('registered', () => stage.nodes.every((id) => byInstance.has(id)));
     },
     run: (...words) => execute([...line, ...words], env),
+    runIn: (cluster) => execute(lineIn(cluster), env),
     runOn: (node, ...words) =>
       execute([...line, ...words], { PATH: process.env['PATH'], ...simulator.environmentFor(node) }),
     async report(...words) {
@@ -150,7 +153,7 @@ describe('a service is left alone', () => {
       code: 77,
       stderr: expect.stringMatching(/no such service/),
     });
-    expect(await stage.run('--cluster', 'dmeo')).toMatchObject({
+    expect(await stage.runIn('dmeo')).toMatchObject({
       code: 77,
       stderr: expect.stringMatching(/no cluster dmeo/),
     });
