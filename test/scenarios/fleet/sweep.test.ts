@@ -79,7 +79,8 @@ describe('a fleet with a node in each bad state', () => {
     const { simulator, lost, stuck, never, guarded, dead, second } = stage;
     const { world } = simulator;
     const { containerInstances } = world.clusters.get('demo')!;
-    for (let runs = 0; runs < 3; runs++) {
+    const isEnded = (id: string) => world.instances.get(id)!.state === 'terminated';
+    for (let runs = 0; runs < 3 || (runs < 6 && ![never, stuck].every(isEnded)); runs++) {
       const { code, stderr } = await stage.ask(...words, '--apply');
       expect(stderr).not.toMatch(/"level":"(warn|error)"/);
       expect(code).toBe(0);
@@ -105,11 +106,11 @@ describe('a fleet with a node in each bad state', () => {
     const last = await stage.ask(...words, '--apply');
     const orphaned = { kind: 'orphaned-container-instance', instanceId: lost, outcome: 'done' };
     expect((JSON.parse(last.stdout) as SweepReport).findings).toContainEqual(expect.objectContaining(orphaned));
-    // The group may list the node as a member for a moment longer, so its note is removed one run
-    // later.
-    await stage.ask(...words, '--apply');
-    simulator.calls.clear();
-    await stage.ask(...words, '--apply');
+    // The group may list the node as a member for a moment longer, so its note is removed a run later.
+    for (let runs = 0; runs === 0 || (runs < 4 && stage.mutations().length > 0); runs++) {
+      simulator.calls.clear();
+      await stage.ask(...words, '--apply');
+    }
     expect(stage.mutations()).toEqual([]);
   });
 
