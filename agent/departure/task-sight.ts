@@ -124,20 +124,29 @@ const localMs = 3_000;
 /** The ECS agent's names of containers. Its own container is no task. */
 const taskContainer = /^ecs-(?!agent$)/;
 
-/**
- * A sign on this machine against ECS's answer that it knows no record of this node; undefined
- * without one. Any process may listen on the ECS agent's port, so it is a sign and no proof.
- */
-export async function findContradiction(host: Host, signal: AbortSignal): Promise<string | undefined> {
-  const arn = (await readLocalAgent(host, signal))?.containerInstanceArn;
-  if (arn !== undefined) return `the ECS agent names ${arn}`;
+/** Signs on this machine for or against ECS's answer that it knows no record of this node. */
+export interface LocalSigns {
+  /** A sign against it. Any process may listen on the ECS agent's port, so it is no proof. */
+  contradiction?: string;
+  /** Docker answers that it runs no container of a task. */
+  isIdle?: true;
+}
+
+export async function readLocalSigns(host: Host, cluster: string, signal: AbortSignal): Promise<LocalSigns> {
+  const local = await readLocalAgent(host, signal);
+  const arn = local?.containerInstanceArn;
+  // A record in another cluster does not speak against an answer about this one.
+  if (arn !== undefined && local !== undefined && shortArn(local.cluster) === shortArn(cluster))
+    return { contradiction: `the ECS agent names ${arn}` };
   try {
     const containers = await callOnce(host, signal, (callSignal) => host.docker.readContainers(callSignal), localMs);
     const running = containers.filter(({ name, state }) => state === 'running' && taskContainer.test(name));
-    return running.length === 0 ? undefined : `Docker runs ${running.length} containers of tasks`;
+    return running.length === 0
+      ? { isIdle: true }
+      : { contradiction: `Docker runs ${running.length} containers of tasks` };
   } catch {
     signal.throwIfAborted();
-    return undefined;
+    return {};
   }
 }
 

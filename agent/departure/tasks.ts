@@ -12,10 +12,11 @@ import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { openStopTimes, type StopTimes } from './stop-time.ts';
 import {
-  findContradiction,
+  emptyLastsMs,
   localEveryMs,
   mergeSights,
   openTaskSight,
+  readLocalSigns,
   type LookAtTasks,
   type TaskSight,
 } from './task-sight.ts';
@@ -47,7 +48,11 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
   await departure.trouble('tasks left to the end of the instance', renderBlockers(departure.state.blockers));
 }
 
-/** ECS must say for this long that it knows no record: its list may be stale for some seconds. */
+/**
+ * ECS must say for this long that it knows no record: its list may be stale for some seconds. It
+ * takes less where Docker runs no task either: a node that never joined ends before the storm guard
+ * of the next one looks.
+ */
 const noRecordLastsMs = 30_000;
 
 const recordEveryMs = 5_000;
@@ -60,14 +65,16 @@ const recordEveryMs = 5_000;
 async function findRecords(departure: Departure, signal: AbortSignal): Promise<ContainerInstanceRef[]> {
   const { host, config } = departure;
   const lasts = openLasting(host.clock, noRecordLastsMs);
+  const lastsIdle = openLasting(host.clock, emptyLastsMs);
   for (;;) {
     const ms = Math.min(30_000, Math.max(departure.leftMs(), 5_000));
     const found = await findContainerInstances(host, config, ms, signal);
     if (found.length > 0) return found;
-    const contradiction = await findContradiction(host, signal);
+    const { contradiction, isIdle = false } = await readLocalSigns(host, config.cluster, signal);
     const blockers = contradiction === undefined ? [] : [`record: ECS knows none, but ${contradiction}`];
     if (blockers.join() !== departure.state.blockers.join()) await departure.note({ blockers });
-    if (lasts(contradiction === undefined) || departure.leftMs() <= 0) return [];
+    const isBelieved = lasts(contradiction === undefined) || lastsIdle(isIdle);
+    if (isBelieved || departure.leftMs() <= 0) return [];
     await host.clock.sleep(recordEveryMs, signal);
   }
 }

@@ -106,7 +106,7 @@ describe('a fleet with a node in each bad state', () => {
     const last = await stage.ask(...words, '--apply');
     const orphaned = { kind: 'orphaned-container-instance', instanceId: lost, outcome: 'done' };
     expect((JSON.parse(last.stdout) as SweepReport).findings).toContainEqual(expect.objectContaining(orphaned));
-    // The group may list the node as a member for a moment longer, so its note is removed a run later.
+    // The group may list the node as a member for a moment longer. Its note is removed a run later.
     for (let runs = 0; runs === 0 || (runs < 4 && stage.mutations().length > 0); runs++) {
       simulator.calls.clear();
       await stage.ask(...words, '--apply');

@@ -152,7 +152,7 @@ describe('tasks', () => {
 
   // The node went to its end at once, never DRAINING.
   it.each([
-    ['some seconds, and nothing on the machine speaks', 20_000, 'nothing', /^$/],
+    ['some seconds, and neither Docker nor the port answers', 20_000, 'nothing', /^$/],
     ['minutes, while Docker runs a container of a task', 5 * minute, 'docker', /^record: ECS knows none, but Docker/],
     ['minutes, while the port names the record', 5 * minute, 'port', /^record: ECS knows none, but the ECS agent/],
   ])('are waited for, and the node is drained, when ECS lists no record for %s', async (_, emptyMs, other, told) => {
@@ -160,6 +160,7 @@ describe('tasks', () => {
     const { world, own } = stage;
     const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     if (other !== 'port') world.localAgent = undefined;
+    if (other === 'nothing') world.calls.fails('readContainers', new Unavailable('silent'));
     if (other === 'docker')
       world.docker.containers.push({ name: 'ecs-web-1-web-f0', imageId: 'web', state: 'running' });
     const id = own.ec2InstanceId;
@@ -176,6 +177,21 @@ describe('tasks', () => {
     expect(stage.departure().blockers.join()).toMatch(told);
     await done;
     expect(then).toBe('STOPPED DRAINING');
+  });
+
+  // Each node of an image with the wrong cluster waited for its deadline. The storm guards of the
+  // others saw no failure meanwhile, and all of them ended.
+  it('delay no node for long that ECS never knew, although its ECS agent is in another cluster', async () => {
+    const stage = setStage();
+    const { world, own } = stage;
+    own.ec2InstanceId = 'i-0another';
+    world.localAgent = { cluster: 'wrong', containerInstanceArn: own.arn, version: '1.106.1' };
+    stage.host.cloud.ownsContainerInstance = async () => false;
+    stage.group.begin('terminate');
+    const began = world.clock.uptime();
+    await stage.leaves(scaleIn);
+    expect(world.clock.uptime() - began).toBeLessThan(10 * minute);
+    expect(stage.deeds()).toContain('completeHook');
   });
 
   it("are waited for on the node's real record, when the port names an old one of this instance", async () => {

@@ -76,7 +76,7 @@ test.each([
     { protectedTasks: [isProtected('t1', true)], failures: [{ arn: 't2', reason: 'OTHER' }] },
   ],
   ['does not say whether one is protected', { protectedTasks: [isProtected('t1', true), isProtected('t2')] }],
-])('an answer about task protection that %s does not mean "not protected"', async (_, answer) => {
+])('an answer about task protection that %s leaves the protection unknown', async (_, answer) => {
   const { cloud } = await openAws(() => json(answer));
   await expect(cloud.readProtectedTasks('demo', asked, patient)).rejects.toBeInstanceOf(Unavailable);
 });
