@@ -2,9 +2,9 @@
 // test/simulation/mutants, or only the named ones, in a copy of the tree, and prints which test
 // finds it.
 //
-// It begins where the fault was found last time, then runs the unit tests beside the patched files
-// and the simulation with N lives. If neither finds the fault, it runs all unit tests and days
-// without events.
+// It begins where the fault was found last time, then runs the unit tests beside the patched files,
+// those of their rooms, and the simulation with N lives. If neither finds the fault, it runs all
+// unit tests and days without events.
 //
 // It prints each result at once, and a table of all at the end. The exit code is 1 if a fault was
 // not found. --first stops at the first finding. --write stores each row in
@@ -13,7 +13,7 @@
 
 import { rmSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   isFound,
@@ -44,9 +44,24 @@ const report = join(folder, 'README.md');
 
 const unitFolders = ['agent', 'bootstrap', 'cli', 'commands', 'config', 'core', 'faults', 'fleet', 'host', 'upkeep'];
 
-/** `near`: the folders of unit tests beside the patched files. */
-async function search(tree: string, near: readonly string[], last: Result['found']): Promise<Finding[]> {
-  const again = searchAgain(last);
+/** The unit tests in the folders or with the names of the patched files. */
+async function testsBeside(tree: string, patched: readonly string[]): Promise<readonly string[]> {
+  const tests = await readdir(join(tree, 'test/unit'), { recursive: true });
+  return patched.flatMap((path) => {
+    const [room = ''] = path.split('/');
+    const folder = dirname(path);
+    if (folder !== room && tests.includes(folder)) return [folder];
+    return tests.filter((test) => test.startsWith(`${room}/`) && basename(test).startsWith(basename(path, '.ts')));
+  });
+}
+
+/** `near`: the folders of unit tests of the patched rooms. `beside`: the tests to begin with. */
+async function search(
+  tree: string,
+  { beside: first, near }: { beside: readonly string[]; near: readonly string[] },
+  last: Result['found'],
+): Promise<Finding[]> {
+  const again = [...searchAgain(last), ...(first.length === 0 ? [] : [unitTests(first)])];
   const [tests, simulation] = [unitTests(near), lives(Number(values.lives))];
   const beside = again[0]?.side === 'life' ? [...again, simulation, tests] : [...again, tests, simulation];
   const found: Finding[] = [];
@@ -89,9 +104,10 @@ async function tryMutant(name: string, tree: string): Promise<Result> {
   const applied = await apply('--dry-run', '--forward');
   if (applied.code !== 0) return { name, fault, found: {}, unplanted: lastLine(applied.output) };
   await apply();
-  const touched = [...text.matchAll(/^\+\+\+ b\/(\w+)\//gm)].map(([, top = '']) => top);
-  const near = unitFolders.filter((each) => touched.includes(each));
-  const findings = await search(tree, near, known.find((row) => row.name === name)?.found ?? {});
+  const patched = [...text.matchAll(/^\+\+\+ b\/(\S+)/gm)].map(([, path = '']) => path);
+  const near = unitFolders.filter((each) => patched.some((path) => path.startsWith(`${each}/`)));
+  const beside = await testsBeside(tree, patched);
+  const findings = await search(tree, { beside, near }, known.find((row) => row.name === name)?.found ?? {});
   await apply('--reverse');
   for (const finding of findings) await checkControl(tree, finding);
   return { name, fault, found: render(findings) };
