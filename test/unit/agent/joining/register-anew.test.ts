@@ -65,6 +65,22 @@ describe('a node outside its capacity provider', () => {
     ]);
   });
 
+  it('waits until the ECS agent has stopped before it deregisters the record', async () => {
+    const stage = outside();
+    const { machine, clock, calls } = stage.world;
+    const { stopUnit } = stage.host.machine;
+    stage.host.machine.stopUnit = async (...args) => {
+      if (machine.units.get('ecs.service') !== 'inactive') machine.units.set('ecs.service', 'deactivating');
+      clock.schedule(8_000, () => void stopUnit(...args));
+    };
+    let then: string | undefined;
+    calls.onCall = ({ verb }) => {
+      if (verb === 'deregisterContainerInstance') then ??= machine.units.get('ecs.service');
+    };
+    await live(stage);
+    expect(then).toBe('inactive');
+  });
+
   // An ACTIVE call from before arrived late. The node deregistered a record on which ECS could
   // place tasks.
   it.each(['without', 'with'])('drains once more where ECS has it ACTIVE again, %s a task', async (how) => {
