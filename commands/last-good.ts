@@ -94,20 +94,20 @@ export async function readBooted(machine: Machine, wanted: Config): Promise<Conf
  */
 function parseKept(settings: unknown): Config | undefined {
   if (settings === undefined) return undefined;
-  const faults = faultsOf(settings);
-  if (faults.length === 0) return parseConfig(settings);
+  const parsed = parseOrFaults(settings);
+  if ('config' in parsed) return parsed.config;
   const rest = structuredClone(settings);
   // From the last entry of a list to its first, so that the others keep their places.
-  const areEntries = faults.toReversed().map(({ path }) => removeEntry(rest, path.split('.')));
-  return areEntries.every(Boolean) && faultsOf(rest).length === 0 ? parseConfig(rest) : undefined;
+  const areEntries = parsed.faults.toReversed().map(({ path }) => removeEntry(rest, path.split('.')));
+  const again = areEntries.every(Boolean) ? parseOrFaults(rest) : parsed;
+  return 'config' in again ? again.config : undefined;
 }
 
-function faultsOf(settings: unknown): readonly Fault[] {
+function parseOrFaults(settings: unknown): { config: Config } | { faults: readonly Fault[] } {
   try {
-    parseConfig(settings);
-    return [];
+    return { config: parseConfig(settings) };
   } catch (error) {
-    if (error instanceof ConfigError) return error.faults;
+    if (error instanceof ConfigError) return { faults: error.faults };
     throw error;
   }
 }
