@@ -3,7 +3,7 @@
  * it.
  */
 
-import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import { Refused, Unavailable, messageOf, unlessRefused } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { groupTag, readMembership } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
@@ -58,7 +58,3 @@ async function readOwnTags(host: Host, beforeEnd: boolean, signal: AbortSignal) 
 }
 
 /** Without the permission, only the metadata's answer is left. */
-function unlessRefused(error: unknown): undefined {
-  if (!(error instanceof Refused)) throw error;
-  return undefined;
-}

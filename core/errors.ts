@@ -58,6 +58,12 @@ export class Refused extends Error {
   }
 }
 
+/** For `catch`, where a refusal counts as no answer. Every other error goes on. */
+export function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refused)) throw error;
+  return undefined;
+}
+
 /**
  * This node can never be of use: it permanently lacks something essential. This is the only error
  * that may terminate a node. Exit code 77.

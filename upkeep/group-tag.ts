@@ -3,7 +3,7 @@
  * Scaling a call from each node when a whole group launches at once.
  */
 
-import { Refused, Unavailable } from '../core/errors.ts';
+import { Unavailable, unlessRefused } from '../core/errors.ts';
 import type { Host, Membership } from '../core/host.ts';
 import { openLasting } from '../core/lasting.ts';
 import { propagationMs, withTimeout } from '../core/retry.ts';
@@ -64,9 +64,4 @@ export async function readMembership(
     if (lasts(true)) return undefined;
     await clock.sleep(propagationMs, signal);
   }
-}
-
-function unlessRefused(error: unknown): undefined {
-  if (!(error instanceof Refused)) throw error;
-  return undefined;
 }

@@ -5,7 +5,7 @@
  * value (docs/decisions/0014).
  */
 
-import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
+import { Refused, Unavailable, messageOf, unlessRefused } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
@@ -413,11 +413,6 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
 function asRefused(error: unknown): 'refused' {
   if (!(error instanceof Refused)) throw error;
   return 'refused';
-}
-
-function unlessRefused(error: unknown): undefined {
-  if (!(error instanceof Refused)) throw error;
-  return undefined;
 }
 
 async function askOperator({ host, state }: Departure): Promise<Answer> {

@@ -2,7 +2,7 @@
 
 import type { Config } from '../../config/config.ts';
 import { defaultLaunchHook } from '../../core/hook-names.ts';
-import { Refused, isDenied, messageOf } from '../../core/errors.ts';
+import { Refused, isDenied, messageOf, unlessRefused } from '../../core/errors.ts';
 import type { Host, Membership } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { propagationMs, jitter, type Clock } from '../../core/retry.ts';
@@ -202,11 +202,6 @@ async function askWhetherHookWaits(
   if (!isInService.test(lifecycleState) || !(await completeHook(host, group, hook))) return 'later';
   host.log.info('launch hook completed', { hook });
   return 'over';
-}
-
-function unlessRefused(error: unknown): undefined {
-  if (!(error instanceof Refused)) throw error;
-  return undefined;
 }
 
 /**
