@@ -19,8 +19,8 @@ export interface UndoOptions {
   /** Another reason keeps the node out of service. */
   keepDraining: boolean;
   /**
-   * The event behind the departure is over; false when a person wants the node to stay although it
-   * is not.
+   * The event behind the departure is over or denied; false when a person wants the node to stay
+   * although it is not.
    */
   eventGone: boolean;
   /**

@@ -235,7 +235,7 @@ async function takeBack(context: AgentContext, cause: Cause, why: string, signal
     const next = memories.wanted();
     if (next.length > 0) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
-    await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), isDenied: true });
+    await supervisor.callOff({ ...undoOptionsOf(context, why, except, true), isDenied: true });
   });
 }
 

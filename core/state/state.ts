@@ -221,8 +221,8 @@ export interface DepartureState {
   /** The time of its cancellation (`ecs-node stay`, a cancelled event, a freed disk). */
   undoneAt?: number;
   /**
-   * It was cancelled because AWS no longer listed its event. If AWS lists the event again, it
-   * counts as new.
+   * It was cancelled because AWS no longer listed its event, or the second source denied it. If AWS
+   * lists the event again, it counts as new.
    */
   eventGone?: true;
   /**

@@ -147,4 +147,23 @@ describe('the agent, told of an event by EC2,', () => {
       await next.stop();
     }
   });
+
+  // Seed 129456660: an agent that had restarted took the denial for the word of a person, and the
+  // node stayed on hardware that fails.
+  it('obeys an event that EC2 denied for a while, also by a new agent', async () => {
+    const { stage, run, agent } = await inService();
+    const { world } = stage;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 5 * minute });
+    world.metadata.maintenance = [event({ code: 'instance-retirement' })];
+    await run(2 * minute);
+    world.instance.events = [];
+    await run(30 * minute);
+    expect(stage.departure().undoneAt).toBeDefined();
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+    world.instance.events = undefined;
+    const next = stage.agent();
+    await world.clock.finish(next.done, hour);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
 });
