@@ -21,7 +21,7 @@ import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { isDiskFull, isStarting, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
-import { beginState, irrevocableOf } from './order.ts';
+import { beginState, irrevocableOf, spotNoticeMs } from './order.ts';
 
 /**
  * The second source's answer. `undefined`: it did not answer, or this role may not ask it. That is
@@ -266,8 +266,7 @@ const isReclaimed = /^(marked-for|instance-(terminated|stopped))/;
 
 async function askSpotRequest(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host } = departure;
-  const notice = await callOnce(host, signal, (callSignal) => host.metadata.readSpotNotice(callSignal), metadataMs);
-  if (notice === undefined) return { agrees: false, words: 'the notice is no longer listed' };
+  if (!(await isNoticeListed(host, signal))) return notListed;
   const elapsedMs = departure.elapsedMs();
   const totalMs = elapsedMs + departure.leftMs();
   if (elapsedMs < Math.min(listedForMs, totalMs / 3)) {
@@ -282,10 +281,23 @@ async function askSpotRequest(departure: Departure, signal: AbortSignal): Promis
     signal.throwIfAborted();
     if (!isLast || departure.state.spotDeniedAt !== undefined) throw error;
   }
-  return {
-    agrees: true,
-    words: `the notice is still listed, ${Math.round(departure.leftMs() / 1000)} s before the end`,
-  };
+  return askNoticeAlone(departure, signal);
+}
+
+/** The tries took seconds, or longer where the process stood still, so the notice is read again. */
+async function askNoticeAlone(departure: Departure, signal: AbortSignal): Promise<Answer> {
+  if (!(await isNoticeListed(departure.host, signal))) return notListed;
+  // EC2 takes the instance after two minutes. A notice that is listed for longer may be false.
+  if (departure.elapsedMs() > spotNoticeMs) return { agrees: undefined, words: 'the notice has outlived its end' };
+  const words = `the notice is still listed, ${Math.round(departure.leftMs() / 1000)} s before the end`;
+  return { agrees: true, words };
+}
+
+const notListed: Answer = { agrees: false, words: 'the notice is no longer listed' };
+
+async function isNoticeListed(host: Host, signal: AbortSignal): Promise<boolean> {
+  const read = (callSignal: AbortSignal) => host.metadata.readSpotNotice(callSignal);
+  return (await callOnce(host, signal, read, metadataMs)) !== undefined;
 }
 
 /** EC2's silence counts near the end of the notice, but one lost answer is no silence. */

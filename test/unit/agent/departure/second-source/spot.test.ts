@@ -77,6 +77,37 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
+  // The notice was read before the three tries, which took seven seconds, and not again after them.
+  it('stops no task when it is withdrawn while the node asks a silent EC2 for the last time', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.calls.hangs('readSpotStatus');
+    notice(stage);
+    world.calls.onCall = ({ verb, at }) => {
+      if (verb === 'readSpotStatus' && at - began > 45_000) world.metadata.spotNotice = undefined;
+    };
+    const began = stage.host.clock.uptime();
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain', 'activate']);
+    await agent.stop();
+  });
+
+  // Seed 129459114: the process stood still during its last question to EC2, and the node left its
+  // load balancers for a false notice half a minute after that notice's end.
+  it('stops no task when it is still listed after its end, and EC2 is silent', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.calls.hangs('readSpotStatus');
+    notice(stage);
+    await run(45_000);
+    await agent.stop();
+    await run(2 * minute);
+    const next = stage.agent(world.restart());
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    await next.stop();
+  });
+
   it('does no harm when it flips for two seconds, although EC2 confirms it meanwhile', async () => {
     const { stage, world, run, agent, harm } = await inService();
     notice(stage);
