@@ -68,6 +68,9 @@ export function openCallObserver(region: Region): CallObserver {
       if (error === undefined)
         ask(region, node, 'afterCall', ({ afterCall }) => afterCall?.(region, node, call, result));
     },
+    answered(call) {
+      if (call.verb === 'readSpotStatus') nodeOf(region, call).truth.spotAnsweredAt = region.clock.uptime();
+    },
     fault(call, name) {
       const node = nodeOf(region, call);
       count(region.stats.faults, name);

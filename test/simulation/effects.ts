@@ -45,6 +45,8 @@ export interface CallObserver {
   before(call: Call): void;
   /** Called just after the effect; `error` is set if the world refused. */
   after(call: Call, result: unknown, error: unknown): void;
+  /** Called when the program receives the result, which can be lost after the effect. */
+  answered(call: Call): void;
   /** Called just before an effect for which the caller no longer waits. */
   late(call: Call): void;
   /** Called when the call fails on its way. */
@@ -159,6 +161,7 @@ async function perform(
   if (!process.alive) return never();
   if (anomaly?.answerMs !== undefined) await pause(clock, anomaly.answerMs, process, signal ?? process.stop.signal);
   if (fate.lost !== undefined) throw fate.lost;
+  observer.answered(call);
   return result;
 }
 

@@ -29,10 +29,6 @@ export const twoSources: Invariant = {
     if (why.some((reason) => reason !== 'lie') || isSpotUnanswered(region, node)) return undefined;
     return `${call.verb} on the word of one source`;
   },
-  afterCall(region, { truth }, { verb }) {
-    if (verb === 'readSpotStatus') truth.spotAnsweredAt = region.clock.uptime();
-    return undefined;
-  },
 };
 
 /** A node in service stops a task that it started itself, in favour of a new revision. */

@@ -125,7 +125,7 @@ export interface Truth {
   judgedBoot: number;
   /** The lines of other programs in ecs.config. */
   foreignEcsConfig: string;
-  /** When EC2 last said what becomes of the spot request. */
+  /** When the node last received EC2's word about its spot request. */
   spotAnsweredAt: number;
   /** The things that AWS has said to be this instance's. */
   said: Said;
