@@ -9,6 +9,12 @@ const clearedMs = 90_000;
 /** The time of the agent's first checks after its start. */
 const startMs = 40_000;
 
+/**
+ * The node denied an event that EC2 left out. It asks about that event again only once a minute of
+ * checks has listed it.
+ */
+const deniedMs = 60_000;
+
 /** The time from seeing a notice to ECS's answer. */
 const actMs = 4_000;
 
@@ -24,7 +30,7 @@ export const interruptionsDrain: Invariant = {
     for (const reason of ['spot', 'scale-in', 'operator', 'retirement'] as const) {
       const ms = lasting(node, reason, now);
       if (ms === undefined || !isAble(region, node, now - letGoMs(region, reason))) continue;
-      const limit = boundMs(region, reason) + letGoMs(region, reason);
+      const limit = boundMs(region, reason) + letGoMs(region, reason) + askAgainMs(region, node, reason);
       if (ms > limit)
         return `${reason} ${Math.round(ms / 1000)} s ago, and still ACTIVE (bound ${Math.round(limit / 1000)} s)`;
     }
@@ -54,6 +60,12 @@ function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
   const { targetGroups, loadBalancers, deregistrationSeconds } = config.leave;
   if (reason === 'spot' || targetGroups.length + loadBalancers.length === 0) return 0;
   return (deregistrationSeconds + 60) * 1000;
+}
+
+/** Returns the time until the node asks about a retirement that was listed before. */
+function askAgainMs({ scenario }: Region, { truth }: Node, reason: Reason): number {
+  if (reason !== 'retirement' || truth.causes.get(reason)?.endedBefore === undefined) return 0;
+  return deniedMs + scenario.config.maintenance.pollSeconds * 1000;
 }
 
 function boundMs({ scenario }: Region, reason: Reason): number {
