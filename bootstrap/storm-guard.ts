@@ -16,15 +16,21 @@ export type Storm =
   | { kind: 'hold'; waitMs: number; failures: number; reason: string; group?: string };
 
 /**
- * An instance that ended within 10 minutes after its bootstrap's time counts as an early failure:
- * lifecycle hooks and the shutdown take minutes.
+ * An instance that ended within 10 minutes after its time to start counts as an early failure:
+ * the boot, lifecycle hooks and the shutdown take minutes.
  */
 const youthMs = 600_000;
 
+/** A node fails at its bootstrap's deadline, or later, when ECS has not seen it join in time. */
+function triesMs({ bootstrap, join }: Config): number {
+  return (bootstrap.timeoutSeconds + join.timeoutSeconds) * 1000;
+}
+
 /**
  * The node waits once the group has `maxFailures` early failures; each further one doubles the
- * wait. After a node has waited itself, every instance that ended before the age `ownAgeMs` counts:
- * the nodes that waited at the same time end late.
+ * wait. After a node has waited itself, an instance that ended older than this one counts too:
+ * nodes that waited at the same time end late, and this one may have replaced another. One
+ * generation older at most: a group that scales in must not keep this node waiting for ever.
  */
 export function judgeStorm(
   activities: readonly ScalingActivity[],
@@ -33,7 +39,8 @@ export function judgeStorm(
   ownAgeMs: number = 0,
 ): Storm {
   const { maxFailures, windowSeconds } = config.stormGuard;
-  const longestMs = Math.max(config.bootstrap.timeoutSeconds * 1000 + youthMs, ownAgeMs);
+  const generationMs = triesMs(config) + youthMs;
+  const longestMs = ownAgeMs > generationMs ? ownAgeMs + generationMs : generationMs;
   const failures = youngDeaths(activities, longestMs).filter((at) => at > now - windowSeconds * 1000).length;
   if (failures < maxFailures) return { kind: 'proceed', failures };
   const reason = `${failures} nodes of the group died young within ${windowSeconds} s`;
@@ -157,7 +164,10 @@ const historyMs = 12 * 3_600_000;
 export async function readStorm(host: Host, config: Config, signal: AbortSignal): Promise<Storm> {
   const first = await readStormAndTurn(host, config, signal);
   if (first.storm.kind === 'hold' || first.turn === 0) return first.storm;
-  const pauseMs = Math.min(first.turn * turnMs, config.stormGuard.firstWaitSeconds * 1000);
+  const longestMs = config.stormGuard.firstWaitSeconds * 1000;
+  // In a large group most turns are later than the longest pause. Without jitter all of them would
+  // read at the same moment, again before any of them has ended.
+  const pauseMs = first.turn * turnMs < longestMs ? first.turn * turnMs : jitter(longestMs);
   host.log.info('waits for its turn', { before: first.turn, pauseMs });
   await host.clock.sleep(pauseMs, signal);
   return (await readStormAndTurn(host, config, signal)).storm;
@@ -178,7 +188,7 @@ async function readStormAndTurn(
     // Without a group nothing launches a replacement, so no storm can arise.
     if (group === undefined) return { storm: { kind: 'proceed', failures: 0 }, turn: 0 };
     // Also covers the launch of an instance that ended at the beginning of the window.
-    const windowMs = config.stormGuard.windowSeconds * 1000 + config.bootstrap.timeoutSeconds * 1000 + youthMs;
+    const windowMs = config.stormGuard.windowSeconds * 1000 + triesMs(config) + youthMs;
     // Without a trusted time, the whole history: a fast clock would ask for the future only.
     const since = served === undefined ? 0 : Math.min(served, host.clock.now()) - Math.max(historyMs, windowMs);
     const activities = await readHistory(since, (from) =>

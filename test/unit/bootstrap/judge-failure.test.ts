@@ -91,8 +91,9 @@ describe('the storm guard', () => {
   it('counts only early failures within the window, and each instance once', () => {
     const lived = (minutes: number) =>
       judge([...deaths(2), ...deaths(1, minutes).map((a) => ({ ...a, instanceId: 'x' }))]);
-    expect(lived(20)).toMatchObject({ kind: 'hold', failures: 3 });
-    expect(lived(21)).toMatchObject({ kind: 'proceed', failures: 2 });
+    // 10 minutes for the bootstrap, 15 to join and 10 to end.
+    expect(lived(35)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(lived(36)).toMatchObject({ kind: 'proceed', failures: 2 });
     const old = deaths(3).map((activity) => ({ ...activity, at: activity.at - 3600_000 }));
     expect(judge(old)).toMatchObject({ kind: 'proceed', failures: 0 });
     expect(judge([...deaths(2), ...deaths(2)])).toMatchObject({ failures: 2 });
@@ -160,7 +161,7 @@ describe('the storm guard', () => {
     expect(world.calls.of('readActivities')[0]!.args).toEqual(['web', host.clock.now() - 12 * 60 * minute]);
     const longWindow = plainConfig({ stormGuard: { windowSeconds: 86_400 } });
     await readStorm(host, longWindow, signal);
-    expect(world.calls.of('readActivities')[2]!.args[1]).toBe(host.clock.now() - (86_400 + 600 + 600) * 1000);
+    expect(world.calls.of('readActivities')[2]!.args[1]).toBe(host.clock.now() - (86_400 + 600 + 900 + 600) * 1000);
   });
 
   // A thousand nodes of a bad image failed in the same minute. None saw another node's end, and all
@@ -178,13 +179,44 @@ describe('the storm guard', () => {
     expect(host.clock.uptime() - asked).toBeGreaterThanOrEqual(30_000);
   });
 
+  // In a group of a thousand, all nodes with a late turn read again after the same five minutes.
+  // Six of them terminated before one saw the end of another.
+  it('spreads the nodes whose turn comes after the longest pause', async () => {
+    const { host, world } = setStage(config);
+    const group = world.joinGroup('web');
+    const wait = async () => {
+      group.activities = Array.from({ length: 500 }, (_, i) => launch(`i-000${i}`, host.clock.now() - 5 * minute));
+      const asked = host.clock.uptime();
+      await world.clock.finish(readStorm(host, config, signal));
+      return host.clock.uptime() - asked;
+    };
+    const waits = [await wait(), await wait(), await wait(), await wait()];
+    expect(new Set(waits.map((ms) => Math.round(ms / 100))).size).toBeGreaterThan(1);
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(150_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(300_000 + 1_000);
+  });
+
   // All nodes that had been held for an hour ended in the same minutes: none counted as an early
   // failure for the others.
   it('counts nodes that waited at the same time, for a node that has waited', () => {
     const late = deaths(3, 90);
     expect(judgeStorm(late, config, now)).toMatchObject({ kind: 'proceed', failures: 0 });
     expect(judgeStorm(late, config, now, 95 * minute)).toMatchObject({ kind: 'hold', failures: 3 });
-    expect(judgeStorm(late, config, now, 60 * minute)).toMatchObject({ kind: 'proceed', failures: 0 });
+    expect(judgeStorm(late, config, now, 54 * minute)).toMatchObject({ kind: 'proceed', failures: 0 });
+  });
+
+  // The nodes that replace the first failures of a bad image are held with the rest. After an hour
+  // they found only ends of nodes older than themselves, and terminated one after another.
+  it('counts nodes of the generation before, for a node that replaced one of them and has waited', () => {
+    const ofTheFirst = deaths(3, 80);
+    expect(judgeStorm(ofTheFirst, config, now, 60 * minute)).toMatchObject({ kind: 'hold', failures: 3 });
+    expect(judgeStorm(ofTheFirst, config, now, 30 * minute)).toMatchObject({ kind: 'proceed', failures: 0 });
+  });
+
+  // Nodes of a bad image, which never join, ended after the bound that counted the bootstrap's time
+  // only. Their neighbours did not count them.
+  it('counts a node that ended at the end of its time to join', () => {
+    expect(judge(deaths(3, 26))).toMatchObject({ kind: 'hold', failures: 3 });
   });
 
   it('counts the nodes of the group with a smaller id, while they exist', () => {
