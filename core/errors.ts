@@ -78,6 +78,13 @@ export class Unfit extends Error {
   }
 }
 
+/**
+ * Each AWS service has its own code for "too fast". LimitExceededException is not among them: it is
+ * a quota.
+ */
+export const throttledCodes =
+  /^(Throttl(ing|ed)(Exception)?|EC2ThrottledException|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequests(Exception)?|BandwidthLimitExceeded|SlowDown|ProvisionedThroughputExceeded(Exception)?|PriorRequestNotComplete|RateExceeded)$/;
+
 /** The error codes of AWS services for a missing permission. */
 export const deniedCodes =
   /^(AccessDenied(Exception)?|UnauthorizedOperation|UnauthorizedException|NotAuthorized(Exception)?)$/;

@@ -594,6 +594,8 @@ export interface Registration {
    */
   status: string;
   layerIds: string[];
+  /** Older records of the same instance that a listing of the stack shows. */
+  older?: readonly string[];
 }
 
 export interface SystemsManagerCloud {

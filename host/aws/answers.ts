@@ -4,9 +4,12 @@
  */
 
 import { flag, listOf, maybe, number, recordOf, shaped, text, time } from '../../core/shape.ts';
+import type { Registration } from '../../core/host.ts';
 import type { Verb } from './child/verbs.ts';
 
-const registration = maybe(shaped({ id: text, hostname: text, status: text, layerIds: listOf(text) }));
+const registration = maybe(
+  shaped<Registration>({ id: text, hostname: text, status: text, layerIds: listOf(text), older: maybe(listOf(text)) }),
+);
 
 /** A verb that is missing here has no result, or no result that other code relies on. */
 export const kinds: Readonly<Partial<Record<Verb, (value: unknown) => boolean>>> = {

@@ -4,7 +4,7 @@
  * an undocumented code.
  */
 
-import { Refused, Unavailable, deniedCodes, messageOf } from '../../core/errors.ts';
+import { Refused, Unavailable, deniedCodes, messageOf, throttledCodes } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { uptime } from '../clock.ts';
 import { documentedRefusals } from './documented-refusals.ts';
@@ -35,13 +35,6 @@ export function openAwsCall(role: string | undefined, log: Log): AwsCall {
     }
   };
 }
-
-/**
- * Each service has its own code for "too fast". LimitExceededException is not among them: it is a
- * quota.
- */
-const throttled =
-  /^(Throttl(ing|ed)(Exception)?|EC2ThrottledException|RequestThrottled(Exception)?|RequestLimitExceeded|TooManyRequests(Exception)?|BandwidthLimitExceeded|SlowDown|ProvisionedThroughputExceeded(Exception)?|PriorRequestNotComplete|RateExceeded)$/;
 
 /**
  * The service is already busy with the same request, or cannot answer yet. A later call finds the
@@ -121,7 +114,7 @@ export function translate(error: unknown, permission: string, resource: string, 
   const status = statusOf(error);
   if (isBug(error) && status === undefined) return error;
   if (code === undefined) return unavailable(message);
-  if (throttled.test(code)) return unavailable(`throttled (${code})`);
+  if (throttledCodes.test(code)) return unavailable(`throttled (${code})`);
   if (skewed.test(code) || /signature (expired|not yet current)/i.test(message)) {
     return unavailable(`this machine's clock differs from AWS's (${code}); check its time service: ${message}`);
   }

@@ -4,13 +4,15 @@
  */
 
 import { isLethal } from '../../../core/essentials.ts';
-import { deniedCodes } from '../../../core/errors.ts';
+import { deniedCodes, throttledCodes } from '../../../core/errors.ts';
 import type { Exit } from '../../../core/host.ts';
 
 export type InstallerOutcome =
   | { kind: 'hostname taken' | 'already registered' }
   /** AWS refuses this request, and its answer is the last thing that the installer said. */
   | { kind: 'refused'; code: string }
+  /** OpsWorks was busy with other nodes, and did nothing. */
+  | { kind: 'throttled' }
   /** Everything else: it may pass by itself. */
   | { kind: 'failed' };
 
@@ -44,6 +46,7 @@ export function judgeExit({ code: exitCode, tail }: Exit): InstallerOutcome {
   }
   // A signal ended it, or it went on and then failed for another reason.
   if (exitCode > 128 || answers.at(-1) !== answer) return { kind: 'failed' };
+  if (throttledCodes.test(code)) return { kind: 'throttled' };
   return isLethal('registerInstance', code) || deniedCodes.test(code) ? { kind: 'refused', code } : { kind: 'failed' };
 }
 

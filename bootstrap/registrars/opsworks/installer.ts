@@ -78,6 +78,8 @@ export function renderPreconfig(
 /** Counts from earlier runs of the installer. */
 interface Tries {
   names: number;
+  /** Many nodes register now. They take each suggested name from each other. */
+  throttled: boolean;
   /** In a row. */
   refusals: number;
   /** Uptime of the first of them. */
@@ -97,9 +99,10 @@ export async function install(
   signal: AbortSignal,
 ): Promise<Registration | undefined> {
   const target = opsworksTargetOf(context);
-  const tries: Tries = { names: 0, refusals: 0, refusedSince: undefined, failurePauseMs };
+  const tries: Tries = { names: 0, throttled: false, refusals: 0, refusedSince: undefined, failurePauseMs };
+  let known: Provisioning | undefined;
   for (;;) {
-    const { folder, provisioning } = await download(host, context, signal);
+    const { folder, provisioning } = await download(host, context, known, signal);
     // Saved before the installer runs: after a crash, the next run must look for a record before it
     // registers again.
     context.registered = { registrar: 'opsworks', ...target };
@@ -110,6 +113,11 @@ export async function install(
     host.log.warn('installer failed', { code: exit.code, ...outcome, tail: exit.tail.slice(-500) });
     count(outcome, tries, host.clock.uptime());
     await host.clock.sleep(pauseAfter(outcome, exit, tries, context), signal);
+    // Whatever else failed may be the archive's fault.
+    known = outcome.kind === 'failed' ? undefined : provisioning;
+    // More calls before each try would keep a fleet that boots together throttled for hours. If the
+    // installer lost an answer before it was throttled, the node finds two records at the end.
+    if (outcome.kind === 'throttled') continue;
     // The answer to RegisterInstance may have been lost. Then OpsWorks refuses the installer's own
     // repetition, and registering again would leave a second record behind.
     const own = await findOwn(host, context, target.stackId, signal);
@@ -122,7 +130,8 @@ export async function install(
 }
 
 function count({ kind }: InstallerOutcome, tries: Tries, now: number): void {
-  if (kind === 'failed') {
+  tries.throttled ||= kind === 'throttled';
+  if (kind === 'failed' || kind === 'throttled') {
     tries.refusals = 0;
     tries.refusedSince = undefined;
     return;
@@ -178,11 +187,12 @@ async function chooseAnotherHostname(
     throw new ConfigError([{ path: 'hostname', problem }]);
   }
   if (tries.names >= maxNames && lasts) throw refusedBy('ValidationException', exit);
-  const taken = context.hostname;
-  const suggested = await callWithRetry(host, context, signal, (callSignal) =>
-    host.cloud.suggestHostname(layerId, callSignal),
-  );
-  context.hostname = tries.names < maxSuggested ? suggested : renderOwnName(suggested, host.identity.instanceId);
+  const { hostname: taken = host.identity.hostname } = context;
+  const suggest = (callSignal: AbortSignal) => host.cloud.suggestHostname(layerId, callSignal);
+  context.hostname =
+    tries.names < maxSuggested && !tries.throttled
+      ? await callWithRetry(host, context, signal, suggest)
+      : renderOwnName(context.registrarTarget?.suggested ?? taken, host.identity.instanceId);
   host.log.warn('host name taken', { taken, next: context.hostname });
 }
 
@@ -193,20 +203,25 @@ function renderOwnName(suggested: string, instanceId: string): string {
 }
 
 /**
- * Downloads and unpacks the installer. An error page of a proxy, half an archive or a 403 says
- * nothing about this node. Each is retried, with a fresh address, until the bootstrap's time is up.
+ * Downloads and unpacks the installer, at first from the `known` address. An error page of a proxy,
+ * half an archive or a 403 says nothing about this node. Each is retried, with a fresh address,
+ * until the bootstrap's time is up.
  */
 async function download(
   host: Host,
   context: BootstrapContext,
+  known: Provisioning | undefined,
   signal: AbortSignal,
 ): Promise<{ folder: string; provisioning: Provisioning }> {
   const { stackId } = opsworksTargetOf(context);
-  for (let pauseMs = downloadPauseMs; ; pauseMs = Math.min(pauseMs * 2, maxDownloadPauseMs)) {
+  const read = (callSignal: AbortSignal) => host.cloud.readProvisioning(stackId, callSignal);
+  for (
+    let pauseMs = downloadPauseMs, address = known;
+    ;
+    pauseMs = Math.min(pauseMs * 2, maxDownloadPauseMs), address = undefined
+  ) {
     // Outside of `try`: a refusal by OpsWorks here is not the download site's fault.
-    const provisioning = await callWithRetry(host, context, signal, (callSignal) =>
-      host.cloud.readProvisioning(stackId, callSignal),
-    );
+    const provisioning = address ?? (await callWithRetry(host, context, signal, read));
     try {
       return { folder: await unpack(host, provisioning, context, signal), provisioning };
     } catch (error) {

@@ -156,6 +156,11 @@ async function remember(host: Host, context: BootstrapContext, record: Registrat
   context.registered = { registrar: 'opsworks', id: record.id, ...opsworksTargetOf(context) };
   if (record.hostname !== '') context.hostname = record.hostname;
   await context.save();
+  if (record.older !== undefined) {
+    const ids = record.older.join(' ');
+    host.log.warn('OpsWorks has older records of this node', { ids });
+    await host.machine.say(`ecs-node: OpsWorks has older records of this node; deregister them by hand: ${ids}`);
+  }
   host.log.info('OpsWorks knows this node', { id: record.id, hostname: record.hostname, status: record.status });
 }
 

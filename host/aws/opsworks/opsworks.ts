@@ -88,13 +88,16 @@ function openRegistrations(
     await callAws(call, anyStack, signal, (options) => client.send(new DescribeInstancesCommand(which), options));
   /**
    * A record of another instance does not count, whichever program wrote its id into the state
-   * file.
+   * file. The OpsWorks agent serves the newest record.
    */
   const own = (instances: Instance[] | undefined): Registration | undefined => {
-    const found = parseList(call, 'Instances', instances).find(({ Ec2InstanceId }) => Ec2InstanceId === self);
+    const [found, ...older] = parseList(call, 'Instances', instances)
+      .filter(({ Ec2InstanceId }) => Ec2InstanceId === self)
+      .toSorted((a, b) => Date.parse(b.CreatedAt ?? '') - Date.parse(a.CreatedAt ?? '') || 0);
     if (found?.InstanceId === undefined) return undefined;
     const { InstanceId: id, Hostname: hostname = '', Status: status = '', LayerIds: layerIds = [] } = found;
-    return { id, hostname, status, layerIds };
+    const others = older.flatMap(({ InstanceId }) => InstanceId ?? []);
+    return { id, hostname, status, layerIds, ...(others.length > 0 && { older: others }) };
   };
   return {
     findRegistration: async (stackId, signal) => own((await describe({ StackId: stackId }, signal)).Instances),

@@ -33,9 +33,15 @@ test('a missing permission is a refusal with its code', () => {
   });
 });
 
+test('a throttled call is no failure', () => {
+  expect(judge('Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded')).toBe('throttled');
+  const ofCli = 'An error occurred (ThrottlingException) when calling the RegisterInstance operation: Rate exceeded';
+  expect(judge(ofCli)).toBe('throttled');
+  expect(judge('Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded\ncurl: (6) no host')).toBe('failed');
+});
+
 test.each([
   '',
-  'Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded',
   'Aws::OpsWorks::Errors::ServiceUnavailable: 503',
   'Package hostname-3.23 is already installed.\nError: mirror timed out',
   'hostname-3.23 does not exist in the repository',

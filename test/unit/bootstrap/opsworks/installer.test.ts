@@ -4,8 +4,9 @@ import { Refused, exitCode } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { installerUrl } from '../../../fakes/cloud/opsworks.ts';
+
 import { layerId, opsworksConfig, setStage, signal, stackId, type Stage } from '../stage.ts';
-import { installer, refusal } from './records.ts';
+import { addRecord, installer, refusal } from './records.ts';
 
 describe('the installer', () => {
   const failingInstaller = (
@@ -87,8 +88,38 @@ describe('the installer', () => {
       );
       return stage;
     };
-    expect((await throttled(4).boot()).outcome).toBe('done');
+    const { world, boot } = throttled(4);
+    expect((await boot()).outcome).toBe('done');
+    // Two hundred nodes that made more calls before each try were not in service after six hours.
+    const calls = (verb: 'run' | 'readProvisioning' | 'findRegistration') => world.calls.of(verb).length;
+    expect([calls('run'), calls('readProvisioning'), calls('findRegistration')]).toEqual([5, 1, 1]);
     expect(exitCode(await throttled(1_000).fail())).toBe(75);
+  });
+
+  it('uses a name of its own at once if the suggested one is taken while OpsWorks throttles it', async () => {
+    const stage = setStage(opsworksConfig());
+    addRecord(stage, { id: 'other', ec2InstanceId: 'i-other', hostname: 'ecs-1' });
+    stage.world.opsworks.suggestions = ['ecs-1'];
+    const real = stage.world.machine.programs.get(installer)!;
+    let isFirst = true;
+    stage.world.machine.programs.set(installer, (command, callSignal) => {
+      if (!isFirst) return real(command, callSignal);
+      isFirst = false;
+      return { code: 1, tail: 'Aws::OpsWorks::Errors::ThrottlingException: Rate exceeded\n' };
+    });
+    expect(await stage.boot()).toMatchObject({ hostname: `ecs-${stage.world.identity.instanceId.slice(-8)}` });
+    expect(stage.world.calls.of('suggestHostname')).toHaveLength(1);
+  });
+
+  // The installer lost the answer to RegisterInstance, repeated the call, and was throttled.
+  it('tells a person of the older record where an earlier run registered the node as well', async () => {
+    const { host, world, boot } = setStage(opsworksConfig());
+    const findRegistration: Host['cloud']['findRegistration'] = async (...args) => {
+      const found = await host.cloud.findRegistration(...args);
+      return found && { ...found, older: ['lost-1'] };
+    };
+    expect((await boot({ ...host, cloud: { ...host.cloud, findRegistration } })).outcome).toBe('done');
+    expect(world.machine.console.join('\n')).toContain('deregister them by hand: lost-1');
   });
 
   it('may fail once', async () => {

@@ -50,3 +50,15 @@ test('the OpsWorks record of another instance never counts as ours', async () =>
     layerIds: ['l'],
   });
 });
+
+test('the newest of several OpsWorks records of this instance counts, and the others are named', async () => {
+  const record = (InstanceId: string, CreatedAt?: string) => ({ InstanceId, Ec2InstanceId: self, CreatedAt });
+  const instances = [
+    record('lost', '2030-01-01T00:00:00+00:00'),
+    record('new', '2030-01-01T00:05:00+00:00'),
+    record('undated'),
+    { ...record('foreign', '2030-01-02T00:00:00+00:00'), Ec2InstanceId: 'i-00000000000000bad' },
+  ];
+  const { cloud } = await openAws(() => json({ Instances: instances }));
+  expect(await cloud.findRegistration('s', patient)).toMatchObject({ id: 'new', older: ['lost', 'undated'] });
+});
