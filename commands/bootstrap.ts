@@ -3,11 +3,11 @@
 import type { Config } from '../config/config.ts';
 import { ConfigError, Refused, StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
-import { retry } from '../core/retry.ts';
+import { isRetryable, retry } from '../core/retry.ts';
 import { isBootstrapState } from '../core/state/state-shape.ts';
 import { parseState, paths, type BootstrapState } from '../core/state/state.ts';
 import { openCloud } from '../host/aws/open.ts';
-import { forgetRefreshed } from '../config/remote/refresh.ts';
+import { DocumentsLost, forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
@@ -57,7 +57,8 @@ async function bootstrapOn(
   const own = loaded.config;
 
   const { configFile, configFileGiven, log } = context;
-  const sources = { machine: ground.machine, configFile, configFileGiven, log, flags: plan.flagLayers, outside };
+  const { machine, clock } = ground;
+  const sources = { machine, clock, configFile, configFileGiven, log, flags: plan.flagLayers, outside };
   const config = await refreshFirst(ground, context, identity, own, sources, signal);
   await keepLastGood(ground.machine, config, outside, context.log);
   const cloud = openCloud(identity, context.environment, context.log, { opsworksRegion: config.opsworks.region });
@@ -136,7 +137,8 @@ async function refreshFirst(
   const cloud = openCloud(identity, environment, log);
   try {
     const pull = (callSignal: AbortSignal) => pullFor(sources, source, cloud, callSignal);
-    const outcome = await retry(pull, { clock, signal, withinMs: refreshMs });
+    const retryIf = (error: unknown) => isRetryable(error) && !(error instanceof DocumentsLost);
+    const outcome = await retry(pull, { clock, signal, withinMs: refreshMs, retryIf });
     log.info('configuration refreshed', { outcome, source });
   } catch (error) {
     signal.throwIfAborted();

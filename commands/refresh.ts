@@ -62,7 +62,8 @@ async function pullOnce(
     callMetadata(localHost, context, metadataMs, signal, question);
   const outside = await ask((callSignal) => readOutsideInThisBoot(localHost, callSignal));
   const { configFile, configFileGiven, log } = context;
-  const sources = { machine: localHost.machine, configFile, configFileGiven, log, flags: [], outside };
+  const { machine, clock } = localHost;
+  const sources = { machine, clock, configFile, configFileGiven, log, flags: [], outside };
   const { source } = (await readResolvedConfig(sources)).refresh;
   if (source === undefined) {
     const outcome = (await forgetRefreshed(localHost)) ? ('changed' as const) : ('unchanged' as const);

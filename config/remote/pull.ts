@@ -5,6 +5,7 @@
 
 import type { Config } from '../config.ts';
 import type { Cloud, Machine } from '../../core/host.ts';
+import type { Clock } from '../../core/retry.ts';
 import type { Log } from '../../core/log.ts';
 import { pullConfiguration } from './refresh.ts';
 import { resolveConfig, resolveConfigOrOwn } from '../load-config.ts';
@@ -14,6 +15,7 @@ import type { SettingsLayer } from '../settings.ts';
 
 export interface ConfigSources {
   machine: Machine;
+  clock: Clock;
   configFile: string;
   configFileGiven: boolean;
   log: Log;
@@ -41,10 +43,10 @@ export async function pullFor(
   cloud: Cloud,
   signal: AbortSignal,
 ): Promise<'changed' | 'unchanged'> {
-  const { machine, configFile, configFileGiven, log, flags, outside } = sources;
+  const { machine, configFile, configFileGiven, log, flags, outside, clock } = sources;
   const { texts, faults } = await readFiles(machine, configFile, configFileGiven, log);
   return pullConfiguration(
-    { machine, cloud, log },
+    { machine, cloud, log, clock },
     source,
     async (from, documents) => {
       const found = layersOf(withRemote(texts, configFile, remoteTexts(from, documents)));

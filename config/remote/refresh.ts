@@ -22,13 +22,19 @@ export type CheckDocuments = (source: string, documents: readonly PulledDocument
 /** The file may hold two sets, and no file of more than 4 MB is read (host/files/files.ts). */
 const maxSetBytes = 1_500_000;
 
-type Deps = Pick<Host, 'machine' | 'cloud' | 'log'>;
+/** Nodes that boot ask twice within a second, and one stale list would count as two. */
+const lostMs = 60_000;
+
+type Deps = Pick<Host, 'machine' | 'cloud' | 'log' | 'clock'>;
+
+/** The source has just stopped listing documents that are in use. */
+export class DocumentsLost extends Unavailable {}
 
 /**
  * Fetches changed documents, lets `judge` check the whole set, and writes a good set in one file.
  * Throws the error of `judge`: the last good set then stays, and the refused documents are not
- * fetched again until they change. Throws Unavailable when a document is not listed for the first
- * time, because the node would fall back to its defaults for one answer that is not whole.
+ * fetched again until they change. Throws DocumentsLost until a document has not been listed for a
+ * minute, because the node would fall back to its defaults for one answer that is not whole.
  */
 export async function pullConfiguration(
   host: Deps,
@@ -42,10 +48,14 @@ export async function pullConfiguration(
   const documents = await fetchChanged(host, source, seen, signal);
   const lost = good.map(({ name }) => name).filter((name) => documents.every((each) => each.name !== name));
   const newlyLost = lost.filter((name) => before?.lost?.includes(name) !== true);
-  if (newlyLost.length > 0) {
-    await write(host, { source, good, ...before, lost });
-    throw new Unavailable(
-      `${source} lists ${newlyLost.join(', ')} no more; if it lists as little next time, that is believed`,
+  const now = host.clock.now();
+  // A wall clock that was set back must not keep a deleted document for hours.
+  const lostAt = newlyLost.length > 0 ? now : Math.min(before?.lostAt ?? 0, now);
+  const known = lost.length > 0 ? { lost, lostAt } : {};
+  if (lost.length > 0 && now - lostAt < lostMs) {
+    await write(host, { source, good, ...before, ...known });
+    throw new DocumentsLost(
+      `${source} lists ${lost.join(', ')} no more; if it lists as little after a minute, that is believed`,
     );
   }
   if (Buffer.byteLength(JSON.stringify(documents)) > maxSetBytes) {
@@ -59,8 +69,8 @@ export async function pullConfiguration(
     // When the documents did not change, the node's own files did, and the error names them. The
     // set in use is then not noted as refused.
     const refused = isDeepStrictEqual(documents, good) ? undefined : { source, documents, why: messageOf(error) };
-    const { lost: _before, ...kept } = before ?? { source, good: [] };
-    await write(host, { ...kept, ...(lost.length > 0 && { lost }), ...(refused !== undefined && { refused }) });
+    const { lost: _lost, lostAt: _lostAt, ...kept } = before ?? { source, good: [] };
+    await write(host, { ...kept, ...known, ...(refused !== undefined && { refused }) });
     throw error;
   }
   const isNew = before?.source !== source || !isDeepStrictEqual(documents, good);

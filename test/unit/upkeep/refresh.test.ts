@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ownLayers, resolveConfig } from '../../../config/load-config.ts';
+import { DocumentsLost } from '../../../config/remote/refresh.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../../../config/remote/pull.ts';
 import { layersOf, readFiles } from '../../../config/sources/files.ts';
 import { ConfigError, Refused, Unavailable } from '../../../core/errors.ts';
@@ -21,6 +22,7 @@ function openNode(source = 'ssm:/ecs/web', files: Record<string, string> = {}) {
   for (const [path, text] of Object.entries(files)) world.machine.files.set(path, text);
   const sources = (on: Host): ConfigSources => ({
     machine: on.machine,
+    clock: on.clock,
     configFile: paths.config,
     configFileGiven: false,
     log: on.log,
@@ -68,7 +70,7 @@ describe('documents that are pulled', () => {
     expect(node.world.machine.modes.get(paths.refreshed)).toBe(0o600);
   });
 
-  it('stay in use until two lists in a row are empty', async () => {
+  it('stay in use until lists have been empty for a minute', async () => {
     const node = openNode();
     node.offers({ a: 'disk: {checks: 4}\n' });
     await node.pull();
@@ -79,12 +81,13 @@ describe('documents that are pulled', () => {
     expect(await node.pull()).toBe('unchanged');
     node.offers({});
     await expect(node.pull()).rejects.toThrow('lists a no more');
+    await node.clock.run(60_000);
     expect(await node.pull()).toBe('changed');
     expect((await node.settled()).disk.checks).toBe(3);
   });
 
   // One list lacked the document with `disk.leave: false`, and the node could leave.
-  it('stay in use until two lists in a row lack the same document', async () => {
+  it('stay in use until lists have lacked the same document for a minute', async () => {
     const node = openNode();
     const [a, b] = ['disk: {leave: false}\n', 'spot: {marginSeconds: 20}\n'];
     node.offers({ a, b });
@@ -92,12 +95,30 @@ describe('documents that are pulled', () => {
     const pulls: string[] = [];
     for (const offer of [{ b }, { a }, { b }, { a, b }, { b }] as Record<string, string>[]) {
       node.offers(offer);
+      await node.clock.run(60_000);
       pulls.push(await node.pull().catch((error: unknown) => (error instanceof Unavailable ? 'doubted' : 'failed')));
       expect(await node.settled()).toMatchObject({ disk: { leave: false }, spot: { marginSeconds: 20 } });
     }
     expect(pulls).toEqual(['doubted', 'doubted', 'doubted', 'unchanged', 'doubted']);
+    await node.clock.run(60_000);
     expect(await node.pull()).toBe('changed');
     expect(await node.settled()).toMatchObject({ disk: { leave: true }, spot: { marginSeconds: 20 } });
+  });
+
+  // A bootstrap that is tried again asks twice within a second.
+  it.each(['within a second', 'after the clock was set back'])('stay in use when lists lack one %s', async (when) => {
+    const node = openNode();
+    const a = 'disk: {leave: false}\n';
+    node.offers({ a });
+    await node.pull();
+    node.offers({});
+    await expect(node.pull()).rejects.toThrow(DocumentsLost);
+    if (when === 'within a second') await node.clock.run(1_000);
+    else node.clock.jump(-3_600_000);
+    await expect(node.pull()).rejects.toThrow('lists a no more');
+    expect((await node.settled()).disk.leave).toBe(false);
+    await node.clock.run(60_000);
+    expect(await node.pull()).toBe('changed');
   });
 
   it('are dropped at once where an older version has noted that their source is empty', async () => {
@@ -119,6 +140,7 @@ describe('documents that are pulled', () => {
     expect((await node.settled()).disk).toMatchObject({ checks: 5, checkSeconds: 30 });
     node.offers({ b: 'disk: {checkSeconds: 30}\n' });
     await expect(node.pull()).rejects.toThrow('lists a no more');
+    await node.clock.run(60_000);
     expect(await node.pull()).toBe('changed');
     expect((await node.settled()).disk).toMatchObject({ checks: 3, checkSeconds: 30 });
   });
