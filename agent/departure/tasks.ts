@@ -4,8 +4,11 @@
  */
 
 import { shortArn } from '../../core/arn.ts';
+import { Refused, Unavailable } from '../../core/errors.ts';
+import { isLethal } from '../../core/essentials.ts';
 import type { CloudTask } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
+import { isRetryable } from '../../core/retry.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstances, type ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -59,23 +62,42 @@ const recordEveryMs = 5_000;
 
 /**
  * The records whose tasks are waited for. Empty only where ECS repeats that it knows none and
- * nothing on this machine contradicts it, or at the deadline. A stale list would otherwise end the
- * machine under its tasks, and without DRAINING.
+ * nothing on this machine contradicts it, or at the deadline. A stale list, or an ECS that is
+ * silent, would otherwise end the machine under its tasks, and without DRAINING.
  */
 async function findRecords(departure: Departure, signal: AbortSignal): Promise<ContainerInstanceRef[]> {
   const { host, config } = departure;
   const lasts = openLasting(host.clock, noRecordLastsMs);
   const lastsIdle = openLasting(host.clock, emptyLastsMs);
   for (;;) {
-    const ms = Math.min(30_000, Math.max(departure.leftMs(), 5_000));
-    const found = await findContainerInstances(host, config, ms, signal);
+    const { found, unknown } = await lookForRecords(departure, signal);
     if (found.length > 0) return found;
     const { contradiction, isIdle = false } = await readLocalSigns(host, config.cluster, signal);
-    const blockers = contradiction === undefined ? [] : [`record: ECS knows none, but ${contradiction}`];
+    const sign = unknown?.message ?? (contradiction && `ECS knows none, but ${contradiction}`);
+    const blockers = sign === undefined ? [] : [`record: ${sign}`];
     if (blockers.join() !== departure.state.blockers.join()) await departure.note({ blockers });
-    const isBelieved = lasts(contradiction === undefined) || lastsIdle(isIdle);
+    // Where this role may not ask ECS, only the answer of Docker is left.
+    const isIdleAlone = isIdle && !isRetryable(unknown);
+    const isBelieved = lasts(sign === undefined) || lastsIdle(isIdleAlone);
     if (isBelieved || departure.leftMs() <= 0) return [];
     await host.clock.sleep(recordEveryMs, signal);
+  }
+}
+
+/** `unknown`: the reason why ECS does not say which records it has. */
+async function lookForRecords(
+  { host, config, leftMs }: Departure,
+  signal: AbortSignal,
+): Promise<{ found: ContainerInstanceRef[]; unknown?: Unavailable | Refused }> {
+  const ms = Math.min(30_000, Math.max(leftMs(), 5_000));
+  try {
+    return { found: await findContainerInstances(host, config, ms, signal) };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof Unavailable || error instanceof Refused)) throw error;
+    // A cluster that does not exist has no records.
+    const isNone = error instanceof Refused && isLethal('readContainerInstance', error.code);
+    return { found: [], ...(!isNone && { unknown: error }) };
   }
 }
 

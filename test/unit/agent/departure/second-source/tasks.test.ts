@@ -179,6 +179,47 @@ describe('tasks', () => {
     expect(then).toBe('STOPPED DRAINING');
   });
 
+  // After 30 s of silence, the node went on to its end.
+  it.each([
+    ['is silent', new Unavailable('503')],
+    ['refuses, while Docker runs a container of a task', new Refused('no', { code: 'AccessDeniedException' })],
+  ])('are waited for when ECS %s for minutes after DRAINING, and the port is closed', async (_, failure) => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world, own } = stage;
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    world.localAgent = undefined;
+    if (failure instanceof Refused)
+      world.docker.containers.push({ name: 'ecs-web-1-web-f0', imageId: 'web', state: 'running' });
+    world.clock.schedule(5 * minute, () => world.calls.heals());
+    world.clock.schedule(20 * minute, () => void (task.lastStatus = 'STOPPED'));
+    let then = '';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'drain') for (const each of ['readContainerInstance', 'readTasks']) world.calls.fails(each, failure);
+      if (verb === 'completeHook') then ||= `${task.lastStatus} ${own.status}`;
+    };
+    stage.group.begin('terminate');
+    const done = stage.leaves(scaleIn);
+    await world.clock.run(2 * minute);
+    expect(stage.departure()).toMatchObject({ phase: 'tasks', blockers: [`record: ${failure.message}`] });
+    await done;
+    expect(then).toBe('STOPPED DRAINING');
+  });
+
+  it.each([
+    ['the cluster does not exist', new Refused('no', { code: 'ClusterNotFoundException' })],
+    ['this role may not ask, and Docker runs no task', new Refused('no', { code: 'AccessDeniedException' })],
+  ])('delay no node for long where ECS refuses: %s', async (_, refusal) => {
+    const stage = setStage();
+    const { world } = stage;
+    world.localAgent = undefined;
+    for (const verb of ['readContainerInstance', 'readTasks', 'drain']) world.calls.fails(verb, refusal);
+    stage.group.begin('terminate');
+    const began = world.clock.uptime();
+    await stage.leaves(scaleIn);
+    expect(world.clock.uptime() - began).toBeLessThan(10 * minute);
+    expect(stage.deeds()).toContain('completeHook');
+  });
+
   // Each node of an image with the wrong cluster waited for its deadline. The storm guards of the
   // others saw no failure meanwhile, and all of them ended.
   it('delay no node for long that ECS never knew, although its ECS agent is in another cluster', async () => {
