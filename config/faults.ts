@@ -11,7 +11,10 @@ type Path = readonly PropertyKey[];
 
 /** Every fault of a failed parse of `settings`. */
 export function faultsOf(issues: readonly Issue[], schema: Node, settings: unknown): Fault[] {
-  return issues.flatMap((issue) => faultsOfIssue(issue, schema, settings));
+  const wrongTypes = new Set(issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => renderPath(path)));
+  // Zod also compares the length of a text that stands in place of a list.
+  const isRepeated = ({ code, path }: Issue) => code === 'too_big' && wrongTypes.has(renderPath(path));
+  return issues.filter((issue) => !isRepeated(issue)).flatMap((issue) => faultsOfIssue(issue, schema, settings));
 }
 
 /** The names of the settings in the section at a path; empty where there is no section. */

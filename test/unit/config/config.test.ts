@@ -84,6 +84,10 @@ test.each([
   [{ cluster: 'a', disk: { prun: true } }, 'disk.prun: unknown setting; did you mean "prune"?'],
   [{ cluster: 'a', disk: { paths: ['data'] } }, 'disk.paths.0: must be an absolute path; found "data"'],
   [{ cluster: 'a', disk: { paths: '/data' } }, 'disk.paths: must be a list, such as [a, b]; found "/data"'],
+  [
+    { cluster: 'a', leave: { targetGroups: 'x'.repeat(65) } },
+    `leave.targetGroups: must be a list, such as [a, b]; found "${'x'.repeat(65)}"`,
+  ],
   [{ cluster: 'a', join: { checks: [{}] } }, 'join.checks.0: must have "command" or "url"; found {}'],
   [
     { cluster: 'a', join: { checks: [{ url: 'http://a/', timeoutSeconds: 0 }] } },
