@@ -8,7 +8,7 @@
 import { Refused, Unavailable, messageOf, unlessRefused } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
-import type { Host } from '../../core/host.ts';
+import type { Host, Membership } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
@@ -170,23 +170,46 @@ async function noteConfirmed(departure: Departure, words: string): Promise<void>
 
 /**
  * Asks the second source again, right before the machine is terminated and however recent its last
- * answer is. Undefined: not now, ask again. Rejects with TakenBack when the cause is denied several
- * times in a row, unless the termination was already requested.
+ * answer is. `membership` was read just before, and is not Terminating. Undefined: not now, ask
+ * again. Rejects with TakenBack when the cause is denied several times in a row, unless a
+ * termination that was requested may be under way.
  */
-export type ConfirmEnd = (signal: AbortSignal) => Promise<Confirmed | undefined>;
+export type ConfirmEnd = (
+  membership: Membership | undefined | 'refused',
+  signal: AbortSignal,
+) => Promise<Confirmed | undefined>;
 
 export function openConfirmation(departure: Departure): ConfirmEnd {
   let denied = 0;
-  return async (signal) => {
+  return async (membership, signal) => {
     const { cause } = departure.state;
     const { agrees, words } = await askSecond(departure, signal);
     if (agrees === true) return { cause, first: sources[cause].first, second: words } as unknown as Confirmed;
     departure.host.log.warn('not terminated without a second source', { cause, words });
     denied = agrees === false ? denied + 1 : 0;
-    const isAsked = irrevocableOf(departure.state).askedToEndAt !== undefined;
-    if (denied >= denials && !isAsked) throw new TakenBack(words);
+    if (denied >= denials && (await isNotEnding(departure, membership, signal))) throw new TakenBack(words);
     return undefined;
   };
+}
+
+/**
+ * The request is noted before the call. A process that ended in between, and a call that AWS
+ * refused, would otherwise leave a node DRAINING for ever whose reason is gone.
+ */
+async function isNotEnding(
+  { host, state }: Departure,
+  membership: Membership | undefined | 'refused',
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (irrevocableOf(state).askedToEndAt === undefined || typeof membership === 'object') return true;
+  const { instanceId } = host.identity;
+  try {
+    const running = await callOnce(host, signal, (callSignal) => host.cloud.readRunning([instanceId], callSignal));
+    return running.includes(instanceId);
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
 }
 
 /**

@@ -60,7 +60,7 @@ const loneAnswers = 3;
 
 /**
  * Throws Refused when this state belongs to another machine, and TakenBack when the cause is denied
- * before termination was requested.
+ * and no termination is under way.
  */
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
@@ -80,7 +80,7 @@ export async function terminate(departure: Departure, signal: AbortSignal): Prom
     // A person who requests the termination of a node in Standby no longer holds it.
     if (state.cause !== 'operator' && isHeld(membership))
       throw new TakenBack(`the node is ${membership.lifecycleState} in its group`);
-    const confirmed = await confirmEnd(signal);
+    const confirmed = await confirmEnd(membership, signal);
     if (confirmed !== undefined) {
       await reportDeparture(departure, signal);
       if (await endMachine(departure, membership, confirmed, signal)) return;

@@ -4,6 +4,7 @@
  */
 
 import { expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
 import { configOf, type Stage } from '../stage.ts';
 import { hour, inService, minute } from './in-service.ts';
@@ -87,5 +88,46 @@ it.each(['restart', 'reboot'])('a node whose Docker answers after a %s stays, wh
   const next = stage.agent(how === 'reboot' ? reboot(stage) : stage.host);
   await run(30 * minute);
   expect(stage.world.instance.state).toBe('running');
+  await next.stop();
+});
+
+// The end was noted as requested, and never happened: the healthy node stayed DRAINING for ever.
+it.each([
+  ['a restart', 'web'],
+  ['a reboot', 'web'],
+  ['a restart', undefined],
+])('a node whose end AWS did not accept before %s stays when its disk is freed (group: %s)', async (how, group) => {
+  const { stage, agent, run } = await inService(configOf());
+  const { world } = stage;
+  if (group === undefined) [world.group, world.metadata.targetState] = [undefined, undefined];
+  const methods = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf'];
+  for (const verb of methods) world.calls.fails(verb, new Unavailable('Rate exceeded'));
+  fillDisk(stage);
+  for (let minutes = 0; minutes < 90 && !stage.deeds().some((deed) => methods.includes(deed)); minutes++)
+    await run(minute / 2);
+  expect(stage.departure().irrevocable?.askedToEndAt).toBeDefined();
+  await agent.stop();
+  world.calls.heals();
+  stage.fillDisk(20);
+  const next = stage.agent(how === 'a reboot' ? reboot(stage) : stage.host);
+  await run(30 * minute);
+  expect(world.instance.state).toBe('running');
+  expect(stage.own.status).toBe('ACTIVE');
+  await next.stop();
+});
+
+it('a node in no group whose end EC2 has accepted before a restart does not become ACTIVE again', async () => {
+  const { stage, agent, run } = await inService(configOf());
+  const { world } = stage;
+  [world.group, world.metadata.targetState] = [undefined, undefined];
+  world.calls.losesAnswer('terminateSelf', new Unavailable('socket hang up'), 99);
+  fillDisk(stage);
+  for (let minutes = 0; minutes < 90 && !stage.deeds().includes('terminateSelf'); minutes++) await run(minute / 2);
+  await agent.stop();
+  world.calls.fails('readRunning', new Unavailable('the answer does not have this instance'));
+  stage.fillDisk(20);
+  const next = stage.agent();
+  await run(30 * minute);
+  expect(stage.own.status).toBe('DRAINING');
   await next.stop();
 });
