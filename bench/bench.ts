@@ -8,7 +8,6 @@
 //   npm run bench -- long --minutes 144               the agent for a day, at ten times its pace
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ensureBinary } from '../scripts/binary/ensure-binary.ts';
 import { openProgress } from '../scripts/progress.ts';
 import { renderTable } from '../scripts/table.ts';
@@ -23,6 +22,7 @@ import { measurePeers } from './peers.ts';
 import { measureSize } from './size.ts';
 import { measureStartUp } from './start-up.ts';
 import { measureStorm } from './storm/storm.ts';
+import { readOptions } from '../scripts/read-options.ts';
 
 const parts: Record<string, Part> = {
   'start-up': measureStartUp,
@@ -41,7 +41,7 @@ const onlyNamed = new Set(['long']);
 /** These parts run the product's code in this process. */
 const withoutBinary = new Set(['storm']);
 
-const { values, positionals: asked } = parseArgs({
+const { values, positionals: asked } = readOptions(import.meta.filename, {
   allowPositionals: true,
   options: {
     minutes: { type: 'string', default: '10' },

@@ -7,14 +7,14 @@
 // Two builds of a commit have the same bytes, and `npm run release` packs the same files.
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ensureBinaries, targetFor } from './binary/ensure-binary.ts';
 import { hostArchitecture } from './binary/node-binaries.ts';
 import { compressedSize } from './compressed-size.ts';
 import { makeLambdaZip } from './lambda/zip.ts';
 import { renderTable } from './table.ts';
+import { readOptions } from './read-options.ts';
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     host: { type: 'boolean', default: false },
     lambda: { type: 'boolean', default: false },

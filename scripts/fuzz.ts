@@ -4,9 +4,11 @@
 // the next seed. The first failing seed ends the run with exit code 1, and the output shows the
 // smallest such input and the command that repeats it.
 import { spawnSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
+import { readOptions } from './read-options.ts';
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' } } });
+const { values } = readOptions(import.meta.filename, {
+  options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' } },
+});
 for (const [name, text] of Object.entries(values)) {
   if (!/^\d{1,9}$/.test(text)) throw new Error(`--${name} must be a whole number; found "${text}"`);
 }

@@ -14,7 +14,6 @@
 import { rmSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
   isFound,
   keepResults,
@@ -27,8 +26,9 @@ import {
 import { copyTree, lastLine, root, run } from './mutation/run.ts';
 import { idleDays, lives, searchAgain, unitTests, type Finding, type Search } from './mutation/search.ts';
 import { openProgress } from './progress.ts';
+import { readOptions } from './read-options.ts';
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions(import.meta.filename, {
   allowPositionals: true,
   options: {
     check: { type: 'boolean', default: false },

@@ -13,13 +13,13 @@ import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { copyTree, root } from './mutation/run.ts';
 import { originalOf, plant, shorten, type Mutation, type Position } from './mutation/random.ts';
 import { keepSurvivors, renderSummary, type Outcome } from './mutation/random-report.ts';
 import { lives, unitTests } from './mutation/search.ts';
+import { readOptions } from './read-options.ts';
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions(import.meta.filename, {
   allowPositionals: true,
   options: {
     seed: { type: 'string', default: '1' },

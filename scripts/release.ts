@@ -11,7 +11,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { bundle } from './binary/bundle.ts';
 import { ensureBinaries, ensureBinary, targetFor } from './binary/ensure-binary.ts';
 import type { Architecture } from './binary/node-binaries.ts';
@@ -20,11 +20,12 @@ import { makeRelease } from './release/make.ts';
 import { openProgress } from './progress.ts';
 import { readSigningKey } from './release/sums.ts';
 import { renderSbom, type Lockfile } from './release/sbom.ts';
+import { readOptions } from './read-options.ts';
 
 const run = promisify(execFile);
 const OUT = join('dist', 'release');
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     unsigned: { type: 'boolean', default: false },
     'base-url': { type: 'string', default: '' },

@@ -7,7 +7,6 @@
 // a life breaks an invariant, the command prints its last events and the command that replays it.
 // The exit code is 1 if more lives break one than --may-break allows; the default is none.
 
-import { parseArgs } from 'node:util';
 import { openProgress } from './progress.ts';
 import { invariants } from '../test/simulation/invariants/all.ts';
 import { renderFleetLife, renderLife, renderSummary } from '../test/simulation/report.ts';
@@ -15,8 +14,9 @@ import { simulateFleet } from '../test/simulation/fleet/fleet-life.ts';
 import { addLife, emptySum } from '../test/simulation/sum.ts';
 import { simulate } from '../test/simulation/simulate.ts';
 import { runIdleDays } from '../test/simulation/idle/idle-days.ts';
+import { readOptions } from './read-options.ts';
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     seeds: { type: 'string' },
     seed: { type: 'string' },

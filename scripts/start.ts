@@ -1,14 +1,17 @@
 // `npm start`: builds the binary and plays one node's life against the local AWS, from its launch
 // to its replacement.
+//
+//   npm start                            registers the node with Systems Manager
+//   npm start -- --registrar opsworks    registers the node with OpsWorks
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { openMachine, type LogLine, type Machine } from '../simulator/machine.ts';
 import { layerId, stackId, startSimulator, type Simulator } from '../simulator/simulator.ts';
 import { waitFor } from '../simulator/wait-for.ts';
 import { ensureBinary } from './binary/ensure-binary.ts';
 import { openTimeline, type Timeline } from './life/timeline.ts';
+import { readOptions } from './read-options.ts';
 
 const group = 'demo-nodes';
 
@@ -145,7 +148,10 @@ function inService(world: Simulator['world'], id: string | undefined): boolean {
 
 /** `--registrar opsworks` plays the node with OpsWorks Stacks, which AWS switched off in 2024. */
 function readRegistrar(args: readonly string[]): (typeof registrars)[number] {
-  const { values } = parseArgs({ args: [...args], options: { registrar: { type: 'string', default: 'ssm' } } });
+  const { values } = readOptions(import.meta.filename, {
+    args: [...args],
+    options: { registrar: { type: 'string', default: 'ssm' } },
+  });
   const found = registrars.find((each) => each === values.registrar);
   if (found !== undefined) return found;
   console.error(`--registrar must be one of ${registrars.join(', ')}; found ${values.registrar}`);
