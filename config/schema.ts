@@ -4,7 +4,7 @@
  */
 
 import { defaultLaunchHook, defaultTerminateHook } from '../core/hook-names.ts';
-import { registrarNames } from '../core/state/state.ts';
+import { registrarNames, registrarTraits } from '../core/state/state.ts';
 import * as z from 'zod';
 import { readEcsValue } from './ecs-value.ts';
 import { upkeepSections } from './upkeep-schema.ts';
@@ -108,7 +108,7 @@ export const schema = z.strictObject({
     .enum(registrarNames)
     .default('none')
     .describe(
-      'Where the node registers, so that the team can log in: Systems Manager (ssm), an OpsWorks-compatible endpoint (opsworks), or nowhere (none).',
+      `Where the node registers, so that the team can log in. ${registrarNames.map((name) => `${name}: ${registrarTraits[name].title}.`).join(' ')}`,
     ),
 
   tags: z

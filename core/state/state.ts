@@ -69,6 +69,8 @@ export const paths = {
 } as const;
 
 interface RegistrarTraits {
+  /** The words for it in the description of the setting. */
+  title: string;
   /** It stores the host name of a node for good, so the node registers under its final name. */
   keepsHostname: boolean;
   /** It turns EC2 termination protection on. */
@@ -80,9 +82,9 @@ interface RegistrarTraits {
  * state file and the code of each registrar follow from these names.
  */
 export const registrarTraits = {
-  opsworks: { keepsHostname: true, protectsInstances: true },
-  ssm: { keepsHostname: false, protectsInstances: false },
-  none: { keepsHostname: false, protectsInstances: false },
+  opsworks: { title: 'an OpsWorks-compatible endpoint', keepsHostname: true, protectsInstances: true },
+  ssm: { title: 'Systems Manager', keepsHostname: false, protectsInstances: false },
+  none: { title: 'nowhere', keepsHostname: false, protectsInstances: false },
 } as const satisfies Record<string, RegistrarTraits>;
 
 export type RegistrarName = keyof typeof registrarTraits;
