@@ -56,14 +56,15 @@ async function freeIntrospection(): Promise<string | undefined> {
 
 function printStart(simulator: Simulator, args: Arguments): void {
   const id = nodeId(simulator, 1);
+  const root = args.root ?? defaultRoot;
   print(`# AWS at ${simulator.endpoint}, control at ${simulator.endpoint}/_simulator/`);
   print(`# OpsWorks stack ${args.stack} ${stackId}, layer ecs ${layerId}; ECS cluster ${args.clusters.join(', ')}`);
   print(`# Node 1 is ${id}; its ECS agent listens at ${simulator.introspectionEndpoint(id)}. For a process on it:`);
   printEnvironment(simulator, id);
   print('# In another shell, with the lines above:');
-  print(`#   dist/ecs-node bootstrap --cluster ${args.clusters[0]} --root ${args.root ?? defaultRoot}`);
-  print(`#   dist/ecs-node agent --root ${args.root ?? defaultRoot}`);
-  print("#   (doctor asks this machine's own Docker: without one, its line Docker says WRONG, and that is no fault)");
+  print(`#   dist/ecs-node bootstrap --cluster ${args.clusters[0]} --root ${root}`);
+  print(`#   dist/ecs-node agent --root ${root}`);
+  print(`#   (doctor looks for Docker below ${root}, where there is none: its line WRONG Docker is no fault)`);
   print('# For the AWS CLI, and for dist/ecs-node fleet, in a third shell:');
   for (const [name, value] of Object.entries(simulator.operatorEnvironment())) print(`#   export ${name}=${value}`);
   print(`#   dist/ecs-node fleet --cluster ${args.clusters[0]}`);
