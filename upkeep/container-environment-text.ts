@@ -53,8 +53,8 @@ export function variablesOf(facts: NodeFacts): { variables: [name: string, value
     const name = nameOf(key);
     const rivals = wishes.get(name)!;
     const value = facts.tags[key]!;
-    // A tag whose key is the variable's name keeps it. Of the others no choice would be right, so
-    // none gets it.
+    // Several keys may give one name. The key that needed no replacement gets the variable. Among
+    // other keys no choice is right, so none gets it.
     const isOwner = rivals.length === 1 || isName(key);
     if (!isOwner) leftOut.push({ key, why: `${rivals.length} tags would be ${name}` });
     else if (value.includes('\0')) leftOut.push({ key, why: 'its value has a NUL, which no variable can hold' });

@@ -22,7 +22,7 @@ const outsidePauseMs = 300_000;
  */
 const mostSearches = 9;
 
-/** For a failed stage. */
+/** The pauses after a failed stage. */
 const retryPauses = { firstMs: 5_000, longestMs: 300_000 };
 
 export interface ProviderKeeper {
@@ -159,7 +159,7 @@ function openLook(options: KeeperOptions, player: Player): (signal: AbortSignal)
   };
 }
 
-/** In `ecs-node status`. */
+/** Shows the state in `ecs-node status`. */
 function tell({ book, host }: KeeperOptions, provider: string | undefined, detail: string): void {
   book.change((status) => {
     const { registration: before, ...rest } = status;

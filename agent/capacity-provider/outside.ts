@@ -1,4 +1,7 @@
-/** Checks whether ECS has this node outside its capacity provider, and may register it anew. */
+/**
+ * Checks whether ECS has this node outside its group's capacity provider, and whether the node may
+ * register anew now.
+ */
 
 import type { Config } from '../../config/config.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
@@ -19,14 +22,14 @@ export interface Subject {
 }
 
 export interface Search {
-  /** Questions left about the cluster's capacity providers. */
+  /** Number of times that the node may still ask ECS for the cluster's capacity providers. */
   left: number;
-  /** The answer, which does not change. */
+  /** The provider of the node's group, once ECS has named it. It does not change. */
   provider?: string;
 }
 
 export interface Outside {
-  /** The record outside. */
+  /** The container instance, which is outside the provider. */
   arn: string;
   provider: string;
   /** Why it does not register anew yet. */
@@ -77,7 +80,7 @@ async function findObstacle(
   if ((await readLocalAgent(host, signal))?.containerInstanceArn !== arn)
     return 'the ECS agent on the machine does not name this container instance';
   const target = await readTarget(host, signal);
-  if (target !== undefined && target !== 'InService') return `its group wants it ${target}`;
+  if (target !== undefined && target !== 'InService') return `the target state in its group is ${target}`;
   const holder = await findHolder(host, false, signal);
   if (holder !== undefined) return holder;
   const files = await host.machine.list(paths.ecsData);

@@ -11,8 +11,8 @@ import { hasReached } from './order.ts';
 import { waitForTasks } from './tasks.ts';
 
 /**
- * At the time to drain, ECS may not have known the node or may have been silent. Tasks may have
- * arrived since. Never throws.
+ * When it was time to drain, ECS may not have known the node, or may have been silent. Tasks may
+ * have arrived since. Rejects only when stopped.
  */
 export async function drainLateRegistration(departure: Departure, signal: AbortSignal): Promise<void> {
   const { drainedAt, cause } = departure.state;
@@ -53,7 +53,7 @@ const lateRegistrationEveryMs = 15_000;
  */
 export async function drainDuring(departure: Departure, work: Promise<void>, signal: AbortSignal): Promise<void> {
   const workEnds = new AbortController();
-  const end = () => workEnds.abort(new Error('done with what it was beside'));
+  const end = () => workEnds.abort(new Error('the work is over'));
   work.then(end, end);
   while (departure.state.drainedAt === undefined && !workEnds.signal.aborted) {
     const eitherSignal = AbortSignal.any([signal, workEnds.signal]);

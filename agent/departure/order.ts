@@ -46,9 +46,8 @@ export interface StandingOrder extends Order {
 }
 
 /**
- * The order that applies. An order without a second source never hides, hurries or replaces a
- * confirmed one, and a departure that is done hides none. The others stand beside it until their
- * own second sources agree.
+ * The order that applies. An unconfirmed order, or one whose departure is done, never hides,
+ * hurries or replaces a confirmed one. The other orders wait until their own second sources agree.
  */
 export function chooseOrder(orders: readonly StandingOrder[]): StandingOrder | undefined {
   const confirmed = orders.filter(({ confirmation, isDone }) => confirmation !== undefined && isDone !== true);

@@ -241,7 +241,7 @@ interface Before {
   finished?: DepartureState;
 }
 
-/** The order with what the departures tell about it. */
+/** The order, with its confirmation and its end as the departures know them. */
 function withAnswers(
   order: StandingOrder,
   departure: DepartureState | undefined,
@@ -323,8 +323,8 @@ function isForGood({ ending, cause, returns }: DepartureState): boolean {
 }
 
 /**
- * The node has left its registrar, or asked for its end, for a reason that is confirmed and cannot
- * be called off any more. An order without a second source does not replace that.
+ * Whether the node has left its registrar, or requested its end, for a confirmed reason that cannot
+ * be called off any more. An unconfirmed order does not replace that reason.
  */
 function isTooLateFor(state: DepartureState, order: StandingOrder, orders: readonly Order[]): boolean {
   if (isOver(state) || isRevocable(state) || state.confirmedAt === undefined) return false;

@@ -1,5 +1,6 @@
 /**
- * Whether this is the instance's first boot: Auto Scaling's launch hook began shortly before it.
+ * Tells whether this is the instance's first boot. Auto Scaling's launch hook begins shortly before
+ * that boot.
  */
 
 import type { Host } from '../../core/host.ts';

@@ -12,8 +12,8 @@ import { readTarget, targetMs } from './target-state.ts';
 const everyMs = 5_000;
 
 /**
- * The metadata service may be late. A node that already left the pool is not past its hook before
- * it is in service.
+ * States in which no hook waits for the node to enter the pool. The metadata service may still show
+ * the pool after the node has left it: the launch hook then waits until the node is in service.
  */
 const notEntering = /^(?!Warmed:Pending)/;
 

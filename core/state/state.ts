@@ -257,7 +257,7 @@ export interface DepartureState {
   confirmedBy?: string;
   /**
    * The time at which EC2 first answered that it does not take this spot instance, milliseconds
-   * since 1970. A lost answer later, also after a restart, is no silence.
+   * since 1970. From then on, also after a restart, the notice alone confirms nothing.
    */
   spotDeniedAt?: number;
   /** Actions that a return to ACTIVE does not revert. Absent in files of version 0.1.0. */

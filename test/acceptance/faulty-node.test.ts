@@ -1,5 +1,5 @@
-// Each fault of a node turns one verdict of the acceptance bad. A file of its own: its waits are as
-// long as those of all other acts.
+// Each fault of a node turns one verdict of the acceptance bad. These tests are in their own file,
+// because they wait as long as all other acts together.
 import { test, vi } from 'vitest';
 import type { ActName } from '../../scripts/acceptance/options.ts';
 import { group, settings, type Stage } from '../scenarios/stage.ts';

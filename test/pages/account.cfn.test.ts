@@ -14,7 +14,7 @@ import { inUse, provideGroupAndRole, provideImage } from './provided.ts';
 /** A call of the AWS CLI takes a second, and moto makes its images at the first one. */
 const patient = 240_000;
 const region = 'eu-west-1';
-/** The reader's own. */
+/** The names of things that the reader of a page has already. */
 const own = { GROUP: 'my-group', ROLE: 'nodes', ACCOUNT: '123456789012' };
 /** The variables that the pages' commands have set so far. */
 const variables: Record<string, string> = {};
@@ -47,7 +47,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** The commands that write user data belong to those that use it. */
+/** With the commands that write user data, which later commands use. */
 const commands = plan.filter(({ page, how }) => how === 'account' || (how === 'user-data' && page !== 'README.md'));
 
 test.each(commands)(

@@ -1,4 +1,4 @@
-/** The questions to IAM about ECS's clusters, container instances and services. */
+/** The resources and condition keys by which IAM decides about calls to ECS. */
 
 import type { World } from '../../world/state.ts';
 import type { Access, CallContext } from '../service.ts';

@@ -7,8 +7,6 @@ import { ConfigError } from '../../../core/errors.ts';
 import type { RefreshResult } from '../../../commands/refresh.ts';
 import { configOf, setStage } from '../agent/stage.ts';
 
-// Hours pass in seconds, but not on a machine that does five other things.
-
 const minute = 60_000;
 
 /** A node in service whose agent takes over what `wants` says. */
@@ -26,7 +24,7 @@ async function inService(first: Record<string, unknown> = {}, booted?: Record<st
     {
       open(config) {
         opened.push(config);
-        // On this stage, closing the cloud stands for leaving the registrar.
+        // The stage counts `close` as leaving the registrar. An agent that is replaced only closes.
         return { ...host, cloud: { ...host.cloud, close: async () => {} } };
       },
       async readEffective() {
@@ -79,7 +77,7 @@ describe('a changed configuration', () => {
     expect(renderStatus(status, node.stage.world.clock.now())).toMatch(
       /Settings +taken over .*: disk.checkSeconds, spot.action\n/,
     );
-    // The node was in service all along: nobody joins again, nobody leaves.
+    // The node stays in service: it neither joins again nor leaves.
     expect(node.stage.deeds()).toEqual([]);
     expect(node.logged('joined')).toHaveLength(1);
     await node.stop();
@@ -129,7 +127,7 @@ describe('a changed configuration', () => {
     await node.stop();
   });
 
-  it('waits until a departure is over, which is not lost', async () => {
+  it('waits until a departure is over, and the departure goes on meanwhile', async () => {
     const node = await inService({ leave: { drainSeconds: 900 } });
     const { stage } = node;
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: 20 * minute });

@@ -13,7 +13,7 @@ stopTimers();
 const patient = new AbortController().signal;
 const options = { serviceName: 'instance metadata', timeoutMs: 5_000, maxBytes: 1_000 };
 
-/** Talks bytes: what comes over one connection, and when it is closed, is for the test to say. */
+/** A service of raw bytes: the test decides what each connection receives and when it ends. */
 async function talk(answer: (socket: Socket, question: string, connection: number) => void) {
   const questions: string[] = [];
   const sockets: Socket[] = [];
