@@ -2,6 +2,7 @@
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
+import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
@@ -43,12 +44,23 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   }
   host.log.info('DRAINING', { ms: host.clock.now() - state.startedAt });
   departure.background.push(drainOthers(departure, containerInstance, ms, signal).catch(() => {}));
-  if (state.ending === 'remain') departure.background.push(markAsOwn(departure, containerInstance, ms, signal));
+  if (marksDraining(state)) departure.background.push(markAsOwn(departure, containerInstance, ms, signal));
+}
+
+/** A node that queued for this cause has that attribute already. A new time would requeue it. */
+const queued: readonly Cause[] = ['disk', 'ecs-agent', 'docker'];
+
+/**
+ * Whether the departure marks its draining in the node's record. A sweep leaves a node alone that
+ * its group terminates, and EC2 takes a spot instance within minutes.
+ */
+export function marksDraining({ ending, cause }: Pick<DepartureState, 'ending' | 'cause'>): boolean {
+  return ending !== 'await' && !queued.includes(cause);
 }
 
 /**
- * A node that stays DRAINING says so in an attribute of its record: a sweep that drained it before,
- * because its ECS agent was away, must not make it ACTIVE. Never throws.
+ * A node that stays DRAINING for long says so in an attribute of its record: a sweep that drained
+ * it before, because its ECS agent was away, must not make it ACTIVE. Never throws.
  */
 async function markAsOwn(
   { host, state: { cause } }: Departure,

@@ -9,6 +9,7 @@ import { findContainerInstance, findOtherRecords, resumePlacement } from '../con
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
+import { marksDraining } from './drain.ts';
 import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
 
 /** The caller retries when AWS needs longer. */
@@ -54,7 +55,7 @@ export async function undoDeparture(
     // They were drained too, and the ECS agent may come back under any of them.
     for (const other of await findOtherRecords(host, containerInstance, patienceMs, signal))
       await resumePlacement(host, other, patienceMs, signal);
-    if (state.ending === 'remain') await removeMark(host, containerInstance, state.cause, signal);
+    if (marksDraining(state)) await removeMark(host, containerInstance, state.cause, signal);
   }
   const lost = whatIsLost(state, config);
   for (const what of lost) host.log.error('not undone', { what, why });

@@ -24,6 +24,29 @@ describe('an operator', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
+  // A sweep that had drained the node before made it ACTIVE, and ECS placed tasks on it.
+  it.each(['operator', 'maintenance'] as const)(
+    'marks the draining of a node that leaves for good: %s',
+    async (cause) => {
+      const { stage, run, agent } = await inService();
+      const { cluster, instance, metadata } = stage.world;
+      cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      if (cause === 'operator') ask(stage, 'leave');
+      else {
+        const event = { id: 'event-1', code: 'instance-retirement', state: 'active', description: '' } as const;
+        [metadata.maintenance, instance.events] = [[event], [event]];
+      }
+      await run(3 * minute);
+      expect(stage.departure()).toMatchObject({ cause, ending: 'terminate', phase: 'tasks' });
+      expect([...stage.own.attributes.keys()]).toEqual([`ecs-node.leave.${cause}`]);
+      ask(stage, 'stay');
+      await run(minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.own.attributes.size).toBe(0);
+      await agent.stop();
+    },
+  );
+
   it('ends a machine that comes back from a power-off, once AWS allows it', async () => {
     const { stage, run, agent } = await inService();
     const { world } = stage;

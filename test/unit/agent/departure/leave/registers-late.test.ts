@@ -73,6 +73,7 @@ describe('a departure', () => {
         'terminateInGroup',
         'reportUnhealthy',
         'drain',
+        'queueToLeave',
         'completeHook',
       ]);
       expect(running).toBe(false);
@@ -108,7 +109,7 @@ describe('a departure', () => {
       if (verb === 'terminateSelf') running = cluster.tasks.some(({ lastStatus }) => lastStatus !== 'STOPPED');
     };
     await stage.leaves({ cause: 'operator' });
-    expect(stage.deeds().slice(-4)).toEqual(['terminateSelf', 'powerOff', 'drain', 'terminateSelf']);
+    expect(stage.deeds().slice(-5)).toEqual(['terminateSelf', 'powerOff', 'drain', 'queueToLeave', 'terminateSelf']);
     expect(running).toBe(false);
   });
 
