@@ -19,13 +19,14 @@ import type { Step, BootstrapContext } from './step.ts';
  * failure as its cause, or the signal's reason when stopped.
  */
 export async function bootstrap(host: Host, config: Config, signal: AbortSignal): Promise<BootstrapState> {
-  const state = await beginAttempt(host, config);
+  const before = await readBootstrapState(host);
+  const state = await beginAttempt(host, config, before);
   await host.machine.remove(paths.unpacked);
   const timeoutMs = config.bootstrap.timeoutSeconds * 1000;
   // A wall clock that jumped back must not give the bootstrap more than `timeoutSeconds`.
   const elapsedMs = Math.max(0, host.clock.now() - state.startedAt);
   const endsAt = host.clock.uptime() + Math.max(0, timeoutMs - elapsedMs);
-  const context = openBootstrapContext(host, state, endsAt);
+  const context = openBootstrapContext(host, state, before, endsAt);
 
   host.log.info('bootstrap started', { attempt: state.attempts, leftMs: Math.round(context.leftMs()) });
   for (const step of plan(config)) await runStep(step, host, config, state, context, signal);
@@ -49,8 +50,7 @@ export async function writeState(host: Host, state: BootstrapState): Promise<voi
  * An attempt that was interrupted in this boot continues with its remaining time. After an attempt
  * that ended, the next one gets the whole time.
  */
-async function beginAttempt(host: Host, config: Config): Promise<BootstrapState> {
-  const before = await readBootstrapState(host);
+async function beginAttempt(host: Host, config: Config, before: BootstrapState | undefined): Promise<BootstrapState> {
   const bootId = await host.machine.readBootId();
   const cutOff = before?.outcome === 'running' && before.bootId === bootId;
   const state: BootstrapState = {
@@ -73,7 +73,13 @@ async function beginAttempt(host: Host, config: Config): Promise<BootstrapState>
   return state;
 }
 
-function openBootstrapContext(host: Host, state: BootstrapState, endsAt: number): BootstrapContext {
+function openBootstrapContext(
+  host: Host,
+  state: BootstrapState,
+  before: BootstrapState | undefined,
+  endsAt: number,
+): BootstrapContext {
+  let kept = before && registrationOf(before);
   const context: BootstrapContext = {
     ...(state.hostname === undefined ? {} : { hostname: state.hostname }),
     ...(state.registered === undefined ? {} : { registered: state.registered }),
@@ -81,10 +87,23 @@ function openBootstrapContext(host: Host, state: BootstrapState, endsAt: number)
     leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
     async save() {
       saveContext(state, context);
-      await writeState(host, state);
+      const registration = registrationOf(state);
+      try {
+        await writeState(host, state);
+        kept = registration;
+      } catch (error) {
+        // On a full disk, the node still boots: its agent then frees the disk, or leaves.
+        if (!(error instanceof Unavailable) || registration !== kept) throw error;
+        host.log.warn('state not written', { error: messageOf(error) });
+      }
     },
   };
   return context;
+}
+
+/** Without this on disk, a crash would leave a record that nothing removes. */
+function registrationOf({ registered }: BootstrapState): string {
+  return [registered?.registrar, registered?.id, registered?.stackId].join(' ');
 }
 
 function saveContext(state: BootstrapState, context: BootstrapContext): void {

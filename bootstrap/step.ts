@@ -19,7 +19,10 @@ export interface BootstrapContext {
   registrarTarget?: RegistrarTarget;
   /** The last record that the registrar returned, and when. It saves a repeated call. */
   lastRecord?: { at: number; record: Registration };
-  /** Writes the context to disk now, so that a crash within the step does not lose it. */
+  /**
+   * Writes the context to disk now, so that a crash within the step does not lose it. Throws where
+   * the disk does not yet have the registration.
+   */
   save(): Promise<void>;
   /** Milliseconds that the bootstrap still has. */
   leftMs(): number;

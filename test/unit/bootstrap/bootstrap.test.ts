@@ -220,6 +220,36 @@ describe('a bootstrap', () => {
     await expect(fail()).resolves.toMatchObject({ message: 'hostname: not allowed' });
   });
 
+  // Exit 75 for ever: neither ECS nor the agent, which frees the disk or leaves, ever started.
+  it.each([opsworksConfig(), plainConfig(), plainConfig({ registrar: 'ssm' })])(
+    'ends in spite of a full disk at a reboot, and keeps its registration (%#)',
+    async (config) => {
+      const { world, boot, state } = setStage(config);
+      await boot();
+      const before = state();
+      world.calls.fails('writeText', new Unavailable('ENOSPC: no space left on device'));
+      expect((await boot(world.reboot())).outcome).toBe('done');
+      expect(state()).toEqual(before);
+      expect(world.log.filter(({ message }) => message === 'state not written')).not.toHaveLength(0);
+    },
+  );
+
+  it.each([
+    ['a first boot', undefined, plainConfig()],
+    ['a first registration', plainConfig(), opsworksConfig()],
+    ['another registration', opsworksConfig(), plainConfig()],
+  ])('waits for a full disk before %s', async (_, earlier, config) => {
+    const stage = setStage(earlier ?? config);
+    if (earlier !== undefined) await stage.boot();
+    stage.config = config;
+    const { length } = stage.world.opsworks.records;
+    stage.world.calls.onCall = ({ verb, args }) => {
+      if (verb === 'writeText' && args[0] === paths.bootstrap) throw new Unavailable('ENOSPC');
+    };
+    expect(exitCode(await stage.fail(stage.world.reboot()))).toBe(75);
+    expect(stage.world.opsworks.records.length).toBeLessThanOrEqual(length);
+  });
+
   it('ignores the state of another instance, which a copied image carries', async () => {
     const { world, boot } = setStage(opsworksConfig());
     await boot();
