@@ -23,7 +23,10 @@ export interface Memory {
   begun: boolean;
   /** Keys of events that were logged or handled, newest last. */
   handled: string[];
-  /** Keys of handled events that another event replaced. Each counts again after that one. */
+  /**
+   * Keys of handled events that another event replaced. A separate one counts again after that one,
+   * and each of them once all was well.
+   */
   replaced?: readonly string[];
   /** The departure that this watcher asks for. */
   wish?: Wish;
@@ -148,21 +151,25 @@ const loggedKey = '(told)';
 
 function judgeDoomed(before: Memory, finding: Finding & { kind: 'doomed' }, now: number): [Memory, Verdict] {
   const { kind: _kind, facts: _facts, others = [], ...first } = finding;
-  const wish = [first, ...others].find(({ key }) => !isDismissed(before, key));
+  const wish = [first, ...others].find((each) => !isDismissed(before, each));
   // The event behind the departure is no longer listed, and a person overruled all the others.
   if (wish === undefined && before.wish?.separate) return judgeWell(extend(before, 'well', now));
   const memory = extend(before, 'doomed', now);
   if (wish === undefined || (memory.denied !== undefined && memory.streak.ms < deniedDoomedMs)) return [memory, stay];
   if (memory.wish !== undefined && isMoved(memory.wish, wish)) return [memory, stay];
-  const isReplaced = memory.wish?.key !== wish.key && memory.replaced?.includes(wish.key) === true;
-  if (isReplaced || !memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
+  const countsAgain = memory.wish?.key !== wish.key && isReplaced(memory, wish);
+  if (countsAgain || !memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
   // After a restart, the wish comes from the disk, which does not say when it may be revoked.
   return [{ ...memory, wish }, stay];
 }
 
 /** Handled, and neither the reason of the departure nor replaced by it: a person overruled it. */
-function isDismissed({ handled, replaced, wish }: Memory, key: string): boolean {
-  return handled.includes(key) && wish?.key !== key && replaced?.includes(key) !== true;
+function isDismissed(memory: Memory, event: Wish & { key: string }): boolean {
+  return memory.handled.includes(event.key) && memory.wish?.key !== event.key && !isReplaced(memory, event);
+}
+
+function isReplaced({ replaced = [] }: Memory, { key, separate }: Wish & { key: string }): boolean {
+  return separate === true && replaced.includes(key);
 }
 
 /**
@@ -185,7 +192,7 @@ export function treated(memory: Memory, now: number): Memory {
 /** Records that the departure was ordered. */
 export function ordered({ denied: _denied, replaced: before = [], ...memory }: Memory, wish: Wish): Memory {
   const { wish: last } = memory;
-  const known = last?.separate && last.key !== undefined ? [...before, last.key] : before;
+  const known = last?.key === undefined ? before : [...before, last.key];
   const replaced = known.filter((key) => key !== wish.key).slice(-maxHandled);
   return {
     ...(wish.key === undefined ? memory : handle(memory, wish.key)),

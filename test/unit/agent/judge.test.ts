@@ -175,6 +175,14 @@ describe('the judge', () => {
     expect(live([doom('late')], single).kinds).toEqual(['stay']);
   });
 
+  // A target state of the group comes with the same key each time. The first of two stayed handled,
+  // and a true scale-in was ignored later.
+  it('obeys an event that another one replaced, once all was well in between', () => {
+    const [first, second] = ['first', 'second'].map((key) => doom(key, { revocableAfterMs: 0 }));
+    const { kinds } = live([first, second, first, second, well, first, second]);
+    expect(kinds).toEqual(['leave', 'leave', 'stay', 'stay', 'recover', 'leave', 'leave']);
+  });
+
   it('leaves for an event behind one that a person overruled', () => {
     const separate = { separate: true, revocableAfterMs: 0 };
     const overruled = calledOff(live([doom('first', separate)]).memory);
