@@ -13,7 +13,7 @@ import { runAlongside } from '../run-alongside.ts';
 import { announce, runLeavingHooks } from './announce.ts';
 import { deregisterFromBalancers } from './balancers.ts';
 import { isLaunching } from '../lifecycle-states.ts';
-import { awaitConfirmation, TakenBack } from './confirm.ts';
+import { awaitConfirmation, needsConfirmation, TakenBack } from './confirm.ts';
 import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
 import { drain, drainAndRemain, drainImmediately } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
@@ -249,13 +249,18 @@ async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSigna
   const { host, config, state } = departure;
   const hook = config.autoScaling.launchHook;
   // In these cases another part keeps the launch hook alive, or there is none: a node that remains
-  // keeps joining, the bootstrap sends heartbeats itself, and a group that terminates a node no
-  // longer launches it.
-  const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || state.cause === 'scale-in';
+  // keeps joining, the bootstrap sends heartbeats itself, and a group that confirms the termination
+  // no longer launches the node. The target state alone may be wrong.
+  const isConfirmedScaleIn = state.cause === 'scale-in' && !needsConfirmation(state);
+  const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || isConfirmedScaleIn;
   if (hook === undefined || isElsewhere) return;
   const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
-  const membership = await callWithRetry(host, Infinity, signal, read).catch(() => undefined);
-  if (!isLaunching(membership)) return;
+  const membership = await callWithRetry(host, Infinity, signal, read).catch((error: unknown) =>
+    error instanceof Refused ? 'refused' : undefined,
+  );
+  // A role that may not read the state may still send heartbeats, which only an active hook takes.
+  if (membership !== 'refused' && !isLaunching(membership)) return;
+  const knownFacts = membership === 'refused' ? {} : { group: membership.group };
   const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
-  await sendHeartbeats(host, hook, () => {}, signal, { knownFacts: { group: membership.group }, heartbeatSeconds });
+  await sendHeartbeats(host, hook, () => {}, signal, { knownFacts, heartbeatSeconds });
 }

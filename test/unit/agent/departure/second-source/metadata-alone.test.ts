@@ -44,6 +44,41 @@ describe('a target state that only the metadata service reports', () => {
     await agent.stop();
   });
 
+  // The node waited for a confirmation, sent no heartbeat, and its launch hook timed out.
+  it.each([
+    ['that has not joined yet', undefined],
+    ['whose role may not read its state', denied],
+  ])('does not let the launch hook of a node time out %s', async (_what, refusal) => {
+    const stage = setStage(configOf());
+    const { world, group } = stage;
+    if (refusal !== undefined) {
+      world.calls.fails('readMembership', refusal);
+      world.metadata.tags = { 'aws:autoscaling:groupName': 'web' };
+    }
+    world.metadata.targetState = 'Terminated';
+    group.begin('launch');
+    const agent = stage.agent();
+    await world.clock.run(20 * minute);
+    world.calls.heals();
+    world.metadata.targetState = 'InService';
+    await world.clock.run(5 * minute);
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(stage.status().join.state).toBe('joined');
+    await agent.stop();
+  });
+
+  it('sends no heartbeat for the launch hook of a node that its group terminates', async () => {
+    const stage = setStage(configOf());
+    const { world, group } = stage;
+    world.metadata.targetState = 'Terminated';
+    group.begin('terminate');
+    const agent = stage.agent();
+    await world.clock.run(5 * minute);
+    expect(world.calls.of('heartbeat').filter(({ args }) => args[1] === 'launch')).toEqual([]);
+    expect(group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
   // The state of a node on its way into the pool confirmed the lie that it is terminated.
   it('is not confirmed by the launch into a warm pool', async () => {
     const { stage, world, run, agent } = await inService();
