@@ -163,6 +163,10 @@ async function bootstrapByBinary(account: Account, binary: string): Promise<Boot
     startEcsAgent: () => {},
     stopEcsAgent: () => {},
   });
+  // As on a Nitro instance.
+  const firmware = join(machine.root, 'sys/devices/virtual/dmi/id');
+  await mkdir(firmware, { recursive: true });
+  await writeFile(join(firmware, 'board_asset_tag'), `${id}\n`);
   const settings = ['--cluster', 'demo', '--registrar', 'opsworks', '--opsworks-region', region];
   const stackFlags = ['--opsworks-stack', stackId, '--opsworks-layer', layerId];
   const env = {

@@ -11,6 +11,7 @@ import { DocumentsLost, forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
+import { identify } from './node/identify.ts';
 import { keepBooted, keepLastGood, readOutsideInThisBoot } from './last-good.ts';
 import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
@@ -44,9 +45,7 @@ async function bootstrapOn(
   for (const { path, what } of await writeEdits(ground.machine, plan.edits))
     context.log.info('configuration', { path, what });
   const withinMs = timeoutSecondsOf(plan) * 1000;
-  const identity = await callMetadata(ground, context, withinMs, signal, (callSignal) =>
-    ground.metadata.readIdentity(callSignal),
-  );
+  const identity = await identify(ground, context, withinMs, signal);
   const { instanceId } = identity;
   const outside = await readOutsideAtBoot(ground, context, instanceId, withinMs, signal);
   const loaded = await orAgain(ground, instanceId, () =>

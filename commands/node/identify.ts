@@ -1,6 +1,7 @@
 /**
- * Reads which instance this is, for the agent's whole life. One wrong answer of the metadata
- * service would make the agent act on another node, so a second source must name the same instance.
+ * Reads which instance this is, for the whole life of the agent or a bootstrap. One wrong answer of
+ * the metadata service would make it act on another node, so a second source must name the same
+ * instance.
  */
 
 import type { Identity } from '../../core/identity.ts';

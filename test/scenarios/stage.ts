@@ -127,6 +127,8 @@ export async function openStage({
     };
     // Not spread: `process` of a machine is a getter.
     const node = Object.assign(Object.create(machine) as Machine, more);
+    // As on a Nitro instance: without it, a first boot asks for its identity for two seconds.
+    await more.write('sys/devices/virtual/dmi/id/board_asset_tag', `${id}\n`);
     await prepare?.(node);
     if (boots) node.booted = machine.boot();
     nodes.push(node);

@@ -3,9 +3,20 @@ import { assetTag, identify } from '../../../commands/node/identify.ts';
 import { openLog } from '../../../core/log.ts';
 import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
+import { openMetadataService, openStage } from './stage.ts';
 
 const own = 'i-0aaaaaaaaaaaaaaaa';
 const other = 'i-0bbbbbbbbbbbbbbbb';
+
+const place = {
+  accountId: '123456789012',
+  region: 'us-east-1',
+  privateIp: '10.0.0.1',
+  availabilityZone: 'us-east-1a',
+  instanceType: 'm5.large',
+  imageId: 'ami-1',
+  architecture: 'x86_64',
+};
 
 interface Case {
   bootstrap?: string;
@@ -56,4 +67,23 @@ test('an instance whose image has the state of another one starts after a minute
   const { instanceId, ms } = await ask({ bootstrap: stateOf(other), wrongMs: 0 });
   expect(instanceId).toBe(own);
   expect(ms).toBeLessThan(65_000);
+});
+
+// The bootstrap tagged the other instance, cleared its protection, and forgot the own registration.
+test('one wrong identity document at a boot changes no other instance, and forgets nothing', async () => {
+  const stage = await openStage();
+  let isFirst = true;
+  const service = await openMetadataService({
+    get 'dynamic/instance-identity/document'() {
+      const instanceId = isFirst ? other : own;
+      isFirst = false;
+      return JSON.stringify({ ...place, instanceId });
+    },
+    'user-data': '#ecs-node\ncluster: prod\nmetrics: {enabled: false}\nname: ""\n',
+  });
+  const before = { instanceId: own, startedAt: 0, attempts: 1, outcome: 'done', steps: [] };
+  await stage.write(paths.bootstrap.slice(1), JSON.stringify({ ...before, firstBootId: 'first' }));
+  const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: service, AWS_ENDPOINT_URL: 'http://127.0.0.1:1' };
+  await stage.run(['bootstrap'], { environment });
+  expect(JSON.parse((await stage.read(paths.bootstrap))!)).toMatchObject({ instanceId: own, firstBootId: 'first' });
 });

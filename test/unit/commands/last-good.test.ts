@@ -5,6 +5,7 @@ import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import type { Config } from '../../../config/config.ts';
 import { readOutsideAtBoot } from '../../../commands/bootstrap.ts';
 import { keepBooted, keepLastGood } from '../../../commands/last-good.ts';
+import { assetTag } from '../../../commands/node/identify.ts';
 import { keepUserData } from '../../../commands/user-data-copy.ts';
 import { resolveConfig } from '../../../config/load-config.ts';
 import { readConfig, readConfigOrLastGood, type Effective } from '../../../commands/node/effective.ts';
@@ -302,6 +303,7 @@ describe('a bootstrap', () => {
       ...answers,
       'dynamic/instance-identity/document': JSON.stringify(document),
     });
+    await stage.write(assetTag.slice(1), `${someIdentity.instanceId}\n`);
     if (before !== undefined) await stage.write(paths.bootstrap.slice(1), JSON.stringify(before));
     const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: service, AWS_ENDPOINT_URL: 'http://127.0.0.1:1' };
     return { stage, ...(await stage.run(['bootstrap'], { environment })) };
