@@ -8,7 +8,7 @@ import { propagationMs } from '../core/retry.ts';
 import { registrarTraits } from '../core/state/state.ts';
 import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 import type { BootstrapContext } from './step.ts';
-import { callWithRetry, askNicely } from './poll.ts';
+import { callWithRetry, tryOptional } from './poll.ts';
 
 /** One DNS label, which OpsWorks accepts as well. */
 const hostnameRule = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i;
@@ -57,7 +57,7 @@ export async function renderNameTag(
 }
 
 /** Where nobody keeps the name for good, the node does not wait for an Auto Scaling in trouble. */
-const niceMs = 2 * propagationMs;
+const briefMs = 2 * propagationMs;
 
 /** `isKept`: a registrar keeps the name for good, so the node waits for the group's name. */
 async function readGroupFor(
@@ -73,7 +73,7 @@ async function readGroupFor(
   const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
   const membership = isKept
     ? await callWithRetry(host, context, signal, read)
-    : await askNicely('name of the group not known', host, context, signal, read, niceMs);
+    : await tryOptional('name of the group not known', host, context, signal, read, briefMs);
   return membership?.group;
 }
 

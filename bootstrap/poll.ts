@@ -36,31 +36,31 @@ export function callWithRetry<T>(
 }
 
 /** Only people use these values, so the bootstrap waits no longer. The agent retries later. */
-const niceMs = 5_000;
+const briefMs = 5_000;
 
 /**
  * One call for something optional, with a few retries. Undefined when AWS does not give it; the log
  * then says `what`. Rejects only when stopped, and for a bug.
  */
-export async function askNicely<T>(
+export async function tryOptional<T>(
   what: string,
   host: Host,
   context: BootstrapContext,
   signal: AbortSignal,
   call: (signal: AbortSignal) => Promise<T>,
-  withinMs: number = niceMs,
+  withinMs: number = briefMs,
 ): Promise<T | undefined> {
   const brief = { ...retryOptions(host, context, signal), withinMs: Math.min(withinMs, context.leftMs()) };
   try {
     return await retry(call, brief);
   } catch (error) {
-    tellNicety(what, host, error, signal);
+    logOptionalFailure(what, host, error, signal);
     return undefined;
   }
 }
 
 /** Logs the failure of something optional. Throws only for a bug, and the reason of a stop. */
-export function tellNicety(what: string, host: Host, error: unknown, signal: AbortSignal): void {
+export function logOptionalFailure(what: string, host: Host, error: unknown, signal: AbortSignal): void {
   signal.throwIfAborted();
   if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) throw error;
   host.log.warn(what, { error: messageOf(error) });

@@ -4,7 +4,7 @@ import { messageOf } from '../../core/errors.ts';
 import { paths } from '../../core/state/state.ts';
 import { readFacts, withoutTags, writeContainerEnvironment } from '../../upkeep/container-environment.ts';
 import type { Step } from '../step.ts';
-import { askNicely, tellNicety } from '../poll.ts';
+import { tryOptional, logOptionalFailure } from '../poll.ts';
 
 /**
  * A failure of AWS or the disk never fails this step: a node works without these files, and the
@@ -15,13 +15,13 @@ export const containerEnvironment: Step = {
   async run(host, config, context, signal) {
     try {
       const what = 'tags not read for the container environment';
-      const facts = await askNicely(what, host, context, signal, (callSignal) => readFacts(host, config, callSignal));
+      const facts = await tryOptional(what, host, context, signal, (callSignal) => readFacts(host, config, callSignal));
       if (facts !== undefined) return await writeContainerEnvironment(host, facts);
       // An earlier boot of this instance has written the tags: keep its file.
       if (await isOfThisInstance(host)) return 'unchanged';
       return await writeContainerEnvironment(host, withoutTags(host, config));
     } catch (error) {
-      tellNicety('container environment not written', host, error, signal);
+      logOptionalFailure('container environment not written', host, error, signal);
       await host.machine.say(`ecs-node: container environment not written: ${messageOf(error)}`);
       return 'skipped';
     }

@@ -10,7 +10,7 @@ import { paths, renderState } from '../../core/state/state.ts';
 import { version as ownVersion } from '../../core/version.ts';
 import { renderNameTag } from '../naming.ts';
 import type { StepOutcome, Step, BootstrapContext } from '../step.ts';
-import { askNicely, tellNicety } from '../poll.ts';
+import { tryOptional, logOptionalFailure } from '../poll.ts';
 
 export const nameTag: Step = {
   name: 'name-tag',
@@ -37,7 +37,7 @@ export async function tagName(
   const name = await renderNameTag(context.hostname ?? host.identity.hostname, host, config, context, signal);
   const tags = { Name: name, ...(version !== undefined && { [versionTag]: version }) };
   if (await hasTags(host, tags, signal)) return forgetLateTags(host, signal, 'unchanged');
-  const isSet = await askNicely(notSet, host, context, signal, async (callSignal) => {
+  const isSet = await tryOptional(notSet, host, context, signal, async (callSignal) => {
     await host.cloud.tagSelf(tags, callSignal);
     return true;
   });
@@ -54,14 +54,14 @@ async function leaveToAgent(host: Host, tags: Record<string, string>, signal: Ab
   const { instanceId } = host.identity;
   await host.machine
     .writeText(paths.lateTags, renderState({ instanceId, tags }))
-    .catch((error: unknown) => tellNicety(notSet, host, error, signal));
+    .catch((error: unknown) => logOptionalFailure(notSet, host, error, signal));
 }
 
 /** An earlier attempt may have left an outdated name for the agent to set. */
 async function forgetLateTags(host: Host, signal: AbortSignal, outcome: StepOutcome): Promise<StepOutcome> {
   await host.machine
     .remove(paths.lateTags)
-    .catch((error: unknown) => tellNicety('late tags not forgotten', host, error, signal));
+    .catch((error: unknown) => logOptionalFailure('late tags not forgotten', host, error, signal));
   return outcome;
 }
 

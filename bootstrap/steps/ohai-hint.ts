@@ -5,7 +5,7 @@
 
 import { paths } from '../../core/state/state.ts';
 import type { Step } from '../step.ts';
-import { tellNicety } from '../poll.ts';
+import { logOptionalFailure } from '../poll.ts';
 
 export const ohaiHint: Step = {
   name: 'ohai-hint',
@@ -15,7 +15,7 @@ export const ohaiHint: Step = {
       if ((await host.machine.readText(paths.ohaiHint)) !== undefined) return 'unchanged';
       return await host.machine.writeText(paths.ohaiHint, '');
     } catch (error) {
-      tellNicety('hint for ohai not written', host, error, signal);
+      logOptionalFailure('hint for ohai not written', host, error, signal);
       return 'skipped';
     }
   },

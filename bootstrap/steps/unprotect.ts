@@ -7,7 +7,7 @@ import { poll } from '../../core/poll.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { registrarTraits } from '../../core/state/state.ts';
 import type { Step } from '../step.ts';
-import { retryOptions, tellNicety } from '../poll.ts';
+import { retryOptions, logOptionalFailure } from '../poll.ts';
 
 /**
  * OpsWorks may turn it on some seconds after registration. Later, the agent's watcher clears it.
@@ -56,7 +56,7 @@ export const unprotect: Step = {
       // Without such a registrar, the protection stops nothing that this node does, and its agent
       // looks again.
       if (isProtected) throw error;
-      tellNicety('termination protection not read', host, error, signal);
+      logOptionalFailure('termination protection not read', host, error, signal);
       return 'skipped';
     }
     return cleared ? 'changed' : 'unchanged';

@@ -48,7 +48,7 @@ export const fleet: Run = async (context, args, signal) => {
     : (found: FleetView, width?: number) => renderFleet(found, width).join('\n');
   try {
     if (everyMs !== undefined) {
-      await watch({ caller: context, clock, read, render, everyMs, inPlace: !isSet(args, 'json') }, signal);
+      await watch({ context, clock, read, render, everyMs, inPlace: !isSet(args, 'json') }, signal);
     } else context.print(`${render(await read(signal))}\n`);
     return 0;
   } finally {
@@ -74,7 +74,7 @@ function renderJson(view: FleetView): string {
 }
 
 interface FleetWatch {
-  caller: Pick<CommandContext, 'print' | 'output'>;
+  context: Pick<CommandContext, 'print' | 'output'>;
   clock: Clock;
   read(signal: AbortSignal): Promise<FleetView>;
   render(view: FleetView, width?: number): string;
@@ -85,7 +85,7 @@ interface FleetWatch {
 
 /** Ends with the signal, which is no failure. While AWS does not answer, the last table stays. */
 export async function watch(watching: FleetWatch, signal: AbortSignal): Promise<void> {
-  const { caller: context, clock, read, everyMs, inPlace } = watching;
+  const { context, clock, read, everyMs, inPlace } = watching;
   const terminal = context.output as { isTTY?: boolean };
   const isTerminal = terminal.isTTY === true && inPlace;
   let last: FleetView | undefined;
@@ -114,7 +114,7 @@ const hideCursor = '\u001B[?25l';
 const showCursor = '\u001B[?25h\n';
 
 function draw(
-  { caller: context, render }: FleetWatch,
+  { context, render }: FleetWatch,
   view: FleetView | undefined,
   trouble: string | undefined,
   isTerminal: boolean,

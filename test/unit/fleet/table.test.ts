@@ -97,9 +97,9 @@ describe('watching a fleet', () => {
     const printed: string[] = [];
     const ends = new AbortController();
     const output = { isTTY, columns: 80, rows: 4, write: (text: string) => printed.push(text) };
-    const caller = { output: output as never, print: (text: string) => void printed.push(text) };
+    const context = { output: output as never, print: (text: string) => void printed.push(text) };
     const render = (view: FleetView) => renderFleet(view).join('\n');
-    const watching = watch({ caller, clock, read, render, everyMs: 10_000, inPlace: true }, ends.signal);
+    const watching = watch({ context, clock, read, render, everyMs: 10_000, inPlace: true }, ends.signal);
     return { printed, ends, watching };
   };
 
@@ -142,9 +142,9 @@ describe('watching a fleet', () => {
 
   test('ends when AWS refuses, because another read would not help', async () => {
     const view = openView(fleet, { cluster: 'other', groups: [], metricsNamespace: 'System/Linux' });
-    const caller = { output: {} as never, print: () => {} };
+    const context = { output: {} as never, print: () => {} };
     const watching = {
-      caller,
+      context,
       clock,
       read: (callSignal: AbortSignal) => view(clock.now(), callSignal),
       render: () => '',
