@@ -63,7 +63,7 @@ export async function join(
 ): Promise<Joined> {
   let joined: Joined | 'in pool';
   do {
-    await waitUntilOutOfPool(host, config, report, signal);
+    await waitUntilOutOfPool(host, config, report, knownFacts, signal);
     joined = await joinOutsidePool(host, config, report, knownFacts, signal);
   } while (joined === 'in pool');
   await host.machine.say(`ecs-node: joined the cluster ${config.cluster}`);

@@ -5,8 +5,10 @@ import type { Host } from '../../core/host.ts';
 import { openGrowingPause } from '../../core/interval.ts';
 import { callOnce } from '../calls.ts';
 import { refusedHookPauses } from './complete-hook.ts';
+import { withLaunchHookHeartbeats } from './launch-hook-heartbeats.ts';
 import { completeLaunchHook, freshMs, type LaunchProgress } from './launch-hook.ts';
 import { readTarget, targetMs } from './target-state.ts';
+import type { KnownFacts } from '../known-facts.ts';
 
 /** A node leaves its pool within a minute. Asking the metadata service costs no AWS call. */
 const everyMs = 5_000;
@@ -19,32 +21,43 @@ const notEntering = /^(?!Warmed:Pending)/;
 
 export type ReportJoin = (state: 'joining' | 'in warm pool', detail: string) => void;
 
+/** A group lets the node into its pool within seconds, mostly with one try. */
+const quietMs = 10_000;
+
 /**
  * The metadata service shows the pool without an AWS call. An unknown target counts as being in no
- * pool.
+ * pool. The metadata may be wrong, so the launch hook is kept alive until Auto Scaling says that it
+ * does not wait.
  */
 export async function waitUntilOutOfPool(
   host: Host,
   config: Config,
   report: ReportJoin,
+  knownFacts: KnownFacts,
   signal: AbortSignal,
 ): Promise<void> {
-  const progress: LaunchProgress = { throughPattern: notEntering };
-  const pause = openGrowingPause(host.clock, refusedHookPauses);
-  for (let isEntered = false; ;) {
+  const isInPool = async () => {
     const target = await readTarget(host, signal);
-    if (target?.startsWith('Warmed:') !== true) return;
+    if (target?.startsWith('Warmed:') !== true) return false;
     report('in warm pool', target);
-    // The launch hook also waits while the node enters the pool. The tries are short, because the
-    // node may leave the pool while Auto Scaling does not answer.
-    if (!isEntered && pause.isOver()) {
+    return true;
+  };
+  const enter = async () => {
+    const progress: LaunchProgress = { throughPattern: notEntering, knownFacts };
+    const pause = openGrowingPause(host.clock, refusedHookPauses);
+    for (; await isInPool(); await host.clock.sleep(everyMs, signal)) {
+      // The launch hook also waits while the node enters the pool. The tries are short, because the
+      // node may leave the pool while Auto Scaling does not answer.
+      if (!pause.isOver()) continue;
       const outcome = await completeLaunchHook(host, config, signal, freshMs, progress);
-      isEntered = outcome === 'over';
+      if (outcome === 'over') return true;
       // Without another try, a refused or hidden hook would time out and terminate the node.
-      if (typeof outcome === 'object' || outcome === 'none') pause.begin();
+      if (outcome !== 'later') pause.begin();
     }
-    await host.clock.sleep(everyMs, signal);
-  }
+    return false;
+  };
+  const isEntered = await withLaunchHookHeartbeats(host, config, quietMs, signal, enter, knownFacts);
+  while (isEntered && (await isInPool())) await host.clock.sleep(everyMs, signal);
 }
 
 /**

@@ -66,6 +66,39 @@ describe('a joining node', () => {
     }
   });
 
+  // The pauses between two tries, each with a heartbeat, grew to a quarter of an hour: a hook of a
+  // minute timed out.
+  it.each(['Pending:Wait', 'Warmed:Running', 'InService'])(
+    'keeps its launch hook alive while the metadata name a warm pool, and the group says %s',
+    async (wrong) => {
+      const node = launched(configOf(), 0);
+      const { world, group } = node;
+      group.hooks[0]!.heartbeatSeconds = 60;
+      group.begin('launch');
+      group.lifecycleState = wrong;
+      world.metadata.targetState = 'Warmed:Running';
+      const { clock, calls } = world;
+      clock.schedule(5 * minute, () => void calls.fails('readTargetState', new Unavailable('socket hang up'), 1));
+      clock.schedule(50 * minute, () => {
+        world.metadata.targetState = 'InService';
+        group.lifecycleState = 'Pending:Wait';
+      });
+      await node.finish();
+      expect(group.hooks[0]!.ended).toBe('CONTINUE');
+    },
+  );
+
+  // A group's quota of calls does not suffice for a pool that sends heartbeats all day.
+  it('sends no heartbeat once it is in its warm pool', async () => {
+    const node = launched();
+    node.world.metadata.targetState = 'Warmed:Running';
+    node.group.lifecycleState = 'Warmed:Pending:Wait';
+    node.joins().catch(() => {});
+    await node.world.clock.run(hour);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(node.world.calls.of('heartbeat')).toEqual([]);
+  });
+
   // Auto Scaling was silent while the node was let into the pool, forgot that launch and began the
   // next one: its hook was completed at once.
   it('does not use an answer of the group from before the pool after it', async () => {
