@@ -6,7 +6,7 @@ import type { Call, CallObserver } from './effects.ts';
 import { invariants } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
 import { isDeadly } from './invariants/healthy-stays.ts';
-import type { Node } from './world/node.ts';
+import { noteFault, type Node } from './world/node.ts';
 import { hearLie } from './faults/lying.ts';
 import { count, nodeOf, note, violate, type Region, type Stats } from './world/region.ts';
 
@@ -74,7 +74,7 @@ export function openCallObserver(region: Region): CallObserver {
     fault(call, name) {
       const node = nodeOf(region, call);
       count(region.stats.faults, name);
-      node.truth.faultAt = region.clock.uptime();
+      noteFault(node, region.clock.uptime());
       if (name === 'not allowed for now') node.truth.refused.set(call.verb, region.clock.uptime());
       if (call.args[0] === paths.lastGood && node.configuration !== undefined) node.configuration.mayGoBack = true;
       if (call.args[0] === paths.departure) node.truth.forgetful = true;
@@ -86,7 +86,7 @@ export function openCallObserver(region: Region): CallObserver {
       const node = nodeOf(region, call);
       count(region.stats.faults, fault);
       // A late answer counts as a fault, as a slow one does.
-      if (fault === 'late answer') node.truth.faultAt = region.clock.uptime();
+      if (fault === 'late answer') noteFault(node, region.clock.uptime());
       note(region, node, `${call.verb}: ${fault}`, words(call));
     },
     lie(call, lie) {

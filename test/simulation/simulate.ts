@@ -20,6 +20,7 @@ import { addKnowledge, denyMore, drawScenario, type Scenario } from './scenario.
 import { heal } from './world/tasks.ts';
 import { openInconsistency } from './faults/inconsistency.ts';
 import { openLies } from './faults/lies.ts';
+import { giveFalseOrders } from './faults/false-orders.ts';
 import { endLie } from './faults/lying.ts';
 import { withdrawPermissions } from './faults/permissions.ts';
 import { askForAnother } from './world/node.ts';
@@ -102,6 +103,7 @@ async function live(seed: number, chance: Chance, lines: number, direction?: Dir
   process.on('unhandledRejection', unhandled);
   try {
     beginEvents(region, conditions);
+    giveFalseOrders(region, conditions, seed);
     withdrawPermissions(region, changes.permissions);
     beginChores(region, changes.chores);
     changeConfigurations(region, conditions, changes.configuration);

@@ -22,6 +22,8 @@ export type LieKind = (typeof kinds)[number];
 export interface Lie {
   source: Service;
   kind: LieKind;
+  /** The only verb with untrue answers; undefined means all verbs of the source. */
+  verb?: string;
   /** The node that gets the lies; undefined means all nodes. */
   node: string | undefined;
   /** Between 0 and 1: chooses among the possible lies, the same one for each call. */
@@ -41,6 +43,8 @@ export interface Lies {
   chance: Chance;
   /** Begins a lie; undefined while another source lies, or did so shortly before. */
   begin(nodes: readonly string[]): Lie | undefined;
+  /** Begins a forgery of the metadata service about one verb, told to one node; else as `begin`. */
+  forge(forgery: Forgery): Lie | undefined;
   /** The lie that this call meets. */
   about(call: Call): Lie | undefined;
   /** Remembers a true answer, for stale ones. */
@@ -49,6 +53,13 @@ export interface Lies {
   twist(lie: Lie, call: Call, effect: () => unknown): () => unknown;
   /** Ends all lies. */
   clear(): void;
+}
+
+export interface Forgery {
+  verb: string;
+  draw: number;
+  node: string;
+  forMs: number;
 }
 
 /** The undisturbed call of the same name for another node; undefined without another node. */
@@ -105,19 +116,36 @@ export function openLies(
   const pasts = new Map<string, Past[]>();
   let lie: Lie | undefined;
   let isOver = false;
+  const isQuiet = () => !isOver && (lie === undefined || uptime() >= lie.until + pauseMs);
   const keyOf = ({ process, verb, args }: Call) => `${process.node} ${verb} ${args.join(' ')}`;
   return {
     chance,
     begin(nodes) {
-      const now = uptime();
-      if (isOver || nodes.length === 0 || (lie !== undefined && now < lie.until + pauseMs)) return undefined;
-      lie = drawLie(chance, nodes, now, wall());
+      if (nodes.length === 0 || !isQuiet()) return undefined;
+      lie = drawLie(chance, nodes, uptime(), wall());
+      return lie;
+    },
+    forge({ forMs, ...told }) {
+      if (!isQuiet()) return undefined;
+      const [since, at] = [uptime(), wall()];
+      lie = {
+        ...told,
+        source: 'metadata',
+        kind: 'forged',
+        code: '',
+        flipMs: undefined,
+        since,
+        until: since + forMs,
+        at,
+      };
       return lie;
     },
     about(call) {
       if (lie === undefined || lie.source !== call.service || !canLie(call)) return undefined;
+      if (lie.verb !== undefined && lie.verb !== call.verb) return undefined;
       const now = uptime();
-      if (now >= lie.until || (lie.node ?? call.process.node) !== call.process.node) return undefined;
+      if (now < lie.since || now >= lie.until || (lie.node ?? call.process.node) !== call.process.node)
+        return undefined;
       if (isWrite(call) && !isRefusal(lie)) return undefined;
       return lie.flipMs !== undefined && Math.floor((now - lie.since) / lie.flipMs) % 2 === 1 ? undefined : lie;
     },

@@ -1,7 +1,7 @@
 /** When a source lies, and what the invariants know about it. */
 
 import type { Call } from '../effects.ts';
-import type { Node } from '../world/node.ts';
+import { noteFault, type Node } from '../world/node.ts';
 import { count, note, type Region } from '../world/region.ts';
 import { begin, finish } from './causes.ts';
 import type { Lie } from './lies.ts';
@@ -47,9 +47,10 @@ export function endLie(region: Region): void {
  * A lie is a fault: whatever must happen in time may come later. Only the metadata service may
  * bring a node as far as DRAINING, which is undone.
  */
-export function hearLie(region: Region, node: Node, { verb, service }: Call, { kind }: Lie): void {
+export function hearLie(region: Region, node: Node, { verb, service }: Call, { kind, verb: only }: Lie): void {
   const now = region.clock.uptime();
-  node.truth.faultAt = now;
+  if (only === undefined) noteFault(node, now);
+  else node.truth.faultAt = now;
   if (service === 'opsworks') node.truth.opsworksTroubleAt = now;
   if (service === 'ecs') node.truth.ecsLieAt = now;
   if (service === 'autoscaling') {

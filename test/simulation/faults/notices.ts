@@ -24,7 +24,7 @@ function logNotice(region: Region, node: Node, what: string): void {
 }
 
 /** EC2 takes the instance after two minutes, whatever the node does. */
-function interrupt(region: Region, conditions: Conditions, node: Node): void {
+export function interrupt(region: Region, conditions: Conditions, node: Node): void {
   if (node.metadata.spotNotice !== undefined) return;
   const { clock, chance } = region;
   const drawn = chance.pick(['terminate', 'terminate', 'stop'] as const);
@@ -84,24 +84,32 @@ function isOverWhenUndone(region: Region, node: Node, undoMs: number): void {
   });
 }
 
-function scaleIn(region: Region, _sky: Conditions, node: Node): void {
+export function scaleIn(region: Region, _sky: Conditions, node: Node): void {
   logNotice(region, node, 'scale-in');
   begin(node, 'scale-in', region.clock.uptime());
   region.desired = Math.max(0, region.desired - 1);
   node.group?.begin('terminate');
 }
 
-/** Announces maintenance for later or for now, and sometimes cancels it. */
+/** Maintenance, for later or for now, which EC2 sometimes cancels. */
 function maintain(region: Region, conditions: Conditions, node: Node): void {
-  const { chance, clock, scenario } = region;
-  const { action, leadSeconds } = scenario.config.maintenance;
-  const code = chance.pick([
+  const code = region.chance.pick([
     'instance-reboot',
     'system-maintenance',
     'instance-retirement',
     'instance-stop',
     'instance-of-the-future',
   ]);
+  announce(region, conditions, node, code);
+}
+
+export function retire(region: Region, conditions: Conditions, node: Node): void {
+  announce(region, conditions, node, 'instance-retirement');
+}
+
+function announce(region: Region, conditions: Conditions, node: Node, code: string): void {
+  const { chance, clock, scenario } = region;
+  const { action, leadSeconds } = scenario.config.maintenance;
   const inMs = chance.pick([600_000, 3_600_000, 86_400_000]);
   const id = `instance-event-${region.stats.events}${node.id}`;
   logNotice(region, node, `maintenance ${code} in ${inMs / 60_000} min`);
@@ -165,10 +173,17 @@ function cancel(region: Region, node: Node, id: string): void {
 
 /** Plays an operator: `ecs-node leave`, `leave --no-terminate`, `stay`. */
 function operate(region: Region, _sky: Conditions, node: Node): void {
+  request(region, node, region.chance.pick(['leave', 'drain', 'stay', 'stay'] as const));
+}
+
+export function orderToLeave(region: Region, _sky: Conditions, node: Node): void {
+  request(region, node, 'leave');
+}
+
+function request(region: Region, node: Node, verb: 'leave' | 'drain' | 'stay'): void {
   const { chance, clock } = region;
-  const verb = chance.pick(['leave', 'drain', 'stay', 'stay'] as const);
   logNotice(region, node, `operator ${verb}`);
-  const request: OperatorRequest = {
+  const text: OperatorRequest = {
     instanceId: node.id,
     id: String(chance.whole(1, 1e9)),
     action: verb === 'stay' ? 'stay' : 'leave',
@@ -185,5 +200,5 @@ function operate(region: Region, _sky: Conditions, node: Node): void {
     for (const { id } of node.metadata.maintenance) node.truth.overruled.add(id);
   }
   if (verb !== 'stay') begin(node, verb === 'leave' ? 'operator' : 'drain-only', now);
-  node.machine.files.set(paths.request, renderState(request));
+  node.machine.files.set(paths.request, renderState(text));
 }

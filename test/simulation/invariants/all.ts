@@ -17,6 +17,7 @@ import { noRecordStays } from './no-record-stays.ts';
 import { refusedIsDone } from './upkeep/refused-is-done.ts';
 import { registersAnewOnce } from './registers-anew-once.ts';
 import { staysSmall } from './stays-small.ts';
+import { ordersAreFollowed } from './orders-are-followed.ts';
 import { stormGuardHolds } from './storm-guard-holds.ts';
 import { twoSources } from './two-sources.ts';
 import { undoneInTime } from './undone-in-time.ts';
@@ -36,6 +37,7 @@ export const invariants: readonly Invariant[] = [
   imagesStay,
   unprotected,
   interruptionsDrain,
+  ordersAreFollowed,
   filesAreWhole,
   namesOnlyItself,
   registersAnewOnce,

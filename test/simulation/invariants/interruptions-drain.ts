@@ -39,17 +39,22 @@ export const interruptionsDrain: Invariant = {
 };
 
 /** True if the agent has run for a while without any recent fault. */
-function isAble({ scenario }: Region, node: Node, now: number): boolean {
+function isAble(region: Region, node: Node, now: number): boolean {
+  return now > (ableSince(region, node, node.truth.faultAt) ?? Infinity);
+}
+
+/** Since when an agent runs, and the fault at `faultAt` is over; undefined if none runs. */
+export function ableSince({ scenario, clock }: Region, node: Node, faultAt: number): number | undefined {
   const { truth } = node;
   // The departure looks for its record every two seconds, which a slow life stretches.
   const lookMs = scenario.slowness * 2_000;
-  if (node.agent === undefined || node.phase !== 'up' || node.localAgent === undefined || truth.overtaken) return false;
-  const quietSince = Math.max(
-    truth.faultAt + clearedMs,
+  if (node.agent === undefined || node.phase !== 'up' || node.localAgent === undefined || truth.overtaken)
+    return undefined;
+  return Math.max(
+    faultAt + clearedMs,
     node.agentStartedAt + startMs,
-    (truth.connectedSince ?? now) + startMs + lookMs,
+    (truth.connectedSince ?? clock.uptime()) + startMs + lookMs,
   );
-  return now > quietSince;
 }
 
 /**
@@ -63,12 +68,13 @@ function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
 }
 
 /** Returns the time until the node asks about a retirement that was listed before. */
-function askAgainMs({ scenario }: Region, { truth }: Node, reason: Reason): number {
+export function askAgainMs({ scenario }: Region, { truth }: Node, reason: Reason): number {
   if (reason !== 'retirement' || truth.causes.get(reason)?.endedBefore === undefined) return 0;
   return deniedMs + scenario.config.maintenance.pollSeconds * 1000;
 }
 
-function boundMs({ scenario }: Region, reason: Reason): number {
+/** Returns the time from an order to the node's answer. */
+export function boundMs({ scenario }: Region, reason: Reason): number {
   const { config, slowness } = scenario;
   const poll = {
     spot: config.spot.pollSeconds,

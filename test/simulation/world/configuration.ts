@@ -10,7 +10,7 @@ import { paths } from '../../../core/state/state.ts';
 import type { Chance } from '../faults/chance.ts';
 import { kill, type Conditions } from '../effects.ts';
 import { restartBootstrap } from './machine-life.ts';
-import type { Node } from './node.ts';
+import { noteFault, type Node } from './node.ts';
 import { textOf } from './node-configuration.ts';
 import { count, note, type Region } from './region.ts';
 
@@ -74,7 +74,7 @@ export function mend(region: Region, conditions: Conditions, node: Node): void {
   writeNext(region, node);
   reload(region, node);
   if (node.phase !== 'up' || node.bootstrapExit !== 78) return;
-  node.truth.faultAt = region.clock.uptime();
+  noteFault(node, region.clock.uptime());
   restartBootstrap(region, conditions, node);
 }
 

@@ -7,7 +7,7 @@ import { exitCode } from '../../../core/errors.ts';
 import { finish } from '../faults/causes.ts';
 import type { Chance } from '../faults/chance.ts';
 import { fallAsleep, kill, wakeUp, type Process, type Conditions } from '../effects.ts';
-import { openHost, ownInstance, type Node } from './node.ts';
+import { noteFault, openHost, ownInstance, type Node } from './node.ts';
 import { checkDeath } from '../check.ts';
 import { programs, type ProgramLife } from './programs.ts';
 import { restartDocker } from './docker.ts';
@@ -58,7 +58,7 @@ export function hibernate(region: Region, node: Node): void {
   const { clock, chance } = region;
   note(region, node, 'hibernates');
   node.phase = 'booting';
-  node.truth.faultAt = clock.uptime();
+  noteFault(node, clock.uptime());
   const asleep = [node.bootstrap, node.agent].filter((process) => process !== undefined);
   for (const process of asleep) fallAsleep(process, region);
   const own = ownInstance(region, node);
@@ -70,7 +70,7 @@ export function hibernate(region: Region, node: Node): void {
     node.phase = 'up';
     node.metadata.spotNotice = undefined;
     finish(node, 'spot', clock.uptime());
-    node.truth.faultAt = clock.uptime();
+    noteFault(node, clock.uptime());
     const known = ownInstance(region, node);
     if (known !== undefined && node.localAgent !== undefined && node.illness === undefined) known.agentConnected = true;
     for (const process of asleep) wakeUp(process, region);

@@ -75,8 +75,14 @@ export interface Truth {
   /** When its ECS agent was last connected, and below since when it has been connected. */
   connectedAt: number | undefined;
   connectedSince: number | undefined;
-  /** When a call of the node last failed. */
+  /** When a call of the node last failed, or its answer was not true. */
   faultAt: number;
+  /** The same, without the answers about an order that is false beside a true one. */
+  failedAt: number;
+  /** The true order beside the false one. */
+  trueOrder: Reason | undefined;
+  /** Since when no departure is confirmed, by its own state file; undefined while one is. */
+  unconfirmedSince: number | undefined;
   /** True if a call that the node had given up long before still changed its state in ECS. */
   overtaken: boolean;
   overtakenAt: number;
@@ -213,6 +219,9 @@ export function openNode(region: Region, number: number): Node {
       connectedAt: undefined,
       connectedSince: undefined,
       faultAt: -Infinity,
+      failedAt: -Infinity,
+      trueOrder: undefined,
+      unconfirmedSince: -Infinity,
       overtaken: false,
       overtakenAt: -Infinity,
       drainingSince: undefined,
@@ -251,6 +260,12 @@ export function openNode(region: Region, number: number): Node {
   machine.programs.set('/boot-registration', openInstaller(region, node));
   if (scenario.hasGroup) node.group = openOwnGroup(region, node);
   return node;
+}
+
+/** Notes a fault, after which everything may come later. */
+export function noteFault({ truth }: Node, now: number): void {
+  truth.faultAt = now;
+  truth.failedAt = now;
 }
 
 function openBalancers({ scenario, chance }: Region): FakeBalancers {
