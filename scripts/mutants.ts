@@ -12,7 +12,7 @@
 // nothing: it lists the faults that cannot be planted in the code of today, in two seconds.
 
 import { rmSync } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
   isFound,
@@ -103,12 +103,14 @@ async function tryMutant(name: string, tree: string): Promise<Result> {
   // Without --forward, patch takes a fault that fits only backwards for one to remove.
   const applied = await apply('--dry-run', '--forward');
   if (applied.code !== 0) return { name, fault, found: {}, unplanted: lastLine(applied.output) };
-  await apply();
   const patched = [...text.matchAll(/^\+\+\+ b\/(\S+)/gm)].map(([, path = '']) => path);
+  const originals = await Promise.all(patched.map((path) => readFile(join(tree, path))));
+  await apply();
   const near = unitFolders.filter((each) => patched.some((path) => path.startsWith(`${each}/`)));
   const beside = await testsBeside(tree, patched);
   const findings = await search(tree, { beside, near }, known.find((row) => row.name === name)?.found ?? {});
-  await apply('--reverse');
+  // `patch --reverse` may put a line back at another place whose surroundings look the same.
+  for (const [i, path] of patched.entries()) await writeFile(join(tree, path), originals[i]!);
   for (const finding of findings) await checkControl(tree, finding);
   return { name, fault, found: render(findings) };
 }
