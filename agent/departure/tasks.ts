@@ -56,9 +56,9 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
  * takes less where Docker runs no task either: a node that never joined ends before the storm guard
  * of the next one looks.
  */
-const noRecordLastsMs = 30_000;
+export const noRecordLastsMs = 30_000;
 
-const recordEveryMs = 5_000;
+export const recordEveryMs = 5_000;
 
 /**
  * The records whose tasks are waited for. Empty only where ECS repeats that it knows none and

@@ -4,6 +4,8 @@ import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { messageOf } from '../../core/errors.ts';
+import { openLasting } from '../../core/lasting.ts';
+import { poll } from '../../core/poll.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { findContainerInstance, findOtherRecords, resumePlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
@@ -11,6 +13,8 @@ import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { marksDraining } from './drain.ts';
 import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
+import { readLocalSigns } from './task-sight.ts';
+import { noRecordLastsMs, recordEveryMs } from './tasks.ts';
 
 /** The caller retries when AWS needs longer. */
 const patienceMs = 60_000;
@@ -49,7 +53,7 @@ export async function undoDeparture(
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });
     return false;
   }
-  const containerInstance = keepDraining ? undefined : await findContainerInstance(host, config, patienceMs, signal);
+  const containerInstance = keepDraining ? undefined : await findDrained(host, config, state, signal);
   if (containerInstance !== undefined) {
     await resumePlacement(host, containerInstance, patienceMs, signal);
     // They were drained too, and the ECS agent may come back under any of them.
@@ -76,6 +80,27 @@ export async function undoDeparture(
   host.log.info('stays', { cause: state.cause, why, active: containerInstance !== undefined });
   await host.machine.say(`ecs-node: stays: ${why}`);
   return true;
+}
+
+/**
+ * The record that is made ACTIVE. A departure that drained one believes ECS only after a time that
+ * it has none: one list without the record would leave the node DRAINING for ever.
+ */
+async function findDrained(
+  host: Host,
+  config: Config,
+  { drainedAt }: DepartureState,
+  signal: AbortSignal,
+): Promise<ContainerInstanceRef | undefined> {
+  const lasts = openLasting(host.clock, noRecordLastsMs);
+  const look = async (callSignal: AbortSignal) => {
+    const found = await findContainerInstance(host, config, patienceMs, callSignal);
+    if (found !== undefined || drainedAt === undefined) return { found };
+    const { contradiction } = await readLocalSigns(host, config.cluster, callSignal);
+    return lasts(contradiction === undefined) ? { found } : undefined;
+  };
+  const times = { clock: host.clock, signal, withinMs: patienceMs, everyMs: recordEveryMs };
+  return (await poll('the record of this node', look, times)).found;
 }
 
 /** With a mark that stays, a sweep would at most leave the node DRAINING. */

@@ -3,6 +3,7 @@
  * nodes may go.
  */
 
+import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { propagationMs } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
@@ -108,14 +109,26 @@ export async function removeFromQueue(
   );
 }
 
+/**
+ * `hasQueued`: this process may have queued the node, so one answer without its record or its entry
+ * may be wrong. It would leave the node DRAINING for ever.
+ */
 export async function isQueued(
   host: Host,
-  containerInstance: ContainerInstanceRef,
+  containerInstance: ContainerInstanceRef | undefined,
   reason: string,
+  hasQueued: boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const queue = await callOnce(host, signal, (callSignal) =>
-    host.cloud.readLeaveQueue(containerInstance.cluster, reason, callSignal),
-  );
-  return queue.some((entry) => entry.arn === containerInstance.arn);
+  const noRecord = () => new Unavailable('ECS does not know this node, so nothing can be undone');
+  if (containerInstance === undefined && hasQueued) throw noRecord();
+  if (containerInstance === undefined) return false;
+  const { cluster, arn } = containerInstance;
+  const queue = await callOnce(host, signal, (callSignal) => host.cloud.readLeaveQueue(cluster, reason, callSignal));
+  if (queue.some((entry) => entry.arn === arn)) return true;
+  if (!hasQueued) return false;
+  const look = (callSignal: AbortSignal) => host.cloud.readContainerInstance(cluster, arn, callSignal);
+  const record = await callOnce(host, signal, look);
+  if (record === undefined) throw noRecord();
+  return record.queuedFor.includes(reason);
 }

@@ -10,7 +10,7 @@ export interface QueuePosition {
   /** The answer of the leave queue. */
   mayLeave(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
   /** Asks only when the node may be queued, and less and less often while ECS does not answer. */
-  isQueued(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
+  isQueued(host: Host, containerInstance: ContainerInstanceRef | undefined, signal: AbortSignal): Promise<boolean>;
 }
 
 /**
@@ -28,7 +28,7 @@ export function openQueuePosition(reason: string, sharePercent: number, knownFac
     },
     async isQueued(host, containerInstance, signal) {
       if (!hasChecked && knownFacts.lastSeen?.instance.queuedFor.includes(reason) === false) return false;
-      return backoff(host.clock, () => isQueued(host, containerInstance, reason, signal));
+      return backoff(host.clock, () => isQueued(host, containerInstance, reason, hasChecked, signal));
     },
   };
 }

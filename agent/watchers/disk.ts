@@ -122,8 +122,8 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
       // Only the leave queue shows, even after a reboot, that this program stopped placement, and
       // not a person.
-      if (containerInstance === undefined) return;
       const isQueued = await queuePosition.isQueued(host, containerInstance, signal);
+      if (containerInstance === undefined) return;
       if (isQueued) {
         await resumePlacement(host, containerInstance, lookupMs, signal);
         await removeFromQueue(host, containerInstance, 'disk', signal);

@@ -78,8 +78,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
 
     async recover(host, signal) {
       const ref = await findContainerInstance(host, config, lookUpMs, signal);
-      if (ref === undefined) return;
-      if (!(await queuePosition.isQueued(host, ref, signal))) return;
+      const isQueued = await queuePosition.isQueued(host, ref, signal);
+      if (ref === undefined || !isQueued) return;
       await removeFromQueue(host, ref, 'docker', signal);
     },
   };

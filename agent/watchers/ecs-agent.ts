@@ -97,8 +97,8 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
 
     async recover(host, signal) {
       const containerInstance = await findContainerInstance(host, config, 20_000, signal);
-      if (containerInstance === undefined) return;
-      if (!(await queuePosition.isQueued(host, containerInstance, signal))) return;
+      const isQueued = await queuePosition.isQueued(host, containerInstance, signal);
+      if (containerInstance === undefined || !isQueued) return;
       await removeFromQueue(host, containerInstance, 'ecs-agent', signal);
     },
   };

@@ -3,25 +3,28 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
+import { someImage } from '../../fakes/docker.ts';
+import { ask } from './running/in-service.ts';
 import { configOf, setStage, type Stage } from './stage.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
 
-/** The host, whose cloud gives `answer` once to `verb`, as soon as `when` is true. */
+/** The host, whose cloud gives `answer` to `verb` once, or for `ms`, as soon as `when` is true. */
 function lying(
-  { host }: Stage,
-  verb: 'readMembership' | 'readHooks' | 'readSpotStatus',
+  { host, world }: Stage,
+  verb: 'readMembership' | 'readHooks' | 'readSpotStatus' | 'readContainerInstance' | 'readLeaveQueue',
   answer: unknown,
   when: () => boolean = () => true,
+  ms = 0,
 ): Host {
-  let isDone = false;
+  let until: number | undefined;
   const real = host.cloud[verb] as (...args: unknown[]) => Promise<unknown>;
   const lie = async (...args: unknown[]) => {
     const truth = await real(...args);
-    if (isDone || !when()) return truth;
-    isDone = true;
-    return answer;
+    const isFirst = until === undefined && when();
+    if (isFirst) until = world.clock.uptime() + ms;
+    return isFirst || world.clock.uptime() < (until ?? 0) ? answer : truth;
   };
   return { ...host, cloud: { ...host.cloud, [verb]: lie } };
 }
@@ -57,6 +60,52 @@ describe('one answer of EC2 without the spot request', () => {
     world.calls.fails('readSpotStatus', new Unavailable('silent'));
     await world.clock.run(2 * minute);
     expect(world.calls.of('stopTask')).not.toHaveLength(0);
+    await agent.stop();
+  });
+});
+
+describe('an answer of ECS without the node', () => {
+  // The undoing was noted as done, and the healthy node stayed DRAINING for ever.
+  it.each(['a person', 'its group'])('leaves no node DRAINING whose departure %s called off', async (who) => {
+    const stage = setStage();
+    const { world } = stage;
+    let stays = false;
+    const agent = stage.agent(lying(stage, 'readContainerInstance', undefined, () => stays));
+    await world.clock.run(minute);
+    world.localAgent = undefined;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    if (who === 'a person') ask(stage, 'leave', false);
+    else world.metadata.targetState = 'Terminated';
+    await world.clock.run(8_000);
+    expect(stage.own.status).toBe('DRAINING');
+    stays = true;
+    if (who === 'a person') ask(stage, 'stay');
+    else world.metadata.targetState = 'InService';
+    await world.clock.run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it.each([
+    ['readContainerInstance', undefined, 4 * minute],
+    ['readLeaveQueue', [], 0],
+  ] as const)('leaves no node DRAINING whose disk is freed: %s', async (verb, answer, ms) => {
+    const stage = setStage();
+    const { world } = stage;
+    let isFreed = false;
+    const agent = stage.agent(lying(stage, verb, answer, () => isFreed, ms));
+    await world.clock.run(minute);
+    if (verb === 'readContainerInstance') world.localAgent = undefined;
+    stage.fillDisk(95);
+    world.docker.images.push(someImage('app:1', 1));
+    world.docker.onRemove = () => {
+      stage.fillDisk(50);
+      isFreed = true;
+    };
+    await world.clock.run(20 * minute);
+    expect(stage.deeds()).toContain('drain');
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
     await agent.stop();
   });
 });
