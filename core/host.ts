@@ -312,6 +312,8 @@ export interface DockerContainer {
   imageId: string;
   /** `running`, `exited`, `created`, or a state that is not known yet. */
   state: string;
+  /** The task of the container, as the ECS agent labels it. Absent on every other container. */
+  taskArn?: string;
 }
 
 // ---------------------------------------------------------------- AWS, for this instance only

@@ -32,6 +32,9 @@ const maxBytes = 16 * 1024 * 1024;
 /** Docker exists since 2013. Reproducible builds claim 1970 or 1980. */
 const firstImageAt = Date.UTC(2013, 0, 1);
 
+/** The ECS agent gives it to each container of a task, its own pause containers included. */
+const taskLabel = 'com.amazonaws.ecs.task-arn';
+
 /** `root`: the socket lies below it. No connection opens before the first call. */
 export function openDocker(root: string): Docker {
   const below = openBelow(root);
@@ -148,12 +151,18 @@ function namesOf(list: unknown): string[] {
 }
 
 function parseContainer(container: unknown): DockerContainer {
-  const { Id: id, Names: names, ImageID: imageId, State: state } = fieldsOf(container);
+  const { Id: id, Names: names, ImageID: imageId, State: state, Labels: labels } = fieldsOf(container);
   // Without it, the image that must stay is not known.
   if (typeof imageId !== 'string')
     throw new Unavailable(`${serviceName}: containers/json has a container without ImageID`);
   const [name = id] = listOf(names);
-  return { name: textOf(name).replace(/^\//, ''), imageId, state: textOf(state) };
+  const taskArn = textOf(fieldsOf(labels)[taskLabel]);
+  return {
+    name: textOf(name).replace(/^\//, ''),
+    imageId,
+    state: textOf(state),
+    ...(taskArn !== '' && { taskArn }),
+  };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -121,9 +121,6 @@ export function mergeSights(sights: readonly TaskSight[]): TaskSight {
 /** The ECS agent and Docker answer within milliseconds. A dead one says nothing. */
 const localMs = 3_000;
 
-/** The ECS agent's names of containers. Its own container is no task. */
-const taskContainer = /^ecs-(?!agent$)/;
-
 /** Signs on this machine for or against ECS's answer that it knows no record of this node. */
 export interface LocalSigns {
   /** A sign against it. Any process may listen on the ECS agent's port, so it is no proof. */
@@ -140,7 +137,7 @@ export async function readLocalSigns(host: Host, cluster: string, signal: AbortS
     return { contradiction: `the ECS agent names ${arn}` };
   try {
     const containers = await callOnce(host, signal, (callSignal) => host.docker.readContainers(callSignal), localMs);
-    const running = containers.filter(({ name, state }) => state === 'running' && taskContainer.test(name));
+    const running = containers.filter(({ state, taskArn }) => state === 'running' && taskArn !== undefined);
     return running.length === 0
       ? { isIdle: true }
       : { contradiction: `Docker runs ${running.length} containers of tasks` };

@@ -21,7 +21,7 @@ describeDocker('in memory', async () => {
       fake.images = fake.images.map((each) => (each === image ? { ...each, names: [...each.names, further] } : each));
     },
     start: async (container, image) =>
-      void fake.containers.push({ name: container, imageId: find(image).id, state: 'running' }),
+      void fake.containers.push({ name: container, imageId: find(image).id, state: 'running', taskArn: container }),
     stop: async (container) => setState(container, 'exited'),
     close: async () => {},
   };

@@ -8,7 +8,7 @@ export interface DockerStage {
   /** Makes an image; returns its id. */
   addImage(name: string): Promise<string>;
   tag(name: string, further: string): Promise<void>;
-  /** Makes and starts a container. */
+  /** Makes and starts a container, labelled as one of a task with the same name. */
   start(container: string, image: string): Promise<void>;
   stop(container: string): Promise<void>;
   close(): Promise<void>;
@@ -58,10 +58,11 @@ export function describeDocker(name: string, open: () => Promise<DockerStage>): 
       const { docker, addImage, start, stop } = await engine();
       const id = await addImage('app:1');
       await start('task', 'app:1');
-      expect(await docker.readContainers(patient)).toEqual([{ name: 'task', imageId: id, state: 'running' }]);
+      const task = { name: 'task', imageId: id, state: 'running', taskArn: 'task' };
+      expect(await docker.readContainers(patient)).toEqual([task]);
       expect(await docker.removeImage(id, patient)).toBe('in use');
       await stop('task');
-      expect(await docker.readContainers(patient)).toEqual([{ name: 'task', imageId: id, state: 'exited' }]);
+      expect(await docker.readContainers(patient)).toEqual([{ ...task, state: 'exited' }]);
       expect(await docker.removeImage(id, patient)).toBe('in use');
       expect(await namesIn(stage!)).toEqual(['app:1']);
     });

@@ -20,7 +20,7 @@ export interface Client {
   tag(name: string, further: string): Promise<void>;
   /** Names of its images, sorted. */
   images(): Promise<string[]>;
-  /** Starts a container that sleeps. */
+  /** Starts a container that sleeps, labelled as one of a task with the same name. */
   start(container: string, image: string): Promise<void>;
   stop(container: string): Promise<void>;
   isRunning(container: string): Promise<boolean>;
@@ -53,7 +53,12 @@ export async function openClient(socketPath: string, scratch: string): Promise<C
       return images.flatMap(({ RepoTags }) => RepoTags ?? ['<none>']).toSorted();
     },
     async start(container, image) {
-      const settings = { Image: image, Cmd: ['/bin/sleep', '600'], HostConfig: { NetworkMode: 'none' } };
+      const settings = {
+        Image: image,
+        Cmd: ['/bin/sleep', '600'],
+        HostConfig: { NetworkMode: 'none' },
+        Labels: { 'com.amazonaws.ecs.task-arn': container },
+      };
       await ask('POST', `/containers/create?name=${container}`, settings);
       await ask('POST', `/containers/${container}/start`);
     },

@@ -65,6 +65,16 @@ test('lists images with their names; an image built in 1970 is as old as its arr
   ]);
 });
 
+test("names the task of a container by the ECS agent's label, whatever the container's name is", async () => {
+  const taskArn = 'arn:aws:ecs:eu-central-1:123456789012:task/demo/f0';
+  const labels = [{ 'com.amazonaws.ecs.task-arn': taskArn }, { app: 'exporter' }, {}, null, 'odd', undefined];
+  const { docker } = await node(() =>
+    json(labels.map((Labels) => ({ Names: ['/ecs-web-1'], ImageID: 'sha256:a', State: 'running', Labels }))),
+  );
+  const containers = await docker.readContainers(patient);
+  expect(containers.map((container) => container.taskArn)).toEqual([taskArn, ...Array(5).fill(undefined)]);
+});
+
 test('lists stopped containers, because they need their image as well', async () => {
   const { docker, asked } = await node(() =>
     json([{ Id: 'c1', Names: ['/ecs-web-1'], ImageID: 'sha256:a', State: 'exited' }]),

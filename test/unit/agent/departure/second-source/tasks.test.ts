@@ -5,6 +5,9 @@ import { paths } from '../../../../../core/state/state.ts';
 import { configOf, setStage } from '../../stage.ts';
 import { minute } from './in-service.ts';
 
+/** A container that the image's own unit starts. Its name alone looks like that of a task. */
+const sidecar = { name: 'ecs-exporter', imageId: 'exporter', state: 'running' };
+
 describe('tasks', () => {
   const scaleIn = { cause: 'scale-in', reason: 'scale-in', key: 'target:Terminated', ending: 'await' } as const;
 
@@ -161,8 +164,7 @@ describe('tasks', () => {
     const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     if (other !== 'port') world.localAgent = undefined;
     if (other === 'nothing') world.calls.fails('readContainers', new Unavailable('silent'));
-    if (other === 'docker')
-      world.docker.containers.push({ name: 'ecs-web-1-web-f0', imageId: 'web', state: 'running' });
+    if (other === 'docker') world.docker.containers.push({ ...sidecar, taskArn: task.arn });
     const id = own.ec2InstanceId;
     own.ec2InstanceId = 'i-0hidden';
     world.clock.schedule(emptyMs, () => void (own.ec2InstanceId = id));
@@ -188,8 +190,7 @@ describe('tasks', () => {
     const { world, own } = stage;
     const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     world.localAgent = undefined;
-    if (failure instanceof Refused)
-      world.docker.containers.push({ name: 'ecs-web-1-web-f0', imageId: 'web', state: 'running' });
+    if (failure instanceof Refused) world.docker.containers.push({ ...sidecar, taskArn: task.arn });
     world.clock.schedule(5 * minute, () => world.calls.heals());
     world.clock.schedule(20 * minute, () => void (task.lastStatus = 'STOPPED'));
     let then = '';
@@ -213,6 +214,20 @@ describe('tasks', () => {
     const { world } = stage;
     world.localAgent = undefined;
     for (const verb of ['readContainerInstance', 'readTasks', 'drain']) world.calls.fails(verb, refusal);
+    stage.group.begin('terminate');
+    const began = world.clock.uptime();
+    await stage.leaves(scaleIn);
+    expect(world.clock.uptime() - began).toBeLessThan(10 * minute);
+    expect(stage.deeds()).toContain('completeHook');
+  });
+
+  // Such a node waited for its whole deadline, instead of 30 s.
+  it('delay no node for long that ECS never knew, although Docker runs a container with a name like those of tasks', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world, own } = stage;
+    own.ec2InstanceId = 'i-0another';
+    world.localAgent = undefined;
+    world.docker.containers.push(sidecar);
     stage.group.begin('terminate');
     const began = world.clock.uptime();
     await stage.leaves(scaleIn);
