@@ -157,6 +157,10 @@ async function tryOnce(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Refused)) throw error;
+    if (progress.membership === undefined) {
+      const outcome = await completeUnseen(host, hook, progress, signal);
+      if (outcome !== 'unknown') return outcome;
+    }
     const isWaiting = progress.membership?.lifecycleState.endsWith('Pending:Wait') === true;
     progress.membership = undefined;
     // A group without our hooks must not suffer from a role that may not ask about them.
@@ -226,6 +230,35 @@ async function completeWithoutLookup(
   }
   if (progress.hookWaits) host.log.info('launch hook completed', { hook });
   return progress.hookWaits;
+}
+
+/**
+ * For a role that may not read the state in the group. A heartbeat says whether the hook waits. A
+ * role that may send none completes the hook without knowing, which changes nothing where none
+ * waits. `unknown`: as far as this role can tell, none waits yet.
+ */
+async function completeUnseen(
+  host: Host,
+  hook: string,
+  progress: LaunchProgress,
+  signal: AbortSignal,
+): Promise<Try | 'unknown'> {
+  const { knownFacts = {}, throughPattern } = progress;
+  const group = knownFacts.group ?? (await readGroupTag(host, signal));
+  // On the way into a pool, the node completes only the hook that it sees.
+  if (group === undefined || throughPattern !== undefined) return 'unknown';
+  const answer = await sendHeartbeat(host, group, hook, knownFacts, signal).catch(unlessRefused);
+  if (answer?.active === false) return 'unknown';
+  const otherwise = answer === undefined ? 'unknown' : 'later';
+  if ((await readTarget(host, signal)) !== 'InService') return otherwise;
+  try {
+    if (!(await completeHook(host, group, hook))) return otherwise;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return answer === undefined ? 'unknown' : { blocked: error.message };
+  }
+  host.log.info('launch hook completed', { hook });
+  return 'over';
 }
 
 async function completeWaitingHook(

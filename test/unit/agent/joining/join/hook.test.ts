@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { Refused } from '../../../../../core/errors.ts';
+import { paths, renderState } from '../../../../../core/state/state.ts';
+import { groupTag } from '../../../../../upkeep/group-tag.ts';
 import { someHook } from '../../../../fakes/cloud/group.ts';
 import { configOf } from '../../stage.ts';
 import { minute, hour, launched } from './launched.ts';
+
+/** The bootstrap of the instance's first boot is done. */
+function bootedFirst({ world }: ReturnType<typeof launched>): void {
+  const { instanceId } = world.identity;
+  const { bootId } = world.machine;
+  const state = { instanceId, firstBootId: bootId, bootId, startedAt: 0, attempts: 1, steps: [] };
+  world.machine.files.set(paths.bootstrap, renderState({ ...state, outcome: 'done' as const }));
+}
 
 describe('a joining node', () => {
   it('waits for the configured checks', async () => {
@@ -126,6 +136,48 @@ describe('a joining node', () => {
     node.group.begin('launch');
     await node.finish();
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  // One early "no active action" was final: the role could not ask for the state, and no later try
+  // completed the hook.
+  it.each([
+    ['AWS does not know the hook yet', 20_000, []],
+    ['its first boot was in its warm pool', 0, []],
+    ['it may send no heartbeat either', 20_000, ['heartbeat']],
+  ])('completes its launch hook though its role may not read its state, and %s', async (_what, lagMs, refused) => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    const { world, group } = node;
+    world.metadata.tags = { [groupTag]: group.name };
+    if (lagMs > 0) bootedFirst(node);
+    for (const hook of group.hooks) hook.active = false;
+    group.hooks = [someHook('ecs-node-launch', 'launch')];
+    group.hookLagMs = lagMs;
+    group.begin('launch');
+    for (const verb of ['readMembership', ...refused])
+      world.calls.fails(verb, new Refused('not authorized', { code: 'AccessDenied' }));
+    const agent = node.agent();
+    await world.clock.run(4 * minute);
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(node.status().launchHook).toBeUndefined();
+    await agent.stop();
+  });
+
+  it('keeps its launch hook alive while its role may only send heartbeats, and completes it once fixed', async () => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    const { world, group } = node;
+    world.metadata.tags = { [groupTag]: group.name };
+    for (const hook of group.hooks) hook.active = false;
+    group.hooks = [someHook('ecs-node-launch', 'launch')];
+    group.begin('launch');
+    for (const verb of ['readMembership', 'completeHook', 'readHooks'])
+      world.calls.fails(verb, new Refused('not authorized', { code: 'AccessDenied' }));
+    const agent = node.agent();
+    await world.clock.run(2 * hour);
+    expect(node.status().join).toMatchObject({ state: 'joining', detail: expect.stringContaining('not authorized') });
+    world.calls.heals();
+    await world.clock.run(3 * minute);
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+    await agent.stop();
   });
 
   it('joins a group without hooks when its role may not ask Auto Scaling', async () => {
