@@ -115,6 +115,7 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
         pending.keep([], departure.state());
         if (isTooLate(departure.state(), undoOptions)) return false;
         await departure.stop('called off');
+        signals.remain();
         const undone = await undoDeparture(host, config, departure.state(), undoOptions, undoSignal);
         if (undone) before = departure.forget();
         signals.renew();
@@ -139,6 +140,8 @@ function decide(orders: readonly StandingOrder[], state: DepartureState | undefi
 
 interface Signals {
   begin(order: Order): void;
+  /** The node joins again, also while ECS cannot be told. */
+  remain(): void;
   renew(): void;
   departureBegins(): AbortSignal;
   remaining(): AbortSignal | undefined;
@@ -154,6 +157,7 @@ function openSignals(): Signals {
       if (ending === 'remain') nodeLeaves = renewed(nodeLeaves);
       else nodeLeaves.abort(new Error('the node leaves its group'));
     },
+    remain: () => void (nodeLeaves = renewed(nodeLeaves)),
     renew: () => void ([departureBegins, nodeLeaves] = [renewed(departureBegins), renewed(nodeLeaves)]),
     departureBegins: () => departureBegins.signal,
     remaining: () => (nodeLeaves.signal.aborted ? undefined : nodeLeaves.signal),

@@ -272,12 +272,12 @@ async function reconsider(
   }
   const state = supervisor.state();
   if (state === undefined) return true;
-  const undone = await supervisor.callOff({
+  // Once, and before ECS is told: only a node that joins keeps its launch hook alive meanwhile.
+  if (state.returns === true && supervisor.remaining() === undefined) onReturn();
+  return supervisor.callOff({
     ...undoOptionsOf(context, why, except, eventGone),
     ...(eventGone && isOverFor(state)),
   });
-  if (undone && state.returns === true) onReturn();
-  return undone;
 }
 
 /** False: the effects of the treatment have to stay until something else is over. */

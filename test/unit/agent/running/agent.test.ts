@@ -103,6 +103,37 @@ describe('the agent', () => {
     expect(stage.deeds()).toEqual(['drain', 'deregister', 'tagSelf', 'completeHook']);
   });
 
+  // Only a node that joins sends heartbeats, and it joined only after ECS was told. The launch hook
+  // timed out and ended a healthy node.
+  it.each([
+    ['does not set ACTIVE', ['activate']],
+    ['is silent', ['activate', 'readContainerInstance', 'ownsContainerInstance']],
+  ])('leaves its warm pool without a boot, although ECS %s for longer than its launch hook', async (_, verbs) => {
+    const { stage, run, agent } = await inService();
+    const { metadata, calls } = stage.world;
+    const launch = stage.group.hooks[0]!;
+    metadata.targetState = 'Warmed:Running';
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    launch.active = true;
+    await run(5 * minute);
+    stage.group.lifecycleState = 'Warmed:Running';
+    launch.active = false;
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ phase: 'done', returns: true });
+    calls.list.length = 0;
+    for (const verb of verbs) calls.fails(verb, new Unavailable('503'));
+    stage.group.begin('launch');
+    metadata.targetState = 'InService';
+    await run(10 * minute);
+    calls.heals();
+    await run(5 * minute);
+    expect(launch.ended).toBe('CONTINUE');
+    expect(calls.of('completeHook')).toHaveLength(1);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.status().join.state).toBe('joined');
+    await agent.stop();
+  });
+
   // A node that had just left its warm pool was drained, because the metadata service still spoke
   // of the pool for three seconds.
   it('ignores an old target state of the warm pool right after joining', async () => {
