@@ -110,8 +110,9 @@ function settleLayers(
 
 /**
  * As `resolveConfig`, for a node that must live. Pulled documents may be invalid beside the node's
- * own files, for example when another version of this program knows other settings. Then the node's
- * own files count alone: they are whole by themselves.
+ * own files, for example when another version of this program knows other settings. Then those that
+ * a fault names are left out, and otherwise all of them: the node's own files are whole by
+ * themselves.
  */
 export function resolveConfigOrOwn(
   files: LoadedLayers,
@@ -123,9 +124,27 @@ export function resolveConfigOrOwn(
     return resolveConfig(files, flags, outside);
   } catch (error) {
     if (!(error instanceof ConfigError) || files.remote === undefined) throw error;
-    const loaded = resolveConfig(ownLayers(files), flags, outside);
+    const loaded = resolveWithoutNamed(files, files.remote, flags, outside, error.faults);
     log.error('pulled configuration not used', { error: error.message });
     return loaded;
+  }
+}
+
+function resolveWithoutNamed(
+  files: LoadedLayers,
+  remote: NonNullable<LoadedLayers['remote']>,
+  flags: readonly SettingsLayer[],
+  outside: Outside,
+  faults: readonly Fault[],
+): Loaded {
+  const isNamed = ({ sourceOf }: SettingsLayer) =>
+    faults.some(({ path, source }) => source !== undefined && sourceOf(path.split('.')) === source);
+  const layers = remote.layers.filter((layer) => !isNamed(layer));
+  try {
+    return resolveConfig({ ...files, remote: { ...remote, layers, faults: [] } }, flags, outside);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return resolveConfig(ownLayers(files), flags, outside);
   }
 }
 
@@ -179,7 +198,7 @@ export async function readFileLayers(
   machine: Machine,
   { configFile, configFileGiven, log }: FileSource,
 ): Promise<LoadedLayers> {
-  const { texts, faults } = await readFiles(machine, configFile, configFileGiven, log);
+  const { texts, faults, unread } = await readFiles(machine, configFile, configFileGiven, log);
   const found = layersOf(texts);
-  return { ...found, faults: [...faults, ...found.faults] };
+  return { ...found, faults: [...faults, ...found.faults], ...(unread !== undefined && { unread }) };
 }

@@ -14,7 +14,15 @@ import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
 import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
 import { keepLastGood, readBooted, readLastGood, readOutsideInThisBoot } from '../last-good.ts';
-import { logWarnings, readFileLayers, resolveConfigOrOwn } from '../../config/load-config.ts';
+import {
+  logWarnings,
+  readFileLayers,
+  resolveConfig,
+  resolveConfigOrOwn,
+  type Loaded,
+} from '../../config/load-config.ts';
+import type { LoadedLayers } from '../../config/sources/files.ts';
+import type { Outside } from '../../config/sources/tags-and-user-data.ts';
 
 export interface Effective {
   config: Config;
@@ -54,10 +62,19 @@ export const effective: Run = async (context, args, signal) => {
 type Local = Pick<LocalHost, 'machine' | 'metadata' | 'clock'>;
 type Place = Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>;
 
-export async function readConfig(
+export async function readConfig(local: Local, context: Place, signal: AbortSignal): Promise<Config> {
+  return readWith(local, context, signal, (files, outside) => {
+    const loaded = resolveConfig(files, [], outside);
+    if (files.unread !== undefined && loaded.config.refresh.source !== undefined) throw new Unavailable(files.unread);
+    return loaded;
+  });
+}
+
+async function readWith(
   { machine, metadata, clock }: Local,
   context: Place,
   signal: AbortSignal,
+  resolve: (files: LoadedLayers, outside: Outside) => Loaded,
 ): Promise<Config> {
   const files = await readFileLayers(machine, context);
   const outside = await retry((callSignal) => readOutsideInThisBoot({ machine, metadata, clock }, callSignal), {
@@ -65,7 +82,7 @@ export async function readConfig(
     signal,
     withinMs: metadataMs,
   });
-  const loaded = resolveConfigOrOwn(files, [], outside, context.log);
+  const loaded = resolve(files, outside);
   logWarnings(loaded, context.log);
   await keepLastGood(machine, loaded.config, outside, context.log);
   return loaded.config;
@@ -78,20 +95,27 @@ export async function readConfigOrLastGood(
 ): Promise<Omit<Effective, 'revision'>> {
   const found = await readConfig(local, context, signal).then(
     (config) => ({ config }),
-    (error: unknown) => useLastGood(local, context, error),
+    (error: unknown) => useLastGood(local, context, error, signal),
   );
   const booted = await readBooted(local.machine, found.config);
   return { ...found, ...(booted !== undefined && { booted }) };
 }
 
+/** Without an agent, the node would miss spot notices. */
 async function useLastGood(
-  { machine }: Local,
-  { log }: Place,
+  local: Local,
+  context: Place,
   error: unknown,
+  signal: AbortSignal,
 ): Promise<Pick<Effective, 'config' | 'refused'>> {
   if (!(error instanceof ConfigError || error instanceof Unavailable)) throw error;
-  const config = await readLastGood(machine);
-  if (config === undefined) throw error;
-  log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
+  const kept = await readLastGood(local.machine);
+  if (kept !== undefined)
+    context.log.error('configuration not valid: the agent goes on with the last good one', { error: error.message });
+  const config = kept ?? (await readAsAtBoot(local, context, signal));
   return { config, ...(error instanceof ConfigError && { refused: messageOf(error) }) };
+}
+
+async function readAsAtBoot(local: Local, context: Place, signal: AbortSignal): Promise<Config> {
+  return readWith(local, context, signal, (files, outside) => resolveConfigOrOwn(files, [], outside, context.log));
 }

@@ -42,7 +42,7 @@ export async function pullConfiguration(
   judge: CheckDocuments,
   signal: AbortSignal,
 ): Promise<'changed' | 'unchanged'> {
-  const before = parseRefreshed(await readStateText(host, paths.refreshed).catch(() => undefined));
+  const before = await readRefreshed(host);
   const good = before?.source === source ? before.good : [];
   const seen = before?.refused?.source === source ? before.refused.documents : good;
   const documents = await fetchChanged(host, source, seen, signal);
@@ -91,8 +91,10 @@ export async function readRefreshed({ machine }: Pick<Host, 'machine'>): Promise
   return parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined));
 }
 
-async function write({ machine }: Pick<Host, 'machine'>, refreshed: Refreshed): Promise<void> {
-  await machine.writeText(paths.refreshed, renderRefreshed(refreshed), mode);
+async function write(host: Deps, refreshed: Refreshed): Promise<void> {
+  // Set aside only now: without the file, an agent that restarts would go on with defaults.
+  await readStateText(host, paths.refreshed).catch(() => undefined);
+  await host.machine.writeText(paths.refreshed, renderRefreshed(refreshed), mode);
 }
 
 async function fetchChanged(

@@ -1,6 +1,6 @@
 /** Reads the configuration's files: config.yaml and its drop-ins. */
 
-import { ConfigError, messageOf, type Fault } from '../../core/errors.ts';
+import { ConfigError, messageOf, Unavailable, type Fault } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import type { Log } from '../../core/log.ts';
 import { parseLayer, type SettingsLayer } from '../settings.ts';
@@ -16,6 +16,8 @@ export interface LoadedLayers {
    * rest.
    */
   remote?: { layers: SettingsLayer[]; faults: Fault[]; behind: number };
+  /** Why it is not known which documents were pulled: their file is damaged, or not readable. */
+  unread?: string;
 }
 
 export interface FileText {
@@ -31,7 +33,7 @@ export async function readFiles(
   configFile: string,
   isRequired: boolean,
   log: Log,
-): Promise<{ texts: FileText[]; faults: Fault[] }> {
+): Promise<{ texts: FileText[]; faults: Fault[]; unread?: string }> {
   const faults: Fault[] = [];
   const texts: FileText[] = [];
   const read = async (path: string, mustBe: boolean) => {
@@ -46,7 +48,8 @@ export async function readFiles(
   await read(configFile, isRequired);
   // Pulled documents are stronger than config.yaml, which the whole fleet has from its image, and
   // weaker than the drop-ins that people put on this one node.
-  texts.push(...(await readRemote(machine, log)));
+  const { documents, unread } = await readRemote(machine, log);
+  texts.push(...documents);
   for (const name of await machine.list(paths.dropIns)) {
     // An editor's backup must not count. A file that looks like a drop-in is reported, not silently
     // ignored.
@@ -54,20 +57,24 @@ export async function readFiles(
     else if (/\.(yml|json)$/.test(name))
       log.warn('file ignored: its name must end in .yaml', { path: `${paths.dropIns}/${name}` });
   }
-  return { texts, faults };
+  return { texts, faults, ...(unread !== undefined && { unread }) };
 }
 
 /**
  * When the file of pulled documents cannot be read, the node pulls them again. That is no fault of
  * the configuration.
  */
-async function readRemote(machine: Machine, log: Log): Promise<FileText[]> {
+async function readRemote(machine: Machine, log: Log): Promise<{ documents: FileText[]; unread?: string }> {
   try {
-    const refreshed = parseRefreshed(await machine.readText(paths.refreshed));
-    return refreshed === undefined ? [] : remoteTexts(refreshed.source, refreshed.good);
+    const text = await machine.readText(paths.refreshed);
+    if (text === undefined) return { documents: [] };
+    const refreshed = parseRefreshed(text);
+    if (refreshed === undefined) throw new Unavailable(`${paths.refreshed}: is damaged`);
+    return { documents: remoteTexts(refreshed.source, refreshed.good) };
   } catch (error) {
-    log.warn('pulled configuration not read', { error: messageOf(error) });
-    return [];
+    const unread = messageOf(error);
+    log.warn('pulled configuration not read', { error: unread });
+    return { documents: [], unread };
   }
 }
 

@@ -7,6 +7,7 @@ import { readOutsideAtBoot } from '../../../commands/bootstrap.ts';
 import { keepBooted, keepLastGood } from '../../../commands/last-good.ts';
 import { assetTag } from '../../../commands/node/identify.ts';
 import { keepUserData } from '../../../commands/user-data-copy.ts';
+import { renderRefreshed } from '../../../config/remote/refreshed.ts';
 import { resolveConfig } from '../../../config/load-config.ts';
 import { readConfig, readConfigOrLastGood, type Effective } from '../../../commands/node/effective.ts';
 import { ConfigError, Unavailable } from '../../../core/errors.ts';
@@ -65,6 +66,47 @@ test('an agent that is updated leaves out the entries of lists that only the old
   const { config: found, refused } = JSON.parse(updated.printed) as Effective;
   expect(found.leave.targetGroups).toEqual([group('a'), group('b')]);
   expect(refused).toContain('leave.targetGroups.0');
+});
+
+// The defaults came back: nodes that the team keeps could leave, and stopped their tasks.
+describe('settings that a node has pulled', () => {
+  const source = 'ssm:/ecs/prod';
+  const pulled = (...texts: string[]) =>
+    renderRefreshed({ source, good: texts.map((text, at) => ({ name: `${at}.yaml`, version: '1', text })) });
+  const leave = 'disk: {leave: false, fullPercent: 80, clearPercent: 70}\n';
+
+  async function openPulledNode() {
+    const node = await openNode();
+    await node.write(config, `cluster: prod\nrefresh: {source: "${source}"}\n`);
+    await node.write(paths.refreshed.slice(1), pulled(leave));
+    await node.read(firstEffectiveWords);
+    return node;
+  }
+
+  test.each([
+    ['a document that this version refuses', paths.refreshed, pulled(leave, 'disk: {brandNew: 1}\n'), ConfigError],
+    ['a drop-in that does not fit them', `${paths.dropIns}/50-mine.yaml`, 'disk: {clearPercent: 85}\n', ConfigError],
+    ['a damaged file', paths.refreshed, '\0'.repeat(500), Unavailable],
+  ])('survive %s, at a reload and at a restart', async (_, path, text, kind) => {
+    const node = await openPulledNode();
+    await node.write(path.slice(1), text);
+    expect((await node.read(effectiveArgs)).end).toBeInstanceOf(kind);
+    const { config: found, refused } = JSON.parse((await node.read(firstEffectiveWords)).printed) as Effective;
+    expect(found.disk).toMatchObject({ leave: false, fullPercent: 80, clearPercent: 70 });
+    expect(refused !== undefined).toBe(kind === ConfigError);
+  });
+
+  test('keep no agent from starting where nothing else is kept', async () => {
+    const node = await openPulledNode();
+    await node.write(paths.lastGood.slice(1), '');
+    await node.write(paths.refreshed.slice(1), pulled(leave, 'disk: {brandNew: 1}\n'));
+    const { config: found, refused } = JSON.parse((await node.read(firstEffectiveWords)).printed) as Effective;
+    expect(found.disk.leave).toBe(false);
+    expect(refused).toContain('disk.brandNew');
+    await node.write(paths.lastGood.slice(1), '');
+    await node.write(paths.refreshed.slice(1), '{');
+    expect((await node.read(firstEffectiveWords)).end).toBe(0);
+  });
 });
 
 // The default hook came back: the node completed a hook that its operator had switched off.

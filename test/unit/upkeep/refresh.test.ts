@@ -239,6 +239,34 @@ describe('documents that are pulled', () => {
     expect(node.world.log.some(({ message }) => message === 'pulled configuration not used')).toBe(true);
   });
 
+  // One document dropped every pulled setting: nodes that the team keeps could leave.
+  it.each([
+    ['an unknown setting', 'disk: {brandNew: 1}\n'],
+    ['a setting that it may not carry', 'stormGuard: {maxFailures: 1000}\n'],
+    ['no YAML', 'disk: [\n'],
+  ])('count without the one that has %s', async (_, text) => {
+    const node = openNode();
+    const good = [
+      { name: 'a', version: '1', text: 'disk: {leave: false}\n' },
+      { name: 'b', version: '1', text },
+      { name: 'c', version: '1', text: 'disk: {checks: 7}\n' },
+    ];
+    node.world.machine.files.set(paths.refreshed, JSON.stringify({ source: 'ssm:/ecs/web', good }));
+    expect((await node.settled()).disk).toMatchObject({ leave: false, checks: 7 });
+  });
+
+  it('stay on disk, also damaged, until others take their place', async () => {
+    const node = openNode();
+    node.offers({ a: 'disk: {checks: 9}\n' });
+    const damaged = new ConfigError([{ path: paths.refreshed, problem: 'is not UTF-8 text' }]);
+    node.world.machine.files.set(paths.refreshed, damaged);
+    node.world.calls.fails('readDocuments', new Unavailable('silent'), 1);
+    await expect(node.pull()).rejects.toThrow('silent');
+    expect(node.world.machine.files.has(paths.refreshed)).toBe(true);
+    expect(await node.pull()).toBe('changed');
+    expect((await node.settled()).disk.checks).toBe(9);
+  });
+
   it('do not count on a node that is no longer configured to pull', async () => {
     const node = openNode();
     node.offers({ all: 'disk: {checks: 9}\n' });
