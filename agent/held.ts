@@ -8,24 +8,27 @@ import type { Host } from '../core/host.ts';
 import { groupTag, readMembership } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
 import { isHeldState } from './lifecycle-states.ts';
+import { readRequest } from './request.ts';
 
 /** Any value counts, also an empty one. `ecs-node sweep` respects the same tag. */
 const keepTag = 'ecs-node:keep';
 
-/** The metadata service answers in milliseconds. */
-const metadataMs = 2_000;
+/** The metadata service and the disk answer in milliseconds. */
+const localMs = 2_000;
 
 /**
  * The reason why the node is held, for people; undefined when nothing holds it. Throws when no
- * source gave a whole answer. The target state and the tags in the metadata cost no AWS call; AWS
- * is asked where they are missing. `beforeEnd`: a role that may not read the tags throws too,
- * because not knowing is no reason to end the node.
+ * source gave a whole answer, or the operator's request was not read. The target state and the tags
+ * in the metadata cost no AWS call; AWS is asked where they are missing. `beforeEnd`: a role that
+ * may not read the tags throws too, because not knowing is no reason to end the node.
  */
 export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSignal): Promise<string | undefined> {
   const { metadata } = host;
-  const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), metadataMs);
+  const request = await callOnce(host, signal, () => readRequest(host), localMs);
+  if (request?.action === 'leave' && !request.terminate) return 'a person drained it to stay (--no-terminate)';
+  const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), localMs);
   if (target !== undefined && isHeldState(target)) return `the node is ${target} in its group`;
-  const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), metadataMs);
+  const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), localMs);
   const listed = shown === undefined ? await readOwnTags(host, beforeEnd, signal) : undefined;
   if ((shown ?? listed)?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
   const membership =

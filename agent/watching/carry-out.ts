@@ -82,9 +82,9 @@ export async function carryOut(
 }
 
 /**
- * A person holds a node in Standby, in Detached or with the tag `ecs-node:keep`: it is not drained,
- * restarted or terminated, and the journal says so. Throws when no source could be asked, because
- * not knowing is no reason to leave.
+ * A person holds a node in Standby, in Detached, with the tag `ecs-node:keep` or with `ecs-node
+ * leave --no-terminate`: it is not drained, restarted or terminated, and the journal says so.
+ * Throws when no source could be asked, because not knowing is no reason to leave.
  */
 async function isLeftAlone(
   { host }: AgentContext,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { lazily, setStage, type Stage } from '../../stage.ts';
+import { ask } from '../../running/in-service.ts';
 import { minute, hour, denied, deadly, inService } from './in-service.ts';
 
 describe('scheduled maintenance', () => {
@@ -100,6 +101,33 @@ describe('a node that is held', () => {
       expect(stage.own.status).toBe('ACTIVE');
       expect(stage.deeds()).toEqual([]);
       expect(stage.world.log.some(({ message }) => message.startsWith('left alone'))).toBe(true);
+      await agent.stop();
+    },
+  );
+
+  // The disk filled with a dump, or a person stopped ecs to look at its data: the node ended under
+  // that person.
+  it.each(troubles.flatMap(([cause, harm]) => ['before', 'after'].map((when) => [cause, when, harm] as const)))(
+    'by a person who drained it to examine it stays, with trouble of %s %s that request',
+    async (_cause, when, harm) => {
+      const stage = setStage(lazily());
+      const { world } = stage;
+      const agent = stage.agent();
+      await world.clock.run(minute);
+      if (when === 'before') {
+        world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+        harm(stage);
+        while (stage.departure() === null) await world.clock.run(1_000);
+      }
+      ask(stage, 'leave', false);
+      await world.clock.run(minute);
+      if (when === 'after') harm(stage);
+      await world.clock.run(2 * hour);
+      expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+      expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+      ask(stage, 'leave');
+      await world.clock.run(hour);
+      expect(stage.deeds()).toContain('terminateInGroup');
       await agent.stop();
     },
   );
