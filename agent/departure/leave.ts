@@ -22,6 +22,7 @@ import {
   irrevocableOf,
   isOver,
   merge,
+  overruledBy,
   withoutOldConfirmation,
   withUptimes,
   type StandingOrder,
@@ -157,7 +158,11 @@ async function openState(
   const before = known ?? withoutOldConfirmation(await readDeparture(host));
   const bootId = await host.machine.readBootId().catch(() => '');
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
-  const fresh = () => withUptimes(beginState(order, config, host.identity.instanceId, bootId, at.now), order, {}, at);
+  const overruled = overruledBy(before);
+  const fresh = () => ({
+    ...withUptimes(beginState(order, config, host.identity.instanceId, bootId, at.now), order, {}, at),
+    ...(overruled.length > 0 && { overruled }),
+  });
   if (before === undefined || before.undoneAt !== undefined) return fresh();
   const isSameBoot = before.bootId === bootId;
   if (isOver(before)) {

@@ -250,6 +250,17 @@ export function mayOverrule(name: Watcher['name']): boolean {
   return isCause(name) && causes[name].yieldsToStay;
 }
 
+/** Far more events than EC2 schedules for one instance. */
+const maxOverruled = 32;
+
+/** The keys of events that are listed, and that a person or a timer called off, newest last. */
+export function overruledBy(state: DepartureState | undefined): readonly string[] {
+  const { cause, key, undoneAt, eventGone, overruled = [] } = state ?? {};
+  const isOverruled = cause !== undefined && mayOverrule(cause) && undoneAt !== undefined && eventGone !== true;
+  if (key === undefined || !isOverruled) return overruled;
+  return [...overruled.filter((each) => each !== key), key].slice(-maxOverruled);
+}
+
 /**
  * The actions taken that ACTIVE does not undo. A file of 0.1.0 has only the phases, and each phase
  * may have begun its action.

@@ -6,7 +6,7 @@ import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { isCause, type Cause, type DepartureState } from '../../core/state/state.ts';
 import { askAgain, stillAgrees } from '../departure/confirm.ts';
-import { mayOverrule } from '../departure/order.ts';
+import { mayOverrule, overruledBy } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
 import { retryUntilDone } from '../calls.ts';
 import { findHolder } from '../held.ts';
@@ -129,7 +129,7 @@ async function orderToLeave(
   const { host, config, memories, supervisor, past } = context;
   const { name } = watcher;
   if (!isCause(name)) throw new TypeError(`${name} is no cause of a departure`);
-  if (wish.key !== undefined && past?.undoneAt !== undefined && !past.eventGone && past.key === wish.key) {
+  if (wish.key !== undefined && overruledBy(past).includes(wish.key)) {
     // Called off before a restart. The event is still listed, and the decision remains.
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;

@@ -112,6 +112,7 @@ export const isDepartureState = shaped<DepartureState>({
   undoneAt: maybe(time),
   eventGone: marked,
   key: maybe(text),
+  overruled: maybe(listOf(text)),
   bootId: maybe(text),
   hardDeadline: marked,
   undoAt: maybe(time),

@@ -232,6 +232,8 @@ export interface DepartureState {
    * a cancelled event again.
    */
   key?: string;
+  /** The keys of the cancelled events of earlier departures, newest last. */
+  overruled?: readonly string[];
   /** The boot in which it last ran. */
   bootId?: string;
   /**

@@ -237,6 +237,47 @@ describe('an operator', () => {
     await agent.stop();
   });
 
+  // The next departure overwrote the only memory of it, and the node drained and ended itself.
+  it.each(['nothing', 'another stay', 'a false target state'])(
+    'holds against a retirement over reboots, with %s in between',
+    async (between) => {
+      const { stage, run, agent } = await inService();
+      const { metadata, instance, clock } = stage.world;
+      const notBefore = clock.now() + 240 * hour;
+      const event = {
+        id: 'event-1',
+        code: 'instance-retirement',
+        state: 'active',
+        notBefore,
+        description: '',
+      } as const;
+      [metadata.maintenance, instance.events] = [[event], [event]];
+      stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+      await run(3 * minute);
+      expect(stage.departure().cause).toBe('maintenance');
+      ask(stage, 'stay');
+      await run(minute);
+      if (between === 'another stay') {
+        ask(stage, 'leave', false);
+        await run(minute);
+        ask(stage, 'stay');
+      } else if (between !== 'nothing') metadata.targetState = 'Terminated';
+      await run(minute);
+      metadata.targetState = 'InService';
+      await run(minute);
+      await agent.stop();
+      stage.world.calls.list.length = 0;
+      let next = stage.agent(stage.world.reboot());
+      await run(10 * minute);
+      await next.stop();
+      next = stage.agent(stage.world.reboot());
+      await run(10 * minute);
+      expect(stage.deeds()).toEqual([]);
+      expect(stage.own.status).toBe('ACTIVE');
+      await next.stop();
+    },
+  );
+
   // The order stopped the undoing, and the repeated `stay` called that newer order off.
   it('calls no order off that comes while a person brings the node back', async () => {
     const { stage, run, agent } = await inService(configOf({ maintenance: { pollSeconds: 10 } }));
