@@ -4,15 +4,14 @@ import type { Config } from '../config/config.ts';
 import { ConfigError, Refused, StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
 import { isRetryable, retry } from '../core/retry.ts';
-import { isBootstrapState } from '../core/state/state-shape.ts';
-import { parseState, paths, type BootstrapState } from '../core/state/state.ts';
+import type { BootstrapState } from '../core/state/state.ts';
 import { openCloud } from '../host/aws/open.ts';
 import { DocumentsLost, forgetRefreshed } from '../config/remote/refresh.ts';
 import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { identify } from './node/identify.ts';
-import { keepBooted, keepLastGood, readOutsideInThisBoot } from './last-good.ts';
+import { keepBooted, keepLastGood, readEarlierBootstrap, readOutsideInThisBoot } from './last-good.ts';
 import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
@@ -39,7 +38,8 @@ async function bootstrapOn(
   signal: AbortSignal,
 ): Promise<number> {
   // Report faults in the node's own files before any request leaves the node.
-  const plan = await planFromFlags(ground.machine, context, args);
+  const earlier = await readEarlierBootstrap(ground.machine);
+  const plan = await planFromFlags(ground.machine, context, args, earlier?.cluster !== undefined);
   // Write the flags before the call to the metadata service. systemd may end a bootstrap that waits
   // for it, and then starts the next one without flags.
   for (const { path, what } of await writeEdits(ground.machine, plan.edits))
@@ -48,8 +48,10 @@ async function bootstrapOn(
   const identity = await identify(ground, context, withinMs, signal);
   const { instanceId } = identity;
   const outside = await readOutsideAtBoot(ground, context, instanceId, withinMs, signal);
-  const loaded = await orAgain(ground, instanceId, () =>
-    resolveConfigOrOwn(plan.files, plan.flagLayers, outside, context.log),
+  const known = earlier?.instanceId === instanceId ? earlier : undefined;
+  const mayLackEntries = known !== undefined && plan.files.mayLackEntries === true;
+  const loaded = orAgain(known, () =>
+    resolveConfigOrOwn({ ...plan.files, mayLackEntries }, plan.flagLayers, outside, context.log),
   );
   logWarnings(loaded, context.log);
   await keepUserData(ground.machine, instanceId, outside, context.log);
@@ -57,7 +59,8 @@ async function bootstrapOn(
 
   const { configFile, configFileGiven, log } = context;
   const { machine, clock } = ground;
-  const sources = { machine, clock, configFile, configFileGiven, log, flags: plan.flagLayers, outside };
+  const flags = plan.flagLayers;
+  const sources = { machine, clock, configFile, configFileGiven, log, flags, outside, mayLackEntries };
   const config = await refreshFirst(ground, context, identity, own, sources, signal);
   await keepLastGood(ground.machine, config, outside, context.log);
   const cloud = openCloud(identity, context.environment, context.log, { opsworksRegion: config.opsworks.region });
@@ -97,13 +100,12 @@ export async function readOutsideAtBoot(
  * A setting that is missing after an earlier boot had it may be in an answer that was lost. So
  * systemd tries again, which it does not after a ConfigError.
  */
-async function orAgain<T>({ machine }: LocalHost, instanceId: string, resolve: () => T): Promise<T> {
+function orAgain<T>(known: BootstrapState | undefined, resolve: () => T): T {
   try {
     return resolve();
   } catch (error) {
     if (!(error instanceof ConfigError) || error.faults.some(({ missing }) => missing !== true)) throw error;
-    const text = await machine.readText(paths.bootstrap).catch(() => undefined);
-    const { cluster } = parseState<BootstrapState>(text, instanceId, isBootstrapState) ?? {};
+    const { cluster } = known ?? {};
     if (cluster === undefined) throw error;
     const why = 'no file, tag or user data has it now, but an earlier bootstrap of this instance had it';
     throw new Unavailable(`${error.message}: ${why} (cluster ${cluster})`, { cause: error });

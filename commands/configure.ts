@@ -39,9 +39,12 @@ export async function planFromFlags(
   machine: Machine,
   context: Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>,
   args: ParsedArgs,
+  wasInService = false,
 ): Promise<ConfigurationPlan> {
   const { settings, wrong } = readSettingFlags(settingFlags, args);
-  const planned = planConfiguration(machine, context, settings);
+  // A person who types flags is told of every fault.
+  const mayLackEntries = wasInService && settings.length === 0;
+  const planned = planConfiguration(machine, context, settings, mayLackEntries);
   if (wrong.length > 0) throw await withFaultsOfSettings(wrong, planned);
   return planned;
 }
@@ -71,12 +74,13 @@ export async function planConfiguration(
   machine: Machine,
   context: Pick<CommandContext, 'configFile' | 'configFileGiven' | 'log'>,
   flags: readonly FlagSetting[],
+  mayLackEntries = false,
 ): Promise<ConfigurationPlan> {
   // With flags the file is about to be written, so it need not exist yet.
   const isRequired = context.configFileGiven && flags.length === 0;
   const { texts, faults } = await readFiles(machine, context.configFile, isRequired, context.log);
   const found = layersOf(texts);
-  const files = { ...found, faults: [...faults, ...found.faults] };
+  const files = { ...found, faults: [...faults, ...found.faults], mayLackEntries };
   const flagLayers = layersOfFlags(flags);
   const lacks = lacksOutside(files, flagLayers);
   return { files, flagLayers, edits: editFiles(texts, context.configFile, flags), lacksOutside: lacks };

@@ -3,8 +3,8 @@
  * become invalid meanwhile. A node without its agent would miss spot notices.
  */
 
-import { parseConfig, settingsOf, type Config } from '../config/config.ts';
-import { ConfigError, Unavailable, messageOf, type Fault } from '../core/errors.ts';
+import { parseWithoutEntries, settingsOf, type Config } from '../config/config.ts';
+import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { isPlain } from '../config/settings.ts';
@@ -87,45 +87,31 @@ export async function readBooted(machine: Machine, wanted: Config): Promise<Conf
   return cluster === undefined ? undefined : { ...wanted, cluster };
 }
 
-/**
- * An older version may have accepted entries of a list that this one refuses, such as the ARN of a
- * load balancer among target groups. Without them the agent starts; without it, the node would miss
- * spot notices.
- */
 function parseKept(settings: unknown): Config | undefined {
   if (settings === undefined) return undefined;
-  const parsed = parseOrFaults(settings);
-  if ('config' in parsed) return parsed.config;
-  const rest = structuredClone(settings);
-  // From the last entry of a list to its first, so that the others keep their places.
-  const areEntries = parsed.faults.toReversed().map(({ path }) => removeEntry(rest, path.split('.')));
-  const again = areEntries.every(Boolean) ? parseOrFaults(rest) : parsed;
-  return 'config' in again ? again.config : undefined;
-}
-
-function parseOrFaults(settings: unknown): { config: Config } | { faults: readonly Fault[] } {
   try {
-    return { config: parseConfig(settings) };
+    return parseWithoutEntries(settings).config;
   } catch (error) {
-    if (error instanceof ConfigError) return { faults: error.faults };
+    if (error instanceof ConfigError) return undefined;
     throw error;
   }
 }
 
-/** False: the path does not name an entry of a list. */
-function removeEntry(settings: unknown, path: readonly string[]): boolean {
-  const list = path.slice(0, -1).reduce((section, key) => (isPlain(section) ? section[key] : undefined), settings);
-  const index = Number(path.at(-1));
-  return Array.isArray(list) && Number.isInteger(index) && list.splice(index, 1).length === 1;
-}
-
 /** The cluster of this boot's bootstrap. */
 async function readBootedCluster(machine: Machine): Promise<string | undefined> {
-  const state: unknown = JSON.parse((await machine.readText(paths.bootstrap)) ?? 'null');
-  if (!isBootstrapState(state)) return undefined;
+  const { bootId, cluster } = (await readEarlierBootstrap(machine)) ?? {};
   // No other instance has had a boot with this id, so an image's copy does not count.
-  const { bootId, cluster } = state as BootstrapState;
-  return bootId === (await machine.readBootId()) ? cluster : undefined;
+  return bootId !== undefined && bootId === (await machine.readBootId()) ? cluster : undefined;
+}
+
+/** The last bootstrap, also the one of an image. Undefined where none is readable. */
+export async function readEarlierBootstrap(machine: Machine): Promise<BootstrapState | undefined> {
+  try {
+    const state: unknown = JSON.parse((await machine.readText(paths.bootstrap)) ?? 'null');
+    return isBootstrapState(state) ? (state as BootstrapState) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The copy of the user data from an earlier boot, for a boot that finds no user data. */

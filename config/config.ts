@@ -44,6 +44,39 @@ export function parseConfig(
   return deepFreeze(settle(result.data));
 }
 
+/**
+ * As `parseConfig`, without the entries of lists that are refused. An older version may have
+ * accepted them, such as the ARN of a load balancer among target groups, and a node that was in
+ * service must not stay out of it for that.
+ */
+export function parseWithoutEntries(
+  settings: unknown,
+  sourceOf?: (path: string) => string | undefined,
+): { config: Config; leftOut: readonly Fault[] } {
+  try {
+    return { config: parseConfig(settings, sourceOf), leftOut: [] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const rest = structuredClone(settings);
+    // Another source may still supply a missing setting.
+    const refused = new Set(error.faults.filter(({ missing }) => missing !== true).map(({ path }) => path));
+    // From the last entry of a list to its first, so that the others keep their places.
+    if (![...refused].toReversed().every((path) => removeEntry(rest, path.split('.')))) throw error;
+    return { config: parseConfig(rest, sourceOf), leftOut: error.faults };
+  }
+}
+
+/** False: the path does not name an entry of a list. */
+function removeEntry(settings: unknown, path: readonly string[]): boolean {
+  const list = path.slice(0, -1).reduce<unknown>((section, key) => sectionAt(section, key), settings);
+  const index = Number(path.at(-1));
+  return Array.isArray(list) && Number.isInteger(index) && list.splice(index, 1).length === 1;
+}
+
+function sectionAt(section: unknown, key: string): unknown {
+  return typeof section === 'object' && section !== null ? (section as Record<string, unknown>)[key] : undefined;
+}
+
 /** Defaults that depend on other settings. */
 function settle(data: z.output<typeof schema>): Config {
   // Where no registrar turns it on, a person turned it on and wants it.

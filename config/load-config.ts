@@ -3,7 +3,7 @@
  * fault of every source together.
  */
 
-import { isSection, parseConfig, type Config } from './config.ts';
+import { isSection, parseConfig, parseWithoutEntries, type Config } from './config.ts';
 import { ConfigError, type Fault } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
@@ -33,9 +33,13 @@ export function resolveConfig(
 ): Loaded {
   const { allowed, warnings } = tagsAllowed(files, flags, outside);
   const told = [...outside.warnings, ...warnings];
-  const settleWith = (tags: readonly SettingsLayer[]) => settleLayers(files, flags, { ...outside, tags });
+  const settleWith = (tags: readonly SettingsLayer[], more: readonly Fault[] = []): Loaded => {
+    const { leftOut, ...settled } = settleLayers(files, flags, { ...outside, tags });
+    const entries = leftOut.map(({ path, problem }) => ({ path, problem: `left out: ${problem}` }));
+    return { ...settled, warnings: [...told, ...more, ...entries] };
+  };
   try {
-    return { ...settleWith(allowed), warnings: told };
+    return settleWith(allowed);
   } catch (error) {
     if (!(error instanceof ConfigError) || allowed.length === 0) throw error;
     const { faults } = error;
@@ -44,7 +48,7 @@ export function resolveConfig(
     // them, so the second attempt drops all tags.
     for (const kept of [allowed.filter((tag) => !isNamed(tag)), []]) {
       try {
-        return { ...settleWith(kept), warnings: [...told, ...ignoredTags(allowed, kept, faults)] };
+        return settleWith(kept, ignoredTags(allowed, kept, faults));
       } catch (other) {
         if (!(other instanceof ConfigError)) throw other;
       }
@@ -90,7 +94,7 @@ function settleLayers(
   files: LoadedLayers,
   flags: readonly SettingsLayer[],
   outside: Pick<Outside, 'layers' | 'faults'> & { tags: readonly SettingsLayer[] },
-): Omit<Loaded, 'warnings'> {
+): Omit<Loaded, 'warnings'> & { leftOut: readonly Fault[] } {
   const own = [...outside.tags, ...outside.layers, ...files.layers, ...flags];
   const remote = remoteOf(files, mergeLayers(own, isSection));
   const at = outside.tags.length + outside.layers.length + remote.behind;
@@ -98,8 +102,10 @@ function settleLayers(
   const broken = [...outside.faults, ...files.faults, ...remote.faults];
   let faults: readonly Fault[] = [];
   try {
-    const config = parseConfig(merged.settings, merged.sourceOf);
-    if (broken.length === 0) return { ...merged, config };
+    const parsed = files.mayLackEntries
+      ? parseWithoutEntries(merged.settings, merged.sourceOf)
+      : { config: parseConfig(merged.settings, merged.sourceOf), leftOut: [] };
+    if (broken.length === 0) return { ...merged, ...parsed };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     // A missing setting may be in the file that cannot be read.
@@ -153,8 +159,9 @@ export function logWarnings({ warnings }: Pick<Loaded, 'warnings'>, log: Log): v
   for (const { path, problem } of warnings) log.warn('not used as configuration', { source: path, problem });
 }
 
-export function ownLayers({ layers, faults }: LoadedLayers): LoadedLayers {
-  return { layers, faults };
+export function ownLayers(files: LoadedLayers): LoadedLayers {
+  const { remote: _, ...own } = files;
+  return own;
 }
 
 /**

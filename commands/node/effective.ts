@@ -117,5 +117,7 @@ async function useLastGood(
 }
 
 async function readAsAtBoot(local: Local, context: Place, signal: AbortSignal): Promise<Config> {
-  return readWith(local, context, signal, (files, outside) => resolveConfigOrOwn(files, [], outside, context.log));
+  return readWith(local, context, signal, (files, outside) =>
+    resolveConfigOrOwn({ ...files, mayLackEntries: true }, [], outside, context.log),
+  );
 }

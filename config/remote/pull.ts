@@ -21,16 +21,24 @@ export interface ConfigSources {
   log: Log;
   flags: readonly SettingsLayer[];
   outside: Outside;
+  mayLackEntries?: boolean;
 }
 
 /**
  * The configuration that counts now. Pulled documents are left out when they make no valid
  * configuration with the rest.
  */
-export async function readResolvedConfig({ flags, outside, log, ...files }: ConfigSources): Promise<Config> {
+export async function readResolvedConfig({
+  flags,
+  outside,
+  log,
+  mayLackEntries = false,
+  ...files
+}: ConfigSources): Promise<Config> {
   const { texts, faults } = await readFiles(files.machine, files.configFile, files.configFileGiven, log);
   const found = layersOf(texts);
-  return resolveConfigOrOwn({ ...found, faults: [...faults, ...found.faults] }, flags, outside, log).config;
+  const layers = { ...found, faults: [...faults, ...found.faults], mayLackEntries };
+  return resolveConfigOrOwn(layers, flags, outside, log).config;
 }
 
 /**

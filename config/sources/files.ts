@@ -18,6 +18,8 @@ export interface LoadedLayers {
   remote?: { layers: SettingsLayer[]; faults: Fault[]; behind: number };
   /** Why it is not known which documents were pulled: their file is damaged, or not readable. */
   unread?: string;
+  /** The node was in service with these files: entries of lists that are refused are left out. */
+  mayLackEntries?: boolean;
 }
 
 export interface FileText {

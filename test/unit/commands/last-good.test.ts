@@ -339,7 +339,12 @@ describe('a bootstrap', () => {
     architecture: 'x86_64',
   };
 
-  async function bootWith(answers: Record<string, string>, before?: object) {
+  async function bootWith(
+    answers: Record<string, string>,
+    before?: object,
+    files: Record<string, string> = {},
+    flags: readonly string[] = [],
+  ) {
     const stage = await openStage();
     const service = await openMetadataService({
       ...answers,
@@ -348,7 +353,8 @@ describe('a bootstrap', () => {
     await stage.write(assetTag.slice(1), `${someIdentity.instanceId}\n`);
     if (before !== undefined) await stage.write(paths.bootstrap.slice(1), JSON.stringify(before));
     const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: service, AWS_ENDPOINT_URL: 'http://127.0.0.1:1' };
-    return { stage, ...(await stage.run(['bootstrap'], { environment })) };
+    for (const [path, text] of Object.entries(files)) await stage.write(path, text);
+    return { stage, ...(await stage.run(['bootstrap', ...flags], { environment })) };
   }
 
   test('keeps the settings of its user data for the next boot, private', async () => {
@@ -359,6 +365,36 @@ describe('a bootstrap', () => {
     expect(await stage.read(paths.userData)).toContain('cluster: prod');
     expect((await stat(join(stage.root, paths.userData))).mode & 0o777).toBe(0o600);
     expect(await stage.read(paths.lastGood)).toContain('"booted"');
+  });
+
+  async function bootWithOldEntry(instanceId?: string) {
+    const balancer = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/0123456789abcdef';
+    const before = instanceId === undefined ? undefined : { ...state, instanceId, cluster: 'prod' };
+    const userData = '#ecs-node\ncluster: prod\nmetrics: {enabled: false}\nname: ""\n';
+    const files = { [config]: `leave: {targetGroups: ["${balancer}"], drainSeconds: 7200}\n` };
+    return bootWith({ 'user-data': userData }, before, files);
+  }
+
+  // Exit 78, which systemd never retries: ECS did not start on a node that was in service.
+  test('leaves out an entry that only an older version accepted where the node was in service', async () => {
+    const { end, stage, logged } = await bootWithOldEntry(someIdentity.instanceId);
+    expect(end).toBe(0);
+    expect(JSON.stringify(logged)).toContain('left out: is the ARN of a load balancer');
+    expect(JSON.parse((await stage.read(paths.lastGood))!)).toMatchObject({
+      config: { leave: { targetGroups: [], drainSeconds: 7200 } },
+    });
+  });
+
+  test.each([undefined, 'i-1'])('refuses such an entry on a new node (state of %s)', async (instanceId) => {
+    expect((await bootWithOldEntry(instanceId)).end).toBeInstanceOf(ConfigError);
+  });
+
+  test('names such an entry to a person who gives flags', async () => {
+    const files = { [config]: 'cluster: prod\ndisk: {paths: [relative]}\n' };
+    const before = { ...state, cluster: 'prod' };
+    const { end } = await bootWith({}, before, files, ['--set', 'spot.marginSeconds=20']);
+    expect(end).toBeInstanceOf(ConfigError);
+    expect(String(end)).toContain('disk.paths.0');
   });
 
   const state = { instanceId: someIdentity.instanceId, startedAt: 0, attempts: 1, outcome: 'done', steps: [] };
