@@ -5,9 +5,14 @@
 
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
-import type { DiskMeasurement, DiskUse } from '../../core/host.ts';
+import type { DiskMeasurement, DiskUse, Host } from '../../core/host.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
-import { findContainerInstance, resumePlacement, stopPlacement } from '../container-instance.ts';
+import {
+  findContainerInstance,
+  resumePlacement,
+  stopPlacement,
+  type ContainerInstanceRef,
+} from '../container-instance.ts';
 import { openWatchedPaths, renderUnmeasured, uniqueDisks } from '../docker-root.ts';
 import { freeDisk } from '../free-disk.ts';
 import { isClear, usedInodesPercent, usedPercent, wholePercent } from '../fullness.ts';
@@ -103,12 +108,10 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       return finding;
     },
 
-    async treat(host, attempt, signal) {
+    async treat(host, _attempt, signal) {
       try {
-        const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
-        if (containerInstance === undefined)
-          throw new Unavailable('ECS does not know this node, so nothing can be drained');
-        const go = attempt > 1 || (await queuePosition.mayLeave(host, containerInstance, signal));
+        const containerInstance = await findRecord(host, config, signal);
+        const go = await queuePosition.mayLeave(host, containerInstance, signal);
         if (go) await stopPlacement(host, containerInstance, lookupMs, signal);
         return go ? 'done' : 'wait';
       } finally {
@@ -116,6 +119,12 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
         // A node that waits in the leave queue, or for AWS, can still remove images.
         if (config.disk.prune) await freeDisk(host, config, watched, signal);
       }
+    },
+
+    // The node has queued for its treatment, unless it gave that place up meanwhile.
+    async mayLeave(host, signal) {
+      const containerInstance = await findRecord(host, config, signal);
+      return (await queuePosition.mayLeave(host, containerInstance, signal)) ? 'go' : 'wait';
     },
 
     async recover(host, signal) {
@@ -127,11 +136,18 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       if (isQueued) {
         await resumePlacement(host, containerInstance, lookupMs, signal);
         await removeFromQueue(host, containerInstance, 'disk', signal);
-        host.log.info('disk freed, ACTIVE again');
+        host.log.info(full.size === 0 ? 'disk freed, ACTIVE again' : 'ACTIVE again, although the disk is full');
       }
-      events.freed(host, isQueued);
+      // The node may stay for another reason, with its disk as full as before.
+      if (full.size === 0) events.freed(host, isQueued);
     },
   };
+}
+
+async function findRecord(host: Host, config: Config, signal: AbortSignal): Promise<ContainerInstanceRef> {
+  const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
+  if (containerInstance === undefined) throw new Unavailable('ECS does not know this node, so nothing can be drained');
+  return containerInstance;
 }
 
 function remember(full: Set<string>, uses: readonly DiskUse[], { disk }: Pick<Config, 'disk'>): void {

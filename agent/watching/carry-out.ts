@@ -97,9 +97,11 @@ async function isLeftAlone(
   const isEnd = wish.ending === 'terminate';
   const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, isEnd, callSignal), host.clock, signal);
   if (holder === undefined) return false;
-  host.log.warn('left alone: a person holds this node', { watcher: watcher.name, holder, reason: wish.reason });
+  host.log.warn(`left alone: ${heldWords}`, { watcher: watcher.name, holder, reason: wish.reason });
   return true;
 }
+
+const heldWords = 'a person holds this node';
 
 async function treat(
   context: AgentContext,
@@ -110,7 +112,9 @@ async function treat(
 ): Promise<void> {
   const { host, memories } = context;
   const { name } = watcher;
-  if (await isLeftAlone(context, watcher, { reason, ending: 'remain' }, signal)) return;
+  if (await isLeftAlone(context, watcher, { reason, ending: 'remain' }, signal)) {
+    return stepBack(context, watcher, heldWords, signal);
+  }
   host.log.warn('treating', { watcher: name, reason, attempt });
   const work = async (callSignal: AbortSignal) => watcher.treat?.(host, attempt, callSignal) ?? 'done';
   const outcome = await withTimeout(treatMs, work, host.clock, signal);
@@ -134,7 +138,7 @@ async function orderToLeave(
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;
   }
-  if (await isLeftAlone(context, watcher, wish, signal)) return;
+  if (await isLeftAlone(context, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal);
   if (watcher.mayLeave !== undefined) {
     const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
     if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
@@ -145,7 +149,7 @@ async function orderToLeave(
   if (memories.recall(name).denied !== undefined) {
     // Draining moves tasks away, so a departure that was denied waits for the second source first.
     const { agrees, words } = await askAgain(host, config, { ...wish, cause: name }, signal);
-    if (agrees !== true) return memories.remember(name, denied(memories.recall(name), words, host.clock.uptime()));
+    if (agrees !== true) return stepBack(context, watcher, words, signal);
   }
   memories.remember(name, ordered(memories.recall(name), wish));
   await supervisor.follow(memories.wanted());
@@ -236,7 +240,18 @@ async function takeBack(context: AgentContext, cause: Cause, why: string, signal
     if (next.length > 0) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
     await supervisor.callOff({ ...undoOptionsOf(context, why, except, true), isDenied: true });
+    if (watcher !== undefined) await undoTreatment(context, watcher, signal);
   });
+}
+
+/**
+ * The node stays for now, although its trouble remains. With its entry in the leave queue, every
+ * node behind it would wait as long. The watcher tries again later.
+ */
+async function stepBack(context: AgentContext, watcher: Watcher, why: string, signal: AbortSignal): Promise<void> {
+  const { host, memories } = context;
+  await undoTreatment(context, watcher, signal);
+  memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime()));
 }
 
 function undoWithRetry<T>(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Unavailable } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
+import { groupTag } from '../../../../upkeep/group-tag.ts';
 import { someImage } from '../../../fakes/docker.ts';
 import { lazily, setStage } from '../stage.ts';
 import { minute, hour, inService } from './in-service.ts';
@@ -172,6 +173,35 @@ describe('a full disk', () => {
     expect(stage.world.instance.state).toBe('running');
     expect(stage.own.status).toBe('ACTIVE');
     await next.stop();
+  });
+
+  // Every other node of the cluster with a full disk waited behind it.
+  it.each([
+    ['leaves', 8, true],
+    ['is drained', 3, false],
+    ['waits for its turn', 6, false],
+  ])('holds no place in the leave queue while a person keeps the node that %s', async (what, minutes, isLeaving) => {
+    const { stage, run, agent } = await inService(lazily());
+    const { world, own } = stage;
+    const other = world.cluster.addInstance();
+    if (what === 'waits for its turn') other.attributes.set('ecs-node.leave.disk', '1');
+    world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(minutes * minute);
+    expect(world.machine.files.has(paths.departure)).toBe(isLeaving);
+    expect([...own.attributes.keys()]).toEqual(['ecs-node.leave.disk']);
+    world.metadata.tags = { [groupTag]: 'web', 'ecs-node:keep': '' };
+    await run(hour);
+    expect(own.status).toBe('ACTIVE');
+    expect(own.attributes.size).toBe(0);
+    // It queues again before it leaves.
+    world.calls.list.length = 0;
+    other.attributes.clear();
+    world.metadata.tags = { [groupTag]: 'web' };
+    await run(2 * hour);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'done' });
+    expect(stage.deeds().slice(0, 2)).toEqual(['queueToLeave', 'drain']);
+    await agent.stop();
   });
 
   it('does not undo the DRAINING that a person set', async () => {
