@@ -15,6 +15,8 @@ interface Balancer {
   name: string;
   deregister(signal: AbortSignal): Promise<void>;
   isDraining(signal: AbortSignal): Promise<boolean>;
+  /** It deregisters what a list shows, and one list may lack a target of this node. */
+  needsList?: true;
 }
 
 /**
@@ -37,6 +39,8 @@ export async function deregisterFromBalancers(departure: Departure, signal: Abor
   await departure.noteDeed('leftBalancersAt');
   const gone = await Promise.all(balancers.map((balancer) => deregister(departure, balancer, signal)));
   const draining = balancers.filter((_, index) => gone[index]);
+  const listed = draining.filter(({ needsList }) => needsList === true);
+  departure.background.push(deregisterAgain(departure, listed, signal).catch(() => {}));
   if (isUrgent(departure.state, departure.config, departure.leftMs())) return;
   await waitForConnections(departure, draining, signal);
 }
@@ -47,6 +51,7 @@ function balancersOf({ host: { cloud }, config: { leave } }: Departure): Balance
       name: arn,
       deregister: (signal: AbortSignal) => cloud.deregisterTarget(arn, signal),
       isDraining: (signal: AbortSignal) => cloud.isTargetDraining(arn, signal),
+      needsList: true as const,
     })),
     ...leave.loadBalancers.map((name) => ({
       name,
@@ -68,6 +73,13 @@ async function deregister(departure: Departure, balancer: Balancer, signal: Abor
     await departure.trouble(`deregistering from ${balancer.name}`, error);
     return false;
   }
+}
+
+/** A target that the first list lacked would get requests while its tasks stop. */
+async function deregisterAgain(departure: Departure, balancers: Balancer[], signal: AbortSignal): Promise<void> {
+  if (balancers.length === 0) return;
+  await departure.host.clock.sleep(propagationMs, signal);
+  await Promise.all(balancers.map((balancer) => deregister(departure, balancer, signal)));
 }
 
 async function waitForConnections(departure: Departure, balancers: Balancer[], signal: AbortSignal): Promise<void> {

@@ -26,7 +26,8 @@ describe('a departure', () => {
     stage.world.balancers.targetGroups.set(targetGroup, someBalancer(120_000));
     stage.world.balancers.loadBalancers.set('classic', someBalancer(30_000));
     const state = await stage.leaves();
-    expect(stage.deeds().slice(0, 3)).toEqual(['deregisterTarget', 'deregisterFromLoadBalancer', 'drain']);
+    const left = ['deregisterTarget', 'deregisterFromLoadBalancer'];
+    expect(stage.deeds().slice(0, 4)).toEqual([...left, 'deregisterTarget', 'drain']);
     expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(120_000);
     expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
   });
@@ -61,6 +62,26 @@ describe('a departure', () => {
     expect(looks).toBeGreaterThan(2);
     expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
   });
+
+  // The load balancer sent requests to stopped tasks: the first list had lacked a target.
+  it.each([['is short', { cause: 'spot', key: 'spot:1', ending: 'await' }] as const, ['is long', undefined] as const])(
+    'deregisters a target that only the second list shows, when its time %s',
+    async (_, order) => {
+      const stage = setStage(withBalancers({ loadBalancers: [] }));
+      const { balancers, clock, cluster } = stage.world;
+      cluster.addTask(stage.own.arn, { stopsAfterMs: 20_000 });
+      const balancer = someBalancer(30_000);
+      balancers.targetGroups.set(targetGroup, balancer);
+      const { deregisterTarget } = stage.host.cloud;
+      let lists = 0;
+      const stale: typeof deregisterTarget = async (...args) => (++lists === 1 ? undefined : deregisterTarget(...args));
+      stage.host.cloud = { ...stage.host.cloud, deregisterTarget: stale };
+      const state = await stage.leaves(order && { ...order, deadline: clock.now() + 100_000 });
+      expect(lists).toBe(2);
+      expect(balancer.registered).toBe(false);
+      expect(state.troubles).toEqual([]);
+    },
+  );
 
   it('waits for connections no longer than configured, and continues without a balancer that refuses', async () => {
     const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));

@@ -3,7 +3,7 @@ import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { callOf, openAws, query, self, wire } from '../aws.ts';
 import { patient } from './answers.ts';
 
-const health = (...targets: [id: string, port: number, state: string][]) =>
+const health = (...targets: (readonly [id: string, port: number, state: string])[]) =>
   query(
     'DescribeTargetHealth',
     `<TargetHealthDescriptions>${targets
@@ -39,6 +39,28 @@ test('a target that one list lacks is deregistered all the same', async () => {
   expect(last()).toMatchObject({ 'Targets.member.1.Id': self });
   expect(last()).not.toHaveProperty('Targets.member.1.Port');
   expect(await cloud.isTargetDraining('group', patient)).toBe(false);
+});
+
+test.each([
+  ['its only target, on a port of its own', [], [9090]],
+  ['one of its two targets', [8080], [8080, 9090]],
+])('a target is deregistered by the second list where the first one lacks %s', async (_, first, ports) => {
+  const inService = new Set(ports);
+  let lists = 0;
+  const { cloud } = await openAws((asked) => {
+    if (callOf(asked) === 'DescribeTargetHealth') {
+      const shown = ++lists === 1 ? first : ports;
+      return health(...shown.map((port) => [self, port, inService.has(port) ? 'healthy' : 'draining'] as const));
+    }
+    const body = new URLSearchParams(String(asked.body));
+    // Without a port, AWS takes the group's own.
+    for (const n of [1, 2]) inService.delete(Number(body.get(`Targets.member.${n}.Port`) ?? 80));
+    return query('DeregisterTargets', '');
+  });
+  await cloud.deregisterTarget('group', patient);
+  expect([...inService]).toEqual([9090]);
+  await cloud.deregisterTarget('group', patient);
+  expect([...inService]).toEqual([]);
 });
 
 test('an instance that cannot be a target of the group counts as deregistered', async () => {
