@@ -95,6 +95,8 @@ export interface FleetReport {
  * refused. Arguments and results are plain JSON.
  */
 export interface FleetNodes extends FleetReads, FleetActions {
+  /** AWS's clock minus this machine's, by ECS's last answer; 0 before the first. Milliseconds. */
+  clockOffsetMs(): number;
   close(): void;
 }
 

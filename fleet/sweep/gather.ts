@@ -2,6 +2,7 @@
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetMember, FleetNodes } from '../../core/fleet/fleet-nodes.ts';
+import type { Clock } from '../../core/retry.ts';
 import { surveyFleet } from '../survey.ts';
 import type { SweepFacts } from './facts.ts';
 import type { SweepOptions } from './findings.ts';
@@ -25,7 +26,7 @@ const hourMs = 3_600_000;
 export async function gatherFacts(
   fleet: FleetNodes,
   options: SweepOptions,
-  now: number,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<Gathered> {
   const unanswered: Gathered['unanswered'] = [];
@@ -49,6 +50,8 @@ export async function gatherFacts(
     fleet.readContainerInstanceCount(cluster, signal),
   );
   const survey = await surveyFleet(fleet, cluster, options.groups, others, signal);
+  // After the first answers: only they tell how wrong this machine's clock is.
+  const now = clock.now();
   const { groups, external, ...known } = survey;
   const listed = known.containerInstances.length + known.staleRecords.length + external.length;
   // An instance with a record is no stranger. So no Name is orphaned while the records are not

@@ -22,11 +22,13 @@ import { brakeOf, byUrgency, isBraked, nodesOf, openBudget, type Budget } from '
 export async function sweep(
   fleet: FleetNodes,
   options: SweepOptions,
-  clock: Clock,
+  ownClock: Clock,
   log: Log,
   signal: AbortSignal,
 ): Promise<SweepReport> {
   const { cluster, apply } = options;
+  // Notes last from one machine's run to another's, and a wrong clock would make a node look old.
+  const clock: Clock = { ...ownClock, now: () => ownClock.now() + fleet.clockOffsetMs() };
   const { facts, groups, external, unanswered, found } = await findLasting(fleet, options, clock, signal);
   if (groups.length === 0) log.info('no Auto Scaling group', { cluster });
   const brake = brakeOf(facts, found);
@@ -59,12 +61,12 @@ async function findLasting(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Found> {
-  const first = await findNow(fleet, options, clock.now(), signal);
+  const first = await findNow(fleet, options, clock, signal);
   const { apply, maxNodes, recheckMs } = options;
   const mayEnd = apply && maxNodes > 0 && brakeOf(first.facts, first.found) === undefined;
   if (!mayEnd || recheckMs === 0 || !first.found.some(endsNode)) return first;
   const lasting = await watchLasting({ fleet, clock }, options, first.found, signal);
-  const second = await findNow(fleet, options, clock.now(), signal);
+  const second = await findNow(fleet, options, clock, signal);
   return {
     ...second,
     found: lasting.keep(second.found),
@@ -72,8 +74,8 @@ async function findLasting(
   };
 }
 
-async function findNow(fleet: FleetNodes, options: SweepOptions, now: number, signal: AbortSignal): Promise<Found> {
-  const gathered = await gatherFacts(fleet, options, now, signal);
+async function findNow(fleet: FleetNodes, options: SweepOptions, clock: Clock, signal: AbortSignal): Promise<Found> {
+  const gathered = await gatherFacts(fleet, options, clock, signal);
   const { facts } = gathered;
   const { found, unanswered } = await readOtherClusters(fleet, facts, findAll(facts, options), signal);
   return { ...gathered, found, unanswered: [...gathered.unanswered, ...unanswered] };

@@ -204,6 +204,7 @@ export function fakeFleet(): FakeFleet {
       await answer(`deregister ${id}`, signal);
       fleet.records.delete(id);
     },
+    clockOffsetMs: () => 0,
     close() {},
   };
   return fleet;

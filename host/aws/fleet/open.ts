@@ -37,6 +37,8 @@ export function openFleetNodes(session: FleetSession, regions: FleetRegions, clo
     ...openGroups(autoScaling, callAws),
     ...openReports(cloudWatch, callAws),
     ...openRecords(opsWorks, callAws, regions.region),
+    // The SDK learns it from the `Date` of each answer.
+    clockOffsetMs: () => ecs.config.systemClockOffset,
     close() {
       for (const client of [ecs, ec2, autoScaling, cloudWatch, opsWorks]) client.destroy();
     },

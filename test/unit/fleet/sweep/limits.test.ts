@@ -24,6 +24,21 @@ describe('the limits of a sweep', () => {
     expect(report.findings.map(({ outcome }) => outcome)).toEqual(['would', 'would']);
   });
 
+  // The note of a machine whose clock was three hours slow made the node look old at the next run.
+  test('count by the clock of AWS, however wrong that of the machine is', async () => {
+    addHealthy(9);
+    addNode(fleet, 'i-away', clock.now(), { instance: { agentConnected: false } });
+    const minute = hour / 60;
+    clock.jump(-3 * hour);
+    fleet.clockOffsetMs = () => 3 * hour;
+    expect(await deedsOf()).toEqual(['note i-away disconnected']);
+    clock.jump(3 * hour + 2 * minute);
+    fleet.clockOffsetMs = () => 0;
+    expect(await deedsOf()).toEqual([]);
+    clock.jump(2 * hour);
+    expect(await deedsOf()).toContain('drain i-away');
+  });
+
   test('allow one node in a run by default', async () => {
     addHealthy(50);
     lose(5);

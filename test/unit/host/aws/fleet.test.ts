@@ -1,16 +1,21 @@
 import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import type { ECSClient } from '@aws-sdk/client-ecs';
 import type { OpsWorksClient } from '@aws-sdk/client-opsworks';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { openLog } from '../../../../core/log.ts';
 import { openAwsCall, type AwsCall } from '../../../../host/aws/fault.ts';
 import { openContainerInstanceReads } from '../../../../host/aws/fleet/container-instances.ts';
+import { openFleetNodes } from '../../../../host/aws/fleet/open.ts';
 import { openRecords } from '../../../../host/aws/opsworks/fleet-records.ts';
 import { openReports } from '../../../../host/aws/fleet/reports.ts';
 import { withRetry } from '../../../../host/aws/fleet/paging.ts';
 import { chunks, everyPage } from '../../../../host/aws/pages.ts';
+import { openFleetSession } from '../../../../host/aws/session/fleet-session.ts';
+import { openClock } from '../../../../host/clock.ts';
 import { openFakeClock } from '../../../fakes/clock.ts';
+import { serve } from '../local-server.ts';
+import { json, keys } from './aws.ts';
 
 const log = openLog(
   () => {},
@@ -33,6 +38,21 @@ const instance = (id: string) => ({
   runningTasksCount: 0,
   pendingTasksCount: 0,
   registeredAt: new Date(0),
+});
+
+test("the clock of AWS is known after an answer, however wrong this machine's is", async () => {
+  const ahead = new Date(Date.now() + 3 * 3_600_000).toUTCString();
+  const server = await serve(() => ({
+    ...json({ clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }] }),
+    headers: { 'content-type': 'application/x-amz-json-1.1', date: ahead },
+  }));
+  const region = 'eu-west-1';
+  const session = openFleetSession(region, { AWS_ENDPOINT_URL: server.url, ...keys }, log);
+  const fleet = openFleetNodes(session, { region }, openClock(), log);
+  onTestFinished(() => fleet.close());
+  expect(fleet.clockOffsetMs()).toBe(0);
+  await fleet.readContainerInstanceCount('prod', signal);
+  expect(Math.round(fleet.clockOffsetMs() / 60_000)).toBe(180);
 });
 
 describe('container instances', () => {
