@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { Refused, Unavailable } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Clock } from '../core/retry.ts';
-import { paths, renderState, type OperatorRequest } from '../core/state/state.ts';
+import type { OperatorRequest } from '../core/state/state.ts';
+import { writeRequest } from '../agent/request.ts';
 import { openClock } from '../host/clock.ts';
 import { openMachine } from '../host/machine.ts';
 import { isSet, textOf, type CommandContext, type Run, type ParsedArgs } from '../cli/command.ts';
@@ -28,7 +29,7 @@ async function submitRequest(
 ): Promise<number> {
   const machine = openMachine(context.root, context.environment);
   const clock = openClock();
-  const request = await writeRequest(machine, clock, action, reasonOf(context, args));
+  const request = await placeRequest(machine, clock, action, reasonOf(context, args));
   if (isSet(args, 'no-wait')) {
     context.print(`The agent has been asked (${action.action}: ${request.reason}); see: ecs-node status\n`);
     return 0;
@@ -41,7 +42,7 @@ async function submitRequest(
  * Throws Unavailable with a remedy when no agent will read it soon. The request stays where an
  * agent may still start.
  */
-export async function writeRequest(
+export async function placeRequest(
   machine: Machine,
   clock: Pick<Clock, 'now'>,
   action: Pick<OperatorRequest, 'action' | 'terminate'>,
@@ -59,7 +60,7 @@ export async function writeRequest(
     throw new Refused(action.action === 'leave' ? why : `${why}: its instance ends, and no command can undo that`);
   }
   const request: OperatorRequest = { instanceId, id: randomUUID(), reason, at: now, ...action };
-  await machine.writeText(paths.request, renderState(request), 0o600);
+  await writeRequest({ machine }, request);
   if (agent === undefined || isSilent(agent, now)) {
     const since = agent === undefined ? 'none has run since this boot' : 'it has given no sign of life for minutes';
     throw new Unavailable(`no agent runs (${since}): the request is kept until one does; systemctl start ecs-node`);

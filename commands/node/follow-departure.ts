@@ -71,11 +71,9 @@ export async function followDeparture(
 
 /** Resolves with 0 when no reason to leave remains. Throws Refused when it is too late. */
 export async function followStay(follower: Follower, request: OperatorRequest, signal: AbortSignal): Promise<number> {
-  const { machine, clock, print } = follower;
+  const { clock, print } = follower;
   const until = clock.uptime() + acceptMs + 60_000;
-  while (
-    parseState<OperatorRequest>(await machine.readText(paths.request), request.instanceId, isRequest)?.id === request.id
-  ) {
+  while (await isPending(follower, request)) {
     if (clock.uptime() > until)
       throw new Unavailable('the agent has not brought the node back yet; see: ecs-node status');
     await clock.sleep(pollMs, signal);
@@ -88,6 +86,12 @@ export async function followStay(follower: Follower, request: OperatorRequest, s
   }
   print('The node stays.\n');
   return 0;
+}
+
+async function isPending({ machine }: Follower, { instanceId, id }: OperatorRequest): Promise<boolean> {
+  const readId = async (path: string) =>
+    parseState<OperatorRequest>(await machine.readText(path), instanceId, isRequest)?.id;
+  return (await readId(paths.requestInMemory)) === id || (await readId(paths.request)) === id;
 }
 
 /** The causes that AWS decides. */

@@ -47,7 +47,9 @@ export async function readStatus(machine: Machine): Promise<Status> {
   const bootstrap = await read<BootstrapState>(paths.bootstrap, isBootstrapState);
   const agent = await read<AgentStatus>(paths.agent, isAgentStatus);
   const departure = await read<DepartureState>(paths.departure, isDepartureState);
-  const request = await read<OperatorRequest>(paths.request, isRequest);
+  const request =
+    (await read<OperatorRequest>(paths.requestInMemory, isRequest)) ??
+    (await read<OperatorRequest>(paths.request, isRequest));
   const daemonTasks = await read<DaemonTasks>(paths.daemonTasks, isDaemonTasks);
   const own = (await readOwnId(machine)) ?? agent?.instanceId ?? bootstrap?.instanceId ?? departure?.instanceId;
   const ofThisNode = <T extends { instanceId: string }>(path: string, state: T | undefined): T | undefined => {

@@ -57,6 +57,8 @@ export const paths = {
   events: '/var/lib/ecs-node/events',
   /** Written by `ecs-node leave` and `ecs-node stay`, consumed by the agent. */
   request: '/var/lib/ecs-node/request.json',
+  /** A request to stay that a full disk did not take. It is in memory, and counts first. */
+  requestInMemory: '/run/ecs-node/request.json',
   /**
    * One file for each bootstrap that runs, or waits for another one; gone after a reboot
    * (bootstrap/bootstrap-lock.ts).

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { readRequest, removeRequest } from '../../../agent/request.ts';
 import { followDeparture, followStay } from '../../../commands/node/follow-departure.ts';
-import { writeRequest } from '../../../commands/leave.ts';
+import { placeRequest } from '../../../commands/leave.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
 import { readStatus } from '../../../commands/status/status-report.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
@@ -57,7 +57,7 @@ async function openNode() {
         memories: {},
       }),
     ask: (action: 'leave' | 'stay', terminate = true) =>
-      writeRequest(host.machine, clock, { action, terminate }, 'kernel'),
+      placeRequest(host.machine, clock, { action, terminate }, 'kernel'),
     status: async () => renderStatus(await readStatus(host.machine), clock.now()),
   };
 }
@@ -81,10 +81,36 @@ test('the operator is warned when no agent runs, and the request waits for one',
 
 test('a machine without a configured node is named as such, and nothing is written', async () => {
   const { host, world, clock } = openFakeHost();
-  await expect(writeRequest(host.machine, clock, { action: 'leave', terminate: true }, 'x')).rejects.toThrow(
+  await expect(placeRequest(host.machine, clock, { action: 'leave', terminate: true }, 'x')).rejects.toThrow(
     Unavailable,
   );
   expect(world.machine.files.size).toBe(0);
+});
+
+test('a full disk takes no request to leave; one to stay is followed, shown, and counts before an older one', async () => {
+  const node = await openNode();
+  node.runAgent();
+  const older = await node.ask('leave');
+  const fill = ({ verb, args }: { verb: string; args: readonly unknown[] }) => {
+    if (verb === 'writeText' && args[0] === paths.request) throw new Unavailable('ENOSPC: no space left on device');
+  };
+  node.world.calls.onCall = fill;
+  await expect(node.ask('leave')).rejects.toThrow('ENOSPC');
+  expect(await readRequest(node.host)).toEqual(older);
+  const request = await node.ask('stay', false);
+  expect(await readRequest(node.host)).toEqual(request);
+  expect(await node.status()).toMatch(/^Request +stay: kernel/m);
+  const following = followStay(node.follower, request, signal);
+  await node.clock.run(1_000);
+  expect(node.printed).toEqual([]);
+  await removeRequest(node.host);
+  expect(await node.clock.finish(following)).toBe(0);
+  expect(await readRequest(node.host)).toBeUndefined();
+  // A later request counts, although no agent has taken that one.
+  await node.ask('stay', false);
+  node.world.calls.onCall = undefined;
+  const later = await node.ask('leave');
+  expect(await readRequest(node.host)).toEqual(later);
 });
 
 test('a node that has left gets no new request', async () => {

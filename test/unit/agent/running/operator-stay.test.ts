@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { placeRequest } from '../../../../commands/leave.ts';
 import { Unavailable } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { configOf } from '../stage.ts';
@@ -94,6 +95,25 @@ describe('an operator', () => {
     metadata.maintenance = [first];
     await run(5 * minute);
     expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  // It had no place on the disk that was the reason to leave, and the node ended.
+  it('keeps a node whose full disk takes no file', async () => {
+    const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+    const { cluster, calls, clock } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(100);
+    calls.onCall = ({ verb, args }) => {
+      if (verb === 'writeText' && String(args[0]).startsWith('/var/')) throw new Unavailable('ENOSPC');
+    };
+    await run(10 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await placeRequest(stage.host.machine, clock, { action: 'stay', terminate: false }, 'its data');
+    await run(3 * hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+    expect(stage.world.machine.files.has(paths.requestInMemory)).toBe(false);
     await agent.stop();
   });
 
