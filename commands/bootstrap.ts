@@ -3,7 +3,7 @@
 import type { Config } from '../config/config.ts';
 import { ConfigError, Refused, StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Identity } from '../core/identity.ts';
-import { isRetryable, retry } from '../core/retry.ts';
+import { isRetryable, retry, type Clock } from '../core/retry.ts';
 import type { BootstrapState } from '../core/state/state.ts';
 import { openCloud } from '../host/aws/open.ts';
 import { DocumentsLost, forgetRefreshed } from '../config/remote/refresh.ts';
@@ -13,7 +13,7 @@ import { runBootstrap } from './node/bootstrap-command.ts';
 import { identify } from './node/identify.ts';
 import { keepBooted, keepLastGood, readEarlierBootstrap, readOutsideInThisBoot } from './last-good.ts';
 import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
-import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn } from '../config/load-config.ts';
+import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn, type Loaded } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig, type ConfigSources } from '../config/remote/pull.ts';
 import type { Outside } from '../config/sources/tags-and-user-data.ts';
@@ -47,12 +47,14 @@ async function bootstrapOn(
   const withinMs = timeoutSecondsOf(plan) * 1000;
   const identity = await identify(ground, context, withinMs, signal);
   const { instanceId } = identity;
-  const outside = await readOutsideAtBoot(ground, context, instanceId, withinMs, signal);
   const known = earlier?.instanceId === instanceId ? earlier : undefined;
   const mayLackEntries = known !== undefined && plan.files.mayLackEntries === true;
-  const loaded = orAgain(known, () =>
-    resolveConfigOrOwn({ ...plan.files, mayLackEntries }, plan.flagLayers, outside, context.log),
-  );
+  const { outside, loaded } = await untilComplete(ground.clock, withinMs, signal, async () => {
+    const found = await readOutsideAtBoot(ground, context, instanceId, withinMs, signal);
+    const files = { ...plan.files, mayLackEntries };
+    const resolve = () => orAgain(known, () => resolveConfigOrOwn(files, plan.flagLayers, found, context.log));
+    return { outside: found, resolve };
+  });
   logWarnings(loaded, context.log);
   await keepUserData(ground.machine, instanceId, outside, context.log);
   const own = loaded.config;
@@ -97,6 +99,33 @@ export async function readOutsideAtBoot(
 }
 
 /**
+ * At a first boot, one 404 may hide the user data with the cluster. After a ConfigError, systemd
+ * does not try again.
+ */
+async function untilComplete(
+  clock: Clock,
+  withinMs: number,
+  signal: AbortSignal,
+  read: () => Promise<{ outside: Outside; resolve: () => Loaded }>,
+): Promise<{ outside: Outside; loaded: Loaded }> {
+  const notBefore = clock.uptime() + Math.min(doubtMs, withinMs / 2);
+  for (;;) {
+    const { outside, resolve } = await read();
+    try {
+      return { outside, loaded: resolve() };
+    } catch (error) {
+      const mayComplete = lacksOnlySettings(error) && outside.lacksUserData === true;
+      if (!mayComplete || clock.uptime() >= notBefore) throw error;
+      await clock.sleep(1_000, signal);
+    }
+  }
+}
+
+function lacksOnlySettings(error: unknown): error is ConfigError {
+  return error instanceof ConfigError && error.faults.every(({ missing }) => missing === true);
+}
+
+/**
  * A setting that is missing after an earlier boot had it may be in an answer that was lost. So
  * systemd tries again, which it does not after a ConfigError.
  */
@@ -104,7 +133,7 @@ function orAgain<T>(known: BootstrapState | undefined, resolve: () => T): T {
   try {
     return resolve();
   } catch (error) {
-    if (!(error instanceof ConfigError) || error.faults.some(({ missing }) => missing !== true)) throw error;
+    if (!lacksOnlySettings(error)) throw error;
     const { cluster } = known ?? {};
     if (cluster === undefined) throw error;
     const why = 'no file, tag or user data has it now, but an earlier bootstrap of this instance had it';

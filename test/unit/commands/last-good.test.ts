@@ -1,6 +1,6 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import type { Config } from '../../../config/config.ts';
 import { readOutsideAtBoot } from '../../../commands/bootstrap.ts';
@@ -346,10 +346,9 @@ describe('a bootstrap', () => {
     flags: readonly string[] = [],
   ) {
     const stage = await openStage();
-    const service = await openMetadataService({
-      ...answers,
-      'dynamic/instance-identity/document': JSON.stringify(document),
-    });
+    const identity = { 'dynamic/instance-identity/document': JSON.stringify(document) };
+    // Not spread: an answer may be a getter.
+    const service = await openMetadataService(Object.assign(answers, identity));
     await stage.write(assetTag.slice(1), `${someIdentity.instanceId}\n`);
     if (before !== undefined) await stage.write(paths.bootstrap.slice(1), JSON.stringify(before));
     const environment = { AWS_EC2_METADATA_SERVICE_ENDPOINT: service, AWS_ENDPOINT_URL: 'http://127.0.0.1:1' };
@@ -407,8 +406,19 @@ describe('a bootstrap', () => {
       ConfigError,
     ],
   ])('without a cluster %s', async (_, before, kind) => {
-    const { end } = await bootWith({}, before);
+    // Without any user data, it would ask again for 20 s.
+    const { end } = await bootWith({ 'user-data': '#!/bin/sh\n' }, before);
     expect(end).toBeInstanceOf(kind);
     expect(String(end)).toContain('cluster');
+  });
+
+  // Exit 78 for good: ECS never started, and the launch hook ended the node.
+  test('asks again for user data that one answer lacks at a first boot', async () => {
+    // It waits a second before it asks again.
+    vi.useRealTimers();
+    let asked = 0;
+    const text = '#ecs-node\ncluster: prod\nmetrics: {enabled: false}\nname: ""\n';
+    const answers = Object.defineProperty({}, 'user-data', { get: () => (++asked > 1 ? text : undefined) });
+    expect((await bootWith(answers)).end).toBe(0);
   });
 });
