@@ -63,13 +63,23 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   // from before its call.
   if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;
   if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
-  // The launch hook, not the terminate hook, waits for a node that enters the warm pool.
-  const enters = lifecycleState === 'Warmed:Pending:Wait';
   const { launchHook, terminateHook } = config.autoScaling;
-  const hook = enters ? launchHook : terminateHook;
-  if (hook === undefined) return 'no hook of ours';
+  // On the way back into the warm pool, the state does not tell which of both hooks waits.
+  const hooks = [terminateHook, ...(lifecycleState === 'Warmed:Pending:Wait' ? [launchHook] : [])];
+  const own = hooks.filter((hook) => hook !== undefined);
+  if (own.length === 0) return 'no hook of ours';
   await departure.noteDeed('askedToEndAt');
-  return (await completeHook(host, group, hook)) ? `${hook} completed` : undefined;
+  let refusal: Refused | undefined;
+  for (const hook of own) {
+    // One hook that is refused, or that the group lacks, must not hide the other.
+    const isDone = await completeHook(host, group, hook).catch((error: unknown) => {
+      refusal = asRefusal(error);
+      return false;
+    });
+    if (isDone) return `${hook} completed`;
+  }
+  if (refusal !== undefined) throw refusal;
+  return undefined;
 }
 
 /**

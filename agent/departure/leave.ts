@@ -256,7 +256,9 @@ async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSigna
   // In these cases another part keeps the launch hook alive, or there is none: a node that remains
   // keeps joining, the bootstrap sends heartbeats itself, and a group that confirms the termination
   // no longer launches the node. The target state alone may be wrong.
-  const isConfirmedScaleIn = state.cause === 'scale-in' && !needsConfirmation(state);
+  // On the way back into the warm pool, the launch hook may be the one that waits.
+  const isReturn = state.cause === 'scale-in' && state.returns === true;
+  const isConfirmedScaleIn = state.cause === 'scale-in' && !isReturn && !needsConfirmation(state);
   const isElsewhere = state.ending === 'remain' || state.cause === 'bootstrap-failed' || isConfirmedScaleIn;
   if (hook === undefined || isElsewhere) return;
   const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
@@ -264,8 +266,8 @@ async function sendLaunchHookHeartbeats(departure: Departure, signal: AbortSigna
     error instanceof Refused ? 'refused' : undefined,
   );
   // A role that may not read the state may still send heartbeats, which only an active hook takes.
-  if (membership !== 'refused' && !isLaunching(membership)) return;
-  const knownFacts = membership === 'refused' ? {} : { group: membership.group };
+  if (membership !== 'refused' && !isLaunching(membership) && !isReturn) return;
+  const knownFacts = typeof membership === 'object' ? { group: membership.group } : {};
   const { launchHookSeconds: heartbeatSeconds } = config.autoScaling;
   await sendHeartbeats(host, hook, () => {}, signal, { knownFacts, heartbeatSeconds });
 }

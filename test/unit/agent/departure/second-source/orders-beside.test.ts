@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { paths, renderState, type OperatorRequest } from '../../../../../core/state/state.ts';
 import type { Stage } from '../../stage.ts';
-import { minute, inService, busy } from './in-service.ts';
+import { denied, minute, inService, busy } from './in-service.ts';
 
 const notice = ({ world, host }: Stage, action: 'terminate' | 'stop' | 'hibernate' = 'terminate') =>
   void (world.metadata.spotNotice = { action, at: host.clock.now() + 120_000 });
@@ -177,6 +177,41 @@ describe('calling off', () => {
     expect(stage.departure()).toMatchObject({ returns: true, phase: 'tasks' });
     expect(stage.deeds()).not.toContain('activate');
     expect(stage.deeds()).not.toContain('completeHook');
+    await agent.stop();
+  });
+});
+
+describe('a node on its way back into the warm pool', () => {
+  // It sent heartbeats for the terminate hook and completed the launch hook, whichever waited.
+  it.each(['launch', 'terminate'] as const)('keeps its %s hook alive and completes it', async (transition) => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    const task = world.cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: 10 * minute });
+    world.metadata.targetState = 'Warmed:Running';
+    // The group's own state follows.
+    await run(8_000);
+    stage.group.begin(transition);
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    const hook = stage.group.hooks.find(({ name }) => name === transition)!;
+    await run(9 * minute);
+    expect(hook.ended).toBeUndefined();
+    await run(6 * minute);
+    expect(task.lastStatus).toBe('STOPPED');
+    expect(hook.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+
+  it('completes its launch hook where the terminate hook is refused', async () => {
+    const { stage, world, run, agent } = await inService({});
+    const { completeHook } = stage.host.cloud;
+    stage.host.cloud.completeHook = async (group, name, ...rest) => {
+      if (name === 'terminate') throw denied;
+      return completeHook(group, name, ...rest);
+    };
+    stage.group.begin('launch');
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    world.metadata.targetState = 'Warmed:Running';
+    await run(5 * minute);
+    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
     await agent.stop();
   });
 });
