@@ -102,6 +102,9 @@ export function isPersonal(facts: Pick<SweepFacts, 'machines' | 'members'>, inst
 export function protectedBy(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
   const reason = ownedByPerson(machine, member);
   if (reason !== undefined) return reason;
+  // Auto Scaling tags each member of a group. An answer without that tag may lack others, too.
+  if (member !== undefined && machine !== undefined && machine.tags[groupTag] === undefined)
+    return `EC2's answer lacks the tag ${groupTag} of a member of a group`;
   return member?.protectedFromScaleIn ? 'it is protected from scale-in' : undefined;
 }
 

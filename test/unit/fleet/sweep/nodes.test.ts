@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Unavailable } from '../../../../core/errors.ts';
-import { addNode, addRecord, group } from '../../../fakes/fleet-nodes.ts';
+import type { FleetMachine } from '../../../../core/fleet/fleet-nodes.ts';
+import { addNode, addNote, addRecord, group } from '../../../fakes/fleet-nodes.ts';
 import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy, whyOf } from './run.ts';
 
 beforeEach(renewFleet);
@@ -135,6 +136,24 @@ describe('a node whose ECS agent is not connected', () => {
     expect(report.findings).toMatchObject([{ instanceId: 'i-lost', deed: { kind: 'drain' }, outcome: 'changed' }]);
     expect(fleet.instances.get('i-lost')!.status).toBe('ACTIVE');
   });
+
+  // A person kept the node, and EC2's answer had none of its tags.
+  test.each(['any answer', 'its answer about the one instance'])(
+    'is not drained while EC2 names no tag of it in %s',
+    async (where) => {
+      const tags = { 'aws:autoscaling:groupName': group, ...(where === 'any answer' && { 'ecs-node:keep': '' }) };
+      addNode(fleet, 'i-lost', clock.now(), { instance: { agentConnected: false }, machine: { tags } });
+      addNote(fleet, 'i-lost', 'disconnected', clock.now() - 3 * hour);
+      const bare = (machine: FleetMachine) => ({ ...machine, tags: {} });
+      const { readMachine, readMachinesOfGroups } = fleet;
+      fleet.readMachine = async (...args) => bare((await readMachine(...args))!);
+      if (where === 'any answer')
+        fleet.readMachinesOfGroups = async (...args) => (await readMachinesOfGroups(...args)).map(bare);
+      await run();
+      expect(fleet.actions()).not.toContain('drain i-lost');
+      expect(fleet.instances.get('i-lost')!.status).toBe('ACTIVE');
+    },
+  );
 
   test.each([
     ['bears the tag ecs-node:keep', { machine: { tags: { 'ecs-node:keep': '', 'aws:autoscaling:groupName': group } } }],
