@@ -62,7 +62,9 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   // A node that requested its termination neither enters nor stays in a warm pool. This state is
   // from before its call.
   if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;
-  if (!lifecycleState.endsWith(':Wait')) return lifecycleState.endsWith('Terminating') ? undefined : lifecycleState;
+  // The group has not begun to wait.
+  if (/(Terminating|Pending)$/.test(lifecycleState)) return undefined;
+  if (!lifecycleState.endsWith(':Wait')) return lifecycleState;
   const { launchHook, terminateHook } = config.autoScaling;
   // On the way back into the warm pool, the state does not tell which of both hooks waits.
   const hooks = [terminateHook, ...(lifecycleState === 'Warmed:Pending:Wait' ? [launchHook] : [])];

@@ -27,9 +27,19 @@ export interface FakeGroup {
   replacesAfterMs: number;
   /** How long after a hook's start AWS still answers "No active Lifecycle Action found". */
   hookLagMs: number;
+  /** Set while the instance returns to the warm pool. */
+  returnsTo?: PoolState;
   /** Begins a launch (Pending) or a termination (Terminating), with its hooks. */
   begin(transition: 'launch' | 'terminate'): void;
+  /**
+   * A scale-in with an instance reuse policy. AWS's guide "Use lifecycle hooks with a warm pool":
+   * the instance pauses in Warmed:Pending:Wait for the hooks of EC2_INSTANCE_TERMINATING.
+   * `transition` plays a group that waits for other hooks there.
+   */
+  beginReturn(pool: PoolState, transition?: 'launch' | 'terminate'): void;
 }
+
+type PoolState = 'Stopped' | 'Running' | 'Hibernated';
 
 export function someHook(
   name: string,
@@ -58,19 +68,34 @@ export function openFakeGroup(clock: FakeClock, instance: FakeInstance, name = '
     replacesAfterMs: 60_000,
     hookLagMs: 0,
     begin(transition) {
+      delete group.returnsTo;
       group.lifecycleState = transition === 'launch' ? 'Pending:Wait' : 'Terminating:Wait';
-      const hooks = group.hooks.filter((hook) => hook.transition === transition);
-      for (const hook of hooks) {
-        hook.active = true;
-        delete hook.ended;
-        hook.timesOutAt = clock.uptime() + hook.heartbeatSeconds * 1000;
-        hook.endsAt = clock.uptime() + hook.globalSeconds * 1000;
-        watchTimeout(group, hook, clock, instance);
-      }
-      if (hooks.length === 0) proceed(group, transition, instance);
+      beginHooks(group, transition, clock, instance);
+    },
+    beginReturn(pool, transition = 'terminate') {
+      group.returnsTo = pool;
+      group.lifecycleState = 'Warmed:Pending:Wait';
+      beginHooks(group, transition, clock, instance);
     },
   };
   return group;
+}
+
+function beginHooks(
+  group: FakeGroup,
+  transition: 'launch' | 'terminate',
+  clock: FakeClock,
+  instance: FakeInstance,
+): void {
+  const hooks = group.hooks.filter((hook) => hook.transition === transition);
+  for (const hook of hooks) {
+    hook.active = true;
+    delete hook.ended;
+    hook.timesOutAt = clock.uptime() + hook.heartbeatSeconds * 1000;
+    hook.endsAt = clock.uptime() + hook.globalSeconds * 1000;
+    watchTimeout(group, hook, clock, instance);
+  }
+  if (hooks.length === 0) proceed(group, transition, instance);
 }
 
 function watchTimeout(group: FakeGroup, hook: FakeHook, clock: FakeClock, instance: FakeInstance): void {
@@ -92,12 +117,18 @@ function end(group: FakeGroup, hook: FakeHook, how: 'CONTINUE' | 'ABANDON' | 'ti
   const rest = group.hooks.filter((other) => other.active && other.transition === hook.transition);
   if (result === 'ABANDON') {
     for (const other of rest) other.active = false;
-    if (hook.transition === 'launch') return group.begin('terminate');
+    if (hook.transition === 'launch' || group.returnsTo !== undefined) return group.begin('terminate');
   } else if (rest.length > 0) return;
   proceed(group, hook.transition, instance);
 }
 
 function proceed(group: FakeGroup, transition: 'launch' | 'terminate', instance: FakeInstance): void {
+  const { returnsTo } = group;
+  delete group.returnsTo;
+  if (returnsTo !== undefined) {
+    group.lifecycleState = `Warmed:${returnsTo}`;
+    return;
+  }
   group.lifecycleState = transition === 'launch' ? 'InService' : 'Terminating:Proceed';
   if (transition === 'terminate') instance.state = 'shutting-down';
 }

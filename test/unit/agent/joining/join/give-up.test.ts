@@ -172,13 +172,12 @@ describe('an agent whose node cannot join', () => {
     const agent = stage.agent();
     await stage.world.clock.run(minute);
     stage.world.metadata.targetState = 'Warmed:Running';
-    stage.group.begin('launch');
-    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    stage.group.beginReturn('Running');
     await stage.world.clock.run(2 * minute);
     expect(stage.own.status).toBe('DRAINING');
     expect(stage.departure()).toMatchObject({ cause: 'scale-in', returns: true, phase: 'done' });
     expect(stage.deregistered).toEqual([]);
-    expect(stage.group.hooks[0]!.ended).toBe('CONTINUE');
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
     stage.group.begin('launch');
     stage.world.metadata.targetState = 'InService';
     await stage.world.clock.run(2 * minute);
