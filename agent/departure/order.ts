@@ -261,6 +261,12 @@ export function overruledBy(state: DepartureState | undefined): readonly string[
   return [...overruled.filter((each) => each !== key), key].slice(-maxOverruled);
 }
 
+/** The state with the keys of further events that were called off. */
+export function withOverruled(state: DepartureState, keys: readonly string[]): DepartureState {
+  if (keys.length === 0) return state;
+  return { ...state, overruled: [...new Set([...(state.overruled ?? []), ...keys])].slice(-maxOverruled) };
+}
+
 /**
  * The actions taken that ACTIVE does not undo. A file of 0.1.0 has only the phases, and each phase
  * may have begun its action.

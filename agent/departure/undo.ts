@@ -12,7 +12,7 @@ import type { ContainerInstanceRef } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { marksDraining } from './drain.ts';
-import { irrevocableOf, isRevocable, withTrouble } from './order.ts';
+import { irrevocableOf, isRevocable, withOverruled, withTrouble } from './order.ts';
 import { readLocalSigns } from './task-sight.ts';
 import { noRecordLastsMs, recordEveryMs } from './tasks.ts';
 
@@ -33,6 +33,8 @@ export interface UndoOptions {
    * healthy node must not end for that.
    */
   isDenied?: true;
+  /** The keys of all events that are called off. They may be more than the departure's own. */
+  overruled?: readonly string[];
 }
 
 /**
@@ -44,7 +46,7 @@ export async function undoDeparture(
   host: Host,
   config: Config,
   known: DepartureState | undefined,
-  { why, keepDraining, eventGone, isDenied }: UndoOptions,
+  { why, keepDraining, eventGone, isDenied, overruled = [] }: UndoOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
   const state = known ?? (await readDeparture(host));
@@ -66,7 +68,7 @@ export async function undoDeparture(
   const isKept = await writeDeparture(
     host,
     {
-      ...state,
+      ...withOverruled(state, overruled),
       undoneAt: host.clock.now(),
       ...(eventGone && { eventGone }),
       blockers: [],

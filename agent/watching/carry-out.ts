@@ -269,7 +269,8 @@ function undoOptionsOf(
   except: Watcher['name'],
   eventGone: boolean,
 ): UndoOptions {
-  return { why, keepDraining: memories.isTreatedByOther(except), eventGone };
+  const overruled = memories.overruled(eventGone ? except : undefined);
+  return { why, keepDraining: memories.isTreatedByOther(except), eventGone, overruled };
 }
 
 /** Follows the remaining orders, or stays. False: too late to stay. */

@@ -189,6 +189,11 @@ export function treated(memory: Memory, now: number): Memory {
   return { ...restart(memory, 'ailing', now), attempts: memory.attempts + 1 };
 }
 
+/** The keys of the events that a person, or the watcher's own timer, called off. */
+export function dismissedKeys({ handled, wish, replaced = [] }: Memory): readonly string[] {
+  return handled.filter((key) => key !== loggedKey && key !== wish?.key && !replaced.includes(key));
+}
+
 /** Records that the departure was ordered. */
 export function ordered({ denied: _denied, replaced: before = [], ...memory }: Memory, wish: Wish): Memory {
   const { wish: last } = memory;

@@ -1,7 +1,8 @@
 /** The judge's memory of each watcher, kept for the next process, and the orders in them. */
 
 import { isCause, type Cause } from '../../core/state/state.ts';
-import { blank, resumed, type Memory } from './judge.ts';
+import { blank, dismissedKeys, resumed, type Memory } from './judge.ts';
+import { mayOverrule } from '../departure/order.ts';
 import type { StatusBook } from '../status.ts';
 import type { Order, Watcher } from './watcher.ts';
 
@@ -18,6 +19,8 @@ export interface Memories {
   clearAdded(cause?: Cause): void;
   /** The orders that stand; empty: stay. */
   wanted(): readonly Order[];
+  /** The keys of all events that were called off, except those of one watcher. */
+  overruled(except?: Watcher['name']): readonly string[];
   /**
    * Whether another watcher's treatment keeps the node out of service. That watcher will bring it
    * back itself.
@@ -48,6 +51,8 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
       );
       return [...wishes, ...added.values()];
     },
+    overruled: (except) =>
+      [...memories].flatMap(([name, memory]) => (name !== except && mayOverrule(name) ? dismissedKeys(memory) : [])),
     isTreatedByOther: (than) =>
       watchers.some(({ name, drains }) => {
         const { attempts, excused, denied } = recall(name);

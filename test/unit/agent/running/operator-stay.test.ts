@@ -117,6 +117,34 @@ describe('an operator', () => {
     await agent.stop();
   });
 
+  // Only the event behind the departure was kept, and after the reboot the node obeyed the other.
+  it('overrules all events of that time over reboots', async () => {
+    const { stage, run, agent } = await inService();
+    const { world } = stage;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const at = world.clock.now() + 240 * hour;
+    world.metadata.maintenance = [retirement('event-1', at)];
+    await run(3 * minute);
+    world.metadata.maintenance = [retirement('event-1', at), retirement('event-2', at - hour)];
+    await run(3 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'maintenance', key: 'maintenance:event-2' });
+    ask(stage, 'stay');
+    await run(5 * minute);
+    world.calls.list.length = 0;
+    let last = agent;
+    for (let reboots = 0; reboots < 2; reboots++) {
+      await last.stop();
+      last = stage.agent(world.reboot());
+      await run(hour);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.deeds()).toEqual([]);
+    }
+    world.metadata.maintenance = [retirement('event-1', at), retirement('event-3', at)];
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'maintenance', key: 'maintenance:event-3' });
+    await last.stop();
+  });
+
   it('cannot keep a node that Auto Scaling takes', async () => {
     const { stage, run, agent } = await inService();
     stage.world.cluster.addTask(stage.own.arn, { stopsAfterMs: 2 * minute });
