@@ -46,10 +46,17 @@ export interface GroupOptions {
   protectNew?: boolean;
   hooks?: readonly HookOptions[];
   tags?: Record<string, string>;
-  warmPool?: { size: number; state?: 'Stopped' | 'Running' | 'Hibernated' };
+  warmPool?: WarmPoolOptions;
   onAbandon?: 'terminate' | 'retain';
   /** The attributes of the group's instances. */
   template?: LaunchOptions;
+}
+
+export interface WarmPoolOptions {
+  size: number;
+  state?: 'Stopped' | 'Running' | 'Hibernated';
+  /** Takes instances back into the pool on scale-in (ReuseOnScaleIn). */
+  reuse?: boolean;
 }
 
 export interface HookOptions {

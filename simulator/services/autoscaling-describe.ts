@@ -87,7 +87,11 @@ function renderGroup(world: World, group: Group): object {
     Tags: [...renderTags(name, group.tags, true), ...renderTags(name, group.ownTags, false)],
     TerminationPolicies: ['Default'],
     NewInstancesProtectedFromScaleIn: group.protectNew,
-    WarmPoolConfiguration: warmPool && { MinSize: warmPool.size, PoolState: warmPool.state },
+    WarmPoolConfiguration: warmPool && {
+      MinSize: warmPool.size,
+      PoolState: warmPool.state,
+      InstanceReusePolicy: { ReuseOnScaleIn: warmPool.reuse },
+    },
     WarmPoolSize: warmPool?.size,
   };
 }

@@ -8,6 +8,7 @@ import { endActivity, recordActivity } from './activities.ts';
 import { completeAction } from './hooks.ts';
 import {
   addMember,
+  beginReturn,
   beginTermination,
   endRetained,
   enterLaunch,
@@ -41,7 +42,7 @@ export function createGroup(world: World, options: GroupOptions): Group {
     suspended: new Set(),
     tags: new Map(Object.entries(options.tags ?? {})),
     ownTags: new Map(),
-    warmPool: options.warmPool && { size: options.warmPool.size, state: options.warmPool.state ?? 'Stopped' },
+    warmPool: options.warmPool && { state: 'Stopped', reuse: false, ...options.warmPool },
     onAbandon: options.onAbandon ?? 'terminate',
     template: options.template ?? {},
     reconciling: false,
@@ -141,7 +142,8 @@ function scaleIn(world: World, group: Group, counted: Member[]): void {
       return endActivity(world, activity, 'Cancelled', message);
     }
     const cause = `an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from ${count} to ${count - 1}.  At ${new Date(world.clock.now()).toISOString()} instance ${victim.instanceId} was selected for termination.`;
-    beginTermination(world, group, victim, cause, (which) => recount(world, which));
+    const begin = group.warmPool?.reuse === true ? beginReturn : beginTermination;
+    begin(world, group, victim, cause, (which) => recount(world, which));
   }
 }
 

@@ -137,6 +137,27 @@ export function beginTermination(world: World, group: Group, member: Member, cau
   });
 }
 
+/**
+ * Takes a member back into the warm pool. AWS's guide "Use lifecycle hooks with a warm pool": it
+ * pauses in Warmed:Pending:Wait for the hooks of EC2_INSTANCE_TERMINATING.
+ */
+export function beginReturn(world: World, group: Group, member: Member, cause: string, recount: Recount): void {
+  const state = 'Warmed:Pending';
+  member.activity = recordActivity(world, group, terminating(member.instanceId), cause);
+  setMemberState(world, group, member, state);
+  aim(world, member, `Warmed:${group.warmPool?.state ?? 'Stopped'}`);
+  world.clock.after(world.settings.autoscaling.enterWaitMs, () => {
+    if (member.state !== state) return;
+    runHooks(world, group, member, 'terminate', state, ({ result }) => {
+      if (result === 'ABANDON') return beginTermination(world, group, member, cause, recount);
+      setMemberState(world, group, member, `${state}:Proceed`);
+      world.clock.after(world.settings.autoscaling.proceedMs, () => {
+        if (member.state === `${state}:Proceed`) restInPool(world, group, member);
+      });
+    });
+  });
+}
+
 /** Terminates a member that waits in Terminating:Retained. */
 export function endRetained(world: World, group: Group, member: Member, cause: string): void {
   member.activity = recordActivity(world, group, terminating(member.instanceId), cause);

@@ -170,6 +170,7 @@ export interface Refresh {
 export interface WarmPool {
   size: number;
   state: 'Stopped' | 'Running' | 'Hibernated';
+  reuse: boolean;
 }
 
 export interface Hook {

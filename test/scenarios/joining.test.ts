@@ -45,6 +45,22 @@ describe.concurrent('a node of a warm pool', () => {
       },
     );
   }
+
+  scenario(
+    'returns to it on scale-in, and completes its terminate hook there',
+    { groups: [{ name: group, hooks, warmPool: { size: 0, state: 'Running', reuse: true } }] },
+    async (scene) => {
+      const { expect, simulator } = scene;
+      const node = await scene.launch();
+      await scene.logged(node, 'joined');
+      simulator.verbs.setDesiredCapacity(group, 0);
+      await waitFor('in the pool', () => node.state() === 'Warmed:Running');
+      expect(completions(scene, node)).toEqual([
+        [launchHook, 'CONTINUE'],
+        [terminateHook, 'CONTINUE'],
+      ]);
+    },
+  );
 });
 
 describe.concurrent('a node outside its capacity provider', () => {

@@ -223,4 +223,24 @@ describe('a group', () => {
     simulator.verbs.setDesiredCapacity(AutoScalingGroupName, 1);
     await waitFor('it serves', () => stateOf(simulator, warm!) === 'InService');
   });
+
+  it('takes a member back into its warm pool once the terminate hook is completed', async () => {
+    const simulator = await open({
+      groups: [
+        { name: AutoScalingGroupName, hooks: [terminate], warmPool: { size: 0, state: 'Running', reuse: true } },
+      ],
+    });
+    const [instance] = await simulator.verbs.scaleTo(AutoScalingGroupName, 1);
+    await waitFor('it serves', () => stateOf(simulator, instance!.id) === 'InService');
+    simulator.verbs.setDesiredCapacity(AutoScalingGroupName, 0);
+    await waitFor('it waits', () => stateOf(simulator, instance!.id) === 'Warmed:Pending:Wait');
+    const which = { AutoScalingGroupName, InstanceId: instance!.id, LifecycleActionResult: 'CONTINUE' };
+    const { autoscaling } = clients(simulator);
+    const complete = (LifecycleHookName: string) =>
+      autoscaling.send(new CompleteLifecycleActionCommand({ ...which, LifecycleHookName }));
+    expect(await codeOf(complete('l'))).toBe('ValidationError');
+    await waitFor('the hook is known', async () => (await codeOf(complete('t'))) === 'ok');
+    await waitFor('it is warm', () => stateOf(simulator, instance!.id) === 'Warmed:Running');
+    expect(simulator.world.instances.get(instance!.id)!.notices.targetState).toBe('Warmed:Running');
+  });
 });
