@@ -8,7 +8,6 @@ import { Refused, Unavailable } from '../../core/errors.ts';
 import { isLethal } from '../../core/essentials.ts';
 import type { CloudTask } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
-import { isRetryable } from '../../core/retry.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstances, type ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -76,9 +75,9 @@ async function findRecords(departure: Departure, signal: AbortSignal): Promise<C
     const sign = unknown?.message ?? (contradiction && `ECS knows none, but ${contradiction}`);
     const blockers = sign === undefined ? [] : [`record: ${sign}`];
     if (blockers.join() !== departure.state.blockers.join()) await departure.note({ blockers });
-    // Where this role may not ask ECS, only the answer of Docker is left.
-    const isIdleAlone = isIdle && !isRetryable(unknown);
-    const isBelieved = lasts(sign === undefined) || lastsIdle(isIdleAlone);
+    // Where this role may not ask ECS, only the answer of Docker is left. A refusal may pass, too.
+    const isIdleAlone = isIdle && unknown instanceof Refused;
+    const isBelieved = lasts(sign === undefined || isIdleAlone) || lastsIdle(isIdle && unknown === undefined);
     if (isBelieved || departure.leftMs() <= 0) return [];
     await host.clock.sleep(recordEveryMs, signal);
   }

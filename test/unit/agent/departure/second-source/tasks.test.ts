@@ -206,6 +206,24 @@ describe('tasks', () => {
     expect(then).toBe('STOPPED DRAINING');
   });
 
+  // The node ended undrained after seconds, and ECS placed tasks on it until then.
+  it('are waited for where ECS refuses for seconds only, and Docker runs none yet', async () => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world, own } = stage;
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    world.localAgent = undefined;
+    world.calls.fails('readContainerInstance', new Refused('no', { code: 'AccessDeniedException' }));
+    world.clock.schedule(20_000, () => world.calls.heals());
+    world.clock.schedule(20 * minute, () => void (task.lastStatus = 'STOPPED'));
+    let then = '';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook') then ||= `${task.lastStatus} ${own.status}`;
+    };
+    stage.group.begin('terminate');
+    await stage.leaves(scaleIn);
+    expect(then).toBe('STOPPED DRAINING');
+  });
+
   it.each([
     ['the cluster does not exist', new Refused('no', { code: 'ClusterNotFoundException' })],
     ['this role may not ask, and Docker runs no task', new Refused('no', { code: 'AccessDeniedException' })],
