@@ -81,9 +81,9 @@ function judgeService(region: Region, node: Node): string | undefined {
   if (planted !== undefined && !isTold) return 'the bootstrap succeeded in spite of its planted fault';
   // A node that may not read its group cannot know whether the group has released it.
   if (node.agent === undefined) return denied.length > 0 ? undefined : 'no agent runs';
-  // On the way into its pool, it keeps the hook alive that it may not complete.
-  if (node.group?.lifecycleState.startsWith('Warmed:Pending') === true && denied.includes('completeHook'))
-    return undefined;
+  // On the way into its pool, it keeps the hook alive that its role may not complete or see.
+  const mayNotEnter = denied.includes('completeHook') || denied.includes('readMembership');
+  if (mayNotEnter && node.group?.lifecycleState.startsWith('Warmed:Pending') === true) return undefined;
   const own = ownInstance(region, node);
   if (own === undefined) return 'ECS has no container instance of it';
   if (!own.agentConnected) return 'its ECS agent is not connected';
