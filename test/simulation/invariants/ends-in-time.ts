@@ -62,7 +62,10 @@ function judgeRunning(region: Region, node: Node): string | undefined {
   if (planted !== undefined && heldAt !== undefined && region.clock.uptime() - heldAt < roundMs) return undefined;
   // If the role may not read the group, the node has no second source for its end, so it waits.
   const waitsToEnd = region.scenario.denied.includes('readMembership') && node.truth.leavingSince !== undefined;
-  if (waitsToEnd || (region.scenario.denied.length > 0 && waitsForPerson(region, node))) return undefined;
+  // A person drained it to stay, and its bootstrap tries again until that request is withdrawn.
+  const isHeld = node.truth.causes.has('drain-only');
+  const mayWait = region.scenario.denied.length > 0 || isHeld;
+  if (waitsToEnd || (mayWait && waitsForPerson(region, node))) return undefined;
   return 'the bootstrap still runs, and is not held';
 }
 
