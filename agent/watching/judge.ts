@@ -117,12 +117,14 @@ export function judge(memory: Memory, finding: Finding | undefined, now: number)
 }
 
 function judgeWell(memory: Memory): [Memory, Verdict] {
-  const { streak, wish, begun, settled } = memory;
+  const { streak, wish, begun, settled, denied } = memory;
   if (wish?.key !== undefined) {
     const revocable = wish.revocableAfterMs !== undefined && streak.ms >= wish.revocableAfterMs;
     return [memory, revocable ? { kind: 'recover' } : stay];
   }
-  return [memory, (begun || !settled) && streak.checks >= memory.checks ? { kind: 'recover' } : stay];
+  // A denial that outlived its trouble would delay the departure for the next one.
+  const isOpen = begun || !settled || denied !== undefined;
+  return [memory, isOpen && streak.checks >= memory.checks ? { kind: 'recover' } : stay];
 }
 
 function judgeAiling(before: Memory, finding: Finding & { kind: 'ailing' }, now: number): [Memory, Verdict] {

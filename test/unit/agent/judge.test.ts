@@ -154,6 +154,13 @@ describe('the judge', () => {
     expect(kinds).toEqual(['stay', 'stay', 'stay', 'leave']);
   });
 
+  // A person held the node during a false notice. The retirement that followed the person's release
+  // waited a minute more, as a notice that was denied does.
+  it('forgets a denial once its trouble is over', () => {
+    const held = denied({ ...blank, settled: true }, 'a person holds this node', 0);
+    expect(live([well, doom('next')], held).kinds).toEqual(['recover', 'leave']);
+  });
+
   it('obeys the operator: a cancelled action begins again only after all was well', () => {
     const off = calledOff(live(times(6, ill())).memory);
     expect(off.wish).toBeUndefined();
