@@ -6,7 +6,7 @@ import { isRetryable } from '../../core/retry.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { completeHook } from '../joining/complete-hook.ts';
-import { isLeavingGroup, isTerminating } from '../lifecycle-states.ts';
+import { isLeavingGroup } from '../lifecycle-states.ts';
 import { findGroupName } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
@@ -59,9 +59,6 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   const isLeaving = isLeavingGroup(membership, state);
   if (state.cause === 'spot' && !isLeaving) return 'the group does not wait for it';
   if (!isLeaving) return undefined;
-  // A node that requested its termination neither enters nor stays in a warm pool. This state is
-  // from before its call.
-  if (state.ending === 'terminate' && !isTerminating(membership)) return undefined;
   // The group has not begun to wait.
   if (/(Terminating|Pending)$/.test(lifecycleState)) return undefined;
   if (!lifecycleState.endsWith(':Wait')) return lifecycleState;
