@@ -149,7 +149,7 @@ describe.concurrent('a configuration that is pulled', () => {
       simulator.verbs.deleteObject('ours', 'ecs/20-bad.yaml');
       await until('back to what is left', async () => (await check(node)).includes('fullPercent: 85 '));
       expect(failed(node)).toHaveLength(2);
-      expect(failed(node)[1]!['error']).toMatch(/20-bad\.yaml no more; if it lists as little next time/);
+      expect(failed(node)[1]!['error']).toMatch(/20-bad\.yaml no more; if it lists as little after a minute/);
     },
   );
 
