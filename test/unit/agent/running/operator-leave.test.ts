@@ -180,25 +180,36 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  // Its disk was freed while a person kept it drained. When nearly full again, the node was
+  // Its disk was freed while a rebalance kept it drained. When nearly full again, the node was
   // terminated as if it had never been freed.
-  it('keeps a node drained while its disk is freed, and again when the disk is nearly full', async () => {
-    const { stage, run, agent } = await inService(lazily());
-    stage.fillDisk(94);
-    await run(4 * minute);
-    expect(stage.deeds()).toContain('queueToLeave');
-    ask(stage, 'leave', false);
-    stage.fillDisk(54);
-    await run(10 * minute);
-    stage.fillDisk(82);
-    await run(hour);
-    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
-    expect(stage.world.instance.state).toBe('running');
-    expect(stage.own.status).toBe('DRAINING');
-    ask(stage, 'stay');
-    await run(5 * minute);
-    expect(stage.own.status).toBe('ACTIVE');
-    expect(stage.own.attributes.size).toBe(0);
-    await agent.stop();
-  });
+  it.each(['a person', 'a rebalance'])(
+    'keeps a node drained for %s while its disk is freed, and again when the disk is nearly full',
+    async (who) => {
+      const { stage, run, agent } = await inService(
+        lazily({ rebalance: { action: 'drain', undoSeconds: 7200, pollSeconds: 30 } }),
+      );
+      stage.fillDisk(94);
+      await run(4 * minute);
+      expect(stage.deeds()).toContain('queueToLeave');
+      if (who === 'a person') ask(stage, 'leave', false);
+      else stage.world.metadata.rebalanceNotice = '2030-01-01T00:04:00Z';
+      await run(minute);
+      stage.fillDisk(54);
+      await run(10 * minute);
+      stage.fillDisk(82);
+      await run(hour);
+      expect(stage.departure()).toMatchObject({
+        cause: who === 'a person' ? 'operator' : 'rebalance',
+        ending: 'remain',
+      });
+      expect(stage.world.instance.state).toBe('running');
+      expect(stage.own.status).toBe('DRAINING');
+      if (who === 'a person') ask(stage, 'stay');
+      else await run(hour);
+      await run(5 * minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.own.attributes.size).toBe(0);
+      await agent.stop();
+    },
+  );
 });
