@@ -68,9 +68,12 @@ describe('the termination', () => {
       stage.world.metadata.targetState = target;
       stage.group.lifecycleState = 'Terminating:Wait';
       stage.world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
+      const began = stage.world.clock.uptime();
       await stage.leaves();
       expect(stage.deeds()).toContain('terminateInGroup');
       expect(stage.world.instance.state).toBe('shutting-down');
+      // A node that leaves its end to the group ends itself after a quarter of an hour.
+      expect(stage.world.clock.uptime() - began).toBeLessThan(8 * 60_000);
     },
   );
 
