@@ -8,6 +8,6 @@ export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts'],
     exclude: ['test/unit/faults/**', 'test/unit/host/aws/fault.test.ts', 'test/unit/host/{files,processes}.test.ts'],
-    testTimeout: 60_000,
+    testTimeout: 300_000,
   },
 });
