@@ -6,7 +6,7 @@ import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { isCause, type Cause, type DepartureState } from '../../core/state/state.ts';
 import { askAgain, stillAgrees } from '../departure/confirm.ts';
-import { mayOverrule, overruledBy } from '../departure/order.ts';
+import { isRevocable, mayOverrule, overruledBy } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
 import { retryUntilDone } from '../calls.ts';
 import { findHolder } from '../held.ts';
@@ -237,10 +237,14 @@ async function takeBack(context: AgentContext, cause: Cause, why: string, signal
   memories.clearAdded(cause);
   await undoWithRetry(host, { why }, signal, async () => {
     const next = memories.wanted();
-    if (next.length > 0) return supervisor.follow(next);
+    const state = supervisor.state();
+    // No unconfirmed order takes over from a departure that has left its registrar. So that
+    // departure is undone first, or the node would stay DRAINING for ever.
+    if (next.length > 0 && (state === undefined || isRevocable(state))) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
     await supervisor.callOff({ ...undoOptionsOf(context, why, except, true), isDenied: true });
     if (watcher !== undefined) await undoTreatment(context, watcher, signal);
+    if (next.length > 0) await supervisor.follow(next);
   });
 }
 
