@@ -31,6 +31,7 @@ export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSi
   const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), localMs);
   const listed = shown === undefined ? await readOwnTags(host, beforeEnd, signal) : undefined;
   if ((shown ?? listed)?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
+  // A role that may not ask Auto Scaling has only the metadata's answer.
   const membership =
     target === undefined
       ? await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(unlessRefused)
@@ -59,5 +60,3 @@ async function readOwnTags(host: Host, beforeEnd: boolean, signal: AbortSignal) 
     return undefined;
   }
 }
-
-/** Without the permission, only the metadata's answer is left. */

@@ -257,14 +257,17 @@ const maxOverruled = 32;
 export function overruledBy(state: DepartureState | undefined): readonly string[] {
   const { cause, key, undoneAt, eventGone, overruled = [] } = state ?? {};
   const isOverruled = cause !== undefined && mayOverrule(cause) && undoneAt !== undefined && eventGone !== true;
-  if (key === undefined || !isOverruled) return overruled;
-  return [...overruled.filter((each) => each !== key), key].slice(-maxOverruled);
+  return key === undefined || !isOverruled ? overruled : addKeys(overruled, [key]);
 }
 
 /** The state with the keys of further events that were called off. */
 export function withOverruled(state: DepartureState, keys: readonly string[]): DepartureState {
   if (keys.length === 0) return state;
-  return { ...state, overruled: [...new Set([...(state.overruled ?? []), ...keys])].slice(-maxOverruled) };
+  return { ...state, overruled: addKeys(state.overruled ?? [], keys) };
+}
+
+function addKeys(known: readonly string[], keys: readonly string[]): readonly string[] {
+  return [...known.filter((key) => !keys.includes(key)), ...keys].slice(-maxOverruled);
 }
 
 /**

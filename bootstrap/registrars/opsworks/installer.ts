@@ -215,13 +215,10 @@ async function download(
 ): Promise<{ folder: string; provisioning: Provisioning }> {
   const { stackId } = opsworksTargetOf(context);
   const read = (callSignal: AbortSignal) => host.cloud.readProvisioning(stackId, callSignal);
-  for (
-    let pauseMs = downloadPauseMs, address = known;
-    ;
-    pauseMs = Math.min(pauseMs * 2, maxDownloadPauseMs), address = undefined
-  ) {
+  let provisioning = known;
+  for (let pauseMs = downloadPauseMs; ; pauseMs = Math.min(pauseMs * 2, maxDownloadPauseMs)) {
     // Outside of `try`: a refusal by OpsWorks here is not the download site's fault.
-    const provisioning = address ?? (await callWithRetry(host, context, signal, read));
+    provisioning ??= await callWithRetry(host, context, signal, read);
     try {
       return { folder: await unpack(host, provisioning, context, signal), provisioning };
     } catch (error) {
@@ -231,6 +228,7 @@ async function download(
       if (context.leftMs() <= pauseMs)
         throw new Unavailable(`the installer cannot be downloaded: ${messageOf(error)}`, { cause: error });
       await host.clock.sleep(jitter(pauseMs), signal);
+      provisioning = undefined;
     }
   }
 }
