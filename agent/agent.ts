@@ -245,8 +245,6 @@ async function handleJoinFailure(
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
-  // A person drained this node by hand and wants to inspect it.
-  if (memories.wanted().some(({ cause }) => cause === 'operator')) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);

@@ -94,10 +94,11 @@ describe('an operator', () => {
     await agent.stop();
   });
 
-  it('drains a node that cannot join, and keeps it during the investigation', async () => {
-    const stage = setStage(configOf({ join: { timeoutSeconds: 120 } }));
+  it.each([0, 1])('drains a node of %d tasks that cannot join, and keeps it for the investigation', async (tasks) => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 120 }, leave: { drainSeconds: 7200 } }));
     stage.group.begin('launch');
     stage.own.agentConnected = false;
+    if (tasks > 0) stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
     const agent = stage.agent();
     await stage.world.clock.run(30_000);
     ask(stage, 'leave', false);
@@ -105,6 +106,9 @@ describe('an operator', () => {
     expect(stage.status().join.state).not.toBe('joined');
     expect(stage.group.lifecycleState).toBe('Pending:Wait');
     expect(stage.world.instance.state).toBe('running');
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    expect(stage.deeds()).not.toContain('activate');
     await agent.stop();
   });
 
