@@ -18,6 +18,7 @@ import { originalOf, plant, shorten, type Mutation, type Position } from './muta
 import { keepSurvivors, renderSummary, type Outcome } from './mutation/random-report.ts';
 import { lives, unitTests } from './mutation/search.ts';
 import { readOptions } from './read-options.ts';
+import { slowOrAlone } from '../test/mutation/slow-or-alone.ts';
 
 const { values, positionals } = readOptions(import.meta.filename, {
   allowPositionals: true,
@@ -85,14 +86,11 @@ function readOutcomes({ files }: StrykerReport): (Outcome & { mutation: Mutation
   );
 }
 
-/** The tests that test/mutation/vitest.config.ts keeps from StrykerJS. */
-const excluded = ['faults', 'host/aws/fault.test.ts', 'host/files.test.ts', 'host/processes.test.ts'];
-
 async function searchOn(tree: string, mutation: Mutation): Promise<Outcome['foundBy']> {
   const remove = await plant(tree, [mutation]);
   try {
     if ((await lives(Number(values.lives)).find(tree)) !== undefined) return 'simulated lives';
-    return (await unitTests(excluded).find(tree)) === undefined ? undefined : 'unit tests';
+    return (await unitTests(slowOrAlone).find(tree)) === undefined ? undefined : 'unit tests';
   } finally {
     await remove();
   }
@@ -105,7 +103,7 @@ const tree = await copyTree();
 process.once('exit', () => rmSync(tree, { recursive: true, force: true }));
 const outcomes = readOutcomes(await runStryker(tree));
 console.log(`after types and unit tests: ${renderSummary(outcomes)}`);
-const early = (await lives(Number(values.lives)).find(tree)) ?? (await unitTests(excluded).find(tree));
+const early = (await lives(Number(values.lives)).find(tree)) ?? (await unitTests(slowOrAlone).find(tree));
 if (early !== undefined) throw new Error(`this fails without a mutation, too: ${early.what}`);
 for (const outcome of outcomes) {
   if (outcome.foundBy !== undefined) continue;

@@ -53,7 +53,7 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   const { host, config, state } = departure;
   const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
   const membership = await callOnce(host, signal, read).catch(asRefusal);
-  if (membership instanceof Refused) return completeUnseen(departure, membership, signal);
+  if (membership instanceof Refused) return completeDenied(departure, membership, signal);
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   const isLeaving = isLeavingGroup(membership, state);
@@ -85,7 +85,7 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
  * Completes the hook without reading the state, which this role may not read. The hook was seen to
  * be active.
  */
-async function completeUnseen(
+async function completeDenied(
   departure: Departure,
   refusal: Refused,
   signal: AbortSignal,

@@ -158,7 +158,7 @@ async function tryOnce(
     signal.throwIfAborted();
     if (!(error instanceof Refused)) throw error;
     if (progress.membership === undefined) {
-      const outcome = await completeUnseen(host, hook, progress, signal);
+      const outcome = await completeWithoutState(host, hook, progress, signal);
       if (outcome !== 'unknown') return outcome;
     }
     const isWaiting = progress.membership?.lifecycleState.endsWith('Pending:Wait') === true;
@@ -237,7 +237,7 @@ async function completeWithoutLookup(
  * role that may send none completes the hook without knowing, which changes nothing where none
  * waits. `unknown`: as far as this role can tell, none waits yet.
  */
-async function completeUnseen(
+async function completeWithoutState(
   host: Host,
   hook: string,
   progress: LaunchProgress,

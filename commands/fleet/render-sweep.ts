@@ -31,13 +31,17 @@ export function renderSweep(report: SweepReport): string {
   const others = external > 0 ? ` and ${external} external` : '';
   const would = findings.filter(({ outcome }) => outcome === 'would').length;
   const lines = [
-    `${cluster}: ${nodes} nodes${others}, ${findings.length} ${findings.length === 1 ? 'finding' : 'findings'}${applied ? '' : '; nothing was changed'}`,
+    `${cluster}: ${count(nodes, 'node')}${others}, ${count(findings.length, 'finding')}${applied ? '' : '; nothing was changed'}`,
     ...(brake === undefined ? [] : [`no node is touched: ${brake}`]),
     ...unanswered.map(({ what, why }) => `${what} not known, so nothing follows from them: ${why}`),
     ...(findings.length === 0 ? [] : ['', ...renderColumns(columnsAt(at), findings)]),
     ...(would > 0 ? ['', `--apply does what is said here (${would})`] : []),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
 function columnsAt(now: number): Column<Swept>[] {

@@ -3,20 +3,10 @@ import { assetTag, identify } from '../../../commands/node/identify.ts';
 import { openLog } from '../../../core/log.ts';
 import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
-import { openMetadataService, openStage } from './stage.ts';
+import { openMetadataService, openStage, someDocument } from './stage.ts';
 
 const own = 'i-0aaaaaaaaaaaaaaaa';
 const other = 'i-0bbbbbbbbbbbbbbbb';
-
-const place = {
-  accountId: '123456789012',
-  region: 'us-east-1',
-  privateIp: '10.0.0.1',
-  availabilityZone: 'us-east-1a',
-  instanceType: 'm5.large',
-  imageId: 'ami-1',
-  architecture: 'x86_64',
-};
 
 interface Case {
   bootstrap?: string;
@@ -77,7 +67,7 @@ test('one wrong identity document at a boot changes no other instance, and forge
     get 'dynamic/instance-identity/document'() {
       const instanceId = isFirst ? other : own;
       isFirst = false;
-      return JSON.stringify({ ...place, instanceId });
+      return JSON.stringify({ ...someDocument, instanceId });
     },
     'user-data': '#ecs-node\ncluster: prod\nmetrics: {enabled: false}\nname: ""\n',
   });

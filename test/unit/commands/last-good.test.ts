@@ -18,7 +18,7 @@ import { openFiles } from '../../../host/files/files.ts';
 import { openFakeClock } from '../../fakes/clock.ts';
 import { emptyMachine, openMachine } from '../../fakes/machine.ts';
 import { emptyMetadata, openMetadata, someIdentity } from '../../fakes/metadata.ts';
-import { openMetadataService, openStage } from './stage.ts';
+import { openMetadataService, openStage, someDocument } from './stage.ts';
 import { stopTimers } from '../host/stop-timers.ts';
 
 stopTimers();
@@ -328,16 +328,7 @@ describe('user data that the metadata service lists no more', () => {
 });
 
 describe('a bootstrap', () => {
-  const document = {
-    instanceId: someIdentity.instanceId,
-    accountId: '123456789012',
-    region: 'us-east-1',
-    privateIp: '10.0.0.1',
-    availabilityZone: 'us-east-1a',
-    instanceType: 'm5.large',
-    imageId: 'ami-1',
-    architecture: 'x86_64',
-  };
+  const document = { ...someDocument, instanceId: someIdentity.instanceId };
 
   async function bootWith(
     answers: Record<string, string>,

@@ -18,6 +18,17 @@ import { commandTable } from '../../../commands/table.ts';
 import { openLog, type Entry } from '../../../core/log.ts';
 
 /** By path below `latest/`; a path that is not there answers 404. */
+/** The identity document that a metadata service answers, without an instance id. */
+export const someDocument = {
+  accountId: '123456789012',
+  region: 'us-east-1',
+  privateIp: '10.0.0.1',
+  availabilityZone: 'us-east-1a',
+  instanceType: 'm5.large',
+  imageId: 'ami-1',
+  architecture: 'x86_64',
+};
+
 export type Answers = Record<string, string>;
 
 export async function openMetadataService(answers: Answers = {}): Promise<string> {
