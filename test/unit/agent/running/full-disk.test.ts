@@ -204,6 +204,21 @@ describe('a full disk', () => {
     await agent.stop();
   });
 
+  // The other nodes waited until the node asked again, a quarter of an hour later.
+  it('holds no place in the leave queue once its departure is taken back', async () => {
+    const { stage, run, agent } = await inService(lazily({ leave: { drainSeconds: 300 } }));
+    const { world, own } = stage;
+    world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(95);
+    await run(8 * minute);
+    world.metadata.tags = { [groupTag]: 'web', 'ecs-node:keep': '' };
+    for (let minutes = 0; minutes < 60 && stage.departure().undoneAt === undefined; minutes++) await run(minute);
+    await run(minute);
+    expect(own.status).toBe('ACTIVE');
+    expect(own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
   it('does not undo the DRAINING that a person set', async () => {
     const stage = setStage(lazily());
     stage.own.status = 'DRAINING';

@@ -76,6 +76,26 @@ describe('a departure that is denied', () => {
     await agent.stop();
   });
 
+  // Seed 139086546: the node was left to the notice, which takes over from no such departure.
+  it('is undone past its registrar although a false spot notice stands beside it', async () => {
+    const { stage, world, run, agent } = await inService();
+    world.instance.spotStatus = 'fulfilled';
+    world.calls.fails('readMembership', new Unavailable('Rate exceeded'));
+    stage.fillDisk(97);
+    for (let seconds = 0; seconds < 600 && stage.deregistered.length === 0; seconds++) await run(1_000);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'terminate' });
+    world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 120_000 };
+    stage.fillDisk(20);
+    await run(minute / 2);
+    world.calls.heals();
+    await run(5 * minute);
+    world.metadata.spotNotice = undefined;
+    await run(5 * minute);
+    expect(world.instance.state).toBe('running');
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it('is undone after an update in place when version 0.1.0 began it', async () => {
     const stage = setStage();
     const now = stage.host.clock.now();
