@@ -7,9 +7,11 @@ import {
   GetTaskProtectionCommand,
   StartTaskCommand,
   type Task,
+  type TaskDefinition,
 } from '@aws-sdk/client-ecs';
 import { isDenied, messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
+import { familyOf, revisionNumber } from '../../../core/task-definition.ts';
 import { parseList } from '../parse-list.ts';
 import { chunks } from '../pages.ts';
 import { parseDescribed } from './ecs-answers.ts';
@@ -40,13 +42,9 @@ export function openStarter(
     },
     async readTaskDefinition(name, signal) {
       try {
-        const call = 'ecs:DescribeTaskDefinition';
-        const { taskDefinition } = await callAws(call, name, signal, (options) =>
-          client.send(new DescribeTaskDefinitionCommand({ taskDefinition: name }), options),
-        );
-        if (taskDefinition?.status === undefined || taskDefinition.taskDefinitionArn === undefined)
-          throw new Unavailable(`${call}: the answer does not describe ${name}`);
-        return taskDefinition.status === 'ACTIVE' ? taskDefinition.taskDefinitionArn : undefined;
+        const { status, taskDefinitionArn } = await describeDefinition(client, session, name, signal);
+        if (status === undefined) throw new Unavailable(`${describe}: the answer has no status of ${name}`);
+        return status === 'ACTIVE' ? taskDefinitionArn : undefined;
       } catch (error) {
         // ECS has no other code for an unknown family or revision.
         if (error instanceof Refused && error.code === 'ClientException') return undefined;
@@ -74,6 +72,26 @@ export function openStarter(
   };
 }
 
+const describe = 'ecs:DescribeTaskDefinition';
+
+/** An answer about another definition would stop the tasks of this one. */
+async function describeDefinition(
+  client: ECSClient,
+  { callAws }: Session,
+  name: string,
+  signal: AbortSignal,
+): Promise<TaskDefinition> {
+  const { taskDefinition } = await callAws(describe, name, signal, (options) =>
+    client.send(new DescribeTaskDefinitionCommand({ taskDefinition: name }), options),
+  );
+  const { taskDefinitionArn: arn = '' } = taskDefinition ?? {};
+  const isOther = familyOf(arn) !== familyOf(name);
+  const isOtherRevision = ![undefined, revisionNumber(arn)].includes(revisionNumber(name));
+  if (taskDefinition === undefined || isOther || isOtherRevision)
+    throw new Unavailable(`${describe}: the answer does not describe ${name}`);
+  return taskDefinition;
+}
+
 function describeEnd({ stoppedReason = 'stopped', containers = [] }: Task): string {
   const codes = containers
     .filter(({ exitCode }) => exitCode !== undefined)
@@ -95,15 +113,13 @@ function explain(error: unknown): never {
 
 function openStopQuestions(
   client: ECSClient,
-  { callAws }: Session,
+  session: Session,
 ): Pick<ClusterCloud, 'readStopTimeout' | 'readProtectedTasks'> {
+  const { callAws } = session;
   return {
     async readStopTimeout(definition, defaultMs, signal) {
-      const call = 'ecs:DescribeTaskDefinition';
-      const { taskDefinition } = await callAws(call, definition, signal, (options) =>
-        client.send(new DescribeTaskDefinitionCommand({ taskDefinition: definition }), options),
-      );
-      const containers = parseList(call, 'containerDefinitions', taskDefinition?.containerDefinitions);
+      const { containerDefinitions } = await describeDefinition(client, session, definition, signal);
+      const containers = parseList(describe, 'containerDefinitions', containerDefinitions);
       const times = containers.map(({ stopTimeout }) => (stopTimeout === undefined ? defaultMs : stopTimeout * 1000));
       // Containers that depend on each other stop one after the other.
       const isChain = containers.some(({ dependsOn = [] }) => dependsOn.length > 0);

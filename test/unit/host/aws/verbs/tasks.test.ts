@@ -106,6 +106,32 @@ test('a task definition without a status may be ACTIVE', async () => {
   expect(await cloud.readTaskDefinition('logs', patient)).toBeUndefined();
 });
 
+const definition = (name: string) => `arn:aws:ecs:eu-west-1:123456789012:task-definition/${name}`;
+
+// One answer about another family or revision stopped the running daemon task.
+test.each([
+  ['logs', 'batch:9'],
+  ['logs', 'logs-batch:9'],
+  ['logs:2', 'logs:3'],
+  [definition('logs:2'), 'batch:2'],
+])('an answer about another task definition says nothing about %s (%s)', async (name, other) => {
+  const answer = { taskDefinitionArn: definition(other), status: 'ACTIVE', containerDefinitions: [{ stopTimeout: 1 }] };
+  const { cloud } = await openAws(() => json({ taskDefinition: answer }));
+  await expect(cloud.readTaskDefinition(name, patient)).rejects.toBeInstanceOf(Unavailable);
+  await expect(cloud.readStopTimeout(name, 30_000, patient)).rejects.toBeInstanceOf(Unavailable);
+});
+
+test.each(['logs', 'logs:2', definition('logs:2')])('%s names a task definition', async (name) => {
+  const answer = {
+    taskDefinitionArn: definition('logs:2'),
+    status: 'ACTIVE',
+    containerDefinitions: [{ stopTimeout: 7 }],
+  };
+  const { cloud } = await openAws(() => json({ taskDefinition: answer }));
+  expect(await cloud.readTaskDefinition(name, patient)).toBe(definition('logs:2'));
+  expect(await cloud.readStopTimeout(name, 30_000, patient)).toBe(7_000);
+});
+
 test('a service that ECS lists and does not describe may lack tasks', async () => {
   const { cloud } = await openAws((each) =>
     json(callOf(each) === 'ListServices' ? { serviceArns: ['s1'] } : { services: [], failures: [] }),
