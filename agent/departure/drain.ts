@@ -48,14 +48,19 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
 }
 
 /** A node that queued for this cause has that attribute already. A new time would requeue it. */
-const queued: readonly Cause[] = ['disk', 'ecs-agent', 'docker'];
+const queued: readonly string[] = ['disk', 'ecs-agent', 'docker'] satisfies Cause[];
+
+/** Whether the attribute with this reason is a watcher's entry in the leave queue, and no mark. */
+export function isQueueEntry(reason: string): boolean {
+  return queued.includes(reason);
+}
 
 /**
  * Whether the departure marks its draining in the node's record. A sweep leaves a node alone that
  * its group terminates, and EC2 takes a spot instance within minutes.
  */
-export function marksDraining({ ending, cause }: Pick<DepartureState, 'ending' | 'cause'>): boolean {
-  return ending !== 'await' && !queued.includes(cause);
+function marksDraining({ ending, cause }: Pick<DepartureState, 'ending' | 'cause'>): boolean {
+  return ending !== 'await' && !isQueueEntry(cause);
 }
 
 /**

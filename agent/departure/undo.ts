@@ -2,22 +2,26 @@
 
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
-import type { Cause, DepartureState } from '../../core/state/state.ts';
+import type { DepartureState } from '../../core/state/state.ts';
 import { messageOf } from '../../core/errors.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
+import { callWithRetry } from '../calls.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { findContainerInstance, findOtherRecords, resumePlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
-import { marksDraining } from './drain.ts';
+import { isQueueEntry } from './drain.ts';
 import { irrevocableOf, isRevocable, withOverruled, withTrouble } from './order.ts';
 import { readLocalSigns } from './task-sight.ts';
 import { noRecordLastsMs, recordEveryMs } from './tasks.ts';
 
 /** The caller retries when AWS needs longer. */
 const patienceMs = 60_000;
+
+/** The node is ACTIVE already, so the end of the departure does not wait for long. */
+const marksMs = 20_000;
 
 export interface UndoOptions {
   why: string;
@@ -61,8 +65,8 @@ export async function undoDeparture(
     // They were drained too, and the ECS agent may come back under any of them.
     for (const other of await findOtherRecords(host, containerInstance, patienceMs, signal))
       await resumePlacement(host, other, patienceMs, signal);
-    if (marksDraining(state)) await removeMark(host, containerInstance, state.cause, signal);
   }
+  if (state.drainedAt !== undefined) await removeMarks(host, config, containerInstance, signal);
   const lost = whatIsLost(state, config);
   for (const what of lost) host.log.error('not undone', { what, why });
   const isKept = await writeDeparture(
@@ -105,10 +109,24 @@ async function findDrained(
   return (await poll('the record of this node', look, times)).found;
 }
 
-/** With a mark that stays, a sweep would at most leave the node DRAINING. */
-async function removeMark(host: Host, ref: ContainerInstanceRef, cause: Cause, signal: AbortSignal): Promise<void> {
+/**
+ * Removes the marks of this departure, and of those that it took over from. With a mark that stays,
+ * no sweep would make the node ACTIVE that a sweep has drained. Without `known`, the record is
+ * looked up.
+ */
+async function removeMarks(
+  host: Host,
+  config: Config,
+  known: ContainerInstanceRef | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    await removeFromQueue(host, ref, cause, signal);
+    const ref = known ?? (await findContainerInstance(host, config, marksMs, signal));
+    if (ref === undefined) return;
+    const read = (callSignal: AbortSignal) => host.cloud.readContainerInstance(ref.cluster, ref.arn, callSignal);
+    const record = await callWithRetry(host, marksMs, signal, read);
+    for (const reason of record?.queuedFor ?? [])
+      if (!isQueueEntry(reason)) await removeFromQueue(host, ref, reason, signal);
   } catch (error) {
     signal.throwIfAborted();
     host.log.warn('the mark of the draining is not removed', { error: messageOf(error) });

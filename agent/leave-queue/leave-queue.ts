@@ -110,23 +110,21 @@ export async function removeFromQueue(
 }
 
 /**
- * `hasQueued`: this process may have queued the node, so one answer without its record or its entry
- * may be wrong. It would leave the node DRAINING for ever.
+ * False only where the queue and the node's own record agree, and throws where ECS names no record.
+ * One wrong answer would leave a node DRAINING for ever that this process, or the one before it,
+ * has drained.
  */
 export async function isQueued(
   host: Host,
   containerInstance: ContainerInstanceRef | undefined,
   reason: string,
-  hasQueued: boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
   const noRecord = () => new Unavailable('ECS does not know this node, so nothing can be undone');
-  if (containerInstance === undefined && hasQueued) throw noRecord();
-  if (containerInstance === undefined) return false;
+  if (containerInstance === undefined) throw noRecord();
   const { cluster, arn } = containerInstance;
   const queue = await callOnce(host, signal, (callSignal) => host.cloud.readLeaveQueue(cluster, reason, callSignal));
   if (queue.some((entry) => entry.arn === arn)) return true;
-  if (!hasQueued) return false;
   const look = (callSignal: AbortSignal) => host.cloud.readContainerInstance(cluster, arn, callSignal);
   const record = await callOnce(host, signal, look);
   if (record === undefined) throw noRecord();

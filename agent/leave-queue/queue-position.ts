@@ -27,8 +27,9 @@ export function openQueuePosition(reason: string, sharePercent: number, knownFac
       return checkQueue(host, containerInstance, reason, sharePercent, signal);
     },
     async isQueued(host, containerInstance, signal) {
-      if (!hasChecked && knownFacts.lastSeen?.instance.queuedFor.includes(reason) === false) return false;
-      return backoff(host.clock, () => isQueued(host, containerInstance, reason, hasChecked, signal));
+      const seen = knownFacts.lastSeen?.instance;
+      if (!hasChecked && seen?.status === 'ACTIVE' && !seen.queuedFor.includes(reason)) return false;
+      return backoff(host.clock, () => isQueued(host, containerInstance, reason, signal));
     },
   };
 }

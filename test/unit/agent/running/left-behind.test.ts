@@ -1,0 +1,68 @@
+/** A node that is well again keeps neither DRAINING nor a mark on its record in ECS. */
+
+import { describe, expect, it } from 'vitest';
+import { configOf, setStage } from '../stage.ts';
+import { hour, inService, minute } from './in-service.ts';
+
+type Running = Awaited<ReturnType<typeof inService>>;
+
+async function untilDraining({ stage, run }: Pick<Running, 'stage' | 'run'>): Promise<void> {
+  for (let n = 0; n < 200 && stage.own.status !== 'DRAINING'; n++) await run(5_000);
+  expect(stage.own.status).toBe('DRAINING');
+}
+
+describe('a restart of the agent on a node with a full disk', () => {
+  it.each(['readLeaveQueue', 'readContainerInstance'] as const)(
+    'leaves it ACTIVE, although ECS leaves it out once when the disk is free (%s)',
+    async (verb) => {
+      const stage = setStage(configOf());
+      const { clock } = stage.world;
+      const first = stage.agent();
+      await clock.run(minute);
+      if (verb === 'readContainerInstance') stage.world.localAgent = undefined;
+      stage.fillDisk(95);
+      await untilDraining({ stage, run: (ms) => clock.run(ms) });
+      await first.stop();
+      const host = stage.world.restart();
+      stage.fillDisk(40);
+      const began = clock.uptime();
+      let lies = 0;
+      const real = host.cloud[verb] as (...args: unknown[]) => Promise<unknown>;
+      const lie = async (...args: unknown[]) => {
+        const answer = await real(...args);
+        const ms = clock.uptime() - began;
+        const isWrong = verb === 'readLeaveQueue' ? args[1] === 'disk' && lies === 0 : ms > 90_000 && ms < 110_000;
+        if (!isWrong) return answer;
+        lies += 1;
+        return verb === 'readLeaveQueue' ? [] : undefined;
+      };
+      const second = stage.agent({ ...host, cloud: { ...host.cloud, [verb]: lie } });
+      await clock.run(hour);
+      expect(lies).toBeGreaterThan(0);
+      expect(stage.own.status).toBe('ACTIVE');
+      expect(stage.own.attributes.size).toBe(0);
+      await second.stop();
+    },
+  );
+});
+
+describe('the mark of a departure', () => {
+  it('is removed when nothing followed, although the disk is full meanwhile', async () => {
+    const rebalance = { action: 'drain', undoSeconds: 600 };
+    const node = await inService(configOf({ rebalance, disk: { leave: false } }));
+    const { stage, run, agent } = node;
+    stage.fillDisk(95);
+    await untilDraining(node);
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(5 * minute);
+    expect([...stage.own.attributes.keys()].toSorted()).toEqual(['ecs-node.leave.disk', 'ecs-node.leave.rebalance']);
+    await run(20 * minute);
+    expect([...stage.own.attributes.keys()]).toEqual(['ecs-node.leave.disk']);
+    stage.world.metadata.rebalanceNotice = undefined;
+    stage.fillDisk(40);
+    await run(hour);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+});
