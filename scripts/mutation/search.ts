@@ -17,6 +17,7 @@ export interface Finding {
 /** Many times the usual duration on a busy machine, so that an endless loop counts as found. */
 const simulationMs = 600_000;
 const unitMs = 900_000;
+const oneTestMs = 120_000;
 
 const firstSeed = 1;
 
@@ -64,7 +65,7 @@ export function unitTests(paths: readonly string[], title?: string): Search {
       args.push(...testPaths);
       if (title !== undefined) args.push('--testNamePattern', title);
       const runTests = async () => {
-        const done = await run(process.execPath, args, tree, unitMs);
+        const done = await run(process.execPath, args, tree, title === undefined ? unitMs : oneTestMs);
         return { ...done, failed: /FAIL.*?test\/unit\/(\S+) > (.*)/.exec(done.output) ?? [] };
       };
       const first = await runTests();
