@@ -22,6 +22,7 @@ import {
   type Verdict,
 } from './judge.ts';
 import type { Memories } from './memories.ts';
+import { orderOf } from './past-order.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
 import type { Order, Watcher, Wish } from './watcher.ts';
@@ -177,7 +178,10 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
     const mine = past !== undefined && past.cause === name && past.undoneAt === undefined;
     // A departure that just began for another reason may not have written its state yet. One that
     // begins meanwhile waits its turn.
-    if (mine && supervisor.state() === undefined && !isLeaving(context)) {
+    const mayCallOff = () => supervisor.state() === undefined && !isLeaving(context);
+    if (mine && mayCallOff() && (await isStillConfirmed(context, past, signal)))
+      return followAgain(context, watcher, past);
+    if (mine && mayCallOff()) {
       await supervisor.callOff({ ...undoOptionsOf(context, `${name}: over`, name, true), ...isOverFor(past) });
       context.past = undefined;
     }
@@ -205,6 +209,28 @@ async function mustBeDenied({ host, config, memories, supervisor }: AgentContext
   const ask = (callSignal: AbortSignal) => stillAgrees(host, config, order, isAlone, callSignal);
   if (await withTimeout(callsMs, ask, host.clock, signal))
     throw new Unavailable(`no longer announced, but still confirmed: ${order.reason}`);
+}
+
+/**
+ * Whether the second source still confirms the departure of an earlier boot. In the first seconds
+ * of a boot, the metadata service may not report the order of a group that still waits. A return to
+ * the warm pool that is done is over with the next boot.
+ */
+async function isStillConfirmed({ host, config, bootId }: AgentContext, past: DepartureState, signal: AbortSignal) {
+  const isFinished = past.phase === 'done' && past.returns === true;
+  if (past.ending !== 'await' || past.confirmedAt === undefined || isFinished) return false;
+  const ask = (callSignal: AbortSignal) => stillAgrees(host, config, orderOf(past, bootId), true, callSignal);
+  return withTimeout(callsMs, ask, host.clock, signal);
+}
+
+/** Without its departure, nothing would keep the terminate hook alive or move the tasks. */
+async function followAgain(context: AgentContext, { name }: Watcher, past: DepartureState): Promise<void> {
+  const { memories, supervisor, bootId } = context;
+  const order = orderOf(past, bootId);
+  // EC2 may name the end of a spot instance that it has just started again.
+  if (past.cause === 'spot') throw new Unavailable(`no longer announced, but still confirmed: ${past.reason}`);
+  memories.remember(name, ordered(memories.recall(name), order));
+  await supervisor.follow(memories.wanted());
 }
 
 /**

@@ -54,6 +54,48 @@ describe('the agent', () => {
     await again.stop();
   });
 
+  // One odd answer in the first second of a boot called the scale-in off. The node became ACTIVE,
+  // and its terminate hook timed out under the tasks.
+  it.each([
+    ['nothing', undefined, 1_000],
+    ['InService', 'InService', 1_000],
+    ['InService for minutes', 'InService', 10 * minute],
+  ])('goes on with a confirmed scale-in after a reboot, while the metadata say %s', async (_words, target, ms) => {
+    const { stage, run } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+    const { calls, clock, cluster, metadata } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await run(2 * minute);
+    expect(stage.departure()).toMatchObject({ phase: 'tasks', confirmedAt: expect.any(Number) as unknown });
+    const host = stage.world.reboot();
+    stage.own.agentConnected = true;
+    metadata.targetState = target;
+    clock.schedule(ms, () => (metadata.targetState = 'Terminated'));
+    calls.list.length = 0;
+    const agent = stage.agent(host);
+    await clock.finish(agent.done, 3 * hour);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+
+  it('stays when its group has called the confirmed scale-in off during a reboot', async () => {
+    const { stage, run } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+    stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.world.metadata.targetState = 'Terminated';
+    stage.group.begin('terminate');
+    await run(2 * minute);
+    const host = stage.world.reboot();
+    stage.own.agentConnected = true;
+    stage.world.metadata.targetState = 'InService';
+    stage.group.hooks[1]!.active = false;
+    stage.group.lifecycleState = 'InService';
+    const agent = stage.agent(host);
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it('comes back when a stopped spot instance starts again', async () => {
     const { stage, run } = await inService();
     stage.world.metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
@@ -66,6 +108,28 @@ describe('the agent', () => {
     await run(2 * minute);
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.departure().undoneAt).toBeTypeOf('number');
+    await agent.stop();
+  });
+
+  it('waits, and does not leave again, while EC2 still names the stop after which the machine boots', async () => {
+    const { stage, run } = await inService();
+    const { cluster, instance, metadata } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000, 'stop');
+    await run(40_000);
+    expect(stage.departure()).toMatchObject({ phase: 'tasks', returns: true });
+    const host = stage.world.reboot();
+    stage.own.agentConnected = true;
+    metadata.spotNotice = undefined;
+    instance.spotStatus = 'instance-stopped-by-price';
+    const before = stage.departure();
+    const agent = stage.agent(host);
+    await run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).toEqual(before);
+    instance.spotStatus = 'fulfilled';
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
     await agent.stop();
   });
 
