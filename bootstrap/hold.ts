@@ -24,6 +24,8 @@ export async function hold(
   signal: AbortSignal,
 ): Promise<void> {
   const heldUntil = host.clock.now() + storm.waitMs;
+  // The wall clock may be set back while the metric is published.
+  const endsAt = host.clock.uptime() + storm.waitMs;
   const state = await readBootstrapState(host);
   if (state !== undefined) await writeState(host, { ...state, outcome: 'held', heldUntil });
   host.log.warn('held by the storm guard', { reason: storm.reason, waitMs: storm.waitMs });
@@ -31,7 +33,7 @@ export async function hold(
   const { reason, failures } = storm;
   host.events.tell({ type: 'held', reason, failures, until: new Date(heldUntil).toISOString() });
   await publishHold(host, config, storm, signal);
-  await host.clock.sleep(Math.max(0, heldUntil - host.clock.now()), signal);
+  await host.clock.sleep(Math.max(0, endsAt - host.clock.uptime()), signal);
 }
 
 /**

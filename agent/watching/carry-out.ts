@@ -3,7 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import { Unavailable, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { withTimeout } from '../../core/retry.ts';
+import { withTimeout, type Clock } from '../../core/retry.ts';
 import { isCause, type Cause, type DepartureState } from '../../core/state/state.ts';
 import { askAgain, stillAgrees } from '../departure/confirm.ts';
 import { isRevocable, mayOverrule, overruledBy } from '../departure/order.ts';
@@ -395,8 +395,7 @@ export function scheduleUndo(
   if (ms === undefined) return;
   const { host, memories, supervisor } = context;
   const undo = async () => {
-    const undoAt = supervisor.state()?.undoAt;
-    await host.clock.sleep(undoAt === undefined ? ms : Math.max(0, undoAt - host.clock.now()), signal);
+    await host.clock.sleep(msUntilUndo(supervisor.state(), ms, host.clock), signal);
     memories.remember(watcher.name, calledOff(memories.recall(watcher.name)));
     await undoWithRetry(host, { watcher: watcher.name }, signal, () =>
       reconsider(context, `${watcher.name}: nothing followed`, watcher.name),
@@ -405,4 +404,15 @@ export function scheduleUndo(
   undo().catch((error: unknown) => {
     if (!signal.aborted) host.log.error('not undone', { watcher: watcher.name, error: messageOf(error) });
   });
+}
+
+/**
+ * By uptime, and never longer than `ms`. A wall clock that ran ahead when the departure began is
+ * set back later.
+ */
+function msUntilUndo(state: DepartureState | undefined, ms: number, { now, uptime }: Clock): number {
+  if (state?.undoAt === undefined) return ms;
+  const { undoAt, startedAt, uptimes } = state;
+  const left = uptimes === undefined ? undoAt - now() : uptimes.started + undoAt - startedAt - uptime();
+  return Math.min(ms, Math.max(0, left));
 }

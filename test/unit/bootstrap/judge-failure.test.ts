@@ -302,6 +302,16 @@ describe('the storm guard', () => {
     expect(call?.args[1]).toMatchObject({ type: 'held', detail: { reason: 'three died', failures: 3, until } });
   });
 
+  it('waits no longer when the wall clock is set back while the metric is published', async () => {
+    const { host, world } = setStage(config);
+    world.calls.delays('publish', 5_000);
+    const began = host.clock.uptime();
+    const storm = { kind: 'hold', waitMs: 300_000, failures: 3, reason: 'three died' } as const;
+    world.clock.schedule(2_000, () => world.clock.jump(-30 * 24 * 3_600_000));
+    await world.clock.finish(hold(host, config, storm, signal));
+    expect(host.clock.uptime()).toBe(began + 300_000);
+  });
+
   it('waits no longer when the metric cannot be published', async () => {
     const { host, world } = setStage(config);
     world.calls.hangs('publish');

@@ -72,6 +72,33 @@ describe('the agent, told of an event by EC2,', () => {
     await again.stop();
   });
 
+  // The wall clock ran ahead until NTP set it. The node stayed DRAINING as long as it was wrong.
+  it.each([
+    ['when the clock is set', false],
+    ['and once more later', true],
+  ])('comes back from a rebalance although the wall clock ran ahead: the agent restarts %s', async (_, twice) => {
+    const { stage, run, agent } = await inService(
+      configOf({ rebalance: { action: 'drain', undoSeconds: 3600, pollSeconds: 30 } }),
+    );
+    const { clock, metadata } = stage.world;
+    clock.jump(30 * 24 * hour);
+    metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    clock.jump(-30 * 24 * hour);
+    await agent.stop();
+    let last = stage.agent(stage.world.restart());
+    await run(50 * minute);
+    if (twice) {
+      await last.stop();
+      last = stage.agent(stage.world.restart());
+    }
+    expect(stage.own.status).toBe('DRAINING');
+    await run(7 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await last.stop();
+  });
+
   it('gives a reboot its lead time, and a retirement none', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.metadata.maintenance = [event({ notBefore: stage.host.clock.now() + 5 * hour })];
