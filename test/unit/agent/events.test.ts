@@ -121,6 +121,19 @@ describe('the team', () => {
     expect(stage.world.events[1]!.detail['disks']).toMatchObject([{ usedPercent: 97 }]);
   });
 
+  it('hears of no freed disk while a person keeps a node whose disk is full', async () => {
+    const stage = setStage(withBus());
+    const agent = stage.agent();
+    await stage.world.clock.run(minute);
+    stage.fillDisk(97);
+    await stage.world.clock.run(3 * minute);
+    stage.world.metadata.tags = { 'aws:autoscaling:groupName': 'web', 'ecs-node:keep': '' };
+    await stage.world.clock.run(20 * minute);
+    await agent.stop();
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(types(stage.world)).toEqual(['joined', 'disk-full']);
+  });
+
   it('hears that a departure is called off', async () => {
     const stage = setStage(withBus());
     const agent = stage.agent();

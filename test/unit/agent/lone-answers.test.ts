@@ -86,6 +86,26 @@ describe('an answer of ECS without the node', () => {
     await agent.stop();
   });
 
+  // Such an answer counts after half a minute, unless this machine contradicts it.
+  it('leaves no node DRAINING while Docker runs its task, even if it lasts', async () => {
+    const stage = setStage();
+    const { world } = stage;
+    let stays = false;
+    const agent = stage.agent(lying(stage, 'readContainerInstance', undefined, () => stays, 45_000));
+    await world.clock.run(minute);
+    world.localAgent = undefined;
+    const task = world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    world.docker.containers.push({ name: 'ecs-batch', imageId: 'app:1', state: 'running', taskArn: task.arn });
+    ask(stage, 'leave', false);
+    await world.clock.run(8_000);
+    expect(stage.own.status).toBe('DRAINING');
+    stays = true;
+    ask(stage, 'stay');
+    await world.clock.run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it.each([
     ['readContainerInstance', undefined, 4 * minute],
     ['readLeaveQueue', [], 0],

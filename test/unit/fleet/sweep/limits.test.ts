@@ -39,6 +39,16 @@ describe('the limits of a sweep', () => {
     expect(await deedsOf()).toContain('drain i-away');
   });
 
+  // Only AWS's first answer tells how wrong the clock is.
+  test('count by the clock of AWS from the first reading on', async () => {
+    addHealthy(9);
+    addNode(fleet, 'i-away', clock.now(), { instance: { agentConnected: false } });
+    expect(await deedsOf()).toEqual(['note i-away disconnected']);
+    clock.jump(3 * hour);
+    fleet.clockOffsetMs = () => (fleet.calls.length === 0 ? 0 : -3 * hour);
+    expect(await deedsOf({ recheckMs: 0 })).toEqual([]);
+  });
+
   test('allow one node in a run by default', async () => {
     addHealthy(50);
     lose(5);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
 import { lazily, setStage, type Stage } from '../../stage.ts';
 import { ask } from '../../running/in-service.ts';
 import { minute, hour, denied, deadly, inService } from './in-service.ts';
@@ -131,6 +133,21 @@ describe('a node that is held', () => {
       await agent.stop();
     },
   );
+});
+
+// Not knowing is no reason to end a node.
+it('a node whose request is not readable does not end itself for its own reason', async () => {
+  const { stage, world, run, agent } = await inService({ disk: { checkSeconds: 10 } });
+  ask(stage, 'leave', false);
+  await run(minute);
+  expect(stage.departure()).toMatchObject({ cause: 'operator', phase: 'done' });
+  world.calls.onCall = ({ verb, args }) => {
+    if (verb === 'readText' && args[0] === paths.request) throw new Unavailable('EIO');
+  };
+  stage.fillDisk(97);
+  await run(2 * hour);
+  expect(stage.deeds().filter((deed) => deadly.includes(deed))).toEqual([]);
+  await agent.stop();
 });
 
 // A person kept the node, and its tag was missing in a list of EC2 that was not whole.
