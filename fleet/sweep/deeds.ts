@@ -7,7 +7,14 @@ import { Refused, Unavailable } from '../../core/errors.ts';
 import type { FleetContainerInstance, FleetMachine, FleetMember, FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import type { Clock } from '../../core/retry.ts';
 import { separateRecords } from '../survey.ts';
-import { notTerminable, oldMissingTag, otherClusterInName, otherClusterOf, protectedBy } from './facts.ts';
+import {
+  livesInGroup,
+  notTerminable,
+  oldMissingTag,
+  otherClusterInName,
+  otherClusterOf,
+  protectedBy,
+} from './facts.ts';
 import type { Deed, SweepFinding } from './findings.ts';
 
 export interface DeedContext {
@@ -82,14 +89,16 @@ interface OnNode {
 
 /**
  * Whether ECS still says what the deed rests on. A drain: the same record is ACTIVE and not
- * connected. A termination: ECS still has no record of the node; or it is DRAINING and, depending
- * on the party that drained it, its ECS agent is not connected or it has no task.
+ * connected. A deregistration: no record is connected. A termination: ECS still has no record of
+ * the node; or it is DRAINING and, depending on the party that drained it, its ECS agent is not
+ * connected or it has no task.
  */
 export function isStillSo(
   { kind, deed }: Pick<SweepFinding, 'kind' | 'deed'>,
   real: FleetContainerInstance | undefined,
 ): boolean {
   if (deed?.kind === 'drain') return real?.arn === deed.arn && real.status === 'ACTIVE' && !real.agentConnected;
+  if (deed?.kind === 'deregister-container-instance') return real?.agentConnected !== true;
   if (kind === 'never-joined') return real === undefined;
   if (real?.status !== 'DRAINING') return false;
   return kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0;
@@ -152,10 +161,14 @@ async function clearProtection({ fleet }: DeedContext, instanceId: string, signa
   return true;
 }
 
-/** EC2 says of this instance alone that it is terminated or does not exist. */
+/**
+ * EC2 says of this instance alone that it is terminated or does not exist, and Auto Scaling does
+ * not say that it lives.
+ */
 async function isGone({ fleet }: DeedContext, instanceId: string, signal: AbortSignal): Promise<boolean> {
   const machine = await fleet.readMachine(instanceId, signal);
-  return machine === undefined || machine.state === 'terminated';
+  if (machine !== undefined && machine.state !== 'terminated') return false;
+  return livesInGroup(await fleet.readMember(instanceId, signal)) === undefined;
 }
 
 type Records = readonly FleetContainerInstance[];

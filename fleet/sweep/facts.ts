@@ -77,6 +77,15 @@ export function seemsGone({ machines }: Pick<SweepFacts, 'machines'>, instanceId
   return machine === undefined || machine.state === 'terminated';
 }
 
+/**
+ * Why Auto Scaling says that the instance lives, or undefined. EC2 alone may be wrong: what follows
+ * from a missing instance ends the tasks of a living one.
+ */
+export function livesInGroup(member: FleetMember | undefined): string | undefined {
+  if (member === undefined || !member.healthy || /Terminat/.test(member.lifecycleState)) return undefined;
+  return `it is ${member.lifecycleState} and healthy in its group: a later run looks again`;
+}
+
 export function describeGone({ machines }: Pick<SweepFacts, 'machines'>, instanceId: string): string {
   const state = machines.get(instanceId)?.state;
   return state === undefined ? 'EC2 does not list the instance' : `EC2 says ${state}`;

@@ -4,6 +4,7 @@ import type { FleetContainerInstance, FleetMember } from '../../core/fleet/fleet
 import { groupTag } from '../survey.ts';
 import {
   describeGone,
+  livesInGroup,
   notTerminable,
   ownedByPerson,
   renderAge,
@@ -47,6 +48,8 @@ function orphaned(facts: SweepFacts, { olderThanMs }: Ages, instance: FleetConta
   if (agentConnected) {
     return withoutDeed('its ECS agent is connected, so the instance runs: check the region and the account');
   }
+  const lives = livesInGroup(facts.members.find((member) => member.instanceId === instanceId));
+  if (lives !== undefined) return withoutDeed(lives);
   const age = facts.now - registeredAt;
   if (age < olderThanMs) {
     return withoutDeed(`registered ${renderAge(age)} ago: EC2 may not list it yet, or ECS removes it by itself`);

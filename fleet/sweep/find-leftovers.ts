@@ -7,6 +7,7 @@ import type { FleetMachine, FleetRecord } from '../../core/fleet/fleet-nodes.ts'
 import { groupTag } from '../survey.ts';
 import {
   describeGone,
+  livesInGroup,
   oldMissingTag,
   otherClusterOf,
   ownedByPerson,
@@ -49,6 +50,8 @@ function ended(facts: SweepFacts, { olderThanMs }: Ages, record: FleetRecord, kn
     if (!known) return withoutDeed('EC2 lists no instance of the stack: check the region and the account');
   }
   if (status === 'deregistering') return withoutDeed('it is being deregistered already');
+  const lives = livesInGroup(facts.members.find((member) => member.instanceId === instanceId));
+  if (lives !== undefined) return withoutDeed(lives);
   const deed = { kind: 'deregister-record', recordId: id } as const;
   return [{ ...finding, deed, why: 'the instance is gone and does not come back' }];
 }

@@ -1,6 +1,7 @@
 /**
- * Looks at ECS for some minutes within one run before a node is drained or terminated. The samples
- * of two runs say nothing about the time between them: an ECS agent may connect anew at each.
+ * Looks at ECS for some minutes within one run before a node is drained, terminated or
+ * deregistered. The samples of two runs say nothing about the time between them: an ECS agent may
+ * connect anew at each.
  */
 
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
@@ -15,21 +16,21 @@ const looks = 6;
 
 export interface Lasting {
   /**
-   * Takes the deed from each finding that would drain or terminate a node and did not last. The
-   * time of a node that would be drained begins anew.
+   * Takes the deed from each finding that would drain, terminate or deregister a node and did not
+   * last. The time of a node that would be drained begins anew.
    */
   keep(found: readonly SweepFinding[]): SweepFinding[];
   unanswered: SweepReport['unanswered'];
 }
 
-/** Watches for `recheckMs` what would drain or terminate a node. Without an answer, none lasts. */
+/** Watches for `recheckMs` what must last. Without an answer, none lasts. */
 export async function watchLasting(
   { fleet, clock }: { fleet: Pick<FleetNodes, 'readContainerInstances'>; clock: Clock },
   { cluster, recheckMs }: { cluster: string; recheckMs: number },
   found: readonly SweepFinding[],
   signal: AbortSignal,
 ): Promise<Lasting> {
-  let lasting = found.filter(endsNode);
+  let lasting = found.filter(mustLast);
   for (let look = 0; look < looks && lasting.length > 0; look++) {
     await clock.sleep(recheckMs / looks, signal);
     try {
@@ -60,6 +61,11 @@ export function endsNode({ deed }: SweepFinding): boolean {
   return deed?.kind === 'drain' || deed?.kind === 'terminate';
 }
 
+/** A drain, a termination, or a deregistration, which ends the tasks of a node that lives. */
+export function mustLast(finding: SweepFinding): boolean {
+  return endsNode(finding) || finding.deed?.kind === 'deregister-container-instance';
+}
+
 function openKeep(
   lasting: readonly SweepFinding[],
   judgeOther: (finding: SweepFinding) => Pick<SweepFinding, 'why' | 'deed'>,
@@ -68,7 +74,7 @@ function openKeep(
   const keys = new Set(lasting.map(keyOf));
   return (found) =>
     found.map((finding) => {
-      if (!endsNode(finding) || keys.has(keyOf(finding))) return finding;
+      if (!mustLast(finding) || keys.has(keyOf(finding))) return finding;
       const { deed: _, ...told } = finding;
       return { ...told, ...judgeOther(finding) };
     });

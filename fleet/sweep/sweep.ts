@@ -11,7 +11,7 @@ import { findNames, findOldNotes, findRecords, findStaleNotes, findUnregistered 
 import { findNeverJoined, findProtected, findSilent } from './find-members.ts';
 import type { Deed, SweepFinding, SweepOptions, SweepReport, Swept } from './findings.ts';
 import { gatherFacts, type Gathered } from './gather.ts';
-import { endsNode, watchLasting } from './lasting.ts';
+import { endsNode, mustLast, watchLasting } from './lasting.ts';
 import { readOtherClusters } from './other-clusters.ts';
 import { brakeOf, byUrgency, isBraked, nodesOf, openBudget, type Budget } from './plan.ts';
 
@@ -52,8 +52,8 @@ export async function sweep(
 type Found = Gathered & { found: SweepFinding[] };
 
 /**
- * Where a node would be drained or terminated, this looks for some minutes, and then reads the
- * fleet again: meanwhile, other nodes may have begun to leave.
+ * Where a node would be drained, terminated or deregistered, this looks for some minutes, and then
+ * reads the fleet again: meanwhile, other nodes may have begun to leave.
  */
 async function findLasting(
   fleet: FleetNodes,
@@ -63,8 +63,9 @@ async function findLasting(
 ): Promise<Found> {
   const first = await findNow(fleet, options, clock, signal);
   const { apply, maxNodes, recheckMs } = options;
-  const mayEnd = apply && maxNodes > 0 && brakeOf(first.facts, first.found) === undefined;
-  if (!mayEnd || recheckMs === 0 || !first.found.some(endsNode)) return first;
+  const mayEnd = maxNodes > 0 && brakeOf(first.facts, first.found) === undefined;
+  const isToLast = first.found.some((finding) => mustLast(finding) && (mayEnd || !endsNode(finding)));
+  if (!apply || recheckMs === 0 || !isToLast) return first;
   const lasting = await watchLasting({ fleet, clock }, options, first.found, signal);
   const second = await findNow(fleet, options, clock, signal);
   return {

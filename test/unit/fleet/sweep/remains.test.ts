@@ -29,6 +29,57 @@ describe('remains of ended nodes', () => {
     expect(fleet.actions()).toEqual([]);
   });
 
+  // EC2 was wrong for some seconds, and the ECS agent connected anew: all tasks of the node ended.
+  test.each([undefined, 'terminated'])(
+    'exclude a container instance and an OpsWorks record of a member of a group (EC2 says %s)',
+    async (state) => {
+      addHealthy(3);
+      addNode(fleet, 'i-lives', clock.now(), {
+        instance: { agentConnected: false },
+        machine: state === undefined ? undefined : { state },
+      });
+      addRecord(fleet, 'i-lives', clock.now(), { status: 'connection_lost' });
+      const report = await run({ stack: 'stack' });
+      expect(fleet.actions()).toEqual([]);
+      expect(whyOf(report, 'i-lives')).toMatch(/InService and healthy in its group/);
+    },
+  );
+
+  test.each([{ healthy: false }, { lifecycleState: 'Terminating:Wait' }])(
+    'include a container instance whose group says that it ends (%j)',
+    async (member) => {
+      addHealthy(3);
+      addNode(fleet, 'i-ends', clock.now(), { ...gone, instance: { agentConnected: false }, member });
+      expect(await deedsOf()).toEqual(['deregister i-ends']);
+    },
+  );
+
+  test('exclude what a group takes in between the survey and the deed', async () => {
+    addHealthy(3);
+    addNode(fleet, 'i-lives', clock.now(), { ...gone, instance: { agentConnected: false } });
+    fleet.before = (call) => {
+      if (call !== 'readMachine i-lives') return;
+      fleet.members.set('i-lives', { ...fleet.members.get('i-h0')!, instanceId: 'i-lives' });
+    };
+    expect((await run()).findings).toMatchObject([{ kind: 'orphaned-container-instance', outcome: 'changed' }]);
+    expect(fleet.actions()).toEqual([]);
+  });
+
+  test.each([1, 0])(
+    'exclude an instance in no group whose ECS agent connects within the run (%s nodes may end)',
+    async (maxNodes) => {
+      addHealthy(3);
+      addNode(fleet, 'i-lives', clock.now(), { ...gone, instance: { agentConnected: false } });
+      let looks = 0;
+      fleet.before = (call) => {
+        if (call === 'readContainerInstances') fleet.instances.get('i-lives')!.agentConnected = ++looks === 4;
+      };
+      const report = await run({ maxNodes });
+      expect(fleet.actions()).toEqual([]);
+      expect(whyOf(report, 'i-lives')).toMatch(/^not seen so at each look of the last 180 s/);
+    },
+  );
+
   test('are kept when EC2 knows no instance of the cluster, because the region or account may be wrong', async () => {
     for (const id of ['i-a', 'i-b']) addNode(fleet, id, clock.now(), { ...gone, instance: { agentConnected: false } });
     addRecord(fleet, 'i-a', clock.now(), { status: 'connection_lost' });
