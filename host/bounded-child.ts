@@ -7,6 +7,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Environment } from './environment.ts';
+import { startChild } from './start-child.ts';
 
 /** A line of `df` for each of some dozen paths, or an error message. The rest is not read. */
 const maxCharacters = 256 * 1024;
@@ -35,7 +36,9 @@ export async function runBounded(
   environment: Environment,
   timeoutMs: number,
 ): Promise<Ended> {
-  const child = spawn(file, args, { env: { ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = startChild(file, () =>
+    spawn(file, args, { env: { ...environment }, stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));

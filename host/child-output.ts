@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { Unavailable, messageOf } from '../core/errors.ts';
 import type { Environment } from './environment.ts';
 import { runningFile } from './running-file.ts';
+import { startChild } from './start-child.ts';
 
 /** Far more than a configuration. */
 const maxBytes = 4 * 1024 * 1024;
@@ -25,7 +26,9 @@ export async function readChildOutput(
   signal: AbortSignal,
 ): Promise<Printed> {
   signal.throwIfAborted();
-  const child = spawn(runningFile(file), args, { env: { ...environment }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = startChild(file, () =>
+    spawn(runningFile(file), args, { env: { ...environment }, stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill);
   try {

@@ -10,6 +10,7 @@ import { Refused, Unavailable, messageOf } from '../core/errors.ts';
 import type { ProcessCommand, Exit } from '../core/host.ts';
 import { redact } from '../core/secrets.ts';
 import { codeOf } from './files/error-code.ts';
+import { startChild } from './start-child.ts';
 
 const tailBytes = 4096;
 
@@ -59,20 +60,15 @@ export async function run(command: ProcessCommand, signal: AbortSignal): Promise
   }
 }
 
-/** `spawn` throws some failures and emits others. */
 function start({ file, args, environment, folder, umask: mask }: ProcessCommand) {
-  try {
-    return withUmask(mask, () =>
-      spawn(file, args, {
-        env: { ...environment },
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
-        ...(folder !== undefined && { cwd: folder }),
-      }),
-    );
-  } catch (error) {
-    throw explain(error, file);
-  }
+  const open = () =>
+    spawn(file, args, {
+      env: { ...environment },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(folder !== undefined && { cwd: folder }),
+    });
+  return startChild(file, () => withUmask(mask, open), explain);
 }
 
 /**

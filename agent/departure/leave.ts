@@ -4,7 +4,7 @@
  */
 
 import type { Config } from '../../config/config.ts';
-import { Refused } from '../../core/errors.ts';
+import { ConfigError, Refused, Unavailable, Unfit } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { phases, type DepartureState, type DepartureUptimes, type Phase } from '../../core/state/state.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
@@ -96,6 +96,14 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
  * only two minutes.
  */
 const harmless: readonly Phase[] = ['announce', 'drain', 'done'];
+
+/** An unexpected failure in one of these phases is tried again until the deadline. */
+const needed: readonly Phase[] = ['tasks', 'terminate', 'hook'];
+
+/** False for a bug of ecs-node. */
+function isExplained(error: unknown): boolean {
+  return [Unavailable, Refused, Unfit, ConfigError].some((kind) => error instanceof kind);
+}
 
 /**
  * The phases of a departure, by its ending. A departure that undoes itself after a time skips
@@ -225,6 +233,8 @@ async function runPhase(departure: Departure, phase: Phase, signal: AbortSignal)
     if (error instanceof TakenBack) throw error;
     // A departure of another machine must not terminate this one.
     if ((phase === 'terminate' || phase === 'hook') && error instanceof Refused) throw error;
+    // Without these phases, the machine ends under its tasks. A new try resumes the departure.
+    if (needed.includes(phase) && !isExplained(error) && departure.leftMs() > 0) throw error;
     // The later phases work without this one, and the node must not wait for ever.
     await departure.trouble(phase, error);
   }

@@ -13,6 +13,7 @@ import type { Environment } from '../../environment.ts';
 import { mustBeSafeEndpoints } from '../../http/endpoint-safety.ts';
 import { parseProxy } from '../../network/proxy.ts';
 import { runningFile } from '../../running-file.ts';
+import { startChild } from '../../start-child.ts';
 import { openCalls, parseReply, type Calls } from './calls.ts';
 import { readLines } from './lines.ts';
 import { cloudOf } from './verbs.ts';
@@ -36,7 +37,7 @@ export function openChildCloud(execPath: string, args: readonly string[], enviro
   parseProxy(environment);
   let child: Child | undefined;
   const current = (): Child => {
-    if (child?.isOpen() !== true) child = startChild(execPath, args, environment, log);
+    if (child?.isOpen() !== true) child = openChild(execPath, args, environment, log);
     return child;
   };
   return cloudOf(
@@ -60,14 +61,16 @@ interface Child {
   end(): void;
 }
 
-function startChild(execPath: string, args: readonly string[], environment: Environment, log: Log): Child {
-  const child = spawn(runningFile(execPath), args, {
-    env: childEnvironment(environment),
-    stdio: ['pipe', 'pipe', 'inherit'],
-    // In a process group of its own: Ctrl-C goes to this process only, which may still need the
-    // child for a call.
-    detached: true,
-  });
+function openChild(execPath: string, args: readonly string[], environment: Environment, log: Log): Child {
+  const child = startChild(execPath, () =>
+    spawn(runningFile(execPath), args, {
+      env: childEnvironment(environment),
+      stdio: ['pipe', 'pipe', 'inherit'],
+      // In a process group of its own: Ctrl-C goes to this process only, which may still need the
+      // child for a call.
+      detached: true,
+    }),
+  );
   log.debug('started a child that speaks to AWS', { pid: child.pid });
   let isOpen = true;
   let idle: NodeJS.Timeout | undefined;
