@@ -227,11 +227,19 @@ function keepOwner(handle: number, old: { uid: number; gid: number }): void {
   }
 }
 
-/** Removes temporary files of processes that were killed while they wrote this file. */
+/**
+ * Removes temporary files of processes that were killed while they wrote this file. A container may
+ * have put a folder with such a name beside it, which must not keep the file from being written.
+ */
 function sweep(folder: string, name: string): void {
   for (const entry of readdirSync(folder)) {
     const [, of, writer] = temporary.exec(entry) ?? [];
-    if (of === name && !isAlive(Number(writer))) unlessAbsent(() => unlinkSync(join(folder, entry)));
+    if (of !== name || isAlive(Number(writer))) continue;
+    try {
+      unlinkSync(join(folder, entry));
+    } catch {
+      // It costs only its place.
+    }
   }
 }
 

@@ -87,6 +87,15 @@ test('a killed writer leaves the old file, and the next one removes its temporar
   expect(readdirSync(at('etc'))).toEqual(['ecs.config']);
 });
 
+// A container made such a folder, and took the file from all other containers.
+test('a folder with the name of a temporary file keeps no file from being written', async () => {
+  const { files, at } = node();
+  await files.writeText('/etc/a', 'old');
+  mkdirSync(at('etc/.a.4194303.a.ecs-node'));
+  expect(await files.writeText('/etc/a', 'new')).toBe('changed');
+  expect(await files.readText('/etc/a')).toBe('new');
+});
+
 test('a symbolic link is neither replaced nor written through', async () => {
   const { files, at } = node();
   writeFileSync(at('etc/target'), 'theirs');
