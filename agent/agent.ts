@@ -19,6 +19,7 @@ import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
 import { roster } from './watching/roster.ts';
 import { openStatusBook, readStatus, type AgentStatus, type ConfigurationStatus, type StatusBook } from './status.ts';
+import { staleTargetMs, type PoolMeaning } from './watchers/lifecycle.ts';
 import { withoutOldConfirmation } from './departure/order.ts';
 import { openSupervisor, type Supervisor } from './departure/supervisor.ts';
 import { openRunningActions } from './watching/running-actions.ts';
@@ -52,12 +53,6 @@ export interface AgentOptions {
 const joinEveryMs = 5_000;
 
 /**
- * For this long after a node left its warm pool, the metadata service may still report the pool as
- * its target state: three times the delay that was seen.
- */
-const staleTargetMs = 10_000;
-
-/**
  * A departure under way ends before the agent does; this is how often the agent checks for its end.
  */
 const restEveryMs = 1_000;
@@ -85,9 +80,9 @@ export async function runAgent(
     isJoined = state === 'joined';
     recordJoin(host, book, state, detail);
   };
-  const isTargetStateCurrent = () => isJoined && host.clock.uptime() - joinedAt >= staleTargetMs;
+  const poolMeaning = () => meaningOfPool(context, isJoined ? host.clock.uptime() - joinedAt : undefined);
   const knownFacts: KnownFacts = {};
-  const watchers = roster(config, host.identity, isTargetStateCurrent, knownFacts);
+  const watchers = roster(config, host.identity, poolMeaning, knownFacts);
   const context: AgentContext = {
     host,
     config,
@@ -131,6 +126,13 @@ export async function runAgent(
     await supervisor.stopped();
     await Promise.allSettled([...parts, keeping]);
   }
+}
+
+function meaningOfPool({ memories }: AgentContext, joinedForMs: number | undefined): PoolMeaning {
+  // The tasks end during the departure, and the order must not end with them.
+  if (memories.recall('scale-in').wish?.returns === true) return 'return';
+  if (joinedForMs === undefined) return 'unknown';
+  return joinedForMs >= staleTargetMs ? 'return' : 'stale';
 }
 
 /** A machine that has booted since may be back from what was confirmed then. */

@@ -6,7 +6,7 @@ import type { Watcher } from './watcher.ts';
 import { watchDocker } from '../watchers/docker.ts';
 import { watchDisk } from '../watchers/disk.ts';
 import { watchEcsAgent } from '../watchers/ecs-agent.ts';
-import { watchLifecycle } from '../watchers/lifecycle.ts';
+import { watchLifecycle, type PoolMeaning } from '../watchers/lifecycle.ts';
 import { watchMaintenance } from '../watchers/maintenance.ts';
 import { operator } from '../watchers/operator.ts';
 import { watchRebalance } from '../watchers/rebalance.ts';
@@ -20,20 +20,16 @@ import type { KnownFacts } from '../known-facts.ts';
  */
 const onDemand = 'on-demand';
 
-/**
- * `joined`: false while the node is still joining, is in a warm pool, or has only just entered
- * service.
- */
 export function roster(
   config: Config,
   { purchase }: Pick<Identity, 'purchase'>,
-  joined: () => boolean,
+  poolMeaning: () => PoolMeaning,
   knownFacts: KnownFacts = {},
 ): Watcher[] {
   const isSpot = purchase !== onDemand;
   return [
     ...(isSpot ? [watchSpot(config)] : []),
-    watchLifecycle(config, joined),
+    watchLifecycle(config, poolMeaning, knownFacts),
     operator,
     ...(isSpot ? [watchRebalance(config)] : []),
     watchMaintenance(config),

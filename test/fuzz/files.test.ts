@@ -314,7 +314,7 @@ holds(
     const status = await readAgentStatus(host);
     if (status !== undefined)
       openMemories(
-        roster(config, host.identity, () => true),
+        roster(config, host.identity, () => 'return'),
         openStatusBook(host, status),
       ).wanted();
     const left = await readDeparture(host);

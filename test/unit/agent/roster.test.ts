@@ -3,7 +3,7 @@ import { roster } from '../../../agent/watching/roster.ts';
 import { configOf } from './stage.ts';
 
 const namesOf = (purchase?: string) =>
-  roster(configOf(), { ...(purchase !== undefined && { purchase }) }, () => true).map(({ name }) => name);
+  roster(configOf(), { ...(purchase !== undefined && { purchase }) }, () => 'return').map(({ name }) => name);
 
 test('an on-demand instance never asks for a spot notice', () => {
   expect(namesOf('on-demand')).not.toContain('spot');

@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { Refused } from '../../../../core/errors.ts';
 import { groupTag } from '../../../../upkeep/group-tag.ts';
-import { configOf } from '../stage.ts';
-import { inService, minute } from './in-service.ts';
+import { configOf, setStage } from '../stage.ts';
+import { hour, inService, minute } from './in-service.ts';
 
 const denied = new Refused('not authorized', { code: 'AccessDenied' });
 
@@ -78,6 +78,79 @@ describe('a node on its way back into its warm pool', () => {
     await run(5 * minute);
     expect(group.hooks.map(({ ended }) => ended)).toEqual([undefined, 'CONTINUE']);
     expect(new Set(world.calls.of('completeHook').map(({ args }) => args[1]))).toEqual(new Set(['terminate']));
+    await agent.stop();
+  });
+});
+
+/** A node that ECS has ACTIVE, but that does not join, because its own check fails. */
+const notJoined = () => {
+  const stage = setStage(configOf({ join: { timeoutSeconds: 7200, checks: [{ command: ['/usr/bin/check'] }] } }));
+  let code = 1;
+  const machine = { ...stage.host.machine, run: async () => ({ code, tail: 'no' }) };
+  return { stage, host: { ...stage.host, machine }, passes: (isFine: boolean) => void (code = isFine ? 0 : 1) };
+};
+
+describe('a node that has not joined when its target is the warm pool', () => {
+  // The order counted only for a node that had joined: its tasks ended with the stop into the pool,
+  // or its terminate hook timed out under them.
+  it.each(['from its launch', 'after it was in the pool before'])(
+    'is drained first if it runs tasks, %s',
+    async (from) => {
+      const { stage, host, passes } = notJoined();
+      const { clock, cluster, metadata } = stage.world;
+      const isBack = from !== 'from its launch';
+      passes(isBack);
+      const agent = stage.agent(host);
+      await clock.run(10 * minute);
+      if (isBack) {
+        metadata.targetState = 'Warmed:Running';
+        stage.group.beginReturn('Running');
+        await clock.run(25 * minute);
+        passes(false);
+        stage.group.begin('launch');
+        metadata.targetState = 'InService';
+        await clock.run(5 * minute);
+      }
+      expect([stage.own.status, stage.status().join.state]).toEqual(['ACTIVE', 'joining']);
+      const task = cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: 5 * minute });
+      metadata.targetState = 'Warmed:Stopped';
+      for (const hook of stage.group.hooks) hook.active = false;
+      stage.group.beginReturn('Stopped');
+      await clock.run(minute);
+      expect(stage.own.status).toBe('DRAINING');
+      await clock.run(29 * minute);
+      expect([stage.own.status, task.lastStatus]).toEqual(['DRAINING', 'STOPPED']);
+      expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+      expect(stage.group.lifecycleState).toBe('Warmed:Stopped');
+      // Otherwise the node would ask Auto Scaling every two seconds while it is in its pool.
+      expect(stage.status().watchers['scale-in']).toMatchObject({ finding: 'doomed' });
+      await agent.stop();
+    },
+  );
+
+  it('is not drained without tasks, and asks ECS rarely', async () => {
+    const { stage, host } = notJoined();
+    stage.group.begin('launch');
+    stage.group.lifecycleState = 'Warmed:Pending:Wait';
+    stage.world.metadata.targetState = 'Warmed:Running';
+    const agent = stage.agent(host);
+    await stage.world.clock.run(6 * hour);
+    expect(stage.deeds()).not.toContain('drain');
+    expect(stage.world.calls.of('readContainerInstance').length).toBeLessThan(16);
+    await agent.stop();
+  });
+
+  it('is not drained for a target of the pool that the metadata service shows a moment too long', async () => {
+    const { stage, host } = notJoined();
+    const { clock, cluster, metadata } = stage.world;
+    stage.group.begin('launch');
+    metadata.targetState = 'Warmed:Running';
+    cluster.addTask(stage.own.arn, { group: 'service:web' });
+    const agent = stage.agent(host);
+    await clock.run(8_000);
+    metadata.targetState = 'InService';
+    await clock.run(5 * minute);
+    expect(stage.deeds()).not.toContain('drain');
     await agent.stop();
   });
 });
