@@ -20,7 +20,7 @@ import { publishMetrics } from './publish.ts';
 import { roster } from './watching/roster.ts';
 import { openStatusBook, readStatus, type AgentStatus, type ConfigurationStatus, type StatusBook } from './status.ts';
 import { staleTargetMs, type PoolMeaning } from './watchers/lifecycle.ts';
-import { withoutOldConfirmation } from './departure/order.ts';
+import { isOver, withoutOldConfirmation } from './departure/order.ts';
 import { openSupervisor, type Supervisor } from './departure/supervisor.ts';
 import { openRunningActions } from './watching/running-actions.ts';
 import { runChores } from './run-chores.ts';
@@ -142,7 +142,7 @@ function ofThisBoot(past: DepartureState | undefined, bootId: string): Departure
 
 /**
  * No await between the last check and the end: a departure that begins afterwards resumes from the
- * disk.
+ * disk. One that is not undone yet may be in memory only, because the disk is full.
  */
 async function waitUntilAtRest(
   { clock }: Host,
@@ -151,7 +151,11 @@ async function waitUntilAtRest(
   signal: AbortSignal,
 ): Promise<undefined> {
   await asked;
-  while (!supervisor.isAtRest()) await clock.sleep(restEveryMs, signal);
+  const isAtRest = () => {
+    const state = supervisor.state();
+    return supervisor.isAtRest() && (state === undefined || isOver(state));
+  };
+  while (!isAtRest()) await clock.sleep(restEveryMs, signal);
 }
 
 /** The status of this boot's last agent, without chores that are no longer configured. */
