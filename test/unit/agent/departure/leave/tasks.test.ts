@@ -42,7 +42,7 @@ describe('a departure', () => {
     Object.defineProperty(balancer, 'drainsUntil', {
       get: () => (clock.uptime() < knownAt ? 0 : until),
       set(uptime: number) {
-        [until, knownAt] = [uptime, clock.uptime() + 4_000];
+        [until, knownAt] = [uptime, clock.uptime() + 8_000];
       },
     });
     balancers.targetGroups.set(targetGroup, balancer);
