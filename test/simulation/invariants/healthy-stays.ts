@@ -22,6 +22,9 @@ const irrevocableMs = 3_600_000;
  */
 const underWayMs = 900_000;
 
+/** The first calls of an agent, while AWS is slow. */
+const memoryMs = 30_000;
+
 /** These reasons require DRAINING, but never termination. */
 const mild: readonly Reason[] = ['drain-only', 'rebalance', 'lie'];
 
@@ -41,6 +44,9 @@ export const healthyStays: Invariant = {
     if (registersAnew(node) === 'draining') return undefined;
     // A dead Docker that ECS does not know, and one lie of ECS, are two sources for a while.
     if (node.dockerCure !== undefined && now - node.truth.ecsLieAt < 60_000) return undefined;
+    // A disk that refused the departure has an older memory, too. A new agent follows that memory
+    // until it has asked.
+    if (node.truth.forgetful && now - node.agentStartedAt < memoryMs) return undefined;
     const why = reasons(node, now, underWayMs);
     if (why.length === 0) return 'drain though nothing was wrong with it';
     return isUnderWay(node, why, now, underWayMs) ? undefined : hasty(region, node, call, why, now);
