@@ -20,11 +20,19 @@ describe('a joining node', () => {
   // The group had just taken it from the pool, but a server that did not know that yet answered:
   // the hook was never completed, and the node replaced.
   it('completes its launch although the group, asked once, still reports the warm pool', async () => {
-    const node = launched();
-    node.world.clock.schedule(29_000, () => void (node.group.lifecycleState = 'Warmed:Running'));
-    node.world.clock.schedule(34_000, () => void (node.group.lifecycleState = 'Pending:Wait'));
-    await node.finish();
-    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+    const { group, world, finish } = launched();
+    // Its hook begins three seconds after the joined node has seen it without one.
+    Object.assign(group, { lifecycleState: 'Warmed:Running' });
+    group.hooks[0]!.active = false;
+    let looks = 0;
+    world.calls.onCall = ({ verb, at }) => {
+      if (verb === 'readMembership' && at > 30_000 && ++looks === 1)
+        world.clock.schedule(3_000, () => group.begin('launch'));
+    };
+    await finish();
+    await world.clock.run(10 * minute);
+    expect(looks).toBeGreaterThan(1);
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
   // One lost answer of the metadata service counted as "in no pool": a healthy node in its pool was
