@@ -52,6 +52,10 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     stage.world.machine.units.set('docker.service', 'failed');
     await run(8 * minute);
     expect(stage.world.machine.restarted).toContain('docker.service');
+    // But it ends no node that ECS calls healthy.
+    await run(3 * hour);
+    expect(stage.status().watchers['docker']?.error).toMatch(/: the node stays$/);
+    expect(stage.own.status).toBe('ACTIVE');
     await agent.stop();
   });
 
