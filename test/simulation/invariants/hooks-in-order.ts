@@ -10,6 +10,9 @@ import type { Invariant } from './invariant.ts';
  */
 const staleMs = 120_000;
 
+/** The metadata service follows a node that leaves its pool within this time. */
+const targetLagMs = 10_000;
+
 export const hooksInOrder: Invariant = {
   name: 'hooks in order',
   sentence:
@@ -48,6 +51,10 @@ function earlyLaunch(region: Region, node: Node): string | undefined {
   if (node.group?.hooks.some(({ name, active }) => name === launchHook && active) === false) return undefined;
   // On its way into a warm pool, a node need not be in service.
   if (node.group?.lifecycleState.startsWith('Warmed:') === true) return undefined;
+  // For seconds, the metadata service still names the pool that the node has left. An old answer of
+  // the group is the second source for it.
+  const { truth, agentStartedAt } = node;
+  if (clock.uptime() - truth.groupLieAt < 5_000 && clock.uptime() - agentStartedAt < targetLagMs) return undefined;
   // If the role may not read ECS, the node must believe the local agent, even if ECS has lost the
   // connection.
   const { connectedAt, refused, said } = node.truth;
