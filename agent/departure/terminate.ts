@@ -53,8 +53,8 @@ const metadataMs = 2_000;
 const disputedMs = 900_000;
 
 /**
- * While the metadata service names no target, the group must say this many times in a row that it
- * terminates the node: one answer may be wrong.
+ * While the metadata service names no target, and has named no other one, the group must say this
+ * many times in a row that it terminates the node: one answer may be wrong.
  */
 const loneAnswers = 3;
 
@@ -66,12 +66,15 @@ export async function terminate(departure: Departure, signal: AbortSignal): Prom
   const { host, state } = departure;
   const confirmEnd = openConfirmation(departure);
   const disputedUntil = host.clock.uptime() + disputedMs;
+  let isContradicted = false;
   for (let lone = 0; ;) {
     await confirmIdentity(departure, disputedUntil, signal);
     const membership = await waitForMembership(departure, signal);
     if (isTerminating(membership)) {
       lone++;
-      const isBelieved = (await agreesWithGroup(departure, signal)) ?? lone >= loneAnswers;
+      const agrees = await agreesWithGroup(departure, signal);
+      isContradicted ||= agrees === false;
+      const isBelieved = agrees ?? (!isContradicted && lone >= loneAnswers);
       if (isBelieved || host.clock.uptime() >= disputedUntil) return reportDeparture(departure, signal);
       await host.clock.sleep(confirmAgainMs, signal);
       continue;

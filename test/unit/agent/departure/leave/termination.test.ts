@@ -77,6 +77,23 @@ describe('the termination', () => {
     },
   );
 
+  // Seed 720006874: one look at the metadata service was throttled, and the group's lie counted.
+  it('terminates itself although the metadata service, which contradicts Auto Scaling, falls silent', async () => {
+    const stage = setStage();
+    const { world } = stage;
+    world.metadata.targetState = 'InService';
+    stage.group.lifecycleState = 'Terminating:Wait';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'readTargetState' && world.calls.of('readTargetState').length > 2)
+        world.metadata.targetState = undefined;
+    };
+    world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
+    await stage.leaves();
+    expect(world.calls.of('readTargetState').length).toBeGreaterThan(3);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    expect(world.instance.state).toBe('shutting-down');
+  });
+
   // The agent ended with its work done, and the node stayed DRAINING in its group.
   it.each([1, 5])(
     'terminates itself although Auto Scaling says %s times that it does so, and the metadata name no target',
