@@ -88,9 +88,11 @@ describe('the termination', () => {
         world.metadata.targetState = undefined;
     };
     world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
+    const began = world.clock.uptime();
     await stage.leaves();
     expect(world.calls.of('readTargetState').length).toBeGreaterThan(3);
     expect(stage.deeds()).toContain('terminateInGroup');
+    expect(world.clock.uptime() - began).toBeLessThan(8 * 60_000);
     expect(world.instance.state).toBe('shutting-down');
   });
 
