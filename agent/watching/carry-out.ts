@@ -16,6 +16,7 @@ import {
   calledOff,
   denied,
   ordered,
+  passedOver,
   recovered,
   treated,
   type Memory,
@@ -144,13 +145,14 @@ async function orderToLeave(
     const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
     if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
       host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
+      if (wish.key !== undefined) memories.remember(name, passedOver(memories.recall(name), wish.key));
       return;
     }
   }
   if (memories.recall(name).denied !== undefined) {
     // Draining moves tasks away, so a departure that was denied waits for the second source first.
     const { agrees, words } = await askAgain(host, config, { ...wish, cause: name }, signal);
-    if (agrees !== true) return stepBack(context, watcher, words, signal);
+    if (agrees !== true) return stepBack(context, watcher, words, signal, wish.key);
   }
   memories.remember(name, ordered(memories.recall(name), wish));
   await supervisor.follow(memories.wanted());
@@ -278,10 +280,16 @@ async function takeBack(context: AgentContext, cause: Cause, why: string, signal
  * The node stays for now, although its trouble remains. With its entry in the leave queue, every
  * node behind it would wait as long. The watcher tries again later.
  */
-async function stepBack(context: AgentContext, watcher: Watcher, why: string, signal: AbortSignal): Promise<void> {
+async function stepBack(
+  context: AgentContext,
+  watcher: Watcher,
+  why: string,
+  signal: AbortSignal,
+  key?: string,
+): Promise<void> {
   const { host, memories } = context;
   await undoTreatment(context, watcher, signal);
-  memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime()));
+  memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime(), key));
 }
 
 function undoWithRetry<T>(

@@ -37,6 +37,8 @@ export interface Memory {
   excused?: true;
   /** The second source's denial of this watcher's last wish. The watcher asks again later. */
   denied?: string;
+  /** The keys of the events that it did not confirm since all was well, newest last. */
+  deniedKeys?: readonly string[];
   /** False until all was well once, because the actions of an earlier process are unknown. */
   settled: boolean;
 }
@@ -64,6 +66,7 @@ export const isMemory = shaped<Memory>({
   wish: maybe(isWish),
   excused: marked,
   denied: maybe(text),
+  deniedKeys: maybe(listOf(text)),
   settled: flag,
 });
 
@@ -153,16 +156,35 @@ const loggedKey = '(told)';
 
 function judgeDoomed(before: Memory, finding: Finding & { kind: 'doomed' }, now: number): [Memory, Verdict] {
   const { kind: _kind, facts: _facts, others = [], ...first } = finding;
-  const wish = [first, ...others].find((each) => !isDismissed(before, each));
+  const wish = chooseEvent(
+    before,
+    [first, ...others].filter((each) => !isDismissed(before, each)),
+  );
   // The event behind the departure is no longer listed, and a person overruled all the others.
   if (wish === undefined && before.wish?.separate) return judgeWell(extend(before, 'well', now));
   const memory = extend(before, 'doomed', now);
-  if (wish === undefined || (memory.denied !== undefined && memory.streak.ms < deniedDoomedMs)) return [memory, stay];
+  if (wish === undefined || waitsAfterDenial(memory, wish)) return [memory, stay];
   if (memory.wish !== undefined && isMoved(memory.wish, wish)) return [memory, stay];
   const countsAgain = memory.wish?.key !== wish.key && isReplaced(memory, wish);
   if (countsAgain || !memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
   // After a restart, the wish comes from the disk, which does not say when it may be revoked.
   return [{ ...memory, wish }, stay];
+}
+
+/** One event that the second source denies must not hide another one, nor delay it. */
+function chooseEvent<T extends { key: string }>(memory: Memory, events: readonly T[]): T | undefined {
+  return events.toSorted((a, b) => whenDenied(memory, a) - whenDenied(memory, b))[0];
+}
+
+/** An event that was not denied itself does not wait. */
+function waitsAfterDenial(memory: Memory, event: { key: string }): boolean {
+  const isOther = memory.deniedKeys !== undefined && whenDenied(memory, event) === -1;
+  return memory.denied !== undefined && !isOther && memory.streak.ms < deniedDoomedMs;
+}
+
+/** Its position among the denied events, or -1. */
+function whenDenied({ deniedKeys = [] }: Memory, { key }: { key: string }): number {
+  return deniedKeys.indexOf(key);
 }
 
 /** Handled, and neither the reason of the departure nor replaced by it: a person overruled it. */
@@ -240,9 +262,17 @@ export function acknowledged(memory: Memory, key: string): Memory {
  * Records that the second source denied the wish. The trouble must last again before the watcher
  * asks for it once more.
  */
-export function denied({ wish, ...memory }: Memory, why: string, now: number): Memory {
-  const handled = memory.handled.filter((key) => key !== wish?.key);
-  return { ...restart({ ...memory, handled }, memory.streak.kind, now), denied: why };
+export function denied({ wish, ...memory }: Memory, why: string, now: number, key = wish?.key): Memory {
+  const handled = memory.handled.filter((each) => each !== key);
+  const known = key === undefined ? memory : passedOver(memory, key);
+  return { ...restart({ ...known, handled }, memory.streak.kind, now), denied: why };
+}
+
+/** Records that the second source does not confirm the event. Others come before it. */
+export function passedOver(memory: Memory, key: string): Memory {
+  const { deniedKeys = [] } = memory;
+  if (deniedKeys.at(-1) === key) return memory;
+  return { ...memory, deniedKeys: [...deniedKeys.filter((each) => each !== key), key].slice(-maxHandled) };
 }
 
 /**

@@ -127,6 +127,7 @@ function isSameMemory(one: Memory, other: Memory): boolean {
     one.begun === other.begun &&
     one.excused === other.excused &&
     one.denied === other.denied &&
+    one.deniedKeys === other.deniedKeys &&
     one.wish === other.wish &&
     one.handled === other.handled &&
     one.replaced === other.replaced &&

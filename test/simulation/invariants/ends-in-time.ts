@@ -29,14 +29,16 @@ export const endsInTime: Invariant = {
 };
 
 /**
- * A node completes no hook if its role may not read its group or complete hooks, or if it stays
- * after a failed bootstrap. The hook then lasts for its hour.
+ * A node completes no hook if its role may not read its group or complete hooks, if it stays after
+ * a failed bootstrap, or if it has left and the group said falsely that it is gone. The hook then
+ * lasts for its hour.
  */
 function waitsForHook({ scenario, clock }: Region, node: Node): boolean {
   const waits = node.group?.hooks.some(({ active, timesOutAt }) => active && (timesOutAt ?? 0) > clock.uptime());
   const isKept = node.bootstrapExit === 77 && scenario.config.bootstrap.onFailure === 'keep';
   const mayNot = scenario.denied.includes('readMembership') || scenario.denied.includes('completeHook');
-  return waits === true && (isKept || mayNot);
+  const wasDeceived = node.agent === undefined && node.truth.groupLieAt >= (node.truth.leavingSince ?? Infinity);
+  return waits === true && (isKept || mayNot || wasDeceived);
 }
 
 /** With these reasons the node must end. */

@@ -26,6 +26,35 @@ describe('scheduled maintenance', () => {
     await agent.stop();
   });
 
+  // Seed 730009751: the event that EC2 no longer listed had the earlier date, and was asked about
+  // each minute for as long as the metadata service listed it.
+  it.each([false, true])(
+    'is obeyed behind an earlier event that EC2 does not list (after a restart: %s)',
+    async (restarts) => {
+      const node = await inService({ maintenance: { pollSeconds: 10 } });
+      const { stage, world, run } = node;
+      const [done, due] = [event('instance-retirement', 0), event('instance-stop', 24 * hour)].map((each, n) => ({
+        ...each,
+        id: `instance-event-${n}`,
+        notBefore: stage.host.clock.now() + hour + each.notBefore,
+      }));
+      world.instance.events = [];
+      world.metadata.maintenance = [done!];
+      await run(5 * minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      if (restarts) await node.agent.stop();
+      const agent = restarts ? stage.agent(world.restart()) : node.agent;
+      world.instance.events = [{ id: due!.id, code: 'instance-stop' }];
+      world.metadata.maintenance = [done!, due!];
+      await run(30_000);
+      expect(stage.own.status).toBe('DRAINING');
+      await run(5 * minute);
+      expect(stage.departure()).toMatchObject({ cause: 'maintenance', key: `maintenance:${due!.id}` });
+      expect(stage.deeds()).toContain('terminateInGroup');
+      await agent.stop();
+    },
+  );
+
   // The event was true, and only the clock of the metadata service was wrong.
   it('two weeks away terminates no node because metadata names a time fifteen days ahead', async () => {
     const { stage, world, run, agent, harm } = await inService({ maintenance: { pollSeconds: 10 } });
