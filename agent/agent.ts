@@ -153,7 +153,7 @@ async function waitUntilAtRest(
   await asked;
   const isAtRest = () => {
     const state = supervisor.state();
-    return supervisor.isAtRest() && (state === undefined || isOver(state));
+    return state === undefined ? supervisor.isAtRest() : isOver(state);
   };
   while (!isAtRest()) await clock.sleep(restEveryMs, signal);
 }

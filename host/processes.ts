@@ -6,11 +6,11 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { kill, umask } from 'node:process';
-import { Refused, Unavailable, messageOf } from '../core/errors.ts';
+import { Refused } from '../core/errors.ts';
 import type { ProcessCommand, Exit } from '../core/host.ts';
 import { redact } from '../core/secrets.ts';
 import { codeOf } from './files/error-code.ts';
-import { startChild } from './start-child.ts';
+import { explainStart, startChild } from './start-child.ts';
 
 const tailBytes = 4096;
 
@@ -113,12 +113,10 @@ async function pause(ms: number): Promise<void> {
 
 function explain(error: unknown, file: string): unknown {
   const code = codeOf(error);
-  // A bug of this program, for example an argument with a NUL.
-  if (error instanceof TypeError) return error;
   const options = { cause: error, ...(code !== undefined && { code }) };
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new Refused(`there is no program ${file}, or no interpreter for it`, options);
   if (code === 'EACCES') return new Refused(`${file} may not be executed (its mode, or a noexec file system)`, options);
   if (code === 'ENOEXEC') return new Refused(`${file} is no program for this machine`, options);
-  return new Unavailable(`cannot run ${file}: ${messageOf(error)}`, { cause: error });
+  return explainStart(error, file);
 }

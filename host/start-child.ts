@@ -25,7 +25,8 @@ export function startChild<T extends ChildProcess>(
   throw new Unavailable(`cannot run ${file}: no file descriptor is free`);
 }
 
-function explainStart(error: unknown, file: string): unknown {
+/** The failure as an outage of this machine, or as a bug. */
+export function explainStart(error: unknown, file: string): unknown {
   // A bug of this program, for example an argument with a NUL.
   if (error instanceof TypeError) return error;
   return new Unavailable(`cannot run ${file}: ${messageOf(error)}`, { cause: error });

@@ -87,12 +87,12 @@ type TaskLook = (host: Host, isUnknown: boolean, signal: AbortSignal) => Promise
 function openTaskLook({ cluster }: Config, knownFacts: KnownFacts): TaskLook {
   let state: { lasts: (seen: boolean) => boolean; pause: GrowingPause } | undefined;
   return async (host, isUnknown, signal) => {
-    state ??= { lasts: openLasting(host.clock, staleTargetMs), pause: openGrowingPause(host.clock, lookPauses) };
-    if (!state.lasts(isUnknown)) {
-      if (!isUnknown) state = undefined;
+    if (!isUnknown) {
+      state = undefined;
       return false;
     }
-    if (!state.pause.isOver()) return false;
+    state ??= { lasts: openLasting(host.clock, staleTargetMs), pause: openGrowingPause(host.clock, lookPauses) };
+    if (!state.lasts(isUnknown) || !state.pause.isOver()) return false;
     state.pause.begin();
     // A node that ECS does not know yet costs no call.
     const arn = knownFacts.lastSeen?.instance.arn ?? (await readLocalAgent(host, signal))?.containerInstanceArn;
