@@ -95,10 +95,12 @@ export async function waitUntil<T>(
   let answeredAt = 0;
   let last = 'unknown';
   const read = async (callSignal: AbortSignal) => {
+    const askedAt = host.clock.uptime();
     try {
       const seen = await withTimeout(callMs, (bounded) => awaited.read(bounded), host.clock, callSignal);
-      answeredAt = host.clock.uptime();
-      answeringSince ??= answeredAt;
+      // A late answer may describe the moment of its question.
+      answeredAt = askedAt;
+      answeringSince ??= host.clock.uptime();
       if ('done' in seen) return seen;
       if (seen.now !== last) host.log.info('waiting', { what: awaited.what, now: seen.now });
       last = seen.now;
@@ -119,8 +121,8 @@ export async function waitUntil<T>(
     return done;
   } catch (error) {
     if (!(error instanceof Unavailable) || signal.aborted) throw error;
-    // Counted up to the last answer: while a call hung, its state was unknown.
-    const answeredForMs = answeringSince === undefined ? 0 : answeredAt - answeringSince;
+    // Counted up to the question of the last answer: while a call hung, its state was unknown.
+    const answeredForMs = answeringSince === undefined ? 0 : Math.max(0, answeredAt - answeringSince);
     if (answeredForMs < config.bootstrap.timeoutSeconds * 500) throw error;
     const waited = Math.round(answeredForMs / 1000);
     const why = `${awaited.what}: still ${last} after ${waited} s; ${awaited.remedy}`;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderPreconfig } from '../../../../bootstrap/registrars/opsworks/installer.ts';
 import { Refused, Unavailable, exitCode } from '../../../../core/errors.ts';
+import type { Host } from '../../../../core/host.ts';
 import { layerId, opsworksConfig, setStage, stackId } from '../stage.ts';
 import { addRecord } from './records.ts';
 
@@ -140,9 +141,7 @@ describe('the installer', () => {
     expect(error.message).toContain('is gone');
   });
 
-  // The setup had ended long ago, but the last call hung to the end: the node was given up for
-  // good.
-  it('survives a call that hung while the result of the setup is unknown', async () => {
+  const setUp = () => {
     const stage = setStage(
       opsworksConfig({
         opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
@@ -151,8 +150,24 @@ describe('the installer', () => {
       }),
     );
     Object.assign(stage.world.opsworks, { registersAfterMs: 110_000, setupTakesMs: 146_000 });
+    return stage;
+  };
+
+  // The setup had ended long ago, but the last call hung to the end: the node was given up for
+  // good.
+  it('survives a call that hung while the result of the setup is unknown', async () => {
+    const stage = setUp();
     stage.world.clock.schedule(274_000, () => stage.world.calls.hangs('readRegistration'));
-    const error = await stage.fail();
-    expect(exitCode(error)).toBe(75);
+    expect(exitCode(await stage.fail())).toBe(75);
+  });
+
+  it('survives a late answer that was true when the node asked', async () => {
+    const { host, fail } = setUp();
+    const readRegistration: Host['cloud']['readRegistration'] = async (id, signal) => {
+      const record = await host.cloud.readRegistration(id, signal);
+      if (host.clock.uptime() > 254_000) await host.clock.sleep(29_000, signal);
+      return record;
+    };
+    expect(exitCode(await fail({ ...host, cloud: { ...host.cloud, readRegistration } }))).toBe(75);
   });
 });
