@@ -12,7 +12,7 @@ import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
 import { isHeldState, isTerminatedTarget, isTerminating } from '../lifecycle-states.ts';
-import { openConfirmation, TakenBack } from './confirm.ts';
+import { openConfirmation, TakenBack, type ConfirmEnd } from './confirm.ts';
 import { irrevocableOf } from './order.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
@@ -21,7 +21,7 @@ import { drainLateRegistration } from './late-registration.ts';
 interface TerminationMethod {
   name: string;
   /** True when the machine will end. */
-  run(signal: AbortSignal): Promise<boolean>;
+  run(confirmed: Confirmed, signal: AbortSignal): Promise<boolean>;
 }
 
 /**
@@ -86,25 +86,33 @@ export async function terminate(departure: Departure, signal: AbortSignal): Prom
     const confirmed = await confirmEnd(membership, signal);
     if (confirmed !== undefined) {
       await reportDeparture(departure, signal);
-      if (await endMachine(departure, membership, confirmed, signal)) return;
+      if (await endMachine(departure, membership, confirmed, confirmEnd, signal)) return;
     }
     await host.clock.sleep(confirmed === undefined ? confirmAgainMs : roundMs, signal);
     await drainLateRegistration(departure, signal);
   }
 }
 
+/**
+ * Each method may take minutes when AWS does not answer. The reason may have passed meanwhile, so
+ * the second source is asked again before each further method.
+ */
 async function endMachine(
   departure: Departure,
   membership: Membership | undefined | 'refused',
-  confirmed: Confirmed,
+  first: Confirmed,
+  confirmEnd: ConfirmEnd,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { cause, first, second } = confirmed;
-  departure.host.log.warn('ends this machine', { cause, first, second });
+  departure.host.log.warn('ends this machine', { cause: first.cause, first: first.first, second: first.second });
   await clearProtection(departure, signal);
   await departure.noteDeed('askedToEndAt');
-  for (const method of terminationMethods(departure, membership, confirmed)) {
-    if (await tryMethod(departure, method, signal)) return true;
+  let confirmed: Confirmed | undefined = first;
+  for (const method of terminationMethods(departure, membership)) {
+    confirmed ??= await confirmEnd(membership, signal);
+    if (confirmed === undefined) return false;
+    if (await tryMethod(departure, method, confirmed, signal)) return true;
+    confirmed = undefined;
   }
   return false;
 }
@@ -202,32 +210,40 @@ async function clearProtection({ host, config }: Departure, signal: AbortSignal)
 }
 
 /** The termination methods, from the most orderly to the last resort. */
-function terminationMethods(
-  departure: Departure,
-  membership: Membership | undefined | 'refused',
-  confirmed: Confirmed,
-): TerminationMethod[] {
+function terminationMethods(departure: Departure, membership: Membership | undefined | 'refused'): TerminationMethod[] {
   const { host, config } = departure;
   const { cloud, machine } = host;
-  const bounded = (name: string, ms: number, call: (signal: AbortSignal) => Promise<void>): TerminationMethod => ({
+  const bounded = (
+    name: string,
+    ms: number,
+    call: (confirmed: Confirmed, signal: AbortSignal) => Promise<void>,
+  ): TerminationMethod => ({
     name,
-    run: (signal) => callWithRetry(host, ms, signal, call).then(() => true),
+    run: (confirmed, signal) =>
+      callWithRetry(host, ms, signal, (callSignal) => call(confirmed, callSignal)).then(() => true),
   });
   const alone = [
-    bounded('TerminateInstances', callsMs, (signal) => cloud.terminateSelf(confirmed, signal)),
-    bounded('power-off', callsMs, (signal) => machine.powerOff(confirmed, signal)),
+    bounded('TerminateInstances', callsMs, cloud.terminateSelf),
+    bounded('power-off', callsMs, machine.powerOff),
   ];
   if (membership === undefined) return alone;
   const { launchHook } = config.autoScaling;
   const launching = typeof membership === 'object' && membership.lifecycleState === 'Pending:Wait';
   const first: TerminationMethod[] =
     launching && launchHook !== undefined
-      ? [{ name: 'ABANDON', run: (signal) => abandon(departure, membership.group, launchHook, confirmed, signal) }]
+      ? [
+          {
+            name: 'ABANDON',
+            run: (confirmed, signal) => abandon(departure, membership.group, launchHook, confirmed, signal),
+          },
+        ]
       : [];
   return [
     ...first,
-    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (signal) => terminateInGroup(cloud, confirmed, signal)),
-    { name: 'SetInstanceHealth', run: (signal) => reportUnhealthy(departure, confirmed, signal) },
+    bounded('TerminateInstanceInAutoScalingGroup', groupMs, (confirmed, signal) =>
+      terminateInGroup(cloud, confirmed, signal),
+    ),
+    { name: 'SetInstanceHealth', run: (confirmed, signal) => reportUnhealthy(departure, confirmed, signal) },
     ...alone,
   ];
 }
@@ -271,9 +287,14 @@ async function reportUnhealthy(departure: Departure, confirmed: Confirmed, signa
   return false;
 }
 
-async function tryMethod(departure: Departure, method: TerminationMethod, signal: AbortSignal): Promise<boolean> {
+async function tryMethod(
+  departure: Departure,
+  method: TerminationMethod,
+  confirmed: Confirmed,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    const accepted = await method.run(signal);
+    const accepted = await method.run(confirmed, signal);
     departure.host.log.warn('terminating', { by: method.name, taken: accepted });
     return accepted;
   } catch (error) {

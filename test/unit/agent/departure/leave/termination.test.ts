@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { TakenBack } from '../../../../../agent/departure/confirm.ts';
 import { runDeparture } from '../../../../../agent/departure/leave.ts';
 import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { paths } from '../../../../../core/state/state.ts';
@@ -129,6 +130,20 @@ describe('the termination', () => {
       const taken = [...new Set(stage.deeds().filter((verb) => chain.includes(verb)))];
       expect(taken).toEqual(chain.slice(0, n + 1));
     }
+  });
+
+  // All four methods were tried for minutes on the answer of the first second.
+  it('tries no further method when its reason has passed while AWS throttled the first one', async () => {
+    const stage = setStage();
+    const { world } = stage;
+    for (const verb of ['terminateInGroup', 'reportUnhealthy', 'terminateSelf'])
+      world.calls.fails(verb, new Unavailable('Rate exceeded'));
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'terminateInGroup') stage.fillDisk(20);
+    };
+    await expect(stage.leaves()).rejects.toThrow(TakenBack);
+    expect(stage.deeds()).not.toContain('reportUnhealthy');
+    expect(world.machine.power).toBe('on');
   });
 
   it('does not rely on a group that suspended the replacement of unhealthy instances', async () => {
