@@ -162,6 +162,11 @@ test('an invalid --set is shown up to its value', () => {
 test('a file with a secret is recognised', () => {
   expect(holdsSecret('ecs:\n  settings:\n    ECS_ENGINE_AUTH_DATA: "x"\n')).toBe(true);
   expect(holdsSecret('ecs: {settings: {"DB_PASSWORD": x}}')).toBe(true);
+  // Only the name of the setting tells it.
+  expect(holdsSecret('cluster: demo\nDB_PASS: x\necs: {}\n')).toBe(true);
+  expect(holdsSecret('ecs: {settings: {"ACCESS_KEY2":x}}')).toBe(true);
+  expect(holdsSecret('cluster: demo\nDB_PASS:  # none\necs: {}\n')).toBe(false);
+  expect(holdsSecret('cluster: demo\nDB_PASS:\necs: {}\n')).toBe(false);
   expect(holdsSecret('cluster: demo\n# no password\necs: {}\n')).toBe(false);
 });
 

@@ -123,13 +123,33 @@ describe('an existing OpsWorks record', () => {
     expect(world.opsworks.records).toHaveLength(1);
   });
 
-  it('is moved when the configuration names another layer', async () => {
+  it.each([
+    ['in a later boot', true],
+    ['in the same boot', false],
+  ])('is moved when the configuration names another layer, %s', async (_title, isLater) => {
     const stage = await bootedBefore({ status: 'online' });
     stage.world.opsworks.layers.push({ id: 'layer-2', stackId, shortName: 'other' });
     stage.config = opsworksConfig({ opsworks: { stack: stackId, layer: 'other' } });
-    await stage.boot(stage.world.reboot());
+    await stage.boot(isLater ? stage.world.reboot() : undefined);
     expect(stage.world.opsworks.records).toMatchObject([{ layerIds: ['layer-2'] }]);
     expect(stage.state().registered?.layerId).toBe('layer-2');
+  });
+
+  it('is left for a layer of the same name in another stack, in the same boot', async () => {
+    const layer = 'ecs';
+    const stage = await bootedBefore({ status: 'online' }, opsworksConfig({ opsworks: { stack: stackId, layer } }));
+    const { stacks, layers } = stage.world.opsworks;
+    stacks.push({ id: 'stack-2', name: 'second', region: 'us-east-1' });
+    layers.push({ id: 'layer-2', stackId: 'stack-2', shortName: layer });
+    stage.config = opsworksConfig({ opsworks: { stack: 'stack-2', layer } });
+    await stage.boot();
+    expect(stage.state().registered).toMatchObject({ stackId: 'stack-2', layerId: 'layer-2' });
+  });
+
+  it('is not looked up again by a second bootstrap in the same boot', async () => {
+    const { world, boot } = await bootedBefore({ status: 'online' });
+    await boot();
+    expect([...world.calls.of('readStack'), ...world.calls.of('readLayer')]).toEqual([]);
   });
 
   it('is left when the configuration names another stack or registrar', async () => {
