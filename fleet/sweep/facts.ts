@@ -95,7 +95,7 @@ export function describeGone({ machines }: Pick<SweepFacts, 'machines'>, instanc
 export function ownedByPerson(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
   if (machine?.tags[keepTag] !== undefined) return `it has the tag ${keepTag}`;
   const state = member?.lifecycleState ?? '';
-  if (/^(Entering)?Standby$|^Detach(ing|ed)$/.test(state)) return `it is ${state} in its group: a person did that`;
+  if (/Standby|Detach/.test(state)) return `it is ${state} in its group: a person did that`;
   return undefined;
 }
 

@@ -190,6 +190,7 @@ describe('a held node', () => {
   test.each([
     ['in Standby', { member: { lifecycleState: 'Standby' } }],
     ['entering Standby', { member: { lifecycleState: 'EnteringStandby' } }],
+    ['leaving its group, alive', { member: { lifecycleState: 'Detaching' } }],
     ['detached by its group', { member: { lifecycleState: 'Detached' } }],
     ['tagged ecs-node:keep', { machine: { tags: { 'ecs-node:keep': '', 'aws:autoscaling:groupName': group } } }],
   ])('is left alone and is no outage: %s', async (_title, wish) => {
