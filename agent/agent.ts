@@ -76,7 +76,7 @@ export async function runAgent(
   const supervisor = openSupervisor(host, config, { ...options, past: ofThisBoot(past, bootId) }, agentSignal);
   let [isJoined, joinedAt] = [book.read().join.state === 'joined', host.clock.uptime()];
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
-    if (state === 'joined' && !isJoined) joinedAt = host.clock.uptime();
+    if (state === 'joined') joinedAt = host.clock.uptime();
     isJoined = state === 'joined';
     recordJoin(host, book, state, detail);
   };

@@ -141,13 +141,11 @@ async function orderToLeave(
     return;
   }
   if (await isLeftAlone(context, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal);
-  if (watcher.mayLeave !== undefined) {
-    const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
-    if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
-      host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
-      if (wish.key !== undefined) memories.remember(name, passedOver(memories.recall(name), wish.key));
-      return;
-    }
+  const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
+  if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
+    host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
+    if (wish.key !== undefined) memories.remember(name, passedOver(memories.recall(name), wish.key));
+    return;
   }
   if (memories.recall(name).denied !== undefined) {
     // Draining moves tasks away, so a departure that was denied waits for the second source first.
