@@ -157,6 +157,16 @@ describe('the heartbeats of one node among thousands', () => {
     expect(node.world.calls.of('heartbeat')).toHaveLength(1);
   });
 
+  it('are tried ever more rarely in a group without that hook', async () => {
+    const node = launched(1e9, configOf({ autoScaling: { launchHook: 'other' } }));
+    node.world.calls.fails('readContainerInstance', new Unavailable('throttled'));
+    void node.joins().catch(() => {});
+    await node.world.clock.run(6 * hour);
+    expect(node.world.calls.of('readHooks').length).toBeGreaterThan(20);
+    expect(node.world.calls.of('readHooks').length).toBeLessThan(60);
+    expect(node.world.calls.of('heartbeat').length).toBe(node.world.calls.of('readHooks').length);
+  });
+
   it('ask for the interval when the hook is not active, whatever the configuration says', async () => {
     const node = late();
     node.group.hookLagMs = 16 * minute;

@@ -154,3 +154,19 @@ describe('a node that has not joined when its target is the warm pool', () => {
     await agent.stop();
   });
 });
+
+// The metadata service may show the pool for some seconds after a node has left it.
+it('a node that joined a moment ago is not drained for its pool, however long its agent runs', async () => {
+  const { stage, host, passes } = notJoined();
+  const { clock, log, metadata } = stage.world;
+  const agent = stage.agent(host);
+  await clock.run(10 * minute);
+  passes(true);
+  while (!log.some(({ message }) => message === 'joined')) await clock.run(500);
+  metadata.targetState = 'Warmed:Running';
+  await clock.run(6_000);
+  metadata.targetState = 'InService';
+  await clock.run(5 * minute);
+  expect(stage.deeds()).not.toContain('drain');
+  await agent.stop();
+});

@@ -61,6 +61,20 @@ describe('the resumed departure', () => {
     }
   }
 
+  it.each([
+    ['is not repeated for the same order', 'a', false, 'ACTIVE'],
+    ['is repeated for another order', 'b', false, 'DRAINING'],
+    ['is repeated for the same order after a reboot', 'a', true, 'DRAINING'],
+  ])('%s once it is done', async (_, key, reboots, status) => {
+    const stage = setStage();
+    const order = { cause: 'operator', ending: 'remain', key: 'a' } as const;
+    await stage.leaves(order);
+    expect(stage.own.status).toBe('DRAINING');
+    stage.own.status = 'ACTIVE';
+    await stage.leaves({ ...order, key }, reboots ? stage.world.reboot() : stage.world.restart());
+    expect(stage.own.status).toBe(status);
+  });
+
   it('ignores the departure of another machine', async () => {
     const stage = setStage();
     stage.world.machine.files.set(

@@ -13,6 +13,8 @@ it('a full disk whose second source is refused costs no task, is told, and leave
   stage.fillDisk(97);
   await run(2 * hour);
   expect(stage.deeds().filter((deed) => deed === 'drain').length).toBeLessThanOrEqual(2);
+  // A departure each quarter of an hour would tell the team of one each time.
+  expect(world.log.filter(({ message }) => message === 'leaving')).toHaveLength(1);
   expect(stage.status()?.watchers['disk']?.error).toContain('asks again later');
   expect(stage.deeds()).not.toContain('terminateInGroup');
   world.calls.heals();

@@ -184,6 +184,25 @@ describe('a spot notice', () => {
     },
   );
 
+  // EC2 sends the recommendation minutes before the notice, and the time since then is not the
+  // notice's own.
+  it('gives the tasks their time to stop after a rebalance recommendation, when EC2 is silent', async () => {
+    const { stage, world, run, agent } = await inService({
+      rebalance: { action: 'drain' },
+      leave: { drainSeconds: 900 },
+    });
+    busy(stage);
+    world.metadata.rebalanceNotice = '2030-01-01T00:01:00Z';
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'rebalance', phase: 'tasks' });
+    world.calls.fails('readSpotStatus', new Unavailable('throttled'));
+    notice(stage);
+    await run(105_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot' });
+    expect(world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
+    await agent.stop();
+  });
+
   // Four minutes slow: no StopTask, killed. Four minutes fast: StopTask at once, gone after 0.1 s.
   it.each([-240_000, 240_000])('is measured by uptime when the wall clock is %d ms off', async (ms) => {
     for (const told of [true, false]) {

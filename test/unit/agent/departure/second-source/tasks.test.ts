@@ -289,6 +289,28 @@ describe('tasks', () => {
     expect(then).toBe('STOPPED');
   });
 
+  it.each([
+    ['have their stop timeout, and no more, where ECS falls silent after they were told to stop', true, 5 * minute],
+    ['are waited for until the deadline where ECS never listed them', false, 10 * minute],
+  ])('%s', async (_, isListed, leastMs) => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
+    const { world, own } = stage;
+    world.localAgent = undefined;
+    const stopTimeoutMs = 5 * minute;
+    world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity, stopTimeoutMs });
+    const silence = () => world.calls.fails('cloud.readTasks', new Unavailable('throttled'));
+    if (!isListed) silence();
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'stopTask') silence();
+    };
+    stage.group.begin('terminate');
+    const state = await stage.leaves(scaleIn);
+    expect(state.troubles.join()).toContain('tasks left to the end of the instance');
+    const tookMs = state.entered.registrar! - state.entered.tasks!;
+    expect(tookMs).toBeGreaterThanOrEqual(leastMs);
+    expect(tookMs).toBeLessThan(leastMs + minute);
+  });
+
   it('are not stopped unless ECS lists them here, whatever the introspection port says', async () => {
     const stage = setStage(configOf({ leave: { drainSeconds: 10 } }));
     const neighbour = stage.world.cluster.addInstance();

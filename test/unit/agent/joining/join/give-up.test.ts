@@ -156,6 +156,34 @@ describe('an agent whose node cannot join', () => {
     }
   });
 
+  // The local ECS agent had said the same words before ECS confirmed them.
+  it('shows that it failed while the storm guard holds it', async () => {
+    const node = launched(configOf(), 1e9);
+    node.world.localAgent = { cluster: 'default', version: '1', containerInstanceArn: node.own.arn };
+    node.world.calls.onCall = ({ verb, args }) => {
+      if (verb === 'readContainerInstance') node.world.cluster.name = String(args[0]);
+      node.own.ec2InstanceId = node.world.cluster.name === 'default' ? node.world.identity.instanceId : 'i-other';
+    };
+    const agent = node.agent(node.host, {
+      mayTerminate: (signal) => node.host.clock.sleep(60 * minute, signal).then(() => false),
+    });
+    await node.world.clock.run(20_000);
+    const { detail } = node.status().join;
+    await node.world.clock.run(10 * minute);
+    expect(node.status().join).toMatchObject({ state: 'failed', detail });
+    expect(node.deeds()).toEqual([]);
+    await agent.stop();
+  });
+
+  it('abandons the launch when its own checks fail, although ECS has it connected', async () => {
+    const checks = [{ url: 'http://127.0.0.1:1/' }];
+    const node = launched(configOf({ join: { timeoutSeconds: 60, checks } }), 1_000);
+    const agent = node.agent();
+    expect(await node.world.clock.finish(agent.done, 30 * minute)).toMatchObject({ cause: 'join-failed' });
+    expect(node.own.agentConnected).toBe(true);
+    expect(node.group.hooks[0]!.ended).toBe('ABANDON');
+  });
+
   it('leaves at once on a spot notice, without completing the launch', async () => {
     const node = launched(configOf(), 1e9);
     const agent = node.agent();

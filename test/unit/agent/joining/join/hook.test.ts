@@ -37,6 +37,17 @@ describe('a joining node', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  // A waiting group has a hook, so the list was stale or wrong.
+  it('asks again when its group waits, knows no action of the hook, and lists no hooks', async () => {
+    const node = launched(configOf({ autoScaling: {} }), 1_000);
+    node.group.hooks = [someHook('ecs-node-launch', 'launch')];
+    node.group.begin('launch');
+    node.group.hookLagMs = 60_000;
+    node.host.cloud = { ...node.host.cloud, readHooks: async () => [] };
+    expect(await node.finish()).toBe('joined');
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   it('joins without a hook when none is configured, the group has none, there is no group, or it is in service already', async () => {
     const noHook = launched(configOf({ autoScaling: { launchHook: '' } }));
     await noHook.finish();
