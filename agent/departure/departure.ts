@@ -20,6 +20,8 @@ export interface DepartureEffects {
   onChange?(state: DepartureState): void;
   /** The state in this process's memory. A full disk may have refused to store it. */
   lastState?(): DepartureState | undefined;
+  /** Called when the disk refused the state, also long after `note` has given up waiting. */
+  onRefused?(): void;
   /** The state stays in memory: this is an order beside the departure on disk. */
   isBeside?: true;
 }
@@ -63,15 +65,54 @@ export async function readDeparture(host: Host): Promise<DepartureState | undefi
 }
 
 /** A full or broken disk is no reason to stay: a failed write (false) is only logged. */
-export async function writeDeparture(host: Host, state: DepartureState, signal: AbortSignal): Promise<boolean> {
+export async function writeDeparture(
+  host: Host,
+  state: DepartureState,
+  signal: AbortSignal,
+  onRefused: () => void = () => {},
+): Promise<boolean> {
+  const write = () => {
+    const writing = host.machine.writeText(paths.departure, renderState(state));
+    writing.catch(onRefused);
+    return writing;
+  };
   try {
-    await withTimeout(writeMs, () => host.machine.writeText(paths.departure, renderState(state)), host.clock, signal);
+    await withTimeout(writeMs, write, host.clock, signal);
     return true;
   } catch (error) {
     signal.throwIfAborted();
     host.log.error('departure not written', { error: messageOf(error) });
     return false;
   }
+}
+
+/** Each try costs a line in the log, and a full disk is mostly freed within minutes. */
+const writeAgainMs = 20_000;
+
+/**
+ * Returns a listener for `onRefused`. It writes the state of that time again, until the disk takes
+ * it or the signal aborts: a kill or a reboot would forget the departure. A write that hangs is not
+ * repeated, because each one occupies a thread.
+ */
+export function openRewriting(
+  host: Host,
+  readCurrent: () => DepartureState | undefined,
+  signal: AbortSignal,
+): () => void {
+  let isWaiting = false;
+  const writeLater = async () => {
+    await host.clock.sleep(writeAgainMs, signal);
+    isWaiting = false;
+    const state = readCurrent();
+    if (state !== undefined) await writeDeparture(host, state, signal, onRefused);
+  };
+  const onRefused = () => {
+    if (isWaiting) return;
+    isWaiting = true;
+    // Only a stop rejects it.
+    writeLater().catch(() => {});
+  };
+  return onRefused;
 }
 
 /** A full disk refuses new data, but still allows removing a file. */
@@ -119,7 +160,7 @@ export function openDeparture(
     async note(change) {
       departure.state = { ...departure.state, ...change };
       effects.onChange?.(departure.state);
-      if (effects.isBeside !== true) await writeDeparture(host, departure.state, signal);
+      if (effects.isBeside !== true) await writeDeparture(host, departure.state, signal, effects.onRefused);
     },
     async noteDeed(deed) {
       const irrevocable = irrevocableOf(departure.state);

@@ -9,6 +9,7 @@ import type { Host } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { TakenBack } from './confirm.ts';
+import { openRewriting } from './departure.ts';
 import { chooseOrder, isConfirmedBy, isOver, isRevocable, merge, type StandingOrder } from './order.ts';
 import { isFresh, openPendingOrders } from './pending-orders.ts';
 import { undoDeparture, type UndoOptions } from './undo.ts';
@@ -199,8 +200,9 @@ function openRunner(
     state = next;
     opened.resolve();
   };
-  const effects = { deregister, onChange, lastState: () => state };
+  const lastState = () => state;
   const run = async (order: StandingOrder, callSignal: AbortSignal): Promise<void> => {
+    const effects = { deregister, onChange, lastState, onRefused: openRewriting(host, lastState, callSignal) };
     try {
       state = await runDepartureWithRetry(host, config, order, effects, callSignal);
       if (isForGood(state)) onLeft(state);
@@ -211,7 +213,7 @@ function openRunner(
     }
   };
   return {
-    state: () => state,
+    state: lastState,
     isRunning: () => running !== undefined,
     isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
     wouldChange: (order) =>

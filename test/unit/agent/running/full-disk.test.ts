@@ -175,6 +175,51 @@ describe('a full disk', () => {
     await next.stop();
   });
 
+  // The disk was freed minutes later, and nothing wrote the departure again. A kill forgot it: the
+  // node stayed DRAINING.
+  it.each([
+    ['waits for tasks', 'tasks'],
+    ['is done', 'done'],
+  ])('keeps a departure that %s once it takes the file again', async (_what, phase) => {
+    const { stage, run, agent } = await inService(lazily({ rebalance: { action: 'drain' } }));
+    const { calls, cluster, machine, metadata } = stage.world;
+    if (phase === 'tasks') cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    calls.onCall = ({ verb, args }) => {
+      if (verb === 'writeText' && args[0] === paths.departure) throw new Unavailable('ENOSPC: no space left on device');
+    };
+    const writes = () => calls.of('writeText').filter(({ args }) => args[0] === paths.departure).length;
+    metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(machine.files.has(paths.departure)).toBe(false);
+    expect(writes()).toBeLessThan(30);
+    calls.onCall = undefined;
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ phase, drainedAt: expect.any(Number) as unknown });
+    const written = writes();
+    await run(5 * minute);
+    expect(writes()).toBe(written);
+    await agent.stop();
+  });
+
+  // Each write that hangs occupies a thread, and four of them keep the node from reaching AWS.
+  it('is given no second write of a departure while the first one hangs', async () => {
+    const { stage, run, agent } = await inService(lazily());
+    const { calls, cluster, metadata } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.group.begin('terminate');
+    metadata.targetState = 'Terminated';
+    calls.delays('writeText', 10 * minute);
+    const writes = () => calls.of('writeText').filter(({ args }) => args[0] === paths.departure).length;
+    await run(minute);
+    const written = writes();
+    await run(5 * minute);
+    expect(writes()).toBe(written);
+    calls.heals();
+    await run(hour);
+    await agent.stop();
+  });
+
   // Every other node of the cluster with a full disk waited behind it.
   it.each([
     ['leaves', 8, true],
