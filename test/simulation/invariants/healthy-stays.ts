@@ -4,7 +4,7 @@ import type { Call } from '../effects.ts';
 import { ownInstance, type Node } from '../world/node.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
-import { registersAnew } from './registers-anew-once.ts';
+import { drainsToRegisterAnew } from './registers-anew-once.ts';
 
 const deadly = new Set(['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff']);
 
@@ -41,7 +41,7 @@ export const healthyStays: Invariant = {
     // Draining a node a second time changes nothing.
     if (call.verb !== 'drain' || ownInstance(region, node)?.status !== 'ACTIVE') return undefined;
     // Registering anew has an invariant of its own.
-    if (registersAnew(node) === 'draining') return undefined;
+    if (drainsToRegisterAnew(node)) return undefined;
     // A dead Docker that ECS does not know, and one lie of ECS, are two sources for a while.
     if (node.dockerCure !== undefined && now - node.truth.ecsLieAt < 60_000) return undefined;
     // A disk that refused the departure has an older memory, too. A new agent follows that memory

@@ -1,7 +1,7 @@
 import { reasons } from '../faults/causes.ts';
 import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
-import { registersAnew } from './registers-anew-once.ts';
+import { drainsToRegisterAnew } from './registers-anew-once.ts';
 
 /**
  * A node can be slow between counting the cluster and draining; another node may have left
@@ -17,7 +17,7 @@ export const leaveQueueHolds: Invariant = {
     if (verb === 'activate') node.truth.drainedForDisk = false;
     if (verb !== 'drain' || node.truth.drainedForDisk) return undefined;
     // It drains to enter its capacity provider, whatever its disk holds.
-    if (registersAnew(node) === 'draining') return undefined;
+    if (drainsToRegisterAnew(node)) return undefined;
     if (reasons(node, region.clock.uptime(), 900_000).join() !== 'disk') return undefined;
     node.truth.drainedForDisk = true;
     const draining = region.nodes.filter(({ truth, phase }) => truth.drainedForDisk && phase !== 'gone').length;

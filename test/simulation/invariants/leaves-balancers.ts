@@ -4,7 +4,7 @@ import type { Region } from '../world/region.ts';
 import { isDeadly } from './healthy-stays.ts';
 import type { Invariant } from './invariant.ts';
 import { replacesDaemonTask } from './two-sources.ts';
-import { registersAnew } from './registers-anew-once.ts';
+import { drainsToRegisterAnew } from './registers-anew-once.ts';
 
 /** After a crash, or while AWS fails, the node repeats the steps that it began. */
 const patienceMs = 300_000;
@@ -41,7 +41,7 @@ const unhurried: readonly Reason[] = ['scale-in', 'operator', 'drain-only', 'dis
  * has no task behind the balancer.
  */
 function isDrainedLater(region: Region, node: Node): boolean {
-  if (registersAnew(node) === 'draining') return false;
+  if (drainsToRegisterAnew(node)) return false;
   const why = reasons(node, region.clock.uptime(), 3_600_000);
   return !why.includes('disk') && ownInstance(region, node)?.status === 'ACTIVE';
 }

@@ -9,6 +9,11 @@ export function registersAnew({ machine }: Node): string | undefined {
   return /"stage": "([a-z]+)"/.exec(typeof text === 'string' ? text : '')?.[1];
 }
 
+/** Before it deregisters, the node drains again if its record still seems ACTIVE. */
+export function drainsToRegisterAnew(node: Node): boolean {
+  return ['draining', 'deregistering'].includes(registersAnew(node) ?? '');
+}
+
 /** An older call takes effect late, and the node's next look at the record can be behind that. */
 const unseenMs = longestLagMs + 1_000;
 
@@ -20,7 +25,7 @@ export const registersAnewOnce: Invariant = {
   sentence:
     'A node deregisters its container instance only to enter its capacity provider: without tasks, drained, and once in its life; and it ends up registered.',
   onCall({ cluster, clock }, node, { verb, args }) {
-    if (verb === 'drain' && registersAnew(node) === 'draining') {
+    if (verb === 'drain' && drainsToRegisterAnew(node)) {
       const old = cluster.tasks.find(
         ({ containerInstanceArn, lastStatus, createdAt = 0 }) =>
           containerInstanceArn === args[1] && lastStatus !== 'STOPPED' && clock.now() - createdAt > seenMs,
