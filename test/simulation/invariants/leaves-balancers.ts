@@ -25,7 +25,7 @@ export const leavesBalancers: Invariant = {
       isDeadly(call) || (verb === 'completeHook' && args[1] === region.scenario.config.autoScaling.terminateHook);
     const drains = verb === 'drain' && isDrainedLater(region, node);
     if (process.name !== 'agent' || !(ends || drains || verb === 'stopTask')) return undefined;
-    if (replacesDaemonTask(region, node, call)) return undefined;
+    if (replacesDaemonTask(region, call)) return undefined;
     const now = region.clock.uptime();
     const { faultAt, elbTroubleAt, leavingSince } = node.truth;
     if (mistakesItsWait(node, leavingSince)) return undefined;

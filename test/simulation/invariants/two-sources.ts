@@ -24,16 +24,20 @@ export const twoSources: Invariant = {
     'No healthy node leaves, ends, loses its place in a load balancer or stops a task because of one source alone.',
   onCall(region, node, call) {
     if (call.process.name !== 'agent' || !(irrevocable.has(call.verb) || isEnd(region, call))) return undefined;
-    if (replacesDaemonTask(region, node, call)) return undefined;
+    if (replacesDaemonTask(region, call)) return undefined;
     const why = reasons(node, region.clock.uptime(), underWayMs);
     if (why.some((reason) => reason !== 'lie') || isSpotUnanswered(region, node)) return undefined;
     return `${call.verb} on the word of one source`;
   },
 };
 
-/** A node in service stops a task that it started itself, in favour of a new revision. */
-export function replacesDaemonTask({ cluster }: Region, { truth }: Node, { verb, args }: Call): boolean {
-  if (verb !== 'stopTask' || truth.leavingSince !== undefined) return false;
+/**
+ * A node stops a task that it started itself, in favour of a new revision or of its twin. It also
+ * does so while a departure is called off that it may not undo yet. A departure gives another
+ * reason.
+ */
+export function replacesDaemonTask({ cluster }: Region, { verb, args }: Call): boolean {
+  if (verb !== 'stopTask' || !/^ecs-node: (replaced by|one is enough|no longer configured)/.test(String(args[2]))) return false;
   return cluster.tasks.find(({ arn }) => arn === args[1])?.startedBy === startedBy;
 }
 
