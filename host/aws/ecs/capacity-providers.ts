@@ -3,13 +3,13 @@
 import {
   DeregisterContainerInstanceCommand,
   DescribeCapacityProvidersCommand,
-  DescribeClustersCommand,
   type CapacityProvider,
   type ECSClient,
 } from '@aws-sdk/client-ecs';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { Refused } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
 import { findOnPages } from '../pages.ts';
+import { describeCluster } from './describe-cluster.ts';
 import { parseList } from '../parse-list.ts';
 import type { Session } from '../session/session.ts';
 
@@ -18,12 +18,7 @@ type Verbs = Pick<ClusterCloud, 'readCapacityProvider' | 'deregisterContainerIns
 export function openCapacityProviders(client: ECSClient, { callAws }: Session): Verbs {
   return {
     async readCapacityProvider(cluster, group, signal) {
-      const call = 'ecs:DescribeClusters';
-      const { clusters } = await callAws(call, cluster, signal, (options) =>
-        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
-      );
-      const [found] = parseList(call, 'clusters', clusters);
-      if (found === undefined) throw new Unavailable(`${call}: the answer has no cluster ${cluster}`);
+      const found = await describeCluster(client, callAws, cluster, signal);
       // Fargate's providers have no group. A cluster without any has no list.
       const names = (found.capacityProviders ?? []).filter((name) => !name.startsWith('FARGATE'));
       // ECS accepts at most 20 providers a cluster, and describes up to 100 in one call.

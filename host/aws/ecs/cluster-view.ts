@@ -3,15 +3,10 @@
  * not read every record.
  */
 
-import {
-  DescribeClustersCommand,
-  DescribeServicesCommand,
-  ListServicesCommand,
-  type ECSClient,
-} from '@aws-sdk/client-ecs';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { DescribeServicesCommand, ListServicesCommand, type ECSClient } from '@aws-sdk/client-ecs';
+import { Unavailable } from '../../../core/errors.ts';
 import type { ClusterCloud } from '../../../core/host.ts';
-import { parseList } from '../parse-list.ts';
+import { describeCluster } from './describe-cluster.ts';
 import { parseArns, parseDescribed } from './ecs-answers.ts';
 import { chunks, everyPage } from '../pages.ts';
 import { listContainerInstances } from './list-container-instances.ts';
@@ -29,16 +24,9 @@ export function openClusterView(
 ): Pick<ClusterCloud, 'readClusterHealth' | 'readUnsteadyServices'> {
   return {
     async readClusterHealth(cluster, signal) {
-      const call = 'ecs:DescribeClusters';
-      const { clusters, failures } = await callAws(call, cluster, signal, (options) =>
-        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
-      );
-      const [found] = parseList(call, 'clusters', clusters);
-      if (found === undefined && failures?.[0]?.reason === 'MISSING')
-        throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
-      const registered = found?.registeredContainerInstancesCount;
+      const { registeredContainerInstancesCount: registered } = await describeCluster(client, callAws, cluster, signal);
       if (typeof registered !== 'number')
-        throw new Unavailable(`${call}: the answer does not say how many instances are registered`);
+        throw new Unavailable('ecs:DescribeClusters: the answer does not say how many instances are registered');
       const draining = await listContainerInstances(client, callAws, cluster, { status: 'DRAINING' }, signal);
       const disconnected = await listContainerInstances(
         client,

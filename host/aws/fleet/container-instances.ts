@@ -3,7 +3,6 @@
 import {
   DeleteAttributesCommand,
   DeregisterContainerInstanceCommand,
-  DescribeClustersCommand,
   DescribeContainerInstancesCommand,
   ListClustersCommand,
   UpdateContainerInstancesStateCommand,
@@ -17,6 +16,7 @@ import { idOf, reasonsIn } from '../ecs/ecs-answers.ts';
 import { listContainerInstances } from '../ecs/list-container-instances.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks } from '../pages.ts';
+import { describeCluster } from '../ecs/describe-cluster.ts';
 import { required } from './paging.ts';
 
 /** The maximum of both calls. */
@@ -57,15 +57,8 @@ export function openContainerInstanceReads(client: ECSClient, callAws: AwsCall):
       return undefined;
     },
     async readContainerInstanceCount(cluster, signal) {
-      const call = 'ecs:DescribeClusters';
-      const answer = await callAws(call, cluster, signal, (options) =>
-        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
-      );
-      const [found] = required(answer.clusters, call);
-      if (found === undefined && answer.failures?.[0]?.reason === 'MISSING') {
-        throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
-      }
-      return required(found?.registeredContainerInstancesCount, call);
+      const { registeredContainerInstancesCount } = await describeCluster(client, callAws, cluster, signal);
+      return required(registeredContainerInstancesCount, 'ecs:DescribeClusters');
     },
   };
 }

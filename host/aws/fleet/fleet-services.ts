@@ -4,18 +4,12 @@
  */
 
 import { ApplicationAutoScalingClient, DescribeScalableTargetsCommand } from '@aws-sdk/client-application-auto-scaling';
-import {
-  DescribeClustersCommand,
-  DescribeServicesCommand,
-  ECSClient,
-  UpdateServiceCommand,
-  type Service,
-} from '@aws-sdk/client-ecs';
-import { Refused } from '../../../core/errors.ts';
+import { DescribeServicesCommand, ECSClient, UpdateServiceCommand, type Service } from '@aws-sdk/client-ecs';
 import type { FleetServices, ServiceView } from '../../../core/fleet/fleet-services.ts';
 import { listContainerInstances, type Which } from '../ecs/list-container-instances.ts';
 import { findOnPages } from '../pages.ts';
 import type { FleetSession } from '../session/fleet-session.ts';
+import { describeCluster } from '../ecs/describe-cluster.ts';
 import { incompleteAnswer, required } from './paging.ts';
 
 export function openFleetServices({ callAws, settings }: FleetSession): FleetServices {
@@ -39,15 +33,7 @@ function openClusterCounts(client: ECSClient, callAws: AwsCall): Pick<FleetServi
     new Set(await listContainerInstances(client, callAws, cluster, which, signal)).size;
   return {
     async countInstances(cluster, signal) {
-      const answer = await callAws('ecs:DescribeClusters', cluster, signal, (options) =>
-        client.send(new DescribeClustersCommand({ clusters: [cluster] }), options),
-      );
-      const found = required(answer.clusters, 'ecs:DescribeClusters')[0];
-      if (found === undefined) {
-        if (answer.failures?.[0]?.reason === 'MISSING')
-          throw new Refused(`there is no cluster ${cluster}`, { code: 'ClusterNotFoundException' });
-        throw incompleteAnswer('ecs:DescribeClusters');
-      }
+      const found = await describeCluster(client, callAws, cluster, signal);
       const external = await count(cluster, { filter: `${externalAttribute} exists` }, signal);
       const terms = external > 0 ? [`${externalAttribute} !exists`] : [];
       const countOf = (status: 'ACTIVE' | 'DRAINING', ...more: string[]) => {

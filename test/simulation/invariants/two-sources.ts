@@ -37,7 +37,8 @@ export const twoSources: Invariant = {
  * reason.
  */
 export function replacesDaemonTask({ cluster }: Region, { verb, args }: Call): boolean {
-  if (verb !== 'stopTask' || !/^ecs-node: (replaced by|one is enough|no longer configured)/.test(String(args[2]))) return false;
+  if (verb !== 'stopTask' || !/^ecs-node: (replaced by|one is enough|no longer configured)/.test(String(args[2])))
+    return false;
   return cluster.tasks.find(({ arn }) => arn === args[1])?.startedBy === startedBy;
 }
 

@@ -29,7 +29,7 @@ test('every page counts, and a repeated one counts once', async () => {
   const pages = [{ containerInstanceArns: ['a', 'b'], nextToken: 'more' }, { containerInstanceArns: ['b', 'c'] }];
   const { services, server } = await open((asked) => {
     if (callOf(asked) === 'DescribeClusters') {
-      return json({ clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }] });
+      return json({ clusters: [{ clusterName: 'prod', status: 'ACTIVE', registeredContainerInstancesCount: 3 }] });
     }
     const { nextToken } = JSON.parse(asked.body) as { nextToken?: string };
     return json(pages[nextToken === undefined ? 0 : 1]!);
@@ -41,7 +41,7 @@ test('every page counts, and a repeated one counts once', async () => {
 test('a list whose next page is the same again ends', async () => {
   const { services } = await open((asked) =>
     json({
-      clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }],
+      clusters: [{ clusterName: 'prod', status: 'ACTIVE', registeredContainerInstancesCount: 3 }],
       containerInstanceArns: [],
       ScalableTargets: [],
       ...(callOf(asked) !== 'DescribeClusters' && { nextToken: 'again', NextToken: 'again' }),
@@ -52,7 +52,8 @@ test('a list whose next page is the same again ends', async () => {
 });
 
 test.each([
-  ['a cluster without its count', 'countInstances', { clusters: [{ status: 'ACTIVE' }] }],
+  ['a cluster without its count', 'countInstances', { clusters: [{ clusterName: 'prod', status: 'ACTIVE' }] }],
+  ['another cluster', 'countInstances', { clusters: [{ clusterName: 'other', registeredContainerInstancesCount: 3 }] }],
   ['no cluster, and no reason', 'countInstances', { clusters: [] }],
   [
     'a cluster that could not be read',
@@ -80,7 +81,7 @@ test('a missing list of container instances does not mean an empty cluster', asy
   const { services } = await open((asked) =>
     json(
       callOf(asked) === 'DescribeClusters'
-        ? { clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }] }
+        ? { clusters: [{ clusterName: 'prod', status: 'ACTIVE', registeredContainerInstancesCount: 3 }] }
         : {},
     ),
   );

@@ -43,7 +43,7 @@ const instance = (id: string) => ({
 test("the clock of AWS is known after an answer, however wrong this machine's is", async () => {
   const ahead = new Date(Date.now() + 3 * 3_600_000).toUTCString();
   const server = await serve(() => ({
-    ...json({ clusters: [{ status: 'ACTIVE', registeredContainerInstancesCount: 3 }] }),
+    ...json({ clusters: [{ clusterName: 'prod', status: 'ACTIVE', registeredContainerInstancesCount: 3 }] }),
     headers: { 'content-type': 'application/x-amz-json-1.1', date: ahead },
   }));
   const region = 'eu-west-1';

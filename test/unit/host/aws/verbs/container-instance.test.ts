@@ -154,7 +154,7 @@ test('the health of a cluster costs three calls, however large it is', async () 
   const { cloud, calls, server } = await openAws((asked) =>
     json(
       callOf(asked) === 'DescribeClusters'
-        ? { clusters: [{ registeredContainerInstancesCount: 900 }] }
+        ? { clusters: [{ clusterName: 'demo', registeredContainerInstancesCount: 900 }] }
         : { containerInstanceArns: asked.body.includes('DRAINING') ? [arn] : [arn, otherArn] },
     ),
   );

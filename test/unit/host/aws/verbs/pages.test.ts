@@ -131,7 +131,11 @@ async function openPages({ call, page }: Paged, pages: readonly boolean[], token
   let at = 0;
   const aws = await openAws((asked) => {
     if (callOf(asked) !== call)
-      return json({ clusters: [{ capacityProviders: ['nodes'] }], containerInstances: [own], failures: [] });
+      return json({
+        clusters: [{ clusterName: 'demo', capacityProviders: ['nodes'] }],
+        containerInstances: [own],
+        failures: [],
+      });
     const isFull = pages[at] ?? false;
     at += 1;
     return page(isFull, at < pages.length ? tokenOf(at) : undefined);
