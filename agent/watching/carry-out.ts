@@ -140,7 +140,7 @@ async function orderToLeave(
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;
   }
-  if (await isLeftAlone(context, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal);
+  if (await isLeftAlone(context, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal, wish.key);
   const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
   if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
     host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });

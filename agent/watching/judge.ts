@@ -259,12 +259,14 @@ export function acknowledged(memory: Memory, key: string): Memory {
 }
 
 /**
- * Records that the second source denied the wish. The trouble must last again before the watcher
- * asks for it once more.
+ * Records that the second source denied the wish, or a person holds the node. The trouble must last
+ * again before the watcher asks for it once more. The departure for another event stands.
  */
-export function denied({ wish, ...memory }: Memory, why: string, now: number, key = wish?.key): Memory {
-  const handled = memory.handled.filter((each) => each !== key);
-  const known = key === undefined ? memory : passedOver(memory, key);
+export function denied(memory: Memory, why: string, now: number, key = memory.wish?.key): Memory {
+  const { wish, ...others } = memory;
+  const kept = wish?.key === key ? others : memory;
+  const handled = kept.handled.filter((each) => each !== key);
+  const known = key === undefined ? kept : passedOver(kept, key);
   return { ...restart({ ...known, handled }, memory.streak.kind, now), denied: why };
 }
 

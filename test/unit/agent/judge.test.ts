@@ -161,6 +161,16 @@ describe('the judge', () => {
     expect(live([well, doom('next')], held).kinds).toEqual(['recover', 'leave']);
   });
 
+  // Seed 810000232: a forged event met a forged hold while the node left for a true one. The true
+  // one was forgotten, and waited as a denied event does.
+  it('keeps the departure for its event while another event of the watcher is denied', () => {
+    const { memory } = live([doom('true')]);
+    const after = denied(memory, 'a person holds this node', 0, 'forged');
+    expect(after.wish).toEqual(memory.wish);
+    expect(live([doom('true')], after).kinds).toEqual(['stay']);
+    expect(live([doom('true')], denied(memory, 'EC2 says no', 0, 'true')).memory.wish).toBeUndefined();
+  });
+
   it('obeys the operator: a cancelled action begins again only after all was well', () => {
     const off = calledOff(live(times(6, ill())).memory);
     expect(off.wish).toBeUndefined();
