@@ -64,6 +64,8 @@ export function openCallObserver(region: Region): CallObserver {
       region.stats.calls += 1;
       if (call.verb === 'readRebalanceNotice' && result !== undefined)
         node.truth.rebalanceHeardAt ??= region.clock.uptime();
+      if (error === undefined && call.verb === 'writeText' && call.args[0] === paths.agent)
+        node.truth.hasOldStatus = false;
       if (isWorthTelling(call)) note(region, node, call.verb, error === undefined ? words(call) : messageOf(error));
       if (error === undefined)
         ask(region, node, 'afterCall', ({ afterCall }) => afterCall?.(region, node, call, result));
@@ -78,6 +80,7 @@ export function openCallObserver(region: Region): CallObserver {
       if (name === 'not allowed for now') node.truth.refused.set(call.verb, region.clock.uptime());
       if (call.args[0] === paths.lastGood && node.configuration !== undefined) node.configuration.mayGoBack = true;
       if (call.args[0] === paths.departure) node.truth.forgetful = true;
+      if (call.args[0] === paths.agent) node.truth.hasOldStatus = true;
       if (call.service === 'elb') node.truth.elbTroubleAt = region.clock.uptime();
       if (call.service === 'opsworks') node.truth.opsworksTroubleAt = region.clock.uptime();
       note(region, node, `${call.verb}: ${name}`, words(call));

@@ -117,9 +117,9 @@ function hasty(region: Region, node: Node, { verb }: Call, why: readonly Reason[
 /**
  * If the ECS agent was ill before the node was in service (again), the timeout for joining applies.
  */
-function cannotJoin({ config }: Region['scenario'], { machine }: Node, ms: number): boolean {
+function cannotJoin({ config }: Region['scenario'], { machine, truth }: Node, ms: number): boolean {
   const text = machine.files.get(paths.agent);
-  const joined = typeof text === 'string' && text.includes('"state": "joined"');
+  const joined = !truth.hasOldStatus && typeof text === 'string' && text.includes('"state": "joined"');
   return !joined && ms >= config.join.timeoutSeconds * 1000 * early;
 }
 

@@ -95,6 +95,8 @@ export interface Truth {
   pending: Map<Reason, number>;
   /** True if its disk refused to store a departure; a reboot then forgets the departure. */
   forgetful: boolean;
+  /** True while its disk refuses the status of the agent; the file then tells of an older one. */
+  hasOldStatus: boolean;
   /** The lifecycle actions that it completed. */
   completed: Set<string>;
   /** When the storm guard last made it wait. */
@@ -228,6 +230,7 @@ export function openNode(region: Region, number: number): Node {
       drainedForDisk: false,
       pending: new Map(),
       forgetful: false,
+      hasOldStatus: false,
       completed: new Set(),
       heldAt: undefined,
       activitiesSeen: undefined,
