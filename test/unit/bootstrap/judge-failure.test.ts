@@ -137,7 +137,8 @@ describe('the storm guard', () => {
   it('takes the wrong time of one clock for no proof that failures are old, nor its own wait for one', async () => {
     const { host, world } = setStage(config);
     const at = host.clock.now();
-    world.joinGroup('web').activities = [...deaths(3), launch(world.identity.instanceId, at)];
+    const older = launch('i-older', at - 10 * 60 * minute);
+    world.joinGroup('web').activities = [older, ...deaths(3), launch(world.identity.instanceId, at)];
     world.metadata.now = () => at + 15 * 24 * 60 * minute;
     expect(await readStorm(host, config, signal)).toMatchObject({ kind: 'hold', failures: 3 });
     world.metadata.now = undefined;

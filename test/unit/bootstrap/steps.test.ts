@@ -60,9 +60,12 @@ describe('the host name', () => {
     expect(await setStage(opsworksConfig(template)).boot()).toMatchObject({ hostname: 'demo-9abcdef0' });
   });
 
-  it('is refused before anything is changed when OpsWorks and DNS would refuse it', async () => {
+  it.each([
+    ['OpsWorks and DNS', opsworksConfig],
+    ['DNS', plainConfig],
+  ])('is refused before anything is changed when %s would refuse it', async (_title, configWith) => {
     for (const hostname of ['a_b', '-a', 'a-', '{cluster}.example.com', 'x'.repeat(64)]) {
-      const { world, fail } = setStage(opsworksConfig({ hostname }));
+      const { world, fail } = setStage(configWith({ hostname }));
       const error = await fail();
       expect(exitCode(error), hostname).toBe(78);
       expect(error.message).toContain('hostname: ');

@@ -123,6 +123,13 @@ describe('an existing OpsWorks record', () => {
     expect(world.opsworks.records).toHaveLength(1);
   });
 
+  it.each(['unassigning', 'shutting_down', 'stopping', 'terminating'])('is replaced when %s ends', async (status) => {
+    const { world, boot } = await bootedBefore({ status });
+    const former = world.opsworks.records[0]!.id;
+    world.clock.schedule(100_000, () => void (world.opsworks.records = []));
+    expect((await boot(world.reboot())).registered?.id).not.toBe(former);
+  });
+
   it.each([
     ['in a later boot', true],
     ['in the same boot', false],
