@@ -25,6 +25,16 @@ export function renderSummary(outcomes: readonly Outcome[]): string {
   ].join('');
 }
 
+/** `fleet: 38 of 40`, for each folder. */
+export function renderFolders(outcomes: readonly Outcome[]): string {
+  const byFolder = Map.groupBy(outcomes, ({ file }) => file.split('/')[0] ?? '');
+  const lines = [...byFolder].map(([folder, all]) => {
+    const found = all.filter(({ foundBy }) => foundBy !== undefined);
+    return `${folder}: ${found.length} of ${all.length}`;
+  });
+  return lines.toSorted().join(', ');
+}
+
 const heading = '## Survivors';
 
 const escape = (cell: string) => cell.replaceAll('|', '\\|');
@@ -56,7 +66,7 @@ export async function keepSurvivors(path: string, outcomes: readonly Outcome[], 
   const body = [
     heading,
     '',
-    `Seed ${seed}: ${renderSummary(outcomes)}.`,
+    `Seed ${seed}: ${renderSummary(outcomes)} (${renderFolders(outcomes)}).`,
     '',
     '| where | code | mutation | why no test has to find it |',
     '|---|---|---|---|',

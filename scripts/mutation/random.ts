@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 export interface Position {
   /** From 1. */
@@ -16,6 +16,20 @@ export interface Mutation {
   start: Position;
   end: Position;
   replacement: string;
+}
+
+/** As Stryker passes a mutation to a plugin. */
+export interface StrykerMutant {
+  fileName: string;
+  replacement: string;
+  location: { start: Position; end: Position };
+}
+
+/** `first`: the number of the first line and column, which Stryker counts in two ways. */
+export function toMutation({ fileName, replacement, location }: StrykerMutant, first: 0 | 1): Mutation {
+  const one = ({ line, column }: Position) => ({ line: line + 1 - first, column: column + 1 - first });
+  const [start, end] = [one(location.start), one(location.end)];
+  return { file: relative(process.cwd(), fileName), start, end, replacement };
 }
 
 /** Orders mutations at random, but in the same order for the same seed. */

@@ -4,17 +4,11 @@
  * 7 no longer is.
  */
 
-import { relative } from 'node:path';
-import { draw, plant, type Mutation, type Position } from '../../scripts/mutation/random.ts';
+import { draw, plant, toMutation, type Mutation, type StrykerMutant } from '../../scripts/mutation/random.ts';
+import { readRecord } from '../../scripts/mutation/record.ts';
 import { run } from '../../scripts/mutation/run.ts';
 
-/** As Stryker passes a mutation: lines and columns from 0. */
-interface StrykerMutant {
-  id: string;
-  fileName: string;
-  replacement: string;
-  location: { start: Position; end: Position };
-}
+type Identified = StrykerMutant & { id: string };
 
 type Result = { status: 'passed' } | { status: 'compileError'; reason: string };
 
@@ -23,8 +17,8 @@ interface Drawn {
   mutation: Mutation;
 }
 
-/** The compiler takes five seconds on a quiet machine. */
-const compilerMs = 300_000;
+/** The first run takes five seconds on a quiet machine, and took five minutes on a busy one. */
+const compilerMs = 1_800_000;
 
 function setting(name: string): string {
   const value = process.env[name];
@@ -43,11 +37,14 @@ class TypesChecker {
   }
 
   /** Each group has at most one mutation of a file, because one run of the compiler serves it. */
-  async group(mutants: StrykerMutant[]): Promise<string[][]> {
+  async group(mutants: Identified[]): Promise<string[][]> {
     if (this.#drawn.size > 0) throw new Error('Stryker groups the mutations in parts; then a draw is not repeatable');
-    const chosen = draw(mutants, Number(setting('MUTATION_SEED')), Number(setting('MUTATION_COUNT')), (mutant) =>
-      JSON.stringify(toMutation(mutant)),
+    const keyOf = (mutant: StrykerMutant) => JSON.stringify(toMutation(mutant, 0));
+    const known = new Set(
+      (await readRecord(setting('MUTATION_RECORD'))).map(({ mutation }) => JSON.stringify(mutation)),
     );
+    const drawn = draw(mutants, Number(setting('MUTATION_SEED')), Number(setting('MUTATION_COUNT')), keyOf);
+    const chosen = drawn.filter((mutant) => !known.has(keyOf(mutant)));
     this.#drawn = new Set(chosen.map(({ id }) => id));
     const groups: Map<string, string>[] = [];
     for (const { id, fileName } of chosen) {
@@ -59,10 +56,10 @@ class TypesChecker {
     return [...groups.map((group) => [...group.values()]), ...(others.length === 0 ? [] : [others])];
   }
 
-  async check(mutants: StrykerMutant[]): Promise<Record<string, Result>> {
+  async check(mutants: Identified[]): Promise<Record<string, Result>> {
     const drawn = mutants
       .filter(({ id }) => this.#drawn.has(id))
-      .map((mutant) => ({ id: mutant.id, mutation: toMutation(mutant) }));
+      .map((mutant) => ({ id: mutant.id, mutation: toMutation(mutant, 0) }));
     const refused = drawn.length === 0 ? new Map<string, string>() : await findRefused(this.#tree, drawn);
     return Object.fromEntries(
       mutants.map(({ id }): [string, Result] => {
@@ -71,11 +68,6 @@ class TypesChecker {
       }),
     );
   }
-}
-
-function toMutation({ fileName, replacement, location: { start, end } }: StrykerMutant): Mutation {
-  const one = ({ line, column }: Position) => ({ line: line + 1, column: column + 1 });
-  return { file: relative(process.cwd(), fileName), start: one(start), end: one(end), replacement };
 }
 
 /**
@@ -131,7 +123,9 @@ async function compile(tree: string, drawn: readonly Drawn[]): Promise<CompilerE
     drawn.map(({ mutation }) => mutation),
   );
   try {
-    const { code, output, hangs } = await run('node_modules/.bin/tsc', ['--pretty', 'false'], tree, compilerMs);
+    // The compiler looks only at what changed since its last run.
+    const args = ['--pretty', 'false', '--incremental', '--tsBuildInfoFile', '.tsbuildinfo'];
+    const { code, output, hangs } = await run('node_modules/.bin/tsc', args, tree, compilerMs);
     if (hangs) throw new Error('the compiler does not end');
     const errors = [...output.matchAll(/^(\S+)\((\d+),\d+\): (error .*)$/gm)].map(([, file = '', line, text = '']) => ({
       file,
