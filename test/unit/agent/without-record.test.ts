@@ -50,6 +50,27 @@ describe('a node that ECS does not know', () => {
     expect(await mayLeave()).toBe(true);
   });
 
+  it('may leave where only others were launched lately, or only itself ended', async () => {
+    const { stage, served, mayLeave } = setNode();
+    const { instanceId } = stage.world.identity;
+    const at = served - minute;
+    stage.group.activities.push(
+      { kind: 'launch', instanceId: 'i-0fedcba9876543210', succeeded: true, at },
+      { kind: 'terminate', instanceId, succeeded: false, at },
+    );
+    expect(await mayLeave()).toBe(true);
+  });
+
+  it('stays where ECS reports no node at all, and where no group would replace it', async () => {
+    const { stage, mayLeave } = setNode();
+    const { cluster } = stage.world;
+    stage.world.group = undefined;
+    expect(await stage.world.clock.finish(mayLeave())).toBe(false);
+    stage.world.group = stage.group;
+    cluster.instances = [];
+    await expect(mayLeave()).rejects.toThrow('ECS reports no node in this cluster');
+  });
+
   it('stays while no history of its group can be had, and asks again after an empty one', async () => {
     const { stage, served } = setNode();
     const { host } = stage;

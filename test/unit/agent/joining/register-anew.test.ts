@@ -139,6 +139,10 @@ describe('a node outside its capacity provider', () => {
     ['it is in Standby', ({ world }) => void (world.metadata.targetState = 'Standby')],
     ['a person keeps it', ({ world }) => void (world.metadata.tags = { [groupTag]: 'web', 'ecs-node:keep': '' })],
     ['a person drained it', ({ own }) => void (own.status = 'DRAINING')],
+    [
+      'the ECS agent names another record',
+      ({ world, own }) => void (world.localAgent!.containerInstanceArn = `${own.arn}0`),
+    ],
     ['the ECS agent keeps no checkpoint', ({ world }) => void world.machine.files.delete(agentDb)],
     ['the role may not read the provider', ({ world }) => denies(world, 'readCapacityProvider')],
     ['the role may not drain', ({ world }) => denies(world, 'drain')],
