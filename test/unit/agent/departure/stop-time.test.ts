@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { parseStopTimeout } from '../../../../agent/departure/stop-time.ts';
+import { openStopTimes, parseStopTimeout } from '../../../../agent/departure/stop-time.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { definitionArn } from '../../../fakes/cloud/cluster.ts';
+import { never, setStage } from '../stage.ts';
 
 const key = 'ECS_CONTAINER_STOP_TIMEOUT';
 
@@ -46,3 +49,41 @@ test.each([`${key} = 10m`, `export ${key}=10m`, `MY_${key}=10m`, `${key}: 10m`])
     expect(parseStopTimeout(line)).toBe(30_000);
   },
 );
+
+const denied = new Refused('not authorized', { code: 'AccessDeniedException' });
+
+test.each([
+  ['silent', new Unavailable('throttled'), 2, 605_000],
+  ['closed to this role', denied, 1, 35_000],
+])(
+  'where ECS is %s, the time of a task is the default, and ECS is asked again only if it may answer',
+  async (_, error, calls, ms) => {
+    const { host, world, own } = setStage();
+    world.cluster.addTask(own.arn, { stopTimeoutMs: 600_000 });
+    const times = openStopTimes(host, 'demo');
+    const look = () => world.clock.finish(times.longestMs([{ definition: definitionArn('web', '1') }], never));
+    world.calls.fails('readStopTimeout', error);
+    expect(await look()).toBe(35_000);
+    world.calls.heals();
+    expect([await look(), await look()]).toEqual([ms, ms]);
+    expect(world.calls.of('readStopTimeout')).toHaveLength(calls);
+  },
+);
+
+test('a task counts as protected while ECS is silent, and as unprotected where the role may not ask', async () => {
+  const { host, world, own } = setStage();
+  const service = world.cluster.addTask(own.arn, { protected: true });
+  world.cluster.addTask(own.arn, { group: 'family:batch' });
+  const times = openStopTimes(host, 'demo');
+  const tasks = await world.clock.finish(host.cloud.readTasks('demo', own.arn, never));
+  const look = async () => [...(await world.clock.finish(times.protectedOf(tasks, never)))];
+  expect(await look()).toEqual([service.arn]);
+  service.protected = false;
+  expect(await look()).toEqual([]);
+  world.calls.fails('readProtectedTasks', new Unavailable('throttled'), 1);
+  expect(await look()).toEqual([service.arn]);
+  world.calls.fails('readProtectedTasks', denied, 1);
+  service.protected = true;
+  expect([await look(), await look()]).toEqual([[], []]);
+  expect(world.calls.of('readProtectedTasks')).toHaveLength(4);
+});

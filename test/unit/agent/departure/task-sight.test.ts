@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { openStopTimes } from '../../../../agent/departure/stop-time.ts';
+import { mergeSights, openTaskSight } from '../../../../agent/departure/task-sight.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { never, setStage } from '../stage.ts';
+
+// One empty list of ECS ended the machine under its tasks.
+test.each([
+  ['is silent', new Unavailable('throttled'), false],
+  ['may not be read by this role', new Refused('denied', { code: 'AccessDenied' }), true],
+])('an empty list of ECS alone counts, after it lasted, where the record %s: %s', async (_, error, isSure) => {
+  const { host, world, own } = setStage();
+  world.localAgent = undefined;
+  world.calls.fails('readContainerInstance', error);
+  const look = openTaskSight(host, { cluster: 'demo', arn: own.arn }, openStopTimes(host, 'demo'));
+  const sure = async () => (await world.clock.finish(look(never))).sure;
+  expect(await sure()).toBe(false);
+  await world.clock.run(2_000);
+  expect(await sure()).toBe(false);
+  await world.clock.run(4_000);
+  expect(await sure()).toBe(isSure);
+});
+
+test('the tasks of two records of a node are waited for together', () => {
+  const sight = { blockers: ['a'], listed: [], protectedArns: new Set(['p']), daemonArns: ['d'], sure: true };
+  const other = { ...sight, blockers: ['a', 'b'], protectedArns: new Set(['q']), daemonArns: ['d', 'e'] };
+  expect(mergeSights([sight, other])).toEqual({
+    blockers: ['a', 'b'],
+    listed: [],
+    protectedArns: new Set(['p', 'q']),
+    daemonArns: ['d', 'e'],
+    sure: true,
+  });
+  for (const both of [
+    [sight, { ...other, sure: false }],
+    [{ ...sight, sure: false }, other],
+  ])
+    expect(mergeSights(both).sure).toBe(false);
+});
