@@ -64,8 +64,7 @@ export function openCallObserver(region: Region): CallObserver {
       region.stats.calls += 1;
       if (call.verb === 'readRebalanceNotice' && result !== undefined)
         node.truth.rebalanceHeardAt ??= region.clock.uptime();
-      if (error === undefined && call.verb === 'writeText' && call.args[0] === paths.agent)
-        node.truth.hasOldStatus = false;
+      if (error === undefined && call.verb === 'writeText') noteStored(node, call.args[0]);
       if (isWorthTelling(call)) note(region, node, call.verb, error === undefined ? words(call) : messageOf(error));
       if (error === undefined)
         ask(region, node, 'afterCall', ({ afterCall }) => afterCall?.(region, node, call, result));
@@ -79,7 +78,7 @@ export function openCallObserver(region: Region): CallObserver {
       noteFault(node, region.clock.uptime());
       if (name === 'not allowed for now') node.truth.refused.set(call.verb, region.clock.uptime());
       if (call.args[0] === paths.lastGood && node.configuration !== undefined) node.configuration.mayGoBack = true;
-      if (call.args[0] === paths.departure) node.truth.forgetful = true;
+      if (call.args[0] === paths.departure) node.truth.forgetfulSince ??= region.clock.uptime();
       if (call.args[0] === paths.agent) node.truth.hasOldStatus = true;
       if (call.service === 'elb') node.truth.elbTroubleAt = region.clock.uptime();
       if (call.service === 'opsworks') node.truth.opsworksTroubleAt = region.clock.uptime();
@@ -96,6 +95,13 @@ export function openCallObserver(region: Region): CallObserver {
       hearLie(region, nodeOf(region, call), call, lie);
     },
   };
+}
+
+/** A process that was killed before has forgotten the departure, whatever the next one writes. */
+function noteStored({ truth, agentStartedAt }: Node, path: unknown): void {
+  if (path === paths.agent) truth.hasOldStatus = false;
+  const { forgetfulSince = -Infinity } = truth;
+  if (path === paths.departure && forgetfulSince >= agentStartedAt) truth.forgetfulSince = undefined;
 }
 
 /** Calls that repeat every second would push everything else out of the trace. */

@@ -96,7 +96,7 @@ function judgeService(region: Region, node: Node): string | undefined {
   if (state !== 'InService' && denied.length === 0) return `Auto Scaling has it ${state}`;
   const isWanted = node.truth.causes.has('drain-only') || node.truth.causes.has('rebalance');
   const drained = isWanted || denied.includes('activate');
-  return own.status === 'ACTIVE' || drained || node.truth.forgetful || node.truth.overtaken
+  return own.status === 'ACTIVE' || drained || node.truth.forgetfulSince !== undefined || node.truth.overtaken
     ? undefined
     : `${own.status} though nothing is wrong with it`;
 }

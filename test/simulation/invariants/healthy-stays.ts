@@ -44,9 +44,11 @@ export const healthyStays: Invariant = {
     if (drainsToRegisterAnew(node)) return undefined;
     // A dead Docker that ECS does not know, and one lie of ECS, are two sources for a while.
     if (node.dockerCure !== undefined && now - node.truth.ecsLieAt < 60_000) return undefined;
-    // A disk that refused the departure has an older memory, too. A new agent follows that memory
-    // until it has asked.
-    if (node.truth.forgetful && now - node.agentStartedAt < memoryMs) return undefined;
+    // A disk that was full has an older memory, too. A new agent follows that memory until it has
+    // asked.
+    const { forgetfulSince, startedWithOldStatus } = node.truth;
+    const mayBeOld = forgetfulSince !== undefined || startedWithOldStatus;
+    if (mayBeOld && now - node.agentStartedAt < memoryMs) return undefined;
     const why = reasons(node, now, underWayMs);
     if (why.length === 0) return 'drain though nothing was wrong with it';
     return isUnderWay(node, why, now, underWayMs) ? undefined : hasty(region, node, call, why, now);

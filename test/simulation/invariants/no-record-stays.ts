@@ -20,7 +20,7 @@ export const noRecordStays: Invariant = {
   },
   atDeath(region, node) {
     // A disk that refused to store the departure lets the node register again after a reboot.
-    if (node.truth.ended === undefined || node.truth.forgetful) return undefined;
+    if (node.truth.ended === undefined || node.truth.forgetfulSince !== undefined) return undefined;
     const { records } = region.scenario.opsworks;
     const left = records.find(({ ec2InstanceId, status }) => ec2InstanceId === node.id && status !== 'deregistering');
     if (left === undefined) return undefined;

@@ -24,11 +24,11 @@ export const ordersAreFollowed: Invariant = {
     return undefined;
   },
   afterEvent(region, node) {
-    const { trueOrder, unconfirmedSince, failedAt, forgetful } = node.truth;
+    const { trueOrder, unconfirmedSince, failedAt, forgetfulSince } = node.truth;
     if (trueOrder === undefined || unconfirmedSince === undefined || region.scenario.denied.length > 0)
       return undefined;
     // The file of a departure that the disk refused says nothing about the one in memory.
-    if (forgetful) return undefined;
+    if (forgetfulSince !== undefined) return undefined;
     const now = region.clock.uptime();
     const [ms, since] = [lasting(node, trueOrder, now), ableSince(region, node, failedAt)];
     if (ms === undefined || since === undefined) return undefined;

@@ -15,11 +15,11 @@ export const undoneInTime: Invariant = {
   afterEvent(region, node) {
     const lie = node.truth.causes.get('lie');
     if (lie?.until === undefined || ownInstance(region, node)?.status !== 'DRAINING') return undefined;
-    const { drainingSince, overtaken, forgetful } = node.truth;
+    const { drainingSince, overtaken, forgetfulSince } = node.truth;
     const isEffect = drainingSince !== undefined && drainingSince >= lie.since && drainingSince <= lie.until + 5_000;
     if (!isEffect || overtaken || region.scenario.denied.length > 0) return undefined;
     // A full disk has not kept the departure, and the process that knew it was killed.
-    if (forgetful && node.agentStartedAt > drainingSince) return undefined;
+    if (forgetfulSince !== undefined && node.agentStartedAt > drainingSince) return undefined;
     // AWS never withdraws a recommendation, so only the timer of `rebalance.undoSeconds` ends it.
     if (node.truth.leavingFor?.cause === 'rebalance') return undefined;
     const now = region.clock.uptime();

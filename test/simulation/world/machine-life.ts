@@ -119,7 +119,10 @@ function start(region: Region, conditions: Conditions, node: Node, unit: Unit): 
   };
   if (!region.calm) process.crash = drawCrash(region, conditions, node, process);
   node[unit] = process;
-  if (unit === 'agent') node.agentStartedAt = region.clock.uptime();
+  if (unit === 'agent') {
+    node.agentStartedAt = region.clock.uptime();
+    node.truth.startedWithOldStatus = node.truth.hasOldStatus;
+  }
   if (unit === 'bootstrap') node.bootstrapExit = undefined;
   note(region, node, `${unit} starts`);
   const host = openHost(region, node, process, conditions);

@@ -93,10 +93,15 @@ export interface Truth {
   drainedForDisk: boolean;
   /** Notices that the node has not yet obeyed, with their time. */
   pending: Map<Reason, number>;
-  /** True if its disk refused to store a departure; a reboot then forgets the departure. */
-  forgetful: boolean;
+  /**
+   * Since when its disk has refused to store a departure. It ends when the same process has written
+   * the departure; a kill or a reboot before that forgets it.
+   */
+  forgetfulSince: number | undefined;
   /** True while its disk refuses the status of the agent; the file then tells of an older one. */
   hasOldStatus: boolean;
+  /** True if its agent has started with such a file. */
+  startedWithOldStatus: boolean;
   /** The lifecycle actions that it completed. */
   completed: Set<string>;
   /** When the storm guard last made it wait. */
@@ -229,8 +234,9 @@ export function openNode(region: Region, number: number): Node {
       drainingSince: undefined,
       drainedForDisk: false,
       pending: new Map(),
-      forgetful: false,
+      forgetfulSince: undefined,
       hasOldStatus: false,
+      startedWithOldStatus: false,
       completed: new Set(),
       heldAt: undefined,
       activitiesSeen: undefined,

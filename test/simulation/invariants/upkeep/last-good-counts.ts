@@ -31,5 +31,5 @@ export const lastGoodCounts: Invariant = {
 /** True if nothing has hindered the agent, and no full disk hides a departure. */
 function isReady({ agent, agentStartedAt, phase, truth }: Node, askedAt: number): boolean {
   const isUp = phase === 'up' && agent !== undefined && agent.asleep === undefined && agent.sleptMs === 0;
-  return isUp && agentStartedAt < askedAt - reloadMs && truth.faultAt < askedAt && !truth.forgetful;
+  return isUp && agentStartedAt < askedAt - reloadMs && truth.faultAt < askedAt && truth.forgetfulSince === undefined;
 }

@@ -63,7 +63,7 @@ const works: readonly Work[] = [
       isInService(node) &&
       ownInstance(region, node)?.status === 'DRAINING' &&
       !node.truth.overtaken &&
-      !node.truth.forgetful &&
+      node.truth.forgetfulSince === undefined &&
       registersAnew(node) !== 'draining' &&
       reasons(node, region.clock.uptime(), 60 * minute).length === 0,
     withinMs: () => 15 * minute,
