@@ -1,6 +1,8 @@
 /** A watcher's view of this node's position in the leave queue. */
 
+import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { isQueued, openQueueCheck } from './leave-queue.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import { openBackoff } from '../watching/backoff.ts';
@@ -13,6 +15,9 @@ export interface QueuePosition {
   isQueued(host: Host, containerInstance: ContainerInstanceRef | undefined, signal: AbortSignal): Promise<boolean>;
 }
 
+/** ECS may show an older state for a while. Believed, it would leave the node DRAINING for ever. */
+const goneMs = 60_000;
+
 /**
  * When a node joins, its record in ECS already shows whether it is queued. Thousands of nodes that
  * ask again would keep others from joining.
@@ -21,6 +26,7 @@ export function openQueuePosition(reason: string, sharePercent: number, knownFac
   const backoff = openBackoff();
   const checkQueue = openQueueCheck();
   let hasChecked = false;
+  let isGone: ReturnType<typeof openLasting> | undefined;
   return {
     mayLeave(host, containerInstance, signal) {
       hasChecked = true;
@@ -29,7 +35,11 @@ export function openQueuePosition(reason: string, sharePercent: number, knownFac
     async isQueued(host, containerInstance, signal) {
       const seen = knownFacts.lastSeen?.instance;
       if (!hasChecked && seen?.status === 'ACTIVE' && !seen.queuedFor.includes(reason)) return false;
-      return backoff(host.clock, () => isQueued(host, containerInstance, reason, signal));
+      const queued = await backoff(host.clock, () => isQueued(host, containerInstance, reason, signal));
+      isGone ??= openLasting(host.clock, goneMs);
+      if (!isGone(!queued) && !queued && (hasChecked || seen?.status === 'DRAINING'))
+        throw new Unavailable('ECS does not show the queue entry of a node that may have one; asks again');
+      return queued;
     },
   };
 }

@@ -5,7 +5,7 @@ import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
 import { someImage } from '../../fakes/docker.ts';
 import { ask } from './running/in-service.ts';
-import { configOf, setStage, type Stage } from './stage.ts';
+import { configOf, never, setStage, type Stage } from './stage.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -116,6 +116,30 @@ describe('an answer of ECS without the node', () => {
     const agent = stage.agent(lying(stage, verb, answer, () => isFreed, ms));
     await world.clock.run(minute);
     if (verb === 'readContainerInstance') world.localAgent = undefined;
+    stage.fillDisk(95);
+    world.docker.images.push(someImage('app:1', 1));
+    world.docker.onRemove = () => {
+      stage.fillDisk(50);
+      isFreed = true;
+    };
+    await world.clock.run(20 * minute);
+    expect(stage.deeds()).toContain('drain');
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
+  // Seed 810018212: the queue and the record both came from a replica that was behind.
+  it('leaves no node DRAINING whose disk is freed while all of ECS is behind', async () => {
+    const stage = setStage();
+    const { world } = stage;
+    let isFreed = false;
+    const behind = lying(stage, 'readLeaveQueue', [], () => isFreed, 45_000);
+    const before = structuredClone(await stage.host.cloud.readContainerInstance('demo', undefined, never));
+    const { cloud } = lying(stage, 'readContainerInstance', before, () => isFreed, 45_000);
+    const readContainerInstance = cloud.readContainerInstance;
+    const agent = stage.agent({ ...behind, cloud: { ...behind.cloud, readContainerInstance } });
+    await world.clock.run(minute);
     stage.fillDisk(95);
     world.docker.images.push(someImage('app:1', 1));
     world.docker.onRemove = () => {
