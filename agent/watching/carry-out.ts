@@ -268,7 +268,10 @@ async function takeBack(context: AgentContext, cause: Cause, why: string, signal
     // departure is undone first, or the node would stay DRAINING for ever.
     if (next.length > 0 && (state === undefined || isRevocable(state))) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
-    await supervisor.callOff({ ...undoOptionsOf(context, why, except, true), isDenied: true });
+    const options = undoOptionsOf(context, why, except, true);
+    // A person wants the node DRAINING, whatever becomes of this departure.
+    const keepDraining = options.keepDraining || next.some((order) => order.cause === 'operator');
+    await supervisor.callOff({ ...options, keepDraining, isDenied: true });
     if (watcher !== undefined) await undoTreatment(context, watcher, signal);
     if (next.length > 0) await supervisor.follow(next);
   });

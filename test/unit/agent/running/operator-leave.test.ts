@@ -164,6 +164,27 @@ describe('an operator', () => {
     await agent.stop();
   });
 
+  // Seed 810014350: it became ACTIVE in between, and ECS could place tasks on it.
+  it('keeps a node DRAINING whose departure for maintenance it takes back', async () => {
+    const stage = setStage(configOf({ maintenance: { pollSeconds: 10 } }));
+    const { world } = stage;
+    const agent = stage.agent();
+    await world.clock.run(minute);
+    const event = { id: 'instance-event-1', code: 'instance-retirement', state: 'active' as const, description: '' };
+    world.instance.events = [{ id: event.id, code: event.code }];
+    world.metadata.maintenance = [{ ...event, notBefore: stage.host.clock.now() + 3_600_000 }];
+    world.cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: 2 * minute });
+    await world.clock.run(minute);
+    ask(stage, 'leave', false);
+    await world.clock.run(10 * minute);
+    expect(stage.departure().cause).toBe('operator');
+    expect(stage.deregistered).not.toEqual([]);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(world.calls.of('activate')).toEqual([]);
+    expect(world.instance.state).toBe('running');
+    await agent.stop();
+  });
+
   it('keeps a node DRAINING although its disk, which drained it too, is freed', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
