@@ -124,7 +124,9 @@ function announce(region: Region, conditions: Conditions, node: Node, code: stri
     if (action !== 'leave' || !known || clock.uptime() < dueAt) return;
     if (!node.metadata.maintenance.includes(event)) return;
     begin(node, 'maintenance', clock.uptime());
-    if (atOnce) begin(node, 'retirement', clock.uptime());
+    // A person's `stay` that the node could not carry out yet overrules this event, too.
+    if (isToStay(node)) node.truth.overruled.add(id);
+    else if (atOnce) begin(node, 'retirement', clock.uptime());
   };
   due();
   if (dueMs > 0) clock.schedule(dueMs, due);
@@ -138,6 +140,11 @@ function announce(region: Region, conditions: Conditions, node: Node, code: stri
       else reboot(region, conditions, node);
     });
   }
+}
+
+function isToStay({ machine }: Node): boolean {
+  const text = machine.files.get(paths.request);
+  return typeof text === 'string' && text.includes('"action": "stay"');
 }
 
 /** Nodes do not wait for the time of these events. */

@@ -116,6 +116,8 @@ export interface Truth {
   groupLieSince: number;
   /** Uptime of the last untrue answer of ECS. */
   ecsLieAt: number;
+  /** When a false answer last named its tags. One of them keeps a node from leaving. */
+  tagLieAt: number;
   /** The ids of maintenance events that an operator overruled. */
   overruled: Set<string>;
   /** When the metadata service first returned its rebalance recommendation. */
@@ -244,6 +246,7 @@ export function openNode(region: Region, number: number): Node {
       groupLieAt: -Infinity,
       groupLieSince: Infinity,
       ecsLieAt: -Infinity,
+      tagLieAt: -Infinity,
       overruled: new Set(),
       rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
