@@ -20,6 +20,7 @@ import { completeTerminateHook } from './hook.ts';
 import {
   beginState,
   irrevocableOf,
+  isDoneFor,
   isOver,
   merge,
   overruledBy,
@@ -173,12 +174,9 @@ async function openState(
   });
   if (before === undefined || before.undoneAt !== undefined) return fresh();
   const isSameBoot = before.bootId === bootId;
-  if (isOver(before)) {
-    // The same order again finds its departure done. A different order, or a machine that came
-    // back, begins a new departure.
-    const same = isSameBoot && before.cause === order.cause && before.key === order.key;
-    return same && before.ending === order.ending ? before : fresh();
-  }
+  // The same order again finds its departure done. A different order, or a machine that came back,
+  // begins a new departure.
+  if (isOver(before)) return isSameBoot && isDoneFor(before, order) ? before : fresh();
   const { drainedAt, ...rest } = merge(before, order, config, at.now);
   const timed = withUptimes({ ...rest, bootId }, order, isSameBoot ? keptUptimes(before, rest) : {}, at);
   // After a restart of the machine, a person may have set ACTIVE. Draining again changes nothing

@@ -176,6 +176,15 @@ export function isOver(state: DepartureState): boolean {
 }
 
 /**
+ * Whether the departure for this order is done. Once the instance is back, the same order is a new
+ * one: it brings another terminate hook, which would time out.
+ */
+export function isDoneFor(state: DepartureState, { cause, key, ending }: Order): boolean {
+  if (state.phase !== 'done' || state.undoneAt !== undefined || state.backAt !== undefined) return false;
+  return cause === state.cause && key === state.key && ending === state.ending;
+}
+
+/**
  * The departure with the order merged into it; the same object when nothing changes. A deadline
  * counts only for the order that brings it.
  */

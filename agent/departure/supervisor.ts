@@ -9,8 +9,8 @@ import type { Host } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { TakenBack } from './confirm.ts';
-import { openRewriting } from './departure.ts';
-import { chooseOrder, isConfirmedBy, isOver, isRevocable, merge, type StandingOrder } from './order.ts';
+import { openRewriting, writeDeparture } from './departure.ts';
+import { chooseOrder, isConfirmedBy, isDoneFor, isOver, isRevocable, merge, type StandingOrder } from './order.ts';
 import { isFresh, openPendingOrders } from './pending-orders.ts';
 import { undoDeparture, type UndoOptions } from './undo.ts';
 import { runDeparture, type DepartureEffects } from './leave.ts';
@@ -115,7 +115,7 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
         standing = [];
         pending.keep([], departure.state());
         if (isTooLate(departure.state(), undoOptions)) return false;
-        await departure.stop('called off');
+        await departure.callOff(undoSignal);
         signals.remain();
         const undone = await undoDeparture(host, config, departure.state(), undoOptions, undoSignal);
         if (undone) before = departure.forget();
@@ -175,6 +175,8 @@ interface Runner {
   start(order: StandingOrder): Promise<void>;
   stop(why: string): Promise<void>;
   stopped(): Promise<void>;
+  /** Stops it and notes that the instance is back: ECS may be silent until the next order comes. */
+  callOff(callSignal: AbortSignal): Promise<void>;
   /** Forgets a departure that was undone. */
   forget(): Before;
 }
@@ -212,7 +214,7 @@ function openRunner(
       onDenied(state?.cause ?? order.cause, error.message);
     }
   };
-  return {
+  const runner: Runner = {
     state: lastState,
     isRunning: () => running !== undefined,
     isAtRest: () => running === undefined || (state !== undefined && isOver(state)),
@@ -232,11 +234,18 @@ function openRunner(
       running = undefined;
     },
     stopped: async () => running?.done,
+    async callOff(callSignal) {
+      await runner.stop('called off');
+      if (state?.phase !== 'done' || state.returns !== true || state.backAt !== undefined) return;
+      state = { ...state, backAt: host.clock.now() };
+      await writeDeparture(host, state, callSignal);
+    },
     forget() {
       state = undefined;
       return {};
     },
   };
+  return runner;
 }
 
 /** The departures before the one of this process. */
@@ -338,15 +347,7 @@ function isTooLateFor(state: DepartureState, order: StandingOrder, orders: reado
 }
 
 function changes(state: DepartureState, order: Order, config: Config, now: number): boolean {
-  return isOver(state) ? !isSame(state, order) : merge(state, order, config, now) !== state;
-}
-
-function isDoneFor(state: DepartureState, order: Order): boolean {
-  return state.undoneAt === undefined && isOver(state) && isSame(state, order);
-}
-
-function isSame({ cause, key, ending }: DepartureState, order: Order): boolean {
-  return cause === order.cause && key === order.key && ending === order.ending;
+  return isOver(state) ? !isDoneFor(state, order) : merge(state, order, config, now) !== state;
 }
 
 function stackOf(error: unknown): string {

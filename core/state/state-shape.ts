@@ -117,6 +117,7 @@ export const isDepartureState = shaped<DepartureState>({
   hardDeadline: marked,
   undoAt: maybe(time),
   returns: marked,
+  backAt: maybe(time),
   drainedAt: maybe(time),
   confirmedAt: maybe(time),
   confirmedBy: maybe(text),

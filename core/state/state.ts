@@ -250,6 +250,11 @@ export interface DepartureState {
    * registered.
    */
   returns?: true;
+  /**
+   * The time at which the instance was back after all phases. The node may not be ACTIVE yet, and
+   * the next order begins a new departure.
+   */
+  backAt?: number;
   /** When ECS confirmed DRAINING, milliseconds since 1970. */
   drainedAt?: number;
   /**

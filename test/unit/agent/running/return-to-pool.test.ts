@@ -1,7 +1,7 @@
 /** A node that its group takes back into the warm pool: a scale-in with a reuse policy. */
 
 import { describe, expect, it } from 'vitest';
-import { Refused } from '../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { groupTag } from '../../../../upkeep/group-tag.ts';
 import { configOf, setStage } from '../stage.ts';
 import { hour, inService, minute } from './in-service.ts';
@@ -79,6 +79,67 @@ describe('a node on its way back into its warm pool', () => {
     expect(group.hooks.map(({ ended }) => ended)).toEqual([undefined, 'CONTINUE']);
     expect(new Set(world.calls.of('completeHook').map(({ args }) => args[1]))).toEqual(new Set(['terminate']));
     await agent.stop();
+  });
+});
+
+const silentEcs = ['activate', 'drain', 'readContainerInstance', 'ownsContainerInstance'];
+
+describe('a node that its group takes back into the pool again', () => {
+  // The former departure counted as the answer to the new order, so the terminate hook timed out.
+  it.each([
+    ['while ECS is silent and the node joins again', false],
+    ['while its agent starts anew', true],
+  ])('completes its terminate hook, %s', async (_, restarts) => {
+    const { stage, run, agent } = await inService();
+    const { cluster, metadata, calls } = stage.world;
+    const [launch, terminate] = stage.group.hooks;
+    metadata.targetState = 'Warmed:Running';
+    stage.group.beginReturn('Running');
+    await run(5 * minute);
+    expect(stage.group.lifecycleState).toBe('Warmed:Running');
+    for (const verb of silentEcs) calls.fails(verb, new Unavailable('503'));
+    stage.group.begin('launch');
+    metadata.targetState = 'InService';
+    await run(5 * minute);
+    expect(stage.status().join.state).toBe('joining');
+    if (restarts) await agent.stop();
+    launch!.active = false;
+    stage.group.beginReturn('Running');
+    metadata.targetState = 'Warmed:Running';
+    const next = restarts ? stage.agent() : agent;
+    const task = cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: minute });
+    await run(5 * minute);
+    expect(terminate!.active).toBe(true);
+    calls.heals();
+    await run(10 * minute);
+    expect(task.lastStatus).toBe('STOPPED');
+    expect([terminate!.ended, stage.group.lifecycleState]).toEqual(['CONTINUE', 'Warmed:Running']);
+    stage.group.begin('launch');
+    metadata.targetState = 'InService';
+    await run(5 * minute);
+    expect([launch!.ended, stage.own.status, stage.status().join.state]).toEqual(['CONTINUE', 'ACTIVE', 'joined']);
+    await next.stop();
+  });
+
+  it('joins again after its agent started anew while ECS was silent', async () => {
+    const { stage, run, agent } = await inService();
+    const { metadata, calls } = stage.world;
+    metadata.targetState = 'Warmed:Running';
+    stage.group.beginReturn('Running');
+    await run(5 * minute);
+    for (const verb of silentEcs) calls.fails(verb, new Unavailable('503'));
+    stage.group.begin('launch');
+    metadata.targetState = 'InService';
+    await run(5 * minute);
+    await agent.stop();
+    const next = stage.agent();
+    await run(20 * minute);
+    expect(stage.group.lifecycleState).toBe('Pending:Wait');
+    calls.heals();
+    await run(5 * minute);
+    expect([stage.group.hooks[0]!.ended, stage.own.status]).toEqual(['CONTINUE', 'ACTIVE']);
+    expect(stage.status().join.state).toBe('joined');
+    await next.stop();
   });
 });
 
