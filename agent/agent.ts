@@ -74,15 +74,15 @@ export async function runAgent(
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
   const past = await readDeparture(host);
   const supervisor = openSupervisor(host, config, { ...options, past: ofThisBoot(past, bootId) }, agentSignal);
-  let [isJoined, joinedAt] = [book.read().join.state === 'joined', host.clock.uptime()];
+  let isJoined = book.read().join.state === 'joined';
+  let joinedAt = isJoined ? host.clock.uptime() : undefined;
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
     if (state === 'joined') joinedAt = host.clock.uptime();
     isJoined = state === 'joined';
     recordJoin(host, book, state, detail);
   };
-  const poolMeaning = () => meaningOfPool(context, isJoined ? host.clock.uptime() - joinedAt : undefined);
   const knownFacts: KnownFacts = {};
-  const watchers = roster(config, host.identity, poolMeaning, knownFacts);
+  const watchers = roster(config, host.identity, () => meaningOfPool(context, joinedAt), knownFacts);
   const context: AgentContext = {
     host,
     config,
@@ -128,11 +128,12 @@ export async function runAgent(
   }
 }
 
-function meaningOfPool({ memories }: AgentContext, joinedForMs: number | undefined): PoolMeaning {
+/** `joinedAt`: the uptime of the last join, also while the node joins again after its return. */
+function meaningOfPool({ memories, host }: AgentContext, joinedAt: number | undefined): PoolMeaning {
   // The tasks end during the departure, and the order must not end with them.
   if (memories.recall('scale-in').wish?.returns === true) return 'return';
-  if (joinedForMs === undefined) return 'unknown';
-  return joinedForMs >= staleTargetMs ? 'return' : 'stale';
+  if (joinedAt === undefined) return 'unknown';
+  return host.clock.uptime() - joinedAt >= staleTargetMs ? 'return' : 'stale';
 }
 
 /** A machine that has booted since may be back from what was confirmed then. */

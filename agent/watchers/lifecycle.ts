@@ -27,7 +27,8 @@ const lookPauses = { firstMs: 30_000, longestMs: 3_600_000 };
 
 /**
  * The meaning of a pool as target state. `return`: the group takes the node back. `stale`: the node
- * has just left the pool. `unknown`: the node joins, so it may be on its way into its first pool.
+ * has just left the pool. `unknown`: the node joins for the first time, so it may enter its first
+ * pool.
  */
 export type PoolMeaning = 'return' | 'stale' | 'unknown';
 

@@ -121,6 +121,34 @@ describe('a node that its group takes back into the pool again', () => {
     await next.stop();
   });
 
+  // While it joined, the group's pool counted as its first one, so its tasks died with the machine.
+  it('completes its terminate hook where ECS falls silent right after ACTIVE', async () => {
+    const { stage, run, agent } = await inService();
+    const { cluster, metadata, calls } = stage.world;
+    const [launch, terminate] = stage.group.hooks;
+    metadata.targetState = 'Warmed:Running';
+    stage.group.beginReturn('Running');
+    await run(5 * minute);
+    calls.onCall = ({ verb }) => {
+      if (verb === 'activate') for (const each of silentEcs.slice(1)) calls.fails(each, new Unavailable('503'));
+    };
+    stage.group.begin('launch');
+    metadata.targetState = 'InService';
+    await run(5 * minute);
+    expect([stage.own.status, stage.status().join.state]).toEqual(['ACTIVE', 'joining']);
+    const task = cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: minute });
+    launch!.active = false;
+    stage.group.beginReturn('Running');
+    metadata.targetState = 'Warmed:Running';
+    await run(10 * minute);
+    expect(terminate!.active).toBe(true);
+    calls.heals();
+    await run(10 * minute);
+    expect(task.lastStatus).toBe('STOPPED');
+    expect([terminate!.ended, stage.group.lifecycleState]).toEqual(['CONTINUE', 'Warmed:Running']);
+    await agent.stop();
+  });
+
   it('joins again after its agent started anew while ECS was silent', async () => {
     const { stage, run, agent } = await inService();
     const { metadata, calls } = stage.world;
