@@ -10,8 +10,8 @@ const clearedMs = 90_000;
 const startMs = 40_000;
 
 /**
- * The node denied an event that EC2 left out, or a false tag told it that a person holds it. It asks about that event again only once a minute of
- * checks has listed it.
+ * The node denied an event that EC2 left out, or a false tag told it that a person holds it. It
+ * asks about that event again only once a minute of checks has listed it.
  */
 const deniedMs = 60_000;
 
