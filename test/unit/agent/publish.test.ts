@@ -92,6 +92,20 @@ describe('publishing', () => {
     expect(world.published.at(-1)!.metrics.map(({ name }) => name)).toContain('MemoryUtilization');
   });
 
+  it('tells a failure once, and the next one again', async () => {
+    const { host, world } = setStage(config);
+    const told = () => world.log.filter(({ message }) => message === 'metrics not published').length;
+    void publishMetrics(host, config, () => undefined, never).catch(() => {});
+    for (const times of [1, 2]) {
+      world.calls.fails('publish', new Unavailable('throttled'));
+      await world.clock.run(20 * 60_000);
+      expect(told()).toBe(times);
+      world.calls.heals();
+      await world.clock.run(10 * 60_000);
+    }
+    expect(world.calls.of('writeShared')).toEqual([]);
+  });
+
   const textfile = '/run/ecs-node/metrics/ecs-node.prom';
 
   it('writes the same to a file for node_exporter, also without CloudWatch', async () => {
