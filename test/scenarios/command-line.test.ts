@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '../../commands/table.ts';
 
@@ -19,14 +19,20 @@ interface Ran {
 }
 
 /** A closed port: any call over the network fails at once. */
-const environment = { PATH: '/usr/bin:/bin', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+const common = { PATH: '/usr/bin:/bin', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
+
+/** Node keeps the compiled source here: each start of it then needs 0.3 s of CPU time less. */
+const compiled = mkdtempSync(join(tmpdir(), 'ecs-node-compiled-'));
+afterAll(() => rmSync(compiled, { recursive: true }));
 
 const programs = {
   source: () => [process.execPath, 'main.ts'],
   binary: () => [inject('binary')],
 };
 
-describe.each(Object.entries(programs))('%s', (_, program) => {
+describe.each(Object.entries(programs))('%s', (name, program) => {
+  // The binary starts as on a node, without such a folder.
+  const environment = name === 'source' ? { ...common, NODE_COMPILE_CACHE: compiled } : common;
   const run = (...args: string[]): Ran => {
     const [file = '', ...first] = program();
     const { status, stdout, stderr } = spawnSync(file, [...first, ...args], { encoding: 'utf8', env: environment });
