@@ -44,9 +44,9 @@ const withoutBinary = new Set(['storm']);
 const { values, positionals: asked } = readOptions(import.meta.filename, {
   allowPositionals: true,
   options: {
-    minutes: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: '5' },
-    notices: { type: 'string', default: '50' },
+    minutes: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    notices: { type: 'string', default: '20' },
     nodes: { type: 'string', multiple: true, default: [] },
     only: { type: 'string', multiple: true, default: [] },
     long: { type: 'boolean', default: false },
