@@ -78,8 +78,10 @@ describe('retry', () => {
 
   test('does not hang with an attempt that never answers', async () => {
     const p = patience({ withinMs: 5_000 });
+    const began = p.clock.uptime();
     const work = retry(() => new Promise<never>(() => {}), p);
     await expect(p.clock.finish(work)).rejects.toBeInstanceOf(Unavailable);
+    expect(p.clock.uptime() - began).toBe(5_000);
   });
 
   test('retries the failures that the caller names, without end where the time is infinite', async () => {
