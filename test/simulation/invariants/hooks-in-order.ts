@@ -67,6 +67,9 @@ function earlyLaunch(region: Region, node: Node): string | undefined {
   return 'CONTINUE though its ECS agent was not connected';
 }
 
+/** The time of a departure for its phases after the tasks. */
+const lastPhasesMs = 600_000;
+
 function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb }: Call): string | undefined {
   const arn = ownInstance({ cluster } as Region, node)?.arn;
   const running = cluster.tasks.filter((task) => task.containerInstanceArn === arn && task.lastStatus !== 'STOPPED');
@@ -74,10 +77,13 @@ function strandedTasks({ cluster, clock, scenario }: Region, node: Node, { verb 
   const now = clock.uptime();
   // EC2 sets the time in these cases, so the node cannot wait for its tasks.
   if (reasons(node, now, 3_600_000).some((reason) => reason === 'spot' || reason === 'maintenance')) return undefined;
-  const { drainingSince, faultAt } = node.truth;
+  const { drainingSince, leavingSince, faultAt } = node.truth;
   if (now - faultAt < 600_000 || mistakesItsWait(node, drainingSince)) return undefined;
   const drainedMs = drainingSince === undefined ? 0 : now - drainingSince;
-  if (drainedMs >= scenario.config.leave.drainSeconds * 1000 - 5_000) return undefined;
+  const drainMs = scenario.config.leave.drainSeconds * 1000;
+  // A departure ends at its own deadline, however late ECS heard of it.
+  if (now - (leavingSince ?? now) >= drainMs + lastPhasesMs) return undefined;
+  if (drainedMs >= drainMs - 5_000) return undefined;
   return `${verb} after ${Math.round(drainedMs / 1000)} s of draining, with ${running.length} tasks (${running[0]?.lastStatus})`;
 }
 
