@@ -12,7 +12,7 @@ import { hold, waitForPerson } from '../../bootstrap/hold.ts';
 import { deregister } from '../../bootstrap/registrars/registrars.ts';
 import { readStorm, type Storm } from '../../bootstrap/storm-guard.ts';
 import type { Config } from '../../config/config.ts';
-import { Refused, messageOf } from '../../core/errors.ts';
+import { Refused, StepError, Unfit, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { withTimeout } from '../../core/retry.ts';
 import type { DepartureState } from '../../core/state/state.ts';
@@ -88,7 +88,24 @@ async function isAboutToBeTerminated(host: Host, left: DepartureState, signal: A
   return isTerminating(membership);
 }
 
-async function bootstrapOnce(host: Host, config: Config, signal: AbortSignal): Promise<Pause | undefined> {
+/**
+ * A registrar may have shown an older state when the time was up. It shows the present one within
+ * this time.
+ */
+const lateSeconds = 60;
+
+interface LateFailure {
+  error: unknown;
+  config: Config;
+}
+
+/** `late`: the failure of the attempt before, whose time was up. */
+async function bootstrapOnce(
+  host: Host,
+  config: Config,
+  signal: AbortSignal,
+  late?: LateFailure,
+): Promise<Pause | undefined> {
   try {
     await bootstrap(host, config, signal);
     return undefined;
@@ -99,10 +116,25 @@ async function bootstrapOnce(host: Host, config: Config, signal: AbortSignal): P
     host.log.error('bootstrap failed', { error: messageOf(error), ending });
     if (ending === 'retry-slowly') return { kind: 'person', reason: messageOf(error) };
     if (ending !== 'for-good') throw error;
+    if (late === undefined && isLate(error)) return bootstrapLate(host, { error, config }, signal);
     const storm = await readStorm(host, config, signal);
     if (storm.kind === 'hold') return storm;
-    return departForGood(host, config, error, signal);
+    return departForGood(host, late?.config ?? config, late?.error ?? error, signal);
   }
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof StepError && error.cause instanceof Unfit && error.cause.essential === 'registration-in-time';
+}
+
+/** Makes a short second attempt before the node leaves. */
+async function bootstrapLate(host: Host, late: LateFailure, signal: AbortSignal): Promise<Pause | undefined> {
+  const { config } = late;
+  const timeoutSeconds = Math.min(lateSeconds, config.bootstrap.timeoutSeconds / 3);
+  host.log.warn('looks once more before the node leaves', { inSeconds: timeoutSeconds });
+  await host.clock.sleep(timeoutSeconds * 1000, signal);
+  const short = { ...config, bootstrap: { ...config.bootstrap, timeoutSeconds } };
+  return bootstrapOnce(host, short, signal, late);
 }
 
 /**

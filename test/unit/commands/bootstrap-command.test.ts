@@ -4,7 +4,7 @@ import { mayTerminate } from '../../../commands/node/join-failure.ts';
 import { ConfigError, exitCode, Refused, StepError, Unavailable } from '../../../core/errors.ts';
 import type { ScalingActivity } from '../../../core/host.ts';
 import { paths, renderState, type BootstrapState, type DepartureState } from '../../../core/state/state.ts';
-import { opsworksConfig, plainConfig, signal } from '../bootstrap/stage.ts';
+import { opsworksConfig, plainConfig, signal, stackId } from '../bootstrap/stage.ts';
 import { someHook } from '../../fakes/cloud/group.ts';
 import { openFakeHost, type World } from '../../fakes/host.ts';
 import type { Config } from '../../../config/config.ts';
@@ -55,6 +55,24 @@ test('a final refusal of the registrar ends the node, and leaves no record behin
     cause: 'bootstrap-failed',
     reason: expect.stringContaining('OpsWorks says no'),
   });
+});
+
+// Seed 820006222: OpsWorks showed an older state while the time ran out, and the node ended itself.
+test.each([
+  ['stays when its registration is there a minute later', 300_000, [], 'done'],
+  ['leaves when it is still missing a minute later', Infinity, ['terminateInGroup'], 'failed'],
+])('a node whose time to register is up %s', async (_, setupTakesMs, expected, outcome) => {
+  const { live, world } = open(
+    opsworksConfig({
+      opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+      registration: { required: true },
+      bootstrap: { timeoutSeconds: 300 },
+    }),
+  );
+  Object.assign(world.opsworks, { registersAfterMs: 30_000, setupTakesMs });
+  await live().catch(() => undefined);
+  expect(deaths(world)).toEqual(expected);
+  expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe(outcome);
 });
 
 test('the instance names in a tag why it left', async () => {
