@@ -90,7 +90,7 @@ async function isAboutToBeTerminated(host: Host, left: DepartureState, signal: A
 
 /**
  * A registrar may have shown an older state when the time was up. It shows the present one within
- * this time.
+ * this time. The storm guard's bound for an early failure has room for both.
  */
 const lateSeconds = 60;
 
@@ -117,9 +117,10 @@ async function bootstrapOnce(
     if (ending === 'retry-slowly') return { kind: 'person', reason: messageOf(error) };
     if (ending !== 'for-good') throw error;
     if (late === undefined && isLate(error)) return bootstrapLate(host, { error, config }, signal);
-    const storm = await readStorm(host, config, signal);
+    const first = late ?? { error, config };
+    const storm = await readStorm(host, first.config, signal);
     if (storm.kind === 'hold') return storm;
-    return departForGood(host, late?.config ?? config, late?.error ?? error, signal);
+    return departForGood(host, first.config, first.error, signal);
   }
 }
 

@@ -182,13 +182,13 @@ function refusesForAWhile({ calls }: World): void {
 }
 
 /** So many nodes of the group died within minutes of their launch. */
-function youngDeaths(count: number, now: number): ScalingActivity[] {
+function youngDeaths(count: number, now: number, livedMs = 60_000): ScalingActivity[] {
   return Array.from({ length: count }, (_, index) => index).flatMap((index): ScalingActivity[] => {
     const instanceId = `i-${String(index).padStart(17, '0')}`;
     const at = now - 900_000 + index;
     return [
       { kind: 'launch', instanceId, at, succeeded: true },
-      { kind: 'terminate', instanceId, at: at + 60_000, succeeded: true },
+      { kind: 'terminate', instanceId, at: at + livedMs, succeeded: true },
     ];
   });
 }
@@ -204,6 +204,23 @@ test('when nodes of the group fail one after another, a node waits and retries i
   expect(world.published.flatMap(({ metrics }) => metrics.map(({ name }) => name))).toContain('BootstrapHeld');
   expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
   expect(host.identity.instanceId).toBe(read<BootstrapState>(world, paths.bootstrap)?.instanceId);
+});
+
+// The second attempt is short, and nodes of the group had failed after longer attempts.
+test('a node whose time to register is up twice waits where others failed before', async () => {
+  const { live, world, clock } = open(
+    opsworksConfig({
+      opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+      registration: { required: true },
+      join: { timeoutSeconds: 30 },
+      bootstrap: { timeoutSeconds: 300 },
+    }),
+  );
+  world.group!.activities.push(...youngDeaths(3, clock.now(), 800_000));
+  Object.assign(world.opsworks, { registersAfterMs: 30_000, setupTakesMs: 600_000 });
+  await live();
+  expect(deaths(world)).toEqual([]);
+  expect(read<BootstrapState>(world, paths.bootstrap)?.outcome).toBe('done');
 });
 
 test('an unreadable history of the group makes a node wait, and never terminate', async () => {
