@@ -126,7 +126,7 @@ function announce(region: Region, conditions: Conditions, node: Node, code: stri
     begin(node, 'maintenance', clock.uptime());
     // A person's `stay` that the node could not carry out yet overrules this event, too.
     if (isToStay(node)) node.truth.overruled.add(id);
-    else if (atOnce) begin(node, 'retirement', clock.uptime());
+    else if (atOnce && !node.truth.overruled.has(id)) begin(node, 'retirement', clock.uptime());
   };
   due();
   if (dueMs > 0) clock.schedule(dueMs, due);
