@@ -12,11 +12,11 @@ import {
 } from '@aws-sdk/client-ecs';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
+import { describeCluster } from '../ecs/describe-cluster.ts';
 import { idOf, reasonsIn } from '../ecs/ecs-answers.ts';
 import { listContainerInstances } from '../ecs/list-container-instances.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks } from '../pages.ts';
-import { describeCluster } from '../ecs/describe-cluster.ts';
 import { required } from './paging.ts';
 
 /** The maximum of both calls. */

@@ -6,10 +6,10 @@
 import { ApplicationAutoScalingClient, DescribeScalableTargetsCommand } from '@aws-sdk/client-application-auto-scaling';
 import { DescribeServicesCommand, ECSClient, UpdateServiceCommand, type Service } from '@aws-sdk/client-ecs';
 import type { FleetServices, ServiceView } from '../../../core/fleet/fleet-services.ts';
+import { describeCluster } from '../ecs/describe-cluster.ts';
 import { listContainerInstances, type Which } from '../ecs/list-container-instances.ts';
 import { findOnPages } from '../pages.ts';
 import type { FleetSession } from '../session/fleet-session.ts';
-import { describeCluster } from '../ecs/describe-cluster.ts';
 import { incompleteAnswer, required } from './paging.ts';
 
 export function openFleetServices({ callAws, settings }: FleetSession): FleetServices {

@@ -29,6 +29,18 @@ function lying(
   return { ...host, cloud: { ...host.cloud, [verb]: lie } };
 }
 
+/** The disk fills, and the removal of an unused image frees it. */
+async function fillAndFree(stage: Stage, onFreed: () => void): Promise<void> {
+  const { clock, docker } = stage.world;
+  stage.fillDisk(95);
+  docker.images.push(someImage('app:1', 1));
+  docker.onRemove = () => {
+    stage.fillDisk(50);
+    onFreed();
+  };
+  await clock.run(20 * minute);
+}
+
 const hookNamed = ({ group }: Stage, name: string) => group.hooks.find((hook) => hook.name === name);
 
 describe('one empty list of hooks', () => {
@@ -116,13 +128,7 @@ describe('an answer of ECS without the node', () => {
     const agent = stage.agent(lying(stage, verb, answer, () => isFreed, ms));
     await world.clock.run(minute);
     if (verb === 'readContainerInstance') world.localAgent = undefined;
-    stage.fillDisk(95);
-    world.docker.images.push(someImage('app:1', 1));
-    world.docker.onRemove = () => {
-      stage.fillDisk(50);
-      isFreed = true;
-    };
-    await world.clock.run(20 * minute);
+    await fillAndFree(stage, () => (isFreed = true));
     expect(stage.deeds()).toContain('drain');
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.own.attributes.size).toBe(0);
@@ -140,13 +146,7 @@ describe('an answer of ECS without the node', () => {
     const readContainerInstance = cloud.readContainerInstance;
     const agent = stage.agent({ ...behind, cloud: { ...behind.cloud, readContainerInstance } });
     await world.clock.run(minute);
-    stage.fillDisk(95);
-    world.docker.images.push(someImage('app:1', 1));
-    world.docker.onRemove = () => {
-      stage.fillDisk(50);
-      isFreed = true;
-    };
-    await world.clock.run(20 * minute);
+    await fillAndFree(stage, () => (isFreed = true));
     expect(stage.deeds()).toContain('drain');
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.own.attributes.size).toBe(0);
