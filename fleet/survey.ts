@@ -75,8 +75,7 @@ export async function surveyFleet(
 
 /**
  * An instance has a second record after its ECS agent lost its data and registered anew. The agent
- * uses the connected record. If none is connected, it uses the newest: it never returns to an
- * older.
+ * uses the connected record. If none is connected, it most likely uses the newest.
  */
 export function separateRecords(records: readonly FleetContainerInstance[]): {
   real: FleetContainerInstance[];

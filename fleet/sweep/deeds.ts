@@ -9,6 +9,7 @@ import type { Clock } from '../../core/retry.ts';
 import { separateRecords } from '../survey.ts';
 import {
   livesInGroup,
+  mayBeInUse,
   notTerminable,
   oldMissingTag,
   otherClusterInName,
@@ -56,9 +57,9 @@ export async function carryOut(
       return clearProtection(context, instanceId, signal);
     case 'deregister-container-instance':
       if (!(await isGone(context, instanceId, signal))) return false;
-      return deregisterContainerInstance(context, instanceId, deed.arn, orphansOf, signal);
+      return deregisterContainerInstance(context, finding, deed, signal);
     case 'deregister-stale':
-      return deregisterContainerInstance(context, instanceId, deed.arn, staleOf, signal);
+      return deregisterContainerInstance(context, finding, deed, signal);
     case 'deregister-record':
       return deregisterRecord(context, instanceId, deed.recordId, signal);
     case 'remove-name':
@@ -69,17 +70,16 @@ export async function carryOut(
 interface Fresh {
   machine: FleetMachine | undefined;
   member: FleetMember | undefined;
-  /** The record that the instance's ECS agent uses. */
-  real: FleetContainerInstance | undefined;
-  stale: FleetContainerInstance[];
+  /** All that ECS has of the instance. */
+  records: FleetContainerInstance[];
 }
 
 async function readAgain({ fleet, cluster }: DeedContext, id: string, signal: AbortSignal): Promise<Fresh> {
   const machine = await fleet.readMachine(id, signal);
   const member = await fleet.readMember(id, signal);
   // Last: what ECS says about the connection is the most likely to change.
-  const { real, stale } = separateRecords(await fleet.readContainerInstancesOf(cluster, id, signal));
-  return { machine, member, real: real[0], stale };
+  const records = await fleet.readContainerInstancesOf(cluster, id, signal);
+  return { machine, member, records };
 }
 
 interface OnNode {
@@ -88,17 +88,23 @@ interface OnNode {
 }
 
 /**
- * Whether ECS still says what the deed rests on. A drain: the same record is ACTIVE and not
- * connected. A deregistration: no record is connected. A termination: ECS still has no record of
- * the node; or it is DRAINING and, depending on the party that drained it, its ECS agent is not
- * connected or it has no task.
+ * Whether ECS still says what the deed rests on, by all its records of the instance. A drain: the
+ * same record is ACTIVE and not connected. A deregistration: no record is connected, or the stale
+ * record is still not in use. A termination: ECS still has no record of the node; or it is DRAINING
+ * and, depending on the party that drained it, its ECS agent is not connected or it has no task.
  */
 export function isStillSo(
   { kind, deed }: Pick<SweepFinding, 'kind' | 'deed'>,
-  real: FleetContainerInstance | undefined,
+  records: readonly FleetContainerInstance[],
 ): boolean {
+  const {
+    real: [real],
+    stale,
+  } = separateRecords(records);
   if (deed?.kind === 'drain') return real?.arn === deed.arn && real.status === 'ACTIVE' && !real.agentConnected;
-  if (deed?.kind === 'deregister-container-instance') return real?.agentConnected !== true;
+  if (deed?.kind === 'deregister-container-instance')
+    return records.some(({ arn }) => arn === deed.arn) && !records.some(({ agentConnected }) => agentConnected);
+  if (deed?.kind === 'deregister-stale') return stale.some((each) => each.arn === deed.arn && !mayBeInUse(each, real));
   if (kind === 'never-joined') return real === undefined;
   if (real?.status !== 'DRAINING') return false;
   return kind === 'disconnected' ? !real.agentConnected : real.runningTasks + real.pendingTasks === 0;
@@ -112,9 +118,9 @@ async function drain(
 ): Promise<boolean> {
   const { fleet, cluster, clock } = context;
   const { instanceId: id } = finding;
-  const { machine, member, real } = await readAgain(context, id, signal);
+  const { machine, member, records } = await readAgain(context, id, signal);
   if (notTerminable(machine, member) !== undefined) return false;
-  if (!isStillSo(finding, real)) return false;
+  if (!isStillSo(finding, records)) return false;
   // The note first. Without it, a later sweep would believe that somebody else drained the node.
   await fleet.writeNote({ instanceId: id, group, kind: 'drained', since: clock.now() }, signal);
   await fleet.drain(cluster, arn, signal);
@@ -128,7 +134,8 @@ async function activate(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { fleet, cluster } = context;
-  const { machine, real } = await readAgain(context, id, signal);
+  const { machine, records } = await readAgain(context, id, signal);
+  const [real] = separateRecords(records).real;
   if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected || real.isQueuedToLeave) return false;
   // Last: a node that its group is terminating must not get new tasks.
   const member = await fleet.readMember(id, signal);
@@ -143,11 +150,11 @@ async function terminate(context: DeedContext, finding: SweepFinding, signal: Ab
   const { kind, instanceId } = finding;
   const neverJoined = kind === 'never-joined';
   if (neverJoined && (await fleet.readOtherClusterOf(cluster, instanceId, signal)) !== undefined) return false;
-  const { machine, member, real } = await readAgain(context, instanceId, signal);
+  const { machine, member, records } = await readAgain(context, instanceId, signal);
   if (notTerminable(machine, member) !== undefined) return false;
   const other = otherClusterOf(machine, cluster) ?? otherClusterInName(machine, context);
   if (neverJoined && other !== undefined) return false;
-  if (!isStillSo(finding, real)) return false;
+  if (!isStillSo(finding, records)) return false;
   await fleet.terminateInGroup(instanceId, signal);
   return true;
 }
@@ -171,23 +178,14 @@ async function isGone({ fleet }: DeedContext, instanceId: string, signal: AbortS
   return livesInGroup(await fleet.readMember(instanceId, signal)) === undefined;
 }
 
-type Records = readonly FleetContainerInstance[];
-
-/** A connected record of the same instance says that the instance runs, whatever EC2 says. */
-const orphansOf = (found: Records): Records => (found.some(({ agentConnected }) => agentConnected) ? [] : found);
-
-const staleOf = (found: Records): Records =>
-  separateRecords(found).stale.filter(({ agentConnected }) => !agentConnected);
-
 async function deregisterContainerInstance(
   { fleet, cluster }: DeedContext,
-  instanceId: string,
-  arn: string,
-  removableOf: (found: Records) => Records,
+  finding: SweepFinding,
+  { arn }: { arn: string },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const found = await fleet.readContainerInstancesOf(cluster, instanceId, signal);
-  if (!removableOf(found).some((each) => each.arn === arn)) return false;
+  const records = await fleet.readContainerInstancesOf(cluster, finding.instanceId, signal);
+  if (!isStillSo(finding, records)) return false;
   await fleet.deregisterContainerInstance(cluster, arn, signal);
   return true;
 }

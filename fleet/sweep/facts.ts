@@ -91,6 +91,15 @@ export function describeGone({ machines }: Pick<SweepFacts, 'machines'>, instanc
   return state === undefined ? 'EC2 does not list the instance' : `EC2 says ${state}`;
 }
 
+/**
+ * Whether the ECS agent may use the older record. An agent whose disk was put back to a snapshot
+ * does: its tasks run, and while it connects anew, no record is connected.
+ */
+export function mayBeInUse(older: FleetContainerInstance, newer: FleetContainerInstance | undefined): boolean {
+  if (older.agentConnected) return true;
+  return older.runningTasks + older.pendingTasks > 0 && newer?.agentConnected !== true;
+}
+
 /** Why the node belongs to a person, or undefined. Sweeps leave such a node alone. */
 export function ownedByPerson(machine: FleetMachine | undefined, member: FleetMember | undefined): string | undefined {
   if (machine?.tags[keepTag] !== undefined) return `it has the tag ${keepTag}`;

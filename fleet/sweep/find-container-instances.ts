@@ -5,6 +5,7 @@ import { groupTag } from '../survey.ts';
 import {
   describeGone,
   livesInGroup,
+  mayBeInUse,
   notTerminable,
   ownedByPerson,
   renderAge,
@@ -61,26 +62,21 @@ function orphaned(facts: SweepFacts, { olderThanMs }: Ages, instance: FleetConta
   return [{ ...finding, since: registeredAt, deed, why }];
 }
 
-/** An older record of an instance that has a real one. The ECS agent never uses it again. */
+/** Another record of an instance that has a real one. */
 function stale(facts: SweepFacts, ages: Ages, record: FleetContainerInstance): SweepFinding[] {
-  const { arn, instanceId, registeredAt, agentConnected, status } = record;
+  const { arn, instanceId, registeredAt, agentConnected, status, runningTasks, pendingTasks } = record;
   if (seemsGone(facts, instanceId)) return orphaned(facts, ages, record);
-  const evidence = `${status} in ECS, not connected; the instance has another record, which its ECS agent uses`;
+  const state = agentConnected ? 'connected' : `not connected, ${runningTasks + pendingTasks} tasks`;
+  const evidence = `${status} in ECS, ${state}; the instance has another record`;
   const finding = { kind: 'stale-container-instance', instanceId, subject: arn, evidence } as const;
-  if (agentConnected) {
-    return [
-      {
-        ...finding,
-        evidence: `${status} in ECS; the instance has two connected records`,
-        why: 'ECS has to say which is right',
-      },
-    ];
-  }
+  const withoutDeed = (why: string): SweepFinding[] => [{ ...finding, why }];
+  if (agentConnected) return withoutDeed('both are connected: ECS has to say which is right');
+  const real = facts.containerInstances.find((each) => each.instanceId === instanceId);
+  if (mayBeInUse(record, real)) return withoutDeed('no record is connected, and the ECS agent may use this one');
   const age = facts.now - registeredAt;
-  if (age < ages.olderThanMs)
-    return [{ ...finding, why: `registered ${renderAge(age)} ago: ECS may remove it by itself` }];
+  if (age < ages.olderThanMs) return withoutDeed(`registered ${renderAge(age)} ago: ECS may remove it by itself`);
   const deed = { kind: 'deregister-stale', arn } as const;
-  const why = 'the ECS agent registered anew and never returns to this record';
+  const why = 'the ECS agent registered anew and uses the other record';
   return [{ ...finding, since: registeredAt, deed, why }];
 }
 

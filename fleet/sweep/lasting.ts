@@ -7,7 +7,6 @@
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { FleetNodes } from '../../core/fleet/fleet-nodes.ts';
 import type { Clock } from '../../core/retry.ts';
-import { separateRecords } from '../survey.ts';
 import { isStillSo } from './deeds.ts';
 import type { SweepFinding, SweepReport } from './findings.ts';
 
@@ -34,9 +33,9 @@ export async function watchLasting(
   for (let look = 0; look < looks && lasting.length > 0; look++) {
     await clock.sleep(recheckMs / looks, signal);
     try {
-      const { real } = separateRecords(await fleet.readContainerInstances(cluster, signal));
-      const records = new Map(real.map((record) => [record.instanceId, record]));
-      lasting = lasting.filter((finding) => isStillSo(finding, records.get(finding.instanceId)));
+      const all = await fleet.readContainerInstances(cluster, signal);
+      const recordsOf = (id: string) => all.filter(({ instanceId }) => instanceId === id);
+      lasting = lasting.filter((finding) => isStillSo(finding, recordsOf(finding.instanceId)));
     } catch (error) {
       signal.throwIfAborted();
       // Anything else is a bug in ecs-node.
@@ -63,14 +62,15 @@ export function endsNode({ deed }: SweepFinding): boolean {
 
 /** A drain, a termination, or a deregistration, which ends the tasks of a node that lives. */
 export function mustLast(finding: SweepFinding): boolean {
-  return endsNode(finding) || finding.deed?.kind === 'deregister-container-instance';
+  const kind = finding.deed?.kind;
+  return endsNode(finding) || kind === 'deregister-container-instance' || kind === 'deregister-stale';
 }
 
 function openKeep(
   lasting: readonly SweepFinding[],
   judgeOther: (finding: SweepFinding) => Pick<SweepFinding, 'why' | 'deed'>,
 ): Lasting['keep'] {
-  const keyOf = ({ kind, instanceId, deed }: SweepFinding) => `${kind} ${instanceId} ${deed?.kind}`;
+  const keyOf = ({ kind, instanceId, subject, deed }: SweepFinding) => `${kind} ${instanceId} ${subject} ${deed?.kind}`;
   const keys = new Set(lasting.map(keyOf));
   return (found) =>
     found.map((finding) => {

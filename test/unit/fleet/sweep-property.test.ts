@@ -172,6 +172,8 @@ function faultsOf(fleet: FakeFleet, deed: string): string[] {
     const record =
       which === 'second' ? fleet.secondRecords.find(({ instanceId }) => instanceId === id) : fleet.instances.get(id);
     if (isStale && record?.agentConnected) faults.push('it is connected');
+    if (isStale && !isGone(id) && record!.runningTasks > 0 && !records.some(({ agentConnected }) => agentConnected))
+      faults.push('its tasks may run');
     if (!isStale && !isGone(id.replace('record-of-', ''))) faults.push('its instance lives');
   }
   return faults;

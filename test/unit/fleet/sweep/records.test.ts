@@ -22,7 +22,7 @@ describe('an instance with two records in ECS', () => {
   ])('keeps the one that is %s', async (_title, agentConnected, hours) => {
     addHealthy(9);
     addNode(fleet, 'i-two', clock.now(), { instance: { agentConnected, registeredAt: clock.now() - 9 * hour } });
-    addSecondRecord(fleet, 'i-two', { registeredAt: clock.now() - 9 * hour + hours * hour });
+    addSecondRecord(fleet, 'i-two', { registeredAt: clock.now() - 9 * hour + hours * hour, runningTasks: 0 });
     expect(await deedsOf()).toContain('deregister i-two second');
     expect(fleet.instances.has('i-two')).toBe(true);
   });
@@ -37,6 +37,31 @@ describe('an instance with two records in ECS', () => {
     };
     expect((await run()).findings).toMatchObject([{ kind: 'stale-container-instance', outcome: 'changed' }]);
     expect(fleet.actions()).toEqual([]);
+  });
+
+  // Its root volume was put back to a snapshot, with the checkpoint of the older record.
+  test('keeps an older one with tasks while none is connected, because its ECS agent may use that one', async () => {
+    addHealthy(9);
+    addNode(fleet, 'i-two', clock.now(), { instance: { agentConnected: false, runningTasks: 0 } });
+    const used = addSecondRecord(fleet, 'i-two', { runningTasks: 5 });
+    const report = await run();
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ subject: used.arn, why: 'no record is connected, and the ECS agent may use this one' }),
+    );
+    expect(fleet.actions().filter((deed) => deed.startsWith('deregister'))).toEqual([]);
+  });
+
+  test('keeps an older one that one look within the run finds connected', async () => {
+    addHealthy(9);
+    addNode(fleet, 'i-two', clock.now(), { instance: { agentConnected: false } });
+    const used = addSecondRecord(fleet, 'i-two', { runningTasks: 0 });
+    let looks = 0;
+    fleet.before = (call) => {
+      if (call === 'readContainerInstances') used.agentConnected = ++looks === 4;
+    };
+    const { findings } = await run();
+    expect(findings.find(({ subject }) => subject === used.arn)?.why).toMatch(/^not seen so at each look/);
+    expect(fleet.actions().filter((deed) => deed.startsWith('deregister'))).toEqual([]);
   });
 
   test('loses both once EC2 reports that it does not exist', async () => {
