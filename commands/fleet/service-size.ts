@@ -9,13 +9,13 @@ import { isSet, listOf, numberOf, textOf, type Run, type ParsedArgs } from '../.
 import { findRegion } from './find-region.ts';
 
 export const serviceSize: Run = async (context, args, signal) => {
-  const orders = readOrders(args);
+  const requests = readRequests(args);
   const region = await findRegion(context, args, signal);
   const services = openFleetServices(openFleetSession(region, context.environment, context.log));
   const reports: SizeReport[] = [];
   try {
     await sizeServices(
-      orders,
+      requests,
       { services, clock: openClock(), log: context.log },
       (report) => reports.push(report),
       signal,
@@ -23,28 +23,28 @@ export const serviceSize: Run = async (context, args, signal) => {
   } finally {
     services.close();
     // Also if another service failed. One service is an object, several are a list.
-    const json = () => `${JSON.stringify(orders.length === 1 ? reports[0] : reports, undefined, 2)}\n`;
+    const json = () => `${JSON.stringify(requests.length === 1 ? reports[0] : reports, undefined, 2)}\n`;
     if (reports.length > 0) context.print(isSet(args, 'json') ? json() : reports.map(renderSize).join(''));
   }
   return 0;
 };
 
-function readOrders(args: ParsedArgs): SizeRequest[] {
-  const order = {
+function readRequests(args: ParsedArgs): SizeRequest[] {
+  const limits = {
     cluster: textOf(args, 'cluster') ?? '',
     spare: numberOf(args, 'spare') ?? 1,
     min: numberOf(args, 'min') ?? 1,
     max: numberOf(args, 'max'),
     apply: isSet(args, 'apply'),
   };
-  if (order.max !== undefined && order.max < order.min) {
-    throw new UsageError(`--max ${order.max} is less than --min ${order.min}: no count could be both`);
+  if (limits.max !== undefined && limits.max < limits.min) {
+    throw new UsageError(`--max ${limits.max} is less than --min ${limits.min}: no count could be both`);
   }
-  return [...new Set(listOf(args, 'service'))].map((service) => ({ ...order, service }));
+  return [...new Set(listOf(args, 'service'))].map((service) => ({ ...limits, service }));
 }
 
 /** One line for one service. */
-export function renderSize({ cluster, service, action, reason, desired, wanted }: SizeReport): string {
+function renderSize({ cluster, service, action, reason, desired, wanted }: SizeReport): string {
   const actions: Record<SizeReport['action'], string> = {
     resized: `${desired} → ${wanted} tasks`,
     'would-resize': `${desired} → ${wanted} tasks, with --apply; nothing was changed`,

@@ -36,7 +36,7 @@ export function openBucket(session: Session, { bucket, prefix }: BucketLocation)
   const arn = `arn:${session.identity.partition}:s3:::${bucket}`;
   const reader: BucketReader = {
     client,
-    ask: session.callAws,
+    callAws: session.callAws,
     bucket,
     prefix,
     arn,
@@ -58,7 +58,7 @@ export function openBucket(session: Session, { bucket, prefix }: BucketLocation)
 
 interface BucketReader extends BucketLocation {
   client: S3Client;
-  ask: Session['callAws'];
+  callAws: Session['callAws'];
   arn: string;
   /** For people. */
   source: string;
@@ -66,7 +66,7 @@ interface BucketReader extends BucketLocation {
 
 /** Refuses too many or too large documents before any of them is fetched. */
 async function listDocuments(reader: BucketReader, signal: AbortSignal): Promise<_Object[]> {
-  const { client, ask: callAws, bucket: Bucket, prefix: Prefix, arn, source } = reader;
+  const { client, callAws, bucket: Bucket, prefix: Prefix, arn, source } = reader;
   const pages = pagesOf(async (token) => {
     const input = { Bucket, Prefix, Delimiter: '/', ...(token && { ContinuationToken: token }) };
     const page = await callAws('s3:ListBucket', arn, signal, (options) =>
@@ -95,7 +95,7 @@ async function fetchDocument(
   key: string,
   signal: AbortSignal,
 ): Promise<RemoteDocument | undefined> {
-  const { client, ask: callAws, bucket, prefix, arn, source } = reader;
+  const { client, callAws, bucket, prefix, arn, source } = reader;
   const name = key.slice(prefix.length);
   try {
     const { version, length, bytes } = await callAws('s3:GetObject', `${arn}/${key}`, signal, async (options) => {
