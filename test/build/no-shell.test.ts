@@ -1,7 +1,10 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
-const product = globSync(['main.ts', '{agent,bootstrap,cli,commands,config,core,fleet,host,iam,upkeep}/**/*.ts']);
+const product = globSync([
+  '{main,lambda}.ts',
+  '{agent,bootstrap,cli,commands,config,core,fleet,host,iam,upkeep}/**/*.ts',
+]);
 
 /** The files that start programs, each with an array of arguments. */
 const starters = [

@@ -17,7 +17,6 @@ import { parseLine } from '../../../cli/parse-line.ts';
 import { commandTable } from '../../../commands/table.ts';
 import { openLog, type Entry } from '../../../core/log.ts';
 
-/** By path below `latest/`; a path that is not there answers 404. */
 /** The identity document that a metadata service answers, without an instance id. */
 export const someDocument = {
   accountId: '123456789012',
@@ -29,6 +28,7 @@ export const someDocument = {
   architecture: 'x86_64',
 };
 
+/** By path below `latest/`; a path that is not there answers 404. */
 export type Answers = Record<string, string>;
 
 export async function openMetadataService(answers: Answers = {}): Promise<string> {
