@@ -1,6 +1,6 @@
 /**
  * The node's memory on its disk, with which it resumes after a crash or a reboot. Each file has one
- * writer.
+ * writer at a time.
  */
 
 import type { Identity } from '../identity.ts';
@@ -100,8 +100,8 @@ export type RegistrarTarget = OpsWorksTarget;
 export interface Registered {
   registrar: RegistrarName;
   /**
-   * The registrar's own id, which a deregistration needs. Absent: a registration began, and may
-   * have succeeded.
+   * OpsWorks' id of the node, which a deregistration needs. Absent with `opsworks`: a registration
+   * began, and may have succeeded. The other registrars give no id.
    */
   id?: string;
   stackId?: string;
@@ -133,14 +133,17 @@ export interface BootstrapState {
   bootId?: string;
   /** The boot in which this instance bootstrapped first. */
   firstBootId?: string;
-  /** The start of that series, milliseconds since 1970. A crash does not extend its time. */
+  /**
+   * The start of the present series of attempts, milliseconds since 1970. A crash does not extend
+   * its time.
+   */
   startedAt: number;
   attempts: number;
   outcome: (typeof bootstrapOutcomes)[number];
   steps: StepRecord[];
   hostname?: string;
   registered?: Registered;
-  /** From this boot: it spares a further attempt the same calls. */
+  /** The result of this boot's look into AWS: it spares a further attempt the same calls. */
   place?: RegistrarTarget;
   /** The reason for which it failed, or is held. */
   reason?: string;
@@ -171,8 +174,8 @@ export interface LateTags {
 }
 
 /**
- * The causes of a departure, and whether `ecs-node stay` cancels it. It never cancels a departure
- * that AWS has decided.
+ * The causes of a departure, and whether `ecs-node stay` calls it off. It never calls off a
+ * departure that AWS has decided.
  */
 export const causes = {
   'bootstrap-failed': { yieldsToStay: false },
@@ -218,23 +221,25 @@ export interface DepartureState {
   phase: Phase;
   /** When each phase was entered, milliseconds since 1970. */
   entered: Partial<Record<Phase, number>>;
-  /** Tasks that the departure waits for. */
+  /**
+   * The departure waits for these, in words: tasks, `confirmation: …`, `record: …`, `service: …`.
+   */
   blockers: string[];
   /** Failures that did not stop the departure. */
   troubles: string[];
-  /** The time of its cancellation (`ecs-node stay`, a cancelled event, a freed disk). */
+  /** The time at which it was undone (`ecs-node stay`, a withdrawn event, a freed disk). */
   undoneAt?: number;
   /**
-   * It was cancelled because AWS no longer listed its event, or the second source denied it. If AWS
+   * It was undone because AWS no longer listed its event, or the second source denied it. If AWS
    * lists the event again, it counts as new.
    */
   eventGone?: true;
   /**
    * Identifies the event that was the cause, without a time. After a reboot, the node does not obey
-   * a cancelled event again.
+   * an event again that was called off.
    */
   key?: string;
-  /** The keys of the cancelled events of earlier departures, newest last. */
+  /** The keys of the events of earlier departures that were called off, newest last. */
   overruled?: readonly string[];
   /** The boot in which it last ran. */
   bootId?: string;
@@ -243,7 +248,7 @@ export interface DepartureState {
    * configuration.
    */
   hardDeadline?: true;
-  /** The time at which the node cancels it by itself, milliseconds since 1970. */
+  /** The time at which the node undoes it by itself, milliseconds since 1970. */
   undoAt?: number;
   /**
    * The machine comes back as the same instance (spot stop, hibernation, warm pool), so it stays

@@ -1,5 +1,5 @@
 /**
- * OpsWorks Stacks: the calls to register, assign and deregister. Their cost does not grow with the
+ * OpsWorks Stacks: the calls to register, assign and deregister. Only `findRegistration` lists the
  * stack.
  */
 
