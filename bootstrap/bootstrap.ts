@@ -67,6 +67,7 @@ async function beginAttempt(host: Host, config: Config, before: BootstrapState |
   if (firstBootId !== undefined) state.firstBootId = firstBootId;
   if (before?.hostname !== undefined) state.hostname = before.hostname;
   if (before?.registered !== undefined) state.registered = before.registered;
+  if (before?.former !== undefined) state.former = before.former;
   // Under throttling, an attempt that looks everything up again never gets further than the last
   // one.
   if (before?.bootId === bootId && before.place !== undefined) state.place = before.place;
@@ -79,21 +80,22 @@ function openBootstrapContext(
   before: BootstrapState | undefined,
   endsAt: number,
 ): BootstrapContext {
-  let kept = before && registrationOf(before);
+  let kept = before === undefined ? [] : registrationsOf(before);
   const context: BootstrapContext = {
     ...(state.hostname === undefined ? {} : { hostname: state.hostname }),
     ...(state.registered === undefined ? {} : { registered: state.registered }),
+    former: state.former ?? [],
     ...(state.place === undefined ? {} : { registrarTarget: state.place }),
     leftMs: () => Math.max(0, endsAt - host.clock.uptime()),
     async save() {
       saveContext(state, context);
-      const registration = registrationOf(state);
+      const registrations = registrationsOf(state);
       try {
         await writeState(host, state);
-        kept = registration;
+        kept = registrations;
       } catch (error) {
         // On a full disk, the node still boots: its agent then frees the disk, or leaves.
-        if (!(error instanceof Unavailable) || registration !== kept) throw error;
+        if (!(error instanceof Unavailable) || registrations.some((each) => !kept.includes(each))) throw error;
         host.log.warn('state not written', { error: messageOf(error) });
       }
     },
@@ -102,17 +104,19 @@ function openBootstrapContext(
 }
 
 /** Without this on disk, a crash would leave a record that nothing removes. */
-function registrationOf({ registered }: BootstrapState): string {
-  return [registered?.registrar, registered?.id, registered?.stackId].join(' ');
+function registrationsOf({ registered, former = [] }: BootstrapState): string[] {
+  return [registered, ...former].map((each) => [each?.registrar, each?.id, each?.stackId].join(' '));
 }
 
 function saveContext(state: BootstrapState, context: BootstrapContext): void {
   delete state.hostname;
   delete state.registered;
+  delete state.former;
   delete state.place;
   if (context.registrarTarget !== undefined) state.place = context.registrarTarget;
   if (context.hostname !== undefined) state.hostname = context.hostname;
   if (context.registered !== undefined) state.registered = context.registered;
+  if (context.former.length > 0) state.former = context.former;
 }
 
 async function runStep(

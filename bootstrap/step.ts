@@ -15,6 +15,8 @@ export interface BootstrapContext {
   hostname?: string;
   /** Kept on disk between runs. */
   registered?: Registered;
+  /** Registrations to remove. Kept on disk until they are removed. */
+  former: readonly Registered[];
   /** The result of the registrar's `prepare`. Kept on disk until the next boot. */
   registrarTarget?: RegistrarTarget;
   /** The last record that the registrar returned, and when. It saves a repeated call. */

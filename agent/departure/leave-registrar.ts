@@ -1,4 +1,4 @@
-/** Removes the node from its registrar, so that no record of it stays behind. */
+/** Removes the node from its registrars, so that no record of it stays behind. */
 
 import { withTimeout } from '../../core/retry.ts';
 import { readState } from '../../core/state/read-state.ts';
@@ -9,19 +9,26 @@ import type { Departure } from './departure.ts';
 /** Unassigning runs recipes for up to five minutes. The calls around it take at most two more. */
 const patienceMs = 420_000;
 
+/** At the same time from those that the bootstrap could not leave, so that they cost no time. */
 export async function deregisterFromRegistrar(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, effects, state } = departure;
-  const registered = await readRegistered(departure);
-  if (registered === undefined || registered.registrar === 'none') return;
-  await departure.noteDeed('deregisteredAt');
+  const { registered, former = [] } = (await readState<BootstrapState>(host, paths.bootstrap, isBootstrapState)) ?? {};
+  const isRegistered = registered !== undefined && registered.registrar !== 'none';
+  const all = [...(isRegistered ? [registered] : []), ...former];
+  if (all.length === 0) return;
+  if (isRegistered) await departure.noteDeed('deregisteredAt');
   // After a deadline from outside, one short try is left. The node's own deadline may have passed
   // because the clock jumped, and a record left behind costs a person time.
   const leastMs = state.hardDeadline === true ? 10_000 : patienceMs;
   const ms = Math.min(patienceMs, Math.max(departure.leftMs(), leastMs));
-  await withTimeout(ms, (callSignal) => effects.deregister(host, registered, callSignal), host.clock, signal);
-  host.log.info('registrar left', { registrar: registered.registrar });
-}
-
-async function readRegistered({ host }: Departure): Promise<Registered | undefined> {
-  return (await readState<BootstrapState>(host, paths.bootstrap, isBootstrapState))?.registered;
+  const leave = async (one: Registered) => {
+    try {
+      await withTimeout(ms, (callSignal) => effects.deregister(host, one, callSignal), host.clock, signal);
+      host.log.info('registrar left', { registrar: one.registrar });
+    } catch (error) {
+      signal.throwIfAborted();
+      await departure.trouble('registrar', error);
+    }
+  };
+  await Promise.all(all.map(leave));
 }

@@ -22,6 +22,9 @@ export interface Registrar {
   register(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<StepOutcome>;
   /** For a registrar where registration alone is not enough. Idempotent. */
   assign?(host: Host, config: Config, context: BootstrapContext, signal: AbortSignal): Promise<StepOutcome>;
-  /** Removes the node's record. Idempotent; the signal limits its time. */
+  /**
+   * Removes the node's record. Idempotent; the signal limits its time. When it throws, the node
+   * goes on, and tries again later.
+   */
   deregister(host: Host, registered: Registered, signal: AbortSignal): Promise<void>;
 }

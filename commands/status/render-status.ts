@@ -60,12 +60,14 @@ function identityLines({ instanceId, identity, cluster, bootstrap }: Status): st
   const registered = bootstrap?.registered;
   const registrar =
     registered === undefined || registered.registrar === 'none' ? [] : [`registrar  ${describeRegistered(registered)}`];
+  const former = (bootstrap?.former ?? []).map((one) => `former     ${describeRegistered(one)}, not left yet`);
   return [
     `Node       ${[instanceId ?? 'unknown', ...where].join(', ')}`,
     ...[
       `cluster    ${cluster ?? 'unknown'}`,
       `host name  ${bootstrap?.hostname ?? 'not chosen yet'}`,
       ...registrar,
+      ...former,
     ].map((line) => `  ${line}`),
   ];
 }

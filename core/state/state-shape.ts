@@ -74,6 +74,7 @@ export const isBootstrapState = shaped<BootstrapState>({
   steps: listOf(step),
   hostname: maybe(text),
   registered: maybe(registered),
+  former: maybe(listOf(registered)),
   place: maybe(isOpsWorksTarget),
   reason: maybe(text),
   heldUntil: maybe(time),

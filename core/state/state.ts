@@ -143,6 +143,8 @@ export interface BootstrapState {
   steps: StepRecord[];
   hostname?: string;
   registered?: Registered;
+  /** Registrations that the configuration no longer names, and that are not removed yet. */
+  former?: readonly Registered[];
   /** The result of this boot's look into AWS: it spares a further attempt the same calls. */
   place?: RegistrarTarget;
   /** The reason for which it failed, or is held. */

@@ -124,7 +124,7 @@ describe('the Name tag', () => {
 
   it('is written with the version in one call, and again when either changed', async () => {
     const { world, host, config } = setStage(plainConfig());
-    const context = { save: async () => {}, leftMs: () => 60_000 };
+    const context = { former: [], save: async () => {}, leftMs: () => 60_000 };
     const tag = (version: string) => tagName(host, config, context, new AbortController().signal, version);
     expect(await tag('1.0.0')).toBe('changed');
     const tags = { Name: 'demo ECS - ip-10-0-0-7', 'ecs-node:version': '1.0.0' };

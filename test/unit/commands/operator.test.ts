@@ -235,6 +235,8 @@ test('a held, leaving or failed node names the reason', async () => {
   const failed = { name: 'register', state: 'failed', startedAt: node.clock.now(), error: 'OpsWorks says no' };
   node.put(paths.bootstrap, { ...state, outcome: 'failed', reason: 'register: OpsWorks says no', steps: [failed] });
   expect(await node.status()).toMatch(/^Last error register: OpsWorks says no/m);
+  node.put(paths.bootstrap, { ...state, former: [{ registrar: 'opsworks', id: 'r-1' }] });
+  expect(await node.status()).toMatch(/^ {2}former +opsworks r-1, not left yet$/m);
   node.departure('tasks', {
     cause: 'disk',
     reason: 'disk full: / 97 %',
