@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { expect, test } from 'vitest';
 import { roster } from '../../../agent/watching/roster.ts';
 import { configOf } from './stage.ts';
@@ -17,3 +19,11 @@ test.each(['spot', 'capacity-block', 'something-new', undefined])(
     expect(namesOf(purchase)).toEqual(expect.arrayContaining(['spot', 'rebalance', 'scale-in']));
   },
 );
+
+// A forgotten line compiles, and the node then never asks.
+test('every file of agent/watchers/ that makes a watcher stands in the roster', () => {
+  const files = globSync('agent/watchers/*.ts').filter((file) => /: Watcher\b/.test(readFileSync(file, 'utf8')));
+  expect(files.length).toBeGreaterThan(5);
+  const listed = readFileSync('agent/watching/roster.ts', 'utf8');
+  expect(files.filter((file) => !listed.includes(`'../watchers/${basename(file)}'`))).toEqual([]);
+});

@@ -1,9 +1,19 @@
+import { globSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { renderTemplate } from '../../../bootstrap/naming.ts';
 import { tagName } from '../../../bootstrap/steps/name-tag.ts';
 import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
 import { paths } from '../../../core/state/state.ts';
 import { opsworksConfig, plainConfig, setStage } from './stage.ts';
+
+// A forgotten line compiles, and the step then never runs.
+it('every file of bootstrap/steps/ that makes a step stands in the plan', () => {
+  const files = globSync('bootstrap/steps/*.ts').filter((file) => /: Step\b/.test(readFileSync(file, 'utf8')));
+  expect(files.length).toBeGreaterThan(5);
+  const listed = readFileSync('bootstrap/plan.ts', 'utf8');
+  expect(files.filter((file) => !listed.includes(`'./steps/${basename(file)}'`))).toEqual([]);
+});
 
 describe('ecs.config', () => {
   it('gets the cluster and the configured settings, and never the checkpoint of ecs-init', async () => {
