@@ -1,19 +1,32 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe } from 'vitest';
+import { plan } from '../../bootstrap/plan.ts';
+import { parseConfig } from '../../config/config.ts';
 import { paths } from '../../core/state/state.ts';
 import { scenario, type Scene } from './scenario.ts';
+import { layerId, stackId } from '../../simulator/simulator.ts';
 import { waitFor } from '../../simulator/wait-for.ts';
 import { group, opsworks, settings, type Node } from './stage.ts';
 
 const registrations = ({ simulator }: Scene) => [...simulator.world.registrations.values()];
 const alive = ({ simulator }: Scene, node: Node) => simulator.world.instances.get(node.id)?.state === 'running';
 
-const steps = ['preflight', 'ecs-config', 'ohai-hint', 'hostname', 'name-tag', 'register', 'assign', 'unprotect'];
+/** With these settings, no step of the plan is left out. */
+const withEveryStep = [...opsworks, ...settings({ 'containerEnvironment.enabled': true })];
+
+const steps = plan(
+  parseConfig({
+    cluster: 'demo',
+    registrar: 'opsworks',
+    opsworks: { stack: stackId, layer: layerId },
+    containerEnvironment: { enabled: true },
+  }),
+).map(({ name }) => name);
 
 describe.concurrent('a bootstrap that is killed (-9) and run again ends as one that was not, at', () => {
   for (const step of steps) {
-    scenario(step, { flags: opsworks, hooks: false }, async (scene) => {
+    scenario(step, { flags: withEveryStep, hooks: false }, async (scene) => {
       const { expect, simulator } = scene;
       let killed = false;
       const node = await scene.launch();

@@ -4,6 +4,7 @@ import { renderHelp } from '../../../cli/render-help.ts';
 import { globalFlags } from '../../../commands/flags.ts';
 import { commands, commandTable } from '../../../commands/table.ts';
 import { UsageError } from '../../../core/errors.ts';
+import { registrarNames } from '../../../core/state/state.ts';
 
 const parse = (line: string) =>
   parseLine(
@@ -56,7 +57,7 @@ test.each([
   ['configure --cluster --registrar ssm', /^--cluster needs a value before --registrar/],
   [
     'configure --registrar opswork',
-    /^--registrar must be one of opsworks, ssm, none; found "opswork"; did you mean opsworks\?/,
+    new RegExp(`^--registrar must be one of ${registrarNames.join(', ')}; found "opswork"; did you mean opsworks\\?`),
   ],
   ['configure x', /^"ecs-node configure" does not take "x"/],
   ['check a b', /^"ecs-node check" does not take "b"/],

@@ -15,6 +15,12 @@ function problems(settings: unknown, sourceOf?: (path: string) => string | undef
   throw new Error('it should have been refused');
 }
 
+/** The names of a section's settings, as a message lists them. */
+function settingsOf(section: string): string {
+  const { properties } = JSON.parse(renderSchema()) as { properties: Record<string, { properties: object }> };
+  return Object.keys(properties[section]!.properties).join(', ');
+}
+
 test('only the cluster is required, and everything else has its documented default', () => {
   const config = parseConfig({ cluster: 'prod' });
   expect(config).toMatchObject({
@@ -80,7 +86,7 @@ test.each([
     { cluster: 'a', bootstrap: { timeoutSeconds: 5 } },
     'bootstrap.timeoutSeconds: must be a whole number from 30 to 7200; found 5',
   ],
-  [{ cluster: 'a', bootstrap: 5 }, 'bootstrap: must be a section with timeoutSeconds, onFailure; found 5'],
+  [{ cluster: 'a', bootstrap: 5 }, `bootstrap: must be a section with ${settingsOf('bootstrap')}; found 5`],
   [{ cluster: 'a', disk: { prun: true } }, 'disk.prun: unknown setting; did you mean "prune"?'],
   [{ cluster: 'a', disk: { paths: ['data'] } }, 'disk.paths.0: must be an absolute path; found "data"'],
   [{ cluster: 'a', disk: { paths: '/data' } }, 'disk.paths: must be a list, such as [a, b]; found "/data"'],
@@ -139,7 +145,7 @@ test.each([null, [], 'text', 5])('%j is refused as a configuration', (settings) 
   expect(problems(settings)[0]).toMatch(/^\(top level\): /);
 });
 
-test('config.schema.json matches this program (npm run schema: node main.ts schema > config.schema.json)', () => {
+test('config.schema.json matches this program; npm run schema writes it anew', () => {
   expect(readFileSync('config.schema.json', 'utf8')).toBe(renderSchema());
 });
 
