@@ -51,8 +51,6 @@ const opsworks = ({ registrar }: Config) => registrar === 'opsworks';
 const clears = ({ terminationProtection }: Config) => terminationProtection === 'clear';
 const hooks = ({ autoScaling }: Config) =>
   autoScaling.launchHook !== undefined || autoScaling.terminateHook !== undefined;
-/** Nodes that leave for one of these causes wait in the leave queue. */
-const queues = ({ disk, ecsAgent }: Config) => disk.leave || ecsAgent.action === 'replace';
 const stops = ({ leave, daemonTasks }: Config) =>
   leave.atDeadline === 'stop-tasks' || daemonTasks.definitions !== undefined;
 const steady = ({ leave }: Config) => leave.steadyClusterSeconds > 0;
@@ -93,7 +91,7 @@ export const permissions: readonly Permission[] = [
     ({ maintenance }) => maintenance.action === 'leave',
     'ec2:DescribeInstanceStatus',
   ),
-  ...group('leave queue: entries of dead nodes do not count', 'everything', queues, 'ec2:DescribeInstances'),
+  ...group('leave queue: entries of dead nodes do not count', 'everything', always, 'ec2:DescribeInstances'),
   ...group('storm guard', 'everything', always, 'autoscaling:DescribeScalingActivities'),
   ...group('lifecycle hooks', 'everything', hooks, 'autoscaling:DescribeLifecycleHooks'),
   ...group(
@@ -122,8 +120,14 @@ export const permissions: readonly Permission[] = [
   ...group("capacity provider of the node's group; leave queue", 'cluster', always, 'ecs:DescribeClusters'),
   ...group("capacity provider of the node's group", 'capacity-providers', always, 'ecs:DescribeCapacityProviders'),
   ...group('registering anew, once, in the capacity provider', 'cluster', always, 'ecs:DeregisterContainerInstance'),
-  ...group('leave queue', 'cluster', queues, 'ecs:ListAttributes'),
-  ...group('leave queue', 'container-instances', queues, 'ecs:PutAttributes ecs:DeleteAttributes'),
+  // A full disk queues whatever the configuration says, and a node that a person drains is marked.
+  ...group('leave queue; mark of a drained node', 'cluster', always, 'ecs:ListAttributes'),
+  ...group(
+    'leave queue; mark of a drained node',
+    'container-instances',
+    always,
+    'ecs:PutAttributes ecs:DeleteAttributes',
+  ),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'any-of-cluster', steady, 'ecs:ListServices'),
   ...group('steady cluster (leave.steadyClusterSeconds)', 'services', steady, 'ecs:DescribeServices'),
   ...group('target groups', 'target-groups', balancers, 'elasticloadbalancing:DeregisterTargets'),

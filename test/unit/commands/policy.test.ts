@@ -110,14 +110,17 @@ test('a node gets no permission that its configuration does not need', () => {
   for (const service of ['opsworks', 'ssm', 'cloudwatch', 'elasticloadbalancing']) {
     expect(actions.filter((action) => action.startsWith(`${service}:`))).toEqual([]);
   }
-  for (const action of [
-    'ecs:StopTask',
-    'ecs:PutAttributes',
-    'ec2:ModifyInstanceAttribute',
-    'autoscaling:CompleteLifecycleAction',
-  ]) {
+  for (const action of ['ecs:StopTask', 'ec2:ModifyInstanceAttribute', 'autoscaling:CompleteLifecycleAction']) {
     expect(actions).not.toContain(action);
   }
+});
+
+// The node of a full disk queues to drain, and one that a person drains marks its record.
+test('a node may write and read its attributes even where no watcher replaces it', () => {
+  const watchers = { disk: { leave: false }, ecsAgent: { action: 'log' }, docker: { action: 'log' } };
+  const actions = permissionsFor(parseConfig({ cluster: 'a', ...watchers })).map(({ action }) => action);
+  for (const action of ['ecs:ListAttributes', 'ecs:PutAttributes', 'ecs:DeleteAttributes', 'ec2:DescribeInstances'])
+    expect(actions).toContain(action);
 });
 
 test('actions that EC2 can limit to the node itself are limited to it', () => {
