@@ -2,9 +2,11 @@
 
 import { Refused } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
+import { openLasting } from '../../../core/lasting.ts';
 import { poll } from '../../../core/poll.ts';
 import { retry } from '../../../core/retry.ts';
 import type { Registered } from '../../../core/state/state.ts';
+import { openSureReader, pollMs } from './record-reader.ts';
 import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 
 /**
@@ -13,7 +15,9 @@ import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
  */
 const unassignMs = 300_000;
 
-/** Deregistering is one call. If it takes longer, OpsWorks is broken. */
+/**
+ * For one call, or for a record that is gone to stay so. If it takes longer, OpsWorks is broken.
+ */
 const callsMs = 60_000;
 
 export async function deregisterFromOpsWorks(host: Host, registered: Registered, signal: AbortSignal): Promise<void> {
@@ -25,11 +29,15 @@ export async function deregisterFromOpsWorks(host: Host, registered: Registered,
 }
 
 async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal): Promise<Registration | undefined> {
-  if (id !== undefined) return callWithRetry(host, signal, (callSignal) => host.cloud.readRegistration(id, callSignal));
+  const { cloud, clock } = host;
+  if (id !== undefined) {
+    const read = openSureReader(clock, pollMs, (callSignal) => cloud.readRegistration(id, callSignal));
+    return callWithRetry(host, signal, read);
+  }
+  if (stackId === undefined) return undefined;
   // An installer was started and this program did not see its end. Only a listing shows its record.
-  if (stackId !== undefined)
-    return callWithRetry(host, signal, (callSignal) => host.cloud.findRegistration(stackId, callSignal));
-  return undefined;
+  const list = openSureReader(clock, refusalLastsMs, (callSignal) => cloud.findRegistration(stackId, callSignal));
+  return callWithRetry(host, signal, list);
 }
 
 async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
@@ -40,9 +48,12 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
   try {
     if (record.status !== 'unassigning') await callWithRetry(host, signal, (callSignal) => ask(record, callSignal));
     let askedAt = host.clock.uptime();
+    const isGone = openLasting(host.clock, refusalLastsMs);
     const unassigned = async (callSignal: AbortSignal) => {
       const now = await host.cloud.readRegistration(record.id, callSignal);
-      if (now === undefined || now.layerIds.length === 0) return true;
+      if (isGone(now === undefined)) return true;
+      if (now === undefined) return undefined;
+      if (now.layerIds.length === 0) return true;
       // OpsWorks may have carried out an assignment late, after the node had given up that call.
       if (now.status !== 'unassigning' && host.clock.uptime() - askedAt > refusalLastsMs) {
         askedAt = host.clock.uptime();
@@ -50,7 +61,7 @@ async function unassign(host: Host, record: Registration, signal: AbortSignal): 
       }
       return undefined;
     };
-    const waiting = { clock: host.clock, signal, withinMs: unassignMs, everyMs: 5_000 };
+    const waiting = { clock: host.clock, signal, withinMs: unassignMs, everyMs: pollMs };
     await poll(`unassigning ${record.id}`, unassigned, waiting);
   } catch (error) {
     signal.throwIfAborted();

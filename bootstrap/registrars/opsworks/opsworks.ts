@@ -6,11 +6,12 @@
 import type { Config } from '../../../config/config.ts';
 import { Unfit } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
+import { openLasting } from '../../../core/lasting.ts';
 import type { Registered } from '../../../core/state/state.ts';
 import type { StepOutcome, BootstrapContext } from '../../step.ts';
 import { tagName } from '../../steps/name-tag.ts';
 import { callWithRetry, waitAWhile, waitUntil } from '../../poll.ts';
-import { openFailureCheck, openRecordReader, pollMs, rememberRecord } from './record-reader.ts';
+import { openFailureCheck, openRecordReader, openSureReader, pollMs, rememberRecord } from './record-reader.ts';
 import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 import { install } from './installer.ts';
 import { deregisterFromOpsWorks } from './deregister.ts';
@@ -76,9 +77,11 @@ async function findUsable(
   // A listing may lag behind the installer, and another registration would leave two records. To
   // wait costs less than a second listing.
   if (id === undefined) await host.clock.sleep(refusalLastsMs, signal);
-  const record = await callWithRetry(host, context, signal, (callSignal) =>
-    id === undefined ? host.cloud.findRegistration(stackId, callSignal) : host.cloud.readRegistration(id, callSignal),
-  );
+  const read =
+    id === undefined
+      ? (callSignal: AbortSignal) => host.cloud.findRegistration(stackId, callSignal)
+      : openSureReader(host.clock, pollMs, (callSignal) => host.cloud.readRegistration(id, callSignal));
+  const record = await callWithRetry(host, context, signal, read);
   return record === undefined ? undefined : waitUntilUsable(host, config, context, record, signal);
 }
 
@@ -96,13 +99,15 @@ async function waitUntilUsable(
   await remember(host, context, record);
   if (!leaving.has(record.status) && record.status !== 'connection_lost') return record;
   const since = host.clock.uptime();
+  const isGone = openLasting(host.clock, refusalLastsMs);
   const wait = {
     what: `OpsWorks record ${record.id}`,
     remedy: 'deregister the instance in OpsWorks by hand',
     everyMs: pollMs,
     async read(callSignal: AbortSignal): Promise<{ done: Registration | 'gone' | 'lost' } | { now: string }> {
       const now = await host.cloud.readRegistration(record.id, callSignal);
-      if (now === undefined) return { done: 'gone' };
+      if (isGone(now === undefined)) return { done: 'gone' };
+      if (now === undefined) return { now: notFound };
       if (leaving.has(now.status)) return { now: now.status };
       if (now.status !== 'connection_lost') return { done: now };
       return host.clock.uptime() - since < reconnectMs ? { now: now.status } : { done: 'lost' };

@@ -3,6 +3,7 @@
 import { Unfit } from '../../../core/errors.ts';
 import type { Host, Registration } from '../../../core/host.ts';
 import { openLasting } from '../../../core/lasting.ts';
+import type { Clock } from '../../../core/retry.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { refusalLastsMs } from './unless-moved.ts';
 
@@ -23,6 +24,25 @@ function takeRecentRecord({ clock }: Host, context: BootstrapContext, id: string
   const { lastRecord } = context;
   delete context.lastRecord;
   return lastRecord?.record.id === id && clock.uptime() - lastRecord.at < pollMs ? lastRecord.record : undefined;
+}
+
+/**
+ * Returns `undefined` only when every answer for `refusalLastsMs` was `undefined`. After a single
+ * wrong one, the node would register twice, or leave its record behind.
+ */
+export function openSureReader<T>(
+  clock: Clock,
+  everyMs: number,
+  read: (signal: AbortSignal) => Promise<T | undefined>,
+): (signal: AbortSignal) => Promise<T | undefined> {
+  const lasts = openLasting(clock, refusalLastsMs);
+  return async (signal) => {
+    for (;;) {
+      const record = await read(signal);
+      if (lasts(record === undefined) || record !== undefined) return record;
+      await clock.sleep(everyMs, signal);
+    }
+  };
 }
 
 /**

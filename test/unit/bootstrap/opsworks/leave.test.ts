@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { deregister } from '../../../../bootstrap/registrars/registrars.ts';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { layerId, opsworksConfig, setStage, signal, stackId, type Stage } from '../stage.ts';
-import { addRecord } from './records.ts';
+import { addRecord, countReads, hidesOnce } from './records.ts';
 
 describe('leaving OpsWorks', () => {
   const leave = async (stage: Stage, registered: object) => {
@@ -70,6 +70,36 @@ describe('leaving OpsWorks', () => {
     const stage = setStage(opsworksConfig());
     addRecord(stage, { layerIds: [], status: 'registering' });
     expect(await leave(stage, { stackId, layerId })).toEqual([]);
+  });
+
+  // After one wrong answer, the node took its record for gone, and left it behind as
+  // connection_lost.
+  it.each([
+    ['its record', { id: 'r-1' }],
+    ['the stack', { stackId }],
+  ])('leaves no record after a single answer about %s that it is gone', async (_what, registered) => {
+    const arrange = () => {
+      const stage = setStage(opsworksConfig());
+      addRecord(stage);
+      return stage;
+    };
+    const whole = arrange();
+    await leave(whole, registered);
+    const reads = countReads(whole);
+    expect(reads).toBeGreaterThan(1);
+    for (let wrong = 1; wrong <= reads; wrong++) {
+      const stage = arrange();
+      expect(await leave({ ...stage, host: hidesOnce(stage.host, wrong) }, registered), `read ${wrong}`).toEqual([]);
+    }
+  });
+
+  it('believes within a minute that its record is gone', async () => {
+    const stage = setStage(opsworksConfig());
+    for (const registered of [{ id: 'r-1' }, { stackId }]) {
+      const began = stage.world.clock.uptime();
+      await stage.world.clock.finish(deregister(stage.host, { registrar: 'opsworks', ...registered }, signal));
+      expect(stage.world.clock.uptime() - began).toBeLessThan(60_000);
+    }
   });
 
   it('accepts a record that is gone, going, or never existed', async () => {

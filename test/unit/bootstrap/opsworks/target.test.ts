@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError, Refused, exitCode } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, type Stage } from '../stage.ts';
-import { addRecord } from './records.ts';
+import { addRecord, countReads, hidesOnce } from './records.ts';
 
 /** A rerun whose state says that this node is registered as `r-1`. */
 async function bootedBefore(more: Record<string, unknown> = {}, config = opsworksConfig()): Promise<Stage> {
@@ -86,6 +86,24 @@ describe('an existing OpsWorks record', () => {
     expect(world.calls.of('run')).toEqual([]);
     expect(world.calls.of('findRegistration')).toEqual([]);
   });
+
+  // The installer ran again on a node that was in service.
+  it.each(['online', 'connection_lost', 'unassigning'])(
+    'that is %s is used although one answer says that it is gone',
+    async (status) => {
+      const reboot = async (wrong: number) => {
+        const { world, boot } = await bootedBefore({ status });
+        const record = world.opsworks.records[0]!;
+        world.clock.schedule(30_000, () => void (record.status = 'online'));
+        const state = await boot(hidesOnce(world.reboot(), wrong));
+        expect([state.registered?.id, world.opsworks.records.length], `read ${wrong}`).toEqual([record.id, 1]);
+        expect(world.calls.of('run'), `read ${wrong}`).toEqual([]);
+        return countReads({ world });
+      };
+      const reads = await reboot(Infinity);
+      for (let wrong = 1; wrong <= reads; wrong++) await reboot(wrong);
+    },
+  );
 
   it('is found by the second look-up when the state on disk was lost', async () => {
     const stage = setStage(opsworksConfig());
