@@ -43,7 +43,7 @@ const names = [
 
 /** `backend` is the simulator's endpoint. */
 export async function openFront(folder: string, backend: () => string): Promise<Front> {
-  const { key, cert, authority } = await makeCertificate(await mkdtemp(join(folder, 'tls-')));
+  const { key, cert, authority } = await makeSignedCertificate(await mkdtemp(join(folder, 'tls-')));
   const asked = new Set<string>();
   const front: Omit<Front, 'port' | 'close' | 'answer'> = {
     identity: { key, cert },
@@ -141,7 +141,7 @@ export async function openProxy(front: Front, { status = 200, speaksTls = false 
 }
 
 /** Made by openssl: a certificate authority, and one certificate for all of AWS. */
-async function makeCertificate(folder: string): Promise<{ key: Buffer; cert: Buffer; authority: string }> {
+async function makeSignedCertificate(folder: string): Promise<{ key: Buffer; cert: Buffer; authority: string }> {
   const path = (name: string) => join(folder, name);
   const openssl = (...args: string[]) => {
     const { status, stderr } = spawnSync('openssl', args, { encoding: 'utf8' });
