@@ -21,8 +21,11 @@ export interface FleetContainerInstance {
    * nothing follows from their values.
    */
   oldNotes: readonly string[];
-  /** As its own attributes say, the node itself is about to leave, or keeps itself DRAINING. */
-  isQueuedToLeave: boolean;
+  /**
+   * Since when the node itself is about to leave, or keeps itself DRAINING: the newest time in its
+   * own attributes, 0 if that is not readable. Every node's role can write them. Absent: neither.
+   */
+  leavesSince?: number;
 }
 
 /** An instance in EC2. */
@@ -61,6 +64,8 @@ export interface FleetNote {
   kind: NoteKind;
   /** Milliseconds since 1970. */
   since: number;
+  /** Time of the last run that saw it so. Absent: that was `since`. */
+  seen?: number;
 }
 
 export interface FleetGroup {

@@ -136,7 +136,8 @@ async function activate(
   const { fleet, cluster } = context;
   const { machine, records } = await readAgain(context, id, signal);
   const [real] = separateRecords(records).real;
-  if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected || real.isQueuedToLeave) return false;
+  if (real?.arn !== arn || real.status !== 'DRAINING' || !real.agentConnected) return false;
+  if (real.leavesSince !== undefined) return false;
   // Last: a node that its group is terminating must not get new tasks.
   const member = await fleet.readMember(id, signal);
   if (member?.lifecycleState !== 'InService' || protectedBy(machine, undefined) !== undefined) return false;

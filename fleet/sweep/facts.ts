@@ -43,6 +43,9 @@ export interface Ages {
   drainingOlderThanMs: number;
 }
 
+/** A node is terminated only if runs saw it DRAINING at least so often in that time. */
+const minLooks = 4;
+
 /** A person sets this tag on an instance to keep sweeps away. */
 export const keepTag = 'ecs-node:keep';
 
@@ -171,6 +174,23 @@ export function sinceOf(facts: SweepFacts, instanceId: string, kind: NoteKind): 
   const note = facts.notes.get(instanceId);
   if (note?.kind !== kind || note.since > facts.now) return undefined;
   return Math.max(note.since, facts.machines.get(instanceId)?.launchedAt ?? 0);
+}
+
+/**
+ * Since when the node is DRAINING. A note that no run has renewed lately counts as none: the node
+ * may have been ACTIVE since, and a person may have drained it a moment ago. The node's own mark
+ * can only delay, because every node's role can write it.
+ */
+export function drainingSince(
+  facts: SweepFacts,
+  { instanceId, leavesSince = 0 }: FleetContainerInstance,
+  { drainingOlderThanMs }: Ages,
+): number | undefined {
+  const since = sinceOf(facts, instanceId, 'draining');
+  if (since === undefined) return undefined;
+  const seen = facts.notes.get(instanceId)?.seen ?? since;
+  if (Math.abs(facts.now - seen) > drainingOlderThanMs / minLooks) return undefined;
+  return Math.max(since, Math.min(leavesSince, facts.now));
 }
 
 export function renderAge(ms: number): string {

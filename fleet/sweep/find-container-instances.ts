@@ -4,6 +4,7 @@ import type { FleetContainerInstance, FleetMember } from '../../core/fleet/fleet
 import { groupTag } from '../survey.ts';
 import {
   describeGone,
+  drainingSince,
   livesInGroup,
   mayBeInUse,
   notTerminable,
@@ -91,6 +92,8 @@ function recovered({ notes }: SweepFacts, { arn, instanceId }: FleetContainerIns
 
 const noteWhy = 'ECS does not say since when: this run notes it, and a later run acts if it is still so';
 
+const unseenWhy = 'no run has looked lately, and it may have been ACTIVE since: its time begins anew';
+
 function disconnected(
   facts: SweepFacts,
   { olderThanMs }: Ages,
@@ -124,11 +127,11 @@ function disconnected(
 
 /** Since when the sweep's own draining lasts; undefined if another party set DRAINING since. */
 function drainedSince(facts: SweepFacts, instance: FleetContainerInstance): number | undefined {
-  const { instanceId, registeredAt, agentConnected, isQueuedToLeave } = instance;
+  const { instanceId, registeredAt, agentConnected, leavesSince } = instance;
   const notedAt = facts.notes.get(instanceId)?.since ?? 0;
   // A sweep drained a former record. ECS makes each new record ACTIVE.
   if (notedAt < registeredAt) return undefined;
-  if (agentConnected && isQueuedToLeave) return undefined;
+  if (agentConnected && leavesSince !== undefined) return undefined;
   return sinceOf(facts, instanceId, 'drained');
 }
 
@@ -141,7 +144,7 @@ function draining(
   const { arn, instanceId, runningTasks, pendingTasks, agentConnected } = instance;
   const tasks = runningTasks + pendingTasks;
   const drainedAt = drainedSince(facts, instance);
-  const since = drainedAt ?? sinceOf(facts, instanceId, 'draining');
+  const since = drainedAt ?? drainingSince(facts, instance, ages);
   const evidence = `DRAINING with ${tasks} tasks, ECS agent ${agentConnected ? 'connected' : 'not connected'}`;
   const kind = drainedAt === undefined ? 'stuck-draining' : 'disconnected';
   const finding = { kind, instanceId, subject: arn, evidence, ...(since !== undefined && { since }) } as const;
@@ -160,7 +163,8 @@ function draining(
   if (member?.lifecycleState.startsWith('Terminating')) return [];
   if (obstacle !== undefined || member === undefined) return withoutDeed(obstacle ?? '');
   if (since === undefined) {
-    return [{ ...finding, deed: { kind: 'note', group: member.group, note: 'draining' }, why: noteWhy }];
+    const why = facts.notes.get(instanceId)?.kind === 'draining' ? unseenWhy : noteWhy;
+    return [{ ...finding, deed: { kind: 'note', group: member.group, note: 'draining' }, why }];
   }
   const age = facts.now - since;
   if (age < (drainedAt === undefined ? ages.drainingOlderThanMs : drainedForMs)) {

@@ -36,6 +36,7 @@ export async function sweep(
   const context: SweepContext = { fleet, cluster, namePattern: facts.namePattern, clock, log, apply, budget, brake };
   const findings: Swept[] = [];
   for (const finding of found.toSorted(byUrgency)) findings.push(await handleFinding(context, finding, signal));
+  if (apply && brake === undefined) await renewNotes(context, facts, findings, signal);
   return {
     at: facts.now,
     cluster,
@@ -97,6 +98,31 @@ export function findAll(
     ...findStaleNotes(facts),
     ...findOldNotes(facts),
   ];
+}
+
+/**
+ * Writes into the notes of nodes that stay DRAINING that this run saw them so. A note that is not
+ * renewed counts as none after a while, so a failure costs time and nothing else.
+ */
+async function renewNotes(
+  { fleet, log }: SweepContext,
+  { notes, now }: SweepFacts,
+  findings: readonly Swept[],
+  signal: AbortSignal,
+): Promise<void> {
+  const isForgotten = (id: string) =>
+    findings.some(({ instanceId, deed }) => instanceId === id && deed?.kind === 'forget');
+  for (const { kind, instanceId, since, outcome } of findings) {
+    const note = notes.get(instanceId);
+    if (kind !== 'stuck-draining' || since === undefined || outcome === 'done') continue;
+    if (note === undefined || isForgotten(instanceId)) continue;
+    try {
+      await fleet.writeNote({ ...note, seen: now }, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn('note not renewed', { instanceId, error: messageOf(error) });
+    }
+  }
 }
 
 interface SweepContext {

@@ -73,7 +73,6 @@ export function addNode(fleet: FakeFleet, instanceId: string, now: number, overr
     pendingTasks: 0,
     registeredAt: now - dayMs + 60_000,
     oldNotes: [],
-    isQueuedToLeave: false,
   };
   const member = { instanceId, group, lifecycleState: 'InService', healthy: true, protectedFromScaleIn: false };
   if (wants('machine')) fleet.machines.set(instanceId, { ...machine, ...overrides.machine });
@@ -102,8 +101,14 @@ export function addSecondRecord(
   return second;
 }
 
-export function addNote(fleet: FakeFleet, instanceId: string, kind: FleetNote['kind'], since: number): void {
-  fleet.notes.set(instanceId, { instanceId, group, kind, since });
+export function addNote(
+  fleet: FakeFleet,
+  instanceId: string,
+  kind: FleetNote['kind'],
+  since: number,
+  seen?: number,
+): void {
+  fleet.notes.set(instanceId, { instanceId, group, kind, since, ...(seen !== undefined && { seen }) });
 }
 
 export function addRecord(
@@ -154,7 +159,7 @@ export function fakeFleet(): FakeFleet {
     actions: () => fleet.calls.filter((call) => !reading.test(call)),
     ...reads(() => fleet, answer),
     async writeNote(note, signal) {
-      await answer(`note ${note.instanceId} ${note.kind}`, signal);
+      await answer(`${note.seen === undefined ? 'note' : 'renew'} ${note.instanceId} ${note.kind}`, signal);
       fleet.notes.set(note.instanceId, note);
     },
     async removeNote(_group, id, signal) {

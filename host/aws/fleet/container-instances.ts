@@ -13,7 +13,7 @@ import {
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import type { FleetContainerInstance, FleetNodes } from '../../../core/fleet/fleet-nodes.ts';
 import { describeCluster } from '../ecs/describe-cluster.ts';
-import { idOf, reasonsIn } from '../ecs/ecs-answers.ts';
+import { idOf, queuePrefix } from '../ecs/ecs-answers.ts';
 import { listContainerInstances } from '../ecs/list-container-instances.ts';
 import type { AwsCall } from '../fault.ts';
 import { everyPage, chunks } from '../pages.ts';
@@ -122,8 +122,14 @@ function parse(instance: ContainerInstance): FleetContainerInstance {
     pendingTasks: required(instance.pendingTasksCount, call),
     registeredAt: required(instance.registeredAt, call).getTime(),
     oldNotes: names.filter((name) => name.startsWith(oldNotePrefix)),
-    isQueuedToLeave: reasonsIn(instance.attributes).length > 0,
+    ...leavesSinceIn(instance),
   };
+}
+
+function leavesSinceIn({ attributes = [] }: ContainerInstance): Pick<FleetContainerInstance, 'leavesSince'> {
+  const own = attributes.filter(({ name }) => name?.startsWith(queuePrefix));
+  const times = own.map(({ value }) => Number(value)).map((time) => (Number.isSafeInteger(time) ? time : 0));
+  return times.length === 0 ? {} : { leavesSince: Math.max(...times) };
 }
 
 type Actions = Pick<FleetNodes, 'removeOldNotes' | 'drain' | 'activate' | 'deregisterContainerInstance'>;

@@ -49,8 +49,8 @@ export function describeFleetNodes(
         runningTasks: 0,
         pendingTasks: 0,
         oldNotes: [],
-        isQueuedToLeave: false,
       });
+      expect(all[0]).not.toHaveProperty('leavesSince');
       expect(await fleet.readContainerInstanceCount(cluster, signal)).toBe(ids.length);
       expect(all[0]!.registeredAt).toBeGreaterThan(Date.now() - 3_600_000);
       const [one, ...others] = await fleet.readContainerInstancesOf(cluster, ids[1]!, signal);
@@ -131,6 +131,8 @@ export function describeFleetNodes(
       const drained = { ...note, kind: 'drained', since: 1_700_000_000_001 } as const;
       await fleet.writeNote(drained, signal);
       expect(await read()).toEqual([drained]);
+      await fleet.writeNote({ ...drained, seen: 1_700_000_000_002 }, signal);
+      expect(await read()).toEqual([{ ...drained, seen: 1_700_000_000_002 }]);
       for (const times of [1, 2]) {
         await fleet.removeNote(group, ids[0]!, signal);
         expect([times, await read()]).toEqual([times, []]);

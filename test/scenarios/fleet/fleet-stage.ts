@@ -104,7 +104,7 @@ export async function openFleetForSuite(
     nodes,
     instance: (id) => byInstance.get(id)!,
     note(id, kind, ago) {
-      const { key, value } = renderNote({ instanceId: id, group, kind, since: Date.now() - ago });
+      const { key, value } = renderNote({ instanceId: id, group, kind, since: Date.now() - ago, seen: Date.now() });
       world.groups.get(group)!.ownTags.set(key, value);
     },
     noteOf: (id) => world.groups.get(group)!.ownTags.get(`ecs-node:sweep:${id}`),

@@ -82,7 +82,7 @@ function renderRecord(
     pendingTasks: 0,
     registeredAt: wallTimeOf(region, node?.launchedAt ?? 0),
     oldNotes: [],
-    isQueuedToLeave: attributes.size > 0,
+    ...(attributes.size > 0 && { leavesSince: Math.max(...[...attributes.values()].map(Number)) }),
   };
 }
 

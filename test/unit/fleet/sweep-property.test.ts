@@ -297,7 +297,8 @@ test('repeated sweeps come to an end, and repeat nothing', async () => {
       for (let runs = 0; runs < 30; runs++) await clock.finish(sweep(fleet, options({ maxNodes }), clock, log, signal));
       fleet.calls = [];
       await clock.finish(sweep(fleet, options({ maxNodes }), clock, log, signal));
-      expect(fleet.actions()).toEqual([]);
+      // A node that stays DRAINING is noted as seen by each run.
+      expect(fleet.actions().filter((action) => !action.startsWith('renew '))).toEqual([]);
     }),
   );
 });

@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 
 test.each([
-  ['the node itself has queued to leave', () => (lost().isQueuedToLeave = true)],
+  ['the node itself has queued to leave', () => (lost().leavesSince = clock.now())],
   ['its ECS agent has registered anew', () => (lost().registeredAt = clock.now())],
 ])('a node stays DRAINING when %s since a sweep drained it', async (_title, change) => {
   change();
@@ -42,7 +42,7 @@ test('a node that a daily sweep drained is ACTIVE again after the next run', asy
 
 test('a node stays DRAINING when it queues to leave between the survey and the deed', async () => {
   fleet.before = (call) => {
-    if (call === 'readContainerInstancesOf i-lost') lost().isQueuedToLeave = true;
+    if (call === 'readContainerInstancesOf i-lost') lost().leavesSince = clock.now();
   };
   expect(await deedsOf()).toEqual([]);
 });

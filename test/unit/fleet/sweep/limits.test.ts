@@ -77,7 +77,7 @@ describe('the limits of a sweep', () => {
     addHealthy(25);
     for (let index = 0; index < 5; index++) {
       addNode(fleet, `i-stuck${index}`, clock.now(), { instance: { status: 'DRAINING', runningTasks: 0 } });
-      addNote(fleet, `i-stuck${index}`, 'draining', clock.now() - 13 * hour);
+      addNote(fleet, `i-stuck${index}`, 'draining', clock.now() - 13 * hour, clock.now() - hour);
     }
     const ended = (await deedsOf({ maxNodes: 100 })).filter((deed) => deed.startsWith('terminate '));
     expect(ended).toHaveLength(3);
@@ -149,7 +149,7 @@ describe('the limits of a sweep', () => {
   test('count a node that stays DRAINING because AWS refuses to terminate it', async () => {
     addHealthy(9);
     addNode(fleet, 'i-stuck', clock.now(), { instance: { status: 'DRAINING', runningTasks: 0 } });
-    addNote(fleet, 'i-stuck', 'draining', clock.now() - 13 * hour);
+    addNote(fleet, 'i-stuck', 'draining', clock.now() - 13 * hour, clock.now() - hour);
     lose(1);
     fleet.before = (call) => {
       if (call === 'terminate i-stuck') throw new Refused('no', { code: 'AccessDenied' });

@@ -90,10 +90,15 @@ describe('container instances', () => {
     expect(own!.oldNotes).toEqual(['ecs-node.sweep.disconnected']);
   });
 
-  test('say that the node is queued to leave', async () => {
-    const attributes = [{ name: 'ecs-node.leave.disk', value: '17' }];
+  test.each([
+    [['17'], 17],
+    [['17', '19', 'no time'], 19],
+    [['Infinity'], 0],
+    [[undefined], 0],
+  ])('say since when the node is queued to leave: %j', async (values, leavesSince) => {
+    const attributes = values.map((value, index) => ({ name: `ecs-node.leave.${index}`, value }));
     const [own] = await read({ containerInstances: [{ ...instance('i-a'), attributes }] }, ['arn:i-a']);
-    expect(own).toMatchObject({ isQueuedToLeave: true, oldNotes: [] });
+    expect(own).toMatchObject({ leavesSince, oldNotes: [] });
   });
 });
 
