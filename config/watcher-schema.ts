@@ -45,7 +45,7 @@ export const watcherSections = {
       maxLeavingPercent: percent()
         .default(10)
         .describe(
-          'Percentage of the cluster that may drain for a full disk at the same time. At least one node may always drain.',
+          'Percentage of the cluster that may drain or leave at the same time for a full disk, a lost ECS agent or a dead Docker. Each cause is counted by itself, and for each at least one node may always leave.',
         ),
     })
     .prefault({}),
