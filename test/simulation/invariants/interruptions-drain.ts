@@ -29,8 +29,9 @@ export const interruptionsDrain: Invariant = {
     if (status !== 'ACTIVE' || !isAble(region, node, now)) return undefined;
     for (const reason of ['spot', 'scale-in', 'operator', 'retirement'] as const) {
       const ms = lasting(node, reason, now);
-      if (ms === undefined || !isAble(region, node, now - letGoMs(region, reason))) continue;
-      const limit = boundMs(region, reason) + letGoMs(region, reason) + askAgainMs(region, node, reason);
+      const laterMs = letGoMs(region, reason) + askAgainMs(region, node, reason);
+      if (ms === undefined || !isAble(region, node, now - laterMs)) continue;
+      const limit = boundMs(region, reason) + laterMs;
       if (ms > limit)
         return `${reason} ${Math.round(ms / 1000)} s ago, and still ACTIVE (bound ${Math.round(limit / 1000)} s)`;
     }
