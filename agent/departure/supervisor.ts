@@ -80,9 +80,9 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
 
   const apply = async () => {
     const state = departure.state() ?? before.onDisk;
-    const { order, asked } = decide(standing.map(known), state);
+    const { order, asked } = decide(standing.map(known), state, departure.wouldChange);
     pending.keep(asked, state);
-    if (order === undefined || !departure.wouldChange(order)) return;
+    if (order === undefined) return;
     await departure.stop('a stricter order takes over');
     const done = departure.state();
     if (done !== undefined && isOver(done)) before = { finished: done };
@@ -127,16 +127,24 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
 }
 
 interface Decision {
+  /** The order that begins a departure, or changes the one under way. */
   order?: StandingOrder;
-  /** The orders whose second sources are asked. */
+  /** The orders whose second sources are asked, and whose answers are kept. */
   asked: readonly StandingOrder[];
 }
 
-function decide(orders: readonly StandingOrder[], state: DepartureState | undefined): Decision {
+function decide(
+  orders: readonly StandingOrder[],
+  state: DepartureState | undefined,
+  wouldChange: Runner['wouldChange'],
+): Decision {
   const order = chooseOrder(orders);
   const open = orders.filter(({ isDone }) => isDone !== true);
   if (order === undefined || (state !== undefined && isTooLateFor(state, order, orders))) return { asked: open };
-  return { order, asked: open.filter(({ cause }) => cause !== order.cause) };
+  const isNew = wouldChange(order);
+  // The departure keeps the answer of its own order only, which may not be the order that applies.
+  const ofDeparture = isNew ? order.cause : (state?.cause ?? order.cause);
+  return { ...(isNew && { order }), asked: open.filter(({ cause }) => cause !== ofDeparture) };
 }
 
 interface Signals {

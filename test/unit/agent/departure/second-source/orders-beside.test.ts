@@ -78,6 +78,29 @@ describe('an order without a second source', () => {
     await agent.stop();
   });
 
+  // Each confirmed order forgot the other's answer, so the node drained itself four times a second.
+  it('is asked about once while the node waits for the end that it has asked for itself', async () => {
+    const { stage, world, run, agent } = await inService();
+    world.calls.fails('completeHook', denied);
+    leave(stage);
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', phase: 'hook' });
+    world.metadata.targetState = 'Terminated';
+    world.metadata.maintenance = [
+      {
+        id: 'event-1',
+        code: 'instance-retirement',
+        state: 'active',
+        notBefore: world.clock.now() + 86_400_000,
+        description: '',
+      },
+    ];
+    world.calls.list.length = 0;
+    await run(2 * minute);
+    expect(world.calls.of('drain').length).toBeLessThan(10);
+    await agent.stop();
+  });
+
   it('still drains the node at once while another departure leaves its load balancers', async () => {
     const { stage, run, agent } = await inService({ leave: { drainSeconds: 3000, deregistrationSeconds: 300 } });
     stage.world.calls.hangs('isTargetDraining');
