@@ -26,6 +26,8 @@ async function followPast(context: AgentContext): Promise<void> {
   const order = orderOf(past, context.bootId);
   const watcher = watchers.find(({ name }) => name === order.cause);
   if (watcher === undefined) memories.add(order);
+  // One source announced it to an earlier process, and may have taken it back since.
+  else if (past.ending === 'await' && past.confirmedAt === undefined) forgetEvent(context, past);
   else {
     const memory = memories.recall(watcher.name);
     // The saved wish contains when it may be revoked.
@@ -34,13 +36,16 @@ async function followPast(context: AgentContext): Promise<void> {
   await supervisor.follow(memories.wanted());
 }
 
-/** An agent that died after it undid its departure may have left the event marked as handled. */
+/**
+ * The event counts again when it is listed. An agent that died after it undid its departure may
+ * have left it marked as handled.
+ */
 function forgetEvent(context: AgentContext, past: DepartureState): void {
   const { watchers, memories } = context;
   const watcher = watchers.find(({ name }) => name === past.cause);
   if (watcher === undefined) return;
   const memory = memories.recall(watcher.name);
-  if (past.key !== undefined && memory.handled.includes(past.key))
+  if (past.key !== undefined && (memory.handled.includes(past.key) || memory.wish?.key === past.key))
     memories.remember(watcher.name, allClear({ ...memory, wish: orderOf(past, context.bootId) }));
 }
 

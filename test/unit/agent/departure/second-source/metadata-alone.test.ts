@@ -80,6 +80,27 @@ describe('a target state that only the metadata service reports', () => {
   });
 
   // The state of a node on its way into the pool confirmed the lie that it is terminated.
+  // The next agent went on with the departure. A later false answer of Auto Scaling confirmed it.
+  it('is not remembered after a restart, although ECS did not let the node become ACTIVE', async () => {
+    const { stage, world, run, agent, harm } = await inService();
+    world.calls.fails('activate', denied);
+    world.metadata.targetState = 'Terminated';
+    await run(minute);
+    world.metadata.targetState = 'InService';
+    await run(5 * minute);
+    await agent.stop();
+    const next = stage.agent(world.restart());
+    world.calls.fails('readTargetState', new Unavailable('metadata is silent'));
+    stage.group.lifecycleState = 'Terminating:Wait';
+    await run(5 * minute);
+    expect(stage.deeds().filter((deed) => deed !== 'drain' && deed !== 'activate')).toEqual([]);
+    [stage.group.lifecycleState, world.metadata.targetState] = ['InService', 'InService'];
+    world.calls.heals();
+    await run(5 * minute);
+    expect(harm()).toEqual([]);
+    await next.stop();
+  });
+
   it('is not confirmed by the launch into a warm pool', async () => {
     const { stage, world, run, agent } = await inService();
     world.metadata.targetState = 'Terminated';
