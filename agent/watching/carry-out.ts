@@ -9,19 +9,20 @@ import { askAgain, stillAgrees } from '../departure/confirm.ts';
 import { isRevocable, mayOverrule, overruledBy } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
 import { retryUntilDone } from '../calls.ts';
-import { findHolder } from '../held.ts';
 import {
   acknowledged,
   allClear,
   calledOff,
   denied,
   ordered,
+  over,
   passedOver,
   recovered,
   treated,
   type Memory,
   type Verdict,
 } from './judge.ts';
+import { callsMs, heldWords, isLeftAlone } from './left-alone.ts';
 import type { Memories } from './memories.ts';
 import { orderOf } from './past-order.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
@@ -30,9 +31,6 @@ import type { Order, Watcher, Wish } from './watcher.ts';
 
 /** Removing the images of a full disk takes minutes. */
 const treatMs = 600_000;
-
-/** Time for a few calls: reading the queue, or undoing a treatment. */
-const callsMs = 120_000;
 
 /** The pause between tries to set a node ACTIVE while ECS does not allow it. */
 const undoAgainMs = 20_000;
@@ -83,28 +81,6 @@ export async function carryOut(
   }
 }
 
-/**
- * A person holds a node in Standby, in Detached, with the tag `ecs-node:keep` or with `ecs-node
- * leave --no-terminate`: it is not drained, restarted or terminated, and the journal says so.
- * Throws when no source could be asked, because not knowing is no reason to leave.
- */
-async function isLeftAlone(
-  { host }: AgentContext,
-  watcher: Watcher,
-  wish: Wish,
-  signal: AbortSignal,
-): Promise<boolean> {
-  // A decision from outside the node ends a held node as well.
-  if (watcher.evenIfHeld === true || wish.ending === 'await') return false;
-  const isEnd = wish.ending === 'terminate';
-  const holder = await withTimeout(callsMs, (callSignal) => findHolder(host, isEnd, callSignal), host.clock, signal);
-  if (holder === undefined) return false;
-  host.log.warn(`left alone: ${heldWords}`, { watcher: watcher.name, holder, reason: wish.reason });
-  return true;
-}
-
-const heldWords = 'a person holds this node';
-
 async function treat(
   context: AgentContext,
   watcher: Watcher,
@@ -114,7 +90,7 @@ async function treat(
 ): Promise<void> {
   const { host, memories } = context;
   const { name } = watcher;
-  if (await isLeftAlone(context, watcher, { reason, ending: 'remain' }, signal)) {
+  if (await isLeftAlone(host, watcher, { reason, ending: 'remain' }, signal)) {
     return stepBack(context, watcher, heldWords, signal);
   }
   host.log.warn('treating', { watcher: name, reason, attempt });
@@ -140,7 +116,7 @@ async function orderToLeave(
     memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
     return;
   }
-  if (await isLeftAlone(context, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal, wish.key);
+  if (await isLeftAlone(host, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal, wish.key);
   const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
   if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
     host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
@@ -165,7 +141,7 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
   let isUndone: boolean;
   if (before.wish !== undefined) {
     if (isCause(name)) await mustBeDenied(context, { ...before.wish, cause: name }, signal);
-    memories.remember(name, calledOff(before));
+    memories.remember(name, over(before));
     try {
       const stays = await reconsider(context, `${name}: ${before.wish.reason}: over`, name, true);
       isUndone = stays && (await undoTreatment(context, watcher, signal));
@@ -182,7 +158,7 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
     if (mine && mayCallOff() && (await isStillConfirmed(context, past, signal)))
       return followAgain(context, watcher, past);
     if (mine && mayCallOff()) {
-      await supervisor.callOff({ ...undoOptionsOf(context, `${name}: over`, name, true), ...isOverFor(past) });
+      await supervisor.callOff({ ...undoOptionsOf(context, `${name}: over`, name, true), ...isOverFor(context, past) });
       context.past = undefined;
     }
     isUndone = await undoTreatment(context, watcher, signal);
@@ -234,11 +210,19 @@ async function followAgain(context: AgentContext, { name }: Watcher, past: Depar
 }
 
 /**
- * The termination from outside never came. The node is well and stays, whatever it has already
- * left.
+ * The termination from outside never came, or the machine has booted after its end. The node is
+ * well and stays, whatever it has already left.
  */
-function isOverFor({ ending }: Pick<DepartureState, 'ending'>): Pick<UndoOptions, 'isDenied'> {
-  return ending === 'await' ? { isDenied: true } : {};
+function isOverFor(
+  { bootId }: Pick<AgentContext, 'bootId'>,
+  state: Pick<DepartureState, 'bootId' | 'ending' | 'phase'>,
+): Pick<UndoOptions, 'isDenied'> {
+  return state.ending === 'await' || isBack(state, bootId) ? { isDenied: true } : {};
+}
+
+/** A machine that was powered off for its departure, and started again. */
+export function isBack({ bootId, phase }: Pick<DepartureState, 'bootId' | 'phase'>, bootIdNow: string): boolean {
+  return phase === 'done' && bootId !== bootIdNow;
 }
 
 /** Withdraws each order whose cause the second source denies. */
@@ -331,7 +315,7 @@ async function reconsider(
   if (state.returns === true && supervisor.remaining() === undefined) onReturn();
   return supervisor.callOff({
     ...undoOptionsOf(context, why, except, eventGone),
-    ...(eventGone && isOverFor(state)),
+    ...(eventGone && isOverFor(context, state)),
   });
 }
 
@@ -392,6 +376,26 @@ async function overrule({ watchers, memories, runningActions }: AgentContext, si
   signal.throwIfAborted();
   callOff();
   memories.clearAdded();
+}
+
+/**
+ * Undoes the departure of an earlier process that called it off and ended before it was undone, or
+ * of a machine that came back. Another order that stands takes over instead.
+ */
+export function finishUndoing(context: AgentContext, past: DepartureState, signal: AbortSignal): void {
+  const { host, watchers, memories, supervisor, bootId } = context;
+  const { cause } = past;
+  const except = watchers.find(({ name }) => name === cause)?.name ?? 'operator';
+  const why = `${cause}: ${isBack(past, bootId) ? 'the machine came back' : 'called off before the agent started'}`;
+  const undo = async () => {
+    const next = memories.wanted();
+    if (next.length > 0) return supervisor.follow(next);
+    await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), ...isOverFor(context, past) });
+    context.past = undefined;
+  };
+  undoWithRetry(host, { cause }, signal, undo).catch((error: unknown) => {
+    if (!signal.aborted) host.log.error('not undone', { cause, error: messageOf(error) });
+  });
 }
 
 /** Undoes a departure after `ms` when nothing else followed by then. */

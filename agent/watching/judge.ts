@@ -253,6 +253,16 @@ export function calledOff({ wish: _wish, replaced: _replaced, ...memory }: Memor
   return memory.begun ? { ...memory, excused: true } : memory;
 }
 
+/** Whether the departure for this event was called off. Trouble of the node itself has no key. */
+export function isCalledOff({ wish, handled, excused }: Memory, key: string | undefined): boolean {
+  return wish === undefined && (key === undefined ? excused === true : handled.includes(key));
+}
+
+/** Records that the departure's events are over. Its undoing may last, and they count again. */
+export function over({ wish, replaced = [], ...memory }: Memory): Memory {
+  return { ...memory, handled: memory.handled.filter((key) => key !== wish?.key && !replaced.includes(key)) };
+}
+
 /** Records that a person's request was carried out for all that the node knew then. */
 export function acknowledged(memory: Memory, key: string): Memory {
   return handle(memory, key);

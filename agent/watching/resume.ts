@@ -3,28 +3,34 @@
  */
 
 import type { DepartureState } from '../../core/state/state.ts';
-import { calledOff, ordered, allClear } from './judge.ts';
-import { scheduleUndo, type AgentContext } from './carry-out.ts';
+import { isRevocable, mayOverrule } from '../departure/order.ts';
+import { calledOff, isCalledOff, ordered, allClear } from './judge.ts';
+import { finishUndoing, isBack, scheduleUndo, type AgentContext } from './carry-out.ts';
 import { orderOf } from './past-order.ts';
+import type { Watcher } from './watcher.ts';
 
 /** Continues the departure that an earlier process began, and the timers of all its decisions. */
 export async function resumePast(context: AgentContext, signal: AbortSignal): Promise<void> {
   const { watchers, memories } = context;
-  await followPast(context);
+  await followPast(context, signal);
   // A milder decision than the departure under way takes over when that one is called off.
   for (const watcher of watchers)
     scheduleUndo(context, watcher, memories.recall(watcher.name).wish?.undoAfterMs, signal);
 }
 
-async function followPast(context: AgentContext): Promise<void> {
+async function followPast(context: AgentContext, signal: AbortSignal): Promise<void> {
   const { past, watchers, memories, supervisor } = context;
   if (past?.eventGone) forgetEvent(context, past);
   if (past === undefined || past.undoneAt !== undefined) return resumeOrder(context);
   if (past.cause === 'bootstrap-failed') return;
+  const watcher = watchers.find(({ name }) => name === past.cause);
   // After a boot, the machine may be back from a stop that AWS ordered, so the watcher looks first.
-  if (past.bootId !== context.bootId && (past.ending === 'await' || past.phase === 'done')) return;
+  if (past.bootId !== context.bootId && (past.ending === 'await' || past.phase === 'done')) {
+    if (watcher === undefined && isBack(past, context.bootId)) finishUndoing(context, past, signal);
+    return;
+  }
+  if (watcher !== undefined && wasCalledOff(context, watcher, past)) return finishUndoing(context, past, signal);
   const order = orderOf(past, context.bootId);
-  const watcher = watchers.find(({ name }) => name === order.cause);
   if (watcher === undefined) memories.add(order);
   // One source announced it to an earlier process, and may have taken it back since.
   else if (past.ending === 'await' && past.confirmedAt === undefined) forgetEvent(context, past);
@@ -34,6 +40,11 @@ async function followPast(context: AgentContext): Promise<void> {
     memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
   }
   await supervisor.follow(memories.wanted());
+}
+
+/** A person or a timer called it off, and the earlier process ended before it was undone. */
+function wasCalledOff({ memories }: AgentContext, { name }: Watcher, past: DepartureState): boolean {
+  return mayOverrule(name) && isRevocable(past) && isCalledOff(memories.recall(name), past.key);
 }
 
 /**
