@@ -6,7 +6,7 @@
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { withTimeout } from '../../core/retry.ts';
+import { retry, withTimeout } from '../../core/retry.ts';
 import { paths, renderState, type DepartureState, type Irrevocable, type Registered } from '../../core/state/state.ts';
 import { readState } from '../../core/state/read-state.ts';
 import { isDepartureState } from '../../core/state/state-shape.ts';
@@ -61,7 +61,30 @@ export interface Departure {
 const writeMs = 2_000;
 
 export async function readDeparture(host: Host): Promise<DepartureState | undefined> {
-  return readState<DepartureState>(host, paths.departure, isDepartureState).catch(() => undefined);
+  return readFile(host).catch(() => undefined);
+}
+
+/**
+ * As `readDeparture`, for an agent that starts. It reads again when the machine has no file
+ * descriptor or no memory for a moment: without its departure, a node would stay DRAINING.
+ */
+export async function readPast(host: Host, signal: AbortSignal): Promise<DepartureState | undefined> {
+  const { clock, log } = host;
+  try {
+    return await retry(() => readFile(host), { clock, signal, withinMs: readAgainMs, pauseMs: readPauseMs });
+  } catch (error) {
+    signal.throwIfAborted();
+    log.error('departure not read', { error: messageOf(error) });
+    return undefined;
+  }
+}
+
+/** Nothing is watched meanwhile, and a spot notice leaves two minutes. */
+const readAgainMs = 5_000;
+const readPauseMs = 500;
+
+function readFile(host: Host): Promise<DepartureState | undefined> {
+  return readState<DepartureState>(host, paths.departure, isDepartureState);
 }
 
 /** A full or broken disk is no reason to stay: a failed write (false) is only logged. */
