@@ -22,6 +22,8 @@ export interface DepartureEffects {
   lastState?(): DepartureState | undefined;
   /** Called when the disk refused the state, also long after `note` has given up waiting. */
   onRefused?(): void;
+  /** The container instances (ARNs) that these departures have set to DRAINING. */
+  drainedArns?: Set<string>;
   /** The state stays in memory: this is an order beside the departure on disk. */
   isBeside?: true;
 }
@@ -166,7 +168,7 @@ export function openDeparture(
     effects,
     state,
     background: [],
-    drainedArns: new Set(),
+    drainedArns: effects.drainedArns ?? new Set(),
     leftMs: () => Math.max(0, Math.min(endsAt, lastEnd) - clock.uptime()),
     elapsedMs: () => Math.max(0, clock.uptime() - (departure.state.uptimes?.cause ?? startedUptime)),
     limit: (ms) => void (lastEnd = Math.min(lastEnd, startedUptime + Math.max(0, ms))),

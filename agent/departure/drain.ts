@@ -33,8 +33,8 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
     return;
   }
   // If ECS does not confirm this record as ours, the node does not ask about it every two seconds.
-  if (named !== undefined) drainedArns.add(named);
-  if (drainedArns.has(containerInstance.arn) && containerInstance.arn !== named) return;
+  if (named !== undefined && named !== containerInstance.arn) drainedArns.add(named);
+  if (drainedArns.has(containerInstance.arn)) return;
   await stopPlacement(host, containerInstance, ms, signal);
   drainedArns.add(containerInstance.arn);
   if (state.drainedAt === undefined) {
@@ -155,15 +155,40 @@ const againMs = 15_000;
 export async function drainAndRemain(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host } = departure;
   let isLogged = false;
-  const read = async (callSignal: AbortSignal) => {
+  await pollDraining(departure, signal, async (callSignal) => {
     await drain(departure, callSignal);
     if (departure.state.drainedAt !== undefined) return true;
     if (!isLogged) host.log.info('will be drained as soon as ECS knows this node');
     isLogged = true;
     return undefined;
-  };
+  });
+}
+
+/**
+ * Drains each further record under which the ECS agent registers: a person drained the node, not
+ * its record. Runs until the signal of the departure aborts.
+ */
+export async function keepDrained(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, drainedArns } = departure;
+  await pollDraining(departure, signal, async (callSignal) => {
+    if (drainedArns.size > 0) {
+      await drain(departure, callSignal);
+      return undefined;
+    }
+    // After a restart of the agent: its predecessor has drained the record of that time.
+    const arn = (await readLocalAgent(host, callSignal))?.containerInstanceArn;
+    if (arn !== undefined) drainedArns.add(arn);
+    return undefined;
+  });
+}
+
+async function pollDraining(
+  departure: Departure,
+  signal: AbortSignal,
+  read: (signal: AbortSignal) => Promise<true | undefined>,
+): Promise<void> {
   await poll('DRAINING', read, {
-    clock: host.clock,
+    clock: departure.host.clock,
     signal,
     withinMs: Infinity,
     everyMs: againMs,

@@ -9,7 +9,8 @@ import type { Host } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { TakenBack } from './confirm.ts';
-import { openRewriting, writeDeparture } from './departure.ts';
+import { openDeparture, openRewriting, writeDeparture } from './departure.ts';
+import { keepDrained } from './drain.ts';
 import { chooseOrder, isConfirmedBy, isDoneFor, isOver, isRevocable, merge, type StandingOrder } from './order.ts';
 import { isFresh, openPendingOrders } from './pending-orders.ts';
 import { undoDeparture, type UndoOptions } from './undo.ts';
@@ -212,10 +213,8 @@ function openRunner(
   };
   const lastState = () => state;
   const run = async (order: StandingOrder, callSignal: AbortSignal): Promise<void> => {
-    const effects = { deregister, onChange, lastState, onRefused: openRewriting(host, lastState, callSignal) };
     try {
-      state = await runDepartureWithRetry(host, config, order, effects, callSignal);
-      if (isForGood(state)) onLeft(state);
+      await runToItsEnd(host, config, order, { deregister, onChange, lastState, onLeft }, callSignal);
     } catch (error) {
       if (callSignal.aborted) return;
       if (!(error instanceof TakenBack)) return onFailed(error);
@@ -315,18 +314,23 @@ function openQueue(): <T>(change: () => Promise<T>) => Promise<T> {
   };
 }
 
+type RunEffects = Effects & Required<Pick<DepartureEffects, 'onChange' | 'lastState'>> & Pick<Outcomes, 'onLeft'>;
+
 /**
- * Rejects only when stopped, when the cause is denied, or when the departure belongs to another
- * machine.
+ * Where the node remains, this goes on until the departure is called off or replaced: it drains
+ * each record under which the ECS agent registers. Rejects only when stopped, when the cause is
+ * denied, or when the departure belongs to another machine.
  */
-async function runDepartureWithRetry(
+async function runToItsEnd(
   host: Host,
   config: Config,
   order: StandingOrder,
-  effects: DepartureEffects,
+  { onLeft, ...own }: RunEffects,
   signal: AbortSignal,
-): Promise<DepartureState> {
-  return retry((callSignal) => runDeparture(host, config, order, effects, callSignal), {
+): Promise<void> {
+  const onRefused = openRewriting(host, own.lastState, signal);
+  const effects = { ...own, onRefused, drainedArns: new Set<string>() };
+  const state = await retry((callSignal) => runDeparture(host, config, order, effects, callSignal), {
     clock: host.clock,
     signal,
     withinMs: Infinity,
@@ -335,6 +339,9 @@ async function runDepartureWithRetry(
     retryIf: (error) => !(error instanceof Refused || error instanceof TakenBack),
     onRetry: (error) => host.log.error('departure failed, will be resumed', { error: stackOf(error) }),
   });
+  own.onChange(state);
+  if (isForGood(state)) onLeft(state);
+  if (state.ending === 'remain') await keepDrained(openDeparture(host, config, effects, state, signal), signal);
 }
 
 /**
