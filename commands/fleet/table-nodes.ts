@@ -110,7 +110,7 @@ const sweep: Command = {
       name: 'draining-older-than',
       value: 'MINUTES',
       whole: { min: 1, max: maxMinutes },
-      help: 'Time in DRAINING without tasks after which a node is stuck; default 720',
+      help: 'Time in DRAINING after which a node without tasks is stuck; a run must see it so in each quarter of it; default 720',
     },
     {
       name: 'recheck',
