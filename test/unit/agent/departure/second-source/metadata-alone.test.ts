@@ -79,7 +79,6 @@ describe('a target state that only the metadata service reports', () => {
     await agent.stop();
   });
 
-  // The state of a node on its way into the pool confirmed the lie that it is terminated.
   // The next agent went on with the departure. A later false answer of Auto Scaling confirmed it.
   it('is not remembered after a restart, although ECS did not let the node become ACTIVE', async () => {
     const { stage, world, run, agent, harm } = await inService();
@@ -101,6 +100,7 @@ describe('a target state that only the metadata service reports', () => {
     await next.stop();
   });
 
+  // The state of a node on its way into the pool confirmed the lie that it is terminated.
   it('is not confirmed by the launch into a warm pool', async () => {
     const { stage, world, run, agent } = await inService();
     world.metadata.targetState = 'Terminated';
