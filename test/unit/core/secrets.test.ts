@@ -67,6 +67,8 @@ const forms = [
 
 test.each(forms)('%j is recognised by its form, and a file that holds it is private', (text) => {
   expect(redact(text)).not.toContain('canary');
+  // The reader sees where it stood.
+  expect(redact(text)).toContain('(hidden)');
   expect(holdsSecret(text)).toBe(true);
   // Told twice is told the same.
   expect(redact(redact(text))).toBe(redact(text));
@@ -95,6 +97,8 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
       'user:canary',
       '--token',
       'canary',
+      '--db-password',
+      'canary',
       '-H',
       'X-Api-Token: canary',
       'https://x',
@@ -104,6 +108,8 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
     '-u',
     'user:(hidden)',
     '--token',
+    '(hidden)',
+    '--db-password',
     '(hidden)',
     '-H',
     'X-Api-Token: (hidden)',

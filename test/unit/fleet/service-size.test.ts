@@ -137,7 +137,8 @@ describe('a run waits', () => {
   });
 
   test('for a cluster that is not ACTIVE', () => {
-    expect(decide(healthyCluster(9, { status: 'PROVISIONING' }), steadyService(2)).kind).toBe('wait');
+    const decision = decide(healthyCluster(9, { status: 'PROVISIONING' }), steadyService(2));
+    expect(decision).toEqual({ kind: 'wait', reason: 'the cluster is PROVISIONING' });
   });
 });
 

@@ -47,7 +47,8 @@ describe('a departure', () => {
         return program();
       });
     }
-    stage.world.machine.files.set(`${paths.hooks}/leaving/README.md`, 'not one');
+    for (const name of ['README.md', '.hidden', '30-backup~'])
+      stage.world.machine.files.set(`${paths.hooks}/leaving/${name}`, 'not one');
     const state = await stage.leaves();
     expect(ran).toEqual(['leaving/10-hangs disk', 'leaving/20-fails disk', 'left/10-ok disk']);
     expect(state.phase).toBe('done');
