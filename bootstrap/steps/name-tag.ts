@@ -6,6 +6,7 @@
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { withTimeout } from '../../core/retry.ts';
 import { paths, renderState } from '../../core/state/state.ts';
 import { version as ownVersion } from '../../core/version.ts';
 import { renderNameTag } from '../naming.ts';
@@ -65,6 +66,9 @@ async function forgetLateTags(host: Host, signal: AbortSignal, outcome: StepOutc
   return outcome;
 }
 
+/** The metadata service answers in milliseconds. */
+const readMs = 2_000;
+
 /**
  * The metadata service costs no AWS call. Where it does not show tags, writing them twice does no
  * harm.
@@ -72,7 +76,8 @@ async function forgetLateTags(host: Host, signal: AbortSignal, outcome: StepOutc
 async function hasTags(host: Host, tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<boolean> {
   try {
     for (const [key, value] of Object.entries(tags)) {
-      if ((await host.metadata.readTag(key, signal)) !== value) return false;
+      const read = (callSignal: AbortSignal) => host.metadata.readTag(key, callSignal);
+      if ((await withTimeout(readMs, read, host.clock, signal)) !== value) return false;
     }
     return true;
   } catch (error) {

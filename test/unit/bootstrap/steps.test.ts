@@ -132,6 +132,16 @@ describe('the Name tag', () => {
     expect(right.world.calls.of('tagSelf')).toEqual([]);
   });
 
+  // One call that hung took all the time to register, and the node's launch hook timed out.
+  it('is written when the metadata service does not answer', async () => {
+    const { world, boot } = setStage(plainConfig());
+    world.calls.hangs('readTag');
+    const before = world.clock.uptime();
+    expect((await boot()).outcome).toBe('done');
+    expect(world.clock.uptime() - before).toBeLessThan(10_000);
+    expect(world.instance.tags).toEqual({ Name: 'demo ECS - ip-10-0-0-7' });
+  });
+
   it('is written with the version in one call, and again when either changed', async () => {
     const { world, host, config } = setStage(plainConfig());
     const context = { former: [], save: async () => {}, leftMs: () => 60_000 };
