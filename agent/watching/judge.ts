@@ -307,6 +307,16 @@ function restart(memory: Memory, kind: Memory['streak']['kind'], now: number, ch
   return { ...memory, streak: { kind, checks, ms: 0, lastAt: now } };
 }
 
+/**
+ * The memory of a watcher that did not look for more than `longestMs`, as while it treated its
+ * trouble. What it saw before may have ended meanwhile.
+ */
+export function afterGap(memory: Memory, now: number, longestMs: number): Memory {
+  const { kind, lastAt } = memory.streak;
+  if (lastAt === undefined || now - lastAt <= longestMs) return memory;
+  return { ...memory, streak: { kind, checks: 0, ms: 0 } };
+}
+
 function withoutTime({ lastAt: _lastAt, ...streak }: Memory['streak']): Memory['streak'] {
   return streak;
 }

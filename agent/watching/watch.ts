@@ -6,7 +6,7 @@
 import { messageOf } from '../../core/errors.ts';
 import { everyInterval, type StartWindow } from '../../core/interval.ts';
 import { withTimeout } from '../../core/retry.ts';
-import { judge, type Memory } from './judge.ts';
+import { afterGap, judge, type Memory } from './judge.ts';
 import type { StatusBook, WatcherStatus } from '../status.ts';
 import { resumePast } from './resume.ts';
 import { carryOut, listenForDenials, type AgentContext } from './carry-out.ts';
@@ -32,6 +32,13 @@ const sharedTickSlackShare = 0.02;
 
 /** Another check waits at least this share of its interval before it joins a shared tick. */
 const leastIntervalShare = 0.7;
+
+/**
+ * A slow check or a busy machine makes no gap. One failed treatment of a full disk makes one of ten
+ * minutes.
+ */
+const longestGapMs = 120_000;
+const longestGapIntervals = 4;
 
 export interface WatchContext {
   context: AgentContext;
@@ -107,7 +114,9 @@ async function checkOnce(watching: WatchContext, watcher: Watcher, signal: Abort
     failure = error;
   }
   const before = memories.recall(watcher.name);
-  const [memory, verdict] = judge(before, finding, host.clock.uptime());
+  const now = host.clock.uptime();
+  const known = afterGap(before, now, Math.max(longestGapMs, longestGapIntervals * watcher.everyMs));
+  const [memory, verdict] = judge(known, finding, now);
   memories.note(watcher.name, memory);
   try {
     await carryOut(watching.context, watcher, verdict, signal);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  afterGap,
   blank,
   calledOff,
   denied,
@@ -81,6 +82,17 @@ describe('the judge', () => {
       ),
     );
     expect(new Set(kinds)).toEqual(new Set(['stay']));
+  });
+
+  // A treatment hung for ten minutes. The disk was freed and filled again, and the node drained at
+  // the first look, though the trouble had not lasted.
+  it('starts again when it did not look for long', () => {
+    const { memory } = live(times(3, ill()), { ...blank, settled: true }, false);
+    const lastAt = memory.streak.lastAt ?? 0;
+    expect(afterGap(memory, lastAt + 120_000, 120_000)).toBe(memory);
+    const [, verdict] = judge(afterGap(memory, lastAt + 600_000, 120_000), ill(), lastAt + 600_000);
+    expect(verdict.kind).toBe('stay');
+    expect(judge(memory, ill(), lastAt + 600_000)[1].kind).toBe('treat');
   });
 
   it('starts again when the trouble was gone in between', () => {
