@@ -218,11 +218,16 @@ async function stopDaemonTasks(wait: Wait, signal: AbortSignal): Promise<void> {
   const why = `ecs-node: ${departure.state.cause}: the node leaves, and all other tasks have stopped`;
   const stopMs = await stopTimes.longestMs([], signal);
   const end = clock.uptime() + Math.min(Math.max(stopMs, daemonStopMs), departure.leftMs());
+  const told = new Set(daemonArns);
   for (let left = await stopTasks(wait, daemonArns, why, signal); left.length > 0;) {
     if (clock.uptime() >= end)
       return departure.trouble('daemon tasks left to the end of the instance', left.map(shortArn).join(', '));
     await clock.sleep(Math.min(localEveryMs, end - clock.uptime()), signal);
-    left = (await readRemaining(signal)).daemonArns.filter((arn) => left.includes(arn));
+    const remaining = (await readRemaining(signal)).daemonArns;
+    // A call that started a task may take effect late.
+    const late = remaining.filter((arn) => !told.has(arn));
+    for (const arn of late) told.add(arn);
+    left = [...left.filter((arn) => remaining.includes(arn)), ...(await stopTasks(wait, late, why, signal))];
   }
 }
 

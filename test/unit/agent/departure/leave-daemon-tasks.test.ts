@@ -34,6 +34,20 @@ describe('daemon tasks of a node that leaves', () => {
     expect(state).toMatchObject({ troubles: [], blockers: [] });
   });
 
+  // The call that started it took effect eight seconds late, and the node ended under the task.
+  it('are stopped as well when they start while the others are being stopped', async () => {
+    const { stage, world, daemon } = setNode();
+    const { onCall } = world.calls;
+    let late: typeof daemon | undefined;
+    world.calls.onCall = (call) => {
+      onCall?.(call);
+      if (call.verb === 'stopTask' && call.args[1] === daemon.arn)
+        late ??= world.cluster.addTask(stage.own.arn, { family: 'logspout', group: 'family:logspout', startedBy });
+    };
+    await stage.leaves();
+    expect(late?.lastStatus).toBe('STOPPED');
+  });
+
   it('are stopped on a node that is only drained, too', async () => {
     const { stage, daemon } = setNode();
     await stage.leaves({ cause: 'operator', ending: 'remain' });
