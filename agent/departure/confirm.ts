@@ -15,7 +15,7 @@ import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { readRequest } from '../request.ts';
 import { findHolder } from '../held.ts';
-import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
+import { isLaunching, isLeavingGroup, isTerminatedTarget } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
@@ -192,6 +192,9 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
   };
 }
 
+/** Auto Scaling begins to replace an unhealthy instance within minutes. */
+const groupBeginsMs = 600_000;
+
 /**
  * The request is noted before the call. A process that ended in between, and a call that AWS
  * refused, would otherwise leave a node DRAINING for ever whose reason is gone.
@@ -201,9 +204,16 @@ async function isNotEnding(
   membership: Membership | undefined | 'refused',
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (irrevocableOf(state).askedToEndAt === undefined || typeof membership === 'object') return true;
+  const { askedToEndAt } = irrevocableOf(state);
+  if (askedToEndAt === undefined || typeof membership === 'object') return true;
   const { instanceId } = host.identity;
   try {
+    // EC2 still runs an instance that its group terminates, for as long as a hook waits.
+    if (membership === 'refused') {
+      if (host.clock.now() - askedToEndAt < groupBeginsMs) return false;
+      const readTarget = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
+      if (isTerminatedTarget((await callOnce(host, signal, readTarget, metadataMs)) ?? '')) return false;
+    }
     const running = await callOnce(host, signal, (callSignal) => host.cloud.readRunning([instanceId], callSignal));
     return running.includes(instanceId);
   } catch {

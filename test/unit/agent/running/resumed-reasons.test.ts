@@ -4,7 +4,7 @@
  */
 
 import { expect, it } from 'vitest';
-import { Unavailable } from '../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
 import { configOf, type Stage } from '../stage.ts';
 import { hour, inService, minute } from './in-service.ts';
@@ -129,5 +129,28 @@ it('a node in no group whose end EC2 has accepted before a restart does not beco
   const next = stage.agent();
   await run(30 * minute);
   expect(stage.own.status).toBe('DRAINING');
+  await next.stop();
+});
+
+// EC2 still runs an instance whose terminate hook waits. The node became ACTIVE, and the failed
+// bootstrap of another one registered anew, seconds before the group ended the machine.
+it('a node whose group took its end, and which may no longer ask the group, does not come back', async () => {
+  const { stage, agent, run } = await inService(configOf());
+  const { world } = stage;
+  world.calls.fails('terminateInGroup', new Unavailable('Rate exceeded'));
+  fillDisk(stage);
+  for (let minutes = 0; minutes < 90 && !stage.deeds().includes('reportUnhealthy'); minutes++) await run(minute / 2);
+  await agent.stop();
+  world.calls.fails('readMembership', new Refused('not authorized'));
+  stage.fillDisk(20);
+  const next = stage.agent();
+  await run(3 * minute);
+  expect(stage.own.status).toBe('DRAINING');
+  world.metadata.targetState = 'Terminated';
+  await run(30 * minute);
+  expect(stage.own.status).toBe('DRAINING');
+  world.metadata.targetState = 'InService';
+  await run(minute);
+  expect(stage.own.status).toBe('ACTIVE');
   await next.stop();
 });
