@@ -67,8 +67,8 @@ export async function readDeparture(host: Host): Promise<DepartureState | undefi
 }
 
 /**
- * As `readDeparture`, for an agent that starts. It reads again when the machine has no file
- * descriptor or no memory for a moment: without its departure, a node would stay DRAINING.
+ * As `readDeparture`, for an agent that starts or undoes. It reads again when the machine has no
+ * file descriptor or no memory for a moment: without its departure, a node would stay DRAINING.
  */
 export async function readPast(host: Host, signal: AbortSignal): Promise<DepartureState | undefined> {
   const { clock, log } = host;

@@ -53,4 +53,25 @@ describe('after a reboot', () => {
     await next.stop();
     expect(stage.own.status).toBe('ACTIVE');
   });
+
+  // The read before the node becomes ACTIVE, minutes later, hid the departure in the same way.
+  it('a departure that the read before its undoing did not show is undone all the same', async () => {
+    const { stage, run, agent } = await inService();
+    const { metadata, calls } = stage.world;
+    metadata.targetState = 'Terminated';
+    await run(minute / 2);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+    metadata.targetState = 'InService';
+    let reads = 0;
+    calls.onCall = ({ verb, args }) => {
+      if (verb === 'readText' && args[0] === paths.departure && ++reads === 2)
+        throw new Unavailable('EMFILE: too many open files');
+    };
+    const next = stage.agent(stage.world.reboot());
+    await run(10 * minute);
+    await next.stop();
+    expect(reads).toBeGreaterThan(1);
+    expect(stage.own.status).toBe('ACTIVE');
+  });
 });
