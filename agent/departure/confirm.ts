@@ -15,7 +15,7 @@ import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { readRequest } from '../request.ts';
 import { findHolder } from '../held.ts';
-import { isLaunching, isLeavingGroup, isTerminatedTarget } from '../lifecycle-states.ts';
+import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
@@ -192,8 +192,8 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
   };
 }
 
-/** Auto Scaling begins to replace an unhealthy instance within minutes. */
-const groupBeginsMs = 600_000;
+/** Auto Scaling replaces an unhealthy instance within minutes, where no hook delays that. */
+const groupEndsMs = 600_000;
 
 /**
  * The request is noted before the call. A process that ended in between, and a call that AWS
@@ -206,14 +206,10 @@ async function isNotEnding(
 ): Promise<boolean> {
   const { askedToEndAt } = irrevocableOf(state);
   if (askedToEndAt === undefined || typeof membership === 'object') return true;
+  // EC2 still runs an instance that its group terminates, for as long as a hook waits.
+  if (membership === 'refused' && host.clock.now() - askedToEndAt < groupEndsMs) return false;
   const { instanceId } = host.identity;
   try {
-    // EC2 still runs an instance that its group terminates, for as long as a hook waits.
-    if (membership === 'refused') {
-      if (host.clock.now() - askedToEndAt < groupBeginsMs) return false;
-      const readTarget = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
-      if (isTerminatedTarget((await callOnce(host, signal, readTarget, metadataMs)) ?? '')) return false;
-    }
     const running = await callOnce(host, signal, (callSignal) => host.cloud.readRunning([instanceId], callSignal));
     return running.includes(instanceId);
   } catch {
