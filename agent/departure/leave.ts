@@ -19,7 +19,6 @@ import { drain, drainAndRemain, drainImmediately } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
 import {
   beginState,
-  irrevocableOf,
   isDoneFor,
   isOver,
   merge,
@@ -73,7 +72,7 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
 
 /**
  * A node that left its end to the group, because the group seemed to end it already, ends itself
- * where the group does not: the answers may have been wrong.
+ * where the group does not: the answers may have been wrong, also those that followed a request.
  */
 async function completeHookOrTerminate(departure: Departure, signal: AbortSignal): Promise<void> {
   for (;;) {
@@ -82,10 +81,7 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
     } catch (error) {
       signal.throwIfAborted();
       const { state } = departure;
-      // Completing a hook that never was active counts as a request as well, but ends nothing.
-      const { askedToEndAt = Infinity } = irrevocableOf(state);
-      const hasRequested = askedToEndAt < (state.entered.hook ?? Infinity);
-      if (state.ending !== 'terminate' || hasRequested) throw error;
+      if (state.ending !== 'terminate') throw error;
       await departure.trouble('hook', error);
       await terminate(departure, signal);
     }

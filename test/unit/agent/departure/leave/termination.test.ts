@@ -3,7 +3,19 @@ import { TakenBack } from '../../../../../agent/departure/confirm.ts';
 import { runDeparture } from '../../../../../agent/departure/leave.ts';
 import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { paths } from '../../../../../core/state/state.ts';
-import { configOf, never, setStage, someOrder } from '../../stage.ts';
+import type { Call } from '../../../../fakes/calls.ts';
+import { configOf, never, setStage, someOrder, type Stage } from '../../stage.ts';
+
+/** The machine ends soon after `deed`, and the process with it. */
+async function leavesUntil(stage: Stage, deed: string): Promise<void> {
+  const stop = new AbortController();
+  const { host, config, deregister } = stage;
+  stage.agrees();
+  const done = runDeparture(host, config, someOrder(), { deregister }, stop.signal).catch(() => {});
+  for (let minutes = 0; minutes < 60 && !stage.deeds().includes(deed); minutes++) await stage.world.clock.run(60_000);
+  stop.abort();
+  await stage.world.clock.finish(done);
+}
 
 describe('the termination', () => {
   // The second source of a person's request is a file, which answers while AWS is silent.
@@ -126,7 +138,7 @@ describe('the termination', () => {
       for (const [i, verb] of chain.slice(0, n).entries()) {
         stage.world.calls.fails(verb, i % 2 === 0 ? refused : new Unavailable('throttled'));
       }
-      await stage.leaves();
+      await leavesUntil(stage, chain[n]!);
       const taken = [...new Set(stage.deeds().filter((verb) => chain.includes(verb)))];
       expect(taken).toEqual(chain.slice(0, n + 1));
     }
@@ -150,9 +162,26 @@ describe('the termination', () => {
     const stage = setStage();
     stage.group.replacesAfterMs = 1e9;
     stage.world.calls.fails('terminateInGroup', new Refused('AccessDenied'));
-    await stage.leaves();
+    await leavesUntil(stage, 'terminateSelf');
     expect(stage.world.instance.state).toBe('shutting-down');
-    expect(stage.deeds()).toContain('terminateSelf');
+  });
+
+  // A throttled request and one wrong "Terminating" left the node DRAINING for ever.
+  it('asks again where the group seemed to have taken a request, and does not end the node', async () => {
+    const stage = setStage();
+    stage.world.calls.fails('terminateInGroup', new Unavailable('Rate exceeded'), 1);
+    stage.world.calls.delays('readMembership', 50);
+    let reads = 0;
+    const wrongAnswer = ({ verb }: Call) => {
+      if (verb === 'terminateInGroup') stage.group.lifecycleState = 'Terminating';
+      else if (stage.group.lifecycleState === 'Terminating' && verb === 'readMembership' && ++reads > 1) {
+        stage.group.lifecycleState = 'InService';
+        stage.world.calls.onCall = undefined;
+      }
+    };
+    stage.world.calls.onCall = wrongAnswer;
+    await stage.leaves();
+    expect(stage.deeds().filter((verb) => verb === 'terminateInGroup')).toHaveLength(2);
   });
 
   it('ends a node without a group through EC2, and clears the protection that OpsWorks set', async () => {
