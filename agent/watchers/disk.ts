@@ -128,6 +128,8 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
     },
 
     async recover(host, signal) {
+      // The record would be deregistered with tasks that ECS has placed on the ACTIVE node.
+      if (knownFacts.registersAnew === true) throw new Unavailable('the node registers anew');
       const containerInstance = await findContainerInstance(host, config, lookupMs, signal);
       // Only the leave queue shows, even after a reboot, that this program stopped placement, and
       // not a person.

@@ -3,7 +3,7 @@ import { openQueueCheck, maxLeavingAtOnce } from '../../../agent/leave-queue/lea
 import { beginState, irrevocableOf, isRevocable, isUrgent, merge, strictest } from '../../../agent/departure/order.ts';
 import { lastWordsFields, renderLastWords } from '../../../agent/departure/report-departure.ts';
 import { heartbeatEveryMs } from '../../../agent/joining/heartbeats.ts';
-import { judgeDisks } from '../../../agent/watchers/disk.ts';
+import { judgeDisks, watchDisk } from '../../../agent/watchers/disk.ts';
 import { judgeTarget } from '../../../agent/watchers/lifecycle.ts';
 import { judgeMaintenance } from '../../../agent/watchers/maintenance.ts';
 import { judgeSpot, leftMsOf } from '../../../agent/watchers/spot.ts';
@@ -178,6 +178,20 @@ describe('the disk watcher', () => {
     expect(judge(95)).toMatchObject({ treatments: 1, thenLeave: true });
     const keep = judgeDisks([someDisk('/', 95)], configOf({ disk: { leave: false } }));
     expect(keep).toMatchObject({ thenLeave: false });
+  });
+
+  // ECS places tasks on an ACTIVE node, and the old record is deregistered with them.
+  it('does not make a node ACTIVE that registers anew, and does so afterwards', async () => {
+    const { host, own } = setStage();
+    own.status = 'DRAINING';
+    own.attributes.set('ecs-node.leave.disk', '1');
+    const knownFacts = { registersAnew: true };
+    const watcher = watchDisk(configOf(), knownFacts);
+    await expect(watcher.recover!(host, never)).rejects.toThrow('registers anew');
+    expect(own.status).toBe('DRAINING');
+    knownFacts.registersAnew = false;
+    await watcher.recover!(host, never);
+    expect(own.status).toBe('ACTIVE');
   });
 
   it('reports no full disk without a fixed number of inodes, or of size zero', () => {
