@@ -14,7 +14,7 @@ import { join } from './joining/join.ts';
 import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
 import { lookForLateView } from './joining/late-view.ts';
-import { readPast, type DepartureEffects } from './departure/departure.ts';
+import { readDeparture, type DepartureEffects } from './departure/departure.ts';
 import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
 import { roster } from './watching/roster.ts';
@@ -72,7 +72,7 @@ export async function runAgent(
   const agentSignal = AbortSignal.any([signal, agentEnds.signal]);
   const bootId = await host.machine.readBootId().catch(() => '');
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
-  const past = await readPast(host, agentSignal);
+  const past = await readDeparture(host, agentSignal);
   const supervisor = openSupervisor(host, config, { ...options, past: ofThisBoot(past, bootId) }, agentSignal);
   let isJoined = book.read().join.state === 'joined';
   let joinedAt = isJoined ? host.clock.uptime() : undefined;

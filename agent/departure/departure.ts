@@ -62,15 +62,11 @@ export interface Departure {
  */
 const writeMs = 2_000;
 
-export async function readDeparture(host: Host): Promise<DepartureState | undefined> {
-  return readFile(host).catch(() => undefined);
-}
-
 /**
- * As `readDeparture`, for an agent that starts or undoes. It reads again when the machine has no
- * file descriptor or no memory for a moment: without its departure, a node would stay DRAINING.
+ * Reads again when the machine has no file descriptor or no memory for a moment: a node without its
+ * departure would stay DRAINING, run its hooks twice, or bootstrap while it leaves.
  */
-export async function readPast(host: Host, signal: AbortSignal): Promise<DepartureState | undefined> {
+export async function readDeparture(host: Host, signal: AbortSignal): Promise<DepartureState | undefined> {
   const { clock, log } = host;
   try {
     return await retry(() => readFile(host), { clock, signal, withinMs: readAgainMs, pauseMs: readPauseMs });

@@ -128,7 +128,7 @@ export async function runDeparture(
   effects: DepartureEffects,
   signal: AbortSignal,
 ): Promise<DepartureState> {
-  const state = await openState(host, config, order, effects);
+  const state = await openState(host, config, order, effects, signal);
   const departure = openDeparture(host, config, effects, state, signal);
   if (isOver(state)) return state;
   await departure.note({});
@@ -158,9 +158,10 @@ async function openState(
   config: Config,
   order: StandingOrder,
   { lastState }: DepartureEffects,
+  signal: AbortSignal,
 ): Promise<DepartureState> {
   const known = lastState?.();
-  const before = known ?? withoutOldConfirmation(await readDeparture(host));
+  const before = known ?? withoutOldConfirmation(await readDeparture(host, signal));
   const bootId = await host.machine.readBootId().catch(() => '');
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const overruled = overruledBy(before);

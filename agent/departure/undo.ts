@@ -11,7 +11,7 @@ import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { findContainerInstance, findOtherRecords, resumePlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import { hasBalancers } from './balancers.ts';
-import { forgetDeparture, readPast, writeDeparture } from './departure.ts';
+import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { isQueueEntry } from './drain.ts';
 import { irrevocableOf, isRevocable, withOverruled, withTrouble } from './order.ts';
 import { readLocalSigns } from './task-sight.ts';
@@ -53,7 +53,7 @@ export async function undoDeparture(
   { why, keepDraining, eventGone, isDenied, overruled = [] }: UndoOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const state = known ?? (await readPast(host, signal));
+  const state = known ?? (await readDeparture(host, signal));
   if (state === undefined || state.undoneAt !== undefined) return true;
   if (!isRevocable(state) && isDenied !== true) {
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });

@@ -54,7 +54,7 @@ type Pause = Extract<Storm, { kind: 'hold' }> | { kind: 'person'; reason: string
  * failed.
  */
 async function bootstrapOrLeave(host: Host, config: Config, signal: AbortSignal): Promise<Pause | undefined> {
-  const begun = await readDeparture(host);
+  const begun = await readDeparture(host, signal);
   if (begun !== undefined && (await isAboutToBeTerminated(host, begun, signal))) {
     host.log.warn('not bootstrapped: the group ends the node', { cause: begun.cause, reason: begun.reason });
     if (begun.cause === 'bootstrap-failed') throw new Refused(begun.reason);

@@ -317,7 +317,7 @@ holds(
         roster(config, host.identity, () => 'return'),
         openStatusBook(host, status),
       ).wanted();
-    const left = await readDeparture(host);
+    const left = await readDeparture(host, new AbortController().signal);
     if (left !== undefined) expect(['terminate', 'await', 'remain']).toContain(left.ending);
     const wish = await readRequest(host);
     if (wish !== undefined) expect(['leave', 'stay']).toContain(wish.action);

@@ -26,7 +26,7 @@ const { signal } = new AbortController();
 const readers: Record<string, (host: Host) => Promise<unknown>> = {
   [paths.bootstrap]: readBootstrapState,
   [paths.daemonTasks]: readDaemonTasks,
-  [paths.departure]: readDeparture,
+  [paths.departure]: (host) => readDeparture(host, signal),
   [paths.request]: readRequest,
   [paths.registration]: readRegistration,
   [paths.agent]: readStatus,

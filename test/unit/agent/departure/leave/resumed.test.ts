@@ -81,7 +81,7 @@ describe('the resumed departure', () => {
       paths.departure,
       JSON.stringify({ ...someOrder(), instanceId: 'i-0bbbbbbbbbbbbbbbb', phase: 'terminate', troubles: [] }),
     );
-    expect(await readDeparture(stage.host)).toBeUndefined();
+    expect(await readDeparture(stage.host, never)).toBeUndefined();
   });
 
   it('completes the hook on its way out when a stop comes, so that the group does not wait', async () => {
