@@ -19,6 +19,7 @@ import { drain, drainAndRemain, drainImmediately } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
 import {
   beginState,
+  irrevocableOf,
   isDoneFor,
   isOver,
   merge,
@@ -81,11 +82,19 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
     } catch (error) {
       signal.throwIfAborted();
       const { state } = departure;
-      if (state.ending !== 'terminate') throw error;
+      // A group that this role may not ask may still carry out what the node has requested.
+      const isRefused = error instanceof Unavailable && error.cause instanceof Refused;
+      if (state.ending !== 'terminate' || (isRefused && hasRequestedEnd(state))) throw error;
       await departure.trouble('hook', error);
       await terminate(departure, signal);
     }
   }
+}
+
+/** Completing a hook that never was active counts as a request as well, but ends nothing. */
+function hasRequestedEnd(state: DepartureState): boolean {
+  const { askedToEndAt = Infinity } = irrevocableOf(state);
+  return askedToEndAt < (state.entered.hook ?? Infinity);
 }
 
 /**
