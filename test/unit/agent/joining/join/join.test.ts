@@ -44,6 +44,16 @@ describe('a joining node', () => {
     expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
   });
 
+  it('gives the command of its check a PATH: without one, a script finds no program, and the node never joins', async () => {
+    const node = launched(configOf({ join: { checks: [{ command: ['/usr/bin/check'] }] } }), 1_000);
+    node.world.machine.programs.set('/usr/bin/check', async ({ environment }) => ({
+      code: environment['PATH']?.split(':').includes('/usr/bin') ? 0 : 127,
+      tail: 'curl: command not found',
+    }));
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   // Auto Scaling was throttled for minutes after the node was seen in service; its ECS agent died
   // in that time.
   it('is checked again when Auto Scaling could not be reached for a while', async () => {
