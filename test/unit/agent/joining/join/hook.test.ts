@@ -93,6 +93,20 @@ describe('a joining node', () => {
     },
   );
 
+  it('counts a launch hook that it cannot complete for its cluster and for its group, where alarms look', async () => {
+    const node = launched(configOf({ metrics: { enabled: true } }), 1_000);
+    node.world.calls.fails('completeHook', new Refused('not authorized', { code: 'AccessDenied' }));
+    const agent = node.agent();
+    await node.world.clock.run(3 * minute);
+    const counted = node.world.published
+      .flatMap(({ metrics }) => metrics)
+      .filter(({ name }) => name === 'LaunchHookNotCompleted')
+      .map(({ dimensions }) => dimensions);
+    expect(counted).toContainEqual({ ClusterName: 'demo' });
+    expect(counted).toContainEqual({ AutoScalingGroupName: 'web' });
+    await agent.stop();
+  });
+
   it('waits when its group has another hook than the configured one, and completes it once configured', async () => {
     const node = launched(configOf({ autoScaling: { launchHook: 'lanch' } }), 1_000);
     const agent = node.agent();
