@@ -164,4 +164,14 @@ describe('termination protection', () => {
     expect(stage.own.status).toBe('ACTIVE');
     await agent.stop();
   });
+
+  // Otherwise each spot node of a fleet asks EC2 every five minutes, and learns nothing.
+  it('is not asked about on a spot instance, which has none', async () => {
+    const config = configOf({ registrar: 'opsworks', opsworks: { stack: 's', layer: 'l' } });
+    const stage = setStage(config, { identity: { purchase: 'spot' } });
+    const agent = stage.agent();
+    await stage.world.clock.run(2 * hour);
+    expect(stage.world.calls.of('readTerminationProtection')).toEqual([]);
+    await agent.stop();
+  });
 });
