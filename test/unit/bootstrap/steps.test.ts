@@ -91,6 +91,13 @@ describe('the host name', () => {
     expect(stage.world.instance.tags['Name']).toBe('demo ECS - new');
   });
 
+  it('is the one that OpsWorks suggests after a boot without a registrar, and not the one of that boot', async () => {
+    const stage = setStage(plainConfig());
+    expect(await stage.boot()).toMatchObject({ hostname: 'ip-10-0-0-7' });
+    stage.config = opsworksConfig();
+    expect(await stage.boot(stage.world.reboot())).toMatchObject({ hostname: 'ecs-1' });
+  });
+
   it('fills every placeholder and leaves other braces alone', () => {
     const values = {
       cluster: 'c',
