@@ -114,6 +114,16 @@ describe('a node outside its capacity provider', () => {
     expect(stage.status().registration?.detail).toContain('has 1 tasks');
   });
 
+  it('waits for a task that ECS has placed and that the ECS agent has not started', async () => {
+    const stage = outside((on) => {
+      on.world.cluster.addTask(on.own.arn, { lastStatus: 'PENDING' });
+      on.host.ecsAgent.readTasks = async () => [];
+    });
+    await live(stage, 20 * minute);
+    expect(stage.deeds()).not.toContain('drain');
+    expect(stage.status().registration?.detail).toContain('has 1 tasks');
+  });
+
   it('waits until its last task has stopped, and says so', async () => {
     const stage = outside((on) => void on.world.cluster.addTask(on.own.arn));
     await live(stage, 20 * minute);
