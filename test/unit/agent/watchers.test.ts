@@ -432,6 +432,12 @@ describe('texts and times', () => {
     expect(renderLastWords(state).length).toBe(255);
   });
 
+  it('end in a tag at the end of a word, because half of an ARN names nothing', () => {
+    const reason = `${'x'.repeat(200)} arn:aws:ecs:us-east-1:123456789012:task/demo/${'0'.repeat(32)}`;
+    const state = beginState(someOrder({ reason }), config, 'i-1', 'b', now);
+    expect(renderLastWords(state)).toBe(`disk: ${'x'.repeat(200)}…`);
+  });
+
   it('log the phases that took time in one field, and no empty list', () => {
     const state = beginState(someOrder({ reason: 'first try' }), config, 'i-1', 'b', now);
     const entered = { announce: now, balancers: now + 10_000, drain: now + 10_000 };
