@@ -144,6 +144,17 @@ describe('the termination', () => {
     }
   });
 
+  // Without the names, a person does not know which permissions to add.
+  it('tells which calls AWS refused', async () => {
+    const stage = setStage();
+    const refused = new Refused('not authorized', { code: 'AccessDenied' });
+    for (const verb of ['terminateInGroup', 'reportUnhealthy']) stage.world.calls.fails(verb, refused);
+    await leavesUntil(stage, 'terminateSelf');
+    const { troubles } = stage.departure();
+    expect(troubles).toContain('TerminateInstanceInAutoScalingGroup: not authorized');
+    expect(troubles).toContain('SetInstanceHealth: not authorized');
+  });
+
   // All four methods were tried for minutes on the answer of the first second.
   it('tries no further method when its reason has passed while AWS throttled the first one', async () => {
     const stage = setStage();
