@@ -145,6 +145,24 @@ describe('a second source that agreed and is silent right before the termination
   });
 });
 
+// Each minute more is one in which the node is DRAINING, and its group starts no other.
+describe('a second source that is silent for a moment right before the termination', () => {
+  it('is asked again after seconds', async () => {
+    const { host, world, config, agrees, deeds } = setStage();
+    agrees();
+    let silentAt = 0;
+    const deregister = async () => {
+      silentAt = world.clock.uptime();
+      world.calls.fails('readContainerInstance', new Unavailable('throttled'));
+      world.clock.schedule(5_000, () => world.calls.heals());
+    };
+    await world.clock.finish(runDeparture(host, config, someOrder(), { deregister }, never));
+    expect(deeds()).toContain('terminateInGroup');
+    const [ended] = world.calls.of('terminateInGroup');
+    expect(ended!.at - silentAt).toBeLessThan(45_000);
+  });
+});
+
 describe('a second source that the role may not read', () => {
   it('ends no node for its own reason: its bootstrap ends as refused, and no departure is remembered', async () => {
     const stage = setStage();
