@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { addNode, addNote, cluster } from '../../../fakes/fleet-nodes.ts';
-import { hour, clock, fleet, renewFleet, run, addHealthy } from './run.ts';
+import { hour, clock, fleet, renewFleet, run, options, addHealthy } from './run.ts';
 
 const id = 'i-odd';
 
@@ -81,4 +81,27 @@ describe.each(deeds)('%s', (deed, arrange) => {
     expect(fleet.calls).toContain(`readMachine ${id}`);
     expect(deedsOnIt()).toEqual([]);
   });
+});
+
+// Otherwise the report counts a node in service as ended.
+test('a node whose ECS agent connects right before its termination is not ended, and not reported as ended', async () => {
+  renewFleet();
+  addHealthy(9);
+  addNode(fleet, id, clock.now(), { instance: { agentConnected: false, status: 'DRAINING' } });
+  addNote(fleet, id, 'drained', clock.now() - hour);
+  fleet.before = (call) => {
+    if (call === `readMachine ${id}`) fleet.instances.get(id)!.agentConnected = true;
+  };
+  expect((await run()).findings).toMatchObject([{ instanceId: id, outcome: 'changed' }]);
+  expect(fleet.actions()).toEqual([]);
+});
+
+test('a sweep looks for as long as it is told, and for no longer', async () => {
+  renewFleet();
+  addHealthy(9);
+  addNode(fleet, id, clock.now(), { instance: { agentConnected: false } });
+  addNote(fleet, id, 'disconnected', clock.now() - 3 * hour);
+  const began = clock.uptime();
+  await run();
+  expect(clock.uptime() - began).toBe(options.recheckMs);
 });

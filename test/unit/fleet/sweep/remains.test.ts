@@ -172,6 +172,21 @@ describe('termination protection', () => {
     expect(whyOf(await run({ stack: 'stack' }), 'i-h2')).toMatch(/a person may have turned it on/);
   });
 
+  // The protection of an instance outside a group is that of a person.
+  test.each([
+    ['is not in its group any more', () => fleet.members.delete('i-h0')],
+    ['is not known to EC2 any more', () => fleet.machines.delete('i-h0')],
+  ])('stays on an instance that %s when the sweep looks again', async (_title, change) => {
+    addHealthy(1);
+    addRecord(fleet, 'i-h0', clock.now());
+    fleet.protectedIds.add('i-h0');
+    fleet.before = (call) => {
+      if (call === 'readMachine i-h0') change();
+    };
+    expect((await run({ stack: 'stack' })).findings).toMatchObject([{ instanceId: 'i-h0', outcome: 'changed' }]);
+    expect(fleet.actions()).toEqual([]);
+  });
+
   test('is read for twenty nodes a run, and in turn for all', async () => {
     const ids = addHealthy(50);
     const asked = new Set<string>();
