@@ -131,7 +131,8 @@ function drainedSince(facts: SweepFacts, instance: FleetContainerInstance): numb
   const notedAt = facts.notes.get(instanceId)?.since ?? 0;
   // A sweep drained a former record. ECS makes each new record ACTIVE.
   if (notedAt < registeredAt) return undefined;
-  if (agentConnected && leavesSince !== undefined) return undefined;
+  // The node drained itself, or a person did with `ecs-node leave`, maybe after a sweep.
+  if (leavesSince !== undefined && (agentConnected || leavesSince > notedAt)) return undefined;
   return sinceOf(facts, instanceId, 'drained');
 }
 

@@ -46,3 +46,10 @@ test('a node stays DRAINING when it queues to leave between the survey and the d
   };
   expect(await deedsOf()).toEqual([]);
 });
+
+// Its tasks ended with it an hour later: the mark of the node counted only with a connected agent.
+test('a node without its ECS agent is not ended that a person drained after a sweep, to examine it', async () => {
+  Object.assign(lost(), { agentConnected: false, leavesSince: clock.now() });
+  clock.jump(hour);
+  expect(await deedsOf()).not.toContain('terminate i-lost');
+});
