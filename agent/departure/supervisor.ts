@@ -51,7 +51,7 @@ export interface Supervisor {
   /** Resolves when the node has left for good; rejects when it must not leave. */
   left: Promise<DepartureState>;
   /** Called when the second source denies a cause. The listener withdraws its order. */
-  onTakenBack: ((cause: Cause, why: string) => void) | undefined;
+  onTakenBack: ((cause: Cause, why: string, key?: string) => void) | undefined;
 }
 
 /** After a bug in a departure, it resumes from the disk with this pause instead of a busy loop. */
@@ -72,7 +72,7 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
   const signals = openSignals();
   const oneAtATime = openQueue();
   const undoing = openUndoing(oneAtATime, signal);
-  const onDenied = (cause: Cause, why: string) => supervisor.onTakenBack?.(cause, why);
+  const onDenied = (cause: Cause, why: string, key?: string) => supervisor.onTakenBack?.(cause, why, key);
   const departure = openRunner(host, config, options, signal, { onLeft: resolve, onFailed: reject, onDenied });
   const onConfirmed = () => void oneAtATime(apply).catch(() => {});
   const pending = openPendingOrders(host, config, { onConfirmed, onDenied }, signal);
@@ -193,7 +193,7 @@ interface Runner {
 interface Outcomes {
   onLeft(state: DepartureState): void;
   onFailed(error: unknown): void;
-  onDenied(cause: Cause, why: string): void;
+  onDenied(cause: Cause, why: string, key?: string): void;
 }
 
 /** The one departure of this process. */
@@ -218,7 +218,7 @@ function openRunner(
     } catch (error) {
       if (callSignal.aborted) return;
       if (!(error instanceof TakenBack)) return onFailed(error);
-      onDenied(state?.cause ?? order.cause, error.message);
+      onDenied(state?.cause ?? order.cause, error.message, state?.key);
     }
   };
   const runner: Runner = {

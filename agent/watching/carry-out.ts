@@ -227,9 +227,9 @@ export function isBack({ bootId, phase }: Pick<DepartureState, 'bootId' | 'phase
 
 /** Withdraws each order whose cause the second source denies. */
 export function listenForDenials(context: AgentContext, signal: AbortSignal): void {
-  context.supervisor.onTakenBack = (cause, why) => {
+  context.supervisor.onTakenBack = (cause, why, key) => {
     context.host.log.warn('taken back', { cause, why });
-    takeBack(context, cause, why, signal).catch((error: unknown) => {
+    takeBack(context, { cause, why, key }, signal).catch((error: unknown) => {
       if (!signal.aborted) context.host.log.error('not taken back', { error: messageOf(error) });
     });
   };
@@ -239,11 +239,15 @@ export function listenForDenials(context: AgentContext, signal: AbortSignal): vo
  * Undoes a departure whose cause the second source denies, unless another order stands. Its watcher
  * asks for it again later, or after all was well in between.
  */
-async function takeBack(context: AgentContext, cause: Cause, why: string, signal: AbortSignal): Promise<void> {
+async function takeBack(
+  context: AgentContext,
+  { cause, why, key }: { cause: Cause; why: string; key: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
   const { host, memories, supervisor, watchers } = context;
   const watcher = watchers.find(({ name }) => name === cause);
   if (watcher !== undefined)
-    memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime()));
+    memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime(), key));
   memories.clearAdded(cause);
   await undoWithRetry(host, { why }, signal, async () => {
     const next = memories.wanted();
