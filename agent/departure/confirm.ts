@@ -207,7 +207,7 @@ async function isNotEnding(
   const { askedToEndAt } = irrevocableOf(state);
   if (askedToEndAt === undefined || typeof membership === 'object') return true;
   // EC2 still runs an instance that its group terminates, for as long as a hook waits.
-  if (membership === 'refused' && host.clock.now() - askedToEndAt < groupEndsMs) return false;
+  if (membership === 'refused' && Math.abs(host.clock.now() - askedToEndAt) < groupEndsMs) return false;
   const { instanceId } = host.identity;
   try {
     const running = await callOnce(host, signal, (callSignal) => host.cloud.readRunning([instanceId], callSignal));

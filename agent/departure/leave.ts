@@ -33,7 +33,7 @@ import { deregisterFromRegistrar } from './leave-registrar.ts';
 import { tellLeft } from './tell-left.ts';
 import { waitForSteadyServices } from './steady-services.ts';
 import { waitForTasks } from './tasks.ts';
-import { terminate } from './terminate.ts';
+import { isTargetTerminated, terminate } from './terminate.ts';
 import { undoDeparture } from './undo.ts';
 import { globalMarginMs, sendHeartbeats } from '../joining/heartbeats.ts';
 
@@ -82,9 +82,9 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
     } catch (error) {
       signal.throwIfAborted();
       const { state } = departure;
-      // A group that this role may not ask may still carry out what the node has requested.
-      const isRefused = error instanceof Unavailable && error.cause instanceof Refused;
-      if (state.ending !== 'terminate' || (isRefused && hasRequestedEnd(state))) throw error;
+      // Another program's hook may keep a group for hours from ending a node that requested it.
+      const mayEnd = hasRequestedEnd(state) && (await isTargetTerminated(departure, signal)) !== false;
+      if (state.ending !== 'terminate' || mayEnd) throw error;
       await departure.trouble('hook', error);
       await terminate(departure, signal);
     }
@@ -187,7 +187,11 @@ async function openState(
   const timed = withUptimes({ ...rest, bootId }, order, isSameBoot ? keptUptimes(before, rest) : {}, at);
   // After a restart of the machine, a person may have set ACTIVE. Draining again changes nothing
   // else.
-  return { ...timed, ...(isSameBoot && drainedAt !== undefined && { drainedAt }) };
+  const drained = isSameBoot && drainedAt !== undefined && { drainedAt };
+  // A machine that booted has not ended, whatever was requested: its sources are asked again.
+  const { ending, phase, cause } = timed;
+  const isBack = !isSameBoot && ending === 'terminate' && phase === 'hook' && cause !== 'bootstrap-failed';
+  return { ...timed, ...drained, ...(isBack && { phase: 'terminate' as const }) };
 }
 
 /** The uptimes that another order leaves valid. */

@@ -6,7 +6,7 @@
 
 import type { Confirmed } from '../../core/confirmed.ts';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
-import type { Cloud, Membership } from '../../core/host.ts';
+import type { Cloud, Host, Membership } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
@@ -106,10 +106,13 @@ async function endMachine(
 ): Promise<boolean> {
   departure.host.log.warn('ends this machine', { cause: first.cause, first: first.first, second: first.second });
   await clearProtection(departure, signal);
+  const ask = (callSignal: AbortSignal) => confirmEnd(membership, callSignal);
+  // The report, its hooks and the protection may have taken minutes.
+  let confirmed = await ask(signal);
+  if (confirmed === undefined) return false;
   await departure.noteDeed('askedToEndAt');
-  let confirmed: Confirmed | undefined = first;
-  for (const method of terminationMethods(departure, membership)) {
-    confirmed ??= await confirmEnd(membership, signal);
+  for (const method of terminationMethods(departure, membership, ask)) {
+    confirmed ??= await ask(signal);
     if (confirmed === undefined) return false;
     if (await tryMethod(departure, method, confirmed, signal)) return true;
     confirmed = undefined;
@@ -145,8 +148,12 @@ async function confirmIdentity(departure: Departure, until: number, signal: Abor
  * the node has requested it; false if the target is another one: service, or a warm pool. A node
  * that believed one wrong answer would wait for an end that never comes.
  */
-async function agreesWithGroup({ host, state }: Departure, signal: AbortSignal): Promise<boolean | undefined> {
-  if (irrevocableOf(state).askedToEndAt !== undefined) return true;
+async function agreesWithGroup(departure: Departure, signal: AbortSignal): Promise<boolean | undefined> {
+  return irrevocableOf(departure.state).askedToEndAt !== undefined || isTargetTerminated(departure, signal);
+}
+
+/** Undefined: the metadata service names no target. */
+export async function isTargetTerminated({ host }: Departure, signal: AbortSignal): Promise<boolean | undefined> {
   const read = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
   const target = await callOnce(host, signal, read, metadataMs).catch(() => undefined);
   return target === undefined ? undefined : isTerminatedTarget(target);
@@ -209,8 +216,32 @@ async function clearProtection({ host, config }: Departure, signal: AbortSignal)
   }
 }
 
+type AskSecond = (signal: AbortSignal) => Promise<Confirmed | undefined>;
+
+/** A group may be busy for minutes, so each further try rests on a new answer. */
+async function retryConfirmed(
+  host: Host,
+  withinMs: number,
+  first: Confirmed,
+  ask: AskSecond,
+  signal: AbortSignal,
+  call: (confirmed: Confirmed, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  let answer: Confirmed | undefined = first;
+  await callWithRetry(host, withinMs, signal, async (callSignal) => {
+    const confirmed = answer ?? (await ask(callSignal));
+    if (confirmed === undefined) throw new Refused('the second source does not agree any more');
+    answer = undefined;
+    await call(confirmed, callSignal);
+  });
+}
+
 /** The termination methods, from the most orderly to the last resort. */
-function terminationMethods(departure: Departure, membership: Membership | undefined | 'refused'): TerminationMethod[] {
+function terminationMethods(
+  departure: Departure,
+  membership: Membership | undefined | 'refused',
+  ask: AskSecond,
+): TerminationMethod[] {
   const { host, config } = departure;
   const { cloud, machine } = host;
   const bounded = (
@@ -219,8 +250,7 @@ function terminationMethods(departure: Departure, membership: Membership | undef
     call: (confirmed: Confirmed, signal: AbortSignal) => Promise<void>,
   ): TerminationMethod => ({
     name,
-    run: (confirmed, signal) =>
-      callWithRetry(host, ms, signal, (callSignal) => call(confirmed, callSignal)).then(() => true),
+    run: (confirmed, signal) => retryConfirmed(host, ms, confirmed, ask, signal, call).then(() => true),
   });
   const alone = [
     bounded('TerminateInstances', callsMs, cloud.terminateSelf),
@@ -243,7 +273,7 @@ function terminationMethods(departure: Departure, membership: Membership | undef
     bounded('TerminateInstanceInAutoScalingGroup', groupMs, (confirmed, signal) =>
       terminateInGroup(cloud, confirmed, signal),
     ),
-    { name: 'SetInstanceHealth', run: (confirmed, signal) => reportUnhealthy(departure, confirmed, signal) },
+    { name: 'SetInstanceHealth', run: (confirmed, signal) => reportUnhealthy(departure, confirmed, ask, signal) },
     ...alone,
   ];
 }
@@ -274,9 +304,14 @@ async function terminateInGroup(cloud: Cloud, confirmed: Confirmed, signal: Abor
   }
 }
 
-async function reportUnhealthy(departure: Departure, confirmed: Confirmed, signal: AbortSignal): Promise<boolean> {
+async function reportUnhealthy(
+  departure: Departure,
+  first: Confirmed,
+  ask: AskSecond,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { host } = departure;
-  await callWithRetry(host, callsMs, signal, (callSignal) => host.cloud.reportUnhealthy(confirmed, callSignal));
+  await retryConfirmed(host, callsMs, first, ask, signal, host.cloud.reportUnhealthy);
   const end = host.clock.uptime() + replacedMs;
   while (host.clock.uptime() < end) {
     await host.clock.sleep(10_000, signal);
@@ -299,6 +334,7 @@ async function tryMethod(
     return accepted;
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof TakenBack) throw error;
     await departure.trouble(method.name, error);
     return false;
   }

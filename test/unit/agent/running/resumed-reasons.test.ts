@@ -151,20 +151,3 @@ it('a node whose group took its end, and which may not ask the group for a while
   expect(stage.own.status).toBe('ACTIVE');
   await next.stop();
 });
-
-// The group began to end it, and a hook of somebody else held it for 15 minutes.
-it('a node that may not ask its group, which took its end, stays drained when its disk is freed', async () => {
-  const { stage, agent, run } = await inService(configOf());
-  const { world } = stage;
-  world.calls.fails('readMembership', new Refused('not authorized'));
-  world.calls.delays('terminateInGroup', 100);
-  stage.group.replacesAfterMs = 1e9;
-  fillDisk(stage);
-  for (let minutes = 0; minutes < 90 && !stage.deeds().includes('terminateInGroup'); minutes++) await run(minute / 2);
-  await run(minute);
-  stage.fillDisk(20);
-  await run(60 * minute);
-  expect(stage.own.status).toBe('DRAINING');
-  expect(stage.deeds().filter((deed) => deed === 'activate')).toHaveLength(0);
-  await agent.stop();
-});
