@@ -53,7 +53,7 @@ export function hearLie(region: Region, node: Node, { verb, service }: Call, { k
   else node.truth.faultAt = now;
   if (service === 'opsworks') node.truth.opsworksTroubleAt = now;
   if (service === 'ecs') node.truth.ecsLieAt = now;
-  if (verb === 'readTags' || verb === 'readOwnTags') node.truth.tagLieAt = now;
+  if (service === 'ec2' || verb === 'readTags' || verb === 'readOwnTags') node.truth.denialLieAt = now;
   if (service === 'autoscaling') {
     node.truth.groupLieAt = now;
     node.truth.groupLieSince = Math.min(node.truth.groupLieSince, now);

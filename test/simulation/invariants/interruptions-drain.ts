@@ -10,8 +10,8 @@ const clearedMs = 90_000;
 const startMs = 40_000;
 
 /**
- * The node denied an event that EC2 left out, or a false tag told it that a person holds it. It
- * asks about that event again only once a minute of checks has listed it.
+ * The node denied an event that EC2 left out, truly or not, or a false tag told it that a person
+ * holds it. It asks about that event again only once a minute of checks has listed it.
  */
 const deniedMs = 60_000;
 
@@ -71,7 +71,7 @@ function letGoMs({ scenario: { config } }: Region, reason: Reason): number {
 /** Returns the time until the node asks again about a retirement that it did not follow before. */
 export function askAgainMs({ scenario }: Region, { truth }: Node, reason: Reason): number {
   const cause = reason === 'retirement' ? truth.causes.get(reason) : undefined;
-  if (cause === undefined || (cause.endedBefore === undefined && truth.tagLieAt < cause.since)) return 0;
+  if (cause === undefined || (cause.endedBefore === undefined && truth.denialLieAt < cause.since)) return 0;
   return deniedMs + scenario.config.maintenance.pollSeconds * 1000;
 }
 

@@ -116,8 +116,8 @@ export interface Truth {
   groupLieSince: number;
   /** Uptime of the last untrue answer of ECS. */
   ecsLieAt: number;
-  /** When a false answer last named its tags. One of them keeps a node from leaving. */
-  tagLieAt: number;
+  /** When EC2, or a list of its tags, was last untrue. Such an answer keeps a node in service. */
+  denialLieAt: number;
   /** The ids of maintenance events that an operator overruled. */
   overruled: Set<string>;
   /** When the metadata service first returned its rebalance recommendation. */
@@ -246,7 +246,7 @@ export function openNode(region: Region, number: number): Node {
       groupLieAt: -Infinity,
       groupLieSince: Infinity,
       ecsLieAt: -Infinity,
-      tagLieAt: -Infinity,
+      denialLieAt: -Infinity,
       overruled: new Set(),
       rebalanceHeardAt: undefined,
       jumpedAt: -Infinity,
