@@ -63,10 +63,13 @@ export function hibernate(region: Region, node: Node): void {
   for (const process of asleep) fallAsleep(process, region);
   const own = ownInstance(region, node);
   if (own !== undefined) own.agentConnected = false;
-  const { halts } = node;
+  const { halts, truth } = node;
+  const asleepAt = clock.uptime();
   clock.schedule((region.inconsistency?.chance ?? chance).between(60_000, 600_000), () => {
     if (node.phase !== 'booting' || node.halts !== halts) return;
     note(region, node, 'wakes up');
+    // A call in flight arrives now, and what the node saw before it is no older than it was.
+    if (truth.connectedAt !== undefined) truth.connectedAt += clock.uptime() - asleepAt;
     node.phase = 'up';
     node.metadata.spotNotice = undefined;
     finish(node, 'spot', clock.uptime());
