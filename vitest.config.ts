@@ -15,9 +15,9 @@ const shared = `test/unit/{${sharedUnits.join(',')}}/**/*.test.ts`;
 // `--project source` names all of them.
 const isShared = options.project === undefined;
 
-const source = {
-  // All of them wait for conditions, none for a time: a limit only ends what hangs, on a busy
-  // machine too. The longest takes a minute of CPU time, of which six files share two cores.
+const limits = {
+  // All tests wait for conditions, none for a time: a limit only ends what hangs, on a busy machine
+  // or a slow disk too. The longest takes a minute of CPU time, of which six files share two cores.
   testTimeout: 300_000,
   hookTimeout: 300_000,
 };
@@ -33,7 +33,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          ...source,
+          ...limits,
           name: 'source',
           include: ['test/{unit,build,contracts,simulation,fuzz}/**/*.test.ts'],
           exclude: [...exclude, ...(isShared ? [shared] : [])],
@@ -43,7 +43,7 @@ export default defineConfig({
         ? [
             {
               extends: true as const,
-              test: { ...source, name: 'shared', include: [shared], exclude, isolate: false, restoreMocks: true },
+              test: { ...limits, name: 'shared', include: [shared], exclude, isolate: false, restoreMocks: true },
             },
           ]
         : []),
@@ -55,8 +55,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/{unit,build,contracts,simulation,fuzz}/**', ...exclude],
           globalSetup: './test/binary.ts',
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...limits,
           // They run on real clocks and real processes: a second try, which is printed, tells a
           // machine out of breath from a bug.
           retry: 1,
