@@ -71,9 +71,13 @@ async function readKept(machine: Machine): Promise<Kept> {
   }
 }
 
-/** Undefined when it does not exist, or when this version of the program does not accept it. */
+/**
+ * The bootstrap's own counts where a disk that was full for a moment has kept no later one.
+ * Undefined when neither exists, or when this version of the program accepts neither.
+ */
 export async function readLastGood(machine: Machine): Promise<Config | undefined> {
-  return parseKept((await readKept(machine)).config);
+  const { config, booted } = await readKept(machine);
+  return parseKept(config) ?? parseKept(booted);
 }
 
 /**

@@ -9,8 +9,8 @@ import { ConfigError } from '../../../core/errors.ts';
 import { paths } from '../../../core/state/state.ts';
 import type { Chance } from '../faults/chance.ts';
 import { kill, type Conditions } from '../effects.ts';
-import { restartBootstrap } from './machine-life.ts';
-import { noteFault, type Node } from './node.ts';
+import { startByHand } from './machine-life.ts';
+import type { Node } from './node.ts';
 import { textOf } from './node-configuration.ts';
 import { count, note, type Region } from './region.ts';
 
@@ -66,16 +66,14 @@ function reload(region: Region, { configuration, agent }: Node): void {
   configuration.reload();
 }
 
-/** The operator mends the file. A bootstrap that gave up on it is started by hand. */
+/** The operator mends the file. A program that gave up on it is started by hand. */
 export function mend(region: Region, conditions: Conditions, node: Node): void {
   if (node.configuration?.isFaulty !== true || node.phase === 'gone') return;
   // An operator cannot reach a machine that sleeps or boots, and comes back.
   if (node.phase === 'booting') return void region.clock.schedule(30_000, () => mend(region, conditions, node));
   writeNext(region, node);
   reload(region, node);
-  if (node.phase !== 'up' || node.bootstrapExit !== 78) return;
-  noteFault(node, region.clock.uptime());
-  restartBootstrap(region, conditions, node);
+  startByHand(region, conditions, node);
 }
 
 function drawFault({ scenario: { config } }: Region, chance: Chance): string | Error {

@@ -30,14 +30,20 @@ export function boot(region: Region, conditions: Conditions, node: Node): void {
   node.machine.power = 'on';
   node.machine.units.delete('ecs.service');
   node.bootstrapExit = undefined;
+  node.agentExit = undefined;
   for (const path of node.machine.files.keys()) if (path.startsWith('/run/')) node.machine.files.delete(path);
   note(region, node, `boots (${node.boots})`);
   start(region, conditions, node, 'bootstrap');
 }
 
-/** An operator starts the bootstrap by hand after mending its configuration. */
-export function restartBootstrap(region: Region, conditions: Conditions, node: Node): void {
-  if (node.bootstrap === undefined) start(region, conditions, node, 'bootstrap');
+/** An operator starts by hand what gave up on a configuration that is mended now. */
+export function startByHand(region: Region, conditions: Conditions, node: Node): void {
+  if (node.phase !== 'up') return;
+  for (const unit of ['bootstrap', 'agent'] as const) {
+    if (node[unit] !== undefined || node[`${unit}Exit`] !== 78) continue;
+    noteFault(node, region.clock.uptime());
+    start(region, conditions, node, unit);
+  }
 }
 
 /** A spot stop: the same instance starts again when there is capacity. */
@@ -126,7 +132,7 @@ function start(region: Region, conditions: Conditions, node: Node, unit: Unit): 
     node.agentStartedAt = region.clock.uptime();
     node.truth.startedWithOldStatus = node.truth.hasOldStatus;
   }
-  if (unit === 'bootstrap') node.bootstrapExit = undefined;
+  node[`${unit}Exit`] = undefined;
   note(region, node, `${unit} starts`);
   const host = openHost(region, node, process, conditions);
   const life: ProgramLife = {
@@ -191,7 +197,7 @@ function ended(
   node[unit] = undefined;
   note(region, node, `${unit} ends`, String(code));
   if (code === 'killed') count(region.stats.faults, `${unit} killed`);
-  if (unit === 'bootstrap') node.bootstrapExit = code;
+  node[`${unit}Exit`] = code;
   if (node.phase !== 'up') return;
   if (unit === 'bootstrap' && code === 0) {
     startEcs(region, node);
@@ -200,9 +206,7 @@ function ended(
   }
   // It read the file just before the operator mended it.
   if (code === 78 && node.configuration?.isFaulty === false)
-    region.clock.schedule(60_000, () => {
-      if (node.phase === 'up' && node.bootstrapExit === 78) restartBootstrap(region, conditions, node);
-    });
+    region.clock.schedule(60_000, () => startByHand(region, conditions, node));
   const { restartMs, final } = units[unit];
   if ((final as readonly unknown[]).includes(code)) return;
   const { bootedAt } = node;

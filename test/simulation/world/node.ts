@@ -50,8 +50,9 @@ export interface Node {
   wallOffset: number;
   bootstrap: Process | undefined;
   agent: Process | undefined;
-  /** The last exit of the bootstrap in this boot; undefined while it runs. */
+  /** The last exit of each program in this boot; undefined while it runs. */
   bootstrapExit: number | 'killed' | undefined;
+  agentExit: number | 'killed' | undefined;
   agentStartedAt: number;
   logLines: number;
   disk: Disk;
@@ -214,6 +215,7 @@ export function openNode(region: Region, number: number): Node {
     bootstrap: undefined,
     agent: undefined,
     bootstrapExit: undefined,
+    agentExit: undefined,
     agentStartedAt: 0,
     logLines: 0,
     disk: { used: 0, images: 0, inodes: false },

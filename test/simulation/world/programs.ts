@@ -4,6 +4,7 @@ import { runAgent } from '../../../agent/agent.ts';
 import { deregister } from '../../../bootstrap/registrars/registrars.ts';
 import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
 import { readConfig, readConfigOrLastGood } from '../../../commands/node/effective.ts';
+import { keepBooted } from '../../../commands/last-good.ts';
 import { mayTerminate } from '../../../commands/node/join-failure.ts';
 import { runWithReload } from '../../../commands/node/reload-loop.ts';
 import type { Config } from '../../../config/config.ts';
@@ -31,6 +32,7 @@ export const programs: Readonly<Record<'bootstrap' | 'agent', Program>> = {
       host.events.resume();
       const config = life?.configuration === undefined ? given : await readConfig(host, placeOf(host), signal);
       await runBootstrap(host, config, signal);
+      if (life?.configuration !== undefined) await keepBooted(host.machine, config, host.log);
       return 0;
     } finally {
       await host.events.close(closeMs);

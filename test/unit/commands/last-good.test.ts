@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
@@ -215,6 +215,24 @@ test('a restarted agent learns with which configuration the node booted, until t
     openLog(noop, () => 0),
   );
   expect(await start()).toMatchObject({ booted: { cluster: 'other' } });
+});
+
+// The memory for /run was full when the bootstrap began, and a person broke the file before the
+// agent started. The agent ended with 78, and stayed away.
+test('an agent starts with the configuration of its bootstrap where nothing later was kept', async () => {
+  const node = await openNode();
+  await node.write(config, 'cluster: prod\nname: web\n');
+  const { config: own } = JSON.parse((await node.read(effectiveArgs)).printed) as Effective;
+  await rm(join(node.root, paths.lastGood));
+  await keepBooted(
+    openFiles(node.root) as Machine,
+    own,
+    openLog(noop, () => 0),
+  );
+  await node.write(config, 'cluster: [\n');
+  const { end, printed } = await node.read(firstEffectiveWords);
+  expect(end).toBe(0);
+  expect(JSON.parse(printed)).toMatchObject({ config: { cluster: 'prod', name: 'web' } });
 });
 
 test.each([
