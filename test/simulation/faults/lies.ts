@@ -90,6 +90,9 @@ const sources: readonly Service[] = [
  */
 const authorities: readonly Service[] = ['ecs', 'opsworks', 'ssm'];
 
+/** They confirm the orders that the metadata service reports. */
+const secondSources: readonly Service[] = ['autoscaling', 'ec2'];
+
 /** A departure that began on one source's word is undone before the next source lies. */
 const pauseMs = 180_000;
 
@@ -114,15 +117,21 @@ export function openLies(
   const chance = openChance(seed ^ salt);
   if (!chance.happens(share)) return undefined;
   const pasts = new Map<string, Past[]>();
+  /** Questions to the metadata service whose last answer was no true one. */
+  const believed = new Set<string>();
   let lie: Lie | undefined;
   let isOver = false;
   const isQuiet = () => !isOver && (lie === undefined || uptime() >= lie.until + pauseMs);
+  const isDeceived = (node: string) => [...believed].some((key) => key.startsWith(`${node} `));
   const keyOf = ({ process, verb, args }: Call) => `${process.node} ${verb} ${args.join(' ')}`;
   return {
     chance,
     begin(nodes) {
       if (nodes.length === 0 || !isQuiet()) return undefined;
-      lie = drawLie(chance, nodes, uptime(), wall());
+      const drawn = drawLie(chance, nodes, uptime(), wall());
+      // A word that a silent metadata service has not taken back yet still counts as a lie.
+      if (secondSources.includes(drawn.source) && nodes.some((id) => isDeceived(id))) return undefined;
+      lie = drawn;
       return lie;
     },
     forge({ forMs, ...told }) {
@@ -150,12 +159,14 @@ export function openLies(
       return lie.flipMs !== undefined && Math.floor((now - lie.since) / lie.flipMs) % 2 === 1 ? undefined : lie;
     },
     remember(call, result) {
+      believed.delete(keyOf(call));
       if (isWrite(call) || !canLie(call)) return;
       const known = pasts.get(keyOf(call)) ?? [];
       if (uptime() - (known.at(-1)?.at ?? -Infinity) < staleMs) return;
       pasts.set(keyOf(call), [...known.slice(-9), { at: uptime(), result: structuredClone(result) }]);
     },
     twist(told, call, effect) {
+      if (told.source === 'metadata') believed.add(keyOf(call));
       switch (told.kind) {
         case 'stale': {
           const old = (pasts.get(keyOf(call)) ?? []).filter(({ at }) => uptime() - at >= staleMs);
