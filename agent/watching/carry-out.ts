@@ -9,6 +9,7 @@ import { askAgain, stillAgrees } from '../departure/confirm.ts';
 import { isRevocable, mayOverrule, overruledBy } from '../departure/order.ts';
 import type { UndoOptions } from '../departure/undo.ts';
 import { retryUntilDone } from '../calls.ts';
+import { readRequest } from '../request.ts';
 import {
   acknowledged,
   allClear,
@@ -250,6 +251,7 @@ async function takeBack(
     memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime(), key));
   memories.clearAdded(cause);
   await undoWithRetry(host, { why }, signal, async () => {
+    await mustHaveSeenRequest(context);
     const next = memories.wanted();
     const state = supervisor.state();
     // No unconfirmed order takes over from a departure that has left its registrar. So that
@@ -263,6 +265,17 @@ async function takeBack(
     if (watcher !== undefined) await undoTreatment(context, watcher, signal);
     if (next.length > 0) await supervisor.follow(next);
   });
+}
+
+/**
+ * Throws until the watcher has seen the request of a person who drains the node to stay. On a busy
+ * machine the departure sees it first, and the node would be ACTIVE in between.
+ */
+async function mustHaveSeenRequest({ host, memories }: AgentContext): Promise<void> {
+  const request = await readRequest(host).catch(() => undefined);
+  if (request?.action !== 'leave' || request.terminate) return;
+  if (!memories.recall('operator').handled.includes(request.id))
+    throw new Unavailable('a person drains the node to stay, which comes first');
 }
 
 /**
