@@ -59,6 +59,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
         if (!isImpaired(instance) && instance?.agentConnected !== false)
           throw new Unavailable(`${unit} is ${state} and ${wordsOf(instance)}: it is not restarted`);
       }
+      // AWS may have taken minutes to answer.
+      if ((await ping(host, signal)) === undefined) return 'wait';
       await host.machine.restartUnit(unit, signal);
       return 'done';
     },

@@ -46,6 +46,21 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     await agent.stop();
   });
 
+  // A restart ends the containers, and the questions before it may take minutes.
+  it('is not restarted when it answers again while the node asks about it', async () => {
+    const { stage, run, agent } = await inService();
+    const { world } = stage;
+    stage.own.runtimeHealth = 'IMPAIRED';
+    world.docker.state = 'hung';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'readOwnTags') world.docker.state = 'well';
+    };
+    await run(20 * minute);
+    expect(world.docker.state).toBe('well');
+    expect(world.machine.restarted).toEqual([]);
+    await agent.stop();
+  });
+
   it('is restarted when systemd reports it as failed, whatever ECS says', async () => {
     const { stage, run, agent } = await inService(lazily());
     stage.world.docker.state = 'dead';
