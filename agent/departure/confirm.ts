@@ -169,6 +169,24 @@ async function noteConfirmed(departure: Departure, words: string): Promise<void>
 }
 
 /**
+ * Asks the second source again before the node stops its tasks. Hours may have passed since it
+ * confirmed the node's reason: the disk is free by now, or a person holds the node. Rejects with
+ * TakenBack when the cause is denied several times in a row. The silence of the second source takes
+ * nothing back.
+ */
+export async function mustStillStand(departure: Departure, signal: AbortSignal): Promise<void> {
+  const { host, state } = departure;
+  // The watcher of an event takes back what came from outside, and a person what a person wants.
+  if (state.ending !== 'terminate' || state.confirmedAt === undefined) return;
+  for (let denied = 1; ; denied++) {
+    const { agrees, words } = await askSecond(departure, signal);
+    if (agrees !== false) return;
+    if (denied >= denials) throw new TakenBack(words);
+    await host.clock.sleep(everyMs, signal);
+  }
+}
+
+/**
  * Asks the second source again, right before the machine is terminated and however recent its last
  * answer is. `membership` was read just before, and is not Terminating. Undefined: not now, ask
  * again. Rejects with TakenBack when the cause is denied several times in a row, unless a

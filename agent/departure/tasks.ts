@@ -10,6 +10,7 @@ import type { CloudTask } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstances, type ContainerInstanceRef } from '../container-instance.ts';
+import { mustStillStand } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
 import { openStopTimes, type StopTimes } from './stop-time.ts';
@@ -44,6 +45,7 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
     stopTimes,
   };
   let rest = await waitWhileAllowed(wait, signal);
+  await mustStillStand(departure, signal);
   if (rest !== undefined && mayStopTasks(departure)) rest = await stopInTime(wait, rest, signal);
   if (rest === undefined) return stopDaemonTasks(wait, signal);
   // The daemon tasks stay as well: a log shipper is needed as long as another task writes logs.

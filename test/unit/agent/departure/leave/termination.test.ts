@@ -97,13 +97,13 @@ describe('the termination', () => {
     world.metadata.targetState = 'InService';
     stage.group.lifecycleState = 'Terminating:Wait';
     world.calls.onCall = ({ verb }) => {
-      if (verb === 'readTargetState' && world.calls.of('readTargetState').length > 2)
+      if (verb === 'readTargetState' && world.calls.of('readTargetState').length > 3)
         world.metadata.targetState = undefined;
     };
     world.clock.schedule(4 * 60_000, () => void (stage.group.lifecycleState = 'InService'));
     const began = world.clock.uptime();
     await stage.leaves();
-    expect(world.calls.of('readTargetState').length).toBeGreaterThan(3);
+    expect(world.calls.of('readTargetState').length).toBeGreaterThan(4);
     expect(stage.deeds()).toContain('terminateInGroup');
     expect(world.clock.uptime() - began).toBeLessThan(8 * 60_000);
     expect(world.instance.state).toBe('shutting-down');
