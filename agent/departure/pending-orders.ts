@@ -109,10 +109,10 @@ function openBeside(
 ): Departure {
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const begun = beginState(order, config, host.identity.instanceId, '', at.now);
-  const { drainedAt, spotDeniedAt } = current ?? {};
+  const { drainedAt, undoBegunAt, spotDeniedAt } = current ?? {};
   const state = {
     ...withUptimes(begun, order, {}, at),
-    ...(drainedAt !== undefined && { drainedAt }),
+    ...(drainedAt !== undefined && undoBegunAt === undefined && { drainedAt }),
     ...(spotDeniedAt !== undefined && { spotDeniedAt }),
   };
   return openDeparture(host, config, { deregister: async () => {}, isBeside: true }, state, signal);

@@ -243,6 +243,7 @@ function openRunner(
     stopped: async () => running?.done,
     async callOff(callSignal) {
       await runner.stop('called off');
+      if (state?.drainedAt !== undefined) state = { ...state, undoBegunAt: host.clock.now() };
       if (state?.phase !== 'done' || state.returns !== true || state.backAt !== undefined) return;
       state = { ...state, backAt: host.clock.now() };
       await writeDeparture(host, state, callSignal);

@@ -61,6 +61,9 @@ export async function undoDeparture(
   }
   const containerInstance = keepDraining ? undefined : await findDrained(host, config, state, signal);
   if (containerInstance !== undefined) {
+    // An order that comes now, or a kill, breaks the undoing off.
+    const begun = { ...state, undoBegunAt: state.undoBegunAt ?? host.clock.now() };
+    if (state.drainedAt !== undefined) await writeDeparture(host, begun, signal);
     await resumePlacement(host, containerInstance, patienceMs, signal);
     // They were drained too, and the ECS agent may come back under any of them.
     for (const other of await findOtherRecords(host, containerInstance, patienceMs, signal))

@@ -110,6 +110,7 @@ export const isDepartureState = shaped<DepartureState>({
   entered,
   blockers: listOf(text),
   troubles: listOf(text),
+  undoBegunAt: maybe(time),
   undoneAt: maybe(time),
   eventGone: marked,
   key: maybe(text),

@@ -229,6 +229,11 @@ export interface DepartureState {
   blockers: string[];
   /** Failures that did not stop the departure. */
   troubles: string[];
+  /**
+   * The time at which its undoing began: the node may be ACTIVE since then, whatever `drainedAt`
+   * says. A departure that goes on drains it again.
+   */
+  undoBegunAt?: number;
   /** The time at which it was undone (`ecs-node stay`, a withdrawn event, a freed disk). */
   undoneAt?: number;
   /**

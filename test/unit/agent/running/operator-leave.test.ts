@@ -178,12 +178,14 @@ describe('an operator', () => {
     const event = { id: 'instance-event-1', code: 'instance-retirement', state: 'active' as const, description: '' };
     world.instance.events = [{ id: event.id, code: event.code }];
     world.metadata.maintenance = [{ ...event, notBefore: stage.host.clock.now() + 3_600_000 }];
-    world.cluster.addTask(stage.own.arn, { group: 'service:web', stopsAfterMs: 2 * minute });
-    await world.clock.run(minute);
     const check = vi.spyOn(operator, 'check');
-    if (lateMs > 0) check.mockResolvedValue({ kind: 'well' });
-    ask(stage, 'leave', false);
-    await world.clock.run(lateMs);
+    // As soon as the node has left its registrar: before that, the departure is just replaced.
+    world.calls.onCall = ({ verb }) => {
+      if (verb !== 'close' || world.machine.files.has(paths.request)) return;
+      if (lateMs > 0) check.mockResolvedValue({ kind: 'well' });
+      ask(stage, 'leave', false);
+    };
+    await world.clock.run(minute + lateMs);
     check.mockRestore();
     await world.clock.run(10 * minute);
     expect(stage.departure().cause).toBe('operator');
