@@ -53,7 +53,7 @@ const progress = openProgress({ name: 'boot', total: sentences.length });
 let ended = 0;
 
 // The timeout includes the wait for a turn. worlds.ts limits the scenario itself.
-test.concurrent.for(sentences)('%s', { timeout: 600_000 }, async (sentence, { signal, expect }) => {
+test.concurrent.for(sentences)('%s', { timeout: 1_800_000 }, async (sentence, { signal, expect }) => {
   const scenario = join(import.meta.dirname, sentence.replaceAll(' ', '-'));
   const trouble = await turnstile(() => {
     progress.at(sentence, ended);

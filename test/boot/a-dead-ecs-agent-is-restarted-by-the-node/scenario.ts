@@ -9,7 +9,7 @@ export const scenario: Scenario = {
     await joins(world);
     await machine.run('/usr/bin/systemctl', 'stop', 'ecs.service');
     assert.equal(aws.ecsStarts().length, 1);
-    await until('it runs again', () => aws.ecsStarts().length === 2, 100);
+    await until('it runs again', () => aws.ecsStarts().length === 2);
     await joins(world);
     harmedNobody(world);
   },

@@ -8,7 +8,7 @@ export const scenario: Scenario = {
     machine.start();
     await until('ECS starts', () => aws.ecsStarts().length > 0);
     assert.deepEqual(aws.ecsStarts()[0], 'prodd');
-    await until('the launch hook is abandoned, or the group told', () => aws.isDoomed(), 90);
+    await until('the launch hook is abandoned, or the group told', () => aws.isDoomed());
     await machine.stopped();
     await isOnConsole({ machine }, /ecs-node: .*has not registered.*cluster/i);
   },

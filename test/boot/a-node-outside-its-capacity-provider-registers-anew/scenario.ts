@@ -12,7 +12,7 @@ export const scenario: Scenario = {
     assert.equal(before?.capacityProvider, undefined);
     aws.createCapacityProvider('prod', 'nodes');
     // The second look may follow two minutes after the first.
-    await until('the node is in the provider', () => aws.containerInstance('prod')?.capacityProvider === 'nodes', 150);
+    await until('the node is in the provider', () => aws.containerInstance('prod')?.capacityProvider === 'nodes');
     await joins(world);
     assert.notEqual(aws.containerInstance('prod')?.arn, before?.arn);
     assert.equal(aws.ecsStarts().length, 2);

@@ -6,7 +6,7 @@ export const scenario: Scenario = {
   aws: { opsworks: true, hooks: true, settings: { opsworks: { registersAs: 'never' } } },
   async live({ aws, machine, until }) {
     machine.start();
-    await until('the group is told to replace it', () => aws.isDoomed(), 80);
+    await until('the group is told to replace it', () => aws.isDoomed());
     await machine.stopped();
     assert.deepEqual(aws.ecsStarts(), []);
     assert.equal(aws.opsworksRecords(), 0, 'it left a record behind');

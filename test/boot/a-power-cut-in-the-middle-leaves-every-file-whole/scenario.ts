@@ -14,7 +14,7 @@ export const scenario: Scenario = {
     }
     JSON.parse((await machine.readText('/var/lib/ecs-node/bootstrap.json')) ?? '');
     machine.start();
-    await joins(world, 'prod', 40);
+    await joins(world);
     assert.equal(aws.opsworksRecords(), 1);
     assert.equal((await machine.readText('/etc/ecs/ecs.config'))?.match(/^ECS_CLUSTER=/gm)?.length, 1);
   },

@@ -17,7 +17,7 @@ export const scenario: Scenario = {
     await until('its tasks run', () => aws.containerInstance('prod')?.tasks === 2);
     aws.scaleIn();
     await until('it drains', () => aws.containerInstance('prod')?.status === 'DRAINING');
-    await until('the hook is completed', () => aws.completedHooks().includes('ecs-node-terminate CONTINUE'), 60);
+    await until('the hook is completed', () => aws.completedHooks().includes('ecs-node-terminate CONTINUE'));
     assert.equal(aws.completedHooks().filter((name) => name.startsWith('ecs-node-terminate')).length, 1);
     await machine.stopped();
     for (const moment of ['joined', 'leaving', 'left']) {

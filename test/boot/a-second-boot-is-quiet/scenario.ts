@@ -13,7 +13,7 @@ export const scenario: Scenario = {
     const config = await machine.readText('/etc/ecs/ecs.config');
     const before = aws.calls().length;
     await machine.run('/usr/bin/systemctl', 'reboot');
-    await until('ECS starts again', () => aws.ecsStarts().length === 2, 40);
+    await until('ECS starts again', () => aws.ecsStarts().length === 2);
     await joins(world);
     const since = aws
       .calls()

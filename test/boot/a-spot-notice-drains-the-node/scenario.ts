@@ -10,7 +10,7 @@ export const scenario: Scenario = {
     await joins(world);
     await until('it is in service', () => aws.lifecycleState() === 'InService');
     aws.interruptSpot();
-    await until('it drains', () => aws.containerInstance('prod')?.status === 'DRAINING', 15);
+    await until('it drains', () => aws.containerInstance('prod')?.status === 'DRAINING');
     await until('the console says why', async () => /ecs-node: .*spot/i.test(await machine.readConsole()));
     const told = await machine.readJournal('--unit=ecs-node', 'ECS_NODE_CAUSE=spot', 'ECS_NODE_LIFE=agent');
     assert.ok(told.length > 0, 'journald finds the departure by its cause, as an entry of the unit');

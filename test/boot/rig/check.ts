@@ -7,9 +7,9 @@ import type { World } from './contract.ts';
  * Waits until ECS reports the node ACTIVE and the agent logs that it has joined. Returns the
  * seconds until ACTIVE.
  */
-export async function joins({ aws, machine, until }: World, cluster = 'prod', seconds = 60): Promise<number> {
+export async function joins({ aws, machine, until }: World, cluster = 'prod'): Promise<number> {
   const began = performance.now();
-  await until(`the node is ACTIVE in ${cluster}`, () => aws.containerInstance(cluster)?.status === 'ACTIVE', seconds);
+  await until(`the node is ACTIVE in ${cluster}`, () => aws.containerInstance(cluster)?.status === 'ACTIVE');
   const took = (performance.now() - began) / 1000;
   await until('the agent logs that it has joined', async () =>
     (await machine.readConsole()).includes(`ecs-node: joined the cluster ${cluster}`),
@@ -19,11 +19,10 @@ export async function joins({ aws, machine, until }: World, cluster = 'prod', se
 }
 
 /** Waits until the bootstrap has failed with this exit code. Fails if ECS or the agent ever ran. */
-export async function staysOut({ aws, machine, until }: World, exitCode: number, seconds = 30): Promise<void> {
+export async function staysOut({ aws, machine, until }: World, exitCode: number): Promise<void> {
   await until(
     `bootstrap ends with exit code ${exitCode}`,
     async () => (await machine.readUnit('ecs-node-bootstrap.service'))['ExecMainStatus'] === String(exitCode),
-    seconds,
   );
   await until('systemd has dropped the start of ecs', async () => {
     const jobs = await machine.run('/usr/bin/systemctl', 'list-jobs', '--no-legend');

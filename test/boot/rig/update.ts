@@ -32,17 +32,15 @@ export async function liveThroughUpdate(world: World, install: Install): Promise
 
   // The bootstrap reads its files at the next boot.
   await machine.run('/usr/bin/systemctl', 'reboot');
-  await until('ECS starts again', () => aws.ecsStarts().length === 2, 60);
-  await until('the ECS agent is connected again', () => aws.containerInstance('prod')?.connected === true, 60);
+  await until('ECS starts again', () => aws.ecsStarts().length === 2);
+  await until('the ECS agent is connected again', () => aws.containerInstance('prod')?.connected === true);
   await isJoined(world);
   staysInService(world, before);
 }
 
 async function isJoined({ machine, until }: World): Promise<void> {
-  await until(
-    'the agent reports the state joined',
-    async () => (await machine.run('/usr/bin/ecs-node', 'status', '--json')).stdout.includes('"joined"'),
-    60,
+  await until('the agent reports the state joined', async () =>
+    (await machine.run('/usr/bin/ecs-node', 'status', '--json')).stdout.includes('"joined"'),
   );
 }
 

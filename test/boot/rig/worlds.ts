@@ -21,7 +21,7 @@ export interface WorldOptions {
 }
 
 /** The longest scenarios boot twice, on a busy machine. */
-const limitMs = 150_000;
+const limitMs = 300_000;
 
 /**
  * Returns an empty text on success. Otherwise the text names the failure and the files with journal
