@@ -20,7 +20,6 @@ import {
   passedOver,
   recovered,
   treated,
-  type Memory,
   type Verdict,
 } from './judge.ts';
 import { callsMs, heldWords, isLeftAlone } from './left-alone.ts';
@@ -164,15 +163,10 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
     }
     isUndone = await undoTreatment(context, watcher, signal);
   }
-  const memory = { ...memories.recall(name), ...(before.wish !== undefined && eventsOf(before)) };
+  const memory = memories.recall(name);
   if (isUndone) memories.remember(name, recovered(memory));
   // The judge repeats `recover` at each check while it waits; the trouble itself ends only once.
   else if (memory.begun) memories.remember(name, allClear(memory));
-}
-
-/** The events that end together with the departure, and must count when they are listed again. */
-function eventsOf({ wish, replaced }: Memory): Pick<Memory, 'wish' | 'replaced'> {
-  return { ...(wish !== undefined && { wish }), ...(replaced !== undefined && { replaced }) };
 }
 
 /**
