@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { Unavailable } from '../../../../core/errors.ts';
 import { inService, minute, spotAt } from './in-service.ts';
-import { configOf } from '../stage.ts';
+import { configOf, type Stage } from '../stage.ts';
 
 async function undoing(trouble: (stage: Awaited<ReturnType<typeof inService>>['stage']) => void) {
   const on = await inService(configOf({ leave: { drainSeconds: 3600 } }));
@@ -31,18 +31,11 @@ describe.each(['scale-in', 'spot'] as const)('a node with a real order (%s) is D
     }
   };
 
-  it('although ECS is slow to tell about other records', async () => {
-    const on = await undoing(({ world }) => world.calls.hangs('readContainerInstance'));
-    order(on);
-    await on.run(5_000);
-    on.stage.world.calls.heals();
-    await on.run(minute);
-    await on.agent.stop();
-    expect(on.stage.own.status).toBe('DRAINING');
-  });
-
-  it('although the answer to ACTIVE was lost', async () => {
-    const on = await undoing(({ world }) => world.calls.losesAnswer('activate', new Unavailable('HTTP 503')));
+  it.each([
+    ['ECS is slow to tell about other records', (calls) => calls.hangs('readContainerInstance')],
+    ['the answer to ACTIVE was lost', (calls) => calls.losesAnswer('activate', new Unavailable('HTTP 503'))],
+  ] satisfies [string, (calls: Stage['world']['calls']) => void][])('although %s', async (_, trouble) => {
+    const on = await undoing(({ world }) => trouble(world.calls));
     order(on);
     await on.run(5_000);
     on.stage.world.calls.heals();
