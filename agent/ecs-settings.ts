@@ -31,7 +31,7 @@ export function readSetting(ecsConfig: string, name: string): string | undefined
     const at = line.indexOf('=');
     const key = line
       .slice(0, Math.max(0, at))
-      .replace(/^\s*(export\s+)?/, '')
+      .replace(/^\s*export\s+/, '')
       .trim();
     return key === name ? [line.slice(at + 1).trim()] : [];
   });

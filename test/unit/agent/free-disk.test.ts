@@ -11,18 +11,24 @@ import { configOf, never } from './stage.ts';
 /**
  * A node whose only disk is full, with the ECS agent's pause image and three images of 10 % each.
  */
-function fullNode(usedPercent = 95) {
+function fullNode(usedPercent = 95, usedInodesPercent = 10) {
   const { host, world, clock } = openFakeHost();
   let used = usedPercent;
+  let usedInodes = usedInodesPercent;
   const fill = () => {
     for (const path of ['/', '/var/lib/docker', '/data']) {
-      world.machine.disks.set(path, { ...someDisk('/', used), path, mountPath: path === '/data' ? path : '/' });
+      world.machine.disks.set(path, {
+        ...someDisk('/', used, usedInodes),
+        path,
+        mountPath: path === '/data' ? path : '/',
+      });
     }
   };
   fill();
   world.docker.images.push(someImage('app:3', 3), someImage('app:1', 1), someImage('app:2', 2));
   world.docker.onRemove = () => {
     used -= 10;
+    usedInodes -= 10;
     fill();
   };
   const config = configOf();
@@ -41,6 +47,12 @@ describe('freeing a disk', () => {
     const { free, left } = fullNode();
     await free();
     expect(left()).toEqual([pause, 'app:3']);
+  });
+
+  it('removes images until enough inodes are free', async () => {
+    const { free, left } = fullNode(40, 105);
+    await free();
+    expect(left()).toEqual([pause]);
   });
 
   // Each question about them read both files again.

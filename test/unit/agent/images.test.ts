@@ -156,6 +156,7 @@ test.each([
 test.each([
   ['ECS_IMAGE_PULL_BEHAVIOR=once\n', {}, 'once'],
   ['A=b\r\n  ECS_IMAGE_PULL_BEHAVIOR = "prefer-cached"\r\n', {}, 'prefer-cached'],
+  [' export  ECS_IMAGE_PULL_BEHAVIOR=once\n', {}, 'once'],
   ['ECS_IMAGE_PULL_BEHAVIOR=once\nECS_IMAGE_PULL_BEHAVIOR=default\n', {}, undefined],
   ['# ECS_IMAGE_PULL_BEHAVIOR=once\nECS_IMAGE_PULL_BEHAVIOR=always\n', {}, undefined],
   ['', { ECS_IMAGE_PULL_BEHAVIOR: 'once' }, 'once'],

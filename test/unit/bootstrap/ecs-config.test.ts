@@ -198,6 +198,12 @@ describe('ecs.config', () => {
     expect(after).toMatch(/^OTHER=1\r\nLAST=2\r\n# .*\r\nECS_CLUSTER=demo\r\n$/);
   });
 
+  it('ends a line at a carriage return alone, as systemd does, and at both together', () => {
+    const text = 'A=1\rB=2\r\nC=3\r';
+    expect(parseEntries(text).map(({ raw }) => raw)).toEqual(['A=1\r', 'B=2\r\n', 'C=3\r']);
+    expect([...systemdReads(text)]).toEqual(Object.entries({ A: '1', B: '2', C: '3' }));
+  });
+
   it('refuses values that would damage the file or another line, and keeps DOMAIN\\\\user', () => {
     for (const text of ['two\nlines', 'a\\', '"quoted"', "'quoted'", ' padded', 'padded ', 'nul\0', 'bell\u0007']) {
       expect(faultOfValue(text), JSON.stringify(text)).toBeTypeOf('string');

@@ -17,6 +17,8 @@ test.each([
   ['nm', undefined],
   ['hstnm', undefined],
   ['x', undefined],
+  // Half of a swap of neighbours.
+  ['txay', undefined],
 ])('%s is meant to be %s', (word, expected) => {
   expect(closestMatch(word, known)).toBe(expected);
 });

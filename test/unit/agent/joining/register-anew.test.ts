@@ -273,18 +273,40 @@ describe('a new registration that is interrupted', () => {
     },
   );
 
-  it('by a departure that only drains the node leaves the ECS agent running, and the node drained', async () => {
+  it.each(['draining', 'stopping', 'deregistering'])(
+    'by a stop of the agent while %s is not given up',
+    async (when) => {
+      const stage = outside();
+      const { calls, clock } = stage.world;
+      const verb = { draining: 'drain', stopping: 'stopUnit', deregistering: 'deregisterContainerInstance' }[when];
+      const agent = stage.agent();
+      let stopped: Promise<unknown> | undefined;
+      calls.onCall = (call) => {
+        if (call.verb === verb) stopped ??= agent.stop();
+      };
+      await clock.run(5 * minute);
+      expect(stopped).toBeDefined();
+      await live(stage, 10 * minute, stage.world.restart());
+      expect(records(stage)).toMatchObject([{ capacityProvider: 'nodes', status: 'ACTIVE', agentConnected: true }]);
+      expect(stage.status().registration?.detail).toBe('now in nodes');
+    },
+  );
+
+  const drainedAt = ['stopUnit', 'deregisterContainerInstance', 'restartUnit'];
+  it.each(drainedAt)('by a departure that only drains the node at %s ends with a drained record', async (when) => {
     const stage = outside();
     const agent = stage.agent();
     const { calls, machine } = stage.world;
-    calls.onCall = ({ verb }) => {
-      if (verb !== 'stopUnit') return;
+    calls.onCall = (call) => {
+      if (call.verb !== when || !isEffect(call)) return;
       calls.onCall = undefined;
       machine.files.set(paths.request, asked(stage));
     };
     await stage.world.clock.run(15 * minute);
-    expect(stage.world.machine.units.get('ecs.service')).toBeUndefined();
+    expect(stage.world.machine.units.get('ecs.service')).not.toBe('inactive');
+    expect(records(stage)).toHaveLength(1);
     for (const record of records(stage)) expect(record).toMatchObject({ status: 'DRAINING', agentConnected: true });
+    expect(stage.status().registration?.detail).toBe('now in nodes');
     await agent.stop();
   });
 

@@ -168,6 +168,14 @@ describe('a node whose ECS agent is not connected', () => {
   });
 });
 
+// EC2 answers for a thousand instances of a group at once, and for two hundred by their ids.
+test('the machines of named groups are read by group', async () => {
+  addHealthy(9);
+  await run({ groups: [group] });
+  expect(fleet.calls).toContain('readMachinesOfGroups');
+  expect(fleet.calls).not.toContain('readMachines');
+});
+
 describe('external instances', () => {
   test('are neither changed nor counted, connected or not', async () => {
     addHealthy(9);

@@ -52,5 +52,9 @@ describe('a departure', () => {
     const state = await stage.leaves();
     expect(ran).toEqual(['leaving/10-hangs disk', 'leaving/20-fails disk', 'left/10-ok disk']);
     expect(state.phase).toBe('done');
+    const told = stage.world.log
+      .filter(({ message }) => message.startsWith('hook '))
+      .map(({ fields }) => fields?.['hook']);
+    expect(told).toEqual(ran.map((each) => each.replace(' disk', '')));
   });
 });
