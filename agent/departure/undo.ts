@@ -59,7 +59,7 @@ export async function undoDeparture(
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });
     return false;
   }
-  const containerInstance = keepDraining ? undefined : await findDrained(host, config, state, signal);
+  const containerInstance = keepDraining ? undefined : await findDrained(host, config, signal);
   if (containerInstance !== undefined) {
     // An order that comes now, or a kill, breaks the undoing off.
     const begun = { ...state, undoBegunAt: state.undoBegunAt ?? host.clock.now() };
@@ -92,19 +92,15 @@ export async function undoDeparture(
 }
 
 /**
- * The record that is made ACTIVE. A departure that drained one believes ECS only after a time that
- * it has none: one list without the record would leave the node DRAINING for ever.
+ * The record that is made ACTIVE. ECS is believed only after a time that it has none: one list
+ * without the record would leave the node DRAINING for ever. A departure without `drainedAt` may
+ * have drained it as well: the answer was lost, or a kill came before the note.
  */
-async function findDrained(
-  host: Host,
-  config: Config,
-  { drainedAt }: DepartureState,
-  signal: AbortSignal,
-): Promise<ContainerInstanceRef | undefined> {
+async function findDrained(host: Host, config: Config, signal: AbortSignal): Promise<ContainerInstanceRef | undefined> {
   const lasts = openLasting(host.clock, noRecordLastsMs);
   const look = async (callSignal: AbortSignal) => {
     const found = await findContainerInstance(host, config, patienceMs, callSignal);
-    if (found !== undefined || drainedAt === undefined) return { found };
+    if (found !== undefined) return { found };
     const { contradiction } = await readLocalSigns(host, config.cluster, callSignal);
     return lasts(contradiction === undefined) ? { found } : undefined;
   };

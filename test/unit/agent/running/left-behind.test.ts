@@ -1,6 +1,8 @@
 /** A node that is well again keeps neither DRAINING nor a mark on its record in ECS. */
 
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
+import type { Host } from '../../../../core/host.ts';
 import { configOf, setStage } from '../stage.ts';
 import { hour, inService, minute } from './in-service.ts';
 
@@ -44,6 +46,62 @@ describe('a restart of the agent on a node with a full disk', () => {
       await second.stop();
     },
   );
+});
+
+/** While `isBlind()`, ECS lists no record of this node, and the local ECS agent does not answer. */
+function blind(host: Host, isBlind: () => boolean): Host {
+  const { readContainerInstance } = host.cloud;
+  const { readAgent } = host.ecsAgent;
+  return {
+    ...host,
+    cloud: {
+      ...host.cloud,
+      readContainerInstance: async (...all) => (isBlind() ? undefined : readContainerInstance(...all)),
+    },
+    ecsAgent: { ...host.ecsAgent, readAgent: async (signal) => (isBlind() ? undefined : readAgent(signal)) },
+  };
+}
+
+describe('a departure for one false word, whose draining was not noted', () => {
+  it('leaves the node ACTIVE after a kill, although ECS lists no record for some seconds', async () => {
+    const { stage, run } = await inService();
+    const { world } = stage;
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'drain') world.calls.crashAt(1, 'after');
+    };
+    world.metadata.targetState = 'Terminated';
+    await run(10_000);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.departure()).not.toHaveProperty('drainedAt');
+    world.calls.onCall = undefined;
+    world.metadata.targetState = 'InService';
+    const blindUntil = world.clock.uptime() + 5_000;
+    const agent = stage.agent(blind(world.restart(), () => world.clock.uptime() < blindUntil));
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
+  it('leaves the node ACTIVE after lost answers, although ECS lists no record for some seconds', async () => {
+    const stage = setStage(configOf());
+    const { world } = stage;
+    let isBlind = false;
+    const agent = stage.agent(blind(stage.host, () => isBlind));
+    const run = (ms: number) => world.clock.run(ms);
+    await run(minute);
+    world.calls.losesAnswer('drain', new Unavailable('HTTP 503'));
+    world.metadata.targetState = 'Terminated';
+    await run(6_000);
+    expect(stage.own.status).toBe('DRAINING');
+    world.metadata.targetState = 'InService';
+    isBlind = true;
+    await run(15_000);
+    isBlind = false;
+    world.calls.heals();
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
 });
 
 describe('the mark of a departure', () => {
