@@ -14,6 +14,11 @@ export interface KnownFacts {
    */
   lastSeen?: { at: number; instance: ContainerInstance };
   /**
+   * The entries in the leave queue that ECS showed when the ECS agent was last checked, without
+   * those whose watcher has asked since.
+   */
+  shownEntries?: Set<string>;
+  /**
    * The name of the node's Auto Scaling group. An instance changes its group so rarely that
    * learning it at the agent's next restart is enough.
    */

@@ -13,6 +13,8 @@ export interface QueuePosition {
   mayLeave(host: Host, containerInstance: ContainerInstanceRef, signal: AbortSignal): Promise<boolean>;
   /** Asks only when the node may be queued, and less and less often while ECS does not answer. */
   isQueued(host: Host, containerInstance: ContainerInstanceRef | undefined, signal: AbortSignal): Promise<boolean>;
+  /** Whether ECS has shown an entry since `isQueued` was last called. Costs no call. */
+  isShown(): boolean;
 }
 
 /** ECS may show an older state for a while. Believed, it would leave the node DRAINING for ever. */
@@ -20,24 +22,27 @@ const goneMs = 60_000;
 
 /**
  * When a node joins, its record in ECS already shows whether it is queued. Thousands of nodes that
- * ask again would keep others from joining.
+ * ask again would keep others from joining. An answer that was behind is mended by the check of the
+ * ECS agent, which reads the record every ten minutes.
  */
 export function openQueuePosition(reason: string, sharePercent: number, knownFacts: KnownFacts): QueuePosition {
   const backoff = openBackoff();
   const checkQueue = openQueueCheck();
-  let hasChecked = false;
+  let mayBeQueued = false;
   let isGone: ReturnType<typeof openLasting> | undefined;
   return {
+    isShown: () => knownFacts.shownEntries?.has(reason) === true,
     mayLeave(host, containerInstance, signal) {
-      hasChecked = true;
+      mayBeQueued = true;
       return checkQueue(host, containerInstance, reason, sharePercent, signal);
     },
     async isQueued(host, containerInstance, signal) {
       const seen = knownFacts.lastSeen?.instance;
-      if (!hasChecked && seen?.status === 'ACTIVE' && !seen.queuedFor.includes(reason)) return false;
+      if (knownFacts.shownEntries?.delete(reason) === true) mayBeQueued = true;
+      if (!mayBeQueued && seen?.status === 'ACTIVE' && !seen.queuedFor.includes(reason)) return false;
       const queued = await backoff(host.clock, () => isQueued(host, containerInstance, reason, signal));
       isGone ??= openLasting(host.clock, goneMs);
-      if (!isGone(!queued) && !queued && (hasChecked || seen?.status === 'DRAINING'))
+      if (!isGone(!queued) && !queued && (mayBeQueued || seen?.status === 'DRAINING'))
         throw new Unavailable('ECS does not show the queue entry of a node that may have one; asks again');
       return queued;
     },

@@ -127,6 +127,8 @@ export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher 
       return (await queuePosition.mayLeave(host, containerInstance, signal)) ? 'go' : 'wait';
     },
 
+    hasMissed: queuePosition.isShown,
+
     async recover(host, signal) {
       // The record would be deregistered with tasks that ECS has placed on the ACTIVE node.
       if (knownFacts.registersAnew === true) throw new Unavailable('the node registers anew');

@@ -78,6 +78,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
       return (await queuePosition.mayLeave(host, ref, signal)) ? 'go' : 'wait';
     },
 
+    hasMissed: queuePosition.isShown,
+
     async recover(host, signal) {
       const ref = await findContainerInstance(host, config, lookUpMs, signal);
       const isQueued = await queuePosition.isQueued(host, ref, signal);

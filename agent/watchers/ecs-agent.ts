@@ -73,11 +73,10 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
       const isAiling = arn === undefined || asked?.connected === false;
       const known = await (isAiling ? ask() : crossCheck(host.clock, ask));
       asked = { at: now, connected: known?.agentConnected === true, arn: known?.arn };
+      knownFacts.shownEntries = new Set(known?.queuedFor);
       if (known === undefined) return ailing('ECS does not know this node');
-      if (!known.agentConnected) {
-        return ailing(arn === undefined ? 'the ECS agent is gone' : 'the ECS agent is disconnected');
-      }
-      return { kind: 'well' };
+      if (known.agentConnected) return { kind: 'well' };
+      return ailing(arn === undefined ? 'the ECS agent is gone' : 'the ECS agent is disconnected');
     },
 
     async treat(host, _attempt, signal) {
@@ -94,6 +93,8 @@ export function watchEcsAgent(config: Config, knownFacts: KnownFacts = {}): Watc
         return (await mayLeaveWithoutRecord(host, { cluster, knownFacts, everyMs }, signal)) ? 'go' : 'wait';
       return (await queuePosition.mayLeave(host, containerInstance, signal)) ? 'go' : 'wait';
     },
+
+    hasMissed: queuePosition.isShown,
 
     async recover(host, signal) {
       const containerInstance = await findContainerInstance(host, config, 20_000, signal);

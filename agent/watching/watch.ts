@@ -116,7 +116,8 @@ async function checkOnce(watching: WatchContext, watcher: Watcher, signal: Abort
   const before = memories.recall(watcher.name);
   const now = host.clock.uptime();
   const known = afterGap(before, now, Math.max(longestGapMs, longestGapIntervals * watcher.everyMs));
-  const [memory, verdict] = judge(known, finding, now);
+  const open = watcher.hasMissed?.() === true ? { ...known, settled: false } : known;
+  const [memory, verdict] = judge(open, finding, now);
   memories.note(watcher.name, memory);
   try {
     await carryOut(watching.context, watcher, verdict, signal);

@@ -111,4 +111,6 @@ interface WatcherOf<Name extends string, Seen extends Finding> {
    * earlier one. Idempotent.
    */
   recover?(host: Host, signal: AbortSignal): Promise<void>;
+  /** Whether ECS has shown since that `recover` missed something: an older answer hid it. */
+  hasMissed?(): boolean;
 }

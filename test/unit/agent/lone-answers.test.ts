@@ -29,8 +29,11 @@ function lying(
   return { ...host, cloud: { ...host.cloud, [verb]: lie } };
 }
 
-/** The disk fills, and the removal of an unused image frees it. */
-async function fillAndFree(stage: Stage, onFreed: () => void): Promise<void> {
+/**
+ * The disk fills, and the removal of an unused image frees it. By default, this ends before the
+ * check of the ECS agent reads the node's record again.
+ */
+async function fillAndFree(stage: Stage, onFreed: () => void, ms = 8 * minute): Promise<void> {
   const { clock, docker } = stage.world;
   stage.fillDisk(95);
   docker.images.push(someImage('app:1', 1));
@@ -38,7 +41,7 @@ async function fillAndFree(stage: Stage, onFreed: () => void): Promise<void> {
     stage.fillDisk(50);
     onFreed();
   };
-  await clock.run(20 * minute);
+  await clock.run(ms);
 }
 
 const hookNamed = ({ group }: Stage, name: string) => group.hooks.find((hook) => hook.name === name);
@@ -128,7 +131,7 @@ describe('an answer of ECS without the node', () => {
     const agent = stage.agent(lying(stage, verb, answer, () => isFreed, ms));
     await world.clock.run(minute);
     if (verb === 'readContainerInstance') world.localAgent = undefined;
-    await fillAndFree(stage, () => (isFreed = true));
+    await fillAndFree(stage, () => (isFreed = true), 8 * minute + 2 * ms);
     expect(stage.deeds()).toContain('drain');
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.own.attributes.size).toBe(0);

@@ -104,6 +104,34 @@ describe('a departure for one false word, whose draining was not noted', () => {
   });
 });
 
+describe('an entry in the leave queue of an earlier boot', () => {
+  // The record that joining read hid the entry, and nothing looked again.
+  it.each(['disk', 'ecs-agent', 'docker'])('is given up (%s), although ECS hides it for minutes', async (reason) => {
+    const stage = setStage(configOf());
+    const { clock } = stage.world;
+    if (reason === 'disk') stage.own.status = 'DRAINING';
+    stage.own.attributes.set(`ecs-node.leave.${reason}`, '1');
+    const { readContainerInstance, readLeaveQueue } = stage.host.cloud;
+    const isBehind = () => clock.uptime() < began + 2 * minute;
+    const began = clock.uptime();
+    const cloud: Host['cloud'] = {
+      ...stage.host.cloud,
+      async readContainerInstance(...all) {
+        const known = await readContainerInstance(...all);
+        return known !== undefined && isBehind() ? { ...known, status: 'ACTIVE', queuedFor: [] } : known;
+      },
+      readLeaveQueue: async (...all) => (isBehind() ? [] : readLeaveQueue(...all)),
+    };
+    const agent = stage.agent({ ...stage.host, cloud });
+    await clock.run(2 * minute);
+    expect(stage.deeds()).toEqual([]);
+    await clock.run(15 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+});
+
 describe('the mark of a departure', () => {
   it('is removed when nothing followed, although the disk is full meanwhile', async () => {
     const rebalance = { action: 'drain', undoSeconds: 600 };
