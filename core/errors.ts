@@ -64,6 +64,12 @@ export function unlessRefused(error: unknown): undefined {
   return undefined;
 }
 
+/** For `catch`, where silence counts as no answer. Every other error goes on. */
+export function unlessUnavailable(error: unknown): undefined {
+  if (!(error instanceof Unavailable)) throw error;
+  return undefined;
+}
+
 /**
  * This node can never be of use: it permanently lacks something essential. This is the only error
  * that may terminate a node. Exit code 77.

@@ -5,10 +5,11 @@
  * value (docs/decisions/0014).
  */
 
-import { Refused, Unavailable, messageOf, unlessRefused } from '../../core/errors.ts';
+import { Refused, Unavailable, messageOf, unlessRefused, unlessUnavailable } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host, Membership } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
@@ -59,7 +60,7 @@ const sources: Record<Cause, Sources> = {
   maintenance: {
     first: "the metadata service's list of events",
     second: "EC2: the same event in this instance's status, due by EC2's clock",
-    ask: askInstanceStatus,
+    ask: ({ host, config, state }, signal) => confirmEvent(host, config, state.key, signal),
   },
   disk: {
     first: 'the disk, measured again and again, and once more after unused images were removed',
@@ -131,21 +132,30 @@ const drainAfterMs = 15_000;
 const denials = 3;
 
 /**
+ * A source that is stale or wrong for minutes must not decide alone. Auto Scaling and EC2 follow
+ * the metadata service within seconds, and a busy group within minutes.
+ */
+export const disputedMs = 900_000;
+
+/**
  * Waits until the second source agrees. For a decision from outside the node, it waits without
  * limit: the watcher of that event calls the departure off when the event is over. Rejects with
- * TakenBack when the node's own reason is denied.
+ * TakenBack when the node's own reason is denied, or when a decision from outside is denied for
+ * `disputedMs` and not announced again: the watcher of a silent metadata service calls nothing off.
  */
 export async function awaitConfirmation(departure: Departure, signal: AbortSignal): Promise<void> {
   const { clock, log } = departure.host;
   const began = clock.uptime();
+  const lasts = openLasting(clock, disputedMs);
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
     const { agrees, words, deniesSpot, isVoid } = await askSecond(departure, signal);
     if (agrees === true) return noteConfirmed(departure, words);
     if (deniesSpot && departure.state.spotDeniedAt === undefined)
       await departure.note({ spotDeniedAt: Math.round(clock.now()) });
-    denied = agrees === false ? denied + 1 : 0;
-    if (departure.state.ending !== 'await' && (denied >= denials || isVoid)) throw new TakenBack(words);
+    denied = agrees === false || deniesSpot ? denied + 1 : 0;
+    const isOver = async () => departure.state.ending !== 'await' || lasts(!(await isAnnounced(departure, signal)));
+    if (isVoid || (denied >= denials && (await isOver()))) throw new TakenBack(words);
     const blocker = `confirmation: ${words}`;
     if (departure.state.blockers.join() !== blocker) {
       log.info('not confirmed', { cause: departure.state.cause, words });
@@ -155,11 +165,19 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
     // reason of the node's own drains nothing either: the next denials take it back.
     const drains = departure.state.cause !== 'bootstrap-failed' && (departure.state.ending === 'await' || denied === 0);
     if (drains && clock.uptime() - began >= drainAfterMs) await tryToDrain(departure, signal);
-    // A spot instance has little time, so its interval stays short.
-    const most = departure.state.cause === 'spot' ? everyMs : longestMs;
+    // A spot instance has little time, so its interval stays short until then.
+    const most = departure.state.cause === 'spot' && departure.leftMs() > 0 ? everyMs : longestMs;
     await clock.sleep(pauseMs, signal);
     if (clock.uptime() - began > 60_000) pauseMs = Math.min(pauseMs * 2, most);
   }
+}
+
+/** Whether the metadata service announces the decision now. Its silence announces nothing. */
+async function isAnnounced({ host, state }: Departure, signal: AbortSignal): Promise<boolean> {
+  if (state.cause === 'spot') return (await isNoticeListed(host, signal).catch(unlessUnavailable)) === true;
+  const read = (callSignal: AbortSignal) => host.metadata.readTargetState(callSignal);
+  const target = await callOnce(host, signal, read, metadataMs).catch(unlessUnavailable);
+  return target !== undefined && target !== 'InService';
 }
 
 async function noteConfirmed(departure: Departure, words: string): Promise<void> {
@@ -256,7 +274,7 @@ export async function stillAgrees(
   const look = (callSignal: AbortSignal) => readMembership(host, callSignal);
   const membership = await callOnce(host, signal, look).catch(asRefused);
   if (membership !== 'refused') return isLeavingGroup(membership, order);
-  return order.cause === 'scale-in' && isHookActive({ host, config }, signal);
+  return order.cause === 'scale-in' && isHookActive(host, config, signal);
 }
 
 /** Asks the second source about an order before its departure begins. */
@@ -313,7 +331,8 @@ const isReclaimed = /^(marked-for|instance-(terminated|stopped))/;
 
 async function askSpotRequest(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host } = departure;
-  if (!(await isNoticeListed(host, signal))) return notListed;
+  // A metadata service that is silent by now has announced it, and EC2 still knows.
+  if ((await isNoticeListed(host, signal).catch(unlessUnavailable)) === false) return notListed;
   const elapsedMs = departure.elapsedMs();
   const totalMs = elapsedMs + departure.leftMs();
   if (elapsedMs < Math.min(listedForMs, totalMs / 3)) {
@@ -370,8 +389,7 @@ async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal):
   });
 }
 
-async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answer> {
-  const { host, state } = departure;
+async function askGroup({ host, config, state }: Departure, signal: AbortSignal): Promise<Answer> {
   try {
     const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal));
     if (membership === undefined) return { agrees: false, words: 'Auto Scaling: this instance is in no group' };
@@ -381,15 +399,13 @@ async function askGroup(departure: Departure, signal: AbortSignal): Promise<Answ
     // A role without the permission to read the state may still send heartbeats for the hook, which
     // has an action only while the group waits.
     if (!(error instanceof Refused)) throw error;
-    if (await isHookActive(departure, signal)) return { agrees: true, words: 'Auto Scaling: the terminate hook waits' };
+    if (await isHookActive(host, config, signal))
+      return { agrees: true, words: 'Auto Scaling: the terminate hook waits' };
     return { agrees: undefined, words: messageOf(error) };
   }
 }
 
-async function isHookActive(
-  { host, config }: Pick<Departure, 'host' | 'config'>,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function isHookActive(host: Host, config: Config, signal: AbortSignal): Promise<boolean> {
   const hook = config.autoScaling.terminateHook;
   const group = await findGroupName(host, signal);
   if (hook === undefined || group === undefined) return false;
@@ -401,16 +417,13 @@ export async function findGroupName(host: Host, signal: AbortSignal): Promise<st
   return callOnce(host, signal, (callSignal) => findGroupTag(host, callSignal));
 }
 
-async function askInstanceStatus({ host, config, state }: Departure, signal: AbortSignal): Promise<Answer> {
-  return confirmEvent(host, config, state.key, signal);
+function readRecord(host: Host, { cluster }: Config, signal: AbortSignal) {
+  return callOnce(host, signal, (callSignal) => host.cloud.readContainerInstance(cluster, undefined, callSignal));
 }
 
 async function askQueue({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
-  const { cluster } = config;
   if (!(await isDiskFull(host, config, signal))) return { agrees: false, words: 'the disk is no longer full' };
-  const record = await callOnce(host, signal, (callSignal) =>
-    host.cloud.readContainerInstance(cluster, undefined, callSignal),
-  );
+  const record = await readRecord(host, config, signal);
   const isQueued = record?.queuedFor.includes('disk') === true;
   return { agrees: isQueued, words: `ECS: ${isQueued ? 'queued to leave' : 'not in the queue to leave'}` };
 }
@@ -422,21 +435,15 @@ async function askEcsAgent(departure: Departure, signal: AbortSignal): Promise<A
 }
 
 async function askConnection({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
-  const { cluster } = config;
-  const record = await callOnce(host, signal, (callSignal) =>
-    host.cloud.readContainerInstance(cluster, undefined, callSignal),
-  );
+  const record = await readRecord(host, config, signal);
   if (record?.agentConnected === true) return { agrees: false, words: 'ECS: the agent is connected' };
   return { agrees: true, words: `ECS: ${record === undefined ? 'no record of this instance' : 'not connected'}` };
 }
 
 async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
-  const { cluster } = config;
   if ((await pingDocker(host, signal)) === undefined) return { agrees: false, words: 'Docker answers' };
   if (isStarting(host, config.docker)) return { agrees: undefined, words: 'the machine has just booted' };
-  const record = await callOnce(host, signal, (callSignal) =>
-    host.cloud.readContainerInstance(cluster, undefined, callSignal),
-  );
+  const record = await readRecord(host, config, signal);
   const health = record?.runtimeHealth ?? 'of unknown health';
   const words = `ECS: the container runtime is ${health}`;
   if (health === 'IMPAIRED') return { agrees: true, words };

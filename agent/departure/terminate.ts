@@ -12,7 +12,7 @@ import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
 import { isHeldState, isTerminatedTarget, isTerminating } from '../lifecycle-states.ts';
-import { openConfirmation, TakenBack, type ConfirmEnd } from './confirm.ts';
+import { disputedMs, openConfirmation, TakenBack, type ConfirmEnd } from './confirm.ts';
 import { irrevocableOf } from './order.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
@@ -45,12 +45,6 @@ const confirmAgainMs = 10_000;
 
 /** The metadata service answers in milliseconds. */
 const metadataMs = 2_000;
-
-/**
- * A source that is stale or wrong for minutes must not decide by itself that the node has to do
- * nothing more, or that it is another machine.
- */
-const disputedMs = 900_000;
 
 /**
  * While the metadata service names no target, and has named no other one, the group must say this

@@ -241,8 +241,12 @@ async function takeBack(
 ): Promise<void> {
   const { host, memories, supervisor, watchers } = context;
   const watcher = watchers.find(({ name }) => name === cause);
-  if (watcher !== undefined)
-    memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime(), key));
+  if (watcher !== undefined) {
+    const memory = memories.recall(watcher.name);
+    // A decision of AWS drains the node at once when it is announced again.
+    const isOfAws = memory.wish?.ending === 'await';
+    memories.remember(watcher.name, isOfAws ? recovered(memory) : denied(memory, why, host.clock.uptime(), key));
+  }
   memories.clearAdded(cause);
   await undoWithRetry(host, { why }, signal, async () => {
     await mustHaveSeenRequest(context);

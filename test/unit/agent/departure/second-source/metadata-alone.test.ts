@@ -149,6 +149,84 @@ describe('a target state that only the metadata service reports', () => {
   });
 });
 
+// No source took the word back, and the node stayed DRAINING for as long as the silence lasted.
+describe.each(['scale-in', 'spot'] as const)('one word of a metadata service that is silent since (%s)', (cause) => {
+  const silence = new Unavailable('no answer');
+  const verb = cause === 'spot' ? 'readSpotNotice' : 'readTargetState';
+  const second = cause === 'spot' ? 'readSpotStatus' : 'readMembership';
+  // With load balancers, a node whose scale-in is not confirmed drains only after 15 s.
+  const soonMs = cause === 'spot' ? 3_000 : 20_000;
+  const announced = async () => {
+    const on = await inService();
+    const announce = () => {
+      if (cause === 'scale-in') on.world.metadata.targetState = 'Terminated';
+      else on.world.metadata.spotNotice = { action: 'terminate', at: on.stage.host.clock.now() + 120_000 };
+    };
+    on.world.instance.spotStatus = 'fulfilled';
+    announce();
+    await on.run(soonMs);
+    expect(on.stage.own.status).toBe('DRAINING');
+    return { ...on, announce };
+  };
+
+  it('is undone once the second source has denied it for a quarter of an hour', async () => {
+    const { world, run, agent, harm } = await announced();
+    world.calls.fails(verb, silence);
+    await run(10 * minute);
+    expect(harm()).toEqual(['DRAINING']);
+    await run(7 * minute);
+    expect(harm()).toEqual([]);
+    expect(world.calls.of(second).length).toBeLessThan(100);
+    await agent.stop();
+  });
+
+  it('drains the node at once when it is said again afterwards, and counts when it is true', async () => {
+    const { stage, world, run, announce } = await announced();
+    world.calls.fails(verb, silence);
+    await run(20 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    world.calls.heals();
+    announce();
+    await run(soonMs);
+    expect(stage.own.status).toBe('DRAINING');
+    world.instance.spotStatus = 'marked-for-termination';
+    stage.group.begin('terminate');
+    await run(80_000);
+    expect(stage.deeds()).toContain('deregisterTarget');
+  });
+
+  it('counts when the second source confirms it after ten minutes', async () => {
+    const { stage, world, run } = await announced();
+    world.calls.fails(verb, silence);
+    await run(10 * minute);
+    world.instance.spotStatus = 'marked-for-termination';
+    stage.group.begin('terminate');
+    await run(5 * minute);
+    expect(stage.deeds()).toContain('deregisterTarget');
+    expect(stage.deeds()).not.toContain('activate');
+  });
+
+  it('keeps the node drained while the second source is silent too', async () => {
+    const { stage, world, run, agent } = await announced();
+    for (const each of [verb, second]) world.calls.fails(each, silence);
+    await run(30 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+
+  it('keeps the node drained when it comes again now and then', async () => {
+    const { stage, world, run, agent } = await announced();
+    for (let minutes = 0; minutes < 40; minutes += 10) {
+      world.calls.fails(verb, silence);
+      await run(9 * minute);
+      world.calls.heals();
+      await run(minute);
+    }
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+});
+
 // Metadata said InService for ten minutes. The ECS agent is silent in a pool, so the node ended.
 it('a node in a warm pool that metadata does not show is not given up', async () => {
   const stage = setStage();
