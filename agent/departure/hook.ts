@@ -1,6 +1,7 @@
 /** Waits until Auto Scaling waits for this node's hook, and completes it. */
 
 import { Refused } from '../../core/errors.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
 import { isRetryable } from '../../core/retry.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
@@ -10,6 +11,7 @@ import { isLeavingGroup } from '../lifecycle-states.ts';
 import { findGroupName } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
+import { isTargetTerminated } from './terminate.ts';
 
 /**
  * Users report that "No active Lifecycle Action" may be the answer for seconds after the hook has
@@ -23,11 +25,22 @@ const everyMs = 5_000;
  */
 const patienceMs = 900_000;
 
-export async function completeTerminateHook(departure: Departure, signal: AbortSignal): Promise<void> {
+/** A group that has taken the node's request shows it within seconds. */
+const keptMs = 60_000;
+
+/** The outcome where Auto Scaling and the metadata service agree that nothing ends the node. */
+const kept = 'the group keeps the node';
+
+/**
+ * False: the node has requested its end, and its group keeps it. The group's answers before may
+ * have been wrong.
+ */
+export async function completeTerminateHook(departure: Departure, signal: AbortSignal): Promise<boolean> {
   const { host, state } = departure;
   await reportDeparture(departure, signal);
   const withinMs = Math.max(departure.leftMs(), patienceMs);
-  const step = (callSignal: AbortSignal) => completeIfAsked(departure, callSignal);
+  const lasts = openLasting(host.clock, keptMs);
+  const step = (callSignal: AbortSignal) => completeIfAsked(departure, lasts, callSignal);
   try {
     const how = await poll('the end of the hook', step, {
       clock: host.clock,
@@ -39,17 +52,23 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
         if (error instanceof Refused) await departure.trouble('the hook', error);
       },
     });
+    if (how === kept) return false;
     host.log.info('group left', { how, cause: state.cause });
+    return true;
   } catch (error) {
     // A stop comes, and only this call is left. Without it, the group waits until the hook times
     // out.
-    if (signal.aborted) await completeIfAsked(departure, new AbortController().signal).catch(() => undefined);
+    if (signal.aborted) await completeIfAsked(departure, lasts, new AbortController().signal).catch(() => undefined);
     throw error;
   }
 }
 
 /** The outcome, or undefined while the hook is not over. */
-async function completeIfAsked(departure: Departure, signal: AbortSignal): Promise<string | undefined> {
+async function completeIfAsked(
+  departure: Departure,
+  lasts: ReturnType<typeof openLasting>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { host, config, state } = departure;
   const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
   const membership = await callOnce(host, signal, read).catch(asRefusal);
@@ -57,6 +76,8 @@ async function completeIfAsked(departure: Departure, signal: AbortSignal): Promi
   if (membership === undefined) return 'in no group';
   const { group, lifecycleState } = membership;
   const isLeaving = isLeavingGroup(membership, state);
+  const mayBeKept = !isLeaving && state.ending === 'terminate';
+  if (lasts(mayBeKept && (await isTargetTerminated(departure, signal)) === false)) return kept;
   if (state.cause === 'spot' && !isLeaving) return 'the group does not wait for it';
   if (!isLeaving) return undefined;
   // The group has not begun to wait.

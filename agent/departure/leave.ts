@@ -78,7 +78,7 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
 async function completeHookOrTerminate(departure: Departure, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
-      return await completeTerminateHook(departure, signal);
+      if (await completeTerminateHook(departure, signal)) return;
     } catch (error) {
       signal.throwIfAborted();
       const { state } = departure;
@@ -86,8 +86,8 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
       const mayEnd = hasRequestedEnd(state) && (await isTargetTerminated(departure, signal)) !== false;
       if (state.ending !== 'terminate' || mayEnd) throw error;
       await departure.trouble('hook', error);
-      await terminate(departure, signal);
     }
+    await terminate(departure, signal);
   }
 }
 

@@ -49,6 +49,25 @@ describe('a node whose reason passes', () => {
     await agent.stop();
   });
 
+  // The group said once that it terminates the node. The node waited 70 minutes for its hook.
+  it.each(['busy', 'denied'])('is ACTIVE within minutes after one wrong answer of its group (%s)', async (how) => {
+    const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+    const { world, group } = stage;
+    if (how === 'busy') world.calls.fails('terminateInGroup', new Unavailable('ScalingActivityInProgress'));
+    else for (const method of methods) world.calls.fails(method, denied);
+    let [hasAsked, lies] = [false, 1];
+    world.calls.onCall = ({ verb }) => {
+      hasAsked ||= verb === 'terminateInGroup';
+      group.lifecycleState = verb === 'readMembership' && hasAsked && lies-- > 0 ? 'Terminating' : 'InService';
+    };
+    stage.fillDisk(97);
+    await runUntil(stage, () => stage.departure()?.phase === 'hook');
+    stage.fillDisk(20);
+    await run(4 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it('while its hooks save their logs requests no end', async () => {
     const { stage, agent, run } = await inService();
     const { world } = stage;

@@ -178,7 +178,10 @@ describe('the termination', () => {
   });
 
   // A throttled request and one wrong "Terminating" left the node DRAINING for ever.
-  it('asks again where the group seemed to have taken a request, and does not end the node', async () => {
+  it.each([
+    ['asks again where the group seemed to have taken a request, and does not end the node', false],
+    ['asks again where its role may then not ask the group, and the metadata say InService', true],
+  ])('%s', async (_what, refused) => {
     const stage = setStage();
     stage.world.calls.fails('terminateInGroup', new Unavailable('Rate exceeded'), 1);
     stage.world.calls.delays('readMembership', 50);
@@ -187,8 +190,12 @@ describe('the termination', () => {
       if (verb === 'terminateInGroup') stage.group.lifecycleState = 'Terminating';
       else if (stage.group.lifecycleState === 'Terminating' && verb === 'readMembership' && ++reads > 1) {
         stage.group.lifecycleState = 'InService';
-        stage.world.calls.onCall = undefined;
+        stage.world.calls.onCall = refused ? refuse : undefined;
       }
+    };
+    const refuse = ({ verb }: Call) => {
+      stage.world.calls.fails('readMembership', new Refused('AccessDenied'));
+      if (verb === 'terminateInGroup') stage.world.metadata.targetState = 'Terminated';
     };
     stage.world.calls.onCall = wrongAnswer;
     await stage.leaves();
