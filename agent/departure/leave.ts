@@ -19,6 +19,7 @@ import { drain, drainAndRemain, drainImmediately } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
 import {
   beginState,
+  drainingOf,
   irrevocableOf,
   isDoneFor,
   isOver,
@@ -183,11 +184,10 @@ async function openState(
   // The same order again finds its departure done. A different order, or a machine that came back,
   // begins a new departure.
   if (isOver(before)) return isSameBoot && isDoneFor(before, order) ? before : fresh();
-  const { drainedAt, undoBegunAt, ...rest } = merge(before, order, config, at.now);
+  const { drainedAt: _drained, undoBegunAt: _undo, ...rest } = merge(before, order, config, at.now);
   const timed = withUptimes({ ...rest, bootId }, order, isSameBoot ? keptUptimes(before, rest) : {}, at);
-  // After a restart of the machine, a person may have set ACTIVE, and so may an undoing that was
-  // broken off. Draining again changes nothing else.
-  const drained = isSameBoot && drainedAt !== undefined && undoBegunAt === undefined && { drainedAt };
+  // After a restart of the machine, a person may have set ACTIVE.
+  const drained = isSameBoot && drainingOf(before);
   // A machine that booted has not ended, whatever was requested: its sources are asked again.
   const { ending, phase, cause } = timed;
   const isBack = !isSameBoot && ending === 'terminate' && phase === 'hook' && cause !== 'bootstrap-failed';

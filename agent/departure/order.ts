@@ -166,6 +166,14 @@ export function withUptimes(
   return { ...state, uptimes: { ...kept, started, cause: kept.cause ?? at.uptime, deadline } };
 }
 
+/**
+ * The time of the draining that still stands. After an undoing that was broken off, the node may be
+ * ACTIVE: draining it again changes nothing else.
+ */
+export function drainingOf({ drainedAt, undoBegunAt }: Partial<DepartureState>): Pick<DepartureState, 'drainedAt'> {
+  return drainedAt === undefined || undoBegunAt !== undefined ? {} : { drainedAt };
+}
+
 export function hasReached(state: DepartureState, phase: Phase): boolean {
   return phases.indexOf(state.phase) >= phases.indexOf(phase);
 }

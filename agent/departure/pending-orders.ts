@@ -11,7 +11,7 @@ import type { Order } from '../watching/watcher.ts';
 import { awaitConfirmation, needsConfirmation, TakenBack } from './confirm.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { drainImmediately } from './drain.ts';
-import { beginState, isConfirmedBy, isFor, withUptimes, type StandingOrder } from './order.ts';
+import { beginState, drainingOf, isConfirmedBy, isFor, withUptimes, type StandingOrder } from './order.ts';
 
 export interface PendingOrders {
   /**
@@ -109,10 +109,10 @@ function openBeside(
 ): Departure {
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const begun = beginState(order, config, host.identity.instanceId, '', at.now);
-  const { drainedAt, undoBegunAt, spotDeniedAt } = current ?? {};
+  const { spotDeniedAt } = current ?? {};
   const state = {
     ...withUptimes(begun, order, {}, at),
-    ...(drainedAt !== undefined && undoBegunAt === undefined && { drainedAt }),
+    ...drainingOf(current ?? {}),
     ...(spotDeniedAt !== undefined && { spotDeniedAt }),
   };
   return openDeparture(host, config, { deregister: async () => {}, isBeside: true }, state, signal);
