@@ -180,6 +180,22 @@ describe('the disk watcher', () => {
     expect(keep).toMatchObject({ thenLeave: false });
   });
 
+  it('tells once which path it cannot measure, and again after it could', async () => {
+    const { host, world } = setStage();
+    const watcher = watchDisk(configOf());
+    const told = async () => {
+      for (let i = 0; i < 3; i++) await watcher.check(host, never).catch(() => {});
+      return world.log.filter(({ message }) => message === 'disks not measured').length;
+    };
+    const { unmeasured } = world.machine;
+    unmeasured.set('/', 'its file system hangs');
+    expect(await told()).toBe(1);
+    unmeasured.clear();
+    expect(await told()).toBe(1);
+    unmeasured.set('/', 'its file system hangs');
+    expect(await told()).toBe(2);
+  });
+
   // ECS places tasks on an ACTIVE node, and the old record is deregistered with them.
   it('does not make a node ACTIVE that registers anew, and does so afterwards', async () => {
     const { host, own } = setStage();

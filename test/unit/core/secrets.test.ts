@@ -66,7 +66,8 @@ const forms = [
 ];
 
 test.each(forms)('%j is recognised by its form, and a file that holds it is private', (text) => {
-  expect(redact(text)).not.toContain('canary');
+  // No part of it is left either.
+  expect(redact(text)).not.toMatch(/anar/);
   // The reader sees where it stood.
   expect(redact(text)).toContain('(hidden)');
   expect(holdsSecret(text)).toBe(true);

@@ -116,10 +116,10 @@ describe('the installer', () => {
     const { host, world, boot } = setStage(opsworksConfig());
     const findRegistration: Host['cloud']['findRegistration'] = async (...args) => {
       const found = await host.cloud.findRegistration(...args);
-      return found && { ...found, older: ['lost-1'] };
+      return found && { ...found, older: ['lost-1', 'lost-2'] };
     };
     expect((await boot({ ...host, cloud: { ...host.cloud, findRegistration } })).outcome).toBe('done');
-    expect(world.machine.console.join('\n')).toContain('deregister them by hand: lost-1');
+    expect(world.machine.console.join('\n')).toContain('deregister them by hand: lost-1 lost-2');
   });
 
   it('may fail once', async () => {

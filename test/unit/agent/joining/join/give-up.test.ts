@@ -123,6 +123,7 @@ describe('a joining node', () => {
     done.catch(() => {});
     await node.world.clock.run(3 * 60 * minute);
     expect(node.told.at(-1)).toContain('not authorized');
+    expect(node.world.log.filter(({ message }) => message === 'cannot see the container instance')).toHaveLength(1);
     expect(node.group.lifecycleState).toBe('Pending:Wait');
     node.world.calls.heals();
     await node.world.clock.finish(done);
