@@ -88,6 +88,8 @@ function beginHooks(
   instance: FakeInstance,
 ): void {
   const hooks = group.hooks.filter((hook) => hook.transition === transition);
+  // A launch hook that still waits when the group terminates the instance waits no longer.
+  for (const hook of group.hooks) hook.active = false;
   for (const hook of hooks) {
     hook.active = true;
     delete hook.ended;

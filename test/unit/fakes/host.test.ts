@@ -63,6 +63,19 @@ describe('the in-memory host', () => {
     expect(world.instance.state).toBe('shutting-down');
   });
 
+  // The launch hook timed out an hour after the termination had begun, and began it once more.
+  it('ends a launch hook that waits when its group terminates the instance', async () => {
+    const { host, world, clock } = openFakeHost();
+    const group = world.joinGroup('web');
+    group.hooks.push(someHook('join', 'launch', { heartbeatSeconds: 60 }), someHook('leave', 'terminate'));
+    group.begin('launch');
+    expect(await host.cloud.heartbeat('web', 'join', signal)).toBe(true);
+    group.begin('terminate');
+    expect(await host.cloud.heartbeat('web', 'join', signal)).toBe(false);
+    await clock.run(300_001);
+    expect(group).toMatchObject({ lifecycleState: 'Terminating:Proceed', hooks: [{}, { ended: 'timeout' }] });
+  });
+
   it('dies before or after the effect of a call, and makes no further one', async () => {
     for (const when of ['before', 'after'] as const) {
       const { host, world, clock } = openFakeHost();
