@@ -6,6 +6,7 @@ import type { Call, CallObserver } from './effects.ts';
 import { invariants } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
 import { isDeadly } from './invariants/healthy-stays.ts';
+import { noteRegistrar } from './invariants/no-record-stays.ts';
 import { noteFault, type Node } from './world/node.ts';
 import { hearLie } from './faults/lying.ts';
 import { count, nodeOf, note, violate, type Region, type Stats } from './world/region.ts';
@@ -79,6 +80,7 @@ export function openCallObserver(region: Region): CallObserver {
       if (name === 'not allowed for now') node.truth.refused.set(call.verb, region.clock.uptime());
       if (call.args[0] === paths.lastGood && node.configuration !== undefined) node.configuration.mayGoBack = true;
       if (call.args[0] === paths.departure) node.truth.forgetfulSince ??= region.clock.uptime();
+      noteRegistrar(region, node, call);
       if (call.args[0] === paths.agent) node.truth.hasOldStatus = true;
       if (call.service === 'elb') node.truth.elbTroubleAt = region.clock.uptime();
       if (call.service === 'opsworks') node.truth.opsworksTroubleAt = region.clock.uptime();

@@ -1,5 +1,8 @@
 import { paths } from '../../../core/state/state.ts';
+import type { Call } from '../effects.ts';
 import { reasons } from '../faults/causes.ts';
+import type { Node } from '../world/node.ts';
+import type { Region } from '../world/region.ts';
 import type { Invariant } from './invariant.ts';
 
 /**
@@ -8,14 +11,18 @@ import type { Invariant } from './invariant.ts';
  */
 const patienceMs = 15 * 60_000;
 
+/** Also called where the disk refuses the note: the node leaves its registrar all the same. */
+export function noteRegistrar({ clock }: Region, { truth }: Node, { verb, args }: Call): void {
+  const isNote = verb === 'writeText' && args[0] === paths.departure;
+  if (isNote && String(args[1]).includes('"phase": "registrar"'))
+    truth.registrarAt = Math.min(truth.registrarAt, clock.uptime());
+}
+
 export const noRecordStays: Invariant = {
   name: 'no record stays',
   sentence: 'A node that terminated itself leaves no OpsWorks record behind, unless OpsWorks did not answer.',
-  afterCall(region, node, { verb, args }) {
-    const { truth } = node;
-    const isNote = verb === 'writeText' && args[0] === paths.departure;
-    if (isNote && String(args[1]).includes('"phase": "registrar"'))
-      truth.registrarAt = Math.min(truth.registrarAt, region.clock.uptime());
+  afterCall(region, node, call) {
+    noteRegistrar(region, node, call);
     return undefined;
   },
   atDeath(region, node) {
