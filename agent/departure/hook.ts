@@ -7,7 +7,7 @@ import { isRetryable } from '../../core/retry.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { completeHook } from '../joining/complete-hook.ts';
-import { isLeavingGroup } from '../lifecycle-states.ts';
+import { isLeavingGroup, isTerminating } from '../lifecycle-states.ts';
 import { findGroupName } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { reportDeparture } from './report-departure.ts';
@@ -31,6 +31,9 @@ const keptMs = 60_000;
 /** The outcome where Auto Scaling and the metadata service agree that nothing ends the node. */
 const kept = 'the group keeps the node';
 
+/** A target that never changes must not keep the node for ever. Ends before `patienceMs`. */
+const disputedMs = 840_000;
+
 /**
  * False: the node has requested its end, and its group keeps it. The group's answers before may
  * have been wrong.
@@ -40,7 +43,8 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   await reportDeparture(departure, signal);
   const withinMs = Math.max(departure.leftMs(), patienceMs);
   const lasts = openLasting(host.clock, keptMs);
-  const step = (callSignal: AbortSignal) => completeIfAsked(departure, lasts, callSignal);
+  const targetAgrees = openTargetAgreement(departure);
+  const step = (callSignal: AbortSignal) => completeIfAsked(departure, lasts, targetAgrees, callSignal);
   try {
     const how = await poll('the end of the hook', step, {
       clock: host.clock,
@@ -58,15 +62,33 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   } catch (error) {
     // A stop comes, and only this call is left. Without it, the group waits until the hook times
     // out.
-    if (signal.aborted) await completeIfAsked(departure, lasts, new AbortController().signal).catch(() => undefined);
+    if (signal.aborted) await step(new AbortController().signal).catch(() => undefined);
     throw error;
   }
+}
+
+type TargetAgreement = (signal: AbortSignal) => Promise<boolean>;
+
+/**
+ * True if the metadata service agrees that the group terminates the node. After it has named
+ * another target, its silence is no agreement.
+ */
+function openTargetAgreement(departure: Departure): TargetAgreement {
+  const { clock } = departure.host;
+  const disputedUntil = clock.uptime() + disputedMs;
+  let isContradicted = false;
+  return async (signal) => {
+    const agrees = await isTargetTerminated(departure, signal);
+    isContradicted ||= agrees === false;
+    return (agrees ?? !isContradicted) || clock.uptime() >= disputedUntil;
+  };
 }
 
 /** The outcome, or undefined while the hook is not over. */
 async function completeIfAsked(
   departure: Departure,
   lasts: ReturnType<typeof openLasting>,
+  targetAgrees: TargetAgreement,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { host, config, state } = departure;
@@ -82,7 +104,9 @@ async function completeIfAsked(
   if (!isLeaving) return undefined;
   // The group has not begun to wait.
   if (/(Terminating|Pending)$/.test(lifecycleState)) return undefined;
-  if (!lifecycleState.endsWith(':Wait')) return lifecycleState;
+  const isWaiting = lifecycleState.endsWith(':Wait');
+  // Back in its warm pool.
+  if (!isWaiting && !isTerminating(membership)) return lifecycleState;
   const { launchHook, terminateHook } = config.autoScaling;
   // On the way back into the warm pool, the state does not tell which of both hooks waits.
   const hooks = [terminateHook, ...(lifecycleState === 'Warmed:Pending:Wait' ? [launchHook] : [])];
@@ -98,8 +122,10 @@ async function completeIfAsked(
     });
     if (isDone) return `${hook} completed`;
   }
-  if (refusal !== undefined) throw refusal;
-  return undefined;
+  if (isWaiting && refusal !== undefined) throw refusal;
+  // One answer that the wait is over may be wrong. The group would then wait until the hook times
+  // out.
+  return !isWaiting && (await targetAgrees(signal)) ? lifecycleState : undefined;
 }
 
 /**

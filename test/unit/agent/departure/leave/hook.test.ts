@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { runDeparture } from '../../../../../agent/departure/leave.ts';
 import type { Order } from '../../../../../agent/watching/watcher.ts';
+import { Refused } from '../../../../../core/errors.ts';
 import type { Host } from '../../../../../core/host.ts';
 import { someHook } from '../../../../fakes/cloud/group.ts';
-import { configOf, never, setStage, someOrder } from '../../stage.ts';
+import { configOf, never, setStage, someOrder, type Stage } from '../../stage.ts';
 import { scaleIn } from './orders.ts';
 
 describe('a departure', () => {
@@ -25,6 +26,43 @@ describe('a departure', () => {
     await stage.leaves(scaleIn);
     expect(stage.world.calls.of('completeHook').length).toBeGreaterThan(5);
     expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+  });
+
+  // The node was done on one such answer. Its hook timed out an hour later. Where its warm pool had
+  // refused the request, the node stayed.
+  describe.each(['Terminated', 'Terminating:Proceed'])('completes its hook although its group says %s', (said) => {
+    const deceived = ({ host }: Stage, isLie: (state: string) => boolean): Host => {
+      const readMembership: Host['cloud']['readMembership'] = async (signal) => {
+        const truth = await host.cloud.readMembership(signal);
+        return truth && isLie(truth.lifecycleState) ? { ...truth, lifecycleState: said } : truth;
+      };
+      return { ...host, cloud: { ...host.cloud, readMembership } };
+    };
+
+    it.each(['InService', undefined])('before it has begun (later target: %s)', async (later) => {
+      const stage = setStage();
+      const { calls, metadata } = stage.world;
+      calls.fails('terminateInGroup', new Refused('an instance of a warm pool', { code: 'ValidationError' }));
+      const isLie = (state: string) => state === 'InService' && calls.of('reportUnhealthy').length > 0;
+      let targets = 0;
+      calls.onCall = ({ verb }) => {
+        const isDisputed = verb === 'readTargetState' && calls.of('reportUnhealthy').length > 0;
+        if (isDisputed && ++targets === 2) metadata.targetState = later;
+      };
+      await stage.leaves({}, deceived(stage, isLie));
+      expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+    });
+
+    it('while the hook waits', async () => {
+      const stage = setStage();
+      stage.world.metadata.targetState = 'Terminated';
+      stage.group.begin('terminate');
+      await stage.leaves(
+        scaleIn,
+        deceived(stage, () => true),
+      );
+      expect(stage.group.hooks[1]!.ended).toBe('CONTINUE');
+    });
   });
 
   it('keeps the hook alive for as long as the tasks take', async () => {
