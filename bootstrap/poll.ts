@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { Refused, Unavailable, Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import { longestGapMs } from '../core/lasting.ts';
 import { poll } from '../core/poll.ts';
 import { retry, withTimeout, type RetryOptions } from '../core/retry.ts';
 import type { BootstrapContext } from './step.ts';
@@ -98,6 +99,7 @@ export async function waitUntil<T>(
     const askedAt = host.clock.uptime();
     try {
       const seen = await withTimeout(callMs, (bounded) => awaited.read(bounded), host.clock, callSignal);
+      if (askedAt - answeredAt > longestGapMs) answeringSince = undefined;
       // A late answer may describe the moment of its question.
       answeredAt = askedAt;
       answeringSince ??= host.clock.uptime();

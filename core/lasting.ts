@@ -3,6 +3,12 @@
 import type { Clock } from './retry.ts';
 
 /**
+ * Longer than any check of a slow or busy machine takes. Where more time passes between two looks,
+ * the machine or this process may have stood still, so that time counts for nothing.
+ */
+export const longestGapMs = 120_000;
+
+/**
  * The returned function is called with each answer. It returns true once the same `seen` has come
  * for at least `ms`. `false` and another value begin anew. A failed read is no answer: do not call
  * the function for it.

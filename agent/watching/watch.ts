@@ -5,6 +5,7 @@
 
 import { messageOf } from '../../core/errors.ts';
 import { everyInterval, type StartWindow } from '../../core/interval.ts';
+import { longestGapMs } from '../../core/lasting.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { afterGap, judge, type Memory } from './judge.ts';
 import type { StatusBook, WatcherStatus } from '../status.ts';
@@ -34,10 +35,9 @@ const sharedTickSlackShare = 0.02;
 const leastIntervalShare = 0.7;
 
 /**
- * A slow check or a busy machine makes no gap. One failed treatment of a full disk makes one of ten
- * minutes.
+ * A watcher with a long interval has longer gaps. One failed treatment of a full disk makes one of
+ * ten minutes.
  */
-const longestGapMs = 120_000;
 const longestGapIntervals = 4;
 
 export interface WatchContext {

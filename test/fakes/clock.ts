@@ -14,6 +14,8 @@ export interface FakeClock extends Clock {
    * something that cannot come.
    */
   finish<T>(work: Promise<T>, limitMs?: number): Promise<T>;
+  /** Time passes in which nothing runs, as on a paused machine. Sleepers then wake late. */
+  standStill(ms: number): void;
   /** Makes the wall clock jump, as NTP does; durations stay the same. */
   jump(ms: number): void;
   /** Returns the number of sleepers. */
@@ -82,7 +84,7 @@ export function openFakeClock(startsAt = Date.UTC(2030, 0, 1)): FakeClock {
         fire(timer);
         await settle();
       }
-      uptime = end;
+      uptime = Math.max(uptime, end);
     },
     async finish(work, limitMs = week) {
       let settled = false;
@@ -100,6 +102,7 @@ export function openFakeClock(startsAt = Date.UTC(2030, 0, 1)): FakeClock {
         }
       }
     },
+    standStill: (ms) => void (uptime += ms),
     jump: (ms) => void (offset += ms),
     sleeping: () => timers.size,
   };

@@ -50,6 +50,13 @@ describe('the registration', () => {
     expect(exitCode(await fail())).toBe(75);
   });
 
+  it('is tried again later when the machine stood still meanwhile', async () => {
+    const { world, fail } = setStage(opsworksConfig());
+    world.opsworks.registersAs = 'registering';
+    world.clock.schedule(120_000, () => world.clock.standStill(300_000));
+    expect(exitCode(await fail())).toBe(75);
+  });
+
   it('passes unknown states', async () => {
     const { world, boot } = setStage(opsworksConfig());
     world.opsworks.registersAs = 'warming_up_the_quantum';

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable, Unfit } from '../../../../../core/errors.ts';
+import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
+import { targetGroup } from '../../departure/leave/orders.ts';
 import { configOf, setStage } from '../../stage.ts';
 import { minute, launched } from './launched.ts';
 
@@ -63,6 +65,31 @@ describe('a joining node', () => {
       expect(tookMs).toBeLessThan(960_000);
       expect(node.deeds()).toEqual([]);
     }
+  });
+
+  // A node was ended because its machine had been paused.
+  it.each([
+    [900, 20 * minute],
+    [60, 100_000],
+  ])('looks again after its machine stood still (timeout of %d s, %d ms)', async (timeoutSeconds, stillMs) => {
+    const url = 'http://127.0.0.1:8080/ready';
+    const node = launched(configOf({ join: { timeoutSeconds, checks: [{ url }] } }), 1_000);
+    const { clock, machine } = node.world;
+    clock.schedule(20_000, () => {
+      machine.probes.set(url, 200);
+      clock.standStill(stillMs);
+    });
+    await node.finish();
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('gives up when a check takes long each time', async () => {
+    const command = ['/opt/ready'];
+    const node = launched(configOf({ join: { checks: [{ command, timeoutSeconds: 300 }] } }), 1_000);
+    node.world.calls.hangs('run');
+    const began = node.host.clock.uptime();
+    await expect(node.finish()).rejects.toThrow(Unfit);
+    expect(node.host.clock.uptime() - began).toBeLessThan(25 * minute);
   });
 
   it('keeps waiting while AWS does not answer', async () => {
@@ -183,6 +210,23 @@ describe('an agent whose node cannot join', () => {
     expect(await node.world.clock.finish(agent.done, 30 * minute)).toMatchObject({ cause: 'join-failed' });
     expect(node.own.agentConnected).toBe(true);
     expect(node.group.hooks[0]!.ended).toBe('ABANDON');
+  });
+
+  // The ECS agent needs seconds to connect after the pause.
+  it('keeps its load balancers and its registrar when its machine stood still', async () => {
+    const stage = setStage(configOf({ leave: { targetGroups: [targetGroup] } }));
+    const { clock, balancers } = stage.world;
+    balancers.targetGroups.set(targetGroup, someBalancer(1_000));
+    stage.own.agentConnected = false;
+    const agent = stage.agent();
+    await clock.run(20_000);
+    clock.standStill(20 * minute);
+    clock.schedule(15_000, () => (stage.own.agentConnected = true));
+    await clock.run(20 * minute);
+    expect(balancers.targetGroups.get(targetGroup)!.registered).toBe(true);
+    expect(stage.deregistered).toEqual([]);
+    expect(stage.status().join.state).toBe('joined');
+    await agent.stop();
   });
 
   it('leaves at once on a spot notice, without completing the launch', async () => {
