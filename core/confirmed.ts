@@ -15,4 +15,6 @@ export interface Confirmed {
   readonly first: string;
   /** The answer of the second source. */
   readonly second: string;
+  /** The uptime at which the second source was asked. */
+  readonly askedAt: number;
 }

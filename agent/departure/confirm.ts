@@ -219,8 +219,9 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
   let denied = 0;
   return async (membership, signal) => {
     const { cause } = departure.state;
+    const askedAt = departure.host.clock.uptime();
     const { agrees, words } = await askSecond(departure, signal);
-    if (agrees === true) return { cause, first: sources[cause].first, second: words } as unknown as Confirmed;
+    if (agrees === true) return { cause, first: sources[cause].first, second: words, askedAt } as unknown as Confirmed;
     departure.host.log.warn('not terminated without a second source', { cause, words });
     denied = agrees === false ? denied + 1 : 0;
     if (denied >= denials && (await isNotEnding(departure, membership, signal))) throw new TakenBack(words);

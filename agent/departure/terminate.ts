@@ -7,6 +7,7 @@
 import type { Confirmed } from '../../core/confirmed.ts';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Cloud, Host, Membership } from '../../core/host.ts';
+import { longestGapMs } from '../../core/lasting.ts';
 import { retry } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
@@ -106,12 +107,17 @@ async function endMachine(
   if (confirmed === undefined) return false;
   await departure.noteDeed('askedToEndAt');
   for (const method of terminationMethods(departure, membership, ask)) {
-    confirmed ??= await ask(signal);
+    // The machine may have stood still while the request was written to disk.
+    if (confirmed === undefined || isOld(departure, confirmed)) confirmed = await ask(signal);
     if (confirmed === undefined) return false;
     if (await tryMethod(departure, method, confirmed, signal)) return true;
     confirmed = undefined;
   }
   return false;
+}
+
+function isOld({ host }: Departure, { askedAt }: Confirmed): boolean {
+  return host.clock.uptime() - askedAt > longestGapMs;
 }
 
 function isHeld(membership: Membership | undefined | 'refused'): membership is Membership {

@@ -5,4 +5,9 @@
 
 import type { Confirmed } from '../../core/confirmed.ts';
 
-export const someConfirmed = { cause: 'disk', first: 'a test', second: 'the same test' } as unknown as Confirmed;
+export const someConfirmed = {
+  cause: 'disk',
+  first: 'a test',
+  second: 'the same test',
+  askedAt: 0,
+} as unknown as Confirmed;

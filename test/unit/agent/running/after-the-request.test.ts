@@ -68,6 +68,24 @@ describe('a node whose reason passes', () => {
     await agent.stop();
   });
 
+  // The second source had agreed, and the node's disk was written before the call.
+  it('while its machine stands still right before the request becomes ACTIVE again', async () => {
+    const { stage, agent, run } = await inService();
+    const { calls, clock } = stage.world;
+    calls.onCall = ({ verb, args }) => {
+      if (verb !== 'writeText' || !String(args[1]).includes('askedToEndAt')) return;
+      calls.onCall = undefined;
+      stage.fillDisk(20);
+      clock.standStill(2 * hour);
+    };
+    stage.fillDisk(97);
+    await runUntil(stage, () => calls.onCall === undefined);
+    await run(10 * minute);
+    expect(stage.deeds().filter((verb) => methods.includes(verb))).toEqual([]);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it('while its hooks save their logs requests no end', async () => {
     const { stage, agent, run } = await inService();
     const { world } = stage;
