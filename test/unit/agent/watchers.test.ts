@@ -448,6 +448,10 @@ describe('texts and times', () => {
     expect(renderLastWords(state).length).toBe(255);
   });
 
+  it('name no phase that took no time', () => {
+    expect(renderLastWords(beginState(someOrder({ reason: 'full' }), config, 'i-1', 'b', now))).toBe('disk: full');
+  });
+
   it('end in a tag at the end of a word, because half of an ARN names nothing', () => {
     const reason = `${'x'.repeat(200)} arn:aws:ecs:us-east-1:123456789012:task/demo/${'0'.repeat(32)}`;
     const state = beginState(someOrder({ reason }), config, 'i-1', 'b', now);

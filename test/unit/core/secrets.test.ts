@@ -103,6 +103,10 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
       '-H',
       'X-Api-Token: canary',
       'https://x',
+      '-u',
+      'user1:22',
+      '-u',
+      '1000:1000',
     ]),
   ).toEqual([
     '/usr/bin/curl',
@@ -115,6 +119,10 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
     '-H',
     'X-Api-Token: (hidden)',
     'https://x',
+    '-u',
+    'user1:(hidden)',
+    '-u',
+    '1000:1000',
   ]);
 });
 

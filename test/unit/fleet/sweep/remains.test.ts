@@ -83,7 +83,9 @@ describe('remains of ended nodes', () => {
   test('are kept when EC2 knows no instance of the cluster, because the region or account may be wrong', async () => {
     for (const id of ['i-a', 'i-b']) addNode(fleet, id, clock.now(), { ...gone, instance: { agentConnected: false } });
     addRecord(fleet, 'i-a', clock.now(), { status: 'connection_lost' });
-    expect(await deedsOf({ stack: 'stack' })).toEqual([]);
+    const { findings } = await run({ stack: 'stack' });
+    const record = findings.find(({ kind }) => kind === 'opsworks-record');
+    expect(record).toMatchObject({ outcome: 'nothing', why: expect.stringContaining('healthy in its group') });
   });
 
   test('include an OpsWorks record, deregistered once its instance is gone, and reported before', async () => {
@@ -98,6 +100,14 @@ describe('remains of ended nodes', () => {
     const report = await run({ stack: 'stack' });
     expect(whyOf(report, 'i-h1')).toMatch(/the instance runs/);
     expect(whyOf(report, 'i-speaks')).toMatch(/agent is connected/);
+  });
+
+  test('exclude an OpsWorks record whose instance a group has, though EC2 calls it gone', async () => {
+    addHealthy(3);
+    addRecord(fleet, 'i-h0', clock.now());
+    addNode(fleet, 'i-lives', clock.now(), { machine: undefined, instance: { agentConnected: false } });
+    addRecord(fleet, 'i-lives', clock.now(), { status: 'connection_lost' });
+    expect(await deedsOf({ stack: 'stack' })).toEqual([]);
   });
 
   test('include an OpsWorks record in layers, which is unassigned, and deregistered by a later run', async () => {
