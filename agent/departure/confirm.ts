@@ -9,7 +9,7 @@ import { Refused, Unavailable, messageOf, unlessRefused, unlessUnavailable } fro
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
 import type { Host, Membership } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { longestGapMs, openLasting } from '../../core/lasting.ts';
 import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
@@ -150,7 +150,10 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
     const { agrees, words, deniesSpot, isVoid } = await askSecond(departure, signal);
-    if (agrees === true) return noteConfirmed(departure, words);
+    if (agrees === true) {
+      log.info('confirmed', { cause: departure.state.cause, words });
+      return departure.note({ confirmedAt: clock.now(), confirmedBy: words, blockers: [] });
+    }
     if (deniesSpot && departure.state.spotDeniedAt === undefined)
       await departure.note({ spotDeniedAt: Math.round(clock.now()) });
     denied = agrees === false || deniesSpot ? denied + 1 : 0;
@@ -180,22 +183,17 @@ async function isAnnounced({ host, state }: Departure, signal: AbortSignal): Pro
   return target !== undefined && target !== 'InService';
 }
 
-async function noteConfirmed(departure: Departure, words: string): Promise<void> {
-  const { clock, log } = departure.host;
-  log.info('confirmed', { cause: departure.state.cause, words });
-  await departure.note({ confirmedAt: clock.now(), confirmedBy: words, blockers: [] });
-}
-
 /**
- * Asks the second source again before the node stops its tasks. Hours may have passed since it
- * confirmed the node's reason: the disk is free by now, or a person holds the node. Rejects with
+ * Asks the second source again where its answer is older than `ageMs`, before the node stops tasks
+ * or leaves its registrar. The disk may be free by now, or a person may hold the node. Rejects with
  * TakenBack when the cause is denied several times in a row. The silence of the second source takes
  * nothing back.
  */
-export async function mustStillStand(departure: Departure, signal: AbortSignal): Promise<void> {
+export async function mustStillStand(departure: Departure, signal: AbortSignal, ageMs = longestGapMs): Promise<void> {
   const { host, state } = departure;
   // The watcher of an event takes back what came from outside, and a person what a person wants.
   if (state.ending !== 'terminate' || state.confirmedAt === undefined) return;
+  if (host.clock.uptime() - (departure.askedAt ?? -Infinity) < ageMs) return;
   for (let denied = 1; ; denied++) {
     const { agrees, words } = await askSecond(departure, signal);
     if (agrees !== false) return;
@@ -219,9 +217,9 @@ export function openConfirmation(departure: Departure): ConfirmEnd {
   let denied = 0;
   return async (membership, signal) => {
     const { cause } = departure.state;
-    const askedAt = departure.host.clock.uptime();
     const { agrees, words } = await askSecond(departure, signal);
-    if (agrees === true) return { cause, first: sources[cause].first, second: words, askedAt } as unknown as Confirmed;
+    if (agrees === true)
+      return { cause, first: sources[cause].first, second: words, askedAt: departure.askedAt } as unknown as Confirmed;
     departure.host.log.warn('not terminated without a second source', { cause, words });
     denied = agrees === false ? denied + 1 : 0;
     if (denied >= denials && (await isNotEnding(departure, membership, signal))) throw new TakenBack(words);
@@ -290,6 +288,7 @@ export async function askAgain(host: Host, config: Config, order: Order, signal:
  */
 async function askSecond(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host, state } = departure;
+  departure.askedAt = host.clock.uptime();
   try {
     if (state.ending === 'terminate' && state.cause !== 'operator') {
       const holder = await findHolder(host, true, signal);

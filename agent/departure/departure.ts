@@ -50,6 +50,8 @@ export interface Departure {
   noteDeed(deed: keyof Irrevocable): Promise<void>;
   /** Records a failure that does not stop the departure. */
   trouble(what: string, error: unknown): Promise<void>;
+  /** The uptime at which the second source was last asked. */
+  askedAt?: number;
   /** Work that runs during the phases; awaited before the node leaves its registrar. */
   background: Promise<void>[];
   /** The container instances (ARNs) that this process has set to DRAINING. */

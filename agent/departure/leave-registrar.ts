@@ -4,6 +4,7 @@ import { withTimeout } from '../../core/retry.ts';
 import { readState } from '../../core/state/read-state.ts';
 import { paths, type BootstrapState, type Registered } from '../../core/state/state.ts';
 import { isBootstrapState } from '../../core/state/state-shape.ts';
+import { mustStillStand } from './confirm.ts';
 import type { Departure } from './departure.ts';
 
 /** Unassigning runs recipes for up to five minutes. The calls around it take at most two more. */
@@ -16,7 +17,10 @@ export async function deregisterFromRegistrar(departure: Departure, signal: Abor
   const isRegistered = registered !== undefined && registered.registrar !== 'none';
   const all = [...(isRegistered ? [registered] : []), ...former];
   if (all.length === 0) return;
+  await mustStillStand(departure, signal);
   if (isRegistered) await departure.noteDeed('deregisteredAt');
+  // The machine may have stood still while that was written to disk.
+  await mustStillStand(departure, signal);
   // After a deadline from outside, one short try is left. The node's own deadline may have passed
   // because the clock jumped, and a record left behind costs a person time.
   const leastMs = state.hardDeadline === true ? 10_000 : patienceMs;

@@ -45,7 +45,7 @@ export async function waitForTasks(departure: Departure, signal: AbortSignal): P
     stopTimes,
   };
   let rest = await waitWhileAllowed(wait, signal);
-  await mustStillStand(departure, signal);
+  await mustStillStand(departure, signal, 0);
   if (rest !== undefined && mayStopTasks(departure)) rest = await stopInTime(wait, rest, signal);
   if (rest === undefined) return stopDaemonTasks(wait, signal);
   // The daemon tasks stay as well: a log shipper is needed as long as another task writes logs.
@@ -248,6 +248,9 @@ async function stopTasks(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { host } = departure;
+  if (arns.length === 0) return [];
+  // The machine may have stood still while the node wrote to its disk.
+  await mustStillStand(departure, signal);
   const accepted = await Promise.all(
     arns.map(async (arn) => {
       try {
