@@ -8,6 +8,7 @@ import { openLasting } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
 import { propagationMs } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
+import { mustStillStand } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { isUrgent } from './order.ts';
 
@@ -28,15 +29,14 @@ const callsMs = 60_000;
 /** Connections drain for minutes. Asking more often only costs calls. */
 const everyMs = 5_000;
 
-export function hasBalancers({ config: { leave } }: Pick<Departure, 'config'>): boolean {
-  return leave.targetGroups.length + leave.loadBalancers.length > 0;
-}
-
 /** Waits for the connections to drain. If time is short, they drain while the tasks stop. */
 export async function deregisterFromBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
   const balancers = balancersOf(departure);
   if (balancers.length === 0) return;
+  await mustStillStand(departure, signal);
   await departure.noteDeed('leftBalancersAt');
+  // The machine may have stood still while that was written to disk.
+  await mustStillStand(departure, signal);
   const gone = await Promise.all(balancers.map((balancer) => deregister(departure, balancer, signal)));
   const draining = balancers.filter((_, index) => gone[index]);
   const listed = draining.filter(({ needsList }) => needsList === true);

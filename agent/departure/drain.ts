@@ -6,9 +6,8 @@ import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { callWithRetry } from '../calls.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
-import { hasBalancers } from './balancers.ts';
 import type { Departure } from './departure.ts';
-import { hasReached, isUrgent } from './order.ts';
+import { hasBalancers, hasReached, isUrgent } from './order.ts';
 
 /**
  * Longer than most outages of AWS. The departure continues without DRAINING when its own time is

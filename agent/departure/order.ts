@@ -253,6 +253,10 @@ export function withTrouble(troubles: string[], trouble: string): string[] {
     : [...others.slice(0, 5), ...others.slice(5 - maxTroubles + 1), text];
 }
 
+export function hasBalancers({ config: { leave } }: { config: Config }): boolean {
+  return leave.targetGroups.length + leave.loadBalancers.length > 0;
+}
+
 /** Running the phases one after the other needs this much more time than running them together. */
 const unhurriedMs = 60_000;
 

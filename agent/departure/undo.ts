@@ -10,10 +10,9 @@ import { callWithRetry } from '../calls.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
 import { findContainerInstance, findOtherRecords, resumePlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
-import { hasBalancers } from './balancers.ts';
 import { forgetDeparture, readDeparture, writeDeparture } from './departure.ts';
 import { isQueueEntry } from './drain.ts';
-import { irrevocableOf, isRevocable, withOverruled, withTrouble } from './order.ts';
+import { hasBalancers, irrevocableOf, isRevocable, withOverruled, withTrouble } from './order.ts';
 import { readLocalSigns } from './task-sight.ts';
 import { noRecordLastsMs, recordEveryMs } from './tasks.ts';
 

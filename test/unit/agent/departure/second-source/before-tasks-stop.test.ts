@@ -58,6 +58,30 @@ it.each([
   await agent.stop();
 });
 
+it.each(['confirmedAt', 'leftBalancersAt'])(
+  'a disk that is freed while the machine stands still at the note %s costs no load balancer',
+  async (note) => {
+    const stage = setStage(configOf({ leave: { targetGroups: [targetGroup], drainSeconds: 60 } }));
+    const { balancers, calls, clock } = stage.world;
+    balancers.targetGroups.set(targetGroup, someBalancer(1_000));
+    const agent = stage.agent();
+    await clock.run(minute);
+    calls.onCall = ({ verb, args }) => {
+      if (verb !== 'writeText' || !String(args[1]).includes(`"${note}"`)) return;
+      calls.onCall = undefined;
+      stage.fillDisk(20);
+      clock.standStill(2 * hour);
+    };
+    stage.fillDisk(97);
+    await clock.run(30 * minute);
+    await clock.run(10 * minute);
+    expect(calls.onCall).toBeUndefined();
+    expect(stage.deeds()).not.toContain('deregisterTarget');
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  },
+);
+
 it.each(['tag', 'Standby'])('a person who holds a leaving node keeps its tasks and its registrar (%s)', async (how) => {
   const { stage, run, agent } = await waiting();
   const { world, group } = stage;
