@@ -22,7 +22,7 @@ import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { isDiskFull, isStarting, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
-import { beginState, irrevocableOf, spotNoticeMs } from './order.ts';
+import { beginState, irrevocableOf, onlyDrains, spotNoticeMs } from './order.ts';
 
 /**
  * The second source's answer. `undefined`: it did not answer, or this role may not ask it. That is
@@ -108,12 +108,8 @@ export class TakenBack extends Refused {}
  * Whether actions that ACTIVE does not undo must wait for a second source. This includes a
  * departure that version 0.1.0 began.
  */
-export function needsConfirmation({
-  ending,
-  cause,
-  confirmedAt,
-}: Pick<DepartureState, 'ending' | 'cause' | 'confirmedAt'>): boolean {
-  return confirmedAt === undefined && !(ending === 'remain' && cause !== 'operator');
+export function needsConfirmation(state: Pick<DepartureState, 'ending' | 'cause' | 'confirmedAt'>): boolean {
+  return state.confirmedAt === undefined && !onlyDrains(state);
 }
 
 /** Short, because the group begins within seconds and a spot notice leaves two minutes. */

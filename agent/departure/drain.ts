@@ -7,7 +7,7 @@ import { callWithRetry } from '../calls.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
-import { hasBalancers, hasReached, isUrgent } from './order.ts';
+import { hasBalancers, hasReached, isUrgent, onlyDrains } from './order.ts';
 
 /**
  * Longer than most outages of AWS. The departure continues without DRAINING when its own time is
@@ -136,7 +136,7 @@ export async function drainImmediately(departure: Departure, signal: AbortSignal
   // ECS starts after the bootstrap. Where it runs already, the node may be in service, and its
   // tasks stay until a second source agrees.
   if (state.cause === 'bootstrap-failed') return;
-  const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && state.undoAt === undefined;
+  const waits = hasBalancers(departure) && !isUrgent(state, config, departure.leftMs()) && !onlyDrains(state);
   if (waits || hasReached(state, 'registrar')) return;
   await tryToDrain(departure, signal);
 }

@@ -24,6 +24,7 @@ import {
   isDoneFor,
   isOver,
   merge,
+  onlyDrains,
   overruledBy,
   withoutOldConfirmation,
   withUptimes,
@@ -112,13 +113,11 @@ function isExplained(error: unknown): boolean {
   return [Unavailable, Refused, Unfit, ConfigError].some((kind) => error instanceof kind);
 }
 
-/**
- * The phases of a departure, by its ending. A departure that undoes itself after a time skips
- * actions that ACTIVE does not undo.
- */
-function phasesOf({ ending, undoAt, returns, cause }: DepartureState): readonly Phase[] {
+/** The phases of a departure, by its ending. On one source alone, no load balancer is left. */
+function phasesOf(state: DepartureState): readonly Phase[] {
+  const { ending, returns, cause } = state;
   return phases.filter((phase) => {
-    if (phase === 'balancers') return undoAt === undefined;
+    if (phase === 'balancers') return !onlyDrains(state);
     if (phase === 'registrar') return ending !== 'remain' && returns !== true;
     if (phase === 'terminate') return ending === 'terminate';
     if (phase === 'hook') return ending !== 'remain';

@@ -178,6 +178,11 @@ export function hasReached(state: DepartureState, phase: Phase): boolean {
   return phases.indexOf(state.phase) >= phases.indexOf(phase);
 }
 
+/** Whether the departure only drains: one source is enough for that, because ACTIVE undoes it. */
+export function onlyDrains({ ending, cause }: Pick<DepartureState, 'ending' | 'cause'>): boolean {
+  return ending === 'remain' && cause !== 'operator';
+}
+
 /** Whether the departure is done or was undone, so that the next order begins a new one. */
 export function isOver(state: DepartureState): boolean {
   return state.undoneAt !== undefined || state.phase === 'done';

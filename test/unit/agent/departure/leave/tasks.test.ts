@@ -32,6 +32,15 @@ describe('a departure', () => {
     expect(state.entered.drain! - state.startedAt).toBeLessThan(140_000);
   });
 
+  it('only drains on one source alone, also where no time undoes it', async () => {
+    const stage = setStage(withBalancers());
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(120_000));
+    stage.world.balancers.loadBalancers.set('classic', someBalancer(30_000));
+    await stage.leaves({ cause: 'rebalance', key: 'rebalance:1', ending: 'remain' });
+    expect(stage.deeds()).toEqual(['drain', 'queueToLeave']);
+    expect(stage.departure()).toMatchObject({ phase: 'done', irrevocable: {} });
+  });
+
   // A server that did not know of the deregistration yet reported the target as healthy: its
   // connections were cut.
   it('does not treat a target that was deregistered a moment ago as one without connections', async () => {
