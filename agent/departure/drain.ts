@@ -2,8 +2,9 @@
 
 import { Refused, messageOf } from '../../core/errors.ts';
 import { poll } from '../../core/poll.ts';
-import type { Cause, DepartureState } from '../../core/state/state.ts';
+import type { DepartureState } from '../../core/state/state.ts';
 import { callWithRetry } from '../calls.ts';
+import { isQueueEntry } from '../leave-queue/leave-queue.ts';
 import { findContainerInstance, findOtherRecords, readLocalAgent, stopPlacement } from '../container-instance.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import type { Departure } from './departure.ts';
@@ -46,17 +47,10 @@ export async function drain(departure: Departure, signal: AbortSignal, withinMs:
   if (marksDraining(state)) departure.background.push(markAsOwn(departure, containerInstance, ms, signal));
 }
 
-/** A node that queued for this cause has that attribute already. A new time would requeue it. */
-const queued: readonly string[] = ['disk', 'ecs-agent', 'docker'] satisfies Cause[];
-
-/** Whether the attribute with this reason is a watcher's entry in the leave queue, and no mark. */
-export function isQueueEntry(reason: string): boolean {
-  return queued.includes(reason);
-}
-
 /**
- * Whether the departure marks its draining in the node's record. A sweep leaves a node alone that
- * its group terminates, and EC2 takes a spot instance within minutes.
+ * Whether the departure marks its draining in the node's record. A node that queued for its cause
+ * has that attribute already, and a new time would requeue it. A sweep leaves a node alone that its
+ * group terminates, and EC2 takes a spot instance within minutes.
  */
 function marksDraining({ ending, cause }: Pick<DepartureState, 'ending' | 'cause'>): boolean {
   return ending !== 'await' && !isQueueEntry(cause);

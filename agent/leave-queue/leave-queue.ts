@@ -6,6 +6,7 @@
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { propagationMs } from '../../core/retry.ts';
+import type { Cause } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import { countDead } from './dead-records.ts';
@@ -16,6 +17,16 @@ import { countDead } from './dead-records.ts';
  * position at the front.
  */
 const visibleAfterMs = 3 * propagationMs;
+
+/** The causes for which a node queues before it drains. Each has a queue of its own. */
+const queuedCauses = ['disk', 'ecs-agent', 'docker'] as const satisfies Cause[];
+
+export type QueuedCause = (typeof queuedCauses)[number];
+
+/** Whether the attribute with this reason is a watcher's entry in the leave queue, and no mark. */
+export function isQueueEntry(reason: string): reason is QueuedCause {
+  return queuedCauses.some((cause) => cause === reason);
+}
 
 /** The number of nodes that may leave at the same time: the share, and at least one. */
 export function maxLeavingAtOnce(sharePercent: number, registered: number): number {

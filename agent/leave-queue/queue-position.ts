@@ -3,7 +3,7 @@
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
-import { isQueued, openQueueCheck } from './leave-queue.ts';
+import { isQueued, openQueueCheck, type QueuedCause } from './leave-queue.ts';
 import type { ContainerInstanceRef } from '../container-instance.ts';
 import { openBackoff } from '../watching/backoff.ts';
 import type { KnownFacts } from '../known-facts.ts';
@@ -25,7 +25,7 @@ const goneMs = 60_000;
  * ask again would keep others from joining. An answer that was behind is mended by the check of the
  * ECS agent, which reads the record every ten minutes.
  */
-export function openQueuePosition(reason: string, sharePercent: number, knownFacts: KnownFacts): QueuePosition {
+export function openQueuePosition(reason: QueuedCause, sharePercent: number, knownFacts: KnownFacts): QueuePosition {
   const backoff = openBackoff();
   const checkQueue = openQueueCheck();
   let mayBeQueued = false;
