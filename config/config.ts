@@ -3,7 +3,7 @@
 import type * as z from 'zod';
 import { ConfigError, type Fault } from '../core/errors.ts';
 import { registrarTraits } from '../core/state/state.ts';
-import { faultsOf, isTextAt, settingsBelow } from './faults.ts';
+import { faultOfName, faultsOf, isTextAt, settingsBelow } from './faults.ts';
 import { schema } from './schema.ts';
 
 type Output = z.output<typeof schema>;
@@ -110,14 +110,14 @@ export function isText(path: readonly string[]): boolean {
   return isTextAt(schema, path);
 }
 
-/** The fault of a rule that compares several settings. `involves` names them all. */
+/** The fault of a rule that looks at several settings. `involves` names them all. */
 interface CrossFault extends Fault {
   involves: readonly string[];
 }
 
 function crossFaults(config: z.output<typeof schema>): CrossFault[] {
   const faults: CrossFault[] = [];
-  const { registrar, opsworks, disk, stormGuard } = config;
+  const { registrar, opsworks, disk, stormGuard, refresh } = config;
   if (registrar === 'opsworks') {
     for (const key of ['stack', 'layer'] as const) {
       const path = `opsworks.${key}`;
@@ -133,6 +133,11 @@ function crossFaults(config: z.output<typeof schema>): CrossFault[] {
   mustBeBelow('disk.clearPercent', disk.clearPercent, 'disk.fullPercent', disk.fullPercent, false);
   const { firstWaitSeconds, maxWaitSeconds } = stormGuard;
   mustBeBelow('stormGuard.firstWaitSeconds', firstWaitSeconds, 'stormGuard.maxWaitSeconds', maxWaitSeconds, true);
+  for (const [index, name] of refresh.also.entries()) {
+    const path = `refresh.also.${index}`;
+    const problem = faultOfName(schema, name);
+    if (problem !== undefined) faults.push({ path, problem, involves: [path] });
+  }
   return faults;
 }
 

@@ -23,6 +23,17 @@ export function settingsBelow(schema: Node, path: Path): string[] {
   return node !== undefined && isObject(node) ? Object.keys(node._zod.def.shape) : [];
 }
 
+/** The fault of a text that must name a setting. Below a map such as `ecs.settings`, all do. */
+export function faultOfName(schema: Node, name: string): string | undefined {
+  const path = name.split('.');
+  const depth = path.findIndex((_, at) => nodeAt(schema, path.slice(0, at + 1)) === undefined);
+  if (depth === -1) return undefined;
+  const section = path.slice(0, depth);
+  const closest = closestMatch(path[depth]!, settingsBelow(schema, section));
+  const hint = closest === undefined ? '' : `; did you mean "${[...section, closest].join('.')}"?`;
+  return `unknown setting "${name}"${hint}`;
+}
+
 /** True for a path whose value is text. */
 export function isTextAt(schema: Node, path: Path): boolean {
   return nodeAt(schema, path)?._zod.def.type === 'string';

@@ -141,6 +141,16 @@ test('a fault names the source of its value, and of the other value where it is 
   ]);
 });
 
+// A document was refused for a setting that its node seemed to allow.
+test('a name in refresh.also that is no setting is refused', () => {
+  const also = ['nope', 'leave', 'leave.drainSecond', 'ecs.settings.ECS_ANY', 'cluster.name'];
+  expect(problems({ cluster: 'a', refresh: { also } })).toEqual([
+    'refresh.also.0: unknown setting "nope"',
+    'refresh.also.2: unknown setting "leave.drainSecond"; did you mean "leave.drainSeconds"?',
+    'refresh.also.4: unknown setting "cluster.name"',
+  ]);
+});
+
 test.each([null, [], 'text', 5])('%j is refused as a configuration', (settings) => {
   expect(problems(settings)[0]).toMatch(/^\(top level\): /);
 });
