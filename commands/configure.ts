@@ -2,6 +2,7 @@
  * `ecs-node configure`: checks everything, then writes the flags into the configuration's files.
  */
 
+import { join } from 'node:path';
 import { ConfigError, UsageError, Unavailable } from '../core/errors.ts';
 import type { Machine, Metadata } from '../core/host.ts';
 import { withTimeout } from '../core/retry.ts';
@@ -29,7 +30,7 @@ export const configure: Run = async (context, args, signal) => {
   logWarnings(loaded, context.log);
   warnOfMisspeltSettings(loaded.config, context.log);
   const written = await writeEdits(machine, plan.edits);
-  for (const { path, what } of written) context.print(`${path}: ${what}\n`);
+  for (const { path, what } of written) context.print(`${join(context.root, path)}: ${what}\n`);
   if (written.length === 0) context.print('The configuration is valid; no flag asked for a change.\n');
   return 0;
 };

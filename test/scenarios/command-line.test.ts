@@ -116,11 +116,12 @@ describe.each(Object.entries(programs))('%s', (name, program) => {
       '--set',
       'disk.paths=[/data]',
     ];
-    expect(node.run('configure', ...flags)).toMatchObject({ code: 0, stdout: '/etc/ecs-node/config.yaml: written\n' });
+    const file = `${node.root}/etc/ecs-node/config.yaml`;
+    expect(node.run('configure', ...flags)).toMatchObject({ code: 0, stdout: `${file}: written\n` });
     const first = node.text(config);
     expect(node.run('configure', ...flags)).toMatchObject({
       code: 0,
-      stdout: '/etc/ecs-node/config.yaml: unchanged\n',
+      stdout: `${file}: unchanged\n`,
     });
     expect(node.text(config)).toBe(first);
     const checked = node.run('check');

@@ -7,6 +7,7 @@ import { settingFlags } from '../../../commands/flags.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
+import { openStage } from './stage.ts';
 
 const dropIn = `${paths.dropIns}/50-team.yaml`;
 
@@ -37,6 +38,14 @@ test('a first configuration begins with a comment that explains it', async () =>
   await node.configure({ cluster: 'prod', set: ['disk.fullPercent=85', 'disk.paths=[/data]'] });
   expect(node.text()).toMatch(/^# Settings of this ECS node\./);
   expect(await node.effective()).toMatchObject({ cluster: 'prod', disk: { fullPercent: 85, paths: ['/data'] } });
+});
+
+test('configure names the file that it wrote with the root, as faults do', async () => {
+  const stage = await openStage();
+  const { printed } = await stage.run(['configure', '--cluster', 'prod'], {
+    environment: { AWS_EC2_METADATA_DISABLED: 'true' },
+  });
+  expect(printed).toBe(`${stage.root}${paths.config}: written\n`);
 });
 
 test('configuring twice leaves the same bytes, in any style of file', async () => {
