@@ -1,6 +1,7 @@
 /**
- * Whether a person has taken this node out of automatic care. No watcher then drains or terminates
- * it.
+ * Finds out whether a person has taken this node out of automatic care. The node then neither
+ * drains nor ends itself for its own troubles, for maintenance or for a rebalance recommendation.
+ * Scale-in, spot and `ecs-node leave` still count.
  */
 
 import { Refused, Unavailable, messageOf, unlessRefused } from '../core/errors.ts';

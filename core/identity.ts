@@ -2,7 +2,10 @@
 
 export type Architecture = 'x86_64' | 'arm64';
 
-/** Facts about an instance that never change. */
+/**
+ * Facts about an instance, which a process reads at its start. A person may replace the role later,
+ * and change the type while the instance is stopped.
+ */
 export interface Identity {
   /** `i-` and 8 or 17 hexadecimal digits. */
   instanceId: string;

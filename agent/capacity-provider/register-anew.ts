@@ -1,6 +1,6 @@
 /**
  * Registers the node anew: ECS puts a container instance into its group's capacity provider only
- * when it registers. The only file that deregisters a container instance.
+ * when it registers. The only file in which a node deregisters its own container instance.
  */
 
 import { Unavailable, messageOf } from '../../core/errors.ts';
@@ -18,7 +18,7 @@ export const checkpoint = ['agent.db', 'ecs_agent_data.json'];
 
 const unit = 'ecs.service';
 
-/** Time for ECS to answer under throttling, while nothing irrevocable was done. */
+/** Time for systemd, or ECS under throttling. Then the stage is undone or tried again. */
 const callsMs = 60_000;
 
 /** systemd kills a unit after 90 s (DefaultTimeoutStopSec). */

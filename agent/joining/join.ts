@@ -29,7 +29,10 @@ const everyMs = 3_000;
  */
 const maxPauseMs = 30_000;
 
-/** Until the ECS agent has an ARN, the node asks ECS this often, only to know that ECS answers. */
+/**
+ * While the introspection port names no container instance, the node asks ECS this often: the port
+ * may be closed on a node that is in service.
+ */
 const cloudEveryMs = 30_000;
 
 /**
@@ -53,7 +56,7 @@ export type Joined = 'joined' | 'told' | UnfinishedHook;
 /**
  * Resolves when the node is in service. Throws `Unfit` when it is not in service within
  * `join.timeoutSeconds` although ECS answers. While AWS does not answer, or refuses to, it keeps
- * waiting.
+ * waiting. The refusal that the cluster does not exist counts as an answer.
  */
 export async function join(
   host: Host,

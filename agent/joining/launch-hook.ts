@@ -24,8 +24,8 @@ const everyMs = 5_000;
 const maxPauseMs = 30_000;
 
 /**
- * The view of ECS soon gets old. With fewer tries in that time, most of them would need another
- * call to ECS.
+ * The least number of tries within the caller's time. After that time, the caller asks ECS again
+ * whether the node is in service, so longer pauses would cost a call to ECS for nearly each try.
  */
 const leastTries = 8;
 
@@ -88,7 +88,7 @@ type Try = 'over' | 'none' | 'later' | UnfinishedHook | { blocked: string };
 /**
  * Completes the hook with CONTINUE. `over` also where there is no such hook, or the node is already
  * in service; `none` where it is in no group. `later` after `withinMs`; by default it waits without
- * limit. A refusal is retried less and less often.
+ * limit. After a refusal it tries again every 30 s; while AWS is silent, its pauses grow to 30 s.
  */
 export async function completeLaunchHook(
   host: Host,

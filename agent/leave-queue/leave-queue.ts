@@ -13,8 +13,8 @@ import { countDead } from './dead-records.ts';
 
 /**
  * After queueing, wait 3 × `propagationMs`: one for others to see this entry, one for a node that
- * missed it to write its own, one for this node to see that entry. A node with a slow clock gets a
- * position at the front.
+ * missed it to write its own, one for this node to see that entry. A node with a slow clock that
+ * missed this entry gets in front of it.
  */
 const visibleAfterMs = 3 * propagationMs;
 

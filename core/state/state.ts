@@ -145,7 +145,10 @@ export interface BootstrapState {
   registered?: Registered;
   /** Registrations that the configuration no longer names, and that are not removed yet. */
   former?: readonly Registered[];
-  /** The result of this boot's look into AWS: it spares a further attempt the same calls. */
+  /**
+   * The OpsWorks target that the registrar found in AWS in this boot: it spares a further attempt
+   * the same calls. Nodes have files with this key, so it keeps its name.
+   */
   place?: RegistrarTarget;
   /** The reason for which it failed, or is held. */
   reason?: string;
