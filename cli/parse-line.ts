@@ -48,7 +48,7 @@ export async function parseLine(table: CommandTable, given: readonly string[]): 
   const fault = command === undefined ? 'no command given' : faultOfOperands(command, operands);
   if (faults.length === 0 && fault !== undefined) faults.push(fault);
   if (faults.length === 0) return line;
-  const texts = [`${faults.join('; ')} (${seeHelp(command)})`];
+  const texts = [`${[...new Set(faults)].join('; ')} (${seeHelp(command)})`];
   for (const { loadCheck } of known) if (loadCheck !== undefined) texts.push(...(await loadCheck())(known, line));
   throw new UsageError(texts.join('\n'));
 }

@@ -58,10 +58,14 @@ async function printFleetPolicy(
   };
   const scope = scopeOf(args, await readNode(context, signal));
   printPolicy(fleetPolicy(permissions, subject, scope), context);
+  if (subject.cluster === '*' && permissions.some(({ reach }) => reach === 'cluster'))
+    context.log.warn('the policy covers every cluster', { remedy: '--cluster NAME limits it to one' });
+  if (subject.apply && permissions.every(({ acts }) => acts !== true))
+    context.log.warn('--apply adds no permission here: these only read, or are needed anyway');
   return 0;
 }
 
-/** A wildcard instead of the group is easily overlooked in a long policy. */
+/** A wildcard instead of a name is easily overlooked in a long policy. */
 function printPolicy(printed: object, { print, log }: Pick<CommandContext, 'print' | 'log'>): void {
   const text = JSON.stringify(printed, undefined, 2);
   print(`${text}\n`);

@@ -54,7 +54,7 @@ const ecsSettings = () =>
       z
         .string()
         .regex(/^[A-Z][A-Z0-9_]*$/, 'is not the name of an environment variable such as ECS_RESERVED_MEMORY')
-        .refine((key) => key !== 'ECS_CLUSTER', 'is set by the setting "cluster"'),
+        .refine((key) => key !== 'ECS_CLUSTER', 'is set by the setting "cluster"; remove it here'),
       z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown()), z.record(z.string(), z.unknown())]),
     )
     .transform((values, context) => {

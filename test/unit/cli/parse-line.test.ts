@@ -51,6 +51,7 @@ test.each([
     /^unknown flag --hostname for "ecs-node configure"; a setting without a flag of its own is set with --set hostname=VALUE \(/,
   ],
   ['status --cluster x', /^unknown flag --cluster for "ecs-node status"; it belongs to "ecs-node bootstrap"/],
+  ['check --set a=1 --set b=2', /^unknown flag --set for "ecs-node check"; it belongs to "ecs-node bootstrap" \(see: /],
   ['status --with-secrets', /^unknown flag --with-secrets for "ecs-node status" \(see: /],
   ['--cluster x configure', /^the command comes first, then --cluster/],
   ['configure --cluster', /^--cluster needs a value: --cluster NAME/],

@@ -5,6 +5,7 @@ import { permissions, permissionsFor } from '../../../iam/permissions.ts';
 import { explainFleetPolicy, fleetPolicy, type FleetPermission } from '../../../iam/fleet-policy.ts';
 import { explainPolicy, policyFor } from '../../../iam/policy.ts';
 import { serviceSizePermissions } from '../../../iam/service-size-permissions.ts';
+import { openStage } from './stage.ts';
 
 const place = { partition: 'aws', region: 'eu-west-1', account: '123456789012', group: 'nodes' };
 const stack = 'abababab-1111-4111-8111-111111111111';
@@ -162,6 +163,19 @@ test('the policy is valid for IAM: each action once, each Sid once and alphanume
     // IAM's limit for a managed policy, white space not counted.
     expect(JSON.stringify(policyFor(config, place)).length).toBeLessThan(6144);
   }
+});
+
+test.each([
+  ['sweep', 'the policy covers every cluster'],
+  ['sweep --cluster prod --apply', undefined],
+  ['fleet --cluster prod --apply', '--apply adds no permission here: these only read, or are needed anyway'],
+  ['systems-manager', undefined],
+])('a policy for %s has the warning: %s', async (words, warning) => {
+  const stage = await openStage();
+  const environment = { AWS_EC2_METADATA_DISABLED: 'true' };
+  const { logged, end } = await stage.run(['policy', '--for', ...words.split(' '), '--group', 'web'], { environment });
+  expect(logged.map(({ message }) => message)).toEqual(warning === undefined ? [] : [warning]);
+  expect(end).toBe(0);
 });
 
 test('each action is explained in one line', () => {

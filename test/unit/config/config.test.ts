@@ -105,7 +105,7 @@ test.each([
   ],
   [
     { cluster: 'a', ecs: { settings: { ECS_CLUSTER: 'b' } } },
-    'ecs.settings.ECS_CLUSTER: is set by the setting "cluster"',
+    'ecs.settings.ECS_CLUSTER: is set by the setting "cluster"; remove it here',
   ],
   [
     { cluster: 'a', ecs: { settings: { ECS_A: [1] } } },
