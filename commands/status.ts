@@ -1,5 +1,6 @@
 /** `ecs-node status`: the state of this node and its present work, from its own files alone. */
 
+import { isMissing } from '../host/environment.ts';
 import { openMachine } from '../host/machine.ts';
 import { isSet, type CommandContext, type Run } from '../cli/command.ts';
 import { ConfigError, type Fault } from '../core/errors.ts';
@@ -10,7 +11,9 @@ import { wrongOf } from './status/wrong.ts';
 
 export const status: Run = async (context, args) => {
   const machine = openMachine(context.root, context.environment);
-  const report = await readStatus(machine);
+  const found = await readStatus(machine);
+  const remarks = isMissing(context.root) ? [`the folder ${context.root} (--root) does not exist`] : [];
+  const report = { ...found, remarks: [...remarks, ...found.remarks] };
   const now = Date.now();
   const wrong = isSet(args, 'check') ? wrongOf(report, now) : [];
   if (isSet(args, 'json')) {
@@ -18,7 +21,9 @@ export const status: Run = async (context, args) => {
     context.print(`${JSON.stringify(checked, undefined, 2)}\n`);
   } else {
     const faults = hasNothingRun(report) ? await readConfigFaults(machine, context) : [];
-    context.print(`${renderStatus(report, now, faults)}${wrong.map((line) => `Wrong      ${line}\n`).join('')}`);
+    context.print(
+      `${renderStatus(report, now, faults, context.root)}${wrong.map((line) => `Wrong      ${line}\n`).join('')}`,
+    );
   }
   return wrong.length > 0 ? 1 : 0;
 };

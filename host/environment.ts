@@ -108,6 +108,10 @@ function readText(file: string): string | undefined {
   }
 }
 
+export function isMissing(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) === undefined;
+}
+
 /** False also for a folder that does not exist yet. */
 export function isOtherThanFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;

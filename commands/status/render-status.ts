@@ -16,12 +16,17 @@ export function hasNothingRun({ bootstrap, agent, departure }: Status): boolean 
 }
 
 /** `faults`: those of a configuration with which nothing has run yet. */
-export function renderStatus(status: Status, now: number, faults: readonly Fault[] = []): string {
+export function renderStatus(status: Status, now: number, faults: readonly Fault[] = [], root = '/'): string {
   const { bootstrap, agent, departure, remarks } = status;
   if (hasNothingRun(status)) {
+    // The units know no other root.
+    const [below, start] =
+      root === '/'
+        ? ['', 'systemctl start ecs-node-bootstrap']
+        : [` --root ${root}`, `ecs-node bootstrap --root ${root}`];
     const next =
       faults.length === 0
-        ? ['Begin with: ecs-node configure --cluster NAME && systemctl start ecs-node-bootstrap']
+        ? [`Begin with: ecs-node configure --cluster NAME${below} && ${start}`]
         : ['The configuration is wrong, so nothing can start:', ...faults.map((fault) => `  ${renderFault(fault)}`)];
     return `${[
       'Nothing has run on this machine yet: no bootstrap, no agent.',

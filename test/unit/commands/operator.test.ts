@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { readRequest, removeRequest } from '../../../agent/request.ts';
 import { followDeparture, followStay } from '../../../commands/node/follow-departure.ts';
@@ -9,6 +10,7 @@ import { paths, renderState, type BootstrapState, type DepartureState, type Phas
 import { openFakeHost } from '../../fakes/host.ts';
 import { plainConfig, signal } from '../bootstrap/stage.ts';
 import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
+import { openStage } from './stage.ts';
 
 async function openNode() {
   const { host, world, clock } = openFakeHost();
@@ -206,6 +208,17 @@ test('the status of an unconfigured machine names the first step', async () => {
   const text = renderStatus(await readStatus(host.machine), clock.now());
   expect(text).toMatch(/Nothing has run on this machine yet/);
   expect(text).toMatch(/ecs-node configure --cluster NAME/);
+});
+
+test('the status says that a root does not exist, and names it in the first step', async () => {
+  const stage = await openStage();
+  expect((await stage.run(['status'])).printed).not.toContain('does not exist');
+  await rm(stage.root, { recursive: true });
+  const { printed } = await stage.run(['status']);
+  expect(printed).toContain(
+    `ecs-node configure --cluster NAME --root ${stage.root} && ecs-node bootstrap --root ${stage.root}\n`,
+  );
+  expect(printed).toContain(`Remark: the folder ${stage.root} (--root) does not exist\n`);
 });
 
 test('the status names the node, its past and its present, from its files alone', async () => {
