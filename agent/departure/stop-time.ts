@@ -2,6 +2,7 @@
 
 import { isDenied, messageOf } from '../../core/errors.ts';
 import type { CloudTask, Host } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
 import { readEcsConfig } from '../ecs-settings.ts';
 
@@ -19,10 +20,16 @@ const assignment = 'ECS_CONTAINER_STOP_TIMEOUT=';
  */
 const reportMs = 5_000;
 
+/**
+ * A refusal must last this long before it means that the role lacks the permission. One refusal
+ * stopped protected tasks, and killed tasks that need longer than the default.
+ */
+export const refusalLastsMs = 60_000;
+
 export interface StopTimes {
   /**
-   * The longest time that one of these tasks may take after StopTask. Asks ECS once for each task
-   * definition.
+   * The longest time that one of these tasks may take after StopTask. The default stands for what
+   * is unknown, and each call asks again for that.
    */
   longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal): Promise<number>;
   /** The tasks that ECS protects from being stopped, or whose protection is unknown. */
@@ -32,23 +39,33 @@ export interface StopTimes {
 export function openStopTimes(host: Host, cluster: string): StopTimes {
   const known = new Map<string, number>();
   let agentMs: number | undefined;
-  let mayAskProtection = true;
+  const isTimeoutRefused = openLasting(host.clock, refusalLastsMs);
+  const isProtectionRefused = openLasting(host.clock, refusalLastsMs);
+  const warned = new Set<string>();
+  const warnOnce = (message: string, error: unknown, fields = {}) => {
+    const line = { ...fields, error: messageOf(error) };
+    if (!warned.has(message + JSON.stringify(line))) host.log.warn(message, line);
+    warned.add(message + JSON.stringify(line));
+  };
 
-  const readOne = async (definition: string, fallbackMs: number, signal: AbortSignal): Promise<number> => {
+  const readOne = async (definition: string, signal: AbortSignal): Promise<number> => {
     const found = known.get(definition);
     if (found !== undefined) return found;
+    const fallbackMs = agentMs ?? defaultStopMs;
+    // ECS's answer contains the fallback where the task sets none, so a default is not kept.
+    const keep = (ms: number) => agentMs !== undefined && known.set(definition, ms);
     try {
       const ms = await callOnce(host, signal, (callSignal) =>
         host.cloud.readStopTimeout(definition, fallbackMs, callSignal),
       );
-      known.set(definition, ms);
+      isTimeoutRefused(false);
+      keep(ms);
       return ms;
     } catch (error) {
       signal.throwIfAborted();
-      // Without the permission, the agent's default applies for good. After no answer, ECS is asked
-      // again at the next check.
-      if (isDenied(error)) known.set(definition, fallbackMs);
-      host.log.warn('stop timeout not known', { definition, error: messageOf(error) });
+      // Without the permission, the agent's default applies for good.
+      if (isDenied(error) && isTimeoutRefused(true)) keep(fallbackMs);
+      warnOnce('stop timeout not known', error, { definition });
       return fallbackMs;
     }
   };
@@ -57,23 +74,23 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
     async longestMs(tasks, signal) {
       agentMs ??= await readAgentStopMs(host);
       const definitions = [...new Set(tasks.map(({ definition }) => definition))].filter(Boolean);
-      const all = await Promise.all(definitions.map((each) => readOne(each, agentMs ?? defaultStopMs, signal)));
-      return Math.max(agentMs, ...all) + reportMs;
+      const all = await Promise.all(definitions.map((each) => readOne(each, signal)));
+      return Math.max(agentMs ?? defaultStopMs, ...all) + reportMs;
     },
     async protectedOf(tasks, signal) {
       // ECS protects only tasks of services.
       const arns = tasks.filter(({ group }) => group.startsWith('service:')).map(({ arn }) => arn);
-      if (arns.length === 0 || !mayAskProtection) return new Set();
+      if (arns.length === 0) return new Set();
       try {
         const found = await callOnce(host, signal, (callSignal) =>
           host.cloud.readProtectedTasks(cluster, arns, callSignal),
         );
+        isProtectionRefused(false);
         return new Set(found);
       } catch (error) {
         signal.throwIfAborted();
-        if (!isDenied(error)) return new Set(arns);
-        mayAskProtection = false;
-        host.log.warn('task protection not read: tasks are stopped as if unprotected', { error: messageOf(error) });
+        if (!isDenied(error) || !isProtectionRefused(true)) return new Set(arns);
+        warnOnce('task protection not read: tasks are stopped as if unprotected', error);
         return new Set();
       }
     },
@@ -109,6 +126,7 @@ export function parseStopTimeout(ecsConfig: string | undefined): number {
   return value.startsWith('-') ? leastStopMs : Math.max(leastStopMs, ns / 1e6);
 }
 
-async function readAgentStopMs({ machine }: Host): Promise<number> {
-  return parseStopTimeout(await readEcsConfig(machine).catch(() => undefined));
+/** Undefined after a failed read. */
+async function readAgentStopMs({ machine }: Host): Promise<number | undefined> {
+  return readEcsConfig(machine).then(parseStopTimeout, () => undefined);
 }

@@ -40,7 +40,8 @@ export interface TaskSight {
   daemonArns: string[];
   /**
    * True when the agent and ECS have both named all tasks. Where only one of them answers, it must
-   * repeat that no task is left, and the record in ECS must not count more.
+   * repeat that no task is left, and the record in ECS must not count more. Docker must not run the
+   * container of another task where the agent is dead.
    */
   sure: boolean;
 }
@@ -75,6 +76,8 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
   return async (signal) => {
     daemons ??= await readOwnArns(host);
     const local = await readLocalTasks(host, signal);
+    // The containers of a dead ECS agent run on.
+    const contained = local === undefined ? ((await readContainedArns(host, signal)) ?? []) : [];
     const now = host.clock.uptime();
     const isQuiet = local === undefined || local.every(({ arn }) => daemons!.has(arn));
     const isDue = asked === undefined || isQuiet || now - asked.at >= cloudEveryMs;
@@ -82,14 +85,18 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     const { tasks: cloud = 'unknown', protectedArns = new Set<string>() } = asked ?? {};
     const listed = typeof cloud === 'string' ? [] : cloud;
     for (const task of listed) if (isOurs(task)) daemons.add(task.arn);
-    const unnamed = (local ?? []).filter(({ arn }) => arn === '').map(({ name }) => name);
     const names = new Map((local ?? []).flatMap(({ arn, name }) => (arn === '' ? [] : [[arn, name]])));
     for (const task of listed) names.set(task.arn, nameOf(task, protectedArns));
+    const unnamed = [
+      ...(local ?? []).filter(({ arn }) => arn === '').map(({ name }) => name),
+      ...contained.filter((arn) => !names.has(arn) && !daemons!.has(arn)).map((arn) => `container of ${shortArn(arn)}`),
+    ];
     const arns = [...names.keys()].toSorted();
     const isOrdinary = (arn: string) => !daemons!.has(arn);
     const blockers = [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()];
     // Without the permission to list tasks, only the local agent's answer is left. With a dead
-    // agent, only ECS's answer is left. A task without a name may be one that ECS does not list.
+    // agent, only ECS's answer is left, which Docker may contradict. A task without a name may be
+    // one that ECS does not list.
     const isAnswered = unnamed.length === 0 && cloud !== 'unknown' && (cloud !== 'refused' || local !== undefined);
     const isLonely = isAnswered && (cloud === 'refused' || local === undefined);
     const isLonelyEmpty = isLonely && blockers.length === 0;
@@ -135,15 +142,19 @@ export async function readLocalSigns(host: Host, cluster: string, signal: AbortS
   // A record in another cluster does not speak against an answer about this one.
   if (arn !== undefined && local !== undefined && shortArn(local.cluster) === shortArn(cluster))
     return { contradiction: `the ECS agent names ${arn}` };
+  const contained = await readContainedArns(host, signal);
+  if (contained === undefined) return {};
+  return contained.length === 0 ? { isIdle: true } : { contradiction: `Docker runs ${contained.length} tasks` };
+}
+
+/** The tasks of which Docker runs a container; undefined while Docker is silent. */
+async function readContainedArns(host: Host, signal: AbortSignal): Promise<string[] | undefined> {
   try {
     const containers = await callOnce(host, signal, (callSignal) => host.docker.readContainers(callSignal), localMs);
-    const running = containers.filter(({ state, taskArn }) => state === 'running' && taskArn !== undefined);
-    return running.length === 0
-      ? { isIdle: true }
-      : { contradiction: `Docker runs ${running.length} containers of tasks` };
+    return [...new Set(containers.flatMap(({ state, taskArn }) => (state === 'running' ? (taskArn ?? []) : [])))];
   } catch {
     signal.throwIfAborted();
-    return {};
+    return undefined;
   }
 }
 

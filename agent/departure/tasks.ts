@@ -139,7 +139,7 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
   const { departure, stopTimes } = wait;
   const { clock } = departure.host;
   const told = new Set<string>();
-  const endsAt = { value: clock.uptime() };
+  const batches: { tasks: readonly CloudTask[]; at: number }[] = [];
   const stop = async (tasks: readonly CloudTask[]) => {
     const fresh = tasks.filter(({ arn }) => !told.has(arn));
     if (fresh.length === 0) return;
@@ -155,7 +155,12 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
       why,
       signal,
     );
-    endsAt.value = Math.max(endsAt.value, clock.uptime() + stopMs);
+    batches.push({ tasks: fresh, at: clock.uptime() });
+  };
+  // A stop timeout that was unknown at StopTask may be known at a later look.
+  const readEnd = async () => {
+    const ends = batches.map(async ({ tasks, at }) => at + (await stopTimes.longestMs(tasks, signal)));
+    return Math.max(clock.uptime(), ...(await Promise.all(ends)));
   };
   const shielded = ({ listed, protectedArns }: TaskSight) => listed.filter(({ arn }) => protectedArns.has(arn));
   const free = ({ listed, protectedArns }: TaskSight) => listed.filter(({ arn }) => !protectedArns.has(arn));
@@ -170,7 +175,10 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
     }
     // While ECS does not list the tasks, none can be stopped. The node asks ECS until the deadline.
     const isBlind = !sight.sure && told.size === 0;
-    return isBlind ? departure.leftMs() : Math.min(endsAt.value - clock.uptime(), departure.leftMs());
+    if (isBlind) return departure.leftMs();
+    const stopMs = (await readEnd()) - clock.uptime();
+    await departure.extend(stopMs);
+    return Math.min(stopMs, departure.leftMs());
   });
 }
 

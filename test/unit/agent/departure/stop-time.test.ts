@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { openStopTimes, parseStopTimeout } from '../../../../agent/departure/stop-time.ts';
+import { openStopTimes, parseStopTimeout, refusalLastsMs } from '../../../../agent/departure/stop-time.ts';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
+import { paths } from '../../../../core/state/state.ts';
 import { definitionArn } from '../../../fakes/cloud/cluster.ts';
 import { never, setStage } from '../stage.ts';
 
@@ -53,22 +54,37 @@ test.each([`${key} = 10m`, `export ${key}=10m`, `MY_${key}=10m`, `${key}: 10m`])
 const denied = new Refused('not authorized', { code: 'AccessDeniedException' });
 
 test.each([
-  ['silent', new Unavailable('throttled'), 2, 605_000],
-  ['closed to this role', denied, 1, 35_000],
+  ['silent', new Unavailable('throttled'), 120_000, 3, 605_000],
+  ['closed to this role for a moment', denied, 2_000, 3, 605_000],
+  ['closed to this role', denied, 60_000, 2, 35_000],
 ])(
   'where ECS is %s, the time of a task is the default, and ECS is asked again only if it may answer',
-  async (_, error, calls, ms) => {
+  async (_, error, lastsMs, calls, ms) => {
     const { host, world, own } = setStage();
     world.cluster.addTask(own.arn, { stopTimeoutMs: 600_000 });
     const times = openStopTimes(host, 'demo');
     const look = () => world.clock.finish(times.longestMs([{ definition: definitionArn('web', '1') }], never));
     world.calls.fails('readStopTimeout', error);
     expect(await look()).toBe(35_000);
+    await world.clock.run(lastsMs);
+    expect(await look()).toBe(35_000);
     world.calls.heals();
     expect([await look(), await look()]).toEqual([ms, ms]);
     expect(world.calls.of('readStopTimeout')).toHaveLength(calls);
   },
 );
+
+test('a failed read of ecs.config keeps no default', async () => {
+  const { host, world, own } = setStage();
+  world.cluster.addTask(own.arn);
+  world.machine.files.set(paths.ecsConfig, `${key}=10m\n`);
+  const times = openStopTimes(host, 'demo');
+  const look = () => world.clock.finish(times.longestMs([{ definition: definitionArn('web', '1') }], never));
+  world.calls.fails('readText', new Error('EMFILE'));
+  expect(await look()).toBe(35_000);
+  world.calls.heals();
+  expect(await look()).toBe(605_000);
+});
 
 test('a task counts as protected while ECS is silent, and as unprotected where the role may not ask', async () => {
   const { host, world, own } = setStage();
@@ -83,7 +99,12 @@ test('a task counts as protected while ECS is silent, and as unprotected where t
   world.calls.fails('readProtectedTasks', new Unavailable('throttled'), 1);
   expect(await look()).toEqual([service.arn]);
   world.calls.fails('readProtectedTasks', denied, 1);
+  expect([await look(), await look()]).toEqual([[service.arn], []]);
+  world.calls.fails('readProtectedTasks', denied);
+  expect(await look()).toEqual([service.arn]);
+  await world.clock.run(refusalLastsMs);
+  expect(await look()).toEqual([]);
+  world.calls.heals();
   service.protected = true;
-  expect([await look(), await look()]).toEqual([[], []]);
-  expect(world.calls.of('readProtectedTasks')).toHaveLength(4);
+  expect(await look()).toEqual([service.arn]);
 });

@@ -1,0 +1,101 @@
+/** One answer about a task is wrong, refused or lost. Not knowing stops or kills no task. */
+
+import { describe, expect, it } from 'vitest';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
+import { inService } from '../../running/in-service.ts';
+import { configOf } from '../../stage.ts';
+import { minute } from './in-service.ts';
+
+const denied = new Refused('not authorized', { code: 'AccessDenied' });
+
+/** A node whose ECS agent is dead waits for a batch task, and `lie` begins. */
+async function withDeadAgent() {
+  const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 }, ecsAgent: { restarts: 0 } }));
+  const { world, own } = stage;
+  const { arn: taskArn } = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  const { readTasks, readContainerInstance } = stage.host.cloud;
+  const container = { id: 'c1', name: 'web', imageId: 'sha256:1', state: 'running', taskArn };
+  world.docker.containers = [container];
+  own.agentConnected = false;
+  world.localAgent = undefined;
+  const lie = { isTold: false };
+  stage.host.cloud.readTasks = async (...all) => (lie.isTold ? [] : readTasks(...all));
+  stage.host.cloud.readContainerInstance = async (...all) => {
+    const known = await readContainerInstance(...all);
+    return lie.isTold && known !== undefined ? { ...known, runningTasks: 0, pendingTasks: 0 } : known;
+  };
+  for (let i = 0; i < 2000 && stage.departure()?.phase !== 'tasks'; i++) await run(5_000);
+  await run(minute);
+  expect(stage.departure().phase).toBe('tasks');
+  lie.isTold = true;
+  return { stage, run, agent, lie, container };
+}
+
+describe('a task that ECS alone leaves out', () => {
+  it.each([8_000, minute])('keeps its machine while Docker runs it, for %d ms', async (ms) => {
+    const { stage, run, agent, lie } = await withDeadAgent();
+    await run(ms);
+    const blockers = stage.departure().blockers.join();
+    lie.isTold = false;
+    await run(10 * minute);
+    expect(stage.deeds()).not.toContain('terminateInGroup');
+    expect(stage.deregistered).toEqual([]);
+    expect(blockers).toContain('container of ');
+    await agent.stop();
+  });
+
+  it('keeps no machine where Docker does not run it either', async () => {
+    const { stage, run, agent, container } = await withDeadAgent();
+    container.state = 'exited';
+    await run(minute);
+    expect(stage.deeds()).toContain('terminateInGroup');
+    await agent.stop();
+  });
+});
+
+it.each([0, 1])('a protected task is stopped no earlier after %d refusals to tell its protection', async (times) => {
+  const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 600 } }));
+  const { world, own, group } = stage;
+  world.cluster.addTask(own.arn, { group: 'service:web', protected: true, stopsAfterMs: Infinity });
+  if (times > 0) world.calls.fails('readProtectedTasks', denied, times);
+  group.begin('terminate');
+  world.metadata.targetState = 'Terminated';
+  await run(15 * minute);
+  expect(stage.deeds()).not.toContain('stopTask');
+  await agent.stop();
+});
+
+describe('a task with a stop timeout of ten minutes', () => {
+  it.each([
+    ['no fault', 'readStopTimeout', denied, 0],
+    ['no fault in ecs.config', 'readText', new Error('EMFILE'), 0],
+    ['one refusal', 'readStopTimeout', denied, 1],
+    ['one lost answer', 'readStopTimeout', new Unavailable('HTTP 503'), 1],
+    ['one failed read of ecs.config', 'readText', new Error('EMFILE'), 1],
+  ] as const)('has them all after %s', async (_what, verb, error, times) => {
+    const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 60 } }));
+    const { world, own, group } = stage;
+    const isFile = verb === 'readText';
+    const stopTimeoutMs = 10 * minute;
+    const ownTimeout = isFile ? {} : { stopTimeoutMs };
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 9 * minute, ...ownTimeout });
+    if (isFile) {
+      world.machine.files.set(paths.ecsConfig, 'ECS_CONTAINER_STOP_TIMEOUT=10m\n');
+      task.stopTimeoutMs = stopTimeoutMs;
+      stage.host.cloud.readStopTimeout = async (_definition, fallbackMs) => fallbackMs;
+    }
+    let left: number = times;
+    let then = '';
+    world.calls.onCall = ({ verb: called, args }) => {
+      if (called === 'completeHook') then ||= task.lastStatus;
+      if (called !== verb || (isFile && args[0] !== paths.ecsConfig) || left-- <= 0) return;
+      throw error;
+    };
+    group.begin('terminate');
+    world.metadata.targetState = 'Terminated';
+    await run(20 * minute);
+    expect(then).toBe('STOPPED');
+    await agent.stop();
+  });
+});
