@@ -198,6 +198,10 @@ describe('ecs.config', () => {
     expect(after).toMatch(/^OTHER=1\r\nLAST=2\r\n# .*\r\nECS_CLUSTER=demo\r\n$/);
   });
 
+  it('takes no comment for an open line, whatever quote it holds', () => {
+    expect(parseEntries('# "a=b\n; it\'s=1\n').map(({ open }) => open)).toEqual([false, false]);
+  });
+
   it('ends a line at a carriage return alone, as systemd does, and at both together', () => {
     const text = 'A=1\rB=2\r\nC=3\r';
     expect(parseEntries(text).map(({ raw }) => raw)).toEqual(['A=1\r', 'B=2\r\n', 'C=3\r']);

@@ -75,6 +75,11 @@ test.each(forms)('%j is recognised by its form, and a file that holds it is priv
   expect(redact(redact(text))).toBe(redact(text));
 });
 
+test('a private key is hidden to its end, and the text behind it is shown', () => {
+  const key = (kind: string) => `-----BEGIN ${kind}PRIVATE KEY-----\ncanary\n-----END ${kind}PRIVATE KEY-----`;
+  expect(redact(`a ${key('')} b ${key('RSA ')} c`)).toBe('a (hidden) b (hidden) c');
+});
+
 test.each([
   'E: Unable to locate package x (exit 100); see https://example.com/a?b=c and ecs:ListTasks',
   'instance metadata: api/token: 403',

@@ -335,6 +335,15 @@ describe('a node that has stopped reporting', () => {
     expect(report.findings).toMatchObject([{ kind: 'silent', instanceId: 'i-h0', outcome: 'nothing' }]);
   });
 
+  test('is no finding while it is young, DRAINING or stopped', async () => {
+    const ids = addHealthy(9);
+    addNode(fleet, 'i-young', clock.now(), { instance: { registeredAt: clock.now() } });
+    addNode(fleet, 'i-drains', clock.now(), { instance: { status: 'DRAINING' } });
+    addNode(fleet, 'i-off', clock.now(), { machine: { state: 'stopped' } });
+    fleet.reports = ids.map((instanceId) => ({ instanceId, usedPercent: 10, at: clock.now() }));
+    expect((await run()).findings.filter(({ kind }) => kind === 'silent')).toEqual([]);
+  });
+
   test('is no finding when most are silent: metrics are off, or CloudWatch is down', async () => {
     const ids = addHealthy(4);
     fleet.reports = ids.slice(3).map((instanceId) => ({ instanceId, usedPercent: 10, at: clock.now() }));
