@@ -24,22 +24,42 @@ async function followPast(context: AgentContext, signal: AbortSignal): Promise<v
   if (past === undefined || past.undoneAt !== undefined) return resumeOrder(context);
   if (past.cause === 'bootstrap-failed') return;
   const watcher = watchers.find(({ name }) => name === past.cause);
-  // After a boot, the machine may be back from a stop that AWS ordered, so the watcher looks first.
-  if (past.bootId !== context.bootId && (past.ending === 'await' || past.phase === 'done')) {
+  if (mayBeBack(context, past)) {
     if (watcher === undefined && isBack(past, context.bootId)) finishUndoing(context, past, signal);
     return;
   }
   if (watcher !== undefined && wasCalledOff(context, watcher, past)) return finishUndoing(context, past, signal);
+  if (wasTakenBack(past)) {
+    forgetEvent(context, past);
+    return finishUndoing(context, past, signal);
+  }
   const order = orderOf(past, context.bootId);
   if (watcher === undefined) memories.add(order);
-  // One source announced it to an earlier process, and may have taken it back since.
-  else if (past.ending === 'await' && past.confirmedAt === undefined) forgetEvent(context, past);
   else {
     const memory = memories.recall(watcher.name);
     // The saved wish contains when it may be revoked.
     memories.remember(watcher.name, ordered(memory, memory.wish ?? order));
   }
   await supervisor.follow(memories.wanted());
+}
+
+/**
+ * After a boot, the machine may be back from a stop that AWS ordered, so the watcher looks first.
+ * An unconfirmed termination is not over with a boot: while the metadata service is silent, only
+ * its second source can deny or confirm it.
+ */
+function mayBeBack({ bootId }: AgentContext, past: DepartureState): boolean {
+  const { ending, phase, confirmedAt, returns } = past;
+  if (past.bootId === bootId || ending === 'remain') return false;
+  return phase === 'done' || (ending === 'await' && (confirmedAt !== undefined || returns === true));
+}
+
+/**
+ * One source announced it and took it back, or the second source denied it. The earlier process
+ * ended before the node was ACTIVE.
+ */
+function wasTakenBack({ ending, confirmedAt, undoBegunAt }: DepartureState): boolean {
+  return ending === 'await' && confirmedAt === undefined && undoBegunAt !== undefined;
 }
 
 /** A person or a timer called it off, and the earlier process ended before it was undone. */

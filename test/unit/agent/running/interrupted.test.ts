@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
+import { someHook } from '../../../fakes/cloud/group.ts';
 import { configOf } from '../stage.ts';
 import { minute, hour, inService, spotAt } from './in-service.ts';
 
@@ -37,6 +39,43 @@ describe('the agent', () => {
     expect(stage.own.status).toBe('DRAINING');
     expect(stage.departure()).toMatchObject({ cause: 'scale-in' });
     await again.stop();
+  });
+
+  // The next agent asked nobody and sent no heartbeat, and the hook timed out under the task.
+  it('leaves although it was killed right after DRAINING, and metadata is silent since', async () => {
+    const { stage, run } = await inService(configOf({ leave: { drainSeconds: 600 } }));
+    const { world, group } = stage;
+    world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    group.hooks = [someHook('launch', 'launch'), someHook('terminate', 'terminate', { heartbeatSeconds: 1800 })];
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'drain') world.calls.crashAt(1, 'after');
+    };
+    world.metadata.targetState = 'Terminated';
+    group.begin('terminate');
+    await run(3_000);
+    world.calls.onCall = undefined;
+    expect(stage.departure()).not.toHaveProperty('confirmedAt');
+    stage.agent(world.restart());
+    world.calls.fails('readTargetState', new Unavailable('no answer'));
+    await run(hour);
+    expect(group.hooks[1]!.ended).toBe('CONTINUE');
+    expect(stage.deeds()).toContain('stopTask');
+  });
+
+  // The timer ended with the boot, and the node stayed DRAINING.
+  it('undoes a rebalance that nothing followed after a reboot, although metadata is silent', async () => {
+    const { stage, run } = await inService(configOf({ rebalance: { action: 'drain', undoSeconds: 600 } }));
+    stage.world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause: 'rebalance', phase: 'done' });
+    const host = stage.world.reboot();
+    stage.world.calls.fails('readRebalanceNotice', new Unavailable('no answer'));
+    const agent = stage.agent(host);
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await run(10 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
   });
 
   it('stays when its written decision was taken back afterwards', async () => {

@@ -206,6 +206,19 @@ describe.each(['scale-in', 'spot'] as const)('one word of a metadata service tha
     expect(stage.deeds()).not.toContain('activate');
   });
 
+  // The next agent asked nobody, and the node stayed DRAINING.
+  it.each(['restart', 'reboot'] as const)('is undone after a %s, once the second source has denied it', async (how) => {
+    const { world, run, harm, stage } = await announced();
+    world.calls.fails(verb, silence);
+    await run(5 * minute);
+    const next = stage.agent(world[how]());
+    await run(10 * minute);
+    expect(harm()).toEqual(['DRAINING']);
+    await run(7 * minute);
+    expect(harm()).toEqual([]);
+    await next.stop();
+  });
+
   it('keeps the node drained while the second source is silent too', async () => {
     const { stage, world, run, agent } = await announced();
     for (const each of [verb, second]) world.calls.fails(each, silence);
