@@ -8,11 +8,11 @@ import { ConfigError, Refused, Unavailable, Unfit } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { phases, type DepartureState, type DepartureUptimes, type Phase } from '../../core/state/state.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
-import { callWithRetry, retryUntilDone } from '../calls.ts';
+import { callOnce, callWithRetry, retryUntilDone } from '../calls.ts';
 import { runAlongside } from '../run-alongside.ts';
 import { announce, runLeavingHooks } from './announce.ts';
 import { deregisterFromBalancers } from './balancers.ts';
-import { isLaunching } from '../lifecycle-states.ts';
+import { isLaunching, isTerminating } from '../lifecycle-states.ts';
 import { awaitConfirmation, needsConfirmation, TakenBack } from './confirm.ts';
 import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
 import { drain, drainAndRemain, drainImmediately } from './drain.ts';
@@ -83,14 +83,25 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
       if (await completeTerminateHook(departure, signal)) return;
     } catch (error) {
       signal.throwIfAborted();
-      const { state } = departure;
-      // Another program's hook may keep a group for hours from ending a node that requested it.
-      const mayEnd = hasRequestedEnd(state) && (await isTargetTerminated(departure, signal)) !== false;
-      if (state.ending !== 'terminate' || mayEnd) throw error;
+      if (departure.state.ending !== 'terminate' || (await isBeingEnded(departure, signal))) throw error;
       await departure.trouble('hook', error);
     }
     await terminate(departure, signal);
   }
+}
+
+/**
+ * Another program's hook may keep a group for hours from ending a node that requested it. A group
+ * that keeps the node, or does not answer, ends nothing, whatever the metadata service says.
+ */
+async function isBeingEnded(departure: Departure, signal: AbortSignal): Promise<boolean> {
+  const { host, state } = departure;
+  if (!hasRequestedEnd(state) || (await isTargetTerminated(departure, signal)) === false) return false;
+  const read = (callSignal: AbortSignal) => readMembership(host, callSignal);
+  const membership = await callOnce(host, signal, read).catch((error: unknown) =>
+    error instanceof Refused ? 'refused' : undefined,
+  );
+  return membership === 'refused' || isTerminating(membership);
 }
 
 /** Completing a hook that never was active counts as a request as well, but ends nothing. */

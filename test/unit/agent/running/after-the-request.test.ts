@@ -68,6 +68,32 @@ describe('a node whose reason passes', () => {
     await agent.stop();
   });
 
+  // The wait for the hook ended, the agent ended with it, and the node was DRAINING for ever.
+  it.each(['silent', 'Terminated'])(
+    'after that is ACTIVE although metadata does not deny its end (%s)',
+    async (how) => {
+      const { stage, agent, run } = await inService();
+      const { world, group } = stage;
+      for (const method of methods) world.calls.fails(method, denied);
+      let [hasAsked, lies] = [false, 1];
+      world.calls.onCall = ({ verb }) => {
+        hasAsked ||= verb === 'terminateInGroup';
+        group.lifecycleState = verb === 'readMembership' && hasAsked && lies-- > 0 ? 'Terminating' : 'InService';
+      };
+      stage.fillDisk(97);
+      await runUntil(stage, () => stage.departure()?.phase === 'hook');
+      if (how === 'silent') world.calls.fails('readTargetState', new Unavailable('no answer'));
+      else world.metadata.targetState = 'Terminated';
+      await run(2 * hour);
+      world.calls.heals('readTargetState');
+      world.metadata.targetState = 'InService';
+      stage.fillDisk(20);
+      await run(10 * minute);
+      expect(stage.own.status).toBe('ACTIVE');
+      await agent.stop();
+    },
+  );
+
   // The second source had agreed, and the node's disk was written before the call.
   it('while its machine stands still right before the request becomes ACTIVE again', async () => {
     const { stage, agent, run } = await inService();
