@@ -394,14 +394,15 @@ async function overrule({ watchers, memories, runningActions }: AgentContext, si
 }
 
 /**
- * Undoes the departure of an earlier process that called it off and ended before it was undone, or
- * of a machine that came back. Another order that stands takes over instead.
+ * Undoes the departure of an earlier process that called it off and ended before it was undone, of
+ * a machine that came back, or of a cause without a watcher. Another order that stands takes over
+ * instead.
  */
 export function finishUndoing(context: AgentContext, past: DepartureState, signal: AbortSignal): void {
   const { host, watchers, memories, supervisor, bootId } = context;
   const { cause } = past;
   const except = watchers.find(({ name }) => name === cause)?.name ?? 'operator';
-  const why = `${cause}: ${isBack(past, bootId) ? 'the machine came back' : 'called off before the agent started'}`;
+  const why = `${cause}: ${isBack(past, bootId) ? 'the machine came back' : 'over before the agent started'}`;
   const undo = async () => {
     const next = memories.wanted();
     if (next.length > 0) return supervisor.follow(next);

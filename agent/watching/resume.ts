@@ -24,6 +24,9 @@ async function followPast(context: AgentContext, signal: AbortSignal): Promise<v
   if (past === undefined || past.undoneAt !== undefined) return resumeOrder(context);
   if (past.cause === 'bootstrap-failed') return;
   const watcher = watchers.find(({ name }) => name === past.cause);
+  // A life cycle that is read late ends the watchers of spot instances. Nothing else undoes this.
+  if (watcher === undefined && past.cause !== 'join-failed' && past.confirmedAt === undefined)
+    return finishUndoing(context, past, signal);
   if (mayBeBack(context, past)) {
     if (watcher === undefined && isBack(past, context.bootId)) finishUndoing(context, past, signal);
     return;

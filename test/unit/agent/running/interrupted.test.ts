@@ -78,6 +78,27 @@ describe('the agent', () => {
     await agent.stop();
   });
 
+  // Nothing watched or undid the departure any longer, and the node stayed DRAINING.
+  it.each([
+    ['spot', 'restart'],
+    ['spot', 'reboot'],
+    ['rebalance', 'restart'],
+    ['rebalance', 'reboot'],
+  ] as const)('is ACTIVE again after a false %s and a %s that makes it on-demand', async (cause, how) => {
+    const { stage, run } = await inService(configOf({ rebalance: { action: 'drain', undoSeconds: 600 } }));
+    const { metadata, instance } = stage.world;
+    instance.spotStatus = 'fulfilled';
+    if (cause === 'spot') metadata.spotNotice = spotAt(stage.host.clock.now() + 120_000);
+    else metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause, drainedAt: expect.any(Number) as unknown });
+    const host = stage.world[how]();
+    const agent = stage.agent({ ...host, identity: { ...host.identity, purchase: 'on-demand' } });
+    await run(5 * minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+  });
+
   it('stays when its written decision was taken back afterwards', async () => {
     const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
     stage.world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
