@@ -114,6 +114,25 @@ describe('the agent', () => {
     await again.stop();
   });
 
+  it('leaves by its written decision when only an earlier one was taken back', async () => {
+    const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
+    const { metadata, machine } = stage.world;
+    metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
+    await run(hour);
+    const undone = String(machine.files.get(paths.departure));
+    expect(stage.departure().undoneAt).toBeTypeOf('number');
+    metadata.rebalanceNotice = '2030-01-01T02:00:00Z';
+    await run(10_000);
+    expect(stage.own.status).toBe('DRAINING');
+    await agent.stop();
+    machine.files.set(paths.departure, undone);
+    stage.own.status = 'ACTIVE';
+    const again = stage.agent();
+    await run(minute);
+    expect(stage.own.status).toBe('DRAINING');
+    await again.stop();
+  });
+
   // One odd answer in the first second of a boot called the scale-in off. The node became ACTIVE,
   // and its terminate hook timed out under the tasks.
   it.each([

@@ -162,7 +162,12 @@ describe('the installer', () => {
     const empty = setStage(opsworksConfig());
     empty.world.machine.archives.set(installerUrl, { 'readme.txt': 'hello' });
     expect((await empty.fail()).message).toContain('holds no opsworks-agent-installer/boot-registration');
-    for (const { world } of [noArchive, climbing, empty]) expect(world.calls.of('run')).toEqual([]);
+
+    const signed = setStage(opsworksConfig());
+    signed.world.opsworks.provisioning.installerUrl = `${installerUrl}?key=of-a-person`;
+    signed.world.machine.archives.set(`${installerUrl}?key=of-a-person`, { 'readme.txt': 'hello' });
+    expect((await signed.fail()).message).toContain(`${installerUrl} holds no`);
+    for (const { world } of [noArchive, climbing, empty, signed]) expect(world.calls.of('run')).toEqual([]);
   });
 
   // A download site that answered 403 once, half an archive once and a proxy's page once ended the

@@ -65,6 +65,23 @@ describe('an order without a second source', () => {
     await agent.stop();
   });
 
+  it('counts when it comes again after it was withdrawn, and is true', async () => {
+    const { stage, world, run, agent } = await inService(patient);
+    busy(stage);
+    world.instance.spotStatus = 'fulfilled';
+    scaleIn(stage);
+    await run(2 * minute);
+    notice(stage);
+    await run(minute);
+    world.metadata.spotNotice = undefined;
+    await run(minute);
+    world.instance.spotStatus = 'marked-for-termination';
+    notice(stage);
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause: 'spot', hardDeadline: true });
+    await agent.stop();
+  });
+
   // The request of the person was not carried out for hours.
   it.each([true, false])('does not hide `ecs-node leave` behind a false target state (terminate: %s)', async (ends) => {
     const { stage, world, run, hooks, agent } = await inService({ leave: { drainSeconds: 300 } });
