@@ -18,6 +18,15 @@ async function runUntil(stage: Stage, isSo: () => boolean): Promise<void> {
   expect(isSo()).toBe(true);
 }
 
+/** The group says once, after the request of the node, that it terminates the node. */
+function lieOnce({ world, group }: Stage): void {
+  let [hasAsked, lies] = [false, 1];
+  world.calls.onCall = ({ verb }) => {
+    hasAsked ||= verb === 'terminateInGroup';
+    group.lifecycleState = verb === 'readMembership' && hasAsked && lies-- > 0 ? 'Terminating' : 'InService';
+  };
+}
+
 describe('a node whose reason passes', () => {
   // It rested on an answer of four minutes ago, and ended.
   it('while its group is busy becomes ACTIVE again', async () => {
@@ -52,14 +61,10 @@ describe('a node whose reason passes', () => {
   // The group said once that it terminates the node. The node waited 70 minutes for its hook.
   it.each(['busy', 'denied'])('is ACTIVE within minutes after one wrong answer of its group (%s)', async (how) => {
     const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
-    const { world, group } = stage;
+    const { world } = stage;
     if (how === 'busy') world.calls.fails('terminateInGroup', new Unavailable('ScalingActivityInProgress'));
     else for (const method of methods) world.calls.fails(method, denied);
-    let [hasAsked, lies] = [false, 1];
-    world.calls.onCall = ({ verb }) => {
-      hasAsked ||= verb === 'terminateInGroup';
-      group.lifecycleState = verb === 'readMembership' && hasAsked && lies-- > 0 ? 'Terminating' : 'InService';
-    };
+    lieOnce(stage);
     stage.fillDisk(97);
     await runUntil(stage, () => stage.departure()?.phase === 'hook');
     stage.fillDisk(20);
@@ -73,13 +78,9 @@ describe('a node whose reason passes', () => {
     'after that is ACTIVE although metadata does not deny its end (%s)',
     async (how) => {
       const { stage, agent, run } = await inService();
-      const { world, group } = stage;
+      const { world } = stage;
       for (const method of methods) world.calls.fails(method, denied);
-      let [hasAsked, lies] = [false, 1];
-      world.calls.onCall = ({ verb }) => {
-        hasAsked ||= verb === 'terminateInGroup';
-        group.lifecycleState = verb === 'readMembership' && hasAsked && lies-- > 0 ? 'Terminating' : 'InService';
-      };
+      lieOnce(stage);
       stage.fillDisk(97);
       await runUntil(stage, () => stage.departure()?.phase === 'hook');
       if (how === 'silent') world.calls.fails('readTargetState', new Unavailable('no answer'));
