@@ -31,6 +31,7 @@ async function followPast(context: AgentContext, signal: AbortSignal): Promise<v
     if (watcher === undefined && isBack(past, context.bootId)) finishUndoing(context, past, signal);
     return;
   }
+  if (joinsAnew(context, past)) return finishUndoing(context, past, signal);
   if (watcher !== undefined && wasCalledOff(context, watcher, past)) return finishUndoing(context, past, signal);
   if (wasTakenBack(past)) {
     forgetEvent(context, past);
@@ -55,6 +56,14 @@ function mayBeBack({ bootId }: AgentContext, past: DepartureState): boolean {
   const { ending, phase, confirmedAt, returns } = past;
   if (past.bootId === bootId || ending === 'remain') return false;
   return phase === 'done' || (ending === 'await' && (confirmedAt !== undefined || returns === true));
+}
+
+/**
+ * A node that could not join has its whole time again after a boot. Its ECS agent has only just
+ * started, so ECS would confirm within a second that the node is not connected.
+ */
+function joinsAnew({ bootId }: AgentContext, past: DepartureState): boolean {
+  return past.cause === 'join-failed' && past.bootId !== bootId && isRevocable(past);
 }
 
 /**

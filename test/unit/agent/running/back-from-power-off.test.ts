@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { paths, renderState } from '../../../../core/state/state.ts';
+import { someBalancer } from '../../../fakes/cloud/balancers.ts';
+import { targetGroup } from '../departure/leave/orders.ts';
+import { configOf, setStage } from '../stage.ts';
 import { minute, hour, inService } from './in-service.ts';
 
 describe('after a reboot', () => {
@@ -33,6 +36,36 @@ describe('after a reboot', () => {
       expect(stage.own.status).toBe('ACTIVE');
     },
   );
+
+  // The ECS agent had only just started, and ECS did not list it yet. In life 440001454, that was
+  // the second source, and the node left its target group.
+  it.each([
+    ['joins', 10_000],
+    ['is given up once more', Infinity],
+  ])('a node that could not join has its whole time again, and %s', async (outcome, connectsAfterMs) => {
+    const stage = setStage(configOf({ leave: { targetGroups: [targetGroup] } }));
+    const { clock, balancers, calls, localAgent } = stage.world;
+    balancers.targetGroups.set(targetGroup, someBalancer(1_000));
+    [stage.own.agentConnected, stage.world.localAgent] = [false, undefined];
+    calls.onCall = ({ verb, args }) => {
+      if (verb === 'writeText' && args[0] === paths.departure) calls.crashAt(1, 'after');
+    };
+    stage.agent();
+    await clock.run(16 * minute);
+    calls.onCall = undefined;
+    expect(stage.departure()).toMatchObject({ cause: 'join-failed' });
+    const next = stage.agent(stage.world.reboot());
+    clock.schedule(connectsAfterMs, () => {
+      stage.own.agentConnected = true;
+      stage.world.localAgent = localAgent;
+    });
+    await clock.run(14 * minute);
+    expect(balancers.targetGroups.get(targetGroup)!.registered).toBe(true);
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.status().join.state).toBe(outcome === 'joins' ? 'joined' : 'joining');
+    if (outcome === 'joins') return next.stop();
+    expect(await clock.finish(next.done, 30 * minute)).toMatchObject({ cause: 'join-failed', phase: 'done' });
+  });
 
   // EMFILE or EIO for one read of departure.json hid the departure, and the node stayed DRAINING.
   // The first read is that of the start, the second the one before the node becomes ACTIVE.
