@@ -7,7 +7,7 @@ import { invariants } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
 import { isDeadly } from './invariants/healthy-stays.ts';
 import { noteRegistrar } from './invariants/no-record-stays.ts';
-import { noteFault, type Node } from './world/node.ts';
+import { noteFault, ownInstance, type Node } from './world/node.ts';
 import { hearLie } from './faults/lying.ts';
 import { count, nodeOf, note, violate, type Region, type Stats } from './world/region.ts';
 
@@ -43,6 +43,12 @@ export function countChecks({ stats }: Region): void {
     for (const { name } of all) count(stats.checked, name, stats.asked[occasion as Occasion]);
 }
 
+/** Without its entry in the leave queue, a drained node looks like one that a person drained. */
+function isOvertaken(region: Region, node: Node, { verb }: Call): boolean {
+  if (verb === 'unqueue') return ownInstance(region, node)?.status === 'DRAINING';
+  return verb === 'drain' || verb === 'activate';
+}
+
 export function openCallObserver(region: Region): CallObserver {
   return {
     before(call) {
@@ -53,7 +59,7 @@ export function openCallObserver(region: Region): CallObserver {
     },
     late(call) {
       const node = nodeOf(region, call);
-      if (call.verb === 'drain' || call.verb === 'activate') {
+      if (isOvertaken(region, node, call)) {
         node.truth.overtaken = true;
         node.truth.overtakenAt = region.clock.uptime();
       }
