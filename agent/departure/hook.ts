@@ -32,7 +32,7 @@ const keptMs = 60_000;
 const kept = 'the group keeps the node';
 
 /** A target that never changes must not keep the node for ever. Ends before `patienceMs`. */
-const disputedMs = 840_000;
+const contradictedMs = 840_000;
 
 /**
  * False: the node has requested its end, and its group keeps it. The group's answers before may
@@ -75,7 +75,7 @@ type TargetAgreement = (signal: AbortSignal) => Promise<boolean>;
  */
 function openTargetAgreement(departure: Departure): TargetAgreement {
   const { clock } = departure.host;
-  const disputedUntil = clock.uptime() + disputedMs;
+  const disputedUntil = clock.uptime() + contradictedMs;
   let isContradicted = false;
   return async (signal) => {
     const agrees = await isTargetTerminated(departure, signal);

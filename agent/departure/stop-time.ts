@@ -28,10 +28,10 @@ export const refusalLastsMs = 60_000;
 
 export interface StopTimes {
   /**
-   * The longest time that one of these tasks may take after StopTask. The default stands for what
-   * is unknown, and each call asks again for that.
+   * The longest time that one of these tasks may take after StopTask. `unknownMs`, or else the
+   * default, stands for what is unknown, and each call asks again for that.
    */
-  longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal): Promise<number>;
+  longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal, unknownMs?: number): Promise<number>;
   /** The tasks that ECS protects from being stopped, or whose protection is unknown. */
   protectedOf(tasks: readonly CloudTask[], signal: AbortSignal): Promise<Set<string>>;
 }
@@ -48,7 +48,7 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
     warned.add(message + JSON.stringify(line));
   };
 
-  const readOne = async (definition: string, signal: AbortSignal): Promise<number> => {
+  const readOne = async (definition: string, signal: AbortSignal, unknownMs?: number): Promise<number> => {
     const found = known.get(definition);
     if (found !== undefined) return found;
     const fallbackMs = agentMs ?? defaultStopMs;
@@ -64,17 +64,18 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
     } catch (error) {
       signal.throwIfAborted();
       // Without the permission, the agent's default applies for good.
-      if (isDenied(error) && isTimeoutRefused(true)) keep(fallbackMs);
+      const isDefault = isDenied(error) && isTimeoutRefused(true);
+      if (isDefault) keep(fallbackMs);
       warnOnce('stop timeout not known', error, { definition });
-      return fallbackMs;
+      return isDefault ? fallbackMs : (unknownMs ?? fallbackMs);
     }
   };
 
   return {
-    async longestMs(tasks, signal) {
+    async longestMs(tasks, signal, unknownMs) {
       agentMs ??= await readAgentStopMs(host);
       const definitions = [...new Set(tasks.map(({ definition }) => definition))].filter(Boolean);
-      const all = await Promise.all(definitions.map((each) => readOne(each, signal)));
+      const all = await Promise.all(definitions.map((each) => readOne(each, signal, unknownMs)));
       return Math.max(agentMs ?? defaultStopMs, ...all) + reportMs;
     },
     async protectedOf(tasks, signal) {

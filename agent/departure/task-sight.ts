@@ -31,6 +31,8 @@ export interface TaskSight {
   blockers: string[];
   /** The tasks that ECS lists on this container instance. No other task may be stopped. */
   listed: CloudTask[];
+  /** The ARNs that this machine names, and ECS does not list. Such a task cannot be stopped yet. */
+  unlisted: string[];
   /** The tasks in `listed` that ECS protects from scale-in. */
   protectedArns: ReadonlySet<string>;
   /**
@@ -40,8 +42,8 @@ export interface TaskSight {
   daemonArns: string[];
   /**
    * True when the agent and ECS have both named all tasks. Where only one of them answers, it must
-   * repeat that no task is left, and the record in ECS must not count more. Docker must not run the
-   * container of another task where the agent is dead.
+   * repeat that no task is left, the record in ECS must not count more, and Docker must not run the
+   * container of another task.
    */
   sure: boolean;
 }
@@ -76,13 +78,14 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
   return async (signal) => {
     daemons ??= await readOwnArns(host);
     const local = await readLocalTasks(host, signal);
-    // The containers of a dead ECS agent run on.
-    const contained = local === undefined ? ((await readContainedArns(host, signal)) ?? []) : [];
     const now = host.clock.uptime();
     const isQuiet = local === undefined || local.every(({ arn }) => daemons!.has(arn));
     const isDue = asked === undefined || isQuiet || now - asked.at >= cloudEveryMs;
     if (isDue && (asked === undefined || now - asked.at >= localEveryMs * 0.9)) asked = await askCloud(now, signal);
     const { tasks: cloud = 'unknown', protectedArns = new Set<string>() } = asked ?? {};
+    // The containers of a dead ECS agent run on, and one that ECS does not confirm may be wrong.
+    const isAlone = local === undefined || cloud === 'refused';
+    const contained = isAlone ? ((await readContainedArns(host, signal)) ?? []) : [];
     const listed = typeof cloud === 'string' ? [] : cloud;
     for (const task of listed) if (isOurs(task)) daemons.add(task.arn);
     const names = new Map((local ?? []).flatMap(({ arn, name }) => (arn === '' ? [] : [[arn, name]])));
@@ -93,6 +96,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     ];
     const arns = [...names.keys()].toSorted();
     const isOrdinary = (arn: string) => !daemons!.has(arn);
+    const listedArns = listed.map(({ arn }) => arn);
     const blockers = [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()];
     // Without the permission to list tasks, only the local agent's answer is left. With a dead
     // agent, only ECS's answer is left, which Docker may contradict. A task without a name may be
@@ -106,6 +110,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     return {
       blockers,
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
+      unlisted: [...names.keys(), ...contained].filter((arn) => isOrdinary(arn) && !listedArns.includes(arn)),
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
       sure: isAnswered && isBelieved,
@@ -116,9 +121,12 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
 /** The tasks on all records of this instance: only one of them is of the ECS agent that runs. */
 export function mergeSights(sights: readonly TaskSight[]): TaskSight {
   const unique = (values: readonly string[]) => [...new Set(values)];
+  const listed = sights.flatMap((sight) => sight.listed);
+  const unlisted = unique(sights.flatMap((sight) => sight.unlisted));
   return {
     blockers: unique(sights.flatMap(({ blockers }) => blockers)),
-    listed: sights.flatMap(({ listed }) => listed),
+    listed,
+    unlisted: unlisted.filter((each) => listed.every(({ arn }) => arn !== each)),
     protectedArns: new Set(sights.flatMap(({ protectedArns }) => [...protectedArns])),
     daemonArns: unique(sights.flatMap(({ daemonArns }) => daemonArns)),
     sure: sights.every(({ sure }) => sure),

@@ -132,6 +132,12 @@ async function noteTasksSince(departure: Departure, tasks: number): Promise<void
 }
 
 /**
+ * The wait after StopTask for a task whose stop timeout ECS does not tell. Longer timeouts are
+ * rare, and a node must not wait for a silent ECS for ever.
+ */
+const unknownStopMs = 600_000;
+
+/**
  * Calls StopTask for each task that ECS lists here, and waits for the tasks' own stop timeout. A
  * protected task is stopped only at the departure's deadline. Undefined: no task is left.
  */
@@ -159,7 +165,7 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
   };
   // A stop timeout that was unknown at StopTask may be known at a later look.
   const readEnd = async () => {
-    const ends = batches.map(async ({ tasks, at }) => at + (await stopTimes.longestMs(tasks, signal)));
+    const ends = batches.map(async ({ tasks, at }) => at + (await stopTimes.longestMs(tasks, signal, unknownStopMs)));
     return Math.max(clock.uptime(), ...(await Promise.all(ends)));
   };
   const shielded = ({ listed, protectedArns }: TaskSight) => listed.filter(({ arn }) => protectedArns.has(arn));
@@ -173,8 +179,8 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
       if (shieldedMs > 0) return shieldedMs;
       await stop(protectedTasks);
     }
-    // While ECS does not list the tasks, none can be stopped. The node asks ECS until the deadline.
-    const isBlind = !sight.sure && told.size === 0;
+    // A task that ECS does not list cannot be stopped. The node asks ECS until the deadline.
+    const isBlind = (!sight.sure && told.size === 0) || sight.unlisted.some((arn) => !told.has(arn));
     if (isBlind) return departure.leftMs();
     const stopMs = (await readEnd()) - clock.uptime();
     await departure.extend(stopMs);

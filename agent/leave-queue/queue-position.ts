@@ -34,14 +34,19 @@ export function openQueuePosition(reason: QueuedCause, sharePercent: number, kno
     isShown: () => knownFacts.shownEntries?.has(reason) === true,
     mayLeave(host, containerInstance, signal) {
       mayBeQueued = true;
+      isGone = undefined;
       return checkQueue(host, containerInstance, reason, sharePercent, signal);
     },
     async isQueued(host, containerInstance, signal) {
       const seen = knownFacts.lastSeen?.instance;
-      if (knownFacts.shownEntries?.delete(reason) === true) mayBeQueued = true;
+      if (knownFacts.shownEntries?.delete(reason) === true) {
+        mayBeQueued = true;
+        isGone = undefined;
+      }
       if (!mayBeQueued && seen?.status === 'ACTIVE' && !seen.queuedFor.includes(reason)) return false;
       const queued = await backoff(host.clock, () => isQueued(host, containerInstance, reason, signal));
-      isGone ??= openLasting(host.clock, goneMs);
+      // The checks may be an hour apart.
+      isGone ??= openLasting(host.clock, goneMs, Infinity);
       if (!isGone(!queued) && !queued && (mayBeQueued || seen?.status === 'DRAINING'))
         throw new Unavailable('ECS does not show the queue entry of a node that may have one; asks again');
       return queued;

@@ -22,11 +22,27 @@ test.each([
 });
 
 test('the tasks of two records of a node are waited for together', () => {
-  const sight = { blockers: ['a'], listed: [], protectedArns: new Set(['p']), daemonArns: ['d'], sure: true };
-  const other = { ...sight, blockers: ['a', 'b'], protectedArns: new Set(['q']), daemonArns: ['d', 'e'] };
-  expect(mergeSights([sight, other])).toEqual({
+  const task = { ...setStage().world.cluster.addTask('', {}), arn: 'x', definition: 'web:1' };
+  const sight = {
+    blockers: ['a'],
+    listed: [task],
+    unlisted: ['y'],
+    protectedArns: new Set(['p']),
+    daemonArns: ['d'],
+    sure: true,
+  };
+  const other = {
     blockers: ['a', 'b'],
     listed: [],
+    unlisted: ['x', 'y'],
+    protectedArns: new Set(['q']),
+    daemonArns: ['d', 'e'],
+    sure: true,
+  };
+  expect(mergeSights([sight, other])).toEqual({
+    blockers: ['a', 'b'],
+    listed: [task],
+    unlisted: ['y'],
     protectedArns: new Set(['p', 'q']),
     daemonArns: ['d', 'e'],
     sure: true,

@@ -3,7 +3,7 @@ import { Unavailable } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { groupTag } from '../../../../upkeep/group-tag.ts';
 import { someImage } from '../../../fakes/docker.ts';
-import { lazily, setStage } from '../stage.ts';
+import { configOf, lazily, setStage } from '../stage.ts';
 import { minute, hour, inService } from './in-service.ts';
 
 describe('a full disk', () => {
@@ -261,6 +261,42 @@ describe('a full disk', () => {
     await run(minute);
     expect(own.status).toBe('ACTIVE');
     expect(own.attributes.size).toBe(0);
+    await agent.stop();
+  });
+
+  // "Not queued" must last for a minute, which counted from an earlier full disk.
+  it('is over for a node that could not queue hours before, whatever ECS says once', async () => {
+    const stage = setStage(configOf({ ecsAgent: { action: 'log' } }));
+    const { world, own, host } = stage;
+    const untold = new Set<string>();
+    const { readLeaveQueue, readContainerInstance } = host.cloud;
+    host.cloud.readLeaveQueue = async (...all) => {
+      const queue = await readLeaveQueue(...all);
+      return untold.delete('queue') ? queue.filter(({ arn }) => arn !== own.arn) : queue;
+    };
+    host.cloud.readContainerInstance = async (...all) => {
+      const record = await readContainerInstance(...all);
+      return record !== undefined && untold.delete('record') ? { ...record, queuedFor: [] } : record;
+    };
+    const agent = stage.agent();
+    const run = (ms: number) => world.clock.run(ms);
+    await run(minute);
+    world.calls.fails('queueToLeave', new Unavailable('Rate exceeded'));
+    stage.fillDisk(97);
+    await run(5 * minute);
+    world.calls.heals();
+    stage.fillDisk(20);
+    await run(2 * hour);
+    expect(own.status).toBe('ACTIVE');
+    world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    stage.fillDisk(97);
+    for (let n = 0; n < 60 && own.status !== 'DRAINING'; n++) await run(5_000);
+    expect(own.status).toBe('DRAINING');
+    for (const what of ['queue', 'record']) untold.add(what);
+    stage.fillDisk(20);
+    await run(4 * minute);
+    expect(untold.size).toBe(0);
+    expect(own.status).toBe('ACTIVE');
     await agent.stop();
   });
 

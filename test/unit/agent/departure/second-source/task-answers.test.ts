@@ -54,6 +54,48 @@ describe('a task that ECS alone leaves out', () => {
   });
 });
 
+it('a task that ECS leaves out at drainSeconds, and lists again later, is stopped before the machine ends', async () => {
+  const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 60 } }));
+  const { world, own, group } = stage;
+  const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 20_000 });
+  const { readTasks } = stage.host.cloud;
+  const began = stage.host.clock.uptime();
+  const isLeftOut = () => stage.host.clock.uptime() - began < 2 * minute;
+  stage.host.cloud.readTasks = async (...all) => (isLeftOut() ? [] : readTasks(...all));
+  let then = '';
+  world.calls.onCall = ({ verb }) => {
+    if (verb === 'completeHook') then ||= task.lastStatus;
+  };
+  group.begin('terminate');
+  world.metadata.targetState = 'Terminated';
+  await run(20 * minute);
+  expect(then).toBe('STOPPED');
+  expect(stage.deeds()).toContain('stopTask');
+  await agent.stop();
+});
+
+// An ECS agent that has just started may list no task for seconds.
+it('a task that the ECS agent alone leaves out keeps its machine while Docker runs it and ECS refuses', async () => {
+  const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 3600 } }));
+  const { world, own, host, group } = stage;
+  const { arn: taskArn } = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  world.docker.containers = [{ name: 'web', imageId: 'sha256:1', state: 'running', taskArn }];
+  group.begin('terminate');
+  world.metadata.targetState = 'Terminated';
+  await run(2 * minute);
+  expect(stage.departure().phase).toBe('tasks');
+  const { readTasks } = host.ecsAgent;
+  host.ecsAgent.readTasks = async () => [];
+  for (const verb of ['readTasks', 'readContainerInstance']) world.calls.fails(verb, denied);
+  await run(30_000);
+  host.ecsAgent.readTasks = readTasks;
+  world.calls.heals();
+  await run(5 * minute);
+  expect(stage.deeds()).not.toContain('completeHook');
+  expect(stage.deregistered).toEqual([]);
+  await agent.stop();
+});
+
 it.each([0, 1])('a protected task is stopped no earlier after %d refusals to tell its protection', async (times) => {
   const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 600 } }));
   const { world, own, group } = stage;
@@ -62,6 +104,27 @@ it.each([0, 1])('a protected task is stopped no earlier after %d refusals to tel
   group.begin('terminate');
   world.metadata.targetState = 'Terminated';
   await run(15 * minute);
+  expect(stage.deeds()).not.toContain('stopTask');
+  await agent.stop();
+});
+
+// The time of the pause counted as a refusal that lasted.
+it('a protected task is stopped no earlier where the machine stands still between two refusals', async () => {
+  const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 600 } }));
+  const { world, own, group } = stage;
+  world.cluster.addTask(own.arn, { group: 'service:web', protected: true, stopsAfterMs: Infinity });
+  group.begin('terminate');
+  world.metadata.targetState = 'Terminated';
+  await run(11 * minute);
+  expect(stage.departure().phase).toBe('tasks');
+  let refusals = 0;
+  world.calls.onCall = ({ verb }) => {
+    if (verb !== 'readProtectedTasks' || refusals >= 2) return;
+    if (++refusals === 1) setImmediate(() => world.clock.standStill(3 * minute));
+    throw denied;
+  };
+  await run(5 * minute);
+  expect(refusals).toBe(2);
   expect(stage.deeds()).not.toContain('stopTask');
   await agent.stop();
 });
@@ -96,6 +159,31 @@ describe('a task with a stop timeout of ten minutes', () => {
     world.metadata.targetState = 'Terminated';
     await run(20 * minute);
     expect(then).toBe('STOPPED');
+    await agent.stop();
+  });
+
+  it.each([
+    ['a silence of a minute', new Unavailable('HTTP 503'), minute, 'STOPPED'],
+    ['a refusal of 45 s', denied, 45_000, 'STOPPED'],
+    ['a refusal that lasts', denied, Infinity, 'STOPPING'],
+    ['a silence that lasts', new Unavailable('HTTP 503'), Infinity, 'STOPPED'],
+  ] as const)('has them all unless ECS refuses for long: %s', async (_what, error, ms, expected) => {
+    const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 60 } }));
+    const { world, own, group } = stage;
+    const stopTimeoutMs = 10 * minute;
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 9 * minute, stopTimeoutMs });
+    let then = '';
+    let since: number | undefined;
+    world.calls.onCall = ({ verb, at }) => {
+      if (verb === 'completeHook') then ||= task.lastStatus;
+      if (verb !== 'readStopTimeout') return;
+      since ??= at;
+      if (at - since < ms) throw error;
+    };
+    group.begin('terminate');
+    world.metadata.targetState = 'Terminated';
+    await run(20 * minute);
+    expect(then).toBe(expected);
     await agent.stop();
   });
 });
