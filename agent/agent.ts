@@ -138,7 +138,7 @@ function meaningOfPool({ memories, host }: AgentContext, joinedAt: number | unde
 
 /** A machine that has booted since may be back from what was confirmed then. */
 function ofThisBoot(past: DepartureState | undefined, bootId: string): DepartureState | undefined {
-  return past?.bootId === bootId ? withoutOldConfirmation(past) : undefined;
+  return past?.bootId === bootId ? withoutOldConfirmation(past, bootId) : undefined;
 }
 
 /**

@@ -187,8 +187,10 @@ async function isAnnounced({ host, state }: Departure, signal: AbortSignal): Pro
  */
 export async function mustStillStand(departure: Departure, signal: AbortSignal, ageMs = longestGapMs): Promise<void> {
   const { host, state } = departure;
-  // The watcher of an event takes back what came from outside, and a person what a person wants.
-  if (state.ending !== 'terminate' || state.confirmedAt === undefined) return;
+  // The watcher of an event takes back what came from outside, and a person what a person wants. A
+  // machine that comes back from its hibernation is still in its departure.
+  const isHibernation = state.cause === 'spot' && state.returns === true;
+  if ((state.ending !== 'terminate' && !isHibernation) || state.confirmedAt === undefined) return;
   if (host.clock.uptime() - (departure.askedAt ?? -Infinity) < ageMs) return;
   for (let denied = 1; ; denied++) {
     const { agrees, words } = await askSecond(departure, signal);

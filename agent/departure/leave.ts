@@ -20,6 +20,7 @@ import { completeTerminateHook } from './hook.ts';
 import {
   beginState,
   drainingOf,
+  inNewBoot,
   irrevocableOf,
   isDoneFor,
   isOver,
@@ -28,6 +29,7 @@ import {
   overruledBy,
   withoutOldConfirmation,
   withUptimes,
+  type Now,
   type StandingOrder,
 } from './order.ts';
 import { drainLateRegistration, drainDuring, drainUntilTerminated } from './late-registration.ts';
@@ -181,8 +183,8 @@ async function openState(
   signal: AbortSignal,
 ): Promise<DepartureState> {
   const known = lastState?.();
-  const before = known ?? withoutOldConfirmation(await readDeparture(host, signal));
   const bootId = await host.machine.readBootId().catch(() => '');
+  const before = known ?? withoutOldConfirmation(await readDeparture(host, signal), bootId);
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const overruled = overruledBy(before);
   const fresh = () => ({
@@ -195,13 +197,21 @@ async function openState(
   // begins a new departure.
   if (isOver(before)) return isSameBoot && isDoneFor(before, order) ? before : fresh();
   const { drainedAt: _drained, undoBegunAt: _undo, ...rest } = merge(before, order, config, at.now);
-  const timed = withUptimes({ ...rest, bootId }, order, isSameBoot ? keptUptimes(before, rest) : {}, at);
+  const timed = isSameBoot
+    ? withUptimes(rest, order, keptUptimes(before, rest), at)
+    : withUptimes(inNewBoot(rest, bootId, config, at.now), order, ageOfCause(before, rest, at), at);
   // After a restart of the machine, a person may have set ACTIVE.
   const drained = isSameBoot && drainingOf(before);
   // A machine that booted has not ended, whatever was requested: its sources are asked again.
   const { ending, phase, cause } = timed;
   const isBack = !isSameBoot && ending === 'terminate' && phase === 'hook' && cause !== 'bootstrap-failed';
   return { ...timed, ...drained, ...(isBack && { phase: 'terminate' as const }) };
+}
+
+/** In a new boot, only the wall clock tells how old a notice is. It may have outlived its end. */
+function ageOfCause(before: DepartureState, merged: DepartureState, at: Now): Partial<DepartureUptimes> {
+  if (before.cause !== merged.cause || before.key !== merged.key) return {};
+  return { cause: at.uptime - Math.max(0, at.now - before.startedAt) };
 }
 
 /** The uptimes that another order leaves valid. */

@@ -146,6 +146,14 @@ export interface Now {
 }
 
 /**
+ * The state in a new boot. Its own deadline begins anew: the time for which the machine was off,
+ * and a clock that runs ahead, are no time in which its tasks could end.
+ */
+export function inNewBoot(state: DepartureState, bootId: string, config: Config, now: number): DepartureState {
+  return { ...state, bootId, ...(state.hardDeadline !== true && { deadline: now + plannedMs(config) }) };
+}
+
+/**
  * The state with its times by uptime. `kept` has those of an earlier process, which are valid in
  * the same boot. After a reboot, and in a file of 0.1.0, only the wall clock is left.
  */
@@ -237,10 +245,11 @@ export function merge(state: DepartureState, order: StandingOrder, config: Confi
 
 /**
  * The state as another process left it. The node's own reason may be gone since, so the second
- * source is asked again before the next phase, unless the end was requested.
+ * source is asked again before the next phase, unless the end was requested in this boot.
  */
-export function withoutOldConfirmation(state: DepartureState | undefined): DepartureState | undefined {
-  if (state?.ending !== 'terminate' || irrevocableOf(state).askedToEndAt !== undefined) return state;
+export function withoutOldConfirmation(state: DepartureState | undefined, bootId: string): DepartureState | undefined {
+  if (state?.ending !== 'terminate') return state;
+  if (state.bootId === bootId && irrevocableOf(state).askedToEndAt !== undefined) return state;
   const { confirmedAt: _at, confirmedBy: _by, ...rest } = state;
   return rest;
 }

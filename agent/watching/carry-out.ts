@@ -33,7 +33,7 @@ import type { Order, Watcher, Wish } from './watcher.ts';
 const treatMs = 600_000;
 
 /** The pause between tries to set a node ACTIVE while ECS does not allow it. */
-const undoAgainMs = 20_000;
+export const undoAgainMs = 20_000;
 
 export interface AgentContext {
   host: Host;
@@ -187,7 +187,11 @@ async function mustBeDenied({ host, config, memories, supervisor }: AgentContext
  * of a boot, the metadata service may not report the order of a group that still waits. A return to
  * the warm pool that is done is over with the next boot.
  */
-async function isStillConfirmed({ host, config, bootId }: AgentContext, past: DepartureState, signal: AbortSignal) {
+export async function isStillConfirmed(
+  { host, config, bootId }: AgentContext,
+  past: DepartureState,
+  signal: AbortSignal,
+) {
   const isFinished = past.phase === 'done' && past.returns === true;
   if (past.ending !== 'await' || past.confirmedAt === undefined || isFinished) return false;
   const ask = (callSignal: AbortSignal) => stillAgrees(host, config, orderOf(past, bootId), true, callSignal);
@@ -195,7 +199,7 @@ async function isStillConfirmed({ host, config, bootId }: AgentContext, past: De
 }
 
 /** Without its departure, nothing would keep the terminate hook alive or move the tasks. */
-async function followAgain(context: AgentContext, { name }: Watcher, past: DepartureState): Promise<void> {
+export async function followAgain(context: AgentContext, { name }: Watcher, past: DepartureState): Promise<void> {
   const { memories, supervisor, bootId } = context;
   const order = orderOf(past, bootId);
   // EC2 may name the end of a spot instance that it has just started again.
@@ -208,7 +212,7 @@ async function followAgain(context: AgentContext, { name }: Watcher, past: Depar
  * The termination from outside never came, or the machine has booted after its end. The node is
  * well and stays, whatever it has already left.
  */
-function isOverFor(
+export function isOverFor(
   { bootId }: Pick<AgentContext, 'bootId'>,
   state: Pick<DepartureState, 'bootId' | 'ending' | 'phase'>,
 ): Pick<UndoOptions, 'isDenied'> {
@@ -292,7 +296,7 @@ async function stepBack(
   memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime(), key));
 }
 
-function undoWithRetry<T>(
+export function undoWithRetry<T>(
   { clock, log }: Host,
   about: Record<string, string>,
   signal: AbortSignal,
@@ -301,7 +305,7 @@ function undoWithRetry<T>(
   return retryUntilDone({ clock, log: log.with(about) }, 'not undone yet', { pauseMs: undoAgainMs }, signal, undo);
 }
 
-function undoOptionsOf(
+export function undoOptionsOf(
   { memories }: AgentContext,
   why: string,
   except: Watcher['name'],
@@ -356,7 +360,7 @@ async function undoTreatment(context: AgentContext, watcher: Watcher, signal: Ab
  * Whether the node leaves for another reason, or was called off too late. It must then not become
  * ACTIVE and receive tasks that end with it.
  */
-function isLeaving({ memories, supervisor }: AgentContext): boolean {
+export function isLeaving({ memories, supervisor }: AgentContext): boolean {
   return memories.wanted().length > 0 || !supervisor.isAtRest();
 }
 
@@ -391,27 +395,6 @@ async function overrule({ watchers, memories, runningActions }: AgentContext, si
   signal.throwIfAborted();
   callOff();
   memories.clearAdded();
-}
-
-/**
- * Undoes the departure of an earlier process that called it off and ended before it was undone, of
- * a machine that came back, or of a cause without a watcher. Another order that stands takes over
- * instead.
- */
-export function finishUndoing(context: AgentContext, past: DepartureState, signal: AbortSignal): void {
-  const { host, watchers, memories, supervisor, bootId } = context;
-  const { cause } = past;
-  const except = watchers.find(({ name }) => name === cause)?.name ?? 'operator';
-  const why = `${cause}: ${isBack(past, bootId) ? 'the machine came back' : 'over before the agent started'}`;
-  const undo = async () => {
-    const next = memories.wanted();
-    if (next.length > 0) return supervisor.follow(next);
-    await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), ...isOverFor(context, past) });
-    context.past = undefined;
-  };
-  undoWithRetry(host, { cause }, signal, undo).catch((error: unknown) => {
-    if (!signal.aborted) host.log.error('not undone', { cause, error: messageOf(error) });
-  });
 }
 
 /** Undoes a departure after `ms` when nothing else followed by then. */

@@ -2,10 +2,23 @@
  * Resumes the state that an earlier process or boot left behind: its departure, or its decision.
  */
 
+import { messageOf } from '../../core/errors.ts';
 import type { DepartureState } from '../../core/state/state.ts';
+import { retryUntilDone } from '../calls.ts';
 import { isRevocable, mayOverrule } from '../departure/order.ts';
 import { calledOff, isCalledOff, ordered, allClear } from './judge.ts';
-import { finishUndoing, isBack, scheduleUndo, type AgentContext } from './carry-out.ts';
+import {
+  followAgain,
+  isBack,
+  isLeaving,
+  isOverFor,
+  isStillConfirmed,
+  scheduleUndo,
+  undoAgainMs,
+  undoOptionsOf,
+  undoWithRetry,
+  type AgentContext,
+} from './carry-out.ts';
 import { orderOf } from './past-order.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -24,11 +37,13 @@ async function followPast(context: AgentContext, signal: AbortSignal): Promise<v
   if (past === undefined || past.undoneAt !== undefined) return resumeOrder(context);
   if (past.cause === 'bootstrap-failed') return;
   const watcher = watchers.find(({ name }) => name === past.cause);
+  const isNewBoot = past.bootId !== context.bootId;
   // A life cycle that is read late ends the watchers of spot instances. Nothing else undoes this.
-  if (watcher === undefined && past.cause !== 'join-failed' && past.confirmedAt === undefined)
+  if (watcher === undefined && past.cause !== 'join-failed' && (past.confirmedAt === undefined || isNewBoot))
     return finishUndoing(context, past, signal);
   if (mayBeBack(context, past)) {
     if (watcher === undefined && isBack(past, context.bootId)) finishUndoing(context, past, signal);
+    if (watcher !== undefined && past.cause === 'scale-in') followIfConfirmed(context, watcher, past, signal);
     return;
   }
   if (joinsAnew(context, past)) return finishUndoing(context, past, signal);
@@ -106,4 +121,43 @@ async function resumeOrder(context: AgentContext): Promise<void> {
   }
   const wanted = memories.wanted();
   if (wanted.length > 0) await supervisor.follow(wanted);
+}
+
+/**
+ * Asks the group about a confirmed scale-in of an earlier boot. Its watcher looks only when the
+ * metadata service answers, and the terminate hook would time out until then.
+ */
+function followIfConfirmed(context: AgentContext, watcher: Watcher, past: DepartureState, signal: AbortSignal): void {
+  const { host, supervisor } = context;
+  const follow = async () => {
+    const isOpen = () => context.past === past && supervisor.state() === undefined && !isLeaving(context);
+    if (isOpen() && (await isStillConfirmed(context, past, signal)) && isOpen())
+      await followAgain(context, watcher, past);
+  };
+  retryUntilDone(host, 'scale-in not followed yet', { pauseMs: undoAgainMs }, signal, follow).catch(
+    (error: unknown) => {
+      if (!signal.aborted) host.log.error('scale-in not followed', { error: messageOf(error) });
+    },
+  );
+}
+
+/**
+ * Undoes the departure of an earlier process that called it off and ended before it was undone, of
+ * a machine that came back, or of a cause without a watcher. Another order that stands takes over
+ * instead.
+ */
+function finishUndoing(context: AgentContext, past: DepartureState, signal: AbortSignal): void {
+  const { host, watchers, memories, supervisor, bootId } = context;
+  const { cause } = past;
+  const except = watchers.find(({ name }) => name === cause)?.name ?? 'operator';
+  const why = `${cause}: ${isBack(past, bootId) ? 'the machine came back' : 'over before the agent started'}`;
+  const undo = async () => {
+    const next = memories.wanted();
+    if (next.length > 0) return supervisor.follow(next);
+    await supervisor.callOff({ ...undoOptionsOf(context, why, except, false), ...isOverFor(context, past) });
+    context.past = undefined;
+  };
+  undoWithRetry(host, { cause }, signal, undo).catch((error: unknown) => {
+    if (!signal.aborted) host.log.error('not undone', { cause, error: messageOf(error) });
+  });
 }

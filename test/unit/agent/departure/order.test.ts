@@ -250,15 +250,17 @@ describe('a departure under way', () => {
     ]);
   });
 
-  it('is asked for again before its end by another process, unless the end was requested', () => {
-    const state = begun({ confirmation });
+  it('is asked for again before its end by another process, unless the end was requested in this boot', () => {
+    const bootId = 'boot-1';
+    const state = begun({ confirmation }, { bootId });
     const asked = { ...state, irrevocable: { askedToEndAt: 1 } };
-    expect(withoutOldConfirmation(asked)).toBe(asked);
+    expect(withoutOldConfirmation(asked, bootId)).toBe(asked);
+    expect(withoutOldConfirmation(asked, 'boot-9')).not.toHaveProperty('confirmedAt');
     const { confirmedAt: _at, confirmedBy: _by, ...rest } = state;
-    expect(withoutOldConfirmation(state)).toEqual(rest);
+    expect(withoutOldConfirmation(state, bootId)).toEqual(rest);
     const awaited = begun({ ...scaleIn, confirmation });
-    expect(withoutOldConfirmation(awaited)).toBe(awaited);
-    expect(withoutOldConfirmation(undefined)).toBeUndefined();
+    expect(withoutOldConfirmation(awaited, 'boot-9')).toBe(awaited);
+    expect(withoutOldConfirmation(undefined, bootId)).toBeUndefined();
   });
 
   it('is read from its phases in a file of version 0.1.0', () => {
