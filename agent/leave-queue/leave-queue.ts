@@ -5,6 +5,7 @@
 
 import { Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
 import { propagationMs } from '../../core/retry.ts';
 import type { Cause } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
@@ -66,7 +67,7 @@ export function openQueueCheck(): QueueCheck {
     if (position === -1) return false;
     // A node that stopped placement keeps its entry. After a crash, only the queue shows that this
     // program stopped placement, and not a person.
-    if (queue[position]?.since !== visibleSince && !(await isDraining(host, containerInstance, signal))) {
+    if (queue[position]?.since !== visibleSince && !(await mayBeDraining(host, containerInstance, signal))) {
       await removeFromQueue(host, containerInstance, reason, signal);
       return false;
     }
@@ -101,11 +102,29 @@ async function joinQueue(
   return host.clock.uptime() - lookedAt > propagationMs ? undefined : since;
 }
 
-async function isDraining(host: Host, { cluster, arn }: ContainerInstanceRef, signal: AbortSignal): Promise<boolean> {
-  const known = await callOnce(host, signal, (callSignal) =>
-    host.cloud.readContainerInstance(cluster, arn, callSignal),
-  );
-  return known?.status === 'DRAINING';
+/**
+ * False once ECS has said for a while that the node is not DRAINING. One wrong answer would remove
+ * the entry of a node that this program has drained, which then stays DRAINING for ever. Throws
+ * where ECS names no record.
+ */
+async function mayBeDraining(
+  host: Host,
+  { cluster, arn }: ContainerInstanceRef,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const lasts = openLasting(host.clock, visibleAfterMs);
+  const look = (callSignal: AbortSignal) => host.cloud.readContainerInstance(cluster, arn, callSignal);
+  for (;;) {
+    const record = await callOnce(host, signal, look);
+    if (record === undefined) throw noRecord();
+    if (record.status === 'DRAINING') return true;
+    if (lasts(true)) return false;
+    await host.clock.sleep(propagationMs, signal);
+  }
+}
+
+function noRecord(): Unavailable {
+  return new Unavailable('ECS does not know this node, so nothing can be undone');
 }
 
 /** Removes this node's entry from the queue. */
@@ -131,7 +150,6 @@ export async function isQueued(
   reason: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const noRecord = () => new Unavailable('ECS does not know this node, so nothing can be undone');
   if (containerInstance === undefined) throw noRecord();
   const { cluster, arn } = containerInstance;
   const queue = await callOnce(host, signal, (callSignal) => host.cloud.readLeaveQueue(cluster, reason, callSignal));

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { readLivingHealth } from '../../../agent/leave-queue/dead-records.ts';
 import { isQueued, maxLeavingAtOnce, openQueueCheck } from '../../../agent/leave-queue/leave-queue.ts';
-import { Refused, Unavailable } from '../../../core/errors.ts';
+import { messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import { propagationMs } from '../../../core/retry.ts';
 import { never, setStage, type Stage } from './stage.ts';
 
@@ -106,6 +106,24 @@ describe('a node that queues', () => {
     stage.own.attributes.set(key, '1');
     stage.own.status = 'DRAINING';
     expect(await mayLeave()).toBe(true);
+    expect(stage.own.attributes.get(key)).toBe('1');
+  });
+
+  it.each([
+    ['says once that it is ACTIVE', 'ACTIVE', true],
+    ['names no record of it once', undefined, 'ECS does not know this node, so nothing can be undone'],
+  ])('keeps the entry of an earlier process that drained it, where ECS %s', async (_, status, answer) => {
+    const { stage, mayLeave } = inCluster();
+    stage.own.attributes.set(key, '1');
+    stage.own.status = 'DRAINING';
+    let lies = 1;
+    const { readContainerInstance } = stage.host.cloud;
+    stage.host.cloud.readContainerInstance = async (...all) => {
+      const record = await readContainerInstance(...all);
+      if (lies-- < 1) return record;
+      return record && status !== undefined ? { ...record, status } : undefined;
+    };
+    expect(await mayLeave().catch(messageOf)).toBe(answer);
     expect(stage.own.attributes.get(key)).toBe('1');
   });
 

@@ -151,3 +151,38 @@ it('a node whose group took its end, and which may not ask the group for a while
   expect(stage.own.status).toBe('ACTIVE');
   await next.stop();
 });
+
+// The entry in the leave queue is the only sign that this program has drained the node. One answer
+// removed it, and the node stayed DRAINING for ever.
+it('a node that drained itself for its disk comes back, although ECS says once that it is ACTIVE', async () => {
+  const { stage, agent, run } = await inService();
+  const { own, host, world } = stage;
+  world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  fillDisk(stage);
+  for (let seconds = 0; seconds < 300 && own.status !== 'DRAINING'; seconds += 5) await run(5_000);
+  await agent.stop();
+  const restartedAt = host.clock.uptime();
+  let [lies, queueReadAt] = [0, -1];
+  const cloud: Host['cloud'] = {
+    ...host.cloud,
+    readLeaveQueue: async (...all) => {
+      const queue = await host.cloud.readLeaveQueue(...all);
+      queueReadAt = host.clock.uptime();
+      return queue;
+    },
+    readContainerInstance: async (...all) => {
+      const record = await host.cloud.readContainerInstance(...all);
+      const { uptime } = host.clock;
+      if (record === undefined || lies > 0 || uptime() !== queueReadAt || uptime() < restartedAt + minute)
+        return record;
+      lies++;
+      stage.fillDisk(20);
+      return { ...record, status: 'ACTIVE' };
+    },
+  };
+  const next = stage.agent({ ...host, cloud });
+  await run(hour);
+  expect(lies).toBe(1);
+  expect(own.status).toBe('ACTIVE');
+  await next.stop();
+});
