@@ -8,7 +8,7 @@ import type { Confirmed } from '../../core/confirmed.ts';
 import { Refused, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Cloud, Host, Membership } from '../../core/host.ts';
 import { longestGapMs } from '../../core/lasting.ts';
-import { retry } from '../../core/retry.ts';
+import { longestPauseAfter, retry } from '../../core/retry.ts';
 import { callWithRetry, callOnce } from '../calls.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { abandonLaunch } from '../joining/complete-hook.ts';
@@ -41,7 +41,7 @@ const replacedMs = 600_000;
  */
 const roundMs = 60_000;
 
-/** The pause before the second source is asked again. */
+/** The pause before the second source is asked again. It grows in a long wait. */
 const confirmAgainMs = 10_000;
 
 /** The metadata service answers in milliseconds. */
@@ -60,7 +60,8 @@ const loneAnswers = 3;
 export async function terminate(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, state } = departure;
   const confirmEnd = openConfirmation(departure);
-  const disputedUntil = host.clock.uptime() + disputedMs;
+  const began = host.clock.uptime();
+  const disputedUntil = began + disputedMs;
   let isContradicted = false;
   for (let lone = 0; ;) {
     await confirmIdentity(departure, disputedUntil, signal);
@@ -83,7 +84,8 @@ export async function terminate(departure: Departure, signal: AbortSignal): Prom
       await reportDeparture(departure, signal);
       if (await endMachine(departure, membership, confirmed, confirmEnd, signal)) return;
     }
-    await host.clock.sleep(confirmed === undefined ? confirmAgainMs : roundMs, signal);
+    const againMs = longestPauseAfter(host.clock.uptime() - began, confirmAgainMs);
+    await host.clock.sleep(confirmed === undefined ? againMs : roundMs, signal);
     await drainLateRegistration(departure, signal);
   }
 }

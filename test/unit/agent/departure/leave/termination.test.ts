@@ -40,6 +40,32 @@ describe('the termination', () => {
     expect(stage.world.instance.state).toBe('shutting-down');
   });
 
+  // It made three calls every 10 s for as long as ECS was silent.
+  it('asks a silent second source less and less often, and goes on once that answers', async () => {
+    const stage = setStage();
+    const { calls, clock } = stage.world;
+    calls.onCall = () => {
+      if (stage.departure()?.phase === 'terminate') calls.fails('readContainerInstance', new Unavailable('silent'));
+    };
+    stage.agrees();
+    const done = runDeparture(stage.host, stage.config, someOrder(), { deregister: stage.deregister }, never);
+    for (let seconds = 0; seconds < 600 && stage.departure()?.phase !== 'terminate'; seconds++) await clock.run(1_000);
+    const asksWithin = async (ms: number) => {
+      calls.list.length = 0;
+      await clock.run(ms);
+      return calls.of('readMembership').length;
+    };
+    expect(await asksWithin(60_000)).toBeGreaterThanOrEqual(5);
+    await clock.run(600_000);
+    const inAnHour = await asksWithin(3_600_000);
+    expect(inAnHour).toBeGreaterThanOrEqual(30);
+    expect(inAnHour).toBeLessThanOrEqual(120);
+    calls.onCall = undefined;
+    calls.heals();
+    await clock.finish(done);
+    expect(stage.deeds()).toContain('terminateInGroup');
+  });
+
   // One empty answer of Auto Scaling sent it past its group and its hooks.
   it('waits while Auto Scaling knows no group of it, and its tag names one', async () => {
     const stage = setStage();
