@@ -73,7 +73,8 @@ export async function runAgent(
   const bootId = await host.machine.readBootId().catch(() => '');
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
   const past = await readDeparture(host, agentSignal);
-  const supervisor = openSupervisor(host, config, { ...options, past: ofThisBoot(past, bootId) }, agentSignal);
+  const onAsked = (state: DepartureState) => context.memories.rememberAsked(state);
+  const supervisor = openSupervisor(host, config, { ...options, past: ofThisBoot(past, bootId), onAsked }, agentSignal);
   let isJoined = book.read().join.state === 'joined';
   let joinedAt = isJoined ? host.clock.uptime() : undefined;
   const setJoined = (state: AgentStatus['join']['state'], detail: string) => {
@@ -97,8 +98,6 @@ export async function runAgent(
   const { chores = [] } = options;
   const inService = () => (isJoined && knownFacts.registersAnew !== true ? supervisor.idle() : undefined);
   host.log.info('agent started', { bootId });
-  const watching = watch({ context, book, joined: () => isJoined }, agentSignal);
-  const joining = keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal);
   // These two may end early, which must not end the agent. The agent does not wait for them at its
   // end.
   const publishing = publishMetrics(host, config, () => countFailing(chores, book), agentSignal, knownFacts).then(
@@ -106,8 +105,8 @@ export async function runAgent(
   );
   const finishing = finishBootstrap(host, agentSignal).then(() => supervisor.left);
   const parts = [
-    watching,
-    joining,
+    watch({ context, book, joined: () => isJoined }, agentSignal),
+    keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal),
     notifySystemd(host, book, supervisor, options.watchdogMs, agentSignal),
     ...(options.handOver === undefined
       ? []

@@ -39,8 +39,6 @@ export interface Confirmation {
 /** An order, with the answers of its own second source. */
 export interface StandingOrder extends Order {
   confirmation?: Confirmation;
-  /** As in the departure's state. */
-  spotDeniedAt?: number;
   /** The departure for this order is done, and the node is still here. */
   isDone?: boolean;
 }
@@ -171,7 +169,7 @@ export function withUptimes(
     order.deadlineUptime ?? (order.deadline === undefined ? Infinity : byWall(order.deadline)),
     most,
   );
-  return { ...state, uptimes: { ...kept, started, cause: kept.cause ?? at.uptime, deadline } };
+  return { ...state, uptimes: { ...kept, started, cause: kept.cause ?? order.askedSince ?? at.uptime, deadline } };
 }
 
 /**

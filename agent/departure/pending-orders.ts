@@ -32,6 +32,8 @@ interface Pending {
 }
 
 interface Listeners {
+  /** Called when an order is first asked for, and after each change of its state. */
+  onAsked?(state: DepartureState): void;
   onConfirmed(): void;
   onDenied(cause: Cause, why: string): void;
 }
@@ -42,7 +44,7 @@ const freshMs = 60_000;
 export function openPendingOrders(
   host: Host,
   config: Config,
-  { onConfirmed, onDenied }: Listeners,
+  { onConfirmed, onDenied, onAsked = () => {} }: Listeners,
   signal: AbortSignal,
 ): PendingOrders {
   const pending = new Map<Cause, Pending>();
@@ -62,10 +64,11 @@ export function openPendingOrders(
   const begin = (order: StandingOrder, current: DepartureState | undefined): void => {
     const controller = new AbortController();
     const callSignal = AbortSignal.any([signal, controller.signal]);
-    const departure = openBeside(host, config, order, current, callSignal);
+    const departure = openBeside(host, config, order, { current, onAsked }, callSignal);
     // The departure for this order was confirmed before a stricter one took over.
     const done = order.confirmation === undefined ? ask(departure, callSignal) : Promise.resolve();
     pending.set(order.cause, { order, departure, controller, done });
+    onAsked(departure.state);
   };
 
   return {
@@ -104,7 +107,7 @@ function openBeside(
   host: Host,
   config: Config,
   order: StandingOrder,
-  current: DepartureState | undefined,
+  { current, onAsked }: { current: DepartureState | undefined; onAsked: (state: DepartureState) => void },
   signal: AbortSignal,
 ): Departure {
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
@@ -115,5 +118,5 @@ function openBeside(
     ...drainingOf(current ?? {}),
     ...(spotDeniedAt !== undefined && { spotDeniedAt }),
   };
-  return openDeparture(host, config, { deregister: async () => {}, isBeside: true }, state, signal);
+  return openDeparture(host, config, { deregister: async () => {}, isBeside: true, onChange: onAsked }, state, signal);
 }

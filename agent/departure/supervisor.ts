@@ -62,6 +62,8 @@ type Effects = Pick<DepartureEffects, 'deregister'>;
 interface Options extends Effects {
   /** The departure that an earlier process left on disk. */
   past?: DepartureState | undefined;
+  /** Called when the second source of an order beside the departure is asked, or has answered. */
+  onAsked?(state: DepartureState): void;
 }
 
 export function openSupervisor(host: Host, config: Config, options: Options, signal: AbortSignal): Supervisor {
@@ -75,7 +77,7 @@ export function openSupervisor(host: Host, config: Config, options: Options, sig
   const onDenied = (cause: Cause, why: string, key?: string) => supervisor.onTakenBack?.(cause, why, key);
   const departure = openRunner(host, config, options, signal, { onLeft: resolve, onFailed: reject, onDenied });
   const onConfirmed = () => void oneAtATime(apply).catch(() => {});
-  const pending = openPendingOrders(host, config, { onConfirmed, onDenied }, signal);
+  const pending = openPendingOrders(host, config, { ...options, onConfirmed, onDenied }, signal);
   const known = (order: Order) =>
     withAnswers(pending.known(order), departure.state() ?? before.onDisk, before.finished);
 

@@ -54,6 +54,8 @@ const isWish = shaped<Wish>({
   returns: marked,
   eventKind: maybe(text),
   separate: marked,
+  askedSince: maybe(number),
+  spotDeniedAt: maybe(time),
 });
 
 export const isMemory = shaped<Memory>({
@@ -168,7 +170,22 @@ function judgeDoomed(before: Memory, finding: Finding & { kind: 'doomed' }, now:
   const countsAgain = memory.wish?.key !== wish.key && isReplaced(memory, wish);
   if (countsAgain || !memory.handled.includes(wish.key)) return [memory, { kind: 'leave', wish }];
   // After a restart, the wish comes from the disk, which does not say when it may be revoked.
-  return [{ ...memory, wish }, stay];
+  return [{ ...memory, wish: { ...wish, ...answersOf(memory.wish) } }, stay];
+}
+
+type Answers = { [Name in 'askedSince' | 'spotDeniedAt']?: Wish[Name] | undefined };
+
+/** Without these, a notice that EC2 denied, or that outlived its end, counts after a restart. */
+function answersOf({ askedSince, spotDeniedAt }: Answers = {}): Pick<Wish, keyof Answers> {
+  return { ...(askedSince !== undefined && { askedSince }), ...(spotDeniedAt !== undefined && { spotDeniedAt }) };
+}
+
+/** Records what the next process must know about the second source of this wish. */
+export function asked(memory: Memory, key: string | undefined, answers: Answers): Memory {
+  const { wish } = memory;
+  const isSame = wish?.askedSince === answers.askedSince && wish?.spotDeniedAt === answers.spotDeniedAt;
+  if (wish === undefined || wish.key !== key || isSame) return memory;
+  return { ...memory, wish: { ...wish, ...answersOf(answers) } };
 }
 
 /** One event that the second source denies must not hide another one, nor delay it. */

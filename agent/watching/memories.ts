@@ -1,7 +1,7 @@
 /** The judge's memory of each watcher, kept for the next process, and the orders in them. */
 
-import { isCause, type Cause } from '../../core/state/state.ts';
-import { blank, dismissedKeys, resumed, type Memory } from './judge.ts';
+import { isCause, type Cause, type DepartureState } from '../../core/state/state.ts';
+import { asked, blank, dismissedKeys, resumed, type Memory } from './judge.ts';
 import { mayOverrule } from '../departure/order.ts';
 import type { StatusBook } from '../status.ts';
 import type { Order, Watcher } from './watcher.ts';
@@ -12,6 +12,8 @@ export interface Memories {
   remember(name: Watcher['name'], memory: Memory): void;
   /** Stores an observation, which is saved with the next change. */
   note(name: Watcher['name'], memory: Memory): void;
+  /** Saves what the next process must know about the second source of this order. */
+  rememberAsked(state: DepartureState): void;
   all(): Record<string, Memory>;
   /** Adds an order that comes from no watcher. */
   add(order: Order): void;
@@ -35,11 +37,17 @@ export function openMemories(watchers: readonly Watcher[], book: StatusBook): Me
   );
   const added = new Map<Cause, Order>();
   const recall = (name: Watcher['name']): Memory => memories.get(name) ?? blank;
+  const remember = (name: Watcher['name'], memory: Memory) => {
+    memories.set(name, memory);
+    book.change((status) => ({ ...status, memories: Object.fromEntries(memories) }));
+  };
   return {
     recall,
-    remember(name, memory) {
-      memories.set(name, memory);
-      book.change((status) => ({ ...status, memories: Object.fromEntries(memories) }));
+    remember,
+    rememberAsked({ cause, key, uptimes, spotDeniedAt }) {
+      const memory = recall(cause);
+      const next = asked(memory, key, { askedSince: uptimes?.cause, spotDeniedAt });
+      if (next !== memory) remember(cause, next);
     },
     note: (name, memory) => void memories.set(name, memory),
     all: () => Object.fromEntries(memories),

@@ -36,6 +36,10 @@ export interface Wish {
    * withdrawn, an event that it replaced counts again.
    */
   separate?: true;
+  /** The uptime since which the second source is asked for it, beside another departure. */
+  askedSince?: number;
+  /** As in the departure's state, beside another departure. */
+  spotDeniedAt?: number;
 }
 
 export interface Order extends Wish {

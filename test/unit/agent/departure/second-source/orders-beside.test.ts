@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../../core/errors.ts';
 import { paths, renderState, type OperatorRequest } from '../../../../../core/state/state.ts';
 import type { Stage } from '../../stage.ts';
 import { denied, minute, inService, busy } from './in-service.ts';
@@ -46,6 +47,32 @@ describe('an order without a second source', () => {
     expect(stage.deeds()).not.toContain('stopTask');
     expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'tasks' });
     await agent.stop();
+  });
+
+  // The denial, and the time since which the notice was listed, were forgotten. The notice counted
+  // alone as soon as EC2 was silent.
+  it.each([
+    ['EC2 has denied', true, 0],
+    ['outlives its end', false, 4 * minute],
+  ])('stops no task of a drained node after a restart: a notice that %s', async (_, isDenied, offMs) => {
+    const { stage, world, run, agent } = await inService(patient);
+    const silence = () => world.calls.fails('readSpotStatus', new Unavailable('the answer is lost'));
+    busy(stage);
+    leave(stage, false);
+    await run(10_000);
+    expect(stage.departure()).toMatchObject({ cause: 'operator', ending: 'remain' });
+    world.instance.spotStatus = 'fulfilled';
+    if (!isDenied) silence();
+    notice(stage);
+    await run(45_000);
+    await agent.stop();
+    await run(offMs);
+    silence();
+    const next = stage.agent(world.restart());
+    await run(5 * minute);
+    expect(stage.deeds()).not.toContain('stopTask');
+    expect(stage.departure().cause).toBe('operator');
+    await next.stop();
   });
 
   // The deadline of the notice stayed with the departure after the notice was gone.
