@@ -1,6 +1,7 @@
 /** Waits until Auto Scaling waits for this node's hook, and completes it. */
 
 import { Refused } from '../../core/errors.ts';
+import type { Membership } from '../../core/host.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
 import { isRetryable } from '../../core/retry.ts';
@@ -25,13 +26,13 @@ const everyMs = 5_000;
  */
 const patienceMs = 900_000;
 
-/** A group that has taken the node's request shows it within seconds. */
-const keptMs = 60_000;
+/** Auto Scaling shows each change within seconds, so an answer that lasts is not an old one. */
+const lastingMs = 60_000;
 
 /** The outcome where Auto Scaling and the metadata service agree that nothing ends the node. */
 const kept = 'the group keeps the node';
 
-/** A target that never changes must not keep the node for ever. Ends before `patienceMs`. */
+/** A target that never changes must not keep the node for ever. Shorter than `patienceMs`. */
 const contradictedMs = 840_000;
 
 /**
@@ -42,9 +43,9 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   const { host, state } = departure;
   await reportDeparture(departure, signal);
   const withinMs = Math.max(departure.leftMs(), patienceMs);
-  const lasts = openLasting(host.clock, keptMs);
-  const targetAgrees = openTargetAgreement(departure);
-  const step = (callSignal: AbortSignal) => completeIfAsked(departure, lasts, targetAgrees, callSignal);
+  const lasts = openLasting(host.clock, lastingMs);
+  const isBelieved = openBelief(departure);
+  const step = (callSignal: AbortSignal) => completeIfAsked(departure, lasts, isBelieved, callSignal);
   try {
     const how = await poll('the end of the hook', step, {
       clock: host.clock,
@@ -67,20 +68,24 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
   }
 }
 
-type TargetAgreement = (signal: AbortSignal) => Promise<boolean>;
+/** The group's answer that the hook is over, or undefined for any other answer. */
+type Belief = (over: Membership | undefined, signal: AbortSignal) => Promise<boolean>;
 
 /**
- * True if the metadata service agrees that the group terminates the node. After it has named
- * another target, its silence is no agreement.
+ * An answer that the hook is over counts if the metadata service agrees, or if the answer lasts:
+ * long after the service has named another target. A return to the warm pool has the same target
+ * before and after the hook.
  */
-function openTargetAgreement(departure: Departure): TargetAgreement {
+function openBelief(departure: Departure): Belief {
   const { clock } = departure.host;
-  const disputedUntil = clock.uptime() + contradictedMs;
+  const lasts = openLasting(clock, lastingMs);
+  const outlasts = openLasting(clock, contradictedMs);
   let isContradicted = false;
-  return async (signal) => {
-    const agrees = await isTargetTerminated(departure, signal);
+  return async (over, signal) => {
+    const [hasLasted, hasOutlasted] = [lasts(over !== undefined), outlasts(over !== undefined)];
+    const agrees = isTerminating(over) ? await isTargetTerminated(departure, signal) : undefined;
     isContradicted ||= agrees === false;
-    return (agrees ?? !isContradicted) || clock.uptime() >= disputedUntil;
+    return agrees === true || (isContradicted ? hasOutlasted : hasLasted);
   };
 }
 
@@ -88,7 +93,7 @@ function openTargetAgreement(departure: Departure): TargetAgreement {
 async function completeIfAsked(
   departure: Departure,
   lasts: ReturnType<typeof openLasting>,
-  targetAgrees: TargetAgreement,
+  isBelieved: Belief,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { host, config, state } = departure;
@@ -101,17 +106,18 @@ async function completeIfAsked(
   const mayBeKept = !isLeaving && state.ending === 'terminate';
   if (lasts(mayBeKept && (await isTargetTerminated(departure, signal)) === false)) return kept;
   if (state.cause === 'spot' && !isLeaving) return 'the group does not wait for it';
-  if (!isLeaving) return undefined;
-  // The group has not begun to wait.
-  if (/(Terminating|Pending)$/.test(lifecycleState)) return undefined;
+  const hasBegun = isLeaving && !/(Terminating|Pending)$/.test(lifecycleState);
   const isWaiting = lifecycleState.endsWith(':Wait');
-  // Back in its warm pool.
-  if (!isWaiting && !isTerminating(membership)) return lifecycleState;
   const { launchHook, terminateHook } = config.autoScaling;
   // On the way back into the warm pool, the state does not tell which of both hooks waits.
   const hooks = [terminateHook, ...(lifecycleState === 'Warmed:Pending:Wait' ? [launchHook] : [])];
   const own = hooks.filter((hook) => hook !== undefined);
-  if (own.length === 0) return 'no hook of ours';
+  const isSaidOver = hasBegun && (!isWaiting || own.length === 0);
+  const isOver = await isBelieved(isSaidOver ? membership : undefined, signal);
+  if (!hasBegun) return undefined;
+  // The hook of another program waits, and the group's own termination does not need this node.
+  const isOthers = isWaiting && state.ending !== 'terminate';
+  if (own.length === 0) return isOver || isOthers ? 'no hook of ours' : undefined;
   await departure.noteDeed('askedToEndAt');
   let refusal: Refused | undefined;
   for (const hook of own) {
@@ -123,9 +129,7 @@ async function completeIfAsked(
     if (isDone) return `${hook} completed`;
   }
   if (isWaiting && refusal !== undefined) throw refusal;
-  // One answer that the wait is over may be wrong. The group would then wait until the hook times
-  // out.
-  return !isWaiting && (await targetAgrees(signal)) ? lifecycleState : undefined;
+  return isOver ? lifecycleState : undefined;
 }
 
 /**

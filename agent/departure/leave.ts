@@ -77,7 +77,8 @@ const phaseHandlers: Record<Phase, PhaseHandler> = {
 
 /**
  * A node that left its end to the group, because the group seemed to end it already, ends itself
- * where the group does not: the answers may have been wrong, also those that followed a request.
+ * where the group does not: the answers may have been wrong, also those that followed a request. A
+ * group that scales in waits for the hook, also while AWS is silent.
  */
 async function completeHookOrTerminate(departure: Departure, signal: AbortSignal): Promise<void> {
   for (;;) {
@@ -85,8 +86,11 @@ async function completeHookOrTerminate(departure: Departure, signal: AbortSignal
       if (await completeTerminateHook(departure, signal)) return;
     } catch (error) {
       signal.throwIfAborted();
-      if (departure.state.ending !== 'terminate' || (await isBeingEnded(departure, signal))) throw error;
+      const { cause, ending } = departure.state;
+      const isSilent = cause === 'scale-in' && error instanceof Unavailable && error.cause instanceof Unavailable;
+      if (!isSilent && (ending !== 'terminate' || (await isBeingEnded(departure, signal)))) throw error;
       await departure.trouble('hook', error);
+      if (isSilent) continue;
     }
     await terminate(departure, signal);
   }
