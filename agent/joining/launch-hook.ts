@@ -62,6 +62,8 @@ export interface LaunchProgress {
   warmLasts?: (isWarmed: boolean) => boolean;
   /** Whether the state past the hook lasts, for a role that may send no heartbeat. */
   pastLasts?: (isPast: boolean) => boolean;
+  /** Asked before each try. False: `later`, because another hook of that name may wait by now. */
+  mayTry?: () => Promise<boolean>;
   /** Receives the reason why the hook is not completed. */
   report?: (detail: string) => void;
   /** The last logged reason, and the time of the last metric. */
@@ -100,6 +102,7 @@ export async function completeLaunchHook(
   const hook = config.autoScaling.launchHook;
   if (hook === undefined) return 'over';
   for (const end = host.clock.uptime() + withinMs; host.clock.uptime() < end;) {
+    if ((await progress.mayTry?.()) === false) return 'later';
     try {
       const outcome = await tryOnce(host, hook, progress, end, signal);
       progress.pauseMs = everyMs;

@@ -43,7 +43,7 @@ export async function waitUntilOutOfPool(
     return true;
   };
   const enter = async () => {
-    const progress: LaunchProgress = { throughPattern: notEntering, knownFacts };
+    const progress: LaunchProgress = { throughPattern: notEntering, knownFacts, mayTry: isInPool };
     const pause = openGrowingPause(host.clock, refusedHookPauses);
     for (; await isInPool(); await host.clock.sleep(everyMs, signal)) {
       // The launch hook also waits while the node enters the pool. The tries are short, because the

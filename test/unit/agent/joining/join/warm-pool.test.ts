@@ -17,6 +17,31 @@ describe('a joining node', () => {
     expect(node.world.calls.of('completeHook')[0]!.at).toBeGreaterThanOrEqual(5 * minute);
   });
 
+  // Auto Scaling still named the way into the pool. In life 490007162, the next try met the launch
+  // hook of the same name.
+  it('does not complete its launch with a try for the way into its warm pool', async () => {
+    const node = launched(configOf(), 5 * minute);
+    const { group, world, host } = node;
+    const { readMembership } = host.cloud;
+    let isOld = true;
+    host.cloud.readMembership = async (signal) => {
+      const membership = await readMembership(signal);
+      return isOld && membership !== undefined ? { ...membership, lifecycleState: 'Warmed:Pending:Wait' } : membership;
+    };
+    world.metadata.targetState = 'Warmed:Running';
+    group.lifecycleState = 'Warmed:Running';
+    group.hooks[0]!.active = false;
+    world.clock.schedule(13_500, () => {
+      world.metadata.targetState = 'InService';
+      group.begin('launch');
+    });
+    world.clock.schedule(2 * minute, () => (isOld = false));
+    await node.finish();
+    expect(world.calls.of('completeHook')[0]!.at).toBeLessThan(13_500);
+    expect(world.calls.of('completeHook').filter(({ at }) => at > 13_500 && at < 5 * minute)).toEqual([]);
+    expect(group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
   // The group had just taken it from the pool, but a server that did not know that yet answered:
   // the hook was never completed, and the node replaced.
   it('completes its launch although the group, asked once, still reports the warm pool', async () => {
