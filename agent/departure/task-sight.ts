@@ -31,7 +31,10 @@ export interface TaskSight {
   blockers: string[];
   /** The tasks that ECS lists on this container instance. No other task may be stopped. */
   listed: CloudTask[];
-  /** The ARNs that this machine names, and ECS does not list. Such a task cannot be stopped yet. */
+  /**
+   * The ARNs that this machine names, and ECS does not list. Such a task cannot be stopped yet.
+   * A task that ECS leaves out for a minute stays here only while Docker runs it, or is silent.
+   */
   unlisted: string[];
   /** The tasks in `listed` that ECS protects from scale-in. */
   protectedArns: ReadonlySet<string>;
@@ -56,12 +59,38 @@ interface Answer {
   protectedArns: ReadonlySet<string>;
 }
 
+/**
+ * ECS knows best which tasks it has placed here, but its list may be stale for some seconds. What
+ * it leaves out for longer is a task only if Docker runs it: any process may listen on the ECS
+ * agent's port.
+ */
+const unlistedLastsMs = 60_000;
+
+/** Returns those of `arns`, which ECS does not list, that may be tasks all the same. */
+type KeepUnlisted = (arns: string[], answer: Answer | undefined, signal: AbortSignal) => Promise<string[]>;
+
+function openUnlisted(host: Host): KeepUnlisted {
+  const lasts = openLasting(host.clock, unlistedLastsMs);
+  let disowned: string[] = [];
+  let readAt: number | undefined;
+  return async (arns, answer, signal) => {
+    if (answer === undefined || typeof answer.tasks === 'string') return arns;
+    // The same answer seen again does not make it last.
+    if (answer.at !== readAt) disowned = lasts(arns.length > 0 && arns.toSorted().join()) ? arns : [];
+    readAt = answer.at;
+    if (!arns.some((arn) => disowned.includes(arn))) return arns;
+    const contained = await readContainedArns(host, signal);
+    return contained === undefined ? arns : arns.filter((arn) => !disowned.includes(arn) || contained.includes(arn));
+  };
+}
+
 export function openTaskSight(host: Host, containerInstance: ContainerInstanceRef, stopTimes: StopTimes): LookAtTasks {
   let asked: Answer | undefined;
   // The local ECS agent does not know which program started a task, and ECS may not answer. So the
   // ARNs come from the disk.
   let daemons: Set<string> | undefined;
   const lasts = openLasting(host.clock, emptyLastsMs);
+  const keepUnlisted = openUnlisted(host);
   const askCloud = async (at: number, signal: AbortSignal): Promise<Answer> => {
     try {
       const tasks = await callOnce(host, signal, (callSignal) =>
@@ -97,6 +126,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     const arns = [...names.keys()].toSorted();
     const isOrdinary = (arn: string) => !daemons!.has(arn);
     const listedArns = listed.map(({ arn }) => arn);
+    const unlisted = [...names.keys(), ...contained].filter((arn) => isOrdinary(arn) && !listedArns.includes(arn));
     const blockers = [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()];
     // Without the permission to list tasks, only the local agent's answer is left. With a dead
     // agent, only ECS's answer is left, which Docker may contradict. A task without a name may be
@@ -110,7 +140,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     return {
       blockers,
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
-      unlisted: [...names.keys(), ...contained].filter((arn) => isOrdinary(arn) && !listedArns.includes(arn)),
+      unlisted: await keepUnlisted(unlisted, asked, signal),
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
       sure: isAnswered && isBelieved,

@@ -21,6 +21,37 @@ test.each([
   expect(await sure()).toBe(isSure);
 });
 
+test('a task that the ECS agent names is none after ECS has left it out for a minute, each time anew', async () => {
+  const { host, world, own } = setStage();
+  const add = () => world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  const task = add();
+  const { readTasks } = host.cloud;
+  const answer: { kind: 'empty' | 'true' | 'silent' } = { kind: 'empty' };
+  host.cloud.readTasks = async (...all) => {
+    if (answer.kind === 'silent') throw new Unavailable('HTTP 503');
+    return answer.kind === 'empty' ? [] : readTasks(...all);
+  };
+  const look = openTaskSight(host, { cluster: 'demo', arn: own.arn }, openStopTimes(host, 'demo'));
+  /** Looks every two seconds, as the departure does. */
+  const unlistedAfter = async (seconds: number, kind: typeof answer.kind) => {
+    answer.kind = kind;
+    for (let n = 0; n < seconds / 2; n++) {
+      await world.clock.finish(look(never));
+      await world.clock.run(2_000);
+    }
+    return (await world.clock.finish(look(never))).unlisted;
+  };
+  expect(await unlistedAfter(50, 'empty')).toEqual([task.arn]);
+  expect(await unlistedAfter(20, 'true')).toEqual([]);
+  expect(await unlistedAfter(58, 'empty')).toEqual([task.arn]);
+  // The last answer does not last while no other follows it.
+  expect(await unlistedAfter(60, 'silent')).toEqual([task.arn]);
+  expect(await unlistedAfter(90, 'empty')).toEqual([]);
+  const other = add();
+  expect(await unlistedAfter(2, 'empty')).toEqual([other.arn]);
+  expect(await unlistedAfter(90, 'empty')).toEqual([]);
+});
+
 test('the tasks of two records of a node are waited for together', () => {
   const task = { ...setStage().world.cluster.addTask('', {}), arn: 'x', definition: 'web:1' };
   const sight = {

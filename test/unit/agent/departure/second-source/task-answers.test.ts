@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { paths } from '../../../../../core/state/state.ts';
 import { inService } from '../../running/in-service.ts';
-import { configOf } from '../../stage.ts';
+import { configOf, setStage } from '../../stage.ts';
 import { minute } from './in-service.ts';
 
 const denied = new Refused('not authorized', { code: 'AccessDenied' });
@@ -58,6 +58,7 @@ it('a task that ECS leaves out at drainSeconds, and lists again later, is stoppe
   const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 60 } }));
   const { world, own, group } = stage;
   const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 20_000 });
+  world.docker.containers = [{ name: 'web', imageId: 'sha256:1', state: 'running', taskArn: task.arn }];
   const { readTasks } = stage.host.cloud;
   const began = stage.host.clock.uptime();
   const isLeftOut = () => stage.host.clock.uptime() - began < 2 * minute;
@@ -72,6 +73,31 @@ it('a task that ECS leaves out at drainSeconds, and lists again later, is stoppe
   expect(then).toBe('STOPPED');
   expect(stage.deeds()).toContain('stopTask');
   await agent.stop();
+});
+
+// Any process may listen on the ECS agent's port. A forged task kept its node until the deadline.
+describe('a task that ECS leaves out for minutes, and the ECS agent names', () => {
+  it.each([
+    ['does not run it', 'well', 'exited', true],
+    ['is silent', 'hung', 'exited', false],
+    ['runs it', 'well', 'running', false],
+  ] as const)('keeps its machine for a minute, and no longer if Docker %s', async (_what, docker, state, ends) => {
+    const stage = setStage(configOf({ leave: { drainSeconds: 10 }, docker: { action: 'log' } }));
+    const { world, own, host, group } = stage;
+    const agent = stage.agent();
+    await world.clock.run(minute);
+    const { arn: taskArn } = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    world.docker.containers = [{ name: 'web', imageId: 'sha256:1', state, taskArn }];
+    host.cloud.readTasks = async () => [];
+    world.docker.state = docker;
+    group.begin('terminate');
+    world.metadata.targetState = 'Terminated';
+    await world.clock.run(minute);
+    expect(stage.deeds()).not.toContain('completeHook');
+    await world.clock.run(2 * minute);
+    expect(stage.deeds().includes('completeHook')).toBe(ends);
+    await agent.stop();
+  });
 });
 
 // An ECS agent that has just started may list no task for seconds.
