@@ -258,7 +258,9 @@ async function takeBack(
     const state = supervisor.state();
     // No unconfirmed order takes over from a departure that has left its registrar. So that
     // departure is undone first, or the node would stay DRAINING for ever.
-    if (next.length > 0 && (state === undefined || isRevocable(state))) return supervisor.follow(next);
+    const takesOver = (order: Order) => order.cause === state?.cause || supervisor.isConfirmed(order);
+    if (next.length > 0 && (state === undefined || isRevocable(state) || next.some(takesOver)))
+      return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
     const options = undoOptionsOf(context, why, except, true);
     // A person wants the node DRAINING, whatever becomes of this departure.

@@ -48,7 +48,7 @@ async function followPast(context: AgentContext, signal: AbortSignal): Promise<v
   }
   if (joinsAnew(context, past)) return finishUndoing(context, past, signal);
   if (watcher !== undefined && wasCalledOff(context, watcher, past)) return finishUndoing(context, past, signal);
-  if (wasTakenBack(past)) {
+  if (wasTakenBack(past) || hasOutlivedItsEnd(context, past)) {
     forgetEvent(context, past);
     return finishUndoing(context, past, signal);
   }
@@ -87,6 +87,15 @@ function joinsAnew({ bootId }: AgentContext, past: DepartureState): boolean {
  */
 function wasTakenBack({ ending, confirmedAt, undoBegunAt }: DepartureState): boolean {
   return ending === 'await' && confirmedAt === undefined && undoBegunAt !== undefined;
+}
+
+/**
+ * The machine has booted after the end that an unconfirmed notice named: a machine of a warm pool
+ * boots days after a notice that it could not answer. If it is still listed, it begins anew.
+ */
+function hasOutlivedItsEnd({ host, bootId }: AgentContext, past: DepartureState): boolean {
+  const isUnconfirmed = past.ending === 'await' && past.confirmedAt === undefined;
+  return isUnconfirmed && past.hardDeadline === true && past.bootId !== bootId && host.clock.now() > past.deadline;
 }
 
 /** A person or a timer called it off, and the earlier process ended before it was undone. */

@@ -39,6 +39,37 @@ it('a notice that has outlived its end over a reboot stops no task while EC2 is 
   await next.stop();
 });
 
+// Seed 520007135: the next boot of a pool's machine drained it for a notice of weeks ago.
+it.each([
+  ['drained', true],
+  ['that could not drain', false],
+])('a notice that has outlived its end over a reboot keeps no node %s from ACTIVE', async (_, isDrained) => {
+  const { stage, agent, run } = await inService();
+  const { world, own } = stage;
+  world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  const silent = new Unavailable('HTTP 503');
+  for (const verb of ['readSpotStatus', ...(isDrained ? [] : ['drain'])]) world.calls.fails(verb, silent);
+  world.metadata.spotNotice = spotAt(stage.host.clock.now() + 2 * minute);
+  await run(20_000);
+  expect(stage.departure()).toMatchObject({ cause: 'spot', phase: 'announce' });
+  expect(own.status).toBe(isDrained ? 'DRAINING' : 'ACTIVE');
+  await agent.stop();
+  await run(15 * minute);
+  world.calls.heals();
+  world.calls.list.length = 0;
+  for (const verb of ['readSpotStatus', 'readSpotNotice']) world.calls.fails(verb, silent);
+  const next = stage.agent(reboot(stage));
+  await run(minute);
+  expect(stage.deeds()).not.toContain('drain');
+  expect(own.status).toBe('ACTIVE');
+  // It counts when it is listed all the same.
+  world.calls.heals();
+  world.metadata.spotNotice = spotAt(stage.host.clock.now() + 2 * minute);
+  await run(20_000);
+  expect(own.status).toBe('DRAINING');
+  await next.stop();
+});
+
 // ECS had placed tasks on the new record, and nobody confirmed the reason in this boot.
 it('a node whose end was refused stops no task in a later boot while its second source is silent', async () => {
   const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 900 } }));

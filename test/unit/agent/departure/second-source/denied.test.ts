@@ -98,6 +98,34 @@ describe('a departure that is denied', () => {
     await agent.stop();
   });
 
+  // Seed 520003036: the node was ACTIVE for a moment, although its machine was to be stopped.
+  it('is not undone past its registrar once a confirmed notice has taken over', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 3600 } });
+    busy(stage);
+    world.calls.fails('readMembership', new Unavailable('Rate exceeded'));
+    const local = world.localAgent;
+    stage.own.agentConnected = false;
+    world.localAgent = undefined;
+    world.cluster.tasks.length = 0;
+    for (let n = 0; n < 7200 && stage.deregistered.length === 0; n++) await run(1_000);
+    expect(stage.departure()).toMatchObject({ cause: 'ecs-agent', phase: 'terminate' });
+    await agent.stop();
+    busy(stage);
+    world.calls.fails('readContainerInstance', new Unavailable('Rate exceeded'));
+    world.instance.spotStatus = 'marked-for-termination';
+    world.metadata.spotNotice = { action: 'terminate', at: stage.host.clock.now() + 120_000 };
+    const next = stage.agent(world.restart());
+    await run(10_000);
+    expect(stage.departure()).toMatchObject({ cause: 'spot', confirmedAt: expect.any(Number) as unknown });
+    stage.own.agentConnected = true;
+    world.localAgent = local;
+    world.calls.heals();
+    await run(100_000);
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.deeds()).not.toContain('activate');
+    await next.stop();
+  });
+
   it('is undone after an update in place when version 0.1.0 began it', async () => {
     const stage = setStage();
     const now = stage.host.clock.now();

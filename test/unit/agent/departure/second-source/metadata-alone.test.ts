@@ -213,7 +213,8 @@ describe.each(['scale-in', 'spot'] as const)('one word of a metadata service tha
     await run(5 * minute);
     const next = stage.agent(world[how]());
     await run(10 * minute);
-    expect(harm()).toEqual(['DRAINING']);
+    // A machine that boots after its end has outlived the notice.
+    expect(harm()).toEqual(cause === 'spot' && how === 'reboot' ? [] : ['DRAINING']);
     await run(7 * minute);
     expect(harm()).toEqual([]);
     await next.stop();
