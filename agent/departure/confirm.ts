@@ -142,7 +142,8 @@ export const disputedMs = 900_000;
 export async function awaitConfirmation(departure: Departure, signal: AbortSignal): Promise<void> {
   const { clock, log } = departure.host;
   const began = clock.uptime();
-  const lasts = openLasting(clock, disputedMs);
+  // One lost answer, and the denials that must follow it, take more than the usual gap.
+  const lasts = openLasting(clock, disputedMs, 2 * longestGapMs);
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
     const { agrees, words, deniesSpot, isVoid } = await askSecond(departure, signal);
@@ -195,7 +196,11 @@ export async function mustStillStand(departure: Departure, signal: AbortSignal, 
   for (let denied = 1; ; denied++) {
     const { agrees, words } = await askSecond(departure, signal);
     if (agrees !== false) return;
-    if (denied >= denials) throw new TakenBack(words);
+    if (denied >= denials) {
+      // The metadata service alone leaves the notice out while EC2 takes the instance.
+      if (isHibernation && (await isTakenByEc2(host, signal))) return;
+      throw new TakenBack(words);
+    }
     await host.clock.sleep(everyMs, signal);
   }
 }
@@ -370,6 +375,13 @@ const lastTries = 3;
 /** Short, so that all tries together leave 40 of the last 50 s to stop the tasks. */
 const lastCallMs = 2_000;
 
+/** False while EC2 is silent. */
+async function isTakenByEc2(host: Host, signal: AbortSignal): Promise<boolean> {
+  const status = await readSpotStatus(host, true, signal).catch(() => undefined);
+  signal.throwIfAborted();
+  return status !== undefined && isReclaimed.test(status);
+}
+
 /** A spot instance always has a request, so an answer without it is no answer. */
 async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal): Promise<string> {
   const read = async (callSignal: AbortSignal) => {
@@ -482,8 +494,6 @@ function asRefused(error: unknown): 'refused' {
 async function askOperator({ host, state }: Departure): Promise<Answer> {
   const request = await readRequest(host);
   const isWanted = request?.action === 'leave' && (state.key === undefined || request.id === state.key);
-  return {
-    agrees: isWanted,
-    words: isWanted ? `the request is still there: "${request.reason}"` : 'the request is gone',
-  };
+  const words = isWanted ? `the request is still there: "${request.reason}"` : 'the request is gone';
+  return { agrees: isWanted, words };
 }

@@ -257,15 +257,14 @@ async function takeBack(
     const next = memories.wanted();
     const state = supervisor.state();
     // No unconfirmed order takes over from a departure that has left its registrar. So that
-    // departure is undone first, or the node would stay DRAINING for ever.
-    const takesOver = (order: Order) => order.cause === state?.cause || supervisor.isConfirmed(order);
+    // departure is undone first, or the node would stay DRAINING for ever. A person wants the node
+    // DRAINING, whatever becomes of that departure.
+    const takesOver = (order: Order) =>
+      order.cause === 'operator' || order.cause === state?.cause || supervisor.isConfirmed(order);
     if (next.length > 0 && (state === undefined || isRevocable(state) || next.some(takesOver)))
       return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
-    const options = undoOptionsOf(context, why, except, true);
-    // A person wants the node DRAINING, whatever becomes of this departure.
-    const keepDraining = options.keepDraining || next.some((order) => order.cause === 'operator');
-    await supervisor.callOff({ ...options, keepDraining, isDenied: true });
+    await supervisor.callOff({ ...undoOptionsOf(context, why, except, true), isDenied: true });
     if (watcher !== undefined) await undoTreatment(context, watcher, signal);
     if (next.length > 0) await supervisor.follow(next);
   });

@@ -30,8 +30,9 @@ export const interruptionsDrain: Invariant = {
     for (const reason of ['spot', 'scale-in', 'operator', 'retirement'] as const) {
       const ms = lasting(node, reason, now);
       const laterMs = letGoMs(region, reason) + askAgainMs(region, node, reason);
-      if (ms === undefined || !isAble(region, node, now - laterMs)) continue;
       const limit = boundMs(region, reason) + laterMs;
+      // After a check that failed, the next one may be a whole poll away.
+      if (ms === undefined || !isAble(region, node, now - limit)) continue;
       if (ms > limit)
         return `${reason} ${Math.round(ms / 1000)} s ago, and still ACTIVE (bound ${Math.round(limit / 1000)} s)`;
     }

@@ -196,4 +196,28 @@ describe('the agent, told of an event by EC2,', () => {
     await world.clock.finish(next.done, hour);
     expect(stage.deeds()).toContain('terminateInGroup');
   });
+
+  // The metadata service alone made the node ACTIVE while EC2 took it, and the tasks lost the time.
+  it.each(['terminate', 'stop', 'hibernate'] as const)(
+    'stops the tasks in time for a confirmed notice (%s) that the metadata leave out for eight seconds',
+    async (action) => {
+      const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 900 } }));
+      const { world, own } = stage;
+      const more = { stopsAfterMs: Infinity, stopTimeoutMs: 30_000 };
+      const task = world.cluster.addTask(own.arn, { group: 'family:batch', ...more });
+      world.instance.spotStatus = action === 'terminate' ? 'marked-for-termination' : 'marked-for-stop';
+      const notice = spotAt(stage.host.clock.now() + 2 * minute, action);
+      world.metadata.spotNotice = notice;
+      await run(40_000);
+      expect(stage.departure()).toMatchObject({ cause: 'spot', phase: 'tasks' });
+      for (let ms = 40_000; ms < 120_000; ms += 500) {
+        const leftMs = stage.departure().uptimes!.deadline - stage.host.clock.uptime();
+        world.metadata.spotNotice = leftMs < 37_000 && leftMs > 29_000 ? undefined : notice;
+        await run(500);
+      }
+      expect(stage.deeds()).not.toContain('activate');
+      expect(task.lastStatus).toBe('STOPPED');
+      await agent.stop();
+    },
+  );
 });

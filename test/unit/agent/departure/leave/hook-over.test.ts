@@ -66,6 +66,31 @@ it('a node completes its hook although its group says once that it is over, and 
   await agent.stop();
 });
 
+// The metadata named another target and fell silent: a wrong answer counts after 14 minutes only.
+it('a node completes its hook although its group says for five minutes that it is over, after another target', async () => {
+  const stage = setStage();
+  const { world, group } = stage;
+  const isInHook = isInHookPhase(stage);
+  let since: number | undefined;
+  const isLie = () => isInHook() && world.clock.uptime() - (since ??= world.clock.uptime()) < 5 * minute;
+  const { lie, host } = deceived(stage, 'Terminating:Proceed', isLie, Infinity);
+  const agent = stage.agent(host);
+  await world.clock.run(minute);
+  group.hookLagMs = 6 * minute;
+  group.hooks[1]!.heartbeatSeconds = 3600;
+  world.calls.onCall = ({ verb }) => {
+    if (verb !== 'readTargetState' || !isInHook()) return;
+    if (world.metadata.targetState === 'InService') world.calls.fails(verb, new Unavailable('HTTP 503'));
+    world.metadata.targetState = 'InService';
+  };
+  world.metadata.targetState = 'Terminated';
+  group.begin('terminate');
+  await world.clock.run(20 * minute);
+  expect(lie.told).toBeGreaterThan(20);
+  expect(group.hooks[1]!.ended).toBe('CONTINUE');
+  await agent.stop();
+});
+
 // The group refused the request, and then said twice in a row that it ends the node. A node without
 // a hook of its own believed that. Its agent ended, and the node stayed DRAINING for ever.
 it('a node without a terminate hook ends itself although its group says twice that it does so', async () => {

@@ -180,6 +180,18 @@ describe.each(['scale-in', 'spot'] as const)('one word of a metadata service tha
     await agent.stop();
   });
 
+  // The denials that must follow a lost answer took longer than the gap that began the time anew.
+  it('is undone although one answer of the second source is lost every ten minutes', async () => {
+    const { world, run, agent, harm } = await announced();
+    world.calls.fails(verb, silence);
+    for (let minutes = 0; minutes < 40; minutes++) {
+      if (minutes % 10 === 1) world.calls.hangs(second, 1);
+      await run(minute);
+    }
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
   it('drains the node at once when it is said again afterwards, and counts when it is true', async () => {
     const { stage, world, run, announce } = await announced();
     world.calls.fails(verb, silence);
