@@ -145,23 +145,25 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
   const { departure, stopTimes } = wait;
   const { clock } = departure.host;
   const told = new Set<string>();
+  const tried = new Set<string>();
   const batches: { tasks: readonly CloudTask[]; at: number }[] = [];
   const stop = async (tasks: readonly CloudTask[]) => {
-    const fresh = tasks.filter(({ arn }) => !told.has(arn));
-    if (fresh.length === 0) return;
-    for (const { arn } of fresh) told.add(arn);
-    const stopMs = await stopTimes.longestMs(fresh, signal);
-    await departure.extend(stopMs);
-    await departure.noteDeed('stoppedTasksAt');
-    await departure.trouble('tasks stopped at the deadline', renderBlockers(departure.state.blockers));
+    const open = tasks.filter(({ arn }) => !told.has(arn));
+    const fresh = open.filter(({ arn }) => !tried.has(arn));
+    if (open.length === 0) return;
+    // Only the first try moves the deadline: a silent ECS must not hold the node for ever.
+    if (fresh.length > 0) {
+      for (const { arn } of fresh) tried.add(arn);
+      await departure.extend(await stopTimes.longestMs(fresh, signal));
+      await departure.noteDeed('stoppedTasksAt');
+      await departure.trouble('tasks stopped at the deadline', renderBlockers(departure.state.blockers));
+    }
     const why = `ecs-node: ${departure.state.cause}: the node leaves and its time is up`;
-    await stopTasks(
-      wait,
-      fresh.map(({ arn }) => arn),
-      why,
-      signal,
-    );
-    batches.push({ tasks: fresh, at: clock.uptime() });
+    const arns = open.map(({ arn }) => arn);
+    const { silent } = await stopTasks(wait, arns, why, signal);
+    const heard = open.filter(({ arn }) => !silent.includes(arn));
+    for (const { arn } of heard) told.add(arn);
+    if (heard.length > 0) batches.push({ tasks: heard, at: clock.uptime() });
   };
   // A stop timeout that was unknown at StopTask may be known at a later look.
   const readEnd = async () => {
@@ -179,8 +181,10 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
       if (shieldedMs > 0) return shieldedMs;
       await stop(protectedTasks);
     }
-    // A task that ECS does not list cannot be stopped. The node asks ECS until the deadline.
-    const isBlind = (!sight.sure && told.size === 0) || sight.unlisted.some((arn) => !told.has(arn));
+    // A task that ECS does not list cannot be stopped, nor one while ECS is silent. The node asks
+    // ECS until the deadline.
+    const open = [...sight.unlisted, ...sight.listed.map(({ arn }) => arn).filter((arn) => tried.has(arn))];
+    const isBlind = (!sight.sure && told.size === 0) || open.some((arn) => !told.has(arn));
     if (isBlind) return departure.leftMs();
     const stopMs = (await readEnd()) - clock.uptime();
     await departure.extend(stopMs);
@@ -235,7 +239,7 @@ async function stopDaemonTasks(wait: Wait, signal: AbortSignal): Promise<void> {
   const stopMs = await stopTimes.longestMs([], signal);
   const end = clock.uptime() + Math.min(Math.max(stopMs, daemonStopMs), departure.leftMs());
   const told = new Set(daemonArns);
-  for (let left = await stopTasks(wait, daemonArns, why, signal); left.length > 0;) {
+  for (let left = (await stopTasks(wait, daemonArns, why, signal)).accepted; left.length > 0;) {
     if (clock.uptime() >= end)
       return departure.trouble('daemon tasks left to the end of the instance', left.map(shortArn).join(', '));
     await clock.sleep(Math.min(localEveryMs, end - clock.uptime()), signal);
@@ -243,7 +247,8 @@ async function stopDaemonTasks(wait: Wait, signal: AbortSignal): Promise<void> {
     // A call that started a task may take effect late.
     const late = remaining.filter((arn) => !told.has(arn));
     for (const arn of late) told.add(arn);
-    left = [...left.filter((arn) => remaining.includes(arn)), ...(await stopTasks(wait, late, why, signal))];
+    const { accepted } = await stopTasks(wait, late, why, signal);
+    left = [...left.filter((arn) => remaining.includes(arn)), ...accepted];
   }
 }
 
@@ -254,30 +259,37 @@ function renderBlockers(blockers: readonly string[]): string {
   return blockers.slice(0, 10).join(', ') || 'unknown';
 }
 
-/** Returns the tasks for which ECS accepted StopTask. */
+interface Stopped {
+  /** The tasks for which ECS accepted StopTask. */
+  accepted: string[];
+  /** The tasks for which ECS did not answer. */
+  silent: string[];
+}
+
 async function stopTasks(
   { departure, cluster }: Wait,
   arns: readonly string[],
   reason: string,
   signal: AbortSignal,
-): Promise<string[]> {
+): Promise<Stopped> {
   const { host } = departure;
-  if (arns.length === 0) return [];
+  const stopped: Stopped = { accepted: [], silent: [] };
+  if (arns.length === 0) return stopped;
   // The machine may have stood still while the node wrote to its disk.
   await mustStillStand(departure, signal);
-  const accepted = await Promise.all(
+  await Promise.all(
     arns.map(async (arn) => {
       try {
         const ms = Math.min(20_000, Math.max(departure.leftMs(), 5_000));
         await callWithRetry(host, ms, signal, (callSignal) => host.cloud.stopTask(cluster, arn, reason, callSignal));
         host.log.warn('task stopped', { task: arn });
-        return [arn];
+        stopped.accepted.push(arn);
       } catch (error) {
         signal.throwIfAborted();
         await departure.trouble(`stopping ${shortArn(arn)}`, error);
-        return [];
+        if (error instanceof Unavailable) stopped.silent.push(arn);
       }
     }),
   );
-  return accepted.flat();
+  return stopped;
 }

@@ -48,7 +48,7 @@ async function followPast(context: AgentContext, signal: AbortSignal): Promise<v
   }
   if (joinsAnew(context, past)) return finishUndoing(context, past, signal);
   if (watcher !== undefined && wasCalledOff(context, watcher, past)) return finishUndoing(context, past, signal);
-  if (wasTakenBack(past) || hasOutlivedItsEnd(context, past)) {
+  if (wasTakenBack(past) || isOldWord(context, past)) {
     forgetEvent(context, past);
     return finishUndoing(context, past, signal);
   }
@@ -90,12 +90,14 @@ function wasTakenBack({ ending, confirmedAt, undoBegunAt }: DepartureState): boo
 }
 
 /**
- * The machine has booted after the end that an unconfirmed notice named: a machine of a warm pool
- * boots days after a notice that it could not answer. If it is still listed, it begins anew.
+ * One source gave this word to an earlier boot, and it has drained nothing, or the machine has
+ * booted after the end that it named. A machine of a warm pool boots days after a word that it
+ * could not answer. If it is still announced, it begins anew.
  */
-function hasOutlivedItsEnd({ host, bootId }: AgentContext, past: DepartureState): boolean {
-  const isUnconfirmed = past.ending === 'await' && past.confirmedAt === undefined;
-  return isUnconfirmed && past.hardDeadline === true && past.bootId !== bootId && host.clock.now() > past.deadline;
+function isOldWord({ host, bootId }: AgentContext, past: DepartureState): boolean {
+  if (past.bootId === bootId || past.ending !== 'await' || past.confirmedAt !== undefined) return false;
+  const hasOutlivedItsEnd = past.hardDeadline === true && host.clock.now() > past.deadline;
+  return past.drainedAt === undefined || hasOutlivedItsEnd;
 }
 
 /** A person or a timer called it off, and the earlier process ended before it was undone. */

@@ -70,6 +70,30 @@ it.each([
   await next.stop();
 });
 
+// Seed 550001221: a machine of a pool had one word of a scale-in, and its next boot drained it.
+it('a word of a scale-in that drained nothing before a reboot drains nothing after it', async () => {
+  const { stage, agent, run } = await inService();
+  const { world, own } = stage;
+  world.calls.fails('drain', new Unavailable('HTTP 503'));
+  world.metadata.targetState = 'Terminated';
+  await run(20_000);
+  expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'announce' });
+  await agent.stop();
+  world.calls.heals();
+  world.calls.list.length = 0;
+  world.calls.fails('readTargetState', new Unavailable('HTTP 503'));
+  const next = stage.agent(reboot(stage));
+  await run(10 * minute);
+  expect(stage.deeds()).not.toContain('drain');
+  expect(own.status).toBe('ACTIVE');
+  // It counts when it is announced all the same.
+  world.calls.heals();
+  stage.group.begin('terminate');
+  await run(10_000);
+  expect(own.status).toBe('DRAINING');
+  await next.stop();
+});
+
 // ECS had placed tasks on the new record, and nobody confirmed the reason in this boot.
 it('a node whose end was refused stops no task in a later boot while its second source is silent', async () => {
   const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 900 } }));

@@ -75,6 +75,28 @@ it('a task that ECS leaves out at drainSeconds, and lists again later, is stoppe
   await agent.stop();
 });
 
+// It was not told again, and was killed with the machine after the time that it needs to stop.
+it.each([
+  ['for two minutes', 2 * minute, 'STOPPED'],
+  ['for ever', Infinity, 'RUNNING'],
+] as const)('a task is told to stop until ECS answers: silent %s', async (_what, ms, expected) => {
+  const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 60 } }));
+  const { world, own, group } = stage;
+  const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 20_000 });
+  let then = '';
+  let since: number | undefined;
+  world.calls.onCall = ({ verb, at }) => {
+    if (verb === 'completeHook') then ||= task.lastStatus;
+    if (verb === 'stopTask' && at - (since ??= at) < ms) throw new Unavailable('HTTP 503');
+  };
+  group.begin('terminate');
+  group.hooks[1]!.globalSeconds = 7200;
+  world.metadata.targetState = 'Terminated';
+  await run(110 * minute);
+  expect(then).toBe(expected);
+  await agent.stop();
+});
+
 // Any process may listen on the ECS agent's port. A forged task kept its node until the deadline.
 describe('a task that ECS leaves out for minutes, and the ECS agent names', () => {
   it.each([
