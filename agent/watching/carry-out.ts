@@ -259,8 +259,9 @@ async function takeBack(
     // No unconfirmed order takes over from a departure that has left its registrar. So that
     // departure is undone first, or the node would stay DRAINING for ever. A person wants the node
     // DRAINING, whatever becomes of that departure.
+    const isOfOther = state?.cause !== cause;
     const takesOver = (order: Order) =>
-      order.cause === 'operator' || order.cause === state?.cause || supervisor.isConfirmed(order);
+      order.cause === 'operator' || (isOfOther && order.cause === state?.cause) || supervisor.isConfirmed(order);
     if (next.length > 0 && (state === undefined || isRevocable(state) || next.some(takesOver)))
       return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
