@@ -256,16 +256,16 @@ async function takeBack(
     await mustHaveSeenRequest(context);
     const next = memories.wanted();
     const state = supervisor.state();
+    // Another order has taken over the departure, and that one stands.
+    const isOfOther = state?.cause !== cause && next.some((order) => order.cause === state?.cause);
     // No unconfirmed order takes over from a departure that has left its registrar. So that
-    // departure is undone first, or the node would stay DRAINING for ever. A person wants the node
-    // DRAINING, whatever becomes of that departure.
-    const isOfOther = state?.cause !== cause;
-    const takesOver = (order: Order) =>
-      order.cause === 'operator' || (isOfOther && order.cause === state?.cause) || supervisor.isConfirmed(order);
-    if (next.length > 0 && (state === undefined || isRevocable(state) || next.some(takesOver)))
-      return supervisor.follow(next);
+    // departure is undone first, or the node would stay DRAINING for ever.
+    if (next.length > 0 && (state === undefined || isRevocable(state) || isOfOther)) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
-    await supervisor.callOff({ ...undoOptionsOf(context, why, except, true), isDenied: true });
+    const options = undoOptionsOf(context, why, except, true);
+    // A person wants the node DRAINING, whatever becomes of this departure.
+    const keepDraining = options.keepDraining || next.some((order) => order.cause === 'operator');
+    await supervisor.callOff({ ...options, keepDraining, isDenied: true });
     if (watcher !== undefined) await undoTreatment(context, watcher, signal);
     if (next.length > 0) await supervisor.follow(next);
   });
