@@ -157,6 +157,37 @@ it('a confirmed scale-in keeps its hook alive over a reboot while the metadata s
   await next.stop();
 });
 
+// Seed 600008554: EC2 had rebooted it, so it no longer listed the event. The node was left to its
+// scale-in, and its hook timed out.
+it('a node that requested its end for a reboot completes its hook after that reboot', async () => {
+  const { stage, agent, run } = await inService();
+  const { world, group } = stage;
+  const notBefore = stage.host.clock.now() + 10 * minute;
+  const event = {
+    id: 'instance-event-1',
+    code: 'instance-reboot',
+    state: 'active' as const,
+    notBefore,
+    description: '',
+  };
+  world.calls.fails('readMembership', new Refused('not authorized', { code: 'AccessDenied' }));
+  world.calls.fails('completeHook', new Unavailable('HTTP 503'));
+  world.instance.events = [{ id: event.id, code: event.code }];
+  world.metadata.maintenance = [event];
+  for (let n = 0; n < 600 && group.lifecycleState !== 'Terminating:Wait'; n++) await run(1_000);
+  expect(stage.departure()).toMatchObject({ cause: 'maintenance', irrevocable: { askedToEndAt: expect.anything() } });
+  world.metadata.targetState = 'Terminated';
+  await run(minute);
+  await agent.stop();
+  world.calls.heals('completeHook');
+  world.instance.events = [];
+  world.metadata.maintenance = [];
+  const next = stage.agent(reboot(stage));
+  await run(5 * minute);
+  expect(group.hooks.at(-1)!.ended).toBe('CONTINUE');
+  await next.stop();
+});
+
 // The life cycle of an on-demand node was unreadable, so EC2 had no spot request to deny it with.
 it.each([true, false])(
   'an on-demand node is ACTIVE after a false spot notice and a reboot (departure done: %s)',
