@@ -66,7 +66,7 @@ interface Answer {
  */
 const unlistedLastsMs = 60_000;
 
-/** Returns those of `arns`, which ECS does not list, that may be tasks all the same. */
+/** Returns those of `arns`, which only the ECS agent names, that may be tasks all the same. */
 type KeepUnlisted = (arns: string[], answer: Answer | undefined, signal: AbortSignal) => Promise<string[]>;
 
 function openUnlisted(host: Host): KeepUnlisted {
@@ -126,7 +126,8 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     const arns = [...names.keys()].toSorted();
     const isOrdinary = (arn: string) => !daemons!.has(arn);
     const listedArns = listed.map(({ arn }) => arn);
-    const unlisted = [...names.keys(), ...contained].filter((arn) => isOrdinary(arn) && !listedArns.includes(arn));
+    const isUnlisted = (arn: string) => isOrdinary(arn) && !listedArns.includes(arn);
+    const doubtful = await keepUnlisted([...names.keys()].filter(isUnlisted), asked, signal);
     const blockers = [...arns.filter(isOrdinary).map((arn) => names.get(arn) ?? shortArn(arn)), ...unnamed.toSorted()];
     // Without the permission to list tasks, only the local agent's answer is left. With a dead
     // agent, only ECS's answer is left, which Docker may contradict. A task without a name may be
@@ -140,7 +141,7 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     return {
       blockers,
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
-      unlisted: await keepUnlisted(unlisted, asked, signal),
+      unlisted: [...doubtful, ...contained.filter(isUnlisted)],
       protectedArns,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
       sure: isAnswered && isBelieved,
