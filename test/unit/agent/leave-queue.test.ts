@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { readLivingHealth } from '../../../agent/leave-queue/dead-records.ts';
 import { isQueued, maxLeavingAtOnce, openQueueCheck } from '../../../agent/leave-queue/leave-queue.ts';
+import { openQueuePosition } from '../../../agent/leave-queue/queue-position.ts';
 import { messageOf, Refused, Unavailable } from '../../../core/errors.ts';
 import { propagationMs } from '../../../core/retry.ts';
 import { never, setStage, type Stage } from './stage.ts';
@@ -41,6 +42,21 @@ describe('an entry in the leave queue', () => {
     stage.host.cloud = { ...stage.host.cloud, readContainerInstance: async () => undefined };
     await expect(looksUp(stage)).rejects.toThrow('ECS does not know this node');
   });
+});
+
+it('a node whose entry ECS shows no longer is queued until that has lasted for a minute', async () => {
+  const stage = setStage();
+  const { clock } = stage.world;
+  const position = openQueuePosition('disk', 50, {});
+  expect(await clock.finish(position.mayLeave(stage.host, refOf(stage), never))).toBe(true);
+  stage.own.attributes.delete(key);
+  const answers: (boolean | undefined)[] = [];
+  for (let n = 0; n < 10; n++) {
+    answers.push(await clock.finish(position.isQueued(stage.host, refOf(stage), never).catch(() => undefined)));
+    await clock.run(30_000);
+  }
+  expect(answers.slice(0, 2)).toEqual([undefined, undefined]);
+  expect(answers.slice(-5)).toEqual([false, false, false, false, false]);
 });
 
 describe('a node that queues', () => {

@@ -182,6 +182,11 @@ describe('ecs.config', () => {
     );
   });
 
+  it('changes no value that ends in a backslash, whatever comes before it', () => {
+    for (const other of ['OTHER=a;b\\', 'OTHER=a #b\\'])
+      expect(renderEcsConfig(other, { ECS_CLUSTER: 'y' })).toMatch(/ECS_CLUSTER=y\nOTHER=a.*b\\$/);
+  });
+
   it('writes its block before a quote that never closes, whatever the key in front of it', () => {
     expect(renderEcsConfig("=B 1= ' `", { ECS_CLUSTER: 'y' })).toMatch(/ECS_CLUSTER=y\n=B 1= ' `$/);
   });

@@ -206,6 +206,18 @@ test('when nodes of the group fail one after another, a node waits and retries i
   expect(host.identity.instanceId).toBe(read<BootstrapState>(world, paths.bootstrap)?.instanceId);
 });
 
+test('a node that waits for others says that its metric is not published, and waits all the same', async () => {
+  const { live, world, clock } = open();
+  world.group!.activities.push(...youngDeaths(3, clock.now()));
+  world.calls.fails('publish', new Refused('not authorized', { code: 'AccessDenied' }));
+  refusesForAWhile(world);
+  await live();
+  expect(deaths(world)).toEqual([]);
+  expect(world.log).toContainEqual(
+    expect.objectContaining({ message: 'metric not published', fields: { error: 'not authorized' } }),
+  );
+});
+
 // The second attempt is short, and nodes of the group had failed after longer attempts.
 test('a node whose time to register is up twice waits where others failed before', async () => {
   const { live, world, clock } = open(

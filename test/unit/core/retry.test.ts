@@ -160,4 +160,21 @@ describe('withTimeout', () => {
     await clock.settle();
     expect(clock.sleeping()).toBe(0);
   });
+
+  test('throws its time limit once, and beside it what else the work threw', async () => {
+    const { clock } = patience();
+    const limited = (give: (reason: unknown) => unknown) =>
+      clock.finish(
+        withTimeout(
+          2_000,
+          (signal) =>
+            new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(give(signal.reason)))),
+          clock,
+          never,
+        ).catch((error: unknown) => error as Error),
+      );
+    expect((await limited((reason) => reason)).cause).toBeUndefined();
+    const broken = new Error('socket hang up');
+    expect(await limited(() => broken)).toMatchObject({ message: 'no answer within 2 s', cause: broken });
+  });
 });

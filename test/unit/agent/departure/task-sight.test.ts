@@ -52,6 +52,21 @@ test('a task that the ECS agent names is none after ECS has left it out for a mi
   expect(await unlistedAfter(90, 'empty')).toEqual([]);
 });
 
+// A container of a task that ECS names counted as one more task, and StopTask waited for its name.
+test('with a dead ECS agent, ECS alone names each task that Docker runs', async () => {
+  const { host, world, own } = setStage();
+  world.localAgent = undefined;
+  const { arn: taskArn } = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  world.docker.containers = [{ name: 'web', imageId: 'sha256:1', state: 'running', taskArn }];
+  const look = openTaskSight(host, { cluster: 'demo', arn: own.arn }, openStopTimes(host, 'demo'));
+  const { blockers, unlisted, sure } = await world.clock.finish(look(never));
+  expect({ blockers, unlisted, sure }).toEqual({
+    blockers: [expect.stringContaining('family:batch')],
+    unlisted: [],
+    sure: true,
+  });
+});
+
 test('the tasks of two records of a node are waited for together', () => {
   const task = { ...setStage().world.cluster.addTask('', {}), arn: 'x', definition: 'web:1' };
   const sight = {

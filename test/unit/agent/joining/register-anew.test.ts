@@ -129,6 +129,8 @@ describe('a node outside its capacity provider', () => {
     await live(stage, 20 * minute);
     expect(stage.deeds()).not.toContain('drain');
     expect(stage.status().registration?.detail).toContain('has 1 tasks');
+    // A thousand nodes may wait so, and the provider stays the same.
+    expect(stage.world.calls.of('readCapacityProvider')).toHaveLength(1);
     stage.world.cluster.tasks[0]!.lastStatus = 'STOPPED';
     await live(stage, 20 * minute);
     expect(records(stage)).toMatchObject([{ capacityProvider: 'nodes' }]);

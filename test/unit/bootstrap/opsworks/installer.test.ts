@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { bootstrap } from '../../../../bootstrap/bootstrap.ts';
 import { Refused, exitCode } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
@@ -140,6 +140,21 @@ describe('the installer', () => {
     expect(exitCode(error)).toBe(77);
     expect(error.message).toContain(refusal);
     expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);
+  });
+
+  // Where other nodes take the names, three answers come within seconds.
+  it('is not final after three answers of AWS that have not lasted', async () => {
+    const stage = failingInstaller(0);
+    const real = stage.world.machine.programs.get(installer)!;
+    const taken = 'Aws::OpsWorks::Errors::ValidationException: Hostname web1 is already taken in this stack\n';
+    const answers = [taken, taken, `${refusal}\n`];
+    stage.world.machine.programs.set(installer, (command, callSignal) => {
+      const tail = answers.shift();
+      return tail === undefined ? real(command, callSignal) : { code: 1, tail };
+    });
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+    expect((await stage.boot()).outcome).toBe('done');
+    random.mockRestore();
   });
 
   it('without an end is killed in time and proves nothing against the node', async () => {

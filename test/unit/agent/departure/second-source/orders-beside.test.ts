@@ -35,6 +35,24 @@ describe('an order without a second source', () => {
     await agent.stop();
   });
 
+  it('tells of a fault of this program while it asks, and the departure goes on', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 300 } });
+    scaleIn(stage);
+    busy(stage);
+    await run(minute);
+    world.calls.fails('readSpotStatus', new TypeError('x is not a function'));
+    notice(stage);
+    await run(10 * minute);
+    expect(world.log).toContainEqual(
+      expect.objectContaining({
+        message: 'order not confirmed',
+        fields: expect.objectContaining({ cause: 'spot' }) as unknown,
+      }),
+    );
+    expect(stage.departure()).toMatchObject({ cause: 'scale-in', phase: 'done' });
+    await agent.stop();
+  });
+
   // EC2 was never asked about the notice, and tasks stopped 50 minutes early.
   it('does not hurry a confirmed scale-in', async () => {
     const { stage, world, run, agent } = await inService(patient);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable, Unfit } from '../../../../../core/errors.ts';
+import { paths } from '../../../../../core/state/state.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
 import { targetGroup } from '../../departure/leave/orders.ts';
 import { configOf, setStage } from '../../stage.ts';
@@ -171,6 +172,24 @@ describe('an agent whose node cannot join', () => {
     expect(await node.world.clock.finish(agent.done)).toMatchObject({ cause: 'join-failed', phase: 'done' });
     expect(node.group.hooks[0]!.ended).toBe('ABANDON');
     expect(node.deregistered).toHaveLength(1);
+  });
+
+  // With its whole time again after each crash, it would never give up.
+  it('goes on leaving when its agent starts again in the same boot', async () => {
+    const node = launched(configOf({ join: { timeoutSeconds: 600 } }), 1e9);
+    const { world } = node;
+    const agent = node.agent();
+    for (let n = 0; n < 900 && !world.machine.files.has(paths.departure); n++) {
+      if (n === 570) world.calls.fails('readMembership', new Unavailable('HTTP 503'));
+      await world.clock.run(1_000);
+    }
+    expect(node.departure()).toMatchObject({ cause: 'join-failed', phase: 'announce' });
+    await agent.stop();
+    world.calls.heals();
+    const next = node.agent(world.restart());
+    await world.clock.run(3 * minute);
+    expect(node.group.hooks[0]!.ended).toBe('ABANDON');
+    await next.stop();
   });
 
   it('stays while the storm guard holds it, or when failed nodes are kept', async () => {
