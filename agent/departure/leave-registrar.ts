@@ -10,7 +10,7 @@ import type { Departure } from './departure.ts';
 /** Unassigning runs recipes for up to five minutes. The calls around it take at most two more. */
 const patienceMs = 420_000;
 
-/** At the same time from those that the bootstrap could not leave, so that they cost no time. */
+/** Also deregisters from those that the bootstrap could not leave, all at once to cost no time. */
 export async function deregisterFromRegistrar(departure: Departure, signal: AbortSignal): Promise<void> {
   const { host, effects, state } = departure;
   const { registered, former = [] } = (await readState<BootstrapState>(host, paths.bootstrap, isBootstrapState)) ?? {};
