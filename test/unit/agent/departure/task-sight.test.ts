@@ -67,6 +67,22 @@ test('with a dead ECS agent, ECS alone names each task that Docker runs', async 
   });
 });
 
+test('a look asks Docker once about a task that ECS leaves out, also after a minute', async () => {
+  const { host, world, own } = setStage();
+  world.localAgent = undefined;
+  const { arn: taskArn } = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  world.docker.containers = [{ name: 'web', imageId: 'sha256:1', state: 'running', taskArn }];
+  host.cloud.readTasks = async () => [];
+  const look = openTaskSight(host, { cluster: 'demo', arn: own.arn }, openStopTimes(host, 'demo'));
+  let looks = 0;
+  for (; looks < 45; looks++) {
+    const { unlisted, sure } = await world.clock.finish(look(never));
+    expect({ unlisted, sure }).toEqual({ unlisted: [taskArn], sure: false });
+    await world.clock.run(2_000);
+  }
+  expect(world.calls.of('readContainers')).toHaveLength(looks);
+});
+
 test('the tasks of two records of a node are waited for together', () => {
   const task = { ...setStage().world.cluster.addTask('', {}), arn: 'x', definition: 'web:1' };
   const sight = {

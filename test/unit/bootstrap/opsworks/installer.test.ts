@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { bootstrap } from '../../../../bootstrap/bootstrap.ts';
 import { Refused, exitCode } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
@@ -144,7 +144,7 @@ describe('the installer', () => {
 
   // Where other nodes take the names, three answers come within seconds.
   it('is not final after three answers of AWS that have not lasted', async () => {
-    const stage = failingInstaller(0);
+    const stage = setStage(opsworksConfig());
     const real = stage.world.machine.programs.get(installer)!;
     const taken = 'Aws::OpsWorks::Errors::ValidationException: Hostname web1 is already taken in this stack\n';
     const answers = [taken, taken, `${refusal}\n`];
@@ -152,9 +152,10 @@ describe('the installer', () => {
       const tail = answers.shift();
       return tail === undefined ? real(command, callSignal) : { code: 1, tail };
     });
+    // The test files share one process, so a failure must not leave the next ones without chance.
     const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+    onTestFinished(() => void random.mockRestore());
     expect((await stage.boot()).outcome).toBe('done');
-    random.mockRestore();
   });
 
   it('without an end is killed in time and proves nothing against the node', async () => {
