@@ -18,18 +18,21 @@ export function isSameEvent({ id, code }: ScheduledEvent, key = ''): boolean {
   return key === `maintenance:${id}` || key === `maintenance:${code}` || key.startsWith(`maintenance:${code} `);
 }
 
-/** Whether EC2 lists the event, and lists it as due. A wrong clock alone must not end the node. */
+/**
+ * Whether EC2 lists the event, and lists it as due. A wrong clock alone must not end the node.
+ * `startsInMs`: the time until EC2's date, where EC2 gives one.
+ */
 export async function confirmEvent(
   host: Host,
   { maintenance }: Pick<Config, 'maintenance'>,
   key: string | undefined,
   signal: AbortSignal,
-): Promise<{ agrees: boolean; words: string }> {
+): Promise<{ agrees: boolean; words: string; startsInMs?: number }> {
   const events = await callOnce(host, signal, (callSignal) => host.cloud.readScheduledEvents(callSignal));
   const found = events.find((event) => isSameEvent(event, key));
   if (found === undefined) return { agrees: false, words: 'EC2 does not list this event' };
-  const { code, startsInMs = 0 } = found;
-  const isEarly = !atOnce.includes(code) && startsInMs > maintenance.leadSeconds * 1000 + clocksMs;
-  if (!isEarly) return { agrees: true, words: `EC2: ${code}` };
-  return { agrees: false, words: `EC2: ${code} begins only in ${Math.round(startsInMs / 3_600_000)} h` };
+  const { code, startsInMs } = found;
+  const isEarly = !atOnce.includes(code) && (startsInMs ?? 0) > maintenance.leadSeconds * 1000 + clocksMs;
+  if (!isEarly) return { agrees: true, words: `EC2: ${code}`, ...(startsInMs !== undefined && { startsInMs }) };
+  return { agrees: false, words: `EC2: ${code} begins only in ${Math.round((startsInMs ?? 0) / 3_600_000)} h` };
 }

@@ -24,3 +24,15 @@ export function openLasting(clock: Clock, ms: number, gapMs = longestGapMs): (se
     return seen !== false && now - since >= ms;
   };
 }
+
+/**
+ * As `openLasting`, for each of several names: returns those that each call has named for at least
+ * `ms`.
+ */
+export function openLastingOfEach(clock: Clock, ms: number): (seen: readonly string[]) => string[] {
+  let known = new Map<string, ReturnType<typeof openLasting>>();
+  return (seen) => {
+    known = new Map(seen.map((name) => [name, known.get(name) ?? openLasting(clock, ms)]));
+    return seen.filter((name) => known.get(name)?.(true));
+  };
+}

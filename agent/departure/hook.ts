@@ -29,9 +29,6 @@ const patienceMs = 900_000;
 /** Auto Scaling shows each change within seconds, so an answer that lasts is not an old one. */
 const lastingMs = 60_000;
 
-/** Two looks: one answer alone may be older than the hook, whose target is the same before it. */
-const agreedMs = everyMs;
-
 /** The outcome where Auto Scaling and the metadata service agree that nothing ends the node. */
 const kept = 'the group keeps the node';
 
@@ -75,21 +72,18 @@ export async function completeTerminateHook(departure: Departure, signal: AbortS
 type Belief = (over: Membership | undefined, signal: AbortSignal) => Promise<boolean>;
 
 /**
- * An answer that the hook is over counts if the metadata service agrees at two looks, or if the
- * answer lasts: long after the service has named another target. A return to the warm pool has the
- * same target before and after the hook.
+ * An answer that the hook is over must last: long after the metadata service has named another
+ * target. The target Terminated says nothing, because it is the same before the hook.
  */
 function openBelief(departure: Departure): Belief {
   const { clock } = departure.host;
   const lasts = openLasting(clock, lastingMs);
   const outlasts = openLasting(clock, contradictedMs);
-  const isAgreed = openLasting(clock, agreedMs);
   let isContradicted = false;
   return async (over, signal) => {
     const [hasLasted, hasOutlasted] = [lasts(over !== undefined), outlasts(over !== undefined)];
-    const agrees = isTerminating(over) ? await isTargetTerminated(departure, signal) : undefined;
-    isContradicted ||= agrees === false;
-    return isAgreed(agrees === true) || (isContradicted ? hasOutlasted : hasLasted);
+    isContradicted ||= isTerminating(over) && (await isTargetTerminated(departure, signal)) === false;
+    return isContradicted ? hasOutlasted : hasLasted;
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { isDenied, messageOf } from '../../core/errors.ts';
 import type { CloudTask, Host } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { openLasting, openLastingOfEach } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
 import { readEcsConfig } from '../ecs-settings.ts';
 
@@ -21,8 +21,9 @@ const assignment = 'ECS_CONTAINER_STOP_TIMEOUT=';
 const reportMs = 5_000;
 
 /**
- * A refusal must last this long before it means that the role lacks the permission. One refusal
- * stopped protected tasks, and killed tasks that need longer than the default.
+ * A refusal must last this long before it means that the role lacks the permission, and an answer
+ * that a task is unprotected before the task may be stopped. One refusal stopped protected tasks,
+ * and killed tasks that need longer than the default.
  */
 export const refusalLastsMs = 60_000;
 
@@ -32,8 +33,15 @@ export interface StopTimes {
    * default, stands for what is unknown, and each call asks again for that.
    */
   longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal, unknownMs?: number): Promise<number>;
-  /** The tasks that ECS protects from being stopped, or whose protection is unknown. */
-  protectedOf(tasks: readonly CloudTask[], signal: AbortSignal): Promise<Set<string>>;
+  protectionOf(tasks: readonly CloudTask[], signal: AbortSignal): Promise<Protection>;
+}
+
+/** ECS's protection of tasks from being stopped (ARNs). */
+export interface Protection {
+  /** ECS says so now. */
+  certain: ReadonlySet<string>;
+  /** The tasks that may be protected: the opposite is not known, or not for long enough. */
+  possible: ReadonlySet<string>;
 }
 
 export function openStopTimes(host: Host, cluster: string): StopTimes {
@@ -41,6 +49,7 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
   let agentMs: number | undefined;
   const isTimeoutRefused = openLasting(host.clock, refusalLastsMs);
   const isProtectionRefused = openLasting(host.clock, refusalLastsMs);
+  const isUnprotected = openLastingOfEach(host.clock, refusalLastsMs);
   const warned = new Set<string>();
   const warnOnce = (message: string, error: unknown, fields = {}) => {
     const line = { ...fields, error: messageOf(error) };
@@ -78,21 +87,23 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
       const all = await Promise.all(definitions.map((each) => readOne(each, signal, unknownMs)));
       return Math.max(agentMs ?? defaultStopMs, ...all) + reportMs;
     },
-    async protectedOf(tasks, signal) {
+    async protectionOf(tasks, signal) {
       // ECS protects only tasks of services.
       const arns = tasks.filter(({ group }) => group.startsWith('service:')).map(({ arn }) => arn);
-      if (arns.length === 0) return new Set();
+      const none = new Set<string>();
+      if (arns.length === 0) return { certain: none, possible: none };
       try {
         const found = await callOnce(host, signal, (callSignal) =>
           host.cloud.readProtectedTasks(cluster, arns, callSignal),
         );
         isProtectionRefused(false);
-        return new Set(found);
+        const free = isUnprotected(arns.filter((arn) => !found.includes(arn)));
+        return { certain: new Set(found), possible: new Set(arns.filter((arn) => !free.includes(arn))) };
       } catch (error) {
         signal.throwIfAborted();
-        if (!isDenied(error) || !isProtectionRefused(true)) return new Set(arns);
+        if (!isDenied(error) || !isProtectionRefused(true)) return { certain: none, possible: new Set(arns) };
         warnOnce('task protection not read: tasks are stopped as if unprotected', error);
-        return new Set();
+        return { certain: none, possible: none };
       }
     },
   };

@@ -8,7 +8,7 @@ import { readDaemonTasks } from '../../upkeep/daemon-tasks-memory.ts';
 import { isOurs } from '../../upkeep/daemon-tasks.ts';
 import { callOnce } from '../calls.ts';
 import { readLocalAgent, type ContainerInstanceRef } from '../container-instance.ts';
-import type { StopTimes } from './stop-time.ts';
+import type { Protection, StopTimes } from './stop-time.ts';
 
 /** The ECS agent answers from memory, so the node notices within two seconds that it is empty. */
 export const localEveryMs = 2_000;
@@ -20,8 +20,9 @@ export const localEveryMs = 2_000;
 const cloudEveryMs = 15_000;
 
 /**
- * The answer of one source alone that nothing is left must last this long, which are three looks.
- * One lost list would end the machine under running tasks.
+ * The answer that nothing is left must last this long, which are three looks. One lost list would
+ * end the machine under running tasks, and a task that ECS placed right before DRAINING may not be
+ * in any list yet.
  */
 export const emptyLastsMs = 5_000;
 
@@ -36,7 +37,7 @@ export interface TaskSight {
    * A task that ECS leaves out for a minute stays here only while Docker runs it, or is silent.
    */
   unlisted: string[];
-  /** The tasks in `listed` that ECS protects from scale-in. */
+  /** The tasks in `listed` that ECS may protect from scale-in. */
   protectedArns: ReadonlySet<string>;
   /**
    * The daemon tasks that this node started (upkeep/daemon-tasks.ts). The departure does not wait
@@ -44,9 +45,10 @@ export interface TaskSight {
    */
   daemonArns: string[];
   /**
-   * True when the agent and ECS have both named all tasks. Where only one of them answers, it must
-   * repeat that no task is left, the record in ECS must not count more, and Docker must not run the
-   * container of another task.
+   * True when the agent and ECS have both named all tasks, and when they repeat that none is left.
+   * Where only one of them answers, the record in ECS must not count more, and Docker must not run
+   * the container of another task. Where Docker is silent as well, that one must repeat it for a
+   * minute.
    */
   sure: boolean;
 }
@@ -56,13 +58,16 @@ export type LookAtTasks = (signal: AbortSignal) => Promise<TaskSight>;
 interface Answer {
   at: number;
   tasks: readonly CloudTask[] | 'unknown' | 'refused';
-  protectedArns: ReadonlySet<string>;
+  protection: Protection;
 }
+
+const unprotected: Protection = { certain: new Set(), possible: new Set() };
 
 /**
  * ECS knows best which tasks it has placed here, but its list may be stale for some seconds. What
  * it leaves out for longer is a task only if Docker runs it: any process may listen on the ECS
- * agent's port.
+ * agent's port. Where nothing on this machine answers, ECS must repeat for as long that no task is
+ * left.
  */
 const unlistedLastsMs = 60_000;
 
@@ -90,18 +95,18 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
   // ARNs come from the disk.
   let daemons: Set<string> | undefined;
   const lasts = openLasting(host.clock, emptyLastsMs);
+  const lastsLong = openLasting(host.clock, unlistedLastsMs);
   const keepUnlisted = openUnlisted(host);
   const askCloud = async (at: number, signal: AbortSignal): Promise<Answer> => {
     try {
       const tasks = await callOnce(host, signal, (callSignal) =>
         host.cloud.readTasks(containerInstance.cluster, containerInstance.arn, callSignal),
       );
-      const protectedArns = await stopTimes.protectedOf(tasks, signal);
-      return { at, tasks, protectedArns };
+      return { at, tasks, protection: await stopTimes.protectionOf(tasks, signal) };
     } catch (error) {
       signal.throwIfAborted();
       if (asked?.tasks !== 'refused') host.log.warn('tasks not read from ECS', { error: messageOf(error) });
-      return { at, tasks: error instanceof Refused ? 'refused' : 'unknown', protectedArns: new Set() };
+      return { at, tasks: error instanceof Refused ? 'refused' : 'unknown', protection: unprotected };
     }
   };
   return async (signal) => {
@@ -111,14 +116,15 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     const isQuiet = local === undefined || local.every(({ arn }) => daemons!.has(arn));
     const isDue = asked === undefined || isQuiet || now - asked.at >= cloudEveryMs;
     if (isDue && (asked === undefined || now - asked.at >= localEveryMs * 0.9)) asked = await askCloud(now, signal);
-    const { tasks: cloud = 'unknown', protectedArns = new Set<string>() } = asked ?? {};
+    const { tasks: cloud = 'unknown', protection = unprotected } = asked ?? {};
     // The containers of a dead ECS agent run on, and one that ECS does not confirm may be wrong.
     const isAlone = local === undefined || cloud === 'refused';
-    const contained = isAlone ? ((await readContainedArns(host, signal)) ?? []) : [];
+    const containedNow = isAlone ? await readContainedArns(host, signal) : [];
+    const contained = containedNow ?? [];
     const listed = typeof cloud === 'string' ? [] : cloud;
     for (const task of listed) if (isOurs(task)) daemons.add(task.arn);
     const names = new Map((local ?? []).flatMap(({ arn, name }) => (arn === '' ? [] : [[arn, name]])));
-    for (const task of listed) names.set(task.arn, nameOf(task, protectedArns));
+    for (const task of listed) names.set(task.arn, nameOf(task, protection.certain));
     const unnamed = [
       ...(local ?? []).filter(({ arn }) => arn === '').map(({ name }) => name),
       ...contained.filter((arn) => !names.has(arn) && !daemons!.has(arn)).map((arn) => `container of ${shortArn(arn)}`),
@@ -133,18 +139,18 @@ export function openTaskSight(host: Host, containerInstance: ContainerInstanceRe
     // agent, only ECS's answer is left, which Docker may contradict. A task without a name may be
     // one that ECS does not list.
     const isAnswered = unnamed.length === 0 && cloud !== 'unknown' && (cloud !== 'refused' || local !== undefined);
-    const isLonely = isAnswered && (cloud === 'refused' || local === undefined);
-    const isLonelyEmpty = isLonely && blockers.length === 0;
-    // A container instance with more than the named tasks contradicts the answer.
-    const isEmpty = isLonelyEmpty && (await countTasks(host, containerInstance, signal)) <= arns.length;
-    const isBelieved = lasts(isEmpty) || !isLonelyEmpty;
+    const isSaidEmpty = isAnswered && blockers.length === 0;
+    // A container instance with more than the named tasks contradicts the answer of one source.
+    const isEmpty = isSaidEmpty && (!isAlone || (await countTasks(host, containerInstance, signal)) <= arns.length);
+    const [hasLasted, hasLastedLong] = [lasts(isEmpty), lastsLong(isEmpty)];
+    const isBelieved = containedNow === undefined ? hasLastedLong : hasLasted;
     return {
       blockers,
       listed: listed.filter(({ arn }) => isOrdinary(arn)),
       unlisted: [...doubtful, ...contained.filter(isUnlisted)],
-      protectedArns,
+      protectedArns: protection.possible,
       daemonArns: arns.filter((arn) => !isOrdinary(arn)),
-      sure: isAnswered && isBelieved,
+      sure: isAnswered && (!isSaidEmpty || isBelieved),
     };
   };
 }

@@ -13,7 +13,7 @@ import { findContainerInstances, type ContainerInstanceRef } from '../container-
 import { mustStillStand } from './confirm.ts';
 import type { Departure } from './departure.ts';
 import { tryToDrain } from './drain.ts';
-import { openStopTimes, type StopTimes } from './stop-time.ts';
+import { openStopTimes, refusalLastsMs, type StopTimes } from './stop-time.ts';
 import {
   emptyLastsMs,
   localEveryMs,
@@ -144,13 +144,12 @@ const unknownStopMs = 600_000;
 async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Promise<TaskSight | undefined> {
   const { departure, stopTimes } = wait;
   const { clock } = departure.host;
-  const told = new Set<string>();
+  const why = `ecs-node: ${departure.state.cause}: the node leaves and its time is up`;
+  const { stopTasks, isOpen } = openStopping(wait, why);
   const tried = new Set<string>();
   const batches: { tasks: readonly CloudTask[]; at: number }[] = [];
   const stop = async (tasks: readonly CloudTask[]) => {
-    const open = tasks.filter(({ arn }) => !told.has(arn));
-    const fresh = open.filter(({ arn }) => !tried.has(arn));
-    if (open.length === 0) return;
+    const fresh = tasks.filter(({ arn }) => !tried.has(arn));
     // Only the first try moves the deadline: a silent ECS must not hold the node for ever.
     if (fresh.length > 0) {
       for (const { arn } of fresh) tried.add(arn);
@@ -158,12 +157,10 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
       await departure.noteDeed('stoppedTasksAt');
       await departure.trouble('tasks stopped at the deadline', renderBlockers(departure.state.blockers));
     }
-    const why = `ecs-node: ${departure.state.cause}: the node leaves and its time is up`;
-    const arns = open.map(({ arn }) => arn);
-    const { silent } = await stopTasks(wait, arns, why, signal);
-    const heard = open.filter(({ arn }) => !silent.includes(arn));
-    for (const { arn } of heard) told.add(arn);
-    if (heard.length > 0) batches.push({ tasks: heard, at: clock.uptime() });
+    const arns = tasks.map(({ arn }) => arn);
+    const accepted = await stopTasks(arns, signal);
+    const told = tasks.filter(({ arn }) => accepted.includes(arn));
+    if (told.length > 0) batches.push({ tasks: told, at: clock.uptime() });
   };
   // A stop timeout that was unknown at StopTask may be known at a later look.
   const readEnd = async () => {
@@ -175,16 +172,16 @@ async function stopInTime(wait: Wait, first: TaskSight, signal: AbortSignal): Pr
   await stop(free(first));
   return waitUntilGone(wait, signal, async (sight) => {
     await stop(free(sight));
-    const protectedTasks = shielded(sight).filter(({ arn }) => !told.has(arn));
+    const protectedTasks = shielded(sight).filter(({ arn }) => isOpen(arn));
     if (protectedTasks.length > 0) {
       const shieldedMs = departure.leftMs() - (await stopTimes.longestMs(protectedTasks, signal));
       if (shieldedMs > 0) return shieldedMs;
       await stop(protectedTasks);
     }
-    // A task that ECS does not list cannot be stopped, nor one while ECS is silent. The node asks
-    // ECS until the deadline.
+    // A task that ECS does not list cannot be stopped, nor one while ECS is silent or refuses it.
+    // The node asks ECS until the deadline.
     const open = [...sight.unlisted, ...sight.listed.map(({ arn }) => arn).filter((arn) => tried.has(arn))];
-    const isBlind = (!sight.sure && told.size === 0) || open.some((arn) => !told.has(arn));
+    const isBlind = (!sight.sure && [...tried].every(isOpen)) || open.some(isOpen);
     if (isBlind) return departure.leftMs();
     const stopMs = (await readEnd()) - clock.uptime();
     await departure.extend(stopMs);
@@ -238,17 +235,15 @@ async function stopDaemonTasks(wait: Wait, signal: AbortSignal): Promise<void> {
   const why = `ecs-node: ${departure.state.cause}: the node leaves, and all other tasks have stopped`;
   const stopMs = await stopTimes.longestMs([], signal);
   const end = clock.uptime() + Math.min(Math.max(stopMs, daemonStopMs), departure.leftMs());
-  const told = new Set(daemonArns);
-  for (let left = (await stopTasks(wait, daemonArns, why, signal)).accepted; left.length > 0;) {
+  const { stopTasks, isRefused } = openStopping(wait, why);
+  // A call that started a task may take effect late, so each look may show another one.
+  for (let left = daemonArns; ; left = (await readRemaining(signal)).daemonArns) {
+    await stopTasks(left, signal);
+    left = left.filter((arn) => !isRefused(arn));
+    if (left.length === 0) return;
     if (clock.uptime() >= end)
       return departure.trouble('daemon tasks left to the end of the instance', left.map(shortArn).join(', '));
     await clock.sleep(Math.min(localEveryMs, end - clock.uptime()), signal);
-    const remaining = (await readRemaining(signal)).daemonArns;
-    // A call that started a task may take effect late.
-    const late = remaining.filter((arn) => !told.has(arn));
-    for (const arn of late) told.add(arn);
-    const { accepted } = await stopTasks(wait, late, why, signal);
-    left = [...left.filter((arn) => remaining.includes(arn)), ...accepted];
   }
 }
 
@@ -259,37 +254,51 @@ function renderBlockers(blockers: readonly string[]): string {
   return blockers.slice(0, 10).join(', ') || 'unknown';
 }
 
-interface Stopped {
-  /** The tasks for which ECS accepted StopTask. */
-  accepted: string[];
-  /** The tasks for which ECS did not answer. */
-  silent: string[];
+/** The pause before a task is told again that ECS has refused to stop. */
+const refusedAgainMs = 15_000;
+
+/** A refusal counts after this many: the role may lack the permission for a moment only. */
+const refusals = refusalLastsMs / refusedAgainMs + 1;
+
+interface Stopping {
+  /** Calls StopTask for those that are open. Returns those for which ECS has accepted it. */
+  stopTasks(arns: readonly string[], signal: AbortSignal): Promise<string[]>;
+  /** ECS has neither accepted StopTask for this task, nor refused it for long enough. */
+  isOpen(arn: string): boolean;
+  isRefused(arn: string): boolean;
 }
 
-async function stopTasks(
-  { departure, cluster }: Wait,
-  arns: readonly string[],
-  reason: string,
-  signal: AbortSignal,
-): Promise<Stopped> {
+function openStopping({ departure, cluster }: Wait, reason: string): Stopping {
   const { host } = departure;
-  const stopped: Stopped = { accepted: [], silent: [] };
-  if (arns.length === 0) return stopped;
-  // The machine may have stood still while the node wrote to its disk.
-  await mustStillStand(departure, signal);
-  await Promise.all(
-    arns.map(async (arn) => {
-      try {
-        const ms = Math.min(20_000, Math.max(departure.leftMs(), 5_000));
-        await callWithRetry(host, ms, signal, (callSignal) => host.cloud.stopTask(cluster, arn, reason, callSignal));
-        host.log.warn('task stopped', { task: arn });
-        stopped.accepted.push(arn);
-      } catch (error) {
-        signal.throwIfAborted();
-        await departure.trouble(`stopping ${shortArn(arn)}`, error);
-        if (error instanceof Unavailable) stopped.silent.push(arn);
-      }
-    }),
-  );
-  return stopped;
+  const { clock, log } = host;
+  const accepted = new Set<string>();
+  const refused = new Map<string, { count: number; at: number }>();
+  const isRefused = (arn: string) => (refused.get(arn)?.count ?? 0) >= refusals;
+  const isOpen = (arn: string) => !accepted.has(arn) && !isRefused(arn);
+  const isDue = (arn: string) => isOpen(arn) && clock.uptime() - (refused.get(arn)?.at ?? -Infinity) >= refusedAgainMs;
+  const stopTask = async (arn: string, signal: AbortSignal) => {
+    try {
+      const ms = Math.min(20_000, Math.max(departure.leftMs(), 5_000));
+      await callWithRetry(host, ms, signal, (callSignal) => host.cloud.stopTask(cluster, arn, reason, callSignal));
+      log.warn('task stopped', { task: arn });
+      accepted.add(arn);
+    } catch (error) {
+      signal.throwIfAborted();
+      await departure.trouble(`stopping ${shortArn(arn)}`, error);
+      if (error instanceof Unavailable) return;
+      refused.set(arn, { count: (refused.get(arn)?.count ?? 0) + 1, at: clock.uptime() });
+    }
+  };
+  return {
+    isOpen,
+    isRefused,
+    async stopTasks(arns, signal) {
+      const due = arns.filter(isDue);
+      if (due.length === 0) return [];
+      // The machine may have stood still while the node wrote to its disk.
+      await mustStillStand(departure, signal);
+      await Promise.all(due.map((arn) => stopTask(arn, signal)));
+      return due.filter((arn) => accepted.has(arn));
+    },
+  };
 }

@@ -69,8 +69,9 @@ async function findHook(
   group: string,
   name: string,
   signal: AbortSignal,
+  withinMs?: number,
 ): Promise<LifecycleHook | undefined> {
-  const hooks = await callOnce(host, signal, (callSignal) => host.cloud.readHooks(group, callSignal));
+  const hooks = await callOnce(host, signal, (callSignal) => host.cloud.readHooks(group, callSignal), withinMs);
   const found = hooks.find((hook) => hook.name === name);
   // A group may lack the hooks that nodes complete by default.
   if (found === undefined) host.log.info('no such hook in the group', { group, hook: name });
@@ -100,9 +101,10 @@ export async function sendHeartbeats(
     const { heartbeatSeconds, knownFacts = {} } = hints;
     await waitUntilNextDue(host, hints, signal);
     const found = await findHookWithRetry(host, name, { heartbeatSeconds, knownFacts }, signal);
-    onHook(found.hook);
-    const everyMs = heartbeatEveryMs(found.hook);
-    const endsAt = host.clock.uptime() + found.hook.globalSeconds * 1000 - globalMarginMs;
+    const hook = found.isRead === true ? await readTimesAgain(host, found.group, name, found.hook, signal) : found.hook;
+    onHook(hook);
+    const everyMs = heartbeatEveryMs(hook);
+    const endsAt = host.clock.uptime() + hook.globalSeconds * 1000 - globalMarginMs;
     let answeredAt = found.heartbeatAt;
     await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - answeredAt)), signal);
     while (host.clock.uptime() < endsAt) {
@@ -111,12 +113,40 @@ export async function sendHeartbeats(
         return warnFailed(host, name, error);
       });
       if (answered !== undefined) answeredAt = host.clock.uptime();
-      const leftMs = answeredAt + found.hook.heartbeatSeconds * 1000 - host.clock.uptime();
+      const leftMs = answeredAt + hook.heartbeatSeconds * 1000 - host.clock.uptime();
       await host.clock.sleep(answered !== undefined ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
     }
     host.log.warn('heartbeats end: the hook has no more time', { hook: name });
   } catch (error) {
     if (!signal.aborted) host.log.error('heartbeats failed', { hook: name, error: messageOf(error) });
+  }
+}
+
+/** A hook lasts at least 30 s, and the call may take as long as the pause. */
+const readTimesAgainMs = 7_000;
+
+/**
+ * One answer with a wrong time would end the departure early, or let the hook time out. Of two
+ * answers, the shorter heartbeat timeout and the longer global time count.
+ */
+async function readTimesAgain(
+  host: Host,
+  group: string,
+  name: string,
+  first: HookTimes,
+  signal: AbortSignal,
+): Promise<HookTimes> {
+  await host.clock.sleep(readTimesAgainMs, signal);
+  try {
+    const again = (await findHook(host, group, name, signal, readTimesAgainMs)) ?? first;
+    return {
+      heartbeatSeconds: Math.min(first.heartbeatSeconds, again.heartbeatSeconds),
+      globalSeconds: Math.max(first.globalSeconds, again.globalSeconds),
+    };
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.info('the times of the hook are not read again', { hook: name, error: messageOf(error) });
+    return first;
   }
 }
 
@@ -134,12 +164,20 @@ async function waitUntilNextDue(
   await host.clock.sleep(Math.max(0, dueAt - host.clock.uptime()), signal);
 }
 
+interface FoundHook {
+  group: string;
+  hook: HookTimes;
+  heartbeatAt: number;
+  /** Auto Scaling has told the times: the configuration gives none. */
+  isRead?: true;
+}
+
 async function findHookWithRetry(
   host: Host,
   name: string,
   { heartbeatSeconds, knownFacts }: HeartbeatHints & { knownFacts: KnownFacts },
   signal: AbortSignal,
-): Promise<{ group: string; hook: HookTimes; heartbeatAt: number }> {
+): Promise<FoundHook> {
   knownFacts.firstHeartbeatDueAt ??= host.clock.uptime();
   let firstHeartbeat: HeartbeatResult | undefined;
   let wasActive = false;
@@ -161,7 +199,7 @@ async function findHookWithRetry(
         return { group, hook: { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) }, heartbeatAt };
       }
       const hook = await findHook(host, group, name, signal);
-      if (hook !== undefined) return { group, hook, heartbeatAt };
+      if (hook !== undefined) return { group, hook, heartbeatAt, isRead: true };
       throw new Absent('the group has no such hook');
     } catch (error) {
       signal.throwIfAborted();

@@ -5,7 +5,7 @@ import { Unavailable } from '../../core/errors.ts';
 import type { MaintenanceEvent } from '../../core/host.ts';
 import { readServedTime } from '../../core/served-time.ts';
 import { atOnce, confirmEvent } from '../maintenance-event.ts';
-import type { Finding, Watcher } from '../watching/watcher.ts';
+import type { Finding, Watcher, Wish } from '../watching/watcher.ts';
 
 /**
  * The node leaves shortly before the date: these events are announced weeks ahead and take minutes.
@@ -90,8 +90,19 @@ export function watchMaintenance(config: Config): Watcher {
         log.debug('this clock differs from that of the metadata service', { ms: Math.round(clock.now() - served) });
       return judgeMaintenance(events, config, { now: served, uptime: clock.uptime() });
     },
-    async mayLeave(host, signal, { key }) {
-      return (await confirmEvent(host, config, key, signal)).agrees ? 'go' : 'wait';
+    async mayLeave(host, signal, wish) {
+      const { agrees, startsInMs = 0 } = await confirmEvent(host, config, wish.key, signal);
+      return agrees ? withLaterDate(wish, host.clock.uptime() + startsInMs) : 'wait';
     },
   };
+}
+
+/**
+ * The wish with a deadline of this uptime, where its own is earlier. One wrong date, or one wrong
+ * clock, would stop the tasks too early.
+ */
+function withLaterDate(wish: Wish, uptime: number): Wish {
+  const { deadline, deadlineUptime } = wish;
+  if (deadline === undefined || deadlineUptime === undefined || deadlineUptime >= uptime) return wish;
+  return { ...wish, deadline: Math.round(deadline + uptime - deadlineUptime), deadlineUptime: uptime };
 }

@@ -104,29 +104,31 @@ async function treat(
 async function orderToLeave(
   context: AgentContext,
   watcher: Watcher,
-  wish: Wish,
+  found: Wish,
   signal: AbortSignal,
   lasting: AbortSignal,
 ): Promise<void> {
   const { host, config, memories, supervisor, past } = context;
   const { name } = watcher;
   if (!isCause(name)) throw new TypeError(`${name} is no cause of a departure`);
-  if (wish.key !== undefined && overruledBy(past).includes(wish.key)) {
+  if (found.key !== undefined && overruledBy(past).includes(found.key)) {
     // Called off before a restart. The event is still listed, and the decision remains.
-    memories.remember(name, calledOff(ordered(memories.recall(name), wish)));
+    memories.remember(name, calledOff(ordered(memories.recall(name), found)));
     return;
   }
-  if (await isLeftAlone(host, watcher, wish, signal)) return stepBack(context, watcher, heldWords, signal, wish.key);
-  const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, wish) ?? 'go';
-  if ((await withTimeout(callsMs, mayLeave, host.clock, signal)) === 'wait') {
-    host.log.info('waits for its turn to leave', { watcher: name, reason: wish.reason });
-    if (wish.key !== undefined) memories.remember(name, passedOver(memories.recall(name), wish.key));
+  if (await isLeftAlone(host, watcher, found, signal)) return stepBack(context, watcher, heldWords, signal, found.key);
+  const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, found) ?? 'go';
+  const answer = await withTimeout(callsMs, mayLeave, host.clock, signal);
+  if (answer === 'wait') {
+    host.log.info('waits for its turn to leave', { watcher: name, reason: found.reason });
+    if (found.key !== undefined) memories.remember(name, passedOver(memories.recall(name), found.key));
     return;
   }
+  const wish = answer === 'go' ? found : answer;
   if (memories.recall(name).denied !== undefined) {
     // Draining moves tasks away, so a departure that was denied waits for the second source first.
     const { agrees, words } = await askAgain(host, config, { ...wish, cause: name }, signal);
-    if (agrees !== true) return stepBack(context, watcher, words, signal, wish.key);
+    if (agrees !== true) return stepBack(context, watcher, words, signal, found.key);
   }
   memories.remember(name, ordered(memories.recall(name), wish));
   await supervisor.follow(memories.wanted());
@@ -263,8 +265,9 @@ async function takeBack(
     if (next.length > 0 && (state === undefined || isRevocable(state) || isOfOther)) return supervisor.follow(next);
     const except = watcher?.name ?? 'operator';
     const options = undoOptionsOf(context, why, except, true);
-    // A person wants the node DRAINING, whatever becomes of this departure.
-    const keepDraining = options.keepDraining || next.some((order) => order.cause === 'operator');
+    // These want the node DRAINING, whatever becomes of this departure.
+    const isWanted = next.some(({ cause, ending }) => cause === 'operator' || ending === 'remain');
+    const keepDraining = options.keepDraining || isWanted;
     await supervisor.callOff({ ...options, keepDraining, isDenied: true });
     if (watcher !== undefined) await undoTreatment(context, watcher, signal);
     if (next.length > 0) await supervisor.follow(next);

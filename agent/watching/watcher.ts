@@ -107,9 +107,10 @@ interface WatcherOf<Name extends string, Seen extends Finding> {
   treat?(host: Host, attempt: number, signal: AbortSignal): Promise<'done' | 'wait'>;
   /**
    * Asked before the node leaves because of this watcher. `wait`, or a throw: not now, and asked
-   * again after the next check.
+   * again after the next check. A wish: the node leaves with this one, which another source has
+   * corrected.
    */
-  mayLeave?(host: Host, signal: AbortSignal, wish: Wish): Promise<'go' | 'wait'>;
+  mayLeave?(host: Host, signal: AbortSignal, wish: Wish): Promise<'go' | 'wait' | Wish>;
   /**
    * Called when all is well again. Undoes the effects of a treatment, given by this process or an
    * earlier one. Idempotent.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Refused } from '../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { startedBy } from '../../../../upkeep/daemon-tasks.ts';
 import { configOf, setStage } from '../stage.ts';
 
@@ -70,6 +70,23 @@ describe('daemon tasks of a node that leaves', () => {
     expect(daemon.lastStatus).toBe('RUNNING');
     expect(state.troubles.join()).toContain('tasks left to the end of the instance');
     expect(state.troubles.join()).not.toContain('logspout');
+  });
+
+  // The first lost answer, or the first refusal, left them to the end of the machine.
+  it.each([
+    ['is silent for 25 s', new Unavailable('HTTP 503'), 25_000],
+    ['refuses for 40 s', new Refused('no', { code: 'AccessDeniedException' }), 40_000],
+  ])('are told again when ECS %s', async (_what, error, ms) => {
+    const { stage, world, daemon, seen } = setNode();
+    const { onCall } = world.calls;
+    world.calls.fails('stopTask', error);
+    world.calls.onCall = (call) => {
+      onCall?.(call);
+      if (call.verb === 'stopTask' && seen.length === 1) world.clock.schedule(ms, () => world.calls.heals());
+    };
+    await stage.leaves();
+    expect(daemon.lastStatus).toBe('STOPPED');
+    expect(seen).toContain('terminateInGroup, STOPPED');
   });
 
   it('do not keep the node when they do not stop', async () => {

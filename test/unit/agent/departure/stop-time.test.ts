@@ -92,9 +92,11 @@ test('a task counts as protected while ECS is silent, and as unprotected where t
   world.cluster.addTask(own.arn, { group: 'family:batch' });
   const times = openStopTimes(host, 'demo');
   const tasks = await world.clock.finish(host.cloud.readTasks('demo', own.arn, never));
-  const look = async () => [...(await world.clock.finish(times.protectedOf(tasks, never)))];
+  const look = async () => [...(await world.clock.finish(times.protectionOf(tasks, never))).possible];
   expect(await look()).toEqual([service.arn]);
   service.protected = false;
+  expect(await look()).toEqual([service.arn]);
+  await world.clock.run(refusalLastsMs);
   expect(await look()).toEqual([]);
   world.calls.fails('readProtectedTasks', new Unavailable('throttled'), 1);
   expect(await look()).toEqual([service.arn]);

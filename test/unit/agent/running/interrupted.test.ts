@@ -122,7 +122,7 @@ describe('the agent', () => {
     const undone = String(machine.files.get(paths.departure));
     expect(stage.departure().undoneAt).toBeTypeOf('number');
     metadata.rebalanceNotice = '2030-01-01T02:00:00Z';
-    await run(10_000);
+    await run(minute);
     expect(stage.own.status).toBe('DRAINING');
     await agent.stop();
     machine.files.set(paths.departure, undone);

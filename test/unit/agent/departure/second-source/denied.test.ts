@@ -98,6 +98,25 @@ describe('a departure that is denied', () => {
     await agent.stop();
   });
 
+  // The node was ACTIVE until the next order drained it again, unless a person's order stood.
+  it('is not ACTIVE for a moment past its registrar while an order stands that only drains', async () => {
+    const { stage, world, run, agent } = await inService({ rebalance: { action: 'drain' } });
+    world.calls.fails('readMembership', new Unavailable('Rate exceeded'));
+    stage.fillDisk(97);
+    for (let seconds = 0; seconds < 600 && stage.deregistered.length === 0; seconds++) await run(1_000);
+    world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
+    await run(minute);
+    expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'terminate' });
+    stage.fillDisk(20);
+    await run(minute / 2);
+    world.calls.heals();
+    await run(5 * minute);
+    expect(stage.departure()).toMatchObject({ cause: 'rebalance', phase: 'done' });
+    expect(stage.own.status).toBe('DRAINING');
+    expect(stage.deeds()).not.toContain('activate');
+    await agent.stop();
+  });
+
   // Seed 520003036: the node was ACTIVE for a moment, although its machine was to be stopped.
   it('is not undone past its registrar once a confirmed notice has taken over', async () => {
     const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 3600 } });

@@ -96,7 +96,8 @@ describe('a joining node', () => {
     node.world.calls.fails('readHooks', new Unavailable('throttled'), 1);
     await node.finish();
     const asked = node.world.calls.verbs('cloud').filter((verb) => ['readHooks', 'heartbeat'].includes(verb));
-    expect(asked).toEqual(['heartbeat', 'readHooks', 'readHooks']);
+    // The last one asks again: one answer may be wrong.
+    expect(asked).toEqual(['heartbeat', 'readHooks', 'readHooks', 'readHooks']);
   });
 
   it('asks ECS less and less often while it is throttled', async () => {
