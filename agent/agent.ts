@@ -14,7 +14,7 @@ import { join } from './joining/join.ts';
 import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
 import { lookForLateView } from './joining/late-view.ts';
-import { readDeparture, type DepartureEffects } from './departure/departure.ts';
+import { readBootId, readDeparture, type DepartureEffects } from './departure/departure.ts';
 import { openMemories } from './watching/memories.ts';
 import { publishMetrics } from './publish.ts';
 import { roster } from './watching/roster.ts';
@@ -70,7 +70,7 @@ export async function runAgent(
 ): Promise<DepartureState | undefined> {
   const agentEnds = new AbortController();
   const agentSignal = AbortSignal.any([signal, agentEnds.signal]);
-  const bootId = await host.machine.readBootId().catch(() => '');
+  const bootId = await readBootId(host, agentSignal);
   const book = openStatusBook(host, await firstStatus(host, bootId, options));
   const past = await readDeparture(host, agentSignal);
   const onAsked = (state: DepartureState) => context.memories.rememberAsked(state);

@@ -30,8 +30,12 @@ export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSi
   const target = await callOnce(host, signal, (callSignal) => metadata.readTargetState(callSignal), localMs);
   if (target !== undefined && isHeldState(target)) return `the node is ${target} in its group`;
   const shown = await callOnce(host, signal, (callSignal) => metadata.readTags(callSignal, keepTag), localMs);
-  const listed = shown === undefined ? await readOwnTags(host, beforeEnd, signal) : undefined;
-  if ((shown ?? listed)?.[keepTag] !== undefined) return `the instance has the tag ${keepTag}`;
+  const isKept = `the instance has the tag ${keepTag}`;
+  if (shown?.[keepTag] !== undefined) return isKept;
+  // The metadata service alone may leave the tag out. It counts where the role may not ask EC2.
+  const isShown = shown !== undefined;
+  const listed = isShown && !beforeEnd ? undefined : await readOwnTags(host, beforeEnd && !isShown, signal);
+  if (listed?.[keepTag] !== undefined) return isKept;
   // A role that may not ask Auto Scaling has only the metadata's answer.
   const membership =
     target === undefined

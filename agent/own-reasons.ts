@@ -32,11 +32,3 @@ export async function pingDocker(host: Host, signal: AbortSignal): Promise<strin
     return messageOf(error);
   }
 }
-
-/**
- * Right after a reboot, a service that does not answer may only be starting. Before this time, a
- * departure for it can only come from an earlier boot.
- */
-export function isStarting({ clock }: Host, { patienceSeconds }: { patienceSeconds: number }): boolean {
-  return clock.uptime() < patienceSeconds * 1000;
-}

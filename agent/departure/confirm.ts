@@ -8,9 +8,8 @@
 import { Refused, Unavailable, messageOf, unlessRefused, unlessUnavailable } from '../../core/errors.ts';
 import type { Confirmed } from '../../core/confirmed.ts';
 import type { Config } from '../../config/config.ts';
-import type { Host, Membership } from '../../core/host.ts';
+import type { ContainerInstance, Host, Membership } from '../../core/host.ts';
 import { longestGapMs, openLasting } from '../../core/lasting.ts';
-import { retry } from '../../core/retry.ts';
 import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
@@ -20,22 +19,18 @@ import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
 import { openDeparture, type Departure } from './departure.ts';
-import { isDiskFull, isStarting, pingDocker } from '../own-reasons.ts';
+import { isDiskFull, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
-import { beginState, irrevocableOf, onlyDrains, spotNoticeMs } from './order.ts';
-
-/**
- * The second source's answer. `undefined`: it did not answer, or this role may not ask it. That is
- * no reason to terminate anything.
- */
-interface Answer {
-  agrees: boolean | undefined;
-  words: string;
-  /** EC2 answered that it does not take this instance. */
-  deniesSpot?: true;
-  /** The node's reason is void, whatever the second source says next. */
-  isVoid?: true;
-}
+import { beginState, irrevocableOf, onlyDrains } from './order.ts';
+import type { Answer } from './second-source/answer.ts';
+import {
+  askSpotRequest,
+  isNoticeListed,
+  isReclaimed,
+  isTakenByEc2,
+  metadataMs,
+  readSpotStatus,
+} from './second-source/spot-request.ts';
 
 interface Sources {
   /** The first source and its observation. */
@@ -86,7 +81,7 @@ const sources: Record<Cause, Sources> = {
   },
   'bootstrap-failed': {
     first: 'this node, whose bootstrap AWS or the registrar refused for good',
-    second: 'Auto Scaling: the group still launches this instance; or ECS: no connected record',
+    second: 'Auto Scaling: the group still launches this instance; or ECS: no record',
     ask: askWhetherInService,
   },
   operator: {
@@ -128,6 +123,12 @@ const drainAfterMs = 15_000;
 const denials = 3;
 
 /**
+ * Agreement with a reason of the node's own must last this long. ECS agents connect anew several
+ * times an hour, and ECS says "not connected" meanwhile.
+ */
+const agreedMs = 10_000;
+
+/**
  * A source that is stale or wrong for minutes must not decide alone. Auto Scaling and EC2 follow
  * the metadata service within seconds, and a busy group within minutes.
  */
@@ -144,10 +145,11 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
   const began = clock.uptime();
   // One lost answer, and the denials that must follow it, take more than the usual gap.
   const lasts = openLasting(clock, disputedMs, 2 * longestGapMs);
+  const lastsAgreed = openLasting(clock, departure.state.ending === 'terminate' ? agreedMs : 0);
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
     const { agrees, words, deniesSpot, isVoid } = await askSecond(departure, signal);
-    if (agrees === true) {
+    if (lastsAgreed(agrees === true)) {
       log.info('confirmed', { cause: departure.state.cause, words });
       return departure.note({ confirmedAt: clock.now(), confirmedBy: words, blockers: [] });
     }
@@ -308,97 +310,6 @@ async function askSecond(departure: Departure, signal: AbortSignal): Promise<Ans
   }
 }
 
-/** The metadata service answers in milliseconds. */
-const metadataMs = 2_000;
-
-/**
- * A notice that appears for seconds is not believed. 10 s are two checks at the slowest sensible
- * interval.
- */
-const listedForMs = 10_000;
-
-/**
- * The last 50 s before the departure's deadline: StopTask, the 30 s that a container has by
- * default, and some seconds to leave the load balancers first. A role without
- * ec2:DescribeSpotInstanceRequests, or a silent EC2, must not keep the tasks from stopping in
- * order. EC2 ends them then anyway, and a notice that was listed all the time until now was never
- * seen to be false. An EC2 that answers and does not take the instance has denied the notice.
- */
-const lastMs = 50_000;
-
-/**
- * Matches EC2's status codes, such as `marked-for-termination`, `instance-terminated-no-capacity`
- * and `instance-stopped-by-price`.
- */
-const isReclaimed = /^(marked-for|instance-(terminated|stopped))/;
-
-async function askSpotRequest(departure: Departure, signal: AbortSignal): Promise<Answer> {
-  const { host } = departure;
-  // A metadata service that is silent by now has announced it, and EC2 still knows.
-  if ((await isNoticeListed(host, signal).catch(unlessUnavailable)) === false) return notListed;
-  const elapsedMs = departure.elapsedMs();
-  const totalMs = elapsedMs + departure.leftMs();
-  if (elapsedMs < Math.min(listedForMs, totalMs / 3)) {
-    return { agrees: undefined, words: `the notice has been listed for ${Math.round(elapsedMs / 1000)} s only` };
-  }
-  const isLast = departure.leftMs() <= lastMs;
-  try {
-    const words = await readSpotStatus(host, isLast, signal);
-    if (isReclaimed.test(words)) return { agrees: true, words: `EC2: ${words}` };
-    return { agrees: undefined, words: `EC2's spot request is ${words}`, deniesSpot: true };
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!isLast || departure.state.spotDeniedAt !== undefined) throw error;
-  }
-  return askNoticeAlone(departure, signal);
-}
-
-/** The tries took seconds, or longer where the process stood still, so the notice is read again. */
-async function askNoticeAlone(departure: Departure, signal: AbortSignal): Promise<Answer> {
-  if (!(await isNoticeListed(departure.host, signal))) return notListed;
-  // EC2 takes the instance after two minutes. A notice that is listed for longer may be false.
-  if (departure.elapsedMs() > spotNoticeMs) return { agrees: undefined, words: 'the notice has outlived its end' };
-  const words = `the notice is still listed, ${Math.round(departure.leftMs() / 1000)} s before the end`;
-  return { agrees: true, words };
-}
-
-const notListed: Answer = { agrees: false, words: 'the notice is no longer listed' };
-
-async function isNoticeListed(host: Host, signal: AbortSignal): Promise<boolean> {
-  const read = (callSignal: AbortSignal) => host.metadata.readSpotNotice(callSignal);
-  return (await callOnce(host, signal, read, metadataMs)) !== undefined;
-}
-
-/** EC2's silence counts near the end of the notice, but one lost answer is no silence. */
-const lastTries = 3;
-
-/** Short, so that all tries together leave 40 of the last 50 s to stop the tasks. */
-const lastCallMs = 2_000;
-
-/** False while EC2 is silent. */
-async function isTakenByEc2(host: Host, signal: AbortSignal): Promise<boolean> {
-  const status = await readSpotStatus(host, true, signal).catch(() => undefined);
-  signal.throwIfAborted();
-  return status !== undefined && isReclaimed.test(status);
-}
-
-/** A spot instance always has a request, so an answer without it is no answer. */
-async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal): Promise<string> {
-  const read = async (callSignal: AbortSignal) => {
-    const status = await host.cloud.readSpotStatus(callSignal);
-    if (status === undefined) throw new Unavailable('EC2 names no spot request of this instance');
-    return status;
-  };
-  if (!isLast) return callOnce(host, signal, read);
-  return retry((callSignal) => callOnce(host, callSignal, read, lastCallMs), {
-    clock: host.clock,
-    signal,
-    withinMs: Infinity,
-    maxAttempts: lastTries,
-    pauseMs: 500,
-  });
-}
-
 async function askGroup({ host, config, state }: Departure, signal: AbortSignal): Promise<Answer> {
   try {
     const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal));
@@ -439,20 +350,28 @@ async function askQueue({ host, config }: Departure, signal: AbortSignal): Promi
 }
 
 async function askEcsAgent(departure: Departure, signal: AbortSignal): Promise<Answer> {
-  const answer = await askConnection(departure, signal);
-  if (answer.agrees !== true || !isStarting(departure.host, departure.config.ecsAgent)) return answer;
+  const answer = judgeConnection(await readRecord(departure.host, departure.config, signal));
+  if (answer.agrees !== true || !isStarting(departure, departure.config.ecsAgent)) return answer;
   return { agrees: undefined, words: `${answer.words}, and the machine has just booted` };
 }
 
-async function askConnection({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
-  const record = await readRecord(host, config, signal);
+/**
+ * Right after a reboot, a service that does not answer may only be starting: ECS starts together
+ * with this program, after the bootstrap. A departure that began in this boot has waited already.
+ */
+function isStarting({ host, state }: Departure, { patienceSeconds }: { patienceSeconds: number }): boolean {
+  return host.clock.uptime() - (state.uptimes?.resumed ?? 0) < patienceSeconds * 1000;
+}
+
+function judgeConnection(record: ContainerInstance | undefined): Answer {
   if (record?.agentConnected === true) return { agrees: false, words: 'ECS: the agent is connected' };
   return { agrees: true, words: `ECS: ${record === undefined ? 'no record of this instance' : 'not connected'}` };
 }
 
-async function askRuntimeHealth({ host, config }: Departure, signal: AbortSignal): Promise<Answer> {
+async function askRuntimeHealth(departure: Departure, signal: AbortSignal): Promise<Answer> {
+  const { host, config } = departure;
   if ((await pingDocker(host, signal)) === undefined) return { agrees: false, words: 'Docker answers' };
-  if (isStarting(host, config.docker)) return { agrees: undefined, words: 'the machine has just booted' };
+  if (isStarting(departure, config.docker)) return { agrees: undefined, words: 'the machine has just booted' };
   const record = await readRecord(host, config, signal);
   const health = record?.runtimeHealth ?? 'of unknown health';
   const words = `ECS: the container runtime is ${health}`;
@@ -477,7 +396,12 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal): P
     if (!isJoining || departure.config.join.checks.length > 0) return { agrees: true, words };
   }
   try {
-    return await askConnection(departure, signal);
+    const record = await readRecord(host, departure.config, signal);
+    // The ECS agent starts after the bootstrap, so no node that has just booted is connected. Only
+    // one that was in service before has a record.
+    if (!isJoining && record !== undefined)
+      return { agrees: false, words: 'ECS: a record of this instance, which has been in service' };
+    return judgeConnection(record);
   } catch (error) {
     // A cluster that does not exist certainly has no record of this instance.
     if (error instanceof Refused && error.code === 'ClusterNotFoundException')

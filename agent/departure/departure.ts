@@ -79,6 +79,18 @@ export async function readDeparture(host: Host, signal: AbortSignal): Promise<De
   }
 }
 
+/**
+ * Reads again, for the same reason: without it, this boot counts as a new one, and the node as back
+ * from its departure. Empty when it stays unreadable.
+ */
+export async function readBootId({ machine, clock }: Host, signal: AbortSignal): Promise<string> {
+  const times = { clock, signal, withinMs: readAgainMs, pauseMs: readPauseMs, retryIf: () => true };
+  return retry(() => machine.readBootId(), times).catch(() => {
+    signal.throwIfAborted();
+    return '';
+  });
+}
+
 /** Nothing is watched meanwhile, and a spot notice leaves two minutes. */
 const readAgainMs = 5_000;
 const readPauseMs = 500;

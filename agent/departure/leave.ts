@@ -14,7 +14,14 @@ import { announce, runLeavingHooks } from './announce.ts';
 import { deregisterFromBalancers } from './balancers.ts';
 import { isLaunching, isTerminating } from '../lifecycle-states.ts';
 import { awaitConfirmation, needsConfirmation, TakenBack } from './confirm.ts';
-import { forgetDeparture, openDeparture, readDeparture, type DepartureEffects, type Departure } from './departure.ts';
+import {
+  forgetDeparture,
+  openDeparture,
+  readBootId,
+  readDeparture,
+  type DepartureEffects,
+  type Departure,
+} from './departure.ts';
 import { drain, drainAndRemain, drainImmediately } from './drain.ts';
 import { completeTerminateHook } from './hook.ts';
 import {
@@ -187,7 +194,7 @@ async function openState(
   signal: AbortSignal,
 ): Promise<DepartureState> {
   const known = lastState?.();
-  const bootId = await host.machine.readBootId().catch(() => '');
+  const bootId = await readBootId(host, signal);
   const before = known ?? withoutOldConfirmation(await readDeparture(host, signal), bootId);
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const overruled = overruledBy(before);
@@ -203,7 +210,12 @@ async function openState(
   const { drainedAt: _drained, undoBegunAt: _undo, ...rest } = merge(before, order, config, at.now);
   const timed = isSameBoot
     ? withUptimes(rest, order, keptUptimes(before, rest), at)
-    : withUptimes(inNewBoot(rest, bootId, config, at.now), order, ageOfCause(before, rest, at), at);
+    : withUptimes(
+        inNewBoot(rest, bootId, config, at.now),
+        order,
+        { ...ageOfCause(before, rest, at), resumed: at.uptime },
+        at,
+      );
   // After a restart of the machine, a person may have set ACTIVE.
   const drained = isSameBoot && drainingOf(before);
   // A machine that booted has not ended, whatever was requested: its sources are asked again.

@@ -99,8 +99,9 @@ export function whenSet<T extends object, K extends keyof T>(target: T, key: K, 
 }
 
 function prepareGroup(world: World, node: StormNode): void {
-  const { group, metadata, id } = node;
+  const { group, instance, metadata, id } = node;
   metadata.tags = { [groupTag]: group.name };
+  instance.tags[groupTag] = group.name;
   group.activities = world.activities;
   for (const transition of ['launch', 'terminate'] as const) {
     const heartbeatSeconds = world.hookSeconds[transition];

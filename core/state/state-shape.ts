@@ -133,7 +133,15 @@ export const isDepartureState = shaped<DepartureState>({
       askedToEndAt: maybe(time),
     }),
   ),
-  uptimes: maybe(shaped<DepartureUptimes>({ started: number, cause: number, deadline: number, tasks: maybe(number) })),
+  uptimes: maybe(
+    shaped<DepartureUptimes>({
+      started: number,
+      cause: number,
+      deadline: number,
+      tasks: maybe(number),
+      resumed: maybe(number),
+    }),
+  ),
   farewellAt: maybe(time),
   leftEventAt: maybe(time),
 });

@@ -320,6 +320,8 @@ export interface DepartureUptimes {
   deadline: number;
   /** The start of `leave.drainSeconds` for the tasks. */
   tasks?: number;
+  /** When the agent went on with it after a reboot. */
+  resumed?: number;
 }
 
 export const requestActions = ['leave', 'stay'] as const;

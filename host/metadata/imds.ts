@@ -51,6 +51,9 @@ export function openMetadata(environment: Environment, clock: Clock): Metadata {
       // One after the other: there are at most 50, and the service throttles bursts.
       for (const key of parseTagKeys(list).filter((each) => each.startsWith(prefix))) {
         const value = await readTag(key, signal);
+        // One lost value would take a setting, or the tag of a person who keeps the node.
+        if (value === undefined && prefix !== '')
+          throw new Unavailable(`${metadataService}: no value of the tag ${key}`);
         if (value !== undefined) tags[key] = value;
       }
       return tags;

@@ -153,13 +153,14 @@ test.each([
   expect(own.status).toBe('ACTIVE');
 });
 
-// ECS denied the failure only when the node was about to end itself.
+// The failure was denied only when the node was about to end itself.
 test('a node in service that a failed bootstrap drained is ACTIVE again once its end is denied', async () => {
   const { world, clock, live } = open(requiresSystemsManager());
   const own = world.joinCluster();
   own.agentConnected = false;
+  world.group!.lifecycleState = 'Pending:Wait';
   world.calls.onCall = ({ verb }) => {
-    if (verb === 'drain') own.agentConnected = true;
+    if (verb === 'drain') world.group!.lifecycleState = 'InService';
   };
   world.calls.fails('activate', new Unavailable('throttled'), 20);
   clock.schedule(1_800_000, () => void (world.systemsManager.ping = 'Online'));

@@ -155,6 +155,18 @@ test('omits a tag that goes away between the list and its value', async () => {
   expect(await metadata.readTags(patient)).toEqual({ Name: 'n' });
 });
 
+// Without the value, a node lost a setting, or the tag of a person who keeps it.
+test('gives no list of settings that lacks the value of one of them', async () => {
+  const { metadata } = await imds(({ path }) =>
+    path.endsWith('/instance/')
+      ? { body: 'ecs-node:cluster\necs-node:keep' }
+      : path.endsWith('/ecs-node:cluster')
+        ? { body: 'demo' }
+        : { status: 404 },
+  );
+  await expect(metadata.readTags(patient, 'ecs-node:')).rejects.toThrow('no value of the tag ecs-node:keep');
+});
+
 test('asks only for the values of the wanted tags, because each is a request', async () => {
   const { metadata, server } = await imds(({ path }) =>
     path.endsWith('/instance/') ? { body: 'Name\necs-node:cluster\naws:autoscaling:groupName' } : { body: 'demo' },

@@ -39,10 +39,10 @@ test('a false spot notice does not take over from a departure that has left its 
 test('a failed bootstrap that is denied after it has drained the node makes it ACTIVE again', async () => {
   const stage = setStage();
   const { calls, machine } = stage.world;
-  stage.own.agentConnected = false;
+  stage.group.lifecycleState = 'Pending:Wait';
   calls.onCall = () => {
     const isAtEnd = machine.files.has(paths.departure) && stage.departure().phase === 'terminate';
-    if (isAtEnd) stage.own.agentConnected = true;
+    if (isAtEnd) stage.group.lifecycleState = 'InService';
   };
   calls.fails('activate', new Unavailable('Rate exceeded'), 3);
   await expect(stage.leaves({ cause: 'bootstrap-failed', reason: 'no registrar' })).rejects.toThrow(TakenBack);

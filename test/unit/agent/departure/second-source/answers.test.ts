@@ -185,10 +185,21 @@ describe('the second source of a node that does not join', () => {
 
   it('is the connection in ECS, where the group does not launch the node', async () => {
     const stage = await booted(checks);
-    for (const order of [joins, boots])
-      expect(await ask(stage, order)).toEqual({ agrees: false, words: 'ECS: the agent is connected' });
+    expect(await ask(stage, joins)).toEqual({ agrees: false, words: 'ECS: the agent is connected' });
     stage.own.agentConnected = false;
-    for (const order of [joins, boots]) expect((await ask(stage, order)).agrees).toBe(true);
+    expect((await ask(stage, joins)).agrees).toBe(true);
+  });
+
+  // The ECS agent starts after the bootstrap, so each node that reboots is not connected meanwhile.
+  it('is the record in ECS for a failed bootstrap, whether or not it is connected', async () => {
+    const stage = await booted(checks);
+    const words = 'ECS: a record of this instance, which has been in service';
+    for (const isConnected of [true, false]) {
+      stage.own.agentConnected = isConnected;
+      expect(await ask(stage, boots)).toEqual({ agrees: false, words });
+    }
+    stage.world.cluster.instances.length = 0;
+    expect((await ask(stage, boots)).agrees).toBe(true);
   });
 
   it.each([
