@@ -123,8 +123,8 @@ const drainAfterMs = 15_000;
 const denials = 3;
 
 /**
- * Agreement with a reason of the node's own must last this long. ECS agents connect anew several
- * times an hour, and ECS says "not connected" meanwhile.
+ * ECS's "not connected" must last this long. ECS agents connect anew several times an hour, and ECS
+ * says so meanwhile.
  */
 const agreedMs = 10_000;
 
@@ -145,11 +145,11 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
   const began = clock.uptime();
   // One lost answer, and the denials that must follow it, take more than the usual gap.
   const lasts = openLasting(clock, disputedMs, 2 * longestGapMs);
-  const lastsAgreed = openLasting(clock, departure.state.ending === 'terminate' ? agreedMs : 0);
+  const lastsAgreed = openLasting(clock, agreedMs);
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
-    const { agrees, words, deniesSpot, isVoid } = await askSecond(departure, signal);
-    if (lastsAgreed(agrees === true)) {
+    const { agrees, words, deniesSpot, isBrief, isVoid } = await askSecond(departure, signal);
+    if (lastsAgreed(agrees === true) || (agrees === true && isBrief !== true)) {
       log.info('confirmed', { cause: departure.state.cause, words });
       return departure.note({ confirmedAt: clock.now(), confirmedBy: words, blockers: [] });
     }
@@ -365,7 +365,8 @@ function isStarting({ host, state }: Departure, { patienceSeconds }: { patienceS
 
 function judgeConnection(record: ContainerInstance | undefined): Answer {
   if (record?.agentConnected === true) return { agrees: false, words: 'ECS: the agent is connected' };
-  return { agrees: true, words: `ECS: ${record === undefined ? 'no record of this instance' : 'not connected'}` };
+  if (record === undefined) return { agrees: true, words: 'ECS: no record of this instance' };
+  return { agrees: true, words: 'ECS: not connected', isBrief: true };
 }
 
 async function askRuntimeHealth(departure: Departure, signal: AbortSignal): Promise<Answer> {

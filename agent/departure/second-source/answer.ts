@@ -9,6 +9,8 @@ export interface Answer {
   words: string;
   /** EC2 answered that it does not take this instance. */
   deniesSpot?: true;
+  /** The source says so of healthy nodes too, for some seconds, so it must say it for longer. */
+  isBrief?: true;
   /** The node's reason is void, whatever the second source says next. */
   isVoid?: true;
 }

@@ -18,7 +18,7 @@ describe('a departure', () => {
     expect(state).toMatchObject({ phase: 'done', cause: 'disk', blockers: [], troubles: [] });
     expect(stage.world.instance.state).toBe('shutting-down');
     expect(stage.group.hooks.find(({ name }) => name === 'terminate')?.ended).toBe('CONTINUE');
-    expect(stage.world.instance.tags['ecs-node:left']).toMatch(/^disk: disk full: \/ 95 % \(.*tasks 1\d s/);
+    expect(stage.world.instance.tags['ecs-node:left']).toMatch(/^disk: disk full: \/ 95 % \(.*tasks 2\d s/);
   });
 
   it('deregisters from its load balancers and waits for the connections before it drains', async () => {
@@ -96,7 +96,7 @@ describe('a departure', () => {
     const stage = setStage(withBalancers({ deregistrationSeconds: 60 }));
     stage.world.balancers.loadBalancers.set('classic', someBalancer(3_600_000));
     const state = await stage.leaves();
-    expect(state.entered.drain! - state.startedAt).toBeLessThanOrEqual(75_000);
+    expect(state.entered.drain! - state.startedAt).toBeLessThanOrEqual(65_000);
     expect(state.troubles.join()).toContain('targetgroup/web');
     expect(stage.world.instance.state).toBe('shutting-down');
   });
@@ -155,7 +155,7 @@ describe('a departure', () => {
     stage.world.calls.fails('cloud.readTasks', new Unavailable('throttled'));
     stage.world.clock.schedule(120_000, () => stage.world.calls.heals());
     const state = await stage.leaves();
-    expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThanOrEqual(108_000);
+    expect(state.entered.registrar! - state.entered.tasks!).toBeGreaterThanOrEqual(118_000);
     expect(state.troubles).toEqual([]);
   });
 });

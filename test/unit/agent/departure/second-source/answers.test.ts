@@ -136,7 +136,7 @@ describe('the second source of a dead ECS agent', () => {
     const order = { cause: 'ecs-agent' } as const;
     expect(await ask(stage, order)).toEqual({ agrees: false, words: 'ECS: the agent is connected' });
     stage.own.agentConnected = false;
-    expect(await ask(stage, order)).toEqual({ agrees: true, words: 'ECS: not connected' });
+    expect(await ask(stage, order)).toEqual({ agrees: true, words: 'ECS: not connected', isBrief: true });
     stage.world.cluster.instances = [];
     expect(await ask(stage, order)).toEqual({ agrees: true, words: 'ECS: no record of this instance' });
     const young = setStage();
