@@ -99,10 +99,11 @@ export async function readOutsideAtBoot(
 }
 
 /**
- * At a first boot, one 404 may hide the user data with the cluster. After a ConfigError, systemd
- * does not try again.
+ * At a first boot, a 404 may hide the user data with the cluster, and for longer than the doubt. So
+ * a setting that is missing without user data is no ConfigError, after which systemd does not try
+ * again.
  */
-async function untilComplete(
+export async function untilComplete(
   clock: Clock,
   withinMs: number,
   signal: AbortSignal,
@@ -114,8 +115,11 @@ async function untilComplete(
     try {
       return { outside, loaded: resolve() };
     } catch (error) {
-      const mayComplete = lacksOnlySettings(error) && outside.lacksUserData === true;
-      if (!mayComplete || clock.uptime() >= notBefore) throw error;
+      if (!lacksOnlySettings(error) || outside.lacksUserData !== true) throw error;
+      if (clock.uptime() >= notBefore) {
+        const where = 'no file or tag has it, and the metadata service shows no user data for this instance';
+        throw new Unavailable(`${error.message}: ${where}`, { cause: error });
+      }
       await clock.sleep(1_000, signal);
     }
   }

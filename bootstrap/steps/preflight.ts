@@ -1,10 +1,11 @@
 /**
- * Finds configuration mistakes that an operator must fix, before anything on the node or in AWS
- * changes.
+ * Finds mistakes that an operator must fix, before anything on the node or in AWS changes. Only a
+ * fault in a file's own text is a ConfigError. An answer from outside may be wrong for a minute,
+ * and systemd does not start the bootstrap again after a ConfigError.
  */
 
 import type { Config } from '../../config/config.ts';
-import { ConfigError, isDenied } from '../../core/errors.ts';
+import { Unavailable, isDenied, messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
 import { retry } from '../../core/retry.ts';
 import { renderHostname } from '../naming.ts';
@@ -34,9 +35,13 @@ function needsAws(config: Config): boolean {
 async function mustHaveCredentials(host: Host, context: BootstrapContext, signal: AbortSignal): Promise<void> {
   if (host.identity.role !== undefined) return;
   const profileMs = 60_000;
+  // Silence of the metadata service says nothing about the profile.
+  let lacksRole = false;
   const call = async (callSignal: AbortSignal) => {
+    lacksRole = false;
     const { role } = await host.metadata.readIdentity(callSignal);
-    if (role === undefined) await host.cloud.readTerminationProtection(callSignal);
+    lacksRole = role === undefined;
+    if (lacksRole) await host.cloud.readTerminationProtection(callSignal);
   };
   try {
     await retry(call, {
@@ -49,12 +54,13 @@ async function mustHaveCredentials(host: Host, context: BootstrapContext, signal
   } catch (error) {
     signal.throwIfAborted();
     // "Access denied" proves that there are credentials.
-    if (!isDenied(error)) throw noProfile(error);
+    if (!isDenied(error)) throw lacksRole ? noProfile(error) : error;
   }
 }
 
-function noProfile(cause: unknown): ConfigError {
+/** A profile may appear later than `profileMs`, so systemd starts the bootstrap again. */
+function noProfile(cause: unknown): Unavailable {
   const problem =
     'the instance has none, so AWS cannot be called; attach one (launch template: IamInstanceProfile) with the policy that "ecs-node policy" prints';
-  return new ConfigError([{ path: 'instance profile', problem }], { cause });
+  return new Unavailable(`instance profile: ${problem} (${messageOf(cause)})`, { cause });
 }

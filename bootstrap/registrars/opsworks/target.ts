@@ -1,7 +1,7 @@
 /** Finds the configured stack and layer, and checks that this instance may be in them. */
 
 import type { Config } from '../../../config/config.ts';
-import { ConfigError, Refused, isDenied, messageOf } from '../../../core/errors.ts';
+import { Refused, isDenied, messageOf } from '../../../core/errors.ts';
 import type { Host, Layer, Stack } from '../../../core/host.ts';
 import { jitter } from '../../../core/retry.ts';
 import type { OpsWorksTarget } from '../../../core/opsworks/opsworks-target.ts';
@@ -9,11 +9,14 @@ import type { BootstrapContext } from '../../step.ts';
 import { callWithRetry } from '../../poll.ts';
 
 /**
- * An answer that makes the configuration wrong must last this long: the stack may be new, and one
- * answer may be stale, empty or wrong.
+ * An answer that blames the configured names must last this long before a person is called: the
+ * stack may be new, and one answer may be stale, empty or wrong.
  */
 const wrongForMs = 60_000;
-const lookAgainMs = 10_000;
+
+/** The pauses between two looks grow: the whole group may ask the same. */
+const lookAgainMs = 5_000;
+const maxPauseMs = 20_000;
 
 /** Keeps a target that an earlier attempt of this boot found under the same names. */
 export async function prepareOpsWorksTarget(
@@ -27,15 +30,16 @@ export async function prepareOpsWorksTarget(
   if (known?.stack === stack && known.layer === layer) return;
   delete context.registrarTarget;
   const { clock, log } = host;
-  for (const end = clock.uptime() + wrongForMs; ;) {
+  const end = clock.uptime() + wrongForMs;
+  for (let pauseMs = lookAgainMs; ; pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
     try {
       context.registrarTarget = await findTarget(host, stack, layer, context, signal);
       return;
     } catch (error) {
-      if (!(error instanceof ConfigError) || clock.uptime() >= end) throw error;
+      if (!(error instanceof WrongTarget) || clock.uptime() >= end) throw error;
       log.warn('will try again', { error: messageOf(error) });
     }
-    await clock.sleep(jitter(lookAgainMs), signal);
+    await clock.sleep(jitter(pauseMs), signal);
   }
 }
 
@@ -97,13 +101,20 @@ async function findStack(host: Host, name: string, context: BootstrapContext, si
   return stack;
 }
 
-function foreignLayer(layer: Layer, stack: Stack): ConfigError {
+function foreignLayer(layer: Layer, stack: Stack): WrongTarget {
   return fault(
     'layer',
     `layer "${layer.shortName}" (${layer.id}) belongs to stack ${layer.stackId}, not to "${stack.name}" (${stack.id}); name a layer of that stack`,
   );
 }
 
-function fault(setting: 'stack' | 'layer', problem: string, cause?: unknown): ConfigError {
-  return new ConfigError([{ path: `opsworks.${setting}`, problem: `${problem} (--opsworks-${setting})` }], { cause });
+function fault(setting: 'stack' | 'layer', problem: string, cause?: unknown): WrongTarget {
+  return new WrongTarget(`opsworks.${setting}: ${problem} (--opsworks-${setting})`, { cause });
 }
+
+/**
+ * OpsWorks does not show the configured stack or layer as usable. It is no ConfigError, although
+ * the name may be wrong: OpsWorks may show it later. So the node keeps looking, and keeps its
+ * launch hook alive.
+ */
+class WrongTarget extends Refused {}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { bootstrap } from '../../../bootstrap/bootstrap.ts';
-import { ConfigError, Refused, Unavailable, exitCode } from '../../../core/errors.ts';
+import { Refused, Unavailable, exitCode } from '../../../core/errors.ts';
 import { paths, type BootstrapState } from '../../../core/state/state.ts';
 import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, traces } from './stage.ts';
 
@@ -285,9 +285,9 @@ describe('a node without an instance profile', () => {
     stage.world.metadata.identity = noRole();
     stage.world.calls.fails('readTerminationProtection', new Unavailable('no credentials'));
     const error = await stage.fail();
-    expect(error.cause).toBeInstanceOf(ConfigError);
-    expect(exitCode(error)).toBe(78);
-    expect(error.message).toContain('instance profile');
+    expect(error.cause).toBeInstanceOf(Unavailable);
+    expect(exitCode(error)).toBe(75);
+    expect(error.message).toContain('instance profile: the instance has none');
     expect([...stage.world.machine.files.keys()]).toEqual([paths.bootstrap]);
   });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { effectiveArgs, firstEffectiveWords } from '../../../commands/agent.ts';
 import type { Config } from '../../../config/config.ts';
-import { readOutsideAtBoot } from '../../../commands/bootstrap.ts';
+import { readOutsideAtBoot, untilComplete } from '../../../commands/bootstrap.ts';
 import { keepBooted, keepLastGood } from '../../../commands/last-good.ts';
 import { assetTag } from '../../../commands/node/identify.ts';
 import { keepUserData } from '../../../commands/user-data-copy.ts';
@@ -343,6 +343,27 @@ describe('user data that the metadata service lists no more', () => {
     await keepUserData(local.machine, someIdentity.instanceId, outside, place.log);
     expect(files.files.has(paths.userData)).toBe(false);
   });
+});
+
+// Exit 78 for good: the metadata service showed the user data only after 20 s.
+test.each([
+  ['is tried again while the metadata service shows no user data', undefined, Unavailable],
+  ['is a configuration error beside user data without settings (control)', '#!/bin/sh\n', ConfigError],
+])('a missing cluster at a first boot %s', async (_, text, kind) => {
+  const { signal } = new AbortController();
+  const answers = emptyMetadata(someIdentity);
+  answers.userData = text === undefined ? undefined : Buffer.from(text);
+  const clock = openFakeClock();
+  const local = { machine: openMachine(emptyMachine()), clock, metadata: openMetadata(answers) };
+  const place = { log: openLog(noop, () => 0) };
+  const read = async () => {
+    const outside = await readOutsideAtBoot(local, place, someIdentity.instanceId, 600_000, signal);
+    return { outside, resolve: () => resolveConfig({ layers: [], faults: [] }, [], outside) };
+  };
+  const ended = untilComplete(clock, 600_000, signal, read).catch((error: unknown) => error);
+  const error = await clock.finish(ended);
+  expect(error).toBeInstanceOf(kind);
+  expect(String(error)).toContain('cluster: ');
 });
 
 describe('a bootstrap', () => {

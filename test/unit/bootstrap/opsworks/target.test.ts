@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, Refused, exitCode } from '../../../../core/errors.ts';
+import { Refused, exitCode } from '../../../../core/errors.ts';
 import { paths } from '../../../../core/state/state.ts';
 import { layerId, opsworksConfig, plainConfig, setStage, signal, stackId, type Stage } from '../stage.ts';
 import { addRecord, countReads, hidesOnce } from './records.ts';
@@ -52,8 +52,8 @@ describe('the configured stack and layer', () => {
       const stage = setStage(opsworksConfig({ opsworks: { stack: stackId, layer: 'ecs', ...opsworks } }));
       arrange(stage);
       const error = await stage.fail();
-      expect(error.cause).toBeInstanceOf(ConfigError);
-      expect(exitCode(error)).toBe(78);
+      expect(error.cause).toBeInstanceOf(Refused);
+      expect(exitCode(error)).toBe(77);
       expect(error.message).toMatch(/opsworks\.(stack|layer): /);
       expect(error.message).toContain(words);
       expect([...stage.world.machine.files.keys()]).toEqual([paths.bootstrap]);
