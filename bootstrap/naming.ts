@@ -2,7 +2,7 @@
 
 import type { Config } from '../config/config.ts';
 import type { Placeholder } from '../config/schema.ts';
-import { ConfigError } from '../core/errors.ts';
+import { ConfigError, Unavailable } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { propagationMs } from '../core/retry.ts';
 import { registrarTraits } from '../core/state/state.ts';
@@ -22,7 +22,7 @@ export function renderTemplate(template: string, values: Readonly<Record<Placeho
 
 /**
  * The host name from the configuration's template. Undefined leaves the choice to the registrar or
- * EC2.
+ * EC2. Only a template that no usual value makes valid is a ConfigError.
  */
 export async function renderHostname(
   host: Host,
@@ -35,14 +35,21 @@ export async function renderHostname(
   // Within the host name's template, {hostname} can only be the name that EC2 gave.
   const hostname = renderTemplate(config.hostname, valuesOf(host.identity.hostname, group, host, config));
   if (hostnameRule.test(hostname)) return hostname;
-  // Only the group's name is missing, so EC2's host name is good enough.
-  if (group === undefined && config.hostname.includes('{group}') && !keepsHostname(config)) return undefined;
-  throw new ConfigError([
-    {
-      path: 'hostname',
-      problem: `"${config.hostname}" gives "${hostname}" here; a host name is 1 to 63 letters, digits and inner hyphens`,
-    },
-  ]);
+  const problem = `"${config.hostname}" gives "${hostname}" here; a host name is 1 to 63 letters, digits and inner hyphens`;
+  if (!isValidTemplate(config.hostname, host, config)) throw new ConfigError([{ path: 'hostname', problem }]);
+  if (keepsHostname(config)) throw new Unavailable(`hostname: ${problem}`);
+  host.log.warn('host name not usable, so the one from EC2 counts', { error: problem });
+  return undefined;
+}
+
+/**
+ * True when usual values from outside make a host name of the template. Each of them (EC2's name,
+ * the zone, the type, the group) may be missing, odd or wrong for a moment.
+ */
+function isValidTemplate(template: string, host: Host, config: Config): boolean {
+  const usual = { zone: `${host.identity.region}a`, instanceType: 'm5.large' };
+  const values = { ...valuesOf('ip-10-0-0-7', 'web', host, config), ...usual };
+  return hostnameRule.test(renderTemplate(template, values));
 }
 
 export async function renderNameTag(

@@ -102,3 +102,29 @@ test('a metadata service that is silent is not taken for an instance without a p
   expect(error.cause).toBeInstanceOf(Unavailable);
   expect(error.message).not.toContain('instance profile');
 });
+
+// Exit 78: one identity document without its zone kept the node from ECS for ever.
+test.each([
+  ['the identity document lacks the zone', 'ecs-{zone}', { zone: '' }, 'ip-10-0-0-7'],
+  ['the identity document has an odd zone', 'ecs-{zone}', { zone: 'a_b' }, 'ip-10-0-0-7'],
+  ['the group has odd letters in its name', 'ecs-{group}', {}, 'ip-10-0-0-7'],
+  ['the identity document names the zone (control)', 'ecs-{zone}', {}, 'ecs-us-east-1a'],
+])("a node takes EC2's host name, and boots, where %s", async (_what, hostname, identity, expected) => {
+  const { world, boot } = setStage(plainConfig({ hostname }), { identity });
+  world.joinGroup('web_1');
+  expect(await boot()).toMatchObject({ outcome: 'done', hostname: expected });
+  const warned = world.log.filter(({ level, message }) => level === 'warn' && message.includes('host name'));
+  expect(warned.length > 0).toBe(expected === 'ip-10-0-0-7');
+});
+
+// OpsWorks keeps the name for good, so another name is no way out.
+test.each([
+  ['is tried again when the identity document lacks the zone', 'ecs-{zone}', 75],
+  ['ends for an operator when its own text is wrong (control)', 'ecs_{zone}', 78],
+  ['ends for an operator when no value could make it valid (control)', '{instanceType}', 78],
+])('the template of a host name that OpsWorks keeps %s', async (_what, hostname, code) => {
+  const { fail } = setStage(opsworksConfig({ hostname }), { identity: { zone: '', instanceType: '' } });
+  const error = await fail();
+  expect(exitCode(error)).toBe(code);
+  expect(error.message).toContain(`hostname: "${hostname}" gives "`);
+});
