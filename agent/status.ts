@@ -66,8 +66,8 @@ export interface AgentStatus {
    */
   launchHook?: { why: string; since: number; sinceUptime?: number };
   /**
-   * When the node asks once more whether a launch hook waits, by uptime. Absent: it need not ask,
-   * because it completed the hook itself, or has asked again.
+   * When the node asks again whether a launch hook waits, by uptime. Absent: it need not ask,
+   * because it completed the hook itself, or the answer has lasted.
    */
   askHookAgainUptime?: number;
   /** ECS registered the node outside its group's capacity provider. */

@@ -91,7 +91,8 @@ export async function finishJoining(
   let why = 'Auto Scaling does not answer';
   const progress: LaunchProgress = { knownFacts, report: (detail) => (why = detail) };
   const outcome = await completeLaunchHook(host, config, signal, withinMs, progress);
-  if (outcome === 'over' || outcome === 'none') return 'joined';
+  if (outcome === 'over') return 'joined';
+  if (outcome === 'none') return 'told';
   return outcome === 'later' ? { unfinished: why } : outcome;
 }
 

@@ -72,8 +72,8 @@ export interface LaunchProgress {
 }
 
 /**
- * `over`: this node has completed the hook, or two answers of Auto Scaling say that none waits.
- * `none`: only the state in the group says so. `later`: not yet completed.
+ * `over`: this node has completed the hook, or need not. `none`: only Auto Scaling says, in one
+ * moment, that none waits. `later`: not yet completed.
  */
 export type LaunchOutcome = 'over' | 'none' | 'later' | UnfinishedHook;
 
@@ -88,9 +88,9 @@ export interface UnfinishedHook {
 type Try = 'over' | 'none' | 'later' | UnfinishedHook | { blocked: string };
 
 /**
- * Completes the hook with CONTINUE. `over` also where there is no such hook, or the node is already
- * in service; `none` where it is in no group. `later` after `withinMs`; by default it waits without
- * limit. After a refusal it tries again every 30 s; while AWS is silent, its pauses grow to 30 s.
+ * Completes the hook with CONTINUE. `none` where Auto Scaling shows no such hook, or the node
+ * already in service or in no group. `later` after `withinMs`; by default it waits without limit.
+ * After a refusal it tries again every 30 s; while AWS is silent, its pauses grow to 30 s.
  */
 export async function completeLaunchHook(
   host: Host,
@@ -201,7 +201,9 @@ async function askWhetherHookWaits(
     progress.pastLasts ??= openLasting(host.clock, propagationMs);
     return progress.pastLasts(true) ? 'none' : 'later';
   }
-  if (!answer.active) return 'over';
+  // Auto Scaling gives both answers in one moment, so the caller asks again later. A node that
+  // enters a pool does not: it runs no tasks yet.
+  if (!answer.active) return throughPattern === undefined ? 'none' : 'over';
   host.log.warn('the launch hook waits, against the state in the group', { hook, lifecycleState });
   // On the way into a pool, the node is not in service yet. It completes only the hook that it
   // sees.

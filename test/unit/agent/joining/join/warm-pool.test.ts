@@ -201,7 +201,7 @@ describe('a joining node', () => {
     },
   );
 
-  it('asks a group that is past its hook with two calls in all', async () => {
+  it('asks a group that is past its hook with two calls, and after a minute with one more', async () => {
     const node = launched(configOf(), 0);
     for (const hook of node.group.hooks) hook.active = false;
     node.group.lifecycleState = 'InService';
@@ -209,7 +209,9 @@ describe('a joining node', () => {
     await node.world.clock.run(30 * minute);
     expect(node.status().join.state).toBe('joined');
     expect(node.world.calls.of('readMembership')).toHaveLength(1);
-    expect(node.world.calls.of('heartbeat')).toHaveLength(1);
+    const beats = node.world.calls.of('heartbeat').map(({ at }) => at);
+    expect(beats).toHaveLength(2);
+    expect(beats[1]! - beats[0]!).toBeGreaterThanOrEqual(minute);
     await agent.stop();
   });
 
