@@ -1,5 +1,6 @@
 import { paths } from '../../../../core/state/state.ts';
 import { describe, expect, it } from 'vitest';
+import { Unavailable } from '../../../../core/errors.ts';
 import { configOf, lazily } from '../stage.ts';
 import { minute, hour, inService, spotAt } from './in-service.ts';
 
@@ -34,6 +35,23 @@ describe('the agent, told of an event by EC2,', () => {
     await run(hour);
     expect(stage.deeds()).toEqual(['drain', 'queueToLeave', 'activate', 'unqueue']);
     await again.stop();
+  });
+
+  // One wrong answer kept the node DRAINING for half an hour. A true recommendation stays listed.
+  it.each([
+    ['for one look', 'ACTIVE'],
+    ['for one look, and is silent then (control)', 'DRAINING'],
+    ['all the time (control)', 'DRAINING'],
+  ])('obeys a rebalance that the metadata service names %s: it is %s after ten minutes', async (how, status) => {
+    const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
+    const { metadata, calls } = stage.world;
+    metadata.rebalanceNotice = '2030-01-01T00:10:00Z';
+    while (!stage.deeds().includes('drain')) await run(500);
+    if (how === 'for one look') metadata.rebalanceNotice = undefined;
+    if (how.includes('silent')) calls.fails('readRebalanceNotice', new Unavailable('timeout'));
+    await run(10 * minute);
+    expect(stage.own.status).toBe(status);
+    await agent.stop();
   });
 
   it('keeps the departure for a rebalance when a spot interruption followed', async () => {
