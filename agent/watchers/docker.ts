@@ -6,7 +6,8 @@
 
 import type { Config } from '../../config/config.ts';
 import { Unavailable } from '../../core/errors.ts';
-import type { ContainerInstance, Host } from '../../core/host.ts';
+import type { ContainerInstance, Host, LocalAgent } from '../../core/host.ts';
+import { longestGapMs, openLasting } from '../../core/lasting.ts';
 import { callOnce } from '../calls.ts';
 import { findContainerInstance, readLocalAgent } from '../container-instance.ts';
 import { removeFromQueue } from '../leave-queue/leave-queue.ts';
@@ -21,9 +22,19 @@ const unit = 'docker.service';
 /** Looking up the container instance takes a call or two. */
 const lookUpMs = 20_000;
 
+/** Two looks at the usual interval: one answer of ECS may be wrong. */
+const impairedLastsMs = 20_000;
+
+/** Several times an hour, an ECS agent disconnects and connects anew. */
+const disconnectedLastsMs = 60_000;
+
+/** Long enough for an answer of ECS that the agent on the machine contradicts. */
+const contradictedMs = 900_000;
+
 export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const queuePosition = openQueuePosition('docker', config.disk.maxLeavingPercent, knownFacts);
   const backoff = openBackoff();
+  const lookAtEcs = openEcsView(config);
   // A Docker that never answered may listen elsewhere, so this process alone cannot call it dead.
   let hasAnswered = false;
 
@@ -45,8 +56,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
       const trouble = await ping(host, signal);
       if (trouble === undefined) return { kind: 'well' };
       if (!hasAnswered) {
-        const instance = await backoff(host.clock, () => readInstance(host, config, signal));
-        if (!isImpaired(instance)) throw new Unavailable(`${trouble}; it has not answered since this agent started`);
+        const { instance } = await backoff(host.clock, () => readInstance(host, config, signal));
+        if (!saysImpaired(instance)) throw new Unavailable(`${trouble}; it has not answered since this agent started`);
       }
       return ailing(config, trouble);
     },
@@ -55,9 +66,9 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
       // A restart ends the containers. The socket alone is no reason: Docker may listen elsewhere.
       const state = await callOnce(host, signal, (callSignal) => host.machine.readUnitState(unit, callSignal));
       if (!/^(failed|inactive)$/.test(state)) {
-        const instance = await readInstance(host, config, signal);
-        if (!isImpaired(instance) && instance?.agentConnected !== false)
-          throw new Unavailable(`${unit} is ${state} and ${wordsOf(instance)}: it is not restarted`);
+        const { isImpaired, isDisconnected, words } = await lookAtEcs(host, signal);
+        if (!isImpaired && !isDisconnected)
+          throw new Unavailable(`${unit} is ${state} and ${words}: it is not restarted`);
       }
       // AWS may have taken minutes to answer.
       if ((await ping(host, signal)) === undefined) return 'wait';
@@ -69,10 +80,8 @@ export function watchDocker(config: Config, knownFacts: KnownFacts = {}): Watche
       if ((await ping(host, signal)) === undefined) return 'wait';
       // One source alone terminates no node. Without a connected ECS agent, that agent's watcher
       // decides.
-      const instance = await readInstance(host, config, signal);
-      if (!isImpaired(instance)) {
-        throw new Unavailable(`${wordsOf(instance)}: the node stays`);
-      }
+      const { isImpaired, words } = await lookAtEcs(host, signal);
+      if (!isImpaired) throw new Unavailable(`${words}: the node stays`);
       const ref = await findContainerInstance(host, config, lookUpMs, signal);
       if (ref === undefined) return 'wait';
       return (await queuePosition.mayLeave(host, ref, signal)) ? 'go' : 'wait';
@@ -102,21 +111,51 @@ function ailing({ docker: { action, patienceSeconds, restarts } }: Config, troub
 }
 
 /** The health that the ECS agent reported to ECS. The agent pings Docker itself. */
-function isImpaired(instance: ContainerInstance | undefined): boolean {
+function saysImpaired(instance: ContainerInstance | undefined): boolean {
   return instance?.runtimeHealth === 'IMPAIRED';
 }
 
-function wordsOf(instance: ContainerInstance | undefined): string {
-  return `ECS says that the container runtime is ${instance?.runtimeHealth ?? 'of unknown health'}`;
+interface EcsView {
+  /** True once ECS has said so for some time. */
+  isImpaired: boolean;
+  /** True once ECS has said so for some time; longer where the agent on the machine contradicts. */
+  isDisconnected: boolean;
+  /** The last answer, for people. */
+  words: string;
+}
+
+/** A restart ends every container, so a single answer of ECS does not count. */
+function openEcsView(config: Config): (host: Host, signal: AbortSignal) => Promise<EcsView> {
+  const gapMs = Math.max(longestGapMs, 4 * config.docker.pollSeconds * 1000);
+  const openAll = ({ clock }: Host) => ({
+    impaired: openLasting(clock, impairedLastsMs, gapMs),
+    disconnected: openLasting(clock, disconnectedLastsMs, gapMs),
+    contradicted: openLasting(clock, contradictedMs, gapMs),
+  });
+  let lasts: ReturnType<typeof openAll> | undefined;
+  return async (host, signal) => {
+    const { instance, local } = await readInstance(host, config, signal);
+    lasts ??= openAll(host);
+    const isAway = instance?.agentConnected === false;
+    const isContradicted = local?.containerInstanceArn !== undefined;
+    const [isGone, isLongGone] = [lasts.disconnected(isAway && !isContradicted), lasts.contradicted(isAway)];
+    const isImpaired = lasts.impaired(saysImpaired(instance));
+    const health = instance?.runtimeHealth ?? 'of unknown health';
+    const isNew = saysImpaired(instance) && !isImpaired;
+    const since = isNew ? `, for less than ${impairedLastsMs / 1000} s` : '';
+    const words = `ECS says that the container runtime is ${health}${since}`;
+    return { isImpaired, isDisconnected: isGone || isLongGone, words };
+  };
 }
 
 async function readInstance(
   host: Host,
   { cluster }: Config,
   signal: AbortSignal,
-): Promise<ContainerInstance | undefined> {
+): Promise<{ instance: ContainerInstance | undefined; local: LocalAgent | undefined }> {
   const local = await readLocalAgent(host, signal);
-  return callOnce(host, signal, (callSignal) =>
+  const instance = await callOnce(host, signal, (callSignal) =>
     host.cloud.readContainerInstance(local?.cluster ?? cluster, local?.containerInstanceArn, callSignal),
   );
+  return { instance, local };
 }

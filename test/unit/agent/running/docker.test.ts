@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lazily } from '../stage.ts';
+import { lazily, type Stage } from '../stage.ts';
 import { minute, hour, inService } from './in-service.ts';
 
 describe('a Docker that does not answer while the ECS agent stays connected', () => {
@@ -60,6 +60,69 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     expect(world.machine.restarted).toEqual([]);
     await agent.stop();
   });
+
+  // ECS agents connect anew several times an hour, and a replica may be behind.
+  const once = async ({ world: { calls, clock } }: Stage, say: () => void, unsay: () => void) => {
+    const asked = () => calls.of('readContainerInstance').length;
+    const before = asked();
+    say();
+    while (asked() === before) await clock.run(100);
+    unsay();
+  };
+
+  it.each([
+    ['is disconnected', ({ own }: Stage) => void (own.agentConnected = false)],
+    ['reports the container runtime as impaired', ({ own }: Stage) => void (own.runtimeHealth = 'IMPAIRED')],
+    ['is connected and reports nothing (control)', () => {}],
+  ])('is not restarted when one answer of ECS says that its agent %s', async (_what, say) => {
+    const { stage, run, agent } = await inService();
+    stage.world.docker.state = 'hung';
+    await run(7 * minute);
+    await once(
+      stage,
+      () => say(stage),
+      () => Object.assign(stage.own, { agentConnected: true, runtimeHealth: 'OK' }),
+    );
+    await run(10 * minute);
+    expect(stage.world.machine.restarted).toEqual([]);
+    await agent.stop();
+  });
+
+  it('does not drain its node for one answer of ECS that reports it as impaired', async () => {
+    const { stage, run, agent } = await inService(lazily({ docker: { restarts: 0 } }));
+    stage.world.docker.state = 'hung';
+    await run(7 * minute);
+    await once(
+      stage,
+      () => (stage.own.runtimeHealth = 'IMPAIRED'),
+      () => (stage.own.runtimeHealth = 'OK'),
+    );
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual([]);
+    await agent.stop();
+  });
+
+  it.each([
+    ['that does not answer on the machine either', undefined, 2],
+    ['that still names its record on the machine', 'named', 17],
+  ])(
+    'is restarted for an ECS agent %s, only after ECS has had it disconnected for long',
+    async (_what, port, after) => {
+      const { stage, run, agent } = await inService(
+        lazily({ ecsAgent: { action: 'log' }, docker: { pollSeconds: 30 } }),
+      );
+      const { world } = stage;
+      if (port === undefined) world.localAgent = undefined;
+      world.docker.state = 'hung';
+      await run(7 * minute);
+      stage.own.agentConnected = false;
+      await run((after - 1.5) * minute);
+      expect(world.machine.restarted).toEqual([]);
+      await run(2 * minute);
+      expect(world.machine.restarted).toEqual(['docker.service']);
+      await agent.stop();
+    },
+  );
 
   it('is restarted when systemd reports it as failed, whatever ECS says', async () => {
     const { stage, run, agent } = await inService(lazily());
