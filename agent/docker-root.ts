@@ -24,6 +24,12 @@ const askAgainMs = 600_000;
  */
 const storeMs = 5_000;
 
+/**
+ * One answer may be wrong, as that of a second Docker at the socket. So the disk watcher believes
+ * another root only when a second answer names it this much later.
+ */
+export const secondAnswerMs = 20_000;
+
 type Asked = Pick<Host, 'machine' | 'docker' | 'clock'>;
 
 export interface Roots {
@@ -39,21 +45,32 @@ export interface WatchedPaths {
   list(host: Asked, signal: AbortSignal): Promise<string[]>;
 }
 
-/** Keeps Docker's last answer, so that the disk of a Docker that has died is still measured. */
-export function openWatchedPaths({ disk }: Pick<Config, 'disk'>): WatchedPaths {
+/**
+ * Keeps Docker's last answer, so that the disk of a Docker that has died is still measured. With
+ * `confirmMs`, an unexpected root counts once a second answer names it that much later.
+ */
+export function openWatchedPaths({ disk }: Pick<Config, 'disk'>, confirmMs = 0): WatchedPaths {
   let known: { at: number; roots: Roots } | undefined;
+  let unconfirmed: { at: number; roots: Roots } | undefined;
+  const isTooEarly = (now: number) =>
+    (known !== undefined && now - known.at < askAgainMs) ||
+    (unconfirmed !== undefined && now - unconfirmed.at < confirmMs);
+  const ask = async (host: Asked, now: number, signal: AbortSignal) => {
+    const store = await withTimeout(storeMs, (callSignal) => host.docker.readStore(callSignal), host.clock, signal);
+    const roots = await rootsOf(host, store);
+    if (unconfirmed === undefined || !isSame(unconfirmed.roots, roots)) unconfirmed = { at: now, roots };
+    if (now - unconfirmed.at < confirmMs && !(await isExpected(host, roots, known?.roots))) return;
+    [known, unconfirmed] = [{ at: now, roots }, undefined];
+  };
   const readRoots = async (host: Asked, signal: AbortSignal): Promise<Roots> => {
     const now = host.clock.uptime();
-    if (known !== undefined && now - known.at < askAgainMs) return known.roots;
     try {
-      const store = await withTimeout(storeMs, (callSignal) => host.docker.readStore(callSignal), host.clock, signal);
-      known = { at: now, roots: await rootsOf(host, store) };
-      return known.roots;
+      if (!isTooEarly(now)) await ask(host, now, signal);
     } catch {
       signal.throwIfAborted();
-      // Docker does not answer, so its configuration file is the best source left.
-      return known?.roots ?? rootsOf(host, { root: await readConfiguredRoot(host), imagesInContainerd: false });
     }
+    // Without an answer that counts, Docker's configuration file is the best source left.
+    return known?.roots ?? rootsOf(host, { root: await readConfiguredRoot(host), imagesInContainerd: false });
   };
   return {
     readRoots,
@@ -64,23 +81,38 @@ export function openWatchedPaths({ disk }: Pick<Config, 'disk'>): WatchedPaths {
   };
 }
 
+function isSame(one: Roots, other: Roots): boolean {
+  return one.docker === other.docker && one.images === other.images;
+}
+
+/** The roots are known, or daemon.json names Docker's. At first, the standard root is expected. */
+async function isExpected(host: Pick<Host, 'machine'>, roots: Roots, known: Roots | undefined): Promise<boolean> {
+  if (known === undefined) return roots.docker === (await readConfiguredRoot(host));
+  if (isSame(roots, known)) return true;
+  return roots.docker !== known.docker && roots.docker === (await findConfiguredRoot(host));
+}
+
 async function rootsOf(host: Pick<Host, 'machine'>, store: DockerStore): Promise<Roots> {
   const docker = isPath.test(store.root) ? store.root : standardRoot;
   return { docker, images: store.imagesInContainerd ? await readContainerdRoot(host, docker, store) : docker };
 }
 
+/** Docker's root from daemon.json, or the standard root. */
+export async function readConfiguredRoot(host: Pick<Host, 'machine'>): Promise<string> {
+  return (await findConfiguredRoot(host)) ?? standardRoot;
+}
+
 /**
- * Docker's root from daemon.json. `graph` is its name before Docker 17.05, and later versions still
- * accepted it. Docker does not start with an invalid file, so the standard root is good enough
- * then.
+ * `graph` is the name of the root before Docker 17.05, and later versions still accepted it. Docker
+ * does not start with an invalid file, which therefore counts as no file.
  */
-export async function readConfiguredRoot({ machine }: Pick<Host, 'machine'>): Promise<string> {
+async function findConfiguredRoot({ machine }: Pick<Host, 'machine'>): Promise<string | undefined> {
   try {
     const settings = JSON.parse((await machine.readText(paths.dockerConfig)) ?? '{}') as unknown;
     const { 'data-root': root, graph } = (settings ?? {}) as Record<string, unknown>;
-    return ([root, graph].find((path) => typeof path === 'string' && isPath.test(path)) as string) ?? standardRoot;
+    return [root, graph].find((path) => typeof path === 'string' && isPath.test(path)) as string | undefined;
   } catch {
-    return standardRoot;
+    return undefined;
   }
 }
 

@@ -13,7 +13,7 @@ import {
   stopPlacement,
   type ContainerInstanceRef,
 } from '../container-instance.ts';
-import { openWatchedPaths, renderUnmeasured, uniqueDisks } from '../docker-root.ts';
+import { openWatchedPaths, renderUnmeasured, secondAnswerMs, uniqueDisks } from '../docker-root.ts';
 import { freeDisk } from '../free-disk.ts';
 import { isClear, usedInodesPercent, usedPercent, wholePercent } from '../fullness.ts';
 import { openDiskEvents } from './disk-events.ts';
@@ -73,7 +73,7 @@ function renderUse(use: DiskUse): object {
 export function watchDisk(config: Config, knownFacts: KnownFacts = {}): Watcher {
   const { checkSeconds, maxLeavingPercent } = config.disk;
   const queuePosition = openQueuePosition('disk', maxLeavingPercent, knownFacts);
-  const watched = openWatchedPaths(config);
+  const watched = openWatchedPaths(config, secondAnswerMs);
   const events = openDiskEvents();
   // The paths without an answer at the last check, so that the journal gets each change once.
   let told = '';

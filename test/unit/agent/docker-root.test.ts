@@ -1,8 +1,15 @@
 import { describe, expect, it, test } from 'vitest';
-import { openWatchedPaths, parseContainerdRoot, readConfiguredRoot } from '../../../agent/docker-root.ts';
+import {
+  openWatchedPaths,
+  parseContainerdRoot,
+  readConfiguredRoot,
+  secondAnswerMs,
+} from '../../../agent/docker-root.ts';
 import { paths } from '../../../core/state/state.ts';
+import { someImage } from '../../fakes/docker.ts';
 import { openFakeHost } from '../../fakes/host.ts';
-import { configOf, never } from './stage.ts';
+import { someDisk } from '../../fakes/machine.ts';
+import { configOf, never, setStage } from './stage.ts';
 
 const config = configOf({ disk: { paths: ['/mnt/share'] } });
 
@@ -64,6 +71,97 @@ describe('the watched disk', () => {
       await clock.run(60_000);
     }
     expect(world.calls.of('readStore').length).toBeLessThan(10);
+  });
+});
+
+const minute = 60_000;
+
+describe('another root in an answer of Docker', () => {
+  /** A node whose Docker names `roots` in its first answers, and the standard root afterwards. */
+  const live = (roots: readonly string[], more: Record<string, unknown> = {}) => {
+    const stage = setStage(configOf(more));
+    const { world, host } = stage;
+    world.machine.disks.set('/boot/docker', { ...someDisk('/boot/docker', 93), mountPath: '/boot' });
+    world.docker.images.length = 0;
+    for (const n of [1, 2, 3]) world.docker.images.push(someImage(`app:${n}`, n));
+    const { readStore } = host.docker;
+    const left = [...roots];
+    host.docker.readStore = async (...args) => {
+      const store = await readStore(...args);
+      return { ...store, root: left.shift() ?? store.root };
+    };
+    return { stage, world, run: (ms: number) => world.clock.run(ms), agent: stage.agent() };
+  };
+  const asked = (world: ReturnType<typeof live>['world']) => world.calls.of('readStore').length;
+  const standard = '/var/lib/docker';
+  const full = '/boot/docker';
+
+  // The node measured one answer at three checks, drained, and removed every image.
+  it.each([
+    ['once', [full]],
+    ['once, ten minutes later', [standard, full]],
+    ['twice, with its own root in between', [full, standard, full]],
+    ['never (control)', []],
+  ])('neither drains nor frees a node whose disks are clear when Docker names it %s', async (_, roots) => {
+    const { stage, world, run, agent } = live(roots);
+    await run(40 * minute);
+    expect(world.docker.images).toHaveLength(3);
+    expect(stage.deeds()).not.toContain('drain');
+    await agent.stop();
+  });
+
+  it('counts once Docker has named it twice, after its start or later', async () => {
+    for (const before of [[], [standard]]) {
+      const { stage, world, run, agent } = live([...before, ...Array<string>(20).fill(full)], {
+        disk: { leave: false },
+      });
+      await run(before.length * 10 * minute + 5 * minute);
+      expect(stage.own.status).toBe('DRAINING');
+      expect(world.docker.images).toEqual([]);
+      await agent.stop();
+    }
+  });
+
+  it('costs one question more', async () => {
+    const same = live([]);
+    const other = live(Array<string>(20).fill(full), { disk: { fullPercent: 99, clearPercent: 98 } });
+    for (const { run, agent } of [same, other]) {
+      await run(35 * minute);
+      await agent.stop();
+    }
+    expect(asked(same.world)).toBe(4);
+    expect(asked(other.world)).toBe(5);
+  });
+
+  it('counts at once when daemon.json sets it', async () => {
+    const { host, world, clock } = openFakeHost();
+    const { list } = openWatchedPaths(config, secondAnswerMs);
+    const look = () => clock.finish(list(host, never));
+    world.machine.files.set(paths.dockerConfig, '{"data-root": "/a"}');
+    world.docker.store = { root: '/a', imagesInContainerd: false };
+    expect(await look()).toEqual(['/', '/a', '/mnt/share']);
+    world.machine.files.set(paths.dockerConfig, '{"data-root": "/b"}');
+    world.docker.store = { root: '/b', imagesInContainerd: false };
+    await clock.run(10 * minute);
+    expect(await look()).toEqual(['/', '/b', '/mnt/share']);
+    expect(asked(world)).toBe(2);
+  });
+
+  // The standard root may be the wrong one, too: that of a second Docker.
+  it('needs a second answer also where it is the standard root', async () => {
+    const { host, world, clock } = openFakeHost();
+    const { list } = openWatchedPaths(config, secondAnswerMs);
+    const look = async (ms: number) => {
+      await clock.run(ms);
+      return (await clock.finish(list(host, never)))[1];
+    };
+    world.docker.store = { root: '/data', imagesInContainerd: false };
+    expect(await look(0)).toBe(standard);
+    expect(await look(19_000)).toBe(standard);
+    expect(await look(1_000)).toBe('/data');
+    world.docker.store = { root: standard, imagesInContainerd: false };
+    expect(await look(10 * minute)).toBe('/data');
+    expect(await look(20_000)).toBe(standard);
   });
 });
 
