@@ -5,8 +5,6 @@
 
 import type { Config } from '../../config/config.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
-import type { Clock } from '../../core/retry.ts';
 import { paths } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
 import { readLocalAgent } from '../container-instance.ts';
@@ -23,27 +21,11 @@ export interface Subject {
   idle(): AbortSignal | undefined;
 }
 
-/** A new record may lack its provider, and a deregistered one loses what a person put there. */
-const outsideLastsMs = 600_000;
-
-/**
- * A cluster without a capacity provider is asked about for some five hours. A node in one asks
- * nothing: its own record says so.
- */
-const mostSearches = 9;
-
 export interface Search {
   /** Number of times that the node may still ask ECS for the cluster's capacity providers. */
   left: number;
   /** The provider of the node's group, once ECS has named it. It does not change. */
   provider?: string;
-  /** Called with each answer of ECS. True once ECS has had the node outside for long. */
-  lasts: ReturnType<typeof openLasting>;
-}
-
-/** The looks are minutes apart, or an hour where AWS did not answer in between. */
-export function openSearch(clock: Clock): Search {
-  return { left: mostSearches, lasts: openLasting(clock, outsideLastsMs, Infinity) };
 }
 
 export interface Outside {
@@ -53,8 +35,6 @@ export interface Outside {
   /** Why it does not register anew yet. */
   obstacle: string | undefined;
 }
-
-const tooNew = `it registers anew once ECS has said so for ${outsideLastsMs / 60_000} minutes`;
 
 /** Undefined where the node is in its provider, or its group has none. */
 export async function findOutside(subject: Subject, search: Search, signal: AbortSignal): Promise<Outside | undefined> {
@@ -82,9 +62,7 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
     search.left = 0;
     return undefined;
   }
-  const isLasting = search.lasts(record.arn);
-  const obstacle = await findObstacle(subject, record, signal);
-  return { arn: record.arn, provider, obstacle: obstacle ?? (isLasting ? undefined : tooNew) };
+  return { arn: record.arn, provider, obstacle: await findObstacle(subject, record, signal) };
 }
 
 async function findObstacle(
