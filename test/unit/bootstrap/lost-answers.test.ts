@@ -34,34 +34,25 @@ function withoutRole(host: Host, ms: number): Host {
   };
 }
 
-/** OpsWorks lists no stack of that name for `ms`. */
-function withoutStack(host: Host, ms: number): Host {
-  const { cloud, clock } = host;
-  const until = clock.uptime() + ms;
-  return {
-    ...host,
-    cloud: { ...cloud, readStack: async (...args) => (clock.uptime() < until ? undefined : cloud.readStack(...args)) },
+/** OpsWorks lists no stack, or no layer, of that name for `ms`. */
+const without =
+  (verb: 'readStack' | 'readLayer') =>
+  (host: Host, ms: number): Host => {
+    const { cloud, clock } = host;
+    const until = clock.uptime() + ms;
+    const read = cloud[verb] as (...args: unknown[]) => Promise<unknown>;
+    const late = async (...args: unknown[]) => (clock.uptime() < until ? undefined : read(...args));
+    return { ...host, cloud: { ...cloud, [verb]: late } };
   };
-}
-
-/** OpsWorks lists no layer of that name for `ms`. */
-function withoutLayer(host: Host, ms: number): Host {
-  const { cloud, clock } = host;
-  const until = clock.uptime() + ms;
-  return {
-    ...host,
-    cloud: { ...cloud, readLayer: async (...args) => (clock.uptime() < until ? undefined : cloud.readLayer(...args)) },
-  };
-}
 
 // Exit 78: systemd starts neither the bootstrap again, nor ecs, nor the agent. A new node loses its
 // launch hook, and a node that reboots never returns to service.
 test.each([
   ['the metadata service shows no role for 70 s', plainConfig(), withoutRole, 70_000],
   ['the metadata service shows its role (control)', plainConfig(), withoutRole, 0],
-  ['OpsWorks shows no stack for 75 s', opsworksConfig(), withoutStack, 75_000],
-  ['OpsWorks shows its stack (control)', opsworksConfig(), withoutStack, 0],
-  ['OpsWorks shows no layer for 75 s', opsworksConfig(), withoutLayer, 75_000],
+  ['OpsWorks shows no stack for 75 s', opsworksConfig(), without('readStack'), 75_000],
+  ['OpsWorks shows its stack (control)', opsworksConfig(), without('readStack'), 0],
+  ['OpsWorks shows no layer for 75 s', opsworksConfig(), without('readLayer'), 75_000],
 ] as const)('a bootstrap is tried until it works when %s', async (_what, config, lying, ms) => {
   const { host, world, clock } = openFakeHost({ identity: { role: 'node' } });
   world.joinGroup();

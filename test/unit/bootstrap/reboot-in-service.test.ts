@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { runBootstrap } from '../../../commands/node/bootstrap-command.ts';
+import type { Config } from '../../../config/config.ts';
 import type { Host } from '../../../core/host.ts';
 import { opsworksConfig, plainConfig, signal } from './stage.ts';
 import { openFakeHost } from '../../fakes/host.ts';
@@ -25,6 +26,20 @@ function showingOldRecord(host: Host, ms: number): Host {
   };
 }
 
+/** The node has served for a month. Its machine has booted, and its ECS agent does not run yet. */
+async function rebooted(config: Config) {
+  const { host, world, clock } = openFakeHost();
+  world.joinGroup();
+  world.systemsManager.ping = 'Online';
+  await clock.finish(runBootstrap(host, config, signal));
+  const own = world.joinCluster();
+  world.metadata.targetState = 'InService';
+  await clock.run(30 * 24 * 3_600_000);
+  own.agentConnected = false;
+  world.localAgent = undefined;
+  return { world, clock, host: world.reboot() };
+}
+
 // The bootstrap runs before the ECS agent starts, so ECS said "not connected" of each healthy node.
 // With OpsWorks' older answer, that ended a node which had served for months.
 test.each([
@@ -32,16 +47,8 @@ test.each([
   ['shows its record', 0],
 ])('a node in service that reboots is not ended when OpsWorks %s', async (_what, ms) => {
   const config = opsworksConfig();
-  const { host, world, clock } = openFakeHost();
-  world.joinGroup();
-  await clock.finish(runBootstrap(host, config, signal));
-  const own = world.joinCluster();
-  world.metadata.targetState = 'InService';
-  await clock.run(30 * 24 * 3_600_000);
-  own.agentConnected = false;
-  world.localAgent = undefined;
-  const ended = runBootstrap(showingOldRecord(world.reboot(), ms), config, signal).catch(() => {});
-  await clock.finish(ended);
+  const { host, world, clock } = await rebooted(config);
+  await clock.finish(runBootstrap(showingOldRecord(host, ms), config, signal).catch(() => {}));
   expect(world.calls.verbs().filter((verb) => ends.includes(verb))).toEqual([]);
   expect(world.instance.state).toBe('running');
 });
@@ -52,18 +59,10 @@ test.each([
   ['sees it', 0],
 ])('a node in service that reboots is not ended when Systems Manager alone %s', async (_what, ms) => {
   const config = plainConfig({ registrar: 'ssm', registration: { required: true } });
-  const { host, world, clock } = openFakeHost();
-  world.joinGroup();
-  world.systemsManager.ping = 'Online';
-  await clock.finish(runBootstrap(host, config, signal));
-  const own = world.joinCluster();
-  world.metadata.targetState = 'InService';
-  await clock.run(30 * 24 * 3_600_000);
-  own.agentConnected = false;
-  world.localAgent = undefined;
+  const { host, world, clock } = await rebooted(config);
   if (ms > 0) world.systemsManager.ping = 'ConnectionLost';
   clock.schedule(ms, () => void (world.systemsManager.ping = 'Online'));
-  await clock.finish(runBootstrap(world.reboot(), config, signal).catch(() => {}));
+  await clock.finish(runBootstrap(host, config, signal).catch(() => {}));
   expect(world.calls.verbs().filter((verb) => ends.includes(verb))).toEqual([]);
   expect(world.instance.state).toBe('running');
 });
