@@ -34,7 +34,7 @@ export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSi
   if (shown?.[keepTag] !== undefined) return isKept;
   // The metadata service alone may leave the tag out. It counts where the role may not ask EC2.
   const isShown = shown !== undefined;
-  const listed = isShown && !beforeEnd ? undefined : await readOwnTags(host, beforeEnd && !isShown, signal);
+  const listed = isShown && !beforeEnd ? undefined : await readOwnTags(host, isShown, beforeEnd, signal);
   if (listed?.[keepTag] !== undefined) return isKept;
   // A role that may not ask Auto Scaling has only the metadata's answer.
   const membership =
@@ -50,11 +50,12 @@ export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSi
   return undefined;
 }
 
-async function readOwnTags(host: Host, beforeEnd: boolean, signal: AbortSignal) {
+async function readOwnTags(host: Host, isShown: boolean, beforeEnd: boolean, signal: AbortSignal) {
   try {
     return await callOnce(host, signal, (callSignal) => host.cloud.readOwnTags(callSignal));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
+    if (isShown) return undefined;
     const why = `unknown whether the instance has the tag ${keepTag}: allow ec2:DescribeTags, or show the tags in the metadata: ${messageOf(error)}`;
     if (beforeEnd)
       throw new Refused(`the node does not end itself: ${why}`, {

@@ -50,6 +50,16 @@ describe('a node', () => {
     expect(await find(stage)).toBe('the instance has the tag ecs-node:keep');
   });
 
+  // The warning said that the tag was unknown, and to show the tags, which the metadata showed.
+  it('is free, without a warning, where the metadata show its tags and the role may not ask EC2', async () => {
+    const stage = setStage();
+    stage.world.metadata.tags = { Name: 'web' };
+    stage.world.calls.fails('readOwnTags', denied);
+    expect(await find(stage)).toBeUndefined();
+    expect(stage.world.calls.of('readOwnTags')).toHaveLength(1);
+    expect(stage.world.log.filter(({ level }) => level === 'warn')).toEqual([]);
+  });
+
   it('is not known to be free where the list of its tags lacks that of its group', async () => {
     const stage = setStage();
     stage.host.cloud = { ...stage.host.cloud, readOwnTags: async () => ({}) };
