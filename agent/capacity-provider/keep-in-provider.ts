@@ -6,7 +6,7 @@
 import { messageOf } from '../../core/errors.ts';
 import { openGrowingPause } from '../../core/interval.ts';
 import type { StatusBook } from '../status.ts';
-import { findOutside, type Search, type Subject } from './outside.ts';
+import { findOutside, openSearch, outsideLastsMs, type Outside, type Subject } from './outside.ts';
 import { playStage } from './register-anew.ts';
 import { readRegistration, writeRegistration, type Registration } from './registration.ts';
 
@@ -15,12 +15,6 @@ const lookPauses = { firstMs: 30_000, longestMs: 3_600_000, factor: 4 };
 
 /** A node outside waits until it has no task. */
 const outsidePauseMs = 300_000;
-
-/**
- * A cluster without a capacity provider is asked about for some five hours. A node in one asks
- * nothing: its own record says so.
- */
-const mostSearches = 9;
 
 /** The pauses after a failed stage. */
 const retryPauses = { firstMs: 5_000, longestMs: 300_000 };
@@ -44,8 +38,8 @@ export function openProviderKeeper(options: KeeperOptions): ProviderKeeper {
   const player = openPlayer(options);
   const look = openLook(options, player);
   const retryPause = openGrowingPause(clock, retryPauses);
-  const lookPause = openGrowingPause(clock, lookPauses);
-  const firstLookAt = clock.uptime() + Math.random() * lookPauses.firstMs;
+  let lookPause = openGrowingPause(clock, lookPauses);
+  let earliestLookAt = clock.uptime() + Math.random() * lookPauses.firstMs;
   let told = '';
   return {
     async resume(signal) {
@@ -60,10 +54,16 @@ export function openProviderKeeper(options: KeeperOptions): ProviderKeeper {
       }
     },
     async look(signal) {
-      if (clock.uptime() < firstLookAt || !lookPause.isOver()) return;
+      if (clock.uptime() < earliestLookAt || !lookPause.isOver()) return;
       lookPause.begin();
       try {
-        if (await look(signal)) lookPause.reset(outsidePauseMs);
+        const found = await look(signal);
+        if (found?.isLasting === true) lookPause.reset(outsidePauseMs);
+        if (found?.isLasting === false) {
+          // The pause after a late look lasts up to an hour, and the second look must come soon.
+          lookPause = openGrowingPause(clock, lookPauses);
+          earliestLookAt = clock.uptime() + outsideLastsMs;
+        }
       } catch (error) {
         signal.throwIfAborted();
         const why = messageOf(error);
@@ -131,31 +131,31 @@ function isEarly({ stage }: Registration): boolean {
   return stage === 'draining' || stage === 'stopping';
 }
 
-/** True while the node is outside. */
-function openLook(options: KeeperOptions, player: Player): (signal: AbortSignal) => Promise<boolean> {
+/** Undefined where the node is not outside, or has registered anew before. */
+function openLook(options: KeeperOptions, player: Player): (signal: AbortSignal) => Promise<Outside | undefined> {
   const { host, config } = options;
-  const search: Search = { left: mostSearches };
+  const search = openSearch(host.clock);
   return async (signal) => {
-    if (search.left === 0) return false;
+    if (search.left === 0) return undefined;
     // Its one new registration is over, and `resume` finishes one that is not.
     if ((await player.read()) !== undefined) {
       search.left = 0;
-      return false;
+      return undefined;
     }
     const found = await findOutside(options, search, signal);
     if (found === undefined) {
       tell(options, undefined, '');
-      return false;
+      return undefined;
     }
     const { arn, provider, obstacle } = found;
     tell(options, provider, `the node is outside: ${obstacle ?? 'it registers anew'}`);
-    if (obstacle !== undefined) return true;
+    if (obstacle !== undefined) return found;
     host.log.warn('ECS registered this node outside its capacity provider: it registers anew', { provider });
     const { instanceId } = host.identity;
     const startedAt = host.clock.now();
     const begun = { instanceId, cluster: config.cluster, arn, provider, startedAt, stage: 'draining' } as const;
     await player.begin(begun, signal);
-    return true;
+    return found;
   };
 }
 

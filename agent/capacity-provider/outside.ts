@@ -5,6 +5,8 @@
 
 import type { Config } from '../../config/config.ts';
 import type { ContainerInstance, Host } from '../../core/host.ts';
+import { openLasting } from '../../core/lasting.ts';
+import type { Clock } from '../../core/retry.ts';
 import { paths } from '../../core/state/state.ts';
 import { callOnce } from '../calls.ts';
 import { readLocalAgent } from '../container-instance.ts';
@@ -21,20 +23,43 @@ export interface Subject {
   idle(): AbortSignal | undefined;
 }
 
+/**
+ * ECS may leave the provider out of its answers for a minute. A record that is deregistered loses
+ * what a person put there.
+ */
+export const outsideLastsMs = 75_000;
+
+/**
+ * A cluster without a capacity provider is asked about for some five hours. A node in one asks
+ * nothing: its own record says so.
+ */
+const mostSearches = 9;
+
 export interface Search {
   /** Number of times that the node may still ask ECS for the cluster's capacity providers. */
   left: number;
   /** The provider of the node's group, once ECS has named it. It does not change. */
   provider?: string;
+  /** Called with the record of each answer that has it outside. */
+  lasts: ReturnType<typeof openLasting>;
+}
+
+/** A node outside with tasks looks every few minutes, so no gap between two looks is too long. */
+export function openSearch(clock: Clock): Search {
+  return { left: mostSearches, lasts: openLasting(clock, outsideLastsMs, Infinity) };
 }
 
 export interface Outside {
   /** The container instance, which is outside the provider. */
   arn: string;
   provider: string;
+  /** False: ECS has not had it outside for `outsideLastsMs` yet. */
+  isLasting: boolean;
   /** Why it does not register anew yet. */
   obstacle: string | undefined;
 }
+
+const tooNew = `it looks again after ${outsideLastsMs / 1000} seconds`;
 
 /** Undefined where the node is in its provider, or its group has none. */
 export async function findOutside(subject: Subject, search: Search, signal: AbortSignal): Promise<Outside | undefined> {
@@ -62,7 +87,9 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
     search.left = 0;
     return undefined;
   }
-  return { arn: record.arn, provider, obstacle: await findObstacle(subject, record, signal) };
+  const isLasting = search.lasts(record.arn);
+  const obstacle = isLasting ? await findObstacle(subject, record, signal) : tooNew;
+  return { arn: record.arn, provider, isLasting, obstacle };
 }
 
 async function findObstacle(

@@ -35,6 +35,39 @@ describe('a node outside its capacity provider', () => {
     expect(deregistrations(stage)).toBe(1);
   });
 
+  // A deregistered record loses the attributes and tags that a person put there.
+  it.each([
+    ['for its first minute', minute, 0],
+    ['for ever (control)', Infinity, 1],
+  ])('is outside only where ECS leaves its provider out for long: %s', async (_what, ms, expected) => {
+    const stage = outside(({ own }) => void (own.capacityProvider = 'nodes'));
+    const { calls, clock } = stage.world;
+    const readContainerInstance: Host['cloud']['readContainerInstance'] = async (...args) => {
+      const found = await stage.host.cloud.readContainerInstance(...args);
+      if (found?.arn !== stage.own.arn || clock.uptime() >= ms) return found;
+      const { capacityProvider: _, ...rest } = found;
+      return rest;
+    };
+    await live(stage, 10 * minute, { ...stage.host, cloud: { ...stage.host.cloud, readContainerInstance } });
+    expect(deregistrations(stage)).toBe(expected);
+    expect(stage.deeds().filter((verb) => verb === 'drain')).toHaveLength(expected);
+    // One to join and two to look: a thousand new nodes may look so.
+    const [verbs] = calls.verbs('cloud').join(' ').split(' drain ');
+    expect(verbs!.match(/readContainerInstance/g)).toHaveLength(3);
+  });
+
+  it('registers anew within two minutes of the look that finds it outside, also hours after it joined', async () => {
+    const stage = outside(({ world }) => void world.cluster.capacityProviders.clear());
+    const { calls, clock, cluster } = stage.world;
+    clock.schedule(120 * minute, () => void cluster.capacityProviders.set('nodes', 'web'));
+    await live(stage, 240 * minute);
+    const foundAt = calls.of('readCapacityProvider').at(-1)!.at;
+    expect(foundAt).toBeGreaterThan(120 * minute);
+    const [deregistered] = calls.of('deregisterContainerInstance');
+    expect(deregistered!.at - foundAt).toBeLessThan(2 * minute);
+    expect(deregistered!.at - foundAt).toBeGreaterThan(minute);
+  });
+
   it('tells the team once that it has registered anew, after it has', async () => {
     const stage = outside();
     const { world } = stage;
