@@ -174,8 +174,8 @@ function isOurs(host: Host, { cluster, arn }: ContainerInstanceRef, signal: Abor
   );
 }
 
-/** An ECS agent that boots registers within seconds, and ECS's list may be as old. */
-const notRegisteredMs = 30_000;
+/** An ECS agent registers within half a minute of a boot, and ECS's list may be a minute behind. */
+const notRegisteredMs = 90_000;
 
 /**
  * Whether the ECS agent has a record after the old one. False only where ECS repeats that it lists
