@@ -2,6 +2,7 @@
 
 import { messageOf, Refused, Unavailable } from '../core/errors.ts';
 import type { CloudTask, Host, LocalTask } from '../core/host.ts';
+import { openLasting } from '../core/lasting.ts';
 import { familyOf, revisionNumber, shortDefinition } from '../core/task-definition.ts';
 import { writeDaemonTasks, type DaemonTask, type DaemonTasks } from './daemon-tasks-memory.ts';
 import {
@@ -21,7 +22,12 @@ export interface DaemonTasksRound {
   names: readonly string[];
   local: readonly LocalTask[];
   before: DaemonTasks;
+  /** By family, across the rounds: whether an older revision than the one that runs stays named. */
+  olderLasts: Map<string, ReturnType<typeof openLasting>>;
 }
+
+/** ECS may be stale or wrong for up to a minute. */
+const olderLastsMs = 60_000;
 
 export async function doRound(
   round: DaemonTasksRound,
@@ -29,6 +35,9 @@ export async function doRound(
 ): Promise<{ actions: number; complete: boolean; error: Error | undefined }> {
   const { host, containerInstance, names } = round;
   const tasks = await host.cloud.readTasks(containerInstance.cluster, containerInstance.arn, signal);
+  // Such a task would count as one that is no longer configured, and a second one would start.
+  const unnamed = tasks.find(({ definition }) => definition === '');
+  if (unnamed !== undefined) throw new Unavailable(`ECS does not name the task definition of ${unnamed.arn}`);
   const families: Record<string, DaemonTask> = {};
   const errors: Error[] = [];
   let actions = await stopOrphans(round, tasks, errors, signal);
@@ -59,7 +68,7 @@ async function decideOn(
 ): Promise<Decision> {
   const { host, containerInstance, local, before } = round;
   const family = familyOf(name);
-  const desired: DesiredTask = { family, ...(await readRevision(host, name, tasks, errors, signal)) };
+  const desired: DesiredTask = { family, ...(await readRevision(round, name, tasks, errors, signal)) };
   const past = before.families[family]?.past;
   const isGone = past?.taskArn !== undefined && tasks.every(({ arn }) => arn !== past.taskArn);
   const ended = isGone ? await host.cloud.readStopReason(containerInstance.cluster, past.taskArn!, signal) : undefined;
@@ -73,16 +82,16 @@ async function decideOn(
 }
 
 async function readRevision(
-  host: Host,
+  round: DaemonTasksRound,
   name: string,
   tasks: readonly CloudTask[],
   errors: Error[],
   signal: AbortSignal,
 ): Promise<Pick<DesiredTask, 'revision' | 'why'>> {
   try {
-    const revision = await host.cloud.readTaskDefinition(name, signal);
+    const revision = await round.host.cloud.readTaskDefinition(name, signal);
     if (revision !== undefined) {
-      await mustBeNewest(host, name, revision, tasks, signal);
+      await mustBeNewest(round, name, revision, tasks, signal);
       return { revision };
     }
     throw new Refused(`ECS has no ACTIVE task definition ${name}`, { code: 'ClientException' });
@@ -94,24 +103,30 @@ async function readRevision(
 }
 
 /**
- * One stale answer about the newest revision would stop the task of a newer one. That revision is
- * the newest while it is ACTIVE. A name with its revision is the operator's choice.
+ * A stale answer about the newest revision would stop the task of a newer one. That revision is the
+ * newest while it is ACTIVE, and a stale answer may deny that as well, so both must last. A name
+ * with its revision is the operator's choice.
  */
 async function mustBeNewest(
-  host: Host,
+  { host, olderLasts }: DaemonTasksRound,
   name: string,
   revision: string,
   tasks: readonly CloudTask[],
   signal: AbortSignal,
 ): Promise<void> {
   if (revisionNumber(name) !== undefined) return;
+  const family = familyOf(name);
   const newer = tasks
-    .filter((task) => isOurs(task) && familyOf(task.definition) === familyOf(name))
+    .filter((task) => isOurs(task) && familyOf(task.definition) === family)
     .find(({ definition }) => (revisionNumber(definition) ?? 0) > (revisionNumber(revision) ?? Infinity));
-  if (newer === undefined) return;
-  if ((await host.cloud.readTaskDefinition(newer.definition, signal)) === undefined) return;
+  const isActive = newer !== undefined && (await host.cloud.readTaskDefinition(newer.definition, signal)) !== undefined;
+  // The pause between two rounds has no limit of its own.
+  const lasts = olderLasts.get(family) ?? openLasting(host.clock, olderLastsMs, Infinity);
+  olderLasts.set(family, lasts);
+  if (lasts(newer !== undefined && !isActive && revision) || newer === undefined) return;
   const [named, running] = [revision, newer.definition].map(shortDefinition);
-  throw new Unavailable(`ECS names ${named} as the newest revision, and ${running} is ACTIVE`);
+  const state = isActive ? 'is ACTIVE' : 'runs: it must say so for a minute';
+  throw new Unavailable(`ECS names ${named} as the newest revision, and ${running} ${state}`);
 }
 
 function noteFamily({ host, before }: DaemonTasksRound, family: string, decision: Decision): DaemonTask {

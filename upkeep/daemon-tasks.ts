@@ -77,7 +77,7 @@ export interface Decision {
 export function decide(desired: DesiredTask, observed: ObservedTasks, before: Past | undefined, now: number): Decision {
   const own = observed.tasks.filter((task) => isOurs(task) && familyOf(task.definition) === desired.family);
   const alive = own.filter(({ desiredStatus }) => desiredStatus !== 'STOPPED');
-  if (alive.length > 0) return keepOne(desired, alive, before, now);
+  if (alive.length > 0) return keepOne(desired, { alive, local: observed.local }, before, now);
   if (own.length > 0) return wait('stops', `${shortArn(own[0]!.arn)} is still stopping`, before);
   const unseen = observed.local.find(
     ({ arn, family }) => family === desired.family && observed.tasks.every((task) => task.arn !== arn),
@@ -102,9 +102,15 @@ export function isOurs(task: Pick<CloudTask, 'startedBy'>): boolean {
 /**
  * Keeps the oldest running task. A second one comes from a start whose answer was lost, and has had
  * less time to become useful. An old revision stops before the new one starts: two tasks would
- * compete for ports and files.
+ * compete for ports and files. An old list of ECS may name a task that has ended, so no task stops
+ * beside one that the agent does not run.
  */
-function keepOne(desired: DesiredTask, alive: readonly CloudTask[], before: Past | undefined, now: number): Decision {
+function keepOne(
+  desired: DesiredTask,
+  { alive, local }: { alive: readonly CloudTask[]; local: readonly LocalTask[] },
+  before: Past | undefined,
+  now: number,
+): Decision {
   if (desired.revision === undefined) {
     return wait(
       'runs',
@@ -117,7 +123,8 @@ function keepOne(desired: DesiredTask, alive: readonly CloudTask[], before: Past
     const why = `replaced by ${shortDefinition(desired.revision)}`;
     return { standing: 'stops', detail: why, actions: alive.map(({ arn }) => stop(arn, why)), past: before };
   }
-  const surplus = alive.filter((task) => task !== kept);
+  const isKeptSeen = local.some(({ arn }) => arn === kept.arn);
+  const surplus = isKeptSeen ? alive.filter((task) => task !== kept) : [];
   const why = others.length > 0 ? 'one is enough on a node' : `replaced by ${shortDefinition(desired.revision)}`;
   return {
     standing: kept.lastStatus === 'RUNNING' ? 'runs' : 'starts',

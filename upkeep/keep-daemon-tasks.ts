@@ -27,6 +27,7 @@ interface LastRound {
 export function keepDaemonTasks({ daemonTasks }: Config): Chore {
   const { definitions: names = [], everySeconds, revisionSeconds } = daemonTasks;
   let last: LastRound | undefined;
+  const olderLasts: DaemonTasksRound['olderLasts'] = new Map();
   return {
     name: 'daemon-tasks',
     everyMs: everySeconds * 1000,
@@ -49,7 +50,7 @@ export function keepDaemonTasks({ daemonTasks }: Config): Chore {
       last = { at, about, restMs, incompleteRounds: unsettled };
       const { actions, complete, error } = await tryRound(host, signal, async () => {
         const before = await readDaemonTasks(host);
-        return doRound({ host, containerInstance, names, local, before }, signal);
+        return doRound({ host, containerInstance, names, local, before, olderLasts }, signal);
       });
       if (complete) last = { at, about, restMs: revisionSeconds * 1000, incompleteRounds: -1 };
       else if (actions > 0) last = undefined;

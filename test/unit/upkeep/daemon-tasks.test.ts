@@ -94,7 +94,7 @@ describe('a daemon task', () => {
       [old, young, pending],
       [pending, young, old],
     ]) {
-      const decision = decide(wish(), sight(tasks), past(), now);
+      const decision = decide(wish(), sight(tasks, { local: [local('z')] }), past(), now);
       expect(stopped(decision).toSorted((a, b) => (a! < b! ? -1 : 1))).toEqual(['a', 'b']);
       expect(starts(decision)).toBe(0);
       expect(decision.past?.taskArn).toBe(old.arn);
@@ -114,7 +114,16 @@ describe('a daemon task', () => {
 
   it('of an old revision is stopped when the new one runs beside it', () => {
     const both = [task('a', { definition: definitionArn('logspout', 1) }), task('b')];
-    expect(stopped(decide(wish(), sight(both), past(), now))).toEqual(['a']);
+    expect(stopped(decide(wish(), sight(both, { local: [local('b')] }), past(), now))).toEqual(['a']);
+  });
+
+  // An old list of ECS named a task that had ended, and the task that ran in its place was stopped.
+  it('is not stopped beside one that only ECS names', () => {
+    const both = [task('a', { createdAt: now - 2 * minute }), task('b')];
+    const decisionWith = (...ids: string[]) =>
+      decide(wish(), sight(both, { local: ids.map((id) => local(id)) }), past(), now);
+    expect(stopped(decisionWith('b'))).toEqual([]);
+    expect(stopped(decisionWith('a', 'b'))).toEqual(['b']);
   });
 
   it('stays as it is while the wanted revision is unknown, and none is started', () => {

@@ -101,6 +101,28 @@ describe('the daemon tasks of a node', () => {
     await running.stop();
   });
 
+  // Such a task counted as one that is no longer configured.
+  it('are neither started nor stopped while ECS does not name the definition of a task', async () => {
+    const { stage, world, agent, mine, run } = setNode();
+    const { cloud } = stage.host;
+    let isNamed = true;
+    const readTasks: typeof cloud.readTasks = async (...args) =>
+      (await cloud.readTasks(...args)).map((task) => (isNamed ? task : { ...task, definition: '' }));
+    const running = agent({ ...stage.host, cloud: { ...cloud, readTasks } });
+    await run(5 * minute);
+    const [task] = mine();
+    isNamed = false;
+    await run(10 * minute);
+    expect(world.calls.of('stopTask')).toEqual([]);
+    expect(world.calls.of('startTask')).toHaveLength(1);
+    expect(mine()).toEqual([task]);
+    expect(stage.status().chores?.['daemon-tasks']).toMatchObject({ outcome: 'failed' });
+    isNamed = true;
+    await run(10 * minute);
+    expect(stage.status().chores?.['daemon-tasks']).toMatchObject({ outcome: 'unchanged' });
+    await running.stop();
+  });
+
   it('are restarted when they end, and less and less often when they keep failing', async () => {
     const { world, mine, end, agent, run, memory, violations } = setNode();
     const running = agent();
@@ -145,6 +167,28 @@ describe('the daemon tasks of a node', () => {
     newest.status = 'INACTIVE';
     await run(20 * minute);
     expect(mine().map(({ version }) => version)).toEqual(['1']);
+    await running.stop();
+  });
+
+  // One stale answer stopped the task of logspout:2, and another one started it again.
+  it.each([
+    [50_000, '2'],
+    [Infinity, '1'],
+  ])('are replaced by an older revision once ECS has named it for a minute (%d ms: %s)', async (staleMs, version) => {
+    const { world, mine, agent, run } = setNode(['logspout'], ['logspout', 'logspout']);
+    const running = agent();
+    await run(2 * minute);
+    const newest = world.cluster.definitions.at(-1)!;
+    let until: number | undefined;
+    world.calls.onCall = ({ verb }) => {
+      if (verb !== 'readTaskDefinition') return;
+      until ??= world.clock.uptime() + staleMs;
+      newest.status = world.clock.uptime() < until ? 'INACTIVE' : 'ACTIVE';
+    };
+    await run(20 * minute);
+    expect(until).toBeDefined();
+    expect(world.calls.of('stopTask')).toHaveLength(version === '1' ? 1 : 0);
+    expect(mine().map((task) => task.version)).toEqual([version]);
     await running.stop();
   });
 
