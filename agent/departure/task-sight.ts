@@ -3,7 +3,7 @@
 import { shortArn } from '../../core/arn.ts';
 import { Refused, messageOf } from '../../core/errors.ts';
 import type { CloudTask, Host } from '../../core/host.ts';
-import { openLasting } from '../../core/lasting.ts';
+import { openLasting, openLastingOfEach } from '../../core/lasting.ts';
 import { readDaemonTasks } from '../../upkeep/daemon-tasks-memory.ts';
 import { isOurs } from '../../upkeep/daemon-tasks.ts';
 import { callOnce } from '../calls.ts';
@@ -75,13 +75,13 @@ const unlistedLastsMs = 60_000;
 type KeepUnlisted = (arns: string[], answer: Answer | undefined, signal: AbortSignal) => Promise<string[]>;
 
 function openUnlisted(host: Host): KeepUnlisted {
-  const lasts = openLasting(host.clock, unlistedLastsMs);
+  const lastingOf = openLastingOfEach(host.clock, unlistedLastsMs);
   let disowned: string[] = [];
   let readAt: number | undefined;
   return async (arns, answer, signal) => {
     if (answer === undefined || typeof answer.tasks === 'string') return arns;
     // The same answer seen again does not make it last.
-    if (answer.at !== readAt) disowned = lasts(arns.length > 0 && arns.toSorted().join()) ? arns : [];
+    if (answer.at !== readAt) disowned = lastingOf(arns);
     readAt = answer.at;
     if (!arns.some((arn) => disowned.includes(arn))) return arns;
     const contained = await readContainedArns(host, signal);

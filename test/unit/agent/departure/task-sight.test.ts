@@ -52,6 +52,29 @@ test('a task that the ECS agent names is none after ECS has left it out for a mi
   expect(await unlistedAfter(90, 'empty')).toEqual([]);
 });
 
+// A further task began the minute of the first one anew: the node waited until its deadline.
+test.each([true, false])(
+  'a task that only the ECS agent names is none after a minute, whatever it names beside it (%s)',
+  async (isFollowed) => {
+    const { host, world, own } = setStage();
+    const add = () => world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: Infinity }).arn;
+    const first = add();
+    host.cloud.readTasks = async () => [];
+    const look = openTaskSight(host, { cluster: 'demo', arn: own.arn }, openStopTimes(host, 'demo'));
+    const unlistedAfter = async (seconds: number) => {
+      for (let n = 0; n < seconds / 2; n++) {
+        await world.clock.finish(look(never));
+        await world.clock.run(2_000);
+      }
+      return (await world.clock.finish(look(never))).unlisted;
+    };
+    expect(await unlistedAfter(50)).toEqual([first]);
+    const further = isFollowed ? [add()] : [];
+    expect(await unlistedAfter(30)).toEqual(further);
+    expect(await unlistedAfter(50)).toEqual([]);
+  },
+);
+
 // A container of a task that ECS names counted as one more task, and StopTask waited for its name.
 test('with a dead ECS agent, ECS alone names each task that Docker runs', async () => {
   const { host, world, own } = setStage();
