@@ -143,7 +143,7 @@ export const disputedMs = 900_000;
 export async function awaitConfirmation(departure: Departure, signal: AbortSignal): Promise<void> {
   const { clock, log } = departure.host;
   const began = clock.uptime();
-  // One lost answer, and the denials that must follow it, take more than the usual gap.
+  // Two lost answers in a row take more than the usual gap.
   const lasts = openLasting(clock, disputedMs, 2 * longestGapMs);
   const lastsAgreed = openLasting(clock, agreedMs);
   let denied = 0;
@@ -156,8 +156,9 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
     if (deniesSpot && departure.state.spotDeniedAt === undefined)
       await departure.note({ spotDeniedAt: Math.round(clock.now()) });
     denied = agrees === false || deniesSpot ? denied + 1 : 0;
-    const isOver = async () => departure.state.ending !== 'await' || lasts(!(await isAnnounced(departure, signal)));
-    if (isVoid || (denied >= denials && (await isOver()))) throw new TakenBack(words);
+    // The time runs on with each denial. Lost answers may keep three from coming in a row for long.
+    const isOver = departure.state.ending !== 'await' || (denied > 0 && lasts(!(await isAnnounced(departure, signal))));
+    if (isVoid || (denied >= denials && isOver)) throw new TakenBack(words);
     const blocker = `confirmation: ${words}`;
     if (departure.state.blockers.join() !== blocker) {
       log.info('not confirmed', { cause: departure.state.cause, words });

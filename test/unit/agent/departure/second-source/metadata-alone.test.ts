@@ -181,13 +181,40 @@ describe.each(['scale-in', 'spot'] as const)('one word of a metadata service tha
   });
 
   // The denials that must follow a lost answer took longer than the gap that began the time anew.
-  it('is undone although one answer of the second source is lost every ten minutes', async () => {
+  it('is undone although two answers of the second source are lost every ten minutes', async () => {
     const { world, run, agent, harm } = await announced();
     world.calls.fails(verb, silence);
     for (let minutes = 0; minutes < 40; minutes++) {
-      if (minutes % 10 === 1) world.calls.hangs(second, 1);
+      if (minutes % 10 === 1) world.calls.hangs(second, 2);
       await run(minute);
     }
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  // The time ran only while three denials came in a row, and lost answers began it anew for hours.
+  it('is undone although the second source loses an answer a minute, four minutes of five', async () => {
+    const { world, run, agent, harm } = await announced();
+    world.calls.fails(verb, silence);
+    for (let minutes = 0; minutes < 40; minutes++) {
+      if (minutes % 5 > 0) world.calls.fails(second, silence, 1);
+      await run(minute);
+    }
+    expect(harm()).toEqual([]);
+    await agent.stop();
+  });
+
+  it('is not undone by the time in which the second source is silent', async () => {
+    const { world, run, agent, harm } = await announced();
+    world.calls.fails(verb, silence);
+    await run(5 * minute);
+    world.calls.fails(second, silence);
+    await run(11 * minute);
+    world.calls.heals();
+    world.calls.fails(verb, silence);
+    await run(13 * minute);
+    expect(harm()).toEqual(['DRAINING']);
+    await run(4 * minute);
     expect(harm()).toEqual([]);
     await agent.stop();
   });
