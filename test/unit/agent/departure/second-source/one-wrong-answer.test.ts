@@ -201,3 +201,23 @@ describe('the machine does not end under a task', () => {
     await agent.stop();
   });
 });
+
+it.each([0, 1])(
+  'a departure for a full disk is not undone when ECS leaves its entry out of %d answers',
+  async (times) => {
+    const { stage, run, agent } = await inService(configOf());
+    const { attributes } = stage.own;
+    let left = times;
+    stage.world.calls.onCall = ({ verb }) => {
+      if (verb !== 'readContainerInstance' || stage.departure()?.phase !== 'terminate') return;
+      if (left-- > 0) attributes.delete('ecs-node.leave.disk');
+      else attributes.set('ecs-node.leave.disk', '1');
+    };
+    stage.fillDisk(97);
+    await run(20 * minute);
+    expect(left).toBeLessThan(0);
+    expect(stage.deeds()).not.toContain('activate');
+    expect(stage.deeds()).toContain('terminateInGroup');
+    await agent.stop();
+  },
+);
