@@ -10,6 +10,7 @@ import { everyInterval, exactlyAt } from '../core/interval.ts';
 import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
 import { openProviderKeeper } from './capacity-provider/keep-in-provider.ts';
+import { hasServed } from './joining/first-boot.ts';
 import { join } from './joining/join.ts';
 import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
@@ -105,7 +106,7 @@ export async function runAgent(
   );
   const finishing = finishBootstrap(host, agentSignal).then(() => supervisor.left);
   const parts = [
-    watch({ context, book, joined: () => isJoined }, agentSignal),
+    watch({ context, book, joined: () => isJoined || knownFacts.hasServed === true }, agentSignal),
     keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal),
     notifySystemd(host, book, supervisor, options.watchdogMs, agentSignal),
     ...(options.handOver === undefined
@@ -251,6 +252,10 @@ async function handleJoinFailure(
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
+  // Only ECS says that a node that has rebooted is not in service. The watcher of its ECS agent
+  // decides: it restarts that agent first, and asks the queue.
+  knownFacts.hasServed = error.essential === 'service-in-time' && (await hasServed(host, signal));
+  if (knownFacts.hasServed) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);

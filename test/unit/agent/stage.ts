@@ -10,6 +10,7 @@ import type { Host } from '../../../core/host.ts';
 import {
   paths,
   renderState,
+  type BootstrapState,
   type DepartureState,
   type Registered,
   type OperatorRequest,
@@ -171,4 +172,11 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
     },
   };
   return stage;
+}
+
+/** The bootstrap of this boot is done. The instance's first boot may be another one. */
+export function bootedFirst({ world }: Pick<Stage, 'world'>, firstBootId = world.machine.bootId): void {
+  const { bootId } = world.machine;
+  const before: unknown = JSON.parse(String(world.machine.files.get(paths.bootstrap)));
+  world.machine.files.set(paths.bootstrap, renderState({ ...(before as BootstrapState), firstBootId, bootId }));
 }

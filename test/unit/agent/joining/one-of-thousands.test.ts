@@ -3,10 +3,10 @@ import type { AgentOptions } from '../../../../agent/agent.ts';
 import { join } from '../../../../agent/joining/join.ts';
 import { mayTerminate } from '../../../../commands/node/join-failure.ts';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
-import { paths, renderState } from '../../../../core/state/state.ts';
+import { paths } from '../../../../core/state/state.ts';
 import { groupTag } from '../../../../upkeep/group-tag.ts';
 import { someHook } from '../../../fakes/cloud/group.ts';
-import { configOf, never, setStage, type Stage } from '../stage.ts';
+import { bootedFirst, configOf, never, setStage, type Stage } from '../stage.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -23,7 +23,7 @@ function launched(registersAfterMs = 5_000, config = hookOf(1800)) {
   stage.world.metadata.tags = { [groupTag]: 'web' };
   stage.group.hooks = [someHook('launch', 'launch', { heartbeatSeconds: 1800, globalSeconds: 180_000 })];
   stage.group.begin('launch');
-  bootedFirst(stage, stage.world.machine.bootId);
+  bootedFirst(stage);
   const local = stage.world.localAgent;
   stage.world.localAgent = undefined;
   stage.own.agentConnected = false;
@@ -41,12 +41,6 @@ function youngDeaths(now: number) {
     { kind: 'launch' as const, instanceId, at: now - 60_000, succeeded: true },
     { kind: 'terminate' as const, instanceId, at: now, succeeded: true },
   ]);
-}
-
-function bootedFirst({ world }: Pick<Stage, 'world'>, firstBootId: string): void {
-  const { instanceId } = world.identity;
-  const state = { instanceId, firstBootId, bootId: world.machine.bootId, startedAt: 0, attempts: 1, steps: [] };
-  world.machine.files.set(paths.bootstrap, renderState({ ...state, outcome: 'done' }));
 }
 
 const toAutoScaling = ({ world }: Pick<Stage, 'world'>) =>

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import type { Host } from '../../../../../core/host.ts';
-import { configOf, setStage, type Stage } from '../../stage.ts';
+import { bootedFirst, configOf, setStage, type Stage } from '../../stage.ts';
 import { busy, hour, inService, minute } from './in-service.ts';
 
 const day = 24 * hour;
@@ -99,7 +99,7 @@ const url = 'http://127.0.0.1:8080/healthz';
 // ECS agents connect anew several times an hour. The node left its load balancers and ran its
 // leaving hooks, and both stayed so when the departure was undone.
 it.each([0, 1, 3])(
-  'a rebooted node whose join check fails keeps its load balancers when ECS is wrong %d times',
+  'a new node whose join check fails keeps its load balancers when ECS is wrong %d times',
   async (times) => {
     const join = { checks: [{ url }], timeoutSeconds: 600 };
     const { stage, world, run, agent, harm } = await inService({ join }, ({ world: { machine } }) =>
@@ -107,6 +107,7 @@ it.each([0, 1, 3])(
     );
     await agent.stop();
     const host = world.reboot();
+    bootedFirst(stage);
     world.machine.probes.set(url, 503);
     busy(stage);
     world.calls.list.length = 0;
@@ -127,3 +128,40 @@ it.each([0, 1, 3])(
     await next.stop();
   },
 );
+
+// ECS alone was both sources of a failed join: the node, which had served for hours, ended.
+it.each([0, 25 * minute])(
+  'a node in service that reboots is not ended when ECS alone is wrong for %d ms',
+  async (ms) => {
+    const { stage, world, run, agent } = await inService();
+    await agent.stop();
+    const host = world.reboot();
+    const until = world.clock.uptime() + ms;
+    const { readContainerInstance } = host.cloud;
+    host.cloud.readContainerInstance = async (...args) => {
+      const truth = await readContainerInstance(...args);
+      return truth !== undefined && world.clock.uptime() < until ? { ...truth, agentConnected: false } : truth;
+    };
+    const next = stage.agent(host);
+    await run(hour);
+    expect(world.instance.state).toBe('running');
+    expect(stage.own.status).toBe('ACTIVE');
+    expect(stage.deeds()).not.toContain('drain');
+    await next.stop();
+  },
+);
+
+// Otherwise a dead node would stay in its group for ever.
+it('a node in service whose ECS agent does not come back after a reboot restarts it, and leaves', async () => {
+  const { stage, world, run, agent } = await inService();
+  await agent.stop();
+  const host = world.reboot();
+  world.localAgent = undefined;
+  stage.own.agentConnected = false;
+  const next = stage.agent(host);
+  await run(2 * hour);
+  expect(world.machine.restarted).toContain('ecs.service');
+  expect(stage.departure()?.cause).toBe('ecs-agent');
+  expect(world.instance.state).not.toBe('running');
+  await next.stop();
+});

@@ -1,18 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Refused } from '../../../../../core/errors.ts';
-import { paths, renderState } from '../../../../../core/state/state.ts';
 import { groupTag } from '../../../../../upkeep/group-tag.ts';
 import { someHook } from '../../../../fakes/cloud/group.ts';
-import { configOf } from '../../stage.ts';
+import { bootedFirst, configOf } from '../../stage.ts';
 import { minute, hour, launched } from './launched.ts';
-
-/** The bootstrap of the instance's first boot is done. */
-function bootedFirst({ world }: ReturnType<typeof launched>): void {
-  const { instanceId } = world.identity;
-  const { bootId } = world.machine;
-  const state = { instanceId, firstBootId: bootId, bootId, startedAt: 0, attempts: 1, steps: [] };
-  world.machine.files.set(paths.bootstrap, renderState({ ...state, outcome: 'done' as const }));
-}
 
 describe('a joining node', () => {
   it('waits for the configured checks', async () => {
