@@ -86,6 +86,21 @@ describe.concurrent('a node outside its capacity provider', () => {
   });
 });
 
+describe.concurrent('doctor', () => {
+  // Each try that needs the group's name first was blamed on the action that it tries.
+  scenario('blames a denied look at the group on no other action', { groups: [{ name: group }] }, async (scene) => {
+    const { expect, simulator } = scene;
+    const node = await scene.launch();
+    await scene.logged(node, 'joined');
+    const denied = { kind: 'error', code: 'AccessDenied', status: 403 } as const;
+    simulator.faults.add({ operation: 'DescribeAutoScalingInstances', effect: denied });
+    const { stdout } = await node.run(['doctor']);
+    expect(stdout).toMatch(/WRONG +permission: autoscaling:DescribeAutoScalingInstances is denied/);
+    expect(stdout).toMatch(/autoscaling:CompleteLifecycleAction: cannot be tried/);
+    expect(stdout.match(/autoscaling:\w+ is denied/g)).toHaveLength(1);
+  });
+});
+
 describe.concurrent('a launch hook', () => {
   scenario(
     'delays nothing while it does not exist, and is completed by nodes that are launched with it',
