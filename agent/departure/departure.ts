@@ -6,6 +6,7 @@
 import type { Config } from '../../config/config.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
+import type { openLasting } from '../../core/lasting.ts';
 import { retry, withTimeout } from '../../core/retry.ts';
 import { paths, renderState, type DepartureState, type Irrevocable, type Registered } from '../../core/state/state.ts';
 import { readState } from '../../core/state/read-state.ts';
@@ -52,6 +53,8 @@ export interface Departure {
   trouble(what: string, error: unknown): Promise<void>;
   /** The uptime at which the second source was last asked. */
   askedAt?: number;
+  /** Whether EC2 has named no spot request of this instance for a while. */
+  lacksSpotRequest?: ReturnType<typeof openLasting>;
   /** Work that runs during the phases; awaited before the node leaves its registrar. */
   background: Promise<void>[];
   /** The container instances (ARNs) that this process has set to DRAINING. */

@@ -1,7 +1,8 @@
 /** Asks EC2 about the spot request of this instance, and the metadata service about its notice. */
 
-import { Unavailable, unlessUnavailable } from '../../../core/errors.ts';
+import { messageOf, Unavailable, unlessUnavailable } from '../../../core/errors.ts';
 import type { Host } from '../../../core/host.ts';
+import { openLasting } from '../../../core/lasting.ts';
 import { retry } from '../../../core/retry.ts';
 import { callOnce } from '../../calls.ts';
 import type { Departure } from '../departure.ts';
@@ -42,12 +43,16 @@ export async function askSpotRequest(departure: Departure, signal: AbortSignal):
     return { agrees: undefined, words: `the notice has been listed for ${Math.round(elapsedMs / 1000)} s only` };
   }
   const isLast = departure.leftMs() <= lastMs;
+  const lacksRequest = (departure.lacksSpotRequest ??= openLasting(host.clock, noRequestMs));
   try {
     const words = await readSpotStatus(host, isLast, signal);
+    lacksRequest(false);
     if (isReclaimed.test(words)) return { agrees: true, words: `EC2: ${words}` };
     return { agrees: undefined, words: `EC2's spot request is ${words}`, deniesSpot: true };
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof NoSpotRequest && lacksRequest(true))
+      return { agrees: undefined, words: messageOf(error), deniesSpot: true };
     if (!isLast || departure.state.spotDeniedAt !== undefined) throw error;
   }
   return askNoticeAlone(departure, signal);
@@ -82,11 +87,16 @@ export async function isTakenByEc2(host: Host, signal: AbortSignal): Promise<boo
   return status !== undefined && isReclaimed.test(status);
 }
 
-/** A spot instance always has a request, so an answer without it is no answer. */
+/** A spot instance always has a request, so a single answer without it is no answer. */
+class NoSpotRequest extends Unavailable {}
+
+/** An on-demand instance has no request. A true notice is confirmed as soon as EC2 shows one. */
+const noRequestMs = 30_000;
+
 export async function readSpotStatus(host: Host, isLast: boolean, signal: AbortSignal): Promise<string> {
   const read = async (callSignal: AbortSignal) => {
     const status = await host.cloud.readSpotStatus(callSignal);
-    if (status === undefined) throw new Unavailable('EC2 names no spot request of this instance');
+    if (status === undefined) throw new NoSpotRequest('EC2 names no spot request of this instance');
     return status;
   };
   if (!isLast) return callOnce(host, signal, read);

@@ -194,7 +194,7 @@ it.each([true, false])(
   async (isDone) => {
     const { stage, agent, run } = await inService(configOf({ leave: { drainSeconds: 900 } }));
     const { world, own } = stage;
-    stage.host.cloud.readSpotStatus = async () => undefined;
+    world.calls.fails('readSpotStatus', new Unavailable('the answer is lost'));
     if (!isDone) world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 30_000, stopTimeoutMs: 30_000 });
     world.metadata.spotNotice = spotAt(stage.host.clock.now() + 2 * minute);
     for (let n = 0; n < 60 && stage.departure()?.confirmedAt === undefined; n++) await run(2_000);

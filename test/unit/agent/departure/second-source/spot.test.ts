@@ -35,6 +35,32 @@ describe('a spot notice', () => {
     await agent.stop();
   });
 
+  // An on-demand node whose life cycle the metadata service names wrongly has no spot request. The
+  // notice alone stopped its tasks.
+  it('stops no task when EC2 names no spot request all the time', async () => {
+    const { stage, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    stage.host.cloud.readSpotStatus = async () => undefined;
+    notice(stage);
+    await run(10 * minute);
+    expect(stage.deeds()).toEqual(['drain']);
+    await agent.stop();
+  });
+
+  it('stops its tasks as soon as EC2 confirms it, after a minute without the spot request', async () => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    const until = stage.host.clock.uptime() + minute;
+    const { readSpotStatus } = stage.host.cloud;
+    stage.host.cloud.readSpotStatus = async (signal) =>
+      stage.host.clock.uptime() < until ? undefined : readSpotStatus(signal);
+    world.instance.spotStatus = 'marked-for-termination';
+    notice(stage);
+    await run(1.5 * minute);
+    expect(stage.deeds()).toContain('stopTask');
+    await agent.stop();
+  });
+
   // A denial stood, and one lost answer in the last 50 s made the notice count again.
   it('stops no task when EC2 has denied it and is silent afterwards', async () => {
     const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
