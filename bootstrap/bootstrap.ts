@@ -16,11 +16,17 @@ import type { Step, BootstrapContext } from './step.ts';
 /**
  * Brings the node to the point where the ECS agent may start. Resumes a bootstrap that a crash or a
  * reboot interrupted; running it again changes nothing. Throws a StepError with the step's own
- * failure as its cause, or the signal's reason when stopped.
+ * failure as its cause, or the signal's reason when stopped. `isAgain`: this process has made an
+ * attempt before, which ended, also where a full disk still says that it runs.
  */
-export async function bootstrap(host: Host, config: Config, signal: AbortSignal): Promise<BootstrapState> {
+export async function bootstrap(
+  host: Host,
+  config: Config,
+  signal: AbortSignal,
+  isAgain = false,
+): Promise<BootstrapState> {
   const before = await readBootstrapState(host);
-  const state = await beginAttempt(host, config, before);
+  const state = await beginAttempt(host, config, before, isAgain);
   await host.machine.remove(paths.unpacked);
   const timeoutMs = config.bootstrap.timeoutSeconds * 1000;
   // A wall clock that jumped back must not give the bootstrap more than `timeoutSeconds`.
@@ -47,12 +53,33 @@ export async function writeState(host: Host, state: BootstrapState): Promise<voi
 }
 
 /**
+ * Records why a bootstrap waits. A full disk must not end the wait: each new run would end before
+ * its first heartbeat, and the launch hook would time out.
+ */
+export async function recordWait(
+  host: Host,
+  wait: Partial<Pick<BootstrapState, 'outcome' | 'heldUntil' | 'retryAt'>>,
+): Promise<void> {
+  try {
+    const state = await readBootstrapState(host);
+    if (state !== undefined) await writeState(host, { ...state, ...wait });
+  } catch (error) {
+    host.log.warn('state not written', { error: messageOf(error) });
+  }
+}
+
+/**
  * An attempt that was interrupted in this boot continues with its remaining time. After an attempt
  * that ended, the next one gets the whole time.
  */
-async function beginAttempt(host: Host, config: Config, before: BootstrapState | undefined): Promise<BootstrapState> {
+async function beginAttempt(
+  host: Host,
+  config: Config,
+  before: BootstrapState | undefined,
+  isAgain: boolean,
+): Promise<BootstrapState> {
   const bootId = await host.machine.readBootId();
-  const cutOff = before?.outcome === 'running' && before.bootId === bootId;
+  const cutOff = !isAgain && before?.outcome === 'running' && before.bootId === bootId;
   const state: BootstrapState = {
     instanceId: host.identity.instanceId,
     identity: host.identity,

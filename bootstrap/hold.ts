@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
 import { jitter, withTimeout } from '../core/retry.ts';
-import { readBootstrapState, writeState } from './bootstrap.ts';
+import { recordWait } from './bootstrap.ts';
 import type { Storm } from './storm-guard.ts';
 
 /** A metric is optional, so the node waits no longer for it. */
@@ -26,8 +26,7 @@ export async function hold(
   const heldUntil = host.clock.now() + storm.waitMs;
   // The wall clock may be set back while the metric is published.
   const endsAt = host.clock.uptime() + storm.waitMs;
-  const state = await readBootstrapState(host);
-  if (state !== undefined) await writeState(host, { ...state, outcome: 'held', heldUntil });
+  await recordWait(host, { outcome: 'held', heldUntil });
   host.log.warn('held by the storm guard', { reason: storm.reason, waitMs: storm.waitMs });
   await host.machine.say(`ecs-node: waiting ${Math.round(storm.waitMs / 1000)} s instead of dying: ${storm.reason}`);
   const { reason, failures } = storm;
@@ -49,8 +48,7 @@ const longestPauseMs = 900_000;
  */
 export async function waitForPerson(host: Host, reason: string, round: number, signal: AbortSignal): Promise<void> {
   const pauseMs = jitter(Math.min(firstPauseMs * 2 ** round, longestPauseMs));
-  const state = await readBootstrapState(host);
-  if (state !== undefined) await writeState(host, { ...state, retryAt: host.clock.now() + pauseMs });
+  await recordWait(host, { retryAt: host.clock.now() + pauseMs });
   host.log.error('waits for a person', { error: reason, pauseMs: Math.round(pauseMs) });
   await host.machine.say(`ecs-node: a person has to act: ${reason}; tries again in ${Math.round(pauseMs / 1000)} s`);
   await host.clock.sleep(pauseMs, signal);

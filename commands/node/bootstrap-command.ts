@@ -38,9 +38,12 @@ export async function runBootstrap(host: Host, config: Config, signal: AbortSign
 async function bootstrapUntilDone(host: Host, config: Config, signal: AbortSignal): Promise<void> {
   // A bootstrap that runs ends by then.
   const lockMs = config.bootstrap.timeoutSeconds * 1000;
+  let earlier: Earlier | undefined;
   for (let refusals = 0; ;) {
-    const pause = await withBootstrapLock(host, lockMs, signal, () => bootstrapOrLeave(host, config, signal));
+    const attempt = () => bootstrapOrLeave(host, config, signal, earlier);
+    const pause = await withBootstrapLock(host, lockMs, signal, attempt);
     if (pause === undefined) return;
+    earlier = {};
     if (pause.kind === 'hold') await hold(host, config, pause, signal);
     else await waitForPerson(host, pause.reason, refusals++, signal);
   }
@@ -53,7 +56,12 @@ type Pause = Extract<Storm, { kind: 'hold' }> | { kind: 'person'; reason: string
  * Makes one attempt, unless the node is leaving: the bootstrap for which this one waited may have
  * failed.
  */
-async function bootstrapOrLeave(host: Host, config: Config, signal: AbortSignal): Promise<Pause | undefined> {
+async function bootstrapOrLeave(
+  host: Host,
+  config: Config,
+  signal: AbortSignal,
+  earlier: Earlier | undefined,
+): Promise<Pause | undefined> {
   const begun = await readDeparture(host, signal);
   if (begun !== undefined && (await isAboutToBeTerminated(host, begun, signal))) {
     host.log.warn('not bootstrapped: the group ends the node', { cause: begun.cause, reason: begun.reason });
@@ -70,7 +78,7 @@ async function bootstrapOrLeave(host: Host, config: Config, signal: AbortSignal)
       return undefined;
     }
   }
-  return bootstrapOnce(host, config, signal);
+  return bootstrapOnce(host, config, signal, earlier);
 }
 
 /** One call. A silent Auto Scaling API must not delay the bootstrap. */
@@ -99,15 +107,20 @@ interface LateFailure {
   config: Config;
 }
 
-/** `late`: the failure of the attempt before, whose time was up. */
+/** This process has made an attempt before. */
+interface Earlier {
+  /** The failure of that attempt, whose time was up. */
+  late?: LateFailure;
+}
+
 async function bootstrapOnce(
   host: Host,
   config: Config,
   signal: AbortSignal,
-  late?: LateFailure,
+  earlier?: Earlier,
 ): Promise<Pause | undefined> {
   try {
-    await bootstrap(host, config, signal);
+    await bootstrap(host, config, signal, earlier !== undefined);
     return undefined;
   } catch (error) {
     // A shutdown is no failure.
@@ -116,6 +129,7 @@ async function bootstrapOnce(
     host.log.error('bootstrap failed', { error: messageOf(error), ending });
     if (ending === 'retry-slowly') return { kind: 'person', reason: messageOf(error) };
     if (ending !== 'for-good') throw error;
+    const late = earlier?.late;
     if (late === undefined && isLate(error)) return bootstrapLate(host, { error, config }, signal);
     const first = late ?? { error, config };
     const storm = await readStorm(host, first.config, signal);
@@ -135,7 +149,7 @@ async function bootstrapLate(host: Host, late: LateFailure, signal: AbortSignal)
   host.log.warn('looks once more before the node leaves', { inSeconds: timeoutSeconds });
   await host.clock.sleep(timeoutSeconds * 1000, signal);
   const short = { ...config, bootstrap: { ...config.bootstrap, timeoutSeconds } };
-  return bootstrapOnce(host, short, signal, late);
+  return bootstrapOnce(host, short, signal, { late });
 }
 
 /**

@@ -260,6 +260,38 @@ test('the launch hook does not time out while the node waits', async () => {
   for (const [index, at] of beats.slice(1).entries()) expect(at - beats[index]!).toBeLessThanOrEqual(60_000);
 });
 
+// Each write failed with exit code 75 after a second, and systemd started the next run 10 s later:
+// none sent a heartbeat, and the launch hook ended the node.
+test.each([
+  ['for a person', 'full', 'waits for a person'],
+  ['for other nodes', 'full', 'held by the storm guard'],
+  ['for a person', 'sound', 'waits for a person'],
+  ['for other nodes', 'sound', 'held by the storm guard'],
+])('a node that waits %s on a %s disk keeps its launch hook alive', async (who, disk, words) => {
+  const config = opsworksConfig({ autoScaling: { launchHook: 'launch' } });
+  const { world, host, clock } = open(config);
+  world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 120 }));
+  world.group!.begin('launch');
+  if (who === 'for other nodes') {
+    world.calls.fails('readActivities', new Unavailable('throttled'), 9999);
+    world.calls.fails('assign', refused, 9999);
+  } else world.calls.fails('assign', new Refused('no', { code: 'AccessDeniedException' }));
+  const stop = new AbortController();
+  let ended: unknown = 'waits';
+  const living = runBootstrap(host, config, stop.signal).catch((error: unknown) => void (ended = error));
+  world.calls.onCall = ({ verb, args }) => {
+    if (disk === 'full' && verb === 'writeText' && args[0] === paths.bootstrap && world.calls.of('assign').length > 0)
+      throw new Unavailable(`${paths.bootstrap}: ENOSPC`);
+  };
+  await clock.run(2 * 3_600_000);
+  expect(ended).toBe('waits');
+  expect(world.log.map(({ message }) => message)).toContain(words);
+  expect(world.group!.lifecycleState).toBe('Pending:Wait');
+  world.calls.onCall = undefined;
+  stop.abort(new Error('enough'));
+  await clock.finish(living);
+});
+
 test('the shortest launch hook does not time out in a bootstrap that takes longer', async () => {
   const { live, world, clock } = open(opsworksConfig({ autoScaling: { launchHook: 'launch' } }));
   world.group!.hooks.push(someHook('launch', 'launch', { heartbeatSeconds: 30 }));
