@@ -20,10 +20,16 @@ const localMs = 2_000;
 /**
  * The reason why the node is held, for people; undefined when nothing holds it. Throws when no
  * source gave a whole answer, or the operator's request was not read. The target state and the tags
- * in the metadata cost no AWS call; AWS is asked where they are missing. `beforeEnd`: a role that
- * may not read the tags throws too, because not knowing is no reason to end the node.
+ * in the metadata cost no AWS call; AWS is asked where they are missing. `beforeEnd`: AWS is always
+ * asked, because the metadata may be stale. A role that may not read the tags then throws, because
+ * not knowing is no reason to end the node. `readGroup`: the caller's answer, for one call less.
  */
-export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSignal): Promise<string | undefined> {
+export async function findHolder(
+  host: Host,
+  beforeEnd: boolean,
+  signal: AbortSignal,
+  readGroup = (callSignal: AbortSignal) => callOnce(host, callSignal, (each) => readMembership(host, each)),
+): Promise<string | undefined> {
   const { metadata } = host;
   const request = await callOnce(host, signal, () => readRequest(host), localMs);
   if (request?.action === 'leave' && !request.terminate) return 'a person drained it to stay (--no-terminate)';
@@ -37,10 +43,7 @@ export async function findHolder(host: Host, beforeEnd: boolean, signal: AbortSi
   const listed = isShown && !beforeEnd ? undefined : await readOwnTags(host, isShown, beforeEnd, signal);
   if (listed?.[keepTag] !== undefined) return isKept;
   // A role that may not ask Auto Scaling has only the metadata's answer.
-  const membership =
-    target === undefined
-      ? await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(unlessRefused)
-      : undefined;
+  const membership = target === undefined || beforeEnd ? await readGroup(signal).catch(unlessRefused) : undefined;
   if (membership !== undefined && isHeldState(membership.lifecycleState))
     return `the node is ${membership.lifecycleState} in its group`;
   // Auto Scaling tags each member of a group. A list without that tag may lack the other one, too.

@@ -37,8 +37,11 @@ interface Sources {
   first: string;
   /** The second source, which is independent of the first. */
   second: string;
-  ask(departure: Departure, signal: AbortSignal): Promise<Answer>;
+  ask(departure: Departure, signal: AbortSignal, readGroup: ReadGroup): Promise<Answer>;
 }
+
+/** One call for each question, however many parts of it need the answer. */
+type ReadGroup = (signal: AbortSignal) => Promise<Membership | undefined>;
 
 const sources: Record<Cause, Sources> = {
   spot: {
@@ -295,12 +298,15 @@ export async function askAgain(host: Host, config: Config, order: Order, signal:
 async function askSecond(departure: Departure, signal: AbortSignal): Promise<Answer> {
   const { host, state } = departure;
   departure.askedAt = host.clock.uptime();
+  let group: Promise<Membership | undefined> | undefined;
+  const readGroup: ReadGroup = (groupSignal) =>
+    (group ??= callOnce(host, groupSignal, (callSignal) => readMembership(host, callSignal)));
   try {
     if (state.ending === 'terminate' && state.cause !== 'operator') {
-      const holder = await findHolder(host, true, signal);
+      const holder = await findHolder(host, true, signal, readGroup);
       if (holder !== undefined) return { agrees: false, words: holder };
     }
-    return await sources[state.cause].ask(departure, signal);
+    return await sources[state.cause].ask(departure, signal, readGroup);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof Refused || error instanceof Unavailable)) throw error;
@@ -382,11 +388,9 @@ async function askRuntimeHealth(departure: Departure, signal: AbortSignal): Prom
   return { agrees: health === 'OK' ? false : undefined, words };
 }
 
-async function askWhetherInService(departure: Departure, signal: AbortSignal): Promise<Answer> {
+async function askWhetherInService(departure: Departure, signal: AbortSignal, readGroup: ReadGroup): Promise<Answer> {
   const { host } = departure;
-  const membership = await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)).catch(
-    unlessRefused,
-  );
+  const membership = await readGroup(signal).catch(unlessRefused);
   const isJoining = departure.state.cause === 'join-failed';
   if (isLaunching(membership)) {
     const words = `Auto Scaling: ${membership.lifecycleState}`;

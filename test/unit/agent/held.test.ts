@@ -38,9 +38,10 @@ describe('a node', () => {
     stage.world.metadata.targetState = undefined;
     stage.group.lifecycleState = state;
     expect(await find(stage)).toBe(words);
-    // The group is asked only where the metadata service names no target.
+    // Before an end, the group is asked as well: the metadata may be stale.
     stage.world.metadata.targetState = 'InService';
-    expect(await find(stage)).toBeUndefined();
+    expect(await find(stage)).toBe(words);
+    expect(await find(stage, false)).toBeUndefined();
   });
 
   it.each(['in the metadata', 'in AWS'])('is held by the tag ecs-node:keep, %s, also an empty one', async (where) => {
@@ -82,15 +83,16 @@ describe('a node', () => {
   it('is free as far as the metadata service says where the role may not ask its group', async () => {
     const stage = setStage();
     stage.world.calls.fails('readMembership', denied);
-    stage.world.metadata.targetState = undefined;
-    expect(await find(stage)).toBeUndefined();
+    for (const target of [undefined, 'InService']) {
+      stage.world.metadata.targetState = target;
+      expect(await find(stage)).toBeUndefined();
+    }
   });
 
   it.each(['readText', 'readTargetState', 'readTags', 'readOwnTags', 'readMembership'])(
     'is not known to be free while %s gets no answer',
     async (verb) => {
       const stage = setStage();
-      if (verb === 'readMembership') stage.world.metadata.targetState = undefined;
       stage.world.calls.fails(verb, new Unavailable('silent'));
       await expect(find(stage)).rejects.toThrow(new Unavailable('silent'));
       await expect(find(stage)).rejects.toThrow(Unavailable);

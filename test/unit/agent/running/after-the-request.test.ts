@@ -18,12 +18,13 @@ async function runUntil(stage: Stage, isSo: () => boolean): Promise<void> {
   expect(isSo()).toBe(true);
 }
 
-/** The group says once, after the request of the node, that it terminates the node. */
-function lieOnce({ world, group }: Stage): void {
-  let [hasAsked, lies] = [false, 1];
+/** After the node's request, the group says that it terminates the node, until it is believed. */
+function lieUntilBelieved({ world, group, departure }: Stage): void {
+  let [hasAsked, isBelieved] = [false, false];
   world.calls.onCall = ({ verb }) => {
     hasAsked ||= verb === 'terminateInGroup';
-    group.lifecycleState = verb === 'readMembership' && hasAsked && lies-- > 0 ? 'Terminating' : 'InService';
+    isBelieved ||= departure()?.phase === 'hook';
+    group.lifecycleState = hasAsked && !isBelieved ? 'Terminating' : 'InService';
   };
 }
 
@@ -64,7 +65,7 @@ describe('a node whose reason passes', () => {
     const { world } = stage;
     if (how === 'busy') world.calls.fails('terminateInGroup', new Unavailable('ScalingActivityInProgress'));
     else for (const method of methods) world.calls.fails(method, denied);
-    lieOnce(stage);
+    lieUntilBelieved(stage);
     stage.fillDisk(97);
     await runUntil(stage, () => stage.departure()?.phase === 'hook');
     stage.fillDisk(20);
@@ -80,7 +81,7 @@ describe('a node whose reason passes', () => {
       const { stage, agent, run } = await inService();
       const { world } = stage;
       for (const method of methods) world.calls.fails(method, denied);
-      lieOnce(stage);
+      lieUntilBelieved(stage);
       stage.fillDisk(97);
       await runUntil(stage, () => stage.departure()?.phase === 'hook');
       if (how === 'silent') world.calls.fails('readTargetState', new Unavailable('no answer'));

@@ -209,7 +209,10 @@ describe('the second source of a node that does not join', () => {
   ])('is the launch by the group for %s', async (_, order, config, agrees) => {
     const stage = await booted(config);
     stage.group.begin('launch');
+    stage.world.calls.list.length = 0;
     expect((await ask(stage, order)).agrees).toBe(agrees);
+    // Also a person may hold the node there, which costs no further call.
+    expect(stage.world.calls.of('readMembership')).toHaveLength(1);
   });
 
   it('makes the reason void in a warm pool, where the ECS agent is silent', async () => {

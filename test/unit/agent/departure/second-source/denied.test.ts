@@ -4,7 +4,7 @@ import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { paths, renderState } from '../../../../../core/state/state.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
 import { configOf, never, setStage, someOrder } from '../../stage.ts';
-import { minute, hour, targetGroup, denied, deadly, inService, busy } from './in-service.ts';
+import { minute, hour, targetGroup, denied, deadly, inService, busy, silencesItsGroupAtTheEnd } from './in-service.ts';
 
 // The departure was called off once, and never asked for again when the permission was there.
 it('a full disk whose second source is refused costs no task, is told, and leaves when a person has mended it', async () => {
@@ -82,7 +82,7 @@ describe('a departure that is denied', () => {
   it('is undone past its registrar although a false spot notice stands beside it', async () => {
     const { stage, world, run, agent } = await inService();
     world.instance.spotStatus = 'fulfilled';
-    world.calls.fails('readMembership', new Unavailable('Rate exceeded'));
+    silencesItsGroupAtTheEnd(world);
     stage.fillDisk(97);
     for (let seconds = 0; seconds < 600 && stage.deregistered.length === 0; seconds++) await run(1_000);
     expect(stage.departure()).toMatchObject({ cause: 'disk', phase: 'terminate' });
@@ -101,7 +101,7 @@ describe('a departure that is denied', () => {
   // The node was ACTIVE until the next order drained it again, unless a person's order stood.
   it('is not ACTIVE for a moment past its registrar while an order stands that only drains', async () => {
     const { stage, world, run, agent } = await inService({ rebalance: { action: 'drain' } });
-    world.calls.fails('readMembership', new Unavailable('Rate exceeded'));
+    silencesItsGroupAtTheEnd(world);
     stage.fillDisk(97);
     for (let seconds = 0; seconds < 600 && stage.deregistered.length === 0; seconds++) await run(1_000);
     world.metadata.rebalanceNotice = '2030-01-01T00:00:00Z';
@@ -121,7 +121,7 @@ describe('a departure that is denied', () => {
   it('is not undone past its registrar once a confirmed notice has taken over', async () => {
     const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 3600 } });
     busy(stage);
-    world.calls.fails('readMembership', new Unavailable('Rate exceeded'));
+    silencesItsGroupAtTheEnd(world);
     const local = world.localAgent;
     stage.own.agentConnected = false;
     world.localAgent = undefined;

@@ -1,7 +1,8 @@
 /** A node in service, and what may harm it. */
 
-import { Refused } from '../../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
+import type { World } from '../../../../fakes/host.ts';
 import { configOf, setStage, type Stage } from '../../stage.ts';
 
 export const minute = 60_000;
@@ -41,6 +42,15 @@ export async function inService(more: Record<string, unknown> = {}, prepare: (st
     ...hooks,
   ];
   return { stage, world: stage.world, agent, run, hooks, harm };
+}
+
+/** From the node's departure from its registrar on, Auto Scaling does not answer. */
+export function silencesItsGroupAtTheEnd({ calls }: World): void {
+  calls.onCall = ({ verb }) => {
+    if (verb !== 'close') return;
+    calls.onCall = undefined;
+    calls.fails('readMembership', new Unavailable('Rate exceeded'));
+  };
 }
 
 export const busy = ({ world, own }: Stage) =>

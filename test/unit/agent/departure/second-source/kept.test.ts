@@ -164,6 +164,21 @@ describe('a node that is held', () => {
   );
 });
 
+// Its load balancers, its leaving hooks and its registrar were left before it looked at its group.
+it.each([
+  ['Standby', false],
+  ['InService', true],
+])('a node that only its group shows in %s leaves for a full disk: %s', async (state, leaves) => {
+  const { stage, world, run, agent, harm } = await inService({ disk: { checkSeconds: 10 } });
+  world.metadata.targetState = 'InService';
+  stage.group.lifecycleState = state;
+  stage.fillDisk(97);
+  await run(hour);
+  expect(stage.deeds().includes('terminateInGroup')).toBe(leaves);
+  expect(harm().length > 0).toBe(leaves);
+  await agent.stop();
+});
+
 // Not knowing is no reason to end a node.
 it('a node whose request is not readable does not end itself for its own reason', async () => {
   const { stage, world, run, agent } = await inService({ disk: { checkSeconds: 10 } });
