@@ -12,6 +12,7 @@ import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.t
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { identify } from './node/identify.ts';
 import { keepBooted, keepLastGood, readEarlierBootstrap, readOutsideInThisBoot } from './last-good.ts';
+import { keepTags, readTagsCopy } from './tags-copy.ts';
 import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn, type Loaded } from '../config/load-config.ts';
 import { callMetadata, lastEventsMs, openLocalHost, openHost, type LocalHost } from './node/open-host.ts';
@@ -57,6 +58,7 @@ async function bootstrapOn(
   });
   logWarnings(loaded, context.log);
   await keepUserData(ground.machine, instanceId, outside, context.log);
+  await keepTags(ground.machine, instanceId, outside, context.log);
   const own = loaded.config;
 
   const { configFile, configFileGiven, log } = context;
@@ -79,8 +81,8 @@ async function bootstrapOn(
 }
 
 /**
- * The metadata service is asked again for this long before the user data of an earlier boot count.
- * A fault of it passes within seconds.
+ * The metadata service is asked again for this long before the user data or the tags of an earlier
+ * boot count. A fault of it passes within seconds.
  */
 const doubtMs = 20_000;
 
@@ -91,10 +93,11 @@ export async function readOutsideAtBoot(
   withinMs: number,
   signal: AbortSignal,
 ): Promise<Outside> {
-  const copy = await readUserDataCopy(local.machine, instanceId);
+  const userData = await readUserDataCopy(local.machine, instanceId);
+  const tags = await readTagsCopy(local.machine, instanceId);
   const notBefore = local.clock.uptime() + Math.min(doubtMs, withinMs / 2);
   return callMetadata(local, context, withinMs, signal, (callSignal) =>
-    readOutsideInThisBoot(local, callSignal, copy && { copy, notBefore }),
+    readOutsideInThisBoot(local, callSignal, { userData, tags, notBefore }),
   );
 }
 

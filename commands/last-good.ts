@@ -11,6 +11,7 @@ import { isPlain } from '../config/settings.ts';
 import { layersOfTags, readOutside, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
 import { isBootstrapState } from '../core/state/state-shape.ts';
 import { paths, type BootstrapState, type UserDataCopy } from '../core/state/state.ts';
+import { recordOfTags } from './tags-copy.ts';
 import { readUserDataCopy, withUserDataCopy } from './user-data-copy.ts';
 
 /** It may hold passwords of registries. */
@@ -39,7 +40,7 @@ export async function keepLastGood(
     config: settingsOf(config),
     ...(booted !== undefined && { booted }),
     ...(layers.length > 0 && { userData: isCopy === true ? 'copy' : true }),
-    ...(tags.length > 0 && { tags: Object.fromEntries(tags.map(({ key, value }) => [key, value])) }),
+    ...(tags.length > 0 && { tags: recordOfTags(tags) }),
   };
   await writeKept(machine, kept, log);
 }
@@ -118,60 +119,87 @@ export async function readEarlierBootstrap(machine: Machine): Promise<BootstrapS
   }
 }
 
-/** The copy of the user data from an earlier boot, for a boot that finds no user data. */
-export interface CopyOfEarlierBoot {
-  copy: UserDataCopy;
+/** The settings of an earlier boot, for a boot that finds no user data or no tags. */
+export interface EarlierBoot {
+  userData: UserDataCopy | undefined;
+  tags: TagLayer[];
   /** The uptime until which the metadata service is asked again. */
   notBefore: number;
 }
 
 /**
+ * A list that lacks a known tag is read again after this time: it may lack the tag for a moment.
+ * Then a person has removed the tag.
+ */
+const lookAgainMs = 3_000;
+
+/**
  * As `readOutside`, but one 404 must not take settings from a node. EC2 changes user data only
  * while the instance is stopped. So this throws Unavailable when an earlier run in this boot found
- * settings in the user data and there are none now. At a boot, the copy of an earlier boot counts
- * after `notBefore`. A person may hide the tags while the node runs, so the tags that an earlier
- * run in this boot has seen still count.
+ * settings in the user data and there are none now. At a boot, the settings of an earlier boot
+ * count after `notBefore`. A person may hide the tags while the node runs, so the tags that an
+ * earlier run in this boot has seen still count.
  */
 export async function readOutsideInThisBoot(
   { machine, metadata, clock }: Pick<Host, 'machine' | 'metadata' | 'clock'>,
   signal: AbortSignal,
-  earlierBoot?: CopyOfEarlierBoot,
+  earlierBoot?: EarlierBoot,
 ): Promise<Outside> {
   const earlier = await readEarlier(machine);
+  const known = earlier.tags.length > 0 ? earlier.tags : (earlierBoot?.tags ?? []);
+  let found = await readOutside(metadata, signal);
+  if (found.hidesTags !== true && known.some(({ key }) => !found.tags.some((tag) => tag.key === key))) {
+    await clock.sleep(lookAgainMs, signal);
+    found = await readOutside(metadata, signal);
+  }
   const outside = withKnownUserData(
-    await readOutside(metadata, signal),
+    found,
     earlier.userData,
     earlier.userData === 'copy' ? await readCopyInUse(machine) : earlierBoot,
     clock.uptime(),
   );
-  if (outside.hidesTags !== true || earlier.tags.length === 0) return outside;
-  const problem = 'it shows no tags any more; the tags from earlier in this boot still count';
-  return {
-    ...outside,
-    tags: earlier.tags,
-    warnings: [...outside.warnings, { path: 'the metadata service', problem }],
+  return withKnownTags(outside, earlier.tags, earlierBoot, clock.uptime());
+}
+
+function withKnownTags(
+  outside: Outside,
+  earlierTags: TagLayer[],
+  earlierBoot: EarlierBoot | undefined,
+  now: number,
+): Outside {
+  if (outside.hidesTags !== true) return outside;
+  const withTags = (tags: TagLayer[], problem: string) => {
+    const warnings = [...outside.warnings, { path: 'the metadata service', problem }];
+    return { ...outside, tags, warnings };
   };
+  if (earlierTags.length > 0)
+    return withTags(earlierTags, 'it shows no tags any more; the tags from earlier in this boot still count');
+  if (earlierBoot === undefined || earlierBoot.tags.length === 0) return outside;
+  if (now < earlierBoot.notBefore)
+    throw new Unavailable('the metadata service shows no tags, and showed some in an earlier boot');
+  const remedy = `remove ${paths.tags} to boot without them`;
+  return withTags(earlierBoot.tags, `it shows no tags; those of an earlier boot still count (${remedy})`);
 }
 
 function withKnownUserData(
   outside: Outside,
   earlier: unknown,
-  earlierBoot: CopyOfEarlierBoot | undefined,
+  earlierBoot: EarlierBoot | undefined,
   now: number,
 ): Outside {
   if (outside.layers.length > 0 || outside.faults.length > 0) return outside;
-  const isLost = outside.lacksUserData === true && earlierBoot !== undefined;
-  if (isLost && now >= earlierBoot.notBefore) return withUserDataCopy(outside, earlierBoot.copy);
+  const copy = outside.lacksUserData === true ? earlierBoot?.userData : undefined;
+  if (earlierBoot !== undefined && copy !== undefined && now >= earlierBoot.notBefore)
+    return withUserDataCopy(outside, copy);
   const when = earlier === true ? 'earlier in this boot' : 'in an earlier boot';
-  if (earlier === true || isLost)
+  if (earlier === true || copy !== undefined)
     throw new Unavailable(`the metadata service lists no settings in the user data, which had some ${when}`);
   return outside;
 }
 
 /** This boot already goes on with the copy. */
-async function readCopyInUse(machine: Machine): Promise<CopyOfEarlierBoot | undefined> {
-  const copy = await readUserDataCopy(machine);
-  return copy && { copy, notBefore: -Infinity };
+async function readCopyInUse(machine: Machine): Promise<EarlierBoot> {
+  return { userData: await readUserDataCopy(machine), tags: [], notBefore: -Infinity };
 }
 
 /** The findings of an earlier run in this boot outside of the files. */

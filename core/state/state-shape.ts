@@ -21,6 +21,7 @@ import {
   type Registered,
   type OperatorRequest,
   type StepRecord,
+  type TagsCopy,
   type UserDataCopy,
   type UserDataPart,
 } from './state.ts';
@@ -85,6 +86,8 @@ export const isUserDataCopy = shaped<UserDataCopy>({
   instanceId: text,
   parts: listOf(shaped<UserDataPart>({ path: text, text })),
 });
+
+export const isTagsCopy = shaped<TagsCopy>({ instanceId: text, tags: recordOf(text) });
 
 export const isLateTags = shaped<LateTags>({ instanceId: text, tags: recordOf(text) });
 

@@ -47,6 +47,8 @@ export const paths = {
    * secrets.
    */
   userData: '/var/lib/ecs-node/user-data.json',
+  /** The settings in the tags at the last boot that saw the tags. Written by bootstrap. */
+  tags: '/var/lib/ecs-node/tags.json',
   /** The tags that EC2 did not accept in time. Bootstrap writes the file, the agent consumes it. */
   lateTags: '/var/lib/ecs-node/late-tags.json',
   /** The folder of `Machine.unpack`. If a bootstrap was killed, the next one removes its files. */
@@ -164,6 +166,12 @@ export interface BootstrapState {
 export interface UserDataCopy {
   instanceId: string;
   parts: UserDataPart[];
+}
+
+/** The tags that hold settings. */
+export interface TagsCopy {
+  instanceId: string;
+  tags: Record<string, string>;
 }
 
 export interface UserDataPart {

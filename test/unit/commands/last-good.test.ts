@@ -157,7 +157,7 @@ describe('tags that the metadata service shows no more', () => {
     const place = { configFile: '/etc/ecs-node/config.yaml', configFileGiven: false, log };
     files.files.set(place.configFile, 'cluster: prod\n');
     answers.tags = { 'ecs-node:hostname': 'web-{shortId}', 'ecs-node:name': '{host}', Name: 'web' };
-    const read = () => readConfig(local, place, signal);
+    const read = () => local.clock.finish(readConfig(local, place, signal));
     await read();
     return { files, answers, warnings, read, place };
   }
@@ -394,6 +394,18 @@ describe('a bootstrap', () => {
     expect(await stage.read(paths.userData)).toContain('cluster: prod');
     expect((await stat(join(stage.root, paths.userData))).mode & 0o777).toBe(0o600);
     expect(await stage.read(paths.lastGood)).toContain('"booted"');
+  });
+
+  test('keeps the settings of its tags for the next boot', async () => {
+    const key = 'ecs-node:autoScaling.terminateHook';
+    const { stage, end } = await bootWith({
+      'user-data': '#ecs-node\ncluster: prod\nmetrics: {enabled: false}\nname: ""\n',
+      'meta-data/tags/instance/': key,
+      [`meta-data/tags/instance/${key}`]: 'drain-hook',
+    });
+    expect(end).toBe(0);
+    const { instanceId } = someIdentity;
+    expect(JSON.parse((await stage.read(paths.tags))!)).toEqual({ instanceId, tags: { [key]: 'drain-hook' } });
   });
 
   async function bootWithOldEntry(instanceId?: string) {

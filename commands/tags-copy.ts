@@ -1,0 +1,42 @@
+/**
+ * A copy of the settings in the tags survives a reboot. At a boot, the metadata service may hide
+ * the tags for a moment, and the agent would work with another lifecycle hook until the next boot.
+ */
+
+import { layersOfTags, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Machine } from '../core/host.ts';
+import type { Log } from '../core/log.ts';
+import { isTagsCopy } from '../core/state/state-shape.ts';
+import { paths, renderState, type TagsCopy } from '../core/state/state.ts';
+
+/** Empty without a copy of this instance: an image may hold the copy of another one. */
+export async function readTagsCopy(machine: Machine, instanceId: string): Promise<TagLayer[]> {
+  try {
+    const copy: unknown = JSON.parse((await machine.readText(paths.tags)) ?? 'null');
+    if (!isTagsCopy(copy)) return [];
+    const known = copy as TagsCopy;
+    return known.instanceId === instanceId ? layersOfTags(known.tags).tags : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Call it with a valid configuration. Never throws: the copy must keep no node from booting. */
+export async function keepTags(
+  machine: Machine,
+  instanceId: string,
+  { tags }: Pick<Outside, 'tags'>,
+  log: Log,
+): Promise<void> {
+  try {
+    if (tags.length === 0) await machine.remove(paths.tags);
+    else await machine.writeText(paths.tags, renderState({ instanceId, tags: recordOfTags(tags) }));
+  } catch (error) {
+    log.warn('copy of the tags not kept', { error: messageOf(error) });
+  }
+}
+
+export function recordOfTags(tags: readonly TagLayer[]): Record<string, string> {
+  return Object.fromEntries(tags.map(({ key, value }) => [key, value]));
+}
