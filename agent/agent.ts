@@ -252,9 +252,10 @@ async function handleJoinFailure(
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
-  // Only ECS says that a node that has rebooted is not in service. The watcher of its ECS agent
-  // decides: it restarts that agent first, and asks the queue.
-  knownFacts.hasServed = error.essential === 'service-in-time' && (await hasServed(host, signal));
+  // Only ECS says that a node that has rebooted is not in service, or a new configuration names
+  // another cluster. The watcher of its ECS agent decides: it restarts that agent first, and asks
+  // the queue.
+  knownFacts.hasServed = await hasServed(host, signal);
   if (knownFacts.hasServed) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;

@@ -10,18 +10,22 @@ export const longestGapMs = 120_000;
 
 /**
  * The returned function is called with each answer. It returns true once the same `seen` has come
- * for at least `ms`. `false`, another value and a pause of more than `gapMs` begin anew. A failed
- * read is no answer: do not call the function for it.
+ * for at least `ms`, or `leastMs` where an answer needs another time. `false`, another value and a
+ * pause of more than `gapMs` begin anew. A failed read is no answer: do not call the function.
  */
-export function openLasting(clock: Clock, ms: number, gapMs = longestGapMs): (seen: boolean | string) => boolean {
+export function openLasting(
+  clock: Clock,
+  ms: number,
+  gapMs = longestGapMs,
+): (seen: boolean | string, leastMs?: number) => boolean {
   let last: boolean | string = false;
   let since = 0;
   let lastAt = 0;
-  return (seen) => {
+  return (seen, leastMs = ms) => {
     const now = clock.uptime();
     if (seen !== last || now - lastAt > gapMs) since = now;
     [last, lastAt] = [seen, now];
-    return seen !== false && now - since >= ms;
+    return seen !== false && now - since >= leastMs;
   };
 }
 

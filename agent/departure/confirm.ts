@@ -18,6 +18,7 @@ import { findHolder } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
+import { isFirstBoot } from '../joining/first-boot.ts';
 import { openDeparture, type Departure } from './departure.ts';
 import { isDiskFull, pingDocker } from '../own-reasons.ts';
 import { tryToDrain } from './drain.ts';
@@ -125,11 +126,14 @@ const drainAfterMs = 15_000;
 /** A denial counts after this many in a row: one answer may come from a replica that is behind. */
 const denials = 3;
 
-/**
- * ECS's "not connected" must last this long. ECS agents connect anew several times an hour, and ECS
- * says so meanwhile.
- */
-const agreedMs = 10_000;
+/** ECS agents connect anew several times an hour, and ECS says "not connected" meanwhile. */
+const notConnectedMs = 10_000;
+
+/** A list of ECS may lack a record, or a cluster, for a moment. */
+const noRecordMs = 30_000;
+
+/** After a reboot, an old answer of Auto Scaling may name the state at the launch. */
+const launchingMs = 60_000;
 
 /**
  * A source that is stale or wrong for minutes must not decide alone. Auto Scaling and EC2 follow
@@ -148,11 +152,11 @@ export async function awaitConfirmation(departure: Departure, signal: AbortSigna
   const began = clock.uptime();
   // Two lost answers in a row take more than the usual gap.
   const lasts = openLasting(clock, disputedMs, 2 * longestGapMs);
-  const lastsAgreed = openLasting(clock, agreedMs);
+  const lastsAgreed = openLasting(clock, 0);
   let denied = 0;
   for (let pauseMs = everyMs; needsConfirmation(departure.state);) {
-    const { agrees, words, deniesSpot, isBrief, isVoid } = await askSecond(departure, signal);
-    if (lastsAgreed(agrees === true) || (agrees === true && isBrief !== true)) {
+    const { agrees, words, deniesSpot, lastsMs, isVoid } = await askSecond(departure, signal);
+    if (agrees !== undefined && lastsAgreed(agrees, lastsMs)) {
       log.info('confirmed', { cause: departure.state.cause, words });
       return departure.note({ confirmedAt: clock.now(), confirmedBy: words, blockers: [] });
     }
@@ -372,8 +376,8 @@ function isStarting({ host, state }: Departure, { patienceSeconds }: { patienceS
 
 function judgeConnection(record: ContainerInstance | undefined): Answer {
   if (record?.agentConnected === true) return { agrees: false, words: 'ECS: the agent is connected' };
-  if (record === undefined) return { agrees: true, words: 'ECS: no record of this instance' };
-  return { agrees: true, words: 'ECS: not connected', isBrief: true };
+  if (record === undefined) return { agrees: true, words: 'ECS: no record of this instance', lastsMs: noRecordMs };
+  return { agrees: true, words: 'ECS: not connected', lastsMs: notConnectedMs };
 }
 
 async function askRuntimeHealth(departure: Departure, signal: AbortSignal): Promise<Answer> {
@@ -392,6 +396,8 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal, re
   const { host } = departure;
   const membership = await readGroup(signal).catch(unlessRefused);
   const isJoining = departure.state.cause === 'join-failed';
+  // Where the group still launches the node, that agrees with a missing record.
+  const lastsMs = isLaunching(membership) ? 0 : noRecordMs;
   if (isLaunching(membership)) {
     const words = `Auto Scaling: ${membership.lifecycleState}`;
     // The ECS agent is silent in a warm pool, whether or not the metadata service shows the pool.
@@ -399,7 +405,9 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal, re
     const isPooled = membership.lifecycleState.startsWith('Warmed:') && isJoining;
     if (isPooled) return { agrees: false, words, isVoid: true };
     // A node that is connected now joins after all, unless its own checks keep it from that.
-    if (!isJoining || departure.config.join.checks.length > 0) return { agrees: true, words };
+    if (!isJoining) return { agrees: true, words };
+    if (departure.config.join.checks.length > 0)
+      return { agrees: true, words, ...(!(await isFirstBoot(host)) && { lastsMs: launchingMs }) };
   }
   try {
     const record = await readRecord(host, departure.config, signal);
@@ -407,11 +415,11 @@ async function askWhetherInService(departure: Departure, signal: AbortSignal, re
     // one that was in service before has a record.
     if (!isJoining && record !== undefined)
       return { agrees: false, words: 'ECS: a record of this instance, which has been in service' };
-    return judgeConnection(record);
+    return record === undefined ? { ...judgeConnection(record), lastsMs } : judgeConnection(record);
   } catch (error) {
     // A cluster that does not exist certainly has no record of this instance.
     if (error instanceof Refused && error.code === 'ClusterNotFoundException')
-      return { agrees: true, words: `ECS: ${messageOf(error)}` };
+      return { agrees: true, words: `ECS: ${messageOf(error)}`, lastsMs };
     throw error;
   }
 }

@@ -9,8 +9,8 @@ export interface Answer {
   words: string;
   /** EC2 answered that it does not take this instance. */
   deniesSpot?: true;
-  /** The source says so of healthy nodes too, for some seconds, so it must say it for longer. */
-  isBrief?: true;
+  /** The source may say so of a healthy node for a moment, so it must agree for this long. */
+  lastsMs?: number;
   /** The node's reason is void, whatever the second source says next. */
   isVoid?: true;
 }

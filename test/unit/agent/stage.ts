@@ -90,7 +90,7 @@ export interface Stage {
     options?: Partial<AgentOptions>,
   ): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
   /** The next agent, with another configuration. */
-  agentWith(config: Config): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
+  agentWith(config: Config, host?: Host): { done: Promise<DepartureState | undefined>; stop(): Promise<void> };
   fillDisk(percent: number): void;
 }
 
@@ -166,7 +166,7 @@ export function setStage(config: Config = configOf(), overrides: Overrides = {})
       if (cause === 'operator') world.machine.files.set(paths.request, renderState(request));
     },
     agent: (on = host, options = {}) => run(config, on, options),
-    agentWith: (other) => run(other, host, {}),
+    agentWith: (other, on = host) => run(other, on, {}),
     fillDisk(percent) {
       for (const path of ['/', '/var/lib/docker']) world.machine.disks.set(path, someDisk(path, percent));
     },

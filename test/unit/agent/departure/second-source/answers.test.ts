@@ -136,9 +136,13 @@ describe('the second source of a dead ECS agent', () => {
     const order = { cause: 'ecs-agent' } as const;
     expect(await ask(stage, order)).toEqual({ agrees: false, words: 'ECS: the agent is connected' });
     stage.own.agentConnected = false;
-    expect(await ask(stage, order)).toEqual({ agrees: true, words: 'ECS: not connected', isBrief: true });
+    expect(await ask(stage, order)).toEqual({ agrees: true, words: 'ECS: not connected', lastsMs: 10_000 });
     stage.world.cluster.instances = [];
-    expect(await ask(stage, order)).toEqual({ agrees: true, words: 'ECS: no record of this instance' });
+    expect(await ask(stage, order)).toEqual({
+      agrees: true,
+      words: 'ECS: no record of this instance',
+      lastsMs: 30_000,
+    });
     const young = setStage();
     young.own.agentConnected = false;
     expect(await ask(young, order)).toMatchObject({
@@ -233,7 +237,7 @@ describe('the second source of a node that does not join', () => {
   it('agrees where the cluster does not exist, and denies it where ECS refuses for another reason', async () => {
     const stage = await booted();
     stage.world.cluster.name = 'other';
-    expect(await ask(stage, joins)).toEqual({ agrees: true, words: 'ECS: Cluster not found: demo' });
+    expect(await ask(stage, joins)).toMatchObject({ agrees: true, words: 'ECS: Cluster not found: demo' });
     stage.world.calls.fails('readContainerInstance', denied);
     expect(await ask(stage, joins)).toEqual({ agrees: false, words: 'not authorized' });
   });

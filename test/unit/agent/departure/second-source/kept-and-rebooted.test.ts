@@ -1,9 +1,10 @@
 /** A healthy node that a person keeps, or that has just rebooted, and one source that is wrong. */
 
 import { expect, it } from 'vitest';
-import type { Host } from '../../../../../core/host.ts';
+import { Refused } from '../../../../../core/errors.ts';
+import type { ContainerInstance, Host } from '../../../../../core/host.ts';
 import { bootedFirst, configOf, setStage, type Stage } from '../../stage.ts';
-import { busy, hour, inService, minute } from './in-service.ts';
+import { busy, deadly, hour, inService, minute } from './in-service.ts';
 
 const day = 24 * hour;
 
@@ -96,38 +97,99 @@ it('a reboot that does not mend the ECS agent ends the node', async () => {
 
 const url = 'http://127.0.0.1:8080/healthz';
 
-// ECS agents connect anew several times an hour. The node left its load balancers and ran its
-// leaving hooks, and both stayed so when the departure was undone.
-it.each([0, 1, 3])(
-  'a new node whose join check fails keeps its load balancers when ECS is wrong %d times',
-  async (times) => {
-    const join = { checks: [{ url }], timeoutSeconds: 600 };
-    const { stage, world, run, agent, harm } = await inService({ join }, ({ world: { machine } }) =>
-      machine.probes.set(url, 200),
-    );
-    await agent.stop();
-    const host = world.reboot();
+/** A busy node reboots, and a check of its own fails for a quarter of an hour. */
+async function rebootWithFailingCheck() {
+  const join = { checks: [{ url }], timeoutSeconds: 600 };
+  const { stage, world, run, agent, harm } = await inService({ join }, ({ world: { machine } }) =>
+    machine.probes.set(url, 200),
+  );
+  await agent.stop();
+  const host = world.reboot();
+  world.machine.probes.set(url, 503);
+  busy(stage);
+  world.calls.list.length = 0;
+  return {
+    stage,
+    host,
+    async harm(on: Host) {
+      const next = stage.agent(on);
+      await run(15 * minute);
+      world.machine.probes.set(url, 200);
+      await run(5 * minute);
+      await next.stop();
+      return harm().filter((deed) => deed !== 'completeHook');
+    },
+  };
+}
+
+const wrongAnswers = {
+  'not connected': (record: ContainerInstance) => ({ ...record, agentConnected: false }),
+  'no record': () => undefined,
+  'no cluster': () => {
+    throw new Refused('Cluster not found.', { code: 'ClusterNotFoundException' });
+  },
+};
+
+// The node left its load balancers and ran its leaving hooks, and both stayed so when the departure
+// was undone.
+it.each([
+  ['not connected', 0],
+  ['not connected', 3],
+  ['no record', 1],
+  ['no record', 6],
+  ['no cluster', 1],
+] as const)(
+  'a new node whose join check fails keeps its load balancers when ECS says %s %d times',
+  async (what, times) => {
+    const { stage, host, harm } = await rebootWithFailingCheck();
     bootedFirst(stage);
-    world.machine.probes.set(url, 503);
-    busy(stage);
-    world.calls.list.length = 0;
     const { readContainerInstance } = host.cloud;
-    let left = times;
+    let left: number = times;
     host.cloud.readContainerInstance = async (...args) => {
       const truth = await readContainerInstance(...args);
       if (left === 0 || stage.status().join.state !== 'failed' || truth === undefined) return truth;
       left--;
-      return { ...truth, agentConnected: false };
+      return wrongAnswers[what](truth);
     };
-    const next = stage.agent(host);
-    await run(15 * minute);
-    world.machine.probes.set(url, 200);
-    await run(5 * minute);
+    expect(await harm(host)).toEqual([]);
     expect(left).toBe(0);
-    expect(harm().filter((deed) => deed !== 'completeHook')).toEqual([]);
-    await next.stop();
   },
 );
+
+// As above, after a reboot: an older answer of Auto Scaling counted at once, and ECS was not asked.
+it.each([0, 2_000, 40_000])(
+  'a rebooted node whose join check fails keeps its load balancers when Auto Scaling launches it for %d ms',
+  async (ms) => {
+    const { stage, host, harm } = await rebootWithFailingCheck();
+    const { clock } = stage.world;
+    const { readMembership } = host.cloud;
+    let until: number | undefined;
+    host.cloud.readMembership = async (...args) => {
+      const truth = await readMembership(...args);
+      if (truth === undefined || stage.status().join.state !== 'failed') return truth;
+      const isOld = clock.uptime() < (until ??= clock.uptime() + ms);
+      return isOld ? { ...truth, lifecycleState: 'Pending:Wait' } : truth;
+    };
+    expect(await harm(host)).toEqual([]);
+    expect(until).toBeDefined();
+  },
+);
+
+// A tag on an instance ended a node at its next reboot: ECS has no record in that cluster.
+it.each(['demo', 'other'])('a rebooted node whose configuration names the cluster %s is not ended', async (cluster) => {
+  const { stage, world, run, agent } = await inService({}, busy);
+  await agent.stop();
+  const host = world.reboot();
+  const { readContainerInstance } = host.cloud;
+  host.cloud.readContainerInstance = async (name, ...rest) =>
+    name === 'other' ? undefined : readContainerInstance(name, ...rest);
+  world.calls.list.length = 0;
+  const next = stage.agentWith(configOf({ cluster, leave: { drainSeconds: 10 } }), host);
+  await run(hour);
+  expect(world.instance.state).toBe('running');
+  expect(stage.deeds().filter((deed) => deadly.includes(deed) || deed === 'stopTask')).toEqual([]);
+  await next.stop();
+});
 
 // ECS alone was both sources of a failed join: the node, which had served for hours, ended.
 it.each([0, 25 * minute])(
