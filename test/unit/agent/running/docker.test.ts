@@ -88,6 +88,19 @@ describe('a Docker that does not answer while the ECS agent stays connected', ()
     await agent.stop();
   });
 
+  it('is not restarted while ECS has its agent disconnected for 50 s', async () => {
+    const { stage, run, agent } = await inService();
+    stage.world.docker.state = 'hung';
+    stage.world.localAgent = undefined;
+    await run(7 * minute);
+    stage.own.agentConnected = false;
+    await run(50_000);
+    stage.own.agentConnected = true;
+    await run(10 * minute);
+    expect(stage.world.machine.restarted).not.toContain('docker.service');
+    await agent.stop();
+  });
+
   it('does not drain its node for one answer of ECS that reports it as impaired', async () => {
     const { stage, run, agent } = await inService(lazily({ docker: { restarts: 0 } }));
     stage.world.docker.state = 'hung';
