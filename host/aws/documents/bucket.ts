@@ -100,14 +100,16 @@ async function fetchDocument(
   try {
     const { version, length, bytes } = await callAws('s3:GetObject', `${arn}/${key}`, signal, async (options) => {
       const input = { Bucket: bucket, Key: key };
-      const { ETag = '', ContentLength = 0, Body } = await client.send(new GetObjectCommand(input), options);
+      const { ETag, ContentLength, Body } = await client.send(new GetObjectCommand(input), options);
       // The object may have grown since the list. An unread body would keep the connection.
-      if (ContentLength > maxBytes) (Body as Readable | undefined)?.destroy();
-      const isRead = ContentLength <= maxBytes && Body !== undefined;
+      const isRead = Body !== undefined && ContentLength !== undefined && ContentLength <= maxBytes;
+      if (!isRead) (Body as Readable | undefined)?.destroy();
       return { version: ETag, length: ContentLength, bytes: isRead ? await Body.transformToByteArray() : none };
     });
-    if (length > maxBytes) throw tooLarge(source, name);
-    if (bytes.length !== length) throw new Unavailable(`${source}${name}: the answer was cut off`);
+    if (length !== undefined && length > maxBytes) throw tooLarge(source, name);
+    // S3 always sends the length and the version. A known version is not read again.
+    if (bytes.length !== length || version === undefined)
+      throw new Unavailable(`${source}${name}: the answer was cut off`);
     return { name, version, text: decode(source, name, bytes) };
   } catch (error) {
     if (error instanceof Refused && error.code === 'NoSuchKey') return undefined;

@@ -68,8 +68,15 @@ export function openParameters({ identity, callAws, settings }: Session, path: s
   };
 }
 
+/**
+ * Systems Manager always sends these parts, and takes no empty value. An empty text would stay
+ * until a person edits the parameter, because a known version is not read again.
+ */
 function documentOf(parameter: Parameter): RemoteDocument {
-  return { name: nameOf(parameter), version: versionOf(parameter), text: parameter.Value ?? '' };
+  const { Name, Type, Version, Value } = parameter;
+  if (!Name || !Type || !Version || !Value)
+    throw new Unavailable(`Systems Manager: half an answer about ${Name ?? 'a parameter'}`);
+  return { name: nameOf(parameter), version: versionOf(parameter), text: Value };
 }
 
 function nameOf({ Name = '' }: Parameter): string {
