@@ -9,12 +9,6 @@ export const endsInTime: Invariant = {
   name: 'ends in time',
   sentence:
     'After a calm time, each node is in service, or has followed an order to end, or waits for the storm guard, or has a reason to wait for an operator.',
-  afterCall(region, node, { verb, args }) {
-    if (verb === 'writeText' && args[0] === paths.bootstrap && String(args[1]).includes('"outcome": "held"')) {
-      node.truth.heldAt = region.clock.uptime();
-    }
-    return undefined;
-  },
   atEnd(region, node) {
     if (node.phase === 'gone') return undefined;
     if (node.phase !== 'up') return `is still ${node.phase}`;

@@ -409,6 +409,8 @@ export function openHost(region: Region, node: Node, process: Process, condition
     clock: openNodeClock(process, conditions, () => node.wallOffset, node.bootedAt),
     log: openLog(({ level, message, fields }) => {
       node.logLines += 1;
+      // A full disk takes no state, and the node waits all the same.
+      if (message === 'held by the storm guard') node.truth.heldAt = region.clock.uptime();
       if (node.configuration !== undefined && message === 'configuration not taken over')
         node.configuration.toldAt = region.clock.uptime();
       if (level !== 'debug') region.trace.add(region.clock.uptime(), node.id, `  log: ${message}`, fields);
