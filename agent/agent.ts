@@ -92,7 +92,7 @@ export async function runAgent(
     memories: openMemories(watchers, book),
     supervisor,
     runningActions: openRunningActions(),
-    past,
+    ...pastOf(past),
     bootId,
     onReturn: () => setJoined('joining', 'back in the group'),
   };
@@ -136,8 +136,15 @@ function meaningOfPool({ memories, host }: AgentContext, joinedAt: number | unde
   return host.clock.uptime() - joinedAt >= staleTargetMs ? 'return' : 'stale';
 }
 
+type Found = Awaited<ReturnType<typeof readDeparture>>;
+
+function pastOf(found: Found): Pick<AgentContext, 'past' | 'isPastUnread'> {
+  return found === 'unread' ? { past: undefined, isPastUnread: true } : { past: found };
+}
+
 /** A machine that has booted since may be back from what was confirmed then. */
-function ofThisBoot(past: DepartureState | undefined, bootId: string): DepartureState | undefined {
+function ofThisBoot(found: Found, bootId: string): DepartureState | undefined {
+  const { past } = pastOf(found);
   return past?.bootId === bootId ? withoutOldConfirmation(past, bootId) : undefined;
 }
 

@@ -11,6 +11,7 @@ import { retry, withTimeout } from '../../core/retry.ts';
 import { paths, renderState, type DepartureState, type Irrevocable, type Registered } from '../../core/state/state.ts';
 import { readState } from '../../core/state/read-state.ts';
 import { isDepartureState } from '../../core/state/state-shape.ts';
+import { retryUntilDone } from '../calls.ts';
 import { irrevocableOf, withTrouble } from './order.ts';
 
 /** The effects that the caller supplies: a departure knows no registrar. */
@@ -69,17 +70,23 @@ const writeMs = 2_000;
 
 /**
  * Reads again when the machine has no file descriptor or no memory for a moment: a node without its
- * departure would stay DRAINING, run its hooks twice, or bootstrap while it leaves.
+ * departure would stay DRAINING, run its hooks twice, or bootstrap while it leaves. `unread`: the
+ * disk does not answer for longer, and a departure may be on it.
  */
-export async function readDeparture(host: Host, signal: AbortSignal): Promise<DepartureState | undefined> {
+export async function readDeparture(host: Host, signal: AbortSignal): Promise<DepartureState | 'unread' | undefined> {
   const { clock, log } = host;
   try {
     return await retry(() => readFile(host), { clock, signal, withinMs: readAgainMs, pauseMs: readPauseMs });
   } catch (error) {
     signal.throwIfAborted();
     log.error('departure not read', { error: messageOf(error) });
-    return undefined;
+    return 'unread';
   }
+}
+
+/** Reads until the disk answers. A departure that is never read leaves the node DRAINING. */
+export function awaitDeparture(host: Host, signal: AbortSignal): Promise<DepartureState | undefined> {
+  return retryUntilDone(host, 'departure not read yet', { pauseMs: readAgainMs }, signal, () => readFile(host));
 }
 
 /**

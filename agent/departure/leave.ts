@@ -195,7 +195,9 @@ async function openState(
 ): Promise<DepartureState> {
   const known = lastState?.();
   const bootId = await readBootId(host, signal);
-  const before = known ?? withoutOldConfirmation(await readDeparture(host, signal), bootId);
+  const onDisk = known === undefined ? await readDeparture(host, signal) : undefined;
+  // A dead disk delays no departure: this one then begins anew.
+  const before = known ?? withoutOldConfirmation(onDisk === 'unread' ? undefined : onDisk, bootId);
   const at = { now: host.clock.now(), uptime: host.clock.uptime() };
   const overruled = overruledBy(before);
   const fresh = () => ({

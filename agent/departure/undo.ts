@@ -3,7 +3,7 @@
 import type { Config } from '../../config/config.ts';
 import type { Host } from '../../core/host.ts';
 import type { DepartureState } from '../../core/state/state.ts';
-import { messageOf } from '../../core/errors.ts';
+import { Unavailable, messageOf } from '../../core/errors.ts';
 import { openLasting } from '../../core/lasting.ts';
 import { poll } from '../../core/poll.ts';
 import { callWithRetry } from '../calls.ts';
@@ -41,8 +41,8 @@ export interface UndoOptions {
 
 /**
  * Sets ACTIVE again, unless another reason keeps the node out of service. Throws when ECS could not
- * be told; false when it is too late. `known` is the state in memory, which a full disk may have
- * refused to store. Without it, the state is read from the disk.
+ * be told, or the disk does not answer; false when it is too late. `known` is the state in memory,
+ * which a full disk may have refused to store. Without it, the state is read from the disk.
  */
 export async function undoDeparture(
   host: Host,
@@ -52,6 +52,7 @@ export async function undoDeparture(
   signal: AbortSignal,
 ): Promise<boolean> {
   const state = known ?? (await readDeparture(host, signal));
+  if (state === 'unread') throw new Unavailable('the disk does not say what is to be undone');
   if (state === undefined || state.undoneAt !== undefined) return true;
   if (!isRevocable(state) && isDenied !== true) {
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });

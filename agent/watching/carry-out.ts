@@ -44,6 +44,8 @@ export interface AgentContext {
   runningActions: RunningActions;
   /** The departure that an earlier process or boot left on disk, until it is dealt with. */
   past: DepartureState | undefined;
+  /** The disk did not answer at the start, so `past` is unknown. */
+  isPastUnread?: true;
   bootId: string;
   /** Called when the node returns after a departure that it was expected to return from. */
   onReturn(): void;

@@ -5,6 +5,7 @@
 import { messageOf } from '../../core/errors.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 import { retryUntilDone } from '../calls.ts';
+import { awaitDeparture } from '../departure/departure.ts';
 import { isRevocable, mayOverrule } from '../departure/order.ts';
 import { calledOff, isCalledOff, ordered, allClear } from './judge.ts';
 import {
@@ -26,9 +27,32 @@ import type { Watcher } from './watcher.ts';
 export async function resumePast(context: AgentContext, signal: AbortSignal): Promise<void> {
   const { watchers, memories } = context;
   await followPast(context, signal);
+  if (context.isPastUnread === true) followOnceRead(context, signal);
   // A milder decision than the departure under way takes over when that one is called off.
   for (const watcher of watchers)
     scheduleUndo(context, watcher, memories.recall(watcher.name).wish?.undoAfterMs, signal);
+}
+
+/**
+ * Follows the past departure as soon as the disk answers, unless a departure of this process has
+ * begun before. Until then, the node is watched without it.
+ */
+function followOnceRead(context: AgentContext, signal: AbortSignal): void {
+  const { host, watchers, memories, supervisor } = context;
+  const begins = supervisor.idle();
+  if (begins === undefined) return;
+  const follow = async () => {
+    const past = await awaitDeparture(host, AbortSignal.any([signal, begins]));
+    if (past === undefined || begins.aborted || isLeaving(context)) return;
+    context.past = past;
+    const watcher = watchers.find(({ name }) => name === past.cause);
+    // Its watcher may have found the node well already, and must say so once more.
+    if (watcher !== undefined) memories.remember(watcher.name, { ...memories.recall(watcher.name), settled: false });
+    await followPast(context, signal);
+  };
+  follow().catch((error: unknown) => {
+    if (!signal.aborted && !begins.aborted) host.log.error('past departure not followed', { error: messageOf(error) });
+  });
 }
 
 async function followPast(context: AgentContext, signal: AbortSignal): Promise<void> {

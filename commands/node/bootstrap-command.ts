@@ -62,7 +62,8 @@ async function bootstrapOrLeave(
   signal: AbortSignal,
   earlier: Earlier | undefined,
 ): Promise<Pause | undefined> {
-  const begun = await readDeparture(host, signal);
+  const found = await readDeparture(host, signal);
+  const begun = found === 'unread' ? undefined : found;
   if (begun !== undefined && (await isAboutToBeTerminated(host, begun, signal))) {
     host.log.warn('not bootstrapped: the group ends the node', { cause: begun.cause, reason: begun.reason });
     if (begun.cause === 'bootstrap-failed') throw new Refused(begun.reason);

@@ -55,6 +55,17 @@ describe('a departure that is called off', () => {
     expect(stage.departure()).not.toHaveProperty('eventGone');
   });
 
+  // It counted as undone, and the node stayed DRAINING.
+  it('is not undone while the disk does not answer', async () => {
+    const { stage } = drained();
+    const kept = stage.world.machine.files.get(paths.departure)!;
+    stage.world.machine.files.set(paths.departure, new Unavailable('EIO: i/o error'));
+    await expect(undo(stage)).rejects.toThrow('the disk does not say');
+    stage.world.machine.files.set(paths.departure, kept);
+    expect(await undo(stage)).toBe(true);
+    expect(stage.own.status).toBe('ACTIVE');
+  });
+
   it('leaves the node alone where there is none, or it is undone already', async () => {
     const { stage, state } = drained();
     expect(await undo(stage, { ...state, undoneAt: 1 })).toBe(true);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runDeparture, readDeparture } from '../../../../../agent/departure/leave.ts';
+import { Unavailable } from '../../../../../core/errors.ts';
 import { paths } from '../../../../../core/state/state.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
 import { never, setStage, someOrder } from '../../stage.ts';
@@ -73,6 +74,22 @@ describe('the resumed departure', () => {
     stage.own.status = 'ACTIVE';
     await stage.leaves({ ...order, key }, reboots ? stage.world.reboot() : stage.world.restart());
     expect(stage.own.status).toBe(status);
+  });
+
+  // EMFILE for one read of departure.json made the node leave twice.
+  it('is not repeated once it is done, although one read did not show it', async () => {
+    const stage = setStage();
+    const order = { cause: 'operator', ending: 'remain', key: 'a' } as const;
+    await stage.leaves(order);
+    stage.own.status = 'ACTIVE';
+    let reads = 0;
+    stage.world.calls.onCall = ({ verb, args }) => {
+      if (verb === 'readText' && args[0] === paths.departure && ++reads === 1)
+        throw new Unavailable('EMFILE: too many open files');
+    };
+    await stage.leaves(order, stage.world.restart());
+    expect(reads).toBe(2);
+    expect(stage.own.status).toBe('ACTIVE');
   });
 
   it('ignores the departure of another machine', async () => {
