@@ -41,7 +41,7 @@ async function find(host: Host, { id, stackId }: Registered, signal: AbortSignal
 }
 
 async function unassign(host: Host, record: Registration, signal: AbortSignal): Promise<void> {
-  const unlessMoved = openUnlessMoved(host);
+  const unlessMoved = openUnlessMoved(host, refusalLastsMs);
   // OpsWorks refuses the second of two equal calls, because the unassignment has begun.
   const ask = (now: Registration, callSignal: AbortSignal) =>
     unlessMoved('unassign', now, () => ignoreGone(host.cloud.unassign(now.id, callSignal)));

@@ -11,7 +11,7 @@ import { jitter, toItsEnd } from '../../../core/retry.ts';
 import type { BootstrapContext } from '../../step.ts';
 import { callWithRetry } from '../../poll.ts';
 import { judgeExit, type InstallerOutcome } from './installer-answer.ts';
-import { refusalLastsMs } from './unless-moved.ts';
+import { lethalLastsMs } from './unless-moved.ts';
 import { opsworksTargetOf } from './target.ts';
 
 /**
@@ -22,10 +22,7 @@ const maxSuggested = 3;
 /** If names made from the instance id are taken as well, the cause is no coincidence. */
 const maxNames = 5;
 
-/**
- * A refusal by AWS must come at least three times in a row, and last as long as a refusal by
- * OpsWorks must last.
- */
+/** A refusal by AWS must come at least three times in a row, and last for `lethalLastsMs`. */
 const leastRefusals = 3;
 const refusalPauseMs = 12_000;
 
@@ -82,8 +79,9 @@ interface Tries {
   throttled: boolean;
   /** In a row. */
   refusals: number;
-  /** Uptime of the first of them. */
+  /** Uptime of the first and of the last of them. */
   refusedSince: number | undefined;
+  refusedAt: number;
   failurePauseMs: number;
 }
 
@@ -99,7 +97,14 @@ export async function install(
   signal: AbortSignal,
 ): Promise<Registration | undefined> {
   const target = opsworksTargetOf(context);
-  const tries: Tries = { names: 0, throttled: false, refusals: 0, refusedSince: undefined, failurePauseMs };
+  const tries: Tries = {
+    names: 0,
+    throttled: false,
+    refusals: 0,
+    refusedSince: undefined,
+    refusedAt: 0,
+    failurePauseMs,
+  };
   let known: Provisioning | undefined;
   for (;;) {
     const { folder, provisioning } = await download(host, context, known, signal);
@@ -123,8 +128,7 @@ export async function install(
     const own = await findOwn(host, context, target.stackId, signal);
     if (own !== undefined || outcome.kind === 'already registered') return own;
     if (outcome.kind === 'failed') continue;
-    const lasts = hasLasted(tries, host.clock.uptime());
-    if (outcome.kind === 'refused' && lasts) throw refusedBy(outcome.code, exit);
+    if (outcome.kind === 'refused' && hasLasted(tries, config)) throw refusedBy(outcome.code, exit);
     if (outcome.kind === 'hostname taken') await chooseAnotherHostname(host, config, context, exit, tries, signal);
   }
 }
@@ -138,11 +142,12 @@ function count({ kind }: InstallerOutcome, tries: Tries, now: number): void {
   }
   tries.refusals += 1;
   tries.refusedSince ??= now;
+  tries.refusedAt = now;
   if (kind === 'hostname taken') tries.names += 1;
 }
 
-function hasLasted({ refusals, refusedSince }: Tries, now: number): boolean {
-  return refusals >= leastRefusals && refusedSince !== undefined && now - refusedSince >= refusalLastsMs;
+function hasLasted({ refusals, refusedSince, refusedAt }: Tries, config: Config): boolean {
+  return refusals >= leastRefusals && refusedAt - (refusedSince ?? refusedAt) >= lethalLastsMs(config);
 }
 
 function findOwn(
@@ -179,7 +184,7 @@ async function chooseAnotherHostname(
   signal: AbortSignal,
 ): Promise<void> {
   const { layerId } = opsworksTargetOf(context);
-  const lasts = hasLasted(tries, host.clock.uptime());
+  const lasts = hasLasted(tries, config);
   if (config.hostname !== '') {
     // Its own record may be what has the name, and is not listed yet.
     if (!lasts) return;

@@ -12,7 +12,7 @@ import type { StepOutcome, BootstrapContext } from '../../step.ts';
 import { tagName } from '../../steps/name-tag.ts';
 import { callWithRetry, waitAWhile, waitUntil } from '../../poll.ts';
 import { openFailureCheck, openRecordReader, openSureReader, pollMs, rememberRecord } from './record-reader.ts';
-import { openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
+import { lethalLastsMs, openUnlessMoved, refusalLastsMs } from './unless-moved.ts';
 import { install } from './installer.ts';
 import { deregisterFromOpsWorks } from './deregister.ts';
 import { opsworksTargetOf, prepareOpsWorksTarget, suggestHostname } from './target.ts';
@@ -55,7 +55,8 @@ async function register(
       signal,
     );
   }
-  if (!isRegistered(record)) await waitUntil(registrationPoll(host, context, record.id), host, config, context, signal);
+  if (!isRegistered(record))
+    await waitUntil(registrationPoll(host, config, context, record.id), host, config, context, signal);
   if (context.hostname !== before) await tagName(host, config, context, signal);
   return outcome;
 }
@@ -176,9 +177,9 @@ function isRegistered({ status, layerIds }: Registration): boolean {
   return status === 'registered' || layerIds.length > 0;
 }
 
-function registrationPoll(host: Host, context: BootstrapContext, id: string) {
-  const read = openRecordReader(host, context, id);
-  const mustNotFail = openFailureCheck(host, id);
+function registrationPoll(host: Host, config: Config, context: BootstrapContext, id: string) {
+  const read = openRecordReader(host, context, id, lethalLastsMs(config));
+  const mustNotFail = openFailureCheck(host, id, lethalLastsMs(config));
   return {
     what: `OpsWorks registration ${id}`,
     remedy: "see the OpsWorks agent's log in /var/log/aws/opsworks",
@@ -202,8 +203,8 @@ async function assign(
   const { layerId } = opsworksTargetOf(context);
   const id = idOf(context.registered);
   let outcome: StepOutcome = 'unchanged';
-  const read = openRecordReader(host, context, id);
-  const unlessMoved = openUnlessMoved(host);
+  const read = openRecordReader(host, context, id, lethalLastsMs(config));
+  const unlessMoved = openUnlessMoved(host, lethalLastsMs(config));
   // If OpsWorks throttled the call that followed, the record need not be read again.
   let known: Registration | undefined;
   const wait = {
@@ -243,8 +244,11 @@ async function waitOnline(
   id: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const read = openRecordReader(host, context, id);
-  const mustNotFail = openFailureCheck(host, id);
+  const isRequired = config.registration.required === true;
+  // Where the node goes on without its recipes, it need not wait longer for that.
+  const lastsMs = isRequired ? lethalLastsMs(config) : refusalLastsMs;
+  const read = openRecordReader(host, context, id, lastsMs);
+  const mustNotFail = openFailureCheck(host, id, lastsMs);
   const wait = {
     what: `OpsWorks instance ${id} to be online`,
     remedy: "see the layer's setup log in OpsWorks",
@@ -257,7 +261,7 @@ async function waitOnline(
       return { now: record.status };
     },
   };
-  if (config.registration.required === true) await waitUntil(wait, host, config, context, signal);
+  if (isRequired) await waitUntil(wait, host, config, context, signal);
   else await waitAWhile(wait, context.leftMs() - restMs, host, context, signal);
 }
 

@@ -45,17 +45,15 @@ export function openSureReader<T>(
   };
 }
 
-/**
- * A new record may not be visible everywhere yet. Throws only when it stays away for
- * `refusalLastsMs`.
- */
+/** A new record may not be visible everywhere yet. Throws only when it stays away for `lastsMs`. */
 export function openRecordReader(
   host: Host,
   context: BootstrapContext,
   id: string,
+  lastsMs: number,
 ): (signal: AbortSignal) => Promise<Registration | undefined> {
   const { cloud, clock } = host;
-  const lasts = openLasting(clock, refusalLastsMs);
+  const lasts = openLasting(clock, lastsMs);
   let first = takeRecentRecord(host, context, id);
   return async (signal) => {
     const record = first ?? (await cloud.readRegistration(id, signal));
@@ -71,11 +69,11 @@ export function openRecordReader(
 const failed = new Set(['setup_failed', 'start_failed', 'stop_failed', 'stopped', 'terminated']);
 
 /**
- * Throws once the record has been in a final state for `refusalLastsMs`, without another answer
- * between. A single wrong answer would deregister and end a node that is still registering.
+ * Throws once the record has been in a final state for `lastsMs`, without another answer between. A
+ * single wrong answer would deregister and end a node that is still registering.
  */
-export function openFailureCheck({ clock }: Host, id: string): (record: Registration) => void {
-  const lasts = openLasting(clock, refusalLastsMs);
+export function openFailureCheck({ clock }: Host, id: string, lastsMs: number): (record: Registration) => void {
+  const lasts = openLasting(clock, lastsMs);
   return ({ status }) => {
     if (!lasts(failed.has(status))) return;
     const hint = status === 'setup_failed' ? ': see its setup log in OpsWorks for the recipe that failed' : '';

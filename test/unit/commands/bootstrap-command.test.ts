@@ -177,9 +177,9 @@ test('failed nodes stay when the operator wants to inspect them', async () => {
   expect(deaths(world)).toEqual([]);
 });
 
-/** OpsWorks refuses the assignment for as long as it takes to believe it, and no longer. */
+/** OpsWorks refuses the assignment for as long as it takes to believe it, and a little longer. */
 function refusesForAWhile({ calls }: World): void {
-  calls.fails('assign', refused, 5);
+  calls.fails('assign', refused, 24);
 }
 
 /** So many nodes of the group died within minutes of their launch. */

@@ -132,11 +132,15 @@ describe('the installer', () => {
     expect((await boot()).outcome).toBe('done');
   });
 
-  it('is final after three refusals by AWS in a row, reports its last output and leaves no folder', async () => {
-    const { world, fail } = failingInstaller(3);
+  it.each([
+    ['a minute', 75_000, {}],
+    ['half of a short bootstrap', 30_000, { bootstrap: { timeoutSeconds: 60 } }],
+  ])('is final after refusals by AWS for %s, reports its last output and leaves no folder', async (_, ms, more) => {
+    const { world, fail } = failingInstaller(1_000, undefined, more);
     const began = world.clock.uptime();
     const error = await fail();
-    expect(world.clock.uptime() - began).toBeGreaterThanOrEqual(15_000);
+    expect(world.clock.uptime() - began).toBeGreaterThanOrEqual(ms);
+    expect(world.calls.of('run').length).toBeGreaterThanOrEqual(3);
     expect(exitCode(error)).toBe(77);
     expect(error.message).toContain(refusal);
     expect([...world.machine.files.keys()].filter((path) => path.startsWith(paths.unpacked))).toEqual([]);

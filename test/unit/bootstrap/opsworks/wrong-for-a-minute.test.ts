@@ -1,0 +1,110 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { runBootstrap } from '../../../../commands/node/bootstrap-command.ts';
+import { Refused, messageOf } from '../../../../core/errors.ts';
+import type { Cloud, Registration } from '../../../../core/host.ts';
+import { someHook } from '../../../fakes/cloud/group.ts';
+import { openFakeHost } from '../../../fakes/host.ts';
+import { opsworksConfig, signal, stackId } from '../stage.ts';
+import { installer, refusal } from './records.ts';
+
+type Fake = ReturnType<typeof openFakeHost>;
+
+const minute = 60_000;
+
+/** OpsWorks alone is wrong: the function returns true for `ms`, from its first call on. */
+function openLie({ clock }: Fake, ms: number): () => boolean {
+  let until: number | undefined;
+  return () => clock.uptime() < (until ??= clock.uptime() + ms);
+}
+
+function withCloud({ host }: Fake, cloud: Partial<Cloud>): Fake['host'] {
+  return { ...host, cloud: { ...host.cloud, ...cloud } };
+}
+
+type Lie = (truth: Registration) => Registration | undefined;
+
+/** Lies for `ms`, from the first record on that `when` accepts. */
+function lying(fake: Fake, ms: number, lie: Lie, when: (truth: Registration) => boolean): Fake['host'] {
+  const lies = openLie(fake, ms);
+  let began = false;
+  const { cloud } = fake.host;
+  return withCloud(fake, {
+    async readRegistration(...args) {
+      const truth = await cloud.readRegistration(...args);
+      if (truth === undefined) return undefined;
+      began ||= when(truth);
+      return began && lies() ? lie(truth) : truth;
+    },
+  });
+}
+
+const isRegistering = ({ status }: Registration) => status === 'registering';
+const isInLayer = ({ layerIds }: Registration) => layerIds.length > 0;
+
+const stopped: Lie = (truth) => ({ ...truth, status: 'stopped' });
+const isGone: Lie = () => undefined;
+
+function refusingInstaller(fake: Fake, ms: number): Fake['host'] {
+  const lies = openLie(fake, ms);
+  const { programs } = fake.world.machine;
+  const real = programs.get(installer)!;
+  programs.set(installer, async (command, callSignal) => {
+    if (!lies()) return real(command, callSignal);
+    await fake.clock.sleep(1_000, callSignal);
+    return { code: 1, tail: `${refusal}\n` };
+  });
+  return fake.host;
+}
+
+function refusingAssign(fake: Fake, ms: number): Fake['host'] {
+  const lies = openLie(fake, ms);
+  return withCloud(fake, {
+    async assign(...args) {
+      if (lies()) throw new Refused('this layer takes no instance now', { code: 'ValidationException' });
+      await fake.host.cloud.assign(...args);
+    },
+  });
+}
+
+const ways: [string, (fake: Fake, ms: number) => Fake['host']][] = [
+  ['says that its record is stopped', (fake, ms) => lying(fake, ms, stopped, isRegistering)],
+  ['says that its new record is gone', (fake, ms) => lying(fake, ms, isGone, isRegistering)],
+  ['says that its assigned record is gone', (fake, ms) => lying(fake, ms, isGone, isInLayer)],
+  ['says that its setup failed', (fake, ms) => lying(fake, ms, stopped, isInLayer)],
+  ['refuses RegisterInstance', refusingInstaller],
+  ['refuses to assign it', refusingAssign],
+];
+
+const ends = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
+
+async function launch(wrong: (typeof ways)[number][1], ms: number) {
+  // The installer's last refusal comes at 66 s, and its next try at 79 s.
+  const random = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  onTestFinished(() => void random.mockRestore());
+  const fake = openFakeHost();
+  const { world, clock } = fake;
+  const group = world.joinGroup();
+  group.hooks.push(someHook('ecs-node-launch', 'launch', { heartbeatSeconds: 60 }));
+  group.begin('launch');
+  const config = opsworksConfig({
+    opsworks: { stack: stackId, layer: 'ecs', waitForOnline: true },
+    registration: { required: true },
+  });
+  const began = clock.uptime();
+  const error = await clock.finish(runBootstrap(wrong(fake, ms), config, signal).then(() => undefined, messageOf));
+  const deaths = world.calls.verbs().filter((verb) => ends.includes(verb));
+  return { ended: deaths.length > 0 || group.hooks[0]!.ended === 'ABANDON', error, tookMs: clock.uptime() - began };
+}
+
+// At a first boot, the group says Pending:Wait of every node, and ECS has no record of any. So
+// OpsWorks alone ended a healthy node within half a minute.
+test.each(ways)('a launching node stays when OpsWorks alone %s for 70 s', async (_what, wrong) => {
+  expect(await launch(wrong, 70_000)).toMatchObject({ ended: false, error: undefined });
+  expect(await launch(wrong, 0)).toMatchObject({ ended: false, error: undefined });
+});
+
+test.each(ways)('a launching node leaves when OpsWorks %s and goes on saying so', async (_what, wrong) => {
+  const { ended, tookMs } = await launch(wrong, Infinity);
+  expect(ended).toBe(true);
+  expect(tookMs).toBeLessThan(6 * minute);
+});
