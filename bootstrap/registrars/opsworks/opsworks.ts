@@ -205,6 +205,8 @@ async function assign(
   let outcome: StepOutcome = 'unchanged';
   const read = openRecordReader(host, context, id, lethalLastsMs(config));
   const unlessMoved = openUnlessMoved(host, lethalLastsMs(config));
+  // Leaving a layer runs its shutdown recipes on a node that serves.
+  const isElsewhere = openLasting(host.clock, lethalLastsMs(config));
   // If OpsWorks throttled the call that followed, the record need not be read again.
   let known: Registration | undefined;
   const wait = {
@@ -215,18 +217,20 @@ async function assign(
       const record = known ?? (await read(callSignal));
       if (record === undefined) return { now: notFound };
       const { status, layerIds } = record;
-      if (layerIds.includes(layerId)) return { done: true };
+      const isSettled = !leaving.has(status);
+      if (isSettled && layerIds.includes(layerId)) return { done: true };
       outcome = 'changed';
       known = record;
-      if (layerIds.length > 0 && !leaving.has(status)) {
+      const others = isSettled && layerIds.length > 0 && layerIds.join(' ');
+      if (isElsewhere(others)) {
         host.log.info('leaving another layer', { layerIds: layerIds.join(' ') });
         await unlessMoved('unassign', record, () => host.cloud.unassign(id, callSignal));
-      } else if (status === 'registered') {
+      } else if (status === 'registered' && others === false) {
         if (await unlessMoved('assign', record, () => host.cloud.assign(id, layerId, callSignal)))
           return { done: true };
       }
       known = undefined;
-      return { now: status };
+      return { now: others === false ? status : `${status} in ${others}` };
     },
   };
   await waitUntil(wait, host, config, context, signal);

@@ -4,7 +4,7 @@ import { Refused, messageOf } from '../../../../core/errors.ts';
 import type { Cloud, Registration } from '../../../../core/host.ts';
 import { someHook } from '../../../fakes/cloud/group.ts';
 import { openFakeHost } from '../../../fakes/host.ts';
-import { opsworksConfig, signal, stackId } from '../stage.ts';
+import { layerId, opsworksConfig, signal, stackId } from '../stage.ts';
 import { installer, refusal } from './records.ts';
 
 type Fake = ReturnType<typeof openFakeHost>;
@@ -107,4 +107,46 @@ test.each(ways)('a launching node leaves when OpsWorks %s and goes on saying so'
   const { ended, tookMs } = await launch(wrong, Infinity);
   expect(ended).toBe(true);
   expect(tookMs).toBeLessThan(6 * minute);
+});
+
+/** A node that has served for a month; `own` are its layers. */
+async function serve(own: string[]) {
+  const fake = openFakeHost();
+  const { host, world, clock } = fake;
+  world.joinGroup();
+  const config = opsworksConfig();
+  await clock.finish(runBootstrap(host, config, signal));
+  world.metadata.targetState = 'InService';
+  await clock.run(30 * 24 * 60 * minute);
+  const record = world.opsworks.records[0]!;
+  record.layerIds = own;
+  world.calls.list.length = 0;
+  const reboot = (on: (rebooted: Fake) => Fake['host'] = (rebooted) => rebooted.host) =>
+    clock.finish(runBootstrap(on({ ...fake, host: world.reboot() }), config, signal));
+  const changes = () => world.calls.verbs().filter((verb) => verb === 'unassign' || verb === 'assign');
+  return { clock, record, reboot, changes };
+}
+
+const otherLayer = '44444444-4444-4444-8444-444444444444';
+const elsewhere: Lie = (truth) => ({ ...truth, layerIds: [otherLayer] });
+
+// One answer that named another layer took a node in service out of its layers for good.
+test.each([
+  ['names another layer', [layerId], 70_000],
+  ['leaves out one of its two layers', [layerId, otherLayer], 70_000],
+  ['names its layer (control)', [layerId], 0],
+])('a node in service keeps its layers at a reboot when OpsWorks %s for 70 s', async (_what, own, ms) => {
+  const { record, reboot, changes } = await serve(own);
+  await reboot((fake) => lying(fake, ms, elsewhere, isInLayer));
+  expect(record).toMatchObject({ status: 'online', layerIds: own });
+  expect(changes()).toEqual([]);
+});
+
+// The node took its record, which was still leaving the layer, for one that was in it.
+test('a node returns into its layer when OpsWorks was wrong for so long that the node has left it', async () => {
+  const { clock, record, reboot, changes } = await serve([layerId]);
+  await reboot((fake) => lying(fake, 85_000, elsewhere, isInLayer));
+  await clock.run(10 * minute);
+  expect(record).toMatchObject({ status: 'online', layerIds: [layerId] });
+  expect(changes()).toEqual(['unassign', 'assign']);
 });
