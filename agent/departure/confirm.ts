@@ -277,6 +277,10 @@ export async function stillAgrees(
   isAlone: boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
+  if (order.cause === 'maintenance') {
+    const answer = await confirmEvent(host, config, order.key, signal).catch(unlessRefused);
+    return answer?.agrees === true;
+  }
   if (order.cause === 'spot') {
     const status = await readSpotStatus(host, false, signal).catch(unlessRefused);
     if (status !== undefined && isReclaimed.test(status)) return true;

@@ -179,7 +179,9 @@ async function recover(context: AgentContext, watcher: Watcher, signal: AbortSig
  * onto a node that ends. Throws while the second source still confirms it.
  */
 async function mustBeDenied({ host, config, memories, supervisor }: AgentContext, order: Order, signal: AbortSignal) {
-  if (order.ending !== 'await' || !supervisor.isConfirmed(order)) return;
+  // EC2 confirmed the event before the node began to leave for it.
+  const isMaintenance = order.cause === 'maintenance' && config.maintenance.action === 'leave';
+  if (!isMaintenance && (order.ending !== 'await' || !supervisor.isConfirmed(order))) return;
   const isAlone = memories.wanted().every(({ cause }) => cause === order.cause);
   const ask = (callSignal: AbortSignal) => stillAgrees(host, config, order, isAlone, callSignal);
   if (await withTimeout(callsMs, ask, host.clock, signal))

@@ -1,6 +1,6 @@
 import { paths } from '../../../../core/state/state.ts';
 import { describe, expect, it } from 'vitest';
-import { Unavailable } from '../../../../core/errors.ts';
+import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { configOf, lazily } from '../stage.ts';
 import { minute, hour, inService, spotAt } from './in-service.ts';
 
@@ -146,6 +146,40 @@ describe('the agent, told of an event by EC2,', () => {
     await run(2 * minute);
     expect(stage.own.status).toBe('ACTIVE');
     await agent.stop();
+  });
+
+  // One empty answer of the metadata service set the node ACTIVE on hardware that fails, without
+  // its load balancers.
+  it.each([
+    ['once lists no event', 'stays DRAINING'],
+    ['lists no event to an agent that has just started', 'stays DRAINING'],
+    ['lists no event while EC2 does not answer', 'stays DRAINING'],
+    ['lists no event, and EC2 none either', 'is ACTIVE again'],
+    ['lists no event, and the role may not ask EC2 any more', 'is ACTIVE again'],
+    ['lists an event that a new configuration only logs', 'is ACTIVE again'],
+  ])('that leaves for a retirement when the metadata service %s: it %s', async (what, then) => {
+    const { stage, run, agent } = await inService();
+    const { cluster, metadata, instance, calls } = stage.world;
+    cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+    const listed = [event({ code: 'instance-retirement' })];
+    metadata.maintenance = listed;
+    instance.events = [{ id: 'instance-event-1', code: 'instance-retirement' }];
+    await run(5 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    let next = agent;
+    if (what.includes('started') || what.includes('configuration')) await agent.stop();
+    if (!what.includes('configuration')) metadata.maintenance = [];
+    else next = stage.agentWith(configOf({ maintenance: { action: 'log' } }), stage.world.restart());
+    if (what.includes('started')) next = stage.agent(stage.world.restart());
+    if (what.includes('none either')) instance.events = [];
+    if (what.includes('not answer')) calls.fails('readScheduledEvents', new Unavailable('timeout'));
+    if (what.includes('may not')) calls.fails('readScheduledEvents', new Refused('no', { code: 'AccessDenied' }));
+    const asked = calls.of('readMaintenance').length;
+    while (calls.of('readMaintenance').length === asked) await run(100);
+    if (what.includes('once') || what.includes('started')) metadata.maintenance = listed;
+    await run(2 * minute);
+    expect(stage.deeds().includes('activate') ? 'is ACTIVE again' : 'stays DRAINING').toBe(then);
+    await next.stop();
   });
 
   // The retirement counted as handled when the reboot replaced it. After the reboot was cancelled,
