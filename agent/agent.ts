@@ -10,7 +10,7 @@ import { everyInterval, exactlyAt } from '../core/interval.ts';
 import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
 import { openProviderKeeper } from './capacity-provider/keep-in-provider.ts';
-import { hasServed } from './joining/first-boot.ts';
+import { isDeniedByOne, noteJoined } from './joining/first-boot.ts';
 import { join } from './joining/join.ts';
 import { openUnfinishedHooks } from './joining/unfinished-hook.ts';
 import { setLateTags } from './joining/late-tags.ts';
@@ -106,7 +106,7 @@ export async function runAgent(
   );
   const finishing = finishBootstrap(host, agentSignal).then(() => supervisor.left);
   const parts = [
-    watch({ context, book, joined: () => isJoined || knownFacts.hasServed === true }, agentSignal),
+    watch({ context, book, joined: () => isJoined || knownFacts.watchesUnjoined === true }, agentSignal),
     keepJoined({ context, options, book, setJoined, isJoined: () => isJoined, knownFacts }, agentSignal),
     notifySystemd(host, book, supervisor, options.watchdogMs, agentSignal),
     ...(options.handOver === undefined
@@ -222,6 +222,8 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
     idle: () => supervisor.idle(),
     isDrained: () => supervisor.idle() === undefined && supervisor.state()?.drainedAt !== undefined,
   });
+  // An older version has joined without a note.
+  if (isJoined()) await noteJoined(host, config.cluster, signal);
   // A round may begin early, together with another timer, because each wake-up costs CPU time.
   const next = (at: number) => ({ earliestAt: at + joinEveryMs / 2, latestAt: at + joinEveryMs });
   return everyInterval(host.clock, { everyMs: joinEveryMs, next }, signal, async () => {
@@ -237,6 +239,7 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
         host.events.tell({ type: 'joined', uptimeSeconds: Math.round(host.clock.uptime() / 1000) });
+        await noteJoined(host, config.cluster, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!remaining.aborted) await handleJoinFailure(joining, error, signal);
@@ -259,11 +262,9 @@ async function handleJoinFailure(
   host.log.error('cannot join', { error: reason });
   setJoined('failed', reason);
   if (!(error instanceof Unfit) || config.bootstrap.onFailure === 'keep') return;
-  // Only ECS says that a node that has rebooted is not in service, or a new configuration names
-  // another cluster. The watcher of its ECS agent decides: it restarts that agent first, and asks
-  // the queue.
-  knownFacts.hasServed = await hasServed(host, signal);
-  if (knownFacts.hasServed) return;
+  // The watcher of the ECS agent decides then: it restarts that agent first, and asks the queue.
+  knownFacts.watchesUnjoined = await isDeniedByOne(host, config.cluster, signal);
+  if (knownFacts.watchesUnjoined) return;
   if (options.mayTerminate !== undefined && !(await options.mayTerminate(signal, knownFacts))) return;
   const order = { cause: 'join-failed', reason, ending: 'terminate' } as const;
   memories.add(order);

@@ -23,8 +23,8 @@ export interface KnownFacts {
    * learning it at the agent's next restart is enough.
    */
   group?: string | undefined;
-  /** The node was in service before this boot, and has not joined again in time. */
-  hasServed?: boolean;
+  /** The node has not joined again after a reboot, and its watchers look after it all the same. */
+  watchesUnjoined?: boolean;
   /** The node registers anew, so its ECS agent is silent on purpose. */
   registersAnew?: boolean;
   /** Uptime of the last heartbeat for the launch hook that Auto Scaling accepted. */

@@ -1,31 +1,66 @@
 /** Tells whether this is the instance's first boot, and whether the node has been in service. */
 
-import { Refused, Unavailable } from '../../core/errors.ts';
+import { messageOf, Refused, Unavailable } from '../../core/errors.ts';
 import type { Host } from '../../core/host.ts';
-import { parseState, paths, type BootstrapState } from '../../core/state/state.ts';
+import { shaped, text } from '../../core/shape.ts';
+import { readState } from '../../core/state/read-state.ts';
+import { parseState, paths, renderState, type BootstrapState } from '../../core/state/state.ts';
 import { isBootstrapState } from '../../core/state/state-shape.ts';
 import { readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
+import { readLocalAgent } from '../container-instance.ts';
 import { isLaunching } from '../lifecycle-states.ts';
 
 /** False where it is unknown. Auto Scaling's launch hook begins shortly before the first boot. */
 export async function isFirstBoot({ machine, identity }: Host): Promise<boolean> {
   try {
-    const text = await machine.readText(paths.bootstrap);
-    const state = parseState<BootstrapState>(text, identity.instanceId, isBootstrapState);
+    const content = await machine.readText(paths.bootstrap);
+    const state = parseState<BootstrapState>(content, identity.instanceId, isBootstrapState);
     return state?.firstBootId !== undefined && state.firstBootId === (await machine.readBootId());
   } catch {
     return false;
   }
 }
 
-/**
- * Whether the node was in service before this boot, as far as is known: true unless this is its
- * first boot, or its group still launches it.
- */
-export async function hasServed(host: Host, signal: AbortSignal): Promise<boolean> {
-  if (await isFirstBoot(host)) return false;
+interface LastJoin {
+  instanceId: string;
+  bootId: string;
+  cluster: string;
+}
+
+const isLastJoin = shaped<LastJoin>({ instanceId: text, bootId: text, cluster: text });
+
+/** A disk that hangs must not delay the agent. */
+const diskMs = 2_000;
+
+/** Remembers across boots that the node has joined. Never throws, unless stopped. */
+export async function noteJoined(host: Host, cluster: string, signal: AbortSignal): Promise<void> {
+  const { machine, identity, log } = host;
+  const note = async () => {
+    const bootId = await machine.readBootId();
+    if ((await readState(host, paths.joined, isLastJoin))?.bootId === bootId) return;
+    await machine.writeText(paths.joined, renderState({ instanceId: identity.instanceId, bootId, cluster }));
+  };
   try {
+    await callOnce(host, signal, note, diskMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('not remembered that the node has joined', { error: messageOf(error) });
+  }
+}
+
+/**
+ * Whether only one source says that a node that had joined in an earlier boot is not in service:
+ * ECS, where the introspection port names a record, or the configuration, where it names another
+ * cluster than before. True where that is unknown. False while its group launches the node, from a
+ * warm pool for example.
+ */
+export async function isDeniedByOne(host: Host, cluster: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const last = await readState(host, paths.joined, isLastJoin);
+    if (last === undefined || last.bootId === (await host.machine.readBootId())) return false;
+    const isNamed = (await readLocalAgent(host, signal))?.containerInstanceArn !== undefined;
+    if (!isNamed && last.cluster === cluster) return false;
     return !isLaunching(await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)));
   } catch (error) {
     signal.throwIfAborted();

@@ -51,6 +51,8 @@ export const paths = {
   tags: '/var/lib/ecs-node/tags.json',
   /** The tags that EC2 did not accept in time. Bootstrap writes the file, the agent consumes it. */
   lateTags: '/var/lib/ecs-node/late-tags.json',
+  /** The boot in which the node joined last. Written by the agent. */
+  joined: '/var/lib/ecs-node/joined.json',
   /** The folder of `Machine.unpack`. If a bootstrap was killed, the next one removes its files. */
   unpacked: '/var/lib/ecs-node/tmp',
   /** Written by the process that runs the departure: a failed bootstrap, else the agent. */

@@ -3,7 +3,7 @@ import { Refused, Unavailable } from '../../../../core/errors.ts';
 import { paths, renderState } from '../../../../core/state/state.ts';
 import { someBalancer } from '../../../fakes/cloud/balancers.ts';
 import { targetGroup } from '../departure/leave/orders.ts';
-import { bootedFirst, configOf, setStage } from '../stage.ts';
+import { configOf, setStage } from '../stage.ts';
 import { minute, hour, inService } from './in-service.ts';
 
 describe('after a reboot', () => {
@@ -50,7 +50,6 @@ describe('after a reboot', () => {
     calls.onCall = ({ verb, args }) => {
       if (verb === 'writeText' && args[0] === paths.departure) calls.crashAt(1, 'after');
     };
-    bootedFirst(stage);
     stage.agent();
     await clock.run(16 * minute);
     calls.onCall = undefined;
@@ -65,7 +64,7 @@ describe('after a reboot', () => {
     expect(stage.own.status).toBe('ACTIVE');
     expect(stage.status().join.state).toBe(outcome === 'joins' ? 'joined' : 'joining');
     if (outcome === 'joins') return next.stop();
-    expect(await clock.finish(next.done, hour)).toMatchObject({ cause: 'ecs-agent', phase: 'done' });
+    expect(await clock.finish(next.done, 30 * minute)).toMatchObject({ cause: 'join-failed', phase: 'done' });
   });
 
   // EMFILE or EIO for one read of departure.json hid the departure, and the node stayed DRAINING.

@@ -3,7 +3,8 @@
 import { expect, it } from 'vitest';
 import { Refused } from '../../../../../core/errors.ts';
 import type { ContainerInstance, Host } from '../../../../../core/host.ts';
-import { bootedFirst, configOf, setStage, type Stage } from '../../stage.ts';
+import { paths } from '../../../../../core/state/state.ts';
+import { configOf, setStage, type Stage } from '../../stage.ts';
 import { busy, deadly, hour, inService, minute } from './in-service.ts';
 
 const day = 24 * hour;
@@ -142,7 +143,7 @@ it.each([
   'a new node whose join check fails keeps its load balancers when ECS says %s %d times',
   async (what, times) => {
     const { stage, host, harm } = await rebootWithFailingCheck();
-    bootedFirst(stage);
+    stage.world.machine.files.delete(paths.joined);
     const { readContainerInstance } = host.cloud;
     let left: number = times;
     host.cloud.readContainerInstance = async (...args) => {
@@ -176,20 +177,29 @@ it.each([0, 2_000, 40_000])(
 );
 
 // A tag on an instance ended a node at its next reboot: ECS has no record in that cluster.
-it.each(['demo', 'other'])('a rebooted node whose configuration names the cluster %s is not ended', async (cluster) => {
-  const { stage, world, run, agent } = await inService({}, busy);
-  await agent.stop();
-  const host = world.reboot();
-  const { readContainerInstance } = host.cloud;
-  host.cloud.readContainerInstance = async (name, ...rest) =>
-    name === 'other' ? undefined : readContainerInstance(name, ...rest);
-  world.calls.list.length = 0;
-  const next = stage.agentWith(configOf({ cluster, leave: { drainSeconds: 10 } }), host);
-  await run(hour);
-  expect(world.instance.state).toBe('running');
-  expect(stage.deeds().filter((deed) => deadly.includes(deed) || deed === 'stopTask')).toEqual([]);
-  await next.stop();
-});
+// The ECS agent ends over another cluster than that of its checkpoint, and its port is silent then.
+it.each([
+  ['demo', 'names its record'],
+  ['other', 'names its record'],
+  ['other', 'is silent'],
+])(
+  'a rebooted node whose configuration names the cluster %s, and whose port %s, is not ended',
+  async (cluster, port) => {
+    const { stage, world, run, agent } = await inService({}, busy);
+    await agent.stop();
+    const host = world.reboot();
+    if (port === 'is silent') world.localAgent = undefined;
+    const { readContainerInstance } = host.cloud;
+    host.cloud.readContainerInstance = async (name, ...rest) =>
+      name === 'other' ? undefined : readContainerInstance(name, ...rest);
+    world.calls.list.length = 0;
+    const next = stage.agentWith(configOf({ cluster, leave: { drainSeconds: 10 } }), host);
+    await run(hour);
+    expect(world.instance.state).toBe('running');
+    expect(stage.deeds().filter((deed) => deadly.includes(deed) || deed === 'stopTask')).toEqual([]);
+    await next.stop();
+  },
+);
 
 // ECS alone was both sources of a failed join: the node, which had served for hours, ended.
 it.each([0, 25 * minute])(
@@ -214,16 +224,19 @@ it.each([0, 25 * minute])(
 );
 
 // Otherwise a dead node would stay in its group for ever.
-it('a node in service whose ECS agent does not come back after a reboot restarts it, and leaves', async () => {
+it.each([
+  ['does not connect', true, 'ecs-agent'],
+  ['does not come back', false, 'join-failed'],
+])('a node in service whose ECS agent %s after a reboot is replaced', async (_what, isNamed, cause) => {
   const { stage, world, run, agent } = await inService();
   await agent.stop();
   const host = world.reboot();
-  world.localAgent = undefined;
+  if (!isNamed) world.localAgent = undefined;
   stage.own.agentConnected = false;
   const next = stage.agent(host);
   await run(2 * hour);
-  expect(world.machine.restarted).toContain('ecs.service');
-  expect(stage.departure()?.cause).toBe('ecs-agent');
+  expect(world.machine.restarted.includes('ecs.service')).toBe(isNamed);
+  expect(stage.departure()?.cause).toBe(cause);
   expect(world.instance.state).not.toBe('running');
   await next.stop();
 });

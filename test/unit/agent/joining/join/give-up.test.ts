@@ -3,7 +3,7 @@ import { Refused, Unavailable, Unfit } from '../../../../../core/errors.ts';
 import { paths } from '../../../../../core/state/state.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
 import { targetGroup } from '../../departure/leave/orders.ts';
-import { bootedFirst, configOf, setStage } from '../../stage.ts';
+import { configOf, setStage } from '../../stage.ts';
 import { minute, launched } from './launched.ts';
 
 describe('a joining node', () => {
@@ -160,31 +160,43 @@ describe('a joining node', () => {
 });
 
 describe('an agent whose node cannot join', () => {
-  const cannot = async (
-    config = configOf({ join: { timeoutSeconds: 60 } }),
-    mayDie?: () => Promise<boolean>,
-    firstBootId?: string,
-  ) => {
+  const cannot = async (config = configOf({ join: { timeoutSeconds: 60 } }), mayDie?: () => Promise<boolean>) => {
     const node = launched(config, 1e9);
-    bootedFirst(node, firstBootId);
     const agent = node.agent(node.host, mayDie === undefined ? {} : { mayTerminate: mayDie });
     await node.world.clock.run(30 * minute);
     return { node, agent };
   };
 
-  // Updates may reboot the machine before it has joined for the first time.
-  it.each([undefined, 'the boot before'])('abandons the launch (first boot: %s)', async (firstBootId) => {
-    const { node, agent } = await cannot(undefined, undefined, firstBootId);
+  it('abandons the launch, so that another node takes its place', async () => {
+    const { node, agent } = await cannot();
     expect(await node.world.clock.finish(agent.done)).toMatchObject({ cause: 'join-failed', phase: 'done' });
     expect(node.group.hooks[0]!.ended).toBe('ABANDON');
     expect(node.deregistered).toHaveLength(1);
+  });
+
+  // Updates may reboot the machine before it has joined, and without hooks, its group has it
+  // InService. A node that has joined before may be launched again, from a warm pool.
+  it.each([
+    ['has never joined', 'InService', false],
+    ['has joined before, and is launched again', 'Pending', true],
+  ])('gives up after a reboot when it %s', async (_what, state, hasJoined) => {
+    const stage = setStage(configOf({ join: { timeoutSeconds: 60 } }));
+    const { world, own, group } = stage;
+    if (hasJoined) {
+      const first = stage.agent();
+      await world.clock.run(minute);
+      await first.stop();
+    }
+    own.agentConnected = false;
+    group.lifecycleState = state;
+    const agent = stage.agent(world.reboot());
+    expect(await world.clock.finish(agent.done, 30 * minute)).toMatchObject({ cause: 'join-failed', phase: 'done' });
   });
 
   // With its whole time again after each crash, it would never give up.
   it('goes on leaving when its agent starts again in the same boot', async () => {
     const node = launched(configOf({ join: { timeoutSeconds: 600 } }), 1e9);
     const { world } = node;
-    bootedFirst(node);
     const agent = node.agent();
     for (let n = 0; n < 900 && !world.machine.files.has(paths.departure); n++) {
       if (n === 570) world.calls.fails('readMembership', new Unavailable('HTTP 503'));
