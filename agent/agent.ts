@@ -6,7 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { Unfit, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
-import { everyInterval, exactlyAt } from '../core/interval.ts';
+import { everyInterval, exactlyAt, openGrowingPause } from '../core/interval.ts';
 import type { DepartureState } from '../core/state/state.ts';
 import type { Chore } from '../upkeep/chore.ts';
 import { openProviderKeeper } from './capacity-provider/keep-in-provider.ts';
@@ -52,6 +52,9 @@ export interface AgentOptions {
 
 /** The interval at which the agent checks whether it must join (again). */
 const joinEveryMs = 5_000;
+
+/** Another cluster is refused at once, each time, and a whole fleet may be configured alike. */
+const joinPauses = { firstMs: 10_000, longestMs: 900_000 };
 
 /**
  * A departure under way ends before the agent does; this is how often the agent checks for its end.
@@ -222,6 +225,7 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
     idle: () => supervisor.idle(),
     isDrained: () => supervisor.idle() === undefined && supervisor.state()?.drainedAt !== undefined,
   });
+  const joinPause = openGrowingPause(host.clock, joinPauses);
   // An older version has joined without a note.
   if (isJoined()) await noteJoined(host, config.cluster, signal);
   // A round may begin early, together with another timer, because each wake-up costs CPU time.
@@ -234,15 +238,18 @@ async function keepJoined(joining: Joining, signal: AbortSignal): Promise<never>
     if (remaining !== undefined)
       await provider.resume(AbortSignal.any([signal, remaining])).catch(() => signal.throwIfAborted());
     if (!isJoined() && remaining !== undefined) {
+      if (!joinPause.isOver()) return;
       try {
         hooks.note(await join(host, config, setJoined, AbortSignal.any([signal, remaining]), knownFacts));
         setJoined('joined', `in the cluster ${config.cluster}`);
         host.log.info('joined', { cluster: config.cluster });
         host.events.tell({ type: 'joined', uptimeSeconds: Math.round(host.clock.uptime() / 1000) });
+        joinPause.reset();
         await noteJoined(host, config.cluster, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!remaining.aborted) await handleJoinFailure(joining, error, signal);
+        if (knownFacts.watchesUnjoined === true) joinPause.begin();
       }
     } else if (remaining !== undefined) {
       const both = AbortSignal.any([signal, remaining]);

@@ -177,6 +177,22 @@ it.each([0, 2_000, 40_000])(
 );
 
 // A tag on an instance ended a node at its next reboot: ECS has no record in that cluster.
+// It asked AWS some 700 times an hour, and a whole fleet may have the same configuration.
+it('a rebooted node whose configuration names another cluster asks less and less often', async () => {
+  const { stage, world, run, agent } = await inService({}, busy);
+  await agent.stop();
+  const host = world.reboot();
+  const { readContainerInstance } = host.cloud;
+  host.cloud.readContainerInstance = async (name, ...rest) =>
+    name === 'other' ? undefined : readContainerInstance(name, ...rest);
+  const next = stage.agentWith(configOf({ cluster: 'other' }), host);
+  await run(2 * hour);
+  world.calls.list.length = 0;
+  await run(hour);
+  expect(world.calls.of('readMembership').length + world.calls.of('readHooks').length).toBeLessThan(50);
+  await next.stop();
+});
+
 // The ECS agent ends over another cluster than that of its checkpoint, and its port is silent then.
 it.each([
   ['demo', 'names its record'],
