@@ -41,9 +41,11 @@ async function register(
   const before = context.hostname;
   let record = await findUsable(host, config, context, signal);
   const outcome: StepOutcome = record === undefined ? 'changed' : 'unchanged';
+  let givenUpAt = Infinity;
   for (let round = 1; record === undefined; round++) {
     // The second round follows when the record of a former installation had to be removed first.
-    if (round > 2) {
+    if (round === 2) givenUpAt = host.clock.uptime();
+    if (round > 2 && host.clock.uptime() - givenUpAt >= lethalLastsMs(config)) {
       throw new Unfit('opsworks-record', 'OpsWorks keeps giving up the record of this node; deregister it by hand');
     }
     const own = await install(host, config, context, signal);

@@ -66,6 +66,19 @@ function refusingAssign(fake: Fake, ms: number): Fake['host'] {
   });
 }
 
+/** Its lists show the record as being removed, and about the record itself it knows nothing. */
+function removing(fake: Fake, ms: number): Fake['host'] {
+  const lies = openLie(fake, ms);
+  const { cloud } = fake.host;
+  return withCloud(fake, {
+    async findRegistration(...args) {
+      const truth = await cloud.findRegistration(...args);
+      return truth !== undefined && lies() ? { ...truth, status: 'deregistering' } : truth;
+    },
+    readRegistration: async (...args) => (lies() ? undefined : cloud.readRegistration(...args)),
+  });
+}
+
 const ways: [string, (fake: Fake, ms: number) => Fake['host']][] = [
   ['says that its record is stopped', (fake, ms) => lying(fake, ms, stopped, isRegistering)],
   ['says that its new record is gone', (fake, ms) => lying(fake, ms, isGone, isRegistering)],
@@ -73,6 +86,7 @@ const ways: [string, (fake: Fake, ms: number) => Fake['host']][] = [
   ['says that its setup failed', (fake, ms) => lying(fake, ms, stopped, isInLayer)],
   ['refuses RegisterInstance', refusingInstaller],
   ['refuses to assign it', refusingAssign],
+  ['says that its new record is being removed', removing],
 ];
 
 const ends = ['terminateInGroup', 'reportUnhealthy', 'terminateSelf', 'powerOff'];
