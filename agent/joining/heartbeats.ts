@@ -7,6 +7,7 @@ import { jitter } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { isFirstBoot } from './first-boot.ts';
 import { readGroup, type KnownFacts } from '../known-facts.ts';
+import { findHook, maxRetryMs, openHookTimes, retryMs, type HookTimes } from './hook-times.ts';
 
 /**
  * Auto Scaling needs a heartbeat before the timeout. Half of that time survives one lost heartbeat.
@@ -22,17 +23,11 @@ export function heartbeatEveryMs({ heartbeatSeconds }: Pick<LifecycleHook, 'hear
  */
 const longestSeconds = 900;
 
+/** The interval for a hook whose time is unknown: it may have 30 s. */
+const shortestEveryMs = heartbeatEveryMs({ heartbeatSeconds: 30 });
+
 /** A node must finish this long before the hook's global time is over: that end is an ABANDON. */
 export const globalMarginMs = 60_000;
-
-/** The shortest retry interval. It is short because a lost heartbeat terminates the node. */
-const retryMs = 10_000;
-
-/**
- * The longest retry interval for a hook whose time is unknown: it may have 30 s, or an hour while a
- * thousand nodes ask the same.
- */
-const maxRetryMs = 60_000;
 
 /**
  * Retry after 1/15 of the hook's remaining time: the nodes closest to timing out then retry most
@@ -63,24 +58,6 @@ export async function waitUntilHeartbeatDue(
   await host.clock.sleep(Math.max(0, dueAt - host.clock.uptime()), signal);
 }
 
-/** The hook with that name, if this node's group has one. */
-async function findHook(
-  host: Host,
-  group: string,
-  name: string,
-  signal: AbortSignal,
-  withinMs?: number,
-): Promise<LifecycleHook | undefined> {
-  const hooks = await callOnce(host, signal, (callSignal) => host.cloud.readHooks(group, callSignal), withinMs);
-  const found = hooks.find((hook) => hook.name === name);
-  // A group may lack the hooks that nodes complete by default.
-  if (found === undefined) host.log.info('no such hook in the group', { group, hook: name });
-  return found;
-}
-
-/** The times of a hook. */
-export type HookTimes = Pick<LifecycleHook, 'heartbeatSeconds' | 'globalSeconds'>;
-
 /** Known values that save calls. */
 export interface HeartbeatHints {
   /** The agent's shared facts, which may hold the group's name. */
@@ -108,13 +85,11 @@ export async function sendHeartbeats(
     let answeredAt = found.heartbeatAt;
     await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - answeredAt)), signal);
     while (host.clock.uptime() < endsAt) {
-      const answered = await sendHeartbeat(host, found.group, name, knownFacts, signal).catch((error: unknown) => {
-        signal.throwIfAborted();
-        return warnFailed(host, name, error);
-      });
-      if (answered !== undefined) answeredAt = host.clock.uptime();
+      const heartbeat = await tryHeartbeat(host, name, knownFacts, signal);
+      const isAnswered = typeof heartbeat === 'object' && heartbeat.isRefused !== true;
+      if (isAnswered) answeredAt = host.clock.uptime();
       const leftMs = answeredAt + hook.heartbeatSeconds * 1000 - host.clock.uptime();
-      await host.clock.sleep(answered !== undefined ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
+      await host.clock.sleep(isAnswered ? everyMs : Math.min(everyMs, retryAfterMs(leftMs)), signal);
     }
     host.log.warn('heartbeats end: the hook has no more time', { hook: name });
   } catch (error) {
@@ -172,61 +147,86 @@ interface FoundHook {
   isRead?: true;
 }
 
+/**
+ * Sends heartbeats as for the shortest hook until the times of the hook are known. Auto Scaling may
+ * not tell them for minutes, or never to this role.
+ */
 async function findHookWithRetry(
   host: Host,
   name: string,
   { heartbeatSeconds, knownFacts }: HeartbeatHints & { knownFacts: KnownFacts },
   signal: AbortSignal,
 ): Promise<FoundHook> {
-  knownFacts.firstHeartbeatDueAt ??= host.clock.uptime();
-  let firstHeartbeat: HeartbeatResult | undefined;
+  const { clock } = host;
+  knownFacts.firstHeartbeatDueAt ??= clock.uptime();
+  const times = openHookTimes(host, name, shortestEveryMs);
+  let last: Heartbeat | undefined;
   let wasActive = false;
-  for (let [pauseMs, longestMs] = [retryMs, maxRetryMs]; ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
-    try {
-      const group = await readGroup(host, knownFacts, signal);
-      if (group === undefined) throw new Absent('in no group');
-      // The heartbeat comes first, because it keeps the node alive whatever its hook's time is.
-      // Among thousands of nodes, each answer may take minutes.
-      firstHeartbeat ??= await sendHeartbeat(host, group, name, knownFacts, signal).catch((error: unknown) => {
-        // A refusal needs no retry: the next call finds out whether the hook exists.
-        if (!(error instanceof Refused)) throw error;
-        warnFailed(host, name, error);
-        return { at: host.clock.uptime(), active: false };
-      });
-      const { at: heartbeatAt, active } = firstHeartbeat;
-      wasActive ||= active;
-      if (active && heartbeatSeconds !== undefined) {
-        return { group, hook: { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) }, heartbeatAt };
-      }
-      const hook = await findHook(host, group, name, signal);
-      if (hook !== undefined) return { group, hook, heartbeatAt, isRead: true };
-      throw new Absent('the group has no such hook');
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof Absent) {
-        // One such answer may be wrong, so the node asks again: rarely, unless a hook was active.
-        firstHeartbeat = undefined;
-        longestMs = wasActive ? maxRetryMs : longestSeconds * 1000;
-        await host.clock.sleep(jitter(pauseMs), signal);
-        continue;
-      }
-      longestMs = maxRetryMs;
-      host.log.warn('hook not found yet', { hook: name, error: messageOf(error) });
-      // Counted from the hook's last heartbeat, not from this try: a held node starts a new try
-      // every few minutes.
-      const dueAt =
-        knownFacts.heartbeatAt === undefined
-          ? knownFacts.firstHeartbeatDueAt
-          : knownFacts.heartbeatAt + (heartbeatSeconds ?? 0) * 500;
-      const leftMs = dueAt + (heartbeatSeconds ?? 0) * 500 - host.clock.uptime();
-      const isKnown = heartbeatSeconds !== undefined && firstHeartbeat === undefined;
-      await host.clock.sleep(isKnown ? retryAfterMs(leftMs) : jitter(pauseMs), signal);
+  for (let pauseMs = retryMs; ;) {
+    // The heartbeat comes first, because it keeps the node alive whatever its hook's time is.
+    // Among thousands of nodes, each answer may take minutes.
+    const heartbeat = await tryHeartbeat(host, name, knownFacts, signal);
+    if (typeof heartbeat === 'object') last = heartbeat;
+    const isActive = heartbeat !== 'none' && heartbeat?.active === true;
+    wasActive ||= isActive;
+    if (last !== undefined && isActive && heartbeatSeconds !== undefined) {
+      const hook = { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) };
+      return { group: last.group, hook, heartbeatAt: last.at };
     }
+    const mayRead = last !== undefined && heartbeat !== 'none';
+    const hook = mayRead ? await times.read(last!.group, !last!.active, signal) : undefined;
+    if (typeof hook === 'object') return { group: last!.group, hook, heartbeatAt: last!.at, isRead: true };
+    if (isActive) {
+      // Heartbeats that failed before show that Auto Scaling is busy.
+      pauseMs = Math.max(retryMs, pauseMs / 2);
+      await clock.sleep(Math.max(0, last!.at + Math.max(shortestEveryMs, pauseMs) - clock.uptime()), signal);
+      continue;
+    }
+    const isKnown = heartbeatSeconds !== undefined && heartbeat === undefined;
+    await clock.sleep(isKnown ? retryAfterMs(leftMsOf(host, knownFacts, heartbeatSeconds)) : jitter(pauseMs), signal);
+    // One answer without the hook may be wrong, so the node asks again: rarely, unless a hook was
+    // active.
+    const isAbsent = heartbeat === 'none' || hook === 'none';
+    pauseMs = Math.min(pauseMs * 2, isAbsent && !wasActive ? longestSeconds * 1000 : maxRetryMs);
   }
 }
 
-/** AWS answered that there is no hook to keep alive. */
-class Absent extends Error {}
+/**
+ * Counted from the hook's last heartbeat, not from this try: a held node starts a new try every few
+ * minutes.
+ */
+function leftMsOf({ clock }: Host, { heartbeatAt, firstHeartbeatDueAt }: KnownFacts, heartbeatSeconds: number): number {
+  const halfMs = heartbeatSeconds * 500;
+  const dueAt = heartbeatAt === undefined ? (firstHeartbeatDueAt ?? clock.uptime()) : heartbeatAt + halfMs;
+  return dueAt + halfMs - clock.uptime();
+}
+
+interface Heartbeat extends HeartbeatResult {
+  group: string;
+  isRefused?: true;
+}
+
+/** Undefined where the heartbeat has no answer, `none` where the node is in no group. */
+async function tryHeartbeat(
+  host: Host,
+  name: string,
+  knownFacts: KnownFacts,
+  signal: AbortSignal,
+): Promise<Heartbeat | 'none' | undefined> {
+  const at = host.clock.uptime();
+  let group: string | undefined;
+  try {
+    group = await readGroup(host, knownFacts, signal);
+    if (group === undefined) return 'none';
+    return { group, ...(await sendHeartbeat(host, group, name, knownFacts, signal)) };
+  } catch (error) {
+    signal.throwIfAborted();
+    host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
+    // A refusal needs no quick retry: the list of hooks tells whether the hook exists.
+    if (group === undefined || !(error instanceof Refused)) return undefined;
+    return { group, at, active: false, isRefused: true };
+  }
+}
 
 interface HeartbeatResult {
   at: number;
@@ -246,8 +246,4 @@ export async function sendHeartbeat(
   host.log.debug('heartbeat', { hook: name, active });
   if (active) knownFacts.heartbeatAt = at;
   return { at, active };
-}
-
-function warnFailed(host: Host, hook: string, error: unknown): undefined {
-  host.log.warn('heartbeat failed', { hook, error: messageOf(error) });
 }

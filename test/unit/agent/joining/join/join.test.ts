@@ -97,7 +97,7 @@ describe('a joining node', () => {
     await node.finish();
     const asked = node.world.calls.verbs('cloud').filter((verb) => ['readHooks', 'heartbeat'].includes(verb));
     // The last one asks again: one answer may be wrong.
-    expect(asked).toEqual(['heartbeat', 'readHooks', 'readHooks', 'readHooks']);
+    expect(asked).toEqual(['heartbeat', 'readHooks', 'heartbeat', 'readHooks', 'readHooks']);
   });
 
   it('asks ECS less and less often while it is throttled', async () => {
