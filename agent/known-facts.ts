@@ -3,6 +3,7 @@
  * none may ask twice.
  */
 
+import { Refused } from '../core/errors.ts';
 import type { ContainerInstance, Host } from '../core/host.ts';
 import { readGroupTag, readMembership } from '../upkeep/group-tag.ts';
 import { callOnce } from './calls.ts';
@@ -25,6 +26,8 @@ export interface KnownFacts {
   group?: string | undefined;
   /** The node has not joined again after a reboot, and its watchers look after it all the same. */
   watchesUnjoined?: boolean;
+  /** Auto Scaling took no heartbeat under the name that the tag shows, which may be wrong. */
+  isTagDoubted?: boolean;
   /** The node registers anew, so its ECS agent is silent on purpose. */
   registersAnew?: boolean;
   /** Uptime of the last heartbeat for the launch hook that Auto Scaling accepted. */
@@ -35,7 +38,25 @@ export interface KnownFacts {
 
 /** Undefined where the node is in no group. */
 export async function readGroup(host: Host, knownFacts: KnownFacts, signal: AbortSignal): Promise<string | undefined> {
-  knownFacts.group ??= await readGroupTag(host, signal);
-  knownFacts.group ??= (await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)))?.group;
-  return knownFacts.group;
+  if (knownFacts.isTagDoubted !== true) knownFacts.group ??= await readGroupTag(host, signal);
+  if (knownFacts.group !== undefined) return knownFacts.group;
+  try {
+    knownFacts.group = (await callOnce(host, signal, (callSignal) => readMembership(host, callSignal)))?.group;
+    return knownFacts.group;
+  } catch (error) {
+    // A role that may not ask Auto Scaling has only the tag.
+    const tagged = error instanceof Refused ? await readGroupTag(host, signal) : undefined;
+    if (tagged === undefined) throw error;
+    return tagged;
+  }
+}
+
+/**
+ * Forgets the name, which may come from one wrong answer of the metadata service. From then on,
+ * Auto Scaling tells it: one call more in the life of an agent.
+ */
+export function doubtGroupTag(knownFacts: KnownFacts): void {
+  if (knownFacts.isTagDoubted === true) return;
+  knownFacts.isTagDoubted = true;
+  delete knownFacts.group;
 }

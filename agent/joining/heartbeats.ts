@@ -6,7 +6,7 @@ import type { Host, LifecycleHook } from '../../core/host.ts';
 import { jitter } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { isFirstBoot } from './first-boot.ts';
-import { readGroup, type KnownFacts } from '../known-facts.ts';
+import { doubtGroupTag, readGroup, type KnownFacts } from '../known-facts.ts';
 import { findHook, maxRetryMs, openHookTimes, retryMs, type HookTimes } from './hook-times.ts';
 
 /**
@@ -218,12 +218,15 @@ async function tryHeartbeat(
   try {
     group = await readGroup(host, knownFacts, signal);
     if (group === undefined) return 'none';
-    return { group, ...(await sendHeartbeat(host, group, name, knownFacts, signal)) };
+    const heartbeat = await sendHeartbeat(host, group, name, knownFacts, signal);
+    if (!heartbeat.active) doubtGroupTag(knownFacts);
+    return { group, ...heartbeat };
   } catch (error) {
     signal.throwIfAborted();
     host.log.warn('heartbeat failed', { hook: name, error: messageOf(error) });
     // A refusal needs no quick retry: the list of hooks tells whether the hook exists.
     if (group === undefined || !(error instanceof Refused)) return undefined;
+    doubtGroupTag(knownFacts);
     return { group, at, active: false, isRefused: true };
   }
 }

@@ -1,10 +1,11 @@
-/** Heartbeats while Auto Scaling does not tell the times of the hook, or tells wrong ones. */
+/** Heartbeats while one source does not tell what they need, or tells something wrong. */
 
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Host, LifecycleHook } from '../../../../core/host.ts';
 import { someHook } from '../../../fakes/cloud/group.ts';
-import { configOf, setStage } from '../stage.ts';
+import { groupTag } from '../../../../upkeep/group-tag.ts';
+import { configOf, setStage, type Stage } from '../stage.ts';
 import { launched } from './join/launched.ts';
 
 const minute = 60_000;
@@ -12,26 +13,30 @@ const minute = 60_000;
 type ReadHooks = Host['cloud']['readHooks'];
 type Lie = (truth: ReadHooks) => ReadHooks;
 
+type Deceive = (stage: Pick<Stage, 'host' | 'world'>) => Host;
+
 /** The host, whose answers about hooks come from `lie` for `ms` after the first question. */
-function lying(host: Host, ms: number, lie: Lie): Host {
-  const { cloud, clock } = host;
-  let until: number | undefined;
-  const readHooks: ReadHooks = (...args) => {
-    const isLie = clock.uptime() < (until ??= clock.uptime() + ms);
-    return (isLie ? lie(cloud.readHooks) : cloud.readHooks)(...args);
+const lying =
+  (ms: number, lie: Lie): Deceive =>
+  ({ host }) => {
+    const { cloud, clock } = host;
+    let until: number | undefined;
+    const readHooks: ReadHooks = (...args) => {
+      const isLie = clock.uptime() < (until ??= clock.uptime() + ms);
+      return (isLie ? lie(cloud.readHooks) : cloud.readHooks)(...args);
+    };
+    return { ...host, cloud: { ...cloud, readHooks } };
   };
-  return { ...host, cloud: { ...cloud, readHooks } };
-}
 
 const failing = (error: Error) => (): ReadHooks => () => Promise.reject(error);
 
 /** A scale-in with a task that needs 40 of its 50 minutes. */
-async function leavesWithTask(times: Partial<LifecycleHook>, ms: number, lie: Lie) {
+async function leavesWithTask(times: Partial<LifecycleHook>, deceive: Deceive) {
   const stage = setStage(configOf({ leave: { drainSeconds: 3000 } }));
   const { world, group, own } = stage;
   const hook = (group.hooks[1] = someHook('terminate', 'terminate', times));
   world.cluster.addTask(own.arn, { group: 'service:batch', stopsAfterMs: 40 * minute });
-  const agent = stage.agent(lying(stage.host, ms, lie));
+  const agent = stage.agent(deceive(stage));
   await world.clock.run(minute);
   world.metadata.targetState = 'Terminated';
   group.begin('terminate');
@@ -39,14 +44,14 @@ async function leavesWithTask(times: Partial<LifecycleHook>, ms: number, lie: Li
 }
 
 /** A healthy node that needs nine minutes to register. */
-async function joinsSlowly(times: Partial<LifecycleHook>, ms: number, lie: Lie) {
+async function joinsSlowly(times: Partial<LifecycleHook>, deceive: Deceive) {
   const node = launched(configOf({ join: { timeoutSeconds: 1800 } }), 9 * minute);
-  const { world, group, host } = node;
+  const { world, group } = node;
   for (const hook of group.hooks) hook.active = false;
   const hook = someHook('launch', 'launch', times);
   group.hooks = [hook];
   group.begin('launch');
-  const agent = node.agent(lying(host, ms, lie));
+  const agent = node.agent(deceive(node));
   await world.clock.run(15 * minute);
   return { ...node, hook, agent };
 }
@@ -68,7 +73,7 @@ describe.each([
   'while DescribeLifecycleHooks %s',
   (_what, times, ms, lie) => {
     it('the terminate hook does not time out under a task', async () => {
-      const { world, hook, agent } = await leavesWithTask(times, ms, lie);
+      const { world, hook, agent } = await leavesWithTask(times, lying(ms, lie));
       await world.clock.run(35 * minute);
       expect(hook.ended).toBeUndefined();
       await world.clock.run(10 * minute);
@@ -77,9 +82,57 @@ describe.each([
     });
 
     it('the launch hook does not time out under a node that joins', async () => {
-      const { hook, agent } = await joinsSlowly(times, ms, lie);
+      const { hook, agent } = await joinsSlowly(times, lying(ms, lie));
       expect(hook.ended).toBe('CONTINUE');
       await agent.stop();
     });
   },
 );
+
+/**
+ * The metadata service shows another group's name in the node's tag, at the first `times` reads.
+ * Auto Scaling refuses a heartbeat for that group, or says that no hook is active.
+ */
+const wrongTag =
+  (times: number, isRefused: boolean, when: (stage: Pick<Stage, 'world'>) => boolean): Deceive =>
+  ({ host, world }) => {
+    world.metadata.tags = { [groupTag]: 'web' };
+    world.instance.tags[groupTag] = 'web';
+    const { metadata } = host;
+    let left = times;
+    const readTag: typeof metadata.readTag = async (key, signal) =>
+      key === groupTag && when({ world }) && left-- > 0 ? 'other' : metadata.readTag(key, signal);
+    const { cloud } = host;
+    const heartbeat: typeof cloud.heartbeat = async (group, ...rest) =>
+      (isRefused || group !== 'other') && cloud.heartbeat(group, ...rest);
+    return { ...host, metadata: { ...metadata, readTag }, cloud: { ...cloud, heartbeat } };
+  };
+
+// The wrong name was kept for all heartbeats.
+describe.each([
+  [1, true],
+  [1, false],
+  [5, true],
+  [0, true],
+])("while %d reads of the node's tag show another group (heartbeats refused: %s)", (times, isRefused) => {
+  it.each([true, false])(
+    'the terminate hook does not time out under a task (may ask the group: %s)',
+    async (mayAsk) => {
+      const leaving = ({ world }: Pick<Stage, 'world'>) => world.metadata.targetState === 'Terminated';
+      const { world, hook, agent } = await leavesWithTask({}, wrongTag(times, isRefused, leaving));
+      if (!mayAsk) world.calls.fails('readMembership', new Refused('not authorized', { code: 'AccessDenied' }));
+      await world.clock.run(35 * minute);
+      expect(hook.ended).toBeUndefined();
+      expect(world.instance.state).toBe('running');
+      await agent.stop();
+    },
+  );
+
+  it('the launch hook does not time out under a node that joins', async () => {
+    const always = () => true;
+    const { hook, agent, world } = await joinsSlowly({}, wrongTag(times, isRefused, always));
+    expect(hook.ended).toBe('CONTINUE');
+    expect(world.calls.of('readMembership').length).toBeLessThanOrEqual(1 + Math.min(times, 1));
+    await agent.stop();
+  });
+});
