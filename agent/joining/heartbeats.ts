@@ -7,7 +7,7 @@ import { jitter } from '../../core/retry.ts';
 import { callOnce } from '../calls.ts';
 import { isFirstBoot } from './first-boot.ts';
 import { doubtGroupTag, readGroup, type KnownFacts } from '../known-facts.ts';
-import { findHook, maxRetryMs, openHookTimes, retryMs, type HookTimes } from './hook-times.ts';
+import { maxRetryMs, openHookTimes, retryMs, type HookTimes } from './hook-times.ts';
 
 /**
  * Auto Scaling needs a heartbeat before the timeout. Half of that time survives one lost heartbeat.
@@ -77,12 +77,11 @@ export async function sendHeartbeats(
   try {
     const { heartbeatSeconds, knownFacts = {} } = hints;
     await waitUntilNextDue(host, hints, signal);
-    const found = await findHookWithRetry(host, name, { heartbeatSeconds, knownFacts }, signal);
-    const hook = found.isRead === true ? await readTimesAgain(host, found.group, name, found.hook, signal) : found.hook;
+    const { hook, heartbeatAt } = await findHookWithRetry(host, name, { heartbeatSeconds, knownFacts }, signal);
     onHook(hook);
     const everyMs = heartbeatEveryMs(hook);
     const endsAt = host.clock.uptime() + hook.globalSeconds * 1000 - globalMarginMs;
-    let answeredAt = found.heartbeatAt;
+    let answeredAt = heartbeatAt;
     await host.clock.sleep(Math.max(0, everyMs - (host.clock.uptime() - answeredAt)), signal);
     while (host.clock.uptime() < endsAt) {
       const heartbeat = await tryHeartbeat(host, name, knownFacts, signal);
@@ -94,34 +93,6 @@ export async function sendHeartbeats(
     host.log.warn('heartbeats end: the hook has no more time', { hook: name });
   } catch (error) {
     if (!signal.aborted) host.log.error('heartbeats failed', { hook: name, error: messageOf(error) });
-  }
-}
-
-/** A hook lasts at least 30 s, and the call may take as long as the pause. */
-const readTimesAgainMs = 7_000;
-
-/**
- * One answer with a wrong time would end the departure early, or let the hook time out. Of two
- * answers, the shorter heartbeat timeout and the longer global time count.
- */
-async function readTimesAgain(
-  host: Host,
-  group: string,
-  name: string,
-  first: HookTimes,
-  signal: AbortSignal,
-): Promise<HookTimes> {
-  await host.clock.sleep(readTimesAgainMs, signal);
-  try {
-    const again = (await findHook(host, group, name, signal, readTimesAgainMs)) ?? first;
-    return {
-      heartbeatSeconds: Math.min(first.heartbeatSeconds, again.heartbeatSeconds),
-      globalSeconds: Math.max(first.globalSeconds, again.globalSeconds),
-    };
-  } catch (error) {
-    signal.throwIfAborted();
-    host.log.info('the times of the hook are not read again', { hook: name, error: messageOf(error) });
-    return first;
   }
 }
 
@@ -140,11 +111,8 @@ async function waitUntilNextDue(
 }
 
 interface FoundHook {
-  group: string;
   hook: HookTimes;
   heartbeatAt: number;
-  /** Auto Scaling has told the times: the configuration gives none. */
-  isRead?: true;
 }
 
 /**
@@ -171,15 +139,15 @@ async function findHookWithRetry(
     wasActive ||= isActive;
     if (last !== undefined && isActive && heartbeatSeconds !== undefined) {
       const hook = { heartbeatSeconds, globalSeconds: globalSecondsOf(heartbeatSeconds) };
-      return { group: last.group, hook, heartbeatAt: last.at };
+      return { hook, heartbeatAt: last.at };
     }
     const mayRead = last !== undefined && heartbeat !== 'none';
     const hook = mayRead ? await times.read(last!.group, !last!.active, signal) : undefined;
-    if (typeof hook === 'object') return { group: last!.group, hook, heartbeatAt: last!.at, isRead: true };
-    if (isActive) {
+    if (typeof hook === 'object') return { hook, heartbeatAt: last!.at };
+    if (typeof heartbeat === 'object' && (heartbeat.active || times.isListed())) {
       // Heartbeats that failed before show that Auto Scaling is busy.
       pauseMs = Math.max(retryMs, pauseMs / 2);
-      await clock.sleep(Math.max(0, last!.at + Math.max(shortestEveryMs, pauseMs) - clock.uptime()), signal);
+      await clock.sleep(Math.max(0, heartbeat.at + Math.max(shortestEveryMs, pauseMs) - clock.uptime()), signal);
       continue;
     }
     const isKnown = heartbeatSeconds !== undefined && heartbeat === undefined;

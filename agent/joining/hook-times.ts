@@ -1,4 +1,4 @@
-/** Reads the times of a lifecycle hook from Auto Scaling. */
+/** Reads the times of a lifecycle hook from Auto Scaling, until two answers agree. */
 
 import { messageOf, Refused } from '../../core/errors.ts';
 import type { Host, LifecycleHook } from '../../core/host.ts';
@@ -20,9 +20,15 @@ export const maxRetryMs = 60_000;
 /** The longest interval after a refusal, which lasts until a person has fixed its cause. */
 const refusedMs = 900_000;
 
+/** Auto Scaling may be wrong for a minute. An answer that is so much younger must agree. */
+const agreesAfterMs = 75_000;
+
 export interface HookTimesReader {
+  /** Whether the last answer had the hook. */
+  isListed(): boolean;
   /**
-   * Reads them when it is time. `none`: the group has no such hook. Undefined: not known yet.
+   * Reads them when it is time. `none`: the group has no such hook. Undefined: no two answers agree
+   * yet.
    * `isUrgent`: the caller has no other sign of the hook.
    */
   read(group: string, isUrgent: boolean, signal: AbortSignal): Promise<HookTimes | 'none' | undefined>;
@@ -33,17 +39,28 @@ export function openHookTimes(host: Host, name: string, withinMs: number): HookT
   const { clock, log } = host;
   let pauseMs = retryMs;
   let dueAt = -Infinity;
+  let last: HookTimes | undefined;
   const retryLater = (longestMs: number) => {
     dueAt = clock.uptime() + jitter(pauseMs);
     pauseMs = Math.min(pauseMs * 2, longestMs);
   };
   return {
+    isListed: () => last !== undefined,
     async read(group, isUrgent, signal) {
-      if (clock.uptime() < dueAt && !isUrgent) return undefined;
+      if (clock.uptime() < dueAt && (last !== undefined || !isUrgent)) return undefined;
       try {
         const hook = await findHook(host, group, name, signal, withinMs);
-        if (hook === undefined) retryLater(maxRetryMs);
-        return hook ?? 'none';
+        const before = last;
+        last = hook;
+        if (hook === undefined) {
+          retryLater(maxRetryMs);
+          return 'none';
+        }
+        if (before?.heartbeatSeconds === hook.heartbeatSeconds && before.globalSeconds === hook.globalSeconds)
+          return hook;
+        pauseMs = retryMs;
+        dueAt = clock.uptime() + agreesAfterMs;
+        return undefined;
       } catch (error) {
         signal.throwIfAborted();
         log.warn('hook not found yet', { hook: name, error: messageOf(error) });
@@ -55,7 +72,7 @@ export function openHookTimes(host: Host, name: string, withinMs: number): HookT
 }
 
 /** The hook with that name, if this node's group has one. */
-export async function findHook(
+async function findHook(
   host: Host,
   group: string,
   name: string,

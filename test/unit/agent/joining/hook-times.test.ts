@@ -30,6 +30,12 @@ const lying =
 
 const failing = (error: Error) => (): ReadHooks => () => Promise.reject(error);
 
+const telling =
+  (wrong: Partial<LifecycleHook>): Lie =>
+  (truth) =>
+  async (...args) =>
+    (await truth(...args)).map((hook) => ({ ...hook, ...wrong }));
+
 /** A scale-in with a task that needs 40 of its 50 minutes. */
 async function leavesWithTask(times: Partial<LifecycleHook>, deceive: Deceive) {
   const stage = setStage(configOf({ leave: { drainSeconds: 3000 } }));
@@ -135,4 +141,62 @@ describe.each([
     expect(world.calls.of('readMembership').length).toBeLessThanOrEqual(1 + Math.min(times, 1));
     await agent.stop();
   });
+});
+
+// Two wrong answers, seven seconds apart, were believed.
+describe.each([
+  ['a heartbeat timeout of an hour for 20 s', 20_000, { heartbeatSeconds: 3600 }],
+  ['a heartbeat timeout of an hour for 70 s', 70_000, { heartbeatSeconds: 3600 }],
+  ['a global timeout of three minutes for 20 s', 20_000, { globalSeconds: 180 }],
+  ['a global timeout of three minutes for 70 s', 70_000, { globalSeconds: 180 }],
+  ['the times of the hook', 0, {}],
+] satisfies [string, number, Partial<LifecycleHook>][])('when DescribeLifecycleHooks tells %s', (_what, ms, wrong) => {
+  it.each([30, 300])('a task keeps its time under a hook of %d s', async (heartbeatSeconds) => {
+    const { world, hook, agent, deeds } = await leavesWithTask({ heartbeatSeconds }, lying(ms, telling(wrong)));
+    await world.clock.run(35 * minute);
+    expect(deeds()).not.toContain('stopTask');
+    expect(hook.ended).toBeUndefined();
+    await agent.stop();
+  });
+
+  it.each([30, 300])('a launch hook of %d s does not time out under a node that joins', async (heartbeatSeconds) => {
+    const { hook, agent } = await joinsSlowly({ heartbeatSeconds }, lying(ms, telling(wrong)));
+    expect(hook.ended).toBe('CONTINUE');
+    await agent.stop();
+  });
+});
+
+const truly = lying(0, telling({}));
+
+it('a node stops its task in time where its hook has only three minutes', async () => {
+  const { world, hook, agent, deeds } = await leavesWithTask({ globalSeconds: 180 }, truly);
+  await world.clock.run(5 * minute);
+  expect(deeds()).toContain('stopTask');
+  expect(hook.ended).toBe('CONTINUE');
+  await agent.stop();
+});
+
+// All nodes of an account share one limit for these calls.
+it('a node reads the times of its hook twice, and sends six heartbeats meanwhile', async () => {
+  const { world, agent } = await leavesWithTask({ heartbeatSeconds: 1200 }, truly);
+  const heartbeats = () => world.calls.of('heartbeat').filter(({ args }) => args[1] === 'terminate');
+  await world.clock.run(10 * minute);
+  expect(world.calls.of('readHooks')).toHaveLength(2);
+  expect(heartbeats()).toHaveLength(6);
+  await world.clock.run(15 * minute);
+  expect(world.calls.of('readHooks')).toHaveLength(2);
+  expect(heartbeats()).toHaveLength(8);
+  await agent.stop();
+});
+
+// A hook of 30 s may begin right after a heartbeat that was too early.
+it('a node sends a heartbeat every 15 s also before its group begins the hook', async () => {
+  const { group, world, agent } = await leavesWithTask({ heartbeatSeconds: 30 }, truly);
+  for (const hook of group.hooks) hook.active = false;
+  world.calls.list.length = 0;
+  await world.clock.run(70_000);
+  const sent = world.calls.of('heartbeat').map(({ at }) => at);
+  expect(sent.length).toBeGreaterThanOrEqual(5);
+  for (const [index, at] of sent.slice(1).entries()) expect(at - sent[index]!).toBeLessThanOrEqual(15_000);
+  await agent.stop();
 });
