@@ -28,8 +28,7 @@ export interface HookTimesReader {
   isListed(): boolean;
   /**
    * Reads them when it is time. `none`: the group has no such hook. Undefined: no two answers agree
-   * yet.
-   * `isUrgent`: the caller has no other sign of the hook.
+   * yet. `isUrgent`: the caller has no other sign of the hook.
    */
   read(group: string, isUrgent: boolean, signal: AbortSignal): Promise<HookTimes | 'none' | undefined>;
 }
