@@ -170,15 +170,19 @@ export function isSilent({ at }: Pick<AgentStatus, 'at'>, now: number): boolean 
   return now - at > 180_000;
 }
 
-function describe({ reason, facts, error }: WatcherStatus): string {
+/** A watcher that found trouble could tell: its error says why the node does not act on it. */
+function describeError({ finding, error }: WatcherStatus): string | undefined {
+  return error === undefined || finding === 'ailing' || finding === 'doomed' ? error : `could not tell: ${error}`;
+}
+
+function describe(watcher: WatcherStatus): string {
+  const { reason, facts } = watcher;
   const disks = facts?.['disks'];
   const unmeasured = facts?.['unmeasured'];
   const diskTexts = Array.isArray(disks)
     ? [...disks.map(describeDisk), ...(Array.isArray(unmeasured) ? unmeasured.map(describeUnmeasured) : [])]
     : Object.entries(facts ?? {}).map(([key, value]) => `${key} ${plain(value)}`);
-  return [reason, ...diskTexts, error && `could not tell: ${error}`]
-    .filter((word) => word !== undefined && word !== '')
-    .join('; ');
+  return [reason, ...diskTexts, describeError(watcher)].filter((word) => word !== undefined && word !== '').join('; ');
 }
 
 function describeDisk(disk: unknown): string {

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { readRequest, removeRequest } from '../../../agent/request.ts';
+import type { AgentStatus } from '../../../agent/status.ts';
 import { followDeparture, followStay } from '../../../commands/node/follow-departure.ts';
 import { placeRequest } from '../../../commands/leave.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
@@ -208,6 +209,17 @@ test('the status of an unconfigured machine names the first step', async () => {
   const text = renderStatus(await readStatus(host.machine), clock.now());
   expect(text).toMatch(/Nothing has run on this machine yet/);
   expect(text).toMatch(/ecs-node configure --cluster NAME/);
+});
+
+// A node that stays although its disk is full could tell that very well.
+test.each([
+  ['unknown', undefined, 'could not tell: no answer'],
+  ['ailing', '/ 97 %', '/ 97 %; no answer'],
+])('the status of a watcher that found %s', (finding, reason, words) => {
+  const disk = { finding, at: 0, since: 0, ...(reason !== undefined && { reason }), error: 'no answer' };
+  const join = { state: 'joined', detail: 'in service', since: 0 };
+  const agent = { at: 0, join, watchers: { disk } } as unknown as AgentStatus;
+  expect(renderStatus({ agent, remarks: [] }, 0)).toMatch(new RegExp(`disk +${finding} +0 s ago +${words}$`, 'm'));
 });
 
 test('the status says that a root does not exist, and names it in the first step', async () => {
