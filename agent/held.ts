@@ -14,6 +14,17 @@ import { readRequest } from './request.ts';
 /** Any value counts, also an empty one. `ecs-node sweep` respects the same tag. */
 const keepTag = 'ecs-node:keep';
 
+const heldWords = 'a person holds this node';
+
+/** The denial of a departure of a held node. It is also kept for the next process. */
+export function heldBy(holder: string): string {
+  return `${heldWords}: ${holder}`;
+}
+
+export function isHeldBy(denial: string | undefined): boolean {
+  return denial?.startsWith(heldWords) === true;
+}
+
 /** The metadata service and the disk answer in milliseconds. */
 const localMs = 2_000;
 

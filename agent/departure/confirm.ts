@@ -14,7 +14,7 @@ import type { Cause, DepartureState } from '../../core/state/state.ts';
 import { findGroupTag, readMembership } from '../../upkeep/group-tag.ts';
 import { callOnce } from '../calls.ts';
 import { readRequest } from '../request.ts';
-import { findHolder } from '../held.ts';
+import { findHolder, heldBy } from '../held.ts';
 import { isLaunching, isLeavingGroup } from '../lifecycle-states.ts';
 import type { Order } from '../watching/watcher.ts';
 import { confirmEvent } from '../maintenance-event.ts';
@@ -312,7 +312,7 @@ async function askSecond(departure: Departure, signal: AbortSignal): Promise<Ans
   try {
     if (state.ending === 'terminate' && state.cause !== 'operator') {
       const holder = await findHolder(host, true, signal, readGroup);
-      if (holder !== undefined) return { agrees: false, words: holder };
+      if (holder !== undefined) return { agrees: false, words: heldBy(holder) };
     }
     return await sources[state.cause].ask(departure, signal, readGroup);
   } catch (error) {

@@ -22,8 +22,7 @@ import {
   treated,
   type Verdict,
 } from './judge.ts';
-import { callsMs, heldWords, isLeftAlone } from './left-alone.ts';
-import type { Memories } from './memories.ts';
+import { callsMs, findHold, noteHold, type HoldContext } from './left-alone.ts';
 import { orderOf } from './past-order.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
@@ -35,11 +34,9 @@ const treatMs = 600_000;
 /** The pause between tries to set a node ACTIVE while ECS does not allow it. */
 export const undoAgainMs = 20_000;
 
-export interface AgentContext {
-  host: Host;
+export interface AgentContext extends HoldContext {
   config: Config;
   watchers: readonly Watcher[];
-  memories: Memories;
   supervisor: Supervisor;
   runningActions: RunningActions;
   /** The departure that an earlier process or boot left on disk, until it is dealt with. */
@@ -92,9 +89,7 @@ async function treat(
 ): Promise<void> {
   const { host, memories } = context;
   const { name } = watcher;
-  if (await isLeftAlone(host, watcher, { reason, ending: 'remain' }, signal)) {
-    return stepBack(context, watcher, heldWords, signal);
-  }
+  if (await isLeftAlone(context, watcher, { reason, ending: 'remain' }, signal)) return;
   host.log.warn('treating', { watcher: name, reason, attempt });
   const work = async (callSignal: AbortSignal) => watcher.treat?.(host, attempt, callSignal) ?? 'done';
   const outcome = await withTimeout(treatMs, work, host.clock, signal);
@@ -118,7 +113,7 @@ async function orderToLeave(
     memories.remember(name, calledOff(ordered(memories.recall(name), found)));
     return;
   }
-  if (await isLeftAlone(host, watcher, found, signal)) return stepBack(context, watcher, heldWords, signal, found.key);
+  if (await isLeftAlone(context, watcher, found, signal)) return;
   const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, found) ?? 'go';
   const answer = await withTimeout(callsMs, mayLeave, host.clock, signal);
   if (answer === 'wait') {
@@ -257,6 +252,7 @@ async function takeBack(
     const isOfAws = memory.wish?.ending === 'await';
     memories.remember(watcher.name, isOfAws ? recovered(memory) : denied(memory, why, host.clock.uptime(), key));
   }
+  noteHold(context, why);
   memories.clearAdded(cause);
   await undoWithRetry(host, { why }, signal, async () => {
     await mustHaveSeenRequest(context);
@@ -301,8 +297,15 @@ async function stepBack(
   key?: string,
 ): Promise<void> {
   const { host, memories } = context;
+  noteHold(context, why);
   await undoTreatment(context, watcher, signal);
   memories.remember(watcher.name, denied(memories.recall(watcher.name), why, host.clock.uptime(), key));
+}
+
+async function isLeftAlone(context: AgentContext, watcher: Watcher, wish: Wish, signal: AbortSignal): Promise<boolean> {
+  const hold = await findHold(context, watcher, wish, signal);
+  if (hold?.words !== undefined) await stepBack(context, watcher, hold.words, signal, wish.key);
+  return hold !== undefined;
 }
 
 export function undoWithRetry<T>(

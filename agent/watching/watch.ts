@@ -8,6 +8,7 @@ import { everyInterval, type StartWindow } from '../../core/interval.ts';
 import { longestGapMs } from '../../core/lasting.ts';
 import { withTimeout } from '../../core/retry.ts';
 import { afterGap, judge, type Memory } from './judge.ts';
+import { isHeldBy } from '../held.ts';
 import type { StatusBook, WatcherStatus } from '../status.ts';
 import { resumePast } from './resume.ts';
 import { carryOut, listenForDenials, type AgentContext } from './carry-out.ts';
@@ -126,8 +127,15 @@ async function checkOnce(watching: WatchContext, watcher: Watcher, signal: Abort
     failure ??= error;
   }
   const { denied } = memories.recall(watcher.name);
-  if (denied !== undefined) failure ??= `the node stays, and asks again later: ${denied}`;
-  record(watching, watcher.name, finding, failure, isSameMemory(before, memory));
+  // A hold is no error. The status names it beside the trouble.
+  const isHeld = isHeldBy(denied);
+  if (denied !== undefined && !isHeld) failure ??= `the node stays, and asks again later: ${denied}`;
+  record(watching, watcher.name, isHeld ? withHold(finding, denied) : finding, failure, isSameMemory(before, memory));
+}
+
+function withHold(finding: Finding | undefined, hold: string | undefined): Finding | undefined {
+  const isTrouble = finding?.kind === 'ailing' || finding?.kind === 'doomed';
+  return isTrouble ? { ...finding, reason: `${finding.reason}; ${hold}` } : finding;
 }
 
 /** Equal except for the streak, which the next process does not use. */

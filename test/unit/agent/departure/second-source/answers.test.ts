@@ -268,7 +268,7 @@ describe('a node that a person holds', () => {
     const stage = await booted();
     stage.own.agentConnected = false;
     stage.world.metadata.targetState = 'Standby';
-    const held = { agrees: false, words: 'the node is Standby in its group' };
+    const held = { agrees: false, words: 'a person holds this node: the node is Standby in its group' };
     expect(await ask(stage, { cause: 'ecs-agent' })).toEqual(held);
     expect(await ask(stage, { cause: 'operator' })).toEqual({ agrees: false, words: 'the request is gone' });
     stage.group.begin('terminate');

@@ -48,6 +48,109 @@ it.each([0, minute])('a kept node is not ended when the metadata leave its tag o
   await agent.stop();
 });
 
+/** A kept node of a group whose launch template hides its tags. `retire`: in two weeks. */
+async function kept(isHidden: () => boolean) {
+  const stage = setStage(configOf());
+  const { world, host } = stage;
+  const { readOwnTags } = host.cloud;
+  world.metadata.tags = undefined;
+  world.instance.tags['ecs-node:keep'] = 'yes';
+  const readTags = async (signal: AbortSignal) => {
+    const { 'ecs-node:keep': tag, ...others } = await readOwnTags(signal);
+    return tag === undefined || isHidden() ? others : { ...others, 'ecs-node:keep': tag };
+  };
+  const on = (next: Host): Host => ({ ...next, cloud: { ...next.cloud, readOwnTags: readTags } });
+  const agent = stage.agent(on(host));
+  await world.clock.run(minute);
+  const notBefore = host.clock.now() + 14 * day;
+  const retire = () => {
+    world.instance.events = [{ id: 'e-1', code: 'instance-retirement', startsInMs: 14 * day }];
+    world.metadata.maintenance = [
+      { id: 'e-1', code: 'instance-retirement', state: 'active', notBefore, description: '' },
+    ];
+  };
+  return { stage, world, agent, on, retire };
+}
+
+// EC2's list had the tag for 45 minutes, and lacked it for one: the node drained, and ended itself.
+it.each([
+  ['for a minute', minute, false],
+  ['never (control)', 0, false],
+  ['for a minute after a restart', minute, true],
+])(
+  'a kept node whose metadata hide its tags is not ended when EC2 leaves the tag out %s',
+  async (_how, ms, restarts) => {
+    let until = 0;
+    const { stage, world, agent, on, retire } = await kept(() => world.clock.uptime() < until);
+    retire();
+    await world.clock.run(45 * minute);
+    expect(stage.deeds()).toEqual([]);
+    if (restarts) await agent.stop();
+    const next = restarts ? stage.agent(on(world.restart())) : agent;
+    // Each look falls into another part of such a minute.
+    for (let n = 0; n < 10; n++) {
+      await world.clock.run(minute / 2 + n * 5_000);
+      until = world.clock.uptime() + ms;
+      await world.clock.run(ms + 4 * minute);
+    }
+    expect(stage.deeds()).toEqual([]);
+    expect(world.instance.state).toBe('running');
+    await next.stop();
+  },
+);
+
+// A person had stopped it to look at its data.
+it('the ECS agent of a kept node is not restarted when EC2 leaves the tag out for a minute', async () => {
+  let until = 0;
+  const { stage, world, agent } = await kept(() => world.clock.uptime() < until);
+  [stage.own.agentConnected, world.localAgent] = [false, undefined];
+  await world.clock.run(40 * minute);
+  for (let n = 0; n < 40; n++) {
+    until = world.clock.uptime() + minute;
+    await world.clock.run(2 * minute);
+  }
+  expect(stage.deeds()).toEqual([]);
+  await agent.stop();
+});
+
+// The node was leaving when the person tagged it, so only its departure saw the tag.
+it('a node that is kept while it leaves is not ended when EC2 leaves the tag out for a minute', async () => {
+  let until = 0;
+  const { stage, world, agent, retire } = await kept(() => world.clock.uptime() < until);
+  busy(stage);
+  until = Infinity;
+  retire();
+  while (stage.departure()?.confirmedAt === undefined) await world.clock.run(5_000);
+  until = 0;
+  while (stage.own.status !== 'ACTIVE') await world.clock.run(5_000);
+  await world.clock.run(minute / 2);
+  until = world.clock.uptime() + minute;
+  world.calls.list.length = 0;
+  await world.clock.run(10 * minute);
+  expect(stage.deeds()).toEqual([]);
+  await agent.stop();
+});
+
+it.each([
+  ['a node that is no longer kept leaves when its tag is missing for 75 s', true],
+  ['a node that was never kept leaves at once', false],
+])('%s', async (_what, isKept) => {
+  const { stage, world, agent, retire } = await kept(() => false);
+  if (!isKept) delete world.instance.tags['ecs-node:keep'];
+  else {
+    retire();
+    await world.clock.run(30 * minute);
+    delete world.instance.tags['ecs-node:keep'];
+  }
+  retire();
+  const began = world.clock.uptime();
+  while (stage.own.status === 'ACTIVE') await world.clock.run(1_000);
+  const ms = world.clock.uptime() - began;
+  expect(ms).toBeGreaterThan(isKept ? 75_000 : 0);
+  expect(ms).toBeLessThan(isKept ? 5 * minute : minute);
+  await agent.stop();
+});
+
 /** The machine boots again, and its bootstrap has taken `bootMs` when this program starts. */
 function reboot({ world }: Stage, bootMs: number): Host {
   const host = world.reboot();
