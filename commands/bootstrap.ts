@@ -11,7 +11,14 @@ import type { CommandContext, Run, ParsedArgs } from '../cli/command.ts';
 import { planFromFlags, writeEdits, type ConfigurationPlan } from './configure.ts';
 import { runBootstrap } from './node/bootstrap-command.ts';
 import { identify } from './node/identify.ts';
-import { keepBooted, keepLastGood, readEarlierBootstrap, readOutsideInThisBoot } from './last-good.ts';
+import {
+  keepBooted,
+  keepLastGood,
+  lookAgainMs,
+  openDoubt,
+  readEarlierBootstrap,
+  readOutsideInThisBoot,
+} from './last-good.ts';
 import { keepTags, readTagsCopy } from './tags-copy.ts';
 import { keepUserData, readUserDataCopy } from './user-data-copy.ts';
 import { logWarnings, ownLayers, resolveConfig, resolveConfigOrOwn, type Loaded } from '../config/load-config.ts';
@@ -80,12 +87,6 @@ async function bootstrapOn(
   }
 }
 
-/**
- * The metadata service is asked again for this long before the user data or the tags of an earlier
- * boot count. A fault of it passes within seconds.
- */
-const doubtMs = 20_000;
-
 export async function readOutsideAtBoot(
   local: Pick<LocalHost, 'machine' | 'metadata' | 'clock'>,
   context: Pick<CommandContext, 'log'>,
@@ -95,16 +96,16 @@ export async function readOutsideAtBoot(
 ): Promise<Outside> {
   const userData = await readUserDataCopy(local.machine, instanceId);
   const tags = await readTagsCopy(local.machine, instanceId);
-  const notBefore = local.clock.uptime() + Math.min(doubtMs, withinMs / 2);
+  const doubt = openDoubt(local.clock, withinMs);
   return callMetadata(local, context, withinMs, signal, (callSignal) =>
-    readOutsideInThisBoot(local, callSignal, { userData, tags, notBefore }),
+    readOutsideInThisBoot(local, doubt, callSignal, { userData, tags }),
   );
 }
 
 /**
  * At a first boot, a 404 may hide the user data with the cluster, and for longer than the doubt. So
  * a setting that is missing without user data is no ConfigError, after which systemd does not try
- * again.
+ * again. User data that is cut off may have any fault, so a fault is looked at twice.
  */
 export async function untilComplete(
   clock: Clock,
@@ -112,14 +113,21 @@ export async function untilComplete(
   signal: AbortSignal,
   read: () => Promise<{ outside: Outside; resolve: () => Loaded }>,
 ): Promise<{ outside: Outside; loaded: Loaded }> {
-  const notBefore = clock.uptime() + Math.min(doubtMs, withinMs / 2);
-  for (;;) {
+  const { notBefore } = openDoubt(clock, withinMs);
+  for (let isSecondLook = false; ; isSecondLook = true) {
     const { outside, resolve } = await read();
     try {
       return { outside, loaded: resolve() };
     } catch (error) {
-      if (!lacksOnlySettings(error) || outside.lacksUserData !== true) throw error;
-      if (clock.uptime() >= notBefore) {
+      if (!(error instanceof ConfigError)) throw error;
+      // Other user data than that of an earlier boot was already read until then.
+      const isDoubted = clock.uptime() < notBefore;
+      if (!lacksOnlySettings(error) || outside.lacksUserData !== true) {
+        if (isSecondLook || !isDoubted) throw error;
+        await clock.sleep(lookAgainMs, signal);
+        continue;
+      }
+      if (!isDoubted) {
         const where = 'no file or tag has it, and the metadata service shows no user data for this instance';
         throw new Unavailable(`${error.message}: ${where}`, { cause: error });
       }

@@ -7,12 +7,13 @@ import { parseWithoutEntries, settingsOf, type Config } from '../config/config.t
 import { ConfigError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host, Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
+import type { Clock } from '../core/retry.ts';
 import { isPlain } from '../config/settings.ts';
 import { layersOfTags, readOutside, type Outside, type TagLayer } from '../config/sources/tags-and-user-data.ts';
 import { isBootstrapState } from '../core/state/state-shape.ts';
 import { paths, type BootstrapState, type UserDataCopy } from '../core/state/state.ts';
 import { recordOfTags } from './tags-copy.ts';
-import { readUserDataCopy, withUserDataCopy } from './user-data-copy.ts';
+import { fingerprintOf, readUserDataCopy, withUserDataCopy } from './user-data-copy.ts';
 
 /** It may hold passwords of registries. */
 const mode = 0o600;
@@ -25,6 +26,8 @@ interface Kept {
   booted?: unknown;
   /** The user data had settings. `copy`: in an earlier boot (commands/user-data-copy.ts). */
   userData?: unknown;
+  /** The fingerprint of these settings. */
+  fingerprint?: unknown;
   tags?: unknown;
 }
 
@@ -32,14 +35,14 @@ interface Kept {
 export async function keepLastGood(
   machine: Machine,
   config: Config,
-  { layers, tags, isCopy }: Pick<Outside, 'layers' | 'tags' | 'isCopy'>,
+  { layers, tags, isCopy, userData }: Pick<Outside, 'layers' | 'tags' | 'isCopy' | 'userData'>,
   log: Log,
 ): Promise<void> {
   const { booted } = await readKept(machine).catch(nothing);
   const kept = {
     config: settingsOf(config),
     ...(booted !== undefined && { booted }),
-    ...(layers.length > 0 && { userData: isCopy === true ? 'copy' : true }),
+    ...(layers.length > 0 && { userData: isCopy === true ? 'copy' : true, fingerprint: fingerprintOf(userData) }),
     ...(tags.length > 0 && { tags: recordOfTags(tags) }),
   };
   await writeKept(machine, kept, log);
@@ -119,29 +122,48 @@ export async function readEarlierBootstrap(machine: Machine): Promise<BootstrapS
   }
 }
 
-/** The settings of an earlier boot, for a boot that finds no user data or no tags. */
+/** The settings of an earlier boot, for a boot that finds no user data or no tags, or others. */
 export interface EarlierBoot {
   userData: UserDataCopy | undefined;
   tags: TagLayer[];
+}
+
+/** An answer that contradicts what the node knows counts only after a while. */
+export interface Doubt {
   /** The uptime until which the metadata service is asked again. */
   notBefore: number;
+  /** The fingerprint of the last user data that was doubted. */
+  seen?: string;
+}
+
+/**
+ * A fault of the metadata service passes within seconds. Settings that it loses are lost for the
+ * whole boot, and changed user data costs this time once.
+ */
+const doubtMs = 20_000;
+
+/** `withinMs`: the caller gives up after this time. */
+export function openDoubt(clock: Clock, withinMs: number): Doubt {
+  return { notBefore: clock.uptime() + Math.min(doubtMs, withinMs / 2) };
 }
 
 /**
  * A list that lacks a known tag is read again after this time: it may lack the tag for a moment.
- * Then a person has removed the tag.
+ * Then a person has removed the tag. User data with a fault at a first boot may be cut off.
  */
-const lookAgainMs = 3_000;
+export const lookAgainMs = 3_000;
 
 /**
- * As `readOutside`, but one 404 must not take settings from a node. EC2 changes user data only
+ * As `readOutside`, but one answer must not take settings from a node. EC2 changes user data only
  * while the instance is stopped. So this throws Unavailable when an earlier run in this boot found
- * settings in the user data and there are none now. At a boot, the settings of an earlier boot
- * count after `notBefore`. A person may hide the tags while the node runs, so the tags that an
- * earlier run in this boot has seen still count.
+ * settings in the user data and there are none now. Other settings count when two answers in a row
+ * agree, the second after `notBefore`. At a boot, the settings of an earlier boot count then if
+ * there are none. A person may hide the tags while the node runs, so the tags that an earlier run
+ * in this boot has seen still count. Pass the same `doubt` to every attempt.
  */
 export async function readOutsideInThisBoot(
   { machine, metadata, clock }: Pick<Host, 'machine' | 'metadata' | 'clock'>,
+  doubt: Doubt,
   signal: AbortSignal,
   earlierBoot?: EarlierBoot,
 ): Promise<Outside> {
@@ -152,20 +174,35 @@ export async function readOutsideInThisBoot(
     await clock.sleep(lookAgainMs, signal);
     found = await readOutside(metadata, signal);
   }
+  const isDoubted = clock.uptime() < doubt.notBefore;
+  const copy = earlierBoot?.userData && fingerprintOf(earlierBoot.userData.parts);
+  doubtOtherUserData(found, earlier.fingerprint ?? copy, doubt, isDoubted);
+  const isCopyInUse = earlier.userData === 'copy';
   const outside = withKnownUserData(
     found,
     earlier.userData,
-    earlier.userData === 'copy' ? await readCopyInUse(machine) : earlierBoot,
-    clock.uptime(),
+    isCopyInUse ? await readUserDataCopy(machine) : earlierBoot?.userData,
+    isDoubted && !isCopyInUse,
   );
-  return withKnownTags(outside, earlier.tags, earlierBoot, clock.uptime());
+  return withKnownTags(outside, earlier.tags, earlierBoot?.tags ?? [], isDoubted);
+}
+
+/** The answer may be cut off: it then has a fault, or only some of the settings. */
+function doubtOtherUserData(found: Outside, known: unknown, doubt: Doubt, isDoubted: boolean): void {
+  if (known === undefined || found.lacksUserData === true) return;
+  const seen = fingerprintOf(found.userData);
+  if (seen === known) return;
+  const isSame = seen === doubt.seen;
+  doubt.seen = seen;
+  if (isDoubted || !isSame)
+    throw new Unavailable('the metadata service gives other user data than before, or only a part of it');
 }
 
 function withKnownTags(
   outside: Outside,
   earlierTags: TagLayer[],
-  earlierBoot: EarlierBoot | undefined,
-  now: number,
+  earlierBootTags: TagLayer[],
+  isDoubted: boolean,
 ): Outside {
   if (outside.hidesTags !== true) return outside;
   const withTags = (tags: TagLayer[], problem: string) => {
@@ -174,40 +211,34 @@ function withKnownTags(
   };
   if (earlierTags.length > 0)
     return withTags(earlierTags, 'it shows no tags any more; the tags from earlier in this boot still count');
-  if (earlierBoot === undefined || earlierBoot.tags.length === 0) return outside;
-  if (now < earlierBoot.notBefore)
-    throw new Unavailable('the metadata service shows no tags, and showed some in an earlier boot');
+  if (earlierBootTags.length === 0) return outside;
+  if (isDoubted) throw new Unavailable('the metadata service shows no tags, and showed some in an earlier boot');
   const remedy = `remove ${paths.tags} to boot without them`;
-  return withTags(earlierBoot.tags, `it shows no tags; those of an earlier boot still count (${remedy})`);
+  return withTags(earlierBootTags, `it shows no tags; those of an earlier boot still count (${remedy})`);
 }
 
 function withKnownUserData(
   outside: Outside,
   earlier: unknown,
-  earlierBoot: EarlierBoot | undefined,
-  now: number,
+  earlierBoot: UserDataCopy | undefined,
+  isDoubted: boolean,
 ): Outside {
   if (outside.layers.length > 0 || outside.faults.length > 0) return outside;
-  const copy = outside.lacksUserData === true ? earlierBoot?.userData : undefined;
-  if (earlierBoot !== undefined && copy !== undefined && now >= earlierBoot.notBefore)
-    return withUserDataCopy(outside, copy);
+  const copy = outside.lacksUserData === true ? earlierBoot : undefined;
+  if (copy !== undefined && !isDoubted) return withUserDataCopy(outside, copy);
   const when = earlier === true ? 'earlier in this boot' : 'in an earlier boot';
   if (earlier === true || copy !== undefined)
     throw new Unavailable(`the metadata service lists no settings in the user data, which had some ${when}`);
   return outside;
 }
 
-/** This boot already goes on with the copy. */
-async function readCopyInUse(machine: Machine): Promise<EarlierBoot> {
-  return { userData: await readUserDataCopy(machine), tags: [], notBefore: -Infinity };
-}
-
 /** The findings of an earlier run in this boot outside of the files. */
-async function readEarlier(machine: Machine): Promise<{ userData: unknown; tags: TagLayer[] }> {
-  const { userData, tags } = await readKept(machine).catch(nothing);
+async function readEarlier(machine: Machine): Promise<{ userData: unknown; fingerprint: unknown; tags: TagLayer[] }> {
+  const { userData, fingerprint, tags } = await readKept(machine).catch(nothing);
   const texts = Object.entries(isPlain(tags) ? tags : {}).filter(([, value]) => typeof value === 'string');
   return {
     userData,
+    fingerprint,
     tags: layersOfTags(Object.fromEntries(texts) as Record<string, string>).tags,
   };
 }

@@ -9,7 +9,7 @@ import { revisionOf } from '../config/remote/refreshed.ts';
 import { isSet, type CommandContext, type Run } from '../cli/command.ts';
 import { callMetadata, openLocalHost, type LocalHost } from './node/open-host.ts';
 import { pullFor, readResolvedConfig } from '../config/remote/pull.ts';
-import { readOutsideInThisBoot } from './last-good.ts';
+import { openDoubt, readOutsideInThisBoot } from './last-good.ts';
 
 /** The agent itself waits for the metadata service. This only bridges a lost answer. */
 const metadataMs = 20_000;
@@ -60,7 +60,8 @@ async function pullOnce(
 ): Promise<{ outcome: 'changed' | 'unchanged'; message: string }> {
   const ask = <T>(question: (callSignal: AbortSignal) => Promise<T>) =>
     callMetadata(localHost, context, metadataMs, signal, question);
-  const outside = await ask((callSignal) => readOutsideInThisBoot(localHost, callSignal));
+  const doubt = openDoubt(localHost.clock, metadataMs);
+  const outside = await ask((callSignal) => readOutsideInThisBoot(localHost, doubt, callSignal));
   const { configFile, configFileGiven, log } = context;
   const { machine, clock } = localHost;
   const sources = { machine, clock, configFile, configFileGiven, log, flags: [], outside };

@@ -3,13 +3,14 @@
  * lose the user data for a moment, and the node would boot without its cluster or with defaults.
  */
 
+import { createHash } from 'node:crypto';
 import { parseLayers } from '../config/sources/files.ts';
 import type { Outside } from '../config/sources/tags-and-user-data.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
 import { isUserDataCopy } from '../core/state/state-shape.ts';
-import { paths, renderState, type UserDataCopy } from '../core/state/state.ts';
+import { paths, renderState, type UserDataCopy, type UserDataPart } from '../core/state/state.ts';
 
 /** User data may hold passwords. */
 const mode = 0o600;
@@ -44,7 +45,14 @@ export function withUserDataCopy(outside: Outside, { parts }: UserDataCopy): Out
   return {
     ...outside,
     ...parseLayers(parts),
+    userData: parts,
     isCopy: true,
     warnings: [...outside.warnings, { path: 'the metadata service', problem }],
   };
+}
+
+/** `undefined`: user data that cannot be opened. */
+export function fingerprintOf(parts: readonly UserDataPart[] | undefined): string {
+  const texts = parts?.map(({ text }) => text) ?? null;
+  return createHash('sha256').update(JSON.stringify(texts)).digest('hex');
 }

@@ -13,7 +13,7 @@ import { openMachine } from '../../host/machine.ts';
 import { parseRefreshed, revisionOf } from '../../config/remote/refreshed.ts';
 import type { LocalHost } from './open-host.ts';
 import { isSet, type CommandContext, type Run } from '../../cli/command.ts';
-import { keepLastGood, readBooted, readLastGood, readOutsideInThisBoot } from '../last-good.ts';
+import { keepLastGood, readBooted, readLastGood, openDoubt, readOutsideInThisBoot } from '../last-good.ts';
 import {
   logWarnings,
   readFileLayers,
@@ -77,7 +77,8 @@ async function readWith(
   resolve: (files: LoadedLayers, outside: Outside) => Loaded,
 ): Promise<Config> {
   const files = await readFileLayers(machine, context);
-  const outside = await retry((callSignal) => readOutsideInThisBoot({ machine, metadata, clock }, callSignal), {
+  const doubt = openDoubt(clock, metadataMs);
+  const outside = await retry((callSignal) => readOutsideInThisBoot({ machine, metadata, clock }, doubt, callSignal), {
     clock,
     signal,
     withinMs: metadataMs,

@@ -1,18 +1,18 @@
 /** Tags may name a lifecycle hook, and the metadata service may hide them at a boot. */
 
 import { describe, expect, test } from 'vitest';
-import { readOutsideAtBoot } from '../../../commands/bootstrap.ts';
-import { keepLastGood } from '../../../commands/last-good.ts';
-import { readConfig } from '../../../commands/node/effective.ts';
-import { keepTags } from '../../../commands/tags-copy.ts';
-import { keepUserData } from '../../../commands/user-data-copy.ts';
-import { layersOf } from '../../../config/sources/files.ts';
-import { resolveConfig } from '../../../config/load-config.ts';
-import { openLog } from '../../../core/log.ts';
-import { paths } from '../../../core/state/state.ts';
-import { openFakeClock } from '../../fakes/clock.ts';
-import { emptyMachine, openMachine } from '../../fakes/machine.ts';
-import { emptyMetadata, openMetadata, someIdentity } from '../../fakes/metadata.ts';
+import { readOutsideAtBoot } from '../../../../commands/bootstrap.ts';
+import { keepLastGood } from '../../../../commands/last-good.ts';
+import { readConfig } from '../../../../commands/node/effective.ts';
+import { keepTags } from '../../../../commands/tags-copy.ts';
+import { keepUserData } from '../../../../commands/user-data-copy.ts';
+import { layersOf } from '../../../../config/sources/files.ts';
+import { resolveConfig } from '../../../../config/load-config.ts';
+import { openLog } from '../../../../core/log.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { openFakeClock } from '../../../fakes/clock.ts';
+import { emptyMachine, openMachine } from '../../../fakes/machine.ts';
+import { emptyMetadata, openMetadata, someIdentity } from '../../../fakes/metadata.ts';
 
 const { signal } = new AbortController();
 const configFile = '/etc/ecs-node/config.yaml';
