@@ -146,7 +146,8 @@ function isLate(error: unknown): boolean {
 /** Makes a short second attempt before the node leaves. */
 async function bootstrapLate(host: Host, late: LateFailure, signal: AbortSignal): Promise<Pause | undefined> {
   const { config } = late;
-  const timeoutSeconds = Math.min(lateSeconds, config.bootstrap.timeoutSeconds / 3);
+  // A third of the shortest time would be over before the answers that it needs.
+  const timeoutSeconds = Math.min(lateSeconds, config.bootstrap.timeoutSeconds / 2);
   host.log.warn('looks once more before the node leaves', { inSeconds: timeoutSeconds });
   await host.clock.sleep(timeoutSeconds * 1000, signal);
   const short = { ...config, bootstrap: { ...config.bootstrap, timeoutSeconds } };
