@@ -7,19 +7,13 @@ import { layersOfTags, type Outside, type TagLayer } from '../config/sources/tag
 import { messageOf } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
 import type { Log } from '../core/log.ts';
-import { isTagsCopy } from '../core/state/state-shape.ts';
-import { paths, renderState, type TagsCopy } from '../core/state/state.ts';
+import { isInstanceTags } from '../core/state/state-shape.ts';
+import { parseState, paths, renderState, type InstanceTags } from '../core/state/state.ts';
 
 /** Empty without a copy of this instance: an image may hold the copy of another one. */
 export async function readTagsCopy(machine: Machine, instanceId: string): Promise<TagLayer[]> {
-  try {
-    const copy: unknown = JSON.parse((await machine.readText(paths.tags)) ?? 'null');
-    if (!isTagsCopy(copy)) return [];
-    const known = copy as TagsCopy;
-    return known.instanceId === instanceId ? layersOfTags(known.tags).tags : [];
-  } catch {
-    return [];
-  }
+  const content = await machine.readText(paths.tags).catch(() => undefined);
+  return layersOfTags(parseState<InstanceTags>(content, instanceId, isInstanceTags)?.tags ?? {}).tags;
 }
 
 /** Call it with a valid configuration. Never throws: the copy must keep no node from booting. */

@@ -3,8 +3,8 @@
 import type { Host } from '../../core/host.ts';
 import { jitter } from '../../core/retry.ts';
 import { readState } from '../../core/state/read-state.ts';
-import { paths, type LateTags } from '../../core/state/state.ts';
-import { isLateTags } from '../../core/state/state-shape.ts';
+import { paths, type InstanceTags } from '../../core/state/state.ts';
+import { isInstanceTags } from '../../core/state/state-shape.ts';
 import { callOnce, retryUntilDone } from '../calls.ts';
 
 /**
@@ -24,7 +24,7 @@ const refusedPauseMs = 3_600_000;
 
 /** Retries until the tags are set or the signal aborts. */
 export async function setLateTags(host: Host, signal: AbortSignal): Promise<void> {
-  const late = await readState<LateTags>(host, paths.lateTags, isLateTags).catch(() => undefined);
+  const late = await readState<InstanceTags>(host, paths.lateTags, isInstanceTags).catch(() => undefined);
   if (late === undefined) return;
   await host.clock.sleep(jitter(firstPauseMs), signal);
   const set = async () => {

@@ -171,8 +171,12 @@ export function isSilent({ at }: Pick<AgentStatus, 'at'>, now: number): boolean 
 }
 
 /** A watcher that found trouble could tell: its error says why the node does not act on it. */
+export function isTrouble(finding: string): boolean {
+  return finding === 'ailing' || finding === 'doomed';
+}
+
 function describeError({ finding, error }: WatcherStatus): string | undefined {
-  return error === undefined || finding === 'ailing' || finding === 'doomed' ? error : `could not tell: ${error}`;
+  return error === undefined || isTrouble(finding) ? error : `could not tell: ${error}`;
 }
 
 function describe(watcher: WatcherStatus): string {

@@ -2,7 +2,7 @@
 
 import type { AgentStatus } from '../../agent/status.ts';
 import type { BootstrapState } from '../../core/state/state.ts';
-import { isSilent } from './render-status.ts';
+import { isSilent, isTrouble } from './render-status.ts';
 import type { Status } from './status-report.ts';
 
 /**
@@ -33,7 +33,7 @@ function wrongOfBootstrap(bootstrap: BootstrapState | undefined): string[] {
 
 function wrongOfWatcher(finding: string, reason = finding, error: string | undefined): string {
   if (error === undefined) return reason;
-  return finding === 'ailing' || finding === 'doomed' ? `${reason}: ${error}` : `could not tell: ${error}`;
+  return isTrouble(finding) ? `${reason}: ${error}` : `could not tell: ${error}`;
 }
 
 function wrongOfAgent(agent: AgentStatus | undefined, bootstrap: BootstrapState | undefined, now: number): string[] {
@@ -45,7 +45,7 @@ function wrongOfAgent(agent: AgentStatus | undefined, bootstrap: BootstrapState 
     ...(join.state === 'failed' ? [`not joined: ${join.detail}`] : []),
     ...(launchHook === undefined ? [] : [`launch hook not completed: ${launchHook.why}`]),
     ...Object.entries(watchers).flatMap(([name, { finding, reason, needsPerson, error }]) =>
-      finding === 'ailing' || finding === 'doomed' || needsPerson === true || error !== undefined
+      isTrouble(finding) || needsPerson === true || error !== undefined
         ? [`${name}: ${wrongOfWatcher(finding, reason, error)}`]
         : [],
     ),

@@ -17,11 +17,10 @@ import {
   type DepartureState,
   type DepartureUptimes,
   type Irrevocable,
-  type LateTags,
+  type InstanceTags,
   type Registered,
   type OperatorRequest,
   type StepRecord,
-  type TagsCopy,
   type UserDataCopy,
   type UserDataPart,
 } from './state.ts';
@@ -87,9 +86,7 @@ export const isUserDataCopy = shaped<UserDataCopy>({
   parts: listOf(shaped<UserDataPart>({ path: text, text })),
 });
 
-export const isTagsCopy = shaped<TagsCopy>({ instanceId: text, tags: recordOf(text) });
-
-export const isLateTags = shaped<LateTags>({ instanceId: text, tags: recordOf(text) });
+export const isInstanceTags = shaped<InstanceTags>({ instanceId: text, tags: recordOf(text) });
 
 const entered = shaped<DepartureState['entered']>({
   announce: maybe(time),

@@ -170,20 +170,14 @@ export interface UserDataCopy {
   parts: UserDataPart[];
 }
 
-/** The tags that hold settings. */
-export interface TagsCopy {
-  instanceId: string;
-  tags: Record<string, string>;
-}
-
 export interface UserDataPart {
   /** The name of the part, as faults show it. */
   path: string;
   text: string;
 }
 
-/** Tags that the agent must still set on this instance. */
-export interface LateTags {
+/** Tags that the agent must still set on this instance, or tags that hold settings. */
+export interface InstanceTags {
   instanceId: string;
   tags: Record<string, string>;
 }
