@@ -27,10 +27,24 @@ const reportMs = 5_000;
  */
 export const refusalLastsMs = 60_000;
 
+/**
+ * ECS is asked once more for the stop timeout of a task that was told to stop, this long after its
+ * first answer. One answer that left out a container's timeout killed the task early. The second
+ * answer must come within the same time.
+ */
+const againMs = 5_000;
+
+/** A definition's stop timeout, and the uptime at which ECS is asked once more. */
+interface KnownTime {
+  ms: number;
+  againAt: number;
+}
+
 export interface StopTimes {
   /**
    * The longest time that one of these tasks may take after StopTask. `unknownMs`, or else the
-   * default, stands for what is unknown, and each call asks again for that.
+   * default, stands for what is unknown, and each call asks again for that. `unknownMs` is for
+   * tasks that were told to stop: ECS is asked twice for their timeouts, and the longer one counts.
    */
   longestMs(tasks: readonly Pick<CloudTask, 'definition'>[], signal: AbortSignal, unknownMs?: number): Promise<number>;
   protectionOf(tasks: readonly CloudTask[], signal: AbortSignal): Promise<Protection>;
@@ -45,7 +59,7 @@ export interface Protection {
 }
 
 export function openStopTimes(host: Host, cluster: string): StopTimes {
-  const known = new Map<string, number>();
+  const known = new Map<string, KnownTime>();
   let agentMs: number | undefined;
   const isTimeoutRefused = openLasting(host.clock, refusalLastsMs);
   const isProtectionRefused = openLasting(host.clock, refusalLastsMs);
@@ -58,23 +72,22 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
   };
 
   const readOne = async (definition: string, signal: AbortSignal, unknownMs?: number): Promise<number> => {
-    const found = known.get(definition);
-    if (found !== undefined) return found;
     const fallbackMs = agentMs ?? defaultStopMs;
+    const read = (callSignal: AbortSignal) => host.cloud.readStopTimeout(definition, fallbackMs, callSignal);
+    const found = known.get(definition);
+    if (found !== undefined) return unknownMs === undefined ? found.ms : readAgain(host, found, read, signal);
     // ECS's answer contains the fallback where the task sets none, so a default is not kept.
-    const keep = (ms: number) => agentMs !== undefined && known.set(definition, ms);
+    const keep = (ms: number, againAt: number) => agentMs !== undefined && known.set(definition, { ms, againAt });
     try {
-      const ms = await callOnce(host, signal, (callSignal) =>
-        host.cloud.readStopTimeout(definition, fallbackMs, callSignal),
-      );
+      const ms = await callOnce(host, signal, read);
       isTimeoutRefused(false);
-      keep(ms);
+      keep(ms, host.clock.uptime() + againMs);
       return ms;
     } catch (error) {
       signal.throwIfAborted();
       // Without the permission, the agent's default applies for good.
       const isDefault = isDenied(error) && isTimeoutRefused(true);
-      if (isDefault) keep(fallbackMs);
+      if (isDefault) keep(fallbackMs, Infinity);
       warnOnce('stop timeout not known', error, { definition });
       return isDefault ? fallbackMs : (unknownMs ?? fallbackMs);
     }
@@ -107,6 +120,23 @@ export function openStopTimes(host: Host, cluster: string): StopTimes {
       }
     },
   };
+}
+
+/** Reads a second time, once, when it is time for that. The longer answer counts. */
+async function readAgain(
+  host: Host,
+  found: KnownTime,
+  read: (signal: AbortSignal) => Promise<number>,
+  signal: AbortSignal,
+): Promise<number> {
+  if (host.clock.uptime() < found.againAt) return found.ms;
+  found.againAt = Infinity;
+  try {
+    found.ms = Math.max(found.ms, await callOnce(host, signal, read, againMs));
+  } catch {
+    signal.throwIfAborted();
+  }
+  return found.ms;
 }
 
 const unitNs: Readonly<Record<string, number>> = {

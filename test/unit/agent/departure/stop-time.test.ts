@@ -74,6 +74,36 @@ test.each([
   },
 );
 
+// One answer that left out a container's stop timeout stood for good.
+test.each([
+  ['tells the whole time then', 600_000, 605_000],
+  ['tells less then', 1_000, 125_000],
+  ['does not answer then', new Unavailable('throttled'), 125_000],
+  ['refuses then', denied, 125_000],
+  ['hangs then', 'hangs', 125_000],
+] as const)('ECS is asked once more for a task that was told to stop, and it %s', async (_, second, ms) => {
+  const { host, world } = setStage();
+  const times = openStopTimes(host, 'demo');
+  let calls = 0;
+  host.cloud.readStopTimeout = async () => {
+    calls += 1;
+    if (calls === 1) return 120_000;
+    if (second === 'hangs') return new Promise(() => {});
+    if (typeof second !== 'number') throw second;
+    return second;
+  };
+  const tasks = [{ definition: definitionArn('web', '1') }];
+  const look = (unknownMs?: number) => world.clock.finish(times.longestMs(tasks, never, unknownMs));
+  expect([await look(), await look(600_000), calls]).toEqual([125_000, 125_000, 1]);
+  await world.clock.run(5_000);
+  expect([await look(), calls]).toEqual([125_000, 1]);
+  const began = world.clock.uptime();
+  expect([await look(600_000), calls]).toEqual([ms, 2]);
+  expect(world.clock.uptime() - began).toBeLessThanOrEqual(5_000);
+  await world.clock.run(60_000);
+  expect([await look(600_000), await look(), calls]).toEqual([ms, ms, 2]);
+});
+
 test('a failed read of ecs.config keeps no default', async () => {
   const { host, world, own } = setStage();
   world.cluster.addTask(own.arn);

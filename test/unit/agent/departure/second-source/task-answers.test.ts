@@ -210,6 +210,30 @@ describe('a task with a stop timeout of ten minutes', () => {
     await agent.stop();
   });
 
+  // The answer left out a container's stop timeout: the hook was completed 35 s after StopTask.
+  it.each([
+    ['once leaves them out', 1],
+    ['tells them (control)', 0],
+  ])('has them all when ECS %s', async (_what, times) => {
+    const { stage, run, agent } = await inService(configOf({ leave: { drainSeconds: 60 } }));
+    const { world, own, group, host } = stage;
+    const stopTimeoutMs = 10 * minute;
+    const task = world.cluster.addTask(own.arn, { group: 'family:batch', stopsAfterMs: 9 * minute, stopTimeoutMs });
+    const { readStopTimeout } = host.cloud;
+    let left = times;
+    host.cloud.readStopTimeout = async (definition, defaultMs, signal) =>
+      left-- > 0 ? defaultMs : readStopTimeout(definition, defaultMs, signal);
+    let then = '';
+    world.calls.onCall = ({ verb }) => {
+      if (verb === 'completeHook') then ||= task.lastStatus;
+    };
+    group.begin('terminate');
+    world.metadata.targetState = 'Terminated';
+    await run(20 * minute);
+    expect(then).toBe('STOPPED');
+    await agent.stop();
+  });
+
   it.each([
     ['a silence of a minute', new Unavailable('HTTP 503'), minute, 'STOPPED'],
     ['a refusal of 45 s', denied, 45_000, 'STOPPED'],
