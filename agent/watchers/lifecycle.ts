@@ -40,7 +40,7 @@ export type PoolMeaning = 'return' | 'stale' | 'unknown';
 export function judgeTarget(target: string | undefined, returnsToPool: boolean): Finding {
   const key = `target:${target}`;
   if (target === 'Terminated') {
-    const reason = 'Auto Scaling terminates this instance';
+    const reason = "Auto Scaling's target state is Terminated";
     return { kind: 'doomed', key, reason, ending: 'await', revocableAfterMs: takenBackAfterMs };
   }
   if (isPool(target) && returnsToPool) {

@@ -349,7 +349,7 @@ scenario(
     };
     const departure = {
       ECS_NODE_CAUSE: 'scale-in',
-      ECS_NODE_REASON: 'Auto Scaling terminates this instance',
+      ECS_NODE_REASON: "Auto Scaling's target state is Terminated",
       ECS_NODE_ENDING: 'await',
       ECS_NODE_DEADLINE: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
     };

@@ -155,7 +155,7 @@ describe('a departure that is denied', () => {
       renderState({
         instanceId: stage.world.identity.instanceId,
         cause: 'scale-in',
-        reason: 'Auto Scaling terminates this instance',
+        reason: "Auto Scaling's target state is Terminated",
         key: 'target:Terminated',
         startedAt: now - 5_000,
         deadline: now + hour,
