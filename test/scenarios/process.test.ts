@@ -133,7 +133,17 @@ test('SIGTERM ends the agent with 143, so that systemd can tell it from a node t
   expect(code).toBe(143);
 });
 
-test('after an update in place the old agent starts children of its own version', async () => {
+test.each([
+  ['an update in place', async (fresh: string, binary: string) => rename(fresh, binary)],
+  [
+    'an update that keeps the old file',
+    async (fresh: string, binary: string) => {
+      await rename(binary, `${binary}.old`);
+      await rename(fresh, binary);
+    },
+  ],
+  ['its file was moved', async (_fresh: string, binary: string) => rename(binary, `${binary}.old`)],
+])('after %s the old agent starts children of its own version', async (_what, update) => {
   const binary = join(folder, 'ecs-node');
   await copyFile(inject('binary'), binary);
   const child = start(binary, 'agent');
@@ -142,7 +152,7 @@ test('after an update in place the old agent starts children of its own version'
   await writeFile(join(folder, 'new'), `#!/bin/sh\necho "$*" >>${join(folder, 'new-was-called')}\nexit 78\n`, {
     mode: 0o755,
   });
-  await rename(join(folder, 'new'), binary);
+  await update(join(folder, 'new'), binary);
   gate.resolve();
   // It reads its configuration through a child, which says that there is none.
   await once(child, 'close');
