@@ -109,6 +109,12 @@ export interface Machine {
   writeShared(path: string, text: string): Promise<'changed' | 'unchanged'>;
   /** True when there was something to remove. */
   remove(path: string): Promise<boolean>;
+  /**
+   * As `remove`, in a folder that containers may write to. Renames a folder to
+   * `.NAME.RANDOM.damaged` there: while its content is removed, a container could put links in its
+   * place.
+   */
+  removeShared(path: string): Promise<boolean>;
   /** Renames whatever is there to `PATH.damaged`. True when there was something. */
   setAside(path: string): Promise<boolean>;
   /** Names in a folder, sorted. Empty when the folder does not exist. */

@@ -47,7 +47,7 @@ export async function writePorts(
   if (named.length < tasks.length) return changes > 0 ? 'changed' : 'unchanged';
   for (const name of there) {
     if (wanted.has(name) || !isPortFile(name)) continue;
-    if (await machine.remove(`${paths.ports}/${name}`)) changes++;
+    if (await machine.removeShared(`${paths.ports}/${name}`)) changes++;
     written.delete(name);
   }
   return changes > 0 ? 'changed' : 'unchanged';

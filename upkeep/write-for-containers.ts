@@ -21,7 +21,7 @@ export async function writeForContainers(
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     // On a read-only file system nothing can be removed, and the first error names the remedy.
-    if (!(await machine.remove(path).catch(() => false))) throw error;
+    if (!(await machine.removeShared(path).catch(() => false))) throw error;
     return machine.writeText(path, text, mode);
   }
 }

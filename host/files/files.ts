@@ -33,7 +33,7 @@ import { ConfigError, Unavailable, messageOf } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import { codeOf } from './error-code.ts';
 
-export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'setAside' | 'list'>;
+export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'removeShared' | 'setAside' | 'list'>;
 
 /**
  * People or this program write every file that it reads. A larger file is a mistake, and must not
@@ -63,6 +63,11 @@ export function openFiles(root: string): Files {
       withPathInErrors(path, 'remove', async () => {
         const file = below(path);
         return change(file, () => removeAll(file));
+      }),
+    removeShared: (path) =>
+      withPathInErrors(path, 'remove', async () => {
+        const file = below(path);
+        return change(file, () => removeShared(file));
       }),
     setAside: (path) =>
       withPathInErrors(path, 'rename', async () => {
@@ -173,8 +178,7 @@ async function writeBytes(
 
   makeFolder(folder);
   sweep(folder, basename(file));
-  const random = Math.random().toString(36).slice(2) || '0';
-  const fresh = join(folder, `.${basename(file)}.${pid}.${random}.ecs-node`);
+  const fresh = join(folder, `.${basename(file)}.${pid}.${randomName()}.ecs-node`);
   try {
     const handle = openSync(fresh, 'wx', 0o600);
     try {
@@ -197,6 +201,8 @@ async function writeBytes(
   await flushFolder(folder);
   return 'changed';
 }
+
+const randomName = () => Math.random().toString(36).slice(2) || '0';
 
 /**
  * One folder after the other: on a read-only file system, `mkdirSync` with `recursive` reports
@@ -262,6 +268,16 @@ async function removeAll(file: string): Promise<boolean> {
     // At once: a later write may have put a new file here by the time of an asynchronous removal.
     unlessAbsent(() => unlinkSync(file));
   }
+  await flushFolder(dirname(file));
+  return true;
+}
+
+/** Each call acts on the name itself, whatever a container puts there between two calls. */
+async function removeShared(file: string): Promise<boolean> {
+  const old = readStat(file);
+  if (old === undefined) return false;
+  if (old.isDirectory()) renameSync(file, join(dirname(file), `.${basename(file)}.${randomName()}.damaged`));
+  else unlessAbsent(() => unlinkSync(file));
   await flushFolder(dirname(file));
   return true;
 }

@@ -101,6 +101,11 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
     state.modes.set(path, mode ?? before);
     return same ? 'unchanged' : 'changed';
   };
+  const remove: Machine['remove'] = async (path) => {
+    absolute(path);
+    const gone = [path, ...below(path)].filter((file) => state.files.delete(file));
+    return gone.length > 0;
+  };
   return {
     async readText(path) {
       absolute(path);
@@ -110,11 +115,8 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
     },
     writeText,
     writeShared: (path, text) => writeText(path, text, 0o644),
-    async remove(path) {
-      absolute(path);
-      const gone = [path, ...below(path)].filter((file) => state.files.delete(file));
-      return gone.length > 0;
-    },
+    remove,
+    removeShared: remove,
     async setAside(path) {
       absolute(path);
       const old = [path, ...below(path)].filter((file) => state.files.has(file));

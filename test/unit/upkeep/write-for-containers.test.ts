@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -31,4 +31,17 @@ test.each([
   expect(await readFile(join(root, path), 'utf8')).toBe('text');
   expect(await readFile(join(root, 'etc/shadow'), 'utf8')).toBe('secret');
   expect(await writeForContainers(machine, path, 'text')).toBe('unchanged');
+});
+
+// While the node removed the folder, a container put links in the place of its folders. The node
+// then removed files of its own state.
+test("a container's folder in the place of a file keeps its content", async () => {
+  const root = await mkdtemp(join(tmpdir(), 'ecs-node-containers-'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  await mkdir(join(root, path, 'deep'), { recursive: true });
+  await writeFile(join(root, path, 'deep/x'), 'x');
+  expect(await writeForContainers(openMachine(root, {}), path, 'text')).toBe('changed');
+  const folder = join(root, 'etc/container_config');
+  const [aside = ''] = (await readdir(folder)).filter((name) => name.endsWith('.damaged'));
+  expect(await readFile(join(folder, aside, 'deep/x'), 'utf8')).toBe('x');
 });
