@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import { StepError, Unavailable, messageOf } from '../core/errors.ts';
 import type { Host } from '../core/host.ts';
+import type { Identity } from '../core/identity.ts';
 import { withTimeout } from '../core/retry.ts';
 import { readState } from '../core/state/read-state.ts';
 import { paths, renderState, type BootstrapState, type StepRecord } from '../core/state/state.ts';
@@ -82,7 +83,7 @@ async function beginAttempt(
   const cutOff = !isAgain && before?.outcome === 'running' && before.bootId === bootId;
   const state: BootstrapState = {
     instanceId: host.identity.instanceId,
-    identity: host.identity,
+    identity: { ...purchaseOf(before), ...host.identity },
     cluster: config.cluster,
     bootId,
     startedAt: cutOff ? before.startedAt : host.clock.now(),
@@ -99,6 +100,15 @@ async function beginAttempt(
   // one.
   if (before?.bootId === bootId && before.place !== undefined) state.place = before.place;
   return state;
+}
+
+/**
+ * The word of an earlier boot, for a boot that doubts its own. Without it, the agent would believe
+ * the same wrong word a few seconds later.
+ */
+function purchaseOf(before: BootstrapState | undefined): Pick<Identity, 'purchase'> {
+  const purchase = before?.identity?.purchase;
+  return purchase === undefined ? {} : { purchase };
 }
 
 function openBootstrapContext(

@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
+import { roster } from '../../../agent/watching/roster.ts';
+import { bootstrap } from '../../../bootstrap/bootstrap.ts';
 import { assetTag, identify } from '../../../commands/node/identify.ts';
 import { openLog } from '../../../core/log.ts';
 import { paths } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
+import { plainConfig, signal } from '../bootstrap/stage.ts';
 import { openMetadataService, openStage, someDocument } from './stage.ts';
 
 const own = 'i-0aaaaaaaaaaaaaaaa';
@@ -57,6 +60,36 @@ test('an instance whose image has the state of another one starts after a minute
   const { instanceId, ms } = await ask({ bootstrap: stateOf(other), wrongMs: 0 });
   expect(instanceId).toBe(own);
   expect(ms).toBeLessThan(65_000);
+});
+
+/** The last bootstrap has read `known`, on this instance or where its image was made. */
+function openBought(known: string, says: string, knownOf: string = own) {
+  const { host, world, clock } = openFakeHost({ identity: { instanceId: own, purchase: says } });
+  const identity = { ...world.identity, instanceId: knownOf, purchase: known };
+  const state = { instanceId: knownOf, identity, startedAt: 0, attempts: 1, outcome: 'done', steps: [] };
+  world.machine.files.set(paths.bootstrap, JSON.stringify(state));
+  world.machine.files.set(assetTag, own);
+  return { host, clock, find: () => clock.finish(identify(host, { log: host.log }, 3_600_000, signal)) };
+}
+
+// The agent reads its identity once. A spot instance was never watched for its interruption, and
+// the termination protection of an on-demand instance would never be cleared.
+test.each([
+  ['is not believed against the last bootstrap: on-demand', 'spot', 'on-demand', own, undefined],
+  ['is not believed against the last bootstrap: spot', 'on-demand', 'spot', own, undefined],
+  ['is believed where the last bootstrap agrees: on-demand', 'on-demand', 'on-demand', own, 'on-demand'],
+  ['is believed against the state of another instance: on-demand', 'spot', 'on-demand', other, 'on-demand'],
+])('one purchase of the metadata service %s', async (_, known, says, knownOf, expected) => {
+  const { purchase } = await openBought(known, says, knownOf).find();
+  expect(purchase).toBe(expected);
+});
+
+test.each(['on-demand', 'spot'])('a spot instance is watched when its boot and its agent read "%s"', async (says) => {
+  const { host, clock, find } = openBought('spot', says);
+  const identity = await find();
+  await clock.finish(bootstrap({ ...host, identity }, plainConfig(), signal));
+  const watchers = roster(plainConfig(), await find(), () => 'unknown').map(({ name }) => name);
+  expect(watchers).toContain('spot');
 });
 
 // The bootstrap tagged the other instance, cleared its protection, and forgot the own registration.
