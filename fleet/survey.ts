@@ -17,8 +17,13 @@ export interface Survey {
   /** Instances that EC2 does not know (ECS Anywhere). */
   external: FleetContainerInstance[];
   members: FleetMember[];
-  /** By instance id. */
+  /** By instance id: notes on the group that the instance is in. */
   notes: Map<string, FleetNote>;
+  /**
+   * Notes on other groups. Their owners may not decide about this instance, so nothing follows from
+   * them.
+   */
+  strayNotes: FleetNote[];
   /** By instance id. An instance that is missing here may exist: EC2's list may be incomplete. */
   machines: Map<string, FleetMachine>;
 }
@@ -61,14 +66,18 @@ export async function surveyFleet(
   const found = names.length > 0 ? await fleet.readGroups(names, signal) : [];
   const members = found.flatMap((group) => group.members);
   await readRest([...members.map(({ instanceId }) => instanceId), ...others]);
-  const notes = found.flatMap((group) => group.notes).map((note) => [note.instanceId, note] as const);
+  const noted = found.flatMap(({ members: own, notes }) => {
+    const ids = new Set(own.map(({ instanceId }) => instanceId));
+    return notes.map((note) => ({ note, isOwn: ids.has(note.instanceId) }));
+  });
   return {
     groups: names,
     containerInstances: real,
     staleRecords: stale,
     external,
     members,
-    notes: new Map(notes),
+    notes: new Map(noted.filter(({ isOwn }) => isOwn).map(({ note }) => [note.instanceId, note])),
+    strayNotes: noted.filter(({ isOwn }) => !isOwn).map(({ note }) => note),
     machines,
   };
 }

@@ -25,8 +25,10 @@ export interface SweepFacts {
   /** ECS's own count of the cluster's container instances, and the number that it listed. */
   counts: { registered: number; listed: number } | undefined;
   members: readonly FleetMember[];
-  /** By instance id. */
+  /** By instance id: notes on the group that the instance is in. */
   notes: ReadonlyMap<string, FleetNote>;
+  /** Notes on other groups, from which nothing follows. */
+  strayNotes: readonly FleetNote[];
   /** By instance id. An instance that is missing here may exist: EC2's list may be incomplete. */
   machines: ReadonlyMap<string, FleetMachine>;
   /** Instances with a node's `Name`. */

@@ -121,16 +121,18 @@ function orphanedName(now: number, machine: FleetMachine): SweepFinding {
 /** A note must not count for a node that came back from a person, or for a later trouble. */
 export function findStaleNotes(facts: SweepFacts): SweepFinding[] {
   const members = new Map(facts.members.map((member) => [member.instanceId, member]));
-  return [...facts.notes.values()].flatMap(({ instanceId, group, kind, since }): SweepFinding[] => {
-    const member = members.get(instanceId);
-    const owner = ownedByPerson(facts.machines.get(instanceId), member);
-    // Without the note `drained`, no sweep would make the node ACTIVE again.
-    const why =
-      member?.group !== group ? 'the instance is not in the group any more' : kind === 'drained' ? undefined : owner;
-    if (why === undefined) return [];
-    const evidence = `noted as ${kind} by an earlier sweep`;
-    return [{ kind: 'stale-note', instanceId, since, evidence, deed: { kind: 'forget', group }, why }];
-  });
+  return [...facts.notes.values(), ...facts.strayNotes].flatMap(
+    ({ instanceId, group, kind, since }): SweepFinding[] => {
+      const member = members.get(instanceId);
+      const owner = ownedByPerson(facts.machines.get(instanceId), member);
+      // Without the note `drained`, no sweep would make the node ACTIVE again.
+      const why =
+        member?.group !== group ? 'the instance is not in the group any more' : kind === 'drained' ? undefined : owner;
+      if (why === undefined) return [];
+      const evidence = `noted as ${kind} by an earlier sweep`;
+      return [{ kind: 'stale-note', instanceId, since, evidence, deed: { kind: 'forget', group }, why }];
+    },
+  );
 }
 
 /**

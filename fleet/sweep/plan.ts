@@ -68,7 +68,8 @@ export function openBudget(facts: SweepFacts, maxNodes: number): Budget {
   const maxLeaving = maxLeavingAtOnce(nodes);
   const most = Math.min(maxNodes, maxLeaving);
   const notes = new Map<string, Set<string>>();
-  for (const { group, instanceId } of facts.notes.values()) notesOf(notes, group).add(instanceId);
+  for (const { group, instanceId } of [...facts.notes.values(), ...facts.strayNotes])
+    notesOf(notes, group).add(instanceId);
   const added = new Set<string>();
   let ended = 0;
   let minorDeeds = 0;

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
-import { addNode, addNote } from '../../../fakes/fleet-nodes.ts';
+import { addNode, addNote, group } from '../../../fakes/fleet-nodes.ts';
 import { hour, clock, fleet, renewFleet, run, deedsOf, addHealthy, whyOf } from './run.ts';
 
 beforeEach(renewFleet);
@@ -106,4 +106,23 @@ test('one run looks for twenty nodes, and in the next hour for others', async ()
   }
   expect(seen.size).toBe(25);
   expect(fleet.actions()).toEqual([]);
+});
+
+// The owner of one group's tags could end another group's node in one run: a note counted for each
+// instance of the cluster.
+test('a note on the tags of another group does not count, and is removed', async () => {
+  addHealthy(9);
+  addNode(fleet, 'i-drained', clock.now(), { instance: { status: 'DRAINING' } });
+  const since = clock.now() - 13 * hour;
+  const note = { instanceId: 'i-drained', group: 'theirs', kind: 'draining' as const, since, seen: clock.now() };
+  const { readGroups } = fleet;
+  fleet.readGroups = async (_names, signal) => [
+    ...(await readGroups([group], signal)),
+    { name: 'theirs', members: [], notes: [note] },
+  ];
+  const { findings } = await run();
+  expect(findings).toContainEqual(
+    expect.objectContaining({ kind: 'stale-note', instanceId: 'i-drained', deed: { kind: 'forget', group: 'theirs' } }),
+  );
+  expect(fleet.actions()).toEqual(['note i-drained draining', 'forget i-drained']);
 });
