@@ -16,12 +16,12 @@
 # root; else configure's.
 
 # A caller's environment must not change what our commands do, or which commands run. In POSIX mode
-# bash cannot be given a function in place of "unset", and "unset" then removes the functions that
-# the caller exported.
+# bash cannot be given a function in place of "exit", "unset" and the like, and "unset" then removes
+# the other functions that the caller exported. It stays in that mode while the variable is set.
 POSIXLY_CORRECT=1
 set -eu
-unset -f [ command cd echo printf test trap id uname grep mkdir mktemp rm sed sort head sh env systemctl dnf
-unset IFS CDPATH ENV BASH_ENV TAR_OPTIONS XZ_OPT XZ_DEFAULTS POSIXLY_CORRECT
+unset -f [ cd echo printf umask unalias id uname mkdir rm
+unset IFS CDPATH ENV BASH_ENV TAR_OPTIONS XZ_OPT XZ_DEFAULTS
 unalias -a 2>/dev/null || :
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH

@@ -109,6 +109,13 @@ test.each(['000', '077', '777'])('the installer under umask %s sets the same mod
 const functions = (names: string[]) =>
   names.map((name) => `BASH_FUNC_${name}%%=() { echo ${name} >>${at('evil-was-run')}; }`);
 
+/** Every program and builtin of the script's text. */
+const called = [
+  ...commands,
+  ...'cp mv chmod mkdir rm grep sed sh env dnf echo printf command cd ['.split(' '),
+  ...'unset set exit export shift trap eval umask unalias continue return :'.split(' '),
+];
+
 test.each([
   ['variables', '/bin/sh'],
   ['functions', '/bin/bash'],
@@ -117,7 +124,7 @@ test.each([
 ])('no %s of the caller makes the installer run, or find, anything else under %s', async (what, shell) => {
   const hostile =
     what === 'functions'
-      ? functions([...commands, 'cp', 'mv', 'chmod', 'mkdir', 'grep', 'echo', 'printf', 'command', 'unset', 'set', '['])
+      ? functions(called)
       : [
           `PATH=${at('evil')}:/usr/bin:/bin`,
           'IFS=/.-e',
@@ -133,6 +140,17 @@ test.each([
   expect(await install({ environment: hostile, shell: resolve(folder, shell) })).toMatchObject({ modes, said });
   await expect(readFile(at('evil-was-run'), 'utf8')).rejects.toThrow('ENOENT');
 });
+
+// A function of the caller in place of "exit" let the installer go on after a refusal.
+test.each(['/bin/bash', 'bash-as-sh/sh'])(
+  'no function of the caller keeps the installer from a refusal under %s',
+  async (shell) => {
+    const url = 'http://127.0.0.1:1@evil.example/';
+    const refused = await install({ url, environment: functions(called), shell: resolve(folder, shell) });
+    expect(refused).toMatchObject({ modes: ['755 d etc', '755 d usr', '755 d var'], said: 'status 64' });
+    await expect(readFile(at('evil-was-run'), 'utf8')).rejects.toThrow('ENOENT');
+  },
+);
 
 test("the installer does not read its caller's .curlrc", async () => {
   await mkdir(at('home'), { recursive: true });
