@@ -17,8 +17,8 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  opendirSync,
   readSync,
-  readdirSync,
   realpathSync,
   renameSync,
   statSync,
@@ -40,6 +40,9 @@ export type Files = Pick<Machine, 'readText' | 'writeText' | 'remove' | 'removeS
  * fill the memory.
  */
 const maxBytes = 4 * 1024 * 1024;
+
+/** A container can fill a folder that it mounts. A million names would need 1 GB of memory. */
+const maxNames = 10_000;
 
 /**
  * `.NAME.PID.RANDOM.ecs-node`: a temporary file of this program. No other program can mistake it
@@ -76,8 +79,9 @@ export function openFiles(root: string): Files {
       }),
     async list(path) {
       const names = await withPathInErrors(path, 'list', async () =>
-        unlessAbsent(() => readdirSync(below(path, { through: true }))),
+        unlessAbsent(() => readNames(below(path, { through: true }))),
       );
+      if (names?.length === maxNames) throw new Unavailable(`${path}: has ${maxNames} names or more: remove some`);
       return (names ?? []).filter((name) => !temporary.test(name)).toSorted();
     },
   };
@@ -238,7 +242,7 @@ function keepOwner(handle: number, old: { uid: number; gid: number }): void {
  * have put a folder with such a name beside it, which must not keep the file from being written.
  */
 function sweep(folder: string, name: string): void {
-  for (const entry of readdirSync(folder)) {
+  for (const entry of readNames(folder)) {
     const [, of, writer] = temporary.exec(entry) ?? [];
     if (of !== name || isAlive(Number(writer))) continue;
     try {
@@ -246,6 +250,22 @@ function sweep(folder: string, name: string): void {
     } catch {
       // It costs only its place.
     }
+  }
+}
+
+/** At most `maxNames`. */
+function readNames(folder: string): string[] {
+  const handle = opendirSync(folder);
+  try {
+    const names: string[] = [];
+    while (names.length < maxNames) {
+      const entry = handle.readSync();
+      if (entry === null) break;
+      names.push(entry.name);
+    }
+    return names;
+  } finally {
+    handle.closeSync();
   }
 }
 

@@ -16,7 +16,7 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ConfigError } from '../../../core/errors.ts';
+import { ConfigError, Unavailable } from '../../../core/errors.ts';
 import { openFiles } from '../../../host/files/files.ts';
 
 function node() {
@@ -212,4 +212,14 @@ test('a person who is not root is told to become root', async () => {
   } finally {
     if (isRoot) process.seteuid!(0);
   }
+});
+
+// A container with a writable mount filled the folder, and the agent needed 1 GB for its names.
+test('a folder with too many names is not listed, and takes no memory for a write', async () => {
+  const { files, at } = node();
+  mkdirSync(at('run/ports'), { recursive: true });
+  for (let index = 0; index < 10_000; index++) writeFileSync(at(`run/ports/${index}`), '');
+  await expect(files.list('/run/ports')).rejects.toThrow(/10000 names or more/);
+  await expect(files.list('/run/ports')).rejects.toThrow(Unavailable);
+  expect(await files.writeText('/run/ports/a', 'ours')).toBe('changed');
 });
