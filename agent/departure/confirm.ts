@@ -135,6 +135,9 @@ const noRecordMs = 30_000;
 /** After a reboot, an old answer of Auto Scaling may name the state at the launch. */
 const launchingMs = 60_000;
 
+/** After a reboot, the node may have been in service, and one source may be wrong for a minute. */
+const rebootedMs = 75_000;
+
 /**
  * A source that is stale or wrong for minutes must not decide alone. Auto Scaling and EC2 follow
  * the metadata service within seconds, and a busy group within minutes.
@@ -397,6 +400,13 @@ async function askRuntimeHealth(departure: Departure, signal: AbortSignal): Prom
 }
 
 async function askWhetherInService(departure: Departure, signal: AbortSignal, readGroup: ReadGroup): Promise<Answer> {
+  const answer = await askGroupOrEcs(departure, signal, readGroup);
+  const isJoining = departure.state.cause === 'join-failed';
+  if (answer.agrees !== true || isJoining || (await isFirstBoot(departure.host))) return answer;
+  return { ...answer, lastsMs: rebootedMs };
+}
+
+async function askGroupOrEcs(departure: Departure, signal: AbortSignal, readGroup: ReadGroup): Promise<Answer> {
   const { host } = departure;
   const membership = await readGroup(signal).catch(unlessRefused);
   const isJoining = departure.state.cause === 'join-failed';

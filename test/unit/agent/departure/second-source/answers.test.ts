@@ -5,7 +5,7 @@ import { askAgain, needsConfirmation, stillAgrees } from '../../../../../agent/d
 import type { Order } from '../../../../../agent/watching/watcher.ts';
 import { Refused, Unavailable } from '../../../../../core/errors.ts';
 import { paths, renderState } from '../../../../../core/state/state.ts';
-import { configOf, never, setStage, someOrder, type Stage } from '../../stage.ts';
+import { bootedFirst, configOf, never, setStage, someOrder, type Stage } from '../../stage.ts';
 import { denied, hour } from './in-service.ts';
 
 /** A node that booted an hour ago. */
@@ -224,7 +224,19 @@ describe('the second source of a node that does not join', () => {
     stage.own.agentConnected = false;
     stage.group.lifecycleState = 'Warmed:Running';
     expect(await ask(stage, joins)).toEqual({ agrees: false, words: 'Auto Scaling: Warmed:Running', isVoid: true });
-    expect(await ask(stage, boots)).toEqual({ agrees: true, words: 'Auto Scaling: Warmed:Running' });
+    expect(await ask(stage, boots)).toMatchObject({ agrees: true, words: 'Auto Scaling: Warmed:Running' });
+  });
+
+  it('agrees at once with a failed bootstrap only at the first boot', async () => {
+    const stage = await booted();
+    stage.group.begin('launch');
+    const answer = { agrees: true, words: 'Auto Scaling: Pending:Wait' };
+    expect(await ask(stage, boots)).toEqual({ ...answer, lastsMs: 75_000 });
+    bootedFirst(stage);
+    expect(await ask(stage, boots)).toEqual(answer);
+    stage.world.cluster.instances.length = 0;
+    stage.group.lifecycleState = 'InService';
+    expect((await ask(stage, boots)).lastsMs).toBe(30_000);
   });
 
   it('is ECS alone for a role that may not ask Auto Scaling', async () => {
