@@ -60,7 +60,10 @@ function judgeRunning(region: Region, node: Node): string | undefined {
   const waitsToEnd = region.scenario.denied.includes('readMembership') && node.truth.leavingSince !== undefined;
   // A person drained it to stay, and its bootstrap tries again until that request is withdrawn.
   const isHeld = node.truth.causes.has('drain-only');
-  const mayWait = region.scenario.denied.length > 0 || isHeld;
+  // Systems Manager once said falsely that it sees the node. With a record in ECS, no source agrees
+  // that a later bootstrap failed for good.
+  const hasServed = planted === neverSeen && node.truth.said.online;
+  const mayWait = region.scenario.denied.length > 0 || isHeld || hasServed;
   if (waitsToEnd || (mayWait && waitsForPerson(region, node))) return undefined;
   return 'the bootstrap still runs, and is not held';
 }
