@@ -5,6 +5,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { tellable } from '../core/secrets.ts';
 
 /** The environment of a process. `process.env` is one. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -69,8 +70,12 @@ export function readNetworkSettings(environment: Environment, root: string): Net
   return {
     usesProxy,
     hasOnlyHttpProxy: !usesProxy && otherProxies.some((name) => Boolean(environment[name])),
-    exposesPassword: isReadableByAll(file) && /_proxy\s*=.*:[^/\s]+@/i.test(readText(file) ?? ''),
+    exposesPassword: isReadableByAll(file) && holdsSecret(parseEnvironmentFile(readText(file) ?? '')),
   };
+}
+
+function holdsSecret(found: Record<string, string>): boolean {
+  return Object.entries(found).some(([name, value]) => tellable(name, value) !== value);
 }
 
 function isReadableByAll(file: string): boolean {

@@ -45,7 +45,7 @@ function judgeSettings(
 ): Diagnosis[] {
   const found: Diagnosis[] = [];
   if (exposesPassword) {
-    const what = '/etc/ecs-node/environment holds the password of a proxy, and every user of this machine can read it';
+    const what = '/etc/ecs-node/environment holds a password or a key, and every user of this machine can read it';
     found.push(wrong(what, 'chmod 600 /etc/ecs-node/environment'));
   }
   if (isStuck && hasOnlyHttpProxy) {

@@ -40,7 +40,7 @@ const metadataMs = 60_000;
 export const effective: Run = async (context, args, signal) => {
   // A person who runs this command may paste the output into a ticket.
   if (!isSet(args, 'with-secrets'))
-    throw new UsageError('this is for the agent, and prints passwords: use "ecs-node check", which does not');
+    throw new UsageError('this is for the agent, and prints passwords. Use "ecs-node check", which does not');
   const machine = openMachine(context.root, context.environment);
   // Read this first. Documents that are pulled meanwhile then count as newer, and are not missed.
   const revision = revisionOf(parseRefreshed(await machine.readText(paths.refreshed).catch(() => undefined)));

@@ -63,6 +63,27 @@ const forms = [
   'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.canarycanary',
   'ghp_canary0123456789canary0123456789abcd',
   'https://hooks.slack.com/services/T0/B0/canary',
+  // An apostrophe needs no encoding in a URL.
+  "HTTP_PROXY: http://me:pa'canary@127.0.0.1:3128",
+  'HTTP_PROXY: http://me:12/canary@127.0.0.1:3128',
+  "http://me:pa'canary@127.0.0.1:3128",
+  `https://me:${'canary'.repeat(200)}@proxy:3128`,
+  'curl -uuser:canary https://x',
+  'curl -su user:canary https://x',
+  'command: [curl, -su, "user:canary"]',
+  'command: [curl, "-uuser:canary"]',
+  'command: [env, DB_PASS=canary, app]',
+  'env MYSQL_PWD=canary mysql',
+  'DB_PASS: canary',
+  '[psql, --pass, canary]',
+  'curl --oauth2-bearer canary https://x',
+  'command: [curl, -b, session=canary]',
+  'curl --cookie session=canary https://x',
+  'https://x/healthz?key=canary',
+  'https://x/blob?sv=2024&sig=canary%3D&x=1',
+  'https://x/?pass=canary',
+  'db:\n  password: two canary words canary\n  port: 1',
+  '-----BEGIN PGP PRIVATE KEY BLOCK-----\ncanary\n-----END PGP PRIVATE KEY BLOCK-----',
 ];
 
 test.each(forms)('%j is recognised by its form, and a file that holds it is private', (text) => {
@@ -90,6 +111,14 @@ test.each([
   'docker run -u 1000:1000 app',
   'image repo/app:1@sha256:0123',
   'mail me@example.com',
+  "url: 'http://localhost:8080', mail: 'me@example.com'",
+  'NO_PROXY: 169.254.169.254,/var/run/docker.sock',
+  'HTTPS_PROXY: http://proxy.example.com:3128',
+  'docker run -v /a:/b -p 80:80 -euo pipefail app',
+  'curl --user-agent probe:1 https://x',
+  'PWD=/root OLDPWD=/ app',
+  'systemctl --user status app',
+  'the query ?page=2&sort=key',
   'cluster: prod\nname: "{cluster} ECS - {hostname}"\ndisk: {fullPercent: 85}\n',
 ])('%j holds no secret, and stays', (text) => {
   expect(redact(text)).toBe(text);
@@ -112,6 +141,16 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
       'user1:22',
       '-u',
       '1000:1000',
+      '-sSu',
+      'user:canary',
+      '-uuser:canary',
+      '--pass',
+      'canary',
+      '--oauth2-bearer',
+      'canary',
+      '-b',
+      'session=canary',
+      'DB_PASS=canary',
     ]),
   ).toEqual([
     '/usr/bin/curl',
@@ -128,12 +167,23 @@ test('the value of a secret flag is hidden, and the values of other flags are sh
     'user1:(hidden)',
     '-u',
     '1000:1000',
+    '-sSu',
+    'user:(hidden)',
+    '-uuser:(hidden)',
+    '--pass',
+    '(hidden)',
+    '--oauth2-bearer',
+    '(hidden)',
+    '-b',
+    'session=(hidden)',
+    'DB_PASS=(hidden)',
   ]);
 });
 
 test('a proxy without a scheme, as the ECS agent accepts it, is shown without its password', () => {
   expect(tellable('HTTP_PROXY', 'me:canary@10.0.0.2:3128')).toBe('(hidden)@10.0.0.2:3128');
   expect(tellable('HTTP_PROXY', '10.0.0.2:3128')).toBe('10.0.0.2:3128');
+  expect(tellable('HTTP_PROXY', 'http://me:12/canary@10.0.0.2:3128')).toBe('http://(hidden)@10.0.0.2:3128');
 });
 
 test('an error is shown without the secret in it', () => {
@@ -199,6 +249,16 @@ const repeated = [
   '\\"',
   '://',
   'a://b:',
+  'proxy=a://b:',
+  'proxy=a:',
+  'A_',
+  'a=',
+  'A: ',
+  '-u',
+  ' -aau a',
+  '?key=',
+  ' -b a',
+  '\n- password ',
   'x:y@',
   'proxy',
   'password',

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -93,3 +93,16 @@ test.each(['ALL_PROXY', 'all_proxy', 'HTTP_PROXY'])(
     expect(readNetworkSettings(both, '/nowhere').hasOnlyHttpProxy).toBe(false);
   },
 );
+
+test.each([
+  ['HTTPS_PROXY=http://me:x/y@10.0.0.2:3128', true],
+  ['HTTPS_PROXY=http://token@10.0.0.2:3128', true],
+  ['AWS_SECRET_ACCESS_KEY=x', true],
+  ['AWS_ENDPOINT_URL=https://me:x@aws.example.com', true],
+  ['HTTPS_PROXY=http://10.0.0.2:3128\nNO_PROXY=169.254.169.254', false],
+])('a file for all users with %j exposes a secret: %s', (text, exposes) => {
+  const root = machine(text);
+  expect(readNetworkSettings({}, root).exposesPassword).toBe(exposes);
+  chmodSync(join(root, 'etc/ecs-node/environment'), 0o600);
+  expect(readNetworkSettings({}, root).exposesPassword).toBe(false);
+});
