@@ -73,10 +73,15 @@ const writeMs = 2_000;
  * departure would stay DRAINING, run its hooks twice, or bootstrap while it leaves. `unread`: the
  * disk does not answer for longer, and a departure may be on it.
  */
-export async function readDeparture(host: Host, signal: AbortSignal): Promise<DepartureState | 'unread' | undefined> {
+export async function readDeparture(
+  host: Host,
+  signal: AbortSignal,
+  withinMs: number = readAgainMs,
+): Promise<DepartureState | 'unread' | undefined> {
   const { clock, log } = host;
+  const times = { clock, signal, withinMs, pauseMs: readPauseMs, maxPauseMs: readAgainMs };
   try {
-    return await retry(() => readFile(host), { clock, signal, withinMs: readAgainMs, pauseMs: readPauseMs });
+    return await retry(() => readFile(host), times);
   } catch (error) {
     signal.throwIfAborted();
     log.error('departure not read', { error: messageOf(error) });

@@ -53,6 +53,12 @@ async function bootstrapUntilDone(host: Host, config: Config, signal: AbortSigna
 type Pause = Extract<Storm, { kind: 'hold' }> | { kind: 'person'; reason: string };
 
 /**
+ * Longer than a disk is silent for a moment: a node that has left its registrar must not register
+ * again. A file that is never read keeps no healthy node from booting.
+ */
+const departureMs = 75_000;
+
+/**
  * Makes one attempt, unless the node is leaving: the bootstrap for which this one waited may have
  * failed.
  */
@@ -62,7 +68,7 @@ async function bootstrapOrLeave(
   signal: AbortSignal,
   earlier: Earlier | undefined,
 ): Promise<Pause | undefined> {
-  const found = await readDeparture(host, signal);
+  const found = await readDeparture(host, signal, departureMs);
   const begun = found === 'unread' ? undefined : found;
   if (begun !== undefined && (await isAboutToBeTerminated(host, begun, signal))) {
     host.log.warn('not bootstrapped: the group ends the node', { cause: begun.cause, reason: begun.reason });
