@@ -95,7 +95,7 @@ export async function runAgent(
     memories: openMemories(watchers, book),
     supervisor,
     runningActions: openRunningActions(),
-    ...pastOf(past),
+    ...(past === 'unread' ? { past: undefined, pastUnreadAt: host.clock.uptime() } : { past }),
     bootId,
     onReturn: () => setJoined('joining', 'back in the group'),
   };
@@ -139,16 +139,9 @@ function meaningOfPool({ memories, host }: AgentContext, joinedAt: number | unde
   return host.clock.uptime() - joinedAt >= staleTargetMs ? 'return' : 'stale';
 }
 
-type Found = Awaited<ReturnType<typeof readDeparture>>;
-
-function pastOf(found: Found): Pick<AgentContext, 'past' | 'isPastUnread'> {
-  return found === 'unread' ? { past: undefined, isPastUnread: true } : { past: found };
-}
-
 /** A machine that has booted since may be back from what was confirmed then. */
-function ofThisBoot(found: Found, bootId: string): DepartureState | undefined {
-  const { past } = pastOf(found);
-  return past?.bootId === bootId ? withoutOldConfirmation(past, bootId) : undefined;
+function ofThisBoot(past: Awaited<ReturnType<typeof readDeparture>>, bootId: string): DepartureState | undefined {
+  return past !== 'unread' && past?.bootId === bootId ? withoutOldConfirmation(past, bootId) : undefined;
 }
 
 /**

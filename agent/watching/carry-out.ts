@@ -23,7 +23,7 @@ import {
   type Verdict,
 } from './judge.ts';
 import { callsMs, findHold, noteHold, type HoldContext } from './left-alone.ts';
-import { orderOf } from './past-order.ts';
+import { mayBeOverruled, orderOf } from './past-order.ts';
 import type { Supervisor } from '../departure/supervisor.ts';
 import type { RunningActions } from './running-actions.ts';
 import type { Order, Watcher, Wish } from './watcher.ts';
@@ -41,8 +41,8 @@ export interface AgentContext extends HoldContext {
   runningActions: RunningActions;
   /** The departure that an earlier process or boot left on disk, until it is dealt with. */
   past: DepartureState | undefined;
-  /** The disk did not answer at the start, so `past` is unknown. */
-  isPastUnread?: true;
+  /** The disk did not answer at this uptime, the agent's start, so `past` is unknown. */
+  pastUnreadAt?: number;
   bootId: string;
   /** Called when the node returns after a departure that it was expected to return from. */
   onReturn(): void;
@@ -113,6 +113,8 @@ async function orderToLeave(
     memories.remember(name, calledOff(ordered(memories.recall(name), found)));
     return;
   }
+  if (found.key !== undefined && mayBeOverruled(context, name))
+    throw new Unavailable('the disk does not say yet whether a person called this event off');
   if (await isLeftAlone(context, watcher, found, signal)) return;
   const mayLeave = async (callSignal: AbortSignal) => watcher.mayLeave?.(host, callSignal, found) ?? 'go';
   const answer = await withTimeout(callsMs, mayLeave, host.clock, signal);

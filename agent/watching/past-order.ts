@@ -1,8 +1,9 @@
 /** The order behind a departure on disk. */
 
+import type { Host } from '../../core/host.ts';
 import type { DepartureState } from '../../core/state/state.ts';
 import { mayOverrule } from '../departure/order.ts';
-import type { Order } from './watcher.ts';
+import type { Order, Watcher } from './watcher.ts';
 
 /** After a stop for a spot interruption, the machine may still list the notice for minutes. */
 const returnedAfterMs = 180_000;
@@ -33,4 +34,15 @@ export function orderOf(state: DepartureState, bootId: string): Order {
     // once the event is absent for long.
     ...(key !== undefined && !mayOverrule(cause) && { revocableAfterMs: returns ? returnedAfterMs : takenBackMs }),
   };
+}
+
+/** Longer than a disk is silent for a moment. A file that is never read holds no departure back. */
+const unreadMs = 75_000;
+
+/** After a reboot, only the past departure has the events that `ecs-node stay` called off. */
+export function mayBeOverruled(
+  { host, pastUnreadAt = -Infinity }: { host: Host; pastUnreadAt?: number },
+  name: Watcher['name'],
+): boolean {
+  return mayOverrule(name) && host.clock.uptime() - pastUnreadAt < unreadMs;
 }

@@ -27,7 +27,7 @@ import type { Watcher } from './watcher.ts';
 export async function resumePast(context: AgentContext, signal: AbortSignal): Promise<void> {
   const { watchers, memories } = context;
   await followPast(context, signal);
-  if (context.isPastUnread === true) followOnceRead(context, signal);
+  if (context.pastUnreadAt !== undefined) followOnceRead(context, signal);
   // A milder decision than the departure under way takes over when that one is called off.
   for (const watcher of watchers)
     scheduleUndo(context, watcher, memories.recall(watcher.name).wish?.undoAfterMs, signal);
@@ -43,6 +43,7 @@ function followOnceRead(context: AgentContext, signal: AbortSignal): void {
   if (begins === undefined) return;
   const follow = async () => {
     const past = await awaitDeparture(host, AbortSignal.any([signal, begins]));
+    delete context.pastUnreadAt;
     if (past === undefined || begins.aborted || isLeaving(context)) return;
     context.past = past;
     const watcher = watchers.find(({ name }) => name === past.cause);

@@ -3,14 +3,16 @@
 import { describe, expect, it } from 'vitest';
 import { Refused, Unavailable } from '../../../../core/errors.ts';
 import type { Host } from '../../../../core/host.ts';
-import { hour, inService, minute, spotAt } from './in-service.ts';
+import { paths } from '../../../../core/state/state.ts';
+import { configOf } from '../stage.ts';
+import { ask, hour, inService, minute, spotAt } from './in-service.ts';
 
-/** For `ms`, the disk gives none of this program's files that outlive a boot. */
-function withSilentDisk(host: Host, ms: number): Host {
+/** For `ms`, the disk gives none of this program's files that outlive a boot, or not that one. */
+function withSilentDisk(host: Host, ms: number, silent = '/var/lib/ecs-node'): Host {
   const { machine, clock } = host;
   const until = clock.uptime() + ms;
   const readText: typeof machine.readText = async (path) => {
-    if (clock.uptime() < until && path.startsWith('/var/lib/ecs-node')) throw new Unavailable(`${path}: EIO`);
+    if (clock.uptime() < until && path.startsWith(silent)) throw new Unavailable(`${path}: EIO`);
     return machine.readText(path);
   };
   return { ...host, machine: { ...machine, readText } };
@@ -84,6 +86,59 @@ describe('a node whose disk does not answer when its agent starts', () => {
     await next.stop();
   });
 });
+
+describe('a node whose person has called an event off before a reboot', () => {
+  // Only the file says so after the reboot. The agent obeyed the event before the disk answered.
+  it.each([
+    ['a retirement', 'is not read for 40 s', 40_000],
+    ['a retirement', 'is read (control)', 0],
+    ['a rebalance recommendation', 'is not read for 40 s', 40_000],
+    ['a rebalance recommendation', 'is read (control)', 0],
+  ] as const)('is not drained again for %s where its departure %s', async (event, _what, ms) => {
+    const { stage, world, run, agent } = await inServiceWith(event);
+    await run(3 * minute);
+    expect(stage.own.status).toBe('DRAINING');
+    ask(stage, 'stay');
+    await run(minute);
+    expect(stage.own.status).toBe('ACTIVE');
+    await agent.stop();
+    world.calls.list.length = 0;
+    const next = stage.agent(withSilentDisk(world.reboot(), ms, paths.departure));
+    await run(hour);
+    expect(stage.deeds()).not.toContain('drain');
+    await next.stop();
+  });
+
+  it.each(['a retirement', 'a rebalance recommendation'] as const)(
+    'obeys %s in the end where its departure is never read',
+    async (event) => {
+      const { stage, world, run, agent } = await inServiceWith(event);
+      await agent.stop();
+      const next = stage.agent(withSilentDisk(world.reboot(), Infinity, paths.departure));
+      await run(4 * minute);
+      expect(stage.own.status).toBe('DRAINING');
+      await next.stop();
+    },
+  );
+});
+
+/** The event is announced, and a task does not stop. */
+async function inServiceWith(event: 'a retirement' | 'a rebalance recommendation') {
+  const { stage, run, agent } = await inService(configOf({ rebalance: { action: 'drain' } }));
+  const { world } = stage;
+  world.cluster.addTask(stage.own.arn, { group: 'family:batch', stopsAfterMs: Infinity });
+  const notBefore = world.clock.now() + 24 * hour;
+  const retirement = {
+    id: 'event-1',
+    code: 'instance-retirement',
+    state: 'active',
+    notBefore,
+    description: '',
+  } as const;
+  if (event === 'a retirement') world.metadata.maintenance = [retirement];
+  else world.metadata.rebalanceNotice = '2026-12-03T08:00:00Z';
+  return { stage, world, run, agent };
+}
 
 /** A node that drains because the metadata service alone says Terminated. */
 async function drainedFalsely() {
