@@ -29,6 +29,14 @@ const callsMs = 60_000;
 /** Connections drain for minutes. Asking more often only costs calls. */
 const everyMs = 5_000;
 
+/**
+ * A target that is gone before it was seen draining for `drainedForMs` must be gone for
+ * `goneEarlyMs`. A list without the target for ten seconds stopped the tasks under open
+ * connections. Deregistration delays are rarely shorter than 30 seconds.
+ */
+const drainedForMs = 20_000;
+const goneEarlyMs = 15_000;
+
 /** Waits for the connections to drain. If time is short, they drain while the tasks stop. */
 export async function deregisterFromBalancers(departure: Departure, signal: AbortSignal): Promise<void> {
   const balancers = balancersOf(departure);
@@ -87,11 +95,15 @@ async function waitForConnections(departure: Departure, balancers: Balancer[], s
   const withinMs = Math.min(config.leave.deregistrationSeconds * 1000, departure.leftMs());
   // One answer without the target may be stale, and the tasks would stop under its connections.
   const pending = new Map(balancers.map((balancer) => [balancer, openLasting(host.clock, propagationMs)]));
+  const earlyMs = withinMs < 2 * goneEarlyMs ? propagationMs : goneEarlyMs;
+  const began = host.clock.uptime();
+  const drained = new Set<Balancer>();
   const read = async (callSignal: AbortSignal): Promise<true | undefined> => {
     for (const [balancer, lasts] of pending) {
       try {
         const draining = await callOnce(host, callSignal, (innerSignal) => balancer.isDraining(innerSignal));
-        if (lasts(!draining)) pending.delete(balancer);
+        if (draining && host.clock.uptime() - began >= drainedForMs) drained.add(balancer);
+        if (lasts(!draining, drained.has(balancer) ? propagationMs : earlyMs)) pending.delete(balancer);
       } catch (error) {
         // Without the permission to look, the node waits for the whole time.
         if (!(error instanceof Refused)) throw error;

@@ -2,8 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { runDeparture } from '../../../../../agent/departure/leave.ts';
 import { Unavailable } from '../../../../../core/errors.ts';
 import { someBalancer } from '../../../../fakes/cloud/balancers.ts';
-import { never, setStage, someOrder } from '../../stage.ts';
+import { never, setStage, someOrder, type Stage } from '../../stage.ts';
 import { targetGroup, withBalancers, scaleIn } from './orders.ts';
+
+/** Replaces the answers of the load balancer: `lie` knows the time since the first one. */
+function watchTarget({ host, world: { clock } }: Stage, lie: (ms: number, draining: boolean) => boolean): boolean[] {
+  const { isTargetDraining } = host.cloud;
+  const seen: boolean[] = [];
+  let since: number | undefined;
+  host.cloud.isTargetDraining = async (...args) => {
+    since ??= clock.uptime();
+    seen.push(lie(clock.uptime() - since, await isTargetDraining(...args)));
+    return seen.at(-1)!;
+  };
+  return seen;
+}
 
 describe('a departure', () => {
   it('drains, waits for the tasks, leaves the registrar, reports the reason, terminates through the group and completes the hook', async () => {
@@ -70,6 +83,32 @@ describe('a departure', () => {
     const state = await stage.leaves();
     expect(looks).toBeGreaterThan(2);
     expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(60_000);
+  });
+
+  // Ten seconds of such answers stopped the tasks.
+  it.each([
+    ['at first', 0],
+    ['after it was seen draining', 8_000],
+  ])('keeps the connections of a target that is missing for twelve seconds %s', async (_, afterMs) => {
+    const stage = setStage(withBalancers({ loadBalancers: [] }));
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(240_000));
+    const seen = watchTarget(stage, (ms, draining) => draining && (ms < afterMs || ms >= afterMs + 12_000));
+    const state = await stage.leaves();
+    expect(seen.slice(0, 6).filter((draining) => !draining).length).toBeGreaterThanOrEqual(2);
+    expect(state.entered.drain! - state.startedAt).toBeGreaterThanOrEqual(240_000);
+  });
+
+  it.each([
+    ['drained for its whole delay', 30_000, 300, 3],
+    ['never drained', 0, 300, 5],
+    ['never drained, when it has little time', 0, 20, 3],
+  ])('goes on soon after a target is gone that %s', async (_, drainsForMs, deregistrationSeconds, mostLooks) => {
+    const stage = setStage(withBalancers({ loadBalancers: [], deregistrationSeconds }));
+    stage.world.balancers.targetGroups.set(targetGroup, someBalancer(drainsForMs));
+    const seen = watchTarget(stage, (_ms, draining) => draining);
+    const state = await stage.leaves();
+    expect(seen.filter((draining) => !draining).length).toBeLessThanOrEqual(mostLooks);
+    expect(state.troubles).toEqual([]);
   });
 
   // The load balancer sent requests to stopped tasks: the first list had lacked a target.

@@ -46,7 +46,7 @@ describe('scheduled maintenance', () => {
       const agent = restarts ? stage.agent(world.restart()) : node.agent;
       world.instance.events = [{ id: due!.id, code: 'instance-stop' }];
       world.metadata.maintenance = [done!, due!];
-      await run(30_000);
+      await run(40_000);
       expect(stage.own.status).toBe('DRAINING');
       await run(5 * minute);
       expect(stage.departure()).toMatchObject({ cause: 'maintenance', key: `maintenance:${due!.id}` });
