@@ -19,6 +19,8 @@ const overAfterMs = 20_000;
  */
 export interface Times {
   served: number | undefined;
+  /** The metadata service's clock has been the same for a while. */
+  isSteady?: boolean;
   now: number;
   uptime: number;
 }
@@ -27,15 +29,23 @@ export interface Times {
 const leastByWallMs = spotNoticeMs / 2;
 
 /**
+ * The metadata service must tell the same time, give or take `clockStepMs`, for `steadyMs`. Until
+ * then, the clock that leaves more time counts: one wrong `Date` shortened the departure for good.
+ * `spot.marginSeconds` covers the delay.
+ */
+const steadyMs = 15_000;
+const clockStepMs = 5_000;
+
+/**
  * The time until the instance ends. At most two minutes, because EC2 gives no more. Also two
  * minutes for a time in the past, because a wrong clock is likelier than a machine that outlives
  * its end.
  */
-export function leftMsOf({ at }: SpotNotice, { served, now }: Times): number {
+export function leftMsOf({ at }: SpotNotice, { served, now, isSteady = false }: Times): number {
   if (at === undefined) return spotNoticeMs;
-  const left = at - (served ?? now);
-  if (left <= 0) return spotNoticeMs;
-  return Math.min(served === undefined ? Math.max(left, leastByWallMs) : left, spotNoticeMs);
+  const leftBy = (time: number) => (at <= time ? spotNoticeMs : Math.min(at - time, spotNoticeMs));
+  if (served === undefined) return Math.max(leftBy(now), leastByWallMs);
+  return isSteady ? leftBy(served) : Math.max(leftBy(served), leftBy(now));
 }
 
 export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config, 'spot'>, times: Times): Finding {
@@ -60,6 +70,12 @@ export function judgeSpot(notice: SpotNotice | undefined, { spot }: Pick<Config,
 }
 
 export function watchSpot(config: Config): Watcher {
+  let first = { offset: NaN, uptime: 0 };
+  const isSteady = (served: number, uptime: number) => {
+    const offset = served - uptime;
+    if (!(Math.abs(offset - first.offset) <= clockStepMs)) first = { offset, uptime };
+    return uptime - first.uptime >= steadyMs;
+  };
   return {
     name: 'spot',
     everyMs: config.spot.pollSeconds * 1000,
@@ -68,7 +84,13 @@ export function watchSpot(config: Config): Watcher {
       const notice = await host.metadata.readSpotNotice(signal);
       if (notice === undefined) return { kind: 'well' };
       const served = await readServedTime(host, signal);
-      return judgeSpot(notice, config, { served, now: host.clock.now(), uptime: host.clock.uptime() });
+      const [now, uptime] = [host.clock.now(), host.clock.uptime()];
+      return judgeSpot(notice, config, {
+        served,
+        now,
+        uptime,
+        isSteady: served !== undefined && isSteady(served, uptime),
+      });
     },
   };
 }

@@ -61,7 +61,8 @@ describe('the spot watcher', () => {
   // A clock four minutes slow: no StopTask, and the task was killed. Four minutes fast: StopTask at
   // once, gone after 0.1 s.
   it('gives two minutes at most from the first sight, whatever the wall clock says', () => {
-    const left = (ms: number, served?: number) => leftMsOf({ action: 'terminate', at: now + ms }, { ...times, served });
+    const left = (ms: number, served?: number, isSteady = true) =>
+      leftMsOf({ action: 'terminate', at: now + ms }, { ...times, served, isSteady });
     expect(left(360_000)).toBe(120_000);
     expect(left(-120_000)).toBe(120_000);
     expect(left(70_000)).toBe(70_000);
@@ -69,6 +70,10 @@ describe('the spot watcher', () => {
     expect(left(360_000, now + 250_000)).toBe(110_000);
     expect(left(-120_000, now - 210_000)).toBe(90_000);
     expect(left(20_000, now)).toBe(20_000);
+    // Once alone, it shortens nothing.
+    expect(left(100_000, now + 90_000, false)).toBe(100_000);
+    expect(left(100_000, now + 3_600_000, false)).toBe(120_000);
+    expect(left(20_000, now, false)).toBe(20_000);
     // Without that, a clock 100 s fast left no second to stop the tasks.
     expect(left(20_000)).toBe(60_000);
   });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { watchSpot } from '../../../../../agent/watchers/spot.ts';
 import { Unavailable } from '../../../../../core/errors.ts';
 import { paths, renderState } from '../../../../../core/state/state.ts';
-import type { Stage } from '../../stage.ts';
+import { configOf, setStage, type Stage } from '../../stage.ts';
 import { minute, denied, inService, busy } from './in-service.ts';
 
 describe('a spot notice', () => {
@@ -245,5 +246,44 @@ describe('a spot notice', () => {
       expect(world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
       await agent.stop();
     }
+  });
+
+  // StopTask came 50 s early: the time left followed from one wrong `Date`, and no later one
+  // lengthened it.
+  it.each([
+    ['is 90 s ahead at the first look', 1, 90_000],
+    ['is 90 s ahead at ten looks', 10, 90_000],
+    ['is an hour ahead at the first look', 1, 60 * minute],
+    ['is right (control)', 0, 0],
+  ])("gives the tasks their time when the metadata service's clock %s", async (_what, times, aheadMs) => {
+    const { stage, world, run, agent } = await inService({ leave: { drainSeconds: 900 } });
+    busy(stage);
+    world.instance.spotStatus = 'marked-for-termination';
+    const { now, uptime } = stage.host.clock;
+    const began = uptime();
+    let left = times;
+    world.metadata.now = () => now() + (left-- > 0 ? aheadMs : 0);
+    notice(stage);
+    await run(120_000);
+    const [stopped] = world.calls.of('stopTask');
+    expect(stopped!.at - began).toBeGreaterThan(50_000);
+    expect(stopped!.at - began).toBeLessThan(80_000);
+    expect(world.cluster.tasks.every(({ lastStatus }) => lastStatus === 'STOPPED')).toBe(true);
+    await agent.stop();
+  });
+
+  it("has its time by the metadata service's clock after 15 s, although the wall clock is slow", async () => {
+    const { host, world } = setStage();
+    const { check } = watchSpot(configOf());
+    const look = async () => Reflect.get(await check(host, new AbortController().signal), 'deadlineUptime');
+    const began = host.clock.uptime();
+    world.metadata.spotNotice = { action: 'terminate', at: host.clock.now() + 60_000 };
+    world.clock.jump(-240_000);
+    expect(await look()).toBe(began + 100_000);
+    await world.clock.run(15_000);
+    expect(await look()).toBe(began + 40_000);
+    // One wrong answer later shortens nothing either.
+    world.metadata.now = () => host.clock.now() + 280_000;
+    expect(await look()).toBe(host.clock.uptime() + 100_000);
   });
 });
