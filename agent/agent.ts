@@ -286,7 +286,7 @@ async function notifySystemd(
   signal: AbortSignal,
 ): Promise<never> {
   const { machine, clock } = host;
-  await machine.notify(`READY=1\nSTATUS=${renderSummary(book, supervisor)}`);
+  await machine.notify(['READY=1', `STATUS=${renderSummary(book, supervisor)}`]);
   const everyMs = Math.min(30_000, (watchdogMs ?? 60_000) / 2);
   let last = '';
   const next = (at: number) => exactlyAt(at + everyMs);
@@ -296,7 +296,7 @@ async function notifySystemd(
       ...(watchdogMs === undefined ? [] : ['WATCHDOG=1']),
       ...(summary === last ? [] : [`STATUS=${summary}`]),
     ];
-    if (words.length > 0) await machine.notify(words.join('\n'));
+    if (words.length > 0) await machine.notify(words);
     last = summary;
   });
 }

@@ -6,6 +6,7 @@
 import { schema } from '../config/schema.ts';
 import { ConfigError, messageOf, renderFault } from '../core/errors.ts';
 import { withTimeout } from '../core/retry.ts';
+import { visibleLine } from '../core/visible.ts';
 import { openExamination, type Examination } from '../host/aws/examine/examination.ts';
 import { readNetworkSettings } from '../host/environment.ts';
 import { openEcsAgent } from '../host/ecs-introspection.ts';
@@ -52,7 +53,7 @@ export function renderDiagnosis(name: string, { state, what, remedy }: Diagnosis
   // A question is no instruction.
   const isInstruction = state === 'wrong' && remedy?.includes('?') === false;
   const advice = remedy === undefined ? '' : isInstruction ? `; to mend: ${remedy}` : `; ${remedy}`;
-  return `${labels[state]} ${name}: ${what}${advice}\n`;
+  return `${labels[state]} ${visibleLine(`${name}: ${what}${advice}`)}\n`;
 }
 
 async function readNode(context: CommandContext, localHost: LocalHost, signal: AbortSignal): Promise<ExaminedNode> {

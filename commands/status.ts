@@ -5,7 +5,7 @@ import { openMachine } from '../host/machine.ts';
 import { isSet, type CommandContext, type Run } from '../cli/command.ts';
 import { ConfigError, type Fault } from '../core/errors.ts';
 import type { Machine } from '../core/host.ts';
-import { hasNothingRun, renderStatus } from './status/render-status.ts';
+import { hasNothingRun, joinLines, renderStatus } from './status/render-status.ts';
 import { readStatus } from './status/status-report.ts';
 import { wrongOf } from './status/wrong.ts';
 
@@ -21,9 +21,8 @@ export const status: Run = async (context, args) => {
     context.print(`${JSON.stringify(checked, undefined, 2)}\n`);
   } else {
     const faults = hasNothingRun(report) ? await readConfigFaults(machine, context) : [];
-    context.print(
-      `${renderStatus(report, now, faults, context.root)}${wrong.map((line) => `Wrong      ${line}\n`).join('')}`,
-    );
+    const wrongLines = joinLines(wrong.map((line) => `Wrong      ${line}`));
+    context.print(`${renderStatus(report, now, faults, context.root)}${wrongLines}`);
   }
   return wrong.length > 0 ? 1 : 0;
 };

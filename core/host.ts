@@ -153,8 +153,8 @@ export interface Machine {
   powerOff(confirmed: Confirmed, signal: AbortSignal): Promise<void>;
   /** Writes one line to the machine's console. Never throws. */
   say(line: string): Promise<void>;
-  /** sd_notify. Does nothing outside systemd. Never throws. */
-  notify(state: string): Promise<void>;
+  /** sd_notify, with one assignment each. Does nothing outside systemd. Never throws. */
+  notify(assignments: readonly string[]): Promise<void>;
 }
 
 /** Both together name one process of a boot: the kernel uses a pid again. */

@@ -16,6 +16,12 @@ const requestTimeoutMs = 2_000;
  */
 const maxBytes = 8 * 1024 * 1024;
 
+/**
+ * By name or by ARN. Any program may answer on this port while the ECS agent does not listen, and
+ * its text would reach the status of the node.
+ */
+const clusterForm = /^(arn:[\w-]+:ecs:[\w-]+:\d{12}:cluster\/)?[A-Za-z0-9_-]{1,255}$/;
+
 export function openEcsAgent(endpoint: string): EcsAgent {
   const service = openLocalService(new URL(endpoint), { serviceName, timeoutMs: requestTimeoutMs, maxBytes });
   const read = async (path: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> => {
@@ -34,7 +40,8 @@ export function openEcsAgent(endpoint: string): EcsAgent {
       const answer = await read('/v1/metadata', signal);
       if (answer === undefined) return undefined;
       const { Cluster: cluster, ContainerInstanceArn: arn, Version: version } = answer;
-      if (typeof cluster !== 'string') throw new Unavailable(`${serviceName}: /v1/metadata has no Cluster`);
+      if (typeof cluster !== 'string' || !clusterForm.test(cluster))
+        throw new Unavailable(`${serviceName}: /v1/metadata has no Cluster`);
       return {
         cluster,
         version: typeof version === 'string' ? version : '',

@@ -69,7 +69,7 @@ export function openMachine(root: string, environment: Environment): Machine {
         // There is no console, or it is busy. The journal also has the line.
       }
     },
-    notify: (state) => notify(runBelow, environment['NOTIFY_SOCKET'], state),
+    notify: (assignments) => notify(runBelow, environment['NOTIFY_SOCKET'], assignments),
   };
 }
 

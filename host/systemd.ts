@@ -2,9 +2,13 @@
 
 import { Refused, Unavailable } from '../core/errors.ts';
 import type { ProcessCommand, Exit } from '../core/host.ts';
+import { visibleLine } from '../core/visible.ts';
 
 /** systemctl and systemd-notify only pass a message on. */
 const toolTimeoutMs = 10_000;
+
+/** systemd ignores more than 4096 bytes at once. Each of these characters has at most 3. */
+const maxAssignment = 1_000;
 
 type Run = (command: ProcessCommand, signal: AbortSignal) => Promise<Exit>;
 
@@ -52,12 +56,15 @@ export async function powerOff(run: Run, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Each line of `state` is one assignment. Node.js has no datagram sockets, so the tool sends it.
- * Never throws: a missed notification must not end the agent.
+ * Node.js has no datagram sockets, so the tool sends it. Never throws: a missed notification must
+ * not end the agent.
+ *
+ * A status may hold text of others. systemd reads each of its lines as an assignment in root's
+ * name, such as MAINPID=, so no line break is passed on.
  */
-export async function notify(run: Run, socket: string | undefined, state: string): Promise<void> {
+export async function notify(run: Run, socket: string | undefined, assignments: readonly string[]): Promise<void> {
   if (socket === undefined || socket === '') return;
-  const args = ['--', ...state.split('\n').filter((line) => line !== '')];
+  const args = ['--', ...assignments.map((text) => visibleLine(text).slice(0, maxAssignment))];
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(new Unavailable('systemd-notify hangs')), toolTimeoutMs);
   try {

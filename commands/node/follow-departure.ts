@@ -3,6 +3,7 @@
 import { Refused, Unavailable } from '../../core/errors.ts';
 import type { Machine } from '../../core/host.ts';
 import type { Clock } from '../../core/retry.ts';
+import { visibleLine } from '../../core/visible.ts';
 import {
   parseState,
   paths,
@@ -46,7 +47,7 @@ export async function followDeparture(
   const printLine = ([at, line]: ProgressLine) => {
     printed.add(line);
     printedAt = clock.uptime();
-    print(`${timeOf(at)} ${line}\n`);
+    print(`${timeOf(at)} ${visibleLine(line)}\n`);
   };
   for (;;) {
     const departure = await readDeparture(follower, request);

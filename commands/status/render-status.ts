@@ -9,6 +9,7 @@ import {
   type StepRecord,
 } from '../../core/state/state.ts';
 import { renderFault, type Fault } from '../../core/errors.ts';
+import { visibleLine } from '../../core/visible.ts';
 import type { Status } from './status-report.ts';
 
 export function hasNothingRun({ bootstrap, agent, departure }: Status): boolean {
@@ -28,11 +29,11 @@ export function renderStatus(status: Status, now: number, faults: readonly Fault
       faults.length === 0
         ? [`Begin with: ecs-node configure --cluster NAME${below} && ${start}`]
         : ['The configuration is wrong, so nothing can start:', ...faults.map((fault) => `  ${renderFault(fault)}`)];
-    return `${[
+    return joinLines([
       'Nothing has run on this machine yet: no bootstrap, no agent.',
       ...next,
       ...remarks.map((remark) => `Remark: ${remark}`),
-    ].join('\n')}\n`;
+    ]);
   }
   const sections = [
     identityLines(status),
@@ -44,7 +45,12 @@ export function renderStatus(status: Status, now: number, faults: readonly Fault
     errorLines(status, now),
     remarks.map((remark) => `Remark     ${remark}`),
   ];
-  return `${sections.flat().join('\n')}\n`;
+  return joinLines(sections.flat());
+}
+
+/** Reasons and errors may hold text of others, which must not look like another line. */
+export function joinLines(lines: readonly string[]): string {
+  return lines.map((line) => `${visibleLine(line)}\n`).join('');
 }
 
 function requestLines({ request, departure }: Status, now: number): string[] {

@@ -171,7 +171,7 @@ export function describeMachine(name: string, open: () => Promise<MachineStage>)
       test('writing to the console and notifying systemd never fail', async () => {
         const { machine } = await node();
         await expect(machine.say('node leaves: disk full')).resolves.toBeUndefined();
-        await expect(machine.notify('STATUS=leaving')).resolves.toBeUndefined();
+        await expect(machine.notify(['STATUS=leaving'])).resolves.toBeUndefined();
       });
     });
   });

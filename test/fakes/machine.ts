@@ -175,7 +175,7 @@ export function openMachine(state: FakeMachine, isAlive: () => boolean = () => t
     readUnitState: async (unit) => state.units.get(unit) ?? 'active',
     powerOff: async () => void (state.power = 'off'),
     say: async (line) => void state.console.push(line),
-    notify: async (word) => void state.notified.push(word),
+    notify: async (assignments) => void state.notified.push(...assignments),
   };
 }
 

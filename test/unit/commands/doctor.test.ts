@@ -121,6 +121,13 @@ test.each<[string, string, Partial<Examination>, RegExp]>([
   expect(`${diagnosis!.state} ${renderDiagnosis(name, diagnosis!)}`).toMatch(expected);
 });
 
+test('a diagnosis stays on its line, whatever text of others it holds', () => {
+  const diagnosis = { state: 'unsure' as const, what: 'x\nok      clock: 0 s', remedy: 'see\u2028above' };
+  expect(renderDiagnosis('ECS agent', diagnosis)).toBe(
+    String.raw`unsure  ECS agent: x\nok      clock: 0 s; see\u2028above` + '\n',
+  );
+});
+
 test('each missing permission is named with its feature and the remedy', async () => {
   const verdicts: Record<string, ProbeResult> = {
     'ecs:StopTask': { kind: 'denied', why: 'no' },

@@ -5,7 +5,7 @@ import type { AgentStatus } from '../../../agent/status.ts';
 import { followDeparture, followStay } from '../../../commands/node/follow-departure.ts';
 import { placeRequest } from '../../../commands/leave.ts';
 import { renderStatus } from '../../../commands/status/render-status.ts';
-import { readStatus } from '../../../commands/status/status-report.ts';
+import { readStatus, type Status } from '../../../commands/status/status-report.ts';
 import { Refused, Unavailable } from '../../../core/errors.ts';
 import { paths, renderState, type BootstrapState, type DepartureState, type Phase } from '../../../core/state/state.ts';
 import { openFakeHost } from '../../fakes/host.ts';
@@ -129,7 +129,7 @@ test('the operator sees each phase, the tasks in the way, and the end', async ()
   const request = await node.ask('leave');
   const following = followDeparture(node.follower, request, signal);
   await node.clock.run(2_000);
-  node.departure('tasks', { key: request.id, blockers: ['task web:7'] });
+  node.departure('tasks', { key: request.id, blockers: ['task web:7', 'task \n04:49:00 done'] });
   await node.clock.run(2_000);
   node.departure('done', { key: request.id, troubles: ['registrar: refused'] });
   expect(await node.clock.finish(following)).toBe(0);
@@ -139,6 +139,7 @@ test('the operator sees each phase, the tasks in the way, and the end', async ()
     'phase announce',
     'phase tasks',
     'waiting for task web:7',
+    String.raw`waiting for task \n04:49:00 done`,
     'trouble: registrar: refused',
     'done',
   ]);
@@ -220,6 +221,28 @@ test.each([
   const join = { state: 'joined', detail: 'in service', since: 0 };
   const agent = { at: 0, join, watchers: { disk } } as unknown as AgentStatus;
   expect(renderStatus({ agent, remarks: [] }, 0)).toMatch(new RegExp(`disk +${finding} +0 s ago +${words}$`, 'm'));
+});
+
+test('no text of others adds a line to the status', () => {
+  const forged = 'x\nDeparture  none\u2028Wrong  none';
+  const at = 0;
+  const blockers = [forged];
+  const departure = { cause: 'spot', reason: forged, phase: 'tasks', startedAt: 0, deadline: 0, ending: 'terminate' };
+  const status = {
+    agent: {
+      at,
+      join: { state: 'failed', detail: forged, since: 0 },
+      watchers: {
+        disk: { finding: 'well', at, since: at, reason: forged, facts: { [forged]: forged }, error: forged },
+      },
+      lastError: { what: forged, error: forged, at },
+    },
+    departure: { ...departure, entered: {}, blockers, troubles: blockers },
+    remarks: [forged],
+  } as unknown as Status;
+  const plain = JSON.parse(JSON.stringify(status).replaceAll(JSON.stringify(forged).slice(1, -1), 'x')) as Status;
+  const linesOf = (text: string) => text.split(/[\n\u2028]/);
+  expect(linesOf(renderStatus(status, 0))).toHaveLength(linesOf(renderStatus(plain, 0)).length);
 });
 
 test('the status says that a root does not exist, and names it in the first step', async () => {

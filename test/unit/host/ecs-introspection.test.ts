@@ -84,6 +84,25 @@ test.each([
   await expect(openEcsAgent(url).readTasks(patient)).rejects.toThrow(Unavailable);
 });
 
+const cluster = 'arn:aws:ecs:us-east-1:123456789012:cluster/demo';
+
+const serveCluster = async (Cluster: string) =>
+  serve(() => ({ body: JSON.stringify({ Cluster, ContainerInstanceArn: arn }) }));
+
+// Any program may answer on this port before the ECS agent listens.
+test.each(['other\nMAINPID=1', 'demo\n', `${cluster}\n`, 'two words', 'x'.repeat(256), ''])(
+  'an ECS agent whose cluster is %j, which no cluster can be called, means "could not tell"',
+  async (name) => {
+    const { url } = await serveCluster(name);
+    await expect(openEcsAgent(url).readAgent(patient)).rejects.toThrow(/has no Cluster/);
+  },
+);
+
+test.each(['Demo-1_a', 'x'.repeat(255), cluster])('the cluster may be %s', async (name) => {
+  const { url } = await serveCluster(name);
+  expect(await openEcsAgent(url).readAgent(patient)).toMatchObject({ cluster: name });
+});
+
 /** Recorded from a real agent (test/samples/ecs-agent). */
 async function readSample(name: string, change: (task: Record<string, unknown>) => void = () => {}) {
   const { task } = JSON.parse(readFileSync(`test/samples/ecs-agent/${name}.json`, 'utf8')) as {

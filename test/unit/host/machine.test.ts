@@ -67,18 +67,32 @@ test('never powers off or restarts the machine when it works under another root'
   await expect(machine.restartUnit('ecs', patient)).rejects.toThrow(/there is no program/);
 });
 
-test('notifies systemd with one assignment a line, and only when systemd listens', async () => {
+test('notifies systemd with the assignments, and only when systemd listens', async () => {
   const { machine, program, root, read } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
   program('systemd-notify', `echo "$NOTIFY_SOCKET $@" >> ${root}/told`);
-  await machine.notify('READY=1\nSTATUS=all is well');
+  await machine.notify(['READY=1', 'STATUS=all is well']);
   expect(read('told')).toBe('/run/systemd/notify -- READY=1 STATUS=all is well\n');
-  await openMachine(root, {}).notify('READY=1');
+  await openMachine(root, {}).notify(['READY=1']);
   expect(read('told').split('\n')).toHaveLength(2);
+});
+
+test('no text adds an assignment to a notification, or makes it too long for systemd', async () => {
+  const { machine, program, root, read } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
+  program('systemd-notify', `printf "[%s]\\n" "$@" >> ${root}/told`);
+  await machine.notify(['WATCHDOG=1', 'STATUS=joining: other\nMAINPID=1\u0000\u2028WATCHDOG=trigger']);
+  expect(read('told')).toBe(
+    String.raw`[--]
+[WATCHDOG=1]
+[STATUS=joining: other\nMAINPID=1\u0000\u2028WATCHDOG=trigger]
+`,
+  );
+  await machine.notify(['WATCHDOG=1', `STATUS=${'€'.repeat(5_000)}`]);
+  expect(Buffer.byteLength(read('told').split('\n').at(-2)!)).toBeLessThan(4_000);
 });
 
 test('continues without systemd-notify or a console', async () => {
   const { machine } = node({ NOTIFY_SOCKET: '/run/systemd/notify' });
-  await machine.notify('READY=1');
+  await machine.notify(['READY=1']);
   await machine.say('nobody looks');
   expect(await machine.list('/dev')).toEqual([]);
 });
