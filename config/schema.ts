@@ -225,7 +225,9 @@ export const schema = z.strictObject({
         .array(joinCheck)
         .max(20)
         .default([])
-        .describe('Commands and URLs that must succeed before the node counts as in service.'),
+        .describe(
+          'Commands and URLs that must succeed before the node counts as in service. A program that another user than root can change is not run: the node waits until its owner and mode are mended.',
+        ),
     })
     .prefault({}),
 

@@ -129,7 +129,7 @@ async function joinOutsidePool(
 
 /**
  * Returns the missing condition, or undefined when the check passes. Throws Unavailable when ECS
- * gave no answer about this node.
+ * gave no answer about this node, or a program may not run: neither counts against the node.
  */
 type JoinCheck = (signal: AbortSignal) => Promise<string | undefined>;
 
@@ -305,7 +305,8 @@ function openConfiguredCheck(host: Host, check: Config['join']['checks'][number]
         return status >= 200 && status < 400 ? undefined : `${withoutQuery(check.url)} answered ${status}`;
       }
       const [file = '', ...args] = check.command;
-      const command = { file, args, environment: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' } };
+      const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' };
+      const command = { file, args, environment, rootOwned: true as const };
       const { code, tail } = await withTimeout(
         ms,
         (callSignal) => host.machine.run(command, callSignal),
@@ -315,8 +316,12 @@ function openConfiguredCheck(host: Host, check: Config['join']['checks'][number]
       return code === 0 ? undefined : `${file} ended with ${code}: ${tail.trim().slice(-200)}`;
     } catch (error) {
       signal.throwIfAborted();
+      const what = 'url' in check ? withoutQuery(check.url) : check.command[0];
+      const missing = `${what}: ${redact(messageOf(error))}`;
+      // The program did not run. A person must change its owner, and a new node would not differ.
+      if (error instanceof Refused && error.code === 'Unguarded') throw new Unavailable(missing, { cause: error });
       // A closed port is the very failure that the check looks for. It says nothing about AWS.
-      return `${'url' in check ? withoutQuery(check.url) : check.command[0]}: ${redact(messageOf(error))}`;
+      return missing;
     }
   };
 }

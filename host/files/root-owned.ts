@@ -34,13 +34,18 @@ function refuseGuests(what: string, path: string, top: string): void {
 /** The kernel follows no more links in one path (MAXSYMLINKS). */
 const maxLinks = 40;
 
-/** Each folder and link on the way to a file, and the file: another user could replace any. */
+/**
+ * Each folder and link on the way to a file, and the file: another user could replace any. Ends
+ * where one is missing.
+ */
 function* walk(path: string): Generator<{ step: string; stats: Stats }> {
   const ahead = path.split('/');
   let links = 0;
   for (let here = '/', name = ahead.shift(); name !== undefined; name = ahead.shift()) {
     const step = join(here, name);
-    const stats = lstatSync(step);
+    const stats = lstatSync(step, { throwIfNoEntry: false });
+    // Only root can make it: the folders on the way to it were guarded.
+    if (stats === undefined) return;
     yield { step, stats };
     if (!stats.isSymbolicLink()) {
       here = step;

@@ -44,6 +44,16 @@ test('a hook that only root can change runs', async () => {
   expect((await run()).code).toBe(7);
 });
 
+test('a program that is missing is refused as such, in a folder that only root can change', async () => {
+  const { at, machine } = await node();
+  const missing = async (file: string) => machine.run({ file, args: [], environment: {}, rootOwned: true }, patient);
+  await expect(missing(`${folder}/none`)).rejects.toThrow(/there is no program/);
+  await expect(missing('/opt/none/check')).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(missing(`${folder}/hook/check`)).rejects.toMatchObject({ code: 'ENOTDIR' });
+  await chmod(at(folder), 0o777);
+  await expect(missing(`${folder}/none`)).rejects.toThrow(/not run as root/);
+});
+
 test.each([
   ['the hook itself', `${folder}/hook`],
   ['its folder', folder],

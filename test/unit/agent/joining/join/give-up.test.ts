@@ -93,6 +93,29 @@ describe('a joining node', () => {
     expect(node.host.clock.uptime() - began).toBeLessThan(25 * minute);
   });
 
+  // Another user could have changed the program, which root ran.
+  it('keeps waiting while the program of a check may not run as root, and joins when that is mended', async () => {
+    const node = launched(configOf({ join: { checks: [{ command: ['/opt/ready'] }] } }), 1_000);
+    const unguarded = new Refused('/opt/ready is not run as root: it belongs to user 99', { code: 'Unguarded' });
+    node.world.machine.programs.set('/opt/ready', ({ rootOwned }) => {
+      if (rootOwned === true) throw unguarded;
+      return { code: 0, tail: '' };
+    });
+    const done = node.joins();
+    done.catch(() => {});
+    await node.world.clock.run(3 * 60 * minute);
+    expect(node.told.at(-1)).toBe(`joining: /opt/ready: ${unguarded.message}`);
+    expect(node.group.hooks[0]!.ended).toBeUndefined();
+    node.world.machine.programs.set('/opt/ready', () => ({ code: 0, tail: '' }));
+    await node.world.clock.finish(done);
+    expect(node.group.hooks[0]!.ended).toBe('CONTINUE');
+  });
+
+  it('gives up when there is no program of a check', async () => {
+    const node = launched(configOf({ join: { checks: [{ command: ['/opt/none'] }] } }), 1_000);
+    await expect(node.finish()).rejects.toThrow(Unfit);
+  });
+
   it('keeps waiting while AWS does not answer', async () => {
     const node = launched(configOf(), 1e9);
     node.world.calls.fails('readContainerInstance', new Unavailable('throttled'));
