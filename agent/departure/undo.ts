@@ -18,6 +18,9 @@ import { noRecordLastsMs, recordEveryMs } from './tasks.ts';
 /** The caller retries when AWS needs longer. */
 const patienceMs = 60_000;
 
+/** ECS may be wrong for a minute about a record that this program has drained. */
+const drainedLastsMs = 75_000;
+
 /** The node is ACTIVE already, so the end of the departure does not wait for long. */
 const marksMs = 20_000;
 
@@ -58,7 +61,7 @@ export async function undoDeparture(
     host.log.warn('too late to stay', { cause: state.cause, phase: state.phase, why });
     return false;
   }
-  const containerInstance = keepDraining ? undefined : await findDrained(host, config, signal);
+  const containerInstance = keepDraining ? undefined : await findDrained(host, config, state, signal);
   if (containerInstance !== undefined) {
     // An order that comes now, or a kill, breaks the undoing off.
     const begun = { ...state, undoBegunAt: state.undoBegunAt ?? host.clock.now() };
@@ -95,15 +98,21 @@ export async function undoDeparture(
  * without the record would leave the node DRAINING for ever. A departure without `drainedAt` may
  * have drained it as well: the answer was lost, or a kill came before the note.
  */
-async function findDrained(host: Host, config: Config, signal: AbortSignal): Promise<ContainerInstanceRef | undefined> {
-  const lasts = openLasting(host.clock, noRecordLastsMs);
+async function findDrained(
+  host: Host,
+  config: Config,
+  { drainedAt }: DepartureState,
+  signal: AbortSignal,
+): Promise<ContainerInstanceRef | undefined> {
+  const lastsMs = drainedAt === undefined ? noRecordLastsMs : drainedLastsMs;
+  const lasts = openLasting(host.clock, lastsMs);
   const look = async (callSignal: AbortSignal) => {
     const found = await findContainerInstance(host, config, patienceMs, callSignal);
     if (found !== undefined) return { found };
     const { contradiction } = await readLocalSigns(host, config.cluster, callSignal);
     return lasts(contradiction === undefined) ? { found } : undefined;
   };
-  const times = { clock: host.clock, signal, withinMs: patienceMs, everyMs: recordEveryMs };
+  const times = { clock: host.clock, signal, withinMs: lastsMs + patienceMs, everyMs: recordEveryMs };
   return (await poll('the record of this node', look, times)).found;
 }
 

@@ -138,15 +138,15 @@ describe('a departure that is called off', () => {
 
   // One list without the record would leave the node DRAINING for ever.
   it.each([
-    ['noted', true],
-    ['not noted', false],
-  ])('believes after half a minute that ECS has no record of the node: draining %s', async (_, isNoted) => {
+    [75, 'noted', true],
+    [30, 'not noted', false],
+  ])('believes after %i s that ECS has no record of the node: draining %s', async (seconds, _, isNoted) => {
     const { stage, state } = drained();
     [stage.world.cluster.instances, stage.world.localAgent] = [[], undefined];
     const { drainedAt: _drainedAt, ...unnoted } = state;
     const began = stage.host.clock.uptime();
     expect(await undo(stage, isNoted ? state : unnoted)).toBe(true);
-    expect(Math.round((stage.host.clock.uptime() - began) / 1000)).toBe(30);
+    expect(Math.round((stage.host.clock.uptime() - began) / 1000)).toBe(seconds);
   });
 
   it('does not believe that ECS has no record while Docker runs a task of the node', async () => {
