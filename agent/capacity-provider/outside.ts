@@ -42,11 +42,17 @@ export interface Search {
   provider?: string;
   /** Called with the record of each answer that has it outside. */
   lasts: ReturnType<typeof openLasting>;
+  /** Called with each answer whether no person holds the node. EC2 alone may know of a hold. */
+  isFree: ReturnType<typeof openLasting>;
 }
 
 /** A node outside with tasks looks every few minutes, so no gap between two looks is too long. */
 export function openSearch(clock: Clock): Search {
-  return { left: mostSearches, lasts: openLasting(clock, outsideLastsMs, Infinity) };
+  return {
+    left: mostSearches,
+    lasts: openLasting(clock, outsideLastsMs, Infinity),
+    isFree: openLasting(clock, outsideLastsMs, Infinity),
+  };
 }
 
 export interface Outside {
@@ -89,7 +95,15 @@ export async function findOutside(subject: Subject, search: Search, signal: Abor
   }
   const isLasting = search.lasts(record.arn);
   const obstacle = isLasting ? await findObstacle(subject, record, signal) : tooNew;
-  return { arn: record.arn, provider, isLasting, obstacle };
+  // At the first look as well, so that the second one knows.
+  const hold = isLasting && obstacle !== undefined ? undefined : await findHold(host, search, signal);
+  return { arn: record.arn, provider, isLasting, obstacle: obstacle ?? hold };
+}
+
+/** The metadata service alone may leave out a hold, and EC2 alone may know of one. */
+async function findHold(host: Host, { isFree }: Search, signal: AbortSignal): Promise<string | undefined> {
+  const holder = await findHolder(host, true, signal);
+  return isFree(holder === undefined) ? undefined : (holder ?? tooNew);
 }
 
 async function findObstacle(
@@ -108,8 +122,6 @@ async function findObstacle(
     return 'the ECS agent on the machine does not name this container instance';
   const target = await readTarget(host, signal);
   if (target !== undefined && target !== 'InService') return `the target state in its group is ${target}`;
-  const holder = await findHolder(host, false, signal);
-  if (holder !== undefined) return holder;
   const files = await host.machine.list(paths.ecsData);
   return checkpoint.some((file) => files.includes(file))
     ? undefined
